@@ -1,0 +1,30 @@
+"""Gaussian mixture models on data larger than memory, on one machine or a cluster, with Dask.
+
+Imports are lazy: ``import daskgmm`` costs next to nothing, each name loads what it needs.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from daskgmm.data.dataset import open_dataset
+    from daskgmm.estimators.gaussian_mixture import GaussianMixture
+    from daskgmm.estimators.persistence import load
+
+__all__ = ["GaussianMixture", "load", "open_dataset"]
+
+_HOMES = {
+    "GaussianMixture": "daskgmm.estimators.gaussian_mixture",
+    "load": "daskgmm.estimators.persistence",
+    "open_dataset": "daskgmm.data.dataset",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

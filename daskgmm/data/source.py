@@ -1,0 +1,75 @@
+"""What every source of rows looks like to the passes above it."""
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+type Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows that lie in memory together.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (D, n)
+        Features first, float32 or float64, in any memory layout.
+    weights : ndarray of shape (n,) or None
+        The rows' sample weights; ``None`` means one each.
+    kept : pyarrow.Table or None
+        Columns carried along unread, for outputs that repeat them.
+    """
+
+    rows: Floats
+    weights: Floats | None = None
+    kept: Any = None
+
+
+class Part(Protocol):
+    """A stretch of rows that one worker reads in order: a chunk, a partition, a row group.
+
+    Parts are small, immutable and picklable: they say where rows are and hold none.
+    """
+
+    @property
+    def inputs(self) -> Sequence[Hashable]:
+        """Keys of the graph that `read` needs the values of, in order."""
+
+    @property
+    def label(self) -> str:
+        """How an error names this part, such as ``partition 3`` or ``a.parquet, row group 2``."""
+
+    def read(self, *inputs: Any) -> Iterator[Block]:
+        """Yield this part's blocks in order; an empty part yields none or empty ones."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Rows in parts.
+
+    Parameters
+    ----------
+    parts : sequence of Part
+        In row order.
+    n_features : int
+        D.
+    dtype : dtype
+        What the blocks' rows come as, float32 or float64.
+    columns : tuple of str or None
+        The features' names where the source has any.
+    lengths : tuple of int or None
+        Rows of each part, where known without reading.
+    graph : mapping
+        Tasks that the parts' ``inputs`` name; merged into every pass.
+    """
+
+    parts: Sequence[Part]
+    n_features: int
+    dtype: np.dtype[Any]
+    columns: tuple[str, ...] | None = None
+    lengths: tuple[int, ...] | None = None
+    graph: Mapping[Hashable, Any] = field(default_factory=dict)
