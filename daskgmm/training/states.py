@@ -27,6 +27,8 @@ class Trace:
         The sums that produced them; ``None`` before the first step.
     lower_bounds : tuple of float
         Mean log-likelihood a row (nats) under the parameters that each pass began with.
+    previous_bound : float
+        The lower bound before those, of a fit that this one goes on from.
     change : float
         What was held against ``tol`` last; infinite before there is anything to compare.
     stopped : StopReason or None
@@ -36,18 +38,14 @@ class Trace:
     mixture: Mixture
     moments: Moments | None = None
     lower_bounds: tuple[float, ...] = ()
+    previous_bound: float = float("-inf")
     change: float = float("inf")
     stopped: StopReason | None = None
 
     @property
-    def iteration(self) -> int:
-        """Passes made."""
-        return len(self.lower_bounds)
-
-    @property
     def lower_bound(self) -> float:
         """The latest lower bound, minus infinity before the first pass."""
-        return self.lower_bounds[-1] if self.lower_bounds else float("-inf")
+        return self.lower_bounds[-1] if self.lower_bounds else self.previous_bound
 
 
 @dataclass(frozen=True)
@@ -60,8 +58,6 @@ class FitState:
         Passes of EM made, from 1; 0 is the state before the first.
     traces : tuple of Trace
         One for each start, in their order.
-    passes : int
-        Passes over all rows up to here, those of the initialisation included.
     rows : int
         Rows read by this pass.
     seconds : float
@@ -70,14 +66,18 @@ class FitState:
 
     iteration: int
     traces: tuple[Trace, ...]
-    passes: int
     rows: int
     seconds: float
 
     @property
+    def alive(self) -> list[Trace]:
+        """The starts that have not collapsed."""
+        return [one for one in self.traces if one.stopped is not StopReason.COLLAPSED]
+
+    @property
     def best(self) -> Trace:
         """The start with the greatest lower bound; the first of equals."""
-        return max(self.traces, key=lambda trace: trace.lower_bound)
+        return max(self.alive, key=lambda trace: trace.lower_bound)
 
     @property
     def finished(self) -> bool:

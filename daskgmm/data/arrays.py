@@ -1,0 +1,116 @@
+"""Rows that lie in memory already, as views of one array."""
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from daskgmm.data.source import Block, Floats, Source
+from daskgmm.data.tables import check_weights
+from daskgmm.errors import DataError, InputTypeError
+
+_PART_BYTES = 2**22
+_FEWEST_ROWS = 2**8
+_MOST_ROWS = 2**18
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayPart:
+    """A slice of an array in memory.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (D, n)
+        A view; pickled, it takes no more than the slice.
+    weights : ndarray of shape (n,) or None
+        Sample weights.
+    dtype : dtype
+        What the block comes as.
+    first : int
+        Index of the first row.
+    """
+
+    rows: NDArray[Any]
+    weights: Floats | None
+    dtype: np.dtype[Any]
+    first: int
+
+    @property
+    def inputs(self) -> Sequence[Hashable]:
+        """None: the rows are here."""
+        return ()
+
+    @property
+    def label(self) -> str:
+        """The rows' indices, the last included."""
+        return f"rows {self.first} to {self.first + self.rows.shape[1] - 1}"
+
+    def read(self, *inputs: Any) -> Iterator[Block]:  # noqa: ARG002  the protocol's signature
+        """Yield the slice as one block, converted if its numbers aren't floats."""
+        yield Block(self.rows.astype(self.dtype, copy=False), self.weights)
+
+
+def from_numpy(X: ArrayLike, sample_weight: ArrayLike | None = None) -> Source:
+    """Return the rows of an array of shape (n, D).
+
+    float32 and float64 stay as they are, other numbers become float64 as they are read.
+
+    Raises
+    ------
+    DataError
+        The array is not two-dimensional, has no column, or a weight is wrong.
+    InputTypeError
+        It holds something else than real numbers, or is masked.
+    """
+    if isinstance(X, np.ma.MaskedArray):
+        remedy = "Mark what is missing by NaN: X.astype(float).filled(float('nan'))."
+        raise InputTypeError("X is a masked array; its mask would be lost.", remedy)
+    array = np.asarray(X)
+    if array.dtype.kind not in "biuf":
+        remedy = "Convert it to numbers first, as with X.astype(float)."
+        raise InputTypeError(f"X is an array of {array.dtype}, not of real numbers.", remedy)
+    if array.ndim != 2:
+        cause = f"X has shape {array.shape}; rows and columns are expected."
+        raise DataError(cause, "Reshape it: X.reshape(-1, 1) if it is one feature.")
+    return in_parts(array.T, sample_weight)
+
+
+def in_parts(
+    rows: NDArray[Any], sample_weight: ArrayLike | None, columns: tuple[str, ...] | None = None
+) -> Source:
+    """Cut an array of shape (D, n) into parts of about 4 MiB as float64.
+
+    Raises
+    ------
+    DataError
+        D is 0, or a weight is wrong.
+    """
+    n_features, n_rows = rows.shape
+    if n_features == 0:
+        raise DataError(f"X has {n_rows} rows and no columns.", "Pass at least one feature.")
+    weights = None if sample_weight is None else _checked_weights(sample_weight, n_rows)
+    dtype = rows.dtype if rows.dtype in _FLOATS else np.dtype(np.float64)
+    size = min(max(_PART_BYTES // (8 * n_features), _FEWEST_ROWS), _MOST_ROWS)
+    cuts = [slice(first, first + size) for first in range(0, max(n_rows, 1), size)]
+    parts = tuple(
+        ArrayPart(rows[:, cut], None if weights is None else weights[cut], dtype, cut.start)
+        for cut in cuts
+    )
+    lengths = tuple(part.rows.shape[1] for part in parts)
+    return Source(parts, n_features, dtype, columns, lengths)
+
+
+def _checked_weights(sample_weight: ArrayLike, n_rows: int) -> Floats:
+    try:
+        weights = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        cause = f"sample_weight holds something else than numbers: {error}."
+        raise InputTypeError(cause, "Pass one number for each row.") from error
+    if weights.shape != (n_rows,):
+        cause = f"sample_weight has shape {weights.shape}, and X has {n_rows} rows."
+        raise DataError(cause, f"Pass one number for each row: shape ({n_rows},).")
+    check_weights(weights, "sample_weight", 0)
+    return weights

@@ -1,0 +1,244 @@
+"""Rows in Dask collections: a chunk or partition is a part."""
+
+import logging
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from dask._task_spec import GraphNode, convert_legacy_graph
+from dask.base import flatten
+
+from daskgmm.data.source import Block, Source
+from daskgmm.errors import ConfigurationError, DataError, InputTypeError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ChunkPart:
+    """A chunk that Dask computes and hands to the task, perhaps from a worker's memory.
+
+    Parameters
+    ----------
+    index : int
+        Which chunk.
+    inputs : tuple of hashable
+        Key of the chunk, then that of its sample weights if there are any.
+    """
+
+    index: int
+    inputs: tuple[Hashable, ...]
+
+    @property
+    def label(self) -> str:
+        """Name for errors."""
+        return f"partition {self.index}"
+
+    def read(self, *inputs: Any) -> Iterator[Block]:
+        """Yield the chunk as one block."""
+        yield as_block(self.label, *inputs)
+
+
+@dataclass(frozen=True)
+class InlinePart:
+    """A chunk whose graph shares nothing with other chunks': evaluated where it is read.
+
+    So one task can go through many small chunks and holds one of them at a time.
+
+    Parameters
+    ----------
+    index : int
+        Which chunk.
+    graph : Mapping
+        All tasks that the chunk needs.
+    keys : tuple of hashable
+        Keys of the chunk and, if there are any, of its weights.
+    """
+
+    index: int
+    graph: Mapping[Hashable, GraphNode]
+    keys: tuple[Hashable, ...]
+    inputs: tuple[Hashable, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Name for errors."""
+        return f"partition {self.index}"
+
+    def read(self) -> Iterator[Block]:
+        """Compute the chunk here and yield it as one block."""
+        from dask.local import get_sync
+
+        yield as_block(self.label, *get_sync(self.graph, list(self.keys)))
+
+
+def as_block(label: str, chunk: Any, weights: Any = None) -> Block:
+    """Turn a computed chunk, array or frame, into a block."""
+    rows = frame_rows(chunk) if hasattr(chunk, "columns") else np.asarray(chunk)
+    if rows.dtype not in (np.float32, np.float64):
+        rows = rows.astype(np.float64)
+    return Block(rows.T, None if weights is None else as_weights(label, weights, len(rows)))
+
+
+def frame_rows(frame: Any) -> np.ndarray:
+    """A frame's rows (n, D) as floats; missing values become NaN."""
+    dtype = np.result_type(np.float32, *(_float_type(kind) for kind in frame.dtypes))
+    return np.asarray(frame.to_numpy(dtype=dtype, na_value=np.nan))
+
+
+def _float_type(kind: Any) -> np.dtype[Any]:
+    single = str(kind).lower() in ("float16", "float32")
+    return np.dtype(np.float32 if single else np.float64)
+
+
+def as_weights(label: str, weights: Any, rows: int) -> np.ndarray:
+    """Sample weights (n,) as float64, checked."""
+    values = np.asarray(weights, dtype=np.float64).reshape(-1)
+    if len(values) != rows:
+        raise DataError(
+            f"{label} has {rows} rows but {len(values)} sample weights.",
+            "Give sample_weight the same chunks as X.",
+        )
+    bad = ~(np.isfinite(values) & (values >= 0))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise DataError(
+            f"The sample weight of {label}, row {row}, is {values[row]}.",
+            "Sample weights must be finite and not negative.",
+        )
+    return values
+
+
+def from_dask_array(array: Any, sample_weight: Any = None) -> Source:
+    """Rows of a dask array of shape (n, D) in any row chunks, lengths known or not."""
+    if array.ndim != 2:
+        raise DataError(
+            f"Expected 2D array, got {array.ndim}D array instead: shape={array.shape}.",
+            "Reshape your data either using array.reshape(-1, 1) or array.reshape(1, -1).",
+        )
+    if array.dtype.kind not in "fiub":
+        raise InputTypeError(f"X has dtype {array.dtype}.", "Convert it to numbers first.")
+    array = in_one_column_chunk(array)
+    lengths = tuple(array.chunks[0])
+    known = not any(np.isnan(length) for length in lengths)
+    parts, graph = parts_of(array, sample_weight)
+    return Source(
+        parts,
+        n_features=int(array.shape[1]),
+        dtype=array.dtype if array.dtype in (np.float32, np.float64) else np.dtype(np.float64),
+        lengths=lengths if known else None,
+        graph=graph,
+    )
+
+
+def in_one_column_chunk(array: Any) -> Any:
+    """The same array with all columns of a row in one chunk."""
+    if len(array.chunks[1]) == 1:
+        return array
+    logger.warning(
+        "X has %d column chunks; rechunked so that each chunk holds whole rows. "
+        "X.rechunk({1: -1}) beforehand, then persist, saves doing this in every pass.",
+        len(array.chunks[1]),
+    )
+    return array.rechunk({1: -1})
+
+
+def from_dask_frame(frame: Any, sample_weight: Any = None) -> Source:
+    """Rows of a dask DataFrame; its partitions' lengths may be unknown."""
+    require_numbers(frame.dtypes)
+    names = list(frame.columns)
+    parts, graph = parts_of(frame, sample_weight)
+    double = any(_float_type(kind) == np.float64 for kind in frame.dtypes)
+    return Source(
+        parts,
+        n_features=len(names),
+        dtype=np.dtype(np.float64 if double else np.float32),
+        columns=tuple(names) if all(isinstance(name, str) for name in names) else None,
+        graph=graph,
+    )
+
+
+def require_numbers(dtypes: Any) -> None:
+    """Refuse a frame with columns that are not numbers, naming the first."""
+    from pandas.api.types import is_numeric_dtype
+
+    for name, kind in dtypes.items():
+        if not is_numeric_dtype(kind) or getattr(kind, "kind", "f") == "c":
+            raise InputTypeError(
+                f"Column {name!r} has type {kind}, which is not a real number.",
+                "Drop it, or convert it to numbers.",
+            )
+
+
+def parts_of(
+    collection: Any, sample_weight: Any
+) -> tuple[list[ChunkPart] | list[InlinePart], Mapping[Hashable, Any]]:
+    """Parts of a collection, inlined where no two of them share a task."""
+    graph, keys = lowered(collection)
+    wanted: list[tuple[Hashable, ...]] = [(key,) for key in keys]
+    if sample_weight is not None:
+        weight_graph, weight_keys = _weights(sample_weight, len(keys))
+        graph = {**graph, **weight_graph}
+        wanted = list(zip(keys, weight_keys, strict=True))
+    closures = [_closure(graph, own) for own in wanted]
+    if _independent(graph, closures):
+        return [
+            InlinePart(index, {key: graph[key] for key in closure}, own)
+            for index, (closure, own) in enumerate(zip(closures, wanted, strict=True))
+        ], {}
+    return [ChunkPart(index, own) for index, own in enumerate(wanted)], graph
+
+
+def lowered(collection: Any) -> tuple[dict[Hashable, Any], list[Hashable]]:
+    """A collection's optimised graph, and the keys of its chunks in row order.
+
+    Chunks that a cluster holds stand in the graph as futures.
+    """
+    if hasattr(collection, "optimize"):  # a frame gets new keys each time it is optimised
+        collection = collection.optimize()
+        graph = dict(collection.__dask_graph__())
+    else:
+        before, ends = collection.__dask_graph__(), collection.__dask_keys__()
+        graph = dict(collection.__dask_optimize__(before, ends))
+        # Optimisation of arrays forgets the futures that keep persisted chunks alive.
+        graph |= {key: value for key, value in dict(before).items() if _is_future(value)}
+    held = {key: value for key, value in graph.items() if _is_future(value)}
+    rest = {key: value for key, value in graph.items() if key not in held}
+    return convert_legacy_graph(rest) | held, list(flatten(collection.__dask_keys__()))
+
+
+def _is_future(value: Any) -> bool:
+    return type(value).__name__ == "Future" and hasattr(value, "key")
+
+
+def _weights(sample_weight: Any, n_parts: int) -> tuple[dict[Hashable, Any], list[Hashable]]:
+    if not hasattr(sample_weight, "__dask_graph__"):
+        raise ConfigurationError(
+            f"sample_weight is a {type(sample_weight).__name__} while X is a Dask collection.",
+            "Give a dask array or Series with the same chunks as X.",
+        )
+    graph, keys = lowered(sample_weight)
+    if len(keys) != n_parts:
+        raise DataError(
+            f"X has {n_parts} partitions but sample_weight has {len(keys)}.",
+            "Give sample_weight the same chunks as X.",
+        )
+    return graph, keys
+
+
+def _closure(graph: Mapping[Hashable, Any], keys: Sequence[Hashable]) -> set[Hashable]:
+    found: set[Hashable] = set()
+    waiting = list(keys)
+    while waiting:
+        key = waiting.pop()
+        if key not in found:
+            found.add(key)
+            waiting.extend(getattr(graph[key], "dependencies", ()))
+    return found
+
+
+def _independent(graph: Mapping[Hashable, Any], closures: Sequence[set[Hashable]]) -> bool:
+    together = set().union(*closures)
+    shared = sum(map(len, closures)) > len(together)
+    return not shared and not any(_is_future(graph[key]) for key in together)

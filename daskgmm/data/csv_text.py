@@ -1,0 +1,138 @@
+"""What CSV text says about itself: its header, its delimiter, and where it goes wrong."""
+
+import csv
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import TextIOWrapper
+from itertools import chain, islice
+from typing import Any
+
+import pyarrow as pa
+from fsspec.compression import compr
+from fsspec.utils import infer_compression
+
+from daskgmm.data.files import InputFile, explained, first_line
+from daskgmm.errors import DataError
+
+_DELIMITERS = ",;\t|"
+_LONGEST_SHOWN = 60
+_VALUE = re.compile(
+    r"In CSV column #(\d+): Row #(\d+): CSV conversion error to (\w+).*?: (.*)", re.DOTALL
+)
+_RAGGED = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first line of a CSV file.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Of the columns.
+    delimiter : str
+        The one of ``, ; tab |`` that parts the line into the most names.
+    has_rows : bool
+        Whether anything follows.
+    """
+
+    names: tuple[str, ...]
+    delimiter: str
+    has_rows: bool
+
+
+@contextmanager
+def opened(file: InputFile) -> Iterator[Any]:
+    """Open a file's bytes, decompressed by the extension, with failures explained."""
+    compression = infer_compression(file.path)
+    with explained(file.path), file.open() as raw:
+        if compression is None:
+            yield raw
+        else:
+            with compr[compression](raw, mode="rb") as stream:
+                yield stream
+
+
+def read_header(stream: Any, path: str) -> Header | None:
+    """Read the header and go back to the start; an empty file has none.
+
+    Raises
+    ------
+    DataError
+        The text is not UTF-8, or the first line holds numbers.
+    """
+    text = _as_text(stream)
+    line = next((line for line in text if line.strip("\r\n")), None)
+    if line is None:
+        return None
+    delimiter = max(_DELIMITERS, key=lambda mark: len(next(csv.reader([line], delimiter=mark))))
+    names = tuple(next(csv.reader(chain([line], text), delimiter=delimiter)))
+    has_rows = any(rest.strip("\r\n") for rest in text)
+    text.detach()  # else the wrapper closes the stream with itself
+    stream.seek(0)
+    _check_header(names, path)
+    return Header(names, delimiter, has_rows)
+
+
+def text_error(error: pa.ArrowInvalid, file: InputFile, header: Header) -> DataError:
+    """Say in which file, row, line and column Arrow found what it can't read."""
+    message = str(error)
+    if found := _VALUE.search(message):
+        record, kind, detail = int(found[2]), found[3], found[4].splitlines()[0]
+        where = _place(file, record, header.delimiter)
+        cause = f"{where}, column {header.names[int(found[1])]!r}: {detail[:_LONGEST_SHOWN]}"
+        remedy = "Correct the value, or leave the column out with columns= (--columns)."
+        return DataError(f"{cause} where the type is {kind}.", remedy)
+    if found := _RAGGED.search(message):
+        where = _place(file, int(found[1]), header.delimiter)
+        cause = f"{where}: expected {found[2]} columns, found {found[3]}."
+        return DataError(cause, "Correct the line: a delimiter or a quote may be missing.")
+    remedy = "Look for a quote that is never closed, or a line of many megabytes."
+    return DataError(f"{file.path} can't be read as CSV: {first_line(error)}.", remedy)
+
+
+def _as_text(stream: Any) -> TextIOWrapper:
+    # Bytes of other encodings do no harm in columns that aren't read.
+    return TextIOWrapper(stream, "utf-8-sig", errors="replace", newline="")
+
+
+def _check_header(names: tuple[str, ...], path: str) -> None:
+    if any("\ufffd" in name or "\0" in name for name in names):
+        raise DataError(f"The header of {path} is not UTF-8.", "Convert the file to UTF-8.")
+    # pandas names columns so that have no names: these are no data.
+    counted = names == tuple(str(number) for number in range(len(names)))
+    if not counted and all(is_number(name) for name in names):
+        cause = f"{path} seems to have no header line: its first line is {','.join(names)}."
+        remedy = "Write the columns' names into the first line."
+        raise DataError(cause if len(cause) < 500 else f"{cause[:500]}…", remedy)
+
+
+def is_number(text: str) -> bool:
+    """Whether a text reads as a float."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _place(file: InputFile, record: int, delimiter: str) -> str:
+    """Name a row by its number among the data, from 1, and by its line."""
+    line = _line_of(file, record, delimiter)
+    return f"{file.path}, row {record - 1}" + (f" (line {line})" if line else "")
+
+
+def _line_of(file: InputFile, record: int, delimiter: str) -> int | None:
+    """Return the line on which a record ends; blank lines and quoted line ends part the two.
+
+    Reads the file up to there again, which only a failure costs.
+    """
+    with opened(file) as stream:
+        reader = csv.reader(_as_text(stream), delimiter=delimiter)
+        lines = (reader.line_num for fields in reader if fields)
+        try:
+            return next(islice(lines, record - 1, None), None)
+        except csv.Error:
+            return None

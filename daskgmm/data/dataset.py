@@ -1,0 +1,169 @@
+"""`open_dataset`: rows in files of any known format, found and described but not yet read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self
+
+from daskgmm.data.files import FileRecord
+from daskgmm.data.formats import FORMATS, Path, Table, find_inputs
+from daskgmm.data.selection import Selection, as_names
+from daskgmm.data.source import Source
+from daskgmm.errors import ConfigurationError
+
+
+@dataclass(frozen=True, repr=False)
+class Dataset:
+    """Rows in files: what `open_dataset` returns.
+
+    Parameters
+    ----------
+    format : str
+        Name of the files' format.
+    table : Table
+        The files and what their metadata tells.
+    selection : Selection
+        The columns asked for.
+    block_rows : int or None
+        Most rows of a block; ``None`` for 65,536, or fewer where rows are wide.
+    """
+
+    format: str
+    table: Table
+    selection: Selection
+    block_rows: int | None = None
+
+    def __post_init__(self) -> None:
+        self.source()  # a wrong column is an error here, not when the rows are read
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """The features' names, where the format has names."""
+        return self._source.columns
+
+    @property
+    def n_features(self) -> int:
+        """D."""
+        return self._source.n_features
+
+    @property
+    def weight_column(self) -> str | None:
+        """Name of the column of sample weights."""
+        return self.selection.weight
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The files' paths or URLs, in row order."""
+        return tuple(file.path for file in self.table.files)
+
+    @property
+    def files(self) -> tuple[FileRecord, ...]:
+        """What tells these files from others or from later versions of them."""
+        pairs = zip(self.table.files, self.table.rows, strict=True)
+        return tuple(replace(file.record, rows=rows) for file, rows in pairs)
+
+    def source(self, columns: Sequence[str] | None = None) -> Source:
+        """Return the rows in parts, with ``columns`` as features in that order if given."""
+        return self._source if columns is None else self.select(columns=columns).source()
+
+    def select(
+        self,
+        *,
+        columns: Sequence[str] | None = None,
+        keep: Sequence[str] | None = None,
+        sample_weight: str | None = None,
+    ) -> Self:
+        """Return the same files with other columns; ``None`` leaves a choice as it is.
+
+        Parameters
+        ----------
+        columns : sequence of str, optional
+            The features, in this order.
+        keep : sequence of str, optional
+            Columns that blocks carry along for outputs; features may be among them.
+        sample_weight : str, optional
+            The column of sample weights.
+
+        Raises
+        ------
+        ConfigurationError
+            No column is named, or one twice.
+        DataError
+            A file has no such column, or no numbers in it.
+        """
+        chosen = self.selection
+        if columns is not None:
+            chosen = replace(chosen, columns=_feature_names(columns))
+        if keep is not None:
+            chosen = replace(chosen, keep=as_names(keep, "keep"))
+        if sample_weight is not None:
+            chosen = replace(chosen, weight=sample_weight)
+        return replace(self, selection=chosen)
+
+    @cached_property
+    def _source(self) -> Source:
+        return self.table.source(self.selection, self.block_rows)
+
+    def __repr__(self) -> str:
+        rows = [rows for rows in self.table.rows if rows is not None]
+        known = f", {sum(rows):,} rows" if len(rows) == len(self.paths) else ""
+        names = self.columns or ()
+        shown = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
+        weight = f", weights in {self.weight_column}" if self.weight_column else ""
+        size = f"{len(self.paths)} {self.format} file{'s' * (len(self.paths) != 1)}"
+        return f"Dataset({size}{known}, {self.n_features} features: {shown}{weight})"
+
+
+def open_dataset(
+    path: Path | Sequence[Path],
+    *,
+    format: str | None = None,  # noqa: A002  the name that readers of files give it
+    columns: Sequence[str] | None = None,
+    sample_weight: str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+    block_rows: int | None = None,
+) -> Dataset:
+    """Open files of rows; only metadata is read until the rows are used.
+
+    Parameters
+    ----------
+    path : str, path-like, or sequence of them
+        Files, directories (searched to any depth, without names that start with ``_`` or
+        ``.``), patterns such as ``data/*.parquet``, or URLs of any store that fsspec knows.
+        Files are taken in the order of their paths, each once.
+    format : str, optional
+        ``"parquet"`` or ``"csv"``; by default what the names end in tells it.
+    columns : sequence of str, optional
+        The features, in this order; by default all columns but the weights'.
+    sample_weight : str, optional
+        The column of sample weights.
+    storage_options : mapping, optional
+        Passed to the store, such as credentials; never shown.
+    block_rows : int, optional
+        Most rows held at a time by a task.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    MissingInputError
+        Nothing that can be read is there.
+    ConfigurationError
+        An option is wrong, or the files are of more than one format.
+    DataError
+        A file is damaged, lacks a column, or has something else than numbers in it.
+    """
+    if block_rows is not None and not (isinstance(block_rows, int) and block_rows > 0):
+        raise ConfigurationError(f"block_rows={block_rows!r}.", "Pass a whole number above 0.")
+    selection = Selection(None if columns is None else _feature_names(columns), sample_weight)
+    name, files = find_inputs(path, format, storage_options or {})
+    return Dataset(name, FORMATS[name].open(files), selection, block_rows)
+
+
+def _feature_names(columns: Sequence[str]) -> tuple[str, ...]:
+    names = as_names(columns, "columns")
+    if not names:
+        raise ConfigurationError("columns is empty.", "Name at least one, or leave it out.")
+    return names

@@ -1,0 +1,108 @@
+"""The formats that files of rows may have, and which one some paths stand for."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from daskgmm.data.csv import open_csv
+from daskgmm.data.files import Found, InputFile, find_files
+from daskgmm.data.parquet import open_parquet
+from daskgmm.data.selection import Selection
+from daskgmm.data.source import Source
+from daskgmm.errors import ConfigurationError, MissingInputError
+
+Path: TypeAlias = str | os.PathLike[str]
+
+
+class Table(Protocol):
+    """Files of one format, known by their metadata."""
+
+    @property
+    def files(self) -> tuple[InputFile, ...]:
+        """The files in row order."""
+
+    @property
+    def rows(self) -> Sequence[int | None]:
+        """Rows of each file, where known without reading."""
+
+    def source(self, selection: Selection, block_rows: int | None = None) -> Source:
+        """Return the selected columns' rows; raise DataError where a file lacks them."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """How files of one kind are recognised and opened."""
+
+    open: Callable[[Sequence[InputFile]], Table]
+    extensions: tuple[str, ...]
+
+
+FORMATS: dict[str, Format] = {
+    "parquet": Format(open_parquet, (".parquet", ".pq")),
+    "csv": Format(open_csv, (".csv", ".csv.gz", ".tsv", ".tsv.gz")),
+}
+
+
+def find_inputs(
+    path: Path | Sequence[Path], format_name: str | None, storage_options: Mapping[str, Any]
+) -> tuple[str, tuple[InputFile, ...]]:
+    """Return the format, named or told by the files' names, and the files by path, each once.
+
+    Raises
+    ------
+    MissingInputError
+        Nothing that can be read is there.
+    ConfigurationError
+        The format is unknown, can't be told, or the files are of more than one.
+    """
+    if format_name is not None and format_name not in FORMATS:
+        remedy = f"Known formats are {', '.join(FORMATS)}."
+        raise ConfigurationError(f"format={format_name!r} is not known.", remedy)
+    inputs: dict[tuple[str, str], InputFile] = {}
+    for name in _path_names(path):
+        found = find_files(name, storage_options)
+        files = _of_known_format(name, found, format_name)
+        inputs |= {(file.path, file.key): file for file in files}
+    ordered = tuple(inputs[key] for key in sorted(inputs))
+    return format_name or _common_format(ordered), ordered
+
+
+def _path_names(path: Path | Sequence[Path]) -> list[str]:
+    paths = [path] if isinstance(path, str | os.PathLike) else list(path)
+    if not paths:
+        raise ConfigurationError("The list of paths is empty.", "Name at least one file.")
+    return [os.fspath(each) for each in paths]
+
+
+def _format_of(file: InputFile) -> str | None:
+    """Return the format that a file's name tells."""
+    path = file.path.lower()
+    return next((n for n, known in FORMATS.items() if path.endswith(known.extensions)), None)
+
+
+def _of_known_format(path: str, found: Found, format_name: str | None) -> tuple[InputFile, ...]:
+    """Drop what only lies beside the data in a directory; a file named outright stays."""
+    wanted = tuple(FORMATS) if format_name is None else (format_name,)
+    files = tuple(file for file in found.files if _format_of(file) in wanted)
+    if files or (format_name and found.files):
+        return files or found.files
+    endings = ", ".join(end for name in wanted for end in FORMATS[name].extensions)
+    if found.files and not found.listed:
+        cause = f"{found.files[0].path} doesn't end in any of {endings}."
+        remedy = f"Name the format with format=: one of {', '.join(FORMATS)}."
+        raise ConfigurationError(cause, remedy)
+    shown = path.partition("?")[0] if "://" in path else path
+    remedy = "Check the path, or name the format with format= if its files end otherwise."
+    raise MissingInputError(f"{shown} holds no file that ends in any of {endings}.", remedy)
+
+
+def _common_format(files: Sequence[InputFile]) -> str:
+    firsts: dict[str, str] = {}
+    for file in files:
+        firsts.setdefault(str(_format_of(file)), file.path)
+    if len(firsts) > 1:
+        mixed = ", ".join(f"{name} ({path})" for name, path in firsts.items())
+        remedy = "Give files of one format, by a pattern or with format=."
+        raise ConfigurationError(f"The files are of more than one format: {mixed}.", remedy)
+    return next(iter(firsts))

@@ -1,0 +1,151 @@
+"""Rows of Parquet files, a row group at a time and never more than a batch of it."""
+
+from collections.abc import Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from daskgmm.data.files import InputFile, explained
+from daskgmm.data.selection import Selection
+from daskgmm.data.source import Block, Source
+from daskgmm.data.tables import block_rows_for, to_block
+
+_READ_BYTES = 2**25  # read ahead of the decoder, over all columns
+_OPENING_THREADS = 16  # footers are small: latency is what they cost
+
+
+@dataclass(frozen=True)
+class ParquetPart:
+    """One row group of one file."""
+
+    file: InputFile
+    row_group: int
+    rows: int
+    selection: Selection
+    dtype: np.dtype[Any]
+    block_rows: int
+
+    @property
+    def inputs(self) -> Sequence[Hashable]:
+        """None: it reads a file."""
+        return ()
+
+    @property
+    def label(self) -> str:
+        """The file and the row group, counted from 0 as Arrow does."""
+        return f"{self.file.path}, row group {self.row_group}"
+
+    def read(self, *inputs: Any) -> Iterator[Block]:  # noqa: ARG002  the protocol's signature
+        """Yield blocks of at most ``block_rows`` rows as they are decoded."""
+        row = 1
+        for batch in self._batches():
+            yield to_block(batch, self.selection, self.dtype, self.label, row)
+            row += batch.num_rows
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        if self.rows == 0:  # a file without rows has no row group to read
+            return
+        names = self.selection.names
+        with explained(self.label), self.file.open(cache_type="none") as stream:
+            # Buffered: else Arrow takes in the row group's bytes at once before decoding any.
+            buffer_size = min(max(_READ_BYTES // len(names), 2**16), 2**22)
+            reader = pq.ParquetFile(
+                stream, metadata=_footer(self.file), buffer_size=buffer_size, pre_buffer=False
+            )
+            yield from reader.iter_batches(
+                self.block_rows, row_groups=[self.row_group], columns=names, use_threads=False
+            )
+
+
+@dataclass(frozen=True)
+class ParquetTable:
+    """Parquet files known by their footers.
+
+    Parameters
+    ----------
+    files : tuple of InputFile
+        In row order.
+    schemas : tuple of pyarrow.Schema
+        Of each file; one object where they are equal.
+    row_groups : tuple of tuple of int
+        Rows of each file's row groups.
+    """
+
+    files: tuple[InputFile, ...]
+    schemas: tuple[pa.Schema, ...]
+    row_groups: tuple[tuple[int, ...], ...]
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """Rows of each file."""
+        return tuple(sum(groups) for groups in self.row_groups)
+
+    def source(self, selection: Selection, block_rows: int | None = None) -> Source:
+        """Return the selected columns' rows, a part for each row group.
+
+        Raises
+        ------
+        DataError
+            A file misses a column, or holds something else than numbers in it.
+        """
+        selection = selection.resolve(self.schemas[0], self.files[0].path)
+        checked = self.schemas[0]
+        for file, schema in zip(self.files, self.schemas, strict=True):
+            if schema is not checked:
+                selection.check(schema, file.path)
+        dtype = self._dtype(selection)
+        size = block_rows or block_rows_for(len(selection.features))
+        parts = tuple(
+            ParquetPart(file, number, rows, selection, dtype, size)
+            for file, groups in zip(self.files, self.row_groups, strict=True)
+            for number, rows in enumerate(groups or (0,))
+        )
+        lengths = tuple(part.rows for part in parts)
+        return Source(parts, len(selection.features), dtype, selection.columns, lengths)
+
+    def _dtype(self, selection: Selection) -> np.dtype[Any]:
+        """Return float32 where every feature of every file fits it, else float64."""
+        small = {pa.float16(), pa.float32()}
+        schemas = {id(schema): schema for schema in self.schemas}.values()
+        kinds = {schema.field(name).type for schema in schemas for name in selection.features}
+        return np.dtype(np.float32 if kinds <= small else np.float64)
+
+
+def open_parquet(files: Sequence[InputFile]) -> ParquetTable:
+    """Read the footers of Parquet files.
+
+    Raises
+    ------
+    DataError
+        A file is not Parquet, or cut short.
+    MissingInputError
+        A file is gone or can't be read.
+    """
+    with ThreadPoolExecutor(min(_OPENING_THREADS, len(files))) as pool:
+        described = list(pool.map(_describe, files))
+    schemas: list[pa.Schema] = []
+    for schema, _ in described:
+        # Thousands of files mostly share one schema: keep it, check it and send it once.
+        same = bool(schemas) and schemas[-1].equals(schema)
+        schemas.append(schemas[-1] if same else schema)
+    return ParquetTable(tuple(files), tuple(schemas), tuple(groups for _, groups in described))
+
+
+def _describe(file: InputFile) -> tuple[pa.Schema, tuple[int, ...]]:
+    with explained(file.path), file.open(cache_type="none") as stream:
+        reader = pq.ParquetFile(stream)
+        footer = reader.metadata
+        groups = (footer.row_group(number) for number in range(footer.num_row_groups))
+        return reader.schema_arrow, tuple(group.num_rows for group in groups)
+
+
+@lru_cache(maxsize=16)
+def _footer(file: InputFile) -> pq.FileMetaData:
+    """Decode a footer once for all row groups: it may take as long as one of them."""
+    with file.open(cache_type="none") as stream:
+        return pq.read_metadata(stream)

@@ -1,0 +1,138 @@
+"""Which columns of a table are read and as what, and the errors where that can't be."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Self
+
+import pyarrow as pa
+
+from daskgmm.errors import ConfigurationError, DataError, InputTypeError
+
+FIRST_VALUE = b"first value"
+"""Key of a field's metadata under which text columns show what they hold."""
+
+_SHOWN = 20
+_REMEDY = "Choose numeric columns with columns= (--columns), or convert this one to numbers."
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The columns to read.
+
+    Parameters
+    ----------
+    columns : tuple of str or None
+        The features in order; ``None`` stands for all that are neither weight nor kept.
+    weight : str or None
+        The column of sample weights.
+    keep : tuple of str
+        Columns carried along for outputs; features and weight may be among them.
+    """
+
+    columns: tuple[str, ...] | None = None
+    weight: str | None = None
+    keep: tuple[str, ...] = ()
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The features' names, once resolved."""
+        return self.columns or ()
+
+    @property
+    def numeric(self) -> tuple[str, ...]:
+        """Names of what is read as numbers."""
+        return self.features if self.weight is None else (*self.features, self.weight)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names to read, each once."""
+        return tuple(dict.fromkeys((*self.numeric, *self.keep)))
+
+    def resolve(self, schema: pa.Schema, path: str) -> Self:
+        """Fill in the default features from a table's schema and check them against it.
+
+        Raises
+        ------
+        DataError
+            A column is missing, appears twice, or none is left for features.
+        InputTypeError
+            A feature or weight column is not numeric.
+        """
+        resolved = self
+        if self.columns is None:
+            taken = {self.weight, *self.keep, *_index_columns(schema)}
+            resolved = replace(self, columns=tuple(n for n in schema.names if n not in taken))
+        if not resolved.columns:
+            raise DataError(f"{path} has no columns for features.", "Check the file's columns.")
+        resolved.check(schema, path)
+        return resolved
+
+    def check(self, schema: pa.Schema, path: str) -> None:
+        """Raise unless a file's schema has all columns, and numbers where they are needed."""
+        check_names(self.names, schema.names, path)
+        for name in self.numeric:
+            column = schema.field(name)
+            if not is_numeric(column.type):
+                raise _not_numeric(column, path)
+
+
+def as_names(names: Sequence[str], option: str) -> tuple[str, ...]:
+    """Return an option's column names as a tuple, each given once.
+
+    Raises
+    ------
+    ConfigurationError
+        It is one string, holds something else than strings, or repeats a name.
+    """
+    if isinstance(names, str):
+        raise ConfigurationError(f"{option}={names!r} is one string.", f"Pass [{names!r}].")
+    checked = tuple(names)
+    for position, name in enumerate(checked):
+        if not isinstance(name, str):
+            raise ConfigurationError(f"{option} holds {name!r}.", "Pass names as strings.")
+        if name in checked[:position]:
+            raise ConfigurationError(f"{option} names {name!r} twice.", "Name it once.")
+    return checked
+
+
+def check_names(wanted: Sequence[str], available: Sequence[str], path: str) -> None:
+    """Raise DataError unless each wanted name is there, once."""
+    for name in wanted:
+        if name not in available:
+            close = get_close_matches(name, available, n=3)
+            guess = f"Did you mean {_listed(close)}? " if close else ""
+            columns = _listed(available) if available else "none"
+            remedy = f"{guess}Its columns are {columns}."
+            raise DataError(f"{path} has no column {name!r}.", remedy)
+        if available.count(name) > 1:
+            cause = f"{path} has {available.count(name)} columns named {name!r}."
+            raise DataError(cause, "Give each column a name of its own.")
+
+
+def is_numeric(kind: pa.DataType) -> bool:
+    """Whether an Arrow type is read as float; a column of nulls only is, as NaN."""
+    types = pa.types
+    tests = (types.is_floating, types.is_integer, types.is_boolean, types.is_decimal)
+    return any(test(kind) for test in (*tests, types.is_null))
+
+
+def _not_numeric(column: pa.Field, path: str) -> InputTypeError:
+    first = (column.metadata or {}).get(FIRST_VALUE)
+    shown = f", such as {first.decode(errors='replace')!r}" if first else ""
+    cause = f"Column {column.name!r} of {path} is not numeric: it holds {column.type}{shown}."
+    return InputTypeError(cause, _REMEDY)
+
+
+def _index_columns(schema: pa.Schema) -> set[str]:
+    """Return the columns that pandas wrote for a frame's index: row numbers are no feature.
+
+    In Parquet its metadata names them, in CSV the index has an empty name.
+    """
+    described = (schema.pandas_metadata or {}).get("index_columns", ())
+    return {"", *(name for name in described if isinstance(name, str))}
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"

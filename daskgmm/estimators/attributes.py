@@ -1,0 +1,64 @@
+"""Fitted parameters in the data's units, computed from the frame that the fit ran in."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from daskgmm.model.frame import Frame
+from daskgmm.model.mixture import Mixture
+from daskgmm.model.prediction import Predictor
+from daskgmm.model.typing import Floats
+
+
+class FittedParameters:
+    """Read-only views of a fitted mixture, with scikit-learn's names and shapes.
+
+    They are properties because the fit keeps the parameters in its own coordinates, in which
+    a tight component far from zero has all its digits; predictions use those.
+    """
+
+    _predictor: Predictor
+    _dtype: np.dtype[Any]
+    lower_bound_: float
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_predictor")
+
+    @property
+    def weights_(self) -> Floats:
+        """Weights of the components, of shape (K,)."""
+        return self._rounded(self._fitted().weights)
+
+    @property
+    def means_(self) -> Floats:
+        """Means, of shape (K, D)."""
+        return self._rounded(self._fitted().means)
+
+    @property
+    def covariances_(self) -> Floats:
+        """Covariances in the type's shape."""
+        return self._rounded(self._fitted().covariances)
+
+    @property
+    def precisions_(self) -> Floats:
+        """Inverses of the covariances."""
+        mixture = self._fitted()
+        return self._rounded(mixture.covariance.precisions(mixture.factors))
+
+    @property
+    def precisions_cholesky_(self) -> Floats:
+        """Cholesky factors of the precisions."""
+        return self._rounded(self._fitted().factors)
+
+    def _fitted(self) -> Mixture:
+        if not hasattr(self, "_predictor"):
+            # AttributeError, so that hasattr() says whether there are any.
+            check_is_fitted(self)
+        return self._predictor.in_data_units
+
+    def _rounded(self, values: Floats) -> Floats:
+        return values.astype(self._dtype)
+
+    def _standing(self) -> tuple[Mixture, Frame, float]:
+        return self._predictor.mixture, self._predictor.frame, self.lower_bound_

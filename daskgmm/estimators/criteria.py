@@ -1,0 +1,74 @@
+"""Scores of a model on rows: likelihood and information criteria, from one pass."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from sklearn.utils.validation import check_is_fitted
+
+from daskgmm.errors import DataError
+from daskgmm.estimators.inputs import as_source
+from daskgmm.model.prediction import Predictor
+from daskgmm.passes.blas import one_thread
+from daskgmm.passes.prediction import totals
+
+
+@dataclass(frozen=True)
+class Score:
+    """Sums over rows, and the criteria made of them.
+
+    Parameters
+    ----------
+    log_likelihood : float
+        Sum over rows (nats).
+    label_log_likelihood : float
+        Sum over rows of the most probable component's log-probability (nats).
+    weight : float
+        Sum of the sample weights; n without any.
+    rows : int
+        n.
+    n_parameters : int
+        Free parameters of the model.
+    """
+
+    log_likelihood: float
+    label_log_likelihood: float
+    weight: float
+    rows: int
+    n_parameters: int
+
+    @property
+    def log_likelihood_a_row(self) -> float:
+        """Mean log-density (nats)."""
+        return self.log_likelihood / self.weight
+
+    @property
+    def aic(self) -> float:
+        """Akaike's information criterion."""
+        return -2 * self.log_likelihood + 2 * self.n_parameters
+
+    @property
+    def bic(self) -> float:
+        """Bayesian information criterion."""
+        return -2 * self.log_likelihood + math.log(self.weight) * self.n_parameters
+
+    @property
+    def icl(self) -> float:
+        """Integrated completed likelihood criterion."""
+        return self.bic - 2 * self.label_log_likelihood
+
+
+def score(estimator: Any, X: Any) -> Score:
+    """Score an estimator on X in one pass."""
+    check_is_fitted(estimator)
+    source = as_source(estimator, X, reset=False)
+    predictor: Predictor = estimator._predictor  # noqa: SLF001  the estimator's own helper
+    with one_thread():
+        likelihood, labels, weight, rows = totals(source, predictor)
+    if rows == 0:
+        raise DataError(
+            "There are no rows to score.", "Check that the input holds the rows that it should."
+        )
+    return Score(
+        float(likelihood), float(labels), float(weight), int(rows), predictor.mixture.n_parameters
+    )

@@ -1,0 +1,214 @@
+"""From rows to fit states: survey, starts, EM."""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from daskgmm.data.source import Source
+from daskgmm.errors import DataError
+from daskgmm.model.covariance.base import Covariance
+from daskgmm.model.expectation import Expectation
+from daskgmm.model.frame import Frame
+from daskgmm.model.mixture import Mixture
+from daskgmm.model.moments import Moments
+from daskgmm.model.typing import Doubles
+from daskgmm.passes.blas import one_thread
+from daskgmm.passes.expectation import expect
+from daskgmm.passes.groups import seconds_a_row
+from daskgmm.passes.survey import Flaw, Request, Survey, pass_groups, survey
+from daskgmm.training.em import Origins, Recipe, em
+from daskgmm.training.starts import StartPlan
+from daskgmm.training.states import FitState, Trace
+from daskgmm.training.stopping import Step
+
+
+@dataclass(frozen=True, eq=False)
+class Settings:
+    """What a fit is asked for, checked.
+
+    Parameters
+    ----------
+    plan : StartPlan
+    tol, reg_covar : float
+    max_iter : int
+    change : callable
+        What `tol` is held against.
+    sample_rows : int
+        Rows to find starts on.
+    fit_on_sample : bool
+        Whether EM runs on those first, where they are not all there are.
+    dtype : dtype
+        What rows are computed in.
+    resume_from : tuple of (Mixture, Frame, float) or None
+        Fitted mixture, its frame and lower bound to go on from instead of starts.
+    """
+
+    plan: StartPlan
+    tol: float
+    reg_covar: float
+    max_iter: int
+    change: Callable[[Step], float]
+    sample_rows: int
+    fit_on_sample: bool
+    dtype: np.dtype[np.floating[Any]]
+    resume_from: tuple[Mixture, Frame, float] | None = None
+
+    def recipe(self, frame: Frame, deviations: Doubles) -> Recipe:
+        """How to take steps in this frame."""
+        return Recipe(
+            self.tol,
+            self.max_iter,
+            self.change,
+            self.reg_covar / frame.scale**2,
+            deviations / frame.scale,
+            self.dtype,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Foundation:
+    """What the first pass leaves for the others.
+
+    Parameters
+    ----------
+    frame : Frame
+    recipe : Recipe
+    scatter : ndarray of shape (D, D) or None
+        Second moments about the frame's origin, in its units.
+    traces : tuple of Trace
+        The starts.
+    random : RandomState
+        As the starts left it.
+    """
+
+    frame: Frame
+    recipe: Recipe
+    scatter: Doubles | None
+    traces: tuple[Trace, ...]
+    random: np.random.RandomState
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """Turns a survey into a foundation, wherever the sample is.
+
+    Parameters
+    ----------
+    settings : Settings
+    columns : tuple of str or None
+        For errors.
+    random : RandomState
+    """
+
+    settings: Settings
+    columns: tuple[str, ...] | None
+    random: np.random.RandomState
+
+    def __call__(self, found: Survey) -> Foundation:
+        settings = self.settings
+        _require_sound(found, settings.plan.n_components, self.columns)
+        statistics, sample = found.statistics, found.sample
+        assert statistics is not None and sample is not None  # noqa: PT018, S101  sound
+        covariance = settings.plan.covariance
+        scale = covariance.compatible_scale(statistics.deviations)
+        frame = Frame.around(statistics.origin, scale, settings.dtype)
+        recipe = settings.recipe(frame, statistics.deviations)
+        scatter = None
+        if covariance.needs_scatter:
+            second = statistics.about(frame.origin).second
+            scatter = second / np.outer(frame.scale, frame.scale)
+        if settings.resume_from is not None:
+            mixture, old, bound = settings.resume_from
+            traces = [Trace(mixture.outside(old.seen_from(frame)), previous_bound=bound)]
+        else:
+            partial = settings.fit_on_sample and len(sample.rows) < found.rows
+            traces = settings.plan.starts(
+                sample.rows, sample.weights, frame, recipe, self.random, fit_on_sample=partial
+            )
+        return Foundation(frame, recipe, scatter, tuple(traces), self.random)
+
+
+class Fit:
+    """One fit: a foundation, then a stream of states.
+
+    Parameters
+    ----------
+    source : Source
+    settings : Settings
+    random : RandomState
+        Advanced as scikit-learn's would be.
+    """
+
+    def __init__(
+        self, source: Source, settings: Settings, random: np.random.RandomState
+    ) -> None:
+        self.source = source
+        self.settings = settings
+        self.passes = 1
+        # A look ahead must not disturb the numbers that the starts draw.
+        seed = int(copy.deepcopy(random).randint(2**31))
+        request = Request(
+            seed,
+            settings.sample_rows,
+            settings.plan.covariance.needs_scatter,
+            settings.dtype,
+            None if source.lengths is None else sum(source.lengths),
+        )
+        prepare = Preparation(settings, source.columns, random)
+        self.survey, self.foundation = survey(source, request, prepare)
+        if self.foundation.random is not random:
+            random.set_state(self.foundation.random.get_state())
+        self._groups = pass_groups(source, self.survey.lengths, self._cost_a_row())
+
+    def states(self) -> Iterator[FitState]:
+        """Run EM; see `daskgmm.training.em.em`."""
+        with one_thread():
+            yield from em(self.foundation.traces, self._expect, self.foundation.recipe)
+
+    def _expect(self, mixtures: Sequence[Mixture], origins: Origins = None) -> list[Moments]:
+        base = self.foundation
+        expectation = Expectation(
+            tuple(mixtures), base.frame, self.settings.dtype, base.scatter, origins
+        )
+        self.passes += 1
+        return expect(self.source, self._groups, expectation)
+
+    def _cost_a_row(self) -> float:
+        covariance: Covariance = self.settings.plan.covariance
+        n_features = self.source.n_features
+        length = covariance.quadratic_length(n_features) + n_features + 1
+        n_components = self.settings.plan.n_components * len(self.foundation.traces)
+        return seconds_a_row(n_features, length, n_components)
+
+
+def _require_sound(
+    found: Survey, n_components: int, columns: tuple[str, ...] | None
+) -> None:
+    if found.flaw is not None:
+        raise _flaw_error(found.flaw, sum(found.lengths[: found.flaw.position]), columns)
+    if found.rows < 2:
+        raise DataError(
+            f"Found array with {found.rows} sample(s) while a minimum of 2 is required.",
+            "Check that the input holds the rows that it should.",
+        )
+    if found.rows < n_components:
+        raise DataError(
+            "Expected n_samples >= n_components but got "
+            f"n_components = {n_components}, n_samples = {found.rows}.",
+            "Use fewer components or more rows.",
+        )
+    if found.statistics is None or found.statistics.weight == 0:
+        raise DataError("All sample weights are zero.", "Give some row a positive weight.")
+
+
+def _flaw_error(flaw: Flaw, rows_before: int, columns: tuple[str, ...] | None) -> DataError:
+    name = f"feature {flaw.feature}" if columns is None else f"column {columns[flaw.feature]!r}"
+    value = "NaN" if np.isnan(flaw.value) else "infinity"
+    return DataError(
+        f"Input X contains {value} in {flaw.part}, row {flaw.row}, {name} "
+        f"(row {rows_before + flaw.row} of all, counted from 0).",
+        "Drop or fill such rows first.",
+    )

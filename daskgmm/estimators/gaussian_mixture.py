@@ -1,0 +1,314 @@
+"""`GaussianMixture`: scikit-learn's estimator, on rows of any number."""
+
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from daskgmm.estimators import conversion, criteria, persistence, sampling
+from daskgmm.estimators.attributes import FittedParameters
+from daskgmm.estimators.fitting import Fit, Settings
+from daskgmm.estimators.inputs import as_source, kind_of
+from daskgmm.estimators.parameters import check_numbers, compute_dtype, sample_rows, start_plan
+from daskgmm.estimators.predicting import predict_rows
+from daskgmm.estimators.verbose import Narrator
+from daskgmm.model.prediction import Predictor
+from daskgmm.training.states import FitState, StopReason
+from daskgmm.training.stopping import stopping_named
+
+
+class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
+    """Mixture of K Gaussians, fitted by expectation-maximisation on rows of any number.
+
+    Parameters, attributes and methods are those of ``sklearn.mixture.GaussianMixture``, with
+    the additions below. X may be a NumPy array, a pandas or Polars frame, a dask array or
+    DataFrame (also with unknown chunk sizes) or what `daskgmm.open_dataset` returns. Results
+    have the kind of the input: at once for what is in memory, lazy for what is not.
+
+    Parameters
+    ----------
+    n_components : int, default 1
+        Number K of components.
+    covariance_type : {'full', 'tied', 'diag', 'spherical'}, default 'full'
+        Each component has its own matrix, all share one, or matrices are diagonal or
+        multiples of the identity.
+    tol : float, default 1e-3
+        EM stops when the change (see `stopping`) is smaller.
+    reg_covar : float, default 1e-6
+        Added to the covariances' diagonals, in squared units of the data.
+    max_iter : int, default 100
+        Most EM passes over all rows.
+    n_init : int, default 1
+        Number of starts; they share their passes, and the best result is kept.
+    init_params : str, default 'kmeans'
+        'kmeans', 'k-means++', 'random', 'random_from_data' or 'hierarchical' (Ward).
+    weights_init, means_init, precisions_init : array-like or None
+        Start values. Where all three are given EM starts from them at once.
+    random_state : int, RandomState or None
+    warm_start : bool, default False
+        Go on from the last fit.
+    verbose, verbose_interval : int
+        As in scikit-learn: what is printed, and every how many passes.
+    subsample : 'auto', int or None, default 'auto'
+        Rows on which starts are fitted in memory before full passes polish the best of them;
+        'auto' takes 20,000 or more with K and D, and all where there are no more. ``None``
+        turns that off: EM makes full passes from the first on.
+    stopping : {'lower_bound', 'parameters'}, default 'lower_bound'
+        What `tol` is held against: the change of the mean log-likelihood a row (nats), or the
+        largest change of any weight, mean or covariance entry, means and covariances in units
+        of the features' standard deviations.
+    dtype : {None, 'float32', 'float64'}, default None
+        Compute in the data's float type or force one. Sums over blocks are float64 always.
+    callbacks : iterable of callable, default ()
+        Each is given each `daskgmm.training.states.FitState`.
+
+    Attributes
+    ----------
+    weights_ : ndarray of shape (K,)
+    means_ : ndarray of shape (K, D)
+    covariances_, precisions_, precisions_cholesky_ : ndarray
+        (K, D, D) full, (D, D) tied, (K, D) diag, (K,) spherical.
+    converged_ : bool
+    n_iter_ : int
+        EM passes of the best start over all rows.
+    lower_bound_ : float
+        Mean log-likelihood a row (nats) in the last pass.
+    lower_bounds_ : list of float
+        The same for each pass.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str, where X has names
+    n_rows_ : int
+        Rows fitted.
+    n_passes_ : int
+        Passes over all rows, that of the initialisation included.
+    history_ : list of dict
+        For each EM pass ``iteration, lower_bound, change, seconds, rows, bytes_read``; the
+        last counts the rows' values as computed with.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from daskgmm import GaussianMixture
+    >>> X = np.array([[1, 2], [1, 4], [1, 0], [10, 2], [10, 4], [10, 0]])
+    >>> model = GaussianMixture(n_components=2, random_state=0).fit(X)
+    >>> model.means_.round(6)
+    array([[10.,  2.],
+           [ 1.,  2.]])
+    >>> model.predict([[0, 0], [12, 3]])
+    array([1, 0])
+    """
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        covariance_type: str = "full",
+        tol: float = 1e-3,
+        reg_covar: float = 1e-6,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str = "kmeans",
+        weights_init: ArrayLike | None = None,
+        means_init: ArrayLike | None = None,
+        precisions_init: ArrayLike | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+        subsample: str | int | None = "auto",
+        stopping: str = "lower_bound",
+        dtype: DTypeLike | None = None,
+        callbacks: Iterable[Callable[[FitState], object]] = (),
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+        self.subsample = subsample
+        self.stopping = stopping
+        self.dtype = dtype
+        self.callbacks = callbacks
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Fit the mixture.
+
+        Parameters
+        ----------
+        X : array, frame, dask collection or dataset of shape (n, D)
+            Rows; all values finite.
+        y : ignored
+        sample_weight : array-like or dask array of shape (n,), optional
+            Finite and not negative; a weight of 2 counts as the row twice.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ConfigurationError
+            A parameter has no meaning as given.
+        DataError
+            Too few rows, a value that is not finite (with partition and row), a column that
+            is no number, or a component that collapsed.
+        """
+        del y
+        check_numbers(self)
+        source = as_source(self, X, sample_weight, reset=True)
+        dtype = compute_dtype(self, source.dtype)
+        settings = self._settings(X, source.n_features, dtype)
+        fit = Fit(source, settings, check_random_state(self.random_state))
+        last = FitState(0, fit.foundation.traces, fit.survey.rows, 0.0)
+        narrator = Narrator(self.verbose, self.verbose_interval, len(last.traces))
+        history = []
+        for state in fit.states():
+            last = state
+            history.append(_record(state, source.n_features * dtype.itemsize))
+            narrator.tell(state)
+            for callback in self.callbacks:
+                callback(state)
+        self._adopt(fit, last, history)
+        return self
+
+    def _settings(self, X: Any, n_features: int, dtype: np.dtype[Any]) -> Settings:
+        in_memory = len(X) if kind_of(X) == "memory" else None
+        plan = start_plan(self, n_features)
+        rows = sample_rows(self, n_features, in_memory)
+        going_on = self.warm_start and hasattr(self, "_predictor")
+        return Settings(
+            plan,
+            tol=self.tol,
+            reg_covar=self.reg_covar,
+            max_iter=self.max_iter,
+            change=stopping_named(self.stopping),
+            sample_rows=rows,
+            fit_on_sample=self.subsample is not None,
+            dtype=dtype,
+            resume_from=self._standing() if going_on else None,
+        )
+
+    def _adopt(self, fit: Fit, last: FitState, history: list[dict[str, Any]]) -> None:
+        best = last.best
+        self._predictor = Predictor(best.mixture, fit.foundation.frame)
+        self._dtype = fit.settings.dtype
+        self._moments = best.moments
+        self.converged_ = best.stopped is StopReason.CONVERGED
+        self.lower_bounds_ = list(best.lower_bounds)
+        self.lower_bound_ = best.lower_bound
+        self.n_iter_ = len(best.lower_bounds)
+        self.n_rows_ = fit.survey.rows
+        self.n_passes_ = fit.passes
+        self.history_ = history
+        if best.stopped is StopReason.MAX_ITER:
+            warnings.warn(
+                "Best performing initialization did not converge. Try different init "
+                "parameters, or increase max_iter, tol, or check for degenerate data.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Fit, then label the same rows."""
+        return self.fit(X, y, sample_weight).predict(X)
+
+    def predict(self, X: Any) -> Any:
+        """Most probable component of each row, of shape (n,)."""
+        return predict_rows(self, X, Predictor.labels)
+
+    def predict_proba(self, X: Any) -> Any:
+        """Probability of each component given each row, of shape (n, K)."""
+        return predict_rows(self, X, Predictor.responsibilities)
+
+    def score_samples(self, X: Any) -> Any:
+        """Log-density at each row (nats), of shape (n,)."""
+        return predict_rows(self, X, Predictor.log_densities)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean log-density a row (nats), in one pass at once for any kind of X."""
+        del y
+        return criteria.score(self, X).log_likelihood_a_row
+
+    def aic(self, X: Any) -> float:
+        """Akaike's information criterion on X; the lower the better."""
+        return criteria.score(self, X).aic
+
+    def bic(self, X: Any) -> float:
+        """Bayesian information criterion on X (Schwarz, 1978); the lower the better."""
+        return criteria.score(self, X).bic
+
+    def icl(self, X: Any) -> float:
+        """Integrated completed likelihood criterion on X; the lower the better.
+
+        The BIC plus twice the negative log-probability of the rows' labels (Biernacki, Celeux
+        and Govaert, 2000).
+        """
+        return criteria.score(self, X).icl
+
+    def sample(self, n_samples: int = 1) -> tuple[Any, Any]:
+        """Draw rows from the mixture.
+
+        Parameters
+        ----------
+        n_samples : int, default 1
+            Number n of rows.
+
+        Returns
+        -------
+        X, y : arrays of shape (n, D) and (n,)
+            Rows and the components they come from: NumPy up to 128 MiB, then lazy dask
+            arrays. In memory rows are ordered by component, as in scikit-learn.
+        """
+        check_is_fitted(self)
+        return sampling.draw(self._predictor, n_samples, check_random_state(self.random_state))
+
+    def save(self, path: Any, *, storage_options: dict[str, Any] | None = None) -> None:
+        """Write the fitted model to a safetensors file, whole or not at all.
+
+        Parameters
+        ----------
+        path : path or fsspec URL
+        storage_options : dict, optional
+            For fsspec.
+        """
+        check_is_fitted(self)
+        persistence.save(self, path, storage_options)
+
+    def to_sklearn(self) -> Any:
+        """The same fitted model as ``sklearn.mixture.GaussianMixture``."""
+        check_is_fitted(self)
+        return conversion.to_sklearn(self)
+
+    @classmethod
+    def from_sklearn(cls, estimator: Any) -> Self:
+        """The same model as a fitted ``sklearn.mixture.GaussianMixture``."""
+        return conversion.from_sklearn(cls, estimator)
+
+    def _n_parameters(self) -> int:
+        return self._predictor.mixture.n_parameters
+
+
+def _record(state: FitState, bytes_a_row: int) -> dict[str, Any]:
+    return {
+        "iteration": state.iteration,
+        "lower_bound": state.best.lower_bound,
+        "change": state.best.change,
+        "seconds": state.seconds,
+        "rows": state.rows,
+        "bytes_read": state.rows * bytes_a_row,
+    }

@@ -1,0 +1,110 @@
+"""What users hand over as X, as a source of rows."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+from daskgmm.data.arrays import from_numpy
+from daskgmm.data.frames import from_frame
+from daskgmm.data.source import Source
+from daskgmm.errors import ConfigurationError, DataError
+
+
+def kind_of(X: Any) -> str:
+    """One of memory, array, frame (Dask's) and dataset."""
+    if hasattr(X, "__dask_graph__"):
+        return "frame" if hasattr(X, "divisions") else "array"
+    return "dataset" if hasattr(X, "source") else "memory"
+
+
+def as_source(estimator: Any, X: Any, sample_weight: Any = None, *, reset: bool) -> Source:
+    """Read X as a source; `reset` takes its feature names and number, else they must agree.
+
+    Raises
+    ------
+    DataError
+        X is no table of numbers, or its columns differ from those that were fitted.
+    """
+    kind = kind_of(X)
+    if kind == "memory":
+        return _in_memory(estimator, X, sample_weight, reset=reset)
+    source = _lazy_source(kind, estimator, X, sample_weight, reset=reset)
+    _agree_on_columns(estimator, source, reset=reset)
+    return source
+
+
+def _in_memory(estimator: Any, X: Any, sample_weight: Any, *, reset: bool) -> Source:
+    if _is_frame(X):
+        source = from_frame(X, sample_weight)
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        return source
+    return from_numpy(in_memory_rows(estimator, X, reset=reset), sample_weight)
+
+
+def in_memory_rows(estimator: Any, X: Any, *, reset: bool) -> np.ndarray[Any, Any]:
+    """Rows (n, D) of an array or frame in memory; NaN and infinity pass."""
+    if _is_frame(X):
+        parts: Any = _in_memory(estimator, X, None, reset=reset).parts
+        return np.concatenate([part.rows for part in parts], axis=1).T
+    rows: np.ndarray[Any, Any] = validate_data(
+        estimator,
+        X,
+        dtype=[np.float64, np.float32],
+        ensure_all_finite=False,
+        ensure_min_samples=2 if reset else 1,
+        reset=reset,
+    )
+    return rows
+
+
+def _is_frame(X: Any) -> bool:
+    # A column of pandas or Polars, or any array, is scikit-learn's to judge.
+    return type(X).__name__ in ("DataFrame", "LazyFrame")
+
+
+def _lazy_source(
+    kind: str, estimator: Any, X: Any, sample_weight: Any, *, reset: bool
+) -> Source:
+    from daskgmm.data import collections
+
+    if kind == "array":
+        return collections.from_dask_array(X, sample_weight)
+    if kind == "frame":
+        return collections.from_dask_frame(X, sample_weight)
+    if sample_weight is not None:
+        raise ConfigurationError(
+            "sample_weight was given for a dataset on disk.",
+            "Name the column instead: open_dataset(..., sample_weight='column').",
+        )
+    names = None if reset else _names(estimator)
+    source: Source = X.source(columns=names)
+    return source
+
+
+def _names(estimator: Any) -> tuple[str, ...] | None:
+    names = getattr(estimator, "feature_names_in_", None)
+    return None if names is None else tuple(names)
+
+
+def _agree_on_columns(estimator: Any, source: Source, *, reset: bool) -> None:
+    if reset:
+        estimator.n_features_in_ = source.n_features
+        if source.columns is not None:
+            estimator.feature_names_in_ = np.asarray(source.columns, dtype=object)
+        elif hasattr(estimator, "feature_names_in_"):
+            del estimator.feature_names_in_
+        return
+    fitted = _names(estimator)
+    if source.n_features != estimator.n_features_in_:
+        raise DataError(
+            f"X has {source.n_features} features, but {type(estimator).__name__} is expecting "
+            f"{estimator.n_features_in_} features as input.",
+            "Select the columns that the model was fitted on.",
+        )
+    if fitted is not None and source.columns is not None and fitted != source.columns:
+        raise DataError(
+            f"The feature names should match those that were passed during fit: {fitted}; "
+            f"got {source.columns}.",
+            "Select the same columns in the same order.",
+        )

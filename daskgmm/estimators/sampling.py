@@ -1,0 +1,71 @@
+"""Rows drawn from a mixture, at once or lazily."""
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from daskgmm.errors import ConfigurationError
+from daskgmm.model.prediction import Predictor
+from daskgmm.model.typing import Doubles
+from daskgmm.passes.engine import token
+
+_MOST_VALUES_AT_ONCE = 2**24
+_VALUES_A_CHUNK = 2**21
+
+
+def draw(predictor: Predictor, n_samples: int, random: np.random.RandomState) -> tuple[Any, Any]:
+    """Rows (n, D) and their components (n,); see `GaussianMixture.sample`."""
+    if not isinstance(n_samples, Integral) or n_samples < 1:
+        raise ConfigurationError(
+            f"Invalid value for 'n_samples': {n_samples}.",
+            "The sampling requires at least one sample.",
+        )
+    if n_samples * predictor.mixture.n_features > _MOST_VALUES_AT_ONCE:
+        return _draw_lazily(predictor, int(n_samples), int(random.randint(2**31)))
+    mixture = predictor.in_data_units
+    # In single precision weights sum to 1 only nearly, and multinomial() is strict.
+    counts = random.multinomial(n_samples, mixture.weights / mixture.weights.sum())
+    labels = np.repeat(np.arange(mixture.n_components), counts)
+    noise = random.standard_normal((int(n_samples), mixture.n_features))
+    return _colour(predictor, noise, labels), labels
+
+
+def _colour(predictor: Predictor, noise: Doubles, labels: np.ndarray[Any, Any]) -> Doubles:
+    mixture = predictor.in_data_units
+    rows = mixture.means[labels]
+    for k in np.unique(labels):
+        own = labels == k
+        rows[own] += mixture.covariance.colour(noise[own], mixture.factors, int(k))
+    return rows
+
+
+def _draw_chunk(predictor: Predictor, rows: int, seed: int, chunk: int) -> tuple[Any, Any]:
+    random = np.random.Generator(np.random.Philox(key=[seed, chunk]))
+    weights = predictor.mixture.weights
+    labels = random.choice(len(weights), size=rows, p=weights / weights.sum())
+    noise = random.standard_normal((rows, predictor.mixture.n_features))
+    return _colour(predictor, noise, labels), labels
+
+
+def _draw_lazily(predictor: Predictor, n_samples: int, seed: int) -> tuple[Any, Any]:
+    import operator
+
+    import dask.array as da
+    from dask._task_spec import DataNode, Task, TaskRef
+
+    n_features = predictor.mixture.n_features
+    size = max(_VALUES_A_CHUNK // n_features, 1)
+    sizes = tuple(min(size, n_samples - start) for start in range(0, n_samples, size))
+    suffix = token()
+    drawn, rows, labels, shared = (
+        f"gmm-predict-{what}-{suffix}" for what in ("draw", "rows", "labels", "argument")
+    )
+    graph: dict[Any, Any] = {shared: DataNode(shared, predictor)}
+    for i, length in enumerate(sizes):
+        both = TaskRef((drawn, i))
+        graph[drawn, i] = Task((drawn, i), _draw_chunk, TaskRef(shared), length, seed, i)
+        graph[rows, i, 0] = Task((rows, i, 0), operator.itemgetter(0), both)
+        graph[labels, i] = Task((labels, i), operator.itemgetter(1), both)
+    X = da.Array(graph, rows, (sizes, (n_features,)), dtype=np.float64)
+    return X, da.Array(graph, labels, (sizes,), dtype=np.int64)

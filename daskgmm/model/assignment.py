@@ -1,0 +1,33 @@
+"""From rows and given responsibilities to a mixture: how starts become parameters."""
+
+import numpy as np
+
+from daskgmm.model.covariance.base import Covariance
+from daskgmm.model.frame import Frame
+from daskgmm.model.moments import Moments
+from daskgmm.model.typing import Doubles, Floats
+
+
+def moments_under(
+    responsibilities: Doubles, rows: Floats, frame: Frame, covariance: Covariance
+) -> Moments:
+    """Moments of rows (D, n) in data coordinates under responsibilities (K, n).
+
+    Second moments are taken about the means, so they lose nothing.
+    """
+    z = np.empty(rows.shape)
+    frame.standardise(rows.astype(np.float64, copy=False), out=z)
+    counts = responsibilities.sum(axis=1)
+    safe = np.where(counts > 0, counts, 1.0)
+    origins = (responsibilities @ z.T) / safe[:, np.newaxis]
+    length = covariance.quadratic_length(len(z)) + len(z) + 1
+    sums = np.empty((length, len(counts)))
+    shared: Doubles | float = 0.0
+    for k, origin in enumerate(origins):
+        centred = z - origin[:, np.newaxis]
+        weighted = centred * responsibilities[k]
+        own, across = covariance.scatter(centred, weighted)
+        sums[:, k] = np.concatenate([own, weighted.sum(axis=1), counts[k : k + 1]])
+        shared = shared + across
+    total = float(counts.sum())
+    return Moments(origins, sums, np.asarray(shared), np.nan, total, z.shape[1])

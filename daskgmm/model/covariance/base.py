@@ -1,0 +1,156 @@
+"""What a covariance type has to say about itself.
+
+A Gaussian is an exponential family: its weighted log-density at z is ``<eta, phi(z)>``, with
+
+    phi(z) = (quadratic features, z, 1)
+
+Only the quadratic features and what belongs to them differ between the types; the linear and
+the constant part are the same for all and are handled by the kernels.
+"""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from daskgmm.model.typing import Doubles, Floats
+
+
+class Covariance(ABC):
+    """One covariance type: stateless; parameters are passed in their natural shape.
+
+    The natural shape is scikit-learn's: (K, D, D) full, (D, D) tied, (K, D) diag, (K,) spherical.
+    ``factors`` are Cholesky factors of the precisions, ``P = factor @ factor.T`` with an upper
+    triangular factor for matrices and the root of the precision elsewhere.
+    """
+
+    name: ClassVar[str]
+    has_matrices: ClassVar[bool]
+    """Whether covariances are matrices, not variances along the axes."""
+    needs_scatter: ClassVar[bool] = False
+    """Whether the feature form needs the rows' total second moments: see `completes`."""
+
+    @abstractmethod
+    def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
+        """Natural shape of the covariances."""
+
+    @abstractmethod
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        """Free parameters in the covariances."""
+
+    @abstractmethod
+    def quadratic_length(self, n_features: int) -> int:
+        """Number Q of quadratic features."""
+
+    @abstractmethod
+    def quadratic(self, rows: Floats, out: Floats) -> None:
+        """Write the quadratic features of rows (D, n) into ``out`` (Q, n)."""
+
+    @abstractmethod
+    def quadratic_parameters(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
+        """Natural parameters (K, Q) of the quadratic features; ``shape`` is (K, D)."""
+
+    @abstractmethod
+    def precision_times(self, factors: Doubles, vectors: Doubles) -> Doubles:
+        """Each component's precision times its vector: (K, D) to (K, D)."""
+
+    @abstractmethod
+    def absolute_form(self, factors: Doubles, vectors: Doubles) -> Doubles:
+        """Each component's ``v.T @ abs(P) @ v``, of shape (K,), for vectors (K, D) >= 0."""
+
+    @abstractmethod
+    def log_determinants(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
+        """Log-determinants of the factors, of shape (K,); ``shape`` is (K, D)."""
+
+    @abstractmethod
+    def distances(self, centred: Floats, factors: Floats, component: int) -> Floats:
+        """Squared Mahalanobis distances (n,) of rows (D, n) from which the mean is taken."""
+
+    @abstractmethod
+    def scatter(self, centred: Floats, weighted: Floats) -> tuple[Floats, Floats]:
+        """Second moments of centred rows (D, n) and the same rows times their responsibilities.
+
+        The first array, (Q,), is the component's own; the second, (D, D) or empty, is summed
+        over components.
+        """
+
+    @abstractmethod
+    def estimate(
+        self,
+        quadratic: Doubles,
+        shared: Doubles,
+        counts: Doubles,
+        offsets: Doubles,
+        ridge: Doubles,
+    ) -> Doubles:
+        """Covariances from sums.
+
+        Parameters
+        ----------
+        quadratic : ndarray of shape (Q, K)
+            Sums of the quadratic features about each component's origin.
+        shared : ndarray of shape (D, D) or empty
+            Second moments about the origins, summed over the components.
+        counts : ndarray of shape (K,)
+            Sums of responsibilities.
+        offsets : ndarray of shape (K, D)
+            Means, measured from the origins.
+        ridge : ndarray of shape (D,)
+            Added to the diagonal.
+        """
+
+    @abstractmethod
+    def factorise(self, covariances: Doubles) -> Doubles:
+        """Factors from covariances; `NotPositiveDefiniteError` names the first that has none."""
+
+    @abstractmethod
+    def factorise_precisions(self, precisions: Doubles) -> Doubles:
+        """Factors from precisions; `NotPositiveDefiniteError` as above."""
+
+    @abstractmethod
+    def covariances(self, factors: Doubles) -> Doubles:
+        """Covariances from factors."""
+
+    @abstractmethod
+    def precisions(self, factors: Doubles) -> Doubles:
+        """Precisions from factors."""
+
+    @abstractmethod
+    def variances(self, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
+        """Diagonals of the covariances, of shape (K, D)."""
+
+    @abstractmethod
+    def rescale(self, covariances: Doubles, scale: Doubles) -> Doubles:
+        """Covariances after each feature is multiplied by its ``scale``, of shape (D,).
+
+        Where the type can't hold that exactly, the largest scale counts.
+        """
+
+    @abstractmethod
+    def compatible_scale(self, scale: Doubles) -> Doubles:
+        """Turn scales (D,) into such under which this type stays itself."""
+
+    @abstractmethod
+    def colour(self, noise: Doubles, factors: Doubles, component: int) -> Doubles:
+        """Give standard normal rows (n, D) the component's covariance."""
+
+    def completes(self, scatter: Doubles | None, factors: Doubles) -> tuple[Doubles | None, float]:
+        """Shared second moments and log-likelihood that the feature form leaves out.
+
+        Types whose quadratic term is the same in all components need the rows' total
+        ``scatter`` about the frame's origin instead of features; the others need nothing.
+        """
+        del scatter, factors
+        return None, 0.0
+
+
+class NotPositiveDefiniteError(ArithmeticError):
+    """A covariance or precision has no Cholesky factor.
+
+    Parameters
+    ----------
+    component : int or None
+        Which; ``None`` where one matrix serves all.
+    """
+
+    def __init__(self, component: int | None) -> None:
+        super().__init__(component)
+        self.component = component

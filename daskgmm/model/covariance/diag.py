@@ -1,0 +1,86 @@
+"""Each component has a variance for each feature."""
+
+from typing import ClassVar, final
+
+import numpy as np
+
+from daskgmm.model.covariance import axes
+from daskgmm.model.covariance.base import Covariance
+from daskgmm.model.typing import Doubles, Floats
+
+
+@final
+class Diag(Covariance):
+    """Quadratic features ``z_i ** 2``."""
+
+    name: ClassVar[str] = "diag"
+    has_matrices: ClassVar[bool] = False
+
+    def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
+        return n_components, n_features
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        return n_components * n_features
+
+    def quadratic_length(self, n_features: int) -> int:
+        return n_features
+
+    def quadratic(self, rows: Floats, out: Floats) -> None:
+        np.multiply(rows, rows, out=out)
+
+    def quadratic_parameters(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
+        del shape
+        return np.asarray(-0.5 * factors**2)
+
+    def precision_times(self, factors: Doubles, vectors: Doubles) -> Doubles:
+        return np.asarray(factors**2 * vectors)
+
+    def absolute_form(self, factors: Doubles, vectors: Doubles) -> Doubles:
+        return np.asarray(((factors * vectors) ** 2).sum(axis=1))
+
+    def log_determinants(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
+        del shape
+        return np.asarray(np.log(factors).sum(axis=1))
+
+    def distances(self, centred: Floats, factors: Floats, component: int) -> Floats:
+        scaled = centred * factors[component][:, np.newaxis]
+        return np.asarray(np.einsum("dn,dn->n", scaled, scaled))
+
+    def scatter(self, centred: Floats, weighted: Floats) -> tuple[Floats, Floats]:
+        return np.einsum("dn,dn->d", weighted, centred), np.empty((0, 0))
+
+    def estimate(
+        self,
+        quadratic: Doubles,
+        shared: Doubles,
+        counts: Doubles,
+        offsets: Doubles,
+        ridge: Doubles,
+    ) -> Doubles:
+        del shared
+        return np.asarray((quadratic / counts).T - offsets**2 + ridge)
+
+    def factorise(self, covariances: Doubles) -> Doubles:
+        return axes.factorise(covariances)
+
+    def factorise_precisions(self, precisions: Doubles) -> Doubles:
+        return axes.factorise_precisions(precisions)
+
+    def covariances(self, factors: Doubles) -> Doubles:
+        return np.asarray(factors**-2)
+
+    def precisions(self, factors: Doubles) -> Doubles:
+        return np.asarray(factors**2)
+
+    def variances(self, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
+        del shape
+        return covariances
+
+    def rescale(self, covariances: Doubles, scale: Doubles) -> Doubles:
+        return np.asarray(covariances * scale**2)
+
+    def compatible_scale(self, scale: Doubles) -> Doubles:
+        return scale
+
+    def colour(self, noise: Doubles, factors: Doubles, component: int) -> Doubles:
+        return np.asarray(noise / factors[component])

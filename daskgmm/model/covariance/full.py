@@ -1,0 +1,99 @@
+"""Each component has a covariance matrix of its own."""
+
+from typing import ClassVar, final
+
+import numpy as np
+
+from daskgmm.model.covariance import matrices
+from daskgmm.model.covariance.base import Covariance
+from daskgmm.model.typing import Doubles, Floats
+
+
+@final
+class Full(Covariance):
+    """Quadratic features ``z_i z_j`` for ``i <= j``, in the order of the upper triangle."""
+
+    name: ClassVar[str] = "full"
+    has_matrices: ClassVar[bool] = True
+
+    def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
+        return n_components, n_features, n_features
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        return n_components * n_features * (n_features + 1) // 2
+
+    def quadratic_length(self, n_features: int) -> int:
+        return n_features * (n_features + 1) // 2
+
+    def quadratic(self, rows: Floats, out: Floats) -> None:
+        start = 0
+        for i in range(len(rows)):
+            stop = start + len(rows) - i
+            np.multiply(rows[i], rows[i:], out=out[start:stop])
+            start = stop
+
+    def quadratic_parameters(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
+        above = np.triu_indices(shape[1])
+        # Each product off the diagonal stands for two equal entries of the matrix.
+        counted = np.where(above[0] == above[1], -0.5, -1.0)
+        return np.asarray(self.precisions(factors)[:, above[0], above[1]] * counted)
+
+    def precision_times(self, factors: Doubles, vectors: Doubles) -> Doubles:
+        return np.einsum("kij,kj->ki", self.precisions(factors), vectors)
+
+    def absolute_form(self, factors: Doubles, vectors: Doubles) -> Doubles:
+        sizes = np.abs(self.precisions(factors))
+        return np.einsum("ki,kij,kj->k", vectors, sizes, vectors)
+
+    def log_determinants(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
+        del shape
+        return np.array([matrices.log_determinant(factor) for factor in factors])
+
+    def distances(self, centred: Floats, factors: Floats, component: int) -> Floats:
+        return matrices.whitened_distances(centred, factors[component])
+
+    def scatter(self, centred: Floats, weighted: Floats) -> tuple[Floats, Floats]:
+        moments = weighted @ centred.T
+        return moments[np.triu_indices(len(centred))], np.empty((0, 0))
+
+    def estimate(
+        self,
+        quadratic: Doubles,
+        shared: Doubles,
+        counts: Doubles,
+        offsets: Doubles,
+        ridge: Doubles,
+    ) -> Doubles:
+        del shared
+        n_features = offsets.shape[1]
+        rows, columns = np.triu_indices(n_features)
+        covariances = np.empty((len(counts), n_features, n_features))
+        covariances[:, rows, columns] = covariances[:, columns, rows] = (quadratic / counts).T
+        covariances -= offsets[:, :, np.newaxis] * offsets[:, np.newaxis, :]
+        covariances += np.diag(ridge)
+        return covariances
+
+    def factorise(self, covariances: Doubles) -> Doubles:
+        return np.stack([matrices.factor_of_precision(c, k) for k, c in enumerate(covariances)])
+
+    def factorise_precisions(self, precisions: Doubles) -> Doubles:
+        return np.stack([matrices.factor_from_precision(p, k) for k, p in enumerate(precisions)])
+
+    def covariances(self, factors: Doubles) -> Doubles:
+        return np.stack([matrices.covariance_of_factor(factor) for factor in factors])
+
+    def precisions(self, factors: Doubles) -> Doubles:
+        return np.asarray(factors @ factors.swapaxes(1, 2))
+
+    def variances(self, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
+        del shape
+        return np.diagonal(covariances, axis1=1, axis2=2).copy()
+
+    def rescale(self, covariances: Doubles, scale: Doubles) -> Doubles:
+        return np.asarray(covariances * np.outer(scale, scale))
+
+    def compatible_scale(self, scale: Doubles) -> Doubles:
+        return scale
+
+    def colour(self, noise: Doubles, factors: Doubles, component: int) -> Doubles:
+        return matrices.colour(noise, factors[component])

@@ -1,0 +1,61 @@
+"""Symmetric matrices: what full and tied share."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from scipy import linalg
+
+from daskgmm.model.covariance.base import NotPositiveDefiniteError
+from daskgmm.model.typing import Doubles, Floats
+
+
+@contextmanager
+def naming(component: int | None) -> Iterator[None]:
+    """Turn LAPACK's complaint into ours, which tells the component."""
+    try:
+        yield
+    except (linalg.LinAlgError, ValueError) as error:  # ValueError: NaN or infinity inside
+        raise NotPositiveDefiniteError(component) from error
+
+
+def factor_of_precision(covariance: Doubles, component: int | None) -> Doubles:
+    """Upper triangular L with ``L @ L.T = inv(covariance)``."""
+    with naming(component):
+        lower = linalg.cholesky(covariance, lower=True)
+        factor = linalg.solve_triangular(lower, np.eye(len(lower)), lower=True).T
+    if not np.isfinite(factor).all():
+        raise NotPositiveDefiniteError(component)
+    return np.ascontiguousarray(factor)
+
+
+def factor_from_precision(precision: Doubles, component: int | None) -> Doubles:
+    """Upper triangular L with ``L @ L.T = precision``."""
+    with naming(component):
+        if not np.allclose(precision, precision.T, rtol=1e-7):
+            raise ValueError("not symmetric")
+        flipped = linalg.cholesky(precision[::-1, ::-1], lower=True)
+    return np.ascontiguousarray(flipped[::-1, ::-1])
+
+
+def covariance_of_factor(factor: Doubles) -> Doubles:
+    """Inverse of ``factor @ factor.T``."""
+    inverse = linalg.solve_triangular(factor, np.eye(len(factor)), lower=False)
+    return np.asarray(inverse.T @ inverse)
+
+
+def log_determinant(factor: Doubles) -> float:
+    """Log-determinant of a triangular factor."""
+    return float(np.log(np.diagonal(factor)).sum())
+
+
+def whitened_distances(centred: Floats, factor: Floats) -> Floats:
+    """Squared lengths (n,) of ``factor.T @ centred``, for centred rows (D, n)."""
+    whitened = factor.T @ centred
+    whitened *= whitened
+    return np.asarray(whitened.sum(axis=0))
+
+
+def colour(noise: Doubles, factor: Doubles) -> Doubles:
+    """Standard normal rows (n, D) with covariance ``inv(factor @ factor.T)``."""
+    return np.asarray(linalg.solve_triangular(factor, noise.T, lower=False, trans="T").T)

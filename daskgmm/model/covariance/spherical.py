@@ -1,0 +1,87 @@
+"""Each component has one variance for all features."""
+
+from typing import ClassVar, final
+
+import numpy as np
+
+from daskgmm.model.covariance import axes
+from daskgmm.model.covariance.base import Covariance
+from daskgmm.model.typing import Doubles, Floats
+
+
+@final
+class Spherical(Covariance):
+    """One quadratic feature, ``sum(z_i ** 2)``."""
+
+    name: ClassVar[str] = "spherical"
+    has_matrices: ClassVar[bool] = False
+
+    def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
+        del n_features
+        return (n_components,)
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        del n_features
+        return n_components
+
+    def quadratic_length(self, n_features: int) -> int:
+        del n_features
+        return 1
+
+    def quadratic(self, rows: Floats, out: Floats) -> None:
+        np.einsum("dn,dn->n", rows, rows, out=out[0])
+
+    def quadratic_parameters(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
+        del shape
+        return np.asarray(-0.5 * factors[:, np.newaxis] ** 2)
+
+    def precision_times(self, factors: Doubles, vectors: Doubles) -> Doubles:
+        return np.asarray(factors[:, np.newaxis] ** 2 * vectors)
+
+    def absolute_form(self, factors: Doubles, vectors: Doubles) -> Doubles:
+        return np.asarray(factors**2 * (vectors**2).sum(axis=1))
+
+    def log_determinants(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
+        return np.asarray(shape[1] * np.log(factors))
+
+    def distances(self, centred: Floats, factors: Floats, component: int) -> Floats:
+        return np.asarray(np.einsum("dn,dn->n", centred, centred) * factors[component] ** 2)
+
+    def scatter(self, centred: Floats, weighted: Floats) -> tuple[Floats, Floats]:
+        return np.einsum("dn,dn->", weighted, centred).reshape(1), np.empty((0, 0))
+
+    def estimate(
+        self,
+        quadratic: Doubles,
+        shared: Doubles,
+        counts: Doubles,
+        offsets: Doubles,
+        ridge: Doubles,
+    ) -> Doubles:
+        del shared
+        second = quadratic[0] / counts - (offsets**2).sum(axis=1)
+        return np.asarray(second / offsets.shape[1] + ridge.mean())
+
+    def factorise(self, covariances: Doubles) -> Doubles:
+        return axes.factorise(covariances)
+
+    def factorise_precisions(self, precisions: Doubles) -> Doubles:
+        return axes.factorise_precisions(precisions)
+
+    def covariances(self, factors: Doubles) -> Doubles:
+        return np.asarray(factors**-2)
+
+    def precisions(self, factors: Doubles) -> Doubles:
+        return np.asarray(factors**2)
+
+    def variances(self, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
+        return np.broadcast_to(covariances[:, np.newaxis], shape).copy()
+
+    def rescale(self, covariances: Doubles, scale: Doubles) -> Doubles:
+        return np.asarray(covariances * scale.max() ** 2)
+
+    def compatible_scale(self, scale: Doubles) -> Doubles:
+        return np.full_like(scale, scale.max())
+
+    def colour(self, noise: Doubles, factors: Doubles, component: int) -> Doubles:
+        return np.asarray(noise / factors[component])

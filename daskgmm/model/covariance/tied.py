@@ -1,0 +1,99 @@
+"""All components share one covariance matrix."""
+
+from typing import ClassVar, final
+
+import numpy as np
+
+from daskgmm.model.covariance import matrices
+from daskgmm.model.covariance.base import Covariance
+from daskgmm.model.typing import Doubles, Floats
+
+
+@final
+class Tied(Covariance):
+    """No quadratic features at all.
+
+    ``z.T @ P @ z`` is the same for all components, so it leaves the responsibilities; its sum
+    over the rows needs only their total scatter, which no iteration changes.
+    """
+
+    name: ClassVar[str] = "tied"
+    has_matrices: ClassVar[bool] = True
+    needs_scatter: ClassVar[bool] = True
+
+    def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
+        del n_components
+        return n_features, n_features
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        del n_components
+        return n_features * (n_features + 1) // 2
+
+    def quadratic_length(self, n_features: int) -> int:
+        del n_features
+        return 0
+
+    def quadratic(self, rows: Floats, out: Floats) -> None:
+        """Nothing to write."""
+
+    def quadratic_parameters(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
+        del factors
+        return np.empty((shape[0], 0))
+
+    def precision_times(self, factors: Doubles, vectors: Doubles) -> Doubles:
+        return np.asarray(vectors @ self.precisions(factors))
+
+    def absolute_form(self, factors: Doubles, vectors: Doubles) -> Doubles:
+        return np.einsum("ki,ij,kj->k", vectors, np.abs(self.precisions(factors)), vectors)
+
+    def log_determinants(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
+        return np.full(shape[0], matrices.log_determinant(factors))
+
+    def distances(self, centred: Floats, factors: Floats, component: int) -> Floats:
+        del component
+        return matrices.whitened_distances(centred, factors)
+
+    def scatter(self, centred: Floats, weighted: Floats) -> tuple[Floats, Floats]:
+        return np.empty(0), weighted @ centred.T
+
+    def estimate(
+        self,
+        quadratic: Doubles,
+        shared: Doubles,
+        counts: Doubles,
+        offsets: Doubles,
+        ridge: Doubles,
+    ) -> Doubles:
+        del quadratic
+        covariance = (shared - (counts * offsets.T) @ offsets) / counts.sum()
+        return np.asarray((covariance + covariance.T) / 2 + np.diag(ridge))
+
+    def factorise(self, covariances: Doubles) -> Doubles:
+        return matrices.factor_of_precision(covariances, None)
+
+    def factorise_precisions(self, precisions: Doubles) -> Doubles:
+        return matrices.factor_from_precision(precisions, None)
+
+    def covariances(self, factors: Doubles) -> Doubles:
+        return matrices.covariance_of_factor(factors)
+
+    def precisions(self, factors: Doubles) -> Doubles:
+        return np.asarray(factors @ factors.T)
+
+    def variances(self, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
+        return np.broadcast_to(np.diagonal(covariances), shape).copy()
+
+    def rescale(self, covariances: Doubles, scale: Doubles) -> Doubles:
+        return np.asarray(covariances * np.outer(scale, scale))
+
+    def compatible_scale(self, scale: Doubles) -> Doubles:
+        return scale
+
+    def colour(self, noise: Doubles, factors: Doubles, component: int) -> Doubles:
+        del component
+        return matrices.colour(noise, factors)
+
+    def completes(self, scatter: Doubles | None, factors: Doubles) -> tuple[Doubles | None, float]:
+        if scatter is None:
+            raise ValueError("tied covariances need the rows' total scatter")
+        return scatter, -0.5 * float(np.vdot(self.precisions(factors), scatter))

@@ -1,0 +1,98 @@
+"""The E-step of several mixtures over any stream of blocks: what one pass computes."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from daskgmm.model.frame import Frame
+from daskgmm.model.kernels import CentredKernel, FeatureKernel, Kernel
+from daskgmm.model.mixture import Mixture
+from daskgmm.model.moments import Moments
+from daskgmm.model.precision import features_suffice
+from daskgmm.model.typing import Doubles, Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Expectation:
+    """The question that a pass answers: the moments of these mixtures over the rows.
+
+    Parameters
+    ----------
+    mixtures : tuple of Mixture
+        In frame coordinates.
+    frame : Frame
+        From the rows' coordinates to the mixtures'.
+    dtype : dtype
+        What rows are computed in, float32 or float64.
+    scatter : ndarray of shape (D, D) or None
+        The rows' total second moments about the frame's origin, for tied covariances.
+    origins : tuple of (ndarray of shape (K, D) or None), optional
+        Where given, second moments are taken about these by the centred kernel.
+    """
+
+    mixtures: tuple[Mixture, ...]
+    frame: Frame
+    dtype: np.dtype[np.floating]
+    scatter: Doubles | None = None
+    origins: tuple[Doubles | None, ...] | None = None
+
+    def kernels(self) -> list[tuple[list[int], Kernel]]:
+        """Fresh kernels, each with the positions of the mixtures that it serves."""
+        groups: dict[tuple[str, type[Kernel]], list[int]] = {}
+        for index, mixture in enumerate(self.mixtures):
+            kernel = CentredKernel if self._centred(index) else FeatureKernel
+            groups.setdefault((mixture.covariance.name, kernel), []).append(index)
+        return [
+            (
+                indices,
+                kernel(
+                    [self.mixtures[index] for index in indices],
+                    self.frame,
+                    self.dtype,
+                    [self._origins(index) for index in indices],
+                ),
+            )
+            for (_, kernel), indices in groups.items()
+        ]
+
+    def complete(self, moments: Sequence[Moments]) -> list[Moments]:
+        """Moments over all rows, with what the feature form leaves to the total scatter."""
+        return [
+            found if self._centred(index) else found.complete(mixture, self.scatter)
+            for index, (mixture, found) in enumerate(zip(self.mixtures, moments, strict=True))
+        ]
+
+    def _centred(self, index: int) -> bool:
+        given = self.origins is not None and self.origins[index] is not None
+        return given or not features_suffice(self.mixtures[index], self.dtype)
+
+    def _origins(self, index: int) -> Doubles:
+        origins = None if self.origins is None else self.origins[index]
+        return self.mixtures[index].means if origins is None else origins
+
+
+def partial_moments(
+    expectation: Expectation, blocks: Iterable[tuple[Floats, Floats | None]]
+) -> list[Moments]:
+    """Moments of each mixture over these blocks, still to be added up and completed.
+
+    Parameters
+    ----------
+    expectation : Expectation
+    blocks : iterable of (rows, weights)
+        Rows of shape (D, n) in data coordinates; weights of shape (n,) or None.
+    """
+    kernels = expectation.kernels()
+    for rows, weights in blocks:
+        for _, kernel in kernels:
+            kernel.add(rows, weights)
+    found: dict[int, Moments] = {}
+    for indices, kernel in kernels:
+        found.update(zip(indices, kernel.moments(), strict=True))
+    return [found[index] for index in range(len(expectation.mixtures))]
+
+
+def add(left: Sequence[Moments], right: Sequence[Moments]) -> list[Moments]:
+    """Sum of two lists of moments of the same mixtures."""
+    return [one + other for one, other in zip(left, right, strict=True)]

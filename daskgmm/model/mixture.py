@@ -1,0 +1,125 @@
+"""A mixture of Gaussians, immutable."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from daskgmm.errors import CollapsedComponentError
+from daskgmm.model.covariance.base import Covariance, NotPositiveDefiniteError
+from daskgmm.model.frame import Frame
+from daskgmm.model.typing import Doubles
+
+_LOG_OF_ZERO = -1e30
+"""Stands for log(0) in natural parameters, where an infinity would make NaN of products."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """Weights, means and covariances of K components over D features.
+
+    Parameters
+    ----------
+    covariance : Covariance
+        The covariance type.
+    weights : ndarray of shape (K,)
+        Not negative, with sum 1.
+    means : ndarray of shape (K, D)
+    covariances, factors : ndarray in the type's natural shape
+        Covariances, and the Cholesky factors of the precisions.
+    """
+
+    covariance: Covariance
+    weights: Doubles
+    means: Doubles
+    covariances: Doubles
+    factors: Doubles
+
+    @classmethod
+    def from_covariances(
+        cls, covariance: Covariance, weights: Doubles, means: Doubles, covariances: Doubles
+    ) -> Self:
+        """Mixture with these covariances.
+
+        Raises
+        ------
+        CollapsedComponentError
+            A covariance is not positive definite; the error names the component.
+        """
+        try:
+            factors = covariance.factorise(covariances)
+        except NotPositiveDefiniteError as error:
+            raise _collapsed(error.component, weights) from error
+        return cls(covariance, weights, means, covariances, factors)
+
+    @classmethod
+    def from_precisions(
+        cls, covariance: Covariance, weights: Doubles, means: Doubles, precisions: Doubles
+    ) -> Self:
+        """Mixture with these precisions; `NotPositiveDefiniteError` if they are not proper."""
+        factors = covariance.factorise_precisions(precisions)
+        return cls(covariance, weights, means, covariance.covariances(factors), factors)
+
+    @property
+    def n_components(self) -> int:
+        """K."""
+        return self.means.shape[0]
+
+    @property
+    def n_features(self) -> int:
+        """D."""
+        return self.means.shape[1]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(K, D)."""
+        return self.n_components, self.n_features
+
+    @property
+    def n_parameters(self) -> int:
+        """Free parameters, for information criteria."""
+        in_covariances = self.covariance.n_parameters(*self.shape)
+        return in_covariances + self.means.size + self.n_components - 1
+
+    @property
+    def deviations(self) -> Doubles:
+        """Standard deviations of each component along the features, of shape (K, D)."""
+        return np.sqrt(self.covariance.variances(self.covariances, self.shape))
+
+    @property
+    def log_normalisers(self) -> Doubles:
+        """Weighted log-density at each component's mean, of shape (K,)."""
+        with np.errstate(divide="ignore"):
+            log_weights = np.maximum(np.log(self.weights), _LOG_OF_ZERO)
+        determinants = self.covariance.log_determinants(self.factors, self.shape)
+        return np.asarray(log_weights + determinants - self.n_features / 2 * np.log(2 * np.pi))
+
+    @property
+    def natural_parameters(self) -> Doubles:
+        """Eta of shape (K, F): the weighted log-densities are ``eta @ phi(z)``."""
+        linear = self.covariance.precision_times(self.factors, self.means)
+        at_zero = self.log_normalisers - 0.5 * np.einsum("kd,kd->k", linear, self.means)
+        quadratic = self.covariance.quadratic_parameters(self.factors, self.shape)
+        return np.hstack([quadratic, linear, at_zero[:, np.newaxis]])
+
+    def outside(self, frame: Frame) -> "Mixture":
+        """The same mixture, from the frame's coordinates to those in which the frame is given."""
+        covariances = self.covariance.rescale(self.covariances, frame.scale)
+        means = frame.leave(self.means)
+        return Mixture.from_covariances(self.covariance, self.weights, means, covariances)
+
+
+def _collapsed(component: int | None, weights: Doubles) -> CollapsedComponentError:
+    if component is None:
+        which = "The covariance shared by all components has collapsed"
+    else:
+        which = (
+            f"Component {component} of {len(weights)} (weight {weights[component]:.3g}) "
+            "has collapsed"
+        )
+    return CollapsedComponentError(
+        f"{which}: its covariance is not positive definite. Fitting the mixture model failed "
+        "because some components have ill-defined empirical covariance (for instance caused "
+        "by singleton or collapsed samples).",
+        "Try to decrease the number of components, increase reg_covar, or scale the input data.",
+    )

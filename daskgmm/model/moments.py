@@ -1,0 +1,98 @@
+"""The sufficient statistics of a mixture: sums over rows, so they add."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from daskgmm.model.covariance.base import Covariance
+from daskgmm.model.mixture import Mixture
+from daskgmm.model.typing import Doubles
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Responsibility-weighted sums of feature vectors about each component's origin.
+
+    Parameters
+    ----------
+    origins : ndarray of shape (K, D)
+        What the rows are measured from; moments with different origins don't add.
+    sums : ndarray of shape (F, K)
+        Sums of ``gamma * phi(z - origin)``: quadratic, then linear, then constant features.
+    shared : ndarray of shape (D, D) or empty
+        Second moments about the origins, summed over the components (tied covariances).
+    log_likelihood : float
+        Sum over rows of weight times log-density (nats).
+    weight : float
+        Sum of the sample weights.
+    rows : int
+        Number of rows.
+    """
+
+    origins: Doubles
+    sums: Doubles
+    shared: Doubles
+    log_likelihood: float
+    weight: float
+    rows: int
+
+    def __add__(self, other: "Moments") -> "Moments":
+        if not np.array_equal(self.origins, other.origins):
+            raise ValueError("moments about different origins do not add")
+        return Moments(
+            self.origins,
+            self.sums + other.sums,
+            self.shared + other.shared,
+            self.log_likelihood + other.log_likelihood,
+            self.weight + other.weight,
+            self.rows + other.rows,
+        )
+
+    @property
+    def lower_bound(self) -> float:
+        """Mean log-likelihood a row (nats)."""
+        return self.log_likelihood / self.weight
+
+    @property
+    def means(self) -> Doubles:
+        """Means of the components, of shape (K, D), where any weight fell on them."""
+        counts = self.sums[-1]
+        linear = self.sums[-1 - self.origins.shape[1] : -1].T
+        safe = np.where(counts > 0, counts, 1.0)
+        return np.asarray(self.origins + linear / safe[:, np.newaxis])
+
+    def complete(self, mixture: Mixture, scatter: Doubles | None) -> "Moments":
+        """Add what `mixture`'s feature form leaves out, from the rows' total scatter."""
+        shared, log_likelihood = mixture.covariance.completes(scatter, mixture.factors)
+        if shared is None:
+            return self
+        return replace(
+            self, shared=shared, log_likelihood=self.log_likelihood + log_likelihood
+        )
+
+    def maximise(self, covariance: Covariance, ridge: Doubles, epsilon: float) -> Mixture:
+        """M-step: the mixture under which these statistics are most likely.
+
+        Parameters
+        ----------
+        covariance : Covariance
+            The covariance type.
+        ridge : ndarray of shape (D,)
+            Added to the covariances' diagonals, in the units of the frame squared.
+        epsilon : float
+            Machine epsilon of the data's type; ten of it are added to each component's
+            weight, as in scikit-learn, so that an empty one divides by no zero.
+
+        Raises
+        ------
+        CollapsedComponentError
+            A covariance is not positive definite.
+        """
+        n_features = self.origins.shape[1]
+        counts = self.sums[-1] + 10 * epsilon
+        offsets = self.sums[-1 - n_features : -1].T / counts[:, np.newaxis]
+        quadratic = self.sums[: -1 - n_features]
+        covariances = covariance.estimate(quadratic, self.shared, counts, offsets, ridge)
+        return Mixture.from_covariances(
+            covariance, counts / counts.sum(), self.origins + offsets, covariances
+        )

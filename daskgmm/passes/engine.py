@@ -1,0 +1,65 @@
+"""Where graphs run: the user's cluster or scheduler if there is one, else threads here."""
+
+import os
+import sys
+from collections.abc import Hashable, Mapping
+from typing import Any, TypeAlias
+from uuid import uuid4
+
+from daskgmm.errors import ClusterError
+
+Graph: TypeAlias = Mapping[Hashable, Any]
+
+
+def token() -> str:
+    """A fresh suffix for task names: two fits on one cluster must not share keys."""
+    return uuid4().hex
+
+
+def active_client() -> Any:
+    """The distributed client that Dask would use here, or None."""
+    distributed = sys.modules.get("distributed")
+    if distributed is None:  # nobody can have made a client, and the import takes its time
+        return None
+    try:
+        return distributed.get_client()
+    except ValueError:
+        return None
+
+
+def compute(graph: Graph, keys: Any) -> Any:
+    """Run a graph and return the value of a key, or of a list of keys.
+
+    Raises
+    ------
+    ClusterError
+        Workers died under the tasks or the scheduler went away.
+    """
+    import dask
+
+    if dask.config.get("scheduler", None) is not None:
+        return dask.base.get_scheduler()(graph, keys)
+    client = active_client()
+    if client is not None:
+        return _compute_distributed(client, graph, keys)
+    workers = min(os.cpu_count() or 1, len(graph))
+    return dask.threaded.get(graph, keys, num_workers=workers)
+
+
+def _compute_distributed(client: Any, graph: Graph, keys: Any) -> Any:
+    from distributed.client import FutureCancelledError
+    from distributed.comm import CommClosedError
+    from distributed.scheduler import KilledWorker
+
+    try:
+        return client.get(graph, keys)
+    except KilledWorker as error:
+        raise ClusterError(
+            f"Workers died again and again under the task {error.task!r}.",
+            "They probably ran out of memory: give them more, or use smaller partitions.",
+        ) from error
+    except (CommClosedError, FutureCancelledError, TimeoutError) as error:
+        raise ClusterError(
+            f"The connection to the scheduler was lost ({type(error).__name__}).",
+            "Check that it is alive and run the same again.",
+        ) from error

@@ -1,0 +1,65 @@
+"""A uniform sample of rows whose number nobody knows yet."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from daskgmm.model.typing import Doubles, Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """The rows with the smallest of independent random priorities.
+
+    Each row draws its priority from a stream that belongs to its part, so the sample depends
+    on the seed and the parts alone; merging keeps the smallest, in whatever order.
+
+    Parameters
+    ----------
+    priorities : ndarray of shape (m,)
+        Uniform on [0, 1).
+    positions : ndarray of shape (m, 2)
+        Part and row within the part.
+    rows : ndarray of shape (m, D)
+    weights : ndarray of shape (m,) or None
+    """
+
+    priorities: Doubles
+    positions: np.ndarray
+    rows: Floats
+    weights: Doubles | None
+
+    def merge(self, other: Self, capacity: int) -> "Sample":
+        """The `capacity` rows of smallest priority in either."""
+        joined = Sample(
+            np.concatenate([self.priorities, other.priorities]),
+            np.concatenate([self.positions, other.positions]),
+            np.concatenate([self.rows, other.rows]),
+            _join(self.weights, other.weights),
+        )
+        if len(joined.priorities) <= capacity:
+            return joined
+        return joined.take(np.argpartition(joined.priorities, capacity)[:capacity])
+
+    def take(self, chosen: np.ndarray) -> "Sample":
+        """These rows only."""
+        weights = None if self.weights is None else self.weights[chosen]
+        return Sample(
+            self.priorities[chosen], self.positions[chosen], self.rows[chosen], weights
+        )
+
+    def ordered(self) -> "Sample":
+        """The same rows in the order of the data."""
+        return self.take(np.lexsort(self.positions.T[::-1]))
+
+
+def _join(left: Doubles | None, right: Doubles | None) -> Doubles | None:
+    if left is None or right is None:
+        return left if right is None else right
+    return np.concatenate([left, right])
+
+
+def priorities(seed: int, part: int) -> np.random.Generator:
+    """The stream of priorities of one part's rows."""
+    return np.random.Generator(np.random.Philox(key=[seed, part]))

@@ -1,0 +1,65 @@
+"""Means and second moments of all rows, without losing digits far from zero."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from daskgmm.model.typing import Doubles, Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """Weighted sums of rows about an origin in their midst.
+
+    The origin is rounded and the sums are taken about what it was rounded to, so nothing is
+    lost where the rows lie far from zero (after Chan, Golub and LeVeque, 1983).
+
+    Parameters
+    ----------
+    origin : ndarray of shape (D,)
+    weight : float
+        Sum of the sample weights.
+    first : ndarray of shape (D,)
+        Sum of ``x - origin``.
+    second : ndarray of shape (D, D) or (D,)
+        Sum of ``(x - origin) (x - origin).T``, or its diagonal.
+    """
+
+    origin: Doubles
+    weight: float
+    first: Doubles
+    second: Doubles
+
+    @classmethod
+    def of(cls, rows: Floats, weights: Doubles | None, *, scatter: bool) -> "Statistics":
+        """Statistics of rows (D, n), with the full scatter or its diagonal."""
+        origin = rows.mean(axis=1, dtype=np.float64)
+        centred = rows - origin[:, np.newaxis]
+        weighted = centred if weights is None else centred * weights
+        second = weighted @ centred.T if scatter else np.einsum("dn,dn->d", weighted, centred)
+        weight = rows.shape[1] if weights is None else weights.sum()
+        return cls(origin, float(weight), weighted.sum(axis=1), second)
+
+    def about(self, origin: Doubles) -> "Statistics":
+        """The same rows' sums about another origin."""
+        shift = self.origin - origin
+        pairs = np.multiply if self.second.ndim == 1 else np.outer
+        cross = pairs(self.first, shift)
+        second = self.second + cross + cross.T + self.weight * pairs(shift, shift)
+        return Statistics(origin, self.weight, self.first + self.weight * shift, second)
+
+    def __add__(self, other: "Statistics") -> "Statistics":
+        weight = self.weight + other.weight
+        if weight == 0:
+            return self
+        moved = other.weight * (other.origin - self.origin) + self.first + other.first
+        origin = self.origin + moved / weight
+        one, two = self.about(origin), other.about(origin)
+        return Statistics(origin, weight, one.first + two.first, one.second + two.second)
+
+    @property
+    def deviations(self) -> Doubles:
+        """Standard deviations of the features, of shape (D,)."""
+        diagonal = self.second if self.second.ndim == 1 else np.diagonal(self.second)
+        variances = diagonal / self.weight - (self.first / self.weight) ** 2
+        return np.sqrt(np.maximum(variances, 0))

@@ -1,0 +1,231 @@
+"""The first pass: how many rows, are they all numbers, where do they lie, and a sample."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial, reduce
+from typing import Any, TypeVar
+
+import numpy as np
+from dask._task_spec import Task, TaskRef
+
+from daskgmm.data.source import Block, Part, Source
+from daskgmm.model.typing import Doubles, Floats
+from daskgmm.passes.blas import one_thread
+from daskgmm.passes.engine import compute, token
+from daskgmm.passes.graph import map_groups
+from daskgmm.passes.groups import group_measured, group_unmeasured
+from daskgmm.passes.sample import Sample, priorities
+from daskgmm.passes.statistics import Statistics
+from daskgmm.passes.tree import tree
+
+_SLAB_VALUES = 2**19
+_SECONDS_A_VALUE = 4e-9
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """The first value that is not a finite number.
+
+    Parameters
+    ----------
+    part : str
+        How the part is called.
+    position : int
+        Which part it is, in order.
+    row : int
+        The row within the part, from 0.
+    feature : int
+    value : float
+        NaN or an infinity.
+    """
+
+    part: str
+    position: int
+    row: int
+    feature: int
+    value: float
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What the first pass found.
+
+    Parameters
+    ----------
+    lengths : tuple of int
+        Rows of each part, in order.
+    statistics : Statistics or None
+        ``None`` without rows.
+    flaw : Flaw or None
+        The first value that is not finite.
+    sample : Sample or None
+        A uniform sample of the rows, in their order; left on the cluster when the rest
+        comes back.
+    """
+
+    lengths: tuple[int, ...]
+    statistics: Statistics | None
+    flaw: Flaw | None
+    sample: Sample | None
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return sum(self.lengths)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to look for.
+
+    Parameters
+    ----------
+    seed : int
+        Of the sample.
+    capacity : int
+        Rows to sample.
+    scatter : bool
+        Whether the features' full second moments are wanted, or their diagonal.
+    dtype : dtype
+        What sampled rows are kept as.
+    expected : int or None
+        Number of rows, where the source knows it: groups then keep only what can matter.
+    """
+
+    seed: int
+    capacity: int
+    scatter: bool
+    dtype: np.dtype[np.floating[Any]]
+    expected: int | None
+
+    @property
+    def highest_priority(self) -> float:
+        """Above this a row can't be in the sample, but for odds of about 1e-9."""
+        if self.expected is None:
+            return 1.0
+        return (self.capacity + 6 * np.sqrt(self.capacity)) / max(self.expected, 1)
+
+
+def survey(
+    source: Source, request: Request, then: Callable[[Survey], T]
+) -> tuple[Survey, T]:
+    """Survey all rows, and apply `then` to what was found, sample included.
+
+    `then` runs where the sample is, on a worker if there are any; the survey that is returned
+    has no sample.
+    """
+    suffix = token()
+    groups = _groups(source)
+    graph, leaves = map_groups(source, groups, _survey_stretch, request, f"gmm-init-{suffix}")
+    sums, root = tree(leaves, partial(_add, request=request), suffix)
+    facts, outcome = f"gmm-init-facts-{suffix}", f"gmm-init-starts-{suffix}"
+    ends = {
+        facts: Task(facts, _without_sample, TaskRef(root)),
+        outcome: Task(outcome, _apply, then, TaskRef(root)),
+    }
+    found, result = compute(graph | sums | ends, [facts, outcome])
+    return found, result
+
+
+def _groups(source: Source) -> list[range]:
+    if any(part.inputs for part in source.parts):
+        return [range(i, i + 1) for i in range(len(source.parts))]
+    if source.lengths is None:
+        return group_unmeasured(len(source.parts))
+    return group_measured(source.lengths, source.n_features * _SECONDS_A_VALUE)
+
+
+def _without_sample(found: Survey) -> Survey:
+    return Survey(found.lengths, found.statistics, found.flaw, None)
+
+
+def _apply(then: Callable[[Survey], T], found: Survey) -> T:
+    sample = None if found.sample is None else found.sample.ordered()
+    with one_thread():
+        return then(Survey(found.lengths, found.statistics, found.flaw, sample))
+
+
+def _survey_stretch(
+    stretch: Iterator[tuple[int, Part, Iterator[Block]]], request: Request
+) -> Survey:
+    add = partial(_add, request=request)
+    with np.errstate(all="ignore"):  # what is not finite is looked for and told
+        return reduce(add, (_survey_part(*part, request) for part in stretch))
+
+
+def _survey_part(
+    position: int, part: Part, blocks: Iterator[Block], request: Request
+) -> Survey:
+    found = Survey((0,), None, None, None)
+    stream = priorities(request.seed, position)
+    for block in blocks:
+        for rows, weights in _slabs(block):
+            start = found.lengths[0]
+            piece = Survey(
+                (rows.shape[1],),
+                Statistics.of(rows, weights, scatter=request.scatter),
+                _first_flaw(rows, part.label, position, start),
+                _draw(rows, weights, stream, (position, start), request),
+            )
+            found = _add(found, piece, request)
+            found = Survey((sum(found.lengths),), found.statistics, found.flaw, found.sample)
+    return found
+
+
+def _slabs(block: Block) -> Iterator[tuple[Floats, Doubles | None]]:
+    size = max(_SLAB_VALUES // max(block.rows.shape[0], 1), 1)
+    for start in range(0, block.rows.shape[1], size):
+        window = slice(start, start + size)
+        weights = None if block.weights is None else block.weights[window].astype(np.float64)
+        yield block.rows[:, window], weights
+
+
+def _first_flaw(rows: Floats, label: str, position: int, start: int) -> Flaw | None:
+    # The sum of finite numbers is finite, but for overflow: then the second look clears it.
+    if np.isfinite(rows.sum(dtype=np.float64)):
+        return None
+    bad = ~np.isfinite(rows)
+    if not bad.any():
+        return None
+    row = int(np.argmax(bad.any(axis=0)))
+    feature = int(np.argmax(bad[:, row]))
+    return Flaw(label, position, start + row, feature, float(rows[feature, row]))
+
+
+def _draw(
+    rows: Floats,
+    weights: Doubles | None,
+    stream: np.random.Generator,
+    start: tuple[int, int],
+    request: Request,
+) -> Sample:
+    drawn = stream.random(rows.shape[1])
+    chosen = np.flatnonzero(drawn < request.highest_priority)
+    positions = np.column_stack([np.full(len(chosen), start[0]), start[1] + chosen])
+    picked = np.ascontiguousarray(rows[:, chosen].T, dtype=request.dtype)
+    return Sample(
+        drawn[chosen], positions, picked, None if weights is None else weights[chosen]
+    )
+
+
+def _add(left: Survey, right: Survey, request: Request) -> Survey:
+    statistics = _either(left.statistics, right.statistics, Statistics.__add__)
+    sample = _either(
+        left.sample, right.sample, partial(Sample.merge, capacity=request.capacity)
+    )
+    return Survey(left.lengths + right.lengths, statistics, left.flaw or right.flaw, sample)
+
+
+def _either(left: T | None, right: T | None, both: Callable[[T, T], T]) -> T | None:
+    if left is None or right is None:
+        return left if right is None else right
+    return both(left, right)
+
+
+def pass_groups(source: Source, lengths: Sequence[int], cost_a_row: float) -> list[range]:
+    """Groups for the passes after the survey, which know how many rows each part has."""
+    if any(part.inputs for part in source.parts):
+        return [range(i, i + 1) for i in range(len(source.parts))]
+    return group_measured(lengths, cost_a_row)

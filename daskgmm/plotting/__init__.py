@@ -1,0 +1,12 @@
+"""Figures of a fitted mixture: its components over the rows, and the course of the fit.
+
+They read public fitted attributes only, so scikit-learn's mixtures can be drawn as well.
+Matplotlib is an extra, imported when a figure is drawn; its object interface needs no display
+and, unlike ``pyplot``, keeps no state that threads would share.
+"""
+
+from daskgmm.plotting.course import convergence
+from daskgmm.plotting.files import save
+from daskgmm.plotting.mixture import scatter
+
+__all__ = ["convergence", "save", "scatter"]

@@ -1,0 +1,68 @@
+"""Figures as files."""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from daskgmm.errors import ConfigurationError, OutputError
+from daskgmm.plotting.canvas import new_figure
+from daskgmm.plotting.course import convergence
+from daskgmm.plotting.mixture import scatter
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMATS = (".png", ".svg", ".pdf")
+
+
+def save(
+    model: Any,
+    path: str | os.PathLike[str],
+    rows: Any = None,
+    columns: Sequence[int | str] | None = None,
+) -> None:
+    """Write one figure of both panels, which appears whole or not at all.
+
+    Parameters
+    ----------
+    model : fitted mixture
+    path : path-like
+        Ends in ``.png``, ``.svg`` or ``.pdf``.
+    rows, columns
+        As in `scatter`.
+
+    Raises
+    ------
+    ConfigurationError
+        For another ending, and as in `scatter`.
+    OutputError
+        Where the file cannot be written.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in FORMATS:
+        raise ConfigurationError(
+            f"A figure cannot be written as {target.name!r}.",
+            f"End its name in one of {', '.join(FORMATS)}.",
+        )
+    figure = new_figure(width=12.5)
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    scatter(model, rows, columns=(0, 1) if columns is None else columns, ax=left)
+    convergence(model, ax=right)
+    _write(figure, target)
+
+
+def _write(figure: "Figure", target: Path) -> None:
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
+    try:
+        figure.savefig(unfinished, format=target.suffix[1:].lower(), dpi=130)
+        unfinished.replace(target)
+    except OSError as error:
+        raise OutputError(
+            f"The figure {str(target)!r} cannot be written: {error.strerror}.",
+            "Give a path in a folder that exists and can be written to.",
+        ) from error
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()

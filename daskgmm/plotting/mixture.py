@@ -1,0 +1,113 @@
+"""A mixture's components over the rows."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from dask.base import is_dask_collection
+from numpy.typing import ArrayLike
+from sklearn.utils import resample
+from sklearn.utils.validation import check_is_fitted
+
+from daskgmm.errors import ConfigurationError
+from daskgmm.plotting import line, plane
+from daskgmm.plotting.canvas import MAX_LEGEND, new_figure
+from daskgmm.plotting.columns import column_names, column_positions
+from daskgmm.plotting.component import components_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def scatter(
+    model: Any,
+    rows: Any = None,
+    *,
+    columns: Sequence[int | str] = (0, 1),
+    labels: ArrayLike | None = None,
+    ax: "Axes | None" = None,
+    max_points: int = 20_000,
+    random_state: int | None = 0,
+) -> "Axes":
+    """Draw the components in two columns or one, over rows in their components' colours.
+
+    In two columns a component is two ellipses, one and two standard deviations about its mean,
+    fainter for a small weight. In one column, and always for a model of one feature, it is its
+    weighted density, over a histogram of the rows.
+
+    Parameters
+    ----------
+    model : fitted mixture
+        Of any covariance type.
+    rows : array or frame of shape (n, D), optional
+        Rows in memory, as ``model.predict`` takes them; without them only the components show.
+    columns : sequence of one or two int or str
+        The columns to show, by position or name.
+    labels : array-like of int of shape (n,), optional
+        Components of the rows, the most probable ones by default.
+    ax : matplotlib Axes, optional
+        Where to draw, a new figure by default.
+    max_points : int
+        Of more rows than these a random sample is drawn.
+    random_state : int or None
+        Seed of the sample.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ConfigurationError
+        For columns that the model hasn't, rows or labels of another shape, and where
+        matplotlib is not installed.
+    """
+    check_is_fitted(model, "means_")
+    positions = column_positions(model, columns)
+    components = components_of(model, positions)
+    ax = new_figure().add_subplot() if ax is None else ax
+    view = plane if len(positions) == 2 else line
+    if rows is not None:
+        _check_rows(model, rows, labels)
+        rows, labels = _sample(rows, labels, max_points, random_state)
+        values = np.asarray(rows, dtype=np.float64)[:, positions]
+        labels = np.asarray(model.predict(rows) if labels is None else labels)
+        view.draw_rows(ax, components, values, labels)
+    view.draw_components(ax, components)
+    names = [column_names(model)[position] for position in positions]
+    _label(ax, *names, few=len(components) <= MAX_LEGEND)
+    return ax
+
+
+def _check_rows(model: Any, rows: Any, labels: ArrayLike | None) -> None:
+    shape = tuple(getattr(rows, "shape", ()))
+    if is_dask_collection(rows) or shape[1:] != (model.n_features_in_,):
+        raise ConfigurationError(
+            f"A figure's rows are {model.n_features_in_} columns in memory, "
+            f"not {type(rows).__name__} of shape {shape}.",
+            "Give the columns of the fit; of a dask input, a computed sample.",
+        )
+    if labels is not None and np.shape(labels) != shape[:1]:
+        raise ConfigurationError(
+            f"Labels of shape {np.shape(labels)} do not fit {shape[0]} rows.",
+            "Give one label a row, or none.",
+        )
+
+
+def _sample(
+    rows: Any, labels: ArrayLike | None, max_points: int, random_state: int | None
+) -> tuple[Any, ArrayLike | None]:
+    # Shuffled in any case, lest the last rows cover all others.
+    count = min(len(rows), max_points)
+    draw = partial(resample, replace=False, n_samples=count, random_state=random_state)
+    return draw(rows), None if labels is None else draw(np.asarray(labels))
+
+
+def _label(ax: "Axes", x_name: str, y_name: str = "Density", *, few: bool) -> None:
+    # A column's name is no formula, whatever dollars it has.
+    ax.set_xlabel(x_name, parse_math=False)
+    ax.set_ylabel(y_name, parse_math=False)
+    if few:
+        # Beside the axes: finding the best place inside is slow with many points.
+        ax.legend(title="Component", loc="upper left", bbox_to_anchor=(1, 1), frameon=False)

@@ -1,0 +1,177 @@
+"""The EM loop, as a generator of what happened. It never sees where the rows are."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias
+
+import numpy as np
+
+from daskgmm.errors import CollapsedComponentError, DataError
+from daskgmm.model.mixture import Mixture
+from daskgmm.model.moments import Moments
+from daskgmm.model.precision import moments_suffice
+from daskgmm.model.typing import Doubles
+from daskgmm.training.states import FitState, StopReason, Trace
+from daskgmm.training.stopping import Step
+
+logger = logging.getLogger(__name__)
+
+Origins: TypeAlias = "tuple[Doubles, ...] | None"
+
+
+class Expect(Protocol):
+    """One pass over all rows."""
+
+    def __call__(self, mixtures: Sequence[Mixture], origins: Origins = None) -> list[Moments]:
+        """Moments of each mixture; about `origins` where they are given."""
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """How to take steps and when to stop.
+
+    Parameters
+    ----------
+    tol : float
+        A start has converged when its change is smaller.
+    max_iter : int
+        Most passes.
+    change : callable
+        What is held against `tol`: see `daskgmm.training.stopping`.
+    ridge : ndarray of shape (D,)
+        Added to the covariances' diagonals, in the frame's units.
+    deviations : ndarray of shape (D,)
+        The features' standard deviations, in the frame's units.
+    dtype : dtype
+        What rows are computed in.
+    """
+
+    tol: float
+    max_iter: int
+    change: Callable[[Step], float]
+    ridge: Doubles
+    deviations: Doubles
+    dtype: np.dtype[np.floating]
+
+    def maximise(self, mixture: Mixture, moments: Moments) -> Mixture:
+        """M-step."""
+        epsilon = float(np.finfo(self.dtype).eps)
+        return moments.maximise(mixture.covariance, self.ridge, epsilon)
+
+
+def em(traces: Sequence[Trace], expect: Expect, recipe: Recipe) -> Iterator[FitState]:
+    """Advance all starts together until each has converged, collapsed or used up its passes.
+
+    Parameters
+    ----------
+    traces : sequence of Trace
+        Where each start stands; a fresh one holds a mixture only.
+    expect : callable
+        One pass over all rows for any number of mixtures.
+    recipe : Recipe
+
+    Yields
+    ------
+    FitState
+        One after each pass; starts that have stopped stay in it as they are.
+
+    Raises
+    ------
+    CollapsedComponentError
+        Every start has collapsed.
+    DataError
+        The likelihood is not a number.
+    """
+    for iteration in range(1, recipe.max_iter + 1):
+        began = time.perf_counter()
+        running = [index for index, trace in enumerate(traces) if trace.stopped is None]
+        moments, outcomes = advance([traces[i].mixture for i in running], expect, recipe)
+        updated = list(traces)
+        for index, found, outcome in zip(running, moments, outcomes, strict=True):
+            updated[index] = _judge(traces[index], found, outcome, recipe, iteration)
+        traces = tuple(updated)
+        _refuse_if_all_collapsed(traces, outcomes)
+        seconds = time.perf_counter() - began
+        state = FitState(iteration, traces, moments[0].rows, seconds)
+        yield state
+        if state.finished:
+            return
+
+
+def advance(
+    mixtures: Sequence[Mixture], expect: Expect, recipe: Recipe
+) -> tuple[list[Moments], list[Mixture | CollapsedComponentError]]:
+    """One EM step of each mixture; a collapse is an outcome.
+
+    Where the moments' origins were too far from the new means to leave the covariances their
+    digits, the pass is repeated about the new means.
+    """
+    moments = expect(mixtures)
+    outcomes = [_attempt(recipe, *pair) for pair in zip(mixtures, moments, strict=True)]
+    blurred = [
+        index
+        for index, (outcome, found) in enumerate(zip(outcomes, moments, strict=True))
+        if isinstance(outcome, CollapsedComponentError)
+        or not moments_suffice(outcome, found.origins, recipe.dtype)
+    ]
+    if blurred:
+        again = expect(
+            [mixtures[index] for index in blurred],
+            tuple(moments[index].means for index in blurred),
+        )
+        for index, found in zip(blurred, again, strict=True):
+            moments[index] = found
+            outcomes[index] = _attempt(recipe, mixtures[index], found)
+    return moments, outcomes
+
+
+def _attempt(
+    recipe: Recipe, mixture: Mixture, moments: Moments
+) -> Mixture | CollapsedComponentError:
+    try:
+        return recipe.maximise(mixture, moments)
+    except CollapsedComponentError as error:
+        return error
+
+
+def _judge(
+    trace: Trace,
+    moments: Moments,
+    outcome: Mixture | CollapsedComponentError,
+    recipe: Recipe,
+    iteration: int,
+) -> Trace:
+    bound = moments.lower_bound
+    if not math.isfinite(bound):
+        raise DataError(
+            f"The log-likelihood became {bound} in pass {iteration}.",
+            "The rows' values are too large to be squared: scale the features.",
+        )
+    if isinstance(outcome, CollapsedComponentError):
+        logger.warning("A start was given up in pass %d. %s", iteration, outcome)
+        return replace(trace, stopped=StopReason.COLLAPSED)
+    step = Step(trace.mixture, outcome, trace.lower_bound, bound, recipe.deviations)
+    change = recipe.change(step)
+    stopped = None
+    if abs(change) < recipe.tol:
+        stopped = StopReason.CONVERGED
+    elif iteration == recipe.max_iter:
+        stopped = StopReason.MAX_ITER
+    return replace(
+        trace,
+        mixture=outcome,
+        moments=moments,
+        lower_bounds=(*trace.lower_bounds, bound),
+        change=change,
+        stopped=stopped,
+    )
+
+
+def _refuse_if_all_collapsed(
+    traces: Sequence[Trace], outcomes: Sequence[Mixture | CollapsedComponentError]
+) -> None:
+    if all(trace.stopped is StopReason.COLLAPSED for trace in traces):
+        raise next(one for one in outcomes if isinstance(one, CollapsedComponentError))

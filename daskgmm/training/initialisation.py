@@ -1,0 +1,106 @@
+"""Responsibilities to start from. A new way is a function and a line in the registry.
+
+Each function takes rows (n, D) in data units, K, the random state and sample weights (n,) or
+None, and returns responsibilities (n, K). The random numbers are drawn in scikit-learn's
+order, so on the same rows and seed both start alike.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from daskgmm.errors import ConfigurationError
+from daskgmm.model.typing import Doubles, Floats
+
+Initialiser: TypeAlias = Callable[
+    [Floats, int, np.random.RandomState, "Doubles | None"], "Doubles"
+]
+
+_MOST_ROWS_FOR_WARD = 4000
+"""Ward's distance matrix holds n ** 2 / 2 numbers: 64 MB here."""
+
+
+def kmeans(
+    rows: Floats, n_components: int, random: np.random.RandomState, weights: Doubles | None
+) -> Doubles:
+    """Clusters of one run of k-means."""
+    from sklearn.cluster import KMeans
+
+    clustering = KMeans(n_components, n_init=1, random_state=random)
+    return _one_hot(clustering.fit(rows, sample_weight=weights).labels_, n_components)
+
+
+def kmeans_plus_plus(
+    rows: Floats, n_components: int, random: np.random.RandomState, weights: Doubles | None
+) -> Doubles:
+    """Single rows, far from each other (Arthur and Vassilvitskii, 2007)."""
+    from sklearn.cluster import kmeans_plusplus
+
+    _, chosen = kmeans_plusplus(
+        rows, n_components, sample_weight=weights, random_state=random
+    )
+    return _on_rows(chosen, len(rows))
+
+
+def random_responsibilities(
+    rows: Floats, n_components: int, random: np.random.RandomState, weights: Doubles | None
+) -> Doubles:
+    """Responsibilities drawn from the uniform distribution."""
+    del weights
+    drawn = random.uniform(size=(len(rows), n_components))
+    return np.asarray(drawn / drawn.sum(axis=1, keepdims=True))
+
+
+def random_rows(
+    rows: Floats, n_components: int, random: np.random.RandomState, weights: Doubles | None
+) -> Doubles:
+    """Single rows, drawn without replacement."""
+    odds = None if weights is None else weights / weights.sum()
+    chosen = random.choice(len(rows), size=n_components, replace=False, p=odds)
+    return _on_rows(chosen, len(rows))
+
+
+def hierarchical(
+    rows: Floats, n_components: int, random: np.random.RandomState, weights: Doubles | None
+) -> Doubles:
+    """Clusters of Ward's method on a few thousand rows; each other row joins the nearest."""
+    del weights
+    from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.spatial.distance import cdist
+
+    few = rows
+    if len(rows) > _MOST_ROWS_FOR_WARD:
+        few = rows[random.choice(len(rows), _MOST_ROWS_FOR_WARD, replace=False)]
+    labels = np.zeros(1, dtype=int)
+    if len(few) > 1:
+        labels = fcluster(linkage(few, method="ward"), n_components, "maxclust") - 1
+    centres = np.stack([few[labels == label].mean(axis=0) for label in np.unique(labels)])
+    return _one_hot(cdist(rows, centres).argmin(axis=1), n_components)
+
+
+def _one_hot(labels: np.ndarray[Any, Any], n_components: int) -> Doubles:
+    return np.asarray(labels[:, np.newaxis] == np.arange(n_components), dtype=np.float64)
+
+
+def _on_rows(chosen: np.ndarray[Any, Any], n_rows: int) -> Doubles:
+    responsibilities = np.zeros((n_rows, len(chosen)))
+    responsibilities[chosen, np.arange(len(chosen))] = 1
+    return responsibilities
+
+
+INITIALISERS: dict[str, Initialiser] = {
+    "kmeans": kmeans,
+    "k-means++": kmeans_plus_plus,
+    "random": random_responsibilities,
+    "random_from_data": random_rows,
+    "hierarchical": hierarchical,
+}
+
+
+def initialiser_named(name: str) -> Initialiser:
+    """Look a way to start up by the name that users give it."""
+    if name not in INITIALISERS:
+        known = ", ".join(INITIALISERS)
+        raise ConfigurationError(f"init_params={name!r} is not known.", f"Use one of: {known}.")
+    return INITIALISERS[name]

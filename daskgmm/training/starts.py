@@ -1,0 +1,186 @@
+"""Where EM starts: first mixtures on sampled rows, and EM on those before the full passes."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from daskgmm.errors import CollapsedComponentError
+from daskgmm.model.assignment import moments_under
+from daskgmm.model.covariance.base import Covariance
+from daskgmm.model.expectation import Expectation, partial_moments
+from daskgmm.model.frame import Frame
+from daskgmm.model.mixture import Mixture
+from daskgmm.model.moments import Moments
+from daskgmm.model.typing import Doubles, Floats
+from daskgmm.training.em import Origins, Recipe, em
+from daskgmm.training.initialisation import Initialiser
+from daskgmm.training.states import FitState, Trace
+
+logger = logging.getLogger(__name__)
+
+MOST_POLISHED = 3
+"""Starts that go on to full passes together: they share the reading, not the arithmetic."""
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """Start values from the user, in data units; ``None`` where there are none.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (K,) or None
+    means : ndarray of shape (K, D) or None
+    precisions : ndarray in the type's natural shape or None
+    """
+
+    weights: Doubles | None = None
+    means: Doubles | None = None
+    precisions: Doubles | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to be found from rows."""
+        return not any(one is None for one in (self.weights, self.means, self.precisions))
+
+    def override(self, mixture: Mixture | None, covariance: Covariance, frame: Frame) -> Mixture:
+        """A mixture in frame coordinates with what was given in place of what was found."""
+        weights, means = self.weights, None if self.means is None else frame.enter(self.means)
+        if mixture is not None:
+            weights = mixture.weights if weights is None else weights
+            means = mixture.means if means is None else means
+        assert weights is not None and means is not None  # noqa: PT018, S101  see `complete`
+        if self.precisions is not None:
+            inside = covariance.rescale(self.precisions, frame.scale)
+            return Mixture.from_precisions(covariance, weights, means, inside)
+        assert mixture is not None  # noqa: S101  see `complete`
+        return Mixture(covariance, weights, means, mixture.covariances, mixture.factors)
+
+
+@dataclass(frozen=True, eq=False)
+class StartPlan:
+    """How to come to starts.
+
+    Parameters
+    ----------
+    covariance : Covariance
+    n_components, n_init : int
+    initialiser : callable
+        See `daskgmm.training.initialisation`.
+    given : Given
+    """
+
+    covariance: Covariance
+    n_components: int
+    n_init: int
+    initialiser: Initialiser
+    given: Given
+
+    def starts(
+        self,
+        rows: Floats,
+        weights: Doubles | None,
+        frame: Frame,
+        recipe: Recipe,
+        random: np.random.RandomState,
+        *,
+        fit_on_sample: bool,
+    ) -> list[Trace]:
+        """Starts in frame coordinates, from sampled rows (m, D) in data units.
+
+        With `fit_on_sample` EM runs on those rows first, and the best few go on. Start values
+        that are given whole are where EM over all rows starts.
+        """
+        traces = [Trace(mixture) for mixture in self._mixtures(rows, weights, frame, recipe, random)]
+        if not fit_on_sample or self.given.complete or recipe.max_iter == 0:
+            return traces
+        scatter = _scatter(rows, weights, frame) if self.covariance.needs_scatter else None
+        expect = InMemory(rows.T, weights, frame, recipe.dtype, scatter)
+        last: FitState | None = None
+        for state in em(traces, expect, recipe):
+            last = state
+        assert last is not None  # noqa: S101  max_iter > 0
+        return [Trace(trace.mixture) for trace in most_promising(last, recipe.tol)]
+
+    def _mixtures(
+        self,
+        rows: Floats,
+        weights: Doubles | None,
+        frame: Frame,
+        recipe: Recipe,
+        random: np.random.RandomState,
+    ) -> list[Mixture]:
+        if self.given.complete:
+            return [self.given.override(None, self.covariance, frame)]
+        found: list[Mixture] = []
+        for left in reversed(range(self.n_init)):
+            try:
+                found.append(self._first(rows, weights, frame, recipe, random))
+            except CollapsedComponentError as error:
+                if left == 0 and not found:
+                    raise
+                logger.warning("A start was given up before its first pass. %s", error)
+        return found
+
+    def _first(
+        self,
+        rows: Floats,
+        weights: Doubles | None,
+        frame: Frame,
+        recipe: Recipe,
+        random: np.random.RandomState,
+    ) -> Mixture:
+        responsibilities = self.initialiser(rows, self.n_components, random, weights).T
+        if weights is not None:
+            responsibilities = responsibilities * weights
+        moments = moments_under(responsibilities, rows.T, frame, self.covariance)
+        epsilon = float(np.finfo(recipe.dtype).eps)
+        found = moments.maximise(self.covariance, recipe.ridge, epsilon)
+        return self.given.override(found, self.covariance, frame)
+
+
+@dataclass(frozen=True, eq=False)
+class InMemory:
+    """A pass over rows that are all here.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (D, n)
+        In data units.
+    weights : ndarray of shape (n,) or None
+    frame : Frame
+    dtype : dtype
+        What rows are computed in.
+    scatter : ndarray of shape (D, D) or None
+        Total second moments about the frame's origin, where the covariance type needs them.
+    """
+
+    rows: Floats
+    weights: Doubles | None
+    frame: Frame
+    dtype: np.dtype[np.floating]
+    scatter: Doubles | None
+
+    def __call__(self, mixtures: Sequence[Mixture], origins: Origins = None) -> list[Moments]:
+        expectation = Expectation(
+            tuple(mixtures), self.frame, self.dtype, self.scatter, origins
+        )
+        return expectation.complete(
+            partial_moments(expectation, [(self.rows, self.weights)])
+        )
+
+
+def _scatter(rows: Floats, weights: Doubles | None, frame: Frame) -> Doubles:
+    z = np.empty(rows.T.shape)
+    frame.standardise(rows.T.astype(np.float64, copy=False), out=z)
+    return np.asarray((z if weights is None else z * weights) @ z.T)
+
+
+def most_promising(state: FitState, tol: float) -> list[Trace]:
+    """The best few starts; of those that end within `tol` of each other, the first."""
+    chosen: list[Trace] = []
+    for trace in sorted(state.alive, key=lambda one: -one.lower_bound):
+        if all(abs(trace.lower_bound - other.lower_bound) > tol for other in chosen):
+            chosen.append(trace)
+    return chosen[:MOST_POLISHED]

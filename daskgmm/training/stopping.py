@@ -1,0 +1,62 @@
+"""What ``tol`` is held against. A new rule is a function and a line in the registry."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from daskgmm.errors import ConfigurationError
+from daskgmm.model.mixture import Mixture
+from daskgmm.model.typing import Doubles
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One EM step of one start.
+
+    Parameters
+    ----------
+    before, after : Mixture
+        In frame coordinates.
+    previous_bound, bound : float
+        Lower bounds of the step before and of this one (nats a row).
+    deviations : ndarray of shape (D,)
+        The features' standard deviations, in the frame's units.
+    """
+
+    before: Mixture
+    after: Mixture
+    previous_bound: float
+    bound: float
+    deviations: Doubles
+
+
+def lower_bound_change(step: Step) -> float:
+    """Change of the mean log-likelihood a row (nats)."""
+    return step.bound - step.previous_bound
+
+
+def parameters_change(step: Step) -> float:
+    """Largest change of any weight, mean or covariance entry.
+
+    Means and covariances count in units of the features' standard deviations.
+    """
+    units = np.where(step.deviations > 0, step.deviations, 1.0)
+    before, after = step.before, step.after
+    covariances = after.covariance.rescale(after.covariances - before.covariances, 1 / units)
+    changes = (after.weights - before.weights, (after.means - before.means) / units, covariances)
+    return max(float(np.abs(change).max()) for change in changes)
+
+
+STOPPING: dict[str, Callable[[Step], float]] = {
+    "lower_bound": lower_bound_change,
+    "parameters": parameters_change,
+}
+
+
+def stopping_named(name: str) -> Callable[[Step], float]:
+    """Look a rule up by the name that users give it."""
+    if name not in STOPPING:
+        known = ", ".join(STOPPING)
+        raise ConfigurationError(f"stopping={name!r} is not known.", f"Use one of: {known}.")
+    return STOPPING[name]
