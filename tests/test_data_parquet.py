@@ -1,6 +1,6 @@
 """Rows of Parquet files."""
 
-import datetime
+import datetime as dt
 import pickle
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -131,7 +131,7 @@ def test_nulls_become_nan(tmp_path, column):
     ("column", "kind"),
     [
         (pa.array(["a"]), "string"),
-        (pa.array([datetime.date(2020, 1, 1)]), "date32"),
+        (pa.array([dt.date(2020, 1, 1)]), "date32"),
         (pa.array([[1.0]]), "list"),
         (pa.array([{"z": 1.0}]), "struct"),
         (pa.array(["a"]).dictionary_encode(), "dictionary"),

@@ -231,6 +231,14 @@ def test_convergence_shows_the_bounds_their_changes_and_tol(model):
     assert ax.get_title() == f"Converged after {len(model.lower_bounds_)} passes"
 
 
+def test_convergence_shows_the_parameters_changes_where_they_decide(rows):
+    model = GaussianMixture(3, stopping="parameters", tol=1e-4, random_state=0).fit(rows)
+    changes = plotting.convergence(model).figure.axes[1]
+    assert changes.get_ylabel() == "Change of the parameters (dashed: tol 0.0001)"
+    drawn = changes.lines[0].get_ydata()
+    assert drawn[-1] < 1e-4 < drawn[-2]
+
+
 def test_convergence_of_a_single_pass_has_no_change_to_show(rows, tmp_path):
     with pytest.warns(ConvergenceWarning):
         model = GaussianMixture(3, random_state=0, max_iter=1, tol=0).fit(rows)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from daskgmm.data.csv_text import Header, is_number, opened, read_header, text_error
+from daskgmm.data.csv_text import Header, is_number, opened, read_header, shortened, text_error
 from daskgmm.data.files import InputFile
 from daskgmm.data.selection import FIRST_VALUE, Selection, check_names
 from daskgmm.data.source import Block, Source
@@ -169,7 +169,7 @@ def _number_field(column: pa.Field, values: pa.Array) -> pa.Field:
         return column.with_type(pa.float64())
     if not (pa.types.is_string(kind) or pa.types.is_binary(kind)):
         return column
-    first = values.drop_null()[0].cast(pa.binary()).as_py()
-    if is_number(first.decode(errors="replace")):
+    first = values.drop_null()[0].cast(pa.binary()).as_py().decode(errors="replace")
+    if is_number(first):
         return column.with_type(pa.float64())
-    return column.with_metadata({FIRST_VALUE: first})
+    return column.with_metadata({FIRST_VALUE: shortened(first)})

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import TextIOWrapper
@@ -19,7 +19,9 @@ from daskgmm.errors import DataError
 _DELIMITERS = ",;\t|"
 _LONGEST_SHOWN = 60
 _VALUE = re.compile(
-    r"In CSV column #(\d+): Row #(\d+): CSV conversion error to (\w+).*?: (.*)", re.DOTALL
+    r"In CSV column #(\d+): Row #(\d+): CSV conversion error to (\w+).*?: "
+    r"(?:invalid value '(.*)'|.*)",
+    re.DOTALL,
 )
 _RAGGED = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
 
@@ -61,52 +63,35 @@ def read_header(stream: Any, path: str) -> Header | None:
     Raises
     ------
     DataError
-        The text is not UTF-8, or the first line holds numbers.
+        The first line is not UTF-8, holds numbers, or is no text at all.
     """
-    text = _as_text(stream)
-    line = next((line for line in text if line.strip("\r\n")), None)
-    if line is None:
-        return None
-    delimiter = max(_DELIMITERS, key=lambda mark: len(next(csv.reader([line], delimiter=mark))))
-    names = tuple(next(csv.reader(chain([line], text), delimiter=delimiter)))
-    has_rows = any(rest.strip("\r\n") for rest in text)
-    text.detach()  # else the wrapper closes the stream with itself
+    try:
+        with _as_text(stream) as text:
+            header = _parsed_header(text)
+    except csv.Error as error:
+        raise DataError(f"{path} is no CSV: {error}.", "Check the file's format.") from error
     stream.seek(0)
-    _check_header(names, path)
-    return Header(names, delimiter, has_rows)
+    if header is not None:
+        _check_header(header.names, path)
+    return header
 
 
 def text_error(error: pa.ArrowInvalid, file: InputFile, header: Header) -> DataError:
     """Say in which file, row, line and column Arrow found what it can't read."""
     message = str(error)
     if found := _VALUE.search(message):
-        record, kind, detail = int(found[2]), found[3], found[4].splitlines()[0]
-        where = _place(file, record, header.delimiter)
-        cause = f"{where}, column {header.names[int(found[1])]!r}: {detail[:_LONGEST_SHOWN]}"
+        where = _place(file, int(found[2]), header.delimiter)
+        value = "the text" if found[4] is None else repr(shortened(found[4]))
+        kind = "a number" if found[3] == "double" else found[3]
+        cause = f"{where}, column {header.names[int(found[1])]!r}: {value} is not {kind}."
         remedy = "Correct the value, or leave the column out with columns= (--columns)."
-        return DataError(f"{cause} where the type is {kind}.", remedy)
+        return DataError(cause, remedy)
     if found := _RAGGED.search(message):
         where = _place(file, int(found[1]), header.delimiter)
         cause = f"{where}: expected {found[2]} columns, found {found[3]}."
         return DataError(cause, "Correct the line: a delimiter or a quote may be missing.")
     remedy = "Look for a quote that is never closed, or a line of many megabytes."
     return DataError(f"{file.path} can't be read as CSV: {first_line(error)}.", remedy)
-
-
-def _as_text(stream: Any) -> TextIOWrapper:
-    # Bytes of other encodings do no harm in columns that aren't read.
-    return TextIOWrapper(stream, "utf-8-sig", errors="replace", newline="")
-
-
-def _check_header(names: tuple[str, ...], path: str) -> None:
-    if any("\ufffd" in name or "\0" in name for name in names):
-        raise DataError(f"The header of {path} is not UTF-8.", "Convert the file to UTF-8.")
-    # pandas names columns so that have no names: these are no data.
-    counted = names == tuple(str(number) for number in range(len(names)))
-    if not counted and all(is_number(name) for name in names):
-        cause = f"{path} seems to have no header line: its first line is {','.join(names)}."
-        remedy = "Write the columns' names into the first line."
-        raise DataError(cause if len(cause) < 500 else f"{cause[:500]}…", remedy)
 
 
 def is_number(text: str) -> bool:
@@ -116,6 +101,46 @@ def is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def shortened(text: str) -> str:
+    """Return what of a value fits into an error: a quote never closed may make it endless."""
+    start = (text.splitlines() or [""])[0][:_LONGEST_SHOWN]
+    return text if start == text else f"{start}…"
+
+
+@contextmanager
+def _as_text(stream: Any) -> Iterator[TextIOWrapper]:
+    # Bytes of other encodings do no harm in columns that aren't read.
+    text = TextIOWrapper(stream, "utf-8-sig", errors="replace", newline="")
+    try:
+        yield text
+    finally:
+        text.detach()  # else the wrapper would close the stream
+
+
+def _parsed_header(text: TextIOWrapper) -> Header | None:
+    line = next((line for line in text if line.strip("\r\n")), None)
+    if line is None:
+        return None
+    delimiter = max(_DELIMITERS, key=lambda mark: len(_fields([line], mark)))
+    names = tuple(_fields(chain([line], text), delimiter))
+    return Header(names, delimiter, has_rows=any(rest.strip("\r\n") for rest in text))
+
+
+def _fields(lines: Iterable[str], delimiter: str) -> list[str]:
+    return next(csv.reader(lines, delimiter=delimiter))
+
+
+def _check_header(names: tuple[str, ...], path: str) -> None:
+    if any("\ufffd" in name or "\0" in name for name in names):
+        raise DataError(f"The header of {path} is not UTF-8.", "Convert the file to UTF-8.")
+    # pandas names columns so that have no names: these are no data.
+    counted = names == tuple(str(number) for number in range(len(names)))
+    if not counted and all(is_number(name) for name in names):
+        first = shortened(",".join(names))
+        cause = f"{path} seems to have no header line: its first line is {first}."
+        raise DataError(cause, "Write the columns' names into the first line.")
 
 
 def _place(file: InputFile, record: int, delimiter: str) -> str:
@@ -129,8 +154,8 @@ def _line_of(file: InputFile, record: int, delimiter: str) -> int | None:
 
     Reads the file up to there again, which only a failure costs.
     """
-    with opened(file) as stream:
-        reader = csv.reader(_as_text(stream), delimiter=delimiter)
+    with opened(file) as stream, _as_text(stream) as text:
+        reader = csv.reader(text, delimiter=delimiter)
         lines = (reader.line_num for fields in reader if fields)
         try:
             return next(islice(lines, record - 1, None), None)

@@ -1,5 +1,6 @@
 """Input files wherever fsspec reaches: finding them, opening them, saying what went wrong."""
 
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -55,12 +56,13 @@ class FileRecord:
 class InputFile:
     """A file to read: its record, and what opens it.
 
-    The file system carries credentials, so neither it nor the key it opens is shown.
+    The file system carries credentials, so neither it nor the key it opens is shown; and it is
+    another object in each thread, so it has no part in whether two files are the same.
     """
 
     record: FileRecord
     key: str = field(repr=False)
-    filesystem: AbstractFileSystem = field(repr=False)
+    filesystem: AbstractFileSystem = field(repr=False, compare=False)
 
     @property
     def path(self) -> str:
@@ -99,15 +101,15 @@ def find_files(path: str, storage_options: Mapping[str, Any]) -> Found:
         cause = f"{name} can't be opened: {first_line(error)}."
         remedy = "Check the URL's protocol and install the package that reads it."
         raise ConfigurationError(cause, remedy) from error
-    with explained(name):
-        try:
+    try:
+        with explained(name):
             return _find(filesystem, root)
-        except (DaskGMMError, OSError):
-            raise
-        except Exception as error:  # each store has errors of its own
-            cause = f"{name} can't be listed: {type(error).__name__}: {first_line(error)}."
-            remedy = "Check the URL and the storage options, such as the credentials."
-            raise MissingInputError(cause, remedy) from error
+    except DaskGMMError:
+        raise
+    except Exception as error:  # each store's package has errors of its own
+        cause = f"{name} can't be listed: {type(error).__name__}: {first_line(error)}."
+        remedy = "Check the URL and the storage options, such as the credentials."
+        raise MissingInputError(cause, remedy) from error
 
 
 def _find(filesystem: AbstractFileSystem, root: str) -> Found:
@@ -124,10 +126,8 @@ def _find(filesystem: AbstractFileSystem, root: str) -> Found:
 
 
 def _matches(filesystem: AbstractFileSystem, pattern: str) -> Iterator[InputFile]:
-    parent = pattern[: len(pattern) - len(pattern.lstrip("/"))] + "/".join(
-        _until_magic(pattern.strip("/").split("/"))
-    )
-    skip_hidden = not _hidden(pattern, parent)
+    parent = re.split(r"[*?[]", pattern, maxsplit=1)[0].rpartition("/")[0]
+    skip_hidden = not _hidden(pattern, parent)  # a pattern may ask for hidden names
     for key, info in filesystem.glob(pattern, detail=True).items():
         if skip_hidden and _hidden(key, parent):
             continue
@@ -135,13 +135,6 @@ def _matches(filesystem: AbstractFileSystem, pattern: str) -> Iterator[InputFile
             yield from _listing(filesystem, key)
         else:
             yield _input_file(filesystem, key, info)
-
-
-def _until_magic(components: list[str]) -> Iterator[str]:
-    for component in components:
-        if has_magic(component):
-            return
-        yield component
 
 
 def _listing(filesystem: AbstractFileSystem, root: str) -> Iterator[InputFile]:

@@ -17,8 +17,8 @@ from daskgmm.model.moments import Moments
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.blas import one_thread
 from daskgmm.passes.expectation import expect
-from daskgmm.passes.groups import seconds_a_row
-from daskgmm.passes.survey import Flaw, Request, Survey, pass_groups, survey
+from daskgmm.passes.groups import group_measured, seconds_a_row
+from daskgmm.passes.survey import Flaw, Request, Survey, survey
 from daskgmm.training.em import Origins, Recipe, em
 from daskgmm.training.starts import StartPlan
 from daskgmm.training.states import FitState, Trace
@@ -161,7 +161,7 @@ class Fit:
         self.survey, self.foundation = survey(source, request, prepare)
         if self.foundation.random is not random:
             random.set_state(self.foundation.random.get_state())
-        self._groups = pass_groups(source, self.survey.lengths, self._cost_a_row())
+        self._groups = group_measured(self.survey.lengths, self._cost_a_row())
 
     def states(self) -> Iterator[FitState]:
         """Run EM; see `daskgmm.training.em.em`."""
@@ -180,8 +180,7 @@ class Fit:
         covariance: Covariance = self.settings.plan.covariance
         n_features = self.source.n_features
         length = covariance.quadratic_length(n_features) + n_features + 1
-        n_components = self.settings.plan.n_components * len(self.foundation.traces)
-        return seconds_a_row(n_features, length, n_components)
+        return seconds_a_row(n_features, length, self.settings.plan.n_components)
 
 
 def _require_sound(

@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from daskgmm.data.source import Source
 from daskgmm.estimators import conversion, criteria, persistence, sampling
 from daskgmm.estimators.attributes import FittedParameters
 from daskgmm.estimators.fitting import Fit, Settings
@@ -172,7 +173,7 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
         check_numbers(self)
         source = as_source(self, X, sample_weight, reset=True)
         dtype = compute_dtype(self, source.dtype)
-        settings = self._settings(X, source.n_features, dtype)
+        settings = self._settings(source, dtype, in_memory=kind_of(X) == "memory")
         fit = Fit(source, settings, check_random_state(self.random_state))
         last = FitState(0, fit.foundation.traces, fit.survey.rows, 0.0)
         narrator = Narrator(self.verbose, self.verbose_interval, len(last.traces))
@@ -186,18 +187,16 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
         self._adopt(fit, last, history)
         return self
 
-    def _settings(self, X: Any, n_features: int, dtype: np.dtype[Any]) -> Settings:
-        in_memory = len(X) if kind_of(X) == "memory" else None
-        plan = start_plan(self, n_features)
-        rows = sample_rows(self, n_features, in_memory)
+    def _settings(self, source: Source, dtype: np.dtype[Any], *, in_memory: bool) -> Settings:
+        rows = sum(source.lengths or ()) if in_memory else None
         going_on = self.warm_start and hasattr(self, "_predictor")
         return Settings(
-            plan,
+            start_plan(self, source.n_features),
             tol=self.tol,
             reg_covar=self.reg_covar,
             max_iter=self.max_iter,
             change=stopping_named(self.stopping),
-            sample_rows=rows,
+            sample_rows=sample_rows(self, source.n_features, rows),
             fit_on_sample=self.subsample is not None,
             dtype=dtype,
             resume_from=self._standing() if going_on else None,

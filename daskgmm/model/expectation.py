@@ -72,25 +72,33 @@ class Expectation:
         return self.mixtures[index].means if origins is None else origins
 
 
-def partial_moments(
-    expectation: Expectation, blocks: Iterable[tuple[Floats, Floats | None]]
-) -> list[Moments]:
-    """Moments of each mixture over these blocks, still to be added up and completed.
+class Accumulator:
+    """Takes blocks of rows into moments; holds the work arrays that blocks share.
 
     Parameters
     ----------
     expectation : Expectation
-    blocks : iterable of (rows, weights)
-        Rows of shape (D, n) in data coordinates; weights of shape (n,) or None.
     """
-    kernels = expectation.kernels()
-    for rows, weights in blocks:
-        for _, kernel in kernels:
-            kernel.add(rows, weights)
-    found: dict[int, Moments] = {}
-    for indices, kernel in kernels:
-        found.update(zip(indices, kernel.moments(), strict=True))
-    return [found[index] for index in range(len(expectation.mixtures))]
+
+    def __init__(self, expectation: Expectation) -> None:
+        self.kernels = expectation.kernels()
+        self.n_mixtures = len(expectation.mixtures)
+
+    def __call__(self, blocks: Iterable[tuple[Floats, Floats | None]]) -> list[Moments]:
+        """Moments of each mixture over these blocks, still to be added up and completed.
+
+        Parameters
+        ----------
+        blocks : iterable of (rows, weights)
+            Rows of shape (D, n) in data coordinates; weights of shape (n,) or None.
+        """
+        for rows, weights in blocks:
+            for _, kernel in self.kernels:
+                kernel.add(rows, weights)
+        found: dict[int, Moments] = {}
+        for indices, kernel in self.kernels:
+            found.update(zip(indices, kernel.take(), strict=True))
+        return [found[index] for index in range(self.n_mixtures)]
 
 
 def add(left: Sequence[Moments], right: Sequence[Moments]) -> list[Moments]:

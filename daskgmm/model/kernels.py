@@ -23,6 +23,9 @@ from daskgmm.model.moments import Moments
 from daskgmm.model.responsibilities import normalise, segments_of
 from daskgmm.model.typing import Doubles, Floats
 
+SMALL_PRODUCT = 10**6
+"""OpenBLAS takes other kernels, that round otherwise, for products of fewer multiplications."""
+
 SLAB_BYTES = 4 * 2**20
 """Work arrays of about this size did best from F = 6 to F = 1326 (tests/benchmarks)."""
 
@@ -66,10 +69,16 @@ class Kernel(ABC):
         self.n_features = mixtures[0].n_features
         self.segments = segments_of([mixture.n_components for mixture in mixtures])
         self.n_components = self.segments[-1].stop
+        self.most_components = max(mixture.n_components for mixture in mixtures)
         self.n_quadratic = self.covariance.quadratic_length(self.n_features)
         self.length = self.n_quadratic + self.n_features + 1
+        self._clear()
+
+    def _clear(self) -> None:
         self.sums = np.zeros((self.length, self.n_components))
-        self.log_likelihoods = np.zeros(len(mixtures))
+        nothing = np.zeros((self.n_features, 0))
+        self.shared = [self.covariance.scatter(nothing, nothing)[1] for _ in self.mixtures]
+        self.log_likelihoods = np.zeros(len(self.mixtures))
         self.weight = 0.0
         self.rows = 0
 
@@ -105,24 +114,32 @@ class Kernel(ABC):
     def _accumulate(self, gamma: Floats) -> None:
         """Add the same slab's moments under these responsibilities (K, n)."""
 
-    @abstractmethod
-    def moments(self) -> list[Moments]:
-        """Sums so far, one for each mixture."""
-
-    def _moments(self, index: int, origins: Doubles, shared: Doubles) -> Moments:
-        return Moments(
-            origins,
-            self.sums[:, self.segments[index]],
-            shared,
-            float(self.log_likelihoods[index]) + self.weight * self.frame.log_jacobian,
-            self.weight,
-            self.rows,
-        )
+    def take(self) -> list[Moments]:
+        """Sums since the last call, one for each mixture."""
+        found = [
+            Moments(
+                origins,
+                self.sums[:, segment],
+                shared,
+                float(log_likelihood) + self.weight * self.frame.log_jacobian,
+                self.weight,
+                self.rows,
+            )
+            for origins, segment, shared, log_likelihood in zip(
+                self.origins, self.segments, self.shared, self.log_likelihoods, strict=True
+            )
+        ]
+        self._clear()
+        return found
 
 
 @final
 class FeatureKernel(Kernel):
-    """Two matrix products over feature vectors, about the frame's origin."""
+    """Two matrix products over feature vectors, about the frame's origin.
+
+    What comes out for a mixture is the same to the bit with or without others of its size in
+    the pass.
+    """
 
     def __init__(
         self,
@@ -131,10 +148,12 @@ class FeatureKernel(Kernel):
         dtype: np.dtype[np.floating],
         origins: Sequence[Doubles] | None = None,
     ) -> None:
-        super().__init__(mixtures, frame, dtype, origins)
+        del origins
+        # Features are of rows measured from the frame's origin, whatever was asked for.
+        super().__init__(mixtures, frame, dtype, [np.zeros(one.shape) for one in mixtures])
         eta = np.vstack([mixture.natural_parameters for mixture in mixtures])
         self.eta = eta.astype(dtype)
-        self.slab = slab_rows(self.length + self.n_components, dtype)
+        self.slab = slab_rows(max(self.length, self.most_components), dtype)
         self.phi = np.ones((self.length, self.slab), dtype)
         self.gamma = np.empty((self.n_components, self.slab), dtype)
         self.product = np.empty((self.length, self.n_components), dtype)
@@ -144,17 +163,23 @@ class FeatureKernel(Kernel):
         linear = phi[self.n_quadratic : -1]
         self.frame.standardise(rows, out=linear)
         self.covariance.quadratic(linear, out=phi[: self.n_quadratic])
-        return np.matmul(self.eta, phi, out=self.gamma[:, : rows.shape[1]])
+        for rows_of_eta in self._products(rows.shape[1]):
+            out = self.gamma[rows_of_eta, : rows.shape[1]]
+            np.matmul(self.eta[rows_of_eta], phi, out=out)
+        return self.gamma[:, : rows.shape[1]]
 
     def _accumulate(self, gamma: Floats) -> None:
         phi = self.phi[:, : gamma.shape[1]]
-        self.sums += np.matmul(phi, gamma.T, out=self.product)
+        for columns in self._products(gamma.shape[1]):
+            self.product[:, columns] = phi @ gamma[columns].T
+        self.sums += self.product
 
-    def moments(self) -> list[Moments]:
-        return [
-            self._moments(index, np.zeros(mixture.shape), np.empty((0, 0)))
-            for index, mixture in enumerate(self.mixtures)
-        ]
+    def _products(self, n: int) -> list[slice]:
+        """One product for all mixtures, or one each where BLAS would treat them differently."""
+        sizes = [mixture.n_components for mixture in self.mixtures]
+        if min(sizes) > 1 and min(sizes) * self.length * n > SMALL_PRODUCT:
+            return [slice(0, self.n_components)]
+        return self.segments
 
 
 @final
@@ -172,9 +197,7 @@ class CentredKernel(Kernel):
         # What is subtracted from rows of this type is what the moments are about.
         self.origins = [origin.astype(dtype).astype(np.float64) for origin in self.origins]
         self.factors = [mixture.factors.astype(dtype) for mixture in mixtures]
-        nothing = np.zeros((self.n_features, 0))
-        self.shared = [self.covariance.scatter(nothing, nothing)[1] for _ in mixtures]
-        self.slab = slab_rows(4 * self.n_features + self.n_components, dtype)
+        self.slab = slab_rows(max(4 * self.n_features, self.most_components), dtype)
         self.z = np.empty((self.n_features, self.slab), dtype)
         self.centred = np.empty_like(self.z)
         self.weighted = np.empty_like(self.z)
@@ -211,9 +234,3 @@ class CentredKernel(Kernel):
                 self.sums[self.n_quadratic : -1, k] += weighted.sum(axis=1)
                 self.sums[-1, k] += gamma[k].sum()
                 self.shared[index] += shared
-
-    def moments(self) -> list[Moments]:
-        return [
-            self._moments(index, origins, shared)
-            for index, (origins, shared) in enumerate(zip(self.origins, self.shared, strict=True))
-        ]

@@ -80,8 +80,9 @@ class Moments:
         ridge : ndarray of shape (D,)
             Added to the covariances' diagonals, in the units of the frame squared.
         epsilon : float
-            Machine epsilon of the data's type; ten of it are added to each component's
-            weight, as in scikit-learn, so that an empty one divides by no zero.
+            Machine epsilon of the data's type. Ten of it are added to each component's weight,
+            as in scikit-learn, so that an empty one divides by no zero; they lie at the
+            frame's origin.
 
         Raises
         ------
@@ -89,10 +90,18 @@ class Moments:
             A covariance is not positive definite.
         """
         n_features = self.origins.shape[1]
-        counts = self.sums[-1] + 10 * epsilon
-        offsets = self.sums[-1 - n_features : -1].T / counts[:, np.newaxis]
-        quadratic = self.sums[: -1 - n_features]
-        covariances = covariance.estimate(quadratic, self.shared, counts, offsets, ridge)
+        added = 10 * epsilon
+        counts = self.sums[-1] + added
+        linear = self.sums[-1 - n_features : -1].T - added * self.origins
+        offsets = linear / counts[:, np.newaxis]
+        quadratic = np.empty((len(self.sums) - 1 - n_features, len(counts)))
+        covariance.quadratic(self.origins.T, out=quadratic)
+        quadratic *= added
+        quadratic += self.sums[: -1 - n_features]
+        shared = self.shared
+        if shared.size:
+            shared = shared + added * self.origins.T @ self.origins
+        covariances = covariance.estimate(quadratic, shared, counts, offsets, ridge)
         return Mixture.from_covariances(
             covariance, counts / counts.sum(), self.origins + offsets, covariances
         )

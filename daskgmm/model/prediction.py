@@ -64,7 +64,7 @@ class Predictor:
         found += rows.dtype.type(self.frame.log_jacobian)
         return found
 
-    def totals(self, rows: Floats, weights: Doubles | None) -> Doubles:
+    def totals(self, rows: Floats, weights: Floats | None) -> Doubles:
         """Sums over rows (with weights) that criteria are made of.
 
         Returns

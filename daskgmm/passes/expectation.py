@@ -3,25 +3,24 @@
 from collections.abc import Iterator, Sequence
 
 from daskgmm.data.source import Block, Part, Source
-from daskgmm.model.expectation import Expectation, add, partial_moments
+from daskgmm.model.expectation import Accumulator, Expectation, add
 from daskgmm.model.moments import Moments
 from daskgmm.passes.engine import compute, token
-from daskgmm.passes.graph import map_groups
-from daskgmm.passes.tree import tree
+from daskgmm.passes.graph import OnPart, Work, pass_graph
 
 
-def _moments_of_stretch(
-    stretch: Iterator[tuple[int, Part, Iterator[Block]]], expectation: Expectation
-) -> list[Moments]:
-    blocks = ((block.rows, block.weights) for _, _, part in stretch for block in part)
-    return partial_moments(expectation, blocks)
+def _begin(expectation: Expectation) -> OnPart:
+    accumulate = Accumulator(expectation)
+
+    def on_part(position: int, part: Part, blocks: Iterator[Block]) -> list[Moments]:
+        del position, part
+        return accumulate((block.rows, block.weights) for block in blocks)
+
+    return on_part
 
 
 def expect(source: Source, groups: Sequence[range], expectation: Expectation) -> list[Moments]:
     """One pass: each mixture's moments over all rows of `source`."""
-    suffix = token()
-    graph, leaves = map_groups(
-        source, groups, _moments_of_stretch, expectation, f"gmm-pass-{suffix}"
-    )
-    sums, root = tree(leaves, add, suffix)
-    return expectation.complete(compute(graph | sums, root))
+    work = Work(_begin, add, expectation)
+    graph, root = pass_graph(source, groups, work, "gmm-pass", token())
+    return expectation.complete(compute(graph, root))

@@ -1,6 +1,7 @@
 """Lazy results of the input's shape, and sums over rows."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,10 @@ from daskgmm.model.prediction import Predictor
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.blas import one_thread
 from daskgmm.passes.engine import compute, token
-from daskgmm.passes.graph import map_groups
-from daskgmm.passes.groups import seconds_a_row
-from daskgmm.passes.survey import pass_groups
-from daskgmm.passes.tree import tree
+from daskgmm.passes.graph import OnPart, Work, pass_graph
+from daskgmm.passes.groups import group_measured, seconds_a_row
+
+_USUAL_ROWS = 10_000
 
 Method = Callable[[Predictor, Any], Any]
 
@@ -67,28 +68,25 @@ def lazily(
     return da.Array(graph, name, chunks, dtype=dtype)
 
 
-def _totals(
-    stretch: Iterator[tuple[int, Part, Iterator[Block]]], predictor: Predictor
-) -> Doubles:
-    sums = np.zeros(4)
-    for _, part, blocks in stretch:
+def _begin_totals(predictor: Predictor) -> OnPart:
+    def on_part(position: int, part: Part, blocks: Iterator[Block]) -> Doubles:
+        del position
+        sums = np.zeros(4)
         for block in blocks:
-            weights = None if block.weights is None else block.weights.astype(np.float64)
-            totals = Predictor.totals
-            found = _apply_to_block(
-                part, lambda one, rows, w=weights: totals(one, rows, w), predictor, block
-            )
-            sums += found
-    return sums
+            method = partial(Predictor.totals, weights=block.weights)
+            sums += _apply_to_block(part, method, predictor, block)
+        return sums
+
+    return on_part
 
 
 def totals(source: Source, predictor: Predictor) -> Doubles:
     """`Predictor.totals` summed over all rows, in one pass."""
-    suffix = token()
-    mixture = predictor.mixture
-    cost = seconds_a_row(source.n_features, source.n_features**2, mixture.n_components)
-    lengths = source.lengths or (10_000,) * len(source.parts)
-    groups = pass_groups(source, lengths, cost)
-    graph, leaves = map_groups(source, groups, _totals, predictor, f"gmm-predict-{suffix}")
-    sums, root = tree(leaves, np.add, suffix)
-    return np.asarray(compute(graph | sums, root))
+    # Lengths may be unknown: these stand for them, so that the grouping is always the same.
+    lengths = source.lengths or (_USUAL_ROWS,) * len(source.parts)
+    n_components = predictor.mixture.n_components
+    cost = seconds_a_row(source.n_features, source.n_features**2, n_components)
+    work = Work(_begin_totals, np.add, predictor)
+    groups = group_measured(lengths, cost)
+    graph, root = pass_graph(source, groups, work, "gmm-predict", token())
+    return np.asarray(compute(graph, root))

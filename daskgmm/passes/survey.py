@@ -1,8 +1,8 @@
 """The first pass: how many rows, are they all numbers, where do they lie, and a sample."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial, reduce
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,11 +12,10 @@ from daskgmm.data.source import Block, Part, Source
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.passes.blas import one_thread
 from daskgmm.passes.engine import compute, token
-from daskgmm.passes.graph import map_groups
+from daskgmm.passes.graph import OnPart, Work, pass_graph
 from daskgmm.passes.groups import group_measured, group_unmeasured
 from daskgmm.passes.sample import Sample, priorities
 from daskgmm.passes.statistics import Statistics
-from daskgmm.passes.tree import tree
 
 _SLAB_VALUES = 2**19
 _SECONDS_A_VALUE = 4e-9
@@ -117,21 +116,18 @@ def survey(
     has no sample.
     """
     suffix = token()
-    groups = _groups(source)
-    graph, leaves = map_groups(source, groups, _survey_stretch, request, f"gmm-init-{suffix}")
-    sums, root = tree(leaves, partial(_add, request=request), suffix)
+    work = Work(_begin, partial(_add, request=request), request)
+    graph, root = pass_graph(source, _groups(source), work, "gmm-init", suffix)
     facts, outcome = f"gmm-init-facts-{suffix}", f"gmm-init-starts-{suffix}"
     ends = {
         facts: Task(facts, _without_sample, TaskRef(root)),
         outcome: Task(outcome, _apply, then, TaskRef(root)),
     }
-    found, result = compute(graph | sums | ends, [facts, outcome])
+    found, result = compute(graph | ends, [facts, outcome])
     return found, result
 
 
 def _groups(source: Source) -> list[range]:
-    if any(part.inputs for part in source.parts):
-        return [range(i, i + 1) for i in range(len(source.parts))]
     if source.lengths is None:
         return group_unmeasured(len(source.parts))
     return group_measured(source.lengths, source.n_features * _SECONDS_A_VALUE)
@@ -147,12 +143,8 @@ def _apply(then: Callable[[Survey], T], found: Survey) -> T:
         return then(Survey(found.lengths, found.statistics, found.flaw, sample))
 
 
-def _survey_stretch(
-    stretch: Iterator[tuple[int, Part, Iterator[Block]]], request: Request
-) -> Survey:
-    add = partial(_add, request=request)
-    with np.errstate(all="ignore"):  # what is not finite is looked for and told
-        return reduce(add, (_survey_part(*part, request) for part in stretch))
+def _begin(request: Request) -> OnPart:
+    return partial(_survey_part, request=request)
 
 
 def _survey_part(
@@ -160,17 +152,18 @@ def _survey_part(
 ) -> Survey:
     found = Survey((0,), None, None, None)
     stream = priorities(request.seed, position)
-    for block in blocks:
-        for rows, weights in _slabs(block):
-            start = found.lengths[0]
-            piece = Survey(
-                (rows.shape[1],),
-                Statistics.of(rows, weights, scatter=request.scatter),
-                _first_flaw(rows, part.label, position, start),
-                _draw(rows, weights, stream, (position, start), request),
-            )
-            found = _add(found, piece, request)
-            found = Survey((sum(found.lengths),), found.statistics, found.flaw, found.sample)
+    with np.errstate(all="ignore"):  # what is not finite is looked for and told
+        for block in blocks:
+            for rows, weights in _slabs(block):
+                start = found.lengths[0]
+                piece = Survey(
+                    (rows.shape[1],),
+                    Statistics.of(rows, weights, scatter=request.scatter),
+                    _first_flaw(rows, part.label, position, start),
+                    _draw(rows, weights, stream, (position, start), request),
+                )
+                both = _add(found, piece, request)
+                found = replace(both, lengths=(sum(both.lengths),))
     return found
 
 
@@ -222,10 +215,3 @@ def _either(left: T | None, right: T | None, both: Callable[[T, T], T]) -> T | N
     if left is None or right is None:
         return left if right is None else right
     return both(left, right)
-
-
-def pass_groups(source: Source, lengths: Sequence[int], cost_a_row: float) -> list[range]:
-    """Groups for the passes after the survey, which know how many rows each part has."""
-    if any(part.inputs for part in source.parts):
-        return [range(i, i + 1) for i in range(len(source.parts))]
-    return group_measured(lengths, cost_a_row)

@@ -15,7 +15,7 @@ _BOUND_COLOUR, _CHANGE_COLOUR = PALETTE[0], PALETTE[6]
 
 
 def convergence(model: Any, ax: "Axes | None" = None) -> "Axes":
-    """Draw the lower bound of each pass, and its change against ``tol`` on a log scale.
+    """Draw the lower bound of each pass, and the change held against ``tol`` on a log scale.
 
     Parameters
     ----------
@@ -41,19 +41,29 @@ def convergence(model: Any, ax: "Axes | None" = None) -> "Axes":
     ax.set_xlabel("Pass")
     ax.set_ylabel("Lower bound (nats a row)", color=_BOUND_COLOUR)
     ax.locator_params(axis="x", integer=True)
-    _draw_changes(ax.twinx(), passes[1:], np.abs(np.diff(bounds)), model.tol)
+    _draw_changes(ax.twinx(), model, bounds)
     outcome = "Converged" if model.converged_ else "Not converged"
     ax.set_title(f"{outcome} after {len(bounds)} {'pass' if len(bounds) == 1 else 'passes'}")
     return ax
 
 
-def _draw_changes(
-    ax: "Axes", passes: NDArray[np.integer[Any]], changes: NDArray[np.float64], tol: float
-) -> None:
-    # No change at all has no place on a log scale: a gap shows it.
-    shown = np.where(changes > 0, changes, np.nan)
+def _draw_changes(ax: "Axes", model: Any, bounds: NDArray[np.float64]) -> None:
+    passes, changes, of_what = _changes(model, bounds)
     ax.set_yscale("log")
+    # No change at all, and one from nothing, have no place on a log scale: a gap shows them.
+    shown = np.where((changes > 0) & np.isfinite(changes), changes, np.nan)
     ax.plot(passes, shown, color=_CHANGE_COLOUR, marker="s", markersize=4)
-    ax.set_ylabel(f"Change of the lower bound (dashed: tol {tol:g})", color=_CHANGE_COLOUR)
-    if tol > 0:
-        ax.axhline(tol, color=_CHANGE_COLOUR, linestyle="dashed", linewidth=1)
+    label = f"Change of the {of_what} (dashed: tol {model.tol:g})"
+    ax.set_ylabel(label, color=_CHANGE_COLOUR)
+    if model.tol > 0:
+        ax.axhline(model.tol, color=_CHANGE_COLOUR, linestyle="dashed", linewidth=1)
+
+
+def _changes(
+    model: Any, bounds: NDArray[np.float64]
+) -> tuple[NDArray[np.integer[Any]], NDArray[np.float64], str]:
+    """Return passes, the change that each made, and of what."""
+    if getattr(model, "stopping", "lower_bound") == "lower_bound":
+        return np.arange(2, len(bounds) + 1), np.abs(np.diff(bounds)), "lower bound"
+    changes = np.array([entry["change"] for entry in model.history_], dtype=np.float64)
+    return np.arange(1, len(changes) + 1), changes, "parameters"

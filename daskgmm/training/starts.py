@@ -9,7 +9,7 @@ import numpy as np
 from daskgmm.errors import CollapsedComponentError
 from daskgmm.model.assignment import moments_under
 from daskgmm.model.covariance.base import Covariance
-from daskgmm.model.expectation import Expectation, partial_moments
+from daskgmm.model.expectation import Accumulator, Expectation
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
@@ -166,9 +166,7 @@ class InMemory:
         expectation = Expectation(
             tuple(mixtures), self.frame, self.dtype, self.scatter, origins
         )
-        return expectation.complete(
-            partial_moments(expectation, [(self.rows, self.weights)])
-        )
+        return expectation.complete(Accumulator(expectation)([(self.rows, self.weights)]))
 
 
 def _scatter(rows: Floats, weights: Doubles | None, frame: Frame) -> Doubles:

@@ -7,6 +7,10 @@ from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 
 
+ROUNDING = 1e-10
+"""Lower bounds closer than this, relative, are the same number summed in another order."""
+
+
 class StopReason(Enum):
     """Why a fit stopped; the value tells cause and remedy."""
 
@@ -76,8 +80,14 @@ class FitState:
 
     @property
     def best(self) -> Trace:
-        """The start with the greatest lower bound; the first of equals."""
-        return max(self.alive, key=lambda trace: trace.lower_bound)
+        """The start with the greatest lower bound; the first of those that equal it.
+
+        Starts that end in the same mixture differ in their last digits, which hang on how the
+        rows are cut: the choice must not.
+        """
+        greatest = max(trace.lower_bound for trace in self.alive)
+        margin = ROUNDING * max(1.0, abs(greatest))
+        return next(one for one in self.alive if one.lower_bound >= greatest - margin)
 
     @property
     def finished(self) -> bool:

@@ -1,0 +1,108 @@
+"""Rows that a job reads, and what tells them from other rows."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from daskgmm.data.dataset import Dataset, open_dataset
+from daskgmm.errors import ConfigurationError, DataError
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Where rows are, and which of their columns matter.
+
+    Parameters
+    ----------
+    paths : tuple of str
+        Files, directories, patterns or URLs.
+    columns : tuple of str or None
+        The features in order; ``None`` for all columns, or those of the model.
+    weight_column : str or None
+        The column of sample weights.
+    format : str or None
+        Of the files, where their names don't tell it.
+    storage_options : mapping
+        Passed to the store; may hold credentials, so it is never shown or written.
+    """
+
+    paths: tuple[str, ...]
+    columns: tuple[str, ...] | None = None
+    weight_column: str | None = None
+    format: str | None = None
+    storage_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def open(self) -> Dataset:
+        """The rows, of which only metadata is read so far."""
+        return self._open(self.columns)
+
+    def open_for(self, model: Any) -> Dataset:
+        """The rows with the columns that a model was fitted on.
+
+        Raises
+        ------
+        ConfigurationError
+            Other columns were asked for.
+        DataError
+            A column is missing, or their number is another than the model's.
+        """
+        names = getattr(model, "feature_names_in_", None)
+        fitted = None if names is None else tuple(str(name) for name in names)
+        if fitted is not None and self.columns not in (None, fitted):
+            raise ConfigurationError(
+                f"The columns {_listed(self.columns)} were chosen, but the model was fitted on "
+                f"{_listed(fitted)}.",
+                "Leave the choice to the model.",
+            )
+        dataset = self._open(self.columns if fitted is None else fitted)
+        if dataset.n_features != model.n_features_in_:
+            raise DataError(
+                f"{dataset.paths[0]} has {dataset.n_features} columns of features, and the model "
+                f"was fitted on {model.n_features_in_}.",
+                "Choose the columns that the model was fitted on, in the same order.",
+            )
+        return dataset
+
+    def _open(self, columns: tuple[str, ...] | None) -> Dataset:
+        return open_dataset(
+            list(self.paths),
+            format=self.format,
+            columns=columns,
+            sample_weight=self.weight_column,
+            storage_options=self.storage_options,
+        )
+
+
+def rows_of(dataset: Dataset) -> int | None:
+    """Number of rows, where every file's metadata tells it."""
+    rows = [file.rows for file in dataset.files]
+    known = [count for count in rows if count is not None]
+    return sum(known) if len(known) == len(rows) else None
+
+
+def fingerprint(dataset: Dataset, rows: int | None = None) -> dict[str, Any]:
+    """Each file with its size and rows, and a hash of what tells them from other inputs.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    rows : int or None
+        Number of all rows, once they were read: a single file has them all.
+    """
+    files = [asdict(file) for file in dataset.files]
+    # Rows are no part of the hash: not every format tells them before it is read.
+    marks = [{name: file[name] for name in file if name != "rows"} for file in files]
+    if len(files) == 1 and files[0]["rows"] is None:
+        files[0]["rows"] = rows
+    return {"sha256": digest(marks), "files": files}
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of plain values, whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _listed(names: Sequence[str] | None) -> str:
+    return ", ".join(map(repr, names or ()))

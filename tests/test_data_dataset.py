@@ -1,0 +1,388 @@
+"""`open_dataset`: which files a path stands for, and what a dataset tells about itself."""
+
+import pickle
+from pathlib import Path
+from unittest.mock import Mock
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
+from numpy.testing import assert_array_equal
+
+from daskgmm import open_dataset
+from daskgmm.errors import (
+    ClusterError,
+    ConfigurationError,
+    DataError,
+    InputTypeError,
+    MissingInputError,
+)
+
+
+def write(path, value, columns=("x",)):
+    """Write one row, all of one value, in the format that the name tells."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".csv":
+        path.write_text(f"{','.join(columns)}\n{','.join([str(value)] * len(columns))}\n")
+    else:
+        pq.write_table(pa.table({name: [float(value)] for name in columns}), path)
+    return path
+
+
+def firsts(dataset):
+    """Return the first feature of every row."""
+    parts = dataset.source().parts
+    return [float(x) for part in parts for block in part.read() for x in block.rows[0]]
+
+
+@pytest.fixture
+def memory():
+    """Return an empty memory:// file system."""
+    filesystem = MemoryFileSystem()
+    yield filesystem
+    filesystem.store.clear()
+    filesystem.pseudo_dirs[:] = [""]
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Return a dataset of columns a, b, c and w."""
+    return open_dataset(write(tmp_path / "t.parquet", 1, ("a", "b", "c", "w")))
+
+
+def test_a_file_may_be_a_path_or_text(tmp_path):
+    path = write(tmp_path / "a.parquet", 1)
+    assert open_dataset(path).paths == open_dataset(str(path)).paths == (str(path),)
+
+
+def test_a_directory_is_searched_to_any_depth_in_the_order_of_paths(tmp_path):
+    for value, name in enumerate(["a/z.parquet", "b.parquet", "c/d/e.pq"]):
+        write(tmp_path / name, value)
+    assert firsts(open_dataset(tmp_path)) == [0, 1, 2]
+
+
+def test_a_directory_gives_neither_hidden_nor_other_files(tmp_path):
+    write(tmp_path / "a.parquet", 1)
+    for name in ["_metadata", "_SUCCESS", ".a.parquet.crc", "README.txt"]:
+        (tmp_path / name).touch()
+    write(tmp_path / "_temporary" / "b.parquet", 2)
+    write(tmp_path / ".cache" / "c.parquet", 3)
+    assert firsts(open_dataset(tmp_path)) == [1]
+
+
+def test_hidden_names_above_the_directory_do_not_matter(tmp_path):
+    write(tmp_path / ".cache" / "_data" / "a.parquet", 1)
+    assert firsts(open_dataset(tmp_path / ".cache" / "_data")) == [1]
+    assert firsts(open_dataset(tmp_path / ".cache" / "_data" / "*.parquet")) == [1]
+
+
+def test_a_hidden_file_is_read_when_it_is_named(tmp_path):
+    assert firsts(open_dataset(write(tmp_path / "_a.parquet", 1))) == [1]
+    assert firsts(open_dataset(tmp_path / "_*.parquet")) == [1]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "values"),
+    [("*.parquet", [1, 2]), ("**/*.parquet", [1, 2, 3]), ("d*", [3]), ("[ab].parquet", [1, 2])],
+)
+def test_a_pattern_gives_its_matches(tmp_path, pattern, values):
+    write(tmp_path / "a.parquet", 1)
+    write(tmp_path / "b.parquet", 2)
+    write(tmp_path / "dir" / "c.parquet", 3)
+    write(tmp_path / "_temporary" / "d.parquet", 4)
+    assert firsts(open_dataset(tmp_path / pattern)) == values
+
+
+def test_a_name_with_a_patterns_characters_is_a_name_first(tmp_path):
+    path = write(tmp_path / "a[1].parquet", 1)
+    write(tmp_path / "a1.parquet", 2)
+    assert firsts(open_dataset(path)) == [1]
+
+
+def test_many_paths_are_sorted_and_taken_once(tmp_path):
+    a, b = write(tmp_path / "a.parquet", 1), write(tmp_path / "b.parquet", 2)
+    assert firsts(open_dataset([b, a, str(tmp_path / "*.parquet")])) == [1, 2]
+
+
+def test_a_url_is_read_through_fsspec(memory):
+    memory.pipe("/data/a.csv", b"x\n1\n")
+    memory.pipe("/data/b.csv", b"x\n2\n")
+    dataset = open_dataset("memory://data/*.csv")
+    assert dataset.paths == ("memory:///data/a.csv", "memory:///data/b.csv")
+    assert firsts(dataset) == firsts(open_dataset("memory://data")) == [1, 2]
+
+
+def test_parquet_is_read_through_fsspec(memory):
+    with memory.open("/a.parquet", "wb") as stream:
+        pq.write_table(pa.table({"x": [1.0, 2.0, 3.0]}), stream, row_group_size=2)
+    assert firsts(open_dataset("memory://a.parquet")) == [1, 2, 3]
+
+
+def test_readers_of_one_file_in_memory_do_not_move_each_other(memory):
+    memory.pipe("/a.csv", b"x\n1\n2\n")
+    (part,) = open_dataset("memory://a.csv", block_rows=1).source().parts
+    both = zip(part.read(), part.read(), strict=True)
+    assert [(a.rows.item(), b.rows.item()) for a, b in both] == [(1, 1), (2, 2)]
+
+
+def test_a_format_may_be_forced(tmp_path):
+    path = tmp_path / "table.txt"
+    path.write_text("x\n1\n")
+    assert firsts(open_dataset(path, format="csv")) == [1]
+    assert firsts(open_dataset(tmp_path, format="csv")) == [1]
+
+
+def test_a_forced_format_chooses_its_files_in_a_mixed_directory(tmp_path):
+    write(tmp_path / "a.parquet", 1)
+    write(tmp_path / "b.csv", 2)
+    assert firsts(open_dataset(tmp_path, format="csv")) == [2]
+    with pytest.raises(ConfigurationError, match=r"a\.parquet.*b\.csv.*format="):
+        open_dataset(tmp_path)
+
+
+def test_an_unknown_format_is_told_the_known_ones(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"'avro'.*parquet, csv"):
+        open_dataset(tmp_path, format="avro")
+
+
+def test_an_unknown_ending_is_told_the_known_formats(tmp_path):
+    (tmp_path / "a.xlsx").touch()
+    with pytest.raises(ConfigurationError, match=r"a\.xlsx .*\.parquet.*format="):
+        open_dataset(tmp_path / "a.xlsx")
+
+
+@pytest.mark.parametrize("name", ["none.parquet", "none/", "none/*.parquet", "*.parquet"])
+def test_what_is_not_there_is_named(tmp_path, name):
+    with pytest.raises(MissingInputError, match=name.strip("/").replace("*", r"\*")):
+        open_dataset(f"{tmp_path}/{name}")
+
+
+def test_a_directory_without_data_says_what_was_looked_for(tmp_path):
+    (tmp_path / "README.txt").touch()
+    with pytest.raises(
+        MissingInputError, match=rf"{tmp_path} holds no file .*\.parquet.*\.csv"
+    ):
+        open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected", "said"),
+    [
+        (PermissionError(13, "Permission denied"), MissingInputError, "permission denied"),
+        (OSError(5, "Input/output error"), MissingInputError, "Input/output error"),
+        (ConnectionResetError("gone"), ClusterError, "gone.*run it again"),
+        (TimeoutError("slow"), ClusterError, "slow.*run it again"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv"])
+def test_a_store_that_fails_is_explained(monkeypatch, tmp_path, name, raised, expected, said):
+    path = write(tmp_path / name, 1)
+
+    def fail(*args, **kwargs):
+        raise raised
+
+    monkeypatch.setattr(LocalFileSystem, "open", fail)
+    with pytest.raises(expected, match=f"{name}.*{said}"):
+        open_dataset(path)
+
+
+def test_a_store_that_fails_in_its_own_way_is_explained(monkeypatch, memory):
+    class NoCredentialsError(Exception):
+        pass
+
+    def fail(*args, **kwargs):
+        raise NoCredentialsError("Unable to locate credentials")
+
+    monkeypatch.setattr(MemoryFileSystem, "info", fail)
+    with pytest.raises(MissingInputError, match=r"NoCredentialsError.*storage options"):
+        open_dataset("memory://a.csv")
+
+
+def test_running_out_of_memory_is_no_fault_of_the_file(monkeypatch, tmp_path):
+    path = write(tmp_path / "a.parquet", 1)
+
+    def fail(*args, **kwargs):
+        raise pa.ArrowMemoryError("malloc failed")
+
+    monkeypatch.setattr(LocalFileSystem, "open", fail)
+    with pytest.raises(MemoryError):
+        open_dataset(path)
+
+
+def test_an_unknown_protocol_is_refused():
+    with pytest.raises(ConfigurationError, match="carrier"):
+        open_dataset("carrier://pigeon/a.csv")
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    def fail(*args, **kwargs):
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr(fsspec.core, "filesystem", fail)
+    monkeypatch.setattr(fsspec.core, "get_filesystem_class", fail)
+    with pytest.raises(ConfigurationError, match="Install s3fs"):
+        open_dataset("s3://bucket/a.parquet")
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv"])
+def test_storage_options_are_never_shown(tmp_path, name):
+    path = write(tmp_path / name, 1)
+    secret = {"password": "hunter2"}
+    dataset = open_dataset(f"file://{path}", storage_options=secret)
+    shown = [dataset, dataset.table, dataset.files, dataset.source(), dataset.source().parts]
+    assert not any("hunter2" in repr(thing) for thing in shown)
+    path.unlink()
+    for call in (
+        lambda: list(dataset.source().parts[0].read()),
+        lambda: open_dataset(f"file://{path}", storage_options=secret),
+    ):
+        with pytest.raises(MissingInputError) as caught:
+            call()
+        assert "hunter2" not in str(caught.value)
+
+
+def test_a_signed_url_is_shown_without_its_signature():
+    with pytest.raises(ConfigurationError) as caught:
+        open_dataset("carrier://host/a.csv?signature=hunter2")
+    assert "a.csv" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("paths", [[], ()])
+def test_no_path_at_all_is_refused(paths):
+    with pytest.raises(ConfigurationError, match="list of paths is empty"):
+        open_dataset(paths)
+
+
+@pytest.mark.parametrize("block_rows", [0, -1, 1.5])
+def test_block_rows_are_a_whole_number_above_zero(tmp_path, block_rows):
+    with pytest.raises(ConfigurationError, match=f"block_rows={block_rows}"):
+        open_dataset(write(tmp_path / "a.parquet", 1), block_rows=block_rows)
+
+
+def test_features_come_in_the_order_asked_for(tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"a": [1.0], "b": [2.0], "c": [3.0]}), path)
+    dataset = open_dataset(path, columns=["c", "a"])
+    assert dataset.columns == dataset.source().columns == ("c", "a")
+    assert dataset.n_features == 2
+    (block,) = dataset.source(["b", "c", "a"]).parts[0].read()
+    assert_array_equal(block.rows, [[2], [3], [1]])
+    assert dataset.columns == ("c", "a")
+
+
+def test_by_default_features_are_all_columns_but_weights_and_kept_ones(table):
+    assert table.columns == ("a", "b", "c", "w")
+    weighted = table.select(sample_weight="w")
+    assert weighted.columns == ("a", "b", "c")
+    assert weighted.weight_column == "w"
+    assert weighted.select(keep=["b"]).columns == ("a", "c")
+    assert table.weight_column is None
+
+
+def test_select_leaves_other_choices_as_they_are(table):
+    chosen = table.select(columns=["b"], keep=["a", "b"], sample_weight="w")
+    again = chosen.select(columns=["c"])
+    (block,) = again.source().parts[0].read()
+    assert again.columns == ("c",)
+    assert block.kept.column_names == ["a", "b"]
+    assert_array_equal(block.weights, [1])
+    assert table.columns == ("a", "b", "c", "w")
+
+
+def test_nothing_is_kept_unless_asked_for(table):
+    (block,) = table.source().parts[0].read()
+    assert block.kept is None
+    assert block.weights is None
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [([], "empty"), (["a", "a"], "'a' twice"), ("ab", r"\['ab'\]"), ([1], "holds 1")],
+)
+def test_wrong_columns_are_refused(table, columns, said):
+    with pytest.raises(ConfigurationError, match=said):
+        table.select(columns=columns)
+    with pytest.raises(ConfigurationError, match=said):
+        open_dataset(table.paths, columns=columns)
+
+
+@pytest.mark.parametrize("option", ["columns", "keep"])
+def test_unknown_columns_are_named(table, option):
+    with pytest.raises(DataError, match="'z'"):
+        table.select(**{option: ["z"]})
+
+
+def test_an_unknown_weight_column_is_named(table):
+    with pytest.raises(DataError, match="'weight'"):
+        table.select(sample_weight="weight")
+
+
+def test_files_are_recorded_with_what_tells_versions_apart(tmp_path):
+    path = write(tmp_path / "a.parquet", 1)
+    (record,) = open_dataset(path).files
+    assert (record.path, record.bytes, record.rows) == (str(path), path.stat().st_size, 1)
+    assert record.modified.startswith("20")
+    assert record.etag is None
+
+
+def test_rows_of_csv_files_are_unknown(tmp_path):
+    (record,) = open_dataset(write(tmp_path / "a.csv", 1)).files
+    assert record.rows is None
+
+
+def test_a_stores_own_marks_of_a_version_are_recorded(monkeypatch, memory):
+    memory.pipe("/a.csv", b"x\n1\n")
+    info = {"name": "/a.csv", "size": 4, "type": "file", "ETag": '"abc"', "updated": "today"}
+    monkeypatch.setattr(MemoryFileSystem, "info", Mock(return_value=info))
+    (record,) = open_dataset("memory://a.csv").files
+    assert (record.etag, record.modified) == ('"abc"', "today")
+
+
+def test_a_dataset_describes_itself_shortly(tmp_path):
+    names = [f"x{i}" for i in range(8)]
+    write(tmp_path / "a.parquet", 1, [*names, "w"])
+    write(tmp_path / "b.parquet", 1, [*names, "w"])
+    dataset = open_dataset(tmp_path, sample_weight="w")
+    shown = (
+        "Dataset(2 parquet files, 2 rows, 8 features: x0, x1, x2, x3, x4, x5, …, weights in w)"
+    )
+    assert repr(dataset) == shown
+    csv = open_dataset(write(tmp_path / "c.csv", 1))
+    assert repr(csv) == "Dataset(1 csv file, 1 features: x)"
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv"])
+def test_a_dataset_is_pickled_without_rows(tmp_path, name):
+    dataset = open_dataset(write(tmp_path / name, 1)).select(keep=["x"], columns=["x"])
+    pickled = pickle.dumps(dataset)
+    assert len(pickled) < 4000
+    copy = pickle.loads(pickled)  # noqa: S301
+    assert repr(copy) == repr(dataset)
+    assert firsts(copy) == [1]
+
+
+def test_opening_reads_no_rows(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.parquet", 1)
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", None)
+    assert open_dataset(path).files[0].rows == 1
+
+
+def test_relative_paths_are_made_absolute(tmp_path, monkeypatch):
+    write(tmp_path / "a.parquet", 1)
+    monkeypatch.chdir(tmp_path)
+    dataset = open_dataset("a.parquet")
+    assert Path(dataset.paths[0]).is_absolute()
+    monkeypatch.chdir(tmp_path.parent)
+    assert firsts(dataset) == [1]
+
+
+def test_errors_about_types_are_data_errors_and_type_errors(tmp_path):
+    pq.write_table(pa.table({"x": ["a"]}), tmp_path / "a.parquet")
+    with pytest.raises(TypeError) as caught:
+        open_dataset(tmp_path)
+    assert isinstance(caught.value, DataError)
+    assert isinstance(pickle.loads(pickle.dumps(caught.value)), InputTypeError)  # noqa: S301
