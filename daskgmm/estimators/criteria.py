@@ -70,5 +70,9 @@ def score(estimator: Any, X: Any) -> Score:
             "There are no rows to score.", "Check that the input holds the rows that it should."
         )
     return Score(
-        float(likelihood), float(labels), float(weight), int(rows), predictor.mixture.n_parameters
+        float(likelihood),
+        float(labels),
+        float(weight),
+        int(rows),
+        predictor.mixture.n_parameters,
     )

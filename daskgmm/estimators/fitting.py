@@ -108,6 +108,7 @@ class Preparation:
     random: np.random.RandomState
 
     def __call__(self, found: Survey) -> Foundation:
+        """Check what was found, choose the frame, find the starts."""
         settings = self.settings
         _require_sound(found, settings.plan.n_components, self.columns)
         statistics, sample = found.statistics, found.sample
@@ -142,9 +143,7 @@ class Fit:
         Advanced as scikit-learn's would be.
     """
 
-    def __init__(
-        self, source: Source, settings: Settings, random: np.random.RandomState
-    ) -> None:
+    def __init__(self, source: Source, settings: Settings, random: np.random.RandomState) -> None:
         self.source = source
         self.settings = settings
         self.passes = 1
@@ -183,9 +182,7 @@ class Fit:
         return seconds_a_row(n_features, length, self.settings.plan.n_components)
 
 
-def _require_sound(
-    found: Survey, n_components: int, columns: tuple[str, ...] | None
-) -> None:
+def _require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | None) -> None:
     if found.flaw is not None:
         raise _flaw_error(found.flaw, sum(found.lengths[: found.flaw.position]), columns)
     if found.rows < 2:

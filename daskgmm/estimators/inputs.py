@@ -63,9 +63,7 @@ def _is_frame(X: Any) -> bool:
     return type(X).__name__ in ("DataFrame", "LazyFrame")
 
 
-def _lazy_source(
-    kind: str, estimator: Any, X: Any, sample_weight: Any, *, reset: bool
-) -> Source:
+def _lazy_source(kind: str, estimator: Any, X: Any, sample_weight: Any, *, reset: bool) -> Source:
     from daskgmm.data import collections
 
     if kind == "array":

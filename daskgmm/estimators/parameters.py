@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from daskgmm.errors import ConfigurationError
-from daskgmm.model.covariance import Covariance, covariance_named
-from daskgmm.model.covariance.base import NotPositiveDefiniteError
+from daskgmm.model.covariance import covariance_named
+from daskgmm.model.covariance.base import Covariance, NotPositiveDefiniteError
 from daskgmm.model.typing import Doubles
 from daskgmm.training.initialisation import initialiser_named
 from daskgmm.training.starts import Given, StartPlan
@@ -15,7 +15,7 @@ from daskgmm.training.starts import Given, StartPlan
 SUBSAMPLE_FLOOR = 20_000
 SUBSAMPLE_BYTES = 2**27
 
-_AT_LEAST: dict[str, tuple[type, float]] = {
+_AT_LEAST: dict[str, tuple[Any, float]] = {
     "n_components": (Integral, 1),
     "tol": (Real, 0),
     "reg_covar": (Real, 0),
@@ -29,7 +29,7 @@ _AT_LEAST: dict[str, tuple[type, float]] = {
 def check_numbers(estimator: Any) -> None:
     """Refuse numeric parameters of the wrong type or below their least value."""
     for name, (kind, least) in _AT_LEAST.items():
-        value = getattr(estimator, name)
+        value: Any = getattr(estimator, name)
         if not isinstance(value, kind) or not value >= least:  # NaN is not >= either
             what = "an integer" if kind is Integral else "a number"
             raise ConfigurationError(
@@ -66,7 +66,7 @@ def sample_rows(estimator: Any, n_features: int, rows_in_memory: int | None) -> 
         return rows_in_memory
     if wanted is None or wanted == "auto":
         most = max(SUBSAMPLE_BYTES // (8 * n_features), SUBSAMPLE_FLOOR)
-        return min(max(SUBSAMPLE_FLOOR, 100 * estimator.n_components * n_features), most)
+        return min(max(SUBSAMPLE_FLOOR, 100 * int(estimator.n_components) * n_features), most)
     if not isinstance(wanted, Integral) or wanted < max(2, estimator.n_components):
         raise ConfigurationError(
             f"The 'subsample' parameter is {wanted!r}.",
@@ -80,12 +80,13 @@ def compute_dtype(estimator: Any, found: np.dtype[Any]) -> np.dtype[Any]:
     if estimator.dtype is None:
         return found
     try:
-        dtype = np.dtype(estimator.dtype)
+        dtype: np.dtype[Any] = np.dtype(estimator.dtype)
     except TypeError:
         dtype = np.dtype(object)
     if dtype not in (np.float32, np.float64):
         raise ConfigurationError(
-            f"The 'dtype' parameter is {estimator.dtype!r}.", "Use None, 'float32' or 'float64'."
+            f"The 'dtype' parameter is {estimator.dtype!r}.",
+            "Use None, 'float32' or 'float64'.",
         )
     return dtype
 

@@ -131,8 +131,10 @@ def _moments(file: ModelFile) -> Moments | None:
     sums = file.metadata["moments"]
     if sums is None:
         return None
-    arrays = (file.tensors[f"moments.{key}"] for key in ("origins", "sums", "shared"))
-    return Moments(*arrays, **sums)
+    origins, totals, shared = (
+        file.tensors[f"moments.{key}"] for key in ("origins", "sums", "shared")
+    )
+    return Moments(origins, totals, shared, **sums)
 
 
 def read_content(content: bytes, name: str) -> ModelFile:
@@ -173,7 +175,7 @@ def load(path: Any, *, storage_options: dict[str, Any] | None = None) -> Any:
     Parameters
     ----------
     path : path or fsspec URL
-        A model file.
+        A model file, or a run directory with one in it.
     storage_options : dict, optional
         For fsspec.
 
@@ -202,9 +204,7 @@ def load(path: Any, *, storage_options: dict[str, Any] | None = None) -> Any:
     return from_bytes(content, name)
 
 
-def write_whole(
-    name: str, content: bytes, storage_options: dict[str, Any] | None = None
-) -> None:
+def write_whole(name: str, content: bytes, storage_options: dict[str, Any] | None = None) -> None:
     """Write a file that appears complete or not at all.
 
     Raises

@@ -11,6 +11,9 @@ from daskgmm.passes.blas import one_thread
 from daskgmm.passes.prediction import Method, lazily
 
 
+_NAME = "gmm-predict"
+
+
 def predict_rows(estimator: Any, X: Any, method: Method) -> Any:
     """What `method` of the estimator's predictor says of each row of X.
 
@@ -41,7 +44,7 @@ def _like_frame(frame: Any, predictor: Predictor, method: Method, example: Any) 
     meta = _as_frame(example[:0], None)
     shared = delayed(predictor, pure=False, name=None, traverse=False)
     return frame.map_partitions(
-        _predict_frame, method, shared, meta=meta, token="gmm-predict", enforce_metadata=False
+        _predict_frame, method, shared, meta=meta, token=_NAME, enforce_metadata=False
     )
 
 

@@ -1,6 +1,5 @@
 """Rows drawn from a mixture, at once or lazily."""
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,9 @@ _MOST_VALUES_AT_ONCE = 2**24
 _VALUES_A_CHUNK = 2**21
 
 
-def draw(predictor: Predictor, n_samples: int, random: np.random.RandomState) -> tuple[Any, Any]:
+def draw(predictor: Predictor, n_samples: Any, random: np.random.RandomState) -> tuple[Any, Any]:
     """Rows (n, D) and their components (n,); see `GaussianMixture.sample`."""
-    if not isinstance(n_samples, Integral) or n_samples < 1:
+    if not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
         raise ConfigurationError(
             f"Invalid value for 'n_samples': {n_samples}.",
             "The sampling requires at least one sample.",
@@ -33,7 +32,7 @@ def draw(predictor: Predictor, n_samples: int, random: np.random.RandomState) ->
 
 def _colour(predictor: Predictor, noise: Doubles, labels: np.ndarray[Any, Any]) -> Doubles:
     mixture = predictor.in_data_units
-    rows = mixture.means[labels]
+    rows: Doubles = mixture.means[labels]
     for k in np.unique(labels):
         own = labels == k
         rows[own] += mixture.covariance.colour(noise[own], mixture.factors, int(k))

@@ -179,7 +179,7 @@ def _memory_bytes(text: str) -> int:
 
     try:
         size = int(parse_bytes(text))
-    except ValueError as error:
+    except ValueError:
         size = 0
     if size <= 0:
         raise ConfigurationError(

@@ -1,13 +1,12 @@
 """Rows that a job reads, and what tells them from other rows."""
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from daskgmm.data.dataset import Dataset, open_dataset
 from daskgmm.errors import ConfigurationError, DataError
+from daskgmm.jobs.plain import digest
 
 
 @dataclass(frozen=True)
@@ -97,11 +96,6 @@ def fingerprint(dataset: Dataset, rows: int | None = None) -> dict[str, Any]:
     if len(files) == 1 and files[0]["rows"] is None:
         files[0]["rows"] = rows
     return {"sha256": digest(marks), "files": files}
-
-
-def digest(value: Any) -> str:
-    """SHA-256 of plain values, whatever the order of their keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _listed(names: Sequence[str] | None) -> str:

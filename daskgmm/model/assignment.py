@@ -22,12 +22,12 @@ def moments_under(
     origins = (responsibilities @ z.T) / safe[:, np.newaxis]
     length = covariance.quadratic_length(len(z)) + len(z) + 1
     sums = np.empty((length, len(counts)))
-    shared: Doubles | float = 0.0
+    shared: Doubles = np.zeros(())
     for k, origin in enumerate(origins):
         centred = z - origin[:, np.newaxis]
         weighted = centred * responsibilities[k]
         own, across = covariance.scatter(centred, weighted)
         sums[:, k] = np.concatenate([own, weighted.sum(axis=1), counts[k : k + 1]])
-        shared = shared + across
+        shared = np.asarray(shared + across)
     total = float(counts.sum())
-    return Moments(origins, sums, np.asarray(shared), np.nan, total, z.shape[1])
+    return Moments(origins, sums, shared, np.nan, total, rows.shape[1])

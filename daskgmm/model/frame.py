@@ -38,7 +38,7 @@ class Frame:
         return cls(np.zeros(n_features), np.ones(n_features))
 
     def seen_from(self, other: "Frame") -> "Frame":
-        """This frame in the coordinates of another."""
+        """The same frame in the coordinates of another."""
         return Frame((self.origin - other.origin) / other.scale, self.scale / other.scale)
 
     @property

@@ -51,6 +51,8 @@ class Kernel(ABC):
         What second moments are taken about.
     """
 
+    slab: int
+
     def __init__(
         self,
         mixtures: Sequence[Mixture],
@@ -75,9 +77,10 @@ class Kernel(ABC):
         self._clear()
 
     def _clear(self) -> None:
-        self.sums = np.zeros((self.length, self.n_components))
+        self.sums: Doubles = np.zeros((self.length, self.n_components))
         nothing = np.zeros((self.n_features, 0))
-        self.shared = [self.covariance.scatter(nothing, nothing)[1] for _ in self.mixtures]
+        empty = np.asarray(self.covariance.scatter(nothing, nothing)[1], np.float64)
+        self.shared: list[Doubles] = [empty.copy() for _ in self.mixtures]
         self.log_likelihoods = np.zeros(len(self.mixtures))
         self.weight = 0.0
         self.rows = 0
@@ -100,8 +103,6 @@ class Kernel(ABC):
         if weights is not None:
             gamma *= weights.astype(self.dtype)
         self._accumulate(gamma)
-
-    slab: int
 
     @abstractmethod
     def logits(self, rows: Floats) -> Floats:

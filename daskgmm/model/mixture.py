@@ -63,12 +63,12 @@ class Mixture:
     @property
     def n_components(self) -> int:
         """K."""
-        return self.means.shape[0]
+        return int(self.means.shape[0])
 
     @property
     def n_features(self) -> int:
         """D."""
-        return self.means.shape[1]
+        return int(self.means.shape[1])
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -66,9 +66,7 @@ class Moments:
         shared, log_likelihood = mixture.covariance.completes(scatter, mixture.factors)
         if shared is None:
             return self
-        return replace(
-            self, shared=shared, log_likelihood=self.log_likelihood + log_likelihood
-        )
+        return replace(self, shared=shared, log_likelihood=self.log_likelihood + log_likelihood)
 
     def maximise(self, covariance: Covariance, ridge: Doubles, epsilon: float) -> Mixture:
         """M-step: the mixture under which these statistics are most likely.

@@ -25,9 +25,7 @@ def log_density_error(mixture: Mixture, dtype: np.dtype[np.floating]) -> float:
     return float(np.finfo(dtype).eps * form.max())
 
 
-def covariance_error(
-    mixture: Mixture, origins: Doubles, dtype: np.dtype[np.floating]
-) -> float:
+def covariance_error(mixture: Mixture, origins: Doubles, dtype: np.dtype[np.floating]) -> float:
     """Bound on the relative error of covariances that come from moments about `origins`."""
     form = mixture.covariance.absolute_form(mixture.factors, np.abs(mixture.means - origins))
     return float(np.finfo(dtype).eps * form.max())

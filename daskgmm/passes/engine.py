@@ -37,7 +37,8 @@ def compute(graph: Graph, keys: Any) -> Any:
     """
     import dask
 
-    if dask.config.get("scheduler", None) is not None:
+    # A client that was made the default names itself there.
+    if dask.config.get("scheduler", None) not in (None, "dask.distributed"):
         return dask.base.get_scheduler()(graph, keys)
     client = active_client()
     if client is not None:

@@ -96,9 +96,7 @@ def pass_graph(
         for stretch in stretches if alone else [Stretch(parts, group.start)]:
             key = (f"{prefix}-{suffix}", stretch.first)
             inputs = [TaskRef(wanted) for part in stretch.parts for wanted in part.inputs]
-            graph[key] = Task(
-                key, _run, work.begin, work.add, stretch, TaskRef(argument), *inputs
-            )
+            graph[key] = Task(key, _run, work.begin, work.add, stretch, TaskRef(argument), *inputs)
             members.append(key)
         leaves.append(_sum(graph, members, work.add, (f"gmm-reduce-{suffix}", "group", number)))
     return graph, _tree(graph, leaves, work.add, suffix)

@@ -6,7 +6,7 @@ from the workers that happen to be alive: sums keep their shape on one worker or
 """
 
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -43,4 +43,4 @@ def group_measured(lengths: Sequence[int], cost_a_row: float) -> list[range]:
 
 def _even(n_parts: int, n_groups: int) -> list[range]:
     edges = [round(i * n_parts / n_groups) for i in range(n_groups + 1)]
-    return [range(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    return [range(a, b) for a, b in pairwise(edges)]

@@ -23,10 +23,8 @@ Method = Callable[[Predictor, Any], Any]
 
 def _apply(part: Part, method: Method, predictor: Predictor, *inputs: Any) -> Any:
     with one_thread():
-        found = []
-        for block in part.read(*inputs):
-            found.append(_apply_to_block(part, method, predictor, block))
-        return np.concatenate(found)
+        blocks = part.read(*inputs)
+        return np.concatenate([_apply_to_block(part, method, predictor, block) for block in blocks])
 
 
 def _apply_to_block(part: Part, method: Method, predictor: Predictor, block: Block) -> Any:

@@ -45,9 +45,7 @@ class Sample:
     def take(self, chosen: np.ndarray) -> "Sample":
         """These rows only."""
         weights = None if self.weights is None else self.weights[chosen]
-        return Sample(
-            self.priorities[chosen], self.positions[chosen], self.rows[chosen], weights
-        )
+        return Sample(self.priorities[chosen], self.positions[chosen], self.rows[chosen], weights)
 
     def ordered(self) -> "Sample":
         """The same rows in the order of the data."""

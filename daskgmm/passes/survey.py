@@ -1,5 +1,6 @@
 """The first pass: how many rows, are they all numbers, where do they lie, and a sample."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -104,12 +105,10 @@ class Request:
         """Above this a row can't be in the sample, but for odds of about 1e-9."""
         if self.expected is None:
             return 1.0
-        return (self.capacity + 6 * np.sqrt(self.capacity)) / max(self.expected, 1)
+        return (self.capacity + 6 * math.sqrt(self.capacity)) / max(self.expected, 1)
 
 
-def survey(
-    source: Source, request: Request, then: Callable[[Survey], T]
-) -> tuple[Survey, T]:
+def survey(source: Source, request: Request, then: Callable[[Survey], T]) -> tuple[Survey, T]:
     """Survey all rows, and apply `then` to what was found, sample included.
 
     `then` runs where the sample is, on a worker if there are any; the survey that is returned
@@ -147,9 +146,7 @@ def _begin(request: Request) -> OnPart:
     return partial(_survey_part, request=request)
 
 
-def _survey_part(
-    position: int, part: Part, blocks: Iterator[Block], request: Request
-) -> Survey:
+def _survey_part(position: int, part: Part, blocks: Iterator[Block], request: Request) -> Survey:
     found = Survey((0,), None, None, None)
     stream = priorities(request.seed, position)
     with np.errstate(all="ignore"):  # what is not finite is looked for and told
@@ -194,20 +191,16 @@ def _draw(
     start: tuple[int, int],
     request: Request,
 ) -> Sample:
-    drawn = stream.random(rows.shape[1])
+    drawn: Doubles = stream.random((rows.shape[1],))
     chosen = np.flatnonzero(drawn < request.highest_priority)
     positions = np.column_stack([np.full(len(chosen), start[0]), start[1] + chosen])
     picked = np.ascontiguousarray(rows[:, chosen].T, dtype=request.dtype)
-    return Sample(
-        drawn[chosen], positions, picked, None if weights is None else weights[chosen]
-    )
+    return Sample(drawn[chosen], positions, picked, None if weights is None else weights[chosen])
 
 
 def _add(left: Survey, right: Survey, request: Request) -> Survey:
     statistics = _either(left.statistics, right.statistics, Statistics.__add__)
-    sample = _either(
-        left.sample, right.sample, partial(Sample.merge, capacity=request.capacity)
-    )
+    sample = _either(left.sample, right.sample, partial(Sample.merge, capacity=request.capacity))
     return Survey(left.lengths + right.lengths, statistics, left.flaw or right.flaw, sample)
 
 

@@ -13,9 +13,7 @@ import numpy as np
 from daskgmm.errors import ConfigurationError
 from daskgmm.model.typing import Doubles, Floats
 
-Initialiser: TypeAlias = Callable[
-    [Floats, int, np.random.RandomState, "Doubles | None"], "Doubles"
-]
+Initialiser: TypeAlias = Callable[[Floats, int, np.random.RandomState, "Doubles | None"], "Doubles"]
 
 _MOST_ROWS_FOR_WARD = 4000
 """Ward's distance matrix holds n ** 2 / 2 numbers: 64 MB here."""
@@ -37,9 +35,7 @@ def kmeans_plus_plus(
     """Single rows, far from each other (Arthur and Vassilvitskii, 2007)."""
     from sklearn.cluster import kmeans_plusplus
 
-    _, chosen = kmeans_plusplus(
-        rows, n_components, sample_weight=weights, random_state=random
-    )
+    _, chosen = kmeans_plusplus(rows, n_components, sample_weight=weights, random_state=random)
     return _on_rows(chosen, len(rows))
 
 

@@ -92,7 +92,9 @@ class StartPlan:
         With `fit_on_sample` EM runs on those rows first, and the best few go on. Start values
         that are given whole are where EM over all rows starts.
         """
-        traces = [Trace(mixture) for mixture in self._mixtures(rows, weights, frame, recipe, random)]
+        traces = [
+            Trace(mixture) for mixture in self._mixtures(rows, weights, frame, recipe, random)
+        ]
         if not fit_on_sample or self.given.complete or recipe.max_iter == 0:
             return traces
         scatter = _scatter(rows, weights, frame) if self.covariance.needs_scatter else None
@@ -163,9 +165,8 @@ class InMemory:
     scatter: Doubles | None
 
     def __call__(self, mixtures: Sequence[Mixture], origins: Origins = None) -> list[Moments]:
-        expectation = Expectation(
-            tuple(mixtures), self.frame, self.dtype, self.scatter, origins
-        )
+        """Moments of each mixture; see `daskgmm.training.em.Expect`."""
+        expectation = Expectation(tuple(mixtures), self.frame, self.dtype, self.scatter, origins)
         return expectation.complete(Accumulator(expectation)([(self.rows, self.weights)]))
 
 

@@ -6,7 +6,6 @@ from enum import Enum
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 
-
 ROUNDING = 1e-10
 """Lower bounds closer than this, relative, are the same number summed in another order."""
 

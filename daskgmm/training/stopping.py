@@ -44,7 +44,11 @@ def parameters_change(step: Step) -> float:
     units = np.where(step.deviations > 0, step.deviations, 1.0)
     before, after = step.before, step.after
     covariances = after.covariance.rescale(after.covariances - before.covariances, 1 / units)
-    changes = (after.weights - before.weights, (after.means - before.means) / units, covariances)
+    changes = (
+        after.weights - before.weights,
+        (after.means - before.means) / units,
+        covariances,
+    )
     return max(float(np.abs(change).max()) for change in changes)
 
 

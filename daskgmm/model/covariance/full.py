@@ -39,11 +39,11 @@ class Full(Covariance):
         return np.asarray(self.precisions(factors)[:, above[0], above[1]] * counted)
 
     def precision_times(self, factors: Doubles, vectors: Doubles) -> Doubles:
-        return np.einsum("kij,kj->ki", self.precisions(factors), vectors)
+        return np.asarray(np.einsum("kij,kj->ki", self.precisions(factors), vectors))
 
     def absolute_form(self, factors: Doubles, vectors: Doubles) -> Doubles:
         sizes = np.abs(self.precisions(factors))
-        return np.einsum("ki,kij,kj->k", vectors, sizes, vectors)
+        return np.asarray(np.einsum("ki,kij,kj->k", vectors, sizes, vectors))
 
     def log_determinants(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
         del shape

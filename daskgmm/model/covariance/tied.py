@@ -44,7 +44,8 @@ class Tied(Covariance):
         return np.asarray(vectors @ self.precisions(factors))
 
     def absolute_form(self, factors: Doubles, vectors: Doubles) -> Doubles:
-        return np.einsum("ki,ij,kj->k", vectors, np.abs(self.precisions(factors)), vectors)
+        sizes = np.abs(self.precisions(factors))
+        return np.asarray(np.einsum("ki,ij,kj->k", vectors, sizes, vectors))
 
     def log_determinants(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
         return np.full(shape[0], matrices.log_determinant(factors))

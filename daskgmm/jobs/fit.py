@@ -1,0 +1,196 @@
+"""Fit a mixture to rows, and leave a run directory."""
+
+import secrets
+import uuid
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from daskgmm.errors import OutputError
+from daskgmm.jobs import record
+from daskgmm.jobs.cluster import Resources, workplace
+from daskgmm.jobs.events import Listener, Silence
+from daskgmm.jobs.folders import appearing, local_folder
+from daskgmm.jobs.inputs import Inputs, fingerprint
+from daskgmm.jobs.plain import digest
+from daskgmm.jobs.runs import MODEL_FILE, Run, refuse, write_record
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """What is fitted and how, as `daskgmm.GaussianMixture` means it.
+
+    Parameters
+    ----------
+    components : int
+        K.
+    covariance, init, n_init, tol, stopping, max_iter, reg_covar, subsample, dtype
+        See there.
+    seed : int or None
+        ``None`` draws one, which the run's record tells.
+    """
+
+    components: int
+    covariance: str = "full"
+    init: str = "kmeans"
+    n_init: int = 1
+    tol: float = 1e-3
+    stopping: str = "lower_bound"
+    max_iter: int = 100
+    reg_covar: float = 1e-6
+    subsample: str | int | None = "auto"
+    dtype: str | None = None
+    seed: int | None = None
+
+    def estimator(self, listener: Listener) -> Any:
+        """The estimator that does it."""
+        from daskgmm.estimators.gaussian_mixture import GaussianMixture
+
+        return GaussianMixture(
+            self.components,
+            covariance_type=self.covariance,
+            tol=self.tol,
+            reg_covar=self.reg_covar,
+            max_iter=self.max_iter,
+            n_init=self.n_init,
+            init_params=self.init,
+            random_state=self.seed,
+            subsample=self.subsample,
+            stopping=self.stopping,
+            dtype=self.dtype,
+            callbacks=(listener.tell,),
+        )
+
+
+@dataclass(frozen=True)
+class FitRequest:
+    """A fit to be made.
+
+    Parameters
+    ----------
+    inputs : Inputs
+    output : str
+        The run directory.
+    mixture : Mixture
+    resources : Resources
+    force : bool
+        Replace a run that is there.
+    command : tuple of str
+        What the user typed, for the record.
+    """
+
+    inputs: Inputs
+    output: str
+    mixture: Mixture
+    resources: Resources = field(default_factory=Resources)
+    force: bool = False
+    command: tuple[str, ...] = ()
+
+    def configuration(self) -> dict[str, Any]:
+        """All that the result depends on but the rows: neither where it runs nor credentials."""
+        inputs = self.inputs
+        columns = None if inputs.columns is None else list(inputs.columns)
+        chosen = {"columns": columns, "weight_column": inputs.weight_column}
+        return chosen | {"format": inputs.format} | asdict(self.mixture)
+
+
+@dataclass(frozen=True)
+class FitOutcome:
+    """What came of it.
+
+    Parameters
+    ----------
+    run : Run
+    model : GaussianMixture
+        Fitted.
+    already : bool
+        Whether it was complete before.
+    """
+
+    run: Run
+    model: Any
+    already: bool = False
+
+
+def fit(request: FitRequest, listener: Listener | None = None) -> FitOutcome:
+    """Fit, and write the run directory whole or not at all.
+
+    A complete run of the same configuration and inputs is left as it is.
+
+    Raises
+    ------
+    DaskGMMError
+        Of any kind.
+    """
+    timings = record.stopwatch()
+    target = local_folder(request.output)
+    dataset = request.inputs.open()
+    marks = fingerprint(dataset)
+    there = Run.at(target)
+    if there is not None and not request.force:
+        return _already(there, request, marks)
+    refuse(target, force=request.force)
+    seed = secrets.randbits(32) if request.mixture.seed is None else request.mixture.seed
+    request = replace(request, mixture=replace(request.mixture, seed=seed))
+    with appearing(target) as folder:
+        model = _fitted(request, dataset, listener or Silence())
+        model.save(folder / MODEL_FILE)
+        content = _record(request, dataset, model) | {"timings": timings()}
+        write_record(folder, content)
+    return FitOutcome(Run(target, content), model)
+
+
+def _fitted(request: FitRequest, dataset: Any, listener: Listener) -> Any:
+    from sklearn.exceptions import ConvergenceWarning
+
+    model = request.mixture.estimator(listener)
+    with workplace(request.resources, dataset) as place, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the outcome tells
+        listener.start(place)
+        return model.fit(dataset)
+
+
+def _already(there: Run, request: FitRequest, marks: Mapping[str, Any]) -> FitOutcome:
+    from daskgmm.estimators.persistence import load
+
+    if request.mixture.seed is None:
+        request = replace(request, mixture=replace(request.mixture, seed=there.seed))
+    differences = there.differences(request.configuration(), marks)
+    if differences:
+        raise OutputError(
+            f"{there.path} holds a run that differs in {'; '.join(differences)}.",
+            "Choose another output, or replace the run with --force.",
+        )
+    return FitOutcome(there, load(there.path / MODEL_FILE), already=True)
+
+
+def _record(request: FitRequest, dataset: Any, model: Any) -> dict[str, Any]:
+    configuration = request.configuration()
+    return {
+        "run_id": uuid.uuid4().hex,
+        "state": "complete",
+        "command": list(request.command),
+        "configuration": configuration,
+        "configuration_sha256": digest(configuration),
+        "seed": request.mixture.seed,
+        "resources": asdict(request.resources),
+        "inputs": fingerprint(dataset, model.n_rows_),
+        "versions": record.versions(),
+        "host": record.host(),
+        "result": _result(model, dataset),
+        "trace": model.history_,
+        "peak_memory_bytes": record.peak_memory(),
+    }
+
+
+def _result(model: Any, dataset: Any) -> dict[str, Any]:
+    return {
+        "components": model.n_components,
+        "columns": None if dataset.columns is None else list(dataset.columns),
+        "rows": model.n_rows_,
+        "lower_bound": model.lower_bound_,
+        "converged": model.converged_,
+        "n_iter": model.n_iter_,
+        "n_passes": model.n_passes_,
+    }
