@@ -1,1 +1,9 @@
-def main() -> None: ...
+"""The command line: options to calls, exit codes, words on the screen.
+
+Modules here import click and the standard library only, so that ``--help`` answers at once;
+what a command needs is imported in its body.
+"""
+
+from daskgmm.cli.application import main
+
+__all__ = ["main"]

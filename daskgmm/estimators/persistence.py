@@ -23,6 +23,9 @@ from daskgmm.model.moments import Moments
 from daskgmm.model.prediction import Predictor
 
 FORMAT = 1
+MODEL_FILE = "model.safetensors"
+"""A run directory's model."""
+
 _KEY = "daskgmm"
 _FITTED = (
     "converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_rows_", "n_passes_", "history_",
@@ -191,6 +194,8 @@ def load(path: Any, *, storage_options: dict[str, Any] | None = None) -> Any:
         The file is not a model.
     """
     name = os.fspath(path)
+    if "://" not in name and Path(name).is_dir():
+        name = os.path.join(name, MODEL_FILE)  # noqa: PTH118  the path's own style is kept
     try:
         with fsspec.open(name, "rb", **(storage_options or {})) as file:
             content = file.read()

@@ -10,7 +10,6 @@ from daskgmm.model.prediction import Predictor
 from daskgmm.passes.blas import one_thread
 from daskgmm.passes.prediction import Method, lazily
 
-
 _NAME = "gmm-predict"
 
 

@@ -9,7 +9,7 @@ from daskgmm.model.frame import Frame
 from daskgmm.model.kernels import CentredKernel, FeatureKernel, Kernel
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
-from daskgmm.model.precision import features_suffice
+from daskgmm.model.precision import feature_components
 from daskgmm.model.typing import Doubles, Floats
 
 
@@ -65,7 +65,7 @@ class Expectation:
 
     def _centred(self, index: int) -> bool:
         given = self.origins is not None and self.origins[index] is not None
-        return given or not features_suffice(self.mixtures[index], self.dtype)
+        return given or not feature_components(self.mixtures[index], self.dtype).any()
 
     def _origins(self, index: int) -> Doubles:
         origins = None if self.origins is None else self.origins[index]

@@ -6,9 +6,10 @@
     moments = Phi @ gamma.T       (F, K)
 
 `CentredKernel` subtracts each component's mean first and whitens: slower, and as exact for
-tight or strongly correlated components far from the origin as the data allows. Both take the
-same arguments, are filled block by block with `add`, and hold work arrays that are allocated
-once: fresh large temporaries would be mapped, faulted and unmapped for each block.
+tight or strongly correlated components far from the origin as the data allows. Where only some
+components need that, `FeatureKernel` treats those the second way. Both take the same arguments,
+are filled block by block with `add`, and hold work arrays that are allocated once: fresh large
+temporaries would be mapped, faulted and unmapped for each block.
 """
 
 from abc import ABC, abstractmethod
@@ -16,10 +17,12 @@ from collections.abc import Sequence
 from typing import final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
+from daskgmm.model.precision import feature_components
 from daskgmm.model.responsibilities import normalise, segments_of
 from daskgmm.model.typing import Doubles, Floats
 
@@ -61,10 +64,9 @@ class Kernel(ABC):
         origins: Sequence[Doubles] | None = None,
     ) -> None:
         self.mixtures = mixtures
-        self.origins = [
-            mixture.means if origins is None else origins[index]
-            for index, mixture in enumerate(mixtures)
-        ]
+        wanted = [mixture.means for mixture in mixtures] if origins is None else origins
+        # What is subtracted from rows of this type is what the moments are about.
+        self.origins = [points.astype(dtype).astype(np.float64) for points in wanted]
         self.covariance = mixtures[0].covariance
         self.frame = frame
         self.dtype = dtype
@@ -97,7 +99,7 @@ class Kernel(ABC):
     def _add_slab(self, rows: Floats, weights: Doubles | None) -> None:
         gamma = self.logits(rows)
         for index, segment in enumerate(self.segments):
-            log_density = normalise(gamma[segment]).astype(np.float64, copy=False)
+            log_density = normalise(gamma[segment], for_sums=True).astype(np.float64, copy=False)
             weighted = log_density if weights is None else log_density * weights
             self.log_likelihoods[index] += weighted.sum()
         if weights is not None:
@@ -134,6 +136,71 @@ class Kernel(ABC):
         return found
 
 
+class CentredComponents:
+    """Logits and sums of chosen components, one after another, each about its own origin.
+
+    Parameters
+    ----------
+    mixtures : sequence of Mixture
+        In frame coordinates.
+    origins : sequence of ndarray of shape (K, D)
+        What second moments are taken about; exact in `dtype`.
+    chosen : sequence of ndarray of bool of shape (K,)
+        Which components of each mixture.
+    slab : int
+        Most rows at a time.
+    dtype : dtype
+        What rows are computed in.
+    """
+
+    def __init__(
+        self,
+        mixtures: Sequence[Mixture],
+        origins: Sequence[Doubles],
+        chosen: Sequence[NDArray[np.bool_]],
+        slab: int,
+        dtype: np.dtype[np.floating],
+    ) -> None:
+        self.covariance = mixtures[0].covariance
+        self.factors = [mixture.factors.astype(dtype) for mixture in mixtures]
+        self.normalisers = [mixture.log_normalisers.astype(dtype) for mixture in mixtures]
+        self.means = [mixture.means.astype(dtype) for mixture in mixtures]
+        self.origins = [points.astype(dtype) for points in origins]
+        self.indices = [np.flatnonzero(mask).tolist() for mask in chosen]
+        size = (mixtures[0].n_features, slab) if any(self.indices) else (0, 0)
+        self.centred = np.empty(size, dtype)
+        self.weighted = np.empty(size, dtype)
+
+    def logits(self, z: Floats, segments: Sequence[slice], out: Floats) -> None:
+        """Write the chosen components' weighted log-densities at rows z (D, n) into `out`."""
+        for i, segment in enumerate(segments):
+            own = out[segment]
+            for k in self.indices[i]:
+                centred = self._centre(z, self.means[i][k])
+                own[k] = self.covariance.distances(centred, self.factors[i], k)
+                own[k] *= -0.5
+                own[k] += self.normalisers[i][k]
+
+    def accumulate(
+        self, z: Floats, gamma: Floats, segments: Sequence[slice], kernel: "Kernel"
+    ) -> None:
+        """Add the chosen components' moments under responsibilities (K, n) to the kernel's."""
+        weighted = self.weighted[:, : z.shape[1]]
+        for i, segment in enumerate(segments):
+            for k in self.indices[i]:
+                centred = self._centre(z, self.origins[i][k])
+                np.multiply(centred, gamma[segment][k], out=weighted)
+                own, shared = self.covariance.scatter(centred, weighted)
+                column = kernel.sums[:, segment.start + k]
+                column[: kernel.n_quadratic] += own
+                column[kernel.n_quadratic : -1] += weighted.sum(axis=1)
+                column[-1] += gamma[segment][k].sum()
+                kernel.shared[i] += shared
+
+    def _centre(self, z: Floats, point: Floats) -> Floats:
+        return np.subtract(z, point[:, np.newaxis], out=self.centred[:, : z.shape[1]])
+
+
 @final
 class FeatureKernel(Kernel):
     """Two matrix products over feature vectors, about the frame's origin.
@@ -149,31 +216,39 @@ class FeatureKernel(Kernel):
         dtype: np.dtype[np.floating],
         origins: Sequence[Doubles] | None = None,
     ) -> None:
-        del origins
-        # Features are of rows measured from the frame's origin, whatever was asked for.
-        super().__init__(mixtures, frame, dtype, [np.zeros(one.shape) for one in mixtures])
+        super().__init__(mixtures, frame, dtype, origins)
+        apart = [~feature_components(mixture, dtype) for mixture in mixtures]
+        self.apart = np.concatenate(apart)
+        self.origins = [
+            np.where(mask[:, np.newaxis], points, 0.0)
+            for mask, points in zip(apart, self.origins, strict=True)
+        ]
         eta = np.vstack([mixture.natural_parameters for mixture in mixtures])
         self.eta = eta.astype(dtype)
         self.slab = slab_rows(max(self.length, self.most_components), dtype)
         self.phi = np.ones((self.length, self.slab), dtype)
         self.gamma = np.empty((self.n_components, self.slab), dtype)
         self.product = np.empty((self.length, self.n_components), dtype)
+        self.centred = CentredComponents(mixtures, self.origins, apart, self.slab, dtype)
 
     def logits(self, rows: Floats) -> Floats:
         phi = self.phi[:, : rows.shape[1]]
         linear = phi[self.n_quadratic : -1]
         self.frame.standardise(rows, out=linear)
         self.covariance.quadratic(linear, out=phi[: self.n_quadratic])
-        for rows_of_eta in self._products(rows.shape[1]):
-            out = self.gamma[rows_of_eta, : rows.shape[1]]
-            np.matmul(self.eta[rows_of_eta], phi, out=out)
-        return self.gamma[:, : rows.shape[1]]
+        gamma = self.gamma[:, : rows.shape[1]]
+        for components in self._products(rows.shape[1]):
+            np.matmul(self.eta[components], phi, out=gamma[components])
+        self.centred.logits(linear, self.segments, gamma)
+        return gamma
 
     def _accumulate(self, gamma: Floats) -> None:
         phi = self.phi[:, : gamma.shape[1]]
-        for columns in self._products(gamma.shape[1]):
-            self.product[:, columns] = phi @ gamma[columns].T
+        for components in self._products(gamma.shape[1]):
+            self.product[:, components] = phi @ gamma[components].T
+        self.product[:, self.apart] = 0
         self.sums += self.product
+        self.centred.accumulate(phi[self.n_quadratic : -1], gamma, self.segments, self)
 
     def _products(self, n: int) -> list[slice]:
         """One product for all mixtures, or one each where BLAS would treat them differently."""
@@ -195,43 +270,17 @@ class CentredKernel(Kernel):
         origins: Sequence[Doubles] | None = None,
     ) -> None:
         super().__init__(mixtures, frame, dtype, origins)
-        # What is subtracted from rows of this type is what the moments are about.
-        self.origins = [origin.astype(dtype).astype(np.float64) for origin in self.origins]
-        self.factors = [mixture.factors.astype(dtype) for mixture in mixtures]
         self.slab = slab_rows(max(4 * self.n_features, self.most_components), dtype)
         self.z = np.empty((self.n_features, self.slab), dtype)
-        self.centred = np.empty_like(self.z)
-        self.weighted = np.empty_like(self.z)
         self.gamma = np.empty((self.n_components, self.slab), dtype)
+        every = [np.ones(mixture.n_components, np.bool_) for mixture in mixtures]
+        self.centred = CentredComponents(mixtures, self.origins, every, self.slab, dtype)
 
     def logits(self, rows: Floats) -> Floats:
-        n = rows.shape[1]
-        self.frame.standardise(rows, out=self.z[:, :n])
-        for mixture, factors, segment in zip(
-            self.mixtures, self.factors, self.segments, strict=True
-        ):
-            own = self.gamma[segment, :n]
-            for k, log_normaliser in enumerate(mixture.log_normalisers):
-                centred = self._centre(mixture.means[k], n)
-                own[k] = self.covariance.distances(centred, factors, k)
-                own[k] *= -0.5
-                own[k] += log_normaliser.astype(self.dtype)
-        return self.gamma[:, :n]
-
-    def _centre(self, point: Doubles, n: int) -> Floats:
-        return np.subtract(
-            self.z[:, :n], point.astype(self.dtype)[:, np.newaxis], out=self.centred[:, :n]
-        )
+        z, gamma = self.z[:, : rows.shape[1]], self.gamma[:, : rows.shape[1]]
+        self.frame.standardise(rows, out=z)
+        self.centred.logits(z, self.segments, gamma)
+        return gamma
 
     def _accumulate(self, gamma: Floats) -> None:
-        n = gamma.shape[1]
-        weighted = self.weighted[:, :n]
-        for index, (origins, segment) in enumerate(zip(self.origins, self.segments, strict=True)):
-            for k, origin in enumerate(origins, start=segment.start):
-                centred = self._centre(origin, n)
-                np.multiply(centred, gamma[k], out=weighted)
-                own, shared = self.covariance.scatter(centred, weighted)
-                self.sums[: self.n_quadratic, k] += own
-                self.sums[self.n_quadratic : -1, k] += weighted.sum(axis=1)
-                self.sums[-1, k] += gamma[k].sum()
-                self.shared[index] += shared
+        self.centred.accumulate(self.z[:, : gamma.shape[1]], gamma, self.segments, self)

@@ -7,6 +7,7 @@ by the form ``v.T @ abs(P) @ v`` at a typical row of the component, times machin
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.typing import Doubles
@@ -18,25 +19,31 @@ LONGEST_FEATURES = 2**14
 """Beyond this F (D = 180 with full covariances) feature vectors outgrow every cache."""
 
 
-def log_density_error(mixture: Mixture, dtype: np.dtype[np.floating]) -> float:
-    """Bound on the feature form's error in a log-density near any component (nats)."""
+def log_density_errors(mixture: Mixture, dtype: np.dtype[np.floating]) -> Doubles:
+    """Bounds (K,) on the feature form's error in a log-density near each component (nats)."""
     typical = np.abs(mixture.means) + mixture.deviations
     form = mixture.covariance.absolute_form(mixture.factors, typical)
-    return float(np.finfo(dtype).eps * form.max())
+    return np.asarray(np.finfo(dtype).eps * form)
 
 
-def covariance_error(mixture: Mixture, origins: Doubles, dtype: np.dtype[np.floating]) -> float:
-    """Bound on the relative error of covariances that come from moments about `origins`."""
+def covariance_errors(mixture: Mixture, origins: Doubles, dtype: np.dtype[np.floating]) -> Doubles:
+    """Bounds (K,) on the relative error of covariances from moments about `origins`."""
     form = mixture.covariance.absolute_form(mixture.factors, np.abs(mixture.means - origins))
-    return float(np.finfo(dtype).eps * form.max())
+    return np.asarray(np.finfo(dtype).eps * form)
 
 
-def features_suffice(mixture: Mixture, dtype: np.dtype[np.floating]) -> bool:
-    """Whether the feature form serves: exact enough, and not too long."""
+def feature_components(mixture: Mixture, dtype: np.dtype[np.floating]) -> NDArray[np.bool_]:
+    """Components (K,) that the feature form serves: exact enough, and not too long.
+
+    Where components share moments, the worst of them decides for all.
+    """
     length = mixture.covariance.quadratic_length(mixture.n_features)
-    return length <= LONGEST_FEATURES and log_density_error(mixture, dtype) <= TOLERANCE[dtype]
+    exact = log_density_errors(mixture, dtype) <= TOLERANCE[dtype]
+    if length > LONGEST_FEATURES or (mixture.covariance.needs_scatter and not exact.all()):
+        return np.zeros(mixture.n_components, np.bool_)
+    return np.asarray(exact)
 
 
 def moments_suffice(mixture: Mixture, origins: Doubles, dtype: np.dtype[np.floating]) -> bool:
     """Whether a mixture that was made from moments about `origins` has kept its digits."""
-    return covariance_error(mixture, origins, dtype) <= TOLERANCE[dtype]
+    return bool((covariance_errors(mixture, origins, dtype) <= TOLERANCE[dtype]).all())

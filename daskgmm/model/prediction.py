@@ -12,7 +12,7 @@ from daskgmm.errors import DataError
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels import CentredKernel, FeatureKernel, Kernel
 from daskgmm.model.mixture import Mixture
-from daskgmm.model.precision import features_suffice
+from daskgmm.model.precision import feature_components
 from daskgmm.model.responsibilities import normalise
 from daskgmm.model.typing import Doubles, Floats
 
@@ -97,9 +97,9 @@ class Predictor:
             yield window, logits
 
     def _kernel(self, dtype: np.dtype[Any]) -> Kernel:
-        exact = features_suffice(self.mixture, dtype)
+        by_features = feature_components(self.mixture, dtype).any()
         # Without its quadratic term the feature form gives no densities of single rows.
-        if exact and not self.mixture.covariance.needs_scatter:
+        if by_features and not self.mixture.covariance.needs_scatter:
             return FeatureKernel([self.mixture], self.frame, dtype)
         return CentredKernel([self.mixture], self.frame, dtype)
 

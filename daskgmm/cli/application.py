@@ -1,0 +1,91 @@
+"""``daskgmm``: its commands, and how the process ends."""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any, NoReturn
+
+import click
+
+from daskgmm.cli.exits import Exit, Failure, show
+from daskgmm.cli.signals import interruptible
+
+_HOMES = {
+    "fit": "daskgmm.cli.fit",
+    "predict": "daskgmm.cli.predict",
+    "score": "daskgmm.cli.score",
+    "show": "daskgmm.cli.show",
+    "plot": "daskgmm.cli.plot",
+}
+
+
+class Commands(click.Group):
+    """Commands that are imported when they are named, and fail in our words."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        """In the order of use."""
+        return list(_HOMES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command of a name."""
+        if cmd_name not in _HOMES:
+            return None
+        return getattr(import_module(_HOMES[cmd_name]), cmd_name)  # type: ignore[no-any-return]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; whatever goes wrong becomes a failure with its exit code."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            raise Failure.of(error) from error
+
+
+def _show_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001  click's signature
+    if wanted and not context.resilient_parsing:
+        click.echo(f"daskgmm {version('daskgmm')}")
+        context.exit()
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+def daskgmm() -> None:
+    """Gaussian mixtures on data larger than memory, with Dask."""
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return the exit code."""
+    try:
+        # Without standalone mode click returns what commands return, or a code asked for.
+        code = daskgmm.main(arguments, prog_name="daskgmm", standalone_mode=False)
+    except click.ClickException as error:
+        show(error)
+        return error.exit_code
+    except click.Abort:  # Ctrl-C before the command had begun
+        return Exit.INTERRUPTED
+    return code if isinstance(code, int) else Exit.DONE
+
+
+def main() -> NoReturn:
+    """Run the command line of this process and end it."""
+    with interruptible():
+        code = run()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Else the interpreter would try again at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.stderr.flush()
+    if code in (Exit.INTERRUPTED, Exit.TERMINATED):
+        os._exit(code)  # a thread may be in the middle of a long task: nobody waits for it
+    sys.exit(code)

@@ -1,0 +1,199 @@
+"""``daskgmm fit``."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from daskgmm.cli.exits import Exit
+from daskgmm.cli.options import (
+    COLUMNS,
+    FORCE,
+    INPUTS,
+    READING,
+    in_order,
+    inputs_of,
+    resources_of,
+)
+
+if TYPE_CHECKING:
+    from daskgmm.jobs.fit import FitOutcome, FitRequest, Mixture
+
+
+class Subsample(click.ParamType):
+    """``auto``, ``none`` or a number of rows."""
+
+    name = "auto|none|N"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str | int | None:
+        """As the estimator takes it."""
+        if value in ("auto", None):
+            return value
+        if value == "none":
+            return None
+        if str(value).isdigit():
+            return int(value)
+        self.fail(f"{value!r} is none of auto, none and a number of rows.", param, ctx)
+
+
+# Names only, so that --help loads no library; the estimator has the last word on them.
+_COVARIANCES = ("full", "tied", "diag", "spherical")
+_INITS = ("kmeans", "k-means++", "random", "random_from_data", "hierarchical")
+_MIXTURE = in_order(
+    click.option(
+        "-k",
+        "--components",
+        metavar="K",
+        type=click.IntRange(min=1),
+        required=True,
+        help="Number of components.",
+    ),
+    click.option(
+        "--covariance",
+        type=click.Choice(_COVARIANCES),
+        default="full",
+        show_default=True,
+        help="One matrix each, one for all, diagonals, or one number each.",
+    ),
+    click.option(
+        "--init",
+        type=click.Choice(_INITS),
+        default="kmeans",
+        show_default=True,
+        help="How starts are found.",
+    ),
+    click.option(
+        "--n-init",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Number of starts, of which the best is kept.",
+    ),
+    click.option(
+        "--tol",
+        type=click.FloatRange(min=0),
+        default=1e-3,
+        show_default=True,
+        help="Stop when the change is smaller.",
+    ),
+    click.option(
+        "--stopping",
+        type=click.Choice(("lower_bound", "parameters")),
+        default="lower_bound",
+        show_default=True,
+        help="What --tol is held against: the mean log-likelihood a row (nats), or parameters "
+        "in units of the columns' standard deviations.",
+    ),
+    click.option(
+        "--max-iter",
+        type=click.IntRange(min=1),
+        default=100,
+        show_default=True,
+        help="Most passes of EM over all rows.",
+    ),
+    click.option(
+        "--reg-covar",
+        type=click.FloatRange(min=0),
+        default=1e-6,
+        show_default=True,
+        help="Added to variances, in squared units of the data.",
+    ),
+    click.option(
+        "--subsample",
+        type=Subsample(),
+        default="auto",
+        show_default=True,
+        help="Rows on which starts are fitted first, in memory.",
+    ),
+    click.option(
+        "--dtype",
+        type=click.Choice(("float32", "float64")),
+        help="To compute in; by default the data's own.",
+    ),
+)
+
+
+@click.command()
+@INPUTS
+@in_order(
+    click.option("-o", "--output", metavar="RUN", required=True, help="Run directory to write."),
+    COLUMNS,
+    click.option("--weight-column", metavar="W", help="Column of the rows' weights."),
+)
+@_MIXTURE
+@FORCE
+@click.option(
+    "--require-convergence", is_flag=True, help="Exit with 3 where the fit did not converge."
+)
+@click.option("--plot", "figure", metavar="FILE.png", help="Draw the result.")
+@READING
+@click.pass_context
+def fit(context: click.Context, inputs: tuple[str, ...], **options: Any) -> None:
+    """Fit a mixture of K Gaussians to the rows of INPUT and write a run directory.
+
+    INPUT is a Parquet or CSV file, a directory or a pattern of them, or a URL. The same command
+    again does nothing where its run is complete.
+    """
+    from daskgmm.cli.progress import progress
+    from daskgmm.jobs import fit as jobs
+    from daskgmm.jobs.plot import check_figure, plot
+
+    figure = options["figure"]
+    request = _request(inputs, options)
+    if figure is not None:
+        check_figure(figure)
+    watched = progress(shown=options["progress"], verb="Fitting", most=options["max_iter"])
+    with watched as listener:
+        outcome = jobs.fit(request, listener)
+    if figure is not None:
+        plot(outcome.model, figure, inputs=request.inputs, seed=outcome.run.seed)
+    _report(outcome)
+    if options["require_convergence"] and not outcome.run.record["result"]["converged"]:
+        context.exit(Exit.NOT_CONVERGED)
+
+
+def _request(paths: tuple[str, ...], options: dict[str, Any]) -> "FitRequest":
+    from daskgmm.jobs.fit import FitRequest
+
+    return FitRequest(
+        inputs_of(options, paths),
+        options["output"],
+        _mixture(options),
+        resources_of(options),
+        force=options["force"],
+        command=_command(),
+    )
+
+
+def _mixture(options: dict[str, Any]) -> "Mixture":
+    from dataclasses import fields
+
+    from daskgmm.jobs.fit import Mixture
+
+    return Mixture(**{field.name: options[field.name] for field in fields(Mixture)})
+
+
+def _command() -> tuple[str, ...]:
+    """What was typed, without the values of storage options: they may be credentials."""
+    typed = ["daskgmm", *sys.argv[1:]]
+    for position, word in enumerate(typed):
+        if word.startswith("--storage-option="):
+            typed[position] = f"{word.split('=')[0]}={word.split('=')[1]}=***"
+        elif word == "--storage-option" and position + 1 < len(typed):
+            typed[position + 1] = f"{typed[position + 1].partition('=')[0]}=***"
+    return tuple(typed)
+
+
+def _report(outcome: "FitOutcome") -> None:
+    from daskgmm.cli.summary import fit_summary
+
+    if outcome.already:
+        click.echo(f"{outcome.run.path} is already complete: nothing was done.", err=True)
+    click.echo(fit_summary(outcome))
+    result = outcome.run.record["result"]
+    if not result["converged"]:
+        click.echo(
+            f"warning: the fit did not converge in {result['n_iter']} passes: raise --max-iter "
+            "or --tol.",
+            err=True,
+        )

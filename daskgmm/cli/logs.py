@@ -1,0 +1,36 @@
+"""What is said beside the results, on standard error."""
+
+import logging
+import os
+
+import click
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+class Lines(logging.Handler):
+    """Writes records as plain lines.
+
+    It looks for standard error each time: a progress display puts itself in its place.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        text = self.format(record)
+        if record.levelno > logging.INFO:
+            text = f"{record.levelname.lower()}: {text}"
+        click.echo(text, err=True)
+
+
+def set_up(level: str) -> None:
+    """Show our own messages from a level on, and Dask's when debugging only."""
+    logger = logging.getLogger("daskgmm")
+    logger.setLevel(level.upper())
+    logger.handlers = [Lines()]
+    logger.propagate = False
+    if level != "debug":
+        # Through the environment, so that workers, which are processes, are silent as well.
+        for name in ("DISTRIBUTED", "DISTRIBUTED__CLIENT", "DISTRIBUTED__GC"):
+            os.environ.setdefault(f"DASK_LOGGING__{name}", "critical")
+        for name in ("asyncio", "tornado.application"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)

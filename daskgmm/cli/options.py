@@ -1,0 +1,141 @@
+"""Options that several commands share, and what they turn into."""
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from daskgmm.cli import logs
+
+if TYPE_CHECKING:
+    from daskgmm.jobs.cluster import Resources
+    from daskgmm.jobs.inputs import Inputs
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Names(click.ParamType):
+    """Names with commas between them."""
+
+    name = "A,B"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
+        """Split them."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(name.strip() for name in value.split(","))
+        if not all(names):
+            self.fail(f"{value!r} has an empty name.", param, ctx)
+        return names
+
+
+class KeyValue(click.ParamType):
+    """A name and a value with ``=`` between them."""
+
+    name = "KEY=VALUE"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, Any]:
+        """Split it; the value may be a JSON object, list, true, false or null."""
+        if isinstance(value, tuple):
+            return value
+        key, sign, text = value.partition("=")
+        if not (key and sign):
+            # Without the text: it may be a password.
+            self.fail("it is not of the form KEY=VALUE.", param, ctx)
+        return key, _plain_value(text)
+
+
+def _plain_value(text: str) -> Any:
+    """Numbers stay text: a key of digits only is still a key."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return text if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def in_order(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    """One decorator of several; the first comes first in the help."""
+
+    def decorate(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+COLUMNS = click.option("--columns", type=Names(), help="Columns to use, in this order.")
+FORMAT = click.option("--format", help="Of the inputs, where their names don't tell it.")
+STORAGE = click.option(
+    "--storage-option",
+    "storage_options",
+    type=KeyValue(),
+    multiple=True,
+    help="For the store that holds the inputs, such as anon=true; may be given again.",
+)
+FORCE = click.option("--force", is_flag=True, help="Replace an output that exists.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+
+_RESOURCES = in_order(
+    click.option(
+        "--scheduler",
+        metavar="ADDRESS|FILE",
+        help="A running Dask scheduler, or the file with its address. "
+        "By default small inputs are read in this process, others on an embedded cluster.",
+    ),
+    click.option("--workers", type=click.IntRange(min=1), help="Of the embedded cluster."),
+    click.option("--threads", type=click.IntRange(min=1), help="Of each worker."),
+    click.option("--memory-limit", metavar="SIZE", help="Of each worker, such as 2GB."),
+)
+
+
+def _set_up_logs(_context: Any, _option: Any, level: str) -> None:
+    logs.set_up(level)
+
+
+LOG_LEVEL = click.option(
+    "--log-level",
+    type=click.Choice(logs.LEVELS),
+    default="info",
+    show_default=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_set_up_logs,
+    help="Least important messages to show; debug shows tracebacks too.",
+)
+PROGRESS = click.option(
+    "--progress/--no-progress", default=True, help="Tell how far the job is.", show_default=True
+)
+SEED = click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    help="Of random numbers, where the job draws any; by default another one each time.",
+)
+READING = in_order(FORMAT, STORAGE, _RESOURCES, SEED, PROGRESS, LOG_LEVEL)
+"""Options of commands that read rows."""
+
+INPUTS = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+MODEL = click.argument("model")
+
+
+def inputs_of(options: dict[str, Any], paths: tuple[str, ...]) -> "Inputs":
+    """The rows that the options name."""
+    from daskgmm.jobs.inputs import Inputs
+
+    return Inputs(
+        paths,
+        options.get("columns"),
+        options.get("weight_column"),
+        options["format"],
+        dict(options["storage_options"]),
+    )
+
+
+def resources_of(options: dict[str, Any]) -> "Resources":
+    """Where the options say that the job runs."""
+    from daskgmm.jobs.cluster import Resources
+
+    names = ("scheduler", "workers", "threads", "memory_limit")
+    return Resources(**{name: options[name] for name in names})

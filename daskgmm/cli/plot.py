@@ -1,0 +1,45 @@
+"""``daskgmm plot``."""
+
+from typing import Any
+
+import click
+
+from daskgmm.cli.options import COLUMNS, MODEL, READING, inputs_of, resources_of
+
+
+@click.command()
+@MODEL
+@click.argument("inputs", nargs=-1, metavar="[INPUT...]")
+@click.option("-o", "--output", metavar="FILE.png", required=True, help="Figure to write.")
+@COLUMNS
+@READING
+def plot(
+    model: str,
+    inputs: tuple[str, ...],
+    output: str,
+    columns: tuple[str, ...] | None,
+    **options: Any,
+) -> None:
+    """Draw MODEL in two columns, over rows of INPUT, and the course of its fit.
+
+    MODEL is a run directory or a model file. FILE ends in .png, .svg or .pdf.
+    """
+    from daskgmm.cli.progress import progress
+    from daskgmm.jobs import plot as jobs
+    from daskgmm.jobs.models import find_model
+
+    jobs.check_figure(output)
+    resources = resources_of(options)
+    rows = inputs_of(options, inputs)
+    estimator = find_model(model, dict(rows.storage_options)).estimator
+    with progress(shown=options["progress"], verb="Drawing") as listener:
+        jobs.plot(
+            estimator,
+            output,
+            inputs=rows if inputs else None,
+            columns=columns,
+            resources=resources,
+            seed=options["seed"] or 0,
+            listener=listener,
+        )
+    click.echo(output)

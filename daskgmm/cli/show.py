@@ -1,0 +1,58 @@
+"""``daskgmm show``."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from daskgmm.cli.options import JSON, LOG_LEVEL, MODEL, STORAGE
+
+
+@click.command()
+@MODEL
+@JSON
+@STORAGE
+@LOG_LEVEL
+def show(model: str, *, as_json: bool, storage_options: tuple[tuple[str, Any], ...]) -> None:
+    """Show a model's parameters and how its fit went.
+
+    MODEL is a run directory or a model file.
+    """
+    from daskgmm.jobs.describe import describe
+    from daskgmm.jobs.models import find_model
+    from daskgmm.jobs.plain import to_json
+
+    description = describe(find_model(model, dict(storage_options)))
+    click.echo(to_json(description) if as_json else _text(description))
+
+
+def _text(description: Mapping[str, Any]) -> str:
+    from daskgmm.cli.summary import components, covariances, facts_table
+
+    weights, means, names = (description[key] for key in ("weights", "means", "columns"))
+    sections = [facts_table(_facts(description)), components(weights, means, names)]
+    sections.append(covariances(description["covariances"], description["covariance_type"]))
+    return "\n\n".join(sections)
+
+
+def _facts(description: Mapping[str, Any]) -> dict[str, Any]:
+    fit, run = description["fit"], description["run"]
+    facts = {
+        "model": description["model"],
+        "components": description["components"],
+        "columns": description["features"],
+        "covariance": description["covariance_type"],
+        "rows": fit["n_rows"] and f"{fit['n_rows']:,}",
+        "lower bound": fit["lower_bound"] and f"{fit['lower_bound']:.6f} nats a row",
+        "iterations": fit["n_iter"],
+        "passes": fit["n_passes"],
+        "converged": {True: "yes", False: "no", None: None}[fit["converged"]],
+    }
+    if run is not None:
+        facts |= {
+            "seed": run["seed"],
+            "run id": run["run_id"],
+            "fitted": f"{run['timings']['ended']} in {run['timings']['seconds']:.1f} s",
+            "inputs": ", ".join(file["path"] for file in run["inputs"]["files"][:3]),
+        }
+    return {name: value for name, value in facts.items() if value is not None}

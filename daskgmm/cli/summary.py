@@ -1,0 +1,73 @@
+"""Results as text."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from daskgmm.jobs.fit import FitOutcome
+
+_COLUMNS_SHOWN = 6
+_COMPONENTS_SHOWN = 30
+
+
+def fit_summary(outcome: "FitOutcome") -> str:
+    """What a fit came to: its components, and how it went."""
+    run, model = outcome.run, outcome.model
+    result = run.record["result"]
+    facts = {
+        "rows": f"{result['rows']:,}",
+        "lower bound": f"{result['lower_bound']:.6f} nats a row",
+        "iterations": f"{result['n_iter']} ({result['n_passes']} passes over all rows)",
+        "converged": "yes" if result["converged"] else "no",
+        "seed": run.seed,
+        "run": run.path,
+    }
+    names = getattr(model, "feature_names_in_", None)
+    return f"{components(model.weights_, model.means_, names)}\n\n{facts_table(facts)}"
+
+
+def components(
+    weights: Sequence[float], means: Sequence[Sequence[float]], names: Sequence[str] | None
+) -> str:
+    """A table of components: weight and mean in the first columns."""
+    n_features = len(means[0])
+    titles = [str(name) for name in names] if names is not None else _numbered(n_features)
+    shown = min(n_features, _COLUMNS_SHOWN)
+    rows = [["component", "weight", *(f"mean {title}" for title in titles[:shown])]]
+    for k in range(min(len(weights), _COMPONENTS_SHOWN)):
+        rows.append([str(k), f"{weights[k]:.4f}", *(f"{v:.6g}" for v in means[k][:shown])])
+    text = table(rows)
+    if len(weights) > _COMPONENTS_SHOWN:
+        text += f"\n… and {len(weights) - _COMPONENTS_SHOWN} more components"
+    if n_features > shown:
+        text += f"\n… and {n_features - shown} more columns"
+    return text
+
+
+def _numbered(n_features: int) -> list[str]:
+    return [f"feature {position}" for position in range(n_features)]
+
+
+def facts_table(facts: Mapping[str, Any]) -> str:
+    """Names and values, a line each."""
+    width = max(map(len, facts))
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in facts.items())
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Columns flush right, as numbers are read."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    )
+
+
+def covariances(values: Any, kind: str) -> str:
+    """Covariances in their type's shape, the middle left out where there are many."""
+    import numpy as np
+
+    array = np.asarray(values)
+    shape = " × ".join(map(str, array.shape))
+    text = np.array2string(array, precision=6, suppress_small=False, threshold=500)
+    return f"covariances, {kind}, {shape}\n{text}"

@@ -1,0 +1,20 @@
+"""What several test files share."""
+
+import pytest
+from hypothesis import settings
+
+from daskgmm.model.covariance import COVARIANCES
+
+# The same examples each time: a failure is the code's doing, never the draw's.
+settings.register_profile("daskgmm", deadline=None, derandomize=True)
+settings.load_profile("daskgmm")
+
+
+@pytest.fixture(params=list(COVARIANCES))
+def covariance_type(request):
+    return request.param
+
+
+@pytest.fixture
+def covariance(covariance_type):
+    return COVARIANCES[covariance_type]

@@ -1,0 +1,135 @@
+"""Mixtures in extended precision, written the plain way: what the fast code is held against.
+
+Everything is a NumPy long double (64 bits of mantissa here), component by component, centred,
+without BLAS or LAPACK. `EXTENDED` says whether the platform has such a type.
+"""
+
+import numpy as np
+
+from daskgmm.model.covariance import COVARIANCES
+from daskgmm.model.frame import Frame
+from daskgmm.model.mixture import Mixture
+
+EXTENDED = np.finfo(np.longdouble).eps < 1e-18
+
+
+def cholesky(matrix):
+    lower = np.zeros_like(matrix)
+    for i in range(len(matrix)):
+        for j in range(i + 1):
+            rest = matrix[i, j] - (lower[i, :j] * lower[j, :j]).sum()
+            lower[i, j] = np.sqrt(rest) if i == j else rest / lower[j, j]
+    return lower
+
+
+def log_normal(rows, mean, covariance):
+    """Log-densities (n,) of rows (n, D)."""
+    lower, centred = cholesky(covariance), rows - mean
+    white = np.zeros_like(centred)
+    for i in range(len(mean)):
+        white[:, i] = (centred[:, i] - white[:, :i] @ lower[i, :i]) / lower[i, i]
+    constant = len(mean) * np.log(2 * np.longdouble(np.pi))
+    return -0.5 * ((white**2).sum(axis=1) + constant) - np.log(np.diagonal(lower)).sum()
+
+
+def matrices(mixture):
+    """The mixture's covariances as K matrices, in extended precision."""
+    shape = (mixture.n_components, mixture.n_features, mixture.n_features)
+    given = mixture.covariances.astype(np.longdouble)
+    if mixture.covariance.name == "spherical":
+        given = np.repeat(given[:, np.newaxis], shape[1], axis=1)
+    if mixture.covariance.name in ("spherical", "diag"):
+        return np.stack([np.diag(variances) for variances in given])
+    return np.broadcast_to(given, shape)
+
+
+def standard(rows, frame):
+    """Rows (n, D) in the frame's coordinates, without rounding to double."""
+    return (rows.astype(np.longdouble) - frame.origin) / frame.scale
+
+
+def log_joint(z, mixture):
+    """Weighted log-densities (n, K) at rows in the mixture's own coordinates."""
+    with np.errstate(divide="ignore"):
+        log_weights = np.log(mixture.weights.astype(np.longdouble))
+    covariances = matrices(mixture)
+    return np.stack(
+        [
+            log_weights[k] + log_normal(z, mixture.means[k].astype(np.longdouble), covariances[k])
+            for k in range(mixture.n_components)
+        ],
+        axis=1,
+    )
+
+
+def log_density(z, mixture):
+    """Log-densities (n,)."""
+    joint = log_joint(z, mixture)
+    peak = joint.max(axis=1)
+    return peak + np.log(np.exp(joint - peak[:, np.newaxis]).sum(axis=1))
+
+
+def step(z, mixture, ridge=0.0, sample_weights=None):
+    """One EM step: log-likelihood, weights, means and covariances in the type's shape."""
+    joint, density = log_joint(z, mixture), log_density(z, mixture)
+    own = np.ones(len(z)) if sample_weights is None else sample_weights
+    gamma = np.exp(joint - density[:, np.newaxis]) * own[:, np.newaxis]
+    counts = gamma.sum(axis=0)
+    means = (gamma.T @ z) / counts[:, np.newaxis]
+    scatters = np.stack(
+        [((z - mean).T * gamma[:, k]) @ (z - mean) for k, mean in enumerate(means)]
+    )
+    covariances = _covariances(mixture.covariance.name, scatters, counts, ridge)
+    return (density * own).sum(), counts / counts.sum(), means, covariances
+
+
+def _covariances(kind, scatters, counts, ridge):
+    n_features = scatters.shape[1]
+    if kind == "tied":
+        return scatters.sum(axis=0) / counts.sum() + ridge * np.eye(n_features)
+    full = scatters / counts[:, np.newaxis, np.newaxis] + ridge * np.eye(n_features)
+    if kind == "full":
+        return full
+    variances = np.diagonal(full, axis1=1, axis2=2)
+    return variances if kind == "diag" else variances.mean(axis=1)
+
+
+def relative_error(covariances, exact):
+    """Largest error of covariances, relative to the deviations of the features they join."""
+    if covariances.ndim >= 2 and covariances.shape[-1] == covariances.shape[-2]:
+        variances = np.diagonal(exact, axis1=-2, axis2=-1)
+        units = np.sqrt(variances[..., :, np.newaxis] * variances[..., np.newaxis, :])
+        return float(np.abs((covariances - exact) / units).max())
+    return float(np.abs(covariances / exact - 1).max())
+
+
+def random_mixture(kind, n_components, n_features, seed=0, *, spread=2.0):
+    """A mixture of well-conditioned components."""
+    random = np.random.default_rng(seed)
+    covariance = COVARIANCES[kind]
+    root = random.normal(size=(n_components, n_features, n_features)) / np.sqrt(n_features)
+    full = root @ root.swapaxes(1, 2) + 0.3 * np.eye(n_features)
+    covariances = {
+        "full": full,
+        "tied": full[0],
+        "diag": random.uniform(0.3, 2, (n_components, n_features)),
+        "spherical": random.uniform(0.3, 2, n_components),
+    }[kind]
+    return Mixture.from_covariances(
+        covariance,
+        random.dirichlet(np.full(n_components, 5.0)),
+        spread * random.normal(size=(n_components, n_features)),
+        covariances,
+    )
+
+
+def frame_of(rows, kind, dtype=np.dtype(np.float64)):
+    """The frame that a fit would choose for rows (n, D)."""
+    scale = COVARIANCES[kind].compatible_scale(rows.std(axis=0).astype(np.float64))
+    return Frame.around(rows.mean(axis=0, dtype=np.float64), scale, dtype)
+
+
+def total_scatter(rows, frame):
+    """Second moments of rows (n, D) about the frame's origin, in its units."""
+    z = standard(rows, frame)
+    return (z.T @ z).astype(np.float64)
