@@ -76,9 +76,7 @@ def step(z, mixture, ridge=0.0, sample_weights=None):
     gamma = np.exp(joint - density[:, np.newaxis]) * own[:, np.newaxis]
     counts = gamma.sum(axis=0)
     means = (gamma.T @ z) / counts[:, np.newaxis]
-    scatters = np.stack(
-        [((z - mean).T * gamma[:, k]) @ (z - mean) for k, mean in enumerate(means)]
-    )
+    scatters = np.stack([((z - mean).T * gamma[:, k]) @ (z - mean) for k, mean in enumerate(means)])
     covariances = _covariances(mixture.covariance.name, scatters, counts, ridge)
     return (density * own).sum(), counts / counts.sum(), means, covariances
 

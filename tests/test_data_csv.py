@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from blocks import copy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -25,7 +26,7 @@ def write(path, text):
 
 
 def blocks(source):
-    return [block for part in source.parts for block in part.read()]
+    return [copy(block) for part in source.parts for block in part.read()]
 
 
 def all_rows(source):

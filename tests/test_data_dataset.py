@@ -162,9 +162,7 @@ def test_what_is_not_there_is_named(tmp_path, name):
 
 def test_a_directory_without_data_says_what_was_looked_for(tmp_path):
     (tmp_path / "README.txt").touch()
-    with pytest.raises(
-        MissingInputError, match=rf"{tmp_path} holds no file .*\.parquet.*\.csv"
-    ):
+    with pytest.raises(MissingInputError, match=rf"{tmp_path} holds no file .*\.parquet.*\.csv"):
         open_dataset(tmp_path)
 
 
@@ -347,9 +345,7 @@ def test_a_dataset_describes_itself_shortly(tmp_path):
     write(tmp_path / "a.parquet", 1, [*names, "w"])
     write(tmp_path / "b.parquet", 1, [*names, "w"])
     dataset = open_dataset(tmp_path, sample_weight="w")
-    shown = (
-        "Dataset(2 parquet files, 2 rows, 8 features: x0, x1, x2, x3, x4, x5, …, weights in w)"
-    )
+    shown = "Dataset(2 parquet files, 2 rows, 8 features: x0, x1, x2, x3, x4, x5, …, weights in w)"
     assert repr(dataset) == shown
     csv = open_dataset(write(tmp_path / "c.csv", 1))
     assert repr(csv) == "Dataset(1 csv file, 1 features: x)"

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from blocks import copy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -26,7 +27,7 @@ def write(path, row_group_size=None, **columns):
 
 
 def blocks(source):
-    return [block for part in source.parts for block in part.read()]
+    return [copy(block) for part in source.parts for block in part.read()]
 
 
 def all_rows(source):

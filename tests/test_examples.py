@@ -43,9 +43,7 @@ def test_flights_are_whole_rows_in_several_row_groups():
     assert (file.metadata.num_rows, file.metadata.num_row_groups) == (327_346, 7)
     flights = file.read()
     assert [column.null_count for column in flights.columns] == [0] * 10
-    means = (
-        flights.select(["distance", "air_time", "dep_delay", "arr_delay"]).to_pandas().mean()
-    )
+    means = flights.select(["distance", "air_time", "dep_delay", "arr_delay"]).to_pandas().mean()
     assert means.round(2).to_list() == [1048.37, 150.69, 12.56, 6.9]
 
 

@@ -191,17 +191,13 @@ def test_one_column_of_many_shows_its_marginal(model, rows):
 def test_a_legend_has_ten_components_and_more_are_numbered(rows, columns):
     few, many = (
         plotting.scatter(
-            BayesianGaussianMixture(n_components=K, random_state=0, max_iter=1000, tol=1).fit(
-                rows
-            ),
+            BayesianGaussianMixture(n_components=K, random_state=0, max_iter=1000, tol=1).fit(rows),
             columns=columns,
         )
         for K in (10, 11)
     )
     entries = [text.get_text() for text in few.get_legend().get_texts()]
-    assert [entry.split()[0] for entry in entries if entry != "sum"] == [
-        str(k) for k in range(10)
-    ]
+    assert [entry.split()[0] for entry in entries if entry != "sum"] == [str(k) for k in range(10)]
     assert [text.get_text() for text in few.texts] == []
     assert many.get_legend() is None
     assert [text.get_text() for text in many.texts] == [str(k) for k in range(11)]
@@ -224,9 +220,7 @@ def test_convergence_shows_the_bounds_their_changes_and_tol(model):
         ax.lines[0].get_xdata(), np.arange(1, len(model.lower_bounds_) + 1)
     )
     assert changes.get_yscale() == "log"
-    np.testing.assert_allclose(
-        changes.lines[0].get_ydata(), np.abs(np.diff(model.lower_bounds_))
-    )
+    np.testing.assert_allclose(changes.lines[0].get_ydata(), np.abs(np.diff(model.lower_bounds_)))
     assert set(changes.lines[1].get_ydata()) == {model.tol}
     assert ax.get_title() == f"Converged after {len(model.lower_bounds_)} passes"
 
@@ -260,12 +254,8 @@ def test_a_saved_png_holds_both_panels_and_every_components_colour(model, rows, 
     assert width > 2 * height > 1000
     middle = 2 * width // 3
     for colour in PALETTE[:3]:
-        assert (
-            np.isclose(pixels[:, :middle, :3], to_rgb(colour), atol=1 / 255).all(axis=2).any()
-        )
-    assert (
-        np.isclose(pixels[:, middle:, :3], to_rgb(PALETTE[6]), atol=1 / 255).all(axis=2).any()
-    )
+        assert np.isclose(pixels[:, :middle, :3], to_rgb(colour), atol=1 / 255).all(axis=2).any()
+    assert np.isclose(pixels[:, middle:, :3], to_rgb(PALETTE[6]), atol=1 / 255).all(axis=2).any()
     assert list(tmp_path.iterdir()) == [path]
 
 

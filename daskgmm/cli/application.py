@@ -44,7 +44,7 @@ class Commands(click.Group):
             raise Failure.of(error) from error
 
 
-def _show_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001  click's signature
+def _show_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
         click.echo(f"daskgmm {version('daskgmm')}")
         context.exit()
@@ -70,7 +70,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         code = daskgmm.main(arguments, prog_name="daskgmm", standalone_mode=False)
     except click.ClickException as error:
         show(error)
-        return error.exit_code
+        return error.code if isinstance(error, Failure) else error.exit_code
     except click.Abort:  # Ctrl-C before the command had begun
         return Exit.INTERRUPTED
     return code if isinstance(code, int) else Exit.DONE

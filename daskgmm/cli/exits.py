@@ -53,7 +53,7 @@ class Failure(click.ClickException):
     def __init__(self, cause: str, remedy: str, code: Exit) -> None:
         super().__init__(cause)
         self.remedy = remedy
-        self.exit_code = code
+        self.code = code
 
     @classmethod
     def of(cls, error: BaseException) -> Self:
@@ -70,9 +70,7 @@ class Failure(click.ClickException):
     @classmethod
     def _unexpected(cls, error: BaseException, code: Exit) -> Self:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            return cls(
-                f"No space is left: {error}.", "Free some and run it again.", Exit.NO_OUTPUT
-            )
+            return cls(f"No space is left: {error}.", "Free some and run it again.", Exit.NO_OUTPUT)
         text = " ".join(str(error).split())
         cause = f"Unexpected failure: {type(error).__name__}: {text}"
         remedy = "Run it with --log-level debug for the traceback, and report it."

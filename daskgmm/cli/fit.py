@@ -20,20 +20,13 @@ if TYPE_CHECKING:
     from daskgmm.jobs.fit import FitOutcome, FitRequest, Mixture
 
 
-class Subsample(click.ParamType):
-    """``auto``, ``none`` or a number of rows."""
-
-    name = "auto|none|N"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> str | int | None:
-        """As the estimator takes it."""
-        if value in ("auto", None):
-            return value
-        if value == "none":
-            return None
-        if str(value).isdigit():
-            return int(value)
-        self.fail(f"{value!r} is none of auto, none and a number of rows.", param, ctx)
+def subsample(text: str) -> str | int | None:
+    """``auto``, ``none`` or a number of rows, as the estimator takes it."""
+    if text == "none":
+        return None
+    if text != "auto" and not text.isdigit():
+        raise click.BadParameter(f"{text!r} is none of auto, none and a number of rows.")
+    return text if text == "auto" else int(text)
 
 
 # Names only, so that --help loads no library; the estimator has the last word on them.
@@ -100,7 +93,8 @@ _MIXTURE = in_order(
     ),
     click.option(
         "--subsample",
-        type=Subsample(),
+        metavar="auto|none|N",
+        type=subsample,
         default="auto",
         show_default=True,
         help="Rows on which starts are fitted first, in memory.",
@@ -127,8 +121,7 @@ _MIXTURE = in_order(
 )
 @click.option("--plot", "figure", metavar="FILE.png", help="Draw the result.")
 @READING
-@click.pass_context
-def fit(context: click.Context, inputs: tuple[str, ...], **options: Any) -> None:
+def fit(inputs: tuple[str, ...], **options: Any) -> None:
     """Fit a mixture of K Gaussians to the rows of INPUT and write a run directory.
 
     INPUT is a Parquet or CSV file, a directory or a pattern of them, or a URL. The same command
@@ -149,7 +142,7 @@ def fit(context: click.Context, inputs: tuple[str, ...], **options: Any) -> None
         plot(outcome.model, figure, inputs=request.inputs, seed=outcome.run.seed)
     _report(outcome)
     if options["require_convergence"] and not outcome.run.record["result"]["converged"]:
-        context.exit(Exit.NOT_CONVERGED)
+        raise click.exceptions.Exit(Exit.NOT_CONVERGED)
 
 
 def _request(paths: tuple[str, ...], options: dict[str, Any]) -> "FitRequest":

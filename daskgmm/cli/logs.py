@@ -6,6 +6,7 @@ import os
 import click
 
 LEVELS = ("debug", "info", "warning", "error")
+_DASK = ("distributed", "distributed.client", "distributed.gc")
 
 
 class Lines(logging.Handler):
@@ -30,7 +31,6 @@ def set_up(level: str) -> None:
     logger.propagate = False
     if level != "debug":
         # Through the environment, so that workers, which are processes, are silent as well.
-        for name in ("DISTRIBUTED", "DISTRIBUTED__CLIENT", "DISTRIBUTED__GC"):
-            os.environ.setdefault(f"DASK_LOGGING__{name}", "critical")
+        os.environ.setdefault("DASK_LOGGING", str(dict.fromkeys(_DASK, "critical")))
         for name in ("asyncio", "tornado.application"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -15,35 +15,21 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Names(click.ParamType):
+def names(text: str) -> tuple[str, ...]:
     """Names with commas between them."""
-
-    name = "A,B"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
-        """Split them."""
-        if isinstance(value, tuple):
-            return value
-        names = tuple(name.strip() for name in value.split(","))
-        if not all(names):
-            self.fail(f"{value!r} has an empty name.", param, ctx)
-        return names
+    found = tuple(name.strip() for name in text.split(","))
+    if not all(found):
+        raise click.BadParameter(f"{text!r} has an empty name.")
+    return found
 
 
-class KeyValue(click.ParamType):
-    """A name and a value with ``=`` between them."""
-
-    name = "KEY=VALUE"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, Any]:
-        """Split it; the value may be a JSON object, list, true, false or null."""
-        if isinstance(value, tuple):
-            return value
-        key, sign, text = value.partition("=")
-        if not (key and sign):
-            # Without the text: it may be a password.
-            self.fail("it is not of the form KEY=VALUE.", param, ctx)
-        return key, _plain_value(text)
+def key_value(text: str) -> tuple[str, Any]:
+    """A name and a value, which may be a JSON object, list, true, false or null."""
+    key, sign, value = text.partition("=")
+    if not (key and sign):
+        # Without the text: it may be a password.
+        raise click.BadParameter("it is not of the form KEY=VALUE.")
+    return key, _plain_value(value)
 
 
 def _plain_value(text: str) -> Any:
@@ -66,12 +52,15 @@ def in_order(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-COLUMNS = click.option("--columns", type=Names(), help="Columns to use, in this order.")
+COLUMNS = click.option(
+    "--columns", metavar="A,B", type=names, help="Columns to use, in this order."
+)
 FORMAT = click.option("--format", help="Of the inputs, where their names don't tell it.")
 STORAGE = click.option(
     "--storage-option",
     "storage_options",
-    type=KeyValue(),
+    metavar="KEY=VALUE",
+    type=key_value,
     multiple=True,
     help="For the store that holds the inputs, such as anon=true; may be given again.",
 )

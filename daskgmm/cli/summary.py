@@ -34,8 +34,10 @@ def components(
     titles = [str(name) for name in names] if names is not None else _numbered(n_features)
     shown = min(n_features, _COLUMNS_SHOWN)
     rows = [["component", "weight", *(f"mean {title}" for title in titles[:shown])]]
-    for k in range(min(len(weights), _COMPONENTS_SHOWN)):
-        rows.append([str(k), f"{weights[k]:.4f}", *(f"{v:.6g}" for v in means[k][:shown])])
+    rows += [
+        [str(k), f"{weights[k]:.4f}", *(f"{value:.6g}" for value in means[k][:shown])]
+        for k in range(min(len(weights), _COMPONENTS_SHOWN))
+    ]
     text = table(rows)
     if len(weights) > _COMPONENTS_SHOWN:
         text += f"\n… and {len(weights) - _COMPONENTS_SHOWN} more components"

@@ -16,7 +16,7 @@ from daskgmm.data.csv_text import Header, is_number, opened, read_header, shorte
 from daskgmm.data.files import InputFile
 from daskgmm.data.selection import FIRST_VALUE, Selection, check_names
 from daskgmm.data.source import Block, Source
-from daskgmm.data.tables import block_rows_for, to_block
+from daskgmm.data.tables import Decoder, block_rows_for
 from daskgmm.errors import DataError
 
 _TEXT_BYTES = 2**23  # decoded at a time
@@ -45,10 +45,11 @@ class CsvPart:
     def read(self, *inputs: Any) -> Iterator[Block]:  # noqa: ARG002  the protocol's signature
         """Yield blocks of at most ``block_rows`` rows as the text is decoded."""
         row = 1
+        decoder = Decoder(self.selection, _FLOAT64, self.label, self.block_rows)
         for batch in self._batches():
             for start in range(0, batch.num_rows, self.block_rows):
                 piece = batch.slice(start, self.block_rows)
-                yield to_block(piece, self.selection, _FLOAT64, self.label, row + start)
+                yield decoder.block(piece, row + start)
             row += batch.num_rows
 
     def _batches(self) -> Iterator[pa.RecordBatch]:

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
 
 from daskgmm.data.files import InputFile, explained
 from daskgmm.data.selection import Selection
 from daskgmm.data.source import Block, Source
-from daskgmm.data.tables import block_rows_for, to_block
+from daskgmm.data.tables import Decoder, block_rows_for
 
-_READ_BYTES = 2**25  # read ahead of the decoder, over all columns
+_READ_BYTES = 2**23  # read ahead of the decoder, over all columns
 _OPENING_THREADS = 16  # footers are small: latency is what they cost
 
 
@@ -43,15 +44,18 @@ class ParquetPart:
     def read(self, *inputs: Any) -> Iterator[Block]:  # noqa: ARG002  the protocol's signature
         """Yield blocks of at most ``block_rows`` rows as they are decoded."""
         row = 1
+        decoder = Decoder(self.selection, self.dtype, self.label, self.block_rows)
         for batch in self._batches():
-            yield to_block(batch, self.selection, self.dtype, self.label, row)
+            yield decoder.block(batch, row)
             row += batch.num_rows
+        # Arrow's allocator would keep the decoders' memory, which Dask counts as the worker's.
+        pa.default_memory_pool().release_unused()
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         if self.rows == 0:  # a file without rows has no row group to read
             return
         names = self.selection.names
-        with explained(self.label), self.file.open(cache_type="none") as stream:
+        with explained(self.label), _opened(self.file) as stream:
             # Buffered: else Arrow takes in the row group's bytes at once before decoding any.
             buffer_size = min(max(_READ_BYTES // len(names), 2**16), 2**22)
             reader = pq.ParquetFile(
@@ -60,6 +64,13 @@ class ParquetPart:
             yield from reader.iter_batches(
                 self.block_rows, row_groups=[self.row_group], columns=names, use_threads=False
             )
+
+
+def _opened(file: InputFile) -> Any:
+    # Arrow's own file reads into Arrow's memory, without a Python object for each page.
+    if isinstance(file.filesystem, LocalFileSystem):
+        return pa.OSFile(file.key)
+    return file.open(cache_type="none")
 
 
 @dataclass(frozen=True)

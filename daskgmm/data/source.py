@@ -44,7 +44,10 @@ class Part(Protocol):
         """How an error names this part, such as ``partition 3`` or ``a.parquet, row group 2``."""
 
     def read(self, *inputs: Any) -> Iterator[Block]:
-        """Yield this part's blocks in order; an empty part yields none or empty ones."""
+        """Yield this part's blocks in order; an empty part yields none or empty ones.
+
+        A block's arrays may be written over when the next one is asked for.
+        """
 
 
 @dataclass(frozen=True)

@@ -9,42 +9,52 @@ from daskgmm.data.selection import Selection
 from daskgmm.data.source import Block, Floats
 from daskgmm.errors import DataError
 
-_BLOCK_BYTES = 2**24
+_BLOCK_BYTES = 2**21
 _MOST_ROWS = 2**16
 
 
 def block_rows_for(n_features: int) -> int:
-    """Return the rows of a block: 65,536, or what takes 16 MiB as float64 if that is fewer."""
+    """Return the rows of a block: 65,536, or what takes 2 MiB as float64 if that is fewer."""
     return max(1, min(_MOST_ROWS, _BLOCK_BYTES // (8 * n_features)))
 
 
-def to_block(
-    batch: pa.RecordBatch, selection: Selection, dtype: np.dtype[Any], label: str, row: int
-) -> Block:
-    """Convert a batch of n rows; nulls become NaN.
+class Decoder:
+    """Turns a part's batches into blocks; nulls become NaN.
+
+    All blocks share one array: where Dask's nanny runs, memory that is allocated anew for each
+    of them would be mapped and faulted in anew, which took as long as decoding.
 
     Parameters
     ----------
-    batch : pyarrow.RecordBatch
-        Holds at least the selection's columns.
     selection : Selection
         Resolved: its features are known.
     dtype : dtype
-        Of the block's rows.
+        Of the blocks' rows.
     label : str
         The part, for errors.
-    row : int
-        Number of the batch's first row within the part, from 1, for errors.
+    block_rows : int
+        Most rows of a batch.
     """
-    rows = np.empty((len(selection.features), batch.num_rows), dtype)
-    for feature, name in zip(rows, selection.features, strict=True):
-        feature[:] = _floats(batch.column(name), pa.from_numpy_dtype(dtype))
-    kept = pa.table({name: batch.column(name) for name in selection.keep})
-    return Block(
-        rows,
-        _weights(batch, selection.weight, label, row),
-        kept if selection.keep else None,
-    )
+
+    def __init__(
+        self, selection: Selection, dtype: np.dtype[Any], label: str, block_rows: int
+    ) -> None:
+        self.selection = selection
+        self.label = label
+        self.kind = pa.from_numpy_dtype(dtype)
+        self.rows = np.empty((len(selection.features), block_rows), dtype)
+
+    def block(self, batch: pa.RecordBatch, row: int) -> Block:
+        """Convert a batch, of which the first row is the part's ``row``-th, from 1."""
+        rows = self.rows[:, : batch.num_rows]
+        for feature, name in zip(rows, self.selection.features, strict=True):
+            feature[:] = _floats(batch.column(name), self.kind)
+        kept = pa.table({name: batch.column(name) for name in self.selection.keep})
+        return Block(
+            rows,
+            _weights(batch, self.selection.weight, self.label, row),
+            kept if self.selection.keep else None,
+        )
 
 
 def check_weights(weights: Floats, where: str, first: int) -> None:

@@ -73,7 +73,7 @@ def plot(
         dataset = inputs.open_for(model)
         with workplace(resources or Resources(), dataset) as start:
             (listener or Silence()).start(start)
-            rows = _sampled(dataset, seed)
+            rows = _named(_sampled(dataset, seed), dataset.columns)
     save(model, path, rows, columns)
 
 
@@ -84,6 +84,14 @@ def _sampled(dataset: Any, seed: int) -> Any:
     request = Request(seed, _POINTS, False, source.dtype, rows_of(dataset))  # noqa: FBT003
     _, rows = survey(source, request, partial(_rows_of_sample, source.n_features))
     return rows
+
+
+def _named(rows: Any, columns: Sequence[str] | None) -> Any:
+    if columns is None:
+        return rows
+    import pandas as pd
+
+    return pd.DataFrame(rows, columns=list(columns))
 
 
 def _rows_of_sample(n_features: int, found: Any) -> Any:

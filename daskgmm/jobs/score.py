@@ -48,6 +48,4 @@ def score(
     with workplace(resources or Resources(), dataset) as start:
         (listener or Silence()).start(start)
         found = criteria.score(model, dataset)
-    return Scores(
-        found.rows, found.log_likelihood_a_row, found.aic, found.bic, found.icl
-    )
+    return Scores(found.rows, found.log_likelihood_a_row, found.aic, found.bic, found.icl)

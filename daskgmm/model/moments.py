@@ -4,9 +4,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from daskgmm.errors import CollapsedComponentError
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.typing import Doubles
+
+EMPTY = 1000
+"""Components of less weight than this many times what guards against division by zero."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,27 +83,37 @@ class Moments:
             Added to the covariances' diagonals, in the units of the frame squared.
         epsilon : float
             Machine epsilon of the data's type. Ten of it are added to each component's weight,
-            as in scikit-learn, so that an empty one divides by no zero; they lie at the
-            frame's origin.
+            as in scikit-learn, so that an empty one divides by no zero. They lie at the frame's
+            origin, and only where a component is empty or would collapse.
 
         Raises
         ------
         CollapsedComponentError
             A covariance is not positive definite.
         """
-        n_features = self.origins.shape[1]
         added = 10 * epsilon
-        counts = self.sums[-1] + added
-        linear = self.sums[-1 - n_features : -1].T - added * self.origins
+        empty = self.sums[-1] < EMPTY * added
+        try:
+            return self._maximise(covariance, ridge, added, np.where(empty, added, 0.0))
+        except CollapsedComponentError:
+            return self._maximise(covariance, ridge, added, np.full(len(empty), added))
+
+    def _maximise(
+        self, covariance: Covariance, ridge: Doubles, added: float, guard: Doubles
+    ) -> Mixture:
+        n_features = self.origins.shape[1]
+        counts = self.sums[-1] + guard
+        linear = self.sums[-1 - n_features : -1].T - guard[:, np.newaxis] * self.origins
         offsets = linear / counts[:, np.newaxis]
         quadratic = np.empty((len(self.sums) - 1 - n_features, len(counts)))
         covariance.quadratic(self.origins.T, out=quadratic)
-        quadratic *= added
+        quadratic *= guard
         quadratic += self.sums[: -1 - n_features]
         shared = self.shared
         if shared.size:
-            shared = shared + added * self.origins.T @ self.origins
+            shared = shared + (guard * self.origins.T) @ self.origins
         covariances = covariance.estimate(quadratic, shared, counts, offsets, ridge)
+        weights = self.sums[-1] + added
         return Mixture.from_covariances(
-            covariance, counts / counts.sum(), self.origins + offsets, covariances
+            covariance, weights / weights.sum(), self.origins + offsets, covariances
         )

@@ -1,0 +1,135 @@
+"""What a model says of rows, written part by part where the rows are read."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from dask._task_spec import DataNode, Task, TaskRef
+from numpy.typing import NDArray
+
+from daskgmm.data.sinks import as_table, part_writer, parts_in, write_empty
+from daskgmm.data.source import Block, Floats, Part, Source
+from daskgmm.errors import DataError, OutputError
+from daskgmm.model.prediction import Predictor
+from daskgmm.passes.blas import one_thread
+from daskgmm.passes.engine import compute, token
+
+_VALUES_AT_ONCE = 2**21
+
+
+@dataclass(frozen=True)
+class Output:
+    """What is written of each row, and where.
+
+    Parameters
+    ----------
+    predictor : Predictor
+    folder : Path
+        That all workers see.
+    labels, probabilities, log_density : bool
+        Which predictions.
+    """
+
+    predictor: Predictor
+    folder: Path
+    labels: bool = True
+    probabilities: bool = False
+    log_density: bool = False
+
+    def names(self) -> list[str]:
+        """Names of the predictions' columns."""
+        n_components = self.predictor.mixture.n_components
+        probabilities = range(n_components if self.probabilities else 0)
+        return [
+            *(["label"] if self.labels else []),
+            *(f"probability_{k}" for k in probabilities),
+            *(["log_density"] if self.log_density else []),
+        ]
+
+    def of(self, rows: Floats) -> Mapping[str, NDArray[Any]]:
+        """Predictions of rows (n, D), named."""
+        found: list[NDArray[Any]] = []
+        if self.labels:
+            found.append(self.predictor.labels(rows).astype(np.int32))
+        if self.probabilities:
+            found.extend(self.predictor.responsibilities(rows).T.astype(np.float64))
+        if self.log_density:
+            found.append(self.predictor.log_densities(rows).astype(np.float64))
+        return dict(zip(self.names(), found, strict=True))
+
+
+def write_predictions(source: Source, output: Output) -> int:
+    """Write a Parquet file for each part, in one pass; return the number of rows.
+
+    Raises
+    ------
+    DataError
+        A value is not finite, or there are no rows.
+    OutputError
+        A file cannot be written, or workers write where this process doesn't see it.
+    """
+    suffix = token()
+    name, shared = f"gmm-predict-{suffix}", f"gmm-predict-argument-{suffix}"
+    graph: dict[Any, Any] = {**source.graph, shared: DataNode(shared, output)}
+    keys = [(name, position) for position in range(len(source.parts))]
+    for key, part in zip(keys, source.parts, strict=True):
+        inputs = [TaskRef(wanted) for wanted in part.inputs]
+        graph[key] = Task(key, _write_part, source.columns, key[1], part, TaskRef(shared), *inputs)
+    rows = compute(graph, keys)
+    if sum(rows) == 0:
+        raise DataError(
+            "There are no rows to label.", "Check that the input holds the rows that it should."
+        )
+    _complete(output.folder, rows)
+    return int(sum(rows))
+
+
+def _complete(folder: Path, rows: list[int]) -> None:
+    if len(parts_in(folder)) < sum(count > 0 for count in rows):
+        raise OutputError(
+            f"The workers wrote files into {folder} that can't be seen from here.",
+            "Choose an output in a folder that this machine shares with them.",
+        )
+    write_empty(folder, [position for position, count in enumerate(rows) if count == 0])
+
+
+def _write_part(
+    columns: tuple[str, ...] | None, position: int, part: Part, output: Output, *inputs: Any
+) -> int:
+    with one_thread(), part_writer(output.folder, position) as writer:
+        for block in part.read(*inputs):
+            _require_finite(block.rows, part, writer.rows, columns)
+            for window in _windows(block, output):
+                kept = None
+                if block.kept is not None:
+                    kept = block.kept.slice(window.start, window.stop - window.start)
+                writer.write(as_table(output.of(block.rows[:, window].T), kept))
+        return writer.rows
+
+
+def _windows(block: Block, output: Output) -> Iterator[slice]:
+    n_features, n_rows = block.rows.shape
+    n_values = n_features + output.predictor.mixture.n_components
+    size = max(_VALUES_AT_ONCE // n_values, 1)
+    for start in range(0, n_rows, size):
+        yield slice(start, min(start + size, n_rows))
+
+
+def _require_finite(rows: Floats, part: Part, before: int, columns: tuple[str, ...] | None) -> None:
+    # The sum of finite numbers is finite, but for overflow: then the second look clears it.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(rows.sum(dtype=np.float64)):
+            return
+    bad = ~np.isfinite(rows)
+    if not bad.any():
+        return
+    row = int(np.argmax(bad.any(axis=0)))
+    feature = int(np.argmax(bad[:, row]))
+    name = f"feature {feature}" if columns is None else f"column {columns[feature]!r}"
+    value = "NaN" if np.isnan(rows[feature, row]) else "infinity"
+    raise DataError(
+        f"Input X contains {value} in {part.label}, row {before + row} (from 0), {name}.",
+        "Drop or fill such rows first.",
+    )

@@ -1,0 +1,58 @@
+"""The works that are timed: rows, D, K and covariance type, with start values for all."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Work:
+    """One row of the table.
+
+    Parameters
+    ----------
+    name : str
+    rows, n_features, n_components : int
+    covariance_type : str
+    """
+
+    name: str
+    rows: int
+    n_features: int
+    n_components: int
+    covariance_type: str
+
+    def data(self) -> np.ndarray:
+        """Rows (n, D) from overlapping Gaussians, always the same."""
+        rng = np.random.default_rng(0)
+        centres = 1.5 * rng.normal(size=(self.n_components, self.n_features))
+        labels = rng.integers(self.n_components, size=self.rows)
+        return centres[labels] + rng.normal(size=(self.rows, self.n_features))
+
+    def start(self, rows: np.ndarray) -> dict[str, object]:
+        """Constructor parameters of every peer: the same start, and no early stop."""
+        n_components, n_features = self.n_components, self.n_features
+        precisions = {
+            "full": np.stack([np.eye(n_features)] * n_components) / 4,
+            "tied": np.eye(n_features) / 4,
+            "diag": np.full((n_components, n_features), 0.25),
+            "spherical": np.full(n_components, 0.25),
+        }
+        return {
+            "n_components": n_components,
+            "covariance_type": self.covariance_type,
+            "weights_init": np.full(n_components, 1 / n_components),
+            "means_init": rows[:n_components].copy(),
+            "precisions_init": precisions[self.covariance_type],
+            "tol": 0,
+        }
+
+
+WORKS = (
+    Work("A", 1_000_000, 10, 10, "full"),
+    Work("B", 200_000, 50, 20, "full"),
+    Work("C", 500_000, 64, 64, "diag"),
+    Work("D", 5_000_000, 2, 3, "full"),
+    Work("tied", 500_000, 50, 20, "tied"),
+    Work("spherical", 500_000, 50, 20, "spherical"),
+)
