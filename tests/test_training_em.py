@@ -131,8 +131,8 @@ def test_one_component_is_the_rows_mean_and_covariance_after_one_step(covariance
 def test_it_stops_at_scikit_learns_iteration(covariance_type, tol, seed):
     rows = some_rows(seed=seed)
     start = from_rows(rows, covariance_type, seed=seed)
-    states = run(rows, [start], tol=tol, max_iter=500)
-    theirs = theirs_from(start, tol=tol, max_iter=500).fit(rows)
+    states = run(rows, [start], tol=tol, max_iter=3000)
+    theirs = theirs_from(start, tol=tol, max_iter=3000).fit(rows)
     assert len(states) == theirs.n_iter_
     assert states[-1].best.stopped is StopReason.CONVERGED
     assert states[-1].finished
@@ -168,7 +168,7 @@ def test_no_pass_is_made_where_none_is_allowed():
 def test_stopping_on_parameters_is_the_hand_written_loop(covariance_type, tol):
     rows = some_rows()
     start = from_rows(rows, covariance_type)
-    states = run(rows, [start], tol=tol, max_iter=1000, stopping="parameters")
+    states = run(rows, [start], tol=tol, max_iter=9000, stopping="parameters")
     units = rows.std(axis=0)
     per_entry = {
         "full": np.outer(units, units),
@@ -196,7 +196,7 @@ def test_units_do_not_move_the_stop_on_parameters(covariance_type):
     larger = Mixture.from_covariances(
         start.covariance, start.weights, factor * start.means, factor**2 * start.covariances
     )
-    options = {"tol": 1e-3, "stopping": "parameters", "max_iter": 500}
+    options = {"tol": 1e-3, "stopping": "parameters", "max_iter": 200}
     small = run(rows, [start], ridge=0.0, **options)
     large = run(factor * rows, [larger], ridge=0.0, **options)
     assert len(small) == len(large)
@@ -211,9 +211,9 @@ def test_an_unknown_rule_is_named_with_the_known_ones():
 
 
 def collapsing(rows, n_components=3):
-    """A start with a component on one far row."""
+    """A start with a component that one far row has to itself."""
     rows[0] = 1e3
-    start = from_rows(rows, "full", n_components)
+    start = from_rows(rows[1:], "full", n_components)
     means = start.means.copy()
     means[1] = rows[0]
     return Mixture.from_covariances(start.covariance, start.weights, means, start.covariances)
@@ -308,10 +308,10 @@ def test_earlier_states_stay_as_they_were(covariance_type):
 def test_a_state_is_enough_to_go_on_from_with_the_same_bits(covariance_type, after):
     rows = some_rows()
     starts = [from_rows(rows, covariance_type, seed=seed) for seed in range(3)]
-    whole = run(rows, starts, tol=1e-5, max_iter=200)
-    assert len(whole) > after
+    whole = run(rows, starts, tol=1e-4, max_iter=2000)
+    assert len(whole) > after + 2
     resumed = list(
-        em(whole[after - 1].traces, passes_over(rows), recipe(rows, tol=1e-5, max_iter=200))
+        em(whole[after - 1].traces, passes_over(rows), recipe(rows, tol=1e-4, max_iter=2000))
     )
     for one, other in zip(whole[-1].traces, resumed[-1].traces, strict=True):
         same_bits(one, other)
@@ -328,11 +328,6 @@ def test_going_on_from_a_finished_state_makes_no_pass():
     assert list(em(last.traces, passes_over(rows), recipe(rows))) == []
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="em counts passes from 1 again: it is given traces, which hold no iteration, so "
-    "a fit that is resumed may make max_iter passes once more",
-)
 def test_max_iter_counts_the_passes_before_a_resume():
     rows = some_rows()
     whole = run(rows, [from_rows(rows, "full")], tol=0, max_iter=10)

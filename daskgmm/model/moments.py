@@ -84,7 +84,7 @@ class Moments:
         epsilon : float
             Machine epsilon of the data's type. Ten of it are added to each component's weight,
             as in scikit-learn, so that an empty one divides by no zero. They lie at the frame's
-            origin, and only where a component is empty or would collapse.
+            origin, and only where a component is empty or its variance would be zero.
 
         Raises
         ------
@@ -96,6 +96,8 @@ class Moments:
         try:
             return self._maximise(covariance, ridge, added, np.where(empty, added, 0.0))
         except CollapsedComponentError:
+            if covariance.has_matrices:  # one direction more leaves a matrix singular
+                raise
             return self._maximise(covariance, ridge, added, np.full(len(empty), added))
 
     def _maximise(

@@ -13,8 +13,8 @@ def segments_of(sizes: Sequence[int]) -> list[slice]:
     return [slice(int(stop - size), int(stop)) for size, stop in zip(sizes, stops, strict=True)]
 
 
-LEAST_LOG = {np.dtype(np.float32): -60.0, np.dtype(np.float64): -200.0}
-"""Log-responsibilities that no sum can feel, and whose products are still normal numbers."""
+LEAST = {np.dtype(np.float32): 1e-26, np.dtype(np.float64): 1e-87}
+"""Responsibilities below are too small for any sum to feel, and count as none at all."""
 
 
 def normalise(logits: Floats, *, for_sums: bool = False) -> Floats:
@@ -24,8 +24,8 @@ def normalise(logits: Floats, *, for_sums: bool = False) -> Floats:
     ----------
     logits : ndarray of shape (K, n)
     for_sums : bool
-        Raise what is too small to matter in sums to `LEAST_LOG`: denormal numbers would slow
-        matrix products down ten times and more.
+        Make what is below `LEAST` zero: denormal numbers would slow matrix products down ten
+        times and more, and a component that one row holds must be seen to collapse.
 
     Returns
     -------
@@ -34,9 +34,10 @@ def normalise(logits: Floats, *, for_sums: bool = False) -> Floats:
     """
     peak = logits.max(axis=0)
     logits -= peak
-    if for_sums:
-        np.maximum(logits, logits.dtype.type(LEAST_LOG[logits.dtype]), out=logits)
     np.exp(logits, out=logits)
+    if for_sums and logits.min() < LEAST[logits.dtype]:
+        logits -= logits.dtype.type(LEAST[logits.dtype])
+        np.maximum(logits, 0, out=logits)
     total = logits.sum(axis=0)
     logits /= total
     return np.asarray(np.log(total, out=total) + peak)

@@ -85,7 +85,8 @@ def em(traces: Sequence[Trace], expect: Expect, recipe: Recipe) -> Iterator[FitS
     DataError
         The likelihood is not a number.
     """
-    for iteration in range(1, recipe.max_iter + 1):
+    made = max(len(trace.lower_bounds) for trace in traces)
+    for iteration in range(made + 1, recipe.max_iter + 1):
         began = time.perf_counter()
         running = [index for index, trace in enumerate(traces) if trace.stopped is None]
         moments, outcomes = advance([traces[i].mixture for i in running], expect, recipe)

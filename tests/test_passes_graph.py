@@ -1,0 +1,258 @@
+"""Graphs of passes: groups, trees, keys."""
+
+import operator
+
+import dask.array as da
+import numpy as np
+import pytest
+from dask.core import flatten
+from dask.utils import key_split
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+import dask
+from daskgmm import GaussianMixture
+from daskgmm.data.arrays import from_numpy
+from daskgmm.data.collections import from_dask_array
+from daskgmm.data.source import Source
+from daskgmm.passes import engine
+from daskgmm.passes.engine import compute
+from daskgmm.passes.graph import FAN_IN, Work, pass_graph
+from daskgmm.passes.groups import (
+    MOST_TASKS,
+    MOST_TASKS_UNMEASURED,
+    group_measured,
+    group_unmeasured,
+    seconds_a_row,
+)
+
+
+class CountedPart:
+    """A part that only knows its position."""
+
+    inputs = ()
+
+    def __init__(self, position):
+        self.position = position
+
+    @property
+    def label(self):
+        return f"part {self.position}"
+
+    def read(self):
+        yield self.position
+
+
+def positions(argument):
+    def on_part(position, part, blocks):
+        (read,) = blocks
+        assert read == position == part.position
+        return [position + argument]
+
+    return on_part
+
+
+def tree_over(n_parts, groups, argument=0):
+    source = Source(tuple(map(CountedPart, range(n_parts))), 1, np.dtype(np.float64))
+    work = Work(positions, operator.add, argument)
+    return pass_graph(source, groups, work, "gmm-pass", "0123456789abcdef" * 2)
+
+
+# --- groups
+
+
+def assert_covers_in_order(groups, n_parts):
+    assert list(flatten([list(group) for group in groups])) == list(range(n_parts))
+    assert all(len(group) > 0 for group in groups)
+
+
+@given(
+    st.lists(st.integers(0, 10**7), min_size=1, max_size=200),
+    st.floats(1e-9, 1e-3),
+)
+def test_measured_groups_cover_all_parts_in_order(lengths, cost):
+    groups = group_measured(lengths, cost)
+    assert_covers_in_order(groups, len(lengths))
+    assert len(groups) <= min(len(lengths), MOST_TASKS)
+    # No group takes much more than its share but for parts that are larger than that alone.
+    share = sum(lengths) / len(groups)
+    for group in groups:
+        taken = sum(lengths[i] for i in group)
+        assert taken <= 2 * max(share, sum(lengths) * cost and 0.1 / cost) + 2 * max(lengths)
+
+
+@given(st.integers(1, 5000))
+def test_unmeasured_groups_cover_all_parts_in_order_and_evenly(n_parts):
+    groups = group_unmeasured(n_parts)
+    assert_covers_in_order(groups, n_parts)
+    sizes = [len(group) for group in groups]
+    assert max(sizes) - min(sizes) <= 1
+    assert len(groups) == min(n_parts, MOST_TASKS_UNMEASURED)
+
+
+def test_cost_grows_with_everything_that_is_multiplied():
+    base = seconds_a_row(10, 66, 10)
+    assert seconds_a_row(20, 66, 10) > base
+    assert seconds_a_row(10, 660, 10) > base
+    assert seconds_a_row(10, 66, 100) > 5 * base
+
+
+def test_two_thousand_tiny_partitions_are_a_few_tasks():
+    X = da.random.default_rng(0).normal(size=(2000 * 30, 2), chunks=(30, 2))
+    seen = []
+    plain = engine.compute
+
+    def counting(graph, keys):
+        seen.append(len(graph))
+        return plain(graph, keys)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("daskgmm.passes.expectation.compute", counting)
+        patch.setattr("daskgmm.passes.survey.compute", counting)
+        GaussianMixture(2, random_state=0, max_iter=2, tol=1e9).fit(X)
+    survey, *passes = seen
+    assert survey < 20
+    assert passes
+    assert max(passes) < 10
+
+
+# --- trees
+
+
+@pytest.mark.parametrize("n_parts", [1, 2, 15, 16, 17, 255, 256, 257, 1000])
+@pytest.mark.parametrize("a_group", [1, 7])
+def test_the_tree_adds_each_part_once_and_in_order(n_parts, a_group):
+    groups = [range(i, min(i + a_group, n_parts)) for i in range(0, n_parts, a_group)]
+    graph, root = tree_over(n_parts, groups, argument=10)
+    found = dask.get(graph, root)
+    assert found == [10 + i for i in range(n_parts)]
+    arity = [len(task.dependencies) for task in graph.values()]
+    assert max(arity) <= FAN_IN
+    leaves = len(groups)
+    assert len(graph) <= 1 + leaves + 2 + leaves / (FAN_IN - 1) + np.log(leaves + 1)
+
+
+def test_every_number_of_parts_up_to_a_thousand_has_a_tree():
+    for n_parts in range(1, 1001, 37):
+        graph, root = tree_over(n_parts, [range(i, i + 1) for i in range(n_parts)])
+        assert len(dask.get(graph, root)) == n_parts
+
+
+def test_the_argument_is_one_node_that_every_leaf_refers_to():
+    big = np.zeros(1000)
+    graph, _ = tree_over(40, [range(i, i + 2) for i in range(0, 40, 2)], big)
+    holders = [key for key, node in graph.items() if _holds(node, big)]
+    assert holders == ["gmm-pass-argument-" + "0123456789abcdef" * 2]
+    leaves = [task for key, task in graph.items() if key[0].startswith("gmm-pass-0")]
+    assert len(leaves) == 20
+    assert all(holders[0] in task.dependencies for task in leaves)
+
+
+def _holds(node, value):
+    members = [getattr(node, "value", None), *getattr(node, "args", ())]
+    return any(one is value for one in members)
+
+
+def test_keys_have_the_same_prefix_in_every_pass():
+    graphs = []
+    plain = engine.compute
+
+    def keeping(graph, keys):
+        graphs.append(graph)
+        return plain(graph, keys)
+
+    rows = np.random.default_rng(0).normal(size=(40_000, 30))
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("expectation", "survey", "prediction"):
+            patch.setattr(f"daskgmm.passes.{module}.compute", keeping)
+        model = GaussianMixture(8, random_state=0, max_iter=3, tol=1e9).fit(rows)
+        model.score(rows)
+    names = [{key_split(key) for key in graph} for graph in graphs]
+    first, *passes, score = names
+    assert all(name.startswith(("gmm-init", "gmm-reduce")) for name in first)
+    for one in passes:
+        assert one == passes[0]
+        assert all(name.startswith(("gmm-pass", "gmm-reduce")) for name in one)
+    assert all(name.startswith(("gmm-predict", "gmm-reduce")) for name in score)
+    keys = [set(graph) for graph in graphs]
+    assert not set.intersection(*keys)  # fresh keys each time: two fits never share any
+
+
+def test_lazy_predictions_have_the_prefix_too():
+    rows = np.random.default_rng(0).normal(size=(100, 2))
+    model = GaussianMixture(2, random_state=0).fit(rows)
+    lazy = model.predict_proba(da.from_array(rows, chunks=(20, 2)))
+    assert {key_split(key) for key in flatten(lazy.__dask_keys__())} == {"gmm-predict"}
+    prefixes = {key_split(key) for key in dict(lazy.__dask_graph__())}
+    assert all(name.startswith("gmm-predict") for name in prefixes)
+
+
+# --- parts of dask arrays
+
+
+def test_independent_chunks_are_read_inside_the_group_and_others_get_their_own_tasks():
+    X = da.random.default_rng(0).normal(size=(100, 2), chunks=(10, 2))
+    source = from_dask_array(X)
+    assert not source.graph
+    assert all(not part.inputs for part in source.parts)
+    shared = X - X.mean(axis=0)
+    source = from_dask_array(shared)
+    assert all(len(part.inputs) == 1 for part in source.parts)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_sums_are_the_same_bits_in_either_case(shared):
+    rows = np.random.default_rng(0).normal(size=(5000, 3))
+    X = da.from_array(rows, chunks=((10, 990, 1, 0, 3999), 3))
+    if shared:
+        one = da.from_delayed(dask.delayed(lambda: 0.0)(), shape=(), dtype=float)
+        X = X + one  # every chunk waits for the same task
+    assert bool(from_dask_array(X).graph) is shared
+    found = GaussianMixture(3, random_state=0).fit(X)
+    plain = GaussianMixture(3, random_state=0).fit(da.from_array(rows, chunks=X.chunks))
+    assert_array_equal(found.means_, plain.means_)
+    assert found.lower_bounds_ == plain.lower_bounds_
+
+
+def test_column_chunks_are_joined_with_a_word_about_it(caplog):
+    rows = np.random.default_rng(0).normal(size=(200, 4))
+    found = GaussianMixture(2, random_state=0).fit(da.from_array(rows, chunks=(50, 2)))
+    assert "2 column chunks" in caplog.text
+    plain = GaussianMixture(2, random_state=0).fit(rows)
+    assert_allclose(found.means_, plain.means_, rtol=1e-10)
+
+
+# --- where graphs run
+
+
+def test_a_scheduler_set_in_the_configuration_is_used():
+    used = []
+
+    def scheduler(graph, keys, **options):
+        used.append(len(graph))
+        return dask.get(graph, keys)
+
+    rows = np.random.default_rng(0).normal(size=(200, 2))
+    with dask.config.set(scheduler=scheduler):
+        model = GaussianMixture(2, random_state=0).fit(rows)
+    assert len(used) == model.n_passes_
+
+
+def test_errors_of_a_part_reach_the_caller_as_they_are():
+    class Broken(CountedPart):
+        def read(self):
+            raise OSError("disk on fire")
+
+    source = Source((Broken(0),), 1, np.dtype(np.float64))
+    graph, root = pass_graph(
+        source, [range(1)], Work(positions, operator.add, 0), "gmm-pass", "a" * 32
+    )
+    with pytest.raises(OSError, match="disk on fire"):
+        compute(graph, root)
+
+
+def test_arrays_in_memory_are_cut_by_their_shape_alone():
+    source = from_numpy(np.zeros((400_000, 3)))
+    assert source.lengths == tuple(part.rows.shape[1] for part in source.parts)
+    assert len(source.parts) == 3
