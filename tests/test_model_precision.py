@@ -156,14 +156,6 @@ def _with_covariances(mixture, covariances):
     )
 
 
-THE_EPSILONS = (
-    "Moments.maximise lays the 10 machine epsilons of weight at the frame's origin, so they add "
-    "10 eps / n_k * distance ** 2 to a covariance: at distance/width 1e6 with 150 rows 4e-6 of "
-    "it, and in float32 23% at distance/width 1e4. In scikit-learn they add nothing to it."
-)
-
-
-@pytest.mark.xfail(strict=True, reason=THE_EPSILONS)
 @pytest.mark.parametrize(
     ("dtype", "distance", "tolerance"),
     [(DOUBLE, 1e6, 1e-9), (SINGLE, 1e3, 1e-4), (SINGLE, 1e4, 1e-3)],

@@ -11,6 +11,7 @@ from daskgmm.data.source import Source
 from daskgmm.errors import DataError
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.expectation import Expectation
+from daskgmm.model.flaws import feature_name
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
@@ -18,7 +19,7 @@ from daskgmm.model.typing import Doubles
 from daskgmm.passes.blas import one_thread
 from daskgmm.passes.expectation import expect
 from daskgmm.passes.groups import group_measured, seconds_a_row
-from daskgmm.passes.survey import Flaw, Request, Survey, survey
+from daskgmm.passes.survey import Request, Survey, survey
 from daskgmm.training.em import Origins, Recipe, em
 from daskgmm.training.starts import StartPlan
 from daskgmm.training.states import FitState, Trace
@@ -183,8 +184,9 @@ class Fit:
 
 
 def _require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | None) -> None:
-    if found.flaw is not None:
-        raise _flaw_error(found.flaw, sum(found.lengths[: found.flaw.position]), columns)
+    if found.flawed is not None:
+        before = sum(found.lengths[: found.flawed.position])
+        raise found.flawed.flaw.error(found.flawed.label, columns, before)
     if found.rows < 2:
         raise DataError(
             f"Found array with {found.rows} sample(s) while a minimum of 2 is required.",
@@ -198,13 +200,9 @@ def _require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | 
         )
     if found.statistics is None or found.statistics.weight == 0:
         raise DataError("All sample weights are zero.", "Give some row a positive weight.")
-
-
-def _flaw_error(flaw: Flaw, rows_before: int, columns: tuple[str, ...] | None) -> DataError:
-    name = f"feature {flaw.feature}" if columns is None else f"column {columns[flaw.feature]!r}"
-    value = "NaN" if np.isnan(flaw.value) else "infinity"
-    return DataError(
-        f"Input X contains {value} in {flaw.part}, row {flaw.row}, {name} "
-        f"(row {rows_before + flaw.row} of all, counted from 0).",
-        "Drop or fill such rows first.",
-    )
+    too_large = ~np.isfinite(found.statistics.deviations)
+    if too_large.any():
+        name = feature_name(int(np.argmax(too_large)), columns)
+        raise DataError(
+            f"The values of {name} are too large to be squared.", "Scale the features first."
+        )

@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from daskgmm.estimators.inputs import as_source, in_memory_rows, kind_of
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes.blas import one_thread
-from daskgmm.passes.prediction import Method, lazily
+from daskgmm.passes.prediction import Method, explaining, lazily
 
 _NAME = "gmm-predict"
 
@@ -28,7 +28,7 @@ def predict_rows(estimator: Any, X: Any, method: Method) -> Any:
     if kind == "memory":
         rows = in_memory_rows(estimator, X, reset=False)
         with one_thread():
-            return method(predictor, rows)
+            return explaining(method, predictor, rows, "the array or frame")
     source = as_source(estimator, X, reset=False)
     example = method(predictor, np.zeros((1, source.n_features), source.dtype))
     if kind == "frame":
@@ -47,11 +47,15 @@ def _like_frame(frame: Any, predictor: Predictor, method: Method, example: Any) 
     )
 
 
-def _predict_frame(frame: Any, method: Method, predictor: Predictor) -> Any:
+def _predict_frame(
+    frame: Any, method: Method, predictor: Predictor, partition_info: Any = None
+) -> Any:
     from daskgmm.data.collections import frame_rows
 
     with one_thread():
-        return _as_frame(method(predictor, frame_rows(frame)), frame.index)
+        # Dask tells the partition's number, but not while it finds out what comes back.
+        where = f"partition {partition_info['number']}" if partition_info else "the frame"
+        return _as_frame(explaining(method, predictor, frame_rows(frame), where), frame.index)
 
 
 def _as_frame(values: np.ndarray[Any, Any], index: Any) -> Any:

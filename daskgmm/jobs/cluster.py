@@ -1,7 +1,9 @@
 """Where a job runs: this process, an embedded cluster, or one that is there already."""
 
+import asyncio
 import json
 import logging
+import signal
 import time
 import warnings
 from collections.abc import Iterator
@@ -104,10 +106,10 @@ def _connected(scheduler: str) -> Iterator[Any]:
     address = _address(scheduler, deadline)
     from distributed import Client
 
-    remaining = max(deadline - time.monotonic(), 1.0)
     with _quiet():
         try:
-            client = Client(address, timeout=remaining)
+            _greet(address, max(deadline - time.monotonic(), 1.0))
+            client = Client(address, timeout=CONNECT_SECONDS)
         except ValueError as error:  # the address has no form that Dask knows
             raise ConfigurationError(
                 f"{address!r} is no scheduler's address: {error}.",
@@ -117,6 +119,20 @@ def _connected(scheduler: str) -> Iterator[Any]:
             raise _no_answer(f"The scheduler {address}") from error
         with client:
             yield client
+
+
+def _greet(address: str, seconds: float) -> None:
+    """Raise OSError unless a scheduler answers in time.
+
+    A client waits without end for one that takes the connection and then says nothing.
+    """
+    from distributed.comm import connect
+
+    async def greet() -> None:
+        comm = await asyncio.wait_for(connect(address, timeout=seconds), seconds)
+        comm.abort()
+
+    asyncio.run(greet())
 
 
 def _address(scheduler: str, deadline: float) -> str:
@@ -149,14 +165,15 @@ def _embedded(resources: Resources) -> Iterator[Any]:
 
     with _quiet():
         try:
-            cluster = LocalCluster(
-                processes=True,
-                n_workers=resources.workers or CPU_COUNT,
-                threads_per_worker=resources.threads or 1,
-                memory_limit=resources.memory_limit or "auto",
-                dashboard_address=_DASHBOARD,
-                silence_logs=logging.getLogger("distributed").level or logging.CRITICAL,
-            )
+            with _threads_deaf_to_interrupts():
+                cluster = LocalCluster(
+                    processes=True,
+                    n_workers=resources.workers or CPU_COUNT,
+                    threads_per_worker=resources.threads or 1,
+                    memory_limit=resources.memory_limit or "auto",
+                    dashboard_address=_DASHBOARD,
+                    silence_logs=logging.getLogger("distributed").level or logging.CRITICAL,
+                )
         except (OSError, RuntimeError) as error:
             raise ClusterError(
                 f"The embedded cluster did not start: {error}.",
@@ -164,6 +181,22 @@ def _embedded(resources: Resources) -> Iterator[Any]:
             ) from error
         with cluster, Client(cluster, timeout=CONNECT_SECONDS) as client:
             yield client
+
+
+@contextmanager
+def _threads_deaf_to_interrupts() -> Iterator[None]:
+    """Block Ctrl-C in threads that start meanwhile, and so in the workers that they start.
+
+    A terminal sends it to all processes; only this one is to heed it and stop the others.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

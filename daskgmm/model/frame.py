@@ -49,6 +49,8 @@ class Frame:
     def standardise(self, rows: Floats, out: Floats) -> None:
         """Write rows of shape (D, n) in these coordinates into ``out``."""
         origin = self.origin.astype(rows.dtype)
+        if not np.array_equal(origin, self.origin):
+            origin = self.origin  # exact in double precision only, so that is what serves
         np.subtract(rows, origin[:, np.newaxis], out=out, casting="same_kind")
         out *= (1 / self.scale).astype(out.dtype)[:, np.newaxis]
 

@@ -205,8 +205,8 @@ class CentredComponents:
 class FeatureKernel(Kernel):
     """Two matrix products over feature vectors, about the frame's origin.
 
-    What comes out for a mixture is the same to the bit with or without others of its size in
-    the pass.
+    On few rows each mixture has products of its own, so that a start's last digits don't hang on
+    how many others there are.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daskgmm.errors import DataError
+from daskgmm.model.flaws import Flaw
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels import CentredKernel, FeatureKernel, Kernel
 from daskgmm.model.mixture import Mixture
@@ -22,7 +22,7 @@ class Predictor:
     """A mixture and the coordinates that it is exact in.
 
     All methods take rows of shape (n, D) in data units, float32 or float64, and compute in
-    that type. They raise `DataError` where a value is not finite.
+    that type. They raise `NotFiniteError` where a value is not finite.
 
     Parameters
     ----------
@@ -104,16 +104,24 @@ class Predictor:
         return CentredKernel([self.mixture], self.frame, dtype)
 
 
+class NotFiniteError(ArithmeticError):
+    """A row has a value that is NaN or infinite.
+
+    Parameters
+    ----------
+    flaw : Flaw
+        Where, in the rows that were given.
+    """
+
+    def __init__(self, flaw: Flaw) -> None:
+        super().__init__(flaw)
+        self.flaw = flaw
+
+
 def _require_finite(found: Floats, rows: Floats, start: int) -> None:
+    """Look for the reason where a result for rows (n, D) is not finite."""
     if np.isfinite(found).all():
         return
-    bad = ~np.isfinite(rows)
-    if not bad.any():
-        return
-    row = int(np.argmax(bad.any(axis=1)))
-    feature = int(np.argmax(bad[row]))
-    value = "NaN" if np.isnan(rows[row, feature]) else "infinity"
-    raise DataError(
-        f"Input X contains {value}: row {start + row} of its block, feature {feature}.",
-        "Drop or fill such rows first.",
-    )
+    flaw = Flaw.in_rows(rows.T)
+    if flaw is not None:
+        raise NotFiniteError(flaw.after(start))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from daskgmm.data.sinks import as_table, part_writer, parts_in, write_empty
 from daskgmm.data.source import Block, Floats, Part, Source
 from daskgmm.errors import DataError, OutputError
+from daskgmm.model.flaws import Flaw
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes.blas import one_thread
 from daskgmm.passes.engine import compute, token
@@ -118,18 +119,6 @@ def _windows(block: Block, output: Output) -> Iterator[slice]:
 
 
 def _require_finite(rows: Floats, part: Part, before: int, columns: tuple[str, ...] | None) -> None:
-    # The sum of finite numbers is finite, but for overflow: then the second look clears it.
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(rows.sum(dtype=np.float64)):
-            return
-    bad = ~np.isfinite(rows)
-    if not bad.any():
-        return
-    row = int(np.argmax(bad.any(axis=0)))
-    feature = int(np.argmax(bad[:, row]))
-    name = f"feature {feature}" if columns is None else f"column {columns[feature]!r}"
-    value = "NaN" if np.isnan(rows[feature, row]) else "infinity"
-    raise DataError(
-        f"Input X contains {value} in {part.label}, row {before + row} (from 0), {name}.",
-        "Drop or fill such rows first.",
-    )
+    flaw = Flaw.in_rows(rows)
+    if flaw is not None:
+        raise flaw.after(before).error(part.label, columns)

@@ -8,8 +8,7 @@ import numpy as np
 from dask._task_spec import DataNode, Task, TaskRef
 
 from daskgmm.data.source import Block, Part, Source
-from daskgmm.errors import DataError
-from daskgmm.model.prediction import Predictor
+from daskgmm.model.prediction import NotFiniteError, Predictor
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.blas import one_thread
 from daskgmm.passes.engine import compute, token
@@ -23,15 +22,26 @@ Method = Callable[[Predictor, Any], Any]
 
 def _apply(part: Part, method: Method, predictor: Predictor, *inputs: Any) -> Any:
     with one_thread():
-        blocks = part.read(*inputs)
-        return np.concatenate([_apply_to_block(part, method, predictor, block) for block in blocks])
+        apply = partial(explaining, method, predictor)
+        results, first = [], 0
+        for block in part.read(*inputs):
+            results.append(apply(block.rows.T, part.label, first))
+            first += block.rows.shape[1]
+        return np.concatenate(results)
 
 
-def _apply_to_block(part: Part, method: Method, predictor: Predictor, block: Block) -> Any:
+def explaining(method: Method, predictor: Predictor, rows: Any, where: str, first: int = 0) -> Any:
+    """Apply a method of the predictor to rows (n, D); an error says where they are from.
+
+    Raises
+    ------
+    DataError
+        A value is not finite.
+    """
     try:
-        return method(predictor, block.rows.T)
-    except DataError as error:
-        raise DataError(f"{part.label}: {error.cause}", error.remedy) from error
+        return method(predictor, rows)
+    except NotFiniteError as error:
+        raise error.flaw.after(first).error(where) from error
 
 
 def lazily(
@@ -69,10 +79,11 @@ def lazily(
 def _begin_totals(predictor: Predictor) -> OnPart:
     def on_part(position: int, part: Part, blocks: Iterator[Block]) -> Doubles:
         del position
-        sums = np.zeros(4)
+        sums, first = np.zeros(4), 0
         for block in blocks:
             method = partial(Predictor.totals, weights=block.weights)
-            sums += _apply_to_block(part, method, predictor, block)
+            sums += explaining(method, predictor, block.rows.T, part.label, first)
+            first += block.rows.shape[1]
         return sums
 
     return on_part

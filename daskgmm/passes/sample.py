@@ -38,9 +38,13 @@ class Sample:
             np.concatenate([self.rows, other.rows]),
             _join(self.weights, other.weights),
         )
-        if len(joined.priorities) <= capacity:
-            return joined
-        return joined.take(np.argpartition(joined.priorities, capacity)[:capacity])
+        return joined.smallest(capacity)
+
+    def smallest(self, capacity: int) -> "Sample":
+        """The rows of the `capacity` smallest priorities; all if there are no more."""
+        if len(self.priorities) <= capacity:
+            return self
+        return self.take(np.argpartition(self.priorities, capacity)[:capacity])
 
     def take(self, chosen: np.ndarray) -> "Sample":
         """These rows only."""

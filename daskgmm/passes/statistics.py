@@ -59,7 +59,8 @@ class Statistics:
 
     @property
     def deviations(self) -> Doubles:
-        """Standard deviations of the features, of shape (D,)."""
+        """Standard deviations of the features, of shape (D,); not finite where squares overflow."""
         diagonal = self.second if self.second.ndim == 1 else np.diagonal(self.second)
-        variances = diagonal / self.weight - (self.first / self.weight) ** 2
-        return np.sqrt(np.maximum(variances, 0))
+        with np.errstate(over="ignore", invalid="ignore"):
+            variances = diagonal / self.weight - (self.first / self.weight) ** 2
+            return np.sqrt(np.maximum(variances, 0))

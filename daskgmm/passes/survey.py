@@ -10,6 +10,7 @@ import numpy as np
 from dask._task_spec import Task, TaskRef
 
 from daskgmm.data.source import Block, Part, Source
+from daskgmm.model.flaws import Flaw
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.passes.blas import one_thread
 from daskgmm.passes.engine import compute, token
@@ -25,27 +26,22 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Flaw:
-    """The first value that is not a finite number.
+class FlawedPart:
+    """The first part with a value that is not finite.
 
     Parameters
     ----------
-    part : str
+    label : str
         How the part is called.
     position : int
         Which part it is, in order.
-    row : int
-        The row within the part, from 0.
-    feature : int
-    value : float
-        NaN or an infinity.
+    flaw : Flaw
+        Where in it.
     """
 
-    part: str
+    label: str
     position: int
-    row: int
-    feature: int
-    value: float
+    flaw: Flaw
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +54,8 @@ class Survey:
         Rows of each part, in order.
     statistics : Statistics or None
         ``None`` without rows.
-    flaw : Flaw or None
-        The first value that is not finite.
+    flawed : FlawedPart or None
+        The first part with a value that is not finite.
     sample : Sample or None
         A uniform sample of the rows, in their order; left on the cluster when the rest
         comes back.
@@ -67,7 +63,7 @@ class Survey:
 
     lengths: tuple[int, ...]
     statistics: Statistics | None
-    flaw: Flaw | None
+    flawed: FlawedPart | None
     sample: Sample | None
 
     @property
@@ -105,7 +101,7 @@ class Request:
         """Above this a row can't be in the sample, but for odds of about 1e-9."""
         if self.expected is None:
             return 1.0
-        return (self.capacity + 6 * math.sqrt(self.capacity)) / max(self.expected, 1)
+        return (self.capacity + 7 * math.sqrt(self.capacity) + 25) / max(self.expected, 1)
 
 
 def survey(source: Source, request: Request, then: Callable[[Survey], T]) -> tuple[Survey, T]:
@@ -133,13 +129,13 @@ def _groups(source: Source) -> list[range]:
 
 
 def _without_sample(found: Survey) -> Survey:
-    return Survey(found.lengths, found.statistics, found.flaw, None)
+    return Survey(found.lengths, found.statistics, found.flawed, None)
 
 
 def _apply(then: Callable[[Survey], T], found: Survey) -> T:
     sample = None if found.sample is None else found.sample.ordered()
     with one_thread():
-        return then(Survey(found.lengths, found.statistics, found.flaw, sample))
+        return then(Survey(found.lengths, found.statistics, found.flawed, sample))
 
 
 def _begin(request: Request) -> OnPart:
@@ -156,7 +152,7 @@ def _survey_part(position: int, part: Part, blocks: Iterator[Block], request: Re
                 piece = Survey(
                     (rows.shape[1],),
                     Statistics.of(rows, weights, scatter=request.scatter),
-                    _first_flaw(rows, part.label, position, start),
+                    _flawed(rows, part, position, start),
                     _draw(rows, weights, stream, (position, start), request),
                 )
                 both = _add(found, piece, request)
@@ -172,16 +168,9 @@ def _slabs(block: Block) -> Iterator[tuple[Floats, Doubles | None]]:
         yield block.rows[:, window], weights
 
 
-def _first_flaw(rows: Floats, label: str, position: int, start: int) -> Flaw | None:
-    # The sum of finite numbers is finite, but for overflow: then the second look clears it.
-    if np.isfinite(rows.sum(dtype=np.float64)):
-        return None
-    bad = ~np.isfinite(rows)
-    if not bad.any():
-        return None
-    row = int(np.argmax(bad.any(axis=0)))
-    feature = int(np.argmax(bad[:, row]))
-    return Flaw(label, position, start + row, feature, float(rows[feature, row]))
+def _flawed(rows: Floats, part: Part, position: int, start: int) -> FlawedPart | None:
+    flaw = Flaw.in_rows(rows)
+    return None if flaw is None else FlawedPart(part.label, position, flaw.after(start))
 
 
 def _draw(
@@ -195,13 +184,14 @@ def _draw(
     chosen = np.flatnonzero(drawn < request.highest_priority)
     positions = np.column_stack([np.full(len(chosen), start[0]), start[1] + chosen])
     picked = np.ascontiguousarray(rows[:, chosen].T, dtype=request.dtype)
-    return Sample(drawn[chosen], positions, picked, None if weights is None else weights[chosen])
+    own = None if weights is None else weights[chosen]
+    return Sample(drawn[chosen], positions, picked, own).smallest(request.capacity)
 
 
 def _add(left: Survey, right: Survey, request: Request) -> Survey:
     statistics = _either(left.statistics, right.statistics, Statistics.__add__)
     sample = _either(left.sample, right.sample, partial(Sample.merge, capacity=request.capacity))
-    return Survey(left.lengths + right.lengths, statistics, left.flaw or right.flaw, sample)
+    return Survey(left.lengths + right.lengths, statistics, left.flawed or right.flawed, sample)
 
 
 def _either(left: T | None, right: T | None, both: Callable[[T, T], T]) -> T | None:

@@ -85,6 +85,8 @@ def em(traces: Sequence[Trace], expect: Expect, recipe: Recipe) -> Iterator[FitS
     DataError
         The likelihood is not a number.
     """
+    if all(trace.stopped for trace in traces):
+        return
     made = max(len(trace.lower_bounds) for trace in traces)
     for iteration in range(made + 1, recipe.max_iter + 1):
         began = time.perf_counter()

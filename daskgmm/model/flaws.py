@@ -1,0 +1,70 @@
+"""Values that are not finite: where the first one is, and the words for it."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+
+from daskgmm.errors import DataError
+from daskgmm.model.typing import Floats
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """The first value that is NaN or infinite.
+
+    Parameters
+    ----------
+    row, feature : int
+        Where, counted from 0.
+    value : float
+    """
+
+    row: int
+    feature: int
+    value: float
+
+    @classmethod
+    def in_rows(cls, rows: Floats) -> Self | None:
+        """The first flaw of rows (D, n), or None."""
+        # The sum of finite numbers is finite, but for overflow: then the second look clears it.
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(rows.sum(dtype=np.float64)):
+                return None
+        bad = ~np.isfinite(rows)
+        if not bad.any():
+            return None
+        row = int(np.argmax(bad.any(axis=0)))
+        feature = int(np.argmax(bad[:, row]))
+        return cls(row, feature, float(rows[feature, row]))
+
+    def after(self, rows: int) -> Self:
+        """The same flaw, counted with so many rows before."""
+        return replace(self, row=self.row + rows)
+
+    def error(
+        self, where: str, columns: tuple[str, ...] | None = None, before: int | None = None
+    ) -> DataError:
+        """The error that tells of it.
+
+        Parameters
+        ----------
+        where : str
+            The part or array that the row is counted in.
+        columns : tuple of str or None
+            The features' names.
+        before : int or None
+            Rows in the parts before, where that is known.
+        """
+        value = "NaN" if np.isnan(self.value) else "infinity"
+        of_all = "" if before is None else f"row {before + self.row} of all, "
+        return DataError(
+            f"Input X contains {value} in {where}, row {self.row}, "
+            f"{feature_name(self.feature, columns)} ({of_all}counted from 0).",
+            "Drop or fill such rows first.",
+        )
+
+
+def feature_name(feature: int, columns: tuple[str, ...] | None) -> str:
+    """How an error calls a feature."""
+    return f"feature {feature}" if columns is None else f"column {columns[feature]!r}"
