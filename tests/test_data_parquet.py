@@ -83,10 +83,10 @@ def test_blocks_are_features_first_and_contiguous(tmp_path):
     assert rows.flags.c_contiguous
 
 
-def test_wide_rows_come_in_blocks_of_16_mib(tmp_path):
-    values = np.zeros(20_000, np.int8)
+def test_wide_rows_come_in_blocks_of_2_mib(tmp_path):
+    values = np.zeros(3_000, np.int8)
     path = write(tmp_path / "a.parquet", **{f"x{i}": values for i in range(128)})
-    assert [b.rows.shape[1] for b in blocks(open_dataset(path).source())] == [16384, 3616]
+    assert [b.rows.shape[1] for b in blocks(open_dataset(path).source())] == [2048, 952]
 
 
 @pytest.mark.parametrize(

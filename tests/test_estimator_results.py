@@ -1,5 +1,6 @@
 """What comes back is of the kind that went in: at once or lazy, with the same chunks."""
 
+import dask
 import dask.array as da
 import dask.dataframe as dd
 import numpy as np
@@ -10,7 +11,6 @@ from dask.base import get_scheduler
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.pipeline import make_pipeline
 
-import dask
 from daskgmm import GaussianMixture, open_dataset
 from daskgmm.errors import ConfigurationError, DaskGMMError, DataError, InputTypeError
 
@@ -61,7 +61,8 @@ def test_numpy_and_frames_in_numpy_out(model, named, rows, method):
     for frame in frames:
         found = getattr(named, method)(frame)
         assert type(found) is np.ndarray
-        assert_array_equal(found, expected)
+        # A frame's columns lie apart in memory, so sums over them are rounded in another order.
+        assert_allclose(found, expected, rtol=1e-11)
     assert_array_equal(getattr(model, method)(rows.tolist()), expected)
 
 
@@ -131,9 +132,6 @@ def test_datasets_in_lazy_arrays_out(named, rows, method, kind, tmp_path):
     assert_allclose(lazy.compute(), getattr(named, method)(frame), rtol=1e-12)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=ValueError, reason="_apply concatenates no blocks where a part has none"
-)
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
 def test_an_empty_file_among_full_ones_is_fine(named, rows, kind, tmp_path):
     frame = pd.DataFrame(rows, columns=NAMES)
@@ -243,20 +241,11 @@ def test_it_works_behind_dask_mls_scaler_on_a_dask_array():
 # --- wrong input
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=TypeError,
-    reason="kind_of takes anything with an attribute `source` for a dataset: a pandas column "
-    "of that name is one",
-)
 def test_a_column_may_be_called_source(rows):
     frame = pd.DataFrame(rows, columns=["source", "b"])
     assert GaussianMixture(2).fit(frame).n_features_in_ == 2
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AttributeError, reason="a dask Series gets as far as its dtypes.items()"
-)
 def test_a_dask_series_is_refused_in_words(rows):
     series = dd.from_pandas(pd.DataFrame(rows, columns=NAMES), npartitions=2)["a"]
     with pytest.raises(DaskGMMError):
@@ -265,7 +254,10 @@ def test_a_dask_series_is_refused_in_words(rows):
 
 def test_other_columns_than_those_fitted_are_refused(model, named, rows, tmp_path):
     wide = np.hstack([rows, rows])
-    for X in (da.from_array(wide, chunks=(50, 4)), dd.from_pandas(pd.DataFrame(wide), npartitions=2)):
+    for X in (
+        da.from_array(wide, chunks=(50, 4)),
+        dd.from_pandas(pd.DataFrame(wide), npartitions=2),
+    ):
         with pytest.raises(DataError, match="4 features.*expecting 2"):
             model.predict(X)
     with pytest.raises(ValueError, match="4 features.*expecting 2"):

@@ -133,8 +133,13 @@ def test_k_means_starts_are_scikit_learns_too(kind):
         assert_same_fit(GaussianMixture(3, **options).fit(rows), Theirs(3, **options).fit(rows))
 
 
-@pytest.mark.parametrize("init_params", ["k-means++", "random", "random_from_data"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "init_params"),
+    # scikit-learn's tied covariance of a start on single rows is X.T @ X / K, n / K times too
+    # large; ours is what the responsibilities say, which is nothing but reg_covar.
+    [(kind, way) for kind in KINDS for way in ("k-means++", "random", "random_from_data")
+     if (kind, way) not in (("tied", "k-means++"), ("tied", "random_from_data"))],
+)  # fmt: skip
 def test_the_other_shared_starts_are_scikit_learns_too(kind, init_params):
     rows = blobs(300, 2, 2)
     options = {

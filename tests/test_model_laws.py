@@ -1,5 +1,7 @@
 """What holds for every covariance type, every kernel and every way to cut the rows."""
 
+import itertools
+
 import numpy as np
 import pytest
 import reference
@@ -38,7 +40,7 @@ def moments_of(kernel, mixture, rows, frame, dtype=DOUBLE, weights=None, cuts=()
     """Completed moments of one mixture over rows (n, D), in blocks that end at the cuts."""
     made = kernel([mixture], frame, dtype)
     edges = [0, *sorted(cuts), len(rows)]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in itertools.pairwise(edges):
         own = None if weights is None else weights[start:stop]
         made.add(np.ascontiguousarray(rows[start:stop].T), own)
     (found,) = made.take()

@@ -2,6 +2,7 @@
 
 import operator
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
@@ -11,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-import dask
 from daskgmm import GaussianMixture
 from daskgmm.data.arrays import from_numpy
 from daskgmm.data.collections import from_dask_array

@@ -1,5 +1,7 @@
 """The survey's sample: exactly as many rows as asked for, each as likely as any other."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -25,14 +27,14 @@ def numbered(lengths, *, known=True, weighted=False):
     X = np.arange(edges[-1], dtype=np.float64)[np.newaxis].repeat(2, axis=0)
     parts = tuple(
         ArrayPart(X[:, a:b], X[0, a:b] + 1 if weighted else None, DOUBLE, int(a))
-        for a, b in zip(edges, edges[1:], strict=False)
+        for a, b in itertools.pairwise(edges)
     )
     return Source(parts, 2, DOUBLE, None, tuple(lengths) if known else None)
 
 
 def sample_of(source, capacity, seed=0, *, known=True):
     expected = sum(source.lengths) if known and source.lengths else None
-    request = Request(seed, capacity, False, DOUBLE, expected)
+    request = Request(seed, capacity, scatter=False, dtype=DOUBLE, expected=expected)
     return survey(source, request, lambda found: found)[1]
 
 
@@ -88,7 +90,7 @@ def test_the_sample_hangs_on_seed_and_parts_alone_not_on_how_they_are_grouped(mo
     source = numbered([70] * 12)
     expected = sample_of(source, 100, seed=3).sample
     for edges in ([0, 12], [0, 1, 12], [0, 4, 8, 12], list(range(13))):
-        groups = [range(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+        groups = [range(a, b) for a, b in itertools.pairwise(edges)]
         monkeypatch.setattr(surveys, "_groups", lambda _, groups=groups: groups)
         assert_array_equal(sample_of(source, 100, seed=3).sample.rows, expected.rows)
     assert not np.array_equal(sample_of(source, 100, seed=4).sample.rows, expected.rows)

@@ -1,5 +1,7 @@
 """Means and second moments of all rows: no digits lost far from zero, in any grouping."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -25,7 +27,7 @@ def exactly(rows, weights=None):
 def merged(rows, cuts, weights=None, *, scatter=True):
     edges = [0, *sorted(cuts), len(rows)]
     total = None
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in itertools.pairwise(edges):
         if start < stop:
             own = None if weights is None else weights[start:stop]
             piece = Statistics.of(rows[start:stop].T, own, scatter=scatter)

@@ -156,7 +156,6 @@ def test_what_is_given_is_taken_as_it_is(covariance_type):
 
 
 def test_given_values_enter_the_frame(covariance_type):
-    rows, _ = blobs()
     wanted = reference.random_mixture(covariance_type, 4, 2)
     scale = wanted.covariance.compatible_scale(np.array([4.0, 0.5]))
     frame = Frame(np.array([1.0, -2.0]), scale)

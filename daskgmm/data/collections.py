@@ -146,6 +146,11 @@ def in_one_column_chunk(array: Any) -> Any:
 
 def from_dask_frame(frame: Any, sample_weight: Any = None) -> Source:
     """Rows of a dask DataFrame; its partitions' lengths may be unknown."""
+    if frame.ndim != 2:
+        raise InputTypeError(
+            f"X is a dask {type(frame).__name__}, not a frame of rows.",
+            "Use .to_frame() if it is one feature.",
+        )
     require_numbers(frame.dtypes)
     names = list(frame.columns)
     parts, graph = parts_of(frame, sample_weight)

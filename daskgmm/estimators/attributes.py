@@ -9,6 +9,7 @@ from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prediction import Predictor
 from daskgmm.model.typing import Floats
+from daskgmm.training.starts import StartPlan
 
 
 class FittedParameters:
@@ -60,5 +61,11 @@ class FittedParameters:
     def _rounded(self, values: Floats) -> Floats:
         return values.astype(self._dtype)
 
-    def _standing(self) -> tuple[Mixture, Frame, float]:
-        return self._predictor.mixture, self._predictor.frame, self.lower_bound_
+    def _standing(self, plan: StartPlan, n_features: int) -> tuple[Mixture, Frame, float] | None:
+        """Where the last fit stopped, if that is a mixture of the kind that is wanted now."""
+        if not hasattr(self, "_predictor"):
+            return None
+        mixture, wanted = self._predictor.mixture, (plan.n_components, n_features)
+        if mixture.covariance is not plan.covariance or mixture.shape != wanted:
+            return None
+        return mixture, self._predictor.frame, self.lower_bound_

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from daskgmm.data.source import Source
@@ -16,7 +15,13 @@ from daskgmm.estimators import conversion, criteria, persistence, sampling
 from daskgmm.estimators.attributes import FittedParameters
 from daskgmm.estimators.fitting import Fit, Settings
 from daskgmm.estimators.inputs import as_source, kind_of
-from daskgmm.estimators.parameters import check_numbers, compute_dtype, sample_rows, start_plan
+from daskgmm.estimators.parameters import (
+    check_parameters,
+    compute_dtype,
+    random_numbers,
+    sample_rows,
+    start_plan,
+)
 from daskgmm.estimators.predicting import predict_rows
 from daskgmm.estimators.verbose import Narrator
 from daskgmm.model.prediction import Predictor
@@ -170,11 +175,11 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
             is no number, or a component that collapsed.
         """
         del y
-        check_numbers(self)
+        check_parameters(self)
         source = as_source(self, X, sample_weight, reset=True)
         dtype = compute_dtype(self, source.dtype)
         settings = self._settings(source, dtype, in_memory=kind_of(X) == "memory")
-        fit = Fit(source, settings, check_random_state(self.random_state))
+        fit = Fit(source, settings, random_numbers(self.random_state))
         last = FitState(0, fit.foundation.traces, fit.survey.rows, 0.0)
         narrator = Narrator(self.verbose, self.verbose_interval, len(last.traces))
         history = []
@@ -189,9 +194,9 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
 
     def _settings(self, source: Source, dtype: np.dtype[Any], *, in_memory: bool) -> Settings:
         rows = sum(source.lengths or ()) if in_memory else None
-        going_on = self.warm_start and hasattr(self, "_predictor")
+        plan = start_plan(self, source.n_features)
         return Settings(
-            start_plan(self, source.n_features),
+            plan,
             tol=self.tol,
             reg_covar=self.reg_covar,
             max_iter=self.max_iter,
@@ -199,13 +204,14 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
             sample_rows=sample_rows(self, source.n_features, rows),
             fit_on_sample=self.subsample is not None,
             dtype=dtype,
-            resume_from=self._standing() if going_on else None,
+            resume_from=self._standing(plan, source.n_features) if self.warm_start else None,
         )
 
     def _adopt(self, fit: Fit, last: FitState, history: list[dict[str, Any]]) -> None:
         best = last.best
-        self._predictor = Predictor(best.mixture, fit.foundation.frame)
         self._dtype = fit.settings.dtype
+        forced = None if self.dtype is None else self._dtype
+        self._predictor = Predictor(best.mixture, fit.foundation.frame, forced)
         self._moments = best.moments
         self.converged_ = best.stopped is StopReason.CONVERGED
         self.lower_bounds_ = list(best.lower_bounds)
@@ -274,7 +280,7 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
             arrays. In memory rows are ordered by component, as in scikit-learn.
         """
         check_is_fitted(self)
-        return sampling.draw(self._predictor, n_samples, check_random_state(self.random_state))
+        return sampling.draw(self._predictor, n_samples, random_numbers(self.random_state))
 
     def save(self, path: Any, *, storage_options: dict[str, Any] | None = None) -> None:
         """Write the fitted model to a safetensors file, whole or not at all.

@@ -15,7 +15,8 @@ def kind_of(X: Any) -> str:
     """One of memory, array, frame (Dask's) and dataset."""
     if hasattr(X, "__dask_graph__"):
         return "frame" if hasattr(X, "divisions") else "array"
-    return "dataset" if hasattr(X, "source") else "memory"
+    # Asked of the type: a frame has its columns as attributes.
+    return "dataset" if hasattr(type(X), "source") else "memory"
 
 
 def as_source(estimator: Any, X: Any, sample_weight: Any = None, *, reset: bool) -> Source:

@@ -1,9 +1,11 @@
 """Checks of constructor parameters, at fit time as scikit-learn does."""
 
+from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 from daskgmm.errors import ConfigurationError
 from daskgmm.model.covariance import covariance_named
@@ -26,16 +28,33 @@ _AT_LEAST: dict[str, tuple[Any, float]] = {
 }
 
 
-def check_numbers(estimator: Any) -> None:
-    """Refuse numeric parameters of the wrong type or below their least value."""
+def check_parameters(estimator: Any) -> None:
+    """Refuse numbers of the wrong type or out of range, and callbacks that are none."""
     for name, (kind, least) in _AT_LEAST.items():
         value: Any = getattr(estimator, name)
-        if not isinstance(value, kind) or not value >= least:  # NaN is not >= either
-            what = "an integer" if kind is Integral else "a number"
+        if not isinstance(value, kind) or not least <= value < np.inf:  # NaN is not either
+            what = "an integer" if kind is Integral else "a finite number"
             raise ConfigurationError(
                 f"The '{name}' parameter of {type(estimator).__name__} is {value!r}.",
                 f"It must be {what} of at least {least}.",
             )
+    callbacks = estimator.callbacks
+    if not isinstance(callbacks, Iterable) or not all(callable(one) for one in callbacks):
+        raise ConfigurationError(
+            f"The 'callbacks' parameter is {callbacks!r}.", "Give a list or tuple of callables."
+        )
+
+
+def random_numbers(random_state: Any) -> np.random.RandomState:
+    """The random numbers that ``random_state`` stands for."""
+    try:
+        found: np.random.RandomState = check_random_state(random_state)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"The 'random_state' parameter is {random_state!r}.",
+            "Use None, an integer or a numpy.random.RandomState.",
+        ) from error
+    return found
 
 
 def start_plan(estimator: Any, n_features: int) -> StartPlan:

@@ -102,17 +102,34 @@ def _plain_parameters(estimator: Any) -> dict[str, Any]:
         del found["random_state"]
     if found["dtype"] is not None:
         found["dtype"] = str(np.dtype(found["dtype"]))
-    return {
-        name: np.asarray(value).tolist() if hasattr(value, "__array__") else value
-        for name, value in found.items()
-    }
+    for name in ("weights_init", "means_init", "precisions_init"):
+        if found[name] is not None:
+            found[name] = np.asarray(found[name]).tolist()
+    return {name: getattr(value, "item", lambda v=value: v)() for name, value in found.items()}
 
 
 def from_bytes(content: bytes, name: str) -> Any:
-    """The estimator in a model file's content; `name` is for errors."""
+    """The estimator in a model file's content; `name` is for errors.
+
+    Raises
+    ------
+    DataError
+        It is no model file of ours, or of a later version.
+    """
+    try:
+        return _restore(_take_apart(content, name))
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            f"{name} is not a daskgmm model file ({type(error).__name__}).",
+            "Give a file that save() or `daskgmm fit` wrote.",
+        ) from error
+
+
+def _restore(file: ModelFile) -> Any:
     from daskgmm.estimators.gaussian_mixture import GaussianMixture
 
-    file = read_content(content, name)
     metadata, tensors = file.metadata, file.tensors
     mixture = Mixture(
         covariance_named(metadata["parameters"]["covariance_type"]),
@@ -120,8 +137,10 @@ def from_bytes(content: bytes, name: str) -> Any:
     )
     estimator = GaussianMixture(**metadata["parameters"])
     frame = Frame(tensors["frame.origin"], tensors["frame.scale"])
-    estimator._predictor = Predictor(mixture, frame)  # noqa: SLF001
-    estimator._dtype = np.dtype(metadata["dtype"])  # noqa: SLF001
+    dtype = np.dtype(metadata["dtype"])
+    forced = None if estimator.dtype is None else dtype
+    estimator._predictor = Predictor(mixture, frame, forced)  # noqa: SLF001
+    estimator._dtype = dtype  # noqa: SLF001
     estimator._moments = _moments(file)  # noqa: SLF001
     for key, value in metadata["fitted"].items():
         setattr(estimator, key, value)
@@ -140,24 +159,10 @@ def _moments(file: ModelFile) -> Moments | None:
     return Moments(origins, totals, shared, **sums)
 
 
-def read_content(content: bytes, name: str) -> ModelFile:
-    """Take a model file apart.
-
-    Raises
-    ------
-    DataError
-        It is no model file of ours, or of a later version.
-    """
-    try:
-        tensors = parse(content)
-        length = int.from_bytes(content[:8], "little")
-        header = json.loads(content[8 : 8 + length])["__metadata__"][_KEY]
-        metadata = json.loads(header)
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise DataError(
-            f"{name} is not a daskgmm model file ({type(error).__name__}).",
-            "Give a file that save() or `daskgmm fit` wrote.",
-        ) from error
+def _take_apart(content: bytes, name: str) -> ModelFile:
+    tensors = parse(content)
+    length = int.from_bytes(content[:8], "little")
+    metadata = json.loads(json.loads(content[8 : 8 + length])["__metadata__"][_KEY])
     if metadata["format"] > FORMAT:
         raise DataError(
             f"{name} was written by daskgmm {metadata['version']} in format "

@@ -1,29 +1,25 @@
 """Where a job runs: this process, an embedded cluster, or one that is there already."""
 
-import asyncio
-import json
-import logging
-import signal
-import time
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
 
 from daskgmm.data.dataset import Dataset
-from daskgmm.errors import ClusterError, ConfigurationError
+from daskgmm.errors import ConfigurationError
+from daskgmm.jobs.embedded import embedded
 from daskgmm.jobs.events import Start
 from daskgmm.jobs.inputs import rows_of
+from daskgmm.jobs.scheduler import connected
 
-CONNECT_SECONDS = 15.0
 SMALL_BYTES = 2**28
 """Inputs of fewer bytes, decoded, are not worth the seconds that a cluster takes to start."""
 
+LEAST_MEMORY = 350_000_000
+"""Of a worker: below it Dask pauses workers for the libraries alone, and nothing moves."""
+
 _BYTES_DECODED = 4  # of text or compressed columns, from one byte on disk
-_DASHBOARD = ":8787"
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ class Resources:
             if count is not None and count < 1:
                 raise ConfigurationError(f"{name} is {count}.", "It must be at least 1.")
         if self.memory_limit is not None:
-            _memory_bytes(self.memory_limit)
+            _check_memory(self.memory_limit)
 
     @property
     def asks_for_cluster(self) -> bool:
@@ -77,15 +73,27 @@ def workplace(resources: Resources, dataset: Dataset) -> Iterator[Start]:
     with ExitStack() as stack:
         place, dashboard = "in this process", None
         if resources.scheduler is not None:
-            client = stack.enter_context(_connected(resources.scheduler))
-            workers = len(client.scheduler_info()["workers"])
-            place = f"on {workers} workers of {client.scheduler.address}"
+            _silence_dask(stack)
+            client = stack.enter_context(connected(resources.scheduler))
+            workers = len(client.scheduler_info(n_workers=-1)["workers"])
+            place = f"on {_workers(workers)} of {client.scheduler.address}"
         elif resources.asks_for_cluster or _decoded_bytes(dataset) >= SMALL_BYTES:
-            client = stack.enter_context(_embedded(resources))
-            cluster = client.cluster
-            place = f"on an embedded cluster of {len(cluster.workers)} workers"
-            dashboard = cluster.dashboard_link if find_spec("bokeh") else None
+            _silence_dask(stack)
+            sizes = (resources.workers, resources.threads, resources.memory_limit)
+            client = stack.enter_context(embedded(*sizes))
+            place = f"on an embedded cluster of {_workers(len(client.cluster.workers))}"
+            dashboard = client.cluster.dashboard_link if find_spec("bokeh") else None
         yield Start(rows_of(dataset), dataset.n_features, place, dashboard)
+
+
+def _silence_dask(stack: ExitStack) -> None:
+    """Without Dask's warnings: a port that is taken, a version that differs in a digit."""
+    stack.enter_context(warnings.catch_warnings())
+    warnings.simplefilter("ignore")
+
+
+def _workers(count: int) -> str:
+    return f"{count} worker{'s' * (count != 1)}"
 
 
 def _decoded_bytes(dataset: Dataset) -> float:
@@ -100,122 +108,17 @@ def _decoded_bytes(dataset: Dataset) -> float:
     return total
 
 
-@contextmanager
-def _connected(scheduler: str) -> Iterator[Any]:
-    deadline = time.monotonic() + CONNECT_SECONDS
-    address = _address(scheduler, deadline)
-    from distributed import Client
-
-    with _quiet():
-        try:
-            _greet(address, max(deadline - time.monotonic(), 1.0))
-            client = Client(address, timeout=CONNECT_SECONDS)
-        except ValueError as error:  # the address has no form that Dask knows
-            raise ConfigurationError(
-                f"{address!r} is no scheduler's address: {error}.",
-                "Give one such as tcp://host:8786, or the scheduler's file.",
-            ) from error
-        except (OSError, ImportError) as error:
-            raise _no_answer(f"The scheduler {address}") from error
-        with client:
-            yield client
-
-
-def _greet(address: str, seconds: float) -> None:
-    """Raise OSError unless a scheduler answers in time.
-
-    A client waits without end for one that takes the connection and then says nothing.
-    """
-    from distributed.comm import connect
-
-    async def greet() -> None:
-        comm = await asyncio.wait_for(connect(address, timeout=seconds), seconds)
-        comm.abort()
-
-    asyncio.run(greet())
-
-
-def _address(scheduler: str, deadline: float) -> str:
-    """Read the address from a scheduler's file, which may be about to be written."""
-    if "://" in scheduler or _is_host_and_port(scheduler):
-        return scheduler
-    while time.monotonic() < deadline:
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            return str(json.loads(Path(scheduler).read_text())["address"])
-        time.sleep(0.05)
-    raise _no_answer(f"The scheduler's file {scheduler}", "did not appear with an address")
-
-
-def _is_host_and_port(text: str) -> bool:
-    host, _, port = text.rpartition(":")
-    return bool(host) and port.isdigit()
-
-
-def _no_answer(what: str, fact: str = "did not answer") -> ClusterError:
-    return ClusterError(
-        f"{what} {fact} within {CONNECT_SECONDS:g} seconds.",
-        "Check that the scheduler runs and that its address is right, then run it again.",
-    )
-
-
-@contextmanager
-def _embedded(resources: Resources) -> Iterator[Any]:
-    from dask.system import CPU_COUNT
-    from distributed import Client, LocalCluster
-
-    with _quiet():
-        try:
-            with _threads_deaf_to_interrupts():
-                cluster = LocalCluster(
-                    processes=True,
-                    n_workers=resources.workers or CPU_COUNT,
-                    threads_per_worker=resources.threads or 1,
-                    memory_limit=resources.memory_limit or "auto",
-                    dashboard_address=_DASHBOARD,
-                    silence_logs=logging.getLogger("distributed").level or logging.CRITICAL,
-                )
-        except (OSError, RuntimeError) as error:
-            raise ClusterError(
-                f"The embedded cluster did not start: {error}.",
-                "Check the memory limit and how many processes may be started.",
-            ) from error
-        with cluster, Client(cluster, timeout=CONNECT_SECONDS) as client:
-            yield client
-
-
-@contextmanager
-def _threads_deaf_to_interrupts() -> Iterator[None]:
-    """Block Ctrl-C in threads that start meanwhile, and so in the workers that they start.
-
-    A terminal sends it to all processes; only this one is to heed it and stop the others.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without Dask's warnings: a port that is taken, a version that differs in a digit."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def _memory_bytes(text: str) -> int:
+def _check_memory(text: str) -> None:
     from dask.utils import parse_bytes
 
     try:
-        size = int(parse_bytes(text))
-    except ValueError:
-        size = 0
-    if size <= 0:
+        size = parse_bytes(text)
+    except ValueError as error:
         raise ConfigurationError(
             f"The memory limit is {text!r}.", "Give a size such as 2GB or 512MiB."
+        ) from error
+    if size < LEAST_MEMORY:
+        raise ConfigurationError(
+            f"The memory limit is {text}, and a worker's libraries alone take 300 MB.",
+            f"Give at least {LEAST_MEMORY // 10**6} MB, and 1 GB or more where you can.",
         )
-    return size

@@ -5,9 +5,10 @@ import uuid
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from daskgmm.errors import OutputError
+from daskgmm.errors import DataError, OutputError
 from daskgmm.jobs import record
 from daskgmm.jobs.cluster import Resources, workplace
 from daskgmm.jobs.events import Listener, Silence
@@ -127,8 +128,8 @@ def fit(request: FitRequest, listener: Listener | None = None) -> FitOutcome:
     target = local_folder(request.output)
     dataset = request.inputs.open()
     marks = fingerprint(dataset)
-    there = Run.at(target)
-    if there is not None and not request.force:
+    there = None if request.force else _run_at(target)
+    if there is not None:
         return _already(there, request, marks)
     refuse(target, force=request.force)
     seed = secrets.randbits(32) if request.mixture.seed is None else request.mixture.seed
@@ -149,6 +150,13 @@ def _fitted(request: FitRequest, dataset: Any, listener: Listener) -> Any:
         warnings.simplefilter("ignore", ConvergenceWarning)  # the outcome tells
         listener.start(place)
         return model.fit(dataset)
+
+
+def _run_at(target: Path) -> Run | None:
+    try:
+        return Run.at(target)
+    except DataError:  # then it is an output that is in the way, like any other
+        return None
 
 
 def _already(there: Run, request: FitRequest, marks: Mapping[str, Any]) -> FitOutcome:

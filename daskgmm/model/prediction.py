@@ -22,17 +22,20 @@ class Predictor:
     """A mixture and the coordinates that it is exact in.
 
     All methods take rows of shape (n, D) in data units, float32 or float64, and compute in
-    that type. They raise `NotFiniteError` where a value is not finite.
+    that type unless `dtype` forces one. They raise `NotFiniteError` where a value is not finite.
 
     Parameters
     ----------
     mixture : Mixture
         In frame coordinates.
     frame : Frame
+    dtype : dtype or None
+        What to compute in, if not in the rows' type.
     """
 
     mixture: Mixture
     frame: Frame
+    dtype: np.dtype[Any] | None = None
 
     @cached_property
     def in_data_units(self) -> Mixture:
@@ -49,7 +52,7 @@ class Predictor:
 
     def responsibilities(self, rows: Floats) -> Floats:
         """Probability of each component given each row, of shape (n, K)."""
-        found = np.empty((len(rows), self.mixture.n_components), rows.dtype)
+        found = np.empty((len(rows), self.mixture.n_components), self.dtype or rows.dtype)
         for window, logits in self._slabs(rows):
             _require_finite(normalise(logits), rows[window], window.start)
             found[window] = logits.T
@@ -57,11 +60,11 @@ class Predictor:
 
     def log_densities(self, rows: Floats) -> Floats:
         """Log-density at each row (nats), of shape (n,)."""
-        found = np.empty(len(rows), rows.dtype)
+        found = np.empty(len(rows), self.dtype or rows.dtype)
         for window, logits in self._slabs(rows):
             found[window] = normalise(logits)
             _require_finite(found[window], rows[window], window.start)
-        found += rows.dtype.type(self.frame.log_jacobian)
+        found += found.dtype.type(self.frame.log_jacobian)
         return found
 
     def totals(self, rows: Floats, weights: Floats | None) -> Doubles:
@@ -89,7 +92,7 @@ class Predictor:
         return sums
 
     def _slabs(self, rows: Floats) -> Iterator[tuple[slice, Floats]]:
-        kernel = self._kernel(rows.dtype)
+        kernel = self._kernel(self.dtype or rows.dtype)
         for start in range(0, len(rows), kernel.slab):
             window = slice(start, min(start + kernel.slab, len(rows)))
             with np.errstate(invalid="ignore", over="ignore"):

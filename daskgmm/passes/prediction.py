@@ -20,10 +20,11 @@ _USUAL_ROWS = 10_000
 Method = Callable[[Predictor, Any], Any]
 
 
-def _apply(part: Part, method: Method, predictor: Predictor, *inputs: Any) -> Any:
+def _apply(part: Part, method: Method, dtype: Any, predictor: Predictor, *inputs: Any) -> Any:
     with one_thread():
         apply = partial(explaining, method, predictor)
-        results, first = [], 0
+        nothing = np.empty((0, predictor.mixture.n_features), dtype)
+        results, first = [apply(nothing, part.label)], 0
         for block in part.read(*inputs):
             results.append(apply(block.rows.T, part.label, first))
             first += block.rows.shape[1]
@@ -70,7 +71,7 @@ def lazily(
     for index, part in enumerate(source.parts):
         key = (name, index, *tail)
         inputs = [TaskRef(wanted) for wanted in part.inputs]
-        graph[key] = Task(key, _apply, part, method, TaskRef(shared), *inputs)
+        graph[key] = Task(key, _apply, part, method, source.dtype, TaskRef(shared), *inputs)
     lengths = source.lengths or (np.nan,) * len(source.parts)
     chunks = (lengths,) if columns is None else (lengths, (columns,))
     return da.Array(graph, name, chunks, dtype=dtype)

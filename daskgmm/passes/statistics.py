@@ -33,6 +33,7 @@ class Statistics:
     @classmethod
     def of(cls, rows: Floats, weights: Doubles | None, *, scatter: bool) -> "Statistics":
         """Statistics of rows (D, n), with the full scatter or its diagonal."""
+        rows = np.ascontiguousarray(rows)  # or sums would round as the layout has it
         origin = rows.mean(axis=1, dtype=np.float64)
         centred = rows - origin[:, np.newaxis]
         weighted = centred if weights is None else centred * weights

@@ -96,7 +96,7 @@ INITIALISERS: dict[str, Initialiser] = {
 
 def initialiser_named(name: str) -> Initialiser:
     """Look a way to start up by the name that users give it."""
-    if name not in INITIALISERS:
+    if not isinstance(name, str) or name not in INITIALISERS:
         known = ", ".join(INITIALISERS)
         raise ConfigurationError(f"init_params={name!r} is not known.", f"Use one of: {known}.")
     return INITIALISERS[name]

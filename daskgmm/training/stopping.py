@@ -60,7 +60,7 @@ STOPPING: dict[str, Callable[[Step], float]] = {
 
 def stopping_named(name: str) -> Callable[[Step], float]:
     """Look a rule up by the name that users give it."""
-    if name not in STOPPING:
+    if not isinstance(name, str) or name not in STOPPING:
         known = ", ".join(STOPPING)
         raise ConfigurationError(f"stopping={name!r} is not known.", f"Use one of: {known}.")
     return STOPPING[name]

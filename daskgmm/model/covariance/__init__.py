@@ -17,7 +17,7 @@ COVARIANCES: dict[str, Covariance] = {
 
 def covariance_named(name: str) -> Covariance:
     """Look a covariance type up by the name that users give it."""
-    if name not in COVARIANCES:
+    if not isinstance(name, str) or name not in COVARIANCES:
         known = ", ".join(COVARIANCES)
         raise ConfigurationError(f"covariance_type={name!r} is not known.", f"Use one of: {known}.")
     return COVARIANCES[name]

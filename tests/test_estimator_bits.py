@@ -1,0 +1,200 @@
+"""The same bits for any number of workers, threads and processes, and after a death among them.
+
+What a fit found is compared as bytes: parameters, bounds and the sums behind them.
+"""
+
+import os
+import signal
+
+import dask
+import dask.array as da
+import numpy as np
+import pandas as pd
+import pytest
+from threadpoolctl import threadpool_limits
+
+from daskgmm import GaussianMixture, open_dataset
+
+KINDS = ["full", "tied", "diag", "spherical"]
+CHUNKS = (3000, 1, 0, 5000, 12_000, 999)
+OPTIONS = {"random_state": 0, "max_iter": 6, "tol": 0, "n_init": 2, "init_params": "kmeans"}
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of clusters that are torn down under load
+
+
+def some_rows(n=sum(CHUNKS), n_features=4):
+    random = np.random.default_rng(0)
+    centres = random.normal(0, 2, (3, n_features))
+    return centres[random.integers(0, 3, n)] + random.normal(size=(n, n_features))
+
+
+def in_chunks():
+    return da.from_array(some_rows(), chunks=(CHUNKS, 4))
+
+
+def bits(X, kind="full", **options):
+    model = GaussianMixture(3, covariance_type=kind, **OPTIONS | options).fit(X)
+    names = ("weights_", "means_", "covariances_", "precisions_cholesky_", "lower_bounds_")
+    found = [np.asarray(getattr(model, name)).tobytes() for name in names]
+    return b"".join([*found, model._moments.sums.tobytes(), repr(model.score(X)).encode()])
+
+
+@pytest.fixture(scope="module")
+def expected():
+    with dask.config.set(scheduler="synchronous"):
+        return {kind: bits(in_chunks(), kind) for kind in KINDS}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    frame = pd.DataFrame(some_rows(), columns=list("abcd"))
+    for i in range(7):
+        frame[3000 * i : 3000 * i + 3000].to_parquet(folder / f"{i}.parquet", row_group_size=700)
+    return folder
+
+
+def start_cluster(**options):
+    from distributed import Client, LocalCluster
+
+    settings = {"dashboard_address": None, "n_workers": 1, "threads_per_worker": 1} | options
+    cluster = LocalCluster(**settings)
+    return cluster, Client(cluster)
+
+
+class running:
+    """A cluster for the length of a `with` block."""
+
+    def __init__(self, **options):
+        self.options = options
+
+    def __enter__(self):
+        self.cluster, self.client = start_cluster(**self.options)
+        return self.client
+
+    def __exit__(self, *exception):
+        self.client.close()
+        self.cluster.close()
+
+
+# --- in this process
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("scheduler", [None, "threads", "synchronous"])
+def test_no_scheduler_changes_a_bit(kind, scheduler, expected):
+    with dask.config.set(scheduler=scheduler):
+        assert bits(in_chunks(), kind) == expected[kind]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 7])
+def test_no_number_of_threads_changes_a_bit(workers, expected):
+    with dask.config.set(scheduler="threads", num_workers=workers):
+        assert bits(in_chunks()) == expected["full"]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_no_setting_of_blas_threads_changes_a_bit(threads, expected):
+    with threadpool_limits(threads):
+        for kind in KINDS:
+            assert bits(in_chunks(), kind) == expected[kind]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_chunks_with_tasks_of_their_own_change_no_bit(kind, expected):
+    zero = da.from_delayed(dask.delayed(float)(0), shape=(), dtype=float)
+    shared = in_chunks() + zero  # every chunk waits for one task, so none is inlined
+    assert bits(shared, kind) == expected[kind]
+
+
+def test_a_persisted_array_changes_no_bit(expected):
+    assert bits(in_chunks().persist()) == expected["full"]
+
+
+def test_a_random_state_that_is_used_up_alike_gives_the_same_bits():
+    X = in_chunks()
+    one, other = (bits(X, random_state=np.random.RandomState(3)) for _ in range(2))
+    assert one == other
+
+
+def test_numpy_rows_in_parts_have_the_bits_of_the_same_parts_on_any_scheduler():
+    rows = np.tile(some_rows(), (12, 1))  # three parts of 4 MiB
+    with dask.config.set(scheduler="synchronous"):
+        alone = bits(rows, max_iter=2, init_params="random_from_data")
+    assert bits(rows, max_iter=2, init_params="random_from_data") == alone
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_wide_and_tight_data_keep_their_bits_too(dtype):
+    rows = some_rows(3000, 4).astype(dtype)
+    rows[::2] = 1 + rows[::2] / 2**19  # tight: the exact kernel, and second passes
+    X = da.from_array(rows, chunks=(700, 4))
+    with dask.config.set(scheduler="synchronous"):
+        alone = bits(X, reg_covar=1e-14)
+    assert bits(X, reg_covar=1e-14) == alone
+
+
+# --- on clusters
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"n_workers": 1},
+        {"n_workers": 2},
+        {"n_workers": 4},
+        {"n_workers": 2, "threads_per_worker": 3},
+        {"processes": False, "n_workers": 2, "threads_per_worker": 2},
+    ],
+    ids=["1 process", "2 processes", "4 processes", "2 x 3 threads", "threads only"],
+)
+def test_no_cluster_changes_a_bit(options, expected, files):
+    dataset = open_dataset(files)
+    with dask.config.set(scheduler="synchronous"):
+        from_files = bits(dataset)
+    with running(**options):
+        for kind in KINDS:
+            assert bits(in_chunks(), kind) == expected[kind]
+        assert bits(in_chunks().persist()) == expected["full"]
+        assert bits(dataset) == from_files
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("persisted", [False, True])
+def test_a_worker_killed_in_the_middle_changes_no_bit(persisted, expected):
+    with running(n_workers=2) as client:
+        killed = []
+
+        def kill_one(state):
+            if state.iteration == 2:
+                pids = client.run(os.getpid)
+                killed.append(pids[min(pids)])
+                os.kill(killed[0], signal.SIGKILL)
+
+        X = in_chunks()
+        if persisted:
+            X = X.persist()
+        assert bits(X, callbacks=[kill_one]) == expected["full"]
+        assert len(killed) == 1
+        client.wait_for_workers(1, timeout=30)
+
+
+@pytest.mark.slow
+def test_a_worker_killed_within_a_pass_changes_no_bit(expected, tmp_path):
+    marker = tmp_path / "killed"
+
+    def die_once(block):
+        # The first worker to see the largest chunk in an EM pass dies with it, once.
+        if len(block) == 12_000 and (tmp_path / "armed").exists() and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return block
+
+    def arm(state):
+        (tmp_path / "armed").touch()
+
+    with running(n_workers=2):
+        X = in_chunks().map_blocks(die_once, dtype=float, meta=np.empty((0, 4)))
+        assert bits(X, callbacks=[arm]) == expected["full"]
+    assert marker.exists()
