@@ -10,6 +10,7 @@ from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 
+DOUBLE = np.dtype(np.float64)
 EXTENDED = np.finfo(np.longdouble).eps < 1e-18
 
 
@@ -121,7 +122,7 @@ def random_mixture(kind, n_components, n_features, seed=0, *, spread=2.0):
     )
 
 
-def frame_of(rows, kind, dtype=np.dtype(np.float64)):
+def frame_of(rows, kind, dtype=DOUBLE):
     """The frame that a fit would choose for rows (n, D)."""
     scale = COVARIANCES[kind].compatible_scale(rows.std(axis=0).astype(np.float64))
     return Frame.around(rows.mean(axis=0, dtype=np.float64), scale, dtype)

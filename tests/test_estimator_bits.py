@@ -5,6 +5,7 @@ What a fit found is compared as bytes: parameters, bounds and the sums behind th
 
 import os
 import signal
+from contextlib import contextmanager
 
 import dask
 import dask.array as da
@@ -22,13 +23,14 @@ OPTIONS = {"random_state": 0, "max_iter": 6, "tol": 0, "n_init": 2, "init_params
 pytestmark = pytest.mark.filterwarnings("ignore")  # of clusters that are torn down under load
 
 
-def some_rows(n=sum(CHUNKS), n_features=4):
+def some_rows(n=21_000, n_features=4):
     random = np.random.default_rng(0)
     centres = random.normal(0, 2, (3, n_features))
     return centres[random.integers(0, 3, n)] + random.normal(size=(n, n_features))
 
 
 def in_chunks():
+    assert sum(CHUNKS) == 21_000
     return da.from_array(some_rows(), chunks=(CHUNKS, 4))
 
 
@@ -54,27 +56,14 @@ def files(tmp_path_factory):
     return folder
 
 
-def start_cluster(**options):
+@contextmanager
+def running(**options):
+    """A client of a cluster for the length of a `with` block."""
     from distributed import Client, LocalCluster
 
     settings = {"dashboard_address": None, "n_workers": 1, "threads_per_worker": 1} | options
-    cluster = LocalCluster(**settings)
-    return cluster, Client(cluster)
-
-
-class running:
-    """A cluster for the length of a `with` block."""
-
-    def __init__(self, **options):
-        self.options = options
-
-    def __enter__(self):
-        self.cluster, self.client = start_cluster(**self.options)
-        return self.client
-
-    def __exit__(self, *exception):
-        self.client.close()
-        self.cluster.close()
+    with LocalCluster(**settings) as cluster, Client(cluster) as client:
+        yield client
 
 
 # --- in this process

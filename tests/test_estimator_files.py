@@ -77,7 +77,7 @@ def test_parameters_of_all_kinds_come_back(tmp_path):
         tol=np.float32(1e-2),
         dtype=np.float32,
         random_state=np.random.RandomState(0),
-        callbacks=[lambda state: None],
+        callbacks=[print],
         subsample=None,
     ).fit(some_rows())
     model.save(tmp_path / "m")
@@ -91,9 +91,6 @@ def test_parameters_of_all_kinds_come_back(tmp_path):
         again.fit(some_rows())
 
 
-@pytest.mark.xfail(
-    strict=True, raises=TypeError, reason="lists of arrays among the parameters are no JSON"
-)
 def test_start_values_may_be_lists_of_arrays(tmp_path):
     model = GaussianMixture(2, precisions_init=[np.eye(2), np.eye(2)], random_state=0)
     model.fit(some_rows()).save(tmp_path / "m")
@@ -150,9 +147,6 @@ def test_garbage_is_bad_data(content, tmp_path):
         load(tmp_path / "m")
 
 
-@pytest.mark.xfail(
-    strict=True, raises=(KeyError, TypeError), reason="keys are looked up outside the try"
-)
 @pytest.mark.parametrize("metadata", ["{}", "[]", '{"format": 1}', "1"])
 def test_a_header_that_lacks_its_entries_is_bad_data(metadata, tmp_path):
     (tmp_path / "m").write_bytes(serialise({"a": np.zeros(3)}, {"daskgmm": metadata}))

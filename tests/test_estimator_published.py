@@ -38,7 +38,7 @@ FAITHFUL = """
 """
 
 # Best of many starts, to full convergence and without regularisation, as those packages do.
-EXACTLY = {"tol": 1e-9, "reg_covar": 0, "max_iter": 5000, "n_init": 10, "random_state": 0}
+EXACTLY = {"tol": 1e-9, "reg_covar": 0, "max_iter": 5000, "n_init": 4, "random_state": 0}
 
 
 def faithful():

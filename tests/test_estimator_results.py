@@ -258,9 +258,9 @@ def test_other_columns_than_those_fitted_are_refused(model, named, rows, tmp_pat
         da.from_array(wide, chunks=(50, 4)),
         dd.from_pandas(pd.DataFrame(wide), npartitions=2),
     ):
-        with pytest.raises(DataError, match="4 features.*expecting 2"):
+        with pytest.raises(DataError, match=r"4 features.*expecting 2"):
             model.predict(X)
-    with pytest.raises(ValueError, match="4 features.*expecting 2"):
+    with pytest.raises(ValueError, match=r"4 features.*expecting 2"):
         model.predict(wide)
     swapped = pd.DataFrame(rows, columns=["b", "a"])
     with pytest.raises(ValueError, match="feature names"):

@@ -186,11 +186,6 @@ def test_the_type_to_compute_in_can_be_forced(kind):
     assert_allclose(doubled.means_, expected.means_, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="Frame.standardise rounds its origin to the rows' type, the parameters do not: means_ "
-    "are off by half an ulp of float32 at the offset, and so is every density",
-)
 def test_forced_to_double_single_precision_rows_far_from_zero_lose_nothing():
     rows = (12345.678 + blobs(500, 2, 2)).astype(np.float32)
     given_start = start(rows.astype(np.float64), "full", 2)

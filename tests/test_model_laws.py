@@ -530,11 +530,6 @@ def test_single_precision_rows_may_be_computed_in_double(covariance):
         assert_allclose(found.sums, expected.sums, rtol=1e-6, atol=1e-3)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="Frame.standardise subtracts in the rows' type with an origin rounded to it; the "
-    "parameters go by the unrounded origin",
-)
 def test_single_precision_rows_far_from_zero_may_be_computed_in_double(covariance):
     rows = (12345.678 + some_rows(500, 2)).astype(np.float32)
     frame = reference.frame_of(rows, covariance.name, DOUBLE)

@@ -9,7 +9,7 @@ import pytest
 
 from daskgmm import GaussianMixture, open_dataset
 from daskgmm.errors import DataError
-from daskgmm.passes import survey as surveys
+from daskgmm.model.flaws import Flaw
 
 N, PER_PART, ROW, FEATURE = 120, 30, 74, 1
 NAMES = ["a", "b", "c"]
@@ -95,9 +95,6 @@ def test_predictions_and_scores_tell_the_part(kind, tmp_path):
             call()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="predictions on a dask DataFrame do not tell which partition is bad"
-)
 def test_predictions_on_a_dask_frame_tell_the_partition():
     rows = flawed(np.nan, also_later=False)
     model = GaussianMixture(2, random_state=0).fit(pd.DataFrame(rows[:60], columns=NAMES))
@@ -114,9 +111,6 @@ def test_in_a_part_of_several_blocks_rows_are_counted_from_its_start(tmp_path):
         GaussianMixture(2).fit(dataset)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="predictions count the row from the start of its block, not of its part"
-)
 def test_predictions_count_rows_from_the_start_of_the_part(tmp_path):
     rows = flawed(np.nan)
     path = tmp_path / "all.parquet"
@@ -128,18 +122,12 @@ def test_predictions_count_rows_from_the_start_of_the_part(tmp_path):
 
 def test_values_whose_sum_overflows_are_finite_all_the_same():
     rows = np.array([[1e308, 1.0], [1e308, 2.0], [1e308, 3.0]])
-    with np.errstate(over="ignore"):  # as the survey does
-        assert surveys._first_flaw(rows.T, "here", 0, 0) is None
-        rows[2, 1] = np.inf
-        flaw = surveys._first_flaw(rows.T, "here", 4, 10)
-    assert (flaw.part, flaw.position, flaw.row, flaw.feature) == ("here", 4, 12, 1)
+    assert Flaw.in_rows(rows.T) is None
+    rows[2, 1] = -np.inf
+    found = Flaw.in_rows(rows.T).after(10)
+    assert (found.row, found.feature, found.value) == (12, 1, -np.inf)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="RuntimeWarning: Statistics.deviations squares without np.errstate, and infinite "
-    "scales go on into the frame",
-)
 def test_values_too_large_to_be_squared_are_an_error_not_a_nan():
     rows = np.random.default_rng(0).normal(size=(50, 2)) * 1e200
     with pytest.raises(DataError):

@@ -15,10 +15,6 @@ from daskgmm.passes import survey as surveys
 from daskgmm.passes.survey import Request, survey
 
 DOUBLE = np.dtype(np.float64)
-UNTRIMMED = (
-    "Sample.merge alone trims to the capacity: what one slab of one part drew is never merged, "
-    "and stays whole (all rows, or capacity + 6 * sqrt(capacity) of them)"
-)
 
 
 def numbered(lengths, *, known=True, weighted=False):
@@ -68,18 +64,12 @@ def test_knowing_the_number_of_rows_changes_no_row_of_the_sample(capacity, seed)
     assert len(full.rows) == capacity
 
 
-@pytest.mark.xfail(strict=True, reason=UNTRIMMED)
 @pytest.mark.parametrize("known", [False, True])
 def test_rows_in_a_single_part_are_sampled_too(known):
     found = sample_of(numbered([5000]), 100, known=known)
     assert len(found.sample.rows) == 100
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="Request.highest_priority leaves too few rows with odds of 3e-4 at capacity 2: the "
-    "normal tail that gives 1e-9 holds for thousands, not for a few",
-)
 def test_a_small_sample_is_never_short_of_rows():
     source = numbered([300, 300])
     counts = [len(sample_of(source, 2, seed).sample.rows) for seed in range(1500)]

@@ -126,7 +126,7 @@ def test_one_component_is_the_rows_mean_and_covariance_after_one_step(covariance
 # --- stopping
 
 
-@pytest.mark.parametrize("tol", [1e-1, 1e-3, 1e-6])
+@pytest.mark.parametrize("tol", [1e-1, 1e-3, 1e-5])
 @pytest.mark.parametrize("seed", range(3))
 def test_it_stops_at_scikit_learns_iteration(covariance_type, tol, seed):
     rows = some_rows(seed=seed)
@@ -317,11 +317,6 @@ def test_a_state_is_enough_to_go_on_from_with_the_same_bits(covariance_type, aft
         same_bits(one, other)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=IndexError,
-    reason="em makes a pass over no mixtures when every trace it is given has stopped",
-)
 def test_going_on_from_a_finished_state_makes_no_pass():
     rows = some_rows()
     last = run(rows, [from_rows(rows, "full")])[-1]

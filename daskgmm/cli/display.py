@@ -37,6 +37,7 @@ class Display:
             get_renderable=self._line,
             refresh_per_second=8,
             transient=True,
+            redirect_stdout=False,  # results go there
         )
 
     def __enter__(self) -> Self:

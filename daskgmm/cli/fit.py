@@ -1,5 +1,6 @@
 """``daskgmm fit``."""
 
+import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from daskgmm.cli.options import (
 
 if TYPE_CHECKING:
     from daskgmm.jobs.fit import FitOutcome, FitRequest, Mixture
+
+logger = logging.getLogger(__name__)
 
 
 def subsample(text: str) -> str | int | None:
@@ -185,8 +188,7 @@ def _report(outcome: "FitOutcome") -> None:
     click.echo(fit_summary(outcome))
     result = outcome.run.record["result"]
     if not result["converged"]:
-        click.echo(
-            f"warning: the fit did not converge in {result['n_iter']} passes: raise --max-iter "
-            "or --tol.",
-            err=True,
+        logger.warning(
+            "The fit did not converge in %d passes: raise --max-iter or --tol.",
+            result["n_iter"],
         )

@@ -2,8 +2,7 @@
 
 import logging
 import os
-
-import click
+import sys
 
 LEVELS = ("debug", "info", "warning", "error")
 _DASK = ("distributed", "distributed.client", "distributed.gc")
@@ -20,7 +19,7 @@ class Lines(logging.Handler):
         text = self.format(record)
         if record.levelno > logging.INFO:
             text = f"{record.levelname.lower()}: {text}"
-        click.echo(text, err=True)
+        sys.stderr.write(f"{text}\n")
 
 
 def set_up(level: str) -> None:

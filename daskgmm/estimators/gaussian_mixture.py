@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from daskgmm.data.source import Source
-from daskgmm.estimators import conversion, criteria, persistence, sampling
+from daskgmm.estimators import conversion, criteria, model_file, sampling
 from daskgmm.estimators.attributes import FittedParameters
 from daskgmm.estimators.fitting import Fit, Settings
 from daskgmm.estimators.inputs import as_source, kind_of
@@ -292,7 +292,7 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
             For fsspec.
         """
         check_is_fitted(self)
-        persistence.save(self, path, storage_options)
+        model_file.save(self, path, storage_options)
 
     def to_sklearn(self) -> Any:
         """The same fitted model as ``sklearn.mixture.GaussianMixture``."""

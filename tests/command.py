@@ -1,0 +1,53 @@
+"""The command line as a test runs it: as a process of its own, or here where that adds nothing."""
+
+import logging
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+from daskgmm.cli.application import run
+
+COMMAND = (sys.executable, "-m", "daskgmm")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command left on the screen."""
+
+    code: int
+    out: str
+    err: str
+
+
+def in_process(*arguments, timeout=60, **options):
+    """Run the command as users do."""
+    done = subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        **options,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def here(capsys, monkeypatch):
+    """Run the command in this process, and leave logging as it was."""
+    monkeypatch.setenv("DASK_LOGGING", "{}")
+    loggers = [logging.getLogger(name) for name in ("daskgmm", "asyncio", "tornado.application")]
+    before = [(logger, logger.level, logger.handlers, logger.propagate) for logger in loggers]
+
+    def command(*arguments):
+        capsys.readouterr()
+        code = run([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        return Ended(code, said.out, said.err)
+
+    yield command
+    for logger, level, handlers, propagate in before:
+        logger.setLevel(level)
+        logger.handlers, logger.propagate = handlers, propagate

@@ -1,0 +1,71 @@
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.command import in_process
+
+HEAVY = ("numpy", "sklearn", "dask", "distributed", "pyarrow", "rich", "scipy", "fsspec")
+
+
+@pytest.mark.parametrize("command", ["fit", "predict", "score", "show", "plot"])
+def test_each_command_documents_itself_and_the_group_names_it(command):
+    done = in_process(command, "--help")
+    assert (done.code, done.err) == (0, "")
+    assert f"daskgmm {command}" in done.out
+    assert f"  {command} " in in_process("--help").out
+
+
+def test_help_loads_no_library():
+    code = (
+        "import sys\n"
+        "from daskgmm.cli.application import run\n"
+        "for name in ('fit', 'predict', 'score', 'show', 'plot'): run([name, '--help'])\n"
+        f"print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["fit", "--help"]])
+def test_help_answers_at_once(arguments):
+    def seconds():
+        began = time.perf_counter()
+        in_process(*arguments)
+        return time.perf_counter() - began
+
+    assert min(seconds() for _ in range(3)) < 0.5
+
+
+def test_version():
+    done = in_process("--version")
+    assert (done.code, done.out.split()[0]) == (0, "daskgmm")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cause"),
+    [
+        ([], "Missing command"),
+        (["fitt"], "No such command 'fitt'"),
+        (["fit"], "Missing argument 'INPUT...'"),
+        (["fit", "x.csv", "-k", "0", "-o", "run"], "0 is not in the range x>=1"),
+        (["fit", "x.csv", "-k", "2", "-o", "run", "--subsample", "some"], "'some' is none of"),
+        (["fit", "x.csv", "-k", "2", "-o", "run", "--columns", "a,,b"], "empty name"),
+        (["show", "--nonsense"], "No such option"),
+    ],
+)
+def test_wrong_usage_is_a_line_of_cause_and_one_of_remedy(arguments, cause):
+    done = in_process(*arguments)
+    assert (done.code, done.out) == (2, "")
+    said = done.err.splitlines()
+    assert said[0].startswith("error: ")
+    assert cause in said[0]
+    assert said[1].startswith("Try 'daskgmm")
+    assert len(said) == 2
+
+
+def test_a_malformed_storage_option_is_not_repeated_on_the_screen():
+    done = in_process("fit", "x.csv", "-k", "2", "-o", "run", "--storage-option", "hunter2")
+    assert done.code == 2
+    assert "hunter2" not in done.err
