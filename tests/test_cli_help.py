@@ -1,6 +1,6 @@
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -31,9 +31,11 @@ def test_help_loads_no_library():
 @pytest.mark.parametrize("arguments", [["--help"], ["fit", "--help"]])
 def test_help_answers_at_once(arguments):
     def seconds():
-        began = time.perf_counter()
+        # Of the processor: on a busy machine the clock tells about the others.
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         in_process(*arguments)
-        return time.perf_counter() - began
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     assert min(seconds() for _ in range(3)) < 0.5
 

@@ -14,7 +14,7 @@ from tests.command import COMMAND
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
     path = tmp_path_factory.mktemp("rows") / "rows.parquet"
-    values = np.random.default_rng(0).normal(size=(200_000, 4))
+    values = np.random.default_rng(0).normal(size=(20_000, 4))
     pd.DataFrame(values, columns=list("abcd")).to_parquet(path)
     return path
 

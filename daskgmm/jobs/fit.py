@@ -14,7 +14,7 @@ from daskgmm.jobs.cluster import Resources, workplace
 from daskgmm.jobs.events import Listener, Silence
 from daskgmm.jobs.folders import appearing, local_folder
 from daskgmm.jobs.inputs import Inputs, fingerprint
-from daskgmm.jobs.plain import digest
+from daskgmm.jobs.plain import as_plain, digest
 from daskgmm.jobs.runs import MODEL_FILE, Run, refuse, write_record
 
 
@@ -137,7 +137,7 @@ def fit(request: FitRequest, listener: Listener | None = None) -> FitOutcome:
     with appearing(target) as folder:
         model = _fitted(request, dataset, listener or Silence())
         model.save(folder / MODEL_FILE)
-        content = _record(request, dataset, model) | {"timings": timings()}
+        content = as_plain(_record(request, dataset, model) | {"timings": timings()})
         write_record(folder, content)
     return FitOutcome(Run(target, content), model)
 

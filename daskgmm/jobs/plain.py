@@ -8,8 +8,8 @@ from typing import Any
 
 
 def to_json(value: Any) -> str:
-    """Values as JSON text that any program reads: what is not finite becomes null."""
-    return json.dumps(_finite(value), indent=2, allow_nan=False)
+    """Values as JSON text that any program reads, as `as_plain` has them."""
+    return json.dumps(as_plain(value), indent=2, allow_nan=False)
 
 
 def digest(value: Any) -> str:
@@ -17,11 +17,12 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def _finite(value: Any) -> Any:
+def as_plain(value: Any) -> Any:
+    """Values as they come back from JSON; what is not finite becomes None."""
     if isinstance(value, Mapping):
-        return {str(key): _finite(each) for key, each in value.items()}
+        return {str(key): as_plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
+        return [as_plain(each) for each in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

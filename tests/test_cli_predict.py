@@ -1,0 +1,150 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from daskgmm import load
+from tests.command import here, in_process
+
+__all__ = ["here"]
+
+N, K = 1000, 3
+NAMES = ["a", "b"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Rows in two Parquet files of several row groups, as one CSV file, and a run on them."""
+    folder = tmp_path_factory.mktemp("predict")
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(N, 2)) + rng.integers(0, K, (N, 1)) * 5, columns=NAMES)
+    frame["id"] = np.arange(N)
+    frame["word"] = [f"w{i}" for i in range(N)]
+    (folder / "rows").mkdir()
+    frame[:600].to_parquet(folder / "rows" / "0.parquet", row_group_size=250, index=False)
+    frame[600:].to_parquet(folder / "rows" / "1.parquet", index=False)
+    frame.to_csv(folder / "rows.csv", index=False)
+    fit = ("fit", folder / "rows", "--columns", "a,b", "-k", K, "-o", folder / "run", "--seed", 0)
+    assert in_process(*fit).code == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return load(folder / "run" / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def frame(folder):
+    return pd.read_csv(folder / "rows.csv")
+
+
+def test_predictions_follow_the_rows_part_by_part(folder, tmp_path, model, frame):
+    out = tmp_path / "out"
+    kinds = ("--with", "labels,probabilities,log-density", "--keep", "word,a")
+    done = in_process("predict", folder / "run", folder / "rows", "-o", out, *kinds)
+    assert done.code == 0
+    assert f"1,000 rows in 4 files: {out}" in done.out
+    names = [f"part-{i:05}.parquet" for i in range(4)]
+    assert sorted(path.name for path in out.iterdir()) == names
+    assert [pq.read_metadata(out / name).num_rows for name in names] == [250, 250, 100, 400]
+    found = pd.read_parquet(out)
+    probabilities = [f"probability_{k}" for k in range(K)]
+    assert list(found.columns) == ["word", "a", "label", *probabilities, "log_density"]
+    assert found["label"].dtype == np.int32
+    assert (found["word"] == frame["word"]).all()
+    assert (found["label"] == model.predict(frame[NAMES])).all()
+    np.testing.assert_allclose(found[probabilities], model.predict_proba(frame[NAMES]), rtol=1e-12)
+    np.testing.assert_allclose(found["log_density"], model.score_samples(frame[NAMES]), rtol=1e-12)
+
+
+def test_labels_alone_are_the_default(folder, tmp_path, here, frame, model):
+    run = folder / "run" / "model.safetensors"  # a model file serves as well
+    assert here("predict", run, folder / "rows.csv", "-o", tmp_path / "out").code == 0
+    found = pd.read_parquet(tmp_path / "out")
+    assert list(found.columns) == ["label"]
+    assert (found["label"] == model.predict(frame[NAMES])).all()
+
+
+def test_columns_are_found_by_name_wherever_they_are(folder, tmp_path, here, frame, model):
+    frame[["word", "b", "id", "a"]].to_csv(tmp_path / "other.csv", index=False)
+    assert here("predict", folder / "run", tmp_path / "other.csv", "-o", tmp_path / "out").code == 0
+    assert (pd.read_parquet(tmp_path / "out")["label"] == model.predict(frame[NAMES])).all()
+
+
+def test_a_model_without_names_takes_chosen_columns(folder, tmp_path, here, frame, model):
+    del (nameless := load(folder / "run" / "model.safetensors")).feature_names_in_
+    nameless.save(tmp_path / "model")
+    command = ("predict", tmp_path / "model", folder / "rows.csv", "-o", tmp_path / "out")
+    done = here(*command, "--columns", "a,b")
+    assert done.code == 0
+    assert (pd.read_parquet(tmp_path / "out")["label"] == model.predict(frame[NAMES])).all()
+    assert here(*command, "--columns", "a", "--force").code == 65
+
+
+def test_an_empty_part_among_full_ones_is_an_empty_file(folder, tmp_path, here, frame):
+    for number, rows in enumerate([frame[:3], frame[:0], frame[3:5]]):
+        rows.to_parquet(tmp_path / f"{number}.parquet", index=False)
+    inputs = [tmp_path / f"{number}.parquet" for number in range(3)]
+    out = tmp_path / "out"
+    assert here("predict", folder / "run", *inputs, "-o", out, "--keep", "id").code == 0
+    assert [pq.read_metadata(path).num_rows for path in sorted(out.iterdir())] == [3, 0, 2]
+    assert pd.read_parquet(out)["id"].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_an_output_that_exists_is_refused_and_replaced_by_force(folder, tmp_path, here):
+    command = ("predict", folder / "run", folder / "rows.csv", "-o", tmp_path / "out")
+    assert here(*command).code == 0
+    again = here(*command)
+    assert again.code == 73
+    assert "exists already" in again.err
+    assert here(*command, "--with", "log-density", "--force").code == 0
+    assert list(pd.read_parquet(tmp_path / "out").columns) == ["log_density"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_wide_results_are_written_in_bounded_row_groups(folder, tmp_path, here, monkeypatch):
+    monkeypatch.setattr("daskgmm.passes.output._VALUES_AT_ONCE", 5 * 100)
+    kinds = ("--with", "labels,probabilities", "--keep", "id")
+    out = tmp_path / "out"
+    assert here("predict", folder / "run", folder / "rows.csv", "-o", out, *kinds).code == 0
+    file = pq.ParquetFile(out / "part-00000.parquet")
+    assert file.metadata.num_row_groups == N // 100
+    assert file.read()["id"].to_pylist() == list(range(N))
+
+
+def test_a_failure_half_way_leaves_nothing(folder, tmp_path, here, frame):
+    flawed = frame.copy()
+    flawed.loc[700, "b"] = np.inf
+    flawed.to_parquet(tmp_path / "rows.parquet", row_group_size=100, index=False)
+    done = here("predict", folder / "run", tmp_path / "rows.parquet", "-o", tmp_path / "out")
+    assert done.code == 65
+    assert "infinity" in done.err
+    assert "row group 7, row 0, column 'b'" in done.err
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
+
+
+@pytest.mark.slow
+def test_an_input_larger_than_the_workers_memory_is_labelled(folder, tmp_path):
+    rng = np.random.default_rng(1)
+    source = tmp_path / "large.parquet"
+    piece = pd.DataFrame(rng.normal(size=(200_000, 8)), columns=[*NAMES, *"cdefgh"])
+    table = pq.ParquetFile(_written(piece, tmp_path / "piece.parquet")).read()
+    with pq.ParquetWriter(source, table.schema, compression="none", use_dictionary=False) as file:
+        for _ in range(60):  # 768 MB
+            file.write_table(table)
+    limits = ("--workers", 1, "--memory-limit", "350MB")
+    keep = ("--keep", "a,b,c,d,e,f,g,h")
+    done = in_process(
+        "predict", folder / "run", source, "-o", tmp_path / "out", *keep, *limits, timeout=200
+    )
+    assert done.code == 0
+    assert "12,000,000 rows in 60 files" in done.out
+    assert "error" not in done.err
+
+
+def _written(frame, path: Path):
+    frame.to_parquet(path, index=False)
+    return path

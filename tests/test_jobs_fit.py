@@ -1,0 +1,89 @@
+"""Jobs called from Python: plain values in and out, nothing on the screen."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from daskgmm.errors import ConfigurationError, DataError, MissingInputError, OutputError
+from daskgmm.jobs.cluster import Resources
+from daskgmm.jobs.events import Silence
+from daskgmm.jobs.fit import FitRequest, Mixture, fit
+from daskgmm.jobs.inputs import Inputs
+from daskgmm.jobs.models import find_model
+from daskgmm.jobs.predict import PredictRequest, predict
+from daskgmm.jobs.runs import Run
+from daskgmm.jobs.score import score
+
+IRIS = Path(__file__).parents[1] / "examples" / "data" / "iris.csv"
+INPUTS = Inputs((str(IRIS),), ("sepal_length", "sepal_width"))
+
+
+@pytest.fixture
+def request_(tmp_path):
+    return FitRequest(INPUTS, str(tmp_path / "run"), Mixture(3, seed=0))
+
+
+class Ear(Silence):
+    """Notes what it hears."""
+
+    def __init__(self):
+        self.heard = []
+
+    def start(self, start):
+        self.heard.append(start)
+
+    def tell(self, state):
+        self.heard.append(state.iteration)
+
+
+def test_fit_score_and_predict_say_nothing(request_, tmp_path, capfd):
+    outcome = fit(request_)
+    model = find_model(request_.output).estimator
+    scores = score(model, INPUTS)
+    written = predict(model, PredictRequest(INPUTS, str(tmp_path / "out"), ("log-density",)))
+    assert outcome.run == Run.at(Path(request_.output))
+    assert scores.rows == written.rows == 150
+    assert written.columns == ("log_density",)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_listener_hears_the_start_and_each_pass(request_):
+    ear = Ear()
+    outcome = fit(request_, ear)
+    start, *passes = ear.heard
+    assert (start.n_features, start.place) == (2, "in this process")
+    assert passes == list(range(1, outcome.model.n_iter_ + 1))
+
+
+def test_a_complete_run_is_found_again(request_):
+    first, second = fit(request_), fit(request_)
+    assert (first.already, second.already) == (False, True)
+    assert first.run == second.run
+    unseeded = replace(request_, mixture=Mixture(3))
+    assert fit(unseeded).already
+
+
+def test_failures_are_our_own_exceptions(request_):
+    def attempt(**changes):
+        fit(replace(request_, **changes))
+
+    with pytest.raises(MissingInputError):
+        attempt(inputs=Inputs(("nope.csv",)))
+    with pytest.raises(DataError):
+        attempt(inputs=Inputs((str(IRIS),)))
+    with pytest.raises(OutputError):
+        attempt(output="/nowhere/run")
+    for mixture in (Mixture(0), Mixture(2, covariance="round"), Mixture(2, init="luck")):
+        with pytest.raises(ConfigurationError):
+            attempt(mixture=mixture)
+
+
+@pytest.mark.parametrize("wrong", [{"workers": 0}, {"threads": -1}, {"memory_limit": "x"}])
+def test_resources_are_checked_when_they_are_named(wrong):
+    with pytest.raises(ConfigurationError):
+        Resources(**wrong)
+
+
+def test_storage_options_are_never_shown():
+    assert "hunter2" not in repr(Inputs(("a",), storage_options={"secret": "hunter2"}))
