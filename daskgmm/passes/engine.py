@@ -8,6 +8,9 @@ from uuid import uuid4
 
 from daskgmm.errors import ClusterError
 
+_FEW = 4
+"""Nodes of a graph with one group of parts: its argument, its task, and the survey's two ends."""
+
 Graph: TypeAlias = Mapping[Hashable, Any]
 
 
@@ -43,6 +46,8 @@ def compute(graph: Graph, keys: Any) -> Any:
     client = active_client()
     if client is not None:
         return _compute_distributed(client, graph, keys)
+    if len(graph) <= _FEW:  # a pool of threads would take longer than they do
+        return dask.local.get_sync(graph, keys)
     workers = min(os.cpu_count() or 1, len(graph))
     return dask.threaded.get(graph, keys, num_workers=workers)
 
