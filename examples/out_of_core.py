@@ -227,9 +227,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--workers", type=int, default=2, help="worker processes of one thread")
     add("--memory-limit", type=parse_bytes, default="512MiB", help="of each worker")
-    add(
-        "--times-memory", type=float, default=4, help="size of the rows, in all workers' limits"
-    )
+    add("--times-memory", type=float, default=4, help="size of the rows, in all workers' limits")
     add("--rows", type=int, help="number of rows, instead of --times-memory")
     add("--features", type=int, default=16, help="columns, float64")
     add("--components", type=int, default=6)

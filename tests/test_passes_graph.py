@@ -17,6 +17,7 @@ from daskgmm.data.arrays import from_numpy
 from daskgmm.data.collections import from_dask_array
 from daskgmm.data.source import Source
 from daskgmm.passes import engine
+from daskgmm.passes.blas import one_thread
 from daskgmm.passes.engine import compute
 from daskgmm.passes.graph import FAN_IN, Work, pass_graph
 from daskgmm.passes.groups import (
@@ -256,3 +257,23 @@ def test_arrays_in_memory_are_cut_by_their_shape_alone():
     source = from_numpy(np.zeros((400_000, 3)))
     assert source.lengths == tuple(part.rows.shape[1] for part in source.parts)
     assert len(source.parts) == 3
+
+
+def test_equal_parts_make_as_many_groups_as_their_cost_is_worth():
+    for n_parts, seconds_a_part, expected in [(1000, 0.01, 100), (1000, 1.0, 1000), (10, 0.001, 1)]:
+        groups = group_measured([100] * n_parts, seconds_a_part / 100)
+        assert abs(len(groups) - expected) <= 1
+
+
+def test_blas_has_one_thread_inside_and_its_own_again_when_the_last_one_leaves():
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    def threads():
+        return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+
+    with threadpool_limits(2, user_api="blas"):
+        with one_thread():
+            with one_thread():
+                assert threads() == {1}
+            assert threads() == {1}
+        assert threads() == {2}
