@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
 
-from daskgmm.cli.progress import Lines, in_words, since
+from daskgmm.cli.lines import Lines, in_words, since
 
 if TYPE_CHECKING:
     from daskgmm.jobs.events import Parts, Start
