@@ -448,17 +448,6 @@ def test_in_large_products_each_mixture_of_a_batch_gets_the_same_numbers_as_alon
         assert_allclose(batched.log_likelihood, alone.log_likelihood, rtol=rounding)
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="FeatureKernel's docstring promises the same bits with or without other mixtures of "
-    "the same K. One product for all of them breaks that (OpenBLAS 0.3.31 SkylakeX, float64, "
-    "K = 8, D = 7); other BLAS kernels may keep it, so this is not strict.",
-)
-def test_in_large_products_each_mixture_of_a_batch_gets_the_same_bits_as_alone():
-    for alone, batched in _alone_and_together("diag", 8, 7, 9001, DOUBLE):
-        assert_array_equal(batched.sums, alone.sums)
-
-
 def _expect(mixtures, rows, frame, dtype):
     scatter = reference.total_scatter(rows, frame)
     expectation = Expectation(mixtures, frame, dtype, scatter)

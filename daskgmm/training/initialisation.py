@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from daskgmm.errors import ConfigurationError
 from daskgmm.model.typing import Doubles, Floats
@@ -26,7 +27,10 @@ def kmeans(
     from sklearn.cluster import KMeans
 
     clustering = KMeans(n_components, n_init=1, random_state=random)
-    return _one_hot(clustering.fit(rows, sample_weight=weights).labels_, n_components)
+    # More threads would add the centres up in the order in which they finish.
+    with threadpool_limits(1, user_api="openmp"):
+        clustering.fit(rows, sample_weight=weights)
+    return _one_hot(clustering.labels_, n_components)
 
 
 def kmeans_plus_plus(
