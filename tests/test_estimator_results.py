@@ -314,7 +314,7 @@ def test_weights_that_are_wrong_are_refused(rows):
         GaussianMixture(2).fit(X, sample_weight=ones)
     with pytest.raises(DataError, match="3 partitions but sample_weight has 2"):
         GaussianMixture(2).fit(X, sample_weight=da.ones(300, chunks=150))
-    with pytest.raises(DataError, match="partition 0 has 100 rows but 50"):
+    with pytest.raises(DataError, match=r"partition [01] has 100 rows but 1?50"):
         GaussianMixture(2).fit(X, sample_weight=da.ones(300, chunks=((50, 150, 100),)))
     bad = ones.copy()
     bad[150] = -1
@@ -337,3 +337,54 @@ def test_weights_come_as_dask_series_or_as_a_column_of_files(rows, tmp_path):
     assert_allclose(found.score(dataset), mean, rtol=1e-9)
     with pytest.raises(ConfigurationError, match="sample_weight='column'"):
         GaussianMixture(3).fit(dataset, sample_weight=weights)
+
+
+# --- rows that don't count, and rows far out
+
+
+@pytest.mark.parametrize("fill", [1e20, 1e200])
+def test_a_row_of_no_weight_may_hold_any_number(fill):
+    rows = np.random.default_rng(0).normal(size=(400, 2)) + np.repeat([[0.0], [6.0]], 200, axis=0)
+    expected = GaussianMixture(2, random_state=0).fit(rows, sample_weight=np.ones(400))
+    filled = np.vstack([rows, np.full((1, 2), fill)])
+    weights = np.append(np.ones(400), 0.0)
+    found = GaussianMixture(2, random_state=0).fit(filled, sample_weight=weights)
+    assert_allclose(found.means_, expected.means_, rtol=1e-10)
+    assert_allclose(found.lower_bound_, expected.lower_bound_, rtol=1e-12)
+    assert found.n_rows_ == 401
+
+
+def test_the_sample_is_drawn_from_rows_that_count():
+    random = np.random.default_rng(0)
+    centres = np.repeat([[0.0, 0.0], [20.0, 0.0], [0.0, 20.0], [20.0, 20.0]], 25_000, axis=0)
+    rows = random.normal(size=(100_000, 2)) + centres
+    weights = (random.random(100_000) < 1e-3).astype(float)
+    found = GaussianMixture(4, random_state=0).fit(rows, sample_weight=weights)
+    expected = GaussianMixture(4, random_state=0, n_init=5).fit(rows[weights > 0])
+    assert found.lower_bound_ > expected.lower_bound_ - 1e-3
+    with pytest.raises(DataError, match="Only 2 rows have a positive sample weight"):
+        GaussianMixture(3).fit(rows, sample_weight=np.arange(100_000) < 2)
+
+
+@pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])
+def test_rows_too_far_for_a_density_have_none_instead_of_nan(kind):
+    rows = np.random.default_rng(0).normal(size=(100, 2))
+    model = GaussianMixture(2, covariance_type=kind, random_state=0).fit(rows)
+    far = np.array([[1e200, 0.0], [0.0, 0.0]])
+    assert model.score_samples(far)[0] == -np.inf
+    assert np.isfinite(model.score_samples(far)[1])
+    assert_allclose(model.predict_proba(far).sum(axis=1), 1)
+
+
+def test_repeated_column_names_masks_and_other_dask_collections_are_refused():
+    rows = np.random.default_rng(0).normal(size=(10, 2))
+    import dask.bag
+
+    for wrong in (
+        pd.DataFrame(rows, columns=["x", "x"]),
+        np.ma.masked_greater(rows, 1.0),
+        dask.bag.from_sequence([1, 2]),
+        dask.delayed(rows),
+    ):
+        with pytest.raises(DataError):
+            GaussianMixture(2).fit(wrong)

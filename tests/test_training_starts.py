@@ -198,7 +198,7 @@ def test_the_most_promising_starts_are_the_best_and_distinct():
     bounds = [-5.0, -1.0, -3.0, -1.0 - 1e-4, -2.0, -1.0 + 1e-4, -4.0]
     traces = (*map(ended, bounds), ended(0.0, StopReason.COLLAPSED))
     chosen = most_promising(FitState(1, traces, 1, 0.0), tol=1e-3)
-    assert [trace.lower_bound for trace in chosen] == [-1.0 + 1e-4, -2.0, -3.0]
+    assert [trace.lower_bound for trace in chosen] == [-1.0 + 1e-4, -2.0, -3.0, -4.0, -5.0]
     assert MOST_POLISHED == 3
     assert len(most_promising(FitState(1, traces[:2], 1, 0.0), tol=10.0)) == 1
 

@@ -84,12 +84,14 @@ def main() -> NoReturn:
     """Run the command line of this process and end it."""
     with interruptible():
         code = run()
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Else the interpreter would try again at its end, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.stderr.flush()
+    if sys.stdout is not None:  # as it is where the caller has closed it
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Else the interpreter would try again at its end, and complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if sys.stderr is not None:
+        sys.stderr.flush()
     if code in (Exit.INTERRUPTED, Exit.TERMINATED):
         os._exit(code)  # a thread may be in the middle of a long task: nobody waits for it
     sys.exit(code)

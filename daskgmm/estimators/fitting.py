@@ -19,6 +19,7 @@ from daskgmm.model.typing import Doubles
 from daskgmm.passes.blas import one_thread
 from daskgmm.passes.expectation import expect
 from daskgmm.passes.groups import group_measured, seconds_a_row
+from daskgmm.passes.holding import held
 from daskgmm.passes.survey import Request, Survey, survey
 from daskgmm.training.em import Origins, Recipe, em
 from daskgmm.training.starts import StartPlan
@@ -145,7 +146,7 @@ class Fit:
     """
 
     def __init__(self, source: Source, settings: Settings, random: np.random.RandomState) -> None:
-        self.source = source
+        self.source = held(source)
         self.settings = settings
         self.passes = 1
         # A look ahead must not disturb the numbers that the starts draw.
@@ -154,11 +155,11 @@ class Fit:
             seed,
             settings.sample_rows,
             settings.plan.covariance.needs_scatter,
-            settings.dtype,
+            source.dtype,
             None if source.lengths is None else sum(source.lengths),
         )
         prepare = Preparation(settings, source.columns, random)
-        self.survey, self.foundation = survey(source, request, prepare)
+        self.survey, self.foundation = survey(self.source, request, prepare)
         if self.foundation.random is not random:
             random.set_state(self.foundation.random.get_state())
         self._groups = group_measured(self.survey.lengths, self._cost_a_row())
@@ -198,8 +199,14 @@ def _require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | 
             f"n_components = {n_components}, n_samples = {found.rows}.",
             "Use fewer components or more rows.",
         )
-    if found.statistics is None or found.statistics.weight == 0:
+    if found.statistics is None:
         raise DataError("All sample weights are zero.", "Give some row a positive weight.")
+    if found.sample is not None and len(found.sample.rows) < n_components:
+        raise DataError(
+            f"Only {len(found.sample.rows)} rows have a positive sample weight, for "
+            f"{n_components} components.",
+            "Use fewer components or more rows.",
+        )
     too_large = ~np.isfinite(found.statistics.deviations)
     if too_large.any():
         name = feature_name(int(np.argmax(too_large)), columns)

@@ -8,12 +8,17 @@ from sklearn.utils.validation import validate_data
 from daskgmm.data.arrays import from_numpy
 from daskgmm.data.frames import from_frame
 from daskgmm.data.source import Source
-from daskgmm.errors import ConfigurationError, DataError
+from daskgmm.errors import ConfigurationError, DataError, InputTypeError
 
 
 def kind_of(X: Any) -> str:
     """One of memory, array, frame (Dask's) and dataset."""
     if hasattr(X, "__dask_graph__"):
+        if not hasattr(type(X), "ndim"):
+            raise InputTypeError(
+                f"X is a dask {type(X).__name__}, not an array or frame of rows.",
+                "Pass a dask array or DataFrame.",
+            )
         return "frame" if hasattr(X, "divisions") else "array"
     # Asked of the type: a frame has its columns as attributes.
     return "dataset" if hasattr(type(X), "source") else "memory"
@@ -38,6 +43,7 @@ def as_source(estimator: Any, X: Any, sample_weight: Any = None, *, reset: bool)
 def _in_memory(estimator: Any, X: Any, sample_weight: Any, *, reset: bool) -> Source:
     if _is_frame(X):
         source = from_frame(X, sample_weight)
+        _require_distinct(source.columns or ())
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         return source
     return from_numpy(in_memory_rows(estimator, X, reset=reset), sample_weight)
@@ -48,6 +54,8 @@ def in_memory_rows(estimator: Any, X: Any, *, reset: bool) -> np.ndarray[Any, An
     if _is_frame(X):
         parts: Any = _in_memory(estimator, X, None, reset=reset).parts
         return np.concatenate([part.rows for part in parts], axis=1).T
+    if isinstance(X, np.ma.MaskedArray):
+        from_numpy(X)  # refuses it; validate_data would drop the mask
     rows: np.ndarray[Any, Any] = validate_data(
         estimator,
         X,
@@ -57,6 +65,14 @@ def in_memory_rows(estimator: Any, X: Any, *, reset: bool) -> np.ndarray[Any, An
         reset=reset,
     )
     return rows
+
+
+def _require_distinct(names: tuple[str, ...]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise DataError(
+                f"More than one column is called {name!r}.", "Give each column a name of its own."
+            )
 
 
 def _is_frame(X: Any) -> bool:

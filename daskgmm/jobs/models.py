@@ -1,5 +1,6 @@
 """Models by name: a run directory or a model file."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def find_model(name: str, storage_options: dict[str, Any] | None = None) -> Mode
     path = Path(name)
     if not path.is_dir():
         return Model(name, load(path))
-    if not (path / MODEL_FILE).is_file():
+    if not os.path.isfile(path / MODEL_FILE):  # noqa: PTH113  is_file() raises where it may not look
         raise MissingInputError(
             f"{name} is a directory without {MODEL_FILE}, so it is no run directory.",
             "Name the directory that `daskgmm fit` wrote, or a model file.",

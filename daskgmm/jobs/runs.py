@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from daskgmm.errors import DataError, OutputError
+from daskgmm.errors import DataError, MissingInputError, OutputError
 from daskgmm.jobs.plain import to_json
 
 MODEL_FILE = "model.safetensors"
@@ -41,6 +41,11 @@ class Run:
             text = (path / RECORD_FILE).read_text(encoding="utf-8")
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except PermissionError as error:
+            raise MissingInputError(
+                f"{path / RECORD_FILE} can't be read: permission denied.",
+                "Ask for leave to read it.",
+            ) from error
         try:
             record = json.loads(text)
             record["configuration"], record["inputs"]["sha256"], record["result"]
@@ -81,10 +86,12 @@ def refuse(target: Path, *, force: bool) -> None:
     """
     if not target.exists():
         return
-    ours = (target / RECORD_FILE).is_file() or (target.is_dir() and not any(target.iterdir()))
+    names = {path.name for path in target.iterdir()} if target.is_dir() else {target.name}
+    ours = not names or (RECORD_FILE in names and names <= {RECORD_FILE, MODEL_FILE})
     if not ours:
         raise OutputError(
-            f"{target} exists and is no run directory, so it is not replaced.",
+            f"{target} exists and is no run directory, or holds other files too, so it is not "
+            "replaced.",
             "Choose another output, or remove it yourself.",
         )
     if not force:

@@ -89,12 +89,15 @@ class Kernel(ABC):
 
     def add(self, rows: Floats, weights: Floats | None = None) -> None:
         """Take rows (D, n) in data coordinates, with sample weights (n,), into the sums."""
+        self.rows += rows.shape[1]
+        if weights is not None and not weights.all():
+            # A row that doesn't count may hold any number; zero times infinity would be NaN.
+            rows, weights = rows[:, weights > 0], weights[weights > 0]
         for start in range(0, rows.shape[1], self.slab):
             stop = min(start + self.slab, rows.shape[1])
             slab_weights = None if weights is None else weights[start:stop].astype(np.float64)
             self._add_slab(rows[:, start:stop], slab_weights)
             self.weight += stop - start if slab_weights is None else float(slab_weights.sum())
-        self.rows += rows.shape[1]
 
     def _add_slab(self, rows: Floats, weights: Doubles | None) -> None:
         gamma = self.logits(rows)

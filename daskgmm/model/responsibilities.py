@@ -33,6 +33,8 @@ def normalise(logits: Floats, *, for_sums: bool = False) -> Floats:
         The mixture's log-density at each row (nats).
     """
     peak = logits.max(axis=0)
+    if not np.isfinite(peak).all():
+        return _normalise_far(logits, peak)
     logits -= peak
     np.exp(logits, out=logits)
     if for_sums and logits.min() < LEAST[logits.dtype]:
@@ -41,3 +43,15 @@ def normalise(logits: Floats, *, for_sums: bool = False) -> Floats:
     total = logits.sum(axis=0)
     logits /= total
     return np.asarray(np.log(total, out=total) + peak)
+
+
+def _normalise_far(logits: Floats, peak: Floats) -> Floats:
+    """As `normalise`, where rows are so far that the densities of all components overflow.
+
+    Those have density zero, and no component is more probable than another.
+    """
+    far = ~np.isfinite(peak)
+    logits[:, far] = 0
+    densities = normalise(logits)
+    densities[far] = -np.inf
+    return densities

@@ -6,7 +6,9 @@ from collections.abc import Hashable, Mapping
 from typing import Any, TypeAlias
 from uuid import uuid4
 
-from daskgmm.errors import ClusterError
+import dask
+
+from daskgmm.errors import ClusterError, ConfigurationError
 
 _FEW = 4
 """Nodes of a graph with one group of parts: its argument, its task, and the survey's two ends."""
@@ -20,14 +22,27 @@ def token() -> str:
 
 
 def active_client() -> Any:
-    """The distributed client that Dask would use here, or None."""
+    """The distributed client that passes run on here, or None.
+
+    Raises
+    ------
+    ConfigurationError
+        It is asynchronous.
+    """
     distributed = sys.modules.get("distributed")
-    if distributed is None:  # nobody can have made a client, and the import takes its time
+    # A client that was made the default names itself; another name is the user's choice.
+    if distributed is None or dask.config.get("scheduler", None) not in (None, "dask.distributed"):
         return None
     try:
-        return distributed.get_client()
+        client = distributed.get_client()
     except ValueError:
         return None
+    if client.asynchronous:
+        raise ConfigurationError(
+            "The active Dask client is asynchronous.",
+            "Use a Client without asynchronous=True, or call from a thread of its own.",
+        )
+    return client
 
 
 def compute(graph: Graph, keys: Any) -> Any:
@@ -38,14 +53,11 @@ def compute(graph: Graph, keys: Any) -> Any:
     ClusterError
         Workers died under the tasks or the scheduler went away.
     """
-    import dask
-
-    # A client that was made the default names itself there.
-    if dask.config.get("scheduler", None) not in (None, "dask.distributed"):
-        return dask.base.get_scheduler()(graph, keys)
     client = active_client()
     if client is not None:
         return _compute_distributed(client, graph, keys)
+    if dask.config.get("scheduler", None) not in (None, "dask.distributed"):
+        return dask.base.get_scheduler()(graph, keys)
     if len(graph) <= _FEW:  # a pool of threads would take longer than they do
         return dask.local.get_sync(graph, keys)
     workers = min(os.cpu_count() or 1, len(graph))

@@ -11,6 +11,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 
 SECONDS_A_TASK = 0.1
+FEWEST_TASKS = 128
 MOST_TASKS = 4096
 MOST_TASKS_UNMEASURED = 512
 
@@ -30,7 +31,9 @@ def group_unmeasured(n_parts: int) -> list[range]:
 def group_measured(lengths: Sequence[int], cost_a_row: float) -> list[range]:
     """Groups of adjacent parts of about equal cost, each worth a task's overhead."""
     seconds = [length * cost_a_row for length in lengths]
-    wanted = int(np.clip(np.ceil(sum(seconds) / SECONDS_A_TASK), 1, MOST_TASKS))
+    # What a part costs to read nobody knows: a few tasks more than the arithmetic is worth.
+    fewest = min(FEWEST_TASKS, len(lengths))
+    wanted = int(np.clip(np.ceil(sum(seconds) / SECONDS_A_TASK), fewest, MOST_TASKS))
     share = sum(seconds) / wanted
     if share == 0:
         return _even(len(lengths), min(len(lengths), wanted))

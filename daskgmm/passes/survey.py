@@ -151,7 +151,7 @@ def _survey_part(position: int, part: Part, blocks: Iterator[Block], request: Re
                 start = found.lengths[0]
                 piece = Survey(
                     (rows.shape[1],),
-                    Statistics.of(rows, weights, scatter=request.scatter),
+                    _statistics(rows, weights, request),
                     _flawed(rows, part, position, start),
                     _draw(rows, weights, stream, (position, start), request),
                 )
@@ -168,6 +168,14 @@ def _slabs(block: Block) -> Iterator[tuple[Floats, Doubles | None]]:
         yield block.rows[:, window], weights
 
 
+def _statistics(rows: Floats, weights: Doubles | None, request: Request) -> Statistics | None:
+    if weights is not None:  # a row that doesn't count may hold any number
+        rows, weights = rows[:, weights > 0], weights[weights > 0]
+    if rows.shape[1] == 0:
+        return None
+    return Statistics.of(rows, weights, scatter=request.scatter)
+
+
 def _flawed(rows: Floats, part: Part, position: int, start: int) -> FlawedPart | None:
     flaw = Flaw.in_rows(rows)
     return None if flaw is None else FlawedPart(part.label, position, flaw.after(start))
@@ -181,7 +189,10 @@ def _draw(
     request: Request,
 ) -> Sample:
     drawn: Doubles = stream.random((rows.shape[1],))
-    chosen = np.flatnonzero(drawn < request.highest_priority)
+    if weights is None:
+        chosen = np.flatnonzero(drawn < request.highest_priority)
+    else:  # nobody knows how many count
+        chosen = np.flatnonzero(weights > 0)
     positions = np.column_stack([np.full(len(chosen), start[0]), start[1] + chosen])
     picked = np.ascontiguousarray(rows[:, chosen].T, dtype=request.dtype)
     own = None if weights is None else weights[chosen]

@@ -20,6 +20,9 @@ from daskgmm.training.states import FitState, Trace
 
 logger = logging.getLogger(__name__)
 
+FEWEST_ON_SAMPLE = 3
+"""Starts that are tried on the sample even if fewer are asked for: there they cost no pass."""
+
 MOST_POLISHED = 3
 """Starts that go on to full passes together: they share the reading, not the arithmetic."""
 
@@ -92,21 +95,21 @@ class StartPlan:
         With `fit_on_sample` EM runs on those rows first, and the best few go on. Start values
         that are given whole are where EM over all rows starts.
         """
-        traces = [
-            Trace(mixture) for mixture in self._mixtures(rows, weights, frame, recipe, random)
-        ]
-        if not fit_on_sample or self.given.complete or recipe.max_iter == 0:
+        on_sample = fit_on_sample and not self.given.complete and recipe.max_iter > 0
+        tries = max(self.n_init, FEWEST_ON_SAMPLE) if on_sample else self.n_init
+        mixtures = self._mixtures(tries, rows, weights, frame, recipe, random)
+        traces = [Trace(mixture) for mixture in mixtures]
+        if not on_sample:
             return traces
         scatter = _scatter(rows, weights, frame) if self.covariance.needs_scatter else None
         expect = InMemory(rows.T, weights, frame, recipe.dtype, scatter)
-        last: FitState | None = None
-        for state in em(traces, expect, recipe):
-            last = state
-        assert last is not None  # noqa: S101  max_iter > 0
-        return [Trace(trace.mixture) for trace in most_promising(last, recipe.tol)]
+        *_, last = em(traces, expect, recipe)
+        most = min(self.n_init, MOST_POLISHED)
+        return [Trace(trace.mixture) for trace in most_promising(last, recipe.tol)[:most]]
 
     def _mixtures(
         self,
+        tries: int,
         rows: Floats,
         weights: Doubles | None,
         frame: Frame,
@@ -116,7 +119,7 @@ class StartPlan:
         if self.given.complete:
             return [self.given.override(None, self.covariance, frame)]
         found: list[Mixture] = []
-        for left in reversed(range(self.n_init)):
+        for left in reversed(range(tries)):
             try:
                 found.append(self._first(rows, weights, frame, recipe, random))
             except CollapsedComponentError as error:
@@ -177,9 +180,9 @@ def _scatter(rows: Floats, weights: Doubles | None, frame: Frame) -> Doubles:
 
 
 def most_promising(state: FitState, tol: float) -> list[Trace]:
-    """The best few starts; of those that end within `tol` of each other, the first."""
+    """The starts from the best down; of those that end within `tol` of each other, the first."""
     chosen: list[Trace] = []
     for trace in sorted(state.alive, key=lambda one: -one.lower_bound):
         if all(abs(trace.lower_bound - other.lower_bound) > tol for other in chosen):
             chosen.append(trace)
-    return chosen[:MOST_POLISHED]
+    return chosen
