@@ -4,6 +4,7 @@ Run ``python examples/iris.py [FOLDER]``. Figures and the command line's run go 
 else to a new temporary folder; its path is printed. It needs ``pip install 'daskgmm[plot]'``.
 """
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,9 @@ from matplotlib.figure import Figure
 from daskgmm import GaussianMixture, plotting
 
 DATA = Path(__file__).resolve().parent / "data" / "iris.csv"
-OUTPUT = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp(prefix="daskgmm-iris-"))
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("folder", nargs="?", help="for figures and the run")
+OUTPUT = Path(parser.parse_args().folder or tempfile.mkdtemp(prefix="daskgmm-iris-"))
 OUTPUT.mkdir(parents=True, exist_ok=True)
 COLUMNS = ["sepal_length", "sepal_width"]
 
