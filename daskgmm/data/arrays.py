@@ -100,7 +100,7 @@ def in_parts(
         for cut in cuts
     )
     lengths = tuple(part.rows.shape[1] for part in parts)
-    return Source(parts, n_features, dtype, columns, lengths)
+    return Source(parts, n_features, dtype, columns, lengths, in_memory=True)
 
 
 def _checked_weights(sample_weight: ArrayLike, n_rows: int) -> Floats:

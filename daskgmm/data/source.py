@@ -66,6 +66,8 @@ class Source:
         The features' names where the source has any.
     lengths : tuple of int or None
         Rows of each part, where known without reading.
+    in_memory : bool
+        Whether reading costs nothing: tasks are then cut by the arithmetic alone.
     graph : mapping
         Tasks that the parts' ``inputs`` name; merged into every pass.
     """
@@ -75,4 +77,5 @@ class Source:
     dtype: np.dtype[Any]
     columns: tuple[str, ...] | None = None
     lengths: tuple[int, ...] | None = None
+    in_memory: bool = False
     graph: Mapping[Hashable, Any] = field(default_factory=dict)

@@ -162,7 +162,9 @@ class Fit:
         self.survey, self.foundation = survey(self.source, request, prepare)
         if self.foundation.random is not random:
             random.set_state(self.foundation.random.get_state())
-        self._groups = group_measured(self.survey.lengths, self._cost_a_row())
+        self._groups = group_measured(
+            self.survey.lengths, self._cost_a_row(), in_memory=source.in_memory
+        )
 
     def states(self) -> Iterator[FitState]:
         """Run EM; see `daskgmm.training.em.em`."""

@@ -28,11 +28,13 @@ def group_unmeasured(n_parts: int) -> list[range]:
     return _even(n_parts, min(n_parts, MOST_TASKS_UNMEASURED))
 
 
-def group_measured(lengths: Sequence[int], cost_a_row: float) -> list[range]:
+def group_measured(
+    lengths: Sequence[int], cost_a_row: float, *, in_memory: bool = False
+) -> list[range]:
     """Groups of adjacent parts of about equal cost, each worth a task's overhead."""
     seconds = [length * cost_a_row for length in lengths]
     # What a part costs to read nobody knows: a few tasks more than the arithmetic is worth.
-    fewest = min(FEWEST_TASKS, len(lengths))
+    fewest = 1 if in_memory else min(FEWEST_TASKS, len(lengths))
     wanted = int(np.clip(np.ceil(sum(seconds) / SECONDS_A_TASK), fewest, MOST_TASKS))
     share = sum(seconds) / wanted
     if share == 0:

@@ -97,6 +97,6 @@ def totals(source: Source, predictor: Predictor) -> Doubles:
     n_components = predictor.mixture.n_components
     cost = seconds_a_row(source.n_features, source.n_features**2, n_components)
     work = Work(_begin_totals, np.add, predictor)
-    groups = group_measured(lengths, cost)
+    groups = group_measured(lengths, cost, in_memory=source.in_memory)
     graph, root = pass_graph(source, groups, work, "gmm-predict", token())
     return np.asarray(compute(graph, root))

@@ -125,7 +125,9 @@ def survey(source: Source, request: Request, then: Callable[[Survey], T]) -> tup
 def _groups(source: Source) -> list[range]:
     if source.lengths is None:
         return group_unmeasured(len(source.parts))
-    return group_measured(source.lengths, source.n_features * _SECONDS_A_VALUE)
+    return group_measured(
+        source.lengths, source.n_features * _SECONDS_A_VALUE, in_memory=source.in_memory
+    )
 
 
 def _without_sample(found: Survey) -> Survey:
