@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from daskgmm.errors import DataError, OutputError
+from daskgmm.estimators.model_file import MODEL_FILE
 from daskgmm.jobs import record
 from daskgmm.jobs.cluster import Resources, workplace
 from daskgmm.jobs.events import Listener, Silence
 from daskgmm.jobs.folders import appearing, local_folder
 from daskgmm.jobs.inputs import Inputs, fingerprint
 from daskgmm.jobs.plain import as_plain, digest
-from daskgmm.jobs.runs import MODEL_FILE, Run, refuse, write_record
+from daskgmm.jobs.runs import Run, refuse, write_record
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from daskgmm.errors import MissingInputError
-from daskgmm.jobs.runs import MODEL_FILE, Run
+from daskgmm.estimators.model_file import MODEL_FILE
+from daskgmm.jobs.runs import Run
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from daskgmm.errors import DataError, MissingInputError, OutputError
+from daskgmm.estimators.model_file import MODEL_FILE
 from daskgmm.jobs.plain import to_json
 
-MODEL_FILE = "model.safetensors"
 RECORD_FILE = "run.json"
 
 
