@@ -22,6 +22,12 @@ class Work:
     n_components: int
     covariance_type: str
 
+    @property
+    def title(self) -> str:
+        """Name and sizes, for the table."""
+        sizes = f"{self.rows:,} x {self.n_features}, K = {self.n_components}"
+        return f"{self.name}: {sizes}, {self.covariance_type}"
+
     def data(self) -> np.ndarray:
         """Rows (n, D) from overlapping Gaussians, always the same."""
         rng = np.random.default_rng(0)

@@ -1,0 +1,69 @@
+"""What a benchmark found: ours beside its peers and the hardware's limit, all in the same run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Result:
+    """One row of the table.
+
+    Parameters
+    ----------
+    goal : str
+        Name of the benchmark.
+    work : str
+        What was done, with its sizes.
+    ours : float
+    peers : mapping of str to float
+        The same quantity for each peer, or for what ours is held against.
+    unit : str
+        Of `ours` and of the peers.
+    wanted : float
+        Least ratio of the best peer to ours that meets the goal.
+    limit : float or None
+        What the machine's measured product rate and bandwidth would allow at best.
+    larger_is_better : bool
+        For rates; the ratio is then ours to the best peer.
+    """
+
+    goal: str
+    work: str
+    ours: float
+    peers: Mapping[str, float]
+    unit: str
+    wanted: float
+    limit: float | None = None
+    larger_is_better: bool = False
+
+    @property
+    def best_peer(self) -> str:
+        """Name of the peer to beat."""
+        choose = max if self.larger_is_better else min
+        return choose(self.peers, key=lambda name: self.peers[name])
+
+    @property
+    def ratio(self) -> float:
+        """How many times better ours is than the best peer."""
+        peer = self.peers[self.best_peer]
+        return self.ours / peer if self.larger_is_better else peer / self.ours
+
+    @property
+    def met(self) -> bool:
+        """Whether the goal is met."""
+        return self.ratio >= self.wanted
+
+    def record(self) -> dict[str, object]:
+        """As plain values, for JSON and for the table."""
+        return {
+            "goal": self.goal,
+            "work": self.work,
+            "unit": self.unit,
+            "ours": self.ours,
+            "peers": dict(self.peers),
+            "best peer": self.best_peer,
+            "ratio": self.ratio,
+            "wanted": self.wanted,
+            "limit": self.limit,
+            "met": self.met,
+        }
