@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from daskgmm.model.flaws import Flaw
 from daskgmm.model.frame import Frame
-from daskgmm.model.kernels import CentredKernel, FeatureKernel, Kernel
+from daskgmm.model.kernels.base import SlabKernel
+from daskgmm.model.kernels.centred import CentredKernel
+from daskgmm.model.kernels.features import FeatureKernel
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.precision import feature_components
 from daskgmm.model.responsibilities import normalise
@@ -99,7 +101,7 @@ class Predictor:
                 logits = kernel.logits(rows[window].T)
             yield window, logits
 
-    def _kernel(self, dtype: np.dtype[Any]) -> Kernel:
+    def _kernel(self, dtype: np.dtype[Any]) -> SlabKernel:
         by_features = feature_components(self.mixture, dtype).any()
         # Without its quadratic term the feature form gives no densities of single rows.
         if by_features and not self.mixture.covariance.needs_scatter:
