@@ -9,7 +9,7 @@ from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.base import Kernel
 from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.compiled import CompiledKernel
-from daskgmm.model.kernels.features import FeatureKernel
+from daskgmm.model.kernels.features import kernel_in_numpy
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.precision import feature_components
@@ -64,19 +64,17 @@ class Expectation:
     def complete(self, moments: Sequence[Moments]) -> list[Moments]:
         """Moments over all rows, with what the feature form leaves to the total scatter."""
         return [
-            found if self._centred(index) else found.complete(mixture, self.scatter)
+            found if self._kernel(index) is CentredKernel else found.complete(mixture, self.scatter)
             for index, (mixture, found) in enumerate(zip(self.mixtures, moments, strict=True))
         ]
 
     def _kernel(self, index: int) -> type[Kernel]:
-        if self._centred(index):
+        if self.origins is not None and self.origins[index] is not None:
             return CentredKernel
-        by_features = feature_components(self.mixtures[index], self.dtype)
-        return CompiledKernel if self.compiled and by_features.all() else FeatureKernel
-
-    def _centred(self, index: int) -> bool:
-        given = self.origins is not None and self.origins[index] is not None
-        return given or not feature_components(self.mixtures[index], self.dtype).any()
+        mixture = self.mixtures[index]
+        if self.compiled and feature_components(mixture, self.dtype).all():
+            return CompiledKernel
+        return kernel_in_numpy(mixture, self.dtype)
 
     def _origins(self, index: int) -> Doubles:
         origins = None if self.origins is None else self.origins[index]

@@ -12,9 +12,8 @@ from daskgmm.model.flaws import Flaw
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.base import SlabKernel
 from daskgmm.model.kernels.centred import CentredKernel
-from daskgmm.model.kernels.features import FeatureKernel
+from daskgmm.model.kernels.features import kernel_in_numpy
 from daskgmm.model.mixture import Mixture
-from daskgmm.model.precision import feature_components
 from daskgmm.model.responsibilities import normalise
 from daskgmm.model.typing import Doubles, Floats
 
@@ -102,11 +101,10 @@ class Predictor:
             yield window, logits
 
     def _kernel(self, dtype: np.dtype[Any]) -> SlabKernel:
-        by_features = feature_components(self.mixture, dtype).any()
         # Without its quadratic term the feature form gives no densities of single rows.
-        if by_features and not self.mixture.covariance.needs_scatter:
-            return FeatureKernel([self.mixture], self.frame, dtype)
-        return CentredKernel([self.mixture], self.frame, dtype)
+        whole = not self.mixture.covariance.needs_scatter
+        kernel = kernel_in_numpy(self.mixture, dtype) if whole else CentredKernel
+        return kernel([self.mixture], self.frame, dtype)
 
 
 class NotFiniteError(ArithmeticError):

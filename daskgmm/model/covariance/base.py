@@ -75,11 +75,19 @@ class Covariance(ABC):
         """Squared Mahalanobis distances (n,) of rows (D, n) from which the mean is taken."""
 
     @abstractmethod
-    def scatter(self, centred: Floats, weighted: Floats) -> tuple[Floats, Floats]:
-        """Second moments of centred rows (D, n) and the same rows times their responsibilities.
+    def add_scatter(self, centred: Floats, gamma: Floats, own: Doubles, shared: Doubles) -> None:
+        """Add a component's second moments about its origin.
 
-        The first array, (Q,), is the component's own; the second, (D, D) or empty, is summed
-        over components.
+        Parameters
+        ----------
+        centred : ndarray of shape (D, n)
+            Rows from which the origin is taken; may be overwritten.
+        gamma : ndarray of shape (n,)
+            The component's responsibilities.
+        own : ndarray of shape (Q,)
+            The component's own sums.
+        shared : ndarray of shape (D, D) or empty
+            Sums over all components, for types that have those.
         """
 
     @abstractmethod

@@ -50,8 +50,9 @@ class Diag(Covariance):
         scaled = centred * factors[component][:, np.newaxis]
         return np.asarray(np.einsum("dn,dn->n", scaled, scaled))
 
-    def scatter(self, centred: Floats, weighted: Floats) -> tuple[Floats, Floats]:
-        return np.einsum("dn,dn->d", weighted, centred), np.empty((0, 0))
+    def add_scatter(self, centred: Floats, gamma: Floats, own: Doubles, shared: Doubles) -> None:
+        del shared
+        own += np.square(centred, out=centred) @ gamma
 
     def estimate(
         self,

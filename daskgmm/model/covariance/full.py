@@ -57,9 +57,14 @@ class Full(Covariance):
     def distances(self, centred: Floats, factors: Floats, component: int) -> Floats:
         return matrices.whitened_distances(centred, factors[component])
 
-    def scatter(self, centred: Floats, weighted: Floats) -> tuple[Floats, Floats]:
-        moments = weighted @ centred.T
-        return moments[np.triu_indices(len(centred))], np.empty((0, 0))
+    def add_scatter(self, centred: Floats, gamma: Floats, own: Doubles, shared: Doubles) -> None:
+        del shared
+        first = 0
+        for window, moments in matrices.second_moments(centred, gamma):
+            for i in range(window.stop - window.start):
+                end = first + moments.shape[1] - i
+                own[first:end] += moments[i, i:]
+                first = end
 
     def estimate(
         self,

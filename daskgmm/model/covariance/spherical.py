@@ -52,8 +52,9 @@ class Spherical(Covariance):
     def distances(self, centred: Floats, factors: Floats, component: int) -> Floats:
         return np.asarray(np.einsum("dn,dn->n", centred, centred) * factors[component] ** 2)
 
-    def scatter(self, centred: Floats, weighted: Floats) -> tuple[Floats, Floats]:
-        return np.einsum("dn,dn->", weighted, centred).reshape(1), np.empty((0, 0))
+    def add_scatter(self, centred: Floats, gamma: Floats, own: Doubles, shared: Doubles) -> None:
+        del shared
+        own += np.einsum("dn,dn->n", centred, centred) @ gamma
 
     def estimate(
         self,

@@ -59,8 +59,12 @@ class Tied(Covariance):
         del component
         return matrices.whitened_distances(centred, factors)
 
-    def scatter(self, centred: Floats, weighted: Floats) -> tuple[Floats, Floats]:
-        return np.empty(0), weighted @ centred.T
+    def add_scatter(self, centred: Floats, gamma: Floats, own: Doubles, shared: Doubles) -> None:
+        del own
+        for window, moments in matrices.second_moments(centred, gamma):
+            shared[window, window.start :] += moments
+            height = len(moments)
+            shared[window.stop :, window] += moments[:, height:].T
 
     def estimate(
         self,

@@ -62,9 +62,8 @@ class Kernel(ABC):
 
     def _clear(self) -> None:
         self.sums: Doubles = np.zeros((self.length, self.n_components))
-        nothing = np.zeros((self.n_features, 0))
-        empty = np.asarray(self.covariance.scatter(nothing, nothing)[1], np.float64)
-        self.shared: list[Doubles] = [empty.copy() for _ in self.mixtures]
+        side = self.n_features if self.covariance.needs_scatter else 0
+        self.shared: list[Doubles] = [np.zeros((side, side)) for _ in self.mixtures]
         self.log_likelihoods = np.zeros(len(self.mixtures))
         self.weight = 0.0
         self.rows = 0
@@ -77,10 +76,10 @@ class Kernel(ABC):
         elif not weights.all():
             # A row that doesn't count may hold any number; zero times infinity would be NaN.
             rows, weights = rows[:, weights > 0], weights[weights > 0]
-        if weights is not None:
-            weights = weights.astype(np.float64, copy=False)
-            self.weight += float(weights.sum())
-        self._add(rows, weights)
+        own = None if weights is None else weights.astype(np.float64, copy=False)
+        if own is not None:
+            self.weight += float(own.sum())
+        self._add(rows, own)
 
     @abstractmethod
     def _add(self, rows: Floats, weights: Doubles | None) -> None:

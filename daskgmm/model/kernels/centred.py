@@ -11,7 +11,7 @@ from daskgmm.model.kernels.base import Kernel, SlabKernel, slab_rows
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.typing import Doubles, Floats
 
-SLAB_BYTES = 4 * 2**20
+SLAB_BYTES = 2**24
 """Of work arrays, so that a component's products are large."""
 
 
@@ -48,7 +48,6 @@ class CentredComponents:
         self.indices = [np.flatnonzero(mask).tolist() for mask in chosen]
         size = (mixtures[0].n_features, slab) if any(self.indices) else (0, 0)
         self.centred = np.empty(size, dtype)
-        self.weighted = np.empty(size, dtype)
 
     def logits(self, z: Floats, segments: Sequence[slice], out: Floats) -> None:
         """Write the chosen components' weighted log-densities at rows z (D, n) into `out`."""
@@ -64,17 +63,14 @@ class CentredComponents:
         self, z: Floats, gamma: Floats, segments: Sequence[slice], kernel: "Kernel"
     ) -> None:
         """Add the chosen components' moments under responsibilities (K, n) to the kernel's."""
-        weighted = self.weighted[:, : z.shape[1]]
         for i, segment in enumerate(segments):
             for k in self.indices[i]:
                 centred = self._centre(z, self.origins[i][k])
-                np.multiply(centred, gamma[segment][k], out=weighted)
-                own, shared = self.covariance.scatter(centred, weighted)
-                column = kernel.sums[:, segment.start + k]
-                column[: kernel.n_quadratic] += own
-                column[kernel.n_quadratic : -1] += weighted.sum(axis=1)
-                column[-1] += gamma[segment][k].sum()
-                kernel.shared[i] += shared
+                own, column = gamma[segment][k], kernel.sums[:, segment.start + k]
+                column[kernel.n_quadratic : -1] += centred @ own
+                column[-1] += own.sum()
+                quadratic = column[: kernel.n_quadratic]
+                self.covariance.add_scatter(centred, own, quadratic, kernel.shared[i])
 
     def _centre(self, z: Floats, point: Floats) -> Floats:
         return np.subtract(z, point[:, np.newaxis], out=self.centred[:, : z.shape[1]])

@@ -7,13 +7,23 @@ import numpy as np
 
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.base import SMALL_PRODUCT, SlabKernel, slab_rows
-from daskgmm.model.kernels.centred import CentredComponents
+from daskgmm.model.kernels.centred import CentredComponents, CentredKernel
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.precision import feature_components
 from daskgmm.model.typing import Doubles, Floats
 
 SLAB_BYTES = 4 * 2**20
 """Of work arrays, which did best from F = 6 to F = 1326: fewer calls of Python's."""
+
+LONGEST = 2**14
+"""Beyond this F (D = 180 with full covariances) whole feature vectors outgrow every cache."""
+
+
+def kernel_in_numpy(mixture: Mixture, dtype: np.dtype[np.floating]) -> type[SlabKernel]:
+    """`FeatureKernel` where that serves any component, or else `CentredKernel`."""
+    length = mixture.covariance.quadratic_length(mixture.n_features)
+    by_features = length <= LONGEST and feature_components(mixture, dtype).any()
+    return FeatureKernel if by_features else CentredKernel
 
 
 @final

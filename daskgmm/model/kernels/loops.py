@@ -15,9 +15,17 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 from numba.np.numpy_support import from_dtype
+from numpy.typing import NDArray
 
 _TOGETHER = 8
 """Totals, each between 1 and K, that are multiplied before their logarithm is taken."""
+
+_SMALL_PRODUCT = 1_000_000
+"""OpenBLAS multiplies in place, at nearly the machine's rate, up to so many multiplications ..."""
+_SMALL_RESULT = 1_152
+"""... and, where the sum runs along both rows, results of so many numbers. Larger ones are packed
+first, which takes as long again with few components. Each mixture has products of its own, so
+its last digits don't hang on how many others there are."""
 
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH = 0.6931471803691238  # the digits of ln 2 that k * _LN2_HIGH holds exactly
@@ -54,38 +62,55 @@ def _exp(x: float) -> float:
 
 
 @_compiled
-def _features(rows, origin, scale, monomials, phi):
-    """Write phi (F, n) of rows (D, n), all but the ones: quadratic features, standardised rows."""
-    n_features, n = rows.shape
-    first = len(phi) - 1 - n_features
-    for d in range(n_features):
-        for r in range(n):
-            phi[first + d, r] = (np.float64(rows[d, r]) - origin[d]) * scale[d]
+def _standardise(
+    rows: NDArray[Any], origin: NDArray[Any], scale: NDArray[Any], z: NDArray[Any]
+) -> None:
+    """Write rows (D, n) in frame coordinates to z (D, n)."""
+    for d in range(len(z)):
+        for r in range(rows.shape[1]):
+            z[d, r] = (np.float64(rows[d, r]) - origin[d]) * scale[d]
+
+
+@_compiled
+def _quadratic(monomials: NDArray[Any], z: NDArray[Any], out: NDArray[Any]) -> None:
+    """Write features of z (D, n) to out, whose first row is that of the first monomial."""
     before = -1
     for m in range(len(monomials)):
         feature, i, j = monomials[m]
-        one, other, out = phi[first + i], phi[first + j], phi[feature]
+        one, other, own = z[i], z[j], out[feature - monomials[0, 0]]
         if feature == before:
-            for r in range(n):
-                out[r] += one[r] * other[r]
+            for r in range(len(own)):
+                own[r] += one[r] * other[r]
         else:
-            for r in range(n):
-                out[r] = one[r] * other[r]
+            for r in range(len(own)):
+                own[r] = one[r] * other[r]
         before = feature
 
 
 @_compiled
-def _normalise(gamma, weights, least, peak, total):
+def _peaks(logits: NDArray[Any], peak: NDArray[Any]) -> None:
+    """Write the largest of logits (K, n) to peak (n,)."""
+    for r in range(len(peak)):
+        peak[r] = logits[0, r]
+    for k in range(1, len(logits)):
+        for r in range(len(peak)):
+            logit = np.float64(logits[k, r])
+            peak[r] = logit if logit > peak[r] else peak[r]  # noqa: FURB136  max() is slower
+
+
+@_compiled
+def _normalise(
+    gamma: NDArray[Any],
+    weights: NDArray[Any],
+    least: float,
+    peak: NDArray[Any],
+    total: NDArray[Any],
+) -> float:
     """Turn logits (K, n) into weighted responsibilities; return the log-likelihood."""
     n_components, n = gamma.shape
     lowest = np.log(least)
-    for r in range(n):
-        peak[r] = gamma[0, r]
-        total[r] = 0
-    for k in range(1, n_components):
-        for r in range(n):
-            logit = np.float64(gamma[k, r])
-            peak[r] = peak[r] if peak[r] > logit else logit
+    _peaks(gamma, peak)
+    total[:] = 0
     for k in range(n_components):
         for r in range(n):
             below = np.float64(gamma[k, r]) - peak[r]
@@ -93,12 +118,8 @@ def _normalise(gamma, weights, least, peak, total):
             density = 0.0 if below < lowest else _exp(below)
             gamma[k, r] = density
             total[r] += density
-    log_likelihood = _log_likelihood(peak, total, weights)
-    for r in range(n):
-        total[r] = 1 / total[r]
-    if len(weights) > 0:
-        for r in range(n):
-            total[r] *= weights[r]
+    log_likelihood: float = _log_likelihood(peak, total, weights)
+    _to_shares(total, weights)
     for k in range(n_components):
         for r in range(n):
             gamma[k, r] *= total[r]
@@ -106,7 +127,17 @@ def _normalise(gamma, weights, least, peak, total):
 
 
 @_compiled
-def _log_likelihood(peak, total, weights):
+def _to_shares(total: NDArray[Any], weights: NDArray[Any]) -> None:
+    """Turn total (n,) into what each density is multiplied by."""
+    for r in range(len(total)):
+        total[r] = 1 / total[r]
+    if len(weights) > 0:
+        for r in range(len(total)):
+            total[r] *= weights[r]
+
+
+@_compiled
+def _log_likelihood(peak: NDArray[Any], total: NDArray[Any], weights: NDArray[Any]) -> float:
     """Sum of weights times (peak + log(total)); unweighted, few logarithms, and peak is lost."""
     n, found = len(peak), 0.0
     if len(weights) > 0:
@@ -130,57 +161,118 @@ def _log_likelihood(peak, total, weights):
     return found
 
 
-def _add(
-    rows, weights, origin, scale, monomials, eta, edges, joint_rows, least, slab,
-    phi_values, gamma_values, product_values, columns, sums, log_likelihoods,
-):  # fmt: skip
-    """Add the moments of rows (D, n) under mixtures with natural parameters eta (K, F)."""
-    length, n_components = sums.shape
-    everything = np.array([0, n_components])
-    n_before = 0
-    for start in range(0, rows.shape[1], slab):
-        stop = min(start + slab, rows.shape[1])
-        n = stop - start
-        phi = phi_values[: length * n].reshape(length, n)
-        gamma = gamma_values[: n_components * n].reshape(n_components, n)
-        slab_weights = weights[start:stop]
-        if n != n_before:
-            phi[-1] = 1
-            n_before = n
-        _features(rows[:, start:stop], origin, scale, monomials, phi)
-        products = everything if n >= joint_rows else edges
-        for i in range(len(products) - 1):
-            np.dot(eta[products[i] : products[i + 1]], phi, gamma[products[i] : products[i + 1]])
-        for i in range(len(edges) - 1):
-            own = gamma[edges[i] : edges[i + 1]]
-            log_likelihoods[i] += _normalise(
-                own, slab_weights, least, columns[0, :n], columns[1, :n]
-            )
-        for i in range(len(products) - 1):
-            own = gamma[products[i] : products[i + 1]]
-            product = product_values[: length * len(own)].reshape(length, len(own))
+@_compiled
+def _cuts(edges: NDArray[Any], i: int, widest: int) -> NDArray[Any]:
+    """Ends of even stretches, at most `widest` long, of the components of mixture i."""
+    count = -(-(edges[i + 1] - edges[i]) // widest)
+    cuts: NDArray[Any] = edges[i] + (edges[i + 1] - edges[i]) * np.arange(count + 1) // count
+    return cuts
+
+
+@_compiled
+def _logits(eta: NDArray[Any], phi: NDArray[Any], edges: NDArray[Any], out: NDArray[Any]) -> None:
+    """Write eta @ phi to out (K, n), few components at a time."""
+    for i in range(len(edges) - 1):
+        cuts = _cuts(edges, i, max(_SMALL_PRODUCT // phi.size, 1))
+        for c in range(len(cuts) - 1):
+            np.dot(eta[cuts[c] : cuts[c + 1]], phi, out[cuts[c] : cuts[c + 1]])
+
+
+@_compiled
+def _sums(
+    phi: NDArray[Any],
+    gamma: NDArray[Any],
+    edges: NDArray[Any],
+    values: NDArray[Any],
+    sums: NDArray[Any],
+) -> None:
+    """Add phi @ gamma.T to sums (F, K), few components at a time."""
+    for i in range(len(edges) - 1):
+        cuts = _cuts(edges, i, max(_SMALL_RESULT // len(phi), 1))
+        for c in range(len(cuts) - 1):
+            own = gamma[cuts[c] : cuts[c + 1]]
+            product = values[: len(phi) * len(own)].reshape(len(phi), len(own))
             np.dot(phi, own.T, product)
-            sums[:, products[i] : products[i + 1]] += product
+            sums[:, cuts[c] : cuts[c + 1]] += product
+
+
+def _add(
+    rows: NDArray[Any],
+    weights: NDArray[Any],
+    origin: NDArray[Any],
+    scale: NDArray[Any],
+    monomials: NDArray[Any],
+    cuts: NDArray[Any],
+    tiles: NDArray[Any],
+    eta: NDArray[Any],
+    edges: NDArray[Any],
+    least: float,
+    slab: int,
+    phi_values: NDArray[Any],
+    gamma_values: NDArray[Any],
+    partial_values: NDArray[Any],
+    product_values: NDArray[Any],
+    columns: NDArray[Any],
+    sums: NDArray[Any],
+    log_likelihoods: NDArray[Any],
+) -> None:
+    """Add the moments of rows (D, n) under mixtures with natural parameters eta.
+
+    Features that outgrow the cache are made tile by tile, and all but the last tile once more
+    for the sums. The linear features and the ones belong to the last tile and stay in place.
+    """
+    n_features, n_components = len(rows), sums.shape[1]
+    last, longest, n_before = len(tiles) - 2, len(phi_values) // slab, 0
+    for start in range(0, rows.shape[1], slab):
+        n = min(slab, rows.shape[1] - start)
+        phi = phi_values[: longest * n].reshape(longest, n)
+        gamma = gamma_values[: n_components * n].reshape(n_components, n)
+        partial = partial_values[: n_components * n].reshape(n_components, n)
+        z = phi[longest - 1 - n_features : longest - 1]
+        if n != n_before:
+            phi[longest - 1] = 1
+            n_before = n
+        _standardise(rows[:, start : start + n], origin, scale, z)
+        for tile in range(last + 1):
+            first, end = tiles[tile], tiles[tile + 1]
+            own = phi[longest - (end - first) :] if tile == last else phi[: end - first]
+            _quadratic(monomials[cuts[tile] : cuts[tile + 1]], z, own)
+            own_eta = eta[n_components * first : n_components * end].reshape(n_components, -1)
+            _logits(own_eta, own, edges, gamma if tile == 0 else partial)
+            if tile > 0:
+                gamma += partial
+        for i in range(len(edges) - 1):
+            log_likelihoods[i] += _normalise(
+                gamma[edges[i] : edges[i + 1]], weights[start : start + n], least,
+                columns[0, :n], columns[1, :n],
+            )  # fmt: skip
+        for tile in range(last, -1, -1):
+            first, end = tiles[tile], tiles[tile + 1]
+            own = phi[longest - (end - first) :] if tile == last else phi[: end - first]
+            if tile < last:
+                _quadratic(monomials[cuts[tile] : cuts[tile + 1]], z, own)
+            _sums(own, gamma, edges, product_values, sums[first:end])
 
 
 @cache
 def loop(rows: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[..., None]:
     """The loop for rows of one type, computed in another; compiled once for any memory layout."""
     values = from_dtype(dtype)
-    vector, matrix = types.Array(values, 1, "C"), types.Array(values, 2, "C")
+    vector = types.Array(values, 1, "C")
     doubles = types.Array(types.float64, 1, "C", readonly=True)
+    integers = types.Array(types.int64, 1, "C", readonly=True)
     table = types.Array(types.float64, 2, "C")
     arguments = (
         types.Array(from_dtype(rows), 2, "A", readonly=True),
         doubles, doubles, doubles,
-        types.Array(types.int64, 2, "C", readonly=True),
-        matrix,
-        types.Array(types.int64, 1, "C", readonly=True),
-        types.int64, types.float64, types.int64,
-        vector, vector, vector, table, table, types.Array(types.float64, 1, "C"),
+        types.Array(types.int64, 2, "C", readonly=True), integers, integers,
+        vector, integers, types.float64, types.int64,
+        vector, vector, vector, vector, table, table, types.Array(types.float64, 1, "C"),
     )  # fmt: skip
     signature = types.void(*arguments)
+    compiled: Callable[..., None]
     try:
-        return njit(signature, cache=True, **_OPTIONS)(_add)
+        compiled = njit(signature, cache=True, **_OPTIONS)(_add)
     except RuntimeError:  # nowhere to keep what was compiled
-        return njit(signature, **_OPTIONS)(_add)
+        compiled = njit(signature, **_OPTIONS)(_add)
+    return compiled
