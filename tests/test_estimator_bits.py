@@ -187,3 +187,17 @@ def test_a_worker_killed_within_a_pass_changes_no_bit(expected, tmp_path):
         X = in_chunks().map_blocks(die_once, dtype=float, meta=np.empty((0, 4)))
         assert bits(X, callbacks=[arm]) == expected["full"]
     assert marker.exists()
+
+
+# --- the compiled kernel, which so few rows would not get
+
+
+def test_the_compiled_kernel_keeps_its_bits_as_well(monkeypatch):
+    monkeypatch.setattr("daskgmm.estimators.fitting.SECONDS_WORTH_COMPILING", 0)
+    with dask.config.set(scheduler="synchronous"):
+        alone = {kind: bits(in_chunks(), kind) for kind in KINDS}
+    for scheduler in (None, "threads"):
+        with dask.config.set(scheduler=scheduler):
+            assert {kind: bits(in_chunks(), kind) for kind in KINDS} == alone
+    with running(n_workers=2):
+        assert {kind: bits(in_chunks(), kind) for kind in KINDS} == alone
