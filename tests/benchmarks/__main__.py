@@ -13,6 +13,7 @@ Benchmark = Callable[[float], Iterator[Result]]
 
 GOALS = {
     "iteration": "seconds an EM iteration on rows in memory",
+    "wide": "the same on up to 1,000 features",
 }
 """Modules of this package, each with ``measure(size)``, and what they measure."""
 
@@ -25,7 +26,7 @@ def line(result: Result) -> str:
     limit = "" if result.limit is None else f"{result.limit:.3g}"
     cells = (
         result.goal, result.work, f"{result.ours:.4g} {result.unit}", peers, limit,
-        f"{result.ratio:.2f}", f"{result.wanted:g}", "yes" if result.met else "no",
+        f"{result.ratio:.2f}", f"{result.wanted:.3g}", "yes" if result.met else "no",
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"
 
