@@ -3,12 +3,13 @@
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from daskgmm.data.source import Source
-from daskgmm.errors import DataError
+from daskgmm.errors import CollapsedComponentError, DataError
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.expectation import Expectation
 from daskgmm.model.flaws import feature_name
@@ -28,35 +29,73 @@ from daskgmm.training.stopping import Step
 
 
 @dataclass(frozen=True, eq=False)
-class Settings:
-    """What a fit is asked for, checked.
+class Candidate:
+    """A kind of mixture to fit, and where its starts come from.
 
     Parameters
     ----------
     plan : StartPlan
-    tol, reg_covar : float
-    max_iter : int
-    change : callable
-        What `tol` is held against.
     sample_rows : int
         Rows to find starts on.
-    fit_on_sample : bool
-        Whether EM runs on those first, where they are not all there are.
-    dtype : dtype
-        What rows are computed in.
     resume_from : tuple of (Mixture, Frame, float) or None
         Fitted mixture, its frame and lower bound to go on from instead of starts.
     """
 
     plan: StartPlan
+    sample_rows: int
+    resume_from: tuple[Mixture, Frame, float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Settings:
+    """What a fit is asked for, checked.
+
+    Parameters
+    ----------
+    candidates : tuple of Candidate
+        They share their passes.
+    tol, reg_covar : float
+    max_iter : int
+    change : callable
+        What `tol` is held against.
+    fit_on_sample : bool
+        Whether EM runs on the sampled rows first, where they are not all there are.
+    dtype : dtype
+        What rows are computed in.
+    """
+
+    candidates: tuple[Candidate, ...]
     tol: float
     reg_covar: float
     max_iter: int
     change: Callable[[Step], float]
-    sample_rows: int
     fit_on_sample: bool
     dtype: np.dtype[np.floating[Any]]
-    resume_from: tuple[Mixture, Frame, float] | None = None
+
+    @property
+    def covariances(self) -> dict[Covariance, int]:
+        """The covariance types, each with its candidates' components together."""
+        found: dict[Covariance, int] = {}
+        for candidate in self.candidates:
+            plan = candidate.plan
+            found[plan.covariance] = found.get(plan.covariance, 0) + plan.n_components
+        return found
+
+    @property
+    def needs_scatter(self) -> bool:
+        """Whether a covariance type needs the rows' total second moments."""
+        return any(covariance.needs_scatter for covariance in self.covariances)
+
+    def frame(self, origin: Doubles, deviations: Doubles) -> Frame:
+        """The frame that suits all covariance types.
+
+        Scales are powers of two, so one that suits another type too leaves a mixture's
+        parameters as they are, and its bounds but for rounding.
+        """
+        scale = deviations
+        for covariance in self.covariances:
+            scale = covariance.compatible_scale(scale)
+        return Frame.around(origin, scale, self.dtype)
 
     def recipe(self, frame: Frame, deviations: Doubles) -> Recipe:
         """How to take steps in this frame."""
@@ -80,8 +119,8 @@ class Foundation:
     recipe : Recipe
     scatter : ndarray of shape (D, D) or None
         Second moments about the frame's origin, in its units.
-    traces : tuple of Trace
-        The starts.
+    starts : tuple of tuple of Trace
+        Those of each candidate; none where all have collapsed.
     random : RandomState
         As the starts left it.
     """
@@ -89,8 +128,13 @@ class Foundation:
     frame: Frame
     recipe: Recipe
     scatter: Doubles | None
-    traces: tuple[Trace, ...]
+    starts: tuple[tuple[Trace, ...], ...]
     random: np.random.RandomState
+
+    @property
+    def traces(self) -> tuple[Trace, ...]:
+        """The starts of all candidates."""
+        return tuple(chain.from_iterable(self.starts))
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,26 +156,54 @@ class Preparation:
     def __call__(self, found: Survey) -> Foundation:
         """Check what was found, choose the frame, find the starts."""
         settings = self.settings
-        _require_sound(found, settings.plan.n_components, self.columns)
-        statistics, sample = found.statistics, found.sample
-        assert statistics is not None and sample is not None  # noqa: PT018, S101  sound
-        covariance = settings.plan.covariance
-        scale = covariance.compatible_scale(statistics.deviations)
-        frame = Frame.around(statistics.origin, scale, settings.dtype)
+        most = max(candidate.plan.n_components for candidate in settings.candidates)
+        _require_sound(found, most, self.columns)
+        statistics = found.statistics
+        assert statistics is not None  # noqa: S101  sound
+        frame = settings.frame(statistics.origin, statistics.deviations)
         recipe = settings.recipe(frame, statistics.deviations)
         scatter = None
-        if covariance.needs_scatter:
+        if settings.needs_scatter:
             second = statistics.about(frame.origin).second
             scatter = second / np.outer(frame.scale, frame.scale)
-        if settings.resume_from is not None:
-            mixture, old, bound = settings.resume_from
-            traces = [Trace(mixture.outside(old.seen_from(frame)), previous_bound=bound)]
-        else:
-            partial = settings.fit_on_sample and len(sample.rows) < found.rows
-            traces = settings.plan.starts(
-                sample.rows, sample.weights, frame, recipe, self.random, fit_on_sample=partial
-            )
-        return Foundation(frame, recipe, scatter, tuple(traces), self.random)
+        starts, random = self._all_starts(found, frame, recipe)
+        return Foundation(frame, recipe, scatter, starts, random)
+
+    def _all_starts(
+        self, found: Survey, frame: Frame, recipe: Recipe
+    ) -> tuple[tuple[tuple[Trace, ...], ...], np.random.RandomState]:
+        starts: list[tuple[Trace, ...]] = []
+        collapses: list[CollapsedComponentError] = []
+        for candidate in self.settings.candidates:
+            # Each draws the same numbers as alone: none hangs on which others there are.
+            random = copy.deepcopy(self.random)
+            try:
+                starts.append(self._starts(candidate, found, frame, recipe, random))
+            except CollapsedComponentError as error:
+                starts.append(())
+                collapses.append(error)
+        if len(collapses) == len(starts):
+            raise collapses[0]
+        return tuple(starts), random
+
+    def _starts(
+        self,
+        candidate: Candidate,
+        found: Survey,
+        frame: Frame,
+        recipe: Recipe,
+        random: np.random.RandomState,
+    ) -> tuple[Trace, ...]:
+        if candidate.resume_from is not None:
+            mixture, old, bound = candidate.resume_from
+            return (Trace(mixture.outside(old.seen_from(frame)), previous_bound=bound),)
+        assert found.sample is not None  # noqa: S101  sound
+        sample = found.sample.smallest(candidate.sample_rows).ordered()
+        partial = self.settings.fit_on_sample and len(sample.rows) < found.rows
+        traces = candidate.plan.starts(
+            sample.rows, sample.weights, frame, recipe, random, fit_on_sample=partial
+        )
+        return tuple(traces)
 
 
 class Fit:
@@ -153,8 +225,8 @@ class Fit:
         seed = int(copy.deepcopy(random).randint(2**31))
         request = Request(
             seed,
-            settings.sample_rows,
-            settings.plan.covariance.needs_scatter,
+            max(candidate.sample_rows for candidate in settings.candidates),
+            settings.needs_scatter,
             source.dtype,
             None if source.lengths is None else sum(source.lengths),
         )
@@ -171,6 +243,18 @@ class Fit:
         with one_thread():
             yield from em(self.foundation.traces, self._expect, self.foundation.recipe)
 
+    def entry(self, state: FitState, trace: Trace) -> dict[str, Any]:
+        """What ``history_`` tells of a pass in which `trace` advanced."""
+        bytes_a_row = self.source.n_features * self.settings.dtype.itemsize
+        return {
+            "iteration": state.iteration,
+            "lower_bound": trace.lower_bound,
+            "change": trace.change,
+            "seconds": state.seconds,
+            "rows": state.rows,
+            "bytes_read": state.rows * bytes_a_row,
+        }
+
     def _expect(self, mixtures: Sequence[Mixture], origins: Origins = None) -> list[Moments]:
         base = self.foundation
         expectation = Expectation(
@@ -180,10 +264,11 @@ class Fit:
         return expect(self.source, self._groups, expectation)
 
     def _cost_a_row(self) -> float:
-        covariance: Covariance = self.settings.plan.covariance
-        n_features = self.source.n_features
-        length = covariance.quadratic_length(n_features) + n_features + 1
-        return seconds_a_row(n_features, length, self.settings.plan.n_components)
+        n_features, seconds = self.source.n_features, 0.0
+        for covariance, n_components in self.settings.covariances.items():
+            length = covariance.quadratic_length(n_features) + n_features + 1
+            seconds += seconds_a_row(n_features, length, n_components)
+        return seconds
 
 
 def _require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | None) -> None:

@@ -1,6 +1,6 @@
 """Lazy results of the input's shape, and sums over rows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -77,26 +77,29 @@ def lazily(
     return da.Array(graph, name, chunks, dtype=dtype)
 
 
-def _begin_totals(predictor: Predictor) -> OnPart:
+def _begin_totals(predictors: Sequence[Predictor]) -> OnPart:
     def on_part(position: int, part: Part, blocks: Iterator[Block]) -> Doubles:
         del position
-        sums, first = np.zeros(4), 0
+        sums, first = np.zeros((len(predictors), 4)), 0
         for block in blocks:
             method = partial(Predictor.totals, weights=block.weights)
-            sums += explaining(method, predictor, block.rows.T, part.label, first)
+            for index, predictor in enumerate(predictors):
+                sums[index] += explaining(method, predictor, block.rows.T, part.label, first)
             first += block.rows.shape[1]
         return sums
 
     return on_part
 
 
-def totals(source: Source, predictor: Predictor) -> Doubles:
-    """`Predictor.totals` summed over all rows, in one pass."""
+def totals(source: Source, predictors: Sequence[Predictor]) -> Doubles:
+    """`Predictor.totals` of each predictor summed over all rows, in one pass for all."""
     # Lengths may be unknown: these stand for them, so that the grouping is always the same.
     lengths = source.lengths or (_USUAL_ROWS,) * len(source.parts)
-    n_components = predictor.mixture.n_components
-    cost = seconds_a_row(source.n_features, source.n_features**2, n_components)
-    work = Work(_begin_totals, np.add, predictor)
+    cost = sum(
+        seconds_a_row(source.n_features, source.n_features**2, predictor.mixture.n_components)
+        for predictor in predictors
+    )
+    work = Work(_begin_totals, np.add, tuple(predictors))
     groups = group_measured(lengths, cost, in_memory=source.in_memory)
     graph, root = pass_graph(source, groups, work, "gmm-predict", token())
     return np.asarray(compute(graph, root))
