@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from daskgmm.passes.blas import one_thread
 from daskgmm.passes.expectation import expect
 from daskgmm.passes.groups import group_measured, seconds_a_row
 from daskgmm.passes.holding import held
+from daskgmm.passes.statistics import Statistics
 from daskgmm.passes.survey import Request, Survey, survey
 from daskgmm.training.em import Origins, Recipe, em
 from daskgmm.training.starts import StartPlan
@@ -119,95 +120,86 @@ class Foundation:
     recipe : Recipe
     scatter : ndarray of shape (D, D) or None
         Second moments about the frame's origin, in its units.
-    starts : tuple of tuple of Trace
-        Those of each candidate; none where all have collapsed.
-    random : RandomState
-        As the starts left it.
     """
 
     frame: Frame
     recipe: Recipe
     scatter: Doubles | None
-    starts: tuple[tuple[Trace, ...], ...]
-    random: np.random.RandomState
 
-    @property
-    def traces(self) -> tuple[Trace, ...]:
-        """The starts of all candidates."""
-        return tuple(chain.from_iterable(self.starts))
-
-
-@dataclass(frozen=True, eq=False)
-class Preparation:
-    """Turns a survey into a foundation, wherever the sample is.
-
-    Parameters
-    ----------
-    settings : Settings
-    columns : tuple of str or None
-        For errors.
-    random : RandomState
-    """
-
-    settings: Settings
-    columns: tuple[str, ...] | None
-    random: np.random.RandomState
-
-    def __call__(self, found: Survey) -> Foundation:
-        """Check what was found, choose the frame, find the starts."""
-        settings = self.settings
-        most = max(candidate.plan.n_components for candidate in settings.candidates)
-        _require_sound(found, most, self.columns)
-        statistics = found.statistics
-        assert statistics is not None  # noqa: S101  sound
+    @classmethod
+    def of(cls, statistics: Statistics, settings: Settings) -> Self:
+        """Choose the frame for rows with these statistics."""
         frame = settings.frame(statistics.origin, statistics.deviations)
-        recipe = settings.recipe(frame, statistics.deviations)
         scatter = None
         if settings.needs_scatter:
             second = statistics.about(frame.origin).second
             scatter = second / np.outer(frame.scale, frame.scale)
-        starts, random = self._all_starts(found, frame, recipe)
-        return Foundation(frame, recipe, scatter, starts, random)
+        return cls(frame, settings.recipe(frame, statistics.deviations), scatter)
 
-    def _all_starts(
-        self, found: Survey, frame: Frame, recipe: Recipe
-    ) -> tuple[tuple[tuple[Trace, ...], ...], np.random.RandomState]:
-        starts: list[tuple[Trace, ...]] = []
-        collapses: list[CollapsedComponentError] = []
-        for candidate in self.settings.candidates:
-            # Each draws the same numbers as alone: none hangs on which others there are.
-            random = copy.deepcopy(self.random)
-            try:
-                starts.append(self._starts(candidate, found, frame, recipe, random))
-            except CollapsedComponentError as error:
-                starts.append(())
-                collapses.append(error)
-        if len(collapses) == len(starts):
-            raise collapses[0]
-        return tuple(starts), random
 
-    def _starts(
-        self,
-        candidate: Candidate,
-        found: Survey,
-        frame: Frame,
-        recipe: Recipe,
-        random: np.random.RandomState,
-    ) -> tuple[Trace, ...]:
-        if candidate.resume_from is not None:
-            mixture, old, bound = candidate.resume_from
-            return (Trace(mixture.outside(old.seen_from(frame)), previous_bound=bound),)
-        assert found.sample is not None  # noqa: S101  sound
-        sample = found.sample.smallest(candidate.sample_rows).ordered()
+@dataclass(frozen=True, eq=False)
+class Started:
+    """Where a candidate starts.
+
+    Parameters
+    ----------
+    traces : tuple of Trace
+    random : RandomState
+        As the starts left it.
+    collapse : CollapsedComponentError or None
+        Why there are no starts.
+    """
+
+    traces: tuple[Trace, ...]
+    random: np.random.RandomState
+    collapse: CollapsedComponentError | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """Turns a survey into a candidate's starts, wherever the sample is.
+
+    Parameters
+    ----------
+    settings : Settings
+    candidate : Candidate
+        One of theirs.
+    columns : tuple of str or None
+        For errors.
+    random : RandomState
+        The candidate's own, so that its starts don't hang on which others there are.
+    """
+
+    settings: Settings
+    candidate: Candidate
+    columns: tuple[str, ...] | None
+    random: np.random.RandomState
+
+    def __call__(self, found: Survey) -> Started:
+        """Check what was found, and find the starts."""
+        most = max(candidate.plan.n_components for candidate in self.settings.candidates)
+        _require_sound(found, most, self.columns)
+        try:
+            return Started(self._traces(found), self.random)
+        except CollapsedComponentError as error:
+            return Started((), self.random, error)
+
+    def _traces(self, found: Survey) -> tuple[Trace, ...]:
+        assert found.statistics is not None and found.sample is not None  # noqa: PT018, S101  sound
+        base = Foundation.of(found.statistics, self.settings)
+        if self.candidate.resume_from is not None:
+            mixture, old, bound = self.candidate.resume_from
+            return (Trace(mixture.outside(old.seen_from(base.frame)), previous_bound=bound),)
+        sample = found.sample.smallest(self.candidate.sample_rows).ordered()
         partial = self.settings.fit_on_sample and len(sample.rows) < found.rows
-        traces = candidate.plan.starts(
-            sample.rows, sample.weights, frame, recipe, random, fit_on_sample=partial
+        drawn = self.candidate.plan.starts(
+            sample.rows, sample.weights, base.frame, base.recipe, self.random, fit_on_sample=partial
         )
-        return tuple(traces)
+        return tuple(drawn)
 
 
 class Fit:
-    """One fit: a foundation, then a stream of states.
+    """One fit: a foundation and starts, then a stream of states.
 
     Parameters
     ----------
@@ -230,18 +222,28 @@ class Fit:
             source.dtype,
             None if source.lengths is None else sum(source.lengths),
         )
-        prepare = Preparation(settings, source.columns, random)
-        self.survey, self.foundation = survey(self.source, request, prepare)
-        if self.foundation.random is not random:
-            random.set_state(self.foundation.random.get_state())
+        prepare = [
+            Preparation(settings, candidate, source.columns, copy.deepcopy(random))
+            for candidate in settings.candidates
+        ]
+        self.survey, started = survey(self.source, request, prepare)
+        assert self.survey.statistics is not None  # noqa: S101  or there would be no starts
+        self.foundation = Foundation.of(self.survey.statistics, settings)
+        random.set_state(started[-1].random.get_state(legacy=False))
+        self.starts = _unless_all_collapsed(started)
         self._groups = group_measured(
             self.survey.lengths, self._cost_a_row(), in_memory=source.in_memory
         )
 
+    @property
+    def traces(self) -> tuple[Trace, ...]:
+        """The starts of all candidates, one candidate's after another's."""
+        return tuple(chain.from_iterable(self.starts))
+
     def states(self) -> Iterator[FitState]:
         """Run EM; see `daskgmm.training.em.em`."""
         with one_thread():
-            yield from em(self.foundation.traces, self._expect, self.foundation.recipe)
+            yield from em(self.traces, self._expect, self.foundation.recipe)
 
     def entry(self, state: FitState, trace: Trace) -> dict[str, Any]:
         """What ``history_`` tells of a pass in which `trace` advanced."""
@@ -269,6 +271,14 @@ class Fit:
             length = covariance.quadratic_length(n_features) + n_features + 1
             seconds += seconds_a_row(n_features, length, n_components)
         return seconds
+
+
+def _unless_all_collapsed(started: Sequence[Started]) -> tuple[tuple[Trace, ...], ...]:
+    """Each candidate's starts; none where all have collapsed."""
+    collapses = [one.collapse for one in started if one.collapse is not None]
+    if len(collapses) == len(started):
+        raise collapses[0]
+    return tuple(one.traces for one in started)
 
 
 def _require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | None) -> None:

@@ -181,7 +181,7 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
         candidate = self._candidate(source, in_memory=kind_of(X) == "memory")
         settings = self._settings((candidate,), dtype)
         fit = Fit(source, settings, random_numbers(self.random_state))
-        last = FitState(0, fit.foundation.traces, fit.survey.rows, 0.0)
+        last = FitState(0, fit.traces, fit.survey.rows, 0.0)
         history = []
         for state in self._watched(fit):
             last = state
@@ -193,7 +193,7 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
 
     def _watched(self, fit: Fit) -> Iterator[FitState]:
         """The fit's states, which `verbose` and the callbacks hear of first."""
-        narrator = Narrator(self.verbose, self.verbose_interval, len(fit.foundation.traces))
+        narrator = Narrator(self.verbose, self.verbose_interval, len(fit.traces))
         for state in fit.states():
             narrator.tell(state)
             for callback in self.callbacks:

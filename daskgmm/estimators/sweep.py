@@ -86,7 +86,7 @@ def sweep(fit: Fit, estimators: Sequence[GaussianMixture]) -> list[Outcome]:
     last, histories = _run(fit, estimators[0])
     outcomes = []
     traces = zip(last.traces, histories, strict=True)
-    for template, starts in zip(estimators, fit.foundation.starts, strict=True):
+    for template, starts in zip(estimators, fit.starts, strict=True):
         if not starts:
             outcomes.append(Outcome(template, 0, None))
         for number in range(len(starts)):
@@ -100,7 +100,7 @@ def sweep(fit: Fit, estimators: Sequence[GaussianMixture]) -> list[Outcome]:
 
 def _run(fit: Fit, teller: GaussianMixture) -> tuple[FitState, list[list[dict[str, Any]]]]:
     """The last state, and each trace's history."""
-    last = FitState(0, fit.foundation.traces, fit.survey.rows, 0.0)
+    last = FitState(0, fit.traces, fit.survey.rows, 0.0)
     histories: list[list[dict[str, Any]]] = [[] for _ in last.traces]
     for state in teller._watched(fit):  # noqa: SLF001  estimators of one family
         last = state

@@ -82,7 +82,7 @@ def _sampled(dataset: Any, seed: int) -> Any:
 
     source = dataset.source()
     request = Request(seed, _POINTS, False, source.dtype, rows_of(dataset))  # noqa: FBT003
-    _, rows = survey(source, request, partial(_rows_of_sample, source.n_features))
+    _, (rows,) = survey(source, request, [partial(_rows_of_sample, source.n_features)])
     return rows
 
 

@@ -13,6 +13,7 @@ Benchmark = Callable[[float], Iterator[Result]]
 
 GOALS = {
     "iteration": "seconds an EM iteration on rows in memory",
+    "many": "many models in the same passes over Parquet",
 }
 """Modules of this package, each with ``measure(size)``, and what they measure."""
 
