@@ -1,7 +1,6 @@
 """Scores of a model on rows: likelihood and information criteria, from one pass."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ from daskgmm.data.source import Source
 from daskgmm.errors import DataError
 from daskgmm.estimators.inputs import as_source
 from daskgmm.model.prediction import Predictor
+from daskgmm.model.scoring import Scoring
 from daskgmm.passes.blas import one_thread
 from daskgmm.passes.prediction import totals
 
@@ -68,19 +68,20 @@ def score(estimator: Any, X: Any) -> Score:
     """Score an estimator on X in one pass."""
     check_is_fitted(estimator)
     source = as_source(estimator, X, reset=False)
-    (found,) = scores(source, [estimator._predictor])  # noqa: SLF001  the estimator's own helper
+    own: Predictor = estimator._predictor  # noqa: SLF001  the estimator's own helper
+    (found,) = scores(source, Scoring((own.mixture,), own.frame, own.dtype or source.dtype))
     return found
 
 
-def scores(source: Source, predictors: Sequence[Predictor]) -> list[Score]:
+def scores(source: Source, scoring: Scoring) -> list[Score]:
     """Score several mixtures on the same rows, in one pass for all."""
     with one_thread():
-        found = totals(source, predictors)
+        found = totals(source, scoring)
     if found[0, -1] == 0:
         raise DataError(
             "There are no rows to score.", "Check that the input holds the rows that it should."
         )
     return [
-        Score(float(likelihood), float(labels), float(weight), int(rows), one.mixture.n_parameters)
-        for one, (likelihood, labels, weight, rows) in zip(predictors, found, strict=True)
+        Score(float(likelihood), float(labels), float(weight), int(rows), mixture.n_parameters)
+        for mixture, (likelihood, labels, weight, rows) in zip(scoring.mixtures, found, strict=True)
     ]

@@ -11,6 +11,7 @@ from daskgmm.estimators.criteria import Score, scores
 from daskgmm.estimators.fitting import Fit
 from daskgmm.estimators.gaussian_mixture import GaussianMixture
 from daskgmm.estimators.parameters import random_numbers
+from daskgmm.model.scoring import Scoring
 from daskgmm.training.states import ROUNDING, FitState, StopReason, Trace
 
 
@@ -112,8 +113,8 @@ def _run(fit: Fit, teller: GaussianMixture) -> tuple[FitState, list[list[dict[st
 
 def _scored(fit: Fit, outcomes: Sequence[Outcome]) -> list[Outcome]:
     standing = [one for one in outcomes if one.stopped is not StopReason.COLLAPSED]
-    predictors = [one.estimator._predictor for one in standing]  # noqa: SLF001
-    found = iter(scores(fit.source, predictors))
+    mixtures = tuple(one.trace.mixture for one in standing if one.trace is not None)
+    found = iter(scores(fit.source, Scoring(mixtures, fit.foundation.frame, fit.settings.dtype)))
     fit.passes += 1
     return [replace(one, score=next(found)) if one in standing else one for one in outcomes]
 
