@@ -1,6 +1,5 @@
 """Sums over rows that information criteria are made of, for several mixtures at once."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,7 +77,9 @@ class Scorer:
                 sums[indices] += self._slab(kernel, rows[window], own, start)
         return sums
 
-    def _slab(self, kernel: Kernel, rows: Floats, weights: Floats, start: int) -> Sequence[Any]:
+    def _slab(
+        self, kernel: Kernel, rows: Floats, weights: Floats, start: int
+    ) -> list[tuple[Any, ...]]:
         with np.errstate(invalid="ignore", over="ignore"):
             logits = kernel.logits(rows.T)
         found = []
