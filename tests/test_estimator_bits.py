@@ -220,6 +220,9 @@ def test_a_worker_killed_within_a_pass_changes_no_bit(expected, tmp_path):
 def test_a_worker_killed_in_a_selection_changes_no_bit(expected_selection):
     with running(n_workers=2) as client:
         killed = []
-        assert selected(in_chunks().persist(), callbacks=[killing(client, killed)]) == expected_selection
+        assert (
+            selected(in_chunks().persist(), callbacks=[killing(client, killed)])
+            == expected_selection
+        )
         assert len(killed) == 1
         client.wait_for_workers(1, timeout=30)
