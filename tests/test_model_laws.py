@@ -17,7 +17,8 @@ from daskgmm.model.covariance import COVARIANCES, covariance_named
 from daskgmm.model.covariance.base import NotPositiveDefiniteError
 from daskgmm.model.expectation import Accumulator, Expectation, add
 from daskgmm.model.frame import Frame
-from daskgmm.model.kernels import CentredKernel, FeatureKernel
+from daskgmm.model.kernels.centred import CentredKernel
+from daskgmm.model.kernels.features import FeatureKernel
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes.blas import one_thread

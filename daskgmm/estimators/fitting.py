@@ -28,6 +28,9 @@ from daskgmm.training.starts import StartPlan
 from daskgmm.training.states import FitState, Trace
 from daskgmm.training.stopping import Step
 
+SECONDS_WORTH_COMPILING = 0.05
+"""Passes longer than this gain more from the compiled kernel than loading it takes."""
+
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
@@ -234,6 +237,7 @@ class Fit:
         self._groups = group_measured(
             self.survey.lengths, self._cost_a_row(), in_memory=source.in_memory
         )
+        self._compiled = self.survey.rows * self._cost_a_row() > SECONDS_WORTH_COMPILING
 
     @property
     def traces(self) -> tuple[Trace, ...]:
@@ -260,7 +264,7 @@ class Fit:
     def _expect(self, mixtures: Sequence[Mixture], origins: Origins = None) -> list[Moments]:
         base = self.foundation
         expectation = Expectation(
-            tuple(mixtures), base.frame, self.settings.dtype, base.scatter, origins
+            tuple(mixtures), base.frame, self.settings.dtype, base.scatter, origins, self._compiled
         )
         self.passes += 1
         return expect(self.source, self._groups, expectation)

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from daskgmm.model.frame import Frame
-from daskgmm.model.kernels import CentredKernel, FeatureKernel, Kernel
+from daskgmm.model.kernels.base import Kernel
+from daskgmm.model.kernels.centred import CentredKernel
+from daskgmm.model.kernels.compiled import CompiledKernel
+from daskgmm.model.kernels.features import FeatureKernel
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.precision import feature_components
@@ -29,6 +32,8 @@ class Expectation:
         The rows' total second moments about the frame's origin, for tied covariances.
     origins : tuple of (ndarray of shape (K, D) or None), optional
         Where given, second moments are taken about these by the centred kernel.
+    compiled : bool
+        Whether there are so many rows that a compiled loop is worth loading.
     """
 
     mixtures: tuple[Mixture, ...]
@@ -36,13 +41,13 @@ class Expectation:
     dtype: np.dtype[np.floating]
     scatter: Doubles | None = None
     origins: tuple[Doubles | None, ...] | None = None
+    compiled: bool = False
 
     def kernels(self) -> list[tuple[list[int], Kernel]]:
         """Fresh kernels, each with the positions of the mixtures that it serves."""
         groups: dict[tuple[str, type[Kernel]], list[int]] = {}
         for index, mixture in enumerate(self.mixtures):
-            kernel = CentredKernel if self._centred(index) else FeatureKernel
-            groups.setdefault((mixture.covariance.name, kernel), []).append(index)
+            groups.setdefault((mixture.covariance.name, self._kernel(index)), []).append(index)
         return [
             (
                 indices,
@@ -62,6 +67,12 @@ class Expectation:
             found if self._centred(index) else found.complete(mixture, self.scatter)
             for index, (mixture, found) in enumerate(zip(self.mixtures, moments, strict=True))
         ]
+
+    def _kernel(self, index: int) -> type[Kernel]:
+        if self._centred(index):
+            return CentredKernel
+        by_features = feature_components(self.mixtures[index], self.dtype)
+        return CompiledKernel if self.compiled and by_features.all() else FeatureKernel
 
     def _centred(self, index: int) -> bool:
         given = self.origins is not None and self.origins[index] is not None

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from daskgmm.model.flaws import Flaw
 from daskgmm.model.frame import Frame
-from daskgmm.model.kernels import CentredKernel, FeatureKernel, Kernel
+from daskgmm.model.kernels.base import SlabKernel
+from daskgmm.model.kernels.centred import CentredKernel
+from daskgmm.model.kernels.features import FeatureKernel
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.precision import feature_components
 from daskgmm.model.responsibilities import normalise
@@ -77,7 +79,7 @@ class Predictor:
             yield window, logits
 
 
-def density_kernel(mixture: Mixture, dtype: np.dtype[Any]) -> type[Kernel]:
+def density_kernel(mixture: Mixture, dtype: np.dtype[Any]) -> type[SlabKernel]:
     """The kernel that gives a mixture's densities of single rows."""
     # Without its quadratic term the feature form gives none.
     has_quadratic = not mixture.covariance.needs_scatter

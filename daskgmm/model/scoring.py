@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from daskgmm.model.frame import Frame
-from daskgmm.model.kernels import Kernel
+from daskgmm.model.kernels.base import SlabKernel
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prediction import density_kernel, require_finite
 from daskgmm.model.responsibilities import normalise
@@ -30,9 +30,9 @@ class Scoring:
     frame: Frame
     dtype: np.dtype[Any]
 
-    def kernels(self) -> list[tuple[list[int], Kernel]]:
+    def kernels(self) -> list[tuple[list[int], SlabKernel]]:
         """A fresh kernel for each kind of mixture, with the positions of those that it serves."""
-        groups: dict[tuple[str, type[Kernel]], list[int]] = {}
+        groups: dict[tuple[str, type[SlabKernel]], list[int]] = {}
         for index, mixture in enumerate(self.mixtures):
             kind = mixture.covariance.name, density_kernel(mixture, self.dtype)
             groups.setdefault(kind, []).append(index)
@@ -78,7 +78,7 @@ class Scorer:
         return sums
 
     def _slab(
-        self, kernel: Kernel, rows: Floats, weights: Floats, start: int
+        self, kernel: SlabKernel, rows: Floats, weights: Floats, start: int
     ) -> list[tuple[Any, ...]]:
         with np.errstate(invalid="ignore", over="ignore"):
             logits = kernel.logits(rows.T)

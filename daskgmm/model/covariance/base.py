@@ -11,6 +11,9 @@ the constant part are the same for all and are handled by the kernels.
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from daskgmm.model.typing import Doubles, Floats
 
 
@@ -43,6 +46,13 @@ class Covariance(ABC):
     @abstractmethod
     def quadratic(self, rows: Floats, out: Floats) -> None:
         """Write the quadratic features of rows (D, n) into ``out`` (Q, n)."""
+
+    @abstractmethod
+    def monomials(self, n_features: int) -> NDArray[np.int64]:
+        """The same features as sums of products, for compiled loops: rows (feature, i, j).
+
+        Rows of one feature lie together; the feature is the sum of their ``z_i z_j``.
+        """
 
     @abstractmethod
     def quadratic_parameters(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:

@@ -3,6 +3,7 @@
 from typing import ClassVar, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daskgmm.model.covariance import axes
 from daskgmm.model.covariance.base import Covariance
@@ -27,6 +28,9 @@ class Diag(Covariance):
 
     def quadratic(self, rows: Floats, out: Floats) -> None:
         np.multiply(rows, rows, out=out)
+
+    def monomials(self, n_features: int) -> NDArray[np.int64]:
+        return np.repeat(np.arange(n_features), 3).reshape(n_features, 3)
 
     def quadratic_parameters(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
         del shape

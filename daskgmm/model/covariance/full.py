@@ -3,6 +3,7 @@
 from typing import ClassVar, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daskgmm.model.covariance import matrices
 from daskgmm.model.covariance.base import Covariance
@@ -31,6 +32,10 @@ class Full(Covariance):
             stop = start + len(rows) - i
             np.multiply(rows[i], rows[i:], out=out[start:stop])
             start = stop
+
+    def monomials(self, n_features: int) -> NDArray[np.int64]:
+        i, j = np.triu_indices(n_features)
+        return np.column_stack([np.arange(len(i)), i, j])
 
     def quadratic_parameters(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
         above = np.triu_indices(shape[1])

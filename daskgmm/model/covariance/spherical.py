@@ -3,6 +3,7 @@
 from typing import ClassVar, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daskgmm.model.covariance import axes
 from daskgmm.model.covariance.base import Covariance
@@ -30,6 +31,10 @@ class Spherical(Covariance):
 
     def quadratic(self, rows: Floats, out: Floats) -> None:
         np.einsum("dn,dn->n", rows, rows, out=out[0])
+
+    def monomials(self, n_features: int) -> NDArray[np.int64]:
+        each = np.arange(n_features)
+        return np.column_stack([np.zeros_like(each), each, each])
 
     def quadratic_parameters(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
         del shape

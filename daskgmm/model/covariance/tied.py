@@ -3,6 +3,7 @@
 from typing import ClassVar, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daskgmm.model.covariance import matrices
 from daskgmm.model.covariance.base import Covariance
@@ -35,6 +36,10 @@ class Tied(Covariance):
 
     def quadratic(self, rows: Floats, out: Floats) -> None:
         """Nothing to write."""
+
+    def monomials(self, n_features: int) -> NDArray[np.int64]:
+        del n_features
+        return np.empty((0, 3), np.int64)
 
     def quadratic_parameters(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
         del factors
