@@ -9,10 +9,10 @@ from typing import Any, Self
 import numpy as np
 
 from daskgmm.data.source import Source
-from daskgmm.errors import CollapsedComponentError, DataError
+from daskgmm.errors import CollapsedComponentError
+from daskgmm.estimators.soundness import require_sound
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.expectation import Expectation
-from daskgmm.model.flaws import feature_name
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
@@ -181,7 +181,7 @@ class Preparation:
     def __call__(self, found: Survey) -> Started:
         """Check what was found, and find the starts."""
         most = max(candidate.plan.n_components for candidate in self.settings.candidates)
-        _require_sound(found, most, self.columns)
+        require_sound(found, most, self.columns)
         try:
             return Started(self._traces(found), self.random)
         except CollapsedComponentError as error:
@@ -283,34 +283,3 @@ def _unless_all_collapsed(started: Sequence[Started]) -> tuple[tuple[Trace, ...]
     if len(collapses) == len(started):
         raise collapses[0]
     return tuple(one.traces for one in started)
-
-
-def _require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | None) -> None:
-    if found.flawed is not None:
-        before = sum(found.lengths[: found.flawed.position])
-        raise found.flawed.flaw.error(found.flawed.label, columns, before)
-    if found.rows < 2:
-        raise DataError(
-            f"Found array with {found.rows} sample(s) while a minimum of 2 is required.",
-            "Check that the input holds the rows that it should.",
-        )
-    if found.rows < n_components:
-        raise DataError(
-            "Expected n_samples >= n_components but got "
-            f"n_components = {n_components}, n_samples = {found.rows}.",
-            "Use fewer components or more rows.",
-        )
-    if found.statistics is None:
-        raise DataError("All sample weights are zero.", "Give some row a positive weight.")
-    if found.sample is not None and len(found.sample.rows) < n_components:
-        raise DataError(
-            f"Only {len(found.sample.rows)} rows have a positive sample weight, for "
-            f"{n_components} components.",
-            "Use fewer components or more rows.",
-        )
-    too_large = ~np.isfinite(found.statistics.deviations)
-    if too_large.any():
-        name = feature_name(int(np.argmax(too_large)), columns)
-        raise DataError(
-            f"The values of {name} are too large to be squared.", "Scale the features first."
-        )
