@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,22 @@ from daskgmm.model.kernels.features import kernel_in_numpy
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.responsibilities import normalise
 from daskgmm.model.typing import Floats
+
+
+class Predictions(NamedTuple):
+    """What a mixture says of n rows.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,)
+    responsibilities : ndarray of shape (K, n)
+    log_densities : ndarray of shape (n,)
+        In nats.
+    """
+
+    labels: NDArray[np.int64]
+    responsibilities: Floats
+    log_densities: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +83,20 @@ class Predictor:
             require_finite(found[window], rows[window], window.start)
         found += found.dtype.type(self.frame.log_jacobian)
         return found
+
+    def everything(self, rows: Floats) -> "Predictions":
+        """Labels, responsibilities and log-densities of each row, for the work of one."""
+        dtype = self.dtype or rows.dtype
+        labels = np.empty(len(rows), np.int64)
+        shares = np.empty((self.mixture.n_components, len(rows)), dtype)
+        densities = np.empty(len(rows), dtype)
+        for window, logits in self._slabs(rows):
+            logits.argmax(axis=0, out=labels[window])
+            densities[window] = normalise(logits)
+            require_finite(densities[window], rows[window], window.start)
+            shares[:, window] = logits
+        densities += densities.dtype.type(self.frame.log_jacobian)
+        return Predictions(labels, shares, densities)
 
     def _slabs(self, rows: Floats) -> Iterator[tuple[slice, Floats]]:
         dtype = self.dtype or rows.dtype

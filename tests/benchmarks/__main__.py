@@ -14,6 +14,7 @@ Benchmark = Callable[[float], Iterator[Result]]
 GOALS = {
     "iteration": "seconds an EM iteration on rows in memory",
     "wide": "the same on up to 1,000 features",
+    "scoring": "rows a second from Parquet to labelled Parquet",
     "many": "many models in the same passes over Parquet",
 }
 """Modules of this package, each with ``measure(size)``, and what they measure."""
