@@ -118,6 +118,13 @@ _MIXTURE = in_order(
     click.option("--weight-column", metavar="W", help="Column of the rows' weights."),
 )
 @_MIXTURE
+@click.option(
+    "--cache",
+    type=click.Choice(("auto", "memory", "disk", "none")),
+    default="auto",
+    show_default=True,
+    help="Where decoded rows stay between passes; auto chooses from sizes.",
+)
 @FORCE
 @click.option(
     "--require-convergence", is_flag=True, help="Exit with 3 where the fit did not converge."
@@ -156,6 +163,7 @@ def _request(paths: tuple[str, ...], options: dict[str, Any]) -> "FitRequest":
         options["output"],
         _mixture(options),
         resources_of(options),
+        cache=options["cache"],
         force=options["force"],
         command=_command(),
     )

@@ -20,6 +20,7 @@ from daskgmm.passes.blas import one_thread
 from daskgmm.passes.expectation import expect
 from daskgmm.passes.groups import group_measured, seconds_a_row
 from daskgmm.passes.holding import held
+from daskgmm.passes.memory import Task, largest_block
 from daskgmm.passes.survey import Request, Survey, survey
 from daskgmm.training.em import Origins, Recipe, em
 from daskgmm.training.starts import StartPlan
@@ -57,6 +58,23 @@ class Settings:
     fit_on_sample: bool
     dtype: np.dtype[np.floating[Any]]
     resume_from: tuple[Mixture, Frame, float] | None = None
+
+    def length(self, n_features: int) -> int:
+        """F, of a feature vector."""
+        covariance: Covariance = self.plan.covariance
+        return covariance.quadratic_length(n_features) + n_features + 1
+
+    def task(self, source: Source) -> Task:
+        """Sizes of a task of the passes over a source, all starts together."""
+        return Task(
+            source.n_features,
+            self.length(source.n_features),
+            self.plan.n_components * self.plan.n_init,
+            largest_block(source),
+            source.dtype,
+            self.dtype,
+            decoded=source.decoded,
+        )
 
     def recipe(self, frame: Frame, deviations: Doubles) -> Recipe:
         """How to take steps in this frame."""
@@ -162,9 +180,10 @@ class Fit:
         self.survey, self.foundation = survey(self.source, request, prepare)
         if self.foundation.random is not random:
             random.set_state(self.foundation.random.get_state())
-        self._groups = group_measured(
-            self.survey.lengths, self._cost_a_row(), in_memory=source.in_memory
+        cost = seconds_a_row(
+            source.n_features, settings.length(source.n_features), settings.plan.n_components
         )
+        self._groups = group_measured(self.survey.lengths, cost, in_memory=source.in_memory)
 
     def states(self) -> Iterator[FitState]:
         """Run EM; see `daskgmm.training.em.em`."""
@@ -178,12 +197,6 @@ class Fit:
         )
         self.passes += 1
         return expect(self.source, self._groups, expectation)
-
-    def _cost_a_row(self) -> float:
-        covariance: Covariance = self.settings.plan.covariance
-        n_features = self.source.n_features
-        length = covariance.quadratic_length(n_features) + n_features + 1
-        return seconds_a_row(n_features, length, self.settings.plan.n_components)
 
 
 def _require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | None) -> None:

@@ -76,6 +76,9 @@ class FitRequest:
         The run directory.
     mixture : Mixture
     resources : Resources
+    cache : str
+        Where decoded blocks stay between passes; no part of the configuration, for it never
+        changes the result.
     force : bool
         Replace a run that is there.
     command : tuple of str
@@ -86,6 +89,7 @@ class FitRequest:
     output: str
     mixture: Mixture
     resources: Resources = field(default_factory=Resources)
+    cache: str = "auto"
     force: bool = False
     command: tuple[str, ...] = ()
 
@@ -146,7 +150,7 @@ def fit(request: FitRequest, listener: Listener | None = None) -> FitOutcome:
 def _fitted(request: FitRequest, dataset: Any, listener: Listener) -> Any:
     from sklearn.exceptions import ConvergenceWarning
 
-    model = request.mixture.estimator(listener)
+    model = request.mixture.estimator(listener).set_params(cache=request.cache)
     with workplace(request.resources, dataset) as place, warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the outcome tells
         listener.start(place)
