@@ -75,7 +75,7 @@ class InlinePart:
 
 def as_block(label: str, chunk: Any, weights: Any = None) -> Block:
     """Turn a computed chunk, array or frame, into a block."""
-    rows = frame_rows(chunk) if hasattr(chunk, "columns") else aligned(np.asarray(chunk))
+    rows = aligned(frame_rows(chunk) if hasattr(chunk, "columns") else np.asarray(chunk))
     if rows.dtype not in (np.float32, np.float64):
         rows = rows.astype(np.float64)
     return Block(rows.T, None if weights is None else as_weights(label, weights, len(rows)))
