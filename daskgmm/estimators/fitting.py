@@ -27,6 +27,9 @@ from daskgmm.training.starts import StartPlan
 from daskgmm.training.states import FitState, Trace
 from daskgmm.training.stopping import Step
 
+SECONDS_WORTH_COMPILING = 0.05
+"""Passes longer than this gain more from the compiled kernel than loading it takes."""
+
 
 @dataclass(frozen=True, eq=False)
 class Settings:
@@ -184,6 +187,7 @@ class Fit:
             source.n_features, settings.length(source.n_features), settings.plan.n_components
         )
         self._groups = group_measured(self.survey.lengths, cost, in_memory=source.in_memory)
+        self._compiled = self.survey.rows * cost > SECONDS_WORTH_COMPILING
 
     def states(self) -> Iterator[FitState]:
         """Run EM; see `daskgmm.training.em.em`."""
@@ -193,7 +197,7 @@ class Fit:
     def _expect(self, mixtures: Sequence[Mixture], origins: Origins = None) -> list[Moments]:
         base = self.foundation
         expectation = Expectation(
-            tuple(mixtures), base.frame, self.settings.dtype, base.scatter, origins
+            tuple(mixtures), base.frame, self.settings.dtype, base.scatter, origins, self._compiled
         )
         self.passes += 1
         return expect(self.source, self._groups, expectation)

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from daskgmm.model.flaws import Flaw
 from daskgmm.model.frame import Frame
-from daskgmm.model.kernels import CentredKernel, FeatureKernel, Kernel
+from daskgmm.model.kernels.base import SlabKernel
+from daskgmm.model.kernels.centred import CentredKernel
+from daskgmm.model.kernels.features import kernel_in_numpy
 from daskgmm.model.mixture import Mixture
-from daskgmm.model.precision import feature_components
 from daskgmm.model.responsibilities import normalise
 from daskgmm.model.typing import Doubles, Floats
 
@@ -99,12 +100,11 @@ class Predictor:
                 logits = kernel.logits(rows[window].T)
             yield window, logits
 
-    def _kernel(self, dtype: np.dtype[Any]) -> Kernel:
-        by_features = feature_components(self.mixture, dtype).any()
+    def _kernel(self, dtype: np.dtype[Any]) -> SlabKernel:
         # Without its quadratic term the feature form gives no densities of single rows.
-        if by_features and not self.mixture.covariance.needs_scatter:
-            return FeatureKernel([self.mixture], self.frame, dtype)
-        return CentredKernel([self.mixture], self.frame, dtype)
+        whole = not self.mixture.covariance.needs_scatter
+        kernel = kernel_in_numpy(self.mixture, dtype) if whole else CentredKernel
+        return kernel([self.mixture], self.frame, dtype)
 
 
 class NotFiniteError(ArithmeticError):

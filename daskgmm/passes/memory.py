@@ -8,7 +8,8 @@ import numpy as np
 import psutil
 
 from daskgmm.data.source import Source
-from daskgmm.model.kernels import slab_rows
+from daskgmm.model.kernels.base import slab_rows
+from daskgmm.model.kernels.features import LONGEST, SLAB_BYTES
 
 LIBRARIES = 220 * 2**20
 """Of a worker's process before it has done anything: Python, Dask, NumPy, SciPy, Arrow."""
@@ -69,11 +70,16 @@ class Task:
 
     @property
     def kernel_bytes(self) -> int:
-        """Slabs of Phi (F), gamma (K) and two of rows (D); Eta, a product and sums, (F, K)."""
-        slab = slab_rows(max(self.length, self.n_components), self.dtype)
-        slabs = slab * (self.length + self.n_components + 2 * self.n_features)
+        """Slabs of Phi (F), gamma (K) and two of rows (D); Eta, a product and sums, (F, K).
+
+        The compiled kernel's slabs are smaller; the centred one's have no Phi.
+        """
+        by_features = self.length <= LONGEST
+        widest = self.length if by_features else 4 * self.n_features
+        slab = slab_rows(widest, self.dtype, SLAB_BYTES)
+        values = (self.length if by_features else 0) + self.n_components + 2 * self.n_features
         parameters = 3 * self.length * self.n_components
-        return slabs * self.dtype.itemsize + parameters * np.dtype(np.float64).itemsize
+        return slab * values * self.dtype.itemsize + parameters * np.dtype(np.float64).itemsize
 
     @property
     def result_bytes(self) -> int:
