@@ -353,7 +353,7 @@ def test_auto_knows_the_memory_of_workers():
     from daskgmm.passes.memory import Task, rows_bytes
     from daskgmm.passes.room import room_for
 
-    task = Task(4, 15, 3, 100_000, np.dtype(float), np.dtype(float))
+    task = Task(4, 15, 3, 100_000, 100_000, np.dtype(float), np.dtype(float))
     wanted = rows_bytes(from_dask_array(wide))
     assert wanted == 40_000_000 * 40
     with running(memory_limit="512MiB"):

@@ -20,7 +20,7 @@ from daskgmm.passes.blas import one_thread
 from daskgmm.passes.expectation import expect
 from daskgmm.passes.groups import group_measured, seconds_a_row
 from daskgmm.passes.holding import held
-from daskgmm.passes.memory import Task, largest_block
+from daskgmm.passes.memory import Task, largest_block, largest_part
 from daskgmm.passes.survey import Request, Survey, survey
 from daskgmm.training.em import Origins, Recipe, em
 from daskgmm.training.starts import StartPlan
@@ -74,6 +74,7 @@ class Settings:
             self.length(source.n_features),
             self.plan.n_components * self.plan.n_init,
             largest_block(source),
+            largest_part(source),
             source.dtype,
             self.dtype,
             decoded=source.decoded,

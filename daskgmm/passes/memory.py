@@ -11,13 +11,16 @@ from daskgmm.data.source import Source
 from daskgmm.model.kernels.base import slab_rows
 from daskgmm.model.kernels.features import LONGEST, SLAB_BYTES
 
-LIBRARIES = 220 * 2**20
-"""Of a worker's process before it has done anything: Python, Dask, NumPy, SciPy, Arrow."""
+LIBRARIES = 325 * 2**20
+"""Of a worker's process: Python, Dask, pandas, SciPy, scikit-learn, Arrow, numba and its loop."""
 
-_READ_AHEAD = 2**24
-"""Compressed and decompressed pages that a decoder has at hand, over all columns."""
+_READ_AHEAD = 2**23
+"""Bytes that are read ahead of a decoder, over all columns."""
 
-_USUAL_ROWS = 2**16
+_PAGE = 2**20
+"""Parquet's usual page; a decoder has three a column: compressed, decompressed, dictionary."""
+
+_USUAL_ROWS = 2**17
 
 _CGROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
@@ -41,8 +44,8 @@ class Task:
         F, of a feature vector.
     n_components : int
         K, of all mixtures together.
-    block_rows : int
-        Rows of the largest block.
+    block_rows, part_rows : int
+        Rows of the largest block and of the largest part.
     row_dtype, dtype : dtype
         What rows come as, and what they are computed in.
     decoded : bool
@@ -53,6 +56,7 @@ class Task:
     length: int
     n_components: int
     block_rows: int
+    part_rows: int
     row_dtype: np.dtype[np.floating]
     dtype: np.dtype[np.floating]
     decoded: bool = True
@@ -65,8 +69,11 @@ class Task:
 
     @property
     def reading_bytes(self) -> int:
-        """Two blocks, for a decoder holds the columns as well, and what it reads ahead."""
-        return 2 * self.block_bytes + _READ_AHEAD if self.decoded else 0
+        """Two blocks, for a decoder holds the columns as well, its pages, what is read ahead."""
+        if not self.decoded:
+            return 0
+        page = min(_PAGE, self.part_rows * self.row_dtype.itemsize)
+        return 2 * self.block_bytes + 3 * self.n_features * page + _READ_AHEAD
 
     @property
     def kernel_bytes(self) -> int:
@@ -112,10 +119,15 @@ def rows_bytes(source: Source) -> int | None:
     return sum(source.lengths) * values
 
 
+def largest_part(source: Source) -> int:
+    """Rows of the largest part; where nobody knows, of one that is as large as usual."""
+    return max(source.lengths) if source.lengths else _USUAL_ROWS
+
+
 def largest_block(source: Source) -> int:
-    """Rows of the largest block; where nobody knows, of one that is as large as usual."""
-    sizes = [source.block_rows, max(source.lengths) if source.lengths else None]
-    return min((size for size in sizes if size is not None), default=_USUAL_ROWS)
+    """Rows of the largest block."""
+    longest = largest_part(source)
+    return longest if source.block_rows is None else min(longest, source.block_rows)
 
 
 def available_memory() -> int:
