@@ -8,8 +8,9 @@ import numpy as np
 import psutil
 
 from daskgmm.data.source import Source
+from daskgmm.model.kernels import centred as centred_kernel
+from daskgmm.model.kernels import features as features_kernel
 from daskgmm.model.kernels.base import slab_rows
-from daskgmm.model.kernels.features import LONGEST, SLAB_BYTES
 
 LIBRARIES = 325 * 2**20
 """Of a worker's process: Python, Dask, pandas, SciPy, scikit-learn, Arrow, numba and its loop."""
@@ -77,14 +78,15 @@ class Task:
 
     @property
     def kernel_bytes(self) -> int:
-        """Slabs of Phi (F), gamma (K) and two of rows (D); Eta, a product and sums, (F, K).
+        """Slabs of Phi (F), gamma (K), three of rows (D); Eta, a product and sums, (F, K).
 
         The compiled kernel's slabs are smaller; the centred one's have no Phi.
         """
-        by_features = self.length <= LONGEST
-        widest = self.length if by_features else 4 * self.n_features
-        slab = slab_rows(widest, self.dtype, SLAB_BYTES)
-        values = (self.length if by_features else 0) + self.n_components + 2 * self.n_features
+        features, widest, n_bytes = self.length, self.length, features_kernel.SLAB_BYTES
+        if self.length > features_kernel.LONGEST:
+            features, widest, n_bytes = 0, 4 * self.n_features, centred_kernel.SLAB_BYTES
+        slab = slab_rows(widest, self.dtype, n_bytes)
+        values = features + self.n_components + 3 * self.n_features
         parameters = 3 * self.length * self.n_components
         return slab * values * self.dtype.itemsize + parameters * np.dtype(np.float64).itemsize
 
