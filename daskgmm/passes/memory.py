@@ -8,8 +8,7 @@ import numpy as np
 import psutil
 
 from daskgmm.data.source import Source
-from daskgmm.model.kernels import centred as centred_kernel
-from daskgmm.model.kernels import features as features_kernel
+from daskgmm.model.kernels import centred, features
 from daskgmm.model.kernels.base import slab_rows
 
 LIBRARIES = 325 * 2**20
@@ -78,17 +77,16 @@ class Task:
 
     @property
     def kernel_bytes(self) -> int:
-        """Slabs of Phi (F), gamma (K), three of rows (D); Eta, a product and sums, (F, K).
+        """Slabs of Phi (F) and one of rows (D), or without Phi three of them; gamma (K).
 
-        The compiled kernel's slabs are smaller; the centred one's have no Phi.
+        Then Eta, a product and sums, each (F, K). The compiled kernel's slabs are smaller.
         """
-        features, widest, n_bytes = self.length, self.length, features_kernel.SLAB_BYTES
-        if self.length > features_kernel.LONGEST:
-            features, widest, n_bytes = 0, 4 * self.n_features, centred_kernel.SLAB_BYTES
-        slab = slab_rows(widest, self.dtype, n_bytes)
-        values = features + self.n_components + 3 * self.n_features
+        values, widest, n_bytes = self.length + self.n_features, self.length, features.SLAB_BYTES
+        if self.length > features.LONGEST:
+            values, widest, n_bytes = 3 * self.n_features, 4 * self.n_features, centred.SLAB_BYTES
+        slab = slab_rows(widest, self.dtype, n_bytes) * (values + self.n_components)
         parameters = 3 * self.length * self.n_components
-        return slab * values * self.dtype.itemsize + parameters * np.dtype(np.float64).itemsize
+        return slab * self.dtype.itemsize + parameters * np.dtype(np.float64).itemsize
 
     @property
     def result_bytes(self) -> int:

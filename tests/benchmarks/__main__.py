@@ -13,6 +13,7 @@ Benchmark = Callable[[float], Iterator[Result]]
 
 GOALS = {
     "iteration": "seconds an EM iteration on rows in memory",
+    "out_of_core": "seconds a pass on Parquet larger than the workers' memory",
 }
 """Modules of this package, each with ``measure(size)``, and what they measure."""
 
