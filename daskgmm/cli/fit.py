@@ -119,6 +119,13 @@ ROWS_AND_RUN = in_order(
     click.option("--weight-column", metavar="W", help="Column of the rows' weights."),
 )
 AFTERWARDS = in_order(
+    click.option(
+        "--cache",
+        type=click.Choice(("auto", "memory", "disk", "none")),
+        default="auto",
+        show_default=True,
+        help="Where decoded rows stay between passes; auto chooses from sizes.",
+    ),
     FORCE,
     click.option(
         "--require-convergence", is_flag=True, help="Exit with 3 where the fit did not converge."
@@ -177,6 +184,7 @@ def _request(
         options["output"],
         method(**{field.name: options[field.name] for field in fields(method)}),
         resources_of(options),
+        cache=options["cache"],
         force=options["force"],
         command=_command(),
     )

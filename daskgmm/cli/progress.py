@@ -31,7 +31,10 @@ def progress(*, shown: bool, verb: str, most: int | None = None) -> "Iterator[Li
     """
     from daskgmm.jobs.events import Silence
 
-    if not (shown and logger.isEnabledFor(logging.INFO)):
+    if not shown:
+        with _warnings_only():
+            yield Silence()
+    elif not logger.isEnabledFor(logging.INFO):
         yield Silence()
     elif sys.stderr.isatty():
         from daskgmm.cli.display import Display
@@ -40,3 +43,15 @@ def progress(*, shown: bool, verb: str, most: int | None = None) -> "Iterator[Li
             yield display
     else:
         yield Lines(verb, every=_EVERY)
+
+
+@contextmanager
+def _warnings_only() -> Iterator[None]:
+    """Without what the library says on its way, unless all is wanted for debugging."""
+    ours = logging.getLogger("daskgmm")
+    level = ours.level
+    ours.setLevel(logging.WARNING if level == logging.INFO else level)
+    try:
+        yield
+    finally:
+        ours.setLevel(level)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from dask._task_spec import GraphNode, convert_legacy_graph
+from dask._task_spec import DataNode, GraphNode, convert_legacy_graph
 from dask.base import flatten
 
-from daskgmm.data.source import Block, Source
+from daskgmm.data.source import Block, Source, aligned
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class InlinePart:
 
 def as_block(label: str, chunk: Any, weights: Any = None) -> Block:
     """Turn a computed chunk, array or frame, into a block."""
-    rows = frame_rows(chunk) if hasattr(chunk, "columns") else np.asarray(chunk)
+    rows = aligned(frame_rows(chunk) if hasattr(chunk, "columns") else np.asarray(chunk))
     if rows.dtype not in (np.float32, np.float64):
         rows = rows.astype(np.float64)
     return Block(rows.T, None if weights is None else as_weights(label, weights, len(rows)))
@@ -94,7 +94,7 @@ def _float_type(kind: Any) -> np.dtype[Any]:
 
 def as_weights(label: str, weights: Any, rows: int) -> np.ndarray:
     """Sample weights (n,) as float64, checked."""
-    values = np.asarray(weights, dtype=np.float64).reshape(-1)
+    values = aligned(np.asarray(weights, dtype=np.float64).reshape(-1))
     if len(values) != rows:
         raise DataError(
             f"{label} has {rows} rows but {len(values)} sample weights.",
@@ -128,6 +128,7 @@ def from_dask_array(array: Any, sample_weight: Any = None) -> Source:
         n_features=int(array.shape[1]),
         dtype=array.dtype if array.dtype in (np.float32, np.float64) else np.dtype(np.float64),
         lengths=lengths if known else None,
+        decoded=computed(parts),
         graph=graph,
     )
 
@@ -160,6 +161,7 @@ def from_dask_frame(frame: Any, sample_weight: Any = None) -> Source:
         n_features=len(names),
         dtype=np.dtype(np.float64 if double else np.float32),
         columns=tuple(names) if all(isinstance(name, str) for name in names) else None,
+        decoded=computed(parts),
         graph=graph,
     )
 
@@ -193,6 +195,16 @@ def parts_of(
             for index, (closure, own) in enumerate(zip(closures, wanted, strict=True))
         ], {}
     return [ChunkPart(index, own) for index, own in enumerate(wanted)], graph
+
+
+def computed(parts: Sequence[ChunkPart] | Sequence[InlinePart]) -> bool:
+    """Whether reading any part computes something, where it is read and for it alone."""
+    return any(
+        not isinstance(node, DataNode)
+        for part in parts
+        if isinstance(part, InlinePart)
+        for node in part.graph.values()
+    )
 
 
 def lowered(collection: Any) -> tuple[dict[Hashable, Any], list[Hashable]]:

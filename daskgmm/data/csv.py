@@ -103,7 +103,14 @@ class CsvTable:
         types = tuple(kinds.items())
         size = block_rows or block_rows_for(len(selection.features))
         parts = tuple(CsvPart(file, selection, types, size) for file in self.files)
-        return Source(parts, len(selection.features), _FLOAT64, selection.columns)
+        return Source(
+            parts,
+            len(selection.features),
+            _FLOAT64,
+            selection.columns,
+            decoded=True,
+            block_rows=size,
+        )
 
 
 def open_csv(files: Sequence[InputFile]) -> CsvTable:

@@ -117,7 +117,15 @@ class ParquetTable:
             for number, rows in enumerate(groups or (0,))
         )
         lengths = tuple(part.rows for part in parts)
-        return Source(parts, len(selection.features), dtype, selection.columns, lengths)
+        return Source(
+            parts,
+            len(selection.features),
+            dtype,
+            selection.columns,
+            lengths,
+            decoded=True,
+            block_rows=size,
+        )
 
     def _dtype(self, selection: Selection) -> np.dtype[Any]:
         """Return float32 where every feature of every file fits it, else float64."""

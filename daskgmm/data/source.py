@@ -29,6 +29,15 @@ class Block:
     kept: Any = None
 
 
+def aligned(values: NDArray[Any]) -> NDArray[Any]:
+    """The same numbers, each at an address that suits its type.
+
+    What Dask sends from worker to worker may lie anywhere, and NumPy's sums over such arrays
+    round otherwise.
+    """
+    return np.require(values, requirements="A")
+
+
 class Part(Protocol):
     """A stretch of rows that one worker reads in order: a chunk, a partition, a row group.
 
@@ -68,6 +77,10 @@ class Source:
         Rows of each part, where known without reading.
     in_memory : bool
         Whether reading costs nothing: tasks are then cut by the arithmetic alone.
+    decoded : bool
+        Whether each read decodes or computes the rows anew: worth a cache.
+    block_rows : int or None
+        Most rows of a block, where that is not a whole part.
     graph : mapping
         Tasks that the parts' ``inputs`` name; merged into every pass.
     """
@@ -78,4 +91,6 @@ class Source:
     columns: tuple[str, ...] | None = None
     lengths: tuple[int, ...] | None = None
     in_memory: bool = False
+    decoded: bool = False
+    block_rows: int | None = None
     graph: Mapping[Hashable, Any] = field(default_factory=dict)

@@ -21,6 +21,7 @@ from daskgmm.passes.blas import one_thread
 from daskgmm.passes.expectation import expect
 from daskgmm.passes.groups import group_measured, seconds_a_row
 from daskgmm.passes.holding import held
+from daskgmm.passes.memory import Task, largest_block, largest_part
 from daskgmm.passes.statistics import Statistics
 from daskgmm.passes.survey import Request, Survey, survey
 from daskgmm.training.em import Origins, Recipe, em
@@ -100,6 +101,21 @@ class Settings:
         for covariance in self.covariances:
             scale = covariance.compatible_scale(scale)
         return Frame.around(origin, scale, self.dtype)
+
+    def task(self, source: Source) -> Task:
+        """Sizes of a task of the passes over a source, all starts together."""
+        longest = max(one.quadratic_length(source.n_features) for one in self.covariances)
+        plans = [candidate.plan for candidate in self.candidates]
+        return Task(
+            source.n_features,
+            longest + source.n_features + 1,
+            sum(plan.n_components * plan.n_init for plan in plans),
+            largest_block(source),
+            largest_part(source),
+            source.dtype,
+            self.dtype,
+            decoded=source.decoded,
+        )
 
     def recipe(self, frame: Frame, deviations: Doubles) -> Recipe:
         """How to take steps in this frame."""
@@ -234,10 +250,9 @@ class Fit:
         self.foundation = Foundation.of(self.survey.statistics, settings)
         random.set_state(started[-1].random.get_state(legacy=False))
         self.starts = _unless_all_collapsed(started)
-        self._groups = group_measured(
-            self.survey.lengths, self._cost_a_row(), in_memory=source.in_memory
-        )
-        self._compiled = self.survey.rows * self._cost_a_row() > SECONDS_WORTH_COMPILING
+        cost = self._cost_a_row()
+        self._groups = group_measured(self.survey.lengths, cost, in_memory=source.in_memory)
+        self._compiled = self.survey.rows * cost > SECONDS_WORTH_COMPILING
 
     @property
     def traces(self) -> tuple[Trace, ...]:

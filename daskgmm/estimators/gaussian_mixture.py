@@ -25,6 +25,7 @@ from daskgmm.estimators.parameters import (
 from daskgmm.estimators.predicting import predict_rows
 from daskgmm.estimators.verbose import Narrator
 from daskgmm.model.prediction import Predictor
+from daskgmm.passes.caching import check_cache, kept
 from daskgmm.training.states import FitState, StopReason, Trace
 from daskgmm.training.stopping import stopping_named
 
@@ -71,6 +72,10 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
         of the features' standard deviations.
     dtype : {None, 'float32', 'float64'}, default None
         Compute in the data's float type or force one. Sums over blocks are float64 always.
+    cache : {'auto', 'memory', 'disk', 'none'}, default 'auto'
+        Where decoded blocks stay between passes: in memory, on the workers' own disks, or
+        nowhere; 'auto' chooses from sizes. It matters where each pass would decode files or
+        compute chunks again, and never to the result.
     callbacks : iterable of callable, default ()
         Each is given each `daskgmm.training.states.FitState`.
 
@@ -130,6 +135,7 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
         subsample: str | int | None = "auto",
         stopping: str = "lower_bound",
         dtype: DTypeLike | None = None,
+        cache: str = "auto",
         callbacks: Iterable[Callable[[FitState], object]] = (),
     ) -> None:
         self.n_components = n_components
@@ -149,6 +155,7 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
         self.subsample = subsample
         self.stopping = stopping
         self.dtype = dtype
+        self.cache = cache
         self.callbacks = callbacks
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -176,16 +183,18 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
         """
         del y
         check_parameters(self)
+        check_cache(self.cache)
         source = as_source(self, X, sample_weight, reset=True)
         dtype = compute_dtype(self, source.dtype)
         candidate = self._candidate(source, in_memory=kind_of(X) == "memory")
         settings = self._settings((candidate,), dtype)
-        fit = Fit(source, settings, random_numbers(self.random_state))
-        last = FitState(0, fit.traces, fit.survey.rows, 0.0)
-        history = []
-        for state in self._watched(fit):
-            last = state
-            history.append(fit.entry(state, state.best))
+        with kept(source, self.cache, settings.task(source)) as rows:
+            fit = Fit(rows, settings, random_numbers(self.random_state))
+            last = FitState(0, fit.traces, fit.survey.rows, 0.0)
+            history = []
+            for state in self._watched(fit):
+                last = state
+                history.append(fit.entry(state, state.best))
         self._adopt(fit, last.best, history)
         if last.best.stopped is StopReason.MAX_ITER:
             warn_not_converged()

@@ -15,7 +15,8 @@ from daskgmm.estimators.fitting import Fit
 from daskgmm.estimators.gaussian_mixture import GaussianMixture, warn_not_converged
 from daskgmm.estimators.inputs import as_source, kind_of
 from daskgmm.estimators.parameters import check_parameters, compute_dtype, random_numbers
-from daskgmm.estimators.sweep import Outcome, begin, best_of, sweep
+from daskgmm.estimators.sweep import Outcome, begun, best_of, sweep
+from daskgmm.passes.caching import check_cache
 from daskgmm.training.states import FitState, StopReason
 
 
@@ -38,7 +39,7 @@ class GaussianMixtureSelector(Delegating, DensityMixin, BaseEstimator):
     tol, reg_covar, max_iter, n_init, init_params, random_state
         As in `GaussianMixture`, for each candidate. With ``None`` or a RandomState one seed is
         drawn for all; the chosen estimator's ``random_state`` tells it.
-    verbose, verbose_interval, subsample, stopping, dtype, callbacks
+    verbose, verbose_interval, subsample, stopping, dtype, cache, callbacks
         As in `GaussianMixture`; a callback's state holds the starts of all candidates.
 
     Attributes
@@ -88,6 +89,7 @@ class GaussianMixtureSelector(Delegating, DensityMixin, BaseEstimator):
         subsample: str | int | None = "auto",
         stopping: str = "lower_bound",
         dtype: DTypeLike | None = None,
+        cache: str = "auto",
         callbacks: Iterable[Callable[[FitState], object]] = (),
     ) -> None:
         self.n_components = n_components
@@ -104,6 +106,7 @@ class GaussianMixtureSelector(Delegating, DensityMixin, BaseEstimator):
         self.subsample = subsample
         self.stopping = stopping
         self.dtype = dtype
+        self.cache = cache
         self.callbacks = callbacks
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -127,11 +130,12 @@ class GaussianMixtureSelector(Delegating, DensityMixin, BaseEstimator):
         """
         del y
         check_criterion(self.criterion)
+        check_cache(self.cache)
         estimators = self._estimators()
         source = as_source(self, X, sample_weight, reset=True)
         dtype = compute_dtype(self, source.dtype)
-        fit = begin(estimators, source, dtype, in_memory=kind_of(X) == "memory")
-        outcomes = sweep(fit, estimators)
+        with begun(estimators, source, dtype, in_memory=kind_of(X) == "memory") as fit:
+            outcomes = sweep(fit, estimators)
         self._adopt(fit, outcomes)
         if outcomes[self.best_index_].stopped is StopReason.MAX_ITER:
             warn_not_converged()

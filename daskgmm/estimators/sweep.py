@@ -1,6 +1,7 @@
 """Candidates that advance together, and what came of each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from daskgmm.estimators.fitting import Fit
 from daskgmm.estimators.gaussian_mixture import GaussianMixture
 from daskgmm.estimators.parameters import random_numbers
 from daskgmm.model.scoring import Scoring
+from daskgmm.passes.caching import kept
 from daskgmm.training.states import ROUNDING, FitState, StopReason, Trace
 
 
@@ -62,21 +64,24 @@ class Outcome:
         }
 
 
-def begin(
+@contextmanager
+def begun(
     estimators: Sequence[GaussianMixture],
     source: Source,
     dtype: np.dtype[Any],
     *,
     in_memory: bool,
-) -> Fit:
+) -> Iterator[Fit]:
     """Make the first pass for all candidates; an estimator each says what they are.
 
-    They share all parameters but those that make them different candidates.
+    They share all parameters but those that make them different candidates. Rows are cached for
+    the length of the block.
     """
     first = estimators[0]
     candidates = tuple(one._candidate(source, in_memory=in_memory) for one in estimators)  # noqa: SLF001
     settings = first._settings(candidates, dtype)  # noqa: SLF001  estimators of one family
-    return Fit(source, settings, random_numbers(first.random_state))
+    with kept(source, first.cache, settings.task(source)) as rows:
+        yield Fit(rows, settings, random_numbers(first.random_state))
 
 
 def sweep(fit: Fit, estimators: Sequence[GaussianMixture]) -> list[Outcome]:

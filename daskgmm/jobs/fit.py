@@ -105,6 +105,9 @@ class FitRequest:
         The run directory.
     method : Method
     resources : Resources
+    cache : str
+        Where decoded blocks stay between passes; no part of the configuration, for it never
+        changes the result.
     force : bool
         Replace a run that is there.
     command : tuple of str
@@ -115,6 +118,7 @@ class FitRequest:
     output: str
     method: Method
     resources: Resources = field(default_factory=Resources)
+    cache: str = "auto"
     force: bool = False
     command: tuple[str, ...] = ()
 
@@ -177,7 +181,7 @@ def fit(request: FitRequest, listener: Listener | None = None) -> FitOutcome:
 def _fitted(request: FitRequest, dataset: Any, listener: Listener) -> Any:
     from sklearn.exceptions import ConvergenceWarning
 
-    model = request.method.estimator(listener)
+    model = request.method.estimator(listener).set_params(cache=request.cache)
     with workplace(request.resources, dataset) as place, warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the outcome tells
         listener.start(place)

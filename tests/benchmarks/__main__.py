@@ -16,6 +16,7 @@ GOALS = {
     "wide": "the same on up to 1,000 features",
     "scoring": "rows a second from Parquet to labelled Parquet",
     "many": "many models in the same passes over Parquet",
+    "out_of_core": "seconds a pass on Parquet larger than the workers' memory",
 }
 """Modules of this package, each with ``measure(size)``, and what they measure."""
 

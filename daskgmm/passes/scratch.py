@@ -1,0 +1,150 @@
+"""A folder on this machine's own disk, shared by its processes, that outlives none of them.
+
+Each process that uses it holds a shared lock beside it. Who can lock it alone knows that all
+of them are gone, however they ended, and removes it. The locks have the form of Dask's own
+for its workers' folders, so workers that start there remove it as well.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dask
+
+fcntl: Any
+try:
+    import fcntl
+except ImportError:  # Windows: a folder that a killed process leaves stays
+    fcntl = None
+
+_PREFIX = "daskgmm-"
+_LOCK = ".dirlock"
+_ATTEMPTS = 10
+
+
+class Scratch:
+    """A process's hold on the folder.
+
+    Parameters
+    ----------
+    token : str
+        Processes of one machine that give the same one share a folder.
+    place : Path, optional
+        Where it lies; by default `root`.
+
+    Raises
+    ------
+    OSError
+        It can't be made.
+    """
+
+    def __init__(self, token: str, place: Path | None = None) -> None:
+        place = root() if place is None else place
+        place.mkdir(parents=True, exist_ok=True)
+        _remove_left(place)
+        self.folder = folder_of(token, place)
+        self._lock = _share(_lock_of(self.folder))
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+
+    def remove(self) -> None:
+        """Remove the folder, whoever else uses it."""
+        _remove(self.folder)
+        self._release()
+
+    def leave(self) -> None:
+        """Remove the folder unless another process uses it."""
+        self._release()
+        _remove_if_left(_lock_of(self.folder))
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def root(worker: Any = None) -> Path:
+    """Where folders are made: beside the worker's own, or where Dask keeps temporary files."""
+    worker = _this_worker() if worker is None else worker
+    if worker is not None:
+        return Path(worker.local_directory).parent
+    return Path(dask.config.get("temporary-directory", None) or tempfile.gettempdir())
+
+
+def folder_of(token: str, place: Path) -> Path:
+    """The folder's path; another one after the machine started anew: a crash may tear files."""
+    return place / f"{_PREFIX}{token}-{machine()}"
+
+
+def remove(token: str, place: Path) -> None:
+    """Remove a folder that this process may never have used."""
+    _remove(folder_of(token, place))
+
+
+@cache
+def machine() -> str:
+    """What this machine is called from its start to its end."""
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
+    import socket
+
+    return socket.gethostname()
+
+
+def _this_worker() -> Any:
+    distributed = sys.modules.get("distributed")
+    if distributed is None:
+        return None
+    try:
+        return distributed.get_worker()
+    except ValueError:
+        return None
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(folder.name + _LOCK)
+
+
+def _share(lock: Path) -> int | None:
+    """Hold the lock together with others; a descriptor to close."""
+    if fcntl is None:
+        return None
+    while True:
+        descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        # Who removes the folder removes the lock: then this one keeps nobody off.
+        with suppress(FileNotFoundError):
+            if lock.stat().st_ino == os.fstat(descriptor).st_ino:
+                return descriptor
+        os.close(descriptor)
+
+
+def _remove_left(place: Path) -> None:
+    for lock in place.glob(f"{_PREFIX}*{_LOCK}"):
+        with suppress(OSError):
+            _remove_if_left(lock)
+
+
+def _remove_if_left(lock: Path) -> None:
+    if fcntl is None or not lock.exists():
+        return
+    descriptor = os.open(lock, os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _remove(lock.with_name(lock.name.removesuffix(_LOCK)))
+    except BlockingIOError:
+        return
+    finally:
+        os.close(descriptor)
+
+
+def _remove(folder: Path) -> None:
+    for _ in range(_ATTEMPTS):  # a late task may put a file in while others are removed
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            _lock_of(folder).unlink(missing_ok=True)
+            return

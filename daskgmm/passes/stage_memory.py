@@ -1,0 +1,91 @@
+"""Decoded blocks in this process's memory."""
+
+import threading
+from collections.abc import Iterator
+from typing import final
+
+import numpy as np
+
+from daskgmm.data.source import Block
+from daskgmm.passes.memory import available_memory
+from daskgmm.passes.room import SHARE
+from daskgmm.passes.stage import Entry, NotStagedError, Stage
+
+
+@final
+class MemoryStage(Stage):
+    """Blocks as copies, as many as a share of the memory that is free at first holds.
+
+    Parameters
+    ----------
+    token : str
+        The fit's own.
+    """
+
+    def __init__(self, token: str) -> None:
+        del token  # nobody else sees this memory
+        self.room = int(available_memory() * SHARE)
+        self.lock = threading.Lock()
+        self.parts: dict[int, tuple[Block, ...]] = {}
+
+    def load(self, position: int) -> Iterator[Block]:
+        """Yield a part's blocks."""
+        if position not in self.parts:
+            raise NotStagedError
+        return iter(self.parts[position])
+
+    def entry(self, position: int) -> Entry:
+        """Begin a part."""
+        return _MemoryEntry(self, position)
+
+    def take(self, wanted: int) -> None:
+        """Take bytes of the room.
+
+        Raises
+        ------
+        MemoryError
+            There are not so many.
+        """
+        with self.lock:
+            if wanted > self.room:
+                raise MemoryError(f"{SHARE:.0%} of the memory that was free is taken")
+            self.room -= wanted
+
+    def remove(self) -> None:
+        """Remove all."""
+        self.parts = {}
+
+    def leave(self) -> None:
+        """Remove all."""
+        self.remove()
+
+
+@final
+class _MemoryEntry(Entry):
+    def __init__(self, stage: MemoryStage, position: int) -> None:
+        self.stage = stage
+        self.position = position
+        self.blocks: list[Block] = []
+
+    def add(self, block: Block) -> None:
+        self.stage.take(nbytes(block))
+        self.blocks.append(copied(block))
+
+    def finish(self) -> None:
+        self.stage.parts[self.position] = tuple(self.blocks)
+        self.blocks = []
+
+    def discard(self) -> None:
+        self.stage.take(-sum(map(nbytes, self.blocks)))
+        self.blocks = []
+
+
+def copied(block: Block) -> Block:
+    """The block in arrays of its own, without the columns that only outputs need."""
+    weights = None if block.weights is None else block.weights.copy()
+    return Block(np.array(block.rows, order="C"), weights)
+
+
+def nbytes(block: Block) -> int:
+    """Bytes of a block's arrays."""
+    return block.rows.nbytes + (0 if block.weights is None else block.weights.nbytes)
