@@ -206,13 +206,14 @@ def lowered(collection: Any) -> tuple[dict[Hashable, Any], list[Hashable]]:
         before, ends = collection.__dask_graph__(), collection.__dask_keys__()
         graph = dict(collection.__dask_optimize__(before, ends))
         # Optimisation of arrays forgets the futures that keep persisted chunks alive.
-        graph |= {key: value for key, value in dict(before).items() if _is_future(value)}
-    held = {key: value for key, value in graph.items() if _is_future(value)}
+        graph |= {key: value for key, value in dict(before).items() if is_future(value)}
+    held = {key: value for key, value in graph.items() if is_future(value)}
     rest = {key: value for key, value in graph.items() if key not in held}
     return convert_legacy_graph(rest) | held, list(flatten(collection.__dask_keys__()))
 
 
-def _is_future(value: Any) -> bool:
+def is_future(value: Any) -> bool:
+    """Whether a graph's value stands for what a cluster holds."""
     return type(value).__name__ == "Future" and hasattr(value, "key")
 
 
@@ -234,4 +235,4 @@ def _weights(sample_weight: Any, n_parts: int) -> tuple[dict[Hashable, Any], lis
 def _independent(graph: Mapping[Hashable, Any], closures: Sequence[set[Hashable]]) -> bool:
     together = set().union(*closures)
     shared = sum(map(len, closures)) > len(together)
-    return not shared and not any(_is_future(graph[key]) for key in together)
+    return not shared and not any(is_future(graph[key]) for key in together)

@@ -17,9 +17,11 @@ from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.blas import one_thread
+from daskgmm.passes.bundles import bundled
 from daskgmm.passes.expectation import expect
+from daskgmm.passes.graph import Group
 from daskgmm.passes.groups import group_measured, seconds_a_row
-from daskgmm.passes.holding import held
+from daskgmm.passes.holding import held, held_groups
 from daskgmm.passes.survey import Request, Survey, survey
 from daskgmm.training.em import Origins, Recipe, em
 from daskgmm.training.starts import StartPlan
@@ -162,9 +164,7 @@ class Fit:
         self.survey, self.foundation = survey(self.source, request, prepare)
         if self.foundation.random is not random:
             random.set_state(self.foundation.random.get_state())
-        self._groups = group_measured(
-            self.survey.lengths, self._cost_a_row(), in_memory=source.in_memory
-        )
+        self.source, self._groups = self._laid_out()
 
     def states(self) -> Iterator[FitState]:
         """Run EM; see `daskgmm.training.em.em`."""
@@ -178,6 +178,13 @@ class Fit:
         )
         self.passes += 1
         return expect(self.source, self._groups, expectation)
+
+    def _laid_out(self) -> tuple[Source, Sequence[Group]]:
+        """Rows in parts that are worth their overhead, in groups that are worth a task's."""
+        source = bundled(self.source, self.survey.lengths)
+        lengths = source.lengths or ()
+        groups = group_measured(lengths, self._cost_a_row(), in_memory=source.in_memory)
+        return held_groups(source, groups)
 
     def _cost_a_row(self) -> float:
         covariance: Covariance = self.settings.plan.covariance
