@@ -14,6 +14,7 @@ Benchmark = Callable[[float], Iterator[Result]]
 GOALS = {
     "iteration": "seconds an EM iteration on rows in memory",
     "scheduling": "seconds a pass over 10,000 tiny partitions",
+    "scale": "where the scheduler limits a pass, measured and predicted",
 }
 """Modules of this package, each with ``measure(size)``, and what they measure."""
 
