@@ -9,6 +9,7 @@ import numpy as np
 from dask._task_spec import DataNode, GraphNode, convert_legacy_graph
 from dask.base import flatten
 
+from daskgmm.data.closures import closure, evaluate
 from daskgmm.data.source import Block, Source, aligned
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
 
@@ -68,9 +69,7 @@ class InlinePart:
 
     def read(self) -> Iterator[Block]:
         """Compute the chunk here and yield it as one block."""
-        from dask.local import get_sync
-
-        yield as_block(self.label, *get_sync(self.graph, list(self.keys)))
+        yield as_block(self.label, *evaluate(self.graph, self.keys))
 
 
 def as_block(label: str, chunk: Any, weights: Any = None) -> Block:
@@ -188,11 +187,11 @@ def parts_of(
         weight_graph, weight_keys = _weights(sample_weight, len(keys))
         graph = {**graph, **weight_graph}
         wanted = list(zip(keys, weight_keys, strict=True))
-    closures = [_closure(graph, own) for own in wanted]
+    closures = [closure(graph, own) for own in wanted]
     if _independent(graph, closures):
         return [
-            InlinePart(index, {key: graph[key] for key in closure}, own)
-            for index, (closure, own) in enumerate(zip(closures, wanted, strict=True))
+            InlinePart(index, {key: graph[key] for key in needed}, own)
+            for index, (needed, own) in enumerate(zip(closures, wanted, strict=True))
         ], {}
     return [ChunkPart(index, own) for index, own in enumerate(wanted)], graph
 
@@ -219,13 +218,14 @@ def lowered(collection: Any) -> tuple[dict[Hashable, Any], list[Hashable]]:
         before, ends = collection.__dask_graph__(), collection.__dask_keys__()
         graph = dict(collection.__dask_optimize__(before, ends))
         # Optimisation of arrays forgets the futures that keep persisted chunks alive.
-        graph |= {key: value for key, value in dict(before).items() if _is_future(value)}
-    held = {key: value for key, value in graph.items() if _is_future(value)}
+        graph |= {key: value for key, value in dict(before).items() if is_future(value)}
+    held = {key: value for key, value in graph.items() if is_future(value)}
     rest = {key: value for key, value in graph.items() if key not in held}
     return convert_legacy_graph(rest) | held, list(flatten(collection.__dask_keys__()))
 
 
-def _is_future(value: Any) -> bool:
+def is_future(value: Any) -> bool:
+    """Whether a graph's value stands for what a cluster holds."""
     return type(value).__name__ == "Future" and hasattr(value, "key")
 
 
@@ -244,18 +244,7 @@ def _weights(sample_weight: Any, n_parts: int) -> tuple[dict[Hashable, Any], lis
     return graph, keys
 
 
-def _closure(graph: Mapping[Hashable, Any], keys: Sequence[Hashable]) -> set[Hashable]:
-    found: set[Hashable] = set()
-    waiting = list(keys)
-    while waiting:
-        key = waiting.pop()
-        if key not in found:
-            found.add(key)
-            waiting.extend(getattr(graph[key], "dependencies", ()))
-    return found
-
-
 def _independent(graph: Mapping[Hashable, Any], closures: Sequence[set[Hashable]]) -> bool:
     together = set().union(*closures)
     shared = sum(map(len, closures)) > len(together)
-    return not shared and not any(_is_future(graph[key]) for key in together)
+    return not shared and not any(is_future(graph[key]) for key in together)

@@ -14,13 +14,16 @@ from daskgmm.estimators.soundness import require_sound
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.expectation import Expectation
 from daskgmm.model.frame import Frame
+from daskgmm.model.kernels.compiled import compile_ahead
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.blas import one_thread
+from daskgmm.passes.bundles import bundled
 from daskgmm.passes.expectation import expect
+from daskgmm.passes.graph import Group
 from daskgmm.passes.groups import group_measured, seconds_a_row
-from daskgmm.passes.holding import held
+from daskgmm.passes.holding import held, held_groups
 from daskgmm.passes.memory import Task, largest_block, largest_part
 from daskgmm.passes.statistics import Statistics
 from daskgmm.passes.survey import Request, Survey, survey
@@ -250,9 +253,10 @@ class Fit:
         self.foundation = Foundation.of(self.survey.statistics, settings)
         random.set_state(started[-1].random.get_state(legacy=False))
         self.starts = _unless_all_collapsed(started)
-        cost = self._cost_a_row()
-        self._groups = group_measured(self.survey.lengths, cost, in_memory=source.in_memory)
-        self._compiled = self.survey.rows * cost > SECONDS_WORTH_COMPILING
+        self._compiled = self.survey.rows * self._cost_a_row() > SECONDS_WORTH_COMPILING
+        if self._compiled:  # here, so that workers beside need not compile side by side
+            compile_ahead(source.dtype, settings.dtype)
+        self.source, self._groups = self._laid_out()
 
     @property
     def traces(self) -> tuple[Trace, ...]:
@@ -283,6 +287,13 @@ class Fit:
         )
         self.passes += 1
         return expect(self.source, self._groups, expectation)
+
+    def _laid_out(self) -> tuple[Source, Sequence[Group]]:
+        """Rows in parts that are worth their overhead, in groups that are worth a task's."""
+        source = bundled(self.source, self.survey.lengths)
+        lengths = source.lengths or ()
+        groups = group_measured(lengths, self._cost_a_row(), in_memory=source.in_memory)
+        return held_groups(source, groups)
 
     def _cost_a_row(self) -> float:
         n_features, seconds = self.source.n_features, 0.0

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -62,6 +62,11 @@ def compute(graph: Graph, keys: Any) -> Any:
         return dask.local.get_sync(graph, keys)
     workers = min(os.cpu_count() or 1, len(graph))
     return dask.threaded.get(graph, keys, num_workers=workers)
+
+
+def hold(graph: Graph, keys: Sequence[Hashable]) -> dict[Hashable, Any]:
+    """Have the active cluster compute some keys and keep them while their futures live."""
+    return dict(zip(keys, active_client().get(graph, list(keys), sync=False), strict=True))
 
 
 def _compute_distributed(client: Any, graph: Graph, keys: Any) -> Any:

@@ -9,7 +9,7 @@ from daskgmm.data.source import Block, Part, Source
 from daskgmm.model.expectation import Accumulator, Expectation, add
 from daskgmm.model.moments import Moments
 from daskgmm.passes.engine import compute, token
-from daskgmm.passes.graph import OnPart, Work, pass_graph
+from daskgmm.passes.graph import Group, OnPart, Work, pass_graph
 
 _idle: WeakKeyDictionary[Expectation, list[Accumulator]] = WeakKeyDictionary()
 
@@ -38,7 +38,7 @@ def _begin(expectation: Expectation) -> OnPart:
     return partial(_add_part, expectation=expectation)
 
 
-def expect(source: Source, groups: Sequence[range], expectation: Expectation) -> list[Moments]:
+def expect(source: Source, groups: Sequence[Group], expectation: Expectation) -> list[Moments]:
     """One pass: each mixture's moments over all rows of `source`."""
     work = Work(_begin, add, expectation)
     graph, root = pass_graph(source, groups, work, "gmm-pass", token())

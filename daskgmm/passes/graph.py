@@ -1,8 +1,10 @@
 """A pass as a graph: a map over groups of parts, then a tree of sums."""
 
+import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import pairwise
 from typing import Any, Protocol, TypeAlias
 
 from dask._task_spec import DataNode, List, Task, TaskRef
@@ -11,6 +13,9 @@ from daskgmm.data.source import Block, Part, Source
 from daskgmm.passes.blas import one_thread
 
 FAN_IN = 16
+
+TINY_BYTES = 2**20
+"""Chunks that take no more together are moved to one task: several tasks would cost more."""
 
 Add: TypeAlias = Callable[[Any, Any], Any]
 
@@ -58,11 +63,63 @@ class Stretch:
     parts: tuple[Part, ...]
     first: int
 
+    @property
+    def inputs(self) -> list[Hashable]:
+        """Keys of what the parts are computed from, in order."""
+        return [key for part in self.parts for key in part.inputs]
+
     def read(self, inputs: Sequence[Any]) -> Iterator[tuple[int, Part, Iterator[Block]]]:
         """Yield each part's position, the part and its blocks."""
         values = iter(inputs)
         for position, part in enumerate(self.parts, start=self.first):
             yield position, part, part.read(*(next(values) for _ in part.inputs))
+
+
+class Group(Protocol):
+    """Adjacent parts whose results are added before others': a range, or one that is held."""
+
+    @property
+    def start(self) -> int:
+        """Position of the first part."""
+
+    @property
+    def stop(self) -> int:
+        """Position after the last part."""
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One task of a pass.
+
+    Parameters
+    ----------
+    first, stop : int
+        Positions of its first part and after its last one.
+    stretch : Stretch or TaskRef
+        What it reads, or the key by which the cluster knows that already.
+    inputs : sequence of hashable
+        Keys of the chunks that it waits for.
+    """
+
+    first: int
+    stop: int
+    stretch: Stretch | TaskRef
+    inputs: Sequence[Hashable] = ()
+
+
+@dataclass(frozen=True)
+class HeldGroup:
+    """A group whose tasks are laid out already.
+
+    Parameters
+    ----------
+    start, stop : int
+    leaves : tuple of Leaf
+    """
+
+    start: int
+    stop: int
+    leaves: tuple[Leaf, ...]
 
 
 def _run(
@@ -78,28 +135,51 @@ def _fold(add: Add, values: Sequence[Any]) -> Any:
 
 
 def pass_graph(
-    source: Source, groups: Sequence[range], work: Work, prefix: str, suffix: str
+    source: Source, groups: Sequence[Group], work: Work, prefix: str, suffix: str
 ) -> tuple[dict[Hashable, Any], Hashable]:
-    """Graph of a pass over groups of parts, and the key of its result.
-
-    Parts that wait for chunks computed by Dask get tasks of their own, so that chunks stay
-    where they are, and are added group by group all the same.
-    """
+    """Graph of a pass over groups of parts, and the key of its result."""
     argument = f"{prefix}-argument-{suffix}"
     graph: dict[Hashable, Any] = {**source.graph, argument: DataNode(argument, work.argument)}
     leaves: list[Hashable] = []
     for number, group in enumerate(groups):
-        parts = tuple(source.parts[group.start : group.stop])
-        alone = any(part.inputs for part in parts)
-        stretches = [Stretch((part,), i) for i, part in zip(group, parts, strict=True)]
         members: list[Hashable] = []
-        for stretch in stretches if alone else [Stretch(parts, group.start)]:
-            key = (f"{prefix}-{suffix}", stretch.first)
-            inputs = [TaskRef(wanted) for part in stretch.parts for wanted in part.inputs]
-            graph[key] = Task(key, _run, work.begin, work.add, stretch, TaskRef(argument), *inputs)
+        for leaf in group.leaves if isinstance(group, HeldGroup) else leaves_of(source, group):
+            key = (f"{prefix}-{suffix}", leaf.first)
+            told = (leaf.stretch, TaskRef(argument), *map(TaskRef, leaf.inputs))
+            graph[key] = Task(key, _run, work.begin, work.add, *told)
             members.append(key)
         leaves.append(_sum(graph, members, work.add, (f"gmm-reduce-{suffix}", "group", number)))
     return graph, _tree(graph, leaves, work.add, suffix)
+
+
+def leaves_of(source: Source, group: Group) -> list[Leaf]:
+    """One task for a group's parts; where they wait for chunks computed by Dask, several.
+
+    Chunks then stay where they are, unless they are known to be tiny.
+    """
+    parts = source.parts[group.start : group.stop]
+    alone = any(part.inputs for part in parts)
+    cuts = _tiny_runs(source, group) if alone else [(group.start, group.stop)]
+    stretches = [Stretch(tuple(source.parts[first:stop]), first) for first, stop in cuts]
+    return [Leaf(*cut, own, own.inputs) for cut, own in zip(cuts, stretches, strict=True)]
+
+
+def _tiny_runs(source: Source, group: Group) -> list[tuple[int, int]]:
+    sizes = [part_bytes(source, position) for position in range(group.start, group.stop)]
+    edges, size = [group.start], 0.0
+    for position, own in enumerate(sizes, group.start):
+        if position > group.start and size + own > TINY_BYTES:
+            edges.append(position)
+            size = 0.0
+        size += own
+    return list(pairwise([*edges, group.stop]))
+
+
+def part_bytes(source: Source, position: int) -> float:
+    """What a part's rows take in memory, infinite where nobody knows."""
+    if source.lengths is None:
+        return math.inf
+    return source.lengths[position] * source.n_features * source.dtype.itemsize
 
 
 def _sum(

@@ -11,16 +11,22 @@ from itertools import accumulate, pairwise
 import numpy as np
 
 SECONDS_A_TASK = 0.1
+SECONDS_A_TASK_IN_MEMORY = 0.004
+"""Threads of one process start a task in a tenth of a millisecond, and there may be many."""
+
 FEWEST_TASKS = 128
 MOST_TASKS = 4096
 MOST_TASKS_UNMEASURED = 512
 
 
 def seconds_a_row(n_features: int, length: int, n_components: int) -> float:
-    """Rough cost of one row of a pass on one core (seconds), for feature vectors of `length`."""
-    products = 4 * length * n_components / 25e9
-    traffic = (length + 8 * n_components + 8 * n_features) / 1e9
-    return products + traffic
+    """Rough cost of one row of a pass on one core (seconds), for feature vectors of `length`.
+
+    As the compiled kernel takes it: the products, then features, exponentials and reading.
+    """
+    products = 4 * length * n_components / 40e9
+    rest = (0.3 * length + 1.5 * n_components + n_features) / 1e9
+    return products + rest
 
 
 def group_unmeasured(n_parts: int) -> list[range]:
@@ -33,11 +39,10 @@ def group_measured(
 ) -> list[range]:
     """Groups of adjacent parts of about equal cost, each worth a task's overhead."""
     seconds = [length * cost_a_row for length in lengths]
+    each = SECONDS_A_TASK_IN_MEMORY if in_memory else SECONDS_A_TASK
     # What a part costs to read nobody knows: a few tasks more than the arithmetic is worth.
     fewest = 1 if in_memory else min(FEWEST_TASKS, len(lengths))
-    wanted = int(
-        np.clip(np.ceil(sum(seconds) / (0.02 if in_memory else SECONDS_A_TASK)), fewest, MOST_TASKS)
-    )
+    wanted = int(np.clip(np.ceil(sum(seconds) / each), fewest, MOST_TASKS))
     share = sum(seconds) / wanted
     if share == 0:
         return _even(len(lengths), min(len(lengths), wanted))

@@ -1,19 +1,31 @@
-"""Rows that workers of a cluster hold: sent or decoded once instead of in every pass."""
+"""What passes read, told to or decoded by a cluster once instead of in every pass.
+
+The scheduler keeps what each held value is made from, so a worker that dies takes nothing along.
+"""
 
 import logging
-from collections.abc import Hashable, Iterator
+import math
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeVar
+
+from dask._task_spec import Task, TaskRef
 
 from daskgmm.data.arrays import ArrayPart
+from daskgmm.data.collections import is_future
 from daskgmm.data.source import Block, Part, Source, aligned
-from daskgmm.passes.engine import active_client, token
+from daskgmm.passes.engine import active_client, hold, token
+from daskgmm.passes.graph import Group, HeldGroup, Leaf, Stretch, leaves_of, part_bytes
 from daskgmm.passes.memory import rows_bytes
 from daskgmm.passes.stage_memory import copied, nbytes
 
 logger = logging.getLogger(__name__)
+
+_GATHERED_BYTES = 2**28
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -31,52 +43,54 @@ class HeldPart:
     label: str
     inputs: tuple[str, ...]
 
-    def read(self, part: "ArrayPart | DecodedPart") -> Iterator[Block]:
+    def read(self, part: Part) -> Iterator[Block]:
         """Yield the part's blocks."""
-        for block in part.read():
-            weights = None if block.weights is None else aligned(block.weights)
-            yield Block(aligned(block.rows), weights)
+        yield from map(_aligned, part.read())
 
 
 @dataclass(frozen=True, eq=False)
 class DecodedPart:
-    """A part's blocks as they were decoded.
+    """A part with its blocks as they were decoded.
 
     Parameters
     ----------
+    label : str
+        The part's own.
     blocks : tuple of Block
     """
 
+    label: str
     blocks: tuple[Block, ...]
+    inputs: tuple[Hashable, ...] = ()
 
-    def read(self) -> Iterator[Block]:
+    def read(self, *inputs: Any) -> Iterator[Block]:  # noqa: ARG002  the protocol's signature
         """Yield the blocks."""
-        yield from self.blocks
+        yield from map(_aligned, self.blocks)
 
     def __sizeof__(self) -> int:  # what Dask counts as a worker's
         return object.__sizeof__(self) + sum(map(nbytes, self.blocks))
 
 
-def held(source: Source) -> Source:
-    """The same rows, on the workers of the active cluster if there is one.
+def _aligned(block: Block) -> Block:
+    weights = None if block.weights is None else aligned(block.weights)
+    return Block(aligned(block.rows), weights)
 
-    The scheduler keeps what each part is made from, so a worker that dies takes nothing along.
-    """
-    client = active_client()
-    if client is None or not all(isinstance(part, ArrayPart) for part in source.parts):
+
+def held(source: Source) -> Source:
+    """The same rows, those in this process's memory on the active cluster if there is one."""
+    if active_client() is None or not all(isinstance(part, ArrayPart) for part in source.parts):
         return source
     suffix = token()
     keys = [f"gmm-init-rows-{suffix}-{index}" for index in range(len(source.parts))]
-    graph: dict[Hashable, Any] = {
-        key: client.submit(_itself, part, key=key, pure=False)
-        for key, part in zip(keys, source.parts, strict=True)
+    tasks: dict[Hashable, Any] = {
+        key: Task(key, _itself, part) for key, part in zip(keys, source.parts, strict=True)
     }
     parts = [HeldPart(part.label, (key,)) for part, key in zip(source.parts, keys, strict=True)]
-    return replace(source, parts=parts, graph=graph)
+    return replace(source, parts=parts, graph=hold(tasks, keys))
 
 
-def _itself(part: ArrayPart) -> ArrayPart:
-    return part
+def _itself(value: T) -> T:
+    return value
 
 
 @contextmanager
@@ -125,4 +139,56 @@ def _fitting(source: Source, room: int) -> int:
 
 
 def _decode(part: Part) -> DecodedPart:
-    return DecodedPart(tuple(map(copied, part.read())))
+    return DecodedPart(part.label, tuple(map(copied, part.read())))
+
+
+def held_groups(source: Source, groups: Sequence[Group]) -> tuple[Source, Sequence[Group]]:
+    """The same rows and groups, with what each task reads told to the active cluster once.
+
+    Tiny chunks that the cluster holds are gathered, those of one task onto one worker, as long
+    as that takes no more than 256 MiB in all.
+    """
+    if active_client() is None:
+        return source, groups
+    tasks: dict[Hashable, Any] = {}
+    keys: list[Hashable] = []
+    suffix, known = token(), []
+    room: float = _GATHERED_BYTES
+    for group in groups:
+        leaves = leaves_of(source, group)
+        for index, leaf in enumerate(leaves):
+            size = _gathered_bytes(source, leaf)
+            if size <= room:
+                key = f"gmm-init-group-{suffix}-{leaf.first}"
+                keys.append(key)
+                tasks |= _holding(source, key, leaf)
+                leaves[index] = replace(leaf, stretch=TaskRef(key), inputs=())
+                room -= size
+        known.append(HeldGroup(group.start, group.stop, tuple(leaves)))
+    waiting = any(leaf.inputs for group in known for leaf in group.leaves)
+    graph = {**(source.graph if waiting else {}), **hold(tasks, keys)}
+    return replace(source, graph=graph), known
+
+
+def _gathered_bytes(source: Source, leaf: Leaf) -> float:
+    """Memory that holding a task's rows would take; infinite where nothing would be gained."""
+    if not leaf.inputs:
+        return 0.0
+    if len(leaf.inputs) == 1 or not all(is_future(source.graph[key]) for key in leaf.inputs):
+        return math.inf
+    return sum(part_bytes(source, position) for position in range(leaf.first, leaf.stop))
+
+
+def _holding(source: Source, key: Hashable, leaf: Leaf) -> dict[Hashable, Any]:
+    """The task whose value is what a leaf reads, with what it needs."""
+    if not leaf.inputs:
+        return {key: Task(key, _itself, leaf.stretch)}
+    chunks = {name: source.graph[name] for name in leaf.inputs}
+    return {**chunks, key: Task(key, _gathered, leaf.stretch, *map(TaskRef, leaf.inputs))}
+
+
+def _gathered(stretch: Stretch, *inputs: Any) -> Stretch:
+    parts = tuple(
+        DecodedPart(part.label, tuple(blocks)) for _, part, blocks in stretch.read(inputs)
+    )
+    return Stretch(parts, stretch.first)

@@ -72,6 +72,13 @@ class CompiledKernel(Kernel):
         )
 
 
+def compile_ahead(rows: np.dtype[np.floating], dtype: np.dtype[np.floating]) -> None:
+    """Compile the loop for rows of one type, computed in another, or load it from its cache."""
+    from daskgmm.model.kernels.loops import loop
+
+    loop(rows, dtype)
+
+
 def _tiles(n_quadratic: int, length: int) -> NDArray[np.int64]:
     """Edges of stretches of features; the last one has the linear features and is the fullest."""
     first_of_last = max(min(length - TILE, n_quadratic), 0)

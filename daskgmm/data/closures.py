@@ -1,0 +1,74 @@
+"""What chunks are computed from: their own piece of a Dask graph, evaluated without a scheduler.
+
+Dask's schedulers order a graph and keep its state anew each time, and so does a task that Dask
+fused from several: both take longer than many a small chunk.
+"""
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from dask._task_spec import GraphNode, Task
+
+Piece: TypeAlias = Mapping[Hashable, GraphNode]
+
+
+def closure(graph: Mapping[Hashable, Any], keys: Sequence[Hashable]) -> set[Hashable]:
+    """Keys of all that some keys of a graph need, themselves included."""
+    found: set[Hashable] = set()
+    waiting = list(keys)
+    while waiting:
+        key = waiting.pop()
+        if key not in found:
+            found.add(key)
+            waiting.extend(getattr(graph[key], "dependencies", ()))
+    return found
+
+
+def evaluate(
+    piece: Piece, keys: Sequence[Hashable], given: Mapping[Hashable, Any] | None = None
+) -> list[Any]:
+    """Values of some keys of a piece; others are let go after their last use.
+
+    Parameters
+    ----------
+    piece : Mapping
+        Tasks that need nothing but each other, and what is given.
+    keys : sequence of hashable
+    given : Mapping, optional
+        Values that are known already.
+    """
+    values = dict(given or ())
+    uses = Counter(needed for task in piece.values() for needed in task.dependencies)
+    uses.update(keys)
+    done, waiting = set(values), list(keys)
+    while waiting:
+        key = waiting[-1]
+        task = piece[key] if key not in done else None
+        missing = [] if task is None else [one for one in task.dependencies if one not in done]
+        if missing:
+            waiting.extend(missing)
+            continue
+        waiting.pop()
+        if task is not None:
+            values[key] = _run(task, values)
+            done.add(key)
+            _let_go(task.dependencies, uses, values)
+    return [values[key] for key in keys]
+
+
+def _run(task: GraphNode, values: Mapping[Hashable, Any]) -> Any:
+    if isinstance(task, Task) and task.has_subgraph():
+        task = Task(task.key, _evaluate_fused, *task.args)
+    return task(values)
+
+
+def _evaluate_fused(piece: Piece, out: Hashable, names: Sequence[Hashable], *values: Any) -> Any:
+    return evaluate(piece, [out], dict(zip(names, values, strict=True)))[0]
+
+
+def _let_go(used: Iterable[Hashable], uses: Counter[Hashable], values: dict[Hashable, Any]) -> None:
+    for key in used:
+        uses[key] -= 1
+        if not uses[key]:
+            del values[key]

@@ -1,0 +1,199 @@
+"""Where the scheduler limits a pass: the real graph on many workers, its kernel a timed wait.
+
+Client, scheduler and workers share one process here, and its interpreter's lock: what is measured
+is more than a scheduler with a core of its own would take. `scale.md` is the page about it.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from itertools import pairwise
+from math import ceil
+from operator import add
+from statistics import median
+from typing import Any
+
+import dask
+import numpy as np
+from scipy.optimize import nnls
+
+from daskgmm.data.source import Source
+from daskgmm.passes.engine import compute, token
+from daskgmm.passes.graph import FAN_IN, Work, pass_graph
+from daskgmm.passes.groups import MOST_TASKS, seconds_a_row
+from daskgmm.passes.holding import held_groups
+from tests.benchmarks.result import Result
+
+WORKERS = (1, 10, 100, 1000)
+GRIDS = ((128, 128), (512, 10_000), (2048, 10_000), (4096, 100_000))
+"""Tasks and partitions of the passes that are timed."""
+HUGE = {"rows": 10**10, "n_features": 50, "n_components": 100}
+MEGABYTE = 2**17
+"""Numbers in moments of a megabyte: F = 1326 and K = 100 are about that."""
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """A part without rows."""
+
+    index: int
+    inputs: tuple[()] = ()
+    label = "nothing"
+
+    def read(self) -> Iterator[Any]:
+        """Nothing."""
+        return iter(())
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A pass to time: tasks, partitions, seconds that a task waits, numbers in its moments."""
+
+    tasks: int
+    partitions: int
+    wait: float = 0.0
+    values: int = 1
+
+
+def _begin(one: Pass) -> Any:
+    time.sleep(one.wait)
+    return lambda *_: np.zeros(one.values)
+
+
+def timed(one: Pass, repeats: int) -> float:
+    """Median seconds of a pass on the active cluster, its groups held as in a fit."""
+    edges = np.linspace(0, one.partitions, one.tasks + 1).astype(int).tolist()
+    groups = [range(a, b) for a, b in pairwise(edges)]
+    source = Source([Nothing(i) for i in range(one.partitions)], 1, np.dtype(float))
+    source, groups = held_groups(source, groups)
+    seconds = []
+    for _ in range(1 + repeats):
+        began = time.perf_counter()
+        graph, root = pass_graph(source, groups, Work(_begin, add, one), "gmm-pass", token())
+        compute(graph, root)
+        seconds.append(time.perf_counter() - began)
+    return median(seconds[1:])  # the first one waits for what is held
+
+
+@contextmanager
+def cluster(workers: int, *, processes: bool = False) -> Iterator[None]:
+    """Workers of one thread each, in this process unless `processes`."""
+    from distributed import Client, LocalCluster
+
+    quiet = {
+        "distributed.worker.profile.enabled": False,
+        "distributed.worker.use-file-locking": False,
+        "distributed.admin.system-monitor.interval": "1h",
+        "distributed.admin.tick.interval": "1h",
+        "distributed.admin.tick.limit": "1h",
+    }
+    options = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
+    with (
+        dask.config.set(quiet),
+        LocalCluster(**options, processes=processes, memory_limit=0, silence_logs=50) as many,
+        Client(many) as client,
+    ):
+        client.wait_for_workers(workers)
+        yield
+
+
+@dataclass(frozen=True)
+class Model:
+    """Seconds of a pass as the measurements have it.
+
+    Parameters
+    ----------
+    base, a_task, a_partition, a_worker : float
+        Seconds of the process that the scheduler shares with all workers: once, and for each
+        task of the tree, partition, and worker that has a task.
+    a_byte : float
+        A byte of moments from one process to another, unpickled and added, in seconds.
+    """
+
+    base: float
+    a_task: float
+    a_partition: float
+    a_worker: float
+    a_byte: float = 0.0
+
+    def scheduler(self, tasks: int, partitions: int, workers: int) -> float:
+        """Seconds in which the scheduler is busy with a pass."""
+        factors = _factors(tasks, partitions, workers)
+        return float(np.dot(astuple(self)[: len(factors)], factors))
+
+    def seconds(self, tasks: int, partitions: int, workers: int, wait: float, bytes_: int) -> float:
+        """Seconds of a pass: kernels while the scheduler hands them out, then the tree."""
+        rounds = ceil(tasks / workers)
+        levels = ceil(np.log(max(tasks, 2)) / np.log(FAN_IN))
+        # A worker takes in its share of all moments, and the last ones level by level.
+        moved = bytes_ * self.a_byte * (tasks / workers + levels * FAN_IN)
+        return max(self.scheduler(tasks, partitions, workers), rounds * wait) + self.base + moved
+
+    def predict(
+        self, rows: int, n_features: int, n_components: int, *, workers: int, tasks: int
+    ) -> tuple[float, float]:
+        """Seconds of a pass of full covariances, and what the kernels alone would take."""
+        length = (n_features + 1) * (n_features + 2) // 2
+        work = rows * seconds_a_row(n_features, length, n_components)
+        sent = 8 * length * n_components
+        return self.seconds(tasks, 100_000, workers, work / tasks, sent), work / workers
+
+
+def _factors(tasks: int, partitions: int, workers: int) -> tuple[float, ...]:
+    # Each worker that has a task connects, takes the parameters in and tells of its results.
+    return 1.0, tasks * (1 + 1 / (FAN_IN - 1)), float(partitions), float(min(workers, tasks))
+
+
+def fitted(found: dict[tuple[int, int, int], float], a_byte: float) -> Model:
+    """Least squares of relative errors, no coefficient below zero."""
+    factors = np.array([_factors(*key) for key in found])
+    seconds = np.array(list(found.values()))
+    return Model(*nnls(factors / seconds[:, np.newaxis], np.ones(len(seconds)))[0], a_byte)
+
+
+def measure(size: float) -> Iterator[Result]:
+    """Passes without work, then with waits held against the model, then what it predicts."""
+    repeats, found, waited = max(round(3 * size), 1), {}, {}
+    for workers in WORKERS:
+        if workers > 1000 * size:
+            continue
+        with cluster(workers):
+            for tasks, partitions in GRIDS:
+                if tasks <= 4096 * size:
+                    seconds = timed(Pass(tasks, partitions), repeats)
+                    found[tasks, partitions, workers] = seconds
+                    print(tasks, partitions, workers, seconds, file=sys.stderr, flush=True)
+            wait = min(workers * 0.01, 2.0)
+            waited[workers, wait] = timed(Pass(512, 10_000, wait), 1)
+    model = fitted(found, seconds_a_byte(repeats))
+    print(model, file=sys.stderr, flush=True)
+    yield from _compared(model, found, waited)
+    yield from _predicted(model)
+
+
+def seconds_a_byte(repeats: int) -> float:
+    """What moments of a megabyte add to a pass on two processes, for each byte."""
+    with cluster(2, processes=True):
+        small, large = (timed(Pass(64, 64, 0.0, n), repeats) for n in (1, MEGABYTE))
+    return max(large - small, 0.0) / (64 * 8 * MEGABYTE)
+
+
+def _compared(model: Model, found: Any, waited: Any) -> Iterator[Result]:
+    for (tasks, partitions, workers), seconds in found.items():
+        work = f"{workers:,} workers, {partitions:,} partitions, {tasks:,} tasks, no kernel"
+        peers = {"model": model.scheduler(tasks, partitions, workers)}
+        yield Result("scale", work, seconds, peers, "s", 0.5)
+    for (workers, wait), seconds in waited.items():
+        work = f"{workers:,} workers, 10,000 partitions, 512 tasks that wait {wait:.2g} s"
+        peers = {"model": model.seconds(512, 10_000, workers, wait, 8)}
+        yield Result("scale", work, seconds, peers, "s", 0.8, ceil(512 / workers) * wait)
+
+
+def _predicted(model: Model) -> Iterator[Result]:
+    for workers in (100, 1000):
+        for tasks in sorted({1024, 4096, 16_384, 65_536, MOST_TASKS}):
+            seconds, least = model.predict(**HUGE, workers=workers, tasks=tasks)
+            work = f"predicted: 10^10 rows x 50, K = 100, {workers:,} workers, {tasks:,} tasks"
+            yield Result("scale", work, seconds, {"kernels alone": least}, "s", 0.8, least)
