@@ -81,6 +81,11 @@ _MIXTURE = in_order(
         "in units of the columns' standard deviations.",
     ),
     click.option(
+        "--acceleration",
+        type=click.Choice(("squarem",)),
+        help="Extrapolate EM's steps: fewer passes where clusters overlap and --tol is small.",
+    ),
+    click.option(
         "--max-iter",
         type=click.IntRange(min=1),
         default=100,

@@ -21,6 +21,7 @@ from daskgmm.passes.expectation import expect
 from daskgmm.passes.groups import group_measured, seconds_a_row
 from daskgmm.passes.holding import held
 from daskgmm.passes.survey import Request, Survey, survey
+from daskgmm.training.acceleration import Acceleration
 from daskgmm.training.em import Origins, Recipe, em
 from daskgmm.training.starts import StartPlan
 from daskgmm.training.states import FitState, Trace
@@ -38,6 +39,8 @@ class Settings:
     max_iter : int
     change : callable
         What `tol` is held against.
+    accelerate : callable
+        See `daskgmm.training.acceleration`.
     sample_rows : int
         Rows to find starts on.
     fit_on_sample : bool
@@ -53,6 +56,7 @@ class Settings:
     reg_covar: float
     max_iter: int
     change: Callable[[Step], float]
+    accelerate: Acceleration
     sample_rows: int
     fit_on_sample: bool
     dtype: np.dtype[np.floating[Any]]
@@ -67,6 +71,7 @@ class Settings:
             self.reg_covar / frame.scale**2,
             deviations / frame.scale,
             self.dtype,
+            self.accelerate,
         )
 
 
@@ -125,7 +130,7 @@ class Preparation:
             scatter = second / np.outer(frame.scale, frame.scale)
         if settings.resume_from is not None:
             mixture, old, bound = settings.resume_from
-            traces = [Trace(mixture.outside(old.seen_from(frame)), previous_bound=bound)]
+            traces = [Trace(mixture.outside(old.seen_from(frame)), settled_bound=bound)]
         else:
             partial = settings.fit_on_sample and len(sample.rows) < found.rows
             traces = settings.plan.starts(

@@ -25,6 +25,7 @@ from daskgmm.estimators.parameters import (
 from daskgmm.estimators.predicting import predict_rows
 from daskgmm.estimators.verbose import Narrator
 from daskgmm.model.prediction import Predictor
+from daskgmm.training.acceleration import acceleration_named
 from daskgmm.training.states import FitState, StopReason
 from daskgmm.training.stopping import stopping_named
 
@@ -69,6 +70,11 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
         What `tol` is held against: the change of the mean log-likelihood a row (nats), or the
         largest change of any weight, mean or covariance entry, means and covariances in units
         of the features' standard deviations.
+    acceleration : {None, 'squarem'}, default None
+        'squarem' extrapolates EM steps (Varadhan and Roland, 2008), and goes on from where EM
+        stood whenever the likelihood would fall. It saves passes where they are many: at a
+        small `tol`, on clusters that overlap. A trial that is refused costs its pass, which
+        counts in `max_iter`; convergence is judged on steps of EM's own.
     dtype : {None, 'float32', 'float64'}, default None
         Compute in the data's float type or force one. Sums over blocks are float64 always.
     callbacks : iterable of callable, default ()
@@ -86,7 +92,7 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
     lower_bound_ : float
         Mean log-likelihood a row (nats) in the last pass.
     lower_bounds_ : list of float
-        The same for each pass.
+        The same for each pass; the one before again where a trial was refused.
     n_features_in_ : int
     feature_names_in_ : ndarray of str, where X has names
     n_rows_ : int
@@ -129,6 +135,7 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
         verbose_interval: int = 10,
         subsample: str | int | None = "auto",
         stopping: str = "lower_bound",
+        acceleration: str | None = None,
         dtype: DTypeLike | None = None,
         callbacks: Iterable[Callable[[FitState], object]] = (),
     ) -> None:
@@ -148,6 +155,7 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
         self.verbose_interval = verbose_interval
         self.subsample = subsample
         self.stopping = stopping
+        self.acceleration = acceleration
         self.dtype = dtype
         self.callbacks = callbacks
 
@@ -201,6 +209,7 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
             reg_covar=self.reg_covar,
             max_iter=self.max_iter,
             change=stopping_named(self.stopping),
+            accelerate=acceleration_named(self.acceleration),
             sample_rows=sample_rows(self, source.n_features, rows),
             fit_on_sample=self.subsample is not None,
             dtype=dtype,

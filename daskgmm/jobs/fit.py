@@ -27,7 +27,7 @@ class Mixture:
     ----------
     components : int
         K.
-    covariance, init, n_init, tol, stopping, max_iter, reg_covar, subsample, dtype
+    covariance, init, n_init, tol, stopping, acceleration, max_iter, reg_covar, subsample, dtype
         See there.
     seed : int or None
         ``None`` draws one, which the run's record tells.
@@ -39,6 +39,7 @@ class Mixture:
     n_init: int = 1
     tol: float = 1e-3
     stopping: str = "lower_bound"
+    acceleration: str | None = None
     max_iter: int = 100
     reg_covar: float = 1e-6
     subsample: str | int | None = "auto"
@@ -60,6 +61,7 @@ class Mixture:
             random_state=self.seed,
             subsample=self.subsample,
             stopping=self.stopping,
+            acceleration=self.acceleration,
             dtype=self.dtype,
             callbacks=(listener.tell,),
         )

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.typing import Doubles, Floats
+from daskgmm.training.acceleration import plain
 from daskgmm.training.em import Origins, Recipe, em
 from daskgmm.training.initialisation import Initialiser
 from daskgmm.training.states import FitState, Trace
@@ -103,7 +104,8 @@ class StartPlan:
             return traces
         scatter = _scatter(rows, weights, frame) if self.covariance.needs_scatter else None
         expect = InMemory(rows.T, weights, frame, recipe.dtype, scatter)
-        *_, last = em(traces, expect, recipe)
+        # Passes are free here, so they are EM's own: they keep closest to its optimum.
+        *_, last = em(traces, expect, replace(recipe, accelerate=plain))
         most = min(self.n_init, MOST_POLISHED)
         return [Trace(trace.mixture) for trace in most_promising(last, recipe.tol)[:most]]
 
