@@ -46,8 +46,8 @@ class Outlook:
     length: float = 1.0
     longest: float = 1.0
 
-    def refused(self) -> "Outlook":
-        """The trial's likelihood was lower: EM goes on, and the next trial is closer."""
+    def closer(self) -> "Outlook":
+        """After a trial that was refused: EM goes on, and the next trial is closer."""
         return Outlook(longest=max(1.0, self.length / GROWTH))
 
 

@@ -180,8 +180,9 @@ def _stepped(
     step = Step(trace.mixture, outcome, trace.settled_bound, bound, recipe.deviations)
     change = recipe.change(step)
     stopped = StopReason.CONVERGED if abs(change) < recipe.tol else None
+    settled = trace.settled_bound if trace.refused else bound
     taken = _taken(trace, moments, outcome, recipe)
-    return replace(taken, settled_bound=bound, change=change, stopped=stopped)
+    return replace(taken, settled_bound=settled, change=change, stopped=stopped)
 
 
 def _tried(
@@ -191,10 +192,17 @@ def _tried(
     # A likelihood that is no number has fallen too.
     risen = trace.lower_bound <= moments.lower_bound < math.inf
     if risen and isinstance(outcome, Mixture):
-        return _taken(trace, moments, outcome, recipe)
+        return replace(_taken(trace, moments, outcome, recipe), refused=False)
     logger.debug("A trial was refused: %s against %s.", moments.lower_bound, trace.lower_bound)
-    repeated = (*trace.lower_bounds, trace.lower_bound)
-    return replace(trace, lower_bounds=repeated, outlook=trace.outlook.refused())
+    # EM's short steps alone would look like its end: they are judged together, with what went
+    # before, until a trial has been taken again.
+    return replace(
+        trace,
+        lower_bounds=(*trace.lower_bounds, trace.lower_bound),
+        settled_bound=trace.lower_bounds[-3:][0],
+        refused=True,
+        outlook=trace.outlook.closer(),
+    )
 
 
 def _taken(trace: Trace, moments: Moments, outcome: Mixture, recipe: Recipe) -> Trace:

@@ -33,10 +33,12 @@ class Trace:
         Mean log-likelihood a row (nats) under the parameters that each pass began with; the
         one before again for a pass whose trial was refused.
     settled_bound : float
-        The bound that the next EM step's is compared with: that of the EM step before, or
-        of a fit that this one goes on from. Trials between the two are passed over.
+        The bound that the next EM step's is compared with: that of the EM step before, trials
+        between the two passed over, or of a fit that this one goes on from.
     change : float
         What was held against ``tol`` last; infinite before there is anything to compare.
+    refused : bool
+        Whether the latest trial was refused.
     outlook : Outlook
         What the acceleration remembers.
     stopped : StopReason or None
@@ -48,6 +50,7 @@ class Trace:
     lower_bounds: tuple[float, ...] = ()
     settled_bound: float = float("-inf")
     change: float = float("inf")
+    refused: bool = False
     outlook: Outlook = field(default_factory=Outlook)
     stopped: StopReason | None = None
 
