@@ -34,7 +34,7 @@ def subsample(text: str) -> str | int | None:
 
 # Names only, so that --help loads no library; the estimator has the last word on them.
 _COVARIANCES = ("full", "tied", "diag", "spherical")
-_INITS = ("kmeans", "k-means++", "random", "random_from_data", "hierarchical")
+_INITS = ("kmeans", "k-means++", "random", "random_from_data", "hierarchical", "k-means||")
 _MIXTURE = in_order(
     click.option(
         "-k",

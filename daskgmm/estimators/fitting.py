@@ -2,16 +2,16 @@
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from daskgmm.data.source import Source
-from daskgmm.errors import DataError
+from daskgmm.estimators.centres import with_centres
+from daskgmm.estimators.soundness import require_sound
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.expectation import Expectation
-from daskgmm.model.flaws import feature_name
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
@@ -117,7 +117,7 @@ class Preparation:
     def __call__(self, found: Survey) -> Foundation:
         """Check what was found, choose the frame, find the starts."""
         settings = self.settings
-        _require_sound(found, settings.plan.n_components, self.columns)
+        require_sound(found, settings.plan.n_components, self.columns)
         statistics, sample = found.statistics, found.sample
         assert statistics is not None and sample is not None  # noqa: PT018, S101  sound
         covariance = settings.plan.covariance
@@ -152,8 +152,12 @@ class Fit:
 
     def __init__(self, source: Source, settings: Settings, random: np.random.RandomState) -> None:
         self.source = held(source)
-        self.settings = settings
         self.passes = 1
+        if settings.plan.initialiser is None and settings.resume_from is None:
+            plan, passes = with_centres(settings.plan, self.source, random)
+            settings = replace(settings, plan=plan)
+            self.passes += passes
+        self.settings = settings
         # A look ahead must not disturb the numbers that the starts draw.
         seed = int(copy.deepcopy(random).randint(2**31))
         request = Request(
@@ -189,34 +193,3 @@ class Fit:
         n_features = self.source.n_features
         length = covariance.quadratic_length(n_features) + n_features + 1
         return seconds_a_row(n_features, length, self.settings.plan.n_components)
-
-
-def _require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | None) -> None:
-    if found.flawed is not None:
-        before = sum(found.lengths[: found.flawed.position])
-        raise found.flawed.flaw.error(found.flawed.label, columns, before)
-    if found.rows < 2:
-        raise DataError(
-            f"Found array with {found.rows} sample(s) while a minimum of 2 is required.",
-            "Check that the input holds the rows that it should.",
-        )
-    if found.rows < n_components:
-        raise DataError(
-            "Expected n_samples >= n_components but got "
-            f"n_components = {n_components}, n_samples = {found.rows}.",
-            "Use fewer components or more rows.",
-        )
-    if found.statistics is None:
-        raise DataError("All sample weights are zero.", "Give some row a positive weight.")
-    if found.sample is not None and len(found.sample.rows) < n_components:
-        raise DataError(
-            f"Only {len(found.sample.rows)} rows have a positive sample weight, for "
-            f"{n_components} components.",
-            "Use fewer components or more rows.",
-        )
-    too_large = ~np.isfinite(found.statistics.deviations)
-    if too_large.any():
-        name = feature_name(int(np.argmax(too_large)), columns)
-        raise DataError(
-            f"The values of {name} are too large to be squared.", "Scale the features first."
-        )

@@ -54,7 +54,9 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
     n_init : int, default 1
         Number of starts; they share their passes, and the best result is kept.
     init_params : str, default 'kmeans'
-        'kmeans', 'k-means++', 'random', 'random_from_data' or 'hierarchical' (Ward).
+        'kmeans', 'k-means++', 'random', 'random_from_data' or 'hierarchical' (Ward), all on
+        sampled rows; or 'k-means||', dask-ml's over all rows: about 15 to 35 passes for each
+        of `n_init` starts. That knows no sample weights but for those of zero.
     weights_init, means_init, precisions_init : array-like or None
         Start values. Where all three are given EM starts from them at once.
     random_state : int, RandomState or None

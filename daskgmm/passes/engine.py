@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -65,12 +66,19 @@ def compute(graph: Graph, keys: Any) -> Any:
 
 
 def _compute_distributed(client: Any, graph: Graph, keys: Any) -> Any:
+    with explaining_losses():
+        return client.get(graph, keys)
+
+
+@contextmanager
+def explaining_losses() -> Iterator[None]:
+    """Say `ClusterError` where workers or the scheduler are lost on the way."""
     from distributed.client import FutureCancelledError
     from distributed.comm import CommClosedError
     from distributed.scheduler import KilledWorker
 
     try:
-        return client.get(graph, keys)
+        yield
     except KilledWorker as error:
         raise ClusterError(
             f"Workers died again and again under the task {error.task!r}.",
