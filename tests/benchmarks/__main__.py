@@ -12,6 +12,7 @@ from tests.benchmarks.result import Result
 Benchmark = Callable[[float], Iterator[Result]]
 
 GOALS = {
+    "passes": "full passes until a fit ends",
     "iteration": "seconds an EM iteration on rows in memory",
 }
 """Modules of this package, each with ``measure(size)``, and what they measure."""
