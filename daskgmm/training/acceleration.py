@@ -39,12 +39,16 @@ class Outlook:
         Of the step to the trial, in EM steps of its kind; 1 is where EM came to.
     longest : float
         Longest step that is tried.
+    slowness : float
+        How many of EM's steps, by the way that the last ones shrank, are left to where they
+        lead; 1 where that is not known.
     """
 
     trial: Mixture | None = None
     origin: Mixture | None = None
     length: float = 1.0
     longest: float = 1.0
+    slowness: float = 1.0
 
     def closer(self) -> "Outlook":
         """After a trial that was refused: EM goes on, and the next trial is closer."""
@@ -76,14 +80,15 @@ def squarem(outlook: Outlook, before: Mixture, after: Mixture) -> Outlook:
     step = Coordinates.combine((-1, points[0]), (1, points[1]))
     turn = Coordinates.combine((1, points[0]), (-2, points[1]), (1, points[2]))
     size, bend = step.length(before), turn.length(before)
-    length = longest if size >= longest * bend else size / bend
-    if length <= 1:
-        return Outlook(origin=before, longest=max(longest, GROWTH))
+    slowness = max(size / bend, 1.0) if bend > 0 else 1.0
+    length = min(slowness, longest)
+    if length == 1:
+        return Outlook(origin=before, longest=max(longest, GROWTH), slowness=slowness)
     beyond = Coordinates.combine((1, points[0]), (2 * length, step), (length**2, turn))
     log_weights = beyond.log_weights - logsumexp(beyond.log_weights)
     floor = points[2].log_weights + np.log(LEAST_SHARE)
     held = replace(beyond, log_weights=np.maximum(log_weights, floor))
-    return Outlook(held.mixture(after), length=length, longest=longest)
+    return Outlook(held.mixture(after), length=length, longest=longest, slowness=slowness)
 
 
 ACCELERATIONS: dict[str | None, Acceleration] = {None: plain, "squarem": squarem}

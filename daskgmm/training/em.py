@@ -177,12 +177,20 @@ def _stepped(
     if isinstance(outcome, CollapsedComponentError):
         logger.warning("A start was given up in pass %d. %s", iteration, outcome)
         return replace(trace, stopped=StopReason.COLLAPSED)
+    taken = _taken(trace, moments, outcome, recipe)
     step = Step(trace.mixture, outcome, trace.settled_bound, bound, recipe.deviations)
     change = recipe.change(step)
-    stopped = StopReason.CONVERGED if abs(change) < recipe.tol else None
-    settled = trace.settled_bound if trace.refused else bound
-    taken = _taken(trace, moments, outcome, recipe)
-    return replace(taken, settled_bound=settled, change=change, stopped=stopped)
+    # After a trial EM's steps are short though far from where they lead, so what is left counts:
+    # steps that shrink by 1 - 1 / slowness each gain slowness / 2 times the last gain.
+    own = recipe.change(replace(step, previous_bound=trace.lower_bound))
+    left = own * max(taken.outlook.slowness / 2, 1)
+    converged = max(abs(change), abs(left)) < recipe.tol
+    return replace(
+        taken,
+        settled_bound=trace.settled_bound if trace.refused else bound,
+        change=change,
+        stopped=StopReason.CONVERGED if converged else None,
+    )
 
 
 def _tried(
