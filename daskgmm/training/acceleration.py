@@ -16,9 +16,13 @@ from daskgmm.errors import ConfigurationError
 from daskgmm.model.coordinates import Coordinates
 from daskgmm.model.mixture import Mixture
 
+FIRST_RADIUS = 0.3
+"""Of a trial, in the metric of Fisher's information, where 1 is felt by every row. Early steps are
+long, so this keeps a start near the optimum that EM would take it to; late ones are so short that
+a hundred of them may be skipped at once."""
+
 GROWTH = 2.0
-"""By which the longest step grows and shrinks. A cautious start keeps to the optimum that EM
-goes to: with 4, the published choice, 5 fits of 60 ended at a much worse one, with 2 none."""
+"""By which the radius grows after a trial that reached it, and shrinks after one refused."""
 
 LEAST_SHARE = 0.1
 """Of the weight that EM gave a component, an extrapolation leaves at least this much: one that
@@ -36,9 +40,9 @@ class Outlook:
     origin : Mixture or None
         Where the steps that are extrapolated next begin.
     length : float
-        Of the step to the trial, in EM steps of its kind; 1 is where EM came to.
-    longest : float
-        Longest step that is tried.
+        How far the trial is, in the metric of Fisher's information.
+    radius : float
+        How far a trial may be.
     slowness : float
         How many of EM's steps, by the way that the last ones shrank, are left to where they
         lead; 1 where that is not known.
@@ -46,13 +50,13 @@ class Outlook:
 
     trial: Mixture | None = None
     origin: Mixture | None = None
-    length: float = 1.0
-    longest: float = 1.0
+    length: float = 0.0
+    radius: float = FIRST_RADIUS
     slowness: float = 1.0
 
     def closer(self) -> "Outlook":
         """After a trial that was refused: EM goes on, and the next trial is closer."""
-        return Outlook(longest=max(1.0, self.length / GROWTH))
+        return Outlook(radius=self.length / GROWTH)
 
 
 Acceleration: TypeAlias = Callable[[Outlook, Mixture, Mixture], Outlook]
@@ -68,27 +72,31 @@ def plain(outlook: Outlook, before: Mixture, after: Mixture) -> Outlook:
 def squarem(outlook: Outlook, before: Mixture, after: Mixture) -> Outlook:
     """After every two steps one along the parabola through them.
 
-    The step's length is alpha_3 of Varadhan and Roland (2008, eq. 9), ``norm(r) / norm(v)``
-    with the first step r and the change v from it to the second.
+    Its length in steps is alpha_3 of Varadhan and Roland (2008), ``norm(r) / norm(v)`` with
+    the first step r and the change v from it to the second, within the radius.
     """
-    longest = outlook.longest
-    if outlook.trial is not None and outlook.length >= longest:  # it was good
-        longest *= GROWTH
+    radius = outlook.radius
+    if outlook.trial is not None and outlook.length >= 0.99 * radius:
+        radius *= GROWTH
     if outlook.origin is None:
-        return Outlook(origin=before, longest=longest)
+        return Outlook(origin=before, radius=radius)
     points = [Coordinates.of(one) for one in (outlook.origin, before, after)]
     step = Coordinates.combine((-1, points[0]), (1, points[1]))
     turn = Coordinates.combine((1, points[0]), (-2, points[1]), (1, points[2]))
     size, bend = step.length(before), turn.length(before)
     slowness = max(size / bend, 1.0) if bend > 0 else 1.0
-    length = min(slowness, longest)
-    if length == 1:
-        return Outlook(origin=before, longest=max(longest, GROWTH), slowness=slowness)
-    beyond = Coordinates.combine((1, points[0]), (2 * length, step), (length**2, turn))
+    steps = min(slowness, radius / size) if size > 0 else 1.0
+    if steps <= 1:
+        return Outlook(origin=before, radius=radius, slowness=slowness)
+    beyond = Coordinates.combine((1, points[0]), (2 * steps, step), (steps**2, turn))
+    trial = _not_emptied(beyond, points[2]).mixture(after)
+    return Outlook(trial, length=steps * size, radius=radius, slowness=slowness)
+
+
+def _not_emptied(beyond: Coordinates, after: Coordinates) -> Coordinates:
     log_weights = beyond.log_weights - logsumexp(beyond.log_weights)
-    floor = points[2].log_weights + np.log(LEAST_SHARE)
-    held = replace(beyond, log_weights=np.maximum(log_weights, floor))
-    return Outlook(held.mixture(after), length=length, longest=longest, slowness=slowness)
+    floor = after.log_weights + np.log(LEAST_SHARE)
+    return replace(beyond, log_weights=np.maximum(log_weights, floor))
 
 
 ACCELERATIONS: dict[str | None, Acceleration] = {None: plain, "squarem": squarem}
