@@ -108,7 +108,7 @@ def test_clone_parameters_and_pickle():
         3, covariance_type="diag", subsample=500, stopping="parameters", random_state=1
     )
     assert clone(model).get_params() == model.get_params()
-    assert next(iter(model.get_params())) == "callbacks"
+    assert next(iter(model.get_params())) == "acceleration"
     theirs = set(Theirs().get_params())
     assert theirs <= set(model.get_params())
     assert {k: v for k, v in GaussianMixture().get_params().items() if k in theirs} == (

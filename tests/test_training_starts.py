@@ -18,7 +18,7 @@ from daskgmm.training.states import FitState, StopReason, Trace
 from daskgmm.training.stopping import lower_bound_change
 
 DOUBLE = np.dtype(np.float64)
-every_way = pytest.mark.parametrize("name", list(INITIALISERS))
+every_way = pytest.mark.parametrize("name", [name for name, way in INITIALISERS.items() if way])
 
 
 def blobs(n=300, k=4, n_features=2, width=0.3, seed=0):
@@ -86,7 +86,7 @@ def test_every_way_gives_finite_starts_and_honours_the_seed(covariance_type, nam
 def test_the_shared_ways_draw_as_scikit_learn_draws():
     rows, _ = blobs()
     state = np.random.RandomState
-    ours = {name: INITIALISERS[name](rows, 4, state(7), None) for name in INITIALISERS}
+    ours = {name: way(rows, 4, state(7), None) for name, way in INITIALISERS.items() if way}
     labels = KMeans(4, n_init=1, random_state=state(7)).fit(rows).labels_
     assert_array_equal(ours["kmeans"].argmax(axis=1), labels)
     _, chosen = kmeans_plusplus(rows, 4, random_state=state(7))

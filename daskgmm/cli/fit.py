@@ -34,7 +34,7 @@ def subsample(text: str) -> str | int | None:
 
 # Names only, so that --help loads no library; the estimator has the last word on them.
 COVARIANCES = ("full", "tied", "diag", "spherical")
-_INITS = ("kmeans", "k-means++", "random", "random_from_data", "hierarchical")
+_INITS = ("kmeans", "k-means++", "random", "random_from_data", "hierarchical", "k-means||")
 _MIXTURE = in_order(
     click.option(
         "-k",
@@ -81,6 +81,11 @@ METHOD = in_order(
         show_default=True,
         help="What --tol is held against: the mean log-likelihood a row (nats), or parameters "
         "in units of the columns' standard deviations.",
+    ),
+    click.option(
+        "--acceleration",
+        type=click.Choice(("squarem",)),
+        help="Extrapolate EM's steps: fewer passes where clusters overlap and --tol is small.",
     ),
     click.option(
         "--max-iter",

@@ -25,7 +25,10 @@ def to_sklearn(estimator: Any) -> Any:
     from sklearn.mixture import GaussianMixture
 
     parameters = {name: getattr(estimator, name) for name in _PARAMETERS}
-    if parameters["init_params"] == "hierarchical":  # unknown there, and not needed any more
+    if parameters["init_params"] in (
+        "hierarchical",
+        "k-means||",
+    ):  # unknown there, and not needed any more
         parameters["init_params"] = "kmeans"
     other = GaussianMixture(**parameters)
     for name in (*_FITTED, *_DERIVED):

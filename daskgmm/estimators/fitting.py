@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Self
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from daskgmm.data.source import Source
 from daskgmm.errors import CollapsedComponentError
+from daskgmm.estimators.centres import with_centres
 from daskgmm.estimators.soundness import require_sound
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.expectation import Expectation
@@ -27,6 +28,7 @@ from daskgmm.passes.holding import held, held_groups
 from daskgmm.passes.memory import Task, largest_block, largest_part
 from daskgmm.passes.statistics import Statistics
 from daskgmm.passes.survey import Request, Survey, survey
+from daskgmm.training.acceleration import Acceleration
 from daskgmm.training.em import Origins, Recipe, em
 from daskgmm.training.starts import StartPlan
 from daskgmm.training.states import FitState, Trace
@@ -66,6 +68,8 @@ class Settings:
     max_iter : int
     change : callable
         What `tol` is held against.
+    accelerate : callable
+        See `daskgmm.training.acceleration`.
     fit_on_sample : bool
         Whether EM runs on the sampled rows first, where they are not all there are.
     dtype : dtype
@@ -77,6 +81,7 @@ class Settings:
     reg_covar: float
     max_iter: int
     change: Callable[[Step], float]
+    accelerate: Acceleration
     fit_on_sample: bool
     dtype: np.dtype[np.floating[Any]]
 
@@ -129,6 +134,7 @@ class Settings:
             self.reg_covar / frame.scale**2,
             deviations / frame.scale,
             self.dtype,
+            self.accelerate,
         )
 
 
@@ -211,7 +217,7 @@ class Preparation:
         base = Foundation.of(found.statistics, self.settings)
         if self.candidate.resume_from is not None:
             mixture, old, bound = self.candidate.resume_from
-            return (Trace(mixture.outside(old.seen_from(base.frame)), previous_bound=bound),)
+            return (Trace(mixture.outside(old.seen_from(base.frame)), settled_bound=bound),)
         sample = found.sample.smallest(self.candidate.sample_rows).ordered()
         partial = self.settings.fit_on_sample and len(sample.rows) < found.rows
         drawn = self.candidate.plan.starts(
@@ -233,8 +239,8 @@ class Fit:
 
     def __init__(self, source: Source, settings: Settings, random: np.random.RandomState) -> None:
         self.source = held(source)
-        self.settings = settings
         self.passes = 1
+        self.settings = settings
         # A look ahead must not disturb the numbers that the starts draw.
         seed = int(copy.deepcopy(random).randint(2**31))
         request = Request(
@@ -245,8 +251,7 @@ class Fit:
             None if source.lengths is None else sum(source.lengths),
         )
         prepare = [
-            Preparation(settings, candidate, source.columns, copy.deepcopy(random))
-            for candidate in settings.candidates
+            self._prepared(candidate, copy.deepcopy(random)) for candidate in settings.candidates
         ]
         self.survey, started = survey(self.source, request, prepare)
         assert self.survey.statistics is not None  # noqa: S101  or there would be no starts
@@ -257,6 +262,14 @@ class Fit:
         if self._compiled:  # here, so that workers beside need not compile side by side
             compile_ahead(source.dtype, settings.dtype)
         self.source, self._groups = self._laid_out()
+
+    def _prepared(self, candidate: Candidate, random: np.random.RandomState) -> Preparation:
+        """How a candidate comes to its starts, of which some take passes of their own."""
+        if candidate.plan.initialiser is None and candidate.resume_from is None:
+            plan, passes = with_centres(candidate.plan, self.source, random)
+            candidate = replace(candidate, plan=plan)
+            self.passes += passes
+        return Preparation(self.settings, candidate, self.source.columns, random)
 
     @property
     def traces(self) -> tuple[Trace, ...]:

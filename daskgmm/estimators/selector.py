@@ -39,7 +39,8 @@ class GaussianMixtureSelector(Delegating, DensityMixin, BaseEstimator):
     tol, reg_covar, max_iter, n_init, init_params, random_state
         As in `GaussianMixture`, for each candidate. With ``None`` or a RandomState one seed is
         drawn for all; the chosen estimator's ``random_state`` tells it.
-    verbose, verbose_interval, subsample, stopping, dtype, cache, callbacks
+    verbose, verbose_interval, subsample, stopping, acceleration, dtype, cache,
+    callbacks
         As in `GaussianMixture`; a callback's state holds the starts of all candidates.
 
     Attributes
@@ -88,6 +89,7 @@ class GaussianMixtureSelector(Delegating, DensityMixin, BaseEstimator):
         verbose_interval: int = 10,
         subsample: str | int | None = "auto",
         stopping: str = "lower_bound",
+        acceleration: str | None = None,
         dtype: DTypeLike | None = None,
         cache: str = "auto",
         callbacks: Iterable[Callable[[FitState], object]] = (),
@@ -105,6 +107,7 @@ class GaussianMixtureSelector(Delegating, DensityMixin, BaseEstimator):
         self.verbose_interval = verbose_interval
         self.subsample = subsample
         self.stopping = stopping
+        self.acceleration = acceleration
         self.dtype = dtype
         self.cache = cache
         self.callbacks = callbacks

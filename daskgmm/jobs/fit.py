@@ -26,7 +26,7 @@ class Method(ABC):
 
     Parameters
     ----------
-    init, n_init, tol, stopping, max_iter, reg_covar, subsample, dtype
+    init, n_init, tol, stopping, acceleration, max_iter, reg_covar, subsample, dtype
         As `daskgmm.GaussianMixture` means them.
     seed : int or None
         ``None`` draws one, which the run's record tells.
@@ -36,6 +36,7 @@ class Method(ABC):
     n_init: int = 1
     tol: float = 1e-3
     stopping: str = "lower_bound"
+    acceleration: str | None = None
     max_iter: int = 100
     reg_covar: float = 1e-6
     subsample: str | int | None = "auto"
@@ -61,6 +62,7 @@ class Method(ABC):
             "random_state": self.seed,
             "subsample": self.subsample,
             "stopping": self.stopping,
+            "acceleration": self.acceleration,
             "dtype": self.dtype,
             "callbacks": (listener.tell,),
         }

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -70,12 +71,19 @@ def hold(graph: Graph, keys: Sequence[Hashable]) -> dict[Hashable, Any]:
 
 
 def _compute_distributed(client: Any, graph: Graph, keys: Any) -> Any:
+    with explaining_losses():
+        return client.get(graph, keys)
+
+
+@contextmanager
+def explaining_losses() -> Iterator[None]:
+    """Say `ClusterError` where workers or the scheduler are lost on the way."""
     from distributed.client import FutureCancelledError
     from distributed.comm import CommClosedError
     from distributed.scheduler import KilledWorker
 
     try:
-        return client.get(graph, keys)
+        yield
     except KilledWorker as error:
         raise ClusterError(
             f"Workers died again and again under the task {error.task!r}.",

@@ -14,6 +14,7 @@ from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.precision import moments_suffice
 from daskgmm.model.typing import Doubles
+from daskgmm.training.acceleration import Acceleration, plain
 from daskgmm.training.states import FitState, StopReason, Trace
 from daskgmm.training.stopping import Step
 
@@ -47,6 +48,8 @@ class Recipe:
         The features' standard deviations, in the frame's units.
     dtype : dtype
         What rows are computed in.
+    accelerate : callable
+        See `daskgmm.training.acceleration`.
     """
 
     tol: float
@@ -55,6 +58,7 @@ class Recipe:
     ridge: Doubles
     deviations: Doubles
     dtype: np.dtype[np.floating]
+    accelerate: Acceleration = plain
 
     def maximise(self, mixture: Mixture, moments: Moments) -> Mixture:
         """M-step."""
@@ -91,7 +95,7 @@ def em(traces: Sequence[Trace], expect: Expect, recipe: Recipe) -> Iterator[FitS
     for iteration in range(made + 1, recipe.max_iter + 1):
         began = time.perf_counter()
         running = [index for index, trace in enumerate(traces) if trace.stopped is None]
-        moments, outcomes = advance([traces[i].mixture for i in running], expect, recipe)
+        moments, outcomes = advance([traces[i].asked for i in running], expect, recipe)
         updated = list(traces)
         for index, found, outcome in zip(running, moments, outcomes, strict=True):
             updated[index] = _judge(traces[index], found, outcome, recipe, iteration)
@@ -147,6 +151,23 @@ def _judge(
     recipe: Recipe,
     iteration: int,
 ) -> Trace:
+    if trace.outlook.trial is None:
+        judged = _stepped(trace, moments, outcome, recipe, iteration)
+    else:
+        judged = _tried(trace, moments, outcome, recipe)
+    if judged.stopped is None and iteration == recipe.max_iter:
+        return replace(judged, stopped=StopReason.MAX_ITER)
+    return judged
+
+
+def _stepped(
+    trace: Trace,
+    moments: Moments,
+    outcome: Mixture | CollapsedComponentError,
+    recipe: Recipe,
+    iteration: int,
+) -> Trace:
+    """After a step of EM's own, which alone can tell that a start has converged."""
     bound = moments.lower_bound
     if not math.isfinite(bound):
         raise DataError(
@@ -156,20 +177,49 @@ def _judge(
     if isinstance(outcome, CollapsedComponentError):
         logger.warning("A start was given up in pass %d. %s", iteration, outcome)
         return replace(trace, stopped=StopReason.COLLAPSED)
-    step = Step(trace.mixture, outcome, trace.lower_bound, bound, recipe.deviations)
+    taken = _taken(trace, moments, outcome, recipe)
+    step = Step(trace.mixture, outcome, trace.settled_bound, bound, recipe.deviations)
     change = recipe.change(step)
-    stopped = None
-    if abs(change) < recipe.tol:
-        stopped = StopReason.CONVERGED
-    elif iteration == recipe.max_iter:
-        stopped = StopReason.MAX_ITER
+    # After a trial EM's steps are short though far from where they lead, so what is left counts:
+    # steps that shrink by 1 - 1 / slowness each gain slowness / 2 times the last gain.
+    own = recipe.change(replace(step, previous_bound=trace.lower_bound))
+    left = own * max(taken.outlook.slowness / 2, 1)
+    converged = max(abs(change), abs(left)) < recipe.tol
+    return replace(
+        taken,
+        settled_bound=trace.settled_bound if trace.refused else bound,
+        change=change,
+        stopped=StopReason.CONVERGED if converged else None,
+    )
+
+
+def _tried(
+    trace: Trace, moments: Moments, outcome: Mixture | CollapsedComponentError, recipe: Recipe
+) -> Trace:
+    """After a trial: go on from there, or from where EM stood if the likelihood has fallen."""
+    # A likelihood that is no number has fallen too.
+    risen = trace.lower_bound <= moments.lower_bound < math.inf
+    if risen and isinstance(outcome, Mixture):
+        return replace(_taken(trace, moments, outcome, recipe), refused=False)
+    logger.debug("A trial was refused: %s against %s.", moments.lower_bound, trace.lower_bound)
+    # EM's short steps alone would look like its end: they are judged together, with what went
+    # before, until a trial has been taken again.
+    return replace(
+        trace,
+        lower_bounds=(*trace.lower_bounds, trace.lower_bound),
+        settled_bound=trace.lower_bounds[-3:][0],
+        refused=True,
+        outlook=trace.outlook.closer(),
+    )
+
+
+def _taken(trace: Trace, moments: Moments, outcome: Mixture, recipe: Recipe) -> Trace:
     return replace(
         trace,
         mixture=outcome,
         moments=moments,
-        lower_bounds=(*trace.lower_bounds, bound),
-        change=change,
-        stopped=stopped,
+        lower_bounds=(*trace.lower_bounds, moments.lower_bound),
+        outlook=recipe.accelerate(trace.outlook, trace.asked, outcome),
     )
 
 

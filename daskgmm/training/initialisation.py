@@ -6,6 +6,7 @@ order, so on the same rows and seed both start alike.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -67,7 +68,6 @@ def hierarchical(
     """Clusters of Ward's method on a few thousand rows; each other row joins the nearest."""
     del weights
     from scipy.cluster.hierarchy import fcluster, linkage
-    from scipy.spatial.distance import cdist
 
     few = rows
     if len(rows) > _MOST_ROWS_FOR_WARD:
@@ -76,6 +76,36 @@ def hierarchical(
     if len(few) > 1:
         labels = fcluster(linkage(few, method="ward"), n_components, "maxclust") - 1
     centres = np.stack([few[labels == label].mean(axis=0) for label in np.unique(labels)])
+    return _nearest(rows, centres, n_components)
+
+
+@dataclass(frozen=True, eq=False)
+class Nearest:
+    """Clusters about given centres.
+
+    Parameters
+    ----------
+    centres : ndarray of shape (K, D)
+        In data units.
+    """
+
+    centres: Doubles
+
+    def __call__(
+        self,
+        rows: Floats,
+        n_components: int,
+        random: np.random.RandomState,
+        weights: Doubles | None,
+    ) -> Doubles:
+        """Responsibilities of rows; see this module's beginning."""
+        del random, weights
+        return _nearest(rows, self.centres, n_components)
+
+
+def _nearest(rows: Floats, centres: Floats, n_components: int) -> Doubles:
+    from scipy.spatial.distance import cdist
+
     return _one_hot(cdist(rows, centres).argmin(axis=1), n_components)
 
 
@@ -89,16 +119,18 @@ def _on_rows(chosen: np.ndarray[Any, Any], n_rows: int) -> Doubles:
     return responsibilities
 
 
-INITIALISERS: dict[str, Initialiser] = {
+INITIALISERS: dict[str, Initialiser | None] = {
     "kmeans": kmeans,
     "k-means++": kmeans_plus_plus,
     "random": random_responsibilities,
     "random_from_data": random_rows,
     "hierarchical": hierarchical,
+    "k-means||": None,
 }
+"""By name; ``None`` where centres are found over all rows, and `Nearest` takes them."""
 
 
-def initialiser_named(name: str) -> Initialiser:
+def initialiser_named(name: str) -> Initialiser | None:
     """Look a way to start up by the name that users give it."""
     if not isinstance(name, str) or name not in INITIALISERS:
         known = ", ".join(INITIALISERS)

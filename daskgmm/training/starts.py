@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,8 +14,9 @@ from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.typing import Doubles, Floats
+from daskgmm.training.acceleration import plain
 from daskgmm.training.em import Origins, Recipe, em
-from daskgmm.training.initialisation import Initialiser
+from daskgmm.training.initialisation import Initialiser, Nearest
 from daskgmm.training.states import FitState, Trace
 
 logger = logging.getLogger(__name__)
@@ -69,16 +70,19 @@ class StartPlan:
     ----------
     covariance : Covariance
     n_components, n_init : int
-    initialiser : callable
-        See `daskgmm.training.initialisation`.
+    initialiser : callable or None
+        See `daskgmm.training.initialisation`; ``None`` where `centres` take its place.
     given : Given
+    centres : tuple of ndarray of shape (K, D)
+        Found over all rows, in data units, for each of `n_init` starts.
     """
 
     covariance: Covariance
     n_components: int
     n_init: int
-    initialiser: Initialiser
+    initialiser: Initialiser | None
     given: Given
+    centres: tuple[Doubles, ...] = ()
 
     def starts(
         self,
@@ -96,14 +100,16 @@ class StartPlan:
         that are given whole are where EM over all rows starts.
         """
         on_sample = fit_on_sample and not self.given.complete and recipe.max_iter > 0
-        tries = max(self.n_init, FEWEST_ON_SAMPLE) if on_sample else self.n_init
+        more = on_sample and self.initialiser is not None
+        tries = max(self.n_init, FEWEST_ON_SAMPLE) if more else self.n_init
         mixtures = self._mixtures(tries, rows, weights, frame, recipe, random)
         traces = [Trace(mixture) for mixture in mixtures]
         if not on_sample:
             return traces
         scatter = _scatter(rows, weights, frame) if self.covariance.needs_scatter else None
         expect = InMemory(rows.T, weights, frame, recipe.dtype, scatter)
-        *_, last = em(traces, expect, recipe)
+        # Passes are free here, so they are EM's own: they keep closest to its optimum.
+        *_, last = em(traces, expect, replace(recipe, accelerate=plain))
         most = min(self.n_init, MOST_POLISHED)
         return [Trace(trace.mixture) for trace in most_promising(last, recipe.tol)[:most]]
 
@@ -119,24 +125,30 @@ class StartPlan:
         if self.given.complete:
             return [self.given.override(None, self.covariance, frame)]
         found: list[Mixture] = []
-        for left in reversed(range(tries)):
+        for number, initialiser in enumerate(self._initialisers(tries), start=1):
             try:
-                found.append(self._first(rows, weights, frame, recipe, random))
+                found.append(self._first(initialiser, rows, weights, frame, recipe, random))
             except CollapsedComponentError as error:
-                if left == 0 and not found:
+                if number == tries and not found:
                     raise
                 logger.warning("A start was given up before its first pass. %s", error)
         return found
 
+    def _initialisers(self, tries: int) -> list[Initialiser]:
+        if self.initialiser is None:
+            return [Nearest(centres) for centres in self.centres]
+        return [self.initialiser] * tries
+
     def _first(
         self,
+        initialiser: Initialiser,
         rows: Floats,
         weights: Doubles | None,
         frame: Frame,
         recipe: Recipe,
         random: np.random.RandomState,
     ) -> Mixture:
-        responsibilities = self.initialiser(rows, self.n_components, random, weights).T
+        responsibilities = initialiser(rows, self.n_components, random, weights).T
         if weights is not None:
             responsibilities = responsibilities * weights
         moments = moments_under(responsibilities, rows.T, frame, self.covariance)

@@ -1,10 +1,11 @@
 """What the EM loop tells about itself after each pass."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
+from daskgmm.training.acceleration import Outlook
 
 ROUNDING = 1e-10
 """Lower bounds closer than this, relative, are the same number summed in another order."""
@@ -29,11 +30,17 @@ class Trace:
     moments : Moments or None
         The sums that produced them; ``None`` before the first step.
     lower_bounds : tuple of float
-        Mean log-likelihood a row (nats) under the parameters that each pass began with.
-    previous_bound : float
-        The lower bound before those, of a fit that this one goes on from.
+        Mean log-likelihood a row (nats) under the parameters that each pass began with; the
+        one before again for a pass whose trial was refused.
+    settled_bound : float
+        The bound that the next EM step's is compared with: that of the EM step before, trials
+        between the two passed over, or of a fit that this one goes on from.
     change : float
         What was held against ``tol`` last; infinite before there is anything to compare.
+    refused : bool
+        Whether the latest trial was refused.
+    outlook : Outlook
+        What the acceleration remembers.
     stopped : StopReason or None
         ``None`` while it goes on.
     """
@@ -41,14 +48,21 @@ class Trace:
     mixture: Mixture
     moments: Moments | None = None
     lower_bounds: tuple[float, ...] = ()
-    previous_bound: float = float("-inf")
+    settled_bound: float = float("-inf")
     change: float = float("inf")
+    refused: bool = False
+    outlook: Outlook = field(default_factory=Outlook)
     stopped: StopReason | None = None
 
     @property
     def lower_bound(self) -> float:
         """The latest lower bound, minus infinity before the first pass."""
-        return self.lower_bounds[-1] if self.lower_bounds else self.previous_bound
+        return self.lower_bounds[-1] if self.lower_bounds else self.settled_bound
+
+    @property
+    def asked(self) -> Mixture:
+        """What the next pass is about."""
+        return self.outlook.trial or self.mixture
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from tests.benchmarks.result import Result
 Benchmark = Callable[[float], Iterator[Result]]
 
 GOALS = {
+    "passes": "full passes until a fit ends",
     "iteration": "seconds an EM iteration on rows in memory",
     "wide": "the same on up to 1,000 features",
     "scoring": "rows a second from Parquet to labelled Parquet",

@@ -136,6 +136,23 @@ class Covariance(ABC):
         """Diagonals of the covariances, of shape (K, D)."""
 
     @abstractmethod
+    def unbounded(self, factors: Doubles) -> Doubles:
+        """Factors with the logarithms of what must be positive: any real numbers will do."""
+
+    @abstractmethod
+    def bounded(self, unbounded: Doubles) -> Doubles:
+        """Factors from `unbounded`; proper ones whatever the numbers are, but for overflow."""
+
+    @abstractmethod
+    def information(
+        self, changes: Doubles, factors: Doubles, weights: Doubles, n_features: int
+    ) -> float:
+        """Squared length of changes of `unbounded` factors, near enough in Fisher's metric.
+
+        It is about twice what rows of the components, weighted by (K,), lose in log-density.
+        """
+
+    @abstractmethod
     def rescale(self, covariances: Doubles, scale: Doubles) -> Doubles:
         """Covariances after each feature is multiplied by its ``scale``, of shape (D,).
 

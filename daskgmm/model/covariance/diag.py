@@ -81,6 +81,18 @@ class Diag(Covariance):
         del shape
         return covariances
 
+    def unbounded(self, factors: Doubles) -> Doubles:
+        return np.log(factors)
+
+    def bounded(self, unbounded: Doubles) -> Doubles:
+        return np.exp(unbounded)
+
+    def information(
+        self, changes: Doubles, factors: Doubles, weights: Doubles, n_features: int
+    ) -> float:
+        del factors, n_features
+        return float(2 * weights @ (changes**2).sum(axis=1))
+
     def rescale(self, covariances: Doubles, scale: Doubles) -> Doubles:
         return np.asarray(covariances * scale**2)
 

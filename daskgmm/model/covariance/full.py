@@ -99,6 +99,18 @@ class Full(Covariance):
         del shape
         return np.diagonal(covariances, axis1=1, axis2=2).copy()
 
+    def unbounded(self, factors: Doubles) -> Doubles:
+        return matrices.unbounded(factors)
+
+    def bounded(self, unbounded: Doubles) -> Doubles:
+        return matrices.bounded(unbounded)
+
+    def information(
+        self, changes: Doubles, factors: Doubles, weights: Doubles, n_features: int
+    ) -> float:
+        del n_features
+        return float(weights @ matrices.information(changes, factors))
+
     def rescale(self, covariances: Doubles, scale: Doubles) -> Doubles:
         return np.asarray(covariances * np.outer(scale, scale))
 

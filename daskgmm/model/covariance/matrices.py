@@ -83,3 +83,27 @@ def second_moments(centred: Floats, gamma: Floats) -> Iterator[tuple[slice, Floa
 def colour(noise: Doubles, factor: Doubles) -> Doubles:
     """Standard normal rows (n, D) with covariance ``inv(factor @ factor.T)``."""
     return np.asarray(linalg.solve_triangular(factor, noise.T, lower=False, trans="T").T)
+
+
+def unbounded(factors: Doubles) -> Doubles:
+    """Triangular factors (..., D, D) with the logarithms of their diagonals."""
+    found = factors.copy()
+    axis = np.arange(factors.shape[-1])
+    found[..., axis, axis] = np.log(factors[..., axis, axis])
+    return found
+
+
+def bounded(found: Doubles) -> Doubles:
+    """Back from `unbounded`."""
+    factors = found.copy()
+    axis = np.arange(found.shape[-1])
+    factors[..., axis, axis] = np.exp(found[..., axis, axis])
+    return factors
+
+
+def information(changes: Doubles, factors: Doubles) -> Doubles:
+    """Squared lengths (...) of changes of unbounded factors, off the diagonal relative to it."""
+    axis = np.arange(factors.shape[-1])
+    relative = changes / factors[..., np.newaxis, axis, axis]
+    relative[..., axis, axis] = np.sqrt(2) * changes[..., axis, axis]
+    return np.asarray((relative**2).sum(axis=(-2, -1)))

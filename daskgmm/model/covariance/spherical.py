@@ -83,6 +83,18 @@ class Spherical(Covariance):
     def variances(self, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         return np.broadcast_to(covariances[:, np.newaxis], shape).copy()
 
+    def unbounded(self, factors: Doubles) -> Doubles:
+        return np.log(factors)
+
+    def bounded(self, unbounded: Doubles) -> Doubles:
+        return np.exp(unbounded)
+
+    def information(
+        self, changes: Doubles, factors: Doubles, weights: Doubles, n_features: int
+    ) -> float:
+        del factors
+        return float(2 * n_features * weights @ changes**2)
+
     def rescale(self, covariances: Doubles, scale: Doubles) -> Doubles:
         return np.asarray(covariances * scale.max() ** 2)
 

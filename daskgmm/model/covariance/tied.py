@@ -93,6 +93,18 @@ class Tied(Covariance):
     def variances(self, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         return np.broadcast_to(np.diagonal(covariances), shape).copy()
 
+    def unbounded(self, factors: Doubles) -> Doubles:
+        return matrices.unbounded(factors)
+
+    def bounded(self, unbounded: Doubles) -> Doubles:
+        return matrices.bounded(unbounded)
+
+    def information(
+        self, changes: Doubles, factors: Doubles, weights: Doubles, n_features: int
+    ) -> float:
+        del n_features
+        return float(weights.sum() * matrices.information(changes, factors))
+
     def rescale(self, covariances: Doubles, scale: Doubles) -> Doubles:
         return np.asarray(covariances * np.outer(scale, scale))
 
