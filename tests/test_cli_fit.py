@@ -161,7 +161,7 @@ def test_options_reach_the_estimator(tmp_path, here):
     options = {
         "--covariance": "diag", "--init": "random_from_data", "--n-init": 3, "--tol": 0.01,
         "--stopping": "parameters", "--max-iter": 50, "--reg-covar": 1e-4, "--subsample": "none",
-        "--dtype": "float32", "--seed": 7,
+        "--dtype": "float32", "--seed": 7, "--acceleration": "squarem",
     }  # fmt: skip
     flat = [word for pair in options.items() for word in pair]
     assert here(*FIT, "-o", tmp_path / "run", *flat).code == 0
@@ -169,7 +169,7 @@ def test_options_reach_the_estimator(tmp_path, here):
     expected = {
         "covariance_type": "diag", "init_params": "random_from_data", "n_init": 3, "tol": 0.01,
         "stopping": "parameters", "max_iter": 50, "reg_covar": 1e-4, "subsample": None,
-        "dtype": "float32", "random_state": 7, "n_components": 3,
+        "dtype": "float32", "random_state": 7, "n_components": 3, "acceleration": "squarem",
     }  # fmt: skip
     assert {name: found[name] for name in expected} == expected
 

@@ -156,6 +156,15 @@ def test_no_number_of_threads_changes_a_bit_of_a_selection(workers, expected_sel
         assert selected(in_chunks()) == expected_selection
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_trials_keep_their_bits(kind):
+    """Whether one is refused hangs on the last digits of a bound."""
+    options = {"acceleration": "squarem", "init_params": "random", "max_iter": 40}
+    with dask.config.set(scheduler="synchronous"):
+        alone = bits(in_chunks(), kind, **options)
+    assert bits(in_chunks(), kind, **options) == alone
+
+
 # --- on clusters
 
 
@@ -175,12 +184,14 @@ def test_no_cluster_changes_a_bit(options, expected, expected_selection, files):
     dataset = open_dataset(files)
     with dask.config.set(scheduler="synchronous"):
         from_files = bits(dataset)
+        accelerated = bits(dataset, acceleration="squarem", max_iter=20)
     with running(**options):
         for kind in KINDS:
             assert bits(in_chunks(), kind) == expected[kind]
         assert bits(in_chunks().persist()) == expected["full"]
         assert bits(dataset) == from_files
         assert selected(in_chunks()) == expected_selection
+        assert bits(dataset, acceleration="squarem", max_iter=20) == accelerated
 
 
 @pytest.mark.slow

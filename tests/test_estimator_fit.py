@@ -286,6 +286,7 @@ def test_verbose_speaks_scikit_learns_words(capsys):
         ("n_components", 0), ("n_components", 1.5), ("n_components", "3"), ("tol", -1e-3),
         ("tol", np.nan), ("reg_covar", -1.0), ("max_iter", -1), ("max_iter", 2.5), ("n_init", 0),
         ("covariance_type", "round"), ("init_params", "magic"), ("stopping", "never"),
+        ("acceleration", "aitken"), ("acceleration", 3),
         ("subsample", 1), ("subsample", "some"), ("subsample", 2.5), ("dtype", "int32"),
         ("dtype", "nonsense"), ("verbose", -1), ("verbose_interval", 0),
         ("weights_init", [0.5, 0.5, 0.5]), ("weights_init", [1.0]), ("weights_init", [2, -1, 0]),

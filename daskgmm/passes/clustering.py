@@ -1,5 +1,8 @@
 """k-means over all rows by dask-ml, whose `k-means||` is made for rows that lie apart."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -77,12 +80,20 @@ class AllRows:
             random_state=seed,
             n_init=1,
         )
-        # More threads would add the candidates' centres up in the order in which they finish.
-        with one_thread(), threadpool_limits(1, user_api="openmp"), explaining_losses():
+        with one_thread(), explaining_losses(), _steadied():
             clustering.fit(self.standard(frame))
         # A check, the first cost, two a round, one a step and the last cost.
         passes = self.weighted + 1 + 1 + 2 * ROUNDS + clustering.n_iter_ + 1
         return frame.leave(clustering.cluster_centers_.astype(np.float64)), passes
+
+
+@contextmanager
+def _steadied() -> Iterator[None]:
+    # More threads would add the candidates' centres up in the order in which they finish.
+    with threadpool_limits(1, user_api="openmp"), warnings.catch_warnings():
+        # Where the candidates are all rows there are, dask-ml divides by what is left: nothing.
+        warnings.filterwarnings("ignore", "invalid value", RuntimeWarning)
+        yield
 
 
 def _standard(part: Part, dtype: np.dtype[Any], frame: Frame, *inputs: Any) -> Floats:
