@@ -10,11 +10,13 @@ if TYPE_CHECKING:
     from daskgmm.data.dataset import open_dataset
     from daskgmm.estimators.gaussian_mixture import GaussianMixture
     from daskgmm.estimators.persistence import load
+    from daskgmm.estimators.selector import GaussianMixtureSelector
 
-__all__ = ["GaussianMixture", "load", "open_dataset"]
+__all__ = ["GaussianMixture", "GaussianMixtureSelector", "load", "open_dataset"]
 
 _HOMES = {
     "GaussianMixture": "daskgmm.estimators.gaussian_mixture",
+    "GaussianMixtureSelector": "daskgmm.estimators.selector",
     "load": "daskgmm.estimators.persistence",
     "open_dataset": "daskgmm.data.dataset",
 }

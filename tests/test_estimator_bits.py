@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from threadpoolctl import threadpool_limits
 
-from daskgmm import GaussianMixture, open_dataset
+from daskgmm import GaussianMixture, GaussianMixtureSelector, open_dataset
 
 KINDS = ["full", "tied", "diag", "spherical"]
 CHUNKS = (3000, 1, 0, 5000, 12_000, 999)
@@ -41,10 +41,25 @@ def bits(X, kind="full", **options):
     return b"".join([*found, model._moments.sums.tobytes(), repr(model.score(X)).encode()])
 
 
+def selected(X, **options):
+    """The bits of a sweep, and of what it chose."""
+    sweep = GaussianMixtureSelector([2, 4, 1], covariance_type=KINDS, **OPTIONS | options).fit(X)
+    best = sweep.best_estimator_
+    names = ("weights_", "means_", "covariances_", "lower_bounds_")
+    found = [np.asarray(getattr(best, name)).tobytes() for name in names]
+    return b"".join([*found, repr(sweep.results_.to_dict()).encode()])
+
+
 @pytest.fixture(scope="module")
 def expected():
     with dask.config.set(scheduler="synchronous"):
         return {kind: bits(in_chunks(), kind) for kind in KINDS}
+
+
+@pytest.fixture(scope="module")
+def expected_selection():
+    with dask.config.set(scheduler="synchronous"):
+        return selected(in_chunks())
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +79,18 @@ def running(**options):
     settings = {"dashboard_address": None, "n_workers": 1, "threads_per_worker": 1} | options
     with LocalCluster(**settings) as cluster, Client(cluster) as client:
         yield client
+
+
+def killing(client, killed):
+    """A callback that kills a worker after the second pass, and notes its process."""
+
+    def kill_one(state):
+        if state.iteration == 2:
+            pids = client.run(os.getpid)
+            killed.append(pids[min(pids)])
+            os.kill(killed[0], signal.SIGKILL)
+
+    return kill_one
 
 
 # --- in this process
@@ -123,6 +150,12 @@ def test_wide_and_tight_data_keep_their_bits_too(dtype):
     assert bits(X, reg_covar=1e-14) == alone
 
 
+@pytest.mark.parametrize("workers", [1, 3, 8])
+def test_no_number_of_threads_changes_a_bit_of_a_selection(workers, expected_selection):
+    with dask.config.set(scheduler="threads", num_workers=workers):
+        assert selected(in_chunks()) == expected_selection
+
+
 # --- on clusters
 
 
@@ -138,7 +171,7 @@ def test_wide_and_tight_data_keep_their_bits_too(dtype):
     ],
     ids=["1 process", "2 processes", "4 processes", "2 x 3 threads", "threads only"],
 )
-def test_no_cluster_changes_a_bit(options, expected, files):
+def test_no_cluster_changes_a_bit(options, expected, expected_selection, files):
     dataset = open_dataset(files)
     with dask.config.set(scheduler="synchronous"):
         from_files = bits(dataset)
@@ -147,6 +180,7 @@ def test_no_cluster_changes_a_bit(options, expected, files):
             assert bits(in_chunks(), kind) == expected[kind]
         assert bits(in_chunks().persist()) == expected["full"]
         assert bits(dataset) == from_files
+        assert selected(in_chunks()) == expected_selection
 
 
 @pytest.mark.slow
@@ -154,17 +188,10 @@ def test_no_cluster_changes_a_bit(options, expected, files):
 def test_a_worker_killed_in_the_middle_changes_no_bit(persisted, expected):
     with running(n_workers=2) as client:
         killed = []
-
-        def kill_one(state):
-            if state.iteration == 2:
-                pids = client.run(os.getpid)
-                killed.append(pids[min(pids)])
-                os.kill(killed[0], signal.SIGKILL)
-
         X = in_chunks()
         if persisted:
             X = X.persist()
-        assert bits(X, callbacks=[kill_one]) == expected["full"]
+        assert bits(X, callbacks=[killing(client, killed)]) == expected["full"]
         assert len(killed) == 1
         client.wait_for_workers(1, timeout=30)
 
@@ -187,3 +214,29 @@ def test_a_worker_killed_within_a_pass_changes_no_bit(expected, tmp_path):
         X = in_chunks().map_blocks(die_once, dtype=float, meta=np.empty((0, 4)))
         assert bits(X, callbacks=[arm]) == expected["full"]
     assert marker.exists()
+
+
+@pytest.mark.slow
+def test_a_worker_killed_in_a_selection_changes_no_bit(expected_selection):
+    with running(n_workers=2) as client:
+        killed = []
+        assert (
+            selected(in_chunks().persist(), callbacks=[killing(client, killed)])
+            == expected_selection
+        )
+        assert len(killed) == 1
+        client.wait_for_workers(1, timeout=30)
+
+
+# --- the compiled kernel, which so few rows would not get
+
+
+def test_the_compiled_kernel_keeps_its_bits_as_well(monkeypatch):
+    monkeypatch.setattr("daskgmm.estimators.fitting.SECONDS_WORTH_COMPILING", 0)
+    with dask.config.set(scheduler="synchronous"):
+        alone = {kind: bits(in_chunks(), kind) for kind in KINDS}
+    for scheduler in (None, "threads"):
+        with dask.config.set(scheduler=scheduler):
+            assert {kind: bits(in_chunks(), kind) for kind in KINDS} == alone
+    with running(n_workers=2):
+        assert {kind: bits(in_chunks(), kind) for kind in KINDS} == alone

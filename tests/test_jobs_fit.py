@@ -60,7 +60,7 @@ def test_a_complete_run_is_found_again(request_):
     first, second = fit(request_), fit(request_)
     assert (first.already, second.already) == (False, True)
     assert first.run == second.run
-    unseeded = replace(request_, mixture=Mixture(3))
+    unseeded = replace(request_, method=Mixture(3))
     assert fit(unseeded).already
 
 
@@ -76,7 +76,7 @@ def test_failures_are_our_own_exceptions(request_):
         attempt(output="/nowhere/run")
     for mixture in (Mixture(0), Mixture(2, covariance="round"), Mixture(2, init="luck")):
         with pytest.raises(ConfigurationError):
-            attempt(mixture=mixture)
+            attempt(method=mixture)
 
 
 @pytest.mark.parametrize("wrong", [{"workers": 0}, {"threads": -1}, {"memory_limit": "x"}])

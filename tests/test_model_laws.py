@@ -17,16 +17,18 @@ from daskgmm.model.covariance import COVARIANCES, covariance_named
 from daskgmm.model.covariance.base import NotPositiveDefiniteError
 from daskgmm.model.expectation import Accumulator, Expectation, add
 from daskgmm.model.frame import Frame
-from daskgmm.model.kernels import CentredKernel, FeatureKernel
+from daskgmm.model.kernels.centred import CentredKernel
+from daskgmm.model.kernels.compiled import CompiledKernel
+from daskgmm.model.kernels.features import FeatureKernel
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes.blas import one_thread
 
 DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
-KERNELS = [FeatureKernel, CentredKernel]
+KERNELS = [FeatureKernel, CompiledKernel, CentredKernel]
 EPSILON = float(np.finfo(np.float64).eps)
 
-both_kernels = pytest.mark.parametrize("kernel", KERNELS)
+each_kernel = pytest.mark.parametrize("kernel", KERNELS)
 needs_extended = pytest.mark.skipif(
     not reference.EXTENDED, reason="no long double wider than a double here"
 )
@@ -148,7 +150,7 @@ def test_a_component_of_weight_zero_gets_no_responsibility_and_makes_no_nan(cova
 # --- moments add
 
 
-@both_kernels
+@each_kernel
 @settings(max_examples=15)
 @given(data=st.data())
 def test_any_split_of_the_rows_gives_the_same_sums(kernel, data):
@@ -171,7 +173,7 @@ def test_any_split_of_the_rows_gives_the_same_sums(kernel, data):
     assert split.rows == whole.rows == n
 
 
-@both_kernels
+@each_kernel
 def test_rows_beyond_a_slab_count_like_those_in_it(covariance, kernel):
     mixture = reference.random_mixture(covariance.name, 2, 2)
     frame = Frame.identity(2)
@@ -185,7 +187,7 @@ def test_rows_beyond_a_slab_count_like_those_in_it(covariance, kernel):
     assert_allclose(whole.sums[-1].sum(), weights.sum(), rtol=1e-13)
 
 
-@both_kernels
+@each_kernel
 def test_addition_is_commutative_associative_and_has_the_empty_sum_as_identity(covariance, kernel):
     mixture = reference.random_mixture(covariance.name, 3, 2)
     made = kernel([mixture], Frame.identity(2), DOUBLE)
@@ -218,7 +220,7 @@ def test_moments_about_different_origins_do_not_add():
         kernels[0].take()[0] + kernels[1].take()[0]
 
 
-@both_kernels
+@each_kernel
 def test_taking_empties_the_kernel(covariance, kernel):
     mixture = reference.random_mixture(covariance.name, 2, 3)
     made = kernel([mixture], Frame.identity(3), DOUBLE)
@@ -235,7 +237,7 @@ def test_taking_empties_the_kernel(covariance, kernel):
 
 
 @needs_extended
-@both_kernels
+@each_kernel
 @pytest.mark.parametrize("dtype", [DOUBLE, SINGLE], ids=str)
 @pytest.mark.parametrize(("n_components", "n_features"), [(1, 1), (3, 2), (4, 6)])
 def test_a_step_agrees_with_extended_precision(covariance, kernel, dtype, n_components, n_features):
@@ -257,19 +259,20 @@ def test_a_step_agrees_with_extended_precision(covariance, kernel, dtype, n_comp
 
 @pytest.mark.parametrize("dtype", [DOUBLE, SINGLE], ids=str)
 @pytest.mark.parametrize("weighted", [False, True])
-def test_both_kernels_make_the_same_mixture(covariance, dtype, weighted):
+def test_all_kernels_make_the_same_mixture(covariance, dtype, weighted):
     mixture = reference.random_mixture(covariance.name, 3, 4)
     rows = some_rows(5000, 4, dtype=dtype)
     weights = np.random.default_rng(3).uniform(0, 2, len(rows)) if weighted else None
     frame = reference.frame_of(rows, covariance.name, dtype)
-    fast, exact = (
+    fast, compiled, exact = (
         maximised(moments_of(kernel, mixture, rows, frame, dtype, weights), covariance)
         for kernel in KERNELS
     )
     assert_same_mixture(fast, exact, 1e-11 if dtype == DOUBLE else 2e-4)
+    assert_same_mixture(compiled, exact, 1e-11 if dtype == DOUBLE else 2e-4)
 
 
-@both_kernels
+@each_kernel
 def test_a_sample_weight_counts_as_that_many_rows(covariance, kernel):
     mixture = reference.random_mixture(covariance.name, 3, 2)
     rows = some_rows(200, 2)
@@ -478,7 +481,7 @@ def test_a_batch_may_mix_covariance_types_sizes_and_kernels():
 # --- small and odd shapes
 
 
-@both_kernels
+@each_kernel
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_few_rows_or_none_are_rows_like_others(covariance, kernel, n):
     mixture = reference.random_mixture(covariance.name, 3, 2)
@@ -490,7 +493,7 @@ def test_few_rows_or_none_are_rows_like_others(covariance, kernel, n):
         assert_allclose(moments.log_likelihood, float(expected), rtol=1e-12)
 
 
-@both_kernels
+@each_kernel
 def test_blocks_may_lie_in_memory_in_any_layout(covariance, kernel):
     mixture = reference.random_mixture(covariance.name, 2, 3)
     rows = some_rows(300, 3)

@@ -13,7 +13,8 @@ from daskgmm.model.assignment import moments_under
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.expectation import Accumulator, Expectation
 from daskgmm.model.frame import Frame
-from daskgmm.model.kernels import CentredKernel, FeatureKernel
+from daskgmm.model.kernels.centred import CentredKernel
+from daskgmm.model.kernels.features import FeatureKernel
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.precision import (
@@ -176,7 +177,7 @@ def by_features_alone(mixture, rows, frame, monkeypatch):
     """What the fast way says, were there no bound."""
     with monkeypatch.context() as patch:
         patch.setattr(
-            "daskgmm.model.kernels.feature_components",
+            "daskgmm.model.kernels.features.feature_components",
             lambda one, _: np.ones(len(one.weights), bool),
         )
         fast = FeatureKernel([mixture], frame, DOUBLE)

@@ -31,7 +31,7 @@ def numbered(lengths, *, known=True, weighted=False):
 def sample_of(source, capacity, seed=0, *, known=True):
     expected = sum(source.lengths) if known and source.lengths else None
     request = Request(seed, capacity, scatter=False, dtype=DOUBLE, expected=expected)
-    return survey(source, request, lambda found: found)[1]
+    return survey(source, request, [lambda found: found])[1][0]
 
 
 lengths_of_parts = st.lists(st.integers(0, 60), min_size=2, max_size=12).filter(

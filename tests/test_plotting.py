@@ -329,3 +329,38 @@ assert "matplotlib.pyplot" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", script, tmp_path / "fit.png"], check=True)
     assert imread(tmp_path / "fit.png").ndim == 3
+
+
+# --- selections
+
+RESULTS = pd.DataFrame(
+    {
+        "n_components": [1, 2, 2, 3, 1, 2, 3],
+        "covariance_type": [*["full"] * 4, *["diag"] * 3],
+        "bic": [9.0, 5.0, 4.0, np.nan, 8.0, 7.0, 3.0],
+        "icl": [9.0, 5.0, 6.0, 7.0, 8.0, 7.0, 6.0],
+    }
+)
+
+
+def test_a_selection_is_a_line_for_each_type_through_the_best_starts_with_a_ring_at_the_least():
+    ax = plotting.selection(RESULTS)
+    full, diag, ring = ax.lines
+    assert (full.get_xdata().tolist(), full.get_ydata().tolist()) == ([1, 2], [9.0, 4.0])
+    assert (diag.get_xdata().tolist(), diag.get_ydata().tolist()) == ([1, 2, 3], [8.0, 7.0, 3.0])
+    assert (ring.get_xdata()[0], ring.get_ydata()[0]) == (3, 3.0)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["full", "diag"]
+    assert (ax.get_ylabel(), ax.get_title()) == ("BIC", "Least with 3 components")
+
+
+def test_a_selection_is_drawn_by_another_criterion_and_from_plain_rows():
+    rows = RESULTS.replace({np.nan: None}).to_dict("records")
+    ax = plotting.selection(rows, "icl")
+    assert ax.get_ylabel() == "ICL"
+    assert ax.lines[-1].get_ydata()[0] == 5.0
+
+
+@pytest.mark.parametrize(("rows", "criterion"), [(RESULTS, "dic"), (RESULTS.iloc[3:4], "bic")])
+def test_a_selection_without_the_criterion_is_refused(rows, criterion):
+    with pytest.raises(ConfigurationError, match=criterion.upper() if len(rows) == 1 else "dic"):
+        plotting.selection(rows, criterion)

@@ -14,6 +14,7 @@ from daskgmm.cli.signals import interruptible
 
 _HOMES = {
     "fit": "daskgmm.cli.fit",
+    "select": "daskgmm.cli.select",
     "predict": "daskgmm.cli.predict",
     "score": "daskgmm.cli.score",
     "show": "daskgmm.cli.show",

@@ -18,7 +18,7 @@ from daskgmm.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from daskgmm.jobs.fit import FitOutcome, FitRequest, Mixture
+    from daskgmm.jobs.fit import FitOutcome, FitRequest, Method
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def subsample(text: str) -> str | int | None:
 
 
 # Names only, so that --help loads no library; the estimator has the last word on them.
-_COVARIANCES = ("full", "tied", "diag", "spherical")
+COVARIANCES = ("full", "tied", "diag", "spherical")
 _INITS = ("kmeans", "k-means++", "random", "random_from_data", "hierarchical")
 _MIXTURE = in_order(
     click.option(
@@ -46,11 +46,13 @@ _MIXTURE = in_order(
     ),
     click.option(
         "--covariance",
-        type=click.Choice(_COVARIANCES),
+        type=click.Choice(COVARIANCES),
         default="full",
         show_default=True,
         help="One matrix each, one for all, diagonals, or one number each.",
     ),
+)
+METHOD = in_order(
     click.option(
         "--init",
         type=click.Choice(_INITS),
@@ -110,63 +112,74 @@ _MIXTURE = in_order(
 )
 
 
-@click.command()
-@INPUTS
-@in_order(
+ROWS_AND_RUN = in_order(
+    INPUTS,
     click.option("-o", "--output", metavar="RUN", required=True, help="Run directory to write."),
     COLUMNS,
     click.option("--weight-column", metavar="W", help="Column of the rows' weights."),
 )
-@_MIXTURE
-@FORCE
-@click.option(
-    "--require-convergence", is_flag=True, help="Exit with 3 where the fit did not converge."
+AFTERWARDS = in_order(
+    FORCE,
+    click.option(
+        "--require-convergence", is_flag=True, help="Exit with 3 where the fit did not converge."
+    ),
+    click.option("--plot", "figure", metavar="FILE.png", help="Draw the result."),
+    READING,
 )
-@click.option("--plot", "figure", metavar="FILE.png", help="Draw the result.")
-@READING
+
+
+@click.command()
+@ROWS_AND_RUN
+@_MIXTURE
+@METHOD
+@AFTERWARDS
 def fit(inputs: tuple[str, ...], **options: Any) -> None:
     """Fit a mixture of K Gaussians to the rows of INPUT and write a run directory.
 
     INPUT is a Parquet or CSV file, a directory or a pattern of them, or a URL. The same command
     again does nothing where its run is complete.
     """
+    from daskgmm.jobs.fit import Mixture
+
+    carry_out(Mixture, inputs, options)
+
+
+def carry_out(method: "type[Method]", paths: tuple[str, ...], options: dict[str, Any]) -> None:
+    """Fit by a method, and say what came of it."""
     from daskgmm.cli.progress import progress
     from daskgmm.jobs import fit as jobs
     from daskgmm.jobs.plot import check_figure, plot
 
     figure = options["figure"]
-    request = _request(inputs, options)
+    request = _request(method, paths, options)
     if figure is not None:
         check_figure(figure)
     watched = progress(shown=options["progress"], verb="Fitting", most=options["max_iter"])
     with watched as listener:
         outcome = jobs.fit(request, listener)
     if figure is not None:
-        plot(outcome.model, figure, inputs=request.inputs, seed=outcome.run.seed)
+        run = outcome.run
+        plot(outcome.model, figure, inputs=request.inputs, seed=run.seed, selection=run.selection)
     _report(outcome)
     if options["require_convergence"] and not outcome.run.record["result"]["converged"]:
         raise click.exceptions.Exit(Exit.NOT_CONVERGED)
 
 
-def _request(paths: tuple[str, ...], options: dict[str, Any]) -> "FitRequest":
+def _request(
+    method: "type[Method]", paths: tuple[str, ...], options: dict[str, Any]
+) -> "FitRequest":
+    from dataclasses import fields
+
     from daskgmm.jobs.fit import FitRequest
 
     return FitRequest(
         inputs_of(options, paths),
         options["output"],
-        _mixture(options),
+        method(**{field.name: options[field.name] for field in fields(method)}),
         resources_of(options),
         force=options["force"],
         command=_command(),
     )
-
-
-def _mixture(options: dict[str, Any]) -> "Mixture":
-    from dataclasses import fields
-
-    from daskgmm.jobs.fit import Mixture
-
-    return Mixture(**{field.name: options[field.name] for field in fields(Mixture)})
 
 
 def _command() -> tuple[str, ...]:

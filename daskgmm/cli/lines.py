@@ -51,7 +51,9 @@ def in_words(state: "FitState") -> str:
     best = state.best
     speed = count(state.rows / max(state.seconds, 1e-9))
     change = "" if math.isinf(best.change) else f" change {best.change:.2e},"
-    return f"lower bound {best.lower_bound:.6f},{change} {speed} rows/s"
+    going = sum(trace.stopped is None for trace in state.traces)
+    others = f" {going} of {len(state.traces)} go on," if len(state.traces) > 1 else ""
+    return f"lower bound {best.lower_bound:.6f},{change}{others} {speed} rows/s"
 
 
 def count(number: float) -> str:

@@ -22,6 +22,8 @@ def plot(
 ) -> None:
     """Draw MODEL in two columns, over rows of INPUT, and the course of its fit.
 
+    Of a run that chose among many models, their criterion is drawn too.
+
     MODEL is a run directory or a model file. FILE ends in .png, .svg or .pdf.
     """
     from daskgmm.cli.progress import progress
@@ -31,15 +33,16 @@ def plot(
     jobs.check_figure(output)
     resources = resources_of(options)
     rows = inputs_of(options, inputs)
-    estimator = find_model(model, dict(rows.storage_options)).estimator
+    found = find_model(model, dict(rows.storage_options))
     with progress(shown=options["progress"], verb="Drawing") as listener:
         jobs.plot(
-            estimator,
+            found.estimator,
             output,
             inputs=rows if inputs else None,
             columns=columns,
             resources=resources,
             seed=options["seed"] or 0,
+            selection=None if found.run is None else found.run.selection,
             listener=listener,
         )
     click.echo(output)

@@ -27,11 +27,14 @@ def show(model: str, *, as_json: bool, storage_options: tuple[tuple[str, Any], .
 
 
 def _text(description: Mapping[str, Any]) -> str:
-    from daskgmm.cli.summary import components, covariances, facts_table
+    from daskgmm.cli.summary import candidates, components, covariances, facts_table
 
     weights, means, names = (description[key] for key in ("weights", "means", "columns"))
     sections = [facts_table(_facts(description)), components(weights, means, names)]
     sections.append(covariances(description["covariances"], description["covariance_type"]))
+    run = description["run"]
+    if run is not None and "candidates" in run["result"]:
+        sections.append(candidates(run["result"]))
     return "\n\n".join(sections)
 
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
 
 _COLUMNS_SHOWN = 6
 _COMPONENTS_SHOWN = 30
+_CRITERIA = ("bic", "aic", "icl")
 
 
 def fit_summary(outcome: "FitOutcome") -> str:
@@ -23,7 +24,29 @@ def fit_summary(outcome: "FitOutcome") -> str:
         "run": run.path,
     }
     names = getattr(model, "feature_names_in_", None)
-    return f"{components(model.weights_, model.means_, names)}\n\n{facts_table(facts)}"
+    sections = [components(model.weights_, model.means_, names), facts_table(facts)]
+    if run.selection is not None:
+        sections.insert(0, candidates(run.selection))
+    return "\n\n".join(sections)
+
+
+def candidates(selection: Mapping[str, Any]) -> str:
+    """A table of the candidates of a selection, the best one starred."""
+    rows = [["", "K", "covariance", "start", "lower bound", "BIC", "AIC", "ICL", "iterations", ""]]
+    for position, one in enumerate(selection["candidates"]):
+        numbers = (_number(one["lower_bound"], 6), *(_number(one[c], 2) for c in _CRITERIA))
+        outcome = "" if one["converged"] else "not converged"
+        if one["bic"] is None:
+            outcome = "collapsed"
+        best = "*" if position == selection["best"] else ""
+        kind = (str(one["n_components"]), one["covariance_type"], str(one["start"]))
+        rows.append([best, *kind, *numbers, str(one["n_iter"]), outcome])
+    chosen = f"* the least {selection['criterion'].upper()}"
+    return "\n".join([*(line.rstrip() for line in table(rows).splitlines()), chosen])
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def components(

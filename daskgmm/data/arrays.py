@@ -12,7 +12,7 @@ from daskgmm.data.tables import check_weights
 from daskgmm.errors import DataError, InputTypeError
 
 _PART_BYTES = 2**22
-_FEWEST_ROWS = 2**8
+_FEWEST_ROWS = 2**11
 _MOST_ROWS = 2**18
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 

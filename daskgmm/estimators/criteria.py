@@ -6,9 +6,11 @@ from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
+from daskgmm.data.source import Source
 from daskgmm.errors import DataError
 from daskgmm.estimators.inputs import as_source
 from daskgmm.model.prediction import Predictor
+from daskgmm.model.scoring import Scoring
 from daskgmm.passes.blas import one_thread
 from daskgmm.passes.prediction import totals
 
@@ -58,21 +60,28 @@ class Score:
         return self.bic - 2 * self.label_log_likelihood
 
 
+CRITERIA = ("bic", "aic", "icl")
+"""What mixtures of different kinds are compared by: the lower the better."""
+
+
 def score(estimator: Any, X: Any) -> Score:
     """Score an estimator on X in one pass."""
     check_is_fitted(estimator)
     source = as_source(estimator, X, reset=False)
-    predictor: Predictor = estimator._predictor  # noqa: SLF001  the estimator's own helper
+    own: Predictor = estimator._predictor  # noqa: SLF001  the estimator's own helper
+    (found,) = scores(source, Scoring((own.mixture,), own.frame, own.dtype or source.dtype))
+    return found
+
+
+def scores(source: Source, scoring: Scoring) -> list[Score]:
+    """Score several mixtures on the same rows, in one pass for all."""
     with one_thread():
-        likelihood, labels, weight, rows = totals(source, predictor)
-    if rows == 0:
+        found = totals(source, scoring)
+    if found[0, -1] == 0:
         raise DataError(
             "There are no rows to score.", "Check that the input holds the rows that it should."
         )
-    return Score(
-        float(likelihood),
-        float(labels),
-        float(weight),
-        int(rows),
-        predictor.mixture.n_parameters,
-    )
+    return [
+        Score(float(likelihood), float(labels), float(weight), int(rows), mixture.n_parameters)
+        for mixture, (likelihood, labels, weight, rows) in zip(scoring.mixtures, found, strict=True)
+    ]

@@ -1,7 +1,7 @@
 """`GaussianMixture`: scikit-learn's estimator, on rows of any number."""
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from daskgmm.data.source import Source
 from daskgmm.estimators import conversion, criteria, model_file, sampling
 from daskgmm.estimators.attributes import FittedParameters
-from daskgmm.estimators.fitting import Fit, Settings
+from daskgmm.estimators.fitting import Candidate, Fit, Settings
 from daskgmm.estimators.inputs import as_source, kind_of
 from daskgmm.estimators.parameters import (
     check_parameters,
@@ -25,7 +25,7 @@ from daskgmm.estimators.parameters import (
 from daskgmm.estimators.predicting import predict_rows
 from daskgmm.estimators.verbose import Narrator
 from daskgmm.model.prediction import Predictor
-from daskgmm.training.states import FitState, StopReason
+from daskgmm.training.states import FitState, StopReason, Trace
 from daskgmm.training.stopping import stopping_named
 
 
@@ -178,37 +178,49 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
         check_parameters(self)
         source = as_source(self, X, sample_weight, reset=True)
         dtype = compute_dtype(self, source.dtype)
-        settings = self._settings(source, dtype, in_memory=kind_of(X) == "memory")
+        candidate = self._candidate(source, in_memory=kind_of(X) == "memory")
+        settings = self._settings((candidate,), dtype)
         fit = Fit(source, settings, random_numbers(self.random_state))
-        last = FitState(0, fit.foundation.traces, fit.survey.rows, 0.0)
-        narrator = Narrator(self.verbose, self.verbose_interval, len(last.traces))
+        last = FitState(0, fit.traces, fit.survey.rows, 0.0)
         history = []
-        for state in fit.states():
+        for state in self._watched(fit):
             last = state
-            history.append(_record(state, source.n_features * dtype.itemsize))
+            history.append(fit.entry(state, state.best))
+        self._adopt(fit, last.best, history)
+        if last.best.stopped is StopReason.MAX_ITER:
+            warn_not_converged()
+        return self
+
+    def _watched(self, fit: Fit) -> Iterator[FitState]:
+        """The fit's states, which `verbose` and the callbacks hear of first."""
+        narrator = Narrator(self.verbose, self.verbose_interval, len(fit.traces))
+        for state in fit.states():
             narrator.tell(state)
             for callback in self.callbacks:
                 callback(state)
-        self._adopt(fit, last, history)
-        return self
+            yield state
 
-    def _settings(self, source: Source, dtype: np.dtype[Any], *, in_memory: bool) -> Settings:
+    def _candidate(self, source: Source, *, in_memory: bool) -> Candidate:
         rows = sum(source.lengths or ()) if in_memory else None
         plan = start_plan(self, source.n_features)
-        return Settings(
+        return Candidate(
             plan,
+            sample_rows(self, source.n_features, rows),
+            self._standing(plan, source.n_features) if self.warm_start else None,
+        )
+
+    def _settings(self, candidates: tuple[Candidate, ...], dtype: np.dtype[Any]) -> Settings:
+        return Settings(
+            candidates,
             tol=self.tol,
             reg_covar=self.reg_covar,
             max_iter=self.max_iter,
             change=stopping_named(self.stopping),
-            sample_rows=sample_rows(self, source.n_features, rows),
             fit_on_sample=self.subsample is not None,
             dtype=dtype,
-            resume_from=self._standing(plan, source.n_features) if self.warm_start else None,
         )
 
-    def _adopt(self, fit: Fit, last: FitState, history: list[dict[str, Any]]) -> None:
-        best = last.best
+    def _adopt(self, fit: Fit, best: Trace, history: list[dict[str, Any]]) -> None:
         self._dtype = fit.settings.dtype
         forced = None if self.dtype is None else self._dtype
         self._predictor = Predictor(best.mixture, fit.foundation.frame, forced)
@@ -220,13 +232,6 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
         self.n_rows_ = fit.survey.rows
         self.n_passes_ = fit.passes
         self.history_ = history
-        if best.stopped is StopReason.MAX_ITER:
-            warnings.warn(
-                "Best performing initialization did not converge. Try different init "
-                "parameters, or increase max_iter, tol, or check for degenerate data.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit, then label the same rows."""
@@ -308,12 +313,11 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
         return self._predictor.mixture.n_parameters
 
 
-def _record(state: FitState, bytes_a_row: int) -> dict[str, Any]:
-    return {
-        "iteration": state.iteration,
-        "lower_bound": state.best.lower_bound,
-        "change": state.best.change,
-        "seconds": state.seconds,
-        "rows": state.rows,
-        "bytes_read": state.rows * bytes_a_row,
-    }
+def warn_not_converged() -> None:
+    """Warn the caller of ``fit``."""
+    warnings.warn(
+        "Best performing initialization did not converge. Try different init "
+        "parameters, or increase max_iter, tol, or check for degenerate data.",
+        ConvergenceWarning,
+        stacklevel=3,
+    )

@@ -3,6 +3,7 @@
 import secrets
 import uuid
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -19,22 +20,18 @@ from daskgmm.jobs.plain import as_plain, digest
 from daskgmm.jobs.runs import Run, refuse, write_record
 
 
-@dataclass(frozen=True)
-class Mixture:
-    """What is fitted and how, as `daskgmm.GaussianMixture` means it.
+@dataclass(frozen=True, kw_only=True)
+class Method(ABC):
+    """What is fitted and how.
 
     Parameters
     ----------
-    components : int
-        K.
-    covariance, init, n_init, tol, stopping, max_iter, reg_covar, subsample, dtype
-        See there.
+    init, n_init, tol, stopping, max_iter, reg_covar, subsample, dtype
+        As `daskgmm.GaussianMixture` means them.
     seed : int or None
         ``None`` draws one, which the run's record tells.
     """
 
-    components: int
-    covariance: str = "full"
     init: str = "kmeans"
     n_init: int = 1
     tol: float = 1e-3
@@ -45,24 +42,56 @@ class Mixture:
     dtype: str | None = None
     seed: int | None = None
 
+    @abstractmethod
     def estimator(self, listener: Listener) -> Any:
         """The estimator that does it."""
+
+    @abstractmethod
+    def outcome(self, fitted: Any) -> tuple[Any, dict[str, Any]]:
+        """The model to keep of a fitted estimator, and what else there is to tell of it."""
+
+    def parameters(self, listener: Listener) -> dict[str, Any]:
+        """What all estimators take."""
+        return {
+            "tol": self.tol,
+            "reg_covar": self.reg_covar,
+            "max_iter": self.max_iter,
+            "n_init": self.n_init,
+            "init_params": self.init,
+            "random_state": self.seed,
+            "subsample": self.subsample,
+            "stopping": self.stopping,
+            "dtype": self.dtype,
+            "callbacks": (listener.tell,),
+        }
+
+
+@dataclass(frozen=True)
+class Mixture(Method):
+    """One mixture.
+
+    Parameters
+    ----------
+    components : int
+        K.
+    covariance : str
+        The covariance type.
+    """
+
+    components: int
+    covariance: str = "full"
+
+    def estimator(self, listener: Listener) -> Any:
+        """A `GaussianMixture`."""
         from daskgmm.estimators.gaussian_mixture import GaussianMixture
 
         return GaussianMixture(
-            self.components,
-            covariance_type=self.covariance,
-            tol=self.tol,
-            reg_covar=self.reg_covar,
-            max_iter=self.max_iter,
-            n_init=self.n_init,
-            init_params=self.init,
-            random_state=self.seed,
-            subsample=self.subsample,
-            stopping=self.stopping,
-            dtype=self.dtype,
-            callbacks=(listener.tell,),
+            self.components, covariance_type=self.covariance, **self.parameters(listener)
         )
+
+    def outcome(self, fitted: Any) -> tuple[Any, dict[str, Any]]:
+        """The mixture itself."""
+        return fitted, {}
 
 
 @dataclass(frozen=True)
@@ -74,7 +103,7 @@ class FitRequest:
     inputs : Inputs
     output : str
         The run directory.
-    mixture : Mixture
+    method : Method
     resources : Resources
     force : bool
         Replace a run that is there.
@@ -84,7 +113,7 @@ class FitRequest:
 
     inputs: Inputs
     output: str
-    mixture: Mixture
+    method: Method
     resources: Resources = field(default_factory=Resources)
     force: bool = False
     command: tuple[str, ...] = ()
@@ -92,9 +121,9 @@ class FitRequest:
     def configuration(self) -> dict[str, Any]:
         """All that the result depends on but the rows: neither where it runs nor credentials."""
         inputs = self.inputs
-        columns = None if inputs.columns is None else list(inputs.columns)
-        chosen = {"columns": columns, "weight_column": inputs.weight_column}
-        return chosen | {"format": inputs.format} | asdict(self.mixture)
+        chosen = {"columns": inputs.columns, "weight_column": inputs.weight_column}
+        found = as_plain(chosen | {"format": inputs.format} | asdict(self.method))
+        return dict(found)
 
 
 @dataclass(frozen=True)
@@ -133,12 +162,14 @@ def fit(request: FitRequest, listener: Listener | None = None) -> FitOutcome:
     if there is not None:
         return _already(there, request, marks)
     refuse(target, force=request.force)
-    seed = secrets.randbits(32) if request.mixture.seed is None else request.mixture.seed
-    request = replace(request, mixture=replace(request.mixture, seed=seed))
+    seed = secrets.randbits(32) if request.method.seed is None else request.method.seed
+    request = replace(request, method=replace(request.method, seed=seed))
     with appearing(target) as folder:
-        model = _fitted(request, dataset, listener or Silence())
+        model, more = request.method.outcome(_fitted(request, dataset, listener or Silence()))
         model.save(folder / MODEL_FILE)
-        content = as_plain(_record(request, dataset, model) | {"timings": timings()})
+        content = _record(request, dataset, model)
+        content["result"] |= more
+        content = as_plain(content | {"timings": timings()})
         write_record(folder, content)
     return FitOutcome(Run(target, content), model)
 
@@ -146,7 +177,7 @@ def fit(request: FitRequest, listener: Listener | None = None) -> FitOutcome:
 def _fitted(request: FitRequest, dataset: Any, listener: Listener) -> Any:
     from sklearn.exceptions import ConvergenceWarning
 
-    model = request.mixture.estimator(listener)
+    model = request.method.estimator(listener)
     with workplace(request.resources, dataset) as place, warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the outcome tells
         listener.start(place)
@@ -163,8 +194,8 @@ def _run_at(target: Path) -> Run | None:
 def _already(there: Run, request: FitRequest, marks: Mapping[str, Any]) -> FitOutcome:
     from daskgmm.estimators.persistence import load
 
-    if request.mixture.seed is None:
-        request = replace(request, mixture=replace(request.mixture, seed=there.seed))
+    if request.method.seed is None:
+        request = replace(request, method=replace(request.method, seed=there.seed))
     differences = there.differences(request.configuration(), marks)
     if differences:
         raise OutputError(
@@ -182,7 +213,7 @@ def _record(request: FitRequest, dataset: Any, model: Any) -> dict[str, Any]:
         "command": list(request.command),
         "configuration": configuration,
         "configuration_sha256": digest(configuration),
-        "seed": request.mixture.seed,
+        "seed": request.method.seed,
         "resources": asdict(request.resources),
         "inputs": fingerprint(dataset, model.n_rows_),
         "versions": record.versions(),

@@ -1,6 +1,6 @@
 """Draw a model, over rows if there are any."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,6 +47,7 @@ def plot(
     columns: Sequence[str] | None = None,
     resources: Resources | None = None,
     seed: int = 0,
+    selection: Mapping[str, Any] | None = None,
     listener: Listener | None = None,
 ) -> None:
     """Write a figure of a fitted model over a sample of rows.
@@ -63,6 +64,8 @@ def plot(
     resources : Resources or None
     seed : int
         Of the sample.
+    selection : mapping or None
+        Of the run that chose the model: its criterion is drawn too.
     listener : Listener or None
     """
     from daskgmm.plotting.files import save
@@ -74,7 +77,7 @@ def plot(
         with workplace(resources or Resources(), dataset) as start:
             (listener or Silence()).start(start)
             rows = _named(_sampled(dataset, seed), dataset.columns)
-    save(model, path, rows, columns)
+    save(model, path, rows, columns, selection)
 
 
 def _sampled(dataset: Any, seed: int) -> Any:
@@ -82,7 +85,7 @@ def _sampled(dataset: Any, seed: int) -> Any:
 
     source = dataset.source()
     request = Request(seed, _POINTS, False, source.dtype, rows_of(dataset))  # noqa: FBT003
-    _, rows = survey(source, request, partial(_rows_of_sample, source.n_features))
+    _, (rows,) = survey(source, request, [partial(_rows_of_sample, source.n_features)])
     return rows
 
 

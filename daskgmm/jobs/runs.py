@@ -61,6 +61,12 @@ class Run:
         """What its random numbers were drawn from."""
         return int(self.record["configuration"]["seed"])
 
+    @property
+    def selection(self) -> Mapping[str, Any] | None:
+        """The criterion, all candidates and the best one's position, where it chose among any."""
+        result: Mapping[str, Any] = self.record["result"]
+        return result if "candidates" in result else None
+
     def differences(self, configuration: Mapping[str, Any], inputs: Mapping[str, Any]) -> list[str]:
         """What another run would do otherwise, in words."""
         found = list(_changes(self.record["configuration"], configuration))

@@ -21,13 +21,14 @@ def moments_under(
     safe = np.where(counts > 0, counts, 1.0)
     origins = (responsibilities @ z.T) / safe[:, np.newaxis]
     length = covariance.quadratic_length(len(z)) + len(z) + 1
-    sums = np.empty((length, len(counts)))
-    shared: Doubles = np.zeros(())
+    sums = np.zeros((length, len(counts)))
+    sums[-1] = counts
+    side = len(z) if covariance.needs_scatter else 0
+    shared = np.zeros((side, side))
     for k, origin in enumerate(origins):
         centred = z - origin[:, np.newaxis]
-        weighted = centred * responsibilities[k]
-        own, across = covariance.scatter(centred, weighted)
-        sums[:, k] = np.concatenate([own, weighted.sum(axis=1), counts[k : k + 1]])
-        shared = np.asarray(shared + across)
+        sums[length - 1 - len(z) : -1, k] = centred @ responsibilities[k]
+        own = sums[: length - 1 - len(z), k]
+        covariance.add_scatter(centred, responsibilities[k], own, shared)
     total = float(counts.sum())
     return Moments(origins, sums, shared, np.nan, total, rows.shape[1])

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from daskgmm.model.frame import Frame
-from daskgmm.model.kernels import CentredKernel, FeatureKernel, Kernel
+from daskgmm.model.kernels.base import Kernel
+from daskgmm.model.kernels.centred import CentredKernel
+from daskgmm.model.kernels.compiled import CompiledKernel
+from daskgmm.model.kernels.features import kernel_in_numpy
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.precision import feature_components
@@ -29,6 +32,8 @@ class Expectation:
         The rows' total second moments about the frame's origin, for tied covariances.
     origins : tuple of (ndarray of shape (K, D) or None), optional
         Where given, second moments are taken about these by the centred kernel.
+    compiled : bool
+        Whether there are so many rows that a compiled loop is worth loading.
     """
 
     mixtures: tuple[Mixture, ...]
@@ -36,13 +41,13 @@ class Expectation:
     dtype: np.dtype[np.floating]
     scatter: Doubles | None = None
     origins: tuple[Doubles | None, ...] | None = None
+    compiled: bool = False
 
     def kernels(self) -> list[tuple[list[int], Kernel]]:
         """Fresh kernels, each with the positions of the mixtures that it serves."""
         groups: dict[tuple[str, type[Kernel]], list[int]] = {}
         for index, mixture in enumerate(self.mixtures):
-            kernel = CentredKernel if self._centred(index) else FeatureKernel
-            groups.setdefault((mixture.covariance.name, kernel), []).append(index)
+            groups.setdefault((mixture.covariance.name, self._kernel(index)), []).append(index)
         return [
             (
                 indices,
@@ -59,13 +64,17 @@ class Expectation:
     def complete(self, moments: Sequence[Moments]) -> list[Moments]:
         """Moments over all rows, with what the feature form leaves to the total scatter."""
         return [
-            found if self._centred(index) else found.complete(mixture, self.scatter)
+            found if self._kernel(index) is CentredKernel else found.complete(mixture, self.scatter)
             for index, (mixture, found) in enumerate(zip(self.mixtures, moments, strict=True))
         ]
 
-    def _centred(self, index: int) -> bool:
-        given = self.origins is not None and self.origins[index] is not None
-        return given or not feature_components(self.mixtures[index], self.dtype).any()
+    def _kernel(self, index: int) -> type[Kernel]:
+        if self.origins is not None and self.origins[index] is not None:
+            return CentredKernel
+        mixture = self.mixtures[index]
+        if self.compiled and feature_components(mixture, self.dtype).all():
+            return CompiledKernel
+        return kernel_in_numpy(mixture, self.dtype)
 
     def _origins(self, index: int) -> Doubles:
         origins = None if self.origins is None else self.origins[index]

@@ -15,8 +15,8 @@ from daskgmm.model.typing import Doubles
 TOLERANCE = {np.dtype(np.float32): 1e-3, np.dtype(np.float64): 1e-10}
 """Error of a log-density (nats), and relative error of a covariance, that is put up with."""
 
-LONGEST_FEATURES = 2**14
-"""Beyond this F (D = 180 with full covariances) feature vectors outgrow every cache."""
+FEATURES_A_COMPONENT = 32
+"""Beyond this D / K making the products of features takes longer than whitening saves."""
 
 
 def log_density_errors(mixture: Mixture, dtype: np.dtype[np.floating]) -> Doubles:
@@ -33,13 +33,15 @@ def covariance_errors(mixture: Mixture, origins: Doubles, dtype: np.dtype[np.flo
 
 
 def feature_components(mixture: Mixture, dtype: np.dtype[np.floating]) -> NDArray[np.bool_]:
-    """Components (K,) that the feature form serves: exact enough, and not too long.
+    """Components (K,) that the feature form serves: exact enough, and enough of them.
 
     Where components share moments, the worst of them decides for all.
     """
-    length = mixture.covariance.quadratic_length(mixture.n_features)
+    n_features = mixture.n_features
+    crosses = mixture.covariance.quadratic_length(n_features) > n_features
+    few = crosses and n_features > FEATURES_A_COMPONENT * mixture.n_components
     exact = log_density_errors(mixture, dtype) <= TOLERANCE[dtype]
-    if length > LONGEST_FEATURES or (mixture.covariance.needs_scatter and not exact.all()):
+    if few or (mixture.covariance.needs_scatter and not exact.all()):
         return np.zeros(mixture.n_components, np.bool_)
     return np.asarray(exact)
 

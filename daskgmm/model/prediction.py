@@ -3,18 +3,35 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.flaws import Flaw
 from daskgmm.model.frame import Frame
-from daskgmm.model.kernels import CentredKernel, FeatureKernel, Kernel
+from daskgmm.model.kernels.base import SlabKernel
+from daskgmm.model.kernels.centred import CentredKernel
+from daskgmm.model.kernels.features import kernel_in_numpy
 from daskgmm.model.mixture import Mixture
-from daskgmm.model.precision import feature_components
 from daskgmm.model.responsibilities import normalise
-from daskgmm.model.typing import Doubles, Floats
+from daskgmm.model.typing import Floats
+
+
+class Predictions(NamedTuple):
+    """What a mixture says of n rows.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,)
+    responsibilities : ndarray of shape (K, n)
+    log_densities : ndarray of shape (n,)
+        In nats.
+    """
+
+    labels: NDArray[np.int64]
+    responsibilities: Floats
+    log_densities: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +63,7 @@ class Predictor:
         """Most probable component of each row, of shape (n,)."""
         found = np.empty(len(rows), np.int64)
         for window, logits in self._slabs(rows):
-            _require_finite(logits.max(axis=0), rows[window], window.start)
+            require_finite(logits.max(axis=0), rows[window], window.start)
             logits.argmax(axis=0, out=found[window])
         return found
 
@@ -54,7 +71,7 @@ class Predictor:
         """Probability of each component given each row, of shape (n, K)."""
         found = np.empty((len(rows), self.mixture.n_components), self.dtype or rows.dtype)
         for window, logits in self._slabs(rows):
-            _require_finite(normalise(logits), rows[window], window.start)
+            require_finite(normalise(logits), rows[window], window.start)
             found[window] = logits.T
         return found
 
@@ -63,48 +80,39 @@ class Predictor:
         found = np.empty(len(rows), self.dtype or rows.dtype)
         for window, logits in self._slabs(rows):
             found[window] = normalise(logits)
-            _require_finite(found[window], rows[window], window.start)
+            require_finite(found[window], rows[window], window.start)
         found += found.dtype.type(self.frame.log_jacobian)
         return found
 
-    def totals(self, rows: Floats, weights: Floats | None) -> Doubles:
-        """Sums over rows (with weights) that criteria are made of.
-
-        Returns
-        -------
-        ndarray of shape (4,)
-            Log-likelihood, log-responsibility of the most probable component (both in nats and
-            weighted), weight, and number of rows.
-        """
-        sums = np.zeros(4)
+    def everything(self, rows: Floats) -> "Predictions":
+        """Labels, responsibilities and log-densities of each row, for the work of one."""
+        dtype = self.dtype or rows.dtype
+        labels = np.empty(len(rows), np.int64)
+        shares = np.empty((self.mixture.n_components, len(rows)), dtype)
+        densities = np.empty(len(rows), dtype)
         for window, logits in self._slabs(rows):
-            density = normalise(logits)
-            _require_finite(density, rows[window], window.start)
-            own = np.ones(len(density)) if weights is None else weights[window]
-            likelihood = density.astype(np.float64) + self.frame.log_jacobian
-            certainty = np.log(logits.max(axis=0), dtype=np.float64)
-            sums += [
-                (likelihood * own).sum(),
-                (certainty * own).sum(),
-                own.sum(),
-                len(density),
-            ]
-        return sums
+            logits.argmax(axis=0, out=labels[window])
+            densities[window] = normalise(logits)
+            require_finite(densities[window], rows[window], window.start)
+            shares[:, window] = logits
+        densities += densities.dtype.type(self.frame.log_jacobian)
+        return Predictions(labels, shares, densities)
 
     def _slabs(self, rows: Floats) -> Iterator[tuple[slice, Floats]]:
-        kernel = self._kernel(self.dtype or rows.dtype)
+        dtype = self.dtype or rows.dtype
+        kernel = density_kernel(self.mixture, dtype)([self.mixture], self.frame, dtype)
         for start in range(0, len(rows), kernel.slab):
             window = slice(start, min(start + kernel.slab, len(rows)))
             with np.errstate(invalid="ignore", over="ignore"):
                 logits = kernel.logits(rows[window].T)
             yield window, logits
 
-    def _kernel(self, dtype: np.dtype[Any]) -> Kernel:
-        by_features = feature_components(self.mixture, dtype).any()
-        # Without its quadratic term the feature form gives no densities of single rows.
-        if by_features and not self.mixture.covariance.needs_scatter:
-            return FeatureKernel([self.mixture], self.frame, dtype)
-        return CentredKernel([self.mixture], self.frame, dtype)
+
+def density_kernel(mixture: Mixture, dtype: np.dtype[Any]) -> type[SlabKernel]:
+    """The kernel that gives a mixture's densities of single rows."""
+    # Without its quadratic term the feature form gives none.
+    whole = not mixture.covariance.needs_scatter
+    return kernel_in_numpy(mixture, dtype) if whole else CentredKernel
 
 
 class NotFiniteError(ArithmeticError):
@@ -121,7 +129,7 @@ class NotFiniteError(ArithmeticError):
         self.flaw = flaw
 
 
-def _require_finite(found: Floats, rows: Floats, start: int) -> None:
+def require_finite(found: Floats, rows: Floats, start: int) -> None:
     """Look for the reason where a result for rows (n, D) is not finite."""
     if np.isfinite(found).all():
         return

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import scipy.linalg  # noqa: F401  SciPy may bring a BLAS of its own: load it before the count
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import OpenBLASController, ThreadpoolController
 
 _lock = threading.Lock()
 _running = 0
@@ -29,7 +29,8 @@ def one_thread() -> Iterator[None]:
     global _running, _limit  # noqa: PLW0603  the limit itself is global to the process
     with _lock:
         if _running == 0:
-            _limit = _controller().limit(limits=1, user_api="blas")
+            with _in_control():
+                _limit = _controller().limit(limits=1, user_api="blas")
         _running += 1
     try:
         yield
@@ -37,4 +38,13 @@ def one_thread() -> Iterator[None]:
         with _lock:
             _running -= 1
             if _running == 0:
-                _limit.restore_original_limits()
+                with _in_control():
+                    _limit.restore_original_limits()
+
+
+@contextmanager
+def _in_control() -> Iterator[None]:
+    """Let this thread set OpenBLAS's limit: only the first one that ever did may do so again."""
+    OpenBLASController.clear_controlling_thread(force=True)
+    yield
+    OpenBLASController.clear_controlling_thread(force=True)

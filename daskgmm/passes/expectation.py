@@ -1,6 +1,9 @@
 """The pass of the EM loop: moments of mixtures over all rows."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from weakref import WeakKeyDictionary
 
 from daskgmm.data.source import Block, Part, Source
 from daskgmm.model.expectation import Accumulator, Expectation, add
@@ -8,15 +11,31 @@ from daskgmm.model.moments import Moments
 from daskgmm.passes.engine import compute, token
 from daskgmm.passes.graph import Group, OnPart, Work, pass_graph
 
+_idle: WeakKeyDictionary[Expectation, list[Accumulator]] = WeakKeyDictionary()
 
-def _begin(expectation: Expectation) -> OnPart:
-    accumulate = Accumulator(expectation)
 
-    def on_part(position: int, part: Part, blocks: Iterator[Block]) -> list[Moments]:
-        del position, part
+@contextmanager
+def _accumulator(expectation: Expectation) -> Iterator[Accumulator]:
+    """Lend an accumulator: tasks of one pass reuse its work arrays, which go when the pass ends."""
+    idle = _idle.setdefault(expectation, [])
+    try:
+        found = idle.pop()
+    except IndexError:
+        found = Accumulator(expectation)
+    yield found
+    idle.append(found)
+
+
+def _add_part(
+    position: int, part: Part, blocks: Iterator[Block], expectation: Expectation
+) -> list[Moments]:
+    del position, part
+    with _accumulator(expectation) as accumulate:
         return accumulate((block.rows, block.weights) for block in blocks)
 
-    return on_part
+
+def _begin(expectation: Expectation) -> OnPart:
+    return partial(_add_part, expectation=expectation)
 
 
 def expect(source: Source, groups: Sequence[Group], expectation: Expectation) -> list[Moments]:

@@ -35,7 +35,9 @@ def group_measured(
     seconds = [length * cost_a_row for length in lengths]
     # What a part costs to read nobody knows: a few tasks more than the arithmetic is worth.
     fewest = 1 if in_memory else min(FEWEST_TASKS, len(lengths))
-    wanted = int(np.clip(np.ceil(sum(seconds) / SECONDS_A_TASK), fewest, MOST_TASKS))
+    wanted = int(
+        np.clip(np.ceil(sum(seconds) / (0.02 if in_memory else SECONDS_A_TASK)), fewest, MOST_TASKS)
+    )
     share = sum(seconds) / wanted
     if share == 0:
         return _even(len(lengths), min(len(lengths), wanted))

@@ -50,14 +50,21 @@ class Output:
         ]
 
     def of(self, rows: Floats) -> Mapping[str, NDArray[Any]]:
-        """Predictions of rows (n, D), named."""
-        found: list[NDArray[Any]] = []
-        if self.labels:
-            found.append(self.predictor.labels(rows).astype(np.int32))
+        """Predictions of rows (n, D), named.
+
+        Raises
+        ------
+        NotFiniteError
+            A value is not finite.
+        """
+        if not (self.probabilities or self.log_density):
+            return {"label": self.predictor.labels(rows).astype(np.int32)}
+        labels, probabilities, densities = self.predictor.everything(rows)
+        found: list[NDArray[Any]] = [labels.astype(np.int32)] if self.labels else []
         if self.probabilities:
-            found.extend(self.predictor.responsibilities(rows).T.astype(np.float64))
+            found.extend(probabilities.astype(np.float64, copy=False))
         if self.log_density:
-            found.append(self.predictor.log_densities(rows).astype(np.float64))
+            found.append(densities.astype(np.float64, copy=False))
         return dict(zip(self.names(), found, strict=True))
 
 

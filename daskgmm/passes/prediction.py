@@ -9,6 +9,7 @@ from dask._task_spec import DataNode, Task, TaskRef
 
 from daskgmm.data.source import Block, Part, Source
 from daskgmm.model.prediction import NotFiniteError, Predictor
+from daskgmm.model.scoring import Scorer, Scoring
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.blas import one_thread
 from daskgmm.passes.engine import compute, token
@@ -17,7 +18,7 @@ from daskgmm.passes.groups import group_measured, seconds_a_row
 
 _USUAL_ROWS = 10_000
 
-Method = Callable[[Predictor, Any], Any]
+Method = Callable[[Any, Any], Any]
 
 
 def _apply(part: Part, method: Method, dtype: Any, predictor: Predictor, *inputs: Any) -> Any:
@@ -31,8 +32,10 @@ def _apply(part: Part, method: Method, dtype: Any, predictor: Predictor, *inputs
         return np.concatenate(results)
 
 
-def explaining(method: Method, predictor: Predictor, rows: Any, where: str, first: int = 0) -> Any:
-    """Apply a method of the predictor to rows (n, D); an error says where they are from.
+def explaining(method: Method, predictor: Any, rows: Any, where: str, first: int = 0) -> Any:
+    """Apply a method of the predictor, or of a scorer, to rows (n, D).
+
+    An error says where the rows are from.
 
     Raises
     ------
@@ -77,26 +80,28 @@ def lazily(
     return da.Array(graph, name, chunks, dtype=dtype)
 
 
-def _begin_totals(predictor: Predictor) -> OnPart:
+def _begin_totals(scoring: Scoring) -> OnPart:
+    scorer = Scorer(scoring)
+
     def on_part(position: int, part: Part, blocks: Iterator[Block]) -> Doubles:
         del position
-        sums, first = np.zeros(4), 0
+        sums, first = np.zeros((len(scoring.mixtures), 4)), 0
         for block in blocks:
-            method = partial(Predictor.totals, weights=block.weights)
-            sums += explaining(method, predictor, block.rows.T, part.label, first)
+            method = partial(Scorer.totals, weights=block.weights)
+            sums += explaining(method, scorer, block.rows.T, part.label, first)
             first += block.rows.shape[1]
         return sums
 
     return on_part
 
 
-def totals(source: Source, predictor: Predictor) -> Doubles:
-    """`Predictor.totals` summed over all rows, in one pass."""
+def totals(source: Source, scoring: Scoring) -> Doubles:
+    """`Scorer.totals` over all rows, in one pass."""
     # Lengths may be unknown: these stand for them, so that the grouping is always the same.
     lengths = source.lengths or (_USUAL_ROWS,) * len(source.parts)
-    n_components = predictor.mixture.n_components
+    n_components = sum(mixture.n_components for mixture in scoring.mixtures)
     cost = seconds_a_row(source.n_features, source.n_features**2, n_components)
-    work = Work(_begin_totals, np.add, predictor)
+    work = Work(_begin_totals, np.add, scoring)
     groups = group_measured(lengths, cost, in_memory=source.in_memory)
     graph, root = pass_graph(source, groups, work, "gmm-predict", token())
     return np.asarray(compute(graph, root))

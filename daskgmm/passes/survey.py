@@ -1,7 +1,7 @@
 """The first pass: how many rows, are they all numbers, where do they lie, and a sample."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -104,22 +104,24 @@ class Request:
         return (self.capacity + 7 * math.sqrt(self.capacity) + 25) / max(self.expected, 1)
 
 
-def survey(source: Source, request: Request, then: Callable[[Survey], T]) -> tuple[Survey, T]:
-    """Survey all rows, and apply `then` to what was found, sample included.
+def survey(
+    source: Source, request: Request, then: Sequence[Callable[[Survey], T]]
+) -> tuple[Survey, list[T]]:
+    """Survey all rows, and apply each of `then` to what was found, sample included.
 
-    `then` runs where the sample is, on a worker if there are any; the survey that is returned
-    has no sample.
+    Those run where the sample is, each as a task of its own, on workers if there are any; the
+    survey that is returned has no sample.
     """
     suffix = token()
     work = Work(_begin, partial(_add, request=request), request)
     graph, root = pass_graph(source, _groups(source), work, "gmm-init", suffix)
-    facts, outcome = f"gmm-init-facts-{suffix}", f"gmm-init-starts-{suffix}"
-    ends = {
-        facts: Task(facts, _without_sample, TaskRef(root)),
-        outcome: Task(outcome, _apply, then, TaskRef(root)),
-    }
-    found, result = compute(graph | ends, [facts, outcome])
-    return found, result
+    facts = f"gmm-init-facts-{suffix}"
+    outcomes = [(f"gmm-init-starts-{suffix}", number) for number in range(len(then))]
+    ends: dict[Hashable, Any] = {facts: Task(facts, _without_sample, TaskRef(root))}
+    for key, function in zip(outcomes, then, strict=True):
+        ends[key] = Task(key, _apply, function, TaskRef(root))
+    found, *results = compute(graph | ends, [facts, *outcomes])
+    return found, results
 
 
 def _groups(source: Source) -> list[range]:

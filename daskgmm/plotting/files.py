@@ -1,7 +1,7 @@
 """Figures as files."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from daskgmm.errors import ConfigurationError, OutputError
 from daskgmm.plotting.canvas import new_figure
 from daskgmm.plotting.course import convergence
 from daskgmm.plotting.mixture import scatter
+from daskgmm.plotting.selection import selection
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,8 +23,9 @@ def save(
     path: str | os.PathLike[str],
     rows: Any = None,
     columns: Sequence[int | str] | None = None,
+    chosen: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write one figure of both panels, which appears whole or not at all.
+    """Write one figure of all panels, which appears whole or not at all.
 
     Parameters
     ----------
@@ -32,6 +34,9 @@ def save(
         Ends in ``.png``, ``.svg`` or ``.pdf``.
     rows, columns
         As in `scatter`.
+    chosen : mapping, optional
+        With the ``candidates`` and the ``criterion`` among which the model was chosen: see
+        `selection`.
 
     Raises
     ------
@@ -46,10 +51,13 @@ def save(
             f"A figure cannot be written as {target.name!r}.",
             f"End its name in one of {', '.join(FORMATS)}.",
         )
-    figure = new_figure(width=12.5)
-    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    ratios = (3, 2) if chosen is None else (3, 2, 2)
+    figure = new_figure(width=2.5 * sum(ratios))
+    left, right, *further = figure.subplots(1, len(ratios), width_ratios=ratios)
     scatter(model, rows, columns=(0, 1) if columns is None else columns, ax=left)
     convergence(model, ax=right)
+    if chosen is not None:
+        selection(chosen["candidates"], chosen["criterion"], ax=further[0])
     _write(figure, target)
 
 

@@ -15,6 +15,9 @@ GOALS = {
     "iteration": "seconds an EM iteration on rows in memory",
     "scheduling": "seconds a pass over 10,000 tiny partitions",
     "scale": "where the scheduler limits a pass, measured and predicted",
+    "wide": "the same on up to 1,000 features",
+    "scoring": "rows a second from Parquet to labelled Parquet",
+    "many": "many models in the same passes over Parquet",
 }
 """Modules of this package, each with ``measure(size)``, and what they measure."""
 
@@ -27,7 +30,7 @@ def line(result: Result) -> str:
     limit = "" if result.limit is None else f"{result.limit:.3g}"
     cells = (
         result.goal, result.work, f"{result.ours:.4g} {result.unit}", peers, limit,
-        f"{result.ratio:.2f}", f"{result.wanted:g}", "yes" if result.met else "no",
+        f"{result.ratio:.2f}", f"{result.wanted:.3g}", "yes" if result.met else "no",
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"
 

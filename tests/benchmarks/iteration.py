@@ -1,7 +1,7 @@
 """Seconds an EM iteration on rows in memory, Dask's overhead counted, all on the same cores."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from statistics import median
 
@@ -39,17 +39,17 @@ def measure(size: float) -> Iterator[Result]:
 
 def ours(work: Work, rows: np.ndarray) -> float:
     """Ours in this process, on as many threads as cores."""
-    model = GaussianMixture(max_iter=PASSES, **work.start(rows)).fit(rows)
+    model = GaussianMixture(max_iter=PASSES, **work.start()).fit(rows)
     return median(record["seconds"] for record in model.history_)
 
 
 def scikit_learn(work: Work, rows: np.ndarray) -> float:
     """scikit-learn: the difference of two fits, so that what is done once falls out."""
 
-    def fit(passes: int) -> float:
+    def fit(passes: int) -> tuple[float, int]:
         began = time.perf_counter()
-        ScikitLearn(max_iter=passes, **work.start(rows)).fit(rows)
-        return time.perf_counter() - began
+        model = ScikitLearn(max_iter=passes, **work.start()).fit(rows)
+        return time.perf_counter() - began, model.n_iter_
 
     return _difference(fit, 2)
 
@@ -58,7 +58,7 @@ def daal(work: Work, rows: np.ndarray) -> float:
     """Intel's oneDAL through daal4py, likewise."""
     import daal4py
 
-    start = work.start(rows)
+    start = work.start()
     covariances = 1 / start["precisions_init"]
     if work.covariance_type == "full":
         covariances = [np.linalg.inv(precision) for precision in start["precisions_init"]]
@@ -66,14 +66,15 @@ def daal(work: Work, rows: np.ndarray) -> float:
         covariances = [own[np.newaxis] for own in covariances]
     storage = "full" if work.covariance_type == "full" else "diagonal"
 
-    def fit(passes: int) -> float:
+    def fit(passes: int) -> tuple[float, int]:
         algorithm = daal4py.em_gmm(
             nComponents=work.n_components, maxIterations=passes, accuracyThreshold=0.0,
             covarianceStorage=storage,
         )  # fmt: skip
         began = time.perf_counter()
-        algorithm.compute(rows, start["weights_init"][np.newaxis], start["means_init"], covariances)
-        return time.perf_counter() - began
+        weights = start["weights_init"][np.newaxis]
+        found = algorithm.compute(rows, weights, start["means_init"], covariances)
+        return time.perf_counter() - began, int(found.nIterations[0, 0])
 
     return _difference(fit, PASSES // 2)
 
@@ -87,5 +88,6 @@ def limit(work: Work, dtype: str) -> float:
     return max(operations / product_rate(dtype), volume / bandwidth())
 
 
-def _difference(fit: object, passes: int) -> float:
-    return (fit(1 + passes) - fit(1)) / passes
+def _difference(fit: Callable[[int], tuple[float, int]], passes: int) -> float:
+    (more, some), (less, few) = fit(1 + passes), fit(1)
+    return (more - less) / (some - few)

@@ -28,14 +28,19 @@ class Work:
         sizes = f"{self.rows:,} x {self.n_features}, K = {self.n_components}"
         return f"{self.name}: {sizes}, {self.covariance_type}"
 
+    @property
+    def centres(self) -> np.ndarray:
+        """Where the rows' Gaussians lie, of shape (K, D)."""
+        rng = np.random.default_rng(0)
+        return 1.5 * rng.normal(size=(self.n_components, self.n_features))
+
     def data(self) -> np.ndarray:
         """Rows (n, D) from overlapping Gaussians, always the same."""
-        rng = np.random.default_rng(0)
-        centres = 1.5 * rng.normal(size=(self.n_components, self.n_features))
+        rng = np.random.default_rng(1)
         labels = rng.integers(self.n_components, size=self.rows)
-        return centres[labels] + rng.normal(size=(self.rows, self.n_features))
+        return self.centres[labels] + rng.normal(size=(self.rows, self.n_features))
 
-    def start(self, rows: np.ndarray) -> dict[str, object]:
+    def start(self) -> dict[str, object]:
         """Constructor parameters of every peer: the same start, and no early stop."""
         n_components, n_features = self.n_components, self.n_features
         precisions = {
@@ -48,7 +53,7 @@ class Work:
             "n_components": n_components,
             "covariance_type": self.covariance_type,
             "weights_init": np.full(n_components, 1 / n_components),
-            "means_init": rows[:n_components].copy(),
+            "means_init": self.centres + 0.5,
             "precisions_init": precisions[self.covariance_type],
             "tol": 0,
         }

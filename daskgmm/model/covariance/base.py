@@ -11,6 +11,9 @@ the constant part are the same for all and are handled by the kernels.
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from daskgmm.model.typing import Doubles, Floats
 
 
@@ -45,6 +48,13 @@ class Covariance(ABC):
         """Write the quadratic features of rows (D, n) into ``out`` (Q, n)."""
 
     @abstractmethod
+    def monomials(self, n_features: int) -> NDArray[np.int64]:
+        """The same features as sums of products, for compiled loops: rows (feature, i, j).
+
+        Rows of one feature lie together; the feature is the sum of their ``z_i z_j``.
+        """
+
+    @abstractmethod
     def quadratic_parameters(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
         """Natural parameters (K, Q) of the quadratic features; ``shape`` is (K, D)."""
 
@@ -65,11 +75,19 @@ class Covariance(ABC):
         """Squared Mahalanobis distances (n,) of rows (D, n) from which the mean is taken."""
 
     @abstractmethod
-    def scatter(self, centred: Floats, weighted: Floats) -> tuple[Floats, Floats]:
-        """Second moments of centred rows (D, n) and the same rows times their responsibilities.
+    def add_scatter(self, centred: Floats, gamma: Floats, own: Doubles, shared: Doubles) -> None:
+        """Add a component's second moments about its origin.
 
-        The first array, (Q,), is the component's own; the second, (D, D) or empty, is summed
-        over components.
+        Parameters
+        ----------
+        centred : ndarray of shape (D, n)
+            Rows from which the origin is taken; may be overwritten.
+        gamma : ndarray of shape (n,)
+            The component's responsibilities.
+        own : ndarray of shape (Q,)
+            The component's own sums.
+        shared : ndarray of shape (D, D) or empty
+            Sums over all components, for types that have those.
         """
 
     @abstractmethod

@@ -3,6 +3,7 @@
 from typing import ClassVar, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daskgmm.model.covariance import axes
 from daskgmm.model.covariance.base import Covariance
@@ -28,6 +29,9 @@ class Diag(Covariance):
     def quadratic(self, rows: Floats, out: Floats) -> None:
         np.multiply(rows, rows, out=out)
 
+    def monomials(self, n_features: int) -> NDArray[np.int64]:
+        return np.repeat(np.arange(n_features), 3).reshape(n_features, 3)
+
     def quadratic_parameters(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
         del shape
         return np.asarray(-0.5 * factors**2)
@@ -46,8 +50,9 @@ class Diag(Covariance):
         scaled = centred * factors[component][:, np.newaxis]
         return np.asarray(np.einsum("dn,dn->n", scaled, scaled))
 
-    def scatter(self, centred: Floats, weighted: Floats) -> tuple[Floats, Floats]:
-        return np.einsum("dn,dn->d", weighted, centred), np.empty((0, 0))
+    def add_scatter(self, centred: Floats, gamma: Floats, own: Doubles, shared: Doubles) -> None:
+        del shared
+        own += np.square(centred, out=centred) @ gamma
 
     def estimate(
         self,

@@ -3,6 +3,7 @@
 from typing import ClassVar, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daskgmm.model.covariance import matrices
 from daskgmm.model.covariance.base import Covariance
@@ -32,6 +33,10 @@ class Full(Covariance):
             np.multiply(rows[i], rows[i:], out=out[start:stop])
             start = stop
 
+    def monomials(self, n_features: int) -> NDArray[np.int64]:
+        i, j = np.triu_indices(n_features)
+        return np.column_stack([np.arange(len(i)), i, j])
+
     def quadratic_parameters(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
         above = np.triu_indices(shape[1])
         # Each product off the diagonal stands for two equal entries of the matrix.
@@ -52,9 +57,14 @@ class Full(Covariance):
     def distances(self, centred: Floats, factors: Floats, component: int) -> Floats:
         return matrices.whitened_distances(centred, factors[component])
 
-    def scatter(self, centred: Floats, weighted: Floats) -> tuple[Floats, Floats]:
-        moments = weighted @ centred.T
-        return moments[np.triu_indices(len(centred))], np.empty((0, 0))
+    def add_scatter(self, centred: Floats, gamma: Floats, own: Doubles, shared: Doubles) -> None:
+        del shared
+        first = 0
+        for window, moments in matrices.second_moments(centred, gamma):
+            for i in range(window.stop - window.start):
+                end = first + moments.shape[1] - i
+                own[first:end] += moments[i, i:]
+                first = end
 
     def estimate(
         self,

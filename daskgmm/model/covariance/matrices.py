@@ -9,6 +9,9 @@ from scipy import linalg
 from daskgmm.model.covariance.base import NotPositiveDefiniteError
 from daskgmm.model.typing import Doubles, Floats
 
+_BLOCK = 128
+"""Columns of a triangular or symmetric matrix that are computed together."""
+
 
 @contextmanager
 def naming(component: int | None) -> Iterator[None]:
@@ -59,9 +62,22 @@ def log_determinant(factor: Doubles) -> float:
 
 def whitened_distances(centred: Floats, factor: Floats) -> Floats:
     """Squared lengths (n,) of ``factor.T @ centred``, for centred rows (D, n)."""
-    whitened = factor.T @ centred
-    whitened *= whitened
-    return np.asarray(whitened.sum(axis=0))
+    distances = np.zeros(centred.shape[1], centred.dtype)
+    for start in range(0, len(factor), _BLOCK):
+        stop = start + _BLOCK  # the factor is upper triangular: below are zeros
+        whitened = factor[:stop, start:stop].T @ centred[:stop]
+        distances += np.einsum("dn,dn->n", whitened, whitened)
+    return distances
+
+
+def second_moments(centred: Floats, gamma: Floats) -> Iterator[tuple[slice, Floats]]:
+    """Sum of ``gamma * x @ x.T`` over rows x (D, n): matrix rows from their block's first column.
+
+    A matrix is symmetric, so what lies left of the blocks on the diagonal is never computed.
+    """
+    for start in range(0, len(centred), _BLOCK):
+        window = slice(start, min(start + _BLOCK, len(centred)))
+        yield window, (centred[window] * gamma) @ centred[start:].T
 
 
 def colour(noise: Doubles, factor: Doubles) -> Doubles:

@@ -3,6 +3,7 @@
 from typing import ClassVar, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daskgmm.model.covariance import axes
 from daskgmm.model.covariance.base import Covariance
@@ -31,6 +32,10 @@ class Spherical(Covariance):
     def quadratic(self, rows: Floats, out: Floats) -> None:
         np.einsum("dn,dn->n", rows, rows, out=out[0])
 
+    def monomials(self, n_features: int) -> NDArray[np.int64]:
+        each = np.arange(n_features)
+        return np.column_stack([np.zeros_like(each), each, each])
+
     def quadratic_parameters(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
         del shape
         return np.asarray(-0.5 * factors[:, np.newaxis] ** 2)
@@ -47,8 +52,9 @@ class Spherical(Covariance):
     def distances(self, centred: Floats, factors: Floats, component: int) -> Floats:
         return np.asarray(np.einsum("dn,dn->n", centred, centred) * factors[component] ** 2)
 
-    def scatter(self, centred: Floats, weighted: Floats) -> tuple[Floats, Floats]:
-        return np.einsum("dn,dn->", weighted, centred).reshape(1), np.empty((0, 0))
+    def add_scatter(self, centred: Floats, gamma: Floats, own: Doubles, shared: Doubles) -> None:
+        del shared
+        own += np.einsum("dn,dn->n", centred, centred) @ gamma
 
     def estimate(
         self,

@@ -3,6 +3,7 @@
 from typing import ClassVar, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daskgmm.model.covariance import matrices
 from daskgmm.model.covariance.base import Covariance
@@ -36,6 +37,10 @@ class Tied(Covariance):
     def quadratic(self, rows: Floats, out: Floats) -> None:
         """Nothing to write."""
 
+    def monomials(self, n_features: int) -> NDArray[np.int64]:
+        del n_features
+        return np.empty((0, 3), np.int64)
+
     def quadratic_parameters(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
         del factors
         return np.empty((shape[0], 0))
@@ -54,8 +59,12 @@ class Tied(Covariance):
         del component
         return matrices.whitened_distances(centred, factors)
 
-    def scatter(self, centred: Floats, weighted: Floats) -> tuple[Floats, Floats]:
-        return np.empty(0), weighted @ centred.T
+    def add_scatter(self, centred: Floats, gamma: Floats, own: Doubles, shared: Doubles) -> None:
+        del own
+        for window, moments in matrices.second_moments(centred, gamma):
+            shared[window, window.start :] += moments
+            height = len(moments)
+            shared[window.stop :, window] += moments[:, height:].T
 
     def estimate(
         self,

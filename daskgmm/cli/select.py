@@ -1,0 +1,77 @@
+"""``daskgmm select``."""
+
+from typing import Any
+
+import click
+
+from daskgmm.cli.fit import AFTERWARDS, COVARIANCES, METHOD, ROWS_AND_RUN, carry_out
+from daskgmm.cli.options import in_order, names
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """``3``, ``1..10``, ``1,2,5`` and mixtures of them: each number once, in their order."""
+    found: dict[int, None] = {}
+    for piece in text.split(","):
+        first, dots, last = piece.strip().partition("..")
+        if not (first.isdecimal() and (last.isdecimal() or not dots)):
+            raise click.BadParameter(
+                f"{text!r} is no list of numbers such as 3, 1..10 or 1,2,5.",
+            )
+        stretch = range(int(first), int(last or first) + 1)
+        if not stretch or stretch[0] < 1:
+            raise click.BadParameter(f"{piece.strip()!r} in {text!r} holds no number from 1 up.")
+        found |= dict.fromkeys(stretch)
+    return tuple(found)
+
+
+def covariances(text: str) -> tuple[str, ...]:
+    """``all``, or covariance types with commas between them."""
+    found = COVARIANCES if text == "all" else names(text)
+    for name in found:
+        if name not in COVARIANCES:
+            raise click.BadParameter(f"{name!r} is none of all, {', '.join(COVARIANCES)}.")
+    return tuple(dict.fromkeys(found))
+
+
+_CANDIDATES = in_order(
+    click.option(
+        "-k",
+        "--components",
+        metavar="1..10|1,2,5",
+        type=numbers,
+        required=True,
+        help="Numbers of components to try.",
+    ),
+    click.option(
+        "--covariance",
+        metavar="all|full,diag",
+        type=covariances,
+        default="full",
+        show_default=True,
+        help=f"Covariance types to try with each: {', '.join(COVARIANCES)}, or all.",
+    ),
+    click.option(
+        "--criterion",
+        type=click.Choice(("bic", "aic", "icl")),
+        default="bic",
+        show_default=True,
+        help="What the best model has least of.",
+    ),
+)
+
+
+@click.command()
+@ROWS_AND_RUN
+@_CANDIDATES
+@METHOD
+@AFTERWARDS
+def select(inputs: tuple[str, ...], **options: Any) -> None:
+    """Choose the mixture that suits the rows of INPUT best and write a run directory.
+
+    All candidates are fitted in the same passes over the rows; the run's model is the best, and
+    its record tells of all. INPUT is a Parquet or CSV file, a directory or a pattern of them, or
+    a URL. The same command again does nothing where its run is complete.
+    """
+    from daskgmm.jobs.select import Selection
+
+    carry_out(Selection, inputs, options)

@@ -1,0 +1,53 @@
+"""What an estimator that chose another one says of rows: what the chosen one says."""
+
+from typing import Any
+
+from sklearn.utils.validation import check_is_fitted
+
+from daskgmm.estimators.gaussian_mixture import GaussianMixture
+
+
+class Delegating:
+    """Asks ``best_estimator_``; see `GaussianMixture` for what each method returns."""
+
+    best_estimator_: GaussianMixture
+
+    def _best(self) -> GaussianMixture:
+        check_is_fitted(self)
+        return self.best_estimator_
+
+    def predict(self, X: Any) -> Any:
+        """Most probable component of each row, of shape (n,)."""
+        return self._best().predict(X)
+
+    def predict_proba(self, X: Any) -> Any:
+        """Probability of each component given each row, of shape (n, K)."""
+        return self._best().predict_proba(X)
+
+    def score_samples(self, X: Any) -> Any:
+        """Log-density at each row (nats), of shape (n,)."""
+        return self._best().score_samples(X)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean log-density a row (nats)."""
+        return self._best().score(X, y)
+
+    def aic(self, X: Any) -> float:
+        """Akaike's information criterion on X; the lower the better."""
+        return self._best().aic(X)
+
+    def bic(self, X: Any) -> float:
+        """Bayesian information criterion on X; the lower the better."""
+        return self._best().bic(X)
+
+    def icl(self, X: Any) -> float:
+        """Integrated completed likelihood criterion on X; the lower the better."""
+        return self._best().icl(X)
+
+    def sample(self, n_samples: int = 1) -> tuple[Any, Any]:
+        """Draw rows, and the components that they come from."""
+        return self._best().sample(n_samples)
+
+    def save(self, path: Any, *, storage_options: dict[str, Any] | None = None) -> None:
+        """Write the chosen model to a safetensors file; `daskgmm.load` gives it back."""
+        self._best().save(path, storage_options=storage_options)

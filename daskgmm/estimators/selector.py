@@ -1,0 +1,198 @@
+"""`GaussianMixtureSelector`: mixtures of many kinds fitted in the same passes, the best kept."""
+
+from collections.abc import Callable, Iterable, Sequence
+from numbers import Integral
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import DTypeLike
+from sklearn.base import BaseEstimator, DensityMixin
+
+from daskgmm.errors import ConfigurationError
+from daskgmm.estimators.criteria import CRITERIA
+from daskgmm.estimators.delegating import Delegating
+from daskgmm.estimators.fitting import Fit
+from daskgmm.estimators.gaussian_mixture import GaussianMixture, warn_not_converged
+from daskgmm.estimators.inputs import as_source, kind_of
+from daskgmm.estimators.parameters import check_parameters, compute_dtype, random_numbers
+from daskgmm.estimators.sweep import Outcome, begin, best_of, sweep
+from daskgmm.training.states import FitState, StopReason
+
+
+class GaussianMixtureSelector(Delegating, DensityMixin, BaseEstimator):
+    """Chooses the number of components and the covariance type by an information criterion.
+
+    All candidates, each number with each type and each start, advance in the same passes over
+    the data, and one more pass scores them all. X is what `GaussianMixture` takes. A candidate
+    comes out as a fit of its own with the same integer ``random_state`` would; with several
+    types, or rows cut into other tasks, up to rounding.
+
+    Parameters
+    ----------
+    n_components : iterable of int, or int, default range(1, 11)
+        Numbers K of components to try.
+    covariance_type : iterable of str, or str, default ('full',)
+        Of 'full', 'tied', 'diag' and 'spherical'.
+    criterion : {'bic', 'aic', 'icl'}, default 'bic'
+        What is to be least, on the rows of the fit with their sample weights.
+    tol, reg_covar, max_iter, n_init, init_params, random_state
+        As in `GaussianMixture`, for each candidate. With ``None`` or a RandomState one seed is
+        drawn for all; the chosen estimator's ``random_state`` tells it.
+    verbose, verbose_interval, subsample, stopping, dtype, callbacks
+        As in `GaussianMixture`; a callback's state holds the starts of all candidates.
+
+    Attributes
+    ----------
+    best_estimator_ : GaussianMixture
+        Fitted.
+    best_params_ : dict
+        Its ``n_components`` and ``covariance_type``.
+    best_index_ : int
+        Its row in `results_`.
+    results_ : DataFrame
+        A row for each start of each candidate that made passes over all rows: ``n_components,
+        covariance_type, start, lower_bound, bic, aic, icl, n_iter, converged``. One that
+        collapsed has NaN for what is not known of it.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str, where X has names
+    n_passes_ : int
+        Passes over all rows, for all candidates together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from daskgmm import GaussianMixtureSelector
+    >>> random = np.random.default_rng(0)
+    >>> X = random.normal(size=(900, 2)) + np.repeat([[0, 0], [8, 0], [0, 8]], 300, axis=0)
+    >>> selector = GaussianMixtureSelector(range(1, 6), random_state=0).fit(X)
+    >>> selector.best_params_
+    {'n_components': 3, 'covariance_type': 'full'}
+    >>> selector.predict([[8, 0]]) == selector.predict([[7, 1]])
+    array([ True])
+    """
+
+    def __init__(
+        self,
+        n_components: Iterable[int] | int = range(1, 11),
+        *,
+        covariance_type: Iterable[str] | str = ("full",),
+        criterion: str = "bic",
+        tol: float = 1e-3,
+        reg_covar: float = 1e-6,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str = "kmeans",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+        subsample: str | int | None = "auto",
+        stopping: str = "lower_bound",
+        dtype: DTypeLike | None = None,
+        callbacks: Iterable[Callable[[FitState], object]] = (),
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.criterion = criterion
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.random_state = random_state
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+        self.subsample = subsample
+        self.stopping = stopping
+        self.dtype = dtype
+        self.callbacks = callbacks
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Fit all candidates and keep the best.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `GaussianMixture.fit`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ConfigurationError
+            A parameter has no meaning as given.
+        DataError
+            As in `GaussianMixture.fit`; of collapses only where every candidate has collapsed.
+        """
+        del y
+        check_criterion(self.criterion)
+        estimators = self._estimators()
+        source = as_source(self, X, sample_weight, reset=True)
+        dtype = compute_dtype(self, source.dtype)
+        fit = begin(estimators, source, dtype, in_memory=kind_of(X) == "memory")
+        outcomes = sweep(fit, estimators)
+        self._adopt(fit, outcomes)
+        if outcomes[self.best_index_].stopped is StopReason.MAX_ITER:
+            warn_not_converged()
+        return self
+
+    def _estimators(self) -> list[GaussianMixture]:
+        """One for each candidate, not fitted yet."""
+        numbers = _several(self, "n_components", Integral)
+        kinds = _several(self, "covariance_type", str)
+        shared = self.get_params(deep=False) | {"random_state": self._seed()}
+        del shared["criterion"]
+        estimators = [
+            GaussianMixture(**shared | {"n_components": number, "covariance_type": kind})
+            for number in numbers
+            for kind in kinds
+        ]
+        for estimator in estimators:
+            check_parameters(estimator)
+        return estimators
+
+    def _seed(self) -> int:
+        given: Any = self.random_state
+        random = random_numbers(given)
+        return int(given) if isinstance(given, Integral) else int(random.randint(2**31))
+
+    def _adopt(self, fit: Fit, outcomes: Sequence[Outcome]) -> None:
+        import pandas as pd
+
+        self.best_index_ = best_of(outcomes, self.criterion)
+        self.best_estimator_ = outcomes[self.best_index_].estimator
+        self.best_estimator_.n_features_in_ = self.n_features_in_
+        if hasattr(self, "feature_names_in_"):
+            self.best_estimator_.feature_names_in_ = self.feature_names_in_
+        names = ("n_components", "covariance_type")
+        self.best_params_ = {name: getattr(self.best_estimator_, name) for name in names}
+        self.results_ = pd.DataFrame([outcome.row() for outcome in outcomes])
+        self.n_passes_ = fit.passes
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Fit, then label the same rows."""
+        return self.fit(X, y, sample_weight).predict(X)
+
+
+def _several(estimator: Any, name: str, kind: type[Any]) -> tuple[Any, ...]:
+    """A parameter's values; a single one counts as a list of one."""
+    value = getattr(estimator, name)
+    if isinstance(value, kind):
+        return (value,)
+    values = tuple(value) if isinstance(value, Iterable) else ()
+    if not values:
+        raise ConfigurationError(
+            f"The '{name}' parameter of {type(estimator).__name__} is {value!r}, which names no "
+            "candidate.",
+            "Give at least one value, such as range(1, 11) or ('full', 'diag').",
+        )
+    return values
+
+
+def check_criterion(name: Any) -> None:
+    """Refuse what is no criterion."""
+    if not isinstance(name, str) or name not in CRITERIA:
+        raise ConfigurationError(
+            f"criterion={name!r} is not known.", f"Use one of: {', '.join(CRITERIA)}."
+        )

@@ -1,0 +1,129 @@
+"""Candidates that advance together, and what came of each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from daskgmm.data.source import Source
+from daskgmm.estimators.criteria import Score, scores
+from daskgmm.estimators.fitting import Fit
+from daskgmm.estimators.gaussian_mixture import GaussianMixture
+from daskgmm.estimators.parameters import random_numbers
+from daskgmm.model.scoring import Scoring
+from daskgmm.training.states import ROUNDING, FitState, StopReason, Trace
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What came of one start of a candidate.
+
+    Parameters
+    ----------
+    estimator : GaussianMixture
+        Fitted, unless it collapsed.
+    start : int
+        Which of the candidate's starts, from 0.
+    trace : Trace or None
+        ``None`` where all of them collapsed before the first pass.
+    score : Score or None
+        On the rows of the fit; ``None`` where it collapsed.
+    """
+
+    estimator: GaussianMixture
+    start: int
+    trace: Trace | None
+    score: Score | None = None
+
+    @property
+    def stopped(self) -> StopReason | None:
+        """Why it stopped."""
+        return StopReason.COLLAPSED if self.trace is None else self.trace.stopped
+
+    def criterion(self, name: str) -> float:
+        """A criterion's value; NaN where it collapsed."""
+        return float("nan") if self.score is None else float(getattr(self.score, name))
+
+    def row(self) -> dict[str, Any]:
+        """Its row of the results."""
+        bounds = () if self.trace is None else self.trace.lower_bounds
+        collapsed = self.stopped is StopReason.COLLAPSED
+        return {
+            "n_components": self.estimator.n_components,
+            "covariance_type": self.estimator.covariance_type,
+            "start": self.start,
+            "lower_bound": float("nan") if collapsed or not bounds else bounds[-1],
+            "bic": self.criterion("bic"),
+            "aic": self.criterion("aic"),
+            "icl": self.criterion("icl"),
+            "n_iter": len(bounds),
+            "converged": self.stopped is StopReason.CONVERGED,
+        }
+
+
+def begin(
+    estimators: Sequence[GaussianMixture],
+    source: Source,
+    dtype: np.dtype[Any],
+    *,
+    in_memory: bool,
+) -> Fit:
+    """Make the first pass for all candidates; an estimator each says what they are.
+
+    They share all parameters but those that make them different candidates.
+    """
+    first = estimators[0]
+    candidates = tuple(one._candidate(source, in_memory=in_memory) for one in estimators)  # noqa: SLF001
+    settings = first._settings(candidates, dtype)  # noqa: SLF001  estimators of one family
+    return Fit(source, settings, random_numbers(first.random_state))
+
+
+def sweep(fit: Fit, estimators: Sequence[GaussianMixture]) -> list[Outcome]:
+    """Run a fit of one candidate for each estimator to its end, and score what it found.
+
+    One pass more scores all; `fit` counts it.
+    """
+    last, histories = _run(fit, estimators[0])
+    outcomes = []
+    traces = zip(last.traces, histories, strict=True)
+    for template, starts in zip(estimators, fit.starts, strict=True):
+        if not starts:
+            outcomes.append(Outcome(template, 0, None))
+        for number in range(len(starts)):
+            trace, history = next(traces)
+            estimator = GaussianMixture(**template.get_params(deep=False))
+            if trace.stopped is not StopReason.COLLAPSED:
+                estimator._adopt(fit, trace, history)  # noqa: SLF001  estimators of one family
+            outcomes.append(Outcome(estimator, number, trace))
+    return _scored(fit, outcomes)
+
+
+def _run(fit: Fit, teller: GaussianMixture) -> tuple[FitState, list[list[dict[str, Any]]]]:
+    """The last state, and each trace's history."""
+    last = FitState(0, fit.traces, fit.survey.rows, 0.0)
+    histories: list[list[dict[str, Any]]] = [[] for _ in last.traces]
+    for state in teller._watched(fit):  # noqa: SLF001  estimators of one family
+        last = state
+        for trace, history in zip(state.traces, histories, strict=True):
+            if len(trace.lower_bounds) == state.iteration:  # it has not stopped before
+                history.append(fit.entry(state, trace))
+    return last, histories
+
+
+def _scored(fit: Fit, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    standing = [one for one in outcomes if one.stopped is not StopReason.COLLAPSED]
+    mixtures = tuple(one.trace.mixture for one in standing if one.trace is not None)
+    found = iter(scores(fit.source, Scoring(mixtures, fit.foundation.frame, fit.settings.dtype)))
+    fit.passes += 1
+    return [replace(one, score=next(found)) if one in standing else one for one in outcomes]
+
+
+def best_of(outcomes: Sequence[Outcome], criterion: str) -> int:
+    """Position of the outcome with the least criterion; the first of those that equal it.
+
+    As with lower bounds, what differs in the last digits only must not decide.
+    """
+    values = np.array([outcome.criterion(criterion) for outcome in outcomes])
+    least = float(np.nanmin(values))
+    return int(np.argmax(values <= least + ROUNDING * max(1.0, abs(least))))

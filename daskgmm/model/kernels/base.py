@@ -1,0 +1,134 @@
+"""What the kernels share: sums over blocks of rows, taken out as moments."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+
+from daskgmm.model.frame import Frame
+from daskgmm.model.mixture import Mixture
+from daskgmm.model.moments import Moments
+from daskgmm.model.responsibilities import normalise, segments_of
+from daskgmm.model.typing import Doubles, Floats
+
+SMALL_PRODUCT = 10**6
+"""OpenBLAS takes other kernels, that round otherwise, for products of fewer multiplications."""
+
+
+def slab_rows(values_per_row: int, dtype: np.dtype[np.floating], n_bytes: int) -> int:
+    """Rows that are worked on together: a power of two, for work arrays of about `n_bytes`."""
+    ideal = n_bytes / (values_per_row * dtype.itemsize)
+    return int(np.clip(2 ** np.round(np.log2(ideal)), 256, 16384))
+
+
+class Kernel(ABC):
+    """Accumulates the moments of several mixtures of one covariance type over blocks of rows.
+
+    Parameters
+    ----------
+    mixtures : sequence of Mixture
+        In frame coordinates; K may differ between them.
+    frame : Frame
+        From the rows' coordinates to the mixtures'.
+    dtype : dtype
+        What rows are computed in; sums over slabs are float64 always.
+    origins : sequence of ndarray of shape (K, D) or None
+        What second moments are taken about.
+    """
+
+    slab: int
+
+    def __init__(
+        self,
+        mixtures: Sequence[Mixture],
+        frame: Frame,
+        dtype: np.dtype[np.floating],
+        origins: Sequence[Doubles] | None = None,
+    ) -> None:
+        self.mixtures = mixtures
+        wanted = [mixture.means for mixture in mixtures] if origins is None else origins
+        # What is subtracted from rows of this type is what the moments are about.
+        self.origins = [points.astype(dtype).astype(np.float64) for points in wanted]
+        self.covariance = mixtures[0].covariance
+        self.frame = frame
+        self.dtype = dtype
+        self.n_features = mixtures[0].n_features
+        self.segments = segments_of([mixture.n_components for mixture in mixtures])
+        self.n_components = self.segments[-1].stop
+        self.most_components = max(mixture.n_components for mixture in mixtures)
+        self.n_quadratic = self.covariance.quadratic_length(self.n_features)
+        self.length = self.n_quadratic + self.n_features + 1
+        self._clear()
+
+    def _clear(self) -> None:
+        self.sums: Doubles = np.zeros((self.length, self.n_components))
+        side = self.n_features if self.covariance.needs_scatter else 0
+        self.shared: list[Doubles] = [np.zeros((side, side)) for _ in self.mixtures]
+        self.log_likelihoods = np.zeros(len(self.mixtures))
+        self.weight = 0.0
+        self.rows = 0
+
+    def add(self, rows: Floats, weights: Floats | None = None) -> None:
+        """Take rows (D, n) in data coordinates, with sample weights (n,), into the sums."""
+        self.rows += rows.shape[1]
+        if weights is None:
+            self.weight += rows.shape[1]
+        elif not weights.all():
+            # A row that doesn't count may hold any number; zero times infinity would be NaN.
+            rows, weights = rows[:, weights > 0], weights[weights > 0]
+        own = None if weights is None else weights.astype(np.float64, copy=False)
+        if own is not None:
+            self.weight += float(own.sum())
+        self._add(rows, own)
+
+    @abstractmethod
+    def _add(self, rows: Floats, weights: Doubles | None) -> None:
+        """As `add`, for rows that count."""
+
+    def take(self) -> list[Moments]:
+        """Sums since the last call, one for each mixture."""
+        found = [
+            Moments(
+                origins,
+                self.sums[:, segment],
+                shared,
+                float(log_likelihood) + self.weight * self.frame.log_jacobian,
+                self.weight,
+                self.rows,
+            )
+            for origins, segment, shared, log_likelihood in zip(
+                self.origins, self.segments, self.shared, self.log_likelihoods, strict=True
+            )
+        ]
+        self._clear()
+        return found
+
+
+class SlabKernel(Kernel, ABC):
+    """A kernel that works on slab after slab in NumPy."""
+
+    def _add(self, rows: Floats, weights: Doubles | None) -> None:
+        for start in range(0, rows.shape[1], self.slab):
+            window = slice(start, start + self.slab)
+            self._add_slab(rows[:, window], None if weights is None else weights[window])
+
+    def _add_slab(self, rows: Floats, weights: Doubles | None) -> None:
+        gamma = self.logits(rows)
+        for index, segment in enumerate(self.segments):
+            log_density = normalise(gamma[segment], for_sums=True).astype(np.float64, copy=False)
+            weighted = log_density if weights is None else log_density * weights
+            self.log_likelihoods[index] += weighted.sum()
+        if weights is not None:
+            gamma *= weights.astype(self.dtype)
+        self._accumulate(gamma)
+
+    @abstractmethod
+    def logits(self, rows: Floats) -> Floats:
+        """Weighted log-densities (K, n) of at most `slab` rows, in a work array.
+
+        In frame coordinates, and without what the feature form leaves to the total scatter.
+        """
+
+    @abstractmethod
+    def _accumulate(self, gamma: Floats) -> None:
+        """Add the same slab's moments under these responsibilities (K, n)."""

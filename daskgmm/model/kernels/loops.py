@@ -1,0 +1,278 @@
+"""The compiled loop over slabs of rows: features, E-step, sums.
+
+Rows lie along the contiguous axis, so every inner loop runs over them and is vectorised. The
+loop holds no interpreter lock: threads of one process run it side by side. Multiplications and
+additions may be contracted into one rounding, nothing is reordered: the bits depend on the
+processor's instructions only, as those of BLAS do.
+
+Importing this module loads numba and compiles, or takes from numba's cache on disk.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+from numba.np.numpy_support import from_dtype
+from numpy.typing import NDArray
+
+_TOGETHER = 8
+"""Totals, each between 1 and K, that are multiplied before their logarithm is taken."""
+
+_SMALL_PRODUCT = 1_000_000
+"""OpenBLAS multiplies in place, at nearly the machine's rate, up to so many multiplications ..."""
+_SMALL_RESULT = 1_152
+"""... and, where the sum runs along both rows, results of so many numbers. Larger ones are packed
+first, which takes as long again with few components. Each mixture has products of its own, so
+its last digits don't hang on how many others there are."""
+
+_LOG2_E = 1.4426950408889634
+_LN2_HIGH = 0.6931471803691238  # the digits of ln 2 that k * _LN2_HIGH holds exactly
+_LN2_LOW = 1.9082149292705877e-10
+_SHIFT = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer in the low bits
+
+# Division by zero gives infinity as in NumPy: a check of each would keep loops from vectors.
+_OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
+_inline = njit(inline="always", **_OPTIONS)
+_compiled = njit(**_OPTIONS)
+
+
+@_inline
+def _exp(x: float) -> float:
+    """Exponential of x in [-700, 0] within an ulp, and NaN of NaN (Cody and Waite, 1980)."""
+    shifted = x * _LOG2_E + _SHIFT
+    k = shifted - _SHIFT
+    r = (x - k * _LN2_HIGH) - k * _LN2_LOW
+    p = 1 / 479001600
+    p = p * r + 1 / 39916800
+    p = p * r + 1 / 3628800
+    p = p * r + 1 / 362880
+    p = p * r + 1 / 40320
+    p = p * r + 1 / 5040
+    p = p * r + 1 / 720
+    p = p * r + 1 / 120
+    p = p * r + 1 / 24
+    p = p * r + 1 / 6
+    p = p * r + 1 / 2
+    p = p * r + 1
+    p = p * r + 1
+    exponent = np.int64((np.float64(shifted).view(np.int64) + np.int64(1023)) << np.int64(52))
+    return p * exponent.view(np.float64)
+
+
+@_compiled
+def _standardise(
+    rows: NDArray[Any], origin: NDArray[Any], scale: NDArray[Any], z: NDArray[Any]
+) -> None:
+    """Write rows (D, n) in frame coordinates to z (D, n)."""
+    for d in range(len(z)):
+        for r in range(rows.shape[1]):
+            z[d, r] = (np.float64(rows[d, r]) - origin[d]) * scale[d]
+
+
+@_compiled
+def _quadratic(monomials: NDArray[Any], z: NDArray[Any], out: NDArray[Any]) -> None:
+    """Write features of z (D, n) to out, whose first row is that of the first monomial."""
+    before = -1
+    for m in range(len(monomials)):
+        feature, i, j = monomials[m]
+        one, other, own = z[i], z[j], out[feature - monomials[0, 0]]
+        if feature == before:
+            for r in range(len(own)):
+                own[r] += one[r] * other[r]
+        else:
+            for r in range(len(own)):
+                own[r] = one[r] * other[r]
+        before = feature
+
+
+@_compiled
+def _peaks(logits: NDArray[Any], peak: NDArray[Any]) -> None:
+    """Write the largest of logits (K, n) to peak (n,)."""
+    for r in range(len(peak)):
+        peak[r] = logits[0, r]
+    for k in range(1, len(logits)):
+        for r in range(len(peak)):
+            logit = np.float64(logits[k, r])
+            peak[r] = logit if logit > peak[r] else peak[r]  # noqa: FURB136  max() is slower
+
+
+@_compiled
+def _normalise(
+    gamma: NDArray[Any],
+    weights: NDArray[Any],
+    least: float,
+    peak: NDArray[Any],
+    total: NDArray[Any],
+) -> float:
+    """Turn logits (K, n) into weighted responsibilities; return the log-likelihood."""
+    n_components, n = gamma.shape
+    lowest = np.log(least)
+    _peaks(gamma, peak)
+    total[:] = 0
+    for k in range(n_components):
+        for r in range(n):
+            below = np.float64(gamma[k, r]) - peak[r]
+            # What no sum can feel would only slow the product, as a denormal number.
+            density = 0.0 if below < lowest else _exp(below)
+            gamma[k, r] = density
+            total[r] += density
+    log_likelihood: float = _log_likelihood(peak, total, weights)
+    _to_shares(total, weights)
+    for k in range(n_components):
+        for r in range(n):
+            gamma[k, r] *= total[r]
+    return log_likelihood
+
+
+@_compiled
+def _to_shares(total: NDArray[Any], weights: NDArray[Any]) -> None:
+    """Turn total (n,) into what each density is multiplied by."""
+    for r in range(len(total)):
+        total[r] = 1 / total[r]
+    if len(weights) > 0:
+        for r in range(len(total)):
+            total[r] *= weights[r]
+
+
+@_compiled
+def _log_likelihood(peak: NDArray[Any], total: NDArray[Any], weights: NDArray[Any]) -> float:
+    """Sum of weights times (peak + log(total)); unweighted, few logarithms, and peak is lost."""
+    n, found = len(peak), 0.0
+    if len(weights) > 0:
+        for r in range(n):
+            found += weights[r] * (peak[r] + np.log(total[r]))
+        return found
+    stretch = n // _TOGETHER
+    tail = range(_TOGETHER * stretch, n)
+    for r in tail:
+        found += peak[r] + np.log(total[r])
+    peaks, product = peak[:stretch], peak[stretch : 2 * stretch]
+    for i in range(1, _TOGETHER):
+        for r in range(stretch):
+            peaks[r] += peak[i * stretch + r]
+    product[:] = 1
+    for i in range(_TOGETHER):
+        for r in range(stretch):
+            product[r] *= total[i * stretch + r]
+    for r in range(stretch):
+        found += peaks[r] + np.log(product[r])
+    return found
+
+
+@_compiled
+def _cuts(edges: NDArray[Any], i: int, widest: int) -> NDArray[Any]:
+    """Ends of even stretches, at most `widest` long, of the components of mixture i."""
+    count = -(-(edges[i + 1] - edges[i]) // widest)
+    cuts: NDArray[Any] = edges[i] + (edges[i + 1] - edges[i]) * np.arange(count + 1) // count
+    return cuts
+
+
+@_compiled
+def _logits(eta: NDArray[Any], phi: NDArray[Any], edges: NDArray[Any], out: NDArray[Any]) -> None:
+    """Write eta @ phi to out (K, n), few components at a time."""
+    for i in range(len(edges) - 1):
+        cuts = _cuts(edges, i, max(_SMALL_PRODUCT // phi.size, 1))
+        for c in range(len(cuts) - 1):
+            np.dot(eta[cuts[c] : cuts[c + 1]], phi, out[cuts[c] : cuts[c + 1]])
+
+
+@_compiled
+def _sums(
+    phi: NDArray[Any],
+    gamma: NDArray[Any],
+    edges: NDArray[Any],
+    values: NDArray[Any],
+    sums: NDArray[Any],
+) -> None:
+    """Add phi @ gamma.T to sums (F, K), few components at a time."""
+    for i in range(len(edges) - 1):
+        cuts = _cuts(edges, i, max(_SMALL_RESULT // len(phi), 1))
+        for c in range(len(cuts) - 1):
+            own = gamma[cuts[c] : cuts[c + 1]]
+            product = values[: len(phi) * len(own)].reshape(len(phi), len(own))
+            np.dot(phi, own.T, product)
+            sums[:, cuts[c] : cuts[c + 1]] += product
+
+
+def _add(
+    rows: NDArray[Any],
+    weights: NDArray[Any],
+    origin: NDArray[Any],
+    scale: NDArray[Any],
+    monomials: NDArray[Any],
+    cuts: NDArray[Any],
+    tiles: NDArray[Any],
+    eta: NDArray[Any],
+    edges: NDArray[Any],
+    least: float,
+    slab: int,
+    phi_values: NDArray[Any],
+    gamma_values: NDArray[Any],
+    partial_values: NDArray[Any],
+    product_values: NDArray[Any],
+    columns: NDArray[Any],
+    sums: NDArray[Any],
+    log_likelihoods: NDArray[Any],
+) -> None:
+    """Add the moments of rows (D, n) under mixtures with natural parameters eta.
+
+    Features that outgrow the cache are made tile by tile, and all but the last tile once more
+    for the sums. The linear features and the ones belong to the last tile and stay in place.
+    """
+    n_features, n_components = len(rows), sums.shape[1]
+    last, longest, n_before = len(tiles) - 2, len(phi_values) // slab, 0
+    for start in range(0, rows.shape[1], slab):
+        n = min(slab, rows.shape[1] - start)
+        phi = phi_values[: longest * n].reshape(longest, n)
+        gamma = gamma_values[: n_components * n].reshape(n_components, n)
+        partial = partial_values[: n_components * n].reshape(n_components, n)
+        z = phi[longest - 1 - n_features : longest - 1]
+        if n != n_before:
+            phi[longest - 1] = 1
+            n_before = n
+        _standardise(rows[:, start : start + n], origin, scale, z)
+        for tile in range(last + 1):
+            first, end = tiles[tile], tiles[tile + 1]
+            own = phi[longest - (end - first) :] if tile == last else phi[: end - first]
+            _quadratic(monomials[cuts[tile] : cuts[tile + 1]], z, own)
+            own_eta = eta[n_components * first : n_components * end].reshape(n_components, -1)
+            _logits(own_eta, own, edges, gamma if tile == 0 else partial)
+            if tile > 0:
+                gamma += partial
+        for i in range(len(edges) - 1):
+            log_likelihoods[i] += _normalise(
+                gamma[edges[i] : edges[i + 1]], weights[start : start + n], least,
+                columns[0, :n], columns[1, :n],
+            )  # fmt: skip
+        for tile in range(last, -1, -1):
+            first, end = tiles[tile], tiles[tile + 1]
+            own = phi[longest - (end - first) :] if tile == last else phi[: end - first]
+            if tile < last:
+                _quadratic(monomials[cuts[tile] : cuts[tile + 1]], z, own)
+            _sums(own, gamma, edges, product_values, sums[first:end])
+
+
+@cache
+def loop(rows: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[..., None]:
+    """The loop for rows of one type, computed in another; compiled once for any memory layout."""
+    values = from_dtype(dtype)
+    vector = types.Array(values, 1, "C")
+    doubles = types.Array(types.float64, 1, "C", readonly=True)
+    integers = types.Array(types.int64, 1, "C", readonly=True)
+    table = types.Array(types.float64, 2, "C")
+    arguments = (
+        types.Array(from_dtype(rows), 2, "A", readonly=True),
+        doubles, doubles, doubles,
+        types.Array(types.int64, 2, "C", readonly=True), integers, integers,
+        vector, integers, types.float64, types.int64,
+        vector, vector, vector, vector, table, table, types.Array(types.float64, 1, "C"),
+    )  # fmt: skip
+    signature = types.void(*arguments)
+    compiled: Callable[..., None]
+    try:
+        compiled = njit(signature, cache=True, **_OPTIONS)(_add)
+    except RuntimeError:  # nowhere to keep what was compiled
+        compiled = njit(signature, **_OPTIONS)(_add)
+    return compiled

@@ -1,0 +1,94 @@
+"""Sums over rows that information criteria are made of, for several mixtures at once."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from daskgmm.model.frame import Frame
+from daskgmm.model.kernels.base import SlabKernel
+from daskgmm.model.mixture import Mixture
+from daskgmm.model.prediction import density_kernel, require_finite
+from daskgmm.model.responsibilities import normalise
+from daskgmm.model.typing import Doubles, Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Scoring:
+    """The question that a scoring pass answers.
+
+    Parameters
+    ----------
+    mixtures : tuple of Mixture
+        In frame coordinates.
+    frame : Frame
+    dtype : dtype
+        What rows are computed in.
+    """
+
+    mixtures: tuple[Mixture, ...]
+    frame: Frame
+    dtype: np.dtype[Any]
+
+    def kernels(self) -> list[tuple[list[int], SlabKernel]]:
+        """A fresh kernel for each kind of mixture, with the positions of those that it serves."""
+        groups: dict[tuple[str, type[SlabKernel]], list[int]] = {}
+        for index, mixture in enumerate(self.mixtures):
+            kind = mixture.covariance.name, density_kernel(mixture, self.dtype)
+            groups.setdefault(kind, []).append(index)
+        return [
+            (indices, kernel([self.mixtures[i] for i in indices], self.frame, self.dtype))
+            for (_, kernel), indices in groups.items()
+        ]
+
+
+class Scorer:
+    """Answers it, block by block; holds the work arrays that blocks share.
+
+    Parameters
+    ----------
+    scoring : Scoring
+    """
+
+    def __init__(self, scoring: Scoring) -> None:
+        self.kernels = scoring.kernels()
+        self.log_jacobian = scoring.frame.log_jacobian
+        self.n_mixtures = len(scoring.mixtures)
+
+    def totals(self, rows: Floats, weights: Floats | None) -> Doubles:
+        """Sums over rows (n, D) in data units, with sample weights (n,) if there are any.
+
+        Returns
+        -------
+        ndarray of shape (M, 4)
+            For each mixture: log-likelihood, log-responsibility of the most probable component
+            (both in nats and weighted), weight, and number of rows.
+
+        Raises
+        ------
+        NotFiniteError
+            A value is not finite.
+        """
+        sums = np.zeros((self.n_mixtures, 4))
+        for indices, kernel in self.kernels:
+            for start in range(0, len(rows), kernel.slab):
+                window = slice(start, min(start + kernel.slab, len(rows)))
+                own = np.ones(window.stop - start) if weights is None else weights[window]
+                sums[indices] += self._slab(kernel, rows[window], own, start)
+        return sums
+
+    def _slab(
+        self, kernel: SlabKernel, rows: Floats, weights: Floats, start: int
+    ) -> list[tuple[Any, ...]]:
+        with np.errstate(invalid="ignore", over="ignore"):
+            logits = kernel.logits(rows.T)
+        found = []
+        for segment in kernel.segments:
+            gamma = logits[segment]
+            density = normalise(gamma)
+            require_finite(density, rows, start)
+            likelihood = density.astype(np.float64) + self.log_jacobian
+            certainty = np.log(gamma.max(axis=0), dtype=np.float64)
+            sums = ((likelihood * weights).sum(), (certainty * weights).sum())
+            found.append((*sums, weights.sum(), len(rows)))
+        return found

@@ -1,0 +1,79 @@
+"""What a selection was decided by."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from daskgmm.errors import ConfigurationError
+from daskgmm.plotting.canvas import INK, PALETTE, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    Candidates = Any  # a DataFrame or an iterable of mappings
+
+_CRITERIA = ("bic", "aic", "icl")
+
+
+def selection(results: "Candidates", criterion: str = "bic", ax: "Axes | None" = None) -> "Axes":
+    """Draw a criterion against the number of components, a line for each covariance type.
+
+    Of several starts the best counts; the least value of all has a ring.
+
+    Parameters
+    ----------
+    results : DataFrame or iterable of mapping
+        ``results_`` of a `daskgmm.GaussianMixtureSelector`, or its rows.
+    criterion : {'bic', 'aic', 'icl'}
+    ax : matplotlib Axes, optional
+        Where to draw, a new figure by default.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ConfigurationError
+        For another criterion, results without any value, and where matplotlib is not installed.
+    """
+    if criterion not in _CRITERIA:
+        raise ConfigurationError(
+            f"criterion={criterion!r} is not known.", f"Use one of: {', '.join(_CRITERIA)}."
+        )
+    rows = results.to_dict("records") if hasattr(results, "to_dict") else results
+    curves = _curves(rows, criterion)
+    ax = new_figure().add_subplot() if ax is None else ax
+    for colour, (kind, curve) in zip(PALETTE, curves.items(), strict=False):
+        numbers = sorted(curve)
+        values = [curve[number] for number in numbers]
+        ax.plot(numbers, values, color=colour, marker="o", markersize=4, label=kind)
+    _ring(ax, curves)
+    ax.set_xlabel("Components")
+    ax.set_ylabel(criterion.upper())
+    ax.locator_params(axis="x", integer=True)
+    ax.legend(title="Covariance", frameon=False)
+    return ax
+
+
+def _curves(rows: Iterable[Mapping[str, Any]], criterion: str) -> dict[str, dict[int, float]]:
+    """The least value of each number of components, for each covariance type."""
+    curves: dict[str, dict[int, float]] = {}
+    for row in rows:
+        value = row[criterion]
+        if value is not None and np.isfinite(value):
+            curve, number = curves.setdefault(row["covariance_type"], {}), row["n_components"]
+            curve[number] = min(value, curve.get(number, np.inf))
+    if not curves:
+        raise ConfigurationError(
+            f"There is no {criterion.upper()} to draw.", "Give the results of a selection."
+        )
+    return curves
+
+
+def _ring(ax: "Axes", curves: Mapping[str, Mapping[int, float]]) -> None:
+    points = ((value, number) for curve in curves.values() for number, value in curve.items())
+    value, number = min(points)
+    ax.plot(number, value, "o", markersize=11, markerfacecolor="none", markeredgecolor=INK)
+    ax.set_title(f"Least with {number} component{'s' * (number != 1)}")
