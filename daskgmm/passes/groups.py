@@ -11,6 +11,8 @@ from itertools import accumulate, pairwise
 import numpy as np
 
 SECONDS_A_TASK = 0.1
+SECONDS_A_TASK_IN_MEMORY = 0.005
+"""Without a scheduler in another process a task costs 0.2 ms: enough tasks for many cores."""
 FEWEST_TASKS = 128
 MOST_TASKS = 4096
 MOST_TASKS_UNMEASURED = 512
@@ -35,9 +37,8 @@ def group_measured(
     seconds = [length * cost_a_row for length in lengths]
     # What a part costs to read nobody knows: a few tasks more than the arithmetic is worth.
     fewest = 1 if in_memory else min(FEWEST_TASKS, len(lengths))
-    wanted = int(
-        np.clip(np.ceil(sum(seconds) / (0.02 if in_memory else SECONDS_A_TASK)), fewest, MOST_TASKS)
-    )
+    worth = SECONDS_A_TASK_IN_MEMORY if in_memory else SECONDS_A_TASK
+    wanted = int(np.clip(np.ceil(sum(seconds) / worth), fewest, MOST_TASKS))
     share = sum(seconds) / wanted
     if share == 0:
         return _even(len(lengths), min(len(lengths), wanted))
