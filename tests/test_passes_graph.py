@@ -290,3 +290,13 @@ def test_blas_has_one_thread_inside_and_its_own_again_when_the_last_one_leaves()
     # may still be inside here.
     done = subprocess.run([sys.executable, "-c", BLAS], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_rows_in_memory_make_tasks_enough_for_many_cores():
+    source = from_numpy(np.zeros((1_000_000, 10)))
+    cost = seconds_a_row(10, 66, 10)
+    groups = group_measured(source.lengths, cost, in_memory=True)
+    assert len(groups) >= 16
+    assert_covers_in_order(groups, len(source.parts))
+    tiny = group_measured((10_000,), cost, in_memory=True)
+    assert len(tiny) == 1
