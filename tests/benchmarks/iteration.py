@@ -1,11 +1,16 @@
 """Seconds an EM iteration on rows in memory, Dask's overhead counted, all on the same cores."""
 
+import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from statistics import median
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from sklearn.mixture import GaussianMixture as ScikitLearn
 
 from daskgmm import GaussianMixture
@@ -26,6 +31,8 @@ def measure(size: float) -> Iterator[Result]:
         peers = {"scikit-learn": scikit_learn(smaller, rows)}
         if work.covariance_type in ("full", "diag"):
             peers["daal4py"] = daal(smaller, rows)
+        if work.name == "A" and shutil.which("java"):
+            peers["Spark"] = spark(smaller, rows)
         yield Result(
             "iteration", smaller.title, seconds, peers, "s", 2.0, limit(smaller, "float64")
         )
@@ -77,6 +84,40 @@ def daal(work: Work, rows: np.ndarray) -> float:
         return time.perf_counter() - began, int(found.nIterations[0, 0])
 
     return _difference(fit, PASSES // 2)
+
+
+def spark(work: Work, rows: np.ndarray) -> float:
+    """Spark's MLlib in one process, on rows that it holds in memory; its start is its own."""
+    from pyspark.ml.clustering import GaussianMixture as Peer
+    from pyspark.ml.feature import VectorAssembler
+    from pyspark.sql import SparkSession
+
+    names = [f"x{d}" for d in range(work.n_features)]
+    options = {
+        "spark.driver.memory": "8g",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+    }
+    with TemporaryDirectory() as folder:
+        pq.write_table(pa.table(dict(zip(names, rows.T, strict=True))), f"{folder}/rows.parquet")
+        session = SparkSession.builder.master(f"local[{os.cpu_count()}]").config(map=options)
+        with session.getOrCreate() as running:
+            running.sparkContext.setLogLevel("OFF")
+            read = running.read.parquet(f"{folder}/rows.parquet").repartition(8)
+            held = VectorAssembler(inputCols=names, outputCol="features").transform(read)
+            held = held.select("features").cache()
+            held.count()
+
+            def fit(passes: int) -> tuple[float, int]:
+                peer = Peer(k=work.n_components, maxIter=passes, tol=0.0, seed=0)
+                began = time.perf_counter()
+                found = peer.fit(held)
+                return time.perf_counter() - began, found.summary.numIter
+
+            fit(1)  # what the virtual machine compiles
+            return _difference(fit, 4)
 
 
 def limit(work: Work, dtype: str) -> float:
