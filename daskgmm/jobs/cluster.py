@@ -16,7 +16,7 @@ from daskgmm.jobs.scheduler import connected
 SMALL_BYTES = 2**28
 """Inputs of fewer bytes, decoded, are not worth the seconds that a cluster takes to start."""
 
-LEAST_MEMORY = 350_000_000
+LEAST_MEMORY = 500_000_000
 """Of a worker: below it Dask pauses workers for the libraries alone, and nothing moves."""
 
 _BYTES_DECODED = 4  # of text or compressed columns, from one byte on disk
