@@ -135,7 +135,7 @@ def test_an_input_larger_than_the_workers_memory_is_labelled(folder, tmp_path):
     with pq.ParquetWriter(source, table.schema, compression="none", use_dictionary=False) as file:
         for _ in range(60):  # 768 MB
             file.write_table(table)
-    limits = ("--workers", 1, "--memory-limit", "350MB")
+    limits = ("--workers", 1, "--memory-limit", "500MB")
     keep = ("--keep", "a,b,c,d,e,f,g,h")
     done = in_process(
         "predict", folder / "run", source, "-o", tmp_path / "out", *keep, *limits, timeout=200

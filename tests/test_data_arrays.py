@@ -55,7 +55,8 @@ def test_blocks_of_an_array_are_views_of_it():
 
 
 @pytest.mark.parametrize(
-    ("shape", "first"), [((700_000, 1), 2**18), ((3000, 2**15), 256), ((9000, 128), 4096)]
+    ("shape", "first"),
+    [((700_000, 1), 2**18), ((3000, 2**15), 256), ((9000, 128), 4096), ((9000, 1000), 2048)],
 )
 def test_rows_a_part_follow_from_the_number_of_features_only(shape, first):
     lengths = from_numpy(np.broadcast_to(np.float32(0), shape)).lengths

@@ -12,7 +12,10 @@ from daskgmm.data.tables import check_weights
 from daskgmm.errors import DataError, InputTypeError
 
 _PART_BYTES = 2**22
-_FEWEST_ROWS = 2**11
+_FEWEST_ROWS = 2**8
+_WIDE_ROWS, _WIDE_BYTES = 2**11, 2**25
+"""Of a part of many features, where products want more rows than 4 MiB hold."""
+
 _MOST_ROWS = 2**18
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -81,7 +84,7 @@ def from_numpy(X: ArrayLike, sample_weight: ArrayLike | None = None) -> Source:
 def in_parts(
     rows: NDArray[Any], sample_weight: ArrayLike | None, columns: tuple[str, ...] | None = None
 ) -> Source:
-    """Cut an array of shape (D, n) into parts of about 4 MiB as float64.
+    """Cut an array of shape (D, n) into parts of about 4 MiB as float64, wide rows up to 32 MiB.
 
     Raises
     ------
@@ -93,7 +96,9 @@ def in_parts(
         raise DataError(f"X has {n_rows} rows and no columns.", "Pass at least one feature.")
     weights = None if sample_weight is None else _checked_weights(sample_weight, n_rows)
     dtype = rows.dtype if rows.dtype in _FLOATS else np.dtype(np.float64)
-    size = min(max(_PART_BYTES // (8 * n_features), _FEWEST_ROWS), _MOST_ROWS)
+    row_bytes = 8 * n_features
+    wide = min(_WIDE_ROWS, _WIDE_BYTES // row_bytes)
+    size = min(max(_PART_BYTES // row_bytes, wide, _FEWEST_ROWS), _MOST_ROWS)
     cuts = [slice(first, first + size) for first in range(0, max(n_rows, 1), size)]
     parts = tuple(
         ArrayPart(rows[:, cut], None if weights is None else weights[cut], dtype, cut.start)

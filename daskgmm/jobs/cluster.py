@@ -119,6 +119,6 @@ def _check_memory(text: str) -> None:
         ) from error
     if size < LEAST_MEMORY:
         raise ConfigurationError(
-            f"The memory limit is {text}, and a worker's libraries alone take 300 MB.",
+            f"The memory limit is {text}, and a worker's libraries alone take 350 MB.",
             f"Give at least {LEAST_MEMORY // 10**6} MB, and 1 GB or more where you can.",
         )
