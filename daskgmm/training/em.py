@@ -187,7 +187,7 @@ def _stepped(
     converged = max(abs(change), abs(left)) < recipe.tol
     return replace(
         taken,
-        settled_bound=trace.settled_bound if trace.refused else bound,
+        settled_bound=bound,
         change=change,
         stopped=StopReason.CONVERGED if converged else None,
     )
@@ -200,15 +200,13 @@ def _tried(
     # A likelihood that is no number has fallen too.
     risen = trace.lower_bound <= moments.lower_bound < math.inf
     if risen and isinstance(outcome, Mixture):
-        return replace(_taken(trace, moments, outcome, recipe), refused=False)
+        return _taken(trace, moments, outcome, recipe)
     logger.debug("A trial was refused: %s against %s.", moments.lower_bound, trace.lower_bound)
-    # EM's short steps alone would look like its end: they are judged together, with what went
-    # before, until a trial has been taken again.
+    # EM's next step alone could look like its end: it is judged with those before the trial.
     return replace(
         trace,
         lower_bounds=(*trace.lower_bounds, trace.lower_bound),
         settled_bound=trace.lower_bounds[-3:][0],
-        refused=True,
         outlook=trace.outlook.closer(),
     )
 

@@ -37,8 +37,6 @@ class Trace:
         between the two passed over, or of a fit that this one goes on from.
     change : float
         What was held against ``tol`` last; infinite before there is anything to compare.
-    refused : bool
-        Whether the latest trial was refused.
     outlook : Outlook
         What the acceleration remembers.
     stopped : StopReason or None
@@ -50,7 +48,6 @@ class Trace:
     lower_bounds: tuple[float, ...] = ()
     settled_bound: float = float("-inf")
     change: float = float("inf")
-    refused: bool = False
     outlook: Outlook = field(default_factory=Outlook)
     stopped: StopReason | None = None
 
