@@ -27,8 +27,10 @@ from daskgmm.passes.holding import held_groups
 from tests.benchmarks.result import Result
 
 WORKERS = (1, 10, 100, 1000)
-GRIDS = ((128, 128), (512, 10_000), (2048, 10_000), (4096, 100_000))
+GRIDS = ((128, 128), (512, 10_000), (512, 100_000), (2048, 10_000), (4096, 100_000))
 """Tasks and partitions of the passes that are timed."""
+MOST_MEETINGS = 600_000
+"""Tasks times workers beyond which one process takes minutes for what a cluster shares out."""
 HUGE = {"rows": 10**10, "n_features": 50, "n_components": 100}
 MEGABYTE = 2**17
 """Numbers in moments of a megabyte: F = 1326 and K = 100 are about that."""
@@ -155,13 +157,13 @@ def fitted(found: dict[tuple[int, int, int], float], a_byte: float) -> Model:
 
 def measure(size: float) -> Iterator[Result]:
     """Passes without work, then with waits held against the model, then what it predicts."""
-    repeats, found, waited = max(round(3 * size), 1), {}, {}
+    repeats, found, waited = max(round(2 * size), 1), {}, {}
     for workers in WORKERS:
         if workers > 1000 * size:
             continue
         with cluster(workers):
             for tasks, partitions in GRIDS:
-                if tasks <= 4096 * size:
+                if tasks <= 4096 * size and tasks * workers <= MOST_MEETINGS:
                     seconds = timed(Pass(tasks, partitions), repeats)
                     found[tasks, partitions, workers] = seconds
                     print(tasks, partitions, workers, seconds, file=sys.stderr, flush=True)
