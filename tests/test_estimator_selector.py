@@ -200,7 +200,9 @@ def test_every_part_is_read_once_a_pass(rows, tmp_path):
 
     X = da.from_array(rows, chunks=(-1, 3)).map_blocks(counted, dtype=float, meta=np.empty((0, 3)))
     with dask.config.set(scheduler="synchronous"):
-        found = GaussianMixtureSelector(range(1, 5), covariance_type=KINDS, random_state=0).fit(X)
+        found = GaussianMixtureSelector(
+            range(1, 5), covariance_type=KINDS, random_state=0, cache="none"
+        ).fit(X)
     assert len(list(tmp_path.iterdir())) == found.n_passes_
 
 
