@@ -55,11 +55,6 @@ class Candidate:
     sample_rows: int
     resume_from: tuple[Mixture, Frame, float] | None = None
 
-    def seconds_a_row(self, n_features: int) -> float:
-        """Rough cost of a row of a pass, for one start."""
-        length = self.plan.covariance.quadratic_length(n_features) + n_features + 1
-        return seconds_a_row(n_features, length, self.plan.n_components)
-
 
 @dataclass(frozen=True, eq=False)
 class Settings:
@@ -225,15 +220,8 @@ class Preparation:
             return (Trace(mixture.outside(old.seen_from(base.frame)), settled_bound=bound),)
         sample = found.sample.smallest(self.candidate.sample_rows).ordered()
         partial = self.settings.fit_on_sample and len(sample.rows) < found.rows
-        seconds = found.rows * self.candidate.seconds_a_row(sample.rows.shape[1])
         drawn = self.candidate.plan.starts(
-            sample.rows,
-            sample.weights,
-            base.frame,
-            base.recipe,
-            self.random,
-            fit_on_sample=partial,
-            compiled=seconds > SECONDS_WORTH_COMPILING,
+            sample.rows, sample.weights, base.frame, base.recipe, self.random, fit_on_sample=partial
         )
         return tuple(drawn)
 

@@ -93,13 +93,11 @@ class StartPlan:
         random: np.random.RandomState,
         *,
         fit_on_sample: bool,
-        compiled: bool = False,
     ) -> list[Trace]:
         """Starts in frame coordinates, from sampled rows (m, D) in data units.
 
         With `fit_on_sample` EM runs on those rows first, and the best few go on. Start values
-        that are given whole are where EM over all rows starts. `compiled` says whether the
-        compiled kernel will be loaded anyway.
+        that are given whole are where EM over all rows starts.
         """
         on_sample = fit_on_sample and not self.given.complete and recipe.max_iter > 0
         more = on_sample and self.initialiser is not None
@@ -109,7 +107,7 @@ class StartPlan:
         if not on_sample:
             return traces
         scatter = _scatter(rows, weights, frame) if self.covariance.needs_scatter else None
-        expect = InMemory(rows.T, weights, frame, recipe.dtype, scatter, compiled)
+        expect = InMemory(rows.T, weights, frame, recipe.dtype, scatter)
         # Passes are free here, so they are EM's own: they keep closest to its optimum.
         *_, last = em(traces, expect, replace(recipe, accelerate=plain))
         most = min(self.n_init, MOST_POLISHED)
@@ -173,8 +171,6 @@ class InMemory:
         What rows are computed in.
     scatter : ndarray of shape (D, D) or None
         Total second moments about the frame's origin, where the covariance type needs them.
-    compiled : bool
-        Whether by the compiled kernel.
     """
 
     rows: Floats
@@ -182,13 +178,10 @@ class InMemory:
     frame: Frame
     dtype: np.dtype[np.floating]
     scatter: Doubles | None
-    compiled: bool = False
 
     def __call__(self, mixtures: Sequence[Mixture], origins: Origins = None) -> list[Moments]:
         """Moments of each mixture; see `daskgmm.training.em.Expect`."""
-        expectation = Expectation(
-            tuple(mixtures), self.frame, self.dtype, self.scatter, origins, self.compiled
-        )
+        expectation = Expectation(tuple(mixtures), self.frame, self.dtype, self.scatter, origins)
         return expectation.complete(Accumulator(expectation)([(self.rows, self.weights)]))
 
 
