@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from itertools import count
 
 import dask
+import neighbours
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from neighbours import put, some_blocks
 
 from daskgmm.data.source import Block, Source
 from daskgmm.passes import room, scratch, staging
@@ -73,14 +75,6 @@ class Counted:
             memory[:] = np.nan
 
 
-def some_blocks(lengths=(700, 700, 33), dtype=np.float64, weighted=True, n_features=3):
-    rng = np.random.default_rng(len(lengths))
-    return [
-        Block(rng.normal(size=(n_features, n)).astype(dtype), rng.random(n) if weighted else None)
-        for n in lengths
-    ]
-
-
 def as_bytes(blocks):
     return [
         (block.rows.dtype, block.rows.shape, block.rows.tobytes(), weights_of(block))
@@ -90,14 +84,6 @@ def as_bytes(blocks):
 
 def weights_of(block):
     return None if block.weights is None else block.weights.tobytes()
-
-
-def put(stage, position, blocks):
-    entry = stage.entry(position)
-    for block in blocks:
-        entry.add(block)
-    entry.finish()
-    entry.discard()
 
 
 def staged(begin, *parts):
@@ -394,22 +380,13 @@ def test_an_error_or_ctrl_c_removes_all(begin, place):
     assert left(place) == []
 
 
-def _hold(token, place, said, wait):
-    with dask.config.set({"temporary-directory": str(place)}):
-        stage = DiskStage(token)
-        put(stage, 0, some_blocks())
-        said.set()
-        wait.wait()
-        stage.leave()
-
-
 @pytest.fixture
 def neighbour(place):
     """Another process that staged a part of the same fit."""
     context = multiprocessing.get_context("spawn")
     said, wait = context.Event(), context.Event()
     token = next(tokens)
-    process = context.Process(target=_hold, args=(token, place, said, wait))
+    process = context.Process(target=neighbours.hold, args=(token, place, said, wait))
     process.start()
     assert said.wait(60)
     yield token, process, wait
