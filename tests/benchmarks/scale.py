@@ -1,7 +1,7 @@
 """Where the scheduler limits a pass: the real graph on many workers, its kernel a timed wait.
 
 Client, scheduler and workers share one process here, and its interpreter's lock: what is measured
-is more than a scheduler with a core of its own would take. `scale.md` is the page about it.
+is more than a scheduler with a core of its own would take.
 """
 
 import sys
