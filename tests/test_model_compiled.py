@@ -9,12 +9,14 @@ import pytest
 import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
 
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.expectation import Accumulator, Expectation
 from daskgmm.model.frame import Frame
+from daskgmm.model.kernels import loops
 from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.compiled import TILE, CompiledKernel
 from daskgmm.model.kernels.features import FeatureKernel
@@ -116,6 +118,21 @@ def test_a_responsibility_that_no_sum_can_feel_is_none(dtype):
     rows = np.zeros((1, 10), dtype)
     (found,) = moments_of(CompiledKernel, [far], rows, dtype=dtype)
     assert_array_equal(found.sums[-1], [10, 0])
+
+
+def test_the_exponential_is_within_two_ulps_and_keeps_nan():
+    @njit(fastmath={"contract"})
+    def exponentials(points):
+        out = np.empty_like(points)
+        for i in range(len(points)):
+            out[i] = loops._exp(points[i])
+        return out
+
+    points = np.append(-np.logspace(-300, np.log10(700), 200_000), 0.0)
+    exact = np.exp(points.astype(np.longdouble))
+    errors = np.abs(exponentials(points) - exact) / np.spacing(exact.astype(float))
+    assert errors.max() < (2 if reference.EXTENDED else 3)
+    assert np.isnan(exponentials(np.array([np.nan]))).all()
 
 
 def test_responsibilities_are_exact_over_their_whole_range():

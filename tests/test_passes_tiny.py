@@ -10,7 +10,7 @@ import dask.array as da
 import dask.dataframe as dd
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
@@ -19,6 +19,7 @@ from daskgmm.data.source import Block, Source
 from daskgmm.passes import engine, expectation
 from daskgmm.passes.bundles import Bundle, bundled
 from daskgmm.passes.groups import FEWEST_TASKS
+from daskgmm.passes.stage_memory import copied
 from tests.test_estimator_bits import bits, running, some_rows
 
 PARTITIONS = 1000
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of clusters that are torn d
 
 
 class Rows:
-    """A part of the given rows, in one block a row, written over as the next one is read."""
+    """A part of the given rows, a row a block; each overwrites the last one, weights too."""
 
     inputs = ()
 
@@ -36,10 +37,12 @@ class Rows:
         self.label = f"rows {first}"
 
     def read(self):
-        scratch = np.empty((2, 1))
+        scratch, weights = np.empty((2, 1)), np.empty(1) if self.weighted else None
         for row in range(self.first, self.first + self.length):
             scratch[:] = row
-            yield Block(scratch, np.full(1, row / 2) if self.weighted else None)
+            if weights is not None:
+                weights[:] = row / 2
+            yield Block(scratch, weights)
 
 
 def source_of(lengths, weighted=False):
@@ -50,17 +53,20 @@ def source_of(lengths, weighted=False):
 
 def rows_of(part):
     """All rows and weights of a part, copied as they come."""
-    blocks = [(block.rows.copy(), block.weights) for block in part.read()]
-    rows = np.concatenate([np.empty((2, 0)), *(rows for rows, _ in blocks)], axis=1)
-    return rows, [] if not blocks or blocks[0][1] is None else np.concatenate(
-        [w for _, w in blocks]
+    blocks = list(map(copied, part.read()))
+    rows = np.concatenate([np.empty((2, 0)), *(block.rows for block in blocks)], axis=1)
+    return rows, [] if not blocks or blocks[0].weights is None else np.concatenate(
+        [block.weights for block in blocks]
     )
 
 
-@given(st.lists(st.integers(0, 5), min_size=1, max_size=600), st.booleans())
-def test_bundles_hold_all_rows_and_weights_in_order(lengths, weighted):
+@settings(max_examples=30, deadline=None)
+@given(n_parts=st.integers(FEWEST_TASKS + 1, 600), seed=st.integers(0, 99), weighted=st.booleans())
+def test_bundles_hold_all_rows_and_weights_in_order(n_parts, seed, weighted):
+    lengths = np.random.default_rng(seed).integers(0, 6, n_parts).tolist()
     source = source_of(lengths, weighted)
     found = bundled(source, lengths)
+    assert any(isinstance(part, Bundle) for part in found.parts)
     read = [rows_of(part) for part in found.parts]
     assert tuple(rows.shape[1] for rows, _ in read) == found.lengths
     expected = np.arange(sum(lengths))
@@ -71,8 +77,12 @@ def test_bundles_hold_all_rows_and_weights_in_order(lengths, weighted):
         assert len(list(part.read())) <= 1 or not isinstance(part, Bundle)
 
 
-@given(st.lists(st.integers(0, 10**5), min_size=1, max_size=2000))
-def test_bundles_are_small_and_leave_tasks_enough(lengths):
+@settings(max_examples=50, deadline=None)
+@given(
+    n_parts=st.integers(1, 2000), seed=st.integers(0, 99), most=st.sampled_from([5, 10**3, 10**5])
+)
+def test_bundles_are_small_and_leave_tasks_enough(n_parts, seed, most):
+    lengths = np.random.default_rng(seed).integers(0, most + 1, n_parts).tolist()
     found = bundled(source_of(lengths), lengths)
     assert sum(found.lengths) == sum(lengths)
     for part, length in zip(found.parts, found.lengths, strict=True):

@@ -8,7 +8,6 @@ if TYPE_CHECKING:
 
 _COLUMNS_SHOWN = 6
 _COMPONENTS_SHOWN = 30
-_CRITERIA = ("bic", "aic", "icl")
 
 
 def fit_summary(outcome: "FitOutcome") -> str:
@@ -32,9 +31,11 @@ def fit_summary(outcome: "FitOutcome") -> str:
 
 def candidates(selection: Mapping[str, Any]) -> str:
     """A table of the candidates of a selection, the best one starred."""
+    from daskgmm.model.scoring import CRITERIA
+
     rows = [["", "K", "covariance", "start", "lower bound", "BIC", "AIC", "ICL", "iterations", ""]]
     for position, one in enumerate(selection["candidates"]):
-        numbers = (_number(one["lower_bound"], 6), *(_number(one[c], 2) for c in _CRITERIA))
+        numbers = (_number(one["lower_bound"], 6), *(_number(one[c], 2) for c in CRITERIA))
         outcome = "" if one["converged"] else "not converged"
         if one["bic"] is None:
             outcome = "collapsed"

@@ -60,10 +60,6 @@ class Score:
         return self.bic - 2 * self.label_log_likelihood
 
 
-CRITERIA = ("bic", "aic", "icl")
-"""What mixtures of different kinds are compared by: the lower the better."""
-
-
 def score(estimator: Any, X: Any) -> Score:
     """Score an estimator on X in one pass."""
     check_is_fitted(estimator)

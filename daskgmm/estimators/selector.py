@@ -9,13 +9,13 @@ from numpy.typing import DTypeLike
 from sklearn.base import BaseEstimator, DensityMixin
 
 from daskgmm.errors import ConfigurationError
-from daskgmm.estimators.criteria import CRITERIA
 from daskgmm.estimators.delegating import Delegating
 from daskgmm.estimators.fitting import Fit
 from daskgmm.estimators.gaussian_mixture import GaussianMixture, warn_not_converged
 from daskgmm.estimators.inputs import as_source, kind_of
 from daskgmm.estimators.parameters import check_parameters, compute_dtype, random_numbers
 from daskgmm.estimators.sweep import Outcome, begun, best_of, sweep
+from daskgmm.model.scoring import CRITERIA
 from daskgmm.passes.caching import check_cache
 from daskgmm.training.states import FitState, StopReason
 

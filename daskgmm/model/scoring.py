@@ -12,6 +12,9 @@ from daskgmm.model.prediction import density_kernel, require_finite
 from daskgmm.model.responsibilities import normalise
 from daskgmm.model.typing import Doubles, Floats
 
+CRITERIA = ("bic", "aic", "icl")
+"""What mixtures of different kinds are compared by: the lower the better."""
+
 
 @dataclass(frozen=True, eq=False)
 class Scoring:

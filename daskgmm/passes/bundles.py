@@ -11,6 +11,7 @@ import numpy as np
 
 from daskgmm.data.source import Block, Part, Source
 from daskgmm.passes.groups import FEWEST_TASKS
+from daskgmm.passes.stage_memory import copied
 
 _BYTES = 2**20
 _ROWS = 2**14
@@ -43,7 +44,7 @@ class Bundle:
         values = iter(inputs)
         # A block's arrays may be written over when the next one is asked for.
         blocks = [
-            replace(block, rows=block.rows.copy())
+            copied(block)
             for part in self.parts
             for block in part.read(*(next(values) for _ in part.inputs))
             if block.rows.shape[1] > 0

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from daskgmm.errors import ConfigurationError
+from daskgmm.model.scoring import CRITERIA
 from daskgmm.plotting.canvas import INK, PALETTE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     Candidates = Any  # a DataFrame or an iterable of mappings
-
-_CRITERIA = ("bic", "aic", "icl")
 
 
 def selection(results: "Candidates", criterion: str = "bic", ax: "Axes | None" = None) -> "Axes":
@@ -38,9 +37,9 @@ def selection(results: "Candidates", criterion: str = "bic", ax: "Axes | None" =
     ConfigurationError
         For another criterion, results without any value, and where matplotlib is not installed.
     """
-    if criterion not in _CRITERIA:
+    if criterion not in CRITERIA:
         raise ConfigurationError(
-            f"criterion={criterion!r} is not known.", f"Use one of: {', '.join(_CRITERIA)}."
+            f"criterion={criterion!r} is not known.", f"Use one of: {', '.join(CRITERIA)}."
         )
     rows = results.to_dict("records") if hasattr(results, "to_dict") else results
     curves = _curves(rows, criterion)

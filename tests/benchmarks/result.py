@@ -46,7 +46,7 @@ class Result:
     def ratio(self) -> float:
         """How many times better ours is than the best peer."""
         peer = self.peers[self.best_peer]
-        return self.ours / peer if self.larger_is_better else peer / self.ours
+        return float(self.ours / peer if self.larger_is_better else peer / self.ours)
 
     @property
     def met(self) -> bool:
@@ -59,11 +59,11 @@ class Result:
             "goal": self.goal,
             "work": self.work,
             "unit": self.unit,
-            "ours": self.ours,
-            "peers": dict(self.peers),
+            "ours": float(self.ours),
+            "peers": {name: float(value) for name, value in self.peers.items()},
             "best peer": self.best_peer,
             "ratio": self.ratio,
             "wanted": self.wanted,
-            "limit": self.limit,
+            "limit": None if self.limit is None else float(self.limit),
             "met": self.met,
         }

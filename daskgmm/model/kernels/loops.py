@@ -17,15 +17,16 @@ from numba import njit, types
 from numba.np.numpy_support import from_dtype
 from numpy.typing import NDArray
 
+from daskgmm.model.kernels.base import SMALL_PRODUCT
+
 _TOGETHER = 8
 """Totals, each between 1 and K, that are multiplied before their logarithm is taken."""
 
-_SMALL_PRODUCT = 1_000_000
-"""OpenBLAS multiplies in place, at nearly the machine's rate, up to so many multiplications ..."""
 _SMALL_RESULT = 1_152
-"""... and, where the sum runs along both rows, results of so many numbers. Larger ones are packed
-first, which takes as long again with few components. Each mixture has products of its own, so
-its last digits don't hang on how many others there are."""
+"""OpenBLAS multiplies in place, at nearly the machine's rate, up to `SMALL_PRODUCT` and, where the
+sum runs along both rows, results of so many numbers. Larger ones are packed first, which takes as
+long again with few components. Each mixture has products of its own, so its last digits don't
+hang on how many others there are."""
 
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH = 0.6931471803691238  # the digits of ln 2 that k * _LN2_HIGH holds exactly
@@ -40,7 +41,7 @@ _compiled = njit(**_OPTIONS)
 
 @_inline
 def _exp(x: float) -> float:
-    """Exponential of x in [-700, 0] within an ulp, and NaN of NaN (Cody and Waite, 1980)."""
+    """Exponential of x in [-700, 0] within two ulps, and NaN of NaN (Cody and Waite, 1980)."""
     shifted = x * _LOG2_E + _SHIFT
     k = shifted - _SHIFT
     r = (x - k * _LN2_HIGH) - k * _LN2_LOW
@@ -173,7 +174,7 @@ def _cuts(edges: NDArray[Any], i: int, widest: int) -> NDArray[Any]:
 def _logits(eta: NDArray[Any], phi: NDArray[Any], edges: NDArray[Any], out: NDArray[Any]) -> None:
     """Write eta @ phi to out (K, n), few components at a time."""
     for i in range(len(edges) - 1):
-        cuts = _cuts(edges, i, max(_SMALL_PRODUCT // phi.size, 1))
+        cuts = _cuts(edges, i, max(SMALL_PRODUCT // phi.size, 1))
         for c in range(len(cuts) - 1):
             np.dot(eta[cuts[c] : cuts[c + 1]], phi, out[cuts[c] : cuts[c + 1]])
 
