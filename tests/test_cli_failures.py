@@ -131,7 +131,7 @@ def test_our_own_fault_is_told_without_a_traceback_unless_debugging(folder, here
     def broken(*_):
         raise RuntimeError("the\nsky fell")
 
-    monkeypatch.setattr("daskgmm.jobs.fit.fit", broken)
+    monkeypatch.setattr("daskgmm.jobs.fitting.fit", broken)
     done = here("fit", "whole.parquet", "-k", 2, "-o", "run")
     assert done.code == 70
     assert done.err.splitlines()[0] == "error: Unexpected failure: RuntimeError: the sky fell"

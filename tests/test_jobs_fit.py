@@ -8,12 +8,12 @@ import pytest
 from daskgmm.errors import ConfigurationError, DataError, MissingInputError, OutputError
 from daskgmm.jobs.cluster import Resources
 from daskgmm.jobs.events import Silence
-from daskgmm.jobs.fit import FitRequest, Mixture, fit
+from daskgmm.jobs.fitting import FitRequest, Mixture, fit
 from daskgmm.jobs.inputs import Inputs
 from daskgmm.jobs.models import find_model
-from daskgmm.jobs.predict import PredictRequest, predict
+from daskgmm.jobs.predicting import PredictRequest, predict
 from daskgmm.jobs.runs import Run
-from daskgmm.jobs.score import score
+from daskgmm.jobs.scoring import score
 
 IRIS = Path(__file__).parents[1] / "examples" / "data" / "iris.csv"
 INPUTS = Inputs((str(IRIS),), ("sepal_length", "sepal_width"))

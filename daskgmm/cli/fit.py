@@ -18,7 +18,7 @@ from daskgmm.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from daskgmm.jobs.fit import FitOutcome, FitRequest, Method
+    from daskgmm.jobs.fitting import FitOutcome, FitRequest, Method
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +151,7 @@ def fit(inputs: tuple[str, ...], **options: Any) -> None:
     INPUT is a Parquet or CSV file, a directory or a pattern of them, or a URL. The same command
     again does nothing where its run is complete.
     """
-    from daskgmm.jobs.fit import Mixture
+    from daskgmm.jobs.fitting import Mixture
 
     carry_out(Mixture, inputs, options)
 
@@ -159,8 +159,8 @@ def fit(inputs: tuple[str, ...], **options: Any) -> None:
 def carry_out(method: "type[Method]", paths: tuple[str, ...], options: dict[str, Any]) -> None:
     """Fit by a method, and say what came of it."""
     from daskgmm.cli.progress import progress
-    from daskgmm.jobs import fit as jobs
-    from daskgmm.jobs.plot import check_figure, plot
+    from daskgmm.jobs import fitting as jobs
+    from daskgmm.jobs.drawing import check_figure, plot
 
     figure = options["figure"]
     request = _request(method, paths, options)
@@ -182,7 +182,7 @@ def _request(
 ) -> "FitRequest":
     from dataclasses import fields
 
-    from daskgmm.jobs.fit import FitRequest
+    from daskgmm.jobs.fitting import FitRequest
 
     return FitRequest(
         inputs_of(options, paths),

@@ -27,7 +27,7 @@ def plot(
     MODEL is a run directory or a model file. FILE ends in .png, .svg or .pdf.
     """
     from daskgmm.cli.progress import progress
-    from daskgmm.jobs import plot as jobs
+    from daskgmm.jobs import drawing as jobs
     from daskgmm.jobs.models import find_model
 
     jobs.check_figure(output)

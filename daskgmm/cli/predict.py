@@ -39,7 +39,7 @@ def predict(model: str, inputs: tuple[str, ...], **options: Any) -> None:
     MODEL is a run directory or a model file. Files and rows have the order of the input.
     """
     from daskgmm.cli.progress import progress
-    from daskgmm.jobs import predict as jobs
+    from daskgmm.jobs import predicting as jobs
     from daskgmm.jobs.models import find_model
 
     rows = inputs_of(options, inputs)

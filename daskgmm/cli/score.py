@@ -30,7 +30,7 @@ def score(model: str, inputs: tuple[str, ...], *, as_json: bool, **options: Any)
 
     from daskgmm.cli.progress import progress
     from daskgmm.cli.summary import facts_table
-    from daskgmm.jobs import score as jobs
+    from daskgmm.jobs import scoring as jobs
     from daskgmm.jobs.models import find_model
     from daskgmm.jobs.plain import to_json
 

@@ -72,6 +72,6 @@ def select(inputs: tuple[str, ...], **options: Any) -> None:
     its record tells of all. INPUT is a Parquet or CSV file, a directory or a pattern of them, or
     a URL. The same command again does nothing where its run is complete.
     """
-    from daskgmm.jobs.select import Selection
+    from daskgmm.jobs.selecting import Selection
 
     carry_out(Selection, inputs, options)

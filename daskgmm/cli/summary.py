@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from daskgmm.jobs.fit import FitOutcome
+    from daskgmm.jobs.fitting import FitOutcome
 
 _COLUMNS_SHOWN = 6
 _COMPONENTS_SHOWN = 30

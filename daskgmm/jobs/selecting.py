@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from daskgmm.jobs.events import Listener
-from daskgmm.jobs.fit import Method
+from daskgmm.jobs.fitting import Method
 
 
 @dataclass(frozen=True)
