@@ -1,20 +1,17 @@
 """Model files: safetensors, so numbers and plain text only; nothing in them can run."""
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 from safetensors.numpy import load as parse
 from safetensors.numpy import save as serialise
 
-from daskgmm.errors import DataError, OutputError
+from daskgmm.data.places import Place
+from daskgmm.errors import DataError
 from daskgmm.model.moments import Moments
 from daskgmm.model.prediction import Predictor
 
@@ -126,46 +123,5 @@ def take_apart(content: bytes, name: str) -> ModelFile:
 
 def save(estimator: Any, path: Any, storage_options: dict[str, Any] | None) -> None:
     """Write an estimator to a path or URL, whole or not at all."""
-    write_whole(os.fspath(path), to_bytes(estimator), storage_options)
-
-
-def write_whole(name: str, content: bytes, storage_options: dict[str, Any] | None = None) -> None:
-    """Write a file that appears complete or not at all.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written.
-    """
-    try:
-        if "://" in name:  # stores show an object when its upload has ended
-            with fsspec.open(name, "wb", **(storage_options or {})) as file:
-                file.write(content)
-        else:
-            _write_beside_and_rename(Path(name), content)
-    except OSError as error:
-        raise OutputError(
-            f"{name} cannot be written: {error.strerror or error}.",
-            "Check that its folder exists, is writable and has space.",
-        ) from error
-
-
-def _write_beside_and_rename(path: Path, content: bytes) -> None:
-    with tempfile.NamedTemporaryFile(
-        dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as file:
-        try:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            Path(file.name).chmod(0o666 & ~_umask())
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    folder, name = Place.of_file(path, storage_options or {})
+    folder.write(name, to_bytes(estimator))

@@ -1,0 +1,164 @@
+"""Folders that outputs go to: local, or in any store that fsspec writes to."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from fsspec import AbstractFileSystem
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+
+from daskgmm.data.files import first_line
+from daskgmm.errors import ConfigurationError, OutputError
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder whose files appear whole or not at all.
+
+    It pickles, so that workers can write into the same folder.
+
+    Parameters
+    ----------
+    name : str
+        Absolute path, or URL without credentials: how errors name it.
+    root : str
+        The folder, as the file system calls it.
+    filesystem : AbstractFileSystem
+    """
+
+    name: str
+    root: str = field(repr=False)
+    filesystem: AbstractFileSystem = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, path: str | os.PathLike[str], storage_options: Mapping[str, Any]) -> Self:
+        """The folder that a path or URL names; it need not be there.
+
+        Raises
+        ------
+        ConfigurationError
+            The URL's protocol is unknown or its package isn't installed.
+        """
+        text = os.fspath(path)
+        shown = text.partition("?")[0].rstrip("/")
+        if "://" not in text:
+            # Resolved, so that replacing a link's target leaves the link.
+            text = shown = str(Path(text).resolve())
+            storage_options = {}
+        try:
+            filesystem, root = url_to_fs(text, **storage_options)
+        except (ImportError, ValueError) as error:
+            raise ConfigurationError(
+                f"{shown} can't be written to: {first_line(error)}.",
+                "Check the URL's protocol and install the package that writes to it.",
+            ) from error
+        return cls(shown, root.rstrip("/"), filesystem)
+
+    @classmethod
+    def of_file(
+        cls, path: str | os.PathLike[str], storage_options: Mapping[str, Any]
+    ) -> tuple[Self, str]:
+        """The folder that a file is in, and the file's name in it; see `of`."""
+        folder, name = os.path.split(os.fspath(path))
+        return cls.of(folder or ".", storage_options), name
+
+    @property
+    def local(self) -> Path | None:
+        """The folder's path on this machine, ``None`` where it is in a store."""
+        return Path(self.root) if isinstance(self.filesystem, LocalFileSystem) else None
+
+    def inside(self, name: str) -> Self:
+        """The folder of this name in this one."""
+        return type(self)(f"{self.name}/{name}", self._key(name), self.filesystem)
+
+    def make(self) -> None:
+        """Make the folder where it is missing, but not those above it; stores need none.
+
+        Raises
+        ------
+        OutputError
+            It can't be made.
+        """
+        if self.local is not None:
+            try:
+                self.local.mkdir(exist_ok=True)
+            except OSError as error:
+                raise unwritable(self.name, error) from error
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, in place of one that is there.
+
+        Raises
+        ------
+        OutputError
+            It can't be written.
+        """
+        try:
+            if self.local is not None:
+                _write_beside_and_rename(self.local / name, content)
+            else:  # stores show an object when its upload has ended
+                self.filesystem.pipe_file(self._key(name), content)
+        except OSError as error:
+            raise unwritable(f"{self.name}/{name}", error) from error
+
+    def read(self, name: str) -> bytes | None:
+        """A file's content, ``None`` where there is no such file."""
+        self.filesystem.invalidate_cache(self.root)
+        try:
+            return bytes(self.filesystem.cat_file(self._key(name)))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def names(self) -> list[str]:
+        """What is in the folder, sorted; nothing where there is no folder."""
+        self.filesystem.invalidate_cache(self.root)
+        try:
+            keys = self.filesystem.ls(self.root, detail=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        found = (key.rstrip("/").rpartition("/")[2] for key in keys)
+        return sorted(name for name in found if name)
+
+    def remove(self, name: str) -> None:
+        """Remove a file or folder, if it is there."""
+        with suppress(FileNotFoundError):
+            self.filesystem.rm(self._key(name), recursive=True)
+
+    def _key(self, name: str) -> str:
+        return f"{self.root}/{name}"
+
+
+def unwritable(name: str, error: OSError) -> OutputError:
+    """What went wrong in writing a file."""
+    reason = os.strerror(error.errno) if error.errno else first_line(error)
+    return OutputError(
+        f"{name} can't be written: {reason}.",
+        "Check that its folder exists, is writable and has space.",
+    )
+
+
+def _write_beside_and_rename(path: Path, content: bytes) -> None:
+    with tempfile.NamedTemporaryFile(
+        dir=path.parent, prefix=f".{path.name}.", delete=False
+    ) as file:
+        unfinished = Path(file.name)
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            unfinished.chmod(0o666 & ~_umask())
+            unfinished.replace(path)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
