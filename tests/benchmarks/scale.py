@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from math import ceil
 from operator import add
@@ -32,6 +32,7 @@ GRIDS = ((128, 128), (512, 10_000), (512, 100_000), (2048, 10_000), (4096, 100_0
 MOST_MEETINGS = 600_000
 """Tasks times workers beyond which one process takes minutes for what a cluster shares out."""
 HUGE = {"rows": 10**10, "n_features": 50, "n_components": 100}
+EXPONENTS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 MEGABYTE = 2**17
 """Numbers in moments of a megabyte: F = 1326 and K = 100 are about that."""
 
@@ -107,31 +108,34 @@ class Model:
 
     Parameters
     ----------
-    base, a_task, a_partition, a_worker : float
-        Seconds of the process that the scheduler shares with all workers: once, and for each
-        task of the tree, partition, and worker that has a task.
+    a_task, a_meeting, exponent : float
+        A task of the tree takes the process that scheduler and workers share ``a_task +
+        a_meeting * workers ** exponent`` seconds.
+    a_partition : float
+        A partition, in seconds.
     a_byte : float
         A byte of moments from one process to another, unpickled and added, in seconds.
     """
 
-    base: float
     a_task: float
+    a_meeting: float
     a_partition: float
-    a_worker: float
+    exponent: float
     a_byte: float = 0.0
 
     def scheduler(self, tasks: int, partitions: int, workers: int) -> float:
         """Seconds in which the scheduler is busy with a pass."""
-        factors = _factors(tasks, partitions, workers)
-        return float(np.dot(astuple(self)[: len(factors)], factors))
+        costs = (self.a_task, self.a_meeting, self.a_partition)
+        return float(np.dot(costs, _factors(tasks, partitions, workers, self.exponent)))
 
     def seconds(self, tasks: int, partitions: int, workers: int, wait: float, bytes_: int) -> float:
         """Seconds of a pass: kernels while the scheduler hands them out, then the tree."""
-        rounds = ceil(tasks / workers)
+        handing, kernels = self.scheduler(tasks, partitions, workers), ceil(tasks / workers) * wait
+        # Whichever is the longer; then the last task that was handed out, or its handing out.
+        busy = max(handing, kernels) + min(handing, wait)
         levels = ceil(np.log(max(tasks, 2)) / np.log(FAN_IN))
         # A worker takes in its share of all moments, and the last ones level by level.
-        moved = bytes_ * self.a_byte * (tasks / workers + levels * FAN_IN)
-        return max(self.scheduler(tasks, partitions, workers), rounds * wait) + self.base + moved
+        return busy + bytes_ * self.a_byte * (tasks / workers + levels * FAN_IN)
 
     def predict(
         self, rows: int, n_features: int, n_components: int, *, workers: int, tasks: int
@@ -143,16 +147,21 @@ class Model:
         return self.seconds(tasks, 100_000, workers, work / tasks, sent), work / workers
 
 
-def _factors(tasks: int, partitions: int, workers: int) -> tuple[float, ...]:
-    # Each worker that has a task connects, takes the parameters in and tells of its results.
-    return 1.0, tasks * (1 + 1 / (FAN_IN - 1)), float(partitions), float(min(workers, tasks))
+def _factors(tasks: int, partitions: int, workers: int, exponent: float) -> tuple[float, ...]:
+    in_tree = tasks * (1 + 1 / (FAN_IN - 1))
+    return in_tree, in_tree * workers**exponent, float(partitions)
 
 
 def fitted(found: dict[tuple[int, int, int], float], a_byte: float) -> Model:
-    """Least squares of relative errors, no coefficient below zero."""
-    factors = np.array([_factors(*key) for key in found])
+    """Least squares of relative errors, no coefficient below zero, over a grid of exponents."""
     seconds = np.array(list(found.values()))
-    return Model(*nnls(factors / seconds[:, np.newaxis], np.ones(len(seconds)))[0], a_byte)
+    best, least = Model(0, 0, 0, 0), np.inf
+    for exponent in EXPONENTS:
+        factors = np.array([_factors(*key, exponent) for key in found])
+        costs, error = nnls(factors / seconds[:, np.newaxis], np.ones(len(seconds)))
+        if error < least:
+            best, least = Model(*map(float, costs), exponent, a_byte), error
+    return best
 
 
 def measure(size: float) -> Iterator[Result]:
@@ -171,6 +180,7 @@ def measure(size: float) -> Iterator[Result]:
             waited[workers, wait] = timed(Pass(512, 10_000, wait), 1)
     model = fitted(found, seconds_a_byte(repeats))
     print(model, file=sys.stderr, flush=True)
+    yield _deviation(model, found)
     yield from _compared(model, found, waited)
     yield from _predicted(model)
 
@@ -180,6 +190,14 @@ def seconds_a_byte(repeats: int) -> float:
     with cluster(2, processes=True):
         small, large = (timed(Pass(64, 64, 0.0, n), repeats) for n in (1, MEGABYTE))
     return max(large - small, 0.0) / (64 * 8 * MEGABYTE)
+
+
+def _deviation(model: Model, found: Any) -> Result:
+    factors = [model.scheduler(*key) / seconds for key, seconds in found.items()]
+    worst = max(max(factor, 1 / factor) for factor in factors)
+    coefficients = ", ".join(f"{name} {value:.3g}" for name, value in asdict(model).items())
+    work = f"largest deviation of {len(found)} passes from the model: {coefficients}"
+    return Result("scale", work, worst, {"wanted": 1.5}, "times", 1.0)
 
 
 def _compared(model: Model, found: Any, waited: Any) -> Iterator[Result]:
