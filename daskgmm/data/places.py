@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from glob import escape
 from pathlib import Path
 from typing import Any, Self
 
@@ -125,9 +126,12 @@ class Place:
         return sorted(name for name in found if name)
 
     def remove(self, name: str) -> None:
-        """Remove a file or folder, if it is there."""
+        """Remove a file or folder, if it is there, and what writers that were killed left of it."""
         with suppress(FileNotFoundError):
             self.filesystem.rm(self._key(name), recursive=True)
+        if self.local is not None:
+            for unfinished in self.local.glob(f"{_unfinished(escape(name))}*"):
+                unfinished.unlink(missing_ok=True)
 
     def _key(self, name: str) -> str:
         return f"{self.root}/{name}"
@@ -144,7 +148,7 @@ def unwritable(name: str, error: OSError) -> OutputError:
 
 def _write_beside_and_rename(path: Path, content: bytes) -> None:
     with tempfile.NamedTemporaryFile(
-        dir=path.parent, prefix=f".{path.name}.", delete=False
+        dir=path.parent, prefix=_unfinished(path.name), delete=False
     ) as file:
         unfinished = Path(file.name)
         try:
@@ -156,6 +160,11 @@ def _write_beside_and_rename(path: Path, content: bytes) -> None:
         except BaseException:
             unfinished.unlink(missing_ok=True)
             raise
+
+
+def _unfinished(name: str) -> str:
+    """What the names of files begin with that are still being written."""
+    return f".{name}."
 
 
 def _umask() -> int:

@@ -20,11 +20,15 @@ class CheckpointFile:
         In the folder.
     every : float
         Seconds between writings; 0 writes after each pass.
+    stays : bool
+        Whether it is left when the fit has ended, for whoever asked for it to remove once the
+        result is safe.
     """
 
     folder: Place
     name: str
     every: float = 0.0
+    stays: bool = False
 
     @property
     def path(self) -> str:
