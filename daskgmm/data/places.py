@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from glob import escape
 from pathlib import Path
 from typing import Any, Self
 
@@ -115,6 +114,13 @@ class Place:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    def discard_unfinished(self, name: str) -> None:
+        """Remove what writers of a file left that were killed: stores keep none of that."""
+        if self.local is not None:
+            for one in self.names():
+                if one.startswith(_unfinished(name)):
+                    self.remove(one)
+
     def names(self) -> list[str]:
         """What is in the folder, sorted; nothing where there is no folder."""
         self.filesystem.invalidate_cache(self.root)
@@ -126,12 +132,9 @@ class Place:
         return sorted(name for name in found if name)
 
     def remove(self, name: str) -> None:
-        """Remove a file or folder, if it is there, and what writers that were killed left of it."""
+        """Remove a file or folder, if it is there."""
         with suppress(FileNotFoundError):
             self.filesystem.rm(self._key(name), recursive=True)
-        if self.local is not None:
-            for unfinished in self.local.glob(f"{_unfinished(escape(name))}*"):
-                unfinished.unlink(missing_ok=True)
 
     def _key(self, name: str) -> str:
         return f"{self.root}/{name}"

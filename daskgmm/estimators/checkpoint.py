@@ -84,13 +84,13 @@ class Checkpoint(Memory):
             self._write(progress)
 
     def forget(self) -> None:
-        """Remove the file, unless it is to stay."""
+        """Remove the file. What is left of it does no harm, so the fit doesn't fail for that."""
         if self._file.stays:
             self.settle()
             return
         try:
             self._file.remove()
-        except OSError as error:  # no reason to lose a fit that has ended well
+        except OSError as error:
             logger.warning("The checkpoint %s can't be removed: %s", self._file.path, error)
 
     def settle(self) -> None:

@@ -21,8 +21,7 @@ class CheckpointFile:
     every : float
         Seconds between writings; 0 writes after each pass.
     stays : bool
-        Whether it is left when the fit has ended, for whoever asked for it to remove once the
-        result is safe.
+        Left for the caller to remove when the fit has ended: the result isn't saved by then.
     """
 
     folder: Place
@@ -57,8 +56,9 @@ class CheckpointFile:
         self.folder.write(self.name, content)
 
     def remove(self) -> None:
-        """Remove the file, if it is there."""
+        """Remove the file, if it is there, and what killed processes left of it."""
         self.folder.remove(self.name)
+        self.folder.discard_unfinished(self.name)
 
 
 def checkpoint_file(given: Any) -> CheckpointFile | None:

@@ -200,10 +200,12 @@ class GaussianMixture(FittedParameters, Predictions, DensityMixin, BaseEstimator
         Raises
         ------
         ConfigurationError
-            A parameter has no meaning as given.
+            A parameter has no meaning as given, or the checkpoint is another fit's.
         DataError
             Too few rows, a value that is not finite (with partition and row), a column that
-            is no number, or a component that collapsed.
+            is no number, a component that collapsed, or a checkpoint that is damaged.
+        OutputError
+            The checkpoint can't be written.
         """
         del y
         check_parameters(self)

@@ -133,10 +133,10 @@ class GaussianMixtureSelector(Delegating, DensityMixin, BaseEstimator):
 
         Raises
         ------
-        ConfigurationError
-            A parameter has no meaning as given.
+        ConfigurationError, OutputError
+            As in `GaussianMixture.fit`.
         DataError
-            As in `GaussianMixture.fit`; of collapses only where every candidate has collapsed.
+            The same; of collapses only where every candidate has collapsed.
         """
         del y
         check_criterion(self.criterion)
