@@ -49,6 +49,14 @@ def _in_memory(estimator: Any, X: Any, sample_weight: Any, *, reset: bool) -> So
     return from_numpy(in_memory_rows(estimator, X, reset=reset), sample_weight)
 
 
+def marks_of(X: Any, sample_weight: Any) -> dict[str, Any]:
+    """What tells these rows from others, as far as X itself knows it, in plain values."""
+    if kind_of(X) != "dataset":
+        return {"sample_weight": sample_weight is not None, "files": None}
+    files = [(file.path, file.bytes, file.modified, file.etag) for file in X.files]
+    return {"sample_weight": X.weight_column, "files": files}
+
+
 def in_memory_rows(estimator: Any, X: Any, *, reset: bool) -> np.ndarray[Any, Any]:
     """Rows (n, D) of an array or frame in memory; NaN and infinity pass."""
     if _is_frame(X):
