@@ -85,6 +85,9 @@ class Checkpoint(Memory):
 
     def forget(self) -> None:
         """Remove the file. What is left of it does no harm, so the fit doesn't fail for that."""
+        if self._file.stays:
+            self.settle()
+            return
         try:
             self._file.remove()
         except OSError as error:

@@ -20,11 +20,14 @@ class CheckpointFile:
         In the folder.
     every : float
         Seconds between writings; 0 writes after each pass.
+    stays : bool
+        Left for the caller to remove when the fit has ended: the result isn't saved by then.
     """
 
     folder: Place
     name: str
     every: float = 0.0
+    stays: bool = False
 
     @property
     def path(self) -> str:

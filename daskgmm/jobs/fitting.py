@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Unpack
 
 from daskgmm.data.places import Place
+from daskgmm.estimators.checkpoint_file import CheckpointFile
 from daskgmm.jobs.cluster import Resources, workplace
 from daskgmm.jobs.events import Listener, Silence
 from daskgmm.jobs.inputs import Inputs, fingerprint
@@ -16,6 +17,7 @@ from daskgmm.jobs.methods import Method, Mixture
 from daskgmm.jobs.options import FitOptions, Paths, build, check, inputs_of
 from daskgmm.jobs.orders import Order
 from daskgmm.jobs.plain import as_plain
+from daskgmm.jobs.runs import CHECKPOINT_FILE
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,7 @@ def _fit(request: FitRequest, dataset: Any, listener: Listener, attempt: Attempt
     method = replace(request.method, seed=attempt.seed)
     estimator = method.estimator(
         cache=request.cache,
+        checkpoint=CheckpointFile(attempt.folder, CHECKPOINT_FILE, stays=True),
         callbacks=(lambda _: attempt.check(), listener.tell),
     )
     with workplace(request.resources, dataset) as start:
