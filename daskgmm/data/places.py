@@ -2,18 +2,20 @@
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
+from uuid import uuid4
 
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from daskgmm.data.files import first_line
-from daskgmm.errors import ConfigurationError, OutputError
+from daskgmm.errors import ClusterError, ConfigurationError, DaskGMMError, OutputError
 
 
 @dataclass(frozen=True)
@@ -173,8 +175,80 @@ class Place:
         except OSError as error:
             raise unwritable(f"{self.name}/{name}", error) from error
 
+    def open(self, name: str) -> Any:
+        """Open a file for reading."""
+        self.filesystem.invalidate_cache(self.root)
+        return self.filesystem.open(self._key(name), "rb")
+
+    @contextmanager
+    def appearing(self, name: str) -> Iterator[Path]:
+        """A path on this machine to write to; it becomes the file when the block ends well.
+
+        Two may write the same file at a time: each has a path of its own until it is whole.
+
+        Raises
+        ------
+        OutputError
+            It can't be written.
+        ClusterError
+            The store doesn't answer.
+        """
+        folder = self.local or Path(tempfile.gettempdir())
+        unfinished = folder / f".{name}.{uuid4().hex}"
+        try:
+            yield unfinished
+            if unfinished.exists():
+                with writing(f"{self.name}/{name}"):
+                    self._take(unfinished, name)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def _take(self, file: Path, name: str) -> None:
+        if self.local is None:
+            self.filesystem.put_file(str(file), self._key(name))
+            return
+        with file.open("rb") as stream:
+            os.fsync(stream.fileno())
+        file.replace(self.local / name)
+
+    def sizes(self) -> dict[str, int]:
+        """All files in the folder and below by their path in it, with their sizes."""
+        self.filesystem.invalidate_cache(self.root)
+        found = self.filesystem.find(self.root, detail=True)
+        start = len(self.root) + 1
+        return {key[start:]: int(info["size"]) for key, info in found.items()}
+
+    def copy(self, name: str, target: Self) -> None:
+        """Put a file of this folder into another one of the same store, as it is."""
+        with writing(f"{target.name}/{name}"):
+            self.filesystem.cp_file(self._key(name), target._key(name))  # noqa: SLF001  our own
+
     def _key(self, name: str) -> str:
         return f"{self.root}/{name}"
+
+
+@contextmanager
+def writing(name: str) -> Iterator[None]:
+    """Turn failures of writing into our errors about what `name` calls.
+
+    Raises
+    ------
+    OutputError
+        It can't be written.
+    ClusterError
+        The store doesn't answer.
+    """
+    try:
+        yield
+    except DaskGMMError:
+        raise
+    except (ConnectionError, TimeoutError) as error:
+        raise ClusterError(
+            f"{name} can't be written now: {first_line(error)}.",
+            "Check the network and run it again.",
+        ) from error
+    except OSError as error:
+        raise unwritable(name, error) from error
 
 
 def unwritable(name: str, error: OSError) -> OutputError:
