@@ -67,7 +67,7 @@ STORAGE = click.option(
 FORCE = click.option("--force", is_flag=True, help="Replace an output that exists.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 
-_RESOURCES = in_order(
+RESOURCES = in_order(
     click.option(
         "--scheduler",
         metavar="ADDRESS|FILE",
@@ -102,7 +102,7 @@ SEED = click.option(
     type=click.IntRange(0, 2**32 - 1),
     help="Of random numbers, where the job draws any; by default another one each time.",
 )
-READING = in_order(FORMAT, STORAGE, _RESOURCES, SEED, PROGRESS, LOG_LEVEL)
+READING = in_order(FORMAT, STORAGE, RESOURCES, SEED, PROGRESS, LOG_LEVEL)
 """Options of commands that read rows."""
 
 INPUTS = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")

@@ -6,11 +6,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from daskgmm.data.dataset import Dataset
 from daskgmm.errors import ConfigurationError
 from daskgmm.jobs.embedded import embedded
 from daskgmm.jobs.events import Start
-from daskgmm.jobs.inputs import rows_of
+from daskgmm.jobs.inputs import Described, rows_of
 from daskgmm.jobs.scheduler import connected
 
 SMALL_BYTES = 2**28
@@ -62,7 +61,7 @@ class Resources:
 
 
 @contextmanager
-def workplace(resources: Resources, dataset: Dataset) -> Iterator[Start]:
+def workplace(resources: Resources, dataset: Described) -> Iterator[Start]:
     """Run the block's passes over a dataset where `resources` say.
 
     Raises
@@ -96,7 +95,7 @@ def _workers(count: int) -> str:
     return f"{count} worker{'s' * (count != 1)}"
 
 
-def _decoded_bytes(dataset: Dataset) -> float:
+def _decoded_bytes(dataset: Described) -> float:
     total = 0.0
     for file in dataset.files:
         if file.rows is not None:

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from daskgmm.data.dataset import Dataset, open_dataset
+from daskgmm.data.files import FileRecord
 from daskgmm.errors import ConfigurationError, DataError
 from daskgmm.jobs.plain import digest
 
@@ -74,7 +75,19 @@ class Inputs:
         )
 
 
-def rows_of(dataset: Dataset) -> int | None:
+class Described(Protocol):
+    """Rows of which the size is known, more or less."""
+
+    @property
+    def files(self) -> tuple[FileRecord, ...]:
+        """What holds them."""
+
+    @property
+    def n_features(self) -> int:
+        """D."""
+
+
+def rows_of(dataset: Described) -> int | None:
     """Number of rows, where every file's metadata tells it."""
     rows = [file.rows for file in dataset.files]
     known = [count for count in rows if count is not None]

@@ -73,6 +73,48 @@ class FitOptions(ReadOptions, total=False):
     command: tuple[str, ...]
 
 
+class WriteOptions(ReadOptions, total=False):
+    """What of an output of rows.
+
+    Parameters
+    ----------
+    force : bool
+        Replace rows that another command wrote.
+    """
+
+    force: bool
+
+
+class PredictOptions(WriteOptions, total=False):
+    """What is written of each row.
+
+    Parameters
+    ----------
+    with_, keep : sequence of str
+    anomaly_quantile, anomaly_threshold : float, optional
+        See `daskgmm.jobs.predicting.PredictRequest`.
+    """
+
+    with_: Sequence[str]
+    keep: Sequence[str] | None
+    anomaly_quantile: float | None
+    anomaly_threshold: float | None
+
+
+class SampleOptions(WriteOptions, total=False):
+    """What is drawn.
+
+    Parameters
+    ----------
+    with_labels : bool
+    seed : int, optional
+        See `daskgmm.jobs.sampling.SampleRequest`.
+    """
+
+    with_labels: bool
+    seed: int | None
+
+
 def check(options: Mapping[str, Any], kind: Any) -> None:
     """Raise TypeError for a keyword that is none of a kind of options."""
     for name in options.keys() - kind.__annotations__.keys():

@@ -48,9 +48,7 @@ def log_density_quantile(source: Source, predictor: Predictor, share: float) -> 
 
 def _count(source: Source, predictor: Predictor, question: Question) -> Counts:
     lengths = source.lengths or (USUAL_ROWS,) * len(source.parts)
-    cost = seconds_a_row(
-        source.n_features, source.n_features**2, predictor.mixture.n_components
-    )
+    cost = seconds_a_row(source.n_features, source.n_features**2, predictor.mixture.n_components)
     work = Work(_begin, question.add, _Counting(predictor, question))
     groups = group_measured(lengths, cost, in_memory=source.in_memory)
     graph, root = pass_graph(source, groups, work, "gmm-predict", token())
@@ -62,9 +60,7 @@ def _begin(counting: _Counting) -> OnPart:
     return partial(_count_part, counting=counting)
 
 
-def _count_part(
-    position: int, part: Part, blocks: Iterator[Block], counting: _Counting
-) -> Counts:
+def _count_part(position: int, part: Part, blocks: Iterator[Block], counting: _Counting) -> Counts:
     del position
     question = counting.question
     return reduce(question.add, _counted(part, blocks, counting), question.count_none())

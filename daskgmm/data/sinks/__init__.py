@@ -9,7 +9,12 @@ from daskgmm.data.sinks.zarr import ZarrSink
 SINKS: Final[dict[str, type[Sink]]] = {"zarr": ZarrSink, "parquet": ParquetSink}
 """By format; an output that ends like none of them is of the last one."""
 
-__all__ = ["SINKS", "Field", "Layout", "Sink", "Slice", "Written", "format_of"]
+__all__ = ["SINKS", "Field", "Layout", "Sink", "Slice", "Written", "format_of", "sink_for"]
+
+
+def sink_for(name: str) -> type[Sink]:
+    """The sink that writes an output of this name."""
+    return SINKS[format_of(name)]
 
 
 def format_of(name: str) -> str:

@@ -1,10 +1,10 @@
 """What every sink of rows looks like to the passes that write into it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -125,6 +125,11 @@ class Sink(ABC):
     @abstractmethod
     def owns(cls, name: str, columns: Sequence[str]) -> bool:
         """Whether a file or folder in an output with such columns is of its making."""
+
+    @staticmethod
+    @abstractmethod
+    def names(fields: Sequence[Field]) -> list[str]:
+        """What a reader finds them under."""
 
     @abstractmethod
     def begin(self) -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from daskgmm.data.places import writing
-from daskgmm.data.sinks.base import Columns, Sink, Slice, Written
+from daskgmm.data.sinks.base import Columns, Field, Sink, Slice, Written
 
 COMPRESSION = "snappy"
 """Numbers that fill their bits hardly shrink: Zstandard takes half as long again for 5% less."""
@@ -87,6 +87,11 @@ class ParquetSink(Sink):
     def owns(cls, name: str, columns: Sequence[str]) -> bool:  # noqa: ARG003  the base's signature
         """Whether it has the name of a part."""
         return _PART.fullmatch(name) is not None
+
+    @staticmethod
+    def names(fields: Sequence[Field]) -> list[str]:
+        """Columns."""
+        return [name for field in fields for name in field.columns]
 
     def begin(self) -> None:
         """Make the folder."""

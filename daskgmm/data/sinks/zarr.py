@@ -42,6 +42,11 @@ class ZarrSink(Sink):
         """Whether it is an array, the group's metadata or marks."""
         return name in (*columns, _METADATA, _MARKS)
 
+    @staticmethod
+    def names(fields: Sequence[Field]) -> list[str]:
+        """Arrays."""
+        return [field.name for field in fields]
+
     @property
     def fields(self) -> tuple[Field, ...]:
         """Kept columns are arrays like others."""
@@ -148,7 +153,8 @@ class ZarrSink(Sink):
         self.place.remove(_MARKS)
         store = _store(self.place)
         with writing(self.place.name), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Consolidated metadata")  # readers may ignore it too
+            # That readers may ignore it, and that there are files which are no arrays.
+            warnings.simplefilter("ignore")
             if self.place.read(_METADATA) is None:
                 zarr.create_group(store)
             zarr.consolidate_metadata(store)
