@@ -12,7 +12,7 @@ from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from daskgmm.data.files import first_line
+from daskgmm.data.failures import first_line
 from daskgmm.errors import ConfigurationError, OutputError
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from dask._task_spec import DataNode, Task, TaskRef
 from numpy.typing import NDArray
 
+from daskgmm.data.failures import persistent
 from daskgmm.data.sinks import as_table, part_writer, parts_in, write_empty
 from daskgmm.data.source import Block, Floats, Part, Source
 from daskgmm.errors import DataError, OutputError
@@ -103,6 +104,7 @@ def _complete(folder: Path, rows: list[int]) -> None:
     write_empty(folder, [position for position, count in enumerate(rows) if count == 0])
 
 
+@persistent
 def _write_part(
     columns: tuple[str, ...] | None, position: int, part: Part, output: Output, *inputs: Any
 ) -> int:
