@@ -64,6 +64,7 @@ _NAMED = {
     "aiohttp.ClientPayloadError": Meaning.PASSING,
     "azure.ServiceRequestError": Meaning.PASSING,
     "azure.ServiceResponseError": Meaning.PASSING,
+    "botocore.ConnectionError": Meaning.PASSING,
     "botocore.CredentialRetrievalError": Meaning.DENIED,
     "botocore.HTTPClientError": Meaning.PASSING,
     "botocore.IncompleteReadError": Meaning.PASSING,

@@ -46,7 +46,8 @@ class ZarrMatrix:
         """Open the array; see `Matrix.opened`."""
         with explained(self.file.path):
             array = _opened(self.file, self.name)
-            keys = [f"{self.file.key}/{self.name}/{key}" for key in _chunks(array, rows)]
+            folder = f"{self.file.key}/{self.name}".rstrip("/")
+            keys = [f"{folder}/{key}" for key in _chunks(array, rows)]
             self._check(keys)
             yield array
             self._check(keys)
@@ -54,9 +55,11 @@ class ZarrMatrix:
     def _check(self, keys: Sequence[str]) -> None:
         """Raise unless chunks are as old as the store was; those that aren't there are empty."""
         local, newest = self.file.local is not None, self.file.record.modified
-        places = {each for key in keys for each in _places(key, local=local)}
         if newest is None:
             return
+        places = {each for key in keys for each in _places(key, local=local)}
+        if not local:
+            self.file.filesystem.invalidate_cache()
         for place in places:
             try:
                 modified = record_of(self.file.filesystem, place).modified
