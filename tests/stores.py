@@ -85,7 +85,7 @@ class Proxy:
 
     def __init__(self, upstream: str) -> None:
         self.requests: list[tuple[str, str]] = []
-        self.failure: Callable[[str, str], str | None] = lambda method, path: None
+        self.failure: Callable[[str, str], str | None] = lambda *_request: None
         """Given a request: ``"busy"``, ``"denied"``, ``"cut"`` to end within the body, or None."""
         self._upstream = urlsplit(upstream).netloc
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())

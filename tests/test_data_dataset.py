@@ -467,7 +467,7 @@ def test_a_file_that_changes_between_passes_ends_the_fit(tmp_path):
     dataset = open_dataset(tmp_path)
     model = GaussianMixture(
         2, cache="none", tol=0, subsample=None, init_params="random", random_state=0,
-        callbacks=[lambda state: write_many(tmp_path / "b.parquet")],
+        callbacks=[lambda _state: write_many(tmp_path / "b.parquet")],
     )  # fmt: skip
     with pytest.raises(DataError, match=r"b\.parquet changed while it was read"):
         model.fit(dataset)

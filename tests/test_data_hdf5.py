@@ -120,7 +120,7 @@ def test_a_named_dataset_that_is_no_matrix_of_numbers_is_refused(tmp_path):
         open_dataset(path / "one")
     with pytest.raises(InputTypeError, match=r"a\.h5/text is an array of \|S1"):
         open_dataset(path / "text")
-    with pytest.raises(DataError, match="no dataset 'two'.*one, text"):
+    with pytest.raises(DataError, match=r"no dataset 'two'.*one, text"):
         open_dataset(path / "two")
 
 

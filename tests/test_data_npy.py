@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tempfile
+from mmap import mmap
 from pathlib import Path
 
 import numpy as np
@@ -44,10 +45,9 @@ def test_any_cut_of_any_layout_gives_the_same_rows(
         patch.setattr(matrices, "_PART_BYTES", part_bytes)
         for number, piece in enumerate(pieces):
             save(Path(folder) / f"{number}.npy", np.asarray(piece, order=order))
-        if not local:
-            store.put(f"{folder}/*.npy", "/npy/")
-            folder = "memory://npy"
-        dataset = open_dataset(folder, block_rows=block_rows)
+        store.put(f"{folder}/*.npy", "/npy/")
+        place = folder if local else "memory://npy"
+        dataset = open_dataset(place, block_rows=block_rows)
         source = dataset.source()
         read = [[copy(block) for block in part.read()] for part in source.parts]
         store.store.clear()
@@ -64,8 +64,10 @@ def test_any_cut_of_any_layout_gives_the_same_rows(
 def test_the_numbers_of_a_file_are_used_where_they_are(tmp_path):
     source = open_dataset(save(tmp_path / "a.npy", X)).source()
     (block,) = source.parts[0].read()
-    assert isinstance(block.rows, np.memmap)
-    assert not block.rows.flags.owndata
+    bases = [block.rows]
+    while isinstance(bases[-1], np.ndarray):
+        bases.append(bases[-1].base)
+    assert isinstance(bases[-1], mmap)
     assert not source.decoded
     assert open_dataset(save(tmp_path / "b.npy", X.astype(int))).source().decoded
 

@@ -194,7 +194,7 @@ def test_workers_of_a_cluster_read_the_store_and_nobody_shows_the_key(s3, tmp_pa
     fitted = in_process("fit", url, "-k", 1, "-o", run, "--seed", 0, *more, timeout=120)
     assert fitted.code == 0, fitted.err
     scored = in_process("score", run, url, "--json", *more, timeout=120)
-    assert json.loads(scored.out)["n_rows"] == 4 * len(X), scored.err
+    assert json.loads(scored.out)["rows"] == 4 * len(X), scored.err
     s3.filesystem.rm(f"{s3.url}/rows/2.parquet")
     s3.filesystem.pipe(f"{s3.url}/rows/2.parquet", b"PAR1")
     failed = in_process("score", run, url, *more, timeout=120)

@@ -53,7 +53,10 @@ def in_order(*decorators: Callable[[F], F]) -> Callable[[F], F]:
 
 
 COLUMNS = click.option(
-    "--columns", metavar="A,B", type=names, help="Columns to use, in this order."
+    "--columns",
+    metavar="A,B",
+    type=names,
+    help="Columns to use, in this order; those of arrays by position, from 0.",
 )
 FORMAT = click.option("--format", help="Of the inputs, where their names don't tell it.")
 STORAGE = click.option(

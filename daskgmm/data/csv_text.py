@@ -50,7 +50,7 @@ class Header:
 def opened(file: InputFile) -> Iterator[Any]:
     """Open a file's bytes, decompressed by the extension, with failures explained."""
     compression = infer_compression(file.path)
-    with explained(file.path), file.unchanged(), file.open() as raw:
+    with explained(file.path), file.reading() as raw:
         if compression is None:
             yield raw
         else:

@@ -55,7 +55,7 @@ class Meaning(Enum):
 
 
 _BUILT_IN: tuple[tuple[type[Exception] | tuple[type[Exception], ...], Meaning], ...] = (
-    (FileNotFoundError, Meaning.MISSING),
+    ((FileNotFoundError, NotADirectoryError), Meaning.MISSING),
     (PermissionError, Meaning.DENIED),
     ((ConnectionError, TimeoutError), Meaning.PASSING),
 )
@@ -80,14 +80,17 @@ _NAMED = {
 
 
 def meaning(error: BaseException) -> Meaning | None:
-    """What a failure of storage means, by itself or by what caused it; ``None`` for others."""
-    cause: BaseException | None = error
+    """What a failure of storage means; ``None`` for others."""
+    return _own_meaning(_root(error))
+
+
+def _root(error: BaseException) -> BaseException:
+    """The first of an error's causes that tells: of any, fsspec says that there is no file."""
+    root, cause = error, error.__cause__
     while cause is not None:
-        found = _own_meaning(cause)
-        if found is not None:
-            return found
+        root = root if _own_meaning(cause) is None else cause
         cause = cause.__cause__
-    return None
+    return root
 
 
 def _own_meaning(error: BaseException) -> Meaning | None:
@@ -228,9 +231,11 @@ def _output_error(name: str, found: Meaning | None, error: Exception) -> OutputE
 
 def _denial(error: Exception) -> str:
     """What is said of a refusal: a store's own words may repeat a key."""
-    return "permission denied" if isinstance(error, PermissionError) else type(error).__name__
+    told = isinstance(error, PermissionError)
+    return "permission denied" if told else type(_root(error)).__name__
 
 
 def _unreachable(name: str, error: Exception) -> ClusterError:
-    cause = f"{name} can't be reached: {type(error).__name__}: {first_line(error)}."
+    root = _root(error)
+    cause = f"{name} can't be reached: {type(root).__name__}: {first_line(root)}."
     return ClusterError(cause, "Check the network and the store's address, and run it again.")

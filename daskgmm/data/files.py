@@ -11,7 +11,8 @@ from typing import Any
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
-from daskgmm.data.failures import changed, explained, gone
+from daskgmm.data.failures import Meaning, changed, explained, gone, meaning
+from daskgmm.errors import DaskGMMError
 
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
 _ETAGS = ("ETag", "etag")
@@ -93,36 +94,62 @@ class InputFile:
         return BytesIO(stream.getvalue()) if isinstance(stream, BytesIO) else stream
 
     @contextmanager
-    def unchanged(self) -> Iterator[None]:
-        """Hold that the file is the version that was opened, before and after the block.
+    def reading(self, **options: Any) -> Iterator[Any]:
+        """Open the version that was found for reading bytes; ``options`` go to a store.
 
         Raises
         ------
         DataError
-            It has changed; what else went wrong in the block may be due to that.
+            It has changed; what else goes wrong in the block may be due to that.
         MissingInputError
-            It is gone.
+            It is gone, or can't be read.
+        ClusterError
+            It can't be reached.
         """
-        self.check()
+        with explained(self.path):
+            if self.local is not None:
+                with self.unchanged(), self.open() as stream:
+                    yield stream
+                return
+            self.filesystem.invalidate_cache(self.key)
+            with self._known(), self.open(**options) as stream:
+                # Of this version alone stores then send bytes, if they know versions.
+                self._compare(record_of(self.filesystem, self.key, _details(stream)))
+                yield stream
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Hold that a local file is the version that was found, before and after the block."""
+        self._check()
         try:
             yield
         except Exception:
-            self.check()
+            self._check()
             raise
-        if self.local is not None:  # stores show whole versions, and are asked once
-            self.check()
+        self._check()
 
-    def check(self) -> None:
-        """Raise unless the file is the version that was opened; see `unchanged`."""
-        with explained(self.path):
-            if self.local is None:
-                self.filesystem.invalidate_cache(self.key)
-            try:
-                now = record_of(self.filesystem, self.key)
-            except FileNotFoundError as error:
-                raise gone(self.path) from error
+    def _check(self) -> None:
+        with self._known():
+            self._compare(record_of(self.filesystem, self.key))
+
+    @contextmanager
+    def _known(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            if isinstance(error, DaskGMMError) or meaning(error) is not Meaning.MISSING:
+                raise
+            raise gone(self.path) from error
+
+    def _compare(self, now: FileRecord) -> None:
         if self.record.differs(now):
             raise changed(self.path)
+
+
+def _details(stream: Any) -> Mapping[str, Any] | None:
+    """What a store said of a file when it was opened."""
+    told: Mapping[str, Any] | None = getattr(stream, "details", None)
+    return told
 
 
 def record_of(

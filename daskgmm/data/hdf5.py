@@ -46,7 +46,7 @@ class Hdf5Matrix:
     @contextmanager
     def opened(self, rows: slice) -> Iterator[Any]:  # noqa: ARG002  the protocol's signature
         """Open the file, for a part at a time."""
-        with explained(self.file.path), self.file.unchanged(), _opened(self.file) as opened:
+        with explained(self.file.path), _opened(self.file) as opened:
             yield opened[self.name]
 
 
@@ -99,5 +99,7 @@ def _opened(file: InputFile) -> Iterator[Any]:
     with ExitStack() as stack:
         place: Any = file.local
         if place is None:
-            place = stack.enter_context(file.open(**_STORE_CACHE))
+            place = stack.enter_context(file.reading(**_STORE_CACHE))
+        else:
+            stack.enter_context(file.unchanged())
         yield stack.enter_context(h5py.File(place, "r"))

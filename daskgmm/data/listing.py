@@ -11,7 +11,7 @@ from typing import Any
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 
-from daskgmm.data.failures import explained, first_line, persistent
+from daskgmm.data.failures import Meaning, explained, first_line, meaning, persistent
 from daskgmm.data.files import FileRecord, InputFile, record_of
 from daskgmm.data.partitions import Condition, Filter
 from daskgmm.errors import ConfigurationError, DaskGMMError, MissingInputError
@@ -123,7 +123,9 @@ class _Finder:
             return self._inside(found)
         try:
             info = self.filesystem.info(root)
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if meaning(error) is not Meaning.MISSING:
+                raise
             if found := _CONTAINER.fullmatch(root):
                 return self._inside(found)
             if not has_magic(root):

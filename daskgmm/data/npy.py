@@ -58,12 +58,12 @@ class NpyMatrix:
     @contextmanager
     def opened(self, rows: slice) -> Iterator[Any]:  # noqa: ARG002  the protocol's signature
         """Map the file, for a part at a time: pages that were read count as this process's."""
-        with explained(self.file.path), self.file.unchanged():
-            if self.file.local is not None:
+        if self.file.local is not None:
+            with explained(self.file.path), self.file.unchanged():
                 yield np.load(self.file.local, mmap_mode="r", allow_pickle=False)
-            else:
-                with self.file.open(cache_type="none") as stream:
-                    yield _Ranges(self, stream)
+        else:
+            with self.file.reading(cache_type="none") as stream:
+                yield _Ranges(self, stream)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -72,7 +73,7 @@ class ParquetPart:
         if self.rows == 0:  # a file without rows has no row group to read
             return
         names = [name for name in self.selection.names if name not in self.constants]
-        with explained(self.label), self.file.unchanged(), _opened(self.file) as stream:
+        with explained(self.label), _opened(self.file) as stream:
             # Buffered: else Arrow takes in the row group's bytes at once before decoding any.
             buffer_size = min(max(_READ_BYTES // max(len(names), 1), 2**16), 2**22)
             footer = _footer(self.file) if self.row_groups > 1 else None
@@ -86,13 +87,17 @@ class ParquetPart:
                 yield with_constants(batch, self.constants)
 
 
-def _opened(file: InputFile) -> Any:
-    # Arrow's own file reads into Arrow's memory, without a Python object for each page.
+@contextmanager
+def _opened(file: InputFile) -> Iterator[Any]:
     if file.local is not None:
-        return pa.OSFile(file.key)
+        # Arrow's own file reads into Arrow's memory, without a Python object for each page.
+        with file.unchanged(), pa.OSFile(file.key) as stream:
+            yield stream
+        return
     # A small file comes at once: one request takes as long as one for each column would.
     small = file.record.bytes is not None and file.record.bytes <= _READ_BYTES
-    return file.open(cache_type="all" if small else "none")
+    with file.reading(cache_type="all" if small else "none") as stream:
+        yield stream
 
 
 @dataclass(frozen=True)

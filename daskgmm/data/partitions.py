@@ -158,6 +158,8 @@ def _unknown_key(condition: Condition, known: Sequence[str], shown: str) -> Conf
 
 def _listed(values: Iterable[str]) -> str:
     ordered = sorted(values)
+    if all(map(_NUMBER.fullmatch, ordered)):
+        ordered.sort(key=float)
     if len(ordered) <= _SHOWN:
         return ", ".join(ordered)
     return f"{ordered[0]} to {ordered[-1]} ({len(ordered)} values)"
