@@ -197,13 +197,14 @@ def test_workers_of_a_cluster_read_the_store_and_nobody_shows_the_key(s3, tmp_pa
     assert json.loads(scored.out)["rows"] == 4 * len(X), scored.err
     s3.filesystem.rm(f"{s3.url}/rows/2.parquet")
     s3.filesystem.pipe(f"{s3.url}/rows/2.parquet", b"PAR1")
-    failed = in_process("score", run, url, *more, timeout=120)
+    failed = in_process("score", run, url, *s3.arguments, timeout=120)
     assert failed.code == 65
     said = [text for ended in (fitted, scored, failed) for text in (ended.out, ended.err)]
     kept = [file.read_bytes().decode(errors="replace") for file in run.iterdir()]
     assert not any(secret in text for secret in (KEY, SECRET) for text in [*said, *kept])
 
 
+@pytest.mark.slow
 def test_a_store_that_stays_away_ends_in_exit_75(s3, proxied, tmp_path):
     proxy, store = proxied
     url = put(s3, "a.parquet")

@@ -137,6 +137,13 @@ def later(source, target):
         os.utime(path, (moment, moment))
 
 
+def test_a_folder_that_is_younger_than_its_files_is_no_change(tmp_path):
+    path = store(tmp_path / "a.zarr")
+    moment = path.stat().st_mtime + 60
+    os.utime(path / "c" / "1", (moment, moment))
+    assert_array_equal(all_rows(open_dataset(path).source()), X)
+
+
 @pytest.mark.parametrize("change", ["replace", "remove"])
 def test_chunks_that_change_between_passes_are_noticed(tmp_path, change):
     path = store(tmp_path / "a.zarr")

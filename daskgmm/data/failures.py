@@ -111,11 +111,9 @@ def _status(error: Any) -> Any:
     response = getattr(error, "response", None)
     if isinstance(response, dict):
         return response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    for holder, name in ((error, "status"), (error, "code"), (response, "status_code")):
-        status = getattr(holder, name, None)
-        if isinstance(status, int):
-            return status
-    return None
+    places = ((error, "status"), (error, "status_code"), (error, "code"), (response, "status_code"))
+    statuses = (getattr(holder, name, None) for holder, name in places)
+    return next((status for status in statuses if isinstance(status, int)), None)
 
 
 def _meaning_of_status(status: Any) -> Meaning | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
 
 from daskgmm.data.failures import Meaning, explained, first_line, meaning, persistent
 from daskgmm.data.files import FileRecord, InputFile, record_of
@@ -218,11 +219,19 @@ class _Finder:
             key=lambda record: record.path,
         )
         total = sum(record.bytes or 0 for record in records)
-        newest = max((record.modified for record in records if record.modified), default=None)
+        times = [record.modified for record in [*records, *self._folders(records)]]
+        newest = max(filter(None, times), default=None)
         mark = sha256(repr(records).encode()).hexdigest()
         path = records[0].path[: records[0].path.index(f"{key}/") + len(key)]
         record = FileRecord(path, total, modified=newest, etag=mark)
         return InputFile(_named(record, inner), key, self.filesystem, inner)
+
+    def _folders(self, records: Sequence[FileRecord]) -> list[FileRecord]:
+        """Folders of local files: they are younger than a file that was renamed there."""
+        if not isinstance(self.filesystem, LocalFileSystem):
+            return []
+        parents = {record.path.rpartition("/")[0] for record in records}
+        return [record_of(self.filesystem, parent) for parent in parents]
 
 
 def _named(record: FileRecord, inner: str) -> FileRecord:
