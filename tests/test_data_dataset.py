@@ -16,7 +16,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from numpy.testing import assert_array_equal
 
 from daskgmm import GaussianMixture, open_dataset
-from daskgmm.data import failures
+from daskgmm.data import retrying
 from daskgmm.errors import (
     ClusterError,
     ConfigurationError,
@@ -196,7 +196,7 @@ def test_a_store_that_fails_is_explained(monkeypatch, tmp_path, name, raised, ex
     def fail(*args, **kwargs):
         raise raised
 
-    monkeypatch.setattr(failures, "PAUSES", ())
+    monkeypatch.setattr(retrying, "PAUSES", ())
     monkeypatch.setattr(LocalFileSystem, "open", fail)
     with pytest.raises(expected, match=f"{name}.*{said}"):
         open_dataset(path)

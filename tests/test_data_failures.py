@@ -6,8 +6,9 @@ import zlib
 
 import pytest
 
-from daskgmm.data import failures
-from daskgmm.data.failures import Meaning, explained, explained_writing, meaning, persistent
+from daskgmm.data import retrying
+from daskgmm.data.failures import Meaning, explained, explained_writing, meaning
+from daskgmm.data.retrying import persistent
 from daskgmm.errors import ClusterError, DataError, MissingInputError, OutputError
 
 botocore = pytest.importorskip("botocore.exceptions")
@@ -91,7 +92,7 @@ def test_credentials_in_an_address_are_not_shown():
 def pauses(monkeypatch):
     """Pauses that are taken, none of which lasts."""
     taken = []
-    monkeypatch.setattr(failures.time, "sleep", taken.append)
+    monkeypatch.setattr(retrying.time, "sleep", taken.append)
     return taken
 
 
@@ -105,8 +106,8 @@ def test_what_fails_in_passing_is_tried_again(pauses, caplog):
         return "rows"
 
     assert read() == "rows"
-    assert pauses == list(failures.PAUSES[:2])
-    assert "The store is busy. It is tried again in 0.5 s." in caplog.text
+    assert pauses == list(retrying.PAUSES[:2])
+    assert "The store is busy. It is tried again in 1 s." in caplog.text
 
 
 def test_what_goes_on_failing_is_raised(pauses):
@@ -116,7 +117,7 @@ def test_what_goes_on_failing_is_raised(pauses):
 
     with pytest.raises(ClusterError):
         read()
-    assert pauses == list(failures.PAUSES)
+    assert pauses == list(retrying.PAUSES)
 
 
 def test_what_would_fail_again_is_raised_at_once(pauses):

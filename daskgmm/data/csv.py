@@ -13,9 +13,9 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from daskgmm.data.csv_text import Header, is_number, opened, read_header, shortened, text_error
-from daskgmm.data.failures import persistent
 from daskgmm.data.files import InputFile
 from daskgmm.data.partitions import key_columns, with_constants
+from daskgmm.data.retrying import persistent
 from daskgmm.data.selection import FIRST_VALUE, Selection, check_names
 from daskgmm.data.source import Block, Source
 from daskgmm.data.tables import Decoder, block_rows_for

@@ -4,16 +4,13 @@ Stores' packages have errors of their own, which are known here by name: none is
 """
 
 import errno
-import logging
 import re
-import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
-from functools import wraps
 from http import HTTPStatus
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import pyarrow as pa
 
@@ -25,11 +22,6 @@ from daskgmm.errors import (
     OutputError,
 )
 
-logger = logging.getLogger(__name__)
-
-PAUSES = (0.5, 2.0, 8.0)
-"""Seconds before a read that failed in passing is tried again, beside the store's own retries."""
-
 _NETWORK = (errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH)
 _PASSING_STATUS = (
     HTTPStatus.REQUEST_TIMEOUT,
@@ -40,9 +32,6 @@ _PASSING_STATUS = (
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
 )
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class Meaning(Enum):
@@ -168,26 +157,6 @@ def gone(name: str) -> MissingInputError:
     """The error that a file is no longer where it was when it was opened."""
     cause = f"{name} is gone: it was there when the inputs were opened."
     return MissingInputError(cause, "Run it again once nothing removes inputs any more.")
-
-
-def persistent(action: Callable[P, T]) -> Callable[P, T]:
-    """The same function, called again after a while where storage fails in passing.
-
-    It must leave nothing behind when it fails. Other errors are raised at once, for they would
-    come again.
-    """
-
-    @wraps(action)
-    def persisting(*arguments: P.args, **options: P.kwargs) -> T:
-        for pause in PAUSES:
-            try:
-                return action(*arguments, **options)
-            except ClusterError as error:
-                logger.warning("%s It is tried again in %g s.", error.cause, pause)
-                time.sleep(pause)
-        return action(*arguments, **options)
-
-    return persisting
 
 
 def first_line(error: BaseException) -> str:

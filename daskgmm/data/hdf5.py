@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from daskgmm.data.failures import explained, persistent
+from daskgmm.data.failures import explained
 from daskgmm.data.files import InputFile
-from daskgmm.data.matrices import MatrixTable, only_matrix, require_matrix
+from daskgmm.data.matrices import MatrixTable
+from daskgmm.data.matrix import only_matrix, require_matrix
+from daskgmm.data.retrying import persistent
 from daskgmm.errors import ConfigurationError, DataError
 
 _STORE_CACHE = {"cache_type": "readahead", "block_size": 2**20}

@@ -1,5 +1,6 @@
 """The files that a path, directory, pattern or URL stands for."""
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +13,10 @@ from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from daskgmm.data.failures import Meaning, explained, first_line, meaning, persistent
+from daskgmm.data.failures import Meaning, explained, first_line, meaning
 from daskgmm.data.files import FileRecord, InputFile, record_of
 from daskgmm.data.partitions import Condition, Filter
+from daskgmm.data.retrying import persistent
 from daskgmm.errors import ConfigurationError, DaskGMMError, MissingInputError
 
 _THREADS = 16  # directories are listed at once: latency is what they cost
@@ -22,6 +24,7 @@ _STORE = re.compile(r"(?P<file>.+?\.zarr)(?:/(?P<inner>.+))?")
 _CONTAINER = re.compile(r"(?P<file>.+?\.(?:h5|hdf5))/(?P<inner>.+)")
 _STORE_MARKS = ("zarr.json", ".zarray", ".zgroup")
 _S3 = ("s3://", "s3a://")
+_S3_VARIABLES = ("AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS")
 _S3_RETRIES = {"mode": "standard", "max_attempts": 4}
 """A user's own come first; botocore's other mode doesn't know all failures that pass."""
 
@@ -75,7 +78,7 @@ def find_files(
 
 def _with_retries(path: str, storage_options: Mapping[str, Any]) -> dict[str, Any]:
     options = dict(storage_options)
-    if path.startswith(_S3):
+    if path.startswith(_S3) and not any(name in os.environ for name in _S3_VARIABLES):
         own = options.get("config_kwargs") or {}
         options["config_kwargs"] = {"retries": _S3_RETRIES, **own}
     return options

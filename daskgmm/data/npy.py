@@ -11,9 +11,11 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from daskgmm.data.failures import explained, persistent
+from daskgmm.data.failures import explained
 from daskgmm.data.files import InputFile
-from daskgmm.data.matrices import MatrixTable, require_matrix
+from daskgmm.data.matrices import MatrixTable
+from daskgmm.data.matrix import require_matrix
+from daskgmm.data.retrying import persistent
 from daskgmm.errors import DataError
 
 _OPENING_THREADS = 16  # headers are small: latency is what they cost

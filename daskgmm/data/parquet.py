@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from daskgmm.data.failures import explained, persistent
+from daskgmm.data.failures import explained
 from daskgmm.data.files import InputFile
 from daskgmm.data.partitions import key_columns, with_constants
+from daskgmm.data.retrying import persistent
 from daskgmm.data.selection import Selection
 from daskgmm.data.source import Block, Source
 from daskgmm.data.tables import Decoder, block_rows_for

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from daskgmm.data.failures import changed, explained, persistent
+from daskgmm.data.failures import changed, explained
 from daskgmm.data.files import InputFile, record_of
-from daskgmm.data.matrices import MatrixTable, only_matrix, require_matrix
+from daskgmm.data.matrices import MatrixTable
+from daskgmm.data.matrix import only_matrix, require_matrix
+from daskgmm.data.retrying import persistent
 from daskgmm.errors import ConfigurationError, DataError
 
 

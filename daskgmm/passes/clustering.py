@@ -11,7 +11,7 @@ import numpy as np
 from dask._task_spec import DataNode, Task, TaskRef
 from threadpoolctl import threadpool_limits
 
-from daskgmm.data.failures import persistent
+from daskgmm.data.retrying import persistent
 from daskgmm.data.source import Part, Source
 from daskgmm.errors import ConfigurationError
 from daskgmm.model.frame import Frame

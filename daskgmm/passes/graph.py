@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 from dask._task_spec import DataNode, List, Task, TaskRef
 
-from daskgmm.data.failures import persistent
+from daskgmm.data.retrying import persistent
 from daskgmm.data.source import Block, Part, Source
 from daskgmm.passes.blas import one_thread
 

@@ -15,7 +15,7 @@ from dask._task_spec import Task, TaskRef
 
 from daskgmm.data.arrays import ArrayPart
 from daskgmm.data.collections import is_future
-from daskgmm.data.failures import persistent
+from daskgmm.data.retrying import persistent
 from daskgmm.data.source import Block, Part, Source, aligned
 from daskgmm.passes.engine import active_client, hold, token
 from daskgmm.passes.graph import Group, HeldGroup, Leaf, Stretch, leaves_of, part_bytes

@@ -9,7 +9,7 @@ import numpy as np
 from dask._task_spec import DataNode, Task, TaskRef
 from numpy.typing import NDArray
 
-from daskgmm.data.failures import persistent
+from daskgmm.data.retrying import persistent
 from daskgmm.data.sinks import as_table, part_writer, parts_in, write_empty
 from daskgmm.data.source import Block, Floats, Part, Source
 from daskgmm.errors import DataError, OutputError

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from dask._task_spec import DataNode, Task, TaskRef
 
-from daskgmm.data.failures import persistent
+from daskgmm.data.retrying import persistent
 from daskgmm.data.source import Block, Part, Source
 from daskgmm.model.prediction import NotFiniteError, Predictor
 from daskgmm.model.scoring import Scorer, Scoring
