@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -14,8 +14,8 @@ from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from daskgmm.data.files import first_line
-from daskgmm.errors import ClusterError, ConfigurationError, DaskGMMError, OutputError
+from daskgmm.data.failures import explained_writing, first_line
+from daskgmm.errors import ConfigurationError, OutputError
 
 
 @dataclass(frozen=True)
@@ -107,13 +107,11 @@ class Place:
         OutputError
             It can't be written.
         """
-        try:
+        with self._explaining(name):
             if self.local is not None:
                 _write_beside_and_rename(self.local / name, content)
             else:  # stores show an object when its upload has ended
                 self.filesystem.pipe_file(self._key(name), content)
-        except OSError as error:
-            raise unwritable(f"{self.name}/{name}", error) from error
 
     def create(self, name: str, content: bytes) -> bool:
         """Write a file unless there is one; tells whether it did.
@@ -125,12 +123,11 @@ class Place:
         OutputError
             It can't be written.
         """
-        try:
-            self.filesystem.pipe_file(self._key(name), content, mode="create")
-        except FileExistsError:
-            return False
-        except OSError as error:
-            raise unwritable(f"{self.name}/{name}", error) from error
+        with self._explaining(name):
+            try:
+                self.filesystem.pipe_file(self._key(name), content, mode="create")
+            except FileExistsError:
+                return False
         return True
 
     def modified(self, name: str) -> datetime | None:
@@ -168,17 +165,13 @@ class Place:
         OutputError
             It can't be removed.
         """
-        try:
+        with self._explaining(name), suppress(FileNotFoundError):
             self.filesystem.rm(self._key(name), recursive=True)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise unwritable(f"{self.name}/{name}", error) from error
 
     def remove_all(self, names: Sequence[str]) -> None:
         """Remove files and folders that are there, many at a time."""
         if names:
-            with writing(self.name):
+            with self._explaining(""):
                 self.filesystem.rm([self._key(name) for name in names], recursive=True)
 
     def open(self, name: str) -> Any:
@@ -204,7 +197,7 @@ class Place:
         try:
             yield unfinished
             if unfinished.exists():
-                with writing(f"{self.name}/{name}"):
+                with self._explaining(name):
                     self._take(unfinished, name)
         finally:
             unfinished.unlink(missing_ok=True)
@@ -226,35 +219,24 @@ class Place:
 
     def copy(self, name: str, target: Self) -> None:
         """Put a file of this folder into another one of the same store, as it is."""
-        with writing(f"{target.name}/{name}"):
+        with explained_writing(f"{target.name}/{name}"):
             self.filesystem.cp_file(self._key(name), target._key(name))
+
+    @contextmanager
+    def _explaining(self, name: str) -> Iterator[None]:
+        """Turn failures of writing into our errors; a disk tells its reason by number."""
+        shown = f"{self.name}/{name}"
+        if self.local is None:
+            with explained_writing(shown):
+                yield
+            return
+        try:
+            yield
+        except OSError as error:
+            raise unwritable(shown, error) from error
 
     def _key(self, name: str) -> str:
         return f"{self.root}/{name}"
-
-
-@contextmanager
-def writing(name: str) -> Iterator[None]:
-    """Turn failures of writing into our errors about what `name` calls.
-
-    Raises
-    ------
-    OutputError
-        It can't be written.
-    ClusterError
-        The store doesn't answer.
-    """
-    try:
-        yield
-    except DaskGMMError:
-        raise
-    except (ConnectionError, TimeoutError) as error:
-        raise ClusterError(
-            f"{name} can't be written now: {first_line(error)}.",
-            "Check the network and run it again.",
-        ) from error
-    except OSError as error:
-        raise unwritable(name, error) from error
 
 
 def unwritable(name: str, error: OSError) -> OutputError:

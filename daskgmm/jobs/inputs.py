@@ -26,6 +26,8 @@ class Inputs:
         Of the files, where their names don't tell it.
     storage_options : mapping
         Passed to the store; may hold credentials, so it is never shown or written.
+    where : tuple of str
+        What must hold of directories named ``key=value``, such as ``date=2026-11-21``.
     """
 
     paths: tuple[str, ...]
@@ -33,6 +35,7 @@ class Inputs:
     weight_column: str | None = None
     format: str | None = None
     storage_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    where: tuple[str, ...] = ()
 
     def open(self) -> Dataset:
         """The rows, of which only metadata is read so far."""
@@ -71,6 +74,7 @@ class Inputs:
             format=self.format,
             columns=columns,
             sample_weight=self.weight_column,
+            where=self.where,
             storage_options=self.storage_options,
         )
 

@@ -24,6 +24,8 @@ class ReadOptions(TypedDict, total=False):
         The column of sample weights.
     format : str, optional
         Of the files, where their names don't tell it.
+    where : sequence of str, optional
+        Conditions on partitions, such as ``"date=2026-11-21"``.
     storage_options : mapping, optional
         For the stores of inputs and output.
     scheduler : str, optional
@@ -38,6 +40,7 @@ class ReadOptions(TypedDict, total=False):
     columns: Sequence[str] | None
     weight_column: str | None
     format: str | None
+    where: Sequence[str]
     storage_options: Mapping[str, Any]
     scheduler: str | None
     workers: int | None
@@ -136,4 +139,10 @@ def inputs_of(paths: Paths, options: Mapping[str, Any]) -> Inputs:
         raise ConfigurationError(
             f"columns is the text {columns!r}.", f"Give a list of names, such as [{columns!r}]."
         )
-    return build(Inputs, options, paths=names, columns=None if columns is None else tuple(columns))
+    return build(
+        Inputs,
+        options,
+        paths=names,
+        columns=None if columns is None else tuple(columns),
+        where=tuple(options.get("where", ())),
+    )

@@ -8,6 +8,7 @@ import numpy as np
 from dask._task_spec import DataNode, Task, TaskRef
 from numpy.typing import NDArray
 
+from daskgmm.data.retrying import persistent
 from daskgmm.data.sinks.base import Field, Sink, Slice, Writer, Written
 from daskgmm.data.source import Block, Floats, Part, Source
 from daskgmm.errors import DataError, OutputError
@@ -185,6 +186,7 @@ def _require_seen(sink: Sink, parts: Mapping[int, Written]) -> None:
         )
 
 
+@persistent
 def _write(
     columns: tuple[str, ...] | None,
     number: int,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from dask._task_spec import DataNode, Task, TaskRef
 
+from daskgmm.data.retrying import persistent
 from daskgmm.data.source import Block, Part, Source
 from daskgmm.model.prediction import NotFiniteError, Predictor
 from daskgmm.model.scoring import Scorer, Scoring
@@ -22,6 +23,7 @@ USUAL_ROWS = 10_000
 Method = Callable[[Any, Any], Any]
 
 
+@persistent
 def _apply(part: Part, method: Method, dtype: Any, predictor: Predictor, *inputs: Any) -> Any:
     with one_thread():
         apply = partial(explaining, method, predictor)

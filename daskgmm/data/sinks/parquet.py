@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from daskgmm.data.places import writing
+from daskgmm.data.failures import explained_writing
 from daskgmm.data.sinks.base import Columns, Field, Sink, Slice, Written
 
 COMPRESSION = "snappy"
@@ -50,7 +50,7 @@ class PartWriter:
 
     def append(self, table: pa.Table) -> None:
         """Append rows, kept columns and all."""
-        with writing(self._shown):
+        with explained_writing(self._shown):
             if self._writer is None:
                 self._writer = pq.ParquetWriter(
                     self._unfinished,
@@ -67,7 +67,7 @@ class PartWriter:
     def close(self) -> None:
         """End the file; without tables there is none."""
         if self._writer is not None:
-            with writing(self._shown):
+            with explained_writing(self._shown):
                 self._writer.close()
                 self._bytes = self._unfinished.stat().st_size
 

@@ -18,7 +18,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from daskgmm.data.places import Place, writing
+from daskgmm.data.failures import explained_writing
+from daskgmm.data.places import Place
 from daskgmm.data.sinks.base import Columns, Field, Sink, Slice, Written
 from daskgmm.errors import ConfigurationError, DataError
 
@@ -88,7 +89,7 @@ class ZarrSink(Sink):
         import zarr
 
         tail = (len(field.columns),) if field.vector else ()
-        with writing(folder.name):
+        with explained_writing(folder.name):
             zarr.create_array(
                 _store(folder),
                 shape=(sum(self.layout.lengths or ()), *tail),
@@ -135,7 +136,7 @@ class ZarrSink(Sink):
         """Write a stretch, and mark it."""
         import zarr
 
-        with writing(self.place.name):
+        with explained_writing(self.place.name):
             arrays = {
                 field: zarr.open_array(_store(self.place.inside(field.name)), mode="r+")
                 for field in self.fields
@@ -152,7 +153,7 @@ class ZarrSink(Sink):
 
         self.place.remove(_MARKS)
         store = _store(self.place)
-        with writing(self.place.name), warnings.catch_warnings():
+        with explained_writing(self.place.name), warnings.catch_warnings():
             # That readers may ignore it, and that there are files which are no arrays.
             warnings.simplefilter("ignore")
             if self.place.read(_METADATA) is None:
@@ -204,7 +205,7 @@ class StretchWriter:
     def flush(self) -> None:
         """Write what has gathered; only the last chunk may be a shorter one."""
         stop = self._stop + self._filled
-        with writing(self._shown):
+        with explained_writing(self._shown):
             for field, array in self._arrays.items():
                 array[self._stop : stop] = self._chunks[field][: self._filled]
         self._stop, self._filled = stop, 0

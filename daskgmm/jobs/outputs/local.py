@@ -10,7 +10,8 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-from daskgmm.data.places import Place, writing
+from daskgmm.data.failures import explained_writing
+from daskgmm.data.places import Place
 from daskgmm.errors import OutputError
 from daskgmm.jobs.folders import require_writable
 from daskgmm.jobs.outputs.base import Delivery
@@ -42,7 +43,7 @@ class LocalDelivery(Delivery):
         """Hold the system's lock on a file, which ends with the process."""
         path = self._sibling("lock")
         lock = FileLock(path, timeout=0)
-        with writing(self.target.name):
+        with explained_writing(self.target.name):
             try:
                 lock.acquire()
             except Timeout as error:
@@ -89,7 +90,7 @@ class LocalDelivery(Delivery):
     def deliver(self, workshop: Place, manifest: Manifest) -> None:  # noqa: ARG002
         """Rename the folder."""
         finished = Path(workshop.root)
-        with writing(self.target.name):
+        with explained_writing(self.target.name):
             if not self._path.exists():
                 finished.rename(self._path)
                 return

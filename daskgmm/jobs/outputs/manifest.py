@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from daskgmm.data.failures import explained_writing
 from daskgmm.data.places import Place
 from daskgmm.data.sinks import SINKS, Written
 from daskgmm.jobs.plain import to_json
@@ -38,8 +39,10 @@ class Manifest:
     @classmethod
     def at(cls, folder: Place) -> Self | None:
         """The one in a folder, ``None`` where there is none that makes sense."""
+        with explained_writing(folder.name):
+            text = folder.read(MANIFEST)
         with suppress(ValueError, KeyError, TypeError):
-            content = json.loads(folder.read(MANIFEST) or "")
+            content = json.loads(text or b"")
             content["run_id"], content["state"], content["columns"], SINKS[content["format"]]
             return cls(content)
         return None
@@ -62,9 +65,10 @@ class Manifest:
 
     def is_complete(self, folder: Place) -> bool:
         """Whether all that it tells of is there."""
-        if self.content["state"] != "complete" or SUCCESS not in folder.names():
+        if self.content["state"] != "complete":
             return False
-        return bool(self.content["files"] == tally(folder))
+        with explained_writing(folder.name):
+            return SUCCESS in folder.names() and self.content["files"] == tally(folder)
 
     def write(self, folder: Place) -> None:
         """Write it into a folder."""
