@@ -1,10 +1,21 @@
 """An object store as tests need one: moto's server over real HTTP on loopback."""
 
+import json
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
+
+_REFUSALS = {
+    "busy": (503, b"<Error><Code>SlowDown</Code><Message>Slow down.</Message></Error>"),
+    "denied": (403, b"<Error><Code>AccessDenied</Code><Message>Access denied.</Message></Error>"),
+}
 
 KEY, SECRET = "AKIADASKGMMTEST", "a-secret-that-is-never-shown"
 
@@ -37,7 +48,10 @@ class Store:
     @property
     def arguments(self) -> list[str]:
         """The same options for the command line."""
-        return [f"--storage-option={name}={value}" for name, value in self.options.items()]
+        return [
+            f"--storage-option={name}={value if isinstance(value, str) else json.dumps(value)}"
+            for name, value in self.options.items()
+        ]
 
 
 @pytest.fixture(scope="session")
@@ -58,3 +72,87 @@ def s3(s3_server):
     store = Store(s3_server, f"s3://bucket-{uuid4().hex}", options)
     store.filesystem.mkdir(store.url)
     return store
+
+
+class Proxy:
+    """Stands between a client and a store, and fails as it is told to.
+
+    Parameters
+    ----------
+    upstream : str
+        Address of the store.
+    """
+
+    def __init__(self, upstream: str) -> None:
+        self.requests: list[tuple[str, str]] = []
+        self.failure: Callable[[str, str], str | None] = lambda *_request: None
+        """Given a request: ``"busy"``, ``"denied"``, ``"cut"`` to end within the body, or None."""
+        self._upstream = urlsplit(upstream).netloc
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    @property
+    def address(self) -> str:
+        return "http://{}:{}".format(*self._server.server_address)
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self) -> None:
+                proxy.requests.append((self.command, self.path))
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                failure = proxy.failure(self.command, self.path)
+                if failure in _REFUSALS:
+                    status, content = _REFUSALS[failure]
+                    self._reply(status, {"Content-Type": "application/xml"}, content)
+                    return
+                status, headers, content = self._forwarded(body)
+                self._reply(status, headers, content, cut=failure == "cut")
+
+            do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer  # noqa: N815
+
+            def _forwarded(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+                connection = HTTPConnection(proxy._upstream)
+                connection.request(self.command, self.path, body, dict(self.headers))
+                response = connection.getresponse()
+                content = response.read()
+                connection.close()
+                return response.status, dict(response.getheaders()), content
+
+            def _reply(
+                self, status: int, headers: dict[str, str], content: bytes, *, cut: bool = False
+            ) -> None:
+                self.send_response_only(status)
+                for name, value in headers.items():
+                    if name.lower() not in ("transfer-encoding", "connection", "content-length"):
+                        self.send_header(name, value)
+                length = str(len(content))
+                if self.command == "HEAD":
+                    own = {name.lower(): value for name, value in headers.items()}
+                    length = own.get("content-length", "0")
+                self.send_header("Content-Length", length)
+                self.end_headers()
+                self.wfile.write(content[: len(content) // 2] if cut else content)
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+                pass
+
+        return Handler
+
+
+@pytest.fixture
+def proxied(s3):
+    """The bucket of ``s3`` behind a `Proxy`, with storage options that give up soon."""
+    proxy = Proxy(s3.endpoint)
+    own = {"connect_timeout": 2, "read_timeout": 5, "retries": {"max_attempts": 0}}
+    options = s3.options | {"endpoint_url": proxy.address, "config_kwargs": own}
+    yield proxy, Store(proxy.address, s3.url, options)
+    proxy.close()

@@ -48,7 +48,7 @@ def test_predictions_follow_the_rows_part_by_part(folder, tmp_path, model, frame
     assert done.code == 0
     assert f"1,000 rows in 4 files: {out}" in done.out
     names = [f"part-{i:05}.parquet" for i in range(4)]
-    assert sorted(path.name for path in out.iterdir()) == names
+    assert sorted(path.name for path in out.iterdir()) == ["_SUCCESS", "_manifest.json", *names]
     assert [pq.read_metadata(out / name).num_rows for name in names] == [250, 250, 100, 400]
     found = pd.read_parquet(out)
     probabilities = [f"probability_{k}" for k in range(K)]
@@ -90,23 +90,23 @@ def test_an_empty_part_among_full_ones_is_an_empty_file(folder, tmp_path, here, 
     inputs = [tmp_path / f"{number}.parquet" for number in range(3)]
     out = tmp_path / "out"
     assert here("predict", folder / "run", *inputs, "-o", out, "--keep", "id").code == 0
-    assert [pq.read_metadata(path).num_rows for path in sorted(out.iterdir())] == [3, 0, 2]
+    assert [pq.read_metadata(path).num_rows for path in sorted(out.glob("part-*"))] == [3, 0, 2]
     assert pd.read_parquet(out)["id"].tolist() == [0, 1, 2, 3, 4]
 
 
-def test_an_output_that_exists_is_refused_and_replaced_by_force(folder, tmp_path, here):
+def test_another_command_on_an_output_is_refused_and_replaces_it_by_force(folder, tmp_path, here):
     command = ("predict", folder / "run", folder / "rows.csv", "-o", tmp_path / "out")
     assert here(*command).code == 0
-    again = here(*command)
-    assert again.code == 73
-    assert "exists already" in again.err
+    other = here(*command, "--with", "log-density")
+    assert other.code == 73
+    assert "differs in with (labels there, log-density now)" in other.err
     assert here(*command, "--with", "log-density", "--force").code == 0
     assert list(pd.read_parquet(tmp_path / "out").columns) == ["log_density"]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_wide_results_are_written_in_bounded_row_groups(folder, tmp_path, here, monkeypatch):
-    monkeypatch.setattr("daskgmm.passes.output._VALUES_AT_ONCE", 5 * 100)
+    monkeypatch.setattr("daskgmm.passes.windows.VALUES_AT_ONCE", 5 * 100)
     kinds = ("--with", "labels,probabilities", "--keep", "id")
     out = tmp_path / "out"
     assert here("predict", folder / "run", folder / "rows.csv", "-o", out, *kinds).code == 0

@@ -1,10 +1,13 @@
 """`open_dataset`: which files a path stands for, and what a dataset tells about itself."""
 
+import os
 import pickle
 from pathlib import Path
 from unittest.mock import Mock
 
 import fsspec
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -12,7 +15,8 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from numpy.testing import assert_array_equal
 
-from daskgmm import open_dataset
+from daskgmm import GaussianMixture, open_dataset
+from daskgmm.data import retrying
 from daskgmm.errors import (
     ClusterError,
     ConfigurationError,
@@ -25,11 +29,21 @@ from daskgmm.errors import (
 def write(path, value, columns=("x",)):
     """Write one row, all of one value, in the format that the name tells."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".csv":
+    if path.suffix == ".npy":
+        np.save(path, np.full((1, len(columns)), float(value)))
+    elif path.suffix == ".h5":
+        write_hdf5(path, np.full((1, len(columns)), float(value)))
+    elif path.suffix == ".csv":
         path.write_text(f"{','.join(columns)}\n{','.join([str(value)] * len(columns))}\n")
     else:
         pq.write_table(pa.table({name: [float(value)] for name in columns}), path)
     return path
+
+
+def write_hdf5(path, values):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path, "w") as file:
+        file["x"] = values
 
 
 def firsts(dataset):
@@ -182,6 +196,7 @@ def test_a_store_that_fails_is_explained(monkeypatch, tmp_path, name, raised, ex
     def fail(*args, **kwargs):
         raise raised
 
+    monkeypatch.setattr(retrying, "PAUSES", ())
     monkeypatch.setattr(LocalFileSystem, "open", fail)
     with pytest.raises(expected, match=f"{name}.*{said}"):
         open_dataset(path)
@@ -382,3 +397,92 @@ def test_errors_about_types_are_data_errors_and_type_errors(tmp_path):
         open_dataset(tmp_path)
     assert isinstance(caught.value, DataError)
     assert isinstance(pickle.loads(pickle.dumps(caught.value)), InputTypeError)  # noqa: S301
+
+
+def replaced(path, value):
+    """Put another version of a file in its place, a minute younger."""
+    write(path, value)
+    moment = path.stat().st_mtime + 60
+    os.utime(path, (moment, moment))
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv", "a.npy", "a.h5"])
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_file_that_changed_since_it_was_opened_is_noticed(tmp_path, name, linked):
+    path = target = write(tmp_path / name, 1)
+    if linked:
+        path = tmp_path / "links" / name
+        path.parent.mkdir()
+        path.symlink_to(target)
+    dataset = open_dataset(path.parent if linked else path)
+    assert firsts(dataset) == [1]
+    replaced(target, 2)
+    with pytest.raises(DataError, match=f"{name} changed while it was read.*Run it again once"):
+        firsts(dataset)
+    target.unlink()
+    with pytest.raises(MissingInputError, match=f"{name} is gone"):
+        firsts(dataset)
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv", "a.npy", "a.h5"])
+def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path, name):
+    path = tmp_path / name
+    write_many(path)
+    (part,) = open_dataset(path, block_rows=1).source().parts
+    reading = part.read()
+    next(reading)
+    moment = path.stat().st_mtime + 60
+    os.utime(path, (moment, moment))
+    with pytest.raises(DataError, match="changed while it was read"):
+        list(reading)
+
+
+def write_many(path):
+    frame = pd.DataFrame({"x": np.arange(10.0)})
+    match path.suffix:
+        case ".parquet":
+            frame.to_parquet(path)
+        case ".csv":
+            frame.to_csv(path, index=False)
+        case ".npy":
+            np.save(path, frame.to_numpy())
+        case _:
+            write_hdf5(path, frame.to_numpy())
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv"])
+def test_a_file_in_memory_that_changed_is_noticed(memory, tmp_path, name):
+    for value in (1, 2):
+        memory.pipe(f"/{name}", write(tmp_path / name, value).read_bytes())
+        if value == 1:
+            dataset = open_dataset(f"memory://{name}")
+    with pytest.raises(DataError, match="changed while it was read"):
+        firsts(dataset)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_file_that_changes_between_passes_ends_the_fit(tmp_path):
+    write_many(tmp_path / "a.parquet")
+    write_many(tmp_path / "b.parquet")
+    dataset = open_dataset(tmp_path)
+    model = GaussianMixture(
+        2, cache="none", tol=0, subsample=None, init_params="random", random_state=0,
+        callbacks=[lambda _state: write_many(tmp_path / "b.parquet")],
+    )  # fmt: skip
+    with pytest.raises(DataError, match=r"b\.parquet changed while it was read"):
+        model.fit(dataset)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_text_in_one_file_of_many_is_named(tmp_path, suffix):
+    for number in range(50):
+        write(tmp_path / f"{number:02}.{suffix}", number, ("x", "y"))
+    bad = tmp_path / f"37.{suffix}"
+    pd.DataFrame({"x": [1.0], "y": ["unknown"]}).assign(x=1.0).pipe(
+        lambda frame: frame.to_csv(bad, index=False) if suffix == "csv" else frame.to_parquet(bad)
+    )
+    with pytest.raises(DataError) as caught:
+        firsts(open_dataset(tmp_path))
+    assert f"37.{suffix}" in str(caught.value)
+    assert "'y'" in str(caught.value)
+    assert suffix == "parquet" or "row 1" in str(caught.value)

@@ -2,6 +2,8 @@
 
 import datetime as dt
 import pickle
+import subprocess
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -227,10 +229,10 @@ def test_a_file_without_bytes_is_named(tmp_path):
 
 def test_damaged_pages_are_named_with_their_row_group(tmp_path):
     path = write(tmp_path / "a.parquet", x=np.random.default_rng(0).random(1000))
-    source = open_dataset(path).source()
     content = bytearray(path.read_bytes())
     content[4:400] = bytes(396)
     path.write_bytes(content)
+    source = open_dataset(path).source()
     with pytest.raises(DataError, match=r"a\.parquet, row group 0 is damaged"):
         blocks(source)
 
@@ -266,6 +268,32 @@ def test_row_groups_are_read_by_many_threads_at_once(tmp_path):
         read = pool.map(lambda part: list(part.read()), open_dataset(path).source().parts)
         rows = np.hstack([block.rows for part in read for block in part])
     assert_array_equal(rows, [np.arange(20_000)])
+
+
+def test_a_large_row_group_takes_no_more_memory_than_blocks_of_it(tmp_path):
+    rows = np.random.default_rng(0).random(5_000_000)
+    write(tmp_path / "small.parquet", a=rows[:100], b=rows[:100])
+    write(tmp_path / "large.parquet", len(rows), a=rows, b=rows)
+    code = f"""
+from pathlib import Path
+from daskgmm import open_dataset
+
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+def count(name):
+    source = open_dataset({str(tmp_path)!r} + name).source()
+    return sum(block.rows.shape[1] for part in source.parts for block in part.read())
+
+count("/small.parquet")  # loads what reading takes
+before = peak()
+print(count("/large.parquet"), peak() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    count, kilobytes = map(int, done.stdout.split())
+    assert count == len(rows)
+    assert kilobytes < 40 * 1024  # of 80 MB
 
 
 def test_reading_stops_midway_without_harm(tmp_path):

@@ -13,7 +13,7 @@ from daskgmm.jobs.fitting import FitRequest, carry_out
 from daskgmm.jobs.inputs import Inputs
 from daskgmm.jobs.methods import Mixture
 from daskgmm.jobs.models import find_model
-from daskgmm.jobs.predicting import PredictRequest, predict
+from daskgmm.jobs.predicting import PredictRequest, write_predictions
 from daskgmm.jobs.runs import Run
 from daskgmm.jobs.scoring import evaluate
 
@@ -43,10 +43,12 @@ def test_fit_score_and_predict_say_nothing(request_, tmp_path, capfd):
     outcome = carry_out(request_)
     model = find_model(request_.output).estimator
     scores = evaluate(model, INPUTS)
-    written = predict(model, PredictRequest(INPUTS, str(tmp_path / "out"), ("log-density",)))
+    written = write_predictions(
+        model, PredictRequest(INPUTS, str(tmp_path / "out"), ("log-density",))
+    ).plain()
     assert outcome.run == Run.at(Place.of(request_.output, {}))
-    assert scores.rows == written.rows == 150
-    assert written.columns == ("log_density",)
+    assert scores.rows == written["rows"] == 150
+    assert written["columns"] == ["log_density"]
     assert capfd.readouterr() == ("", "")
 
 

@@ -17,6 +17,7 @@ _HOMES = {
     "select": "daskgmm.cli.select",
     "predict": "daskgmm.cli.predict",
     "score": "daskgmm.cli.score",
+    "sample": "daskgmm.cli.sample",
     "show": "daskgmm.cli.show",
     "plot": "daskgmm.cli.plot",
 }

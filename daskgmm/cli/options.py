@@ -53,7 +53,10 @@ def in_order(*decorators: Callable[[F], F]) -> Callable[[F], F]:
 
 
 COLUMNS = click.option(
-    "--columns", metavar="A,B", type=names, help="Columns to use, in this order."
+    "--columns",
+    metavar="A,B",
+    type=names,
+    help="Columns to use, in this order; those of arrays by position, from 0.",
 )
 FORMAT = click.option("--format", help="Of the inputs, where their names don't tell it.")
 STORAGE = click.option(
@@ -64,10 +67,17 @@ STORAGE = click.option(
     multiple=True,
     help="For the store that holds the inputs, such as anon=true; may be given again.",
 )
+WHERE = click.option(
+    "--where",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Read directories named KEY=VALUE only, also with != < <= > >=; may be given again, "
+    "and then all must hold.",
+)
 FORCE = click.option("--force", is_flag=True, help="Replace an output that exists.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 
-_RESOURCES = in_order(
+RESOURCES = in_order(
     click.option(
         "--scheduler",
         metavar="ADDRESS|FILE",
@@ -102,7 +112,7 @@ SEED = click.option(
     type=click.IntRange(0, 2**32 - 1),
     help="Of random numbers, where the job draws any; by default another one each time.",
 )
-READING = in_order(FORMAT, STORAGE, _RESOURCES, SEED, PROGRESS, LOG_LEVEL)
+READING = in_order(FORMAT, WHERE, STORAGE, RESOURCES, SEED, PROGRESS, LOG_LEVEL)
 """Options of commands that read rows."""
 
 INPUTS = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
@@ -119,6 +129,7 @@ def inputs_of(options: dict[str, Any], paths: tuple[str, ...]) -> "Inputs":
         options.get("weight_column"),
         options["format"],
         dict(options["storage_options"]),
+        tuple(options["where"]),
     )
 
 

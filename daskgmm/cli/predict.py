@@ -4,56 +4,72 @@ from typing import Any
 
 import click
 
-from daskgmm.cli.options import (
-    COLUMNS,
-    FORCE,
-    INPUTS,
-    MODEL,
-    READING,
-    inputs_of,
-    names,
-    resources_of,
+from daskgmm.cli.options import COLUMNS, FORCE, INPUTS, MODEL, READING, in_order, names
+
+OUTPUT = click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    required=True,
+    help="Folder or URL to write: Zarr if it ends in .zarr, else Parquet files.",
+)
+_KINDS = in_order(
+    click.option(
+        "--with",
+        "with_",
+        metavar="KINDS",
+        type=names,
+        default="labels",
+        show_default=True,
+        help="What to write of each row, of labels, probabilities, log-density and anomaly.",
+    ),
+    click.option(
+        "--anomaly-quantile",
+        metavar="Q",
+        type=click.FloatRange(0, 1),
+        help="The share of the rows, by their log-density, that are anomalous; by default 0.01. "
+        "It is found in one or two passes before.",
+    ),
+    click.option(
+        "--anomaly-threshold",
+        metavar="NATS",
+        type=float,
+        help="The log-density below which a row is anomalous, instead.",
+    ),
+    click.option("--keep", metavar="A,B", type=names, help="Columns of INPUT to repeat."),
 )
 
 
 @click.command()
 @MODEL
 @INPUTS
-@click.option("-o", "--output", metavar="OUT", required=True, help="Folder to write.")
-@click.option(
-    "--with",
-    "kinds",
-    metavar="KINDS",
-    type=names,
-    default="labels",
-    show_default=True,
-    help="What to write of each row, of labels, probabilities and log-density.",
-)
-@click.option("--keep", metavar="A,B", type=names, help="Columns of INPUT to repeat.")
+@OUTPUT
+@_KINDS
 @COLUMNS
 @FORCE
 @READING
 def predict(model: str, inputs: tuple[str, ...], **options: Any) -> None:
-    """Write what MODEL says of the rows of INPUT into a folder of Parquet files.
+    """Write what MODEL says of the rows of INPUT.
 
-    MODEL is a run directory or a model file. Files and rows have the order of the input.
+    MODEL is a run directory or a model file. Files and rows have the order of the input. The
+    same command again does nothing where OUT is complete, and goes on where it isn't.
     """
+    from daskgmm import jobs
     from daskgmm.cli.progress import progress
-    from daskgmm.jobs import predicting as jobs
-    from daskgmm.jobs.models import find_model
 
-    rows = inputs_of(options, inputs)
-    request = jobs.PredictRequest(
-        rows,
-        options["output"],
-        options["kinds"],
-        options["keep"] or (),
-        resources_of(options),
-        force=options["force"],
-    )
-    estimator = find_model(model, dict(rows.storage_options)).estimator
-    with progress(shown=options["progress"], verb="Labelling") as listener:
-        written = jobs.predict(estimator, request, listener)
-    files = f"{written.files} file{'s' * (written.files != 1)}"
-    click.echo(f"{written.rows:,} rows in {files}: {written.path}")
-    click.echo(f"columns: {', '.join(written.columns)}")
+    del options["seed"]  # nothing is drawn
+    options["storage_options"] = dict(options["storage_options"])
+    with progress(shown=options.pop("progress"), verb="Labelling") as listener:
+        report(jobs.predict(model, inputs, listener=listener, **options))
+
+
+def report(manifest: dict[str, Any]) -> None:
+    """Say what was written."""
+    if manifest["already"]:
+        click.echo(f"{manifest['output']} is already complete: nothing was done.", err=True)
+    count = len(manifest["parts"])
+    parts = f"{count} {'file' if manifest['format'] == 'parquet' else 'part'}{'s' * (count != 1)}"
+    click.echo(f"{manifest['rows']:,} rows in {parts}: {manifest['output']}")
+    click.echo(f"columns: {', '.join(manifest['columns'])}")
+    for name, value in manifest["found"].items():
+        click.echo(f"{name}: {value:.6f}")

@@ -4,7 +4,7 @@ One part is one file, whatever its size: where a byte range starts inside a quot
 line ends can't be told from the value's own. So large data is best given as many files.
 """
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ from pyarrow import csv as arrow_csv
 
 from daskgmm.data.csv_text import Header, is_number, opened, read_header, shortened, text_error
 from daskgmm.data.files import InputFile
+from daskgmm.data.partitions import key_columns, with_constants
+from daskgmm.data.retrying import persistent
 from daskgmm.data.selection import FIRST_VALUE, Selection, check_names
 from daskgmm.data.source import Block, Source
 from daskgmm.data.tables import Decoder, block_rows_for
@@ -25,11 +27,23 @@ _FLOAT64 = np.dtype(np.float64)
 
 @dataclass(frozen=True)
 class CsvPart:
-    """One CSV file, its columns' types forced to those of the table's first rows."""
+    """One CSV file, its columns' types forced to those of the table's first rows.
+
+    Parameters
+    ----------
+    file : InputFile
+    selection : Selection
+    types : tuple of tuple of str and pyarrow.DataType
+        Of the columns that the file has.
+    constants : mapping
+        Columns that the names of its directories give, by name.
+    block_rows : int
+    """
 
     file: InputFile
     selection: Selection
     types: tuple[tuple[str, pa.DataType], ...]
+    constants: Mapping[str, pa.Scalar]
     block_rows: int
 
     @property
@@ -57,11 +71,11 @@ class CsvPart:
             header = read_header(stream, self.file.path)
             if header is None:
                 return
-            check_names(self.selection.names, header.names, self.file.path)
-            convert = arrow_csv.ConvertOptions(
-                column_types=dict(self.types), include_columns=self.selection.names
-            )
-            yield from _decoded(stream, self.file, header, convert)
+            types = dict(self.types)
+            check_names(tuple(types), header.names, self.file.path)
+            convert = arrow_csv.ConvertOptions(column_types=types, include_columns=list(types))
+            for batch in _decoded(stream, self.file, header, convert):
+                yield with_constants(batch, self.constants)
 
 
 @dataclass(frozen=True)
@@ -97,12 +111,18 @@ class CsvTable:
         InputTypeError
             The first value of a feature or weight column is not a number.
         """
-        selection = selection.resolve(self.numbers, self.files[0].path)
-        kinds = {name: self.kept.field(name).type for name in selection.keep}
-        kinds |= {name: self.numbers.field(name).type for name in selection.numeric}
+        keys, values = key_columns([file.path for file in self.files])
+        selection = selection.resolve(self.numbers, self.files[0].path, keys)
+        own = set(self.numbers.names)
+        kinds = {name: self.kept.field(name).type for name in selection.keep if name in own}
+        kinds |= {n: self.numbers.field(n).type for n in selection.numeric if n in own}
         types = tuple(kinds.items())
+        given = [name for name in selection.names if name not in own]
         size = block_rows or block_rows_for(len(selection.features))
-        parts = tuple(CsvPart(file, selection, types, size) for file in self.files)
+        parts = tuple(
+            CsvPart(file, selection, types, {name: known[name] for name in given}, size)
+            for file, known in zip(self.files, values, strict=True)
+        )
         return Source(
             parts,
             len(selection.features),
@@ -136,6 +156,7 @@ def open_csv(files: Sequence[InputFile]) -> CsvTable:
     )
 
 
+@persistent
 def _first_rows(file: InputFile) -> pa.RecordBatch | None:
     """Return a file's first rows, none under a lone header, ``None`` if it is empty."""
     with opened(file) as stream:

@@ -13,7 +13,8 @@ import pyarrow as pa
 from fsspec.compression import compr
 from fsspec.utils import infer_compression
 
-from daskgmm.data.files import InputFile, explained, first_line
+from daskgmm.data.failures import explained, first_line
+from daskgmm.data.files import InputFile
 from daskgmm.errors import DataError
 
 _DELIMITERS = ",;\t|"
@@ -49,7 +50,7 @@ class Header:
 def opened(file: InputFile) -> Iterator[Any]:
     """Open a file's bytes, decompressed by the extension, with failures explained."""
     compression = infer_compression(file.path)
-    with explained(file.path), file.open() as raw:
+    with explained(file.path), file.reading() as raw:
         if compression is None:
             yield raw
         else:

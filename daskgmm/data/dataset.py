@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from daskgmm.data.files import FileRecord
 from daskgmm.data.formats import FORMATS, Path, Table, find_inputs
+from daskgmm.data.partitions import conditions
 from daskgmm.data.selection import Selection, as_names
 from daskgmm.data.source import Source
 from daskgmm.errors import ConfigurationError
@@ -69,19 +70,20 @@ class Dataset:
     def select(
         self,
         *,
-        columns: Sequence[str] | None = None,
-        keep: Sequence[str] | None = None,
-        sample_weight: str | None = None,
+        columns: Sequence[str | int] | None = None,
+        keep: Sequence[str | int] | None = None,
+        sample_weight: str | int | None = None,
     ) -> Self:
         """Return the same files with other columns; ``None`` leaves a choice as it is.
 
         Parameters
         ----------
-        columns : sequence of str, optional
+        columns : sequence of str, or of int where columns have no names, optional
             The features, in this order.
-        keep : sequence of str, optional
-            Columns that blocks carry along for outputs; features may be among them.
-        sample_weight : str, optional
+        keep : sequence of str or int, optional
+            Columns that blocks carry along for outputs; features may be among them, and keys
+            of directories named ``key=value``.
+        sample_weight : str or int, optional
             The column of sample weights.
 
         Raises
@@ -93,11 +95,11 @@ class Dataset:
         """
         chosen = self.selection
         if columns is not None:
-            chosen = replace(chosen, columns=_feature_names(columns))
+            chosen = replace(chosen, columns=_feature_names(columns, self.format))
         if keep is not None:
-            chosen = replace(chosen, keep=as_names(keep, "keep"))
+            chosen = replace(chosen, keep=_names(keep, "keep", self.format))
         if sample_weight is not None:
-            chosen = replace(chosen, weight=sample_weight)
+            chosen = replace(chosen, weight=_weight_name(sample_weight, self.format))
         return replace(self, selection=chosen)
 
     @cached_property
@@ -108,35 +110,48 @@ class Dataset:
         rows = [rows for rows in self.table.rows if rows is not None]
         known = f", {sum(rows):,} rows" if len(rows) == len(self.paths) else ""
         names = self.columns or ()
-        shown = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
+        listed = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
+        shown = f": {listed}" if names else ""
         weight = f", weights in {self.weight_column}" if self.weight_column else ""
         size = f"{len(self.paths)} {self.format} file{'s' * (len(self.paths) != 1)}"
-        return f"Dataset({size}{known}, {self.n_features} features: {shown}{weight})"
+        return f"Dataset({size}{known}, {self.n_features} features{shown}{weight})"
 
 
 def open_dataset(
     path: Path | Sequence[Path],
     *,
     format: str | None = None,  # noqa: A002  the name that readers of files give it
-    columns: Sequence[str] | None = None,
-    sample_weight: str | None = None,
+    columns: Sequence[str | int] | None = None,
+    sample_weight: str | int | None = None,
+    where: str | Sequence[str] | None = None,
     storage_options: Mapping[str, Any] | None = None,
     block_rows: int | None = None,
 ) -> Dataset:
     """Open files of rows; only metadata is read until the rows are used.
+
+    Arrays (``.npy``, Zarr, HDF5) have the shape (rows, columns). Where a Zarr group or an HDF5
+    file holds several, a path chooses one: ``rows.zarr/group/name``, ``rows.h5/group/name``.
 
     Parameters
     ----------
     path : str, path-like, or sequence of them
         Files, directories (searched to any depth, without names that start with ``_`` or
         ``.``), patterns such as ``data/*.parquet``, or URLs of any store that fsspec knows.
-        Files are taken in the order of their paths, each once.
+        Files are taken in the order of their paths, each once. A Zarr store counts as a file.
     format : str, optional
-        ``"parquet"`` or ``"csv"``; by default what the names end in tells it.
-    columns : sequence of str, optional
-        The features, in this order; by default all columns but the weights'.
-    sample_weight : str, optional
+        ``"parquet"``, ``"csv"``, ``"npy"``, ``"zarr"`` or ``"hdf5"``; by default what the names
+        end in tells it.
+    columns : sequence of str or int, optional
+        The features, in this order; by default all columns but the weights'. Columns of arrays
+        go by their positions, from 0, which then are their names. Keys of directories named
+        ``key=value`` can be chosen like columns where the values are numbers.
+    sample_weight : str or int, optional
         The column of sample weights.
+    where : str or sequence of str, optional
+        What must hold of keys in the names of directories, such as ``"date=2026-11-21"``, or
+        ``["date>=2026-11-01", "date<2026-12-01"]``: all of them. Operators are ``= != < <= >
+        >=``; values compare as numbers where both are, else as text. What is left out is
+        neither listed nor opened.
     storage_options : mapping, optional
         Passed to the store, such as credentials; never shown.
     block_rows : int, optional
@@ -157,13 +172,24 @@ def open_dataset(
     """
     if block_rows is not None and not (isinstance(block_rows, int) and block_rows > 0):
         raise ConfigurationError(f"block_rows={block_rows!r}.", "Pass a whole number above 0.")
-    selection = Selection(None if columns is None else _feature_names(columns), sample_weight)
-    name, files = find_inputs(path, format, storage_options or {})
+    name, files = find_inputs(path, format, storage_options or {}, conditions(where))
+    selection = Selection(
+        None if columns is None else _feature_names(columns, name),
+        None if sample_weight is None else _weight_name(sample_weight, name),
+    )
     return Dataset(name, FORMATS[name].open(files), selection, block_rows)
 
 
-def _feature_names(columns: Sequence[str]) -> tuple[str, ...]:
-    names = as_names(columns, "columns")
+def _feature_names(columns: Sequence[str | int], format_name: str) -> tuple[str, ...]:
+    names = _names(columns, "columns", format_name)
     if not names:
         raise ConfigurationError("columns is empty.", "Name at least one, or leave it out.")
     return names
+
+
+def _weight_name(column: str | int, format_name: str) -> str:
+    return _names([column], "sample_weight", format_name)[0]
+
+
+def _names(columns: Sequence[str | int], option: str, format_name: str) -> tuple[str, ...]:
+    return as_names(columns, option, positions=not FORMATS[format_name].named)

@@ -1,27 +1,18 @@
-"""Input files wherever fsspec reaches: finding them, opening them, saying what went wrong."""
+"""Input files wherever fsspec reaches: opening them, and telling one version from another."""
 
-import re
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from glob import has_magic
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from fsspec import AbstractFileSystem
-from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from daskgmm.errors import (
-    ClusterError,
-    ConfigurationError,
-    DaskGMMError,
-    DataError,
-    MissingInputError,
-)
+from daskgmm.data.failures import Meaning, changed, explained, gone, meaning
+from daskgmm.errors import DaskGMMError
 
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
 _ETAGS = ("ETag", "etag")
@@ -51,6 +42,13 @@ class FileRecord:
     modified: str | None = None
     etag: str | None = None
 
+    def differs(self, other: "FileRecord") -> bool:
+        """Whether the other is of another version, by all that both know."""
+        pairs = [(self.bytes, other.bytes), (self.etag, other.etag)]
+        if None in pairs[1]:  # times are told to the second here, to the millisecond there
+            pairs.append((self.modified, other.modified))
+        return any(None not in pair and pair[0] != pair[1] for pair in pairs)
+
 
 @dataclass(frozen=True)
 class InputFile:
@@ -58,16 +56,36 @@ class InputFile:
 
     The file system carries credentials, so neither it nor the key it opens is shown; and it is
     another object in each thread, so it has no part in whether two files are the same.
+
+    Parameters
+    ----------
+    record : FileRecord
+    key : str
+        As the file system calls it.
+    filesystem : AbstractFileSystem
+    inner : str
+        Name of an array inside the file, where one was chosen.
     """
 
     record: FileRecord
     key: str = field(repr=False)
     filesystem: AbstractFileSystem = field(repr=False, compare=False)
+    inner: str = ""
 
     @property
     def path(self) -> str:
-        """How errors name this file."""
+        """How errors name this file, and the array inside it."""
         return self.record.path
+
+    @property
+    def name(self) -> str:
+        """The path of the file itself: its ending tells the format."""
+        return self.path.removesuffix(f"/{self.inner}") if self.inner else self.path
+
+    @property
+    def local(self) -> Path | None:
+        """The file's path on this machine, ``None`` where it is in a store."""
+        return Path(self.key) if isinstance(self.filesystem, LocalFileSystem) else None
 
     def open(self, **options: Any) -> Any:
         """Open for reading bytes; ``options`` go to the file system."""
@@ -75,128 +93,87 @@ class InputFile:
         # memory:// hands its one stream to every reader: two threads would move each other.
         return BytesIO(stream.getvalue()) if isinstance(stream, BytesIO) else stream
 
+    @contextmanager
+    def reading(self, **options: Any) -> Iterator[Any]:
+        """Open the version that was found for reading bytes; ``options`` go to a store.
 
-@dataclass(frozen=True)
-class Found:
-    """What one path stands for; ``listed`` where a directory or pattern named the files."""
+        Raises
+        ------
+        DataError
+            It has changed; what else goes wrong in the block may be due to that.
+        MissingInputError
+            It is gone, or can't be read.
+        ClusterError
+            It can't be reached.
+        """
+        with explained(self.path):
+            if self.local is not None:
+                with self.unchanged(), self.open() as stream:
+                    yield stream
+                return
+            self.filesystem.invalidate_cache(self.key)
+            with self._known(), self.open(**options) as stream:
+                # Of this version alone stores then send bytes, if they know versions.
+                self._compare(record_of(self.filesystem, self.key, _details(stream)))
+                yield stream
 
-    files: tuple[InputFile, ...]
-    listed: bool
-
-
-def find_files(path: str, storage_options: Mapping[str, Any]) -> Found:
-    """Return the files that a path, directory, pattern or URL stands for.
-
-    Raises
-    ------
-    MissingInputError
-        Nothing is there, or it can't be listed.
-    ConfigurationError
-        The URL's protocol is unknown or its package isn't installed.
-    """
-    name = path.partition("?")[0] if "://" in path else path
-    try:
-        filesystem, root = url_to_fs(path, **storage_options)
-    except (ImportError, ValueError) as error:
-        cause = f"{name} can't be opened: {first_line(error)}."
-        remedy = "Check the URL's protocol and install the package that reads it."
-        raise ConfigurationError(cause, remedy) from error
-    try:
-        with explained(name):
-            return _find(filesystem, root)
-    except DaskGMMError:
-        raise
-    except Exception as error:  # each store's package has errors of its own
-        cause = f"{name} can't be listed: {type(error).__name__}: {first_line(error)}."
-        remedy = "Check the URL and the storage options, such as the credentials."
-        raise MissingInputError(cause, remedy) from error
-
-
-def _find(filesystem: AbstractFileSystem, root: str) -> Found:
-    """Tell a file from a directory from a pattern; a name may hold a pattern's characters."""
-    try:
-        info = filesystem.info(root)
-    except FileNotFoundError:
-        if not has_magic(root):
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Hold that a local file is the version that was found, before and after the block."""
+        self._check()
+        try:
+            yield
+        except Exception:
+            self._check()
             raise
-        return Found(tuple(_matches(filesystem, root)), listed=True)
-    if info["type"] == "directory":
-        return Found(tuple(_listing(filesystem, root)), listed=True)
-    return Found((_input_file(filesystem, root, info),), listed=False)
+        self._check()
+
+    def _check(self) -> None:
+        with self._known():
+            self._compare(record_of(self.filesystem, self.key))
+
+    @contextmanager
+    def _known(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            if isinstance(error, DaskGMMError) or meaning(error) is not Meaning.MISSING:
+                raise
+            raise gone(self.path) from error
+
+    def _compare(self, now: FileRecord) -> None:
+        if self.record.differs(now):
+            raise changed(self.path)
 
 
-def _matches(filesystem: AbstractFileSystem, pattern: str) -> Iterator[InputFile]:
-    parent = re.split(r"[*?[]", pattern, maxsplit=1)[0].rpartition("/")[0]
-    skip_hidden = not _hidden(pattern, parent)  # a pattern may ask for hidden names
-    for key, info in filesystem.glob(pattern, detail=True).items():
-        if skip_hidden and _hidden(key, parent):
-            continue
-        if info["type"] == "directory":
-            yield from _listing(filesystem, key)
-        else:
-            yield _input_file(filesystem, key, info)
+def _details(stream: Any) -> Mapping[str, Any] | None:
+    """What a store said of a file when it was opened."""
+    told: Mapping[str, Any] | None = getattr(stream, "details", None)
+    return told
 
 
-def _listing(filesystem: AbstractFileSystem, root: str) -> Iterator[InputFile]:
-    for key, info in filesystem.find(root, detail=True).items():
-        if not _hidden(key, root):
-            yield _input_file(filesystem, key, info)
-
-
-def _hidden(key: str, root: str) -> bool:
-    """Whether a name below ``root`` starts as those that writers keep for themselves do."""
-    return any(name.startswith(("_", ".")) for name in key.removeprefix(root).split("/"))
-
-
-def _input_file(filesystem: AbstractFileSystem, key: str, info: Mapping[str, Any]) -> InputFile:
-    local = isinstance(filesystem, LocalFileSystem)
+def record_of(
+    filesystem: AbstractFileSystem, key: str, info: Mapping[str, Any] | None = None
+) -> FileRecord:
+    """Describe a file as the store does; ``info`` is what a listing said of it."""
+    if isinstance(filesystem, LocalFileSystem):
+        # A listing tells when a link was made, not when its target changed.
+        status = Path(key).stat()
+        return FileRecord(key, status.st_size, modified=_iso(status.st_mtime))
+    told = filesystem.info(key) if info is None else info
     # The query of a signed URL is a credential.
-    path = key if local else str(filesystem.unstrip_protocol(key)).partition("?")[0]
-    etag = next((str(info[name]) for name in _ETAGS if info.get(name)), None)
-    record = FileRecord(path, info.get("size"), modified=_modified(info), etag=etag)
-    return InputFile(record, key, filesystem)
+    path = str(filesystem.unstrip_protocol(key)).partition("?")[0]
+    etag = next((str(told[name]) for name in _ETAGS if told.get(name)), None)
+    return FileRecord(path, told.get("size"), modified=_modified(told), etag=etag)
 
 
 def _modified(info: Mapping[str, Any]) -> str | None:
-    time = next((info[name] for name in _TIMES if info.get(name) is not None), None)
-    if isinstance(time, int | float):
-        time = datetime.fromtimestamp(time, UTC)
-    if isinstance(time, datetime):
-        return time.isoformat()
-    return None if time is None else str(time)
+    return _iso(next((info[name] for name in _TIMES if info.get(name) is not None), None))
 
 
-@contextmanager
-def explained(name: str) -> Iterator[None]:
-    """Turn failures of storage or decoding into our errors about the file ``name``."""
-    try:
-        yield
-    except DaskGMMError:
-        raise
-    except FileNotFoundError as error:
-        raise MissingInputError(f"{name} does not exist.", "Check the path.") from error
-    except PermissionError as error:
-        remedy = "Ask for leave to read it, or check the credentials in the storage options."
-        raise MissingInputError(f"{name} can't be read: permission denied.", remedy) from error
-    except (ConnectionError, TimeoutError) as error:
-        cause = f"{name} can't be reached: {first_line(error)}."
-        raise ClusterError(cause, "Check the network and run it again.") from error
-    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
-        raise _unreadable(name, error) from error
-
-
-def _unreadable(name: str, error: Exception) -> Exception:
-    """Tell a device that fails (it sets ``errno``) from bytes that make no sense."""
-    if isinstance(error, MemoryError):
-        return error
-    if getattr(error, "errno", None) is not None:
-        cause = f"{name} can't be read: {first_line(error)}."
-        return MissingInputError(cause, "Check the file and the disk or store that holds it.")
-    remedy = "It may be cut short or still being written: write it again or leave it out."
-    return DataError(f"{name} is damaged or of another format: {first_line(error)}.", remedy)
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, without a full stop."""
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0].rstrip(".")
+def _iso(moment: Any) -> str | None:
+    if isinstance(moment, int | float):
+        moment = datetime.fromtimestamp(moment, UTC)
+    if isinstance(moment, datetime):
+        return moment.isoformat()
+    return None if moment is None else str(moment)

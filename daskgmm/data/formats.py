@@ -6,10 +6,15 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from daskgmm.data.csv import open_csv
-from daskgmm.data.files import Found, InputFile, find_files
+from daskgmm.data.files import InputFile
+from daskgmm.data.hdf5 import open_hdf5
+from daskgmm.data.listing import Found, find_files
+from daskgmm.data.npy import open_npy
 from daskgmm.data.parquet import open_parquet
+from daskgmm.data.partitions import Condition
 from daskgmm.data.selection import Selection
 from daskgmm.data.source import Source
+from daskgmm.data.zarr import open_zarr
 from daskgmm.errors import ConfigurationError, MissingInputError
 
 Path: TypeAlias = str | os.PathLike[str]
@@ -32,20 +37,27 @@ class Table(Protocol):
 
 @dataclass(frozen=True)
 class Format:
-    """How files of one kind are recognised and opened."""
+    """How files of one kind are recognised and opened, and whether their columns have names."""
 
     open: Callable[[Sequence[InputFile]], Table]
     extensions: tuple[str, ...]
+    named: bool = True
 
 
 FORMATS: dict[str, Format] = {
     "parquet": Format(open_parquet, (".parquet", ".pq")),
     "csv": Format(open_csv, (".csv", ".csv.gz", ".tsv", ".tsv.gz")),
+    "npy": Format(open_npy, (".npy",), named=False),
+    "zarr": Format(open_zarr, (".zarr",), named=False),
+    "hdf5": Format(open_hdf5, (".h5", ".hdf5"), named=False),
 }
 
 
 def find_inputs(
-    path: Path | Sequence[Path], format_name: str | None, storage_options: Mapping[str, Any]
+    path: Path | Sequence[Path],
+    format_name: str | None,
+    storage_options: Mapping[str, Any],
+    where: tuple[Condition, ...] = (),
 ) -> tuple[str, tuple[InputFile, ...]]:
     """Return the format, named or told by the files' names, and the files by path, each once.
 
@@ -61,7 +73,7 @@ def find_inputs(
         raise ConfigurationError(f"format={format_name!r} is not known.", remedy)
     inputs: dict[tuple[str, str], InputFile] = {}
     for name in _path_names(path):
-        found = find_files(name, storage_options)
+        found = find_files(name, storage_options, where, stores=format_name == "zarr")
         files = _of_known_format(name, found, format_name)
         inputs |= {(file.path, file.key): file for file in files}
     ordered = tuple(inputs[key] for key in sorted(inputs))
@@ -77,7 +89,7 @@ def _path_names(path: Path | Sequence[Path]) -> list[str]:
 
 def _format_of(file: InputFile) -> str | None:
     """Return the format that a file's name tells."""
-    path = file.path.lower()
+    path = file.name.lower()
     return next((n for n, known in FORMATS.items() if path.endswith(known.extensions)), None)
 
 

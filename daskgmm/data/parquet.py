@@ -1,7 +1,8 @@
 """Rows of Parquet files, a row group at a time and never more than a batch of it."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fsspec.implementations.local import LocalFileSystem
 
-from daskgmm.data.files import InputFile, explained
+from daskgmm.data.failures import explained
+from daskgmm.data.files import InputFile
+from daskgmm.data.partitions import key_columns, with_constants
+from daskgmm.data.retrying import persistent
 from daskgmm.data.selection import Selection
 from daskgmm.data.source import Block, Source
 from daskgmm.data.tables import Decoder, block_rows_for
@@ -22,12 +25,28 @@ _OPENING_THREADS = 16  # footers are small: latency is what they cost
 
 @dataclass(frozen=True)
 class ParquetPart:
-    """One row group of one file."""
+    """One row group of one file.
+
+    Parameters
+    ----------
+    file : InputFile
+    row_group, row_groups : int
+        Which one, and of how many.
+    rows : int
+    selection : Selection
+    constants : mapping
+        Columns that the names of its directories give, by name.
+    dtype : dtype
+        What blocks come as.
+    block_rows : int
+    """
 
     file: InputFile
     row_group: int
+    row_groups: int
     rows: int
     selection: Selection
+    constants: Mapping[str, pa.Scalar]
     dtype: np.dtype[Any]
     block_rows: int
 
@@ -54,23 +73,32 @@ class ParquetPart:
     def _batches(self) -> Iterator[pa.RecordBatch]:
         if self.rows == 0:  # a file without rows has no row group to read
             return
-        names = self.selection.names
+        names = [name for name in self.selection.names if name not in self.constants]
         with explained(self.label), _opened(self.file) as stream:
             # Buffered: else Arrow takes in the row group's bytes at once before decoding any.
-            buffer_size = min(max(_READ_BYTES // len(names), 2**16), 2**22)
+            buffer_size = min(max(_READ_BYTES // max(len(names), 1), 2**16), 2**22)
+            footer = _footer(self.file) if self.row_groups > 1 else None
             reader = pq.ParquetFile(
-                stream, metadata=_footer(self.file), buffer_size=buffer_size, pre_buffer=False
+                stream, metadata=footer, buffer_size=buffer_size, pre_buffer=False
             )
-            yield from reader.iter_batches(
+            batches = reader.iter_batches(
                 self.block_rows, row_groups=[self.row_group], columns=names, use_threads=False
             )
+            for batch in batches:
+                yield with_constants(batch, self.constants)
 
 
-def _opened(file: InputFile) -> Any:
-    # Arrow's own file reads into Arrow's memory, without a Python object for each page.
-    if isinstance(file.filesystem, LocalFileSystem):
-        return pa.OSFile(file.key)
-    return file.open(cache_type="none")
+@contextmanager
+def _opened(file: InputFile) -> Iterator[Any]:
+    if file.local is not None:
+        # Arrow's own file reads into Arrow's memory, without a Python object for each page.
+        with file.unchanged(), pa.OSFile(file.key) as stream:
+            yield stream
+        return
+    # A small file comes at once: one request takes as long as one for each column would.
+    small = file.record.bytes is not None and file.record.bytes <= _READ_BYTES
+    with file.reading(cache_type="all" if small else "none") as stream:
+        yield stream
 
 
 @dataclass(frozen=True)
@@ -104,16 +132,19 @@ class ParquetTable:
         DataError
             A file misses a column, or holds something else than numbers in it.
         """
-        selection = selection.resolve(self.schemas[0], self.files[0].path)
+        keys, values = key_columns([file.path for file in self.files])
+        selection = selection.resolve(self.schemas[0], self.files[0].path, keys)
         checked = self.schemas[0]
         for file, schema in zip(self.files, self.schemas, strict=True):
             if schema is not checked:
-                selection.check(schema, file.path)
+                selection.check(schema, file.path, keys)
+                checked = schema
         dtype = self._dtype(selection)
         size = block_rows or block_rows_for(len(selection.features))
+        constants = self._constants(selection, values)
         parts = tuple(
-            ParquetPart(file, number, rows, selection, dtype, size)
-            for file, groups in zip(self.files, self.row_groups, strict=True)
+            ParquetPart(file, number, len(groups), rows, selection, given, dtype, size)
+            for file, groups, given in zip(self.files, self.row_groups, constants, strict=True)
             for number, rows in enumerate(groups or (0,))
         )
         lengths = tuple(part.rows for part in parts)
@@ -127,11 +158,25 @@ class ParquetTable:
             block_rows=size,
         )
 
+    def _constants(
+        self, selection: Selection, values: Sequence[Mapping[str, pa.Scalar]]
+    ) -> list[dict[str, pa.Scalar]]:
+        """What each file's directories give of the columns that it doesn't have itself."""
+        given = []
+        for schema, known in zip(self.schemas, values, strict=True):
+            names = set(known) & set(selection.names) - set(schema.names) if known else ()
+            given.append({name: known[name] for name in selection.names if name in names})
+        return given
+
     def _dtype(self, selection: Selection) -> np.dtype[Any]:
         """Return float32 where every feature of every file fits it, else float64."""
         small = {pa.float16(), pa.float32()}
         schemas = {id(schema): schema for schema in self.schemas}.values()
-        kinds = {schema.field(name).type for schema in schemas for name in selection.features}
+        kinds = {
+            schema.field(name).type if name in schema.names else None  # a key of directories
+            for schema in schemas
+            for name in selection.features
+        }
         return np.dtype(np.float32 if kinds <= small else np.float64)
 
 
@@ -155,6 +200,7 @@ def open_parquet(files: Sequence[InputFile]) -> ParquetTable:
     return ParquetTable(tuple(files), tuple(schemas), tuple(groups for _, groups in described))
 
 
+@persistent
 def _describe(file: InputFile) -> tuple[pa.Schema, tuple[int, ...]]:
     with explained(file.path), file.open(cache_type="none") as stream:
         reader = pq.ParquetFile(stream)

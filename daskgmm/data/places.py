@@ -2,17 +2,19 @@
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
+from uuid import uuid4
 
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from daskgmm.data.files import first_line
+from daskgmm.data.failures import explained_writing, first_line
 from daskgmm.errors import ConfigurationError, OutputError
 
 
@@ -105,13 +107,11 @@ class Place:
         OutputError
             It can't be written.
         """
-        try:
+        with self._explaining(name):
             if self.local is not None:
                 _write_beside_and_rename(self.local / name, content)
             else:  # stores show an object when its upload has ended
                 self.filesystem.pipe_file(self._key(name), content)
-        except OSError as error:
-            raise unwritable(f"{self.name}/{name}", error) from error
 
     def create(self, name: str, content: bytes) -> bool:
         """Write a file unless there is one; tells whether it did.
@@ -123,12 +123,11 @@ class Place:
         OutputError
             It can't be written.
         """
-        try:
-            self.filesystem.pipe_file(self._key(name), content, mode="create")
-        except FileExistsError:
-            return False
-        except OSError as error:
-            raise unwritable(f"{self.name}/{name}", error) from error
+        with self._explaining(name):
+            try:
+                self.filesystem.pipe_file(self._key(name), content, mode="create")
+            except FileExistsError:
+                return False
         return True
 
     def modified(self, name: str) -> datetime | None:
@@ -173,12 +172,75 @@ class Place:
         OutputError
             It can't be removed.
         """
-        try:
+        with self._explaining(name), suppress(FileNotFoundError):
             self.filesystem.rm(self._key(name), recursive=True)
-        except FileNotFoundError:
-            pass
+
+    def remove_all(self, names: Sequence[str]) -> None:
+        """Remove files and folders that are there, many at a time."""
+        if names:
+            with self._explaining(""):
+                self.filesystem.rm([self._key(name) for name in names], recursive=True)
+
+    def open(self, name: str) -> Any:
+        """Open a file for reading."""
+        self.filesystem.invalidate_cache(self.root)
+        return self.filesystem.open(self._key(name), "rb")
+
+    @contextmanager
+    def appearing(self, name: str) -> Iterator[Path]:
+        """A path on this machine to write to; it becomes the file when the block ends well.
+
+        Two may write the same file at a time: each has a path of its own until it is whole.
+
+        Raises
+        ------
+        OutputError
+            It can't be written.
+        ClusterError
+            The store doesn't answer.
+        """
+        folder = self.local or Path(tempfile.gettempdir())
+        unfinished = folder / f".{name}.{uuid4().hex}"
+        try:
+            yield unfinished
+            if unfinished.exists():
+                with self._explaining(name):
+                    self._take(unfinished, name)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def _take(self, file: Path, name: str) -> None:
+        if self.local is None:
+            self.filesystem.put_file(str(file), self._key(name))
+            return
+        with file.open("rb") as stream:
+            os.fsync(stream.fileno())
+        file.replace(self.local / name)
+
+    def sizes(self) -> dict[str, int]:
+        """All files in the folder and below by their path in it, with their sizes."""
+        self.filesystem.invalidate_cache(self.root)
+        found = self.filesystem.find(self.root, detail=True)
+        start = len(self.root) + 1
+        return {key[start:]: int(info["size"]) for key, info in found.items()}
+
+    def copy(self, name: str, target: Self) -> None:
+        """Put a file of this folder into another one of the same store, as it is."""
+        with explained_writing(f"{target.name}/{name}"):
+            self.filesystem.cp_file(self._key(name), target._key(name))
+
+    @contextmanager
+    def _explaining(self, name: str) -> Iterator[None]:
+        """Turn failures of writing into our errors; a disk tells its reason by number."""
+        shown = f"{self.name}/{name}"
+        if self.local is None:
+            with explained_writing(shown):
+                yield
+            return
+        try:
+            yield
         except OSError as error:
-            raise unwritable(f"{self.name}/{name}", error) from error
+            raise unwritable(shown, error) from error
 
     def _key(self, name: str) -> str:
         return f"{self.root}/{name}"

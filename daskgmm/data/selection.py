@@ -12,6 +12,7 @@ from daskgmm.errors import ConfigurationError, DataError, InputTypeError
 FIRST_VALUE = b"first value"
 """Key of a field's metadata under which text columns show what they hold."""
 
+_NO_KEYS = pa.schema([])
 _SHOWN = 20
 _REMEDY = "Choose numeric columns with columns= (--columns), or convert this one to numbers."
 
@@ -49,8 +50,10 @@ class Selection:
         """All names to read, each once."""
         return tuple(dict.fromkeys((*self.numeric, *self.keep)))
 
-    def resolve(self, schema: pa.Schema, path: str) -> Self:
+    def resolve(self, schema: pa.Schema, path: str, keys: pa.Schema = _NO_KEYS) -> Self:
         """Fill in the default features from a table's schema and check them against it.
+
+        Keys of the directories are there to be chosen, and no features by default.
 
         Raises
         ------
@@ -65,11 +68,12 @@ class Selection:
             resolved = replace(self, columns=tuple(n for n in schema.names if n not in taken))
         if not resolved.columns:
             raise DataError(f"{path} has no columns for features.", "Check the file's columns.")
-        resolved.check(schema, path)
+        resolved.check(schema, path, keys)
         return resolved
 
-    def check(self, schema: pa.Schema, path: str) -> None:
-        """Raise unless a file's schema has all columns, and numbers where they are needed."""
+    def check(self, schema: pa.Schema, path: str, keys: pa.Schema = _NO_KEYS) -> None:
+        """Raise unless a file's schema or the keys have all columns, and numbers if needed."""
+        schema = pa.schema([*schema, *(key for key in keys if key.name not in schema.names)])
         check_names(self.names, schema.names, path)
         for name in self.numeric:
             column = schema.field(name)
@@ -77,8 +81,12 @@ class Selection:
                 raise _not_numeric(column, path)
 
 
-def as_names(names: Sequence[str], option: str) -> tuple[str, ...]:
+def as_names(
+    names: Sequence[str | int], option: str, *, positions: bool = False
+) -> tuple[str, ...]:
     """Return an option's column names as a tuple, each given once.
+
+    Where columns go by ``positions``, whole numbers become names.
 
     Raises
     ------
@@ -87,13 +95,15 @@ def as_names(names: Sequence[str], option: str) -> tuple[str, ...]:
     """
     if isinstance(names, str):
         raise ConfigurationError(f"{option}={names!r} is one string.", f"Pass [{names!r}].")
-    checked = tuple(names)
-    for position, name in enumerate(checked):
-        if not isinstance(name, str):
+    checked: list[str] = []
+    for name in names:
+        text = str(name) if positions and isinstance(name, int) else name
+        if not isinstance(text, str):
             raise ConfigurationError(f"{option} holds {name!r}.", "Pass names as strings.")
-        if name in checked[:position]:
+        if text in checked:
             raise ConfigurationError(f"{option} names {name!r} twice.", "Name it once.")
-    return checked
+        checked.append(text)
+    return tuple(checked)
 
 
 def check_names(wanted: Sequence[str], available: Sequence[str], path: str) -> None:

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from daskgmm.data.files import first_line
+from daskgmm.data.failures import first_line
 from daskgmm.data.places import Place
 from daskgmm.errors import ConfigurationError, OutputError
 

@@ -44,6 +44,10 @@ class Delegating:
         """Integrated completed likelihood criterion on X; the lower the better."""
         return self._best().icl(X)
 
+    def anomaly_threshold(self, X: Any, quantile: float) -> float:
+        """The log-density (nats) below which a share of X's rows lies."""
+        return self._best().anomaly_threshold(X, quantile)
+
     def sample(self, n_samples: int = 1) -> tuple[Any, Any]:
         """Draw rows, and the components that they come from."""
         return self._best().sample(n_samples)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from daskgmm.estimators import criteria
+from daskgmm.estimators import anomalies, criteria
 from daskgmm.estimators.predicting import predict_rows
 from daskgmm.model.prediction import Predictor
 
@@ -44,6 +44,28 @@ class Predictions:
         and Govaert, 2000).
         """
         return criteria.score(self, X).icl
+
+    def anomaly_threshold(self, X: Any, quantile: float) -> float:
+        """The log-density (nats) below which a share of X's rows lies, at once for any X.
+
+        It is exactly ``numpy.quantile(score_samples(X), quantile)``; a row is taken for an
+        anomaly where its log-density is below it. Over rows that are not in memory it takes a
+        pass, or two over many, and sample weights don't count.
+
+        Parameters
+        ----------
+        X : array, frame, dask collection or dataset of shape (n, D)
+        quantile : float
+            From 0 to 1, such as 0.01 for the hundredth of the rows that is least likely.
+
+        Raises
+        ------
+        ConfigurationError
+            `quantile` is no share.
+        DataError
+            There are no rows, or a value is not finite.
+        """
+        return anomalies.anomaly_threshold(self, X, quantile)
 
     def _n_parameters(self) -> int:
         return self._predictor.mixture.n_parameters

@@ -1,9 +1,15 @@
 """Rows drawn from a mixture, at once or lazily."""
 
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from dask._task_spec import DataNode
+from numpy.typing import NDArray
 
+from daskgmm.data.sinks import Field
+from daskgmm.data.source import Block, Floats, Source
 from daskgmm.errors import ConfigurationError
 from daskgmm.model.prediction import Predictor
 from daskgmm.model.typing import Doubles
@@ -54,8 +60,7 @@ def _draw_lazily(predictor: Predictor, n_samples: int, seed: int) -> tuple[Any, 
     from dask._task_spec import DataNode, Task, TaskRef
 
     n_features = predictor.mixture.n_features
-    size = max(_VALUES_A_CHUNK // n_features, 1)
-    sizes = tuple(min(size, n_samples - start) for start in range(0, n_samples, size))
+    sizes = _sizes(n_features, n_samples)
     suffix = token()
     drawn, rows, labels, shared = (
         f"gmm-predict-{what}-{suffix}" for what in ("draw", "rows", "labels", "argument")
@@ -68,3 +73,89 @@ def _draw_lazily(predictor: Predictor, n_samples: int, seed: int) -> tuple[Any, 
         graph[labels, i] = Task((labels, i), operator.itemgetter(1), both)
     X = da.Array(graph, rows, (sizes, (n_features,)), dtype=np.float64)
     return X, da.Array(graph, labels, (sizes,), dtype=np.int64)
+
+
+def _sizes(n_features: int, n_samples: int) -> tuple[int, ...]:
+    size = max(_VALUES_A_CHUNK // n_features, 1)
+    return tuple(min(size, n_samples - start) for start in range(0, n_samples, size))
+
+
+@dataclass(frozen=True)
+class SamplePart:
+    """Rows that are drawn when they are read, the same ones each time.
+
+    Parameters
+    ----------
+    predictor : hashable
+        The key of it.
+    rows : int
+    seed : int
+    number : int
+        Of the part.
+    """
+
+    predictor: Hashable
+    rows: int
+    seed: int
+    number: int
+
+    @property
+    def inputs(self) -> Sequence[Hashable]:
+        """The mixture."""
+        return (self.predictor,)
+
+    @property
+    def label(self) -> str:
+        """By its number."""
+        return f"sample, part {self.number}"
+
+    def read(self, *inputs: Any) -> Iterator[Block]:
+        """Yield one block; the last feature is the component of each row."""
+        (predictor,) = inputs
+        rows, labels = _draw_chunk(predictor, self.rows, self.seed, self.number)
+        yield Block(np.vstack([rows.T, labels]))
+
+
+def sample_source(predictor: Predictor, n_samples: int, seed: int) -> Source:
+    """Rows to be drawn, each with its component as one more feature."""
+    n_features = predictor.mixture.n_features
+    key = f"gmm-predict-argument-{token()}"
+    sizes = _sizes(n_features, n_samples)
+    parts = tuple(SamplePart(key, rows, seed, number) for number, rows in enumerate(sizes))
+    graph: dict[Hashable, Any] = {key: DataNode(key, predictor)}
+    return Source(parts, n_features + 1, np.dtype(np.float64), lengths=sizes, graph=graph)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What is written of rows that were drawn.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Of the features.
+    labels : bool
+        Whether their components are.
+    """
+
+    names: tuple[str, ...]
+    labels: bool = False
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The rows, and perhaps their labels."""
+        rows = Field("rows", np.dtype(np.float64), self.names, vector=True)
+        label = Field("label", np.dtype(np.int32), ("label",))
+        return (rows, label) if self.labels else (rows,)
+
+    @property
+    def n_values(self) -> int:
+        """All that there is of a row."""
+        return len(self.names) + 1
+
+    def of(self, rows: Floats) -> Mapping[str, NDArray[Any]]:
+        """Columns (n,) for rows (n, D + 1), named."""
+        found: dict[str, NDArray[Any]] = dict(zip(self.names, rows.T[:-1], strict=True))
+        if self.labels:
+            found["label"] = rows[:, -1].astype(np.int32)
+        return found

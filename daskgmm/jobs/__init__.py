@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from daskgmm.jobs.fitting import fit
+    from daskgmm.jobs.predicting import predict
+    from daskgmm.jobs.sampling import sample
     from daskgmm.jobs.scoring import score
     from daskgmm.jobs.selecting import select
 
-__all__ = ["fit", "score", "select"]
+__all__ = ["fit", "predict", "sample", "score", "select"]
 
 _HOMES = {
     "fit": "daskgmm.jobs.fitting",
     "select": "daskgmm.jobs.selecting",
+    "predict": "daskgmm.jobs.predicting",
+    "sample": "daskgmm.jobs.sampling",
     "score": "daskgmm.jobs.scoring",
 }
 

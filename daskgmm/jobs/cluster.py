@@ -9,11 +9,10 @@ from importlib.util import find_spec
 from multiprocessing import current_process
 from typing import Any
 
-from daskgmm.data.dataset import Dataset
 from daskgmm.errors import ConfigurationError
 from daskgmm.jobs.embedded import embedded
 from daskgmm.jobs.events import Start
-from daskgmm.jobs.inputs import rows_of
+from daskgmm.jobs.inputs import Described, rows_of
 from daskgmm.jobs.scheduler import connected
 from daskgmm.passes.engine import active_client, running_on
 
@@ -66,7 +65,7 @@ class Resources:
 
 
 @contextmanager
-def workplace(resources: Resources, dataset: Dataset) -> Iterator[Start]:
+def workplace(resources: Resources, dataset: Described) -> Iterator[Start]:
     """Run the block's passes over a dataset where `resources` say.
 
     Where they say nothing: on the client that is active in this process, if there is one; small
@@ -174,7 +173,7 @@ def _workers(count: int) -> str:
     return f"{count} worker{'s' * (count != 1)}"
 
 
-def _decoded_bytes(dataset: Dataset) -> float:
+def _decoded_bytes(dataset: Described) -> float:
     total = 0.0
     for file in dataset.files:
         if file.rows is not None:

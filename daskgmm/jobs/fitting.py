@@ -56,6 +56,7 @@ class FitRequest:
         """All that the result depends on but the rows: neither where it runs nor credentials."""
         inputs = self.inputs
         chosen = {"columns": inputs.columns, "weight_column": inputs.weight_column}
+        chosen["where"] = inputs.where
         found = as_plain(chosen | {"format": inputs.format} | asdict(self.method))
         return dict(found)
 

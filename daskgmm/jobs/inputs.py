@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from daskgmm.data.dataset import Dataset, open_dataset
+from daskgmm.data.files import FileRecord
 from daskgmm.errors import ConfigurationError, DataError
 from daskgmm.jobs.plain import digest
 
@@ -25,6 +26,8 @@ class Inputs:
         Of the files, where their names don't tell it.
     storage_options : mapping
         Passed to the store; may hold credentials, so it is never shown or written.
+    where : tuple of str
+        What must hold of directories named ``key=value``, such as ``date=2026-11-21``.
     """
 
     paths: tuple[str, ...]
@@ -32,6 +35,7 @@ class Inputs:
     weight_column: str | None = None
     format: str | None = None
     storage_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    where: tuple[str, ...] = ()
 
     def open(self) -> Dataset:
         """The rows, of which only metadata is read so far."""
@@ -70,11 +74,24 @@ class Inputs:
             format=self.format,
             columns=columns,
             sample_weight=self.weight_column,
+            where=self.where,
             storage_options=self.storage_options,
         )
 
 
-def rows_of(dataset: Dataset) -> int | None:
+class Described(Protocol):
+    """Rows of which the size is known, more or less."""
+
+    @property
+    def files(self) -> tuple[FileRecord, ...]:
+        """What holds them."""
+
+    @property
+    def n_features(self) -> int:
+        """D."""
+
+
+def rows_of(dataset: Described) -> int | None:
     """Number of rows, where every file's metadata tells it."""
     rows = [file.rows for file in dataset.files]
     known = [count for count in rows if count is not None]

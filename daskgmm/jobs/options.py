@@ -24,6 +24,8 @@ class ReadOptions(TypedDict, total=False):
         The column of sample weights.
     format : str, optional
         Of the files, where their names don't tell it.
+    where : sequence of str, optional
+        Conditions on partitions, such as ``"date=2026-11-21"``.
     storage_options : mapping, optional
         For the stores of inputs and output.
     scheduler : str, optional
@@ -38,6 +40,7 @@ class ReadOptions(TypedDict, total=False):
     columns: Sequence[str] | None
     weight_column: str | None
     format: str | None
+    where: Sequence[str]
     storage_options: Mapping[str, Any]
     scheduler: str | None
     workers: int | None
@@ -73,6 +76,48 @@ class FitOptions(ReadOptions, total=False):
     command: tuple[str, ...]
 
 
+class WriteOptions(ReadOptions, total=False):
+    """What of an output of rows.
+
+    Parameters
+    ----------
+    force : bool
+        Replace rows that another command wrote.
+    """
+
+    force: bool
+
+
+class PredictOptions(WriteOptions, total=False):
+    """What is written of each row.
+
+    Parameters
+    ----------
+    with_, keep : sequence of str
+    anomaly_quantile, anomaly_threshold : float, optional
+        See `daskgmm.jobs.predicting.PredictRequest`.
+    """
+
+    with_: Sequence[str]
+    keep: Sequence[str] | None
+    anomaly_quantile: float | None
+    anomaly_threshold: float | None
+
+
+class SampleOptions(WriteOptions, total=False):
+    """What is drawn.
+
+    Parameters
+    ----------
+    with_labels : bool
+    seed : int, optional
+        See `daskgmm.jobs.sampling.SampleRequest`.
+    """
+
+    with_labels: bool
+    seed: int | None
+
+
 def check(options: Mapping[str, Any], kind: Any) -> None:
     """Raise TypeError for a keyword that is none of a kind of options."""
     for name in options.keys() - kind.__annotations__.keys():
@@ -94,4 +139,10 @@ def inputs_of(paths: Paths, options: Mapping[str, Any]) -> Inputs:
         raise ConfigurationError(
             f"columns is the text {columns!r}.", f"Give a list of names, such as [{columns!r}]."
         )
-    return build(Inputs, options, paths=names, columns=None if columns is None else tuple(columns))
+    return build(
+        Inputs,
+        options,
+        paths=names,
+        columns=None if columns is None else tuple(columns),
+        where=tuple(options.get("where", ())),
+    )

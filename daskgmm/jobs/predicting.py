@@ -1,18 +1,30 @@
-"""Write what a model says of rows as Parquet."""
+"""Write what a model says of rows."""
 
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Unpack
 
-from daskgmm.data.sinks import parts_in
-from daskgmm.errors import ConfigurationError, OutputError
+from daskgmm.data.places import Place
+from daskgmm.data.sinks import Written, sink_for
+from daskgmm.data.source import Source
+from daskgmm.errors import ConfigurationError
+from daskgmm.estimators.model_digest import model_digest
 from daskgmm.jobs.cluster import Resources, workplace
-from daskgmm.jobs.events import Listener, Parts, Silence
-from daskgmm.jobs.folders import appearing, local_folder
-from daskgmm.jobs.inputs import Inputs
-from daskgmm.passes.output import Output, write_predictions
+from daskgmm.jobs.events import Listener, Silence
+from daskgmm.jobs.inputs import Inputs, fingerprint
+from daskgmm.jobs.models import find_model
+from daskgmm.jobs.options import Paths, PredictOptions, build, check, inputs_of
+from daskgmm.jobs.outputs import Desk, Order, Outcome, carry_out
+from daskgmm.jobs.plain import as_plain
+from daskgmm.jobs.writing import write
+from daskgmm.passes.output import Output
+from daskgmm.passes.quantile import log_density_quantile
 
-LABELS, PROBABILITIES, LOG_DENSITY = KINDS = ("labels", "probabilities", "log-density")
+LABELS, PROBABILITIES, LOG_DENSITY, ANOMALY = KINDS = (
+    "labels", "probabilities", "log-density", "anomaly",
+)  # fmt: skip
+USUAL_QUANTILE = 0.01
 
 
 @dataclass(frozen=True)
@@ -23,44 +35,108 @@ class PredictRequest:
     ----------
     inputs : Inputs
     output : str
-        A folder of Parquet files, one for each part of the inputs.
+        A folder or URL: of Zarr if it ends in ``.zarr``, else of Parquet files.
     kinds : tuple of str
         Which of `KINDS`.
     keep : tuple of str
         Columns of the inputs to repeat before the predictions.
+    anomaly_quantile : float or None
+        The share of rows, by log-density, that counts as anomalous; by default a hundredth.
+    anomaly_threshold : float or None
+        The log-density (nats) below which a row is anomalous, whatever share that is.
     resources : Resources
     force : bool
-        Replace predictions that are there.
+        Replace rows that are there.
     """
 
     inputs: Inputs
     output: str
     kinds: tuple[str, ...] = (LABELS,)
     keep: tuple[str, ...] = ()
+    anomaly_quantile: float | None = None
+    anomaly_threshold: float | None = None
     resources: Resources = field(default_factory=Resources)
     force: bool = False
 
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.kinds) - set(KINDS))
+        if unknown or not self.kinds:
+            raise ConfigurationError(
+                f"No predictions are called {', '.join(map(repr, unknown))}.",
+                f"Choose among {', '.join(KINDS)}.",
+            )
+        given = (self.anomaly_quantile, self.anomaly_threshold)
+        if given != (None, None) and ANOMALY not in self.kinds:
+            raise ConfigurationError(
+                "What counts as anomalous was given, but no anomalies are asked for.",
+                "Ask for them: --with labels,anomaly.",
+            )
+        if None not in given:
+            raise ConfigurationError(
+                f"Anomalies were given by the quantile {given[0]} and by the threshold {given[1]}.",
+                "Give one of them.",
+            )
+        if self.anomaly_quantile is not None and not 0 <= self.anomaly_quantile <= 1:
+            raise ConfigurationError(
+                f"The quantile of anomalies is {self.anomaly_quantile}.",
+                "Give a share of the rows between 0 and 1, such as 0.01.",
+            )
 
-@dataclass(frozen=True)
-class Predictions:
-    """What was written.
+    @property
+    def quantile(self) -> float | None:
+        """The one to find the threshold by, where it must be found."""
+        if ANOMALY not in self.kinds or self.anomaly_threshold is not None:
+            return None
+        return USUAL_QUANTILE if self.anomaly_quantile is None else self.anomaly_quantile
+
+
+def predict(
+    model: str, inputs: Paths, output: str, **options: Unpack[PredictOptions]
+) -> dict[str, Any]:
+    """Write what a model says of each row: what ``daskgmm predict`` does.
 
     Parameters
     ----------
-    path : Path
-    rows : int
-    files : int
-    columns : tuple of str
+    model : str
+        A run directory or model file, local or a URL.
+    inputs : path or sequence of paths
+        Files, directories, patterns or URLs.
+    output : str
+        A folder or URL to write: Zarr if it ends in ``.zarr``, else Parquet files.
+    options
+        As the command line has them, with its defaults; see
+        `daskgmm.jobs.options.PredictOptions`.
+
+    Returns
+    -------
+    dict
+        The output's manifest, with ``output`` and ``already``: whether it was complete before.
+
+    Raises
+    ------
+    DaskGMMError
+        Of any kind.
     """
+    check(options, PredictOptions)
+    rows = inputs_of(inputs, options)
+    estimator = find_model(model, rows.storage_options).estimator
+    kinds, keep = options.get("with_", (LABELS,)), options.get("keep") or ()
+    request = build(
+        PredictRequest,
+        options,
+        inputs=rows,
+        output=str(output),
+        kinds=tuple(kinds),
+        keep=tuple(keep),
+        resources=build(Resources, options),
+    )
+    return write_predictions(estimator, request, options.get("listener")).plain()
 
-    path: Path
-    rows: int
-    files: int
-    columns: tuple[str, ...]
 
-
-def predict(model: Any, request: PredictRequest, listener: Listener | None = None) -> Predictions:
-    """Write predictions of a fitted model, all of them or none.
+def write_predictions(
+    model: Any, request: PredictRequest, listener: Listener | None = None
+) -> Outcome:
+    """Write predictions of a fitted model.
 
     Raises
     ------
@@ -68,33 +144,37 @@ def predict(model: Any, request: PredictRequest, listener: Listener | None = Non
         Of any kind.
     """
     listener = listener or Silence()
-    target = local_folder(request.output)
-    _refuse(target, force=request.force)
+    target = Place.of(request.output, request.inputs.storage_options)
     dataset = request.inputs.open_for(model).select(keep=request.keep)
-    with appearing(target) as folder:
-        output = _output(model, request, folder)
+    marks = fingerprint(dataset)
+    content = _content(model, request)
+    columns = (*request.keep, *sink_for(target.name).names(content.fields))
+    order = Order(
+        target, _asked(model, request, marks), columns, {"inputs": marks}, force=request.force
+    )
+
+    def work(desk: Desk) -> Sequence[Written]:
         source = dataset.source()
         with workplace(request.resources, dataset) as start:
             listener.start(start)
-            listener.watch(Parts(len(source.parts), lambda: len(parts_in(folder))))
-            rows = write_predictions(source, output)
-    columns = (*request.keep, *output.names())
-    return Predictions(target, rows, len(source.parts), columns)
+            output = replace(content, threshold=_threshold(desk, source, content, request))
+            return write(source, output, desk.folder, target, listener, keep=request.keep)
+
+    return carry_out(order, work)
 
 
-def _output(model: Any, request: PredictRequest, folder: Path) -> Output:
-    unknown = sorted(set(request.kinds) - set(KINDS))
-    if unknown or not request.kinds:
-        raise ConfigurationError(
-            f"No predictions are called {', '.join(map(repr, unknown))}.",
-            f"Choose among {', '.join(KINDS)}.",
-        )
+def _content(model: Any, request: PredictRequest) -> Output:
+    """What is written, but for a threshold that must be found."""
+    kinds = request.kinds
     output = Output(
         model._predictor,  # noqa: SLF001  rows go where they are read, not through the estimator
-        folder,
-        *[kind in request.kinds for kind in KINDS],
+        LABELS in kinds,
+        PROBABILITIES in kinds,
+        LOG_DENSITY in kinds,
+        math.nan if ANOMALY in kinds else None,
     )
-    clashes = sorted(set(request.keep) & set(output.names()))
+    names = {*output.names(), *(field.name for field in output.fields)}
+    clashes = sorted(names & set(request.keep))
     if clashes:
         raise ConfigurationError(
             f"The kept column {clashes[0]!r} has the name of a prediction.",
@@ -103,20 +183,28 @@ def _output(model: Any, request: PredictRequest, folder: Path) -> Output:
     return output
 
 
-def _refuse(target: Path, *, force: bool) -> None:
-    """Raise OutputError unless predictions may be put at `target`.
+def _asked(model: Any, request: PredictRequest, marks: Mapping[str, Any]) -> dict[str, Any]:
+    """All that determines the output, neither where it is made nor credentials."""
+    asked = {
+        "command": "predict",
+        "model_sha256": model_digest(model),
+        "inputs_sha256": marks["sha256"],
+        "columns": request.inputs.columns,
+        "with": [kind for kind in KINDS if kind in request.kinds],
+        "keep": request.keep,
+        "anomaly_quantile": request.quantile,
+        "anomaly_threshold": request.anomaly_threshold,
+    }
+    return dict(as_plain(asked))
 
-    What are no predictions is never replaced, not even by force.
-    """
-    if not target.exists():
-        return
-    ours = target.is_dir() and {*target.iterdir()} == {*parts_in(target)}
-    if not ours:
-        raise OutputError(
-            f"{target} exists and holds something else than predictions, so it is not replaced.",
-            "Choose another output, or remove it yourself.",
-        )
-    if not force:
-        raise OutputError(
-            f"{target} exists already.", "Choose another output, or replace it with --force."
-        )
+
+def _threshold(
+    desk: Desk, source: Source, content: Output, request: PredictRequest
+) -> float | None:
+    """The log-density below which a row is anomalous, found once for all attempts."""
+    found: float | None = desk.found.get("threshold", request.anomaly_threshold)
+    if found is None and request.quantile is not None:
+        found = log_density_quantile(source, content.predictor, request.quantile)
+    if found is not None:
+        desk.note(threshold=found)
+    return found

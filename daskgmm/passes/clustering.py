@@ -11,6 +11,7 @@ import numpy as np
 from dask._task_spec import DataNode, Task, TaskRef
 from threadpoolctl import threadpool_limits
 
+from daskgmm.data.retrying import persistent
 from daskgmm.data.source import Part, Source
 from daskgmm.errors import ConfigurationError
 from daskgmm.model.frame import Frame
@@ -96,6 +97,7 @@ def _steadied() -> Iterator[None]:
         yield
 
 
+@persistent
 def _standard(part: Part, dtype: np.dtype[Any], frame: Frame, *inputs: Any) -> Floats:
     """Rows (n, D) of a part in frame coordinates, without those of weight zero."""
     found = [np.empty((0, len(frame.origin)), dtype)]

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 from dask._task_spec import DataNode, List, Task, TaskRef
 
+from daskgmm.data.retrying import persistent
 from daskgmm.data.source import Block, Part, Source
 from daskgmm.passes.blas import one_thread
 
@@ -122,6 +123,7 @@ class HeldGroup:
     leaves: tuple[Leaf, ...]
 
 
+@persistent
 def _run(
     begin: Callable[[Any], OnPart], add: Add, stretch: Stretch, argument: Any, *inputs: Any
 ) -> Any:

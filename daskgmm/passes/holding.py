@@ -15,6 +15,7 @@ from dask._task_spec import Task, TaskRef
 
 from daskgmm.data.arrays import ArrayPart
 from daskgmm.data.collections import is_future
+from daskgmm.data.retrying import persistent
 from daskgmm.data.source import Block, Part, Source, aligned
 from daskgmm.passes.engine import active_client, hold, token
 from daskgmm.passes.graph import Group, HeldGroup, Leaf, Stretch, leaves_of, part_bytes
@@ -138,6 +139,7 @@ def _fitting(source: Source, room: int) -> int:
     return count
 
 
+@persistent
 def _decode(part: Part) -> DecodedPart:
     return DecodedPart(part.label, tuple(map(copied, part.read())))
 

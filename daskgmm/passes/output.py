@@ -1,53 +1,82 @@
-"""What a model says of rows, written part by part where the rows are read."""
+"""What is said of rows, written part by part where the rows are read."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 from dask._task_spec import DataNode, Task, TaskRef
 from numpy.typing import NDArray
 
-from daskgmm.data.sinks import as_table, part_writer, parts_in, write_empty
+from daskgmm.data.retrying import persistent
+from daskgmm.data.sinks.base import Field, Sink, Slice, Writer, Written
 from daskgmm.data.source import Block, Floats, Part, Source
 from daskgmm.errors import DataError, OutputError
 from daskgmm.model.flaws import Flaw
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes.blas import one_thread
 from daskgmm.passes.engine import compute, token
+from daskgmm.passes.windows import windows
 
-_VALUES_AT_ONCE = 2**21
+
+class Content(Protocol):
+    """What is written of each row."""
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """What there is."""
+
+    @property
+    def n_values(self) -> int:
+        """How many values a row and all that is computed of it have."""
+
+    def of(self, rows: Floats) -> Mapping[str, NDArray[Any]]:
+        """Columns (n,) for rows (n, D), named."""
 
 
 @dataclass(frozen=True)
 class Output:
-    """What is written of each row, and where.
+    """What a model says of each row.
 
     Parameters
     ----------
     predictor : Predictor
-    folder : Path
-        That all workers see.
     labels, probabilities, log_density : bool
         Which predictions.
+    threshold : float or None
+        Log-density (nats) below which a row is anomalous; ``None`` where nobody asks.
     """
 
     predictor: Predictor
-    folder: Path
     labels: bool = True
     probabilities: bool = False
     log_density: bool = False
+    threshold: float | None = None
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The predictions that were asked for."""
+        n_components = self.predictor.mixture.n_components
+        shares = tuple(f"probability_{k}" for k in range(n_components))
+        offered = (
+            (self.labels, Field("label", np.dtype(np.int32), ("label",))),
+            (
+                self.probabilities,
+                Field("probability", np.dtype(np.float64), shares, vector=True),
+            ),
+            (self.log_density, Field("log_density", np.dtype(np.float64), ("log_density",))),
+            (self.threshold is not None, Field("anomaly", np.dtype(np.bool_), ("anomaly",))),
+        )
+        return tuple(field for wanted, field in offered if wanted)
+
+    @property
+    def n_values(self) -> int:
+        """D + K."""
+        return self.predictor.mixture.n_features + self.predictor.mixture.n_components
 
     def names(self) -> list[str]:
         """Names of the predictions' columns."""
-        n_components = self.predictor.mixture.n_components
-        probabilities = range(n_components if self.probabilities else 0)
-        return [
-            *(["label"] if self.labels else []),
-            *(f"probability_{k}" for k in probabilities),
-            *(["log_density"] if self.log_density else []),
-        ]
+        return [name for field in self.fields for name in field.columns]
 
     def of(self, rows: Floats) -> Mapping[str, NDArray[Any]]:
         """Predictions of rows (n, D), named.
@@ -57,7 +86,7 @@ class Output:
         NotFiniteError
             A value is not finite.
         """
-        if not (self.probabilities or self.log_density):
+        if self.names() == ["label"]:
             return {"label": self.predictor.labels(rows).astype(np.int32)}
         labels, probabilities, densities = self.predictor.everything(rows)
         found: list[NDArray[Any]] = [labels.astype(np.int32)] if self.labels else []
@@ -65,64 +94,118 @@ class Output:
             found.extend(probabilities.astype(np.float64, copy=False))
         if self.log_density:
             found.append(densities.astype(np.float64, copy=False))
+        if self.threshold is not None:
+            found.append(densities.astype(np.float64) < self.threshold)
         return dict(zip(self.names(), found, strict=True))
 
 
-def write_predictions(source: Source, output: Output) -> int:
-    """Write a Parquet file for each part, in one pass; return the number of rows.
+@dataclass(frozen=True)
+class Share:
+    """The rows of a part of the output.
+
+    Parameters
+    ----------
+    pieces : tuple of (Part, Slice)
+        In row order.
+    """
+
+    pieces: tuple[tuple[Part, Slice], ...]
+
+    @property
+    def inputs(self) -> list[Hashable]:
+        """Keys of what the parts are computed from, in order."""
+        return [key for part, _ in self.pieces for key in part.inputs]
+
+    def read(self, inputs: Sequence[Any]) -> Iterator[tuple[Part, int, Block]]:
+        """Yield blocks, each with its part and the number of its first row in that one."""
+        values = iter(inputs)
+        for part, wanted in self.pieces:
+            blocks = part.read(*(next(values) for _ in part.inputs))
+            for first, block in _within(blocks, wanted):
+                yield part, first, block
+
+
+def _within(blocks: Iterator[Block], wanted: Slice) -> Iterator[tuple[int, Block]]:
+    first = 0
+    for block in blocks:
+        after = first + block.rows.shape[1]
+        stop = after if wanted.stop is None else min(wanted.stop, after)
+        start = min(max(wanted.start, first), stop)
+        yield start, _rows_of(block, slice(start - first, stop - first))
+        first = after
+        if stop < after:
+            return
+
+
+def _rows_of(block: Block, window: slice) -> Block:
+    kept = block.kept
+    if kept is not None:
+        kept = kept.slice(window.start, window.stop - window.start)
+    return replace(block, rows=block.rows[:, window], kept=kept)
+
+
+def write_rows(source: Source, content: Content, sink: Sink) -> list[Written]:
+    """Write the parts of an output that aren't there yet, in one pass; return all of them.
 
     Raises
     ------
     DataError
         A value is not finite, or there are no rows.
     OutputError
-        A file cannot be written, or workers write where this process doesn't see it.
+        A part cannot be written, or workers write where this process doesn't see it.
+    ClusterError
+        Workers died under the tasks, or a store doesn't answer.
     """
+    sink.begin()
+    shares = [Share(tuple((source.parts[own.part], own) for own in cut)) for cut in sink.cut()]
+    parts = sink.whole()
+    missing = [number for number in range(len(shares)) if number not in parts]
     suffix = token()
     name, shared = f"gmm-predict-{suffix}", f"gmm-predict-argument-{suffix}"
-    graph: dict[Any, Any] = {**source.graph, shared: DataNode(shared, output)}
-    keys = [(name, position) for position in range(len(source.parts))]
-    for key, part in zip(keys, source.parts, strict=True):
-        inputs = [TaskRef(wanted) for wanted in part.inputs]
-        graph[key] = Task(key, _write_part, source.columns, key[1], part, TaskRef(shared), *inputs)
-    rows = compute(graph, keys)
-    if sum(rows) == 0:
+    graph: dict[Any, Any] = {**source.graph, shared: DataNode(shared, (content, sink))}
+    keys = [(name, number) for number in missing]
+    for key in keys:
+        share = shares[key[1]]
+        inputs = [TaskRef(wanted) for wanted in share.inputs]
+        graph[key] = Task(key, _write, source.columns, key[1], share, TaskRef(shared), *inputs)
+    if missing:
+        parts |= dict(zip(missing, compute(graph, keys), strict=True))
+    if not any(part.rows for part in parts.values()):
         raise DataError(
             "There are no rows to label.", "Check that the input holds the rows that it should."
         )
-    _complete(output.folder, rows)
-    return int(sum(rows))
+    _require_seen(sink, parts)
+    return sink.complete(parts)
 
 
-def _complete(folder: Path, rows: list[int]) -> None:
-    if len(parts_in(folder)) < sum(count > 0 for count in rows):
+def _require_seen(sink: Sink, parts: Mapping[int, Written]) -> None:
+    if not {number for number, part in parts.items() if part.rows} <= sink.numbers():
         raise OutputError(
-            f"The workers wrote files into {folder} that can't be seen from here.",
-            "Choose an output in a folder that this machine shares with them.",
+            f"The workers wrote parts of {sink.place.name} that can't be seen from here.",
+            "Choose an output that this machine shares with them.",
         )
-    write_empty(folder, [position for position, count in enumerate(rows) if count == 0])
 
 
-def _write_part(
-    columns: tuple[str, ...] | None, position: int, part: Part, output: Output, *inputs: Any
-) -> int:
-    with one_thread(), part_writer(output.folder, position) as writer:
-        for block in part.read(*inputs):
-            _require_finite(block.rows, part, writer.rows, columns)
-            for window in _windows(block, output):
-                kept = None
-                if block.kept is not None:
-                    kept = block.kept.slice(window.start, window.stop - window.start)
-                writer.write(as_table(output.of(block.rows[:, window].T), kept))
-        return writer.rows
+@persistent
+def _write(
+    columns: tuple[str, ...] | None,
+    number: int,
+    share: Share,
+    shared: tuple[Content, Sink],
+    *inputs: Any,
+) -> Written:
+    content, sink = shared
+    with one_thread(), sink.writer(number) as writer:
+        for part, first, block in share.read(inputs):
+            _require_finite(block.rows, part, first, columns)
+            _write_block(block, content, writer)
+    return writer.written()
 
 
-def _windows(block: Block, output: Output) -> Iterator[slice]:
-    n_features, n_rows = block.rows.shape
-    n_values = n_features + output.predictor.mixture.n_components
-    size = max(_VALUES_AT_ONCE // n_values, 1)
-    for start in range(0, n_rows, size):
-        yield slice(start, min(start + size, n_rows))
+def _write_block(block: Block, content: Content, writer: Writer) -> None:
+    for window in windows(block.rows.shape[1], content.n_values):
+        own = _rows_of(block, window)
+        writer.write(content.of(own.rows.T), own.kept)
 
 
 def _require_finite(rows: Floats, part: Part, before: int, columns: tuple[str, ...] | None) -> None:

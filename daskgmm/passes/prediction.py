@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from dask._task_spec import DataNode, Task, TaskRef
 
+from daskgmm.data.retrying import persistent
 from daskgmm.data.source import Block, Part, Source
 from daskgmm.model.prediction import NotFiniteError, Predictor
 from daskgmm.model.scoring import Scorer, Scoring
@@ -16,11 +17,13 @@ from daskgmm.passes.engine import compute, token
 from daskgmm.passes.graph import OnPart, Work, pass_graph
 from daskgmm.passes.groups import group_measured, seconds_a_row
 
-_USUAL_ROWS = 10_000
+USUAL_ROWS = 10_000
+"""Of a part whose length nobody knows."""
 
 Method = Callable[[Any, Any], Any]
 
 
+@persistent
 def _apply(part: Part, method: Method, dtype: Any, predictor: Predictor, *inputs: Any) -> Any:
     with one_thread():
         apply = partial(explaining, method, predictor)
@@ -98,7 +101,7 @@ def _begin_totals(scoring: Scoring) -> OnPart:
 def totals(source: Source, scoring: Scoring) -> Doubles:
     """`Scorer.totals` over all rows, in one pass."""
     # Lengths may be unknown: these stand for them, so that the grouping is always the same.
-    lengths = source.lengths or (_USUAL_ROWS,) * len(source.parts)
+    lengths = source.lengths or (USUAL_ROWS,) * len(source.parts)
     n_components = sum(mixture.n_components for mixture in scoring.mixtures)
     cost = seconds_a_row(source.n_features, source.n_features**2, n_components)
     work = Work(_begin_totals, np.add, scoring)

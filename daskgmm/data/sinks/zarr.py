@@ -1,0 +1,260 @@
+"""Rows as Zarr, an array for each thing that is said of them.
+
+An array's chunks all have the same length, and two tasks must not write the same chunk: each
+would undo the other's half. So a part of the output is a stretch of whole chunks, and reads
+whatever parts of the input it lies in; where those all have the same length, the stretches
+are made to be parts.
+"""
+
+import json
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import accumulate
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from daskgmm.data.failures import explained_writing
+from daskgmm.data.places import Place
+from daskgmm.data.sinks.base import Columns, Field, Sink, Slice, Written
+from daskgmm.errors import ConfigurationError, DataError
+
+_VALUES_A_CHUNK = 2**21
+_FEWEST_ROWS = 2**14
+_MOST_DIVISORS = 8
+_METADATA = "zarr.json"
+_MARKS = "_parts"
+"""A folder with a file for each part that is whole; it goes when all are."""
+
+
+@dataclass(frozen=True)
+class ZarrSink(Sink):
+    """A group of arrays (n,) and (n, C)."""
+
+    ending: ClassVar[str] = ".zarr"
+    needs_shape: ClassVar[bool] = True
+
+    @classmethod
+    def owns(cls, name: str, columns: Sequence[str]) -> bool:
+        """Whether it is an array, the group's metadata or marks."""
+        return name in (*columns, _METADATA, _MARKS)
+
+    @staticmethod
+    def names(fields: Sequence[Field]) -> list[str]:
+        """Arrays."""
+        return [field.name for field in fields]
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """Kept columns are arrays like others."""
+        return (*map(_kept_field, self.layout.kept or ()), *self.layout.fields)
+
+    @property
+    def chunk(self) -> int:
+        """Rows of a chunk."""
+        return self._rows[0]
+
+    @property
+    def _rows(self) -> tuple[int, int]:
+        """Rows of a chunk and of a part: many, and such that parts are the input's if possible."""
+        longest = max(1, *(self.layout.lengths or ()))
+        widest = sum(len(field.columns) for field in self.fields)
+        most = max(_VALUES_A_CHUNK // widest, 1)
+        part = longest * -(-min(_FEWEST_ROWS, most) // longest)
+        fewest = -(-part // most)
+        even = (n for n in range(fewest, _MOST_DIVISORS * fewest) if part % n == 0)
+        n_chunks = next(even, fewest)
+        chunk = -(-part // n_chunks)
+        return chunk, chunk * n_chunks
+
+    def begin(self) -> None:
+        """Write the arrays' metadata; the group's comes last, so nothing can be opened before."""
+        if find_spec("zarr") is None:
+            raise ConfigurationError(
+                f"{self.place.name} would be Zarr, which is not installed.",
+                "Install it: pip install 'daskgmm[zarr]'.",
+            )
+        self.place.make()
+        self.place.inside(_MARKS).make()
+        for field in self.fields:
+            folder = self.place.inside(field.name)
+            if folder.read(_METADATA) is None:
+                self._create(field, folder)
+
+    def _create(self, field: Field, folder: Place) -> None:
+        import zarr
+
+        tail = (len(field.columns),) if field.vector else ()
+        with explained_writing(folder.name):
+            zarr.create_array(
+                _store(folder),
+                shape=(sum(self.layout.lengths or ()), *tail),
+                chunks=(self.chunk, *tail),
+                dtype=field.dtype,
+                dimension_names=("row", field.name)[: 1 + len(tail)],
+                attributes={"columns": list(field.columns)} if field.vector else None,
+            )
+
+    def cut(self) -> list[tuple[Slice, ...]]:
+        """Stretches of whole chunks."""
+        edges = [0, *accumulate(self.layout.lengths or ())]
+        size = self._rows[1]
+        cuts = []
+        part = 0
+        for first in range(0, edges[-1], size):
+            last = min(first + size, edges[-1])
+            while edges[part + 1] <= first:
+                part += 1
+            own, position = [], part
+            while edges[position] < last:
+                start, stop = max(first - edges[position], 0), last - edges[position]
+                length = edges[position + 1] - edges[position]
+                own.append(Slice(position, start, stop if stop < length else None))
+                position += 1
+            cuts.append(tuple(own))
+        return cuts
+
+    def numbers(self) -> set[int]:
+        """By their marks."""
+        return {int(name) for name in self.place.inside(_MARKS).names() if name.isdigit()}
+
+    def whole(self) -> dict[int, Written]:
+        """Those that are marked."""
+        marks = self.place.inside(_MARKS)
+        found = {}
+        for number in sorted(self.numbers()):
+            mark = json.loads(marks.read(str(number)) or "{}")
+            found[number] = Written(**mark)
+        return found
+
+    @contextmanager
+    def writer(self, number: int) -> Iterator["StretchWriter"]:
+        """Write a stretch, and mark it."""
+        import zarr
+
+        with explained_writing(self.place.name):
+            arrays = {
+                field: zarr.open_array(_store(self.place.inside(field.name)), mode="r+")
+                for field in self.fields
+            }
+        writer = StretchWriter(self.place.name, arrays, number * self._rows[1], self.chunk)
+        yield writer
+        writer.flush()
+        mark = json.dumps({"name": writer.written().name, "rows": writer.written().rows})
+        self.place.inside(_MARKS).write(str(number), mark.encode())
+
+    def complete(self, parts: Mapping[int, Written]) -> list[Written]:
+        """Write the group's metadata, with that of its arrays: nobody then need list them."""
+        import zarr
+
+        self.place.remove(_MARKS)
+        store = _store(self.place)
+        with explained_writing(self.place.name), warnings.catch_warnings():
+            # That readers may ignore it, and that there are files which are no arrays.
+            warnings.simplefilter("ignore")
+            if self.place.read(_METADATA) is None:
+                zarr.create_group(store)
+            zarr.consolidate_metadata(store)
+        return [parts[number] for number in sorted(parts)]
+
+
+class StretchWriter:
+    """Writes a stretch of rows, a whole chunk at a time.
+
+    Parameters
+    ----------
+    shown : str
+        How errors call the output.
+    arrays : mapping of Field to zarr.Array
+    first : int
+        Its first row.
+    chunk : int
+        Rows of a chunk.
+    """
+
+    def __init__(self, shown: str, arrays: Mapping[Field, Any], first: int, chunk: int) -> None:
+        self._shown = shown
+        self._arrays = arrays
+        self._first = first
+        self._stop = first
+        self._filled = 0
+        self._chunks = {
+            field: np.empty((chunk, *array.shape[1:]), field.dtype)
+            for field, array in arrays.items()
+        }
+        self._size = chunk
+
+    def write(self, columns: Columns, kept: pa.Table | None) -> None:
+        """Append rows."""
+        values = {field: _values(field, columns, kept) for field in self._arrays}
+        n_rows = len(next(iter(values.values())))
+        start = 0
+        while start < n_rows:
+            stop = min(n_rows, start + self._size - self._filled)
+            place = slice(self._filled, self._filled + stop - start)
+            for field, rows in values.items():
+                self._chunks[field][place] = rows[start:stop]
+            self._filled, start = place.stop, stop
+            if self._filled == self._size:
+                self.flush()
+
+    def flush(self) -> None:
+        """Write what has gathered; only the last chunk may be a shorter one."""
+        stop = self._stop + self._filled
+        with explained_writing(self._shown):
+            for field, array in self._arrays.items():
+                array[self._stop : stop] = self._chunks[field][: self._filled]
+        self._stop, self._filled = stop, 0
+
+    def written(self) -> Written:
+        """What was written."""
+        return Written(f"rows {self._first} to {self._stop - 1}", self._stop - self._first)
+
+
+def _values(field: Field, columns: Columns, kept: pa.Table | None) -> np.ndarray[Any, Any]:
+    if field.vector:
+        return np.stack([columns[name] for name in field.columns], axis=1)
+    if field.name in columns:
+        return columns[field.name]
+    return _kept_values(field, (kept or pa.table({})).column(field.name))
+
+
+def _kept_values(field: Field, column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
+    kind = pa.from_numpy_dtype(field.dtype)
+    if column.null_count and not pa.types.is_floating(kind):
+        raise DataError(
+            f"The kept column {field.name!r} has values missing, and holds {kind}.",
+            "Zarr has no missing values but NaN: keep other columns, or write Parquet.",
+        )
+    try:
+        values: np.ndarray[Any, Any] = column.cast(kind).to_numpy()
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"The kept column {field.name!r} holds {kind} in its first rows, {column.type} later.",
+            "Give it one type in the input, keep other columns, or write Parquet.",
+        ) from error
+    return values
+
+
+def _kept_field(column: pa.Field) -> Field:
+    types = pa.types
+    tests = (types.is_floating, types.is_integer, types.is_boolean)
+    if "/" in column.name or not any(test(column.type) for test in tests):
+        raise ConfigurationError(
+            f"The column {column.name!r} of {column.type} can't be kept in Zarr.",
+            "There arrays of numbers are kept: leave it out, or write Parquet.",
+        )
+    dtype = np.dtype(column.type.to_pandas_dtype())
+    return Field(column.name, dtype, (column.name,))
+
+
+def _store(place: Place) -> Any:
+    from zarr.storage import LocalStore
+
+    if place.local is not None:
+        return LocalStore(place.local)
+    return place.filesystem.get_mapper(place.root)

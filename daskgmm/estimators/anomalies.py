@@ -1,0 +1,23 @@
+"""Which rows are anomalous: those of the least density."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from daskgmm.errors import ConfigurationError
+from daskgmm.estimators.inputs import as_source, kind_of
+from daskgmm.passes.quantile import log_density_quantile
+
+
+def anomaly_threshold(estimator: Any, X: Any, quantile: Any) -> float:
+    """The log-density (nats) below which a share of X's rows lies."""
+    check_is_fitted(estimator)
+    if not 0 <= quantile <= 1:
+        raise ConfigurationError(
+            f"quantile={quantile!r}.", "Pass a share of the rows between 0 and 1, such as 0.01."
+        )
+    if kind_of(X) == "memory":
+        return float(np.quantile(estimator.score_samples(X).astype(np.float64), quantile))
+    source = as_source(estimator, X, reset=False)
+    return log_density_quantile(source, estimator._predictor, float(quantile))  # noqa: SLF001

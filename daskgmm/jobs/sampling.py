@@ -1,0 +1,157 @@
+"""Write rows that are drawn from a model."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Unpack
+
+from daskgmm.data.files import FileRecord
+from daskgmm.data.places import Place
+from daskgmm.data.sinks import Written, sink_for
+from daskgmm.errors import ConfigurationError
+from daskgmm.estimators.model_digest import model_digest
+from daskgmm.estimators.sampling import Drawn, sample_source
+from daskgmm.jobs.cluster import Resources, workplace
+from daskgmm.jobs.events import Listener, Silence
+from daskgmm.jobs.models import find_model
+from daskgmm.jobs.options import SampleOptions, build, check
+from daskgmm.jobs.outputs import Desk, Order, Outcome, carry_out, earlier_seed
+from daskgmm.jobs.writing import write
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """Rows to be drawn and written.
+
+    Parameters
+    ----------
+    rows : int
+        How many.
+    output : str
+        A folder or URL: of Zarr if it ends in ``.zarr``, else of Parquet files.
+    with_labels : bool
+        Write the component of each row too.
+    seed : int or None
+        ``None`` draws one, which the output's manifest tells.
+    storage_options : mapping
+        For the output's store; may hold credentials, so it is never shown or written.
+    resources : Resources
+    force : bool
+        Replace rows that are there.
+    """
+
+    rows: int
+    output: str
+    with_labels: bool = False
+    seed: int | None = None
+    storage_options: dict[str, Any] = field(default_factory=dict, repr=False)
+    resources: Resources = field(default_factory=Resources)
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        if self.rows < 1:
+            raise ConfigurationError(f"{self.rows} rows are to be drawn.", "Draw at least one.")
+
+
+@dataclass(frozen=True)
+class _ToDraw:
+    """Rows as `workplace` wants to know them."""
+
+    files: tuple[FileRecord, ...]
+    n_features: int
+
+
+def sample(model: str, output: str, *, n: int, **options: Unpack[SampleOptions]) -> dict[str, Any]:
+    """Draw rows from a model and write them: what ``daskgmm sample`` does.
+
+    Parameters
+    ----------
+    model : str
+        A run directory or model file, local or a URL.
+    output : str
+        A folder or URL to write: Zarr if it ends in ``.zarr``, else Parquet files.
+    n : int
+        Number of rows.
+    options
+        As the command line has them, with its defaults; see
+        `daskgmm.jobs.options.SampleOptions`.
+
+    Returns
+    -------
+    dict
+        The output's manifest, with ``output`` and ``already``: whether it was complete before.
+
+    Raises
+    ------
+    DaskGMMError
+        Of any kind.
+    """
+    check(options, SampleOptions)
+    store = dict(options.get("storage_options", {}))
+    estimator = find_model(model, store).estimator
+    request = build(
+        SampleRequest,
+        options,
+        rows=n,
+        output=str(output),
+        storage_options=store,
+        resources=build(Resources, options),
+    )
+    return write_sample(estimator, request, options.get("listener")).plain()
+
+
+def write_sample(model: Any, request: SampleRequest, listener: Listener | None = None) -> Outcome:
+    """Draw rows from a fitted model and write them.
+
+    They hang on the model, their number and the seed alone.
+
+    Raises
+    ------
+    DaskGMMError
+        Of any kind.
+    """
+    listener = listener or Silence()
+    order = _order(model, request)
+    content = _content(model, request)
+    description = _ToDraw((FileRecord("", None, request.rows),), model.n_features_in_)
+
+    def work(desk: Desk) -> Sequence[Written]:
+        source = sample_source(model._predictor, request.rows, order.asked["seed"])  # noqa: SLF001
+        with workplace(request.resources, description) as start:
+            listener.start(start)
+            return write(source, content, desk.folder, order.target, listener)
+
+    return carry_out(order, work)
+
+
+def _order(model: Any, request: SampleRequest) -> Order:
+    asked = {
+        "command": "sample",
+        "model_sha256": model_digest(model),
+        "rows": request.rows,
+        "with_labels": request.with_labels,
+        "seed": request.seed,
+    }
+    content = _content(model, request)
+    target = Place.of(request.output, request.storage_options)
+    columns = tuple(sink_for(target.name).names(content.fields))
+    order = Order(target, asked, columns, force=request.force)
+    if request.seed is not None:
+        return order
+    earlier = earlier_seed(order)
+    return replace(
+        order, asked=asked | {"seed": secrets.randbits(32) if earlier is None else earlier}
+    )
+
+
+def _content(model: Any, request: SampleRequest) -> Drawn:
+    names = getattr(model, "feature_names_in_", None)
+    if names is None:
+        names = [f"x{d}" for d in range(model.n_features_in_)]
+    content = Drawn(tuple(str(name) for name in names), request.with_labels)
+    if request.with_labels and "label" in content.names:
+        raise ConfigurationError(
+            "A feature is called 'label', as is the column of components.",
+            "Draw the rows without their labels.",
+        )
+    return content

@@ -1,0 +1,77 @@
+"""The quantile of log-densities over all rows, in a pass or two."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial, reduce
+
+from daskgmm.data.source import Block, Part, Source
+from daskgmm.errors import DataError
+from daskgmm.model.prediction import Predictor
+from daskgmm.model.ranks import Counts, Question, quantile
+from daskgmm.passes.blas import one_thread
+from daskgmm.passes.engine import compute, token
+from daskgmm.passes.graph import OnPart, Work, pass_graph
+from daskgmm.passes.groups import group_measured, seconds_a_row
+from daskgmm.passes.prediction import USUAL_ROWS, explaining
+from daskgmm.passes.windows import windows
+
+
+@dataclass(frozen=True, eq=False)
+class _Counting:
+    predictor: Predictor
+    question: Question
+
+    @property
+    def n_values(self) -> int:
+        return self.predictor.mixture.n_features + self.predictor.mixture.n_components
+
+
+def log_density_quantile(source: Source, predictor: Predictor, share: float) -> float:
+    """The log-density (nats) below which a share of all rows lies, as `numpy.quantile` has it.
+
+    It takes one pass over up to a hundred thousand rows or so, two over more.
+
+    Raises
+    ------
+    DataError
+        A value is not finite, or there are no rows.
+    """
+    with one_thread():
+        found = quantile(partial(_count, source, predictor), share)
+    if found != found:  # NaN: nothing was counted
+        raise DataError(
+            "There are no rows to take a quantile of.",
+            "Check that the input holds the rows that it should.",
+        )
+    return found
+
+
+def _count(source: Source, predictor: Predictor, question: Question) -> Counts:
+    lengths = source.lengths or (USUAL_ROWS,) * len(source.parts)
+    cost = seconds_a_row(source.n_features, source.n_features**2, predictor.mixture.n_components)
+    work = Work(_begin, question.add, _Counting(predictor, question))
+    groups = group_measured(lengths, cost, in_memory=source.in_memory)
+    graph, root = pass_graph(source, groups, work, "gmm-predict", token())
+    found: Counts = compute(graph, root)
+    return found
+
+
+def _begin(counting: _Counting) -> OnPart:
+    return partial(_count_part, counting=counting)
+
+
+def _count_part(position: int, part: Part, blocks: Iterator[Block], counting: _Counting) -> Counts:
+    del position
+    question = counting.question
+    return reduce(question.add, _counted(part, blocks, counting), question.count_none())
+
+
+def _counted(part: Part, blocks: Iterator[Block], counting: _Counting) -> Iterator[Counts]:
+    first = 0
+    for block in blocks:
+        for window in windows(block.rows.shape[1], counting.n_values):
+            rows = block.rows[:, window].T
+            where = (part.label, first + window.start)
+            found = explaining(Predictor.log_densities, counting.predictor, rows, *where)
+            yield counting.question.count(found)
+        first += block.rows.shape[1]

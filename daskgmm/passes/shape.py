@@ -1,0 +1,44 @@
+"""What a source doesn't tell before it is read, for those who must know."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from daskgmm.data.source import Block, Part, Source
+from daskgmm.passes.engine import compute, token
+from daskgmm.passes.graph import OnPart, Work, pass_graph
+from daskgmm.passes.groups import group_unmeasured
+
+
+def lengths_of(source: Source) -> tuple[int, ...]:
+    """Rows of each part, counted in a pass where the source doesn't know them."""
+    if source.lengths is not None:
+        return source.lengths
+    groups = group_unmeasured(len(source.parts))
+    graph, root = pass_graph(source, groups, Work(_begin, _join, None), "gmm-init", token())
+    lengths: tuple[int, ...] = compute(graph, root)
+    return lengths
+
+
+def kept_columns(source: Source) -> Any:
+    """The schema of the columns that blocks carry along, by the first rows that there are."""
+    for part in source.parts:
+        for block in part.read():
+            if block.kept is None:
+                return None
+            if block.rows.shape[1]:
+                return block.kept.schema
+    return None
+
+
+def _begin(argument: None) -> OnPart:
+    del argument
+    return _count
+
+
+def _count(position: int, part: Part, blocks: Iterator[Block]) -> tuple[int, ...]:
+    del position, part
+    return (sum(block.rows.shape[1] for block in blocks),)
+
+
+def _join(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
+    return left + right
