@@ -104,9 +104,6 @@ class NewRows:
 
     def expect(self, mixtures: Sequence[Mixture], origins: Origins = None) -> list[Moments]:
         """One pass; see `daskgmm.training.em.Expect`."""
-        if mixtures[0].covariance.needs_scatter and origins is None:
-            # The feature form would need the total scatter, and so a pass before this one.
-            origins = tuple(mixture.means for mixture in mixtures)
         cost = self._cost_a_row(mixtures[0])
         compiled = cost * sum(self.source.lengths or ()) > SECONDS_WORTH_COMPILING
         if compiled:

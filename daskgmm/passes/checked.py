@@ -1,13 +1,17 @@
 """A pass over rows that nobody has looked at: moments, and whether they mean anything."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+
+import numpy as np
 
 from daskgmm.data.source import Block, Part, Source
 from daskgmm.model.expectation import Expectation, add
 from daskgmm.model.flaws import Flaw
 from daskgmm.model.moments import Moments
+from daskgmm.model.scatter import scatter
+from daskgmm.model.typing import Doubles
 from daskgmm.passes.engine import compute, token
 from daskgmm.passes.expectation import accumulator
 from daskgmm.passes.graph import OnPart, Work, pass_graph
@@ -29,17 +33,21 @@ class Checked:
         The first part with a value that is not finite.
     moments : list of Moments
         Each mixture's, over the rows that were read.
+    scatter : ndarray of shape (D, D) or empty
+        The same rows' second moments about the frame's origin, where they are needed.
     """
 
     lengths: tuple[int, ...]
     flawed: FlawedPart | None
     moments: list[Moments]
+    scatter: Doubles
 
     def __add__(self, other: "Checked") -> "Checked":
         return Checked(
             self.lengths + other.lengths,
             self.flawed or other.flawed,
             add(self.moments, other.moments),
+            self.scatter + other.scatter,
         )
 
 
@@ -47,6 +55,8 @@ def _check_part(
     position: int, part: Part, blocks: Iterator[Block], expectation: Expectation
 ) -> Checked:
     length, flawed = 0, None
+    side = len(expectation.frame.origin) if expectation.needs_scatter else 0
+    second = np.zeros((side, side))
     with accumulator(expectation) as accumulate:
         moments = accumulate(())
         for block in blocks:
@@ -55,8 +65,10 @@ def _check_part(
                 flawed = FlawedPart(part.label, position, flaw.after(length))
                 break
             moments = add(moments, accumulate([(block.rows, block.weights)]))
+            if side:
+                second += scatter(block.rows, block.weights, expectation.frame)
             length += block.rows.shape[1]
-    return Checked((length,), flawed, moments)
+    return Checked((length,), flawed, moments, second)
 
 
 def _begin(expectation: Expectation) -> OnPart:
@@ -87,4 +99,4 @@ def expect_checked(source: Source, expectation: Expectation, cost_a_row: float) 
     if found.flawed is not None:
         before = sum(found.lengths[: found.flawed.position])
         raise found.flawed.flaw.error(found.flawed.label, source.columns, before)
-    return expectation.complete(found.moments)
+    return replace(expectation, scatter=found.scatter).complete(found.moments)
