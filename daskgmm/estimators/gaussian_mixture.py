@@ -253,7 +253,9 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
         self.n_passes_ = fit.passes
         self.history_ = history
 
-    def partial_fit(self, X: Any, sample_weight: Any = None, forgetting: float = 1.0) -> Self:
+    def partial_fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, forgetting: float = 1.0
+    ) -> Self:
         """Refresh the mixture with new rows: one step of EM, in one pass over them.
 
         The new rows' moments under the mixture as it is (E-step) are added to those of all rows
@@ -271,6 +273,7 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
         ----------
         X : array, frame, dask collection or dataset of shape (n, D)
             New rows, one or more; all values finite.
+        y : ignored
         sample_weight : array-like or dask array of shape (n,), optional
         forgetting : float in [0, 1], default 1.0
             What the moments of the rows before are multiplied with.
@@ -289,6 +292,7 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
         DataError
             Other columns, no rows, or what `fit` would refuse.
         """
+        del y
         updating.check_forgetting(forgetting)
         if not self.__sklearn_is_fitted__():
             return self.fit(X, sample_weight=sample_weight)
