@@ -2,6 +2,7 @@
 
 import pytest
 from hypothesis import settings
+from stores import s3, s3_server  # noqa: F401  fixtures for all tests
 
 from daskgmm.model.covariance import COVARIANCES
 

@@ -167,7 +167,7 @@ def test_where_there_is_no_file_or_no_folder_that_is_said(tmp_path):
     with pytest.raises(MissingInputError):
         load(tmp_path)
     model = GaussianMixture(1).fit(some_rows())
-    with pytest.raises(OutputError, match="can.t be written"):
+    with pytest.raises(OutputError, match=r"can.t be written"):
         model.save(tmp_path / "no" / "folder" / "m")
 
 

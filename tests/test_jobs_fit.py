@@ -5,15 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from daskgmm.data.places import Place
 from daskgmm.errors import ConfigurationError, DataError, MissingInputError, OutputError
 from daskgmm.jobs.cluster import Resources
 from daskgmm.jobs.events import Silence
-from daskgmm.jobs.fitting import FitRequest, Mixture, fit
+from daskgmm.jobs.fitting import FitRequest, carry_out
 from daskgmm.jobs.inputs import Inputs
+from daskgmm.jobs.methods import Mixture
 from daskgmm.jobs.models import find_model
 from daskgmm.jobs.predicting import PredictRequest, predict
 from daskgmm.jobs.runs import Run
-from daskgmm.jobs.scoring import score
+from daskgmm.jobs.scoring import evaluate
 
 IRIS = Path(__file__).parents[1] / "examples" / "data" / "iris.csv"
 INPUTS = Inputs((str(IRIS),), ("sepal_length", "sepal_width"))
@@ -38,11 +40,11 @@ class Ear(Silence):
 
 
 def test_fit_score_and_predict_say_nothing(request_, tmp_path, capfd):
-    outcome = fit(request_)
+    outcome = carry_out(request_)
     model = find_model(request_.output).estimator
-    scores = score(model, INPUTS)
+    scores = evaluate(model, INPUTS)
     written = predict(model, PredictRequest(INPUTS, str(tmp_path / "out"), ("log-density",)))
-    assert outcome.run == Run.at(Path(request_.output))
+    assert outcome.run == Run.at(Place.of(request_.output, {}))
     assert scores.rows == written.rows == 150
     assert written.columns == ("log_density",)
     assert capfd.readouterr() == ("", "")
@@ -50,23 +52,23 @@ def test_fit_score_and_predict_say_nothing(request_, tmp_path, capfd):
 
 def test_a_listener_hears_the_start_and_each_pass(request_):
     ear = Ear()
-    outcome = fit(request_, ear)
+    outcome = carry_out(request_, ear)
     start, *passes = ear.heard
     assert (start.n_features, start.place) == (2, "in this process")
-    assert passes == list(range(1, outcome.model.n_iter_ + 1))
+    assert passes == list(range(1, outcome.run.record["result"]["n_iter"] + 1))
 
 
 def test_a_complete_run_is_found_again(request_):
-    first, second = fit(request_), fit(request_)
+    first, second = carry_out(request_), carry_out(request_)
     assert (first.already, second.already) == (False, True)
     assert first.run == second.run
     unseeded = replace(request_, method=Mixture(3))
-    assert fit(unseeded).already
+    assert carry_out(unseeded).already
 
 
 def test_failures_are_our_own_exceptions(request_):
     def attempt(**changes):
-        fit(replace(request_, **changes))
+        carry_out(replace(request_, **changes))
 
     with pytest.raises(MissingInputError):
         attempt(inputs=Inputs(("nope.csv",)))

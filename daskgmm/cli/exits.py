@@ -62,7 +62,11 @@ class Failure(click.ClickException):
         if isinstance(error, errors.DaskGMMError):
             return cls(error.cause, error.remedy, code)
         if isinstance(error, KeyboardInterrupt):
-            return cls("Interrupted.", "Run the same command to start again.", code)
+            return cls(
+                "Interrupted.",
+                "Run the same command again: a fit goes on from its checkpoint.",
+                code,
+            )
         if isinstance(error, BrokenPipeError):  # the reader of our output has seen enough
             return cls("", "", code)
         return cls._unexpected(error, code)

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,11 +15,10 @@ from daskgmm.cli.options import (
     READING,
     in_order,
     inputs_of,
-    resources_of,
 )
 
 if TYPE_CHECKING:
-    from daskgmm.jobs.fitting import FitOutcome, FitRequest, Method
+    from daskgmm.jobs.models import Model
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +119,9 @@ METHOD = in_order(
 
 ROWS_AND_RUN = in_order(
     INPUTS,
-    click.option("-o", "--output", metavar="RUN", required=True, help="Run directory to write."),
+    click.option(
+        "-o", "--output", metavar="RUN", required=True, help="Run directory to write, or a URL."
+    ),
     COLUMNS,
     click.option("--weight-column", metavar="W", help="Column of the rows' weights."),
 )
@@ -130,6 +132,12 @@ AFTERWARDS = in_order(
         default="auto",
         show_default=True,
         help="Where decoded rows stay between passes; auto chooses from sizes.",
+    ),
+    click.option(
+        "--resume/--no-resume",
+        default=True,
+        show_default=True,
+        help="Go on with an unfinished run, or begin it again.",
     ),
     FORCE,
     click.option(
@@ -148,51 +156,45 @@ AFTERWARDS = in_order(
 def fit(inputs: tuple[str, ...], **options: Any) -> None:
     """Fit a mixture of K Gaussians to the rows of INPUT and write a run directory.
 
-    INPUT is a Parquet or CSV file, a directory or a pattern of them, or a URL. The same command
-    again does nothing where its run is complete.
+    INPUT is a Parquet or CSV file, a directory or a pattern of them, or a URL; RUN may be a URL
+    too. The same command again does nothing where its run is complete, and goes on where it was
+    where it isn't.
     """
-    from daskgmm.jobs.fitting import Mixture
+    from daskgmm import jobs
 
-    carry_out(Mixture, inputs, options)
+    carry_out(jobs.fit, inputs, options)
 
 
-def carry_out(method: "type[Method]", paths: tuple[str, ...], options: dict[str, Any]) -> None:
-    """Fit by a method, and say what came of it."""
+def carry_out(
+    job: Callable[..., dict[str, Any]], inputs: tuple[str, ...], options: dict[str, Any]
+) -> None:
+    """Fit, and say what came of it."""
     from daskgmm.cli.progress import progress
-    from daskgmm.jobs import fitting as jobs
-    from daskgmm.jobs.drawing import check_figure, plot
+    from daskgmm.jobs.drawing import check_figure
+    from daskgmm.jobs.models import find_model
 
-    figure = options["figure"]
-    request = _request(method, paths, options)
+    figure, strict = options.pop("figure"), options.pop("require_convergence")
     if figure is not None:
         check_figure(figure)
-    watched = progress(shown=options["progress"], verb="Fitting", most=options["max_iter"])
-    with watched as listener:
-        outcome = jobs.fit(request, listener)
+    options["storage_options"] = dict(options["storage_options"])
+    shown = options.pop("progress")
+    with progress(shown=shown, verb="Fitting", most=options["max_iter"]) as listener:
+        record = job(inputs, listener=listener, command=_command(), **options)
+    model = find_model(record["run"], options["storage_options"])
     if figure is not None:
-        run = outcome.run
-        plot(outcome.model, figure, inputs=request.inputs, seed=run.seed, selection=run.selection)
-    _report(outcome)
-    if options["require_convergence"] and not outcome.run.record["result"]["converged"]:
+        _draw(model, figure, inputs, options)
+    _report(record, model.estimator)
+    if strict and not record["result"]["converged"]:
         raise click.exceptions.Exit(Exit.NOT_CONVERGED)
 
 
-def _request(
-    method: "type[Method]", paths: tuple[str, ...], options: dict[str, Any]
-) -> "FitRequest":
-    from dataclasses import fields
+def _draw(model: "Model", figure: str, inputs: tuple[str, ...], options: dict[str, Any]) -> None:
+    from daskgmm.jobs.drawing import plot
 
-    from daskgmm.jobs.fitting import FitRequest
-
-    return FitRequest(
-        inputs_of(options, paths),
-        options["output"],
-        method(**{field.name: options[field.name] for field in fields(method)}),
-        resources_of(options),
-        cache=options["cache"],
-        force=options["force"],
-        command=_command(),
-    )
+    run = model.run
+    assert run is not None  # noqa: S101  it was just made
+    rows = inputs_of(options, inputs)
+    plot(model.estimator, figure, inputs=rows, seed=run.seed, selection=run.selection)
 
 
 def _command() -> tuple[str, ...]:
@@ -206,13 +208,13 @@ def _command() -> tuple[str, ...]:
     return tuple(typed)
 
 
-def _report(outcome: "FitOutcome") -> None:
+def _report(record: dict[str, Any], estimator: Any) -> None:
     from daskgmm.cli.summary import fit_summary
 
-    if outcome.already:
-        click.echo(f"{outcome.run.path} is already complete: nothing was done.", err=True)
-    click.echo(fit_summary(outcome))
-    result = outcome.run.record["result"]
+    if record["already"]:
+        click.echo(f"{record['run']} is already complete: nothing was done.", err=True)
+    click.echo(fit_summary(record, estimator))
+    result = record["result"]
     if not result["converged"]:
         logger.warning(
             "The fit did not converge in %d passes: raise --max-iter or --tol.",

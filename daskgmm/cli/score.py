@@ -37,7 +37,7 @@ def score(model: str, inputs: tuple[str, ...], *, as_json: bool, **options: Any)
     rows, resources = inputs_of(options, inputs), resources_of(options)
     estimator = find_model(model, dict(rows.storage_options)).estimator
     with progress(shown=options["progress"], verb="Scoring") as listener:
-        scores = jobs.score(estimator, rows, resources, listener)
+        scores = jobs.evaluate(estimator, rows, resources, listener)
     if as_json:
         click.echo(to_json(asdict(scores)))
         return

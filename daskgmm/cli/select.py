@@ -70,8 +70,9 @@ def select(inputs: tuple[str, ...], **options: Any) -> None:
 
     All candidates are fitted in the same passes over the rows; the run's model is the best, and
     its record tells of all. INPUT is a Parquet or CSV file, a directory or a pattern of them, or
-    a URL. The same command again does nothing where its run is complete.
+    a URL. The same command again does nothing where its run is complete, and goes on where it
+    isn't.
     """
-    from daskgmm.jobs.selecting import Selection
+    from daskgmm import jobs
 
-    carry_out(Selection, inputs, options)
+    carry_out(jobs.select, inputs, options)

@@ -1,31 +1,27 @@
 """Results as text."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from daskgmm.jobs.fitting import FitOutcome
+from typing import Any
 
 _COLUMNS_SHOWN = 6
 _COMPONENTS_SHOWN = 30
 
 
-def fit_summary(outcome: "FitOutcome") -> str:
+def fit_summary(record: Mapping[str, Any], model: Any) -> str:
     """What a fit came to: its components, and how it went."""
-    run, model = outcome.run, outcome.model
-    result = run.record["result"]
+    result = record["result"]
     facts = {
         "rows": f"{result['rows']:,}",
         "lower bound": f"{result['lower_bound']:.6f} nats a row",
         "iterations": f"{result['n_iter']} ({result['n_passes']} passes over all rows)",
         "converged": "yes" if result["converged"] else "no",
-        "seed": run.seed,
-        "run": run.path,
+        "seed": record["seed"],
+        "run": record["run"],
     }
     names = getattr(model, "feature_names_in_", None)
     sections = [components(model.weights_, model.means_, names), facts_table(facts)]
-    if run.selection is not None:
-        sections.insert(0, candidates(run.selection))
+    if "candidates" in result:
+        sections.insert(0, candidates(result))
     return "\n\n".join(sections)
 
 

@@ -3,8 +3,8 @@
 import os
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -84,11 +84,18 @@ class Place:
         OutputError
             It can't be made.
         """
-        if self.local is not None:
-            try:
-                self.local.mkdir(exist_ok=True)
-            except OSError as error:
-                raise unwritable(self.name, error) from error
+        path = self.local
+        if path is None:
+            return
+        if not path.parent.is_dir():
+            fact = "is not a folder" if path.parent.exists() else "does not exist"
+            raise OutputError(
+                f"The output's folder {path.parent} {fact}.", f"Make it: mkdir -p {path.parent}"
+            )
+        try:
+            path.mkdir(exist_ok=True)
+        except OSError as error:
+            raise unwritable(self.name, error) from error
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file, in place of one that is there.
@@ -105,6 +112,33 @@ class Place:
                 self.filesystem.pipe_file(self._key(name), content)
         except OSError as error:
             raise unwritable(f"{self.name}/{name}", error) from error
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a file unless there is one; tells whether it did.
+
+        Of several that try at once one succeeds, where the store can tell (S3 can).
+
+        Raises
+        ------
+        OutputError
+            It can't be written.
+        """
+        try:
+            self.filesystem.pipe_file(self._key(name), content, mode="create")
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise unwritable(f"{self.name}/{name}", error) from error
+        return True
+
+    def modified(self, name: str) -> datetime | None:
+        """When a file was written last by its store's clock, ``None`` where that isn't told."""
+        self.filesystem.invalidate_cache(self.root)
+        try:
+            found: datetime = self.filesystem.modified(self._key(name))
+        except (FileNotFoundError, NotImplementedError):
+            return None
+        return found
 
     def read(self, name: str) -> bytes | None:
         """A file's content, ``None`` where there is no such file."""
@@ -125,9 +159,19 @@ class Place:
         return sorted(name for name in found if name)
 
     def remove(self, name: str) -> None:
-        """Remove a file or folder, if it is there."""
-        with suppress(FileNotFoundError):
+        """Remove a file or folder, if it is there.
+
+        Raises
+        ------
+        OutputError
+            It can't be removed.
+        """
+        try:
             self.filesystem.rm(self._key(name), recursive=True)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise unwritable(f"{self.name}/{name}", error) from error
 
     def _key(self, name: str) -> str:
         return f"{self.root}/{name}"

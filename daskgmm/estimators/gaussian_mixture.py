@@ -1,7 +1,8 @@
 """`GaussianMixture`: scikit-learn's estimator, on rows of any number."""
 
+import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 import numpy as np
@@ -11,10 +12,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from daskgmm.data.source import Source
-from daskgmm.estimators import conversion, criteria, model_file, sampling, updating
+from daskgmm.estimators import conversion, model_file, sampling
 from daskgmm.estimators.attributes import FittedParameters
-from daskgmm.estimators.fitting import Candidate, Fit, Settings
-from daskgmm.estimators.inputs import as_source, kind_of
+from daskgmm.estimators.checkpoint import remember
+from daskgmm.estimators.checkpoint_file import CheckpointFile
+from daskgmm.estimators.fitting import Fit
+from daskgmm.estimators.identity import Identity
+from daskgmm.estimators.inputs import as_source, kind_of, weighting
+from daskgmm.estimators.memory import Memory
 from daskgmm.estimators.parameters import (
     check_parameters,
     compute_dtype,
@@ -22,7 +27,10 @@ from daskgmm.estimators.parameters import (
     sample_rows,
     start_plan,
 )
-from daskgmm.estimators.predicting import predict_rows
+from daskgmm.estimators.partial_fit import PartialFit
+from daskgmm.estimators.predictions import Predictions
+from daskgmm.estimators.progress import Entry
+from daskgmm.estimators.settings import Candidate, Settings
 from daskgmm.estimators.verbose import Narrator
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes.caching import check_cache, kept
@@ -31,7 +39,7 @@ from daskgmm.training.states import FitState, StopReason, Trace
 from daskgmm.training.stopping import stopping_named
 
 
-class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
+class GaussianMixture(FittedParameters, Predictions, PartialFit, DensityMixin, BaseEstimator):
     """Mixture of K Gaussians, fitted by expectation-maximisation on rows of any number.
 
     Parameters, attributes and methods are those of ``sklearn.mixture.GaussianMixture``, with
@@ -84,8 +92,13 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
         Where decoded blocks stay between passes: in memory, on the workers' own disks, or
         nowhere; 'auto' chooses from sizes. It matters where each pass would decode files or
         compute chunks again, and never to the result.
+    checkpoint : path, fsspec URL, CheckpointFile or None, default None
+        File to keep the fit's state in, written whole or not at all after each pass. Where one
+        is there `fit` goes on from it, and ends in what a fit that was never interrupted ends
+        in, to the bit. It is removed when the fit ends, and stays where that fails.
     callbacks : iterable of callable, default ()
-        Each is given each `daskgmm.training.states.FitState`.
+        Each is given each `daskgmm.training.states.FitState`, those before a checkpoint not
+        again.
 
     Attributes
     ----------
@@ -145,6 +158,7 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
         acceleration: str | None = None,
         dtype: DTypeLike | None = None,
         cache: str = "auto",
+        checkpoint: str | os.PathLike[str] | CheckpointFile | None = None,
         callbacks: Iterable[Callable[[FitState], object]] = (),
     ) -> None:
         self.n_components = n_components
@@ -166,6 +180,7 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
         self.acceleration = acceleration
         self.dtype = dtype
         self.cache = cache
+        self.checkpoint = checkpoint
         self.callbacks = callbacks
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -198,26 +213,34 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
         dtype = compute_dtype(self, source.dtype)
         candidate = self._candidate(source, in_memory=kind_of(X) == "memory")
         settings = self._settings((candidate,), dtype)
-        with kept(source, self.cache, settings.task(source)) as rows:
-            fit = Fit(rows, settings, random_numbers(self.random_state))
-            last = FitState(0, fit.traces, fit.survey.rows, 0.0)
-            history = []
-            for state in self._watched(fit):
-                last = state
-                history.append(fit.entry(state, state.best))
-        self._adopt(fit, last.best, history)
-        if last.best.stopped is StopReason.MAX_ITER:
+        random = random_numbers(self.random_state)
+        memory = self._memory((candidate,), source, weighting(X, sample_weight), random)
+        with kept(source, self.cache, settings.task(source)) as rows, memory:
+            fit = Fit(rows, settings, random, memory, _best)
+            self._run(fit)
+        best = fit.progress.state.best
+        self._adopt(fit, best, fit.progress.histories[0])
+        if best.stopped is StopReason.MAX_ITER:
             warn_not_converged()
         return self
 
-    def _watched(self, fit: Fit) -> Iterator[FitState]:
-        """The fit's states, which `verbose` and the callbacks hear of first."""
-        narrator = Narrator(self.verbose, self.verbose_interval, len(fit.traces))
+    def _memory(
+        self,
+        candidates: tuple[Candidate, ...],
+        source: Source,
+        weighting: str | bool,
+        random: np.random.RandomState,
+    ) -> Memory:
+        identity = Identity.of(self, [self], candidates, source, weighting)
+        return remember(self.checkpoint, identity, random)
+
+    def _run(self, fit: Fit) -> None:
+        """Run a fit to its end; `verbose` and the callbacks hear of each pass."""
+        narrator = Narrator(self.verbose, self.verbose_interval, fit.traces)
         for state in fit.states():
             narrator.tell(state)
             for callback in self.callbacks:
                 callback(state)
-            yield state
 
     def _candidate(self, source: Source, *, in_memory: bool) -> Candidate:
         rows = sum(source.lengths or ()) if in_memory else None
@@ -240,7 +263,7 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
             dtype=dtype,
         )
 
-    def _adopt(self, fit: Fit, best: Trace, history: list[dict[str, Any]]) -> None:
+    def _adopt(self, fit: Fit, best: Trace, history: Iterable[Entry]) -> None:
         self._dtype = fit.settings.dtype
         forced = None if self.dtype is None else self._dtype
         self._predictor = Predictor(best.mixture, fit.foundation.frame, forced)
@@ -251,90 +274,11 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
         self.n_iter_ = len(best.lower_bounds)
         self.n_rows_ = fit.survey.rows
         self.n_passes_ = fit.passes
-        self.history_ = history
-
-    def partial_fit(
-        self, X: Any, y: Any = None, sample_weight: Any = None, forgetting: float = 1.0
-    ) -> Self:
-        """Refresh the mixture with new rows: one step of EM, in one pass over them.
-
-        The new rows' moments under the mixture as it is (E-step) are added to those of all rows
-        before, which the model and its file hold, times `forgetting`; the sums give the new
-        mixture (M-step). So with ``forgetting=1`` the rows before keep the responsibilities
-        that they had: incremental EM in which each batch is seen once (Neal and Hinton, 1998),
-        or online EM whose step is the new rows' share of all weight, the running mean of
-        statistics (Cappé and Moulines, 2009). Below 1, history fades by that factor at each
-        call: the decaying statistics that Neal and Hinton describe after Nowlan (1991). With 0
-        the step is plain EM's on the new rows alone.
-
-        Before any fit this is `fit`, on these rows.
-
-        Parameters
-        ----------
-        X : array, frame, dask collection or dataset of shape (n, D)
-            New rows, one or more; all values finite.
-        y : ignored
-        sample_weight : array-like or dask array of shape (n,), optional
-        forgetting : float in [0, 1], default 1.0
-            What the moments of the rows before are multiplied with.
-
-        Returns
-        -------
-        self
-            `n_rows_` counts the new rows too, however much others have faded; `lower_bound_`
-            is that of the new rows before the step, `n_iter_`, `lower_bounds_` and `history_`
-            grow by one, and `converged_` stays: a step on other rows can't tell.
-
-        Raises
-        ------
-        ConfigurationError
-            `forgetting` is out of range, or the model holds no moments and is to remember.
-        DataError
-            Other columns, no rows, or what `fit` would refuse.
-        """
-        del y
-        updating.check_forgetting(forgetting)
-        if not self.__sklearn_is_fitted__():
-            return self.fit(X, sample_weight=sample_weight)
-        updating.update(self, X, sample_weight, forgetting)
-        return self
+        self.history_ = [dict(entry) for entry in history]
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit, then label the same rows."""
         return self.fit(X, y, sample_weight).predict(X)
-
-    def predict(self, X: Any) -> Any:
-        """Most probable component of each row, of shape (n,)."""
-        return predict_rows(self, X, Predictor.labels)
-
-    def predict_proba(self, X: Any) -> Any:
-        """Probability of each component given each row, of shape (n, K)."""
-        return predict_rows(self, X, Predictor.responsibilities)
-
-    def score_samples(self, X: Any) -> Any:
-        """Log-density at each row (nats), of shape (n,)."""
-        return predict_rows(self, X, Predictor.log_densities)
-
-    def score(self, X: Any, y: Any = None) -> float:
-        """Mean log-density a row (nats), in one pass at once for any kind of X."""
-        del y
-        return criteria.score(self, X).log_likelihood_a_row
-
-    def aic(self, X: Any) -> float:
-        """Akaike's information criterion on X; the lower the better."""
-        return criteria.score(self, X).aic
-
-    def bic(self, X: Any) -> float:
-        """Bayesian information criterion on X (Schwarz, 1978); the lower the better."""
-        return criteria.score(self, X).bic
-
-    def icl(self, X: Any) -> float:
-        """Integrated completed likelihood criterion on X; the lower the better.
-
-        The BIC plus twice the negative log-probability of the rows' labels (Biernacki, Celeux
-        and Govaert, 2000).
-        """
-        return criteria.score(self, X).icl
 
     def sample(self, n_samples: int = 1) -> tuple[Any, Any]:
         """Draw rows from the mixture.
@@ -375,8 +319,10 @@ class GaussianMixture(FittedParameters, DensityMixin, BaseEstimator):
         """The same model as a fitted ``sklearn.mixture.GaussianMixture``."""
         return conversion.from_sklearn(cls, estimator)
 
-    def _n_parameters(self) -> int:
-        return self._predictor.mixture.n_parameters
+
+def _best(state: FitState) -> list[Trace]:
+    """Whose passes ``history_`` tells of."""
+    return [state.best]
 
 
 def warn_not_converged() -> None:

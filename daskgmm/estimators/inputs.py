@@ -49,6 +49,12 @@ def _in_memory(estimator: Any, X: Any, sample_weight: Any, *, reset: bool) -> So
     return from_numpy(in_memory_rows(estimator, X, reset=reset), sample_weight)
 
 
+def weighting(X: Any, sample_weight: Any) -> str | bool:
+    """Where sample weights come from: a dataset's column, or whether they were given."""
+    column: str | None = X.weight_column if kind_of(X) == "dataset" else None
+    return column or sample_weight is not None
+
+
 def in_memory_rows(estimator: Any, X: Any, *, reset: bool) -> np.ndarray[Any, Any]:
     """Rows (n, D) of an array or frame in memory; NaN and infinity pass."""
     if _is_frame(X):

@@ -126,7 +126,8 @@ def _given(estimator: Any, covariance: Covariance, n_features: int) -> Given:
 def _array(values: Any, name: str, shape: tuple[int, ...]) -> Doubles | None:
     if values is None:
         return None
-    array = np.array(values, dtype=np.float64)
+    # In C's order whatever the user's: sums over axes round as memory has them.
+    array = np.array(values, dtype=np.float64, order="C")
     if array.shape != shape:
         raise ConfigurationError(
             f"The parameter '{name}' should have the shape of {shape}, but got {array.shape}"

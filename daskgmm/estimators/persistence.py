@@ -10,7 +10,8 @@ from safetensors import SafetensorError
 
 from daskgmm.errors import DataError, MissingInputError
 from daskgmm.estimators.gaussian_mixture import GaussianMixture
-from daskgmm.estimators.model_file import MODEL_FILE, ModelFile, take_apart
+from daskgmm.estimators.model_file import FORMAT, MODEL_FILE
+from daskgmm.estimators.tensor_file import TensorFile
 from daskgmm.model.covariance import covariance_named
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
@@ -64,7 +65,7 @@ def from_bytes(content: bytes, name: str) -> Any:
         It is no model file of ours, or of a later version.
     """
     try:
-        return _restore(take_apart(content, name))
+        return _restore(TensorFile.from_bytes(content, name, FORMAT))
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         if isinstance(error, DataError):
             raise
@@ -74,7 +75,7 @@ def from_bytes(content: bytes, name: str) -> Any:
         ) from error
 
 
-def _restore(file: ModelFile) -> Any:
+def _restore(file: TensorFile) -> Any:
     metadata, tensors = file.metadata, file.tensors
     mixture = Mixture(
         covariance_named(metadata["parameters"]["covariance_type"]),
@@ -94,7 +95,7 @@ def _restore(file: ModelFile) -> Any:
     return estimator
 
 
-def _moments(file: ModelFile) -> Moments | None:
+def _moments(file: TensorFile) -> Moments | None:
     sums = file.metadata["moments"]
     if sums is None:
         return None

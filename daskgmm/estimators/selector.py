@@ -1,5 +1,6 @@
 """`GaussianMixtureSelector`: mixtures of many kinds fitted in the same passes, the best kept."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral
 from typing import Any, Self
@@ -9,10 +10,13 @@ from numpy.typing import DTypeLike
 from sklearn.base import BaseEstimator, DensityMixin
 
 from daskgmm.errors import ConfigurationError
+from daskgmm.estimators.checkpoint import remember
+from daskgmm.estimators.checkpoint_file import CheckpointFile
 from daskgmm.estimators.delegating import Delegating
 from daskgmm.estimators.fitting import Fit
 from daskgmm.estimators.gaussian_mixture import GaussianMixture, warn_not_converged
-from daskgmm.estimators.inputs import as_source, kind_of
+from daskgmm.estimators.identity import Identity
+from daskgmm.estimators.inputs import as_source, kind_of, weighting
 from daskgmm.estimators.parameters import check_parameters, compute_dtype, random_numbers
 from daskgmm.estimators.sweep import Outcome, begun, best_of, sweep
 from daskgmm.model.scoring import CRITERIA
@@ -39,7 +43,7 @@ class GaussianMixtureSelector(Delegating, DensityMixin, BaseEstimator):
     tol, reg_covar, max_iter, n_init, init_params, random_state
         As in `GaussianMixture`, for each candidate. With ``None`` or a RandomState one seed is
         drawn for all; the chosen estimator's ``random_state`` tells it.
-    verbose, verbose_interval, subsample, stopping, acceleration, dtype, cache,
+    verbose, verbose_interval, subsample, stopping, acceleration, dtype, cache, checkpoint,
     callbacks
         As in `GaussianMixture`; a callback's state holds the starts of all candidates.
 
@@ -92,6 +96,7 @@ class GaussianMixtureSelector(Delegating, DensityMixin, BaseEstimator):
         acceleration: str | None = None,
         dtype: DTypeLike | None = None,
         cache: str = "auto",
+        checkpoint: str | os.PathLike[str] | CheckpointFile | None = None,
         callbacks: Iterable[Callable[[FitState], object]] = (),
     ) -> None:
         self.n_components = n_components
@@ -110,6 +115,7 @@ class GaussianMixtureSelector(Delegating, DensityMixin, BaseEstimator):
         self.acceleration = acceleration
         self.dtype = dtype
         self.cache = cache
+        self.checkpoint = checkpoint
         self.callbacks = callbacks
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -134,22 +140,30 @@ class GaussianMixtureSelector(Delegating, DensityMixin, BaseEstimator):
         del y
         check_criterion(self.criterion)
         check_cache(self.cache)
-        estimators = self._estimators()
+        random = random_numbers(self.random_state)
+        estimators = self._estimators(random)
         source = as_source(self, X, sample_weight, reset=True)
         dtype = compute_dtype(self, source.dtype)
-        with begun(estimators, source, dtype, in_memory=kind_of(X) == "memory") as fit:
+        in_memory = kind_of(X) == "memory"
+        candidates = tuple(one._candidate(source, in_memory=in_memory) for one in estimators)  # noqa: SLF001  our own
+        weights = weighting(X, sample_weight)
+        identity = Identity.of(self, estimators, candidates, source, weights)
+        memory = remember(self.checkpoint, identity, random)
+        for estimator in estimators:
+            estimator.random_state = memory.seed
+        with begun(estimators, candidates, source, dtype, memory) as fit:
             outcomes = sweep(fit, estimators)
         self._adopt(fit, outcomes)
         if outcomes[self.best_index_].stopped is StopReason.MAX_ITER:
             warn_not_converged()
         return self
 
-    def _estimators(self) -> list[GaussianMixture]:
+    def _estimators(self, random: np.random.RandomState) -> list[GaussianMixture]:
         """One for each candidate, not fitted yet."""
         numbers = _several(self, "n_components", Integral)
         kinds = _several(self, "covariance_type", str)
-        shared = self.get_params(deep=False) | {"random_state": self._seed()}
-        del shared["criterion"]
+        shared = self.get_params(deep=False) | {"random_state": self._seed(random)}
+        del shared["criterion"], shared["checkpoint"]
         estimators = [
             GaussianMixture(**shared | {"n_components": number, "covariance_type": kind})
             for number in numbers
@@ -159,9 +173,8 @@ class GaussianMixtureSelector(Delegating, DensityMixin, BaseEstimator):
             check_parameters(estimator)
         return estimators
 
-    def _seed(self) -> int:
+    def _seed(self, random: np.random.RandomState) -> int:
         given: Any = self.random_state
-        random = random_numbers(given)
         return int(given) if isinstance(given, Integral) else int(random.randint(2**31))
 
     def _adopt(self, fit: Fit, outcomes: Sequence[Outcome]) -> None:

@@ -11,7 +11,9 @@ from daskgmm.data.source import Source
 from daskgmm.estimators.criteria import Score, scores
 from daskgmm.estimators.fitting import Fit
 from daskgmm.estimators.gaussian_mixture import GaussianMixture
+from daskgmm.estimators.memory import Memory
 from daskgmm.estimators.parameters import random_numbers
+from daskgmm.estimators.settings import Candidate
 from daskgmm.model.scoring import Scoring
 from daskgmm.passes.caching import kept
 from daskgmm.training.states import ROUNDING, FitState, StopReason, Trace
@@ -67,21 +69,20 @@ class Outcome:
 @contextmanager
 def begun(
     estimators: Sequence[GaussianMixture],
+    candidates: tuple[Candidate, ...],
     source: Source,
     dtype: np.dtype[Any],
-    *,
-    in_memory: bool,
+    memory: Memory,
 ) -> Iterator[Fit]:
-    """Make the first pass for all candidates; an estimator each says what they are.
+    """Make the first pass for all candidates, or go on from what the memory brings.
 
     They share all parameters but those that make them different candidates. Rows are cached for
     the length of the block.
     """
     first = estimators[0]
-    candidates = tuple(one._candidate(source, in_memory=in_memory) for one in estimators)  # noqa: SLF001
     settings = first._settings(candidates, dtype)  # noqa: SLF001  estimators of one family
-    with kept(source, first.cache, settings.task(source)) as rows:
-        yield Fit(rows, settings, random_numbers(first.random_state))
+    with kept(source, first.cache, settings.task(source)) as rows, memory:
+        yield Fit(rows, settings, random_numbers(first.random_state), memory, advanced)
 
 
 def sweep(fit: Fit, estimators: Sequence[GaussianMixture]) -> list[Outcome]:
@@ -89,13 +90,14 @@ def sweep(fit: Fit, estimators: Sequence[GaussianMixture]) -> list[Outcome]:
 
     One pass more scores all; `fit` counts it.
     """
-    last, histories = _run(fit, estimators[0])
+    estimators[0]._run(fit)  # noqa: SLF001  estimators of one family
+    progress = fit.progress
     outcomes = []
-    traces = zip(last.traces, histories, strict=True)
-    for template, starts in zip(estimators, fit.starts, strict=True):
+    traces = zip(progress.state.traces, progress.histories, strict=True)
+    for template, starts in zip(estimators, progress.counts, strict=True):
         if not starts:
             outcomes.append(Outcome(template, 0, None))
-        for number in range(len(starts)):
+        for number in range(starts):
             trace, history = next(traces)
             estimator = GaussianMixture(**template.get_params(deep=False))
             if trace.stopped is not StopReason.COLLAPSED:
@@ -104,16 +106,10 @@ def sweep(fit: Fit, estimators: Sequence[GaussianMixture]) -> list[Outcome]:
     return _scored(fit, outcomes)
 
 
-def _run(fit: Fit, teller: GaussianMixture) -> tuple[FitState, list[list[dict[str, Any]]]]:
-    """The last state, and each trace's history."""
-    last = FitState(0, fit.traces, fit.survey.rows, 0.0)
-    histories: list[list[dict[str, Any]]] = [[] for _ in last.traces]
-    for state in teller._watched(fit):  # noqa: SLF001  estimators of one family
-        last = state
-        for trace, history in zip(state.traces, histories, strict=True):
-            if len(trace.lower_bounds) == state.iteration:  # it has not stopped before
-                history.append(fit.entry(state, trace))
-    return last, histories
+def advanced(state: FitState) -> list[Trace | None]:
+    """The traces that a pass has brought further; ``None`` for those that stopped before."""
+    done = state.iteration
+    return [trace if len(trace.lower_bounds) == done else None for trace in state.traces]
 
 
 def _scored(fit: Fit, outcomes: Sequence[Outcome]) -> list[Outcome]:

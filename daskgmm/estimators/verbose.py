@@ -1,8 +1,9 @@
 """What ``verbose`` prints, in scikit-learn's words."""
 
 import time
+from collections.abc import Sequence
 
-from daskgmm.training.states import FitState, StopReason
+from daskgmm.training.states import FitState, StopReason, Trace
 
 
 class Narrator:
@@ -14,17 +15,18 @@ class Narrator:
         0 nothing, 1 passes, 2 also times and changes.
     interval : int
         Print every so many passes.
-    n_starts : int
-        Starts that advance together.
+    starts : sequence of Trace
+        They advance together; those that have stopped are told of no more.
     """
 
-    def __init__(self, verbose: int, interval: int, n_starts: int) -> None:
+    def __init__(self, verbose: int, interval: int, starts: Sequence[Trace]) -> None:
         self.verbose = verbose
         self.interval = interval
         self.began = time.perf_counter()
-        self.ended: set[int] = set()
-        for start in range(n_starts):
-            self._say(f"Initialization {start}")
+        self.ended = {index for index, one in enumerate(starts) if one.stopped is not None}
+        for index in range(len(starts)):
+            if index not in self.ended:
+                self._say(f"Initialization {index}")
 
     def tell(self, state: FitState) -> None:
         """Print what there is to say of a pass."""

@@ -1,4 +1,29 @@
 """A run from its inputs to its results: plain values in, plain values out, our errors only.
 
+Each function is what the command of its name calls, with the same options and defaults. They
+run in any process and thread: also where an event loop runs, or within a task of a Dask worker.
 Nothing here prints, reads a command line or ends the process.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from daskgmm.jobs.fitting import fit
+    from daskgmm.jobs.scoring import score
+    from daskgmm.jobs.selecting import select
+
+__all__ = ["fit", "score", "select"]
+
+_HOMES = {
+    "fit": "daskgmm.jobs.fitting",
+    "select": "daskgmm.jobs.selecting",
+    "score": "daskgmm.jobs.scoring",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A job, whose module is imported when it is wanted: they need most of the package."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,99 +1,23 @@
 """Fit a mixture to rows, and leave a run directory."""
 
-import secrets
-import uuid
 import warnings
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from functools import partial
+from typing import Any, Unpack
 
-from daskgmm.errors import DataError, OutputError
-from daskgmm.estimators.model_file import MODEL_FILE
-from daskgmm.jobs import record
+from daskgmm.data.places import Place
+from daskgmm.estimators.checkpoint_file import CheckpointFile
 from daskgmm.jobs.cluster import Resources, workplace
 from daskgmm.jobs.events import Listener, Silence
-from daskgmm.jobs.folders import appearing, local_folder
 from daskgmm.jobs.inputs import Inputs, fingerprint
-from daskgmm.jobs.plain import as_plain, digest
-from daskgmm.jobs.runs import Run, refuse, write_record
-
-
-@dataclass(frozen=True, kw_only=True)
-class Method(ABC):
-    """What is fitted and how.
-
-    Parameters
-    ----------
-    init, n_init, tol, stopping, acceleration, max_iter, reg_covar, subsample, dtype
-        As `daskgmm.GaussianMixture` means them.
-    seed : int or None
-        ``None`` draws one, which the run's record tells.
-    """
-
-    init: str = "kmeans"
-    n_init: int = 1
-    tol: float = 1e-3
-    stopping: str = "lower_bound"
-    acceleration: str | None = None
-    max_iter: int = 100
-    reg_covar: float = 1e-6
-    subsample: str | int | None = "auto"
-    dtype: str | None = None
-    seed: int | None = None
-
-    @abstractmethod
-    def estimator(self, listener: Listener) -> Any:
-        """The estimator that does it."""
-
-    @abstractmethod
-    def outcome(self, fitted: Any) -> tuple[Any, dict[str, Any]]:
-        """The model to keep of a fitted estimator, and what else there is to tell of it."""
-
-    def parameters(self, listener: Listener) -> dict[str, Any]:
-        """What all estimators take."""
-        return {
-            "tol": self.tol,
-            "reg_covar": self.reg_covar,
-            "max_iter": self.max_iter,
-            "n_init": self.n_init,
-            "init_params": self.init,
-            "random_state": self.seed,
-            "subsample": self.subsample,
-            "stopping": self.stopping,
-            "acceleration": self.acceleration,
-            "dtype": self.dtype,
-            "callbacks": (listener.tell,),
-        }
-
-
-@dataclass(frozen=True)
-class Mixture(Method):
-    """One mixture.
-
-    Parameters
-    ----------
-    components : int
-        K.
-    covariance : str
-        The covariance type.
-    """
-
-    components: int
-    covariance: str = "full"
-
-    def estimator(self, listener: Listener) -> Any:
-        """A `GaussianMixture`."""
-        from daskgmm.estimators.gaussian_mixture import GaussianMixture
-
-        return GaussianMixture(
-            self.components, covariance_type=self.covariance, **self.parameters(listener)
-        )
-
-    def outcome(self, fitted: Any) -> tuple[Any, dict[str, Any]]:
-        """The mixture itself."""
-        return fitted, {}
+from daskgmm.jobs.lives import Attempt, Outcome, Result
+from daskgmm.jobs.lives import carry_out as live
+from daskgmm.jobs.methods import Method, Mixture
+from daskgmm.jobs.options import FitOptions, Paths, build, check, inputs_of
+from daskgmm.jobs.orders import Order
+from daskgmm.jobs.plain import as_plain
+from daskgmm.jobs.runs import CHECKPOINT_FILE
 
 
 @dataclass(frozen=True)
@@ -103,15 +27,18 @@ class FitRequest:
     Parameters
     ----------
     inputs : Inputs
+        Their storage options are the output's as well.
     output : str
-        The run directory.
+        The run directory, local or a URL.
     method : Method
     resources : Resources
     cache : str
         Where decoded blocks stay between passes; no part of the configuration, for it never
         changes the result.
+    resume : bool
+        Go on with an unfinished run of the same configuration and inputs.
     force : bool
-        Replace a run that is there.
+        Replace a run that differs.
     command : tuple of str
         What the user typed, for the record.
     """
@@ -121,6 +48,7 @@ class FitRequest:
     method: Method
     resources: Resources = field(default_factory=Resources)
     cache: str = "auto"
+    resume: bool = True
     force: bool = False
     command: tuple[str, ...] = ()
 
@@ -131,106 +59,115 @@ class FitRequest:
         found = as_plain(chosen | {"format": inputs.format} | asdict(self.method))
         return dict(found)
 
+    def order(self, dataset: Any) -> Order:
+        """What is asked of the run directory."""
+        return Order(
+            Place.of(self.output, self.inputs.storage_options),
+            self.configuration(),
+            fingerprint(dataset),
+            asdict(self.resources),
+            self.command,
+            resume=self.resume,
+            force=self.force,
+        )
 
-@dataclass(frozen=True)
-class FitOutcome:
-    """What came of it.
+
+def fit(
+    inputs: Paths,
+    output: str,
+    *,
+    components: int,
+    covariance: str = "full",
+    **options: Unpack[FitOptions],
+) -> dict[str, Any]:
+    """Fit a mixture to rows, and leave a run directory: what ``daskgmm fit`` does.
 
     Parameters
     ----------
-    run : Run
-    model : GaussianMixture
-        Fitted.
-    already : bool
-        Whether it was complete before.
-    """
+    inputs : path or sequence of paths
+        Files, directories, patterns or URLs.
+    output : str
+        The run directory, local or a URL.
+    components : int
+        K.
+    covariance : str
+        The covariance type.
+    options
+        As the command line has them, with its defaults; see `daskgmm.jobs.options.FitOptions`.
 
-    run: Run
-    model: Any
-    already: bool = False
-
-
-def fit(request: FitRequest, listener: Listener | None = None) -> FitOutcome:
-    """Fit, and write the run directory whole or not at all.
-
-    A complete run of the same configuration and inputs is left as it is.
+    Returns
+    -------
+    dict
+        The run's record of plain values, and beside it ``run``, where it is, and ``already``,
+        whether it was complete before.
 
     Raises
     ------
     DaskGMMError
         Of any kind.
     """
-    timings = record.stopwatch()
-    target = local_folder(request.output)
+    method = build(Mixture, options, components=components, covariance=covariance)
+    return carry_out(request_of(inputs, output, method, options), options.get("listener")).plain()
+
+
+def request_of(
+    inputs: Paths, output: str, method: Method, options: Mapping[str, Any]
+) -> FitRequest:
+    """The request that plain values describe."""
+    check(options, FitOptions)
+    resources = build(Resources, options)
+    return build(
+        FitRequest,
+        options,
+        inputs=inputs_of(inputs, options),
+        output=output,
+        method=method,
+        resources=resources,
+    )
+
+
+def carry_out(request: FitRequest, listener: Listener | None = None) -> Outcome:
+    """Fit, or go on with an unfinished fit, or find that it is complete.
+
+    Raises
+    ------
+    DaskGMMError
+        Of any kind.
+    """
     dataset = request.inputs.open()
-    marks = fingerprint(dataset)
-    there = None if request.force else _run_at(target)
-    if there is not None:
-        return _already(there, request, marks)
-    refuse(target, force=request.force)
-    seed = secrets.randbits(32) if request.method.seed is None else request.method.seed
-    request = replace(request, method=replace(request.method, seed=seed))
-    with appearing(target) as folder:
-        model, more = request.method.outcome(_fitted(request, dataset, listener or Silence()))
-        model.save(folder / MODEL_FILE)
-        content = _record(request, dataset, model)
-        content["result"] |= more
-        content = as_plain(content | {"timings": timings()})
-        write_record(folder, content)
-    return FitOutcome(Run(target, content), model)
+    work = partial(_fit, request, dataset, listener or Silence())
+    return live(request.order(dataset), work)
 
 
-def _fitted(request: FitRequest, dataset: Any, listener: Listener) -> Any:
+def _fit(request: FitRequest, dataset: Any, listener: Listener, attempt: Attempt) -> Result:
+    method = replace(request.method, seed=attempt.seed)
+    estimator = method.estimator(
+        cache=request.cache,
+        checkpoint=CheckpointFile(attempt.folder, CHECKPOINT_FILE, stays=True),
+        callbacks=(lambda _: attempt.check(), listener.tell),
+    )
+    with workplace(request.resources, dataset) as start:
+        listener.start(start)
+        fitted = _fitted(estimator, dataset)
+    model, more = method.outcome(fitted)
+    facts = {
+        "inputs": fingerprint(dataset, model.n_rows_),
+        "result": _result(model, dataset) | more,
+        "trace": model.history_,
+    }
+    return Result(model, facts)
+
+
+def _fitted(estimator: Any, dataset: Any) -> Any:
     from sklearn.exceptions import ConvergenceWarning
 
-    model = request.method.estimator(listener).set_params(cache=request.cache)
-    with workplace(request.resources, dataset) as place, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the outcome tells
-        listener.start(place)
-        return model.fit(dataset)
-
-
-def _run_at(target: Path) -> Run | None:
-    try:
-        return Run.at(target)
-    except DataError:  # then it is an output that is in the way, like any other
-        return None
-
-
-def _already(there: Run, request: FitRequest, marks: Mapping[str, Any]) -> FitOutcome:
-    from daskgmm.estimators.persistence import load
-
-    if request.method.seed is None:
-        request = replace(request, method=replace(request.method, seed=there.seed))
-    differences = there.differences(request.configuration(), marks)
-    if differences:
-        raise OutputError(
-            f"{there.path} holds a run that differs in {'; '.join(differences)}.",
-            "Choose another output, or replace the run with --force.",
-        )
-    return FitOutcome(there, load(there.path / MODEL_FILE), already=True)
-
-
-def _record(request: FitRequest, dataset: Any, model: Any) -> dict[str, Any]:
-    configuration = request.configuration()
-    return {
-        "run_id": uuid.uuid4().hex,
-        "state": "complete",
-        "command": list(request.command),
-        "configuration": configuration,
-        "configuration_sha256": digest(configuration),
-        "seed": request.method.seed,
-        "resources": asdict(request.resources),
-        "inputs": fingerprint(dataset, model.n_rows_),
-        "versions": record.versions(),
-        "host": record.host(),
-        "result": _result(model, dataset),
-        "trace": model.history_,
-        "peak_memory_bytes": record.peak_memory(),
-    }
+        return estimator.fit(dataset)
 
 
 def _result(model: Any, dataset: Any) -> dict[str, Any]:
+    last = model.history_[-1]
     return {
         "components": model.n_components,
         "columns": None if dataset.columns is None else list(dataset.columns),
@@ -239,4 +176,6 @@ def _result(model: Any, dataset: Any) -> dict[str, Any]:
         "converged": model.converged_,
         "n_iter": model.n_iter_,
         "n_passes": model.n_passes_,
+        "rows_read": model.n_rows_ * model.n_passes_,
+        "bytes_read": last["bytes_read"] * model.n_passes_,
     }

@@ -1,13 +1,13 @@
 """Models by name: a run directory or a model file."""
 
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from daskgmm.data.places import Place
 from daskgmm.errors import MissingInputError
 from daskgmm.estimators.model_file import MODEL_FILE
-from daskgmm.jobs.runs import Run
+from daskgmm.jobs.runs import RECORD_FILE, Run, State
 
 
 @dataclass(frozen=True)
@@ -29,27 +29,44 @@ class Model:
     run: Run | None = None
 
 
-def find_model(name: str, storage_options: dict[str, Any] | None = None) -> Model:
+def find_model(name: str, storage_options: Mapping[str, Any] | None = None) -> Model:
     """The model in a run directory or model file, local or a URL.
 
     Raises
     ------
     MissingInputError
-        There is none.
+        There is none, or its run is not complete.
     DataError
         The file is not a model.
     """
-    from daskgmm.estimators.persistence import load
+    from daskgmm.estimators.persistence import from_bytes, load
 
-    if "://" in name:
-        inside = "" if name.endswith(".safetensors") else f"/{MODEL_FILE}"
-        return Model(name, load(f"{name.rstrip('/')}{inside}", storage_options=storage_options))
-    path = Path(name)
-    if not path.is_dir():
-        return Model(name, load(path))
-    if not os.path.isfile(path / MODEL_FILE):  # noqa: PTH113  is_file() raises where it may not look
+    options = dict(storage_options or {})
+    folder = Place.of(name, options)
+    if name.endswith(".safetensors") or (folder.local is not None and not folder.local.is_dir()):
+        return Model(name, load(name, storage_options=options))
+    run = Run.at(folder)
+    if run is None:
         raise MissingInputError(
-            f"{name} is a directory without {MODEL_FILE}, so it is no run directory.",
+            f"{name} holds no {RECORD_FILE}, so it is no run directory.",
             "Name the directory that `daskgmm fit` wrote, or a model file.",
         )
-    return Model(name, load(path / MODEL_FILE), Run.at(path))
+    content = run.model()
+    if content is None:
+        raise _incomplete(name, run)
+    return Model(name, from_bytes(content, f"{name}/{MODEL_FILE}"), run)
+
+
+def _incomplete(name: str, run: Run) -> MissingInputError:
+    remedy = "Run its command again, which goes on where it was."
+    record = run.record
+    match run.state:
+        case State.COMPLETE:
+            fact = f"its {MODEL_FILE} is missing, or not the one that its run wrote"
+        case State.FAILED:
+            fact = f"its run failed: {record.get('failure', {}).get('cause', 'nobody knows why')}"
+        case State.RUNNING:
+            host = record.get("host", {}).get("name")
+            fact = f"its run is under way (process {record.get('process')} on {host}) or was killed"
+            remedy = "Wait for its end; if it is dead, run its command again: it goes on."
+    return MissingInputError(f"{name} has no model yet: {fact.rstrip('.')}.", remedy)

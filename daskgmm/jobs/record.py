@@ -4,14 +4,25 @@ import os
 import platform
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from time import perf_counter
-from typing import Any
+from typing import Any, Self, TypeAlias
+
+from daskgmm.errors import DaskGMMError
 
 _PACKAGES = (
     "daskgmm", "dask", "distributed", "numpy", "scipy", "scikit-learn", "pyarrow", "safetensors",
 )  # fmt: skip
+
+
+Stopwatch: TypeAlias = Callable[[], dict[str, Any]]
+
+
+def circumstances() -> dict[str, Any]:
+    """By what, where and in which process a run is made."""
+    return {"versions": versions(), "host": host(), "process": os.getpid()}
 
 
 def versions() -> dict[str, str]:
@@ -45,7 +56,7 @@ def peak_memory() -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def stopwatch() -> Callable[[], dict[str, Any]]:
+def stopwatch() -> Stopwatch:
     """Start the time; what is returned tells when it began and how long ago that is."""
     started, began = datetime.now(UTC), perf_counter()
 
@@ -53,7 +64,34 @@ def stopwatch() -> Callable[[], dict[str, Any]]:
         return {
             "started": started.isoformat(),
             "ended": datetime.now(UTC).isoformat(),
+            # By another clock, which nobody sets.
             "seconds": perf_counter() - began,
         }
 
     return timings
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run failed.
+
+    Parameters
+    ----------
+    kind : str
+        Name of the error, or ``interrupted``.
+    cause, remedy : str
+    """
+
+    kind: str
+    cause: str
+    remedy: str
+
+    @classmethod
+    def of(cls, error: BaseException) -> Self:
+        """What an exception means to who reads the record."""
+        if isinstance(error, DaskGMMError):
+            return cls(type(error).__name__, error.cause, error.remedy)
+        if isinstance(error, KeyboardInterrupt):
+            return cls("interrupted", "It was interrupted.", "Run the same again: it goes on.")
+        cause = " ".join(f"{type(error).__name__}: {error}".split())
+        return cls(type(error).__name__, cause, "Run the same again, and report it if it recurs.")

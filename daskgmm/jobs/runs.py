@@ -1,35 +1,48 @@
-"""Run directories: what is in one, and whether another fit would be the same."""
+"""Run directories: what is in one, and whether another run would be the same."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from enum import StrEnum
 from typing import Any, Self
 
-from daskgmm.errors import DataError, MissingInputError, OutputError
+from daskgmm.data.places import Place
+from daskgmm.errors import DataError, MissingInputError
 from daskgmm.estimators.model_file import MODEL_FILE
 from daskgmm.jobs.plain import to_json
 
 RECORD_FILE = "run.json"
+CHECKPOINT_FILE = "checkpoint.safetensors"
+REPLACEMENT = "replacing"
+"""Folder in a run directory where the run that is to replace it is made."""
+
+
+class State(StrEnum):
+    """How far a run is."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True)
 class Run:
-    """A complete run.
+    """A run, complete or not.
 
     Parameters
     ----------
-    path : Path
+    folder : Place
         Its directory.
     record : mapping
         What ``run.json`` tells.
     """
 
-    path: Path
+    folder: Place
     record: Mapping[str, Any]
 
     @classmethod
-    def at(cls, path: Path) -> Self | None:
+    def at(cls, folder: Place) -> Self | None:
         """The run in a directory, ``None`` where there is no run.
 
         Raises
@@ -37,24 +50,35 @@ class Run:
         DataError
             Its record makes no sense.
         """
+        name = f"{folder.name}/{RECORD_FILE}"
         try:
-            text = (path / RECORD_FILE).read_text(encoding="utf-8")
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+            text = folder.read(RECORD_FILE)
         except PermissionError as error:
             raise MissingInputError(
-                f"{path / RECORD_FILE} can't be read: permission denied.",
-                "Ask for leave to read it.",
+                f"{name} can't be read: permission denied.", "Ask for leave to read it."
             ) from error
+        if text is None:
+            return None
         try:
             record = json.loads(text)
-            record["configuration"], record["inputs"]["sha256"], record["result"]
+            State(record["state"])
+            record["run_id"], record["configuration"], record["inputs"]["sha256"]
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(
-                f"{path / RECORD_FILE} is not the record of a run ({error}).",
+                f"{name} is not the record of a run ({error}).",
                 "Restore it, or remove the directory and run again.",
             ) from error
-        return cls(path, record)
+        return cls(folder, record)
+
+    @property
+    def name(self) -> str:
+        """Path or URL of its directory."""
+        return self.folder.name
+
+    @property
+    def state(self) -> State:
+        """How far it is by its record."""
+        return State(self.record["state"])
 
     @property
     def seed(self) -> int:
@@ -66,6 +90,26 @@ class Run:
         """The criterion, all candidates and the best one's position, where it chose among any."""
         result: Mapping[str, Any] = self.record["result"]
         return result if "candidates" in result else None
+
+    def model(self) -> bytes | None:
+        """Content of its model file, ``None`` unless it is complete and this is its model.
+
+        Raises
+        ------
+        MissingInputError
+            It may not be read.
+        """
+        if self.state is not State.COMPLETE:
+            return None
+        try:
+            content = self.folder.read(MODEL_FILE)
+        except PermissionError as error:
+            raise MissingInputError(
+                f"{self.name}/{MODEL_FILE} can't be read: permission denied.",
+                "Ask for leave to read it.",
+            ) from error
+        fits = content is not None and sha256(content) == self.record.get("model_sha256")
+        return content if fits else None
 
     def differences(self, configuration: Mapping[str, Any], inputs: Mapping[str, Any]) -> list[str]:
         """What another run would do otherwise, in words."""
@@ -85,27 +129,11 @@ def _shown(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def refuse(target: Path, *, force: bool) -> None:
-    """Raise OutputError unless a folder may be put at `target`.
-
-    What is no run of ours is never replaced, not even by force.
-    """
-    if not target.exists():
-        return
-    names = {path.name for path in target.iterdir()} if target.is_dir() else {target.name}
-    ours = not names or (RECORD_FILE in names and names <= {RECORD_FILE, MODEL_FILE})
-    if not ours:
-        raise OutputError(
-            f"{target} exists and is no run directory, or holds other files too, so it is not "
-            "replaced.",
-            "Choose another output, or remove it yourself.",
-        )
-    if not force:
-        raise OutputError(
-            f"{target} exists already.", "Choose another output, or replace it with --force."
-        )
+def sha256(content: bytes) -> str:
+    """Digest of a file's content."""
+    return hashlib.sha256(content).hexdigest()
 
 
-def write_record(folder: Path, record: Mapping[str, Any]) -> None:
+def write_record(folder: Place, record: Mapping[str, Any]) -> None:
     """Write a run's record into its folder."""
-    (folder / RECORD_FILE).write_text(to_json(record) + "\n", encoding="utf-8")
+    folder.write(RECORD_FILE, f"{to_json(record)}\n".encode())

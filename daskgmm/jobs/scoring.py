@@ -1,11 +1,13 @@
 """Score a model on rows."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Unpack
 
 from daskgmm.jobs.cluster import Resources, workplace
 from daskgmm.jobs.events import Listener, Silence
 from daskgmm.jobs.inputs import Inputs
+from daskgmm.jobs.models import find_model
+from daskgmm.jobs.options import Paths, ReadOptions, build, check, inputs_of
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,35 @@ class Scores:
     icl: float
 
 
-def score(
+def score(model: str, inputs: Paths, **options: Unpack[ReadOptions]) -> dict[str, Any]:
+    """Score a model on rows, in one pass: what ``daskgmm score`` does.
+
+    Parameters
+    ----------
+    model : str
+        A run directory or model file, local or a URL.
+    inputs : path or sequence of paths
+        Files, directories, patterns or URLs.
+    options
+        As the command line has them, with its defaults; see `daskgmm.jobs.options.ReadOptions`.
+
+    Returns
+    -------
+    dict
+        ``rows``, ``mean_log_likelihood`` (nats a row), ``aic``, ``bic`` and ``icl``.
+
+    Raises
+    ------
+    DaskGMMError
+        Of any kind.
+    """
+    check(options, ReadOptions)
+    rows = inputs_of(inputs, options)
+    estimator = find_model(model, rows.storage_options).estimator
+    return asdict(evaluate(estimator, rows, build(Resources, options), options.get("listener")))
+
+
+def evaluate(
     model: Any,
     inputs: Inputs,
     resources: Resources | None = None,

@@ -1,10 +1,12 @@
 """Choose a mixture among many: a fit of another method, whose run tells of all candidates."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
-from daskgmm.jobs.events import Listener
-from daskgmm.jobs.fitting import Method
+from daskgmm.jobs.fitting import carry_out, request_of
+from daskgmm.jobs.methods import Method
+from daskgmm.jobs.options import FitOptions, Paths, build
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Selection(Method):
     covariance: tuple[str, ...] = ("full",)
     criterion: str = "bic"
 
-    def estimator(self, listener: Listener) -> Any:
+    def estimator(self, **more: Any) -> Any:
         """A `GaussianMixtureSelector`."""
         from daskgmm.estimators.selector import GaussianMixtureSelector
 
@@ -33,7 +35,8 @@ class Selection(Method):
             self.components,
             covariance_type=self.covariance,
             criterion=self.criterion,
-            **self.parameters(listener),
+            **self.parameters(),
+            **more,
         )
 
     def outcome(self, fitted: Any) -> tuple[Any, dict[str, Any]]:
@@ -44,3 +47,42 @@ class Selection(Method):
             "best": fitted.best_index_,
             "candidates": fitted.results_.to_dict("records"),
         }
+
+
+def select(
+    inputs: Paths,
+    output: str,
+    *,
+    components: Sequence[int],
+    covariance: str | Sequence[str] = "full",
+    criterion: str = "bic",
+    **options: Unpack[FitOptions],
+) -> dict[str, Any]:
+    """Fit many mixtures in the same passes, and leave a run directory with the best.
+
+    Parameters
+    ----------
+    inputs, output, options
+        As `daskgmm.jobs.fit` takes them.
+    components : sequence of int
+        Numbers K to try.
+    covariance : str or sequence of str
+        Covariance types to try with each.
+    criterion : str
+        What the best has least of: ``"bic"``, ``"aic"`` or ``"icl"``.
+
+    Returns
+    -------
+    dict
+        As `daskgmm.jobs.fit`; ``result`` tells of all candidates.
+
+    Raises
+    ------
+    DaskGMMError
+        Of any kind.
+    """
+    types = (covariance,) if isinstance(covariance, str) else tuple(covariance)
+    method = build(
+        Selection, options, components=tuple(components), covariance=types, criterion=criterion
+    )
+    return carry_out(request_of(inputs, output, method, options), options.get("listener")).plain()

@@ -1,0 +1,79 @@
+"""Where a checkpoint lies, and how often it is written."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from daskgmm.data.files import first_line
+from daskgmm.data.places import Place
+from daskgmm.errors import ConfigurationError, OutputError
+
+
+@dataclass(frozen=True)
+class CheckpointFile:
+    """A file that a fit keeps its progress in.
+
+    Parameters
+    ----------
+    folder : Place
+    name : str
+        In the folder.
+    every : float
+        Seconds between writings; 0 writes after each pass.
+    stays : bool
+        Left for the caller to remove when the fit has ended: the result isn't saved by then.
+    """
+
+    folder: Place
+    name: str
+    every: float = 0.0
+    stays: bool = False
+
+    @property
+    def path(self) -> str:
+        """Path, or URL without credentials: how errors name it."""
+        return f"{self.folder.name}/{self.name}"
+
+    def read(self) -> bytes | None:
+        """The content, ``None`` where there is none.
+
+        Raises
+        ------
+        OutputError
+            It can't be read.
+        """
+        try:
+            return self.folder.read(self.name)
+        except OSError as error:
+            reason = error.strerror or first_line(error)
+            raise OutputError(
+                f"The checkpoint {self.path} can't be read: {reason}.",
+                "Check that it is a file and its permissions, or name another one.",
+            ) from error
+
+    def write(self, content: bytes) -> None:
+        """Write the file, whole or not at all; `OutputError` where that can't be done."""
+        self.folder.write(self.name, content)
+
+    def remove(self) -> None:
+        """Remove the file, if it is there."""
+        self.folder.remove(self.name)
+
+
+def checkpoint_file(given: Any) -> CheckpointFile | None:
+    """What the ``checkpoint`` parameter stands for.
+
+    Raises
+    ------
+    ConfigurationError
+        It is no path, URL or `CheckpointFile`, or names no file.
+    """
+    if given is None or isinstance(given, CheckpointFile):
+        return given
+    path = os.fspath(given) if isinstance(given, str | os.PathLike) else None
+    if not isinstance(path, str) or not os.path.basename(path):  # noqa: PTH119  URLs too
+        raise ConfigurationError(
+            f"The 'checkpoint' parameter is {given!r}.",
+            "Give the path or URL of a file to keep, or None.",
+        )
+    return CheckpointFile(*Place.of_file(path, {}))

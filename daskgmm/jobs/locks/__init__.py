@@ -1,0 +1,21 @@
+"""One run at a time in a directory, by a lock that goes with its owner."""
+
+from contextlib import AbstractContextManager
+
+from daskgmm.data.places import Place
+from daskgmm.jobs.locks.base import LOCK_FILE, Lock
+from daskgmm.jobs.locks.local import LocalLock
+from daskgmm.jobs.locks.store import StoreLock
+
+__all__ = ["LOCK_FILE", "Lock", "locked"]
+
+
+def locked(folder: Place) -> AbstractContextManager[Lock]:
+    """Hold the lock of a run directory in the block.
+
+    Raises
+    ------
+    OutputError
+        Another run holds it, or it can't be written.
+    """
+    return StoreLock(folder) if folder.local is None else LocalLock(folder)

@@ -1,0 +1,114 @@
+"""The lock of a run directory in a store: an object that its owner keeps fresh."""
+
+import json
+import threading
+import time
+from contextlib import suppress
+from typing import Any, Self, final
+from uuid import uuid4
+
+from daskgmm.data.places import Place
+from daskgmm.errors import DaskGMMError, OutputError
+from daskgmm.jobs.haste import in_time
+from daskgmm.jobs.locks.base import LOCK_FILE, Lock, busy, in_words
+from daskgmm.jobs.machine import is_dead_here, this_process
+
+BEAT_SECONDS = 20.0
+STALE_SECONDS = 180.0
+"""An owner that was silent for so long is taken for dead, by the store's own clock."""
+
+SETTLE_SECONDS = 1.0
+"""Of several that take a dead one's lock over at once, the last to write has it after that."""
+
+_PATIENCE = 1.0  # at the end, which may be an interrupt's
+
+
+@final
+class StoreLock(Lock):
+    """Holds an object that was created where there was none."""
+
+    def __init__(self, folder: Place) -> None:
+        super().__init__(folder)
+        self._token = uuid4().hex
+        self._content = json.dumps({"token": self._token, "owner": this_process()}).encode()
+        self._ended, self._lost = threading.Event(), threading.Event()
+        self._heart = threading.Thread(target=self._beat, name="daskgmm-lock", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Take the lock at once or not at all."""
+        if not self.folder.create(LOCK_FILE, self._content) and not self._is_ours():
+            self._take_over()
+        self._heart.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._heart.join(_PATIENCE)  # or its last beat would bring the lock back
+        in_time(self._remove, _PATIENCE)  # or it goes stale
+
+    def check(self) -> None:
+        """Raise OutputError where another run has taken this one for dead."""
+        if self._lost.is_set():
+            raise OutputError(
+                f"{self.folder.name} was taken over by another run while this one was silent for "
+                f"more than {in_words(STALE_SECONDS)}.",
+                "Look after the other run, which goes on from this one's checkpoint.",
+            )
+
+    def _remove(self) -> None:
+        if self._is_ours():
+            self.folder.remove(LOCK_FILE)
+
+    def _is_ours(self) -> bool:
+        return self.folder.read(LOCK_FILE) == self._content
+
+    def _beat(self) -> None:
+        while not self._ended.wait(BEAT_SECONDS):
+            # A store that fails for a while is asked again at the next beat.
+            with suppress(Exception):
+                if not self._is_ours():
+                    self._lost.set()
+                    return
+                self.folder.write(LOCK_FILE, self._content)
+
+    def _take_over(self) -> None:
+        self._require_dead_owner()
+        self.folder.write(LOCK_FILE, self._content)
+        time.sleep(SETTLE_SECONDS)
+        if not self._is_ours():
+            raise busy(self.folder)
+
+    def _require_dead_owner(self) -> None:
+        if is_dead_here(self._owner()):
+            return
+        age = self._age()
+        if age is None:
+            raise busy(
+                self.folder,
+                "; its store doesn't tell how old its lock is",
+                f"Remove {self.folder.name}/{LOCK_FILE} if you know that no run is alive.",
+            )
+        if age <= STALE_SECONDS:
+            raise busy(
+                self.folder,
+                f"; its last sign of life was {in_words(age)} ago",
+                "Wait for its end, or stop it first. If it is dead, run this again in "
+                f"{in_words(STALE_SECONDS - age + 1)}: it then goes on where that one was.",
+            )
+
+    def _owner(self) -> Any:
+        content = self.folder.read(LOCK_FILE)
+        with suppress(ValueError, KeyError, TypeError):
+            return json.loads(content or b"")["owner"]
+        return None
+
+    def _age(self) -> float | None:
+        """Seconds since the owner's last sign, between two writes by the store's clock."""
+        probe = f"{LOCK_FILE}-{self._token}"
+        self.folder.write(probe, b"")
+        try:
+            now, last = self.folder.modified(probe), self.folder.modified(LOCK_FILE)
+        finally:
+            with suppress(DaskGMMError):
+                self.folder.remove(probe)
+        return None if now is None or last is None else (now - last).total_seconds()

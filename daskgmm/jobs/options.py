@@ -1,0 +1,97 @@
+"""Keywords that jobs share, and the values that they turn into."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any, TypeAlias, TypedDict, TypeVar
+
+from daskgmm.errors import ConfigurationError
+from daskgmm.jobs.events import Listener
+from daskgmm.jobs.inputs import Inputs
+
+Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+T = TypeVar("T")
+
+
+class ReadOptions(TypedDict, total=False):
+    """How rows are read and where a job runs.
+
+    Parameters
+    ----------
+    columns : sequence of str, optional
+        The features in order; by default all, or those of the model.
+    weight_column : str, optional
+        The column of sample weights.
+    format : str, optional
+        Of the files, where their names don't tell it.
+    storage_options : mapping, optional
+        For the stores of inputs and output.
+    scheduler : str, optional
+        A running Dask scheduler, or the file with its address.
+    workers, threads : int, optional
+    memory_limit : str, optional
+        Of an embedded cluster; see `daskgmm.jobs.cluster.Resources`.
+    listener : Listener, optional
+        Told of what happens; see `daskgmm.jobs.events`.
+    """
+
+    columns: Sequence[str] | None
+    weight_column: str | None
+    format: str | None
+    storage_options: Mapping[str, Any]
+    scheduler: str | None
+    workers: int | None
+    threads: int | None
+    memory_limit: str | None
+    listener: Listener | None
+
+
+class FitOptions(ReadOptions, total=False):
+    """How mixtures are fitted, and what of the run directory.
+
+    Parameters
+    ----------
+    init, n_init, tol, stopping, acceleration, max_iter, reg_covar, subsample, dtype, seed
+        See `daskgmm.jobs.methods.Method`.
+    cache, resume, force, command
+        See `daskgmm.jobs.fitting.FitRequest`.
+    """
+
+    init: str
+    n_init: int
+    tol: float
+    stopping: str
+    acceleration: str | None
+    max_iter: int
+    reg_covar: float
+    subsample: str | int | None
+    dtype: str | None
+    seed: int | None
+    cache: str
+    resume: bool
+    force: bool
+    command: tuple[str, ...]
+
+
+def check(options: Mapping[str, Any], kind: Any) -> None:
+    """Raise TypeError for a keyword that is none of a kind of options."""
+    for name in options.keys() - kind.__annotations__.keys():
+        raise TypeError(f"{name!r} is no option of this job.")
+
+
+def build(kind: type[T], options: Mapping[str, Any], **given: Any) -> T:
+    """A dataclass from those options that are fields of it, and from what is given besides."""
+    names = {field.name for field in fields(kind)} - given.keys()  # type: ignore[arg-type]
+    return kind(**{name: options[name] for name in names & options.keys()}, **given)
+
+
+def inputs_of(paths: Paths, options: Mapping[str, Any]) -> Inputs:
+    """The rows that options name."""
+    several = (paths,) if isinstance(paths, str | os.PathLike) else paths
+    names = tuple(os.fspath(path) for path in several)
+    columns = options.get("columns")
+    if isinstance(columns, str):
+        raise ConfigurationError(
+            f"columns is the text {columns!r}.", f"Give a list of names, such as [{columns!r}]."
+        )
+    return build(Inputs, options, paths=names, columns=None if columns is None else tuple(columns))
