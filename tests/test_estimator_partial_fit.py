@@ -386,7 +386,7 @@ def test_the_attributes_tell_of_the_step():
     assert entry["lower_bound"] == model.lower_bound_
     assert entry["change"] == model.lower_bound_ - old["lower_bounds_"][-1]
     assert (entry["rows"], entry["bytes_read"]) == (120, 120 * D * 4)
-    assert [(state.iteration, state.rows) for state in told] == [(model.n_iter_, 120)]
+    assert [(state.iteration, state.rows) for state in told] == [(1, 120)]
 
 
 def test_the_change_is_what_stopping_says():

@@ -132,23 +132,26 @@ def _adopt(estimator: Any, found: Increment, recipe: Recipe, rows: NewRows, seco
     step = Step(before.mixture, found.mixture, last, bound, recipe.deviations)
     bounds = (*getattr(estimator, "lower_bounds_", ()), bound)
     trace = Trace(found.mixture, found.moments, bounds, last, recipe.change(step))
-    state = FitState(estimator.n_iter_ + 1, (trace,), found.fresh.rows, seconds)
+    state = FitState(1, (trace,), found.fresh.rows, seconds)
     for callback in estimator.callbacks:
         callback(state)
     estimator._predictor = replace(before, mixture=found.mixture)  # noqa: SLF001
     estimator._moments = found.moments  # noqa: SLF001
-    estimator.n_iter_ = state.iteration
+    estimator.n_iter_ += 1
     estimator.lower_bounds_ = list(bounds)
     estimator.lower_bound_ = bound
     estimator.n_rows_ = getattr(estimator, "n_rows_", 0) + state.rows
     estimator.n_passes_ = getattr(estimator, "n_passes_", 0) + rows.passes
-    estimator.history_ = [*getattr(estimator, "history_", ()), _entry(state, rows)]
+    estimator.history_ = [
+        *getattr(estimator, "history_", ()),
+        _entry(estimator.n_iter_, state, rows),
+    ]
 
 
-def _entry(state: FitState, rows: NewRows) -> dict[str, Any]:
+def _entry(iteration: int, state: FitState, rows: NewRows) -> dict[str, Any]:
     """What ``history_`` tells of the step, as of each pass of a fit."""
     return {
-        "iteration": state.iteration,
+        "iteration": iteration,
         "lower_bound": state.best.lower_bound,
         "change": state.best.change,
         "seconds": state.seconds,

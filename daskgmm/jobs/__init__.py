@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from daskgmm.jobs.fitting import fit
     from daskgmm.jobs.scoring import score
     from daskgmm.jobs.selecting import select
+    from daskgmm.jobs.updating import update
 
-__all__ = ["fit", "score", "select"]
+__all__ = ["fit", "score", "select", "update"]
 
 _HOMES = {
     "fit": "daskgmm.jobs.fitting",
     "select": "daskgmm.jobs.selecting",
+    "update": "daskgmm.jobs.updating",
     "score": "daskgmm.jobs.scoring",
 }
 
