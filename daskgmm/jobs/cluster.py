@@ -1,10 +1,13 @@
 """Where a job runs: this process, an embedded cluster, or one that is there already."""
 
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from multiprocessing import current_process
+from typing import Any
 
 from daskgmm.data.dataset import Dataset
 from daskgmm.errors import ConfigurationError
@@ -12,6 +15,7 @@ from daskgmm.jobs.embedded import embedded
 from daskgmm.jobs.events import Start
 from daskgmm.jobs.inputs import rows_of
 from daskgmm.jobs.scheduler import connected
+from daskgmm.passes.engine import active_client, running_on
 
 SMALL_BYTES = 2**28
 """Inputs of fewer bytes, decoded, are not worth the seconds that a cluster takes to start."""
@@ -65,25 +69,99 @@ class Resources:
 def workplace(resources: Resources, dataset: Dataset) -> Iterator[Start]:
     """Run the block's passes over a dataset where `resources` say.
 
+    Where they say nothing: on the client that is active in this process, if there is one; small
+    inputs in this process; others on an embedded cluster, or from within a task on the cluster
+    of that task.
+
     Raises
     ------
     ClusterError
         The scheduler doesn't answer in time, or the workers don't start.
+    ConfigurationError
+        This process may not start a cluster.
     """
     with ExitStack() as stack:
-        place, dashboard = "in this process", None
-        if resources.scheduler is not None:
-            _silence_dask(stack)
-            client = stack.enter_context(connected(resources.scheduler))
-            workers = len(client.scheduler_info(n_workers=-1)["workers"])
-            place = f"on {_workers(workers)} of {client.scheduler.address}"
-        elif resources.asks_for_cluster or _decoded_bytes(dataset) >= SMALL_BYTES:
-            _silence_dask(stack)
-            sizes = (resources.workers, resources.threads, resources.memory_limit)
-            client = stack.enter_context(embedded(*sizes))
-            place = f"on an embedded cluster of {_workers(len(client.cluster.workers))}"
-            dashboard = client.cluster.dashboard_link if find_spec("bokeh") else None
-        yield Start(rows_of(dataset), dataset.n_features, place, dashboard)
+        found = _place(stack, resources, small=_decoded_bytes(dataset) < SMALL_BYTES)
+        stack.enter_context(running_on(found.client))
+        yield Start(rows_of(dataset), dataset.n_features, found.name, found.dashboard)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where passes run: on a client's cluster, or here."""
+
+    client: Any = None
+    name: str = "in this process"
+    dashboard: str | None = None
+
+
+def _place(stack: ExitStack, resources: Resources, *, small: bool) -> _Place:
+    if resources.scheduler is not None:
+        _let_go(stack)
+        return _on(stack.enter_context(connected(resources.scheduler)))
+    if not resources.asks_for_cluster:
+        inside, client = in_task(), _users_client()
+        if client is not None:
+            return _on(client)
+        if small or (not inside and current_process().daemon):
+            return _Place()
+        if inside:
+            return _on(_let_go(stack))
+    return _embedded(stack, resources)
+
+
+def _on(client: Any) -> _Place:
+    workers = len(client.scheduler_info(n_workers=-1)["workers"])
+    return _Place(client, f"on {_workers(workers)} of {client.scheduler.address}")
+
+
+def _embedded(stack: ExitStack, resources: Resources) -> _Place:
+    if current_process().daemon:
+        raise ConfigurationError(
+            "A cluster of workers was asked for in a process that may start no others, such as "
+            "a Dask worker.",
+            "Leave out workers, threads and memory limit, or give a scheduler.",
+        )
+    _let_go(stack)
+    sizes = (resources.workers, resources.threads, resources.memory_limit)
+    client = stack.enter_context(embedded(*sizes))
+    name = f"on an embedded cluster of {_workers(len(client.cluster.workers))}"
+    return _Place(client, name, client.cluster.dashboard_link if find_spec("bokeh") else None)
+
+
+def _let_go(stack: ExitStack) -> Any:
+    """Wait for a cluster in the block; a task leaves its thread to others, perhaps its own.
+
+    Returns the client of the task's cluster, if this is a task.
+    """
+    _silence_dask(stack)
+    if not in_task():
+        return None
+    from distributed import worker_client
+
+    return stack.enter_context(worker_client())
+
+
+def in_task() -> bool:
+    """Whether this is within a task of a Dask worker."""
+    distributed = sys.modules.get("distributed")
+    if distributed is None:
+        return False
+    try:
+        distributed.get_worker()
+    except ValueError:
+        return False
+    return True
+
+
+def _users_client() -> Any:
+    """The client that is active here, if it can be waited for and this is no task."""
+    if in_task():
+        return None
+    try:
+        return active_client()
+    except ConfigurationError:  # an asynchronous one, whose event loop would wait for itself
+        return None
 
 
 def _silence_dask(stack: ExitStack) -> None:

@@ -3,10 +3,11 @@
 import os
 import platform
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import psutil
+
+from daskgmm.passes.scratch import machine
 
 
 def this_process() -> dict[str, Any]:
@@ -24,8 +25,7 @@ def is_dead_here(process: Any) -> bool:
 
 def _space() -> list[str]:
     """The machine since it was started, and the container's own numbering if there is one."""
-    found = [platform.node()]
+    found = [platform.node(), machine()]
     with suppress(OSError):  # Linux tells
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        found += [boot, os.readlink("/proc/self/ns/pid")]  # noqa: PTH115  no path: pid:[number]
+        found.append(os.readlink("/proc/self/ns/pid"))  # noqa: PTH115  no path: pid:[number]
     return found

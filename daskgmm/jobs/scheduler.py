@@ -53,12 +53,13 @@ def _greet(address: str, seconds: float) -> None:
     A client waits without end for one that takes the connection and then says nothing.
     """
     from distributed.comm import connect
+    from distributed.utils import LoopRunner
 
     async def greet() -> None:
         comm = await asyncio.wait_for(connect(address, timeout=seconds), seconds)
         comm.abort()
 
-    asyncio.run(greet())
+    LoopRunner().run_sync(greet)  # in a thread: an event loop may run in this one
 
 
 def _address(scheduler: str, deadline: float) -> str:

@@ -16,7 +16,7 @@ from daskgmm.errors import ConfigurationError
 from daskgmm.model.frame import Frame
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.passes.blas import one_thread
-from daskgmm.passes.engine import explaining_losses, token
+from daskgmm.passes.engine import as_passes_do, explaining_losses, token
 
 ROUNDS = 5
 """Rounds that draw candidates, each 2 K of them (Bahmani et al., 2012, section 5)."""
@@ -80,7 +80,7 @@ class AllRows:
             random_state=seed,
             n_init=1,
         )
-        with one_thread(), explaining_losses(), _steadied():
+        with one_thread(), explaining_losses(), _steadied(), as_passes_do():
             clustering.fit(self.standard(frame))
         # A check, the first cost, two a round, one a step and the last cost.
         passes = self.weighted + 1 + 1 + 2 * ROUNDS + clustering.n_iter_ + 1

@@ -3,7 +3,8 @@
 import os
 import sys
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -14,12 +15,36 @@ from daskgmm.errors import ClusterError, ConfigurationError
 _FEW = 4
 """Nodes of a graph with one group of parts: its argument, its task, and the survey's two ends."""
 
+_NOBODY = object()
+_chosen: ContextVar[Any] = ContextVar("client that passes run on", default=_NOBODY)
+
 Graph: TypeAlias = Mapping[Hashable, Any]
 
 
 def token() -> str:
     """A fresh suffix for task names: two fits on one cluster must not share keys."""
     return uuid4().hex
+
+
+@contextmanager
+def running_on(client: Any) -> Iterator[None]:
+    """Run the block's passes on a client, or with ``None`` in this process.
+
+    What else is active in the process, or the cluster whose task it is, then doesn't matter.
+    """
+    token = _chosen.set(client)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+def as_passes_do() -> AbstractContextManager[Any]:
+    """Have what Dask computes in the block by itself run where passes do."""
+    if _chosen.get() is not None:
+        return nullcontext()
+    threads: AbstractContextManager[Any] = dask.config.set(scheduler="threads")
+    return threads
 
 
 def active_client() -> Any:
@@ -30,6 +55,8 @@ def active_client() -> Any:
     ConfigurationError
         It is asynchronous.
     """
+    if _chosen.get() is not _NOBODY:
+        return _chosen.get()
     distributed = sys.modules.get("distributed")
     # A client that was made the default names itself; another name is the user's choice.
     if distributed is None or dask.config.get("scheduler", None) not in (None, "dask.distributed"):

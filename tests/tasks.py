@@ -1,0 +1,38 @@
+"""What tests run in workers and other processes, which import it from here."""
+
+from daskgmm import jobs
+from daskgmm.errors import DaskGMMError
+from daskgmm.jobs import cluster
+from daskgmm.jobs.events import Silence
+
+
+class Ear(Silence):
+    """Notes where a job runs."""
+
+    place = None
+
+    def start(self, start):
+        self.place = start.place
+
+
+def fit_in_task(rows, run, small_bytes=cluster.SMALL_BYTES, **options):
+    """A fit, and where it ran; inputs of more than `small_bytes` count as large."""
+    before, cluster.SMALL_BYTES, ear = cluster.SMALL_BYTES, small_bytes, Ear()
+    try:
+        record = jobs.fit(rows, run, components=2, seed=0, listener=ear, **options)
+    finally:
+        cluster.SMALL_BYTES = before
+    return {"record": record, "place": ear.place}
+
+
+def score_in_task(run, rows):
+    return jobs.score(run, rows)
+
+
+def fit_with_workers(rows, run):
+    """The name of the error that workers in this process are."""
+    try:
+        jobs.fit(rows, run, components=2, workers=1)
+    except DaskGMMError as error:
+        return type(error).__name__
+    return None
