@@ -15,6 +15,7 @@ from daskgmm.cli.signals import interruptible
 _HOMES = {
     "fit": "daskgmm.cli.fit",
     "select": "daskgmm.cli.select",
+    "update": "daskgmm.cli.update",
     "predict": "daskgmm.cli.predict",
     "score": "daskgmm.cli.score",
     "sample": "daskgmm.cli.sample",

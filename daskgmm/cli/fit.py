@@ -179,7 +179,7 @@ def carry_out(
     options["storage_options"] = dict(options["storage_options"])
     shown = options.pop("progress")
     with progress(shown=shown, verb="Fitting", most=options["max_iter"]) as listener:
-        record = job(inputs, listener=listener, command=_command(), **options)
+        record = job(inputs, listener=listener, command=command(), **options)
     model = find_model(record["run"], options["storage_options"])
     if figure is not None:
         _draw(model, figure, inputs, options)
@@ -197,7 +197,7 @@ def _draw(model: "Model", figure: str, inputs: tuple[str, ...], options: dict[st
     plot(model.estimator, figure, inputs=rows, seed=run.seed, selection=run.selection)
 
 
-def _command() -> tuple[str, ...]:
+def command() -> tuple[str, ...]:
     """What was typed, without the values of storage options: they may be credentials."""
     typed = ["daskgmm", *sys.argv[1:]]
     for position, word in enumerate(typed):

@@ -55,6 +55,7 @@ def _facts(description: Mapping[str, Any]) -> dict[str, Any]:
         facts |= {
             "seed": run["seed"],
             "run id": run["run_id"],
+            "updated from run": run.get("updated_from", {}).get("run_id"),
             "fitted": f"{run['timings']['ended']} in {run['timings']['seconds']:.1f} s",
             "inputs": ", ".join(file["path"] for file in run["inputs"]["files"][:3]),
         }

@@ -27,6 +27,7 @@ from daskgmm.estimators.parameters import (
     sample_rows,
     start_plan,
 )
+from daskgmm.estimators.partial_fit import PartialFit
 from daskgmm.estimators.predictions import Predictions
 from daskgmm.estimators.progress import Entry
 from daskgmm.estimators.settings import Candidate, Settings
@@ -38,7 +39,7 @@ from daskgmm.training.states import FitState, StopReason, Trace
 from daskgmm.training.stopping import stopping_named
 
 
-class GaussianMixture(FittedParameters, Predictions, DensityMixin, BaseEstimator):
+class GaussianMixture(FittedParameters, Predictions, PartialFit, DensityMixin, BaseEstimator):
     """Mixture of K Gaussians, fitted by expectation-maximisation on rows of any number.
 
     Parameters, attributes and methods are those of ``sklearn.mixture.GaussianMixture``, with

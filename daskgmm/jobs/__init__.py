@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from daskgmm.jobs.sampling import sample
     from daskgmm.jobs.scoring import score
     from daskgmm.jobs.selecting import select
+    from daskgmm.jobs.updating import update
 
-__all__ = ["fit", "predict", "sample", "score", "select"]
+__all__ = ["fit", "predict", "sample", "score", "select", "update"]
 
 _HOMES = {
     "fit": "daskgmm.jobs.fitting",
     "select": "daskgmm.jobs.selecting",
     "predict": "daskgmm.jobs.predicting",
     "sample": "daskgmm.jobs.sampling",
+    "update": "daskgmm.jobs.updating",
     "score": "daskgmm.jobs.scoring",
 }
 

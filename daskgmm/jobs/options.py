@@ -118,6 +118,19 @@ class SampleOptions(WriteOptions, total=False):
     seed: int | None
 
 
+class UpdateOptions(ReadOptions, total=False):
+    """What of the run directory of a refreshed model.
+
+    Parameters
+    ----------
+    force, command
+        See `daskgmm.jobs.updating.UpdateRequest`.
+    """
+
+    force: bool
+    command: tuple[str, ...]
+
+
 def check(options: Mapping[str, Any], kind: Any) -> None:
     """Raise TypeError for a keyword that is none of a kind of options."""
     for name in options.keys() - kind.__annotations__.keys():

@@ -61,6 +61,14 @@ class Expectation:
             for (_, kernel), indices in groups.items()
         ]
 
+    @property
+    def needs_scatter(self) -> bool:
+        """Whether any of the kernels leaves something to the total scatter."""
+        return any(
+            mixture.covariance.needs_scatter and self._kernel(index) is not CentredKernel
+            for index, mixture in enumerate(self.mixtures)
+        )
+
     def complete(self, moments: Sequence[Moments]) -> list[Moments]:
         """Moments over all rows, with what the feature form leaves to the total scatter."""
         return [

@@ -65,6 +65,46 @@ class Moments:
         safe = np.where(counts > 0, counts, 1.0)
         return np.asarray(self.origins + linear / safe[:, np.newaxis])
 
+    def about(self, origins: Doubles, covariance: Covariance) -> "Moments":
+        """The same rows' moments about other origins, of shape (K, D).
+
+        Nothing is lost but by rounding, relative to the moments before or after, whichever are
+        larger: from an origin far off, a tight component's moments come without digits.
+        """
+        n_features = self.origins.shape[1]
+        shift = (self.origins - origins).T
+        linear = self.sums[-1 - n_features : -1]
+        moved = linear + self.sums[-1] * shift
+        sums = self.sums.copy()
+        sums[-1 - n_features : -1] = moved
+        # With d the shift, (z + d)(z + d).T = z z.T + (z + d) d.T + d z.T.
+        feature, i, j = covariance.monomials(n_features).T
+        np.add.at(sums, feature, moved[i] * shift[j] + shift[i] * linear[j])
+        shared = self.shared
+        if shared.size:
+            shared = shared + moved @ shift.T + shift @ linear.T
+        return replace(self, origins=origins, sums=sums, shared=shared)
+
+    def faded(self, share: float) -> "Moments":
+        """As if each row had counted for a share of its weight; there are as many rows."""
+        return replace(
+            self,
+            sums=share * self.sums,
+            shared=share * self.shared,
+            log_likelihood=share * self.log_likelihood,
+            weight=share * self.weight,
+        )
+
+    def joined(self, other: "Moments", covariance: Covariance) -> "Moments":
+        """Sum of two moments, wherever their origins are, about the means of both together.
+
+        From there covariances come without cancellation, and so do those of the next sum.
+        """
+        counts = self.sums[-1] + other.sums[-1]
+        share = other.sums[-1] / np.where(counts > 0, counts, 1.0)
+        origins = self.means + share[:, np.newaxis] * (other.means - self.means)
+        return self.about(origins, covariance) + other.about(origins, covariance)
+
     def complete(self, mixture: Mixture, scatter: Doubles | None) -> "Moments":
         """Add what `mixture`'s feature form leaves out, from the rows' total scatter."""
         shared, log_likelihood = mixture.covariance.completes(scatter, mixture.factors)

@@ -15,7 +15,7 @@ _idle: WeakKeyDictionary[Expectation, list[Accumulator]] = WeakKeyDictionary()
 
 
 @contextmanager
-def _accumulator(expectation: Expectation) -> Iterator[Accumulator]:
+def accumulator(expectation: Expectation) -> Iterator[Accumulator]:
     """Lend an accumulator: tasks of one pass reuse its work arrays, which go when the pass ends."""
     idle = _idle.setdefault(expectation, [])
     try:
@@ -30,7 +30,7 @@ def _add_part(
     position: int, part: Part, blocks: Iterator[Block], expectation: Expectation
 ) -> list[Moments]:
     del position, part
-    with _accumulator(expectation) as accumulate:
+    with accumulator(expectation) as accumulate:
         return accumulate((block.rows, block.weights) for block in blocks)
 
 

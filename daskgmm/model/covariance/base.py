@@ -136,6 +136,10 @@ class Covariance(ABC):
         """Diagonals of the covariances, of shape (K, D)."""
 
     @abstractmethod
+    def traces(self, factors: Doubles, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
+        """Traces (K,) of the factors' precisions times other covariances; ``shape`` is (K, D)."""
+
+    @abstractmethod
     def unbounded(self, factors: Doubles) -> Doubles:
         """Factors with the logarithms of what must be positive: any real numbers will do."""
 

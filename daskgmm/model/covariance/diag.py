@@ -81,6 +81,10 @@ class Diag(Covariance):
         del shape
         return covariances
 
+    def traces(self, factors: Doubles, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
+        del shape
+        return np.asarray((factors**2 * covariances).sum(axis=1))
+
     def unbounded(self, factors: Doubles) -> Doubles:
         return np.log(factors)
 

@@ -99,6 +99,10 @@ class Full(Covariance):
         del shape
         return np.diagonal(covariances, axis1=1, axis2=2).copy()
 
+    def traces(self, factors: Doubles, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
+        del shape
+        return np.asarray(np.einsum("kij,kij->k", self.precisions(factors), covariances))
+
     def unbounded(self, factors: Doubles) -> Doubles:
         return matrices.unbounded(factors)
 

@@ -83,6 +83,9 @@ class Spherical(Covariance):
     def variances(self, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         return np.broadcast_to(covariances[:, np.newaxis], shape).copy()
 
+    def traces(self, factors: Doubles, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
+        return np.asarray(shape[1] * factors**2 * covariances)
+
     def unbounded(self, factors: Doubles) -> Doubles:
         return np.log(factors)
 

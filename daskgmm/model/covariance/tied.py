@@ -93,6 +93,9 @@ class Tied(Covariance):
     def variances(self, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         return np.broadcast_to(np.diagonal(covariances), shape).copy()
 
+    def traces(self, factors: Doubles, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
+        return np.full(shape[0], np.vdot(self.precisions(factors), covariances))
+
     def unbounded(self, factors: Doubles) -> Doubles:
         return matrices.unbounded(factors)
 
