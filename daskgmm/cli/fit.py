@@ -1,7 +1,6 @@
 """``daskgmm fit``."""
 
 import logging
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +15,7 @@ from daskgmm.cli.options import (
     inputs_of,
     resources_of,
 )
+from daskgmm.cli.secrets import typed_command
 
 if TYPE_CHECKING:
     from daskgmm.jobs.fitting import FitOutcome, FitRequest, Method
@@ -191,26 +191,15 @@ def _request(
         resources_of(options),
         cache=options["cache"],
         force=options["force"],
-        command=_command(),
+        command=typed_command(),
     )
-
-
-def _command() -> tuple[str, ...]:
-    """What was typed, without the values of storage options: they may be credentials."""
-    typed = ["daskgmm", *sys.argv[1:]]
-    for position, word in enumerate(typed):
-        if word.startswith("--storage-option="):
-            typed[position] = f"{word.split('=')[0]}={word.split('=')[1]}=***"
-        elif word == "--storage-option" and position + 1 < len(typed):
-            typed[position + 1] = f"{typed[position + 1].partition('=')[0]}=***"
-    return tuple(typed)
 
 
 def _report(outcome: "FitOutcome") -> None:
     from daskgmm.cli.summary import fit_summary
 
     if outcome.already:
-        click.echo(f"{outcome.run.path} is already complete: nothing was done.", err=True)
+        logger.info("%s is already complete: nothing was done.", outcome.run.path)
     click.echo(fit_summary(outcome))
     result = outcome.run.record["result"]
     if not result["converged"]:

@@ -170,23 +170,25 @@ def fit(request: FitRequest, listener: Listener | None = None) -> FitOutcome:
     refuse(target, force=request.force)
     seed = secrets.randbits(32) if request.method.seed is None else request.method.seed
     request = replace(request, method=replace(request.method, seed=seed))
+    run_id = uuid.uuid4().hex
     with appearing(target) as folder:
-        model, more = request.method.outcome(_fitted(request, dataset, listener or Silence()))
+        fitted = _fitted(request, dataset, listener or Silence(), run_id)
+        model, more = request.method.outcome(fitted)
         model.save(folder / MODEL_FILE)
-        content = _record(request, dataset, model)
+        content = _record(request, dataset, model, run_id)
         content["result"] |= more
         content = as_plain(content | {"timings": timings()})
         write_record(folder, content)
     return FitOutcome(Run(target, content), model)
 
 
-def _fitted(request: FitRequest, dataset: Any, listener: Listener) -> Any:
+def _fitted(request: FitRequest, dataset: Any, listener: Listener, run_id: str) -> Any:
     from sklearn.exceptions import ConvergenceWarning
 
     model = request.method.estimator(listener).set_params(cache=request.cache)
     with workplace(request.resources, dataset) as place, warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the outcome tells
-        listener.start(place)
+        listener.start(replace(place, run_id=run_id))
         return model.fit(dataset)
 
 
@@ -211,10 +213,10 @@ def _already(there: Run, request: FitRequest, marks: Mapping[str, Any]) -> FitOu
     return FitOutcome(there, load(there.path / MODEL_FILE), already=True)
 
 
-def _record(request: FitRequest, dataset: Any, model: Any) -> dict[str, Any]:
+def _record(request: FitRequest, dataset: Any, model: Any, run_id: str) -> dict[str, Any]:
     configuration = request.configuration()
     return {
-        "run_id": uuid.uuid4().hex,
+        "run_id": run_id,
         "state": "complete",
         "command": list(request.command),
         "configuration": configuration,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from daskgmm.data.credentials import shown_address
 from daskgmm.errors import MissingInputError
 from daskgmm.estimators.model_file import MODEL_FILE
 from daskgmm.jobs.runs import Run
@@ -43,10 +44,12 @@ def find_model(name: str, storage_options: dict[str, Any] | None = None) -> Mode
 
     if "://" in name:
         inside = "" if name.endswith(".safetensors") else f"/{MODEL_FILE}"
-        return Model(name, load(f"{name.rstrip('/')}{inside}", storage_options=storage_options))
+        shown = shown_address(name)
+        return Model(shown, load(f"{name.rstrip('/')}{inside}", storage_options=storage_options))
     path = Path(name)
     if not path.is_dir():
-        return Model(name, load(path))
+        shown = shown_address(name)
+        return Model(shown, load(path))
     if not os.path.isfile(path / MODEL_FILE):  # noqa: PTH113  is_file() raises where it may not look
         raise MissingInputError(
             f"{name} is a directory without {MODEL_FILE}, so it is no run directory.",
