@@ -13,6 +13,7 @@ from daskgmm.cli import logs, secrets
 from daskgmm.cli.environment import let_variables_set
 from daskgmm.cli.exits import Exit, Failure, code_of, show
 from daskgmm.cli.format_asked import format_asked
+from daskgmm.cli.settable import CONFIG
 from daskgmm.cli.signals import interruptible
 
 _HOMES = {
@@ -39,7 +40,8 @@ class Commands(click.Group):
         if cmd_name not in _HOMES:
             return None
         command: click.Command = getattr(import_module(_HOMES[cmd_name]), cmd_name)
-        let_variables_set(cmd_name, command)
+        if cmd_name != CONFIG:
+            let_variables_set(cmd_name, command)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

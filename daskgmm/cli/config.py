@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import click
@@ -16,11 +17,8 @@ from daskgmm.cli.environment import variables
 from daskgmm.cli.exits import Exit, Failure
 from daskgmm.cli.options import JSON
 from daskgmm.cli.secrets import masked
-from daskgmm.cli.settable import long_name, suggestion
+from daskgmm.cli.settable import CONFIG, long_name, suggestion
 from daskgmm.data.credentials import MASK
-
-_NEVER = ("config", "doctor")
-_NOT_SHOWN = ("config",)
 
 
 @dataclass(frozen=True)
@@ -43,10 +41,14 @@ class Effective:
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @JSON
-@click.option("--config", "file", metavar="FILE.toml", help="Options, as all commands take them.")
+@click.option("--config", metavar="FILE.toml", help="Options, as all commands take them.")
+@click.option("--log-format", metavar="text|json", help="As all commands take it.")
+@click.option("--log-level", metavar="LEVEL", help="As all commands take it.")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND [OPTION]...]")
 @click.pass_context
-def config(context: click.Context, *, as_json: bool, file: str | None, words: Any) -> None:
+def config(
+    context: click.Context, /, *, as_json: bool, words: tuple[str, ...], **common: str | None
+) -> None:
     """Show what holds for each option of COMMAND, and where that comes from.
 
     COMMAND and what follows it are what would be run; without one, all commands are shown. The
@@ -57,8 +59,9 @@ def config(context: click.Context, *, as_json: bool, file: str | None, words: An
     if named and words[0] not in commands:
         remedy = suggestion(words[0], commands, f"Choose among {', '.join(commands)}.")
         raise Failure(f"No such command {words[0]!r}.", remedy, Exit.USAGE)
-    arguments = [*(("--config", file) if file else ()), *(words[1:] if named else words)]
-    chosen = words[:1] if named else [name for name in commands if name not in _NEVER]
+    given = [(f"--{name.replace('_', '-')}", value) for name, value in common.items() if value]
+    arguments = [*chain.from_iterable(given), *(words[1:] if named else words)]
+    chosen = words[:1] if named else tuple(commands)
     root = context.find_root()
     found = {name: dict(_effective(root, name, commands[name], arguments)) for name in chosen}
     click.echo(_as_json(found) if as_json else as_toml(found))
@@ -85,7 +88,7 @@ def _effective(
     context = twin.make_context(name, list(words), parent=parent)
     typed, _, _ = twin.make_parser(context).parse_args(list(words))
     for param in twin.params:
-        if param.name not in _NOT_SHOWN:
+        if param.name != CONFIG:
             yield long_name(param), _holding(context, param, typed)
 
 

@@ -6,6 +6,7 @@ import click
 
 from daskgmm.cli.config_file import Commands, settings
 from daskgmm.cli.environment import refuse_unknown
+from daskgmm.cli.settable import CONFIG
 
 _ORIGINS = f"{__name__}.origins"
 
@@ -26,12 +27,12 @@ def take_from_file(context: click.Context, _option: Any, path: str | None) -> No
 
 
 def all_commands(context: click.Context) -> Commands:
-    """All commands of the program, by their names."""
+    """All commands that have options of their own, by their names."""
     root = context.find_root()
     group = root.command
     if not isinstance(group, click.Group):
         return {}
-    names = group.list_commands(root)
+    names = [name for name in group.list_commands(root) if name != CONFIG]
     found = {name: group.get_command(root, name) for name in names}
     return {name: command for name, command in found.items() if command is not None}
 

@@ -12,7 +12,7 @@ from daskgmm.cli.settable import long_name, normal, suggestion
 PREFIX = "DASKGMM_"
 
 # Kubernetes tells each pod of the services beside it, and one may well be called daskgmm.
-_OTHERS = re.compile(r".*_(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP)\w*)?)|PORT")
+_OTHERS = re.compile(r"(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)")
 
 
 def variables(command: str, param: click.Parameter) -> tuple[str, str]:

@@ -8,6 +8,7 @@ import click
 
 from daskgmm.cli import logs, secrets
 from daskgmm.cli.configuration import take_from_file
+from daskgmm.cli.pairs import Pairs
 
 if TYPE_CHECKING:
     from daskgmm.jobs.cluster import Resources
@@ -62,10 +63,12 @@ FORMAT = click.option("--format", help="Of the inputs, where their names don't t
 STORAGE = click.option(
     "--storage-option",
     "storage_options",
+    cls=Pairs,
     metavar="KEY=VALUE",
     type=key_value,
     multiple=True,
-    help="For the store that holds the inputs, such as anon=true; may be given again.",
+    help="For the store that holds the inputs, such as anon=true; may be given again, and adds "
+    "to those of a file or variable.",
 )
 FORCE = click.option("--force", is_flag=True, help="Replace an output that exists.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON.")

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-_NEVER = ("config",)
-"""Options that name where others come from."""
+CONFIG = "config"
+"""The command that shows others' options, and the option that names where they come from."""
 
 
 def long_name(param: click.Parameter) -> str:
@@ -19,7 +19,7 @@ def long_name(param: click.Parameter) -> str:
 
 def settable(command: click.Command) -> dict[str, click.Parameter]:
     """A command's options and arguments, by their normal names; a few go by two."""
-    params = [param for param in command.params if param.name not in _NEVER]
+    params = [param for param in command.params if param.name != CONFIG]
     found = {normal(str(param.name)): param for param in params}
     return found | {normal(long_name(param)): param for param in params}
 
