@@ -121,7 +121,7 @@ WRONG = [
     (["--tls-ca=CA"], "that of the client was not"),
     (["--tls-key=KEY"], "that of the authority was not"),
     (["--tls-ca=CA", "--tls-cert=KEY"], "can't be used"),
-    (["--tls-ca=CA", "--tls-cert=CERT", "--scheduler=tcp://127.0.0.1:1"], "none for it"),
+    (["--tls-ca=CA", "--tls-cert=CERT", "--tls-key=KEY", "--scheduler=tcp://h:1"], "none for it"),
 ]
 
 

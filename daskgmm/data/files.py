@@ -15,7 +15,7 @@ from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from daskgmm.data.credentials import shown_address
+from daskgmm.data.credentials import shown_address, without_credentials
 from daskgmm.errors import (
     ClusterError,
     ConfigurationError,
@@ -197,6 +197,6 @@ def _unreadable(name: str, error: Exception) -> Exception:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, without a full stop."""
+    """Return the first line of an error's text, without credentials nor a full stop."""
     text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0].rstrip(".")
+    return without_credentials(text.splitlines()[0]).rstrip(".")

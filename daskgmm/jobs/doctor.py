@@ -1,6 +1,8 @@
 """Look for what will hurt, on this machine or on a running cluster."""
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +46,7 @@ def examine(resources: Resources) -> tuple[Reported, ...]:
         return _merged((HERE, name, finding) for name, finding in look(OF_PROCESS, None))
     from daskgmm.jobs.scheduler import connected
 
-    with connected(resources.scheduler, resources.tls) as client:
+    with _silently(), connected(resources.scheduler, resources.tls) as client:
         everywhere = client.run(_look_in_worker, on_error="return")
         told = [
             (worker, name, finding)
@@ -56,6 +58,14 @@ def examine(resources: Resources) -> tuple[Reported, ...]:
             return _merged([("cluster", "workers", none)])
         told += [("cluster", name, finding) for name, finding in look(OF_CLUSTER, client)]
     return _merged(told)
+
+
+@contextmanager
+def _silently() -> Iterator[None]:
+    """Without Dask's warning of versions that differ: a check tells of them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def look(checks: Checks, subject: Any) -> list[tuple[str, Finding]]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from daskgmm.errors import ClusterError, ConfigurationError
-from daskgmm.jobs.tls import Tls
+from daskgmm.jobs.tls import Tls, check_encryption, refusal
 
 CONNECT_SECONDS = 15.0
 
@@ -42,7 +41,7 @@ def connected(scheduler: str, tls: Tls | None = None) -> Iterator[Any]:
         address = f"tls://{address}"
     security = tls.security()
     encryption = security.get_connection_args("client")
-    _check_encryption(address, encryption)
+    check_encryption(address, encryption)
     try:
         _greet(address, max(deadline - time.monotonic(), 1.0), encryption)
         client = Client(address, timeout=CONNECT_SECONDS, security=security)
@@ -52,23 +51,10 @@ def connected(scheduler: str, tls: Tls | None = None) -> Iterator[Any]:
             "Give one such as tcp://host:8786, or the scheduler's file.",
         ) from error
     except (OSError, ImportError) as error:  # the latter where versions can't work together
-        raise _no_answer(f"The scheduler {address}", _fact(error)) from error
+        fact = refusal(error) or f"did not answer {_in_time()}"
+        raise _no_answer(f"The scheduler {address}", fact) from error
     with client:
         yield client
-
-
-def _check_encryption(address: str, encryption: Mapping[str, Any]) -> None:
-    encrypted = address.startswith("tls://")
-    if encrypted and encryption["ssl_context"] is None:
-        raise ClusterError(
-            f"The scheduler {address} talks to those with a certificate only, and none was given.",
-            "Give --tls-ca, --tls-cert and --tls-key, or set them in Dask's configuration.",
-        )
-    if not encrypted and encryption["require_encryption"]:
-        raise ConfigurationError(
-            f"Encryption is asked for, and the scheduler's address {address} is none for it.",
-            "Give an address such as tls://host:8786, or leave the certificates out.",
-        )
 
 
 def _greet(address: str, seconds: float, encryption: Mapping[str, Any]) -> None:
@@ -93,7 +79,8 @@ def _address(scheduler: str, deadline: float) -> str:
         with suppress(OSError, ValueError, KeyError, TypeError):
             return str(json.loads(Path(scheduler).read_text(encoding="utf-8"))["address"])
         time.sleep(0.05)
-    raise _no_answer(f"The scheduler's file {scheduler}", "did not appear with an address")
+    fact = f"did not appear with an address {_in_time()}"
+    raise _no_answer(f"The scheduler's file {scheduler}", fact)
 
 
 def _is_host_and_port(text: str) -> bool:
@@ -101,25 +88,13 @@ def _is_host_and_port(text: str) -> bool:
     return bool(host) and port.isdigit()
 
 
-def _fact(error: BaseException) -> str:
-    """What the scheduler did: where TLS is what failed, or it hung up, that is known."""
-    from distributed.comm import CommClosedError
-
-    chain: list[BaseException] = []
-    link: BaseException | None = error
-    while link is not None:
-        chain.append(link)
-        link = link.__cause__ or link.__context__
-    for each in chain:
-        if isinstance(each, ssl.SSLError):
-            return f"was not reached by TLS ({each.reason or each})"
-    if isinstance(error, CommClosedError):
-        return "closed the connection, perhaps for it wants TLS or another certificate, asked"
-    return "did not answer"
+def _in_time() -> str:
+    return f"within {CONNECT_SECONDS:g} seconds"
 
 
 def _no_answer(what: str, fact: str) -> ClusterError:
     return ClusterError(
-        f"{what} {fact} within {CONNECT_SECONDS:g} seconds.",
-        "Check that the scheduler runs, its address and certificates, then run it again.",
+        f"{what} {fact}.",
+        "Check that the scheduler runs and that its address and the certificates are right, then "
+        "run it again.",
     )

@@ -1,10 +1,12 @@
 """Encrypted connections to a scheduler."""
 
 import os
+import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from daskgmm.errors import ConfigurationError
+from daskgmm.errors import ClusterError, ConfigurationError
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,43 @@ class Tls:
         except OSError as error:  # those of SSL are among them
             raise ConfigurationError(
                 f"The certificates for TLS can't be used: {error}.",
-                "Check that the files are PEM and that the key belongs to the certificate.",
+                "Check that the files are PEM and the key is the certificate's, in its file or another.",
             ) from error
         return security
+
+
+def check_encryption(address: str, encryption: Mapping[str, Any]) -> None:
+    """Refuse an address that does not go with a client's certificates, or their lack.
+
+    Raises
+    ------
+    ClusterError
+        The scheduler talks to holders of certificates only.
+    ConfigurationError
+        It can't be talked to encrypted, as was asked.
+    """
+    encrypted = address.startswith("tls://")
+    if encrypted and encryption["ssl_context"] is None:
+        raise ClusterError(
+            f"The scheduler {address} talks to those with a certificate only, and none was given.",
+            "Give --tls-ca, --tls-cert and --tls-key, or set them in Dask's configuration.",
+        )
+    if not encrypted and encryption["require_encryption"]:
+        raise ConfigurationError(
+            f"Encryption is asked for, and the scheduler's address {address} is none for it.",
+            "Give an address such as tls://host:8786, or leave the certificates out.",
+        )
+
+
+def refusal(error: BaseException) -> str | None:
+    """What went wrong between two that should talk by TLS; None where that is not the reason."""
+    from distributed.comm import CommClosedError
+
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, ssl.SSLError):
+            return f"was not reached by TLS: {link.reason or link}"
+        link = link.__cause__ or link.__context__
+    if isinstance(error, CommClosedError):
+        return "closed the connection: it may want TLS (tls://) or another authority's certificate"
+    return None

@@ -37,7 +37,7 @@ def threads(worker: Any) -> Findings:
     tasks, usable = tasks_of(worker), cores()
     most = max((lib["num_threads"] for lib in _libraries()), default=1)
     fact = f"BLAS threads a task: {most}; tasks at a time: {tasks}; cores: {usable}."
-    if most * tasks > usable:
+    if most > 1 and most * tasks > usable:
         yield warning(
             fact,
             "Set OMP_NUM_THREADS=1 and OPENBLAS_NUM_THREADS=1: passes limit BLAS to one thread "

@@ -39,7 +39,7 @@ def openmp(worker: Any) -> Findings:
     pools = [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "openmp"]
     most, usable, tasks = max(pools, default=1), cores(), tasks_of(worker)
     fact = f"OpenMP threads a task: {most}; tasks at a time: {tasks}; cores: {usable}."
-    if most * tasks > max(usable, tasks):
+    if most > 1 and most * tasks > usable:
         yield warning(
             fact,
             f"Set OMP_NUM_THREADS={max(usable // tasks, 1)} before Python starts.",
