@@ -77,7 +77,7 @@ def address(ours):
         processes=True,
         protocol="tls://",
         security=Security(**given),
-        dashboard_address=None,
+        dashboard_address=":0",
     ) as cluster:
         yield cluster.scheduler_address
 

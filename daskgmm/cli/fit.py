@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from daskgmm.cli.exits import Exit
+from daskgmm.cli.exits import Exit, Failure
 from daskgmm.cli.options import (
     COLUMNS,
     FORCE,
@@ -174,7 +174,11 @@ def carry_out(method: "type[Method]", paths: tuple[str, ...], options: dict[str,
         plot(outcome.model, figure, inputs=request.inputs, seed=run.seed, selection=run.selection)
     _report(outcome)
     if options["require_convergence"] and not outcome.run.record["result"]["converged"]:
-        raise click.exceptions.Exit(Exit.NOT_CONVERGED)
+        raise Failure(
+            "The fit did not converge, and --require-convergence was given.",
+            "The run is complete all the same; go on from other options with --force.",
+            Exit.NOT_CONVERGED,
+        )
 
 
 def _request(

@@ -74,7 +74,7 @@ class Tls:
         except OSError as error:  # those of SSL are among them
             raise ConfigurationError(
                 f"The certificates for TLS can't be used: {error}.",
-                "Check that the files are PEM and the key is the certificate's, in its file or another.",
+                "Check that the files are PEM, and that the key is the certificate's.",
             ) from error
         return security
 
