@@ -57,6 +57,7 @@ def options(url):
     return [word for value in values for word in ("--storage-option", value)]
 
 
+@pytest.mark.slow
 def test_in_runs_on_a_store_by_options(tmp_path, store):
     fit = ("fit", "s3://rows/iris.csv", *FIT, "-o", "run", *options(store), *LOUD[0])
     code, said, files = run(tmp_path, *fit)
