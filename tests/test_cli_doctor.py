@@ -101,6 +101,7 @@ def test_a_disk_in_memory_is_warned_of():
     assert "tmpfs" in found["fact"]
 
 
+@pytest.mark.slow
 def test_workers_are_looked_at_each_in_its_process(cluster, of_its_workers):
     workers = sorted(cluster.scheduler_info["workers"])
     assert set(of_its_workers) >= {*OF_PROCESS, *OF_CLUSTER}

@@ -132,6 +132,7 @@ def test_a_wrong_file_is_told_in_the_format_that_it_asks_for(tmp_path, here):
     assert "line 2: 'sede'" in line["cause"]
 
 
+@pytest.mark.slow
 def test_a_cluster_and_debugging_leave_no_other_line(tmp_path):
     done = in_process(*FIT, "-o", tmp_path / "run", *JSON, "--workers", 1, "--log-level", "debug")
     assert done.code == 0
