@@ -1,5 +1,6 @@
 """``daskgmm predict``."""
 
+import logging
 from typing import Any
 
 import click
@@ -39,6 +40,8 @@ _KINDS = in_order(
     click.option("--keep", metavar="A,B", type=names, help="Columns of INPUT to repeat."),
 )
 
+logger = logging.getLogger(__name__)
+
 
 @click.command()
 @MODEL
@@ -66,7 +69,7 @@ def predict(model: str, inputs: tuple[str, ...], **options: Any) -> None:
 def report(manifest: dict[str, Any]) -> None:
     """Say what was written."""
     if manifest["already"]:
-        click.echo(f"{manifest['output']} is already complete: nothing was done.", err=True)
+        logger.info("%s is already complete: nothing was done.", manifest["output"])
     count = len(manifest["parts"])
     parts = f"{count} {'file' if manifest['format'] == 'parquet' else 'part'}{'s' * (count != 1)}"
     click.echo(f"{manifest['rows']:,} rows in {parts}: {manifest['output']}")

@@ -5,8 +5,8 @@ from typing import Any
 import click
 
 from daskgmm.cli.options import (
+    COMMON,
     FORCE,
-    LOG_LEVEL,
     MODEL,
     PROGRESS,
     RESOURCES,
@@ -31,7 +31,7 @@ from daskgmm.cli.predict import OUTPUT, report
 @OUTPUT
 @click.option("--with-labels", is_flag=True, help="Write the component of each row too.")
 @FORCE
-@in_order(STORAGE, RESOURCES, SEED, PROGRESS, LOG_LEVEL)
+@in_order(STORAGE, RESOURCES, SEED, PROGRESS, COMMON)
 def sample(model: str, **options: Any) -> None:
     """Draw N rows from MODEL, any number of them, and write them.
 

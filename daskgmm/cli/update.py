@@ -1,12 +1,15 @@
 """``daskgmm update``."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
-from daskgmm.cli.fit import command
 from daskgmm.cli.options import COLUMNS, FORCE, INPUTS, JSON, READING
+from daskgmm.cli.secrets import typed_command
+
+logger = logging.getLogger(__name__)
 
 _TOLD = ("run", "already", "run_id", "updated_from", "forgetting", "result", "drift")
 
@@ -43,9 +46,9 @@ def update(run: str, inputs: tuple[str, ...], *, as_json: bool, **options: Any) 
     options["storage_options"] = dict(options["storage_options"])
     del options["seed"]  # nothing is drawn
     with progress(shown=options.pop("progress"), verb="Updating with", most=1) as listener:
-        record = jobs.update(run, inputs, listener=listener, command=command(), **options)
+        record = jobs.update(run, inputs, listener=listener, command=typed_command(), **options)
     if record["already"]:
-        click.echo(f"{record['run']} is already complete: nothing was done.", err=True)
+        logger.info("%s is already complete: nothing was done.", record["run"])
     told = {name: record[name] for name in _TOLD}
     click.echo(to_json(told) if as_json else _text(told))
 

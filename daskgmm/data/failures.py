@@ -4,7 +4,6 @@ Stores' packages have errors of their own, which are known here by name: none is
 """
 
 import errno
-import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from daskgmm.data.credentials import without_credentials
 from daskgmm.errors import (
     ClusterError,
     DaskGMMError,
@@ -160,14 +160,9 @@ def gone(name: str) -> MissingInputError:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, without a full stop.
-
-    Nor with what an address may hold of credentials: a name and password, a signature.
-    """
+    """Return the first line of an error's text, without credentials nor a full stop."""
     text = str(error).strip() or type(error).__name__
-    line = text.splitlines()[0].rstrip(".")
-    line = re.sub(r"(\w://)[^/\s@'\"]+@", r"\1", line)
-    return re.sub(r"(\w://[^\s?'\"]+)\?[^\s'\"]*", r"\1", line)
+    return without_credentials(text.splitlines()[0]).rstrip(".")
 
 
 def _input_error(name: str, error: Exception) -> DaskGMMError | None:

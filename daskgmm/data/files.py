@@ -11,6 +11,7 @@ from typing import Any
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
+from daskgmm.data.credentials import shown_address
 from daskgmm.data.failures import Meaning, changed, explained, gone, meaning
 from daskgmm.errors import DaskGMMError
 
@@ -25,7 +26,7 @@ class FileRecord:
     Parameters
     ----------
     path : str
-        Absolute path or URL, without the query of a signed URL.
+        Absolute path or URL, without credentials.
     bytes : int or None
         Size, where the store tells it.
     rows : int or None
@@ -161,8 +162,7 @@ def record_of(
         status = Path(key).stat()
         return FileRecord(key, status.st_size, modified=_iso(status.st_mtime))
     told = filesystem.info(key) if info is None else info
-    # The query of a signed URL is a credential.
-    path = str(filesystem.unstrip_protocol(key)).partition("?")[0]
+    path = shown_address(str(filesystem.unstrip_protocol(key)))
     etag = next((str(told[name]) for name in _ETAGS if told.get(name)), None)
     return FileRecord(path, told.get("size"), modified=_modified(told), etag=etag)
 

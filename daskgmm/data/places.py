@@ -14,6 +14,7 @@ from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from daskgmm.data.credentials import shown_address
 from daskgmm.data.failures import explained_writing, first_line
 from daskgmm.errors import ConfigurationError, OutputError
 
@@ -47,7 +48,7 @@ class Place:
             The URL's protocol is unknown or its package isn't installed.
         """
         text = os.fspath(path)
-        shown = text.partition("?")[0].rstrip("/")
+        shown = shown_address(text).rstrip("/")
         if "://" not in text:
             # Resolved, so that replacing a link's target leaves the link.
             text = shown = str(Path(text).resolve())

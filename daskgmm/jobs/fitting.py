@@ -148,7 +148,7 @@ def _fit(request: FitRequest, dataset: Any, listener: Listener, attempt: Attempt
         callbacks=(lambda _: attempt.check(), listener.tell),
     )
     with workplace(request.resources, dataset) as start:
-        listener.start(start)
+        listener.start(replace(start, run_id=attempt.run_id))
         fitted = _fitted(estimator, dataset)
     model, more = method.outcome(fitted)
     facts = {

@@ -33,6 +33,8 @@ class ReadOptions(TypedDict, total=False):
     workers, threads : int, optional
     memory_limit : str, optional
         Of an embedded cluster; see `daskgmm.jobs.cluster.Resources`.
+    tls_ca, tls_cert, tls_key : str, optional
+        Files for an encrypted connection to the scheduler.
     listener : Listener, optional
         Told of what happens; see `daskgmm.jobs.events`.
     """
@@ -46,6 +48,9 @@ class ReadOptions(TypedDict, total=False):
     workers: int | None
     threads: int | None
     memory_limit: str | None
+    tls_ca: str | None
+    tls_cert: str | None
+    tls_key: str | None
     listener: Listener | None
 
 
