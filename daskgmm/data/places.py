@@ -148,6 +148,13 @@ class Place:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    def discard_unfinished(self, name: str) -> None:
+        """Remove what writers of a file left that were killed: stores keep none of that."""
+        if self.local is not None:
+            for one in self.names():
+                if one.startswith(_unfinished(name)):
+                    self.remove(one)
+
     def names(self) -> list[str]:
         """What is in the folder, sorted; nothing where there is no folder."""
         self.filesystem.invalidate_cache(self.root)
@@ -188,7 +195,7 @@ def unwritable(name: str, error: OSError) -> OutputError:
 
 def _write_beside_and_rename(path: Path, content: bytes) -> None:
     with tempfile.NamedTemporaryFile(
-        dir=path.parent, prefix=f".{path.name}.", delete=False
+        dir=path.parent, prefix=_unfinished(path.name), delete=False
     ) as file:
         unfinished = Path(file.name)
         try:
@@ -200,6 +207,11 @@ def _write_beside_and_rename(path: Path, content: bytes) -> None:
         except BaseException:
             unfinished.unlink(missing_ok=True)
             raise
+
+
+def _unfinished(name: str) -> str:
+    """What the names of files begin with that are still being written."""
+    return f".{name}."
 
 
 def _umask() -> int:

@@ -56,8 +56,9 @@ class CheckpointFile:
         self.folder.write(self.name, content)
 
     def remove(self) -> None:
-        """Remove the file, if it is there."""
+        """Remove the file, if it is there, and what killed processes left of it."""
         self.folder.remove(self.name)
+        self.folder.discard_unfinished(self.name)
 
 
 def checkpoint_file(given: Any) -> CheckpointFile | None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from daskgmm.data.source import Source
+from daskgmm.errors import DataError
 from daskgmm.estimators.centres import with_centres
 from daskgmm.estimators.memory import Memory
 from daskgmm.estimators.preparation import Foundation, Preparation, Started
@@ -150,7 +151,13 @@ class Fit:
             tuple(mixtures), base.frame, self.settings.dtype, base.scatter, origins, self._compiled
         )
         self.passes += 1
-        return expect(self.source, self._groups, expectation)
+        moments = expect(self.source, self._groups, expectation)
+        if moments[0].rows != self.survey.rows:
+            raise DataError(
+                f"A pass read {moments[0].rows} rows where the first one found {self.survey.rows}.",
+                "The input has changed in the meantime: fit again, without its checkpoint.",
+            )
+        return moments
 
     def _laid_out(self) -> tuple[Source, Sequence[Group]]:
         """Rows in parts that are worth their overhead, in groups that are worth a task's."""

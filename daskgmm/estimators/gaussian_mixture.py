@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -18,8 +19,7 @@ from daskgmm.estimators.checkpoint import remember
 from daskgmm.estimators.checkpoint_file import CheckpointFile
 from daskgmm.estimators.fitting import Fit
 from daskgmm.estimators.identity import Identity
-from daskgmm.estimators.inputs import as_source, kind_of, weighting
-from daskgmm.estimators.memory import Memory
+from daskgmm.estimators.inputs import as_source, kind_of, marks_of
 from daskgmm.estimators.parameters import (
     check_parameters,
     compute_dtype,
@@ -200,10 +200,12 @@ class GaussianMixture(FittedParameters, Predictions, DensityMixin, BaseEstimator
         Raises
         ------
         ConfigurationError
-            A parameter has no meaning as given.
+            A parameter has no meaning as given, or the checkpoint is another fit's.
         DataError
             Too few rows, a value that is not finite (with partition and row), a column that
-            is no number, or a component that collapsed.
+            is no number, a component that collapsed, or a checkpoint that is damaged.
+        OutputError
+            The checkpoint can't be written.
         """
         del y
         check_parameters(self)
@@ -213,7 +215,9 @@ class GaussianMixture(FittedParameters, Predictions, DensityMixin, BaseEstimator
         candidate = self._candidate(source, in_memory=kind_of(X) == "memory")
         settings = self._settings((candidate,), dtype)
         random = random_numbers(self.random_state)
-        memory = self._memory((candidate,), source, weighting(X, sample_weight), random)
+        marks = partial(marks_of, X, sample_weight)
+        identity = Identity(self, [self], [candidate], source, marks)
+        memory = remember(self.checkpoint, identity, random)
         with kept(source, self.cache, settings.task(source)) as rows, memory:
             fit = Fit(rows, settings, random, memory, _best)
             self._run(fit)
@@ -222,16 +226,6 @@ class GaussianMixture(FittedParameters, Predictions, DensityMixin, BaseEstimator
         if best.stopped is StopReason.MAX_ITER:
             warn_not_converged()
         return self
-
-    def _memory(
-        self,
-        candidates: tuple[Candidate, ...],
-        source: Source,
-        weighting: str | bool,
-        random: np.random.RandomState,
-    ) -> Memory:
-        identity = Identity.of(self, [self], candidates, source, weighting)
-        return remember(self.checkpoint, identity, random)
 
     def _run(self, fit: Fit) -> None:
         """Run a fit to its end; `verbose` and the callbacks hear of each pass."""

@@ -1,11 +1,12 @@
 """Which fit a checkpoint belongs to: all that its result hangs on, as far as it is known."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from numbers import Integral
-from typing import Any, Self
+from typing import Any
 
 from daskgmm.data.source import Source
 from daskgmm.estimators.plain import plain_parameters
@@ -13,7 +14,8 @@ from daskgmm.estimators.settings import Candidate
 from daskgmm.estimators.values import Arrays, to_plain
 
 _WITHOUT_EFFECT = ("verbose", "verbose_interval", "cache", "warm_start")
-_LONGEST_SHOWN = 60
+_LONGEST_SHOWN = 100
+_LONGEST_KEPT = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,57 +24,54 @@ class Identity:
 
     Parameters
     ----------
-    facts : mapping
-        Plain JSON values.
-    seeded : bool
-        Whether the user gave the seed; else that of the fit that is gone on with serves.
+    owner : GaussianMixture or GaussianMixtureSelector
+        Whose fit it is.
+    estimators : sequence of GaussianMixture
+        One for each candidate; they differ in their mixtures' kind only.
+    candidates : sequence of Candidate
+    source : Source
+    marks : callable
+        Tells what X itself knows of its rows; see `daskgmm.estimators.inputs.marks_of`.
     """
 
-    facts: Mapping[str, Any]
-    seeded: bool
+    owner: Any
+    estimators: Sequence[Any]
+    candidates: Sequence[Candidate]
+    source: Source
+    marks: Callable[[], Mapping[str, Any]]
 
-    @classmethod
-    def of(
-        cls,
-        owner: Any,
-        estimators: Sequence[Any],
-        candidates: Sequence[Candidate],
-        source: Source,
-        weighting: Any,
-    ) -> Self:
-        """The identity of a fit.
+    @property
+    def seed(self) -> Any:
+        """The candidates' ``random_state``."""
+        return self.estimators[0].random_state
 
-        Parameters
-        ----------
-        owner : GaussianMixture or GaussianMixtureSelector
-            Whose fit it is.
-        estimators : sequence of GaussianMixture
-            One for each candidate; they differ in their mixtures' kind only.
-        candidates : sequence of Candidate
-        source : Source
-        weighting : str or bool
-            Where sample weights come from.
-        """
-        parameters = plain_parameters(estimators[0])
+    @cached_property
+    def facts(self) -> Mapping[str, Any]:
+        """All of it as JSON values, each short enough to be written again and again."""
+        parameters = plain_parameters(self.estimators[0])
         facts = {
-            "estimator": type(owner).__name__,
+            "estimator": type(self.owner).__name__,
             **{key: one for key, one in parameters.items() if key not in _WITHOUT_EFFECT},
             "random_state": parameters.get("random_state"),
-            "n_components": [int(one.n_components) for one in estimators],
-            "covariance_type": [one.covariance_type for one in estimators],
-            "warm_start": [_digest(one.resume_from) for one in candidates],
-            "sample_weight": weighting,
-            **_rows(source),
+            "n_components": [int(one.n_components) for one in self.estimators],
+            "covariance_type": [one.covariance_type for one in self.estimators],
+            "warm_start": [_digest(one.resume_from) for one in self.candidates],
+            **_rows(self.source),
+            **self.marks(),
         }
-        return cls(json.loads(json.dumps(facts)), isinstance(owner.random_state, Integral))
+        return {key: _shortened(one) for key, one in facts.items()}
 
     def differences(self, facts: Mapping[str, Any]) -> list[str]:
-        """What another fit's facts differ in, in words."""
+        """What another fit's facts differ in, in words.
+
+        A seed that the user leaves open is whatever it was.
+        """
+        seeded = isinstance(self.owner.random_state, Integral)
         known = [*self.facts, *(key for key in facts if key not in self.facts)]
         found = []
         for key in known:
             there, here = facts.get(key), self.facts.get(key)
-            if there != here and (self.seeded or key != "random_state"):
+            if there != here and (seeded or key != "random_state"):
                 shown = f"{key} (there {there!r}, here {here!r})"
                 found.append(shown if len(shown) <= _LONGEST_SHOWN else key)
         return found
@@ -81,13 +80,19 @@ class Identity:
 def _rows(source: Source) -> dict[str, Any]:
     return {
         "number of features": source.n_features,
-        "columns": None if source.columns is None else list(source.columns),
+        "columns": source.columns,
         "type of the rows": str(source.dtype),
         "number of parts": len(source.parts),
         "number of rows": None if source.lengths is None else sum(source.lengths),
-        "rows of the parts": None if source.lengths is None else _digest(tuple(source.lengths)),
+        "rows of the parts": source.lengths,
         "block_rows": source.block_rows,
     }
+
+
+def _shortened(value: Any) -> Any:
+    """A value as it comes back from JSON, or a digest where that would be long."""
+    text = json.dumps(value)
+    return json.loads(text) if len(text) <= _LONGEST_KEPT else digest(value, {})
 
 
 def _digest(value: Any) -> str | None:

@@ -49,10 +49,12 @@ def _in_memory(estimator: Any, X: Any, sample_weight: Any, *, reset: bool) -> So
     return from_numpy(in_memory_rows(estimator, X, reset=reset), sample_weight)
 
 
-def weighting(X: Any, sample_weight: Any) -> str | bool:
-    """Where sample weights come from: a dataset's column, or whether they were given."""
-    column: str | None = X.weight_column if kind_of(X) == "dataset" else None
-    return column or sample_weight is not None
+def marks_of(X: Any, sample_weight: Any) -> dict[str, Any]:
+    """What tells these rows from others, as far as X itself knows it, in plain values."""
+    if kind_of(X) != "dataset":
+        return {"sample_weight": sample_weight is not None, "files": None}
+    files = [(file.path, file.bytes, file.modified, file.etag) for file in X.files]
+    return {"sample_weight": X.weight_column, "files": files}
 
 
 def in_memory_rows(estimator: Any, X: Any, *, reset: bool) -> np.ndarray[Any, Any]:

@@ -15,8 +15,8 @@ class Memory(ABC):
     ----------
     before : Progress or None
         What an earlier attempt at the same fit came to.
-    seed : int or None
-        The fit's ``random_state``, where it is a number.
+    seed : int, RandomState or None
+        The candidates' ``random_state``, of that attempt where there was one.
     """
 
     before: Progress | None
@@ -51,11 +51,17 @@ class Memory(ABC):
 
 
 class Forgetful(Memory):
-    """Keeps nothing."""
+    """Keeps nothing.
+
+    Parameters
+    ----------
+    identity : Identity
+        Of the fit.
+    """
 
     def __init__(self, identity: Identity) -> None:
         self.before = None
-        self.seed = identity.facts["random_state"]
+        self.seed = identity.seed
 
     def keep(self, progress: Progress) -> None:
         """Nothing."""

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from numbers import Integral
 from typing import Any, Self
 
@@ -16,7 +17,7 @@ from daskgmm.estimators.delegating import Delegating
 from daskgmm.estimators.fitting import Fit
 from daskgmm.estimators.gaussian_mixture import GaussianMixture, warn_not_converged
 from daskgmm.estimators.identity import Identity
-from daskgmm.estimators.inputs import as_source, kind_of, weighting
+from daskgmm.estimators.inputs import as_source, kind_of, marks_of
 from daskgmm.estimators.parameters import check_parameters, compute_dtype, random_numbers
 from daskgmm.estimators.sweep import Outcome, begun, best_of, sweep
 from daskgmm.model.scoring import CRITERIA
@@ -132,10 +133,10 @@ class GaussianMixtureSelector(Delegating, DensityMixin, BaseEstimator):
 
         Raises
         ------
-        ConfigurationError
-            A parameter has no meaning as given.
+        ConfigurationError, OutputError
+            As in `GaussianMixture.fit`.
         DataError
-            As in `GaussianMixture.fit`; of collapses only where every candidate has collapsed.
+            The same; of collapses only where every candidate has collapsed.
         """
         del y
         check_criterion(self.criterion)
@@ -146,8 +147,8 @@ class GaussianMixtureSelector(Delegating, DensityMixin, BaseEstimator):
         dtype = compute_dtype(self, source.dtype)
         in_memory = kind_of(X) == "memory"
         candidates = tuple(one._candidate(source, in_memory=in_memory) for one in estimators)  # noqa: SLF001  our own
-        weights = weighting(X, sample_weight)
-        identity = Identity.of(self, estimators, candidates, source, weights)
+        marks = partial(marks_of, X, sample_weight)
+        identity = Identity(self, estimators, candidates, source, marks)
         memory = remember(self.checkpoint, identity, random)
         for estimator in estimators:
             estimator.random_state = memory.seed

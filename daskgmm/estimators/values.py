@@ -36,6 +36,9 @@ def to_plain(value: Any, name: str, arrays: Arrays) -> Any:
             return {"covariance": value.name}
         case StopReason():
             return {"stopped": value.name}
+        case tuple() if value and all(type(one) is int for one in value):
+            arrays[name] = np.array(value, np.int64)  # the lengths of many parts are long as text
+            return {"integers": name}
         case tuple():
             return [to_plain(one, f"{name}.{index}", arrays) for index, one in enumerate(value)]
         case _ if type(value) in _KINDS.values():
@@ -53,6 +56,8 @@ def from_plain(plain: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Any:
     match plain:
         case {"array": str(name)}:
             return arrays[name]
+        case {"integers": str(name)}:
+            return tuple(arrays[name].tolist())
         case {"covariance": str(name)}:
             return covariance_named(name)
         case {"stopped": str(name)}:
