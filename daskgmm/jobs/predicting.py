@@ -73,7 +73,7 @@ class PredictRequest:
             )
         if None not in given:
             raise ConfigurationError(
-                f"Anomalies were given by the quantile {given[0]} and by the threshold {given[1]}.",
+                f"Anomalies are given both by the quantile {given[0]} and by the threshold {given[1]}.",
                 "Give one of them.",
             )
         if self.anomaly_quantile is not None and not 0 <= self.anomaly_quantile <= 1:
