@@ -21,7 +21,8 @@ def test_help_loads_no_library():
     code = (
         "import sys\n"
         "from daskgmm.cli.application import run\n"
-        "for name in ('fit', 'select', 'predict', 'score', 'sample', 'show', 'plot'): run([name, '--help'])\n"
+        "for name in ('fit', 'select', 'predict', 'score', 'sample', 'show', 'plot'):\n"
+        "    run([name, '--help'])\n"
         f"print([name for name in {HEAVY} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -13,7 +13,7 @@ SHARES = (0.0, 0.01, 0.1, 0.5, 1.0)
 
 
 @pytest.fixture(scope="module")
-def X():
+def X():  # noqa: N802  the field's name
     rng = np.random.default_rng(0)
     return rng.normal(size=(200_000, 2)) + rng.integers(0, 3, (200_000, 1)) * 5
 
