@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -148,3 +149,50 @@ def test_an_input_larger_than_the_workers_memory_is_labelled(folder, tmp_path):
 def _written(frame, path: Path):
     frame.to_parquet(path, index=False)
     return path
+
+
+def test_the_least_likely_rows_are_anomalous(folder, tmp_path, here, frame, model):
+    out = tmp_path / "out"
+    kinds = ("--with", "anomaly,log-density", "--anomaly-quantile", "0.05")
+    done = here("predict", folder / "run", folder / "rows", "-o", out, *kinds)
+    assert done.code == 0
+    densities = model.score_samples(frame[NAMES])
+    found = pd.read_parquet(out)
+    assert list(found.columns) == ["log_density", "anomaly"]
+    assert found["anomaly"].dtype == bool
+    assert (found["anomaly"] == (densities < np.quantile(densities, 0.05))).all()
+    manifest = json.loads((out / "_manifest.json").read_text())
+    np.testing.assert_allclose(manifest["found"]["threshold"], np.quantile(densities, 0.05))
+    assert "threshold: " in done.out
+
+
+def test_a_hundredth_is_anomalous_unless_a_threshold_is_given(folder, tmp_path, here):
+    command = ("predict", folder / "run", folder / "rows", "--with", "anomaly", "-o")
+    assert here(*command, tmp_path / "share").code == 0
+    assert pd.read_parquet(tmp_path / "share")["anomaly"].sum() == N / 100
+    assert here(*command, tmp_path / "fixed", "--anomaly-threshold", "-1e9").code == 0
+    assert pd.read_parquet(tmp_path / "fixed")["anomaly"].sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cause"),
+    [
+        (["--anomaly-quantile", "2"], "2.0 is not in the range"),
+        (["--anomaly-quantile", "0.1"], "no anomalies are asked for"),
+        (["--with", "anomaly", "--anomaly-quantile", "0.1", "--anomaly-threshold", "0"], "both"),
+        (["--with", "labels,outliers"], "'outliers'"),
+    ],
+)
+def test_what_counts_as_anomalous_is_given_once(folder, tmp_path, here, arguments, cause):
+    done = here("predict", folder / "run", folder / "rows", "-o", tmp_path / "out", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert cause in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_column_by_the_name_of_a_prediction_is_not_kept(folder, tmp_path, here, frame):
+    frame.assign(label=1).to_parquet(tmp_path / "rows.parquet")
+    command = ("predict", folder / "run", tmp_path / "rows.parquet", "-o", tmp_path / "out")
+    done = here(*command, "--keep", "label")
+    assert done.code == 2
+    assert "'label' has the name of a prediction" in done.err

@@ -65,7 +65,7 @@ class PredictRequest:
                 f"No predictions are called {', '.join(map(repr, unknown))}.",
                 f"Choose among {', '.join(KINDS)}.",
             )
-        given = (self.anomaly_quantile, self.anomaly_threshold)
+        share, threshold = given = (self.anomaly_quantile, self.anomaly_threshold)
         if given != (None, None) and ANOMALY not in self.kinds:
             raise ConfigurationError(
                 "What counts as anomalous was given, but no anomalies are asked for.",
@@ -73,12 +73,12 @@ class PredictRequest:
             )
         if None not in given:
             raise ConfigurationError(
-                f"Anomalies were given by the quantile {given[0]} and by the threshold {given[1]}.",
+                f"Anomalies are given both by the quantile {share} and by the threshold {threshold}.",
                 "Give one of them.",
             )
-        if self.anomaly_quantile is not None and not 0 <= self.anomaly_quantile <= 1:
+        if share is not None and not 0 <= share <= 1:
             raise ConfigurationError(
-                f"The quantile of anomalies is {self.anomaly_quantile}.",
+                f"The quantile of anomalies is {share}.",
                 "Give a share of the rows between 0 and 1, such as 0.01.",
             )
 
