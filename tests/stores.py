@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -140,7 +141,8 @@ class Proxy:
                     length = own.get("content-length", "0")
                 self.send_header("Content-Length", length)
                 self.end_headers()
-                self.wfile.write(content[: len(content) // 2] if cut else content)
+                with suppress(ConnectionError):  # the client may have given up
+                    self.wfile.write(content[: len(content) // 2] if cut else content)
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
                 pass

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from daskgmm import open_dataset
-from daskgmm.data import matrices
+from daskgmm.data import matrices, windows
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError, MissingInputError
 
 h5py = pytest.importorskip("h5py")
@@ -44,6 +44,8 @@ def test_any_chunks_give_the_same_rows(rows, chunks, block_rows, part_bytes, col
     memory = MemoryFileSystem()
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(matrices, "_PART_BYTES", part_bytes)
+        patch.setattr(windows, "_PIECE", 500)
+        patch.setattr(windows, "_KEPT", 1)
         more = {"maxshape": (None, 3), "compression": "gzip"} if chunks else {}
         path = write(Path(folder) / "a.h5", array, chunks=chunks, **more)
         if not local:
@@ -141,3 +143,35 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(ConfigurationError, match=r"daskgmm\[hdf5\]"):
         open_dataset(path)
+
+
+def test_nothing_is_fetched_while_the_library_holds_its_lock(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.h5", chunks=(5, 2), compression="gzip")
+    memory = MemoryFileSystem()
+    memory.put(str(path), "/h5/a.h5")
+    held = []
+    fetch = windows.Window._fetch
+
+    def noted(self):
+        held.append(not free(h5py._objects.phil))
+        fetch(self)
+
+    monkeypatch.setattr(windows.Window, "_fetch", noted)
+    found = all_rows(open_dataset("memory://h5/a.h5").source())
+    memory.store.clear()
+    assert_array_equal(found, X)
+    assert held
+    assert not any(held)
+
+
+def free(lock):
+    """Whether another thread can take a lock."""
+
+    def taken():
+        got = lock.acquire(blocking=False)
+        if got:
+            lock.release()
+        return got
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(taken).result()
