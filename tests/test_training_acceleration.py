@@ -209,7 +209,7 @@ def in_chunks(rows, weights, edges):
 @pytest.mark.parametrize("dtype", [DOUBLE, SINGLE])
 @pytest.mark.parametrize("stopping", ["lower_bound", "parameters"])
 def test_fewer_passes_to_a_bound_that_is_no_lower(covariance_type, dtype, stopping):
-    tol = {"lower_bound": 1e-6, "parameters": 1e-3}[stopping]
+    tol, most = {"lower_bound": (1e-6, 0.7), "parameters": (1e-3, 0.75)}[stopping]
     made = {plain: 0, squarem: 0}
     for seed in range(4):
         rows = overlapping(seed=seed)
@@ -230,7 +230,7 @@ def test_fewer_passes_to_a_bound_that_is_no_lower(covariance_type, dtype, stoppi
             made[way] += len(states)
         gain = ends[squarem].lower_bound - ends[plain].lower_bound
         assert gain > -5e-6
-    assert made[squarem] <= 0.7 * made[plain]
+    assert made[squarem] <= most * made[plain]
 
 
 @pytest.mark.parametrize("stopping", ["lower_bound", "parameters"])
@@ -389,8 +389,8 @@ def test_until_its_steps_gain_little_em_goes_its_own_way(covariance_type):
 
 def test_a_trial_from_which_em_turns_back_is_refused_though_the_likelihood_rose():
     rows = overlapping(600)
-    start = start_for(rows, "full")
-    optimum = run(rows, [start], tol=1e-9)[-1].best.mixture
+    start = run(rows, [start_for(rows, "full")], tol=1e-5)[-1].best.mixture
+    optimum = run(rows, [start], tol=1e-11)[-1].best.mixture
 
     def past_it(outlook, before, after, gain):
         """The far side of the optimum: half as far as EM is on this side."""
