@@ -2,7 +2,8 @@
 
 Each function is told of every EM step that was taken and answers with what the next pass tries
 in place of the mixture that EM came to. A trial costs the pass that finds its likelihood: where
-that has fallen, EM goes on from where it stood, and nothing is lost but the pass.
+that has fallen, or EM turns round there, EM goes on from where it stood, and nothing is lost but
+the pass.
 """
 
 from collections.abc import Callable
@@ -16,10 +17,16 @@ from daskgmm.errors import ConfigurationError
 from daskgmm.model.coordinates import Coordinates
 from daskgmm.model.mixture import Mixture
 
+TAIL = 1e-3
+"""Gain of an EM step (nats a row) below which trials are made: by default EM ends here, near the
+optimum that it has chosen. Steps that gain more choose it, and few of them are saved by trials."""
+
+STRICTNESS = 2.0
+"""By which EM's change must be smaller than ``tol`` after trials. They shorten its way in slow
+directions more than in fast ones, so the same gain of the last step may leave more to gain."""
+
 FIRST_RADIUS = 0.3
-"""Of a trial, in the metric of Fisher's information, where 1 is felt by every row. Early steps are
-long, so this keeps a start near the optimum that EM would take it to; late ones are so short that
-a hundred of them may be skipped at once."""
+"""Of a trial, in the metric of Fisher's information, where 1 is felt by every row."""
 
 GROWTH = 2.0
 """By which the radius grows after a trial that reached it, and shrinks after one refused."""
@@ -38,39 +45,54 @@ class Outlook:
     trial : Mixture or None
         What the next pass tries; ``None`` for what EM came to.
     origin : Mixture or None
-        Where the steps that are extrapolated next begin.
+        Where EM's latest step began.
     length : float
         How far the trial is, in the metric of Fisher's information.
     radius : float
         How far a trial may be.
-    slowness : float
-        How many of EM's steps, by the way that the last ones shrank, are left to where they
-        lead; 1 where that is not known.
+    strictness : float
+        How many times smaller than ``tol`` EM's change must be.
     """
 
     trial: Mixture | None = None
     origin: Mixture | None = None
     length: float = 0.0
     radius: float = FIRST_RADIUS
-    slowness: float = 1.0
+    strictness: float = 1.0
 
     def closer(self) -> "Outlook":
         """After a trial that was refused: EM goes on, and the next trial is closer."""
-        return Outlook(radius=self.length / GROWTH)
+        return replace(self, trial=None, length=0.0, radius=self.length / GROWTH)
+
+    def leads_on(self, stood: Mixture, beyond: Mixture) -> bool:
+        """Whether EM, which came to `stood`, goes from the trial to `beyond` in no way back.
+
+        Where EM's steps shrink by a factor in each direction, and so in the basin of an optimum,
+        a squared extrapolation turns none of them round; a trial that does has left the basin.
+        """
+        if self.trial is None or self.origin is None:
+            return True
+        origin, stands, trial, leads = (
+            Coordinates.of(one) for one in (self.origin, stood, self.trial, beyond)
+        )
+        same = Coordinates.combine((1, stands), (-1, origin), (1, leads), (-1, trial))
+        opposite = Coordinates.combine((1, stands), (-1, origin), (-1, leads), (1, trial))
+        return same.length(self.origin) >= opposite.length(self.origin)
 
 
-Acceleration: TypeAlias = Callable[[Outlook, Mixture, Mixture], Outlook]
-"""From the outlook so far and a step's two mixtures to the outlook from there."""
+Acceleration: TypeAlias = Callable[[Outlook, Mixture, Mixture, float], Outlook]
+"""From the outlook so far, a step's two mixtures and what led to the first of them gained in the
+lower bound to the outlook from there."""
 
 
-def plain(outlook: Outlook, before: Mixture, after: Mixture) -> Outlook:
+def plain(outlook: Outlook, before: Mixture, after: Mixture, gain: float) -> Outlook:
     """EM's own steps."""
-    del before, after
+    del before, after, gain
     return outlook
 
 
-def squarem(outlook: Outlook, before: Mixture, after: Mixture) -> Outlook:
-    """After every two steps one along the parabola through them.
+def squarem(outlook: Outlook, before: Mixture, after: Mixture, gain: float) -> Outlook:
+    """After every two steps one along the parabola through them, once EM is in its tail.
 
     Its length in steps is alpha_3 of Varadhan and Roland (2008), ``norm(r) / norm(v)`` with
     the first step r and the change v from it to the second, within the radius.
@@ -78,19 +100,19 @@ def squarem(outlook: Outlook, before: Mixture, after: Mixture) -> Outlook:
     radius = outlook.radius
     if outlook.trial is not None and outlook.length >= 0.99 * radius:
         radius *= GROWTH
-    if outlook.origin is None:
-        return Outlook(origin=before, radius=radius)
+    here = Outlook(origin=before, radius=radius, strictness=outlook.strictness)
+    if outlook.origin is None or outlook.trial is not None or gain >= TAIL:
+        return here
     points = [Coordinates.of(one) for one in (outlook.origin, before, after)]
     step = Coordinates.combine((-1, points[0]), (1, points[1]))
     turn = Coordinates.combine((1, points[0]), (-2, points[1]), (1, points[2]))
-    size, bend = step.length(before), turn.length(before)
-    slowness = max(size / bend, 1.0) if bend > 0 else 1.0
-    steps = min(slowness, radius / size) if size > 0 else 1.0
+    size, bend = step.length(outlook.origin), turn.length(before)
+    steps = min(size / bend, radius / size) if min(size, bend) > 0 else 1.0
     if steps <= 1:
-        return Outlook(origin=before, radius=radius, slowness=slowness)
+        return here
     beyond = Coordinates.combine((1, points[0]), (2 * steps, step), (steps**2, turn))
     trial = _not_emptied(beyond, points[2]).mixture(after)
-    return Outlook(trial, length=steps * size, radius=radius, slowness=slowness)
+    return replace(here, trial=trial, length=steps * size, strictness=STRICTNESS)
 
 
 def _not_emptied(beyond: Coordinates, after: Coordinates) -> Coordinates:

@@ -177,17 +177,11 @@ def _stepped(
     if isinstance(outcome, CollapsedComponentError):
         logger.warning("A start was given up in pass %d. %s", iteration, outcome)
         return replace(trace, stopped=StopReason.COLLAPSED)
-    taken = _taken(trace, moments, outcome, recipe)
-    step = Step(trace.mixture, outcome, trace.settled_bound, bound, recipe.deviations)
+    step = Step(trace.mixture, outcome, trace.lower_bound, bound, recipe.deviations)
     change = recipe.change(step)
-    # After a trial EM's steps are short though far from where they lead, so what is left counts:
-    # steps that shrink by 1 - 1 / slowness each gain slowness / 2 times the last gain.
-    own = recipe.change(replace(step, previous_bound=trace.lower_bound))
-    left = own * max(taken.outlook.slowness / 2, 1)
-    converged = max(abs(change), abs(left)) < recipe.tol
+    converged = abs(change) * trace.outlook.strictness < recipe.tol
     return replace(
-        taken,
-        settled_bound=bound,
+        _taken(trace, moments, outcome, recipe),
         change=change,
         stopped=StopReason.CONVERGED if converged else None,
     )
@@ -196,28 +190,27 @@ def _stepped(
 def _tried(
     trace: Trace, moments: Moments, outcome: Mixture | CollapsedComponentError, recipe: Recipe
 ) -> Trace:
-    """After a trial: go on from there, or from where EM stood if the likelihood has fallen."""
+    """After a trial: go on from there, or from where EM stood if it leads to a worse place."""
     # A likelihood that is no number has fallen too.
     risen = trace.lower_bound <= moments.lower_bound < math.inf
-    if risen and isinstance(outcome, Mixture):
+    if risen and isinstance(outcome, Mixture) and trace.outlook.leads_on(trace.mixture, outcome):
         return _taken(trace, moments, outcome, recipe)
     logger.debug("A trial was refused: %s against %s.", moments.lower_bound, trace.lower_bound)
-    # EM's next step alone could look like its end: it is judged with those before the trial.
     return replace(
         trace,
         lower_bounds=(*trace.lower_bounds, trace.lower_bound),
-        settled_bound=trace.lower_bounds[-3:][0],
         outlook=trace.outlook.closer(),
     )
 
 
 def _taken(trace: Trace, moments: Moments, outcome: Mixture, recipe: Recipe) -> Trace:
+    gain = moments.lower_bound - trace.lower_bound
     return replace(
         trace,
         mixture=outcome,
         moments=moments,
         lower_bounds=(*trace.lower_bounds, moments.lower_bound),
-        outlook=recipe.accelerate(trace.outlook, trace.asked, outcome),
+        outlook=recipe.accelerate(trace.outlook, trace.asked, outcome, gain),
     )
 
 

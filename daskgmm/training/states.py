@@ -33,8 +33,7 @@ class Trace:
         Mean log-likelihood a row (nats) under the parameters that each pass began with; the
         one before again for a pass whose trial was refused.
     settled_bound : float
-        The bound that the next EM step's is compared with: that of the EM step before, trials
-        between the two passed over, or of a fit that this one goes on from.
+        That of a fit that this one goes on from, which the first pass's is compared with.
     change : float
         What was held against ``tol`` last; infinite before there is anything to compare.
     outlook : Outlook
