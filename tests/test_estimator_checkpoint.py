@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import fields, is_dataclass
 from itertools import count
 
 import dask
@@ -21,8 +22,10 @@ from sklearn.base import clone
 from daskgmm import GaussianMixture, GaussianMixtureSelector, load, open_dataset
 from daskgmm.data.places import Place
 from daskgmm.errors import ConfigurationError, DataError, OutputError
+from daskgmm.estimators.checkpoint_content import Content
 from daskgmm.estimators.checkpoint_file import CheckpointFile
 from daskgmm.model.covariance import COVARIANCES
+from daskgmm.model.covariance.base import Covariance
 
 KINDS = list(COVARIANCES)
 OPTIONS = {"random_state": 0, "tol": 0, "max_iter": 6, "init_params": "random_from_data"}
@@ -101,12 +104,15 @@ def bits_of_sweep(sweep):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("acceleration", [None, "squarem"])
 def test_ended_after_every_single_pass_it_comes_to_the_same_bits(kind, acceleration, tmp_path):
-    settings = OPTIONS | {"acceleration": acceleration, "max_iter": 12, "n_init": 2}
+    settings = OPTIONS | {"acceleration": acceleration, "max_iter": 16, "n_init": 2}
     model = GaussianMixture(3, covariance_type=kind, subsample=None, **settings)
-    expected = clone(model).fit(in_chunks())
+    states = []
+    expected = clone(model).set_params(callbacks=[states.append]).fit(in_chunks())
+    trials = [one for state in states for one in state.traces if one.outlook.trial is not None]
+    assert bool(trials) == (acceleration is not None)
     found, attempts = in_attempts(model, in_chunks(), tmp_path / NAME)
     assert bits(found) == bits(expected)
-    assert attempts == 13
+    assert attempts == 17
     assert list(tmp_path.iterdir()) == []
 
 
@@ -290,6 +296,37 @@ def test_random_numbers_are_left_as_they_were(seed, tmp_path):
     found.random_state = seed and seed(99)
     assert bits(found.fit(some_rows())) == bits(expected)
     assert (found.random_state or generator).random_sample() == left
+
+
+def same(one, other):
+    """Whether two frozen values hold the same bits."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, np.ndarray):
+        return (one.dtype, one.shape) == (other.dtype, other.shape) and (
+            one.tobytes() == other.tobytes()
+        )
+    if is_dataclass(one):
+        return all(same(getattr(one, each.name), getattr(other, each.name)) for each in fields(one))
+    if isinstance(one, tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return repr(one) == repr(other) or isinstance(one, Covariance)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("stopping", ["lower_bound", "parameters"])
+def test_a_state_comes_back_whole(kind, stopping, tmp_path):
+    compared = []
+
+    def compare(state):
+        content = Content.from_bytes((tmp_path / NAME).read_bytes(), NAME)
+        compared.append(same(state, content.progress.state))
+
+    model = GaussianMixture(3, covariance_type=kind, stopping=stopping, acceleration="squarem")
+    model.set_params(**OPTIONS | {"max_iter": 20, "n_init": 2, "init_params": "random"})
+    model.set_params(subsample=None, callbacks=[compare], checkpoint=tmp_path / NAME)
+    model.fit(in_chunks())
+    assert compared == [True] * 20
 
 
 # --- selections

@@ -12,7 +12,6 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from daskgmm.data.source import Source
 from daskgmm.estimators import conversion, model_file, sampling
 from daskgmm.estimators.attributes import FittedParameters
 from daskgmm.estimators.checkpoint import remember
@@ -24,8 +23,6 @@ from daskgmm.estimators.parameters import (
     check_parameters,
     compute_dtype,
     random_numbers,
-    sample_rows,
-    start_plan,
 )
 from daskgmm.estimators.partial_fit import PartialFit
 from daskgmm.estimators.predictions import Predictions
@@ -34,9 +31,7 @@ from daskgmm.estimators.settings import Candidate, Settings
 from daskgmm.estimators.verbose import Narrator
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes.caching import check_cache, kept
-from daskgmm.training.acceleration import acceleration_named
 from daskgmm.training.states import FitState, StopReason, Trace
-from daskgmm.training.stopping import stopping_named
 
 
 class GaussianMixture(FittedParameters, Predictions, PartialFit, DensityMixin, BaseEstimator):
@@ -213,8 +208,8 @@ class GaussianMixture(FittedParameters, Predictions, PartialFit, DensityMixin, B
         check_cache(self.cache)
         source = as_source(self, X, sample_weight, reset=True)
         dtype = compute_dtype(self, source.dtype)
-        candidate = self._candidate(source, in_memory=kind_of(X) == "memory")
-        settings = self._settings((candidate,), dtype)
+        candidate = Candidate.of(self, source, in_memory=kind_of(X) == "memory")
+        settings = Settings.of(self, (candidate,), dtype)
         random = random_numbers(self.random_state)
         marks = partial(marks_of, X, sample_weight)
         identity = Identity(self, [self], [candidate], source, marks)
@@ -235,27 +230,6 @@ class GaussianMixture(FittedParameters, Predictions, PartialFit, DensityMixin, B
             narrator.tell(state)
             for callback in self.callbacks:
                 callback(state)
-
-    def _candidate(self, source: Source, *, in_memory: bool) -> Candidate:
-        rows = sum(source.lengths or ()) if in_memory else None
-        plan = start_plan(self, source.n_features)
-        return Candidate(
-            plan,
-            sample_rows(self, source.n_features, rows),
-            self._standing(plan, source.n_features) if self.warm_start else None,
-        )
-
-    def _settings(self, candidates: tuple[Candidate, ...], dtype: np.dtype[Any]) -> Settings:
-        return Settings(
-            candidates,
-            tol=self.tol,
-            reg_covar=self.reg_covar,
-            max_iter=self.max_iter,
-            change=stopping_named(self.stopping),
-            accelerate=acceleration_named(self.acceleration),
-            fit_on_sample=self.subsample is not None,
-            dtype=dtype,
-        )
 
     def _adopt(self, fit: Fit, best: Trace, history: Iterable[Entry]) -> None:
         self._dtype = fit.settings.dtype

@@ -19,6 +19,7 @@ from daskgmm.estimators.gaussian_mixture import GaussianMixture, warn_not_conver
 from daskgmm.estimators.identity import Identity
 from daskgmm.estimators.inputs import as_source, kind_of, marks_of
 from daskgmm.estimators.parameters import check_parameters, compute_dtype, random_numbers
+from daskgmm.estimators.settings import Candidate
 from daskgmm.estimators.sweep import Outcome, begun, best_of, sweep
 from daskgmm.model.scoring import CRITERIA
 from daskgmm.passes.caching import check_cache
@@ -146,7 +147,7 @@ class GaussianMixtureSelector(Delegating, DensityMixin, BaseEstimator):
         source = as_source(self, X, sample_weight, reset=True)
         dtype = compute_dtype(self, source.dtype)
         in_memory = kind_of(X) == "memory"
-        candidates = tuple(one._candidate(source, in_memory=in_memory) for one in estimators)  # noqa: SLF001  our own
+        candidates = tuple(Candidate.of(one, source, in_memory=in_memory) for one in estimators)
         marks = partial(marks_of, X, sample_weight)
         identity = Identity(self, estimators, candidates, source, marks)
         memory = remember(self.checkpoint, identity, random)

@@ -2,20 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from daskgmm.data.source import Source
+from daskgmm.estimators.parameters import sample_rows, start_plan
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.memory import Task, largest_block, largest_part
-from daskgmm.training.acceleration import Acceleration
+from daskgmm.training.acceleration import Acceleration, acceleration_named
 from daskgmm.training.em import Recipe
 from daskgmm.training.starts import StartPlan
-from daskgmm.training.stopping import Step
+from daskgmm.training.stopping import Step, stopping_named
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,16 @@ class Candidate:
     plan: StartPlan
     sample_rows: int
     resume_from: tuple[Mixture, Frame, float] | None = None
+
+    @classmethod
+    def of(cls, estimator: Any, source: Source, *, in_memory: bool) -> Self:
+        """What the parameters of a `GaussianMixture` say, for rows in memory or not."""
+        n_features = source.n_features
+        plan = start_plan(estimator, n_features)
+        rows = sum(source.lengths or ()) if in_memory else None
+        warm = estimator.warm_start
+        standing = estimator._standing(plan, n_features) if warm else None  # noqa: SLF001  its own
+        return cls(plan, sample_rows(estimator, n_features, rows), standing)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +75,22 @@ class Settings:
     accelerate: Acceleration
     fit_on_sample: bool
     dtype: np.dtype[np.floating[Any]]
+
+    @classmethod
+    def of(
+        cls, estimator: Any, candidates: tuple[Candidate, ...], dtype: np.dtype[np.floating[Any]]
+    ) -> Self:
+        """What the parameters of a `GaussianMixture` say, for all candidates alike."""
+        return cls(
+            candidates,
+            tol=estimator.tol,
+            reg_covar=estimator.reg_covar,
+            max_iter=estimator.max_iter,
+            change=stopping_named(estimator.stopping),
+            accelerate=acceleration_named(estimator.acceleration),
+            fit_on_sample=estimator.subsample is not None,
+            dtype=dtype,
+        )
 
     @property
     def covariances(self) -> dict[Covariance, int]:

@@ -13,7 +13,7 @@ from daskgmm.estimators.fitting import Fit
 from daskgmm.estimators.gaussian_mixture import GaussianMixture
 from daskgmm.estimators.memory import Memory
 from daskgmm.estimators.parameters import random_numbers
-from daskgmm.estimators.settings import Candidate
+from daskgmm.estimators.settings import Candidate, Settings
 from daskgmm.model.scoring import Scoring
 from daskgmm.passes.caching import kept
 from daskgmm.training.states import ROUNDING, FitState, StopReason, Trace
@@ -80,7 +80,7 @@ def begun(
     the length of the block.
     """
     first = estimators[0]
-    settings = first._settings(candidates, dtype)  # noqa: SLF001  estimators of one family
+    settings = Settings.of(first, candidates, dtype)
     with kept(source, first.cache, settings.task(source)) as rows, memory:
         yield Fit(rows, settings, random_numbers(first.random_state), memory, advanced)
 
