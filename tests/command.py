@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 
 import pytest
@@ -38,7 +39,10 @@ def in_process(*arguments, timeout=60, **options):
 def here(capsys, monkeypatch):
     """Run the command in this process, and leave logging as it was."""
     monkeypatch.setenv("DASK_LOGGING", "{}")
-    loggers = [logging.getLogger(name) for name in ("daskgmm", "asyncio", "tornado.application")]
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    names = (None, "daskgmm", "asyncio", "tornado.application")
+    loggers = [logging.getLogger(name) for name in names]
     before = [(logger, logger.level, logger.handlers, logger.propagate) for logger in loggers]
 
     def command(*arguments):
@@ -48,6 +52,7 @@ def here(capsys, monkeypatch):
         return Ended(code, said.out, said.err)
 
     yield command
+    logging.captureWarnings(capture=False)
     for logger, level, handlers, propagate in before:
         logger.setLevel(level)
         logger.handlers, logger.propagate = handlers, propagate

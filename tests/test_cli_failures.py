@@ -124,6 +124,19 @@ def test_predictions_that_cannot_be_made(folder, here, run, arguments, code, cau
     assert sorted(folder.iterdir()) == before
 
 
+@pytest.mark.parametrize("command", ["predict", "score"])
+def test_a_model_of_other_columns_is_refused_by_their_names(folder, here, run, command):
+    output = ["-o", "out"] if command == "predict" else []
+    done = here(command, run, "whole.parquet", *output)
+    assert (done.code, done.out) == (65, "")
+    assert "'sepal_length'" in done.err
+    assert "'sepal_width'" in done.err
+    done = here(command, run, IRIS, *output, "--columns", "petal_length,sepal_width")
+    assert (done.code, done.out) == (2, "")
+    for name in ("petal_length", "sepal_length", "sepal_width"):
+        assert f"'{name}'" in done.err
+
+
 def test_scores_of_no_rows_are_refused(folder, here, run):
     Path("header.csv").write_text("sepal_length,sepal_width\n")
     assert here("score", run, "header.csv").code == 65

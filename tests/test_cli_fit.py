@@ -145,6 +145,7 @@ def test_a_fit_that_did_not_converge_is_kept_and_told(tmp_path, here):
     assert here(*command, "--require-convergence").code == 3
     forced = here(*command, "--require-convergence", "--force")
     assert forced.code == 3
+    assert "error: The fit did not converge, and --require-convergence" in forced.err
     assert record(tmp_path / "run")["result"]["converged"] is False
 
 

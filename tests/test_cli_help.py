@@ -9,7 +9,10 @@ from tests.command import in_process
 HEAVY = ("numpy", "sklearn", "dask", "distributed", "pyarrow", "rich", "scipy", "fsspec")
 
 
-@pytest.mark.parametrize("command", ["fit", "select", "predict", "score", "show", "plot"])
+COMMANDS = ("fit", "select", "predict", "score", "show", "plot", "config", "doctor")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_documents_itself_and_the_group_names_it(command):
     done = in_process(command, "--help")
     assert (done.code, done.err) == (0, "")
@@ -21,7 +24,7 @@ def test_help_loads_no_library():
     code = (
         "import sys\n"
         "from daskgmm.cli.application import run\n"
-        "for name in ('fit', 'select', 'predict', 'score', 'show', 'plot'): run([name, '--help'])\n"
+        f"for name in {COMMANDS}: run([name, '--help'])\n"
         f"print([name for name in {HEAVY} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

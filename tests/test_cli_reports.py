@@ -53,6 +53,19 @@ def test_scores_as_text(run, model, here):
     assert f"{model.bic(open_dataset(IRIS, columns=COLUMNS)):.6f}" in done.out
 
 
+def test_a_score_below_the_least_wanted_is_printed_and_then_a_failure(run, model, here):
+    found = model.score(open_dataset(IRIS, columns=COLUMNS))
+    done = here("score", run, IRIS, "--json", "--fail-below", found + 0.01)
+    assert done.code == 3
+    assert json.loads(done.out)["mean_log_likelihood"] == found
+    cause, remedy = done.err.splitlines()[-2:]
+    assert cause == (
+        f"error: The mean log-likelihood is {found:.6g} nats a row, below {found + 0.01:g}."
+    )
+    assert "--fail-below" in remedy
+    assert here("score", run, IRIS, "--fail-below", found).code == 0
+
+
 def test_a_run_is_shown_with_its_parameters_and_its_record(run, model, here):
     found = json.loads(here("show", run, "--json").out)
     assert found["columns"] == COLUMNS

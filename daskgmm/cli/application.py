@@ -9,7 +9,11 @@ from typing import Any, NoReturn
 
 import click
 
-from daskgmm.cli.exits import Exit, Failure, show
+from daskgmm.cli import logs, secrets
+from daskgmm.cli.environment import let_variables_set
+from daskgmm.cli.exits import Exit, Failure, code_of, show
+from daskgmm.cli.format_asked import format_asked
+from daskgmm.cli.settable import CONFIG
 from daskgmm.cli.signals import interruptible
 
 _HOMES = {
@@ -19,6 +23,8 @@ _HOMES = {
     "score": "daskgmm.cli.score",
     "show": "daskgmm.cli.show",
     "plot": "daskgmm.cli.plot",
+    "config": "daskgmm.cli.config",
+    "doctor": "daskgmm.cli.doctor",
 }
 
 
@@ -33,7 +39,10 @@ class Commands(click.Group):
         """The command of a name."""
         if cmd_name not in _HOMES:
             return None
-        return getattr(import_module(_HOMES[cmd_name]), cmd_name)  # type: ignore[no-any-return]
+        command: click.Command = getattr(import_module(_HOMES[cmd_name]), cmd_name)
+        if cmd_name != CONFIG:
+            let_variables_set(cmd_name, command)
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; whatever goes wrong becomes a failure with its exit code."""
@@ -70,12 +79,14 @@ def daskgmm() -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return the exit code."""
+    secrets.forget()
+    logs.set_format(format_asked(sys.argv[1:] if arguments is None else arguments))
     try:
         # Without standalone mode click returns what commands return, or a code asked for.
         code = daskgmm.main(arguments, prog_name="daskgmm", standalone_mode=False)
     except click.ClickException as error:
         show(error)
-        return error.code if isinstance(error, Failure) else error.exit_code
+        return code_of(error)
     except click.Abort:  # Ctrl-C before the command had begun
         return Exit.INTERRUPTED
     return code if isinstance(code, int) else Exit.DONE

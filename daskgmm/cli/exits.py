@@ -1,7 +1,6 @@
 """How the process ends: exit codes, and failures in one line of cause and one of remedy."""
 
 import errno
-import logging
 import traceback
 from enum import IntEnum
 from typing import Any, Self
@@ -9,6 +8,9 @@ from typing import Any, Self
 import click
 
 from daskgmm import errors
+from daskgmm.cli import logs
+from daskgmm.cli.logs_json import event
+from daskgmm.cli.secrets import masked
 from daskgmm.cli.signals import Terminated
 
 
@@ -18,6 +20,7 @@ class Exit(IntEnum):
     DONE = 0
     USAGE = 2
     NOT_CONVERGED = 3
+    TOO_LOW = 3  # the same to who runs it: a result, and not good enough
     BAD_DATA = 65
     NO_INPUT = 66
     OUR_FAULT = 70
@@ -81,16 +84,33 @@ class Failure(click.ClickException):
         return cls(cause, remedy, code)
 
 
+def code_of(error: click.ClickException) -> int:
+    """The exit code that a failure or wrong usage ends with."""
+    return error.code if isinstance(error, Failure) else error.exit_code
+
+
 def show(error: click.ClickException) -> None:
     """Tell on standard error what went wrong and what to do."""
-    if logging.getLogger("daskgmm").isEnabledFor(logging.DEBUG) and error.__cause__:
-        click.echo("".join(traceback.format_exception(error.__cause__)), err=True, nl=False)
-    cause = " ".join(error.format_message().split())
+    cause, remedy = (_line(text) for text in (error.format_message(), _remedy(error)))
+    if logs.as_json():
+        _log(error, cause, remedy)
+        return
+    if logs.debugging() and error.__cause__:
+        click.echo(masked("".join(traceback.format_exception(error.__cause__))), err=True, nl=False)
     if cause:
         click.echo(f"error: {cause}", err=True)
-    remedy = _remedy(error)
     if remedy:
-        click.echo(" ".join(remedy.split()), err=True)
+        click.echo(remedy, err=True)
+
+
+def _log(error: click.ClickException, cause: str, remedy: str) -> None:
+    if cause:
+        told = event("error", cause=cause, remedy=remedy, exit_code=int(code_of(error)))
+        logs.ours.error(cause, extra=told, exc_info=error.__cause__ if logs.debugging() else None)
+
+
+def _line(text: str) -> str:
+    return masked(" ".join(text.split()))
 
 
 def _remedy(error: Any) -> str:

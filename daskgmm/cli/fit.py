@@ -1,13 +1,12 @@
 """``daskgmm fit``."""
 
 import logging
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from daskgmm.cli.exits import Exit
+from daskgmm.cli.exits import Exit, Failure
 from daskgmm.cli.options import (
     COLUMNS,
     FORCE,
@@ -16,6 +15,7 @@ from daskgmm.cli.options import (
     in_order,
     inputs_of,
 )
+from daskgmm.cli.secrets import typed_command
 
 if TYPE_CHECKING:
     from daskgmm.jobs.models import Model
@@ -179,13 +179,17 @@ def carry_out(
     options["storage_options"] = dict(options["storage_options"])
     shown = options.pop("progress")
     with progress(shown=shown, verb="Fitting", most=options["max_iter"]) as listener:
-        record = job(inputs, listener=listener, command=_command(), **options)
+        record = job(inputs, listener=listener, command=typed_command(), **options)
     model = find_model(record["run"], options["storage_options"])
     if figure is not None:
         _draw(model, figure, inputs, options)
     _report(record, model.estimator)
     if strict and not record["result"]["converged"]:
-        raise click.exceptions.Exit(Exit.NOT_CONVERGED)
+        raise Failure(
+            "The fit did not converge, and --require-convergence was given.",
+            "The run is complete all the same; go on from other options with --force.",
+            Exit.NOT_CONVERGED,
+        )
 
 
 def _draw(model: "Model", figure: str, inputs: tuple[str, ...], options: dict[str, Any]) -> None:
@@ -197,22 +201,11 @@ def _draw(model: "Model", figure: str, inputs: tuple[str, ...], options: dict[st
     plot(model.estimator, figure, inputs=rows, seed=run.seed, selection=run.selection)
 
 
-def _command() -> tuple[str, ...]:
-    """What was typed, without the values of storage options: they may be credentials."""
-    typed = ["daskgmm", *sys.argv[1:]]
-    for position, word in enumerate(typed):
-        if word.startswith("--storage-option="):
-            typed[position] = f"{word.split('=')[0]}={word.split('=')[1]}=***"
-        elif word == "--storage-option" and position + 1 < len(typed):
-            typed[position + 1] = f"{typed[position + 1].partition('=')[0]}=***"
-    return tuple(typed)
-
-
 def _report(record: dict[str, Any], estimator: Any) -> None:
     from daskgmm.cli.summary import fit_summary
 
     if record["already"]:
-        click.echo(f"{record['run']} is already complete: nothing was done.", err=True)
+        logger.info("%s is already complete: nothing was done.", record["run"])
     click.echo(fit_summary(record, estimator))
     result = record["result"]
     if not result["converged"]:

@@ -29,9 +29,7 @@ class Lines:
 
     def start(self, start: "Start") -> None:
         """Say what is done, and where."""
-        rows = "rows" if start.rows is None else f"{start.rows:,} rows"
-        features = f"{start.n_features} column{'s' * (start.n_features != 1)}"
-        logger.info("%s %s of %s %s.", self.verb, rows, features, start.place)
+        logger.info(start_in_words(self.verb, start))
         if start.dashboard is not None:
             logger.info("Dashboard: %s", start.dashboard)
 
@@ -44,6 +42,13 @@ class Lines:
 
     def watch(self, parts: "Parts") -> None:
         """Parts are watched on terminals only."""
+
+
+def start_in_words(verb: str, start: "Start") -> str:
+    """What is done with which rows, and where."""
+    rows = "rows" if start.rows is None else f"{start.rows:,} rows"
+    features = f"{start.n_features} column{'s' * (start.n_features != 1)}"
+    return f"{verb} {rows} of {features} {start.place}."
 
 
 def in_words(state: "FitState") -> str:

@@ -4,8 +4,14 @@ import logging
 import os
 import sys
 
+from daskgmm.cli import logs_json
+from daskgmm.cli.secrets import masked
+
 LEVELS = ("debug", "info", "warning", "error")
+FORMATS = ("text", "json")
 _DASK = ("distributed", "distributed.client", "distributed.gc")
+
+ours = logging.getLogger("daskgmm")
 
 
 class Lines(logging.Handler):
@@ -16,20 +22,48 @@ class Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
-        text = self.format(record)
+        text = masked(self.format(record))
         if record.levelno > logging.INFO:
             text = f"{record.levelname.lower()}: {text}"
         sys.stderr.write(f"{text}\n")
 
 
-def set_up(level: str) -> None:
+def set_level(level: str) -> None:
     """Show our own messages from a level on, and Dask's when debugging only."""
-    logger = logging.getLogger("daskgmm")
-    logger.setLevel(level.upper())
-    logger.handlers = [Lines()]
-    logger.propagate = False
+    ours.setLevel(level.upper())
+    if not ours.handlers:
+        set_format("text")
     if level != "debug":
-        # Through the environment, so that workers, which are processes, are silent as well.
-        os.environ.setdefault("DASK_LOGGING", str(dict.fromkeys(_DASK, "critical")))
         for name in ("asyncio", "tornado.application"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    _tell_dask()
+
+
+def set_format(format: str) -> None:  # noqa: A002  as the option is called
+    """Write messages as plain lines or as JSON."""
+    ours.propagate = False
+    if format == "json":
+        ours.handlers = [logs_json.handler()]
+        logs_json.catch_all()
+    else:
+        ours.handlers = [Lines()]
+    _tell_dask()
+
+
+def as_json() -> bool:
+    """Whether all that is said is JSON."""
+    return logs_json.handler() in ours.handlers
+
+
+def debugging() -> bool:
+    """Whether all is wanted."""
+    return ours.isEnabledFor(logging.DEBUG)
+
+
+def _tell_dask() -> None:
+    """Through the environment, so that workers, which are processes, heed it as well."""
+    levels = dict.fromkeys(_DASK, "INFO" if debugging() else "CRITICAL")
+    if as_json():
+        os.environ["DASK_LOGGING"] = str(logs_json.for_processes(levels))
+    elif not debugging():
+        os.environ.setdefault("DASK_LOGGING", str({k: v.lower() for k, v in levels.items()}))

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from daskgmm.cli import logs
+from daskgmm.cli import logs, secrets
+from daskgmm.cli.configuration import take_from_file
+from daskgmm.cli.pairs import Pairs
 
 if TYPE_CHECKING:
     from daskgmm.jobs.cluster import Resources
@@ -29,7 +31,9 @@ def key_value(text: str) -> tuple[str, Any]:
     if not (key and sign):
         # Without the text: it may be a password.
         raise click.BadParameter("it is not of the form KEY=VALUE.")
-    return key, _plain_value(value)
+    plain = _plain_value(value)
+    secrets.remember(key, plain)
+    return key, plain
 
 
 def _plain_value(text: str) -> Any:
@@ -59,31 +63,55 @@ FORMAT = click.option("--format", help="Of the inputs, where their names don't t
 STORAGE = click.option(
     "--storage-option",
     "storage_options",
+    cls=Pairs,
     metavar="KEY=VALUE",
     type=key_value,
     multiple=True,
-    help="For the store that holds the inputs, such as anon=true; may be given again.",
+    help="For the store that holds the inputs, such as anon=true; may be given again, and adds "
+    "to those of a file or variable.",
 )
 FORCE = click.option("--force", is_flag=True, help="Replace an output that exists.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 
-_RESOURCES = in_order(
+SCHEDULER = in_order(
     click.option(
         "--scheduler",
         metavar="ADDRESS|FILE",
         help="A running Dask scheduler, or the file with its address. "
         "By default small inputs are read in this process, others on an embedded cluster.",
     ),
+    click.option("--tls-ca", metavar="FILE", help="Certificate of the scheduler's authority."),
+    click.option("--tls-cert", metavar="FILE", help="Certificate to show to the scheduler."),
+    click.option("--tls-key", metavar="FILE", help="Its key, where it has a file of its own."),
+)
+_RESOURCES = in_order(
+    SCHEDULER,
     click.option("--workers", type=click.IntRange(min=1), help="Of the embedded cluster."),
     click.option("--threads", type=click.IntRange(min=1), help="Of each worker."),
     click.option("--memory-limit", metavar="SIZE", help="Of each worker, such as 2GB."),
 )
 
 
-def _set_up_logs(_context: Any, _option: Any, level: str) -> None:
-    logs.set_up(level)
-
-
+CONFIG = click.option(
+    "--config",
+    metavar="FILE.toml",
+    type=click.Path(exists=True, dir_okay=False),
+    is_eager=True,
+    expose_value=False,
+    callback=take_from_file,
+    help="Options by their long names, common ones at the top, others in a table named as the "
+    "command. Variables such as DASKGMM_SEED win over it, the command line over both.",
+)
+LOG_FORMAT = click.option(
+    "--log-format",
+    type=click.Choice(logs.FORMATS),
+    default="text",
+    show_default=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda _context, _option, value: logs.set_format(value),
+    help="Of messages on standard error; json has a line for each event.",
+)
 LOG_LEVEL = click.option(
     "--log-level",
     type=click.Choice(logs.LEVELS),
@@ -91,9 +119,12 @@ LOG_LEVEL = click.option(
     show_default=True,
     is_eager=True,
     expose_value=False,
-    callback=_set_up_logs,
+    callback=lambda _context, _option, value: logs.set_level(value),
     help="Least important messages to show; debug shows tracebacks too.",
 )
+COMMON = in_order(CONFIG, LOG_FORMAT, LOG_LEVEL)
+"""Options of every command; the file is read first, for it may set the others."""
+
 PROGRESS = click.option(
     "--progress/--no-progress", default=True, help="Tell how far the job is.", show_default=True
 )
@@ -102,7 +133,7 @@ SEED = click.option(
     type=click.IntRange(0, 2**32 - 1),
     help="Of random numbers, where the job draws any; by default another one each time.",
 )
-READING = in_order(FORMAT, STORAGE, _RESOURCES, SEED, PROGRESS, LOG_LEVEL)
+READING = in_order(FORMAT, STORAGE, _RESOURCES, SEED, PROGRESS, COMMON)
 """Options of commands that read rows."""
 
 INPUTS = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
@@ -126,5 +157,5 @@ def resources_of(options: dict[str, Any]) -> "Resources":
     """Where the options say that the job runs."""
     from daskgmm.jobs.cluster import Resources
 
-    names = ("scheduler", "workers", "threads", "memory_limit")
-    return Resources(**{name: options[name] for name in names})
+    names = ("scheduler", "workers", "threads", "memory_limit", "tls_ca", "tls_cert", "tls_key")
+    return Resources(**{name: options.get(name) for name in names})

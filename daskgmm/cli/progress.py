@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import click
+
+from daskgmm.cli import logs
 from daskgmm.cli.lines import Lines
 
 if TYPE_CHECKING:
@@ -20,6 +23,8 @@ logger = logging.getLogger(__name__)
 def progress(*, shown: bool, verb: str, most: int | None = None) -> "Iterator[Listener]":
     """What a job tells its listener, shown on standard error.
 
+    Logs for programs have it whether it is shown or not: there the level decides.
+
     Parameters
     ----------
     shown : bool
@@ -31,7 +36,10 @@ def progress(*, shown: bool, verb: str, most: int | None = None) -> "Iterator[Li
     """
     from daskgmm.jobs.events import Silence
 
-    if not shown:
+    if logs.as_json():
+        with _events(verb) as events:
+            yield events
+    elif not shown:
         with _warnings_only():
             yield Silence()
     elif not logger.isEnabledFor(logging.INFO):
@@ -43,6 +51,16 @@ def progress(*, shown: bool, verb: str, most: int | None = None) -> "Iterator[Li
             yield display
     else:
         yield Lines(verb, every=_EVERY)
+
+
+@contextmanager
+def _events(verb: str) -> "Iterator[Listener]":
+    from daskgmm.cli.events import Events
+
+    job = "fit" if verb == "Fitting" else click.get_current_context().info_name
+    events = Events(str(job), verb)
+    yield events
+    events.end()
 
 
 @contextmanager

@@ -1,9 +1,10 @@
 """``daskgmm score``."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from daskgmm.cli.exits import Exit, Failure
 from daskgmm.cli.options import (
     COLUMNS,
     INPUTS,
@@ -14,14 +15,30 @@ from daskgmm.cli.options import (
     resources_of,
 )
 
+if TYPE_CHECKING:
+    from daskgmm.jobs.scoring import Scores
+
 
 @click.command()
 @MODEL
 @INPUTS
 @JSON
+@click.option(
+    "--fail-below",
+    metavar="X",
+    type=float,
+    help="Exit with 3 where the mean log-likelihood is lower, in nats a row.",
+)
 @COLUMNS
 @READING
-def score(model: str, inputs: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
+def score(
+    model: str,
+    inputs: tuple[str, ...],
+    *,
+    as_json: bool,
+    fail_below: float | None,
+    **options: Any,
+) -> None:
     """Tell how well MODEL fits the rows of INPUT: the lower a criterion, the better.
 
     MODEL is a run directory or a model file.
@@ -29,7 +46,6 @@ def score(model: str, inputs: tuple[str, ...], *, as_json: bool, **options: Any)
     from dataclasses import asdict
 
     from daskgmm.cli.progress import progress
-    from daskgmm.cli.summary import facts_table
     from daskgmm.jobs import scoring as jobs
     from daskgmm.jobs.models import find_model
     from daskgmm.jobs.plain import to_json
@@ -38,9 +54,13 @@ def score(model: str, inputs: tuple[str, ...], *, as_json: bool, **options: Any)
     estimator = find_model(model, dict(rows.storage_options)).estimator
     with progress(shown=options["progress"], verb="Scoring") as listener:
         scores = jobs.evaluate(estimator, rows, resources, listener)
-    if as_json:
-        click.echo(to_json(asdict(scores)))
-        return
+    click.echo(to_json(asdict(scores)) if as_json else _text(scores))
+    _require(scores.mean_log_likelihood, fail_below)
+
+
+def _text(scores: "Scores") -> str:
+    from daskgmm.cli.summary import facts_table
+
     facts = {
         "rows": f"{scores.rows:,}",
         "mean log-likelihood": f"{scores.mean_log_likelihood:.6f} nats a row",
@@ -48,4 +68,13 @@ def score(model: str, inputs: tuple[str, ...], *, as_json: bool, **options: Any)
         "BIC": f"{scores.bic:.6f}",
         "ICL": f"{scores.icl:.6f}",
     }
-    click.echo(facts_table(facts))
+    return facts_table(facts)
+
+
+def _require(found: float, least: float | None) -> None:
+    if least is not None and not found >= least:  # NaN is no quality either
+        raise Failure(
+            f"The mean log-likelihood is {found:.6g} nats a row, below {least:g}.",
+            "Look at the rows, fit the model anew, or ask for less with --fail-below.",
+            Exit.TOO_LOW,
+        )

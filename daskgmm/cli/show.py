@@ -5,14 +5,14 @@ from typing import Any
 
 import click
 
-from daskgmm.cli.options import JSON, LOG_LEVEL, MODEL, STORAGE
+from daskgmm.cli.options import COMMON, JSON, MODEL, STORAGE
 
 
 @click.command()
 @MODEL
 @JSON
 @STORAGE
-@LOG_LEVEL
+@COMMON
 def show(model: str, *, as_json: bool, storage_options: tuple[tuple[str, Any], ...]) -> None:
     """Show a model's parameters and how its fit went.
 

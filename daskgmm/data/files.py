@@ -15,6 +15,7 @@ from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from daskgmm.data.credentials import shown_address, without_credentials
 from daskgmm.errors import (
     ClusterError,
     ConfigurationError,
@@ -34,7 +35,7 @@ class FileRecord:
     Parameters
     ----------
     path : str
-        Absolute path or URL, without the query of a signed URL.
+        Absolute path or URL, without credentials.
     bytes : int or None
         Size, where the store tells it.
     rows : int or None
@@ -94,7 +95,7 @@ def find_files(path: str, storage_options: Mapping[str, Any]) -> Found:
     ConfigurationError
         The URL's protocol is unknown or its package isn't installed.
     """
-    name = path.partition("?")[0] if "://" in path else path
+    name = shown_address(path)
     try:
         filesystem, root = url_to_fs(path, **storage_options)
     except (ImportError, ValueError) as error:
@@ -150,8 +151,7 @@ def _hidden(key: str, root: str) -> bool:
 
 def _input_file(filesystem: AbstractFileSystem, key: str, info: Mapping[str, Any]) -> InputFile:
     local = isinstance(filesystem, LocalFileSystem)
-    # The query of a signed URL is a credential.
-    path = key if local else str(filesystem.unstrip_protocol(key)).partition("?")[0]
+    path = key if local else shown_address(str(filesystem.unstrip_protocol(key)))
     etag = next((str(info[name]) for name in _ETAGS if info.get(name)), None)
     record = FileRecord(path, info.get("size"), modified=_modified(info), etag=etag)
     return InputFile(record, key, filesystem)
@@ -197,6 +197,6 @@ def _unreadable(name: str, error: Exception) -> Exception:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, without a full stop."""
+    """Return the first line of an error's text, without credentials nor a full stop."""
     text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0].rstrip(".")
+    return without_credentials(text.splitlines()[0]).rstrip(".")

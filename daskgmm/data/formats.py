@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+from daskgmm.data.credentials import shown_address
 from daskgmm.data.csv import open_csv
 from daskgmm.data.files import Found, InputFile, find_files
 from daskgmm.data.parquet import open_parquet
@@ -92,7 +93,7 @@ def _of_known_format(path: str, found: Found, format_name: str | None) -> tuple[
         cause = f"{found.files[0].path} doesn't end in any of {endings}."
         remedy = f"Name the format with format=: one of {', '.join(FORMATS)}."
         raise ConfigurationError(cause, remedy)
-    shown = path.partition("?")[0] if "://" in path else path
+    shown = shown_address(path)
     remedy = "Check the path, or name the format with format= if its files end otherwise."
     raise MissingInputError(f"{shown} holds no file that ends in any of {endings}.", remedy)
 

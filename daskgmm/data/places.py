@@ -12,6 +12,7 @@ from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from daskgmm.data.credentials import shown_address
 from daskgmm.data.files import first_line
 from daskgmm.errors import ConfigurationError, OutputError
 
@@ -45,7 +46,7 @@ class Place:
             The URL's protocol is unknown or its package isn't installed.
         """
         text = os.fspath(path)
-        shown = text.partition("?")[0].rstrip("/")
+        shown = shown_address(text).rstrip("/")
         if "://" not in text:
             # Resolved, so that replacing a link's target leaves the link.
             text = shown = str(Path(text).resolve())
@@ -76,6 +77,19 @@ class Place:
         """The folder of this name in this one."""
         return type(self)(f"{self.name}/{name}", self._key(name), self.filesystem)
 
+    def check(self) -> None:
+        """Refuse a local folder that has none to be made in, before any work is done.
+
+        Raises
+        ------
+        OutputError
+            There is no such folder.
+        """
+        above = None if self.local is None else self.local.parent
+        if above is not None and not above.is_dir():
+            fact = "is not a folder" if above.exists() else "does not exist"
+            raise OutputError(f"The output's folder {above} {fact}.", f"Make it: mkdir -p {above}")
+
     def make(self) -> None:
         """Make the folder where it is missing, but not those above it; stores need none.
 
@@ -84,18 +98,12 @@ class Place:
         OutputError
             It can't be made.
         """
-        path = self.local
-        if path is None:
-            return
-        if not path.parent.is_dir():
-            fact = "is not a folder" if path.parent.exists() else "does not exist"
-            raise OutputError(
-                f"The output's folder {path.parent} {fact}.", f"Make it: mkdir -p {path.parent}"
-            )
-        try:
-            path.mkdir(exist_ok=True)
-        except OSError as error:
-            raise unwritable(self.name, error) from error
+        self.check()
+        if self.local is not None:
+            try:
+                self.local.mkdir(exist_ok=True)
+            except OSError as error:
+                raise unwritable(self.name, error) from error
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file, in place of one that is there.

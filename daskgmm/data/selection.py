@@ -98,13 +98,15 @@ def as_names(names: Sequence[str], option: str) -> tuple[str, ...]:
 
 def check_names(wanted: Sequence[str], available: Sequence[str], path: str) -> None:
     """Raise DataError unless each wanted name is there, once."""
+    missing = [name for name in wanted if name not in available]
+    if missing:
+        close = get_close_matches(missing[0], available, n=3)
+        guess = f"Did you mean {_listed(close)}? " if close else ""
+        columns = _listed(available) if available else "none"
+        others = f", nor {_listed(missing[1:])}" if missing[1:] else ""
+        remedy = f"{guess}Its columns are {columns}."
+        raise DataError(f"{path} has no column {missing[0]!r}{others}.", remedy)
     for name in wanted:
-        if name not in available:
-            close = get_close_matches(name, available, n=3)
-            guess = f"Did you mean {_listed(close)}? " if close else ""
-            columns = _listed(available) if available else "none"
-            remedy = f"{guess}Its columns are {columns}."
-            raise DataError(f"{path} has no column {name!r}.", remedy)
         if available.count(name) > 1:
             cause = f"{path} has {available.count(name)} columns named {name!r}."
             raise DataError(cause, "Give each column a name of its own.")

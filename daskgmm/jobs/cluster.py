@@ -15,6 +15,7 @@ from daskgmm.jobs.embedded import embedded
 from daskgmm.jobs.events import Start
 from daskgmm.jobs.inputs import rows_of
 from daskgmm.jobs.scheduler import connected
+from daskgmm.jobs.tls import Tls
 from daskgmm.passes.engine import active_client, running_on
 
 SMALL_BYTES = 2**28
@@ -40,12 +41,17 @@ class Resources:
         Threads of each; one by default.
     memory_limit : str or None
         Of each, such as ``"2GB"``; an even share of the machine's by default.
+    tls_ca, tls_cert, tls_key : str or None
+        Files for an encrypted connection to the scheduler, as `Tls` has them.
     """
 
     scheduler: str | None = None
     workers: int | None = None
     threads: int | None = None
     memory_limit: str | None = None
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
 
     def __post_init__(self) -> None:
         if self.scheduler is not None and self.asks_for_cluster:
@@ -53,11 +59,21 @@ class Resources:
                 f"The scheduler {self.scheduler} was given, and so was the size of a cluster.",
                 "Leave out workers, threads and memory limit: the running cluster has its own.",
             )
+        if self.tls and self.scheduler is None:
+            raise ConfigurationError(
+                "Certificates were given, and no scheduler.",
+                "Give the scheduler's address, or leave them out: an embedded cluster has none.",
+            )
         for name, count in (("workers", self.workers), ("threads", self.threads)):
             if count is not None and count < 1:
                 raise ConfigurationError(f"{name} is {count}.", "It must be at least 1.")
         if self.memory_limit is not None:
             _check_memory(self.memory_limit)
+
+    @property
+    def tls(self) -> Tls:
+        """How the connection to the scheduler is encrypted."""
+        return Tls(self.tls_ca, self.tls_cert, self.tls_key)
 
     @property
     def asks_for_cluster(self) -> bool:
@@ -98,7 +114,7 @@ class _Place:
 def _place(stack: ExitStack, resources: Resources, *, small: bool) -> _Place:
     if resources.scheduler is not None:
         _let_go(stack)
-        return _on(stack.enter_context(connected(resources.scheduler)))
+        return _on(stack.enter_context(connected(resources.scheduler, resources.tls)))
     if not resources.asks_for_cluster:
         inside, client = in_task(), _users_client()
         if client is not None:

@@ -20,12 +20,15 @@ class Start:
         Where it runs.
     dashboard : str or None
         The cluster's dashboard, where one is served.
+    run_id : str or None
+        Of the run that the job writes, if it does.
     """
 
     rows: int | None
     n_features: int
     place: str
     dashboard: str | None = None
+    run_id: str | None = None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from daskgmm.data.credentials import shown_address
 from daskgmm.data.places import Place
 from daskgmm.errors import MissingInputError
 from daskgmm.estimators.model_file import MODEL_FILE
@@ -41,23 +42,23 @@ def find_model(name: str, storage_options: Mapping[str, Any] | None = None) -> M
     """
     from daskgmm.estimators.persistence import from_bytes, load
 
-    options = dict(storage_options or {})
+    options, shown = dict(storage_options or {}), shown_address(name)
     folder = Place.of(name, options)
     if name.endswith(".safetensors") or (folder.local is not None and not folder.local.is_dir()):
-        return Model(name, load(name, storage_options=options))
+        return Model(shown, load(name, storage_options=options))
     run = Run.at(folder)
     if run is None:
         raise MissingInputError(
-            f"{name} holds no {RECORD_FILE}, so it is no run directory.",
+            f"{shown} holds no {RECORD_FILE}, so it is no run directory.",
             "Name the directory that `daskgmm fit` wrote, or a model file.",
         )
     content = run.model()
     if content is None:
-        raise _incomplete(name, run)
-    return Model(name, from_bytes(content, f"{name}/{MODEL_FILE}"), run)
+        raise _incomplete(run)
+    return Model(shown, from_bytes(content, f"{shown}/{MODEL_FILE}"), run)
 
 
-def _incomplete(name: str, run: Run) -> MissingInputError:
+def _incomplete(run: Run) -> MissingInputError:
     remedy = "Run its command again, which goes on where it was."
     record = run.record
     match run.state:
@@ -69,4 +70,4 @@ def _incomplete(name: str, run: Run) -> MissingInputError:
             host = record.get("host", {}).get("name")
             fact = f"its run is under way (process {record.get('process')} on {host}) or was killed"
             remedy = "Wait for its end; if it is dead, run its command again: it goes on."
-    return MissingInputError(f"{name} has no model yet: {fact.rstrip('.')}.", remedy)
+    return MissingInputError(f"{run.name} has no model yet: {fact.rstrip('.')}.", remedy)

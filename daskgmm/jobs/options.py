@@ -30,7 +30,9 @@ class ReadOptions(TypedDict, total=False):
         A running Dask scheduler, or the file with its address.
     workers, threads : int, optional
     memory_limit : str, optional
-        Of an embedded cluster; see `daskgmm.jobs.cluster.Resources`.
+        Of an embedded cluster.
+    tls_ca, tls_cert, tls_key : str, optional
+        For the scheduler; see `daskgmm.jobs.cluster.Resources`.
     listener : Listener, optional
         Told of what happens; see `daskgmm.jobs.events`.
     """
@@ -43,6 +45,9 @@ class ReadOptions(TypedDict, total=False):
     workers: int | None
     threads: int | None
     memory_limit: str | None
+    tls_ca: str | None
+    tls_cert: str | None
+    tls_key: str | None
     listener: Listener | None
 
 

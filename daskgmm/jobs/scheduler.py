@@ -3,29 +3,32 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from daskgmm.errors import ClusterError, ConfigurationError
+from daskgmm.jobs.tls import Tls, check_encryption, refusal
 
 CONNECT_SECONDS = 15.0
 
 
 @contextmanager
-def connected(scheduler: str) -> Iterator[Any]:
+def connected(scheduler: str, tls: Tls | None = None) -> Iterator[Any]:
     """A client of a scheduler, the default one in the block.
 
     Parameters
     ----------
     scheduler : str
         Its address, or the file that it wrote its address to.
+    tls : Tls or None
+        How the connection is encrypted; by default as Dask's configuration says.
 
     Raises
     ------
     ClusterError
-        It doesn't answer in `CONNECT_SECONDS`.
+        It doesn't answer in `CONNECT_SECONDS`, or refuses.
     ConfigurationError
         The address has no form that Dask knows.
     """
@@ -33,21 +36,28 @@ def connected(scheduler: str) -> Iterator[Any]:
     address = _address(scheduler, deadline)
     from distributed import Client
 
+    tls = tls or Tls()
+    if tls and "://" not in address:
+        address = f"tls://{address}"
+    security = tls.security()
+    encryption = security.get_connection_args("client")
+    check_encryption(address, encryption)
     try:
-        _greet(address, max(deadline - time.monotonic(), 1.0))
-        client = Client(address, timeout=CONNECT_SECONDS)
+        _greet(address, max(deadline - time.monotonic(), 1.0), encryption)
+        client = Client(address, timeout=CONNECT_SECONDS, security=security)
     except ValueError as error:
         raise ConfigurationError(
             f"{address!r} is no scheduler's address: {error}.",
             "Give one such as tcp://host:8786, or the scheduler's file.",
         ) from error
     except (OSError, ImportError) as error:  # the latter where versions can't work together
-        raise _no_answer(f"The scheduler {address}") from error
+        fact = refusal(error) or f"did not answer {_in_time()}"
+        raise _no_answer(f"The scheduler {address}", fact) from error
     with client:
         yield client
 
 
-def _greet(address: str, seconds: float) -> None:
+def _greet(address: str, seconds: float, encryption: Mapping[str, Any]) -> None:
     """Raise OSError unless a scheduler answers in time.
 
     A client waits without end for one that takes the connection and then says nothing.
@@ -56,7 +66,7 @@ def _greet(address: str, seconds: float) -> None:
     from distributed.utils import LoopRunner
 
     async def greet() -> None:
-        comm = await asyncio.wait_for(connect(address, timeout=seconds), seconds)
+        comm = await asyncio.wait_for(connect(address, timeout=seconds, **encryption), seconds)
         comm.abort()
 
     LoopRunner().run_sync(greet)  # in a thread: an event loop may run in this one
@@ -70,7 +80,8 @@ def _address(scheduler: str, deadline: float) -> str:
         with suppress(OSError, ValueError, KeyError, TypeError):
             return str(json.loads(Path(scheduler).read_text(encoding="utf-8"))["address"])
         time.sleep(0.05)
-    raise _no_answer(f"The scheduler's file {scheduler}", "did not appear with an address")
+    fact = f"did not appear with an address {_in_time()}"
+    raise _no_answer(f"The scheduler's file {scheduler}", fact)
 
 
 def _is_host_and_port(text: str) -> bool:
@@ -78,8 +89,13 @@ def _is_host_and_port(text: str) -> bool:
     return bool(host) and port.isdigit()
 
 
-def _no_answer(what: str, fact: str = "did not answer") -> ClusterError:
+def _in_time() -> str:
+    return f"within {CONNECT_SECONDS:g} seconds"
+
+
+def _no_answer(what: str, fact: str) -> ClusterError:
     return ClusterError(
-        f"{what} {fact} within {CONNECT_SECONDS:g} seconds.",
-        "Check that the scheduler runs and that its address is right, then run it again.",
+        f"{what} {fact}.",
+        "Check that the scheduler runs and that its address and the certificates are right, then "
+        "run it again.",
     )

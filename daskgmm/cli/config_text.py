@@ -1,0 +1,33 @@
+"""The effective configuration as a configuration file."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from daskgmm.cli.config import Effective
+
+
+def as_toml(commands: "Mapping[str, Mapping[str, Effective]]") -> str:
+    """A table for each command, which any command takes as its ``--config``."""
+    return "\n\n".join("\n".join(_table(*command)) for command in commands.items())
+
+
+def _table(name: str, options: "Mapping[str, Effective]") -> Iterator[str]:
+    yield f"[{name}]"
+    pairs = {key: f"{key} = {_value(each.value)}" for key, each in options.items()}
+    # What is not set or not shown can't be read back.
+    outside = {key for key, each in options.items() if each.value in (None, []) or each.secret}
+    pairs = {key: f"# {text}" if key in outside else text for key, text in pairs.items()}
+    width = max(map(len, pairs.values()), default=0)
+    for key, text in pairs.items():
+        yield f"{text:<{min(width, 40)}}  # {options[key].source}"
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "(not set)"
+    if isinstance(value, Mapping):
+        inner = (f"{json.dumps(key)} = {_value(each)}" for key, each in value.items())
+        return f"{{{', '.join(inner)}}}"
+    return json.dumps(value)  # of these kinds TOML and JSON have the same notation
