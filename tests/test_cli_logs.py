@@ -154,7 +154,7 @@ def score(*_):
     raise RuntimeError("the sky fell")
 
 import daskgmm.jobs.scoring
-daskgmm.jobs.scoring.score = score
+daskgmm.jobs.scoring.evaluate = score
 sys.exit(run(sys.argv[1:]))
 """
 

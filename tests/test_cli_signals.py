@@ -1,5 +1,6 @@
-"""Signals end a fit at once, with their own exit code, and leave nothing."""
+"""Signals end a fit at once, with their own exit code, and leave its checkpoint."""
 
+import json
 import os
 import signal
 import subprocess
@@ -44,37 +45,47 @@ def living(session):
     return [line for line in found if int(line[0]) == session and not line[1].startswith("Z")]
 
 
+def names(run):
+    return sorted(path.name for path in run.iterdir())
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("cluster", [(), ("--workers", "1")], ids=["here", "cluster"])
-def test_a_signal_ends_a_fit_and_leaves_nothing(rows, tmp_path, number, code, cluster):
-    process = fitting(rows, tmp_path / "run", *cluster)
-    assert [one.name[:9] for one in tmp_path.iterdir()] == [".run.tmp-"]
+def test_a_signal_ends_a_fit_and_leaves_its_checkpoint_only(rows, tmp_path, number, code, cluster):
+    run = tmp_path / "run"
+    process = fitting(rows, run, *cluster)
+    assert {".lock", "run.json"} <= set(names(run))
+    assert "model.safetensors" not in names(run)
     os.killpg(process.pid, number)  # as a terminal does: to the workers as well
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (code, "")
-    assert err.splitlines() == ["error: Interrupted.", "Run the same command to start again."]
-    assert list(tmp_path.iterdir()) == []
+    first, second = err.splitlines()
+    assert (first, "goes on from its checkpoint" in second) == ("error: Interrupted.", True)
+    assert names(run) == ["checkpoint.safetensors", "run.json"]
+    record = json.loads((run / "run.json").read_text())
+    assert (record["state"], record["failure"]["kind"]) == ("failed", "interrupted")
     assert living(process.pid) == []
 
 
-def test_what_a_killed_fit_leaves_goes_with_the_next(rows, tmp_path):
-    process = fitting(rows, tmp_path / "run")
+def test_what_a_killed_fit_leaves_is_in_the_way_of_others_until_forced(rows, tmp_path):
+    run = tmp_path / "run"
+    process = fitting(rows, run)
     process.kill()
     process.communicate()
-    assert len(list(tmp_path.iterdir())) == 1
-    done = subprocess.run(
-        [*COMMAND, "fit", rows, "-k", "1", "-o", tmp_path / "run"], capture_output=True, check=True
-    )
-    assert done.stdout
-    assert [one.name for one in tmp_path.iterdir()] == ["run"]
+    assert {"checkpoint.safetensors", "run.json"} <= set(names(run))
+    other = [*COMMAND, "fit", rows, "-k", "1", "-o", run]
+    assert subprocess.run(other, capture_output=True, check=False).returncode == 73
+    subprocess.run([*other, "--force"], capture_output=True, check=True)
+    assert names(run) == ["model.safetensors", "run.json"]
 
 
 def test_a_replaced_run_survives_an_interrupted_replacement(rows, tmp_path):
-    first = [*COMMAND, "fit", rows, "-k", "1", "-o", tmp_path / "run"]
-    subprocess.run(first, capture_output=True, check=True)
-    before = (tmp_path / "run" / "run.json").read_bytes()
-    process = fitting(rows, tmp_path / "run", "--force")
+    run = tmp_path / "run"
+    subprocess.run([*COMMAND, "fit", rows, "-k", "1", "-o", run], capture_output=True, check=True)
+    before = [(run / name).read_bytes() for name in ("run.json", "model.safetensors")]
+    process = fitting(rows, run, "--force")
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=30)
-    assert [one.name for one in tmp_path.iterdir()] == ["run"]
-    assert (tmp_path / "run" / "run.json").read_bytes() == before
+    assert names(run) == ["model.safetensors", "replacing", "run.json"]
+    assert names(run / "replacing") == ["checkpoint.safetensors", "run.json"]
+    assert [(run / name).read_bytes() for name in ("run.json", "model.safetensors")] == before

@@ -79,6 +79,19 @@ class Place:
         """The folder of this name in this one."""
         return type(self)(f"{self.name}/{name}", self._key(name), self.filesystem)
 
+    def check(self) -> None:
+        """Refuse a local folder that has none to be made in, before any work is done.
+
+        Raises
+        ------
+        OutputError
+            There is no such folder.
+        """
+        above = None if self.local is None else self.local.parent
+        if above is not None and not above.is_dir():
+            fact = "is not a folder" if above.exists() else "does not exist"
+            raise OutputError(f"The output's folder {above} {fact}.", f"Make it: mkdir -p {above}")
+
     def make(self) -> None:
         """Make the folder where it is missing, but not those above it; stores need none.
 
@@ -87,18 +100,12 @@ class Place:
         OutputError
             It can't be made.
         """
-        path = self.local
-        if path is None:
-            return
-        if not path.parent.is_dir():
-            fact = "is not a folder" if path.parent.exists() else "does not exist"
-            raise OutputError(
-                f"The output's folder {path.parent} {fact}.", f"Make it: mkdir -p {path.parent}"
-            )
-        try:
-            path.mkdir(exist_ok=True)
-        except OSError as error:
-            raise unwritable(self.name, error) from error
+        self.check()
+        if self.local is not None:
+            try:
+                self.local.mkdir(exist_ok=True)
+            except OSError as error:
+                raise unwritable(self.name, error) from error
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file, in place of one that is there.

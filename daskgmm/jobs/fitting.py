@@ -60,10 +60,14 @@ class FitRequest:
         found = as_plain(chosen | {"format": inputs.format} | asdict(self.method))
         return dict(found)
 
+    def folder(self) -> Place:
+        """The run directory."""
+        return Place.of(self.output, self.inputs.storage_options)
+
     def order(self, dataset: Any) -> Order:
         """What is asked of the run directory."""
         return Order(
-            Place.of(self.output, self.inputs.storage_options),
+            self.folder(),
             self.configuration(),
             fingerprint(dataset),
             asdict(self.resources),
@@ -135,6 +139,7 @@ def carry_out(request: FitRequest, listener: Listener | None = None) -> Outcome:
     DaskGMMError
         Of any kind.
     """
+    request.folder().check()
     dataset = request.inputs.open()
     work = partial(_fit, request, dataset, listener or Silence())
     return live(request.order(dataset), work)

@@ -54,11 +54,11 @@ def find_model(name: str, storage_options: Mapping[str, Any] | None = None) -> M
         )
     content = run.model()
     if content is None:
-        raise _incomplete(shown, run)
+        raise _incomplete(run)
     return Model(shown, from_bytes(content, f"{shown}/{MODEL_FILE}"), run)
 
 
-def _incomplete(name: str, run: Run) -> MissingInputError:
+def _incomplete(run: Run) -> MissingInputError:
     remedy = "Run its command again, which goes on where it was."
     record = run.record
     match run.state:
@@ -70,4 +70,4 @@ def _incomplete(name: str, run: Run) -> MissingInputError:
             host = record.get("host", {}).get("name")
             fact = f"its run is under way (process {record.get('process')} on {host}) or was killed"
             remedy = "Wait for its end; if it is dead, run its command again: it goes on."
-    return MissingInputError(f"{name} has no model yet: {fact.rstrip('.')}.", remedy)
+    return MissingInputError(f"{run.name} has no model yet: {fact.rstrip('.')}.", remedy)

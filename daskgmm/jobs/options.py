@@ -32,9 +32,9 @@ class ReadOptions(TypedDict, total=False):
         A running Dask scheduler, or the file with its address.
     workers, threads : int, optional
     memory_limit : str, optional
-        Of an embedded cluster; see `daskgmm.jobs.cluster.Resources`.
+        Of an embedded cluster.
     tls_ca, tls_cert, tls_key : str, optional
-        Files for an encrypted connection to the scheduler.
+        For the scheduler; see `daskgmm.jobs.cluster.Resources`.
     listener : Listener, optional
         Told of what happens; see `daskgmm.jobs.events`.
     """

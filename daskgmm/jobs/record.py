@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from time import perf_counter
 from typing import Any, Self, TypeAlias
 
+from daskgmm.data.credentials import without_credentials
 from daskgmm.errors import DaskGMMError
 
 _PACKAGES = (
@@ -93,5 +94,5 @@ class Failure:
             return cls(type(error).__name__, error.cause, error.remedy)
         if isinstance(error, KeyboardInterrupt):
             return cls("interrupted", "It was interrupted.", "Run the same again: it goes on.")
-        cause = " ".join(f"{type(error).__name__}: {error}".split())
+        cause = without_credentials(" ".join(f"{type(error).__name__}: {error}".split()))
         return cls(type(error).__name__, cause, "Run the same again, and report it if it recurs.")
