@@ -73,7 +73,7 @@ class PredictRequest:
             )
         if None not in given:
             raise ConfigurationError(
-                f"Anomalies are given both by the quantile {share} and by the threshold {threshold}.",
+                f"Anomalies are given by both a quantile ({share}) and a threshold ({threshold}).",
                 "Give one of them.",
             )
         if share is not None and not 0 <= share <= 1:
