@@ -258,8 +258,8 @@ class Fit:
         self.foundation = Foundation.of(self.survey.statistics, settings)
         random.set_state(started[-1].random.get_state(legacy=False))
         self.starts = _unless_all_collapsed(started)
-        self._compiled = self.survey.rows * self._cost_a_row() > SECONDS_WORTH_COMPILING
-        if self._compiled:  # here, so that workers beside need not compile side by side
+        self.compiled = self.survey.rows * self._cost_a_row() > SECONDS_WORTH_COMPILING
+        if self.compiled:  # here, so that workers beside need not compile side by side
             compile_ahead(source.dtype, settings.dtype)
         self.source, self._groups = self._laid_out()
 
@@ -296,7 +296,7 @@ class Fit:
     def _expect(self, mixtures: Sequence[Mixture], origins: Origins = None) -> list[Moments]:
         base = self.foundation
         expectation = Expectation(
-            tuple(mixtures), base.frame, self.settings.dtype, base.scatter, origins, self._compiled
+            tuple(mixtures), base.frame, self.settings.dtype, base.scatter, origins, self.compiled
         )
         self.passes += 1
         return expect(self.source, self._groups, expectation)
