@@ -74,7 +74,7 @@ def predict(model: Any, request: PredictRequest, listener: Listener | None = Non
     with appearing(target) as folder:
         output = _output(model, request, folder)
         source = dataset.source()
-        with workplace(request.resources, dataset) as start:
+        with workplace(request.resources, dataset, one_pass=True) as start:
             listener.start(start)
             listener.watch(Parts(len(source.parts), lambda: len(parts_in(folder))))
             rows = write_predictions(source, output)

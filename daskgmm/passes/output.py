@@ -1,7 +1,7 @@
 """What a model says of rows, written part by part where the rows are read."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from daskgmm.errors import DataError, OutputError
 from daskgmm.model.flaws import Flaw
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes.blas import one_thread
+from daskgmm.passes.compiling import readied
 from daskgmm.passes.engine import compute, token
 
 _VALUES_AT_ONCE = 2**21
@@ -78,6 +79,7 @@ def write_predictions(source: Source, output: Output) -> int:
     OutputError
         A file cannot be written, or workers write where this process doesn't see it.
     """
+    output = replace(output, predictor=readied(output.predictor, source))
     suffix = token()
     name, shared = f"gmm-predict-{suffix}", f"gmm-predict-argument-{suffix}"
     graph: dict[Any, Any] = {**source.graph, shared: DataNode(shared, output)}
