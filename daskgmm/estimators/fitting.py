@@ -65,8 +65,8 @@ class Fit:
         self.passes = self.progress.passes
         assert self.survey.statistics is not None  # noqa: S101  or there would be no starts
         self.foundation = Foundation.of(self.survey.statistics, settings)
-        self._compiled = self.survey.rows * self._cost_a_row() > SECONDS_WORTH_COMPILING
-        if self._compiled:  # here, so that workers beside need not compile side by side
+        self.compiled = self.survey.rows * self._cost_a_row() > SECONDS_WORTH_COMPILING
+        if self.compiled:  # here, so that workers beside need not compile side by side
             compile_ahead(source.dtype, settings.dtype)
         self.source, self._groups = self._laid_out()
 
@@ -147,7 +147,7 @@ class Fit:
     def _expect(self, mixtures: Sequence[Mixture], origins: Origins = None) -> list[Moments]:
         base = self.foundation
         expectation = Expectation(
-            tuple(mixtures), base.frame, self.settings.dtype, base.scatter, origins, self._compiled
+            tuple(mixtures), base.frame, self.settings.dtype, base.scatter, origins, self.compiled
         )
         self.passes += 1
         return expect(self.source, self._groups, expectation)

@@ -15,6 +15,9 @@ from daskgmm.jobs.scheduler import connected
 SMALL_BYTES = 2**28
 """Inputs of fewer bytes, decoded, are not worth the seconds that a cluster takes to start."""
 
+SMALL_FOR_ONE_PASS = 2**34
+"""Likewise for jobs of a single pass: threads have read so much before processes catch up."""
+
 LEAST_MEMORY = 500_000_000
 """Of a worker: below it Dask pauses workers for the libraries alone, and nothing moves."""
 
@@ -61,8 +64,10 @@ class Resources:
 
 
 @contextmanager
-def workplace(resources: Resources, dataset: Described) -> Iterator[Start]:
-    """Run the block's passes over a dataset where `resources` say.
+def workplace(
+    resources: Resources, dataset: Described, *, one_pass: bool = False
+) -> Iterator[Start]:
+    """Run the block's passes over a dataset where `resources` say; there may be one only.
 
     Raises
     ------
@@ -71,12 +76,13 @@ def workplace(resources: Resources, dataset: Described) -> Iterator[Start]:
     """
     with ExitStack() as stack:
         place, dashboard = "in this process", None
+        small = SMALL_FOR_ONE_PASS if one_pass else SMALL_BYTES
         if resources.scheduler is not None:
             _silence_dask(stack)
             client = stack.enter_context(connected(resources.scheduler))
             workers = len(client.scheduler_info(n_workers=-1)["workers"])
             place = f"on {_workers(workers)} of {client.scheduler.address}"
-        elif resources.asks_for_cluster or _decoded_bytes(dataset) >= SMALL_BYTES:
+        elif resources.asks_for_cluster or _decoded_bytes(dataset) >= small:
             _silence_dask(stack)
             sizes = (resources.workers, resources.threads, resources.memory_limit)
             client = stack.enter_context(embedded(*sizes))
