@@ -10,11 +10,12 @@ import reference
 from numpy.testing import assert_allclose
 
 from daskgmm import open_dataset
-from daskgmm.data.sinks import parts_in
+from daskgmm.data.places import Place
+from daskgmm.data.sinks import Layout, sink_for
 from daskgmm.model.frame import Frame
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes import compiling
-from daskgmm.passes.output import Output, write_predictions
+from daskgmm.passes.output import Output, write_rows
 
 
 @pytest.fixture
@@ -43,10 +44,11 @@ def test_many_rows_are_worth_it(source, predictor):
 def test_files_written_by_the_compiled_loop_say_the_same(source, predictor, tmp_path, monkeypatch):
     written = {}
     for name, threshold in (("numpy", 1.0), ("compiled", 0.0)):
-        folder = tmp_path / name
-        folder.mkdir()
         monkeypatch.setattr(compiling, "SECONDS_WORTH_COMPILING", threshold)
-        output = Output(predictor, folder, probabilities=True, log_density=True)
-        assert write_predictions(source, output) == 6000
-        written[name] = pa.concat_tables(map(pq.read_table, parts_in(folder))).to_pandas()
+        ready = compiling.readied(predictor, source)
+        output = Output(ready, probabilities=True, log_density=True)
+        layout = Layout(output.fields, len(source.parts))
+        sink = sink_for(name)(Place.of(tmp_path / name, {}), layout)
+        assert sum(part.rows for part in write_rows(source, output, sink)) == 6000
+        written[name] = pq.read_table(tmp_path / name).to_pandas()
     assert_allclose(written["compiled"], written["numpy"], rtol=1e-9, atol=1e-12)
