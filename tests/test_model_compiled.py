@@ -21,6 +21,8 @@ from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.compiled import TILE, CompiledKernel
 from daskgmm.model.kernels.features import FeatureKernel
 from daskgmm.model.mixture import Mixture
+from daskgmm.model.prediction import NotFiniteError, Predictor
+from daskgmm.model.scoring import Scorer, Scoring
 from daskgmm.passes.blas import one_thread
 
 DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
@@ -59,6 +61,45 @@ def test_tiles_and_few_components_at_a_time_leave_nothing_out(kind, n_features, 
     scale = np.abs(expected.sums).max()
     assert_allclose(found.sums, expected.sums, rtol=1e-10, atol=1e-12 * scale)
     assert_allclose(found.log_likelihood, expected.log_likelihood, rtol=1e-11)
+
+
+@pytest.mark.parametrize("kind", list(COVARIANCES))
+@pytest.mark.parametrize("dtype", [DOUBLE, SINGLE], ids=str)
+@pytest.mark.parametrize(("n_features", "n"), [(1, 9000), (3, 8500), (14, 4500), (60, 1100)])
+def test_predictions_are_those_of_numpy(kind, dtype, n_features, n):
+    mixture = reference.random_mixture(kind, 5, n_features)
+    rows, frame = rows_of(n, n_features, dtype).T, Frame.identity(n_features)
+    found = Predictor(mixture, frame, compiled=True)
+    expected = Predictor(mixture, frame)
+    rounding = 1e-9 if dtype == DOUBLE else 2e-3
+    for one, other in zip(found.everything(rows)[1:], expected.everything(rows)[1:], strict=True):
+        assert_allclose(one, other, rtol=rounding, atol=rounding)
+    densities = expected.responsibilities(rows)
+    chosen = np.take_along_axis(densities, found.labels(rows)[:, np.newaxis], axis=1)[:, 0]
+    assert_allclose(chosen, densities.max(axis=1), rtol=rounding)
+
+
+@pytest.mark.parametrize("kind", list(COVARIANCES))
+@pytest.mark.parametrize("weighted", [False, True])
+def test_scores_of_a_batch_are_those_of_numpy(kind, weighted):
+    mixtures = tuple(reference.random_mixture(kind, k, 4, k) for k in (1, 3, 6))
+    rows = rows_of(9000, 4).T
+    weights = np.random.default_rng(2).uniform(0, 2, len(rows)) if weighted else None
+    found, expected = (
+        Scorer(Scoring(mixtures, Frame.identity(4), DOUBLE, compiled)).totals(rows, weights)
+        for compiled in (True, False)
+    )
+    assert_allclose(found, expected, rtol=1e-11)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_value_that_is_not_finite_is_found_in_its_row(bad):
+    rows = rows_of(6000, 2).T
+    rows[5500, 1] = bad
+    predictor = Predictor(reference.random_mixture("full", 3, 2), Frame.identity(2), compiled=True)
+    with pytest.raises(NotFiniteError) as caught:
+        predictor.labels(rows)
+    assert (caught.value.flaw.row, caught.value.flaw.feature) == (5500, 1)
 
 
 @pytest.mark.parametrize("kind", ["full", "tied"])

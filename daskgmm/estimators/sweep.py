@@ -14,6 +14,7 @@ from daskgmm.estimators.gaussian_mixture import GaussianMixture
 from daskgmm.estimators.memory import Memory
 from daskgmm.estimators.parameters import random_numbers
 from daskgmm.estimators.settings import Candidate, Settings
+from daskgmm.model.kernels.compiled import compile_densities_ahead
 from daskgmm.model.scoring import Scoring
 from daskgmm.passes.caching import kept
 from daskgmm.training.states import ROUNDING, FitState, StopReason, Trace
@@ -115,7 +116,10 @@ def advanced(state: FitState) -> list[Trace | None]:
 def _scored(fit: Fit, outcomes: Sequence[Outcome]) -> list[Outcome]:
     standing = [one for one in outcomes if one.stopped is not StopReason.COLLAPSED]
     mixtures = tuple(one.trace.mixture for one in standing if one.trace is not None)
-    found = iter(scores(fit.source, Scoring(mixtures, fit.foundation.frame, fit.settings.dtype)))
+    if fit.compiled:  # here, so that workers beside need not compile side by side
+        compile_densities_ahead(fit.source.dtype, fit.settings.dtype)
+    question = Scoring(mixtures, fit.foundation.frame, fit.settings.dtype, fit.compiled)
+    found = iter(scores(fit.source, question))
     fit.passes += 1
     return [replace(one, score=next(found)) if one in standing else one for one in outcomes]
 

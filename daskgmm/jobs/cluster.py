@@ -20,6 +20,9 @@ from daskgmm.passes.engine import active_client, running_on
 SMALL_BYTES = 2**28
 """Inputs of fewer bytes, decoded, are not worth the seconds that a cluster takes to start."""
 
+SMALL_FOR_ONE_PASS = 2**34
+"""Likewise for jobs of a single pass: threads have read so much before processes catch up."""
+
 LEAST_MEMORY = 500_000_000
 """Of a worker: below it Dask pauses workers for the libraries alone, and nothing moves."""
 
@@ -81,8 +84,10 @@ class Resources:
 
 
 @contextmanager
-def workplace(resources: Resources, dataset: Described) -> Iterator[Start]:
-    """Run the block's passes over a dataset where `resources` say.
+def workplace(
+    resources: Resources, dataset: Described, *, one_pass: bool = False
+) -> Iterator[Start]:
+    """Run the block's passes over a dataset where `resources` say; there may be one only.
 
     Where they say nothing: on the client that is active in this process, if there is one; small
     inputs in this process; others on an embedded cluster, or from within a task on the cluster
@@ -96,7 +101,8 @@ def workplace(resources: Resources, dataset: Described) -> Iterator[Start]:
         This process may not start a cluster.
     """
     with ExitStack() as stack:
-        found = _place(stack, resources, small=_decoded_bytes(dataset) < SMALL_BYTES)
+        small = SMALL_FOR_ONE_PASS if one_pass else SMALL_BYTES
+        found = _place(stack, resources, small=_decoded_bytes(dataset) < small)
         stack.enter_context(running_on(found.client))
         yield Start(rows_of(dataset), dataset.n_features, found.name, found.dashboard)
 

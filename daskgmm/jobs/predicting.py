@@ -18,6 +18,7 @@ from daskgmm.jobs.options import Paths, PredictOptions, build, check, inputs_of
 from daskgmm.jobs.outputs import Desk, Order, Outcome, carry_out
 from daskgmm.jobs.plain import as_plain
 from daskgmm.jobs.writing import write
+from daskgmm.passes.compiling import readied
 from daskgmm.passes.output import Output
 from daskgmm.passes.quantile import log_density_quantile
 
@@ -73,7 +74,7 @@ class PredictRequest:
             )
         if None not in given:
             raise ConfigurationError(
-                f"Anomalies are given both by the quantile {share} and by the threshold {threshold}.",
+                f"Anomalies are given by both a quantile ({share}) and a threshold ({threshold}).",
                 "Give one of them.",
             )
         if share is not None and not 0 <= share <= 1:
@@ -155,9 +156,11 @@ def write_predictions(
 
     def work(desk: Desk) -> Sequence[Written]:
         source = dataset.source()
-        with workplace(request.resources, dataset) as start:
+        once = request.quantile is None
+        with workplace(request.resources, dataset, one_pass=once) as start:
             listener.start(start)
-            output = replace(content, threshold=_threshold(desk, source, content, request))
+            ready = replace(content, predictor=readied(content.predictor, source))
+            output = replace(ready, threshold=_threshold(desk, source, ready, request))
             return write(source, output, desk.folder, target, listener, keep=request.keep)
 
     return carry_out(order, work)

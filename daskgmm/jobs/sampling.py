@@ -117,7 +117,7 @@ def write_sample(model: Any, request: SampleRequest, listener: Listener | None =
 
     def work(desk: Desk) -> Sequence[Written]:
         source = sample_source(model._predictor, request.rows, order.asked["seed"])  # noqa: SLF001
-        with workplace(request.resources, description) as start:
+        with workplace(request.resources, description, one_pass=True) as start:
             listener.start(start)
             return write(source, content, desk.folder, order.target, listener)
 

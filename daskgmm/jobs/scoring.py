@@ -75,7 +75,7 @@ def evaluate(
     from daskgmm.estimators import criteria
 
     dataset = inputs.open_for(model)
-    with workplace(resources or Resources(), dataset) as start:
+    with workplace(resources or Resources(), dataset, one_pass=True) as start:
         (listener or Silence()).start(start)
         found = criteria.score(model, dataset)
     return Scores(found.rows, found.log_likelihood_a_row, found.aic, found.bic, found.icl)

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from daskgmm.model.flaws import Flaw
 from daskgmm.model.frame import Frame
-from daskgmm.model.kernels.base import SlabKernel
+from daskgmm.model.kernels.base import Kernel
 from daskgmm.model.kernels.centred import CentredKernel
+from daskgmm.model.kernels.compiled import CompiledKernel
 from daskgmm.model.kernels.features import kernel_in_numpy
 from daskgmm.model.mixture import Mixture
+from daskgmm.model.precision import feature_components
 from daskgmm.model.responsibilities import normalise
 from daskgmm.model.typing import Floats
 
@@ -48,11 +50,14 @@ class Predictor:
     frame : Frame
     dtype : dtype or None
         What to compute in, if not in the rows' type.
+    compiled : bool
+        Whether there are so many rows that a compiled loop is worth loading.
     """
 
     mixture: Mixture
     frame: Frame
     dtype: np.dtype[Any] | None = None
+    compiled: bool = False
 
     @cached_property
     def in_data_units(self) -> Mixture:
@@ -100,7 +105,8 @@ class Predictor:
 
     def _slabs(self, rows: Floats) -> Iterator[tuple[slice, Floats]]:
         dtype = self.dtype or rows.dtype
-        kernel = density_kernel(self.mixture, dtype)([self.mixture], self.frame, dtype)
+        kind = density_kernel(self.mixture, dtype, compiled=self.compiled)
+        kernel = kind([self.mixture], self.frame, dtype)
         for start in range(0, len(rows), kernel.slab):
             window = slice(start, min(start + kernel.slab, len(rows)))
             with np.errstate(invalid="ignore", over="ignore"):
@@ -108,11 +114,13 @@ class Predictor:
             yield window, logits
 
 
-def density_kernel(mixture: Mixture, dtype: np.dtype[Any]) -> type[SlabKernel]:
+def density_kernel(mixture: Mixture, dtype: np.dtype[Any], *, compiled: bool) -> type[Kernel]:
     """The kernel that gives a mixture's densities of single rows."""
-    # Without its quadratic term the feature form gives none.
-    whole = not mixture.covariance.needs_scatter
-    return kernel_in_numpy(mixture, dtype) if whole else CentredKernel
+    if mixture.covariance.needs_scatter:  # without its quadratic term the feature form gives none
+        return CentredKernel
+    if compiled and feature_components(mixture, dtype).all():
+        return CompiledKernel
+    return kernel_in_numpy(mixture, dtype)
 
 
 class NotFiniteError(ArithmeticError):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from daskgmm.model.frame import Frame
-from daskgmm.model.kernels.base import SlabKernel
+from daskgmm.model.kernels.base import Kernel
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prediction import density_kernel, require_finite
 from daskgmm.model.responsibilities import normalise
@@ -27,18 +27,21 @@ class Scoring:
     frame : Frame
     dtype : dtype
         What rows are computed in.
+    compiled : bool
+        Whether there are so many rows that a compiled loop is worth loading.
     """
 
     mixtures: tuple[Mixture, ...]
     frame: Frame
     dtype: np.dtype[Any]
+    compiled: bool = False
 
-    def kernels(self) -> list[tuple[list[int], SlabKernel]]:
+    def kernels(self) -> list[tuple[list[int], Kernel]]:
         """A fresh kernel for each kind of mixture, with the positions of those that it serves."""
-        groups: dict[tuple[str, type[SlabKernel]], list[int]] = {}
+        groups: dict[tuple[str, type[Kernel]], list[int]] = {}
         for index, mixture in enumerate(self.mixtures):
-            kind = mixture.covariance.name, density_kernel(mixture, self.dtype)
-            groups.setdefault(kind, []).append(index)
+            kernel = density_kernel(mixture, self.dtype, compiled=self.compiled)
+            groups.setdefault((mixture.covariance.name, kernel), []).append(index)
         return [
             (indices, kernel([self.mixtures[i] for i in indices], self.frame, self.dtype))
             for (_, kernel), indices in groups.items()
@@ -81,7 +84,7 @@ class Scorer:
         return sums
 
     def _slab(
-        self, kernel: SlabKernel, rows: Floats, weights: Floats, start: int
+        self, kernel: Kernel, rows: Floats, weights: Floats, start: int
     ) -> list[tuple[Any, ...]]:
         with np.errstate(invalid="ignore", over="ignore"):
             logits = kernel.logits(rows.T)

@@ -85,6 +85,13 @@ class Kernel(ABC):
     def _add(self, rows: Floats, weights: Doubles | None) -> None:
         """As `add`, for rows that count."""
 
+    @abstractmethod
+    def logits(self, rows: Floats) -> Floats:
+        """Weighted log-densities (K, n) of at most `slab` rows, in a work array.
+
+        In frame coordinates, and without what the feature form leaves to the total scatter.
+        """
+
     def take(self) -> list[Moments]:
         """Sums since the last call, one for each mixture."""
         found = [
@@ -121,13 +128,6 @@ class SlabKernel(Kernel, ABC):
         if weights is not None:
             gamma *= weights.astype(self.dtype)
         self._accumulate(gamma)
-
-    @abstractmethod
-    def logits(self, rows: Floats) -> Floats:
-        """Weighted log-densities (K, n) of at most `slab` rows, in a work array.
-
-        In frame coordinates, and without what the feature form leaves to the total scatter.
-        """
 
     @abstractmethod
     def _accumulate(self, gamma: Floats) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,10 @@ from daskgmm.model.typing import Doubles, Floats
 TILE = 57
 """Features that are made at once: with 512 rows they and what meets them fit a core's cache."""
 FEWEST_ROWS, MOST_ROWS = 512, 4096
+
+STAGGER = 16
+"""So many rows fewer than a power of two: arrays whose rows lie 4 KiB apart fall on each other in
+a core's nearest cache, and products took a fifth longer."""
 
 
 @final
@@ -32,7 +36,8 @@ class CompiledKernel(Kernel):
         super().__init__(mixtures, frame, dtype, origins)
         self.origins = [np.zeros_like(points) for points in self.origins]
         ideal = TILE * FEWEST_ROWS / self.length
-        self.slab = int(np.clip(2 ** np.round(np.log2(ideal)), FEWEST_ROWS, MOST_ROWS))
+        power = np.clip(2 ** np.round(np.log2(ideal)), FEWEST_ROWS, MOST_ROWS)
+        self.stretch = int(power) - STAGGER
         self.tiles = _tiles(self.n_quadratic, self.length)
         self.monomials = self.covariance.monomials(self.n_features)
         self.cuts = np.searchsorted(self.monomials[:, 0], self.tiles)
@@ -41,18 +46,39 @@ class CompiledKernel(Kernel):
         sizes = [mixture.n_components for mixture in mixtures]
         self.edges = np.concatenate([[0], np.cumsum(sizes)])
         height = min(self.length, TILE + self.n_features + 1)
-        self.phi = np.empty(height * self.slab, dtype)
-        self.gamma = np.empty(self.n_components * self.slab, dtype)
+        self.phi = np.empty(height * self.stretch, dtype)
+        self.gamma = np.empty(self.n_components * self.stretch, dtype)
         self.partial = np.empty_like(self.gamma)
         self.product = np.empty(height * self.n_components, dtype)
-        self.columns = np.empty((2, self.slab))
+        self.columns = np.empty((2, self.stretch))
+        self.slab = MOST_ROWS
+        self.densities = np.empty(self.n_components * self.slab, dtype)
+
+    def logits(self, rows: Floats) -> Floats:
+        from daskgmm.model.kernels.loops import density_loop
+
+        found = self.densities[: self.n_components * rows.shape[1]].reshape(self.n_components, -1)
+        density_loop(rows.dtype, self.dtype)(rows, *self._parameters, found)
+        return found
 
     def _add(self, rows: Floats, weights: Doubles | None) -> None:
         from daskgmm.model.kernels.loops import loop
 
         loop(rows.dtype, self.dtype)(
             rows,
+            *self._parameters,
             np.empty(0) if weights is None else weights,
+            LEAST[self.dtype],
+            self.product,
+            self.columns,
+            self.sums,
+            self.log_likelihoods,
+        )
+
+    @property
+    def _parameters(self) -> tuple[Any, ...]:
+        """What both loops are told, and the work arrays that they share."""
+        return (
             self.frame.origin,
             1 / self.frame.scale,
             self.monomials,
@@ -60,15 +86,10 @@ class CompiledKernel(Kernel):
             self.tiles,
             self.eta,
             self.edges,
-            LEAST[self.dtype],
-            self.slab,
+            self.stretch,
             self.phi,
             self.gamma,
             self.partial,
-            self.product,
-            self.columns,
-            self.sums,
-            self.log_likelihoods,
         )
 
 
@@ -77,6 +98,13 @@ def compile_ahead(rows: np.dtype[np.floating], dtype: np.dtype[np.floating]) -> 
     from daskgmm.model.kernels.loops import loop
 
     loop(rows, dtype)
+
+
+def compile_densities_ahead(rows: np.dtype[np.floating], dtype: np.dtype[np.floating]) -> None:
+    """Likewise, for the densities of single rows."""
+    from daskgmm.model.kernels.loops import density_loop
+
+    density_loop(rows, dtype)
 
 
 def _tiles(n_quadratic: int, length: int) -> NDArray[np.int64]:

@@ -197,9 +197,9 @@ def _sums(
             sums[:, cuts[c] : cuts[c + 1]] += product
 
 
-def _add(
+@_compiled
+def _stretch_logits(
     rows: NDArray[Any],
-    weights: NDArray[Any],
     origin: NDArray[Any],
     scale: NDArray[Any],
     monomials: NDArray[Any],
@@ -207,11 +207,57 @@ def _add(
     tiles: NDArray[Any],
     eta: NDArray[Any],
     edges: NDArray[Any],
-    least: float,
-    slab: int,
+    phi: NDArray[Any],
+    gamma: NDArray[Any],
+    partial: NDArray[Any],
+) -> None:
+    """Write the logits of rows (D, n) to gamma (K, n); phi then holds the last tile's features."""
+    longest, n_features = len(phi), len(rows)
+    _standardise(rows, origin, scale, phi[longest - 1 - n_features : longest - 1])
+    for tile in range(len(tiles) - 1):
+        own = _tile(monomials, cuts, tiles, tile, phi, n_features)
+        own_eta = eta[len(gamma) * tiles[tile] : len(gamma) * tiles[tile + 1]]
+        own_eta = own_eta.reshape(len(gamma), -1)
+        _logits(own_eta, own, edges, gamma if tile == 0 else partial)
+        if tile > 0:
+            gamma += partial
+
+
+@_compiled
+def _tile(
+    monomials: NDArray[Any],
+    cuts: NDArray[Any],
+    tiles: NDArray[Any],
+    tile: int,
+    phi: NDArray[Any],
+    n_features: int,
+) -> NDArray[Any]:
+    """Make a tile's features in phi, whose last rows are the linear ones and the ones.
+
+    Those belong to the last tile and stay in place.
+    """
+    longest, length = len(phi), tiles[tile + 1] - tiles[tile]
+    own = phi[longest - length :] if tile == len(tiles) - 2 else phi[:length]
+    z = phi[longest - 1 - n_features : longest - 1]
+    _quadratic(monomials[cuts[tile] : cuts[tile + 1]], z, own)
+    return own
+
+
+def _add(
+    rows: NDArray[Any],
+    origin: NDArray[Any],
+    scale: NDArray[Any],
+    monomials: NDArray[Any],
+    cuts: NDArray[Any],
+    tiles: NDArray[Any],
+    eta: NDArray[Any],
+    edges: NDArray[Any],
+    stretch: int,
     phi_values: NDArray[Any],
     gamma_values: NDArray[Any],
     partial_values: NDArray[Any],
+    weights: NDArray[Any],
+    least: float,
     product_values: NDArray[Any],
     columns: NDArray[Any],
     sums: NDArray[Any],
@@ -220,60 +266,94 @@ def _add(
     """Add the moments of rows (D, n) under mixtures with natural parameters eta.
 
     Features that outgrow the cache are made tile by tile, and all but the last tile once more
-    for the sums. The linear features and the ones belong to the last tile and stay in place.
+    for the sums.
     """
-    n_features, n_components = len(rows), sums.shape[1]
-    last, longest, n_before = len(tiles) - 2, len(phi_values) // slab, 0
-    for start in range(0, rows.shape[1], slab):
-        n = min(slab, rows.shape[1] - start)
+    n_components, longest = sums.shape[1], len(phi_values) // stretch
+    last = len(tiles) - 2
+    for start in range(0, rows.shape[1], stretch):
+        n = min(stretch, rows.shape[1] - start)
         phi = phi_values[: longest * n].reshape(longest, n)
         gamma = gamma_values[: n_components * n].reshape(n_components, n)
         partial = partial_values[: n_components * n].reshape(n_components, n)
-        z = phi[longest - 1 - n_features : longest - 1]
-        if n != n_before:
-            phi[longest - 1] = 1
-            n_before = n
-        _standardise(rows[:, start : start + n], origin, scale, z)
-        for tile in range(last + 1):
-            first, end = tiles[tile], tiles[tile + 1]
-            own = phi[longest - (end - first) :] if tile == last else phi[: end - first]
-            _quadratic(monomials[cuts[tile] : cuts[tile + 1]], z, own)
-            own_eta = eta[n_components * first : n_components * end].reshape(n_components, -1)
-            _logits(own_eta, own, edges, gamma if tile == 0 else partial)
-            if tile > 0:
-                gamma += partial
+        phi[longest - 1] = 1
+        _stretch_logits(
+            rows[:, start : start + n], origin, scale, monomials, cuts, tiles, eta, edges,
+            phi, gamma, partial,
+        )  # fmt: skip
         for i in range(len(edges) - 1):
             log_likelihoods[i] += _normalise(
                 gamma[edges[i] : edges[i + 1]], weights[start : start + n], least,
                 columns[0, :n], columns[1, :n],
             )  # fmt: skip
-        for tile in range(last, -1, -1):
-            first, end = tiles[tile], tiles[tile + 1]
-            own = phi[longest - (end - first) :] if tile == last else phi[: end - first]
-            if tile < last:
-                _quadratic(monomials[cuts[tile] : cuts[tile + 1]], z, own)
-            _sums(own, gamma, edges, product_values, sums[first:end])
+        _sums(phi[longest - (tiles[last + 1] - tiles[last]) :], gamma, edges, product_values,
+              sums[tiles[last] :])  # fmt: skip
+        for tile in range(last - 1, -1, -1):
+            own = _tile(monomials, cuts, tiles, tile, phi, len(rows))
+            _sums(own, gamma, edges, product_values, sums[tiles[tile] : tiles[tile + 1]])
+
+
+def _write_logits(
+    rows: NDArray[Any],
+    origin: NDArray[Any],
+    scale: NDArray[Any],
+    monomials: NDArray[Any],
+    cuts: NDArray[Any],
+    tiles: NDArray[Any],
+    eta: NDArray[Any],
+    edges: NDArray[Any],
+    stretch: int,
+    phi_values: NDArray[Any],
+    gamma_values: NDArray[Any],
+    partial_values: NDArray[Any],
+    out: NDArray[Any],
+) -> None:
+    """Write the logits of rows (D, n) to out (K, n)."""
+    n_components, longest = len(out), len(phi_values) // stretch
+    for start in range(0, rows.shape[1], stretch):
+        n = min(stretch, rows.shape[1] - start)
+        phi = phi_values[: longest * n].reshape(longest, n)
+        gamma = gamma_values[: n_components * n].reshape(n_components, n)
+        partial = partial_values[: n_components * n].reshape(n_components, n)
+        phi[longest - 1] = 1
+        _stretch_logits(
+            rows[:, start : start + n], origin, scale, monomials, cuts, tiles, eta, edges,
+            phi, gamma, partial,
+        )  # fmt: skip
+        out[:, start : start + n] = gamma
 
 
 @cache
 def loop(rows: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[..., None]:
     """The loop for rows of one type, computed in another; compiled once for any memory layout."""
-    values = from_dtype(dtype)
-    vector = types.Array(values, 1, "C")
+    vector, table = types.Array(from_dtype(dtype), 1, "C"), types.Array(types.float64, 2, "C")
+    doubles = types.Array(types.float64, 1, "C", readonly=True)
+    results = (table, table, types.Array(types.float64, 1, "C"))
+    return _ready(_add, (*_parameters(rows, dtype), doubles, types.float64, vector, *results))
+
+
+@cache
+def density_loop(rows: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[..., None]:
+    """Likewise, for the logits of single rows."""
+    out = types.Array(from_dtype(dtype), 2, "C")
+    return _ready(_write_logits, (*_parameters(rows, dtype), out))
+
+
+def _parameters(rows: np.dtype[Any], dtype: np.dtype[Any]) -> tuple[Any, ...]:
+    vector = types.Array(from_dtype(dtype), 1, "C")
     doubles = types.Array(types.float64, 1, "C", readonly=True)
     integers = types.Array(types.int64, 1, "C", readonly=True)
-    table = types.Array(types.float64, 2, "C")
-    arguments = (
-        types.Array(from_dtype(rows), 2, "A", readonly=True),
-        doubles, doubles, doubles,
+    return (
+        types.Array(from_dtype(rows), 2, "A", readonly=True), doubles, doubles,
         types.Array(types.int64, 2, "C", readonly=True), integers, integers,
-        vector, integers, types.float64, types.int64,
-        vector, vector, vector, vector, table, table, types.Array(types.float64, 1, "C"),
+        vector, integers, types.int64, vector, vector, vector,
     )  # fmt: skip
+
+
+def _ready(function: Callable[..., None], arguments: tuple[Any, ...]) -> Callable[..., None]:
     signature = types.void(*arguments)
     compiled: Callable[..., None]
     try:
-        compiled = njit(signature, cache=True, **_OPTIONS)(_add)
+        compiled = njit(signature, cache=True, **_OPTIONS)(function)
     except RuntimeError:  # nowhere to keep what was compiled
-        compiled = njit(signature, **_OPTIONS)(_add)
+        compiled = njit(signature, **_OPTIONS)(function)
     return compiled
