@@ -1,9 +1,8 @@
 """Seconds an EM iteration on rows in memory, Dask's overhead counted, all on the same cores."""
 
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -16,7 +15,8 @@ from sklearn.mixture import GaussianMixture as ScikitLearn
 from daskgmm import GaussianMixture
 from daskgmm.model.covariance import covariance_named
 from tests.benchmarks.hardware import bandwidth, product_rate
-from tests.benchmarks.result import Result
+from tests.benchmarks.result import Result, difference
+from tests.benchmarks.spark import seconds_a_pass
 from tests.benchmarks.works import WORKS, Work
 
 PASSES = 8
@@ -58,7 +58,7 @@ def scikit_learn(work: Work, rows: np.ndarray) -> float:
         model = ScikitLearn(max_iter=passes, **work.start()).fit(rows)
         return time.perf_counter() - began, model.n_iter_
 
-    return _difference(fit, 2)
+    return difference(fit, 2)
 
 
 def daal(work: Work, rows: np.ndarray) -> float:
@@ -83,41 +83,16 @@ def daal(work: Work, rows: np.ndarray) -> float:
         found = algorithm.compute(rows, weights, start["means_init"], covariances)
         return time.perf_counter() - began, int(found.nIterations[0, 0])
 
-    return _difference(fit, PASSES // 2)
+    return difference(fit, PASSES // 2)
 
 
 def spark(work: Work, rows: np.ndarray) -> float:
     """Spark's MLlib in one process, on rows that it holds in memory; its start is its own."""
-    from pyspark.ml.clustering import GaussianMixture as Peer
-    from pyspark.ml.feature import VectorAssembler
-    from pyspark.sql import SparkSession
-
     names = [f"x{d}" for d in range(work.n_features)]
-    options = {
-        "spark.driver.memory": "8g",
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.host": "127.0.0.1",
-    }
     with TemporaryDirectory() as folder:
-        pq.write_table(pa.table(dict(zip(names, rows.T, strict=True))), f"{folder}/rows.parquet")
-        session = SparkSession.builder.master(f"local[{os.cpu_count()}]").config(map=options)
-        with session.getOrCreate() as running:
-            running.sparkContext.setLogLevel("OFF")
-            read = running.read.parquet(f"{folder}/rows.parquet").repartition(8)
-            held = VectorAssembler(inputCols=names, outputCol="features").transform(read)
-            held = held.select("features").cache()
-            held.count()
-
-            def fit(passes: int) -> tuple[float, int]:
-                peer = Peer(k=work.n_components, maxIter=passes, tol=0.0, seed=0)
-                began = time.perf_counter()
-                found = peer.fit(held)
-                return time.perf_counter() - began, found.summary.numIter
-
-            fit(1)  # what the virtual machine compiles
-            return _difference(fit, 4)
+        path = f"{folder}/rows.parquet"
+        pq.write_table(pa.table(dict(zip(names, rows.T, strict=True))), path)
+        return seconds_a_pass([path], names, work.n_components, passes=4, memory="8g")
 
 
 def limit(work: Work, dtype: str) -> float:
@@ -127,8 +102,3 @@ def limit(work: Work, dtype: str) -> float:
     operations = 4 * work.rows * length * work.n_components
     volume = work.rows * work.n_features * np.dtype(dtype).itemsize
     return max(operations / product_rate(dtype), volume / bandwidth())
-
-
-def _difference(fit: Callable[[int], tuple[float, int]], passes: int) -> float:
-    (more, some), (less, few) = fit(1 + passes), fit(1)
-    return (more - less) / (some - few)

@@ -1,6 +1,7 @@
 """Seconds a pass over Parquet files larger than the workers' memory, by where blocks stay."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,11 +15,15 @@ from distributed import Client, LocalCluster
 
 from daskgmm import GaussianMixture, open_dataset
 from tests.benchmarks.result import Result
+from tests.benchmarks.spark import seconds_a_pass
 
 ROWS, FEATURES, COMPONENTS = 20_000_000, 20, 8
 GROUP_ROWS, FILE_ROWS = 100_000, 1_000_000
 PASSES = 5
 LIMITED, UNLIMITED = "512MiB", "16GiB"
+
+SPARK_FILES, SPARK_PASSES = 1, 2
+"""Spark takes so long that it gets a file only; its time is scaled to all rows."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ def measure(size: float) -> Iterator[Result]:
             "disk": fit(folder, "disk", LIMITED),
             "none": fit(folder, "none", LIMITED),
         }
+        spark = spark_seconds(Path(folder), rows) if shutil.which("java") else None
     work = f"{rows:,} x {FEATURES}, K = {COMPONENTS}, full; workers of 2 x {LIMITED}"
     for peer, wanted in (("memory", 1 / 1.3), ("none", 2.0)):
         trouble = " and ".join(filter(None, (runs["disk"].trouble, runs[peer].trouble)))
@@ -54,6 +60,9 @@ def measure(size: float) -> Iterator[Result]:
             "out of core", f"{work}, against cache={peer!r}{trouble and f' ({trouble})'}",
             runs["disk"].seconds, {f"cache={peer!r}": runs[peer].seconds}, "s", wanted,
         )  # fmt: skip
+    if spark is not None:
+        title = f"{work}, against Spark with 2 GiB (its rows: a file's, scaled)"
+        yield Result("out of core", title, runs["disk"].seconds, {"Spark": spark}, "s", 1.0)
 
 
 def write(folder: Path, n_rows: int) -> None:
@@ -70,6 +79,16 @@ def write(folder: Path, n_rows: int) -> None:
                 n = min(GROUP_ROWS, n_rows - start)
                 rows = centres[rng.integers(COMPONENTS, size=n)] + rng.normal(size=(n, FEATURES))
                 writer.write_table(pa.table(list(rows.T), schema=schema))
+
+
+def spark_seconds(folder: Path, rows: int) -> float:
+    """Seconds that Spark would take for a pass over all rows."""
+    files = sorted(folder.iterdir())[:SPARK_FILES]
+    names = [f"x{index}" for index in range(FEATURES)]
+    seconds = seconds_a_pass(
+        [str(file) for file in files], names, COMPONENTS, passes=SPARK_PASSES, memory="2g"
+    )
+    return seconds * rows / min(rows, SPARK_FILES * FILE_ROWS)
 
 
 def fit(folder: str, cache: str, memory_limit: str) -> Run:

@@ -1,6 +1,6 @@
 """What a benchmark found: ours beside its peers and the hardware's limit, all in the same run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 
@@ -51,7 +51,7 @@ class Result:
     @property
     def met(self) -> bool:
         """Whether the goal is met."""
-        return self.ratio >= self.wanted
+        return bool(self.ratio >= self.wanted)
 
     def record(self) -> dict[str, object]:
         """As plain values, for JSON and for the table."""
@@ -67,3 +67,12 @@ class Result:
             "limit": None if self.limit is None else float(self.limit),
             "met": self.met,
         }
+
+
+def difference(fit: Callable[[int], tuple[float, int]], passes: int) -> float:
+    """Seconds a pass, by two fits of which one makes so many passes more.
+
+    `fit` takes the number of passes and returns the seconds and the passes that it made.
+    """
+    (more, some), (less, few) = fit(1 + passes), fit(1)
+    return (more - less) / (some - few)
