@@ -33,6 +33,13 @@ def log_normal(rows, mean, covariance):
     return -0.5 * ((white**2).sum(axis=1) + constant) - np.log(np.diagonal(lower)).sum()
 
 
+def log_normal_by_factor(rows, mean, factor):
+    """The same from the Cholesky factor of the precision, as it was rounded to double."""
+    white = (rows - mean) @ factor
+    constant = len(mean) * np.log(2 * np.longdouble(np.pi))
+    return -0.5 * ((white**2).sum(axis=1) + constant) + np.log(np.diagonal(factor)).sum()
+
+
 def matrices(mixture):
     """The mixture's covariances as K matrices, in extended precision."""
     shape = (mixture.n_components, mixture.n_features, mixture.n_features)
@@ -49,30 +56,38 @@ def standard(rows, frame):
     return (rows.astype(np.longdouble) - frame.origin) / frame.scale
 
 
-def log_joint(z, mixture):
-    """Weighted log-densities (n, K) at rows in the mixture's own coordinates."""
+def log_joint(z, mixture, *, by_factors=False):
+    """Weighted log-densities (n, K) at rows in the mixture's own coordinates.
+
+    The factors of ill-conditioned covariances lose digits when they are rounded to double: with
+    `by_factors` that is left out of account, for types that have a matrix each or one for all.
+    """
     with np.errstate(divide="ignore"):
         log_weights = np.log(mixture.weights.astype(np.longdouble))
-    covariances = matrices(mixture)
+    given, density = matrices(mixture), log_normal
+    if by_factors:
+        given = np.broadcast_to(mixture.factors.astype(np.longdouble), given.shape)
+        density = log_normal_by_factor
     return np.stack(
         [
-            log_weights[k] + log_normal(z, mixture.means[k].astype(np.longdouble), covariances[k])
+            log_weights[k] + density(z, mixture.means[k].astype(np.longdouble), given[k])
             for k in range(mixture.n_components)
         ],
         axis=1,
     )
 
 
-def log_density(z, mixture):
+def log_density(z, mixture, *, by_factors=False):
     """Log-densities (n,)."""
-    joint = log_joint(z, mixture)
+    joint = log_joint(z, mixture, by_factors=by_factors)
     peak = joint.max(axis=1)
     return peak + np.log(np.exp(joint - peak[:, np.newaxis]).sum(axis=1))
 
 
-def step(z, mixture, ridge=0.0, sample_weights=None):
+def step(z, mixture, ridge=0.0, sample_weights=None, *, by_factors=False):
     """One EM step: log-likelihood, weights, means and covariances in the type's shape."""
-    joint, density = log_joint(z, mixture), log_density(z, mixture)
+    joint = log_joint(z, mixture, by_factors=by_factors)
+    density = log_density(z, mixture, by_factors=by_factors)
     own = np.ones(len(z)) if sample_weights is None else sample_weights
     gamma = np.exp(joint - density[:, np.newaxis]) * own[:, np.newaxis]
     counts = gamma.sum(axis=0)
