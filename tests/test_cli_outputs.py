@@ -33,6 +33,7 @@ def many(tmp_path_factory):
     return folder / "rows.parquet"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["", ".zarr"])
 def test_killed_again_and_again_it_ends_with_what_an_undisturbed_one_writes(
     rows, many, tmp_path, here, ending
@@ -74,6 +75,7 @@ def contents(folder):
     }
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_grow_is_an_output_that_cannot_be_written(rows, many, tmp_path):
     def small_files():
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
@@ -109,6 +111,7 @@ def test_a_full_disk_is_an_output_that_cannot_be_written(rows, many, tmp_path, e
         subprocess.run(["umount", disk], check=True)
 
 
+@pytest.mark.slow
 def test_a_store_holds_what_a_cluster_wrote_and_no_credentials(rows, s3, tmp_path):
     out = f"{s3.url}/out"
     command = ("predict", rows.saved, rows.parquet, "-o", out, *s3.arguments, "--workers", 1)

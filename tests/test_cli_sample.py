@@ -32,9 +32,8 @@ def test_rows_are_drawn_from_the_model(rows, tmp_path):
         np.testing.assert_allclose(own.cov(), rows.model.covariances_[k], atol=0.15)
 
 
-def test_the_same_seed_draws_the_same_rows_on_threads_and_on_a_cluster(
-    rows, tmp_path, here, monkeypatch
-):
+@pytest.mark.slow
+def test_the_same_seed_draws_the_same_rows_on_threads_and_on_a_cluster(rows, tmp_path, here):
     command = ("sample", rows.saved, "-n", 500_000, "--seed", 5)
     here(*command, "-o", tmp_path / "threads")
     done = in_process(*command, "-o", tmp_path / "cluster", "--workers", 2)
