@@ -3,11 +3,14 @@
 import operator
 import subprocess
 import sys
+import threading
+import time
 
 import dask
 import dask.array as da
 import numpy as np
 import pytest
+from dask._task_spec import Task
 from dask.core import flatten
 from dask.utils import key_split
 from hypothesis import given
@@ -300,3 +303,22 @@ def test_rows_in_memory_make_tasks_enough_for_many_cores():
     assert_covers_in_order(groups, len(source.parts))
     tiny = group_measured((10_000,), cost, in_memory=True)
     assert len(tiny) == 1
+
+
+def test_no_task_is_running_when_its_neighbours_error_is_told():
+    started, done = threading.Event(), []
+
+    def write():
+        started.set()
+        time.sleep(0.2)
+        done.append("written")
+
+    def fail():
+        started.wait()
+        raise ValueError("flawed")
+
+    tasks = {name: Task(name, action) for name, action in (("write", write), ("fail", fail))}
+    more = {f"{n}": Task(f"{n}", int) for n in range(10)}  # or one thread would do
+    with pytest.raises(ValueError, match="flawed"):
+        compute({**tasks, **more}, ["write", "fail"])
+    assert done == ["written"]

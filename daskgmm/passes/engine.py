@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any, TypeAlias
@@ -88,8 +89,19 @@ def compute(graph: Graph, keys: Any) -> Any:
         return dask.base.get_scheduler()(graph, keys)
     if len(graph) <= _FEW:  # a pool of threads would take longer than they do
         return dask.local.get_sync(graph, keys)
-    workers = min(os.cpu_count() or 1, len(graph))
-    return dask.threaded.get(graph, keys, num_workers=workers)
+    return _compute_in_threads(graph, keys)
+
+
+def _compute_in_threads(graph: Graph, keys: Any) -> Any:
+    pool = ThreadPoolExecutor(min(os.cpu_count() or 1, len(graph)))
+    try:
+        return dask.threaded.get(graph, keys, pool=pool)
+    except Exception:
+        # Who heeds the error may remove what tasks that are still running write.
+        pool.shutdown(cancel_futures=True)
+        raise
+    finally:
+        pool.shutdown(wait=False)
 
 
 def hold(graph: Graph, keys: Sequence[Hashable]) -> dict[Hashable, Any]:
