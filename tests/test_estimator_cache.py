@@ -84,7 +84,7 @@ def left(place):
 def running(**options):
     from distributed import Client, LocalCluster
 
-    settings = {"dashboard_address": None, "n_workers": 2, "threads_per_worker": 1} | options
+    settings = {"dashboard_address": ":0", "n_workers": 2, "threads_per_worker": 1} | options
     with LocalCluster(**settings) as cluster, Client(cluster) as client:
         yield client
 
