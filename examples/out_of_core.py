@@ -250,7 +250,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             threads_per_worker=1,
             memory_limit=options.memory_limit,
             processes=True,
-            dashboard_address=None,
+            dashboard_address=":0",
         ) as cluster,
         Client(cluster) as client,
         watching(cluster) as watch,

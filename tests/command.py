@@ -11,6 +11,14 @@ import pytest
 from daskgmm.cli.application import run
 
 COMMAND = (sys.executable, "-m", "daskgmm")
+_WITHOUT_PAUSES = """
+from daskgmm.cli import main
+from daskgmm.data import retrying
+retrying.PAUSES = (0.0, 0.0)
+main()
+"""
+HURRIED = (sys.executable, "-c", _WITHOUT_PAUSES)
+"""The same, but for the waits between its tries of a store that fails in passing."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +30,10 @@ class Ended:
     err: str
 
 
-def in_process(*arguments, timeout=60, **options):
+def in_process(*arguments, timeout=60, command=COMMAND, **options):
     """Run the command as users do."""
     done = subprocess.run(
-        [*COMMAND, *map(str, arguments)],
+        [*command, *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=timeout,

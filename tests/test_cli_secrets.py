@@ -11,7 +11,7 @@ from moto.server import ThreadedMotoServer
 
 from daskgmm.cli import secrets
 from daskgmm.data.credentials import without_credentials
-from tests.command import in_process
+from tests.command import COMMAND, HURRIED, in_process
 from tests.test_cli_cluster import closed_port
 
 IRIS = Path(__file__).parents[1] / "examples" / "data" / "iris.csv"
@@ -20,9 +20,9 @@ FIT = ("--columns", "sepal_length,sepal_width", "-k", 2, "--seed", 0)
 LOUD = [("--log-level", "debug"), ("--log-level", "debug", "--log-format", "json")]
 
 
-def run(folder, *arguments, **variables):
+def run(folder, *arguments, command=COMMAND, **variables):
     """Everything that a command leaves: what it says, and the text of its files."""
-    done = in_process(*arguments, cwd=folder, env=os.environ | variables)
+    done = in_process(*arguments, command=command, cwd=folder, env=os.environ | variables)
     files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".toml"]
     return done.code, done.out + done.err, b"".join(path.read_bytes() for path in files)
 
@@ -88,9 +88,8 @@ def test_in_runs_on_a_store_by_a_file_and_a_variable(tmp_path, store):
 def test_in_failures_to_reach_a_store(tmp_path, loud):
     place = f"127.0.0.1:{closed_port()}"
     for url in (f"http://{place}", f"http://me:{SECRET.replace('/', '%2F')}@{place}"):
-        code, said, files = run(
-            tmp_path, "fit", "s3://rows/iris.csv", *FIT, "-o", "run", *options(url), *loud
-        )
+        fit = ("fit", "s3://rows/iris.csv", *FIT, "-o", "run", *options(url), *loud)
+        code, said, files = run(tmp_path, *fit, command=HURRIED)
         check(code, said, files, code)
         assert code in (2, 65, 66, 75)
 

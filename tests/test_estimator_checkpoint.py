@@ -427,7 +427,7 @@ def test_what_a_cluster_began_threads_go_on_with(tmp_path):
     from distributed import Client, LocalCluster
 
     model = GaussianMixture(3, **OPTIONS)
-    cluster = {"n_workers": 2, "processes": False, "dashboard_address": None}
+    cluster = {"n_workers": 2, "processes": False, "dashboard_address": ":0"}
     with LocalCluster(**cluster) as place, Client(place):
         ended_after(3, model, in_chunks(), tmp_path / NAME)
         ended_after(1, model, in_chunks(), tmp_path / NAME)

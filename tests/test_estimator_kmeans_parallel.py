@@ -96,7 +96,7 @@ def test_a_cluster_of_any_size_gives_the_same_bits():
     for workers in (1, 2):
         with (
             LocalCluster(
-                n_workers=workers, threads_per_worker=2, dashboard_address=None
+                n_workers=workers, threads_per_worker=2, dashboard_address=":0"
             ) as cluster,
             Client(cluster),
         ):

@@ -66,7 +66,7 @@ def running(**options):
     """A client of a cluster for the length of a `with` block."""
     from distributed import Client, LocalCluster
 
-    settings = {"dashboard_address": None, "threads_per_worker": 1} | options
+    settings = {"dashboard_address": ":0", "threads_per_worker": 1} | options
     with LocalCluster(**settings) as cluster, Client(cluster) as client:
         yield client
 

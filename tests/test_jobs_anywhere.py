@@ -31,7 +31,7 @@ def expected(rows, tmp_path_factory):
 def cluster():
     """Processes of one thread each, in which a task that waits for another one waits for ever."""
     with LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0"
     ) as cluster:
         yield cluster
 

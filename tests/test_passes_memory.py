@@ -114,8 +114,7 @@ def test_a_worker_peaks_where_it_is_predicted_to(threads, cache, tmp_path, monke
     model = GaussianMixture(
         8, max_iter=2, tol=0, random_state=0, subsample=2000, cache=cache, init_params="random"
     )
-    with running(n_workers=1):
-        model.fit(dataset)  # compiles the loop where that has not been done on this machine
+    model.fit(dataset)  # compiles the loop where that has not been done on this machine
     with running(n_workers=1, threads_per_worker=threads, memory_limit="8GiB") as client:
         model.fit(dataset)
         (peak,) = client.run(peak_bytes).values()
