@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from daskgmm.data.selection import Selection
 from daskgmm.data.source import Block, Floats
@@ -79,7 +80,8 @@ def _weights(batch: pa.RecordBatch, name: str | None, label: str, row: int) -> F
 
 def _floats(column: pa.Array, kind: pa.DataType) -> Floats:
     plain = column.cast(kind, safe=False)
-    if plain.null_count:
-        floats: Floats = plain.to_numpy(zero_copy_only=False)
-        return floats
-    return np.from_dlpack(plain)  # to_numpy imports pandas, which takes longer than small files
+    if not plain.null_count:  # to_numpy imports pandas, which takes longer than a small file
+        found: NDArray[Any] = np.from_dlpack(plain)
+        return found
+    floats: Floats = plain.to_numpy(zero_copy_only=False)
+    return floats
