@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +42,28 @@ def model(folder):
 @pytest.fixture(scope="module")
 def frame(folder):
     return pd.read_csv(folder / "rows.csv")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "predict(MODEL, ROWS, 'out', with_=('labels', 'probabilities', 'anomaly'))",
+        "score(MODEL, ROWS)",
+        "sample(MODEL, 'out', n=10)",
+    ],
+)
+def test_a_model_is_applied_without_waiting_for_scikit_learn(folder, tmp_path, call):
+    script = f"""
+import sys
+from daskgmm import jobs
+MODEL, ROWS = {str(folder / "run")!r}, {str(folder / "rows")!r}
+jobs.{call}
+print(*{{"sklearn", "pandas", "distributed", "matplotlib"}} & sys.modules.keys())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
 
 
 def test_predictions_follow_the_rows_part_by_part(folder, tmp_path, model, frame):

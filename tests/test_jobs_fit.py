@@ -41,7 +41,7 @@ class Ear(Silence):
 
 def test_fit_score_and_predict_say_nothing(request_, tmp_path, capfd):
     outcome = carry_out(request_)
-    model = find_model(request_.output).estimator
+    model = find_model(request_.output).fitted
     scores = evaluate(model, INPUTS)
     written = write_predictions(
         model, PredictRequest(INPUTS, str(tmp_path / "out"), ("log-density",))

@@ -51,9 +51,9 @@ def score(
     from daskgmm.jobs.plain import to_json
 
     rows, resources = inputs_of(options, inputs), resources_of(options)
-    estimator = find_model(model, dict(rows.storage_options)).estimator
+    fitted = find_model(model, dict(rows.storage_options)).fitted
     with progress(shown=options["progress"], verb="Scoring") as listener:
-        scores = jobs.evaluate(estimator, rows, resources, listener)
+        scores = jobs.evaluate(fitted, rows, resources, listener)
     click.echo(to_json(asdict(scores)) if as_json else _text(scores))
     _require(scores.mean_log_likelihood, fail_below)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from daskgmm.data.selection import Selection
 from daskgmm.data.source import Block, Floats
@@ -78,5 +79,9 @@ def _weights(batch: pa.RecordBatch, name: str | None, label: str, row: int) -> F
 
 
 def _floats(column: pa.Array, kind: pa.DataType) -> Floats:
-    floats: Floats = column.cast(kind, safe=False).to_numpy(zero_copy_only=False)
+    plain = column.cast(kind, safe=False)
+    if not plain.null_count:  # to_numpy imports pandas, which takes longer than a small file
+        found: NDArray[Any] = np.from_dlpack(plain)
+        return found
+    floats: Floats = plain.to_numpy(zero_copy_only=False)
     return floats

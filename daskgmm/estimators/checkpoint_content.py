@@ -7,10 +7,9 @@ import numpy as np
 from safetensors import SafetensorError
 
 from daskgmm.errors import DataError
-from daskgmm.estimators.identity import digest
 from daskgmm.estimators.progress import Progress
 from daskgmm.estimators.tensor_file import TensorFile
-from daskgmm.estimators.values import Arrays, from_plain, to_plain
+from daskgmm.estimators.values import Arrays, digest, from_plain, to_plain
 
 FORMAT = 1
 

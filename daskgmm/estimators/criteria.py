@@ -2,13 +2,9 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
-
-from sklearn.utils.validation import check_is_fitted
 
 from daskgmm.data.source import Source
 from daskgmm.errors import DataError
-from daskgmm.estimators.inputs import as_source
 from daskgmm.model.prediction import Predictor
 from daskgmm.model.scoring import Scoring
 from daskgmm.passes.blas import one_thread
@@ -60,11 +56,8 @@ class Score:
         return self.bic - 2 * self.label_log_likelihood
 
 
-def score(estimator: Any, X: Any) -> Score:
-    """Score an estimator on X in one pass."""
-    check_is_fitted(estimator)
-    source = as_source(estimator, X, reset=False)
-    own: Predictor = estimator._predictor  # noqa: SLF001  the estimator's own helper
+def score(own: Predictor, source: Source) -> Score:
+    """Score a fitted mixture on rows, in one pass."""
     (found,) = scores(source, Scoring((own.mixture,), own.frame, own.dtype or source.dtype))
     return found
 

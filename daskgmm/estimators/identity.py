@@ -4,14 +4,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 from numbers import Integral
 from typing import Any
 
 from daskgmm.data.source import Source
 from daskgmm.estimators.plain import plain_parameters
 from daskgmm.estimators.settings import Candidate
-from daskgmm.estimators.values import Arrays, to_plain
+from daskgmm.estimators.values import Arrays, digest, to_plain
 
 _WITHOUT_EFFECT = ("verbose", "verbose_interval", "cache", "warm_start")
 _LONGEST_SHOWN = 100
@@ -100,12 +99,3 @@ def _digest(value: Any) -> str | None:
         return None
     arrays: Arrays = {}
     return digest(to_plain(value, "", arrays), arrays)
-
-
-def digest(plain: Any, arrays: Mapping[str, Any]) -> str:
-    """What tells JSON values and arrays from all others."""
-    found = sha256(json.dumps(plain).encode())
-    for name, array in sorted(arrays.items()):
-        found.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        found.update(array.tobytes())
-    return found.hexdigest()

@@ -1,22 +1,13 @@
-"""Reading model files back."""
+"""Estimators from model files."""
 
-import os
-from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
-from safetensors import SafetensorError
 
-from daskgmm.errors import DataError, MissingInputError
 from daskgmm.estimators.gaussian_mixture import GaussianMixture
-from daskgmm.estimators.model_file import FORMAT, MODEL_FILE
+from daskgmm.estimators.stored import Stored, explained_as_model
 from daskgmm.estimators.tensor_file import TensorFile
-from daskgmm.model.covariance import covariance_named
-from daskgmm.model.frame import Frame
-from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
-from daskgmm.model.prediction import Predictor
 
 
 def load(path: Any, *, storage_options: dict[str, Any] | None = None) -> Any:
@@ -40,54 +31,27 @@ def load(path: Any, *, storage_options: dict[str, Any] | None = None) -> Any:
     DataError
         The file is not a model.
     """
-    name = os.fspath(path)
-    if "://" not in name and Path(name).is_dir():
-        name = os.path.join(name, MODEL_FILE)  # noqa: PTH118  the path's own style is kept
-    try:
-        with fsspec.open(name, "rb", **(storage_options or {})) as file:
-            content = file.read()
-    except FileNotFoundError as error:
-        raise MissingInputError(f"There is no model file {name}.", "Check the path.") from error
-    except OSError as error:
-        raise MissingInputError(
-            f"The model file {name} cannot be read: {error.strerror or error}.",
-            "Check the path and its permissions.",
-        ) from error
-    return from_bytes(content, name)
+    return restored(Stored.at(path, storage_options))
 
 
-def from_bytes(content: bytes, name: str) -> Any:
-    """The estimator in a model file's content; `name` is for errors.
+def restored(model: Stored) -> Any:
+    """The estimator that was saved.
 
     Raises
     ------
     DataError
-        It is no model file of ours, or of a later version.
+        Its parameters or attributes are no such estimator's.
     """
-    try:
-        return _restore(TensorFile.from_bytes(content, name, FORMAT))
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(
-            f"{name} is not a daskgmm model file ({type(error).__name__}).",
-            "Give a file that save() or `daskgmm fit` wrote.",
-        ) from error
+    with explained_as_model(model.name):
+        return _restored(model)
 
 
-def _restore(file: TensorFile) -> Any:
-    metadata, tensors = file.metadata, file.tensors
-    mixture = Mixture(
-        covariance_named(metadata["parameters"]["covariance_type"]),
-        *(tensors[key] for key in ("weights", "means", "covariances", "factors")),
-    )
+def _restored(model: Stored) -> Any:
+    metadata = model.file.metadata
     estimator = GaussianMixture(**metadata["parameters"])
-    frame = Frame(tensors["frame.origin"], tensors["frame.scale"])
-    dtype = np.dtype(metadata["dtype"])
-    forced = None if estimator.dtype is None else dtype
-    estimator._predictor = Predictor(mixture, frame, forced)  # noqa: SLF001
-    estimator._dtype = dtype  # noqa: SLF001
-    estimator._moments = _moments(file)  # noqa: SLF001
+    estimator._predictor = model.fitted.predictor  # noqa: SLF001
+    estimator._dtype = np.dtype(metadata["dtype"])  # noqa: SLF001
+    estimator._moments = _moments(model.file)  # noqa: SLF001
     for key, value in metadata["fitted"].items():
         setattr(estimator, key, value)
     if metadata["feature_names"] is not None:

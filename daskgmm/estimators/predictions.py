@@ -2,7 +2,10 @@
 
 from typing import Any
 
+from sklearn.utils.validation import check_is_fitted
+
 from daskgmm.estimators import anomalies, criteria
+from daskgmm.estimators.inputs import as_source
 from daskgmm.estimators.predicting import predict_rows
 from daskgmm.model.prediction import Predictor
 
@@ -27,15 +30,15 @@ class Predictions:
     def score(self, X: Any, y: Any = None) -> float:
         """Mean log-density a row (nats), in one pass at once for any kind of X."""
         del y
-        return criteria.score(self, X).log_likelihood_a_row
+        return self._score(X).log_likelihood_a_row
 
     def aic(self, X: Any) -> float:
         """Akaike's information criterion on X; the lower the better."""
-        return criteria.score(self, X).aic
+        return self._score(X).aic
 
     def bic(self, X: Any) -> float:
         """Bayesian information criterion on X (Schwarz, 1978); the lower the better."""
-        return criteria.score(self, X).bic
+        return self._score(X).bic
 
     def icl(self, X: Any) -> float:
         """Integrated completed likelihood criterion on X; the lower the better.
@@ -43,7 +46,7 @@ class Predictions:
         The BIC plus twice the negative log-probability of the rows' labels (Biernacki, Celeux
         and Govaert, 2000).
         """
-        return criteria.score(self, X).icl
+        return self._score(X).icl
 
     def anomaly_threshold(self, X: Any, quantile: float) -> float:
         """The log-density (nats) below which a share of X's rows lies, at once for any X.
@@ -66,6 +69,10 @@ class Predictions:
             There are no rows, or a value is not finite.
         """
         return anomalies.anomaly_threshold(self, X, quantile)
+
+    def _score(self, X: Any) -> criteria.Score:
+        check_is_fitted(self)
+        return criteria.score(self._predictor, as_source(self, X, reset=False))
 
     def _n_parameters(self) -> int:
         return self._predictor.mixture.n_parameters

@@ -1,7 +1,9 @@
 """Frozen values as named arrays and plain JSON, and back to the bit."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import fields
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -68,3 +70,12 @@ def from_plain(plain: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Any:
             return _KINDS[name](**{key: from_plain(one, arrays) for key, one in inside.items()})
         case _:
             return plain
+
+
+def digest(plain: Any, arrays: Mapping[str, Any]) -> str:
+    """What tells JSON values and arrays from all others."""
+    found = sha256(json.dumps(plain).encode())
+    for name, array in sorted(arrays.items()):
+        found.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        found.update(array.tobytes())
+    return found.hexdigest()

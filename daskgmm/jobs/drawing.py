@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from daskgmm.errors import ConfigurationError
+from daskgmm.estimators.fitted import Fitted
 from daskgmm.jobs.cluster import Resources, workplace
 from daskgmm.jobs.events import Listener, Silence
 from daskgmm.jobs.folders import require_writable
@@ -73,7 +74,7 @@ def plot(
     check_figure(path)
     rows = None
     if inputs is not None:
-        dataset = inputs.open_for(model)
+        dataset = inputs.open_for(Fitted.of(model))
         with workplace(resources or Resources(), dataset) as start:
             (listener or Silence()).start(start)
             rows = _named(_sampled(dataset, seed), dataset.columns)

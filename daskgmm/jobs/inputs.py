@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from daskgmm.data.dataset import Dataset, open_dataset
 from daskgmm.data.files import FileRecord
 from daskgmm.errors import ConfigurationError, DataError
+from daskgmm.estimators.fitted import Fitted
 from daskgmm.jobs.plain import digest
 
 
@@ -41,7 +42,7 @@ class Inputs:
         """The rows, of which only metadata is read so far."""
         return self._open(self.columns)
 
-    def open_for(self, model: Any) -> Dataset:
+    def open_for(self, model: Fitted) -> Dataset:
         """The rows with the columns that a model was fitted on.
 
         Raises
@@ -51,8 +52,7 @@ class Inputs:
         DataError
             A column is missing, or their number is another than the model's.
         """
-        names = getattr(model, "feature_names_in_", None)
-        fitted = None if names is None else tuple(str(name) for name in names)
+        fitted = model.columns
         if fitted is not None and self.columns not in (None, fitted):
             raise ConfigurationError(
                 f"The columns {_listed(self.columns)} were chosen, but the model was fitted on "
@@ -60,10 +60,10 @@ class Inputs:
                 "Leave the choice to the model.",
             )
         dataset = self._open(self.columns if fitted is None else fitted)
-        if dataset.n_features != model.n_features_in_:
+        if dataset.n_features != model.n_features:
             raise DataError(
                 f"{dataset.paths[0]} has {dataset.n_features} columns of features, and the model "
-                f"was fitted on {model.n_features_in_}.",
+                f"was fitted on {model.n_features}.",
                 "Choose the columns that the model was fitted on, in the same order.",
             )
         return dataset

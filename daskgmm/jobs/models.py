@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from daskgmm.data.credentials import shown_address
 from daskgmm.data.places import Place
 from daskgmm.errors import MissingInputError
+from daskgmm.estimators.fitted import Fitted
 from daskgmm.estimators.model_file import MODEL_FILE
+from daskgmm.estimators.stored import Stored
 from daskgmm.jobs.runs import RECORD_FILE, Run, State
 
 
@@ -19,15 +22,32 @@ class Model:
     ----------
     name : str
         What it was asked for as.
-    estimator : GaussianMixture
-        Fitted.
+    stored : Stored
     run : Run or None
         The run that it comes from, where a run directory was named.
     """
 
     name: str
-    estimator: Any
+    stored: Stored
     run: Run | None = None
+
+    @property
+    def fitted(self) -> Fitted:
+        """What it says of rows."""
+        return self.stored.fitted
+
+    @cached_property
+    def estimator(self) -> Any:
+        """The estimator that was saved; scikit-learn is imported for it.
+
+        Raises
+        ------
+        DataError
+            The file's parameters are no estimator's.
+        """
+        from daskgmm.estimators.persistence import restored
+
+        return restored(self.stored)
 
 
 def find_model(name: str, storage_options: Mapping[str, Any] | None = None) -> Model:
@@ -40,12 +60,10 @@ def find_model(name: str, storage_options: Mapping[str, Any] | None = None) -> M
     DataError
         The file is not a model.
     """
-    from daskgmm.estimators.persistence import from_bytes, load
-
     options, shown = dict(storage_options or {}), shown_address(name)
     folder = Place.of(name, options)
     if name.endswith(".safetensors") or (folder.local is not None and not folder.local.is_dir()):
-        return Model(shown, load(name, storage_options=options))
+        return Model(shown, Stored.at(name, options))
     run = Run.at(folder)
     if run is None:
         raise MissingInputError(
@@ -55,7 +73,7 @@ def find_model(name: str, storage_options: Mapping[str, Any] | None = None) -> M
     content = run.model()
     if content is None:
         raise _incomplete(run)
-    return Model(shown, from_bytes(content, f"{shown}/{MODEL_FILE}"), run)
+    return Model(shown, Stored.of(content, f"{shown}/{MODEL_FILE}"), run)
 
 
 def _incomplete(run: Run) -> MissingInputError:

@@ -9,7 +9,7 @@ from daskgmm.data.places import Place
 from daskgmm.data.sinks import Written, sink_for
 from daskgmm.data.source import Source
 from daskgmm.errors import ConfigurationError
-from daskgmm.estimators.model_digest import model_digest
+from daskgmm.estimators.fitted import Fitted
 from daskgmm.jobs.cluster import Resources, workplace
 from daskgmm.jobs.events import Listener, Silence
 from daskgmm.jobs.inputs import Inputs, fingerprint
@@ -120,7 +120,7 @@ def predict(
     """
     check(options, PredictOptions)
     rows = inputs_of(inputs, options)
-    estimator = find_model(model, rows.storage_options).estimator
+    fitted = find_model(model, rows.storage_options).fitted
     kinds, keep = options.get("with_", (LABELS,)), options.get("keep") or ()
     request = build(
         PredictRequest,
@@ -131,11 +131,11 @@ def predict(
         keep=tuple(keep),
         resources=build(Resources, options),
     )
-    return write_predictions(estimator, request, options.get("listener")).plain()
+    return write_predictions(fitted, request, options.get("listener")).plain()
 
 
 def write_predictions(
-    model: Any, request: PredictRequest, listener: Listener | None = None
+    model: Fitted, request: PredictRequest, listener: Listener | None = None
 ) -> Outcome:
     """Write predictions of a fitted model.
 
@@ -166,11 +166,11 @@ def write_predictions(
     return carry_out(order, work)
 
 
-def _content(model: Any, request: PredictRequest) -> Output:
+def _content(model: Fitted, request: PredictRequest) -> Output:
     """What is written, but for a threshold that must be found."""
     kinds = request.kinds
     output = Output(
-        model._predictor,  # noqa: SLF001  rows go where they are read, not through the estimator
+        model.predictor,
         LABELS in kinds,
         PROBABILITIES in kinds,
         LOG_DENSITY in kinds,
@@ -186,11 +186,11 @@ def _content(model: Any, request: PredictRequest) -> Output:
     return output
 
 
-def _asked(model: Any, request: PredictRequest, marks: Mapping[str, Any]) -> dict[str, Any]:
+def _asked(model: Fitted, request: PredictRequest, marks: Mapping[str, Any]) -> dict[str, Any]:
     """All that determines the output, neither where it is made nor credentials."""
     asked = {
         "command": "predict",
-        "model_sha256": model_digest(model),
+        "model_sha256": model.digest,
         "inputs_sha256": marks["sha256"],
         "columns": request.inputs.columns,
         "with": [kind for kind in KINDS if kind in request.kinds],

@@ -9,7 +9,7 @@ from daskgmm.data.files import FileRecord
 from daskgmm.data.places import Place
 from daskgmm.data.sinks import Written, sink_for
 from daskgmm.errors import ConfigurationError
-from daskgmm.estimators.model_digest import model_digest
+from daskgmm.estimators.fitted import Fitted
 from daskgmm.estimators.sampling import Drawn, sample_source
 from daskgmm.jobs.cluster import Resources, workplace
 from daskgmm.jobs.events import Listener, Silence
@@ -88,7 +88,7 @@ def sample(model: str, output: str, *, n: int, **options: Unpack[SampleOptions])
     """
     check(options, SampleOptions)
     store = dict(options.get("storage_options", {}))
-    estimator = find_model(model, store).estimator
+    fitted = find_model(model, store).fitted
     request = build(
         SampleRequest,
         options,
@@ -97,10 +97,12 @@ def sample(model: str, output: str, *, n: int, **options: Unpack[SampleOptions])
         storage_options=store,
         resources=build(Resources, options),
     )
-    return write_sample(estimator, request, options.get("listener")).plain()
+    return write_sample(fitted, request, options.get("listener")).plain()
 
 
-def write_sample(model: Any, request: SampleRequest, listener: Listener | None = None) -> Outcome:
+def write_sample(
+    model: Fitted, request: SampleRequest, listener: Listener | None = None
+) -> Outcome:
     """Draw rows from a fitted model and write them.
 
     They hang on the model, their number and the seed alone.
@@ -113,10 +115,10 @@ def write_sample(model: Any, request: SampleRequest, listener: Listener | None =
     listener = listener or Silence()
     order = _order(model, request)
     content = _content(model, request)
-    description = _ToDraw((FileRecord("", None, request.rows),), model.n_features_in_)
+    description = _ToDraw((FileRecord("", None, request.rows),), model.n_features)
 
     def work(desk: Desk) -> Sequence[Written]:
-        source = sample_source(model._predictor, request.rows, order.asked["seed"])  # noqa: SLF001
+        source = sample_source(model.predictor, request.rows, order.asked["seed"])
         with workplace(request.resources, description, one_pass=True) as start:
             listener.start(start)
             return write(source, content, desk.folder, order.target, listener)
@@ -124,10 +126,10 @@ def write_sample(model: Any, request: SampleRequest, listener: Listener | None =
     return carry_out(order, work)
 
 
-def _order(model: Any, request: SampleRequest) -> Order:
+def _order(model: Fitted, request: SampleRequest) -> Order:
     asked = {
         "command": "sample",
-        "model_sha256": model_digest(model),
+        "model_sha256": model.digest,
         "rows": request.rows,
         "with_labels": request.with_labels,
         "seed": request.seed,
@@ -144,11 +146,9 @@ def _order(model: Any, request: SampleRequest) -> Order:
     )
 
 
-def _content(model: Any, request: SampleRequest) -> Drawn:
-    names = getattr(model, "feature_names_in_", None)
-    if names is None:
-        names = [f"x{d}" for d in range(model.n_features_in_)]
-    content = Drawn(tuple(str(name) for name in names), request.with_labels)
+def _content(model: Fitted, request: SampleRequest) -> Drawn:
+    names = model.columns or tuple(f"x{d}" for d in range(model.n_features))
+    content = Drawn(names, request.with_labels)
     if request.with_labels and "label" in content.names:
         raise ConfigurationError(
             "A feature is called 'label', as is the column of components.",

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Unpack
 
+from daskgmm.estimators import criteria
+from daskgmm.estimators.fitted import Fitted
 from daskgmm.jobs.cluster import Resources, workplace
 from daskgmm.jobs.events import Listener, Silence
 from daskgmm.jobs.inputs import Inputs
@@ -55,12 +57,12 @@ def score(model: str, inputs: Paths, **options: Unpack[ReadOptions]) -> dict[str
     """
     check(options, ReadOptions)
     rows = inputs_of(inputs, options)
-    estimator = find_model(model, rows.storage_options).estimator
-    return asdict(evaluate(estimator, rows, build(Resources, options), options.get("listener")))
+    fitted = find_model(model, rows.storage_options).fitted
+    return asdict(evaluate(fitted, rows, build(Resources, options), options.get("listener")))
 
 
 def evaluate(
-    model: Any,
+    model: Fitted,
     inputs: Inputs,
     resources: Resources | None = None,
     listener: Listener | None = None,
@@ -72,10 +74,8 @@ def evaluate(
     DaskGMMError
         Of any kind.
     """
-    from daskgmm.estimators import criteria
-
     dataset = inputs.open_for(model)
     with workplace(resources or Resources(), dataset, one_pass=True) as start:
         (listener or Silence()).start(start)
-        found = criteria.score(model, dataset)
+        found = criteria.score(model.predictor, dataset.source())
     return Scores(found.rows, found.log_likelihood_a_row, found.aic, found.bic, found.icl)

@@ -75,7 +75,7 @@ def carry_out(request: UpdateRequest, listener: Listener | None = None) -> Outco
     DaskGMMError
         Of any kind.
     """
-    dataset = request.inputs.open_for(request.model.estimator)
+    dataset = request.inputs.open_for(request.model.fitted)
     return live(request.order(dataset), partial(_update, request, dataset, listener or Silence()))
 
 

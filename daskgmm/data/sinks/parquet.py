@@ -155,4 +155,12 @@ class ParquetSink(Sink):
 def as_table(columns: Mapping[str, np.ndarray[Any, Any]], kept: pa.Table | None) -> pa.Table:
     """Kept columns first, then the named arrays."""
     fields = {} if kept is None else dict(zip(kept.column_names, kept.columns, strict=True))
-    return pa.table(fields | dict(columns))
+    return pa.table(fields | {name: _as_arrow(values) for name, values in columns.items()})
+
+
+def _as_arrow(values: np.ndarray[Any, Any]) -> pa.Array:
+    """The same numbers, uncopied but for bools; ``pa.array`` imports pandas to look at them."""
+    if values.dtype == np.bool_:
+        return _as_arrow(values.view(np.uint8)).cast(pa.bool_())
+    buffer = pa.py_buffer(np.ascontiguousarray(values))
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, buffer])
