@@ -149,18 +149,22 @@ def test_types_and_weights_keep_their_bits(dtype, weighted, forced, tmp_path):
     assert found.means_.dtype == expected.means_.dtype
 
 
-@pytest.mark.parametrize("passes", [98, 99, 100, 129, 130])
-def test_starts_that_collapsed_stay_so(passes, tmp_path):
+def test_starts_that_collapsed_stay_so(tmp_path):
     tight = np.full(300, 7.0)
     rows = np.concatenate([tight, np.random.default_rng(0).normal(size=300)])[:, np.newaxis]
     model = GaussianMixture(3, n_init=4, reg_covar=0, tol=0, max_iter=130, random_state=0)
     model.set_params(init_params="random", subsample=None)
     states = []
     expected = clone(model).set_params(callbacks=[states.append]).fit(rows)
-    assert [len(state.alive) for state in (states[98], states[99], states[-1])] == [4, 2, 1]
-    ended_after(passes, model, rows, tmp_path / NAME)
-    found = clone(model).set_params(checkpoint=tmp_path / NAME).fit(rows)
-    assert bits(found) == bits(expected)
+    alive = [len(state.alive) for state in states]
+    # In which pass a start collapses hangs on the machine's BLAS.
+    collapses = [after for after, pair in enumerate(pairwise(alive), start=1) if pair[1] < pair[0]]
+    assert collapses
+    assert alive[-1] >= 1
+    for passes in (collapses[0], collapses[0] + 1, collapses[-1], collapses[-1] + 1, 129):
+        ended_after(passes, model, rows, tmp_path / NAME)
+        found = clone(model).set_params(checkpoint=tmp_path / NAME).fit(rows)
+        assert bits(found) == bits(expected)
 
 
 def test_start_values_in_any_memory_layout_keep_their_bits(tmp_path):
