@@ -1,6 +1,7 @@
 """Reading model files back."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ import fsspec
 import numpy as np
 from safetensors import SafetensorError
 
-from daskgmm.errors import DataError, MissingInputError
+from daskgmm.data.credentials import shown_address
+from daskgmm.data.failures import explained
+from daskgmm.errors import DataError
 from daskgmm.estimators.gaussian_mixture import GaussianMixture
 from daskgmm.estimators.model_file import FORMAT, MODEL_FILE
 from daskgmm.estimators.tensor_file import TensorFile
@@ -39,21 +42,23 @@ def load(path: Any, *, storage_options: dict[str, Any] | None = None) -> Any:
         There is no such file.
     DataError
         The file is not a model.
+    ClusterError
+        Its store doesn't answer.
     """
-    name = os.fspath(path)
-    if "://" not in name and Path(name).is_dir():
-        name = os.path.join(name, MODEL_FILE)  # noqa: PTH118  the path's own style is kept
-    try:
-        with fsspec.open(name, "rb", **(storage_options or {})) as file:
-            content = file.read()
-    except FileNotFoundError as error:
-        raise MissingInputError(f"There is no model file {name}.", "Check the path.") from error
-    except OSError as error:
-        raise MissingInputError(
-            f"The model file {name} cannot be read: {error.strerror or error}.",
-            "Check the path and its permissions.",
-        ) from error
-    return from_bytes(content, name)
+    return from_bytes(*read(path, storage_options or {}))
+
+
+def read(path: Any, storage_options: Mapping[str, Any]) -> tuple[bytes, str]:
+    """A model file's content, and its address as errors show it; see `load`."""
+    address = os.fspath(path)
+    if "://" not in address and Path(address).is_dir():
+        address = os.path.join(address, MODEL_FILE)  # noqa: PTH118  the path's own style is kept
+    shown = shown_address(address)
+    with (
+        explained(f"The model file {shown}"),
+        fsspec.open(address, "rb", **storage_options) as file,
+    ):
+        return file.read(), shown
 
 
 def from_bytes(content: bytes, name: str) -> Any:

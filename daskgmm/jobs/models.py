@@ -6,9 +6,9 @@ from typing import Any
 
 from daskgmm.data.credentials import shown_address
 from daskgmm.data.places import Place
-from daskgmm.errors import MissingInputError
+from daskgmm.errors import MissingInputError, OutputError
 from daskgmm.estimators.model_file import MODEL_FILE
-from daskgmm.jobs.runs import RECORD_FILE, Run, State
+from daskgmm.jobs.runs import RECORD_FILE, Run, State, sha256
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,15 @@ class Model:
         What it was asked for as.
     estimator : GaussianMixture
         Fitted.
+    sha256 : str
+        Digest of its file.
     run : Run or None
         The run that it comes from, where a run directory was named.
     """
 
     name: str
     estimator: Any
+    sha256: str
     run: Run | None = None
 
 
@@ -39,23 +42,34 @@ def find_model(name: str, storage_options: Mapping[str, Any] | None = None) -> M
         There is none, or its run is not complete.
     DataError
         The file is not a model.
+    ClusterError
+        Its store doesn't answer.
     """
-    from daskgmm.estimators.persistence import from_bytes, load
+    from daskgmm.estimators.persistence import from_bytes, read
 
     options, shown = dict(storage_options or {}), shown_address(name)
     folder = Place.of(name, options)
     if name.endswith(".safetensors") or (folder.local is not None and not folder.local.is_dir()):
-        return Model(shown, load(name, storage_options=options))
-    run = Run.at(folder)
+        file, shown = read(name, options)
+        return Model(shown, from_bytes(file, shown), sha256(file))
+    run, content = _looked_into(folder)
     if run is None:
         raise MissingInputError(
             f"{shown} holds no {RECORD_FILE}, so it is no run directory.",
             "Name the directory that `daskgmm fit` wrote, or a model file.",
         )
-    content = run.model()
     if content is None:
         raise _incomplete(run)
-    return Model(shown, from_bytes(content, f"{shown}/{MODEL_FILE}"), run)
+    return Model(shown, from_bytes(content, f"{shown}/{MODEL_FILE}"), sha256(content), run)
+
+
+def _looked_into(folder: Place) -> tuple[Run | None, bytes | None]:
+    """The run in a folder and its model, if they are there."""
+    try:
+        run = Run.at(folder)
+        return run, None if run is None else run.model()
+    except OutputError as error:  # a directory that is written elsewhere is an input here
+        raise MissingInputError(error.cause, "Ask for leave to read it.") from error
 
 
 def _incomplete(run: Run) -> MissingInputError:
