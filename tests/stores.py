@@ -109,6 +109,9 @@ class Proxy:
         class Handler(BaseHTTPRequestHandler):
             def answer(self) -> None:
                 proxy.requests.append((self.command, self.path))
+                if self.headers.get("Expect"):  # the body comes when it is asked for
+                    self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                    del self.headers["Expect"]
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 failure = proxy.failure(self.command, self.path)
                 if failure in _REFUSALS:

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from daskgmm.data.places import Place
-from daskgmm.errors import ConfigurationError, OutputError
+from daskgmm.errors import ClusterError, ConfigurationError, OutputError
 
 
 @pytest.fixture(params=["local", "memory", "s3"])
@@ -125,10 +125,51 @@ def test_a_folder_without_permission_is_told(tmp_path):
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o500)
     for attempt in (lambda: Place.of(closed / "run", {}).make(), lambda: Place.of(closed, {})):
-        with pytest.raises(OutputError, match="Permission denied"):
+        with pytest.raises(OutputError, match="permission denied"):
             attempt().write("file", b"")
 
 
 def test_a_bucket_that_is_not_there_is_told(s3):
     with pytest.raises(OutputError, match="bucket does not exist"):
         Place.of("s3://no-such-bucket/run", s3.options).write("file", b"")
+
+
+def _opened(place):
+    with place.open("file") as stream:
+        stream.read()
+
+
+DEEDS = {
+    "read": lambda place: place.read("file"),
+    "names": lambda place: place.names(),
+    "sizes": lambda place: place.sizes(),
+    "modified": lambda place: place.modified("file"),
+    "open": _opened,
+    "write": lambda place: place.write("file", b"x"),
+    "create": lambda place: place.create("other", b"x"),
+    "remove": lambda place: place.remove("file"),
+    "remove_all": lambda place: place.remove_all(["file"]),
+    "copy": lambda place: place.copy("file", place.inside("inner")),
+}
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+@pytest.mark.parametrize(("failure", "kind"), [("busy", ClusterError), ("denied", OutputError)])
+def test_whatever_a_store_refuses_is_told_by_its_name(proxied, deed, failure, kind):
+    proxy, store = proxied
+    place = Place.of(f"{store.url}/run", store.options)
+    place.filesystem.retries = 1
+    place.write("file", b"x")
+    proxy.failure = lambda *_request: failure
+    with pytest.raises(kind, match=f"{store.url}/run"):
+        DEEDS[deed](place)
+
+
+def test_a_store_that_is_down_holds_not_nothing(proxied):
+    proxy, store = proxied
+    place = Place.of(f"{store.url}/run", store.options)
+    place.filesystem.retries = 1
+    proxy.close()
+    for deed in (DEEDS["read"], DEEDS["names"]):
+        with pytest.raises(ClusterError, match="can't be reached"):
+            deed(place)

@@ -562,7 +562,7 @@ def test_where_there_is_no_folder_the_fit_ends_before_its_passes(tmp_path):
 
 
 def test_what_cannot_be_read_is_said(tmp_path):
-    with pytest.raises(OutputError, match=r"checkpoint .* can't be read: Is a directory"):
+    with pytest.raises(OutputError, match=r"can't be read: Is a directory"):
         GaussianMixture(3, checkpoint=tmp_path).fit(some_rows())
 
 

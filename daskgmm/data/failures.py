@@ -4,6 +4,7 @@ Stores' packages have errors of their own, which are known here by name: none is
 """
 
 import errno
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -132,8 +133,15 @@ def explained(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def explained_writing(name: str) -> Iterator[None]:
-    """Turn failures of storage into our errors about the output ``name``."""
+def explained_writing(name: str, deed: str = "written") -> Iterator[None]:
+    """Turn failures of storage into our errors about the output ``name``.
+
+    Parameters
+    ----------
+    name : str
+    deed : str
+        What can't be done to it.
+    """
     try:
         yield
     except DaskGMMError:
@@ -144,7 +152,7 @@ def explained_writing(name: str) -> Iterator[None]:
             raise _unreachable(name, error) from error
         if found is None and not isinstance(error, OSError):
             raise
-        raise _output_error(name, found, error) from error
+        raise _output_error(name, deed, found, error) from error
 
 
 def changed(name: str) -> DataError:
@@ -185,10 +193,16 @@ def _input_error(name: str, error: Exception) -> DaskGMMError | None:
     return None
 
 
-def _output_error(name: str, found: Meaning | None, error: Exception) -> OutputError:
-    reason = _denial(error) if found is Meaning.DENIED else first_line(error)
+def _output_error(name: str, deed: str, found: Meaning | None, error: Exception) -> OutputError:
+    reason = _denial(error) if found is Meaning.DENIED else _reason(error)
     remedy = "Check that its folder exists, is writable and has space, and the credentials."
-    return OutputError(f"{name} can't be written: {reason}.", remedy)
+    return OutputError(f"{name} can't be {deed}: {reason}.", remedy)
+
+
+def _reason(error: Exception) -> str:
+    """What a disk tells by number, in the system's words; what others tell."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number and error.__cause__ is None else first_line(error)
 
 
 def _denial(error: Exception) -> str:

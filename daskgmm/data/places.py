@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from daskgmm.data.credentials import shown_address
-from daskgmm.data.failures import explained_writing, first_line
+from daskgmm.data.failures import Meaning, explained_writing, first_line, meaning
 from daskgmm.errors import ConfigurationError, OutputError
 
 
@@ -102,10 +102,8 @@ class Place:
         """
         self.check()
         if self.local is not None:
-            try:
+            with self._explaining():
                 self.local.mkdir(exist_ok=True)
-            except OSError as error:
-                raise unwritable(self.name, error) from error
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file, in place of one that is there.
@@ -141,19 +139,25 @@ class Place:
     def modified(self, name: str) -> datetime | None:
         """When a file was written last by its store's clock, ``None`` where that isn't told."""
         self.filesystem.invalidate_cache(self.root)
-        try:
-            found: datetime = self.filesystem.modified(self._key(name))
-        except (FileNotFoundError, NotImplementedError):
-            return None
+        found: datetime | None = None
+        with self._explaining(name, "read"), _IfThere(), suppress(NotImplementedError):
+            found = self.filesystem.modified(self._key(name))
         return found
 
     def read(self, name: str) -> bytes | None:
-        """A file's content, ``None`` where there is no such file."""
+        """A file's content, ``None`` where there is no such file.
+
+        Raises
+        ------
+        OutputError
+            It can't be read.
+        ClusterError
+            The store doesn't answer.
+        """
         self.filesystem.invalidate_cache(self.root)
-        try:
+        with self._explaining(name, "read"), _IfThere():
             return bytes(self.filesystem.cat_file(self._key(name)))
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        return None
 
     def discard_unfinished(self, name: str) -> None:
         """Remove what writers of a file left that were killed: stores keep none of that."""
@@ -165,10 +169,9 @@ class Place:
     def names(self) -> list[str]:
         """What is in the folder, sorted; nothing where there is no folder."""
         self.filesystem.invalidate_cache(self.root)
-        try:
+        keys = []
+        with self._explaining(deed="read"), _IfThere():
             keys = self.filesystem.ls(self.root, detail=False)
-        except (FileNotFoundError, NotADirectoryError):
-            return []
         found = (key.rstrip("/").rpartition("/")[2] for key in keys)
         return sorted(name for name in found if name)
 
@@ -180,19 +183,24 @@ class Place:
         OutputError
             It can't be removed.
         """
-        with self._explaining(name), suppress(FileNotFoundError):
+        with self._explaining(name, "removed"), _IfThere():
             self.filesystem.rm(self._key(name), recursive=True)
 
     def remove_all(self, names: Sequence[str]) -> None:
         """Remove files and folders that are there, many at a time."""
         if names:
-            with self._explaining(""):
+            with self._explaining(deed="removed"):
                 self.filesystem.rm([self._key(name) for name in names], recursive=True)
 
-    def open(self, name: str) -> Any:
-        """Open a file for reading."""
+    @contextmanager
+    def open(self, name: str) -> Iterator[Any]:
+        """Open a file for reading in the block."""
         self.filesystem.invalidate_cache(self.root)
-        return self.filesystem.open(self._key(name), "rb")
+        with (
+            self._explaining(name, "read"),
+            self.filesystem.open(self._key(name), "rb") as stream,
+        ):
+            yield stream
 
     @contextmanager
     def appearing(self, name: str) -> Iterator[Path]:
@@ -228,39 +236,29 @@ class Place:
     def sizes(self) -> dict[str, int]:
         """All files in the folder and below by their path in it, with their sizes."""
         self.filesystem.invalidate_cache(self.root)
-        found = self.filesystem.find(self.root, detail=True)
+        with self._explaining(deed="read"):
+            found = self.filesystem.find(self.root, detail=True)
         start = len(self.root) + 1
         return {key[start:]: int(info["size"]) for key, info in found.items()}
 
     def copy(self, name: str, target: Self) -> None:
         """Put a file of this folder into another one of the same store, as it is."""
-        with explained_writing(f"{target.name}/{name}"):
+        with target._explaining(name):
             self.filesystem.cp_file(self._key(name), target._key(name))
 
-    @contextmanager
-    def _explaining(self, name: str) -> Iterator[None]:
-        """Turn failures of writing into our errors; a disk tells its reason by number."""
-        shown = f"{self.name}/{name}"
-        if self.local is None:
-            with explained_writing(shown):
-                yield
-            return
-        try:
-            yield
-        except OSError as error:
-            raise unwritable(shown, error) from error
+    def _explaining(self, name: str = "", deed: str = "written") -> AbstractContextManager[None]:
+        """Turn failures into our errors about a file, or about the folder itself."""
+        return explained_writing(f"{self.name}/{name}".rstrip("/"), deed)
 
     def _key(self, name: str) -> str:
         return f"{self.root}/{name}"
 
 
-def unwritable(name: str, error: OSError) -> OutputError:
-    """What went wrong in writing a file."""
-    reason = os.strerror(error.errno) if error.errno else first_line(error)
-    return OutputError(
-        f"{name} can't be written: {reason}.",
-        "Check that its folder exists, is writable and has space.",
-    )
+class _IfThere(AbstractContextManager[None]):
+    """Passes over what is not there, but not over what only seems so: a store that fails."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        return error is not None and meaning(error) is Meaning.MISSING
 
 
 def _write_beside_and_rename(path: Path, content: bytes) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from daskgmm.errors import ConfigurationError, OutputError
+from daskgmm.errors import ClusterError, ConfigurationError, OutputError
 from daskgmm.estimators.checkpoint_content import Content
 from daskgmm.estimators.checkpoint_file import CheckpointFile, checkpoint_file
 from daskgmm.estimators.identity import Identity
@@ -36,6 +36,8 @@ def remember(checkpoint: Any, identity: Identity, random: np.random.RandomState)
         The file is damaged, no checkpoint, or of a later version.
     OutputError
         It can't be read.
+    ClusterError
+        Its store doesn't answer.
     """
     file = checkpoint_file(checkpoint)
     return Forgetful(identity) if file is None else Checkpoint(file, identity, random)
@@ -99,7 +101,7 @@ class Checkpoint(Memory):
             return
         try:
             self._write(self._noted)
-        except OutputError as error:  # which must not hide what ended the fit
+        except (OutputError, ClusterError) as error:  # which must not hide what ended the fit
             logger.warning("The last passes are lost. %s", error)
 
     def _write(self, progress: Progress) -> None:
@@ -107,7 +109,7 @@ class Checkpoint(Memory):
         content = Content(self._facts, state, progress).to_bytes()
         try:
             self._file.write(content)
-        except OutputError:
+        except (OutputError, ClusterError):
             self._noted = None  # another try would fail as well
             raise
         self._noted, self._written = None, time.monotonic()

@@ -4,9 +4,8 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from daskgmm.data.failures import first_line
 from daskgmm.data.places import Place
-from daskgmm.errors import ConfigurationError, OutputError
+from daskgmm.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
@@ -35,21 +34,8 @@ class CheckpointFile:
         return f"{self.folder.name}/{self.name}"
 
     def read(self) -> bytes | None:
-        """The content, ``None`` where there is none.
-
-        Raises
-        ------
-        OutputError
-            It can't be read.
-        """
-        try:
-            return self.folder.read(self.name)
-        except OSError as error:
-            reason = error.strerror or first_line(error)
-            raise OutputError(
-                f"The checkpoint {self.path} can't be read: {reason}.",
-                "Check that it is a file and its permissions, or name another one.",
-            ) from error
+        """The content, ``None`` where there is none; `OutputError` where it can't be read."""
+        return self.folder.read(self.name)
 
     def write(self, content: bytes) -> None:
         """Write the file, whole or not at all; `OutputError` where that can't be done."""

@@ -30,6 +30,8 @@ def load(path: Any, *, storage_options: dict[str, Any] | None = None) -> Any:
         There is no such file.
     DataError
         The file is not a model.
+    ClusterError
+        Its store doesn't answer.
     """
     return restored(Stored.at(path, storage_options))
 

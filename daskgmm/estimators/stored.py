@@ -11,7 +11,9 @@ import fsspec
 import numpy as np
 from safetensors import SafetensorError
 
-from daskgmm.errors import DataError, MissingInputError
+from daskgmm.data.credentials import shown_address
+from daskgmm.data.failures import explained
+from daskgmm.errors import DataError
 from daskgmm.estimators.fitted import Fitted
 from daskgmm.estimators.model_file import FORMAT, MODEL_FILE
 from daskgmm.estimators.tensor_file import TensorFile
@@ -47,21 +49,10 @@ class Stored:
             There is no such file.
         DataError
             The file is not a model.
+        ClusterError
+            Its store doesn't answer.
         """
-        name = os.fspath(path)
-        if "://" not in name and Path(name).is_dir():
-            name = os.path.join(name, MODEL_FILE)  # noqa: PTH118  the path's own style is kept
-        try:
-            with fsspec.open(name, "rb", **(storage_options or {})) as file:
-                content = file.read()
-        except FileNotFoundError as error:
-            raise MissingInputError(f"There is no model file {name}.", "Check the path.") from error
-        except OSError as error:
-            raise MissingInputError(
-                f"The model file {name} cannot be read: {error.strerror or error}.",
-                "Check the path and its permissions.",
-            ) from error
-        return cls.of(content, name)
+        return cls.of(*read(path, storage_options or {}))
 
     @classmethod
     def of(cls, content: bytes, name: str) -> Self:
@@ -75,6 +66,19 @@ class Stored:
         with explained_as_model(name):
             file = TensorFile.from_bytes(content, name, FORMAT)
             return cls(name, file, _fitted(file))
+
+
+def read(path: Any, storage_options: Mapping[str, Any]) -> tuple[bytes, str]:
+    """A model file's content, and its address as errors show it; see `Stored.at`."""
+    address = os.fspath(path)
+    if "://" not in address and Path(address).is_dir():
+        address = os.path.join(address, MODEL_FILE)  # noqa: PTH118  the path's own style is kept
+    shown = shown_address(address)
+    with (
+        explained(f"The model file {shown}"),
+        fsspec.open(address, "rb", **storage_options) as file,
+    ):
+        return file.read(), shown
 
 
 @contextmanager

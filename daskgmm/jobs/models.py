@@ -7,11 +7,11 @@ from typing import Any
 
 from daskgmm.data.credentials import shown_address
 from daskgmm.data.places import Place
-from daskgmm.errors import MissingInputError
+from daskgmm.errors import MissingInputError, OutputError
 from daskgmm.estimators.fitted import Fitted
 from daskgmm.estimators.model_file import MODEL_FILE
-from daskgmm.estimators.stored import Stored
-from daskgmm.jobs.runs import RECORD_FILE, Run, State
+from daskgmm.estimators.stored import Stored, read
+from daskgmm.jobs.runs import RECORD_FILE, Run, State, sha256
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,15 @@ class Model:
     name : str
         What it was asked for as.
     stored : Stored
+    sha256 : str
+        Digest of its file.
     run : Run or None
         The run that it comes from, where a run directory was named.
     """
 
     name: str
     stored: Stored
+    sha256: str
     run: Run | None = None
 
     @property
@@ -59,21 +62,33 @@ def find_model(name: str, storage_options: Mapping[str, Any] | None = None) -> M
         There is none, or its run is not complete.
     DataError
         The file is not a model.
+    ClusterError
+        Its store doesn't answer.
     """
     options, shown = dict(storage_options or {}), shown_address(name)
     folder = Place.of(name, options)
     if name.endswith(".safetensors") or (folder.local is not None and not folder.local.is_dir()):
-        return Model(shown, Stored.at(name, options))
-    run = Run.at(folder)
+        file, shown = read(name, options)
+        return Model(shown, Stored.of(file, shown), sha256(file))
+    run, content = _looked_into(folder)
     if run is None:
         raise MissingInputError(
             f"{shown} holds no {RECORD_FILE}, so it is no run directory.",
             "Name the directory that `daskgmm fit` wrote, or a model file.",
         )
-    content = run.model()
     if content is None:
         raise _incomplete(run)
-    return Model(shown, Stored.of(content, f"{shown}/{MODEL_FILE}"), run)
+    stored = Stored.of(content, f"{shown}/{MODEL_FILE}")
+    return Model(shown, stored, sha256(content), run)
+
+
+def _looked_into(folder: Place) -> tuple[Run | None, bytes | None]:
+    """The run in a folder and its model, if they are there."""
+    try:
+        run = Run.at(folder)
+        return run, None if run is None else run.model()
+    except OutputError as error:  # a directory that is written elsewhere is an input here
+        raise MissingInputError(error.cause, "Ask for leave to read it.") from error
 
 
 def _incomplete(run: Run) -> MissingInputError:

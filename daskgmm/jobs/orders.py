@@ -143,13 +143,7 @@ def _in_the_way(found: Found, what: str) -> OutputError:
 
 
 def _ours(folder: Place) -> frozenset[str]:
-    try:
-        names = frozenset(folder.names())
-    except PermissionError as error:
-        raise OutputError(
-            f"{folder.name} can't be looked into: permission denied.",
-            "Choose another output, or change its permissions.",
-        ) from error
+    names = frozenset(folder.names())
     kept = names - leftovers(names)
     if not (kept <= {LOCK_FILE} or (RECORD_FILE in kept and kept <= _FILES)):
         raise OutputError(

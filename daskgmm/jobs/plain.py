@@ -17,6 +17,19 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str]:
+    """What differs between plain values, in words, by name."""
+    return {
+        name: f"{name} ({_shown(old.get(name))} there, {_shown(new.get(name))} now)"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    }
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def as_plain(value: Any) -> Any:
     """Values as they come back from JSON; what is not finite becomes None."""
     if isinstance(value, Mapping):

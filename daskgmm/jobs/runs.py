@@ -2,15 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
 from daskgmm.data.places import Place
-from daskgmm.errors import DataError, MissingInputError
+from daskgmm.errors import DataError
 from daskgmm.estimators.model_file import MODEL_FILE
-from daskgmm.jobs.plain import to_json
+from daskgmm.jobs.plain import differences, to_json
 
 RECORD_FILE = "run.json"
 CHECKPOINT_FILE = "checkpoint.safetensors"
@@ -51,12 +51,7 @@ class Run:
             Its record makes no sense.
         """
         name = f"{folder.name}/{RECORD_FILE}"
-        try:
-            text = folder.read(RECORD_FILE)
-        except PermissionError as error:
-            raise MissingInputError(
-                f"{name} can't be read: permission denied.", "Ask for leave to read it."
-            ) from error
+        text = folder.read(RECORD_FILE)
         if text is None:
             return None
         try:
@@ -92,41 +87,19 @@ class Run:
         return result if "candidates" in result else None
 
     def model(self) -> bytes | None:
-        """Content of its model file, ``None`` unless it is complete and this is its model.
-
-        Raises
-        ------
-        MissingInputError
-            It may not be read.
-        """
+        """Content of its model file, ``None`` unless it is complete and this is its model."""
         if self.state is not State.COMPLETE:
             return None
-        try:
-            content = self.folder.read(MODEL_FILE)
-        except PermissionError as error:
-            raise MissingInputError(
-                f"{self.name}/{MODEL_FILE} can't be read: permission denied.",
-                "Ask for leave to read it.",
-            ) from error
+        content = self.folder.read(MODEL_FILE)
         fits = content is not None and sha256(content) == self.record.get("model_sha256")
         return content if fits else None
 
     def differences(self, configuration: Mapping[str, Any], inputs: Mapping[str, Any]) -> list[str]:
         """What another run would do otherwise, in words."""
-        found = list(_changes(self.record["configuration"], configuration))
+        found = list(differences(self.record["configuration"], configuration).values())
         if self.record["inputs"]["sha256"] != inputs["sha256"]:
             found.append("the input files, or versions of them")
         return found
-
-
-def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    for name in sorted(old.keys() | new.keys()):
-        if old.get(name) != new.get(name):
-            yield f"{name} ({_shown(old.get(name))} there, {_shown(new.get(name))} now)"
-
-
-def _shown(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def sha256(content: bytes) -> str:

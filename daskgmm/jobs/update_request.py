@@ -12,7 +12,6 @@ from daskgmm.jobs.inputs import Inputs, fingerprint
 from daskgmm.jobs.models import Model
 from daskgmm.jobs.orders import Order
 from daskgmm.jobs.plain import as_plain
-from daskgmm.jobs.runs import sha256
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +52,7 @@ class UpdateRequest:
         chosen = {
             "columns": inputs.columns,
             "weight_column": inputs.weight_column,
+            "where": inputs.where,
             "format": inputs.format,
             "forgetting": float(self.forgetting),
             "updated_from": self.origin(),
@@ -64,10 +64,8 @@ class UpdateRequest:
     def origin(self) -> dict[str, Any]:
         """What tells the model from others: its run, if there is one, and its file's digest."""
         run = self.model.run
-        if run is not None:
-            return {"run_id": run.record["run_id"], "model_sha256": run.record["model_sha256"]}
-        folder, name = Place.of_file(self.model.name, self.inputs.storage_options)
-        return {"run_id": None, "model_sha256": sha256(folder.read(name) or b"")}
+        run_id = None if run is None else run.record["run_id"]
+        return {"run_id": run_id, "model_sha256": self.model.sha256}
 
     def order(self, dataset: Any) -> Order:
         """What is asked of the run directory.

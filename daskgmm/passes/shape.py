@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from daskgmm.data.retrying import persistent
 from daskgmm.data.source import Block, Part, Source
 from daskgmm.passes.engine import compute, token
 from daskgmm.passes.graph import OnPart, Work, pass_graph
@@ -19,6 +20,7 @@ def lengths_of(source: Source) -> tuple[int, ...]:
     return lengths
 
 
+@persistent
 def kept_columns(source: Source) -> Any:
     """The schema of the columns that blocks carry along, by the first rows that there are."""
     for part in source.parts:

@@ -32,15 +32,15 @@ class Lock(AbstractContextManager["Lock"]):
         """Raise OutputError where another run has taken the lock meanwhile."""
 
 
-def busy(folder: Place, more: str = "", remedy: str = "") -> OutputError:
-    """Another run holds the lock."""
+def busy(folder: Place, owner: str, more: str = "", remedy: str = "") -> OutputError:
+    """Another process holds the lock."""
     return OutputError(
-        f"{folder.name} is being written by {_owner(folder)}{more}.",
+        f"{folder.name} is being written by {owner}{more}.",
         remedy or "Wait for its end, or stop it first; this one then goes on where it was.",
     )
 
 
-def _owner(folder: Place) -> str:
+def owner_of(folder: Place) -> str:
     """Who writes there, as far as the records tell: they follow a moment after the lock."""
     for place in (folder.inside(REPLACEMENT), folder):
         with suppress(DaskGMMError, KeyError, TypeError, ValueError):

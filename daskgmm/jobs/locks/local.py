@@ -1,12 +1,16 @@
 """The lock of a local run directory: the system's own, which ends with its process."""
 
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Self, final
 
 from filelock import FileLock, Timeout
 
-from daskgmm.data.places import Place, unwritable
-from daskgmm.jobs.locks.base import LOCK_FILE, Lock, busy
+from daskgmm.data.failures import explained_writing
+from daskgmm.data.places import Place
+from daskgmm.errors import OutputError
+from daskgmm.jobs.locks.base import LOCK_FILE, Lock, busy, owner_of
 
 
 @final
@@ -17,23 +21,46 @@ class LocalLock(Lock):
         super().__init__(folder)
         assert folder.local is not None  # noqa: S101  or it would be the store's
         self._path = folder.local / LOCK_FILE
-        self._lock = FileLock(self._path, timeout=0)
+        self._held = ExitStack()
 
     def __enter__(self) -> Self:
         """Take the lock at once or not at all."""
-        try:
-            self._lock.acquire()
-        except Timeout as error:
-            raise busy(self.folder) from error
-        except OSError as error:
-            raise unwritable(self.folder.name, error) from error
+        name = self.folder.name
+        self._held.enter_context(
+            held_alone(self._path, name, lambda: busy(self.folder, owner_of(self.folder)))
+        )
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Removed while it is held: who has opened it meanwhile sees that it is gone.
-        with suppress(OSError):
-            self._path.unlink()
-        self._lock.release()
+        self._held.close()
 
     def check(self) -> None:
         """Nobody can take it from a process that lives."""
+
+
+@contextmanager
+def held_alone(path: Path, name: str, refusal: Callable[[], OutputError]) -> Iterator[None]:
+    """Hold the system's lock on a file in the block, at once or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        Made, and gone after the block.
+    name : str
+        Of what the lock is for, as errors show it.
+    refusal : callable
+        Gives the error where another process holds it.
+    """
+    lock = FileLock(path, timeout=0)
+    with explained_writing(name):
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise refusal() from error
+    try:
+        yield
+    finally:
+        # Removed while it is held: who has opened it meanwhile sees that it is gone.
+        with suppress(OSError):
+            path.unlink()
+        lock.release()

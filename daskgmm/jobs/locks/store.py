@@ -10,7 +10,7 @@ from uuid import uuid4
 from daskgmm.data.places import Place
 from daskgmm.errors import DaskGMMError, OutputError
 from daskgmm.jobs.haste import in_time
-from daskgmm.jobs.locks.base import LOCK_FILE, Lock, busy, in_words
+from daskgmm.jobs.locks.base import LOCK_FILE, Lock, busy, in_words, owner_of
 from daskgmm.jobs.machine import is_dead_here, this_process
 
 BEAT_SECONDS = 20.0
@@ -76,7 +76,7 @@ class StoreLock(Lock):
         self.folder.write(LOCK_FILE, self._content)
         time.sleep(SETTLE_SECONDS)
         if not self._is_ours():
-            raise busy(self.folder)
+            raise busy(self.folder, owner_of(self.folder))
 
     def _require_dead_owner(self) -> None:
         if is_dead_here(self._owner()):
@@ -85,12 +85,14 @@ class StoreLock(Lock):
         if age is None:
             raise busy(
                 self.folder,
+                owner_of(self.folder),
                 "; its store doesn't tell how old its lock is",
                 f"Remove {self.folder.name}/{LOCK_FILE} if you know that no run is alive.",
             )
         if age <= STALE_SECONDS:
             raise busy(
                 self.folder,
+                owner_of(self.folder),
                 f"; its last sign of life was {in_words(age)} ago",
                 "Wait for its end, or stop it first. If it is dead, run this again in "
                 f"{in_words(STALE_SECONDS - age + 1)}: it then goes on where that one was.",

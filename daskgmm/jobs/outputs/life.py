@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from daskgmm.data.failures import explained_writing
 from daskgmm.data.places import Place
 from daskgmm.data.sinks import Written, format_of
 from daskgmm.errors import ConfigurationError, DataError, OutputError
@@ -199,8 +198,7 @@ def _require_replaceable(order: Order) -> None:
     What is not ours is never replaced, not even by force.
     """
     name = order.target.name
-    with explained_writing(name):
-        there = order.target.names()
+    there = order.target.names()
     manifest = Manifest.at(order.target)
     ours = (
         each for each in there if each.startswith(LOCK_FILE) or (manifest and manifest.owns(each))

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import final
 from uuid import uuid4
 
-from filelock import FileLock, Timeout
-
 from daskgmm.data.failures import explained_writing
 from daskgmm.data.places import Place
-from daskgmm.errors import OutputError
 from daskgmm.jobs.folders import require_writable
+from daskgmm.jobs.locks.base import busy
+from daskgmm.jobs.locks.local import held_alone
 from daskgmm.jobs.outputs.base import Delivery
 from daskgmm.jobs.outputs.manifest import Manifest
 
@@ -42,23 +41,11 @@ class LocalDelivery(Delivery):
     def alone(self) -> Iterator[None]:
         """Hold the system's lock on a file, which ends with the process."""
         path = self._sibling("lock")
-        lock = FileLock(path, timeout=0)
-        with explained_writing(self.target.name):
-            try:
-                lock.acquire()
-            except Timeout as error:
-                raise OutputError(
-                    f"{self.target.name} is being written by process {_owner(path)}.",
-                    "Wait for its end, or stop it first; this one then goes on where it was.",
-                ) from error
-        try:
-            path.write_text(str(os.getpid()), encoding="ascii")
-            self._recover()
+        with held_alone(path, self.target.name, lambda: busy(self.target, _owner(path))):
+            with explained_writing(self.target.name):
+                path.write_text(str(os.getpid()), encoding="ascii")
+                self._recover()
             yield
-        finally:
-            # Removed while it is held: who has opened it meanwhile sees that it is gone.
-            path.unlink(missing_ok=True)
-            lock.release()
 
     def _recover(self) -> None:
         """Put back what a process had moved away that was killed in that moment."""
@@ -75,15 +62,16 @@ class LocalDelivery(Delivery):
 
     def workshop(self, run_id: str, *, force: bool) -> Place:  # noqa: ARG002  the base's signature
         """The hidden folder, without files that killed processes were about to write."""
-        for unfinished in Path(self.aside.root).rglob("*"):
-            if unfinished.name.startswith(".") or unfinished.suffix == ".partial":
-                unfinished.unlink(missing_ok=True)
+        with explained_writing(self.aside.name):
+            for unfinished in Path(self.aside.root).rglob("*"):
+                if unfinished.name.startswith(".") or unfinished.suffix == ".partial":
+                    unfinished.unlink(missing_ok=True)
         return self.aside
 
     def clear(self, workshop: Place) -> None:
         """Remove the folder; tasks that still run can't write into it any more."""
         path = Path(workshop.root)
-        with suppress(FileNotFoundError):
+        with explained_writing(workshop.name), suppress(FileNotFoundError):
             doomed = path.rename(path.with_name(f"{path.name}-{uuid4().hex}"))
             shutil.rmtree(doomed, ignore_errors=True)
 
@@ -105,6 +93,6 @@ class LocalDelivery(Delivery):
 
 def _owner(path: Path) -> str:
     try:
-        return path.read_text(encoding="ascii") or "another one"
-    except OSError:
-        return "another one"
+        return f"process {int(path.read_text(encoding='ascii'))}"
+    except (OSError, ValueError):  # it has just begun
+        return "another process"

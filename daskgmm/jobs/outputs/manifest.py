@@ -1,15 +1,14 @@
 """What an output tells of itself."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from daskgmm.data.failures import explained_writing
 from daskgmm.data.places import Place
 from daskgmm.data.sinks import SINKS, Written
-from daskgmm.jobs.plain import to_json
+from daskgmm.jobs.plain import differences, to_json
 
 MANIFEST = "_manifest.json"
 SUCCESS = "_SUCCESS"
@@ -39,8 +38,7 @@ class Manifest:
     @classmethod
     def at(cls, folder: Place) -> Self | None:
         """The one in a folder, ``None`` where there is none that makes sense."""
-        with explained_writing(folder.name):
-            text = folder.read(MANIFEST)
+        text = folder.read(MANIFEST)
         with suppress(ValueError, KeyError, TypeError):
             content = json.loads(text or b"")
             content["run_id"], content["state"], content["columns"], SINKS[content["format"]]
@@ -67,8 +65,7 @@ class Manifest:
         """Whether all that it tells of is there."""
         if self.content["state"] != "complete":
             return False
-        with explained_writing(folder.name):
-            return SUCCESS in folder.names() and self.content["files"] == tally(folder)
+        return SUCCESS in folder.names() and self.content["files"] == tally(folder)
 
     def write(self, folder: Place) -> None:
         """Write it into a folder."""
@@ -89,22 +86,11 @@ class Manifest:
 
     def differences(self, asked: Mapping[str, Any]) -> str:
         """What another command would do otherwise, in words."""
-        return "; ".join(_changes(self.asked, asked))
+        found = differences(self.asked, asked)
+        return "; ".join(_WORDS.get(name, told) for name, told in found.items())
 
 
 def tally(folder: Place) -> dict[str, int]:
     """How many files hold an output's rows, and their bytes."""
     sizes = [size for name, size in folder.sizes().items() if not name.startswith(("_", "."))]
     return {"number": len(sizes), "bytes": sum(sizes)}
-
-
-def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    for name in sorted(old.keys() | new.keys()):
-        there, now = old.get(name), new.get(name)
-        if there != now:
-            told = f"{name} ({_shown(there)} there, {_shown(now)} now)"
-            yield _WORDS.get(name, told)
-
-
-def _shown(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
