@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import fields, is_dataclass
-from itertools import count, pairwise
+from itertools import count
 
 import dask
 import dask.array as da
