@@ -109,7 +109,7 @@ class Proxy:
         class Handler(BaseHTTPRequestHandler):
             def answer(self) -> None:
                 proxy.requests.append((self.command, self.path))
-                body = self._body()
+                body = _body(self)
                 failure = proxy.failure(self.command, self.path)
                 if failure in _REFUSALS:
                     status, content = _REFUSALS[failure]
@@ -119,12 +119,6 @@ class Proxy:
                 self._reply(status, headers, content, cut=failure == "cut")
 
             do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer  # noqa: N815
-
-            def _body(self) -> bytes:
-                if self.headers.get("Expect"):  # it comes when it is asked for
-                    self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-                    del self.headers["Expect"]
-                return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
             def _forwarded(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
                 connection = HTTPConnection(proxy._upstream)
@@ -154,6 +148,13 @@ class Proxy:
                 pass
 
         return Handler
+
+
+def _body(request: BaseHTTPRequestHandler) -> bytes:
+    if request.headers.get("Expect"):  # it comes when it is asked for
+        request.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        del request.headers["Expect"]
+    return request.rfile.read(int(request.headers.get("Content-Length") or 0))
 
 
 def _sent(method: str, content: bytes, *, cut: bool) -> bytes:
