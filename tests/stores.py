@@ -109,10 +109,7 @@ class Proxy:
         class Handler(BaseHTTPRequestHandler):
             def answer(self) -> None:
                 proxy.requests.append((self.command, self.path))
-                if self.headers.get("Expect"):  # the body comes when it is asked for
-                    self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-                    del self.headers["Expect"]
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                body = _body(self)
                 failure = proxy.failure(self.command, self.path)
                 if failure in _REFUSALS:
                     status, content = _REFUSALS[failure]
@@ -145,12 +142,25 @@ class Proxy:
                 self.send_header("Content-Length", length)
                 self.end_headers()
                 with suppress(ConnectionError):  # the client may have given up
-                    self.wfile.write(content[: len(content) // 2] if cut else content)
+                    self.wfile.write(_sent(self.command, content, cut=cut))
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
                 pass
 
         return Handler
+
+
+def _body(request: BaseHTTPRequestHandler) -> bytes:
+    if request.headers.get("Expect"):  # it comes when it is asked for
+        request.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        del request.headers["Expect"]
+    return request.rfile.read(int(request.headers.get("Content-Length") or 0))
+
+
+def _sent(method: str, content: bytes, *, cut: bool) -> bytes:
+    if method == "HEAD":
+        return b""
+    return content[: len(content) // 2] if cut else content
 
 
 @pytest.fixture

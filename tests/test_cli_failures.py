@@ -92,7 +92,7 @@ def run(tmp_path_factory):
 
 
 PREDICT = [
-    (["nowhere", IRIS], 66, "no model file nowhere"),
+    (["nowhere", IRIS], 66, "model file nowhere does not exist"),
     ([".", IRIS], 66, "no run directory"),
     (["words.csv", IRIS], 65, "not a daskgmm model file"),
     (["RUN", "nope.csv"], 66, "nope.csv does not exist"),

@@ -544,7 +544,7 @@ def test_a_full_disk_ends_the_fit_at_the_next_checkpoint_and_leaves_the_last(tmp
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     said = (
         f"{path} can't be written: File too large. "
-        "Check that its folder exists, is writable and has space.\n"
+        "Check that its folder exists, is writable and has space, and the credentials.\n"
     )
     assert done.stdout == f"[] {said}[1, 2] {said}"
     assert list(tmp_path.iterdir()) == [path]

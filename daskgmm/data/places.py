@@ -183,7 +183,7 @@ class Place:
         OutputError
             It can't be removed.
         """
-        with self._explaining(name, "removed"), _IfThere():
+        with self._explaining(name, "removed"), suppress(FileNotFoundError):
             self.filesystem.rm(self._key(name), recursive=True)
 
     def remove_all(self, names: Sequence[str]) -> None:
