@@ -4,14 +4,13 @@ import json
 import os
 from collections.abc import Iterator
 from copy import copy
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from daskgmm.cli.config_text import as_toml
+from daskgmm.cli.config_text import Effective, as_toml
 from daskgmm.cli.configuration import all_commands, origin
 from daskgmm.cli.environment import variables
 from daskgmm.cli.exits import Exit, Failure
@@ -19,24 +18,6 @@ from daskgmm.cli.options import JSON
 from daskgmm.cli.secrets import masked
 from daskgmm.cli.settable import CONFIG, long_name, suggestion
 from daskgmm.data.credentials import MASK
-
-
-@dataclass(frozen=True)
-class Effective:
-    """What holds for an option.
-
-    Parameters
-    ----------
-    value : object
-        Plain, without secrets; ``None`` where nothing sets it.
-    source : str
-    secret : bool
-        Whether the value is more than what is shown.
-    """
-
-    value: Any
-    source: str
-    secret: bool = False
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

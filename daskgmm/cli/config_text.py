@@ -2,18 +2,34 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from daskgmm.cli.config import Effective
+from dataclasses import dataclass
+from typing import Any
 
 
-def as_toml(commands: "Mapping[str, Mapping[str, Effective]]") -> str:
+@dataclass(frozen=True)
+class Effective:
+    """What holds for an option.
+
+    Parameters
+    ----------
+    value : object
+        Plain, without secrets; ``None`` where nothing sets it.
+    source : str
+    secret : bool
+        Whether the value is more than what is shown.
+    """
+
+    value: Any
+    source: str
+    secret: bool = False
+
+
+def as_toml(commands: Mapping[str, Mapping[str, Effective]]) -> str:
     """A table for each command, which any command takes as its ``--config``."""
     return "\n\n".join("\n".join(_table(*command)) for command in commands.items())
 
 
-def _table(name: str, options: "Mapping[str, Effective]") -> Iterator[str]:
+def _table(name: str, options: Mapping[str, Effective]) -> Iterator[str]:
     yield f"[{name}]"
     pairs = {key: f"{key} = {_value(each.value)}" for key, each in options.items()}
     # What is not set or not shown can't be read back.
