@@ -11,7 +11,7 @@ from daskgmm.data.source import Source
 from daskgmm.model.kernels import centred, features
 from daskgmm.model.kernels.base import slab_rows
 
-LIBRARIES = 325 * 2**20
+LIBRARIES = 300 * 2**20
 """Of a worker's process: Python, Dask, pandas, SciPy, scikit-learn, Arrow, numba and its loop."""
 
 _READ_AHEAD = 2**23
