@@ -4,11 +4,10 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
-import fsspec
 import numpy as np
+from fsspec.core import url_to_fs
 from safetensors import SafetensorError
 
 from daskgmm.data.credentials import shown_address
@@ -71,13 +70,12 @@ class Stored:
 def read(path: Any, storage_options: Mapping[str, Any]) -> tuple[bytes, str]:
     """A model file's content, and its address as errors show it; see `Stored.at`."""
     address = os.fspath(path)
-    if "://" not in address and Path(address).is_dir():
-        address = os.path.join(address, MODEL_FILE)  # noqa: PTH118  the path's own style is kept
     shown = shown_address(address)
-    with (
-        explained(f"The model file {shown}"),
-        fsspec.open(address, "rb", **storage_options) as file,
-    ):
+    with explained(f"The model file {shown}"):
+        filesystem, key = url_to_fs(address, **storage_options)
+        if filesystem.isdir(key):
+            key, shown = (f"{folder.rstrip('/')}/{MODEL_FILE}" for folder in (key, shown))
+    with explained(f"The model file {shown}"), filesystem.open(key, "rb") as file:
         return file.read(), shown
 
 
