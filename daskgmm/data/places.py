@@ -87,10 +87,8 @@ class Place:
         OutputError
             There is no such folder.
         """
-        above = None if self.local is None else self.local.parent
-        if above is not None and not above.is_dir():
-            fact = "is not a folder" if above.exists() else "does not exist"
-            raise OutputError(f"The output's folder {above} {fact}.", f"Make it: mkdir -p {above}")
+        if self.local is not None:
+            require_folder(self.local.parent)
 
     def make(self) -> None:
         """Make the folder where it is missing, but not those above it; stores need none.
@@ -259,6 +257,13 @@ class _IfThere(AbstractContextManager[None]):
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
         return error is not None and meaning(error) is Meaning.MISSING
+
+
+def require_folder(folder: Path) -> None:
+    """Raise OutputError unless a folder is there."""
+    if not folder.is_dir():
+        fact = "is not a folder" if folder.exists() else "does not exist"
+        raise OutputError(f"The output's folder {folder} {fact}.", f"Make it: mkdir -p {folder}")
 
 
 def _write_beside_and_rename(path: Path, content: bytes) -> None:

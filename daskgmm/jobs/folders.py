@@ -3,14 +3,13 @@
 import os
 from pathlib import Path
 
+from daskgmm.data.places import require_folder
 from daskgmm.errors import OutputError
 
 
 def require_writable(folder: Path) -> None:
     """Raise OutputError unless files can be made in a folder."""
-    if not folder.is_dir():
-        there = "is not a folder" if folder.exists() else "does not exist"
-        raise OutputError(f"The output's folder {folder} {there}.", f"Make it: mkdir -p {folder}")
+    require_folder(folder)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(
             f"The output's folder {folder} can't be written to.",
