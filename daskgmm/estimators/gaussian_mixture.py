@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
-from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.base import DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
@@ -16,6 +16,7 @@ from daskgmm.estimators import conversion, model_file, sampling
 from daskgmm.estimators.attributes import FittedParameters
 from daskgmm.estimators.checkpoint import remember
 from daskgmm.estimators.checkpoint_file import CheckpointFile
+from daskgmm.estimators.display import Shown
 from daskgmm.estimators.fitting import Fit
 from daskgmm.estimators.identity import Identity
 from daskgmm.estimators.inputs import as_source, kind_of, marks_of
@@ -34,7 +35,7 @@ from daskgmm.passes.caching import check_cache, kept
 from daskgmm.training.states import FitState, StopReason, Trace
 
 
-class GaussianMixture(FittedParameters, Predictions, PartialFit, DensityMixin, BaseEstimator):
+class GaussianMixture(FittedParameters, Predictions, PartialFit, DensityMixin, Shown):
     """Mixture of K Gaussians, fitted by expectation-maximisation on rows of any number.
 
     Parameters, attributes and methods are those of ``sklearn.mixture.GaussianMixture``, with

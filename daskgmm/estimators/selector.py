@@ -8,12 +8,13 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
-from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.base import DensityMixin
 
 from daskgmm.errors import ConfigurationError
 from daskgmm.estimators.checkpoint import remember
 from daskgmm.estimators.checkpoint_file import CheckpointFile
 from daskgmm.estimators.delegating import Delegating
+from daskgmm.estimators.display import Shown
 from daskgmm.estimators.fitting import Fit
 from daskgmm.estimators.gaussian_mixture import GaussianMixture, warn_not_converged
 from daskgmm.estimators.identity import Identity
@@ -27,7 +28,7 @@ from daskgmm.passes.caching import check_cache
 from daskgmm.training.states import StopReason
 
 
-class GaussianMixtureSelector(Delegating, DensityMixin, BaseEstimator):
+class GaussianMixtureSelector(Delegating, DensityMixin, Shown):
     """Chooses the number of components and the covariance type by an information criterion.
 
     All candidates, each number with each type and each start, advance in the same passes over

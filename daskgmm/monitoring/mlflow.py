@@ -1,0 +1,127 @@
+"""Fits as runs of MLflow."""
+
+import math
+import tempfile
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from daskgmm.errors import ConfigurationError
+from daskgmm.monitoring.messages import limits
+from daskgmm.monitoring.observer import About, Ending, Pass, Reason
+
+MODEL = "model"
+"""What the model is called among a run's models."""
+
+_FILE = "model.safetensors"
+_STATUS = {Reason.FAILED: "FAILED", Reason.INTERRUPTED: "KILLED"}
+
+
+class MLflowLogger:
+    """Logs a fit's parameters, a metric for each pass, and the model: one of `callbacks`.
+
+    It goes to MLflow's active run, if there is one, or else to one of its own, which ends with
+    the fit. ``mlflow.set_tracking_uri`` and ``set_experiment`` say where that is. A failure of
+    MLflow is warned of, and the fit goes on.
+
+    The model is a pyfunc model that holds a safetensors file: ``mlflow.pyfunc.load_model(...)``
+    gives one whose ``predict`` labels rows and whose ``get_raw_model()`` is the
+    `GaussianMixture`.
+
+    Parameters
+    ----------
+    run_name : str, optional
+        Of a run of its own.
+    log_model : bool, default True
+
+    Raises
+    ------
+    ConfigurationError
+        MLflow is not installed.
+
+    Examples
+    --------
+    >>> from daskgmm.monitoring import MLflowLogger  # doctest: +SKIP
+    >>> GaussianMixture(3, callbacks=[MLflowLogger()]).fit(rows)  # doctest: +SKIP
+    """
+
+    def __init__(self, run_name: str | None = None, *, log_model: bool = True) -> None:
+        if find_spec("mlflow") is None:
+            raise ConfigurationError(
+                "MLflow is not installed.", "Install it with: pip install 'daskgmm[mlflow]'."
+            )
+        self.run_name = run_name
+        self.log_model = log_model
+
+    def start(self, about: About) -> None:
+        """Begin a run, or go on with the active one."""
+        import mlflow
+
+        self._own = mlflow.active_run() is None
+        if self._own:
+            mlflow.start_run(run_name=self.run_name)
+        mlflow.log_params(_parameters(about))
+        mlflow.set_tag("daskgmm.run_id", about.run_id)
+
+    def tell(self, made: Pass) -> None:
+        """Log a pass's numbers."""
+        import mlflow
+
+        state, best = made.state, made.state.best
+        told = {
+            "lower_bound": best.lower_bound,
+            "change": best.change,
+            "pass_seconds": state.seconds,
+            "rows_per_second": state.rows / max(state.seconds, 1e-9),
+        }
+        known = {name: value for name, value in told.items() if math.isfinite(value)}
+        mlflow.log_metrics(known, step=state.iteration, synchronous=False)  # no pass waits
+
+    def end(self, ending: Ending) -> None:
+        """Log what came of it."""
+        import mlflow
+
+        try:
+            mlflow.flush_async_logging()
+            mlflow.set_tag("daskgmm.stopped", ending.reason.value)
+            mlflow.log_metric("fit_seconds", ending.seconds)
+            if ending.estimator is not None and self.log_model:
+                _log_model(ending.estimator)
+        finally:
+            if self._own:
+                mlflow.end_run(_STATUS.get(ending.reason, "FINISHED"))
+
+
+def _parameters(about: About) -> dict[str, Any]:
+    numbers, kinds = zip(*about.kinds, strict=True)
+    return {
+        "estimator": about.estimator,
+        "n_components": _said(numbers),
+        "covariance_type": _said(kinds),
+        **limits(about),
+        **{name: about.parameters.get(name) for name in ("init_params", "random_state")},
+        "rows": about.rows,
+        "n_features": about.n_features,
+    }
+
+
+def _said(values: tuple[Any, ...]) -> Any:
+    """One value, or the different ones in a text."""
+    different = list(dict.fromkeys(values))
+    return different[0] if len(different) == 1 else ",".join(map(str, different))
+
+
+def _log_model(estimator: Any) -> None:
+    import mlflow
+
+    model = getattr(estimator, "best_estimator_", estimator)
+    with tempfile.TemporaryDirectory(prefix="daskgmm-mlflow-") as folder:
+        path = Path(folder) / _FILE
+        model.save(path)
+        mlflow.pyfunc.log_model(
+            name=MODEL,
+            loader_module="daskgmm.estimators.mlflow_model",
+            data_path=str(path),
+            pip_requirements=[f"daskgmm=={version('daskgmm')}"],
+        )
