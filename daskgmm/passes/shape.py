@@ -6,8 +6,9 @@ from typing import Any
 from daskgmm.data.retrying import persistent
 from daskgmm.data.source import Block, Part, Source
 from daskgmm.passes.engine import compute, token
-from daskgmm.passes.graph import OnPart, Work, pass_graph
+from daskgmm.passes.graph import pass_graph
 from daskgmm.passes.groups import group_unmeasured
+from daskgmm.passes.work import OnPart, Work
 
 
 def lengths_of(source: Source) -> tuple[int, ...]:
