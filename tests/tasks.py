@@ -1,5 +1,7 @@
 """What tests run in workers and other processes, which import it from here."""
 
+from distributed import Event
+
 from daskgmm import jobs
 from daskgmm.errors import DaskGMMError
 from daskgmm.jobs import cluster
@@ -36,3 +38,31 @@ def fit_with_workers(rows, run):
     except DaskGMMError as error:
         return type(error).__name__
     return None
+
+
+class HeldPart:
+    """A part that is read once a cluster's event is set; without one, at once."""
+
+    inputs = ()
+
+    def __init__(self, position, event=None):
+        self.position = position
+        self.event = event
+
+    @property
+    def label(self):
+        return f"part {self.position}"
+
+    def read(self):
+        if self.event is not None:
+            Event(self.event).wait()
+        yield self.position
+
+
+def begin_sum(argument):
+    """A pass that adds positions."""
+
+    def on_part(position, part, blocks):
+        return argument + sum(blocks)
+
+    return on_part

@@ -23,7 +23,7 @@ from daskgmm.data.collections import from_dask_array
 from daskgmm.data.source import Source
 from daskgmm.passes import engine
 from daskgmm.passes.engine import compute
-from daskgmm.passes.graph import FAN_IN, Work, pass_graph
+from daskgmm.passes.graph import FAN_IN, pass_graph
 from daskgmm.passes.groups import (
     MOST_TASKS,
     MOST_TASKS_UNMEASURED,
@@ -31,6 +31,7 @@ from daskgmm.passes.groups import (
     group_unmeasured,
     seconds_a_row,
 )
+from daskgmm.passes.work import Work
 
 
 class CountedPart:

@@ -14,10 +14,11 @@ from daskgmm.model.scatter import scatter
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.engine import compute
 from daskgmm.passes.expectation import accumulator
-from daskgmm.passes.graph import OnPart, Work, pass_graph
+from daskgmm.passes.graph import pass_graph
 from daskgmm.passes.groups import group_measured
 from daskgmm.passes.naming import token
 from daskgmm.passes.survey import FlawedPart
+from daskgmm.passes.work import OnPart, Work
 
 _USUAL_ROWS = 10_000
 

@@ -5,49 +5,20 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 from dask._task_spec import DataNode, List, Task, TaskRef
 
 from daskgmm.data.retrying import persistent
 from daskgmm.data.source import Block, Part, Source
 from daskgmm.passes.blas import one_thread
+from daskgmm.passes.tracking import tracked
+from daskgmm.passes.work import Add, OnPart, Work
 
 FAN_IN = 16
 
 TINY_BYTES = 2**20
 """Chunks that take no more together are moved to one task: several tasks would cost more."""
-
-Add: TypeAlias = Callable[[Any, Any], Any]
-
-
-class OnPart(Protocol):
-    """What a pass does with one part."""
-
-    def __call__(self, position: int, part: Part, blocks: Iterator[Block]) -> Any:
-        """Return the part's own result, to be added to its neighbours'."""
-
-
-@dataclass(frozen=True, eq=False)
-class Work:
-    """What a pass computes.
-
-    Parts are computed each by itself and added in their order, whether one task takes several
-    or each has its own: the result hangs on the parts alone.
-
-    Parameters
-    ----------
-    begin : callable
-        Given the argument, returns the `OnPart` of one task, with its work arrays.
-    add : callable
-        Adds two parts' results.
-    argument : object
-        Travels once to each worker.
-    """
-
-    begin: Callable[[Any], OnPart]
-    add: Add
-    argument: Any
 
 
 @dataclass(frozen=True)
@@ -139,7 +110,11 @@ def _fold(add: Add, values: Sequence[Any]) -> Any:
 def pass_graph(
     source: Source, groups: Sequence[Group], work: Work, prefix: str, suffix: str
 ) -> tuple[dict[Hashable, Any], Hashable]:
-    """Graph of a pass over groups of parts, and the key of its result."""
+    """Graph of a pass over groups of parts, and the key of its result.
+
+    Whoever tracks passes is told of it.
+    """
+    work = tracked(work, prefix, suffix, len(source.parts))
     argument = f"{prefix}-argument-{suffix}"
     graph: dict[Hashable, Any] = {**source.graph, argument: DataNode(argument, work.argument)}
     leaves: list[Hashable] = []

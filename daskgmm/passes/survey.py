@@ -14,11 +14,12 @@ from daskgmm.model.flaws import Flaw
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.passes.blas import one_thread
 from daskgmm.passes.engine import compute
-from daskgmm.passes.graph import OnPart, Work, pass_graph
+from daskgmm.passes.graph import pass_graph
 from daskgmm.passes.groups import group_measured, group_unmeasured
 from daskgmm.passes.naming import token
 from daskgmm.passes.sample import Sample, priorities
 from daskgmm.passes.statistics import Statistics
+from daskgmm.passes.work import OnPart, Work
 
 _SLAB_VALUES = 2**19
 _SECONDS_A_VALUE = 4e-9

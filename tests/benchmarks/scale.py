@@ -21,10 +21,11 @@ from scipy.optimize import nnls
 
 from daskgmm.data.source import Source
 from daskgmm.passes.engine import compute
-from daskgmm.passes.graph import FAN_IN, Work, pass_graph
+from daskgmm.passes.graph import FAN_IN, pass_graph
 from daskgmm.passes.groups import MOST_TASKS, seconds_a_row
 from daskgmm.passes.holding import held_groups
 from daskgmm.passes.naming import token
+from daskgmm.passes.work import Work
 from tests.benchmarks.result import Result
 
 WORKERS = (1, 10, 100, 1000)

@@ -1,0 +1,165 @@
+"""How far a pass is, for whoever wants to know: nothing is counted where nobody does."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from daskgmm.data.source import Block, Part
+from daskgmm.passes.engine import active_client
+from daskgmm.passes.work import OnPart, Work
+
+_SECONDS_BETWEEN_LOOKS = 0.5
+
+_NOT_DONE = ("waiting", "no-worker", "queued", "processing")
+"""States of Dask's tasks; others have been computed, and perhaps used and forgotten since."""
+
+
+def _nobody_knows() -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A pass over rows that is about to be made.
+
+    Its functions may be called from any thread, at any time, and never wait.
+
+    Parameters
+    ----------
+    name : str
+        What its tasks are called: ``"gmm-init"``, ``"gmm-pass"``, ``"gmm-predict"``.
+    parts : int
+        That it reads.
+    done : callable
+        Tells how many of them have been read so far; ``None`` where nobody knows.
+    workers : callable
+        Tells how many workers the cluster has; ``None`` where there is none, or nobody knows.
+    """
+
+    name: str
+    parts: int
+    done: Callable[[], int | None]
+    workers: Callable[[], int | None] = _nobody_knows
+
+
+_tracker: ContextVar[Callable[[Pass], None] | None] = ContextVar("who tracks", default=None)
+
+
+@contextmanager
+def tracking(tracker: Callable[[Pass], None]) -> Iterator[None]:
+    """Tell `tracker` of each pass that the block makes, before it is made."""
+    token = _tracker.set(tracker)
+    try:
+        yield
+    finally:
+        _tracker.reset(token)
+
+
+def tracked(work: Work, prefix: str, suffix: str, parts: int) -> Work:
+    """Announce a pass; what it computes is counted part by part if it runs in this process.
+
+    Parameters
+    ----------
+    work : Work
+    prefix, suffix : str
+        Of the names of its tasks.
+    parts : int
+    """
+    tracker = _tracker.get()
+    if tracker is None:
+        return work
+    client = active_client()
+    if client is None:
+        count = _Count()
+        tracker(Pass(prefix, parts, count.done))
+        return replace(work, begin=count.counting(work.begin))
+    looks = _Looks(client, f"{prefix}-{suffix}", parts)
+    tracker(Pass(prefix, parts, looks.done, looks.workers))
+    return work
+
+
+@dataclass(frozen=True)
+class _Count:
+    """Parts that threads of this process have read."""
+
+    read: set[int] = field(default_factory=set)
+    """Their positions: a task that is tried again reads some of them again."""
+
+    def done(self) -> int:
+        return len(self.read)
+
+    def counting(self, begin: Callable[[Any], OnPart]) -> Callable[[Any], OnPart]:
+        def counted(argument: Any) -> OnPart:
+            inner = begin(argument)
+
+            def on_part(position: int, part: Part, blocks: Iterator[Block]) -> Any:
+                found = inner(position, part, blocks)
+                self.read.add(position)  # atomic: no thread waits for another
+                return found
+
+            return on_part
+
+        return counted
+
+
+class _Looks:
+    """What a scheduler says of a pass, asked in the background when somebody wants to know.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    group : str
+        Dask's name of the group of the pass's tasks.
+    parts : int
+        That they read.
+    """
+
+    def __init__(self, client: Any, group: str, parts: int) -> None:
+        self._client, self._group, self._parts = client, group, parts
+        self._share: float | None = 0.0
+        self._workers: int | None = None
+        self._lock = threading.Lock()
+        self._next = time.monotonic()
+
+    def done(self) -> int | None:
+        """See `Pass`."""
+        self._look_soon()
+        share = self._share
+        return None if share is None else int(share * self._parts)
+
+    def workers(self) -> int | None:
+        """See `Pass`."""
+        self._look_soon()
+        return self._workers
+
+    def _look_soon(self) -> None:
+        if time.monotonic() >= self._next and self._lock.acquire(blocking=False):
+            with suppress(RuntimeError):  # there are no threads left: nobody will know
+                threading.Thread(target=self._look, name="daskgmm-look", daemon=True).start()
+
+    def _look(self) -> None:
+        try:
+            finished, tasks, workers = self._client.run_on_scheduler(_progress, self._group)
+        except Exception:  # noqa: BLE001  whatever a cluster may refuse: a fit goes on without
+            self._share = self._workers = None
+            return  # and keeps the lock: what is refused once isn't asked for again
+        if tasks:
+            self._share = finished / tasks
+        elif self._share:  # they were there and are forgotten
+            self._share = 1.0
+        self._workers = workers
+        self._next = time.monotonic() + _SECONDS_BETWEEN_LOOKS
+        self._lock.release()
+
+
+def _progress(group: str, dask_scheduler: Any) -> tuple[int, int, int]:
+    """Tasks of a group that are finished, all of them, and the cluster's workers."""
+    found = dask_scheduler.task_groups.get(group)
+    states = {} if found is None else found.states
+    tasks = sum(states.values())
+    left = sum(states.get(state, 0) for state in _NOT_DONE)
+    return tasks - left, tasks, len(dask_scheduler.workers)

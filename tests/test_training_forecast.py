@@ -1,0 +1,129 @@
+"""How many passes a fit still needs, from how it went so far."""
+
+import math
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
+
+from daskgmm import GaussianMixture
+from daskgmm.training.forecast import Forecast, passes_left
+
+pytestmark = pytest.mark.filterwarnings("ignore:Best performing initialization")
+
+LOTS = 10_000
+
+
+def linear(rate, count, first=1.0):
+    return [first * rate**n for n in range(count)]
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("seen", [3, 5, 20])
+def test_linear_convergence_is_foreseen_to_the_pass(rate, seen):
+    tol = rate ** (seen + 29.5)
+    changes = linear(rate, seen + 40)
+    needed = next(n for n, change in enumerate(changes) if change < tol) + 1
+    assert passes_left(changes[:seen], tol, LOTS) == needed - seen
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_noise_and_single_outliers_sway_it_little(sign):
+    rng = np.random.default_rng(0)
+    changes = np.array(linear(0.8, 12)) * np.exp(rng.normal(0, 0.05, 12)) * sign
+    changes[8] *= 100
+    exact = math.log(changes[-1] / (sign * 1e-6)) / -math.log(0.8)
+    assert passes_left(changes.tolist(), 1e-6, LOTS) == pytest.approx(exact, rel=0.1)
+
+
+def test_repeated_changes_of_refused_trials_count_as_passes():
+    changes = [change for change in linear(0.5, 12) for _ in range(2)]
+    alone = math.log(changes[-1] / 1e-9) / -math.log(0.5)
+    assert passes_left(changes, 1e-9, LOTS) == pytest.approx(2 * alone, abs=3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [[], [math.inf], [math.inf, 1.0, 0.5], [0.1, 0.2, 0.4], [1.0, 1.0, 1.0], [0.0] * 5],
+    ids=["none", "first", "few", "growing", "constant", "zero"],
+)
+def test_nobody_knows_before_changes_have_shrunk_a_few_times(changes):
+    assert passes_left(changes, 1e-3, LOTS) is None
+
+
+def test_never_more_than_may_be_made_nor_less_than_one():
+    assert passes_left(linear(0.9, 5), 1e-9, 7) == 7
+    assert passes_left(linear(0.9, 5), 0.0, 7) == 7
+    assert passes_left(linear(0.1, 5), 1.0, 7) == 1
+
+
+def states_of(rows, n_components, **options):
+    states = []
+    model = GaussianMixture(n_components, random_state=0, **options, callbacks=(states.append,))
+    model.fit(rows)
+    return states
+
+
+def standard(rows):
+    return rows / rows.std(axis=0)
+
+
+REAL = {
+    "iris": (load_iris().data, 3),
+    "wine": (standard(load_wine().data), 3),
+    "cancer": (standard(load_breast_cancer().data[:, :6]), 4),
+    "digits": (load_digits().data[:, [10, 20, 28, 36, 43]], 6),
+    "iris-4": (load_iris().data, 4),
+}
+
+
+@pytest.mark.parametrize("acceleration", [None, "squarem"])
+@pytest.mark.parametrize("name", REAL)
+def test_half_way_through_a_real_fit_its_end_is_foreseen_within_a_factor_of_five(
+    name, acceleration
+):
+    rows, n_components = REAL[name]
+    states = states_of(
+        rows, n_components, tol=1e-4, max_iter=500, subsample=None, acceleration=acceleration
+    )
+    half, forecast = len(states) // 2, Forecast(1e-4, 500)
+    for state in states[:half]:
+        forecast = forecast.after(state)
+    actual, left = len(states) - half, forecast.passes_left
+    print(f"{name} {acceleration}: {left} foreseen, {actual} made")
+    assert left is None or actual / 5 <= left <= 5 * actual
+
+
+def test_a_forecast_follows_a_fit_to_its_end():
+    states = states_of(load_iris().data, 3, tol=1e-4, max_iter=200, subsample=None)
+    forecast, shares = Forecast(1e-4, 200), []
+    assert (forecast.passes_left, forecast.seconds_left, forecast.share) == (None, None, None)
+    for state in states:
+        forecast = forecast.after(state)
+        shares.append(forecast.share)
+    assert (forecast.passes_left, forecast.seconds_left) == (0, 0)
+    assert shares[0] is None
+    assert shares[1] == 0
+    assert shares[-1] == 1
+    assert all(0 <= share <= 1 for share in shares[1:])
+
+
+def test_the_start_that_needs_most_decides_and_the_bound_is_what_is_left():
+    rows = np.random.default_rng(0).normal(size=(300, 2))
+    states = states_of(rows, 3, tol=1e-9, max_iter=20, n_init=3, subsample=None)
+    forecast = Forecast(1e-9, 20)
+    for state in states[:10]:
+        forecast = forecast.after(state)
+    assert len(forecast.changes) == 3
+    each = [passes_left(changes, 1e-9, 10) for changes in forecast.changes]
+    assert forecast.passes_left == (None if None in each else max(each))
+    assert forecast.passes_left in (None, *range(1, 11))
+
+
+def test_time_left_is_passes_times_what_a_pass_takes():
+    seen = 8
+    forecast = Forecast(1e-9, 10**6)
+    for state in states_of(load_iris().data, 3, tol=1e-9, max_iter=12, subsample=None)[:seen]:
+        forecast = forecast.after(state)
+    times = sorted(forecast.seconds)
+    assert forecast.seconds_left == forecast.passes_left * times[len(times) // 2]
