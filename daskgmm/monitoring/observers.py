@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 
-from daskgmm.monitoring import events
+from daskgmm.monitoring import events, notebook
 from daskgmm.monitoring.observer import Observer
 
-USUAL: tuple[Callable[[], Observer | None], ...] = (events.for_this_cluster,)
+USUAL: tuple[Callable[[], Observer | None], ...] = (
+    events.for_this_cluster,
+    notebook.for_this_notebook,
+)
 """Each makes an observer for a fit that begins here, or none where there is nobody to tell."""
 
 
