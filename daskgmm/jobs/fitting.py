@@ -18,6 +18,7 @@ from daskgmm.jobs.options import FitOptions, Paths, build, check, inputs_of
 from daskgmm.jobs.orders import Order
 from daskgmm.jobs.plain import as_plain
 from daskgmm.jobs.runs import CHECKPOINT_FILE
+from daskgmm.passes.naming import made_for
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,8 @@ def _fit(request: FitRequest, dataset: Any, listener: Listener, attempt: Attempt
     )
     with workplace(request.resources, dataset) as start:
         listener.start(replace(start, run_id=attempt.run_id))
-        fitted = _fitted(estimator, dataset)
+        with made_for(attempt.run_id):
+            fitted = _fitted(estimator, dataset)
     model, more = method.outcome(fitted)
     facts = {
         "inputs": fingerprint(dataset, model.n_rows_),

@@ -12,10 +12,11 @@ from daskgmm.model.flaws import Flaw
 from daskgmm.model.moments import Moments
 from daskgmm.model.scatter import scatter
 from daskgmm.model.typing import Doubles
-from daskgmm.passes.engine import compute, token
+from daskgmm.passes.engine import compute
 from daskgmm.passes.expectation import accumulator
 from daskgmm.passes.graph import pass_graph
 from daskgmm.passes.groups import group_measured
+from daskgmm.passes.naming import token
 from daskgmm.passes.survey import FlawedPart
 from daskgmm.passes.work import OnPart, Work
 

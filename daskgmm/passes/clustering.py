@@ -17,7 +17,8 @@ from daskgmm.errors import ConfigurationError
 from daskgmm.model.frame import Frame
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.passes.blas import one_thread
-from daskgmm.passes.engine import as_passes_do, explaining_losses, token
+from daskgmm.passes.engine import as_passes_do, explaining_losses
+from daskgmm.passes.naming import token
 
 ROUNDS = 5
 """Rounds that draw candidates, each 2 K of them (Bahmani et al., 2012, section 5)."""

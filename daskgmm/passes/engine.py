@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any, TypeAlias
-from uuid import uuid4
 
 import dask
 
@@ -20,11 +19,6 @@ _NOBODY = object()
 _chosen: ContextVar[Any] = ContextVar("client that passes run on", default=_NOBODY)
 
 Graph: TypeAlias = Mapping[Hashable, Any]
-
-
-def token() -> str:
-    """A fresh suffix for task names: two fits on one cluster must not share keys."""
-    return uuid4().hex
 
 
 @contextmanager

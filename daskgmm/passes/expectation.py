@@ -8,8 +8,9 @@ from weakref import WeakKeyDictionary
 from daskgmm.data.source import Block, Part, Source
 from daskgmm.model.expectation import Accumulator, Expectation, add
 from daskgmm.model.moments import Moments
-from daskgmm.passes.engine import compute, token
+from daskgmm.passes.engine import compute
 from daskgmm.passes.graph import Group, pass_graph
+from daskgmm.passes.naming import token
 from daskgmm.passes.work import OnPart, Work
 
 _idle: WeakKeyDictionary[Expectation, list[Accumulator]] = WeakKeyDictionary()

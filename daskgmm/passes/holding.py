@@ -17,9 +17,10 @@ from daskgmm.data.arrays import ArrayPart
 from daskgmm.data.collections import is_future
 from daskgmm.data.retrying import persistent
 from daskgmm.data.source import Block, Part, Source, aligned
-from daskgmm.passes.engine import active_client, hold, token
+from daskgmm.passes.engine import active_client, hold
 from daskgmm.passes.graph import Group, HeldGroup, Leaf, Stretch, leaves_of, part_bytes
 from daskgmm.passes.memory import rows_bytes
+from daskgmm.passes.naming import token
 from daskgmm.passes.stage_memory import copied, nbytes
 
 logger = logging.getLogger(__name__)

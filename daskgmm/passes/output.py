@@ -15,7 +15,8 @@ from daskgmm.errors import DataError, OutputError
 from daskgmm.model.flaws import Flaw
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes.blas import one_thread
-from daskgmm.passes.engine import compute, token
+from daskgmm.passes.engine import compute
+from daskgmm.passes.naming import token
 from daskgmm.passes.windows import windows
 
 

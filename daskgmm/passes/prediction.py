@@ -13,9 +13,10 @@ from daskgmm.model.prediction import NotFiniteError, Predictor
 from daskgmm.model.scoring import Scorer, Scoring
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.blas import one_thread
-from daskgmm.passes.engine import compute, token
+from daskgmm.passes.engine import compute
 from daskgmm.passes.graph import pass_graph
 from daskgmm.passes.groups import group_measured, seconds_a_row
+from daskgmm.passes.naming import token
 from daskgmm.passes.work import OnPart, Work
 
 USUAL_ROWS = 10_000

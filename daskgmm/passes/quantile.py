@@ -9,9 +9,10 @@ from daskgmm.errors import DataError
 from daskgmm.model.prediction import Predictor
 from daskgmm.model.ranks import Counts, Question, quantile
 from daskgmm.passes.blas import one_thread
-from daskgmm.passes.engine import compute, token
+from daskgmm.passes.engine import compute
 from daskgmm.passes.graph import pass_graph
 from daskgmm.passes.groups import group_measured, seconds_a_row
+from daskgmm.passes.naming import token
 from daskgmm.passes.prediction import USUAL_ROWS, explaining
 from daskgmm.passes.windows import windows
 from daskgmm.passes.work import OnPart, Work

@@ -5,9 +5,10 @@ from typing import Any
 
 from daskgmm.data.retrying import persistent
 from daskgmm.data.source import Block, Part, Source
-from daskgmm.passes.engine import compute, token
+from daskgmm.passes.engine import compute
 from daskgmm.passes.graph import pass_graph
 from daskgmm.passes.groups import group_unmeasured
+from daskgmm.passes.naming import token
 from daskgmm.passes.work import OnPart, Work
 
 

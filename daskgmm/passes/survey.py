@@ -13,9 +13,10 @@ from daskgmm.data.source import Block, Part, Source
 from daskgmm.model.flaws import Flaw
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.passes.blas import one_thread
-from daskgmm.passes.engine import compute, token
+from daskgmm.passes.engine import compute
 from daskgmm.passes.graph import pass_graph
 from daskgmm.passes.groups import group_measured, group_unmeasured
+from daskgmm.passes.naming import token
 from daskgmm.passes.sample import Sample, priorities
 from daskgmm.passes.statistics import Statistics
 from daskgmm.passes.work import OnPart, Work

@@ -20,10 +20,11 @@ import numpy as np
 from scipy.optimize import nnls
 
 from daskgmm.data.source import Source
-from daskgmm.passes.engine import compute, token
+from daskgmm.passes.engine import compute
 from daskgmm.passes.graph import FAN_IN, pass_graph
 from daskgmm.passes.groups import MOST_TASKS, seconds_a_row
 from daskgmm.passes.holding import held_groups
+from daskgmm.passes.naming import token
 from daskgmm.passes.work import Work
 from tests.benchmarks.result import Result
 

@@ -1,0 +1,1 @@
+"""Watching fits: observers of their states, and what an operator sees of them."""
