@@ -1,41 +1,48 @@
-"""The moving line on a terminal."""
+"""The moving lines on a terminal."""
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
 
-from daskgmm.cli.lines import Lines, in_words, since
+from daskgmm.cli.lines import Lines
+from daskgmm.cli.view import View
 
 if TYPE_CHECKING:
-    from daskgmm.jobs.events import Parts, Start
+    from daskgmm.jobs.events import Start
+    from daskgmm.passes.tracking import Pass
     from daskgmm.training.states import FitState
+
+_PICTURES_A_SECOND = 5
 
 
 class Display:
-    """A line that says how far a job is; it goes when the job ends.
+    """Lines that say how far a job is; they go when the job ends.
 
     Parameters
     ----------
     lines : Lines
-        Says the start, which stays.
-    most : int or None
-        Most passes of a fit.
+        Says the start, which stays, and knows the forecast.
+    console : Console
+        Of standard error.
     """
 
-    def __init__(self, lines: Lines, most: int | None) -> None:
+    def __init__(self, lines: Lines, console: Console) -> None:
         self._lines = lines
-        self._limit = "" if most is None else f" of at most {most}"
-        self._began = time.monotonic()
-        self._text = "starting"
-        self._parts: Parts | None = None
-        self._spinner = Spinner("dots")
+        self._doing = "starting"
+        self._began = self._pass_began = self._told = time.monotonic()
+        self._pass: Pass | None = None
+        self._passes = 0
+        self._iteration = 0
+        self._rows: int | None = None
+        self._spinner = Spinner("line" if console.options.ascii_only else "dots")
         self._live = Live(
-            console=Console(stderr=True),
-            get_renderable=self._line,
-            refresh_per_second=8,
+            console=console,
+            get_renderable=self._view,
+            refresh_per_second=_PICTURES_A_SECOND,
             transient=True,
             redirect_stdout=False,  # results go there
         )
@@ -47,22 +54,55 @@ class Display:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
+    def wait(self, what: str) -> None:
+        """The job waits for a cluster."""
+        self._doing = what
+
     def start(self, start: "Start") -> None:
         """Rows are about to be read."""
         self._lines.start(start)
-        self._text = "reading all rows"
+        self._rows = start.rows
+        self._doing = "reading all rows"
+
+    def watch(self, a_pass: "Pass") -> None:
+        """A pass is about to be made."""
+        self._passes += 1
+        self._doing = self._name_of(a_pass)
+        self._pass, self._pass_began = a_pass, time.monotonic()
 
     def tell(self, state: "FitState") -> None:
         """A fit has made one more pass."""
         self._lines.tell(state)
-        self._text = f"pass {state.iteration}{self._limit}: {in_words(state)}"
+        self._iteration, self._rows = state.iteration, state.rows
+        self._told = time.monotonic()
 
-    def watch(self, parts: "Parts") -> None:
-        """The job goes part by part."""
-        self._parts = parts
+    def _name_of(self, a_pass: "Pass") -> str:
+        forecast = self._lines.forecast
+        if a_pass.name == "gmm-init":
+            return "reading all rows"
+        if forecast is None:
+            again = f", pass {self._passes}" if self._passes > 1 else ""
+            return f"{self._lines.verb.lower()} rows{again}"
+        if a_pass.name == "gmm-pass":
+            return f"pass {self._iteration + 1} of at most {forecast.max_iter}"
+        return "scoring"
 
-    def _line(self) -> Spinner:
-        if self._parts is not None:
-            self._text = f"{self._parts.done()} of {self._parts.total} parts"
-        self._spinner.update(text=f"{self._text}  {since(self._began)}")
-        return self._spinner
+    def _view(self) -> View:
+        now = time.monotonic()
+        frames, milliseconds = self._spinner.frames, self._spinner.interval
+        view = View(
+            frames[int(1000 * now / milliseconds) % len(frames)],
+            self._doing,
+            now - self._began,
+            rows=self._rows,
+            forecast=self._lines.forecast,
+            passed=now - self._told,
+        )
+        return view if self._pass is None else self._in_pass(view, self._pass, now)
+
+    def _in_pass(self, view: View, a_pass: "Pass", now: float) -> View:
+        done, workers = a_pass.done(), a_pass.workers()
+        if view.forecast is not None and a_pass.name == "gmm-init" and done == a_pass.parts:
+            return replace(view, doing="finding starts in a sample", workers=workers)
+        seconds = now - self._pass_began
+        return replace(view, parts=a_pass.parts, done=done, seconds=seconds, workers=workers)

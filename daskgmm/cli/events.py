@@ -9,7 +9,8 @@ from daskgmm.cli.lines import in_words, start_in_words
 from daskgmm.cli.logs_json import event
 
 if TYPE_CHECKING:
-    from daskgmm.jobs.events import Parts, Start
+    from daskgmm.jobs.events import Start
+    from daskgmm.passes.tracking import Pass
     from daskgmm.training.states import FitState
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,9 @@ class Events:
         self._last: dict[str, Any] = {}
         self._outcome: dict[str, Any] = {}
 
+    def wait(self, what: str) -> None:
+        """A start is an event, what it waits for is none."""
+
     def start(self, start: "Start") -> None:
         """Rows are about to be read."""
         self._began = time.monotonic()
@@ -53,8 +57,8 @@ class Events:
         told = event("pass", **self._last, seconds=state.seconds)
         logger.info("Pass %d: %s", state.iteration, in_words(state), extra=told)
 
-    def watch(self, parts: "Parts") -> None:
-        """Parts are watched on terminals only."""
+    def watch(self, a_pass: "Pass") -> None:
+        """Passes are watched on terminals only."""
 
     def end(self) -> None:
         """All went well."""

@@ -172,13 +172,15 @@ def carry_out(
     from daskgmm.cli.progress import progress
     from daskgmm.jobs.drawing import check_figure
     from daskgmm.jobs.models import find_model
+    from daskgmm.training.forecast import Forecast
 
     figure, strict = options.pop("figure"), options.pop("require_convergence")
     if figure is not None:
         check_figure(figure)
     options["storage_options"] = dict(options["storage_options"])
     shown = options.pop("progress")
-    with progress(shown=shown, verb="Fitting", most=options["max_iter"]) as listener:
+    forecast = Forecast(options["tol"], options["max_iter"])
+    with progress(shown=shown, verb="Fitting", forecast=forecast) as listener:
         record = job(inputs, listener=listener, command=typed_command(), **options)
     model = find_model(record["run"], options["storage_options"])
     if figure is not None:

@@ -2,11 +2,12 @@
 
 import logging
 import math
-import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from daskgmm.jobs.events import Parts, Start
+    from daskgmm.jobs.events import Start
+    from daskgmm.passes.tracking import Pass
+    from daskgmm.training.forecast import Forecast
     from daskgmm.training.states import FitState
 
 logger = logging.getLogger(__name__)
@@ -21,11 +22,17 @@ class Lines:
         What the job does with the rows.
     every : int
         Passes from one line to the next; 0 for none.
+    forecast : Forecast or None
+        Of a fit, before its first pass.
     """
 
-    def __init__(self, verb: str, *, every: int) -> None:
+    def __init__(self, verb: str, *, every: int, forecast: "Forecast | None" = None) -> None:
         self.verb = verb
         self.every = every
+        self.forecast = forecast
+
+    def wait(self, what: str) -> None:
+        """Waiting is shown on terminals only."""
 
     def start(self, start: "Start") -> None:
         """Say what is done, and where."""
@@ -35,13 +42,16 @@ class Lines:
 
     def tell(self, state: "FitState") -> None:
         """Say how a pass went, if it is its turn."""
+        if self.forecast is not None:
+            self.forecast = self.forecast.after(state)
         level = logging.DEBUG
         if self.every and (state.iteration % self.every == 0 or state.finished):
             level = logging.INFO
-        logger.log(level, "Pass %d: %s", state.iteration, in_words(state))
+        told = ", ".join([in_words(state), *left_in_words(self.forecast)])
+        logger.log(level, "Pass %d: %s", state.iteration, told)
 
-    def watch(self, parts: "Parts") -> None:
-        """Parts are watched on terminals only."""
+    def watch(self, a_pass: "Pass") -> None:
+        """Passes are watched on terminals only."""
 
 
 def start_in_words(verb: str, start: "Start") -> str:
@@ -54,11 +64,36 @@ def start_in_words(verb: str, start: "Start") -> str:
 def in_words(state: "FitState") -> str:
     """What a pass found, and how fast."""
     best = state.best
-    speed = count(state.rows / max(state.seconds, 1e-9))
     change = "" if math.isinf(best.change) else f" change {best.change:.2e},"
+    others = "".join(f" {told}," for told in going_in_words(state))
+    return f"lower bound {best.lower_bound:.6f},{change}{others} {speed_in_words(state)}"
+
+
+def speed_in_words(state: "FitState") -> str:
+    """Rows a second of the latest pass."""
+    return f"{count(state.rows / max(state.seconds, 1e-9))} rows/s"
+
+
+def going_in_words(state: "FitState") -> list[str]:
+    """How many of several starts go on."""
     going = sum(trace.stopped is None for trace in state.traces)
-    others = f" {going} of {len(state.traces)} go on," if len(state.traces) > 1 else ""
-    return f"lower bound {best.lower_bound:.6f},{change}{others} {speed} rows/s"
+    return [f"{going} of {len(state.traces)} go on"] if len(state.traces) > 1 else []
+
+
+def left_in_words(forecast: "Forecast | None", passed: float = 0.0) -> list[str]:
+    """How many passes are expected still and how long they take; nothing where nobody knows.
+
+    Parameters
+    ----------
+    forecast : Forecast or None
+    passed : float
+        Seconds since its latest pass.
+    """
+    passes = None if forecast is None else forecast.passes_left
+    if forecast is None or forecast.seconds_left is None or not passes:
+        return []
+    more = f"about {passes} pass{'es' * (passes != 1)} more"
+    return [more, f"{clock(max(forecast.seconds_left - passed, 0.0))} left"]
 
 
 def count(number: float) -> str:
@@ -70,7 +105,9 @@ def count(number: float) -> str:
     return f"{number:.3g}G"
 
 
-def since(began: float) -> str:
-    """Time since a moment of `time.monotonic`, as minutes and seconds."""
-    minutes, seconds = divmod(int(time.monotonic() - began), 60)
-    return f"{minutes}:{seconds:02}"
+def clock(seconds: float) -> str:
+    """A time as minutes and seconds, after hours if there are any."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}:{rest:02}"
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

@@ -1,4 +1,4 @@
-"""How far a job is: one moving line on a terminal, a few quiet lines elsewhere."""
+"""How far a job is: moving lines on a terminal, a few quiet lines elsewhere."""
 
 import logging
 import sys
@@ -12,7 +12,10 @@ from daskgmm.cli import logs
 from daskgmm.cli.lines import Lines
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from daskgmm.jobs.events import Listener
+    from daskgmm.training.forecast import Forecast
 
 _EVERY = 10
 
@@ -20,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def progress(*, shown: bool, verb: str, most: int | None = None) -> "Iterator[Listener]":
+def progress(*, shown: bool, verb: str, forecast: "Forecast | None" = None) -> "Iterator[Listener]":
     """What a job tells its listener, shown on standard error.
 
     Logs for programs have it whether it is shown or not: there the level decides.
@@ -31,8 +34,8 @@ def progress(*, shown: bool, verb: str, most: int | None = None) -> "Iterator[Li
         Whether anything is.
     verb : str
         What the job does with the rows.
-    most : int or None
-        Most passes of a fit.
+    forecast : Forecast or None
+        Of a fit, before its first pass.
     """
     from daskgmm.jobs.events import Silence
 
@@ -44,13 +47,23 @@ def progress(*, shown: bool, verb: str, most: int | None = None) -> "Iterator[Li
             yield Silence()
     elif not logger.isEnabledFor(logging.INFO):
         yield Silence()
-    elif sys.stderr.isatty():
+    elif (console := _movable()) is not None:
         from daskgmm.cli.display import Display
 
-        with Display(Lines(verb, every=0), most) as display:
+        with Display(Lines(verb, every=0, forecast=forecast), console) as display:
             yield display
     else:
-        yield Lines(verb, every=_EVERY)
+        yield Lines(verb, every=_EVERY, forecast=forecast)
+
+
+def _movable() -> "Console | None":
+    """Standard error where lines can move there: a terminal that is not a dumb one."""
+    if not sys.stderr.isatty():
+        return None
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return None if console.is_dumb_terminal else console
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def update(run: str, inputs: tuple[str, ...], *, as_json: bool, **options: Any) 
 
     options["storage_options"] = dict(options["storage_options"])
     del options["seed"]  # nothing is drawn
-    with progress(shown=options.pop("progress"), verb="Updating with", most=1) as listener:
+    with progress(shown=options.pop("progress"), verb="Updating with") as listener:
         record = jobs.update(run, inputs, listener=listener, command=typed_command(), **options)
     if record["already"]:
         logger.info("%s is already complete: nothing was done.", record["run"])

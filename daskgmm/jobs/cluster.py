@@ -11,11 +11,12 @@ from typing import Any
 
 from daskgmm.errors import ConfigurationError
 from daskgmm.jobs.embedded import embedded
-from daskgmm.jobs.events import Start
+from daskgmm.jobs.events import Listener, Start
 from daskgmm.jobs.inputs import Described, rows_of
 from daskgmm.jobs.scheduler import connected
 from daskgmm.jobs.tls import Tls
 from daskgmm.passes.engine import active_client, running_on
+from daskgmm.passes.tracking import tracking
 
 SMALL_BYTES = 2**28
 """Inputs of fewer bytes, decoded, are not worth the seconds that a cluster takes to start."""
@@ -85,9 +86,11 @@ class Resources:
 
 @contextmanager
 def workplace(
-    resources: Resources, dataset: Described, *, one_pass: bool = False
+    resources: Resources, dataset: Described, listener: Listener, *, one_pass: bool = False
 ) -> Iterator[Start]:
     """Run the block's passes over a dataset where `resources` say; there may be one only.
+
+    The listener hears of waiting for a cluster, and of the passes.
 
     Where they say nothing: on the client that is active in this process, if there is one; small
     inputs in this process; others on an embedded cluster, or from within a task on the cluster
@@ -102,8 +105,9 @@ def workplace(
     """
     with ExitStack() as stack:
         small = SMALL_FOR_ONE_PASS if one_pass else SMALL_BYTES
-        found = _place(stack, resources, small=_decoded_bytes(dataset) < small)
+        found = _place(stack, resources, listener, small=_decoded_bytes(dataset) < small)
         stack.enter_context(running_on(found.client))
+        stack.enter_context(tracking(listener.watch))
         yield Start(rows_of(dataset), dataset.n_features, found.name, found.dashboard)
 
 
@@ -116,8 +120,9 @@ class _Place:
     dashboard: str | None = None
 
 
-def _place(stack: ExitStack, resources: Resources, *, small: bool) -> _Place:
+def _place(stack: ExitStack, resources: Resources, listener: Listener, *, small: bool) -> _Place:
     if resources.scheduler is not None:
+        listener.wait(f"connecting to {resources.scheduler}")
         _let_go(stack)
         return _on(stack.enter_context(connected(resources.scheduler, resources.tls)))
     if not resources.asks_for_cluster:
@@ -128,6 +133,7 @@ def _place(stack: ExitStack, resources: Resources, *, small: bool) -> _Place:
             return _Place()
         if inside:
             return _on(_let_go(stack))
+    listener.wait("starting a cluster")
     return _embedded(stack, resources)
 
 

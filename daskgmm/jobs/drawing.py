@@ -75,8 +75,9 @@ def plot(
     rows = None
     if inputs is not None:
         dataset = inputs.open_for(Fitted.of(model))
-        with workplace(resources or Resources(), dataset) as start:
-            (listener or Silence()).start(start)
+        listener = listener or Silence()
+        with workplace(resources or Resources(), dataset, listener) as start:
+            listener.start(start)
             rows = _named(_sampled(dataset, seed), dataset.columns)
     save(model, path, rows, columns, selection)
 

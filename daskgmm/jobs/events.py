@@ -1,9 +1,9 @@
 """What a job tells while it runs."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from daskgmm.passes.tracking import Pass
 from daskgmm.training.states import FitState
 
 
@@ -31,23 +31,11 @@ class Start:
     run_id: str | None = None
 
 
-@dataclass(frozen=True)
-class Parts:
-    """How far a job that goes part by part has come.
-
-    Parameters
-    ----------
-    total : int
-    done : callable
-        Tells the number of parts done so far.
-    """
-
-    total: int
-    done: Callable[[], int]
-
-
 class Listener(Protocol):
     """Told of what happens, in the thread that runs the job."""
+
+    def wait(self, what: str) -> None:
+        """The job waits for a cluster: what that does, such as ``starting a cluster``."""
 
     def start(self, start: Start) -> None:
         """The job is about to read rows."""
@@ -55,12 +43,15 @@ class Listener(Protocol):
     def tell(self, state: FitState) -> None:
         """A fit has made one more pass."""
 
-    def watch(self, parts: Parts) -> None:
-        """The job goes part by part."""
+    def watch(self, a_pass: Pass) -> None:
+        """The job is about to make a pass over rows."""
 
 
 class Silence:
     """Tells nobody."""
+
+    def wait(self, what: str) -> None:
+        """Nothing."""
 
     def start(self, start: Start) -> None:
         """Nothing."""
@@ -68,5 +59,5 @@ class Silence:
     def tell(self, state: FitState) -> None:
         """Nothing."""
 
-    def watch(self, parts: Parts) -> None:
+    def watch(self, a_pass: Pass) -> None:
         """Nothing."""

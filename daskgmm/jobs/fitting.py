@@ -153,7 +153,7 @@ def _fit(request: FitRequest, dataset: Any, listener: Listener, attempt: Attempt
         checkpoint=CheckpointFile(attempt.folder, CHECKPOINT_FILE, stays=True),
         callbacks=(lambda _: attempt.check(), listener.tell),
     )
-    with workplace(request.resources, dataset) as start:
+    with workplace(request.resources, dataset, listener) as start:
         listener.start(replace(start, run_id=attempt.run_id))
         with made_for(attempt.run_id):
             fitted = _fitted(estimator, dataset)

@@ -157,11 +157,11 @@ def write_predictions(
     def work(desk: Desk) -> Sequence[Written]:
         source = dataset.source()
         once = request.quantile is None
-        with workplace(request.resources, dataset, one_pass=once) as start:
+        with workplace(request.resources, dataset, listener, one_pass=once) as start:
             listener.start(start)
             ready = replace(content, predictor=readied(content.predictor, source))
             output = replace(ready, threshold=_threshold(desk, source, ready, request))
-            return write(source, output, desk.folder, target, listener, keep=request.keep)
+            return write(source, output, desk.folder, target, keep=request.keep)
 
     return carry_out(order, work)
 

@@ -119,9 +119,9 @@ def write_sample(
 
     def work(desk: Desk) -> Sequence[Written]:
         source = sample_source(model.predictor, request.rows, order.asked["seed"])
-        with workplace(request.resources, description, one_pass=True) as start:
+        with workplace(request.resources, description, listener, one_pass=True) as start:
             listener.start(start)
-            return write(source, content, desk.folder, order.target, listener)
+            return write(source, content, desk.folder, order.target)
 
     return carry_out(order, work)
 

@@ -75,7 +75,8 @@ def evaluate(
         Of any kind.
     """
     dataset = inputs.open_for(model)
-    with workplace(resources or Resources(), dataset, one_pass=True) as start:
-        (listener or Silence()).start(start)
+    listener = listener or Silence()
+    with workplace(resources or Resources(), dataset, listener, one_pass=True) as start:
+        listener.start(start)
         found = criteria.score(model.predictor, dataset.source())
     return Scores(found.rows, found.log_likelihood_a_row, found.aic, found.bic, found.icl)

@@ -1,7 +1,8 @@
 """What is said of rows, written part by part where the rows are read."""
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ from daskgmm.model.prediction import Predictor
 from daskgmm.passes.blas import one_thread
 from daskgmm.passes.engine import compute
 from daskgmm.passes.naming import token
+from daskgmm.passes.tracking import announced
 from daskgmm.passes.windows import windows
 
 
@@ -162,13 +164,15 @@ def write_rows(source: Source, content: Content, sink: Sink) -> list[Written]:
     parts = sink.whole()
     missing = [number for number in range(len(shares)) if number not in parts]
     suffix = token()
+    note = announced("gmm-predict", suffix, len(missing)) if missing else None
+    write = _write if note is None else partial(_write_and_note, note)
     name, shared = f"gmm-predict-{suffix}", f"gmm-predict-argument-{suffix}"
     graph: dict[Any, Any] = {**source.graph, shared: DataNode(shared, (content, sink))}
     keys = [(name, number) for number in missing]
     for key in keys:
         share = shares[key[1]]
         inputs = [TaskRef(wanted) for wanted in share.inputs]
-        graph[key] = Task(key, _write, source.columns, key[1], share, TaskRef(shared), *inputs)
+        graph[key] = Task(key, write, source.columns, key[1], share, TaskRef(shared), *inputs)
     if missing:
         parts |= dict(zip(missing, compute(graph, keys), strict=True))
     if not any(part.rows for part in parts.values()):
@@ -201,6 +205,14 @@ def _write(
             _require_finite(block.rows, part, first, columns)
             _write_block(block, content, writer)
     return writer.written()
+
+
+def _write_and_note(
+    note: Callable[[int], None], columns: tuple[str, ...] | None, number: int, *told: Any
+) -> Written:
+    written = _write(columns, number, *told)
+    note(number)
+    return written
 
 
 def _write_block(block: Block, content: Content, writer: Writer) -> None:

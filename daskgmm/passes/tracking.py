@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from daskgmm.data.source import Block, Part
@@ -59,51 +60,49 @@ def tracking(tracker: Callable[[Pass], None]) -> Iterator[None]:
         _tracker.reset(token)
 
 
-def tracked(work: Work, prefix: str, suffix: str, parts: int) -> Work:
-    """Announce a pass; what it computes is counted part by part if it runs in this process.
+def announced(prefix: str, suffix: str, parts: int) -> Callable[[int], None] | None:
+    """Tell whoever tracks of a pass that is about to be made.
 
     Parameters
     ----------
-    work : Work
     prefix, suffix : str
         Of the names of its tasks.
     parts : int
+
+    Returns
+    -------
+    callable or None
+        To be given the position of each part that was read, from any thread, if the pass is made
+        in this process and anybody tracks.
     """
     tracker = _tracker.get()
     if tracker is None:
-        return work
+        return None
     client = active_client()
     if client is None:
-        count = _Count()
-        tracker(Pass(prefix, parts, count.done))
-        return replace(work, begin=count.counting(work.begin))
+        read: set[int] = set()  # a task that is tried again reads some parts again
+        tracker(Pass(prefix, parts, read.__len__))
+        return read.add  # atomic: no thread waits for another
     looks = _Looks(client, f"{prefix}-{suffix}", parts)
     tracker(Pass(prefix, parts, looks.done, looks.workers))
-    return work
+    return None
 
 
-@dataclass(frozen=True)
-class _Count:
-    """Parts that threads of this process have read."""
+def tracked(work: Work, prefix: str, suffix: str, parts: int) -> Work:
+    """Announce a pass, and return its work, which then says what it has read if need be."""
+    note = announced(prefix, suffix, parts)
+    return work if note is None else replace(work, begin=partial(_noting, note, work.begin))
 
-    read: set[int] = field(default_factory=set)
-    """Their positions: a task that is tried again reads some of them again."""
 
-    def done(self) -> int:
-        return len(self.read)
+def _noting(note: Callable[[int], None], begin: Callable[[Any], OnPart], argument: Any) -> OnPart:
+    inner = begin(argument)
 
-    def counting(self, begin: Callable[[Any], OnPart]) -> Callable[[Any], OnPart]:
-        def counted(argument: Any) -> OnPart:
-            inner = begin(argument)
+    def on_part(position: int, part: Part, blocks: Iterator[Block]) -> Any:
+        found = inner(position, part, blocks)
+        note(position)
+        return found
 
-            def on_part(position: int, part: Part, blocks: Iterator[Block]) -> Any:
-                found = inner(position, part, blocks)
-                self.read.add(position)  # atomic: no thread waits for another
-                return found
-
-            return on_part
-
-        return counted
+    return on_part
 
 
 class _Looks:
