@@ -43,9 +43,7 @@ class Ear(SchedulerPlugin):  # type: ignore[misc]  # distributed has no types
         """A graph has come."""
         self.board.tally.begin(client, tasks, time.time())
 
-    def transition(
-        self, key: Hashable, start: str, finish: str, *args: Any, **kwargs: Any
-    ) -> None:
+    def transition(self, key: Hashable, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
         """A task has changed its state, as all tasks of all users do several times."""
         if start == "processing" and finish == "memory":
             self.board.tally.finish(key, kwargs["worker"])
