@@ -1,6 +1,7 @@
 """How much of a run is left."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 from daskgmm.monitoring.run import Run
@@ -29,4 +30,11 @@ def left(run: Run) -> Ahead | None:
     if steps is None:
         return None
     passes = min(steps * run.every, max(most - run.iteration, 0))
-    return Ahead(passes, passes * median(point.seconds for point in run.points[-_TIMED:]))
+    return Ahead(passes, passes * _cadence(run))
+
+
+def _cadence(run: Run) -> float:
+    """Seconds from a pass to the next one, what is done between them included."""
+    pairs = pairwise(run.points[-_TIMED:])
+    steps = [(b.time - a.time) / (b.iteration - a.iteration) for a, b in pairs]
+    return median(steps) if steps else run.points[-1].seconds

@@ -38,8 +38,8 @@ class Chooser:
 
     def show(self, view: View) -> None:
         """Offer the runs that there are."""
-        first = "the newest that runs" if len(view.runs) > 1 else ""
-        options = [("", f"Follow {first}")] + [(run.run_id, _label(run, view)) for run in view.runs]
+        follow = ("", f"Follow the newest that runs, of {len(view.runs)} fits")
+        options = [follow, *((run.run_id, _label(run, view)) for run in view.runs)]
         if options != self.root.options:
             self.root.options = options
         self.root.visible = len(view.runs) > 1

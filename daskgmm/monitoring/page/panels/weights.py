@@ -12,7 +12,8 @@ from daskgmm.monitoring.page.view import View
 
 _RED = "#e5484d"
 _MARGIN = 24  # of the palette's ends, which are too dark for a dark page
-_FEW_DECADES = 4
+_MANTISSAS = ((0.8, (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)), (3, (1, 2, 5)), (math.inf, (1,)))
+"""Of the ticks, for that many decades."""
 
 DYING = 0.1
 """A component with less than this share of an even weight is about to die."""
@@ -29,7 +30,7 @@ class Weights:
         self._colours = 0
         self.root.yaxis.ticker = self._ticker = FixedTicker(ticks=[0.01, 0.1, 1])
         self.root.yaxis.formatter = CustomJSTickFormatter(
-            code="return `${Number(tick.toPrecision(1))}`"
+            code="return `${Number(tick.toPrecision(2))}`"
         )
         self._dying = ColumnDataSource({"x": [], "y": [], "text": []})
         self.root.text(
@@ -43,8 +44,8 @@ class Weights:
         self._draw(max((len(point.weights) for point in points), default=0))
         if points:
             last = points[-1]
-            least = min((one for point in points for one in point.weights if one > 0), default=1.0)
-            self._ticker.ticks = _ticks(least)
+            weights = [one for point in points for one in point.weights if one > 0] or [1.0]
+            self._ticker.ticks = _ticks(min(weights), max(weights))
             dying = {index: last.weights[index] for index in fading(last.weights)}
             labels = {
                 "x": [last.iteration] * len(dying),
@@ -76,11 +77,12 @@ def colour(index: int, components: int) -> str:
     return str(Turbo256[_MARGIN + min(index, components - 1) * span // (components - 1)])
 
 
-def _ticks(least: float) -> list[float]:
-    """Numbers of one digit down to the least weight: Bokeh's own are few below two decades."""
-    decades = math.ceil(-math.log10(least)) + 1
-    mantissas = (1, 2, 5) if decades <= _FEW_DECADES else (1,)
-    return [mantissa * 10.0**-power for power in range(decades + 1) for mantissa in mantissas]
+def _ticks(least: float, greatest: float) -> list[float]:
+    """Round numbers down to the least weight: Bokeh's own are few below two decades."""
+    decades = math.log10(greatest / least)
+    mantissas = next(some for most, some in _MANTISSAS if decades <= most)
+    powers = range(math.ceil(-math.log10(least)) + 2)
+    return [mantissa * 10.0**-power for power in powers for mantissa in mantissas]
 
 
 def fading(weights: tuple[float, ...]) -> list[int]:

@@ -10,8 +10,9 @@ from daskgmm.monitoring.tally import Progress
 MOST = 40
 
 _CSS = """
-.row { display: grid; grid-template-columns: minmax(60px, 30%) 1fr 48px; gap: 10px;
-  align-items: center; margin: 3px 0; }
+.rows { display: grid; grid-template-columns: fit-content(45%) 1fr max-content; gap: 6px 10px;
+  align-items: center; }
+.row { display: contents; }
 .row > :first-child { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .row > :last-child { text-align: right; font-variant-numeric: tabular-nums; }
 .track { background: var(--track); border-radius: 4px; height: 12px; overflow: hidden; }
@@ -34,7 +35,7 @@ class Workers:
             said = "The fit has ended." if ended else "No pass is being made."
             self.root.text = f'<p class="faint">{said}</p>'
             return
-        self.root.text = _all(view.progress) + "".join(_each(view.progress, view))
+        self.root.text = _all(view.progress) + _each(view.progress, view)
 
 
 def _all(progress: Progress) -> str:
@@ -43,7 +44,7 @@ def _all(progress: Progress) -> str:
     return f'<div class="all"><p style="margin:0 0 4px">{said}</p>{_track(share)}</div>'
 
 
-def _each(progress: Progress, view: View) -> list[str]:
+def _each(progress: Progress, view: View) -> str:
     done = {address: progress.done.get(address, 0) for address in view.workers}
     most = max(max(done.values(), default=0), -(-progress.total // max(len(done), 1)), 1)
     shown = sorted(done, key=lambda address: _order(view.workers[address]))
@@ -53,10 +54,9 @@ def _each(progress: Progress, view: View) -> list[str]:
         for address in shown[:MOST]
     ]
     rest = shown[MOST:]
-    if rest:
-        others = sum(done[address] for address in rest)
-        rows.append(f'<p class="faint">{len(rest)} more workers: {others} tasks</p>')
-    return rows
+    others = sum(done[address] for address in rest)
+    note = f'<p class="faint">{len(rest)} more workers: {others} tasks</p>' if rest else ""
+    return f'<div class="rows">{"".join(rows)}</div>{note}'
 
 
 def _track(share: float) -> str:
