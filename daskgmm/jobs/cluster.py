@@ -13,6 +13,7 @@ from daskgmm.errors import ConfigurationError
 from daskgmm.jobs.embedded import embedded
 from daskgmm.jobs.events import Listener, Start
 from daskgmm.jobs.inputs import Described, rows_of
+from daskgmm.jobs.page import page_on
 from daskgmm.jobs.scheduler import connected
 from daskgmm.jobs.tls import Tls
 from daskgmm.passes.engine import active_client, running_on
@@ -106,9 +107,10 @@ def workplace(
     with ExitStack() as stack:
         small = SMALL_FOR_ONE_PASS if one_pass else SMALL_BYTES
         found = _place(stack, resources, listener, small=_decoded_bytes(dataset) < small)
+        dashboard = found.dashboard if one_pass else page_on(found.client, found.dashboard)
         stack.enter_context(running_on(found.client))
         stack.enter_context(tracking(listener.watch))
-        yield Start(rows_of(dataset), dataset.n_features, found.name, found.dashboard)
+        yield Start(rows_of(dataset), dataset.n_features, found.name, dashboard)
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from daskgmm.monitoring.installing import install
     from daskgmm.monitoring.mlflow import MLflowLogger
 
-__all__ = ["MLflowLogger"]
+__all__ = ["MLflowLogger", "install"]
 
-_HOMES = {"MLflowLogger": "mlflow"}
+_HOMES = {"MLflowLogger": "mlflow", "install": "installing"}
 
 
 def __getattr__(name: str) -> Any:
+    """What users call, whose module is imported when it is wanted."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
