@@ -1,8 +1,6 @@
 """Dask's report of what a cluster did for a command."""
 
 import os
-import signal
-import subprocess
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +9,7 @@ from distributed import Client, LocalCluster
 
 from daskgmm.jobs.cluster import Resources
 from daskgmm.jobs.report import reported
-from tests.command import COMMAND, here, in_process
+from tests.command import here, in_process
 from tests.rows import prepare
 
 __all__ = ["here"]
@@ -73,31 +71,10 @@ def test_a_command_that_fails_leaves_one_too(tmp_path, address, here):
     assert is_report(report)
 
 
-@pytest.mark.slow
-def test_a_command_that_is_interrupted_leaves_one_too(tmp_path, rows):
+def test_a_job_that_is_interrupted_leaves_one_too(tmp_path, address):
     report = tmp_path / "report.html"
-    where = ("--workers", "1", "--performance-report", report)
-    wanted = (
-        "--columns",
-        "a,b",
-        "-k",
-        "3",
-        "--tol",
-        "0",
-        "--max-iter",
-        "1000000",
-        "--subsample",
-        "none",
-    )
-    command = [*COMMAND, "fit", rows.parquet, "-o", tmp_path / "run", *wanted, *where]
-    with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True) as running:
-        for line in running.stderr:
-            if line.startswith("Pass 10:"):
-                break
-        running.send_signal(signal.SIGINT)
-        rest = running.stderr.read()
-    assert running.returncode == 130
-    assert "error: Interrupted." in rest
+    with Client(address) as client, pytest.raises(KeyboardInterrupt), reported(client, str(report)):
+        raise KeyboardInterrupt
     assert is_report(report)
 
 
