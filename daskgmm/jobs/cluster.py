@@ -14,6 +14,7 @@ from daskgmm.errors import ConfigurationError
 from daskgmm.jobs.embedded import embedded
 from daskgmm.jobs.events import Start
 from daskgmm.jobs.inputs import Described, rows_of
+from daskgmm.jobs.page import page_on
 from daskgmm.jobs.report import check_report, reported
 from daskgmm.jobs.scheduler import connected
 from daskgmm.jobs.tls import Tls
@@ -119,11 +120,12 @@ def workplace(
         report = resources.performance_report
         small = _decoded_bytes(dataset) < (SMALL_FOR_ONE_PASS if one_pass else SMALL_BYTES)
         found = _place(stack, resources, small=small and report is None)
+        dashboard = found.dashboard if one_pass else page_on(found.client, found.dashboard)
         stack.enter_context(running_on(found.client))
         if report is not None:
             stack.enter_context(reported(found.client, report))
         stack.enter_context(made_for(run_id or uuid4().hex))
-        yield Start(rows_of(dataset), dataset.n_features, found.name, found.dashboard, run_id)
+        yield Start(rows_of(dataset), dataset.n_features, found.name, dashboard, run_id)
 
 
 @dataclass(frozen=True)
