@@ -18,7 +18,6 @@ from daskgmm.jobs.options import FitOptions, Paths, build, check, inputs_of
 from daskgmm.jobs.orders import Order
 from daskgmm.jobs.plain import as_plain
 from daskgmm.jobs.runs import CHECKPOINT_FILE
-from daskgmm.passes.naming import made_for
 
 
 @dataclass(frozen=True)
@@ -153,10 +152,9 @@ def _fit(request: FitRequest, dataset: Any, listener: Listener, attempt: Attempt
         checkpoint=CheckpointFile(attempt.folder, CHECKPOINT_FILE, stays=True),
         callbacks=(lambda _: attempt.check(), listener.tell),
     )
-    with workplace(request.resources, dataset, listener) as start:
-        listener.start(replace(start, run_id=attempt.run_id))
-        with made_for(attempt.run_id):
-            fitted = _fitted(estimator, dataset)
+    with workplace(request.resources, dataset, listener, run_id=attempt.run_id) as start:
+        listener.start(start)
+        fitted = _fitted(estimator, dataset)
     model, more = method.outcome(fitted)
     facts = {
         "inputs": fingerprint(dataset, model.n_rows_),

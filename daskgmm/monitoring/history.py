@@ -1,6 +1,7 @@
 """The fits of a cluster as its scheduler remembers them: bounded, however long they go on."""
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ class History:
     def __init__(self, most: int = MOST_RUNS) -> None:
         self._most = most
         self._runs: dict[str, Run] = {}
+        self._outcomes: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._version = 0
 
@@ -36,6 +38,12 @@ class History:
         with self._lock:
             runs = list(self._runs.values())
         return tuple(sorted(runs, key=lambda run: (not run.running, -run.started)))
+
+    @property
+    def outcomes(self) -> Mapping[str, int]:
+        """How many fits have ended, by `Run.state`; those that are forgotten count on."""
+        with self._lock:
+            return dict(self._outcomes)
 
     def tell(self, event: Any, at: float) -> None:
         """Take in an event of a fit; anything else is let pass.
@@ -63,6 +71,9 @@ class History:
                     self._keep(run.left(at))
 
     def _keep(self, run: Run) -> None:
+        before = self._runs.get(run.run_id)
+        if not run.running and (before is None or before.running):
+            self._outcomes[run.state] += 1
         self._runs[run.run_id] = run
         self._version += 1
         if len(self._runs) > self._most:

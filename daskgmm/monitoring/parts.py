@@ -12,6 +12,7 @@ Part: TypeAlias = Callable[[Any, Board], Callable[[], None] | None]
 PARTS: dict[str, str] = {
     "/daskgmm.json": "daskgmm.monitoring.as_json",
     "/daskgmm": "daskgmm.monitoring.page.adding",
+    "/metrics": "daskgmm.monitoring.metrics",
 }
 """Modules whose ``add`` is a `Part`, by what it adds. Each may need other libraries."""
 

@@ -16,7 +16,7 @@ from daskgmm.passes.engine import compute
 from daskgmm.passes.expectation import accumulator
 from daskgmm.passes.graph import pass_graph
 from daskgmm.passes.groups import group_measured
-from daskgmm.passes.naming import token
+from daskgmm.passes.naming import Phase, token
 from daskgmm.passes.survey import FlawedPart
 from daskgmm.passes.work import OnPart, Work
 
@@ -97,7 +97,7 @@ def expect_checked(source: Source, expectation: Expectation, cost_a_row: float) 
     groups = group_measured(lengths, cost_a_row, in_memory=source.in_memory)
     work = Work(_begin, Checked.__add__, expectation)
     graph, root = pass_graph(source, groups, work, "gmm-pass", token())
-    found: Checked = compute(graph, root)
+    found: Checked = compute(graph, root, Phase.PASS)
     if found.flawed is not None:
         before = sum(found.lengths[: found.flawed.position])
         raise found.flawed.flaw.error(found.flawed.label, source.columns, before)

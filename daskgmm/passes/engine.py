@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import dask
 
 from daskgmm.errors import ClusterError, ConfigurationError
+from daskgmm.passes.naming import Phase, counted
 
 _FEW = 4
 """Nodes of a graph with one group of parts: its argument, its task, and the survey's two ends."""
@@ -68,8 +69,15 @@ def active_client() -> Any:
     return client
 
 
-def compute(graph: Graph, keys: Any) -> Any:
+def compute(graph: Graph, keys: Any, phase: Phase) -> Any:
     """Run a graph and return the value of a key, or of a list of keys.
+
+    Parameters
+    ----------
+    graph : mapping
+    keys : hashable or list of hashable
+    phase : Phase
+        Of the run, that a cluster counts it to.
 
     Raises
     ------
@@ -78,7 +86,8 @@ def compute(graph: Graph, keys: Any) -> Any:
     """
     client = active_client()
     if client is not None:
-        return _compute_distributed(client, graph, keys)
+        with explaining_losses(), counted(phase):
+            return client.get(graph, keys)
     if dask.config.get("scheduler", None) not in (None, "dask.distributed"):
         return dask.base.get_scheduler()(graph, keys)
     if len(graph) <= _FEW:  # a pool of threads would take longer than they do
@@ -100,12 +109,9 @@ def _compute_in_threads(graph: Graph, keys: Any) -> Any:
 
 def hold(graph: Graph, keys: Sequence[Hashable]) -> dict[Hashable, Any]:
     """Have the active cluster compute some keys and keep them while their futures live."""
-    return dict(zip(keys, active_client().get(graph, list(keys), sync=False), strict=True))
-
-
-def _compute_distributed(client: Any, graph: Graph, keys: Any) -> Any:
-    with explaining_losses():
-        return client.get(graph, keys)
+    with counted(Phase.INITIALISATION):
+        futures = active_client().get(graph, list(keys), sync=False)
+    return dict(zip(keys, futures, strict=True))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from daskgmm.model.expectation import Accumulator, Expectation, add
 from daskgmm.model.moments import Moments
 from daskgmm.passes.engine import compute
 from daskgmm.passes.graph import Group, pass_graph
-from daskgmm.passes.naming import token
+from daskgmm.passes.naming import Phase, token
 from daskgmm.passes.work import OnPart, Work
 
 _idle: WeakKeyDictionary[Expectation, list[Accumulator]] = WeakKeyDictionary()
@@ -44,4 +44,4 @@ def expect(source: Source, groups: Sequence[Group], expectation: Expectation) ->
     """One pass: each mixture's moments over all rows of `source`."""
     work = Work(_begin, add, expectation)
     graph, root = pass_graph(source, groups, work, "gmm-pass", token())
-    return expectation.complete(compute(graph, root))
+    return expectation.complete(compute(graph, root, Phase.PASS))

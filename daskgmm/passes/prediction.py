@@ -16,7 +16,7 @@ from daskgmm.passes.blas import one_thread
 from daskgmm.passes.engine import compute
 from daskgmm.passes.graph import pass_graph
 from daskgmm.passes.groups import group_measured, seconds_a_row
-from daskgmm.passes.naming import token
+from daskgmm.passes.naming import Phase, token
 from daskgmm.passes.work import OnPart, Work
 
 USUAL_ROWS = 10_000
@@ -109,4 +109,4 @@ def totals(source: Source, scoring: Scoring) -> Doubles:
     work = Work(_begin_totals, np.add, scoring)
     groups = group_measured(lengths, cost, in_memory=source.in_memory)
     graph, root = pass_graph(source, groups, work, "gmm-predict", token())
-    return np.asarray(compute(graph, root))
+    return np.asarray(compute(graph, root, Phase.PREDICTION))

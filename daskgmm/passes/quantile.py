@@ -12,7 +12,7 @@ from daskgmm.passes.blas import one_thread
 from daskgmm.passes.engine import compute
 from daskgmm.passes.graph import pass_graph
 from daskgmm.passes.groups import group_measured, seconds_a_row
-from daskgmm.passes.naming import token
+from daskgmm.passes.naming import Phase, token
 from daskgmm.passes.prediction import USUAL_ROWS, explaining
 from daskgmm.passes.windows import windows
 from daskgmm.passes.work import OnPart, Work
@@ -54,7 +54,7 @@ def _count(source: Source, predictor: Predictor, question: Question) -> Counts:
     work = Work(_begin, question.add, _Counting(predictor, question))
     groups = group_measured(lengths, cost, in_memory=source.in_memory)
     graph, root = pass_graph(source, groups, work, "gmm-predict", token())
-    found: Counts = compute(graph, root)
+    found: Counts = compute(graph, root, Phase.PREDICTION)
     return found
 
 

@@ -8,7 +8,7 @@ from daskgmm.data.source import Block, Part, Source
 from daskgmm.passes.engine import compute
 from daskgmm.passes.graph import pass_graph
 from daskgmm.passes.groups import group_unmeasured
-from daskgmm.passes.naming import token
+from daskgmm.passes.naming import Phase, token
 from daskgmm.passes.work import OnPart, Work
 
 
@@ -18,7 +18,7 @@ def lengths_of(source: Source) -> tuple[int, ...]:
         return source.lengths
     groups = group_unmeasured(len(source.parts))
     graph, root = pass_graph(source, groups, Work(_begin, _join, None), "gmm-init", token())
-    lengths: tuple[int, ...] = compute(graph, root)
+    lengths: tuple[int, ...] = compute(graph, root, Phase.INITIALISATION)
     return lengths
 
 

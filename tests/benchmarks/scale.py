@@ -24,7 +24,7 @@ from daskgmm.passes.engine import compute
 from daskgmm.passes.graph import FAN_IN, pass_graph
 from daskgmm.passes.groups import MOST_TASKS, seconds_a_row
 from daskgmm.passes.holding import held_groups
-from daskgmm.passes.naming import token
+from daskgmm.passes.naming import Phase, token
 from daskgmm.passes.work import Work
 from tests.benchmarks.result import Result
 
@@ -77,7 +77,7 @@ def timed(one: Pass, repeats: int) -> float:
     for _ in range(1 + repeats):
         began = time.perf_counter()
         graph, root = pass_graph(source, groups, Work(_begin, add, one), "gmm-pass", token())
-        compute(graph, root)
+        compute(graph, root, Phase.PASS)
         seconds.append(time.perf_counter() - began)
     return median(seconds[1:])  # the first one waits for what is held
 
