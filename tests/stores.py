@@ -89,16 +89,23 @@ class Proxy:
         self.failure: Callable[[str, str], str | None] = lambda *_request: None
         """Given a request: ``"busy"``, ``"denied"``, ``"cut"`` to end within the body, or None."""
         self._upstream = urlsplit(upstream).netloc
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-        self._thread.start()
+        self._port = 0
+        self.rise()
 
     @property
     def address(self) -> str:
-        return "http://{}:{}".format(*self._server.server_address)
+        return f"http://127.0.0.1:{self._port}"
 
-    def close(self) -> None:
+    def rise(self) -> None:
+        """Answer, and after a fall at the same address as before."""
+        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), self._handler())
+        self._server.daemon_threads = True
+        self._port = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    def fall(self) -> None:
+        """Refuse all connections from now on."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -170,4 +177,4 @@ def proxied(s3):
     own = {"connect_timeout": 2, "read_timeout": 5, "retries": {"max_attempts": 0}}
     options = s3.options | {"endpoint_url": proxy.address, "config_kwargs": own}
     yield proxy, Store(proxy.address, s3.url, options)
-    proxy.close()
+    proxy.fall()

@@ -169,7 +169,7 @@ def test_a_store_that_is_down_holds_not_nothing(proxied):
     proxy, store = proxied
     place = Place.of(f"{store.url}/run", store.options)
     place.filesystem.retries = 1
-    proxy.close()
+    proxy.fall()
     for deed in (DEEDS["read"], DEEDS["names"]):
         with pytest.raises(ClusterError, match="can't be reached"):
             deed(place)

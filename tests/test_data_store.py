@@ -147,7 +147,7 @@ def test_a_store_that_is_down_can_not_be_reached(s3, proxied, impatient, name):
     proxy, store = proxied
     url = put(s3, name)
     source = open_dataset(url, storage_options=store.options).source()
-    proxy.close()
+    proxy.fall()
     with pytest.raises(ClusterError, match=f"{name} can't be reached.*run it again"):
         all_rows(source)
     with pytest.raises(ClusterError, match=f"{name} can't be reached.*run it again"):
@@ -212,7 +212,7 @@ def test_a_store_that_stays_away_ends_in_exit_75(s3, proxied, impatient, here, t
     proxy.failure = failing("busy", 10**9)
     for _ in range(2):
         ended = here(*fit)
-        proxy.close()
+        proxy.fall()
         assert ended.code == 75
         cause, remedy = ended.err.strip().splitlines()[-2:]
         assert cause.startswith(f"error: {url} can't be reached")

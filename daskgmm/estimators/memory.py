@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Any, Self
 
+from daskgmm.data.haste import last_words
 from daskgmm.estimators.identity import Identity
 from daskgmm.estimators.progress import Progress
 
@@ -47,7 +48,7 @@ class Memory(ABC):
         if error is None:
             self.forget()
         else:
-            self.settle()
+            last_words(error, self.settle)
 
 
 class Forgetful(Memory):

@@ -1,6 +1,5 @@
 """What a fit is asked for."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -17,7 +16,7 @@ from daskgmm.passes.memory import Task, largest_block, largest_part
 from daskgmm.training.acceleration import Acceleration, acceleration_named
 from daskgmm.training.em import Recipe
 from daskgmm.training.starts import StartPlan
-from daskgmm.training.stopping import Step, stopping_named
+from daskgmm.training.stopping import Rule, stopping_named
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +57,7 @@ class Settings:
         They share their passes.
     tol, reg_covar : float
     max_iter : int
-    change : callable
+    stopping : Rule
         What `tol` is held against.
     accelerate : callable
         See `daskgmm.training.acceleration`.
@@ -72,7 +71,7 @@ class Settings:
     tol: float
     reg_covar: float
     max_iter: int
-    change: Callable[[Step], float]
+    stopping: Rule
     accelerate: Acceleration
     fit_on_sample: bool
     dtype: np.dtype[np.floating[Any]]
@@ -87,7 +86,7 @@ class Settings:
             tol=estimator.tol,
             reg_covar=estimator.reg_covar,
             max_iter=estimator.max_iter,
-            change=stopping_named(estimator.stopping),
+            stopping=stopping_named(estimator.stopping),
             accelerate=acceleration_named(estimator.acceleration),
             fit_on_sample=estimator.subsample is not None,
             dtype=dtype,
@@ -146,7 +145,7 @@ class Settings:
         return Recipe(
             self.tol,
             self.max_iter,
-            self.change,
+            self.stopping,
             self.reg_covar / frame.scale**2,
             deviations / frame.scale,
             self.dtype,

@@ -131,7 +131,7 @@ def _adopt(estimator: Any, found: Increment, recipe: Recipe, rows: NewRows, seco
     last = getattr(estimator, "lower_bound_", float("-inf"))
     step = Step(before.mixture, found.mixture, last, bound, recipe.deviations)
     bounds = (*getattr(estimator, "lower_bounds_", ()), bound)
-    trace = Trace(found.mixture, found.moments, bounds, last, recipe.change(step))
+    trace = Trace(found.mixture, found.moments, bounds, last, recipe.stopping.change(step))
     state = FitState(1, (trace,), found.fresh.rows, seconds)
     for callback in estimator.callbacks:
         callback(state)

@@ -8,10 +8,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
+from daskgmm.data.haste import last_words
 from daskgmm.data.places import Place
 from daskgmm.estimators.model_file import MODEL_FILE, to_bytes
 from daskgmm.jobs import record
-from daskgmm.jobs.haste import in_time
 from daskgmm.jobs.locks import LOCK_FILE, Lock, locked
 from daskgmm.jobs.orders import Decision, Found, Order, decide, leftovers
 from daskgmm.jobs.plain import as_plain, digest
@@ -23,8 +23,6 @@ from daskgmm.jobs.runs import (
     sha256,
     write_record,
 )
-
-_SECONDS_FOR_LAST_WORDS = 2.0
 
 logger = logging.getLogger(__name__)
 
@@ -237,15 +235,11 @@ def _complete(
 def _record_failure(
     folder: Place, told: Mapping[str, Any], error: BaseException, lock: Lock
 ) -> None:
-    """Record why a run failed, if that can still be done: the error itself is told anyway."""
+    """Record why a run failed, if that can still be done."""
     failed = {**told, "state": State.FAILED, "failure": asdict(record.Failure.of(error))}
 
     def write() -> None:
         lock.check()
         write_record(folder, failed)
 
-    if isinstance(error, Exception):
-        with suppress(Exception):
-            write()
-    else:
-        in_time(write, _SECONDS_FOR_LAST_WORDS)
+    last_words(error, write)

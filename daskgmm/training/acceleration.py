@@ -21,10 +21,6 @@ TAIL = 1e-3
 """Gain of an EM step (nats a row) below which trials are made: by default EM ends here, near the
 optimum that it has chosen. Steps that gain more choose it, and few of them are saved by trials."""
 
-STRICTNESS = 2.0
-"""By which EM's change must be smaller than ``tol`` after trials. They shorten its way in slow
-directions more than in fast ones, so the same gain of the last step may leave more to gain."""
-
 FIRST_RADIUS = 0.3
 """Of a trial, in the metric of Fisher's information, where 1 is felt by every row."""
 
@@ -50,15 +46,15 @@ class Outlook:
         How far the trial is, in the metric of Fisher's information.
     radius : float
         How far a trial may be.
-    strictness : float
-        How many times smaller than ``tol`` EM's change must be.
+    tried : bool
+        Whether there was any trial: see `Rule.strictness`.
     """
 
     trial: Mixture | None = None
     origin: Mixture | None = None
     length: float = 0.0
     radius: float = FIRST_RADIUS
-    strictness: float = 1.0
+    tried: bool = False
 
     def closer(self) -> "Outlook":
         """After a trial that was refused: EM goes on, and the next trial is closer."""
@@ -100,7 +96,7 @@ def squarem(outlook: Outlook, before: Mixture, after: Mixture, gain: float) -> O
     radius = outlook.radius
     if outlook.trial is not None and outlook.length >= 0.99 * radius:
         radius *= GROWTH
-    here = Outlook(origin=before, radius=radius, strictness=outlook.strictness)
+    here = Outlook(origin=before, radius=radius, tried=outlook.tried)
     if outlook.origin is None or outlook.trial is not None or gain >= TAIL:
         return here
     points = [Coordinates.of(one) for one in (outlook.origin, before, after)]
@@ -112,7 +108,7 @@ def squarem(outlook: Outlook, before: Mixture, after: Mixture, gain: float) -> O
         return here
     beyond = Coordinates.combine((1, points[0]), (2 * steps, step), (steps**2, turn))
     trial = _not_emptied(beyond, points[2]).mixture(after)
-    return replace(here, trial=trial, length=steps * size, strictness=STRICTNESS)
+    return replace(here, trial=trial, length=steps * size, tried=True)
 
 
 def _not_emptied(beyond: Coordinates, after: Coordinates) -> Coordinates:

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
@@ -16,7 +16,7 @@ from daskgmm.model.precision import moments_suffice
 from daskgmm.model.typing import Doubles
 from daskgmm.training.acceleration import Acceleration, plain
 from daskgmm.training.states import FitState, StopReason, Trace
-from daskgmm.training.stopping import Step
+from daskgmm.training.stopping import Rule, Step
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +40,8 @@ class Recipe:
         A start has converged when its change is smaller.
     max_iter : int
         Most passes.
-    change : callable
-        What is held against `tol`: see `daskgmm.training.stopping`.
+    stopping : Rule
+        What is held against `tol`.
     ridge : ndarray of shape (D,)
         Added to the covariances' diagonals, in the frame's units.
     deviations : ndarray of shape (D,)
@@ -54,7 +54,7 @@ class Recipe:
 
     tol: float
     max_iter: int
-    change: Callable[[Step], float]
+    stopping: Rule
     ridge: Doubles
     deviations: Doubles
     dtype: np.dtype[np.floating]
@@ -178,8 +178,8 @@ def _stepped(
         logger.warning("A start was given up in pass %d. %s", iteration, outcome)
         return replace(trace, stopped=StopReason.COLLAPSED)
     step = Step(trace.mixture, outcome, trace.lower_bound, bound, recipe.deviations)
-    change = recipe.change(step)
-    converged = abs(change) * trace.outlook.strictness < recipe.tol
+    change = recipe.stopping.change(step)
+    converged = recipe.stopping.is_met(change, recipe.tol, tried=trace.outlook.tried)
     return replace(
         _taken(trace, moments, outcome, recipe),
         change=change,

@@ -7,9 +7,9 @@ from contextlib import suppress
 from typing import Any, Self, final
 from uuid import uuid4
 
+from daskgmm.data.haste import SECONDS_FOR_LAST_WORDS, in_time
 from daskgmm.data.places import Place
 from daskgmm.errors import DaskGMMError, OutputError
-from daskgmm.jobs.haste import in_time
 from daskgmm.jobs.locks.base import LOCK_FILE, Lock, busy, in_words, owner_of
 from daskgmm.jobs.machine import is_dead_here, this_process
 
@@ -19,8 +19,6 @@ STALE_SECONDS = 180.0
 
 SETTLE_SECONDS = 1.0
 """Of several that take a dead one's lock over at once, the last to write has it after that."""
-
-_PATIENCE = 1.0  # at the end, which may be an interrupt's
 
 
 @final
@@ -43,8 +41,7 @@ class StoreLock(Lock):
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self._heart.join(_PATIENCE)  # or its last beat would bring the lock back
-        in_time(self._remove, _PATIENCE)  # or it goes stale
+        in_time(self._remove, SECONDS_FOR_LAST_WORDS)  # or it goes stale
 
     def check(self) -> None:
         """Raise OutputError where another run has taken this one for dead."""
@@ -56,6 +53,7 @@ class StoreLock(Lock):
             )
 
     def _remove(self) -> None:
+        self._heart.join()  # or its last beat would bring the lock back
         if self._is_ours():
             self.folder.remove(LOCK_FILE)
 

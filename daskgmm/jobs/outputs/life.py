@@ -3,8 +3,10 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
+from daskgmm.data.haste import last_words
 from daskgmm.data.places import Place
 from daskgmm.data.sinks import Written, format_of
 from daskgmm.errors import ConfigurationError, DataError, OutputError
@@ -182,14 +184,19 @@ def _make(order: Order, delivery: Delivery, workshop: Place, work: Work) -> Mani
     try:
         parts = work(desk)
     except BaseException as error:
-        hopeless = isinstance(error, ConfigurationError | DataError)
-        if hopeless or not tally(workshop)["number"]:  # nobody will go on with it
-            delivery.clear(workshop)
+        last_words(error, partial(_tidy, delivery, workshop, error))
         raise
     manifest = desk.manifest.completed(workshop, parts)
     manifest.write(workshop)
     workshop.write(SUCCESS, b"")
     return manifest
+
+
+def _tidy(delivery: Delivery, workshop: Place, error: BaseException) -> None:
+    """Remove what nobody will go on with."""
+    hopeless = isinstance(error, ConfigurationError | DataError)
+    if hopeless or not tally(workshop)["number"]:
+        delivery.clear(workshop)
 
 
 def _require_replaceable(order: Order) -> None:
