@@ -99,10 +99,9 @@ def made_by_operator(manifests: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _of_job(metadata: dict[str, Any], spec: dict[str, Any]) -> list[dict[str, Any]]:
-    name, labels, cluster = metadata["name"], metadata["labels"], spec["cluster"]
-    there = {"name": name, "labels": labels | cluster.get("metadata", {}).get("labels", {})}
-    pod = operator.build_job_pod_spec(name, name, NAMESPACE, spec["job"]["spec"], {}, labels)
-    return [*_of_cluster(there, cluster["spec"]), pod]
+    name, labels, job = metadata["name"], metadata["labels"], spec["job"]
+    pod = operator.build_job_pod_spec(name, name, NAMESPACE, job["spec"], {}, labels)
+    return [*_of_cluster(metadata, spec["cluster"]["spec"]), pod]
 
 
 def _of_cluster(metadata: dict[str, Any], spec: dict[str, Any]) -> list[dict[str, Any]]:

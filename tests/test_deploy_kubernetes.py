@@ -69,7 +69,7 @@ def paths(value, path=()):
             yield (*path, key)
 
 
-FREE = ("labels", "annotations", "matchLabels", "data", "requests", "limits")
+FREE = ("selector", "requests", "limits")  # maps, whose keys are the writer's
 
 
 def test_a_field_that_is_misspelt_anywhere_fails(applied):
