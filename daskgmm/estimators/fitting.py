@@ -20,11 +20,9 @@ from daskgmm.model.kernels.compiled import compile_ahead
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.passes.blas import one_thread
-from daskgmm.passes.bundles import bundled
 from daskgmm.passes.expectation import expect
-from daskgmm.passes.graph import Group
-from daskgmm.passes.groups import group_measured, seconds_a_row
 from daskgmm.passes.holding import held, held_groups
+from daskgmm.passes.layout import laid_out
 from daskgmm.passes.survey import Request, Survey, survey
 from daskgmm.training.em import Origins, em
 from daskgmm.training.states import FitState, Trace
@@ -66,10 +64,12 @@ class Fit:
         self.passes = self.progress.passes
         assert self.survey.statistics is not None  # noqa: S101  or there would be no starts
         self.foundation = Foundation.of(self.survey.statistics, settings)
-        self.compiled = self.survey.rows * self._cost_a_row() > SECONDS_WORTH_COMPILING
+        cost_a_row = settings.cost_a_row(source.n_features)
+        self.compiled = worth_compiling(self.survey.rows, cost_a_row)
         if self.compiled:  # here, so that workers beside need not compile side by side
             compile_ahead(source.dtype, settings.dtype)
-        self.source, self._groups = self._laid_out()
+        found = laid_out(self.source, self.survey.lengths, cost_a_row)
+        self.source, self._groups = held_groups(*found)
 
     @property
     def survey(self) -> Survey:
@@ -159,19 +159,10 @@ class Fit:
             )
         return moments
 
-    def _laid_out(self) -> tuple[Source, Sequence[Group]]:
-        """Rows in parts that are worth their overhead, in groups that are worth a task's."""
-        source = bundled(self.source, self.survey.lengths)
-        lengths = source.lengths or ()
-        groups = group_measured(lengths, self._cost_a_row(), in_memory=source.in_memory)
-        return held_groups(source, groups)
 
-    def _cost_a_row(self) -> float:
-        n_features, seconds = self.source.n_features, 0.0
-        for covariance, n_components in self.settings.covariances.items():
-            length = covariance.quadratic_length(n_features) + n_features + 1
-            seconds += seconds_a_row(n_features, length, n_components)
-        return seconds
+def worth_compiling(rows: int, cost_a_row: float) -> bool:
+    """Whether passes over so many rows run the compiled kernel."""
+    return rows * cost_a_row > SECONDS_WORTH_COMPILING
 
 
 def _unless_all_collapsed(started: Sequence[Started]) -> tuple[tuple[Trace, ...], ...]:

@@ -12,6 +12,7 @@ from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.typing import Doubles
+from daskgmm.passes.groups import seconds_a_row
 from daskgmm.passes.memory import Task, largest_block, largest_part
 from daskgmm.training.acceleration import Acceleration, acceleration_named
 from daskgmm.training.em import Recipe
@@ -116,6 +117,14 @@ class Settings:
         for covariance in self.covariances:
             scale = covariance.compatible_scale(scale)
         return Frame.around(origin, scale, self.dtype)
+
+    def cost_a_row(self, n_features: int) -> float:
+        """Rough seconds of a row of a pass, by which rows are cut into tasks."""
+        seconds = 0.0
+        for covariance, n_components in self.covariances.items():
+            length = covariance.quadratic_length(n_features) + n_features + 1
+            seconds += seconds_a_row(n_features, length, n_components)
+        return seconds
 
     def task(self, source: Source) -> Task:
         """Sizes of a task of the passes over a source, all starts together."""

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from daskgmm.jobs.fitting import fit
+    from daskgmm.jobs.planning import plan
     from daskgmm.jobs.predicting import predict
     from daskgmm.jobs.sampling import sample
     from daskgmm.jobs.scoring import score
     from daskgmm.jobs.selecting import select
     from daskgmm.jobs.updating import update
 
-__all__ = ["fit", "predict", "sample", "score", "select", "update"]
+__all__ = ["fit", "plan", "predict", "sample", "score", "select", "update"]
 
 _HOMES = {
     "fit": "daskgmm.jobs.fitting",
@@ -25,6 +26,7 @@ _HOMES = {
     "sample": "daskgmm.jobs.sampling",
     "update": "daskgmm.jobs.updating",
     "score": "daskgmm.jobs.scoring",
+    "plan": "daskgmm.jobs.planning",
 }
 
 

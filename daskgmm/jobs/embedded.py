@@ -10,9 +10,25 @@ from typing import Any
 
 from daskgmm.errors import ClusterError
 
+logger = logging.getLogger(__name__)
+
 _CONNECT_SECONDS = 15.0
 _PATIENCE_SECONDS = 1.0
 _DASHBOARD = ":8787"  # another free port where that one is taken
+
+
+def size_of(workers: int | None, threads: int | None) -> tuple[int, int]:
+    """Workers of the cluster and threads of each; by default one a core, with one each."""
+    from dask.system import CPU_COUNT
+
+    return workers or CPU_COUNT, threads or 1
+
+
+def memory_share(threads: int) -> int:
+    """Bytes that Dask leaves to a worker by default: a share of the machine's by its threads."""
+    from distributed.worker_memory import parse_memory_limit
+
+    return parse_memory_limit("auto", threads, logger=logger) or 0
 
 
 @contextmanager
@@ -35,15 +51,15 @@ def embedded(
     ClusterError
         The workers don't start.
     """
-    from dask.system import CPU_COUNT
     from distributed import Client, LocalCluster
 
+    processes, threads_each = size_of(workers, threads)
     try:
         with _threads_deaf_to_interrupts():
             cluster = LocalCluster(
                 processes=True,
-                n_workers=workers or CPU_COUNT,
-                threads_per_worker=threads or 1,
+                n_workers=processes,
+                threads_per_worker=threads_each,
                 memory_limit=memory_limit or "auto",
                 dashboard_address=_DASHBOARD,
                 silence_logs=logging.getLogger("distributed").level,

@@ -13,8 +13,8 @@ Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 T = TypeVar("T")
 
 
-class ReadOptions(TypedDict, total=False):
-    """How rows are read and where a job runs.
+class RowsOptions(TypedDict, total=False):
+    """How rows are read.
 
     Parameters
     ----------
@@ -28,6 +28,20 @@ class ReadOptions(TypedDict, total=False):
         Conditions on partitions, such as ``"date=2026-11-21"``.
     storage_options : mapping, optional
         For the stores of inputs and output.
+    """
+
+    columns: Sequence[str] | None
+    weight_column: str | None
+    format: str | None
+    where: Sequence[str]
+    storage_options: Mapping[str, Any]
+
+
+class ReadOptions(RowsOptions, total=False):
+    """How rows are read and where a job runs.
+
+    Parameters
+    ----------
     scheduler : str, optional
         A running Dask scheduler, or the file with its address.
     workers, threads : int, optional
@@ -39,11 +53,6 @@ class ReadOptions(TypedDict, total=False):
         Told of what happens; see `daskgmm.jobs.events`.
     """
 
-    columns: Sequence[str] | None
-    weight_column: str | None
-    format: str | None
-    where: Sequence[str]
-    storage_options: Mapping[str, Any]
     scheduler: str | None
     workers: int | None
     threads: int | None
@@ -134,6 +143,25 @@ class UpdateOptions(ReadOptions, total=False):
 
     force: bool
     command: tuple[str, ...]
+
+
+class PlanOptions(RowsOptions, total=False):
+    """What is fitted, and on what.
+
+    Parameters
+    ----------
+    n_init, dtype
+        See `daskgmm.jobs.methods.Method`.
+    workers, threads : int, optional
+    memory_limit : str, optional
+        Of the cluster; by default as `daskgmm.jobs.fit` starts one on this machine.
+    """
+
+    n_init: int
+    dtype: str | None
+    workers: int | None
+    threads: int | None
+    memory_limit: str | None
 
 
 def check(options: Mapping[str, Any], kind: Any) -> None:

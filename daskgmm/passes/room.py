@@ -1,5 +1,6 @@
 """How many bytes of decoded rows fit where passes run."""
 
+import math
 import shutil
 from dataclasses import dataclass
 from typing import Any
@@ -66,6 +67,16 @@ def room_for(task: Task) -> Room:
     return _total(list(client.run(_facts, on_error="ignore").values()), task)
 
 
+def memory_limit_for(task: Task, threads: int, held: int = 0) -> int:
+    """The least limit of a worker under which Dask spills nothing of so many bytes of rows."""
+    return math.ceil((worker_bytes(task, threads) + held) / TARGET)
+
+
+def room_under(limit: int, task: Task, threads: int) -> int:
+    """Bytes of rows that a worker with this limit holds beside its passes."""
+    return max(int(TARGET * limit) - worker_bytes(task, threads), 0)
+
+
 def disk_free(folder: Any) -> int:
     """Bytes that rows may take of a disk, leaving a twentieth or 1 GiB to others."""
     disk = shutil.disk_usage(folder)
@@ -91,6 +102,6 @@ def _total(workers: list[WorkerFacts], task: Task) -> Room:
 
 def _memory(facts: WorkerFacts, workers: list[WorkerFacts], task: Task) -> int:
     if facts.limited:
-        return max(int(TARGET * facts.memory) - worker_bytes(task, facts.threads), 0)
+        return room_under(facts.memory, task, facts.threads)
     neighbours = sum(other.disk[0] == facts.disk[0] for other in workers)
     return int(SHARE * facts.memory) // neighbours

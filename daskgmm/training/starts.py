@@ -84,6 +84,11 @@ class StartPlan:
     given: Given
     centres: tuple[Doubles, ...] = ()
 
+    @property
+    def most_polished(self) -> int:
+        """Starts that go on to full passes at the most, where EM ran on a sample first."""
+        return min(self.n_init, MOST_POLISHED)
+
     def starts(
         self,
         rows: Floats,
@@ -110,8 +115,8 @@ class StartPlan:
         expect = InMemory(rows.T, weights, frame, recipe.dtype, scatter)
         # Passes are free here, so they are EM's own: they keep closest to its optimum.
         *_, last = em(traces, expect, replace(recipe, accelerate=plain))
-        most = min(self.n_init, MOST_POLISHED)
-        return [Trace(trace.mixture) for trace in most_promising(last, recipe.tol)[:most]]
+        chosen = most_promising(last, recipe.tol)[: self.most_polished]
+        return [Trace(trace.mixture) for trace in chosen]
 
     def _mixtures(
         self,

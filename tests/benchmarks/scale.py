@@ -21,9 +21,10 @@ from scipy.optimize import nnls
 
 from daskgmm.data.source import Source
 from daskgmm.passes.engine import compute, token
-from daskgmm.passes.graph import FAN_IN, Work, pass_graph
+from daskgmm.passes.graph import Work, pass_graph
 from daskgmm.passes.groups import MOST_TASKS, seconds_a_row
 from daskgmm.passes.holding import held_groups
+from daskgmm.passes.scheduling import PassCost, factors
 from tests.benchmarks.result import Result
 
 WORKERS = (1, 10, 100, 1000)
@@ -102,65 +103,25 @@ def cluster(workers: int, *, processes: bool = False) -> Iterator[None]:
         yield
 
 
-@dataclass(frozen=True)
-class Model:
-    """Seconds of a pass as the measurements have it.
-
-    Parameters
-    ----------
-    a_task, a_meeting, exponent : float
-        A task of the tree takes the process that scheduler and workers share ``a_task +
-        a_meeting * workers ** exponent`` seconds.
-    a_partition : float
-        A partition, in seconds.
-    a_byte : float
-        A byte of moments from one process to another, unpickled and added, in seconds.
-    """
-
-    a_task: float
-    a_meeting: float
-    a_partition: float
-    exponent: float
-    a_byte: float = 0.0
-
-    def scheduler(self, tasks: int, partitions: int, workers: int) -> float:
-        """Seconds in which the scheduler is busy with a pass."""
-        costs = (self.a_task, self.a_meeting, self.a_partition)
-        return float(np.dot(costs, _factors(tasks, partitions, workers, self.exponent)))
-
-    def seconds(self, tasks: int, partitions: int, workers: int, wait: float, bytes_: int) -> float:
-        """Seconds of a pass: kernels while the scheduler hands them out, then the tree."""
-        handing, kernels = self.scheduler(tasks, partitions, workers), ceil(tasks / workers) * wait
-        # Whichever is the longer; then the last task that was handed out, or its handing out.
-        busy = max(handing, kernels) + min(handing, wait)
-        levels = ceil(np.log(max(tasks, 2)) / np.log(FAN_IN))
-        # A worker takes in its share of all moments, and the last ones level by level.
-        return busy + bytes_ * self.a_byte * (tasks / workers + levels * FAN_IN)
-
-    def predict(
-        self, rows: int, n_features: int, n_components: int, *, workers: int, tasks: int
-    ) -> tuple[float, float]:
-        """Seconds of a pass of full covariances, and what the kernels alone would take."""
-        length = (n_features + 1) * (n_features + 2) // 2
-        work = rows * seconds_a_row(n_features, length, n_components)
-        sent = 8 * length * n_components
-        return self.seconds(tasks, 100_000, workers, work / tasks, sent), work / workers
+def predict(
+    cost: PassCost, rows: int, n_features: int, n_components: int, *, workers: int, tasks: int
+) -> tuple[float, float]:
+    """Seconds of one pass of full covariances, and what the kernels alone would take."""
+    length = (n_features + 1) * (n_features + 2) // 2
+    work = rows * seconds_a_row(n_features, length, n_components)
+    sent = 8 * length * n_components
+    return cost.seconds(tasks, 100_000, workers, work / tasks, sent), work / workers
 
 
-def _factors(tasks: int, partitions: int, workers: int, exponent: float) -> tuple[float, ...]:
-    in_tree = tasks * (1 + 1 / (FAN_IN - 1))
-    return in_tree, in_tree * workers**exponent, float(partitions)
-
-
-def fitted(found: dict[tuple[int, int, int], float], a_byte: float) -> Model:
+def fitted(found: dict[tuple[int, int, int], float], a_byte: float) -> PassCost:
     """Least squares of relative errors, no coefficient below zero, over a grid of exponents."""
     seconds = np.array(list(found.values()))
-    best, least = Model(0, 0, 0, 0), np.inf
+    best, least = PassCost(0, 0, 0, 0), np.inf
     for exponent in EXPONENTS:
-        factors = np.array([_factors(*key, exponent) for key in found])
-        costs, error = nnls(factors / seconds[:, np.newaxis], np.ones(len(seconds)))
+        costed = np.array([factors(*key, exponent) for key in found])
+        costs, error = nnls(costed / seconds[:, np.newaxis], np.ones(len(seconds)))
         if error < least:
-            best, least = Model(*map(float, costs), exponent, a_byte), error
+            best, least = PassCost(*map(float, costs), exponent, a_byte), error
     return best
 
 
@@ -192,15 +153,15 @@ def seconds_a_byte(repeats: int) -> float:
     return max(large - small, 0.0) / (64 * 8 * MEGABYTE)
 
 
-def _deviation(model: Model, found: Any) -> Result:
-    factors = [model.scheduler(*key) / seconds for key, seconds in found.items()]
-    worst = max(max(factor, 1 / factor) for factor in factors)
+def _deviation(model: PassCost, found: Any) -> Result:
+    ratios = [model.scheduler(*key) / seconds for key, seconds in found.items()]
+    worst = max(max(ratio, 1 / ratio) for ratio in ratios)
     coefficients = ", ".join(f"{name} {value:.3g}" for name, value in asdict(model).items())
     work = f"largest deviation of {len(found)} passes from the model: {coefficients}"
     return Result("scale", work, worst, {"wanted": 1.5}, "times", 1.0)
 
 
-def _compared(model: Model, found: Any, waited: Any) -> Iterator[Result]:
+def _compared(model: PassCost, found: Any, waited: Any) -> Iterator[Result]:
     for (tasks, partitions, workers), seconds in found.items():
         work = f"{workers:,} workers, {partitions:,} partitions, {tasks:,} tasks, no kernel"
         peers = {"model": model.scheduler(tasks, partitions, workers)}
@@ -211,9 +172,9 @@ def _compared(model: Model, found: Any, waited: Any) -> Iterator[Result]:
         yield Result("scale", work, seconds, peers, "s", 0.8, ceil(512 / workers) * wait)
 
 
-def _predicted(model: Model) -> Iterator[Result]:
+def _predicted(model: PassCost) -> Iterator[Result]:
     for workers in (100, 1000):
         for tasks in sorted({1024, 4096, 16_384, 65_536, MOST_TASKS}):
-            seconds, least = model.predict(**HUGE, workers=workers, tasks=tasks)
+            seconds, least = predict(model, **HUGE, workers=workers, tasks=tasks)
             work = f"predicted: 10^10 rows x 50, K = 100, {workers:,} workers, {tasks:,} tasks"
             yield Result("scale", work, seconds, {"kernels alone": least}, "s", 0.8, least)

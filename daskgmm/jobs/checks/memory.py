@@ -6,6 +6,7 @@ import numpy as np
 
 from daskgmm.jobs.checks.finding import Findings, gib, ok, problem, warning
 from daskgmm.jobs.checks.threads import tasks_of
+from daskgmm.jobs.embedded import memory_share
 from daskgmm.passes.memory import Task, available_memory, worker_bytes
 from daskgmm.passes.room import TARGET
 
@@ -26,7 +27,7 @@ _PASS = f"a pass over {_FEATURES} columns with {_COMPONENTS} full components"
 def limit(worker: Any) -> Findings:
     """Whether a usual pass fits."""
     available = available_memory()
-    found = _share() if worker is None else worker.memory_manager.memory_limit
+    found = memory_share(threads=1) if worker is None else worker.memory_manager.memory_limit
     needed = worker_bytes(_USUAL, tasks_of(worker))
     if not found:
         yield warning(
@@ -53,11 +54,3 @@ def limit(worker: Any) -> Findings:
             f"A worker may take {gib(found)}, and {gib(available)} are free.",
             "End what else takes memory, or give a lower limit.",
         )
-
-
-def _share() -> int:
-    """What an embedded cluster would give to each of its workers, one a core."""
-    from dask.system import CPU_COUNT
-    from distributed.system import MEMORY_LIMIT
-
-    return int(MEMORY_LIMIT // CPU_COUNT)
