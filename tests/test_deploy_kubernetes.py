@@ -16,9 +16,12 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+from dask.utils import format_bytes
+from kubernetes.utils import parse_quantity
 
 from daskgmm.cli.application import daskgmm
 from daskgmm.cli.exits import Exit
+from daskgmm.jobs import plan
 from tests import manifests
 from tests.manifests import FOLDER, Caller, admits, built, containers, one
 
@@ -337,3 +340,84 @@ def test_all_pods_are_ours_to_the_network(applied):
         assert labels.items() >= OURS.items()
         assert not admits(policies, labels, "any", Caller({"app": "other"}))
         assert admits(policies, labels, "any", Caller(labels))
+
+
+SIZES = {"nightly": 5e7, "once": 1e9}
+
+
+@pytest.fixture(params=SIZES, scope="module")
+def sized(request):
+    """A folder's manifests, its worker, the text that it is in, and what the planner says."""
+    applied = built(ALL[request.param])
+    planned = plan(
+        rows=SIZES[request.param],
+        features=50,
+        components=100,
+        threads=4,
+        memory_limit="32GiB",
+        workers=2,
+    )
+    file = FOLDER / {"nightly": "cluster.yaml", "once": "once/fit.yaml"}[request.param]
+    text = " ".join(re.sub(r"\n *#", " ", file.read_text("utf-8")).split())
+    return applied, text, planned
+
+
+def test_workers_are_as_large_as_the_planner_says(sized):
+    applied, _, planned = sized
+    (worker,) = (
+        container
+        for each in manifests.made_by_operator(applied)
+        if each["kind"] == "Deployment" and "worker" in each["metadata"]["name"]
+        for container in containers(each)
+    )
+    asked, least = worker["resources"]["requests"], planned["cheapest"]["memory_a_worker_bytes"]
+    assert asked == worker["resources"]["limits"]
+    assert int(asked["cpu"]) == planned["threads"]
+    assert parse_quantity(asked["memory"]) == planned["memory_limit_bytes"] >= least
+
+
+def test_there_are_as_many_workers_as_hold_the_rows(sized):
+    applied, _, planned = sized
+    needed = planned["cheapest"]["workers"]
+    (cluster,) = clusters(applied)
+    assert cluster["worker"]["replicas"] == needed
+    waits = [word for pod in every_pod(applied) for word in words_of(pod) if "wait_for" in word]
+    assert all(f"wait_for_workers({needed}," in word for word in waits)
+
+
+def test_the_autoscaler_goes_from_a_night_s_workers_to_those_of_the_one_shot(nightly):
+    spec = one(nightly, "DaskAutoscaler")["spec"]
+    (night,), (once,) = clusters(nightly), clusters(built(ALL["once"]))
+    assert spec["cluster"] == one(nightly, "DaskCluster")["metadata"]["name"]
+    assert spec["minimum"] == night["worker"]["replicas"]
+    assert spec["maximum"] == once["worker"]["replicas"]
+
+
+def test_the_comments_tell_the_planner_s_numbers(sized):
+    _, text, planned = sized
+    cheapest = planned["cheapest"]
+    for fact in (
+        f"{format_bytes(planned['data_bytes'])} of rows in {planned['tasks_a_pass']} tasks a pass",
+        f"A worker needs {format_bytes(planned['memory_a_worker_bytes'])} without holding rows",
+        format_bytes(cheapest["memory_a_worker_bytes"]),
+    ):
+        assert fact in text
+    (line,) = re.findall(r"daskgmm (plan [^:]+):", text)
+    with click.Context(daskgmm, info_name="daskgmm") as parent:
+        name, *words = line.split()
+        asked = daskgmm.get_command(parent, name).make_context(name, words, parent=parent).params
+    told = {name: asked[name] for name in ("rows", "features", "components", "threads")}
+    assert told == {name: planned[name] for name in told}
+
+
+def clusters(applied):
+    """What is said of Dask clusters."""
+    for each in applied:
+        if each["kind"] == "DaskCluster":
+            yield each["spec"]
+        elif each["kind"] == "DaskJob":
+            yield each["spec"]["cluster"]["spec"]
+
+
+def words_of(pod):
+    return chain.from_iterable(container["command"] for container in containers(pod))
