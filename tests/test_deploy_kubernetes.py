@@ -301,6 +301,15 @@ def test_services_and_addresses_are_those_that_the_operator_makes(applied):
         assert address in words or f"--scheduler={address}" in words
 
 
+def test_the_one_shot_s_cluster_runs_as_the_nightly_one():
+    (night,), (once,) = (clusters(built(folder)) for folder in ALL.values())
+    for role in ("scheduler", "worker"):
+        theirs, ours = (next(containers(each[role])) for each in (night, once))
+        assert theirs["command"] == [word.replace("-once", "") for word in ours["command"]]
+        probes = [name for name in theirs if name.endswith("Probe")]
+        assert {name: theirs[name] for name in probes} == {name: ours[name] for name in probes}
+
+
 def test_prometheus_finds_the_scheduler_s_metrics(applied):
     monitor = one(applied, "ServiceMonitor")["spec"]
     service = one(manifests.made_by_operator(applied), "Service")

@@ -13,11 +13,11 @@ from started import inside, started
 
 from daskgmm import load
 from tests import manifests
-from tests.command import in_process
+from tests.command import here, in_process
 from tests.manifests import FOLDER, built, containers, one
 from tests.stores import KEY, SECRET, s3, s3_server
 
-__all__ = ["s3", "s3_server"]
+__all__ = ["here", "s3", "s3_server"]
 
 pytestmark = pytest.mark.slow
 MACHINE = ("OPENBLAS_", "MKL_", "OMP_")
@@ -30,43 +30,42 @@ class Node:
     Parameters
     ----------
     folder : Path
-    applied : list of dict
-        Manifests.
     keys : dict
         Variables of the secret ``daskgmm-store``.
     """
 
-    def __init__(self, folder, applied, keys):
-        self._folder, self._applied, self._keys = folder, applied, keys
-        self._address = "127.0.0.1:0"
+    def __init__(self, folder, keys):
+        self._folder, self._keys = folder, keys
         self._pki = made(folder / "pki")
         (folder / "scratch").mkdir()
-        job = one(applied, "ConfigMap", "daskgmm-job")["data"]["job.toml"]
-        self._job = job
+        self.scheduler = "tls://127.0.0.1:0"
+        """Its address, once it is known."""
 
-    def scheduler_is(self, address):
-        self._address = address.removeprefix("tls://")
+    def run(self, container, applied):
+        """Run a container of a job to its end."""
+        words, variables = self.command(container, applied, "client")
+        return in_process(command=words, env=inside(variables))
 
-    def command(self, container, role):
+    def command(self, container, applied, role):
         """A container's words and variables, with what is elsewhere here."""
-        variables = manifests.environment(container, self._applied)
-        variables["DASK_WORKER_NAME"] = "worker-0"  # the operator's
-        words = [self._here(word, role) for word in manifests.command(container, variables)]
+        variables = manifests.environment(container, applied)
+        variables.setdefault("DASK_WORKER_NAME", "worker")
+        words = manifests.command(container, variables)
         if any("secretRef" in each for each in container["envFrom"]):
             variables |= self._keys
-        kept = {
-            name: self._here(value, role)
-            for name, value in variables.items()
-            if not name.startswith(MACHINE)
-        }
-        (self._folder / "job.toml").write_text(self._here(self._job, role))
-        return words, kept
+        job = one(applied, "ConfigMap", "daskgmm-job")["data"]["job.toml"]
+        (self._folder / "job.toml").write_text(self._here(job, role))
+        ours = {name: value for name, value in variables.items() if not name.startswith(MACHINE)}
+        return (
+            [self._here(word, role) for word in words],
+            {name: self._here(value, role) for name, value in ours.items()},
+        )
 
     def _here(self, text, role):
-        host, _, port = self._address.rpartition(":")
-        text = re.sub(r"daskgmm(-once)?-scheduler(:|', )8786", rf"{host}\g<2>{port}", text)
+        text = re.sub(r"tls://daskgmm(-once)?-scheduler:8786", self.scheduler, text)
         text = text.replace("--port=8786", "--port=0")
         text = re.sub(r"(--dashboard-address=):878\d", r"\g<1>127.0.0.1:0", text)
+        text = text.replace("wait_for_workers(21", "wait_for_workers(1")
         for theirs, ours in (
             ("/etc/dask/tls/ca.crt", self._pki / "ca.pem"),
             ("/etc/dask/tls/tls.crt", self._pki / f"{role}.pem"),
@@ -77,54 +76,36 @@ class Node:
             text = text.replace(theirs, str(ours))
         return text
 
-    def run(self, container):
-        """Run one of a job's containers to its end."""
-        words, variables = self.command(container, "client")
-        return in_process(command=words, env=inside(variables))
 
-
-def rows():
-    rng = np.random.default_rng(0)
-    centres = rng.normal(size=(8, 3)) * 8
-    return pd.DataFrame(rng.normal(size=(4000, 3)) + centres[np.arange(4000) % 8], columns=[*"abc"])
-
-
-@pytest.fixture
-def applied(request, s3):
-    """Manifests of a folder, their data in a real store."""
-    found = built(request.param)
-    one(found, "ConfigMap", "daskgmm-data")["data"]["DATA"] = s3.url
-    return found
-
-
-@pytest.fixture
-def node(applied, s3, tmp_path):
+@pytest.fixture(scope="module")
+def node(tmp_path_factory, s3_server):
     keys = {
         "AWS_ACCESS_KEY_ID": KEY,
         "AWS_SECRET_ACCESS_KEY": SECRET,
-        "AWS_ENDPOINT_URL": s3.endpoint,
+        "AWS_ENDPOINT_URL": s3_server,
     }
-    return Node(tmp_path, applied, keys)
+    return Node(tmp_path_factory.mktemp("node"), keys)
 
 
-@pytest.fixture
-def pages(node, applied):
-    """The two addresses of pages of a scheduler and a worker, which run in the meantime."""
+@pytest.fixture(scope="module")
+def pages(node):
+    """Addresses of a scheduler's and a worker's pages, where both run, as their pods' ports."""
+    applied = built(FOLDER)
     scheduler, worker = (
         container
         for each in manifests.made_by_operator(applied)
         if each["kind"] == "Deployment"
         for container in containers(each)
     )
-    words, variables = node.command(scheduler, "scheduler")
+    words, variables = node.command(scheduler, applied, "scheduler")
     with started([*words, "--host=127.0.0.1"], variables) as first:
-        node.scheduler_is(first.until(r"Scheduler at:\s+(tls://\S+)"))
+        node.scheduler = first.until(r"Scheduler at:\s+(tls://\S+)")
         its_pages = first.until(r"dashboard at:\s+(http://[^/]+)")
-        words, variables = node.command(worker, "worker")
+        words, variables = node.command(worker, applied, "worker")
         with started([*words, "--host=127.0.0.1"], variables) as second:
             worker_pages = second.until(r"dashboard at:\s+(\S+)")
             second.until("Registered to:")
-            yield its_pages, f"http://{worker_pages}"
+            yield [(scheduler, its_pages), (worker, f"http://{worker_pages}")]
 
 
 def got(url):
@@ -132,29 +113,68 @@ def got(url):
         return answer.read().decode()
 
 
-@pytest.mark.parametrize("applied", [FOLDER], ids=["nightly"], indirect=True)
-def test_a_night_is_fitted_scored_and_labelled(node, applied, s3, pages, tmp_path):
-    yesterday = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
-    frame = rows()
-    frame.to_parquet(tmp_path / "rows.parquet")
-    s3.filesystem.put(str(tmp_path / "rows.parquet"), f"{s3.url}/rows/date={yesterday}/0.parquet")
+@pytest.fixture
+def rows(tmp_path, s3):
+    """A file of rows, which the store has as those of yesterday."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(4000, 3)) + np.arange(4000)[:, None] % 8 * 6
+    file = tmp_path / "rows.parquet"
+    pd.DataFrame(values, columns=[*"abc"]).to_parquet(file)
+    s3.filesystem.put(str(file), f"{s3.url}/rows/date={yesterday()}/0.parquet")
+    return file
+
+
+def yesterday():
+    return f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
+
+
+def applied_to(folder, store):
+    """Manifests with the second edit."""
+    applied = built(folder)
+    one(applied, "ConfigMap", "daskgmm-data")["data"]["DATA"] = store.url
+    return applied
+
+
+def test_a_night_is_fitted_scored_and_labelled_and_again_is_done_already(
+    node,
+    pages,
+    rows,
+    s3,
+    tmp_path,
+    here,
+):
+    applied = applied_to(FOLDER, s3)
     steps = list(containers(one(applied, "CronJob")))
     assert [each["name"] for each in steps] == ["fit", "score", "predict"]
     for step in steps:
-        done = node.run(step)
+        done = node.run(step, applied)
         assert done.code == 0, done.err
-    model = load(f"{s3.url}/models/{yesterday}", storage_options=s3.options)
-    alone = in_process(
-        "fit", tmp_path / "rows.parquet", "-k", 8, "--seed", 0, "-o", tmp_path / "alone"
-    )
-    assert alone.code == 0
+    assert here("fit", rows, "-k", 8, "--seed", 0, "-o", tmp_path / "alone").code == 0
+    model = load(f"{s3.url}/models/{yesterday()}", storage_options=s3.options)
     assert np.array_equal(model.means_, load(tmp_path / "alone").means_)
-    with s3.filesystem.open(f"{s3.url}/labels/{yesterday}/_SUCCESS"):
-        pass
-    again = node.run(steps[0])
+    assert s3.filesystem.exists(f"{s3.url}/labels/{yesterday()}/_SUCCESS")
+    again = node.run(steps[0], applied)
     assert again.code == 0
     assert "already complete" in again.err
-    wanted = json.loads(got(f"{pages[0]}/api/v1/adaptive_target"))[
-        "workers"
-    ]  # as the operator asks
-    assert wanted >= 0
+
+
+def test_the_one_shot_waits_for_its_workers_and_fits_all_rows(node, pages, rows, s3):
+    applied = applied_to(FOLDER / "once", s3)
+    for step in containers(one(applied, "DaskJob")["spec"]["job"]):
+        done = node.run(step, applied)
+        assert done.code == 0, done.err
+    assert load(f"{s3.url}/models/once", storage_options=s3.options).n_rows_ == 4000
+
+
+def test_probes_are_answered(pages):
+    for container, address in pages:
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            if probe in container:
+                assert got(address + container[probe]["httpGet"]["path"]) == "ok"
+
+
+def test_the_scheduler_answers_prometheus_and_the_operator(pages):
+    (_, address), _ = pages
+    (endpoint,) = one(built(FOLDER), "ServiceMonitor")["spec"]["endpoints"]
+    assert "dask_scheduler_workers" in got(address + endpoint["path"])
+    assert json.loads(got(f"{address}/api/v1/adaptive_target"))["workers"] >= 0
