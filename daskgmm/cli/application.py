@@ -26,6 +26,7 @@ _HOMES = {
     "show": "daskgmm.cli.show",
     "plot": "daskgmm.cli.plot",
     "config": "daskgmm.cli.config",
+    "plan": "daskgmm.cli.plan",
     "doctor": "daskgmm.cli.doctor",
 }
 

@@ -35,7 +35,7 @@ def subsample(text: str) -> str | int | None:
 # Names only, so that --help loads no library; the estimator has the last word on them.
 COVARIANCES = ("full", "tied", "diag", "spherical")
 _INITS = ("kmeans", "k-means++", "random", "random_from_data", "hierarchical", "k-means||")
-_MIXTURE = in_order(
+MIXTURE = in_order(
     click.option(
         "-k",
         "--components",
@@ -52,6 +52,18 @@ _MIXTURE = in_order(
         help="One matrix each, one for all, diagonals, or one number each.",
     ),
 )
+N_INIT = click.option(
+    "--n-init",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Number of starts, of which the best is kept.",
+)
+DTYPE = click.option(
+    "--dtype",
+    type=click.Choice(("float32", "float64")),
+    help="To compute in; by default the data's own.",
+)
 METHOD = in_order(
     click.option(
         "--init",
@@ -60,13 +72,7 @@ METHOD = in_order(
         show_default=True,
         help="How starts are found.",
     ),
-    click.option(
-        "--n-init",
-        type=click.IntRange(min=1),
-        default=1,
-        show_default=True,
-        help="Number of starts, of which the best is kept.",
-    ),
+    N_INIT,
     click.option(
         "--tol",
         type=click.FloatRange(min=0),
@@ -109,11 +115,7 @@ METHOD = in_order(
         show_default=True,
         help="Rows on which starts are fitted first, in memory.",
     ),
-    click.option(
-        "--dtype",
-        type=click.Choice(("float32", "float64")),
-        help="To compute in; by default the data's own.",
-    ),
+    DTYPE,
 )
 
 
@@ -150,7 +152,7 @@ AFTERWARDS = in_order(
 
 @click.command()
 @ROWS_AND_RUN
-@_MIXTURE
+@MIXTURE
 @METHOD
 @AFTERWARDS
 def fit(inputs: tuple[str, ...], **options: Any) -> None:

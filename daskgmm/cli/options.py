@@ -94,12 +94,12 @@ SCHEDULER = in_order(
     click.option("--tls-cert", metavar="FILE", help="Certificate to show to the scheduler."),
     click.option("--tls-key", metavar="FILE", help="Its key, where it has a file of its own."),
 )
-RESOURCES = in_order(
-    SCHEDULER,
+SIZES = in_order(
     click.option("--workers", type=click.IntRange(min=1), help="Of the embedded cluster."),
     click.option("--threads", type=click.IntRange(min=1), help="Of each worker."),
     click.option("--memory-limit", metavar="SIZE", help="Of each worker, such as 2GB."),
 )
+RESOURCES = in_order(SCHEDULER, SIZES)
 
 
 CONFIG = click.option(

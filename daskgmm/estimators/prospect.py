@@ -4,29 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-import numpy as np
-
-from daskgmm.data.source import Floats, Source
-from daskgmm.estimators.fitting import worth_compiling
+from daskgmm.data.source import Source
 from daskgmm.estimators.parameters import check_parameters, compute_dtype
 from daskgmm.estimators.settings import Candidate, Settings
-from daskgmm.model.covariance.base import Covariance
-from daskgmm.model.expectation import Expectation
-from daskgmm.model.frame import Frame
-from daskgmm.model.kernels.compiled import compile_ahead
-from daskgmm.model.mixture import Mixture
 from daskgmm.passes.graph import Work, pass_graph
 from daskgmm.passes.layout import laid_out
 from daskgmm.passes.memory import Task
-from daskgmm.passes.rate import measured_seconds_a_row
 
 USUAL_PASSES, SEEN_PASSES = 4, (4, 22)
 """Median and range of 57 fits with the defaults (``tests/benchmarks/passes.md``): one pass counts
 and samples the rows, then EM goes on from where it ended on the sample."""
-
-_TRIAL_SECONDS = 0.3
-_TRIAL_BYTES = 2**26
-"""Of rows in each pass of a trial: more than most caches hold, so that they come from memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,28 +79,6 @@ class Prospect:
         """Of a fit that doesn't converge."""
         return 1 + self.settings.max_iter
 
-    def seconds_a_row(self) -> float:
-        """Of one thread of this process, measured on generated rows in memory; reads nothing."""
-        plan, n_features = self.settings.candidates[0].plan, self.source.n_features
-        dtype, cost = self.settings.dtype, self.starts * self.settings.cost_a_row(n_features)
-        compiled = worth_compiling(self.rows, self.settings.cost_a_row(n_features))
-        if compiled:
-            compile_ahead(self.source.dtype, dtype)
-        random = np.random.default_rng(0)
-        mixture = _standard(plan.covariance, (plan.n_components, n_features), random)
-        most = _TRIAL_BYTES // (n_features * self.source.dtype.itemsize)
-        size = self.task.block_rows
-        n_blocks = max(int(min(_TRIAL_SECONDS / cost, most)) // size, 1)
-        blocks = [_drawn(mixture, size, self.source.dtype, random) for _ in range(n_blocks)]
-        expectation = Expectation(
-            (mixture,) * self.starts,
-            Frame.identity(n_features),
-            dtype,
-            np.eye(n_features),
-            compiled=compiled,
-        )
-        return measured_seconds_a_row(expectation, blocks)
-
 
 def _counted(source: Source, groups: Sequence[range]) -> tuple[int, int]:
     graph, _ = pass_graph(source, groups, Work(_nothing, _nothing, None), "gmm-pass", "")
@@ -124,18 +89,3 @@ def _counted(source: Source, groups: Sequence[range]) -> tuple[int, int]:
 
 def _nothing(*_: Any) -> Any:
     """Of a graph that is only counted."""
-
-
-def _standard(
-    covariance: Covariance, shape: tuple[int, int], random: np.random.Generator
-) -> Mixture:
-    """Unit covariances about means that are as far apart: the clusters overlap."""
-    factors = covariance.bounded(np.zeros(covariance.shape(*shape)))
-    weights, means = np.full(shape[0], 1 / shape[0]), random.standard_normal(shape)
-    return Mixture(covariance, weights, means, covariance.covariances(factors), factors)
-
-
-def _drawn(mixture: Mixture, n: int, dtype: np.dtype[Any], random: np.random.Generator) -> Floats:
-    labels = random.integers(mixture.n_components, size=n)
-    noise = random.standard_normal((mixture.n_features, n))
-    return (mixture.means[labels].T + noise).astype(dtype)

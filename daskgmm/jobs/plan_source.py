@@ -1,0 +1,56 @@
+"""The rows that a plan is for."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from daskgmm.data.imagined import imagined
+from daskgmm.data.source import Source
+from daskgmm.errors import ConfigurationError
+from daskgmm.estimators.parameters import compute_dtype
+from daskgmm.jobs.inputs import Inputs
+
+MOST_ROWS = 10**12
+
+
+def source_of(inputs: Inputs, rows: float | None, features: int | None, estimator: Any) -> Source:
+    """Rows that inputs' metadata tells of, or that are yet to be written.
+
+    Raises
+    ------
+    ConfigurationError
+        Both or neither were given, a number makes no sense, or the metadata doesn't tell it.
+    """
+    if inputs.paths and (rows, features) != (None, None):
+        raise ConfigurationError(
+            f"Both {inputs.paths[0]} and a number of rows or features were given.",
+            "Give inputs, whose metadata tells both, or the two numbers.",
+        )
+    if inputs.paths:
+        return _known(inputs.open().source(), inputs.paths[0])
+    if rows is None or features is None:
+        missing = "rows" if rows is None else "features"
+        raise ConfigurationError(
+            f"There are no inputs, and no number of {missing}.",
+            "Give inputs, or the numbers of both rows and features.",
+        )
+    dtype = compute_dtype(estimator, np.dtype(np.float64))
+    return imagined(_whole("rows", rows, MOST_ROWS), _whole("features", features), dtype)
+
+
+def _known(source: Source, path: str) -> Source:
+    if source.lengths is None:
+        raise ConfigurationError(
+            f"How many rows {path} has isn't known before they are read.",
+            "Give the numbers of rows and features instead of inputs.",
+        )
+    return source
+
+
+def _whole(name: str, number: float, most: float = math.inf) -> int:
+    if not 1 <= number <= most or number % 1:
+        least = "a whole number of at least 1"
+        remedy = least if math.isinf(most) else f"{least} and at most {most:,}"
+        raise ConfigurationError(f"{name} is {number:g}.", f"It must be {remedy}.")
+    return int(number)
