@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,9 @@ from dask_kubernetes.operator.controller import controller as operator
 from kubernetes.utils import parse_quantity
 
 FOLDER = Path(__file__).parents[1] / "deploy" / "kubernetes"
+ALL = {"nightly": FOLDER, "once": FOLDER / "once"}
+"""Folders that are applied."""
+
 NAMESPACE = "somewhere"
 _OURS = {
     "apiVersion", "kind", "components", "resources", "images", "configMapGenerator",
@@ -120,15 +122,33 @@ def _of_cluster(metadata: dict[str, Any], spec: dict[str, Any]) -> list[dict[str
 def pods(manifests: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Metadata and spec of all pods that come to be, by whoever makes them."""
     found = []
-    for each in manifests:
-        spec = each.get("spec", {})
+    for each in manifests + made_by_operator(manifests):
         if each["kind"] == "CronJob":
-            found.append(spec["jobTemplate"]["spec"]["template"])
+            found.append(each["spec"]["jobTemplate"]["spec"]["template"])
         elif each["kind"] == "Deployment":
-            found.append(spec["template"])
+            found.append(each["spec"]["template"])
         elif each["kind"] == "Pod":
             found.append(each)
     return found
+
+
+def pod_of(manifests: list[dict[str, Any]], component: str) -> dict[str, Any]:
+    """The pod of a component: ``scheduler``, ``worker``, ``nightly`` or ``job-runner``."""
+    (found,) = (
+        pod
+        for pod in pods(manifests)
+        if pod["metadata"]["labels"]["dask.org/component"] == component
+    )
+    return found
+
+
+def clusters(manifests: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """What is said of Dask clusters."""
+    for each in manifests:
+        if each["kind"] == "DaskCluster":
+            yield each["spec"]
+        elif each["kind"] == "DaskJob":
+            yield each["spec"]["cluster"]["spec"]
 
 
 def environment(container: dict[str, Any], manifests: list[dict[str, Any]]) -> dict[str, str]:
@@ -186,45 +206,3 @@ def _closed(schema: Any) -> Any:
     if isinstance(found.get("properties"), dict):
         found["additionalProperties"] = found.get("x-kubernetes-preserve-unknown-fields", False)
     return found
-
-
-@dataclass(frozen=True)
-class Caller:
-    """A pod that connects to another; by default one of the same namespace."""
-
-    labels: dict[str, str] = field(default_factory=dict)
-    namespace: str = NAMESPACE
-
-
-def admits(
-    policies: list[dict[str, Any]], labels: dict[str, str], port: str, caller: Caller
-) -> bool:
-    """Whether network policies let a caller in to a port (its name) of a pod with labels."""
-    ours = [each["spec"] for each in policies if _selects(each["spec"]["podSelector"], labels)]
-    rules = [rule for each in ours for rule in each["ingress"]]
-    return not ours or any(_lets_in(rule, port, caller) for rule in rules)
-
-
-def _lets_in(rule: dict[str, Any], port: str, caller: Caller) -> bool:
-    if "ports" in rule and port not in [each["port"] for each in rule["ports"]]:
-        return False
-    return any(_is(peer, caller) for peer in rule["from"])
-
-
-def _is(peer: dict[str, Any], caller: Caller) -> bool:
-    name = {"kubernetes.io/metadata.name": caller.namespace}
-    there = (
-        _selects(peer["namespaceSelector"], name)
-        if "namespaceSelector" in peer
-        else caller.namespace == NAMESPACE
-    )
-    return there and _selects(peer.get("podSelector", {}), caller.labels)
-
-
-def _selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
-    assert set(selector) <= {"matchLabels", "matchExpressions"}
-    for each in selector.get("matchExpressions", ()):
-        assert each["operator"] == "In"
-        if labels.get(each["key"]) not in each["values"]:
-            return False
-    return selector.get("matchLabels", {}).items() <= labels.items()

@@ -16,16 +16,13 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
-from dask.utils import format_bytes
-from kubernetes.utils import parse_quantity
 
 from daskgmm.cli.application import daskgmm
 from daskgmm.cli.exits import Exit
-from daskgmm.jobs import plan
 from tests import manifests
-from tests.manifests import FOLDER, Caller, admits, built, containers, one
+from tests.manifests import ALL, FOLDER, built, containers, one
+from tests.network import Caller, admits
 
-ALL = {"nightly": FOLDER, "once": FOLDER / "once"}
 NEWEST = kubernetes_validate.latest_version()
 OLDEST = "1.31"  # podFailurePolicy is of this version, as the manifests say
 OTHERS = ("ServiceMonitor",)  # of which no package here has a schema
@@ -154,7 +151,7 @@ def test_nothing_names_a_namespace(applied):
 
 def test_what_containers_take_from_config_maps_and_mount_is_there(applied):
     known = {each["metadata"]["name"] for each in applied if each["kind"] == "ConfigMap"}
-    for pod in every_pod(applied):
+    for pod in manifests.pods(applied):
         volumes = {each["name"]: each for each in pod["spec"]["volumes"]}
         for container in containers(pod):
             mounted = {each["name"] for each in container["volumeMounts"]}
@@ -167,12 +164,8 @@ def test_what_containers_take_from_config_maps_and_mount_is_there(applied):
         assert set(maps) <= known
 
 
-def every_pod(applied):
-    return manifests.pods(applied + manifests.made_by_operator(applied))
-
-
 def test_each_role_gets_its_own_certificate_and_the_store_s_keys_go_to_who_reads_rows(applied):
-    for pod in every_pod(applied):
+    for pod in manifests.pods(applied):
         labels = pod["metadata"]["labels"]
         (secret,) = (each["secret"] for each in pod["spec"]["volumes"] if "secret" in each)
         component = labels["dask.org/component"]
@@ -188,7 +181,7 @@ def test_each_role_gets_its_own_certificate_and_the_store_s_keys_go_to_who_reads
 
 
 def test_pods_run_without_privileges(applied):
-    for pod in every_pod(applied):
+    for pod in manifests.pods(applied):
         assert pod["spec"]["securityContext"]["runAsNonRoot"]
         assert not pod["spec"]["automountServiceAccountToken"]
         for container in containers(pod):
@@ -199,7 +192,7 @@ def test_pods_run_without_privileges(applied):
 def test_dask_knows_every_variable_for_it(applied):
     ours = [
         name
-        for pod in every_pod(applied)
+        for pod in manifests.pods(applied)
         for container in containers(pod)
         for name in manifests.environment(container, applied)
         if name.startswith("DASK_") and name not in ("DASK_WORKER_NAME", "DASK_SCHEDULER_ADDRESS")
@@ -221,14 +214,14 @@ def test_the_scheduler_has_all_of_dask_s_pages_and_the_operator_s(nightly):
 def test_blas_has_one_thread_wherever_a_nanny_does_not_see_to_it(applied):
     wanted = dask.config.get("distributed.nanny.pre-spawn-environ")
     threads = {name: str(value) for name, value in wanted.items() if name.endswith("_THREADS")}
-    for pod in every_pod(applied):
+    for pod in manifests.pods(applied):
         for container in containers(pod):
             assert threads.items() <= manifests.environment(container, applied).items()
 
 
 def commands(applied):
     """The command lines of daskgmm, as words, with variables put in."""
-    for pod in every_pod(applied):
+    for pod in manifests.pods(applied):
         for container in containers(pod):
             words = manifests.command(container, manifests.environment(container, applied))
             if words[0] == "daskgmm":
@@ -302,7 +295,7 @@ def test_services_and_addresses_are_those_that_the_operator_makes(applied):
 
 
 def test_the_one_shot_s_cluster_runs_as_the_nightly_one():
-    (night,), (once,) = (clusters(built(folder)) for folder in ALL.values())
+    (night,), (once,) = (manifests.clusters(built(folder)) for folder in ALL.values())
     for role in ("scheduler", "worker"):
         theirs, ours = (next(containers(each[role])) for each in (night, once))
         assert theirs["command"] == [word.replace("-once", "") for word in ours["command"]]
@@ -335,7 +328,7 @@ def test_the_scheduler_is_reached_by(applied, caller, comm, pages):
     policies = [each for each in applied if each["kind"] == "NetworkPolicy"]
     (scheduler,) = (
         pod["metadata"]["labels"]
-        for pod in every_pod(applied)
+        for pod in manifests.pods(applied)
         if pod["metadata"]["labels"]["dask.org/component"] == "scheduler"
     )
     assert admits(policies, scheduler, "tcp-comm", caller) == comm
@@ -344,89 +337,8 @@ def test_the_scheduler_is_reached_by(applied, caller, comm, pages):
 
 def test_all_pods_are_ours_to_the_network(applied):
     policies = [each for each in applied if each["kind"] == "NetworkPolicy"]
-    for pod in every_pod(applied):
+    for pod in manifests.pods(applied):
         labels = pod["metadata"]["labels"]
         assert labels.items() >= OURS.items()
         assert not admits(policies, labels, "any", Caller({"app": "other"}))
         assert admits(policies, labels, "any", Caller(labels))
-
-
-SIZES = {"nightly": 5e7, "once": 1e9}
-
-
-@pytest.fixture(params=SIZES, scope="module")
-def sized(request):
-    """A folder's manifests, its worker, the text that it is in, and what the planner says."""
-    applied = built(ALL[request.param])
-    planned = plan(
-        rows=SIZES[request.param],
-        features=50,
-        components=100,
-        threads=4,
-        memory_limit="32GiB",
-        workers=2,
-    )
-    file = FOLDER / {"nightly": "cluster.yaml", "once": "once/fit.yaml"}[request.param]
-    text = " ".join(re.sub(r"\n *#", " ", file.read_text("utf-8")).split())
-    return applied, text, planned
-
-
-def test_workers_are_as_large_as_the_planner_says(sized):
-    applied, _, planned = sized
-    (worker,) = (
-        container
-        for each in manifests.made_by_operator(applied)
-        if each["kind"] == "Deployment" and "worker" in each["metadata"]["name"]
-        for container in containers(each)
-    )
-    asked, least = worker["resources"]["requests"], planned["cheapest"]["memory_a_worker_bytes"]
-    assert asked == worker["resources"]["limits"]
-    assert int(asked["cpu"]) == planned["threads"]
-    assert parse_quantity(asked["memory"]) == planned["memory_limit_bytes"] >= least
-
-
-def test_there_are_as_many_workers_as_hold_the_rows(sized):
-    applied, _, planned = sized
-    needed = planned["cheapest"]["workers"]
-    (cluster,) = clusters(applied)
-    assert cluster["worker"]["replicas"] == needed
-    waits = [word for pod in every_pod(applied) for word in words_of(pod) if "wait_for" in word]
-    assert all(f"wait_for_workers({needed}," in word for word in waits)
-
-
-def test_the_autoscaler_goes_from_a_night_s_workers_to_those_of_the_one_shot(nightly):
-    spec = one(nightly, "DaskAutoscaler")["spec"]
-    (night,), (once,) = clusters(nightly), clusters(built(ALL["once"]))
-    assert spec["cluster"] == one(nightly, "DaskCluster")["metadata"]["name"]
-    assert spec["minimum"] == night["worker"]["replicas"]
-    assert spec["maximum"] == once["worker"]["replicas"]
-
-
-def test_the_comments_tell_the_planner_s_numbers(sized):
-    _, text, planned = sized
-    cheapest = planned["cheapest"]
-    for fact in (
-        f"{format_bytes(planned['data_bytes'])} of rows in {planned['tasks_a_pass']} tasks a pass",
-        f"A worker needs {format_bytes(planned['memory_a_worker_bytes'])} without holding rows",
-        format_bytes(cheapest["memory_a_worker_bytes"]),
-    ):
-        assert fact in text
-    (line,) = re.findall(r"daskgmm (plan [^:]+):", text)
-    with click.Context(daskgmm, info_name="daskgmm") as parent:
-        name, *words = line.split()
-        asked = daskgmm.get_command(parent, name).make_context(name, words, parent=parent).params
-    told = {name: asked[name] for name in ("rows", "features", "components", "threads")}
-    assert told == {name: planned[name] for name in told}
-
-
-def clusters(applied):
-    """What is said of Dask clusters."""
-    for each in applied:
-        if each["kind"] == "DaskCluster":
-            yield each["spec"]
-        elif each["kind"] == "DaskJob":
-            yield each["spec"]["cluster"]["spec"]
-
-
-def words_of(pod):
-    return chain.from_iterable(container["command"] for container in containers(pod))

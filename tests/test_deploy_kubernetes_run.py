@@ -91,11 +91,8 @@ def node(tmp_path_factory, s3_server):
 def pages(node):
     """Addresses of a scheduler's and a worker's pages, where both run, as their pods' ports."""
     applied = built(FOLDER)
-    scheduler, worker = (
-        container
-        for each in manifests.made_by_operator(applied)
-        if each["kind"] == "Deployment"
-        for container in containers(each)
+    (scheduler,), (worker,) = (
+        containers(manifests.pod_of(applied, role)) for role in ("scheduler", "worker")
     )
     words, variables = node.command(scheduler, applied, "scheduler")
     with started([*words, "--host=127.0.0.1"], variables) as first:
@@ -144,7 +141,7 @@ def test_a_night_is_fitted_scored_and_labelled_and_again_is_done_already(
     here,
 ):
     applied = applied_to(FOLDER, s3)
-    steps = list(containers(one(applied, "CronJob")))
+    steps = list(containers(manifests.pod_of(applied, "nightly")))
     assert [each["name"] for each in steps] == ["fit", "score", "predict"]
     for step in steps:
         done = node.run(step, applied)
@@ -160,7 +157,7 @@ def test_a_night_is_fitted_scored_and_labelled_and_again_is_done_already(
 
 def test_the_one_shot_waits_for_its_workers_and_fits_all_rows(node, pages, rows, s3):
     applied = applied_to(FOLDER / "once", s3)
-    for step in containers(one(applied, "DaskJob")["spec"]["job"]):
+    for step in containers(manifests.pod_of(applied, "job-runner")):
         done = node.run(step, applied)
         assert done.code == 0, done.err
     assert load(f"{s3.url}/models/once", storage_options=s3.options).n_rows_ == 4000
