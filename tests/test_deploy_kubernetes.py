@@ -308,6 +308,10 @@ def test_prometheus_finds_the_scheduler_s_metrics(applied):
     service = one(manifests.made_by_operator(applied), "Service")
     assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     (endpoint,) = monitor["endpoints"]
+    assert (set(monitor), set(endpoint)) == (  # its schema is in no package here
+        {"selector", "endpoints"},
+        {"port", "path", "interval"},
+    )
     assert endpoint["port"] in [each["name"] for each in service["spec"]["ports"]]
 
 

@@ -170,8 +170,9 @@ def test_probes_are_answered(pages):
                 assert got(address + container[probe]["httpGet"]["path"]) == "ok"
 
 
-def test_the_scheduler_answers_prometheus_and_the_operator(pages):
+def test_the_scheduler_shows_fits_and_answers_prometheus_and_the_operator(pages):
     (_, address), _ = pages
+    assert json.loads(got(f"{address}/daskgmm.json")) is not None
     (endpoint,) = one(built(FOLDER), "ServiceMonitor")["spec"]["endpoints"]
     assert "dask_scheduler_workers" in got(address + endpoint["path"])
     assert json.loads(got(f"{address}/api/v1/adaptive_target"))["workers"] >= 0
