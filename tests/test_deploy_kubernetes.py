@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 from itertools import chain
 
@@ -19,12 +20,14 @@ import yaml
 
 from daskgmm.cli.application import daskgmm
 from daskgmm.cli.exits import Exit
+from daskgmm.jobs.locks.store import STALE_SECONDS
 from tests import manifests
 from tests.manifests import ALL, FOLDER, built, containers, one
 from tests.network import Caller, admits
 
 NEWEST = kubernetes_validate.latest_version()
 OLDEST = "1.31"  # podFailurePolicy is of this version, as the manifests say
+SIGKILLED = 128 + signal.SIGKILL
 OTHERS = ("ServiceMonitor",)  # of which no package here has a schema
 
 
@@ -253,18 +256,28 @@ def test_fits_go_on_from_their_checkpoint_and_runs_lie_in_the_data_s_place(appli
         assert any(word.startswith(f"{data}/rows/") for word in words)
 
 
-def test_only_a_passing_failure_is_tried_again(nightly):
+def test_what_may_pass_is_tried_again_and_nothing_else(nightly):
     job = one(nightly, "CronJob")["spec"]["jobTemplate"]["spec"]
     disruption, *by_code = job["podFailurePolicy"]["rules"]
     assert disruption["action"] == "Ignore"
     actions = {rule["action"]: rule["onExitCodes"] for rule in by_code}
     assert {rule["operator"] for rule in actions.values()} == {"In"}
     again, never = (set(actions[name]["values"]) for name in ("Count", "FailJob"))
-    assert again == {Exit.TRY_AGAIN, Exit.INTERRUPTED, Exit.TERMINATED}
-    # Nobody reads what we write through a pipe there.
+    assert again - {SIGKILLED} == {
+        Exit.TRY_AGAIN,
+        Exit.INTERRUPTED,
+        Exit.TERMINATED,
+        Exit.NO_OUTPUT,  # also where a run that was killed seems to be alive still
+    }
+    # Nobody reads there what we write, and no pipe breaks.
     assert never == set(Exit) - again - {Exit.DONE, Exit.BROKEN_PIPE}
     assert job["template"]["spec"]["restartPolicy"] == "Never"
-    assert job["backoffLimit"] > 0
+
+
+def test_tries_last_for_longer_than_the_lock_of_a_pod_that_was_killed(nightly):
+    tries = one(nightly, "CronJob")["spec"]["jobTemplate"]["spec"]["backoffLimit"]
+    pauses = [min(10 * 2**k, 360) for k in range(tries)]  # Kubernetes' own
+    assert sum(pauses[: tries // 2]) > STALE_SECONDS
 
 
 def test_nights_do_not_overlap_and_all_tries_are_of_one_day(nightly):

@@ -24,6 +24,9 @@ MACHINE = ("OPENBLAS_", "MKL_", "OMP_")
 """Variables of a BLAS stay as they are here."""
 
 
+WORKER = "daskgmm-default-worker-0123456789"
+
+
 class Node:
     """Where containers run as processes: their files are in a folder, their ports on loopback.
 
@@ -49,7 +52,7 @@ class Node:
     def command(self, container, applied, role):
         """A container's words and variables, with what is elsewhere here."""
         variables = manifests.environment(container, applied)
-        variables.setdefault("DASK_WORKER_NAME", "worker")
+        variables.setdefault("DASK_WORKER_NAME", WORKER)
         words = manifests.command(container, variables)
         if any("secretRef" in each for each in container["envFrom"]):
             variables |= self._keys
@@ -176,3 +179,5 @@ def test_the_scheduler_shows_fits_and_answers_prometheus_and_the_operator(pages)
     (endpoint,) = one(built(FOLDER), "ServiceMonitor")["spec"]["endpoints"]
     assert "dask_scheduler_workers" in got(address + endpoint["path"])
     assert json.loads(got(f"{address}/api/v1/adaptive_target"))["workers"] >= 0
+    (worker,) = json.loads(got(f"{address}/api/v1/get_workers"))["workers"]
+    assert worker["name"] == WORKER  # by which the operator takes the right one away
