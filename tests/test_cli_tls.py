@@ -1,14 +1,10 @@
 """A scheduler that talks to those with a certificate only."""
 
 import time
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from certificates import files, made
 from distributed import LocalCluster
 from distributed.security import Security
 
@@ -21,56 +17,23 @@ IRIS = Path(__file__).parents[1] / "examples" / "data" / "iris.csv"
 FIT = ("fit", IRIS, "--columns", "sepal_length,sepal_width", "-k", 2, "--seed", 0)
 
 
-def write_certificates(folder):
-    """An authority, and a certificate that it signed: ca.pem, cert.pem and key.pem."""
-    folder.mkdir()
-    authority, holder = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    ca = certificate("authority", authority, "authority", authority, ca=True)
-    cert = certificate("holder", holder, "authority", authority, ca=False)
-    (folder / "ca.pem").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
-    (folder / "cert.pem").write_bytes(cert.public_bytes(serialization.Encoding.PEM))
-    key = holder.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    (folder / "key.pem").write_bytes(key)
-    return folder
-
-
-def certificate(subject, key, issuer, signer, *, ca):
-    subject, issuer = (
-        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in (subject, issuer)
-    )
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(issuer, subject, key.public_key(), 1 if ca else 2)
-    builder = builder.not_valid_before(now - timedelta(days=1))
-    builder = builder.not_valid_after(now + timedelta(days=1))
-    builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-    return builder.sign(signer, hashes.SHA256())
-
-
-def files(folder):
-    return [f"--tls-{name}={folder / name}.pem" for name in ("ca", "cert", "key")]
-
-
 @pytest.fixture(scope="module")
 def ours(tmp_path_factory):
-    return write_certificates(tmp_path_factory.mktemp("ours") / "pem")
+    return made(tmp_path_factory.mktemp("ours") / "pem")
 
 
 @pytest.fixture(scope="module")
 def strangers(tmp_path_factory):
-    return write_certificates(tmp_path_factory.mktemp("strangers") / "pem")
+    return made(tmp_path_factory.mktemp("strangers") / "pem")
 
 
 @pytest.fixture(scope="module")
 def address(ours):
     """Of a scheduler with one worker, a process of its own, all by TLS."""
-    ca, cert, key = (str(ours / f"{name}.pem") for name in ("ca", "cert", "key"))
-    given = {"tls_ca_file": ca, "require_encryption": True}
+    given = {"tls_ca_file": str(ours / "ca.pem"), "require_encryption": True}
     for role in ("client", "scheduler", "worker"):
-        given |= {f"tls_{role}_cert": cert, f"tls_{role}_key": key}
+        given[f"tls_{role}_cert"] = str(ours / f"{role}.pem")
+        given[f"tls_{role}_key"] = str(ours / f"{role}-key.pem")
     with LocalCluster(
         n_workers=1,
         threads_per_worker=1,
@@ -127,8 +90,8 @@ WRONG = [
 
 @pytest.mark.parametrize(("arguments", "cause"), WRONG, ids=[case[1] for case in WRONG])
 def test_wrong_files_are_wrong_usage(tmp_path, ours, here, arguments, cause):
-    for name in ("ca", "cert", "key"):
-        arguments = [word.replace(name.upper(), str(ours / f"{name}.pem")) for word in arguments]
+    for word, name in (("CA", "ca"), ("CERT", "client"), ("KEY", "client-key")):
+        arguments = [each.replace(word, str(ours / f"{name}.pem")) for each in arguments]
     scheduler_given = any(word.startswith("--scheduler") for word in arguments)
     there = arguments if scheduler_given else [*arguments, "--scheduler=tls://127.0.0.1:1"]
     done = here(*FIT, "-o", tmp_path / "run", *there)

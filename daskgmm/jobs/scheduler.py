@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from daskgmm.errors import ClusterError, ConfigurationError
-from daskgmm.jobs.tls import Tls, check_encryption, refusal
+from daskgmm.jobs.refusals import refusal
+from daskgmm.jobs.tls import Tls, check_encryption
 
 CONNECT_SECONDS = 15.0
 
@@ -45,14 +46,17 @@ def connected(scheduler: str, tls: Tls | None = None) -> Iterator[Any]:
     try:
         _greet(address, max(deadline - time.monotonic(), 1.0), encryption)
         client = Client(address, timeout=CONNECT_SECONDS, security=security)
-    except ValueError as error:
-        raise ConfigurationError(
-            f"{address!r} is no scheduler's address: {error}.",
-            "Give one such as tcp://host:8786, or the scheduler's file.",
+    except (OSError, ValueError, ImportError) as error:
+        # The last where versions can't work together; an error of TLS may be both of the others.
+        fact = refusal(error, security)
+        if fact is None and isinstance(error, ValueError):
+            raise ConfigurationError(
+                f"{address!r} is no scheduler's address: {error}.",
+                "Give one such as tcp://host:8786, or the scheduler's file.",
+            ) from error
+        raise _no_answer(
+            f"The scheduler {address}", fact or f"did not answer {_in_time()}"
         ) from error
-    except (OSError, ImportError) as error:  # the latter where versions can't work together
-        fact = refusal(error) or f"did not answer {_in_time()}"
-        raise _no_answer(f"The scheduler {address}", fact) from error
     with client:
         yield client
 

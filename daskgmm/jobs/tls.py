@@ -1,7 +1,6 @@
 """Encrypted connections to a scheduler."""
 
 import os
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -100,17 +99,3 @@ def check_encryption(address: str, encryption: Mapping[str, Any]) -> None:
             f"Encryption is asked for, and the scheduler's address {address} is none for it.",
             "Give an address such as tls://host:8786, or leave the certificates out.",
         )
-
-
-def refusal(error: BaseException) -> str | None:
-    """What went wrong between two that should talk by TLS; None where that is not the reason."""
-    from distributed.comm import CommClosedError
-
-    link: BaseException | None = error
-    while link is not None:
-        if isinstance(link, ssl.SSLError):
-            return f"was not reached by TLS: {link.reason or link}"
-        link = link.__cause__ or link.__context__
-    if isinstance(error, CommClosedError):
-        return "closed the connection: it may want TLS (tls://) or another authority's certificate"
-    return None
