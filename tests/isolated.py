@@ -9,17 +9,20 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
+OURS = ("--editable", str(CHECKOUT))
+"""This package as it is now: uv would keep a wheel of it from before."""
+
 
 def environment(folder: Path, *packages: str) -> Path:
-    """Make one with these packages and return it; skip the test where they can't be had.
+    """Make one with these packages and return its Python; skip where they can't be had.
 
     Where ``CI`` is set they must be.
     """
     uv = (sys.executable, "-m", "uv")
     subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
-    into = ("--python", folder / "bin" / "python")
+    python = folder / "bin" / "python"
     done = subprocess.run(
-        [*uv, "pip", "install", "--quiet", *into, *packages],
+        [*uv, "pip", "install", "--quiet", "--python", python, *packages],
         capture_output=True,
         text=True,
         check=False,
@@ -27,4 +30,4 @@ def environment(folder: Path, *packages: str) -> Path:
     if done.returncode:
         reason = f"{', '.join(packages)} can't be installed: {done.stderr.strip()}"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
-    return folder
+    return python

@@ -14,7 +14,7 @@ from distributed import Client
 
 from daskgmm import load
 from tests.command import in_process
-from tests.isolated import CHECKOUT, environment
+from tests.isolated import CHECKOUT, OURS, environment
 
 SLURM = CHECKOUT / "deploy" / "slurm"
 FIT = ("-k", "3", "--seed", "0", "--subsample", "none", "--cache", "none", "--tol", "0")
@@ -210,7 +210,7 @@ def test_a_cancelled_job_keeps_its_checkpoint_and_does_not_queue_again(site):
 @pytest.fixture(scope="module")
 def jobqueue(tmp_path_factory):
     """An environment with dask-jobqueue and this package."""
-    return environment(tmp_path_factory.mktemp("jobqueue") / "venv", "dask-jobqueue", str(CHECKOUT))
+    return environment(tmp_path_factory.mktemp("jobqueue") / "venv", "dask-jobqueue", *OURS)
 
 
 def minutes(text):
@@ -222,9 +222,9 @@ def minutes(text):
 def test_jobqueues_workers_leave_before_their_time_and_find_the_same_bits(
     jobqueue, tmp_path, rows, alone
 ):
-    site = Site(tmp_path, rows, venv=jobqueue)
+    site = Site(tmp_path, rows, venv=jobqueue.parents[1])
     done = subprocess.run(
-        [jobqueue / "bin" / "python", SLURM / "jobqueue.py", *FIT],
+        [jobqueue, SLURM / "jobqueue.py", *FIT],
         env=site.environment,
         cwd=tmp_path,
         capture_output=True,
