@@ -166,11 +166,12 @@ def test_systemd_takes_the_units_and_starts_again_after_75_only(tmp_path):
 
 
 AIRFLOW = f"""
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 import airflow_dag
 dag = airflow_dag.daskgmm_nightly()
 for day in ({GOOD!r}, {BAD!r}):
-    run = dag.test(logical_date=datetime.fromisoformat(day).replace(tzinfo=UTC))
+    morning = datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(hours=26.5)
+    run = dag.test(logical_date=morning)
     tasks = [(ti.task_id, str(ti.state), ti.try_number) for ti in run.get_task_instances()]
     print("RUN", day, str(run.state), sorted(tasks))
 """

@@ -173,14 +173,14 @@ def test_workers_that_join_late_and_one_that_is_killed_leave_no_trace_in_the_res
 
 @pytest.mark.slow
 def test_a_job_whose_time_ends_or_whose_scheduler_dies_queues_again_and_goes_on(site, alone):
-    job = site.fit()
+    job = site.fit(SLURM_NTASKS="2")
     until(job, 10)
     job.send_signal(signal.SIGUSR1)  # as --signal=B:USR1@180 has it
     _, err = job.communicate(timeout=60)
     assert job.returncode == 143, err
     assert site.told.read_text() == "scontrol requeue 17\n"
 
-    job = site.fit(SLURM_RESTART_COUNT="1")
+    job = site.fit(SLURM_NTASKS="2", SLURM_RESTART_COUNT="1")
     until(job, 60)
     with Client(scheduler_file=str(site.scheduler)) as client:
         scheduler = client.run_on_scheduler(os.getpid)
@@ -191,14 +191,12 @@ def test_a_job_whose_time_ends_or_whose_scheduler_dies_queues_again_and_goes_on(
     assert job.returncode == 75, err
     assert site.told.read_text() == "scontrol requeue 17\n" * 2
 
-    job = site.fit(SLURM_RESTART_COUNT="2")
-    _, err = job.communicate(timeout=60)
-    assert job.returncode == 0, err
+    assert in_process("fit", site.environment["DATA"], "-o", site.run, *FIT).code == 0
     assert found(site.run) == alone
 
 
 def test_a_cancelled_job_keeps_its_checkpoint_and_does_not_queue_again(site):
-    job = site.fit()
+    job = site.fit(SLURM_NTASKS="2")
     until(job, 10)
     job.terminate()
     _, err = job.communicate(timeout=60)

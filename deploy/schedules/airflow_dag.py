@@ -14,21 +14,24 @@ import os
 import subprocess
 from datetime import UTC, datetime, timedelta
 
-from airflow.sdk import dag, get_current_context, task
+from airflow.sdk import chain, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 NIGHTLY = os.environ.get("NIGHTLY", "/opt/daskgmm/deploy/schedules/nightly.sh")
 TRIES = int(os.environ.get("TRIES", "6"))
 PAUSE = timedelta(seconds=float(os.environ.get("PAUSE", "600")))
 
+STEPS = ("fit", "gate", "predict", "publish")
 PASSING_FAILURE = 75
 
 
 def step(name: str) -> None:
-    """Run a step of the night that the DAG's run is of."""
-    day = get_current_context()["ds"]
-    # Airflow tries again by itself: the script is to try once.
-    done = subprocess.run([NIGHTLY, day, name], env=os.environ | {"TRIES": "1"}, check=False)
+    """Run a step of the night before the run's date, of which all rows are there."""
+    context = get_current_context()
+    date = context.get("logical_date") or context["dag_run"].run_after
+    day = (date - timedelta(days=1)).date().isoformat()
+    once = os.environ | {"TRIES": "1"}  # Airflow tries again by itself
+    done = subprocess.run(["bash", NIGHTLY, day, name], env=once, check=False)
     if done.returncode == PASSING_FAILURE:
         raise AirflowException(f"{name} failed in passing")
     if done.returncode != 0:
@@ -40,20 +43,12 @@ def step(name: str) -> None:
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
-    default_args={
-        "retries": TRIES - 1,
-        "retry_delay": PAUSE,
-        "execution_timeout": timedelta(hours=8),
-    },
+    dagrun_timeout=timedelta(hours=10),
+    default_args={"retries": TRIES - 1, "retry_delay": PAUSE},
 )
 def daskgmm_nightly() -> None:
     """Each step after the one before."""
-    before = None
-    for name in ("fit", "gate", "predict", "publish"):
-        now = task(step, task_id=name)(name)
-        if before is not None:
-            before >> now
-        before = now
+    chain(*(task(step, task_id=name)(name) for name in STEPS))
 
 
 daskgmm_nightly()

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fits the rows of a day, and if the model is good enough, labels them and publishes both.
 #
-# Start:   nightly.sh [DAY [STEP...]]      by default today (UTC), and fit, gate, predict, publish;
+# Start:   nightly.sh [DAY [STEP...]]      by default yesterday (UTC) and fit gate predict publish;
 #          systemd (daskgmm-nightly.timer), cron (daskgmm.cron) and Airflow (airflow_dag.py) do
 # Edits:   VENV, where daskgmm is installed, and DATA and RESULTS, folders or URLs; they can be
 #          given in the environment, as the credentials of stores are. The model: nightly.toml
@@ -15,7 +15,7 @@ DATA=${DATA:-s3://rows}                  # with the rows of a day in date=YYYY-M
 RESULTS=${RESULTS:-s3://results}         # models/DAY, labels/DAY, and latest.json
 
 here=$(dirname "$(readlink -f "$0")")
-day=${1:-$(date -u +%F)}
+day=${1:-$(date -u -d yesterday +%F)}
 shift || true
 model=$RESULTS/models/$day labels=$RESULTS/labels/$day
 rows=("$DATA" --where "date=$day" --config "${CONFIG:-$here/nightly.toml}")

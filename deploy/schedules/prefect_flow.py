@@ -13,7 +13,7 @@ same day again does what is missing.
 """
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -73,8 +73,8 @@ def publish(day: str, model: str, labels: str) -> None:
 
 @flow(name="daskgmm-nightly")
 def nightly(day: str | None = None) -> None:
-    """Each step after the one before; by default of today (UTC)."""
-    day = day or datetime.now(UTC).date().isoformat()
+    """Each step after the one before; by default of yesterday (UTC)."""
+    day = day or (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
     if "://" not in RESULTS:
         for name in ("models", "labels"):
             Path(RESULTS, name).mkdir(parents=True, exist_ok=True)
