@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Fits the rows of a day, and if the model is good enough, labels them and publishes both.
+#
+# Start:   nightly.sh [DAY [STEP...]]      by default yesterday (UTC) and fit gate predict publish;
+#          systemd (daskgmm-nightly.timer), cron (daskgmm.cron) and Airflow (airflow_dag.py) do
+# Edits:   VENV, where daskgmm is installed, and DATA and RESULTS, folders or URLs; they can be
+#          given in the environment, as the credentials of stores are. The model: nightly.toml
+# Ends:    with the exit code of the step that failed: 3 where the gate is shut, 75 after a
+#          passing failure. TRIES=6 PAUSE=600 tries a step again after such a one, never after
+#          others. The same day again does what is missing; a run under way is refused (73).
+set -euo pipefail
+
+VENV=${VENV:-/opt/daskgmm/venv}
+DATA=${DATA:-s3://rows}                  # with the rows of a day in date=YYYY-MM-DD/
+RESULTS=${RESULTS:-s3://results}         # models/DAY, labels/DAY, and latest.json
+
+here=$(dirname "$(readlink -f "$0")")
+day=${1:-$(date -u -d yesterday +%F)}
+shift || true
+model=$RESULTS/models/$day labels=$RESULTS/labels/$day
+rows=("$DATA" --where "date=$day" --config "${CONFIG:-$here/nightly.toml}")
+
+fit() { "$VENV/bin/daskgmm" fit "${rows[@]}" -o "$model"; }
+gate() { "$VENV/bin/daskgmm" score "$model" "${rows[@]}"; }
+predict() { "$VENV/bin/daskgmm" predict "$model" "${rows[@]}" -o "$labels"; }
+publish() {
+    "$VENV/bin/python" "$here/publish.py" "$RESULTS/latest.json" "$day" \
+        model="$model" labels="$labels"
+}
+
+persistently() {
+    local tries=${TRIES:-1} code
+    until "$@"; do
+        code=$?
+        ((code == 75 && --tries > 0)) || exit "$code"
+        sleep "${PAUSE:-300}"
+    done
+}
+
+[[ $RESULTS == *://* ]] || mkdir -p "$RESULTS"/{models,labels}
+(($#)) || set -- fit gate predict publish
+for step; do
+    persistently "$step"
+done

@@ -1,0 +1,89 @@
+"""Prefect's flow of a night: fit, gate, predict and publish, as `daskgmm.jobs` has them.
+
+Start, in an environment with prefect and daskgmm::
+
+    python deploy/schedules/prefect_flow.py     serves it: every night, and when it is asked to
+
+Two edits: that environment, or the image of the work pool that runs the flow, and DATA and
+RESULTS, folders or URLs; they can be given in the environment, as the credentials of stores are.
+
+A step is tried again after a `ClusterError`, a passing failure (the command line's exit code 75),
+and after no other: a shut gate or bad data fail the night at once, and nothing is published. The
+same day again does what is missing.
+"""
+
+import os
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, task
+from publish import publish as point_to
+
+from daskgmm import jobs
+from daskgmm.errors import ClusterError
+
+DATA = os.environ.get("DATA", "s3://rows")  # with the rows of a day in date=YYYY-MM-DD/
+RESULTS = os.environ.get("RESULTS", "s3://results")  # models/DAY, labels/DAY, and latest.json
+TRIES = int(os.environ.get("TRIES", "6"))
+PAUSE = float(os.environ.get("PAUSE", "600"))
+
+COMPONENTS = 8
+GATE = -3.2  # nats a row
+
+
+class ShutGateError(Exception):
+    """The model of a night is not good enough."""
+
+
+def passing(_task: Any, _run: Any, state: Any) -> bool:
+    """Whether a step failed in passing."""
+    return isinstance(state.result(raise_on_failure=False), ClusterError)
+
+
+step = partial(task, retries=TRIES - 1, retry_delay_seconds=PAUSE, retry_condition_fn=passing)
+
+
+@step
+def fit(model: str, where: str) -> None:
+    """Leave the night's run directory."""
+    jobs.fit(DATA, model, components=COMPONENTS, where=[where])
+
+
+@step
+def gate(model: str, where: str) -> None:
+    """Raise ShutGateError where the model does not fit the rows well enough."""
+    found = jobs.score(model, DATA, where=[where])["mean_log_likelihood"]
+    if not found >= GATE:  # NaN is no quality either
+        raise ShutGateError(f"The mean log-likelihood is {found:.6g} nats a row, below {GATE:g}.")
+
+
+@step
+def predict(model: str, where: str, labels: str) -> None:
+    """Write the rows' labels."""
+    jobs.predict(model, DATA, labels, where=[where], with_=["labels", "log-density"])
+
+
+@step
+def publish(day: str, model: str, labels: str) -> None:
+    """Point to both."""
+    point_to(f"{RESULTS}/latest.json", day, {"model": model, "labels": labels})
+
+
+@flow(name="daskgmm-nightly")
+def nightly(day: str | None = None) -> None:
+    """Each step after the one before; by default of yesterday (UTC)."""
+    day = day or (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
+    if "://" not in RESULTS:
+        for name in ("models", "labels"):
+            Path(RESULTS, name).mkdir(parents=True, exist_ok=True)
+    model, labels, where = f"{RESULTS}/models/{day}", f"{RESULTS}/labels/{day}", f"date={day}"
+    fit(model, where)
+    gate(model, where)
+    predict(model, where, labels)
+    publish(day, model, labels)
+
+
+if __name__ == "__main__":
+    nightly.serve(name="every-night", cron="30 2 * * *")

@@ -1,0 +1,70 @@
+"""Fit a mixture on workers that dask-jobqueue asks Slurm for, as many as there is work for.
+
+Start, on a node that the workers reach and that may run for as long as the fit does::
+
+    python deploy/slurm/jobqueue.py -k 20 --columns height,weight    (options of daskgmm fit)
+
+Two edits: VENV, where daskgmm and dask-jobqueue are installed, and DATA and RUN, which all nodes
+see; they can be given in the environment. What your site wants besides (queue, account, memory,
+time) stands in `cluster`. It ends with the command's exit code; the same command again goes on
+from the checkpoint.
+
+A worker leaves by itself before its job's time is up and hands on what it holds, each at a time
+of its own, and another is asked for in its place. The result does not depend on who came and
+went. Whoever reaches a scheduler can run code in it: where you share the network, see deploy/tls.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from dask_jobqueue import SLURMCluster
+from distributed import Client
+
+VENV = os.environ.get("VENV", Path.home() / "daskgmm")
+DATA = os.environ.get("DATA", "/scratch/rows")
+RUN = os.environ.get("RUN", "/scratch/run")
+INTERFACE = os.environ.get("INTERFACE")  # of the fast network, such as "ib0"; else the host's name
+# A disk of the node's own, for what memory can't hold.
+LOCAL = os.environ.get("LOCAL", "/tmp")  # noqa: S108  each node has its own
+
+WALLTIME, LIFETIME, STAGGER = "02:00:00", "105m", "10m"
+LEAST, MOST = 2, 20  # workers
+
+
+def cluster() -> SLURMCluster:
+    """Workers as jobs: a process each, with as many threads as cores."""
+    return SLURMCluster(
+        queue=None,
+        account=None,
+        cores=4,
+        processes=1,
+        memory="16GiB",
+        walltime=WALLTIME,
+        interface=INTERFACE,
+        local_directory=LOCAL,
+        python=f"{VENV}/bin/python",
+        worker_extra_args=["--lifetime", LIFETIME, "--lifetime-stagger", STAGGER],
+        job_script_prologue=[
+            "export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1",  # of BLAS, to a thread of Dask
+            # "export OPENBLAS_CORETYPE=SkylakeX",  where `daskgmm doctor` says so
+        ],
+        scheduler_options={"port": 0, "dashboard_address": ":0"},
+    )
+
+
+def main() -> int:
+    """Fit as the command does, once the first workers are there."""
+    with cluster() as workers:
+        workers.adapt(minimum=LEAST, maximum=MOST, interval="30s")
+        with Client(workers) as client:
+            # Where decoded rows are kept is chosen from the workers' memory when the fit starts.
+            client.wait_for_workers(LEAST)
+        where = ["-o", RUN, "--scheduler", workers.scheduler_address]
+        fit = [f"{VENV}/bin/daskgmm", "fit", DATA, *where, *sys.argv[1:]]
+        return subprocess.run(fit, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
