@@ -7,9 +7,10 @@ from typing import Any, Self
 from daskgmm.data.source import Source
 from daskgmm.estimators.parameters import check_parameters, compute_dtype
 from daskgmm.estimators.settings import Candidate, Settings
-from daskgmm.passes.graph import Work, pass_graph
+from daskgmm.passes.graph import pass_graph
 from daskgmm.passes.layout import laid_out
 from daskgmm.passes.memory import Task
+from daskgmm.passes.work import Work
 
 USUAL_PASSES, SEEN_PASSES = 4, (4, 22)
 """Median and range of 57 fits with the defaults (``tests/benchmarks/passes.md``): one pass counts
