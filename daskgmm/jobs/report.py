@@ -9,9 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from daskgmm.data.haste import in_time
 from daskgmm.errors import ConfigurationError
 from daskgmm.jobs.folders import require_writable
-from daskgmm.jobs.haste import in_time
 
 _SECONDS_FOR_LAST_WORDS = 5.0
 

@@ -99,8 +99,7 @@ class Forecast:
         left = 0
         for trace, changes in zip(self.latest.traces, self.changes, strict=True):
             if trace.stopped is None:
-                tol = self.tol / trace.outlook.strictness
-                own = passes_left(changes, tol, self.max_iter - self.latest.iteration)
+                own = passes_left(changes, self.tol, self.max_iter - self.latest.iteration)
                 if own is None:
                     return None
                 left = max(left, own)
