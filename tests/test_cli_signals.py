@@ -86,6 +86,6 @@ def test_a_replaced_run_survives_an_interrupted_replacement(rows, tmp_path):
     process = fitting(rows, run, "--force")
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=30)
-    assert names(run) == ["model.safetensors", "replacing", "run.json"]
-    assert names(run / "replacing") == ["checkpoint.safetensors", "run.json"]
+    assert names(run) == ["_replacing", "model.safetensors", "run.json"]
+    assert names(run / "_replacing") == ["checkpoint.safetensors", "run.json"]
     assert [(run / name).read_bytes() for name in ("run.json", "model.safetensors")] == before

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,6 +18,8 @@ from daskgmm.jobs import locks
 from daskgmm.jobs.events import Silence
 from daskgmm.jobs.locks import locked
 from daskgmm.jobs.locks import store as store_lock
+from daskgmm.jobs.locks.owner import Owner
+from daskgmm.jobs.machine import this_process
 from daskgmm.jobs.models import find_model
 
 IRIS = Path(__file__).parents[1] / "examples" / "data" / "iris.csv"
@@ -213,7 +216,7 @@ def test_a_replacement_that_was_complete_is_put_into_place(run, tmp_path, writte
     """Killed when `written` of the two files were in place."""
     fit(run, seed=1)
     second = fit(str(tmp_path / "other"), seed=2)
-    inner = Path(run, "replacing")
+    inner = Path(run, "_replacing")
     inner.mkdir()
     for position, name in enumerate(("model.safetensors", "run.json")):
         content = (tmp_path / "other" / name).read_bytes()
@@ -293,13 +296,14 @@ def folder(s3):
 
 def abandoned(folder, owner=None):
     """A lock whose owner is gone, from another machine unless said otherwise."""
-    content = {"token": "theirs", "owner": owner or {"space": ["elsewhere"], "process": 1}}
-    folder.write(locks.LOCK_FILE, json.dumps(content).encode())
+    owner = owner or {"space": ["elsewhere"], "process": 1}
+    folder.write(locks.LOCK_FILE, Owner(owner, datetime.now(UTC)).content(mark="theirs"))
 
 
 def test_a_silent_owners_lock_is_taken_over_by_the_stores_clock(folder, monkeypatch):
     abandoned(folder)
-    with pytest.raises(OutputError, match=r"last sign of life was \d+ s ago"), locked(folder):
+    told = r"written by process 1 on elsewhere, running for .*; its last sign of life was \d+ s ago"
+    with pytest.raises(OutputError, match=told), locked(folder):
         pass
     monkeypatch.setattr(store_lock, "STALE_SECONDS", -1.0)
     with locked(folder):
@@ -310,10 +314,10 @@ def test_a_silent_owners_lock_is_taken_over_by_the_stores_clock(folder, monkeypa
 def test_a_dead_process_of_this_machine_holds_no_lock(folder):
     child = os.posix_spawn("/bin/true", ["/bin/true"], {})
     os.waitpid(child, 0)
-    abandoned(folder, {**store_lock.this_process(), "process": child})
+    abandoned(folder, {**this_process(), "process": child})
     with locked(folder):
         pass
-    abandoned(folder, {**store_lock.this_process(), "process": 1})
+    abandoned(folder, {**this_process(), "process": 1})
     with pytest.raises(OutputError, match="last sign of life"), locked(folder):
         pass
 
@@ -364,7 +368,7 @@ def test_a_lock_that_was_removed_locks_out_nobody_twice(tmp_path):
     folder = Place.of(tmp_path, {})
     for _ in range(3):
         with locked(folder):
-            with pytest.raises(OutputError, match="another run, which has just begun"):
+            with pytest.raises(OutputError, match=rf"process {os.getpid()} on .*, running for"):
                 locked(folder).__enter__()
             assert folder.names() == [".lock"]
         assert folder.names() == []

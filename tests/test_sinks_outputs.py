@@ -1,6 +1,9 @@
 """The life of an output, in a local folder and in stores: complete or not, never half."""
 
 import json
+import os
+import platform
+import re
 from uuid import uuid4
 
 import dask
@@ -215,7 +218,10 @@ def test_two_at_once_are_one_and_a_refusal(place, predict):
     order = Order(place, {"command": "test"}, ())
 
     def work(desk):
-        with pytest.raises(OutputError, match="is being written by"):
+        told = (
+            rf"is being written by process {os.getpid()} on {re.escape(platform.node())}, running"
+        )
+        with pytest.raises(OutputError, match=told):
             carry_out(order, work)
         desk.folder.write("part-00000.parquet", b"")
         return []

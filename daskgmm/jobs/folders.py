@@ -6,6 +6,10 @@ from pathlib import Path
 from daskgmm.data.places import require_folder
 from daskgmm.errors import OutputError
 
+REPLACEMENT = "_replacing"
+"""Folder in a run directory, or in an output in a store, where what is to replace it is made:
+readers of Parquet skip names like it."""
+
 
 def require_writable(folder: Path) -> None:
     """Raise OutputError unless files can be made in a folder."""

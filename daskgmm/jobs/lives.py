@@ -12,12 +12,12 @@ from daskgmm.data.haste import last_words
 from daskgmm.data.places import Place
 from daskgmm.estimators.model_file import MODEL_FILE, to_bytes
 from daskgmm.jobs import record
+from daskgmm.jobs.folders import REPLACEMENT
 from daskgmm.jobs.locks import LOCK_FILE, Lock, locked
 from daskgmm.jobs.orders import Decision, Found, Order, decide, leftovers
 from daskgmm.jobs.plain import as_plain, digest
 from daskgmm.jobs.runs import (
     CHECKPOINT_FILE,
-    REPLACEMENT,
     Run,
     State,
     sha256,

@@ -15,6 +15,11 @@ def this_process() -> dict[str, Any]:
     return {"space": _space(), "process": os.getpid()}
 
 
+def in_words(process: Any) -> str:
+    """What `this_process` once told, for users."""
+    return f"process {process['process']} on {process['space'][0]}"
+
+
 def is_dead_here(process: Any) -> bool:
     """Whether what `this_process` once told certainly ended: known on the same machine only."""
     try:

@@ -9,8 +9,9 @@ from typing import Any, Self
 from daskgmm.data.places import Place
 from daskgmm.errors import DataError, OutputError
 from daskgmm.estimators.model_file import MODEL_FILE
+from daskgmm.jobs.folders import REPLACEMENT
 from daskgmm.jobs.locks import LOCK_FILE
-from daskgmm.jobs.runs import CHECKPOINT_FILE, RECORD_FILE, REPLACEMENT, Run, State
+from daskgmm.jobs.runs import CHECKPOINT_FILE, RECORD_FILE, Run, State
 
 _FILES = frozenset({RECORD_FILE, MODEL_FILE, CHECKPOINT_FILE, LOCK_FILE, REPLACEMENT})
 

@@ -5,7 +5,7 @@ import platform
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from time import perf_counter
 from typing import Any, Self, TypeAlias
@@ -62,12 +62,10 @@ def stopwatch() -> Stopwatch:
     started, began = datetime.now(UTC), perf_counter()
 
     def timings() -> dict[str, Any]:
-        return {
-            "started": started.isoformat(),
-            "ended": datetime.now(UTC).isoformat(),
-            # By another clock, which nobody sets.
-            "seconds": perf_counter() - began,
-        }
+        seconds = perf_counter() - began  # by another clock, which nobody sets
+        # Never before it began, where the clock was set back meanwhile.
+        ended = max(datetime.now(UTC), started + timedelta(seconds=seconds))
+        return {"started": started.isoformat(), "ended": ended.isoformat(), "seconds": seconds}
 
     return timings
 

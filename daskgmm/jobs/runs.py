@@ -14,8 +14,6 @@ from daskgmm.jobs.plain import differences, to_json
 
 RECORD_FILE = "run.json"
 CHECKPOINT_FILE = "checkpoint.safetensors"
-REPLACEMENT = "replacing"
-"""Folder in a run directory where the run that is to replace it is made."""
 
 
 class State(StrEnum):

@@ -2,12 +2,14 @@
 
 from abc import abstractmethod
 from contextlib import AbstractContextManager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Self
 
 from daskgmm.data.places import Place
 from daskgmm.errors import DaskGMMError, OutputError
-from daskgmm.jobs.runs import REPLACEMENT, Run, State
+from daskgmm.jobs.folders import REPLACEMENT
+from daskgmm.jobs.locks.owner import Owner, running_in_words
+from daskgmm.jobs.runs import Run, State
 
 LOCK_FILE = ".lock"
 
@@ -41,7 +43,7 @@ def busy(folder: Place, owner: str, more: str = "", remedy: str = "") -> OutputE
 
 
 def owner_of(folder: Place) -> str:
-    """Who writes there, as far as the records tell: they follow a moment after the lock."""
+    """Who writes there: by the record, which follows a moment after the lock, or by the lock."""
     for place in (folder.inside(REPLACEMENT), folder):
         with suppress(DaskGMMError, KeyError, TypeError, ValueError):
             run = Run.at(place)
@@ -50,22 +52,12 @@ def owner_of(folder: Place) -> str:
                 since = datetime.fromisoformat(record["timings"]["started"])
                 return (
                     f"run {run.record['run_id']} (process {record['process']} on "
-                    f"{record['host']['name']}, {_running(since)})"
+                    f"{record['host']['name']}, {running_in_words(since)})"
                 )
-    return "another run, which has just begun"
+    return holder(folder.read(LOCK_FILE))
 
 
-def _running(since: datetime) -> str:
-    told = f"since {since:%Y-%m-%d %H:%M:%S} UTC"
-    seconds = (datetime.now(UTC) - since).total_seconds()
-    # Less than nothing where a clock was set back or two machines' clocks differ.
-    return f"running for {in_words(seconds)}, {told}" if seconds >= 0 else f"running {told}"
-
-
-def in_words(seconds: float) -> str:
-    """A duration, to its two largest units."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+def holder(content: bytes | None) -> str:
+    """Who holds a lock with this content."""
+    owner = Owner.told_by(content)
+    return "another process" if owner is None else owner.in_words()

@@ -11,6 +11,7 @@ from daskgmm.data.failures import explained_writing
 from daskgmm.data.places import Place
 from daskgmm.errors import OutputError
 from daskgmm.jobs.locks.base import LOCK_FILE, Lock, busy, owner_of
+from daskgmm.jobs.locks.owner import Owner
 
 
 @final
@@ -45,7 +46,7 @@ def held_alone(path: Path, name: str, refusal: Callable[[], OutputError]) -> Ite
     Parameters
     ----------
     path : Path
-        Made, and gone after the block.
+        Made, tells of its owner, and is gone after the block.
     name : str
         Of what the lock is for, as errors show it.
     refusal : callable
@@ -58,6 +59,8 @@ def held_alone(path: Path, name: str, refusal: Callable[[], OutputError]) -> Ite
         except Timeout as error:
             raise refusal() from error
     try:
+        with explained_writing(name):
+            path.write_bytes(Owner.here().content())
         yield
     finally:
         # Removed while it is held: who has opened it meanwhile sees that it is gone.

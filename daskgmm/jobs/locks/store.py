@@ -1,17 +1,16 @@
 """The lock of a run directory in a store: an object that its owner keeps fresh."""
 
-import json
 import threading
 import time
 from contextlib import suppress
-from typing import Any, Self, final
+from typing import Self, final
 from uuid import uuid4
 
 from daskgmm.data.haste import SECONDS_FOR_LAST_WORDS, in_time
 from daskgmm.data.places import Place
 from daskgmm.errors import DaskGMMError, OutputError
-from daskgmm.jobs.locks.base import LOCK_FILE, Lock, busy, in_words, owner_of
-from daskgmm.jobs.machine import is_dead_here, this_process
+from daskgmm.jobs.locks.base import LOCK_FILE, Lock, busy, owner_of
+from daskgmm.jobs.locks.owner import Owner, in_words
 
 BEAT_SECONDS = 20.0
 STALE_SECONDS = 180.0
@@ -28,7 +27,7 @@ class StoreLock(Lock):
     def __init__(self, folder: Place) -> None:
         super().__init__(folder)
         self._token = uuid4().hex
-        self._content = json.dumps({"token": self._token, "owner": this_process()}).encode()
+        self._content = Owner.here().content(mark=self._token)
         self._ended, self._lost = threading.Event(), threading.Event()
         self._heart = threading.Thread(target=self._beat, name="daskgmm-lock", daemon=True)
 
@@ -77,7 +76,8 @@ class StoreLock(Lock):
             raise busy(self.folder, owner_of(self.folder))
 
     def _require_dead_owner(self) -> None:
-        if is_dead_here(self._owner()):
+        owner = Owner.told_by(self.folder.read(LOCK_FILE))
+        if owner is not None and owner.is_dead:
             return
         age = self._age()
         if age is None:
@@ -95,12 +95,6 @@ class StoreLock(Lock):
                 "Wait for its end, or stop it first. If it is dead, run this again in "
                 f"{in_words(STALE_SECONDS - age + 1)}: it then goes on where that one was.",
             )
-
-    def _owner(self) -> Any:
-        content = self.folder.read(LOCK_FILE)
-        with suppress(ValueError, KeyError, TypeError):
-            return json.loads(content or b"")["owner"]
-        return None
 
     def _age(self) -> float | None:
         """Seconds since the owner's last sign, between two writes by the store's clock."""

@@ -1,6 +1,5 @@
 """Outputs in local folders: made beside them, and renamed."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +10,7 @@ from uuid import uuid4
 from daskgmm.data.failures import explained_writing
 from daskgmm.data.places import Place
 from daskgmm.jobs.folders import require_writable
-from daskgmm.jobs.locks.base import busy
+from daskgmm.jobs.locks.base import busy, holder
 from daskgmm.jobs.locks.local import held_alone
 from daskgmm.jobs.outputs.base import Delivery
 from daskgmm.jobs.outputs.manifest import Manifest
@@ -41,9 +40,8 @@ class LocalDelivery(Delivery):
     def alone(self) -> Iterator[None]:
         """Hold the system's lock on a file, which ends with the process."""
         path = self._sibling("lock")
-        with held_alone(path, self.target.name, lambda: busy(self.target, _owner(path))):
+        with held_alone(path, self.target.name, lambda: busy(self.target, holder(_content(path)))):
             with explained_writing(self.target.name):
-                path.write_text(str(os.getpid()), encoding="ascii")
                 self._recover()
             yield
 
@@ -91,8 +89,7 @@ class LocalDelivery(Delivery):
         shutil.rmtree(self._replaced, ignore_errors=True)
 
 
-def _owner(path: Path) -> str:
-    try:
-        return f"process {int(path.read_text(encoding='ascii'))}"
-    except (OSError, ValueError):  # it has just begun
-        return "another process"
+def _content(path: Path) -> bytes | None:
+    with suppress(OSError):  # it has just begun, or ended
+        return path.read_bytes()
+    return None

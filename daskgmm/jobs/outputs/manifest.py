@@ -8,14 +8,12 @@ from typing import Any, Self
 
 from daskgmm.data.places import Place
 from daskgmm.data.sinks import SINKS, Written
+from daskgmm.jobs.folders import REPLACEMENT
 from daskgmm.jobs.plain import differences, to_json
 
 MANIFEST = "_manifest.json"
 SUCCESS = "_SUCCESS"
 """Readers of Hadoop's and Spark's kind wait for this file, and skip all names like it."""
-
-REPLACEMENT = "_replacing"
-"""Folder in an output where the one is made that is to replace it, in stores."""
 
 _WORDS = {
     "model_sha256": "the model",

@@ -6,9 +6,10 @@ from functools import partial
 from typing import final
 
 from daskgmm.data.places import Place
+from daskgmm.jobs.folders import REPLACEMENT
 from daskgmm.jobs.locks.store import StoreLock
 from daskgmm.jobs.outputs.base import Delivery
-from daskgmm.jobs.outputs.manifest import MANIFEST, REPLACEMENT, SUCCESS, Manifest
+from daskgmm.jobs.outputs.manifest import MANIFEST, SUCCESS, Manifest
 
 _COPIES_AT_ONCE = 16
 

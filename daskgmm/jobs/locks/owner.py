@@ -1,0 +1,71 @@
+"""Who holds a lock, as the lock's own content tells."""
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from daskgmm.jobs import machine
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A process that took a lock.
+
+    Parameters
+    ----------
+    process : mapping
+        See `daskgmm.jobs.machine.this_process`.
+    since : datetime
+        By its own clock.
+    """
+
+    process: Mapping[str, Any]
+    since: datetime
+
+    @classmethod
+    def here(cls) -> Self:
+        """The process that asks, from now on."""
+        return cls(machine.this_process(), datetime.now(UTC))
+
+    @classmethod
+    def told_by(cls, content: bytes | None) -> Self | None:
+        """The one that wrote a lock's content; ``None`` where it tells of none."""
+        with suppress(ValueError, KeyError, TypeError, IndexError):
+            found = json.loads(content or b"")
+            found["owner"]["process"], found["owner"]["space"][0]
+            return cls(found["owner"], datetime.fromisoformat(found["since"]).astimezone(UTC))
+        return None
+
+    def content(self, **more: str) -> bytes:
+        """What a lock's content tells of it."""
+        told = {"owner": self.process, "since": self.since.isoformat(), **more}
+        return json.dumps(told).encode()
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it certainly ended."""
+        return machine.is_dead_here(self.process)
+
+    def in_words(self) -> str:
+        """Process, machine and age."""
+        return f"{machine.in_words(self.process)}, {running_in_words(self.since)}"
+
+
+def running_in_words(since: datetime) -> str:
+    """For how long something has been running."""
+    told = f"since {since:%Y-%m-%d %H:%M:%S} UTC"
+    seconds = (datetime.now(UTC) - since).total_seconds()
+    # Less than nothing where a clock was set back or two machines' clocks differ.
+    return f"running for {in_words(seconds)}, {told}" if seconds >= 0 else f"running {told}"
+
+
+def in_words(seconds: float) -> str:
+    """A duration, to its two largest units."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
