@@ -142,11 +142,14 @@ class Places:
     def __init__(self, found):
         self.found = found
 
+    def wait(self, what):
+        pass
+
     def start(self, start):
         self.found.append(start.place)
 
     def tell(self, state):
         pass
 
-    def watch(self, parts):
+    def watch(self, a_pass):
         pass

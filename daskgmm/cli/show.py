@@ -27,11 +27,13 @@ def show(model: str, *, as_json: bool, storage_options: tuple[tuple[str, Any], .
 
 
 def _text(description: Mapping[str, Any]) -> str:
-    from daskgmm.cli.summary import candidates, components, covariances, facts_table
+    from daskgmm.cli.summary import candidates, components, covariances, deviations, facts_table
 
     weights, means, names = (description[key] for key in ("weights", "means", "columns"))
-    sections = [facts_table(_facts(description)), components(weights, means, names)]
-    sections.append(covariances(description["covariances"], description["covariance_type"]))
+    values, kind = description["covariances"], description["covariance_type"]
+    spread = deviations(values, kind, (len(means), len(means[0])))
+    sections = [facts_table(_facts(description)), components(weights, means, spread, names)]
+    sections.append(covariances(values, kind))
     run = description["run"]
     if run is not None and "candidates" in run["result"]:
         sections.append(candidates(run["result"]))

@@ -8,7 +8,9 @@ _COMPONENTS_SHOWN = 30
 
 
 def fit_summary(record: Mapping[str, Any], model: Any) -> str:
-    """What a fit came to: its components, and how it went."""
+    """What a fit came to: its components, how it went, and where it is."""
+    from daskgmm.estimators.model_file import MODEL_FILE
+
     result = record["result"]
     facts = {
         "rows": f"{result['rows']:,}",
@@ -17,9 +19,11 @@ def fit_summary(record: Mapping[str, Any], model: Any) -> str:
         "converged": "yes" if result["converged"] else "no",
         "seed": record["seed"],
         "run": record["run"],
+        "model": f"{record['run']}/{MODEL_FILE}",
     }
     names = getattr(model, "feature_names_in_", None)
-    sections = [components(model.weights_, model.means_, names), facts_table(facts)]
+    spread = deviations(model.covariances_, model.covariance_type, model.means_.shape)
+    sections = [components(model.weights_, model.means_, spread, names), facts_table(facts)]
     if "candidates" in result:
         sections.insert(0, candidates(result))
     return "\n\n".join(sections)
@@ -47,23 +51,35 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def components(
-    weights: Sequence[float], means: Sequence[Sequence[float]], names: Sequence[str] | None
+    weights: Sequence[float],
+    means: Sequence[Sequence[float]],
+    deviations: Sequence[Sequence[float]],
+    names: Sequence[str] | None,
 ) -> str:
-    """A table of components: weight and mean in the first columns."""
+    """A table of components: weight, then mean and standard deviation in the first columns."""
     n_features = len(means[0])
     titles = [str(name) for name in names] if names is not None else _numbered(n_features)
     shown = min(n_features, _COLUMNS_SHOWN)
-    rows = [["component", "weight", *(f"mean {title}" for title in titles[:shown])]]
-    rows += [
-        [str(k), f"{weights[k]:.4f}", *(f"{value:.6g}" for value in means[k][:shown])]
-        for k in range(min(len(weights), _COMPONENTS_SHOWN))
-    ]
+    rows = [["component", "weight", *(f"mean {title} ± sd" for title in titles[:shown])]]
+    for k in range(min(len(weights), _COMPONENTS_SHOWN)):
+        pairs = zip(means[k][:shown], deviations[k][:shown], strict=True)
+        spreads = [f"{mean:.6g} ± {deviation:.3g}" for mean, deviation in pairs]
+        rows.append([str(k), f"{weights[k]:.4f}", *spreads])
     text = table(rows)
     if len(weights) > _COMPONENTS_SHOWN:
         text += f"\n… and {len(weights) - _COMPONENTS_SHOWN} more components"
     if n_features > shown:
         text += f"\n… and {n_features - shown} more columns"
     return text
+
+
+def deviations(values: Any, kind: str, shape: tuple[int, int]) -> Any:
+    """Standard deviations (K, D) of components from covariances in their type's shape."""
+    import numpy as np
+
+    from daskgmm.model.covariance import COVARIANCES
+
+    return np.sqrt(COVARIANCES[kind].variances(np.asarray(values), shape))
 
 
 def _numbered(n_features: int) -> list[str]:

@@ -47,13 +47,28 @@ class Pass:
     workers: Callable[[], int | None] = _nobody_knows
 
 
-_tracker: ContextVar[Callable[[Pass], None] | None] = ContextVar("who tracks", default=None)
+class _Tracker:
+    """Who tracks, and what a scheduler was asked for that.
+
+    Parameters
+    ----------
+    tell : callable
+    """
+
+    def __init__(self, tell: Callable[[Pass], None]) -> None:
+        self.tell = tell
+        self.asking = threading.Lock()
+        self.next_look = time.monotonic()
+        self.workers: int | None = None
+
+
+_tracker: ContextVar[_Tracker | None] = ContextVar("who tracks", default=None)
 
 
 @contextmanager
-def tracking(tracker: Callable[[Pass], None]) -> Iterator[None]:
-    """Tell `tracker` of each pass that the block makes, before it is made."""
-    token = _tracker.set(tracker)
+def tracking(tell: Callable[[Pass], None]) -> Iterator[None]:
+    """Tell of each pass that the block makes, before it is made."""
+    token = _tracker.set(_Tracker(tell))
     try:
         yield
     finally:
@@ -81,10 +96,10 @@ def announced(prefix: str, suffix: str, parts: int) -> Callable[[int], None] | N
     client = active_client()
     if client is None:
         read: set[int] = set()  # a task that is tried again reads some parts again
-        tracker(Pass(prefix, parts, read.__len__))
+        tracker.tell(Pass(prefix, parts, read.__len__))
         return read.add  # atomic: no thread waits for another
-    looks = _Looks(client, f"{prefix}-{suffix}", parts)
-    tracker(Pass(prefix, parts, looks.done, looks.workers))
+    looks = _Looks(tracker, client, f"{prefix}-{suffix}", parts)
+    tracker.tell(Pass(prefix, parts, looks.done, looks.workers))
     return None
 
 
@@ -110,6 +125,8 @@ class _Looks:
 
     Parameters
     ----------
+    tracker : _Tracker
+        Asks for one pass at a time, and not too often.
     client : distributed.Client
     group : str
         Dask's name of the group of the pass's tasks.
@@ -117,12 +134,10 @@ class _Looks:
         That they read.
     """
 
-    def __init__(self, client: Any, group: str, parts: int) -> None:
-        self._client, self._group, self._parts = client, group, parts
+    def __init__(self, tracker: _Tracker, client: Any, group: str, parts: int) -> None:
+        self._tracker, self._client = tracker, client
+        self._group, self._parts = group, parts
         self._share: float | None = 0.0
-        self._workers: int | None = None
-        self._lock = threading.Lock()
-        self._next = time.monotonic()
 
     def done(self) -> int | None:
         """See `Pass`."""
@@ -133,26 +148,28 @@ class _Looks:
     def workers(self) -> int | None:
         """See `Pass`."""
         self._look_soon()
-        return self._workers
+        return self._tracker.workers
 
     def _look_soon(self) -> None:
-        if time.monotonic() >= self._next and self._lock.acquire(blocking=False):
+        tracker = self._tracker
+        if time.monotonic() >= tracker.next_look and tracker.asking.acquire(blocking=False):
             with suppress(RuntimeError):  # there are no threads left: nobody will know
                 threading.Thread(target=self._look, name="daskgmm-look", daemon=True).start()
 
     def _look(self) -> None:
+        tracker = self._tracker
         try:
             finished, tasks, workers = self._client.run_on_scheduler(_progress, self._group)
         except Exception:  # noqa: BLE001  whatever a cluster may refuse: a fit goes on without
-            self._share = self._workers = None
+            self._share = tracker.workers = None
             return  # and keeps the lock: what is refused once isn't asked for again
         if tasks:
             self._share = finished / tasks
         elif self._share:  # they were there and are forgotten
             self._share = 1.0
-        self._workers = workers
-        self._next = time.monotonic() + _SECONDS_BETWEEN_LOOKS
-        self._lock.release()
+        tracker.workers = workers
+        tracker.next_look = time.monotonic() + _SECONDS_BETWEEN_LOOKS
+        tracker.asking.release()
 
 
 def _progress(group: str, dask_scheduler: Any) -> tuple[int, int, int]:
