@@ -75,8 +75,6 @@ def _passes(found: Mapping[str, Any]) -> dict[str, str]:
         f"{format_bytes(found['data_bytes'])} decoded",
         "parts": f"{found['parts']:,}, the largest of {found['rows_a_part']:,} rows",
         "block": f"{found['rows_a_block']:,} rows, which a task reads at a time",
-        "tasks a pass": f"{found['tasks_a_pass']:,} of about {found['rows_a_task']:,} rows; "
-        f"{found['sums_a_pass']:,} more add up what they find",
         "starts": f"{found['starts_a_pass']} of {found['n_init']} share the passes",
         "passes": f"usually {found['passes']}; {least} to {most} seen with the defaults, more with "
         f"a smaller --tol, at most {found['passes_at_most']}",
@@ -96,6 +94,8 @@ def _here(found: Mapping[str, Any]) -> dict[str, str]:
         f"each with {limit} of memory",
         "memory a worker": f"{least} at least, holding no rows; its process peaks at {peak}",
         "with all rows": f"{in_memory} a worker, for all to stay in memory: {enough}",
+        "tasks a pass": f"{found['tasks_a_pass']:,} of about {found['rows_a_task']:,} rows; "
+        f"{found['sums_a_pass']:,} more add up what they find",
         "rate": f"{found['rows_a_second_a_thread']:,.0f} rows a second on a thread of this machine",
         "a pass": f"{_seconds(found['seconds_a_pass'])} with rows in memory; reading comes on top",
         "a fit": f"{_seconds(found['seconds'])} for the usual passes",

@@ -8,6 +8,7 @@ from daskgmm.data.source import Source
 from daskgmm.estimators.parameters import check_parameters, compute_dtype
 from daskgmm.estimators.settings import Candidate, Settings
 from daskgmm.passes.graph import Work, pass_graph
+from daskgmm.passes.holding import held_as
 from daskgmm.passes.layout import laid_out
 from daskgmm.passes.memory import Task
 
@@ -16,9 +17,31 @@ USUAL_PASSES, SEEN_PASSES = 4, (4, 22)
 and samples the rows, then EM goes on from where it ended on the sample."""
 
 
+@dataclass(frozen=True)
+class Tasks:
+    """What a cluster is given in each pass.
+
+    Parameters
+    ----------
+    reading, adding : int
+        Tasks that read rows, and those that add up what they found.
+    """
+
+    reading: int
+    adding: int
+
+    @classmethod
+    def of(cls, source: Source, groups: Sequence[range]) -> Self:
+        """Those in the graph of a pass."""
+        graph, _ = pass_graph(source, groups, Work(_nothing, _nothing, None), "gmm-pass", "")
+        names = [str(key[0]) for key in graph if isinstance(key, tuple)]
+        adding = sum(name.startswith("gmm-reduce") for name in names)
+        return cls(len(names) - adding, adding)
+
+
 @dataclass(frozen=True, eq=False)
 class Prospect:
-    """The passes of a fit.
+    """The passes of a fit on a cluster.
 
     Parameters
     ----------
@@ -29,16 +52,17 @@ class Prospect:
         The sizes of one, by which a cache is chosen.
     starts : int
         Mixtures that share a pass.
-    tasks, sums : int
-        Of each pass: those that read rows, and those that add up what they found.
+    read, held : Tasks
+        Where each task reads its rows, and where workers hold decoded ones: tasks are then sent
+        to them, one for each part that is not tiny.
     """
 
     source: Source
     settings: Settings
     task: Task
     starts: int
-    tasks: int
-    sums: int
+    read: Tasks
+    held: Tasks
 
     @classmethod
     def of(cls, estimator: Any, source: Source) -> Self:
@@ -56,8 +80,12 @@ class Prospect:
         on_sample = settings.fit_on_sample and candidate.sample_rows < sum(lengths)
         plan = candidate.plan
         starts = plan.most_polished if on_sample else plan.n_init
-        cut, groups = laid_out(source, lengths, settings.cost_a_row(source.n_features))
-        return cls(cut, settings, settings.task(source), starts, *_counted(cut, groups))
+        keys = [str(position) for position in range(len(source.parts))]
+        decoded = held_as(source, keys) if source.decoded else source
+        cost = settings.cost_a_row(source.n_features)
+        cut, groups = laid_out(source, lengths, cost)
+        read, held = Tasks.of(cut, groups), Tasks.of(*laid_out(decoded, lengths, cost))
+        return cls(cut, settings, settings.task(source), starts, read, held)
 
     @property
     def rows(self) -> int:
@@ -78,13 +106,6 @@ class Prospect:
     def most_passes(self) -> int:
         """Of a fit that doesn't converge."""
         return 1 + self.settings.max_iter
-
-
-def _counted(source: Source, groups: Sequence[range]) -> tuple[int, int]:
-    graph, _ = pass_graph(source, groups, Work(_nothing, _nothing, None), "gmm-pass", "")
-    names = [key[0] for key in graph if isinstance(key, tuple)]
-    sums = sum(str(name).startswith("gmm-reduce") for name in names)
-    return len(names) - sums, sums
 
 
 def _nothing(*_: Any) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dask.utils import format_bytes, parse_bytes
 
 from daskgmm.errors import ConfigurationError
-from daskgmm.estimators.prospect import USUAL_PASSES, Prospect
+from daskgmm.estimators.prospect import USUAL_PASSES, Prospect, Tasks
 from daskgmm.jobs.cluster import Resources
 from daskgmm.jobs.embedded import memory_share
 from daskgmm.passes.room import memory_limit_for, room_under
@@ -21,6 +21,8 @@ class Cluster:
     ----------
     workers, threads : int
         How many, and of each.
+    tasks_a_pass : int
+        Which read rows.
     memory_a_worker_bytes, memory_bytes : int
         The limit of each, and of all together.
     seconds_a_pass, seconds : float
@@ -29,6 +31,7 @@ class Cluster:
 
     workers: int
     threads: int
+    tasks_a_pass: int
     memory_a_worker_bytes: int
     memory_bytes: int
     seconds_a_pass: float
@@ -55,9 +58,9 @@ class Planner:
     threads: int
     seconds_a_row: float
 
-    def seconds_a_pass(self, workers: int) -> float:
-        """Of the kernels, rows lying in memory, and of the scheduler."""
-        tasks, rows = self.prospect.tasks, self.prospect.rows
+    def seconds_a_pass(self, workers: int, *, in_memory: bool) -> float:
+        """Of the kernels and the scheduler; reading, where rows are not held, is not counted."""
+        tasks, rows = self.tasks(in_memory=in_memory).reading, self.prospect.rows
         return MEASURED.seconds(
             tasks,
             len(self.prospect.source.parts),
@@ -66,6 +69,10 @@ class Planner:
             self.prospect.moments_bytes,
             threads=self.threads,
         )
+
+    def tasks(self, *, in_memory: bool) -> Tasks:
+        """Of each pass, by whether workers hold the rows."""
+        return self.prospect.held if in_memory else self.prospect.read
 
     def memory_a_worker(self, workers: int) -> int:
         """The limit under which so many workers hold all rows."""
@@ -79,9 +86,16 @@ class Planner:
         """
         room = room_under(limit, self.prospect.task, self.threads)
         workers = math.ceil(self.data_bytes / room)
-        each, seconds = self.memory_a_worker(workers), self.seconds_a_pass(workers)
-        together = workers * each
-        return Cluster(workers, self.threads, each, together, seconds, USUAL_PASSES * seconds)
+        each, seconds = self.memory_a_worker(workers), self.seconds_a_pass(workers, in_memory=True)
+        return Cluster(
+            workers,
+            self.threads,
+            self.tasks(in_memory=True).reading,
+            each,
+            workers * each,
+            seconds,
+            USUAL_PASSES * seconds,
+        )
 
 
 def limit_of(resources: Resources, threads: int, prospect: Prospect) -> int:

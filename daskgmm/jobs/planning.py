@@ -87,10 +87,7 @@ def _sizes(prospect: Prospect) -> dict[str, Any]:
         "data_bytes": rows_bytes(source),
         "parts": len(source.parts),
         "rows_a_part": largest_part(source),
-        "rows_a_task": math.ceil(prospect.rows / prospect.tasks),
         "rows_a_block": task.block_rows,
-        "tasks_a_pass": prospect.tasks,
-        "sums_a_pass": prospect.sums,
         "passes": USUAL_PASSES,
         "passes_seen": list(SEEN_PASSES),
         "passes_at_most": prospect.most_passes,
@@ -99,15 +96,21 @@ def _sizes(prospect: Prospect) -> dict[str, Any]:
 
 def _on(planner: Planner, workers: int, limit: int) -> dict[str, Any]:
     task, threads = planner.prospect.task, planner.threads
-    in_memory, seconds = planner.memory_a_worker(workers), planner.seconds_a_pass(workers)
+    needed = planner.memory_a_worker(workers)
+    in_memory = needed <= limit
+    tasks = planner.tasks(in_memory=in_memory)
+    seconds = planner.seconds_a_pass(workers, in_memory=in_memory)
     return {
         "workers": workers,
         "threads": threads,
         "memory_limit_bytes": limit,
         "memory_a_worker_peak_bytes": worker_bytes(task, threads),
         "memory_a_worker_bytes": memory_limit_for(task, threads),
-        "memory_a_worker_in_memory_bytes": in_memory,
-        "rows_in_memory": in_memory <= limit,
+        "memory_a_worker_in_memory_bytes": needed,
+        "rows_in_memory": in_memory,
+        "tasks_a_pass": tasks.reading,
+        "sums_a_pass": tasks.adding,
+        "rows_a_task": math.ceil(planner.prospect.rows / tasks.reading),
         "rows_a_second_a_thread": 1 / planner.seconds_a_row,
         "seconds_a_pass": seconds,
         "seconds": USUAL_PASSES * seconds,

@@ -113,15 +113,20 @@ def decoded(source: Source, client: Any, room: int) -> Iterator[Source]:
     suffix = token()
     keys = [f"gmm-init-decoded-{suffix}-{index}" for index in range(count)]
     futures = client.map(_decode, list(source.parts[:count]), key=keys, pure=False)
-    held_parts = [
-        HeldPart(part.label, (key,)) for part, key in zip(source.parts, keys, strict=False)
-    ]
     graph: dict[Hashable, Any] = {**source.graph, **dict(zip(keys, futures, strict=True))}
     try:
-        yield replace(source, parts=[*held_parts, *source.parts[count:]], graph=graph)
+        yield replace(held_as(source, keys), graph=graph)
     finally:
         for future in futures:  # an error's traceback may hold this frame for long
             future.release()
+
+
+def held_as(source: Source, keys: Sequence[str]) -> Source:
+    """The same rows, the first parts as values of a graph that go by these keys."""
+    held_parts = [
+        HeldPart(part.label, (key,)) for part, key in zip(source.parts, keys, strict=False)
+    ]
+    return replace(source, parts=[*held_parts, *source.parts[len(keys) :]])
 
 
 def _fitting(source: Source, room: int) -> int:
