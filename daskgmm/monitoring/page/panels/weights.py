@@ -12,7 +12,7 @@ from daskgmm.monitoring.page.view import View
 
 _RED = "#e5484d"
 _MARGIN = 24  # of the palette's ends, which are too dark for a dark page
-_MANTISSAS = ((0.8, (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)), (3, (1, 2, 5)), (math.inf, (1,)))
+_MANTISSAS = ((1.3, (1, 1.5, 2, 3, 4, 5, 6, 8)), (3, (1, 2, 5)), (math.inf, (1,)))
 """Of the ticks, for that many decades."""
 
 DYING = 0.1
