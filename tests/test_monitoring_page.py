@@ -18,6 +18,7 @@ from distributed import Client, LocalCluster
 
 from daskgmm import GaussianMixture, GaussianMixtureSelector
 from daskgmm.errors import ClusterError, ConfigurationError
+from daskgmm.jobs.page import page_on
 from daskgmm.monitoring import install
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.run import MOST_POINTS
@@ -368,3 +369,14 @@ def test_a_page_open_for_twenty_thousand_passes_does_not_grow_the_scheduler(tmp_
         assert max(sizes) - sizes[4] < 20e6
         assert len(get(page.url + ".json")) < 1e6
         page.close()
+
+
+def test_a_jobs_own_cluster_links_to_the_page_or_else_to_the_dashboard(idle, monkeypatch, caplog):
+    dashboard = idle.dashboard_link
+    with monkeypatch.context() as moved:
+        moved.delattr("distributed.dashboard.scheduler.template_variables")
+        with cluster_of(0) as another:
+            assert page_on(another, another.dashboard_link) == another.dashboard_link
+    assert "template_variables" in caplog.text
+    assert page_on(idle, dashboard) == dashboard.replace("/status", "/daskgmm")
+    assert page_on(idle, None) is None
