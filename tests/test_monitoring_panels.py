@@ -14,7 +14,7 @@ from daskgmm.monitoring.page.panels import CHARTS, TEXTS
 from daskgmm.monitoring.page.panels.bound import span
 from daskgmm.monitoring.page.panels.change import span as change_span
 from daskgmm.monitoring.page.panels.heading import Heading
-from daskgmm.monitoring.page.panels.weights import colour, fading
+from daskgmm.monitoring.page.panels.weights import Weights, colour, fading
 from daskgmm.monitoring.page.panels.workers import MOST, Workers
 from daskgmm.monitoring.page.view import View, view
 from daskgmm.monitoring.page.words import amount, duration, number
@@ -154,6 +154,18 @@ def test_components_are_told_apart_and_those_that_die_are_found():
     assert len({colour(index, 100) for index in range(100)}) > 90
     assert len({colour(index, 10) for index in range(10)}) == 10
     assert fading((0.5, 0.4, 0.09, 0.01)) == [3]
+
+
+def test_those_that_die_are_named_together_where_they_would_hide_each_other():
+    feed, weights = Feed(), [0.5, 0.4, 0.05, 0.04, 0.001, *([0.0001] * 7)]
+    run = run_of(made(3, weights=weights))
+    panel = Weights(feed.source)
+    panel.show(seen(run))
+    labels = panel.root.renderers[0].data_source.data
+    together = "components 5, 6, 7, 8, 9 and 2 more"
+    assert labels["text"] == ["component 4", together]
+    panel.show(seen(run_of(start())))
+    assert panel.root.renderers[0].data_source.data["text"] == []
 
 
 def test_the_run_that_is_asked_for_is_shown_and_else_the_first():
