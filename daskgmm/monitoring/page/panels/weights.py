@@ -9,11 +9,19 @@ from bokeh.palettes import Category10_10, Turbo256
 from daskgmm.monitoring.page.feed import component
 from daskgmm.monitoring.page.panels.base import chart
 from daskgmm.monitoring.page.view import View
+from daskgmm.monitoring.run import Point
 
 _RED = "#e5484d"
 _MARGIN = 24  # of the palette's ends, which are too dark for a dark page
-_MANTISSAS = ((0.8, (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)), (3, (1, 2, 5)), (math.inf, (1,)))
+_MANTISSAS = ((1.3, (1, 1.5, 2, 3, 4, 5, 6, 8)), (3, (1, 2, 5)), (math.inf, (1,)))
 """Of the ticks, for that many decades."""
+
+_APART = 1.5
+_NAMED = 5
+_NO_LABELS: dict[str, list[Any]] = {"x": [], "y": [], "text": []}
+
+_PLAIN = {"nonselection_glyph": None, "muted_glyph": None}
+"""Of a hundred lines: nobody selects or mutes one, and each glyph takes time to make."""
 
 DYING = 0.1
 """A component with less than this share of an even weight is about to die."""
@@ -32,7 +40,7 @@ class Weights:
         self.root.yaxis.formatter = CustomJSTickFormatter(
             code="return `${Number(tick.toPrecision(2))}`"
         )
-        self._dying = ColumnDataSource({"x": [], "y": [], "text": []})
+        self._dying = ColumnDataSource(dict(_NO_LABELS))
         self.root.text(
             "x", "y", "text", source=self._dying, text_color=_RED, text_font_size="12px",
             text_align="right", text_baseline="bottom",
@@ -42,29 +50,22 @@ class Weights:
         """As many lines as components, and the names of those that die."""
         points = () if view.run is None else view.run.points
         self._draw(max((len(point.weights) for point in points), default=0))
-        if points:
-            last = points[-1]
-            weights = [one for point in points for one in point.weights if one > 0] or [1.0]
-            self._ticker.ticks = _ticks(min(weights), max(weights))
-            dying = {index: last.weights[index] for index in fading(last.weights)}
-            labels = {
-                "x": [last.iteration] * len(dying),
-                "y": list(dying.values()),
-                "text": [component(index) for index in dying],
-            }
-            if labels != self._dying.data:
-                self._dying.data = labels
+        weights = [one for point in points for one in point.weights if one > 0] or [1.0]
+        self._ticker.ticks = _ticks(min(weights), max(weights))
+        labels = _labels(points[-1]) if points else dict(_NO_LABELS)
+        if labels != self._dying.data:
+            self._dying.data = labels
 
     def _draw(self, components: int) -> None:
         if components == self._colours:
             return
         for index in range(len(self._lines), components):
             line = Line(x="iteration", y=component(index), line_width=1.5)
-            drawn = self.root.add_glyph(self._source, line, name=component(index))
+            drawn = self.root.add_glyph(self._source, line, name=component(index), **_PLAIN)
             self._lines.append((drawn, line))
         for index, (drawn, line) in enumerate(self._lines):
             drawn.visible = index < components
-            line.line_color = colour(index, components)
+            line.line_color = colour(index, components) if drawn.visible else None
         self.root.hover.renderers = [drawn for drawn, _ in self._lines[:components]]
         self._colours = components
 
@@ -83,6 +84,27 @@ def _ticks(least: float, greatest: float) -> list[float]:
     mantissas = next(some for most, some in _MANTISSAS if decades <= most)
     powers = range(math.ceil(-math.log10(least)) + 2)
     return [mantissa * 10.0**-power for power in powers for mantissa in mantissas]
+
+
+def _labels(point: Point) -> dict[str, list[Any]]:
+    """Names of those that die; such as lie too close to each other share one."""
+    bundles: list[list[int]] = []
+    weights = point.weights
+    for index in sorted(fading(weights), key=lambda index: -weights[index]):
+        if not bundles or weights[bundles[-1][0]] > _APART * weights[index]:
+            bundles.append([])
+        bundles[-1].append(index)
+    return {
+        "x": [point.iteration] * len(bundles),
+        "y": [weights[bundle[0]] for bundle in bundles],
+        "text": [_name(bundle) for bundle in bundles],
+    }
+
+
+def _name(bundle: list[int]) -> str:
+    named = ", ".join(map(str, bundle[:_NAMED]))
+    more = f" and {len(bundle) - _NAMED} more" if len(bundle) > _NAMED else ""
+    return f"component{'s' * (len(bundle) > 1)} {named}{more}"
 
 
 def fading(weights: tuple[float, ...]) -> list[int]:
