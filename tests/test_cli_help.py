@@ -10,7 +10,8 @@ HEAVY = ("numpy", "sklearn", "dask", "distributed", "pyarrow", "rich", "scipy", 
 
 
 COMMANDS = (
-    "fit", "select", "update", "predict", "sample", "score", "show", "plot", "config", "doctor",
+    "fit", "select", "update", "predict", "sample", "score", "show", "plot", "watch", "config",
+    "doctor",
 )  # fmt: skip
 
 
