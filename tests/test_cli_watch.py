@@ -134,7 +134,7 @@ def test_a_fit_that_has_ended_is_told_by_its_run(client, there, here):
 
 
 def test_of_several_fits_the_newest_is_followed_and_the_others_are_named(client, there):
-    with held(ONE), held(TWO), held(THREE, max_iter=1, tol=0) as newest:
+    with held(ONE), held(TWO), held(THREE) as newest:
         watch = start(*there)
         said = watch.stderr.readline()
         assert said.startswith(f"Following run {THREE}. Others go on: ")
@@ -145,7 +145,7 @@ def test_of_several_fits_the_newest_is_followed_and_the_others_are_named(client,
         newest.opened.set()
         code, out, _ = ended(watch)
     assert code == 0
-    assert out[-1] == "The fit stopped after 1 pass, as many as it may make."
+    assert out[-1].startswith("The fit converged in ")
     assert ended(other)[0] == 0
 
 
