@@ -48,16 +48,13 @@ def install(client: Any) -> str | None:
 
 def _installed(client: Any) -> dict[str, str]:
     try:
+        if client.scheduler is None:
+            raise ConnectionError("closed")
         faults: dict[str, str] = client.run_on_scheduler(on_scheduler)
     except ImportError as error:
         raise ConfigurationError(
             f"The scheduler {client.scheduler.address} can't load daskgmm ({error}).",
             "Install the same version of daskgmm where the scheduler runs.",
-        ) from error
-    except ValueError as error:  # distributed.scheduler.pickle is off
-        raise ConfigurationError(
-            f"The scheduler {client.scheduler.address} runs no function for clients ({error}).",
-            "Start it with --preload daskgmm.monitoring.preload instead.",
         ) from error
     except (OSError, TimeoutError) as error:
         raise ClusterError(

@@ -10,6 +10,7 @@ from daskgmm.monitoring.page.words import clock
 from daskgmm.monitoring.run import Run
 
 _CSS = """
+:host { margin-bottom: 10px; }
 select.bk-input { background-color: var(--card); color: var(--text); border-color: var(--line);
   min-height: 32px; }
 label { color: var(--faint); }

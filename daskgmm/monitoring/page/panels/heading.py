@@ -118,6 +118,6 @@ def _end(run: Run) -> tuple[str, str]:
         return "took", "–" if seconds is None else duration(seconds)
     ahead = left(run)
     if ahead is None:
-        return "left", "not known yet"
-    passes = f"about {ahead.passes} {'pass' if ahead.passes == 1 else 'passes'}"
-    return "left", f"{passes} <small>about {duration(ahead.seconds)}</small>"
+        return "left", "<small>not known yet</small>"
+    unit = "pass" if ahead.passes == 1 else "passes"
+    return "left, about", f"{ahead.passes} <small>{unit}, {duration(ahead.seconds)}</small>"

@@ -12,8 +12,11 @@ from daskgmm.monitoring.page.view import View
 
 _RED = "#e5484d"
 _MARGIN = 24  # of the palette's ends, which are too dark for a dark page
-_MANTISSAS = ((0.8, (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)), (3, (1, 2, 5)), (math.inf, (1,)))
+_MANTISSAS = ((1.3, (1, 1.5, 2, 3, 4, 5, 6, 8)), (3, (1, 2, 5)), (math.inf, (1,)))
 """Of the ticks, for that many decades."""
+
+_PLAIN = {"nonselection_glyph": None, "muted_glyph": None}
+"""Of a hundred lines: nobody selects or mutes one, and each glyph takes time to make."""
 
 DYING = 0.1
 """A component with less than this share of an even weight is about to die."""
@@ -60,7 +63,7 @@ class Weights:
             return
         for index in range(len(self._lines), components):
             line = Line(x="iteration", y=component(index), line_width=1.5)
-            drawn = self.root.add_glyph(self._source, line, name=component(index))
+            drawn = self.root.add_glyph(self._source, line, name=component(index), **_PLAIN)
             self._lines.append((drawn, line))
         for index, (drawn, line) in enumerate(self._lines):
             drawn.visible = index < components
