@@ -25,6 +25,7 @@ _HOMES = {
     "sample": "daskgmm.cli.sample",
     "show": "daskgmm.cli.show",
     "plot": "daskgmm.cli.plot",
+    "watch": "daskgmm.cli.watch",
     "config": "daskgmm.cli.config",
     "plan": "daskgmm.cli.plan",
     "doctor": "daskgmm.cli.doctor",

@@ -61,7 +61,7 @@ class Failure(click.ClickException):
     @classmethod
     def of(cls, error: BaseException) -> Self:
         """What an exception means to the user."""
-        code = next((code for kind, code in _CODES if isinstance(error, kind)), Exit.OUR_FAULT)
+        code = code_for(type(error))
         if isinstance(error, errors.DaskGMMError):
             return cls(error.cause, error.remedy, code)
         if isinstance(error, KeyboardInterrupt):
@@ -82,6 +82,11 @@ class Failure(click.ClickException):
         cause = f"Unexpected failure: {type(error).__name__}: {text}"
         remedy = "Run it with --log-level debug for the traceback, and report it."
         return cls(cause, remedy, code)
+
+
+def code_for(kind: type[BaseException]) -> Exit:
+    """The exit code that a kind of exception ends with."""
+    return next((code for base, code in _CODES if issubclass(kind, base)), Exit.OUR_FAULT)
 
 
 def code_of(error: click.ClickException) -> int:

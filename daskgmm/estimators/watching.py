@@ -60,9 +60,8 @@ def watched(estimator: Any, candidates: Sequence[Candidate], source: Source) -> 
     """Tell those who watch of the fit in the block, from its beginning to its end."""
     watch, began = Watch(estimator), time.perf_counter()
 
-    def end(reason: Reason, message: str | None = None, fitted: Any = None) -> None:
-        seconds = time.perf_counter() - began
-        watch.observers.end(Ending(reason, seconds, message, fitted))
+    def end(reason: Reason, **more: Any) -> None:
+        watch.observers.end(Ending(reason, time.perf_counter() - began, **more))
 
     with made_for(uuid4().hex) as run_id:
         watch.observers.start(_about(run_id, estimator, candidates, source))
@@ -70,9 +69,10 @@ def watched(estimator: Any, candidates: Sequence[Candidate], source: Source) -> 
             yield watch
         except BaseException as error:
             failed = isinstance(error, Exception)
-            end(Reason.FAILED if failed else Reason.INTERRUPTED, str(error))
+            reason = Reason.FAILED if failed else Reason.INTERRUPTED
+            end(reason, message=str(error), error=type(error))
             raise
-        end(watch.reason, fitted=estimator)
+        end(watch.reason, estimator=estimator)
 
 
 def _about(run_id: str, estimator: Any, candidates: Sequence[Candidate], source: Source) -> About:

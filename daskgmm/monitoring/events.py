@@ -49,7 +49,8 @@ class Events:
         last.result(_PATIENCE_SECONDS)
 
     def _send(self, event: dict[str, Any]) -> "Future[None]":
-        return self._sender.submit(self._client.log_event, TOPIC, event)
+        told = event | {"client": self._client.id}  # whose end is the fit's, if none is told
+        return self._sender.submit(self._client.log_event, TOPIC, told)
 
 
 def for_this_cluster() -> Events | None:

@@ -55,7 +55,7 @@ class History:
         at : float
             When the scheduler got it, by its own clock (seconds since 1970).
         """
-        if not _is_ours(event):
+        if not is_ours(event):
             return
         with self._lock:
             run_id = event["run_id"]
@@ -81,7 +81,8 @@ class History:
             del self._runs[min(others, key=lambda one: (one.running, one.heard)).run_id]
 
 
-def _is_ours(event: Any) -> bool:
+def is_ours(event: Any) -> bool:
+    """Whether this is an event of a fit: anybody may log others under the same topic."""
     if not isinstance(event, Mapping) or event.get("event") not in (START, PASS, END):
         return False
     return isinstance(event.get("run_id"), str)

@@ -67,6 +67,7 @@ def ended(about: About, last: Pass | None, ending: Ending) -> dict[str, Any]:
         "lower_bound": None if best is None else finite(best.lower_bound),
         "stopped": ending.reason.value,
         "message": ending.message,
+        "error": None if ending.error is None else ending.error.__name__,
         "seconds": float(ending.seconds),
     }
 

@@ -84,12 +84,15 @@ class Ending:
         Of the error that it failed with.
     estimator : object or None
         Fitted; ``None`` where it failed.
+    error : type of BaseException or None
+        What it failed with.
     """
 
     reason: Reason
     seconds: float
     message: str | None = None
     estimator: Any = None
+    error: type[BaseException] | None = None
 
 
 @runtime_checkable

@@ -1,0 +1,121 @@
+"""Watch the fits of a cluster from elsewhere, by the events that they log."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from daskgmm.errors import ClusterError
+from daskgmm.jobs.cluster import Resources
+from daskgmm.jobs.scheduler import connected
+from daskgmm.monitoring.events import TOPIC
+from daskgmm.monitoring.following import Follower, News
+from daskgmm.monitoring.run import Run
+
+_SECONDS_BETWEEN_LOOKS = 0.5
+"""At the connection here: nothing is sent."""
+
+
+@contextmanager
+def watching(resources: Resources, wanted: str | None = None) -> Iterator["Watching"]:
+    """Hear what fits on a running cluster tell, and have told as far as it remembers.
+
+    Parameters
+    ----------
+    resources : Resources
+        With a scheduler.
+    wanted : str or None
+        What a run id begins with: other fits don't matter.
+
+    Raises
+    ------
+    ClusterError
+        The scheduler doesn't answer.
+    """
+    assert resources.scheduler is not None  # noqa: S101  it is asked for
+    with connected(resources.scheduler, resources.tls) as client:
+        yield Watching(client, wanted)
+
+
+class Watching:
+    """Fits of a client's cluster.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    wanted : str or None
+        See `watching`.
+    """
+
+    def __init__(self, client: Any, wanted: str | None) -> None:
+        self._client = client
+        self._connection = client.scheduler_comm
+        self._heard: SimpleQueue[tuple[str, Any]] = SimpleQueue()
+        self.follower = Follower(wanted)
+        # What comes from now on is heard, then what came before is asked for: some comes twice.
+        client.subscribe_topic(TOPIC, lambda event: self._heard.put((TOPIC, event)))
+        self._known = [(at, event) for at, event in client.get_events(TOPIC)]
+        for at, event in self._known:
+            self.follower.remember(at, event)
+        self.follower.forsake(self._is_gone, time.time())
+
+    def news(self) -> Iterator[News]:
+        """Follow a fit from its beginning, as far as that is known, to its end.
+
+        Raises
+        ------
+        ClusterError
+            The scheduler went away.
+        """
+        fresh = self.follower.choose()
+        yield from fresh
+        if fresh[0].run is not None:
+            self._listen_for_the_end(fresh[0].run)
+        while (run := self.follower.run) is None or run.running:
+            fresh = self._next()
+            if run is None and fresh and fresh[0].run is not None:
+                self._listen_for_the_end(fresh[0].run)
+            yield from fresh
+
+    def _next(self) -> list[News]:
+        topic, (at, event) = self._wait()
+        if topic == TOPIC:
+            return [] if self._is_known((at, event)) else self.follower.hear(at, event)
+        return self.follower.lose(at) if event.get("action") == "remove-client" else []
+
+    def _wait(self) -> tuple[str, Any]:
+        while True:
+            try:
+                return self._heard.get(timeout=_SECONDS_BETWEEN_LOOKS)
+            except Empty:
+                # Reconnected, it would hear nothing: the scheduler has forgotten who listens.
+                if self._client.scheduler_comm is not self._connection or self._is_cut_off():
+                    raise ClusterError(
+                        "The connection to the scheduler was lost.",
+                        "Check that it is alive and watch again: fits have gone on without.",
+                    ) from None
+
+    def _is_cut_off(self) -> bool:
+        return bool(self._client.status != "running" or self._connection.closed())
+
+    def _is_known(self, stamped: tuple[float, Any]) -> bool:
+        if self._known and stamped in self._known:
+            return True
+        self._known.clear()  # they come in order: none of them comes any more
+        return False
+
+    def _listen_for_the_end(self, run: Run) -> None:
+        client = _client_of(run)
+        self._client.subscribe_topic(client, lambda event: self._heard.put((client, event)))
+        if self._is_gone(run):  # in the meantime
+            self._heard.put((client, (time.time(), {"action": "remove-client"})))
+
+    def _is_gone(self, run: Run) -> bool:
+        """Whether the process that makes a fit has left the cluster."""
+        told = self._client.get_events(_client_of(run))
+        return not told or told[-1][1].get("action") == "remove-client"
+
+
+def _client_of(run: Run) -> str:
+    return str((run.latest or run.about).get("client"))
