@@ -31,6 +31,7 @@ from daskgmm.passes.groups import (
     group_unmeasured,
     seconds_a_row,
 )
+from daskgmm.passes.naming import Phase
 
 
 class CountedPart:
@@ -254,7 +255,7 @@ def test_errors_of_a_part_reach_the_caller_as_they_are():
         source, [range(1)], Work(positions, operator.add, 0), "gmm-pass", "a" * 32
     )
     with pytest.raises(OSError, match="disk on fire"):
-        compute(graph, root)
+        compute(graph, root, Phase.PASS)
 
 
 def test_arrays_in_memory_are_cut_by_their_shape_alone():
@@ -320,5 +321,5 @@ def test_no_task_is_running_when_its_neighbours_error_is_told():
     tasks = {name: Task(name, action) for name, action in (("write", write), ("fail", fail))}
     more = {f"{n}": Task(f"{n}", int) for n in range(10)}  # or one thread would do
     with pytest.raises(ValueError, match="flawed"):
-        compute({**tasks, **more}, ["write", "fail"])
+        compute({**tasks, **more}, ["write", "fail"], Phase.PASS)
     assert done == ["written"]

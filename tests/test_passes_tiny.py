@@ -111,11 +111,11 @@ def recording():
     graphs = []
     with pytest.MonkeyPatch.context() as patch:
 
-        def keeping(graph, keys):
+        def keeping(graph, keys, phase):
             graphs.append(
                 {key: one for key, one in graph.items() if type(one).__name__ != "Future"}
             )
-            return engine.compute(graph, keys)
+            return engine.compute(graph, keys, phase)
 
         patch.setattr(expectation, "compute", keeping)
         yield graphs

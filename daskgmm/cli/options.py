@@ -99,6 +99,12 @@ RESOURCES = in_order(
     click.option("--workers", type=click.IntRange(min=1), help="Of the embedded cluster."),
     click.option("--threads", type=click.IntRange(min=1), help="Of each worker."),
     click.option("--memory-limit", metavar="SIZE", help="Of each worker, such as 2GB."),
+    click.option(
+        "--performance-report",
+        metavar="FILE.html",
+        help="Write Dask's report of what the cluster did, also where the job fails; a job that "
+        "would do without a cluster gets an embedded one for it.",
+    ),
 )
 
 
@@ -166,7 +172,9 @@ def inputs_of(options: dict[str, Any], paths: tuple[str, ...]) -> "Inputs":
 
 def resources_of(options: dict[str, Any]) -> "Resources":
     """Where the options say that the job runs."""
+    from dataclasses import fields
+
     from daskgmm.jobs.cluster import Resources
 
-    names = ("scheduler", "workers", "threads", "memory_limit", "tls_ca", "tls_cert", "tls_key")
-    return Resources(**{name: options.get(name) for name in names})
+    names = {field.name for field in fields(Resources)}
+    return Resources(**{name: value for name, value in options.items() if name in names})

@@ -30,6 +30,8 @@ def plot(
     from daskgmm.jobs import drawing as jobs
     from daskgmm.jobs.models import find_model
 
+    if options["performance_report"] and not inputs:
+        raise click.UsageError("A performance report is of reading rows: give INPUT.")
     jobs.check_figure(output)
     resources = resources_of(options)
     rows = inputs_of(options, inputs)

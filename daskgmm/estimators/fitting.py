@@ -128,9 +128,12 @@ class Fit:
         plan, passes = with_centres(candidate.plan, self.source, random)
         return replace(candidate, plan=plan), passes
 
+    def bytes_of(self, state: FitState) -> int:
+        """Bytes of the values that a pass read, as computed with."""
+        return state.rows * self.source.n_features * self.settings.dtype.itemsize
+
     def _entries(self, state: FitState) -> list[dict[str, Any] | None]:
         """What each history tells of a pass."""
-        bytes_a_row = self.source.n_features * self.settings.dtype.itemsize
         return [
             None
             if trace is None
@@ -140,7 +143,7 @@ class Fit:
                 "change": trace.change,
                 "seconds": state.seconds,
                 "rows": state.rows,
-                "bytes_read": state.rows * bytes_a_row,
+                "bytes_read": self.bytes_of(state),
             }
             for trace in self._followed(state)
         ]

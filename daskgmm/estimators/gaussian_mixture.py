@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, Self
 
@@ -28,7 +28,7 @@ from daskgmm.estimators.partial_fit import PartialFit
 from daskgmm.estimators.predictions import Predictions
 from daskgmm.estimators.progress import Entry
 from daskgmm.estimators.settings import Candidate, Settings
-from daskgmm.estimators.verbose import Narrator
+from daskgmm.estimators.watching import Callback, watched
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes.caching import check_cache, kept
 from daskgmm.training.states import FitState, StopReason, Trace
@@ -91,9 +91,9 @@ class GaussianMixture(FittedParameters, Predictions, PartialFit, DensityMixin, B
         File to keep the fit's state in, written whole or not at all after each pass. Where one
         is there `fit` goes on from it, and ends in what a fit that was never interrupted ends
         in, to the bit. It is removed when the fit ends, and stays where that fails.
-    callbacks : iterable of callable, default ()
+    callbacks : iterable of callable or Observer, default ()
         Each is given each `daskgmm.training.states.FitState`, those before a checkpoint not
-        again.
+        again. A `daskgmm.monitoring.observer.Observer` also hears of the fit's start and end.
 
     Attributes
     ----------
@@ -154,7 +154,7 @@ class GaussianMixture(FittedParameters, Predictions, PartialFit, DensityMixin, B
         dtype: DTypeLike | None = None,
         cache: str = "auto",
         checkpoint: str | os.PathLike[str] | CheckpointFile | None = None,
-        callbacks: Iterable[Callable[[FitState], object]] = (),
+        callbacks: Iterable[Callback] = (),
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -214,22 +214,15 @@ class GaussianMixture(FittedParameters, Predictions, PartialFit, DensityMixin, B
         marks = partial(marks_of, X, sample_weight)
         identity = Identity(self, [self], [candidate], source, marks)
         memory = remember(self.checkpoint, identity, random)
-        with kept(source, self.cache, settings.task(source)) as rows, memory:
-            fit = Fit(rows, settings, random, memory, _best)
-            self._run(fit)
-        best = fit.progress.state.best
-        self._adopt(fit, best, fit.progress.histories[0])
+        with watched(self, (candidate,), source) as watch:
+            with kept(source, self.cache, settings.task(source)) as rows, memory:
+                fit = Fit(rows, settings, random, memory, _best)
+                watch.follow(fit)
+            best = fit.progress.state.best
+            self._adopt(fit, best, fit.progress.histories[0])
         if best.stopped is StopReason.MAX_ITER:
             warn_not_converged()
         return self
-
-    def _run(self, fit: Fit) -> None:
-        """Run a fit to its end; `verbose` and the callbacks hear of each pass."""
-        narrator = Narrator(self.verbose, self.verbose_interval, fit.traces)
-        for state in fit.states():
-            narrator.tell(state)
-            for callback in self.callbacks:
-                callback(state)
 
     def _adopt(self, fit: Fit, best: Trace, history: Iterable[Entry]) -> None:
         self._dtype = fit.settings.dtype

@@ -11,6 +11,7 @@ from daskgmm.errors import ConfigurationError
 from daskgmm.model.covariance import covariance_named
 from daskgmm.model.covariance.base import Covariance, NotPositiveDefiniteError
 from daskgmm.model.typing import Doubles
+from daskgmm.monitoring.observer import Observer
 from daskgmm.training.initialisation import initialiser_named
 from daskgmm.training.starts import Given, StartPlan
 
@@ -39,10 +40,15 @@ def check_parameters(estimator: Any) -> None:
                 f"It must be {what} of at least {least}.",
             )
     callbacks = estimator.callbacks
-    if not isinstance(callbacks, Iterable) or not all(callable(one) for one in callbacks):
+    if not isinstance(callbacks, Iterable) or not all(map(_hears, callbacks)):
         raise ConfigurationError(
-            f"The 'callbacks' parameter is {callbacks!r}.", "Give a list or tuple of callables."
+            f"The 'callbacks' parameter is {callbacks!r}.",
+            "Give a list or tuple of callables, or of observers with start, tell and end.",
         )
+
+
+def _hears(callback: Any) -> bool:
+    return callable(callback) or isinstance(callback, Observer)
 
 
 def random_numbers(random_state: Any) -> np.random.RandomState:

@@ -13,7 +13,7 @@ from daskgmm.data.source import Block, Floats, Source
 from daskgmm.errors import ConfigurationError
 from daskgmm.model.prediction import Predictor
 from daskgmm.model.typing import Doubles
-from daskgmm.passes.engine import token
+from daskgmm.passes.naming import token
 
 _MOST_VALUES_AT_ONCE = 2**24
 _VALUES_A_CHUNK = 2**21

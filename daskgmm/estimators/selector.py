@@ -1,7 +1,7 @@
 """`GaussianMixtureSelector`: mixtures of many kinds fitted in the same passes, the best kept."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from numbers import Integral
 from typing import Any, Self
@@ -20,10 +20,11 @@ from daskgmm.estimators.identity import Identity
 from daskgmm.estimators.inputs import as_source, kind_of, marks_of
 from daskgmm.estimators.parameters import check_parameters, compute_dtype, random_numbers
 from daskgmm.estimators.settings import Candidate
-from daskgmm.estimators.sweep import Outcome, begun, best_of, sweep
+from daskgmm.estimators.sweep import Outcome, begun, best_of, outcomes_of
+from daskgmm.estimators.watching import Callback, watched
 from daskgmm.model.scoring import CRITERIA
 from daskgmm.passes.caching import check_cache
-from daskgmm.training.states import FitState, StopReason
+from daskgmm.training.states import StopReason
 
 
 class GaussianMixtureSelector(Delegating, DensityMixin, BaseEstimator):
@@ -99,7 +100,7 @@ class GaussianMixtureSelector(Delegating, DensityMixin, BaseEstimator):
         dtype: DTypeLike | None = None,
         cache: str = "auto",
         checkpoint: str | os.PathLike[str] | CheckpointFile | None = None,
-        callbacks: Iterable[Callable[[FitState], object]] = (),
+        callbacks: Iterable[Callback] = (),
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -153,9 +154,11 @@ class GaussianMixtureSelector(Delegating, DensityMixin, BaseEstimator):
         memory = remember(self.checkpoint, identity, random)
         for estimator in estimators:
             estimator.random_state = memory.seed
-        with begun(estimators, candidates, source, dtype, memory) as fit:
-            outcomes = sweep(fit, estimators)
-        self._adopt(fit, outcomes)
+        with watched(self, candidates, source) as watch:
+            with begun(estimators, candidates, source, dtype, memory) as fit:
+                watch.follow(fit)
+                outcomes = outcomes_of(fit, estimators)
+            self._adopt(fit, outcomes)
         if outcomes[self.best_index_].stopped is StopReason.MAX_ITER:
             warn_not_converged()
         return self

@@ -86,12 +86,11 @@ def begun(
         yield Fit(rows, settings, random_numbers(first.random_state), memory, advanced)
 
 
-def sweep(fit: Fit, estimators: Sequence[GaussianMixture]) -> list[Outcome]:
-    """Run a fit of one candidate for each estimator to its end, and score what it found.
+def outcomes_of(fit: Fit, estimators: Sequence[GaussianMixture]) -> list[Outcome]:
+    """What came of a fit of one candidate for each estimator, scored.
 
     One pass more scores all; `fit` counts it.
     """
-    estimators[0]._run(fit)  # noqa: SLF001  estimators of one family
     progress = fit.progress
     outcomes = []
     traces = zip(progress.state.traces, progress.histories, strict=True)

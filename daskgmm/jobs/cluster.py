@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from multiprocessing import current_process
 from typing import Any
+from uuid import uuid4
 
 from daskgmm.errors import ConfigurationError
 from daskgmm.jobs.embedded import embedded
 from daskgmm.jobs.events import Start
 from daskgmm.jobs.inputs import Described, rows_of
+from daskgmm.jobs.page import page_on
+from daskgmm.jobs.report import check_report, reported
 from daskgmm.jobs.scheduler import connected
 from daskgmm.jobs.tls import Tls
 from daskgmm.passes.engine import active_client, running_on
+from daskgmm.passes.naming import made_for
 
 SMALL_BYTES = 2**28
 """Inputs of fewer bytes, decoded, are not worth the seconds that a cluster takes to start."""
@@ -45,6 +49,9 @@ class Resources:
         Of each, such as ``"2GB"``; an even share of the machine's by default.
     tls_ca, tls_cert, tls_key : str or None
         Files for an encrypted connection to the scheduler, as `Tls` has them.
+    performance_report : str or None
+        File for Dask's report of what its cluster did; where nothing else asks for a cluster,
+        this does.
     """
 
     scheduler: str | None = None
@@ -54,6 +61,7 @@ class Resources:
     tls_ca: str | None = None
     tls_cert: str | None = None
     tls_key: str | None = None
+    performance_report: str | None = None
 
     def __post_init__(self) -> None:
         if self.scheduler is not None and self.asks_for_cluster:
@@ -71,6 +79,8 @@ class Resources:
                 raise ConfigurationError(f"{name} is {count}.", "It must be at least 1.")
         if self.memory_limit is not None:
             _check_memory(self.memory_limit)
+        if self.performance_report is not None:
+            check_report(self.performance_report)
 
     @property
     def tls(self) -> Tls:
@@ -85,9 +95,15 @@ class Resources:
 
 @contextmanager
 def workplace(
-    resources: Resources, dataset: Described, *, one_pass: bool = False
+    resources: Resources,
+    dataset: Described,
+    *,
+    one_pass: bool = False,
+    run_id: str | None = None,
 ) -> Iterator[Start]:
     """Run the block's passes over a dataset where `resources` say; there may be one only.
+
+    They are made for the run of an id, or for one that nobody else hears of.
 
     Where they say nothing: on the client that is active in this process, if there is one; small
     inputs in this process; others on an embedded cluster, or from within a task on the cluster
@@ -98,13 +114,18 @@ def workplace(
     ClusterError
         The scheduler doesn't answer in time, or the workers don't start.
     ConfigurationError
-        This process may not start a cluster.
+        This process may not start a cluster, which is asked for.
     """
     with ExitStack() as stack:
-        small = SMALL_FOR_ONE_PASS if one_pass else SMALL_BYTES
-        found = _place(stack, resources, small=_decoded_bytes(dataset) < small)
+        report = resources.performance_report
+        small = _decoded_bytes(dataset) < (SMALL_FOR_ONE_PASS if one_pass else SMALL_BYTES)
+        found = _place(stack, resources, small=small and report is None)
+        dashboard = found.dashboard if one_pass else page_on(found.client, found.dashboard)
         stack.enter_context(running_on(found.client))
-        yield Start(rows_of(dataset), dataset.n_features, found.name, found.dashboard)
+        if report is not None:
+            stack.enter_context(reported(found.client, report))
+        stack.enter_context(made_for(run_id or uuid4().hex))
+        yield Start(rows_of(dataset), dataset.n_features, found.name, dashboard, run_id)
 
 
 @dataclass(frozen=True)
@@ -124,7 +145,7 @@ def _place(stack: ExitStack, resources: Resources, *, small: bool) -> _Place:
         inside, client = in_task(), _users_client()
         if client is not None:
             return _on(client)
-        if small or (not inside and current_process().daemon):
+        if small or (not inside and resources.performance_report is None and _is_daemon()):
             return _Place()
         if inside:
             return _on(_let_go(stack))
@@ -137,17 +158,21 @@ def _on(client: Any) -> _Place:
 
 
 def _embedded(stack: ExitStack, resources: Resources) -> _Place:
-    if current_process().daemon:
+    if _is_daemon():
         raise ConfigurationError(
             "A cluster of workers was asked for in a process that may start no others, such as "
             "a Dask worker.",
-            "Leave out workers, threads and memory limit, or give a scheduler.",
+            "Leave out workers, threads, memory limit and performance report, or give a scheduler.",
         )
     _let_go(stack)
     sizes = (resources.workers, resources.threads, resources.memory_limit)
     client = stack.enter_context(embedded(*sizes))
     name = f"on an embedded cluster of {_workers(len(client.cluster.workers))}"
     return _Place(client, name, client.cluster.dashboard_link if find_spec("bokeh") else None)
+
+
+def _is_daemon() -> bool:
+    return current_process().daemon
 
 
 def _let_go(stack: ExitStack) -> Any:

@@ -152,8 +152,8 @@ def _fit(request: FitRequest, dataset: Any, listener: Listener, attempt: Attempt
         checkpoint=CheckpointFile(attempt.folder, CHECKPOINT_FILE, stays=True),
         callbacks=(lambda _: attempt.check(), listener.tell),
     )
-    with workplace(request.resources, dataset) as start:
-        listener.start(replace(start, run_id=attempt.run_id))
+    with workplace(request.resources, dataset, run_id=attempt.run_id) as start:
+        listener.start(start)
         fitted = _fitted(estimator, dataset)
     model, more = method.outcome(fitted)
     facts = {

@@ -35,6 +35,8 @@ class ReadOptions(TypedDict, total=False):
         Of an embedded cluster.
     tls_ca, tls_cert, tls_key : str, optional
         For the scheduler; see `daskgmm.jobs.cluster.Resources`.
+    performance_report : str, optional
+        File for Dask's report of what its cluster did.
     listener : Listener, optional
         Told of what happens; see `daskgmm.jobs.events`.
     """
@@ -51,6 +53,7 @@ class ReadOptions(TypedDict, total=False):
     tls_ca: str | None
     tls_cert: str | None
     tls_key: str | None
+    performance_report: str | None
     listener: Listener | None
 
 

@@ -85,7 +85,7 @@ def _update(request: UpdateRequest, dataset: Any, listener: Listener, attempt: A
     before = request.model.estimator
     request.warn_of_rows_again(fingerprint(dataset))
     model = copy.copy(before).set_params(callbacks=(lambda _: attempt.check(), listener.tell))
-    with workplace(request.resources, dataset) as start:
+    with workplace(request.resources, dataset, run_id=attempt.run_id) as start:
         listener.start(start)
         increment = updating.update(model, dataset, None, request.forgetting)
     facts = {

@@ -11,9 +11,10 @@ from dask.utils import format_bytes
 from daskgmm.data.source import Source
 from daskgmm.errors import ConfigurationError
 from daskgmm.passes import scratch
-from daskgmm.passes.engine import active_client, token
+from daskgmm.passes.engine import active_client
 from daskgmm.passes.holding import decoded
 from daskgmm.passes.memory import Task, rows_bytes
+from daskgmm.passes.naming import token
 from daskgmm.passes.room import Room, room_for
 from daskgmm.passes.stage import Stage
 from daskgmm.passes.stage_disk import DiskStage

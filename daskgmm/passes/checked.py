@@ -12,10 +12,11 @@ from daskgmm.model.flaws import Flaw
 from daskgmm.model.moments import Moments
 from daskgmm.model.scatter import scatter
 from daskgmm.model.typing import Doubles
-from daskgmm.passes.engine import compute, token
+from daskgmm.passes.engine import compute
 from daskgmm.passes.expectation import accumulator
 from daskgmm.passes.graph import OnPart, Work, pass_graph
 from daskgmm.passes.groups import group_measured
+from daskgmm.passes.naming import Phase, token
 from daskgmm.passes.survey import FlawedPart
 
 _USUAL_ROWS = 10_000
@@ -95,7 +96,7 @@ def expect_checked(source: Source, expectation: Expectation, cost_a_row: float) 
     groups = group_measured(lengths, cost_a_row, in_memory=source.in_memory)
     work = Work(_begin, Checked.__add__, expectation)
     graph, root = pass_graph(source, groups, work, "gmm-pass", token())
-    found: Checked = compute(graph, root)
+    found: Checked = compute(graph, root, Phase.PASS)
     if found.flawed is not None:
         before = sum(found.lengths[: found.flawed.position])
         raise found.flawed.flaw.error(found.flawed.label, source.columns, before)

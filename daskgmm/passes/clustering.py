@@ -17,7 +17,8 @@ from daskgmm.errors import ConfigurationError
 from daskgmm.model.frame import Frame
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.passes.blas import one_thread
-from daskgmm.passes.engine import as_passes_do, explaining_losses, token
+from daskgmm.passes.engine import as_passes_do, explaining_losses
+from daskgmm.passes.naming import Phase, counted, token
 
 ROUNDS = 5
 """Rounds that draw candidates, each 2 K of them (Bahmani et al., 2012, section 5)."""
@@ -81,7 +82,13 @@ class AllRows:
             random_state=seed,
             n_init=1,
         )
-        with one_thread(), explaining_losses(), _steadied(), as_passes_do():
+        with (
+            one_thread(),
+            explaining_losses(),
+            _steadied(),
+            as_passes_do(),
+            counted(Phase.INITIALISATION),
+        ):
             clustering.fit(self.standard(frame))
         # A check, the first cost, two a round, one a step and the last cost.
         passes = self.weighted + 1 + 1 + 2 * ROUNDS + clustering.n_iter_ + 1

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any, TypeAlias
-from uuid import uuid4
 
 import dask
 
 from daskgmm.errors import ClusterError, ConfigurationError
+from daskgmm.passes.naming import Phase, counted
 
 _FEW = 4
 """Nodes of a graph with one group of parts: its argument, its task, and the survey's two ends."""
@@ -20,11 +20,6 @@ _NOBODY = object()
 _chosen: ContextVar[Any] = ContextVar("client that passes run on", default=_NOBODY)
 
 Graph: TypeAlias = Mapping[Hashable, Any]
-
-
-def token() -> str:
-    """A fresh suffix for task names: two fits on one cluster must not share keys."""
-    return uuid4().hex
 
 
 @contextmanager
@@ -74,8 +69,15 @@ def active_client() -> Any:
     return client
 
 
-def compute(graph: Graph, keys: Any) -> Any:
+def compute(graph: Graph, keys: Any, phase: Phase) -> Any:
     """Run a graph and return the value of a key, or of a list of keys.
+
+    Parameters
+    ----------
+    graph : mapping
+    keys : hashable or list of hashable
+    phase : Phase
+        Of the run, that a cluster counts it to.
 
     Raises
     ------
@@ -84,7 +86,8 @@ def compute(graph: Graph, keys: Any) -> Any:
     """
     client = active_client()
     if client is not None:
-        return _compute_distributed(client, graph, keys)
+        with explaining_losses(), counted(phase):
+            return client.get(graph, keys)
     if dask.config.get("scheduler", None) not in (None, "dask.distributed"):
         return dask.base.get_scheduler()(graph, keys)
     if len(graph) <= _FEW:  # a pool of threads would take longer than they do
@@ -106,12 +109,9 @@ def _compute_in_threads(graph: Graph, keys: Any) -> Any:
 
 def hold(graph: Graph, keys: Sequence[Hashable]) -> dict[Hashable, Any]:
     """Have the active cluster compute some keys and keep them while their futures live."""
-    return dict(zip(keys, active_client().get(graph, list(keys), sync=False), strict=True))
-
-
-def _compute_distributed(client: Any, graph: Graph, keys: Any) -> Any:
-    with explaining_losses():
-        return client.get(graph, keys)
+    with counted(Phase.INITIALISATION):
+        futures = active_client().get(graph, list(keys), sync=False)
+    return dict(zip(keys, futures, strict=True))
 
 
 @contextmanager

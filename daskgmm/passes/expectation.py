@@ -8,8 +8,9 @@ from weakref import WeakKeyDictionary
 from daskgmm.data.source import Block, Part, Source
 from daskgmm.model.expectation import Accumulator, Expectation, add
 from daskgmm.model.moments import Moments
-from daskgmm.passes.engine import compute, token
+from daskgmm.passes.engine import compute
 from daskgmm.passes.graph import Group, OnPart, Work, pass_graph
+from daskgmm.passes.naming import Phase, token
 
 _idle: WeakKeyDictionary[Expectation, list[Accumulator]] = WeakKeyDictionary()
 
@@ -42,4 +43,4 @@ def expect(source: Source, groups: Sequence[Group], expectation: Expectation) ->
     """One pass: each mixture's moments over all rows of `source`."""
     work = Work(_begin, add, expectation)
     graph, root = pass_graph(source, groups, work, "gmm-pass", token())
-    return expectation.complete(compute(graph, root))
+    return expectation.complete(compute(graph, root, Phase.PASS))

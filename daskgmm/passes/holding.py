@@ -17,9 +17,10 @@ from daskgmm.data.arrays import ArrayPart
 from daskgmm.data.collections import is_future
 from daskgmm.data.retrying import persistent
 from daskgmm.data.source import Block, Part, Source, aligned
-from daskgmm.passes.engine import active_client, hold, token
+from daskgmm.passes.engine import active_client, hold
 from daskgmm.passes.graph import Group, HeldGroup, Leaf, Stretch, leaves_of, part_bytes
 from daskgmm.passes.memory import rows_bytes
+from daskgmm.passes.naming import Phase, counted, token
 from daskgmm.passes.stage_memory import copied, nbytes
 
 logger = logging.getLogger(__name__)
@@ -112,7 +113,8 @@ def decoded(source: Source, client: Any, room: int) -> Iterator[Source]:
     count = _fitting(source, room)
     suffix = token()
     keys = [f"gmm-init-decoded-{suffix}-{index}" for index in range(count)]
-    futures = client.map(_decode, list(source.parts[:count]), key=keys, pure=False)
+    with counted(Phase.INITIALISATION):
+        futures = client.map(_decode, list(source.parts[:count]), key=keys, pure=False)
     held_parts = [
         HeldPart(part.label, (key,)) for part, key in zip(source.parts, keys, strict=False)
     ]

@@ -15,7 +15,8 @@ from daskgmm.errors import DataError, OutputError
 from daskgmm.model.flaws import Flaw
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes.blas import one_thread
-from daskgmm.passes.engine import compute, token
+from daskgmm.passes.engine import compute
+from daskgmm.passes.naming import Phase, token
 from daskgmm.passes.windows import windows
 
 
@@ -169,7 +170,7 @@ def write_rows(source: Source, content: Content, sink: Sink) -> list[Written]:
         inputs = [TaskRef(wanted) for wanted in share.inputs]
         graph[key] = Task(key, _write, source.columns, key[1], share, TaskRef(shared), *inputs)
     if missing:
-        parts |= dict(zip(missing, compute(graph, keys), strict=True))
+        parts |= dict(zip(missing, compute(graph, keys, Phase.PREDICTION), strict=True))
     if not any(part.rows for part in parts.values()):
         raise DataError(
             "There are no rows to label.", "Check that the input holds the rows that it should."

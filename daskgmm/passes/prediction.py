@@ -13,9 +13,10 @@ from daskgmm.model.prediction import NotFiniteError, Predictor
 from daskgmm.model.scoring import Scorer, Scoring
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.blas import one_thread
-from daskgmm.passes.engine import compute, token
+from daskgmm.passes.engine import compute
 from daskgmm.passes.graph import OnPart, Work, pass_graph
 from daskgmm.passes.groups import group_measured, seconds_a_row
+from daskgmm.passes.naming import Phase, token
 
 USUAL_ROWS = 10_000
 """Of a part whose length nobody knows."""
@@ -107,4 +108,4 @@ def totals(source: Source, scoring: Scoring) -> Doubles:
     work = Work(_begin_totals, np.add, scoring)
     groups = group_measured(lengths, cost, in_memory=source.in_memory)
     graph, root = pass_graph(source, groups, work, "gmm-predict", token())
-    return np.asarray(compute(graph, root))
+    return np.asarray(compute(graph, root, Phase.PREDICTION))

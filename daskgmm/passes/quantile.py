@@ -9,9 +9,10 @@ from daskgmm.errors import DataError
 from daskgmm.model.prediction import Predictor
 from daskgmm.model.ranks import Counts, Question, quantile
 from daskgmm.passes.blas import one_thread
-from daskgmm.passes.engine import compute, token
+from daskgmm.passes.engine import compute
 from daskgmm.passes.graph import OnPart, Work, pass_graph
 from daskgmm.passes.groups import group_measured, seconds_a_row
+from daskgmm.passes.naming import Phase, token
 from daskgmm.passes.prediction import USUAL_ROWS, explaining
 from daskgmm.passes.windows import windows
 
@@ -52,7 +53,7 @@ def _count(source: Source, predictor: Predictor, question: Question) -> Counts:
     work = Work(_begin, question.add, _Counting(predictor, question))
     groups = group_measured(lengths, cost, in_memory=source.in_memory)
     graph, root = pass_graph(source, groups, work, "gmm-predict", token())
-    found: Counts = compute(graph, root)
+    found: Counts = compute(graph, root, Phase.PREDICTION)
     return found
 
 

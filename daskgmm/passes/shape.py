@@ -5,9 +5,10 @@ from typing import Any
 
 from daskgmm.data.retrying import persistent
 from daskgmm.data.source import Block, Part, Source
-from daskgmm.passes.engine import compute, token
+from daskgmm.passes.engine import compute
 from daskgmm.passes.graph import OnPart, Work, pass_graph
 from daskgmm.passes.groups import group_unmeasured
+from daskgmm.passes.naming import Phase, token
 
 
 def lengths_of(source: Source) -> tuple[int, ...]:
@@ -16,7 +17,7 @@ def lengths_of(source: Source) -> tuple[int, ...]:
         return source.lengths
     groups = group_unmeasured(len(source.parts))
     graph, root = pass_graph(source, groups, Work(_begin, _join, None), "gmm-init", token())
-    lengths: tuple[int, ...] = compute(graph, root)
+    lengths: tuple[int, ...] = compute(graph, root, Phase.INITIALISATION)
     return lengths
 
 

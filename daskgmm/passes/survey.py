@@ -13,9 +13,10 @@ from daskgmm.data.source import Block, Part, Source
 from daskgmm.model.flaws import Flaw
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.passes.blas import one_thread
-from daskgmm.passes.engine import compute, token
+from daskgmm.passes.engine import compute
 from daskgmm.passes.graph import OnPart, Work, pass_graph
 from daskgmm.passes.groups import group_measured, group_unmeasured
+from daskgmm.passes.naming import Phase, token
 from daskgmm.passes.sample import Sample, priorities
 from daskgmm.passes.statistics import Statistics
 
@@ -120,7 +121,7 @@ def survey(
     ends: dict[Hashable, Any] = {facts: Task(facts, _without_sample, TaskRef(root))}
     for key, function in zip(outcomes, then, strict=True):
         ends[key] = Task(key, _apply, function, TaskRef(root))
-    found, *results = compute(graph | ends, [facts, *outcomes])
+    found, *results = compute(graph | ends, [facts, *outcomes], Phase.INITIALISATION)
     return found, results
 
 

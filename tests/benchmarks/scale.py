@@ -20,10 +20,11 @@ import numpy as np
 from scipy.optimize import nnls
 
 from daskgmm.data.source import Source
-from daskgmm.passes.engine import compute, token
+from daskgmm.passes.engine import compute
 from daskgmm.passes.graph import FAN_IN, Work, pass_graph
 from daskgmm.passes.groups import MOST_TASKS, seconds_a_row
 from daskgmm.passes.holding import held_groups
+from daskgmm.passes.naming import Phase, token
 from tests.benchmarks.result import Result
 
 WORKERS = (1, 10, 100, 1000)
@@ -75,7 +76,7 @@ def timed(one: Pass, repeats: int) -> float:
     for _ in range(1 + repeats):
         began = time.perf_counter()
         graph, root = pass_graph(source, groups, Work(_begin, add, one), "gmm-pass", token())
-        compute(graph, root)
+        compute(graph, root, Phase.PASS)
         seconds.append(time.perf_counter() - began)
     return median(seconds[1:])  # the first one waits for what is held
 

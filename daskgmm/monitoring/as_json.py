@@ -1,0 +1,45 @@
+"""``/daskgmm.json``: what the scheduler knows of fits, for programs."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from daskgmm.monitoring.board import Board
+from daskgmm.monitoring.run import Run
+from daskgmm.monitoring.serving import prefix_of
+
+PATH = "/daskgmm.json"
+
+
+def add(scheduler: Any, board: Board) -> None:
+    """Serve it on a scheduler's HTTP server."""
+    from tornado.web import RequestHandler
+
+    class Answer(RequestHandler):
+        def get(self) -> None:
+            self.set_header("Content-Type", "application/json")
+            self.set_header("Cache-Control", "no-store")
+            self.write(json.dumps(told(board), allow_nan=False))
+
+    scheduler.http_application.add_handlers(".*$", [(prefix_of(scheduler) + PATH, Answer)])
+
+
+def told(board: Board) -> dict[str, Any]:
+    """All runs, those that run first, in plain JSON values."""
+    return {"runs": [_run(run, board) for run in board.history.runs]}
+
+
+def _run(run: Run, board: Board) -> dict[str, Any]:
+    progress = board.tally.of(run.run_id) if run.running else None
+    return {
+        "run_id": run.run_id,
+        "state": run.state,
+        "heard": run.heard,
+        "start": run.about or None,
+        "passes": [asdict(point) for point in run.points],
+        "every": run.every,
+        "latest": run.latest or None,
+        "end": run.ending or None,
+        "totals": {"passes": run.passes, "rows": run.rows, "seconds": run.seconds},
+        "progress": None if progress is None else asdict(progress),
+    }

@@ -1,0 +1,46 @@
+"""Observers can't fail a fit."""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from daskgmm.monitoring.observer import About, Ending, Observer, Pass
+
+logger = logging.getLogger(__name__)
+
+
+class Guarded:
+    """Tells observers; one that fails is warned of once and told no more.
+
+    Parameters
+    ----------
+    observers : iterable of Observer
+    """
+
+    def __init__(self, observers: Iterable[Observer]) -> None:
+        self._observers = list(observers)
+
+    def start(self, about: About) -> None:
+        """The fit begins."""
+        self._each(lambda one: one.start(about))
+
+    def tell(self, made: Pass) -> None:
+        """One more pass has been made."""
+        self._each(lambda one: one.tell(made))
+
+    def end(self, ending: Ending) -> None:
+        """The fit has ended."""
+        self._each(lambda one: one.end(ending))
+
+    def _each(self, tell: Callable[[Observer], Any]) -> None:
+        for observer in list(self._observers):
+            try:
+                tell(observer)
+            except Exception as error:
+                self._observers.remove(observer)
+                name = f"{type(observer).__module__}.{type(observer).__qualname__}"
+                logger.warning(
+                    "The observer %s failed and is told no more of this fit (%s: %s).",
+                    name, type(error).__name__, error,
+                    exc_info=logger.isEnabledFor(logging.DEBUG),
+                )  # fmt: skip

@@ -1,0 +1,114 @@
+"""Fits on the scheduler's ``/metrics``, for Prometheus."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from prometheus_client import REGISTRY
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from daskgmm.monitoring.board import Board
+from daskgmm.monitoring.observer import Reason
+from daskgmm.monitoring.run import LOST, Run
+
+OUTCOMES = (*(reason.value for reason in Reason), LOST)
+
+_GAUGES: dict[str, tuple[str, Callable[[Run], Any]]] = {
+    "daskgmm_lower_bound": (
+        "Lower bound of the best start after the latest pass (nats a row).",
+        lambda run: run.latest.get("lower_bound"),
+    ),
+    "daskgmm_change": (
+        "Change by the latest pass of what tol is held against.",
+        lambda run: run.latest.get("change"),
+    ),
+    "daskgmm_tol": (
+        "The fit has converged when its change is smaller.",
+        lambda run: run.latest.get("tol", run.about.get("tol")),
+    ),
+    "daskgmm_iteration": (
+        "Number of the latest pass of EM over all rows.",
+        lambda run: run.iteration,
+    ),
+    "daskgmm_max_iter": (
+        "Most passes of EM over all rows.",
+        lambda run: run.latest.get("max_iter", run.about.get("max_iter")),
+    ),
+    "daskgmm_pass_seconds": (
+        "Wall time of the latest pass.",
+        lambda run: run.latest.get("seconds"),
+    ),
+    "daskgmm_running": (
+        "1 while the fit goes on, 0 when it has ended.",
+        lambda run: int(run.running),
+    ),
+}
+_COUNTERS: dict[str, tuple[str, Callable[[Run], Any]]] = {
+    "daskgmm_rows": ("Rows that passes have read.", lambda run: run.rows),
+    "daskgmm_passes": ("Passes of EM over all rows.", lambda run: run.passes),
+}
+
+
+class Collector:
+    """What Prometheus asks for: the fits that boards of this process know of.
+
+    A registry takes each metric from one collector only, and there is one registry a process,
+    also where several schedulers run in it.
+    """
+
+    def __init__(self) -> None:
+        self._boards: list[Board] = []
+
+    def add(self, board: Board) -> Callable[[], None]:
+        """Tell of a board's fits too, until what this returns is called."""
+        if not self._boards:
+            REGISTRY.register(self)
+        self._boards.append(board)
+        return lambda: self._remove(board)
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics; the registry calls this."""
+        histories = [board.history for board in self._boards]
+        runs = {run.run_id: run for history in histories for run in history.runs}
+        ended: Counter[str] = Counter()
+        for history in histories:
+            ended.update(history.outcomes)
+        yield from _of_runs(list(runs.values()))
+        running = sum(run.running for run in runs.values())
+        yield GaugeMetricFamily("daskgmm_fits_running", "Fits that go on.", running)
+        fits = CounterMetricFamily("daskgmm_fits", "Fits that have ended.", labels=["outcome"])
+        for outcome in OUTCOMES:
+            fits.add_metric([outcome], ended[outcome])
+        yield fits
+
+    def _remove(self, board: Board) -> None:
+        self._boards.remove(board)
+        if not self._boards:
+            REGISTRY.unregister(self)
+
+
+def _of_runs(runs: Iterable[Run]) -> Iterator[Metric]:
+    kinds = ((GaugeMetricFamily, _GAUGES), (CounterMetricFamily, _COUNTERS))
+    for family, metrics in kinds:
+        for name, (text, value_of) in metrics.items():
+            metric = family(name, text, labels=["run"])
+            for run in runs:
+                value = value_of(run)
+                if value is not None:  # before the first pass, or where it is not finite
+                    metric.add_metric([run.run_id], value)
+            yield metric
+    about = GaugeMetricFamily(
+        "daskgmm_fit_info", "Which fit a run is.", labels=["run", "estimator", "host"]
+    )
+    for run in runs:
+        names = (str(run.about.get(name, "")) for name in ("estimator", "host"))
+        about.add_metric([run.run_id, *names], 1)
+    yield about
+
+
+_collector = Collector()
+
+
+def add(scheduler: Any, board: Board) -> Callable[[], None]:  # noqa: ARG001  as each part
+    """Have the scheduler's metrics tell of a board's fits; returns how to take them away."""
+    return _collector.add(board)

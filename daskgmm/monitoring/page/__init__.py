@@ -1,0 +1,1 @@
+"""The page ``/daskgmm`` on a scheduler's dashboard, in Bokeh."""

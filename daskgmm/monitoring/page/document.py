@@ -1,0 +1,90 @@
+"""A browser's page: its panels, and what keeps them up to date."""
+
+import logging
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from typing import Any
+
+from bokeh.document import Document
+from distributed.dashboard.components.scheduler import BOKEH_THEME, env
+
+from daskgmm.monitoring.board import Board
+from daskgmm.monitoring.page.feed import Feed
+from daskgmm.monitoring.page.panels import CHARTS, TEXTS
+from daskgmm.monitoring.page.panels.base import Panel
+from daskgmm.monitoring.page.panels.chooser import Chooser
+from daskgmm.monitoring.page.view import view
+
+_MILLISECONDS = 500
+
+logger = logging.getLogger(__name__)
+
+
+class Page:
+    """What one browser looks at.
+
+    Parameters
+    ----------
+    board : Board
+    workers : callable
+        Tells the names of the cluster's workers by their addresses.
+    chosen : str
+        First characters of the id of the run that was asked for, empty for the first one.
+    """
+
+    def __init__(self, board: Board, workers: Callable[[], Mapping[str, str]], chosen: str) -> None:
+        self._board, self._workers = board, workers
+        self._feed = Feed()
+        self._chooser = Chooser(chosen, self.update)
+        charts = [chart(self._feed.source) for chart in CHARTS]
+        self._panels: list[Panel] = [self._chooser, *charts, *(text() for text in TEXTS)]
+        self._shown: Any = None
+
+    @property
+    def roots(self) -> list[Any]:
+        """The panels' models, each of which the template has a place for."""
+        return [panel.root for panel in self._panels]
+
+    def update(self) -> None:
+        """Show what has changed since the last time."""
+        now = view(self._board, self._chooser.chosen, self._workers())
+        silent = None if now.silent is None else int(now.silent)
+        versions = self._board.history.version, self._board.tally.version
+        state = (*versions, now.run and now.run.run_id, silent, tuple(now.workers))
+        if state == self._shown:
+            return
+        self._shown = state
+        self._feed.show(now.run)
+        for panel in self._panels:
+            panel.show(now)
+
+
+def fill(
+    document: Document,
+    board: Board,
+    variables: Mapping[str, Any],
+    workers: Callable[[], Mapping[str, str]],
+) -> None:
+    """Make a browser's document; ``?run=`` in its address chooses a run."""
+    asked = document.session_context.request.arguments.get("run", [b""])
+    page = Page(board, workers, asked[0].decode(errors="replace"))
+    page.update()
+    document.title = "Dask: Gaussian mixtures"
+    document.template = env.from_string(_template())
+    document.template_variables.update(variables)
+    document.theme = BOKEH_THEME
+    for root in page.roots:
+        document.add_root(root)
+
+    def update() -> None:
+        try:
+            page.update()
+        except Exception as error:  # noqa: BLE001  it would come again every half second
+            document.remove_periodic_callback(callback)
+            logger.warning("A page of fits stays as it is (%s: %s).", type(error).__name__, error)
+
+    callback = document.add_periodic_callback(update, _MILLISECONDS)
+
+
+def _template() -> str:
+    return files(__package__).joinpath("page.html").read_text(encoding="utf-8")

@@ -1,0 +1,20 @@
+"""The panels of the page: a class each in a file of its own."""
+
+from collections.abc import Callable
+
+from bokeh.models import ColumnDataSource
+
+from daskgmm.monitoring.page.panels.base import Panel
+from daskgmm.monitoring.page.panels.bound import Bound
+from daskgmm.monitoring.page.panels.change import Change
+from daskgmm.monitoring.page.panels.heading import Heading
+from daskgmm.monitoring.page.panels.parameters import Parameters
+from daskgmm.monitoring.page.panels.speed import Speed
+from daskgmm.monitoring.page.panels.weights import Weights
+from daskgmm.monitoring.page.panels.workers import Workers
+
+CHARTS: tuple[Callable[[ColumnDataSource], Panel], ...] = (Bound, Change, Weights, Speed)
+"""Each makes a panel that draws the passes in a source."""
+
+TEXTS: tuple[Callable[[], Panel], ...] = (Heading, Workers, Parameters)
+"""Each makes a panel that tells of a run in words and numbers."""

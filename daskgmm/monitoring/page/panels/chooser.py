@@ -1,0 +1,60 @@
+"""Which run is shown."""
+
+from collections.abc import Callable
+
+from bokeh.models import Select
+
+from daskgmm.monitoring.page.panels.base import sheet
+from daskgmm.monitoring.page.view import View
+from daskgmm.monitoring.page.words import clock
+from daskgmm.monitoring.run import Run
+
+_CSS = """
+select.bk-input { background-color: var(--card); color: var(--text); border-color: var(--line);
+  min-height: 32px; }
+label { color: var(--faint); }
+"""
+
+
+class Chooser:
+    """A list of the runs, there if there are several.
+
+    Parameters
+    ----------
+    chosen : str
+        First characters of a run's id; empty for whichever comes first.
+    update : callable
+        Called when another one has been chosen.
+    """
+
+    def __init__(self, chosen: str, update: Callable[[], None]) -> None:
+        self.chosen = chosen
+        self._update = update
+        self.root = Select(
+            name="chooser", sizing_mode="stretch_width", visible=False, stylesheets=sheet(_CSS),
+            options=[("", "")], value="",
+        )  # fmt: skip
+        self.root.on_change("value", lambda _name, _old, new: self._choose(new))
+
+    def show(self, view: View) -> None:
+        """Offer the runs that there are."""
+        follow = ("", f"Follow the newest that runs, of {len(view.runs)} fits")
+        options = [follow, *((run.run_id, _label(run, view)) for run in view.runs)]
+        if options != self.root.options:
+            self.root.options = options
+        self.root.visible = len(view.runs) > 1
+        if view.run is not None and self.chosen and view.run.run_id.startswith(self.chosen):
+            self.chosen = view.run.run_id
+            self.root.value = self.chosen
+
+    def _choose(self, new: str) -> None:
+        if new != self.chosen:
+            self.chosen = new
+            self._update()
+
+
+def _label(run: Run, view: View) -> str:
+    about = run.about
+    names = (about.get("estimator"), run.run_id[:8], about.get("host"))
+    told = [str(name) for name in names if name]
+    return " · ".join([run.state, *told, f"since {clock(run.started, view.now)}"])

@@ -1,0 +1,68 @@
+"""The current pass by worker."""
+
+from bokeh.models import Div
+
+from daskgmm.monitoring.page.panels.base import sheet
+from daskgmm.monitoring.page.view import View
+from daskgmm.monitoring.page.words import text
+from daskgmm.monitoring.tally import Progress
+
+MOST = 40
+
+_CSS = """
+.rows { display: grid; grid-template-columns: fit-content(45%) 1fr max-content; gap: 6px 10px;
+  align-items: center; }
+.row { display: contents; }
+.row > :first-child { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.row > :last-child { text-align: right; font-variant-numeric: tabular-nums; }
+.track { background: var(--track); border-radius: 4px; height: 12px; overflow: hidden; }
+.bar { background: var(--accent); height: 100%; border-radius: 4px; }
+.all { margin-bottom: 10px; }
+.all .track { height: 16px; }
+"""
+
+
+class Workers:
+    """Bars of the tasks that each has finished, and of all of them against the pass's."""
+
+    def __init__(self) -> None:
+        self.root = Div(name="workers", sizing_mode="stretch_width", stylesheets=sheet(_CSS))
+
+    def show(self, view: View) -> None:
+        """Say how many of the pass's tasks are done, and by whom."""
+        if view.progress is None:
+            ended = view.run is not None and not view.run.running
+            said = "The fit has ended." if ended else "No pass is being made."
+            self.root.text = f'<p class="faint">{said}</p>'
+            return
+        self.root.text = _all(view.progress) + _each(view.progress, view)
+
+
+def _all(progress: Progress) -> str:
+    share = progress.finished / progress.total
+    said = f"{progress.phase.capitalize()}: {progress.finished} of {progress.total} tasks"
+    return f'<div class="all"><p style="margin:0 0 4px">{said}</p>{_track(share)}</div>'
+
+
+def _each(progress: Progress, view: View) -> str:
+    done = {address: progress.done.get(address, 0) for address in view.workers}
+    most = max(max(done.values(), default=0), -(-progress.total // max(len(done), 1)), 1)
+    shown = sorted(done, key=lambda address: _order(view.workers[address]))
+    rows = [
+        f'<div class="row"><span title="{text(address)}">worker {text(view.workers[address])}'
+        f"</span>{_track(done[address] / most)}<span>{done[address]}</span></div>"
+        for address in shown[:MOST]
+    ]
+    rest = shown[MOST:]
+    others = sum(done[address] for address in rest)
+    note = f'<p class="faint">{len(rest)} more workers: {others} tasks</p>' if rest else ""
+    return f'<div class="rows">{"".join(rows)}</div>{note}'
+
+
+def _track(share: float) -> str:
+    return f'<div class="track"><div class="bar" style="width:{100 * share:.1f}%"></div></div>'
+
+
+def _order(name: str) -> tuple[bool, int, str]:
+    """By number where they have numbers."""
+    return (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)

@@ -1,0 +1,10 @@
+"""For ``dask scheduler --preload daskgmm.monitoring.preload``: fits on its dashboard."""
+
+from typing import Any
+
+from daskgmm.monitoring.installing import on_scheduler, warn
+
+
+def dask_setup(scheduler: Any) -> None:
+    """Put fits on the dashboard of a scheduler that has just started."""
+    warn(on_scheduler(scheduler))

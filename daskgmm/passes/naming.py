@@ -1,0 +1,67 @@
+"""What the tasks of passes are called, and what Dask counts them to."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from enum import Enum
+from itertools import accumulate
+from uuid import uuid4
+
+import dask
+
+SHOWN = 8
+"""Characters of a run's id in keys. Dask's task prefixes end before eight hexadecimal digits."""
+
+_ROOT = "daskgmm"
+
+_current: ContextVar[str | None] = ContextVar("run that passes are made for", default=None)
+
+
+class Phase(Enum):
+    """What a pass is made for; the value is the last part of its span's name."""
+
+    INITIALISATION = "initialisation"
+    PASS = "pass"  # noqa: S105  of rows, no password
+    PREDICTION = "prediction"
+
+
+@contextmanager
+def made_for(run_id: str) -> Iterator[str]:
+    """Make the block's passes for a run; within a run's block they stay that run's.
+
+    Parameters
+    ----------
+    run_id : str
+        Hexadecimal digits, eight or more.
+    """
+    outer = _current.get()
+    token = _current.set(outer or run_id)
+    try:
+        yield outer or run_id
+    finally:
+        _current.reset(token)
+
+
+def token() -> str:
+    """A fresh suffix for task names: two fits on one cluster must not share keys."""
+    run_id = _current.get()
+    fresh = uuid4().hex
+    return fresh if run_id is None else f"{run_id[:SHOWN]}-{fresh}"
+
+
+def counted(phase: Phase) -> AbstractContextManager[None]:
+    """Have Dask count what the block computes to one span for the run and its phase.
+
+    It has the same identity in each pass, for schedulers keep spans for ever; where no run is
+    named each block has a span of its own. Spans of the user's stay around it.
+    """
+    run_id = _current.get()
+    names: tuple[str, ...] = (_ROOT, phase.value)
+    marks: tuple[str, ...] = (_ROOT, uuid4().hex)
+    if run_id is not None:
+        names, marks = (_ROOT, run_id[:SHOWN], phase.value), (_ROOT, run_id, phase.value)
+    outer = dask.get_annotations().get("span") or {"name": (), "ids": ()}
+    ids = accumulate((*outer["ids"][-1:], *marks), "{}/{}".format)  # of the same parents only
+    told = {"name": (*outer["name"], *names), "ids": (*outer["ids"][:-1], *ids)}
+    annotated: AbstractContextManager[None] = dask.annotate(span=told)
+    return annotated

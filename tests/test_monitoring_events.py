@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+
+from daskgmm import GaussianMixture, GaussianMixtureSelector
+from daskgmm.errors import DataError
+from daskgmm.monitoring.events import TOPIC
+
+pytestmark = pytest.mark.usefixtures("client")
+
+
+@pytest.fixture
+def client():
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=":0") as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def rows(n=2_000):
+    X = np.random.default_rng(0).normal(size=(n, 3))
+    X[: n // 2] += 4
+    return X
+
+
+def told(client):
+    return [event for _, event in client.get_events(TOPIC)]
+
+
+def test_a_fit_tells_its_start_each_pass_and_its_end_in_order(client):
+    model = GaussianMixture(2, random_state=0, subsample=None, tol=1e-9, max_iter=50).fit(rows())
+    start, *passes, end = told(client)
+    assert (start["event"], end["event"]) == ("fit-start", "fit-end")
+    assert {event["run_id"] for event in (start, *passes, end)} == {start["run_id"]}
+    assert [event["iteration"] for event in passes] == list(range(1, model.n_iter_ + 1))
+    assert [event["lower_bound"] for event in passes] == model.lower_bounds_
+    assert (start["rows"], start["n_features"]) == (2_000, 3)
+    assert end["stopped"] == ("converged" if model.converged_ else "max_iter")
+    assert passes[-1]["passes"] == model.n_passes_
+    np.testing.assert_allclose(passes[-1]["weights"], model.weights_)
+    np.testing.assert_allclose(passes[-1]["means"], model.means_)
+    variances = np.array([np.diag(matrix) for matrix in model.covariances_])
+    np.testing.assert_allclose(passes[-1]["deviations"], np.sqrt(variances))
+
+
+def test_a_fit_that_fails_says_so(client):
+    with pytest.raises(DataError):
+        GaussianMixture(2).fit(np.full((50, 2), np.nan))
+    assert [event["event"] for event in told(client)] == ["fit-start", "fit-end"]
+    assert told(client)[-1]["stopped"] == "failed"
+    assert "NaN" in told(client)[-1]["message"]
+
+
+def test_fits_are_told_apart_by_run(client):
+    GaussianMixture(2, random_state=0).fit(rows())
+    GaussianMixtureSelector((1, 2), random_state=0).fit(rows())
+    starts = [event for event in told(client) if event["event"] == "fit-start"]
+    assert len({event["run_id"] for event in starts}) == 2
+    assert list(starts[1]["n_components"]) == [1, 2]
+
+
+def test_tasks_of_a_fit_have_its_run_in_their_keys_and_keep_their_prefixes(client):
+    from distributed.diagnostics.plugin import SchedulerPlugin
+
+    class Keys(SchedulerPlugin):
+        name = "keys"
+
+        def __init__(self):
+            self.seen = set()
+
+        def transition(self, key, start, finish, *args, **kwargs):
+            self.seen.add(key[0] if isinstance(key, tuple) else key)
+
+    scheduler = client.cluster.scheduler
+    scheduler.add_plugin(plugin := Keys())
+    GaussianMixture(2, random_state=0).fit(rows())
+    run_id = told(client)[0]["run_id"]
+    passes = [key for key in plugin.seen if key.startswith("gmm-pass")]
+    assert passes
+    assert all(run_id[:8] in key for key in passes)
+    ours = {prefix for prefix in scheduler.task_prefixes if prefix.startswith("gmm")}
+    assert "gmm-pass" in ours
+    assert all(not any(letter.isdigit() for letter in prefix) for prefix in ours)
+
+
+class Broken:
+    def __init__(self, at):
+        self.at = at
+
+    def start(self, about):
+        self._break("start")
+
+    def tell(self, made):
+        self._break("tell")
+
+    def end(self, ending):
+        self._break("end")
+
+    def _break(self, where):
+        if where == self.at:
+            raise RuntimeError(f"broken at {where}")
+
+
+@pytest.mark.parametrize("at", ["start", "tell", "end"])
+def test_no_observer_can_fail_a_fit(caplog, at):
+    plain = GaussianMixture(2, random_state=0).fit(rows())
+    watched = GaussianMixture(2, random_state=0, callbacks=[Broken(at)]).fit(rows())
+    np.testing.assert_array_equal(plain.means_, watched.means_)
+    assert caplog.text.count(f"broken at {at}") == 1
+
+
+def test_a_scheduler_that_takes_no_events_does_not_fail_a_fit(client, monkeypatch, caplog):
+    def refuse(*args, **kwargs):
+        raise OSError("no events here")
+
+    monkeypatch.setattr(type(client), "log_event", refuse)
+    assert GaussianMixture(2, random_state=0).fit(rows()).converged_
+    assert caplog.text.count("no events here") == 1
