@@ -57,6 +57,7 @@ def cluster() -> SLURMCluster:
 def main() -> int:
     """Fit as the command does, once the first workers are there."""
     with cluster() as workers:
+        workers.scale(LEAST)  # at once: the first look at the load comes after the interval
         workers.adapt(minimum=LEAST, maximum=MOST, interval="30s")
         with Client(workers) as client:
             # Where decoded rows are kept is chosen from the workers' memory when the fit starts.
