@@ -17,9 +17,9 @@ import pytest
 from rich.console import Console
 
 from daskgmm import GaussianMixture, jobs, load
-from daskgmm.cli.lines import clock, count
 from daskgmm.cli.view import View, flowed
 from daskgmm.jobs.events import Silence
+from daskgmm.monitoring.numbers import clock, count
 from daskgmm.training.forecast import Forecast
 from tests.command import COMMAND, in_process
 from tests.rows import prepare

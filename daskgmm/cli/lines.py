@@ -4,6 +4,8 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
+from daskgmm.monitoring.numbers import clock, count
+
 if TYPE_CHECKING:
     from daskgmm.jobs.events import Start
     from daskgmm.passes.tracking import Pass
@@ -94,20 +96,3 @@ def left_in_words(forecast: "Forecast | None", passed: float = 0.0) -> list[str]
         return []
     more = f"about {passes} pass{'es' * (passes != 1)} more"
     return [more, f"{clock(max(forecast.seconds_left - passed, 0.0))} left"]
-
-
-def count(number: float) -> str:
-    """A number of things, to three digits."""
-    for unit in ("", "k", "M"):
-        if number < 999.5:
-            return f"{number:.3g}{unit}"
-        number /= 1000
-    return f"{number:.3g}G"
-
-
-def clock(seconds: float) -> str:
-    """A time as minutes and seconds, after hours if there are any."""
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}:{rest:02}"
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

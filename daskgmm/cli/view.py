@@ -9,7 +9,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from daskgmm.cli.lines import clock, count, going_in_words, left_in_words, speed_in_words
+from daskgmm.cli.lines import going_in_words, left_in_words, speed_in_words
+from daskgmm.monitoring.numbers import clock, count
 
 if TYPE_CHECKING:
     from daskgmm.training.forecast import Forecast

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from daskgmm.cli.lines import count
 from daskgmm.cli.summary import table
 from daskgmm.monitoring.following import News
 from daskgmm.monitoring.messages import END, START
+from daskgmm.monitoring.numbers import count
 from daskgmm.monitoring.observer import Reason
 from daskgmm.monitoring.page.outlook import left
 from daskgmm.monitoring.page.words import duration

@@ -6,8 +6,9 @@ from contextlib import ExitStack
 from html import escape
 from typing import Any
 
+from daskgmm.monitoring.numbers import clock, count
 from daskgmm.monitoring.observer import About, Ending, Pass, Reason
-from daskgmm.monitoring.words import clock, count, outcome
+from daskgmm.monitoring.words import outcome
 from daskgmm.passes import tracking
 from daskgmm.training.forecast import Forecast
 
