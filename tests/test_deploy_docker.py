@@ -156,11 +156,14 @@ def variables(s3):
 
 @pytest.fixture
 def environment(tmp_path, variables):
-    """What our containers have in theirs; OpenBLAS is the test run's own affair."""
+    """What our containers have in theirs; OpenBLAS is the test run's own affair.
+
+    So is where compiled kernels are kept: each process would compile them anew.
+    """
     image = {
         name: value.replace("/var", str(tmp_path))
         for name, value in image_environment().items()
-        if not name.startswith("OPENBLAS_")
+        if not name.startswith(("OPENBLAS_", "NUMBA_"))
     }
     return inside(image | compose(variables)["services"]["job"]["environment"])
 
