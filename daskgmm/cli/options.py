@@ -87,17 +87,25 @@ SCHEDULER = in_order(
     click.option(
         "--scheduler",
         metavar="ADDRESS|FILE",
-        help="A running Dask scheduler, or the file with its address. "
-        "By default small inputs are read in this process, others on an embedded cluster.",
+        help="A running Dask scheduler, or the file with its address.",
     ),
     click.option("--tls-ca", metavar="FILE", help="Certificate of the scheduler's authority."),
     click.option("--tls-cert", metavar="FILE", help="Certificate to show to the scheduler."),
     click.option("--tls-key", metavar="FILE", help="Its key, where it has a file of its own."),
 )
 SIZES = in_order(
-    click.option("--workers", type=click.IntRange(min=1), help="Of the embedded cluster."),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        help="Of the embedded cluster, which inputs get that are not small where no scheduler is "
+        "given.",
+    ),
     click.option("--threads", type=click.IntRange(min=1), help="Of each worker."),
     click.option("--memory-limit", metavar="SIZE", help="Of each worker, such as 2GB."),
+)
+RESOURCES = in_order(
+    SCHEDULER,
+    SIZES,
     click.option(
         "--performance-report",
         metavar="FILE.html",
@@ -105,7 +113,6 @@ SIZES = in_order(
         "would do without a cluster gets an embedded one for it.",
     ),
 )
-RESOURCES = in_order(SCHEDULER, SIZES)
 
 
 CONFIG = click.option(
