@@ -159,7 +159,8 @@ def test_workers_that_join_late_and_one_that_is_killed_leave_no_trace_in_the_res
         until(job, 60)
         site.pause()
         workers = {task["worker"] for task in client.get_task_stream()}
-    assert late <= workers <= {*late, max(first)}
+    assert workers & late  # a pass may have fewer tasks than there are workers
+    assert workers <= {*late, max(first)}
     os.kill(fit, signal.SIGCONT)
     out, err = job.communicate(timeout=120)
     assert job.returncode == 0, err
