@@ -267,6 +267,22 @@ def test_columns_and_hosts_cannot_put_markup_into_the_page(idle, browser):
     assert page.locator("img[src=x]").count() == 0
 
 
+def test_a_reader_can_switch_between_light_and_dark(idle, browser):
+    page = browser(install(idle))
+    assert page.title() == "Dask: Gaussian mixtures"
+    page.locator("html[data-theme=light]").wait_for()
+    page.get_by_label("Light or dark").click()
+    page.locator("html[data-theme=dark]").wait_for()
+    page.reload()
+    page.locator("html[data-theme=dark]").wait_for()
+    page.goto(f"{page.url}?theme=light")
+    page.locator("html[data-theme=light]").wait_for()
+    page.emulate_media(color_scheme="dark")
+    page.get_by_label("Light or dark").click()
+    page.wait_for_url("**?theme=dark")
+    page.locator("html[data-theme=dark]").wait_for()
+
+
 def test_where_dasks_ways_have_moved_the_page_is_absent_with_one_warning(idle, monkeypatch, caplog):
     monkeypatch.delattr("distributed.dashboard.core.BokehApplication")
     assert install(idle) is None

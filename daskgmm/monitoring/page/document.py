@@ -69,6 +69,7 @@ def fill(
     asked = document.session_context.request.arguments.get("run", [b""])
     page = Page(board, workers, asked[0].decode(errors="replace"))
     page.update()
+    document.title = "Dask: Gaussian mixtures"
     document.template = env.from_string(_template())
     document.template_variables.update(variables)
     document.theme = BOKEH_THEME
