@@ -7,10 +7,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_PATIENCE = 60.0
+_PATIENCE = 120.0
 _SCRIPTS = Path(sys.executable).parent
 """Where our own commands are, and Dask's."""
 
@@ -33,10 +33,11 @@ class Started:
 
     def until(self, pattern: str) -> str:
         """Wait for a line with a pattern, and give what its first group matched, or all of it."""
-        while (line := self._lines.get(timeout=_PATIENCE)) is not None:
-            self.said.append(line)
-            if found := re.search(pattern, line):
-                return found[found.re.groups and 1]
+        with suppress(queue.Empty):  # it has hung: what it said so far may tell why
+            while (line := self._lines.get(timeout=_PATIENCE)) is not None:
+                self.said.append(line)
+                if found := re.search(pattern, line):
+                    return found[found.re.groups and 1]
         raise AssertionError("".join(self.said))
 
     def stop(self) -> None:

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
@@ -77,6 +78,7 @@ class Site:
     def __init__(self, folder, rows, venv=sys.prefix):
         self.folder, self.run, self.told = folder, folder / "run", folder / "told"
         self.told.touch()
+        self.started = []
         commands = folder / "bin"
         commands.mkdir()
         scripts = {"srun": STEP, "scontrol": TOLD, "sbatch": JOB, "scancel": CANCEL}
@@ -102,7 +104,7 @@ class Site:
         return self.folder / "scheduler-17.json"
 
     def start(self, script, *arguments, **variables):
-        return subprocess.Popen(
+        process = subprocess.Popen(
             ["bash", SLURM / script, *arguments],
             cwd=self.folder,
             env=self.environment | variables,
@@ -111,6 +113,15 @@ class Site:
             text=True,
             start_new_session=True,
         )
+        self.started.append(process)
+        return process
+
+    def clear(self):
+        """End what a test that failed has left behind."""
+        for process in self.started:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
     def fit(self, **variables):
         return self.start("fit.sbatch", *FIT, **variables)
@@ -124,7 +135,9 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path, rows):
-    return Site(tmp_path, rows)
+    site = Site(tmp_path, rows)
+    yield site
+    site.clear()
 
 
 def until(process, passes):
