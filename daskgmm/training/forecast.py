@@ -9,12 +9,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from statistics import median
+from statistics import median, quantiles
 from typing import Self
 
 from daskgmm.training.states import FitState
 
-_LOOKED_BACK = 10
+_LOOKED_BACK = 6
 """Latest changes that the line is drawn through: earlier ones fell at another rate."""
 
 _FEWEST = 3
@@ -38,15 +38,18 @@ def passes_left(changes: Sequence[float], tol: float, most: int) -> int | None:
     Returns
     -------
     int or None
-        At most `most`; ``None`` where the changes don't shrink, or are fewer than three.
+        At most `most`; ``None`` where the changes don't shrink all the while, or are fewer than
+        three.
     """
     recent = list(enumerate(changes))[-_LOOKED_BACK:]
     points = [(at, math.log(abs(one))) for at, one in recent if one and math.isfinite(one)]
     if len(points) < _FEWEST:
         return None
-    # Theil's and Sen's slope: a trial of an acceleration or a plateau doesn't sway it.
-    slope = median((two - one) / (b - a) for (a, one), (b, two) in combinations(points, 2))
-    if slope >= 0:
+    # Theil's and Sen's slope: a trial of an acceleration doesn't sway it. A plateau has no end
+    # that could be foreseen: there many of the slopes rise.
+    slopes = [(two - one) / (b - a) for (a, one), (b, two) in combinations(points, 2)]
+    _, slope, highest = quantiles(slopes, n=4)
+    if highest >= 0:
         return None
     if tol <= 0:
         return most
