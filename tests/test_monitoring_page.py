@@ -389,10 +389,9 @@ def test_a_page_open_for_twenty_thousand_passes_does_not_grow_the_scheduler(tmp_
 
 def test_a_jobs_own_cluster_links_to_the_page_or_else_to_the_dashboard(idle, monkeypatch, caplog):
     dashboard = idle.dashboard_link
-    with monkeypatch.context() as moved:
+    with cluster_of(0) as another, monkeypatch.context() as moved:
         moved.delattr("distributed.dashboard.scheduler.template_variables")
-        with cluster_of(0) as another:
-            assert page_on(another, another.dashboard_link) == another.dashboard_link
+        assert page_on(another, another.dashboard_link) == another.dashboard_link
     assert "template_variables" in caplog.text
     assert page_on(idle, dashboard) == dashboard.replace("/status", "/daskgmm")
     assert page_on(idle, None) is None

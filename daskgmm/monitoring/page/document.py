@@ -15,7 +15,7 @@ from daskgmm.monitoring.page.panels.base import Panel
 from daskgmm.monitoring.page.panels.chooser import Chooser
 from daskgmm.monitoring.page.view import view
 
-_MILLISECONDS = 500
+_MILLISECONDS = 1000
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def fill(
     def update() -> None:
         try:
             page.update()
-        except Exception as error:  # noqa: BLE001  it would come again every half second
+        except Exception as error:  # noqa: BLE001  it would come again every second
             document.remove_periodic_callback(callback)
             logger.warning("A page of fits stays as it is (%s: %s).", type(error).__name__, error)
 

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from bokeh.models import ColumnDataSource, CustomJSTickFormatter, FixedTicker, Line
+from bokeh.models import ColumnDataSource, CustomJSTickFormatter, FixedTicker, GlyphRenderer, Line
 from bokeh.palettes import Category10_10, Turbo256
 
 from daskgmm.monitoring.page.feed import component
@@ -34,7 +34,7 @@ class Weights:
         tips = [("component", "$name"), ("pass", "@iteration"), ("weight", "@$name{0.000000}")]
         self.root = chart("weights", tips, y="log")
         self._source = source
-        self._lines: list[tuple[Any, Line]] = []
+        self._lines: list[GlyphRenderer] = []
         self._colours = 0
         self.root.yaxis.ticker = self._ticker = FixedTicker(ticks=[0.01, 0.1, 1])
         self.root.yaxis.formatter = CustomJSTickFormatter(
@@ -59,15 +59,19 @@ class Weights:
     def _draw(self, components: int) -> None:
         if components == self._colours:
             return
-        for index in range(len(self._lines), components):
-            line = Line(x="iteration", y=component(index), line_width=1.5)
-            drawn = self.root.add_glyph(self._source, line, name=component(index), **_PLAIN)
-            self._lines.append((drawn, line))
-        for index, (drawn, line) in enumerate(self._lines):
+        fresh = [self._line(index) for index in range(len(self._lines), components)]
+        self._lines += fresh
+        for index, drawn in enumerate(self._lines):
             drawn.visible = index < components
-            line.line_color = colour(index, components) if drawn.visible else None
-        self.root.hover.renderers = [drawn for drawn, _ in self._lines[:components]]
+            drawn.glyph.line_color = colour(index, components) if drawn.visible else None
+        # All at once: for each, Bokeh goes through all models, and the scheduler waits for it.
+        self.root.renderers = [*self.root.renderers, *fresh]
+        self.root.hover.renderers = self._lines[:components]
         self._colours = components
+
+    def _line(self, index: int) -> GlyphRenderer:
+        line = Line(x="iteration", y=component(index), line_width=1.5)
+        return GlyphRenderer(data_source=self._source, glyph=line, name=component(index), **_PLAIN)
 
 
 def colour(index: int, components: int) -> str:
