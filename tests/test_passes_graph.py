@@ -110,9 +110,9 @@ def test_two_thousand_tiny_partitions_are_a_few_tasks():
     seen = []
     plain = engine.compute
 
-    def counting(graph, keys):
+    def counting(graph, keys, phase):
         seen.append(len(graph))
-        return plain(graph, keys)
+        return plain(graph, keys, phase)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("daskgmm.passes.expectation.compute", counting)
@@ -165,9 +165,9 @@ def test_keys_have_the_same_prefix_in_every_pass():
     graphs = []
     plain = engine.compute
 
-    def keeping(graph, keys):
+    def keeping(graph, keys, phase):
         graphs.append(graph)
-        return plain(graph, keys)
+        return plain(graph, keys, phase)
 
     rows = np.random.default_rng(0).normal(size=(40_000, 30))
     with pytest.MonkeyPatch.context() as patch:
