@@ -4,11 +4,11 @@ import time
 from pathlib import Path
 
 import pytest
-from certificates import files, made
 from distributed import LocalCluster
 from distributed.security import Security
 
 from daskgmm.jobs import scheduler
+from tests.certificates import files, made
 from tests.command import here, in_process
 
 __all__ = ["here"]

@@ -23,7 +23,7 @@ from daskgmm.monitoring import install
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.run import MOST_POINTS
 from tests.browsing import browser, chromium
-from tests.test_cli_tls import write_certificates
+from tests.certificates import made
 
 __all__ = ["browser", "chromium"]
 
@@ -295,8 +295,8 @@ def test_where_dasks_ways_have_moved_the_page_is_absent_with_one_warning(idle, m
 
 
 def test_the_page_is_served_with_the_dashboards_certificate(tmp_path, browser):
-    keys = write_certificates(tmp_path / "pem")
-    tls = {"cert": f"{keys / 'cert.pem'}", "key": f"{keys / 'key.pem'}"}
+    keys = made(tmp_path / "pem")
+    tls = {"cert": f"{keys / 'scheduler.pem'}", "key": f"{keys / 'scheduler-key.pem'}"}
     named = {f"distributed.scheduler.dashboard.tls.{name}": file for name, file in tls.items()}
     with dask.config.set(named), cluster_of(0) as client:
         link = install(client).replace("http:", "https:")

@@ -26,6 +26,6 @@ class Labels:
 
 def _load_pyfunc(path: str) -> Labels:
     """MLflow's way in."""
-    from daskgmm import load
+    from daskgmm.estimators.persistence import load
 
     return Labels(load(path))

@@ -19,6 +19,7 @@ GOALS = {
     "many": "many models in the same passes over Parquet",
     "out_of_core": "seconds a pass on Parquet larger than the workers' memory",
     "scheduling": "seconds a pass over 10,000 tiny partitions",
+    "watching": "seconds a pass that is watched, and one that is not",
     "scale": "where the scheduler limits a pass, measured and predicted",
 }
 """Modules of this package, each with ``measure(size)``, and what they measure."""
