@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -118,3 +121,50 @@ def test_a_scheduler_that_takes_no_events_does_not_fail_a_fit(client, monkeypatc
     monkeypatch.setattr(type(client), "log_event", refuse)
     assert GaussianMixture(2, random_state=0).fit(rows()).converged_
     assert caplog.text.count("no events here") == 1
+
+
+SILENT = """
+import threading
+import numpy as np
+from distributed import Client, LocalCluster
+from daskgmm import GaussianMixture
+from daskgmm.monitoring import events
+
+events._PATIENCE_SECONDS = 0.1
+with LocalCluster(n_workers=1, processes=False, dashboard_address=":0") as cluster:
+    with Client(cluster) as client:
+        Client.log_event = lambda *_: threading.Event().wait()
+        X = np.random.default_rng(0).normal(size=(500, 2))
+        print(GaussianMixture(1, random_state=0).fit(X).converged_)
+"""
+
+
+def test_a_scheduler_that_never_takes_an_event_does_not_keep_the_process_alive():
+    done = subprocess.run(
+        [sys.executable, "-c", SILENT], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "True\n"
+    assert done.stderr.count("Events failed") == 1
+
+
+def test_an_observer_that_failed_is_told_the_end_to_let_go_of_what_it_holds(caplog):
+    class Holding(Broken):
+        ends = 0
+
+        def end(self, ending):
+            self.ends += 1
+            raise RuntimeError("not told of")
+
+    observer = Holding("tell")
+    GaussianMixture(2, random_state=0, callbacks=[observer]).fit(rows())
+    assert observer.ends == 1
+    assert "not told of" not in caplog.text
+
+
+def test_events_show_no_credentials_of_an_address_that_failed(client):
+    def fail(_state):
+        raise OSError("https://me:hunter2@host/rows.csv?X-Amz-Signature=0123 is gone")
+
+    with pytest.raises(OSError, match="hunter2"):
+        GaussianMixture(2, random_state=0, callbacks=[fail]).fit(rows())
+    assert told(client)[-1]["message"] == "https://me:***@host/rows.csv?*** is gone"
