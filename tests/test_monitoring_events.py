@@ -114,6 +114,15 @@ def test_no_observer_can_fail_a_fit(caplog, at):
     assert caplog.text.count(f"broken at {at}") == 1
 
 
+def test_nobody_who_could_not_even_be_made_an_observer_fails_a_fit(monkeypatch, caplog):
+    def fail():
+        raise AttributeError("moved")
+
+    monkeypatch.setattr("daskgmm.monitoring.observers.USUAL", (fail,))
+    assert GaussianMixture(2, random_state=0).fit(rows()).converged_
+    assert caplog.text.count("moved") == 1
+
+
 def test_a_scheduler_that_takes_no_events_does_not_fail_a_fit(client, monkeypatch, caplog):
     def refuse(*args, **kwargs):
         raise OSError("no events here")

@@ -372,13 +372,16 @@ def test_it_is_put_on_a_scheduler_that_runs(tmp_path):
         assert "Weights of the components" in get(link)
 
 
-def test_a_scheduler_without_daskgmm_is_told_of(tmp_path):
+@pytest.mark.parametrize(
+    "ask", [install, lambda _: GaussianMixture().fit(rows())], ids=["install", "fit"]
+)
+def test_a_scheduler_without_daskgmm_is_told_of(tmp_path, ask):
     without = "import sys; sys.modules['daskgmm'] = None; "
     with (
         scheduler_process(tmp_path, code=without + SCHEDULER) as (_, client),
         pytest.raises(ConfigurationError, match="Install the same version"),
     ):
-        install(client)
+        ask(client)
 
 
 def test_a_scheduler_that_has_gone_is_told_of(idle):
@@ -418,5 +421,9 @@ def test_a_jobs_own_cluster_links_to_the_page_or_else_to_the_dashboard(idle, mon
         moved.delattr("distributed.dashboard.scheduler.template_variables")
         assert page_on(another, another.dashboard_link) == another.dashboard_link
     assert "template_variables" in caplog.text
+    with cluster_of(0) as another, monkeypatch.context() as moved:
+        moved.delattr("distributed.scheduler.Scheduler.get_events")
+        assert page_on(another, another.dashboard_link) == another.dashboard_link
+    assert "get_events" in caplog.text
     assert page_on(idle, dashboard) == dashboard.replace("/status", "/daskgmm")
     assert page_on(idle, None) is None
