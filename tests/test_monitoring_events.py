@@ -64,6 +64,17 @@ def test_fits_are_told_apart_by_run(client):
     assert list(starts[1]["n_components"]) == [1, 2]
 
 
+def test_a_fit_that_a_callback_makes_is_a_run_of_its_own(client):
+    def another(state):
+        if state.iteration == 1:
+            GaussianMixture(1, random_state=0).fit(rows())
+
+    GaussianMixture(2, random_state=0, callbacks=[another]).fit(rows())
+    told_of = [(event["event"], event["run_id"]) for event in told(client)]
+    assert len(set(told_of)) == 6
+    assert len([event for event, _ in told_of if event == "fit-end"]) == 2
+
+
 def test_tasks_of_a_fit_have_its_run_in_their_keys_and_keep_their_prefixes(client):
     from distributed.diagnostics.plugin import SchedulerPlugin
 
