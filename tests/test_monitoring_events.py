@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -61,6 +64,17 @@ def test_fits_are_told_apart_by_run(client):
     assert list(starts[1]["n_components"]) == [1, 2]
 
 
+def test_a_fit_that_a_callback_makes_is_a_run_of_its_own(client):
+    def another(state):
+        if state.iteration == 1:
+            GaussianMixture(1, random_state=0).fit(rows())
+
+    GaussianMixture(2, random_state=0, callbacks=[another]).fit(rows())
+    told_of = [(event["event"], event["run_id"]) for event in told(client)]
+    assert len(set(told_of)) == 6
+    assert len([event for event, _ in told_of if event == "fit-end"]) == 2
+
+
 def test_tasks_of_a_fit_have_its_run_in_their_keys_and_keep_their_prefixes(client):
     from distributed.diagnostics.plugin import SchedulerPlugin
 
@@ -111,6 +125,15 @@ def test_no_observer_can_fail_a_fit(caplog, at):
     assert caplog.text.count(f"broken at {at}") == 1
 
 
+def test_nobody_who_could_not_even_be_made_an_observer_fails_a_fit(monkeypatch, caplog):
+    def fail():
+        raise AttributeError("moved")
+
+    monkeypatch.setattr("daskgmm.monitoring.observers.USUAL", (fail,))
+    assert GaussianMixture(2, random_state=0).fit(rows()).converged_
+    assert caplog.text.count("moved") == 1
+
+
 def test_a_scheduler_that_takes_no_events_does_not_fail_a_fit(client, monkeypatch, caplog):
     def refuse(*args, **kwargs):
         raise OSError("no events here")
@@ -118,3 +141,50 @@ def test_a_scheduler_that_takes_no_events_does_not_fail_a_fit(client, monkeypatc
     monkeypatch.setattr(type(client), "log_event", refuse)
     assert GaussianMixture(2, random_state=0).fit(rows()).converged_
     assert caplog.text.count("no events here") == 1
+
+
+SILENT = """
+import threading
+import numpy as np
+from distributed import Client, LocalCluster
+from daskgmm import GaussianMixture
+from daskgmm.monitoring import events
+
+events._PATIENCE_SECONDS = 0.1
+with LocalCluster(n_workers=1, processes=False, dashboard_address=":0") as cluster:
+    with Client(cluster) as client:
+        Client.log_event = lambda *_: threading.Event().wait()
+        X = np.random.default_rng(0).normal(size=(500, 2))
+        print(GaussianMixture(1, random_state=0).fit(X).converged_)
+"""
+
+
+def test_a_scheduler_that_never_takes_an_event_does_not_keep_the_process_alive():
+    done = subprocess.run(
+        [sys.executable, "-c", SILENT], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "True\n"
+    assert done.stderr.count("Events failed") == 1
+
+
+def test_an_observer_that_failed_is_told_the_end_to_let_go_of_what_it_holds(caplog):
+    class Holding(Broken):
+        ends = 0
+
+        def end(self, ending):
+            self.ends += 1
+            raise RuntimeError("not told of")
+
+    observer = Holding("tell")
+    GaussianMixture(2, random_state=0, callbacks=[observer]).fit(rows())
+    assert observer.ends == 1
+    assert "not told of" not in caplog.text
+
+
+def test_events_show_no_credentials_of_an_address_that_failed(client):
+    def fail(_state):
+        raise OSError("https://me:hunter2@host/rows.csv?X-Amz-Signature=0123 is gone")
+
+    with pytest.raises(OSError, match="hunter2"):
+        GaussianMixture(2, random_state=0, callbacks=[fail]).fit(rows())
+    assert told(client)[-1]["message"] == "https://me:***@host/rows.csv?*** is gone"

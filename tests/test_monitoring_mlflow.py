@@ -81,6 +81,19 @@ def test_a_tracking_server_that_is_not_there_is_warned_of_and_does_not_fail_a_fi
     assert "MLflowLogger failed" in caplog.text
 
 
+def test_a_run_of_its_own_ends_with_the_fit_also_where_a_pass_could_not_be_logged(
+    monkeypatch, caplog
+):
+    def refuse(*_args, **_options):
+        raise OSError("no metrics here")
+
+    monkeypatch.setattr(mlflow, "log_metrics", refuse)
+    GaussianMixture(2, random_state=0, callbacks=[MLflowLogger(log_model=False)]).fit(rows())
+    assert "no metrics here" in caplog.text
+    assert mlflow.active_run() is None
+    assert only_run().info.status == "FINISHED"
+
+
 def test_without_mlflow_the_remedy_is_told(monkeypatch):
     monkeypatch.setattr("daskgmm.monitoring.mlflow.find_spec", lambda _: None)
     with pytest.raises(ConfigurationError, match="daskgmm\\[mlflow\\]"):

@@ -77,6 +77,25 @@ def test_the_bar_tells_of_passes_while_they_are_made(monkeypatch):
     assert last.startswith("Converged after")
 
 
+def test_nothing_is_shown_over_the_end():
+    looking, ended, looked = threading.Event(), threading.Event(), threading.Event()
+
+    class Slow(Handle):
+        def update(self, picture):
+            of_the_end = threading.current_thread() is threading.main_thread()
+            if not of_the_end:
+                looking.set()
+                assert cell._over.wait(30)
+                ended.wait(0.2)  # in vain, or it would be late
+            super().update(picture)
+            (ended if of_the_end else looked).set()
+
+    cell = notebook.Cell(handle := Slow())
+    GaussianMixture(2, random_state=0, callbacks=[cell, lambda _: looking.wait(30)]).fit(rows())
+    assert looked.wait(30)
+    assert repr(handle.shown[-1]).startswith("Converged after")
+
+
 def test_the_bar_tells_why_a_fit_failed():
     handle = Handle()
     cell = notebook.Cell(handle)

@@ -23,7 +23,7 @@ from daskgmm.monitoring import install
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.run import MOST_POINTS
 from tests.browsing import browser, chromium
-from tests.certificates import made
+from tests.certificates import made as certificates_in
 
 __all__ = ["browser", "chromium"]
 
@@ -220,8 +220,8 @@ def test_fits_of_before_it_was_there_are_shown():
 
 def test_a_fit_whose_process_leaves_is_lost(idle):
     link = install(idle)
-    event = {"event": "fit-start", "run_id": "f" * 32, "time": 0.0}
     with Client(idle.scheduler.address, set_as_default=False) as other:
+        event = {"event": "fit-start", "run_id": "f" * 32, "time": 0.0, "client": other.id}
         other.log_event(TOPIC, event)
         waiting = other.submit(sum, [1], key=("gmm-pass-" + "f" * 8 + "-0", 0))
         other.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks))
@@ -239,6 +239,31 @@ def gone(client, link):
     while client.run_on_scheduler(clients) > 2:  # Dask's own one, and this
         pass
     return runs_at(link)[0]
+
+
+def test_a_fit_whose_process_leaves_before_its_first_pass_is_lost(idle):
+    link = install(idle)
+    with Client(idle.scheduler.address, set_as_default=False) as other:
+        event = {"event": "fit-start", "run_id": "e" * 32, "time": 0.0, "client": other.id}
+        other.log_event(TOPIC, event)
+        assert runs_at(link)[0]["state"] == "running"
+    assert gone(idle, link)["state"] == "lost"
+
+
+def test_a_fit_whose_process_left_before_the_page_was_there_is_lost(idle):
+    with Client(idle.scheduler.address, set_as_default=False) as other:
+        event = {"event": "fit-start", "run_id": "d" * 32, "time": 0.0, "client": other.id}
+        other.log_event(TOPIC, event)
+    assert gone(idle, install(idle))["state"] == "lost"
+
+
+def test_what_others_log_under_the_same_topic_is_let_pass(idle, caplog):
+    link = install(idle)
+    caplog.set_level("INFO", "distributed")
+    for event in ("hello", {"no": "event"}, {"event": "fit-end"}):
+        idle.log_event(TOPIC, event)
+    assert runs_at(link) == []
+    assert "Plugin failed" not in caplog.text
 
 
 def test_to_install_it_again_does_nothing(idle):
@@ -295,7 +320,7 @@ def test_where_dasks_ways_have_moved_the_page_is_absent_with_one_warning(idle, m
 
 
 def test_the_page_is_served_with_the_dashboards_certificate(tmp_path, browser):
-    keys = made(tmp_path / "pem")
+    keys = certificates_in(tmp_path)
     tls = {"cert": f"{keys / 'scheduler.pem'}", "key": f"{keys / 'scheduler-key.pem'}"}
     named = {f"distributed.scheduler.dashboard.tls.{name}": file for name, file in tls.items()}
     with dask.config.set(named), cluster_of(0) as client:
@@ -347,13 +372,16 @@ def test_it_is_put_on_a_scheduler_that_runs(tmp_path):
         assert "Weights of the components" in get(link)
 
 
-def test_a_scheduler_without_daskgmm_is_told_of(tmp_path):
+@pytest.mark.parametrize(
+    "ask", [install, lambda _: GaussianMixture().fit(rows())], ids=["install", "fit"]
+)
+def test_a_scheduler_without_daskgmm_is_told_of(tmp_path, ask):
     without = "import sys; sys.modules['daskgmm'] = None; "
     with (
         scheduler_process(tmp_path, code=without + SCHEDULER) as (_, client),
         pytest.raises(ConfigurationError, match="Install the same version"),
     ):
-        install(client)
+        ask(client)
 
 
 def test_a_scheduler_that_has_gone_is_told_of(idle):
@@ -393,5 +421,9 @@ def test_a_jobs_own_cluster_links_to_the_page_or_else_to_the_dashboard(idle, mon
         moved.delattr("distributed.dashboard.scheduler.template_variables")
         assert page_on(another, another.dashboard_link) == another.dashboard_link
     assert "template_variables" in caplog.text
+    with cluster_of(0) as another, monkeypatch.context() as moved:
+        moved.delattr("distributed.scheduler.Scheduler.get_events")
+        assert page_on(another, another.dashboard_link) == another.dashboard_link
+    assert "get_events" in caplog.text
     assert page_on(idle, dashboard) == dashboard.replace("/status", "/daskgmm")
     assert page_on(idle, None) is None

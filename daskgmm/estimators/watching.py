@@ -13,7 +13,7 @@ from daskgmm.estimators.verbose import Narrator
 from daskgmm.monitoring.guarding import Guarded
 from daskgmm.monitoring.observer import About, Ending, Observer, Pass, Reason
 from daskgmm.monitoring.observers import usual
-from daskgmm.passes.naming import made_for
+from daskgmm.passes.naming import apart, made_for
 from daskgmm.training.states import FitState, StopReason
 
 Callback: TypeAlias = Callable[[FitState], object] | Observer
@@ -44,8 +44,9 @@ class Watch:
             self._last = state
             narrator.tell(state)
             self.observers.tell(Pass(state, fit.foundation.frame, fit.passes, fit.bytes_of(state)))
-            for callback in self._callbacks:
-                callback(state)
+            with apart():
+                for callback in self._callbacks:
+                    callback(state)
 
     @property
     def reason(self) -> Reason:

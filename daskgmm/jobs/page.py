@@ -3,7 +3,6 @@
 import logging
 from typing import Any
 
-from daskgmm.errors import DaskGMMError
 from daskgmm.monitoring import install
 
 logger = logging.getLogger(__name__)
@@ -21,6 +20,6 @@ def page_on(client: Any, dashboard: str | None) -> str | None:
         return None
     try:
         return install(client) or dashboard
-    except DaskGMMError as error:
-        logger.warning("Fits are not on the dashboard: %s", error)
+    except Exception as error:  # noqa: BLE001  whatever moved in Dask: the job goes on
+        logger.warning("Fits are not on the dashboard (%s: %s).", type(error).__name__, error)
         return dashboard

@@ -118,4 +118,4 @@ class Watching:
 
 
 def _client_of(run: Run) -> str:
-    return str((run.latest or run.about).get("client"))
+    return str(run.client)

@@ -1,14 +1,16 @@
 """``/daskgmm.json``: what the scheduler knows of fits, for programs."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from daskgmm.monitoring.board import Board
-from daskgmm.monitoring.run import Run
+from daskgmm.monitoring.run import Point, Run
 from daskgmm.monitoring.serving import prefix_of
 
 PATH = "/daskgmm.json"
+
+_OF_POINTS = tuple(field.name for field in fields(Point))
 
 
 def add(scheduler: Any, board: Board) -> None:
@@ -36,10 +38,15 @@ def _run(run: Run, board: Board) -> dict[str, Any]:
         "state": run.state,
         "heard": run.heard,
         "start": run.about or None,
-        "passes": [asdict(point) for point in run.points],
+        "passes": [_point(point) for point in run.points],
         "every": run.every,
         "latest": run.latest or None,
         "end": run.ending or None,
         "totals": {"passes": run.passes, "rows": run.rows, "seconds": run.seconds},
         "progress": None if progress is None else asdict(progress),
     }
+
+
+def _point(point: Point) -> dict[str, Any]:
+    """Without copies, which `asdict` would make of each weight while the scheduler waits."""
+    return {name: getattr(point, name) for name in _OF_POINTS}

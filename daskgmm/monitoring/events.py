@@ -1,19 +1,18 @@
 """Fits as events on the cluster that they run on."""
 
-import logging
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+from queue import SimpleQueue
 from typing import Any
 
+from daskgmm.data.haste import SECONDS_FOR_LAST_WORDS
 from daskgmm.errors import ConfigurationError
 from daskgmm.monitoring.messages import ended, passed, started
-from daskgmm.monitoring.observer import About, Ending, Pass
+from daskgmm.monitoring.observer import About, Ending, Pass, Reason
 from daskgmm.passes.engine import active_client
 
 TOPIC = "daskgmm"
 
 _PATIENCE_SECONDS = 5.0
-
-logger = logging.getLogger(__name__)
 
 
 class Events:
@@ -28,29 +27,45 @@ class Events:
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self._sender = ThreadPoolExecutor(1, "daskgmm-events")
+        self._told: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+        # Not one of a pool: Python waits for those at its end, also where no scheduler answers.
+        self._sender = threading.Thread(target=self._send, name="daskgmm-events", daemon=True)
+        self._fault: Exception | None = None
         self._about: About
         self._last: Pass | None = None
 
     def start(self, about: About) -> None:
         """The fit begins."""
         self._about = about
-        self._send(started(about))
+        self._tell(started(about))
+        self._sender.start()
 
     def tell(self, made: Pass) -> None:
         """One more pass has been made."""
         self._last = made
-        self._send(passed(self._about, made))
+        self._tell(passed(self._about, made))
 
     def end(self, ending: Ending) -> None:
         """The fit has ended: what was to be told has been, if the scheduler is there to hear."""
-        last = self._send(ended(self._about, self._last, ending))
-        self._sender.shutdown(wait=False)
-        last.result(_PATIENCE_SECONDS)
+        self._tell(ended(self._about, self._last, ending))
+        self._told.put(None)
+        hasty = ending.reason is Reason.INTERRUPTED
+        self._sender.join(SECONDS_FOR_LAST_WORDS if hasty else _PATIENCE_SECONDS)
+        if self._sender.is_alive():
+            raise TimeoutError("the scheduler takes no events")
+        if self._fault is not None:
+            raise self._fault
 
-    def _send(self, event: dict[str, Any]) -> "Future[None]":
-        told = event | {"client": self._client.id}  # whose end is the fit's, if none is told
-        return self._sender.submit(self._client.log_event, TOPIC, told)
+    def _tell(self, event: dict[str, Any]) -> None:
+        self._told.put(event | {"client": self._client.id})  # whose end is the fit's, if untold
+
+    def _send(self) -> None:
+        while (event := self._told.get()) is not None:
+            self._fault = None  # it matters of the last only: that has all there is to know
+            try:
+                self._client.log_event(TOPIC, event)
+            except Exception as error:  # noqa: BLE001  the end tells of it
+                self._fault = error
 
 
 def for_this_cluster() -> Events | None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from daskgmm.monitoring.observer import About, Ending, Observer, Pass
@@ -10,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 class Guarded:
-    """Tells observers; one that fails is warned of once and told no more.
+    """Tells observers; one that fails is warned of once and told no more but the end.
 
     Parameters
     ----------
@@ -19,6 +20,7 @@ class Guarded:
 
     def __init__(self, observers: Iterable[Observer]) -> None:
         self._observers = list(observers)
+        self._failed: list[Observer] = []
 
     def start(self, about: About) -> None:
         """The fit begins."""
@@ -29,7 +31,10 @@ class Guarded:
         self._each(lambda one: one.tell(made))
 
     def end(self, ending: Ending) -> None:
-        """The fit has ended."""
+        """The fit has ended: those that failed let go of what they hold."""
+        for observer in self._failed:
+            with suppress(Exception):
+                observer.end(ending)
         self._each(lambda one: one.end(ending))
 
     def _each(self, tell: Callable[[Observer], Any]) -> None:
@@ -38,9 +43,10 @@ class Guarded:
                 tell(observer)
             except Exception as error:
                 self._observers.remove(observer)
+                self._failed.append(observer)
                 name = f"{type(observer).__module__}.{type(observer).__qualname__}"
                 logger.warning(
-                    "The observer %s failed and is told no more of this fit (%s: %s).",
+                    "The observer %s failed and is told only the end of this fit (%s: %s).",
                     name, type(error).__name__, error,
                     exc_info=logger.isEnabledFor(logging.DEBUG),
                 )  # fmt: skip

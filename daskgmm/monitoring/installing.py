@@ -1,6 +1,7 @@
 """Puts fits on the dashboard of a running cluster."""
 
 import logging
+import time
 from typing import Any
 from urllib.parse import urljoin
 
@@ -78,6 +79,9 @@ def on_scheduler(dask_scheduler: Any) -> dict[str, str]:
     ear = Ear(Board())
     for at, event in dask_scheduler.get_events(TOPIC):
         ear.board.history.tell(event, at)
+    runs, clients = ear.board.history.runs, dask_scheduler.clients
+    lost = [run.run_id for run in runs if run.client not in clients]
+    ear.board.history.lose(lost, time.time())
     dask_scheduler.add_plugin(ear)
     for name in PARTS:
         try:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from daskgmm.data.credentials import without_credentials
 from daskgmm.model.mixture import Mixture
 from daskgmm.monitoring.observer import About, Ending, Pass
 
@@ -17,6 +18,9 @@ MOST_WEIGHTS = 100
 
 MOST_COMPONENTS, MOST_COLUMNS = 30, 6
 """Components whose means and deviations are told, and in how many columns."""
+
+_LONGEST_MESSAGE = 1000
+"""Characters of an error's: schedulers keep it, and all who reach one may read it."""
 
 _TOLD = ("tol", "stopping", "acceleration", "max_iter", "n_init")
 
@@ -60,13 +64,13 @@ def passed(about: About, made: Pass) -> dict[str, Any]:
 
 def ended(about: About, last: Pass | None, ending: Ending) -> dict[str, Any]:
     """A fit has ended."""
-    best = None if last is None else last.state.best
+    best, message = None if last is None else last.state.best, ending.message
     return {
         **_heading(END, about),
         "iteration": 0 if last is None else last.state.iteration,
         "lower_bound": None if best is None else finite(best.lower_bound),
         "stopped": ending.reason.value,
-        "message": ending.message,
+        "message": None if message is None else without_credentials(message)[:_LONGEST_MESSAGE],
         "error": None if ending.error is None else ending.error.__name__,
         "seconds": float(ending.seconds),
     }

@@ -1,5 +1,6 @@
 """The course of a fit under the cell of a notebook that runs it."""
 
+import math
 import sys
 import threading
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ from daskgmm.passes import tracking
 from daskgmm.training.forecast import Forecast
 
 _SECONDS_BETWEEN_LOOKS = 0.5
+_PATIENCE_SECONDS = 1.0
 
 _SHOWN = """\
 <div style="font: 13px sans-serif; max-width: 640px">
@@ -37,6 +39,7 @@ class Cell:
         self._pass: tracking.Pass | None = None
         self._stack = ExitStack()
         self._over = threading.Event()
+        self._looker = threading.Thread(target=self._look, name="daskgmm-notebook", daemon=True)
 
     def start(self, about: About) -> None:
         """The fit begins."""
@@ -44,7 +47,7 @@ class Cell:
         self._forecast = Forecast(about.parameters["tol"], about.parameters["max_iter"])
         self._stack.enter_context(tracking.tracking(self._track))
         self._handle.display(_Picture(0.0, "Reading all rows"))
-        threading.Thread(target=self._look, name="daskgmm-notebook", daemon=True).start()
+        self._looker.start()
 
     def tell(self, made: Pass) -> None:
         """One more pass has been made: what it found is shown at the next look."""
@@ -56,6 +59,7 @@ class Cell:
         """The fit has ended."""
         self._over.set()
         self._stack.close()
+        self._looker.join(_PATIENCE_SECONDS)  # or its last picture would hide the end's
         share = 1.0 if ending.reason in (Reason.CONVERGED, Reason.MAX_ITER) else self._share()
         self._handle.update(_Picture(share, outcome(self._made, ending)))
 
@@ -75,7 +79,8 @@ class Cell:
         if made is not None and forecast is not None:
             state = made.state
             told.append(f"lower bound {state.best.lower_bound:.6f}")
-            told.append(f"change {state.best.change:.2e} (tol {forecast.tol:g})")
+            if math.isfinite(state.best.change):
+                told.append(f"change {state.best.change:.2e} (tol {forecast.tol:g})")
             told.append(f"{count(state.rows / max(state.seconds, 1e-9))} rows/s")
             if forecast.seconds_left is not None:
                 left = f"about {forecast.passes_left} passes, {clock(forecast.seconds_left)} left"

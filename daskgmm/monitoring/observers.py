@@ -1,9 +1,12 @@
 """Who watches every fit."""
 
+import logging
 from collections.abc import Callable
 
 from daskgmm.monitoring import events, notebook
 from daskgmm.monitoring.observer import Observer
+
+logger = logging.getLogger(__name__)
 
 USUAL: tuple[Callable[[], Observer | None], ...] = (
     events.for_this_cluster,
@@ -14,4 +17,10 @@ USUAL: tuple[Callable[[], Observer | None], ...] = (
 
 def usual() -> list[Observer]:
     """An observer of each kind that has somebody to tell here."""
-    return [one for one in (make() for make in USUAL) if one is not None]
+    found = []
+    for make in USUAL:
+        try:
+            found.append(make())
+        except Exception as error:  # noqa: BLE001  no observer can fail a fit
+            logger.warning("A fit is not watched (%s: %s).", type(error).__name__, error)
+    return [one for one in found if one is not None]

@@ -9,6 +9,7 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 
 from daskgmm.monitoring.board import Board
 from daskgmm.monitoring.events import TOPIC
+from daskgmm.monitoring.history import is_ours
 from daskgmm.monitoring.messages import END
 
 NAME = "daskgmm"
@@ -32,7 +33,7 @@ class Ear(SchedulerPlugin):  # type: ignore[misc]  # distributed has no types
 
     def log_event(self, topic: str, msg: Any) -> None:
         """An event has been logged, of a fit or not."""
-        if topic == TOPIC:
+        if topic == TOPIC and is_ours(msg):
             self.board.history.tell(msg, time.time())
             if msg["event"] == END:
                 self.board.tally.forget([msg["run_id"]])
@@ -50,12 +51,9 @@ class Ear(SchedulerPlugin):  # type: ignore[misc]  # distributed has no types
 
     def remove_client(self, scheduler: Any, client: str) -> None:
         """A client has gone: no more is to be heard of its fits."""
-        heads = self.board.tally.runs_of(client)
-        gone = [
-            run.run_id for run in self.board.history.runs if run.run_id.startswith(tuple(heads))
-        ]
+        gone = [run.run_id for run in self.board.history.runs if run.client == client]
         self.board.history.lose(gone, time.time())
-        self.board.tally.forget(heads)
+        self.board.tally.forget(self.board.tally.runs_of(client))
 
     async def close(self) -> None:
         """The scheduler closes."""

@@ -105,6 +105,11 @@ class Run:
         return LOST if self.gone else RUNNING
 
     @property
+    def client(self) -> str | None:
+        """Dask's id of the client that it runs on, where that was told."""
+        return (self.latest or self.about).get("client")
+
+    @property
     def running(self) -> bool:
         """Whether it goes on, for all that is known."""
         return self.state == RUNNING

@@ -16,6 +16,9 @@ from daskgmm.passes.naming import Phase, counted
 _FEW = 4
 """Nodes of a graph with one group of parts: its argument, its task, and the survey's two ends."""
 
+_NOT_LOADED = "Error during deserialization of the task graph"
+"""Dask's words for tasks that its scheduler could not unpickle."""
+
 _NOBODY = object()
 _chosen: ContextVar[Any] = ContextVar("client that passes run on", default=_NOBODY)
 
@@ -83,6 +86,8 @@ def compute(graph: Graph, keys: Any, phase: Phase) -> Any:
     ------
     ClusterError
         Workers died under the tasks or the scheduler went away.
+    ConfigurationError
+        The scheduler can't load them.
     """
     client = active_client()
     if client is not None:
@@ -116,7 +121,7 @@ def hold(graph: Graph, keys: Sequence[Hashable]) -> dict[Hashable, Any]:
 
 @contextmanager
 def explaining_losses() -> Iterator[None]:
-    """Say `ClusterError` where workers or the scheduler are lost on the way."""
+    """Say what it is where workers or the scheduler are lost on the way, or can't load tasks."""
     from distributed.client import FutureCancelledError
     from distributed.comm import CommClosedError
     from distributed.scheduler import KilledWorker
@@ -132,4 +137,11 @@ def explaining_losses() -> Iterator[None]:
         raise ClusterError(
             f"The connection to the scheduler was lost ({type(error).__name__}).",
             "Check that it is alive and run the same again.",
+        ) from error
+    except RuntimeError as error:
+        if not str(error).startswith(_NOT_LOADED):
+            raise
+        raise ConfigurationError(
+            "The scheduler can't load the tasks of a pass.",
+            "Install the same versions of daskgmm and of its libraries where the scheduler runs.",
         ) from error

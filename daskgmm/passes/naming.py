@@ -42,6 +42,16 @@ def made_for(run_id: str) -> Iterator[str]:
         _current.reset(token)
 
 
+@contextmanager
+def apart() -> Iterator[None]:
+    """Make the block's passes for no run: what others do in the middle of one is theirs."""
+    token = _current.set(None)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
 def token() -> str:
     """A fresh suffix for task names: two fits on one cluster must not share keys."""
     run_id = _current.get()
