@@ -4,6 +4,7 @@ import logging
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -43,15 +44,28 @@ def in_process(*arguments, timeout=60, command=COMMAND, **options):
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
-@pytest.fixture
-def here(capsys, monkeypatch):
-    """Run the command in this process, and leave logging as it was."""
-    monkeypatch.setenv("DASK_LOGGING", "{}")
-    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
-    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+@contextmanager
+def logging_as_it_was():
+    """Whatever the command line sets in this process, for the block only."""
     names = (None, "daskgmm", "asyncio", "tornado.application")
     loggers = [logging.getLogger(name) for name in names]
     before = [(logger, logger.level, logger.handlers, logger.propagate) for logger in loggers]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DASK_LOGGING", "{}")
+        patch.setattr(sys, "unraisablehook", sys.unraisablehook)
+        patch.setattr(threading, "excepthook", threading.excepthook)
+        try:
+            yield
+        finally:
+            logging.captureWarnings(capture=False)
+            for logger, level, handlers, propagate in before:
+                logger.setLevel(level)
+                logger.handlers, logger.propagate = handlers, propagate
+
+
+@pytest.fixture
+def here(capsys):
+    """Run the command in this process, and leave logging as it was."""
 
     def command(*arguments):
         capsys.readouterr()
@@ -59,8 +73,5 @@ def here(capsys, monkeypatch):
         said = capsys.readouterr()
         return Ended(code, said.out, said.err)
 
-    yield command
-    logging.captureWarnings(capture=False)
-    for logger, level, handlers, propagate in before:
-        logger.setLevel(level)
-        logger.handlers, logger.propagate = handlers, propagate
+    with logging_as_it_was():
+        yield command

@@ -150,7 +150,7 @@ def test_a_fit_is_seen_pass_by_pass_and_ctrl_c_leaves_a_clean_terminal(
 @needs_tmux
 def test_at_the_end_there_are_the_components_and_where_the_results_are(tmp_path):
     command = [*COMMAND, "fit", IRIS, "--columns", "sepal_length,sepal_width", "-k", 3, "-o", "run"]
-    with screen(100, [*command, "--seed", 0, "--cache", "none"], tmp_path) as terminal:
+    with screen(200, [*command, "--seed", 0, "--cache", "none"], tmp_path) as terminal:
         lines = terminal.wait_for("^code 0")
         assert terminal.shows_cursor
     first, header, *rest = lines

@@ -22,6 +22,7 @@ from daskgmm.cli.application import daskgmm
 from daskgmm.cli.exits import Exit
 from daskgmm.jobs.locks.store import STALE_SECONDS
 from tests import manifests
+from tests.command import logging_as_it_was
 from tests.manifests import ALL, FOLDER, built, containers, one
 from tests.network import Caller, admits
 
@@ -233,14 +234,14 @@ def commands(applied):
                 yield shlex.split(line)
 
 
-def test_every_command_line_is_one_of_ours(applied, tmp_path, monkeypatch):
+def test_every_command_line_is_one_of_ours(applied, tmp_path):
     config = tmp_path / "job.toml"
     config.write_text(one(applied, "ConfigMap", "daskgmm-job")["data"]["job.toml"])
     found = list(commands(applied))
     assert found
     for _, name, *words in found:
         here = [word.replace("/etc/daskgmm/job.toml", str(config)) for word in words]
-        with click.Context(daskgmm, info_name="daskgmm") as parent:
+        with logging_as_it_was(), click.Context(daskgmm, info_name="daskgmm") as parent:
             context = daskgmm.get_command(parent, name).make_context(name, here, parent=parent)
         assert context.params["scheduler"].startswith("tls://daskgmm-")
         assert (context.params["tls_ca"], context.params["tls_key"]) == (

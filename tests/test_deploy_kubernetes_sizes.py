@@ -9,6 +9,7 @@ from kubernetes.utils import parse_quantity
 
 from daskgmm.cli.application import daskgmm
 from daskgmm.jobs import plan
+from tests.command import logging_as_it_was
 from tests.manifests import ALL, FOLDER, built, clusters, containers, one, pod_of
 
 FILES = {"nightly": "cluster.yaml", "once": "once/fit.yaml"}
@@ -35,7 +36,7 @@ def planned(text):
     """What the command in the comment reckons."""
     (line,) = re.findall(r"daskgmm (plan [^:]+):", text)
     name, *words = line.split()
-    with click.Context(daskgmm, info_name="daskgmm") as parent:
+    with logging_as_it_was(), click.Context(daskgmm, info_name="daskgmm") as parent:
         context = daskgmm.get_command(parent, name).make_context(name, words, parent=parent)
     asked = ("components", "rows", "features", "workers", "threads", "memory_limit")
     return plan(**{name: context.params[name] for name in asked})

@@ -158,6 +158,7 @@ def test_the_json_has_what_the_events_said(client):
     for kept, event in zip(run["passes"], passes, strict=True):
         assert kept == {name: event[name] for name in kept}
     assert run["totals"]["rows"] == sum(event["rows"] for event in passes)
+    assert json.loads(get(f"{link}.json?run={run_id[:8]}"))["runs"] == [run]
 
 
 @pytest.mark.slow

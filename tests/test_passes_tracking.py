@@ -15,11 +15,14 @@ from daskgmm import GaussianMixture
 from daskgmm.data.source import Source
 from daskgmm.passes.engine import compute, running_on
 from daskgmm.passes.graph import pass_graph
+from daskgmm.passes.naming import Phase
 from daskgmm.passes.tracking import tracking
 from daskgmm.passes.work import Work
 from tests.tasks import HeldPart, begin_sum
 
 FREE, HELD = 6, 4
+
+pytestmark = pytest.mark.timeout(60)  # of a pass that fails nothing is told
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +72,7 @@ def under_way(client, graph, root):
 
     def run():
         with running_on(client):
-            found.append(compute(graph, root))
+            found.append(compute(graph, root, Phase.PASS))
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()

@@ -15,7 +15,7 @@ from daskgmm.training.em import Recipe
 from daskgmm.training.initialisation import INITIALISERS, initialiser_named
 from daskgmm.training.starts import MOST_POLISHED, Given, StartPlan, most_promising
 from daskgmm.training.states import FitState, StopReason, Trace
-from daskgmm.training.stopping import lower_bound_change
+from daskgmm.training.stopping import stopping_named
 
 DOUBLE = np.dtype(np.float64)
 every_way = pytest.mark.parametrize("name", [name for name, way in INITIALISERS.items() if way])
@@ -31,7 +31,12 @@ def blobs(n=300, k=4, n_features=2, width=0.3, seed=0):
 
 def recipe(n_features=2, *, ridge=1e-6, max_iter=50, tol=1e-3):
     return Recipe(
-        tol, max_iter, lower_bound_change, np.full(n_features, ridge), np.ones(n_features), DOUBLE
+        tol,
+        max_iter,
+        stopping_named("lower_bound"),
+        np.full(n_features, ridge),
+        np.ones(n_features),
+        DOUBLE,
     )
 
 

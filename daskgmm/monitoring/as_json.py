@@ -1,4 +1,4 @@
-"""``/daskgmm.json``: what the scheduler knows of fits, for programs."""
+"""``/daskgmm.json``: what the scheduler knows of fits, for programs; ``?run=ID`` of one only."""
 
 import json
 from dataclasses import asdict, fields
@@ -21,14 +21,16 @@ def add(scheduler: Any, board: Board) -> None:
         def get(self) -> None:
             self.set_header("Content-Type", "application/json")
             self.set_header("Cache-Control", "no-store")
-            self.write(json.dumps(told(board), allow_nan=False))
+            wanted = self.get_query_argument("run", "")
+            self.write(json.dumps(told(board, wanted), allow_nan=False))
 
     scheduler.http_application.add_handlers(".*$", [(prefix_of(scheduler) + PATH, Answer)])
 
 
-def told(board: Board) -> dict[str, Any]:
-    """All runs, those that run first, in plain JSON values."""
-    return {"runs": [_run(run, board) for run in board.history.runs]}
+def told(board: Board, wanted: str = "") -> dict[str, Any]:
+    """The runs whose ids begin so, those that run first, in plain JSON values."""
+    runs = (run for run in board.history.runs if run.run_id.startswith(wanted))
+    return {"runs": [_run(run, board) for run in runs]}
 
 
 def _run(run: Run, board: Board) -> dict[str, Any]:

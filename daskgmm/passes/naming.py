@@ -62,14 +62,13 @@ def token() -> str:
 def counted(phase: Phase) -> AbstractContextManager[None]:
     """Have Dask count what the block computes to one span for the run and its phase.
 
-    It has the same identity in each pass, for schedulers keep spans for ever; where no run is
-    named each block has a span of its own. Spans of the user's stay around it.
+    It has the same identity in each pass, for schedulers keep spans for ever; so what is made for
+    no run is all counted to one for the phase. Spans of the user's stay around it.
     """
     run_id = _current.get()
-    names: tuple[str, ...] = (_ROOT, phase.value)
-    marks: tuple[str, ...] = (_ROOT, uuid4().hex)
-    if run_id is not None:
-        names, marks = (_ROOT, run_id[:SHOWN], phase.value), (_ROOT, run_id, phase.value)
+    runs = () if run_id is None else (run_id,)
+    marks = (_ROOT, *runs, phase.value)
+    names = (_ROOT, *(one[:SHOWN] for one in runs), phase.value)
     outer = dask.get_annotations().get("span") or {"name": (), "ids": ()}
     ids = accumulate((*outer["ids"][-1:], *marks), "{}/{}".format)  # of the same parents only
     told = {"name": (*outer["name"], *names), "ids": (*outer["ids"][:-1], *ids)}
