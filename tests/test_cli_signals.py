@@ -37,12 +37,14 @@ def fitting(rows, run, *options):
 
 
 def living(session):
-    """Processes of a session that are not only waiting to be counted out."""
+    """Processes of a session that have not ended: those that have are yet to be counted out, or
+    have given back their memory, and so the words that they were started with."""
     listed = subprocess.run(
         ["ps", "-eo", "sess=,stat=,args="], capture_output=True, text=True, check=True
     )
     found = (line.split(None, 2) for line in listed.stdout.splitlines())
-    return [line for line in found if int(line[0]) == session and not line[1].startswith("Z")]
+    own = [line for line in found if int(line[0]) == session]
+    return [line for line in own if not (line[1].startswith("Z") or line[2].startswith("["))]
 
 
 def names(run):

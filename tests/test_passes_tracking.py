@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from distributed import Client, Event, LocalCluster
+from tasks import HeldPart, begin_sum
 
 from daskgmm import GaussianMixture
 from daskgmm.data.source import Source
@@ -18,7 +19,6 @@ from daskgmm.passes.graph import pass_graph
 from daskgmm.passes.naming import Phase
 from daskgmm.passes.tracking import tracking
 from daskgmm.passes.work import Work
-from tests.tasks import HeldPart, begin_sum
 
 FREE, HELD = 6, 4
 
