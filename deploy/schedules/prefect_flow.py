@@ -1,7 +1,7 @@
 """Prefect's flow of a night: fit, gate, predict and publish, as `daskgmm.jobs` has them.
 
-Start, in an environment with prefect (3.8 does not start with FastAPI 0.165: install 'fastapi<0.140'
-beside it) and daskgmm::
+Start, in an environment with prefect and daskgmm (Prefect 3.8 does not start with FastAPI 0.165:
+install 'fastapi<0.140' beside it)::
 
     python deploy/schedules/prefect_flow.py     serves it: every night, and when it is asked to
 
