@@ -9,6 +9,9 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
+UV = {"UV_SYSTEM_CERTS": "true"}
+"""Has uv trust what this machine trusts, as pip does: a proxy's certificate, for one."""
+
 OURS = ("--editable", str(CHECKOUT))
 """This package as it is now: uv would keep a wheel of it from before."""
 
@@ -26,6 +29,7 @@ def environment(folder: Path, *packages: str) -> Path:
         capture_output=True,
         text=True,
         check=False,
+        env=os.environ | UV,
     )
     if done.returncode:
         reason = f"{', '.join(packages)} can't be installed: {done.stderr.strip()}"

@@ -129,7 +129,7 @@ def test_the_wheel_is_built_from_what_the_image_may_see_and_has_what_it_needs(tm
     subprocess.run(
         ["uv", "build", "--quiet", "--wheel", "--out-dir", tmp_path / "wheels", tmp_path],
         check=True,
-        env=inside(),
+        env=inside(UV),
     )
     (path,) = (tmp_path / "wheels").glob("*.whl")
     with zipfile.ZipFile(path) as wheel:
