@@ -27,6 +27,7 @@ from started import inside, started
 
 from daskgmm import load
 from tests.command import in_process
+from tests.isolated import UV
 
 FLIGHTS = ROOT / "examples" / "data" / "flights.parquet"
 LOOPBACK = ["--host", "127.0.0.1"]
