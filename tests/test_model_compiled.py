@@ -53,7 +53,7 @@ def test_tiles_and_few_components_at_a_time_leave_nothing_out(kind, n_features, 
     tiles = np.diff(kernel.tiles)
     assert tiles.sum() == kernel.length
     assert (tiles > 0).all()
-    assert tiles.max() <= max(TILE, n_features + 1)
+    assert tiles.max() <= max(1.5 * TILE, n_features + 1)
     rows = rows_of(1100, n_features)
     (found,), (expected,) = (
         moments_of(kernel, [mixture], rows) for kernel in (CompiledKernel, FeatureKernel)
@@ -161,7 +161,8 @@ def test_a_responsibility_that_no_sum_can_feel_is_none(dtype):
     assert_array_equal(found.sums[-1], [10, 0])
 
 
-def test_the_exponential_is_within_two_ulps_and_keeps_nan():
+@pytest.mark.parametrize(("dtype", "lowest"), [(DOUBLE, 700), (SINGLE, 87)], ids=["f8", "f4"])
+def test_the_exponential_is_within_an_ulp_and_keeps_nan(dtype, lowest):
     @njit(fastmath={"contract"})
     def exponentials(points):
         out = np.empty_like(points)
@@ -169,11 +170,12 @@ def test_the_exponential_is_within_two_ulps_and_keeps_nan():
             out[i] = loops._exp(points[i])
         return out
 
-    points = np.append(-np.logspace(-300, np.log10(700), 200_000), 0.0)
+    least = np.log10(np.finfo(dtype).tiny)
+    points = np.append(-np.logspace(least, np.log10(lowest), 200_000), 0.0).astype(dtype)
     exact = np.exp(points.astype(np.longdouble))
-    errors = np.abs(exponentials(points) - exact) / np.spacing(exact.astype(float))
-    assert errors.max() < (2 if reference.EXTENDED else 3)
-    assert np.isnan(exponentials(np.array([np.nan]))).all()
+    errors = np.abs(exponentials(points) - exact) / np.spacing(exact.astype(dtype))
+    assert errors.max() < (1 if reference.EXTENDED else 2)
+    assert np.isnan(exponentials(np.array([np.nan], dtype))).all()
 
 
 def test_responsibilities_are_exact_over_their_whole_range():

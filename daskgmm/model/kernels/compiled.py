@@ -13,13 +13,17 @@ from daskgmm.model.mixture import Mixture
 from daskgmm.model.responsibilities import LEAST
 from daskgmm.model.typing import Doubles, Floats
 
-TILE = 57
-"""Features that are made at once: with 512 rows they and what meets them fit a core's cache."""
-FEWEST_ROWS, MOST_ROWS = 512, 4096
+TILE = 56
+"""Features that are made at once, about: with `FEWEST_ROWS` they and what meets them fit a core's
+cache, and products of them with up to 20 components are of a size that BLAS takes in place."""
 
-STAGGER = 16
-"""So many rows fewer than a power of two: arrays whose rows lie 4 KiB apart fall on each other in
-a core's nearest cache, and products took a fifth longer."""
+FEWEST_ROWS = {np.dtype(np.float64): 576, np.dtype(np.float32): 832}
+MOST_ROWS = 4096
+
+_LINE = 64
+"""Rows are worked on in odd multiples of so many: whole vectors, and never a multiple of 1 KiB.
+Arrays whose rows lie 4 KiB apart fall on each other in a core's nearest cache, and products took
+a fifth longer."""
 
 
 @final
@@ -35,9 +39,9 @@ class CompiledKernel(Kernel):
     ) -> None:
         super().__init__(mixtures, frame, dtype, origins)
         self.origins = [np.zeros_like(points) for points in self.origins]
-        ideal = TILE * FEWEST_ROWS / self.length
-        power = np.clip(2 ** np.round(np.log2(ideal)), FEWEST_ROWS, MOST_ROWS)
-        self.stretch = int(power) - STAGGER
+        fewest = FEWEST_ROWS[self.dtype]
+        ideal = int(np.clip(TILE * fewest // self.length, fewest, MOST_ROWS - 1))
+        self.stretch = ideal // (2 * _LINE) * 2 * _LINE + _LINE
         self.tiles = _tiles(self.n_quadratic, self.length)
         self.monomials = self.covariance.monomials(self.n_features)
         self.cuts = np.searchsorted(self.monomials[:, 0], self.tiles)
@@ -45,13 +49,15 @@ class CompiledKernel(Kernel):
         self.eta = np.concatenate([eta[:, a:b].ravel() for a, b in pairwise(self.tiles)])
         sizes = [mixture.n_components for mixture in mixtures]
         self.edges = np.concatenate([[0], np.cumsum(sizes)])
-        height = min(self.length, TILE + self.n_features + 1)
+        widest = int(np.diff(self.tiles).max())
+        height = min(self.length, widest + self.n_features + 1)
         self.phi = np.empty(height * self.stretch, dtype)
         self.gamma = np.empty(self.n_components * self.stretch, dtype)
         self.partial = np.empty_like(self.gamma)
         self.product = np.empty(height * self.n_components, dtype)
+        self.peak = np.empty(self.stretch, dtype)
         self.columns = np.empty((2, self.stretch))
-        self.slab = MOST_ROWS
+        self.slab = MOST_ROWS // self.stretch * self.stretch
         self.densities = np.empty(self.n_components * self.slab, dtype)
 
     def logits(self, rows: Floats) -> Floats:
@@ -70,6 +76,7 @@ class CompiledKernel(Kernel):
             np.empty(0) if weights is None else weights,
             LEAST[self.dtype],
             self.product,
+            self.peak,
             self.columns,
             self.sums,
             self.log_likelihoods,
@@ -109,6 +116,7 @@ def compile_densities_ahead(rows: np.dtype[np.floating], dtype: np.dtype[np.floa
 
 def _tiles(n_quadratic: int, length: int) -> NDArray[np.int64]:
     """Edges of stretches of features; the last one has the linear features and is the fullest."""
-    first_of_last = max(min(length - TILE, n_quadratic), 0)
-    edges = np.arange(first_of_last, 0, -TILE)[::-1]
+    width = -(-length // max(round(length / TILE), 1))
+    first_of_last = max(min(length - width, n_quadratic), 0)
+    edges = np.arange(first_of_last, 0, -width)[::-1]
     return np.concatenate([[0], edges, [length]])

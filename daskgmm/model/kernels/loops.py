@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit, types
+from numba.extending import overload
 from numba.np.numpy_support import from_dtype
 from numpy.typing import NDArray
 
@@ -33,19 +34,36 @@ _LN2_HIGH = 0.6931471803691238  # the digits of ln 2 that k * _LN2_HIGH holds ex
 _LN2_LOW = 1.9082149292705877e-10
 _SHIFT = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer in the low bits
 
+_LOG2_E_SINGLE = np.float32(1.442695)
+_LN2_HIGH_SINGLE = np.float32(0.693359375)
+_LN2_LOW_SINGLE = np.float32(-2.1219444e-4)
+_SHIFT_SINGLE = np.float32(12582912.0)  # 1.5 * 2**23
+_TERMS = tuple(np.float32(1 / n) for n in (1, 1, 2, 6, 24, 120, 720, 5040))
+
 # Division by zero gives infinity as in NumPy: a check of each would keep loops from vectors.
 _OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
-_inline = njit(inline="always", **_OPTIONS)
 _compiled = njit(**_OPTIONS)
 
 
-@_inline
-def _exp(x: float) -> float:
-    """Exponential of x in [-700, 0] within two ulps, and NaN of NaN (Cody and Waite, 1980)."""
+def _exp(x: Any) -> Any:
+    """Exponential of x <= 0 within an ulp, and NaN of NaN (Cody and Waite, 1980).
+
+    From -700 in float64 and -87 in float32, where vectors hold twice as many.
+    """
+    raise NotImplementedError  # for numba alone, which takes one of the two below
+
+
+@overload(_exp, jit_options=_OPTIONS, inline="always")
+def _exp_of(x: Any) -> Callable[[Any], Any]:
+    return _exp_single if x == types.float32 else _exp_double
+
+
+def _exp_double(x: Any) -> Any:
     shifted = x * _LOG2_E + _SHIFT
     k = shifted - _SHIFT
     r = (x - k * _LN2_HIGH) - k * _LN2_LOW
-    p = 1 / 479001600
+    p = 1 / 6227020800
+    p = p * r + 1 / 479001600
     p = p * r + 1 / 39916800
     p = p * r + 1 / 3628800
     p = p * r + 1 / 362880
@@ -60,6 +78,31 @@ def _exp(x: float) -> float:
     p = p * r + 1
     exponent = np.int64((np.float64(shifted).view(np.int64) + np.int64(1023)) << np.int64(52))
     return p * exponent.view(np.float64)
+
+
+def _exp_single(x: Any) -> Any:
+    shifted = x * _LOG2_E_SINGLE + _SHIFT_SINGLE
+    k = shifted - _SHIFT_SINGLE
+    r = (x - k * _LN2_HIGH_SINGLE) - k * _LN2_LOW_SINGLE
+    p = _TERMS[7]
+    p = p * r + _TERMS[6]
+    p = p * r + _TERMS[5]
+    p = p * r + _TERMS[4]
+    p = p * r + _TERMS[3]
+    p = p * r + _TERMS[2]
+    p = p * r + _TERMS[1]
+    p = p * r + _TERMS[0]
+    exponent = np.int32((np.float32(shifted).view(np.int32) + np.int32(127)) << np.int32(23))
+    return p * exponent.view(np.float32)
+
+
+@_compiled
+def _add_to(table: NDArray[Any], other: NDArray[Any]) -> None:
+    """Add a table to another; written out, for NumPy's operators make no vector loops here."""
+    for i in range(len(table)):
+        own, its = table[i], other[i]
+        for j in range(len(own)):
+            own[j] += its[j]
 
 
 @_compiled
@@ -95,7 +138,7 @@ def _peaks(logits: NDArray[Any], peak: NDArray[Any]) -> None:
         peak[r] = logits[0, r]
     for k in range(1, len(logits)):
         for r in range(len(peak)):
-            logit = np.float64(logits[k, r])
+            logit = logits[k, r]
             peak[r] = logit if logit > peak[r] else peak[r]  # noqa: FURB136  max() is slower
 
 
@@ -105,57 +148,62 @@ def _normalise(
     weights: NDArray[Any],
     least: float,
     peak: NDArray[Any],
-    total: NDArray[Any],
+    columns: NDArray[Any],
 ) -> float:
-    """Turn logits (K, n) into weighted responsibilities; return the log-likelihood."""
+    """Turn logits (K, n) into weighted responsibilities; return the log-likelihood.
+
+    What is summed over components or rows is float64.
+    """
     n_components, n = gamma.shape
-    lowest = np.log(least)
+    lowest, none = gamma.dtype.type(np.log(least)), gamma.dtype.type(0)
+    total = columns[0, :n]
     _peaks(gamma, peak)
     total[:] = 0
     for k in range(n_components):
         for r in range(n):
-            below = np.float64(gamma[k, r]) - peak[r]
+            below = gamma[k, r] - peak[r]
             # What no sum can feel would only slow the product, as a denormal number.
-            density = 0.0 if below < lowest else _exp(below)
+            density = none if below < lowest else _exp(below)
             gamma[k, r] = density
             total[r] += density
-    log_likelihood: float = _log_likelihood(peak, total, weights)
-    _to_shares(total, weights)
+    log_likelihood: float = _log_likelihood(peak, total, weights, columns[1])
+    _shares(total, weights, peak)  # in place of what is needed no more
     for k in range(n_components):
         for r in range(n):
-            gamma[k, r] *= total[r]
+            gamma[k, r] *= peak[r]
     return log_likelihood
 
 
 @_compiled
-def _to_shares(total: NDArray[Any], weights: NDArray[Any]) -> None:
-    """Turn total (n,) into what each density is multiplied by."""
-    for r in range(len(total)):
-        total[r] = 1 / total[r]
+def _shares(total: NDArray[Any], weights: NDArray[Any], shares: NDArray[Any]) -> None:
+    """Write what each density is multiplied by to shares (n,)."""
     if len(weights) > 0:
         for r in range(len(total)):
-            total[r] *= weights[r]
+            shares[r] = weights[r] / total[r]
+        return
+    for r in range(len(total)):
+        shares[r] = 1 / total[r]
 
 
 @_compiled
-def _log_likelihood(peak: NDArray[Any], total: NDArray[Any], weights: NDArray[Any]) -> float:
-    """Sum of weights times (peak + log(total)); unweighted, few logarithms, and peak is lost."""
+def _log_likelihood(
+    peak: NDArray[Any], total: NDArray[Any], weights: NDArray[Any], spare: NDArray[Any]
+) -> float:
+    """Sum of weights times (peak + log(total)); unweighted, with few logarithms."""
     n, found = len(peak), 0.0
     if len(weights) > 0:
         for r in range(n):
             found += weights[r] * (peak[r] + np.log(total[r]))
         return found
     stretch = n // _TOGETHER
-    tail = range(_TOGETHER * stretch, n)
-    for r in tail:
+    for r in range(_TOGETHER * stretch, n):
         found += peak[r] + np.log(total[r])
-    peaks, product = peak[:stretch], peak[stretch : 2 * stretch]
-    for i in range(1, _TOGETHER):
-        for r in range(stretch):
-            peaks[r] += peak[i * stretch + r]
+    peaks, product = spare[:stretch], spare[stretch : 2 * stretch]
+    peaks[:] = 0
     product[:] = 1
     for i in range(_TOGETHER):
         for r in range(stretch):
+            peaks[r] += peak[i * stretch + r]
             product[r] *= total[i * stretch + r]
     for r in range(stretch):
         found += peaks[r] + np.log(product[r])
@@ -189,12 +237,13 @@ def _sums(
 ) -> None:
     """Add phi @ gamma.T to sums (F, K), few components at a time."""
     for i in range(len(edges) - 1):
-        cuts = _cuts(edges, i, max(_SMALL_RESULT // len(phi), 1))
+        widest = min(_SMALL_RESULT // len(phi), SMALL_PRODUCT // phi.size)
+        cuts = _cuts(edges, i, max(widest, 1))
         for c in range(len(cuts) - 1):
             own = gamma[cuts[c] : cuts[c + 1]]
             product = values[: len(phi) * len(own)].reshape(len(phi), len(own))
             np.dot(phi, own.T, product)
-            sums[:, cuts[c] : cuts[c + 1]] += product
+            _add_to(sums[:, cuts[c] : cuts[c + 1]], product)
 
 
 @_compiled
@@ -220,7 +269,7 @@ def _stretch_logits(
         own_eta = own_eta.reshape(len(gamma), -1)
         _logits(own_eta, own, edges, gamma if tile == 0 else partial)
         if tile > 0:
-            gamma += partial
+            _add_to(gamma, partial)
 
 
 @_compiled
@@ -259,6 +308,7 @@ def _add(
     weights: NDArray[Any],
     least: float,
     product_values: NDArray[Any],
+    peak: NDArray[Any],
     columns: NDArray[Any],
     sums: NDArray[Any],
     log_likelihoods: NDArray[Any],
@@ -283,7 +333,7 @@ def _add(
         for i in range(len(edges) - 1):
             log_likelihoods[i] += _normalise(
                 gamma[edges[i] : edges[i + 1]], weights[start : start + n], least,
-                columns[0, :n], columns[1, :n],
+                peak[:n], columns,
             )  # fmt: skip
         _sums(phi[longest - (tiles[last + 1] - tiles[last]) :], gamma, edges, product_values,
               sums[tiles[last] :])  # fmt: skip
@@ -328,7 +378,9 @@ def loop(rows: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[..., None]:
     vector, table = types.Array(from_dtype(dtype), 1, "C"), types.Array(types.float64, 2, "C")
     doubles = types.Array(types.float64, 1, "C", readonly=True)
     results = (table, table, types.Array(types.float64, 1, "C"))
-    return _ready(_add, (*_parameters(rows, dtype), doubles, types.float64, vector, *results))
+    return _ready(
+        _add, (*_parameters(rows, dtype), doubles, types.float64, vector, vector, *results)
+    )
 
 
 @cache
