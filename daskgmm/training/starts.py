@@ -14,15 +14,17 @@ from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.typing import Doubles, Floats
-from daskgmm.training.acceleration import plain
+from daskgmm.training.acceleration import Outlook, plain
 from daskgmm.training.em import Origins, Recipe, em
 from daskgmm.training.initialisation import Initialiser, Nearest
 from daskgmm.training.states import FitState, Trace
 
 logger = logging.getLogger(__name__)
 
-FEWEST_ON_SAMPLE = 3
-"""Starts that are tried on the sample even if fewer are asked for: there they cost no pass."""
+FEWEST_ON_SAMPLE = 5
+"""Starts that are tried on the sample even if fewer are asked for: there they cost no pass, and the
+best of five was worse than what EM over all rows found from one start in 2 fits of 60, against 4
+of 60 with three."""
 
 MOST_POLISHED = 3
 """Starts that go on to full passes together: they share the reading, not the arithmetic."""
@@ -116,7 +118,7 @@ class StartPlan:
         # Passes are free here, so they are EM's own: they keep closest to its optimum.
         *_, last = em(traces, expect, replace(recipe, accelerate=plain))
         chosen = most_promising(last, recipe.tol)[: self.most_polished]
-        return [Trace(trace.mixture) for trace in chosen]
+        return [Trace(trace.mixture, outlook=Outlook(shortened=True)) for trace in chosen]
 
     def _mixtures(
         self,
