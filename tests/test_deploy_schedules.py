@@ -247,6 +247,7 @@ def test_prefect_runs_the_night_again_after_a_passing_failure_and_publishes_no_b
     own = {
         "PREFECT_HOME": str(tmp_path / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # of a busy machine
         "DO_NOT_TRACK": "1",
         "PAUSE": "0",
         "PYTHONPATH": str(SCHEDULES),
