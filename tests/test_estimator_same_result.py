@@ -2,6 +2,8 @@
 
 import dask.array as da
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture as Theirs
 
-from daskgmm import GaussianMixture
+from daskgmm import GaussianMixture, open_dataset
 
 KINDS = ["full", "tied", "diag", "spherical"]
 FITTED = ["weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"]
@@ -101,6 +103,22 @@ def test_no_chunking_changes_the_result(kind, data):
     assert_same_fit(ours, theirs)
     assert ours.predict_proba(X).chunks == ((*chunks,), (3,))
     assert_same_predictions(ours, theirs, X, rows)
+
+
+def test_wherever_the_rows_are_a_start_on_a_sample_ends_in_the_same_mixture(tmp_path):
+    """Where their number is known before they are read; other samples end in other optima here."""
+    rows = blobs(6000, 3, 6, apart=1.5)
+    table = pa.table(dict(zip("abc", rows.T, strict=True)))
+    pq.write_table(table, tmp_path / "rows.parquet", row_group_size=701)
+    np.save(tmp_path / "rows.npy", rows)
+    sources = [da.from_array(rows, chunks=(chunk, 3)) for chunk in (431, 6000)]
+    sources += [open_dataset(tmp_path / name) for name in ("rows.parquet", "rows.npy")]
+    options = {"subsample": 500, "random_state": 0}
+    expected = GaussianMixture(6, **options).fit(rows)
+    for source in sources:
+        found = GaussianMixture(6, **options).fit(source)
+        assert found.n_passes_ == expected.n_passes_
+        assert_allclose(found.means_, expected.means_, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -100,9 +100,16 @@ def test_every_row_is_as_likely_as_any_other():
 
 
 def test_parts_draw_independently():
-    streams = [surveys.priorities(0, part).random(1000) for part in range(3)]
+    streams = [surveys.priorities(0, part, None).random(1000) for part in range(3)]
     assert np.abs(np.corrcoef(streams)[np.triu_indices(3, 1)]).max() < 0.1
-    assert_array_equal(surveys.priorities(0, 1).random(1000), streams[1])
+    assert_array_equal(surveys.priorities(0, 1, None).random(1000), streams[1])
+
+
+@settings(max_examples=60)
+@given(lengths_of_parts, st.integers(1, 300), st.integers(0, 5))
+def test_how_rows_of_known_number_are_cut_changes_no_row_of_the_sample(lengths, capacity, seed):
+    cut, whole = (sample_of(numbered(own), capacity, seed) for own in (lengths, [sum(lengths)]))
+    assert_array_equal(cut.sample.rows, whole.sample.rows)
 
 
 def test_blocks_larger_than_a_slab_are_sampled_like_small_ones(monkeypatch):

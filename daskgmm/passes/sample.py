@@ -7,13 +7,16 @@ import numpy as np
 
 from daskgmm.model.typing import Doubles, Floats
 
+_NUMBERS_A_STEP = 4
+"""Philox's counter gives so many at once."""
+
 
 @dataclass(frozen=True, eq=False)
 class Sample:
     """The rows with the smallest of independent random priorities.
 
-    Each row draws its priority from a stream that belongs to its part, so the sample depends
-    on the seed and the parts alone; merging keeps the smallest, in whatever order.
+    They hang on the seed and the rows' numbers, see `priorities`; merging keeps the smallest, in
+    whatever order.
 
     Parameters
     ----------
@@ -62,6 +65,16 @@ def _join(left: Doubles | None, right: Doubles | None) -> Doubles | None:
     return np.concatenate([left, right])
 
 
-def priorities(seed: int, part: int) -> np.random.Generator:
-    """The stream of priorities of one part's rows."""
-    return np.random.Generator(np.random.Philox(key=[seed, part]))
+def priorities(seed: int, part: int, first_row: int | None) -> np.random.Generator:
+    """The stream of priorities of one part's rows.
+
+    Where it is known how many rows lie before the part, this is where a stream of all rows goes
+    on, so that a sample doesn't hang on how they are cut; or else a stream of the part's own.
+    """
+    if first_row is None:
+        return np.random.Generator(np.random.Philox(key=[seed, part]))
+    philox = np.random.Philox(key=[seed, 0])
+    philox.advance(first_row // _NUMBERS_A_STEP)
+    stream = np.random.Generator(philox)
+    stream.random(first_row % _NUMBERS_A_STEP)
+    return stream

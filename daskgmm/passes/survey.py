@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from dask._task_spec import Task, TaskRef
+from numpy.typing import NDArray
 
 from daskgmm.data.source import Block, Part, Source
 from daskgmm.model.flaws import Flaw
@@ -115,7 +116,7 @@ def survey(
     survey that is returned has no sample.
     """
     suffix = token()
-    work = Work(_begin, partial(_add, request=request), request)
+    work = Work(_begin, partial(_add, request=request), (request, _first_rows(source)))
     graph, root = pass_graph(source, _groups(source), work, "gmm-init", suffix)
     facts = f"gmm-init-facts-{suffix}"
     outcomes = [(f"gmm-init-starts-{suffix}", number) for number in range(len(then))]
@@ -144,13 +145,26 @@ def _apply(then: Callable[[Survey], T], found: Survey) -> T:
         return then(Survey(found.lengths, found.statistics, found.flawed, sample))
 
 
-def _begin(request: Request) -> OnPart:
-    return partial(_survey_part, request=request)
+def _first_rows(source: Source) -> NDArray[np.int64] | None:
+    """How many rows lie before each part, where the source knows."""
+    return None if source.lengths is None else np.cumsum([0, *source.lengths])
 
 
-def _survey_part(position: int, part: Part, blocks: Iterator[Block], request: Request) -> Survey:
+def _begin(argument: tuple[Request, NDArray[np.int64] | None]) -> OnPart:
+    request, first_rows = argument
+    return partial(_survey_part, request=request, first_rows=first_rows)
+
+
+def _survey_part(
+    position: int,
+    part: Part,
+    blocks: Iterator[Block],
+    request: Request,
+    first_rows: NDArray[np.int64] | None,
+) -> Survey:
     found = Survey((0,), None, None, None)
-    stream = priorities(request.seed, position)
+    first_row = None if first_rows is None else int(first_rows[position])
+    stream = priorities(request.seed, position, first_row)
     with np.errstate(all="ignore"):  # what is not finite is looked for and told
         for block in blocks:
             for rows, weights in _slabs(block):
