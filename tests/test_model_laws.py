@@ -522,6 +522,14 @@ def test_single_precision_rows_may_be_computed_in_double(covariance):
         assert_allclose(found.sums, expected.sums, rtol=1e-6, atol=1e-3)
 
 
+def test_an_origin_that_single_precision_holds_costs_rows_computed_in_double_no_digit():
+    rows = some_rows(500, 2).astype(np.float32)
+    frame = Frame(np.array([1000.5, 0.25]), np.array([1.0, 4.0]))
+    z = np.empty((2, 500))
+    frame.standardise(rows.T, out=z)
+    assert_array_equal(z, reference.standard(rows, frame).T.astype(np.float64))
+
+
 def test_single_precision_rows_far_from_zero_may_be_computed_in_double(covariance):
     rows = (12345.678 + some_rows(500, 2)).astype(np.float32)
     frame = reference.frame_of(rows, covariance.name, DOUBLE)

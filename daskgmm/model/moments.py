@@ -122,16 +122,17 @@ class Moments:
         ridge : ndarray of shape (D,)
             Added to the covariances' diagonals, in the units of the frame squared.
         epsilon : float
-            Machine epsilon of the data's type. Ten of it are added to each component's weight,
-            as in scikit-learn, so that an empty one divides by no zero. They lie at the frame's
-            origin, and only where a component is empty or its variance would be zero.
+            Machine epsilon of the data's type. Ten of it, in units of a row's mean weight, are
+            added to each component's weight, as in scikit-learn, so that an empty one divides by
+            no zero. They lie at the frame's origin, and only where a component is empty or its
+            variance would be zero.
 
         Raises
         ------
         CollapsedComponentError
             A covariance is not positive definite.
         """
-        added = 10 * epsilon
+        added = 10 * epsilon * (self.weight / self.rows if self.weight > 0 else 1.0)
         empty = self.sums[-1] < EMPTY * added
         try:
             return self._maximise(covariance, ridge, added, np.where(empty, added, 0.0))
