@@ -134,6 +134,9 @@ class Moments:
         """
         added = 10 * epsilon * (self.weight / self.rows if self.weight > 0 else 1.0)
         empty = self.sums[-1] < EMPTY * added
+        if self.origins[empty].any():  # from afar, what is added to those would cancel
+            near = np.where(empty[:, np.newaxis], 0.0, self.origins)
+            return self.about(near, covariance).maximise(covariance, ridge, epsilon)
         try:
             return self._maximise(covariance, ridge, added, np.where(empty, added, 0.0))
         except CollapsedComponentError:
