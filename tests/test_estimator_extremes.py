@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from daskgmm import GaussianMixture
 from daskgmm.model.covariance import COVARIANCES
+from daskgmm.model.frame import Frame
+from daskgmm.model.prediction import Predictor
+from tests.reference import random_mixture
 
 KINDS = list(COVARIANCES)
 
@@ -83,3 +86,20 @@ def test_weights_of_sum_one_leave_a_small_component_in_single_precision_where_it
     )
     assert_allclose(found.means_, expected.means_, rtol=1e-5, atol=1e-4)
     assert_allclose(found.weights_, expected.weights_, rtol=1e-4)
+
+
+# --- rows to be labelled
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("dtype", "size"), [(np.float64, 1e160), (np.float32, 1e25)])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_row_so_far_that_it_has_no_density_is_the_first_components(kind, dtype, size, compiled):
+    mixture = random_mixture(kind, 4, 3, 4)
+    predictor = Predictor(mixture, Frame.identity(3), compiled=compiled)
+    rows = (size * np.random.default_rng(0).normal(size=(200, 3))).astype(dtype)
+    labels, shares, densities = predictor.everything(rows)
+    assert (densities == -np.inf).all()
+    assert (shares == 0.25).all()
+    assert_array_equal(labels, 0)
+    assert_array_equal(predictor.labels(rows), 0)
