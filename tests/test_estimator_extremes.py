@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.mixture import GaussianMixture as ScikitLearn
 
 from daskgmm import GaussianMixture
 from daskgmm.model.covariance import COVARIANCES
@@ -103,3 +104,11 @@ def test_a_row_so_far_that_it_has_no_density_is_the_first_components(kind, dtype
     assert (shares == 0.25).all()
     assert_array_equal(labels, 0)
     assert_array_equal(predictor.labels(rows), 0)
+
+
+def test_a_component_far_off_leaves_the_densities_of_scikit_learns_model_their_digits():
+    rows = blobs()
+    rows[0] = 1e20
+    other = ScikitLearn(2, covariance_type="diag", random_state=0).fit(rows)
+    found = GaussianMixture.from_sklearn(other).score_samples(rows[1:])
+    assert_allclose(found, other.score_samples(rows[1:]), rtol=1e-6)

@@ -21,8 +21,9 @@ from daskgmm.passes.sample import Sample, priorities
 from daskgmm.passes.statistics import Statistics
 from daskgmm.passes.work import OnPart, Work
 
-_MIDDLE_ROWS = 255
-"""Of the sample, that tell where the middle of a feature's values lies, and how wide it is."""
+_MIDDLE_ROWS, _FEWEST_MIDDLE_ROWS = 255, 16
+"""Of the sample, that tell where the middle of a feature's values lies, and how wide it is; fewer
+than the fewest tell it where they are all that there are."""
 
 _FAR = 256
 """Quartile ranges from the middle to the mean, beyond which it is no place to measure from."""
@@ -159,6 +160,8 @@ def _measured_well(found: Survey) -> Statistics | None:
     if known is None or found.sample is None:
         return known
     few = found.sample.smallest(_MIDDLE_ROWS).ordered()
+    if len(few.rows) < min(_FEWEST_MIDDLE_ROWS, found.rows):
+        return known
     with np.errstate(all="ignore"):  # what is not finite is told of elsewhere
         low, middle, high = np.quantile(
             few.rows.astype(np.float64),
