@@ -42,6 +42,15 @@ def test_the_share_of_rows_below_it_is_the_quantile(X, model):
     assert (model.score_samples(X) < threshold).sum() == 0.02 * len(X)
 
 
+def test_rows_without_density_are_the_least_likely_for_every_kind_of_rows(model):
+    rows = np.array([[1e200, 0], [0, -1e200], [0, 0], [5, 5], [9, 9]])
+    for share, expected in ((0.0, -np.inf), (0.1, -np.inf), (0.4, -np.inf)):
+        assert model.anomaly_threshold(rows, share) == expected
+        assert model.anomaly_threshold(da.from_array(rows, chunks=(2, 2)), share) == expected
+    likeliest = model.score_samples(rows).max()
+    assert model.anomaly_threshold(rows, 1.0) == likeliest
+
+
 def test_chunks_change_no_bit_of_it(X, model):
     # A log-density hangs on its neighbours in its last bit only where blocks are cut otherwise.
     rows = da.from_array(X, chunks=(65_536, 2))

@@ -139,6 +139,16 @@ def test_criteria_count_sample_weights():
 # --- the choice
 
 
+def test_a_row_that_does_not_count_may_be_so_far_that_it_has_no_density():
+    X = blobs(600, 2)
+    weights = np.ones(600)
+    expected = GaussianMixtureSelector([1, 3], random_state=0).fit(X[1:])
+    X[0], weights[0] = 1e170, 0
+    found = GaussianMixtureSelector([1, 3], random_state=0).fit(X, sample_weight=weights)
+    assert found.best_params_ == expected.best_params_
+    assert_allclose(found.results_[CRITERIA], expected.results_[CRITERIA], rtol=1e-6)
+
+
 @pytest.mark.parametrize("criterion", CRITERIA)
 def test_the_best_has_the_least_criterion(rows, criterion):
     found = GaussianMixtureSelector(

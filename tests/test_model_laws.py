@@ -314,6 +314,17 @@ def test_an_empty_component_gets_the_ridge_as_covariance_and_the_origin_as_mean(
     assert 0 < found.weights[1] < 1e-15
 
 
+@pytest.mark.parametrize("count", [0.0, 1e-20])
+def test_an_empty_component_far_away_gets_those_too(covariance, count):
+    rows = some_rows(100, 2)
+    gamma = np.vstack([np.ones(100), np.full(100, count / 100)])
+    near = moments_under(gamma, rows.T, Frame.identity(2), covariance)
+    far = near.about(near.origins + np.array([[0.0], [1e6 / 3]]), covariance)
+    expected, found = (maximised(one, covariance, ridge=1e-6) for one in (near, far))
+    assert_allclose(found.means, expected.means, atol=1e-9)
+    assert_allclose(found.covariances, expected.covariances, rtol=1e-12, atol=1e-9)
+
+
 @pytest.mark.parametrize("kind", ["full", "diag", "spherical"])
 def test_a_collapse_names_the_component_and_its_weight(kind):
     rows = some_rows(20, 2)
@@ -520,6 +531,14 @@ def test_single_precision_rows_may_be_computed_in_double(covariance):
         # Features-first rows at 0.25 +- 6: their difference is exact in single precision or
         # rounded there once.
         assert_allclose(found.sums, expected.sums, rtol=1e-6, atol=1e-3)
+
+
+def test_an_origin_that_single_precision_holds_costs_rows_computed_in_double_no_digit():
+    rows = some_rows(500, 2).astype(np.float32)
+    frame = Frame(np.array([1000.5, 0.25]), np.array([1.0, 4.0]))
+    z = np.empty((2, 500))
+    frame.standardise(rows.T, out=z)
+    assert_array_equal(z, reference.standard(rows, frame).T.astype(np.float64))
 
 
 def test_single_precision_rows_far_from_zero_may_be_computed_in_double(covariance):

@@ -7,6 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from daskgmm.errors import ConfigurationError
 from daskgmm.estimators.inputs import as_source, kind_of
+from daskgmm.model.typing import Doubles
 from daskgmm.passes.quantile import log_density_quantile
 
 
@@ -18,6 +19,12 @@ def anomaly_threshold(estimator: Any, X: Any, quantile: Any) -> float:
             f"quantile={quantile!r}.", "Pass a share of the rows between 0 and 1, such as 0.01."
         )
     if kind_of(X) == "memory":
-        return float(np.quantile(estimator.score_samples(X).astype(np.float64), quantile))
+        return _quantile(estimator.score_samples(X).astype(np.float64), float(quantile))
     source = as_source(estimator, X, reset=False)
     return log_density_quantile(source, estimator._predictor, float(quantile))  # noqa: SLF001
+
+
+def _quantile(densities: Doubles, share: float) -> float:
+    # Rows may be so far that they have no density, and numpy has no line from there.
+    lower = float(np.quantile(densities, share, method="lower"))
+    return lower if np.isinf(lower) else float(np.quantile(densities, share))

@@ -51,7 +51,8 @@ def from_sklearn(cls: type[T], other: Any) -> T:
         np.asarray(other.covariances_, np.float64),
         np.asarray(other.precisions_cholesky_, np.float64),
     )
-    origin = mixture.weights @ mixture.means
+    # A component far off would hold the mean of all away from most rows, and they lose digits.
+    origin = mixture.means[mixture.weights.argmax()]
     frame = Frame(origin, np.ones_like(origin))
     inside = Frame.identity(len(origin)).seen_from(frame)
     estimator._predictor = Predictor(mixture.outside(inside), frame)  # noqa: SLF001

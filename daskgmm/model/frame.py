@@ -6,6 +6,9 @@ import numpy as np
 
 from daskgmm.model.typing import Doubles, Floats
 
+_LEAST_SCALE = 2.0**-490
+"""Squares of what is smaller still would leave the range in which `reg_covar` can be divided."""
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -28,7 +31,7 @@ class Frame:
     @classmethod
     def around(cls, origin: Doubles, scale: Doubles, dtype: np.dtype[np.floating]) -> "Frame":
         """Frame with nearly this origin and scale, such as mean and standard deviations."""
-        safe = np.where(scale > 0, scale, 1.0)
+        safe = np.maximum(np.where(scale > 0, scale, 1.0), _LEAST_SCALE)
         rounded = origin.astype(dtype).astype(np.float64)
         return cls(rounded, np.exp2(np.round(np.log2(safe))))
 
@@ -51,7 +54,8 @@ class Frame:
         origin = self.origin.astype(rows.dtype)
         if not np.array_equal(origin, self.origin):
             origin = self.origin  # exact in double precision only, so that is what serves
-        np.subtract(rows, origin[:, np.newaxis], out=out, casting="same_kind")
+        wide = np.result_type(rows, out)  # or single precision rows would round once more
+        np.subtract(rows, origin[:, np.newaxis], out=out, dtype=wide, casting="same_kind")
         out *= (1 / self.scale).astype(out.dtype)[:, np.newaxis]
 
     def enter(self, points: Doubles) -> Doubles:

@@ -123,16 +123,21 @@ class Moments:
             Added to the covariances' diagonals, in the units of the frame squared.
         epsilon : float
             Machine epsilon of the data's type. Ten of it are added to each component's weight,
-            as in scikit-learn, so that an empty one divides by no zero. They lie at the frame's
-            origin, and only where a component is empty or its variance would be zero.
+            as in scikit-learn, so that an empty one divides by no zero; less where rows weigh
+            less than 1. They lie at the frame's origin, and only where a component is empty or
+            its variance would be zero.
 
         Raises
         ------
         CollapsedComponentError
             A covariance is not positive definite.
         """
-        added = 10 * epsilon
+        unit = min(self.weight / self.rows, 1.0) if self.weight > 0 else 1.0
+        added = 10 * epsilon * unit
         empty = self.sums[-1] < EMPTY * added
+        if self.origins[empty].any():  # from afar, what is added to those would cancel
+            near = np.where(empty[:, np.newaxis], 0.0, self.origins)
+            return self.about(near, covariance).maximise(covariance, ridge, epsilon)
         try:
             return self._maximise(covariance, ridge, added, np.where(empty, added, 0.0))
         except CollapsedComponentError:

@@ -19,6 +19,9 @@ from daskgmm.model.precision import feature_components
 from daskgmm.model.responsibilities import normalise
 from daskgmm.model.typing import Floats
 
+_LABEL_OF_NONE = 0
+"""Of rows so far that no component has a density: all are as probable, and the first is taken."""
+
 
 class Predictions(NamedTuple):
     """What a mixture says of n rows.
@@ -68,8 +71,10 @@ class Predictor:
         """Most probable component of each row, of shape (n,)."""
         found = np.empty(len(rows), np.int64)
         for window, logits in self._slabs(rows):
-            require_finite(logits.max(axis=0), rows[window], window.start)
+            peak = logits.max(axis=0)
+            require_finite(peak, rows[window], window.start)
             logits.argmax(axis=0, out=found[window])
+            found[window][~np.isfinite(peak)] = _LABEL_OF_NONE
         return found
 
     def responsibilities(self, rows: Floats) -> Floats:
@@ -99,6 +104,7 @@ class Predictor:
             logits.argmax(axis=0, out=labels[window])
             densities[window] = normalise(logits)
             require_finite(densities[window], rows[window], window.start)
+            labels[window][~np.isfinite(densities[window])] = _LABEL_OF_NONE
             shares[:, window] = logits
         densities += densities.dtype.type(self.frame.log_jacobian)
         return Predictions(labels, shares, densities)

@@ -93,7 +93,8 @@ class Scorer:
             gamma = logits[segment]
             density = normalise(gamma)
             require_finite(density, rows, start)
-            likelihood = density.astype(np.float64) + self.log_jacobian
+            # A row that doesn't count may have no density; zero times infinity would be NaN.
+            likelihood = np.where(weights > 0, density, 0).astype(np.float64) + self.log_jacobian
             certainty = np.log(gamma.max(axis=0), dtype=np.float64)
             sums = ((likelihood * weights).sum(), (certainty * weights).sum())
             found.append((*sums, weights.sum(), len(rows)))

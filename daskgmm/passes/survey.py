@@ -22,6 +22,13 @@ from daskgmm.passes.sample import Sample, priorities
 from daskgmm.passes.statistics import Statistics
 from daskgmm.passes.work import OnPart, Work
 
+_MIDDLE_ROWS, _FEWEST_MIDDLE_ROWS = 255, 16
+"""Of the sample, that tell where the middle of a feature's values lies, and how wide it is; fewer
+than the fewest tell it where they are all that there are."""
+
+_FAR = 256
+"""Quartile ranges from the middle to the mean, beyond which it is no place to measure from."""
+
 _SLAB_VALUES = 2**19
 _SECONDS_A_VALUE = 4e-9
 
@@ -136,13 +143,36 @@ def _groups(source: Source) -> list[range]:
 
 
 def _without_sample(found: Survey) -> Survey:
-    return Survey(found.lengths, found.statistics, found.flawed, None)
+    return Survey(found.lengths, _measured_well(found), found.flawed, None)
 
 
 def _apply(then: Callable[[Survey], T], found: Survey) -> T:
     sample = None if found.sample is None else found.sample.ordered()
     with one_thread():
-        return then(Survey(found.lengths, found.statistics, found.flawed, sample))
+        return then(Survey(found.lengths, _measured_well(found), found.flawed, sample))
+
+
+def _measured_well(found: Survey) -> Statistics | None:
+    """The statistics, about the middle of features whose mean a few rows hold far away from it.
+
+    Measured from such a mean, most rows would lose the digits that tell them apart.
+    """
+    known = found.statistics
+    if known is None or found.sample is None:
+        return known
+    few = found.sample.smallest(_MIDDLE_ROWS).ordered()
+    if len(few.rows) < min(_FEWEST_MIDDLE_ROWS, found.rows):
+        return known
+    with np.errstate(all="ignore"):  # what is not finite is told of elsewhere
+        low, middle, high = np.quantile(
+            few.rows.astype(np.float64),
+            (0.25, 0.5, 0.75),
+            axis=0,
+            weights=few.weights,
+            method="inverted_cdf",
+        )
+        away = np.abs(known.origin - middle) > _FAR * (high - low)
+        return known.about(np.where(away, middle, known.origin)) if away.any() else known
 
 
 def _first_rows(source: Source) -> NDArray[np.int64] | None:
