@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 
 import numpy as np
@@ -42,7 +43,13 @@ echo "$script" >> "$TOLD"
 setsid bash -c "$script" > /dev/null 2>&1 &
 echo "Submitted batch job $!"
 """
+QUEUE = """#!/usr/bin/env bash
+# sbatch, where no node is free
+cat "$1" >> "$TOLD"
+echo "Submitted batch job $$"
+"""
 CANCEL = """#!/usr/bin/env bash
+echo "${0##*/} $*" >> "$TOLD"
 kill -TERM -- "-$1"
 """
 
@@ -223,6 +230,56 @@ def test_a_cancelled_job_keeps_its_checkpoint_and_does_not_queue_again(site):
 def jobqueue(tmp_path_factory):
     """An environment with dask-jobqueue and this package."""
     return environment(tmp_path_factory.mktemp("jobqueue") / "venv", "dask-jobqueue", *OURS)
+
+
+def start_jobqueue(python, site):
+    process = subprocess.Popen(
+        [python, SLURM / "jobqueue.py", *FIT, "--max-iter", str(10**6)],
+        cwd=site.folder,
+        env=site.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    site.started.append(process)
+    return process
+
+
+@pytest.mark.slow
+def test_a_cancelled_jobqueue_keeps_its_checkpoint_and_takes_its_jobs_back(
+    jobqueue, tmp_path, rows
+):
+    site = Site(tmp_path, rows, venv=jobqueue.parents[1])
+    process = start_jobqueue(jobqueue, site)
+    try:
+        until(process, 10)
+        process.terminate()  # and not its child: as scancel has it for a batch job's shell
+        _, err = process.communicate(timeout=60)
+    finally:
+        site.clear()
+    assert process.returncode == 143, err
+    assert "Traceback" not in err
+    assert (site.run / "checkpoint.safetensors").exists()
+    assert json.loads((site.run / "run.json").read_text())["state"] == "failed"
+    assert site.told.read_text().count("scancel") == 2
+
+
+@pytest.mark.slow
+def test_a_jobqueue_that_is_cancelled_in_the_queue_takes_its_jobs_back(jobqueue, tmp_path, rows):
+    site = Site(tmp_path, rows, venv=jobqueue.parents[1])
+    (tmp_path / "bin" / "sbatch").write_text(QUEUE)
+    process = start_jobqueue(jobqueue, site)
+    try:
+        while site.told.read_text().count("#!/usr/bin/env bash") < 2:
+            assert process.poll() is None
+            threading.Event().wait(0.05)
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+    finally:
+        site.clear()
+    assert process.returncode == 143, err
+    assert "scancel" in site.told.read_text()
 
 
 def minutes(text):

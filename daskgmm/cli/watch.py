@@ -103,6 +103,8 @@ def _require_well(run: "Run") -> None:
     if run.state in (Reason.INTERRUPTED.value, LOST):
         remedy = "Run the fit again: with a checkpoint it goes on from there."
         raise Failure(ended_in_words(run), remedy, Exit.TRY_AGAIN)
-    kind = getattr(errors, str(run.ending.get("error")), Exception)
+    kind = vars(errors).get(str(run.ending.get("error")))
     remedy = f"Look at the process that made it, on {run.about.get('host', 'its machine')}."
-    raise Failure(ended_in_words(run), remedy, code_for(kind))
+    raise Failure(
+        ended_in_words(run), remedy, code_for(kind if isinstance(kind, type) else Exception)
+    )

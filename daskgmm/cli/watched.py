@@ -24,6 +24,9 @@ from daskgmm.monitoring.run import LOST, Run
 WELL = (Reason.CONVERGED.value, Reason.MAX_ITER.value)
 """States of a fit that has ended as it should."""
 
+_NAMED = ("estimator", "n_components", "covariance_type", "n_features", "pid", "host")
+"""What a fit's start names; others log events too, and may leave it out."""
+
 _SILENCE_SECONDS = 10.0
 _PICTURES_A_SECOND = 4
 
@@ -126,24 +129,27 @@ def ended_in_words(run: Run) -> str:
 
 
 def _start_in_words(event: Mapping[str, Any]) -> str:
-    rows = "rows" if event["rows"] is None else f"{event['rows']:,} rows"
-    features = f"{event['n_features']} column{'s' * (event['n_features'] != 1)}"
-    numbers = ", ".join(map(str, dict.fromkeys(event["n_components"])))
-    kinds = ", ".join(dict.fromkeys(event["covariance_type"]))
+    told = {name: "?" if event.get(name) is None else event[name] for name in _NAMED}
+    rows = f"{event['rows']:,} rows" if event.get("rows") is not None else "rows"
+    features = f"{told['n_features']} column{'s' * (told['n_features'] != 1)}"
+    numbers = ", ".join(map(str, dict.fromkeys(told["n_components"])))
+    kinds = ", ".join(dict.fromkeys(told["covariance_type"]))
     return (
-        f"Run {event['run_id']}: {event['estimator']} of {numbers} components ({kinds}) "
-        f"on {rows} of {features}, by process {event['pid']} on {event['host']}."
+        f"Run {event['run_id']}: {told['estimator']} of {numbers} components ({kinds}) "
+        f"on {rows} of {features}, by process {told['pid']} on {told['host']}."
     )
 
 
 def _pass_in_words(event: Mapping[str, Any]) -> str:
-    bound, change = event["lower_bound"], event["change"]
+    bound, change, tol = (event.get(name) for name in ("lower_bound", "change", "tol"))
     told = ["lower bound " + ("unknown" if bound is None else f"{bound:.6f}")]
     if change is not None:
-        told.append(f"change {change:.2e} towards {event['tol']:.2g}")
-    if event["starts"] > 1:
-        told.append(f"{event['starts_going']} of {event['starts']} go on")
-    told.append(f"{count(event['rows'] / max(event['seconds'], 1e-9))} rows/s")
+        towards = "" if tol is None else f" towards {tol:.2g}"
+        told.append(f"change {change:.2e}{towards}")
+    if event.get("starts", 1) > 1:
+        told.append(f"{event.get('starts_going', '?')} of {event['starts']} go on")
+    if event.get("seconds"):
+        told.append(f"{count(event.get('rows', 0) / event['seconds'])} rows/s")
     return ", ".join(told)
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -13,6 +13,7 @@ from daskgmm.estimators.verbose import Narrator
 from daskgmm.monitoring.guarding import Guarded
 from daskgmm.monitoring.observer import About, Ending, Observer, Pass, Reason
 from daskgmm.monitoring.observers import usual
+from daskgmm.passes.engine import settled
 from daskgmm.passes.naming import apart, made_for
 from daskgmm.training.states import FitState, StopReason
 
@@ -27,14 +28,17 @@ class Watch:
     ----------
     estimator : GaussianMixture or GaussianMixtureSelector
         Its parameters tell who.
+    outside : callable
+        Gives a context manager, in whose block passes run as they would without the fit.
     """
 
-    def __init__(self, estimator: Any) -> None:
+    def __init__(self, estimator: Any, outside: Callable[[], AbstractContextManager[None]]) -> None:
         callbacks = tuple(estimator.callbacks)
         own = [one for one in callbacks if isinstance(one, Observer)]
         self.observers = Guarded([*usual(), *own])
         self._callbacks = [one for one in callbacks if not isinstance(one, Observer)]
         self._verbose = (estimator.verbose, estimator.verbose_interval)
+        self._outside = outside
         self._last: FitState | None = None
 
     def follow(self, fit: Fit) -> None:
@@ -44,7 +48,7 @@ class Watch:
             self._last = state
             narrator.tell(state)
             self.observers.tell(Pass(state, fit.foundation.frame, fit.passes, fit.bytes_of(state)))
-            with apart():
+            with apart(), self._outside():
                 for callback in self._callbacks:
                     callback(state)
 
@@ -59,12 +63,12 @@ class Watch:
 @contextmanager
 def watched(estimator: Any, candidates: Sequence[Candidate], source: Source) -> Iterator[Watch]:
     """Tell those who watch of the fit in the block, from its beginning to its end."""
-    watch, began = Watch(estimator), time.perf_counter()
+    with settled() as outside, made_for(uuid4().hex) as run_id:
+        watch, began = Watch(estimator, outside), time.perf_counter()
 
-    def end(reason: Reason, **more: Any) -> None:
-        watch.observers.end(Ending(reason, time.perf_counter() - began, **more))
+        def end(reason: Reason, **more: Any) -> None:
+            watch.observers.end(Ending(reason, time.perf_counter() - began, **more))
 
-    with made_for(uuid4().hex) as run_id:
         watch.observers.start(_about(run_id, estimator, candidates, source))
         try:
             yield watch

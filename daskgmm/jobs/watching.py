@@ -1,7 +1,7 @@
 """Watch the fits of a cluster from elsewhere, by the events that they log."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -11,6 +11,7 @@ from daskgmm.jobs.cluster import Resources
 from daskgmm.jobs.scheduler import connected
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.following import Follower, News
+from daskgmm.monitoring.recognising import is_ours
 from daskgmm.monitoring.run import Run
 
 _SECONDS_BETWEEN_LOOKS = 0.5
@@ -55,7 +56,7 @@ class Watching:
         self.follower = Follower(wanted)
         # What comes from now on is heard, then what came before is asked for: some comes twice.
         client.subscribe_topic(TOPIC, lambda event: self._heard.put((TOPIC, event)))
-        self._known = [(at, event) for at, event in client.get_events(TOPIC)]
+        self._known = [(at, event) for at, event in client.get_events(TOPIC) if is_ours(event)]
         for at, event in self._known:
             self.follower.remember(at, event)
         self.follower.forsake(self._is_gone, time.time())
@@ -81,8 +82,9 @@ class Watching:
     def _next(self) -> list[News]:
         topic, (at, event) = self._wait()
         if topic == TOPIC:
-            return [] if self._is_known((at, event)) else self.follower.hear(at, event)
-        return self.follower.lose(at) if event.get("action") == "remove-client" else []
+            old_or_foreign = not is_ours(event) or self._is_known((at, event))
+            return [] if old_or_foreign else self.follower.hear(at, event)
+        return self.follower.lose(at) if _is_leaving(event) else []
 
     def _wait(self) -> tuple[str, Any]:
         while True:
@@ -114,8 +116,13 @@ class Watching:
     def _is_gone(self, run: Run) -> bool:
         """Whether the process that makes a fit has left the cluster."""
         told = self._client.get_events(_client_of(run))
-        return not told or told[-1][1].get("action") == "remove-client"
+        return not told or _is_leaving(told[-1][1])
 
 
 def _client_of(run: Run) -> str:
     return str(run.client)
+
+
+def _is_leaving(event: Any) -> bool:
+    """Whether it says of a client that it has gone: others may log anything there too."""
+    return isinstance(event, Mapping) and event.get("action") == "remove-client"

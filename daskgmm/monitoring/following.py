@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from daskgmm.monitoring.history import History, is_ours
+from daskgmm.monitoring.history import History
 from daskgmm.monitoring.messages import START
+from daskgmm.monitoring.recognising import is_ours
 from daskgmm.monitoring.run import Run
 
 Event: TypeAlias = Mapping[str, Any]

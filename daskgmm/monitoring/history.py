@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from daskgmm.monitoring.messages import END, PASS, START
+from daskgmm.monitoring.recognising import is_ours
 from daskgmm.monitoring.run import Run
 
 MOST_RUNS = 20
@@ -79,10 +79,3 @@ class History:
         if len(self._runs) > self._most:
             others = (one for one in self._runs.values() if one is not run)
             del self._runs[min(others, key=lambda one: (one.running, one.heard)).run_id]
-
-
-def is_ours(event: Any) -> bool:
-    """Whether this is an event of a fit: anybody may log others under the same topic."""
-    if not isinstance(event, Mapping) or event.get("event") not in (START, PASS, END):
-        return False
-    return isinstance(event.get("run_id"), str)

@@ -2,10 +2,11 @@
 
 import os
 import sys
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, TypeAlias
 
 import dask
@@ -18,6 +19,9 @@ _FEW = 4
 
 _NOT_LOADED = "Error during deserialization of the task graph"
 """Dask's words for tasks that its scheduler could not unpickle."""
+
+_NO_LOOP = "IOLoop is closed"
+"""Dask's words for a client that was closed, by who waits for it."""
 
 _NOBODY = object()
 _chosen: ContextVar[Any] = ContextVar("client that passes run on", default=_NOBODY)
@@ -38,12 +42,31 @@ def running_on(client: Any) -> Iterator[None]:
         _chosen.reset(token)
 
 
+@contextmanager
+def settled() -> Iterator[Callable[[], AbstractContextManager[None]]]:
+    """Run all of the block's passes on the client that is active at its beginning, if one is.
+
+    Else passes would go on in this process once it is closed, without what it holds.
+
+    Yields
+    ------
+    callable
+        Gives a context manager, in whose block passes run as they did before.
+    """
+    before, client = _chosen.get(), active_client()
+    with nullcontext() if client is None else running_on(client):
+        yield partial(running_on, before)
+
+
 def as_passes_do() -> AbstractContextManager[Any]:
     """Have what Dask computes in the block by itself run where passes do."""
-    if _chosen.get() is not None:
+    client = _chosen.get()
+    if client is _NOBODY:
         return nullcontext()
-    threads: AbstractContextManager[Any] = dask.config.set(scheduler="threads")
-    return threads
+    there: AbstractContextManager[Any] = (
+        dask.config.set(scheduler="threads") if client is None else client.as_current()
+    )
+    return there
 
 
 def active_client() -> Any:
@@ -114,7 +137,7 @@ def _compute_in_threads(graph: Graph, keys: Any) -> Any:
 
 def hold(graph: Graph, keys: Sequence[Hashable]) -> dict[Hashable, Any]:
     """Have the active cluster compute some keys and keep them while their futures live."""
-    with counted(Phase.INITIALISATION):
+    with explaining_losses(), counted(Phase.INITIALISATION):
         futures = active_client().get(graph, list(keys), sync=False)
     return dict(zip(keys, futures, strict=True))
 
@@ -122,7 +145,7 @@ def hold(graph: Graph, keys: Sequence[Hashable]) -> dict[Hashable, Any]:
 @contextmanager
 def explaining_losses() -> Iterator[None]:
     """Say what it is where workers or the scheduler are lost on the way, or can't load tasks."""
-    from distributed.client import FutureCancelledError
+    from distributed.client import ClosedClientError, FutureCancelledError
     from distributed.comm import CommClosedError
     from distributed.scheduler import KilledWorker
 
@@ -133,15 +156,21 @@ def explaining_losses() -> Iterator[None]:
             f"Workers died again and again under the task {error.task!r}.",
             "They probably ran out of memory: give them more, or use smaller partitions.",
         ) from error
-    except (CommClosedError, FutureCancelledError, TimeoutError) as error:
-        raise ClusterError(
-            f"The connection to the scheduler was lost ({type(error).__name__}).",
-            "Check that it is alive and run the same again.",
-        ) from error
+    except (ClosedClientError, CommClosedError, FutureCancelledError, TimeoutError) as error:
+        raise _lost(error) from error
     except RuntimeError as error:
+        if str(error) == _NO_LOOP:
+            raise _lost(error) from error
         if not str(error).startswith(_NOT_LOADED):
             raise
         raise ConfigurationError(
             "The scheduler can't load the tasks of a pass.",
             "Install the same versions of daskgmm and of its libraries where the scheduler runs.",
         ) from error
+
+
+def _lost(error: Exception) -> ClusterError:
+    return ClusterError(
+        f"The connection to the scheduler was lost ({type(error).__name__}).",
+        "Check that it is alive, leave the client open, and run the same again.",
+    )

@@ -17,7 +17,7 @@ from daskgmm.data.arrays import ArrayPart
 from daskgmm.data.collections import is_future
 from daskgmm.data.retrying import persistent
 from daskgmm.data.source import Block, Part, Source, aligned
-from daskgmm.passes.engine import active_client, hold
+from daskgmm.passes.engine import active_client, explaining_losses, hold
 from daskgmm.passes.graph import Group, HeldGroup, Leaf, Stretch, leaves_of, part_bytes
 from daskgmm.passes.memory import rows_bytes
 from daskgmm.passes.naming import Phase, counted, token
@@ -113,7 +113,7 @@ def decoded(source: Source, client: Any, room: int) -> Iterator[Source]:
     count = _fitting(source, room)
     suffix = token()
     keys = [f"gmm-init-decoded-{suffix}-{index}" for index in range(count)]
-    with counted(Phase.INITIALISATION):
+    with explaining_losses(), counted(Phase.INITIALISATION):
         futures = client.map(_decode, list(source.parts[:count]), key=keys, pure=False)
     graph: dict[Hashable, Any] = {**source.graph, **dict(zip(keys, futures, strict=True))}
     try:

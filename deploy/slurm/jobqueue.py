@@ -7,7 +7,8 @@ Start, on a node that the workers reach and that may run for as long as the fit 
 Two edits: VENV, where daskgmm and dask-jobqueue are installed, and DATA and RUN, which all nodes
 see; they can be given in the environment. What your site wants besides (queue, account, memory,
 time) stands in `cluster`. It ends with the command's exit code; the same command again goes on
-from the checkpoint.
+from the checkpoint. Cancelled, or at the end of its own time, it ends the command as SIGTERM does,
+takes its workers' jobs back, and exits with 143.
 
 A worker leaves by itself before its job's time is up and hands on what it holds, each at a time
 of its own, and another is asked for in its place. The result does not depend on who came and
@@ -15,12 +16,16 @@ went. Whoever reaches a scheduler can run code in it: where you share the networ
 """
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from dask_jobqueue import SLURMCluster
 from distributed import Client
+
+from daskgmm.cli.signals import Terminated, interruptible
 
 VENV = os.environ.get("VENV", Path.home() / "daskgmm")
 DATA = os.environ.get("DATA", "/scratch/rows")
@@ -54,9 +59,9 @@ def cluster() -> SLURMCluster:
     )
 
 
-def main() -> int:
+def fit_on(workers: SLURMCluster) -> int:
     """Fit as the command does, once the first workers are there."""
-    with cluster() as workers:
+    with workers:
         workers.scale(LEAST)  # at once: the first look at the load comes after the interval
         workers.adapt(minimum=LEAST, maximum=MOST, interval="30s")
         with Client(workers) as client:
@@ -64,7 +69,29 @@ def main() -> int:
             client.wait_for_workers(LEAST)
         where = ["-o", RUN, "--scheduler", workers.scheduler_address]
         fit = [f"{VENV}/bin/daskgmm", "fit", DATA, *where, *sys.argv[1:]]
-        return subprocess.run(fit, check=False).returncode
+        return code_of(fit)
+
+
+def code_of(command: Sequence[str]) -> int:
+    """The exit code of a command, which may end in its own time when a signal comes."""
+    with subprocess.Popen(command) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt as error:
+            terminated = isinstance(error, Terminated)
+            process.send_signal(signal.SIGTERM if terminated else signal.SIGINT)
+            return process.wait()
+
+
+def main() -> int:
+    """Fit, and close the cluster also where a signal comes, whenever that is."""
+    try:
+        with interruptible():
+            return fit_on(cluster())
+    except Terminated:
+        return 128 + signal.SIGTERM
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
 if __name__ == "__main__":

@@ -37,4 +37,5 @@ def _cadence(run: Run) -> float:
     """Seconds from a pass to the next one, what is done between them included."""
     pairs = pairwise(run.points[-_TIMED:])
     steps = [(b.time - a.time) / (b.iteration - a.iteration) for a, b in pairs]
-    return median(steps) if steps else run.points[-1].seconds
+    # Clocks may be set back in between.
+    return max(median(steps), 0.0) if steps else run.points[-1].seconds

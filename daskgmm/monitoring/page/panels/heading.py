@@ -106,7 +106,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         ("seconds a pass", number(run.seconds / max(run.passes, 1), 3)),
     ]
     if latest.get("starts", 1) > 1:
-        going = f"{latest['starts_going']} <small>of {latest['starts']} go on</small>"
+        going = f"{latest.get('starts_going', '–')} <small>of {latest['starts']} go on</small>"
         facts.append(("starts", going))
     facts.append(_end(run))
     return facts
