@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from daskgmm.cli import logs, secrets
+from daskgmm.cli import logs, secrets, streams
 from daskgmm.cli.environment import let_variables_set
 from daskgmm.cli.exits import Exit, Failure, code_of, show
 from daskgmm.cli.format_asked import format_asked
@@ -98,16 +98,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> NoReturn:
     """Run the command line of this process and end it."""
+    streams.open_closed()
     with interruptible():
         code = run()
-    if sys.stdout is not None:  # as it is where the caller has closed it
-        try:
-            sys.stdout.flush()
-        except BrokenPipeError:
-            # Else the interpreter would try again at its end, and complain.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if sys.stderr is not None:
-        sys.stderr.flush()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Else the interpreter would try again at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.stderr.flush()
     if code in (Exit.INTERRUPTED, Exit.TERMINATED):
         os._exit(code)  # a thread may be in the middle of a long task: nobody waits for it
     sys.exit(code)
