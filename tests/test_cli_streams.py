@@ -40,3 +40,15 @@ def test_results_are_the_same_where_only_messages_are_shut_out(rows):
     in_shell(rows, "fit rows.csv -k 2 -o run", "")
     heard, unheard = (in_shell(rows, "show run", closed).stdout for closed in ("", "2>&-"))
     assert heard == unheard != ""
+
+
+@pytest.mark.parametrize("arguments", ["--help", "--version", "fit --help", "show --help"])
+def test_help_that_finds_no_space_ends_with_the_code_of_outputs(tmp_path, arguments):
+    done = in_shell(tmp_path, arguments, ">/dev/full")
+    assert done.returncode == 73
+    assert done.stderr.startswith("error: No space is left")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_failure_that_cannot_be_told_keeps_its_exit_code(tmp_path):
+    assert in_shell(tmp_path, "fit nowhere.csv -k 2 -o run", "2>/dev/full").returncode == 66

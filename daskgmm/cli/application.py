@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any, NoReturn
@@ -89,11 +90,18 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # Without standalone mode click returns what commands return, or a code asked for.
         code = daskgmm.main(arguments, prog_name="daskgmm", standalone_mode=False)
     except click.ClickException as error:
-        show(error)
-        return code_of(error)
+        return _ended_by(error)
+    except OSError as error:  # of standard output, where help is shown
+        return _ended_by(Failure.of(error))
     except click.Abort:  # Ctrl-C before the command had begun
         return Exit.INTERRUPTED
     return code if isinstance(code, int) else Exit.DONE
+
+
+def _ended_by(error: click.ClickException) -> int:
+    with suppress(OSError):  # nobody hears it, and the code still tells
+        show(error)
+    return code_of(error)
 
 
 def main() -> NoReturn:
@@ -103,10 +111,13 @@ def main() -> NoReturn:
         code = run()
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            code = code or Exit.NO_OUTPUT
         # Else the interpreter would try again at its end, and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stderr.flush()
     if code in (Exit.INTERRUPTED, Exit.TERMINATED):
         os._exit(code)  # a thread may be in the middle of a long task: nobody waits for it
     sys.exit(code)
