@@ -107,6 +107,7 @@ def _ended_by(error: click.ClickException) -> int:
 def main() -> NoReturn:
     """Run the command line of this process and end it."""
     streams.open_closed()
+    logs.tell_warnings()
     with interruptible():
         code = run()
     try:
