@@ -56,7 +56,7 @@ FIT = [
     (["whole.parquet", "-o", "nowhere/run"], 73, "nowhere does not exist"),
     (["whole.parquet", "-o", "file/run"], 73, "is not a folder"),
     (["whole.parquet", "-o", "/proc/run"], 73, "/proc/run can't be written"),
-    (["whole.parquet", "-o", "foo://bucket/run"], 2, "foo://bucket/run can't be written to"),
+    (["whole.parquet", "-o", "foo://bucket/run"], 2, "foo://bucket/run can't be opened"),
     (["whole.parquet", "-o", "file", "--force"], 73, "is no run directory"),
     (["whole.parquet", "-o", ".", "--force"], 73, "is no run directory"),
 ]

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from daskgmm import GaussianMixture, load, open_dataset
@@ -96,8 +98,6 @@ def test_a_model_file_from_python_is_shown_without_a_run(tmp_path, here):
 
 
 def test_models_of_many_columns_and_components_are_shown_in_part(tmp_path, here):
-    import numpy as np
-
     rows = np.random.default_rng(0).normal(size=(200, 9))
     model = GaussianMixture(32, covariance_type="diag", random_state=0, tol=10).fit(rows)
     model.save(tmp_path / "model")
@@ -120,3 +120,29 @@ def test_a_figure_of_an_unknown_column_or_kind_is_refused(run, tmp_path, here):
     assert here("plot", run, "-o", tmp_path / "figure.png", "--columns", "nope").code == 2
     assert here("plot", run, "-o", tmp_path / "figure.doc").code == 2
     assert here("plot", run, "-o", tmp_path / "none" / "figure.png").code == 73
+
+
+@pytest.mark.parametrize(
+    "option", [("plot", "-o", "s3://bucket/a.png"), ("score", "--performance-report", "s3://b/a")]
+)
+def test_what_is_written_on_this_machine_only_is_not_taken_for_a_folder_of_that_name(
+    run, here, option
+):
+    command, *rest = option
+    done = here(command, run, IRIS, *rest)
+    assert (done.code, done.out) == (2, "")
+    cause, remedy = done.err.splitlines()[-2:]
+    assert "s3://" in cause
+    assert "URL" in cause
+    assert "path" in remedy
+
+
+def test_characters_that_a_font_lacks_are_told_in_a_line(tmp_path, here):
+    rows = np.random.default_rng(0).normal(size=(50, 2))
+    frame = pd.DataFrame(rows, columns=["高さ", "weight"])
+    GaussianMixture(2, random_state=0).fit(frame).save(tmp_path / "model")
+    done = in_process("plot", tmp_path / "model", "-o", tmp_path / "a.png")
+    assert done.code == 0
+    told = done.err.splitlines()
+    assert told
+    assert all(line.startswith("warning: Glyph ") for line in told)

@@ -173,3 +173,10 @@ def test_a_store_that_is_down_holds_not_nothing(proxied):
     for deed in (DEEDS["read"], DEEDS["names"]):
         with pytest.raises(ClusterError, match="can't be reached"):
             deed(place)
+
+
+def test_a_file_may_lie_at_a_stores_root():
+    folder, name = Place.of_file("memory://rows", {})
+    folder.write(name, b"here")
+    assert folder.read("rows") == b"here"
+    folder.remove("rows")

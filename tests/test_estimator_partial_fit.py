@@ -361,6 +361,15 @@ def test_before_any_fit_it_is_fit():
     assert bits(first) == bits(GaussianMixture(K, **options).fit(rows, sample_weight=weights))
 
 
+@pytest.mark.parametrize("started", [False, True])
+def test_weights_may_be_given_by_position(started):
+    rows, weights = some_rows(), np.linspace(0.5, 1, len(some_rows()))
+    one, other = (fitted() if started else GaussianMixture(K, random_state=0) for _ in range(2))
+    one.partial_fit(rows, weights)
+    other.partial_fit(rows, sample_weight=weights)
+    assert bits(one) == bits(other) != bits(fitted().partial_fit(rows))
+
+
 def test_it_goes_on_where_fit_stopped():
     model = fitted().partial_fit(some_rows(50, 1))
     assert_array_equal(model.fit(some_rows()).means_, fitted().means_)

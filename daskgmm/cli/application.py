@@ -3,13 +3,14 @@
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any, NoReturn
 
 import click
 
-from daskgmm.cli import logs, secrets
+from daskgmm.cli import logs, secrets, streams
 from daskgmm.cli.environment import let_variables_set
 from daskgmm.cli.exits import Exit, Failure, code_of, show
 from daskgmm.cli.format_asked import format_asked
@@ -89,24 +90,34 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # Without standalone mode click returns what commands return, or a code asked for.
         code = daskgmm.main(arguments, prog_name="daskgmm", standalone_mode=False)
     except click.ClickException as error:
-        show(error)
-        return code_of(error)
+        return _ended_by(error)
+    except OSError as error:  # of standard output, where help is shown
+        return _ended_by(Failure.of(error))
     except click.Abort:  # Ctrl-C before the command had begun
         return Exit.INTERRUPTED
     return code if isinstance(code, int) else Exit.DONE
 
 
+def _ended_by(error: click.ClickException) -> int:
+    with suppress(OSError):  # nobody hears it, and the code still tells
+        show(error)
+    return code_of(error)
+
+
 def main() -> NoReturn:
     """Run the command line of this process and end it."""
+    streams.open_closed()
+    logs.tell_warnings()
     with interruptible():
         code = run()
-    if sys.stdout is not None:  # as it is where the caller has closed it
-        try:
-            sys.stdout.flush()
-        except BrokenPipeError:
-            # Else the interpreter would try again at its end, and complain.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if sys.stderr is not None:
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            code = code or Exit.NO_OUTPUT
+        # Else the interpreter would try again at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(OSError):
         sys.stderr.flush()
     if code in (Exit.INTERRUPTED, Exit.TERMINATED):
         os._exit(code)  # a thread may be in the middle of a long task: nobody waits for it

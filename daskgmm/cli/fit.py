@@ -214,6 +214,7 @@ def _report(record: dict[str, Any], estimator: Any) -> None:
     result = record["result"]
     if not result["converged"]:
         logger.warning(
-            "The fit did not converge in %d passes: raise --max-iter or --tol.",
+            "The fit did not converge in %d pass%s: raise --max-iter or --tol.",
             result["n_iter"],
+            "es" * (result["n_iter"] != 1),
         )

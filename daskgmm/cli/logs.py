@@ -3,6 +3,8 @@
 import logging
 import os
 import sys
+import warnings
+from typing import Any
 
 from daskgmm.cli import logs_json
 from daskgmm.cli.secrets import masked
@@ -48,6 +50,15 @@ def set_format(format: str) -> None:  # noqa: A002  as the option is called
     else:
         ours.handlers = [Lines()]
     _tell_dask()
+
+
+def tell_warnings() -> None:
+    """Tell what libraries warn of in a line each, without its place in their code."""
+    warnings.showwarning = _tell_warning
+
+
+def _tell_warning(message: Warning | str, *_place: Any, **_more: Any) -> None:
+    ours.warning("%s", " ".join(str(message).split()))
 
 
 def as_json() -> bool:

@@ -1,10 +1,11 @@
 """The formats that files of rows may have, and which one some paths stand for."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+from daskgmm.data.addresses import address_of
 from daskgmm.data.credentials import shown_address
 from daskgmm.data.csv import open_csv
 from daskgmm.data.files import InputFile
@@ -82,10 +83,12 @@ def find_inputs(
 
 
 def _path_names(path: Path | Sequence[Path]) -> list[str]:
-    paths = [path] if isinstance(path, str | os.PathLike) else list(path)
+    if isinstance(path, str | os.PathLike) or not isinstance(path, Iterable):
+        return [address_of(path)]
+    paths = list(path)
     if not paths:
         raise ConfigurationError("The list of paths is empty.", "Name at least one file.")
-    return [os.fspath(each) for each in paths]
+    return [address_of(each) for each in paths]
 
 
 def _format_of(file: InputFile) -> str | None:

@@ -10,14 +10,14 @@ from hashlib import sha256
 from typing import Any
 
 from fsspec import AbstractFileSystem
-from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from daskgmm.data.addresses import file_system
 from daskgmm.data.failures import Meaning, explained, first_line, meaning
 from daskgmm.data.files import FileRecord, InputFile, record_of
 from daskgmm.data.partitions import Condition, Filter
 from daskgmm.data.retrying import persistent
-from daskgmm.errors import ConfigurationError, DaskGMMError, MissingInputError
+from daskgmm.errors import DaskGMMError, MissingInputError
 
 _THREADS = 16  # directories are listed at once: latency is what they cost
 _STORE = re.compile(r"(?P<file>.+?\.zarr)(?:/(?P<inner>.+))?")
@@ -67,12 +67,7 @@ def find_files(
         The URL's protocol is unknown or its package isn't installed, or a key is unknown.
     """
     name = path.partition("?")[0] if "://" in path else path
-    try:
-        filesystem, root = url_to_fs(path, **_with_retries(path, storage_options))
-    except (ImportError, ValueError) as error:
-        cause = f"{name} can't be opened: {first_line(error)}."
-        remedy = "Check the URL's protocol and install the package that reads it."
-        raise ConfigurationError(cause, remedy) from error
+    filesystem, root = file_system(path, _with_retries(path, storage_options))
     return _found(name, filesystem, root, Filter(where), stores)
 
 

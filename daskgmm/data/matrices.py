@@ -191,7 +191,8 @@ def _position(name: str, count: int, path: str) -> int:
     if not (name.isascii() and name.isdigit()):
         raise ConfigurationError(
             f"{path} has no column {name!r}: an array's columns have no names.",
-            f"Choose by position, from 0 to {count - 1}.",
+            f"Choose by position, from 0 to {count - 1}; a model that was fitted on names takes "
+            "files that have them.",
         )
     if int(name) >= count:
         remedy = f"Its columns are 0 to {count - 1}."

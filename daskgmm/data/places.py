@@ -11,12 +11,12 @@ from typing import Any, Self
 from uuid import uuid4
 
 from fsspec import AbstractFileSystem
-from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from daskgmm.data.addresses import address_of, file_system
 from daskgmm.data.credentials import shown_address
-from daskgmm.data.failures import Meaning, explained_writing, first_line, meaning
-from daskgmm.errors import ConfigurationError, OutputError
+from daskgmm.data.failures import Meaning, explained_writing, meaning
+from daskgmm.errors import OutputError
 
 
 @dataclass(frozen=True)
@@ -45,21 +45,15 @@ class Place:
         Raises
         ------
         ConfigurationError
-            The URL's protocol is unknown or its package isn't installed.
+            It is no path, or the URL's protocol or the options are unknown.
         """
-        text = os.fspath(path)
+        text = address_of(path)
         shown = shown_address(text).rstrip("/")
         if "://" not in text:
             # Resolved, so that replacing a link's target leaves the link.
             text = shown = str(Path(text).resolve())
             storage_options = {}
-        try:
-            filesystem, root = url_to_fs(text, **storage_options)
-        except (ImportError, ValueError) as error:
-            raise ConfigurationError(
-                f"{shown} can't be written to: {first_line(error)}.",
-                "Check the URL's protocol and install the package that writes to it.",
-            ) from error
+        filesystem, root = file_system(text, storage_options)
         return cls(shown, root.rstrip("/"), filesystem)
 
     @classmethod
@@ -67,7 +61,10 @@ class Place:
         cls, path: str | os.PathLike[str], storage_options: Mapping[str, Any]
     ) -> tuple[Self, str]:
         """The folder that a file is in, and the file's name in it; see `of`."""
-        folder, name = os.path.split(os.fspath(path))
+        address = address_of(path)
+        folder, name = os.path.split(address)
+        if "://" in address and folder.endswith(":"):
+            folder += "//"  # the root of a store
         return cls.of(folder or ".", storage_options), name
 
     @property

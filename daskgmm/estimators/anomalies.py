@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from daskgmm.errors import ConfigurationError
+from daskgmm.estimators.checking import is_share, require_fitted
 from daskgmm.estimators.inputs import as_source, kind_of
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.quantile import log_density_quantile
@@ -13,8 +13,8 @@ from daskgmm.passes.quantile import log_density_quantile
 
 def anomaly_threshold(estimator: Any, X: Any, quantile: Any) -> float:
     """The log-density (nats) below which a share of X's rows lies."""
-    check_is_fitted(estimator)
-    if not 0 <= quantile <= 1:
+    require_fitted(estimator)
+    if not is_share(quantile):
         raise ConfigurationError(
             f"quantile={quantile!r}.", "Pass a share of the rows between 0 and 1, such as 0.01."
         )

@@ -3,8 +3,8 @@
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
+from daskgmm.estimators.checking import require_fitted
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prediction import Predictor
@@ -55,7 +55,7 @@ class FittedParameters:
     def _fitted(self) -> Mixture:
         if not hasattr(self, "_predictor"):
             # AttributeError, so that hasattr() says whether there are any.
-            check_is_fitted(self)
+            require_fitted(self)
         return self._predictor.in_data_units
 
     def _rounded(self, values: Floats) -> Floats:

@@ -4,6 +4,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from daskgmm.errors import InputTypeError
+from daskgmm.estimators.checking import require_fitted
 from daskgmm.model.covariance import covariance_named
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
@@ -37,11 +39,17 @@ def to_sklearn(estimator: Any) -> Any:
     return other
 
 
-def from_sklearn(cls: type[T], other: Any) -> T:
+def from_sklearn(cls: type[T], given: Any) -> T:
     """One of ours with the parameters of a fitted ``sklearn.mixture.GaussianMixture``."""
-    from sklearn.utils.validation import check_is_fitted
+    from sklearn.mixture import GaussianMixture
 
-    check_is_fitted(other)
+    if not isinstance(given, GaussianMixture | cls):
+        raise InputTypeError(
+            f"from_sklearn() was given a {type(given).__name__}, and takes a GaussianMixture.",
+            "Pass a fitted sklearn.mixture.GaussianMixture.",
+        )
+    other: Any = given
+    require_fitted(other)
     estimator: Any = cls(**{name: getattr(other, name) for name in _PARAMETERS})
     covariance = covariance_named(other.covariance_type)
     mixture = Mixture(

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from sklearn.utils.validation import check_is_fitted
-
+from daskgmm.estimators.checking import require_fitted
 from daskgmm.estimators.gaussian_mixture import GaussianMixture
 
 
@@ -13,7 +12,7 @@ class Delegating:
     best_estimator_: GaussianMixture
 
     def _best(self) -> GaussianMixture:
-        check_is_fitted(self)
+        require_fitted(self)
         return self.best_estimator_
 
     def predict(self, X: Any) -> Any:

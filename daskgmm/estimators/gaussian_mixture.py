@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 from sklearn.base import DensityMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted
 
 from daskgmm.estimators import conversion, model_file, sampling
 from daskgmm.estimators.attributes import FittedParameters
+from daskgmm.estimators.checking import require_fitted
 from daskgmm.estimators.checkpoint import remember
 from daskgmm.estimators.checkpoint_file import CheckpointFile
 from daskgmm.estimators.display import Shown
@@ -256,7 +256,7 @@ class GaussianMixture(FittedParameters, Predictions, PartialFit, DensityMixin, S
             Rows and the components they come from: NumPy up to 128 MiB, then lazy dask
             arrays. In memory rows are ordered by component, as in scikit-learn.
         """
-        check_is_fitted(self)
+        require_fitted(self)
         return sampling.draw(self._predictor, n_samples, random_numbers(self.random_state))
 
     def save(self, path: Any, *, storage_options: dict[str, Any] | None = None) -> None:
@@ -268,12 +268,12 @@ class GaussianMixture(FittedParameters, Predictions, PartialFit, DensityMixin, S
         storage_options : dict, optional
             For fsspec.
         """
-        check_is_fitted(self)
+        require_fitted(self)
         model_file.save(self, path, storage_options)
 
     def to_sklearn(self) -> Any:
         """The same fitted model as ``sklearn.mixture.GaussianMixture``."""
-        check_is_fitted(self)
+        require_fitted(self)
         return conversion.to_sklearn(self)
 
     @classmethod

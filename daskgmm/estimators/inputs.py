@@ -9,6 +9,7 @@ from daskgmm.data.arrays import from_numpy
 from daskgmm.data.frames import from_frame
 from daskgmm.data.source import Source
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
+from daskgmm.estimators.checking import as_data_error
 
 
 def kind_of(X: Any) -> str:
@@ -44,7 +45,8 @@ def _in_memory(estimator: Any, X: Any, sample_weight: Any, *, reset: bool) -> So
     if _is_frame(X):
         source = from_frame(X, sample_weight)
         _require_distinct(source.columns or ())
-        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        with as_data_error(reset=reset):
+            validate_data(estimator, X, reset=reset, skip_check_array=True)
         return source
     return from_numpy(in_memory_rows(estimator, X, reset=reset), sample_weight)
 
@@ -64,14 +66,15 @@ def in_memory_rows(estimator: Any, X: Any, *, reset: bool) -> np.ndarray[Any, An
         return np.concatenate([part.rows for part in parts], axis=1).T
     if isinstance(X, np.ma.MaskedArray):
         from_numpy(X)  # refuses it; validate_data would drop the mask
-    rows: np.ndarray[Any, Any] = validate_data(
-        estimator,
-        X,
-        dtype=[np.float64, np.float32],
-        ensure_all_finite=False,
-        ensure_min_samples=2 if reset else 1,
-        reset=reset,
-    )
+    with as_data_error(reset=reset):
+        rows: np.ndarray[Any, Any] = validate_data(
+            estimator,
+            X,
+            dtype=[np.float64, np.float32],
+            ensure_all_finite=False,
+            ensure_min_samples=2 if reset else 1,
+            reset=reset,
+        )
     return rows
 
 

@@ -30,7 +30,7 @@ _AT_LEAST: dict[str, tuple[Any, float]] = {
 
 
 def check_parameters(estimator: Any) -> None:
-    """Refuse numbers of the wrong type or out of range, and callbacks that are none."""
+    """Refuse numbers of the wrong type or out of range, and what is no switch or callback."""
     for name, (kind, least) in _AT_LEAST.items():
         value: Any = getattr(estimator, name)
         if not isinstance(value, kind) or not least <= value < np.inf:  # NaN is not either
@@ -39,6 +39,10 @@ def check_parameters(estimator: Any) -> None:
                 f"The '{name}' parameter of {type(estimator).__name__} is {value!r}.",
                 f"It must be {what} of at least {least}.",
             )
+    if not isinstance(estimator.warm_start, bool | np.bool_):
+        raise ConfigurationError(
+            f"The 'warm_start' parameter is {estimator.warm_start!r}.", "It must be True or False."
+        )
     callbacks = estimator.callbacks
     if not isinstance(callbacks, Iterable) or not all(map(_hears, callbacks)):
         raise ConfigurationError(
@@ -89,7 +93,7 @@ def sample_rows(estimator: Any, n_features: int, rows_in_memory: int | None) -> 
     wanted = estimator.subsample
     if wanted is None and rows_in_memory is not None:
         return rows_in_memory
-    if wanted is None or wanted == "auto":
+    if wanted is None or (isinstance(wanted, str) and wanted == "auto"):
         most = max(SUBSAMPLE_BYTES // (8 * n_features), SUBSAMPLE_FLOOR)
         return min(max(SUBSAMPLE_FLOOR, 100 * int(estimator.n_components) * n_features), most)
     if not isinstance(wanted, Integral) or wanted < max(2, estimator.n_components):
@@ -132,14 +136,23 @@ def _given(estimator: Any, covariance: Covariance, n_features: int) -> Given:
 def _array(values: Any, name: str, shape: tuple[int, ...]) -> Doubles | None:
     if values is None:
         return None
-    # In C's order whatever the user's: sums over axes round as memory has them.
-    array = np.array(values, dtype=np.float64, order="C")
+    try:
+        # In C's order whatever the user's: sums over axes round as memory has them.
+        array = np.array(values, dtype=np.float64, order="C")
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"The parameter '{name}' is no array of numbers: {error}.",
+            f"Give numbers of the shape {shape}.",
+        ) from error
     if array.shape != shape:
         raise ConfigurationError(
-            f"The parameter '{name}' should have the shape of {shape}, but got {array.shape}"
+            f"The parameter '{name}' should have the shape of {shape}, but got {array.shape}.",
+            "It follows from n_components, covariance_type and the columns of X.",
         )
     if not np.isfinite(array).all():
-        raise ConfigurationError(f"The parameter '{name}' holds NaN or infinity.")
+        raise ConfigurationError(
+            f"The parameter '{name}' holds NaN or infinity.", "Give finite numbers, or None."
+        )
     return array
 
 
@@ -147,13 +160,15 @@ def _check_weights(weights: Doubles) -> None:
     if (weights < 0).any() or (weights > 1).any():
         raise ConfigurationError(
             "The parameter 'weights' should be in the range [0, 1], but got "
-            f"max value {weights.min():.5f}, min value {weights.max():.5f}"
+            f"max value {weights.min():.5f}, min value {weights.max():.5f}",  # theirs, as it is
+            "Divide weights_init by its sum, once no weight is negative.",
         )
     # Weights that were computed in single precision sum to 1 within its rounding.
     if not np.isclose(weights.sum(), 1, rtol=1e-6, atol=1e-6):
         raise ConfigurationError(
             "The parameter 'weights' should be normalized, "
-            f"but got sum(weights) = {weights.sum():.5f}"
+            f"but got sum(weights) = {weights.sum():.5f}",
+            "Divide weights_init by its sum.",
         )
 
 
@@ -162,4 +177,7 @@ def _check_precisions(precisions: Doubles, covariance: Covariance) -> None:
         covariance.factorise_precisions(precisions)
     except NotPositiveDefiniteError as error:
         kind = "symmetric, positive-definite" if covariance.has_matrices else "positive"
-        raise ConfigurationError(f"'{covariance.name} precision' should be {kind}") from error
+        raise ConfigurationError(
+            f"'{covariance.name} precision' should be {kind}",
+            "Give precisions_init the inverses of covariances, or None.",
+        ) from error

@@ -36,8 +36,11 @@ class PartialFit(ABC):
         ----------
         X : array, frame, dask collection or dataset of shape (n, D)
             New rows, one or more; all values finite.
-        y : ignored
+        y : array-like or dask array of shape (n,), optional
+            The sample weights where they come second, as in ``partial_fit(rows, weights)``.
+            scikit-learn wants the place to have this name.
         sample_weight : array-like or dask array of shape (n,), optional
+            The same by name; `y` is ignored then.
         forgetting : float in [0, 1], default 1.0
             What the moments of the rows before are multiplied with.
 
@@ -55,9 +58,9 @@ class PartialFit(ABC):
         DataError
             Other columns, no rows, or what `fit` would refuse.
         """
-        del y
+        weights = y if sample_weight is None else sample_weight
         updating.check_forgetting(forgetting)
         if not self.__sklearn_is_fitted__():
-            return self.fit(X, sample_weight=sample_weight)
-        updating.update(self, X, sample_weight, forgetting)
+            return self.fit(X, sample_weight=weights)
+        updating.update(self, X, weights, forgetting)
         return self

@@ -3,8 +3,8 @@
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
+from daskgmm.estimators.checking import require_fitted
 from daskgmm.estimators.inputs import as_source, in_memory_rows, kind_of
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes.blas import one_thread
@@ -22,7 +22,7 @@ def predict_rows(estimator: Any, X: Any, method: Method) -> Any:
         NumPy for what is in memory; a frame with the same divisions for a frame; else an
         array with the same chunks.
     """
-    check_is_fitted(estimator)
+    require_fitted(estimator)
     predictor: Predictor = estimator._predictor  # noqa: SLF001  the estimator's own helper
     kind = kind_of(X)
     if kind == "memory":

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from sklearn.utils.validation import check_is_fitted
-
 from daskgmm.estimators import anomalies, criteria
+from daskgmm.estimators.checking import require_fitted
 from daskgmm.estimators.inputs import as_source
 from daskgmm.estimators.predicting import predict_rows
 from daskgmm.model.prediction import Predictor
@@ -71,7 +70,7 @@ class Predictions:
         return anomalies.anomaly_threshold(self, X, quantile)
 
     def _score(self, X: Any) -> criteria.Score:
-        check_is_fitted(self)
+        require_fitted(self)
         return criteria.score(self._predictor, as_source(self, X, reset=False))
 
     def _n_parameters(self) -> int:

@@ -1,15 +1,14 @@
 """Model files, read as far as applying a model asks for."""
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from fsspec.core import url_to_fs
 from safetensors import SafetensorError
 
+from daskgmm.data.addresses import address_of, file_system
 from daskgmm.data.credentials import shown_address
 from daskgmm.data.failures import explained
 from daskgmm.errors import DataError
@@ -69,10 +68,10 @@ class Stored:
 
 def read(path: Any, storage_options: Mapping[str, Any]) -> tuple[bytes, str]:
     """A model file's content, and its address as errors show it; see `Stored.at`."""
-    address = os.fspath(path)
+    address = address_of(path)
     shown = shown_address(address)
     with explained(f"The model file {shown}"):
-        filesystem, key = url_to_fs(address, **storage_options)
+        filesystem, key = file_system(address, storage_options)
         if filesystem.isdir(key):
             key, shown = (f"{folder.rstrip('/')}/{MODEL_FILE}" for folder in (key, shown))
     with explained(f"The model file {shown}"), filesystem.open(key, "rb") as file:

@@ -9,6 +9,7 @@ import numpy as np
 
 from daskgmm.data.source import Source
 from daskgmm.errors import ConfigurationError, DataError
+from daskgmm.estimators.checking import is_share
 from daskgmm.estimators.fitting import SECONDS_WORTH_COMPILING
 from daskgmm.estimators.inputs import as_source
 from daskgmm.estimators.parameters import check_parameters, compute_dtype
@@ -29,7 +30,7 @@ from daskgmm.training.stopping import Step, stopping_named
 
 def check_forgetting(forgetting: Any) -> None:
     """Refuse what is no number from 0 to 1."""
-    if not isinstance(forgetting, int | float) or not 0 <= forgetting <= 1:  # NaN is not either
+    if not is_share(forgetting):
         raise ConfigurationError(
             f"The 'forgetting' parameter is {forgetting!r}.",
             "It must be a number from 0, which keeps the new rows only, to 1, which keeps all.",

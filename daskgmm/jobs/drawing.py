@@ -10,7 +10,7 @@ from daskgmm.errors import ConfigurationError
 from daskgmm.estimators.fitted import Fitted
 from daskgmm.jobs.cluster import Resources, workplace
 from daskgmm.jobs.events import Listener, Silence
-from daskgmm.jobs.folders import require_writable
+from daskgmm.jobs.folders import require_writable_here
 from daskgmm.jobs.inputs import Inputs, rows_of
 
 _POINTS = 20_000
@@ -22,7 +22,7 @@ def check_figure(path: str) -> None:
     Raises
     ------
     ConfigurationError
-        Its ending stands for no format, or matplotlib is not installed.
+        Its ending stands for no format, it is a URL, or matplotlib is not installed.
     OutputError
         Its folder is missing or can't be written to.
     """
@@ -37,7 +37,7 @@ def check_figure(path: str) -> None:
         raise ConfigurationError(
             f"A figure can't be written as {path}.", f"End its name in {', '.join(FORMATS)}."
         )
-    require_writable(Path(path).resolve().parent)
+    require_writable_here(path)
 
 
 def plot(

@@ -3,8 +3,9 @@
 import os
 from pathlib import Path
 
+from daskgmm.data.credentials import shown_address
 from daskgmm.data.places import require_folder
-from daskgmm.errors import OutputError
+from daskgmm.errors import ConfigurationError, OutputError
 
 REPLACEMENT = "_replacing"
 """Folder in a run directory, or in an output in a store, where what is to replace it is made:
@@ -19,3 +20,21 @@ def require_writable(folder: Path) -> None:
             f"The output's folder {folder} can't be written to.",
             "Choose another one, or change its permissions.",
         )
+
+
+def require_writable_here(path: str) -> None:
+    """Refuse a file that can't be made on this machine, before any work is done.
+
+    Raises
+    ------
+    ConfigurationError
+        It is a URL.
+    OutputError
+        Its folder is missing or can't be written to.
+    """
+    if "://" in path:
+        raise ConfigurationError(
+            f"{shown_address(path)} is a URL, and this is written on this machine only.",
+            "Give a path, and copy the file from there.",
+        )
+    require_writable(Path(path).resolve().parent)

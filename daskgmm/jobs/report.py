@@ -11,7 +11,7 @@ from typing import Any
 
 from daskgmm.data.haste import in_time
 from daskgmm.errors import ConfigurationError
-from daskgmm.jobs.folders import require_writable
+from daskgmm.jobs.folders import require_writable_here
 
 _SECONDS_FOR_LAST_WORDS = 5.0
 
@@ -24,7 +24,7 @@ def check_report(path: str) -> None:
     Raises
     ------
     ConfigurationError
-        bokeh is not installed.
+        bokeh is not installed, or it is a URL.
     OutputError
         The file's folder is missing or can't be written to.
     """
@@ -33,7 +33,7 @@ def check_report(path: str) -> None:
             "Performance reports need bokeh, which is not installed.",
             "Install it: pip install 'daskgmm[dashboard]'.",
         )
-    require_writable(Path(path).resolve().parent)
+    require_writable_here(path)
 
 
 @contextmanager
