@@ -73,8 +73,9 @@ def test_the_file_itself_may_be_named_by_a_variable(job, effective, monkeypatch)
 @pytest.mark.parametrize(
     ("text", "option", "value"),
     [
-        ('columns = ["a", "b"]', "columns", "a,b"),
-        ('columns = "a,b"', "columns", "a,b"),
+        ('columns = ["a", "b"]', "columns", ["a", "b"]),
+        ('columns = "a,b"', "columns", ["a", "b"]),
+        ('columns = ["a, b"]', "columns", ["a, b"]),
         ('inputs = ["x.csv", "y.csv"]', "inputs", ["x.csv", "y.csv"]),
         ('inputs = "x.csv"', "inputs", ["x.csv"]),
         ("force = true", "force", True),

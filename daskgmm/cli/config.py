@@ -55,7 +55,7 @@ def _as_json(found: dict[str, dict[str, Effective]]) -> str:
         }
         for command, options in found.items()
     }
-    return json.dumps(plain, indent=2)
+    return json.dumps(plain, indent=2, ensure_ascii=False)
 
 
 def _effective(

@@ -44,6 +44,11 @@ def _value(value: Any) -> str:
     if value is None:
         return "(not set)"
     if isinstance(value, Mapping):
-        inner = (f"{json.dumps(key)} = {_value(each)}" for key, each in value.items())
+        inner = (f"{_text(key)} = {_value(each)}" for key, each in value.items())
         return f"{{{', '.join(inner)}}}"
-    return json.dumps(value)  # of these kinds TOML and JSON have the same notation
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    """What TOML and JSON have the same notation for, but for JSON's pairs of surrogates."""
+    return json.dumps(value, ensure_ascii=False)

@@ -8,6 +8,7 @@ import click
 
 from daskgmm.cli import logs, secrets
 from daskgmm.cli.configuration import take_from_file
+from daskgmm.cli.names import Names
 from daskgmm.cli.pairs import Pairs
 
 if TYPE_CHECKING:
@@ -15,14 +16,6 @@ if TYPE_CHECKING:
     from daskgmm.jobs.inputs import Inputs
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-def names(text: str) -> tuple[str, ...]:
-    """Names with commas between them."""
-    found = tuple(name.strip() for name in text.split(","))
-    if not all(found):
-        raise click.BadParameter(f"{text!r} has an empty name.")
-    return found
 
 
 def key_value(text: str) -> tuple[str, Any]:
@@ -58,9 +51,10 @@ def in_order(*decorators: Callable[[F], F]) -> Callable[[F], F]:
 
 COLUMNS = click.option(
     "--columns",
+    cls=Names,
     metavar="A,B",
-    type=names,
-    help="Columns to use, in this order; those of arrays by position, from 0.",
+    help="Columns to use, in this order; those of arrays by position, from 0. May be given again, "
+    "and adds. A name that holds a comma goes in double quotes: 'a,\"speed, m/s\"'.",
 )
 FORMAT = click.option("--format", help="Of the inputs, where their names don't tell it.")
 STORAGE = click.option(

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from daskgmm.cli.options import COLUMNS, FORCE, INPUTS, MODEL, READING, in_order, names
+from daskgmm.cli.names import Names
+from daskgmm.cli.options import COLUMNS, FORCE, INPUTS, MODEL, READING, in_order
 
 OUTPUT = click.option(
     "-o",
@@ -18,9 +19,9 @@ _KINDS = in_order(
     click.option(
         "--with",
         "with_",
+        cls=Names,
         metavar="KINDS",
-        type=names,
-        default="labels",
+        default=("labels",),
         show_default=True,
         help="What to write of each row, of labels, probabilities, log-density and anomaly.",
     ),
@@ -37,7 +38,12 @@ _KINDS = in_order(
         type=float,
         help="The log-density below which a row is anomalous, instead.",
     ),
-    click.option("--keep", metavar="A,B", type=names, help="Columns of INPUT to repeat."),
+    click.option(
+        "--keep",
+        cls=Names,
+        metavar="A,B",
+        help="Columns of INPUT to repeat; may be given again, and quoted, as --columns.",
+    ),
 )
 
 logger = logging.getLogger(__name__)

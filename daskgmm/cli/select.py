@@ -5,7 +5,8 @@ from typing import Any
 import click
 
 from daskgmm.cli.fit import AFTERWARDS, COVARIANCES, METHOD, ROWS_AND_RUN, carry_out
-from daskgmm.cli.options import in_order, names
+from daskgmm.cli.names import names
+from daskgmm.cli.options import in_order
 
 
 def numbers(text: str) -> tuple[int, ...]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from daskgmm.cli.names import Names
+
 CONFIG = "config"
 """The command that shows others' options, and the option that names where they come from."""
 
@@ -38,7 +40,9 @@ def as_given(param: click.Parameter, value: Any) -> Any:
         It is a table or a list, and the option takes none.
     """
     many = param.multiple or param.nargs != 1
-    if isinstance(value, Mapping) and param.multiple:
+    if isinstance(param, Names) and isinstance(value, list):
+        return [tuple(map(_word, value))]
+    if isinstance(value, Mapping) and param.multiple and not isinstance(param, Names):
         return [f"{key}={_word(each)}" for key, each in value.items()]
     if isinstance(value, list) and many:
         return [_word(each) for each in value]

@@ -110,8 +110,7 @@ def check_names(wanted: Sequence[str], available: Sequence[str], path: str) -> N
     """Raise DataError unless each wanted name is there, once."""
     missing = [name for name in wanted if name not in available]
     if missing:
-        close = get_close_matches(missing[0], available, n=3)
-        guess = f"Did you mean {_listed(close)}? " if close else ""
+        guess = _parted(wanted, available) or _like(missing[0], available)
         columns = _listed(available) if available else "none"
         others = f", nor {_listed(missing[1:])}" if missing[1:] else ""
         remedy = f"{guess}Its columns are {columns}."
@@ -143,6 +142,23 @@ def _index_columns(schema: pa.Schema) -> set[str]:
     """
     described = (schema.pandas_metadata or {}).get("index_columns", ())
     return {"", *(name for name in described if isinstance(name, str))}
+
+
+def _like(name: str, available: Sequence[str]) -> str:
+    close = get_close_matches(name, available, n=3)
+    return f"Did you mean {_listed(close)}? " if close else ""
+
+
+def _parted(wanted: Sequence[str], available: Sequence[str]) -> str:
+    """Words for a name that was taken for several, as a shell's words are parted at commas."""
+    for name in filter(lambda name: "," in name, available):
+        pieces = [piece.strip() for piece in name.split(",")]
+        for first in range(len(wanted)):
+            last = first + len(pieces)
+            if [*wanted[first:last]] == pieces:
+                asked = ",".join((*wanted[:first], f'"{name}"', *wanted[last:]))
+                return f"There is {name!r}: put it in double quotes, as in --columns '{asked}'. "
+    return ""
 
 
 def _listed(names: Sequence[str]) -> str:
