@@ -1,5 +1,6 @@
 """What ``import daskgmm`` offers."""
 
+import inspect
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import pytest
 
 import daskgmm.jobs
 import daskgmm.monitoring
+import daskgmm.plotting
 
 MODULES = ["errors", "jobs", "monitoring", "plotting"]
 
@@ -39,3 +41,21 @@ def test_naming_loads_nothing_else():
 def test_what_is_not_there_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'job'"):
         _ = daskgmm.job
+
+
+def offered():
+    for place in (daskgmm, daskgmm.jobs, daskgmm.monitoring, daskgmm.plotting):
+        things = {name: getattr(place, name) for name in place.__all__}
+        for name, thing in things.items():
+            if not inspect.ismodule(thing):
+                yield name, thing
+            if inspect.isclass(thing):
+                methods = inspect.getmembers(thing, inspect.isroutine)
+                yield from ((f"{name}.{own}", f) for own, f in methods if own[0] != "_")
+
+
+def test_help_gives_types_the_names_that_users_know():
+    shown = {name: str(inspect.signature(thing)) for name, thing in offered()}
+    assert "GaussianMixture.fit" in shown
+    assert [name for name, text in shown.items() if "_typing" in text] == []
+    assert len(shown["GaussianMixture"]) < 1000
