@@ -7,12 +7,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from daskgmm import errors, jobs, monitoring, plotting
     from daskgmm.data.dataset import open_dataset
     from daskgmm.estimators.gaussian_mixture import GaussianMixture
     from daskgmm.estimators.persistence import load
     from daskgmm.estimators.selector import GaussianMixtureSelector
 
-__all__ = ["GaussianMixture", "GaussianMixtureSelector", "load", "open_dataset"]
+__all__ = [
+    "GaussianMixture",
+    "GaussianMixtureSelector",
+    "errors",
+    "jobs",
+    "load",
+    "monitoring",
+    "open_dataset",
+    "plotting",
+]
 
 _HOMES = {
     "GaussianMixture": "daskgmm.estimators.gaussian_mixture",
@@ -23,10 +33,13 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    """What users call, whose module is imported when it is wanted, or that module itself."""
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    return import_module(f"{__name__}.{name}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return __all__

@@ -1,5 +1,7 @@
 """What comes back is of the kind that went in: at once or lazy, with the same chunks."""
 
+from pathlib import Path
+
 import dask
 import dask.array as da
 import dask.dataframe as dd
@@ -10,6 +12,7 @@ import pytest
 from dask.base import get_scheduler
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from daskgmm import GaussianMixture, open_dataset
 from daskgmm.errors import ConfigurationError, DaskGMMError, DataError, InputTypeError
@@ -224,11 +227,11 @@ def test_predictions_refer_to_the_chunks_and_run_once_for_each(model, rows):
 
 
 def test_it_works_behind_dask_mls_scaler_on_a_dask_array():
-    from dask_ml.preprocessing import StandardScaler
+    from dask_ml.preprocessing import StandardScaler as Lazy
 
     rows = some_rows(2000) * [1e3, 1e-3] + [5e4, 0]
     X = da.from_array(rows, chunks=(300, 2))
-    pipeline = make_pipeline(StandardScaler(), GaussianMixture(3, random_state=0))
+    pipeline = make_pipeline(Lazy(), GaussianMixture(3, random_state=0))
     labels = pipeline.fit(X).predict(X)
     assert isinstance(labels, da.Array)
     assert labels.chunks == X.chunks[:1]
@@ -238,7 +241,21 @@ def test_it_works_behind_dask_mls_scaler_on_a_dask_array():
     assert_array_equal(labels.compute(), expected.predict(scaled))
 
 
+def test_a_dataset_behind_scikit_learns_scaler_is_refused_in_words(rows, tmp_path):
+    pd.DataFrame(rows, columns=NAMES).to_parquet(tmp_path / "rows.parquet")
+    pipeline = make_pipeline(StandardScaler(), GaussianMixture(2))
+    with pytest.raises(InputTypeError, match=r"Dataset.*no array.*without a scaler"):
+        pipeline.fit(open_dataset(tmp_path))
+
+
 # --- wrong input
+
+
+@pytest.mark.parametrize("path", ["rows.parquet", Path("rows.parquet")])
+def test_a_path_is_refused_with_what_opens_it(model, path):
+    for do in (GaussianMixture(2).fit, model.predict, model.score):
+        with pytest.raises(InputTypeError, match=r"is a path.*open_dataset\('rows.parquet'"):
+            do(path)
 
 
 def test_a_column_may_be_called_source(rows):

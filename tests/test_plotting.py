@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from copy import copy
 from pathlib import Path
 
 import dask.array as da
@@ -223,6 +224,17 @@ def test_convergence_shows_the_bounds_their_changes_and_tol(model):
     np.testing.assert_allclose(changes.lines[0].get_ydata(), np.abs(np.diff(model.lower_bounds_)))
     assert set(changes.lines[1].get_ydata()) == {model.tol}
     assert ax.get_title() == f"Converged after {len(model.lower_bounds_)} passes"
+
+
+def test_numbers_that_differ_little_stand_on_the_axes_in_full(model):
+    course = copy(model)
+    course.lower_bounds_ = [-12.1530, -12.1512, -12.1511]
+    results = RESULTS.assign(bic=RESULTS["bic"] + 250_000)
+    drawn = {"−12.15200": plotting.convergence(course), "250005": plotting.selection(results)}
+    for label, ax in drawn.items():
+        ax.figure.draw_without_rendering()
+        assert label in [tick.get_text() for tick in ax.get_yticklabels()]
+        assert ax.yaxis.get_offset_text().get_text() == ""
 
 
 def test_convergence_shows_the_parameters_changes_where_they_decide(rows):

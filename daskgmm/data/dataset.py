@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from daskgmm.data.files import FileRecord
 from daskgmm.data.formats import FORMATS, Path, Table, find_inputs
 from daskgmm.data.partitions import conditions
 from daskgmm.data.selection import Selection, as_names
 from daskgmm.data.source import Source
-from daskgmm.errors import ConfigurationError
+from daskgmm.errors import ConfigurationError, InputTypeError
 
 
 @dataclass(frozen=True, repr=False)
@@ -105,6 +105,13 @@ class Dataset:
     @cached_property
     def _source(self) -> Source:
         return self.table.source(self.selection, self.block_rows)
+
+    def __array__(self, *_: Any, **__: Any) -> NoReturn:
+        raise InputTypeError(
+            "A Dataset is no array: its rows stay in their files.",
+            "Fit daskgmm's mixtures to it, without a scaler before them; or read the files as a "
+            "frame, with pandas or dask.dataframe.",
+        )
 
     def __repr__(self) -> str:
         rows = [rows for rows in self.table.rows if rows is not None]

@@ -142,9 +142,9 @@ class GaussianMixture(FittedParameters, Predictions, PartialFit, DensityMixin, S
         max_iter: int = 100,
         n_init: int = 1,
         init_params: str = "kmeans",
-        weights_init: ArrayLike | None = None,
-        means_init: ArrayLike | None = None,
-        precisions_init: ArrayLike | None = None,
+        weights_init: "ArrayLike | None" = None,
+        means_init: "ArrayLike | None" = None,
+        precisions_init: "ArrayLike | None" = None,
         random_state: int | np.random.RandomState | None = None,
         warm_start: bool = False,
         verbose: int = 0,
@@ -152,10 +152,10 @@ class GaussianMixture(FittedParameters, Predictions, PartialFit, DensityMixin, S
         subsample: str | int | None = "auto",
         stopping: str = "lower_bound",
         acceleration: str | None = None,
-        dtype: DTypeLike | None = None,
+        dtype: "DTypeLike | None" = None,
         cache: str = "auto",
-        checkpoint: str | os.PathLike[str] | CheckpointFile | None = None,
-        callbacks: Iterable[Callback] = (),
+        checkpoint: "str | os.PathLike[str] | CheckpointFile | None" = None,
+        callbacks: "Iterable[Callback]" = (),
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type

@@ -1,5 +1,6 @@
 """What users hand over as X, as a source of rows."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,18 @@ from daskgmm.estimators.checking import as_data_error
 
 
 def kind_of(X: Any) -> str:
-    """One of memory, array, frame (Dask's) and dataset."""
+    """One of memory, array, frame (Dask's) and dataset.
+
+    Raises
+    ------
+    InputTypeError
+        X is a Dask collection of something else, or a path.
+    """
+    if isinstance(X, str | os.PathLike):
+        path = os.fspath(X)
+        raise InputTypeError(
+            f"X is a path, {path!r}, not rows.", f"Pass open_dataset({path!r}, columns=[...])."
+        )
     if hasattr(X, "__dask_graph__"):
         if not hasattr(type(X), "ndim"):
             raise InputTypeError(

@@ -98,10 +98,10 @@ class GaussianMixtureSelector(Delegating, DensityMixin, Shown):
         subsample: str | int | None = "auto",
         stopping: str = "lower_bound",
         acceleration: str | None = None,
-        dtype: DTypeLike | None = None,
+        dtype: "DTypeLike | None" = None,
         cache: str = "auto",
-        checkpoint: str | os.PathLike[str] | CheckpointFile | None = None,
-        callbacks: Iterable[Callback] = (),
+        checkpoint: "str | os.PathLike[str] | CheckpointFile | None" = None,
+        callbacks: "Iterable[Callback]" = (),
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type

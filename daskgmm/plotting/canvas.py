@@ -6,6 +6,7 @@ from daskgmm.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 # Ten colours that every kind of colour vision tells apart: Petroff (2021), arXiv:2107.02270.
@@ -30,6 +31,13 @@ def new_figure(width: float = 7.5) -> "Figure":
             "Install it: pip install 'daskgmm[plot]'",
         ) from error
     return Figure(figsize=(width, 5), layout="constrained")
+
+
+def write_in_full(axis: "Axis") -> None:
+    """Have an axis's ticks bear their numbers, not what those are beside one written apart."""
+    from matplotlib.ticker import ScalarFormatter
+
+    axis.set_major_formatter(ScalarFormatter(useOffset=False))
 
 
 def halo(linewidth: float) -> list[Any]:

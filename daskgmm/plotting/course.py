@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from daskgmm.plotting.canvas import PALETTE, new_figure
+from daskgmm.plotting.canvas import PALETTE, new_figure, write_in_full
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,6 +41,7 @@ def convergence(model: Any, ax: "Axes | None" = None) -> "Axes":
     ax.set_xlabel("Pass")
     ax.set_ylabel("Lower bound (nats a row)", color=_BOUND_COLOUR)
     ax.locator_params(axis="x", integer=True)
+    write_in_full(ax.yaxis)
     _draw_changes(ax.twinx(), model, bounds)
     outcome = "Converged" if model.converged_ else "Not converged"
     ax.set_title(f"{outcome} after {len(bounds)} {'pass' if len(bounds) == 1 else 'passes'}")

@@ -25,7 +25,7 @@ def scatter(
     rows: Any = None,
     *,
     columns: Sequence[int | str] = (0, 1),
-    labels: ArrayLike | None = None,
+    labels: "ArrayLike | None" = None,
     ax: "Axes | None" = None,
     max_points: int = 20_000,
     random_state: int | None = 0,

@@ -7,7 +7,7 @@ import numpy as np
 
 from daskgmm.errors import ConfigurationError
 from daskgmm.model.scoring import CRITERIA
-from daskgmm.plotting.canvas import INK, PALETTE, new_figure
+from daskgmm.plotting.canvas import INK, PALETTE, new_figure, write_in_full
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,6 +52,7 @@ def selection(results: "Candidates", criterion: str = "bic", ax: "Axes | None" =
     ax.set_xlabel("Components")
     ax.set_ylabel(criterion.upper())
     ax.locator_params(axis="x", integer=True)
+    write_in_full(ax.yaxis)
     ax.legend(title="Covariance", frameon=False)
     return ax
 
