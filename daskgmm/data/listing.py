@@ -1,6 +1,5 @@
 """The files that a path, directory, pattern or URL stands for."""
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,11 +9,11 @@ from hashlib import sha256
 from typing import Any
 
 from fsspec import AbstractFileSystem
-from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from daskgmm.data.failures import Meaning, explained, first_line, meaning
 from daskgmm.data.files import FileRecord, InputFile, record_of
+from daskgmm.data.opening import opened
 from daskgmm.data.partitions import Condition, Filter
 from daskgmm.data.retrying import persistent
 from daskgmm.errors import ConfigurationError, DaskGMMError, MissingInputError
@@ -23,10 +22,6 @@ _THREADS = 16  # directories are listed at once: latency is what they cost
 _STORE = re.compile(r"(?P<file>.+?\.zarr)(?:/(?P<inner>.+))?")
 _CONTAINER = re.compile(r"(?P<file>.+?\.(?:h5|hdf5))/(?P<inner>.+)")
 _STORE_MARKS = ("zarr.json", ".zarray", ".zgroup")
-_S3 = ("s3://", "s3a://")
-_S3_VARIABLES = ("AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS")
-_S3_RETRIES = {"mode": "standard", "max_attempts": 4}
-"""A user's own come first; botocore's other mode doesn't know all failures that pass."""
 
 Entry = tuple[str, Mapping[str, Any]]
 
@@ -68,20 +63,12 @@ def find_files(
     """
     name = path.partition("?")[0] if "://" in path else path
     try:
-        filesystem, root = url_to_fs(path, **_with_retries(path, storage_options))
+        filesystem, root = opened(path, storage_options)
     except (ImportError, ValueError) as error:
         cause = f"{name} can't be opened: {first_line(error)}."
         remedy = "Check the URL's protocol and install the package that reads it."
         raise ConfigurationError(cause, remedy) from error
     return _found(name, filesystem, root, Filter(where), stores)
-
-
-def _with_retries(path: str, storage_options: Mapping[str, Any]) -> dict[str, Any]:
-    options = dict(storage_options)
-    if path.startswith(_S3) and not any(name in os.environ for name in _S3_VARIABLES):
-        own = options.get("config_kwargs") or {}
-        options["config_kwargs"] = {"retries": _S3_RETRIES, **own}
-    return options
 
 
 @persistent

@@ -11,11 +11,11 @@ from typing import Any, Self
 from uuid import uuid4
 
 from fsspec import AbstractFileSystem
-from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from daskgmm.data.credentials import shown_address
 from daskgmm.data.failures import Meaning, explained_writing, first_line, meaning
+from daskgmm.data.opening import opened
 from daskgmm.errors import ConfigurationError, OutputError
 
 
@@ -54,7 +54,7 @@ class Place:
             text = shown = str(Path(text).resolve())
             storage_options = {}
         try:
-            filesystem, root = url_to_fs(text, **storage_options)
+            filesystem, root = opened(text, storage_options)
         except (ImportError, ValueError) as error:
             raise ConfigurationError(
                 f"{shown} can't be written to: {first_line(error)}.",

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from fsspec.core import url_to_fs
 from safetensors import SafetensorError
 
 from daskgmm.data.credentials import shown_address
 from daskgmm.data.failures import explained
+from daskgmm.data.opening import opened
 from daskgmm.errors import DataError
 from daskgmm.estimators.fitted import Fitted
 from daskgmm.estimators.model_file import FORMAT, MODEL_FILE
@@ -72,7 +72,7 @@ def read(path: Any, storage_options: Mapping[str, Any]) -> tuple[bytes, str]:
     address = os.fspath(path)
     shown = shown_address(address)
     with explained(f"The model file {shown}"):
-        filesystem, key = url_to_fs(address, **storage_options)
+        filesystem, key = opened(address, storage_options)
         if filesystem.isdir(key):
             key, shown = (f"{folder.rstrip('/')}/{MODEL_FILE}" for folder in (key, shown))
     with explained(f"The model file {shown}"), filesystem.open(key, "rb") as file:
