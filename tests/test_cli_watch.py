@@ -7,16 +7,21 @@ import signal
 import subprocess
 import threading
 from contextlib import contextmanager, suppress
+from io import StringIO
 
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster
+from rich.console import Console
 
 from daskgmm import GaussianMixture
+from daskgmm.cli.watched import _Picture
 from daskgmm.errors import DataError
 from daskgmm.monitoring.events import TOPIC
+from daskgmm.monitoring.run import Run
 from daskgmm.passes.naming import made_for
 from tests.command import COMMAND, here
+from tests.test_monitoring_history import made
 
 __all__ = ["here"]
 
@@ -268,3 +273,21 @@ def test_on_a_terminal_the_picture_moves_and_the_end_stays(client, there):
     assert watch.returncode == 0
     assert "The fit converged in" in seen
     assert seen.count("\x1b[?25l") == seen.count("\x1b[?25h") == 1  # the cursor is back
+
+
+def test_a_narrow_terminal_loses_no_number():
+    console = Console(width=40, file=StringIO(), force_terminal=True, color_system=None)
+    picture = _Picture(console)
+    console.print(picture._lines())
+    assert console.file.getvalue() == ""  # that it waits has been logged
+    run = Run(ONE, heard=0.0)
+    for iteration in (1, 2, 3):
+        limits = {"max_iter": 100, "starts": 2, "starts_going": 1}
+        run = run.told({**made(iteration, ONE), **limits}, 0.0)
+    picture._run = run
+    console.print(picture._lines())
+    lines = console.file.getvalue().splitlines()
+    assert all(len(line.rstrip()) <= 40 for line in lines)
+    text = " ".join(" ".join(lines).split())
+    assert "pass 3 of at most 100" in text
+    assert "towards 0.001, 1 of 2 go on, 20 rows/s" in text

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Self
 
 import click
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
@@ -78,15 +78,15 @@ class _Picture:
     def tell(self, news: News) -> None:
         self._run = news.run
         if news.run is not None and news.event is not None and self._stays(news.run, news.event):
-            self._console.print(in_words(news.event, news.run), highlight=False, soft_wrap=True)
+            self._console.print(Text(in_words(news.event, news.run)))
 
     def _stays(self, run: Run, event: Mapping[str, Any]) -> bool:
         return event["event"] == START or (event["event"] == END and run.state in WELL)
 
-    def _lines(self) -> Text:
+    def _lines(self) -> Text | Group:
         run = self._run
-        if run is None:
-            return Text("waiting for a fit")
+        if run is None:  # which has been said
+            return Group()
         now = time.time()
         first = f"run {run.run_id[:8]}  {duration(max(now - run.started, 0))}"
         second = "reading rows and finding starts"
@@ -96,10 +96,11 @@ class _Picture:
             second = _pass_in_words(run.latest)
         lines = [first, second]
         if (ahead := left(run)) is not None:
-            lines.append(f"about {ahead.passes} more, {duration(ahead.seconds)} left")
+            passes = f"{ahead.passes} pass{'es' * (ahead.passes != 1)}"
+            lines.append(f"about {passes} more, {duration(ahead.seconds)} left")
         if run.running and now - run.heard > _SILENCE_SECONDS:
             lines.append(f"no news for {duration(now - run.heard)}")
-        return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
+        return Text("\n".join(lines))
 
 
 def as_line(event: Mapping[str, Any]) -> str:

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from fsspec import AbstractFileSystem
-from fsspec.core import url_to_fs
 
 from daskgmm.data.credentials import shown_address
 from daskgmm.data.failures import first_line
+from daskgmm.data.opening import opened
 from daskgmm.errors import ConfigurationError
 
 
@@ -38,10 +38,9 @@ def file_system(address: str, options: Mapping[str, Any]) -> tuple[AbstractFileS
         The URL's protocol is unknown, its package isn't installed, or takes no such options.
     """
     try:
-        found: tuple[AbstractFileSystem, str] = url_to_fs(address, **options)
+        return opened(address, options)
     except (ImportError, ValueError, TypeError) as error:
         raise ConfigurationError(
             f"{shown_address(address)} can't be opened: {first_line(error)}.",
             "Check the URL's protocol, the package for it, and the storage options.",
         ) from error
-    return found

@@ -1,6 +1,5 @@
 """The files that a path, directory, pattern or URL stands for."""
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,10 +22,6 @@ _THREADS = 16  # directories are listed at once: latency is what they cost
 _STORE = re.compile(r"(?P<file>.+?\.zarr)(?:/(?P<inner>.+))?")
 _CONTAINER = re.compile(r"(?P<file>.+?\.(?:h5|hdf5))/(?P<inner>.+)")
 _STORE_MARKS = ("zarr.json", ".zarray", ".zgroup")
-_S3 = ("s3://", "s3a://")
-_S3_VARIABLES = ("AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS")
-_S3_RETRIES = {"mode": "standard", "max_attempts": 4}
-"""A user's own come first; botocore's other mode doesn't know all failures that pass."""
 
 Entry = tuple[str, Mapping[str, Any]]
 
@@ -67,16 +62,8 @@ def find_files(
         The URL's protocol is unknown or its package isn't installed, or a key is unknown.
     """
     name = path.partition("?")[0] if "://" in path else path
-    filesystem, root = file_system(path, _with_retries(path, storage_options))
+    filesystem, root = file_system(path, storage_options)
     return _found(name, filesystem, root, Filter(where), stores)
-
-
-def _with_retries(path: str, storage_options: Mapping[str, Any]) -> dict[str, Any]:
-    options = dict(storage_options)
-    if path.startswith(_S3) and not any(name in os.environ for name in _S3_VARIABLES):
-        own = options.get("config_kwargs") or {}
-        options["config_kwargs"] = {"retries": _S3_RETRIES, **own}
-    return options
 
 
 @persistent

@@ -13,6 +13,10 @@ logger = logging.getLogger(__name__)
 PAUSES = (1.0, 4.0, 16.0)
 """Seconds before a read that failed in passing is tried again, beside the store's own retries."""
 
+ENOUGH_SECONDS = 60.0
+"""A read that took so long to fail isn't tried again: a store that never answers at all is
+waited for by its own package long enough."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -27,9 +31,12 @@ def persistent(action: Callable[P, T]) -> Callable[P, T]:
     @wraps(action)
     def persisting(*arguments: P.args, **options: P.kwargs) -> T:
         for pause in PAUSES:
+            began = time.monotonic()
             try:
                 return action(*arguments, **options)
             except ClusterError as error:
+                if time.monotonic() - began > ENOUGH_SECONDS:
+                    raise
                 logger.warning("%s It is tried again in %g s.", error.cause, pause)
                 time.sleep(pause)
         return action(*arguments, **options)
