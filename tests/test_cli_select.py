@@ -53,6 +53,7 @@ def test_the_record_tells_of_all_candidates(done, expected):
     assert found["best"] == expected.best_index_
     assert found["criterion"] == "bic"
     assert found["n_passes"] == expected.n_passes_
+    assert found["rows_read"] == found["rows"] * found["n_passes"]
     assert (found["components"], found["converged"]) == (2, True)
 
 

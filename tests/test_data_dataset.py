@@ -486,3 +486,14 @@ def test_text_in_one_file_of_many_is_named(tmp_path, suffix):
     assert f"37.{suffix}" in str(caught.value)
     assert "'y'" in str(caught.value)
     assert suffix == "parquet" or "row 1" in str(caught.value)
+
+
+def test_numbers_may_be_numpys(tmp_path):
+    np.save(tmp_path / "rows.npy", np.arange(12.0).reshape(4, 3))
+    found = open_dataset(
+        tmp_path / "rows.npy",
+        columns=np.array([2, 0]),
+        sample_weight=np.int64(1),
+        block_rows=np.int64(2),
+    )
+    assert (found.columns, found.weight_column, found.block_rows) == (("2", "0"), "1", 2)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NoReturn, Self
 
+import numpy as np
+
 from daskgmm.data.files import FileRecord
 from daskgmm.data.formats import FORMATS, Path, Table, find_inputs
 from daskgmm.data.partitions import conditions
@@ -177,7 +179,7 @@ def open_dataset(
     DataError
         A file is damaged, lacks a column, or has something else than numbers in it.
     """
-    if block_rows is not None and not (isinstance(block_rows, int) and block_rows > 0):
+    if block_rows is not None and not (isinstance(block_rows, int | np.integer) and block_rows > 0):
         raise ConfigurationError(f"block_rows={block_rows!r}.", "Pass a whole number above 0.")
     name, files = find_inputs(path, format, storage_options or {}, conditions(where))
     selection = Selection(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Self
 
+import numpy as np
 import pyarrow as pa
 
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
@@ -97,7 +98,7 @@ def as_names(
         raise ConfigurationError(f"{option}={names!r} is one string.", f"Pass [{names!r}].")
     checked: list[str] = []
     for name in names:
-        text = str(name) if positions and isinstance(name, int) else name
+        text = str(name) if positions and isinstance(name, int | np.integer) else name
         if not isinstance(text, str):
             raise ConfigurationError(f"{option} holds {name!r}.", "Pass names as strings.")
         if text in checked:

@@ -158,7 +158,7 @@ def _fit(request: FitRequest, dataset: Any, listener: Listener, attempt: Attempt
     model, more = method.outcome(fitted)
     facts = {
         "inputs": fingerprint(dataset, model.n_rows_),
-        "result": _result(model, dataset) | more,
+        "result": _result(model, dataset, fitted.n_passes_) | more,
         "trace": model.history_,
     }
     return Result(model, facts)
@@ -172,7 +172,7 @@ def _fitted(estimator: Any, dataset: Any) -> Any:
         return estimator.fit(dataset)
 
 
-def _result(model: Any, dataset: Any) -> dict[str, Any]:
+def _result(model: Any, dataset: Any, passes: int) -> dict[str, Any]:
     last = model.history_[-1]
     return {
         "components": model.n_components,
@@ -181,7 +181,7 @@ def _result(model: Any, dataset: Any) -> dict[str, Any]:
         "lower_bound": model.lower_bound_,
         "converged": model.converged_,
         "n_iter": model.n_iter_,
-        "n_passes": model.n_passes_,
-        "rows_read": model.n_rows_ * model.n_passes_,
-        "bytes_read": last["bytes_read"] * model.n_passes_,
+        "n_passes": passes,
+        "rows_read": model.n_rows_ * passes,
+        "bytes_read": last["bytes_read"] * passes,
     }

@@ -42,7 +42,6 @@ class Selection(Method):
     def outcome(self, fitted: Any) -> tuple[Any, dict[str, Any]]:
         """The best mixture, and the table of all."""
         return fitted.best_estimator_, {
-            "n_passes": fitted.n_passes_,
             "criterion": self.criterion,
             "best": fitted.best_index_,
             "candidates": fitted.results_.to_dict("records"),
