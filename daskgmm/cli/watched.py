@@ -125,6 +125,10 @@ def ended_in_words(run: Run) -> str:
     }[run.state]
 
 
+def _state_in_words(run: Run) -> str:
+    return "stopped at max_iter" if run.state == Reason.MAX_ITER.value else run.state
+
+
 def _start_in_words(event: Mapping[str, Any]) -> str:
     rows = "rows" if event["rows"] is None else f"{event['rows']:,} rows"
     features = f"{event['n_features']} column{'s' * (event['n_features'] != 1)}"
@@ -156,7 +160,7 @@ def runs_table(runs: Sequence[Run]) -> str:
         rows.append(
             (
                 run.run_id,
-                run.state,
+                _state_in_words(run),
                 str(run.about.get("estimator", "")),
                 str(run.iteration),
                 "" if bound is None else f"{bound:.6f}",

@@ -40,5 +40,11 @@ persistently() {
 [[ $RESULTS == *://* ]] || mkdir -p "$RESULTS"/{models,labels}
 (($#)) || set -- fit gate predict publish
 for step; do
+    [[ $step =~ ^(fit|gate|predict|publish)$ ]] || {
+        echo "unknown step '$step': fit, gate, predict or publish" >&2
+        exit 2
+    }
+done
+for step; do
     persistently "$step"
 done
