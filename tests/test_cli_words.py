@@ -1,8 +1,11 @@
 """What the command line says: remedies that work where they are read, in the reader's words."""
 
 import json
+import os
+import pty
 import re
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,7 @@ import pandas as pd
 import pytest
 
 from daskgmm import GaussianMixture
-from tests.command import here
+from tests.command import COMMAND, here
 
 __all__ = ["here"]
 
@@ -145,14 +148,20 @@ def test_kinds_of_predictions_go_by_the_names_of_their_columns_too(here, model):
     assert list(pd.read_parquet("out").columns) == ["label", "log_density"]
 
 
-def test_a_table_takes_no_more_columns_than_the_terminal_has_room_for(monkeypatch, here):
+def test_a_table_takes_no_more_columns_than_the_terminal_has_room_for(here):
     rng = np.random.default_rng(0)
     rows = pd.DataFrame(rng.normal(size=(60, 6)), columns=[f"temperature {n}" for n in range(6)])
     GaussianMixture(2, random_state=0).fit(rows).save("wide.safetensors")
-    monkeypatch.setenv("COLUMNS", "80")
-    narrow = here("show", "wide.safetensors").out
-    assert "… and 4 more columns" in narrow
-    monkeypatch.delenv("COLUMNS")
+    ours, theirs = pty.openpty()
+    command, narrow = [*COMMAND, "show", "wide.safetensors"], {"COLUMNS": "80", "TERM": "xterm"}
+    with subprocess.Popen(command, stdout=theirs, env=os.environ | narrow):
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # how a terminal ends
+            while piece := os.read(ours, 4096):
+                shown += piece
+        os.close(ours)
+    assert "… and 4 more columns" in shown.decode()
     assert "more columns" not in here("show", "wide.safetensors").out
 
 

@@ -1,13 +1,13 @@
 """Results as text."""
 
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
 _COLUMNS_SHOWN = 6
 _COMPONENTS_SHOWN = 30
-_NO_TERMINAL = (1000, 0)
 
 
 def fit_summary(record: Mapping[str, Any], model: Any) -> str:
@@ -97,8 +97,10 @@ def facts_table(facts: Mapping[str, Any]) -> str:
 
 
 def _fitting(rows: Sequence[Sequence[str]]) -> int:
-    """How many of a table's first columns a terminal has room for: three at least."""
-    room, _ = shutil.get_terminal_size(_NO_TERMINAL)
+    """How many of a table's first columns there is room for: on a terminal three at least."""
+    if not sys.stdout.isatty():
+        return len(rows[0])
+    room, _ = shutil.get_terminal_size()
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     ends = [end - 2 for end in accumulate(width + 2 for width in widths)]
     return max(3, sum(end <= room for end in ends))

@@ -161,7 +161,8 @@ def _parted(wanted: Sequence[str], available: Sequence[str]) -> str:
         for first in range(len(wanted)):
             last = first + len(pieces)
             if [*wanted[first:last]] == pieces:
-                asked = ",".join((*wanted[:first], f'"{name}"', *wanted[last:]))
+                meant = (*wanted[:first], name, *wanted[last:])
+                asked = ",".join(f'"{each}"' if "," in each else each for each in meant)
                 return f"There is {name!r}: put it in double quotes, as in --columns '{asked}'. "
     return ""
 

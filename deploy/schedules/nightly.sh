@@ -8,6 +8,7 @@
 # Ends:    with the exit code of the step that failed: 3 where the gate is shut, 75 after a
 #          passing failure. TRIES=6 PAUSE=600 tries a step again after such a one, never after
 #          others. The same day again does what is missing; a run under way is refused (73).
+#          With 2 before any step where one is unknown.
 set -euo pipefail
 
 VENV=${VENV:-/opt/daskgmm/venv}
