@@ -83,6 +83,15 @@ def test_a_fit_that_cannot_be_made(folder, here, arguments, code, cause):
         assert second == " ".join(record["failure"]["remedy"].split())
 
 
+def test_what_would_fail_again_is_shown_with_its_own_remedy(folder, here):
+    failed = here("fit", "whole.parquet", "-k", 11, "-o", "run", "--no-progress")
+    cause, remedy = failed.err.splitlines()
+    shown = here("show", "run")
+    assert shown.code == 66
+    assert cause.removeprefix("error: ").rstrip(".") in shown.err
+    assert shown.err.splitlines()[1] == remedy
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A complete run on two columns of Iris."""

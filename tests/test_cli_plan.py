@@ -42,7 +42,9 @@ def test_each_number_is_shown_with_what_it_is(here):
         f"{found['parts']:,}, the largest of {found['rows_a_part']:,} rows",
         f"{found['rows_a_block']:,} rows",
         f"{found['tasks_a_pass']:,} of about {found['rows_a_task']:,} rows; {found['sums_a_pass']}",
-        "3 workers of 1 thread,",
+        "on an embedded cluster of 3 workers of 1 thread\n",
+        "3 workers of 1 thread, each with",
+        " without rows, so a limit of ",
         f"{found['rows_a_second_a_thread']:,.0f} rows a second on a thread",
         f"usually {found['passes']}; 4 to 22 seen",
         f"{found['cheapest']['workers']:,} workers of ",
@@ -58,7 +60,9 @@ def test_a_process_of_its_own_plans_for_files_and_leaves_nothing(tmp_path):
     pd.DataFrame({"a": range(500), "b": range(500)}).to_parquet(tmp_path / "rows.parquet")
     done = in_process("plan", "rows.parquet", "-k", "2", "--json", cwd=tmp_path)
     assert (done.code, done.err) == (0, "")
-    assert json.loads(done.out)["rows"] == 500
+    found = json.loads(done.out)
+    assert (found["rows"], found["in_this_process"]) == (500, True)
+    assert "in this process, for the rows are few" in _text(found)
     assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
 
 

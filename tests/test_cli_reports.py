@@ -52,7 +52,7 @@ def test_scores_as_text(run, model, here):
         "BIC",
         "ICL",
     ]
-    assert f"{model.bic(open_dataset(IRIS, columns=COLUMNS)):.6f}" in done.out
+    assert f"{model.bic(open_dataset(IRIS, columns=COLUMNS)):.2f}" in done.out
 
 
 def test_a_score_below_the_least_wanted_is_printed_and_then_a_failure(run, model, here):

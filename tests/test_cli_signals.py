@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.command import COMMAND
+from tests.command import COMMAND, in_process
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +91,19 @@ def test_a_replaced_run_survives_an_interrupted_replacement(rows, tmp_path):
     assert names(run) == ["_replacing", "model.safetensors", "run.json"]
     assert names(run / "_replacing") == ["checkpoint.safetensors", "run.json"]
     assert [(run / name).read_bytes() for name in ("run.json", "model.safetensors")] == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_what_ends_before_its_first_pass_says_that_it_begins_anew(rows, tmp_path, number):
+    run = tmp_path / "run"
+    process = subprocess.Popen(
+        [*COMMAND, "fit", rows, "-k", "1000", "-o", run], stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr.readline().startswith("Fitting ")  # finding starts takes it a minute
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    anew = "un the same command again: no pass was finished, so it begins anew."
+    assert (anew in err) is (number == signal.SIGINT)
+    done = in_process("show", run)
+    assert done.code == 66
+    assert "no pass was finished, so it begins anew." in done.err

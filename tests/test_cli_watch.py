@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from distributed import Client, LocalCluster
 from rich.console import Console
+from sklearn.exceptions import ConvergenceWarning
 
 from daskgmm import GaussianMixture
 from daskgmm.cli.watched import _Picture
@@ -182,6 +183,12 @@ def test_once_tells_what_is_known_and_ends(client, there, here):
         lines = here("watch", *there, "--once", "--json", "--run", TWO).out.splitlines()
     assert [json.loads(line)["event"] for line in lines] == ["fit-start", "pass"]
     assert here("watch", *there, "--once", "--run", "f00").code == 66
+
+
+def test_once_says_of_a_fit_that_made_all_its_passes_what_the_page_says(client, there, here):
+    with pytest.warns(ConvergenceWarning):
+        fit(ONE, max_iter=1)
+    assert "stopped at max_iter" in here("watch", *there, "--once").out
 
 
 def test_it_ends_with_the_exit_code_of_the_fit(client, there, here):

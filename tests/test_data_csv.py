@@ -87,12 +87,10 @@ def test_decimal_commas_are_shown(tmp_path):
         open_dataset(path)
 
 
-@pytest.mark.parametrize(
-    ("text", "kind"), [("2020-01-01", "date32"), ("2020-01-01 10:00:00", "timestamp")]
-)
-def test_a_column_of_dates_is_named_with_its_type(tmp_path, text, kind):
+@pytest.mark.parametrize("text", ["2020-01-01", "2020-01-01 10:00:00"])
+def test_a_column_of_dates_is_called_one(tmp_path, text):
     path = write(tmp_path / "a.csv", f"x,day\n1,{text}\n")
-    with pytest.raises(InputTypeError, match=rf"'day' of .*{kind}"):
+    with pytest.raises(InputTypeError, match=r"'day' of .* it holds dates"):
         open_dataset(path)
 
 

@@ -133,11 +133,11 @@ def test_nulls_become_nan(tmp_path, column):
 @pytest.mark.parametrize(
     ("column", "kind"),
     [
-        (pa.array(["a"]), "string"),
-        (pa.array([dt.date(2020, 1, 1)]), "date32"),
-        (pa.array([[1.0]]), "list"),
+        (pa.array(["a"]), "text"),
+        (pa.array([dt.date(2020, 1, 1)]), "dates"),
+        (pa.array([[1.0]]), "lists"),
         (pa.array([{"z": 1.0}]), "struct"),
-        (pa.array(["a"]).dictionary_encode(), "dictionary"),
+        (pa.array(["a"]).dictionary_encode(), "text"),
     ],
 )
 def test_a_column_of_no_numbers_is_named(tmp_path, column, kind):
@@ -182,7 +182,7 @@ def test_a_column_missing_in_a_later_file_is_named_with_it(tmp_path):
 def test_a_column_of_text_in_a_later_file_is_named_with_it(tmp_path):
     write(tmp_path / "a.parquet", x=[1.0])
     write(tmp_path / "b.parquet", x=["one"])
-    with pytest.raises(DataError, match=r"'x' of .*b\.parquet.*string"):
+    with pytest.raises(DataError, match=r"'x' of .*b\.parquet.*text"):
         open_dataset(tmp_path)
 
 

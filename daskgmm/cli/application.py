@@ -14,7 +14,7 @@ from daskgmm.cli import logs, secrets, streams
 from daskgmm.cli.environment import let_variables_set
 from daskgmm.cli.exits import Exit, Failure, code_of, show
 from daskgmm.cli.format_asked import format_asked
-from daskgmm.cli.settable import CONFIG
+from daskgmm.cli.settable import CONFIG, likely
 from daskgmm.cli.signals import interruptible
 
 _HOMES = {
@@ -49,14 +49,32 @@ class Commands(click.Group):
             let_variables_set(cmd_name, command)
         return command
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """The command that is named, or the one that may have been meant."""
+        name = args[0]
+        if name not in _HOMES and not name.startswith("-"):
+            ctx.fail(f"No such command {name!r}. {likely(name, _HOMES)}")
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; whatever goes wrong becomes a failure with its exit code."""
         try:
             return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            raise _with_suggestion(error) from error
         except (click.ClickException, click.exceptions.Exit):
             raise
         except (Exception, KeyboardInterrupt) as error:
             raise Failure.of(error) from error
+
+
+def _with_suggestion(error: click.NoSuchOption) -> click.UsageError:
+    """The same with one option to choose, and not all that are spelt a little alike."""
+    context = error.ctx
+    params = [] if context is None else context.command.get_params(context)
+    known = [name for param in params for name in (*param.opts, *param.secondary_opts)]
+    meant = likely(error.option_name, (name for name in known if name.startswith("--")))
+    return click.UsageError(f"{error.message} {meant}", context)
 
 
 def _show_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:

@@ -30,7 +30,7 @@ from daskgmm.data.credentials import MASK
 def config(
     context: click.Context, /, *, as_json: bool, words: tuple[str, ...], **common: str | None
 ) -> None:
-    """Show what holds for each option of COMMAND, and where that comes from.
+    """Show what each option of COMMAND is, and what set it.
 
     COMMAND and what follows it are what would be run; without one, all commands are shown. The
     text is a configuration file. Secrets are never shown.

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 @SCHEDULER
 @COMMON
 def doctor(*, as_json: bool, **options: Any) -> None:
-    """Look for what will hurt: on this machine, or on a running cluster and all its workers.
+    """Look for what will hurt, here or on a running cluster.
 
-    There is a line for each finding: ok, warning or problem, and what to do. Whatever is found,
-    the exit code is 0; it is another one only where nothing could be looked at.
+    Of a cluster all workers are looked at. There is a line for each finding: ok, warning or
+    problem, and what to do. Whatever is found, the exit code is 0; it is another one only where
+    nothing could be looked at.
     """
     from dataclasses import asdict
 

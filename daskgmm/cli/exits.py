@@ -1,6 +1,7 @@
 """How the process ends: exit codes, and failures in one line of cause and one of remedy."""
 
 import errno
+import re
 import traceback
 from enum import IntEnum
 from typing import Any, Self
@@ -43,6 +44,10 @@ _CODES: tuple[tuple[type[BaseException], Exit], ...] = (
 )
 
 
+_BOTH_WAYS = re.compile(r"\b\w+= \((--[a-z-]+)\)")
+"""An option as errors name it that Python's users and the shell's may see: ``tol= (--tol)``."""
+
+
 class Failure(click.ClickException):
     """The end of a command that could not do its job.
 
@@ -63,13 +68,10 @@ class Failure(click.ClickException):
         """What an exception means to the user."""
         code = code_for(type(error))
         if isinstance(error, errors.DaskGMMError):
-            return cls(error.cause, error.remedy, code)
+            return cls(error.cause, _BOTH_WAYS.sub(r"\1", error.remedy), code)
         if isinstance(error, KeyboardInterrupt):
-            return cls(
-                "Interrupted.",
-                "Run the same command again: a fit goes on from its checkpoint.",
-                code,
-            )
+            remedy = " ".join(getattr(error, "__notes__", ["Run the same command again."]))
+            return cls("Interrupted.", remedy, code)
         if isinstance(error, BrokenPipeError):  # the reader of our output has seen enough
             return cls("", "", code)
         return cls._unexpected(error, code)

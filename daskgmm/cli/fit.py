@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from daskgmm.cli.counts import Components
 from daskgmm.cli.exits import Exit, Failure
 from daskgmm.cli.options import (
     COLUMNS,
@@ -40,7 +41,7 @@ MIXTURE = in_order(
         "-k",
         "--components",
         metavar="K",
-        type=click.IntRange(min=1),
+        type=Components(),
         required=True,
         help="Number of components.",
     ),
@@ -156,11 +157,11 @@ AFTERWARDS = in_order(
 @METHOD
 @AFTERWARDS
 def fit(inputs: tuple[str, ...], **options: Any) -> None:
-    """Fit a mixture of K Gaussians to the rows of INPUT and write a run directory.
+    """Fit a mixture of K Gaussians to the rows of INPUT.
 
-    INPUT is a Parquet or CSV file, a directory or a pattern of them, or a URL; RUN may be a URL
-    too. The same command again does nothing where its run is complete, and goes on where it was
-    where it isn't.
+    RUN, a run directory, is written with the model and how it came to be. INPUT is a Parquet or
+    CSV file, a directory or a pattern of them, or a URL; RUN may be a URL too. The same command
+    again does nothing where its run is complete, and goes on where it was where it isn't.
     """
     from daskgmm import jobs
 

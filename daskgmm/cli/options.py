@@ -64,8 +64,8 @@ STORAGE = click.option(
     metavar="KEY=VALUE",
     type=key_value,
     multiple=True,
-    help="For the store that holds the inputs, such as anon=true; may be given again, and adds "
-    "to those of a file or variable.",
+    help="For the stores that URLs name, such as anon=true; may be given again, and adds to those "
+    "of a file or variable.",
 )
 WHERE = click.option(
     "--where",

@@ -40,13 +40,13 @@ _ROWS = in_order(
 @SIZES
 @COMMON
 def plan(inputs: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
-    """Tell what a fit of INPUT will take, or of N rows that are still to be written.
+    """Tell what a fit of INPUT, or of N rows, will take.
 
-    Tasks, blocks and memory are what the fit's own code reckons with; of INPUT only metadata is
-    read. Seconds follow from a few short passes over generated rows, on one thread of this machine
-    now, and from what a scheduler was measured to cost; reading, which rows in memory need once
-    only, is not counted. N rows are taken for Parquet in row groups of 1,048,576, as Arrow writes
-    it, of type float64 or --dtype.
+    Those N rows need not be written yet. Tasks, blocks and memory are what the fit's own code
+    reckons with; of INPUT only metadata is read. Seconds follow from a few short passes over
+    generated rows, on one thread of this machine now, and from what a scheduler was measured to
+    cost; reading, which rows in memory need once only, is not counted. N rows are taken for
+    Parquet in row groups of 1,048,576, as Arrow writes it, of type float64 or --dtype.
 
     Without --workers and --memory-limit workers are as many and as large as fit would start here.
     The cheapest cluster is the fewest such workers that hold all rows in memory, none larger than
@@ -84,15 +84,20 @@ def _passes(found: Mapping[str, Any]) -> dict[str, str]:
 def _here(found: Mapping[str, Any]) -> dict[str, str]:
     from dask.utils import format_bytes
 
+    from daskgmm.passes.room import TARGET
+
     enough = "as these have" if found["rows_in_memory"] else "more than these have"
     least, peak, in_memory, limit = (
         format_bytes(found[f"memory_{name}_bytes"])
         for name in ("a_worker", "a_worker_peak", "a_worker_in_memory", "limit")
     )
+    workers = f"{_many(found['workers'], 'worker')} of {_many(found['threads'], 'thread')}"
+    few = "in this process, for the rows are few; what follows is for --workers"
     return {
-        "workers": f"{_many(found['workers'], 'worker')} of {_many(found['threads'], 'thread')}, "
-        f"each with {limit} of memory",
-        "memory a worker": f"{least} at least, holding no rows; its process peaks at {peak}",
+        "place": few if found["in_this_process"] else f"on an embedded cluster of {workers}",
+        "workers": f"{workers}, each with {limit} of memory",
+        "memory a worker": f"up to {peak} without rows, so a limit of {least} at least: Dask "
+        f"writes to disk beyond {TARGET:.0%} of it",
         "with all rows": f"{in_memory} a worker, for all to stay in memory: {enough}",
         "tasks a pass": f"{found['tasks_a_pass']:,} of about {found['rows_a_task']:,} rows; "
         f"{found['sums_a_pass']:,} more add up what they find",

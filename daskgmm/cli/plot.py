@@ -20,9 +20,10 @@ def plot(
     columns: tuple[str, ...] | None,
     **options: Any,
 ) -> None:
-    """Draw MODEL in two columns, over rows of INPUT, and the course of its fit.
+    """Draw MODEL in two columns, and the course of its fit.
 
-    Of a run that chose among many models, their criterion is drawn too.
+    Rows of INPUT, if any, lie beneath. Of a run that chose among many models, their criterion is
+    drawn too.
 
     MODEL is a run directory or a model file. FILE ends in .png, .svg or .pdf.
     """

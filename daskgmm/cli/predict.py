@@ -68,6 +68,8 @@ def predict(model: str, inputs: tuple[str, ...], **options: Any) -> None:
 
     del options["seed"]  # nothing is drawn
     options["storage_options"] = dict(options["storage_options"])
+    # As the columns are called that it writes.
+    options["with_"] = [kind.replace("_", "-") for kind in options["with_"]]
     with progress(shown=options.pop("progress"), verb="Labelling") as listener:
         report(jobs.predict(model, inputs, listener=listener, **options))
 

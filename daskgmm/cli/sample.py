@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from daskgmm.cli.counts import many
 from daskgmm.cli.options import (
     COMMON,
     FORCE,
@@ -24,9 +25,9 @@ from daskgmm.cli.predict import OUTPUT, report
     "--rows",
     "n",
     metavar="N",
-    type=click.IntRange(min=1),
+    type=many,
     required=True,
-    help="Number of rows.",
+    help="Number of rows, such as 1000 or 1e9.",
 )
 @OUTPUT
 @click.option("--with-labels", is_flag=True, help="Write the component of each row too.")

@@ -39,9 +39,9 @@ def score(
     fail_below: float | None,
     **options: Any,
 ) -> None:
-    """Tell how well MODEL fits the rows of INPUT: the lower a criterion, the better.
+    """Tell how well MODEL fits the rows of INPUT.
 
-    MODEL is a run directory or a model file.
+    The lower a criterion, the better. MODEL is a run directory or a model file.
     """
     from dataclasses import asdict
 
@@ -64,9 +64,9 @@ def _text(scores: "Scores") -> str:
     facts = {
         "rows": f"{scores.rows:,}",
         "mean log-likelihood": f"{scores.mean_log_likelihood:.6f} nats a row",
-        "AIC": f"{scores.aic:.6f}",
-        "BIC": f"{scores.bic:.6f}",
-        "ICL": f"{scores.icl:.6f}",
+        "AIC": f"{scores.aic:.2f}",
+        "BIC": f"{scores.bic:.2f}",
+        "ICL": f"{scores.icl:.2f}",
     }
     return facts_table(facts)
 

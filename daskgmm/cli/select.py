@@ -67,12 +67,12 @@ _CANDIDATES = in_order(
 @METHOD
 @AFTERWARDS
 def select(inputs: tuple[str, ...], **options: Any) -> None:
-    """Choose the mixture that suits the rows of INPUT best and write a run directory.
+    """Choose the mixture that suits the rows of INPUT best.
 
-    All candidates are fitted in the same passes over the rows; the run's model is the best, and
-    its record tells of all. INPUT is a Parquet or CSV file, a directory or a pattern of them, or
-    a URL. The same command again does nothing where its run is complete, and goes on where it
-    isn't.
+    All candidates are fitted in the same passes over the rows; the model of RUN, a run directory,
+    is the best, and its record tells of all. INPUT is a Parquet or CSV file, a directory or a
+    pattern of them, or a URL. The same command again does nothing where its run is complete, and
+    goes on where it isn't.
     """
     from daskgmm import jobs
 

@@ -62,8 +62,13 @@ def _word(value: Any) -> str:
 
 
 def suggestion(name: str, known: Iterable[str], otherwise: str) -> str:
-    """What may have been meant, or what to do where nothing is like it."""
+    """What may have been meant, and what to do where it was not."""
+    return f"{likely(name, known)} {otherwise}".lstrip()
+
+
+def likely(name: str, known: Iterable[str]) -> str:
+    """What may have been meant; nothing where nothing is like it."""
     known = sorted(known)
     shortened = [each for each in known if name.startswith(each) or each.startswith(name)]
     close = shortened or get_close_matches(name, known, n=1)
-    return f"Did you mean {close[0]!r}? {otherwise}" if close else otherwise
+    return f"Did you mean {close[0]!r}?" if close else ""

@@ -1,6 +1,6 @@
 """``daskgmm show``."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -40,6 +40,10 @@ def _text(description: Mapping[str, Any]) -> str:
     return "\n\n".join(sections)
 
 
+def _files(paths: Sequence[str]) -> str:
+    return paths[0] if len(paths) == 1 else f"{len(paths)} files, the first {paths[0]}"
+
+
 def _facts(description: Mapping[str, Any]) -> dict[str, Any]:
     fit, run = description["fit"], description["run"]
     facts = {
@@ -54,11 +58,13 @@ def _facts(description: Mapping[str, Any]) -> dict[str, Any]:
         "converged": {True: "yes", False: "no", None: None}[fit["converged"]],
     }
     if run is not None:
+        # Of all candidates together, of which the model may have stopped before others.
+        facts["passes"] = run["result"].get("n_passes", facts["passes"])
         facts |= {
             "seed": run["seed"],
             "run id": run["run_id"],
             "updated from run": run.get("updated_from", {}).get("run_id"),
             "fitted": f"{run['timings']['ended']} in {run['timings']['seconds']:.1f} s",
-            "inputs": ", ".join(file["path"] for file in run["inputs"]["files"][:3]),
+            "inputs": _files([file["path"] for file in run["inputs"]["files"]]),
         }
     return {name: value for name, value in facts.items() if value is not None}

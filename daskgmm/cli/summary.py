@@ -1,6 +1,9 @@
 """Results as text."""
 
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 _COLUMNS_SHOWN = 6
@@ -59,13 +62,14 @@ def components(
     """A table of components: weight, then mean and standard deviation in the first columns."""
     n_features = len(means[0])
     titles = [str(name) for name in names] if names is not None else _numbered(n_features)
-    shown = min(n_features, _COLUMNS_SHOWN)
-    rows = [["component", "weight", *(f"mean {title} ± sd" for title in titles[:shown])]]
+    columns = min(n_features, _COLUMNS_SHOWN)
+    rows = [["component", "weight", *(f"mean {title} ± sd" for title in titles[:columns])]]
     for k in range(min(len(weights), _COMPONENTS_SHOWN)):
-        pairs = zip(means[k][:shown], deviations[k][:shown], strict=True)
+        pairs = zip(means[k][:columns], deviations[k][:columns], strict=True)
         spreads = [f"{mean:.6g} ± {deviation:.3g}" for mean, deviation in pairs]
         rows.append([str(k), f"{weights[k]:.4f}", *spreads])
-    text = table(rows)
+    shown = _fitting(rows) - 2
+    text = table([row[: shown + 2] for row in rows])
     if len(weights) > _COMPONENTS_SHOWN:
         text += f"\n… and {len(weights) - _COMPONENTS_SHOWN} more components"
     if n_features > shown:
@@ -90,6 +94,16 @@ def facts_table(facts: Mapping[str, Any]) -> str:
     """Names and values, a line each."""
     width = max(map(len, facts))
     return "\n".join(f"{name:<{width}}  {value}" for name, value in facts.items())
+
+
+def _fitting(rows: Sequence[Sequence[str]]) -> int:
+    """How many of a table's first columns there is room for: on a terminal three at least."""
+    if not sys.stdout.isatty():
+        return len(rows[0])
+    room, _ = shutil.get_terminal_size()
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    ends = [end - 2 for end in accumulate(width + 2 for width in widths)]
+    return max(3, sum(end <= room for end in ends))
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -33,11 +33,12 @@ _TOLD = ("run", "already", "run_id", "updated_from", "forgetting", "result", "dr
 @FORCE
 @READING
 def update(run: str, inputs: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
-    """Refresh the model of RUN with the new rows of INPUT and write the run directory RUN2.
+    """Refresh the model of RUN with the new rows of INPUT.
 
-    One step of EM, in one pass over the new rows; all others are remembered by RUN's sufficient
-    statistics. Tells how far the new rows have drifted from what RUN's model expects. RUN may be
-    a model file too. The same command again does nothing where RUN2 is complete.
+    RUN2, a run directory, is written with the new model. That takes one step of EM, in one pass
+    over the new rows; all others are remembered by RUN's sufficient statistics. Tells how far the
+    new rows have drifted from what RUN's model expects. RUN may be a model file too. The same
+    command again does nothing where RUN2 is complete.
     """
     from daskgmm import jobs
     from daskgmm.cli.progress import progress

@@ -129,6 +129,10 @@ def ended_in_words(run: Run) -> str:
     }[run.state]
 
 
+def _state_in_words(run: Run) -> str:
+    return "stopped at max_iter" if run.state == Reason.MAX_ITER.value else run.state
+
+
 def _start_in_words(event: Mapping[str, Any]) -> str:
     told = {name: "?" if event.get(name) is None else event[name] for name in _NAMED}
     rows = f"{event['rows']:,} rows" if event.get("rows") is not None else "rows"
@@ -163,7 +167,7 @@ def runs_table(runs: Sequence[Run]) -> str:
         rows.append(
             (
                 run.run_id,
-                run.state,
+                _state_in_words(run),
                 str(run.about.get("estimator", "")),
                 str(run.iteration),
                 "" if bound is None else f"{bound:.6f}",

@@ -15,6 +15,7 @@ from fsspec.utils import infer_compression
 
 from daskgmm.data.failures import explained, first_line
 from daskgmm.data.files import InputFile
+from daskgmm.data.words import WITH_POINTS, has_decimal_comma
 from daskgmm.errors import DataError
 
 _DELIMITERS = ",;\t|"
@@ -73,7 +74,7 @@ def read_header(stream: Any, path: str) -> Header | None:
         raise DataError(f"{path} is no CSV: {error}.", "Check the file's format.") from error
     stream.seek(0)
     if header is not None:
-        _check_header(header.names, path)
+        _check_header(header, path)
     return header
 
 
@@ -82,9 +83,12 @@ def text_error(error: pa.ArrowInvalid, file: InputFile, header: Header) -> DataE
     message = str(error)
     if found := _VALUE.search(message):
         where = _place(file, int(found[2]), header.delimiter)
+        where += f", column {header.names[int(found[1])]!r}"
+        if has_decimal_comma(found[4] or ""):
+            return DataError(f"{where}: {found[4]!r} has a decimal comma.", WITH_POINTS)
         value = "the text" if found[4] is None else repr(shortened(found[4]))
         kind = "a number" if found[3] == "double" else found[3]
-        cause = f"{where}, column {header.names[int(found[1])]!r}: {value} is not {kind}."
+        cause = f"{where}: {value} is not {kind}."
         remedy = "Correct the value, or leave the column out with columns= (--columns)."
         return DataError(cause, remedy)
     if found := _RAGGED.search(message):
@@ -133,13 +137,14 @@ def _fields(lines: Iterable[str], delimiter: str) -> list[str]:
     return next(csv.reader(lines, delimiter=delimiter))
 
 
-def _check_header(names: tuple[str, ...], path: str) -> None:
+def _check_header(header: Header, path: str) -> None:
+    names = header.names
     if any("\ufffd" in name or "\0" in name for name in names):
         raise DataError(f"The header of {path} is not UTF-8.", "Convert the file to UTF-8.")
     # pandas names columns so that have no names: these are no data.
     counted = names == tuple(str(number) for number in range(len(names)))
     if not counted and all(is_number(name) for name in names):
-        first = shortened(",".join(names))
+        first = shortened(header.delimiter.join(names))
         cause = f"{path} seems to have no header line: its first line is {first}."
         raise DataError(cause, "Write the columns' names into the first line.")
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from glob import has_magic
 from typing import Any, Protocol, TypeAlias
 
 from daskgmm.data.addresses import address_of
@@ -72,7 +73,7 @@ def find_inputs(
     """
     if format_name is not None and format_name not in FORMATS:
         remedy = f"Known formats are {', '.join(FORMATS)}."
-        raise ConfigurationError(f"format={format_name!r} is not known.", remedy)
+        raise ConfigurationError(f"The format {format_name!r} is not known.", remedy)
     inputs: dict[tuple[str, str], InputFile] = {}
     for name in _path_names(path):
         found = find_files(name, storage_options, where, stores=format_name == "zarr")
@@ -106,10 +107,13 @@ def _of_known_format(path: str, found: Found, format_name: str | None) -> tuple[
     endings = ", ".join(end for name in wanted for end in FORMATS[name].extensions)
     if found.files and not found.listed:
         cause = f"{found.files[0].path} doesn't end in any of {endings}."
-        remedy = f"Name the format with format=: one of {', '.join(FORMATS)}."
+        remedy = f"Name the format with format= (--format): one of {', '.join(FORMATS)}."
         raise ConfigurationError(cause, remedy)
     shown = shown_address(path)
-    remedy = "Check the path, or name the format with format= if its files end otherwise."
+    if not found.files and not has_magic(path):
+        hidden = "names that start with _ or . don't count"
+        raise MissingInputError(f"{shown} is an empty folder; {hidden}.", "Check the path.")
+    remedy = "Check the path, or name the format with format= (--format) if files end otherwise."
     raise MissingInputError(f"{shown} holds no file that ends in any of {endings}.", remedy)
 
 
@@ -119,6 +123,6 @@ def _common_format(files: Sequence[InputFile]) -> str:
         firsts.setdefault(str(_format_of(file)), file.path)
     if len(firsts) > 1:
         mixed = ", ".join(f"{name} ({path})" for name, path in firsts.items())
-        remedy = "Give files of one format, by a pattern or with format=."
+        remedy = "Give files of one format, by a pattern or with format= (--format)."
         raise ConfigurationError(f"The files are of more than one format: {mixed}.", remedy)
     return next(iter(firsts))

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
+from daskgmm.data.words import WITH_POINTS, has_decimal_comma, kind_in_words
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
 
 FIRST_VALUE = b"first value"
@@ -131,9 +132,13 @@ def is_numeric(kind: pa.DataType) -> bool:
 
 def _not_numeric(column: pa.Field, path: str) -> InputTypeError:
     first = (column.metadata or {}).get(FIRST_VALUE)
-    shown = f", such as {first.decode(errors='replace')!r}" if first else ""
-    cause = f"Column {column.name!r} of {path} is not numeric: it holds {column.type}{shown}."
-    return InputTypeError(cause, _REMEDY)
+    text = first.decode(errors="replace") if first else ""
+    shown = f", such as {text!r}" if text else ""
+    held = kind_in_words(column.type)
+    cause = f"Column {column.name!r} of {path} is not numeric: it holds {held}{shown}"
+    if has_decimal_comma(text):
+        return InputTypeError(f"{cause}, which has a decimal comma.", WITH_POINTS)
+    return InputTypeError(f"{cause}.", _REMEDY)
 
 
 def _index_columns(schema: pa.Schema) -> set[str]:
@@ -157,7 +162,8 @@ def _parted(wanted: Sequence[str], available: Sequence[str]) -> str:
         for first in range(len(wanted)):
             last = first + len(pieces)
             if [*wanted[first:last]] == pieces:
-                asked = ",".join((*wanted[:first], f'"{name}"', *wanted[last:]))
+                meant = (*wanted[:first], name, *wanted[last:])
+                asked = ",".join(f'"{each}"' if "," in each else each for each in meant)
                 return f"There is {name!r}: put it in double quotes, as in --columns '{asked}'. "
     return ""
 

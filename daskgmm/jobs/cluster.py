@@ -31,6 +31,7 @@ SMALL_FOR_ONE_PASS = 2**34
 LEAST_MEMORY = 500_000_000
 """Of a worker: below it Dask pauses workers for the libraries alone, and nothing moves."""
 
+_ITEM_BYTES = 8
 _BYTES_DECODED = 4  # of text or compressed columns, from one byte on disk
 
 
@@ -226,11 +227,16 @@ def _workers(count: int) -> str:
     return f"{count} worker{'s' * (count != 1)}"
 
 
+def is_small(rows: int, n_features: int) -> bool:
+    """Whether so many rows (D) are fitted in this process where nothing is said of a cluster."""
+    return _ITEM_BYTES * rows * n_features < SMALL_BYTES
+
+
 def _decoded_bytes(dataset: Described) -> float:
     total = 0.0
     for file in dataset.files:
         if file.rows is not None:
-            total += 8 * file.rows * dataset.n_features
+            total += _ITEM_BYTES * file.rows * dataset.n_features
         elif file.bytes is not None:
             total += _BYTES_DECODED * file.bytes
         else:

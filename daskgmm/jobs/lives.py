@@ -235,11 +235,14 @@ def _complete(
 def _record_failure(
     folder: Place, told: Mapping[str, Any], error: BaseException, lock: Lock
 ) -> None:
-    """Record why a run failed, if that can still be done."""
-    failed = {**told, "state": State.FAILED, "failure": asdict(record.Failure.of(error))}
+    """Record why a run failed, if that can still be done, and tell who interrupts it."""
 
     def write() -> None:
+        has_checkpoint = CHECKPOINT_FILE in folder.names()
+        failure = record.Failure.of(error, has_checkpoint=has_checkpoint)
+        if not isinstance(error, Exception):
+            error.add_note(failure.remedy)
         lock.check()
-        write_record(folder, failed)
+        write_record(folder, {**told, "state": State.FAILED, "failure": asdict(failure)})
 
     last_words(error, write)

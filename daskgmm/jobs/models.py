@@ -11,7 +11,8 @@ from daskgmm.errors import MissingInputError, OutputError
 from daskgmm.estimators.fitted import Fitted
 from daskgmm.estimators.model_file import MODEL_FILE
 from daskgmm.estimators.stored import Stored, read
-from daskgmm.jobs.runs import RECORD_FILE, Run, State, sha256
+from daskgmm.jobs.record import how_it_goes_on
+from daskgmm.jobs.runs import CHECKPOINT_FILE, RECORD_FILE, Run, State, sha256
 
 
 @dataclass(frozen=True)
@@ -92,15 +93,18 @@ def _looked_into(folder: Place) -> tuple[Run | None, bytes | None]:
 
 
 def _incomplete(run: Run) -> MissingInputError:
-    remedy = "Run its command again, which goes on where it was."
     record = run.record
+    again = f"run its command again: {how_it_goes_on(CHECKPOINT_FILE in run.folder.names())}"
+    remedy = f"R{again[1:]}."
     match run.state:
         case State.COMPLETE:
             fact = f"its {MODEL_FILE} is missing, or not the one that its run wrote"
         case State.FAILED:
-            fact = f"its run failed: {record.get('failure', {}).get('cause', 'nobody knows why')}"
+            failure = record.get("failure", {})
+            fact = f"its run failed: {failure.get('cause', 'nobody knows why')}"
+            remedy = failure.get("remedy", remedy)
         case State.RUNNING:
             host = record.get("host", {}).get("name")
             fact = f"its run is under way (process {record.get('process')} on {host}) or was killed"
-            remedy = "Wait for its end; if it is dead, run its command again: it goes on."
+            remedy = f"Wait for its end; if it is dead, {again}."
     return MissingInputError(f"{run.name} has no model yet: {fact.rstrip('.')}.", remedy)

@@ -7,7 +7,7 @@ from typing import Any, Unpack
 from daskgmm.errors import ConfigurationError
 from daskgmm.estimators.prospect import SEEN_PASSES, USUAL_PASSES, Prospect
 from daskgmm.estimators.trial import seconds_a_row
-from daskgmm.jobs.cluster import Resources
+from daskgmm.jobs.cluster import Resources, is_small
 from daskgmm.jobs.embedded import size_of
 from daskgmm.jobs.methods import Mixture
 from daskgmm.jobs.options import Paths, PlanOptions, build, check, inputs_of
@@ -70,8 +70,9 @@ def plan(
         )
     workers, threads = size_of(resources.workers, resources.threads)
     limit, sizes = limit_of(resources, threads, prospect), _sizes(prospect)
+    small = not resources.asks_for_cluster and is_small(prospect.rows, source.n_features)
     planner = Planner(prospect, sizes["data_bytes"], threads, seconds_a_row(prospect))
-    return sizes | _on(planner, workers, limit)
+    return sizes | {"in_this_process": small} | _on(planner, workers, limit)
 
 
 def _sizes(prospect: Prospect) -> dict[str, Any]:

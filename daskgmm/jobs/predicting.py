@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Unpack
 
 from daskgmm.data.places import Place
-from daskgmm.data.sinks import Written, sink_for
+from daskgmm.data.sinks import Written, check_name, sink_for
 from daskgmm.data.source import Source
 from daskgmm.errors import ConfigurationError
 from daskgmm.estimators.fitted import Fitted
@@ -145,6 +145,7 @@ def write_predictions(
         Of any kind.
     """
     listener = listener or Silence()
+    check_name(request.output)
     target = Place.of(request.output, request.inputs.storage_options)
     dataset = request.inputs.open_for(model).select(keep=request.keep)
     marks = fingerprint(dataset)

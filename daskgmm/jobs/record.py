@@ -70,6 +70,13 @@ def stopwatch() -> Stopwatch:
     return timings
 
 
+def how_it_goes_on(has_checkpoint: bool) -> str:
+    """What becomes of an unfinished run that is run again."""
+    if has_checkpoint:
+        return "it goes on from its checkpoint"
+    return "no pass was finished, so it begins anew"
+
+
 @dataclass(frozen=True)
 class Failure:
     """Why a run failed.
@@ -86,11 +93,12 @@ class Failure:
     remedy: str
 
     @classmethod
-    def of(cls, error: BaseException) -> Self:
+    def of(cls, error: BaseException, *, has_checkpoint: bool) -> Self:
         """What an exception means to who reads the record."""
         if isinstance(error, DaskGMMError):
             return cls(type(error).__name__, error.cause, error.remedy)
         if isinstance(error, KeyboardInterrupt):
-            return cls("interrupted", "It was interrupted.", "Run the same again: it goes on.")
+            remedy = f"Run the same command again: {how_it_goes_on(has_checkpoint)}."
+            return cls("interrupted", "It was interrupted.", remedy)
         cause = without_credentials(" ".join(f"{type(error).__name__}: {error}".split()))
         return cls(type(error).__name__, cause, "Run the same again, and report it if it recurs.")

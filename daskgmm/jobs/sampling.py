@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 from daskgmm.data.files import FileRecord
 from daskgmm.data.places import Place
-from daskgmm.data.sinks import Written, sink_for
+from daskgmm.data.sinks import Written, check_name, sink_for
 from daskgmm.errors import ConfigurationError
 from daskgmm.estimators.fitted import Fitted
 from daskgmm.estimators.sampling import Drawn, sample_source
@@ -135,15 +135,15 @@ def _order(model: Fitted, request: SampleRequest) -> Order:
         "seed": request.seed,
     }
     content = _content(model, request)
+    check_name(request.output)
     target = Place.of(request.output, request.storage_options)
     columns = tuple(sink_for(target.name).names(content.fields))
     order = Order(target, asked, columns, force=request.force)
     if request.seed is not None:
         return order
     earlier = earlier_seed(order)
-    return replace(
-        order, asked=asked | {"seed": secrets.randbits(32) if earlier is None else earlier}
-    )
+    seed = secrets.randbits(32) if earlier is None else earlier
+    return replace(order, asked=asked | {"seed": seed}, drawn=("seed",))
 
 
 def _content(model: Fitted, request: SampleRequest) -> Drawn:

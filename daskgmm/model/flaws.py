@@ -59,8 +59,8 @@ class Flaw:
         value = "NaN" if np.isnan(self.value) else "infinity"
         of_all = "" if before is None else f"row {before + self.row} of all, "
         return DataError(
-            f"Input X contains {value} in {where}, row {self.row}, "
-            f"{feature_name(self.feature, columns)} ({of_all}counted from 0).",
+            f"{where}, row {self.row}, {feature_name(self.feature, columns)} is {value} "
+            f"({of_all}counted from 0).",
             "Drop or fill such rows first.",
         )
 

@@ -24,7 +24,7 @@ def column_positions(model: Any, columns: Sequence[int | str]) -> list[int]:
     if isinstance(columns, str) or len(columns) not in {1, 2}:
         raise ConfigurationError(
             f"A figure shows one or two columns, not {columns!r}.",
-            "Give a pair such as columns=(0, 1), by position or name.",
+            "Give one or two with columns= (--columns), by name, or in Python by position.",
         )
     return [_position(model, column) for column in columns]
 

@@ -8,6 +8,7 @@
 # Ends:    with the exit code of the step that failed: 3 where the gate is shut, 75 after a
 #          passing failure. TRIES=6 PAUSE=600 tries a step again after such a one, never after
 #          others. The same day again does what is missing; a run under way is refused (73).
+#          With 2 before any step where one is unknown.
 set -euo pipefail
 
 VENV=${VENV:-/opt/daskgmm/venv}
@@ -39,6 +40,12 @@ persistently() {
 
 [[ $RESULTS == *://* ]] || mkdir -p "$RESULTS"/{models,labels}
 (($#)) || set -- fit gate predict publish
+for step; do
+    [[ $step =~ ^(fit|gate|predict|publish)$ ]] || {
+        echo "unknown step '$step': fit, gate, predict or publish" >&2
+        exit 2
+    }
+done
 for step; do
     persistently "$step"
 done

@@ -5,11 +5,36 @@ from typing import Final
 from daskgmm.data.sinks.base import Field, Layout, Sink, Slice, Written
 from daskgmm.data.sinks.parquet import ParquetSink
 from daskgmm.data.sinks.zarr import ZarrSink
+from daskgmm.errors import ConfigurationError
 
 SINKS: Final[dict[str, type[Sink]]] = {"zarr": ZarrSink, "parquet": ParquetSink}
 """By format; an output that ends like none of them is of the last one."""
 
-__all__ = ["SINKS", "Field", "Layout", "Sink", "Slice", "Written", "format_of", "sink_for"]
+__all__ = [
+    "SINKS",
+    "Field",
+    "Layout",
+    "Sink",
+    "Slice",
+    "Written",
+    "check_name",
+    "format_of",
+    "sink_for",
+]
+
+
+_FILES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".json", ".npy", ".h5", ".hdf5")
+"""What nobody calls a folder of Parquet files."""
+
+
+def check_name(name: str) -> None:
+    """Raise ConfigurationError where the name of an output promises what it would not be."""
+    ending = next((ending for ending in _FILES if name.lower().endswith(ending)), None)
+    if ending is not None:
+        raise ConfigurationError(
+            f"Output {name} would be a folder of Parquet files.",
+            f"Choose a name without {ending}, or one that ends in .zarr.",
+        )
 
 
 def sink_for(name: str) -> type[Sink]:

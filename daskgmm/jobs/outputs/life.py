@@ -35,6 +35,8 @@ class Order:
         What else its manifest tells.
     force : bool
         Replace another output.
+    drawn : tuple of str
+        What of `asked` nobody asked for: it tells no difference from another output.
     """
 
     target: Place
@@ -42,6 +44,7 @@ class Order:
     columns: tuple[str, ...]
     facts: Mapping[str, Any] = field(default_factory=dict)
     force: bool = False
+    drawn: tuple[str, ...] = ()
 
     @property
     def run_id(self) -> str:
@@ -219,9 +222,9 @@ def _require_replaceable(order: Order) -> None:
         )
     if manifest is None or manifest.run_id == order.run_id or order.force:
         return
+    asked = {**order.asked, **{name: manifest.asked.get(name) for name in order.drawn}}
     state = "rows" if manifest.is_complete(order.target) else "an unfinished output"
     raise OutputError(
-        f"{name} holds {state} of another run, which differs in "
-        f"{manifest.differences(order.asked)}.",
+        f"{name} holds {state} of another run, which differs in {manifest.differences(asked)}.",
         "Choose another output, or replace it with --force.",
     )
