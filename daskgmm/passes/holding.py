@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 _GATHERED_BYTES = 2**28
 _SENT_BYTES = 2**22
-"""Of rows in one graph, which keeps a scheduler busy while it takes it; Dask warns from 10 MB on."""
+"""Of rows in one graph: it keeps the scheduler busy, and Dask warns where it is over 10 MB."""
 
 T = TypeVar("T")
 
