@@ -3,6 +3,8 @@
 import logging
 import os
 import sys
+import warnings
+from typing import Any
 
 from daskgmm.cli import logs_json
 from daskgmm.cli.secrets import masked
@@ -47,7 +49,13 @@ def set_format(format: str) -> None:  # noqa: A002  as the option is called
         logs_json.catch_all()
     else:
         ours.handlers = [Lines()]
+        warnings.showwarning = _show
     _tell_dask()
+
+
+def _show(message: Warning | str, *_: Any, **__: Any) -> None:
+    """What Python warns of, without the place and the code that it would quote."""
+    ours.warning("%s", message)
 
 
 def as_json() -> bool:
