@@ -4,6 +4,7 @@ import logging
 import subprocess
 import sys
 import threading
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -52,6 +53,7 @@ def logging_as_it_was():
     before = [(logger, logger.level, logger.handlers, logger.propagate) for logger in loggers]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DASK_LOGGING", "{}")
+        patch.setattr(warnings, "showwarning", warnings.showwarning)
         patch.setattr(sys, "unraisablehook", sys.unraisablehook)
         patch.setattr(threading, "excepthook", threading.excepthook)
         try:

@@ -324,7 +324,8 @@ def test_equal_rows_collapse_without_regularisation_and_do_not_with_it():
     rows = np.ones((20, 2))
     with pytest.raises(CollapsedComponentError, match="Component 0 of 2"):
         GaussianMixture(2, reg_covar=0, random_state=0).fit(rows)
-    model = GaussianMixture(2, random_state=0).fit(rows)
+    with pytest.warns(UserWarning, match="constant"):
+        model = GaussianMixture(2, random_state=0).fit(rows)
     assert np.isfinite(model.score(rows))
     assert_allclose(model.means_, 1)
 

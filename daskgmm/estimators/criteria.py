@@ -8,6 +8,7 @@ from daskgmm.errors import DataError
 from daskgmm.model.prediction import Predictor
 from daskgmm.model.scoring import Scoring
 from daskgmm.passes.blas import one_thread
+from daskgmm.passes.holding import held
 from daskgmm.passes.prediction import totals
 
 
@@ -58,7 +59,7 @@ class Score:
 
 def score(own: Predictor, source: Source) -> Score:
     """Score a fitted mixture on rows, in one pass."""
-    (found,) = scores(source, Scoring((own.mixture,), own.frame, own.dtype or source.dtype))
+    (found,) = scores(held(source), Scoring((own.mixture,), own.frame, own.dtype or source.dtype))
     return found
 
 

@@ -29,6 +29,7 @@ from daskgmm.estimators.partial_fit import PartialFit
 from daskgmm.estimators.predictions import Predictions
 from daskgmm.estimators.progress import Entry
 from daskgmm.estimators.settings import Candidate, Settings
+from daskgmm.estimators.soundness import warn_of_constants
 from daskgmm.estimators.watching import Callback, watched
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes.caching import check_cache, kept
@@ -218,6 +219,7 @@ class GaussianMixture(FittedParameters, Predictions, PartialFit, DensityMixin, S
         with watched(self, (candidate,), source) as watch:
             with kept(source, self.cache, settings.task(source)) as rows, memory:
                 fit = Fit(rows, settings, random, memory, _best)
+                warn_of_constants(fit.survey, source.columns)
                 watch.follow(fit)
             best = fit.progress.state.best
             self._adopt(fit, best, fit.progress.histories[0])

@@ -21,6 +21,7 @@ from daskgmm.estimators.identity import Identity
 from daskgmm.estimators.inputs import as_source, kind_of, marks_of
 from daskgmm.estimators.parameters import check_parameters, compute_dtype, random_numbers
 from daskgmm.estimators.settings import Candidate
+from daskgmm.estimators.soundness import warn_of_constants
 from daskgmm.estimators.sweep import Outcome, begun, best_of, outcomes_of
 from daskgmm.estimators.watching import Callback, watched
 from daskgmm.model.scoring import CRITERIA
@@ -157,6 +158,7 @@ class GaussianMixtureSelector(Delegating, DensityMixin, Shown):
             estimator.random_state = memory.seed
         with watched(self, candidates, source) as watch:
             with begun(estimators, candidates, source, dtype, memory) as fit:
+                warn_of_constants(fit.survey, source.columns)
                 watch.follow(fit)
                 outcomes = outcomes_of(fit, estimators)
             self._adopt(fit, outcomes)

@@ -1,10 +1,14 @@
 """Whether rows can be fitted at all, judged by what the first pass found."""
 
+import warnings
+
 import numpy as np
 
 from daskgmm.errors import DataError
 from daskgmm.model.flaws import feature_name
 from daskgmm.passes.survey import Survey
+
+_SHOWN = 6
 
 
 def require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | None) -> None:
@@ -43,3 +47,14 @@ def require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | N
         raise DataError(
             f"The values of {name} are too large to be squared.", "Scale the features first."
         )
+
+
+def warn_of_constants(found: Survey, columns: tuple[str, ...] | None) -> None:
+    """Warn the caller of ``fit`` of features that are the same number in all rows."""
+    assert found.statistics is not None  # noqa: S101  sound
+    names = [feature_name(int(k), columns) for k in np.flatnonzero(found.statistics.constant)]
+    if names:
+        told = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+        verb, them = ("is", "it") if len(names) == 1 else ("are", "them")
+        text = f"{told[0].upper()}{told[1:]} {verb} constant; leave {them} out."
+        warnings.warn(text, UserWarning, stacklevel=3)

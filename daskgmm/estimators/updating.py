@@ -22,6 +22,7 @@ from daskgmm.model.typing import Doubles
 from daskgmm.passes.blas import one_thread
 from daskgmm.passes.checked import expect_checked
 from daskgmm.passes.groups import seconds_a_row
+from daskgmm.passes.holding import held
 from daskgmm.training.em import Origins, Recipe
 from daskgmm.training.incremental import Increment, absorb
 from daskgmm.training.states import FitState, Trace
@@ -48,7 +49,7 @@ def update(estimator: Any, X: Any, sample_weight: Any, forgetting: float) -> Inc
     source = as_source(estimator, X, sample_weight, reset=False)
     before: Predictor = estimator._predictor  # noqa: SLF001  the estimator's own helper
     recipe = _recipe(estimator, before, compute_dtype(estimator, source.dtype))
-    rows = NewRows(source, before, recipe.dtype)
+    rows = NewRows(held(source), before, recipe.dtype)
     with one_thread():
         found = absorb(before.mixture, history, rows.expect, recipe)
     _adopt(estimator, found, recipe, rows, time.perf_counter() - began)

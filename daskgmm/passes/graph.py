@@ -136,16 +136,17 @@ def leaves_of(source: Source, group: Group) -> list[Leaf]:
     """
     parts = source.parts[group.start : group.stop]
     alone = any(part.inputs for part in parts)
-    cuts = _tiny_runs(source, group) if alone else [(group.start, group.stop)]
+    cuts = runs(source, group, TINY_BYTES) if alone else [(group.start, group.stop)]
     stretches = [Stretch(tuple(source.parts[first:stop]), first) for first, stop in cuts]
     return [Leaf(*cut, own, own.inputs) for cut, own in zip(cuts, stretches, strict=True)]
 
 
-def _tiny_runs(source: Source, group: Group) -> list[tuple[int, int]]:
+def runs(source: Source, group: Group, most: int) -> list[tuple[int, int]]:
+    """Cut a group where the rows of its parts would take more bytes together than `most`."""
     sizes = [part_bytes(source, position) for position in range(group.start, group.stop)]
     edges, size = [group.start], 0.0
     for position, own in enumerate(sizes, group.start):
-        if position > group.start and size + own > TINY_BYTES:
+        if position > group.start and size + own > most:
             edges.append(position)
             size = 0.0
         size += own

@@ -18,7 +18,7 @@ from daskgmm.data.collections import is_future
 from daskgmm.data.retrying import persistent
 from daskgmm.data.source import Block, Part, Source, aligned
 from daskgmm.passes.engine import active_client, explaining_losses, hold
-from daskgmm.passes.graph import Group, HeldGroup, Leaf, Stretch, leaves_of, part_bytes
+from daskgmm.passes.graph import Group, HeldGroup, Leaf, Stretch, leaves_of, part_bytes, runs
 from daskgmm.passes.memory import rows_bytes
 from daskgmm.passes.naming import Phase, counted, token
 from daskgmm.passes.stage_memory import copied, nbytes
@@ -26,6 +26,8 @@ from daskgmm.passes.stage_memory import copied, nbytes
 logger = logging.getLogger(__name__)
 
 _GATHERED_BYTES = 2**28
+_SENT_BYTES = 2**22
+"""Of rows in one graph: it keeps the scheduler busy, and Dask warns where it is over 10 MB."""
 
 T = TypeVar("T")
 
@@ -84,11 +86,12 @@ def held(source: Source) -> Source:
         return source
     suffix = token()
     keys = [f"gmm-init-rows-{suffix}-{index}" for index in range(len(source.parts))]
-    tasks: dict[Hashable, Any] = {
-        key: Task(key, _itself, part) for key, part in zip(keys, source.parts, strict=True)
-    }
+    graph: dict[Hashable, Any] = {}
+    for start, stop in runs(source, range(len(keys)), _SENT_BYTES):
+        own = dict(zip(keys[start:stop], source.parts[start:stop], strict=True))
+        graph |= hold({key: Task(key, _itself, part) for key, part in own.items()}, list(own))
     parts = [HeldPart(part.label, (key,)) for part, key in zip(source.parts, keys, strict=True)]
-    return replace(source, parts=parts, graph=hold(tasks, keys))
+    return replace(source, parts=parts, graph=graph)
 
 
 def _itself(value: T) -> T:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daskgmm.model.typing import Doubles, Floats
 
@@ -65,3 +66,9 @@ class Statistics:
         with np.errstate(over="ignore", invalid="ignore"):
             variances = diagonal / self.weight - (self.first / self.weight) ** 2
             return np.sqrt(np.maximum(variances, 0))
+
+    @property
+    def constant(self) -> NDArray[np.bool_]:
+        """Which features are the same number in all rows, of shape (D,)."""
+        # What rounding leaves of the deviation of equal numbers is far below their last digit.
+        return np.asarray(self.deviations <= 1e-3 * np.spacing(np.abs(self.origin)))
