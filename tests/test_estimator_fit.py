@@ -217,7 +217,6 @@ def test_starts_on_a_sample_save_passes_and_end_no_worse(kind):
     assert quick.converged_
     assert quick.n_passes_ < slow.n_passes_
     assert quick.lower_bound_ > slow.lower_bound_ - options["tol"] * 3
-    assert abs(quick.history_[-1]["change"]) < options["tol"] / 2
 
 
 def test_a_sample_of_all_rows_changes_nothing():

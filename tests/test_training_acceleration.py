@@ -248,10 +248,10 @@ def test_where_it_stops_em_stands_still(covariance_type, stopping):
 def test_after_trials_as_much_less_is_asked_as_the_rule_says(name, stricter):
     rule = stopping_named(name)
     for change in (0.99, -0.99):
-        assert rule.is_met(change, 1.0, shortened=False)
-        assert not rule.is_met(change, 1.0, shortened=True)
-        assert rule.is_met(change / stricter, 1.0, shortened=True)
-    assert not rule.is_met(1.01, 1.0, shortened=False)
+        assert rule.is_met(change, 1.0, tried=False)
+        assert not rule.is_met(change, 1.0, tried=True)
+        assert rule.is_met(change / stricter, 1.0, tried=True)
+    assert not rule.is_met(1.01, 1.0, tried=False)
 
 
 def test_a_mixture_of_one_is_found_as_soon_as_without():

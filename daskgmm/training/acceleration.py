@@ -46,15 +46,15 @@ class Outlook:
         How far the trial is, in the metric of Fisher's information.
     radius : float
         How far a trial may be.
-    shortened : bool
-        Whether EM's way was shortened, by trials or by steps on a sample: see `Rule.strictness`.
+    tried : bool
+        Whether there was any trial: see `Rule.strictness`.
     """
 
     trial: Mixture | None = None
     origin: Mixture | None = None
     length: float = 0.0
     radius: float = FIRST_RADIUS
-    shortened: bool = False
+    tried: bool = False
 
     def closer(self) -> "Outlook":
         """After a trial that was refused: EM goes on, and the next trial is closer."""
@@ -96,7 +96,7 @@ def squarem(outlook: Outlook, before: Mixture, after: Mixture, gain: float) -> O
     radius = outlook.radius
     if outlook.trial is not None and outlook.length >= 0.99 * radius:
         radius *= GROWTH
-    here = Outlook(origin=before, radius=radius, shortened=outlook.shortened)
+    here = Outlook(origin=before, radius=radius, tried=outlook.tried)
     if outlook.origin is None or outlook.trial is not None or gain >= TAIL:
         return here
     points = [Coordinates.of(one) for one in (outlook.origin, before, after)]
@@ -108,7 +108,7 @@ def squarem(outlook: Outlook, before: Mixture, after: Mixture, gain: float) -> O
         return here
     beyond = Coordinates.combine((1, points[0]), (2 * steps, step), (steps**2, turn))
     trial = _not_emptied(beyond, points[2]).mixture(after)
-    return replace(here, trial=trial, length=steps * size, shortened=True)
+    return replace(here, trial=trial, length=steps * size, tried=True)
 
 
 def _not_emptied(beyond: Coordinates, after: Coordinates) -> Coordinates:

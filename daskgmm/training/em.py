@@ -179,7 +179,7 @@ def _stepped(
         return replace(trace, stopped=StopReason.COLLAPSED)
     step = Step(trace.mixture, outcome, trace.lower_bound, bound, recipe.deviations)
     change = recipe.stopping.change(step)
-    converged = recipe.stopping.is_met(change, recipe.tol, shortened=trace.outlook.shortened)
+    converged = recipe.stopping.is_met(change, recipe.tol, tried=trace.outlook.tried)
     return replace(
         _taken(trace, moments, outcome, recipe),
         change=change,

@@ -61,17 +61,17 @@ class Rule:
     change : callable
         How much an EM step changed.
     strictness : float
-        How many times smaller than ``tol`` that must be after trials of an acceleration or steps
-        on a sample. They shorten EM's way in some directions more than in others, so a last step
-        that is as small may leave more to go.
+        How many times smaller than ``tol`` that must be after trials of an acceleration. They
+        shorten EM's way in slow directions more than in fast ones, so a last step that is as
+        small may leave more to go.
     """
 
     change: Callable[[Step], float]
     strictness: float
 
-    def is_met(self, change: float, tol: float, *, shortened: bool) -> bool:
+    def is_met(self, change: float, tol: float, *, tried: bool) -> bool:
         """Whether EM has converged by a step's change."""
-        return abs(change) * (self.strictness if shortened else 1.0) < tol
+        return abs(change) * (self.strictness if tried else 1.0) < tol
 
 
 STOPPING = {
