@@ -109,9 +109,10 @@ def test_a_cluster_that_is_closed(cluster, rows, how):
         fit(rows, cluster.close, how)
 
 
-def test_a_client_that_is_closed_within_the_starts_of_k_means(client, file, monkeypatch):
+def test_a_client_that_is_closed_within_the_starts_of_k_means(cluster, file, monkeypatch):
     from dask_ml.cluster import KMeans
 
+    client = Client(cluster)
     begin = KMeans.fit
 
     def close_and_begin(self, *args, **kwargs):
@@ -121,6 +122,7 @@ def test_a_client_that_is_closed_within_the_starts_of_k_means(client, file, monk
     monkeypatch.setattr(KMeans, "fit", close_and_begin)
     with lost():
         fit(*cached(None, file)[:1], lambda: None, init_params="k-means||")
+    assert da.ones(3, chunks=1).sum().compute() == 3  # in threads again
 
 
 def test_a_scheduler_that_is_killed(rows, tmp_path):

@@ -58,15 +58,33 @@ def settled() -> Iterator[Callable[[], AbstractContextManager[None]]]:
         yield partial(running_on, before)
 
 
-def as_passes_do() -> AbstractContextManager[Any]:
+@contextmanager
+def as_passes_do() -> Iterator[None]:
     """Have what Dask computes in the block by itself run where passes do."""
     client = _chosen.get()
     if client is _NOBODY:
-        return nullcontext()
-    there: AbstractContextManager[Any] = (
-        dask.config.set(scheduler="threads") if client is None else client.as_current()
-    )
-    return there
+        yield
+    elif client is None:
+        with dask.config.set(scheduler="threads"):
+            yield
+    else:
+        try:
+            with client.as_current():
+                yield
+        finally:
+            _forget_if_closed(client)
+
+
+def _forget_if_closed(client: Any) -> None:
+    """Undo that a client which was closed meanwhile is named as Dask's scheduler again."""
+    from distributed.client import default_client
+
+    if client.status != "closed":
+        return
+    try:
+        default_client()
+    except ValueError:
+        dask.config.set(scheduler=None)
 
 
 def active_client() -> Any:
