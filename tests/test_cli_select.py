@@ -191,3 +191,9 @@ def test_the_model_of_a_run_scores_as_its_record_tells(done, here):
         name: pytest.approx(best[name], rel=1e-13) for name in ("bic", "aic", "icl")
     }
     assert isinstance(load(path / "model.safetensors"), GaussianMixture)
+
+
+def test_a_candidate_that_ended_below_a_smaller_one_is_told_of(tmp_path, here):
+    asked = (*SELECT[:5], "1..8", "--seed", 0, "--criterion", "aic", "-o", tmp_path / "run")
+    expected = "warning: K = 7 (full) ended below K = 6: its start was poor. Try --n-init 10, or"
+    assert [line for line in here(*asked).err.splitlines() if line.startswith(expected)]

@@ -1,14 +1,16 @@
 """What a person sees of a job on a terminal: in tmux, and through a pseudo-terminal."""
 
 import io
+import logging.handlers
 import os
 import pty
+import queue
 import re
 import shlex
 import shutil
 import subprocess
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +19,13 @@ import pytest
 from rich.console import Console
 
 from daskgmm import GaussianMixture, jobs, load
+from daskgmm.cli.lines import Lines
 from daskgmm.cli.view import View, flowed
 from daskgmm.jobs.events import Silence
 from daskgmm.monitoring.numbers import clock, count
+from daskgmm.passes.tracking import Pass
 from daskgmm.training.forecast import Forecast
-from tests.command import COMMAND, in_process
+from tests.command import COMMAND, in_process, logging_as_it_was
 from tests.rows import prepare
 
 IRIS = Path(__file__).parents[1] / "examples" / "data" / "iris.csv"
@@ -329,3 +333,36 @@ def test_only_parts_that_are_still_to_be_written_count(tmp_path):
     ear = Ear()
     jobs.sample(str(rows.saved), str(out), n=1000, seed=0, listener=ear)
     assert ear.heard == []
+
+
+@pytest.mark.parametrize(
+    ("read", "said"),
+    [(3, "Reading all rows, 0:00 so far."), (4, "Finding starts in a sample, 0:00 so far: with")],
+)
+def test_while_starts_are_sought_a_line_comes_now_and_then(read, said):
+    heard = queue.Queue()
+    handler = logging.handlers.QueueHandler(heard)
+    logger = logging.getLogger("daskgmm.cli.lines")
+    with logging_as_it_was(), closing(lines_of_a_fit()) as lines:
+        logger.parent.setLevel("INFO")
+        logger.addHandler(handler)
+        try:
+            lines.watch(Pass("gmm-init", 4, lambda: read))
+            assert heard.get(timeout=60).getMessage().startswith(said)
+            assert heard.get(timeout=60).getMessage().startswith(said)
+        finally:
+            logger.removeHandler(handler)
+
+
+def test_when_passes_begin_or_the_job_ends_nothing_more_is_said_of_starts():
+    for end in (lambda lines: lines.watch(Pass("gmm-pass", 4, lambda: 0)), Lines.close):
+        lines = lines_of_a_fit()
+        lines.watch(Pass("gmm-init", 4, lambda: 0))
+        (thread,) = [one for one in threading.enumerate() if one.name == "daskgmm-waiting"]
+        end(lines)
+        thread.join(timeout=60)
+        assert not thread.is_alive()
+
+
+def lines_of_a_fit():
+    return Lines("Fitting", every=10, forecast=Forecast(1e-3, 100), patience=0.01)

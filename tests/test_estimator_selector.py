@@ -28,6 +28,10 @@ CRITERIA = ["bic", "aic", "icl"]
 COLUMNS = ["n_components", "covariance_type", "start", "lower_bound", *CRITERIA, "n_iter"]
 SETTINGS = [{}, {"subsample": None}, {"subsample": 700, "n_init": 2}]
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:K = :sklearn.exceptions.ConvergenceWarning"  # of poor starts: one each is meant
+)
+
 
 def blobs(n=3000, n_features=3, n_clusters=3, distance=9.0, seed=0):
     random = np.random.default_rng(seed)

@@ -1,15 +1,20 @@
 """What a fit warns of: rows and results that are allowed, and hardly what was meant."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.exceptions import ConvergenceWarning
 
 from daskgmm import GaussianMixture, GaussianMixtureSelector
+from daskgmm.estimators.shortfalls import shortfalls
 from daskgmm.passes.statistics import Statistics
 
 ROWS = np.random.default_rng(0).normal(size=(300, 2))
+IRIS = Path(__file__).parents[1] / "examples" / "data" / "iris.csv"
 
 
 @pytest.mark.parametrize("estimator", [GaussianMixture(2), GaussianMixtureSelector([1, 2])])
@@ -46,3 +51,49 @@ def test_equal_numbers_are_constant_and_one_that_differs_in_its_last_digit_is_no
         for part in parts
     )
     assert sum(more, start=one).constant.tolist() == [True, False]
+
+
+def results(**bounds):
+    """Results of one start for each bound, with K from 1 on."""
+    return [
+        {"n_components": number, "covariance_type": kind, "lower_bound": bound, "converged": True}
+        for kind, own in bounds.items()
+        for number, bound in enumerate(own, start=1)
+    ]
+
+
+def told(rows, best=-1):
+    return list(map(str, shortfalls(rows, best, 1e-3)))
+
+
+def test_a_candidate_below_one_with_fewer_components_has_fallen_short():
+    rows = results(full=[-5, -3, -4, -2, -2.5], diag=[-6, -5, -4, -4, -4])
+    assert told(rows) == ["K = 3 (full) ended below K = 2", "K = 5 (full) ended below K = 4"]
+    assert told(rows[::-1], best=0) == told(rows)
+
+
+@pytest.mark.parametrize(("best", "n_told"), [(0, 0), (1, 1), (2, 1), (3, 2), (4, 2)])
+def test_far_more_components_than_the_best_has_are_not_told_of(best, n_told):
+    assert len(told(results(full=[-5, -3, -4, -2, -2.5]), best)) == n_told
+
+
+@pytest.mark.parametrize("bound", [-3.0005, float("nan"), None])
+def test_one_that_is_below_by_less_than_tol_or_has_collapsed_has_not(bound):
+    assert told(results(full=[-5, -3, bound])) == []
+
+
+def test_of_several_starts_the_best_counts_and_max_iter_is_another_trouble():
+    rows = results(full=[-5, -3, -4])
+    assert told([*rows, rows[2] | {"lower_bound": -2}]) == []
+    assert told([*rows[:2], rows[2] | {"converged": False}]) == []
+
+
+def test_a_selection_warns_of_candidates_that_fell_short():
+    iris = pd.read_csv(IRIS).drop(columns="species")
+    selector = GaussianMixtureSelector(range(1, 9), criterion="aic", random_state=0)
+    with pytest.warns(
+        ConvergenceWarning,
+        match=r"^K = 7 \(full\) ended below K = 6: its start was poor\. Try n_init=10",
+    ) as found:
+        selector.fit(iris)
+    assert [warning.filename for warning in found] == [__file__]

@@ -57,6 +57,7 @@ def test_a_run_that_is_active_is_used_and_stays_active():
     assert only_run().data.metrics["lower_bound"] < 0
 
 
+@pytest.mark.filterwarnings("ignore:K = :sklearn.exceptions.ConvergenceWarning")
 def test_a_selection_logs_its_candidates_and_the_model_it_chose():
     selector = GaussianMixtureSelector((1, 2, 3), random_state=0, callbacks=[MLflowLogger()])
     selector.fit(rows())

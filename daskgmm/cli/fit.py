@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_STARTS = "Try --n-init 10, or --init random with --subsample none."
+
 
 def subsample(text: str) -> str | int | None:
     """``auto``, ``none`` or a number of rows, as the estimator takes it."""
@@ -208,6 +210,7 @@ def _draw(model: "Model", figure: str, inputs: tuple[str, ...], options: dict[st
 
 def _report(record: dict[str, Any], estimator: Any) -> None:
     from daskgmm.cli.summary import fit_summary
+    from daskgmm.estimators.shortfalls import in_words, shortfalls
 
     if record["already"]:
         logger.info("%s is already complete: nothing was done.", record["run"])
@@ -219,3 +222,7 @@ def _report(record: dict[str, Any], estimator: Any) -> None:
             result["n_iter"],
             "es" * (result["n_iter"] != 1),
         )
+    if "candidates" in result and (
+        found := shortfalls(result["candidates"], result["best"], estimator.tol)
+    ):
+        logger.warning(in_words(found, _STARTS))

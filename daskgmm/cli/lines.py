@@ -2,8 +2,10 @@
 
 import logging
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
+from daskgmm.cli.waiting import Waiting
 from daskgmm.monitoring.numbers import clock, count
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ logger = logging.getLogger(__name__)
 class Lines:
     """A line at the start, one for every few passes and one for the last.
 
+    Where starts take long to be found, as with many components, a line now and then tells of that.
+
     Parameters
     ----------
     verb : str
@@ -26,12 +30,23 @@ class Lines:
         Passes from one line to the next; 0 for none.
     forecast : Forecast or None
         Of a fit, before its first pass.
+    patience : float
+        Seconds from one line to the next while starts are sought.
     """
 
-    def __init__(self, verb: str, *, every: int, forecast: "Forecast | None" = None) -> None:
+    def __init__(
+        self,
+        verb: str,
+        *,
+        every: int,
+        forecast: "Forecast | None" = None,
+        patience: float = 20.0,
+    ) -> None:
         self.verb = verb
         self.every = every
         self.forecast = forecast
+        self._patience = patience
+        self._waiting: Waiting | None = None
 
     def wait(self, what: str) -> None:
         """Waiting is shown on terminals only."""
@@ -53,7 +68,27 @@ class Lines:
         logger.log(level, "Pass %d: %s", state.iteration, told)
 
     def watch(self, a_pass: "Pass") -> None:
-        """Passes are watched on terminals only."""
+        """See to lines that tell of the search for starts; other passes tell of themselves."""
+        self.close()
+        if self.every and self.forecast is not None and a_pass.name == "gmm-init":
+            self._waiting = Waiting(partial(_say_first, a_pass), self._patience)
+
+    def close(self) -> None:
+        """The search for starts, or the job, has ended."""
+        if self._waiting is not None:
+            self._waiting.end()
+            self._waiting = None
+
+
+def _say_first(a_pass: "Pass", seconds: float) -> None:
+    """Say what the first pass of a fit is at."""
+    if a_pass.done() == a_pass.parts:
+        logger.info(
+            "Finding starts in a sample, %s so far: with many components that takes minutes.",
+            clock(seconds),
+        )
+    else:
+        logger.info("Reading all rows, %s so far.", clock(seconds))
 
 
 def start_in_words(verb: str, start: "Start") -> str:

@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -53,7 +53,8 @@ def progress(*, shown: bool, verb: str, forecast: "Forecast | None" = None) -> "
         with Display(Lines(verb, every=0, forecast=forecast), console) as display:
             yield display
     else:
-        yield Lines(verb, every=_EVERY, forecast=forecast)
+        with closing(Lines(verb, every=_EVERY, forecast=forecast)) as lines:
+            yield lines
 
 
 def _movable() -> "Console | None":

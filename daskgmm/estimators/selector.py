@@ -1,6 +1,7 @@
 """`GaussianMixtureSelector`: mixtures of many kinds fitted in the same passes, the best kept."""
 
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from functools import partial
 from numbers import Integral
@@ -9,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike
 from sklearn.base import DensityMixin
+from sklearn.exceptions import ConvergenceWarning
 
 from daskgmm.errors import ConfigurationError
 from daskgmm.estimators.checkpoint import remember
@@ -21,6 +23,7 @@ from daskgmm.estimators.identity import Identity
 from daskgmm.estimators.inputs import as_source, kind_of, marks_of
 from daskgmm.estimators.parameters import check_parameters, compute_dtype, random_numbers
 from daskgmm.estimators.settings import Candidate
+from daskgmm.estimators.shortfalls import in_words, shortfalls
 from daskgmm.estimators.soundness import warn_of_constants
 from daskgmm.estimators.sweep import Outcome, begun, best_of, outcomes_of
 from daskgmm.estimators.watching import Callback, watched
@@ -164,6 +167,9 @@ class GaussianMixtureSelector(Delegating, DensityMixin, Shown):
             self._adopt(fit, outcomes)
         if outcomes[self.best_index_].stopped is StopReason.MAX_ITER:
             warn_not_converged()
+        if found := shortfalls([one.row() for one in outcomes], self.best_index_, self.tol):
+            remedy = "Try n_init=10, or init_params='random' with subsample=None."
+            warnings.warn(in_words(found, remedy), ConvergenceWarning, stacklevel=2)
         return self
 
     def _estimators(self, random: np.random.RandomState) -> list[GaussianMixture]:
