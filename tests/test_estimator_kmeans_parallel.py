@@ -168,5 +168,6 @@ def test_without_dask_ml_the_error_says_how_to_install_it(monkeypatch):
 
 def test_few_distinct_rows_are_enough():
     rows = np.repeat(np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]), 50, axis=0)
-    model = GaussianMixture(2, **WAY).fit(rows)
+    with pytest.warns(UserWarning, match="Feature 1, feature 2 are constant"):
+        model = GaussianMixture(2, **WAY).fit(rows)
     assert_allclose(np.sort(model.means_[:, 0]), [0, 1], atol=1e-6)

@@ -442,7 +442,7 @@ def refusals(folder):
     return {
         "row 57": (flawed, {}),
         r"partition 2, row 7, .*row 57 of all": (da.from_array(flawed, chunks=(25, D)), {}),
-        r"rows.parquet, row group 1, row 7, column 'b' .row 57 of all": (
+        r"rows.parquet, row group 1, row 7, column 'b' is NaN .row 57 of all": (
             open_dataset(folder / "rows.parquet"),
             {},
         ),

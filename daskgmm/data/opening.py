@@ -10,7 +10,7 @@ from fsspec.core import url_to_fs
 
 _S3 = ("s3://", "s3a://")
 _VARIABLES = ("AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS")
-_RETRIES = {"mode": "standard", "max_attempts": 4}
+_RETRIES = {"mode": "standard", "total_max_attempts": 5}
 """A user's own come first; botocore's other mode doesn't know all failures that pass."""
 
 _SILENCE = {"connect_timeout": 5, "read_timeout": 5}
