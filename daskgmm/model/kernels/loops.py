@@ -6,6 +6,7 @@ additions may be contracted into one rounding, nothing is reordered: the bits de
 processor's instructions only, as those of BLAS do.
 
 Importing this module loads numba and compiles, or takes from numba's cache on disk.
+That cache knows of changes in this file only, so what is compiled together stands together.
 """
 
 from collections.abc import Callable
