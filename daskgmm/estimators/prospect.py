@@ -13,7 +13,7 @@ from daskgmm.passes.layout import laid_out
 from daskgmm.passes.memory import Task
 from daskgmm.passes.work import Work
 
-USUAL_PASSES, SEEN_PASSES = 4, (4, 22)
+USUAL_PASSES, SEEN_PASSES = 4, (3, 6)
 """Median and range of 57 fits with the defaults (``tests/benchmarks/passes.md``): one pass counts
 and samples the rows, then EM goes on from where it ended on the sample."""
 
