@@ -23,8 +23,7 @@ logger = logging.getLogger(__name__)
 
 FEWEST_ON_SAMPLE = 5
 """Starts that are tried on the sample even if fewer are asked for: there they cost no pass, and the
-best of five was worse than what EM over all rows found from one start in 2 fits of 60, against 4
-of 60 with three."""
+best of several is more often the best there is."""
 
 CLOSER_ON_SAMPLE = 4
 """How many times smaller than `tol` a step on the sample must be: what is left of a slow way costs
