@@ -1,5 +1,6 @@
 """Rows that lie in memory already, as views of one array."""
 
+import datetime as dt
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,26 @@ _WIDE_ROWS, _WIDE_BYTES = 2**11, 2**25
 
 _MOST_ROWS = 2**18
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+_LOSSY = (
+    complex,
+    np.complexfloating,
+    np.datetime64,
+    np.timedelta64,
+    dt.date,
+    dt.time,
+    dt.timedelta,
+    type(np.ma.masked),
+)
+"""Types of single objects that NumPy turns into floats without a word, or shouldn't."""
+
+_NO_NUMBERS = {
+    "c": "Complex data not supported: pass the real and the imaginary parts as two columns.",
+    "M": "Convert dates to numbers first, such as days since one of them, without NaT.",
+    "m": "Convert durations to numbers first, as with X / np.timedelta64(1, 's'), without NaT.",
+    "V": "Pass its fields as columns, as with numpy.lib.recfunctions.structured_to_unstructured.",
+}
+"""Remedies for arrays that are refused, by their type's kind."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,10 +89,7 @@ def from_numpy(X: ArrayLike, sample_weight: ArrayLike | None = None) -> Source:
     InputTypeError
         It holds something else than real numbers, or is masked.
     """
-    if isinstance(X, np.ma.MaskedArray):
-        remedy = "Mark what is missing by NaN: X.astype(float).filled(float('nan'))."
-        raise InputTypeError("X is a masked array; its mask would be lost.", remedy)
-    array = np.asarray(X)
+    array = real_values(X, "X")
     if array.dtype.kind not in "biuf":
         remedy = "Convert it to numbers first, as with X.astype(float)."
         raise InputTypeError(f"X is an array of {array.dtype}, not of real numbers.", remedy)
@@ -108,9 +126,79 @@ def in_parts(
     return Source(parts, n_features, dtype, columns, lengths, in_memory=True)
 
 
-def _checked_weights(sample_weight: ArrayLike, n_rows: int) -> Floats:
+def real_values(values: Any, where: str) -> NDArray[Any]:
+    """An array's values, unless as floats they would lose a mask, imaginary parts or dates.
+
+    Text, and objects of unknown types, pass.
+
+    Parameters
+    ----------
+    values : array-like
+    where : str
+        What they are, for errors.
+
+    Raises
+    ------
+    InputTypeError
+        One is masked, complex, a date or a duration, or has fields.
+    """
+    _require_unmasked(values, where)
+    array = np.asarray(values)
+    if array.dtype.kind in _NO_NUMBERS:
+        remedy = _NO_NUMBERS[array.dtype.kind]
+        raise InputTypeError(f"{where} is an array of {array.dtype}, not of real numbers.", remedy)
+    if array.dtype.kind == "O":
+        for index, value in np.ndenumerate(array):
+            if isinstance(value, _LOSSY):
+                at = f", row {index[0]}" if index else ""
+                cause = f"{where}{at}: {value!r} is not a real number."
+                raise InputTypeError(cause, "Complex data not supported, nor dates: convert it.")
+    return array
+
+
+def as_floats(values: Any, where: str) -> Floats:
+    """Real values as float64, those that are float32 as they are.
+
+    Raises
+    ------
+    InputTypeError
+        One is no number.
+    """
+    array = real_values(values, where)
+    if array.dtype in _FLOATS:
+        return array
     try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        cause = f"{where} holds something else than numbers: {error}."
+        raise InputTypeError(cause, "Pass numbers only.") from error
+
+
+def _require_unmasked(values: Any, where: str) -> None:
+    masked = np.zeros(0, bool)
+    if isinstance(values, np.ma.MaskedArray):
+        masked = np.atleast_1d(np.ma.getmaskarray(values))
+        if masked.dtype.names:  # of records, which are refused anyhow
+            return
+    elif isinstance(values, list | tuple):
+        for row in values:
+            if isinstance(row, np.ma.MaskedArray):
+                _require_unmasked(row, where)
+    if masked.any():
+        row = int(np.argwhere(masked)[0, 0])
+        cause = f"{where}, row {row}: a value is masked; its mask would be lost."
+        remedy = "Leave such rows out, or fill masked values: X.filled(a number)."
+        raise InputTypeError(cause, remedy)
+
+
+def _checked_weights(sample_weight: Any, n_rows: int) -> Floats:
+    if hasattr(sample_weight, "__dask_graph__"):
+        sample_weight = sample_weight.compute()  # as an array it would lose its mask
+    try:
+        real_values(sample_weight, "sample_weight")
         weights = np.asarray(sample_weight, dtype=np.float64)
+    except InputTypeError:
+        raise
     except (TypeError, ValueError) as error:
         cause = f"sample_weight holds something else than numbers: {error}."
         raise InputTypeError(cause, "Pass one number for each row.") from error

@@ -14,14 +14,18 @@ Piece: TypeAlias = Mapping[Hashable, GraphNode]
 
 
 def closure(graph: Mapping[Hashable, Any], keys: Sequence[Hashable]) -> set[Hashable]:
-    """Keys of all that some keys of a graph need, themselves included."""
+    """Keys of all that some keys of a graph need, themselves included.
+
+    A frame made of a persisted array has no futures in its graph: keys that are not in it are
+    those of what a cluster holds.
+    """
     found: set[Hashable] = set()
     waiting = list(keys)
     while waiting:
         key = waiting.pop()
         if key not in found:
             found.add(key)
-            waiting.extend(getattr(graph[key], "dependencies", ()))
+            waiting.extend(getattr(graph.get(key), "dependencies", ()))
     return found
 
 

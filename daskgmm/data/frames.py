@@ -1,7 +1,8 @@
 """pandas and Polars frames, copied once into rows of numbers, features first."""
 
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from daskgmm.data.arrays import in_parts
 from daskgmm.data.source import Source
-from daskgmm.errors import InputTypeError
+from daskgmm.errors import DataError, InputTypeError
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def _columns(frame: Any) -> list[_Column]:
     pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
     if pandas is not None and isinstance(frame, pandas.DataFrame):
         # By position: names may repeat.
-        return [_pandas_column(pandas, frame.iloc[:, i]) for i in range(frame.shape[1])]
+        return [_pandas_column(frame.iloc[:, i]) for i in range(frame.shape[1])]
     if polars is not None and isinstance(frame, polars.DataFrame):
         return [_polars_column(polars, series) for series in frame.get_columns()]
     if polars is not None and isinstance(frame, polars.LazyFrame):
@@ -65,15 +66,37 @@ def _columns(frame: Any) -> list[_Column]:
     raise InputTypeError(f"X is a {type(frame).__qualname__}, not a frame of rows.", remedy)
 
 
-def _pandas_column(pandas: Any, series: Any) -> _Column:
-    kind, types = series.dtype, pandas.api.types
-    plain = getattr(kind, "numpy_dtype", kind)
-    real = types.is_numeric_dtype(kind) and not types.is_complex_dtype(kind)
+def require_distinct(names: Iterable[Any]) -> None:
+    """Refuse columns of which two have one name.
+
+    Raises
+    ------
+    DataError
+        Naming the first such name.
+    """
+    name, count = next(iter(Counter(names).most_common(1)), (None, 0))
+    if count > 1:
+        raise DataError(
+            f"More than one column is called {name!r}.", "Give each column a name of its own."
+        )
+
+
+def is_real(kind: Any) -> bool:
+    """Whether a pandas type holds real numbers or truth values, NumPy's, nullable or Arrow's."""
+    from pandas.api.types import is_complex_dtype, is_numeric_dtype
+
+    if is_complex_dtype(kind) or is_complex_dtype(getattr(kind, "subtype", kind)):
+        return False
+    return bool(is_numeric_dtype(kind) or getattr(kind, "numpy_dtype", kind) == np.bool_)
+
+
+def _pandas_column(series: Any) -> _Column:
+    kind = series.dtype
     return _Column(
         series.name,
         str(kind),
-        real or plain == np.bool_,
-        plain == np.float32,
+        is_real(kind),
+        getattr(kind, "numpy_dtype", kind) == np.float32,
         lambda dtype: series.to_numpy(dtype=dtype, na_value=np.nan),
     )
 

@@ -70,6 +70,15 @@ def check_weights(weights: Floats, where: str, first: int) -> None:
         raise DataError(cause, "Weights must be finite numbers of at least zero: correct it.")
 
 
+def require_finite_sum(weight: float) -> None:
+    """Raise DataError if the sum of all sample weights, each of them finite, is not."""
+    if not np.isfinite(weight):
+        raise DataError(
+            "The sample weights are so large that their sum overflows.",
+            "Divide them all by the same number: results stay the same.",
+        )
+
+
 def _weights(batch: pa.RecordBatch, name: str | None, label: str, row: int) -> Floats | None:
     if name is None:
         return None

@@ -8,6 +8,7 @@ from daskgmm.errors import ConfigurationError
 from daskgmm.estimators.checking import is_share, require_fitted
 from daskgmm.estimators.inputs import as_source, kind_of
 from daskgmm.model.typing import Doubles
+from daskgmm.passes.holding import held
 from daskgmm.passes.quantile import log_density_quantile
 
 
@@ -21,7 +22,7 @@ def anomaly_threshold(estimator: Any, X: Any, quantile: Any) -> float:
     if kind_of(X) == "memory":
         return _quantile(estimator.score_samples(X).astype(np.float64), float(quantile))
     source = as_source(estimator, X, reset=False)
-    return log_density_quantile(source, estimator._predictor, float(quantile))  # noqa: SLF001
+    return log_density_quantile(held(source), estimator._predictor, float(quantile))  # noqa: SLF001
 
 
 def _quantile(densities: Doubles, share: float) -> float:

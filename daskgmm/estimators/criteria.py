@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from daskgmm.data.source import Source
+from daskgmm.data.tables import require_finite_sum
 from daskgmm.errors import DataError
 from daskgmm.model.prediction import Predictor
 from daskgmm.model.scoring import Scoring
@@ -67,6 +68,7 @@ def scores(source: Source, scoring: Scoring) -> list[Score]:
     """Score several mixtures on the same rows, in one pass for all."""
     with one_thread():
         found = totals(source, scoring)
+    require_finite_sum(found[0, 2])
     if found[0, -1] == 0:
         raise DataError(
             "There are no rows to score.", "Check that the input holds the rows that it should."

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from daskgmm.data.arrays import from_numpy
-from daskgmm.data.frames import from_frame
+from daskgmm.data.arrays import from_numpy, real_values
+from daskgmm.data.frames import from_frame, require_distinct
 from daskgmm.data.source import Source
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
 from daskgmm.estimators.checking import as_data_error
@@ -56,7 +56,7 @@ def as_source(estimator: Any, X: Any, sample_weight: Any = None, *, reset: bool)
 def _in_memory(estimator: Any, X: Any, sample_weight: Any, *, reset: bool) -> Source:
     if _is_frame(X):
         source = from_frame(X, sample_weight)
-        _require_distinct(source.columns or ())
+        require_distinct(X.columns)
         with as_data_error(reset=reset):
             validate_data(estimator, X, reset=reset, skip_check_array=True)
         return source
@@ -76,9 +76,8 @@ def in_memory_rows(estimator: Any, X: Any, *, reset: bool) -> np.ndarray[Any, An
     if _is_frame(X):
         parts: Any = _in_memory(estimator, X, None, reset=reset).parts
         return np.concatenate([part.rows for part in parts], axis=1).T
-    if isinstance(X, np.ma.MaskedArray):
-        from_numpy(X)  # refuses it; validate_data would drop the mask
     with as_data_error(reset=reset):
+        real_values(X, "X")  # validate_data would drop masks, imaginary parts and dates
         rows: np.ndarray[Any, Any] = validate_data(
             estimator,
             X,
@@ -90,14 +89,6 @@ def in_memory_rows(estimator: Any, X: Any, *, reset: bool) -> np.ndarray[Any, An
     return rows
 
 
-def _require_distinct(names: tuple[str, ...]) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise DataError(
-                f"More than one column is called {name!r}.", "Give each column a name of its own."
-            )
-
-
 def _is_frame(X: Any) -> bool:
     # A column of pandas or Polars, or any array, is scikit-learn's to judge.
     return type(X).__name__ in ("DataFrame", "LazyFrame")
@@ -106,10 +97,9 @@ def _is_frame(X: Any) -> bool:
 def _lazy_source(kind: str, estimator: Any, X: Any, sample_weight: Any, *, reset: bool) -> Source:
     from daskgmm.data import collections
 
-    if kind == "array":
-        return collections.from_dask_array(X, sample_weight)
-    if kind == "frame":
-        return collections.from_dask_frame(X, sample_weight)
+    if kind != "dataset":
+        read = collections.from_dask_array if kind == "array" else collections.from_dask_frame
+        return read(X, sample_weight)
     if sample_weight is not None:
         raise ConfigurationError(
             "sample_weight was given for a dataset on disk.",

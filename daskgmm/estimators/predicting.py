@@ -43,19 +43,30 @@ def _like_frame(frame: Any, predictor: Predictor, method: Method, example: Any) 
     meta = _as_frame(example[:0], None)
     shared = delayed(predictor, pure=False, name=None, traverse=False)
     return frame.map_partitions(
-        _predict_frame, method, shared, meta=meta, token=_NAME, enforce_metadata=False
+        _predict_frame,
+        method,
+        shared,
+        tuple(frame.columns),
+        meta=meta,
+        token=_NAME,
+        enforce_metadata=False,
     )
 
 
 def _predict_frame(
-    frame: Any, method: Method, predictor: Predictor, partition_info: Any = None
+    frame: Any,
+    method: Method,
+    predictor: Predictor,
+    names: tuple[Any, ...],
+    partition_info: Any = None,
 ) -> Any:
-    from daskgmm.data.collections import frame_rows
+    from daskgmm.data.collections import Columns
 
     with one_thread():
         # Dask tells the partition's number, but not while it finds out what comes back.
         where = f"partition {partition_info['number']}" if partition_info else "the frame"
-        return _as_frame(explaining(method, predictor, frame_rows(frame), where), frame.index)
+        rows = Columns(len(names), names).rows_of(frame, where)
+        return _as_frame(explaining(method, predictor, rows, where), frame.index)
 
 
 def _as_frame(values: np.ndarray[Any, Any], index: Any) -> Any:

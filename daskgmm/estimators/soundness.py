@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 
+from daskgmm.data.tables import require_finite_sum
 from daskgmm.errors import DataError
 from daskgmm.model.flaws import feature_name
 from daskgmm.passes.survey import Survey
@@ -35,6 +36,7 @@ def require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | N
         )
     if found.statistics is None:
         raise DataError("All sample weights are zero.", "Give some row a positive weight.")
+    require_finite_sum(found.statistics.weight)
     if found.sample is not None and len(found.sample.rows) < n_components:
         raise DataError(
             f"Only {len(found.sample.rows)} rows have a positive sample weight, for "
@@ -45,7 +47,8 @@ def require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | N
     if too_large.any():
         name = feature_name(int(np.argmax(too_large)), columns)
         raise DataError(
-            f"The values of {name} are too large to be squared.", "Scale the features first."
+            f"The values of {name} are too large to be squared.",
+            "Scale the features first, and sample weights if they are as large.",
         )
 
 

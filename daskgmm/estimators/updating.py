@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from daskgmm.data.source import Source
+from daskgmm.data.tables import require_finite_sum
 from daskgmm.errors import ConfigurationError, DataError
 from daskgmm.estimators.checking import is_share
 from daskgmm.estimators.fitting import SECONDS_WORTH_COMPILING
@@ -115,6 +116,7 @@ class NewRows:
         )
         self.passes += 1
         (found,) = expect_checked(self.source, asked, cost)
+        require_finite_sum(found.weight)
         if found.weight == 0:
             raise DataError(
                 "There are no rows to update the model with, or none that counts.",

@@ -23,6 +23,9 @@ _NOT_LOADED = "Error during deserialization of the task graph"
 _NO_LOOP = "IOLoop is closed"
 """Dask's words for a client that was closed, by who waits for it."""
 
+_GONE = "lost dependencies"
+"""Dask's words for keys that a graph needs and its scheduler has forgotten."""
+
 _NOBODY = object()
 _chosen: ContextVar[Any] = ContextVar("client that passes run on", default=_NOBODY)
 
@@ -175,6 +178,12 @@ def explaining_losses() -> Iterator[None]:
             "They probably ran out of memory: give them more, or use smaller partitions.",
         ) from error
     except (ClosedClientError, CommClosedError, FutureCancelledError, TimeoutError) as error:
+        if _GONE in str(error):
+            raise ClusterError(
+                "The cluster no longer holds values that the input is made of.",
+                "Keep what was persisted in a variable of its own until the call returns; "
+                "persist it again if the cluster was restarted.",
+            ) from error
         raise _lost(error) from error
     except RuntimeError as error:
         if str(error) == _NO_LOOP:

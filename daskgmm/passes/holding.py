@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from dask._task_spec import Task, TaskRef
 
 from daskgmm.data.arrays import ArrayPart
-from daskgmm.data.collections import is_future
+from daskgmm.data.collections import is_future, require_complete
 from daskgmm.data.retrying import persistent
 from daskgmm.data.source import Block, Part, Source, aligned
 from daskgmm.passes.engine import active_client, explaining_losses, hold
@@ -82,7 +82,10 @@ def _aligned(block: Block) -> Block:
 
 def held(source: Source) -> Source:
     """The same rows, those in this process's memory on the active cluster if there is one."""
-    if active_client() is None or not all(isinstance(part, ArrayPart) for part in source.parts):
+    if active_client() is None:
+        require_complete(source)
+        return source
+    if not all(isinstance(part, ArrayPart) for part in source.parts):
         return source
     suffix = token()
     keys = [f"gmm-init-rows-{suffix}-{index}" for index in range(len(source.parts))]

@@ -158,7 +158,7 @@ def _measured_well(found: Survey) -> Statistics | None:
     Measured from such a mean, most rows would lose the digits that tell them apart.
     """
     known = found.statistics
-    if known is None or found.sample is None:
+    if known is None or found.sample is None or not np.isfinite(known.weight):
         return known
     few = found.sample.smallest(_MIDDLE_ROWS).ordered()
     if len(few.rows) < min(_FEWEST_MIDDLE_ROWS, found.rows):
