@@ -4,13 +4,16 @@ Dask's schedulers order a graph and keep its state anew each time, and so does a
 fused from several: both take longer than many a small chunk.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from dask._task_spec import GraphNode, Task
 
 Piece: TypeAlias = Mapping[Hashable, GraphNode]
+
+_SEVERAL = -1
+"""In place of the chunks that need a task, where they are several but not all."""
 
 
 def closure(graph: Mapping[Hashable, Any], keys: Sequence[Hashable]) -> set[Hashable]:
@@ -27,6 +30,47 @@ def closure(graph: Mapping[Hashable, Any], keys: Sequence[Hashable]) -> set[Hash
             found.add(key)
             waiting.extend(getattr(graph.get(key), "dependencies", ()))
     return found
+
+
+def meeting_points(
+    graph: Mapping[Hashable, Any], wanted: Sequence[Sequence[Hashable]]
+) -> tuple[list[Hashable], bool]:
+    """Tasks whose values all chunks need, and whether some chunks share other tasks besides.
+
+    What is behind such a task is not looked at: a mean that all chunks need hides that it is
+    made of all chunks' rows.
+
+    Parameters
+    ----------
+    graph : mapping
+        Other values than tasks have no dependencies.
+    wanted : sequence of sequence of hashable
+        Keys of each chunk.
+    """
+    together = closure(graph, [key for own in wanted for key in own])
+    needs = {key: getattr(graph.get(key), "dependencies", ()) for key in together}
+    users = Counter(needed for own in needs.values() for needed in own)
+    owners: defaultdict[Hashable, set[int]] = defaultdict(set)
+    for index, own in enumerate(wanted):
+        for key in own:
+            owners[key].add(index)
+    everyone, shared = [], False
+    ready = [key for key in together if not users[key]]
+    while ready:
+        key = ready.pop()
+        found = owners.pop(key, set())
+        if isinstance(graph.get(key), GraphNode):
+            if len(found) == len(wanted) > 1 and _SEVERAL not in found:
+                everyone.append(key)
+                found = set()
+            elif len(found) > 1 or _SEVERAL in found:
+                shared, found = True, {_SEVERAL}
+        for needed in needs[key]:
+            owners[needed] |= found
+            users[needed] -= 1
+            if not users[needed]:
+                ready.append(needed)
+    return everyone, shared
 
 
 def evaluate(

@@ -138,6 +138,8 @@ class InlinePart:
         All tasks that the chunk needs.
     keys : tuple of hashable
         Keys of the chunk and, if there are any, of its weights.
+    inputs : tuple of hashable
+        Keys of what a cluster holds and the tasks need.
     """
 
     index: int
@@ -151,9 +153,10 @@ class InlinePart:
         """Name for errors."""
         return f"partition {self.index}"
 
-    def read(self) -> Iterator[Block]:
+    def read(self, *inputs: Any) -> Iterator[Block]:
         """Compute the chunk here and yield it as one block."""
-        yield as_block(self.label, self.columns, *evaluate(self.graph, self.keys))
+        given = dict(zip(self.inputs, inputs, strict=True))
+        yield as_block(self.label, self.columns, *evaluate(self.graph, self.keys, given))
 
 
 def as_block(label: str, columns: Columns, chunk: Any, weights: Any = None) -> Block:

@@ -5,16 +5,18 @@ The scheduler keeps what each held value is made from, so a worker that dies tak
 
 import logging
 import math
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any, TypeVar
 
-from dask._task_spec import Task, TaskRef
+from dask._task_spec import DataNode, GraphNode, Task, TaskRef
+from dask.sizeof import sizeof
 
 from daskgmm.data.arrays import ArrayPart
-from daskgmm.data.collections import is_future, require_complete
+from daskgmm.data.closures import closure, meeting_points
+from daskgmm.data.collections import InlinePart, is_future, require_complete
 from daskgmm.data.retrying import persistent
 from daskgmm.data.source import Block, Part, Source, aligned
 from daskgmm.passes.engine import active_client, explaining_losses, hold
@@ -28,6 +30,12 @@ logger = logging.getLogger(__name__)
 _GATHERED_BYTES = 2**28
 _SENT_BYTES = 2**22
 """Of rows in one graph: it keeps the scheduler busy, and Dask warns where it is over 10 MB."""
+
+_CARRIED_BYTES = 2**16
+"""A task that carries more is rows, or as good as rows."""
+
+_MOST_POINTS = 16
+"""Values that all chunks need are a few means and scales, unless they are all rows."""
 
 T = TypeVar("T")
 
@@ -81,10 +89,15 @@ def _aligned(block: Block) -> Block:
 
 
 def held(source: Source) -> Source:
-    """The same rows, those in this process's memory on the active cluster if there is one."""
+    """The same rows, on the active cluster if there is one as far as they are in memory here.
+
+    So is what all chunks of a Dask collection need.
+    """
     if active_client() is None:
         require_complete(source)
         return source
+    if source.graph:
+        return _graph_held(source)
     if not all(isinstance(part, ArrayPart) for part in source.parts):
         return source
     suffix = token()
@@ -95,6 +108,81 @@ def held(source: Source) -> Source:
         graph |= hold({key: Task(key, _itself, part) for key, part in own.items()}, list(own))
     parts = [HeldPart(part.label, (key,)) for part, key in zip(source.parts, keys, strict=True)]
     return replace(source, parts=parts, graph=graph)
+
+
+def _graph_held(source: Source) -> Source:
+    """The same chunks, with rows that their tasks carry and values that all need held.
+
+    Tasks that a chunk has for itself go into its part. Chunks may share other tasks, as where
+    an array was rechunked: their values may be as large as all rows, so each pass computes them
+    anew.
+    """
+    graph, wanted = dict(source.graph), [part.inputs for part in source.parts]
+    needed = closure(graph, [key for own in wanted for key in own])
+    graph = {key: graph[key] for key in graph if key in needed}
+    _hold_all(graph, [key for key in _carrying(graph, _CARRIED_BYTES) if not _needs(graph, key)])
+    points, shared = meeting_points(graph, wanted)
+    if len(points) > _MOST_POINTS or _shuffles(graph):
+        points, shared = [], True
+    _hold_all(graph, points)
+    _hold_all(graph, _carrying(graph, _CARRIED_BYTES))
+    if shared:
+        _hold_all(graph, [key for key, node in graph.items() if isinstance(node, DataNode)])
+    parts = source.parts if shared else [_own(graph, part) for part in source.parts]
+    needed = closure(graph, [key for part in parts for key in part.inputs])
+    graph = {key: graph[key] for key in graph if key in needed}
+    return replace(source, parts=parts, graph=graph)
+
+
+def _own(graph: Mapping[Hashable, Any], part: Any) -> Part:
+    """A chunk's part with the tasks that it has for itself."""
+    needed = sorted(closure(graph, part.inputs), key=str)
+    tasks = {key: graph[key] for key in needed if key in graph and not is_future(graph[key])}
+    inputs = tuple(key for key in needed if key not in tasks)
+    if not tasks or not inputs:  # a part that waits for nothing would be added up otherwise
+        found: Part = part
+        return found
+    return InlinePart(part.index, part.columns, tasks, part.inputs, inputs)
+
+
+def _hold_all(graph: dict[Hashable, Any], keys: Sequence[Hashable]) -> None:
+    """Have the cluster compute some keys of a graph, and put the futures in their place.
+
+    What tasks carry travels in small graphs.
+    """
+    batch: list[Hashable] = []
+    size = 0
+    for key in keys:
+        own = sizeof(graph[key])
+        if batch and size + own > _SENT_BYTES:
+            _hold_together(graph, batch)
+            batch, size = [], 0
+        batch.append(key)
+        size += own
+    if batch:
+        _hold_together(graph, batch)
+
+
+def _hold_together(graph: dict[Hashable, Any], keys: Sequence[Hashable]) -> None:
+    needed = closure(graph, keys)
+    graph |= hold({key: graph[key] for key in graph if key in needed}, keys)
+
+
+def _carrying(graph: Mapping[Hashable, Any], n_bytes: int) -> list[Hashable]:
+    """Keys of tasks that carry so many bytes themselves."""
+    return [
+        key for key, node in graph.items() if isinstance(node, GraphNode) and sizeof(node) > n_bytes
+    ]
+
+
+def _needs(graph: Mapping[Hashable, Any], key: Hashable) -> bool:
+    return bool(graph[key].dependencies)
+
+
+def _shuffles(graph: Mapping[Hashable, Any]) -> bool:
+    """Whether rows are moved between partitions, by tasks that can't be run apart."""
+    functions = (getattr(node, "func", None) for node in graph.values())
+    return any("shuffle" in (getattr(one, "__module__", None) or "") for one in functions)
 
 
 def _itself(value: T) -> T:
@@ -179,6 +267,11 @@ def held_groups(source: Source, groups: Sequence[Group]) -> tuple[Source, Sequen
                 tasks |= _holding(source, key, leaf)
                 leaves[index] = replace(leaf, stretch=TaskRef(key), inputs=())
                 room -= size
+            elif any(map(_has_tasks, source.parts[leaf.first : leaf.stop])):
+                key = f"gmm-init-group-{suffix}-{leaf.first}"
+                keys.append(key)
+                tasks[key] = Task(key, _itself, leaf.stretch)
+                leaves[index] = replace(leaf, stretch=TaskRef(key))
         known.append(HeldGroup(group.start, group.stop, tuple(leaves)))
     waiting = any(leaf.inputs for group in known for leaf in group.leaves)
     graph = {**(source.graph if waiting else {}), **hold(tasks, keys)}
@@ -189,9 +282,15 @@ def _gathered_bytes(source: Source, leaf: Leaf) -> float:
     """Memory that holding a task's rows would take; infinite where nothing would be gained."""
     if not leaf.inputs:
         return 0.0
-    if len(leaf.inputs) == 1 or not all(is_future(source.graph[key]) for key in leaf.inputs):
+    if len(leaf.inputs) == 1 or not all(is_future(source.graph.get(key)) for key in leaf.inputs):
+        return math.inf
+    if leaf.stop - leaf.first == 1 and isinstance(source.parts[leaf.first], InlinePart):
         return math.inf
     return sum(part_bytes(source, position) for position in range(leaf.first, leaf.stop))
+
+
+def _has_tasks(part: Part) -> bool:
+    return any(isinstance(one, InlinePart) for one in getattr(part, "parts", (part,)))
 
 
 def _holding(source: Source, key: Hashable, leaf: Leaf) -> dict[Hashable, Any]:
