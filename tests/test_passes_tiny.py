@@ -163,9 +163,8 @@ def test_on_a_cluster_bits_stay_and_passes_send_little_and_nothing_is_left(clien
         with recording() as graphs:
             assert bits(X) == expected, kind
         assert len(graphs) >= 3
-        if kind != "sharing":
-            assert max(map(len, graphs)) <= FEWEST_TASKS * 1.1 + 2
-            assert max(len(cloudpickle.dumps(graph)) for graph in graphs) < 100_000
+        assert max(map(len, graphs)) <= FEWEST_TASKS * 1.1 + 2
+        assert max(len(cloudpickle.dumps(graph)) for graph in graphs) < 100_000
     del X
     assert_forgotten(client)
 
@@ -178,7 +177,7 @@ def assert_forgotten(client):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["drawn anew", "persisted"])
+@pytest.mark.parametrize("kind", ["drawn anew", "persisted", "sharing"])
 def test_a_worker_killed_between_passes_takes_no_held_rows_along(kind, expected):
     with running(n_workers=2) as client:
         X, killed = kinds_of_input()[kind], []

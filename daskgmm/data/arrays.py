@@ -187,7 +187,7 @@ def _require_unmasked(values: Any, where: str) -> None:
     if masked.any():
         row = int(np.argwhere(masked)[0, 0])
         cause = f"{where}, row {row}: a value is masked; its mask would be lost."
-        remedy = "Leave such rows out, or fill masked values: X.filled(a number)."
+        remedy = "Leave such rows out, or fill them: numpy.ma.filled, dask.array.ma.filled."
         raise InputTypeError(cause, remedy)
 
 

@@ -50,7 +50,7 @@ class Columns:
             return np.empty((0, self.count))
         if array.ndim != 2 or array.shape[1] != self.count:
             raise DataError(
-                f"{where} has shape {array.shape} while X declares {self.count} columns.",
+                f"{where} has shape {array.shape}; {self.count} columns were declared.",
                 "Have each chunk made with all columns, or declare what it has.",
             )
         return as_floats(array, where)
@@ -61,7 +61,7 @@ class Columns:
         if self.names is None:
             if frame.shape[1] != self.count:
                 raise DataError(
-                    f"{where} has {frame.shape[1]} columns while X declares {self.count}.",
+                    f"{where} has {frame.shape[1]} columns; {self.count} were declared.",
                     "Have each chunk made with all columns, or declare what it has.",
                 )
             return frame_rows(frame, where)
@@ -395,7 +395,7 @@ def is_future(value: Any) -> bool:
 
 
 def _weights(sample_weight: Any, n_parts: int) -> tuple[dict[Hashable, Any], list[Hashable]]:
-    if not hasattr(sample_weight, "__dask_graph__"):
+    if not hasattr(sample_weight, "__dask_graph__") or not hasattr(type(sample_weight), "ndim"):
         raise ConfigurationError(
             f"sample_weight is a {type(sample_weight).__name__} while X is a Dask collection.",
             "Give a dask array or Series with the same chunks as X.",

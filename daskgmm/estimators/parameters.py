@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
+from daskgmm.data.arrays import real_values
 from daskgmm.errors import ConfigurationError
 from daskgmm.model.covariance import covariance_named
 from daskgmm.model.covariance.base import Covariance, NotPositiveDefiniteError
@@ -137,6 +138,7 @@ def _array(values: Any, name: str, shape: tuple[int, ...]) -> Doubles | None:
     if values is None:
         return None
     try:
+        real_values(values, name)
         # In C's order whatever the user's: sums over axes round as memory has them.
         array = np.array(values, dtype=np.float64, order="C")
     except (TypeError, ValueError) as error:

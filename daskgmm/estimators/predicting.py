@@ -66,7 +66,8 @@ def _predict_frame(
         # Dask tells the partition's number, but not while it finds out what comes back.
         where = f"partition {partition_info['number']}" if partition_info else "the frame"
         rows = Columns(len(names), names).rows_of(frame, where)
-        return _as_frame(explaining(method, predictor, rows, where), frame.index)
+        index = getattr(frame, "index", None)  # whoever made the partition may have made an array
+        return _as_frame(explaining(method, predictor, rows, where), index)
 
 
 def _as_frame(values: np.ndarray[Any, Any], index: Any) -> Any:
