@@ -116,9 +116,49 @@ def test_a_name_with_a_patterns_characters_is_a_name_first(tmp_path):
     assert firsts(open_dataset(path)) == [1]
 
 
-def test_many_paths_are_sorted_and_taken_once(tmp_path):
+def test_a_list_keeps_its_order_and_each_file_is_taken_once(tmp_path):
     a, b = write(tmp_path / "a.parquet", 1), write(tmp_path / "b.parquet", 2)
-    assert firsts(open_dataset([b, a, str(tmp_path / "*.parquet")])) == [1, 2]
+    write(tmp_path / "c.parquet", 3)
+    assert firsts(open_dataset([b, a, str(tmp_path / "*.parquet")])) == [2, 1, 3]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "npy", "h5"])
+def test_files_of_a_folder_or_pattern_come_in_natural_order(tmp_path, ending):
+    for number in range(12):
+        write(tmp_path / f"part.{number}.{ending}", number)
+    wanted = list(range(12))
+    assert firsts(open_dataset(tmp_path)) == wanted
+    assert firsts(open_dataset(tmp_path / f"part.*.{ending}")) == wanted
+
+
+def test_the_order_is_that_of_dask(tmp_path):
+    dd = pytest.importorskip("dask.dataframe")
+    for number in range(12):
+        for day in (9, 10):
+            write(tmp_path / f"day={day}" / f"part.{number}.parquet", 100 * day + number)
+    theirs = dd.read_parquet(tmp_path, index=False)["x"].compute().tolist()
+    assert firsts(open_dataset(tmp_path)) == theirs
+    assert firsts(open_dataset(tmp_path, where="day>=9")) == theirs
+
+
+def test_stores_in_a_folder_come_in_natural_order(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    for number in range(12):
+        rows = np.full((1, 1), float(number))
+        zarr.create_array(str(tmp_path / f"part.{number}.zarr"), data=rows)
+    assert firsts(open_dataset(tmp_path)) == list(range(12))
+
+
+def test_objects_come_in_natural_order(memory):
+    for number in range(12):
+        memory.pipe(f"/data/part.{number}.csv", f"x\n{number}\n".encode())
+    assert firsts(open_dataset("memory://data")) == list(range(12))
+
+
+def test_digits_that_are_no_decimals_do_no_harm_in_a_name(tmp_path):
+    write(tmp_path / "a²" / "1²3.csv", 1)
+    write(tmp_path / "²" / "².csv", 2)
+    assert sorted(firsts(open_dataset(tmp_path))) == [1, 2]
 
 
 def test_a_url_is_read_through_fsspec(memory):

@@ -12,7 +12,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from daskgmm.data.addresses import file_system
-from daskgmm.data.failures import Meaning, explained, first_line, meaning
+from daskgmm.data.failures import Meaning, changed, explained, first_line, gone, meaning
 from daskgmm.data.files import FileRecord, InputFile, record_of
 from daskgmm.data.partitions import Condition, Filter
 from daskgmm.data.retrying import persistent
@@ -32,6 +32,19 @@ class Found:
 
     files: tuple[InputFile, ...]
     listed: bool
+
+
+def natural_order(path: str) -> tuple[list[str | int], str]:
+    """Sort key of a path: numbers in it count as such, as Dask sorts files.
+
+    It is `dask.utils.natural_sort_key`, which fails on names with other digits than decimal
+    ones and leaves ``a1`` and ``a01`` in any order.
+
+    >>> sorted(["part.10", "part.2", "day=11/a", "day=9/b", "²"], key=natural_order)
+    ['day=9/b', 'day=11/a', 'part.2', 'part.10', '²']
+    """
+    pieces = re.split(r"(\d+)", path)
+    return [int(piece) if place % 2 else piece for place, piece in enumerate(pieces)], path
 
 
 def find_files(
@@ -64,6 +77,43 @@ def find_files(
     name = path.partition("?")[0] if "://" in path else path
     filesystem, root = file_system(path, storage_options)
     return _found(name, filesystem, root, Filter(where), stores)
+
+
+@persistent
+def require_unchanged(files: Sequence[InputFile], *, stores: bool) -> None:
+    """Raise unless all files still are the versions that were found; nothing of them is read.
+
+    Parameters
+    ----------
+    files : sequence of InputFile
+    stores : bool
+        Whether they are directories that are read as one file each.
+
+    Raises
+    ------
+    DataError
+        One has changed.
+    MissingInputError
+        One is gone.
+    """
+    for filesystem in {id(file.filesystem): file.filesystem for file in files}.values():
+        filesystem.invalidate_cache()
+    with ThreadPoolExecutor(min(_THREADS, len(files))) as pool:
+        list(pool.map(_require_unchanged_store if stores else InputFile.require_unchanged, files))
+
+
+def _require_unchanged_store(file: InputFile) -> None:
+    with explained(file.path):
+        try:
+            now = _Finder(file.filesystem, Filter(()), stores=True).store(
+                file.key, inner=file.inner
+            )
+        except FileNotFoundError as error:
+            if meaning(error) is not Meaning.MISSING:
+                raise
+            raise gone(file.path) from error
+        if file.record.differs(now.record):
+            raise changed(file.path)
 
 
 @persistent
@@ -120,7 +170,7 @@ class _Finder:
         if info["type"] != "directory":
             return Found((self._file(root, info),), listed=False)
         if self.stores and self._is_store(root):
-            return Found((self._store(root),), listed=False)
+            return Found((self.store(root),), listed=False)
         return Found(tuple(self._below(root)), listed=True)
 
     def _inside(self, found: re.Match[str]) -> Found:
@@ -129,7 +179,7 @@ class _Finder:
         listed = has_magic(root) and not self.filesystem.exists(root)
         keys = self.filesystem.glob(root) if listed else [root]
         if _STORE.fullmatch(root):
-            files = tuple(self._store(key, inner=inner) for key in keys)
+            files = tuple(self.store(key, inner=inner) for key in keys)
         else:
             files = tuple(self._file(key, self.filesystem.info(key), inner) for key in keys)
         return Found(files, listed)
@@ -182,7 +232,7 @@ class _Finder:
             else:
                 yield self._file(key, info)
         for store, own in inside.items():
-            yield self._store(store, own)
+            yield self.store(store, own)
 
     def _file(self, key: str, info: Mapping[str, Any], inner: str = "") -> InputFile:
         record = record_of(self.filesystem, key, info)
@@ -191,9 +241,7 @@ class _Finder:
     def _is_store(self, root: str) -> bool:
         return any(self.filesystem.exists(f"{root}/{mark}") for mark in _STORE_MARKS)
 
-    def _store(
-        self, key: str, entries: Sequence[Entry] | None = None, inner: str = ""
-    ) -> InputFile:
+    def store(self, key: str, entries: Sequence[Entry] | None = None, inner: str = "") -> InputFile:
         """A directory that is read as one file, known by all that is in it."""
         if entries is None:
             entries = list(self.filesystem.find(key, detail=True).items())
