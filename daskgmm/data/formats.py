@@ -18,7 +18,7 @@ from daskgmm.data.partitions import Condition
 from daskgmm.data.selection import Selection
 from daskgmm.data.source import Source
 from daskgmm.data.zarr import open_zarr
-from daskgmm.errors import ConfigurationError, MissingInputError
+from daskgmm.errors import ConfigurationError, DataError, MissingInputError
 
 Path: TypeAlias = str | os.PathLike[str]
 
@@ -80,10 +80,22 @@ def find_inputs(
     for name in _path_names(path):
         found = find_files(name, storage_options, where, stores=format_name == "zarr")
         files = _of_known_format(name, found, format_name)
+        _require_text(files)
         for file in sorted(files, key=lambda file: natural_order(file.path)):
             inputs.setdefault((file.path, file.key), file)
     ordered = tuple(inputs.values())
     return format_name or _common_format(ordered), ordered
+
+
+def _require_text(files: Sequence[InputFile]) -> None:
+    """Raise DataError unless all names are text: Arrow opens no others."""
+    for file in files:
+        try:
+            file.path.encode()
+        except UnicodeEncodeError:
+            shown = os.fsencode(file.path).decode(errors="backslashreplace")
+            cause = f"The name of {shown} is not UTF-8."
+            raise DataError(cause, "Rename it, for example with convmv.") from None
 
 
 def _path_names(path: Path | Sequence[Path]) -> list[str]:
