@@ -220,3 +220,15 @@ def test_a_column_by_the_name_of_a_prediction_is_not_kept(folder, tmp_path, here
     done = here(*command, "--keep", "label")
     assert done.code == 2
     assert "'label' has the name of a prediction" in done.err
+
+
+def test_files_in_a_shells_order_are_labelled_in_natural_order(folder, tmp_path, here, frame):
+    for number in range(12):
+        piece = frame[10 * number : 10 * number + 10]
+        piece.to_parquet(tmp_path / f"part.{number}.parquet", index=False)
+    paths = sorted(map(str, tmp_path.glob("*.parquet")))  # as bash expands *.parquet
+    assert paths[2].endswith("part.10.parquet")
+    out = tmp_path / "out"
+    assert here("predict", folder / "run", *paths, "-o", out, "--keep", "id").code == 0
+    written = [pq.read_table(path)["id"] for path in sorted(out.glob("*.parquet"))]
+    assert [one for ids in written for one in ids.to_pylist()] == list(range(120))

@@ -4,6 +4,7 @@ import os
 import pickle
 from pathlib import Path
 from unittest.mock import Mock
+from zipfile import ZipFile
 
 import fsspec
 import numpy as np
@@ -116,9 +117,50 @@ def test_a_name_with_a_patterns_characters_is_a_name_first(tmp_path):
     assert firsts(open_dataset(path)) == [1]
 
 
-def test_many_paths_are_sorted_and_taken_once(tmp_path):
+def test_a_list_keeps_its_order_and_each_file_is_taken_once(tmp_path):
     a, b = write(tmp_path / "a.parquet", 1), write(tmp_path / "b.parquet", 2)
-    assert firsts(open_dataset([b, a, str(tmp_path / "*.parquet")])) == [1, 2]
+    write(tmp_path / "c.parquet", 3)
+    assert firsts(open_dataset([b, a, str(tmp_path / "*.parquet")])) == [2, 1, 3]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "npy", "h5"])
+def test_files_of_a_folder_or_pattern_come_in_natural_order(tmp_path, ending):
+    for number in range(12):
+        write(tmp_path / f"part.{number}.{ending}", number)
+    wanted = list(range(12))
+    assert firsts(open_dataset(tmp_path)) == wanted
+    assert firsts(open_dataset(tmp_path / f"part.*.{ending}")) == wanted
+
+
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # of pandas, told to Dask
+def test_the_order_is_that_of_dask(tmp_path):
+    dd = pytest.importorskip("dask.dataframe")
+    for number in range(12):
+        for day in (9, 10):
+            write(tmp_path / f"day={day}" / f"part.{number}.parquet", 100 * day + number)
+    theirs = dd.read_parquet(tmp_path, index=False)["x"].compute().tolist()
+    assert firsts(open_dataset(tmp_path)) == theirs
+    assert firsts(open_dataset(tmp_path, where="day>=9")) == theirs
+
+
+def test_stores_in_a_folder_come_in_natural_order(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    for number in range(12):
+        rows = np.full((1, 1), float(number))
+        zarr.create_array(str(tmp_path / f"part.{number}.zarr"), data=rows)
+    assert firsts(open_dataset(tmp_path)) == list(range(12))
+
+
+def test_objects_come_in_natural_order(memory):
+    for number in range(12):
+        memory.pipe(f"/data/part.{number}.csv", f"x\n{number}\n".encode())
+    assert firsts(open_dataset("memory://data")) == list(range(12))
+
+
+def test_digits_that_are_no_decimals_do_no_harm_in_a_name(tmp_path):
+    write(tmp_path / "a²" / "1²3.csv", 1)
+    write(tmp_path / "²" / "².csv", 2)
+    assert sorted(firsts(open_dataset(tmp_path))) == [1, 2]
 
 
 def test_a_url_is_read_through_fsspec(memory):
@@ -497,3 +539,110 @@ def test_numbers_may_be_numpys(tmp_path):
         block_rows=np.int64(2),
     )
     assert (found.columns, found.weight_column, found.block_rows) == (("2", "0"), "1", 2)
+
+
+LOGS = {
+    "Delta": "_delta_log/00000000000000000000.json",
+    "Iceberg": "metadata/v1.metadata.json",
+    "Hudi": ".hoodie/hoodie.properties",
+    "Lance": "_versions/1.manifest",
+}
+
+
+@pytest.mark.parametrize("kind", LOGS)
+@pytest.mark.parametrize(
+    "path",
+    ["table", "", "table/*.parquet", "table/data", "table/day=1", "table/*/*.parquet", "table/d*"],
+)
+@pytest.mark.parametrize("local", [True, False])
+def test_a_table_is_not_read_with_the_rows_that_it_removed(tmp_path, memory, kind, path, local):
+    for name in ("a.parquet", "data/b.parquet", "day=1/c.parquet"):
+        write(tmp_path / "lake" / "table" / name, 1)
+    log = tmp_path / "lake" / "table" / LOGS[kind]
+    log.parent.mkdir()
+    log.write_text("{}")
+    base = str(tmp_path / "lake")
+    if not local:
+        memory.put(base, "/lake", recursive=True)
+        base = "memory://lake"
+    with pytest.raises(DataError, match=rf"table is a table of {kind}, .* plain Parquet"):
+        open_dataset(f"{base}/{path}")
+
+
+def test_a_table_is_known_where_partitions_are_chosen(tmp_path):
+    write(tmp_path / "day=1" / "a.parquet", 1)
+    (tmp_path / "_delta_log").mkdir()
+    (tmp_path / "_delta_log" / "0.json").write_text("{}")
+    with pytest.raises(DataError, match="is a table of Delta"):
+        open_dataset(tmp_path, where="day=1")
+
+
+def test_files_that_a_tables_log_lists_are_read_by_name(tmp_path):
+    path = write(tmp_path / "a.parquet", 1)
+    (tmp_path / "_delta_log").mkdir()
+    (tmp_path / "_delta_log" / "0.json").write_text("{}")
+    assert firsts(open_dataset([path])) == firsts(open_dataset(path)) == [1]
+
+
+def test_a_folder_that_only_is_called_as_those_of_tables_does_no_harm(tmp_path):
+    write(tmp_path / "a.parquet", 1)
+    write(tmp_path / "metadata" / "b.parquet", 2)
+    (tmp_path / "metadata" / "about.json").write_text("{}")
+    assert firsts(open_dataset(tmp_path)) == [1, 2]
+
+
+def test_what_writers_leave_beside_the_data_is_no_data(tmp_path, caplog):
+    write(tmp_path / "a.parquet", 1)
+    for name in ("_SUCCESS", "_metadata", "_common_metadata", ".a.parquet.crc", "_b.parquet"):
+        (tmp_path / name).write_bytes(b"x")
+    assert firsts(open_dataset(tmp_path)) == [1]
+    assert not caplog.records
+    write(tmp_path / "_temporary" / "0" / "b.parquet", 2)
+    assert firsts(open_dataset(tmp_path)) == [1]
+    assert "its writer is at work or was killed" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["x::y.csv", "file::y.csv", "a::b::c.csv", "s3::y.csv"])
+def test_a_name_may_hold_the_sign_of_a_chain(tmp_path, monkeypatch, name):
+    write(tmp_path / name, 1)
+    monkeypatch.chdir(tmp_path)
+    paths = [name, tmp_path / name, f"*{name[-6:]}", f"file://{tmp_path}/{name}"]
+    for path in paths:
+        assert firsts(open_dataset(path)) == [1]
+
+
+def test_a_key_may_hold_the_sign_of_a_chain(s3):
+    s3.filesystem.pipe(f"{s3.url}/x::y.csv", b"x\n1\n")
+    for path in (f"{s3.url}/x::y.csv", s3.url):
+        assert firsts(open_dataset(path, storage_options=s3.options)) == [1]
+
+
+def test_a_chain_of_urls_is_followed(tmp_path):
+    write(tmp_path / "a.csv", 1)
+    with ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(tmp_path / "a.csv", "a.csv")
+    assert firsts(open_dataset(f"zip://a.csv::file://{tmp_path}/a.zip")) == [1]
+    assert firsts(open_dataset(f"zip://a.csv::{tmp_path}/a.zip")) == [1]
+
+
+@pytest.mark.parametrize(
+    "name", [b"caf\xe9.csv", b"caf\xe9.parquet", b"\xff/a.csv", b"caf\xe9.zarr"]
+)
+def test_a_name_that_is_no_text_is_told_of(tmp_path, name):
+    path = tmp_path / os.fsdecode(name)
+    path.parent.mkdir(exist_ok=True)
+    if path.suffix == ".zarr":
+        zarr = pytest.importorskip("zarr")
+        zarr.create_array(str(tmp_path / "b.zarr"), data=np.ones((2, 2)))
+        (tmp_path / "b.zarr").rename(path)
+    else:
+        write(tmp_path / f"b{path.suffix}", 1).rename(path)
+    for asked in (path, tmp_path):
+        with pytest.raises(DataError, match=r"The name of .*\\x(e9|ff).* is not UTF-8"):
+            open_dataset(asked)
+
+
+def test_a_name_that_is_no_text_beside_the_data_does_no_harm(tmp_path):
+    write(tmp_path / "a.csv", 1)
+    (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_text("x")
+    assert firsts(open_dataset(tmp_path)) == [1]

@@ -11,7 +11,7 @@ from blocks import all_rows
 from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from daskgmm import open_dataset
 from daskgmm.data import matrices, windows
@@ -175,3 +175,107 @@ def free(lock):
 
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(taken).result()
+
+
+def described(path, attributes, array=None, **options):
+    """A file whose dataset has attributes."""
+    write(path, X if array is None else array, **options)
+    with h5py.File(path, "a") as file:
+        file["x"].attrs.update(attributes)
+    return path
+
+
+STORED = np.array([[-999, 10], [3, -32767], [7, 40], [2000, 5]], np.int16)
+NONE = np.nan
+
+
+@pytest.mark.parametrize(
+    ("attributes", "meant"),
+    [
+        ({"_FillValue": np.int16(-999)}, [[NONE, 10], [3, -32767], [7, 40], [2000, 5]]),
+        (
+            {"missing_value": np.array([-999.0, -32767])},
+            [[NONE, 10], [3, NONE], [7, 40], [2000, 5]],
+        ),
+        ({"missing_value": "-999"}, [[NONE, 10], [3, -32767], [7, 40], [2000, 5]]),
+        ({"missing_value": "none"}, STORED),
+        ({"scale_factor": np.array([0.5])}, STORED * 0.5),
+        ({"add_offset": 100.0}, STORED + 100.0),
+        (
+            {"_FillValue": np.int16(-999), "scale_factor": 0.1, "add_offset": 2.0},
+            [[NONE, 3], [2.3, -3274.7], [2.7, 6], [202, 2.5]],
+        ),
+        ({"valid_range": np.int16([0, 1000])}, [[NONE, 10], [3, NONE], [7, 40], [NONE, 5]]),
+        ({"valid_min": np.int16(0)}, [[NONE, 10], [3, NONE], [7, 40], [2000, 5]]),
+        (
+            {"valid_max": 100.5, "scale_factor": 0.1},
+            [[-99.9, 1], [0.3, -3276.7], [0.7, 4], [NONE, 0.5]],
+        ),
+        (
+            {"_Unsigned": "true", "_FillValue": np.int16(-999)},
+            [[NONE, 10], [3, 32769], [7, 40], [2000, 5]],
+        ),
+        ({"units": "K", "scale_factor": 1.0}, STORED),
+    ],
+)
+@pytest.mark.parametrize("local", [True, False])
+def test_attributes_say_what_stored_numbers_stand_for(tmp_path, attributes, meant, local):
+    path = described(tmp_path / "a.h5", attributes, STORED, chunks=(2, 2))
+    if not local:
+        memory = MemoryFileSystem()
+        memory.put(str(path), "/packed/a.h5")
+        path = "memory://packed/a.h5"
+    found = all_rows(open_dataset(path).source())
+    assert_allclose(found, np.array(meant, float), rtol=1e-15)
+
+
+def test_floats_without_numbers_that_stand_for_none_stay_as_they_are(tmp_path):
+    rows = X.astype(np.float32)
+    source = open_dataset(described(tmp_path / "a.h5", {"_FillValue": 7.0}, rows)).source()
+    assert source.dtype == np.float32
+    found = all_rows(source)
+    assert np.isnan(found[2, 1])
+    assert_array_equal(np.nan_to_num(found, nan=7), rows)
+
+
+@pytest.mark.parametrize(
+    "attributes", [{"scale_factor": [1.0, 2.0, 3.0]}, {"add_offset": "x"}, {"valid_range": 1.0}]
+)
+def test_an_attribute_that_makes_no_sense_is_refused(tmp_path, attributes):
+    path = described(tmp_path / "a.h5", attributes)
+    with pytest.raises(DataError, match=rf"{next(iter(attributes))} of .*a\.h5 is "):
+        open_dataset(path)
+
+
+def test_the_number_that_stands_where_nobody_wrote_is_none(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("x", (4, 2), "f8", fillvalue=-9.0)[:3] = 1
+    found = all_rows(open_dataset(tmp_path / "a.h5").source())
+    assert np.isnan(found[3]).all()
+    assert_array_equal(found[:3], 1)
+
+
+def test_chunks_that_nobody_wrote_are_refused(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("x", (100, 3), "f8", chunks=(10, 3))[:60] = 1
+    with pytest.raises(DataError, match=r"a\.h5, dataset /x: 4 of 10 chunks .* rows 60 to 69"):
+        open_dataset(tmp_path / "a.h5")
+
+
+def test_an_array_that_nobody_wrote_is_refused(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("x", (100, 3), "f8")
+    with pytest.raises(DataError, match=r"a\.h5, dataset /x: no number was ever written"):
+        open_dataset(tmp_path / "a.h5")
+
+
+def test_a_virtual_array_whose_files_are_missing_is_refused(tmp_path):
+    write(tmp_path / "part.h5")
+    layout = h5py.VirtualLayout((100, 3), "f8")
+    layout[:] = h5py.VirtualSource("part.h5", "x", (100, 3))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_virtual_dataset("x", layout)
+    assert_array_equal(all_rows(open_dataset(tmp_path / "a.h5").source()), X)
+    (tmp_path / "part.h5").unlink()
+    with pytest.raises(DataError, match=r"numbers are in part\.h5, which is missing"):
+        open_dataset(tmp_path / "a.h5")

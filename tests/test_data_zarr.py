@@ -1,9 +1,12 @@
 """Rows of Zarr stores."""
 
+import json
 import os
 import shutil
 import tempfile
+from base64 import b64encode
 from pathlib import Path
+from struct import pack
 
 import numpy as np
 import pytest
@@ -207,3 +210,59 @@ def test_excluded_stores_are_not_listed(tmp_path, monkeypatch):
     dataset = open_dataset(tmp_path, where="day=2")
     assert_array_equal(all_rows(dataset.source()), X + 2)
     assert not any("day=1" in path for path in listed)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_attributes_say_what_stored_numbers_stand_for(tmp_path, version):
+    stored = np.array([[-999, 10], [3, 4]], np.int16)
+    array = zarr.create_array(str(tmp_path / "a.zarr"), data=stored, zarr_format=version)
+    array.attrs.update({"_FillValue": -999, "scale_factor": 0.5, "add_offset": 1.0})
+    found = all_rows(open_dataset(tmp_path / "a.zarr").source())
+    assert_array_equal(found, [[np.nan, 6], [2.5, 3]])
+
+
+def test_a_fill_value_as_xarray_writes_it_into_the_third_version_is_honoured(tmp_path):
+    array = zarr.create_array(str(tmp_path / "a.zarr"), data=np.array([[-9.5, 1.0]]))
+    array.attrs["_FillValue"] = b64encode(pack("<d", -9.5)).decode()
+    assert_array_equal(all_rows(open_dataset(tmp_path / "a.zarr").source()), [[np.nan, 1]])
+
+
+def test_a_fill_value_as_xarray_writes_it_into_the_second_version_is_honoured(tmp_path):
+    array = zarr.create_array(
+        str(tmp_path / "a.zarr"), data=np.array([[-9, 1]]), zarr_format=2, fill_value=-9
+    )
+    assert_array_equal(all_rows(open_dataset(tmp_path / "a.zarr").source()), [[-9, 1]])
+    array.attrs["_ARRAY_DIMENSIONS"] = ["x", "y"]
+    assert_array_equal(all_rows(open_dataset(tmp_path / "a.zarr").source()), [[np.nan, 1]])
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_chunks_that_nobody_wrote_are_told_of_or_refused(tmp_path, version, caplog):
+    def opened(fill):
+        path = tmp_path / f"{fill}.zarr"
+        made = zarr.create_array(
+            str(path), shape=(40, 2), chunks=(10, 2), dtype="f8", zarr_format=version,
+            fill_value=fill,
+        )  # fmt: skip
+        made[:30] = 1
+        return all_rows(open_dataset(path).source())[30:]
+
+    assert_array_equal(opened(0.0), 0)
+    assert "0.0.zarr: 1 of 4 chunks were never written: they are read as zeros" in caplog.text
+    caplog.clear()
+    assert_array_equal(opened(np.nan), np.nan)
+    with pytest.raises(DataError, match=r"1 of 4 chunks .*would be read as -9\.0"):
+        opened(-9.0)
+    assert not caplog.records
+
+
+def test_a_fill_value_that_is_left_open_is_no_number(tmp_path):
+    path = tmp_path / "a.zarr"
+    made = zarr.create_array(
+        str(path), shape=(40, 2), chunks=(10, 2), dtype="f8", zarr_format=2
+    )  # fmt: skip
+    made[:30] = 1
+    about = json.loads((path / ".zarray").read_text()) | {"fill_value": None}
+    (path / ".zarray").write_text(json.dumps(about))
+    with pytest.raises(DataError, match="nothing says what they hold"):
+        open_dataset(path)

@@ -153,7 +153,17 @@ SEED = click.option(
 READING = in_order(FORMAT, WHERE, STORAGE, RESOURCES, SEED, PROGRESS, COMMON)
 """Options of commands that read rows."""
 
-INPUTS = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+
+def in_natural_order(_: click.Context, __: click.Parameter, paths: tuple[str, ...]) -> Any:
+    """Paths as typed: a shell puts what its patterns stand for in an order of its own."""
+    from daskgmm.data.listing import natural_order
+
+    return tuple(sorted(paths, key=natural_order))
+
+
+INPUTS = click.argument(
+    "inputs", nargs=-1, required=True, metavar="INPUT...", callback=in_natural_order
+)
 MODEL = click.argument("model")
 
 

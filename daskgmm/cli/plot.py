@@ -4,12 +4,19 @@ from typing import Any
 
 import click
 
-from daskgmm.cli.options import COLUMNS, MODEL, READING, inputs_of, resources_of
+from daskgmm.cli.options import (
+    COLUMNS,
+    MODEL,
+    READING,
+    in_natural_order,
+    inputs_of,
+    resources_of,
+)
 
 
 @click.command()
 @MODEL
-@click.argument("inputs", nargs=-1, metavar="[INPUT...]")
+@click.argument("inputs", nargs=-1, metavar="[INPUT...]", callback=in_natural_order)
 @click.option("-o", "--output", metavar="FILE.png", required=True, help="Figure to write.")
 @COLUMNS
 @READING

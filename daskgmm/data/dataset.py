@@ -9,6 +9,7 @@ import numpy as np
 
 from daskgmm.data.files import FileRecord
 from daskgmm.data.formats import FORMATS, Path, Table, find_inputs
+from daskgmm.data.listing import require_unchanged
 from daskgmm.data.partitions import conditions
 from daskgmm.data.selection import Selection, as_names
 from daskgmm.data.source import Source
@@ -64,6 +65,20 @@ class Dataset:
         """What tells these files from others or from later versions of them."""
         pairs = zip(self.table.files, self.table.rows, strict=True)
         return tuple(replace(file.record, rows=rows) for file, rows in pairs)
+
+    def require_unchanged(self) -> None:
+        """Raise unless all files still are as they were when they were opened.
+
+        What is read checks itself; this tells of what changed after it was read last.
+
+        Raises
+        ------
+        DataError
+            A file has changed.
+        MissingInputError
+            A file is gone.
+        """
+        require_unchanged(self.table.files, stores=self.format == "zarr")
 
     def source(self, columns: Sequence[str] | None = None) -> Source:
         """Return the rows in parts, with ``columns`` as features in that order if given."""
@@ -140,13 +155,18 @@ def open_dataset(
 
     Arrays (``.npy``, Zarr, HDF5) have the shape (rows, columns). Where a Zarr group or an HDF5
     file holds several, a path chooses one: ``rows.zarr/group/name``, ``rows.h5/group/name``.
+    Their numbers are read as netCDF's attributes say; see `daskgmm.data.packing`. Chunks of HDF5
+    that were never written are refused; in Zarr they are zeros, with a warning, if its fill value
+    is, and missing if that is NaN.
 
     Parameters
     ----------
     path : str, path-like, or sequence of them
         Files, directories (searched to any depth, without names that start with ``_`` or
         ``.``), patterns such as ``data/*.parquet``, or URLs of any store that fsspec knows.
-        Files are taken in the order of their paths, each once. A Zarr store counts as a file.
+        Files of a directory or pattern are taken in natural order, as Dask does (``part.2``
+        before ``part.10``), those of a sequence in its order; each once. A Zarr store counts as
+        a file.
     format : str, optional
         ``"parquet"``, ``"csv"``, ``"npy"``, ``"zarr"`` or ``"hdf5"``; by default what the names
         end in tells it.

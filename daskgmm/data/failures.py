@@ -133,6 +133,24 @@ def explained(name: str) -> Iterator[None]:
 
 
 @contextmanager
+def decoding(name: str) -> Iterator[None]:
+    """Turn whatever a decoder raises into our errors about the input ``name``.
+
+    Decoders fail on damaged bytes with errors of any kind. So this is for little more than calls
+    of theirs: it takes our own faults for damage as well.
+    """
+    try:
+        with explained(name):
+            yield
+    except DaskGMMError:
+        raise
+    except MemoryError as error:
+        raise _damaged(name, "more memory is asked for than there is") from error
+    except Exception as error:
+        raise _damaged(name, first_line(error)) from error
+
+
+@contextmanager
 def explained_writing(name: str, deed: str = "written") -> Iterator[None]:
     """Turn failures of storage into our errors about the output ``name``.
 
@@ -188,9 +206,13 @@ def _input_error(name: str, error: Exception) -> DaskGMMError | None:
         cause = f"{name} can't be read: {first_line(error)}."
         return MissingInputError(cause, "Check the file and the disk or store that holds it.")
     if isinstance(error, OSError | EOFError | zlib.error | pa.ArrowException):
-        remedy = "It may be cut short or still being written: write it again or leave it out."
-        return DataError(f"{name} is damaged or of another format: {first_line(error)}.", remedy)
+        return _damaged(name, first_line(error))
     return None
+
+
+def _damaged(name: str, reason: str) -> DataError:
+    remedy = "It may be cut short or still being written: write it again or leave it out."
+    return DataError(f"{name} is damaged or of another format: {reason}.", remedy)
 
 
 def _output_error(name: str, deed: str, found: Meaning | None, error: Exception) -> OutputError:

@@ -129,6 +129,19 @@ class InputFile:
             raise
         self._check()
 
+    def require_unchanged(self) -> None:
+        """Raise unless the file still is the version that was found.
+
+        Raises
+        ------
+        DataError
+            It has changed.
+        MissingInputError
+            It is gone.
+        """
+        with explained(self.path):
+            self._check()
+
     def _check(self) -> None:
         with self._known():
             self._compare(record_of(self.filesystem, self.key))

@@ -11,14 +11,14 @@ from daskgmm.data.credentials import shown_address
 from daskgmm.data.csv import open_csv
 from daskgmm.data.files import InputFile
 from daskgmm.data.hdf5 import open_hdf5
-from daskgmm.data.listing import Found, find_files
+from daskgmm.data.listing import Found, find_files, natural_order
 from daskgmm.data.npy import open_npy
 from daskgmm.data.parquet import open_parquet
 from daskgmm.data.partitions import Condition
 from daskgmm.data.selection import Selection
 from daskgmm.data.source import Source
 from daskgmm.data.zarr import open_zarr
-from daskgmm.errors import ConfigurationError, MissingInputError
+from daskgmm.errors import ConfigurationError, DataError, MissingInputError
 
 Path: TypeAlias = str | os.PathLike[str]
 
@@ -62,7 +62,9 @@ def find_inputs(
     storage_options: Mapping[str, Any],
     where: tuple[Condition, ...] = (),
 ) -> tuple[str, tuple[InputFile, ...]]:
-    """Return the format, named or told by the files' names, and the files by path, each once.
+    """Return the format, named or told by the files' names, and the files, each once.
+
+    Several paths keep their order; what each of them stands for is in natural order.
 
     Raises
     ------
@@ -78,9 +80,22 @@ def find_inputs(
     for name in _path_names(path):
         found = find_files(name, storage_options, where, stores=format_name == "zarr")
         files = _of_known_format(name, found, format_name)
-        inputs |= {(file.path, file.key): file for file in files}
-    ordered = tuple(inputs[key] for key in sorted(inputs))
+        _require_text(files)
+        for file in sorted(files, key=lambda file: natural_order(file.path)):
+            inputs.setdefault((file.path, file.key), file)
+    ordered = tuple(inputs.values())
     return format_name or _common_format(ordered), ordered
+
+
+def _require_text(files: Sequence[InputFile]) -> None:
+    """Raise DataError unless all names are text: Arrow opens no others."""
+    for file in files:
+        try:
+            file.path.encode()
+        except UnicodeEncodeError:
+            shown = os.fsencode(file.path).decode(errors="backslashreplace")
+            cause = f"The name of {shown} is not UTF-8."
+            raise DataError(cause, "Rename it, for example with convmv.") from None
 
 
 def _path_names(path: Path | Sequence[Path]) -> list[str]:

@@ -5,15 +5,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from daskgmm.data.failures import explained
+from daskgmm.data.failures import decoding, explained
 from daskgmm.data.files import InputFile
 from daskgmm.data.matrices import MatrixTable
-from daskgmm.data.matrix import only_matrix, require_matrix
+from daskgmm.data.matrix import Decoding, only_matrix, require_matrix
+from daskgmm.data.packing import NAMES, Packing, packing_of
 from daskgmm.data.retrying import persistent
 from daskgmm.data.windows import Window
 from daskgmm.errors import ConfigurationError, DataError
@@ -31,15 +33,23 @@ class Hdf5Matrix:
     name : str
         Of the dataset.
     shape : tuple of int
-    dtype : dtype
+    stored : dtype
+        Of its numbers as they are stored.
     chunk_rows : int
+    packing : Packing
     """
 
     file: InputFile
     name: str
     shape: tuple[int, int]
-    dtype: np.dtype[Any]
+    stored: np.dtype[Any]
     chunk_rows: int
+    packing: Packing
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of its numbers as they are read."""
+        return self.packing.read_as(self.stored)
 
     @property
     def decoded(self) -> bool:
@@ -50,10 +60,12 @@ class Hdf5Matrix:
     def opened(self, rows: slice) -> Iterator[Any]:  # noqa: ARG002  the protocol's signature
         """Open the file, for a part at a time."""
         with explained(self.file.path), _opened(self.file) as (opened, window):
-            if window is None:
-                yield opened[self.name]
-            else:
-                yield _Fetched(window.repeat(lambda: opened[self.name]), window)
+            with decoding(self.file.path):
+                if window is None:
+                    array = opened[self.name]
+                else:
+                    array = _Fetched(window.repeat(lambda: opened[self.name]), window)
+            yield Decoding(array, self.packing, self.file.path, self.chunk_rows)
 
 
 @dataclass(frozen=True)
@@ -101,7 +113,7 @@ def open_hdf5(files: Sequence[InputFile]) -> MatrixTable:
 
 @persistent
 def _described(file: InputFile) -> Hdf5Matrix:
-    with explained(file.path), _opened(file) as (opened, window):
+    with decoding(file.path), _opened(file) as (opened, window):
         if window is None:
             return _matrix(file, opened)
         return window.repeat(lambda: _matrix(file, opened))
@@ -114,8 +126,69 @@ def _matrix(file: InputFile, opened: Any) -> Hdf5Matrix:
         held = ", ".join(_datasets(opened)) or "none"
         raise DataError(f"{file.name} has no dataset {name!r}.", f"Its datasets are {held}.")
     require_matrix(file.path, found.shape or (), found.dtype)
+    _require_written(file, found)
     chunk_rows = found.chunks[0] if found.chunks else 1
-    return Hdf5Matrix(file, name, found.shape, found.dtype, chunk_rows)
+    packing = packing_of(file.path, found.dtype, _attributes(found), _fill(found))
+    return Hdf5Matrix(file, name, found.shape, found.dtype, chunk_rows, packing)
+
+
+def _attributes(dataset: Any) -> dict[str, Any]:
+    return {name: dataset.attrs[name] for name in NAMES if name in dataset.attrs}
+
+
+def _fill(dataset: Any) -> list[Any]:
+    """The number that stands where nobody wrote, if the writer chose one.
+
+    Zero is what all numbers begin as, and of bytes every value is one, as netCDF has it.
+    """
+    from h5py import h5d
+
+    chosen = dataset.id.get_create_plist().fill_value_defined() == h5d.FILL_VALUE_USER_DEFINED
+    if not chosen or dataset.dtype.itemsize == 1 or dataset.fillvalue == 0:
+        return []
+    return [dataset.fillvalue.item()]
+
+
+def _require_written(file: InputFile, dataset: Any) -> None:
+    """Raise DataError where HDF5 would make up numbers because nobody wrote any."""
+    if dataset.size == 0:
+        return
+    where = f"{file.name}, dataset {dataset.name}"
+    remedy = "Its writer may not have come to its end: write it again, or only the rows there are."
+    if dataset.is_virtual:
+        _require_sources(file, dataset, where)
+    elif dataset.chunks is None:
+        places = dataset.id.get_create_plist()
+        if not (dataset.id.get_storage_size() or places.get_external_count()):
+            raise DataError(f"{where}: no number was ever written.", remedy)
+    elif (count := _count(dataset)) > (written := dataset.id.get_num_chunks()):
+        first = next((s for s in _starts(dataset) if not _is_written(dataset, s)), (0, 0))
+        rows = f"rows {first[0]} to {min(first[0] + dataset.chunks[0], len(dataset)) - 1}"
+        cause = f"{where}: {count - written} of {count} chunks were never written, such as {rows}."
+        raise DataError(cause, remedy)
+
+
+def _require_sources(file: InputFile, dataset: Any, where: str) -> None:
+    """Raise DataError where a virtual dataset's files are missing."""
+    for name in {source.file_name for source in dataset.virtual_sources()} - {"."}:
+        known = "%" in name  # a pattern of names
+        if not known and (file.local is None or not (file.local.parent / name).exists()):
+            remedy = "Bring it back, or write the numbers into one file."
+            raise DataError(f"{where}: its numbers are in {name}, which is missing.", remedy)
+
+
+def _count(dataset: Any) -> int:
+    pairs = zip(dataset.shape, dataset.chunks, strict=True)
+    return prod(-(-length // size) for length, size in pairs)
+
+
+def _starts(dataset: Any) -> Iterator[tuple[int, ...]]:
+    pairs = zip(dataset.shape, dataset.chunks, strict=True)
+    return product(*(range(0, length, size) for length, size in pairs))
+
+
+def _is_written(dataset: Any, start: tuple[int, ...]) -> bool:
+    return dataset.id.get_chunk_info_by_coord(start).byte_offset is not None
 
 
 def _datasets(opened: Any) -> dict[str, tuple[Sequence[int], np.dtype[Any]]]:
@@ -135,10 +208,15 @@ def _opened(file: InputFile) -> Iterator[tuple[Any, Window | None]]:
     import h5py
 
     if file.local is not None:
-        with file.unchanged(), h5py.File(file.local, "r") as opened:
-            yield opened, None
+        with file.unchanged():
+            with decoding(file.path):
+                opened = h5py.File(file.local, "r")
+            with opened:
+                yield opened, None
         return
     with file.reading(cache_type="none") as stream:
         window = Window(stream, stream.seek(0, os.SEEK_END))
-        with window.repeat(lambda: h5py.File(window, "r")) as opened:
+        with decoding(file.path):
+            opened = window.repeat(lambda: h5py.File(window, "r"))
+        with opened:
             yield opened, window

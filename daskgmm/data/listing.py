@@ -1,5 +1,6 @@
 """The files that a path, directory, pattern or URL stands for."""
 
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,16 +13,32 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from daskgmm.data.addresses import file_system
-from daskgmm.data.failures import Meaning, explained, first_line, meaning
+from daskgmm.data.credentials import shown_address
+from daskgmm.data.failures import Meaning, changed, explained, first_line, gone, meaning
 from daskgmm.data.files import FileRecord, InputFile, record_of
 from daskgmm.data.partitions import Condition, Filter
 from daskgmm.data.retrying import persistent
-from daskgmm.errors import DaskGMMError, MissingInputError
+from daskgmm.errors import DaskGMMError, DataError, MissingInputError
+
+logger = logging.getLogger(__name__)
 
 _THREADS = 16  # directories are listed at once: latency is what they cost
 _STORE = re.compile(r"(?P<file>.+?\.zarr)(?:/(?P<inner>.+))?")
 _CONTAINER = re.compile(r"(?P<file>.+?\.(?:h5|hdf5))/(?P<inner>.+)")
 _STORE_MARKS = ("zarr.json", ".zarray", ".zgroup")
+_TABLES = {
+    "_delta_log": "Delta",
+    ".hoodie": "Hudi",
+    "metadata": "Iceberg",
+    "_versions": "Lance",
+}
+"""Folders by which tables are known: what is in them tells which of the files count."""
+
+_LOGS = re.compile(
+    r"(?P<root>.*?)/(?P<mark>_delta_log|\.hoodie)(?:/.*)?"
+    r"|(?P<iceberg>.*?)/metadata/(?:[^/]*\.metadata\.json|version-hint\.text)"
+    r"|(?P<lance>.*?)/_versions/[^/]*\.manifest"
+)
 
 Entry = tuple[str, Mapping[str, Any]]
 
@@ -32,6 +49,19 @@ class Found:
 
     files: tuple[InputFile, ...]
     listed: bool
+
+
+def natural_order(path: str) -> tuple[list[str | int], str]:
+    """Sort key of a path: numbers in it count as such, as Dask sorts files.
+
+    It is `dask.utils.natural_sort_key`, which fails on names with other digits than decimal
+    ones and leaves ``a1`` and ``a01`` in any order.
+
+    >>> sorted(["part.10", "part.2", "day=11/a", "day=9/b", "²"], key=natural_order)
+    ['day=9/b', 'day=11/a', 'part.2', 'part.10', '²']
+    """
+    pieces = re.split(r"(\d+)", path)
+    return [int(piece) if place % 2 else piece for place, piece in enumerate(pieces)], path
 
 
 def find_files(
@@ -64,6 +94,43 @@ def find_files(
     name = path.partition("?")[0] if "://" in path else path
     filesystem, root = file_system(path, storage_options)
     return _found(name, filesystem, root, Filter(where), stores)
+
+
+@persistent
+def require_unchanged(files: Sequence[InputFile], *, stores: bool) -> None:
+    """Raise unless all files still are the versions that were found; nothing of them is read.
+
+    Parameters
+    ----------
+    files : sequence of InputFile
+    stores : bool
+        Whether they are directories that are read as one file each.
+
+    Raises
+    ------
+    DataError
+        One has changed.
+    MissingInputError
+        One is gone.
+    """
+    for filesystem in {id(file.filesystem): file.filesystem for file in files}.values():
+        filesystem.invalidate_cache()
+    with ThreadPoolExecutor(min(_THREADS, len(files))) as pool:
+        list(pool.map(_require_unchanged_store if stores else InputFile.require_unchanged, files))
+
+
+def _require_unchanged_store(file: InputFile) -> None:
+    with explained(file.path):
+        try:
+            now = _Finder(file.filesystem, Filter(()), stores=True).store(
+                file.key, inner=file.inner
+            )
+        except FileNotFoundError as error:
+            if meaning(error) is not Meaning.MISSING:
+                raise
+            raise gone(file.path) from error
+        if file.record.differs(now.record):
+            raise changed(file.path)
 
 
 @persistent
@@ -120,7 +187,7 @@ class _Finder:
         if info["type"] != "directory":
             return Found((self._file(root, info),), listed=False)
         if self.stores and self._is_store(root):
-            return Found((self._store(root),), listed=False)
+            return Found((self.store(root),), listed=False)
         return Found(tuple(self._below(root)), listed=True)
 
     def _inside(self, found: re.Match[str]) -> Found:
@@ -129,7 +196,7 @@ class _Finder:
         listed = has_magic(root) and not self.filesystem.exists(root)
         keys = self.filesystem.glob(root) if listed else [root]
         if _STORE.fullmatch(root):
-            files = tuple(self._store(key, inner=inner) for key in keys)
+            files = tuple(self.store(key, inner=inner) for key in keys)
         else:
             files = tuple(self._file(key, self.filesystem.info(key), inner) for key in keys)
         return Found(files, listed)
@@ -140,6 +207,9 @@ class _Finder:
         entries = self.filesystem.glob(pattern, detail=True).items()
         shown = [entry for entry in entries if not (skip_hidden and _hidden(entry[0], parent))]
         folders = [key for key, info in shown if info["type"] == "directory"]
+        inside = {_table_root(key.rpartition("/")[0]) for key, _ in shown}
+        for root in sorted(inside):
+            self._require_no_table(root)
         for key in folders:
             if self.chosen.admits(key):
                 yield from self._below(key)
@@ -147,9 +217,22 @@ class _Finder:
 
     def _below(self, root: str) -> Iterator[InputFile]:
         """Files in a directory at any depth; it may be a store itself."""
+        if (above := _table_root(root)) != root:
+            self._require_no_table(above)
         walk = self._walk(root) if self.chosen.wanted else self.filesystem.find(root, detail=True)
+        _require_plain(root, walk)
         entries = walk.items()
         yield from self._files(entry for entry in entries if not _hidden(_shown(entry[0]), root))
+
+    def _require_no_table(self, root: str) -> None:
+        """Raise DataError where a folder is a table whose files don't all count."""
+        for mark, kind in _TABLES.items():
+            try:
+                below = self.filesystem.ls(f"{root}/{mark}", detail=False)
+            except OSError:  # there is none, or nobody may look
+                continue
+            if any(_LOGS.fullmatch(str(key).rstrip("/")) for key in below):
+                raise _is_table(root, kind)
 
     def _walk(self, root: str) -> dict[str, Mapping[str, Any]]:
         """Entries of files in those directories that the conditions admit."""
@@ -160,6 +243,9 @@ class _Finder:
                 listed = [entry for entries in pool.map(self._list, level) for entry in entries]
                 folders = [key for key, info in listed if info["type"] == "directory"]
                 found |= {key: info for key, info in listed if info["type"] != "directory"}
+                for key in folders:
+                    if key.rpartition("/")[2] in _TABLES:
+                        self._require_no_table(key.rpartition("/")[0])
                 level = [
                     key for key in folders if self.chosen.admits(key) and not _hidden(key, root)
                 ]
@@ -182,7 +268,7 @@ class _Finder:
             else:
                 yield self._file(key, info)
         for store, own in inside.items():
-            yield self._store(store, own)
+            yield self.store(store, own)
 
     def _file(self, key: str, info: Mapping[str, Any], inner: str = "") -> InputFile:
         record = record_of(self.filesystem, key, info)
@@ -191,9 +277,7 @@ class _Finder:
     def _is_store(self, root: str) -> bool:
         return any(self.filesystem.exists(f"{root}/{mark}") for mark in _STORE_MARKS)
 
-    def _store(
-        self, key: str, entries: Sequence[Entry] | None = None, inner: str = ""
-    ) -> InputFile:
+    def store(self, key: str, entries: Sequence[Entry] | None = None, inner: str = "") -> InputFile:
         """A directory that is read as one file, known by all that is in it."""
         if entries is None:
             entries = list(self.filesystem.find(key, detail=True).items())
@@ -206,7 +290,8 @@ class _Finder:
         total = sum(record.bytes or 0 for record in records)
         times = [record.modified for record in [*records, *self._folders(records)]]
         newest = max(filter(None, times), default=None)
-        mark = sha256(repr(records).encode()).hexdigest()
+        # Names that are no UTF-8 are told of later, in words.
+        mark = sha256(repr(records).encode(errors="surrogateescape")).hexdigest()
         path = records[0].path[: records[0].path.index(f"{key}/") + len(key)]
         record = FileRecord(path, total, modified=newest, etag=mark)
         return InputFile(_named(record, inner), key, self.filesystem, inner)
@@ -217,6 +302,37 @@ class _Finder:
             return []
         parents = {record.path.rpartition("/")[0] for record in records}
         return [record_of(self.filesystem, parent) for parent in parents]
+
+
+def _table_root(folder: str) -> str:
+    """The folder that a table of which these are partitions or data would be."""
+    while "=" in folder.rpartition("/")[2]:
+        folder = folder.rpartition("/")[0]
+    return folder.removesuffix("/data")
+
+
+def _require_plain(root: str, keys: Iterable[str]) -> None:
+    """Raise DataError where a directory holds a table of which not all files count."""
+    unfinished = False
+    for key in keys:
+        inner = key.removeprefix(root)
+        if found := _LOGS.fullmatch(inner):
+            mark = found["mark"] or ("metadata" if found["lance"] is None else "_versions")
+            at = next(filter(None, found.group("root", "iceberg", "lance")), "")
+            raise _is_table(f"{root.rstrip('/')}{at}", _TABLES[mark])
+        unfinished = unfinished or inner.startswith("/_temporary/")
+    if unfinished:
+        fact = "%s holds _temporary: its writer is at work or was killed, so rows may be missing."
+        logger.warning(fact, root)
+
+
+def _is_table(root: str, kind: str) -> DataError:
+    return DataError(
+        f"{shown_address(root)} is a table of {kind}, whose metadata tell which files count: "
+        "read as plain files, rows that were removed or replaced would come back.",
+        "Write its current rows as plain Parquet files and give those, or give the files that its "
+        "metadata list, each by its name.",
+    )
 
 
 def _named(record: FileRecord, inner: str) -> FileRecord:

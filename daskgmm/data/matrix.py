@@ -5,8 +5,11 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
+from daskgmm.data.failures import decoding
 from daskgmm.data.files import InputFile
+from daskgmm.data.packing import Packing
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
 
 
@@ -41,6 +44,41 @@ class Matrix(Protocol):
         DataError
             The file has changed since it was opened.
         """
+
+
+class Decoding:
+    """An array of a file whose slices are decoded and unpacked as they are read.
+
+    Parameters
+    ----------
+    array : array-like
+    packing : Packing
+    path : str
+        The file and the array in it, for errors.
+    chunk_rows : int
+        Rows that are decoded together.
+    """
+
+    def __init__(self, array: Any, packing: Packing, path: str, chunk_rows: int) -> None:
+        self._array = array
+        self._packing = packing
+        self._path = path
+        self._chunk_rows = chunk_rows
+
+    def __getitem__(self, cut: tuple[slice, slice]) -> NDArray[Any]:
+        rows, columns = cut
+        try:
+            stored = self._read(rows, columns)
+        except DataError:
+            if rows.stop - rows.start > self._chunk_rows:  # a smaller piece tells where it is
+                for start in range(rows.start, rows.stop, self._chunk_rows):
+                    self._read(slice(start, min(start + self._chunk_rows, rows.stop)), columns)
+            raise
+        return self._packing.unpacked(stored)
+
+    def _read(self, rows: slice, columns: slice) -> NDArray[Any]:
+        with decoding(f"{self._path}, rows {rows.start} to {rows.stop - 1},"):
+            return np.asarray(self._array[rows, columns])
 
 
 def require_matrix(path: str, shape: Sequence[int], dtype: np.dtype[Any]) -> None:

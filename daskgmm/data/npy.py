@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from daskgmm.data.failures import explained
+from daskgmm.data.failures import decoding, explained
 from daskgmm.data.files import InputFile
 from daskgmm.data.matrices import MatrixTable
 from daskgmm.data.matrix import require_matrix
@@ -62,7 +62,9 @@ class NpyMatrix:
         """Map the file, for a part at a time: pages that were read count as this process's."""
         if self.file.local is not None:
             with explained(self.file.path), self.file.unchanged():
-                yield np.load(self.file.local, mmap_mode="r", allow_pickle=False)
+                with decoding(self.file.path):
+                    mapped = np.load(self.file.local, mmap_mode="r", allow_pickle=False)
+                yield mapped
         else:
             with self.file.reading(cache_type="none") as stream:
                 yield _Ranges(self, stream)
@@ -110,7 +112,7 @@ def open_npy(files: Sequence[InputFile]) -> MatrixTable:
 
 @persistent
 def _described(file: InputFile) -> NpyMatrix:
-    with explained(file.path), file.open() as stream:
+    with decoding(file.path), file.open() as stream:
         try:
             shape, by_columns, dtype = _HEADERS[npy_format.read_magic(stream)](stream)
         except (ValueError, KeyError) as error:
@@ -118,6 +120,8 @@ def _described(file: InputFile) -> NpyMatrix:
             raise DataError(f"{file.path} is no .npy file of numbers.", remedy) from error
         offset = stream.tell()
     require_matrix(file.path, shape, dtype)
+    if min(shape) < 0:
+        raise DataError(f"{file.path} is damaged: its header says {shape}.", "Write it again.")
     size = file.record.bytes
     if size is not None and size < offset + prod(shape) * dtype.itemsize:
         raise _cut_short(file.path)

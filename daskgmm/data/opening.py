@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
-from fsspec import AbstractFileSystem
+from fsspec import AbstractFileSystem, available_protocols, get_filesystem_class
 from fsspec.config import conf
 from fsspec.core import url_to_fs
 
@@ -32,5 +33,23 @@ def opened(path: str, storage_options: Mapping[str, Any]) -> tuple[AbstractFileS
         told_otherwise = any(name in os.environ for name in _VARIABLES)
         retries = {} if told_otherwise else {"retries": _RETRIES}
         options["config_kwargs"] = {**_SILENCE, **retries, **own}
+    if "::" in path and not _is_chain(path):  # a name may hold the sign of a chain
+        first = path.partition("::")[0]
+        protocol = first.partition("://")[0] if "://" in first else "file"
+        if "://" not in first and not path.startswith(("/", "~")):
+            path = f"./{path}"  # else a name that begins with file: would lose that
+        kind = get_filesystem_class(protocol)
+        given = {**kind._get_kwargs_from_urls(path), **options}  # noqa: SLF001  as fsspec does
+        return kind(**given), kind._strip_protocol(path)  # noqa: SLF001
     filesystem, root = url_to_fs(path, **options)
     return filesystem, root
+
+
+def _is_chain(path: str) -> bool:
+    """Whether the first of several URLs is of a file system that lies upon another."""
+    first, _, rest = path.partition("::")
+    protocol = first.partition("://")[0] if "://" in first else first
+    if protocol not in available_protocols():
+        return "://" in rest and "://" not in first  # fsspec tells of what it doesn't know
+    # Asked of the method: what makes these classes' objects takes anything.
+    return "target_protocol" in signature(get_filesystem_class(protocol).__init__).parameters

@@ -11,13 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from daskgmm.data.failures import explained
+from daskgmm.data.failures import decoding, explained
 from daskgmm.data.files import InputFile
 from daskgmm.data.partitions import key_columns, with_constants
 from daskgmm.data.retrying import persistent
 from daskgmm.data.selection import Selection
 from daskgmm.data.source import Block, Source
 from daskgmm.data.tables import Decoder, block_rows_for
+from daskgmm.errors import DataError
 
 _READ_BYTES = 2**23  # read ahead of the decoder, over all columns
 _OPENING_THREADS = 16  # footers are small: latency is what they cost
@@ -77,15 +78,30 @@ class ParquetPart:
         with explained(self.label), _opened(self.file) as stream:
             # Buffered: else Arrow takes in the row group's bytes at once before decoding any.
             buffer_size = min(max(_READ_BYTES // max(len(names), 1), 2**16), 2**22)
-            footer = _footer(self.file) if self.row_groups > 1 else None
-            reader = pq.ParquetFile(
-                stream, metadata=footer, buffer_size=buffer_size, pre_buffer=False
+            with decoding(self.label):
+                footer = _footer(self.file) if self.row_groups > 1 else None
+                reader = pq.ParquetFile(
+                    stream, metadata=footer, buffer_size=buffer_size, pre_buffer=False
+                )
+                batches = reader.iter_batches(
+                    self.block_rows, row_groups=[self.row_group], columns=names, use_threads=False
+                )
+            yield from self._decoded(batches)
+
+    def _decoded(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        rows = 0
+        while True:
+            with decoding(self.label):
+                batch = next(batches, None)
+            if batch is None:
+                break
+            rows += batch.num_rows
+            yield with_constants(batch, self.constants)
+        if rows != self.rows:
+            raise DataError(
+                f"{self.label} is damaged: it has {rows} rows, and {self.rows} by the footer.",
+                "Write the file again or leave it out.",
             )
-            batches = reader.iter_batches(
-                self.block_rows, row_groups=[self.row_group], columns=names, use_threads=False
-            )
-            for batch in batches:
-                yield with_constants(batch, self.constants)
 
 
 @contextmanager
@@ -202,11 +218,15 @@ def open_parquet(files: Sequence[InputFile]) -> ParquetTable:
 
 @persistent
 def _describe(file: InputFile) -> tuple[pa.Schema, tuple[int, ...]]:
-    with explained(file.path), file.open(cache_type="none") as stream:
+    with decoding(file.path), file.open(cache_type="none") as stream:
         reader = pq.ParquetFile(stream)
-        footer = reader.metadata
-        groups = (footer.row_group(number) for number in range(footer.num_row_groups))
-        return reader.schema_arrow, tuple(group.num_rows for group in groups)
+        footer, schema = reader.metadata, reader.schema_arrow
+        groups = [footer.row_group(number).num_rows for number in range(footer.num_row_groups)]
+        [str(field) for field in schema]  # names that are no text are found here
+    if min(groups, default=0) < 0:
+        cause = f"{file.path} is damaged: a row group has {min(groups)} rows."
+        raise DataError(cause, "Write the file again or leave it out.")
+    return schema, tuple(groups)
 
 
 @lru_cache(maxsize=16)

@@ -146,8 +146,11 @@ def _index_columns(schema: pa.Schema) -> set[str]:
 
     In Parquet its metadata names them, in CSV the index has an empty name.
     """
-    described = (schema.pandas_metadata or {}).get("index_columns", ())
-    return {"", *(name for name in described if isinstance(name, str))}
+    try:
+        described = (schema.pandas_metadata or {}).get("index_columns", ())
+        return {"", *(name for name in described if isinstance(name, str))}
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return {""}  # damaged, or of another writer: nothing hangs on it but this
 
 
 def _like(name: str, available: Sequence[str]) -> str:

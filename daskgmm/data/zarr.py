@@ -1,5 +1,6 @@
 """Rows of Zarr stores, versions 2 and 3: an array of shape (n, D), the only one or a named one."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,12 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from daskgmm.data.failures import changed, explained
+from daskgmm.data.failures import changed, decoding, explained
 from daskgmm.data.files import InputFile, record_of
 from daskgmm.data.matrices import MatrixTable
-from daskgmm.data.matrix import only_matrix, require_matrix
+from daskgmm.data.matrix import Decoding, only_matrix, require_matrix
+from daskgmm.data.packing import Packing, packing_of
 from daskgmm.data.retrying import persistent
 from daskgmm.errors import ConfigurationError, DataError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,15 +32,23 @@ class ZarrMatrix:
     name : str
         Of the array; empty where it is the store's only content.
     shape : tuple of int
-    dtype : dtype
+    stored : dtype
+        Of its numbers as they are stored.
     chunk_rows : int
+    packing : Packing
     """
 
     file: InputFile
     name: str
     shape: tuple[int, int]
-    dtype: np.dtype[Any]
+    stored: np.dtype[Any]
     chunk_rows: int
+    packing: Packing
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of its numbers as they are read."""
+        return self.packing.read_as(self.stored)
 
     @property
     def decoded(self) -> bool:
@@ -47,11 +59,12 @@ class ZarrMatrix:
     def opened(self, rows: slice) -> Iterator[Any]:
         """Open the array; see `Matrix.opened`."""
         with explained(self.file.path):
-            array = _opened(self.file, self.name)
-            folder = f"{self.file.key}/{self.name}".rstrip("/")
-            keys = [f"{folder}/{key}" for key in _chunks(array, rows)]
+            with decoding(self.file.path):
+                array = _opened(self.file, self.name)
+                folder = f"{self.file.key}/{self.name}".rstrip("/")
+                keys = [f"{folder}/{key}" for key in _chunks(array, rows)]
             self._check(keys)
-            yield array
+            yield Decoding(array, self.packing, self.file.path, self.chunk_rows)
             if self.file.local is not None:
                 self._check(keys)
 
@@ -97,7 +110,7 @@ def open_zarr(files: Sequence[InputFile]) -> MatrixTable:
 
 @persistent
 def _described(file: InputFile) -> ZarrMatrix:
-    with explained(file.path):
+    with decoding(file.path):
         name, found = file.inner, _opened(file, file.inner)
         if not hasattr(found, "chunks"):  # a group
             arrays = {
@@ -108,7 +121,39 @@ def _described(file: InputFile) -> ZarrMatrix:
             within = only_matrix(file.path, arrays)
             name, found = f"{name}/{within}".lstrip("/"), found[within]
         require_matrix(file.path, found.shape, found.dtype)
-        return ZarrMatrix(file, name, found.shape, found.dtype, found.chunks[0])
+        packing = packing_of(file.path, found.dtype, found.attrs.asdict(), _fill(found))
+        _require_written(file.path, found, packing)
+        return ZarrMatrix(file, name, found.shape, found.dtype, found.chunks[0], packing)
+
+
+def _fill(array: Any) -> list[Any]:
+    """The number that stands for none where xarray wrote, which keeps it in Zarr's metadata."""
+    by_xarray = array.metadata.zarr_format == 2 and "_ARRAY_DIMENSIONS" in array.attrs
+    return [array.fill_value.item()] if by_xarray and array.fill_value else []
+
+
+def _require_written(path: str, array: Any, packing: Packing) -> None:
+    """Raise or tell where chunks are missing: Zarr leaves out those of nothing but the fill value.
+
+    Raises
+    ------
+    DataError
+        What they hold isn't said, or is hardly meant as a number.
+    """
+    missing = array.nchunks - array.nchunks_initialized
+    if not missing or array.size == 0:
+        return
+    cause = f"{path}: {missing} of {array.nchunks} chunks were never written"
+    fill = array.fill_value
+    if fill is None or not (np.isnan(fill) or fill == 0 or fill.item() in packing.missing):
+        what = "nothing says what they hold" if fill is None else f"they would be read as {fill}"
+        raise DataError(
+            f"{cause}, and {what}.",
+            "The writer may not have come to its end: write it again, with all chunks "
+            "(write_empty_chunks), or only the rows there are.",
+        )
+    if fill == 0:
+        logger.warning("%s: they are read as zeros, Zarr's fill value there.", cause)
 
 
 def _opened(file: InputFile, name: str) -> Any:

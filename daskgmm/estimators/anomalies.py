@@ -6,7 +6,7 @@ import numpy as np
 
 from daskgmm.errors import ConfigurationError
 from daskgmm.estimators.checking import is_share, require_fitted
-from daskgmm.estimators.inputs import as_source, kind_of
+from daskgmm.estimators.inputs import as_source, kind_of, require_unchanged
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.holding import held
 from daskgmm.passes.quantile import log_density_quantile
@@ -22,7 +22,9 @@ def anomaly_threshold(estimator: Any, X: Any, quantile: Any) -> float:
     if kind_of(X) == "memory":
         return _quantile(estimator.score_samples(X).astype(np.float64), float(quantile))
     source = as_source(estimator, X, reset=False)
-    return log_density_quantile(held(source), estimator._predictor, float(quantile))  # noqa: SLF001
+    found = log_density_quantile(held(source), estimator._predictor, float(quantile))  # noqa: SLF001
+    require_unchanged(X)
+    return found
 
 
 def _quantile(densities: Doubles, share: float) -> float:

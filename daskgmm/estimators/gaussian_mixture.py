@@ -19,7 +19,7 @@ from daskgmm.estimators.checkpoint_file import CheckpointFile
 from daskgmm.estimators.display import Shown
 from daskgmm.estimators.fitting import Fit
 from daskgmm.estimators.identity import Identity
-from daskgmm.estimators.inputs import as_source, kind_of, marks_of
+from daskgmm.estimators.inputs import as_source, kind_of, marks_of, require_unchanged
 from daskgmm.estimators.parameters import (
     check_parameters,
     compute_dtype,
@@ -221,6 +221,7 @@ class GaussianMixture(FittedParameters, Predictions, PartialFit, DensityMixin, S
                 fit = Fit(rows, settings, random, memory, _best)
                 warn_of_constants(fit.survey, source.columns)
                 watch.follow(fit)
+            require_unchanged(X)
             best = fit.progress.state.best
             self._adopt(fit, best, fit.progress.histories[0])
         if best.stopped is StopReason.MAX_ITER:

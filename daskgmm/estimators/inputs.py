@@ -71,6 +71,20 @@ def marks_of(X: Any, sample_weight: Any) -> dict[str, Any]:
     return {"sample_weight": X.weight_column, "files": files}
 
 
+def require_unchanged(X: Any) -> None:
+    """Raise unless the files of a dataset still are those that were opened.
+
+    Raises
+    ------
+    DataError
+        One has changed since.
+    MissingInputError
+        One is gone.
+    """
+    if kind_of(X) == "dataset":
+        X.require_unchanged()
+
+
 def in_memory_rows(estimator: Any, X: Any, *, reset: bool) -> np.ndarray[Any, Any]:
     """Rows (n, D) of an array or frame in memory; NaN and infinity pass."""
     if _is_frame(X):

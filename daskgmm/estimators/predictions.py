@@ -4,7 +4,7 @@ from typing import Any
 
 from daskgmm.estimators import anomalies, criteria
 from daskgmm.estimators.checking import require_fitted
-from daskgmm.estimators.inputs import as_source
+from daskgmm.estimators.inputs import as_source, require_unchanged
 from daskgmm.estimators.predicting import predict_rows
 from daskgmm.model.prediction import Predictor
 
@@ -71,7 +71,9 @@ class Predictions:
 
     def _score(self, X: Any) -> criteria.Score:
         require_fitted(self)
-        return criteria.score(self._predictor, as_source(self, X, reset=False))
+        found = criteria.score(self._predictor, as_source(self, X, reset=False))
+        require_unchanged(X)
+        return found
 
     def _n_parameters(self) -> int:
         return self._predictor.mixture.n_parameters

@@ -20,7 +20,7 @@ from daskgmm.estimators.display import Shown
 from daskgmm.estimators.fitting import Fit
 from daskgmm.estimators.gaussian_mixture import GaussianMixture, warn_not_converged
 from daskgmm.estimators.identity import Identity
-from daskgmm.estimators.inputs import as_source, kind_of, marks_of
+from daskgmm.estimators.inputs import as_source, kind_of, marks_of, require_unchanged
 from daskgmm.estimators.parameters import check_parameters, compute_dtype, random_numbers
 from daskgmm.estimators.settings import Candidate
 from daskgmm.estimators.shortfalls import in_words, shortfalls
@@ -164,6 +164,7 @@ class GaussianMixtureSelector(Delegating, DensityMixin, Shown):
                 warn_of_constants(fit.survey, source.columns)
                 watch.follow(fit)
                 outcomes = outcomes_of(fit, estimators)
+            require_unchanged(X)
             self._adopt(fit, outcomes)
         if outcomes[self.best_index_].stopped is StopReason.MAX_ITER:
             warn_not_converged()

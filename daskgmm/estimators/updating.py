@@ -12,7 +12,7 @@ from daskgmm.data.tables import require_finite_sum
 from daskgmm.errors import ConfigurationError, DataError
 from daskgmm.estimators.checking import is_share
 from daskgmm.estimators.fitting import SECONDS_WORTH_COMPILING
-from daskgmm.estimators.inputs import as_source
+from daskgmm.estimators.inputs import as_source, require_unchanged
 from daskgmm.estimators.parameters import check_parameters, compute_dtype
 from daskgmm.model.expectation import Expectation
 from daskgmm.model.kernels.compiled import compile_ahead
@@ -53,6 +53,7 @@ def update(estimator: Any, X: Any, sample_weight: Any, forgetting: float) -> Inc
     rows = NewRows(held(source), before, recipe.dtype)
     with one_thread():
         found = absorb(before.mixture, history, rows.expect, recipe)
+    require_unchanged(X)
     _adopt(estimator, found, recipe, rows, time.perf_counter() - began)
     return found
 

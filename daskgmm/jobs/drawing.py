@@ -79,6 +79,7 @@ def plot(
         with workplace(resources or Resources(), dataset, listener) as start:
             listener.start(start)
             rows = _named(_sampled(dataset, seed), dataset.columns)
+        dataset.require_unchanged()
     save(model, path, rows, columns, selection)
 
 

@@ -162,7 +162,9 @@ def write_predictions(
             listener.start(start)
             ready = replace(content, predictor=readied(content.predictor, source))
             output = replace(ready, threshold=_threshold(desk, source, ready, request))
-            return write(source, output, desk.folder, target, keep=request.keep)
+            written = write(source, output, desk.folder, target, keep=request.keep)
+        dataset.require_unchanged()
+        return written
 
     return carry_out(order, work)
 

@@ -79,4 +79,5 @@ def evaluate(
     with workplace(resources or Resources(), dataset, listener, one_pass=True) as start:
         listener.start(start)
         found = criteria.score(model.predictor, dataset.source())
+    dataset.require_unchanged()
     return Scores(found.rows, found.log_likelihood_a_row, found.aic, found.bic, found.icl)

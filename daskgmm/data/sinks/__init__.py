@@ -1,11 +1,12 @@
 """What outputs of rows may be written as: a registry line and a file each."""
 
+import os
 from typing import Final
 
 from daskgmm.data.sinks.base import Field, Layout, Sink, Slice, Written
 from daskgmm.data.sinks.parquet import ParquetSink
 from daskgmm.data.sinks.zarr import ZarrSink
-from daskgmm.errors import ConfigurationError
+from daskgmm.errors import ConfigurationError, OutputError
 
 SINKS: Final[dict[str, type[Sink]]] = {"zarr": ZarrSink, "parquet": ParquetSink}
 """By format; an output that ends like none of them is of the last one."""
@@ -28,7 +29,20 @@ _FILES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".json", ".npy", ".h5", 
 
 
 def check_name(name: str) -> None:
-    """Raise ConfigurationError where the name of an output promises what it would not be."""
+    """Refuse the name of an output that promises what it would not be, or that Arrow can't open.
+
+    Raises
+    ------
+    ConfigurationError
+        It ends as files of another format do.
+    OutputError
+        It is not UTF-8.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(name).decode(errors="backslashreplace")
+        raise OutputError(f"The name {shown} is not UTF-8.", "Choose another one.") from None
     ending = next((ending for ending in _FILES if name.lower().endswith(ending)), None)
     if ending is not None:
         raise ConfigurationError(
