@@ -6,11 +6,17 @@ import numpy as np
 
 from daskgmm.errors import CollapsedComponentError
 from daskgmm.model.covariance.base import Covariance
-from daskgmm.model.mixture import Mixture
+from daskgmm.model.mixture import Mixture, collapsed
 from daskgmm.model.typing import Doubles
 
 EMPTY = 1000
 """Components of less weight than this many times what guards against division by zero."""
+
+_STEPS = 4
+"""Steps between numbers at a component's mean; rows that lie no further apart are equal."""
+
+_ROUNDING = 2 * float(np.finfo(np.float64).eps)
+"""Times D: what rounding leaves of a feature's variance that the others determine."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,26 +130,39 @@ class Moments:
         epsilon : float
             Machine epsilon of the data's type. Ten of it are added to each component's weight,
             as in scikit-learn, so that an empty one divides by no zero; less where rows weigh
-            less than 1. They lie at the frame's origin, and only where a component is empty or
-            its variance would be zero.
+            less than 1. They lie at the frame's origin, and only where a component is empty.
 
         Raises
         ------
         CollapsedComponentError
-            A covariance is not positive definite.
+            A covariance is not positive definite, or is nothing but rounding: a component has
+            come down to equal rows, or to fewer than its matrix needs. Its likelihood has no
+            bound, whatever small number one would put in the variance's place.
         """
-        unit = min(self.weight / self.rows, 1.0) if self.weight > 0 else 1.0
-        added = 10 * epsilon * unit
+        added = self._added(epsilon)
         empty = self.sums[-1] < EMPTY * added
         if self.origins[empty].any():  # from afar, what is added to those would cancel
             near = np.where(empty[:, np.newaxis], 0.0, self.origins)
             return self.about(near, covariance).maximise(covariance, ridge, epsilon)
+        return self._maximise(covariance, ridge, added, np.where(empty, added, 0.0))
+
+    def first_mixture(self, covariance: Covariance, ridge: Doubles, epsilon: float) -> Mixture:
+        """As `maximise`, for a start, whose components may be single rows.
+
+        Where variances along the axes would be zero, what is added to the weights, at the frame's
+        origin, gives them some width, as in scikit-learn.
+        """
         try:
-            return self._maximise(covariance, ridge, added, np.where(empty, added, 0.0))
+            return self.maximise(covariance, ridge, epsilon)
         except CollapsedComponentError:
             if covariance.has_matrices:  # one direction more leaves a matrix singular
                 raise
-            return self._maximise(covariance, ridge, added, np.full(len(empty), added))
+            added = self._added(epsilon)
+            return self._maximise(covariance, ridge, added, np.full(len(self.origins), added))
+
+    def _added(self, epsilon: float) -> float:
+        unit = min(self.weight / self.rows, 1.0) if self.weight > 0 else 1.0
+        return 10 * epsilon * unit
 
     def _maximise(
         self, covariance: Covariance, ridge: Doubles, added: float, guard: Doubles
@@ -161,6 +180,20 @@ class Moments:
             shared = shared + (guard * self.origins.T) @ self.origins
         covariances = covariance.estimate(quadratic, shared, counts, offsets, ridge)
         weights = self.sums[-1] + added
-        return Mixture.from_covariances(
+        found = Mixture.from_covariances(
             covariance, weights / weights.sum(), self.origins + offsets, covariances
         )
+        _require_spread(found, ridge)
+        return found
+
+
+def _require_spread(mixture: Mixture, ridge: Doubles) -> None:
+    """Refuse covariances that are nothing but rounding, which differs with the rows' order."""
+    covariance, shape = mixture.covariance, mixture.shape
+    steps = covariance.shared_steps(_STEPS * np.spacing(np.abs(mixture.means)))
+    narrow = covariance.variances(mixture.covariances, shape) <= steps**2
+    shares = covariance.least_shares(mixture.factors, mixture.covariances, shape[0])
+    bad = (narrow & (ridge == 0)).any(axis=1) | (shares <= _ROUNDING * shape[1])
+    if bad.any():
+        component = None if covariance.needs_scatter else int(np.argmax(bad))
+        raise collapsed(component, mixture.weights)

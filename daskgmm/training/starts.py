@@ -163,8 +163,7 @@ class StartPlan:
         if weights is not None:
             responsibilities = responsibilities * weights
         moments = moments_under(responsibilities, rows.T, frame, self.covariance)
-        epsilon = float(np.finfo(recipe.dtype).eps)
-        found = moments.maximise(self.covariance, recipe.ridge, epsilon)
+        found = recipe.first_mixture(self.covariance, moments)
         return self.given.override(found, self.covariance, frame)
 
 

@@ -136,6 +136,14 @@ class Covariance(ABC):
         """Diagonals of the covariances, of shape (K, D)."""
 
     @abstractmethod
+    def shared_steps(self, steps: Doubles) -> Doubles:
+        """Steps (K, D) that variances can tell apart, from those between numbers at the means."""
+
+    @abstractmethod
+    def least_shares(self, factors: Doubles, covariances: Doubles, n_components: int) -> Doubles:
+        """Least share (K,) of a feature's variance that is left once the others are known."""
+
+    @abstractmethod
     def traces(self, factors: Doubles, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         """Traces (K,) of the factors' precisions times other covariances; ``shape`` is (K, D)."""
 

@@ -81,6 +81,13 @@ class Diag(Covariance):
         del shape
         return covariances
 
+    def shared_steps(self, steps: Doubles) -> Doubles:
+        return steps
+
+    def least_shares(self, factors: Doubles, covariances: Doubles, n_components: int) -> Doubles:
+        del factors, covariances
+        return np.ones(n_components)
+
     def traces(self, factors: Doubles, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         del shape
         return np.asarray((factors**2 * covariances).sum(axis=1))

@@ -99,6 +99,15 @@ class Full(Covariance):
         del shape
         return np.diagonal(covariances, axis1=1, axis2=2).copy()
 
+    def shared_steps(self, steps: Doubles) -> Doubles:
+        return steps
+
+    def least_shares(self, factors: Doubles, covariances: Doubles, n_components: int) -> Doubles:
+        del n_components
+        return np.array(
+            [matrices.least_share(*pair) for pair in zip(factors, covariances, strict=True)]
+        )
+
     def traces(self, factors: Doubles, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         del shape
         return np.asarray(np.einsum("kij,kij->k", self.precisions(factors), covariances))

@@ -83,6 +83,13 @@ class Spherical(Covariance):
     def variances(self, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         return np.broadcast_to(covariances[:, np.newaxis], shape).copy()
 
+    def shared_steps(self, steps: Doubles) -> Doubles:
+        return np.broadcast_to(np.sqrt((steps**2).mean(axis=1, keepdims=True)), steps.shape)
+
+    def least_shares(self, factors: Doubles, covariances: Doubles, n_components: int) -> Doubles:
+        del factors, covariances
+        return np.ones(n_components)
+
     def traces(self, factors: Doubles, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         return np.asarray(shape[1] * factors**2 * covariances)
 

@@ -93,6 +93,12 @@ class Tied(Covariance):
     def variances(self, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         return np.broadcast_to(np.diagonal(covariances), shape).copy()
 
+    def shared_steps(self, steps: Doubles) -> Doubles:
+        return np.broadcast_to(steps.min(axis=0), steps.shape)
+
+    def least_shares(self, factors: Doubles, covariances: Doubles, n_components: int) -> Doubles:
+        return np.full(n_components, matrices.least_share(factors, covariances))
+
     def traces(self, factors: Doubles, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         return np.full(shape[0], np.vdot(self.precisions(factors), covariances))
 
