@@ -52,6 +52,8 @@ class Recipe:
         What rows are computed in.
     accelerate : callable
         See `daskgmm.training.acceleration`.
+    zero : ndarray of shape (D,) or None
+        Where the data's own zero lies in the frame; ``None`` for its origin.
     """
 
     tol: float
@@ -61,16 +63,17 @@ class Recipe:
     deviations: Doubles
     dtype: np.dtype[np.floating]
     accelerate: Acceleration = plain
+    zero: Doubles | None = None
 
     def maximise(self, mixture: Mixture, moments: Moments) -> Mixture:
         """M-step."""
         with self._advice_on_precision():
-            return moments.maximise(mixture.covariance, self.ridge, self._epsilon)
+            return moments.maximise(mixture.covariance, self.ridge, self._epsilon, self.zero)
 
     def first_mixture(self, covariance: Covariance, moments: Moments) -> Mixture:
         """From moments under a start's responsibilities to its mixture."""
         with self._advice_on_precision():
-            return moments.first_mixture(covariance, self.ridge, self._epsilon)
+            return moments.first_mixture(covariance, self.ridge, self._epsilon, self.zero)
 
     @property
     def _epsilon(self) -> float:

@@ -81,8 +81,11 @@ class Diag(Covariance):
         del shape
         return covariances
 
-    def shared_steps(self, steps: Doubles) -> Doubles:
-        return steps
+    def least_variances(self, resolved: Doubles) -> Doubles:
+        return resolved
+
+    def at_least(self, covariances: Doubles, least: Doubles) -> Doubles:
+        return np.maximum(covariances, least)
 
     def least_shares(self, factors: Doubles, covariances: Doubles, n_components: int) -> Doubles:
         del factors, covariances

@@ -99,8 +99,12 @@ class Full(Covariance):
         del shape
         return np.diagonal(covariances, axis1=1, axis2=2).copy()
 
-    def shared_steps(self, steps: Doubles) -> Doubles:
-        return steps
+    def least_variances(self, resolved: Doubles) -> Doubles:
+        return resolved
+
+    def at_least(self, covariances: Doubles, least: Doubles) -> Doubles:
+        del least
+        return covariances
 
     def least_shares(self, factors: Doubles, covariances: Doubles, n_components: int) -> Doubles:
         del n_components

@@ -93,8 +93,12 @@ class Tied(Covariance):
     def variances(self, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         return np.broadcast_to(np.diagonal(covariances), shape).copy()
 
-    def shared_steps(self, steps: Doubles) -> Doubles:
-        return np.broadcast_to(steps.min(axis=0), steps.shape)
+    def least_variances(self, resolved: Doubles) -> Doubles:
+        return np.broadcast_to(resolved.min(axis=0), resolved.shape)
+
+    def at_least(self, covariances: Doubles, least: Doubles) -> Doubles:
+        del least
+        return covariances
 
     def least_shares(self, factors: Doubles, covariances: Doubles, n_components: int) -> Doubles:
         return np.full(n_components, matrices.least_share(factors, covariances))
