@@ -8,7 +8,7 @@ from daskgmm.estimators.checking import require_fitted
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prediction import Predictor
-from daskgmm.model.typing import Floats
+from daskgmm.model.typing import Doubles, Floats
 from daskgmm.training.starts import StartPlan
 
 
@@ -63,7 +63,7 @@ class FittedParameters:
     def _rounded(self, values: Floats) -> Floats:
         return values.astype(self._dtype)
 
-    def _in_range(self, values: Floats, mixture: Mixture) -> Floats:
+    def _in_range(self, values: Doubles, mixture: Mixture) -> Floats:
         """In the fit's type, or in double where single precision can't hold them."""
         diagonals = mixture.covariance.variances(values, mixture.shape)
         held = (diagonals >= np.finfo(self._dtype).tiny) & (diagonals <= np.finfo(self._dtype).max)

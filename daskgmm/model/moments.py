@@ -214,7 +214,7 @@ class Moments:
 
 def _resolved(means: Doubles, ridge: Doubles, zero: Doubles | None) -> Doubles:
     """Variances (K, D) below which rows about these means are equal; none where a ridge is."""
-    values = np.abs(means if zero is None else means - zero)
+    values = np.abs(means) if zero is None else np.maximum(np.abs(means), np.abs(means - zero))
     return np.asarray(np.where(ridge > 0, 0.0, (_STEPS * np.spacing(values)) ** 2))
 
 

@@ -44,7 +44,8 @@ class Predictor:
     """A mixture and the coordinates that it is exact in.
 
     All methods take rows of shape (n, D) in data units, float32 or float64, and compute in
-    that type unless `dtype` forces one or only float64 serves the mixture. They raise `NotFiniteError` where a value is not finite.
+    that type unless `dtype` forces one or only float64 serves the mixture. They raise
+    `NotFiniteError` where a value is not finite.
 
     Parameters
     ----------
