@@ -8,7 +8,7 @@ from daskgmm.estimators.checking import require_fitted
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prediction import Predictor
-from daskgmm.model.typing import Floats
+from daskgmm.model.typing import Doubles, Floats
 from daskgmm.training.starts import StartPlan
 
 
@@ -39,18 +39,20 @@ class FittedParameters:
     @property
     def covariances_(self) -> Floats:
         """Covariances in the type's shape."""
-        return self._rounded(self._fitted().covariances)
+        mixture = self._fitted()
+        return self._in_range(mixture.covariances, mixture)
 
     @property
     def precisions_(self) -> Floats:
         """Inverses of the covariances."""
         mixture = self._fitted()
-        return self._rounded(mixture.covariance.precisions(mixture.factors))
+        return self._in_range(mixture.covariance.precisions(mixture.factors), mixture)
 
     @property
     def precisions_cholesky_(self) -> Floats:
         """Cholesky factors of the precisions."""
-        return self._rounded(self._fitted().factors)
+        mixture = self._fitted()
+        return self._in_range(mixture.factors, mixture)
 
     def _fitted(self) -> Mixture:
         if not hasattr(self, "_predictor"):
@@ -60,6 +62,12 @@ class FittedParameters:
 
     def _rounded(self, values: Floats) -> Floats:
         return values.astype(self._dtype)
+
+    def _in_range(self, values: Doubles, mixture: Mixture) -> Floats:
+        """In the fit's type, or in double where single precision can't hold them."""
+        diagonals = mixture.covariance.variances(values, mixture.shape)
+        held = (diagonals >= np.finfo(self._dtype).tiny) & (diagonals <= np.finfo(self._dtype).max)
+        return self._rounded(values) if held.all() else values.copy()
 
     def _standing(self, plan: StartPlan, n_features: int) -> tuple[Mixture, Frame, float] | None:
         """Where the last fit stopped, if that is a mixture of the kind that is wanted now."""

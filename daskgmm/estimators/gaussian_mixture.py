@@ -29,7 +29,7 @@ from daskgmm.estimators.partial_fit import PartialFit
 from daskgmm.estimators.predictions import Predictions
 from daskgmm.estimators.progress import Entry
 from daskgmm.estimators.settings import Candidate, Settings
-from daskgmm.estimators.soundness import warn_of_constants
+from daskgmm.estimators.soundness import require_held, warn_of_constants
 from daskgmm.estimators.watching import Callback, watched
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes.caching import check_cache, kept
@@ -54,7 +54,10 @@ class GaussianMixture(FittedParameters, Predictions, PartialFit, DensityMixin, S
     tol : float, default 1e-3
         EM stops when the change (see `stopping`) is smaller.
     reg_covar : float, default 1e-6
-        Added to the covariances' diagonals, in squared units of the data.
+        Added to the covariances' diagonals, in squared units of the data. At 0 the likelihood
+        never falls. A component that comes down to equal values, where it has no bound, then
+        keeps the variance that double precision resolves there ('diag', 'spherical'); a matrix
+        that has no width in some direction has collapsed (`CollapsedComponentError`).
     max_iter : int, default 100
         Most EM passes over all rows.
     n_init : int, default 1
@@ -84,7 +87,8 @@ class GaussianMixture(FittedParameters, Predictions, PartialFit, DensityMixin, S
         small `tol`, on clusters that overlap. A trial that is refused costs its pass, which
         counts in `max_iter`; convergence is judged on steps of EM's own.
     dtype : {None, 'float32', 'float64'}, default None
-        Compute in the data's float type or force one. Sums over blocks are float64 always.
+        Compute in the data's float type or force one. Sums over blocks are float64 always, and
+        so are mixtures so narrow that rounding in float32 would decide on them.
     cache : {'auto', 'memory', 'disk', 'none'}, default 'auto'
         Where decoded blocks stay between passes: in memory, on the workers' own disks, or
         nowhere; 'auto' chooses from sizes. It matters where each pass would decode files or
@@ -231,7 +235,9 @@ class GaussianMixture(FittedParameters, Predictions, PartialFit, DensityMixin, S
     def _adopt(self, fit: Fit, best: Trace, history: Iterable[Entry]) -> None:
         self._dtype = fit.settings.dtype
         forced = None if self.dtype is None else self._dtype
-        self._predictor = Predictor(best.mixture, fit.foundation.frame, forced)
+        found = Predictor(best.mixture, fit.foundation.frame, forced)
+        require_held(found)
+        self._predictor = found
         self._moments = best.moments
         self.converged_ = best.stopped is StopReason.CONVERGED
         self.lower_bounds_ = list(best.lower_bounds)

@@ -150,4 +150,5 @@ class Settings:
             deviations / frame.scale,
             self.dtype,
             self.accelerate,
+            frame.enter(np.zeros_like(frame.origin)),
         )

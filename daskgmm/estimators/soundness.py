@@ -5,11 +5,15 @@ import warnings
 import numpy as np
 
 from daskgmm.data.tables import require_finite_sum
-from daskgmm.errors import DataError
+from daskgmm.errors import CollapsedComponentError, DataError
 from daskgmm.model.flaws import feature_name
+from daskgmm.model.prediction import Predictor
 from daskgmm.passes.survey import Survey
 
 _SHOWN = 6
+
+_MOST_BITS = 1020
+"""Of a variance, either way, that leave room for its inverse."""
 
 
 def require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | None) -> None:
@@ -61,3 +65,31 @@ def warn_of_constants(found: Survey, columns: tuple[str, ...] | None) -> None:
         verb, them = ("is", "it") if len(names) == 1 else ("are", "them")
         text = f"{told[0].upper()}{told[1:]} {verb} constant; leave {them} out."
         warnings.warn(text, UserWarning, stacklevel=3)
+
+
+def require_held(found: Predictor) -> None:
+    """Refuse a mixture whose parameters double precision can't hold in the data's units.
+
+    Raises
+    ------
+    DataError
+        A variance or its inverse would be zero or infinite.
+    """
+    mixture, shape = found.mixture, found.mixture.shape
+    exponents = 2 * np.log2(mixture.deviations) + 2 * np.log2(found.frame.scale)
+    bad = ~(np.abs(exponents) < _MOST_BITS)
+    if not bad.any():
+        try:
+            outside = found.in_data_units
+            parameters = (outside.covariances, outside.factors)
+            if all(np.isfinite(one).all() for one in parameters):
+                return
+        except CollapsedComponentError:
+            pass
+    component, feature = np.unravel_index(int(np.argmax(np.abs(exponents))), shape)
+    raise DataError(
+        f"The variance of {feature_name(int(feature), None)} in component {component} is about "
+        f"1e{exponents[component, feature] * np.log10(2):.0f}, which double precision cannot hold "
+        "together with its inverse.",
+        "Scale the features first.",
+    )

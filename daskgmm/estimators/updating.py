@@ -79,6 +79,7 @@ def _recipe(estimator: Any, before: Predictor, dtype: np.dtype[Any]) -> Recipe:
         estimator.reg_covar / before.frame.scale**2,
         _deviations(before.mixture),
         dtype,
+        zero=before.frame.enter(np.zeros_like(before.frame.origin)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from daskgmm.model.kernels.compiled import CompiledKernel
 from daskgmm.model.kernels.features import kernel_in_numpy
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
-from daskgmm.model.precision import feature_components
+from daskgmm.model.precision import feature_components, working_dtype
 from daskgmm.model.typing import Doubles, Floats
 
 
@@ -27,11 +28,12 @@ class Expectation:
     frame : Frame
         From the rows' coordinates to the mixtures'.
     dtype : dtype
-        What rows are computed in, float32 or float64.
+        What rows are computed in, float32 or float64, but for mixtures that only float64 serves:
+        see `daskgmm.model.precision.working_dtype`.
     scatter : ndarray of shape (D, D) or None
         The rows' total second moments about the frame's origin, for tied covariances.
     origins : tuple of (ndarray of shape (K, D) or None), optional
-        Where given, second moments are taken about these by the centred kernel.
+        Where given, second moments are taken about these by the centred kernel, in float64.
     compiled : bool
         Whether there are so many rows that a compiled loop is worth loading.
     """
@@ -43,22 +45,33 @@ class Expectation:
     origins: tuple[Doubles | None, ...] | None = None
     compiled: bool = False
 
+    @cached_property
+    def dtypes(self) -> tuple[np.dtype[np.floating], ...]:
+        """What each mixture is computed in."""
+        return tuple(
+            working_dtype(mixture, self.dtype)
+            if self.origins is None or self.origins[index] is None
+            else np.dtype(np.float64)
+            for index, mixture in enumerate(self.mixtures)
+        )
+
     def kernels(self) -> list[tuple[list[int], Kernel]]:
         """Fresh kernels, each with the positions of the mixtures that it serves."""
-        groups: dict[tuple[str, type[Kernel]], list[int]] = {}
+        groups: dict[tuple[str, type[Kernel], np.dtype[np.floating]], list[int]] = {}
         for index, mixture in enumerate(self.mixtures):
-            groups.setdefault((mixture.covariance.name, self._kernel(index)), []).append(index)
+            key = mixture.covariance.name, self._kernel(index), self.dtypes[index]
+            groups.setdefault(key, []).append(index)
         return [
             (
                 indices,
                 kernel(
                     [self.mixtures[index] for index in indices],
                     self.frame,
-                    self.dtype,
+                    dtype,
                     [self._origins(index) for index in indices],
                 ),
             )
-            for (_, kernel), indices in groups.items()
+            for (_, kernel, dtype), indices in groups.items()
         ]
 
     @property
@@ -79,10 +92,10 @@ class Expectation:
     def _kernel(self, index: int) -> type[Kernel]:
         if self.origins is not None and self.origins[index] is not None:
             return CentredKernel
-        mixture = self.mixtures[index]
-        if self.compiled and feature_components(mixture, self.dtype).all():
+        mixture, dtype = self.mixtures[index], self.dtypes[index]
+        if self.compiled and feature_components(mixture, dtype).all():
             return CompiledKernel
-        return kernel_in_numpy(mixture, self.dtype)
+        return kernel_in_numpy(mixture, dtype)
 
     def _origins(self, index: int) -> Doubles:
         origins = None if self.origins is None else self.origins[index]

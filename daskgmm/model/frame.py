@@ -9,6 +9,9 @@ from daskgmm.model.typing import Doubles, Floats
 _LEAST_SCALE = 2.0**-490
 """Squares of what is smaller still would leave the range in which `reg_covar` can be divided."""
 
+_MOST_SINGLE = 2.0**96
+"""Scales from its inverse to this leave single precision room for the rows and for the inverse."""
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -32,7 +35,9 @@ class Frame:
     def around(cls, origin: Doubles, scale: Doubles, dtype: np.dtype[np.floating]) -> "Frame":
         """Frame with nearly this origin and scale, such as mean and standard deviations."""
         safe = np.maximum(np.where(scale > 0, scale, 1.0), _LEAST_SCALE)
-        rounded = origin.astype(dtype).astype(np.float64)
+        with np.errstate(over="ignore"):
+            rounded = origin.astype(dtype).astype(np.float64)
+        rounded = np.where(np.isfinite(rounded), rounded, origin)
         return cls(rounded, np.exp2(np.round(np.log2(safe))))
 
     @classmethod
@@ -55,8 +60,16 @@ class Frame:
         if not np.array_equal(origin, self.origin):
             origin = self.origin  # exact in double precision only, so that is what serves
         wide = np.result_type(rows, out)  # or single precision rows would round once more
+        if out.dtype == np.float32 and not self._suits_single:
+            out[...] = (rows - self.origin[:, np.newaxis]) * (1 / self.scale)[:, np.newaxis]
+            return
         np.subtract(rows, origin[:, np.newaxis], out=out, dtype=wide, casting="same_kind")
         out *= (1 / self.scale).astype(out.dtype)[:, np.newaxis]
+
+    @property
+    def _suits_single(self) -> bool:
+        """Whether rows stay in the range of single precision while they are shifted and scaled."""
+        return bool(((self.scale < _MOST_SINGLE) & (self.scale > 1 / _MOST_SINGLE)).all())
 
     def enter(self, points: Doubles) -> Doubles:
         """Points of shape (..., D) from data units into these coordinates."""

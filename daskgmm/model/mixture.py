@@ -49,7 +49,7 @@ class Mixture:
         try:
             factors = covariance.factorise(covariances)
         except NotPositiveDefiniteError as error:
-            raise _collapsed(error.component, weights) from error
+            raise collapsed(error.component, weights) from error
         return cls(covariance, weights, means, covariances, factors)
 
     @classmethod
@@ -109,7 +109,8 @@ class Mixture:
         return Mixture.from_covariances(self.covariance, self.weights, means, covariances)
 
 
-def _collapsed(component: int | None, weights: Doubles) -> CollapsedComponentError:
+def collapsed(component: int | None, weights: Doubles) -> CollapsedComponentError:
+    """The error that says which component has no proper covariance; ``None``: that of all."""
     if component is None:
         which = "The covariance shared by all components has collapsed"
     else:

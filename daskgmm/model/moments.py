@@ -6,11 +6,17 @@ import numpy as np
 
 from daskgmm.errors import CollapsedComponentError
 from daskgmm.model.covariance.base import Covariance
-from daskgmm.model.mixture import Mixture
+from daskgmm.model.mixture import Mixture, collapsed
 from daskgmm.model.typing import Doubles
 
 EMPTY = 1000
 """Components of less weight than this many times what guards against division by zero."""
+
+_STEPS = 16
+"""Steps between numbers at a component's mean: what lies no further apart is one value."""
+
+_ROUNDING = 2 * float(np.finfo(np.float64).eps)
+"""Times D: what rounding leaves of a feature's variance that the others determine."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,8 +118,15 @@ class Moments:
             return self
         return replace(self, shared=shared, log_likelihood=self.log_likelihood + log_likelihood)
 
-    def maximise(self, covariance: Covariance, ridge: Doubles, epsilon: float) -> Mixture:
+    def maximise(
+        self, covariance: Covariance, ridge: Doubles, epsilon: float, zero: Doubles | None = None
+    ) -> Mixture:
         """M-step: the mixture under which these statistics are most likely.
+
+        Without a ridge a component may come down to equal rows, where the likelihood has no
+        bound. Variances along the axes are then the square of what numbers resolve at the mean,
+        in each pass, so the likelihood never falls; a matrix that has no width in some direction
+        has collapsed.
 
         Parameters
         ----------
@@ -124,29 +137,58 @@ class Moments:
         epsilon : float
             Machine epsilon of the data's type. Ten of it are added to each component's weight,
             as in scikit-learn, so that an empty one divides by no zero; less where rows weigh
-            less than 1. They lie at the frame's origin, and only where a component is empty or
-            its variance would be zero.
+            less than 1. They lie at the frame's origin, and only where a component is empty.
+        zero : ndarray of shape (D,) or None
+            Where the data's own zero lies, if not at the frame's origin.
 
         Raises
         ------
         CollapsedComponentError
-            A covariance is not positive definite.
+            A covariance is not positive definite, or is nothing but rounding.
         """
-        unit = min(self.weight / self.rows, 1.0) if self.weight > 0 else 1.0
-        added = 10 * epsilon * unit
+        added = self._added(epsilon)
         empty = self.sums[-1] < EMPTY * added
         if self.origins[empty].any():  # from afar, what is added to those would cancel
             near = np.where(empty[:, np.newaxis], 0.0, self.origins)
-            return self.about(near, covariance).maximise(covariance, ridge, epsilon)
+            return self.about(near, covariance).maximise(covariance, ridge, epsilon, zero)
+        guard = np.where(empty, added, 0.0)
+        return self._maximise(covariance, ridge, added, guard, zero, widened=True)
+
+    def first_mixture(
+        self, covariance: Covariance, ridge: Doubles, epsilon: float, zero: Doubles | None = None
+    ) -> Mixture:
+        """As `maximise`, for a start, whose components may be single rows.
+
+        Where variances along the axes would be zero, what is added to the weights, at the frame's
+        origin, gives them some width, as in scikit-learn: from there rows can be shared out.
+        """
+        added = self._added(epsilon)
+        empty = self.sums[-1] < EMPTY * added
+        if self.origins[empty].any():
+            near = np.where(empty[:, np.newaxis], 0.0, self.origins)
+            return self.about(near, covariance).first_mixture(covariance, ridge, epsilon, zero)
+        guard = np.where(empty, added, 0.0)
         try:
-            return self._maximise(covariance, ridge, added, np.where(empty, added, 0.0))
+            return self._maximise(covariance, ridge, added, guard, zero, widened=False)
         except CollapsedComponentError:
             if covariance.has_matrices:  # one direction more leaves a matrix singular
                 raise
-            return self._maximise(covariance, ridge, added, np.full(len(empty), added))
+            guard = np.full(len(guard), added)
+            return self._maximise(covariance, ridge, added, guard, zero, widened=True)
+
+    def _added(self, epsilon: float) -> float:
+        unit = min(self.weight / self.rows, 1.0) if self.weight > 0 else 1.0
+        return 10 * epsilon * unit
 
     def _maximise(
-        self, covariance: Covariance, ridge: Doubles, added: float, guard: Doubles
+        self,
+        covariance: Covariance,
+        ridge: Doubles,
+        added: float,
+        guard: Doubles,
+        zero: Doubles | None,
+        *,
+        widened: bool,
     ) -> Mixture:
         n_features = self.origins.shape[1]
         counts = self.sums[-1] + guard
@@ -159,8 +201,29 @@ class Moments:
         shared = self.shared
         if shared.size:
             shared = shared + (guard * self.origins.T) @ self.origins
+        means = self.origins + offsets
         covariances = covariance.estimate(quadratic, shared, counts, offsets, ridge)
+        least = covariance.least_variances(_resolved(means, ridge, zero))
+        if widened:
+            covariances = covariance.at_least(covariances, least)
         weights = self.sums[-1] + added
-        return Mixture.from_covariances(
-            covariance, weights / weights.sum(), self.origins + offsets, covariances
-        )
+        found = Mixture.from_covariances(covariance, weights / weights.sum(), means, covariances)
+        _require_spread(found, least)
+        return found
+
+
+def _resolved(means: Doubles, ridge: Doubles, zero: Doubles | None) -> Doubles:
+    """Variances (K, D) below which rows about these means are equal; none where a ridge is."""
+    values = np.abs(means) if zero is None else np.maximum(np.abs(means), np.abs(means - zero))
+    return np.asarray(np.where(ridge > 0, 0.0, (_STEPS * np.spacing(values)) ** 2))
+
+
+def _require_spread(mixture: Mixture, least: Doubles) -> None:
+    """Refuse covariances that are nothing but rounding, which differs with the rows' order."""
+    covariance, shape = mixture.covariance, mixture.shape
+    narrow = covariance.variances(mixture.covariances, shape) < least
+    shares = covariance.least_shares(mixture.factors, mixture.covariances, shape[0])
+    bad = narrow.any(axis=1) | (shares <= _ROUNDING * shape[1])
+    if bad.any():
+        component = None if covariance.needs_scatter else int(np.argmax(bad))
+        raise collapsed(component, mixture.weights)

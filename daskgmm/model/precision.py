@@ -15,6 +15,13 @@ from daskgmm.model.typing import Doubles
 TOLERANCE = {np.dtype(np.float32): 1e-3, np.dtype(np.float64): 1e-10}
 """Error of a log-density (nats), and relative error of a covariance, that is put up with."""
 
+SINGLE_ERROR = 1 / 16
+"""Error of a log-density (nats), and relative error of a covariance, that the centred form may have
+in single precision. Beyond, rounding would decide whether a component collapses."""
+
+SINGLE_FACTOR = 2.0**40
+"""Squares of larger factors times a row's coordinates would leave the range of single precision."""
+
 FEATURES_A_COMPONENT = 32
 """Beyond this D / K making the products of features takes longer than whitening saves."""
 
@@ -49,3 +56,29 @@ def feature_components(mixture: Mixture, dtype: np.dtype[np.floating]) -> NDArra
 def moments_suffice(mixture: Mixture, origins: Doubles, dtype: np.dtype[np.floating]) -> bool:
     """Whether a mixture that was made from moments about `origins` has kept its digits."""
     return bool((covariance_errors(mixture, origins, dtype) <= TOLERANCE[dtype]).all())
+
+
+def working_dtype(mixture: Mixture, dtype: np.dtype[np.floating]) -> np.dtype[np.floating]:
+    """The type that a mixture is computed in where `dtype` is asked for: double where that fails.
+
+    Even about the means, products round by ``eps * v.T @ abs(P) @ v`` at a row a deviation away,
+    and a row's own digits leave its log-density ``eps`` times the root of the form at the row.
+    """
+    double = np.dtype(np.float64)
+    if dtype == double:
+        return dtype
+    with np.errstate(all="ignore"):  # what overflows is beyond single precision too
+        form, deviations = mixture.covariance.absolute_form, mixture.deviations
+        spread = form(mixture.factors, deviations)
+        away = form(mixture.factors, np.abs(mixture.means) + deviations)
+        errors = np.finfo(dtype).eps * (spread + 2 * np.sqrt(away))
+    small = np.abs(mixture.factors).max() <= SINGLE_FACTOR
+    return dtype if small and (errors <= SINGLE_ERROR).all() else double
+
+
+def step_suffices(
+    before: Mixture, after: Mixture, origins: Doubles, dtype: np.dtype[np.floating]
+) -> bool:
+    """Whether a step from one mixture to another, by moments about `origins`, kept its digits."""
+    used = working_dtype(before, dtype)
+    return working_dtype(after, used) == used and moments_suffice(after, origins, used)

@@ -15,7 +15,7 @@ from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.compiled import CompiledKernel
 from daskgmm.model.kernels.features import kernel_in_numpy
 from daskgmm.model.mixture import Mixture
-from daskgmm.model.precision import feature_components
+from daskgmm.model.precision import feature_components, working_dtype
 from daskgmm.model.responsibilities import normalise
 from daskgmm.model.typing import Floats
 
@@ -44,7 +44,8 @@ class Predictor:
     """A mixture and the coordinates that it is exact in.
 
     All methods take rows of shape (n, D) in data units, float32 or float64, and compute in
-    that type unless `dtype` forces one. They raise `NotFiniteError` where a value is not finite.
+    that type unless `dtype` forces one or only float64 serves the mixture. They raise
+    `NotFiniteError` where a value is not finite.
 
     Parameters
     ----------
@@ -110,7 +111,7 @@ class Predictor:
         return Predictions(labels, shares, densities)
 
     def _slabs(self, rows: Floats) -> Iterator[tuple[slice, Floats]]:
-        dtype = self.dtype or rows.dtype
+        dtype = working_dtype(self.mixture, self.dtype or rows.dtype)
         kind = density_kernel(self.mixture, dtype, compiled=self.compiled)
         kernel = kind([self.mixture], self.frame, dtype)
         for start in range(0, len(rows), kernel.slab):

@@ -8,6 +8,7 @@ import numpy as np
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.base import Kernel
 from daskgmm.model.mixture import Mixture
+from daskgmm.model.precision import working_dtype
 from daskgmm.model.prediction import density_kernel, require_finite
 from daskgmm.model.responsibilities import normalise
 from daskgmm.model.typing import Doubles, Floats
@@ -38,13 +39,14 @@ class Scoring:
 
     def kernels(self) -> list[tuple[list[int], Kernel]]:
         """A fresh kernel for each kind of mixture, with the positions of those that it serves."""
-        groups: dict[tuple[str, type[Kernel]], list[int]] = {}
+        groups: dict[tuple[str, type[Kernel], np.dtype[Any]], list[int]] = {}
         for index, mixture in enumerate(self.mixtures):
-            kernel = density_kernel(mixture, self.dtype, compiled=self.compiled)
-            groups.setdefault((mixture.covariance.name, kernel), []).append(index)
+            dtype = working_dtype(mixture, self.dtype)
+            kernel = density_kernel(mixture, dtype, compiled=self.compiled)
+            groups.setdefault((mixture.covariance.name, kernel, dtype), []).append(index)
         return [
-            (indices, kernel([self.mixtures[i] for i in indices], self.frame, self.dtype))
-            for (_, kernel), indices in groups.items()
+            (indices, kernel([self.mixtures[i] for i in indices], self.frame, dtype))
+            for (_, kernel, dtype), indices in groups.items()
         ]
 
 

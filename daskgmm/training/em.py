@@ -4,15 +4,17 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
 import numpy as np
 
 from daskgmm.errors import CollapsedComponentError, DataError
+from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
-from daskgmm.model.precision import moments_suffice
+from daskgmm.model.precision import step_suffices
 from daskgmm.model.typing import Doubles
 from daskgmm.training.acceleration import Acceleration, plain
 from daskgmm.training.states import FitState, StopReason, Trace
@@ -50,6 +52,8 @@ class Recipe:
         What rows are computed in.
     accelerate : callable
         See `daskgmm.training.acceleration`.
+    zero : ndarray of shape (D,) or None
+        Where the data's own zero lies in the frame; ``None`` for its origin.
     """
 
     tol: float
@@ -59,11 +63,34 @@ class Recipe:
     deviations: Doubles
     dtype: np.dtype[np.floating]
     accelerate: Acceleration = plain
+    zero: Doubles | None = None
 
     def maximise(self, mixture: Mixture, moments: Moments) -> Mixture:
         """M-step."""
-        epsilon = float(np.finfo(self.dtype).eps)
-        return moments.maximise(mixture.covariance, self.ridge, epsilon)
+        with self._advice_on_precision():
+            return moments.maximise(mixture.covariance, self.ridge, self._epsilon, self.zero)
+
+    def first_mixture(self, covariance: Covariance, moments: Moments) -> Mixture:
+        """From moments under a start's responsibilities to its mixture."""
+        with self._advice_on_precision():
+            return moments.first_mixture(covariance, self.ridge, self._epsilon, self.zero)
+
+    @property
+    def _epsilon(self) -> float:
+        return float(np.finfo(self.dtype).eps)
+
+    @contextmanager
+    def _advice_on_precision(self) -> Iterator[None]:
+        try:
+            yield
+        except CollapsedComponentError as error:
+            if self.dtype == np.float64:
+                raise
+            raise CollapsedComponentError(
+                error.cause,
+                f"{error.remedy} The fit computes in float32: "
+                'dtype="float64" cures a collapse that is only rounding.',
+            ) from error
 
 
 def em(traces: Sequence[Trace], expect: Expect, recipe: Recipe) -> Iterator[FitState]:
@@ -114,7 +141,8 @@ def advance(
     """One EM step of each mixture; a collapse is an outcome.
 
     Where the moments' origins were too far from the new means to leave the covariances their
-    digits, the pass is repeated about the new means.
+    digits, or single precision has left them none, the pass is repeated about the new means, in
+    double precision: no rounding of single precision decides on a collapse.
     """
     moments = expect(mixtures)
     outcomes = [_attempt(recipe, *pair) for pair in zip(mixtures, moments, strict=True)]
@@ -122,7 +150,7 @@ def advance(
         index
         for index, (outcome, found) in enumerate(zip(outcomes, moments, strict=True))
         if isinstance(outcome, CollapsedComponentError)
-        or not moments_suffice(outcome, found.origins, recipe.dtype)
+        or not step_suffices(mixtures[index], outcome, found.origins, recipe.dtype)
     ]
     if blurred:
         again = expect(

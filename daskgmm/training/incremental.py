@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from daskgmm.errors import CollapsedComponentError, DataError
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
-from daskgmm.model.precision import moments_suffice
+from daskgmm.model.precision import step_suffices
 from daskgmm.training.em import Expect, Recipe
 
 
@@ -59,7 +59,7 @@ def absorb(mixture: Mixture, history: Moments | None, expect: Expect, recipe: Re
         found = _increment(mixture, history, fresh, recipe)
     except CollapsedComponentError:
         found = None
-    if found is not None and _suffices(found, recipe):
+    if found is not None and _suffices(mixture, found, recipe):
         return found
     return _increment(mixture, history, _finite(expect([mixture], (fresh.means,))), recipe)
 
@@ -71,10 +71,10 @@ def _increment(
     return Increment(recipe.maximise(mixture, moments), moments, fresh)
 
 
-def _suffices(found: Increment, recipe: Recipe) -> bool:
+def _suffices(mixture: Mixture, found: Increment, recipe: Recipe) -> bool:
     # The new rows' own means count: few rows far away hardly move those of all.
     around = replace(found.mixture, means=found.fresh.means)
-    return moments_suffice(around, found.fresh.origins, recipe.dtype)
+    return step_suffices(mixture, around, found.fresh.origins, recipe.dtype)
 
 
 def _finite(moments: Sequence[Moments]) -> Moments:

@@ -32,6 +32,12 @@ passes over all rows, and at `tol` itself EM over all rows stopped short of wher
 MOST_POLISHED = 3
 """Starts that go on to full passes together: they share the reading, not the arithmetic."""
 
+_FAR = 2.0**12
+"""Standard deviations from zero, beyond which squares of rows leave their distances few digits."""
+
+_SQUARABLE = {np.dtype(np.float32): 40, np.dtype(np.float64): 400}
+"""Exponents of the largest value, either way, between which squares of rows can be summed."""
+
 
 @dataclass(frozen=True, eq=False)
 class Given:
@@ -136,36 +142,66 @@ class StartPlan:
         if self.given.complete:
             return [self.given.override(None, self.covariance, frame)]
         found: list[Mixture] = []
-        for number, initialiser in enumerate(self._initialisers(tries), start=1):
+        seen = squarable(rows, frame)
+        for number, initialiser in enumerate(self._initialisers(tries, seen), start=1):
             try:
-                found.append(self._first(initialiser, rows, weights, frame, recipe, random))
+                responsibilities = initialiser(seen.rows, self.n_components, random, weights).T
+                found.append(self._first(responsibilities, rows, weights, frame, recipe))
             except CollapsedComponentError as error:
                 if number == tries and not found:
                     raise
                 logger.warning("A start was given up before its first pass. %s", error)
         return found
 
-    def _initialisers(self, tries: int) -> list[Initialiser]:
+    def _initialisers(self, tries: int, seen: "Squarable") -> list[Initialiser]:
         if self.initialiser is None:
-            return [Nearest(centres) for centres in self.centres]
+            return [Nearest((centres - seen.origin) * seen.factor) for centres in self.centres]
         return [self.initialiser] * tries
 
     def _first(
         self,
-        initialiser: Initialiser,
+        responsibilities: Doubles,
         rows: Floats,
         weights: Doubles | None,
         frame: Frame,
         recipe: Recipe,
-        random: np.random.RandomState,
     ) -> Mixture:
-        responsibilities = initialiser(rows, self.n_components, random, weights).T
         if weights is not None:
             responsibilities = responsibilities * weights
         moments = moments_under(responsibilities, rows.T, frame, self.covariance)
-        epsilon = float(np.finfo(recipe.dtype).eps)
-        found = moments.maximise(self.covariance, recipe.ridge, epsilon)
+        found = recipe.first_mixture(self.covariance, moments)
         return self.given.override(found, self.covariance, frame)
+
+
+@dataclass(frozen=True, eq=False)
+class Squarable:
+    """Rows whose distances can be squared, summed and told apart in their own type.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, D)
+        ``(x - origin) * factor``.
+    origin : ndarray of shape (D,)
+        Zero, but for features that lie far from it.
+    factor : float
+        One for all features, as clusters are sought in the data's units; a power of two.
+    """
+
+    rows: Floats
+    origin: Doubles
+    factor: float
+
+
+def squarable(rows: Floats, frame: Frame) -> Squarable:
+    """Ordinary rows (n, D) as they are; others moved towards zero, or scaled, to be clustered."""
+    spread = float(frame.scale.max())
+    origin = np.where(np.abs(frame.origin) > _FAR * spread, frame.origin, 0.0)
+    wide = rows - origin if origin.any() else rows
+    exponent = max(int(np.frexp(np.abs(wide).max(initial=0))[1]), -1000)
+    if abs(exponent) <= _SQUARABLE[rows.dtype]:
+        return Squarable(wide.astype(rows.dtype, copy=False), origin, 1.0)
+    factor = 2.0**-exponent
+    return Squarable((wide * np.float64(factor)).astype(rows.dtype), origin, factor)
 
 
 @dataclass(frozen=True, eq=False)

@@ -136,6 +136,22 @@ class Covariance(ABC):
         """Diagonals of the covariances, of shape (K, D)."""
 
     @abstractmethod
+    def least_variances(self, resolved: Doubles) -> Doubles:
+        """Least variances (K, D) that mean anything, from those that numbers resolve (K, D)."""
+
+    @abstractmethod
+    def at_least(self, covariances: Doubles, least: Doubles) -> Doubles:
+        """Covariances whose variances are no less than these (K, D), where nothing else holds them.
+
+        They are the most likely ones of that kind, so EM's likelihood does not fall. Matrices
+        stay as they are: of those some direction may be too narrow, whatever their diagonals are.
+        """
+
+    @abstractmethod
+    def least_shares(self, factors: Doubles, covariances: Doubles, n_components: int) -> Doubles:
+        """Least share (K,) of a feature's variance that is left once the others are known."""
+
+    @abstractmethod
     def traces(self, factors: Doubles, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         """Traces (K,) of the factors' precisions times other covariances; ``shape`` is (K, D)."""
 

@@ -81,6 +81,16 @@ class Diag(Covariance):
         del shape
         return covariances
 
+    def least_variances(self, resolved: Doubles) -> Doubles:
+        return resolved
+
+    def at_least(self, covariances: Doubles, least: Doubles) -> Doubles:
+        return np.maximum(covariances, least)
+
+    def least_shares(self, factors: Doubles, covariances: Doubles, n_components: int) -> Doubles:
+        del factors, covariances
+        return np.ones(n_components)
+
     def traces(self, factors: Doubles, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         del shape
         return np.asarray((factors**2 * covariances).sum(axis=1))

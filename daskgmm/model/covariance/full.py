@@ -99,6 +99,19 @@ class Full(Covariance):
         del shape
         return np.diagonal(covariances, axis1=1, axis2=2).copy()
 
+    def least_variances(self, resolved: Doubles) -> Doubles:
+        return resolved
+
+    def at_least(self, covariances: Doubles, least: Doubles) -> Doubles:
+        del least
+        return covariances
+
+    def least_shares(self, factors: Doubles, covariances: Doubles, n_components: int) -> Doubles:
+        del n_components
+        return np.array(
+            [matrices.least_share(*pair) for pair in zip(factors, covariances, strict=True)]
+        )
+
     def traces(self, factors: Doubles, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         del shape
         return np.asarray(np.einsum("kij,kij->k", self.precisions(factors), covariances))

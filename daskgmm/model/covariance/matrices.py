@@ -60,6 +60,11 @@ def log_determinant(factor: Doubles) -> float:
     return float(np.log(np.diagonal(factor)).sum())
 
 
+def least_share(factor: Doubles, covariance: Doubles) -> float:
+    """Least share of a feature's variance that the features before it leave, from 0 to 1."""
+    return float((1 / (np.diagonal(factor) ** 2 * np.diagonal(covariance))).min())
+
+
 def whitened_distances(centred: Floats, factor: Floats) -> Floats:
     """Squared lengths (n,) of ``factor.T @ centred``, for centred rows (D, n)."""
     distances = np.zeros(centred.shape[1], centred.dtype)

@@ -83,6 +83,16 @@ class Spherical(Covariance):
     def variances(self, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         return np.broadcast_to(covariances[:, np.newaxis], shape).copy()
 
+    def least_variances(self, resolved: Doubles) -> Doubles:
+        return np.broadcast_to(resolved.mean(axis=1, keepdims=True), resolved.shape)
+
+    def at_least(self, covariances: Doubles, least: Doubles) -> Doubles:
+        return np.maximum(covariances, least[:, 0])
+
+    def least_shares(self, factors: Doubles, covariances: Doubles, n_components: int) -> Doubles:
+        del factors, covariances
+        return np.ones(n_components)
+
     def traces(self, factors: Doubles, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         return np.asarray(shape[1] * factors**2 * covariances)
 

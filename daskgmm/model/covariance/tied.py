@@ -93,6 +93,16 @@ class Tied(Covariance):
     def variances(self, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         return np.broadcast_to(np.diagonal(covariances), shape).copy()
 
+    def least_variances(self, resolved: Doubles) -> Doubles:
+        return np.broadcast_to(resolved.min(axis=0), resolved.shape)
+
+    def at_least(self, covariances: Doubles, least: Doubles) -> Doubles:
+        del least
+        return covariances
+
+    def least_shares(self, factors: Doubles, covariances: Doubles, n_components: int) -> Doubles:
+        return np.full(n_components, matrices.least_share(factors, covariances))
+
     def traces(self, factors: Doubles, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         return np.full(shape[0], np.vdot(self.precisions(factors), covariances))
 
