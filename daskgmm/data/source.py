@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,23 @@ class Part(Protocol):
 
         A block's arrays may be written over when the next one is asked for.
         """
+
+
+@runtime_checkable
+class TextPart(Part, Protocol):
+    """A part of which values are written as text, in lines."""
+
+    def written(self, row: int, column: str) -> tuple[int, str] | None:
+        """The line of a row, counted from 0, and the text there; ``None`` if it is too long."""
+
+
+def as_written(
+    part: Part, row: int, column: int, columns: Sequence[str] | None
+) -> tuple[int, str] | None:
+    """The line and the text of a value, for errors, where there are any."""
+    if columns is None or not isinstance(part, TextPart):
+        return None
+    return part.written(row, columns[column])
 
 
 @dataclass(frozen=True)
