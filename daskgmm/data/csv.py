@@ -309,7 +309,7 @@ def _number_field(column: pa.Field, values: pa.Array) -> pa.Field:
     numbers = sum(is_number(text.decode(errors="replace")) for text in texts)
     if is_number(first) or numbers > len(texts) / 2:
         return column.with_type(pa.float64()).with_metadata({FIRST_VALUE: shortened(first)})
-    row = values.is_valid().index(True).as_py()  # noqa: FBT003  a value that is looked for
+    row = values.is_valid().index(True).as_py()
     return column.with_metadata({FIRST_VALUE: shortened(first), FIRST_ROW: str(row)})
 
 

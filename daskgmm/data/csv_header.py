@@ -254,6 +254,7 @@ class _Check:
         self._encoded()
         self._named()
         self._as_wide_as_rows()
+        self._not_spaced()
         self._no_data()
 
     @property
@@ -290,8 +291,8 @@ class _Check:
         cause = f"{header} has {counted}, and the rows below have {width}."
         commas = [",".join(pair) for pair in zip(table[0][::2], table[0][1::2], strict=False)]
         if self.delimiter == "," and width == 2 * names and all(map(has_decimal_comma, commas)):
-            cause += f" {commas[0]!r} seems to have a decimal comma."
-            raise DataError(cause, "Write decimals with a point, or another delimiter.")
+            cause += f" If {commas[0]!r} is one number, it has a decimal comma."
+            raise DataError(cause, f"Write decimals with a point. {_NAME_COLUMNS}")
         if names < width and not any(map(_is_datum, table[0])):
             shown = shortened(self.delimiter.join(self.names))
             cause = f"{header} is {shown!r}, with {counted}; lines below have {width}, such as "
@@ -302,6 +303,20 @@ class _Check:
         if names == width - 1:
             cause += " R writes the names of rows so, without a name for their column."
         raise DataError(cause, _NAME_COLUMNS)
+
+    def _not_spaced(self) -> None:
+        """Raise where each line is one value, and spaces part numbers in it."""
+        if any(len(record) != 1 for record in self.records):
+            return
+        pieces = [record[0].split() for record in self.records]
+        numbers = all(map(is_number, (piece for row in pieces[1:] for piece in row)))
+        if len(pieces) > 1 and len(pieces[1]) > 1 and numbers:
+            raise DataError(
+                f"Spaces part the values of {self.path}: line {self.line} is "
+                f"{shortened(self.records[0][0])!r}.",
+                "Where it is one space each time, give it: delimiter=' ' (--delimiter ' '). Else "
+                "write the file with commas.",
+            )
 
     def _no_data(self) -> None:
         """Raise where the names are values, as where there is no header."""

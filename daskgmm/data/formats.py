@@ -40,7 +40,7 @@ class Table(Protocol):
 
 @dataclass(frozen=True)
 class Format:
-    """How files of one kind are known and opened, and whether its columns have names and delimiters."""
+    """How files of one kind are opened, and whether its columns have names and delimiters."""
 
     open: Callable[..., Table]
     extensions: tuple[str, ...]
