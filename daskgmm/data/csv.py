@@ -13,7 +13,7 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from daskgmm.data.csv_header import Header, read_header
-from daskgmm.data.csv_text import opened, text_error, written
+from daskgmm.data.csv_text import COUNTED, opened, text_error, written
 from daskgmm.data.files import InputFile
 from daskgmm.data.partitions import key_columns, with_constants
 from daskgmm.data.retrying import persistent
@@ -198,7 +198,7 @@ class CsvTable:
             if row := told.get(FIRST_ROW):
                 found = written(file, header, int(row))
                 line = f" (line {found[0]})" if found else ""
-                place = f" in row {int(row)}{line}, counted from 0"
+                place = f" It is in row {int(row)}{line}. {COUNTED}"
                 told = {**told, FIRST_PLACE: place, DELIMITER: header.delimiter}
             fields.append(field.with_metadata(told))
         return pa.schema(fields)
@@ -243,7 +243,7 @@ def open_csv(files: Sequence[InputFile], delimiter: str | None = None) -> CsvTab
         raise DataError(cause, "Write the columns' names into the first line.")
     return CsvTable(
         tuple(files),
-        pa.schema([_number_field(*pair) for pair in zip(headed.rows.schema, headed.rows)]),
+        pa.schema(list(map(_number_field, headed.rows.schema, headed.rows))),
         delimiter,
         headed,
     )

@@ -116,7 +116,7 @@ def _encoding(stream: Any, path: str) -> str:
 def _first_lines(text: TextIOWrapper) -> tuple[list[str], bool]:
     """Lines at the beginning, and whether they are all: else the last one is cut short."""
     sample = text.read(_SAMPLE)
-    size = len(sample)
+    size = _SAMPLE
     while size == len(sample) < _LONGEST_SAMPLE and sample.count("\n") < _FEWEST_LINES:
         size *= 2
         sample += text.read(size - len(sample))
@@ -331,7 +331,8 @@ class _Check:
         years = self.names[0] == "" and all(name.isdigit() for name in names)
         if data and again and not years:
             first = shortened(self.delimiter.join(self.names))
+            line = "its first line" if self.line == 1 else f"line {self.line}"
             raise DataError(
-                f"{self.path} seems to have no header line: line {self.line} is {first}.",
+                f"{self.path} seems to have no header line: {line} is {first}.",
                 "Write the columns' names into the first line.",
             )

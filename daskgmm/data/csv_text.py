@@ -23,6 +23,7 @@ _VALUE = re.compile(
     re.DOTALL,
 )
 _RAGGED = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
+COUNTED = "Rows are counted from 0, lines from 1."
 _LONG_LINE = "Look for a quote that is never closed, or a line of many megabytes."
 
 
@@ -45,20 +46,20 @@ def text_error(error: pa.ArrowInvalid, file: InputFile, header: Header) -> DataE
         where = _place(file, header, int(found[2]) - header.skipped - 2)
         where += f", column {header.names[int(found[1])]!r}"
         if found[4] is None and found[3] == "string":
-            cause = f"{where}: the text is not UTF-8 (rows are counted from 0)."
+            cause = f"{where}: the text is not UTF-8. {COUNTED}"
             remedy = "Convert the file to UTF-8, as with `iconv -f latin1 -t utf-8`."
             return DataError(cause, remedy)
         value = "the text" if found[4] is None else repr(shortened(found[4]))
         if flaw := unreadable(found[4] or "", header.delimiter):
-            cause = f"{where}: {value} has {flaw[0]} (rows are counted from 0)."
+            cause = f"{where}: {value} has {flaw[0]}. {COUNTED}"
             return DataError(cause, flaw[1])
         kind = "a number" if found[3] == "double" else found[3]
-        cause = f"{where}: {value} is not {kind} (rows are counted from 0)."
+        cause = f"{where}: {value} is not {kind}. {COUNTED}"
         remedy = "Correct the value, leave it empty if it is missing, or leave the column out "
         return DataError(cause, f"{remedy}with columns= (--columns).")
     if found := _RAGGED.search(message):
         where = _place(file, header, int(found[1]) - header.skipped - 2)
-        cause = f"{where}: expected {found[2]} columns, found {found[3]} (rows are counted from 0)."
+        cause = f"{where}: expected {found[2]} columns, found {found[3]}. {COUNTED}"
         return DataError(cause, "Correct the line: a delimiter or a quote may be missing.")
     return DataError(f"{file.path} can't be read as CSV: {first_line(error)}.", _LONG_LINE)
 

@@ -140,12 +140,13 @@ def is_numeric(kind: pa.DataType) -> bool:
 def _not_numeric(column: pa.Field, path: str) -> InputTypeError:
     told = {key: value.decode() for key, value in (column.metadata or {}).items()}
     text, place = told.get(FIRST_VALUE, ""), told.get(FIRST_PLACE, "")
-    shown = f", such as {text!r}{place}" if text else ""
+    text = text if FIRST_ROW in told else ""
+    shown = f", such as {text!r}" if text else ""
     held = kind_in_words(column.type)
     cause = f"Column {column.name!r} of {path} is not numeric: it holds {held}{shown}"
     if flaw := unreadable(text, told.get(DELIMITER, "")):
-        return InputTypeError(f"{cause}, which has {flaw[0]}.", flaw[1])
-    return InputTypeError(f"{cause}.", _REMEDY)
+        return InputTypeError(f"{cause}, which has {flaw[0]}.{place}", flaw[1])
+    return InputTypeError(f"{cause}.{place}", _REMEDY)
 
 
 def _index_columns(schema: pa.Schema) -> set[str]:

@@ -179,7 +179,7 @@ def check_weights(
         row = first + index
         line = line_of(row)
         place = f"row {row}" if line is None else f"row {row} (line {line})"
-        cause = f"{where}, {place}: the sample weight is {weights[index]} (counted from 0)."
+        cause = f"{where}, {place}: the sample weight is {weights[index]}. Rows are counted from 0."
         raise DataError(cause, "Weights must be finite numbers of at least zero: correct it.")
 
 
