@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from command import here  # noqa: F401  a fixture
 from numpy.testing import assert_array_equal
-from terminal import here  # noqa: F401  a fixture
 
 from daskgmm import GaussianMixture, open_dataset
-from daskgmm.errors import ConfigurationError, DataError, DaskGMMError, InputTypeError
+from daskgmm.errors import ConfigurationError, DaskGMMError, DataError, InputTypeError
 
 ROWS = "1.5,2\n3.5,4\n5,6\n"
 VALUES = [[1.5, 2], [3.5, 4], [5, 6]]

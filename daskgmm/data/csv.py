@@ -96,13 +96,14 @@ class CsvPart:
             for batch in _decoded(stream, self.file, header, convert):
                 yield with_constants(batch, self.constants)
 
-    def written(self, row: int, column: str) -> tuple[int, str] | None:
-        """The line of a row, and what is written there in a column."""
+    def written(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
+        """The line of a row, and what is written there as a feature."""
         with opened(self.file) as stream:
             header = read_header(stream, self.file.path, self.delimiter, self.likely)
         if header is None or (found := written(self.file, header, row)) is None:
             return None
-        return found[0], dict(zip(header.names, found[1], strict=False)).get(column, "")
+        texts = dict(zip(header.names, found[1], strict=False))
+        return found[0], "" if feature is None else texts.get(self.selection.features[feature], "")
 
 
 @dataclass(frozen=True)

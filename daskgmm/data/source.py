@@ -63,17 +63,16 @@ class Part(Protocol):
 class TextPart(Part, Protocol):
     """A part of which values are written as text, in lines."""
 
-    def written(self, row: int, column: str) -> tuple[int, str] | None:
-        """The line of a row, counted from 0, and the text there; ``None`` if it is too long."""
+    def written(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
+        """The line of a row, counted from 0, and the text of a feature there.
+
+        ``None`` where nothing tells it, as where a line is too long.
+        """
 
 
-def as_written(
-    part: Part, row: int, column: int, columns: Sequence[str] | None
-) -> tuple[int, str] | None:
-    """The line and the text of a value, for errors, where there are any."""
-    if columns is None or not isinstance(part, TextPart):
-        return None
-    return part.written(row, columns[column])
+def as_written(part: Part, row: int, feature: int | None = None) -> tuple[int, str] | None:
+    """The line of a row and the text of a feature, for errors, where there are any."""
+    return part.written(row, feature) if isinstance(part, TextPart) else None
 
 
 @dataclass(frozen=True)

@@ -72,15 +72,12 @@ class Decoder:
         if name is None:
             return None
         weights = _floats(batch.column(name), pa.float64())
-        check_weights(weights, f"{self.part.label}, column {name!r}", row, self._line(name))
+        check_weights(weights, f"{self.part.label}, column {name!r}", row, self._line)
         return weights
 
-    def _line(self, column: str) -> Callable[[int], int | None]:
-        def line(row: int) -> int | None:
-            found = as_written(self.part, row, 0, (column,))
-            return found and found[0]
-
-        return line
+    def _line(self, row: int) -> int | None:
+        found = as_written(self.part, row)
+        return found and found[0]
 
     def _kept(self, batch: pa.RecordBatch) -> pa.Table:
         columns = {}

@@ -225,5 +225,5 @@ def _require_finite(rows: Floats, part: Part, before: int, columns: tuple[str, .
     flaw = Flaw.in_rows(rows)
     if flaw is not None:
         flaw = flaw.after(before)
-        written = as_written(part, flaw.row, flaw.feature, columns)
+        written = as_written(part, flaw.row, flaw.feature)
         raise flaw.error(part.label, columns, written=written)

@@ -66,7 +66,7 @@ class FlawedPart:
         """The error that tells of it, with the lengths of the parts before."""
         written = None
         if self.text is not None:
-            written = as_written(self.text, self.flaw.row, self.flaw.feature, columns)
+            written = as_written(self.text, self.flaw.row, self.flaw.feature)
         return self.flaw.error(self.label, columns, sum(lengths[: self.position]), written)
 
 
