@@ -337,8 +337,8 @@ def test_kept_columns_of_different_types_come_as_one_type_with_their_values(kind
     source = pieces(tmp_path, *MIXED[kind])
     kept = [block.kept["k"] for part in source.parts for block in part.read()]
     assert len({column.type for column in kept}) == 1
-    for found, given in zip(kept, MIXED[kind], strict=True):
-        assert found.to_pylist() == given.to_pylist()
+    for found, own in zip(kept, MIXED[kind], strict=True):
+        assert found.to_pylist() == own.to_pylist()
 
 
 @pytest.mark.parametrize(
