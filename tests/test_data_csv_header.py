@@ -136,11 +136,11 @@ def test_a_value_that_is_no_number_is_told_with_row_line_and_why(text, words, tm
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ("NA", "column 'a' is NaN, written 'NA',"),
-        ("null", "column 'a' is NaN, written 'null',"),
+        ("NA", "column 'a' is NaN, written 'NA' (row 9 of all, counted from 0)"),
+        ("null", "column 'a' is NaN, written 'null' (row 9 of all, counted from 0)"),
         ("", "column 'a' is NaN (row 9 of all, counted from 0)"),
-        ("-inf", "column 'a' is infinity, written '-inf',"),
-        ("1e999", "column 'a' is infinity, written '1e999',"),
+        ("-inf", "column 'a' is infinity, written '-inf' (row 9 of all, counted from 0)"),
+        ("1e999", "column 'a' is infinity, written '1e999' (row 9 of all, counted from 0)"),
     ],
 )
 def test_a_value_that_is_not_finite_is_told_with_its_line_and_text(value, words, tmp_path):
@@ -171,3 +171,12 @@ def test_the_command_line_takes_a_delimiter_wherever_rows_are_read(tmp_path, her
     found = pq.read_table(out / "part-00000.parquet")
     assert found["id"].to_pylist() == [f"{i:05}" for i in range(60)]
     assert here(*fit, "--delimiter", "::").code == 2
+
+
+@pytest.mark.parametrize("columns", [["x"], ["x", "y"]])
+def test_a_quote_that_swallows_the_last_rows_loses_none_in_silence(columns, tmp_path):
+    text = 'x,y,name\n1,1,"a ""b"" c"\n2,1,d\n3,1,"open\n' + "4,1,d\n" * 20
+    with pytest.raises(DataError, match=r"a\.csv, line 4: a quote .* never closed"):
+        opened(tmp_path / "a.csv", text, columns=columns)
+    _, rows = opened(tmp_path / "b.csv", text.replace('"open', "open"), columns=["x"])
+    assert len(rows) == 23

@@ -13,7 +13,14 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from daskgmm.data.csv_header import Header, read_header
-from daskgmm.data.csv_text import COUNTED, opened, text_error, written
+from daskgmm.data.csv_text import (
+    COUNTED,
+    Quotes,
+    opened,
+    require_closed_quotes,
+    text_error,
+    written,
+)
 from daskgmm.data.files import InputFile
 from daskgmm.data.partitions import key_columns, with_constants
 from daskgmm.data.retrying import persistent
@@ -286,11 +293,14 @@ def _decoded(
         encoding=header.encoding,
     )
     parse = arrow_csv.ParseOptions(delimiter=header.delimiter, newlines_in_values=True)
+    quotes = Quotes(stream)
     try:
-        with arrow_csv.open_csv(stream, read, parse, convert) as reader:
+        with arrow_csv.open_csv(quotes, read, parse, convert) as reader:
             yield from reader
     except pa.ArrowInvalid as error:
         raise text_error(error, file, header) from error
+    if quotes.count % 2:
+        require_closed_quotes(file, header)
 
 
 def _number_field(column: pa.Field, values: pa.Array) -> pa.Field:

@@ -4,6 +4,7 @@ import csv
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -78,6 +79,55 @@ def written(file: InputFile, header: Header, row: int) -> tuple[int, list[str]] 
         except csv.Error:
             return None
     return None if found is None else (found[0] + header.skipped, found[1])
+
+
+class Quotes:
+    """A binary stream that counts the quotes that were read.
+
+    Parameters
+    ----------
+    stream : binary file
+    """
+
+    closed = False
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.count = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Read as the stream does."""
+        found: bytes = self._stream.read(size)
+        self.count += found.count(b'"')
+        return found
+
+
+@lru_cache(maxsize=64)
+def require_closed_quotes(file: InputFile, header: Header) -> None:
+    """Raise where a quote is still open at the end, for Arrow takes what follows for its value.
+
+    Reads the file again, once for all passes: worth it where the number of quotes is odd.
+
+    Raises
+    ------
+    DataError
+        Rows from some line on are within quotes.
+    """
+    with opened(file) as stream, as_text(stream, header.encoding) as text:
+        lines = islice(text, header.skipped, None)
+        reader = csv.reader(lines, delimiter=header.delimiter, strict=True)
+        line = header.skipped
+        try:
+            for _ in reader:
+                line = header.skipped + reader.line_num
+        except csv.Error as error:
+            if "unexpected end of data" not in str(error):  # other quotes are Arrow's to judge
+                return
+            raise DataError(
+                f"{file.path}, line {line + 1}: a quote that begins a value there, or in a line "
+                "that follows, is never closed.",
+                "Close it, or double it where it is part of the text.",
+            ) from error
 
 
 def _place(file: InputFile, header: Header, row: int) -> str:

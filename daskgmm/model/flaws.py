@@ -66,7 +66,7 @@ class Flaw:
         line, text = written or (None, "")
         place = f"row {self.row}" if line is None else f"row {self.row} (line {line})"
         if text.strip() and text.strip().lower() != "nan":
-            value += f", written {text!r},"
+            value += f", written {text!r}"
         of_all = "" if before is None else f"row {before + self.row} of all, "
         return DataError(
             f"{where}, {place}, {feature_name(self.feature, columns)} is {value} "
