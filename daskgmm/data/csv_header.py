@@ -22,7 +22,9 @@ _SAMPLE = 2**16  # characters: enough for some rows, unless they are very wide
 _LONGEST_SAMPLE = 2**24
 _FEWEST_LINES = 8
 _MOST_RECORDS = 50
-_SEPARATOR_LINE = re.compile(r"sep=(.)\s*|\"sep=(.)\"\s*", re.IGNORECASE)  # written by Excel
+_SEPARATOR_LINE = re.compile(
+    r"sep=([\t !#-~])\s*|\"sep=([\t !#-~])\"\s*", re.IGNORECASE
+)  # written by Excel
 _DATE = re.compile(r"\s*\d{4}-\d\d-\d\d([ T]\d\d:.*)?")
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _NO_TEXT = {
