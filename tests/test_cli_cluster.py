@@ -76,7 +76,7 @@ def test_a_failure_on_a_worker_keeps_its_code_and_words(tmp_path, cluster, here)
     there = ("--scheduler", cluster.scheduler_address)
     done = here("fit", tmp_path / "ragged.csv", "-k", 1, "-o", tmp_path / "run", *there)
     assert done.code == 65
-    assert "ragged.csv, row 11" in done.err
+    assert "ragged.csv, row 10 (line 12)" in done.err
 
 
 def silent():

@@ -44,7 +44,7 @@ FIT = [
     (["no_rows.parquet"], 65, "0 sample(s)"),
     (["header.csv"], 65, "0 sample(s)"),
     (["cut.parquet"], 65, "cut.parquet is damaged"),
-    (["ragged.csv"], 65, "ragged.csv, row 2"),
+    (["ragged.csv"], 65, "ragged.csv, row 1 (line 3)"),
     (["whole.parquet", "--weight-column", "w"], 65, "no column 'w'"),
     (["whole.parquet", "header.csv"], 2, "more than one format"),
     (["whole.parquet", "--memory-limit", "lots"], 2, "'lots'"),
@@ -114,7 +114,7 @@ PREDICT = [
     (["RUN", IRIS, "-o", "nowhere/out"], 73, "nowhere does not exist"),
     (["RUN", "iris_header.csv"], 65, "no rows to label"),
     (["RUN", "iris_hole.csv", "--keep", "label"], 2, "'label'"),
-    (["RUN", "iris_hole.csv"], 65, "iris_hole.csv, row 1, column 'sepal_width'"),
+    (["RUN", "iris_hole.csv"], 65, "iris_hole.csv, row 1 (line 3), column 'sepal_width'"),
 ]
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 
@@ -232,3 +234,38 @@ def test_files_in_a_shells_order_are_labelled_in_natural_order(folder, tmp_path,
     assert here("predict", folder / "run", *paths, "-o", out, "--keep", "id").code == 0
     written = [pq.read_table(path)["id"] for path in sorted(out.glob("*.parquet"))]
     assert [one for ids in written for one in ids.to_pylist()] == list(range(120))
+
+
+def test_kept_columns_of_csv_are_text_as_it_is_written_and_one_type_in_all_parts(
+    folder, tmp_path, here
+):
+    ids = [f"{12345678901234567890 + i}" for i in range(3)], ["0017", "X18", "1.10"]
+    for number, own in enumerate(ids):
+        pd.DataFrame({"a": [0.5] * 3, "b": 1.5, "id": own}).to_csv(
+            tmp_path / f"{number}.csv", index=False
+        )
+    inputs, out = [tmp_path / "0.csv", tmp_path / "1.csv"], tmp_path / "out"
+    done = here("predict", folder / "run", *inputs, "-o", out, "--keep", "id,a")
+    assert done.code == 0, done.err
+    found = pyarrow.dataset.dataset(out).to_table()  # as the first part's schema has it
+    assert found["id"].to_pylist() == [*ids[0], *ids[1]]
+    assert found["a"].to_pylist() == [0.5] * 6
+
+
+def test_kept_columns_of_several_types_come_out_as_one_or_nothing_is_written(
+    folder, tmp_path, here, frame
+):
+    rows, run, out = tmp_path / "rows", folder / "run", tmp_path / "out"
+    rows.mkdir()
+    for number, own in enumerate([pa.nulls(3), pa.array([1, 2, 3], pa.int32())]):
+        table = pa.table({"a": frame["a"][:3], "b": frame["b"][:3], "k": own})
+        pq.write_table(table, rows / f"{number}.parquet")
+    assert here("predict", run, rows, "-o", out, "--keep", "k").code == 0
+    found = pyarrow.dataset.dataset(out).to_table()
+    assert found["k"].to_pylist() == [None] * 3 + [1, 2, 3]
+    table = table.set_column(2, "k", pa.array(["x", "y", "z"]))
+    pq.write_table(table, rows / "2.parquet")
+    done = here("predict", run, rows, "-o", tmp_path / "other", "--keep", "k")
+    assert done.code == 65
+    assert "'k' is string in" in done.err
+    assert not (tmp_path / "other").exists()

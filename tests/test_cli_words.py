@@ -47,7 +47,11 @@ INPUTS = [
     ("a,b\nx,1\ny,2\n", "it holds text, such as 'x'.", "numeric columns with --columns,"),
     ("a,b\n2026-11-24,1\n", "it holds dates.", "numeric columns with --columns,"),
     ("a,b\n1,1\nx,2\n", "'x' is not a number.", "leave the column out with --columns."),
-    ("a,b\n1,1\n,2\n", "row 1, column 'a' is NaN (row 1 of all, counted from 0).", "Drop or fill"),
+    (
+        "a,b\n1,1\n,2\n",
+        "row 1 (line 3), column 'a' is NaN (row 1 of all, counted from 0).",
+        "Drop or fill",
+    ),
 ]
 
 

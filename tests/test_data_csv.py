@@ -1,7 +1,6 @@
 """Rows of CSV files."""
 
 import bz2
-import datetime as dt
 import gzip
 import pickle
 import tempfile
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from blocks import copy
 from hypothesis import given, settings
@@ -118,7 +118,7 @@ def test_a_late_text_is_named_with_row_line_column_and_value(tmp_path, packed):
     path = tmp_path / ("a.csv" + ".gz" * packed)
     write(path, gzip.compress(text.encode()) if packed else text)
     source = open_dataset(path).source()
-    expected = r"a\.csv(\.gz)?, row 4000 \(line 4002\), column 'y': 'oops' is not a number"
+    expected = r"a\.csv(\.gz)?, row 3999 \(line 4002\), column 'y': 'oops' is not a number"
     with pytest.raises(DataError, match=expected):
         blocks(source)
 
@@ -126,7 +126,7 @@ def test_a_late_text_is_named_with_row_line_column_and_value(tmp_path, packed):
 def test_a_text_beyond_the_first_megabytes_is_named_with_its_row(tmp_path):
     text = "name,x\n" + "padding,1.5\n" * 1_000_000 + "padding,oops\n"
     source = open_dataset(write(tmp_path / "a.csv", text), columns=["x"]).source()
-    with pytest.raises(DataError, match=r"row 1000001 \(line 1000002\), column 'x'.*'oops'"):
+    with pytest.raises(DataError, match=r"row 1000000 \(line 1000002\), column 'x'.*'oops'"):
         blocks(source)
 
 
@@ -134,13 +134,13 @@ def test_a_text_in_a_later_file_is_named_with_it(tmp_path):
     write(tmp_path / "a.csv", "x,y\n1,2\n")
     write(tmp_path / "b.csv", 'y,note,x\n1,"two\nlines",2\n1,one,oops\n')
     source = open_dataset(tmp_path).source()
-    with pytest.raises(DataError, match=r"b\.csv, row 2 \(line 4\), column 'x'.*'oops'"):
+    with pytest.raises(DataError, match=r"b\.csv, row 1 \(line 4\), column 'x'.*'oops'"):
         blocks(source)
 
 
 def test_a_long_text_is_cut_short_in_the_error(tmp_path):
     path = write(tmp_path / "a.csv", f"x\n1\n{'y' * 5000}\n")
-    with pytest.raises(DataError, match="row 2") as caught:
+    with pytest.raises(DataError, match=r"row 1 \(line 3\)") as caught:
         blocks(open_dataset(path).source())
     assert len(str(caught.value)) < 500
 
@@ -181,7 +181,7 @@ def test_kept_text_in_another_encoding_is_named_with_its_row(tmp_path):
     with path.open("ab") as stream:
         stream.write("1,Zoë\n".encode("latin-1"))
     source = open_dataset(path, columns=["x"]).select(keep=["name"]).source()
-    with pytest.raises(DataError, match=r"row 2000002 .*'name': the text is not string"):
+    with pytest.raises(DataError, match=r"row 2000001 .*'name': the text is not UTF-8"):
         blocks(source)
 
 
@@ -260,9 +260,18 @@ def test_other_encodings_do_no_harm_in_columns_that_are_not_read(tmp_path):
 
 
 def test_a_header_in_another_encoding_is_refused(tmp_path):
-    path = write(tmp_path / "a.csv", "x,y\n1,2\n".encode("utf-16"))
-    with pytest.raises(DataError, match=r"a\.csv is not UTF-8"):
-        open_dataset(path)
+    for text in ("x,é\n1,2\n".encode("latin-1"), "x,y\n1,2\n".encode("utf-16-le")):
+        path = write(tmp_path / "a.csv", text)
+        with pytest.raises(DataError, match=r"a\.csv \(line 1\) is not UTF-8.*iconv"):
+            open_dataset(path)
+
+
+def test_utf_16_is_read_where_its_mark_says_so(tmp_path):
+    path = write(tmp_path / "a.csv", "x\tname\n1\té\n2\to\n".encode("utf-16"))
+    dataset = open_dataset(path, columns=["x"]).select(keep=["name"])
+    (block,) = blocks(dataset.source())
+    assert_array_equal(block.rows, [[1, 2]])
+    assert block.kept["name"].to_pylist() == ["é", "o"]
 
 
 def test_a_file_that_is_no_text_is_named(tmp_path):
@@ -281,18 +290,30 @@ def test_quoted_values_may_hold_delimiters_and_line_ends(tmp_path):
 
 
 def test_kept_columns_stay_as_they_are_written(tmp_path):
-    write(tmp_path / "a.csv", "x,id,day,country,note\n1,9007199254740993,2020-01-02,NA,\n")
-    dataset = open_dataset(tmp_path / "a.csv", columns=["x"])
-    (block,) = blocks(dataset.select(keep=["id", "day", "country", "note", "x"]).source())
-    assert block.kept.to_pylist() == [
-        {
-            "id": 9007199254740993,
-            "day": dt.date(2020, 1, 2),
-            "country": "NA",
-            "note": "",
-            "x": 1.0,
-        }
-    ]
+    long = "12345678901234567890"
+    text = f"x,id,day,country,note,zip,price\n1.50,{long},2020-01-02,NA,,01067,1.10\n"
+    dataset = open_dataset(write(tmp_path / "a.csv", text), columns=["x"])
+    names = ["id", "day", "country", "note", "zip", "price"]
+    (block,) = blocks(dataset.select(keep=names).source())
+    (row,) = block.kept.to_pylist()
+    assert list(row.values()) == [long, "2020-01-02", "NA", "", "01067", "1.10"]
+
+
+def test_a_kept_column_that_is_a_feature_is_the_number_that_the_model_reads(tmp_path):
+    path = write(tmp_path / "a.csv", "x,w\n1.50,2\n,1\n")
+    dataset = open_dataset(path, columns=["x"], sample_weight="w").select(keep=["w", "x"])
+    (block,) = blocks(dataset.source())
+    assert block.kept.to_pydict() == {"w": [2.0, 1.0], "x": [1.5, None]}
+
+
+def test_kept_columns_are_text_in_every_file_whatever_the_first_rows_hold(tmp_path):
+    write(tmp_path / "1.csv", "x,id\n1,17\n")
+    write(tmp_path / "2.csv", "x,id\n1,X18\n")
+    write(tmp_path / "3.csv", "x,id\n" + "1,19\n" * 1_800_000 + "1,X20\n")
+    source = open_dataset(tmp_path, columns=["x"]).select(keep=["id"]).source()
+    kept = [[b.kept for b in part.read()] for part in source.parts]
+    assert {table.schema for tables in kept for table in tables} == {pa.schema({"id": pa.string()})}
+    assert [tables[-1]["id"][-1].as_py() for tables in kept] == ["17", "X18", "X20"]
 
 
 def test_a_kept_column_that_begins_with_a_number_may_hold_text(tmp_path):
@@ -305,7 +326,7 @@ def test_a_wrong_weight_is_named_with_its_row(tmp_path):
     path = write(tmp_path / "a.csv", "x,w\n1,1\n1,1\n1,-3\n")
     source = open_dataset(path, sample_weight="w", block_rows=2).source()
     assert source.columns == ("x",)
-    with pytest.raises(DataError, match=r"a\.csv, column 'w', row 3: .* -3\.0"):
+    with pytest.raises(DataError, match=r"a\.csv, column 'w', row 2 \(line 4\): .* -3\.0"):
         blocks(source)
 
 

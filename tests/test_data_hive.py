@@ -183,3 +183,17 @@ def test_a_fit_of_chosen_partitions_is_that_of_their_rows(table):
     rows = all_rows(dataset.source())
     found = GaussianMixture(1, random_state=0).fit(dataset)
     np.testing.assert_allclose(found.means_[0], rows.mean(axis=0))
+
+
+def test_kept_keys_are_text_unless_their_numbers_are_written_so(tmp_path):
+    for zip_code, version in (("00501", "1.10"), ("90210", "1.9")):
+        folder = tmp_path / f"zip={zip_code}" / f"version={version}" / "day=7"
+        folder.mkdir(parents=True)
+        pq.write_table(pa.table({"x": [1.0]}), folder / "a.parquet")
+    dataset = open_dataset(tmp_path).select(keep=["zip", "version", "day"])
+    kept = [next(part.read()).kept.to_pylist()[0] for part in dataset.source(["x"]).parts]
+    assert kept == [
+        {"zip": "00501", "version": "1.10", "day": 7},
+        {"zip": "90210", "version": "1.9", "day": 7},
+    ]
+    assert all_rows(dataset.source(["x", "zip"]))[:, 1].tolist() == [501, 90210]

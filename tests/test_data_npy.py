@@ -187,3 +187,23 @@ def test_it_describes_itself_without_names(tmp_path):
     dataset = open_dataset(save(tmp_path / "a.npy", X))
     assert repr(dataset) == "Dataset(1 npy file, 20 rows, 3 features)"
     assert_array_equal(all_rows(dataset.source()), X)
+
+
+def test_kept_columns_keep_their_digits_in_one_type_for_all_files(tmp_path):
+    great = 2**60 + 1
+    arrays = [np.array([[1, 2]], ">i4"), np.array([[1, great]])]
+    for number, array in enumerate(arrays):
+        np.save(tmp_path / f"{number}.npy", array)
+    parts = open_dataset(tmp_path, columns=[0]).select(keep=[1]).source().parts
+    kept = [block.kept["1"] for part in parts for block in part.read()]
+    assert {str(column.type) for column in kept} == {"int64"}
+    assert [column.to_pylist() for column in kept] == [[2], [great]]
+    np.save(tmp_path / "2.npy", np.array([[1, 2.5]]))
+    with pytest.raises(DataError, match=r"'1' is double in .*2\.npy and int64 in .*1\.npy"):
+        open_dataset(tmp_path, columns=[0]).select(keep=[1])
+
+
+def test_a_column_has_one_name(tmp_path):
+    np.save(tmp_path / "a.npy", np.eye(2))
+    with pytest.raises(ConfigurationError, match="no column '01'"):
+        open_dataset(tmp_path / "a.npy", columns=[0]).select(keep=["1", "01"])

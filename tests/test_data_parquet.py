@@ -203,7 +203,7 @@ def test_a_wrong_weight_is_named_with_row_group_and_row(tmp_path):
     weights = [1.0] * 5 + [-2.0]
     path = write(tmp_path / "a.parquet", 3, x=np.zeros(6), w=weights)
     source = open_dataset(path, sample_weight="w", block_rows=2).source()
-    with pytest.raises(DataError, match=r"row group 1, column 'w', row 3: .* -2\.0"):
+    with pytest.raises(DataError, match=r"row group 1, column 'w', row 2: .* -2\.0"):
         blocks(source)
 
 
@@ -301,3 +301,60 @@ def test_reading_stops_midway_without_harm(tmp_path):
     reading = open_dataset(path, block_rows=10).source().parts[0].read()
     assert_array_equal(next(reading).rows, [np.arange(10)])
     reading.close()
+
+
+def pieces(folder, *columns):
+    """Files of rows with a column ``k`` each, opened to be kept."""
+    for number, column in enumerate(columns):
+        table = pa.table({"x": [1.0] * len(column), "k": column})
+        pq.write_table(table, folder / f"{number}.parquet")
+    return open_dataset(folder, columns=["x"]).select(keep=["k"]).source()
+
+
+MIXED = {
+    "null first": (pa.nulls(2), pa.array(["a", "b"])),
+    "int32, int64": (pa.array([1, None], pa.int32()), pa.array([2**60 + 1])),
+    "ms, us": (
+        pa.array([dt.datetime(1960, 1, 2, 3, 4, 5)], pa.timestamp("ms")),
+        pa.array([dt.datetime(1960, 1, 2, 3, 4, 5, 6)], pa.timestamp("us")),
+    ),
+    "dictionary, string": (pa.array(["a", "b", "a"]).dictionary_encode(), pa.array(["c"])),
+    "large string, string": (pa.array(["a"], pa.large_string()), pa.array(["b", None])),
+    "decimals": (
+        pa.array([Decimal("1.10")]),
+        pa.array([Decimal("12345678901234567890.123456")]),
+    ),
+    "int32, double": (pa.array([2**31 - 1], pa.int32()), pa.array([None, 2.5])),
+    "float, double": (pa.array([1.5], pa.float32()), pa.array([0.1])),
+    "lists": (pa.array([[1], []], pa.list_(pa.int32())), pa.array([[2**60 + 1]])),
+    "structs": (pa.array([{"a": 1}], pa.struct({"a": pa.int32()})), pa.array([{"a": 2**60 + 1}])),
+    "null, int32, int64": (pa.nulls(1), pa.array([1], pa.int32()), pa.array([2**60 + 1])),
+}
+
+
+@pytest.mark.parametrize("kind", list(MIXED))
+def test_kept_columns_of_different_types_come_as_one_type_with_their_values(kind, tmp_path):
+    source = pieces(tmp_path, *MIXED[kind])
+    kept = [block.kept["k"] for part in source.parts for block in part.read()]
+    assert len({column.type for column in kept}) == 1
+    for found, own in zip(kept, MIXED[kind], strict=True):
+        assert found.to_pylist() == own.to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (pa.array([2**53 + 1]), pa.array([1.5])),
+        (pa.array([2**64 - 1], pa.uint64()), pa.array([-1])),
+        (pa.array([Decimal("0.10")]), pa.array([0.1])),
+        (pa.array(["a"]), pa.array([1])),
+        (pa.array(["a"]), pa.array([b"a"])),
+        (pa.array([[2**53 + 1]]), pa.array([[1.5]])),
+        (pa.array([0], pa.timestamp("us", "UTC")), pa.array([0], pa.timestamp("us"))),
+        (pa.array([0], pa.timestamp("us", "UTC")), pa.array([0], pa.timestamp("us", "Asia/Tokyo"))),
+    ],
+)
+def test_kept_columns_that_no_type_holds_are_refused_before_a_row_is_read(first, second, tmp_path):
+    for pair in ((first, second), (second, first)):
+        with pytest.raises(DataError, match=r"'k' is .* in .*1\.parquet and .* in .*0\.parquet"):
+            pieces(tmp_path, *pair)

@@ -74,6 +74,12 @@ WHERE = click.option(
     help="Read directories named KEY=VALUE only, also with != < <= > >=; may be given again, "
     "and then all must hold.",
 )
+DELIMITER = click.option(
+    "--delimiter",
+    metavar="CHARACTER",
+    help="Between the values of CSV files, where their first lines don't tell it: ';', or '\\t' "
+    "for a tab.",
+)
 FORCE = click.option("--force", is_flag=True, help="Replace an output that exists.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 
@@ -150,7 +156,7 @@ SEED = click.option(
     type=click.IntRange(0, 2**32 - 1),
     help="Of random numbers, where the job draws any; by default another one each time.",
 )
-READING = in_order(FORMAT, WHERE, STORAGE, RESOURCES, SEED, PROGRESS, COMMON)
+READING = in_order(FORMAT, DELIMITER, WHERE, STORAGE, RESOURCES, SEED, PROGRESS, COMMON)
 """Options of commands that read rows."""
 
 
@@ -178,6 +184,7 @@ def inputs_of(options: dict[str, Any], paths: tuple[str, ...]) -> "Inputs":
         options["format"],
         dict(options["storage_options"]),
         tuple(options["where"]),
+        options["delimiter"],
     )
 
 

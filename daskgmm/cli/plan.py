@@ -6,7 +6,17 @@ from typing import Any
 import click
 
 from daskgmm.cli.fit import DTYPE, MIXTURE, N_INIT
-from daskgmm.cli.options import COLUMNS, COMMON, FORMAT, JSON, SIZES, STORAGE, WHERE, in_order
+from daskgmm.cli.options import (
+    COLUMNS,
+    COMMON,
+    DELIMITER,
+    FORMAT,
+    JSON,
+    SIZES,
+    STORAGE,
+    WHERE,
+    in_order,
+)
 
 
 def _number(text: str) -> float:
@@ -27,7 +37,7 @@ _ROWS = in_order(
     ),
     COLUMNS,
     click.option("--weight-column", metavar="W", help="Column of the rows' weights."),
-    in_order(FORMAT, WHERE, STORAGE),
+    in_order(FORMAT, DELIMITER, WHERE, STORAGE),
 )
 
 

@@ -7,7 +7,7 @@ from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from daskgmm.data.files import FileRecord
+from daskgmm.data.files import FileRecord, InputFile
 from daskgmm.data.formats import FORMATS, Path, Table, find_inputs
 from daskgmm.data.listing import require_unchanged
 from daskgmm.data.partitions import conditions
@@ -148,6 +148,7 @@ def open_dataset(
     columns: Sequence[str | int] | None = None,
     sample_weight: str | int | None = None,
     where: str | Sequence[str] | None = None,
+    delimiter: str | None = None,
     storage_options: Mapping[str, Any] | None = None,
     block_rows: int | None = None,
 ) -> Dataset:
@@ -181,6 +182,9 @@ def open_dataset(
         ``["date>=2026-11-01", "date<2026-12-01"]``: all of them. Operators are ``= != < <= >
         >=``; values compare as numbers where both are, else as text. What is left out is
         neither listed nor opened.
+    delimiter : str, optional
+        The character between the values of CSV files; by default the one of ``, ; tab |`` that
+        parts each file's header and first rows alike.
     storage_options : mapping, optional
         Passed to the store, such as credentials; never shown.
     block_rows : int, optional
@@ -206,7 +210,19 @@ def open_dataset(
         None if columns is None else _feature_names(columns, name),
         None if sample_weight is None else _weight_name(sample_weight, name),
     )
-    return Dataset(name, FORMATS[name].open(files), selection, block_rows)
+    return Dataset(name, _open(name, files, delimiter), selection, block_rows)
+
+
+def _open(format_name: str, files: Sequence[InputFile], delimiter: str | None) -> Table:
+    known = FORMATS[format_name]
+    if delimiter is None:
+        return known.open(files)
+    if not known.delimited:
+        raise ConfigurationError(
+            f"A delimiter was given, and the files are {format_name}.",
+            "Leave delimiter= (--delimiter) out: it is for CSV.",
+        )
+    return known.open(files, delimiter)
 
 
 def _feature_names(columns: Sequence[str | int], format_name: str) -> tuple[str, ...]:

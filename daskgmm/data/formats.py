@@ -40,16 +40,17 @@ class Table(Protocol):
 
 @dataclass(frozen=True)
 class Format:
-    """How files of one kind are recognised and opened, and whether their columns have names."""
+    """How files of one kind are opened, and whether its columns have names and delimiters."""
 
-    open: Callable[[Sequence[InputFile]], Table]
+    open: Callable[..., Table]
     extensions: tuple[str, ...]
     named: bool = True
+    delimited: bool = False
 
 
 FORMATS: dict[str, Format] = {
     "parquet": Format(open_parquet, (".parquet", ".pq")),
-    "csv": Format(open_csv, (".csv", ".csv.gz", ".tsv", ".tsv.gz")),
+    "csv": Format(open_csv, (".csv", ".csv.gz", ".tsv", ".tsv.gz"), delimited=True),
     "npy": Format(open_npy, (".npy",), named=False),
     "zarr": Format(open_zarr, (".zarr",), named=False),
     "hdf5": Format(open_hdf5, (".h5", ".hdf5"), named=False),

@@ -16,7 +16,7 @@ from daskgmm.data.files import InputFile
 from daskgmm.data.matrix import Matrix
 from daskgmm.data.selection import Selection
 from daskgmm.data.source import Block, Floats, Source, aligned
-from daskgmm.data.tables import block_rows_for, check_weights
+from daskgmm.data.tables import block_rows_for, check_weights, kept_schema
 from daskgmm.errors import ConfigurationError, DataError
 
 _PART_BYTES = 2**24
@@ -63,6 +63,8 @@ class MatrixPart:
         Rows to read at a time.
     block_rows : int
         Most rows of a block.
+    kept : pyarrow.Schema
+        Types in which columns are carried along.
     """
 
     matrix: Matrix
@@ -72,6 +74,7 @@ class MatrixPart:
     dtype: np.dtype[Any]
     read_rows: int
     block_rows: int
+    kept: pa.Schema
 
     @property
     def inputs(self) -> Sequence[Hashable]:
@@ -111,10 +114,15 @@ class MatrixPart:
         return weights
 
     def _kept(self, values: NDArray[Any]) -> pa.Table | None:
+        if not self.kept:
+            return None
+        native = values.dtype.newbyteorder("=")  # Arrow has no other
         start = self.columns.span.start
-        names = [str(position) for position in self.columns.keep]
-        arrays = [np.array(values[position - start]) for position in self.columns.keep]
-        return pa.table(dict(zip(names, arrays, strict=True))) if names else None
+        arrays = [
+            pa.array(np.array(values[position - start], native)).cast(field.type)
+            for position, field in zip(self.columns.keep, self.kept, strict=True)
+        ]
+        return pa.table(arrays, self.kept)
 
 
 @dataclass(frozen=True)
@@ -153,8 +161,9 @@ class MatrixTable:
         single = all(matrix.dtype.newbyteorder("=") == _SINGLE for matrix in self.matrices)
         dtype = np.dtype(np.float32 if single else np.float64)
         size = block_rows or block_rows_for(len(columns.features))
+        kept = self._kept(columns)
         parts = tuple(
-            part for matrix in self.matrices for part in _parts(matrix, columns, dtype, size)
+            part for matrix in self.matrices for part in _parts(matrix, columns, dtype, size, kept)
         )
         names = tuple(map(str, columns.features))
         everything = selection.columns is None and selection.weight is None
@@ -167,6 +176,22 @@ class MatrixTable:
             decoded=any(matrix.decoded for matrix in self.matrices),
             block_rows=max(max(part.read_rows, size) for part in parts),
         )
+
+    def _kept(self, columns: Columns) -> pa.Schema:
+        """Types that hold the kept columns of every array."""
+        names = [str(position) for position in columns.keep]
+        described = []
+        for matrix in self.matrices if names else ():
+            path, kind = matrix.file.path, matrix.dtype.newbyteorder("=")
+            try:
+                own = pa.from_numpy_dtype(kind)
+            except pa.ArrowNotImplementedError as error:
+                raise ConfigurationError(
+                    f"Columns of {path} can't be kept: it is an array of {kind}.",
+                    "Leave keep= (--keep) out, or write the array as float64.",
+                ) from error
+            described.append((path, pa.schema(dict.fromkeys(names, own))))
+        return kept_schema(names, described)
 
     def _columns(self, selection: Selection) -> Columns:
         path, count = self.matrices[0].file.path, self.matrices[0].shape[1]
@@ -188,7 +213,7 @@ class MatrixTable:
 
 
 def _position(name: str, count: int, path: str) -> int:
-    if not (name.isascii() and name.isdigit()):
+    if not (name.isascii() and name.isdigit() and str(int(name)) == name):
         raise ConfigurationError(
             f"{path} has no column {name!r}: an array's columns have no names.",
             f"Choose by position, from 0 to {count - 1}; a model that was fitted on names takes "
@@ -201,7 +226,7 @@ def _position(name: str, count: int, path: str) -> int:
 
 
 def _parts(
-    matrix: Matrix, columns: Columns, dtype: np.dtype[Any], size: int
+    matrix: Matrix, columns: Columns, dtype: np.dtype[Any], size: int, kept: pa.Schema
 ) -> Iterator[MatrixPart]:
     """Parts that are read along an array's chunks, each chunk once where it fits into a part."""
     rows, chunk = matrix.shape[0], max(1, min(matrix.chunk_rows, matrix.shape[0]))
@@ -211,4 +236,4 @@ def _parts(
     length = read_rows * max(1, _PART_BYTES // (read_rows * row_bytes))
     for first in range(0, max(rows, 1), length):
         stop = min(first + length, rows)
-        yield MatrixPart(matrix, first, stop, columns, dtype, read_rows, size)
+        yield MatrixPart(matrix, first, stop, columns, dtype, read_rows, size, kept)

@@ -17,7 +17,7 @@ from daskgmm.data.partitions import key_columns, with_constants
 from daskgmm.data.retrying import persistent
 from daskgmm.data.selection import Selection
 from daskgmm.data.source import Block, Source
-from daskgmm.data.tables import Decoder, block_rows_for
+from daskgmm.data.tables import Decoder, block_rows_for, kept_schema
 from daskgmm.errors import DataError
 
 _READ_BYTES = 2**23  # read ahead of the decoder, over all columns
@@ -40,6 +40,8 @@ class ParquetPart:
     dtype : dtype
         What blocks come as.
     block_rows : int
+    kept : pyarrow.Schema
+        Types in which columns are carried along.
     """
 
     file: InputFile
@@ -50,6 +52,7 @@ class ParquetPart:
     constants: Mapping[str, pa.Scalar]
     dtype: np.dtype[Any]
     block_rows: int
+    kept: pa.Schema
 
     @property
     def inputs(self) -> Sequence[Hashable]:
@@ -63,8 +66,8 @@ class ParquetPart:
 
     def read(self, *inputs: Any) -> Iterator[Block]:  # noqa: ARG002  the protocol's signature
         """Yield blocks of at most ``block_rows`` rows as they are decoded."""
-        row = 1
-        decoder = Decoder(self.selection, self.dtype, self.label, self.block_rows)
+        row = 0
+        decoder = Decoder(self.selection, self.dtype, self, self.block_rows, self.kept)
         for batch in self._batches():
             yield decoder.block(batch, row)
             row += batch.num_rows
@@ -146,9 +149,10 @@ class ParquetTable:
         Raises
         ------
         DataError
-            A file misses a column, or holds something else than numbers in it.
+            A file misses a column, holds something else than numbers in it, or in a kept one
+            what no type holds together with those of other files.
         """
-        keys, values = key_columns([file.path for file in self.files])
+        keys, values = key_columns([file.path for file in self.files], selection.unread)
         selection = selection.resolve(self.schemas[0], self.files[0].path, keys)
         checked = self.schemas[0]
         for file, schema in zip(self.files, self.schemas, strict=True):
@@ -158,8 +162,9 @@ class ParquetTable:
         dtype = self._dtype(selection)
         size = block_rows or block_rows_for(len(selection.features))
         constants = self._constants(selection, values)
+        kept = self._kept(selection, constants)
         parts = tuple(
-            ParquetPart(file, number, len(groups), rows, selection, given, dtype, size)
+            ParquetPart(file, number, len(groups), rows, selection, given, dtype, size, kept)
             for file, groups, given in zip(self.files, self.row_groups, constants, strict=True)
             for number, rows in enumerate(groups or (0,))
         )
@@ -183,6 +188,16 @@ class ParquetTable:
             names = set(known) & set(selection.names) - set(schema.names) if known else ()
             given.append({name: known[name] for name in selection.names if name in names})
         return given
+
+    def _kept(
+        self, selection: Selection, constants: Sequence[Mapping[str, pa.Scalar]]
+    ) -> pa.Schema:
+        """Types that hold the kept columns of every file."""
+        described: dict[tuple[int, tuple[str, ...]], tuple[str, pa.Schema]] = {}
+        for file, schema, given in zip(self.files, self.schemas, constants, strict=True):
+            own = pa.schema([*schema, *((name, value.type) for name, value in given.items())])
+            described.setdefault((id(schema), tuple(given)), (file.path, own))
+        return kept_schema(selection.keep, described.values())
 
     def _dtype(self, selection: Selection) -> np.dtype[Any]:
         """Return float32 where every feature of every file fits it, else float64."""

@@ -1,7 +1,7 @@
 """Directories named ``key=value``, as Hive lays tables out: choosing them, and their values."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any, Self
@@ -165,14 +165,17 @@ def _listed(values: Iterable[str]) -> str:
     return f"{ordered[0]} to {ordered[-1]} ({len(ordered)} values)"
 
 
-def key_columns(paths: Sequence[str]) -> tuple[pa.Schema, list[dict[str, pa.Scalar]]]:
+def key_columns(
+    paths: Sequence[str], kept: Collection[str] = ()
+) -> tuple[pa.Schema, list[dict[str, pa.Scalar]]]:
     """Keys that all files have, as columns: their types, and each file's values.
 
-    Whole numbers are int64, other numbers float64, and the rest is text.
+    Whole numbers are int64, other numbers float64, and the rest is text; so is a ``kept`` key,
+    unless its numbers are written out just as the directories have them.
     """
     known = [keys_of(path) for path in paths]
     shared = [key for key in known[0] if all(key in own for own in known)]
-    types = {key: _type([own[key] for own in known]) for key in shared}
+    types = {key: _type([own[key] for own in known], exact=key in kept) for key in shared}
     values = [{key: _scalar(own[key], types[key]) for key in shared} for own in known]
     return pa.schema(types), values
 
@@ -184,11 +187,14 @@ def with_constants(batch: pa.RecordBatch, values: Mapping[str, pa.Scalar]) -> pa
     return batch
 
 
-def _type(values: Sequence[str | None]) -> pa.DataType:
+def _type(values: Sequence[str | None], *, exact: bool) -> pa.DataType:
     known = [value for value in values if value is not None]
     if not known or not all(map(_NUMBER.fullmatch, known)):
         return pa.string()
     whole = all(re.fullmatch(r"[+-]?\d{1,18}", value) for value in known)
+    kind: type[int | float] = int if whole else float
+    if exact and any(str(kind(value)) != value for value in known):
+        return pa.string()
     return pa.int64() if whole else pa.float64()
 
 

@@ -8,11 +8,13 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
-from daskgmm.data.words import WITH_POINTS, has_decimal_comma, kind_in_words
+from daskgmm.data.words import kind_in_words, unreadable
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
 
-FIRST_VALUE = b"first value"
-"""Key of a field's metadata under which text columns show what they hold."""
+FIRST_VALUE, FIRST_ROW, FIRST_PLACE, DELIMITER = (
+    b"first value", b"first row", b"first place", b"delimiter",
+)  # fmt: skip
+"""Keys of a field's metadata under which text columns show what they hold, and where."""
 
 _NO_KEYS = pa.schema([])
 _SHOWN = 20
@@ -46,6 +48,11 @@ class Selection:
     def numeric(self) -> tuple[str, ...]:
         """Names of what is read as numbers."""
         return self.features if self.weight is None else (*self.features, self.weight)
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Names of what is only carried along: nobody reads numbers in it."""
+        return tuple(name for name in self.keep if name not in self.numeric)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -131,14 +138,15 @@ def is_numeric(kind: pa.DataType) -> bool:
 
 
 def _not_numeric(column: pa.Field, path: str) -> InputTypeError:
-    first = (column.metadata or {}).get(FIRST_VALUE)
-    text = first.decode(errors="replace") if first else ""
+    told = {key: value.decode() for key, value in (column.metadata or {}).items()}
+    text, place = told.get(FIRST_VALUE, ""), told.get(FIRST_PLACE, "")
+    text = text if FIRST_ROW in told else ""
     shown = f", such as {text!r}" if text else ""
     held = kind_in_words(column.type)
     cause = f"Column {column.name!r} of {path} is not numeric: it holds {held}{shown}"
-    if has_decimal_comma(text):
-        return InputTypeError(f"{cause}, which has a decimal comma.", WITH_POINTS)
-    return InputTypeError(f"{cause}.", _REMEDY)
+    if flaw := unreadable(text, told.get(DELIMITER, "")):
+        return InputTypeError(f"{cause}, which has {flaw[0]}.{place}", flaw[1])
+    return InputTypeError(f"{cause}.{place}", _REMEDY)
 
 
 def _index_columns(schema: pa.Schema) -> set[str]:

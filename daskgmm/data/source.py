@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,22 @@ class Part(Protocol):
 
         A block's arrays may be written over when the next one is asked for.
         """
+
+
+@runtime_checkable
+class TextPart(Part, Protocol):
+    """A part of which values are written as text, in lines."""
+
+    def written(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
+        """The line of a row, counted from 0, and the text of a feature there.
+
+        ``None`` where nothing tells it, as where a line is too long.
+        """
+
+
+def as_written(part: Part, row: int, feature: int | None = None) -> tuple[int, str] | None:
+    """The line of a row and the text of a feature, for errors, where there are any."""
+    return part.written(row, feature) if isinstance(part, TextPart) else None
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,7 @@ def require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | N
         Too few rows, none that counts, or a value that is not finite or can't be squared.
     """
     if found.flawed is not None:
-        before = sum(found.lengths[: found.flawed.position])
-        raise found.flawed.flaw.error(found.flawed.label, columns, before)
+        raise found.flawed.error(columns, found.lengths)
     if found.rows < 2:
         raise DataError(
             f"Found array with {found.rows} sample(s) while a minimum of 2 is required.",

@@ -57,6 +57,8 @@ class FitRequest:
         inputs = self.inputs
         chosen = {"columns": inputs.columns, "weight_column": inputs.weight_column}
         chosen["where"] = inputs.where
+        if inputs.delimiter is not None:
+            chosen["delimiter"] = inputs.delimiter
         found = as_plain(chosen | {"format": inputs.format} | asdict(self.method))
         return dict(found)
 

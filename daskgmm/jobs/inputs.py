@@ -29,6 +29,8 @@ class Inputs:
         Passed to the store; may hold credentials, so it is never shown or written.
     where : tuple of str
         What must hold of directories named ``key=value``, such as ``date=2026-11-21``.
+    delimiter : str or None
+        The character between the values of CSV files, where their first lines don't tell it.
     """
 
     paths: tuple[str, ...]
@@ -37,6 +39,7 @@ class Inputs:
     format: str | None = None
     storage_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     where: tuple[str, ...] = ()
+    delimiter: str | None = None
 
     def open(self) -> Dataset:
         """The rows, of which only metadata is read so far."""
@@ -75,6 +78,7 @@ class Inputs:
             columns=columns,
             sample_weight=self.weight_column,
             where=self.where,
+            delimiter=self.delimiter,
             storage_options=self.storage_options,
         )
 

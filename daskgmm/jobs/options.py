@@ -26,6 +26,8 @@ class RowsOptions(TypedDict, total=False):
         Of the files, where their names don't tell it.
     where : sequence of str, optional
         Conditions on partitions, such as ``"date=2026-11-21"``.
+    delimiter : str, optional
+        The character between the values of CSV files, where their first lines don't tell it.
     storage_options : mapping, optional
         For the stores of inputs and output.
     """
@@ -34,6 +36,7 @@ class RowsOptions(TypedDict, total=False):
     weight_column: str | None
     format: str | None
     where: Sequence[str]
+    delimiter: str | None
     storage_options: Mapping[str, Any]
 
 

@@ -201,6 +201,8 @@ def _asked(model: Fitted, request: PredictRequest, marks: Mapping[str, Any]) -> 
         "anomaly_quantile": request.quantile,
         "anomaly_threshold": request.anomaly_threshold,
     }
+    if request.inputs.delimiter is not None:
+        asked["delimiter"] = request.inputs.delimiter
     return dict(as_plain(asked))
 
 

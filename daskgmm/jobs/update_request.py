@@ -57,6 +57,8 @@ class UpdateRequest:
             "forgetting": float(self.forgetting),
             "updated_from": self.origin(),
         }
+        if inputs.delimiter is not None:
+            chosen["delimiter"] = inputs.delimiter
         if run is not None:  # no number is drawn: a figure's sample stays the same
             chosen["seed"] = run.seed
         return dict(as_plain(chosen))

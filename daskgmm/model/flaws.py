@@ -43,7 +43,11 @@ class Flaw:
         return replace(self, row=self.row + rows)
 
     def error(
-        self, where: str, columns: tuple[str, ...] | None = None, before: int | None = None
+        self,
+        where: str,
+        columns: tuple[str, ...] | None = None,
+        before: int | None = None,
+        written: tuple[int, str] | None = None,
     ) -> DataError:
         """The error that tells of it.
 
@@ -55,11 +59,17 @@ class Flaw:
             The features' names.
         before : int or None
             Rows in the parts before, where that is known.
+        written : (int, str) or None
+            The line that holds it, and the text there, where there is one.
         """
         value = "NaN" if np.isnan(self.value) else "infinity"
+        line, text = written or (None, "")
+        place = f"row {self.row}" if line is None else f"row {self.row} (line {line})"
+        if text.strip() and text.strip().lower() != "nan":
+            value += f", written {text!r}"
         of_all = "" if before is None else f"row {before + self.row} of all, "
         return DataError(
-            f"{where}, row {self.row}, {feature_name(self.feature, columns)} is {value} "
+            f"{where}, {place}, {feature_name(self.feature, columns)} is {value} "
             f"({of_all}counted from 0).",
             "Drop or fill such rows first.",
         )

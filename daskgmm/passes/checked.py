@@ -64,7 +64,7 @@ def _check_part(
         for block in blocks:
             flaw = Flaw.in_rows(block.rows)
             if flaw is not None:
-                flawed = FlawedPart(part.label, position, flaw.after(length))
+                flawed = FlawedPart.of(part, position, flaw.after(length))
                 break
             moments = add(moments, accumulate([(block.rows, block.weights)]))
             if side:
@@ -99,6 +99,5 @@ def expect_checked(source: Source, expectation: Expectation, cost_a_row: float) 
     graph, root = pass_graph(source, groups, work, "gmm-pass", token())
     found: Checked = compute(graph, root, Phase.PASS)
     if found.flawed is not None:
-        before = sum(found.lengths[: found.flawed.position])
-        raise found.flawed.flaw.error(found.flawed.label, source.columns, before)
+        raise found.flawed.error(source.columns, found.lengths)
     return replace(expectation, scatter=found.scatter).complete(found.moments)

@@ -18,7 +18,7 @@ from daskgmm.data.arrays import ArrayPart
 from daskgmm.data.closures import closure, meeting_points
 from daskgmm.data.collections import InlinePart, is_future, require_complete
 from daskgmm.data.retrying import persistent
-from daskgmm.data.source import Block, Part, Source, aligned
+from daskgmm.data.source import Block, Part, Source, TextPart, aligned
 from daskgmm.passes.engine import active_client, explaining_losses, hold
 from daskgmm.passes.graph import Group, HeldGroup, Leaf, Stretch, leaves_of, part_bytes, runs
 from daskgmm.passes.memory import rows_bytes
@@ -50,10 +50,17 @@ class HeldPart:
         The part's own.
     inputs : tuple of str
         Key of the part itself.
+    text : TextPart or None
+        The part, where it is of text.
     """
 
     label: str
     inputs: tuple[str, ...]
+    text: TextPart | None = None
+
+    def written(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
+        """As the part has it, if it is of text."""
+        return None if self.text is None else self.text.written(row, feature)
 
     def read(self, part: Part) -> Iterator[Block]:
         """Yield the part's blocks."""
@@ -220,7 +227,8 @@ def decoded(source: Source, client: Any, room: int) -> Iterator[Source]:
 def held_as(source: Source, keys: Sequence[str]) -> Source:
     """The same rows, the first parts as values of a graph that go by these keys."""
     held_parts = [
-        HeldPart(part.label, (key,)) for part, key in zip(source.parts, keys, strict=False)
+        HeldPart(part.label, (key,), part if isinstance(part, TextPart) else None)
+        for part, key in zip(source.parts, keys, strict=False)
     ]
     return replace(source, parts=[*held_parts, *source.parts[len(keys) :]])
 

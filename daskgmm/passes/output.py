@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from daskgmm.data.retrying import persistent
 from daskgmm.data.sinks.base import Field, Sink, Slice, Writer, Written
-from daskgmm.data.source import Block, Floats, Part, Source
+from daskgmm.data.source import Block, Floats, Part, Source, as_written
 from daskgmm.errors import DataError, OutputError
 from daskgmm.model.flaws import Flaw
 from daskgmm.model.prediction import Predictor
@@ -224,4 +224,6 @@ def _write_block(block: Block, content: Content, writer: Writer) -> None:
 def _require_finite(rows: Floats, part: Part, before: int, columns: tuple[str, ...] | None) -> None:
     flaw = Flaw.in_rows(rows)
     if flaw is not None:
-        raise flaw.after(before).error(part.label, columns)
+        flaw = flaw.after(before)
+        written = as_written(part, flaw.row, flaw.feature)
+        raise flaw.error(part.label, columns, written=written)

@@ -8,7 +8,7 @@ import numpy as np
 from dask._task_spec import DataNode, Task, TaskRef
 
 from daskgmm.data.retrying import persistent
-from daskgmm.data.source import Block, Part, Source
+from daskgmm.data.source import Block, Part, Source, as_written
 from daskgmm.model.prediction import NotFiniteError, Predictor
 from daskgmm.model.scoring import Scorer, Scoring
 from daskgmm.model.typing import Doubles
@@ -32,15 +32,17 @@ def _apply(part: Part, method: Method, dtype: Any, predictor: Predictor, *inputs
         nothing = np.empty((0, predictor.mixture.n_features), dtype)
         results, first = [apply(nothing, part.label)], 0
         for block in part.read(*inputs):
-            results.append(apply(block.rows.T, part.label, first))
+            results.append(apply(block.rows.T, part.label, first, part))
             first += block.rows.shape[1]
         return np.concatenate(results)
 
 
-def explaining(method: Method, predictor: Any, rows: Any, where: str, first: int = 0) -> Any:
+def explaining(
+    method: Method, predictor: Any, rows: Any, where: str, first: int = 0, part: Part | None = None
+) -> Any:
     """Apply a method of the predictor, or of a scorer, to rows (n, D).
 
-    An error says where the rows are from.
+    An error says where the rows are from; of a part of text also in which line.
 
     Raises
     ------
@@ -50,7 +52,9 @@ def explaining(method: Method, predictor: Any, rows: Any, where: str, first: int
     try:
         return method(predictor, rows)
     except NotFiniteError as error:
-        raise error.flaw.after(first).error(where) from error
+        flaw = error.flaw.after(first)
+        written = None if part is None else as_written(part, flaw.row, flaw.feature)
+        raise flaw.error(where, written=written) from error
 
 
 def lazily(
@@ -93,7 +97,7 @@ def _begin_totals(scoring: Scoring) -> OnPart:
         sums, first = np.zeros((len(scoring.mixtures), 4)), 0
         for block in blocks:
             method = partial(Scorer.totals, weights=block.weights)
-            sums += explaining(method, scorer, block.rows.T, part.label, first)
+            sums += explaining(method, scorer, block.rows.T, part.label, first, part)
             first += block.rows.shape[1]
         return sums
 

@@ -73,7 +73,7 @@ def _counted(part: Part, blocks: Iterator[Block], counting: _Counting) -> Iterat
     for block in blocks:
         for window in windows(block.rows.shape[1], counting.n_values):
             rows = block.rows[:, window].T
-            where = (part.label, first + window.start)
+            where = (part.label, first + window.start, part)
             found = explaining(Predictor.log_densities, counting.predictor, rows, *where)
             yield counting.question.count(found)
         first += block.rows.shape[1]

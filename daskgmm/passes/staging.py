@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from daskgmm.data.source import Block, Part
+from daskgmm.data.source import Block, Part, as_written
 from daskgmm.passes.stage import Entry, NotStagedError, Stage
 
 logger = logging.getLogger(__name__)
@@ -64,6 +64,10 @@ class StagedPart:
     def label(self) -> str:
         """The part's own."""
         return self.part.label
+
+    def written(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
+        """As the part has it, if it is of text."""
+        return as_written(self.part, row, feature)
 
     def read(self, *inputs: Any) -> Iterator[Block]:
         """Yield the part's blocks."""

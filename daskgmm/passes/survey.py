@@ -4,13 +4,14 @@ import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from dask._task_spec import Task, TaskRef
 from numpy.typing import NDArray
 
-from daskgmm.data.source import Block, Part, Source
+from daskgmm.data.source import Block, Part, Source, TextPart, as_written
+from daskgmm.errors import DataError
 from daskgmm.model.flaws import Flaw
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.passes.blas import one_thread
@@ -47,11 +48,26 @@ class FlawedPart:
         Which part it is, in order.
     flaw : Flaw
         Where in it.
+    text : TextPart or None
+        The part, where it is of text: its lines are looked up once it is known to be the first.
     """
 
     label: str
     position: int
     flaw: Flaw
+    text: TextPart | None
+
+    @classmethod
+    def of(cls, part: Part, position: int, flaw: Flaw) -> Self:
+        """The flaw of a part; what may hold rows is not carried along."""
+        return cls(part.label, position, flaw, part if isinstance(part, TextPart) else None)
+
+    def error(self, columns: tuple[str, ...] | None, lengths: Sequence[int]) -> DataError:
+        """The error that tells of it, with the lengths of the parts before."""
+        written = None
+        if self.text is not None:
+            written = as_written(self.text, self.flaw.row, self.flaw.feature)
+        return self.flaw.error(self.label, columns, sum(lengths[: self.position]), written)
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,7 +244,7 @@ def _statistics(rows: Floats, weights: Doubles | None, request: Request) -> Stat
 
 def _flawed(rows: Floats, part: Part, position: int, start: int) -> FlawedPart | None:
     flaw = Flaw.in_rows(rows)
-    return None if flaw is None else FlawedPart(part.label, position, flaw.after(start))
+    return None if flaw is None else FlawedPart.of(part, position, flaw.after(start))
 
 
 def _draw(
