@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from daskgmm.cli.counts import Components
+from daskgmm.cli.counts import Components, Number
 from daskgmm.cli.exits import Exit, Failure
 from daskgmm.cli.options import (
     COLUMNS,
@@ -78,7 +78,7 @@ METHOD = in_order(
     N_INIT,
     click.option(
         "--tol",
-        type=click.FloatRange(min=0),
+        type=Number(min=0),
         default=1e-3,
         show_default=True,
         help="Stop when the change is smaller.",
@@ -105,7 +105,7 @@ METHOD = in_order(
     ),
     click.option(
         "--reg-covar",
-        type=click.FloatRange(min=0),
+        type=Number(min=0),
         default=1e-6,
         show_default=True,
         help="Added to variances, in squared units of the data.",

@@ -1,11 +1,14 @@
 """JSON from files that may hold anything."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, NoReturn, get_args
 
 DEEPEST = 50
 """Maps and lists in each other; what is deeper is no file of ours, and no code need recurse so."""
+_MOST_DIGITS = 300
+"""Of whole numbers: more would not fit into a double."""
 
 
 def from_json(text: str | bytes, *, infinite: bool = False) -> Any:
@@ -23,7 +26,12 @@ def from_json(text: str | bytes, *, infinite: bool = False) -> Any:
         It is no JSON, not UTF-8, or nested too deeply.
     """
     try:
-        value = json.loads(text, parse_constant=None if infinite else _refuse)
+        value = json.loads(
+            text,
+            parse_constant=None if infinite else _refuse,
+            parse_float=None if infinite else _finite,
+            parse_int=_whole,
+        )
     except RecursionError:
         raise _too_deep() from None
     require_shallow(value)
@@ -94,6 +102,17 @@ def _inside(value: Any) -> list[Any]:
     if isinstance(value, Mapping):
         return list(value.values())
     return value if isinstance(value, list) else []
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    return number if math.isfinite(number) else _refuse(digits)
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"a number has {len(digits)} digits")
+    return int(digits)
 
 
 def _refuse(constant: str) -> NoReturn:
