@@ -13,6 +13,7 @@ from daskgmm.cli.options import (
     FORCE,
     INPUTS,
     READING,
+    SEED,
     in_order,
     inputs_of,
 )
@@ -149,6 +150,7 @@ AFTERWARDS = in_order(
         "--require-convergence", is_flag=True, help="Exit with 3 where the fit did not converge."
     ),
     click.option("--plot", "figure", metavar="FILE.png", help="Draw the result."),
+    SEED,
     READING,
 )
 

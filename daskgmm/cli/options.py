@@ -148,9 +148,9 @@ PROGRESS = click.option(
 SEED = click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
-    help="Of random numbers, where the job draws any; by default another one each time.",
+    help="Of the random numbers; by default another one each time.",
 )
-READING = in_order(FORMAT, WHERE, STORAGE, RESOURCES, SEED, PROGRESS, COMMON)
+READING = in_order(FORMAT, WHERE, STORAGE, RESOURCES, PROGRESS, COMMON)
 """Options of commands that read rows."""
 
 INPUTS = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")

@@ -67,7 +67,6 @@ def predict(model: str, inputs: tuple[str, ...], **options: Any) -> None:
     from daskgmm import jobs
     from daskgmm.cli.progress import progress
 
-    del options["seed"]  # nothing is drawn
     options["storage_options"] = dict(options["storage_options"])
     # As the columns are called that it writes.
     options["with_"] = [kind.replace("_", "-") for kind in options["with_"]]

@@ -50,7 +50,7 @@ def read_toml(path: str) -> tuple[dict[str, Any], str]:
 
 
 def key_lines(text: str) -> dict[Keys, int]:
-    r"""The line, from 1, on which each key begins, by itself or with that of the table it is in.
+    r"""The line, from 1, on which each key begins, by the keys of the tables that it is in.
 
     >>> key_lines("k = 3\n\n[fit]\ncolumns = [\n'a',\n]\n")
     {('k',): 1, ('fit',): 3, ('fit', 'columns'): 4}
@@ -84,8 +84,8 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
     yield first, text[start:]
 
 
-def _paths(values: Mapping[str, Any]) -> Iterator[Keys]:
+def _paths(values: Mapping[str, Any], above: Keys = ()) -> Iterator[Keys]:
     for key, value in values.items():
-        yield (key,)
+        yield (*above, key)
         if isinstance(value, Mapping):
-            yield from ((key, inner) for inner in value)
+            yield from _paths(value, (*above, key))

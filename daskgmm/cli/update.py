@@ -46,7 +46,6 @@ def update(run: str, inputs: tuple[str, ...], *, as_json: bool, **options: Any) 
     from daskgmm.jobs.plain import to_json
 
     options["storage_options"] = dict(options["storage_options"])
-    del options["seed"]  # nothing is drawn
     with progress(shown=options.pop("progress"), verb="Updating with") as listener:
         record = jobs.update(run, inputs, listener=listener, command=typed_command(), **options)
     if record["already"]:
