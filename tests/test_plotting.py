@@ -324,6 +324,7 @@ def test_rows_of_other_columns_or_of_dask_are_refused(model, rows):
 
 def test_without_matplotlib_the_remedy_is_the_extra(model, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.delitem(sys.modules, "daskgmm.plotting.shown", raising=False)
     with pytest.raises(ConfigurationError, match=r"pip install 'daskgmm\[plot\]'"):
         plotting.scatter(model)
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rich.cells import cell_len
+
 
 @dataclass(frozen=True)
 class Effective:
@@ -35,9 +37,9 @@ def _table(name: str, options: Mapping[str, Effective]) -> Iterator[str]:
     # What is not set or not shown can't be read back.
     outside = {key for key, each in options.items() if each.value in (None, []) or each.secret}
     pairs = {key: f"# {text}" if key in outside else text for key, text in pairs.items()}
-    width = max(map(len, pairs.values()), default=0)
+    width = min(max(map(cell_len, pairs.values()), default=0), 40)
     for key, text in pairs.items():
-        yield f"{text:<{min(width, 40)}}  # {options[key].source}"
+        yield f"{text}{' ' * (width - cell_len(text))}  # {options[key].source}"
 
 
 def _value(value: Any) -> str:

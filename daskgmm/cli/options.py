@@ -5,11 +5,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from daskgmm.cli import logs, secrets
 from daskgmm.cli.configuration import take_from_file
 from daskgmm.cli.names import Names
 from daskgmm.cli.pairs import Pairs
+from daskgmm.cli.settable import long_name
 
 if TYPE_CHECKING:
     from daskgmm.jobs.cluster import Resources
@@ -108,6 +110,11 @@ RESOURCES = in_order(
     ),
 )
 
+RESOURCE_NAMES = (
+    "scheduler", "tls_ca", "tls_cert", "tls_key", "workers", "threads", "memory_limit",
+    "performance_report",
+)  # fmt: skip
+"""Parameters of `RESOURCES`."""
 
 CONFIG = click.option(
     "--config",
@@ -155,6 +162,18 @@ READING = in_order(FORMAT, WHERE, STORAGE, RESOURCES, PROGRESS, COMMON)
 
 INPUTS = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 MODEL = click.argument("model")
+
+
+def refuse_without_inputs(*names: str) -> None:
+    """Refuse options of reading rows that were typed where no INPUT was.
+
+    Those of a file or variable may be there for other commands.
+    """
+    context = click.get_current_context()
+    for param in context.command.params:
+        typed = context.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
+        if param.name in names and typed:
+            raise click.UsageError(f"--{long_name(param)} is about reading rows: give INPUT.")
 
 
 def inputs_of(options: dict[str, Any], paths: tuple[str, ...]) -> "Inputs":

@@ -6,7 +6,17 @@ from typing import Any
 import click
 
 from daskgmm.cli.fit import DTYPE, MIXTURE, N_INIT
-from daskgmm.cli.options import COLUMNS, COMMON, FORMAT, JSON, SIZES, STORAGE, WHERE, in_order
+from daskgmm.cli.options import (
+    COLUMNS,
+    COMMON,
+    FORMAT,
+    JSON,
+    SIZES,
+    STORAGE,
+    WHERE,
+    in_order,
+    refuse_without_inputs,
+)
 
 
 def _number(text: str) -> float:
@@ -55,6 +65,8 @@ def plan(inputs: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
     from daskgmm import jobs
     from daskgmm.jobs.plain import to_json
 
+    if not inputs:
+        refuse_without_inputs("columns", "weight_column", "format", "where", "storage_options")
     options["storage_options"] = dict(options["storage_options"])
     found = jobs.plan(inputs, **options)
     click.echo(to_json(found) if as_json else _text(found))

@@ -4,7 +4,16 @@ from typing import Any
 
 import click
 
-from daskgmm.cli.options import COLUMNS, MODEL, READING, inputs_of, resources_of
+from daskgmm.cli.options import (
+    COLUMNS,
+    MODEL,
+    READING,
+    RESOURCE_NAMES,
+    SEED,
+    inputs_of,
+    refuse_without_inputs,
+    resources_of,
+)
 
 
 @click.command()
@@ -12,6 +21,7 @@ from daskgmm.cli.options import COLUMNS, MODEL, READING, inputs_of, resources_of
 @click.argument("inputs", nargs=-1, metavar="[INPUT...]")
 @click.option("-o", "--output", metavar="FILE.png", required=True, help="Figure to write.")
 @COLUMNS
+@SEED
 @READING
 def plot(
     model: str,
@@ -31,8 +41,8 @@ def plot(
     from daskgmm.jobs import drawing as jobs
     from daskgmm.jobs.models import find_model
 
-    if options["performance_report"] and not inputs:
-        raise click.UsageError("A performance report is of reading rows: give INPUT.")
+    if not inputs:
+        refuse_without_inputs("format", "where", "seed", *RESOURCE_NAMES)
     jobs.check_figure(output)
     resources = resources_of(options)
     rows = inputs_of(options, inputs)
