@@ -125,7 +125,7 @@ def _aligned(rows: Sequence[Sequence[str]], side: Literal["left", "right"]) -> s
     for row in rows:
         grid.add_row(*map(Text, row))
     # As wide as it needs to be: what is too long for the terminal is the terminal's to wrap.
-    console = Console(file=StringIO(), width=_WIDEST, color_system=None)
+    console = Console(file=StringIO(), width=_WIDEST, color_system=None, force_jupyter=False)
     with console.capture() as capture:
         console.print(grid)
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
