@@ -5,8 +5,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rich.cells import cell_len
-
 
 @dataclass(frozen=True)
 class Effective:
@@ -32,6 +30,8 @@ def as_toml(commands: Mapping[str, Mapping[str, Effective]]) -> str:
 
 
 def _table(name: str, options: Mapping[str, Effective]) -> Iterator[str]:
+    from rich.cells import cell_len  # as wide as a terminal shows it
+
     yield f"[{name}]"
     pairs = {key: f"{key} = {_value(each.value)}" for key, each in options.items()}
     # What is not set or not shown can't be read back.
