@@ -211,7 +211,7 @@ def test_every_command_refuses_a_damaged_model_and_writes_nothing(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.safetensors", "rows.npy"]
 
 
-def test_a_url_and_a_folder_are_looked_at_as_well():
+def test_a_url_and_a_folder_are_looked_at_as_well(here):
     model = GaussianMixture(2, random_state=0).fit(some_rows())
     for path in ("memory://damage/m", "memory://damage/run/model.safetensors"):
         model.save(path)
@@ -224,6 +224,9 @@ def test_a_url_and_a_folder_are_looked_at_as_well():
     for path in ("memory://damage/m", "memory://damage/run"):
         with pytest.raises(DataError, match="not that of its digest"):
             load(path)
+    assert here("show", "memory://damage/m").code == 65
+    model.save("memory://damage/m")
+    assert here("show", "memory://damage/m").code == 0  # whatever a file's name ends in
 
 
 def test_a_folder_in_its_place_is_no_model(tmp_path):

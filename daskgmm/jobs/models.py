@@ -71,9 +71,10 @@ def find_model(name: str, storage_options: Mapping[str, Any] | None = None) -> M
     options, shown = dict(storage_options or {}), shown_address(name)
     folder = Place.of(name, options)
     if name.endswith(".safetensors") or (folder.local is not None and not folder.local.is_dir()):
-        file, shown = read(name, options)
-        return Model(shown, Stored.of(file, shown), sha256(file))
+        return _in_file(name, options)
     run, content = _looked_into(folder)
+    if run is None and folder.local is None and folder.filesystem.isfile(folder.root):
+        return _in_file(name, options)
     if run is None:
         raise MissingInputError(
             f"{shown} holds no {RECORD_FILE}, so it is no run directory.",
@@ -83,6 +84,11 @@ def find_model(name: str, storage_options: Mapping[str, Any] | None = None) -> M
         raise _without_model(run)
     stored = Stored.of(content, f"{shown}/{MODEL_FILE}")
     return Model(shown, stored, sha256(content), run)
+
+
+def _in_file(name: str, options: dict[str, Any]) -> Model:
+    content, shown = read(name, options)
+    return Model(shown, Stored.of(content, shown), sha256(content))
 
 
 def _looked_into(folder: Place) -> tuple[Run | None, bytes | None]:
