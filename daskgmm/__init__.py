@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from daskgmm import errors, jobs, monitoring, plotting
     from daskgmm.data.dataset import open_dataset
     from daskgmm.estimators.gaussian_mixture import GaussianMixture
@@ -34,6 +35,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """What users call, whose module is imported when it is wanted, or that module itself."""
+    if name == "__version__":
+        return import_module("importlib.metadata").version(__name__)
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in _HOMES:
@@ -42,4 +45,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "__version__"]

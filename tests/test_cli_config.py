@@ -57,7 +57,7 @@ def test_what_is_for_one_command_wins_over_what_is_for_all(job, effective, monke
     file = ("--config", job("seed = 1\ntol = 0.1\n[fit]\nseed = 2\n[select]\nseed = 3\n"))
     assert effective("fit", *file)["seed"] == {"value": 2, "source": "job.toml, line 4"}
     assert effective("select", *file)["seed"]["value"] == 3
-    assert effective("score", *file)["seed"]["value"] == 1
+    assert effective("sample", *file)["seed"]["value"] == 1
     monkeypatch.setenv("DASKGMM_TOL", "0.2")
     monkeypatch.setenv("DASKGMM_SELECT_TOL", "0.3")
     assert effective("fit", *file)["tol"] == {"value": 0.2, "source": "DASKGMM_TOL"}
@@ -106,7 +106,13 @@ WRONG = [
     ("columns = {a = 1}", "line 1: columns: a table is no value for it.", "fit --help"),
     ("tol = true", "line 1: tol: 'true' is not a valid float", "fit --help"),
     ("subsample = 'some'", "line 1: subsample: 'some' is none of auto", "fit --help"),
-    ("[predict]\nseed = 'x'", "line 2: seed: 'x'", "predict --help"),
+    ("[sample]\nseed = 'x'", "line 2: seed: 'x'", "sample --help"),
+    ("[predict]\nseed = 1", "line 2: 'seed' is no option of daskgmm predict.", "config predict"),
+    ("tol = nan", "line 1: tol: nan is no finite number", "fit --help"),
+    ("fit = 3", "line 1: 'fit' is no option", "daskgmm config"),
+    ("fit = [1]", "line 1: 'fit' is no option", "daskgmm config"),
+    ("[[fit]]\nseed = 1", "line 1: 'fit' is no option", "daskgmm config"),
+    ("columns = []", "line 1: columns: it has no names", "fit --help"),
     ("config = 'other.toml'", "line 1: 'config' is no option", "daskgmm config"),
     ("seed = 1\ntol =", "can't be read as TOML", "Correct it"),
     ("storage-option = 'hunter2'", "line 1: storage-option: it is not of the form", "fit --help"),
@@ -122,6 +128,32 @@ def test_a_wrong_file_is_refused_by_its_key_and_line(job, here, text, cause, rem
     assert cause in first
     assert remedy in second
     assert "hunter2" not in done.err
+
+
+ANYTHING = {
+    "brackets": b"a = " + b"[" * 100_000,
+    "lists": b"a = " + b"[" * 300 + b"]" * 300,
+    "long key": b"a" + b".a" * 50_000 + b" = 1",
+    "no UTF-8": b"\xff\xfe",
+    "zeros": b"\0" * 100,
+    "large": b"#" * 2**21,
+}
+
+
+@pytest.mark.parametrize("what", ANYTHING)
+def test_a_file_of_anything_is_wrong_usage(what, tmp_path, here):
+    (tmp_path / "job.toml").write_bytes(ANYTHING[what])
+    done = here("fit", IRIS, "-k", 2, "-o", "run", "--config", tmp_path / "job.toml")
+    assert (done.code, done.out) == (2, "")
+    cause, remedy = done.err.splitlines()
+    assert "job.toml can't be read as TOML: " in cause
+    assert "Correct it" in remedy
+
+
+def test_a_folder_is_no_file_and_an_empty_one_sets_nothing(tmp_path, here):
+    assert here("config", "fit", "--config", tmp_path).code == 2
+    (tmp_path / "job.toml").touch()
+    assert here("config", "fit", "--config", tmp_path / "job.toml").code == 0
 
 
 def test_a_file_that_is_not_there_is_wrong_usage(here):
@@ -253,6 +285,12 @@ def test_lines_of_keys_heed_values_over_many_lines_and_tables_in_tables():
         ("a",): 2, ("c",): 6, ("t",): 9, ("t", "d"): 10, ("t", "d", "e"): 10,
         ("t", "f"): 11, ("t", "f", "g"): 11, ("t", "u"): 12, ("t", "u", "h"): 13,
     }  # fmt: skip
+
+
+def test_lines_of_keys_are_found_in_a_time_that_grows_with_the_text():
+    names = [f"'column {number} ] #'" for number in range(20_000)]
+    text = "# k\n" * 20_000 + "columns = [\n" + ",\n".join(names) + "\n]\n[fit]\nseed = 1\n"
+    assert key_lines(text) == {("columns",): 20_001, ("fit",): 40_003, ("fit", "seed"): 40_004}
 
 
 def test_a_real_process_takes_options_from_all_four_places(job):

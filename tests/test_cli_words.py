@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from rich.cells import cell_len
 
 from daskgmm import GaussianMixture
+from daskgmm.cli.summary import facts_table
 from tests.command import COMMAND, here
 
 __all__ = ["here"]
@@ -167,6 +169,60 @@ def test_a_table_takes_no_more_columns_than_the_terminal_has_room_for(here):
         os.close(ours)
     assert "… and 4 more columns" in shown.decode()
     assert "more columns" not in here("show", "wide.safetensors").out
+
+
+@pytest.mark.parametrize("name", ["面积", "surface é", "[bold]x[/]", ":smile:", "ｆｕｌｌ"])
+def test_columns_of_a_table_end_at_the_same_place_on_a_terminal(here, name):
+    rows = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=[name, "b"])
+    GaussianMixture(2, random_state=0).fit(rows).save("m.safetensors")
+    title = f"mean {name} ± sd"
+    lines = here("show", "m.safetensors").out.splitlines()
+    start = next(place for place, line in enumerate(lines) if title in line)
+    head, *numbers = lines[start : start + 3]
+    end = cell_len(head[: head.index(title) + len(title)])
+    for line in numbers:
+        found = re.search(r"\S+ ± \S+", line)
+        assert cell_len(line[: found.end()]) == end
+        assert cell_len(line) == cell_len(head)
+
+
+def test_facts_beside_wide_names_begin_at_the_same_place():
+    first, second = facts_table({"模型": "here", "rows": "3"}).splitlines()
+    assert cell_len(first[: first.index("here")]) == cell_len(second[: second.index("3")]) == 6
+
+
+def test_a_seed_is_taken_by_those_that_draw_only(here):
+    commands = json.loads(here("config", "--json").out)
+    takers = [name for name, options in commands.items() if "seed" in options]
+    assert takers == ["fit", "select", "sample", "plot"]
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (("predict", "MODEL", "rows", "-o", "out"), ("--seed", 5)),
+        (("score", "MODEL", "rows"), ("--seed", 5)),
+        (("update", "MODEL", "rows", "-o", "out"), ("--seed", 5)),
+        (("plot", "MODEL", "-o", "out.png"), ("--seed", 5)),
+        (("plot", "MODEL", "-o", "out.png"), ("--workers", 2)),
+        (("plot", "MODEL", "-o", "out.png"), ("--where", "a=1")),
+        (("plan", "--rows", "1e6", "--features", 3, "-k", 2), ("--columns", "a")),
+        (("score", "MODEL", "rows"), ("--fail-below", "nan")),
+        (("predict", "MODEL", "rows", "-o", "out"), ("--anomaly-threshold", "nan")),
+        (("update", "MODEL", "rows", "-o", "out"), ("--forgetting", "nan")),
+    ],
+    ids=str,
+)
+def test_what_a_command_would_not_use_is_refused(here, model, folder, command, option):
+    done = here(*(model if word == "MODEL" else word for word in command), *option)
+    assert (done.code, done.out) == (2, "")
+    assert option[0] in done.err
+    assert sorted(path.name for path in folder.iterdir()) == [model, "rows"]
+
+
+def test_what_a_file_says_for_others_is_left_to_them(here, model):
+    Path("job.toml").write_text("seed = 1\nworkers = 2\n")
+    assert here("plot", model, "-o", "out.png", "--config", "job.toml").code == 0
 
 
 def test_a_nights_unknown_step_is_refused_before_any_is_made(folder):

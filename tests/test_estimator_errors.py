@@ -1,5 +1,8 @@
 """Whatever estimators refuse, they refuse with an error of our tree that tells what to do."""
 
+import dask
+import dask.array as da
+import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -57,6 +60,27 @@ def test_what_is_no_table_is_a_data_error(X, estimator):
 def test_another_kind_of_object_is_a_type_error_as_well(X):
     error = refused(TypeError, GaussianMixture().fit, X)
     assert isinstance(error, InputTypeError)
+
+
+HOLE = FRAME.assign(x1=FRAME.x1.where(FRAME.index != 41))
+HOLES = {
+    "frame": HOLE,
+    "Polars": pl.from_pandas(HOLE),
+    "array": HOLE.to_numpy(),
+    "Dask's frame": dd.from_pandas(HOLE, npartitions=3),
+    "Dask's array": da.from_array(HOLE.to_numpy(), chunks=(20, 2)),
+}
+
+
+@pytest.mark.parametrize("kind", HOLES)
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_a_hole_is_told_by_the_name_of_its_column(model, kind):
+    for method in ("predict", "predict_proba", "score_samples", "score", "bic", "partial_fit"):
+        call = getattr(model, method)
+        error = refused(DataError, lambda call=call: dask.compute(call(HOLES[kind])))
+        assert "column 'x1' is NaN" in error.cause, method
+    error = refused(DataError, model.anomaly_threshold, HOLES[kind], 0.1)
+    assert "column 'x1' is NaN" in error.cause
 
 
 @pytest.mark.parametrize("method", ["predict", "score_samples", "score", "bic", "partial_fit"])

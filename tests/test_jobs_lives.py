@@ -173,7 +173,7 @@ def test_a_run_without_its_model_is_no_complete_one(run, caplog):
     model = Path(run, "model.safetensors")
     whole = model.read_bytes()
     model.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    with pytest.raises(MissingInputError, match="not the one that its run wrote"):
+    with pytest.raises(DataError, match=r"model is damaged: its model\.safetensors is not"):
         find_model(run)
     again = fit(run, seed=1)
     assert "is not the one of its record" in caplog.text

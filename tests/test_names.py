@@ -3,6 +3,7 @@
 import inspect
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -36,6 +37,12 @@ def test_what_is_offered_can_be_completed_and_nothing_else(place):
 def test_naming_loads_nothing_else():
     loaded = "import daskgmm, sys; dir(daskgmm); daskgmm.errors; print('numpy' in sys.modules)"
     assert in_a_new_process(loaded) == "False"
+
+
+def test_the_version_is_told_and_loads_nothing_else():
+    told = "import daskgmm, sys; print(daskgmm.__version__, 'numpy' in sys.modules)"
+    assert in_a_new_process(told) == f"{version('daskgmm')} False"
+    assert "__version__" in dir(daskgmm)
 
 
 def test_what_is_not_there_is_an_attribute_error():

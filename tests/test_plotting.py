@@ -1,11 +1,16 @@
 """Figures of a fitted mixture."""
 
+import pickle
 import subprocess
 import sys
+from base64 import b64decode
 from copy import copy
+from io import BytesIO
 from pathlib import Path
 
 import dask.array as da
+import nbclient
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +22,7 @@ from matplotlib.patches import Ellipse
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.mixture import BayesianGaussianMixture
 
-from daskgmm import GaussianMixture, plotting
+from daskgmm import GaussianMixture, GaussianMixtureSelector, plotting
 from daskgmm.errors import ConfigurationError, OutputError
 from daskgmm.plotting.canvas import PALETTE
 
@@ -324,6 +329,7 @@ def test_rows_of_other_columns_or_of_dask_are_refused(model, rows):
 
 def test_without_matplotlib_the_remedy_is_the_extra(model, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.delitem(sys.modules, "daskgmm.plotting.shown", raising=False)
     with pytest.raises(ConfigurationError, match=r"pip install 'daskgmm\[plot\]'"):
         plotting.scatter(model)
 
@@ -341,6 +347,84 @@ assert "matplotlib.pyplot" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", script, tmp_path / "fit.png"], check=True)
     assert imread(tmp_path / "fit.png").ndim == 3
+
+
+IN_A_NOTEBOOK = """
+import sys
+import numpy as np
+import pandas as pd
+from daskgmm import GaussianMixture, GaussianMixtureSelector, plotting
+rows = pd.DataFrame(np.random.default_rng(0).normal(size=(99, 2)), columns=["a", "b"])
+model = GaussianMixture(2, tol=1, random_state=0).fit(rows)
+selector = GaussianMixtureSelector([1, 2], tol=1, random_state=0).fit(rows)
+"""
+CELLS = (
+    "plotting.scatter(model, rows)",
+    "plotting.convergence(model)",
+    "plotting.selection(selector)",
+    "plotting.scatter(model).figure",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:There is no current event loop:DeprecationWarning")
+@pytest.mark.parametrize("with_pyplot", [False, True])
+def test_a_notebook_shows_each_figure_once_and_pyplot_knows_of_none(with_pyplot, tmp_path):
+    pyplot = "import matplotlib.pyplot as plt" if with_pyplot else ""
+    after = (
+        "assert plt.get_fignums() == []"
+        if with_pyplot
+        else "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    cells = [IN_A_NOTEBOOK + pyplot, *CELLS, after]
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(one) for one in cells])
+    nbclient.NotebookClient(book, timeout=200, resources={"metadata": {"path": tmp_path}}).execute()
+    for cell in book.cells[1:-1]:
+        (output,) = cell.outputs
+        picture = imread(BytesIO(b64decode(output.data["image/png"])))
+        assert picture.shape == (500, 750, 4)
+        assert picture.min() < picture.max()  # there is something on it
+    assert book.cells[-1].outputs == []
+
+
+def test_axes_that_are_given_show_as_they_did(model):
+    ax = Figure().add_subplot()
+    assert plotting.scatter(model, ax=ax) is ax
+    assert not hasattr(ax, "_repr_png_")
+
+
+def test_figures_go_through_pickle_and_show_themselves_again(model):
+    again = pickle.loads(pickle.dumps(plotting.scatter(model)))  # noqa: S301  our own
+    assert again._repr_png_().startswith(b"\x89PNG")
+
+
+def test_a_selector_is_drawn_as_what_it_chose_and_by_what_it_chose(rows, tmp_path):
+    selector = GaussianMixtureSelector([2, 3], criterion="icl", tol=1, random_state=0).fit(rows)
+    best = selector.best_estimator_
+    for draw in (plotting.scatter, plotting.convergence):
+        own, chosen = draw(selector), draw(best)
+        assert own.get_title() == chosen.get_title()
+        assert len(own.lines) == len(chosen.lines) > 0
+    assert len(plotting.scatter(selector, rows).collections) == 1
+    ax = plotting.selection(selector)
+    least = selector.results_["icl"].min()
+    assert (ax.get_ylabel(), ax.lines[-1].get_ydata()[0]) == ("ICL", least)
+    assert plotting.selection(selector, "bic").get_ylabel() == "BIC"
+    plotting.save(selector, tmp_path / "figure.png")
+    plotting.save(best, tmp_path / "narrow.png")
+    wide, narrow = (imread(tmp_path / name).shape[1] for name in ("figure.png", "narrow.png"))
+    assert wide > narrow
+
+
+@pytest.mark.parametrize("draw", [plotting.scatter, plotting.convergence, plotting.selection])
+def test_a_selector_that_was_not_fitted_says_so(draw):
+    with pytest.raises(NotFittedError):
+        draw(GaussianMixtureSelector())
+
+
+def test_a_mixture_is_no_selection(model):
+    with pytest.raises(ConfigurationError, match="results of a selection"):
+        plotting.selection(model)
 
 
 # --- selections

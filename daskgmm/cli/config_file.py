@@ -1,16 +1,14 @@
 """Options in a TOML file: common ones at its top, a table for each command's own."""
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
 
 from daskgmm.cli.exits import Exit, Failure
 from daskgmm.cli.settable import as_given, long_name, normal, settable, suggestion
-from daskgmm.cli.toml_lines import key_lines
+from daskgmm.cli.toml_lines import key_lines, read_toml
 
 Commands = Mapping[str, click.Command]
 
@@ -83,8 +81,7 @@ def entries(path: str, commands: Commands) -> Iterator[Entry]:
         It can't be read as TOML.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-        values = tomllib.loads(text)
+        values, text = read_toml(path)
     except (OSError, ValueError) as error:
         remedy = "Correct it: keys, signs of equality, strings in quotes, and [tables]."
         raise Failure(f"{path} can't be read as TOML: {error}.", remedy, Exit.USAGE) from error

@@ -30,14 +30,16 @@ def as_toml(commands: Mapping[str, Mapping[str, Effective]]) -> str:
 
 
 def _table(name: str, options: Mapping[str, Effective]) -> Iterator[str]:
+    from rich.cells import cell_len  # as wide as a terminal shows it
+
     yield f"[{name}]"
     pairs = {key: f"{key} = {_value(each.value)}" for key, each in options.items()}
     # What is not set or not shown can't be read back.
     outside = {key for key, each in options.items() if each.value in (None, []) or each.secret}
     pairs = {key: f"# {text}" if key in outside else text for key, text in pairs.items()}
-    width = max(map(len, pairs.values()), default=0)
+    width = min(max(map(cell_len, pairs.values()), default=0), 40)
     for key, text in pairs.items():
-        yield f"{text:<{min(width, 40)}}  # {options[key].source}"
+        yield f"{text}{' ' * (width - cell_len(text))}  # {options[key].source}"
 
 
 def _value(value: Any) -> str:

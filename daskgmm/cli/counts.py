@@ -1,5 +1,6 @@
-"""Whole numbers as options take them."""
+"""Numbers as options take them."""
 
+import math
 from typing import Any
 
 import click
@@ -20,6 +21,17 @@ class Components(click.IntRange):
         if not text.lstrip("+-").isdecimal():
             self.fail(f"{text!r} is no whole number such as 3.")
         return super().convert(value, param, ctx)
+
+
+class Number(click.FloatRange):
+    """A finite number: click's own ranges let NaN pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number."""
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{found} is no finite number.")
+        return found
 
 
 def many(text: str) -> int:

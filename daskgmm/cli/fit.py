@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from daskgmm.cli.counts import Components
+from daskgmm.cli.counts import Components, Number
 from daskgmm.cli.exits import Exit, Failure
 from daskgmm.cli.options import (
     COLUMNS,
     FORCE,
     INPUTS,
     READING,
+    SEED,
     in_order,
     inputs_of,
 )
@@ -78,7 +79,7 @@ METHOD = in_order(
     N_INIT,
     click.option(
         "--tol",
-        type=click.FloatRange(min=0),
+        type=Number(min=0),
         default=1e-3,
         show_default=True,
         help="Stop when the change is smaller.",
@@ -105,7 +106,7 @@ METHOD = in_order(
     ),
     click.option(
         "--reg-covar",
-        type=click.FloatRange(min=0),
+        type=Number(min=0),
         default=1e-6,
         show_default=True,
         help="Added to variances, in squared units of the data.",
@@ -149,6 +150,7 @@ AFTERWARDS = in_order(
         "--require-convergence", is_flag=True, help="Exit with 3 where the fit did not converge."
     ),
     click.option("--plot", "figure", metavar="FILE.png", help="Draw the result."),
+    SEED,
     READING,
 )
 

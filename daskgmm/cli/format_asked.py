@@ -1,14 +1,13 @@
 """The format of messages, before anything of the command line is understood."""
 
 import os
-import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from daskgmm.cli.environment import PREFIX
+from daskgmm.cli.toml_lines import read_toml
 
 
 def format_asked(words: Sequence[str]) -> str:
@@ -33,7 +32,7 @@ def _said(words: Sequence[str], command: str, option: str) -> str | None:
 def _in_file(words: Sequence[str], command: str) -> Any:
     path = _said(words, command, "config")
     with suppress(OSError, ValueError):
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8")) if path else {}
+        values = read_toml(path)[0] if path else {}
         table = values.get(command)
         for scope in (table if isinstance(table, Mapping) else {}, values):
             for key in ("log-format", "log_format"):

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from daskgmm.cli import logs, secrets
 from daskgmm.cli.configuration import take_from_file
 from daskgmm.cli.names import Names
 from daskgmm.cli.pairs import Pairs
+from daskgmm.cli.settable import long_name
 
 if TYPE_CHECKING:
     from daskgmm.jobs.cluster import Resources
@@ -114,6 +116,11 @@ RESOURCES = in_order(
     ),
 )
 
+RESOURCE_NAMES = (
+    "scheduler", "tls_ca", "tls_cert", "tls_key", "workers", "threads", "memory_limit",
+    "performance_report",
+)  # fmt: skip
+"""Parameters of `RESOURCES`."""
 
 CONFIG = click.option(
     "--config",
@@ -154,9 +161,9 @@ PROGRESS = click.option(
 SEED = click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
-    help="Of random numbers, where the job draws any; by default another one each time.",
+    help="Of the random numbers; by default another one each time.",
 )
-READING = in_order(FORMAT, DELIMITER, WHERE, STORAGE, RESOURCES, SEED, PROGRESS, COMMON)
+READING = in_order(FORMAT, DELIMITER, WHERE, STORAGE, RESOURCES, PROGRESS, COMMON)
 """Options of commands that read rows."""
 
 
@@ -171,6 +178,18 @@ INPUTS = click.argument(
     "inputs", nargs=-1, required=True, metavar="INPUT...", callback=in_natural_order
 )
 MODEL = click.argument("model")
+
+
+def refuse_without_inputs(*names: str) -> None:
+    """Refuse options of reading rows that were typed where no INPUT was.
+
+    Those of a file or variable may be there for other commands.
+    """
+    context = click.get_current_context()
+    for param in context.command.params:
+        typed = context.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
+        if param.name in names and typed:
+            raise click.UsageError(f"--{long_name(param)} is about reading rows: give INPUT.")
 
 
 def inputs_of(options: dict[str, Any], paths: tuple[str, ...]) -> "Inputs":

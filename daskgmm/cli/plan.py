@@ -16,6 +16,7 @@ from daskgmm.cli.options import (
     STORAGE,
     WHERE,
     in_order,
+    refuse_without_inputs,
 )
 
 
@@ -65,6 +66,8 @@ def plan(inputs: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
     from daskgmm import jobs
     from daskgmm.jobs.plain import to_json
 
+    if not inputs:
+        refuse_without_inputs("columns", "weight_column", "format", "where", "storage_options")
     options["storage_options"] = dict(options["storage_options"])
     found = jobs.plan(inputs, **options)
     click.echo(to_json(found) if as_json else _text(found))

@@ -8,8 +8,11 @@ from daskgmm.cli.options import (
     COLUMNS,
     MODEL,
     READING,
+    RESOURCE_NAMES,
+    SEED,
     in_natural_order,
     inputs_of,
+    refuse_without_inputs,
     resources_of,
 )
 
@@ -19,6 +22,7 @@ from daskgmm.cli.options import (
 @click.argument("inputs", nargs=-1, metavar="[INPUT...]", callback=in_natural_order)
 @click.option("-o", "--output", metavar="FILE.png", required=True, help="Figure to write.")
 @COLUMNS
+@SEED
 @READING
 def plot(
     model: str,
@@ -38,8 +42,8 @@ def plot(
     from daskgmm.jobs import drawing as jobs
     from daskgmm.jobs.models import find_model
 
-    if options["performance_report"] and not inputs:
-        raise click.UsageError("A performance report is of reading rows: give INPUT.")
+    if not inputs:
+        refuse_without_inputs("format", "where", "seed", *RESOURCE_NAMES)
     jobs.check_figure(output)
     resources = resources_of(options)
     rows = inputs_of(options, inputs)

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from daskgmm.cli.counts import Number
 from daskgmm.cli.names import Names
 from daskgmm.cli.options import COLUMNS, FORCE, INPUTS, MODEL, READING, in_order
 
@@ -28,14 +29,14 @@ _KINDS = in_order(
     click.option(
         "--anomaly-quantile",
         metavar="Q",
-        type=click.FloatRange(0, 1),
+        type=Number(0, 1),
         help="The share of the rows, by their log-density, that are anomalous; by default 0.01. "
         "It is found in one or two passes before.",
     ),
     click.option(
         "--anomaly-threshold",
         metavar="NATS",
-        type=float,
+        type=Number(),
         help="The log-density below which a row is anomalous, instead.",
     ),
     click.option(
@@ -66,7 +67,6 @@ def predict(model: str, inputs: tuple[str, ...], **options: Any) -> None:
     from daskgmm import jobs
     from daskgmm.cli.progress import progress
 
-    del options["seed"]  # nothing is drawn
     options["storage_options"] = dict(options["storage_options"])
     # As the columns are called that it writes.
     options["with_"] = [kind.replace("_", "-") for kind in options["with_"]]

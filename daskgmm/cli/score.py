@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from daskgmm.cli.counts import Number
 from daskgmm.cli.exits import Exit, Failure
 from daskgmm.cli.options import (
     COLUMNS,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "--fail-below",
     metavar="X",
-    type=float,
+    type=Number(),
     help="Exit with 3 where the mean log-likelihood is lower, in nats a row.",
 )
 @COLUMNS

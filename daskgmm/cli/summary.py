@@ -3,11 +3,18 @@
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from itertools import accumulate
-from typing import Any
+from typing import Any, Literal
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 _COLUMNS_SHOWN = 6
 _COMPONENTS_SHOWN = 30
+_WIDEST = 1_000_000
 
 
 def fit_summary(record: Mapping[str, Any], model: Any) -> str:
@@ -46,7 +53,7 @@ def candidates(selection: Mapping[str, Any]) -> str:
         kind = (str(one["n_components"]), one["covariance_type"], str(one["start"]))
         rows.append([best, *kind, *numbers, str(one["n_iter"]), outcome])
     chosen = f"* the least {selection['criterion'].upper()}"
-    return "\n".join([*(line.rstrip() for line in table(rows).splitlines()), chosen])
+    return f"{table(rows)}\n{chosen}"
 
 
 def _number(value: float | None, digits: int) -> str:
@@ -92,8 +99,7 @@ def _numbered(n_features: int) -> list[str]:
 
 def facts_table(facts: Mapping[str, Any]) -> str:
     """Names and values, a line each."""
-    width = max(map(len, facts))
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in facts.items())
+    return _aligned([(name, str(value)) for name, value in facts.items()], "left")
 
 
 def _fitting(rows: Sequence[Sequence[str]]) -> int:
@@ -101,18 +107,28 @@ def _fitting(rows: Sequence[Sequence[str]]) -> int:
     if not sys.stdout.isatty():
         return len(rows[0])
     room, _ = shutil.get_terminal_size()
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     ends = [end - 2 for end in accumulate(width + 2 for width in widths)]
     return max(3, sum(end <= room for end in ends))
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Columns flush right, as numbers are read."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    )
+    return _aligned(rows, "right")
+
+
+def _aligned(rows: Sequence[Sequence[str]], side: Literal["left", "right"]) -> str:
+    """Cells in columns as wide as a terminal shows them: a Chinese character takes two places."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for _ in rows[0]:
+        grid.add_column(justify=side, no_wrap=True)
+    for row in rows:
+        grid.add_row(*map(Text, row))
+    # As wide as it needs to be: what is too long for the terminal is the terminal's to wrap.
+    console = Console(file=StringIO(), width=_WIDEST, color_system=None, force_jupyter=False)
+    with console.capture() as capture:
+        console.print(grid)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
 def covariances(values: Any, kind: str) -> str:

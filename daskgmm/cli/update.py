@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from daskgmm.cli.counts import Number
 from daskgmm.cli.options import COLUMNS, FORCE, INPUTS, JSON, READING
 from daskgmm.cli.secrets import typed_command
 
@@ -22,7 +23,7 @@ _TOLD = ("run", "already", "run_id", "updated_from", "forgetting", "result", "dr
 )
 @click.option(
     "--forgetting",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=1.0,
     show_default=True,
     help="What the rows before are to count still: 1 keeps all, 0 none.",
@@ -45,7 +46,6 @@ def update(run: str, inputs: tuple[str, ...], *, as_json: bool, **options: Any) 
     from daskgmm.jobs.plain import to_json
 
     options["storage_options"] = dict(options["storage_options"])
-    del options["seed"]  # nothing is drawn
     with progress(shown=options.pop("progress"), verb="Updating with") as listener:
         record = jobs.update(run, inputs, listener=listener, command=typed_command(), **options)
     if record["already"]:

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from safetensors import SafetensorError
 
 from daskgmm.errors import DataError
 from daskgmm.estimators.progress import Progress
-from daskgmm.estimators.tensor_file import TensorFile
+from daskgmm.estimators.tensor_file import SENSELESS, TensorFile
 from daskgmm.estimators.values import Arrays, digest, from_plain, to_plain
+from daskgmm.passes.survey import Survey
+from daskgmm.training.states import FitState
 
 FORMAT = 1
 
@@ -52,15 +53,27 @@ class Content:
             file = TensorFile.from_bytes(content, name, FORMAT)
             found = file.metadata["checkpoint"]
             if digest(found, file.tensors) != file.metadata["sha256"]:
-                raise ValueError("checksum")  # noqa: TRY301  said below, as for other damage
-            return cls(found["fit"], found["random"], from_plain(found["progress"], file.tensors))
-        except (SafetensorError, LookupError, ValueError, TypeError) as error:
+                raise ValueError("checksum")
+            progress = from_plain(found["progress"], file.tensors)
+            _require_sound(found, progress)
+            return cls(found["fit"], found["random"], progress)
+        except SENSELESS as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(
                 f"{name} is not a whole checkpoint of daskgmm ({type(error).__name__}).",
                 "Remove it to fit from the start, or name another file.",
             ) from error
+
+
+def _require_sound(found: Any, progress: Any) -> None:
+    """Fail where a fit could not go on from this."""
+    np.random.RandomState().set_state(found["random"])
+    parts = (progress, progress.survey, progress.state, found["fit"])
+    if tuple(map(type, parts)) != (Progress, Survey, FitState, dict):
+        raise TypeError("kind")
+    for trace in progress.state.alive:
+        trace.mixture.require_sound()
 
 
 def _listed(state: Any) -> Any:

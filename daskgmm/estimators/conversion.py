@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from daskgmm.errors import InputTypeError
+from daskgmm.errors import DataError, InputTypeError
 from daskgmm.estimators.checking import require_fitted
 from daskgmm.model.covariance import covariance_named
 from daskgmm.model.frame import Frame
@@ -63,7 +63,15 @@ def from_sklearn(cls: type[T], given: Any) -> T:
     origin = mixture.means[mixture.weights.argmax()]
     frame = Frame(origin, np.ones_like(origin))
     inside = Frame.identity(len(origin)).seen_from(frame)
-    estimator._predictor = Predictor(mixture.outside(inside), frame)  # noqa: SLF001
+    mixture = mixture.outside(inside)
+    try:
+        mixture.require_sound()
+    except ValueError as error:
+        raise DataError(
+            f"The estimator that was given holds no mixture: {error}.",
+            "Fit it, or set weights that sum to 1, finite means and proper covariances.",
+        ) from error
+    estimator._predictor = Predictor(mixture, frame)  # noqa: SLF001
     estimator._dtype = np.asarray(other.means_).dtype  # noqa: SLF001
     estimator._moments = None  # noqa: SLF001
     for name in _FITTED:

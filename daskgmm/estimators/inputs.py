@@ -1,6 +1,7 @@
 """What users hand over as X, as a source of rows."""
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -47,10 +48,12 @@ def as_source(estimator: Any, X: Any, sample_weight: Any = None, *, reset: bool)
     """
     kind = kind_of(X)
     if kind == "memory":
-        return _in_memory(estimator, X, sample_weight, reset=reset)
-    source = _lazy_source(kind, estimator, X, sample_weight, reset=reset)
-    _agree_on_columns(estimator, source, reset=reset)
-    return source
+        source = _in_memory(estimator, X, sample_weight, reset=reset)
+    else:
+        source = _lazy_source(kind, estimator, X, sample_weight, reset=reset)
+        _agree_on_columns(estimator, source, reset=reset)
+    named = reset or source.columns is not None
+    return source if named else replace(source, columns=names_of(estimator))
 
 
 def _in_memory(estimator: Any, X: Any, sample_weight: Any, *, reset: bool) -> Source:
@@ -119,12 +122,13 @@ def _lazy_source(kind: str, estimator: Any, X: Any, sample_weight: Any, *, reset
             "sample_weight was given for a dataset on disk.",
             "Name the column instead: open_dataset(..., sample_weight='column').",
         )
-    names = None if reset else _names(estimator)
+    names = None if reset else names_of(estimator)
     source: Source = X.source(columns=names)
     return source
 
 
-def _names(estimator: Any) -> tuple[str, ...] | None:
+def names_of(estimator: Any) -> tuple[str, ...] | None:
+    """Names of the features that an estimator was fitted on, if they had any."""
     names = getattr(estimator, "feature_names_in_", None)
     return None if names is None else tuple(names)
 
@@ -137,7 +141,7 @@ def _agree_on_columns(estimator: Any, source: Source, *, reset: bool) -> None:
         elif hasattr(estimator, "feature_names_in_"):
             del estimator.feature_names_in_
         return
-    fitted = _names(estimator)
+    fitted = names_of(estimator)
     if source.n_features != estimator.n_features_in_:
         raise DataError(
             f"X has {source.n_features} features, but {type(estimator).__name__} is expecting "

@@ -1,10 +1,12 @@
 """Model files: safetensors, so numbers and plain text only; nothing in them can run."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from daskgmm.data.places import Place
 from daskgmm.estimators.plain import plain_parameters
 from daskgmm.estimators.tensor_file import TensorFile
+from daskgmm.estimators.values import digest
 from daskgmm.model.moments import Moments
 from daskgmm.model.prediction import Predictor
 
@@ -12,7 +14,34 @@ FORMAT = 1
 MODEL_FILE = "model.safetensors"
 """A run directory's model."""
 
-_FITTED = (
+DIGEST = "sha256"
+"""Name of the digest in the metadata; earlier files have none."""
+
+_NUMBER = int | float
+METADATA = {
+    "estimator": str,
+    "parameters": {"covariance_type": str, "dtype": str | None},
+    "fitted": {
+        "converged_?": bool | None,
+        "n_iter_?": int,
+        "lower_bound_?": _NUMBER,
+        "lower_bounds_?": [_NUMBER],
+        "n_rows_?": int,
+        "n_passes_?": int,
+        "history_?": [dict],
+        "n_features_in_": int,
+    },
+    "feature_names": list | None,
+    "dtype": str,
+    "moments": dict | None,
+}
+"""Form of a model file's metadata; see `daskgmm.data.plain.require_form`."""
+MOMENTS = {"log_likelihood": _NUMBER, "weight": _NUMBER, "rows": int}
+
+_OUTSIDE = ("format", "version", DIGEST)
+"""Metadata that the digest is not of: the container's."""
+
+FITTED = (
     "converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_rows_", "n_passes_", "history_",
     "n_features_in_",
 )  # fmt: skip
@@ -37,7 +66,15 @@ def to_bytes(estimator: Any) -> bytes:
             "moments.sums": moments.sums,
             "moments.shared": moments.shared,
         }
-    return TensorFile(tensors, _metadata(estimator, moments)).to_bytes(FORMAT)
+    metadata = _metadata(estimator, moments)
+    metadata[DIGEST] = content_digest(metadata, tensors)
+    return TensorFile(tensors, metadata).to_bytes(FORMAT)
+
+
+def content_digest(metadata: Mapping[str, Any], tensors: Mapping[str, Any]) -> str:
+    """What tells a model file's content from all others, whoever wrote it."""
+    said = {name: value for name, value in metadata.items() if name not in _OUTSIDE}
+    return digest(said, tensors)
 
 
 def _metadata(estimator: Any, moments: Moments | None) -> dict[str, Any]:
@@ -51,8 +88,9 @@ def _metadata(estimator: Any, moments: Moments | None) -> dict[str, Any]:
         }
     return {
         "estimator": type(estimator).__name__,
+        "covariance_type": estimator._predictor.mixture.covariance.name,  # noqa: SLF001  as fitted
         "parameters": plain_parameters(estimator),
-        "fitted": {name: getattr(estimator, name) for name in _FITTED if hasattr(estimator, name)},
+        "fitted": {name: getattr(estimator, name) for name in FITTED if hasattr(estimator, name)},
         "feature_names": None if names is None else list(names),
         "dtype": str(estimator._dtype),  # noqa: SLF001
         "moments": sums,

@@ -13,8 +13,11 @@ from daskgmm.model.covariance import covariance_named
 from daskgmm.model.covariance.base import Covariance, NotPositiveDefiniteError
 from daskgmm.model.typing import Doubles
 from daskgmm.monitoring.observer import Observer
+from daskgmm.passes.caching import check_cache
+from daskgmm.training.acceleration import acceleration_named
 from daskgmm.training.initialisation import initialiser_named
 from daskgmm.training.starts import Given, StartPlan
+from daskgmm.training.stopping import stopping_named
 
 SUBSAMPLE_FLOOR = 20_000
 SUBSAMPLE_BYTES = 2**27
@@ -50,6 +53,18 @@ def check_parameters(estimator: Any) -> None:
             f"The 'callbacks' parameter is {callbacks!r}.",
             "Give a list or tuple of callables, or of observers with start, tell and end.",
         )
+
+
+def check_settings(estimator: Any) -> None:
+    """Refuse parameters that any fit would refuse, whatever its rows."""
+    check_parameters(estimator)
+    covariance_named(estimator.covariance_type)
+    initialiser_named(estimator.init_params)
+    compute_dtype(estimator, np.dtype(np.float64))
+    random_numbers(estimator.random_state)
+    stopping_named(estimator.stopping)
+    acceleration_named(estimator.acceleration)
+    check_cache(estimator.cache)
 
 
 def _hears(callback: Any) -> bool:

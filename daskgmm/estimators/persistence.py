@@ -1,12 +1,18 @@
 """Estimators from model files."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from daskgmm.data.plain import require_form
 from daskgmm.estimators.gaussian_mixture import GaussianMixture
-from daskgmm.estimators.stored import Stored, explained_as_model
+from daskgmm.estimators.model_file import FITTED, MOMENTS
+from daskgmm.estimators.parameters import check_settings
+from daskgmm.estimators.plain import plain_parameters
+from daskgmm.estimators.stored import Stored, explained_as_damaged
 from daskgmm.estimators.tensor_file import TensorFile
+from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 
 
@@ -29,7 +35,7 @@ def load(path: Any, *, storage_options: dict[str, Any] | None = None) -> Any:
     MissingInputError
         There is no such file.
     DataError
-        The file is not a model.
+        The file is not a model, or damaged.
     ClusterError
         Its store doesn't answer.
     """
@@ -44,28 +50,46 @@ def restored(model: Stored) -> Any:
     DataError
         Its parameters or attributes are no such estimator's.
     """
-    with explained_as_model(model.name):
+    with explained_as_damaged(model.name):
         return _restored(model)
 
 
 def _restored(model: Stored) -> Any:
-    metadata = model.file.metadata
-    estimator = GaussianMixture(**metadata["parameters"])
+    metadata, n_features = model.file.metadata, model.fitted.n_features
+    if metadata["estimator"] != GaussianMixture.__name__:
+        raise ValueError(f"its estimator is {metadata['estimator']!r}")
+    estimator = GaussianMixture(**_parameters(metadata["parameters"]))
+    check_settings(estimator)
     estimator._predictor = model.fitted.predictor  # noqa: SLF001
     estimator._dtype = np.dtype(metadata["dtype"])  # noqa: SLF001
-    estimator._moments = _moments(model.file)  # noqa: SLF001
+    estimator._moments = _moments(model.file, model.fitted.predictor.mixture)  # noqa: SLF001
+    if metadata["fitted"]["n_features_in_"] != n_features:
+        raise ValueError(f"its n_features_in_ is not {n_features}")
     for key, value in metadata["fitted"].items():
+        if key not in FITTED:
+            raise ValueError(f"it has no attribute {key!r}")
         setattr(estimator, key, value)
-    if metadata["feature_names"] is not None:
-        estimator.feature_names_in_ = np.asarray(metadata["feature_names"], dtype=object)
+    if model.fitted.columns is not None:
+        estimator.feature_names_in_ = np.asarray(model.fitted.columns, dtype=object)
     return estimator
 
 
-def _moments(file: TensorFile) -> Moments | None:
+def _parameters(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    known = plain_parameters(GaussianMixture()).keys()
+    for name in found:
+        if name not in known:  # such as a checkpoint, which a fit would write to
+            raise ValueError(f"there is no parameter {name!r}")
+    return found
+
+
+def _moments(file: TensorFile, mixture: Mixture) -> Moments | None:
     sums = file.metadata["moments"]
     if sums is None:
         return None
+    require_form(sums, MOMENTS, "moments")
     origins, totals, shared = (
         file.tensors[f"moments.{key}"] for key in ("origins", "sums", "shared")
     )
-    return Moments(origins, totals, shared, **sums)
+    found = Moments(origins, totals, shared, **{name: sums[name] for name in MOMENTS})
+    found.require_sound(mixture)
+    return found

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from daskgmm.estimators.checking import require_fitted
-from daskgmm.estimators.inputs import as_source, in_memory_rows, kind_of
+from daskgmm.estimators.inputs import as_source, in_memory_rows, kind_of, names_of
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes.blas import one_thread
 from daskgmm.passes.prediction import Method, explaining, lazily
@@ -28,7 +28,7 @@ def predict_rows(estimator: Any, X: Any, method: Method) -> Any:
     if kind == "memory":
         rows = in_memory_rows(estimator, X, reset=False)
         with one_thread():
-            return explaining(method, predictor, rows, "the array or frame")
+            return explaining(method, predictor, names_of(estimator), rows, "the array or frame")
     source = as_source(estimator, X, reset=False)
     example = method(predictor, np.zeros((1, source.n_features), source.dtype))
     if kind == "frame":
@@ -67,7 +67,7 @@ def _predict_frame(
         where = f"partition {partition_info['number']}" if partition_info else "the frame"
         rows = Columns(len(names), names).rows_of(frame, where)
         index = getattr(frame, "index", None)  # whoever made the partition may have made an array
-        return _as_frame(explaining(method, predictor, rows, where), index)
+        return _as_frame(explaining(method, predictor, tuple(map(str, names)), rows, where), index)
 
 
 def _as_frame(values: np.ndarray[Any, Any], index: Any) -> Any:

@@ -6,19 +6,27 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from safetensors import SafetensorError
 
 from daskgmm.data.addresses import address_of, file_system
 from daskgmm.data.credentials import shown_address
-from daskgmm.data.failures import explained
+from daskgmm.data.failures import explained, first_line
+from daskgmm.data.plain import require_form
 from daskgmm.errors import DataError
 from daskgmm.estimators.fitted import Fitted
-from daskgmm.estimators.model_file import FORMAT, MODEL_FILE
-from daskgmm.estimators.tensor_file import TensorFile
+from daskgmm.estimators.model_file import (
+    DIGEST,
+    FORMAT,
+    METADATA,
+    MODEL_FILE,
+    content_digest,
+)
+from daskgmm.estimators.tensor_file import SENSELESS, TensorFile, read_whole
 from daskgmm.model.covariance import covariance_named
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prediction import Predictor
+
+_REMEDY = "Restore it from a copy, or fit and save the model again."
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +54,7 @@ class Stored:
         MissingInputError
             There is no such file.
         DataError
-            The file is not a model.
+            The file is not a model, or damaged.
         ClusterError
             Its store doesn't answer.
         """
@@ -59,10 +67,15 @@ class Stored:
         Raises
         ------
         DataError
-            It is no model file of ours, or of a later version.
+            It is no model file of ours, damaged, or of a later version.
         """
         with explained_as_model(name):
             file = TensorFile.from_bytes(content, name, FORMAT)
+            require_form(file.metadata, dict.fromkeys(METADATA, object))
+        with explained_as_damaged(name):
+            sealed = file.metadata.get(DIGEST)
+            if sealed not in (None, content_digest(file.metadata, file.tensors)):
+                raise ValueError("its content is not that of its digest")
             return cls(name, file, _fitted(file))
 
 
@@ -74,8 +87,10 @@ def read(path: Any, storage_options: Mapping[str, Any]) -> tuple[bytes, str]:
         filesystem, key = file_system(address, storage_options)
         if filesystem.isdir(key):
             key, shown = (f"{folder.rstrip('/')}/{MODEL_FILE}" for folder in (key, shown))
+            if filesystem.isdir(key):
+                raise DataError(f"{shown} is a folder, and no model file.", _REMEDY)
     with explained(f"The model file {shown}"), filesystem.open(key, "rb") as file:
-        return file.read(), shown
+        return read_whole(file), shown
 
 
 @contextmanager
@@ -83,23 +98,52 @@ def explained_as_model(name: str) -> Iterator[None]:
     """Turn what fails in taking a file apart into the error that it is no model."""
     try:
         yield
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+    except SENSELESS as error:
         if isinstance(error, DataError):
             raise
         raise DataError(
-            f"{name} is not a daskgmm model file ({type(error).__name__}).",
+            f"{name} is not a daskgmm model file ({first_line(error)}).",
             "Give a file that save() or `daskgmm fit` wrote.",
         ) from error
 
 
+@contextmanager
+def explained_as_damaged(name: str) -> Iterator[None]:
+    """Turn what fails in using a model file's content into the error that it is damaged."""
+    try:
+        yield
+    except SENSELESS as error:
+        if isinstance(error, DataError):
+            raise
+        fact = f"there is no {error}" if isinstance(error, KeyError) else first_line(error)
+        raise DataError(f"{name} is a damaged model file: {fact}.", _REMEDY) from error
+
+
 def _fitted(file: TensorFile) -> Fitted:
     metadata, tensors = file.metadata, file.tensors
+    require_form(metadata, METADATA)
     parameters, names = metadata["parameters"], metadata["feature_names"]
+    kind = metadata.get("covariance_type", parameters["covariance_type"])
     mixture = Mixture(
-        covariance_named(parameters["covariance_type"]),
+        covariance_named(kind),
         *(tensors[key] for key in ("weights", "means", "covariances", "factors")),
     )
+    mixture.require_sound()
     frame = Frame(tensors["frame.origin"], tensors["frame.scale"])
+    frame.require_sound(mixture.n_features)
+    with np.errstate(over="ignore"):
+        ends = (
+            frame.leave(mixture.means),
+            mixture.covariance.rescale(mixture.covariances, frame.scale),
+        )
+    if not all(np.isfinite(values).all() for values in ends):
+        raise ValueError("its means or covariances are infinite in the units of the data")
+    columns = None if names is None else tuple(names)
+    if columns is not None:
+        require_form(list(columns), [str], "feature_names")
+        if len(columns) != mixture.n_features:
+            raise ValueError(f"it names {len(columns)} of {mixture.n_features} features")
+    if metadata["dtype"] not in ("float32", "float64"):
+        raise ValueError(f"its dtype is {metadata['dtype']!r}")
     forced = None if parameters["dtype"] is None else np.dtype(metadata["dtype"])
-    columns = None if names is None else tuple(map(str, names))
     return Fitted(Predictor(mixture, frame, forced), columns)

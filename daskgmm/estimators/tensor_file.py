@@ -4,15 +4,25 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load as parse
 from safetensors.numpy import save as serialise
 
+from daskgmm.data.plain import from_json
 from daskgmm.errors import DataError
 
 _KEY = "daskgmm"
+_LONGEST_HEADER = 100_000_000
+"""Bytes, as the format has it."""
+
+SENSELESS = (
+    SafetensorError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError,
+    RecursionError,
+)  # fmt: skip
+"""What is raised where a file of any content is taken apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,15 +53,30 @@ class TensorFile:
         Raises
         ------
         DataError
-            A later version wrote it. What is no such file at all fails as it will.
+            A later version wrote it. What is no such file at all fails with one of `SENSELESS`.
         """
         tensors = parse(content)
         length = int.from_bytes(content[:8], "little")
-        metadata = json.loads(json.loads(content[8 : 8 + length])["__metadata__"][_KEY])
-        if metadata["format"] > newest:
+        header = from_json(content[8 : 8 + length])
+        metadata = from_json(header["__metadata__"][_KEY], infinite=True)
+        layout = metadata["format"]
+        if type(layout) is not int or layout < 1:
+            raise ValueError("its format is no number from 1")
+        if layout > newest:
             raise DataError(
                 f"{name} was written by daskgmm {metadata['version']} in format "
-                f"{metadata['format']}; this one reads up to {newest}.",
+                f"{layout}; this one reads up to {newest}.",
                 "Upgrade daskgmm.",
             )
         return cls(tensors, metadata)
+
+
+def read_whole(file: BinaryIO) -> bytes:
+    """An open file's content; only its first bytes where these begin no safetensors file.
+
+    So a large file of another kind is never read into memory.
+    """
+    start = file.read(9)
+    if len(start) < 9 or int.from_bytes(start[:8], "little") > _LONGEST_HEADER or start[8:] != b"{":
+        return start
+    return start + file.read()

@@ -18,6 +18,7 @@ from daskgmm.jobs.orders import Decision, Found, Order, decide, leftovers
 from daskgmm.jobs.plain import as_plain, digest
 from daskgmm.jobs.runs import (
     CHECKPOINT_FILE,
+    LAYOUT,
     Run,
     State,
     sha256,
@@ -201,6 +202,7 @@ def _opening(order: Order, before: Run | None) -> dict[str, Any]:
     drawn = earlier.get("seed", secrets.randbits(32))
     configuration = {**order.configuration, "seed": drawn if given is None else given}
     return {
+        "layout": LAYOUT,
         "run_id": earlier.get("run_id", uuid.uuid4().hex),
         "state": State.RUNNING,
         "attempts": earlier.get("attempts", 0) + 1,

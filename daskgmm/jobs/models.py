@@ -7,12 +7,14 @@ from typing import Any
 
 from daskgmm.data.credentials import shown_address
 from daskgmm.data.places import Place
-from daskgmm.errors import MissingInputError, OutputError
+from daskgmm.errors import DataError, MissingInputError, OutputError
 from daskgmm.estimators.fitted import Fitted
 from daskgmm.estimators.model_file import MODEL_FILE
 from daskgmm.estimators.stored import Stored, read
 from daskgmm.jobs.record import how_it_goes_on
 from daskgmm.jobs.runs import CHECKPOINT_FILE, RECORD_FILE, Run, State, sha256
+
+_ANEW = "run the run's command again: with the same inputs and options it makes the model anew"
 
 
 @dataclass(frozen=True)
@@ -62,25 +64,31 @@ def find_model(name: str, storage_options: Mapping[str, Any] | None = None) -> M
     MissingInputError
         There is none, or its run is not complete.
     DataError
-        The file is not a model.
+        The file is not a model, or damaged, or the run's record is.
     ClusterError
         Its store doesn't answer.
     """
     options, shown = dict(storage_options or {}), shown_address(name)
     folder = Place.of(name, options)
     if name.endswith(".safetensors") or (folder.local is not None and not folder.local.is_dir()):
-        file, shown = read(name, options)
-        return Model(shown, Stored.of(file, shown), sha256(file))
+        return _in_file(name, options)
     run, content = _looked_into(folder)
+    if run is None and folder.local is None and folder.filesystem.isfile(folder.root):
+        return _in_file(name, options)
     if run is None:
         raise MissingInputError(
             f"{shown} holds no {RECORD_FILE}, so it is no run directory.",
             "Name the directory that `daskgmm fit` wrote, or a model file.",
         )
     if content is None:
-        raise _incomplete(run)
+        raise _without_model(run)
     stored = Stored.of(content, f"{shown}/{MODEL_FILE}")
     return Model(shown, stored, sha256(content), run)
+
+
+def _in_file(name: str, options: dict[str, Any]) -> Model:
+    content, shown = read(name, options)
+    return Model(shown, Stored.of(content, shown), sha256(content))
 
 
 def _looked_into(folder: Place) -> tuple[Run | None, bytes | None]:
@@ -89,22 +97,33 @@ def _looked_into(folder: Place) -> tuple[Run | None, bytes | None]:
         run = Run.at(folder)
         return run, None if run is None else run.model()
     except OutputError as error:  # a directory that is written elsewhere is an input here
+        if isinstance(error.__cause__, IsADirectoryError):
+            remedy = f"Restore the file from a copy, or {_ANEW}."
+            raise DataError(f"{folder.name}/{MODEL_FILE} is a folder.", remedy) from error
         raise MissingInputError(error.cause, "Ask for leave to read it.") from error
+
+
+def _without_model(run: Run) -> DataError | MissingInputError:
+    """The error of a run that has no model, or another than it wrote."""
+    if run.state is not State.COMPLETE:
+        return _incomplete(run)
+    remedy = f"Restore the file from a copy, or {_ANEW}."
+    if MODEL_FILE not in run.folder.names():
+        return MissingInputError(f"{run.name} is complete, but its {MODEL_FILE} is gone.", remedy)
+    fact = f"its {MODEL_FILE} is not the file that the run wrote"
+    return DataError(f"{run.name} is complete, but its model is damaged: {fact}.", remedy)
 
 
 def _incomplete(run: Run) -> MissingInputError:
     record = run.record
     again = f"run its command again: {how_it_goes_on(CHECKPOINT_FILE in run.folder.names())}"
     remedy = f"R{again[1:]}."
-    match run.state:
-        case State.COMPLETE:
-            fact = f"its {MODEL_FILE} is missing, or not the one that its run wrote"
-        case State.FAILED:
-            failure = record.get("failure", {})
-            fact = f"its run failed: {failure.get('cause', 'nobody knows why')}"
-            remedy = failure.get("remedy", remedy)
-        case State.RUNNING:
-            host = record.get("host", {}).get("name")
-            fact = f"its run is under way (process {record.get('process')} on {host}) or was killed"
-            remedy = f"Wait for its end; if it is dead, {again}."
+    if run.state is State.FAILED:
+        failure = record.get("failure", {})
+        fact = f"its run failed: {failure.get('cause', 'nobody knows why')}"
+        remedy = failure.get("remedy", remedy)
+    else:
+        host = record.get("host", {}).get("name")
+        fact = f"its run is under way (process {record.get('process')} on {host}) or was killed"
+        remedy = f"Wait for its end; if it is dead, {again}."
     return MissingInputError(f"{run.name} has no model yet: {fact.rstrip('.')}.", remedy)

@@ -11,7 +11,7 @@ from daskgmm.errors import DataError, OutputError
 from daskgmm.estimators.model_file import MODEL_FILE
 from daskgmm.jobs.folders import REPLACEMENT
 from daskgmm.jobs.locks import LOCK_FILE
-from daskgmm.jobs.runs import CHECKPOINT_FILE, RECORD_FILE, Run, State
+from daskgmm.jobs.runs import CHECKPOINT_FILE, RECORD_FILE, NewerRunError, Run, State
 
 _FILES = frozenset({RECORD_FILE, MODEL_FILE, CHECKPOINT_FILE, LOCK_FILE, REPLACEMENT})
 
@@ -68,15 +68,15 @@ class Found:
         ``None`` where there is none, or its record is damaged.
     model : bytes or None
         Of a complete run.
-    damaged : bool
-        Whether there is a record that makes no sense.
+    damaged : str or None
+        What is wrong with a record that can't be read.
     has_checkpoint : bool
     """
 
     folder: Place
     run: Run | None
     model: bytes | None
-    damaged: bool
+    damaged: str | None
     has_checkpoint: bool
 
     @classmethod
@@ -89,11 +89,13 @@ class Found:
             It is none of ours, so nothing may be written there, not even by force.
         """
         names = _ours(folder)
-        run, damaged = None, False
+        run, damaged = None, None
         try:
             run = Run.at(folder) if names else None
+        except NewerRunError:
+            damaged = "the run of a later version of daskgmm"
         except DataError:
-            damaged = True
+            damaged = f"a {RECORD_FILE} that makes no sense"
         model = None if run is None else run.model()
         return cls(folder, run, model, damaged, CHECKPOINT_FILE in names)
 
@@ -117,8 +119,8 @@ def decide(found: Found, order: Order) -> Decision:
     """
     run = found.run
     if run is None:
-        if found.damaged and not order.force:
-            raise _in_the_way(found, f"a {RECORD_FILE} that makes no sense")
+        if found.damaged is not None and not order.force:
+            raise _in_the_way(found, found.damaged)
         return Decision.BEGIN
     differences = "; ".join(order.differences(run))
     if found.model is not None:

@@ -7,13 +7,21 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
+from daskgmm.data.failures import first_line
 from daskgmm.data.places import Place
-from daskgmm.errors import DataError
+from daskgmm.data.plain import from_json, require_form
+from daskgmm.errors import DataError, OutputError
 from daskgmm.estimators.model_file import MODEL_FILE
 from daskgmm.jobs.plain import differences, to_json
 
 RECORD_FILE = "run.json"
+LAYOUT = 1
+"""Version of the record's layout; records from before it was written down are of the first."""
 CHECKPOINT_FILE = "checkpoint.safetensors"
+
+
+class NewerRunError(DataError):
+    """A run's record that a later version of this package wrote."""
 
 
 class State(StrEnum):
@@ -47,20 +55,25 @@ class Run:
         ------
         DataError
             Its record makes no sense.
+        NewerRunError
+            A later version wrote it.
         """
         name = f"{folder.name}/{RECORD_FILE}"
-        text = folder.read(RECORD_FILE)
-        if text is None:
-            return None
         try:
-            record = json.loads(text)
-            State(record["state"])
-            record["run_id"], record["configuration"], record["inputs"]["sha256"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"{name} is not the record of a run ({error}).",
-                "Restore it, or remove the directory and run again.",
-            ) from error
+            text = folder.read(RECORD_FILE)
+            if text is None:
+                return None
+            record = from_json(text)
+            _require_known(record, name)
+            _require_record(record)
+        except OutputError as error:
+            if not isinstance(error.__cause__, IsADirectoryError):
+                raise
+            raise _no_record(name, "it is a folder") from error
+        except ValueError as error:
+            if isinstance(error, DataError):
+                raise
+            raise _no_record(name, first_line(error)) from error
         return cls(folder, record)
 
     @property
@@ -76,7 +89,7 @@ class Run:
     @property
     def seed(self) -> int:
         """What its random numbers were drawn from."""
-        return int(self.record["configuration"]["seed"])
+        return int(self.record["seed"])
 
     @property
     def selection(self) -> Mapping[str, Any] | None:
@@ -107,6 +120,80 @@ def _versions(inputs: Mapping[str, Any]) -> list[str]:
     files = inputs.get("files")
     known = [file for file in files if isinstance(file, Mapping)] if isinstance(files, list) else ()
     return sorted(json.dumps({**file, "rows": None}, sort_keys=True) for file in known)
+
+
+_NUMBER = int | float
+_KNOWN = _NUMBER | None
+_CANDIDATE = {
+    "n_components": int,
+    "covariance_type": str,
+    "start": int,
+    "n_iter": int,
+    "converged": bool | None,
+    **dict.fromkeys(("lower_bound", "bic", "aic", "icl"), _KNOWN),
+}
+_COMPONENT = {
+    **dict.fromkeys(("weight_before", "weight_of_new_rows", "weight_after"), _NUMBER),
+    **dict.fromkeys(("shift_of_new_rows", "shift", "divergence"), _KNOWN),
+}
+_RECORD = {
+    "run_id": str,
+    "state": str,
+    "configuration": dict,
+    "inputs": {"sha256": str, "files": [{"path": str}]},
+    "seed?": int,
+    "attempts?": int,
+    "host?": dict,
+    "failure?": {"cause": str, "remedy": str},
+    "updated_from?": {"run_id": str | None, "model_sha256": str},
+    "drift?": {
+        **dict.fromkeys(("mean_log_likelihood", "lower_bound_before", "difference"), _KNOWN),
+        "components": [_COMPONENT],
+    },
+}
+_COMPLETE = {
+    "seed": int,
+    "model_sha256": str,
+    "timings": {"ended": str, "seconds": _NUMBER},
+    "trace": [dict],
+    "result": {
+        "rows": int,
+        "lower_bound": _KNOWN,
+        "n_iter": int,
+        "n_passes": int,
+        "converged": bool | None,
+        "rows_seen?": int,
+        "weight?": _NUMBER,
+        "candidates?": [_CANDIDATE],
+        "criterion?": str,
+        "best?": int,
+    },
+}
+
+
+def _no_record(name: str, why: str) -> DataError:
+    remedy = "Restore it from a copy, or remove the directory and run again."
+    return DataError(f"{name} is not the record of a run: {why}.", remedy)
+
+
+def _require_known(record: Any, name: str) -> None:
+    """Refuse a record of a later version before its form is looked at."""
+    require_form(record, {"layout?": int})
+    layout = record.get("layout", 1)
+    if layout > LAYOUT:
+        wrote = record.get("versions")
+        version = wrote.get("daskgmm") if isinstance(wrote, dict) else None
+        raise NewerRunError(
+            f"{name} was written by daskgmm {version or 'of a later version'} in layout {layout}; "
+            f"this one reads up to {LAYOUT}.",
+            "Upgrade daskgmm.",
+        )
+
+
+def _require_record(record: Any) -> None:
+    require_form(record, _RECORD)
+    if State(record["state"]) is State.COMPLETE:
+        require_form(record, _COMPLETE)
 
 
 def sha256(content: bytes) -> str:

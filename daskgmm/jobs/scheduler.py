@@ -1,13 +1,13 @@
 """A cluster that is there already."""
 
 import asyncio
-import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from daskgmm.data.plain import from_json
 from daskgmm.errors import ClusterError, ConfigurationError
 from daskgmm.jobs.refusals import refusal
 from daskgmm.jobs.tls import Tls, check_encryption
@@ -82,7 +82,7 @@ def _address(scheduler: str, deadline: float) -> str:
         return scheduler
     while time.monotonic() < deadline:
         with suppress(OSError, ValueError, KeyError, TypeError):
-            return str(json.loads(Path(scheduler).read_text(encoding="utf-8"))["address"])
+            return str(from_json(Path(scheduler).read_bytes())["address"])
         time.sleep(0.05)
     fact = f"did not appear with an address {_in_time()}"
     raise _no_answer(f"The scheduler's file {scheduler}", fact)

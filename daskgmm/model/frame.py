@@ -13,6 +13,14 @@ _MOST_SINGLE = 2.0**96
 """Scales from its inverse to this leave single precision room for the rows and for the inverse."""
 
 
+def require_numbers(name: str, array: Doubles) -> None:
+    """Raise ValueError where an array is not of float64, or holds what is not finite."""
+    if array.dtype != np.float64:
+        raise ValueError(f"{name} is of the type {array.dtype}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds NaN or infinity")
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """Standard coordinates ``z = (x - origin) / scale``.
@@ -44,6 +52,15 @@ class Frame:
     def identity(cls, n_features: int) -> "Frame":
         """The data's own coordinates."""
         return cls(np.zeros(n_features), np.ones(n_features))
+
+    def require_sound(self, n_features: int) -> None:
+        """Raise ValueError, which says why, where these are no coordinates of D features."""
+        for name, array in (("origin", self.origin), ("scale", self.scale)):
+            require_numbers(f"the array of the frame's {name}", array)
+            if array.shape != (n_features,):
+                raise ValueError(f"the frame's {name} has the shape {array.shape}")
+        if (self.scale <= 0).any():
+            raise ValueError(f"a scale of the frame is {self.scale.min():g}")
 
     def seen_from(self, other: "Frame") -> "Frame":
         """The same frame in the coordinates of another."""

@@ -7,11 +7,14 @@ import numpy as np
 
 from daskgmm.errors import CollapsedComponentError
 from daskgmm.model.covariance.base import Covariance, NotPositiveDefiniteError
-from daskgmm.model.frame import Frame
+from daskgmm.model.frame import Frame, require_numbers
 from daskgmm.model.typing import Doubles
 
 _LOG_OF_ZERO = -1e30
 """Stands for log(0) in natural parameters, where an infinity would make NaN of products."""
+
+_ROUNDING_OF_WEIGHTS = 1e-5
+"""How far from 1 weights may sum that were computed in single precision."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +62,41 @@ class Mixture:
         """Mixture with these precisions; `NotPositiveDefiniteError` if they are not proper."""
         factors = covariance.factorise_precisions(precisions)
         return cls(covariance, weights, means, covariance.covariances(factors), factors)
+
+    def require_sound(self) -> None:
+        """Raise ValueError, which says why, where these arrays are no mixture's.
+
+        Code that makes mixtures need not ask: this is for those that come from elsewhere.
+        """
+        for name in ("weights", "means", "covariances", "factors"):
+            require_numbers(f"the array of {name}", getattr(self, name))
+        if self.means.ndim != 2 or 0 in self.means.shape:
+            raise ValueError(f"the means have the shape {self.means.shape}, not (K, D)")
+        wanted = self.covariance.shape(*self.shape)
+        shapes = {"weights": (len(self.means),), "covariances": wanted, "factors": wanted}
+        for name, shape in shapes.items():
+            if (found := getattr(self, name).shape) != shape:
+                raise ValueError(f"the {name} have the shape {found}, where {shape} is needed")
+        if (self.weights < 0).any():
+            raise ValueError(f"a weight is {self.weights.min():g}")
+        if abs(self.weights.sum() - 1) > _ROUNDING_OF_WEIGHTS:
+            raise ValueError(f"the weights sum to {self.weights.sum():.6g}, not to 1")
+        self._require_proper_covariances()
+
+    def _require_proper_covariances(self) -> None:
+        if self.covariance.has_matrices:  # of which one half is looked at below
+            askew = np.abs(self.covariances - self.covariances.swapaxes(-1, -2)).max()
+            if askew > 1e-5 * np.abs(self.covariances).max():
+                raise ValueError("a covariance is not symmetric")
+        try:
+            expected = self.covariance.factorise(self.covariances)
+        except NotPositiveDefiniteError as error:
+            raise ValueError("a covariance is not positive definite") from error
+        # Rounding is as large as the matrices are ill-conditioned, and they may be very much so.
+        sizes = self.covariance.absolute_form(expected, self.deviations)
+        slack = 1e-6 + 100 * np.finfo(np.float64).eps * sizes.max()
+        if np.abs(self.factors - expected).max() > slack * np.abs(expected).max():
+            raise ValueError("the factors are not those of the covariances")
 
     @property
     def n_components(self) -> int:

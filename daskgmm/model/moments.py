@@ -6,6 +6,7 @@ import numpy as np
 
 from daskgmm.errors import CollapsedComponentError
 from daskgmm.model.covariance.base import Covariance
+from daskgmm.model.frame import require_numbers
 from daskgmm.model.mixture import Mixture, collapsed
 from daskgmm.model.typing import Doubles
 
@@ -45,6 +46,22 @@ class Moments:
     log_likelihood: float
     weight: float
     rows: int
+
+    def require_sound(self, mixture: Mixture) -> None:
+        """Raise ValueError, which says why, where these can't be a mixture's moments."""
+        n_components, n_features = mixture.shape
+        length = mixture.covariance.quadratic_length(n_features) + n_features + 1
+        square = (n_features, n_features) if mixture.covariance.needs_scatter else (0, 0)
+        wanted = {"origins": mixture.shape, "sums": (length, n_components), "shared": square}
+        for name, shape in wanted.items():
+            array = getattr(self, name)
+            require_numbers(f"the array of the moments' {name}", array)
+            if array.shape != shape:
+                raise ValueError(f"the moments' {name} have the shape {array.shape}, not {shape}")
+        if (self.sums[-1] < 0).any() or not 0 <= self.weight < np.inf or self.rows < 0:
+            raise ValueError("the moments' counts of rows are negative")
+        if np.isnan(self.log_likelihood):
+            raise ValueError("the moments' log-likelihood is NaN")
 
     def __add__(self, other: "Moments") -> "Moments":
         if not np.array_equal(self.origins, other.origins):

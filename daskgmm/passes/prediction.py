@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from dask._task_spec import DataNode, Task, TaskRef
@@ -23,12 +23,16 @@ USUAL_ROWS = 10_000
 """Of a part whose length nobody knows."""
 
 Method = Callable[[Any, Any], Any]
+Columns: TypeAlias = tuple[str, ...] | None
+"""Names of the features, where they have any."""
+_Shared: TypeAlias = tuple[Predictor, Columns]
 
 
 @persistent
-def _apply(part: Part, method: Method, dtype: Any, predictor: Predictor, *inputs: Any) -> Any:
+def _apply(part: Part, method: Method, dtype: Any, shared: _Shared, *inputs: Any) -> Any:
+    predictor, columns = shared
     with one_thread():
-        apply = partial(explaining, method, predictor)
+        apply = partial(explaining, method, predictor, columns)
         nothing = np.empty((0, predictor.mixture.n_features), dtype)
         results, first = [apply(nothing, part.label)], 0
         for block in part.read(*inputs):
@@ -38,11 +42,18 @@ def _apply(part: Part, method: Method, dtype: Any, predictor: Predictor, *inputs
 
 
 def explaining(
-    method: Method, predictor: Any, rows: Any, where: str, first: int = 0, part: Part | None = None
+    method: Method,
+    predictor: Any,
+    columns: Columns,
+    rows: Any,
+    where: str,
+    first: int = 0,
+    part: Part | None = None,
 ) -> Any:
     """Apply a method of the predictor, or of a scorer, to rows (n, D).
 
-    An error says where the rows are from; of a part of text also in which line.
+    An error says where the rows are from, and names the column if columns have names; of a part
+    of text it also names the line.
 
     Raises
     ------
@@ -54,7 +65,7 @@ def explaining(
     except NotFiniteError as error:
         flaw = error.flaw.after(first)
         written = None if part is None else as_written(part, flaw.row, flaw.feature)
-        raise flaw.error(where, written=written) from error
+        raise flaw.error(where, columns, written=written) from error
 
 
 def lazily(
@@ -78,7 +89,7 @@ def lazily(
     name = f"gmm-predict-{token()}"
     shared = f"gmm-predict-argument-{token()}"
     graph: dict[Any, Any] = dict(source.graph)
-    graph[shared] = DataNode(shared, predictor)
+    graph[shared] = DataNode(shared, (predictor, source.columns))
     tail = () if columns is None else (0,)
     for index, part in enumerate(source.parts):
         key = (name, index, *tail)
@@ -89,7 +100,8 @@ def lazily(
     return da.Array(graph, name, chunks, dtype=dtype)
 
 
-def _begin_totals(scoring: Scoring) -> OnPart:
+def _begin_totals(argument: tuple[Scoring, Columns]) -> OnPart:
+    scoring, columns = argument
     scorer = Scorer(scoring)
 
     def on_part(position: int, part: Part, blocks: Iterator[Block]) -> Doubles:
@@ -97,7 +109,7 @@ def _begin_totals(scoring: Scoring) -> OnPart:
         sums, first = np.zeros((len(scoring.mixtures), 4)), 0
         for block in blocks:
             method = partial(Scorer.totals, weights=block.weights)
-            sums += explaining(method, scorer, block.rows.T, part.label, first, part)
+            sums += explaining(method, scorer, columns, block.rows.T, part.label, first, part)
             first += block.rows.shape[1]
         return sums
 
@@ -110,7 +122,7 @@ def totals(source: Source, scoring: Scoring) -> Doubles:
     lengths = source.lengths or (USUAL_ROWS,) * len(source.parts)
     n_components = sum(mixture.n_components for mixture in scoring.mixtures)
     cost = seconds_a_row(source.n_features, source.n_features**2, n_components)
-    work = Work(_begin_totals, np.add, scoring)
+    work = Work(_begin_totals, np.add, (scoring, source.columns))
     groups = group_measured(lengths, cost, in_memory=source.in_memory)
     graph, root = pass_graph(source, groups, work, "gmm-predict", token())
     return np.asarray(compute(graph, root, Phase.PREDICTION))

@@ -22,6 +22,7 @@ from daskgmm.passes.work import OnPart, Work
 class _Counting:
     predictor: Predictor
     question: Question
+    columns: tuple[str, ...] | None
 
     @property
     def n_values(self) -> int:
@@ -51,7 +52,7 @@ def log_density_quantile(source: Source, predictor: Predictor, share: float) -> 
 def _count(source: Source, predictor: Predictor, question: Question) -> Counts:
     lengths = source.lengths or (USUAL_ROWS,) * len(source.parts)
     cost = seconds_a_row(source.n_features, source.n_features**2, predictor.mixture.n_components)
-    work = Work(_begin, question.add, _Counting(predictor, question))
+    work = Work(_begin, question.add, _Counting(predictor, question, source.columns))
     groups = group_measured(lengths, cost, in_memory=source.in_memory)
     graph, root = pass_graph(source, groups, work, "gmm-predict", token())
     found: Counts = compute(graph, root, Phase.PREDICTION)
@@ -74,6 +75,8 @@ def _counted(part: Part, blocks: Iterator[Block], counting: _Counting) -> Iterat
         for window in windows(block.rows.shape[1], counting.n_values):
             rows = block.rows[:, window].T
             where = (part.label, first + window.start, part)
-            found = explaining(Predictor.log_densities, counting.predictor, rows, *where)
+            found = explaining(
+                Predictor.log_densities, counting.predictor, counting.columns, rows, *where
+            )
             yield counting.question.count(found)
         first += block.rows.shape[1]

@@ -24,13 +24,21 @@ MAX_LEGEND = 10
 def new_figure(width: float = 7.5) -> "Figure":
     """Return an empty figure, this many inches wide, that belongs to no window."""
     try:
-        from matplotlib.figure import Figure
+        from daskgmm.plotting.shown import ShownFigure
     except ImportError as error:
         raise ConfigurationError(
             "Figures need matplotlib, which is not installed.",
             "Install it: pip install 'daskgmm[plot]'",
         ) from error
-    return Figure(figsize=(width, 5), layout="constrained")
+    return ShownFigure(figsize=(width, 5), layout="constrained")
+
+
+def new_axes() -> "Axes":
+    """Return the only axes of a new figure, which a notebook shows."""
+    figure = new_figure()
+    from daskgmm.plotting.shown import ShownAxes
+
+    return figure.add_subplot(axes_class=ShownAxes)
 
 
 def write_in_full(axis: "Axis") -> None:

@@ -1,9 +1,14 @@
-"""Which of a model's columns a figure shows."""
+"""Which mixture and which of its columns a figure shows."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from daskgmm.errors import ConfigurationError
+
+
+def mixture_of(model: Any) -> Any:
+    """Return the mixture that a selector chose, or the mixture itself."""
+    return getattr(model, "best_estimator_", model)
 
 
 def column_names(model: Any) -> list[str]:

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from daskgmm.plotting.canvas import PALETTE, new_figure, write_in_full
+from daskgmm.plotting.canvas import PALETTE, new_axes, write_in_full
+from daskgmm.plotting.columns import mixture_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +20,8 @@ def convergence(model: Any, ax: "Axes | None" = None) -> "Axes":
 
     Parameters
     ----------
-    model : fitted mixture
+    model : fitted mixture or selector
+        Of a selector the mixture that it chose.
     ax : matplotlib Axes, optional
         Where to draw, a new figure by default.
 
@@ -33,10 +35,11 @@ def convergence(model: Any, ax: "Axes | None" = None) -> "Axes":
     ConfigurationError
         Where matplotlib is not installed.
     """
+    model = mixture_of(model)
     check_is_fitted(model, "lower_bounds_")
     bounds = np.asarray(model.lower_bounds_, dtype=np.float64)
     passes = np.arange(1, len(bounds) + 1)
-    ax = new_figure().add_subplot() if ax is None else ax
+    ax = new_axes() if ax is None else ax
     ax.plot(passes, bounds, color=_BOUND_COLOUR, marker="o", markersize=4)
     ax.set_xlabel("Pass")
     ax.set_ylabel("Lower bound (nats a row)", color=_BOUND_COLOUR)

@@ -29,14 +29,14 @@ def save(
 
     Parameters
     ----------
-    model : fitted mixture
+    model : fitted mixture or selector
     path : path-like
         Ends in ``.png``, ``.svg`` or ``.pdf``.
     rows, columns
         As in `scatter`.
     chosen : mapping, optional
         With the ``candidates`` and the ``criterion`` among which the model was chosen: see
-        `selection`.
+        `selection`. A selector knows its own.
 
     Raises
     ------
@@ -51,6 +51,8 @@ def save(
             f"A figure cannot be written as {target.name!r}.",
             f"End its name in one of {', '.join(FORMATS)}.",
         )
+    if chosen is None and hasattr(model, "results_"):
+        chosen = {"candidates": model.results_, "criterion": model.criterion}
     ratios = (3, 2) if chosen is None else (3, 2, 2)
     figure = new_figure(width=2.5 * sum(ratios))
     left, right, *further = figure.subplots(1, len(ratios), width_ratios=ratios)

@@ -12,8 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from daskgmm.errors import ConfigurationError
 from daskgmm.plotting import line, plane
-from daskgmm.plotting.canvas import MAX_LEGEND, new_figure
-from daskgmm.plotting.columns import column_names, column_positions
+from daskgmm.plotting.canvas import MAX_LEGEND, new_axes
+from daskgmm.plotting.columns import column_names, column_positions, mixture_of
 from daskgmm.plotting.component import components_of
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def scatter(
 
     Parameters
     ----------
-    model : fitted mixture
-        Of any covariance type.
+    model : fitted mixture or selector
+        Of any covariance type; of a selector the mixture that it chose.
     rows : array or frame of shape (n, D), optional
         Rows in memory, as ``model.predict`` takes them; without them only the components show.
     columns : sequence of one or two int or str
@@ -63,10 +63,11 @@ def scatter(
         For columns that the model hasn't, rows or labels of another shape, and where
         matplotlib is not installed.
     """
+    model = mixture_of(model)
     check_is_fitted(model, "means_")
     positions = column_positions(model, columns)
     components = components_of(model, positions)
-    ax = new_figure().add_subplot() if ax is None else ax
+    ax = new_axes() if ax is None else ax
     view = plane if len(positions) == 2 else line
     if rows is not None:
         _check_rows(model, rows, labels)

@@ -4,27 +4,32 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 
 from daskgmm.errors import ConfigurationError
 from daskgmm.model.scoring import CRITERIA
-from daskgmm.plotting.canvas import INK, PALETTE, new_figure, write_in_full
+from daskgmm.plotting.canvas import INK, PALETTE, new_axes, write_in_full
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    Candidates = Any  # a DataFrame or an iterable of mappings
+    Candidates = Any  # a selector, a DataFrame or an iterable of mappings
 
 
-def selection(results: "Candidates", criterion: str = "bic", ax: "Axes | None" = None) -> "Axes":
+def selection(
+    results: "Candidates", criterion: str | None = None, ax: "Axes | None" = None
+) -> "Axes":
     """Draw a criterion against the number of components, a line for each covariance type.
 
     Of several starts the best counts; the least value of all has a ring.
 
     Parameters
     ----------
-    results : DataFrame or iterable of mapping
-        ``results_`` of a `daskgmm.GaussianMixtureSelector`, or its rows.
-    criterion : {'bic', 'aic', 'icl'}
+    results : selector, DataFrame or iterable of mapping
+        A fitted `daskgmm.GaussianMixtureSelector`, its ``results_``, or their rows.
+    criterion : {'bic', 'aic', 'icl'}, optional
+        By default the one that the selector chose by, else the BIC.
     ax : matplotlib Axes, optional
         Where to draw, a new figure by default.
 
@@ -37,13 +42,18 @@ def selection(results: "Candidates", criterion: str = "bic", ax: "Axes | None" =
     ConfigurationError
         For another criterion, results without any value, and where matplotlib is not installed.
     """
+    if isinstance(results, BaseEstimator):
+        check_is_fitted(results)
+        criterion = criterion or getattr(results, "criterion", None)
+        results = getattr(results, "results_", ())
+    criterion = criterion or "bic"
     if criterion not in CRITERIA:
         raise ConfigurationError(
             f"criterion={criterion!r} is not known.", f"Use one of: {', '.join(CRITERIA)}."
         )
     rows = results.to_dict("records") if hasattr(results, "to_dict") else results
     curves = _curves(rows, criterion)
-    ax = new_figure().add_subplot() if ax is None else ax
+    ax = new_axes() if ax is None else ax
     for colour, (kind, curve) in zip(PALETTE, curves.items(), strict=False):
         numbers = sorted(curve)
         values = [curve[number] for number in numbers]

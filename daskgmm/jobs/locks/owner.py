@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from daskgmm.data.plain import from_json
 from daskgmm.jobs import machine
 
 
@@ -34,7 +35,7 @@ class Owner:
     def told_by(cls, content: bytes | None) -> Self | None:
         """The one that wrote a lock's content; ``None`` where it tells of none."""
         with suppress(ValueError, KeyError, TypeError, IndexError):
-            found = json.loads(content or b"")
+            found = from_json(content or b"")
             found["owner"]["process"], found["owner"]["space"][0]
             return cls(found["owner"], datetime.fromisoformat(found["since"]).astimezone(UTC))
         return None

@@ -1,12 +1,12 @@
 """What an output tells of itself."""
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from daskgmm.data.places import Place
+from daskgmm.data.plain import from_json
 from daskgmm.data.sinks import SINKS, Written
 from daskgmm.jobs.folders import REPLACEMENT
 from daskgmm.jobs.plain import differences, to_json
@@ -38,7 +38,7 @@ class Manifest:
         """The one in a folder, ``None`` where there is none that makes sense."""
         text = folder.read(MANIFEST)
         with suppress(ValueError, KeyError, TypeError):
-            content = json.loads(text or b"")
+            content = from_json(text or b"")
             content["run_id"], content["state"], content["columns"], SINKS[content["format"]]
             return cls(content)
         return None
