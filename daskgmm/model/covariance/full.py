@@ -16,6 +16,7 @@ class Full(Covariance):
 
     name: ClassVar[str] = "full"
     has_matrices: ClassVar[bool] = True
+    in_scikit_learn: ClassVar[bool] = True
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return n_components, n_features, n_features
@@ -98,6 +99,10 @@ class Full(Covariance):
     def variances(self, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         del shape
         return np.diagonal(covariances, axis1=1, axis2=2).copy()
+
+    def as_matrices(self, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
+        del shape
+        return covariances
 
     def traces(self, factors: Doubles, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         del shape
