@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from daskgmm import GaussianMixture, GaussianMixtureSelector, load, open_dataset
+from daskgmm.model.covariance import COVARIANCES
 from tests.command import here, in_process
 
 __all__ = ["here"]
@@ -30,7 +31,7 @@ def done(tmp_path_factory):
 @pytest.fixture(scope="module")
 def expected():
     selector = GaussianMixtureSelector(
-        (1, 2, 3), covariance_type=("full", "tied", "diag", "spherical"), random_state=0
+        (1, 2, 3), covariance_type=tuple(COVARIANCES), random_state=0
     )
     return selector.fit(open_dataset(IRIS, columns=COLUMNS))
 

@@ -19,6 +19,7 @@ from sklearn.mixture import BayesianGaussianMixture
 
 from daskgmm import GaussianMixture, plotting
 from daskgmm.errors import ConfigurationError, OutputError
+from daskgmm.model.covariance import COVARIANCES as TYPES
 from daskgmm.plotting.canvas import PALETTE
 
 COLUMNS = ["width", "height", "depth"]
@@ -54,17 +55,12 @@ def ellipses(ax: Axes) -> list[Ellipse]:
 
 def full_covariances(model: GaussianMixture) -> np.ndarray:
     """By way of the Cholesky factors of the precisions, which plotting never reads."""
-    covariances = []
-    for k in range(model.n_components):
-        factor = np.asarray(model.precisions_cholesky_)
-        factor = factor if model.covariance_type == "tied" else factor[k]
-        if factor.ndim < 2:
-            factor = np.diag(np.broadcast_to(factor, model.n_features_in_))
-        covariances.append(np.linalg.inv(factor @ factor.T))
-    return np.array(covariances)
+    covariance, factors = TYPES[model.covariance_type], np.asarray(model.precisions_cholesky_)
+    axes = np.repeat(np.eye(model.n_features_in_)[:, np.newaxis], model.n_components, axis=1)
+    columns = [covariance.precision_times(factors, axis) for axis in axes]
+    return np.linalg.inv(np.stack(columns, axis=2))
 
 
-@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
 def test_ellipses_are_the_marginals_contours_at_one_and_two_deviations(rows, covariance_type):
     model = GaussianMixture(3, covariance_type=covariance_type, random_state=0).fit(rows)
     ax = plotting.scatter(model, columns=(2, 0))
