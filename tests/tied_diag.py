@@ -62,7 +62,7 @@ class TiedDiag(Covariance):
         return ((centred * factors[:, np.newaxis]) ** 2).sum(axis=0)
 
     def add_scatter(self, centred, gamma, own, shared):
-        shared[np.diag_indices_from(shared)] += centred**2 @ gamma
+        shared += (centred * gamma) @ centred.T
 
     def estimate(self, quadratic, shared, counts, offsets, ridge):
         return (np.diagonal(shared) - counts @ offsets**2) / counts.sum() + ridge

@@ -89,7 +89,7 @@ class Covariance(ABC):
         own : ndarray of shape (Q,)
             The component's own sums.
         shared : ndarray of shape (D, D) or empty
-            Sums over all components, for types that have those.
+            Second moments summed over all components, for types that need the scatter.
         """
 
     @abstractmethod
