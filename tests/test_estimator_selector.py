@@ -89,6 +89,7 @@ def test_candidates_of_all_types_are_separate_fits_up_to_rounding(rows, options)
         assert_allclose(best[["lower_bound", *CRITERIA]].astype(float), expected, rtol=1e-11)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @given(others=st.lists(st.integers(1, 6), max_size=3), place=st.integers(0, 3))
 def test_no_candidate_hangs_on_the_others(others, place):

@@ -184,15 +184,18 @@ def test_one_column_of_many_shows_its_marginal(model, rows):
     assert ax.lines[0].get_xdata()[100] == pytest.approx(mean)
 
 
-@pytest.mark.parametrize("columns", [(0, 1), (0,)])
-def test_a_legend_has_ten_components_and_more_are_numbered(rows, columns):
-    few, many = (
-        plotting.scatter(
-            BayesianGaussianMixture(n_components=K, random_state=0, max_iter=1000, tol=1).fit(rows),
-            columns=columns,
-        )
+@pytest.fixture(scope="module")
+def ten_and_eleven(rows):
+    """Mixtures of ten and of eleven components."""
+    return [
+        BayesianGaussianMixture(n_components=K, random_state=0, max_iter=1000, tol=1).fit(rows)
         for K in (10, 11)
-    )
+    ]
+
+
+@pytest.mark.parametrize("columns", [(0, 1), (0,)])
+def test_a_legend_has_ten_components_and_more_are_numbered(ten_and_eleven, columns):
+    few, many = (plotting.scatter(model, columns=columns) for model in ten_and_eleven)
     entries = [text.get_text() for text in few.get_legend().get_texts()]
     assert [entry.split()[0] for entry in entries if entry != "sum"] == [str(k) for k in range(10)]
     assert [text.get_text() for text in few.texts] == []
