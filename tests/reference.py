@@ -13,6 +13,9 @@ from daskgmm.model.mixture import Mixture
 DOUBLE = np.dtype(np.float64)
 EXTENDED = np.finfo(np.longdouble).eps < 1e-18
 
+THEIRS = [kind for kind, covariance in COVARIANCES.items() if covariance.in_scikit_learn]
+"""The covariance types that scikit-learn has too."""
+
 
 def cholesky(matrix):
     lower = np.zeros_like(matrix)
@@ -42,13 +45,7 @@ def log_normal_by_factor(rows, mean, factor):
 
 def matrices(mixture):
     """The mixture's covariances as K matrices, in extended precision."""
-    shape = (mixture.n_components, mixture.n_features, mixture.n_features)
-    given = mixture.covariances.astype(np.longdouble)
-    if mixture.covariance.name == "spherical":
-        given = np.repeat(given[:, np.newaxis], shape[1], axis=1)
-    if mixture.covariance.name in ("spherical", "diag"):
-        return np.stack([np.diag(variances) for variances in given])
-    return np.broadcast_to(given, shape)
+    return mixture.covariance.as_matrices(mixture.covariances.astype(np.longdouble), mixture.shape)
 
 
 def standard(rows, frame):
@@ -93,19 +90,34 @@ def step(z, mixture, ridge=0.0, sample_weights=None, *, by_factors=False):
     counts = gamma.sum(axis=0)
     means = (gamma.T @ z) / counts[:, np.newaxis]
     scatters = np.stack([((z - mean).T * gamma[:, k]) @ (z - mean) for k, mean in enumerate(means)])
-    covariances = _covariances(mixture.covariance.name, scatters, counts, ridge)
+    covariances = _covariances(mixture.covariance, scatters, counts, ridge)
     return (density * own).sum(), counts / counts.sum(), means, covariances
 
 
-def _covariances(kind, scatters, counts, ridge):
-    n_features = scatters.shape[1]
-    if kind == "tied":
-        return scatters.sum(axis=0) / counts.sum() + ridge * np.eye(n_features)
-    full = scatters / counts[:, np.newaxis, np.newaxis] + ridge * np.eye(n_features)
-    if kind == "full":
-        return full
+def _covariances(covariance, scatters, counts, ridge):
+    ridge = ridge * np.eye(scatters.shape[1])
+    full = scatters / counts[:, np.newaxis, np.newaxis] + ridge
     variances = np.diagonal(full, axis1=1, axis2=2)
-    return variances if kind == "diag" else variances.mean(axis=1)
+    known = {
+        "full": full,
+        "tied": scatters.sum(axis=0) / counts.sum() + ridge,
+        "diag": variances,
+        "spherical": variances.mean(axis=1),
+    }
+    found = known.get(covariance.name)
+    return in_shape(covariance, full, counts) if found is None else found
+
+
+def in_shape(covariance, full, counts=None):
+    """Covariances in a type's shape: the likeliest where components have those of (K, D, D)."""
+    n_components, n_features = full.shape[:2]
+    counts = np.ones(n_components) if counts is None else counts
+    scatters = full * counts[:, np.newaxis, np.newaxis]
+    feature, i, j = covariance.monomials(n_features).T
+    quadratic = np.zeros((covariance.quadratic_length(n_features), n_components))
+    np.add.at(quadratic, feature, scatters[:, i, j].T)
+    offsets, ridge = np.zeros((n_components, n_features)), np.zeros(n_features)
+    return covariance.estimate(quadratic, scatters.sum(axis=0), counts, offsets, ridge)
 
 
 def relative_error(covariances, exact):
@@ -123,17 +135,11 @@ def random_mixture(kind, n_components, n_features, seed=0, *, spread=2.0):
     covariance = COVARIANCES[kind]
     root = random.normal(size=(n_components, n_features, n_features)) / np.sqrt(n_features)
     full = root @ root.swapaxes(1, 2) + 0.3 * np.eye(n_features)
-    covariances = {
-        "full": full,
-        "tied": full[0],
-        "diag": random.uniform(0.3, 2, (n_components, n_features)),
-        "spherical": random.uniform(0.3, 2, n_components),
-    }[kind]
     return Mixture.from_covariances(
         covariance,
         random.dirichlet(np.full(n_components, 5.0)),
         spread * random.normal(size=(n_components, n_features)),
-        covariances,
+        in_shape(covariance, full),
     )
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from daskgmm import GaussianMixture, GaussianMixtureSelector, load, open_dataset
+from daskgmm.model.covariance import COVARIANCES
 from tests.command import here, in_process
 
 __all__ = ["here"]
@@ -30,7 +31,7 @@ def done(tmp_path_factory):
 @pytest.fixture(scope="module")
 def expected():
     selector = GaussianMixtureSelector(
-        (1, 2, 3), covariance_type=("full", "tied", "diag", "spherical"), random_state=0
+        (1, 2, 3), covariance_type=tuple(COVARIANCES), random_state=0
     )
     return selector.fit(open_dataset(IRIS, columns=COLUMNS))
 
@@ -61,13 +62,14 @@ def test_the_table_is_printed_with_the_best_starred_and_all_else_is_no_result(do
     _, said = done
     lines = said.out.splitlines()
     assert lines[0].split()[:4] == ["K", "covariance", "start", "lower"]
-    starred = [line.split() for line in lines[1:13] if line.startswith("*")]
+    end = 1 + 3 * len(COVARIANCES)
+    starred = [line.split() for line in lines[1:end] if line.startswith("*")]
     best = expected.results_.loc[expected.best_index_]
     assert starred == [
         ["*", "2", "full", "0", f"{best.lower_bound:.6f}", f"{best.bic:.2f}", f"{best.aic:.2f}",
          f"{best.icl:.2f}", str(best.n_iter)]
     ]  # fmt: skip
-    assert lines[13] == "* the least BIC"
+    assert lines[end] == "* the least BIC"
     assert "mean sepal_length" in said.out
     assert "Fitting rows of 4 columns in this process." in said.err
     assert "BIC" not in said.err
@@ -75,7 +77,7 @@ def test_the_table_is_printed_with_the_best_starred_and_all_else_is_no_result(do
 
 def test_the_same_command_again_does_nothing_and_another_is_refused(done, here):
     path, said = done
-    again = here(*SELECT, "--covariance", "full,tied,diag,spherical", "-o", path)
+    again = here(*SELECT, "--covariance", ",".join(COVARIANCES), "-o", path)
     assert again.code == 0
     assert again.err == f"{path} is already complete: nothing was done.\n"
     assert again.out == said.out

@@ -52,7 +52,13 @@ def names(run):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("cluster", [(), ("--workers", "1")], ids=["here", "cluster"])
+@pytest.mark.parametrize(
+    "cluster",
+    [
+        pytest.param((), id="here"),
+        pytest.param(("--workers", "1"), id="cluster", marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_ends_a_fit_and_leaves_its_checkpoint_only(rows, tmp_path, number, code, cluster):
     run = tmp_path / "run"
     process = fitting(rows, run, *cluster)
@@ -69,6 +75,7 @@ def test_a_signal_ends_a_fit_and_leaves_its_checkpoint_only(rows, tmp_path, numb
     assert living(process.pid) == []
 
 
+@pytest.mark.slow
 def test_what_a_killed_fit_leaves_is_in_the_way_of_others_until_forced(rows, tmp_path):
     run = tmp_path / "run"
     process = fitting(rows, run)

@@ -22,6 +22,7 @@ from daskgmm import GaussianMixture, jobs, load
 from daskgmm.cli.lines import Lines
 from daskgmm.cli.view import View, flowed
 from daskgmm.jobs.events import Silence
+from daskgmm.model.covariance import COVARIANCES
 from daskgmm.monitoring.numbers import clock, count
 from daskgmm.passes.tracking import Pass
 from daskgmm.training.forecast import Forecast
@@ -170,19 +171,15 @@ def test_at_the_end_there_are_the_components_and_where_the_results_are(tmp_path)
     ]
 
 
-@pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("covariance", list(COVARIANCES))
 def test_spreads_are_the_components_standard_deviations(tmp_path, covariance):
     columns = ("--columns", "sepal_length,sepal_width", "--covariance", covariance)
     done = in_process("fit", IRIS, *columns, "-k", 2, "-o", tmp_path / "run", "--seed", 0)
     shown = [line.split(" ± ")[1:] for line in done.out.splitlines()[1:3]]
     spreads = [[float(cell.split()[0]) for cell in line] for line in shown]
     model = load(tmp_path / "run" / "model.safetensors")
-    if covariance == "tied":
-        variances = np.tile(np.diag(model.covariances_), (2, 1))
-    elif covariance == "full":
-        variances = np.stack([np.diag(one) for one in model.covariances_])
-    else:
-        variances = model.covariances_.reshape(2, -1) * np.ones((2, 2))
+    matrices = COVARIANCES[covariance].as_matrices(model.covariances_, (2, 2))
+    variances = np.diagonal(matrices, axis1=1, axis2=2)
     np.testing.assert_allclose(spreads, np.sqrt(variances), rtol=5e-3)
 
 

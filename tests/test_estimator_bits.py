@@ -16,8 +16,9 @@ from distributed import Client, LocalCluster
 from threadpoolctl import threadpool_limits
 
 from daskgmm import GaussianMixture, GaussianMixtureSelector, open_dataset
+from daskgmm.model.covariance import COVARIANCES
 
-KINDS = ["full", "tied", "diag", "spherical"]
+KINDS = list(COVARIANCES)
 CHUNKS = (3000, 1, 0, 5000, 12_000, 999)
 OPTIONS = {"random_state": 0, "max_iter": 6, "tol": 0, "n_init": 2, "init_params": "kmeans"}
 

@@ -11,7 +11,7 @@ from daskgmm.errors import CollapsedComponentError, DataError
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.frame import Frame
 from daskgmm.model.prediction import Predictor
-from tests.reference import random_mixture
+from tests.reference import in_shape, random_mixture
 
 KINDS = list(COVARIANCES)
 
@@ -25,8 +25,7 @@ def blobs(n=1000, distance=6.0, seed=0):
 
 def start(kind, means):
     """Parameters that say where EM starts: equal weights and unit covariances."""
-    shape = COVARIANCES[kind].shape(*np.shape(means))
-    ones = np.broadcast_to(np.eye(2), shape) if kind in ("full", "tied") else np.ones(shape)
+    ones = in_shape(COVARIANCES[kind], np.stack([np.eye(2)] * len(means)))
     weights = np.full(len(means), 1 / len(means))
     given = {"weights_init": weights, "means_init": means, "precisions_init": ones}
     return given | {"covariance_type": kind}

@@ -14,8 +14,10 @@ from sklearn.mixture import GaussianMixture as Theirs
 
 from daskgmm import GaussianMixture, load
 from daskgmm.errors import DataError, MissingInputError, OutputError
+from daskgmm.model.covariance import COVARIANCES
+from tests.reference import THEIRS
 
-KINDS = ["full", "tied", "diag", "spherical"]
+KINDS = list(COVARIANCES)
 ARRAYS = ["weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"]
 PLAIN = [
     "converged_",
@@ -188,7 +190,7 @@ def test_urls_are_paths_too():
 # --- scikit-learn's estimator
 
 
-@each_kind
+@pytest.mark.parametrize("kind", THEIRS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_to_scikit_learn_gives_a_model_that_says_the_same(kind, dtype):
     rows = some_rows().astype(dtype)
@@ -210,7 +212,7 @@ def test_to_scikit_learn_gives_a_model_that_says_the_same(kind, dtype):
     theirs.fit(frame)
 
 
-@each_kind
+@pytest.mark.parametrize("kind", THEIRS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_from_scikit_learn_and_back_changes_nothing(kind, dtype):
     rows = some_rows(offset=100.0).astype(dtype)

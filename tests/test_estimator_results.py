@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from daskgmm import GaussianMixture, open_dataset
 from daskgmm.errors import ConfigurationError, DaskGMMError, DataError, InputTypeError
+from daskgmm.model.covariance import COVARIANCES
 
 NAMES = ["a", "b"]
 METHODS = ["predict", "predict_proba", "score_samples"]
@@ -383,7 +384,7 @@ def test_the_sample_is_drawn_from_rows_that_count():
         GaussianMixture(3).fit(rows, sample_weight=np.arange(100_000) < 2)
 
 
-@pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("kind", list(COVARIANCES))
 def test_rows_too_far_for_a_density_have_none_instead_of_nan(kind):
     rows = np.random.default_rng(0).normal(size=(100, 2))
     model = GaussianMixture(2, covariance_type=kind, random_state=0).fit(rows)

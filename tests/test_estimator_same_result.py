@@ -12,8 +12,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture as Theirs
 
 from daskgmm import GaussianMixture, open_dataset
+from daskgmm.model.covariance import COVARIANCES
+from tests.reference import THEIRS, in_shape
 
-KINDS = ["full", "tied", "diag", "spherical"]
+KINDS = THEIRS
 FITTED = ["weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"]
 
 pytestmark = pytest.mark.filterwarnings(
@@ -36,12 +38,7 @@ def start(rows, kind, n_components, seed=0):
     covariance = np.atleast_2d(np.cov(rows.T)) + np.diag(rows.var(axis=0))
     precision = np.linalg.inv(covariance)
     precision = (precision + precision.T) / 2
-    precisions = {
-        "full": np.stack([precision] * n_components),
-        "tied": precision,
-        "diag": np.stack([np.diag(precision)] * n_components),
-        "spherical": np.full(n_components, np.diag(precision).mean()),
-    }[kind]
+    precisions = in_shape(COVARIANCES[kind], np.stack([precision] * n_components))
     return {
         "n_components": n_components,
         "covariance_type": kind,

@@ -9,8 +9,9 @@ import sklearn.mixture.tests
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from daskgmm import GaussianMixture, GaussianMixtureSelector
+from daskgmm.model.covariance import COVARIANCES
 
-KINDS = ["full", "tied", "diag", "spherical"]
+KINDS = list(COVARIANCES)
 WEIGHTS = (
     "k-means draws its seeds from rows: weighted and repeated rows draw others. scikit-learn "
     "lists the same check as an expected failure of its KMeans"

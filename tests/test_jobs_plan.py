@@ -18,6 +18,7 @@ from daskgmm.data.imagined import imagined
 from daskgmm.errors import ConfigurationError
 from daskgmm.estimators.prospect import Prospect
 from daskgmm.jobs.plan_cluster import Planner
+from daskgmm.model.covariance import COVARIANCES
 from daskgmm.passes import caching
 from daskgmm.passes.memory import rows_bytes, worker_bytes
 from daskgmm.passes.room import memory_limit_for, room_under
@@ -193,7 +194,7 @@ def test_starts_that_share_the_passes_are_counted():
     assert prospect_of(10**6, 2, 3, n_init=2).starts == 2
 
 
-@pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("kind", list(COVARIANCES))
 def test_every_covariance_type_and_float_is_measured(kind):
     for dtype in ("float32", "float64"):
         plan = jobs.plan(rows=500_000, features=3, components=4, covariance=kind, dtype=dtype)

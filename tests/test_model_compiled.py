@@ -234,6 +234,7 @@ def test_few_components_of_many_features_are_whitened_instead():
         assert found[0].rows == 50
 
 
+@pytest.mark.slow
 def test_without_a_place_for_the_cache_it_is_compiled_anew(tmp_path):
     """As in a container whose user can write neither beside the package nor at home."""
     script = """

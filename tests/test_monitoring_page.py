@@ -211,6 +211,7 @@ def live(link, going):
     return going.result()
 
 
+@pytest.mark.slow
 def test_fits_of_before_it_was_there_are_shown():
     with cluster_of(1) as client:
         GaussianMixture(2, random_state=0).fit(rows())

@@ -24,6 +24,7 @@ from sklearn.mixture import BayesianGaussianMixture
 
 from daskgmm import GaussianMixture, GaussianMixtureSelector, plotting
 from daskgmm.errors import ConfigurationError, OutputError
+from daskgmm.model.covariance import COVARIANCES as TYPES
 from daskgmm.plotting.canvas import PALETTE
 
 COLUMNS = ["width", "height", "depth"]
@@ -59,17 +60,12 @@ def ellipses(ax: Axes) -> list[Ellipse]:
 
 def full_covariances(model: GaussianMixture) -> np.ndarray:
     """By way of the Cholesky factors of the precisions, which plotting never reads."""
-    covariances = []
-    for k in range(model.n_components):
-        factor = np.asarray(model.precisions_cholesky_)
-        factor = factor if model.covariance_type == "tied" else factor[k]
-        if factor.ndim < 2:
-            factor = np.diag(np.broadcast_to(factor, model.n_features_in_))
-        covariances.append(np.linalg.inv(factor @ factor.T))
-    return np.array(covariances)
+    covariance, factors = TYPES[model.covariance_type], np.asarray(model.precisions_cholesky_)
+    axes = np.repeat(np.eye(model.n_features_in_)[:, np.newaxis], model.n_components, axis=1)
+    columns = [covariance.precision_times(factors, axis) for axis in axes]
+    return np.linalg.inv(np.stack(columns, axis=2))
 
 
-@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
 def test_ellipses_are_the_marginals_contours_at_one_and_two_deviations(rows, covariance_type):
     model = GaussianMixture(3, covariance_type=covariance_type, random_state=0).fit(rows)
     ax = plotting.scatter(model, columns=(2, 0))
@@ -193,15 +189,18 @@ def test_one_column_of_many_shows_its_marginal(model, rows):
     assert ax.lines[0].get_xdata()[100] == pytest.approx(mean)
 
 
-@pytest.mark.parametrize("columns", [(0, 1), (0,)])
-def test_a_legend_has_ten_components_and_more_are_numbered(rows, columns):
-    few, many = (
-        plotting.scatter(
-            BayesianGaussianMixture(n_components=K, random_state=0, max_iter=1000, tol=1).fit(rows),
-            columns=columns,
-        )
+@pytest.fixture(scope="module")
+def ten_and_eleven(rows):
+    """Mixtures of ten and of eleven components."""
+    return [
+        BayesianGaussianMixture(n_components=K, random_state=0, max_iter=1000, tol=1).fit(rows)
         for K in (10, 11)
-    )
+    ]
+
+
+@pytest.mark.parametrize("columns", [(0, 1), (0,)])
+def test_a_legend_has_ten_components_and_more_are_numbered(ten_and_eleven, columns):
+    few, many = (plotting.scatter(model, columns=columns) for model in ten_and_eleven)
     entries = [text.get_text() for text in few.get_legend().get_texts()]
     assert [entry.split()[0] for entry in entries if entry != "sum"] == [str(k) for k in range(10)]
     assert [text.get_text() for text in few.texts] == []

@@ -159,7 +159,7 @@ def test_the_length_of_a_small_change_is_felt_by_the_rows_and_has_no_units(covar
 
 
 def _diagonal(factors, kind):
-    return np.broadcast_to(np.eye(2), factors.shape) if kind in ("full", "tied") else 1.0
+    return np.broadcast_to(np.eye(2), factors.shape) if COVARIANCES[kind].has_matrices else 1.0
 
 
 # --- laws

@@ -52,12 +52,7 @@ def from_rows(rows, kind, n_components=3, seed=0):
     random = np.random.default_rng(seed)
     n_features = rows.shape[1]
     matrix = np.atleast_2d(np.cov(rows.T))
-    covariances = {
-        "full": np.stack([matrix] * n_components),
-        "tied": matrix,
-        "diag": np.tile(np.diag(matrix), (n_components, 1)),
-        "spherical": np.full(n_components, np.diag(matrix).mean()),
-    }[kind]
+    covariances = reference.in_shape(COVARIANCES[kind], np.stack([matrix] * n_components))
     means = rows[random.choice(len(rows), n_components, replace=False)]
     weights = np.full(n_components, 1 / n_components)
     assert means.shape == (n_components, n_features)
@@ -111,6 +106,7 @@ def test_the_likelihood_never_falls(data):
     assert np.diff(bounds).min(initial=0) > -1e-12
 
 
+@pytest.mark.parametrize("covariance_type", reference.THEIRS)
 def test_one_component_is_the_rows_mean_and_covariance_after_one_step(covariance_type):
     rows = some_rows()
     (state,) = run(rows, [from_rows(rows, covariance_type, 1)], max_iter=1, ridge=0.0)
@@ -126,6 +122,7 @@ def test_one_component_is_the_rows_mean_and_covariance_after_one_step(covariance
 # --- stopping
 
 
+@pytest.mark.parametrize("covariance_type", reference.THEIRS)
 @pytest.mark.parametrize("tol", [1e-1, 1e-3, 1e-5])
 @pytest.mark.parametrize("seed", range(3))
 def test_it_stops_at_scikit_learns_iteration(covariance_type, tol, seed):
@@ -164,6 +161,7 @@ def test_no_pass_is_made_where_none_is_allowed():
     assert run(rows, [from_rows(rows, "full")], never, max_iter=0) == []
 
 
+@pytest.mark.parametrize("covariance_type", reference.THEIRS)
 @pytest.mark.parametrize("tol", [1e-2, 1e-4])
 def test_stopping_on_parameters_is_the_hand_written_loop(covariance_type, tol):
     rows = some_rows()

@@ -1,7 +1,7 @@
 """The command line: options to calls, exit codes, words on the screen.
 
-Modules here import click and the standard library only, so that ``--help`` answers at once;
-what a command needs is imported in its body.
+Modules here import click, the standard library and what is as light of ours, so that ``--help``
+answers at once; what a command needs is imported in its body.
 """
 
 from daskgmm.cli.application import main

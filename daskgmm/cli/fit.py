@@ -18,6 +18,7 @@ from daskgmm.cli.options import (
     inputs_of,
 )
 from daskgmm.cli.secrets import typed_command
+from daskgmm.model.covariance import COVARIANCES, REGISTRY
 
 if TYPE_CHECKING:
     from daskgmm.jobs.models import Model
@@ -37,8 +38,8 @@ def subsample(text: str) -> str | int | None:
 
 
 # Names only, so that --help loads no library; the estimator has the last word on them.
-COVARIANCES = ("full", "tied", "diag", "spherical")
 _INITS = ("kmeans", "k-means++", "random", "random_from_data", "hierarchical", "k-means||")
+_FORMS = ", ".join(f"{name} ({entry.summary})" for name, entry in REGISTRY.items())
 MIXTURE = in_order(
     click.option(
         "-k",
@@ -50,10 +51,10 @@ MIXTURE = in_order(
     ),
     click.option(
         "--covariance",
-        type=click.Choice(COVARIANCES),
+        type=click.Choice(tuple(COVARIANCES)),
         default="full",
         show_default=True,
-        help="One matrix each, one for all, diagonals, or one number each.",
+        help=f"Form of the covariances: {_FORMS}.",
     ),
 )
 N_INIT = click.option(

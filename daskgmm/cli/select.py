@@ -4,9 +4,10 @@ from typing import Any
 
 import click
 
-from daskgmm.cli.fit import AFTERWARDS, COVARIANCES, METHOD, ROWS_AND_RUN, carry_out
+from daskgmm.cli.fit import AFTERWARDS, METHOD, ROWS_AND_RUN, carry_out
 from daskgmm.cli.names import names
 from daskgmm.cli.options import in_order
+from daskgmm.model.covariance import COVARIANCES
 
 
 def numbers(text: str) -> tuple[int, ...]:
@@ -27,7 +28,7 @@ def numbers(text: str) -> tuple[int, ...]:
 
 def covariances(text: str) -> tuple[str, ...]:
     """``all``, or covariance types with commas between them."""
-    found = COVARIANCES if text == "all" else names(text)
+    found = tuple(COVARIANCES) if text == "all" else names(text)
     for name in found:
         if name not in COVARIANCES:
             raise click.BadParameter(f"{name!r} is none of all, {', '.join(COVARIANCES)}.")

@@ -4,9 +4,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from daskgmm.errors import DataError, InputTypeError
+from daskgmm.errors import ConfigurationError, DataError, InputTypeError
 from daskgmm.estimators.checking import require_fitted
-from daskgmm.model.covariance import covariance_named
+from daskgmm.model.covariance import COVARIANCES, covariance_named
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prediction import Predictor
@@ -26,6 +26,13 @@ def to_sklearn(estimator: Any) -> Any:
     """A fitted ``sklearn.mixture.GaussianMixture`` with the same parameters."""
     from sklearn.mixture import GaussianMixture
 
+    covariance = covariance_named(estimator.covariance_type)
+    if not covariance.in_scikit_learn:
+        known = ", ".join(name for name, one in COVARIANCES.items() if one.in_scikit_learn)
+        raise ConfigurationError(
+            f"scikit-learn's GaussianMixture has no covariance_type={covariance.name!r}.",
+            f"Fit one of those that it has: {known}.",
+        )
     parameters = {name: getattr(estimator, name) for name in _PARAMETERS}
     if parameters["init_params"] in (
         "hierarchical",

@@ -48,9 +48,10 @@ class GaussianMixture(FittedParameters, Predictions, PartialFit, DensityMixin, S
     ----------
     n_components : int, default 1
         Number K of components.
-    covariance_type : {'full', 'tied', 'diag', 'spherical'}, default 'full'
-        Each component has its own matrix, all share one, or matrices are diagonal or
-        multiples of the identity.
+    covariance_type : str, default 'full'
+        Form of the covariances, a name in `daskgmm.model.covariance.COVARIANCES`. As in
+        scikit-learn 'full' is a matrix each, 'tied' one matrix for all, 'diag' a diagonal
+        matrix each and 'spherical' one variance each.
     tol : float, default 1e-3
         EM stops when the change (see `stopping`) is smaller.
     reg_covar : float, default 1e-6
@@ -106,7 +107,7 @@ class GaussianMixture(FittedParameters, Predictions, PartialFit, DensityMixin, S
     weights_ : ndarray of shape (K,)
     means_ : ndarray of shape (K, D)
     covariances_, precisions_, precisions_cholesky_ : ndarray
-        (K, D, D) full, (D, D) tied, (K, D) diag, (K,) spherical.
+        In the type's shape: (K, D, D) full, (D, D) tied, (K, D) diag, (K,) spherical.
     converged_ : bool
     n_iter_ : int
         EM passes of the best start over all rows.

@@ -45,7 +45,7 @@ class GaussianMixtureSelector(Delegating, DensityMixin, Shown):
     n_components : iterable of int, or int, default range(1, 11)
         Numbers K of components to try.
     covariance_type : iterable of str, or str, default ('full',)
-        Of 'full', 'tied', 'diag' and 'spherical'.
+        Covariance types to try with each, as `GaussianMixture` takes them.
     criterion : {'bic', 'aic', 'icl'}, default 'bic'
         What is to be least, on the rows of the fit with their sample weights.
     tol, reg_covar, max_iter, n_init, init_params, random_state

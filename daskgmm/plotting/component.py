@@ -1,22 +1,15 @@
 """One component as a figure sees it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from daskgmm.model.covariance import covariance_named
 from daskgmm.plotting.canvas import LINE_STYLES, PALETTE
 
 Floats = NDArray[np.floating[Any]]
-
-_AS_FULL: dict[str, Callable[[Floats, int, int], Floats]] = {
-    "full": lambda covariances, _K, _D: covariances,
-    "tied": lambda covariance, K, D: np.broadcast_to(covariance, (K, D, D)),
-    "diag": lambda variances, _K, D: variances[:, :, np.newaxis] * np.eye(D),
-    "spherical": lambda variances, _K, D: variances[:, np.newaxis, np.newaxis] * np.eye(D),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +70,8 @@ class Component:
 def components_of(model: Any, positions: list[int]) -> list[Component]:
     """Return the components of a fitted mixture, of any covariance type, in these columns."""
     weights, means = np.asarray(model.weights_), np.asarray(model.means_)
-    as_full = _AS_FULL[model.covariance_type]
-    covariances = as_full(np.asarray(model.covariances_), *means.shape)
+    covariance = covariance_named(model.covariance_type)
+    covariances = covariance.as_matrices(np.asarray(model.covariances_), means.shape)
     return [
         Component(
             number=k,

@@ -20,7 +20,7 @@ from daskgmm.model.typing import Doubles, Floats
 class Covariance(ABC):
     """One covariance type: stateless; parameters are passed in their natural shape.
 
-    The natural shape is scikit-learn's: (K, D, D) full, (D, D) tied, (K, D) diag, (K,) spherical.
+    The natural shape is scikit-learn's where that has the type, such as (K, D, D) for full.
     ``factors`` are Cholesky factors of the precisions, ``P = factor @ factor.T`` with an upper
     triangular factor for matrices and the root of the precision elsewhere.
     """
@@ -28,6 +28,8 @@ class Covariance(ABC):
     name: ClassVar[str]
     has_matrices: ClassVar[bool]
     """Whether covariances are matrices, not variances along the axes."""
+    in_scikit_learn: ClassVar[bool] = False
+    """Whether scikit-learn's GaussianMixture has the type too, by this name and in this shape."""
     needs_scatter: ClassVar[bool] = False
     """Whether the feature form needs the rows' total second moments: see `completes`."""
 
@@ -87,7 +89,7 @@ class Covariance(ABC):
         own : ndarray of shape (Q,)
             The component's own sums.
         shared : ndarray of shape (D, D) or empty
-            Sums over all components, for types that have those.
+            Second moments summed over all components, for types that need the scatter.
         """
 
     @abstractmethod
@@ -150,6 +152,10 @@ class Covariance(ABC):
     @abstractmethod
     def least_shares(self, factors: Doubles, covariances: Doubles, n_components: int) -> Doubles:
         """Least share (K,) of a feature's variance that is left once the others are known."""
+
+    @abstractmethod
+    def as_matrices(self, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
+        """Each component's covariance as a matrix: (K, D, D); ``shape`` is (K, D)."""
 
     @abstractmethod
     def traces(self, factors: Doubles, covariances: Doubles, shape: tuple[int, int]) -> Doubles:

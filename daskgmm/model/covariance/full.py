@@ -16,6 +16,7 @@ class Full(Covariance):
 
     name: ClassVar[str] = "full"
     has_matrices: ClassVar[bool] = True
+    in_scikit_learn: ClassVar[bool] = True
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return n_components, n_features, n_features
@@ -111,6 +112,10 @@ class Full(Covariance):
         return np.array(
             [matrices.least_share(*pair) for pair in zip(factors, covariances, strict=True)]
         )
+
+    def as_matrices(self, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
+        del shape
+        return covariances
 
     def traces(self, factors: Doubles, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         del shape

@@ -16,6 +16,7 @@ class Spherical(Covariance):
 
     name: ClassVar[str] = "spherical"
     has_matrices: ClassVar[bool] = False
+    in_scikit_learn: ClassVar[bool] = True
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         del n_features
@@ -92,6 +93,9 @@ class Spherical(Covariance):
     def least_shares(self, factors: Doubles, covariances: Doubles, n_components: int) -> Doubles:
         del factors, covariances
         return np.ones(n_components)
+
+    def as_matrices(self, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
+        return np.asarray(covariances[:, np.newaxis, np.newaxis] * np.eye(shape[1]))
 
     def traces(self, factors: Doubles, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         return np.asarray(shape[1] * factors**2 * covariances)

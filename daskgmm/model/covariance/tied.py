@@ -20,6 +20,7 @@ class Tied(Covariance):
 
     name: ClassVar[str] = "tied"
     has_matrices: ClassVar[bool] = True
+    in_scikit_learn: ClassVar[bool] = True
     needs_scatter: ClassVar[bool] = True
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
@@ -103,6 +104,9 @@ class Tied(Covariance):
     def least_shares(self, factors: Doubles, covariances: Doubles, n_components: int) -> Doubles:
         return np.full(n_components, matrices.least_share(factors, covariances))
 
+    def as_matrices(self, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
+        return np.broadcast_to(covariances, (*shape, shape[1]))
+
     def traces(self, factors: Doubles, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         return np.full(shape[0], np.vdot(self.precisions(factors), covariances))
 
@@ -130,5 +134,5 @@ class Tied(Covariance):
 
     def completes(self, scatter: Doubles | None, factors: Doubles) -> tuple[Doubles | None, float]:
         if scatter is None:
-            raise ValueError("tied covariances need the rows' total scatter")
+            raise ValueError(f"{self.name} covariances need the rows' total scatter")
         return scatter, -0.5 * float(np.vdot(self.precisions(factors), scatter))
