@@ -117,8 +117,15 @@ def _meaning_of_status(status: Any) -> Meaning | None:
 
 
 @contextmanager
-def explained(name: str) -> Iterator[None]:
-    """Turn failures of storage or decoding into our errors about the input ``name``."""
+def explained(name: str, *, seen: bool = True) -> Iterator[None]:
+    """Turn failures of storage or decoding into our errors about an input.
+
+    Parameters
+    ----------
+    name : str
+    seen : bool
+        Whether it was there before: what is missing now was removed then, not mistyped.
+    """
     try:
         yield
     except DaskGMMError:
@@ -126,7 +133,7 @@ def explained(name: str) -> Iterator[None]:
     except MemoryError:  # Arrow's is an error of its own as well
         raise
     except Exception as error:
-        own = _input_error(name, error)
+        own = _input_error(name, error, seen=seen)
         if own is None:
             raise
         raise own from error
@@ -161,10 +168,10 @@ def changed(name: str) -> DataError:
     return DataError(f"{name} changed while it was read.", remedy)
 
 
-def gone(name: str) -> MissingInputError:
-    """The error that a file is no longer where it was when it was opened."""
-    cause = f"{name} is gone: it was there when the inputs were opened."
-    return MissingInputError(cause, "Run it again once nothing removes inputs any more.")
+def _gone(name: str) -> DataError:
+    """The error that a file is no longer where it was when the inputs were listed."""
+    cause = f"{name} is gone: it was there when the inputs were listed."
+    return DataError(cause, "Run it again once nothing removes or replaces inputs any more.")
 
 
 def first_line(error: BaseException) -> str:
@@ -173,8 +180,10 @@ def first_line(error: BaseException) -> str:
     return without_credentials(text.splitlines()[0]).rstrip(".")
 
 
-def _input_error(name: str, error: Exception) -> DaskGMMError | None:
+def _input_error(name: str, error: Exception, *, seen: bool) -> DaskGMMError | None:
     match meaning(error):
+        case Meaning.MISSING if seen:
+            return _gone(name)
         case Meaning.MISSING:
             return MissingInputError(f"{name} does not exist.", "Check the path.")
         case Meaning.DENIED:
