@@ -181,7 +181,7 @@ def test_workers_that_all_go_away_in_a_pass_are_waited_for_and_given_up(
     monkeypatch.setattr(engine, "_SECONDS_BEFORE_TOLD", 0.0)
     with worker(alone_scheduler) as running, Client(scheduler_file=alone_scheduler) as client:
         client.wait_for_workers(1)
-        rows = da.ones((4, 2), chunks=(2, 2)).map_blocks(slowly)
+        rows = da.ones((4, 2), chunks=(2, 2)).map_blocks(slowly, meta=np.empty((0, 2)))
         client.loop.call_later(2, running.process.kill)
         with (
             engine.waiting_for_workers(3.0),
@@ -205,7 +205,7 @@ def test_a_cache_is_chosen_once_the_first_worker_has_come(alone_scheduler, tmp_p
 
 def test_a_restarted_cluster_is_told_as_such(cluster):
     with Client(cluster) as client, Client(cluster, set_as_default=False) as other:
-        rows = da.ones((4, 2), chunks=(2, 2)).map_blocks(slowly)
+        rows = da.ones((4, 2), chunks=(2, 2)).map_blocks(slowly, meta=np.empty((0, 2)))
         client.loop.call_later(2, other.restart)
         with pytest.raises(ClusterError, match=r"was restarted \(client\.restart\(\)\)"):
             GaussianMixture().fit(rows)
