@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dask.array as da
 import numpy as np
+import pandas as pd
 import pytest
 from distributed import Client, LocalCluster
 
@@ -192,10 +193,11 @@ def test_workers_that_all_go_away_in_a_pass_are_waited_for_and_given_up(
 
 
 def test_a_cache_is_chosen_once_the_first_worker_has_come(alone_scheduler, tmp_path, caplog):
-    np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(40, 2)))
+    numbers = np.random.default_rng(0).normal(size=(40, 2))
+    pd.DataFrame(numbers, columns=["a", "b"]).to_parquet(tmp_path / "rows.parquet")
     caplog.set_level("INFO")
     with Client(scheduler_file=alone_scheduler) as client, ThreadPoolExecutor(1) as pool:
-        rows = open_dataset(tmp_path / "rows.npy")
+        rows = open_dataset(tmp_path / "rows.parquet")
         fitting = pool.submit(GaussianMixture().fit, rows)
         with worker(alone_scheduler):
             fitting.result(120)

@@ -29,6 +29,9 @@ _NO_LOOP = "IOLoop is closed"
 _RESTARTED = "scheduler-restart"
 """Dask's reason for futures that somebody's ``client.restart()`` cancelled."""
 
+_LOST = ("scheduler-connection-lost", "unknown")
+"""Its reasons where the scheduler, or the client, was closed."""
+
 _NO_WORKERS = "no-workers"
 """Ours for futures that we gave up."""
 
@@ -228,7 +231,7 @@ def _cancelled(error: Any) -> ClusterError:
             "lost.",
             "Run the same again once nobody restarts it.",
         )
-    if "connection" in error.reason:
+    if error.reason in _LOST:
         return _lost(error)
     return ClusterError(
         f"The cluster gave up the task {error.key!r} ({error.reason}).",
