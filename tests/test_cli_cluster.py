@@ -3,14 +3,21 @@
 import json
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import dask.array as da
+import numpy as np
+import pandas as pd
 import pytest
-from distributed import LocalCluster
+from distributed import Client, LocalCluster
 
-from daskgmm import load
+from daskgmm import GaussianMixture, load, open_dataset
+from daskgmm.errors import ClusterError, DataError
 from daskgmm.jobs import scheduler
+from daskgmm.passes import engine
 from tests.command import here, in_process
+from tests.started import started
 
 __all__ = ["here"]
 
@@ -119,3 +126,97 @@ def test_the_command_gives_a_silent_scheduler_fifteen_seconds(tmp_path):
     assert done.code == 75
     assert len(done.err.splitlines()) == 2
     assert "within 15 seconds" in done.err
+
+
+@pytest.fixture
+def alone_scheduler(tmp_path):
+    """The file of a scheduler that no worker has come to."""
+    file = tmp_path / "scheduler.json"
+    command = ["dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    with started([*command, "--scheduler-file", file]) as running:
+        running.until("Scheduler at")
+        yield file
+
+
+def worker(file):
+    return started(["dask", "worker", "--no-nanny", "--no-dashboard", "--scheduler-file", file])
+
+
+@pytest.mark.parametrize("command", ["fit", "select", "update", "predict", "score", "sample"])
+def test_a_job_without_workers_ends_with_75_and_says_what_to_do(
+    tmp_path, alone_scheduler, here, command
+):
+    run, out = tmp_path / "run", ("-o", tmp_path / "out")
+    here(*FIT, "-o", run)
+    arguments = {
+        "fit": (*FIT, *out),
+        "select": ("select", *FIT[1:], *out),
+        "update": ("update", run, IRIS, *out),
+        "predict": ("predict", run, IRIS, *out),
+        "score": ("score", run, IRIS),
+        "sample": ("sample", run, "-n", 9, *out),
+    }[command]
+    done = here(*arguments, "--scheduler", alone_scheduler, "--worker-timeout", 0.5)
+    assert done.code == 75
+    assert "error: No worker is there after 0.5 s" in done.err
+    assert "--worker-timeout" in done.err
+
+
+def test_too_few_workers_are_told_by_number(tmp_path, cluster, here):
+    wanted = ("--wait-for-workers", 2, "--worker-timeout", 0.5)
+    there = ("--scheduler", cluster.scheduler_address)
+    done = here(*FIT, "-o", tmp_path / "run", *there, *wanted)
+    assert done.code == 75
+    assert "1 of 2 workers are there after 0.5 s" in done.err
+
+
+def slowly(block):
+    """Rows that take longer than any test."""
+    time.sleep(600)
+    return block
+
+
+def test_workers_that_all_go_away_in_a_pass_are_waited_for_and_given_up(
+    alone_scheduler, monkeypatch, caplog
+):
+    monkeypatch.setattr(engine, "_SECONDS_BEFORE_TOLD", 0.0)
+    with worker(alone_scheduler) as running, Client(scheduler_file=alone_scheduler) as client:
+        client.wait_for_workers(1)
+        rows = da.ones((4, 2), chunks=(2, 2)).map_blocks(slowly, meta=np.empty((0, 2)))
+        client.loop.call_later(2, running.process.kill)
+        with (
+            engine.waiting_for_workers(3.0),
+            pytest.raises(ClusterError, match="No worker is there after 3 s"),
+        ):
+            GaussianMixture().fit(rows)
+    assert "No worker is there" in caplog.text
+
+
+def test_a_cache_is_chosen_once_the_first_worker_has_come(alone_scheduler, tmp_path, caplog):
+    numbers = np.random.default_rng(0).normal(size=(40, 2))
+    pd.DataFrame(numbers, columns=["a", "b"]).to_parquet(tmp_path / "rows.parquet")
+    caplog.set_level("INFO")
+    with Client(scheduler_file=alone_scheduler) as client, ThreadPoolExecutor(1) as pool:
+        rows = open_dataset(tmp_path / "rows.parquet")
+        fitting = pool.submit(GaussianMixture().fit, rows)
+        with worker(alone_scheduler):
+            fitting.result(120)
+        assert client.status == "running"
+    assert "cached: memory" in caplog.text
+
+
+def test_a_restarted_cluster_is_told_as_such(cluster):
+    with Client(cluster) as client, Client(cluster, set_as_default=False) as other:
+        rows = da.ones((4, 2), chunks=(2, 2)).map_blocks(slowly, meta=np.empty((0, 2)))
+        client.loop.call_later(2, other.restart)
+        with pytest.raises(ClusterError, match=r"was restarted \(client\.restart\(\)\)"):
+            GaussianMixture().fit(rows)
+
+
+def test_a_file_that_vanishes_in_a_fit_is_a_changed_input(tmp_path):
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("a,b\n1,2\n3,4\n")
+    rows = open_dataset(tmp_path)
+    (tmp_path / "b.csv").unlink()
+    with pytest.raises(DataError, match=r"b\.csv is gone: it was there"):
+        GaussianMixture().fit(rows)

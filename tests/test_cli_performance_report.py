@@ -1,18 +1,23 @@
 """Dask's report of what a cluster did for a command."""
 
 import os
+import re
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from bokeh.document import Document
+from bokeh.document.callbacks import invoke_with_curdoc
 from distributed import Client, LocalCluster
 
 from daskgmm.jobs.cluster import Resources
 from daskgmm.jobs.report import reported
+from tests.browsing import browser, chromium
 from tests.command import here, in_process
 from tests.rows import prepare
 
-__all__ = ["here"]
+__all__ = ["browser", "chromium", "here"]
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +111,29 @@ def test_a_cluster_that_goes_away_leaves_a_warning(tmp_path, caplog):
         cluster.close()
     assert "The performance report" in caplog.text
     assert list(Path(tmp_path).iterdir()) == []
+
+
+def fail():
+    raise KeyError("a group that is gone")
+
+
+def test_a_page_that_failed_and_was_closed_spoils_no_report(tmp_path, address):
+    left = Document()
+    with suppress(KeyError):
+        invoke_with_curdoc(left, fail)  # as the dashboard's page of groups does at times
+    left.callbacks.destroy()
+    report = tmp_path / "report.html"
+    with Client(address) as client, reported(client, str(report)):
+        client.submit(sum, [1, 2]).result()
+    assert is_report(report)
+
+
+def test_a_report_is_read_without_a_network(tmp_path, address, browser):
+    report = tmp_path / "report.html"
+    with Client(address) as client, reported(client, str(report)):
+        client.submit(sum, [1, 2]).result()
+    fetched = r"""<(?:script|link|img)[^>]*(?:src|href)\s*=\s*["']?https?:"""
+    assert not re.findall(fetched, report.read_text())
+    page = browser(report.as_uri())
+    assert "Dask Performance Report" in page.title()
+    page.wait_for_selector("text=number of tasks: 1")

@@ -462,7 +462,7 @@ def test_a_file_that_changed_since_it_was_opened_is_noticed(tmp_path, name, link
     with pytest.raises(DataError, match=f"{name} changed while it was read.*Run it again once"):
         firsts(dataset)
     target.unlink()
-    with pytest.raises(MissingInputError, match=f"{name} is gone"):
+    with pytest.raises(DataError, match=f"{name} is gone"):
         firsts(dataset)
 
 

@@ -65,7 +65,7 @@ def test_a_failure_means_what_its_package_meant(error, expected):
 @pytest.mark.parametrize(
     ("error", "reading", "writing"),
     [
-        (FileNotFoundError("a"), MissingInputError, OutputError),
+        (FileNotFoundError("a"), DataError, OutputError),
         (refusal("AccessDenied", 403), MissingInputError, OutputError),
         (translated("PreconditionFailed", 412), DataError, OutputError),
         (refusal("SlowDown", 503), ClusterError, ClusterError),

@@ -119,7 +119,7 @@ def test_an_object_that_changed_is_noticed(s3, name):
     with pytest.raises(DataError, match=f"{name} changed while it was read"):
         all_rows(source)
     s3.filesystem.rm(f"{s3.url}/{name}")
-    with pytest.raises(MissingInputError, match=f"{name} is gone"):
+    with pytest.raises(DataError, match=f"{name} is gone"):
         all_rows(source)
 
 

@@ -1,9 +1,9 @@
 """``daskgmm``: its commands, and how the process ends."""
 
+import atexit
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any, NoReturn
@@ -117,26 +117,29 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _ended_by(error: click.ClickException) -> int:
-    with suppress(OSError):  # nobody hears it, and the code still tells
-        show(error)
+    show(error)
     return code_of(error)
 
 
 def main() -> NoReturn:
     """Run the command line of this process and end it."""
-    streams.open_closed()
+    streams.prepare()
     logs.tell_warnings()
     with interruptible():
         code = run()
     try:
         sys.stdout.flush()
     except OSError as error:
-        if not isinstance(error, BrokenPipeError):
-            code = code or Exit.NO_OUTPUT
-        # Else the interpreter would try again at its end, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    with suppress(OSError):
-        sys.stderr.flush()
-    if code in (Exit.INTERRUPTED, Exit.TERMINATED):
-        os._exit(code)  # a thread may be in the middle of a long task: nobody waits for it
-    sys.exit(code)
+        code = code or code_of(Failure.of(error))
+    _end(code)
+
+
+def _end(code: int) -> NoReturn:
+    """End the process without taking the interpreter apart.
+
+    Arrow reads ahead in threads of its own, also of a file that nobody reads on. One that comes
+    back to an interpreter that is gone aborts the process or hangs it, whatever its code was.
+    """
+    if code not in (Exit.INTERRUPTED, Exit.TERMINATED):  # then nobody waits for a long task
+        atexit._run_exitfuncs()  # noqa: SLF001  as `multiprocessing` ends its processes
+    os._exit(code)

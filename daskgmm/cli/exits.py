@@ -13,6 +13,7 @@ from daskgmm.cli import logs
 from daskgmm.cli.logs_json import event
 from daskgmm.cli.secrets import masked
 from daskgmm.cli.signals import Terminated
+from daskgmm.cli.streams import NobodyReadsError
 
 
 class Exit(IntEnum):
@@ -40,7 +41,7 @@ _CODES: tuple[tuple[type[BaseException], Exit], ...] = (
     (errors.ClusterError, Exit.TRY_AGAIN),
     (Terminated, Exit.TERMINATED),
     (KeyboardInterrupt, Exit.INTERRUPTED),
-    (BrokenPipeError, Exit.BROKEN_PIPE),
+    (NobodyReadsError, Exit.BROKEN_PIPE),
 )
 
 
@@ -72,7 +73,7 @@ class Failure(click.ClickException):
         if isinstance(error, KeyboardInterrupt):
             remedy = " ".join(getattr(error, "__notes__", ["Run the same command again."]))
             return cls("Interrupted.", remedy, code)
-        if isinstance(error, BrokenPipeError):  # the reader of our output has seen enough
+        if isinstance(error, NobodyReadsError):
             return cls("", "", code)
         return cls._unexpected(error, code)
 

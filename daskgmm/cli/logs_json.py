@@ -12,6 +12,7 @@ from functools import cache, partial
 from typing import Any
 
 from daskgmm.cli.secrets import masked
+from daskgmm.cli.streams import leave_messages_unsaid
 
 FIELDS = ("run_id", "event", "iteration", "lower_bound", "change", "rows", "seconds")
 """Of every line; null where an event has no such thing."""
@@ -53,6 +54,7 @@ def handler() -> JsonLines:
 
 def handler_of_process() -> JsonLines:
     """The one of a process that Dask starts, which is to say nothing in other ways."""
+    leave_messages_unsaid()
     catch_all()
     return handler()
 

@@ -114,6 +114,21 @@ RESOURCES = in_order(
         help="Write Dask's report of what the cluster did, also where the job fails; a job that "
         "would do without a cluster gets an embedded one for it.",
     ),
+    click.option(
+        "--wait-for-workers",
+        metavar="N",
+        type=click.IntRange(min=1),
+        help="Begin once the cluster has so many workers; by default with the first.",
+    ),
+    click.option(
+        "--worker-timeout",
+        metavar="SECONDS",
+        type=click.FloatRange(min=0, min_open=True),
+        default=300.0,
+        show_default=True,
+        help="Give up with 75 where no worker of the cluster was there for so long, or not N of "
+        "them at the beginning.",
+    ),
 )
 
 RESOURCE_NAMES = (

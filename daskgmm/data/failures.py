@@ -117,8 +117,15 @@ def _meaning_of_status(status: Any) -> Meaning | None:
 
 
 @contextmanager
-def explained(name: str) -> Iterator[None]:
-    """Turn failures of storage or decoding into our errors about the input ``name``."""
+def explained(name: str, *, seen: bool = True) -> Iterator[None]:
+    """Turn failures of storage or decoding into our errors about an input.
+
+    Parameters
+    ----------
+    name : str
+    seen : bool
+        Whether it was there before: what is missing now was removed then, not mistyped.
+    """
     try:
         yield
     except DaskGMMError:
@@ -126,21 +133,21 @@ def explained(name: str) -> Iterator[None]:
     except MemoryError:  # Arrow's is an error of its own as well
         raise
     except Exception as error:
-        own = _input_error(name, error)
+        own = _input_error(name, error, seen=seen)
         if own is None:
             raise
         raise own from error
 
 
 @contextmanager
-def decoding(name: str) -> Iterator[None]:
-    """Turn whatever a decoder raises into our errors about the input ``name``.
+def decoding(name: str, *, seen: bool = True) -> Iterator[None]:
+    """Turn whatever a decoder raises into our errors about an input, as `explained` does.
 
     Decoders fail on damaged bytes with errors of any kind. So this is for little more than calls
     of theirs: it takes our own faults for damage as well.
     """
     try:
-        with explained(name):
+        with explained(name, seen=seen):
             yield
     except DaskGMMError:
         raise
@@ -179,10 +186,10 @@ def changed(name: str) -> DataError:
     return DataError(f"{name} changed while it was read.", remedy)
 
 
-def gone(name: str) -> MissingInputError:
-    """The error that a file is no longer where it was when it was opened."""
-    cause = f"{name} is gone: it was there when the inputs were opened."
-    return MissingInputError(cause, "Run it again once nothing removes inputs any more.")
+def _gone(name: str) -> DataError:
+    """The error that a file is no longer where it was when the inputs were listed."""
+    cause = f"{name} is gone: it was there when the inputs were listed."
+    return DataError(cause, "Run it again once nothing removes or replaces inputs any more.")
 
 
 def first_line(error: BaseException) -> str:
@@ -191,8 +198,10 @@ def first_line(error: BaseException) -> str:
     return without_credentials(text.splitlines()[0]).rstrip(".")
 
 
-def _input_error(name: str, error: Exception) -> DaskGMMError | None:
+def _input_error(name: str, error: Exception, *, seen: bool) -> DaskGMMError | None:
     match meaning(error):
+        case Meaning.MISSING if seen:
+            return _gone(name)
         case Meaning.MISSING:
             return MissingInputError(f"{name} does not exist.", "Check the path.")
         case Meaning.DENIED:

@@ -12,8 +12,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from daskgmm.data.credentials import shown_address
-from daskgmm.data.failures import Meaning, changed, explained, gone, meaning
-from daskgmm.errors import DaskGMMError
+from daskgmm.data.failures import changed, explained
 
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
 _ETAGS = ("ETag", "etag")
@@ -101,9 +100,9 @@ class InputFile:
         Raises
         ------
         DataError
-            It has changed; what else goes wrong in the block may be due to that.
+            It is gone or has changed; what else goes wrong in the block may be due to that.
         MissingInputError
-            It is gone, or can't be read.
+            It can't be read.
         ClusterError
             It can't be reached.
         """
@@ -113,7 +112,7 @@ class InputFile:
                     yield stream
                 return
             self.filesystem.invalidate_cache(self.key)
-            with self._known(), self.open(**options) as stream:
+            with self.open(**options) as stream:
                 # Of this version alone stores then send bytes, if they know versions.
                 self._compare(record_of(self.filesystem, self.key, _details(stream)))
                 yield stream
@@ -143,17 +142,7 @@ class InputFile:
             self._check()
 
     def _check(self) -> None:
-        with self._known():
-            self._compare(record_of(self.filesystem, self.key))
-
-    @contextmanager
-    def _known(self) -> Iterator[None]:
-        try:
-            yield
-        except FileNotFoundError as error:
-            if isinstance(error, DaskGMMError) or meaning(error) is not Meaning.MISSING:
-                raise
-            raise gone(self.path) from error
+        self._compare(record_of(self.filesystem, self.key))
 
     def _compare(self, now: FileRecord) -> None:
         if self.record.differs(now):

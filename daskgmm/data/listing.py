@@ -138,7 +138,7 @@ def _found(
     name: str, filesystem: AbstractFileSystem, root: str, chosen: Filter, stores: bool
 ) -> Found:
     try:
-        with explained(name):
+        with explained(name, seen=False):
             filesystem.invalidate_cache()  # of what was listed before
             found = _Finder(filesystem, chosen, stores).find(root)
     except DaskGMMError:
@@ -271,7 +271,8 @@ class _Finder:
             yield self.store(store, own)
 
     def _file(self, key: str, info: Mapping[str, Any], inner: str = "") -> InputFile:
-        record = record_of(self.filesystem, key, info)
+        with explained(key):
+            record = record_of(self.filesystem, key, info)
         return InputFile(_named(record, inner), key, self.filesystem, inner)
 
     def _is_store(self, root: str) -> bool:

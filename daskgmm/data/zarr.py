@@ -110,7 +110,7 @@ def open_zarr(files: Sequence[InputFile]) -> MatrixTable:
 
 @persistent
 def _described(file: InputFile) -> ZarrMatrix:
-    with decoding(file.path):
+    with decoding(file.path, seen=not file.inner):  # nobody has looked inside yet
         name, found = file.inner, _opened(file, file.inner)
         if not hasattr(found, "chunks"):  # a group
             arrays = {

@@ -83,13 +83,13 @@ def read(path: Any, storage_options: Mapping[str, Any]) -> tuple[bytes, str]:
     """A model file's content, and its address as errors show it; see `Stored.at`."""
     address = address_of(path)
     shown = shown_address(address)
-    with explained(f"The model file {shown}"):
+    with explained(f"The model file {shown}", seen=False):
         filesystem, key = file_system(address, storage_options)
         if filesystem.isdir(key):
             key, shown = (f"{folder.rstrip('/')}/{MODEL_FILE}" for folder in (key, shown))
             if filesystem.isdir(key):
                 raise DataError(f"{shown} is a folder, and no model file.", _REMEDY)
-    with explained(f"The model file {shown}"), filesystem.open(key, "rb") as file:
+    with explained(f"The model file {shown}", seen=False), filesystem.open(key, "rb") as file:
         return read_whole(file), shown
 
 

@@ -18,7 +18,12 @@ from daskgmm.jobs.page import page_on
 from daskgmm.jobs.report import check_report, reported
 from daskgmm.jobs.scheduler import connected
 from daskgmm.jobs.tls import Tls
-from daskgmm.passes.engine import active_client, running_on
+from daskgmm.passes.engine import (
+    active_client,
+    running_on,
+    wait_for_workers,
+    waiting_for_workers,
+)
 from daskgmm.passes.naming import made_for
 from daskgmm.passes.tracking import tracking
 
@@ -54,6 +59,11 @@ class Resources:
     performance_report : str or None
         File for Dask's report of what its cluster did; where nothing else asks for a cluster,
         this does.
+    wait_for_workers : int or None
+        Begin once a cluster has so many workers; by default with the first.
+    worker_timeout : float
+        Seconds without a worker, or without enough of them at the beginning, after which a job
+        on a cluster is given up.
     """
 
     scheduler: str | None = None
@@ -64,6 +74,8 @@ class Resources:
     tls_cert: str | None = None
     tls_key: str | None = None
     performance_report: str | None = None
+    wait_for_workers: int | None = None
+    worker_timeout: float = 300.0
 
     def __post_init__(self) -> None:
         if self.scheduler is not None and self.asks_for_cluster:
@@ -76,9 +88,18 @@ class Resources:
                 "Certificates were given, and no scheduler.",
                 "Give the scheduler's address, or leave them out: an embedded cluster has none.",
             )
-        for name, count in (("workers", self.workers), ("threads", self.threads)):
+        counts = {
+            "workers": self.workers,
+            "threads": self.threads,
+            "wait_for_workers": self.wait_for_workers,
+        }
+        for name, count in counts.items():
             if count is not None and count < 1:
                 raise ConfigurationError(f"{name} is {count}.", "It must be at least 1.")
+        if not self.worker_timeout > 0:
+            raise ConfigurationError(
+                f"worker_timeout is {self.worker_timeout}.", "It must be more than 0 seconds."
+            )
         if self.memory_limit is not None:
             _check_memory(self.memory_limit)
         if self.performance_report is not None:
@@ -123,6 +144,7 @@ def workplace(
     with ExitStack() as stack:
         report = resources.performance_report
         small = _decoded_bytes(dataset) < (SMALL_FOR_ONE_PASS if one_pass else SMALL_BYTES)
+        stack.enter_context(waiting_for_workers(resources.worker_timeout))
         found = _place(stack, resources, listener, small=small and report is None)
         dashboard = found.dashboard if one_pass else page_on(found.client, found.dashboard)
         stack.enter_context(running_on(found.client))
@@ -146,20 +168,23 @@ def _place(stack: ExitStack, resources: Resources, listener: Listener, *, small:
     if resources.scheduler is not None:
         listener.wait(f"connecting to {resources.scheduler}")
         _let_go(stack)
-        return _on(stack.enter_context(connected(resources.scheduler, resources.tls)))
+        client = stack.enter_context(connected(resources.scheduler, resources.tls))
+        return _on(client, resources, listener)
     if not resources.asks_for_cluster:
         inside, client = in_task(), _users_client()
         if client is not None:
-            return _on(client)
+            return _on(client, resources, listener)
         if small or (not inside and resources.performance_report is None and _is_daemon()):
             return _Place()
         if inside:
-            return _on(_let_go(stack))
+            return _on(_let_go(stack), resources, listener)
     listener.wait("starting a cluster")
     return _embedded(stack, resources)
 
 
-def _on(client: Any) -> _Place:
+def _on(client: Any, resources: Resources, listener: Listener) -> _Place:
+    listener.wait(f"waiting for workers of {client.scheduler.address}")
+    wait_for_workers(client, resources.wait_for_workers or 1)
     workers = len(client.scheduler_info(n_workers=-1)["workers"])
     return _Place(client, f"on {_workers(workers)} of {client.scheduler.address}")
 

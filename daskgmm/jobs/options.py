@@ -54,6 +54,9 @@ class ReadOptions(RowsOptions, total=False):
         For the scheduler; see `daskgmm.jobs.cluster.Resources`.
     performance_report : str, optional
         File for Dask's report of what its cluster did.
+    wait_for_workers : int, optional
+    worker_timeout : float, optional
+        How many workers of a cluster are waited for, and how long (seconds).
     listener : Listener, optional
         Told of what happens; see `daskgmm.jobs.events`.
     """
@@ -66,6 +69,8 @@ class ReadOptions(RowsOptions, total=False):
     tls_cert: str | None
     tls_key: str | None
     performance_report: str | None
+    wait_for_workers: int | None
+    worker_timeout: float
     listener: Listener | None
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -14,6 +15,9 @@ from daskgmm.errors import ConfigurationError
 from daskgmm.jobs.folders import require_writable_here
 
 _SECONDS_FOR_LAST_WORDS = 5.0
+
+_ICON = re.compile(r'<link rel="shortcut icon" href="https?://[^"]*" ?/>\n?')
+"""What Dask's template has browsers fetch from its web site."""
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +53,7 @@ def reported(client: Any, path: str) -> Iterator[None]:
 
     target = Path(path)
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
-    report = performance_report(str(unfinished))
+    report = performance_report(str(unfinished), mode="inline")  # to be read without a network
     report.__enter__()
     write = partial(_write, client, report, unfinished, target)
     try:
@@ -66,7 +70,10 @@ def reported(client: Any, path: str) -> Iterator[None]:
 def _write(client: Any, report: Any, unfinished: Path, target: Path) -> None:
     try:
         with client.as_current():  # which Dask looks for, in whatever thread this is
+            client.run_on_scheduler(_forget_left_documents)
             report.__exit__(None, None, None)
+        page = unfinished.read_text(encoding="utf-8")
+        unfinished.write_text(_ICON.sub("", page), encoding="utf-8")
         unfinished.replace(target)
     except Exception as error:
         logger.warning(
@@ -78,3 +85,16 @@ def _write(client: Any, report: Any, unfinished: Path, target: Path) -> None:
         logger.info("Performance report: %s", target)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _forget_left_documents() -> None:
+    """Undo what pages of the dashboard leave behind in Bokeh, whose next figure it would spoil.
+
+    Bokeh notes whose document is at work, and forgets to undo that where a page's own function
+    fails, as that of ``/groups`` does while groups come and go. Once such a page is closed its
+    document is taken apart, and a report would begin with it (no ``_js_event_callbacks``). Between
+    two functions of pages, as now, no document is at work.
+    """
+    from bokeh.io import doc
+
+    getattr(doc, "_PATCHED_CURDOCS", []).clear()

@@ -7,7 +7,7 @@ from typing import Any
 
 import dask
 
-from daskgmm.passes.engine import active_client, explaining_losses
+from daskgmm.passes.engine import active_client, explaining_losses, wait_for_workers
 from daskgmm.passes.memory import Task, available_memory, worker_bytes
 from daskgmm.passes.scratch import machine, root
 
@@ -64,6 +64,7 @@ def room_for(task: Task) -> Room:
         local = dask.config.get("scheduler", None) in _SHARED_MEMORY
         memory = int(SHARE * available_memory()) if local else 0
         return Room(memory, disk_free(root()))
+    wait_for_workers(client)  # whose room there is nobody knows before
     with explaining_losses():
         told = client.run(_facts, on_error="ignore")
     return _total(list(told.values()), task)
