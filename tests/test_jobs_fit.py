@@ -172,7 +172,7 @@ def test_an_input_that_is_gone_after_a_fit_ends_it(tmp_path):
     request = FitRequest(
         Inputs((str(path),)), str(tmp_path / "run"), Mixture(2, seed=0), cache="memory"
     )
-    with pytest.raises(MissingInputError, match=r"a\.csv is gone"):
+    with pytest.raises(DataError, match=r"a\.csv is gone"):
         carry_out(request, Removal())
 
 

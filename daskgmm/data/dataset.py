@@ -74,9 +74,7 @@ class Dataset:
         Raises
         ------
         DataError
-            A file has changed.
-        MissingInputError
-            A file is gone.
+            A file has changed or is gone.
         """
         require_unchanged(self.table.files, stores=self.format == "zarr")
 

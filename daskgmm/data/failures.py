@@ -186,7 +186,7 @@ def changed(name: str) -> DataError:
     return DataError(f"{name} changed while it was read.", remedy)
 
 
-def _gone(name: str) -> DataError:
+def gone(name: str) -> DataError:
     """The error that a file is no longer where it was when the inputs were listed."""
     cause = f"{name} is gone: it was there when the inputs were listed."
     return DataError(cause, "Run it again once nothing removes or replaces inputs any more.")
@@ -201,7 +201,7 @@ def first_line(error: BaseException) -> str:
 def _input_error(name: str, error: Exception, *, seen: bool) -> DaskGMMError | None:
     match meaning(error):
         case Meaning.MISSING if seen:
-            return _gone(name)
+            return gone(name)
         case Meaning.MISSING:
             return MissingInputError(f"{name} does not exist.", "Check the path.")
         case Meaning.DENIED:

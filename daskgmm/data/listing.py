@@ -109,9 +109,7 @@ def require_unchanged(files: Sequence[InputFile], *, stores: bool) -> None:
     Raises
     ------
     DataError
-        One has changed.
-    MissingInputError
-        One is gone.
+        One has changed or is gone.
     """
     for filesystem in {id(file.filesystem): file.filesystem for file in files}.values():
         filesystem.invalidate_cache()
