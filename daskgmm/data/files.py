@@ -134,9 +134,7 @@ class InputFile:
         Raises
         ------
         DataError
-            It has changed.
-        MissingInputError
-            It is gone.
+            It has changed or is gone.
         """
         with explained(self.path):
             self._check()
