@@ -73,7 +73,7 @@ def test_predictions_follow_the_rows_part_by_part(folder, tmp_path, model, frame
     assert done.code == 0
     assert f"1,000 rows in 4 files: {out}" in done.out
     names = [f"part-{i:05}.parquet" for i in range(4)]
-    assert sorted(path.name for path in out.iterdir()) == ["_SUCCESS", "_manifest.json", *names]
+    assert sorted(path.name for path in out.iterdir()) == ["_SUCCESS", *names]
     assert [pq.read_metadata(out / name).num_rows for name in names] == [250, 250, 100, 400]
     found = pd.read_parquet(out)
     probabilities = [f"probability_{k}" for k in range(K)]

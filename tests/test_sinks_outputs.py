@@ -1,6 +1,5 @@
 """The life of an output, in a local folder and in stores: complete or not, never half."""
 
-import json
 import os
 import platform
 import re
@@ -9,11 +8,13 @@ from uuid import uuid4
 import dask
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from daskgmm import jobs, open_dataset
 from daskgmm.data.places import Place
-from daskgmm.data.sinks.parquet import PartWriter
+from daskgmm.data.sinks import Layout, Made
+from daskgmm.data.sinks.parquet import ParquetSink, PartWriter
 from daskgmm.errors import DataError, OutputError
 from daskgmm.jobs.outputs import Order, carry_out
 from tests.rows import NAMES, prepare
@@ -74,6 +75,12 @@ def parts(place):
     return [name for name in place.names() if name.startswith("part-")]
 
 
+def beside(place):
+    """What lies beside it."""
+    folder = Place.of(place.name.rpartition("/")[0], stored(place))
+    return [name for name in folder.names() if name != "out"]
+
+
 def times(place):
     """When each part was written."""
     return {name: place.modified(name) for name in parts(place)}
@@ -83,17 +90,14 @@ def test_all_of_it_is_there_and_told_of(rows, place, predict):
     made = predict(with_=["labels", "log-density"])
     assert place.names() == [
         "_SUCCESS",
-        "_manifest.json",
         *(f"part-{i:05}.parquet" for i in range(4)),
     ]
-    told = json.loads(place.read("_manifest.json"))
-    assert told == {name: made[name] for name in made if name not in ("output", "already")}
-    assert (told["state"], told["rows"]) == ("complete", 1000)
-    assert [part["rows"] for part in told["parts"]] == [250, 250, 100, 400]
-    assert [part["bytes"] for part in told["parts"]] == [
+    assert (made["state"], made["rows"]) == ("complete", 1000)
+    assert [part["rows"] for part in made["parts"]] == [250, 250, 100, 400]
+    assert [part["bytes"] for part in made["parts"]] == [
         place.sizes()[name] for name in parts(place)
     ]
-    assert [file["bytes"] for file in told["inputs"]["files"]] == [
+    assert [file["bytes"] for file in made["inputs"]["files"]] == [
         path.stat().st_size for path in sorted(rows.parquet.iterdir())
     ]
     np.testing.assert_array_equal(labels(place), rows.model.predict(rows.frame[NAMES]))
@@ -125,7 +129,8 @@ def test_another_command_is_refused_and_leaves_what_is_there(place, predict):
 def test_force_replaces_what_is_there_and_leaves_nothing_of_it(rows, place, predict):
     predict()
     predict(rows.csv, force=True)
-    assert place.names() == ["_SUCCESS", "_manifest.json", "part-00000.parquet"]
+    assert place.names() == ["_SUCCESS", "part-00000.parquet"]
+    assert beside(place) == []
     np.testing.assert_array_equal(labels(place), rows.model.predict(rows.frame[NAMES]))
 
 
@@ -177,7 +182,8 @@ def test_the_old_stays_until_the_new_is_complete(rows, place, predict, monkeypat
     made = predict(force=True, with_=["labels", "log-density"])
     assert len(written) == 2
     assert made["columns"] == ["label", "log_density"]
-    assert "_replacing" not in place.names()
+    assert place.names() == ["_SUCCESS", *parts(place)]
+    assert beside(place) == []
 
 
 def test_a_part_that_went_missing_is_written_again(rows, place, predict):
@@ -223,8 +229,11 @@ def test_two_at_once_are_one_and_a_refusal(place, predict):
         )
         with pytest.raises(OutputError, match=told):
             carry_out(order, work)
-        desk.folder.write("part-00000.parquet", b"")
-        return []
+        sink = ParquetSink(desk.place, Layout((), 1, record=desk.manifest.record))
+        sink.begin()
+        with sink.writer(0) as writer:
+            writer.append(pa.table({"label": [1]}))
+        return Made(sink, {0: (sink, writer.written())})
 
     assert not carry_out(order, work).already
     assert carry_out(order, work).already
@@ -241,6 +250,7 @@ def test_a_replacement_that_stopped_half_way_goes_on(rows, place, predict, monke
     predict(rows.csv, force=True)
     assert written == []
     assert parts(place) == ["part-00000.parquet"]
+    assert beside(place) == []
 
 
 def raising(error):
