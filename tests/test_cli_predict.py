@@ -185,8 +185,8 @@ def test_the_least_likely_rows_are_anomalous(folder, tmp_path, here, frame, mode
     assert list(found.columns) == ["log_density", "anomaly"]
     assert found["anomaly"].dtype == bool
     assert (found["anomaly"] == (densities < np.quantile(densities, 0.05))).all()
-    manifest = json.loads((out / "_manifest.json").read_text())
-    np.testing.assert_allclose(manifest["found"]["threshold"], np.quantile(densities, 0.05))
+    record = json.loads(pq.read_metadata(out / "part-00000.parquet").metadata[b"daskgmm"])
+    np.testing.assert_allclose(record["found"]["threshold"], np.quantile(densities, 0.05))
     assert "threshold: " in done.out
 
 

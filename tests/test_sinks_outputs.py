@@ -76,9 +76,9 @@ def parts(place):
 
 
 def beside(place):
-    """What lies beside it."""
+    """Files that lie beside it."""
     folder = Place.of(place.name.rpartition("/")[0], stored(place))
-    return [name for name in folder.names() if name != "out"]
+    return [name for name in folder.sizes() if not name.startswith("out/")]
 
 
 def times(place):
