@@ -26,8 +26,8 @@ __all__ = ["s3", "s3_server"]
 
 PATIENCE = 60
 MEETING_POINTS = {
-    "parquet": (PartWriter, "append", lambda writer: int(writer.name[5:10])),
-    "zarr": (StretchWriter, "flush", lambda writer: writer._first // 20),
+    "parquet": (PartWriter, "append", lambda writer, *_: int(writer.name[5:10])),
+    "zarr": (StretchWriter, "flush", lambda writer, *_: writer._first // 20),
     "object": (Place, "_take", lambda _place, _file, name: int(name[5:10])),
 }
 """Where the writer of a part is held, by the class and its method, and the part's number."""
@@ -127,7 +127,7 @@ class Late:
     def kill(self, command):
         """Run a command on threads that outlive it."""
         self.pool = ThreadPoolExecutor(2)
-        with dask.config.set(pool=self.pool), pytest.raises(Killed):
+        with dask.config.set(scheduler="threads", pool=self.pool), pytest.raises(Killed):
             command()
         assert self.held.is_set()
         self.killing = False
