@@ -1,5 +1,6 @@
 """The life of an output, in a local folder and in stores: complete or not, never half."""
 
+import json
 import os
 import platform
 import re
@@ -9,6 +10,7 @@ import dask
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from daskgmm import jobs, open_dataset
@@ -251,6 +253,37 @@ def test_a_replacement_that_stopped_half_way_goes_on(rows, place, predict, monke
     assert written == []
     assert parts(place) == ["part-00000.parquet"]
     assert beside(place) == []
+
+
+def as_of_version_0_1_0(place, made):
+    """The layout in which a manifest lay beside parts that said nothing about themselves."""
+    for name in parts(place):
+        with place.open(name) as stream:
+            table = pq.read_table(stream).replace_schema_metadata(None)
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink)
+        place.write(name, sink.getvalue().to_pybytes())
+    place.write("_manifest.json", json.dumps(made).encode())
+
+
+def test_an_output_of_an_earlier_version_is_written_anew_by_the_same_command_only(
+    rows, place, predict
+):
+    as_of_version_0_1_0(place, predict())
+    with pytest.raises(OutputError, match="holds rows of another run, which differs in with"):
+        predict(with_=["log-density"])
+    assert not predict()["already"]
+    assert place.names() == ["_SUCCESS", *parts(place)]
+    np.testing.assert_array_equal(labels(place), rows.model.predict(rows.frame[NAMES]))
+
+
+def test_parts_of_an_output_that_another_run_wrote_are_not_taken_for_whole(rows, place, predict):
+    predict(with_=["labels", "log-density"])
+    other = place.read("part-00001.parquet")
+    predict(force=True)
+    place.write("part-00001.parquet", other)
+    assert not predict()["already"]
+    np.testing.assert_array_equal(labels(place), rows.model.predict(rows.frame[NAMES]))
 
 
 def raising(error):

@@ -73,6 +73,7 @@ def duckdb(folder):
 READERS = [pandas, polars, polars_lazily, pyarrow, pyarrow_dataset, dask, duckdb]
 
 
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # Dask's own, for pandas' next version
 @pytest.mark.parametrize("read", READERS)
 def test_a_folder_is_read_by_its_plain_name(rows, folder, read):
     found = read(folder)

@@ -243,7 +243,7 @@ def _require_replaceable(order: Order) -> None:
         return
     before = there.record["asked"]
     asked = {**order.asked, **{name: before.get(name) for name in order.drawn}}
-    state = "an unfinished output" if there.parts is None else "rows"
+    state = "rows" if SUCCESS in names else "an unfinished output"
     raise OutputError(
         f"{name} holds {state} of another run, which differs in "
         f"{words_for_differences(before, asked)}.",
