@@ -75,7 +75,7 @@ def test_predictions_follow_the_rows_part_by_part(folder, tmp_path, model, frame
     assert done.code == 0
     assert f"1,000 rows in 4 files: {out}" in done.out
     names = [f"part-{i:05}.parquet" for i in range(4)]
-    assert sorted(path.name for path in out.iterdir()) == ["_SUCCESS", "_manifest.json", *names]
+    assert sorted(path.name for path in out.iterdir()) == ["_SUCCESS", *names]
     assert [pq.read_metadata(out / name).num_rows for name in names] == [250, 250, 100, 400]
     found = pd.read_parquet(out)
     probabilities = [f"probability_{k}" for k in range(K)]
@@ -187,8 +187,8 @@ def test_the_least_likely_rows_are_anomalous(folder, tmp_path, here, frame, mode
     assert list(found.columns) == ["log_density", "anomaly"]
     assert found["anomaly"].dtype == bool
     assert (found["anomaly"] == (densities < np.quantile(densities, 0.05))).all()
-    manifest = json.loads((out / "_manifest.json").read_text())
-    np.testing.assert_allclose(manifest["found"]["threshold"], np.quantile(densities, 0.05))
+    record = json.loads(pq.read_metadata(out / "part-00000.parquet").metadata[b"daskgmm"])
+    np.testing.assert_allclose(record["found"]["threshold"], np.quantile(densities, 0.05))
     assert "threshold: " in done.out
 
 

@@ -63,7 +63,8 @@ def test_without_a_seed_the_same_command_finds_what_it_drew(rows, tmp_path, here
     assert "already complete" in again.err
     assert pq.read_table(tmp_path / "out").equals(before)
     assert here(*command, "--seed", 1).code == 73
-    assert json.loads((tmp_path / "out" / "_manifest.json").read_text())["asked"]["seed"] >= 0
+    metadata = pq.read_metadata(tmp_path / "out" / "part-00000.parquet").metadata
+    assert json.loads(metadata[b"daskgmm"])["asked"]["seed"] >= 0
 
 
 def test_what_was_drawn_can_be_fitted(rows, tmp_path, here):

@@ -14,7 +14,7 @@ import pytest
 from daskgmm import jobs, load
 from daskgmm.data.places import Place
 from daskgmm.errors import DataError, MissingInputError, OutputError
-from daskgmm.jobs import locks
+from daskgmm.jobs import lives, locks
 from daskgmm.jobs.events import Silence
 from daskgmm.jobs.locks import locked
 from daskgmm.jobs.locks import store as store_lock
@@ -347,6 +347,28 @@ def test_an_owner_that_was_taken_for_dead_stops(s3, monkeypatch):
     assert stop.heard == [1, 2, 3]
     assert record(run, s3.options) == before
     assert b"theirs" in folder.read(locks.LOCK_FILE)
+
+
+@pytest.mark.parametrize("after", [3, "the last pass"])
+def test_a_stopped_owner_writes_nothing_after_its_lock_was_taken(s3, monkeypatch, after):
+    """It wakes before its next beat, so nobody has told it."""
+    run, folder = f"{s3.url}/run", Place.of(f"{s3.url}/run", s3.options)
+    before = {}
+
+    def take():
+        abandoned(folder)
+        before.update({name: folder.read(name) for name in folder.names()})
+
+    if after == 3:
+        listener = Stop(3, take)
+    else:
+        listener = Stop(0)
+        to_bytes = lives.to_bytes
+        monkeypatch.setattr(lives, "to_bytes", lambda model: (take(), to_bytes(model))[1])
+    with pytest.raises(OutputError, match="was taken over by another run"):
+        fit(run, s3.options, listener=listener)
+    assert {name: folder.read(name) for name in folder.names()} == before
+    assert "checkpoint.safetensors" in before
 
 
 def test_a_living_owner_writes_its_lock_again_and_again(folder, monkeypatch):

@@ -49,6 +49,7 @@ def test_files_written_by_the_compiled_loop_say_the_same(source, predictor, tmp_
         output = Output(ready, probabilities=True, log_density=True)
         layout = Layout(output.fields, len(source.parts))
         sink = sink_for(name)(Place.of(tmp_path / name, {}), layout)
-        assert sum(part.rows for part in write_rows(source, output, sink)) == 6000
+        made = write_rows(source, output, sink)
+        assert sum(part.rows for _, part in made.parts.values()) == 6000
         written[name] = pq.read_table(tmp_path / name).to_pandas()
     assert_allclose(written["compiled"], written["numpy"], rtol=1e-9, atol=1e-12)

@@ -18,8 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from neighbours import put, some_blocks
 
+from daskgmm.data import scratch
 from daskgmm.data.source import Block, Source
-from daskgmm.passes import room, scratch, staging
+from daskgmm.passes import room, staging
 from daskgmm.passes.caching import kept
 from daskgmm.passes.memory import Task
 from daskgmm.passes.stage import NotStagedError

@@ -9,11 +9,14 @@ from uuid import uuid4
 import dask
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from daskgmm import jobs, open_dataset
 from daskgmm.data.places import Place
-from daskgmm.data.sinks.parquet import PartWriter
+from daskgmm.data.sinks import Layout, Made
+from daskgmm.data.sinks.parquet import ParquetSink, PartWriter
 from daskgmm.errors import DataError, OutputError
 from daskgmm.jobs.outputs import Order, carry_out
 from tests.rows import NAMES, prepare
@@ -74,6 +77,12 @@ def parts(place):
     return [name for name in place.names() if name.startswith("part-")]
 
 
+def beside(place):
+    """Files that lie beside it."""
+    folder = Place.of(place.name.rpartition("/")[0], stored(place))
+    return [name for name in folder.sizes() if not name.startswith("out/")]
+
+
 def times(place):
     """When each part was written."""
     return {name: place.modified(name) for name in parts(place)}
@@ -83,17 +92,14 @@ def test_all_of_it_is_there_and_told_of(rows, place, predict):
     made = predict(with_=["labels", "log-density"])
     assert place.names() == [
         "_SUCCESS",
-        "_manifest.json",
         *(f"part-{i:05}.parquet" for i in range(4)),
     ]
-    told = json.loads(place.read("_manifest.json"))
-    assert told == {name: made[name] for name in made if name not in ("output", "already")}
-    assert (told["state"], told["rows"]) == ("complete", 1000)
-    assert [part["rows"] for part in told["parts"]] == [250, 250, 100, 400]
-    assert [part["bytes"] for part in told["parts"]] == [
+    assert (made["state"], made["rows"]) == ("complete", 1000)
+    assert [part["rows"] for part in made["parts"]] == [250, 250, 100, 400]
+    assert [part["bytes"] for part in made["parts"]] == [
         place.sizes()[name] for name in parts(place)
     ]
-    assert [file["bytes"] for file in told["inputs"]["files"]] == [
+    assert [file["bytes"] for file in made["inputs"]["files"]] == [
         path.stat().st_size for path in sorted(rows.parquet.iterdir())
     ]
     np.testing.assert_array_equal(labels(place), rows.model.predict(rows.frame[NAMES]))
@@ -125,7 +131,8 @@ def test_another_command_is_refused_and_leaves_what_is_there(place, predict):
 def test_force_replaces_what_is_there_and_leaves_nothing_of_it(rows, place, predict):
     predict()
     predict(rows.csv, force=True)
-    assert place.names() == ["_SUCCESS", "_manifest.json", "part-00000.parquet"]
+    assert place.names() == ["_SUCCESS", "part-00000.parquet"]
+    assert beside(place) == []
     np.testing.assert_array_equal(labels(place), rows.model.predict(rows.frame[NAMES]))
 
 
@@ -177,7 +184,8 @@ def test_the_old_stays_until_the_new_is_complete(rows, place, predict, monkeypat
     made = predict(force=True, with_=["labels", "log-density"])
     assert len(written) == 2
     assert made["columns"] == ["label", "log_density"]
-    assert "_replacing" not in place.names()
+    assert place.names() == ["_SUCCESS", *parts(place)]
+    assert beside(place) == []
 
 
 def test_a_part_that_went_missing_is_written_again(rows, place, predict):
@@ -223,8 +231,11 @@ def test_two_at_once_are_one_and_a_refusal(place, predict):
         )
         with pytest.raises(OutputError, match=told):
             carry_out(order, work)
-        desk.folder.write("part-00000.parquet", b"")
-        return []
+        sink = ParquetSink(desk.place, Layout((), 1, record=desk.manifest.record))
+        sink.begin()
+        with sink.writer(0) as writer:
+            writer.append(pa.table({"label": [1]}))
+        return Made(sink, {0: (sink, writer.written())})
 
     assert not carry_out(order, work).already
     assert carry_out(order, work).already
@@ -241,6 +252,38 @@ def test_a_replacement_that_stopped_half_way_goes_on(rows, place, predict, monke
     predict(rows.csv, force=True)
     assert written == []
     assert parts(place) == ["part-00000.parquet"]
+    assert beside(place) == []
+
+
+def as_of_version_0_1_0(place, made):
+    """The layout in which a manifest lay beside parts that said nothing about themselves."""
+    for name in parts(place):
+        with place.open(name) as stream:
+            table = pq.read_table(stream).replace_schema_metadata(None)
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink)
+        place.write(name, sink.getvalue().to_pybytes())
+    place.write("_manifest.json", json.dumps(made).encode())
+
+
+def test_an_output_of_an_earlier_version_is_written_anew_by_the_same_command_only(
+    rows, place, predict
+):
+    as_of_version_0_1_0(place, predict())
+    with pytest.raises(OutputError, match="holds rows of another run, which differs in with"):
+        predict(with_=["log-density"])
+    assert not predict()["already"]
+    assert place.names() == ["_SUCCESS", *parts(place)]
+    np.testing.assert_array_equal(labels(place), rows.model.predict(rows.frame[NAMES]))
+
+
+def test_parts_of_an_output_that_another_run_wrote_are_not_taken_for_whole(rows, place, predict):
+    predict(with_=["labels", "log-density"])
+    other = place.read("part-00001.parquet")
+    predict(force=True)
+    place.write("part-00001.parquet", other)
+    assert not predict()["already"]
+    np.testing.assert_array_equal(labels(place), rows.model.predict(rows.frame[NAMES]))
 
 
 def raising(error):

@@ -1,6 +1,7 @@
 """Folders that outputs go to: local, or in any store that fsspec writes to."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -16,6 +17,7 @@ from fsspec.implementations.local import LocalFileSystem
 from daskgmm.data.addresses import address_of, file_system
 from daskgmm.data.credentials import shown_address
 from daskgmm.data.failures import Meaning, explained_writing, meaning
+from daskgmm.data.scratch import Scratch
 from daskgmm.errors import OutputError
 
 
@@ -75,6 +77,22 @@ class Place:
     def inside(self, name: str) -> Self:
         """The folder of this name in this one."""
         return type(self)(f"{self.name}/{name}", self._key(name), self.filesystem)
+
+    def beside(self, name: str) -> Self:
+        """The folder of this name next to this one.
+
+        Raises
+        ------
+        OutputError
+            This one is the root of a store.
+        """
+        if "/" not in self.root:
+            raise OutputError(
+                f"{self.name} is the root of its store: nothing can be made beside it.",
+                f"Choose a folder in it, such as {self.name}/labels.",
+            )
+        shown, key = (one.rpartition("/")[0] for one in (self.name, self.root))
+        return type(self)(f"{shown}/{name}", f"{key}/{name}", self.filesystem)
 
     def check(self) -> None:
         """Refuse a local folder that has none to be made in, before any work is done.
@@ -201,7 +219,8 @@ class Place:
     def appearing(self, name: str) -> Iterator[Path]:
         """A path on this machine to write to; it becomes the file when the block ends well.
 
-        Two may write the same file at a time: each has a path of its own until it is whole.
+        Two may write the same file at a time: each has a path of its own until it is whole. What
+        a killed process was about to send to a store, the machine's next process removes.
 
         Raises
         ------
@@ -210,8 +229,14 @@ class Place:
         ClusterError
             The store doesn't answer.
         """
-        folder = self.local or Path(tempfile.gettempdir())
-        unfinished = folder / f".{name}.{uuid4().hex}"
+        mark = uuid4().hex
+        scratch = None
+        if self.local is None:
+            with self._explaining(name):
+                scratch = Scratch(f"part-{mark}")
+        folder = self.local if scratch is None else scratch.folder
+        assert folder is not None  # noqa: S101  one of the two is there
+        unfinished = folder / f".{name}.{mark}"
         try:
             yield unfinished
             if unfinished.exists():
@@ -219,6 +244,8 @@ class Place:
                     self._take(unfinished, name)
         finally:
             unfinished.unlink(missing_ok=True)
+            if scratch is not None:
+                scratch.remove()
 
     def _take(self, file: Path, name: str) -> None:
         if self.local is None:
@@ -237,9 +264,22 @@ class Place:
         return {key[start:]: int(info["size"]) for key, info in found.items()}
 
     def copy(self, name: str, target: Self) -> None:
-        """Put a file of this folder into another one of the same store, as it is."""
+        """Put a file of this folder into another one of the same file system, as it is.
+
+        A store copies it itself; on a disk it gets a second name, so that nothing is read.
+
+        Raises
+        ------
+        OutputError
+            It can't be written.
+        ClusterError
+            The store doesn't answer.
+        """
         with target._explaining(name):
-            self.filesystem.cp_file(self._key(name), target._key(name))
+            if self.local is not None and target.local is not None:
+                _link(self.local / name, target.local / name)
+            else:
+                self.filesystem.cp_file(self._key(name), target._key(name))
 
     def _explaining(self, name: str = "", deed: str = "written") -> AbstractContextManager[None]:
         """Turn failures into our errors about a file, or about the folder itself."""
@@ -277,6 +317,19 @@ def _write_beside_and_rename(path: Path, content: bytes) -> None:
         except BaseException:
             unfinished.unlink(missing_ok=True)
             raise
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give a file's content a second name, or copy it where a disk or its owner allows none."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.hardlink_to(source)
+    except (FileNotFoundError, FileExistsError):
+        raise
+    except OSError:
+        shutil.copyfile(source, target)
+        with target.open("rb") as stream:
+            os.fsync(stream.fileno())
 
 
 def _unfinished(name: str) -> str:

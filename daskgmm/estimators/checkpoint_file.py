@@ -1,6 +1,7 @@
 """Where a checkpoint lies, and how often it is written."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +22,16 @@ class CheckpointFile:
         Seconds between writings; 0 writes after each pass.
     stays : bool
         Left for the caller to remove when the fit has ended: the result isn't saved by then.
+    check : callable
+        Raises OutputError where the folder now belongs to another process; called before each
+        writing.
     """
 
     folder: Place
     name: str
     every: float = 0.0
     stays: bool = False
+    check: Callable[[], None] = lambda: None
 
     @property
     def path(self) -> str:
@@ -39,6 +44,7 @@ class CheckpointFile:
 
     def write(self, content: bytes) -> None:
         """Write the file, whole or not at all; `OutputError` where that can't be done."""
+        self.check()
         self.folder.write(self.name, content)
 
     def remove(self) -> None:

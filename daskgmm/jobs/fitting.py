@@ -151,8 +151,8 @@ def _fit(request: FitRequest, dataset: Any, listener: Listener, attempt: Attempt
     method = replace(request.method, seed=attempt.seed)
     estimator = method.estimator(
         cache=request.cache,
-        checkpoint=CheckpointFile(attempt.folder, CHECKPOINT_FILE, stays=True),
-        callbacks=(lambda _: attempt.check(), listener.tell),
+        checkpoint=CheckpointFile(attempt.folder, CHECKPOINT_FILE, stays=True, check=attempt.check),
+        callbacks=(listener.tell,),
     )
     with workplace(request.resources, dataset, listener, run_id=attempt.run_id) as start:
         listener.start(start)

@@ -39,7 +39,8 @@ class Attempt:
     run_id : str
     seed : int
     check : callable
-        To be called now and then: raises OutputError where another run has taken its place.
+        To be called before anything is written: raises OutputError where another run has taken
+        its place.
     """
 
     folder: Place
@@ -105,7 +106,7 @@ def carry_out(order: Order, work: Work) -> Outcome:
     if found.model is not None and decide(found, order) is Decision.NOTHING:
         return _nothing_to_do(found)
     with _entered(order.folder) as lock:
-        replaced = _complete_replacement(order.folder)
+        replaced = _complete_replacement(order.folder, lock)
         found = Found.at(order.folder)
         if replaced and found.run is not None and not order.differences(found.run):
             return Outcome(found.run)
@@ -147,18 +148,20 @@ def _replace(order: Order, lock: Lock, work: Work) -> Run:
     found = Found.at(inner)
     decision = decide(found, order)
     _make(order, found if decision is Decision.GO_ON else None, lock, work, inner)
-    _complete_replacement(order.folder)
+    _complete_replacement(order.folder, lock)
     run = Run.at(order.folder)
     assert run is not None  # noqa: S101  it was put there
     return run
 
 
-def _complete_replacement(folder: Place) -> bool:
+def _complete_replacement(folder: Place, lock: Lock) -> bool:
     """Put a complete replacement into its run's place, if there is one."""
     inner = Found.at(folder.inside(REPLACEMENT))
     if inner.run is None or inner.model is None:
         return False
+    lock.check()
     folder.write(MODEL_FILE, inner.model)
+    lock.check()
     write_record(folder, inner.run.record)
     folder.remove(REPLACEMENT)
     return True
@@ -183,6 +186,7 @@ def _make(
     except BaseException as error:
         _record_failure(folder, told | {"timings": clock()}, error, lock)
         raise
+    attempt.check()
     folder.remove(CHECKPOINT_FILE)
     return Run(folder, complete)
 
@@ -230,6 +234,7 @@ def _complete(
         "timings": clock(),
     }
     complete: dict[str, Any] = as_plain({**told, **result.facts, **ending})
+    attempt.check()
     write_record(attempt.folder, complete)
     return complete
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import psutil
 
-from daskgmm.passes.scratch import machine
+from daskgmm.data.scratch import machine
 
 
 def this_process() -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """Write what a model says of rows."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Unpack
 
 from daskgmm.data.places import Place
-from daskgmm.data.sinks import Written, check_name, sink_for
+from daskgmm.data.sinks import Made, check_name, sink_for
 from daskgmm.data.source import Source
 from daskgmm.errors import ConfigurationError
 from daskgmm.estimators.fitted import Fitted
@@ -155,14 +155,14 @@ def write_predictions(
         target, _asked(model, request, marks), columns, {"inputs": marks}, force=request.force
     )
 
-    def work(desk: Desk) -> Sequence[Written]:
+    def work(desk: Desk) -> Made:
         source = dataset.source()
         once = request.quantile is None
         with workplace(request.resources, dataset, listener, one_pass=once) as start:
             listener.start(start)
             ready = replace(content, predictor=readied(content.predictor, source))
             output = replace(ready, threshold=_threshold(desk, source, ready, request))
-            written = write(source, output, desk.folder, target, keep=request.keep)
+            written = write(source, output, desk, target, keep=request.keep)
         dataset.require_unchanged()
         return written
 

@@ -1,13 +1,12 @@
 """Write rows that are drawn from a model."""
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Unpack
 
 from daskgmm.data.files import FileRecord
 from daskgmm.data.places import Place
-from daskgmm.data.sinks import Written, check_name, sink_for
+from daskgmm.data.sinks import Made, check_name, sink_for
 from daskgmm.errors import ConfigurationError
 from daskgmm.estimators.fitted import Fitted
 from daskgmm.estimators.sampling import Drawn, sample_source
@@ -117,11 +116,11 @@ def write_sample(
     content = _content(model, request)
     description = _ToDraw((FileRecord("", None, request.rows),), model.n_features)
 
-    def work(desk: Desk) -> Sequence[Written]:
+    def work(desk: Desk) -> Made:
         source = sample_source(model.predictor, request.rows, order.asked["seed"])
         with workplace(request.resources, description, listener, one_pass=True) as start:
             listener.start(start)
-            return write(source, content, desk.folder, order.target)
+            return write(source, content, desk, order.target)
 
     return carry_out(order, work)
 

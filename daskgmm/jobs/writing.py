@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from daskgmm.data.places import Place
-from daskgmm.data.sinks import Layout, Written, sink_for
+from daskgmm.data.sinks import Layout, Made, sink_for
 from daskgmm.data.source import Source
+from daskgmm.jobs.outputs import Desk
 from daskgmm.passes.output import Content, write_rows
 from daskgmm.passes.shape import kept_columns, lengths_of
 
@@ -13,27 +14,27 @@ from daskgmm.passes.shape import kept_columns, lengths_of
 def write(
     source: Source,
     content: Content,
-    folder: Place,
+    desk: Desk,
     target: Place,
     keep: Sequence[str] = (),
-) -> Sequence[Written]:
-    """Write what is not there yet; return all parts.
+) -> Made:
+    """Write parts that no attempt has written yet; return all of them.
 
     Parameters
     ----------
     source : Source
     content : Content
-    folder : Place
-        Where the output is made.
+    desk : Desk
+        The attempt.
     target : Place
-        Where it goes in the end; the name tells its format.
+        Where the output goes in the end; the name tells its format.
     keep : sequence of str
         Columns of the source that are repeated.
     """
     kind = sink_for(target.name)
-    layout = Layout(content.fields, len(source.parts))
+    layout = Layout(content.fields, len(source.parts), record=desk.manifest.record)
     if kind.needs_shape:
         kept = kept_columns(source) if keep else None
         layout = replace(layout, lengths=lengths_of(source), kept=kept)
-    sink = kind(folder, layout)
-    return write_rows(source, content, sink)
+    earlier = [kind(place, layout) for place in desk.earlier]
+    return write_rows(source, content, kind(desk.place, layout), earlier)

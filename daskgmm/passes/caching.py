@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 
 from dask.utils import format_bytes
 
+from daskgmm.data import scratch
 from daskgmm.data.source import Source
 from daskgmm.errors import ConfigurationError
-from daskgmm.passes import scratch
 from daskgmm.passes.engine import active_client
 from daskgmm.passes.holding import decoded
 from daskgmm.passes.memory import Task, rows_bytes

@@ -10,7 +10,7 @@ from dask._task_spec import DataNode, Task, TaskRef
 from numpy.typing import NDArray
 
 from daskgmm.data.retrying import persistent
-from daskgmm.data.sinks.base import Field, Sink, Slice, Writer, Written
+from daskgmm.data.sinks.base import Field, Made, Sink, Slice, Writer, Written
 from daskgmm.data.source import Block, Floats, Part, Source, as_written
 from daskgmm.errors import DataError, OutputError
 from daskgmm.model.flaws import Flaw
@@ -147,8 +147,17 @@ def _rows_of(block: Block, window: slice) -> Block:
     return replace(block, rows=block.rows[:, window], kept=kept)
 
 
-def write_rows(source: Source, content: Content, sink: Sink) -> list[Written]:
-    """Write the parts of an output that aren't there yet, in one pass; return all of them.
+def write_rows(source: Source, content: Content, sink: Sink, earlier: Sequence[Sink] = ()) -> Made:
+    """Write the parts of an output that aren't there yet, in one pass.
+
+    Parameters
+    ----------
+    source : Source
+    content : Content
+    sink : Sink
+        Where tasks write; no other attempt may write there.
+    earlier : sequence of Sink
+        Of attempts of the same run, whose whole parts are not written again.
 
     Raises
     ------
@@ -161,7 +170,7 @@ def write_rows(source: Source, content: Content, sink: Sink) -> list[Written]:
     """
     sink.begin()
     shares = [Share(tuple((source.parts[own.part], own) for own in cut)) for cut in sink.cut()]
-    parts = sink.whole()
+    parts = {number: (own, part) for own in earlier for number, part in own.whole().items()}
     missing = [number for number in range(len(shares)) if number not in parts]
     suffix = token()
     note = announced("gmm-predict", suffix, len(missing)) if missing else None
@@ -173,18 +182,18 @@ def write_rows(source: Source, content: Content, sink: Sink) -> list[Written]:
         share = shares[key[1]]
         inputs = [TaskRef(wanted) for wanted in share.inputs]
         graph[key] = Task(key, write, source.columns, key[1], share, TaskRef(shared), *inputs)
-    if missing:
-        parts |= dict(zip(missing, compute(graph, keys, Phase.PREDICTION), strict=True))
-    if not any(part.rows for part in parts.values()):
+    written = compute(graph, keys, Phase.PREDICTION) if missing else ()
+    parts |= {number: (sink, part) for number, part in zip(missing, written, strict=True)}
+    if not any(part.rows for _, part in parts.values()):
         raise DataError(
             "There are no rows to label.", "Check that the input holds the rows that it should."
         )
-    _require_seen(sink, parts)
-    return sink.complete(parts)
+    _require_seen(sink, {number for number in missing if parts[number][1].rows})
+    return Made(sink, parts)
 
 
-def _require_seen(sink: Sink, parts: Mapping[int, Written]) -> None:
-    if not {number for number, part in parts.items() if part.rows} <= sink.numbers():
+def _require_seen(sink: Sink, numbers: set[int]) -> None:
+    if not numbers <= sink.numbers():
         raise OutputError(
             f"The workers wrote parts of {sink.place.name} that can't be seen from here.",
             "Choose an output that this machine shares with them.",

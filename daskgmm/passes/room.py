@@ -7,9 +7,9 @@ from typing import Any
 
 import dask
 
+from daskgmm.data.scratch import machine, root
 from daskgmm.passes.engine import active_client, explaining_losses, wait_for_workers
 from daskgmm.passes.memory import Task, available_memory, worker_bytes
-from daskgmm.passes.scratch import machine, root
 
 TARGET = 0.6
 """Of a worker's memory limit: beyond it Dask starts to write what it holds to disk."""

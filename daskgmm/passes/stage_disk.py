@@ -19,9 +19,9 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from daskgmm.data.scratch import Scratch
 from daskgmm.data.source import Block
 from daskgmm.passes.room import disk_free
-from daskgmm.passes.scratch import Scratch
 from daskgmm.passes.stage import Entry, NotStagedError, Stage
 
 _MARK = b"gmmstage"

@@ -3,7 +3,7 @@
 import os
 from typing import Final
 
-from daskgmm.data.sinks.base import Field, Layout, Sink, Slice, Written
+from daskgmm.data.sinks.base import Field, Found, Layout, Made, Sink, Slice, Written
 from daskgmm.data.sinks.parquet import ParquetSink
 from daskgmm.data.sinks.zarr import ZarrSink
 from daskgmm.errors import ConfigurationError, OutputError
@@ -14,7 +14,9 @@ SINKS: Final[dict[str, type[Sink]]] = {"zarr": ZarrSink, "parquet": ParquetSink}
 __all__ = [
     "SINKS",
     "Field",
+    "Found",
     "Layout",
+    "Made",
     "Sink",
     "Slice",
     "Written",

@@ -1,9 +1,10 @@
 """What every sink of rows looks like to the passes that write into it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
@@ -11,6 +12,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from daskgmm.data.places import Place
+from daskgmm.errors import OutputError
+
+RECORD = "daskgmm"
+"""Key of what an output says about itself in the metadata of its files."""
+
+_WANTED = "_wanted"
+"""File in a folder that tasks write parts into, as long as a command waits for them."""
+
+_COPIES_AT_ONCE = 16
 
 Columns: TypeAlias = Mapping[str, NDArray[Any]]
 
@@ -49,12 +59,15 @@ class Layout:
         Rows of each of them.
     kept : pyarrow.Schema or None
         Of columns that are repeated.
+    record : mapping
+        Plain values that say which run an output is of; each file of it has them.
     """
 
     fields: tuple[Field, ...]
     n_parts: int
     lengths: tuple[int, ...] | None = None
     kept: pa.Schema | None = None
+    record: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,6 +106,25 @@ class Written:
     bytes: int | None = None
 
 
+@dataclass(frozen=True)
+class Found:
+    """An output of ours in a folder, whole or not.
+
+    Parameters
+    ----------
+    record : mapping
+        What it says about itself.
+    names : frozenset of str
+        Files and folders that belong to it.
+    parts : tuple of Written or None
+        ``None`` where some are missing, damaged or of another run.
+    """
+
+    record: Mapping[str, Any]
+    names: frozenset[str]
+    parts: tuple[Written, ...] | None = None
+
+
 class Writer(Protocol):
     """Writes one part."""
 
@@ -105,7 +137,7 @@ class Writer(Protocol):
 
 @dataclass(frozen=True)
 class Sink(ABC):
-    """Where parts of an output go; it pickles, and a part appears whole or not at all.
+    """A folder that parts of an output go to; it pickles, and a part appears whole or not at all.
 
     Parameters
     ----------
@@ -123,23 +155,33 @@ class Sink(ABC):
 
     @classmethod
     @abstractmethod
+    def found(cls, place: Place) -> Found | None:
+        """The output in a folder, by the metadata of its files; ``None`` where none is ours."""
+
+    @classmethod
+    @abstractmethod
     def owns(cls, name: str, columns: Sequence[str]) -> bool:
-        """Whether a file or folder in an output with such columns is of its making."""
+        """Whether a file or folder in an output with such columns has a name that it gives."""
 
     @staticmethod
     @abstractmethod
     def names(fields: Sequence[Field]) -> list[str]:
-        """What a reader finds them under."""
+        """Names of the columns or arrays that a reader finds."""
 
-    @abstractmethod
     def begin(self) -> None:
-        """Prepare the place for parts; what is there already stays.
+        """Prepare the folder for tasks that write parts.
 
         Raises
         ------
         OutputError
             It can't be written.
         """
+        self.prepare()
+        self.place.write(_WANTED, b"")
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Make the folder, and what must be in it before a part is."""
 
     @abstractmethod
     def cut(self) -> list[tuple[Slice, ...]]:
@@ -151,10 +193,14 @@ class Sink(ABC):
 
     @abstractmethod
     def whole(self) -> dict[int, Written]:
-        """The parts that are there."""
+        """The parts of this very run that are there."""
 
     @abstractmethod
-    def writer(self, number: int) -> AbstractContextManager[Writer]:
+    def files(self, numbers: Collection[int]) -> list[str]:
+        """The files that hold whole parts, by their paths in the folder."""
+
+    @contextmanager
+    def writer(self, number: int) -> Iterator[Writer]:
         """Write a part, which appears when the block ends well, unless it has no rows.
 
         Two workers may write the same one, where one of them was thought dead.
@@ -162,11 +208,70 @@ class Sink(ABC):
         Raises
         ------
         OutputError
-            It cannot be written.
+            It cannot be written, or no command waits for it any more.
         ClusterError
             The store doesn't answer.
         """
+        with self.part(number) as writer:
+            yield writer
+            self.require_wanted()
+
+    @abstractmethod
+    def part(self, number: int) -> AbstractContextManager[Writer]:
+        """Write a part, whoever wants it."""
+
+    def require_wanted(self) -> None:
+        """Raise OutputError where the command is gone that would take the parts.
+
+        It only keeps late tasks from leaving files behind. What they write has no way into an
+        output: commands take parts from folders of their own runs alone.
+        """
+        if self.place.read(_WANTED) is None:
+            raise OutputError(
+                f"The parts in {self.place.name} are no longer wanted: the command that asked for "
+                "them ended, or gave them up.",
+                "Run the command again if its output is not complete.",
+            )
 
     @abstractmethod
     def complete(self, parts: Mapping[int, Written]) -> list[Written]:
         """Add what is missing but rows, and return all parts in order."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """All parts of an output, each in the folder that its task wrote it into.
+
+    Parameters
+    ----------
+    sink : Sink
+        Of the last attempt.
+    parts : mapping of int to (Sink, Written)
+    """
+
+    sink: Sink
+    parts: Mapping[int, tuple[Sink, Written]]
+
+    def bring(self, folder: Place, check: Callable[[], None]) -> list[Written]:
+        """Copy all parts into a folder where no task writes, and add what is missing but rows.
+
+        Parameters
+        ----------
+        folder : Place
+        check : callable
+            Raises where this process may no longer write there; called before each file.
+        """
+
+        def copy(source: Place, name: str) -> None:
+            check()
+            source.copy(name, folder)
+
+        sink = replace(self.sink, place=folder)
+        sink.prepare()
+        sources = {own.place.name: own for own, _ in self.parts.values()}
+        with ThreadPoolExecutor(_COPIES_AT_ONCE) as pool:
+            for own in sources.values():
+                mine = [number for number, (other, _) in self.parts.items() if other == own]
+                names = own.files(mine)
+                list(pool.map(copy, [own.place] * len(names), names))
+        return sink.complete({number: written for number, (_, written) in self.parts.items()})

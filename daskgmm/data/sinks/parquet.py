@@ -1,19 +1,22 @@
 """Rows as Parquet, a file a part."""
 
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from daskgmm.data.failures import explained_writing
-from daskgmm.data.sinks.base import Columns, Field, Sink, Slice, Written
+from daskgmm.data.places import Place
+from daskgmm.data.sinks.base import RECORD, Columns, Field, Found, Sink, Slice, Written
 
 COMPRESSION = "snappy"
 """Numbers that fill their bits hardly shrink: Zstandard takes half as long again for 5% less."""
@@ -34,11 +37,14 @@ class PartWriter:
         Where it is written meanwhile.
     shown : str
         How errors call it.
+    record : str
+        What its metadata say about the output.
     """
 
-    def __init__(self, name: str, unfinished: Path, shown: str) -> None:
+    def __init__(self, name: str, unfinished: Path, shown: str, record: str) -> None:
         self.name = name
         self.rows = 0
+        self._record = record
         self._unfinished = unfinished
         self._shown = shown
         self._bytes = 0
@@ -68,6 +74,7 @@ class PartWriter:
         """End the file; without tables there is none."""
         if self._writer is not None:
             with explained_writing(self._shown):
+                self._writer.add_key_value_metadata({RECORD: self._record})
                 self._writer.close()
                 self._bytes = self._unfinished.stat().st_size
 
@@ -77,11 +84,68 @@ class PartWriter:
 
 
 @dataclass(frozen=True)
+class _Part:
+    """A file with a footer, which ends it.
+
+    Parameters
+    ----------
+    written : Written
+    record : mapping or None
+        What it says about its output, where it is of ours.
+    """
+
+    written: Written
+    record: Mapping[str, Any] | None
+
+    @classmethod
+    def at(cls, place: Place, name: str) -> Self | None:
+        """The part in a file; ``None`` where its disk had not the whole of it as it went down."""
+        try:
+            with place.open(name) as stream:
+                footer = pq.read_metadata(stream)
+                written = Written(name, footer.num_rows, stream.seek(0, 2))
+        except pa.ArrowException:
+            return None
+        return cls(written, _record_in(footer.metadata))
+
+    @classmethod
+    def all_at(cls, place: Place) -> dict[str, Self | None]:
+        """The parts in a folder, by name, in order."""
+        names = [name for name in place.names() if _PART.fullmatch(name)]
+        with ThreadPoolExecutor(_OPENING_THREADS) as pool:
+            return dict(zip(names, pool.map(partial(cls.at, place), names), strict=True))
+
+
+def _record_in(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, Any] | None:
+    """What a file's metadata say about the output that it belongs to."""
+    with suppress(ValueError, TypeError, KeyError):
+        record = json.loads((metadata or {})[RECORD.encode()])
+        record["run_id"], range(record["parts"])
+        return dict(record)
+    return None
+
+
+@dataclass(frozen=True)
 class ParquetSink(Sink):
     """A folder of files, one for each part of the input."""
 
     ending: ClassVar[str] = ""
     needs_shape: ClassVar[bool] = False
+
+    @classmethod
+    def found(cls, place: Place) -> Found | None:
+        """By the parts' footers; a damaged file among ours counts as ours."""
+        parts = _Part.all_at(place)
+        record = next((part.record for part in parts.values() if part and part.record), None)
+        if record is None:
+            return None
+        whole = [part.written for part in parts.values() if part and part.record == record]
+        expected = [_name(number, record["parts"]) for number in range(record["parts"])]
+        return Found(
+            record,
+            frozenset(name for name, part in parts.items() if part is None or part.record),
+            tuple(whole) if [part.name for part in whole] == expected == list(parts) else None,
+        )
 
     @classmethod
     def owns(cls, name: str, columns: Sequence[str]) -> bool:  # noqa: ARG003  the base's signature
@@ -93,7 +157,7 @@ class ParquetSink(Sink):
         """Columns."""
         return [name for field in fields for name in field.columns]
 
-    def begin(self) -> None:
+    def prepare(self) -> None:
         """Make the folder."""
         self.place.make()
 
@@ -107,26 +171,23 @@ class ParquetSink(Sink):
         return {int(match[1]) for match in found if match}
 
     def whole(self) -> dict[int, Written]:
-        """Those with a footer, which ends a file."""
-        numbers = sorted(self.numbers())
-        with ThreadPoolExecutor(_OPENING_THREADS) as pool:
-            found = pool.map(self._described, numbers)
-        return {number: own for number, own in zip(numbers, found, strict=True) if own}
+        """Those whose footer has this run's record."""
+        found = _Part.all_at(self.place)
+        named = ((number, found.get(self._name(number))) for number in range(self.layout.n_parts))
+        return {n: part.written for n, part in named if part and part.record == self._record}
 
-    def _described(self, number: int) -> Written | None:
-        name = self._name(number)
-        try:
-            with self.place.open(name) as stream:
-                return Written(name, pq.read_metadata(stream).num_rows, stream.seek(0, 2))
-        except pa.ArrowException:  # a machine went down before its disk had the whole of it
-            return None
+    def files(self, numbers: Collection[int]) -> list[str]:
+        """A file each, but for parts without rows."""
+        there = self.numbers()
+        return [self._name(number) for number in sorted(numbers) if number in there]
 
     @contextmanager
-    def writer(self, number: int) -> Iterator[PartWriter]:
+    def part(self, number: int) -> Iterator[PartWriter]:
         """Write a file."""
         name = self._name(number)
         with self.place.appearing(name) as unfinished:
-            writer = PartWriter(name, unfinished, f"{self.place.name}/{name}")
+            shown, record = f"{self.place.name}/{name}", json.dumps(self._record)
+            writer = PartWriter(name, unfinished, shown, record)
             try:
                 yield writer
             finally:
@@ -141,15 +202,23 @@ class ParquetSink(Sink):
             with self.place.open(filled) as stream:
                 schema = pq.read_schema(stream)
         for number in empty:
-            with self.writer(number) as writer:
+            with self.part(number) as writer:
                 writer.append(schema.empty_table())
             found[number] = writer.written()
         return [found[number] for number in sorted(found)]
 
     def _name(self, number: int) -> str:
-        """Names sort as parts do."""
-        digits = max(_DIGITS, len(str(self.layout.n_parts - 1)))
-        return f"part-{number:0{digits}}.parquet"
+        return _name(number, self.layout.n_parts)
+
+    @property
+    def _record(self) -> dict[str, Any]:
+        return {**self.layout.record, "parts": self.layout.n_parts}
+
+
+def _name(number: int, n_parts: int) -> str:
+    """Names sort as parts do."""
+    digits = max(_DIGITS, len(str(n_parts - 1)))
+    return f"part-{number:0{digits}}.parquet"
 
 
 def as_table(columns: Mapping[str, np.ndarray[Any, Any]], kept: pa.Table | None) -> pa.Table:

@@ -8,8 +8,8 @@ are made to be parts.
 
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import accumulate
@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from daskgmm.data.failures import explained_writing
 from daskgmm.data.places import Place
-from daskgmm.data.sinks.base import Columns, Field, Sink, Slice, Written
+from daskgmm.data.sinks.base import RECORD, Columns, Field, Found, Sink, Slice, Written
 from daskgmm.errors import ConfigurationError, DataError
 
 _VALUES_A_CHUNK = 2**21
@@ -28,7 +28,9 @@ _FEWEST_ROWS = 2**14
 _MOST_DIVISORS = 8
 _METADATA = "zarr.json"
 _MARKS = "_parts"
-"""A folder with a file for each part that is whole; it goes when all are."""
+"""Folder with a file for each part that is whole; outputs have none."""
+_FILES = "daskgmm_files"
+"""Attribute of the group: how many files its arrays have, and their bytes."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,21 @@ class ZarrSink(Sink):
 
     ending: ClassVar[str] = ".zarr"
     needs_shape: ClassVar[bool] = True
+
+    @classmethod
+    def found(cls, place: Place) -> Found | None:
+        """By the attributes of the group, or of an array where the group is still missing."""
+        folders = (place, *(place.inside(name) for name in place.names()))
+        records = (_attributes(each).get(RECORD) for each in folders)
+        record: Any = next(filter(None, records), None)
+        with suppress(KeyError, TypeError):
+            record["run_id"]
+            names = frozenset(name for name in place.names() if cls.owns(name, record["columns"]))
+            n_rows, step = record["rows"], record["part_rows"]
+            parts = (_written(first, min(first + step, n_rows)) for first in range(0, n_rows, step))
+            is_whole = _attributes(place).get(_FILES) == _tally(place)
+            return Found(record, names, tuple(parts) if is_whole else None)
+        return None
 
     @classmethod
     def owns(cls, name: str, columns: Sequence[str]) -> bool:
@@ -71,7 +88,7 @@ class ZarrSink(Sink):
         chunk = -(-part // n_chunks)
         return chunk, chunk * n_chunks
 
-    def begin(self) -> None:
+    def prepare(self) -> None:
         """Write the arrays' metadata; the group's comes last, so nothing can be opened before."""
         if find_spec("zarr") is None:
             raise ConfigurationError(
@@ -79,16 +96,14 @@ class ZarrSink(Sink):
                 "Install it: pip install 'daskgmm[zarr]'.",
             )
         self.place.make()
-        self.place.inside(_MARKS).make()
         for field in self.fields:
-            folder = self.place.inside(field.name)
-            if folder.read(_METADATA) is None:
-                self._create(field, folder)
+            self._create(field, self.place.inside(field.name))
 
     def _create(self, field: Field, folder: Place) -> None:
         import zarr
 
         tail = (len(field.columns),) if field.vector else ()
+        columns = {"columns": list(field.columns)} if field.vector else {}
         with explained_writing(folder.name):
             zarr.create_array(
                 _store(folder),
@@ -96,8 +111,14 @@ class ZarrSink(Sink):
                 chunks=(self.chunk, *tail),
                 dtype=field.dtype,
                 dimension_names=("row", field.name)[: 1 + len(tail)],
-                attributes={"columns": list(field.columns)} if field.vector else None,
+                attributes={**columns, RECORD: self._record},
             )
+
+    @property
+    def _record(self) -> dict[str, Any]:
+        chunk, part = self._rows
+        shape = {"rows": sum(self.layout.lengths or ()), "chunk_rows": chunk, "part_rows": part}
+        return {**self.layout.record, **shape}
 
     def cut(self) -> list[tuple[Slice, ...]]:
         """Stretches of whole chunks."""
@@ -123,16 +144,32 @@ class ZarrSink(Sink):
         return {int(name) for name in self.place.inside(_MARKS).names() if name.isdigit()}
 
     def whole(self) -> dict[int, Written]:
-        """Those that are marked."""
+        """Those that are marked, where all arrays have this run's record."""
+        folders = [self.place.inside(field.name) for field in self.fields]
+        if any(_attributes(folder).get(RECORD) != self._record for folder in folders):
+            return {}
         marks = self.place.inside(_MARKS)
         found = {}
         for number in sorted(self.numbers()):
-            mark = json.loads(marks.read(str(number)) or "{}")
-            found[number] = Written(**mark)
+            with suppress(ValueError, TypeError):  # a machine went down before its disk had it
+                found[number] = Written(**json.loads(marks.read(str(number)) or b""))
+        return found
+
+    def files(self, numbers: Collection[int]) -> list[str]:
+        """Chunks; one that would hold nothing but zeros has no file."""
+        chunk, part = self._rows
+        arrays = {field.name for field in self.fields}
+        found = []
+        for name in self.place.sizes():
+            array, _, key = name.partition("/c/")
+            position = key.split("/")
+            is_chunk = array in arrays and all(each.isdigit() for each in position)
+            if is_chunk and int(position[0]) * chunk // part in numbers:
+                found.append(name)
         return found
 
     @contextmanager
-    def writer(self, number: int) -> Iterator["StretchWriter"]:
+    def part(self, number: int) -> Iterator["StretchWriter"]:
         """Write a stretch, and mark it."""
         import zarr
 
@@ -141,23 +178,25 @@ class ZarrSink(Sink):
                 field: zarr.open_array(_store(self.place.inside(field.name)), mode="r+")
                 for field in self.fields
             }
-        writer = StretchWriter(self.place.name, arrays, number * self._rows[1], self.chunk)
+        chunk, part = self._rows
+        writer = StretchWriter(self.place.name, arrays, number * part, chunk, self.require_wanted)
         yield writer
         writer.flush()
         mark = json.dumps({"name": writer.written().name, "rows": writer.written().rows})
-        self.place.inside(_MARKS).write(str(number), mark.encode())
+        marks = self.place.inside(_MARKS)
+        marks.make()
+        marks.write(str(number), mark.encode())
 
     def complete(self, parts: Mapping[int, Written]) -> list[Written]:
         """Write the group's metadata, with that of its arrays: nobody then need list them."""
         import zarr
 
-        self.place.remove(_MARKS)
         store = _store(self.place)
+        attributes = {RECORD: self._record, _FILES: _tally(self.place)}
         with explained_writing(self.place.name), warnings.catch_warnings():
             # That readers may ignore it, and that there are files which are no arrays.
             warnings.simplefilter("ignore")
-            if self.place.read(_METADATA) is None:
-                zarr.create_group(store)
+            zarr.create_group(store, attributes=attributes)
             zarr.consolidate_metadata(store)
         return [parts[number] for number in sorted(parts)]
 
@@ -174,10 +213,20 @@ class StretchWriter:
         Its first row.
     chunk : int
         Rows of a chunk.
+    check : callable
+        Raises where nobody waits for the rows any more; called before each chunk.
     """
 
-    def __init__(self, shown: str, arrays: Mapping[Field, Any], first: int, chunk: int) -> None:
+    def __init__(
+        self,
+        shown: str,
+        arrays: Mapping[Field, Any],
+        first: int,
+        chunk: int,
+        check: Callable[[], None],
+    ) -> None:
         self._shown = shown
+        self._check = check
         self._arrays = arrays
         self._first = first
         self._stop = first
@@ -204,6 +253,7 @@ class StretchWriter:
 
     def flush(self) -> None:
         """Write what has gathered; only the last chunk may be a shorter one."""
+        self._check()
         stop = self._stop + self._filled
         with explained_writing(self._shown):
             for field, array in self._arrays.items():
@@ -212,7 +262,24 @@ class StretchWriter:
 
     def written(self) -> Written:
         """What was written."""
-        return Written(f"rows {self._first} to {self._stop - 1}", self._stop - self._first)
+        return _written(self._first, self._stop)
+
+
+def _written(start: int, stop: int) -> Written:
+    return Written(f"rows {start} to {stop - 1}", stop - start)
+
+
+def _attributes(folder: Place) -> Mapping[str, Any]:
+    """Attributes of a group or array; none where there is none that makes sense."""
+    with suppress(ValueError, KeyError, TypeError):
+        return dict(json.loads(folder.read(_METADATA) or b"")["attributes"])
+    return {}
+
+
+def _tally(place: Place) -> dict[str, int]:
+    """How many files the arrays in a folder have, and their bytes."""
+    sizes = [size for name, size in place.sizes().items() if "/" in name]
+    return {"number": len(sizes), "bytes": sum(sizes)}
 
 
 def _values(field: Field, columns: Columns, kept: pa.Table | None) -> np.ndarray[Any, Any]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import psutil
 
+from daskgmm.data.scratch import root
 from daskgmm.jobs.checks.finding import Findings, gib, ok, problem, warning
-from daskgmm.passes.scratch import root
 
 _IN_MEMORY = {"tmpfs", "ramfs"}
 _NETWORK = {

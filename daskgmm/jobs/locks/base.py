@@ -34,10 +34,10 @@ class Lock(AbstractContextManager["Lock"]):
         """Raise OutputError where another run has taken the lock meanwhile."""
 
 
-def busy(folder: Place, owner: str, more: str = "", remedy: str = "") -> OutputError:
-    """Another process holds the lock."""
+def busy(name: str, owner: str, more: str = "", remedy: str = "") -> OutputError:
+    """Another process holds the lock of what has this name."""
     return OutputError(
-        f"{folder.name} is being written by {owner}{more}.",
+        f"{name} is being written by {owner}{more}.",
         remedy or "Wait for its end, or stop it first; this one then goes on where it was.",
     )
 

@@ -28,7 +28,7 @@ class LocalLock(Lock):
         """Take the lock at once or not at all."""
         name = self.folder.name
         self._held.enter_context(
-            held_alone(self._path, name, lambda: busy(self.folder, owner_of(self.folder)))
+            held_alone(self._path, name, lambda: busy(name, owner_of(self.folder)))
         )
         return self
 

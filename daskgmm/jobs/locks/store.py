@@ -22,10 +22,19 @@ SETTLE_SECONDS = 1.0
 
 @final
 class StoreLock(Lock):
-    """Holds an object that was created where there was none."""
+    """Holds an object that was created where there was none.
 
-    def __init__(self, folder: Place) -> None:
+    Parameters
+    ----------
+    folder : Place
+        Where the object is.
+    name : str, optional
+        What the lock is for, as errors show it: by default the folder.
+    """
+
+    def __init__(self, folder: Place, name: str | None = None) -> None:
         super().__init__(folder)
+        self._name = name or folder.name
         self._token = uuid4().hex
         self._content = Owner.here().content(mark=self._token)
         self._ended, self._lost = threading.Event(), threading.Event()
@@ -43,10 +52,13 @@ class StoreLock(Lock):
         in_time(self._remove, SECONDS_FOR_LAST_WORDS)  # or it goes stale
 
     def check(self) -> None:
-        """Raise OutputError where another run has taken this one for dead."""
-        if self._lost.is_set():
+        """Raise OutputError where another run has taken this one for dead.
+
+        It asks the store each time: a process that was stopped for a while knows nothing of that.
+        """
+        if self._lost.is_set() or not self._is_ours():
             raise OutputError(
-                f"{self.folder.name} was taken over by another run while this one was silent for "
+                f"{self._name} was taken over by another run while this one was silent for "
                 f"more than {in_words(STALE_SECONDS)}.",
                 "Look after the other run, which goes on from this one's checkpoint.",
             )
@@ -73,7 +85,7 @@ class StoreLock(Lock):
         self.folder.write(LOCK_FILE, self._content)
         time.sleep(SETTLE_SECONDS)
         if not self._is_ours():
-            raise busy(self.folder, owner_of(self.folder))
+            raise busy(self._name, owner_of(self.folder))
 
     def _require_dead_owner(self) -> None:
         owner = Owner.told_by(self.folder.read(LOCK_FILE))
@@ -82,14 +94,14 @@ class StoreLock(Lock):
         age = self._age()
         if age is None:
             raise busy(
-                self.folder,
+                self._name,
                 owner_of(self.folder),
                 "; its store doesn't tell how old its lock is",
                 f"Remove {self.folder.name}/{LOCK_FILE} if you know that no run is alive.",
             )
         if age <= STALE_SECONDS:
             raise busy(
-                self.folder,
+                self._name,
                 owner_of(self.folder),
                 f"; its last sign of life was {in_words(age)} ago",
                 "Wait for its end, or stop it first. If it is dead, run this again in "

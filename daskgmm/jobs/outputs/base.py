@@ -1,16 +1,27 @@
 """How an output comes to where it is wanted, and is at no time half there."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from daskgmm.data.places import Place
-from daskgmm.jobs.outputs.manifest import Manifest
+from daskgmm.data.sinks import Made, Written
+
+SUCCESS = "_SUCCESS"
+"""Readers of Hadoop's and Spark's kind wait for this file, and skip all names like it."""
+
+Check: TypeAlias = Callable[[], None]
+"""Raises OutputError where another process has taken the lock meanwhile."""
 
 
 @dataclass(frozen=True)
 class Delivery(ABC):
     """Where an output is made, and how it gets from there to its target.
+
+    Tasks never write at the target, nor in a folder that becomes it: one of a command that was
+    killed may wake at any time, and nothing that it asked before it slept still holds.
 
     Parameters
     ----------
@@ -24,7 +35,7 @@ class Delivery(ABC):
         """Raise OutputError where it can be seen before any work that nothing can be written."""
 
     @abstractmethod
-    def alone(self) -> AbstractContextManager[object]:
+    def alone(self) -> AbstractContextManager[Check]:
         """Let no other process write the same target in the block.
 
         Raises
@@ -34,21 +45,23 @@ class Delivery(ABC):
         """
 
     @property
-    @abstractmethod
     def aside(self) -> Place:
-        """The folder that is no part of what is at the target."""
+        """The folder beside the target that has one for each run that is not complete.
+
+        Raises
+        ------
+        OutputError
+            The target is the root of a store.
+        """
+        return self.target.beside(f".{self.target.name.rpartition('/')[2]}.unfinished")
 
     @abstractmethod
-    def workshop(self, run_id: str, *, force: bool) -> Place:
-        """The folder to make the output in."""
+    def discard(self, folder: Place) -> None:
+        """Remove a folder aside, such that tasks that still run can't hinder it."""
 
     @abstractmethod
-    def clear(self, workshop: Place) -> None:
-        """Remove what an output left in a workshop."""
-
-    @abstractmethod
-    def deliver(self, workshop: Place, manifest: Manifest) -> None:
-        """Put a complete output into the place of what is there.
+    def deliver(self, made: Made, check: Check) -> Sequence[Written]:
+        """Put a complete output into the place of what is there; return its parts.
 
         Raises
         ------

@@ -1,23 +1,27 @@
 """The life of an output."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
+from uuid import uuid4
 
 from daskgmm.data.haste import last_words
 from daskgmm.data.places import Place
-from daskgmm.data.sinks import Written, format_of
+from daskgmm.data.sinks import Made, format_of
 from daskgmm.errors import ConfigurationError, DataError, OutputError
 from daskgmm.jobs.locks import LOCK_FILE
-from daskgmm.jobs.outputs.base import Delivery
+from daskgmm.jobs.outputs.base import SUCCESS, Check, Delivery
 from daskgmm.jobs.outputs.local import LocalDelivery
-from daskgmm.jobs.outputs.manifest import SUCCESS, Manifest, tally
+from daskgmm.jobs.outputs.manifest import Manifest, earlier_at, words_for_differences
 from daskgmm.jobs.outputs.store import StoreDelivery
 from daskgmm.jobs.plain import as_plain, digest
 
 logger = logging.getLogger(__name__)
+
+_DELIVERED = "delivered"
+"""State of a run whose parts are all there, and are being brought to the target."""
 
 
 @dataclass(frozen=True)
@@ -67,27 +71,38 @@ class Order:
 
 @dataclass
 class Desk:
-    """Where an output is being made.
+    """An attempt to make an output.
 
     Parameters
     ----------
     folder : Place
+        The run's own, for all its attempts.
     manifest : Manifest
     """
 
     folder: Place
     manifest: Manifest
 
+    def __post_init__(self) -> None:
+        self.earlier = tuple(map(self.folder.inside, attempts_in(self.folder)))
+        """Where tasks of attempts before this one wrote parts, and some perhaps still do."""
+        self.place = self.folder.inside(f"attempt-{uuid4().hex}")
+        """Where tasks of this attempt write parts, and none of any other one."""
+
     @property
     def found(self) -> Mapping[str, Any]:
         """What was found out on the way, perhaps by a process that was then killed."""
-        found: Mapping[str, Any] = self.manifest.content["found"]
-        return found
+        return self.manifest.found
 
     def note(self, **notes: Any) -> None:
         """Remember, so that nobody need find it out again."""
-        self.manifest = Manifest({**self.manifest.content, "found": {**self.found, **notes}})
+        self.manifest = self.manifest.with_found(notes)
         self.manifest.write(self.folder)
+
+
+def attempts_in(folder: Place) -> list[str]:
+    """Names of the folders in a run's that hold what its attempts wrote."""
+    return [name for name in folder.names() if name.startswith("attempt-")]
 
 
 @dataclass(frozen=True)
@@ -112,7 +127,7 @@ class Outcome:
         return {**self.manifest.content, "output": self.name, "already": self.already}
 
 
-Work: TypeAlias = Callable[[Desk], Sequence[Written]]
+Work: TypeAlias = Callable[[Desk], Made]
 
 
 def carry_out(order: Order, work: Work) -> Outcome:
@@ -122,7 +137,7 @@ def carry_out(order: Order, work: Work) -> Outcome:
     ----------
     order : Order
     work : callable
-        Writes what is not there yet; returns all parts.
+        Writes parts that no attempt has written yet; returns all of them.
 
     Raises
     ------
@@ -134,18 +149,25 @@ def carry_out(order: Order, work: Work) -> Outcome:
     delivery.require_possible()
     found = _complete(order)
     if found is None:
-        with delivery.alone():
-            found = _complete(order) or _made(order, delivery, work)
+        with delivery.alone() as check:
+            found = _complete(order) or _made(order, delivery, work, check)
     return found
 
 
 def earlier_seed(order: Order) -> int | None:
     """The seed of an output, complete or not, that the same command has begun without one."""
-    for folder in (order.target, _delivery(order.target).aside):
-        found = Manifest.at(folder)
-        if found is not None and {**found.asked, "seed": None} == {**order.asked, "seed": None}:
-            return int(found.asked["seed"])
+    there = earlier_at(order.target)
+    runs = _runs_in(_delivery(order.target).aside)
+    asked = [manifest.asked for manifest in map(Manifest.at, runs) if manifest is not None]
+    for each in asked if there is None else (there.record["asked"], *asked):
+        if {**each, "seed": None} == {**order.asked, "seed": None}:
+            return int(each["seed"])
     return None
+
+
+def _runs_in(aside: Place) -> list[Place]:
+    """Folders of runs that are not complete."""
+    return [aside.inside(name) for name in aside.names() if not name.startswith(LOCK_FILE)]
 
 
 def _delivery(target: Place) -> Delivery:
@@ -154,52 +176,51 @@ def _delivery(target: Place) -> Delivery:
 
 def _complete(order: Order) -> Outcome | None:
     """What there is to do nothing about."""
-    found = None if order.force else Manifest.at(order.target)
-    if found is None or found.run_id != order.run_id:
+    there = None if order.force else earlier_at(order.target)
+    if there is None or there.parts is None or there.record["run_id"] != order.run_id:
         return None
-    if found.is_complete(order.target):
-        return Outcome(order.target.name, found, already=True)
-    return None
+    manifest = order.manifest(there.record["found"]).completed(there.parts)
+    return Outcome(order.target.name, manifest, already=True)
 
 
-def _made(order: Order, delivery: Delivery, work: Work) -> Outcome:
-    workshop = delivery.workshop(order.run_id, force=order.force)
-    manifest = Manifest.at(workshop)
-    if manifest is None or manifest.run_id != order.run_id or not manifest.is_complete(workshop):
+def _made(order: Order, delivery: Delivery, work: Work, check: Check) -> Outcome:
+    folder = delivery.aside.inside(order.run_id)
+    begun = Manifest.at(folder)
+    # One that was about to replace what is there was allowed to, and may have removed some.
+    if begun is None or begun.content["state"] != _DELIVERED:
         _require_replaceable(order)
-        manifest = _make(order, delivery, workshop, work)
-    delivery.deliver(workshop, manifest)
-    return Outcome(order.target.name, manifest)
-
-
-def _make(order: Order, delivery: Delivery, workshop: Place, work: Work) -> Manifest:
-    begun = Manifest.at(workshop)
-    found: Mapping[str, Any] = {}
-    if begun is not None and begun.run_id == order.run_id:
+    for other in _runs_in(delivery.aside):
+        if begun is None or other.name != folder.name:
+            delivery.discard(other)
+    delivery.aside.make()
+    folder.make()
+    if begun is not None:
         logger.info("Going on with run %s.", order.run_id)
-        found = begun.content.get("found", {})
-    else:
-        delivery.clear(workshop)
-    workshop.make()
-    workshop.remove(SUCCESS)
-    desk = Desk(workshop, order.manifest(found))
-    desk.manifest.write(workshop)
+    desk = Desk(folder, order.manifest({} if begun is None else begun.found))
+    desk.manifest.write(folder)
     try:
-        parts = work(desk)
+        made = work(desk)
     except BaseException as error:
-        last_words(error, partial(_tidy, delivery, workshop, error))
+        last_words(error, partial(_tidy, delivery, folder, error))
         raise
-    manifest = desk.manifest.completed(workshop, parts)
-    manifest.write(workshop)
-    workshop.write(SUCCESS, b"")
-    return manifest
+    check()
+    Manifest({**desk.manifest.content, "state": _DELIVERED}).write(folder)
+    parts = delivery.deliver(made, check)
+    delivery.discard(folder)
+    return Outcome(order.target.name, desk.manifest.completed(parts))
 
 
-def _tidy(delivery: Delivery, workshop: Place, error: BaseException) -> None:
+def _tidy(delivery: Delivery, folder: Place, error: BaseException) -> None:
     """Remove what nobody will go on with."""
     hopeless = isinstance(error, ConfigurationError | DataError)
-    if hopeless or not tally(workshop)["number"]:
-        delivery.clear(workshop)
+    if hopeless or not _holds_rows(folder):
+        delivery.discard(folder)
+
+
+def _holds_rows(folder: Place) -> bool:
+    """Whether any attempt left parts."""
+    names = (name.rpartition("/")[2] for name in folder.sizes())
+    return any(not name.startswith(("_", ".")) and not name.endswith(".json") for name in names)
 
 
 def _require_replaceable(order: Order) -> None:
@@ -208,23 +229,23 @@ def _require_replaceable(order: Order) -> None:
     What is not ours is never replaced, not even by force.
     """
     name = order.target.name
-    there = order.target.names()
-    manifest = Manifest.at(order.target)
-    ours = (
-        each for each in there if each.startswith(LOCK_FILE) or (manifest and manifest.owns(each))
-    )
-    strange = sorted(set(there) - set(ours))
+    names = order.target.names()
+    there = earlier_at(order.target) if names else None
+    ours = frozenset() if there is None else there.names | {SUCCESS}
+    strange = [each for each in names if each not in ours and not each.startswith(LOCK_FILE)]
     if strange:
         raise OutputError(
             f"{name} exists and holds something else than rows that daskgmm wrote, such as "
             f"{strange[0]}, so it is not replaced.",
             "Choose another output, or remove it yourself.",
         )
-    if manifest is None or manifest.run_id == order.run_id or order.force:
+    if there is None or there.record["run_id"] == order.run_id or order.force:
         return
-    asked = {**order.asked, **{name: manifest.asked.get(name) for name in order.drawn}}
-    state = "rows" if manifest.is_complete(order.target) else "an unfinished output"
+    before = there.record["asked"]
+    asked = {**order.asked, **{name: before.get(name) for name in order.drawn}}
+    state = "rows" if SUCCESS in names else "an unfinished output"
     raise OutputError(
-        f"{name} holds {state} of another run, which differs in {manifest.differences(asked)}.",
+        f"{name} holds {state} of another run, which differs in "
+        f"{words_for_differences(before, asked)}.",
         "Choose another output, or replace it with --force.",
     )

@@ -1,7 +1,7 @@
-"""Outputs in local folders: made beside them, and renamed."""
+"""Outputs in local folders: put together beside them, and renamed."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import final
@@ -9,16 +9,16 @@ from uuid import uuid4
 
 from daskgmm.data.failures import explained_writing
 from daskgmm.data.places import Place
+from daskgmm.data.sinks import Made, Written
 from daskgmm.jobs.folders import require_writable
 from daskgmm.jobs.locks.base import busy, holder
 from daskgmm.jobs.locks.local import held_alone
-from daskgmm.jobs.outputs.base import Delivery
-from daskgmm.jobs.outputs.manifest import Manifest
+from daskgmm.jobs.outputs.base import SUCCESS, Check, Delivery
 
 
 @final
 class LocalDelivery(Delivery):
-    """Makes an output in a hidden folder that becomes the target by its name alone."""
+    """Puts an output together in a hidden folder, which becomes the target by its name alone."""
 
     @property
     def _path(self) -> Path:
@@ -37,13 +37,15 @@ class LocalDelivery(Delivery):
         require_writable(self._path.parent)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> Iterator[Check]:
         """Hold the system's lock on a file, which ends with the process."""
         path = self._sibling("lock")
-        with held_alone(path, self.target.name, lambda: busy(self.target, holder(_content(path)))):
+        with held_alone(
+            path, self.target.name, lambda: busy(self.target.name, holder(_content(path)))
+        ):
             with explained_writing(self.target.name):
                 self._recover()
-            yield
+            yield lambda: None  # a process that lives can't lose it
 
     def _recover(self) -> None:
         """Put back what a process had moved away that was killed in that moment."""
@@ -53,33 +55,26 @@ class LocalDelivery(Delivery):
             else:
                 self._replaced.rename(self._path)
 
-    @property
-    def aside(self) -> Place:
-        """The hidden folder."""
-        return Place.of(self._sibling("unfinished"), {})
+    def discard(self, folder: Place) -> None:
+        """Rename it first: what late tasks begin then fails, as their folder is gone."""
+        path = Path(folder.root)
+        with explained_writing(folder.name), suppress(FileNotFoundError):
+            doomed = path.rename(path.with_name(f"discarded-{uuid4().hex}"))
+            # It may be no folder, if somebody else put it there.
+            doomed.unlink() if doomed.is_file() else shutil.rmtree(doomed, ignore_errors=True)
+        with suppress(OSError):  # others are in it
+            path.parent.rmdir()
 
-    def workshop(self, run_id: str, *, force: bool) -> Place:  # noqa: ARG002  the base's signature
-        """The hidden folder, without files that killed processes were about to write."""
-        with explained_writing(self.aside.name):
-            for unfinished in Path(self.aside.root).rglob("*"):
-                if unfinished.name.startswith(".") or unfinished.suffix == ".partial":
-                    unfinished.unlink(missing_ok=True)
-        return self.aside
-
-    def clear(self, workshop: Place) -> None:
-        """Remove the folder; tasks that still run can't write into it any more."""
-        path = Path(workshop.root)
-        with explained_writing(workshop.name), suppress(FileNotFoundError):
-            doomed = path.rename(path.with_name(f"{path.name}-{uuid4().hex}"))
-            shutil.rmtree(doomed, ignore_errors=True)
-
-    def deliver(self, workshop: Place, manifest: Manifest) -> None:  # noqa: ARG002
-        """Rename the folder."""
-        finished = Path(workshop.root)
+    def deliver(self, made: Made, check: Check) -> Sequence[Written]:
+        """Put it together and rename the folder."""
+        whole = self.aside.inside(f"whole-{uuid4().hex}")
+        parts = made.bring(whole, check)
+        whole.write(SUCCESS, b"")
+        finished = Path(whole.root)
         with explained_writing(self.target.name):
             if not self._path.exists():
                 finished.rename(self._path)
-                return
+                return parts
             self._path.rename(self._replaced)
             try:
                 finished.rename(self._path)
@@ -87,6 +82,7 @@ class LocalDelivery(Delivery):
                 self._replaced.rename(self._path)
                 raise
         shutil.rmtree(self._replaced, ignore_errors=True)
+        return parts
 
 
 def _content(path: Path) -> bytes | None:

@@ -1,4 +1,4 @@
-"""What an output tells of itself."""
+"""What an output tells of itself, and what it told while it was made."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -7,13 +7,16 @@ from typing import Any, Self
 
 from daskgmm.data.places import Place
 from daskgmm.data.plain import from_json
-from daskgmm.data.sinks import SINKS, Written
+from daskgmm.data.sinks import SINKS, Found, Written, sink_for
 from daskgmm.jobs.folders import REPLACEMENT
+from daskgmm.jobs.outputs.base import SUCCESS
 from daskgmm.jobs.plain import differences, to_json
 
-MANIFEST = "_manifest.json"
-SUCCESS = "_SUCCESS"
-"""Readers of Hadoop's and Spark's kind wait for this file, and skip all names like it."""
+MANIFEST = "manifest.json"
+"""File in the folder of a run that is not complete."""
+
+_FORMER = "_manifest.json"
+"""Lies in outputs of daskgmm 0.1.0, where Polars takes it for a part."""
 
 _WORDS = {
     "model_sha256": "the model",
@@ -34,12 +37,13 @@ class Manifest:
     content: Mapping[str, Any]
 
     @classmethod
-    def at(cls, folder: Place) -> Self | None:
+    def at(cls, folder: Place, name: str = MANIFEST) -> Self | None:
         """The one in a folder, ``None`` where there is none that makes sense."""
-        text = folder.read(MANIFEST)
+        text = folder.read(name)
         with suppress(ValueError, KeyError, TypeError):
             content = from_json(text or b"")
             content["run_id"], content["state"], content["columns"], SINKS[content["format"]]
+            dict(content["asked"]), dict(content["found"])
             return cls(content)
         return None
 
@@ -51,30 +55,33 @@ class Manifest:
     @property
     def asked(self) -> Mapping[str, Any]:
         """All that determines the output."""
-        asked: Mapping[str, Any] = self.content.get("asked", {})
+        asked: Mapping[str, Any] = self.content["asked"]
         return asked
 
-    def owns(self, name: str) -> bool:
-        """Whether a file or folder in its folder belongs to it."""
-        sink = SINKS[self.content["format"]]
-        return name in (MANIFEST, SUCCESS, REPLACEMENT) or sink.owns(name, self.content["columns"])
+    @property
+    def found(self) -> Mapping[str, Any]:
+        """What was found out on the way."""
+        found: Mapping[str, Any] = self.content["found"]
+        return found
 
-    def is_complete(self, folder: Place) -> bool:
-        """Whether all that it tells of is there."""
-        if self.content["state"] != "complete":
-            return False
-        return SUCCESS in folder.names() and self.content["files"] == tally(folder)
+    @property
+    def record(self) -> dict[str, Any]:
+        """What each file of the output keeps of it."""
+        return {name: self.content[name] for name in ("run_id", "columns", "asked", "found")}
 
     def write(self, folder: Place) -> None:
         """Write it into a folder."""
         folder.write(MANIFEST, f"{to_json(self.content)}\n".encode())
 
-    def completed(self, folder: Place, parts: Sequence[Written]) -> Self:
+    def with_found(self, notes: Mapping[str, Any]) -> Self:
+        """The same with more that was found out."""
+        return type(self)({**self.content, "found": {**self.found, **notes}})
+
+    def completed(self, parts: Sequence[Written]) -> Self:
         """The same of an output that is complete."""
         facts = {
             "state": "complete",
             "rows": sum(part.rows for part in parts),
-            "files": tally(folder),
             "parts": [
                 {name: value for name, value in asdict(part).items() if value is not None}
                 for part in parts
@@ -82,13 +89,24 @@ class Manifest:
         }
         return type(self)({**self.content, **facts})
 
-    def differences(self, asked: Mapping[str, Any]) -> str:
-        """What another command would do otherwise, in words."""
-        found = differences(self.asked, asked)
-        return "; ".join(_WORDS.get(name, told) for name, told in found.items())
+
+def earlier_at(target: Place) -> Found | None:
+    """The output of ours in a folder, by its files or, of an earlier version, by its manifest."""
+    sink = sink_for(target.name)
+    names = target.names()
+    found = sink.found(target) if names else None
+    if found is None and _FORMER in names:
+        manifest = Manifest.at(target, _FORMER)
+        if manifest is not None:  # its parts can't tell whose they are: they are written again
+            columns = manifest.content["columns"]
+            own = {_FORMER, REPLACEMENT, *(one for one in names if sink.owns(one, columns))}
+            found = Found(manifest.record, frozenset(own))
+    if found is None or SUCCESS in names:
+        return found
+    return Found(found.record, found.names)
 
 
-def tally(folder: Place) -> dict[str, int]:
-    """How many files hold an output's rows, and their bytes."""
-    sizes = [size for name, size in folder.sizes().items() if not name.startswith(("_", "."))]
-    return {"number": len(sizes), "bytes": sum(sizes)}
+def words_for_differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    """What another command would do otherwise, in words."""
+    found = differences(there, asked)
+    return "; ".join(_WORDS.get(name, told) for name, told in found.items())

@@ -1,67 +1,44 @@
 """Outputs in stores, where nothing can be renamed: complete when their last object says so."""
 
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from functools import partial
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import final
 
 from daskgmm.data.places import Place
-from daskgmm.jobs.folders import REPLACEMENT
+from daskgmm.data.sinks import Made, Written
+from daskgmm.jobs.locks.base import LOCK_FILE
 from daskgmm.jobs.locks.store import StoreLock
-from daskgmm.jobs.outputs.base import Delivery
-from daskgmm.jobs.outputs.manifest import MANIFEST, SUCCESS, Manifest
-
-_COPIES_AT_ONCE = 16
+from daskgmm.jobs.outputs.base import SUCCESS, Check, Delivery
+from daskgmm.jobs.outputs.manifest import earlier_at
 
 
 @final
 class StoreDelivery(Delivery):
-    """Makes an output where it is wanted, but one that replaces another in a folder of that.
-
-    When it is complete, the store copies its objects: so long neither of the two is complete.
-    """
+    """Has the store copy an output's objects to the target once all of them are there."""
 
     def require_possible(self) -> None:
-        """Stores tell by what they answer to the first object."""
+        """Look at the target's address; stores tell the rest by what they answer."""
+        self.aside  # noqa: B018  raises where there is no such place
 
-    def alone(self) -> AbstractContextManager[object]:
-        """Hold an object that is kept fresh."""
-        return StoreLock(self.target)
+    @contextmanager
+    def alone(self) -> Iterator[Check]:
+        """Hold an object that is kept fresh, beside the target: readers must not find it there."""
+        with StoreLock(self.aside, self.target.name) as lock:
+            yield lock.check
 
-    @property
-    def aside(self) -> Place:
-        """A folder in the target that readers skip."""
-        return self.target.inside(REPLACEMENT)
+    def discard(self, folder: Place) -> None:
+        """Remove its objects."""
+        self.aside.remove(folder.name.rpartition("/")[2])
 
-    def workshop(self, run_id: str, *, force: bool) -> Place:
-        """The target, unless something complete there is to be replaced."""
-        made = Manifest.at(self.aside)
-        if made is not None and made.run_id == run_id and made.is_complete(self.aside):
-            return self.aside
-        there = Manifest.at(self.target)
-        if there is None or not there.is_complete(self.target):
-            return self.target
-        return self.aside if force or there.run_id != run_id else self.target
-
-    def clear(self, workshop: Place) -> None:
-        """Remove what its manifest owns; the mark of completeness first, the manifest last."""
-        manifest = Manifest.at(workshop)
-        workshop.remove(SUCCESS)
-        if manifest is not None:
-            names = [name for name in workshop.names() if manifest.owns(name)]
-            workshop.remove_all([name for name in names if name not in (MANIFEST, REPLACEMENT)])
-        workshop.remove(MANIFEST)
-
-    def deliver(self, workshop: Place, manifest: Manifest) -> None:
-        """Copy what was made aside over what is there."""
-        if workshop == self.target:
-            return
+    def deliver(self, made: Made, check: Check) -> Sequence[Written]:
+        """Remove what is there and copy what was made: so long neither of the two is complete."""
+        check()
+        there = earlier_at(self.target)
         self.target.remove(SUCCESS)
-        made = workshop.sizes().keys() - {MANIFEST, SUCCESS}
-        with ThreadPoolExecutor(_COPIES_AT_ONCE) as pool:
-            list(pool.map(partial(workshop.copy, target=self.target), sorted(made)))
-        there = (name for name in self.target.sizes() if not name.startswith(("_", ".")))
-        self.target.remove_all([name for name in there if name not in made])
-        manifest.write(self.target)
+        names = self.target.names()
+        ours = frozenset() if there is None else there.names
+        self.target.remove_all([one for one in names if one in ours or one.startswith(LOCK_FILE)])
+        parts = made.bring(self.target, check)
+        check()
         self.target.write(SUCCESS, b"")
-        self.target.remove(REPLACEMENT)
+        return parts
