@@ -23,6 +23,7 @@ from daskgmm.data.source import Block, Source
 from daskgmm.passes import room, staging
 from daskgmm.passes.caching import kept
 from daskgmm.passes.memory import Task
+from daskgmm.passes.naming import made_for, token
 from daskgmm.passes.stage import NotStagedError
 from daskgmm.passes.stage_disk import DiskStage
 from daskgmm.passes.stage_memory import MemoryStage
@@ -461,3 +462,20 @@ def test_warnings_only_come_once(caplog, monkeypatch):
         list(one.read())
     assert len(caplog.records) == 1
     staging.end(own.token)
+
+
+def test_a_late_task_of_an_earlier_attempt_at_the_same_run_stages_where_no_other_fit_reads():
+    stages = []
+    for value in (1.0, 2.0):
+        with made_for("0" * 32):
+            stages.append(DiskStage(token()))
+        entry = stages[-1].entry(0)
+        entry.add(Block(np.full((1, 3), value)))
+        entry.finish()
+    late = stages[0].entry(0)
+    late.add(Block(np.full((1, 3), 9.0)))
+    late.finish()
+    (block,) = stages[1].load(0)
+    assert block.rows.tolist() == [[2.0, 2.0, 2.0]]
+    for stage in stages:
+        stage.remove()

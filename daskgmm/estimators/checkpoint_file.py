@@ -2,11 +2,15 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from daskgmm.data.places import Place
 from daskgmm.errors import ConfigurationError
+
+
+def _unchecked() -> None:
+    """The folder is nobody else's."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class CheckpointFile:
     name: str
     every: float = 0.0
     stays: bool = False
-    check: Callable[[], None] = lambda: None
+    check: Callable[[], None] = field(default=_unchecked, repr=False, compare=False)
 
     @property
     def path(self) -> str:

@@ -149,9 +149,13 @@ def carry_out(request: FitRequest, listener: Listener | None = None) -> Outcome:
 
 def _fit(request: FitRequest, dataset: Any, listener: Listener, attempt: Attempt) -> Result:
     method = replace(request.method, seed=attempt.seed)
+
+    def check() -> None:  # a function, as estimators that are cloned copy all else
+        attempt.check()
+
     estimator = method.estimator(
         cache=request.cache,
-        checkpoint=CheckpointFile(attempt.folder, CHECKPOINT_FILE, stays=True, check=attempt.check),
+        checkpoint=CheckpointFile(attempt.folder, CHECKPOINT_FILE, stays=True, check=check),
         callbacks=(listener.tell,),
     )
     with workplace(request.resources, dataset, listener, run_id=attempt.run_id) as start:
