@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from daskgmm.cli.application import run
+from daskgmm.cli.main import run
 
 COMMAND = (sys.executable, "-m", "daskgmm")
 _WITHOUT_PAUSES = """
 from daskgmm.cli import main
-from daskgmm.data import retrying
+from daskgmm.data.storage import retry as retrying
 retrying.PAUSES = (0.0, 0.0)
 main()
 """

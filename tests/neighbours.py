@@ -4,7 +4,7 @@ import dask
 import numpy as np
 
 from daskgmm.data.source import Block
-from daskgmm.passes.stage_disk import DiskStage
+from daskgmm.passes.cache.disk import DiskStage
 
 
 def some_blocks(lengths=(700, 700, 33), dtype=np.float64, weighted=True, n_features=3):

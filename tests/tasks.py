@@ -4,8 +4,8 @@ from distributed import Event
 
 from daskgmm import jobs
 from daskgmm.errors import DaskGMMError
-from daskgmm.jobs import cluster
-from daskgmm.jobs.events import Silence
+from daskgmm.jobs.cluster import resources
+from daskgmm.jobs.listener import Silence
 
 
 class Ear(Silence):
@@ -17,13 +17,13 @@ class Ear(Silence):
         self.place = start.place
 
 
-def fit_in_task(rows, run, small_bytes=cluster.SMALL_BYTES, **options):
+def fit_in_task(rows, run, small_bytes=resources.SMALL_BYTES, **options):
     """A fit, and where it ran; inputs of more than `small_bytes` count as large."""
-    before, cluster.SMALL_BYTES, ear = cluster.SMALL_BYTES, small_bytes, Ear()
+    before, resources.SMALL_BYTES, ear = resources.SMALL_BYTES, small_bytes, Ear()
     try:
         record = jobs.fit(rows, run, components=2, seed=0, listener=ear, **options)
     finally:
-        cluster.SMALL_BYTES = before
+        resources.SMALL_BYTES = before
     return {"record": record, "place": ear.place}
 
 

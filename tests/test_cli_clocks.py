@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from daskgmm.data.places import Place
+from daskgmm.data.storage.folder import Place
 from daskgmm.jobs.models import find_model
 from tests.command import in_process
 from tests.stores import s3, s3_server

@@ -14,8 +14,8 @@ from distributed import Client, LocalCluster
 
 from daskgmm import GaussianMixture, load, open_dataset
 from daskgmm.errors import ClusterError, DataError
-from daskgmm.jobs import scheduler
-from daskgmm.passes import engine
+from daskgmm.jobs.cluster import scheduler
+from daskgmm.passes.engine import client as engine
 from tests.command import here, in_process
 from tests.started import started
 

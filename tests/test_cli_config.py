@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 import pytest
 
-from daskgmm.cli.application import daskgmm
-from daskgmm.cli.configuration import all_commands
+from daskgmm.cli.main import daskgmm
+from daskgmm.cli.options.sources import all_commands
 from daskgmm.cli.toml_lines import key_lines
 from tests.command import here, in_process
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from distributed import Client, LocalCluster
 
-from daskgmm.jobs import scheduler
-from daskgmm.jobs.checks import cluster as of_cluster
-from daskgmm.jobs.checks import disk
-from daskgmm.jobs.checks.registry import OF_CLUSTER, OF_PROCESS
-from daskgmm.jobs.doctor import look
+from daskgmm.jobs.cluster import scheduler
+from daskgmm.jobs.doctor import cluster as of_cluster
+from daskgmm.jobs.doctor import resources
+from daskgmm.jobs.doctor.registry import OF_CLUSTER, OF_PROCESS
+from daskgmm.jobs.doctor.report import look
 from tests.command import here, in_process
 from tests.test_cli_cluster import closed_port
 
@@ -94,7 +94,7 @@ def test_settings_of_the_environment_that_hurt_are_found():
     assert "memory.spill is off" in found["Dask's settings"]["fact"]
 
 
-@pytest.mark.skipif(disk.file_system(Path("/dev/shm")) != "tmpfs", reason="no tmpfs here")  # noqa: S108
+@pytest.mark.skipif(resources.file_system(Path("/dev/shm")) != "tmpfs", reason="no tmpfs here")  # noqa: S108
 def test_a_disk_in_memory_is_warned_of():
     found = examined(DASK_TEMPORARY_DIRECTORY="/dev/shm")["disk kind"]  # noqa: S108
     assert found["level"] == "warning"
@@ -195,7 +195,7 @@ def test_a_check_that_fails_is_told_and_hides_no_other():
 
 
 def test_a_worker_without_our_package_is_a_problem(cluster):
-    from daskgmm.jobs.doctor import _of_worker
+    from daskgmm.jobs.doctor.report import _of_worker
 
     with Client(cluster) as client:
         answers = client.run(_no_such_module, on_error="return")

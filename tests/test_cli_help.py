@@ -26,7 +26,7 @@ def test_each_command_documents_itself_and_the_group_names_it(command):
 def test_help_loads_no_library():
     code = (
         "import sys\n"
-        "from daskgmm.cli.application import run\n"
+        "from daskgmm.cli.main import run\n"
         f"for name in {COMMANDS}: run([name, '--help'])\n"
         f"print([name for name in {HEAVY} if name in sys.modules])"
     )

@@ -144,7 +144,7 @@ def test_a_cluster_and_debugging_leave_no_other_line(tmp_path):
 
 CHATTY = """
 import logging, sys, threading, warnings
-from daskgmm.cli.application import run
+from daskgmm.cli.main import run
 
 def score(*_):
     warnings.warn("the rows look odd", UserWarning)

@@ -147,7 +147,7 @@ def test_zarr_in_a_store_is_what_it_is_on_disk(rows, s3, tmp_path, here):
     [("nowhere-at-all", None, 73), ("bucket", "http://127.0.0.1:9", 75)],
 )
 def test_a_store_that_takes_nothing(rows, s3, here, monkeypatch, bucket, endpoint, code):
-    monkeypatch.setattr("daskgmm.data.retrying.PAUSES", ())
+    monkeypatch.setattr("daskgmm.data.storage.retry.PAUSES", ())
     options = s3.options | ({} if endpoint is None else {"endpoint_url": endpoint})
     arguments = [f"--storage-option={name}={value}" for name, value in options.items()]
     done = here("predict", rows.saved, rows.parquet, "-o", f"s3://{bucket}/out", *arguments)

@@ -11,8 +11,8 @@ from bokeh.document import Document
 from bokeh.document.callbacks import invoke_with_curdoc
 from distributed import Client, LocalCluster
 
-from daskgmm.jobs.cluster import Resources
-from daskgmm.jobs.report import reported
+from daskgmm.jobs.cluster.dashboard import reported
+from daskgmm.jobs.cluster.resources import Resources
 from tests.browsing import browser, chromium
 from tests.command import here, in_process
 from tests.rows import prepare
@@ -97,7 +97,7 @@ def test_a_figure_without_rows_has_no_report(tmp_path, rows, here):
 
 
 def test_without_bokeh_it_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setattr("daskgmm.jobs.report.find_spec", lambda _: None)
+    monkeypatch.setattr("daskgmm.jobs.cluster.dashboard.find_spec", lambda _: None)
     with pytest.raises(ValueError, match=r"pip install 'daskgmm\[dashboard\]'"):
         Resources(performance_report=str(tmp_path / "report.html"))
 

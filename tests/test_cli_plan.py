@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from daskgmm.cli.plan import _text
+from daskgmm.cli.commands.plan import _text
 from tests.command import here, in_process
 
 __all__ = ["here"]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from moto.server import ThreadedMotoServer
 
-from daskgmm.cli import secrets
-from daskgmm.data.credentials import without_credentials
+from daskgmm.cli.options import secrets
+from daskgmm.data.storage.credentials import without_credentials
 from tests.command import COMMAND, HURRIED, in_process
 from tests.test_cli_cluster import closed_port
 

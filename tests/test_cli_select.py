@@ -131,7 +131,7 @@ def test_options_reach_the_selector(tmp_path, here):
     [("3", (3,)), ("1..4", (1, 2, 3, 4)), ("1,2,5", (1, 2, 5)), ("5, 1..2,2..3", (5, 1, 2, 3))],
 )
 def test_numbers_of_components_are_read(text, numbers):
-    from daskgmm.cli.select import numbers as read
+    from daskgmm.cli.commands.select import numbers as read
 
     assert read(text) == numbers
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from daskgmm.cli.exits import Exit, code_for
-from daskgmm.cli.streams import NobodyReadsError
+from daskgmm.cli.output.streams import NobodyReadsError
 from tests.command import COMMAND
 
 

@@ -19,12 +19,12 @@ import pytest
 from rich.console import Console
 
 from daskgmm import GaussianMixture, jobs, load
-from daskgmm.cli.lines import Lines
-from daskgmm.cli.view import View, flowed
-from daskgmm.jobs.events import Silence
+from daskgmm.cli.output.lines import Lines
+from daskgmm.cli.output.live import View, flowed
+from daskgmm.jobs.listener import Silence
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.monitoring.numbers import clock, count
-from daskgmm.passes.tracking import Pass
+from daskgmm.passes.engine.progress import Pass
 from daskgmm.training.forecast import Forecast
 from tests.command import COMMAND, in_process, logging_as_it_was
 from tests.rows import prepare
@@ -339,7 +339,7 @@ def test_only_parts_that_are_still_to_be_written_count(tmp_path):
 def test_while_starts_are_sought_a_line_comes_now_and_then(read, said):
     heard = queue.Queue()
     handler = logging.handlers.QueueHandler(heard)
-    logger = logging.getLogger("daskgmm.cli.lines")
+    logger = logging.getLogger("daskgmm.cli.output.lines")
     with logging_as_it_was(), closing(lines_of_a_fit()) as lines:
         logger.parent.setLevel("INFO")
         logger.addHandler(handler)

@@ -7,7 +7,7 @@ import pytest
 from distributed import LocalCluster
 from distributed.security import Security
 
-from daskgmm.jobs import scheduler
+from daskgmm.jobs.cluster import scheduler
 from tests.certificates import files, made
 from tests.command import here, in_process
 

@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal
 
 from daskgmm import GaussianMixture, jobs, load
 from daskgmm.errors import ConfigurationError, OutputError
-from daskgmm.jobs.events import Silence
+from daskgmm.jobs.listener import Silence
 from tests.command import here, in_process
 
 __all__ = ["here"]

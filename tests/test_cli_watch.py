@@ -16,11 +16,11 @@ from rich.console import Console
 from sklearn.exceptions import ConvergenceWarning
 
 from daskgmm import GaussianMixture
-from daskgmm.cli.watched import _Picture
+from daskgmm.cli.output.followed import _Picture
 from daskgmm.errors import DataError
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.run import Run
-from daskgmm.passes.naming import made_for
+from daskgmm.passes.engine.keys import made_for
 from tests.command import COMMAND, here
 from tests.test_monitoring_history import made
 

@@ -14,7 +14,7 @@ import pytest
 from rich.cells import cell_len
 
 from daskgmm import GaussianMixture
-from daskgmm.cli.summary import facts_table
+from daskgmm.cli.output.tables import facts_table
 from tests.command import COMMAND, here
 
 __all__ = ["here"]

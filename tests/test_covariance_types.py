@@ -193,7 +193,7 @@ import contextlib, io, json, sys
 from daskgmm.model.covariance import REGISTRY
 from tests.tied_diag import LINE
 REGISTRY.update(LINE)
-from daskgmm.cli.application import run
+from daskgmm.cli.main import run
 said = []
 for command in json.loads(sys.argv[1]):
     with contextlib.redirect_stdout(io.StringIO()) as out:

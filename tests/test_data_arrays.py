@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_array_equal
 
-from daskgmm.data.arrays import from_numpy
-from daskgmm.data.frames import from_frame
+from daskgmm.data.containers.arrays import from_numpy
+from daskgmm.data.containers.frames import from_frame
 from daskgmm.errors import DataError, InputTypeError
 
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from daskgmm.data.closures import closure, evaluate, meeting_points
-from daskgmm.data.collections import lowered
+from daskgmm.data.containers.dask import lowered
+from daskgmm.data.containers.subgraph import closure, evaluate, meeting_points
 
 
 def add(*values):

@@ -17,7 +17,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from numpy.testing import assert_array_equal
 
 from daskgmm import GaussianMixture, open_dataset
-from daskgmm.data import retrying
+from daskgmm.data.storage import retry
 from daskgmm.errors import (
     ClusterError,
     ConfigurationError,
@@ -238,7 +238,7 @@ def test_a_store_that_fails_is_explained(monkeypatch, tmp_path, name, raised, ex
     def fail(*args, **kwargs):
         raise raised
 
-    monkeypatch.setattr(retrying, "PAUSES", ())
+    monkeypatch.setattr(retry, "PAUSES", ())
     monkeypatch.setattr(LocalFileSystem, "open", fail)
     with pytest.raises(expected, match=f"{name}.*{said}"):
         open_dataset(path)

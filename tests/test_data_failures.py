@@ -6,9 +6,9 @@ import zlib
 
 import pytest
 
-from daskgmm.data import retrying
-from daskgmm.data.failures import Meaning, explained, explained_writing, meaning
-from daskgmm.data.retrying import persistent
+from daskgmm.data.storage import retry
+from daskgmm.data.storage.errors import Meaning, explained, explained_writing, meaning
+from daskgmm.data.storage.retry import persistent
 from daskgmm.errors import ClusterError, DataError, MissingInputError, OutputError
 
 botocore = pytest.importorskip("botocore.exceptions")
@@ -92,7 +92,7 @@ def test_credentials_in_an_address_are_not_shown():
 def pauses(monkeypatch):
     """Pauses that are taken, none of which lasts."""
     taken = []
-    monkeypatch.setattr(retrying.time, "sleep", taken.append)
+    monkeypatch.setattr(retry.time, "sleep", taken.append)
     return taken
 
 
@@ -106,7 +106,7 @@ def test_what_fails_in_passing_is_tried_again(pauses, caplog):
         return "rows"
 
     assert read() == "rows"
-    assert pauses == list(retrying.PAUSES[:2])
+    assert pauses == list(retry.PAUSES[:2])
     assert "The store is busy. It is tried again in 1 s." in caplog.text
 
 
@@ -117,7 +117,7 @@ def test_what_goes_on_failing_is_raised(pauses):
 
     with pytest.raises(ClusterError):
         read()
-    assert pauses == list(retrying.PAUSES)
+    assert pauses == list(retry.PAUSES)
 
 
 def test_what_would_fail_again_is_raised_at_once(pauses):

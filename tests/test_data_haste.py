@@ -5,14 +5,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from daskgmm.data import haste
-from daskgmm.data.haste import last_words
+from daskgmm.data.storage import deadline
+from daskgmm.data.storage.deadline import last_words
 
 
 @pytest.fixture
 def stuck(monkeypatch):
     """What ends with the test only, and an event that it has begun."""
-    monkeypatch.setattr(haste, "SECONDS_FOR_LAST_WORDS", 0.01)
+    monkeypatch.setattr(deadline, "SECONDS_FOR_LAST_WORDS", 0.01)
     begun, free = threading.Event(), threading.Event()
 
     def action():

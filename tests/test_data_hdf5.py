@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from daskgmm import open_dataset
-from daskgmm.data import matrices, windows
+from daskgmm.data import windows
+from daskgmm.data.formats import array_table
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError, MissingInputError
 
 h5py = pytest.importorskip("h5py")
@@ -43,7 +44,7 @@ def test_any_chunks_give_the_same_rows(rows, chunks, block_rows, part_bytes, col
         chunks = (min(chunks[0], max(rows, 1)), chunks[1])
     memory = MemoryFileSystem()
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(matrices, "_PART_BYTES", part_bytes)
+        patch.setattr(array_table, "_PART_BYTES", part_bytes)
         patch.setattr(windows, "_PIECE", 500)
         patch.setattr(windows, "_KEPT", 1)
         more = {"maxshape": (None, 3), "compression": "gzip"} if chunks else {}
@@ -92,7 +93,7 @@ def test_a_folder_whose_name_ends_like_a_file_is_a_folder(tmp_path):
 
 @pytest.mark.parametrize("local", [True, False])
 def test_threads_read_at_once(tmp_path, local, monkeypatch):
-    monkeypatch.setattr(matrices, "_PART_BYTES", 1)
+    monkeypatch.setattr(array_table, "_PART_BYTES", 1)
     path = write(tmp_path / "a.h5", chunks=(5, 2), compression="gzip")
     memory = MemoryFileSystem()
     memory.put(str(path), "/h5/a.h5")

@@ -14,7 +14,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from numpy.testing import assert_array_equal
 
 from daskgmm import GaussianMixture, open_dataset
-from daskgmm.data.partitions import Condition, keys_of
+from daskgmm.data.files.hive import Condition, keys_of
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError, MissingInputError
 
 DATES = ("2026-11-20", "2026-11-21", "2026-11-22")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from daskgmm import GaussianMixture, open_dataset
-from daskgmm.data import matrices
+from daskgmm.data.formats import array_table
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
 
 X = np.arange(60.0).reshape(20, 3)
@@ -42,7 +42,7 @@ def test_any_cut_of_any_layout_gives_the_same_rows(
     pieces = np.split(rows, np.cumsum(sizes)[:-1])
     store = MemoryFileSystem()
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(matrices, "_PART_BYTES", part_bytes)
+        patch.setattr(array_table, "_PART_BYTES", part_bytes)
         for number, piece in enumerate(pieces):
             save(Path(folder) / f"{number}.npy", np.asarray(piece, order=order))
         store.put(f"{folder}/*.npy", "/npy/")

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from daskgmm.data.places import Place
+from daskgmm.data.storage.folder import Place
 from daskgmm.errors import ClusterError, ConfigurationError, OutputError
 
 
@@ -103,7 +103,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     place.write("file", b"old")
     script = (
         "import resource, signal, sys\n"
-        "from daskgmm.data.places import Place\n"
+        "from daskgmm.data.storage.folder import Place\n"
         "from daskgmm.errors import OutputError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"

@@ -7,9 +7,9 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from daskgmm import open_dataset
-from daskgmm.data import retrying
 from daskgmm.data.opening import opened
-from daskgmm.data.places import Place
+from daskgmm.data.storage import retry
+from daskgmm.data.storage.folder import Place
 from daskgmm.errors import ClusterError
 from tests.command import here
 
@@ -77,14 +77,14 @@ def test_what_the_user_sets_comes_first(monkeypatch):
 
 
 def test_what_took_long_to_fail_is_not_tried_again(monkeypatch):
-    monkeypatch.setattr(retrying, "ENOUGH_SECONDS", 0.5)
+    monkeypatch.setattr(retry, "ENOUGH_SECONDS", 0.5)
     with silent() as store, pytest.raises(ClusterError, match="can't be reached"):
         open_dataset("s3://bucket/rows.npy", storage_options=store.options)
     assert len(store.taken) <= 5  # of s3fs; with ours there would be twenty
 
 
 def test_the_command_ends_in_exit_75(here, tmp_path, monkeypatch):
-    monkeypatch.setattr(retrying, "ENOUGH_SECONDS", 0.5)
+    monkeypatch.setattr(retry, "ENOUGH_SECONDS", 0.5)
     with silent() as store:
         options = store.options
         own = options.pop("config_kwargs")

@@ -12,7 +12,7 @@ from command import here, in_process  # noqa: F401  a fixture
 from stores import KEY, SECRET
 
 from daskgmm import GaussianMixture, open_dataset
-from daskgmm.data import retrying
+from daskgmm.data.storage import retry
 from daskgmm.errors import ClusterError, DataError, MissingInputError
 
 X = np.random.default_rng(0).normal(size=(400, 3))
@@ -56,7 +56,7 @@ def impatient(monkeypatch):
     """Storage that still fails is tried again twice, at once."""
     import s3fs
 
-    monkeypatch.setattr(retrying, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(retry, "PAUSES", (0.0, 0.0))
     monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from daskgmm import open_dataset
-from daskgmm.data import matrices
+from daskgmm.data.formats import array_table
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError, MissingInputError
 
 zarr = pytest.importorskip("zarr")
@@ -46,7 +46,7 @@ def store(path, array=X, chunks=(30, 2), **options):
 def test_any_chunks_give_the_same_rows(rows, chunks, block_rows, part_bytes, version, columns):
     array = np.arange(3.0 * rows).reshape(rows, 3)
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(matrices, "_PART_BYTES", part_bytes)
+        patch.setattr(array_table, "_PART_BYTES", part_bytes)
         path = store(Path(folder) / "a.zarr", array, chunks, zarr_format=version)
         source = open_dataset(path, block_rows=block_rows, columns=columns).source()
         found = all_rows(source)
@@ -71,7 +71,7 @@ def test_each_chunk_is_decoded_once(tmp_path, monkeypatch):
         asked.append(key)
         return await get(self, key, *arguments, **options)
 
-    monkeypatch.setattr(matrices, "_PART_BYTES", 1)
+    monkeypatch.setattr(array_table, "_PART_BYTES", 1)
     source = open_dataset(path, block_rows=7).source()
     monkeypatch.setattr(zarr.storage.LocalStore, "get", counted)
     assert source.lengths == (40, 40, 20)

@@ -18,8 +18,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from daskgmm.cli.application import daskgmm
 from daskgmm.cli.exits import Exit
+from daskgmm.cli.main import daskgmm
 from daskgmm.jobs.locks.store import STALE_SECONDS
 from tests import manifests
 from tests.command import logging_as_it_was

@@ -7,7 +7,7 @@ import pytest
 from dask.utils import format_bytes
 from kubernetes.utils import parse_quantity
 
-from daskgmm.cli.application import daskgmm
+from daskgmm.cli.main import daskgmm
 from daskgmm.jobs import plan
 from tests.command import logging_as_it_was
 from tests.manifests import ALL, FOLDER, built, clusters, containers, one, pod_of

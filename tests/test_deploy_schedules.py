@@ -226,7 +226,7 @@ def test_airflow_tries_a_step_again_after_75_and_ends_the_night_at_a_shut_gate(t
 
 PREFECT = f"""
 import sys
-from daskgmm.data import retrying
+from daskgmm.data.storage import retry as retrying
 retrying.PAUSES = (0.0, 0.0)
 import prefect_flow
 for day in ({GOOD!r}, {BAD!r}):

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from daskgmm import GaussianMixture, load, open_dataset
 from daskgmm.errors import ConfigurationError
 from daskgmm.model.covariance import COVARIANCES
-from daskgmm.passes import caching
+from daskgmm.passes.cache import choose
 from daskgmm.passes.room import Room
 
 CACHES = ["auto", "memory", "disk", "none"]
@@ -202,7 +202,7 @@ def test_chunks_are_computed_once_on_a_cluster_of_one_machine(cache, tmp_path, p
 
 @pytest.mark.parametrize("cache", CACHES)
 def test_rows_that_lie_in_memory_are_not_cached(cache, monkeypatch):
-    monkeypatch.setattr(caching, "CACHES", dict.fromkeys(caching.CACHES))  # calling one fails
+    monkeypatch.setattr(choose, "CACHES", dict.fromkeys(choose.CACHES))  # calling one fails
     for X in (some_rows(), frame(), da.from_array(some_rows(), chunks=(700, 4))):
         GaussianMixture(2, max_iter=1, cache=cache).fit(X)
 
@@ -329,7 +329,7 @@ def test_a_process_that_is_ended_leaves_nothing_for_good(number, files, place):
     ],
 )
 def test_auto_chooses_from_sizes(wanted, memory, disk, expected):
-    assert caching.choose(wanted, Room(memory, disk))[0] == expected
+    assert choose.choose(wanted, Room(memory, disk))[0] == expected
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ def test_auto_chooses_from_sizes(wanted, memory, disk, expected):
     [(Room(2**30, 2**30), "memory"), (Room(0, 2**30), "disk"), (Room(0, 0), "none")],
 )
 def test_auto_says_what_it_chose_and_why_in_one_line(room, expected, files, monkeypatch, caplog):
-    monkeypatch.setattr(caching, "room_for", lambda _: room)
+    monkeypatch.setattr(choose, "room_for", lambda _: room)
     caplog.set_level(logging.INFO, "daskgmm")
     dataset = datasets(files)["Parquet"]
     assert bits(dataset) == bits(dataset, cache="none")
@@ -349,7 +349,7 @@ def test_auto_says_what_it_chose_and_why_in_one_line(room, expected, files, monk
 @pytest.mark.slow
 def test_auto_knows_the_memory_of_workers():
     wide = da.random.random((40_000_000, 4), chunks=(100_000, 4))  # 1.6 GB with weights
-    from daskgmm.data.collections import from_dask_array
+    from daskgmm.data.containers.dask import from_dask_array
     from daskgmm.passes.memory import Task, rows_bytes
     from daskgmm.passes.room import room_for
 
@@ -358,14 +358,14 @@ def test_auto_knows_the_memory_of_workers():
     assert wanted == 40_000_000 * 40
     with running(memory_limit="512MiB"):
         assert room_for(task).memory < 2 * 2**28
-        assert caching.choose(wanted, room_for(task))[0] == "disk"
+        assert choose.choose(wanted, room_for(task))[0] == "disk"
     with running(memory_limit="3GiB"):
-        assert caching.choose(wanted, room_for(task))[0] == "memory"
+        assert choose.choose(wanted, room_for(task))[0] == "memory"
 
 
 @pytest.mark.slow
 def test_memory_that_is_asked_for_and_is_not_there_holds_what_fits(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(caching, "room_for", lambda _: Room(ROWS // 2 * 40, 0))
+    monkeypatch.setattr(choose, "room_for", lambda _: Room(ROWS // 2 * 40, 0))
     with running():
         X = recorded(tmp_path / "reads")
         found = bits(X, cache="memory")

@@ -20,10 +20,10 @@ from safetensors.numpy import save as serialise
 from sklearn.base import clone
 
 from daskgmm import GaussianMixture, GaussianMixtureSelector, load, open_dataset
-from daskgmm.data.places import Place
+from daskgmm.data.storage.folder import Place
 from daskgmm.errors import ConfigurationError, DataError, OutputError
-from daskgmm.estimators.checkpoint_content import Content
 from daskgmm.estimators.checkpoint_file import CheckpointFile
+from daskgmm.fitting.checkpoint_file import Content
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.covariance.base import Covariance
 
@@ -381,7 +381,7 @@ SCRIPT = """
 import os, pathlib, signal, sys, warnings
 import dask, dask.array as da, numpy as np
 from daskgmm import GaussianMixture
-from daskgmm.data import places
+from daskgmm.data.storage import folder as places
 
 path, moment, last = sys.argv[1], sys.argv[2], int(sys.argv[3])
 counts = {"block": 0, "write": 0}

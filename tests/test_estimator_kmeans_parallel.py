@@ -11,10 +11,10 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import pairwise_distances_argmin_min
 
 from daskgmm import GaussianMixture
-from daskgmm.data.arrays import from_numpy
+from daskgmm.data.containers.arrays import from_numpy
 from daskgmm.errors import ConfigurationError, DataError
 from daskgmm.model.frame import Frame
-from daskgmm.passes.clustering import AllRows
+from daskgmm.passes.kmeans import AllRows
 
 WAY = {"init_params": "k-means||", "random_state": 0}
 
@@ -159,7 +159,7 @@ def test_bad_rows_are_told_before_dask_ml_sees_them():
 def test_without_dask_ml_the_error_says_how_to_install_it(monkeypatch):
     found = importlib.util.find_spec
     monkeypatch.setattr(
-        "daskgmm.passes.clustering.find_spec",
+        "daskgmm.passes.kmeans.find_spec",
         lambda name: None if name == "dask_ml" else found(name),
     )
     with pytest.raises(ConfigurationError, match=r"not installed.*daskgmm\[kmeans\]"):

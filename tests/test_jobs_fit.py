@@ -8,17 +8,17 @@ import pandas as pd
 import pytest
 
 from daskgmm import GaussianMixture, open_dataset
-from daskgmm.data.csv import CsvPart
-from daskgmm.data.places import Place
+from daskgmm.data.formats.csv import CsvPart
+from daskgmm.data.storage.folder import Place
 from daskgmm.errors import ConfigurationError, DataError, MissingInputError, OutputError
-from daskgmm.jobs.cluster import Resources
-from daskgmm.jobs.events import Silence
+from daskgmm.jobs.cluster.resources import Resources
 from daskgmm.jobs.fitting import FitRequest, carry_out, fit
 from daskgmm.jobs.inputs import Inputs
+from daskgmm.jobs.listener import Silence
 from daskgmm.jobs.methods import Mixture
 from daskgmm.jobs.models import find_model
 from daskgmm.jobs.predicting import PredictRequest, predict, write_predictions
-from daskgmm.jobs.runs import Run, State
+from daskgmm.jobs.runs.directory import Run, State
 from daskgmm.jobs.scoring import evaluate, score
 from daskgmm.jobs.selecting import select
 from daskgmm.jobs.updating import update

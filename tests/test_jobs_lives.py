@@ -12,15 +12,16 @@ from uuid import uuid4
 import pytest
 
 from daskgmm import jobs, load
-from daskgmm.data.places import Place
+from daskgmm.data.storage.folder import Place
 from daskgmm.errors import DataError, MissingInputError, OutputError
-from daskgmm.jobs import lives, locks
-from daskgmm.jobs.events import Silence
+from daskgmm.jobs import locks
+from daskgmm.jobs.listener import Silence
 from daskgmm.jobs.locks import locked
 from daskgmm.jobs.locks import store as store_lock
 from daskgmm.jobs.locks.owner import Owner
 from daskgmm.jobs.machine import this_process
 from daskgmm.jobs.models import find_model
+from daskgmm.jobs.runs import lifecycle
 
 IRIS = Path(__file__).parents[1] / "examples" / "data" / "iris.csv"
 COLUMNS = ["sepal_length", "sepal_width"]
@@ -363,8 +364,8 @@ def test_a_stopped_owner_writes_nothing_after_its_lock_was_taken(s3, monkeypatch
         listener = Stop(3, take)
     else:
         listener = Stop(0)
-        to_bytes = lives.to_bytes
-        monkeypatch.setattr(lives, "to_bytes", lambda model: (take(), to_bytes(model))[1])
+        to_bytes = lifecycle.to_bytes
+        monkeypatch.setattr(lifecycle, "to_bytes", lambda model: (take(), to_bytes(model))[1])
     with pytest.raises(OutputError, match="was taken over by another run"):
         fit(run, s3.options, listener=listener)
     assert {name: folder.read(name) for name in folder.names()} == before

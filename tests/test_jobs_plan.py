@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from daskgmm import GaussianMixture, jobs, open_dataset
 from daskgmm.data.imagined import imagined
 from daskgmm.errors import ConfigurationError
-from daskgmm.estimators.prospect import Prospect
-from daskgmm.jobs.plan_cluster import Planner
+from daskgmm.jobs.planning.cluster import Planner
+from daskgmm.jobs.planning.passes import Prospect
 from daskgmm.model.covariance import COVARIANCES
-from daskgmm.passes import caching
+from daskgmm.passes.cache import choose
 from daskgmm.passes.memory import rows_bytes, worker_bytes
 from daskgmm.passes.room import memory_limit_for, room_under
 from tests.test_estimator_cache import running
@@ -43,9 +43,9 @@ def written(folder, groups, group_rows, n_files, n_features=3):
 @pytest.fixture
 def tasks_of_fits(monkeypatch):
     """The sizes by which fits choose a cache."""
-    found, chosen = [], caching.CACHES["auto"]
+    found, chosen = [], choose.CACHES["auto"]
     monkeypatch.setitem(
-        caching.CACHES, "auto", lambda source, task: found.append(task) or chosen(source, task)
+        choose.CACHES, "auto", lambda source, task: found.append(task) or chosen(source, task)
     )
     return found
 

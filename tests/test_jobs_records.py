@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from daskgmm import GaussianMixture, jobs, load
-from daskgmm.data.places import Place
+from daskgmm.data.storage.folder import Place
 from daskgmm.errors import DataError, MissingInputError
 from daskgmm.jobs.locks import locked
 from daskgmm.jobs.models import find_model

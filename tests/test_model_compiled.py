@@ -23,7 +23,7 @@ from daskgmm.model.kernels.features import FeatureKernel
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prediction import NotFiniteError, Predictor
 from daskgmm.model.scoring import Scorer, Scoring
-from daskgmm.passes.blas import one_thread
+from daskgmm.passes.engine.blas import one_thread
 
 DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
 

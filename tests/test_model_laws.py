@@ -22,7 +22,7 @@ from daskgmm.model.kernels.compiled import CompiledKernel
 from daskgmm.model.kernels.features import FeatureKernel
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prediction import Predictor
-from daskgmm.passes.blas import one_thread
+from daskgmm.passes.engine.blas import one_thread
 
 DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
 KERNELS = [FeatureKernel, CompiledKernel, CentredKernel]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daskgmm.model import ranks
-from daskgmm.model.ranks import Question, quantile
+from daskgmm.model import quantile as ranks
+from daskgmm.model.quantile import Question, quantile
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False, min_value=-1e300, max_value=1e300)
 

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
 from daskgmm import GaussianMixture
+from daskgmm.cli.commands.watch import _require_well
 from daskgmm.cli.exits import Failure
-from daskgmm.cli.watch import _require_well
-from daskgmm.cli.watched import _Picture, as_line, in_words, runs_table
+from daskgmm.cli.output.followed import _Picture, as_line, in_words, runs_table
 from daskgmm.monitoring import install
-from daskgmm.monitoring.as_json import told
 from daskgmm.monitoring.board import Board
 from daskgmm.monitoring.events import TOPIC
-from daskgmm.monitoring.following import Follower
+from daskgmm.monitoring.follow import Follower
+from daskgmm.monitoring.http import told
 from daskgmm.monitoring.messages import START
 from daskgmm.monitoring.metrics import Collector
 from daskgmm.monitoring.page.document import Page

@@ -9,7 +9,6 @@ from bokeh.document.events import ColumnDataChangedEvent, ColumnsPatchedEvent, C
 
 from daskgmm.monitoring.board import Board
 from daskgmm.monitoring.page.feed import Feed
-from daskgmm.monitoring.page.outlook import left
 from daskgmm.monitoring.page.panels import CHARTS, TEXTS
 from daskgmm.monitoring.page.panels.bound import span
 from daskgmm.monitoring.page.panels.change import span as change_span
@@ -17,9 +16,10 @@ from daskgmm.monitoring.page.panels.heading import Heading
 from daskgmm.monitoring.page.panels.weights import Weights, colour, fading
 from daskgmm.monitoring.page.panels.workers import MOST, Workers
 from daskgmm.monitoring.page.view import View, view
-from daskgmm.monitoring.page.words import amount, duration, number
+from daskgmm.monitoring.remaining import left
 from daskgmm.monitoring.run import MOST_POINTS, Run
-from daskgmm.monitoring.tally import Progress
+from daskgmm.monitoring.state import Progress
+from daskgmm.monitoring.text import amount, duration, number
 from tests.test_monitoring_history import end, made, start
 
 RUN = "a" * 32

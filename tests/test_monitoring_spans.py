@@ -11,7 +11,7 @@ from distributed.utils import key_split
 
 from daskgmm import GaussianMixture
 from daskgmm.monitoring.events import TOPIC
-from daskgmm.passes.naming import made_for
+from daskgmm.passes.engine.keys import made_for
 
 RUN = "0123456789abcdef" * 2
 

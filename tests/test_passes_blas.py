@@ -6,7 +6,7 @@ from threading import Barrier
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from daskgmm.passes.blas import one_thread
+from daskgmm.passes.engine.blas import one_thread
 
 np.linalg.norm(np.eye(2))  # BLAS is loaded
 

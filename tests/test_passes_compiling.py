@@ -10,12 +10,12 @@ import reference
 from numpy.testing import assert_allclose
 
 from daskgmm import open_dataset
-from daskgmm.data.places import Place
 from daskgmm.data.sinks import Layout, sink_for
+from daskgmm.data.storage.folder import Place
 from daskgmm.model.frame import Frame
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes import compiling
-from daskgmm.passes.output import Output, write_rows
+from daskgmm.passes.writing import Output, write_rows
 
 
 @pytest.fixture

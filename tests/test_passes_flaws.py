@@ -9,7 +9,7 @@ import pytest
 
 from daskgmm import GaussianMixture, open_dataset
 from daskgmm.errors import DataError
-from daskgmm.model.flaws import Flaw
+from daskgmm.model.nonfinite import Flaw
 
 N, PER_PART, ROW, FEATURE = 120, 30, 74, 1
 NAMES = ["a", "b", "c"]

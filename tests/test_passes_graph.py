@@ -18,12 +18,14 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from daskgmm import GaussianMixture
-from daskgmm.data.arrays import from_numpy
-from daskgmm.data.collections import from_dask_array
+from daskgmm.data.containers.arrays import from_numpy
+from daskgmm.data.containers.dask import from_dask_array
 from daskgmm.data.source import Source
-from daskgmm.passes import engine
-from daskgmm.passes.engine import compute
-from daskgmm.passes.graph import FAN_IN, pass_graph
+from daskgmm.passes.engine import client
+from daskgmm.passes.engine.client import compute
+from daskgmm.passes.engine.graph import FAN_IN, pass_graph
+from daskgmm.passes.engine.keys import Phase
+from daskgmm.passes.engine.work import Work
 from daskgmm.passes.groups import (
     MOST_TASKS,
     MOST_TASKS_UNMEASURED,
@@ -31,8 +33,6 @@ from daskgmm.passes.groups import (
     group_unmeasured,
     seconds_a_row,
 )
-from daskgmm.passes.naming import Phase
-from daskgmm.passes.work import Work
 
 
 class CountedPart:
@@ -108,7 +108,7 @@ def test_cost_grows_with_everything_that_is_multiplied():
 def test_two_thousand_tiny_partitions_are_a_few_tasks():
     X = da.random.default_rng(0).normal(size=(2000 * 30, 2), chunks=(30, 2))
     seen = []
-    plain = engine.compute
+    plain = client.compute
 
     def counting(graph, keys, phase):
         seen.append(len(graph))
@@ -163,7 +163,7 @@ def _holds(node, value):
 
 def test_keys_have_the_same_prefix_in_every_pass():
     graphs = []
-    plain = engine.compute
+    plain = client.compute
 
     def keeping(graph, keys, phase):
         graphs.append(graph)
@@ -275,7 +275,7 @@ def test_equal_parts_make_as_many_groups_as_their_cost_is_worth():
 
 BLAS = """
 from threadpoolctl import threadpool_info, threadpool_limits
-from daskgmm.passes.blas import one_thread
+from daskgmm.passes.engine.blas import one_thread
 
 def threads():
     return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}

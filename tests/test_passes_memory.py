@@ -15,8 +15,9 @@ from daskgmm import GaussianMixture, open_dataset
 from daskgmm.data.source import Source
 from daskgmm.model.expectation import Accumulator, Expectation
 from daskgmm.model.frame import Frame
-from daskgmm.passes import caching, memory
-from daskgmm.passes.blas import one_thread
+from daskgmm.passes import memory
+from daskgmm.passes.cache import choose
+from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.memory import Task, available_memory, rows_bytes, worker_bytes
 from tests.test_estimator_cache import running
 
@@ -101,9 +102,9 @@ def test_a_worker_peaks_where_it_is_predicted_to(threads, cache, tmp_path, monke
         frame.to_parquet(tmp_path / f"{number}.parquet", compression="snappy")
     dataset = open_dataset(tmp_path)
     tasks = []
-    chosen = caching.CACHES[cache]
+    chosen = choose.CACHES[cache]
     monkeypatch.setitem(
-        caching.CACHES, cache, lambda source, task: tasks.append(task) or chosen(source, task)
+        choose.CACHES, cache, lambda source, task: tasks.append(task) or chosen(source, task)
     )
 
     def peak_bytes():  # travels by value: workers don't know this module

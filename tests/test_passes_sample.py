@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from scipy.stats import chisquare
 
-from daskgmm.data.arrays import ArrayPart
+from daskgmm.data.containers.arrays import ArrayPart
 from daskgmm.data.source import Source
 from daskgmm.passes import survey as surveys
 from daskgmm.passes.survey import Request, survey

@@ -18,16 +18,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from neighbours import put, some_blocks
 
-from daskgmm.data import scratch
 from daskgmm.data.source import Block, Source
-from daskgmm.passes import room, staging
-from daskgmm.passes.caching import kept
+from daskgmm.data.storage import scratch
+from daskgmm.passes import room
+from daskgmm.passes.cache import parts as staging
+from daskgmm.passes.cache.choose import kept
+from daskgmm.passes.cache.disk import DiskStage
+from daskgmm.passes.cache.memory import MemoryStage
+from daskgmm.passes.cache.parts import StagedPart, Staging
+from daskgmm.passes.engine.keys import made_for, token
 from daskgmm.passes.memory import Task
-from daskgmm.passes.naming import made_for, token
 from daskgmm.passes.stage import NotStagedError
-from daskgmm.passes.stage_disk import DiskStage
-from daskgmm.passes.stage_memory import MemoryStage
-from daskgmm.passes.staging import StagedPart, Staging
 
 DOUBLE = np.dtype(np.float64)
 tokens = map("test-{}".format, count())
@@ -261,7 +262,7 @@ def tmpfs(folder, size):
 def test_a_full_disk_is_no_error(place, caplog, monkeypatch, kept_free):
     parts = [Counted(some_blocks((2000, 2000))) for _ in range(20)]  # 128 kB each
     if not kept_free:  # the disk itself says it then
-        monkeypatch.setattr("daskgmm.passes.stage_disk.disk_free", lambda _: 2**40)
+        monkeypatch.setattr("daskgmm.passes.cache.disk.disk_free", lambda _: 2**40)
     with tmpfs(place, "1m"):
         own, wrapped = staged(DiskStage, *parts)
         for _ in range(3):
@@ -295,7 +296,7 @@ def test_a_file_that_may_not_grow_is_no_error(caplog):
 
 def test_memory_takes_a_share_of_what_is_free(monkeypatch, caplog):
     parts = [Counted(some_blocks((1000,), weighted=False)) for _ in range(4)]  # 24 kB each
-    monkeypatch.setattr("daskgmm.passes.stage_memory.available_memory", lambda: 120_000)
+    monkeypatch.setattr("daskgmm.passes.cache.memory.available_memory", lambda: 120_000)
     own, wrapped = staged(MemoryStage, *parts)
     for _ in range(2):
         for one in wrapped:
@@ -456,7 +457,7 @@ def test_room_on_a_disk_leaves_some_to_others(place):
 
 def test_warnings_only_come_once(caplog, monkeypatch):
     caplog.set_level(logging.WARNING)
-    monkeypatch.setattr("daskgmm.passes.stage_disk.disk_free", lambda _: 0)
+    monkeypatch.setattr("daskgmm.passes.cache.disk.disk_free", lambda _: 0)
     own, wrapped = staged(DiskStage, *(Counted(some_blocks()) for _ in range(5)))
     for one in wrapped:
         list(one.read())

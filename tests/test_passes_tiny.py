@@ -18,10 +18,11 @@ from numpy.testing import assert_array_equal
 
 from daskgmm import GaussianMixture
 from daskgmm.data.source import Block, Source
-from daskgmm.passes import engine, expectation
-from daskgmm.passes.bundles import Bundle, bundled
+from daskgmm.passes import expectation
+from daskgmm.passes.cache.memory import copied
+from daskgmm.passes.engine import client as engine
+from daskgmm.passes.engine.grouping import Bundle, bundled
 from daskgmm.passes.groups import FEWEST_TASKS
-from daskgmm.passes.stage_memory import copied
 from tests.test_estimator_bits import bits, cluster_of, running, some_rows
 
 PARTITIONS = 1000

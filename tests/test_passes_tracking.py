@@ -14,11 +14,11 @@ from tasks import HeldPart, begin_sum
 
 from daskgmm import GaussianMixture
 from daskgmm.data.source import Source
-from daskgmm.passes.engine import compute, running_on
-from daskgmm.passes.graph import pass_graph
-from daskgmm.passes.naming import Phase
-from daskgmm.passes.tracking import tracking
-from daskgmm.passes.work import Work
+from daskgmm.passes.engine.client import compute, running_on
+from daskgmm.passes.engine.graph import pass_graph
+from daskgmm.passes.engine.keys import Phase
+from daskgmm.passes.engine.progress import tracking
+from daskgmm.passes.engine.work import Work
 
 FREE, HELD = 6, 4
 

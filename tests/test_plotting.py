@@ -25,7 +25,7 @@ from sklearn.mixture import BayesianGaussianMixture
 from daskgmm import GaussianMixture, GaussianMixtureSelector, plotting
 from daskgmm.errors import ConfigurationError, OutputError
 from daskgmm.model.covariance import COVARIANCES as TYPES
-from daskgmm.plotting.canvas import PALETTE
+from daskgmm.plotting.figure import PALETTE
 
 COLUMNS = ["width", "height", "depth"]
 MEANS = np.array([[0.0, 0.0, 0.0], [8.0, 1.0, -3.0], [0.0, 9.0, 4.0]])
@@ -328,7 +328,7 @@ def test_rows_of_other_columns_or_of_dask_are_refused(model, rows):
 
 def test_without_matplotlib_the_remedy_is_the_extra(model, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    monkeypatch.delitem(sys.modules, "daskgmm.plotting.shown", raising=False)
+    monkeypatch.delitem(sys.modules, "daskgmm.plotting.notebook", raising=False)
     with pytest.raises(ConfigurationError, match=r"pip install 'daskgmm\[plot\]'"):
         plotting.scatter(model)
 

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 from daskgmm import GaussianMixture, jobs
-from daskgmm.data.places import Place
 from daskgmm.data.sinks.parquet import PartWriter
 from daskgmm.data.sinks.zarr import StretchWriter
+from daskgmm.data.storage.folder import Place
 from daskgmm.errors import OutputError
 from daskgmm.jobs.locks import LOCK_FILE
 from daskgmm.jobs.locks.owner import Owner
@@ -244,7 +244,7 @@ def test_the_root_of_a_store_is_no_output(rows, s3):
 def test_a_part_that_a_killed_process_did_not_send_is_removed_by_the_next(tmp_path, s3):
     script = """
 import os, signal
-from daskgmm.data.places import Place
+from daskgmm.data.storage.folder import Place
 with Place.of("memory://out", {}).appearing("part-00000.parquet") as path:
     path.write_bytes(b"rows")
     os.kill(os.getpid(), signal.SIGKILL)

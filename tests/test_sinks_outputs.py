@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from daskgmm import jobs, open_dataset
-from daskgmm.data.places import Place
 from daskgmm.data.sinks import Layout, Made
 from daskgmm.data.sinks.parquet import ParquetSink, PartWriter
+from daskgmm.data.storage.folder import Place
 from daskgmm.errors import DataError, OutputError
 from daskgmm.jobs.outputs import Order, carry_out
 from tests.rows import NAMES, prepare

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daskgmm import jobs
-from daskgmm.data.places import Place
 from daskgmm.data.sinks.base import Field, Layout
 from daskgmm.data.sinks.zarr import ZarrSink
+from daskgmm.data.storage.folder import Place
 from daskgmm.errors import ConfigurationError, DataError
 from tests.command import here
 from tests.rows import NAMES, prepare

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from daskgmm.errors import CollapsedComponentError, ConfigurationError
-from daskgmm.model.coordinates import Coordinates
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.expectation import Accumulator, Expectation, add
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
+from daskgmm.model.unconstrained import Coordinates
 from daskgmm.training.acceleration import TAIL, Outlook, acceleration_named, plain, squarem
 from daskgmm.training.em import Recipe, em
 from daskgmm.training.starts import InMemory

@@ -4,6 +4,6 @@ Modules here import click, the standard library and what is as light of ours, so
 answers at once; what a command needs is imported in its body.
 """
 
-from daskgmm.cli.application import main
+from daskgmm.cli.main import main
 
 __all__ = ["main"]

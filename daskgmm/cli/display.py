@@ -8,12 +8,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
 
-from daskgmm.cli.lines import Lines
-from daskgmm.cli.view import View
+from daskgmm.cli.output.lines import Lines
+from daskgmm.cli.output.live import View
 
 if TYPE_CHECKING:
-    from daskgmm.jobs.events import Start
-    from daskgmm.passes.tracking import Pass
+    from daskgmm.jobs.listener import Start
+    from daskgmm.passes.engine.progress import Pass
     from daskgmm.training.states import FitState
 
 _PICTURES_A_SECOND = 5

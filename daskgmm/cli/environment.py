@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import click
 
 from daskgmm.cli.exits import Exit, Failure
-from daskgmm.cli.settable import long_name, normal, suggestion
+from daskgmm.cli.options.names import long_name, normal, suggestion
 
 PREFIX = "DASKGMM_"
 

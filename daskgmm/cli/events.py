@@ -5,12 +5,12 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from daskgmm.cli.lines import in_words, start_in_words
-from daskgmm.cli.logs_json import event
+from daskgmm.cli.output.json_logs import event
+from daskgmm.cli.output.lines import in_words, start_in_words
 
 if TYPE_CHECKING:
-    from daskgmm.jobs.events import Start
-    from daskgmm.passes.tracking import Pass
+    from daskgmm.jobs.listener import Start
+    from daskgmm.passes.engine.progress import Pass
     from daskgmm.training.states import FitState
 
 logger = logging.getLogger(__name__)

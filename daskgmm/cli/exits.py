@@ -9,11 +9,11 @@ from typing import Any, Self
 import click
 
 from daskgmm import errors
-from daskgmm.cli import logs
-from daskgmm.cli.logs_json import event
-from daskgmm.cli.secrets import masked
+from daskgmm.cli.options.secrets import masked
+from daskgmm.cli.output import logs
+from daskgmm.cli.output.json_logs import event
+from daskgmm.cli.output.streams import NobodyReadsError
 from daskgmm.cli.signals import Terminated
-from daskgmm.cli.streams import NobodyReadsError
 
 
 class Exit(IntEnum):

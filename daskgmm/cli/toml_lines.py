@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from daskgmm.data.plain import DEEPEST, require_shallow
+from daskgmm.data.json_text import DEEPEST, require_shallow
 
 Keys = tuple[str, ...]
 

@@ -7,11 +7,11 @@ from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from daskgmm.data.files import FileRecord, InputFile
-from daskgmm.data.formats import FORMATS, Path, Table, find_inputs
-from daskgmm.data.listing import require_unchanged
-from daskgmm.data.partitions import conditions
-from daskgmm.data.selection import Selection, as_names
+from daskgmm.data.columns import Selection, as_names
+from daskgmm.data.files.hive import conditions
+from daskgmm.data.files.listing import require_unchanged
+from daskgmm.data.files.versions import FileRecord, InputFile
+from daskgmm.data.formats.registry import FORMATS, Path, Table, find_inputs
 from daskgmm.data.source import Source
 from daskgmm.errors import ConfigurationError, InputTypeError
 
@@ -154,7 +154,7 @@ def open_dataset(
 
     Arrays (``.npy``, Zarr, HDF5) have the shape (rows, columns). Where a Zarr group or an HDF5
     file holds several, a path chooses one: ``rows.zarr/group/name``, ``rows.h5/group/name``.
-    Their numbers are read as netCDF's attributes say; see `daskgmm.data.packing`. Chunks of HDF5
+    Their numbers are read as netCDF's attributes say; see `daskgmm.data.formats.packing`. Chunks of HDF5
     that were never written are refused; in Zarr they are zeros, with a warning, if its fill value
     is, and missing if that is NaN.
 

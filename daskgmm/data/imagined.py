@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from daskgmm.data.decode import block_rows_for
 from daskgmm.data.source import Block, Source
-from daskgmm.data.tables import block_rows_for
 
 PART_ROWS = 2**20
 """Of a row group, as Arrow writes them unless it is told otherwise."""

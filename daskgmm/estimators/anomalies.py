@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from daskgmm.errors import ConfigurationError
-from daskgmm.estimators.checking import is_share, require_fitted
 from daskgmm.estimators.inputs import as_source, kind_of, require_unchanged
+from daskgmm.estimators.validation import is_share, require_fitted
 from daskgmm.model.typing import Doubles
-from daskgmm.passes.holding import held
+from daskgmm.passes.engine.persist import held
 from daskgmm.passes.quantile import log_density_quantile
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from daskgmm.estimators.checking import require_fitted
+from daskgmm.estimators.validation import require_fitted
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prediction import Predictor

@@ -6,9 +6,9 @@ from functools import partial
 import numpy as np
 
 from daskgmm.data.source import Source
-from daskgmm.estimators.soundness import require_sound
+from daskgmm.fitting.checks import require_sound
 from daskgmm.model.frame import Frame
-from daskgmm.passes.clustering import AllRows, require_dask_ml
+from daskgmm.passes.kmeans import AllRows, require_dask_ml
 from daskgmm.passes.survey import Request, Survey, survey
 from daskgmm.training.starts import StartPlan
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from daskgmm.estimators.checking import require_fitted
 from daskgmm.estimators.gaussian_mixture import GaussianMixture
+from daskgmm.estimators.validation import require_fitted
 
 
 class Delegating:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
-from daskgmm.estimators.values import Arrays, digest, to_plain
+from daskgmm.fitting.tensors import Arrays, digest, to_plain
 from daskgmm.model.prediction import Predictor
 
 

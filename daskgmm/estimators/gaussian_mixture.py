@@ -11,28 +11,25 @@ from numpy.typing import ArrayLike, DTypeLike
 from sklearn.base import DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 
-from daskgmm.estimators import conversion, model_file, sampling
+from daskgmm.estimators import model_file, sklearn_model
 from daskgmm.estimators.attributes import FittedParameters
-from daskgmm.estimators.checking import require_fitted
-from daskgmm.estimators.checkpoint import remember
 from daskgmm.estimators.checkpoint_file import CheckpointFile
 from daskgmm.estimators.display import Shown
-from daskgmm.estimators.fitting import Fit
-from daskgmm.estimators.identity import Identity
 from daskgmm.estimators.inputs import as_source, kind_of, marks_of, require_unchanged
-from daskgmm.estimators.parameters import (
-    check_parameters,
-    compute_dtype,
-    random_numbers,
-)
+from daskgmm.estimators.observing import Callback, watched
+from daskgmm.estimators.parameters import check_parameters, compute_dtype, random_numbers
 from daskgmm.estimators.partial_fit import PartialFit
 from daskgmm.estimators.predictions import Predictions
-from daskgmm.estimators.progress import Entry
-from daskgmm.estimators.settings import Candidate, Settings
-from daskgmm.estimators.soundness import require_held, warn_of_constants
-from daskgmm.estimators.watching import Callback, watched
+from daskgmm.estimators.validation import require_fitted
+from daskgmm.fitting.checkpoint import remember
+from daskgmm.fitting.checks import require_held, warn_of_constants
+from daskgmm.fitting.fit import Fit
+from daskgmm.fitting.identity import Identity
+from daskgmm.fitting.progress import Entry
+from daskgmm.fitting.settings import Candidate, Settings
 from daskgmm.model.prediction import Predictor
-from daskgmm.passes.caching import check_cache, kept
+from daskgmm.passes import sampling
+from daskgmm.passes.cache.choose import check_cache, kept
 from daskgmm.training.states import FitState, StopReason, Trace
 
 
@@ -284,12 +281,12 @@ class GaussianMixture(FittedParameters, Predictions, PartialFit, DensityMixin, S
     def to_sklearn(self) -> Any:
         """The same fitted model as ``sklearn.mixture.GaussianMixture``."""
         require_fitted(self)
-        return conversion.to_sklearn(self)
+        return sklearn_model.to_sklearn(self)
 
     @classmethod
     def from_sklearn(cls, estimator: Any) -> Self:
         """The same model as a fitted ``sklearn.mixture.GaussianMixture``."""
-        return conversion.from_sklearn(cls, estimator)
+        return sklearn_model.from_sklearn(cls, estimator)
 
 
 def _best(state: FitState) -> list[Trace]:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from daskgmm.data.arrays import from_numpy, real_values
-from daskgmm.data.frames import from_frame, require_distinct
+from daskgmm.data.containers.arrays import from_numpy, real_values
+from daskgmm.data.containers.frames import from_frame, require_distinct
 from daskgmm.data.source import Source
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
-from daskgmm.estimators.checking import as_data_error
+from daskgmm.estimators.validation import as_data_error
 
 
 def kind_of(X: Any) -> str:
@@ -112,10 +112,10 @@ def _is_frame(X: Any) -> bool:
 
 
 def _lazy_source(kind: str, estimator: Any, X: Any, sample_weight: Any, *, reset: bool) -> Source:
-    from daskgmm.data import collections
+    from daskgmm.data.containers import dask
 
     if kind != "dataset":
-        read = collections.from_dask_array if kind == "array" else collections.from_dask_frame
+        read = dask.from_dask_array if kind == "array" else dask.from_dask_frame
         return read(X, sample_weight)
     if sample_weight is not None:
         raise ConfigurationError(

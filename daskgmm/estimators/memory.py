@@ -4,9 +4,9 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Any, Self
 
-from daskgmm.data.haste import last_words
-from daskgmm.estimators.identity import Identity
-from daskgmm.estimators.progress import Progress
+from daskgmm.data.storage.deadline import last_words
+from daskgmm.fitting.identity import Identity
+from daskgmm.fitting.progress import Progress
 
 
 class Memory(ABC):

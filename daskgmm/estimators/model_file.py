@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from daskgmm.data.places import Place
+from daskgmm.data.storage.folder import Place
 from daskgmm.estimators.plain import plain_parameters
 from daskgmm.estimators.tensor_file import TensorFile
-from daskgmm.estimators.values import digest
+from daskgmm.fitting.tensors import digest
 from daskgmm.model.moments import Moments
 from daskgmm.model.prediction import Predictor
 
@@ -35,7 +35,7 @@ METADATA = {
     "dtype": str,
     "moments": dict | None,
 }
-"""Form of a model file's metadata; see `daskgmm.data.plain.require_form`."""
+"""Form of a model file's metadata; see `daskgmm.data.json_text.require_form`."""
 MOMENTS = {"log_likelihood": _NUMBER, "weight": _NUMBER, "rows": int}
 
 _OUTSIDE = ("format", "version", DIGEST)

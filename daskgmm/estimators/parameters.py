@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from daskgmm.data.arrays import real_values
+from daskgmm.data.containers.arrays import real_values
 from daskgmm.errors import ConfigurationError
 from daskgmm.model.covariance import covariance_named
 from daskgmm.model.covariance.base import Covariance, NotPositiveDefiniteError
 from daskgmm.model.typing import Doubles
 from daskgmm.monitoring.observer import Observer
-from daskgmm.passes.caching import check_cache
+from daskgmm.passes.cache.choose import check_cache
 from daskgmm.training.acceleration import acceleration_named
 from daskgmm.training.initialisation import initialiser_named
 from daskgmm.training.starts import Given, StartPlan

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from daskgmm.estimators.checking import require_fitted
 from daskgmm.estimators.inputs import as_source, in_memory_rows, kind_of, names_of
+from daskgmm.estimators.validation import require_fitted
 from daskgmm.model.prediction import Predictor
-from daskgmm.passes.blas import one_thread
+from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.prediction import Method, explaining, lazily
 
 _NAME = "gmm-predict"
@@ -60,7 +60,7 @@ def _predict_frame(
     names: tuple[Any, ...],
     partition_info: Any = None,
 ) -> Any:
-    from daskgmm.data.collections import Columns
+    from daskgmm.data.containers.dask import Columns
 
     with one_thread():
         # Dask tells the partition's number, but not while it finds out what comes back.

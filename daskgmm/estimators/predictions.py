@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from daskgmm.estimators import anomalies, criteria
-from daskgmm.estimators.checking import require_fitted
+from daskgmm.estimators import anomalies
 from daskgmm.estimators.inputs import as_source, require_unchanged
 from daskgmm.estimators.predicting import predict_rows
+from daskgmm.estimators.validation import require_fitted
+from daskgmm.fitting import criteria
 from daskgmm.model.prediction import Predictor
 
 

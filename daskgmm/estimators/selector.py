@@ -13,22 +13,22 @@ from sklearn.base import DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 
 from daskgmm.errors import ConfigurationError
-from daskgmm.estimators.checkpoint import remember
+from daskgmm.estimators.candidates import Outcome, begun, best_of, outcomes_of
 from daskgmm.estimators.checkpoint_file import CheckpointFile
 from daskgmm.estimators.delegating import Delegating
 from daskgmm.estimators.display import Shown
-from daskgmm.estimators.fitting import Fit
 from daskgmm.estimators.gaussian_mixture import GaussianMixture, warn_not_converged
-from daskgmm.estimators.identity import Identity
 from daskgmm.estimators.inputs import as_source, kind_of, marks_of, require_unchanged
+from daskgmm.estimators.observing import Callback, watched
 from daskgmm.estimators.parameters import check_parameters, compute_dtype, random_numbers
-from daskgmm.estimators.settings import Candidate
 from daskgmm.estimators.shortfalls import in_words, shortfalls
-from daskgmm.estimators.soundness import warn_of_constants
-from daskgmm.estimators.sweep import Outcome, begun, best_of, outcomes_of
-from daskgmm.estimators.watching import Callback, watched
+from daskgmm.fitting.checkpoint import remember
+from daskgmm.fitting.checks import warn_of_constants
+from daskgmm.fitting.fit import Fit
+from daskgmm.fitting.identity import Identity
+from daskgmm.fitting.settings import Candidate
 from daskgmm.model.scoring import CRITERIA
-from daskgmm.passes.caching import check_cache
+from daskgmm.passes.cache.choose import check_cache
 from daskgmm.training.states import StopReason
 
 

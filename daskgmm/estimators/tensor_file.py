@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse
 from safetensors.numpy import save as serialise
 
-from daskgmm.data.plain import from_json
+from daskgmm.data.json_text import from_json
 from daskgmm.errors import DataError
 
 _KEY = "daskgmm"

@@ -7,23 +7,23 @@ from typing import Any
 
 import numpy as np
 
+from daskgmm.data.decode import require_finite_sum
 from daskgmm.data.source import Source
-from daskgmm.data.tables import require_finite_sum
 from daskgmm.errors import ConfigurationError, DataError
-from daskgmm.estimators.checking import is_share
-from daskgmm.estimators.fitting import SECONDS_WORTH_COMPILING
 from daskgmm.estimators.inputs import as_source, require_unchanged
 from daskgmm.estimators.parameters import check_parameters, compute_dtype
+from daskgmm.estimators.validation import is_share
+from daskgmm.fitting.fit import SECONDS_WORTH_COMPILING
 from daskgmm.model.expectation import Expectation
 from daskgmm.model.kernels.compiled import compile_ahead
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.prediction import Predictor
 from daskgmm.model.typing import Doubles
-from daskgmm.passes.blas import one_thread
 from daskgmm.passes.checked import expect_checked
+from daskgmm.passes.engine.blas import one_thread
+from daskgmm.passes.engine.persist import held
 from daskgmm.passes.groups import seconds_a_row
-from daskgmm.passes.holding import held
 from daskgmm.training.em import Origins, Recipe
 from daskgmm.training.incremental import Increment, absorb
 from daskgmm.training.states import FitState, Trace

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from daskgmm.jobs.fitting import fit
-    from daskgmm.jobs.planning import plan
+    from daskgmm.jobs.planning.report import plan
     from daskgmm.jobs.predicting import predict
     from daskgmm.jobs.sampling import sample
     from daskgmm.jobs.scoring import score
@@ -26,7 +26,7 @@ _HOMES = {
     "sample": "daskgmm.jobs.sampling",
     "update": "daskgmm.jobs.updating",
     "score": "daskgmm.jobs.scoring",
-    "plan": "daskgmm.jobs.planning",
+    "plan": "daskgmm.jobs.planning.report",
 }
 
 

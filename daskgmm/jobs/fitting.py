@@ -6,18 +6,18 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, Unpack
 
-from daskgmm.data.places import Place
+from daskgmm.data.storage.folder import Place
 from daskgmm.estimators.checkpoint_file import CheckpointFile
-from daskgmm.jobs.cluster import Resources, workplace
-from daskgmm.jobs.events import Listener, Silence
+from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.inputs import Inputs, fingerprint
-from daskgmm.jobs.lives import Attempt, Outcome, Result
-from daskgmm.jobs.lives import carry_out as live
+from daskgmm.jobs.json_values import as_plain
+from daskgmm.jobs.listener import Listener, Silence
 from daskgmm.jobs.methods import Method, Mixture
 from daskgmm.jobs.options import FitOptions, Paths, build, check, inputs_of
-from daskgmm.jobs.orders import Order
-from daskgmm.jobs.plain import as_plain
-from daskgmm.jobs.runs import CHECKPOINT_FILE
+from daskgmm.jobs.runs.decision import Order
+from daskgmm.jobs.runs.directory import CHECKPOINT_FILE
+from daskgmm.jobs.runs.lifecycle import Attempt, Outcome, Result
+from daskgmm.jobs.runs.lifecycle import carry_out as live
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from daskgmm.data.credentials import shown_address
-from daskgmm.data.places import require_folder
+from daskgmm.data.storage.credentials import shown_address
+from daskgmm.data.storage.folder import require_folder
 from daskgmm.errors import ConfigurationError, OutputError
 
 REPLACEMENT = "_replacing"

@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from daskgmm.data.dataset import Dataset, open_dataset
-from daskgmm.data.files import FileRecord
+from daskgmm.data.files.versions import FileRecord
 from daskgmm.errors import ConfigurationError, DataError
 from daskgmm.estimators.fitted import Fitted
-from daskgmm.jobs.plain import digest
+from daskgmm.jobs.json_values import digest
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import psutil
 
-from daskgmm.data.scratch import machine
+from daskgmm.data.storage.scratch import machine
 
 
 def this_process() -> dict[str, Any]:

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from daskgmm.data.credentials import shown_address
-from daskgmm.data.places import Place
+from daskgmm.data.storage.credentials import shown_address
+from daskgmm.data.storage.folder import Place
 from daskgmm.errors import DataError, MissingInputError, OutputError
 from daskgmm.estimators.fitted import Fitted
 from daskgmm.estimators.model_file import MODEL_FILE
-from daskgmm.estimators.stored import Stored, read
-from daskgmm.jobs.record import how_it_goes_on
-from daskgmm.jobs.runs import CHECKPOINT_FILE, RECORD_FILE, Run, State, sha256
+from daskgmm.fitting.model_file import Stored, read
+from daskgmm.jobs.runs.directory import CHECKPOINT_FILE, RECORD_FILE, Run, State, sha256
+from daskgmm.jobs.runs.record import how_it_goes_on
 
 _ANEW = "run the run's command again: with the same inputs and options it makes the model anew"
 

@@ -6,8 +6,8 @@ from dataclasses import fields
 from typing import Any, TypeAlias, TypedDict, TypeVar
 
 from daskgmm.errors import ConfigurationError
-from daskgmm.jobs.events import Listener
 from daskgmm.jobs.inputs import Inputs
+from daskgmm.jobs.listener import Listener
 
 Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 T = TypeVar("T")
@@ -51,14 +51,14 @@ class ReadOptions(RowsOptions, total=False):
     memory_limit : str, optional
         Of an embedded cluster.
     tls_ca, tls_cert, tls_key : str, optional
-        For the scheduler; see `daskgmm.jobs.cluster.Resources`.
+        For the scheduler; see `daskgmm.jobs.cluster.resources.Resources`.
     performance_report : str, optional
         File for Dask's report of what its cluster did.
     wait_for_workers : int, optional
     worker_timeout : float, optional
         How many workers of a cluster are waited for, and how long (seconds).
     listener : Listener, optional
-        Told of what happens; see `daskgmm.jobs.events`.
+        Told of what happens; see `daskgmm.jobs.listener`.
     """
 
     scheduler: str | None

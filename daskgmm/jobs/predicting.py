@@ -5,22 +5,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Unpack
 
-from daskgmm.data.places import Place
 from daskgmm.data.sinks import Made, check_name, sink_for
 from daskgmm.data.source import Source
+from daskgmm.data.storage.folder import Place
 from daskgmm.errors import ConfigurationError
 from daskgmm.estimators.fitted import Fitted
-from daskgmm.jobs.cluster import Resources, workplace
-from daskgmm.jobs.events import Listener, Silence
+from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.inputs import Inputs, fingerprint
+from daskgmm.jobs.json_values import as_plain
+from daskgmm.jobs.listener import Listener, Silence
 from daskgmm.jobs.models import find_model
 from daskgmm.jobs.options import Paths, PredictOptions, build, check, inputs_of
 from daskgmm.jobs.outputs import Desk, Order, Outcome, carry_out
-from daskgmm.jobs.plain import as_plain
-from daskgmm.jobs.writing import write
+from daskgmm.jobs.outputs.write import write
 from daskgmm.passes.compiling import readied
-from daskgmm.passes.output import Output
 from daskgmm.passes.quantile import log_density_quantile
+from daskgmm.passes.writing import Output
 
 LABELS, PROBABILITIES, LOG_DENSITY, ANOMALY = KINDS = (
     "labels", "probabilities", "log-density", "anomaly",

@@ -4,18 +4,18 @@ import secrets
 from dataclasses import dataclass, field, replace
 from typing import Any, Unpack
 
-from daskgmm.data.files import FileRecord
-from daskgmm.data.places import Place
+from daskgmm.data.files.versions import FileRecord
 from daskgmm.data.sinks import Made, check_name, sink_for
+from daskgmm.data.storage.folder import Place
 from daskgmm.errors import ConfigurationError
 from daskgmm.estimators.fitted import Fitted
-from daskgmm.estimators.sampling import Drawn, sample_source
-from daskgmm.jobs.cluster import Resources, workplace
-from daskgmm.jobs.events import Listener, Silence
+from daskgmm.jobs.cluster.resources import Resources, workplace
+from daskgmm.jobs.listener import Listener, Silence
 from daskgmm.jobs.models import find_model
 from daskgmm.jobs.options import SampleOptions, build, check
 from daskgmm.jobs.outputs import Desk, Order, Outcome, carry_out, earlier_seed
-from daskgmm.jobs.writing import write
+from daskgmm.jobs.outputs.write import write
+from daskgmm.passes.sampling import Drawn, sample_source
 
 
 @dataclass(frozen=True)

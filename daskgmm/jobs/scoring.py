@@ -3,11 +3,11 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Unpack
 
-from daskgmm.estimators import criteria
 from daskgmm.estimators.fitted import Fitted
-from daskgmm.jobs.cluster import Resources, workplace
-from daskgmm.jobs.events import Listener, Silence
+from daskgmm.fitting import criteria
+from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.inputs import Inputs
+from daskgmm.jobs.listener import Listener, Silence
 from daskgmm.jobs.models import find_model
 from daskgmm.jobs.options import Paths, ReadOptions, build, check, inputs_of
 

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from daskgmm.data.places import Place
+from daskgmm.data.storage.folder import Place
 from daskgmm.errors import OutputError
-from daskgmm.jobs.cluster import Resources
+from daskgmm.jobs.cluster.resources import Resources
 from daskgmm.jobs.inputs import Inputs, fingerprint
+from daskgmm.jobs.json_values import as_plain
 from daskgmm.jobs.models import Model
-from daskgmm.jobs.orders import Order
-from daskgmm.jobs.plain import as_plain
+from daskgmm.jobs.runs.decision import Order
 
 logger = logging.getLogger(__name__)
 

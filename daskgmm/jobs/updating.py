@@ -5,14 +5,14 @@ import os
 from functools import partial
 from typing import Any, Unpack
 
-from daskgmm.jobs.cluster import Resources, workplace
+from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.drift import drift_of
-from daskgmm.jobs.events import Listener, Silence
 from daskgmm.jobs.inputs import fingerprint
-from daskgmm.jobs.lives import Attempt, Outcome, Result
-from daskgmm.jobs.lives import carry_out as live
+from daskgmm.jobs.listener import Listener, Silence
 from daskgmm.jobs.models import find_model
 from daskgmm.jobs.options import Paths, UpdateOptions, build, check, inputs_of
+from daskgmm.jobs.runs.lifecycle import Attempt, Outcome, Result
+from daskgmm.jobs.runs.lifecycle import carry_out as live
 from daskgmm.jobs.update_request import UpdateRequest
 
 

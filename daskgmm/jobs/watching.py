@@ -7,12 +7,12 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from daskgmm.errors import ClusterError
-from daskgmm.jobs.cluster import Resources
-from daskgmm.jobs.scheduler import connected
+from daskgmm.jobs.cluster.resources import Resources
+from daskgmm.jobs.cluster.scheduler import connected
 from daskgmm.monitoring.events import TOPIC
-from daskgmm.monitoring.following import Follower, News
-from daskgmm.monitoring.recognising import is_ours
+from daskgmm.monitoring.follow import Follower, News
 from daskgmm.monitoring.run import Run
+from daskgmm.monitoring.schema import is_ours
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 """At the connection here: nothing is sent."""

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from daskgmm.model.flaws import Flaw
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.base import Kernel
 from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.compiled import CompiledKernel
 from daskgmm.model.kernels.features import kernel_in_numpy
 from daskgmm.model.mixture import Mixture
+from daskgmm.model.nonfinite import Flaw
 from daskgmm.model.precision import feature_components, working_dtype
 from daskgmm.model.responsibilities import normalise
 from daskgmm.model.typing import Floats

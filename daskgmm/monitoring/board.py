@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from daskgmm.monitoring.history import History
-from daskgmm.monitoring.tally import Tally
+from daskgmm.monitoring.state import Tally
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,11 +4,11 @@ import threading
 from queue import SimpleQueue
 from typing import Any
 
-from daskgmm.data.haste import SECONDS_FOR_LAST_WORDS
+from daskgmm.data.storage.deadline import SECONDS_FOR_LAST_WORDS
 from daskgmm.errors import ConfigurationError
 from daskgmm.monitoring.messages import ended, passed, started
 from daskgmm.monitoring.observer import About, Ending, Pass, Reason
-from daskgmm.passes.engine import active_client
+from daskgmm.passes.engine.client import active_client
 
 TOPIC = "daskgmm"
 

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from daskgmm.monitoring.recognising import is_ours
 from daskgmm.monitoring.run import Run
+from daskgmm.monitoring.schema import is_ours
 
 MOST_RUNS = 20
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from daskgmm.data.credentials import without_credentials
+from daskgmm.data.storage.credentials import without_credentials
 from daskgmm.model.mixture import Mixture
 from daskgmm.monitoring.observer import About, Ending, Pass
 

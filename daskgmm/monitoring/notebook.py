@@ -9,8 +9,8 @@ from typing import Any
 
 from daskgmm.monitoring.numbers import clock, count
 from daskgmm.monitoring.observer import About, Ending, Pass, Reason
-from daskgmm.monitoring.words import outcome
-from daskgmm.passes import tracking
+from daskgmm.monitoring.outcome import outcome
+from daskgmm.passes.engine import progress
 from daskgmm.training.forecast import Forecast
 
 _SECONDS_BETWEEN_LOOKS = 0.5
@@ -36,7 +36,7 @@ class Cell:
         self._about: About
         self._forecast: Forecast | None = None
         self._made: Pass | None = None
-        self._pass: tracking.Pass | None = None
+        self._pass: progress.Pass | None = None
         self._stack = ExitStack()
         self._over = threading.Event()
         self._looker = threading.Thread(target=self._look, name="daskgmm-notebook", daemon=True)
@@ -45,7 +45,7 @@ class Cell:
         """The fit begins."""
         self._about = about
         self._forecast = Forecast(about.parameters["tol"], about.parameters["max_iter"])
-        self._stack.enter_context(tracking.tracking(self._track))
+        self._stack.enter_context(progress.tracking(self._track))
         self._handle.display(_Picture(0.0, "Reading all rows"))
         self._looker.start()
 
@@ -63,7 +63,7 @@ class Cell:
         share = 1.0 if ending.reason in (Reason.CONVERGED, Reason.MAX_ITER) else self._share()
         self._handle.update(_Picture(share, outcome(self._made, ending)))
 
-    def _track(self, begun: tracking.Pass) -> None:
+    def _track(self, begun: progress.Pass) -> None:
         self._pass = begun
 
     def _look(self) -> None:

@@ -10,8 +10,8 @@ Part: TypeAlias = Callable[[Any, Board], Callable[[], None] | None]
 """Puts itself on a scheduler, in its event loop; returns how to close it, if that is needed."""
 
 PARTS: dict[str, str] = {
-    "/daskgmm.json": "daskgmm.monitoring.as_json",
-    "/daskgmm": "daskgmm.monitoring.page.adding",
+    "/daskgmm.json": "daskgmm.monitoring.http",
+    "/daskgmm": "daskgmm.monitoring.page.route",
     "/metrics": "daskgmm.monitoring.metrics",
 }
 """Modules whose ``add`` is a `Part`, by what it adds. Each may need other libraries."""

@@ -10,7 +10,7 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 from daskgmm.monitoring.board import Board
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.messages import END
-from daskgmm.monitoring.recognising import is_ours
+from daskgmm.monitoring.schema import is_ours
 
 NAME = "daskgmm"
 

@@ -8,17 +8,17 @@ import numpy as np
 
 from daskgmm.data.source import Block, Part, Source
 from daskgmm.model.expectation import Expectation, add
-from daskgmm.model.flaws import Flaw
 from daskgmm.model.moments import Moments
+from daskgmm.model.nonfinite import Flaw
 from daskgmm.model.scatter import scatter
 from daskgmm.model.typing import Doubles
-from daskgmm.passes.engine import compute
+from daskgmm.passes.engine.client import compute
+from daskgmm.passes.engine.graph import pass_graph
+from daskgmm.passes.engine.keys import Phase, token
+from daskgmm.passes.engine.work import OnPart, Work
 from daskgmm.passes.expectation import accumulator
-from daskgmm.passes.graph import pass_graph
 from daskgmm.passes.groups import group_measured
-from daskgmm.passes.naming import Phase, token
 from daskgmm.passes.survey import FlawedPart
-from daskgmm.passes.work import OnPart, Work
 
 _USUAL_ROWS = 10_000
 

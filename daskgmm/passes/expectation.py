@@ -8,10 +8,10 @@ from weakref import WeakKeyDictionary
 from daskgmm.data.source import Block, Part, Source
 from daskgmm.model.expectation import Accumulator, Expectation, add
 from daskgmm.model.moments import Moments
-from daskgmm.passes.engine import compute
-from daskgmm.passes.graph import Group, pass_graph
-from daskgmm.passes.naming import Phase, token
-from daskgmm.passes.work import OnPart, Work
+from daskgmm.passes.engine.client import compute
+from daskgmm.passes.engine.graph import Group, pass_graph
+from daskgmm.passes.engine.keys import Phase, token
+from daskgmm.passes.engine.work import OnPart, Work
 
 _idle: WeakKeyDictionary[Expectation, list[Accumulator]] = WeakKeyDictionary()
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from daskgmm.data.source import Source
-from daskgmm.passes.bundles import bundled
+from daskgmm.passes.engine.grouping import bundled
 from daskgmm.passes.groups import group_measured
 
 

@@ -7,17 +7,17 @@ from typing import Any, TypeAlias
 import numpy as np
 from dask._task_spec import DataNode, Task, TaskRef
 
-from daskgmm.data.retrying import persistent
 from daskgmm.data.source import Block, Part, Source, as_written
+from daskgmm.data.storage.retry import persistent
 from daskgmm.model.prediction import NotFiniteError, Predictor
 from daskgmm.model.scoring import Scorer, Scoring
 from daskgmm.model.typing import Doubles
-from daskgmm.passes.blas import one_thread
-from daskgmm.passes.engine import compute
-from daskgmm.passes.graph import pass_graph
+from daskgmm.passes.engine.blas import one_thread
+from daskgmm.passes.engine.client import compute
+from daskgmm.passes.engine.graph import pass_graph
+from daskgmm.passes.engine.keys import Phase, token
+from daskgmm.passes.engine.work import OnPart, Work
 from daskgmm.passes.groups import group_measured, seconds_a_row
-from daskgmm.passes.naming import Phase, token
-from daskgmm.passes.work import OnPart, Work
 
 USUAL_ROWS = 10_000
 """Of a part whose length nobody knows."""

@@ -7,9 +7,9 @@ import dask
 
 from daskgmm.data.source import Block, Floats, Source
 from daskgmm.model.expectation import Expectation
-from daskgmm.passes.engine import running_on
+from daskgmm.passes.engine.client import running_on
+from daskgmm.passes.engine.persist import DecodedPart
 from daskgmm.passes.expectation import expect
-from daskgmm.passes.holding import DecodedPart
 
 _PASSES = 5
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import dask
 
-from daskgmm.data.scratch import machine, root
-from daskgmm.passes.engine import active_client, explaining_losses, wait_for_workers
+from daskgmm.data.storage.scratch import machine, root
+from daskgmm.passes.engine.client import active_client, explaining_losses, wait_for_workers
 from daskgmm.passes.memory import Task, available_memory, worker_bytes
 
 TARGET = 0.6

@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from daskgmm.data.source import Block, Part, Source, TextPart, as_written
 from daskgmm.errors import DataError
-from daskgmm.model.flaws import Flaw
+from daskgmm.model.nonfinite import Flaw
 from daskgmm.model.typing import Doubles, Floats
-from daskgmm.passes.blas import one_thread
-from daskgmm.passes.engine import compute
-from daskgmm.passes.graph import pass_graph
+from daskgmm.passes.engine.blas import one_thread
+from daskgmm.passes.engine.client import compute
+from daskgmm.passes.engine.graph import pass_graph
+from daskgmm.passes.engine.keys import Phase, token
+from daskgmm.passes.engine.work import OnPart, Work
 from daskgmm.passes.groups import group_measured, group_unmeasured
-from daskgmm.passes.naming import Phase, token
 from daskgmm.passes.sample import Sample, priorities
 from daskgmm.passes.statistics import Statistics
-from daskgmm.passes.work import OnPart, Work
 
 _MIDDLE_ROWS, _FEWEST_MIDDLE_ROWS = 255, 16
 """Of the sample, that tell where the middle of a feature's values lies, and how wide it is; fewer

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from daskgmm.plotting.canvas import PALETTE, new_axes, write_in_full
 from daskgmm.plotting.columns import mixture_of
+from daskgmm.plotting.figure import PALETTE, new_axes, write_in_full
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daskgmm.errors import ConfigurationError, OutputError
-from daskgmm.plotting.canvas import new_figure
 from daskgmm.plotting.course import convergence
+from daskgmm.plotting.figure import new_figure
 from daskgmm.plotting.mixture import scatter
 from daskgmm.plotting.selection import selection
 

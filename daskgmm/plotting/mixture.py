@@ -12,9 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from daskgmm.errors import ConfigurationError
 from daskgmm.plotting import line, plane
-from daskgmm.plotting.canvas import MAX_LEGEND, new_axes
 from daskgmm.plotting.columns import column_names, column_positions, mixture_of
-from daskgmm.plotting.component import components_of
+from daskgmm.plotting.density import components_of
+from daskgmm.plotting.figure import MAX_LEGEND, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

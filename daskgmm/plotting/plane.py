@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daskgmm.plotting.canvas import MAX_LEGEND, halo, write_number
-from daskgmm.plotting.component import Component, Floats
+from daskgmm.plotting.density import Component, Floats
+from daskgmm.plotting.figure import MAX_LEGEND, halo, write_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from daskgmm.errors import ConfigurationError
 from daskgmm.model.scoring import CRITERIA
-from daskgmm.plotting.canvas import INK, PALETTE, new_axes, write_in_full
+from daskgmm.plotting.figure import INK, PALETTE, new_axes, write_in_full
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

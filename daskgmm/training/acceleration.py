@@ -14,8 +14,8 @@ import numpy as np
 from scipy.special import logsumexp
 
 from daskgmm.errors import ConfigurationError
-from daskgmm.model.coordinates import Coordinates
 from daskgmm.model.mixture import Mixture
+from daskgmm.model.unconstrained import Coordinates
 
 TAIL = 1e-3
 """Gain of an EM step (nats a row) below which trials are made: by default EM ends here, near the

@@ -11,7 +11,7 @@ import json
 import sys
 from collections.abc import Mapping
 
-from daskgmm.data.places import Place
+from daskgmm.data.storage.folder import Place
 from daskgmm.errors import ClusterError
 
 PASSING_FAILURE = 75

@@ -16,9 +16,9 @@ from rich.console import Console
 
 from daskgmm import GaussianMixture
 from daskgmm.cli.display import Display
-from daskgmm.cli.lines import Lines
+from daskgmm.cli.output.lines import Lines
 from daskgmm.monitoring import install
-from daskgmm.passes.tracking import tracking
+from daskgmm.passes.engine.progress import tracking
 from daskgmm.training.forecast import Forecast
 from tests.benchmarks.result import Result
 

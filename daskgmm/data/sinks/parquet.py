@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from daskgmm.data.failures import explained_writing
-from daskgmm.data.places import Place
 from daskgmm.data.sinks.base import RECORD, Columns, Field, Found, Sink, Slice, Written
+from daskgmm.data.storage.errors import explained_writing
+from daskgmm.data.storage.folder import Place
 
 COMPRESSION = "snappy"
 """Numbers that fill their bits hardly shrink: Zstandard takes half as long again for 5% less."""

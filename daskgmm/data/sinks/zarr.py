@@ -18,9 +18,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from daskgmm.data.failures import explained_writing
-from daskgmm.data.places import Place
 from daskgmm.data.sinks.base import RECORD, Columns, Field, Found, Sink, Slice, Written
+from daskgmm.data.storage.errors import explained_writing
+from daskgmm.data.storage.folder import Place
 from daskgmm.errors import ConfigurationError, DataError
 
 _VALUES_A_CHUNK = 2**21

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from daskgmm.jobs.checks.finding import Findings, ok, warning
+from daskgmm.jobs.doctor.finding import Findings, ok, warning
 
 
 def cache(_worker: Any) -> Findings:

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from daskgmm.jobs.checks.finding import Findings, gib, ok, problem, warning
 from daskgmm.jobs.checks.threads import tasks_of
-from daskgmm.jobs.embedded import memory_share
+from daskgmm.jobs.cluster.local import memory_share
+from daskgmm.jobs.doctor.finding import Findings, gib, ok, problem, warning
 from daskgmm.passes.memory import Task, available_memory, worker_bytes
 from daskgmm.passes.room import TARGET
 

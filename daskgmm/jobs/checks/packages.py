@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from typing import Any
 
-from daskgmm.jobs.checks.finding import Findings, ok
+from daskgmm.jobs.doctor.finding import Findings, ok
 
 OPTIONAL = {
     "matplotlib": ("plot", "figures"),

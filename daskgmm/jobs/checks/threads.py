@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from daskgmm.jobs.checks.finding import Findings, ok, warning
+from daskgmm.jobs.doctor.finding import Findings, ok, warning
 
 
 def cores() -> int:

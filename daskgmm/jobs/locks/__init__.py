@@ -2,7 +2,7 @@
 
 from contextlib import AbstractContextManager
 
-from daskgmm.data.places import Place
+from daskgmm.data.storage.folder import Place
 from daskgmm.jobs.locks.base import LOCK_FILE, Lock
 from daskgmm.jobs.locks.local import LocalLock
 from daskgmm.jobs.locks.store import StoreLock

@@ -5,11 +5,11 @@ from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from typing import Self
 
-from daskgmm.data.places import Place
+from daskgmm.data.storage.folder import Place
 from daskgmm.errors import DaskGMMError, OutputError
 from daskgmm.jobs.folders import REPLACEMENT
 from daskgmm.jobs.locks.owner import Owner, running_in_words
-from daskgmm.jobs.runs import Run, State
+from daskgmm.jobs.runs.directory import Run, State
 
 LOCK_FILE = ".lock"
 

@@ -7,8 +7,8 @@ from typing import Self, final
 
 from filelock import FileLock, Timeout
 
-from daskgmm.data.failures import explained_writing
-from daskgmm.data.places import Place
+from daskgmm.data.storage.errors import explained_writing
+from daskgmm.data.storage.folder import Place
 from daskgmm.errors import OutputError
 from daskgmm.jobs.locks.base import LOCK_FILE, Lock, busy, owner_of
 from daskgmm.jobs.locks.owner import Owner

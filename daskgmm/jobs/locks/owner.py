@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from daskgmm.data.plain import from_json
+from daskgmm.data.json_text import from_json
 from daskgmm.jobs import machine
 
 

@@ -6,8 +6,8 @@ from contextlib import suppress
 from typing import Self, final
 from uuid import uuid4
 
-from daskgmm.data.haste import SECONDS_FOR_LAST_WORDS, in_time
-from daskgmm.data.places import Place
+from daskgmm.data.storage.deadline import SECONDS_FOR_LAST_WORDS, in_time
+from daskgmm.data.storage.folder import Place
 from daskgmm.errors import DaskGMMError, OutputError
 from daskgmm.jobs.locks.base import LOCK_FILE, Lock, busy, owner_of
 from daskgmm.jobs.locks.owner import Owner, in_words

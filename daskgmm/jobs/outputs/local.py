@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import final
 from uuid import uuid4
 
-from daskgmm.data.failures import explained_writing
-from daskgmm.data.places import Place
 from daskgmm.data.sinks import Made, Written
+from daskgmm.data.storage.errors import explained_writing
+from daskgmm.data.storage.folder import Place
 from daskgmm.jobs.folders import require_writable
 from daskgmm.jobs.locks.base import busy, holder
 from daskgmm.jobs.locks.local import held_alone
-from daskgmm.jobs.outputs.base import SUCCESS, Check, Delivery
+from daskgmm.jobs.outputs.delivery import SUCCESS, Check, Delivery
 
 
 @final

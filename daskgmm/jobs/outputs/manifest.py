@@ -5,12 +5,12 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from daskgmm.data.places import Place
-from daskgmm.data.plain import from_json
+from daskgmm.data.json_text import from_json
 from daskgmm.data.sinks import SINKS, Found, Written, sink_for
+from daskgmm.data.storage.folder import Place
 from daskgmm.jobs.folders import REPLACEMENT
-from daskgmm.jobs.outputs.base import SUCCESS
-from daskgmm.jobs.plain import differences, to_json
+from daskgmm.jobs.json_values import differences, to_json
+from daskgmm.jobs.outputs.delivery import SUCCESS
 
 MANIFEST = "manifest.json"
 """File in the folder of a run that is not complete."""

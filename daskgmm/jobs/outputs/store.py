@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import final
 
-from daskgmm.data.places import Place
 from daskgmm.data.sinks import Made, Written
+from daskgmm.data.storage.folder import Place
 from daskgmm.jobs.locks.base import LOCK_FILE
 from daskgmm.jobs.locks.store import StoreLock
-from daskgmm.jobs.outputs.base import SUCCESS, Check, Delivery
+from daskgmm.jobs.outputs.delivery import SUCCESS, Check, Delivery
 from daskgmm.jobs.outputs.manifest import earlier_at
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from daskgmm.monitoring.board import Board
 from daskgmm.monitoring.run import Run
-from daskgmm.monitoring.tally import Progress
+from daskgmm.monitoring.state import Progress
 
 _SILENT_SECONDS = 10.0
 _SILENT_PASSES = 3

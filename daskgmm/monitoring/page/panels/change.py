@@ -6,8 +6,8 @@ from bokeh.models import ColumnDataSource, Range1d
 
 from daskgmm.monitoring.page.panels.base import chart
 from daskgmm.monitoring.page.view import View
-from daskgmm.monitoring.page.words import number
 from daskgmm.monitoring.run import Run
+from daskgmm.monitoring.text import number
 
 _ORANGE, _RED = "#e08a1e", "#e5484d"
 _ROOM = 2.0

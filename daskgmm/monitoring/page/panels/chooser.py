@@ -6,8 +6,8 @@ from bokeh.models import Select
 
 from daskgmm.monitoring.page.panels.base import sheet
 from daskgmm.monitoring.page.view import View
-from daskgmm.monitoring.page.words import clock
 from daskgmm.monitoring.run import Run
+from daskgmm.monitoring.text import clock
 
 _CSS = """
 :host { margin-bottom: 10px; }

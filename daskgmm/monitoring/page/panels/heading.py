@@ -2,11 +2,11 @@
 
 from bokeh.models import Div
 
-from daskgmm.monitoring.page.outlook import left
 from daskgmm.monitoring.page.panels.base import sheet
 from daskgmm.monitoring.page.view import View
-from daskgmm.monitoring.page.words import amount, clock, duration, number, text
+from daskgmm.monitoring.remaining import left
 from daskgmm.monitoring.run import RUNNING, Run
+from daskgmm.monitoring.text import amount, clock, duration, number, text
 
 _CSS = """
 h1 { font-size: 20px; margin: 0 44px 2px 0; display: flex; flex-wrap: wrap; gap: 10px;

@@ -5,8 +5,8 @@ from bokeh.models import Div
 from daskgmm.monitoring.page.panels.base import sheet
 from daskgmm.monitoring.page.panels.weights import colour, fading
 from daskgmm.monitoring.page.view import View
-from daskgmm.monitoring.page.words import number, text
 from daskgmm.monitoring.run import Run
+from daskgmm.monitoring.text import number, text
 
 _CSS = """
 .scroll { overflow-x: auto; max-height: 420px; overflow-y: auto; }

@@ -4,8 +4,8 @@ from bokeh.models import Div
 
 from daskgmm.monitoring.page.panels.base import sheet
 from daskgmm.monitoring.page.view import View
-from daskgmm.monitoring.page.words import text
-from daskgmm.monitoring.tally import Progress
+from daskgmm.monitoring.state import Progress
+from daskgmm.monitoring.text import text
 
 MOST = 40
 

@@ -1,0 +1,110 @@
+"""``daskgmm config``."""
+
+import json
+import os
+from collections.abc import Iterator
+from copy import copy
+from itertools import chain
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from daskgmm.cli.config_text import Effective, as_toml
+from daskgmm.cli.environment import variables
+from daskgmm.cli.exits import Exit, Failure
+from daskgmm.cli.options.names import CONFIG, long_name, suggestion
+from daskgmm.cli.options.secrets import masked
+from daskgmm.cli.options.shared import JSON
+from daskgmm.cli.options.sources import all_commands, origin
+from daskgmm.data.storage.credentials import MASK
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@JSON
+@click.option("--config", metavar="FILE.toml", help="Options, as all commands take them.")
+@click.option("--log-format", metavar="text|json", help="As all commands take it.")
+@click.option("--log-level", metavar="LEVEL", help="As all commands take it.")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND [OPTION]...]")
+@click.pass_context
+def config(
+    context: click.Context, /, *, as_json: bool, words: tuple[str, ...], **common: str | None
+) -> None:
+    """Show what each option of COMMAND is, and what set it.
+
+    COMMAND and what follows it are what would be run; without one, all commands are shown. The
+    text is a configuration file. Secrets are never shown.
+    """
+    commands = all_commands(context)
+    named = bool(words) and not words[0].startswith("-")
+    if named and words[0] not in commands:
+        remedy = suggestion(words[0], commands, f"Choose among {', '.join(commands)}.")
+        raise Failure(f"No such command {words[0]!r}.", remedy, Exit.USAGE)
+    given = [(f"--{name.replace('_', '-')}", value) for name, value in common.items() if value]
+    arguments = [*chain.from_iterable(given), *(words[1:] if named else words)]
+    chosen = words[:1] if named else tuple(commands)
+    root = context.find_root()
+    found = {name: dict(_effective(root, name, commands[name], arguments)) for name in chosen}
+    click.echo(_as_json(found) if as_json else as_toml(found))
+
+
+def _as_json(found: dict[str, dict[str, Effective]]) -> str:
+    plain = {
+        command: {
+            name: {"value": each.value, "source": each.source} for name, each in options.items()
+        }
+        for command, options in found.items()
+    }
+    return json.dumps(plain, indent=2, ensure_ascii=False)
+
+
+def _effective(
+    parent: click.Context, name: str, command: click.Command, words: list[str]
+) -> Iterator[tuple[str, Effective]]:
+    """Each option of a command that was given these words, whether or not they are enough."""
+    twin = copy(command)
+    twin.params = [copy(param) for param in command.params]
+    for param in twin.params:
+        param.required = False
+    context = twin.make_context(name, list(words), parent=parent)
+    typed, _, _ = twin.make_parser(context).parse_args(list(words))
+    for param in twin.params:
+        if param.name != CONFIG:
+            yield long_name(param), _holding(context, param, typed)
+
+
+def _holding(context: click.Context, param: click.Parameter, typed: Any) -> Effective:
+    raw, source = param.consume_value(context, typed)
+    raw = _plain(raw)
+    text = isinstance(param.type, click.types.FuncParamType)
+    many = param.multiple or param.nargs != 1
+    value = _plain(raw if text and not many else param.type_cast_value(context, raw))
+    if param.name == "storage_options":
+        value = {key: MASK for key, _ in value or ()}
+        return Effective(value, _source(context, param, source), secret=bool(value))
+    shown = _masked(value)
+    return Effective(shown, _source(context, param, source), secret=shown != value)
+
+
+def _plain(value: Any) -> Any:
+    """Values as they are; what click has for nothing at all is None."""
+    if isinstance(value, tuple | list):
+        return [_plain(each) for each in value]
+    return value if isinstance(value, str | int | float | bool) else None
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_masked(each) for each in value]
+    return masked(value) if isinstance(value, str) else value
+
+
+def _source(context: click.Context, param: click.Parameter, source: ParameterSource) -> str:
+    if source is ParameterSource.COMMANDLINE:
+        return "command line"
+    if source is ParameterSource.DEFAULT_MAP:
+        return origin(context, str(param.name))
+    if source is ParameterSource.ENVIRONMENT:
+        names = variables(str(context.info_name), param)
+        return next(name for name in names if os.environ.get(name))
+    return "default"

@@ -1,0 +1,223 @@
+"""``daskgmm fit``."""
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from daskgmm.cli.counts import Components, Number
+from daskgmm.cli.exits import Exit, Failure
+from daskgmm.cli.options.secrets import typed_command
+from daskgmm.cli.options.shared import COLUMNS, FORCE, INPUTS, READING, SEED, in_order, inputs_of
+from daskgmm.model.covariance import COVARIANCES, REGISTRY
+
+if TYPE_CHECKING:
+    from daskgmm.jobs.models import Model
+
+logger = logging.getLogger(__name__)
+
+_STARTS = "Try --n-init 10, or --init random with --subsample none."
+
+
+def subsample(text: str) -> str | int | None:
+    """``auto``, ``none`` or a number of rows, as the estimator takes it."""
+    if text == "none":
+        return None
+    if text != "auto" and not text.isdigit():
+        raise click.BadParameter(f"{text!r} is none of auto, none and a number of rows.")
+    return text if text == "auto" else int(text)
+
+
+# Names only, so that --help loads no library; the estimator has the last word on them.
+_INITS = ("kmeans", "k-means++", "random", "random_from_data", "hierarchical", "k-means||")
+_FORMS = ", ".join(f"{name} ({entry.summary})" for name, entry in REGISTRY.items())
+MIXTURE = in_order(
+    click.option(
+        "-k",
+        "--components",
+        metavar="K",
+        type=Components(),
+        required=True,
+        help="Number of components.",
+    ),
+    click.option(
+        "--covariance",
+        type=click.Choice(tuple(COVARIANCES)),
+        default="full",
+        show_default=True,
+        help=f"Form of the covariances: {_FORMS}.",
+    ),
+)
+N_INIT = click.option(
+    "--n-init",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Number of starts, of which the best is kept.",
+)
+DTYPE = click.option(
+    "--dtype",
+    type=click.Choice(("float32", "float64")),
+    help="To compute in; by default the data's own.",
+)
+METHOD = in_order(
+    click.option(
+        "--init",
+        type=click.Choice(_INITS),
+        default="kmeans",
+        show_default=True,
+        help="How starts are found.",
+    ),
+    N_INIT,
+    click.option(
+        "--tol",
+        type=Number(min=0),
+        default=1e-3,
+        show_default=True,
+        help="Stop when the change is smaller.",
+    ),
+    click.option(
+        "--stopping",
+        type=click.Choice(("lower_bound", "parameters")),
+        default="lower_bound",
+        show_default=True,
+        help="What --tol is held against: the mean log-likelihood a row (nats), or parameters "
+        "in units of the columns' standard deviations.",
+    ),
+    click.option(
+        "--acceleration",
+        type=click.Choice(("squarem",)),
+        help="Extrapolate EM's steps: fewer passes where clusters overlap and --tol is small.",
+    ),
+    click.option(
+        "--max-iter",
+        type=click.IntRange(min=1),
+        default=100,
+        show_default=True,
+        help="Most passes of EM over all rows.",
+    ),
+    click.option(
+        "--reg-covar",
+        type=Number(min=0),
+        default=1e-6,
+        show_default=True,
+        help="Added to variances, in squared units of the data.",
+    ),
+    click.option(
+        "--subsample",
+        metavar="auto|none|N",
+        type=subsample,
+        default="auto",
+        show_default=True,
+        help="Rows on which starts are fitted first, in memory.",
+    ),
+    DTYPE,
+)
+
+
+ROWS_AND_RUN = in_order(
+    INPUTS,
+    click.option(
+        "-o", "--output", metavar="RUN", required=True, help="Run directory to write, or a URL."
+    ),
+    COLUMNS,
+    click.option("--weight-column", metavar="W", help="Column of the rows' weights."),
+)
+AFTERWARDS = in_order(
+    click.option(
+        "--cache",
+        type=click.Choice(("auto", "memory", "disk", "none")),
+        default="auto",
+        show_default=True,
+        help="Where decoded rows stay between passes; auto chooses from sizes.",
+    ),
+    click.option(
+        "--resume/--no-resume",
+        default=True,
+        show_default=True,
+        help="Go on with an unfinished run, or begin it again.",
+    ),
+    FORCE,
+    click.option(
+        "--require-convergence", is_flag=True, help="Exit with 3 where the fit did not converge."
+    ),
+    click.option("--plot", "figure", metavar="FILE.png", help="Draw the result."),
+    SEED,
+    READING,
+)
+
+
+@click.command()
+@ROWS_AND_RUN
+@MIXTURE
+@METHOD
+@AFTERWARDS
+def fit(inputs: tuple[str, ...], **options: Any) -> None:
+    """Fit a mixture of K Gaussians to the rows of INPUT.
+
+    RUN, a run directory, is written with the model and how it came to be. INPUT is a Parquet or
+    CSV file, a directory or a pattern of them, or a URL; RUN may be a URL too. The same command
+    again does nothing where its run is complete, and goes on where it was where it isn't.
+    """
+    from daskgmm import jobs
+
+    carry_out(jobs.fit, inputs, options)
+
+
+def carry_out(
+    job: Callable[..., dict[str, Any]], inputs: tuple[str, ...], options: dict[str, Any]
+) -> None:
+    """Fit, and say what came of it."""
+    from daskgmm.cli.output.progress import progress
+    from daskgmm.jobs.models import find_model
+    from daskgmm.jobs.plotting import check_figure
+    from daskgmm.training.forecast import Forecast
+
+    figure, strict = options.pop("figure"), options.pop("require_convergence")
+    if figure is not None:
+        check_figure(figure)
+    options["storage_options"] = dict(options["storage_options"])
+    shown = options.pop("progress")
+    forecast = Forecast(options["tol"], options["max_iter"])
+    with progress(shown=shown, verb="Fitting", forecast=forecast) as listener:
+        record = job(inputs, listener=listener, command=typed_command(), **options)
+    model = find_model(record["run"], options["storage_options"])
+    if figure is not None:
+        _draw(model, figure, inputs, options)
+    _report(record, model.estimator)
+    if strict and not record["result"]["converged"]:
+        raise Failure(
+            "The fit did not converge, and --require-convergence was given.",
+            "The run is complete all the same; go on from other options with --force.",
+            Exit.NOT_CONVERGED,
+        )
+
+
+def _draw(model: "Model", figure: str, inputs: tuple[str, ...], options: dict[str, Any]) -> None:
+    from daskgmm.jobs.plotting import plot
+
+    run = model.run
+    assert run is not None  # noqa: S101  it was just made
+    rows = inputs_of(options, inputs)
+    plot(model.estimator, figure, inputs=rows, seed=run.seed, selection=run.selection)
+
+
+def _report(record: dict[str, Any], estimator: Any) -> None:
+    from daskgmm.cli.output.tables import fit_summary
+    from daskgmm.estimators.shortfalls import in_words, shortfalls
+
+    if record["already"]:
+        logger.info("%s is already complete: nothing was done.", record["run"])
+    click.echo(fit_summary(record, estimator))
+    result = record["result"]
+    if not result["converged"]:
+        logger.warning(
+            "The fit did not converge in %d pass%s: raise --max-iter or --tol.",
+            result["n_iter"],
+            "es" * (result["n_iter"] != 1),
+        )
+    if "candidates" in result and (
+        found := shortfalls(result["candidates"], result["best"], estimator.tol)
+    ):
+        logger.warning(in_words(found, _STARTS))

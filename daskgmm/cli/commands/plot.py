@@ -1,0 +1,62 @@
+"""``daskgmm plot``."""
+
+from typing import Any
+
+import click
+
+from daskgmm.cli.options.shared import (
+    COLUMNS,
+    MODEL,
+    READING,
+    RESOURCE_NAMES,
+    SEED,
+    in_natural_order,
+    inputs_of,
+    refuse_without_inputs,
+    resources_of,
+)
+
+
+@click.command()
+@MODEL
+@click.argument("inputs", nargs=-1, metavar="[INPUT...]", callback=in_natural_order)
+@click.option("-o", "--output", metavar="FILE.png", required=True, help="Figure to write.")
+@COLUMNS
+@SEED
+@READING
+def plot(
+    model: str,
+    inputs: tuple[str, ...],
+    output: str,
+    columns: tuple[str, ...] | None,
+    **options: Any,
+) -> None:
+    """Draw MODEL in two columns, and the course of its fit.
+
+    Rows of INPUT, if any, lie beneath. Of a run that chose among many models, their criterion is
+    drawn too.
+
+    MODEL is a run directory or a model file. FILE ends in .png, .svg or .pdf.
+    """
+    from daskgmm.cli.output.progress import progress
+    from daskgmm.jobs import plotting as jobs
+    from daskgmm.jobs.models import find_model
+
+    if not inputs:
+        refuse_without_inputs("format", "where", "seed", *RESOURCE_NAMES)
+    jobs.check_figure(output)
+    resources = resources_of(options)
+    rows = inputs_of(options, inputs)
+    found = find_model(model, dict(rows.storage_options))
+    with progress(shown=options["progress"], verb="Drawing") as listener:
+        jobs.plot(
+            found.estimator,
+            output,
+            inputs=rows if inputs else None,
+            columns=columns,
+            resources=resources,
+            seed=options["seed"] or 0,
+            selection=None if found.run is None else found.run.selection,
+            listener=listener,
+        )
+    click.echo(output)

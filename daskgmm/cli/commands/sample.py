@@ -1,0 +1,47 @@
+"""``daskgmm sample``."""
+
+from typing import Any
+
+import click
+
+from daskgmm.cli.commands.predict import OUTPUT, report
+from daskgmm.cli.counts import many
+from daskgmm.cli.options.shared import (
+    COMMON,
+    FORCE,
+    MODEL,
+    PROGRESS,
+    RESOURCES,
+    SEED,
+    STORAGE,
+    in_order,
+)
+
+
+@click.command()
+@MODEL
+@click.option(
+    "-n",
+    "--rows",
+    "n",
+    metavar="N",
+    type=many,
+    required=True,
+    help="Number of rows, such as 1000 or 1e9.",
+)
+@OUTPUT
+@click.option("--with-labels", is_flag=True, help="Write the component of each row too.")
+@FORCE
+@in_order(STORAGE, RESOURCES, SEED, PROGRESS, COMMON)
+def sample(model: str, **options: Any) -> None:
+    """Draw N rows from MODEL, any number of them, and write them.
+
+    MODEL is a run directory or a model file. The same command again does nothing where OUT is
+    complete, and goes on where it isn't.
+    """
+    from daskgmm import jobs
+    from daskgmm.cli.output.progress import progress
+
+    options["storage_options"] = dict(options["storage_options"])
+    with progress(shown=options.pop("progress"), verb="Drawing") as listener:
+        report(jobs.sample(model, listener=listener, **options))

@@ -1,0 +1,81 @@
+"""``daskgmm score``."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from daskgmm.cli.counts import Number
+from daskgmm.cli.exits import Exit, Failure
+from daskgmm.cli.options.shared import (
+    COLUMNS,
+    INPUTS,
+    JSON,
+    MODEL,
+    READING,
+    inputs_of,
+    resources_of,
+)
+
+if TYPE_CHECKING:
+    from daskgmm.jobs.scoring import Scores
+
+
+@click.command()
+@MODEL
+@INPUTS
+@JSON
+@click.option(
+    "--fail-below",
+    metavar="X",
+    type=Number(),
+    help="Exit with 3 where the mean log-likelihood is lower, in nats a row.",
+)
+@COLUMNS
+@READING
+def score(
+    model: str,
+    inputs: tuple[str, ...],
+    *,
+    as_json: bool,
+    fail_below: float | None,
+    **options: Any,
+) -> None:
+    """Tell how well MODEL fits the rows of INPUT.
+
+    The lower a criterion, the better. MODEL is a run directory or a model file.
+    """
+    from dataclasses import asdict
+
+    from daskgmm.cli.output.progress import progress
+    from daskgmm.jobs import scoring as jobs
+    from daskgmm.jobs.json_values import to_json
+    from daskgmm.jobs.models import find_model
+
+    rows, resources = inputs_of(options, inputs), resources_of(options)
+    fitted = find_model(model, dict(rows.storage_options)).fitted
+    with progress(shown=options["progress"], verb="Scoring") as listener:
+        scores = jobs.evaluate(fitted, rows, resources, listener)
+    click.echo(to_json(asdict(scores)) if as_json else _text(scores))
+    _require(scores.mean_log_likelihood, fail_below)
+
+
+def _text(scores: "Scores") -> str:
+    from daskgmm.cli.output.tables import facts_table
+
+    facts = {
+        "rows": f"{scores.rows:,}",
+        "mean log-likelihood": f"{scores.mean_log_likelihood:.6f} nats a row",
+        "AIC": f"{scores.aic:.2f}",
+        "BIC": f"{scores.bic:.2f}",
+        "ICL": f"{scores.icl:.2f}",
+    }
+    return facts_table(facts)
+
+
+def _require(found: float, least: float | None) -> None:
+    if least is not None and not found >= least:  # NaN is no quality either
+        raise Failure(
+            f"The mean log-likelihood is {found:.6g} nats a row, below {least:g}.",
+            "Look at the rows, fit the model anew, or ask for less with --fail-below.",
+            Exit.TOO_LOW,
+        )

@@ -1,0 +1,76 @@
+"""``daskgmm show``."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from daskgmm.cli.options.shared import COMMON, JSON, MODEL, STORAGE
+
+
+@click.command()
+@MODEL
+@JSON
+@STORAGE
+@COMMON
+def show(model: str, *, as_json: bool, storage_options: tuple[tuple[str, Any], ...]) -> None:
+    """Show a model's parameters and how its fit went.
+
+    MODEL is a run directory or a model file.
+    """
+    from daskgmm.jobs.describe import describe
+    from daskgmm.jobs.json_values import to_json
+    from daskgmm.jobs.models import find_model
+
+    description = describe(find_model(model, dict(storage_options)))
+    click.echo(to_json(description) if as_json else _text(description))
+
+
+def _text(description: Mapping[str, Any]) -> str:
+    from daskgmm.cli.output.tables import (
+        candidates,
+        components,
+        covariances,
+        deviations,
+        facts_table,
+    )
+
+    weights, means, names = (description[key] for key in ("weights", "means", "columns"))
+    values, kind = description["covariances"], description["covariance_type"]
+    spread = deviations(values, kind, (len(means), len(means[0])))
+    sections = [facts_table(_facts(description)), components(weights, means, spread, names)]
+    sections.append(covariances(values, kind))
+    run = description["run"]
+    if run is not None and "candidates" in run["result"]:
+        sections.append(candidates(run["result"]))
+    return "\n\n".join(sections)
+
+
+def _files(paths: Sequence[str]) -> str:
+    return paths[0] if len(paths) == 1 else f"{len(paths)} files, the first {paths[0]}"
+
+
+def _facts(description: Mapping[str, Any]) -> dict[str, Any]:
+    fit, run = description["fit"], description["run"]
+    facts = {
+        "model": description["model"],
+        "components": description["components"],
+        "columns": description["features"],
+        "covariance": description["covariance_type"],
+        "rows": fit["n_rows"] and f"{fit['n_rows']:,}",
+        "lower bound": fit["lower_bound"] and f"{fit['lower_bound']:.6f} nats a row",
+        "iterations": fit["n_iter"],
+        "passes": fit["n_passes"],
+        "converged": {True: "yes", False: "no", None: None}[fit["converged"]],
+    }
+    if run is not None:
+        # Of all candidates together, of which the model may have stopped before others.
+        facts["passes"] = run["result"].get("n_passes", facts["passes"])
+        facts |= {
+            "seed": run["seed"],
+            "run id": run["run_id"],
+            "updated from run": run.get("updated_from", {}).get("run_id"),
+            "fitted": f"{run['timings']['ended']} in {run['timings']['seconds']:.1f} s",
+            "inputs": _files([file["path"] for file in run["inputs"]["files"]]),
+        }
+    return {name: value for name, value in facts.items() if value is not None}

@@ -1,0 +1,110 @@
+"""``daskgmm watch``."""
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from daskgmm.cli.exits import Exit, Failure, code_for
+from daskgmm.cli.options.shared import COMMON, JSON, SCHEDULER, resources_of
+
+if TYPE_CHECKING:
+    from daskgmm.jobs.watching import Watching
+    from daskgmm.monitoring.follow import News
+    from daskgmm.monitoring.run import Run
+
+logger = logging.getLogger(__name__)
+
+
+@click.command()
+@SCHEDULER
+@click.option(
+    "--run",
+    "wanted",
+    metavar="ID",
+    help="The fit of this run, or whose id begins so; by default the newest that goes on.",
+)
+@click.option("--once", is_flag=True, help="Tell what is known of fits, and end.")
+@JSON
+@COMMON
+def watch(wanted: str | None, *, once: bool, as_json: bool, **options: Any) -> None:
+    """Follow a fit on a running cluster from another terminal.
+
+    It may have begun before; without any, one is waited for. The command ends as the fit does:
+    with 0, or with the exit code of what the fit failed with; 75 where it was interrupted or its
+    process has gone.
+    """
+    from daskgmm.jobs.watching import watching
+
+    if options["scheduler"] is None:
+        raise click.UsageError("Give the scheduler of the fit: --scheduler ADDRESS|FILE.")
+    try:
+        with watching(resources_of(options), wanted) as fits:
+            if once:
+                _tell(fits, wanted, as_json=as_json)
+            else:
+                _require_well(_follow(fits, wanted, as_json=as_json))
+    except KeyboardInterrupt as error:
+        remedy = "Fits go on whether they are watched or not."
+        raise Failure("Interrupted.", remedy, code_for(type(error))) from error
+
+
+def _tell(fits: "Watching", wanted: str | None, *, as_json: bool) -> None:
+    from daskgmm.cli.output.followed import as_line, runs_table
+
+    runs = fits.follower.runs
+    if not runs and wanted is not None:
+        raise Failure(
+            f"No fit of a run {wanted} is known there.",
+            "Leave out --run to see those that are.",
+            Exit.NO_INPUT,
+        )
+    if as_json:
+        for run in reversed(runs):
+            for event in fits.follower.events(run):
+                click.echo(as_line(event))
+    elif runs:
+        click.echo(runs_table(runs))
+    else:
+        logger.info("No fit is known there.")
+
+
+def _follow(fits: "Watching", wanted: str | None, *, as_json: bool) -> "Run":
+    from daskgmm.cli.output.followed import shown
+
+    run = None
+    with shown(as_json=as_json) as tell:
+        for news in fits.news():
+            _say(news, wanted)
+            tell(news)
+            run = news.run
+    assert run is not None  # noqa: S101  or the news would go on
+    return run
+
+
+def _say(news: "News", wanted: str | None) -> None:
+    """What is no news of the fit itself."""
+    if news.run is None:
+        logger.info("Waiting for a fit%s.", "" if wanted is None else f" of run {wanted}")
+    elif news.others:
+        others = ", ".join(run.run_id for run in news.others)
+        logger.info("Following run %s. Others go on: %s.", news.run.run_id, others)
+
+
+def _require_well(run: "Run") -> None:
+    """Raise Failure where a fit didn't end well."""
+    from daskgmm import errors
+    from daskgmm.cli.output.followed import WELL, ended_in_words
+    from daskgmm.monitoring.observer import Reason
+    from daskgmm.monitoring.run import LOST
+
+    if run.state in WELL:
+        return
+    if run.state in (Reason.INTERRUPTED.value, LOST):
+        remedy = "Run the fit again: with a checkpoint it goes on from there."
+        raise Failure(ended_in_words(run), remedy, Exit.TRY_AGAIN)
+    kind = vars(errors).get(str(run.ending.get("error")))
+    remedy = f"Look at the process that made it, on {run.about.get('host', 'its machine')}."
+    raise Failure(
+        ended_in_words(run), remedy, code_for(kind if isinstance(kind, type) else Exception)
+    )

@@ -1,0 +1,108 @@
+"""Logs for programs: a line of JSON for each event, and nothing else on standard error."""
+
+import json
+import logging
+import math
+import sys
+import threading
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache, partial
+from typing import Any
+
+from daskgmm.cli.options.secrets import masked
+from daskgmm.cli.output.streams import leave_messages_unsaid
+
+FIELDS = ("run_id", "event", "iteration", "lower_bound", "change", "rows", "seconds")
+"""Of every line; null where an event has no such thing."""
+
+_MORE = "fields"
+"""The attribute of a record that holds what else an event tells."""
+
+
+class JsonLines(logging.Handler):
+    """Writes records as JSON; all that follow the one that tells the run's id have it too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._run_id: str | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        more = getattr(record, _MORE, {})
+        self._run_id = more.get("run_id") or self._run_id
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname.lower(),
+            **dict.fromkeys(FIELDS),
+            "event": "warning" if record.levelno == logging.WARNING else "log",
+            "message": _text(record),
+            **more,
+            "run_id": self._run_id,
+        }
+        if record.exc_info and record.exc_info[0] is not None:
+            line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
+        sys.stderr.write(f"{json.dumps(_shown(line), allow_nan=False)}\n")
+
+
+@cache
+def handler() -> JsonLines:
+    """The one of this process."""
+    return JsonLines()
+
+
+def handler_of_process() -> JsonLines:
+    """The one of a process that Dask starts, which is to say nothing in other ways."""
+    leave_messages_unsaid()
+    catch_all()
+    return handler()
+
+
+def event(name: str, **more: Any) -> dict[str, Any]:
+    """What a call of a logger takes as ``extra`` to make an event of it."""
+    return {_MORE: {"event": name, **more}}
+
+
+def catch_all() -> None:
+    """Log what libraries and the interpreter would write to standard error by themselves."""
+    root = logging.getLogger()
+    root.handlers = [handler()]
+    logging.captureWarnings(capture=True)
+    threading.excepthook = partial(_log_failure, logging.WARNING)
+    sys.unraisablehook = partial(_log_failure, logging.DEBUG)  # cut short at the end, mostly
+
+
+def for_processes(levels: Mapping[str, str]) -> dict[str, Any]:
+    """The same for `logging.config`, as Dask takes it for the processes that it starts."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "handlers": {"json": {"()": f"{__name__}.handler_of_process"}},
+        "root": {"handlers": ["json"], "level": "WARNING"},
+        "loggers": {name: {"level": level} for name, level in levels.items()},
+    }
+
+
+def _log_failure(level: int, failure: Any) -> None:
+    logger = logging.getLogger("daskgmm")
+    info = (failure.exc_type, failure.exc_value, failure.exc_traceback)
+    told = info if logger.isEnabledFor(logging.DEBUG) else None
+    text = f"{failure.exc_type.__name__}: {failure.exc_value}"
+    logger.log(level, "Failed beside the job: %s", text, exc_info=told)
+
+
+def _text(record: logging.LogRecord) -> str:
+    text = record.getMessage()
+    if record.name == "py.warnings":  # "file:line: kind: text", then the line of code
+        return text.splitlines()[0].partition(": ")[2]
+    return text
+
+
+def _shown(value: Any) -> Any:
+    """Plain values without secrets; what is not finite is null."""
+    if isinstance(value, Mapping):
+        return {key: _shown(each) for key, each in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return masked(value) if isinstance(value, str) else value

@@ -1,0 +1,89 @@
+"""How far a job is: moving lines on a terminal, a few quiet lines elsewhere."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from daskgmm.cli.output import logs
+from daskgmm.cli.output.lines import Lines
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from daskgmm.jobs.listener import Listener
+    from daskgmm.training.forecast import Forecast
+
+_EVERY = 10
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def progress(*, shown: bool, verb: str, forecast: "Forecast | None" = None) -> "Iterator[Listener]":
+    """What a job tells its listener, shown on standard error.
+
+    Logs for programs have it whether it is shown or not: there the level decides.
+
+    Parameters
+    ----------
+    shown : bool
+        Whether anything is.
+    verb : str
+        What the job does with the rows.
+    forecast : Forecast or None
+        Of a fit, before its first pass.
+    """
+    from daskgmm.jobs.listener import Silence
+
+    if logs.as_json():
+        with _events(verb) as events:
+            yield events
+    elif not shown:
+        with _warnings_only():
+            yield Silence()
+    elif not logger.isEnabledFor(logging.INFO):
+        yield Silence()
+    elif (console := _movable()) is not None:
+        from daskgmm.cli.display import Display
+
+        with Display(Lines(verb, every=0, forecast=forecast), console) as display:
+            yield display
+    else:
+        with closing(Lines(verb, every=_EVERY, forecast=forecast)) as lines:
+            yield lines
+
+
+def _movable() -> "Console | None":
+    """Standard error where lines can move there: a terminal that is not a dumb one."""
+    if not sys.stderr.isatty():
+        return None
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return None if console.is_dumb_terminal else console
+
+
+@contextmanager
+def _events(verb: str) -> "Iterator[Listener]":
+    from daskgmm.cli.events import Events
+
+    job = "fit" if verb == "Fitting" else click.get_current_context().info_name
+    events = Events(str(job), verb)
+    yield events
+    events.end()
+
+
+@contextmanager
+def _warnings_only() -> Iterator[None]:
+    """Without what the library says on its way, unless all is wanted for debugging."""
+    ours = logging.getLogger("daskgmm")
+    level = ours.level
+    ours.setLevel(logging.WARNING if level == logging.INFO else level)
+    try:
+        yield
+    finally:
+        ours.setLevel(level)

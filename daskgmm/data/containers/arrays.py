@@ -1,0 +1,209 @@
+"""Rows that lie in memory already, as views of one array."""
+
+import datetime as dt
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from daskgmm.data.decode import check_weights
+from daskgmm.data.source import Block, Floats, Source
+from daskgmm.errors import DataError, InputTypeError
+
+_PART_BYTES = 2**22
+_FEWEST_ROWS = 2**8
+_WIDE_ROWS, _WIDE_BYTES = 2**11, 2**25
+"""Of a part of many features, where products want more rows than 4 MiB hold."""
+
+_MOST_ROWS = 2**18
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+_LOSSY = (
+    complex,
+    np.complexfloating,
+    np.datetime64,
+    np.timedelta64,
+    dt.date,
+    dt.time,
+    dt.timedelta,
+    type(np.ma.masked),
+)
+"""Types of single objects that NumPy turns into floats without a word, or shouldn't."""
+
+_NO_NUMBERS = {
+    "c": "Complex data not supported: pass the real and the imaginary parts as two columns.",
+    "M": "Convert dates to numbers first, such as days since one of them, without NaT.",
+    "m": "Convert durations to numbers first, as with X / np.timedelta64(1, 's'), without NaT.",
+    "V": "Pass its fields as columns, as with numpy.lib.recfunctions.structured_to_unstructured.",
+}
+"""Remedies for arrays that are refused, by their type's kind."""
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayPart:
+    """A slice of an array in memory.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (D, n)
+        A view; pickled, it takes no more than the slice.
+    weights : ndarray of shape (n,) or None
+        Sample weights.
+    dtype : dtype
+        What the block comes as.
+    first : int
+        Index of the first row.
+    """
+
+    rows: NDArray[Any]
+    weights: Floats | None
+    dtype: np.dtype[Any]
+    first: int
+
+    @property
+    def inputs(self) -> Sequence[Hashable]:
+        """None: the rows are here."""
+        return ()
+
+    @property
+    def label(self) -> str:
+        """The rows' indices, the last included."""
+        return f"rows {self.first} to {self.first + self.rows.shape[1] - 1}"
+
+    def read(self, *inputs: Any) -> Iterator[Block]:  # noqa: ARG002  the protocol's signature
+        """Yield the slice as one block, converted if its numbers aren't floats."""
+        yield Block(self.rows.astype(self.dtype, copy=False), self.weights)
+
+
+def from_numpy(X: ArrayLike, sample_weight: ArrayLike | None = None) -> Source:
+    """Return the rows of an array of shape (n, D).
+
+    float32 and float64 stay as they are, other numbers become float64 as they are read.
+
+    Raises
+    ------
+    DataError
+        The array is not two-dimensional, has no column, or a weight is wrong.
+    InputTypeError
+        It holds something else than real numbers, or is masked.
+    """
+    array = real_values(X, "X")
+    if array.dtype.kind not in "biuf":
+        remedy = "Convert it to numbers first, as with X.astype(float)."
+        raise InputTypeError(f"X is an array of {array.dtype}, not of real numbers.", remedy)
+    if array.ndim != 2:
+        cause = f"X has shape {array.shape}; rows and columns are expected."
+        raise DataError(cause, "Reshape it: X.reshape(-1, 1) if it is one feature.")
+    return in_parts(array.T, sample_weight)
+
+
+def in_parts(
+    rows: NDArray[Any], sample_weight: ArrayLike | None, columns: tuple[str, ...] | None = None
+) -> Source:
+    """Cut an array of shape (D, n) into parts of about 4 MiB as float64, wide rows up to 32 MiB.
+
+    Raises
+    ------
+    DataError
+        D is 0, or a weight is wrong.
+    """
+    n_features, n_rows = rows.shape
+    if n_features == 0:
+        raise DataError(f"X has {n_rows} rows and no columns.", "Pass at least one feature.")
+    weights = None if sample_weight is None else _checked_weights(sample_weight, n_rows)
+    dtype = rows.dtype if rows.dtype in _FLOATS else np.dtype(np.float64)
+    row_bytes = 8 * n_features
+    wide = min(_WIDE_ROWS, _WIDE_BYTES // row_bytes)
+    size = min(max(_PART_BYTES // row_bytes, wide, _FEWEST_ROWS), _MOST_ROWS)
+    cuts = [slice(first, first + size) for first in range(0, max(n_rows, 1), size)]
+    parts = tuple(
+        ArrayPart(rows[:, cut], None if weights is None else weights[cut], dtype, cut.start)
+        for cut in cuts
+    )
+    lengths = tuple(part.rows.shape[1] for part in parts)
+    return Source(parts, n_features, dtype, columns, lengths, in_memory=True)
+
+
+def real_values(values: Any, where: str) -> NDArray[Any]:
+    """An array's values, unless as floats they would lose a mask, imaginary parts or dates.
+
+    Text, and objects of unknown types, pass.
+
+    Parameters
+    ----------
+    values : array-like
+    where : str
+        What they are, for errors.
+
+    Raises
+    ------
+    InputTypeError
+        One is masked, complex, a date or a duration, or has fields.
+    """
+    _require_unmasked(values, where)
+    array = np.asarray(values)
+    if array.dtype.kind in _NO_NUMBERS:
+        remedy = _NO_NUMBERS[array.dtype.kind]
+        raise InputTypeError(f"{where} is an array of {array.dtype}, not of real numbers.", remedy)
+    if array.dtype.kind == "O":
+        for index, value in np.ndenumerate(array):
+            if isinstance(value, _LOSSY):
+                at = f", row {index[0]}" if index else ""
+                cause = f"{where}{at}: {value!r} is not a real number."
+                raise InputTypeError(cause, "Complex data not supported, nor dates: convert it.")
+    return array
+
+
+def as_floats(values: Any, where: str) -> Floats:
+    """Real values as float64, those that are float32 as they are.
+
+    Raises
+    ------
+    InputTypeError
+        One is no number.
+    """
+    array = real_values(values, where)
+    if array.dtype in _FLOATS:
+        return array
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        cause = f"{where} holds something else than numbers: {error}."
+        raise InputTypeError(cause, "Pass numbers only.") from error
+
+
+def _require_unmasked(values: Any, where: str) -> None:
+    masked = np.zeros(0, bool)
+    if isinstance(values, np.ma.MaskedArray):
+        masked = np.atleast_1d(np.ma.getmaskarray(values))
+        if masked.dtype.names:  # of records, which are refused anyhow
+            return
+    elif isinstance(values, list | tuple):
+        for row in values:
+            if isinstance(row, np.ma.MaskedArray):
+                _require_unmasked(row, where)
+    if masked.any():
+        row = int(np.argwhere(masked)[0, 0])
+        cause = f"{where}, row {row}: a value is masked; its mask would be lost."
+        remedy = "Leave such rows out, or fill them: numpy.ma.filled, dask.array.ma.filled."
+        raise InputTypeError(cause, remedy)
+
+
+def _checked_weights(sample_weight: Any, n_rows: int) -> Floats:
+    if hasattr(sample_weight, "__dask_graph__"):
+        sample_weight = sample_weight.compute()  # as an array it would lose its mask
+    try:
+        real_values(sample_weight, "sample_weight")
+        weights = np.asarray(sample_weight, dtype=np.float64)
+    except InputTypeError:
+        raise
+    except (TypeError, ValueError) as error:
+        cause = f"sample_weight holds something else than numbers: {error}."
+        raise InputTypeError(cause, "Pass one number for each row.") from error
+    if weights.shape != (n_rows,):
+        cause = f"sample_weight has shape {weights.shape}, and X has {n_rows} rows."
+        raise DataError(cause, f"Pass one number for each row: shape ({n_rows},).")
+    check_weights(weights, "sample_weight", 0)
+    return weights

@@ -1,0 +1,426 @@
+"""Rows in Dask collections: a chunk or partition is a part."""
+
+import logging
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from dask._task_spec import DataNode, GraphNode, convert_legacy_graph
+from dask.base import flatten
+
+from daskgmm.data.containers.arrays import as_floats
+from daskgmm.data.containers.frames import is_real, require_distinct
+from daskgmm.data.containers.subgraph import closure, evaluate
+from daskgmm.data.source import Block, Source, aligned
+from daskgmm.errors import ConfigurationError, DataError, InputTypeError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns that a collection declares, and each of its chunks must have.
+
+    Parameters
+    ----------
+    count : int
+        D.
+    names : tuple of hashable or None
+        A frame's.
+    """
+
+    count: int
+    names: tuple[Hashable, ...] | None = None
+
+    def rows_of(self, chunk: Any, where: str) -> np.ndarray:
+        """A computed chunk's rows (n, D) as floats; a frame's columns go by name.
+
+        Raises
+        ------
+        DataError
+            It has other columns.
+        InputTypeError
+            It holds something else than real numbers, or is no array or frame.
+        """
+        if hasattr(chunk, "columns"):
+            return self._of_frame(chunk, where)
+        array = _array(chunk, where)
+        if array.ndim and len(array) == 0:
+            return np.empty((0, self.count))
+        if array.ndim != 2 or array.shape[1] != self.count:
+            raise DataError(
+                f"{where} has shape {array.shape}; {self.count} columns were declared.",
+                "Have each chunk made with all columns, or declare what it has.",
+            )
+        return as_floats(array, where)
+
+    def _of_frame(self, frame: Any, where: str) -> np.ndarray:
+        if len(frame) == 0:  # who makes it may know no types, nor columns
+            return np.empty((0, self.count))
+        if self.names is None:
+            if frame.shape[1] != self.count:
+                raise DataError(
+                    f"{where} has {frame.shape[1]} columns; {self.count} were declared.",
+                    "Have each chunk made with all columns, or declare what it has.",
+                )
+            return frame_rows(frame, where)
+        found = list(frame.columns)
+        if found != list(self.names):
+            self._require(found, where)
+            frame = frame[list(self.names)]
+        return frame_rows(frame, where)
+
+    def _require(self, found: Sequence[Hashable], where: str) -> None:
+        """Refuse a frame unless it has each column once, in any order."""
+        wanted = self.names or ()
+        missing = [name for name in wanted if name not in found]
+        more = [name for name in found if name not in wanted]
+        repeated = [name for name in wanted if found.count(name) > 1]
+        if missing:
+            raise DataError(
+                f"{where} has no column {missing[0]!r}; it has {found}.",
+                f"Have each partition made with the columns {list(wanted)}.",
+            )
+        if repeated:
+            raise DataError(
+                f"{where} has more than one column {repeated[0]!r}.",
+                "Give each column a name of its own.",
+            )
+        if more:
+            raise DataError(
+                f"{where} has a column {more[0]!r} that X does not declare: {list(wanted)}.",
+                f"Leave it out, as with X[{list(wanted)}], or have all partitions have it.",
+            )
+
+
+@dataclass(frozen=True)
+class ChunkPart:
+    """A chunk that Dask computes and hands to the task, perhaps from a worker's memory.
+
+    Parameters
+    ----------
+    index : int
+        Which chunk.
+    columns : Columns
+        That it must have.
+    inputs : tuple of hashable
+        Key of the chunk, then that of its sample weights if there are any.
+    """
+
+    index: int
+    columns: Columns
+    inputs: tuple[Hashable, ...]
+
+    @property
+    def label(self) -> str:
+        """Name for errors."""
+        return f"partition {self.index}"
+
+    def read(self, *inputs: Any) -> Iterator[Block]:
+        """Yield the chunk as one block."""
+        yield as_block(self.label, self.columns, *inputs)
+
+
+@dataclass(frozen=True)
+class InlinePart:
+    """A chunk whose graph shares nothing with other chunks': evaluated where it is read.
+
+    So one task can go through many small chunks and holds one of them at a time.
+
+    Parameters
+    ----------
+    index : int
+        Which chunk.
+    columns : Columns
+        That it must have.
+    graph : Mapping
+        All tasks that the chunk needs.
+    keys : tuple of hashable
+        Keys of the chunk and, if there are any, of its weights.
+    inputs : tuple of hashable
+        Keys of what a cluster holds and the tasks need.
+    """
+
+    index: int
+    columns: Columns
+    graph: Mapping[Hashable, GraphNode]
+    keys: tuple[Hashable, ...]
+    inputs: tuple[Hashable, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Name for errors."""
+        return f"partition {self.index}"
+
+    def read(self, *inputs: Any) -> Iterator[Block]:
+        """Compute the chunk here and yield it as one block."""
+        given = dict(zip(self.inputs, inputs, strict=True))
+        yield as_block(self.label, self.columns, *evaluate(self.graph, self.keys, given))
+
+
+def as_block(label: str, columns: Columns, chunk: Any, weights: Any = None) -> Block:
+    """Turn a computed chunk, array or frame, into a block."""
+    rows = aligned(columns.rows_of(chunk, label))
+    return Block(rows.T, None if weights is None else as_weights(label, weights, len(rows)))
+
+
+def frame_rows(frame: Any, where: str) -> np.ndarray:
+    """A pandas frame's rows (n, D) as floats; missing values become NaN.
+
+    Raises
+    ------
+    InputTypeError
+        A column holds something else than real numbers.
+    """
+    for position, kind in enumerate(frame.dtypes):
+        if is_real(kind):
+            continue
+        column = frame.iloc[:, position]
+        of = f"{where}, column {column.name!r}"
+        if kind != np.dtype(object):
+            raise InputTypeError(
+                f"{of}, has type {kind}, which is not a real number.",
+                "Convert it to numbers in all partitions.",
+            )
+        as_floats(column.to_numpy(na_value=np.nan), of)
+    dtype = np.result_type(np.float32, *(_float_type(kind) for kind in frame.dtypes))
+    return np.asarray(frame.to_numpy(dtype=dtype, na_value=np.nan))
+
+
+def _float_type(kind: Any) -> np.dtype[Any]:
+    single = str(kind).lower() in ("float16", "float32")
+    return np.dtype(np.float32 if single else np.float64)
+
+
+def _array(chunk: Any, where: str) -> np.ndarray:
+    """A chunk as an array, its mask kept."""
+    try:
+        array: np.ndarray = np.asanyarray(chunk)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputTypeError(
+            f"{where} is a {type(chunk).__name__}: {error}.", "Convert it to a NumPy array."
+        ) from error
+    if array.ndim == 0 and array.dtype == object:  # such as a sparse matrix
+        raise InputTypeError(
+            f"{where} is a {type(chunk).__name__}, not an array of rows.",
+            "Convert each chunk to a NumPy array, as with X.map_blocks(lambda x: x.toarray()).",
+        )
+    return array
+
+
+def as_weights(label: str, weights: Any, rows: int) -> np.ndarray:
+    """Sample weights (n,) as float64, checked.
+
+    Raises
+    ------
+    DataError
+        Their number differs from the rows', or one is negative or not finite.
+    InputTypeError
+        They are something else than real numbers.
+    """
+    where = f"sample_weight of {label}"
+    if hasattr(weights, "to_frame"):  # a Series
+        weights = weights.to_frame()
+    if hasattr(weights, "columns"):
+        array = Columns(1).rows_of(weights, where)
+    else:
+        array = as_floats(_array(weights, where), where)
+    if array.ndim != 1 and array.shape[1:] != (1,):
+        raise DataError(
+            f"The {where} has shape {array.shape}.", "Give one number for each row of X."
+        )
+    values = aligned(array.astype(np.float64, copy=False).reshape(-1))
+    if len(values) != rows:
+        raise DataError(
+            f"{label} has {rows} rows but {len(values)} sample weights.",
+            "Give sample_weight the same chunks as X.",
+        )
+    bad = ~(np.isfinite(values) & (values >= 0))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise DataError(
+            f"The sample weight of {label}, row {row}, is {values[row]}.",
+            "Sample weights must be finite and not negative.",
+        )
+    return values
+
+
+def from_dask_array(array: Any, sample_weight: Any = None) -> Source:
+    """Rows of a dask array of shape (n, D) in any row chunks, lengths known or not."""
+    if array.ndim != 2:
+        raise DataError(
+            f"Expected 2D array, got {array.ndim}D array instead: shape={array.shape}.",
+            "Reshape your data either using array.reshape(-1, 1) or array.reshape(1, -1).",
+        )
+    if array.dtype.kind not in "fiub":
+        raise InputTypeError(f"X has dtype {array.dtype}.", "Convert it to numbers first.")
+    if np.isnan(array.shape[1]):
+        raise InputTypeError(
+            "X is a dask array with an unknown number of columns.",
+            "Call X.compute_chunk_sizes() first, or tell chunks= where it is made.",
+        )
+    columns = Columns(int(array.shape[1]))
+    _require_some(columns.count)
+    array = in_one_column_chunk(array)
+    lengths = tuple(array.chunks[0])
+    known = not any(np.isnan(length) for length in lengths)
+    parts, graph = parts_of(array, sample_weight, columns)
+    return Source(
+        parts,
+        n_features=columns.count,
+        dtype=array.dtype if array.dtype in (np.float32, np.float64) else np.dtype(np.float64),
+        lengths=lengths if known else None,
+        decoded=computed(parts),
+        graph=graph,
+    )
+
+
+def in_one_column_chunk(array: Any) -> Any:
+    """The same array with all columns of a row in one chunk."""
+    if len(array.chunks[1]) == 1:
+        return array
+    logger.warning(
+        "X has %d column chunks; rechunked so that each chunk holds whole rows. "
+        "X.rechunk({1: -1}) beforehand, then persist, saves doing this in every pass.",
+        len(array.chunks[1]),
+    )
+    return array.rechunk({1: -1})
+
+
+def from_dask_frame(frame: Any, sample_weight: Any = None) -> Source:
+    """Rows of a dask DataFrame; its partitions' lengths may be unknown."""
+    if frame.ndim != 2:
+        raise InputTypeError(
+            f"X is a dask {type(frame).__name__}, not a frame of rows.",
+            "Use .to_frame() if it is one feature.",
+        )
+    names = tuple(frame.columns)
+    require_distinct(names)
+    _require_some(len(names))
+    require_numbers(frame.dtypes)
+    parts, graph = parts_of(frame, sample_weight, Columns(len(names), names))
+    double = any(_float_type(kind) == np.float64 for kind in frame.dtypes)
+    return Source(
+        parts,
+        n_features=len(names),
+        dtype=np.dtype(np.float64 if double else np.float32),
+        columns=names if all(isinstance(name, str) for name in names) else None,
+        decoded=computed(parts),
+        graph=graph,
+    )
+
+
+def require_numbers(dtypes: Any) -> None:
+    """Refuse a frame with columns that are not numbers, naming the first."""
+    for name, kind in dtypes.items():
+        if not is_real(kind):
+            raise InputTypeError(
+                f"Column {name!r} has type {kind}, which is not a real number.",
+                "Drop it, or convert it to numbers.",
+            )
+
+
+def _require_some(n_features: int) -> None:
+    if n_features == 0:
+        raise DataError("X has no columns.", "Pass at least one feature.")
+
+
+def parts_of(
+    collection: Any, sample_weight: Any, columns: Columns
+) -> tuple[list[ChunkPart] | list[InlinePart], Mapping[Hashable, Any]]:
+    """Parts of a collection, inlined where no two of them share a task."""
+    graph, keys = lowered(collection)
+    wanted: list[tuple[Hashable, ...]] = [(key,) for key in keys]
+    if sample_weight is not None:
+        weight_graph, weight_keys = _weights(sample_weight, len(keys))
+        graph = {**graph, **weight_graph}
+        wanted = list(zip(keys, weight_keys, strict=True))
+    closures = [closure(graph, own) for own in wanted]
+    if _independent(graph, closures):
+        return [
+            InlinePart(index, columns, {key: graph[key] for key in needed}, own)
+            for index, (needed, own) in enumerate(zip(closures, wanted, strict=True))
+        ], {}
+    return [ChunkPart(index, columns, own) for index, own in enumerate(wanted)], graph
+
+
+def computed(parts: Sequence[ChunkPart] | Sequence[InlinePart]) -> bool:
+    """Whether reading any part computes something, where it is read and for it alone."""
+    return any(
+        not isinstance(node, DataNode)
+        for part in parts
+        if isinstance(part, InlinePart)
+        for node in part.graph.values()
+    )
+
+
+def lowered(collection: Any) -> tuple[dict[Hashable, Any], list[Hashable]]:
+    """A collection's optimised graph, and the keys of its chunks in row order.
+
+    Chunks that a cluster holds stand in the graph as futures.
+    """
+    if hasattr(collection, "optimize"):  # a frame gets new keys each time it is optimised
+        collection = collection.optimize()
+        graph = dict(collection.__dask_graph__())
+    else:
+        before, ends = collection.__dask_graph__(), collection.__dask_keys__()
+        graph = dict(collection.__dask_optimize__(before, ends))
+        # Optimisation of arrays forgets the futures that keep persisted chunks alive.
+        graph |= {key: value for key, value in dict(before).items() if is_future(value)}
+    held = {key: value for key, value in graph.items() if is_future(value)}
+    rest = {key: value for key, value in graph.items() if key not in held}
+    return convert_legacy_graph(rest) | held, list(flatten(collection.__dask_keys__()))
+
+
+def require_complete(source: Source) -> None:
+    """Refuse rows made of what a cluster holds, for where there is no cluster.
+
+    Raises
+    ------
+    ConfigurationError
+        Some task needs a key that is not in the graph, or a future.
+    """
+    needed = {key for task in source.graph.values() for key in getattr(task, "dependencies", ())}
+    if not needed <= source.graph.keys() or any(map(is_future, source.graph.values())):
+        raise ConfigurationError(
+            "X is made of values that a Dask cluster holds, and no client is active.",
+            "Call it while the Client that persisted them is open.",
+        )
+
+
+def is_future(value: Any) -> bool:
+    """Whether a graph's value stands for what a cluster holds."""
+    return type(value).__name__ == "Future" and hasattr(value, "key")
+
+
+def _weights(sample_weight: Any, n_parts: int) -> tuple[dict[Hashable, Any], list[Hashable]]:
+    if not hasattr(sample_weight, "__dask_graph__") or not hasattr(type(sample_weight), "ndim"):
+        raise ConfigurationError(
+            f"sample_weight is a {type(sample_weight).__name__} while X is a Dask collection.",
+            "Give a dask array or Series with the same chunks as X.",
+        )
+    shape: tuple[Any, ...] = getattr(sample_weight, "shape", ())
+    if len(shape) == 2:
+        # Chunks that lie beside each other must not be taken for others that lie below.
+        if shape[1] != 1:
+            raise DataError(
+                f"sample_weight has {shape[1]} columns.", "Give one number for each row of X."
+            )
+    elif len(shape) > 2:
+        raise DataError(
+            f"sample_weight has {len(shape)} dimensions.", "Give one number for each row of X."
+        )
+    graph, keys = lowered(sample_weight)
+    if len(keys) != n_parts:
+        raise DataError(
+            f"X has {n_parts} partitions but sample_weight has {len(keys)}.",
+            "Give sample_weight the same chunks as X.",
+        )
+    return graph, keys
+
+
+def _independent(graph: Mapping[Hashable, Any], closures: Sequence[set[Hashable]]) -> bool:
+    together = set().union(*closures)
+    shared = sum(map(len, closures)) > len(together)
+    return not shared and not any(key not in graph or is_future(graph[key]) for key in together)

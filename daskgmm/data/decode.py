@@ -1,0 +1,198 @@
+"""From Arrow's columns to blocks of rows."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from daskgmm.data.columns import Selection
+from daskgmm.data.source import Block, Floats, Part, as_written
+from daskgmm.data.storage.errors import first_line
+from daskgmm.errors import DataError
+
+_BLOCK_BYTES = 2**21
+_MOST_ROWS = 2**16
+_WHOLE_BITS = {16: 11, 32: 24, 64: 53}  # of whole numbers that floats of some bits hold exactly
+
+
+def block_rows_for(n_features: int) -> int:
+    """Return the rows of a block: 65,536, or what takes 2 MiB as float64 if that is fewer."""
+    return max(1, min(_MOST_ROWS, _BLOCK_BYTES // (8 * n_features)))
+
+
+class Decoder:
+    """Turns a part's batches into blocks; nulls become NaN.
+
+    All blocks share one array: where Dask's nanny runs, memory that is allocated anew for each
+    of them would be mapped and faulted in anew, which took as long as decoding.
+
+    Parameters
+    ----------
+    selection : Selection
+        Resolved: its features are known.
+    dtype : dtype
+        Of the blocks' rows.
+    part : Part
+        What is read, for errors.
+    block_rows : int
+        Most rows of a batch.
+    kept : pyarrow.Schema
+        Types in which columns are carried along, the same for all parts of a source.
+    """
+
+    def __init__(
+        self,
+        selection: Selection,
+        dtype: np.dtype[Any],
+        part: Part,
+        block_rows: int,
+        kept: pa.Schema,
+    ) -> None:
+        self.selection = selection
+        self.kept = kept
+        self.part = part
+        self.kind = pa.from_numpy_dtype(dtype)
+        self.rows = np.empty((len(selection.features), block_rows), dtype)
+
+    def block(self, batch: pa.RecordBatch, row: int) -> Block:
+        """Convert a batch, of which the first row is the part's ``row``-th, from 0."""
+        rows = self.rows[:, : batch.num_rows]
+        for feature, name in zip(rows, self.selection.features, strict=True):
+            feature[:] = _floats(batch.column(name), self.kind)
+        return Block(
+            rows,
+            self._weights(batch, row),
+            self._kept(batch) if self.kept else None,
+        )
+
+    def _weights(self, batch: pa.RecordBatch, row: int) -> Floats | None:
+        name = self.selection.weight
+        if name is None:
+            return None
+        weights = _floats(batch.column(name), pa.float64())
+        check_weights(weights, f"{self.part.label}, column {name!r}", row, self._line)
+        return weights
+
+    def _line(self, row: int) -> int | None:
+        found = as_written(self.part, row)
+        return found and found[0]
+
+    def _kept(self, batch: pa.RecordBatch) -> pa.Table:
+        columns = {}
+        for field in self.kept:
+            column = batch.column(field.name)
+            try:
+                same = column.type == field.type
+                columns[field.name] = column if same else column.cast(field.type)
+            except pa.ArrowException as error:
+                raise DataError(
+                    f"{self.part.label}: the kept column {field.name!r} is {column.type} there, "
+                    f"and can't be {field.type}, as other files need it: {first_line(error)}.",
+                    "Write it with one type in all files, or keep other columns.",
+                ) from error
+        return pa.table(columns)
+
+
+def kept_schema(names: Sequence[str], files: Iterable[tuple[str, pa.Schema]]) -> pa.Schema:
+    """The one type of each kept column that holds every value of every file's own type.
+
+    Raises
+    ------
+    DataError
+        There is none, such as for a date and a text.
+    """
+    found: dict[str, tuple[pa.DataType, str]] = {}
+    for path, schema in files:
+        for name in names:
+            own = schema.field(name).type
+            known, first = found.setdefault(name, (own, path))
+            if own == known:
+                continue
+            wider = _wider(known, own)
+            if wider is None:
+                raise DataError(
+                    f"The kept column {name!r} is {own} in {path} and {known} in {first}: no type "
+                    "holds the values of both.",
+                    "Write it with one type in all files, or keep other columns.",
+                )
+            found[name] = (wider, first if wider == known else path)
+    return pa.schema({name: kind for name, (kind, _) in found.items()})
+
+
+def _wider(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    """The type that holds all values of two, ``None`` where there is none."""
+    pair = [_undecorated(kind) for kind in (one, other)]
+    schemas = [pa.schema({"": kind}) for kind in pair]
+    try:
+        wider = pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+    except pa.ArrowException:
+        return None
+    return wider if all(_holds(wider, kind) for kind in pair) else None
+
+
+def _undecorated(kind: pa.DataType) -> pa.DataType:
+    """The plain type of values that a dictionary or a view refers to."""
+    if pa.types.is_dictionary(kind):
+        return _undecorated(kind.value_type)
+    if kind == pa.string_view():
+        return pa.string()
+    return pa.binary() if kind == pa.binary_view() else kind
+
+
+def _holds(wide: pa.DataType, narrow: pa.DataType) -> bool:
+    """Whether no value is lost: Arrow's own rules let int64 be rounded to float64."""
+    if wide == narrow or pa.types.is_null(narrow):
+        return True
+    if pa.types.is_struct(narrow):
+        return all(_holds(wide.field(own.name).type, own.type) for own in narrow)
+    if narrow.num_fields:
+        inner = range(narrow.num_fields)
+        return all(_holds(wide.field(i).type, narrow.field(i).type) for i in inner)
+    if pa.types.is_floating(wide):
+        whole = pa.types.is_integer(narrow) and narrow.bit_width <= _WHOLE_BITS[wide.bit_width]
+        return whole or bool(pa.types.is_floating(narrow))
+    if pa.types.is_integer(wide):
+        return np.can_cast(narrow.to_pandas_dtype(), wide.to_pandas_dtype())
+    return _is_bytes(wide) == _is_bytes(narrow)  # bytes hold any text, but as no text
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def check_weights(
+    weights: Floats, where: str, first: int, line_of: Callable[[int], int | None] = lambda _: None
+) -> None:
+    """Raise DataError unless weights of shape (n,) are finite and at least zero.
+
+    ``where`` and ``first``, the number of the first row, say in the error which one isn't, and
+    ``line_of`` the line of a row.
+    """
+    wrong = ~(np.isfinite(weights) & (weights >= 0))
+    if wrong.any():
+        index = int(wrong.argmax())
+        row = first + index
+        line = line_of(row)
+        place = f"row {row}" if line is None else f"row {row} (line {line})"
+        cause = f"{where}, {place}: the sample weight is {weights[index]}. Rows are counted from 0."
+        raise DataError(cause, "Weights must be finite numbers of at least zero: correct it.")
+
+
+def require_finite_sum(weight: float) -> None:
+    """Raise DataError if the sum of all sample weights, each of them finite, is not."""
+    if not np.isfinite(weight):
+        raise DataError(
+            "The sample weights are so large that their sum overflows.",
+            "Divide them all by the same number: results stay the same.",
+        )
+
+
+def _floats(column: pa.Array, kind: pa.DataType) -> Floats:
+    plain = column.cast(kind, safe=False)
+    if not plain.null_count:  # to_numpy imports pandas, which takes longer than a small file
+        found: NDArray[Any] = np.from_dlpack(plain)
+        return found
+    floats: Floats = plain.to_numpy(zero_copy_only=False)
+    return floats

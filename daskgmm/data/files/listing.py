@@ -1,0 +1,349 @@
+"""The files that a path, directory, pattern or URL stands for."""
+
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from glob import has_magic
+from hashlib import sha256
+from typing import Any
+
+from fsspec import AbstractFileSystem
+from fsspec.implementations.local import LocalFileSystem
+
+from daskgmm.data.files.hive import Condition, Filter
+from daskgmm.data.files.versions import FileRecord, InputFile, record_of
+from daskgmm.data.storage.credentials import shown_address
+from daskgmm.data.storage.errors import Meaning, changed, explained, first_line, gone, meaning
+from daskgmm.data.storage.retry import persistent
+from daskgmm.data.storage.urls import file_system
+from daskgmm.errors import DaskGMMError, DataError, MissingInputError
+
+logger = logging.getLogger(__name__)
+
+_THREADS = 16  # directories are listed at once: latency is what they cost
+_STORE = re.compile(r"(?P<file>.+?\.zarr)(?:/(?P<inner>.+))?")
+_CONTAINER = re.compile(r"(?P<file>.+?\.(?:h5|hdf5))/(?P<inner>.+)")
+_STORE_MARKS = ("zarr.json", ".zarray", ".zgroup")
+_TABLES = {
+    "_delta_log": "Delta",
+    ".hoodie": "Hudi",
+    "metadata": "Iceberg",
+    "_versions": "Lance",
+}
+"""Folders by which tables are known: what is in them tells which of the files count."""
+
+_LOGS = re.compile(
+    r"(?P<root>.*?)/(?P<mark>_delta_log|\.hoodie)(?:/.*)?"
+    r"|(?P<iceberg>.*?)/metadata/(?:[^/]*\.metadata\.json|version-hint\.text)"
+    r"|(?P<lance>.*?)/_versions/[^/]*\.manifest"
+)
+
+Entry = tuple[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one path stands for; ``listed`` where a directory or pattern named the files."""
+
+    files: tuple[InputFile, ...]
+    listed: bool
+
+
+def natural_order(path: str) -> tuple[list[str | int], str]:
+    """Sort key of a path: numbers in it count as such, as Dask sorts files.
+
+    It is `dask.utils.natural_sort_key`, which fails on names with other digits than decimal
+    ones and leaves ``a1`` and ``a01`` in any order.
+
+    >>> sorted(["part.10", "part.2", "day=11/a", "day=9/b", "²"], key=natural_order)
+    ['day=9/b', 'day=11/a', 'part.2', 'part.10', '²']
+    """
+    pieces = re.split(r"(\d+)", path)
+    return [int(piece) if place % 2 else piece for place, piece in enumerate(pieces)], path
+
+
+def find_files(
+    path: str,
+    storage_options: Mapping[str, Any],
+    where: tuple[Condition, ...] = (),
+    *,
+    stores: bool = False,
+) -> Found:
+    """Return the files that a path, directory, pattern or URL stands for.
+
+    Parameters
+    ----------
+    path : str
+        A directory whose name ends in ``.zarr`` counts as a file. A name that follows it, or a
+        file that ends in ``.h5`` or ``.hdf5``, is that of an array inside.
+    storage_options : mapping
+    where : tuple of Condition
+        What directories named ``key=value`` must hold; others aren't even listed.
+    stores : bool
+        Whether a directory that is marked as a Zarr store is one, however it is called.
+
+    Raises
+    ------
+    MissingInputError
+        Nothing is there, or it can't be listed.
+    ConfigurationError
+        The URL's protocol is unknown or its package isn't installed, or a key is unknown.
+    """
+    name = path.partition("?")[0] if "://" in path else path
+    filesystem, root = file_system(path, storage_options)
+    return _found(name, filesystem, root, Filter(where), stores)
+
+
+@persistent
+def require_unchanged(files: Sequence[InputFile], *, stores: bool) -> None:
+    """Raise unless all files still are the versions that were found; nothing of them is read.
+
+    Parameters
+    ----------
+    files : sequence of InputFile
+    stores : bool
+        Whether they are directories that are read as one file each.
+
+    Raises
+    ------
+    DataError
+        One has changed or is gone.
+    """
+    for filesystem in {id(file.filesystem): file.filesystem for file in files}.values():
+        filesystem.invalidate_cache()
+    with ThreadPoolExecutor(min(_THREADS, len(files))) as pool:
+        list(pool.map(_require_unchanged_store if stores else InputFile.require_unchanged, files))
+
+
+def _require_unchanged_store(file: InputFile) -> None:
+    with explained(file.path):
+        try:
+            now = _Finder(file.filesystem, Filter(()), stores=True).store(
+                file.key, inner=file.inner
+            )
+        except FileNotFoundError as error:
+            if meaning(error) is not Meaning.MISSING:
+                raise
+            raise gone(file.path) from error
+        if file.record.differs(now.record):
+            raise changed(file.path)
+
+
+@persistent
+def _found(
+    name: str, filesystem: AbstractFileSystem, root: str, chosen: Filter, stores: bool
+) -> Found:
+    try:
+        with explained(name, seen=False):
+            filesystem.invalidate_cache()  # of what was listed before
+            found = _Finder(filesystem, chosen, stores).find(root)
+    except DaskGMMError:
+        raise
+    except Exception as error:  # each store's package has errors of its own
+        cause = f"{name} can't be listed: {type(error).__name__}: {first_line(error)}."
+        remedy = "Check the URL and the storage options, such as the credentials."
+        raise MissingInputError(cause, remedy) from error
+    if chosen.wanted:
+        files = tuple(file for file in found.files if chosen.admits(file.name.rpartition("/")[0]))
+        chosen.require((file.name for file in files), name)
+        return Found(files, found.listed)
+    return found
+
+
+@dataclass(frozen=True)
+class _Finder:
+    """Finds files in a file system.
+
+    Parameters
+    ----------
+    filesystem : AbstractFileSystem
+    chosen : Filter
+    stores : bool
+        See `find_files`.
+    """
+
+    filesystem: AbstractFileSystem
+    chosen: Filter
+    stores: bool
+
+    def find(self, root: str) -> Found:
+        """Tell a file from a directory from a pattern; a name may hold a pattern's characters."""
+        if found := _STORE.fullmatch(root.rstrip("/")):
+            return self._inside(found)
+        try:
+            info = self.filesystem.info(root)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if meaning(error) is not Meaning.MISSING:
+                raise
+            if found := _CONTAINER.fullmatch(root):
+                return self._inside(found)
+            if not has_magic(root):
+                raise
+            return Found(tuple(self._matches(root)), listed=True)
+        if info["type"] != "directory":
+            return Found((self._file(root, info),), listed=False)
+        if self.stores and self._is_store(root):
+            return Found((self.store(root),), listed=False)
+        return Found(tuple(self._below(root)), listed=True)
+
+    def _inside(self, found: re.Match[str]) -> Found:
+        """Files of which an array inside may be named."""
+        root, inner = found["file"], found["inner"] or ""
+        listed = has_magic(root) and not self.filesystem.exists(root)
+        keys = self.filesystem.glob(root) if listed else [root]
+        if _STORE.fullmatch(root):
+            files = tuple(self.store(key, inner=inner) for key in keys)
+        else:
+            files = tuple(self._file(key, self.filesystem.info(key), inner) for key in keys)
+        return Found(files, listed)
+
+    def _matches(self, pattern: str) -> Iterator[InputFile]:
+        parent = re.split(r"[*?[]", pattern, maxsplit=1)[0].rpartition("/")[0]
+        skip_hidden = not _hidden(pattern, parent)  # a pattern may ask for hidden names
+        entries = self.filesystem.glob(pattern, detail=True).items()
+        shown = [entry for entry in entries if not (skip_hidden and _hidden(entry[0], parent))]
+        folders = [key for key, info in shown if info["type"] == "directory"]
+        inside = {_table_root(key.rpartition("/")[0]) for key, _ in shown}
+        for root in sorted(inside):
+            self._require_no_table(root)
+        for key in folders:
+            if self.chosen.admits(key):
+                yield from self._below(key)
+        yield from self._files((key, info) for key, info in shown if key not in set(folders))
+
+    def _below(self, root: str) -> Iterator[InputFile]:
+        """Files in a directory at any depth; it may be a store itself."""
+        if (above := _table_root(root)) != root:
+            self._require_no_table(above)
+        walk = self._walk(root) if self.chosen.wanted else self.filesystem.find(root, detail=True)
+        _require_plain(root, walk)
+        entries = walk.items()
+        yield from self._files(entry for entry in entries if not _hidden(_shown(entry[0]), root))
+
+    def _require_no_table(self, root: str) -> None:
+        """Raise DataError where a folder is a table whose files don't all count."""
+        for mark, kind in _TABLES.items():
+            try:
+                below = self.filesystem.ls(f"{root}/{mark}", detail=False)
+            except OSError:  # there is none, or nobody may look
+                continue
+            if any(_LOGS.fullmatch(str(key).rstrip("/")) for key in below):
+                raise _is_table(root, kind)
+
+    def _walk(self, root: str) -> dict[str, Mapping[str, Any]]:
+        """Entries of files in those directories that the conditions admit."""
+        found: dict[str, Mapping[str, Any]] = {}
+        level = [root] if self.chosen.admits(root) else []
+        with ThreadPoolExecutor(_THREADS) as pool:
+            while level:
+                listed = [entry for entries in pool.map(self._list, level) for entry in entries]
+                folders = [key for key, info in listed if info["type"] == "directory"]
+                found |= {key: info for key, info in listed if info["type"] != "directory"}
+                for key in folders:
+                    if key.rpartition("/")[2] in _TABLES:
+                        self._require_no_table(key.rpartition("/")[0])
+                level = [
+                    key for key in folders if self.chosen.admits(key) and not _hidden(key, root)
+                ]
+        return found
+
+    def _list(self, folder: str) -> Iterable[Entry]:
+        if self.chosen.settles(folder) or folder.endswith(".zarr"):
+            return list(self.filesystem.find(folder, detail=True).items())
+        entries = self.filesystem.ls(folder, detail=True)
+        pairs = [(str(info["name"]).rstrip("/"), info) for info in entries]
+        return [(key, info) for key, info in pairs if key != folder.rstrip("/")]
+
+    def _files(self, entries: Iterable[Entry]) -> Iterator[InputFile]:
+        """The files of a listing; what is inside a store is taken together."""
+        inside: dict[str, list[Entry]] = {}
+        for key, info in entries:
+            store = _shown(key)
+            if store != key:
+                inside.setdefault(store, []).append((key, info))
+            else:
+                yield self._file(key, info)
+        for store, own in inside.items():
+            yield self.store(store, own)
+
+    def _file(self, key: str, info: Mapping[str, Any], inner: str = "") -> InputFile:
+        with explained(key):
+            record = record_of(self.filesystem, key, info)
+        return InputFile(_named(record, inner), key, self.filesystem, inner)
+
+    def _is_store(self, root: str) -> bool:
+        return any(self.filesystem.exists(f"{root}/{mark}") for mark in _STORE_MARKS)
+
+    def store(self, key: str, entries: Sequence[Entry] | None = None, inner: str = "") -> InputFile:
+        """A directory that is read as one file, known by all that is in it."""
+        if entries is None:
+            entries = list(self.filesystem.find(key, detail=True).items())
+        if not entries:
+            raise FileNotFoundError(key)
+        records = sorted(
+            (record_of(self.filesystem, each, info) for each, info in entries),
+            key=lambda record: record.path,
+        )
+        total = sum(record.bytes or 0 for record in records)
+        times = [record.modified for record in [*records, *self._folders(records)]]
+        newest = max(filter(None, times), default=None)
+        # Names that are no UTF-8 are told of later, in words.
+        mark = sha256(repr(records).encode(errors="surrogateescape")).hexdigest()
+        path = records[0].path[: records[0].path.index(f"{key}/") + len(key)]
+        record = FileRecord(path, total, modified=newest, etag=mark)
+        return InputFile(_named(record, inner), key, self.filesystem, inner)
+
+    def _folders(self, records: Sequence[FileRecord]) -> list[FileRecord]:
+        """Folders of local files: they are younger than a file that was renamed there."""
+        if not isinstance(self.filesystem, LocalFileSystem):
+            return []
+        parents = {record.path.rpartition("/")[0] for record in records}
+        return [record_of(self.filesystem, parent) for parent in parents]
+
+
+def _table_root(folder: str) -> str:
+    """The folder that a table of which these are partitions or data would be."""
+    while "=" in folder.rpartition("/")[2]:
+        folder = folder.rpartition("/")[0]
+    return folder.removesuffix("/data")
+
+
+def _require_plain(root: str, keys: Iterable[str]) -> None:
+    """Raise DataError where a directory holds a table of which not all files count."""
+    unfinished = False
+    for key in keys:
+        inner = key.removeprefix(root)
+        if found := _LOGS.fullmatch(inner):
+            mark = found["mark"] or ("metadata" if found["lance"] is None else "_versions")
+            at = next(filter(None, found.group("root", "iceberg", "lance")), "")
+            raise _is_table(f"{root.rstrip('/')}{at}", _TABLES[mark])
+        unfinished = unfinished or inner.startswith("/_temporary/")
+    if unfinished:
+        fact = "%s holds _temporary: its writer is at work or was killed, so rows may be missing."
+        logger.warning(fact, root)
+
+
+def _is_table(root: str, kind: str) -> DataError:
+    return DataError(
+        f"{shown_address(root)} is a table of {kind}, whose metadata tell which files count: "
+        "read as plain files, rows that were removed or replaced would come back.",
+        "Write its current rows as plain Parquet files and give those, or give the files that its "
+        "metadata list, each by its name.",
+    )
+
+
+def _named(record: FileRecord, inner: str) -> FileRecord:
+    return replace(record, path=f"{record.path}/{inner}") if inner else record
+
+
+def _shown(key: str) -> str:
+    """The file or the store that a key belongs to."""
+    found = re.match(r"(.+?\.zarr)/", key)
+    return found[1] if found else key
+
+
+def _hidden(key: str, root: str) -> bool:
+    """Whether a name below ``root`` starts as those that writers keep for themselves do."""
+    return any(name.startswith(("_", ".")) for name in key.removeprefix(root).split("/"))

@@ -1,0 +1,179 @@
+"""Input files wherever fsspec reaches: opening them, and telling one version from another."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from fsspec import AbstractFileSystem
+from fsspec.implementations.local import LocalFileSystem
+
+from daskgmm.data.storage.credentials import shown_address
+from daskgmm.data.storage.errors import changed, explained
+
+_TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
+_ETAGS = ("ETag", "etag")
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """What tells one version of a file from another; plain values only.
+
+    Parameters
+    ----------
+    path : str
+        Absolute path or URL, without credentials.
+    bytes : int or None
+        Size, where the store tells it.
+    rows : int or None
+        Rows, where known without reading.
+    modified : str or None
+        Time of the last change, ISO 8601, where the store tells it.
+    etag : str or None
+        The store's own mark of the version.
+    """
+
+    path: str
+    bytes: int | None
+    rows: int | None = None
+    modified: str | None = None
+    etag: str | None = None
+
+    def differs(self, other: "FileRecord") -> bool:
+        """Whether the other is of another version, by all that both know."""
+        pairs = [(self.bytes, other.bytes), (self.etag, other.etag)]
+        if None in pairs[1]:  # times are told to the second here, to the millisecond there
+            pairs.append((self.modified, other.modified))
+        return any(None not in pair and pair[0] != pair[1] for pair in pairs)
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file to read: its record, and what opens it.
+
+    The file system carries credentials, so neither it nor the key it opens is shown; and it is
+    another object in each thread, so it has no part in whether two files are the same.
+
+    Parameters
+    ----------
+    record : FileRecord
+    key : str
+        As the file system calls it.
+    filesystem : AbstractFileSystem
+    inner : str
+        Name of an array inside the file, where one was chosen.
+    """
+
+    record: FileRecord
+    key: str = field(repr=False)
+    filesystem: AbstractFileSystem = field(repr=False, compare=False)
+    inner: str = ""
+
+    @property
+    def path(self) -> str:
+        """How errors name this file, and the array inside it."""
+        return self.record.path
+
+    @property
+    def name(self) -> str:
+        """The path of the file itself: its ending tells the format."""
+        return self.path.removesuffix(f"/{self.inner}") if self.inner else self.path
+
+    @property
+    def local(self) -> Path | None:
+        """The file's path on this machine, ``None`` where it is in a store."""
+        return Path(self.key) if isinstance(self.filesystem, LocalFileSystem) else None
+
+    def open(self, **options: Any) -> Any:
+        """Open for reading bytes; ``options`` go to the file system."""
+        stream = self.filesystem.open(self.key, "rb", **options)
+        # memory:// hands its one stream to every reader: two threads would move each other.
+        return BytesIO(stream.getvalue()) if isinstance(stream, BytesIO) else stream
+
+    @contextmanager
+    def reading(self, **options: Any) -> Iterator[Any]:
+        """Open the version that was found for reading bytes; ``options`` go to a store.
+
+        Raises
+        ------
+        DataError
+            It is gone or has changed; what else goes wrong in the block may be due to that.
+        MissingInputError
+            It can't be read.
+        ClusterError
+            It can't be reached.
+        """
+        with explained(self.path):
+            if self.local is not None:
+                with self.unchanged(), self.open() as stream:
+                    yield stream
+                return
+            self.filesystem.invalidate_cache(self.key)
+            with self.open(**options) as stream:
+                # Of this version alone stores then send bytes, if they know versions.
+                self._compare(record_of(self.filesystem, self.key, _details(stream)))
+                yield stream
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Hold that a local file is the version that was found, before and after the block."""
+        self._check()
+        try:
+            yield
+        except Exception:
+            self._check()
+            raise
+        self._check()
+
+    def require_unchanged(self) -> None:
+        """Raise unless the file still is the version that was found.
+
+        Raises
+        ------
+        DataError
+            It has changed or is gone.
+        """
+        with explained(self.path):
+            self._check()
+
+    def _check(self) -> None:
+        self._compare(record_of(self.filesystem, self.key))
+
+    def _compare(self, now: FileRecord) -> None:
+        if self.record.differs(now):
+            raise changed(self.path)
+
+
+def _details(stream: Any) -> Mapping[str, Any] | None:
+    """What a store said of a file when it was opened."""
+    told: Mapping[str, Any] | None = getattr(stream, "details", None)
+    return told
+
+
+def record_of(
+    filesystem: AbstractFileSystem, key: str, info: Mapping[str, Any] | None = None
+) -> FileRecord:
+    """Describe a file as the store does; ``info`` is what a listing said of it."""
+    if isinstance(filesystem, LocalFileSystem):
+        # A listing tells when a link was made, not when its target changed.
+        status = Path(key).stat()
+        return FileRecord(key, status.st_size, modified=_iso(status.st_mtime))
+    told = filesystem.info(key) if info is None else info
+    path = shown_address(str(filesystem.unstrip_protocol(key)))
+    etag = next((str(told[name]) for name in _ETAGS if told.get(name)), None)
+    return FileRecord(path, told.get("size"), modified=_modified(told), etag=etag)
+
+
+def _modified(info: Mapping[str, Any]) -> str | None:
+    return _iso(next((info[name] for name in _TIMES if info.get(name) is not None), None))
+
+
+def _iso(moment: Any) -> str | None:
+    if isinstance(moment, int | float):
+        moment = datetime.fromtimestamp(moment, UTC)
+    if isinstance(moment, datetime):
+        return moment.isoformat()
+    return None if moment is None else str(moment)

@@ -1,0 +1,126 @@
+"""An array of rows and columns in a file, whatever the format, and what is no such array."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daskgmm.data.files.versions import InputFile
+from daskgmm.data.formats.packing import Packing
+from daskgmm.data.storage.errors import decoding
+from daskgmm.errors import ConfigurationError, DataError, InputTypeError
+
+
+class Matrix(Protocol):
+    """An array of shape (n, D) in a file."""
+
+    @property
+    def file(self) -> InputFile:
+        """The file, and the array's name in it."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """N and D."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of its numbers."""
+
+    @property
+    def chunk_rows(self) -> int:
+        """Rows that are decoded together; 1 where each can be read by itself."""
+
+    @property
+    def decoded(self) -> bool:
+        """Whether reading takes more than looking at memory."""
+
+    def opened(self, rows: slice) -> AbstractContextManager[Any]:
+        """Open for reading some rows; slices of rows and columns of it are arrays.
+
+        Raises
+        ------
+        DataError
+            The file has changed since it was opened.
+        """
+
+
+class Decoding:
+    """An array of a file whose slices are decoded and unpacked as they are read.
+
+    Parameters
+    ----------
+    array : array-like
+    packing : Packing
+    path : str
+        The file and the array in it, for errors.
+    chunk_rows : int
+        Rows that are decoded together.
+    """
+
+    def __init__(self, array: Any, packing: Packing, path: str, chunk_rows: int) -> None:
+        self._array = array
+        self._packing = packing
+        self._path = path
+        self._chunk_rows = chunk_rows
+
+    def __getitem__(self, cut: tuple[slice, slice]) -> NDArray[Any]:
+        rows, columns = cut
+        try:
+            stored = self._read(rows, columns)
+        except DataError:
+            if rows.stop - rows.start > self._chunk_rows:  # a smaller piece tells where it is
+                for start in range(rows.start, rows.stop, self._chunk_rows):
+                    self._read(slice(start, min(start + self._chunk_rows, rows.stop)), columns)
+            raise
+        return self._packing.unpacked(stored)
+
+    def _read(self, rows: slice, columns: slice) -> NDArray[Any]:
+        with decoding(f"{self._path}, rows {rows.start} to {rows.stop - 1},"):
+            return np.asarray(self._array[rows, columns])
+
+
+def require_matrix(path: str, shape: Sequence[int], dtype: np.dtype[Any]) -> None:
+    """Raise unless an array holds rows and columns of real numbers.
+
+    Raises
+    ------
+    DataError
+        It is not two-dimensional.
+    InputTypeError
+        It holds something else than real numbers.
+    """
+    if dtype.kind not in "biuf":
+        kind = "Python objects" if dtype.kind == "O" else f"{dtype}, not of real numbers"
+        remedy = "Write it as numbers, as with array.astype(float)."
+        raise InputTypeError(f"{path} is an array of {kind}.", remedy)
+    if len(shape) != 2:
+        cause = f"{path} has shape {tuple(shape)}; rows and columns are expected."
+        raise DataError(cause, "Write it as array.reshape(-1, 1) if it is one feature.")
+
+
+def is_matrix(shape: Sequence[int], dtype: np.dtype[Any]) -> bool:
+    """Whether an array is one that `require_matrix` lets pass."""
+    return len(shape) == 2 and dtype.kind in "biuf"
+
+
+def only_matrix(path: str, arrays: dict[str, tuple[Sequence[int], np.dtype[Any]]]) -> str:
+    """Name of the only array of rows and columns of numbers among those that a file holds.
+
+    Raises
+    ------
+    DataError
+        There is none.
+    ConfigurationError
+        There are several.
+    """
+    fitting = sorted(name for name, described in arrays.items() if is_matrix(*described))
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        remedy = f"Name one as in {path}/{fitting[0]}."
+        raise ConfigurationError(f"{path} holds several arrays: {', '.join(fitting)}.", remedy)
+    held = ", ".join(f"{name} {tuple(shape)} of {kind}" for name, (shape, kind) in arrays.items())
+    cause = f"{path} holds no two-dimensional array of numbers, but {held or 'nothing'}."
+    raise DataError(cause, "Write the rows as an array of shape (rows, columns).")

@@ -1,0 +1,239 @@
+"""Rows of two-dimensional arrays in files: numbers of one type in columns without names.
+
+Columns go by their positions, from 0, as text: ``"0"``, ``"3"``. An array of which all columns
+are features has no names; where they were chosen, their positions are their names.
+"""
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from daskgmm.data.columns import Selection
+from daskgmm.data.decode import block_rows_for, check_weights, kept_schema
+from daskgmm.data.files.versions import InputFile
+from daskgmm.data.formats.array import Matrix
+from daskgmm.data.source import Block, Floats, Source, aligned
+from daskgmm.errors import ConfigurationError, DataError
+
+_PART_BYTES = 2**24
+_SINGLE = np.dtype(np.float32)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Positions of the columns that are read.
+
+    Parameters
+    ----------
+    features : tuple of int
+    weight : int or None
+    keep : tuple of int
+    """
+
+    features: tuple[int, ...]
+    weight: int | None
+    keep: tuple[int, ...]
+
+    @property
+    def span(self) -> slice:
+        """Adjacent columns with all of them."""
+        positions = [*self.features, *self.keep]
+        if self.weight is not None:
+            positions.append(self.weight)
+        return slice(min(positions), max(positions) + 1)
+
+
+@dataclass(frozen=True)
+class MatrixPart:
+    """Adjacent rows of an array.
+
+    Parameters
+    ----------
+    matrix : Matrix
+    first, stop : int
+        Row numbers.
+    columns : Columns
+    dtype : dtype
+        What blocks come as.
+    read_rows : int
+        Rows to read at a time.
+    block_rows : int
+        Most rows of a block.
+    kept : pyarrow.Schema
+        Types in which columns are carried along.
+    """
+
+    matrix: Matrix
+    first: int
+    stop: int
+    columns: Columns
+    dtype: np.dtype[Any]
+    read_rows: int
+    block_rows: int
+    kept: pa.Schema
+
+    @property
+    def inputs(self) -> Sequence[Hashable]:
+        """None: it reads a file."""
+        return ()
+
+    @property
+    def label(self) -> str:
+        """The array and the rows' indices in it, the last included."""
+        return f"{self.matrix.file.path}, rows {self.first} to {self.stop - 1}"
+
+    def read(self, *inputs: Any) -> Iterator[Block]:  # noqa: ARG002  the protocol's signature
+        """Yield blocks of at most ``block_rows`` rows."""
+        if self.first == self.stop:
+            return
+        with self.matrix.opened(slice(self.first, self.stop)) as array:
+            for start in range(self.first, self.stop, self.read_rows):
+                end = min(start + self.read_rows, self.stop)
+                values = aligned(np.asarray(array[start:end, self.columns.span]))
+                for row in range(0, len(values), self.block_rows):
+                    yield self._block(values[row : row + self.block_rows], start + row)
+
+    def _block(self, values: NDArray[Any], row: int) -> Block:
+        """Convert rows (n, columns of the span), of which the first is the array's ``row``-th."""
+        values = values.T
+        features = [position - self.columns.span.start for position in self.columns.features]
+        whole = features == list(range(len(values)))
+        rows = (values if whole else values[features]).astype(self.dtype, copy=False)
+        return Block(rows, self._weights(values, row), self._kept(values))
+
+    def _weights(self, values: NDArray[Any], row: int) -> Floats | None:
+        position = self.columns.weight
+        if position is None:
+            return None
+        weights: Floats = values[position - self.columns.span.start].astype(np.float64)
+        check_weights(weights, f"{self.matrix.file.path}, column {position}", row)
+        return weights
+
+    def _kept(self, values: NDArray[Any]) -> pa.Table | None:
+        if not self.kept:
+            return None
+        native = values.dtype.newbyteorder("=")  # Arrow has no other
+        start = self.columns.span.start
+        arrays = [
+            pa.array(np.array(values[position - start], native)).cast(field.type)
+            for position, field in zip(self.columns.keep, self.kept, strict=True)
+        ]
+        return pa.table(arrays, self.kept)
+
+
+@dataclass(frozen=True)
+class MatrixTable:
+    """Arrays that follow each other.
+
+    Parameters
+    ----------
+    matrices : tuple of Matrix
+        In row order.
+    """
+
+    matrices: tuple[Matrix, ...]
+
+    @property
+    def files(self) -> tuple[InputFile, ...]:
+        """The files in row order."""
+        return tuple(matrix.file for matrix in self.matrices)
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """Rows of each file."""
+        return tuple(matrix.shape[0] for matrix in self.matrices)
+
+    def source(self, selection: Selection, block_rows: int | None = None) -> Source:
+        """Return the selected columns' rows in parts of about 16 MiB, cut where chunks are.
+
+        Raises
+        ------
+        ConfigurationError
+            A column is named by something else than its position.
+        DataError
+            A file has no such column, or another number of columns than the first.
+        """
+        columns = self._columns(selection)
+        single = all(matrix.dtype.newbyteorder("=") == _SINGLE for matrix in self.matrices)
+        dtype = np.dtype(np.float32 if single else np.float64)
+        size = block_rows or block_rows_for(len(columns.features))
+        kept = self._kept(columns)
+        parts = tuple(
+            part for matrix in self.matrices for part in _parts(matrix, columns, dtype, size, kept)
+        )
+        names = tuple(map(str, columns.features))
+        everything = selection.columns is None and selection.weight is None
+        return Source(
+            parts,
+            len(names),
+            dtype,
+            None if everything else names,
+            tuple(part.stop - part.first for part in parts),
+            decoded=any(matrix.decoded for matrix in self.matrices),
+            block_rows=max(max(part.read_rows, size) for part in parts),
+        )
+
+    def _kept(self, columns: Columns) -> pa.Schema:
+        """Types that hold the kept columns of every array."""
+        names = [str(position) for position in columns.keep]
+        described = []
+        for matrix in self.matrices if names else ():
+            path, kind = matrix.file.path, matrix.dtype.newbyteorder("=")
+            try:
+                own = pa.from_numpy_dtype(kind)
+            except pa.ArrowNotImplementedError as error:
+                raise ConfigurationError(
+                    f"Columns of {path} can't be kept: it is an array of {kind}.",
+                    "Leave keep= (--keep) out, or write the array as float64.",
+                ) from error
+            described.append((path, pa.schema(dict.fromkeys(names, own))))
+        return kept_schema(names, described)
+
+    def _columns(self, selection: Selection) -> Columns:
+        path, count = self.matrices[0].file.path, self.matrices[0].shape[1]
+        weight = None if selection.weight is None else _position(selection.weight, count, path)
+        keep = tuple(_position(name, count, path) for name in selection.keep)
+        if selection.columns is None:
+            features = tuple(position for position in range(count) if position != weight)
+        else:
+            features = tuple(_position(name, count, path) for name in selection.columns)
+        if not features:
+            raise DataError(f"{path} has no columns for features.", "Check the array's shape.")
+        for matrix in self.matrices:
+            if matrix.shape[1] != count:
+                raise DataError(
+                    f"{matrix.file.path} has {matrix.shape[1]} columns, and {path} has {count}.",
+                    "Give arrays of the same columns, or leave that file out.",
+                )
+        return Columns(features, weight, keep)
+
+
+def _position(name: str, count: int, path: str) -> int:
+    if not (name.isascii() and name.isdigit() and str(int(name)) == name):
+        raise ConfigurationError(
+            f"{path} has no column {name!r}: an array's columns have no names.",
+            f"Choose by position, from 0 to {count - 1}; a model that was fitted on names takes "
+            "files that have them.",
+        )
+    if int(name) >= count:
+        remedy = f"Its columns are 0 to {count - 1}."
+        raise DataError(f"{path} has no column {name}.", remedy)
+    return int(name)
+
+
+def _parts(
+    matrix: Matrix, columns: Columns, dtype: np.dtype[Any], size: int, kept: pa.Schema
+) -> Iterator[MatrixPart]:
+    """Parts that are read along an array's chunks, each chunk once where it fits into a part."""
+    rows, chunk = matrix.shape[0], max(1, min(matrix.chunk_rows, matrix.shape[0]))
+    span = columns.span
+    row_bytes = matrix.dtype.itemsize * (span.stop - span.start)
+    read_rows = chunk * max(1, size // chunk)
+    length = read_rows * max(1, _PART_BYTES // (read_rows * row_bytes))
+    for first in range(0, max(rows, 1), length):
+        stop = min(first + length, rows)
+        yield MatrixPart(matrix, first, stop, columns, dtype, read_rows, size, kept)

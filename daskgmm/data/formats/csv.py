@@ -1,0 +1,328 @@
+"""Rows of CSV files, plain or compressed, read as a stream.
+
+One part is one file, whatever its size: where a byte range starts inside a quoted value, its
+line ends can't be told from the value's own. So large data is best given as many files.
+"""
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import csv as arrow_csv
+
+from daskgmm.data.columns import (
+    DELIMITER,
+    FIRST_PLACE,
+    FIRST_ROW,
+    FIRST_VALUE,
+    Selection,
+    check_names,
+)
+from daskgmm.data.decode import Decoder, block_rows_for
+from daskgmm.data.files.hive import key_columns, with_constants
+from daskgmm.data.files.versions import InputFile
+from daskgmm.data.formats.csv_errors import (
+    COUNTED,
+    Quotes,
+    opened,
+    require_closed_quotes,
+    text_error,
+    written,
+)
+from daskgmm.data.formats.csv_header import Header, read_header
+from daskgmm.data.source import Block, Source
+from daskgmm.data.storage.retry import persistent
+from daskgmm.data.words import is_number, shortened
+from daskgmm.errors import ConfigurationError, DataError, InputTypeError
+
+_TEXT_BYTES = 2**23  # decoded at a time
+_LOOKED_AT = 1000  # values that tell whether a column holds numbers
+_FLOAT64 = np.dtype(np.float64)
+
+
+@dataclass(frozen=True)
+class CsvPart:
+    """One CSV file, its columns' types forced to those of the table.
+
+    Parameters
+    ----------
+    file : InputFile
+    selection : Selection
+    types : tuple of tuple of str and pyarrow.DataType
+        Of the columns that the file has.
+    constants : mapping
+        Columns that the names of its directories give, by name.
+    block_rows : int
+    delimiter : str or None
+        The one that was asked for.
+    likely : str
+        The one of the first file.
+    """
+
+    file: InputFile
+    selection: Selection
+    types: tuple[tuple[str, pa.DataType], ...]
+    constants: Mapping[str, pa.Scalar]
+    block_rows: int
+    delimiter: str | None
+    likely: str
+
+    @property
+    def inputs(self) -> Sequence[Hashable]:
+        """None: it reads a file."""
+        return ()
+
+    @property
+    def label(self) -> str:
+        """The file."""
+        return self.file.path
+
+    def read(self, *inputs: Any) -> Iterator[Block]:  # noqa: ARG002  the protocol's signature
+        """Yield blocks of at most ``block_rows`` rows as the text is decoded."""
+        row = 0
+        given = {name: value.type for name, value in self.constants.items()}
+        types = dict(self.types) | given
+        kept = pa.schema({name: types[name] for name in self.selection.keep})
+        decoder = Decoder(self.selection, _FLOAT64, self, self.block_rows, kept)
+        for batch in self._batches():
+            for start in range(0, batch.num_rows, self.block_rows):
+                piece = batch.slice(start, self.block_rows)
+                yield decoder.block(piece, row + start)
+            row += batch.num_rows
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        with opened(self.file) as stream:
+            header = read_header(stream, self.file.path, self.delimiter, self.likely)
+            if header is None:
+                return
+            types = dict(self.types)
+            check_names(tuple(types), header.names, self.file.path)
+            convert = arrow_csv.ConvertOptions(column_types=types, include_columns=list(types))
+            for batch in _decoded(stream, self.file, header, convert):
+                yield with_constants(batch, self.constants)
+
+    def written(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
+        """The line of a row, and what is written there as a feature."""
+        with opened(self.file) as stream:
+            header = read_header(stream, self.file.path, self.delimiter, self.likely)
+        if header is None or (found := written(self.file, header, row)) is None:
+            return None
+        texts = dict(zip(header.names, found[1], strict=False))
+        return found[0], "" if feature is None else texts.get(self.selection.features[feature], "")
+
+
+@dataclass(frozen=True)
+class FirstRows:
+    """The first rows of a file, with the types that they seem to have."""
+
+    file: InputFile
+    header: Header
+    rows: pa.RecordBatch
+
+
+@dataclass(frozen=True)
+class CsvTable:
+    """CSV files known by the first rows that any of them has.
+
+    Parameters
+    ----------
+    files : tuple of InputFile
+        In row order.
+    numbers : pyarrow.Schema
+        Types with which features are read: float64 wherever the first value is a number.
+    delimiter : str or None
+        The one that was asked for.
+    first : FirstRows
+        What the columns were told from.
+    """
+
+    files: tuple[InputFile, ...]
+    numbers: pa.Schema
+    delimiter: str | None
+    first: FirstRows
+
+    @property
+    def rows(self) -> tuple[None, ...]:
+        """Unknown for each file until it is read."""
+        return (None,) * len(self.files)
+
+    def source(self, selection: Selection, block_rows: int | None = None) -> Source:
+        """Return the selected columns' rows, a part for each file.
+
+        Columns that are only carried along are text, just as it is written: what a type is
+        guessed from, the first rows, doesn't tell what the others hold, and a number has not
+        all digits of its text.
+
+        Raises
+        ------
+        DataError
+            A column is missing.
+        InputTypeError
+            The first value of a feature or weight column is not a number.
+        """
+        keys, values = key_columns([file.path for file in self.files], selection.unread)
+        if selection.columns is None:
+            self._require_names()
+        path = self.first.file.path
+        try:
+            selection = selection.resolve(self.numbers, path, keys)
+        except InputTypeError:  # once more, with the line: to find it takes reading
+            selection = selection.resolve(self._placed(), path, keys)
+        own = set(self.numbers.names)
+        kinds = {name: pa.string() for name in selection.keep if name in own}
+        kinds |= {n: self.numbers.field(n).type for n in selection.numeric if n in own}
+        types = tuple(kinds.items())
+        given = [name for name in selection.names if name not in own]
+        size = block_rows or block_rows_for(len(selection.features))
+        parts = tuple(
+            CsvPart(
+                file,
+                selection,
+                types,
+                {name: known[name] for name in given},
+                size,
+                self.delimiter,
+                self.first.header.delimiter,
+            )
+            for file, known in zip(self.files, values, strict=True)
+        )
+        return Source(
+            parts,
+            len(selection.features),
+            _FLOAT64,
+            selection.columns,
+            decoded=True,
+            block_rows=size,
+        )
+
+    def _placed(self) -> pa.Schema:
+        """The columns, each text's first value with its row and line."""
+        file, header = self.first.file, self.first.header
+        fields = []
+        for field in self.numbers:
+            told = field.metadata or {}
+            if row := told.get(FIRST_ROW):
+                found = written(file, header, int(row))
+                line = f" (line {found[0]})" if found else ""
+                place = f" It is in row {int(row)}{line}. {COUNTED}"
+                told = {**told, FIRST_PLACE: place, DELIMITER: header.delimiter}
+            fields.append(field.with_metadata(told))
+        return pa.schema(fields)
+
+    def _require_names(self) -> None:
+        """Raise where a column of values has no name: only the first may be an index."""
+        for position, column in enumerate(self.numbers):
+            told = column.metadata or {}
+            if column.name == "" and position and FIRST_VALUE in told:
+                raise DataError(
+                    f"Column {position} of {self.first.file.path}, counted from 0, has no name in "
+                    f"the header, and holds {told[FIRST_VALUE].decode()!r}.",
+                    "Name it there, or choose columns with columns= (--columns).",
+                )
+
+
+def open_csv(files: Sequence[InputFile], delimiter: str | None = None) -> CsvTable:
+    """Read the header and first rows of the first CSV file that has rows.
+
+    Parameters
+    ----------
+    files : sequence of InputFile
+    delimiter : str, optional
+        One character; by default each file's first lines tell it.
+
+    Raises
+    ------
+    ConfigurationError
+        The delimiter can't be one.
+    DataError
+        No file has a header line, or the first rows make no table.
+    """
+    if delimiter is not None:
+        delimiter = _checked(delimiter)
+    headed = None
+    for found in (_first_rows(file, delimiter) for file in files):
+        headed = headed if found is None else found
+        if headed is not None and headed.rows.num_rows:
+            break
+    if headed is None:
+        cause = f"{files[0].path} is empty: it has no header line."
+        raise DataError(cause, "Write the columns' names into the first line.")
+    return CsvTable(
+        tuple(files),
+        pa.schema(list(map(_number_field, headed.rows.schema, headed.rows))),
+        delimiter,
+        headed,
+    )
+
+
+def _checked(delimiter: str) -> str:
+    if delimiter in ("\\t", "tab"):  # as shells pass it on
+        return "\t"
+    if len(delimiter) == 1 and delimiter.isascii() and delimiter not in '"\r\n\0':
+        return delimiter
+    raise ConfigurationError(
+        f"The delimiter is {delimiter!r}.",
+        "Give one ASCII character other than a quote, such as ';', or '\\t' for a tab.",
+    )
+
+
+@persistent
+def _first_rows(file: InputFile, delimiter: str | None) -> FirstRows | None:
+    """Return a file's first rows, none under a lone header, ``None`` if it is empty."""
+    with opened(file) as stream:
+        header = read_header(stream, file.path, delimiter)
+        if header is None:
+            return None
+        convert = arrow_csv.ConvertOptions(strings_can_be_null=True)
+        no_rows = pa.RecordBatch.from_arrays([pa.nulls(0)] * len(header.names), header.names)
+        return FirstRows(file, header, next(_decoded(stream, file, header, convert), no_rows))
+
+
+def _decoded(
+    stream: Any, file: InputFile, header: Header, convert: arrow_csv.ConvertOptions
+) -> Iterator[pa.RecordBatch]:
+    """Yield batches of rows; without threads, for only then Arrow's errors number the rows."""
+    if not header.has_rows:  # Arrow takes a lone header for an error
+        return
+    read = arrow_csv.ReadOptions(
+        use_threads=False,
+        block_size=_TEXT_BYTES,
+        skip_rows=header.skipped,
+        encoding=header.encoding,
+    )
+    parse = arrow_csv.ParseOptions(delimiter=header.delimiter, newlines_in_values=True)
+    quotes = Quotes(stream)
+    try:
+        with arrow_csv.open_csv(quotes, read, parse, convert) as reader:
+            yield from reader
+    except pa.ArrowInvalid as error:
+        raise text_error(error, file, header) from error
+    if quotes.count % 2:
+        require_closed_quotes(file, header)
+
+
+def _number_field(column: pa.Field, values: pa.Array) -> pa.Field:
+    """Decide whether a column holds numbers by its first values.
+
+    A text among numbers is then an error about that value and its row, not about the column.
+    """
+    known = values.drop_null()
+    if not len(known):
+        return column.with_type(pa.float64())
+    kind = column.type
+    if not (pa.types.is_string(kind) or pa.types.is_binary(kind)):
+        told = {FIRST_VALUE: str(known[0])}
+        return column.with_metadata(told).with_type(pa.float64() if _is_whole(kind) else kind)
+    texts = known[:_LOOKED_AT].cast(pa.binary()).to_pylist()
+    first = texts[0].decode(errors="replace")
+    numbers = sum(is_number(text.decode(errors="replace")) for text in texts)
+    if is_number(first) or numbers > len(texts) / 2:
+        return column.with_type(pa.float64()).with_metadata({FIRST_VALUE: shortened(first)})
+    row = values.is_valid().index(True).as_py()
+    return column.with_metadata({FIRST_VALUE: shortened(first), FIRST_ROW: str(row)})
+
+
+def _is_whole(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind))

@@ -1,0 +1,222 @@
+"""Rows of HDF5 files: a dataset of shape (n, D), the only one or one that is named."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daskgmm.data.files.versions import InputFile
+from daskgmm.data.formats.array import Decoding, only_matrix, require_matrix
+from daskgmm.data.formats.array_table import MatrixTable
+from daskgmm.data.formats.packing import NAMES, Packing, packing_of
+from daskgmm.data.storage.errors import decoding, explained
+from daskgmm.data.storage.retry import persistent
+from daskgmm.data.windows import Window
+from daskgmm.errors import ConfigurationError, DataError
+
+
+@dataclass(frozen=True)
+class Hdf5Matrix:
+    """A dataset of shape (n, D).
+
+    HDF5 does one thing at a time in a process, so threads wait for each other here.
+
+    Parameters
+    ----------
+    file : InputFile
+    name : str
+        Of the dataset.
+    shape : tuple of int
+    stored : dtype
+        Of its numbers as they are stored.
+    chunk_rows : int
+    packing : Packing
+    """
+
+    file: InputFile
+    name: str
+    shape: tuple[int, int]
+    stored: np.dtype[Any]
+    chunk_rows: int
+    packing: Packing
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of its numbers as they are read."""
+        return self.packing.read_as(self.stored)
+
+    @property
+    def decoded(self) -> bool:
+        """Always: even plain numbers are copied."""
+        return True
+
+    @contextmanager
+    def opened(self, rows: slice) -> Iterator[Any]:  # noqa: ARG002  the protocol's signature
+        """Open the file, for a part at a time."""
+        with explained(self.file.path), _opened(self.file) as (opened, window):
+            with decoding(self.file.path):
+                if window is None:
+                    array = opened[self.name]
+                else:
+                    array = _Fetched(window.repeat(lambda: opened[self.name]), window)
+            yield Decoding(array, self.packing, self.file.path, self.chunk_rows)
+
+
+@dataclass(frozen=True)
+class _Fetched:
+    """Slices of a dataset in a store, each fetched when it is asked for."""
+
+    dataset: Any
+    window: Window
+
+    def __getitem__(self, cut: tuple[slice, slice]) -> NDArray[Any]:
+        if self.dataset.chunks:
+            self.window.repeat(lambda: self._want_chunks(cut))
+        values: NDArray[Any] = self.window.repeat(lambda: self.dataset[cut])
+        return values
+
+    def _want_chunks(self, cut: tuple[slice, slice]) -> None:
+        """Ask for all chunks at once: HDF5 would come to know of one after another."""
+        starts = [
+            range(own.start // size * size, own.stop, size)
+            for own, size in zip(cut, self.dataset.chunks, strict=True)
+        ]
+        for start in product(*starts):
+            chunk = self.dataset.id.get_chunk_info_by_coord(start)
+            if chunk.byte_offset is not None:
+                self.window.want(chunk.byte_offset, chunk.size)
+
+
+def open_hdf5(files: Sequence[InputFile]) -> MatrixTable:
+    """Find the datasets of HDF5 files.
+
+    Raises
+    ------
+    ConfigurationError
+        h5py isn't installed, or a file has several datasets and none is chosen.
+    DataError
+        A file is damaged, or has no such dataset of numbers.
+    """
+    try:
+        import h5py  # noqa: F401
+    except ImportError as error:
+        remedy = "Install it: pip install daskgmm[hdf5]."
+        raise ConfigurationError("HDF5 files are read with h5py.", remedy) from error
+    return MatrixTable(tuple(map(_described, files)))
+
+
+@persistent
+def _described(file: InputFile) -> Hdf5Matrix:
+    with decoding(file.path), _opened(file) as (opened, window):
+        if window is None:
+            return _matrix(file, opened)
+        return window.repeat(lambda: _matrix(file, opened))
+
+
+def _matrix(file: InputFile, opened: Any) -> Hdf5Matrix:
+    name = file.inner or only_matrix(file.path, _datasets(opened))
+    found = opened.get(name)
+    if not hasattr(found, "chunks"):
+        held = ", ".join(_datasets(opened)) or "none"
+        raise DataError(f"{file.name} has no dataset {name!r}.", f"Its datasets are {held}.")
+    require_matrix(file.path, found.shape or (), found.dtype)
+    _require_written(file, found)
+    chunk_rows = found.chunks[0] if found.chunks else 1
+    packing = packing_of(file.path, found.dtype, _attributes(found), _fill(found))
+    return Hdf5Matrix(file, name, found.shape, found.dtype, chunk_rows, packing)
+
+
+def _attributes(dataset: Any) -> dict[str, Any]:
+    return {name: dataset.attrs[name] for name in NAMES if name in dataset.attrs}
+
+
+def _fill(dataset: Any) -> list[Any]:
+    """The number that stands where nobody wrote, if the writer chose one.
+
+    Zero is what all numbers begin as, and of bytes every value is one, as netCDF has it.
+    """
+    from h5py import h5d
+
+    chosen = dataset.id.get_create_plist().fill_value_defined() == h5d.FILL_VALUE_USER_DEFINED
+    if not chosen or dataset.dtype.itemsize == 1 or dataset.fillvalue == 0:
+        return []
+    return [dataset.fillvalue.item()]
+
+
+def _require_written(file: InputFile, dataset: Any) -> None:
+    """Raise DataError where HDF5 would make up numbers because nobody wrote any."""
+    if dataset.size == 0:
+        return
+    where = f"{file.name}, dataset {dataset.name}"
+    remedy = "Its writer may not have come to its end: write it again, or only the rows there are."
+    if dataset.is_virtual:
+        _require_sources(file, dataset, where)
+    elif dataset.chunks is None:
+        places = dataset.id.get_create_plist()
+        if not (dataset.id.get_storage_size() or places.get_external_count()):
+            raise DataError(f"{where}: no number was ever written.", remedy)
+    elif (count := _count(dataset)) > (written := dataset.id.get_num_chunks()):
+        first = next((s for s in _starts(dataset) if not _is_written(dataset, s)), (0, 0))
+        rows = f"rows {first[0]} to {min(first[0] + dataset.chunks[0], len(dataset)) - 1}"
+        cause = f"{where}: {count - written} of {count} chunks were never written, such as {rows}."
+        raise DataError(cause, remedy)
+
+
+def _require_sources(file: InputFile, dataset: Any, where: str) -> None:
+    """Raise DataError where a virtual dataset's files are missing."""
+    for name in {source.file_name for source in dataset.virtual_sources()} - {"."}:
+        known = "%" in name  # a pattern of names
+        if not known and (file.local is None or not (file.local.parent / name).exists()):
+            remedy = "Bring it back, or write the numbers into one file."
+            raise DataError(f"{where}: its numbers are in {name}, which is missing.", remedy)
+
+
+def _count(dataset: Any) -> int:
+    pairs = zip(dataset.shape, dataset.chunks, strict=True)
+    return prod(-(-length // size) for length, size in pairs)
+
+
+def _starts(dataset: Any) -> Iterator[tuple[int, ...]]:
+    pairs = zip(dataset.shape, dataset.chunks, strict=True)
+    return product(*(range(0, length, size) for length, size in pairs))
+
+
+def _is_written(dataset: Any, start: tuple[int, ...]) -> bool:
+    return dataset.id.get_chunk_info_by_coord(start).byte_offset is not None
+
+
+def _datasets(opened: Any) -> dict[str, tuple[Sequence[int], np.dtype[Any]]]:
+    found = {}
+
+    def visit(name: str, item: Any) -> None:
+        if hasattr(item, "chunks"):  # a group has none
+            found[name] = (item.shape or (), item.dtype)
+
+    opened.visititems(visit)
+    return found
+
+
+@contextmanager
+def _opened(file: InputFile) -> Iterator[tuple[Any, Window | None]]:
+    """Open a file, and a window to it where it is in a store."""
+    import h5py
+
+    if file.local is not None:
+        with file.unchanged():
+            with decoding(file.path):
+                opened = h5py.File(file.local, "r")
+            with opened:
+                yield opened, None
+        return
+    with file.reading(cache_type="none") as stream:
+        window = Window(stream, stream.seek(0, os.SEEK_END))
+        with decoding(file.path):
+            opened = window.repeat(lambda: h5py.File(window, "r"))
+        with opened:
+            yield opened, window

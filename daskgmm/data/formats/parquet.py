@@ -1,0 +1,251 @@
+"""Rows of Parquet files, a row group at a time and never more than a batch of it."""
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from daskgmm.data.columns import Selection
+from daskgmm.data.decode import Decoder, block_rows_for, kept_schema
+from daskgmm.data.files.hive import key_columns, with_constants
+from daskgmm.data.files.versions import InputFile
+from daskgmm.data.source import Block, Source
+from daskgmm.data.storage.errors import decoding, explained
+from daskgmm.data.storage.retry import persistent
+from daskgmm.errors import DataError
+
+_READ_BYTES = 2**23  # read ahead of the decoder, over all columns
+_OPENING_THREADS = 16  # footers are small: latency is what they cost
+
+
+@dataclass(frozen=True)
+class ParquetPart:
+    """One row group of one file.
+
+    Parameters
+    ----------
+    file : InputFile
+    row_group, row_groups : int
+        Which one, and of how many.
+    rows : int
+    selection : Selection
+    constants : mapping
+        Columns that the names of its directories give, by name.
+    dtype : dtype
+        What blocks come as.
+    block_rows : int
+    kept : pyarrow.Schema
+        Types in which columns are carried along.
+    """
+
+    file: InputFile
+    row_group: int
+    row_groups: int
+    rows: int
+    selection: Selection
+    constants: Mapping[str, pa.Scalar]
+    dtype: np.dtype[Any]
+    block_rows: int
+    kept: pa.Schema
+
+    @property
+    def inputs(self) -> Sequence[Hashable]:
+        """None: it reads a file."""
+        return ()
+
+    @property
+    def label(self) -> str:
+        """The file and the row group, counted from 0 as Arrow does."""
+        return f"{self.file.path}, row group {self.row_group}"
+
+    def read(self, *inputs: Any) -> Iterator[Block]:  # noqa: ARG002  the protocol's signature
+        """Yield blocks of at most ``block_rows`` rows as they are decoded."""
+        row = 0
+        decoder = Decoder(self.selection, self.dtype, self, self.block_rows, self.kept)
+        for batch in self._batches():
+            yield decoder.block(batch, row)
+            row += batch.num_rows
+        # Arrow's allocator would keep the decoders' memory, which Dask counts as the worker's.
+        pa.default_memory_pool().release_unused()
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        if self.rows == 0:  # a file without rows has no row group to read
+            return
+        names = [name for name in self.selection.names if name not in self.constants]
+        with explained(self.label), _opened(self.file) as stream:
+            # Buffered: else Arrow takes in the row group's bytes at once before decoding any.
+            buffer_size = min(max(_READ_BYTES // max(len(names), 1), 2**16), 2**22)
+            with decoding(self.label):
+                footer = _footer(self.file) if self.row_groups > 1 else None
+                reader = pq.ParquetFile(
+                    stream, metadata=footer, buffer_size=buffer_size, pre_buffer=False
+                )
+                batches = reader.iter_batches(
+                    self.block_rows, row_groups=[self.row_group], columns=names, use_threads=False
+                )
+            yield from self._decoded(batches)
+
+    def _decoded(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        rows = 0
+        while True:
+            with decoding(self.label):
+                batch = next(batches, None)
+            if batch is None:
+                break
+            rows += batch.num_rows
+            yield with_constants(batch, self.constants)
+        if rows != self.rows:
+            raise DataError(
+                f"{self.label} is damaged: it has {rows} rows, and {self.rows} by the footer.",
+                "Write the file again or leave it out.",
+            )
+
+
+@contextmanager
+def _opened(file: InputFile) -> Iterator[Any]:
+    if file.local is not None:
+        # Arrow's own file reads into Arrow's memory, without a Python object for each page.
+        with file.unchanged(), pa.OSFile(file.key) as stream:
+            yield stream
+        return
+    # A small file comes at once: one request takes as long as one for each column would.
+    small = file.record.bytes is not None and file.record.bytes <= _READ_BYTES
+    with file.reading(cache_type="all" if small else "none") as stream:
+        yield stream
+
+
+@dataclass(frozen=True)
+class ParquetTable:
+    """Parquet files known by their footers.
+
+    Parameters
+    ----------
+    files : tuple of InputFile
+        In row order.
+    schemas : tuple of pyarrow.Schema
+        Of each file; one object where they are equal.
+    row_groups : tuple of tuple of int
+        Rows of each file's row groups.
+    """
+
+    files: tuple[InputFile, ...]
+    schemas: tuple[pa.Schema, ...]
+    row_groups: tuple[tuple[int, ...], ...]
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """Rows of each file."""
+        return tuple(sum(groups) for groups in self.row_groups)
+
+    def source(self, selection: Selection, block_rows: int | None = None) -> Source:
+        """Return the selected columns' rows, a part for each row group.
+
+        Raises
+        ------
+        DataError
+            A file misses a column, holds something else than numbers in it, or in a kept one
+            what no type holds together with those of other files.
+        """
+        keys, values = key_columns([file.path for file in self.files], selection.unread)
+        selection = selection.resolve(self.schemas[0], self.files[0].path, keys)
+        checked = self.schemas[0]
+        for file, schema in zip(self.files, self.schemas, strict=True):
+            if schema is not checked:
+                selection.check(schema, file.path, keys)
+                checked = schema
+        dtype = self._dtype(selection)
+        size = block_rows or block_rows_for(len(selection.features))
+        constants = self._constants(selection, values)
+        kept = self._kept(selection, constants)
+        parts = tuple(
+            ParquetPart(file, number, len(groups), rows, selection, given, dtype, size, kept)
+            for file, groups, given in zip(self.files, self.row_groups, constants, strict=True)
+            for number, rows in enumerate(groups or (0,))
+        )
+        lengths = tuple(part.rows for part in parts)
+        return Source(
+            parts,
+            len(selection.features),
+            dtype,
+            selection.columns,
+            lengths,
+            decoded=True,
+            block_rows=size,
+        )
+
+    def _constants(
+        self, selection: Selection, values: Sequence[Mapping[str, pa.Scalar]]
+    ) -> list[dict[str, pa.Scalar]]:
+        """What each file's directories give of the columns that it doesn't have itself."""
+        given = []
+        for schema, known in zip(self.schemas, values, strict=True):
+            names = set(known) & set(selection.names) - set(schema.names) if known else ()
+            given.append({name: known[name] for name in selection.names if name in names})
+        return given
+
+    def _kept(
+        self, selection: Selection, constants: Sequence[Mapping[str, pa.Scalar]]
+    ) -> pa.Schema:
+        """Types that hold the kept columns of every file."""
+        described: dict[tuple[int, tuple[str, ...]], tuple[str, pa.Schema]] = {}
+        for file, schema, given in zip(self.files, self.schemas, constants, strict=True):
+            own = pa.schema([*schema, *((name, value.type) for name, value in given.items())])
+            described.setdefault((id(schema), tuple(given)), (file.path, own))
+        return kept_schema(selection.keep, described.values())
+
+    def _dtype(self, selection: Selection) -> np.dtype[Any]:
+        """Return float32 where every feature of every file fits it, else float64."""
+        small = {pa.float16(), pa.float32()}
+        schemas = {id(schema): schema for schema in self.schemas}.values()
+        kinds = {
+            schema.field(name).type if name in schema.names else None  # a key of directories
+            for schema in schemas
+            for name in selection.features
+        }
+        return np.dtype(np.float32 if kinds <= small else np.float64)
+
+
+def open_parquet(files: Sequence[InputFile]) -> ParquetTable:
+    """Read the footers of Parquet files.
+
+    Raises
+    ------
+    DataError
+        A file is not Parquet, or cut short.
+    MissingInputError
+        A file is gone or can't be read.
+    """
+    with ThreadPoolExecutor(min(_OPENING_THREADS, len(files))) as pool:
+        described = list(pool.map(_describe, files))
+    schemas: list[pa.Schema] = []
+    for schema, _ in described:
+        # Thousands of files mostly share one schema: keep it, check it and send it once.
+        same = bool(schemas) and schemas[-1].equals(schema)
+        schemas.append(schemas[-1] if same else schema)
+    return ParquetTable(tuple(files), tuple(schemas), tuple(groups for _, groups in described))
+
+
+@persistent
+def _describe(file: InputFile) -> tuple[pa.Schema, tuple[int, ...]]:
+    with decoding(file.path), file.open(cache_type="none") as stream:
+        reader = pq.ParquetFile(stream)
+        footer, schema = reader.metadata, reader.schema_arrow
+        groups = [footer.row_group(number).num_rows for number in range(footer.num_row_groups)]
+        [str(field) for field in schema]  # names that are no text are found here
+    if min(groups, default=0) < 0:
+        cause = f"{file.path} is damaged: a row group has {min(groups)} rows."
+        raise DataError(cause, "Write the file again or leave it out.")
+    return schema, tuple(groups)
+
+
+@lru_cache(maxsize=16)
+def _footer(file: InputFile) -> pq.FileMetaData:
+    """Decode a footer once for all row groups: it may take as long as one of them."""
+    with file.open(cache_type="none") as stream:
+        return pq.read_metadata(stream)

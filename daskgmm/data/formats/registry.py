@@ -1,0 +1,144 @@
+"""The formats that files of rows may have, and which one some paths stand for."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from glob import has_magic
+from typing import Any, Protocol, TypeAlias
+
+from daskgmm.data.columns import Selection
+from daskgmm.data.files.hive import Condition
+from daskgmm.data.files.listing import Found, find_files, natural_order
+from daskgmm.data.files.versions import InputFile
+from daskgmm.data.formats.csv import open_csv
+from daskgmm.data.formats.hdf5 import open_hdf5
+from daskgmm.data.formats.npy import open_npy
+from daskgmm.data.formats.parquet import open_parquet
+from daskgmm.data.formats.zarr import open_zarr
+from daskgmm.data.source import Source
+from daskgmm.data.storage.credentials import shown_address
+from daskgmm.data.storage.urls import address_of
+from daskgmm.errors import ConfigurationError, DataError, MissingInputError
+
+Path: TypeAlias = str | os.PathLike[str]
+
+
+class Table(Protocol):
+    """Files of one format, known by their metadata."""
+
+    @property
+    def files(self) -> tuple[InputFile, ...]:
+        """The files in row order."""
+
+    @property
+    def rows(self) -> Sequence[int | None]:
+        """Rows of each file, where known without reading."""
+
+    def source(self, selection: Selection, block_rows: int | None = None) -> Source:
+        """Return the selected columns' rows; raise DataError where a file lacks them."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """How files of one kind are opened, and whether its columns have names and delimiters."""
+
+    open: Callable[..., Table]
+    extensions: tuple[str, ...]
+    named: bool = True
+    delimited: bool = False
+
+
+FORMATS: dict[str, Format] = {
+    "parquet": Format(open_parquet, (".parquet", ".pq")),
+    "csv": Format(open_csv, (".csv", ".csv.gz", ".tsv", ".tsv.gz"), delimited=True),
+    "npy": Format(open_npy, (".npy",), named=False),
+    "zarr": Format(open_zarr, (".zarr",), named=False),
+    "hdf5": Format(open_hdf5, (".h5", ".hdf5"), named=False),
+}
+
+
+def find_inputs(
+    path: Path | Sequence[Path],
+    format_name: str | None,
+    storage_options: Mapping[str, Any],
+    where: tuple[Condition, ...] = (),
+) -> tuple[str, tuple[InputFile, ...]]:
+    """Return the format, named or told by the files' names, and the files, each once.
+
+    Several paths keep their order; what each of them stands for is in natural order.
+
+    Raises
+    ------
+    MissingInputError
+        Nothing that can be read is there.
+    ConfigurationError
+        The format is unknown, can't be told, or the files are of more than one.
+    """
+    if format_name is not None and format_name not in FORMATS:
+        remedy = f"Known formats are {', '.join(FORMATS)}."
+        raise ConfigurationError(f"The format {format_name!r} is not known.", remedy)
+    inputs: dict[tuple[str, str], InputFile] = {}
+    for name in _path_names(path):
+        found = find_files(name, storage_options, where, stores=format_name == "zarr")
+        files = _of_known_format(name, found, format_name)
+        _require_text(files)
+        for file in sorted(files, key=lambda file: natural_order(file.path)):
+            inputs.setdefault((file.path, file.key), file)
+    ordered = tuple(inputs.values())
+    return format_name or _common_format(ordered), ordered
+
+
+def _require_text(files: Sequence[InputFile]) -> None:
+    """Raise DataError unless all names are text: Arrow opens no others."""
+    for file in files:
+        try:
+            file.path.encode()
+        except UnicodeEncodeError:
+            shown = os.fsencode(file.path).decode(errors="backslashreplace")
+            cause = f"The name of {shown} is not UTF-8."
+            raise DataError(cause, "Rename it, for example with convmv.") from None
+
+
+def _path_names(path: Path | Sequence[Path]) -> list[str]:
+    if isinstance(path, str | os.PathLike) or not isinstance(path, Iterable):
+        return [address_of(path)]
+    paths = list(path)
+    if not paths:
+        raise ConfigurationError("The list of paths is empty.", "Name at least one file.")
+    return [address_of(each) for each in paths]
+
+
+def _format_of(file: InputFile) -> str | None:
+    """Return the format that a file's name tells."""
+    path = file.name.lower()
+    return next((n for n, known in FORMATS.items() if path.endswith(known.extensions)), None)
+
+
+def _of_known_format(path: str, found: Found, format_name: str | None) -> tuple[InputFile, ...]:
+    """Drop what only lies beside the data in a directory; a file named outright stays."""
+    wanted = tuple(FORMATS) if format_name is None else (format_name,)
+    files = tuple(file for file in found.files if _format_of(file) in wanted)
+    if files or (format_name and found.files):
+        return files or found.files
+    endings = ", ".join(end for name in wanted for end in FORMATS[name].extensions)
+    if found.files and not found.listed:
+        cause = f"{found.files[0].path} doesn't end in any of {endings}."
+        remedy = f"Name the format with format= (--format): one of {', '.join(FORMATS)}."
+        raise ConfigurationError(cause, remedy)
+    shown = shown_address(path)
+    if not found.files and not has_magic(path):
+        hidden = "names that start with _ or . don't count"
+        raise MissingInputError(f"{shown} is an empty folder; {hidden}.", "Check the path.")
+    remedy = "Check the path, or name the format with format= (--format) if files end otherwise."
+    raise MissingInputError(f"{shown} holds no file that ends in any of {endings}.", remedy)
+
+
+def _common_format(files: Sequence[InputFile]) -> str:
+    firsts: dict[str, str] = {}
+    for file in files:
+        firsts.setdefault(str(_format_of(file)), file.path)
+    if len(firsts) > 1:
+        mixed = ", ".join(f"{name} ({path})" for name, path in firsts.items())
+        remedy = "Give files of one format, by a pattern or with format= (--format)."
+        raise ConfigurationError(f"The files are of more than one format: {mixed}.", remedy)
+    return next(iter(firsts))

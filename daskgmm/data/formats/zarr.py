@@ -1,0 +1,186 @@
+"""Rows of Zarr stores, versions 2 and 3: an array of shape (n, D), the only one or a named one."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from daskgmm.data.files.versions import InputFile, record_of
+from daskgmm.data.formats.array import Decoding, only_matrix, require_matrix
+from daskgmm.data.formats.array_table import MatrixTable
+from daskgmm.data.formats.packing import Packing, packing_of
+from daskgmm.data.storage.errors import changed, decoding, explained
+from daskgmm.data.storage.retry import persistent
+from daskgmm.errors import ConfigurationError, DataError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ZarrMatrix:
+    """An array of shape (n, D) in a store.
+
+    Parameters
+    ----------
+    file : InputFile
+        The store.
+    name : str
+        Of the array; empty where it is the store's only content.
+    shape : tuple of int
+    stored : dtype
+        Of its numbers as they are stored.
+    chunk_rows : int
+    packing : Packing
+    """
+
+    file: InputFile
+    name: str
+    shape: tuple[int, int]
+    stored: np.dtype[Any]
+    chunk_rows: int
+    packing: Packing
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of its numbers as they are read."""
+        return self.packing.read_as(self.stored)
+
+    @property
+    def decoded(self) -> bool:
+        """Always: chunks are."""
+        return True
+
+    @contextmanager
+    def opened(self, rows: slice) -> Iterator[Any]:
+        """Open the array; see `Matrix.opened`."""
+        with explained(self.file.path):
+            with decoding(self.file.path):
+                array = _opened(self.file, self.name)
+                folder = f"{self.file.key}/{self.name}".rstrip("/")
+                keys = [f"{folder}/{key}" for key in _chunks(array, rows)]
+            self._check(keys)
+            yield Decoding(array, self.packing, self.file.path, self.chunk_rows)
+            if self.file.local is not None:
+                self._check(keys)
+
+    def _check(self, keys: Sequence[str]) -> None:
+        """Raise unless chunks are as old as the store was; those that aren't there are empty."""
+        local, newest = self.file.local is not None, self.file.record.modified
+        if newest is None:
+            return
+        places = {each for key in keys for each in _places(key, local=local)}
+        if not local:
+            self.file.filesystem.invalidate_cache()
+        for place in places:
+            try:
+                modified = record_of(self.file.filesystem, place).modified
+            except FileNotFoundError:
+                continue
+            if modified is not None and modified > newest:
+                raise changed(self.file.path)
+
+
+def _places(key: str, *, local: bool) -> list[str]:
+    # A folder's time tells what was removed from it, too.
+    return [key, str(Path(key).parent)] if local else [key]
+
+
+def open_zarr(files: Sequence[InputFile]) -> MatrixTable:
+    """Find the arrays of Zarr stores.
+
+    Raises
+    ------
+    ConfigurationError
+        The package zarr isn't installed, or a store has several arrays and none is chosen.
+    DataError
+        A store is damaged, or has no such array of numbers.
+    """
+    try:
+        import zarr  # noqa: F401
+    except ImportError as error:
+        remedy = "Install it: pip install daskgmm[zarr]."
+        raise ConfigurationError("Zarr stores are read with zarr.", remedy) from error
+    return MatrixTable(tuple(map(_described, files)))
+
+
+@persistent
+def _described(file: InputFile) -> ZarrMatrix:
+    with decoding(file.path, seen=not file.inner):  # nobody has looked inside yet
+        name, found = file.inner, _opened(file, file.inner)
+        if not hasattr(found, "chunks"):  # a group
+            arrays = {
+                path: (array.shape, array.dtype)
+                for path, array in found.members(max_depth=None)
+                if hasattr(array, "chunks")
+            }
+            within = only_matrix(file.path, arrays)
+            name, found = f"{name}/{within}".lstrip("/"), found[within]
+        require_matrix(file.path, found.shape, found.dtype)
+        packing = packing_of(file.path, found.dtype, found.attrs.asdict(), _fill(found))
+        _require_written(file.path, found, packing)
+        return ZarrMatrix(file, name, found.shape, found.dtype, found.chunks[0], packing)
+
+
+def _fill(array: Any) -> list[Any]:
+    """The number that stands for none where xarray wrote, which keeps it in Zarr's metadata."""
+    by_xarray = array.metadata.zarr_format == 2 and "_ARRAY_DIMENSIONS" in array.attrs
+    return [array.fill_value.item()] if by_xarray and array.fill_value else []
+
+
+def _require_written(path: str, array: Any, packing: Packing) -> None:
+    """Raise or tell where chunks are missing: Zarr leaves out those of nothing but the fill value.
+
+    Raises
+    ------
+    DataError
+        What they hold isn't said, or is hardly meant as a number.
+    """
+    missing = array.nchunks - array.nchunks_initialized
+    if not missing or array.size == 0:
+        return
+    cause = f"{path}: {missing} of {array.nchunks} chunks were never written"
+    fill = array.fill_value
+    if fill is None or not (np.isnan(fill) or fill == 0 or fill.item() in packing.missing):
+        what = "nothing says what they hold" if fill is None else f"they would be read as {fill}"
+        raise DataError(
+            f"{cause}, and {what}.",
+            "The writer may not have come to its end: write it again, with all chunks "
+            "(write_empty_chunks), or only the rows there are.",
+        )
+    if fill == 0:
+        logger.warning("%s: they are read as zeros, Zarr's fill value there.", cause)
+
+
+def _opened(file: InputFile, name: str) -> Any:
+    import zarr
+    from zarr.errors import ArrayNotFoundError, GroupNotFoundError
+
+    try:
+        return zarr.open(_store(file), path=name or None, mode="r")
+    except (ArrayNotFoundError, GroupNotFoundError, ValueError, KeyError) as error:
+        what = f"array {name!r}" if name else "array or group"
+        remedy = "Check the path, and that it was written to the end."
+        raise DataError(f"{file.name} holds no {what} of Zarr.", remedy) from error
+
+
+def _store(file: InputFile) -> Any:
+    from zarr.storage import FsspecStore, LocalStore
+
+    if file.local is not None:
+        return LocalStore(file.local, read_only=True)
+    mapper = file.filesystem.get_mapper(file.key)
+    return FsspecStore.from_mapper(mapper, read_only=True)
+
+
+def _chunks(array: Any, rows: slice) -> Iterator[str]:
+    """Keys of the chunks, or shards, that hold some rows."""
+    height, width = array.shards or array.chunks
+    down = range(rows.start // height, -(-rows.stop // height))
+    across = range(-(-array.shape[1] // width))
+    for position in product(down, across):
+        yield array.metadata.encode_chunk_key(position)

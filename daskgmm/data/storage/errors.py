@@ -1,0 +1,242 @@
+"""What failures of disks, stores and decoders mean, told apart in one place.
+
+Stores' packages have errors of their own, which are known here by name: none is imported.
+"""
+
+import errno
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import Any
+
+import pyarrow as pa
+
+from daskgmm.data.storage.credentials import without_credentials
+from daskgmm.errors import ClusterError, DaskGMMError, DataError, MissingInputError, OutputError
+
+_NETWORK = (errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH)
+_PASSING_STATUS = (
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.TOO_EARLY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+)
+
+
+class Meaning(Enum):
+    """What a failure means."""
+
+    MISSING = auto()
+    DENIED = auto()
+    CHANGED = auto()
+    PASSING = auto()
+
+
+_BUILT_IN: tuple[tuple[type[Exception] | tuple[type[Exception], ...], Meaning], ...] = (
+    ((FileNotFoundError, NotADirectoryError), Meaning.MISSING),
+    (PermissionError, Meaning.DENIED),
+    ((ConnectionError, TimeoutError), Meaning.PASSING),
+)
+_NAMED = {
+    "aiohttp.ClientConnectionError": Meaning.PASSING,
+    "aiohttp.ClientPayloadError": Meaning.PASSING,
+    "azure.ServiceRequestError": Meaning.PASSING,
+    "azure.ServiceResponseError": Meaning.PASSING,
+    "botocore.ConnectionError": Meaning.PASSING,
+    "botocore.CredentialRetrievalError": Meaning.DENIED,
+    "botocore.HTTPClientError": Meaning.PASSING,
+    "botocore.IncompleteReadError": Meaning.PASSING,
+    "botocore.NoCredentialsError": Meaning.DENIED,
+    "botocore.PartialCredentialsError": Meaning.DENIED,
+    "botocore.ResponseParserError": Meaning.PASSING,  # a page that a proxy sent
+    "http.IncompleteRead": Meaning.PASSING,
+    "s3fs.FileExpired": Meaning.CHANGED,
+    "socket.gaierror": Meaning.PASSING,
+    "urllib3.ProtocolError": Meaning.PASSING,
+    "urllib3.TimeoutError": Meaning.PASSING,
+}
+
+
+def meaning(error: BaseException) -> Meaning | None:
+    """What a failure of storage means; ``None`` for others."""
+    return _own_meaning(_root(error))
+
+
+def _root(error: BaseException) -> BaseException:
+    """The first of an error's causes that tells: of any, fsspec says that there is no file."""
+    root, cause = error, error.__cause__
+    while cause is not None:
+        root = root if _own_meaning(cause) is None else cause
+        cause = cause.__cause__
+    return root
+
+
+def _own_meaning(error: BaseException) -> Meaning | None:
+    for kinds, found in _BUILT_IN:
+        if isinstance(error, kinds):
+            return found
+    for kind in type(error).__mro__:
+        name = f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
+        if name in _NAMED:
+            return _NAMED[name]
+    if getattr(error, "errno", None) in _NETWORK:
+        return Meaning.PASSING
+    return _meaning_of_status(_status(error))
+
+
+def _status(error: Any) -> Any:
+    """The status of a response over HTTP, as botocore, aiohttp, requests and others keep it."""
+    response = getattr(error, "response", None)
+    if isinstance(response, dict):
+        return response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    places = ((error, "status"), (error, "status_code"), (error, "code"), (response, "status_code"))
+    statuses = (getattr(holder, name, None) for holder, name in places)
+    return next((status for status in statuses if isinstance(status, int)), None)
+
+
+def _meaning_of_status(status: Any) -> Meaning | None:
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return Meaning.DENIED
+    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+        return Meaning.MISSING
+    if status == HTTPStatus.PRECONDITION_FAILED:
+        return Meaning.CHANGED
+    return Meaning.PASSING if status in _PASSING_STATUS else None
+
+
+@contextmanager
+def explained(name: str, *, seen: bool = True) -> Iterator[None]:
+    """Turn failures of storage or decoding into our errors about an input.
+
+    Parameters
+    ----------
+    name : str
+    seen : bool
+        Whether it was there before: what is missing now was removed then, not mistyped.
+    """
+    try:
+        yield
+    except DaskGMMError:
+        raise
+    except MemoryError:  # Arrow's is an error of its own as well
+        raise
+    except Exception as error:
+        own = _input_error(name, error, seen=seen)
+        if own is None:
+            raise
+        raise own from error
+
+
+@contextmanager
+def decoding(name: str, *, seen: bool = True) -> Iterator[None]:
+    """Turn whatever a decoder raises into our errors about an input, as `explained` does.
+
+    Decoders fail on damaged bytes with errors of any kind. So this is for little more than calls
+    of theirs: it takes our own faults for damage as well.
+    """
+    try:
+        with explained(name, seen=seen):
+            yield
+    except DaskGMMError:
+        raise
+    except MemoryError as error:
+        raise _damaged(name, "more memory is asked for than there is") from error
+    except Exception as error:
+        raise _damaged(name, first_line(error)) from error
+
+
+@contextmanager
+def explained_writing(name: str, deed: str = "written") -> Iterator[None]:
+    """Turn failures of storage into our errors about the output ``name``.
+
+    Parameters
+    ----------
+    name : str
+    deed : str
+        What can't be done to it.
+    """
+    try:
+        yield
+    except DaskGMMError:
+        raise
+    except Exception as error:
+        found = meaning(error)
+        if found is Meaning.PASSING:
+            raise _unreachable(name, error) from error
+        if found is None and not isinstance(error, OSError):
+            raise
+        raise _output_error(name, deed, found, error) from error
+
+
+def changed(name: str) -> DataError:
+    """The error that a file is another than the one that was opened."""
+    remedy = "Run it again once nothing writes to the inputs any more."
+    return DataError(f"{name} changed while it was read.", remedy)
+
+
+def gone(name: str) -> DataError:
+    """The error that a file is no longer where it was when the inputs were listed."""
+    cause = f"{name} is gone: it was there when the inputs were listed."
+    return DataError(cause, "Run it again once nothing removes or replaces inputs any more.")
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, without credentials nor a full stop."""
+    text = str(error).strip() or type(error).__name__
+    return without_credentials(text.splitlines()[0]).rstrip(".")
+
+
+def _input_error(name: str, error: Exception, *, seen: bool) -> DaskGMMError | None:
+    match meaning(error):
+        case Meaning.MISSING if seen:
+            return gone(name)
+        case Meaning.MISSING:
+            return MissingInputError(f"{name} does not exist.", "Check the path.")
+        case Meaning.DENIED:
+            remedy = "Ask for leave to read it, or check the credentials in the storage options."
+            return MissingInputError(f"{name} can't be read: {_denial(error)}.", remedy)
+        case Meaning.CHANGED:
+            return changed(name)
+        case Meaning.PASSING:
+            return _unreachable(name, error)
+    if getattr(error, "errno", None) is not None:  # a device that fails, not bytes without sense
+        cause = f"{name} can't be read: {first_line(error)}."
+        return MissingInputError(cause, "Check the file and the disk or store that holds it.")
+    if isinstance(error, OSError | EOFError | zlib.error | pa.ArrowException):
+        return _damaged(name, first_line(error))
+    return None
+
+
+def _damaged(name: str, reason: str) -> DataError:
+    remedy = "It may be cut short or still being written: write it again or leave it out."
+    return DataError(f"{name} is damaged or of another format: {reason}.", remedy)
+
+
+def _output_error(name: str, deed: str, found: Meaning | None, error: Exception) -> OutputError:
+    reason = _denial(error) if found is Meaning.DENIED else _reason(error)
+    remedy = "Check that its folder exists, is writable and has space, and the credentials."
+    return OutputError(f"{name} can't be {deed}: {reason}.", remedy)
+
+
+def _reason(error: Exception) -> str:
+    """What a disk tells by number, in the system's words; what others tell."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number and error.__cause__ is None else first_line(error)
+
+
+def _denial(error: Exception) -> str:
+    """What is said of a refusal: a store's own words may repeat a key."""
+    told = isinstance(error, PermissionError)
+    return "permission denied" if told else type(_root(error)).__name__
+
+
+def _unreachable(name: str, error: Exception) -> ClusterError:
+    root = _root(error)
+    cause = f"{name} can't be reached: {type(root).__name__}: {first_line(root)}."
+    return ClusterError(cause, "Check the network and the store's address, and run it again.")

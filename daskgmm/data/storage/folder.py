@@ -1,0 +1,343 @@
+"""Folders that outputs go to: local, or in any store that fsspec writes to."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+from uuid import uuid4
+
+from fsspec import AbstractFileSystem
+from fsspec.implementations.local import LocalFileSystem
+
+from daskgmm.data.storage.credentials import shown_address
+from daskgmm.data.storage.errors import Meaning, explained_writing, meaning
+from daskgmm.data.storage.scratch import Scratch
+from daskgmm.data.storage.urls import address_of, file_system
+from daskgmm.errors import OutputError
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder whose files appear whole or not at all.
+
+    It pickles, so that workers can write into the same folder.
+
+    Parameters
+    ----------
+    name : str
+        Absolute path, or URL without credentials: how errors name it.
+    root : str
+        The folder, as the file system calls it.
+    filesystem : AbstractFileSystem
+    """
+
+    name: str
+    root: str = field(repr=False)
+    filesystem: AbstractFileSystem = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, path: str | os.PathLike[str], storage_options: Mapping[str, Any]) -> Self:
+        """The folder that a path or URL names; it need not be there.
+
+        Raises
+        ------
+        ConfigurationError
+            It is no path, or the URL's protocol or the options are unknown.
+        """
+        text = address_of(path)
+        shown = shown_address(text).rstrip("/")
+        if "://" not in text:
+            # Resolved, so that replacing a link's target leaves the link.
+            text = shown = str(Path(text).resolve())
+            storage_options = {}
+        filesystem, root = file_system(text, storage_options)
+        return cls(shown, root.rstrip("/"), filesystem)
+
+    @classmethod
+    def of_file(
+        cls, path: str | os.PathLike[str], storage_options: Mapping[str, Any]
+    ) -> tuple[Self, str]:
+        """The folder that a file is in, and the file's name in it; see `of`."""
+        address = address_of(path)
+        folder, name = os.path.split(address)
+        if "://" in address and folder.endswith(":"):
+            folder += "//"  # the root of a store
+        return cls.of(folder or ".", storage_options), name
+
+    @property
+    def local(self) -> Path | None:
+        """The folder's path on this machine, ``None`` where it is in a store."""
+        return Path(self.root) if isinstance(self.filesystem, LocalFileSystem) else None
+
+    def inside(self, name: str) -> Self:
+        """The folder of this name in this one."""
+        return type(self)(f"{self.name}/{name}", self._key(name), self.filesystem)
+
+    def beside(self, name: str) -> Self:
+        """The folder of this name next to this one.
+
+        Raises
+        ------
+        OutputError
+            This one is the root of a store.
+        """
+        if "/" not in self.root:
+            raise OutputError(
+                f"{self.name} is the root of its store: nothing can be made beside it.",
+                f"Choose a folder in it, such as {self.name}/labels.",
+            )
+        shown, key = (one.rpartition("/")[0] for one in (self.name, self.root))
+        return type(self)(f"{shown}/{name}", f"{key}/{name}", self.filesystem)
+
+    def check(self) -> None:
+        """Refuse a local folder that has none to be made in, before any work is done.
+
+        Raises
+        ------
+        OutputError
+            There is no such folder.
+        """
+        if self.local is not None:
+            require_folder(self.local.parent)
+
+    def make(self) -> None:
+        """Make the folder where it is missing, but not those above it; stores need none.
+
+        Raises
+        ------
+        OutputError
+            It can't be made.
+        """
+        self.check()
+        if self.local is not None:
+            with self._explaining():
+                self.local.mkdir(exist_ok=True)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, in place of one that is there.
+
+        Raises
+        ------
+        OutputError
+            It can't be written.
+        """
+        with self._explaining(name):
+            if self.local is not None:
+                _write_beside_and_rename(self.local / name, content)
+            else:  # stores show an object when its upload has ended
+                self.filesystem.pipe_file(self._key(name), content)
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a file unless there is one; tells whether it did.
+
+        Of several that try at once one succeeds, where the store can tell (S3 can).
+
+        Raises
+        ------
+        OutputError
+            It can't be written.
+        """
+        with self._explaining(name):
+            try:
+                self.filesystem.pipe_file(self._key(name), content, mode="create")
+            except FileExistsError:
+                return False
+        return True
+
+    def modified(self, name: str) -> datetime | None:
+        """When a file was written last by its store's clock, ``None`` where that isn't told."""
+        self.filesystem.invalidate_cache(self.root)
+        found: datetime | None = None
+        with self._explaining(name, "read"), _IfThere(), suppress(NotImplementedError):
+            found = self.filesystem.modified(self._key(name))
+        return found
+
+    def read(self, name: str) -> bytes | None:
+        """A file's content, ``None`` where there is no such file.
+
+        Raises
+        ------
+        OutputError
+            It can't be read.
+        ClusterError
+            The store doesn't answer.
+        """
+        self.filesystem.invalidate_cache(self.root)
+        with self._explaining(name, "read"), _IfThere():
+            return bytes(self.filesystem.cat_file(self._key(name)))
+        return None
+
+    def discard_unfinished(self, name: str) -> None:
+        """Remove what writers of a file left that were killed: stores keep none of that."""
+        if self.local is not None:
+            for one in self.names():
+                if one.startswith(_unfinished(name)):
+                    self.remove(one)
+
+    def names(self) -> list[str]:
+        """What is in the folder, sorted; nothing where there is no folder."""
+        self.filesystem.invalidate_cache(self.root)
+        keys = []
+        with self._explaining(deed="read"), _IfThere():
+            keys = self.filesystem.ls(self.root, detail=False)
+        found = (key.rstrip("/").rpartition("/")[2] for key in keys)
+        return sorted(name for name in found if name)
+
+    def remove(self, name: str) -> None:
+        """Remove a file or folder, if it is there.
+
+        Raises
+        ------
+        OutputError
+            It can't be removed.
+        """
+        with self._explaining(name, "removed"), suppress(FileNotFoundError):
+            self.filesystem.rm(self._key(name), recursive=True)
+
+    def remove_all(self, names: Sequence[str]) -> None:
+        """Remove files and folders that are there, many at a time."""
+        if names:
+            with self._explaining(deed="removed"):
+                self.filesystem.rm([self._key(name) for name in names], recursive=True)
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[Any]:
+        """Open a file for reading in the block."""
+        self.filesystem.invalidate_cache(self.root)
+        with (
+            self._explaining(name, "read"),
+            self.filesystem.open(self._key(name), "rb") as stream,
+        ):
+            yield stream
+
+    @contextmanager
+    def appearing(self, name: str) -> Iterator[Path]:
+        """A path on this machine to write to; it becomes the file when the block ends well.
+
+        Two may write the same file at a time: each has a path of its own until it is whole. What
+        a killed process was about to send to a store, the machine's next process removes.
+
+        Raises
+        ------
+        OutputError
+            It can't be written.
+        ClusterError
+            The store doesn't answer.
+        """
+        mark = uuid4().hex
+        scratch = None
+        if self.local is None:
+            with self._explaining(name):
+                scratch = Scratch(f"part-{mark}")
+        folder = self.local if scratch is None else scratch.folder
+        assert folder is not None  # noqa: S101  one of the two is there
+        unfinished = folder / f".{name}.{mark}"
+        try:
+            yield unfinished
+            if unfinished.exists():
+                with self._explaining(name):
+                    self._take(unfinished, name)
+        finally:
+            unfinished.unlink(missing_ok=True)
+            if scratch is not None:
+                scratch.remove()
+
+    def _take(self, file: Path, name: str) -> None:
+        if self.local is None:
+            self.filesystem.put_file(str(file), self._key(name))
+            return
+        with file.open("rb") as stream:
+            os.fsync(stream.fileno())
+        file.replace(self.local / name)
+
+    def sizes(self) -> dict[str, int]:
+        """All files in the folder and below by their path in it, with their sizes."""
+        self.filesystem.invalidate_cache(self.root)
+        with self._explaining(deed="read"):
+            found = self.filesystem.find(self.root, detail=True)
+        start = len(self.root) + 1
+        return {key[start:]: int(info["size"]) for key, info in found.items()}
+
+    def copy(self, name: str, target: Self) -> None:
+        """Put a file of this folder into another one of the same file system, as it is.
+
+        A store copies it itself; on a disk it gets a second name, so that nothing is read.
+
+        Raises
+        ------
+        OutputError
+            It can't be written.
+        ClusterError
+            The store doesn't answer.
+        """
+        with target._explaining(name):
+            if self.local is not None and target.local is not None:
+                _link(self.local / name, target.local / name)
+            else:
+                self.filesystem.cp_file(self._key(name), target._key(name))
+
+    def _explaining(self, name: str = "", deed: str = "written") -> AbstractContextManager[None]:
+        """Turn failures into our errors about a file, or about the folder itself."""
+        return explained_writing(f"{self.name}/{name}".rstrip("/"), deed)
+
+    def _key(self, name: str) -> str:
+        return f"{self.root}/{name}"
+
+
+class _IfThere(AbstractContextManager[None]):
+    """Passes over what is not there, but not over what only seems so: a store that fails."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        return error is not None and meaning(error) is Meaning.MISSING
+
+
+def require_folder(folder: Path) -> None:
+    """Raise OutputError unless a folder is there."""
+    if not folder.is_dir():
+        fact = "is not a folder" if folder.exists() else "does not exist"
+        raise OutputError(f"The output's folder {folder} {fact}.", f"Make it: mkdir -p {folder}")
+
+
+def _write_beside_and_rename(path: Path, content: bytes) -> None:
+    with tempfile.NamedTemporaryFile(
+        dir=path.parent, prefix=_unfinished(path.name), delete=False
+    ) as file:
+        unfinished = Path(file.name)
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            unfinished.chmod(0o666 & ~_umask())
+            unfinished.replace(path)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give a file's content a second name, or copy it where a disk or its owner allows none."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.hardlink_to(source)
+    except (FileNotFoundError, FileExistsError):
+        raise
+    except OSError:
+        shutil.copyfile(source, target)
+        with target.open("rb") as stream:
+            os.fsync(stream.fileno())
+
+
+def _unfinished(name: str) -> str:
+    """What the names of files begin with that are still being written."""
+    return f".{name}."
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

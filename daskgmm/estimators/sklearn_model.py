@@ -1,0 +1,94 @@
+"""To scikit-learn's own estimator and back."""
+
+from typing import Any, TypeVar
+
+import numpy as np
+
+from daskgmm.errors import ConfigurationError, DataError, InputTypeError
+from daskgmm.estimators.validation import require_fitted
+from daskgmm.model.covariance import COVARIANCES, covariance_named
+from daskgmm.model.frame import Frame
+from daskgmm.model.mixture import Mixture
+from daskgmm.model.prediction import Predictor
+
+T = TypeVar("T")
+
+_PARAMETERS = (
+    "n_components", "covariance_type", "tol", "reg_covar", "max_iter", "n_init", "init_params",
+    "weights_init", "means_init", "precisions_init", "random_state", "warm_start", "verbose",
+    "verbose_interval",
+)  # fmt: skip
+_FITTED = ("converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_features_in_")
+_DERIVED = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
+
+
+def to_sklearn(estimator: Any) -> Any:
+    """A fitted ``sklearn.mixture.GaussianMixture`` with the same parameters."""
+    from sklearn.mixture import GaussianMixture
+
+    covariance = covariance_named(estimator.covariance_type)
+    if not covariance.in_scikit_learn:
+        known = ", ".join(name for name, one in COVARIANCES.items() if one.in_scikit_learn)
+        raise ConfigurationError(
+            f"scikit-learn's GaussianMixture has no covariance_type={covariance.name!r}.",
+            f"Fit one of those that it has: {known}.",
+        )
+    parameters = {name: getattr(estimator, name) for name in _PARAMETERS}
+    if parameters["init_params"] in (
+        "hierarchical",
+        "k-means||",
+    ):  # unknown there, and not needed any more
+        parameters["init_params"] = "kmeans"
+    other = GaussianMixture(**parameters)
+    for name in (*_FITTED, *_DERIVED):
+        setattr(other, name, getattr(estimator, name))
+    _copy_names(estimator, other)
+    return other
+
+
+def from_sklearn(cls: type[T], given: Any) -> T:
+    """One of ours with the parameters of a fitted ``sklearn.mixture.GaussianMixture``."""
+    from sklearn.mixture import GaussianMixture
+
+    if not isinstance(given, GaussianMixture | cls):
+        raise InputTypeError(
+            f"from_sklearn() was given a {type(given).__name__}, and takes a GaussianMixture.",
+            "Pass a fitted sklearn.mixture.GaussianMixture.",
+        )
+    other: Any = given
+    require_fitted(other)
+    estimator: Any = cls(**{name: getattr(other, name) for name in _PARAMETERS})
+    covariance = covariance_named(other.covariance_type)
+    mixture = Mixture(
+        covariance,
+        np.asarray(other.weights_, np.float64),
+        np.asarray(other.means_, np.float64),
+        np.asarray(other.covariances_, np.float64),
+        np.asarray(other.precisions_cholesky_, np.float64),
+    )
+    # A component far off would hold the mean of all away from most rows, and they lose digits.
+    origin = mixture.means[mixture.weights.argmax()]
+    frame = Frame(origin, np.ones_like(origin))
+    inside = Frame.identity(len(origin)).seen_from(frame)
+    mixture = mixture.outside(inside)
+    try:
+        mixture.require_sound()
+    except ValueError as error:
+        raise DataError(
+            f"The estimator that was given holds no mixture: {error}.",
+            "Fit it, or set weights that sum to 1, finite means and proper covariances.",
+        ) from error
+    estimator._predictor = Predictor(mixture, frame)  # noqa: SLF001
+    estimator._dtype = np.asarray(other.means_).dtype  # noqa: SLF001
+    estimator._moments = None  # noqa: SLF001
+    for name in _FITTED:
+        if hasattr(other, name):
+            setattr(estimator, name, getattr(other, name))
+    estimator.n_features_in_ = mixture.n_features
+    _copy_names(other, estimator)
+    return estimator  # type: ignore[no-any-return]
+
+
+def _copy_names(source: Any, target: Any) -> None:
+    if hasattr(source, "feature_names_in_"):
+        target.feature_names_in_ = source.feature_names_in_

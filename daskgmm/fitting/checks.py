@@ -1,0 +1,94 @@
+"""Whether rows can be fitted at all, judged by what the first pass found."""
+
+import warnings
+
+import numpy as np
+
+from daskgmm.data.decode import require_finite_sum
+from daskgmm.errors import CollapsedComponentError, DataError
+from daskgmm.model.nonfinite import feature_name
+from daskgmm.model.prediction import Predictor
+from daskgmm.passes.survey import Survey
+
+_SHOWN = 6
+
+_MOST_BITS = 1020
+"""Of a variance, either way, that leave room for its inverse."""
+
+
+def require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | None) -> None:
+    """Refuse rows that no mixture of so many components can be fitted to.
+
+    Raises
+    ------
+    DataError
+        Too few rows, none that counts, or a value that is not finite or can't be squared.
+    """
+    if found.flawed is not None:
+        raise found.flawed.error(columns, found.lengths)
+    if found.rows < 2:
+        raise DataError(
+            f"Found array with {found.rows} sample(s) while a minimum of 2 is required.",
+            "Check that the input holds the rows that it should.",
+        )
+    if found.rows < n_components:
+        raise DataError(
+            "Expected n_samples >= n_components but got "
+            f"n_components = {n_components}, n_samples = {found.rows}.",
+            "Use fewer components or more rows.",
+        )
+    if found.statistics is None:
+        raise DataError("All sample weights are zero.", "Give some row a positive weight.")
+    require_finite_sum(found.statistics.weight)
+    if found.sample is not None and len(found.sample.rows) < n_components:
+        raise DataError(
+            f"Only {len(found.sample.rows)} rows have a positive sample weight, for "
+            f"{n_components} components.",
+            "Use fewer components or more rows.",
+        )
+    too_large = ~np.isfinite(found.statistics.deviations)
+    if too_large.any():
+        name = feature_name(int(np.argmax(too_large)), columns)
+        raise DataError(
+            f"The values of {name} are too large to be squared.",
+            "Scale the features first, and sample weights if they are as large.",
+        )
+
+
+def warn_of_constants(found: Survey, columns: tuple[str, ...] | None) -> None:
+    """Warn the caller of ``fit`` of features that are the same number in all rows."""
+    assert found.statistics is not None  # noqa: S101  sound
+    names = [feature_name(int(k), columns) for k in np.flatnonzero(found.statistics.constant)]
+    if names:
+        told = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+        verb, them = ("is", "it") if len(names) == 1 else ("are", "them")
+        text = f"{told[0].upper()}{told[1:]} {verb} constant; leave {them} out."
+        warnings.warn(text, UserWarning, stacklevel=3)
+
+
+def require_held(found: Predictor) -> None:
+    """Refuse a mixture whose parameters double precision can't hold in the data's units.
+
+    Raises
+    ------
+    DataError
+        A variance or its inverse would be zero or infinite.
+    """
+    mixture, shape = found.mixture, found.mixture.shape
+    exponents = 2 * np.log2(mixture.deviations) + 2 * np.log2(found.frame.scale)
+    bad = ~(np.abs(exponents) < _MOST_BITS)
+    if not bad.any():
+        try:
+            outside = found.in_data_units
+            parameters = (outside.covariances, outside.factors)
+            if all(np.isfinite(one).all() for one in parameters):
+                return
+        except CollapsedComponentError:
+            pass
+    component, feature = np.unravel_index(int(np.argmax(np.abs(exponents))), shape)
+    raise DataError(
+        f"The variance of {feature_name(int(feature), None)} in component {component} is about "
+        f"1e{exponents[component, feature] * np.log10(2):.0f}, which double precision cannot hold "
+        "together with its inverse.",
+        "Scale the features first.",
+    )

@@ -1,0 +1,79 @@
+"""Scores of a model on rows: likelihood and information criteria, from one pass."""
+
+import math
+from dataclasses import dataclass
+
+from daskgmm.data.decode import require_finite_sum
+from daskgmm.data.source import Source
+from daskgmm.errors import DataError
+from daskgmm.model.prediction import Predictor
+from daskgmm.model.scoring import Scoring
+from daskgmm.passes.engine.blas import one_thread
+from daskgmm.passes.engine.persist import held
+from daskgmm.passes.prediction import totals
+
+
+@dataclass(frozen=True)
+class Score:
+    """Sums over rows, and the criteria made of them.
+
+    Parameters
+    ----------
+    log_likelihood : float
+        Sum over rows (nats).
+    label_log_likelihood : float
+        Sum over rows of the most probable component's log-probability (nats).
+    weight : float
+        Sum of the sample weights; n without any.
+    rows : int
+        n.
+    n_parameters : int
+        Free parameters of the model.
+    """
+
+    log_likelihood: float
+    label_log_likelihood: float
+    weight: float
+    rows: int
+    n_parameters: int
+
+    @property
+    def log_likelihood_a_row(self) -> float:
+        """Mean log-density (nats)."""
+        return self.log_likelihood / self.weight
+
+    @property
+    def aic(self) -> float:
+        """Akaike's information criterion."""
+        return -2 * self.log_likelihood + 2 * self.n_parameters
+
+    @property
+    def bic(self) -> float:
+        """Bayesian information criterion."""
+        return -2 * self.log_likelihood + math.log(self.weight) * self.n_parameters
+
+    @property
+    def icl(self) -> float:
+        """Integrated completed likelihood criterion."""
+        return self.bic - 2 * self.label_log_likelihood
+
+
+def score(own: Predictor, source: Source) -> Score:
+    """Score a fitted mixture on rows, in one pass."""
+    (found,) = scores(held(source), Scoring((own.mixture,), own.frame, own.dtype or source.dtype))
+    return found
+
+
+def scores(source: Source, scoring: Scoring) -> list[Score]:
+    """Score several mixtures on the same rows, in one pass for all."""
+    with one_thread():
+        found = totals(source, scoring)
+    require_finite_sum(found[0, 2])
+    if found[0, -1] == 0:
+        raise DataError(
+            "There are no rows to score.", "Check that the input holds the rows that it should."
+        )
+    return [
+        Score(float(likelihood), float(labels), float(weight), int(rows), mixture.n_parameters)
+        for mixture, (likelihood, labels, weight, rows) in zip(scoring.mixtures, found, strict=True)
+    ]

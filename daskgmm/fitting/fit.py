@@ -1,0 +1,176 @@
+"""From rows to fit states: survey, starts, EM."""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from daskgmm.data.source import Source
+from daskgmm.errors import DataError
+from daskgmm.estimators.centres import with_centres
+from daskgmm.estimators.memory import Memory
+from daskgmm.fitting.progress import Progress
+from daskgmm.fitting.settings import Candidate, Settings
+from daskgmm.fitting.starts import Foundation, Preparation, Started
+from daskgmm.model.expectation import Expectation
+from daskgmm.model.kernels.compiled import compile_ahead
+from daskgmm.model.mixture import Mixture
+from daskgmm.model.moments import Moments
+from daskgmm.passes.engine.blas import one_thread
+from daskgmm.passes.engine.persist import held, held_groups
+from daskgmm.passes.expectation import expect
+from daskgmm.passes.layout import laid_out
+from daskgmm.passes.survey import Request, Survey, survey
+from daskgmm.training.em import Origins, em
+from daskgmm.training.states import FitState, Trace
+
+SECONDS_WORTH_COMPILING = 0.05
+"""Passes longer than this gain more from the compiled kernel than loading it takes."""
+
+
+class Fit:
+    """One fit: a foundation and starts, then a stream of states.
+
+    What it has come to is told to a memory, and what that brings from before is gone on with in
+    place of a survey and starts.
+
+    Parameters
+    ----------
+    source : Source
+    settings : Settings
+    random : RandomState
+        Advanced as scikit-learn's would be.
+    memory : Memory
+    followed : callable
+        From a state to the traces whose passes the histories tell of, one for each; ``None``
+        where a history has nothing to tell.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        settings: Settings,
+        random: np.random.RandomState,
+        memory: Memory,
+        followed: Callable[[FitState], Sequence[Trace | None]],
+    ) -> None:
+        self.source = held(source)
+        self.settings = settings
+        self._memory, self._followed = memory, followed
+        self.progress = memory.before or self._begun(random)
+        self.passes = self.progress.passes
+        assert self.survey.statistics is not None  # noqa: S101  or there would be no starts
+        self.foundation = Foundation.of(self.survey.statistics, settings)
+        cost_a_row = settings.cost_a_row(source.n_features)
+        self.compiled = worth_compiling(self.survey.rows, cost_a_row)
+        if self.compiled:  # here, so that workers beside need not compile side by side
+            compile_ahead(source.dtype, settings.dtype)
+        found = laid_out(self.source, self.survey.lengths, cost_a_row)
+        self.source, self._groups = held_groups(*found)
+
+    @property
+    def survey(self) -> Survey:
+        """What the first pass found."""
+        return self.progress.survey
+
+    @property
+    def traces(self) -> tuple[Trace, ...]:
+        """The starts of all candidates, one candidate's after another's, as they stand."""
+        return self.progress.state.traces
+
+    def states(self) -> Iterator[FitState]:
+        """Run EM; see `daskgmm.training.em.em`."""
+        with one_thread():
+            for state in em(self.traces, self._expect, self.foundation.recipe):
+                self.progress = self.progress.after(state, self.passes, self._entries(state))
+                self._memory.keep(self.progress)
+                yield state
+
+    def _begun(self, random: np.random.RandomState) -> Progress:
+        """Survey the rows and find the starts."""
+        # A look ahead must not disturb the numbers that the starts draw.
+        seed = int(copy.deepcopy(random).randint(2**31))
+        request = Request(
+            seed,
+            max(candidate.sample_rows for candidate in self.settings.candidates),
+            self.settings.needs_scatter,
+            self.source.dtype,
+            None if self.source.lengths is None else sum(self.source.lengths),
+        )
+        prepare, passes = self._prepared(random)
+        found, started = survey(self.source, request, prepare)
+        random.set_state(started[-1].random.get_state(legacy=False))
+        starts = _unless_all_collapsed(started)
+        state = FitState(0, tuple(chain.from_iterable(starts)), found.rows, 0.0)
+        histories = ((),) * len(self._followed(state))
+        progress = Progress(found, tuple(map(len, starts)), state, passes + 1, histories)
+        self._memory.keep(progress)
+        return progress
+
+    def _prepared(self, random: np.random.RandomState) -> tuple[list[Preparation], int]:
+        """How each candidate comes to its starts, and the passes that some took for that."""
+        prepare, passes = [], 0
+        for candidate in self.settings.candidates:
+            own = copy.deepcopy(random)
+            ready, made = self._with_centres(candidate, own)
+            prepare.append(Preparation(self.settings, ready, self.source.columns, own))
+            passes += made
+        return prepare, passes
+
+    def _with_centres(
+        self, candidate: Candidate, random: np.random.RandomState
+    ) -> tuple[Candidate, int]:
+        if candidate.plan.initialiser is not None or candidate.resume_from is not None:
+            return candidate, 0
+        plan, passes = with_centres(candidate.plan, self.source, random)
+        return replace(candidate, plan=plan), passes
+
+    def bytes_of(self, state: FitState) -> int:
+        """Bytes of the values that a pass read, as computed with."""
+        return state.rows * self.source.n_features * self.settings.dtype.itemsize
+
+    def _entries(self, state: FitState) -> list[dict[str, Any] | None]:
+        """What each history tells of a pass."""
+        return [
+            None
+            if trace is None
+            else {
+                "iteration": state.iteration,
+                "lower_bound": trace.lower_bound,
+                "change": trace.change,
+                "seconds": state.seconds,
+                "rows": state.rows,
+                "bytes_read": self.bytes_of(state),
+            }
+            for trace in self._followed(state)
+        ]
+
+    def _expect(self, mixtures: Sequence[Mixture], origins: Origins = None) -> list[Moments]:
+        base = self.foundation
+        expectation = Expectation(
+            tuple(mixtures), base.frame, self.settings.dtype, base.scatter, origins, self.compiled
+        )
+        self.passes += 1
+        moments = expect(self.source, self._groups, expectation)
+        if moments[0].rows != self.survey.rows:
+            raise DataError(
+                f"A pass read {moments[0].rows} rows where the first one found {self.survey.rows}.",
+                "The input has changed in the meantime: fit again, without its checkpoint.",
+            )
+        return moments
+
+
+def worth_compiling(rows: int, cost_a_row: float) -> bool:
+    """Whether passes over so many rows run the compiled kernel."""
+    return rows * cost_a_row > SECONDS_WORTH_COMPILING
+
+
+def _unless_all_collapsed(started: Sequence[Started]) -> tuple[tuple[Trace, ...], ...]:
+    """Each candidate's starts; none where all have collapsed."""
+    collapses = [one.collapse for one in started if one.collapse is not None]
+    if len(collapses) == len(started):
+        raise collapses[0]
+    return tuple(one.traces for one in started)

@@ -1,0 +1,101 @@
+"""Which fit a checkpoint belongs to: all that its result hangs on, as far as it is known."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Integral
+from typing import Any
+
+from daskgmm.data.source import Source
+from daskgmm.estimators.plain import plain_parameters
+from daskgmm.fitting.settings import Candidate
+from daskgmm.fitting.tensors import Arrays, digest, to_plain
+
+_WITHOUT_EFFECT = ("verbose", "verbose_interval", "cache", "warm_start")
+_LONGEST_SHOWN = 100
+_LONGEST_KEPT = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Identity:
+    """What must agree for one fit to go on where another one ended.
+
+    Parameters
+    ----------
+    owner : GaussianMixture or GaussianMixtureSelector
+        Whose fit it is.
+    estimators : sequence of GaussianMixture
+        One for each candidate; they differ in their mixtures' kind only.
+    candidates : sequence of Candidate
+    source : Source
+    marks : callable
+        Tells what X itself knows of its rows; see `daskgmm.estimators.inputs.marks_of`.
+    """
+
+    owner: Any
+    estimators: Sequence[Any]
+    candidates: Sequence[Candidate]
+    source: Source
+    marks: Callable[[], Mapping[str, Any]]
+
+    @property
+    def seed(self) -> Any:
+        """The candidates' ``random_state``."""
+        return self.estimators[0].random_state
+
+    @cached_property
+    def facts(self) -> Mapping[str, Any]:
+        """All of it as JSON values, each short enough to be written again and again."""
+        parameters = plain_parameters(self.estimators[0])
+        facts = {
+            "estimator": type(self.owner).__name__,
+            **{key: one for key, one in parameters.items() if key not in _WITHOUT_EFFECT},
+            "random_state": parameters.get("random_state"),
+            "n_components": [int(one.n_components) for one in self.estimators],
+            "covariance_type": [one.covariance_type for one in self.estimators],
+            "warm_start": [_digest(one.resume_from) for one in self.candidates],
+            **_rows(self.source),
+            **self.marks(),
+        }
+        return {key: _shortened(one) for key, one in facts.items()}
+
+    def differences(self, facts: Mapping[str, Any]) -> list[str]:
+        """What another fit's facts differ in, in words.
+
+        A seed that the user leaves open is whatever it was.
+        """
+        seeded = isinstance(self.owner.random_state, Integral)
+        known = [*self.facts, *(key for key in facts if key not in self.facts)]
+        found = []
+        for key in known:
+            there, here = facts.get(key), self.facts.get(key)
+            if there != here and (seeded or key != "random_state"):
+                shown = f"{key} (there {there!r}, here {here!r})"
+                found.append(shown if len(shown) <= _LONGEST_SHOWN else key)
+        return found
+
+
+def _rows(source: Source) -> dict[str, Any]:
+    return {
+        "number of features": source.n_features,
+        "columns": source.columns,
+        "type of the rows": str(source.dtype),
+        "number of parts": len(source.parts),
+        "number of rows": None if source.lengths is None else sum(source.lengths),
+        "rows of the parts": source.lengths,
+        "block_rows": source.block_rows,
+    }
+
+
+def _shortened(value: Any) -> Any:
+    """A value as it comes back from JSON, or a digest where that would be long."""
+    text = json.dumps(value)
+    return json.loads(text) if len(text) <= _LONGEST_KEPT else digest(value, {})
+
+
+def _digest(value: Any) -> str | None:
+    if value is None:
+        return None
+    arrays: Arrays = {}
+    return digest(to_plain(value, "", arrays), arrays)

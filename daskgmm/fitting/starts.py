@@ -1,0 +1,104 @@
+"""From what the first pass found to starts, wherever its sample is."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from daskgmm.errors import CollapsedComponentError
+from daskgmm.fitting.checks import require_sound
+from daskgmm.fitting.settings import Candidate, Settings
+from daskgmm.model.frame import Frame
+from daskgmm.model.typing import Doubles
+from daskgmm.passes.statistics import Statistics
+from daskgmm.passes.survey import Survey
+from daskgmm.training.em import Recipe
+from daskgmm.training.states import Trace
+
+
+@dataclass(frozen=True, eq=False)
+class Foundation:
+    """What the first pass leaves for the others.
+
+    Parameters
+    ----------
+    frame : Frame
+    recipe : Recipe
+    scatter : ndarray of shape (D, D) or None
+        Second moments about the frame's origin, in its units.
+    """
+
+    frame: Frame
+    recipe: Recipe
+    scatter: Doubles | None
+
+    @classmethod
+    def of(cls, statistics: Statistics, settings: Settings) -> Self:
+        """Choose the frame for rows with these statistics."""
+        frame = settings.frame(statistics.origin, statistics.deviations)
+        scatter = None
+        if settings.needs_scatter:
+            second = statistics.about(frame.origin).second
+            scatter = second / np.outer(frame.scale, frame.scale)
+        return cls(frame, settings.recipe(frame, statistics.deviations), scatter)
+
+
+@dataclass(frozen=True, eq=False)
+class Started:
+    """Where a candidate starts.
+
+    Parameters
+    ----------
+    traces : tuple of Trace
+    random : RandomState
+        As the starts left it.
+    collapse : CollapsedComponentError or None
+        Why there are no starts.
+    """
+
+    traces: tuple[Trace, ...]
+    random: np.random.RandomState
+    collapse: CollapsedComponentError | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """Turns a survey into a candidate's starts, wherever the sample is.
+
+    Parameters
+    ----------
+    settings : Settings
+    candidate : Candidate
+        One of theirs.
+    columns : tuple of str or None
+        For errors.
+    random : RandomState
+        The candidate's own, so that its starts don't hang on which others there are.
+    """
+
+    settings: Settings
+    candidate: Candidate
+    columns: tuple[str, ...] | None
+    random: np.random.RandomState
+
+    def __call__(self, found: Survey) -> Started:
+        """Check what was found, and find the starts."""
+        most = max(candidate.plan.n_components for candidate in self.settings.candidates)
+        require_sound(found, most, self.columns)
+        try:
+            return Started(self._traces(found), self.random)
+        except CollapsedComponentError as error:
+            return Started((), self.random, error)
+
+    def _traces(self, found: Survey) -> tuple[Trace, ...]:
+        assert found.statistics is not None and found.sample is not None  # noqa: PT018, S101  sound
+        base = Foundation.of(found.statistics, self.settings)
+        if self.candidate.resume_from is not None:
+            mixture, old, bound = self.candidate.resume_from
+            return (Trace(mixture.outside(old.seen_from(base.frame)), settled_bound=bound),)
+        sample = found.sample.smallest(self.candidate.sample_rows).ordered()
+        partial = self.settings.fit_on_sample and len(sample.rows) < found.rows
+        drawn = self.candidate.plan.starts(
+            sample.rows, sample.weights, base.frame, base.recipe, self.random, fit_on_sample=partial
+        )
+        return tuple(drawn)

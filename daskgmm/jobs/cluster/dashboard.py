@@ -1,0 +1,100 @@
+"""Dask's own report of what a cluster did for a job, as one file of HTML."""
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from daskgmm.data.storage.deadline import in_time
+from daskgmm.errors import ConfigurationError
+from daskgmm.jobs.folders import require_writable_here
+
+_SECONDS_FOR_LAST_WORDS = 5.0
+
+_ICON = re.compile(r'<link rel="shortcut icon" href="https?://[^"]*" ?/>\n?')
+"""What Dask's template has browsers fetch from its web site."""
+
+logger = logging.getLogger(__name__)
+
+
+def check_report(path: str) -> None:
+    """Refuse a report that can't be drawn or written, before any work is done.
+
+    Raises
+    ------
+    ConfigurationError
+        bokeh is not installed, or it is a URL.
+    OutputError
+        The file's folder is missing or can't be written to.
+    """
+    if find_spec("bokeh") is None:
+        raise ConfigurationError(
+            "Performance reports need bokeh, which is not installed.",
+            "Install it: pip install 'daskgmm[dashboard]'.",
+        )
+    require_writable_here(path)
+
+
+@contextmanager
+def reported(client: Any, path: str) -> Iterator[None]:
+    """Write a report of the block, also where it fails; if that can't be done it is warned of.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    path : str
+    """
+    from distributed import performance_report
+
+    target = Path(path)
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
+    report = performance_report(str(unfinished), mode="inline")  # to be read without a network
+    report.__enter__()
+    write = partial(_write, client, report, unfinished, target)
+    try:
+        yield
+    except Exception:
+        write()
+        raise
+    except BaseException:
+        in_time(write, _SECONDS_FOR_LAST_WORDS)
+        raise
+    write()
+
+
+def _write(client: Any, report: Any, unfinished: Path, target: Path) -> None:
+    try:
+        with client.as_current():  # which Dask looks for, in whatever thread this is
+            client.run_on_scheduler(_forget_left_documents)
+            report.__exit__(None, None, None)
+        page = unfinished.read_text(encoding="utf-8")
+        unfinished.write_text(_ICON.sub("", page), encoding="utf-8")
+        unfinished.replace(target)
+    except Exception as error:
+        logger.warning(
+            "The performance report %s can't be written (%s: %s).",
+            target, type(error).__name__, error,
+            exc_info=logger.isEnabledFor(logging.DEBUG),
+        )  # fmt: skip
+    else:
+        logger.info("Performance report: %s", target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _forget_left_documents() -> None:
+    """Undo what pages of the dashboard leave behind in Bokeh, whose next figure it would spoil.
+
+    Bokeh notes whose document is at work, and forgets to undo that where a page's own function
+    fails, as that of ``/groups`` does while groups come and go. Once such a page is closed its
+    document is taken apart, and a report would begin with it (no ``_js_event_callbacks``). Between
+    two functions of pages, as now, no document is at work.
+    """
+    from bokeh.io import doc
+
+    getattr(doc, "_PATCHED_CURDOCS", []).clear()

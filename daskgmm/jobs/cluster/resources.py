@@ -1,0 +1,285 @@
+"""Where a job runs: this process, an embedded cluster, or one that is there already."""
+
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from multiprocessing import current_process
+from typing import Any
+from uuid import uuid4
+
+from daskgmm.errors import ConfigurationError
+from daskgmm.jobs.cluster.dashboard import check_report, reported
+from daskgmm.jobs.cluster.local import embedded
+from daskgmm.jobs.cluster.scheduler import connected
+from daskgmm.jobs.cluster.tls import Tls
+from daskgmm.jobs.inputs import Described, rows_of
+from daskgmm.jobs.listener import Listener, Start
+from daskgmm.jobs.page import page_on
+from daskgmm.passes.engine.client import (
+    active_client,
+    running_on,
+    wait_for_workers,
+    waiting_for_workers,
+)
+from daskgmm.passes.engine.keys import made_for
+from daskgmm.passes.engine.progress import tracking
+
+SMALL_BYTES = 2**28
+"""Inputs of fewer bytes, decoded, are not worth the seconds that a cluster takes to start."""
+
+SMALL_FOR_ONE_PASS = 2**34
+"""Likewise for jobs of a single pass: threads have read so much before processes catch up."""
+
+LEAST_MEMORY = 500_000_000
+"""Of a worker: below it Dask pauses workers for the libraries alone, and nothing moves."""
+
+_ITEM_BYTES = 8
+_BYTES_DECODED = 4  # of text or compressed columns, from one byte on disk
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a job may use.
+
+    Parameters
+    ----------
+    scheduler : str or None
+        Address of a running scheduler, or the file that it wrote its address to.
+    workers : int or None
+        Processes of the embedded cluster; one a core by default.
+    threads : int or None
+        Threads of each; one by default.
+    memory_limit : str or None
+        Of each, such as ``"2GB"``; an even share of the machine's by default.
+    tls_ca, tls_cert, tls_key : str or None
+        Files for an encrypted connection to the scheduler, as `Tls` has them.
+    performance_report : str or None
+        File for Dask's report of what its cluster did; where nothing else asks for a cluster,
+        this does.
+    wait_for_workers : int or None
+        Begin once a cluster has so many workers; by default with the first.
+    worker_timeout : float
+        Seconds without a worker, or without enough of them at the beginning, after which a job
+        on a cluster is given up.
+    """
+
+    scheduler: str | None = None
+    workers: int | None = None
+    threads: int | None = None
+    memory_limit: str | None = None
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    performance_report: str | None = None
+    wait_for_workers: int | None = None
+    worker_timeout: float = 300.0
+
+    def __post_init__(self) -> None:
+        if self.scheduler is not None and self.asks_for_cluster:
+            raise ConfigurationError(
+                f"The scheduler {self.scheduler} was given, and so was the size of a cluster.",
+                "Leave out workers, threads and memory limit: the running cluster has its own.",
+            )
+        if self.tls and self.scheduler is None:
+            raise ConfigurationError(
+                "Certificates were given, and no scheduler.",
+                "Give the scheduler's address, or leave them out: an embedded cluster has none.",
+            )
+        counts = {
+            "workers": self.workers,
+            "threads": self.threads,
+            "wait_for_workers": self.wait_for_workers,
+        }
+        for name, count in counts.items():
+            if count is not None and count < 1:
+                raise ConfigurationError(f"{name} is {count}.", "It must be at least 1.")
+        if not self.worker_timeout > 0:
+            raise ConfigurationError(
+                f"worker_timeout is {self.worker_timeout}.", "It must be more than 0 seconds."
+            )
+        if self.memory_limit is not None:
+            _check_memory(self.memory_limit)
+        if self.performance_report is not None:
+            check_report(self.performance_report)
+
+    @property
+    def tls(self) -> Tls:
+        """How the connection to the scheduler is encrypted."""
+        return Tls(self.tls_ca, self.tls_cert, self.tls_key)
+
+    @property
+    def asks_for_cluster(self) -> bool:
+        """Whether anything is said of an embedded cluster."""
+        return (self.workers, self.threads, self.memory_limit) != (None, None, None)
+
+
+@contextmanager
+def workplace(
+    resources: Resources,
+    dataset: Described,
+    listener: Listener,
+    *,
+    one_pass: bool = False,
+    run_id: str | None = None,
+) -> Iterator[Start]:
+    """Run the block's passes over a dataset where `resources` say; there may be one only.
+
+    They are made for the run of an id, or for one that nobody else hears of. The listener hears
+    of waiting for a cluster, and of the passes.
+
+    Where they say nothing: on the client that is active in this process, if there is one; small
+    inputs in this process; others on an embedded cluster, or from within a task on the cluster
+    of that task.
+
+    Raises
+    ------
+    ClusterError
+        The scheduler doesn't answer in time, or the workers don't start.
+    ConfigurationError
+        This process may not start a cluster, which is asked for.
+    """
+    with ExitStack() as stack:
+        report = resources.performance_report
+        small = _decoded_bytes(dataset) < (SMALL_FOR_ONE_PASS if one_pass else SMALL_BYTES)
+        stack.enter_context(waiting_for_workers(resources.worker_timeout))
+        found = _place(stack, resources, listener, small=small and report is None)
+        dashboard = found.dashboard if one_pass else page_on(found.client, found.dashboard)
+        stack.enter_context(running_on(found.client))
+        if report is not None:
+            stack.enter_context(reported(found.client, report))
+        stack.enter_context(made_for(run_id or uuid4().hex))
+        stack.enter_context(tracking(listener.watch))
+        yield Start(rows_of(dataset), dataset.n_features, found.name, dashboard, run_id)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where passes run: on a client's cluster, or here."""
+
+    client: Any = None
+    name: str = "in this process"
+    dashboard: str | None = None
+
+
+def _place(stack: ExitStack, resources: Resources, listener: Listener, *, small: bool) -> _Place:
+    if resources.scheduler is not None:
+        listener.wait(f"connecting to {resources.scheduler}")
+        _let_go(stack)
+        client = stack.enter_context(connected(resources.scheduler, resources.tls))
+        return _on(client, resources, listener)
+    if not resources.asks_for_cluster:
+        inside, client = in_task(), _users_client()
+        if client is not None:
+            return _on(client, resources, listener)
+        if small or (not inside and resources.performance_report is None and _is_daemon()):
+            return _Place()
+        if inside:
+            return _on(_let_go(stack), resources, listener)
+    listener.wait("starting a cluster")
+    return _embedded(stack, resources)
+
+
+def _on(client: Any, resources: Resources, listener: Listener) -> _Place:
+    listener.wait(f"waiting for workers of {client.scheduler.address}")
+    wait_for_workers(client, resources.wait_for_workers or 1)
+    workers = len(client.scheduler_info(n_workers=-1)["workers"])
+    return _Place(client, f"on {_workers(workers)} of {client.scheduler.address}")
+
+
+def _embedded(stack: ExitStack, resources: Resources) -> _Place:
+    if _is_daemon():
+        raise ConfigurationError(
+            "A cluster of workers was asked for in a process that may start no others, such as "
+            "a Dask worker.",
+            "Leave out workers, threads, memory limit and performance report, or give a scheduler.",
+        )
+    _let_go(stack)
+    sizes = (resources.workers, resources.threads, resources.memory_limit)
+    client = stack.enter_context(embedded(*sizes))
+    name = f"on an embedded cluster of {_workers(len(client.cluster.workers))}"
+    return _Place(client, name, client.cluster.dashboard_link if find_spec("bokeh") else None)
+
+
+def _is_daemon() -> bool:
+    return current_process().daemon
+
+
+def _let_go(stack: ExitStack) -> Any:
+    """Wait for a cluster in the block; a task leaves its thread to others, perhaps its own.
+
+    Returns the client of the task's cluster, if this is a task.
+    """
+    _silence_dask(stack)
+    if not in_task():
+        return None
+    from distributed import worker_client
+
+    return stack.enter_context(worker_client())
+
+
+def in_task() -> bool:
+    """Whether this is within a task of a Dask worker."""
+    distributed = sys.modules.get("distributed")
+    if distributed is None:
+        return False
+    try:
+        distributed.get_worker()
+    except ValueError:
+        return False
+    return True
+
+
+def _users_client() -> Any:
+    """The client that is active here, if it can be waited for and this is no task."""
+    if in_task():
+        return None
+    try:
+        return active_client()
+    except ConfigurationError:  # an asynchronous one, whose event loop would wait for itself
+        return None
+
+
+def _silence_dask(stack: ExitStack) -> None:
+    """Without Dask's warnings: a port that is taken, a version that differs in a digit."""
+    stack.enter_context(warnings.catch_warnings())
+    warnings.simplefilter("ignore")
+
+
+def _workers(count: int) -> str:
+    return f"{count} worker{'s' * (count != 1)}"
+
+
+def is_small(rows: int, n_features: int) -> bool:
+    """Whether so many rows (D) are fitted in this process where nothing is said of a cluster."""
+    return _ITEM_BYTES * rows * n_features < SMALL_BYTES
+
+
+def _decoded_bytes(dataset: Described) -> float:
+    total = 0.0
+    for file in dataset.files:
+        if file.rows is not None:
+            total += _ITEM_BYTES * file.rows * dataset.n_features
+        elif file.bytes is not None:
+            total += _BYTES_DECODED * file.bytes
+        else:
+            return float("inf")
+    return total
+
+
+def _check_memory(text: str) -> None:
+    from dask.utils import parse_bytes
+
+    try:
+        size = parse_bytes(text)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"The memory limit is {text!r}.", "Give a size such as 2GB or 512MiB."
+        ) from error
+    if size < LEAST_MEMORY:
+        raise ConfigurationError(
+            f"The memory limit is {text}, and a worker's libraries alone take 350 MB.",
+            f"Give at least {LEAST_MEMORY // 10**6} MB, and 1 GB or more where you can.",
+        )

@@ -1,0 +1,71 @@
+"""BLAS: the CPU's vector width, and threads against cores."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from daskgmm.jobs.checks.threads import cores, tasks_of
+from daskgmm.jobs.doctor.finding import Findings, ok, problem, warning
+
+_WIDE = frozenset({"skylakex", "cooperlake", "sapphirerapids"})
+_MIDDLE = _WIDE | {"haswell", "zen"}
+_WIDTHS = (("avx512vl", "AVX-512", _WIDE, "SkylakeX"), ("avx2", "AVX2", _MIDDLE, "Haswell"))
+"""A CPU's flag, its name, OpenBLAS's kernels that use it, and the one that all such CPUs run."""
+
+
+def vector_width(_worker: Any) -> Findings:
+    """Whether OpenBLAS uses the widest vectors that the CPU has."""
+    found = {lib["architecture"] for lib in _libraries() if "architecture" in lib}
+    if not found:
+        yield ok("No OpenBLAS, whose choice of kernels could be wrong.")
+    flags = _flags()
+    for name in sorted(found):
+        missed = next((row for row in _WIDTHS if row[0] in flags), None)
+        if missed is None or name.lower() in missed[2]:
+            yield ok(f"OpenBLAS uses its kernels for {name}.")
+        else:
+            _, width, _, kernel = missed
+            yield problem(
+                f"OpenBLAS uses its kernels for {name}, and the CPU has {width}: products of "
+                f"matrices take up to twice as long{_reason()}.",
+                f"Set OPENBLAS_CORETYPE={kernel} before Python starts, here and for workers.",
+            )
+
+
+def threads(worker: Any) -> Findings:
+    """Whether BLAS outside of our passes, which limit it, would fight over cores."""
+    tasks, usable = tasks_of(worker), cores()
+    most = max((lib["num_threads"] for lib in _libraries()), default=1)
+    fact = f"BLAS threads a task: {most}; tasks at a time: {tasks}; cores: {usable}."
+    if most > 1 and most * tasks > usable:
+        yield warning(
+            fact,
+            "Set OMP_NUM_THREADS=1 and OPENBLAS_NUM_THREADS=1: passes limit BLAS to one thread "
+            "by themselves, other work on the same cores doesn't.",
+        )
+    else:
+        yield ok(fact)
+
+
+def _libraries() -> list[dict[str, Any]]:
+    import scipy.linalg  # noqa: F401  which may bring a BLAS of its own
+    from threadpoolctl import threadpool_info
+
+    return [lib for lib in threadpool_info() if lib["user_api"] == "blas"]
+
+
+def _flags() -> frozenset[str]:
+    """Of the CPU, where Linux tells them."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return frozenset()
+    lines = (line.partition(":") for line in text.splitlines())
+    return frozenset(
+        next((value for name, _, value in lines if name.strip() == "flags"), "").split()
+    )
+
+
+def _reason() -> str:
+    chosen = os.environ.get("OPENBLAS_CORETYPE")
+    return f" (OPENBLAS_CORETYPE={chosen} asks for it)" if chosen else ""

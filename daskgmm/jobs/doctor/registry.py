@@ -1,0 +1,33 @@
+"""All checks."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from daskgmm.jobs.checks import compiled, memory, packages, threads
+from daskgmm.jobs.doctor import cluster, environment, processor, resources
+from daskgmm.jobs.doctor.finding import Findings
+
+Checks = Mapping[str, Callable[[Any], Findings]]
+
+OF_PROCESS: Checks = {
+    "vector width": processor.vector_width,
+    "BLAS threads": processor.threads,
+    "OpenMP threads": threads.openmp,
+    "cores": threads.limits,
+    "memory": memory.limit,
+    "disk space": resources.space,
+    "disk kind": resources.kind,
+    "compiled kernels": compiled.cache,
+    "packages": packages.optional,
+    "Dask's settings": environment.of_worker,
+}
+"""Given the worker whose process it is, or None."""
+
+OF_CLUSTER: Checks = {
+    "versions": cluster.versions,
+    "clocks": cluster.clocks,
+    "shared cores": cluster.processors,
+    "workers' packages": cluster.packages,
+    "scheduler's settings": cluster.settings,
+}
+"""Given a client of it."""

@@ -1,0 +1,102 @@
+"""Look for what will hurt, on this machine or on a running cluster."""
+
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from daskgmm.jobs.cluster.resources import Resources
+from daskgmm.jobs.doctor.finding import Finding, problem, warning
+from daskgmm.jobs.doctor.registry import OF_CLUSTER, OF_PROCESS, Checks
+
+HERE = "here"
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A finding, and where it holds.
+
+    Parameters
+    ----------
+    check : str
+    level : str
+        ``"ok"``, ``"warning"`` or ``"problem"``.
+    fact, remedy : str
+    where : tuple of str
+        ``"here"``, ``"cluster"``, or workers.
+    """
+
+    check: str
+    level: str
+    fact: str
+    remedy: str
+    where: tuple[str, ...]
+
+
+def examine(resources: Resources) -> tuple[Reported, ...]:
+    """All findings, in the order of the checks; what is the same on many workers is told once.
+
+    Raises
+    ------
+    ClusterError
+        The scheduler doesn't answer.
+    """
+    if resources.scheduler is None:
+        return _merged((HERE, name, finding) for name, finding in look(OF_PROCESS, None))
+    from daskgmm.jobs.cluster.scheduler import connected
+
+    with _silently(), connected(resources.scheduler, resources.tls) as client:
+        everywhere = client.run(_look_in_worker, on_error="return")
+        told = [
+            (worker, name, finding)
+            for worker, found in everywhere.items()
+            for name, finding in _of_worker(found)
+        ]
+        if not everywhere:
+            none = problem("The cluster has no workers.", "Start some.")
+            return _merged([("cluster", "workers", none)])
+        told += [("cluster", name, finding) for name, finding in look(OF_CLUSTER, client)]
+    return _merged(told)
+
+
+@contextmanager
+def _silently() -> Iterator[None]:
+    """Without Dask's warning of versions that differ: a check tells of them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def look(checks: Checks, subject: Any) -> list[tuple[str, Finding]]:
+    """What checks find; one that fails says so."""
+    found = []
+    for name, check in checks.items():
+        try:
+            found += [(name, finding) for finding in check(subject)]
+        except Exception as error:  # noqa: BLE001  each machine is odd in its own way
+            fact = f"It can't be looked at: {type(error).__name__}: {error}."
+            found.append((name, warning(fact, "Look at it yourself.")))
+    return found
+
+
+def _look_in_worker(dask_worker: Any) -> list[tuple[str, Finding]]:
+    return look(OF_PROCESS, dask_worker)
+
+
+def _of_worker(found: Any) -> list[tuple[str, Finding]]:
+    if not isinstance(found, BaseException):
+        return list(found)
+    fact = f"It can't run daskgmm's code: {type(found).__name__}: {found}."
+    return [("worker", problem(fact, "Install the same version of daskgmm there."))]
+
+
+def _merged(told: Iterable[tuple[str, str, Finding]]) -> tuple[Reported, ...]:
+    places: dict[tuple[str, Finding], list[str]] = {}
+    for where, name, finding in told:
+        places.setdefault((name, finding), []).append(where)
+    order = list(dict.fromkeys(name for name, _ in places))
+    return tuple(
+        Reported(name, str(finding.level), finding.fact, finding.remedy, tuple(where))
+        for (name, finding), where in sorted(places.items(), key=lambda one: order.index(one[0][0]))
+    )

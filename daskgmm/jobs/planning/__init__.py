@@ -1,0 +1,1 @@
+"""What a fit will take before it begins: passes, seconds, memory."""

@@ -1,0 +1,77 @@
+"""How fast this machine makes a fit's passes, from a few short ones over generated rows."""
+
+from typing import Any
+
+import numpy as np
+from dask.utils import format_bytes
+
+from daskgmm.data.source import Floats
+from daskgmm.errors import ConfigurationError
+from daskgmm.fitting.fit import worth_compiling
+from daskgmm.jobs.planning.passes import Prospect
+from daskgmm.model.covariance.base import Covariance
+from daskgmm.model.expectation import Expectation
+from daskgmm.model.frame import Frame
+from daskgmm.model.kernels.compiled import compile_ahead
+from daskgmm.model.mixture import Mixture
+from daskgmm.passes.memory import available_memory, worker_bytes
+from daskgmm.passes.rate import measured_seconds_a_row
+
+_SECONDS = 0.3
+_BYTES = 2**26
+"""Of rows in each pass: more than most caches hold, so that they come from memory."""
+
+
+def seconds_a_row(prospect: Prospect) -> float:
+    """Of one thread of this process, rows lying in memory.
+
+    Raises
+    ------
+    ConfigurationError
+        There is not enough memory here for that.
+    """
+    _require_memory(worker_bytes(prospect.task))
+    source, settings = prospect.source, prospect.settings
+    plan, cost = settings.candidates[0].plan, settings.cost_a_row(source.n_features)
+    compiled = worth_compiling(prospect.rows, cost)
+    if compiled:
+        compile_ahead(source.dtype, settings.dtype)
+    random = np.random.default_rng(0)
+    mixture = _standard(plan.covariance, (plan.n_components, source.n_features), random)
+    expectation = Expectation(
+        (mixture,) * prospect.starts,
+        Frame.identity(source.n_features),
+        settings.dtype,
+        np.eye(source.n_features),
+        compiled=compiled,
+    )
+    size, wanted = prospect.task.block_rows, _SECONDS / (prospect.starts * cost)
+    most = _BYTES // (source.n_features * source.dtype.itemsize)
+    n_blocks = max(int(min(wanted, most)) // size, 1)
+    blocks = [_drawn(mixture, size, source.dtype, random) for _ in range(n_blocks)]
+    return measured_seconds_a_row(expectation, blocks)
+
+
+def _require_memory(needed: int) -> None:
+    available = available_memory()
+    if needed > available:
+        raise ConfigurationError(
+            f"A pass takes {format_bytes(needed)} of a process, and {format_bytes(available)} are "
+            "free here: how fast it is can't be measured.",
+            "Plan where there is more memory, or for fewer components or columns.",
+        )
+
+
+def _standard(
+    covariance: Covariance, shape: tuple[int, int], random: np.random.Generator
+) -> Mixture:
+    """Unit covariances about means that are as far apart: the clusters overlap."""
+    factors = covariance.bounded(np.zeros(covariance.shape(*shape)))
+    weights, means = np.full(shape[0], 1 / shape[0]), random.standard_normal(shape)
+    return Mixture(covariance, weights, means, covariance.covariances(factors), factors)
+
+
+def _drawn(mixture: Mixture, n: int, dtype: np.dtype[Any], random: np.random.Generator) -> Floats:
+    labels = random.integers(mixture.n_components, size=n)
+    noise = random.standard_normal((mixture.n_features, n))
+    return (mixture.means[labels].T + noise).astype(dtype)

@@ -1,0 +1,118 @@
+"""A fit on workers of some size."""
+
+import math
+from dataclasses import dataclass
+
+from dask.utils import format_bytes, parse_bytes
+
+from daskgmm.errors import ConfigurationError
+from daskgmm.jobs.cluster.local import memory_share
+from daskgmm.jobs.cluster.resources import Resources
+from daskgmm.jobs.planning.passes import USUAL_PASSES, Prospect, Tasks
+from daskgmm.passes.cost import MEASURED
+from daskgmm.passes.room import memory_limit_for, room_under
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Workers of one size, and how long they take.
+
+    Parameters
+    ----------
+    workers, threads : int
+        How many, and of each.
+    tasks_a_pass : int
+        Which read rows.
+    memory_a_worker_bytes, memory_bytes : int
+        The limit of each, and of all together.
+    seconds_a_pass, seconds : float
+        Of one, and of as many as are usual.
+    """
+
+    workers: int
+    threads: int
+    tasks_a_pass: int
+    memory_a_worker_bytes: int
+    memory_bytes: int
+    seconds_a_pass: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Planner:
+    """A fit whose passes are known, on any number of workers.
+
+    Parameters
+    ----------
+    prospect : Prospect
+    data_bytes : int
+        Of all rows.
+    threads : int
+        Of each worker.
+    seconds_a_row : float
+        Of one thread.
+    """
+
+    prospect: Prospect
+    data_bytes: int
+    threads: int
+    seconds_a_row: float
+
+    def seconds_a_pass(self, workers: int, *, in_memory: bool) -> float:
+        """Of the kernels and the scheduler; reading, where rows are not held, is not counted."""
+        tasks, rows = self.tasks(in_memory=in_memory).reading, self.prospect.rows
+        return MEASURED.seconds(
+            tasks,
+            len(self.prospect.source.parts),
+            workers,
+            self.seconds_a_row * rows / tasks,
+            self.prospect.moments_bytes,
+            threads=self.threads,
+        )
+
+    def tasks(self, *, in_memory: bool) -> Tasks:
+        """Of each pass, by whether workers hold the rows."""
+        return self.prospect.held if in_memory else self.prospect.read
+
+    def memory_a_worker(self, workers: int) -> int:
+        """The limit under which so many workers hold all rows."""
+        share = math.ceil(self.data_bytes / workers)
+        return memory_limit_for(self.prospect.task, self.threads, share)
+
+    def cheapest(self, limit: int) -> Cluster:
+        """The fewest workers of at most `limit` bytes that hold all rows, none larger than needed.
+
+        Each worker more would add the memory that a process takes without rows.
+        """
+        room = room_under(limit, self.prospect.task, self.threads)
+        workers = math.ceil(self.data_bytes / room)
+        each, seconds = self.memory_a_worker(workers), self.seconds_a_pass(workers, in_memory=True)
+        return Cluster(
+            workers,
+            self.threads,
+            self.tasks(in_memory=True).reading,
+            each,
+            workers * each,
+            seconds,
+            USUAL_PASSES * seconds,
+        )
+
+
+def limit_of(resources: Resources, threads: int, prospect: Prospect) -> int:
+    """Bytes that a worker may take: what was asked for, or this machine's share.
+
+    Raises
+    ------
+    ConfigurationError
+        That doesn't suffice for a pass.
+    """
+    given = resources.memory_limit
+    limit = int(memory_share(threads) if given is None else parse_bytes(given))
+    if room_under(limit, prospect.task, threads) == 0:
+        needed = format_bytes(memory_limit_for(prospect.task, threads))
+        whose = "a worker's share of this machine" if given is None else "the memory limit"
+        raise ConfigurationError(
+            f"A pass needs a worker with more than {needed}, and {whose} is {format_bytes(limit)}.",
+            "Plan for a larger memory limit, fewer threads, or fewer components.",
+        )
+    return limit

@@ -1,0 +1,113 @@
+"""What a fit will do in each pass, said before it reads any row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from daskgmm.data.source import Source
+from daskgmm.estimators.parameters import check_parameters, compute_dtype
+from daskgmm.fitting.settings import Candidate, Settings
+from daskgmm.passes.engine.graph import pass_graph
+from daskgmm.passes.engine.persist import held_as
+from daskgmm.passes.engine.work import Work
+from daskgmm.passes.layout import laid_out
+from daskgmm.passes.memory import Task
+
+USUAL_PASSES, SEEN_PASSES = 4, (3, 6)
+"""Median and range of 57 fits with the defaults (``tests/benchmarks/passes.md``): one pass counts
+and samples the rows, then EM goes on from where it ended on the sample."""
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """What a cluster is given in each pass.
+
+    Parameters
+    ----------
+    reading, adding : int
+        Tasks that read rows, and those that add up what they found.
+    """
+
+    reading: int
+    adding: int
+
+    @classmethod
+    def of(cls, source: Source, groups: Sequence[range]) -> Self:
+        """Those in the graph of a pass."""
+        graph, _ = pass_graph(source, groups, Work(_nothing, _nothing, None), "gmm-pass", "")
+        names = [str(key[0]) for key in graph if isinstance(key, tuple)]
+        adding = sum(name.startswith("gmm-reduce") for name in names)
+        return cls(len(names) - adding, adding)
+
+
+@dataclass(frozen=True, eq=False)
+class Prospect:
+    """The passes of a fit on a cluster.
+
+    Parameters
+    ----------
+    source : Source
+        In the parts that passes read, with their lengths.
+    settings : Settings
+    task : Task
+        The sizes of one, by which a cache is chosen.
+    starts : int
+        Mixtures that share a pass.
+    read, held : Tasks
+        Where each task reads its rows, and where workers hold decoded ones: tasks are then sent
+        to them, one for each part that is not tiny.
+    """
+
+    source: Source
+    settings: Settings
+    task: Task
+    starts: int
+    read: Tasks
+    held: Tasks
+
+    @classmethod
+    def of(cls, estimator: Any, source: Source) -> Self:
+        """The prospect of a `GaussianMixture` on a source that knows its lengths.
+
+        Raises
+        ------
+        ConfigurationError
+            A parameter has no meaning as given.
+        """
+        check_parameters(estimator)
+        candidate = Candidate.of(estimator, source, in_memory=False)
+        settings = Settings.of(estimator, (candidate,), compute_dtype(estimator, source.dtype))
+        lengths = source.lengths or ()
+        on_sample = settings.fit_on_sample and candidate.sample_rows < sum(lengths)
+        plan = candidate.plan
+        starts = plan.most_polished if on_sample else plan.n_init
+        keys = [str(position) for position in range(len(source.parts))]
+        decoded = held_as(source, keys) if source.decoded else source
+        cost = settings.cost_a_row(source.n_features)
+        cut, groups = laid_out(source, lengths, cost)
+        read, held = Tasks.of(cut, groups), Tasks.of(*laid_out(decoded, lengths, cost))
+        return cls(cut, settings, settings.task(source), starts, read, held)
+
+    @property
+    def rows(self) -> int:
+        """Number n of all rows."""
+        return sum(self.source.lengths or ())
+
+    @property
+    def moments_bytes(self) -> int:
+        """Of what a task finds."""
+        return replace(self.task, n_components=self.n_components).result_bytes
+
+    @property
+    def n_components(self) -> int:
+        """K, of all mixtures that share a pass."""
+        return self.starts * self.settings.candidates[0].plan.n_components
+
+    @property
+    def most_passes(self) -> int:
+        """Of a fit that doesn't converge."""
+        return 1 + self.settings.max_iter
+
+
+def _nothing(*_: Any) -> Any:
+    """Of a graph that is only counted."""

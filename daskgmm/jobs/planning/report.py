@@ -1,0 +1,119 @@
+"""Plan a fit: what its passes will take, before there are rows or a cluster."""
+
+import math
+from dataclasses import asdict
+from typing import Any, Unpack
+
+from daskgmm.errors import ConfigurationError
+from daskgmm.jobs.cluster.local import size_of
+from daskgmm.jobs.cluster.resources import Resources, is_small
+from daskgmm.jobs.methods import Mixture
+from daskgmm.jobs.options import Paths, PlanOptions, build, check, inputs_of
+from daskgmm.jobs.planning.benchmark import seconds_a_row
+from daskgmm.jobs.planning.cluster import Planner, limit_of
+from daskgmm.jobs.planning.passes import SEEN_PASSES, USUAL_PASSES, Prospect
+from daskgmm.jobs.planning.source import source_of
+from daskgmm.passes.memory import largest_part, rows_bytes, worker_bytes
+from daskgmm.passes.room import memory_limit_for
+
+
+def plan(
+    inputs: Paths = (),
+    *,
+    components: int,
+    rows: float | None = None,
+    features: int | None = None,
+    covariance: str = "full",
+    **options: Unpack[PlanOptions],
+) -> dict[str, Any]:
+    """Say what a fit will take: what ``daskgmm plan`` does.
+
+    Sizes, tasks and memory are what the fit's own code reckons with; seconds follow from a short
+    pass over generated rows on one thread of this process. Of inputs only metadata is read.
+
+    Parameters
+    ----------
+    inputs : path or sequence of paths
+        Files, directories, patterns or URLs that tell their number of rows.
+    components : int
+        K.
+    rows, features : int, optional
+        n and D, instead of inputs: of Parquet as Arrow writes it, of type ``dtype``.
+    covariance : str
+        The covariance type.
+    options
+        As the command line has them, with its defaults; see `daskgmm.jobs.options.PlanOptions`.
+
+    Returns
+    -------
+    dict
+        Of plain JSON values. ``memory_a_worker_bytes`` is the limit that a worker needs without
+        holding rows, ``memory_a_worker_in_memory_bytes`` the one with which ``workers`` hold all
+        of them; ``cheapest`` is the fewest workers of ``memory_limit_bytes`` that do, each
+        only as large as it must be.
+
+    Raises
+    ------
+    DaskGMMError
+        Of any kind.
+    """
+    check(options, PlanOptions)
+    resources = build(Resources, options)
+    method = build(Mixture, options, components=components, covariance=covariance)
+    estimator = method.estimator()
+    source = source_of(inputs_of(inputs, options), rows, features, estimator)
+    prospect = Prospect.of(estimator, source)
+    if prospect.rows < components:
+        raise ConfigurationError(
+            f"{components} components were asked for, and there are {prospect.rows} rows.",
+            "Ask for fewer components: each needs rows of its own.",
+        )
+    workers, threads = size_of(resources.workers, resources.threads)
+    limit, sizes = limit_of(resources, threads, prospect), _sizes(prospect)
+    small = not resources.asks_for_cluster and is_small(prospect.rows, source.n_features)
+    planner = Planner(prospect, sizes["data_bytes"], threads, seconds_a_row(prospect))
+    return sizes | {"in_this_process": small} | _on(planner, workers, limit)
+
+
+def _sizes(prospect: Prospect) -> dict[str, Any]:
+    plan, source, task = prospect.settings.candidates[0].plan, prospect.source, prospect.task
+    return {
+        "rows": prospect.rows,
+        "features": source.n_features,
+        "dtype": str(prospect.settings.dtype),
+        "components": plan.n_components,
+        "covariance": plan.covariance.name,
+        "n_init": plan.n_init,
+        "starts_a_pass": prospect.starts,
+        "data_bytes": rows_bytes(source),
+        "parts": len(source.parts),
+        "rows_a_part": largest_part(source),
+        "rows_a_block": task.block_rows,
+        "passes": USUAL_PASSES,
+        "passes_seen": list(SEEN_PASSES),
+        "passes_at_most": prospect.most_passes,
+    }
+
+
+def _on(planner: Planner, workers: int, limit: int) -> dict[str, Any]:
+    task, threads = planner.prospect.task, planner.threads
+    needed = planner.memory_a_worker(workers)
+    in_memory = needed <= limit
+    tasks = planner.tasks(in_memory=in_memory)
+    seconds = planner.seconds_a_pass(workers, in_memory=in_memory)
+    return {
+        "workers": workers,
+        "threads": threads,
+        "memory_limit_bytes": limit,
+        "memory_a_worker_peak_bytes": worker_bytes(task, threads),
+        "memory_a_worker_bytes": memory_limit_for(task, threads),
+        "memory_a_worker_in_memory_bytes": needed,
+        "rows_in_memory": in_memory,
+        "tasks_a_pass": tasks.reading,
+        "sums_a_pass": tasks.adding,
+        "rows_a_task": math.ceil(planner.prospect.rows / tasks.reading),
+        "rows_a_second_a_thread": 1 / planner.seconds_a_row,
+        "seconds_a_pass": seconds,
+        "seconds": USUAL_PASSES * seconds,
+        "cheapest": asdict(planner.cheapest(limit)),
+    }

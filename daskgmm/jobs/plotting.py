@@ -1,0 +1,106 @@
+"""Draw a model, over rows if there are any."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from daskgmm.errors import ConfigurationError
+from daskgmm.estimators.fitted import Fitted
+from daskgmm.jobs.cluster.resources import Resources, workplace
+from daskgmm.jobs.folders import require_writable_here
+from daskgmm.jobs.inputs import Inputs, rows_of
+from daskgmm.jobs.listener import Listener, Silence
+
+_POINTS = 20_000
+
+
+def check_figure(path: str) -> None:
+    """Refuse a figure that can't be drawn or written, before any work is done.
+
+    Raises
+    ------
+    ConfigurationError
+        Its ending stands for no format, it is a URL, or matplotlib is not installed.
+    OutputError
+        Its folder is missing or can't be written to.
+    """
+    from daskgmm.plotting.files import FORMATS
+
+    if find_spec("matplotlib") is None:
+        raise ConfigurationError(
+            "Figures need matplotlib, which is not installed.",
+            "Install it: pip install 'daskgmm[plot]'.",
+        )
+    if Path(path).suffix.lower() not in FORMATS:
+        raise ConfigurationError(
+            f"A figure can't be written as {path}.", f"End its name in {', '.join(FORMATS)}."
+        )
+    require_writable_here(path)
+
+
+def plot(
+    model: Any,
+    path: str,
+    *,
+    inputs: Inputs | None = None,
+    columns: Sequence[str] | None = None,
+    resources: Resources | None = None,
+    seed: int = 0,
+    selection: Mapping[str, Any] | None = None,
+    listener: Listener | None = None,
+) -> None:
+    """Write a figure of a fitted model over a sample of rows.
+
+    Parameters
+    ----------
+    model : GaussianMixture
+    path : str
+        Of the figure; its ending tells the format.
+    inputs : Inputs or None
+        Rows to draw, of which 20,000 are sampled.
+    columns : sequence of one or two str, optional
+        To show.
+    resources : Resources or None
+    seed : int
+        Of the sample.
+    selection : mapping or None
+        Of the run that chose the model: its criterion is drawn too.
+    listener : Listener or None
+    """
+    from daskgmm.plotting.files import save
+
+    check_figure(path)
+    rows = None
+    if inputs is not None:
+        dataset = inputs.open_for(Fitted.of(model))
+        listener = listener or Silence()
+        with workplace(resources or Resources(), dataset, listener) as start:
+            listener.start(start)
+            rows = _named(_sampled(dataset, seed), dataset.columns)
+        dataset.require_unchanged()
+    save(model, path, rows, columns, selection)
+
+
+def _sampled(dataset: Any, seed: int) -> Any:
+    from daskgmm.passes.survey import Request, survey
+
+    source = dataset.source()
+    request = Request(seed, _POINTS, False, source.dtype, rows_of(dataset))  # noqa: FBT003
+    _, (rows,) = survey(source, request, [partial(_rows_of_sample, source.n_features)])
+    return rows
+
+
+def _named(rows: Any, columns: Sequence[str] | None) -> Any:
+    if columns is None:
+        return rows
+    import pandas as pd
+
+    return pd.DataFrame(rows, columns=list(columns))
+
+
+def _rows_of_sample(n_features: int, found: Any) -> Any:
+    import numpy as np
+
+    return np.empty((0, n_features)) if found.sample is None else found.sample.rows

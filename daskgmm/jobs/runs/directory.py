@@ -1,0 +1,206 @@
+"""Run directories: what is in one, and whether another run would be the same."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Self
+
+from daskgmm.data.json_text import from_json, require_form
+from daskgmm.data.storage.errors import first_line
+from daskgmm.data.storage.folder import Place
+from daskgmm.errors import DataError, OutputError
+from daskgmm.estimators.model_file import MODEL_FILE
+from daskgmm.jobs.json_values import differences, to_json
+
+RECORD_FILE = "run.json"
+LAYOUT = 1
+"""Version of the record's layout; records from before it was written down are of the first."""
+CHECKPOINT_FILE = "checkpoint.safetensors"
+
+
+class NewerRunError(DataError):
+    """A run's record that a later version of this package wrote."""
+
+
+class State(StrEnum):
+    """How far a run is."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run, complete or not.
+
+    Parameters
+    ----------
+    folder : Place
+        Its directory.
+    record : mapping
+        What ``run.json`` tells.
+    """
+
+    folder: Place
+    record: Mapping[str, Any]
+
+    @classmethod
+    def at(cls, folder: Place) -> Self | None:
+        """The run in a directory, ``None`` where there is no run.
+
+        Raises
+        ------
+        DataError
+            Its record makes no sense.
+        NewerRunError
+            A later version wrote it.
+        """
+        name = f"{folder.name}/{RECORD_FILE}"
+        try:
+            text = folder.read(RECORD_FILE)
+            if text is None:
+                return None
+            record = from_json(text)
+            _require_known(record, name)
+            _require_record(record)
+        except OutputError as error:
+            if not isinstance(error.__cause__, IsADirectoryError):
+                raise
+            raise _no_record(name, "it is a folder") from error
+        except ValueError as error:
+            if isinstance(error, DataError):
+                raise
+            raise _no_record(name, first_line(error)) from error
+        return cls(folder, record)
+
+    @property
+    def name(self) -> str:
+        """Path or URL of its directory."""
+        return self.folder.name
+
+    @property
+    def state(self) -> State:
+        """How far it is by its record."""
+        return State(self.record["state"])
+
+    @property
+    def seed(self) -> int:
+        """What its random numbers were drawn from."""
+        return int(self.record["seed"])
+
+    @property
+    def selection(self) -> Mapping[str, Any] | None:
+        """The criterion, all candidates and the best one's position, where it chose among any."""
+        result: Mapping[str, Any] = self.record["result"]
+        return result if "candidates" in result else None
+
+    def model(self) -> bytes | None:
+        """Content of its model file, ``None`` unless it is complete and this is its model."""
+        if self.state is not State.COMPLETE:
+            return None
+        content = self.folder.read(MODEL_FILE)
+        fits = content is not None and sha256(content) == self.record.get("model_sha256")
+        return content if fits else None
+
+    def differences(self, configuration: Mapping[str, Any], inputs: Mapping[str, Any]) -> list[str]:
+        """What another run would do otherwise, in words."""
+        found = list(differences(self.record["configuration"], configuration).values())
+        if self.record["inputs"]["sha256"] != inputs["sha256"]:
+            same = _versions(self.record["inputs"]) == _versions(inputs)
+            order = "the order of the input files, which is part.2 before part.10"
+            found.append(order if same else "the input files, or versions of them")
+        return found
+
+
+def _versions(inputs: Mapping[str, Any]) -> list[str]:
+    """The files of a fingerprint in one order, whichever they were read in."""
+    files = inputs.get("files")
+    known = [file for file in files if isinstance(file, Mapping)] if isinstance(files, list) else ()
+    return sorted(json.dumps({**file, "rows": None}, sort_keys=True) for file in known)
+
+
+_NUMBER = int | float
+_KNOWN = _NUMBER | None
+_CANDIDATE = {
+    "n_components": int,
+    "covariance_type": str,
+    "start": int,
+    "n_iter": int,
+    "converged": bool | None,
+    **dict.fromkeys(("lower_bound", "bic", "aic", "icl"), _KNOWN),
+}
+_COMPONENT = {
+    **dict.fromkeys(("weight_before", "weight_of_new_rows", "weight_after"), _NUMBER),
+    **dict.fromkeys(("shift_of_new_rows", "shift", "divergence"), _KNOWN),
+}
+_RECORD = {
+    "run_id": str,
+    "state": str,
+    "configuration": dict,
+    "inputs": {"sha256": str, "files": [{"path": str}]},
+    "seed?": int,
+    "attempts?": int,
+    "host?": dict,
+    "failure?": {"cause": str, "remedy": str},
+    "updated_from?": {"run_id": str | None, "model_sha256": str},
+    "drift?": {
+        **dict.fromkeys(("mean_log_likelihood", "lower_bound_before", "difference"), _KNOWN),
+        "components": [_COMPONENT],
+    },
+}
+_COMPLETE = {
+    "seed": int,
+    "model_sha256": str,
+    "timings": {"ended": str, "seconds": _NUMBER},
+    "trace": [dict],
+    "result": {
+        "rows": int,
+        "lower_bound": _KNOWN,
+        "n_iter": int,
+        "n_passes": int,
+        "converged": bool | None,
+        "rows_seen?": int,
+        "weight?": _NUMBER,
+        "candidates?": [_CANDIDATE],
+        "criterion?": str,
+        "best?": int,
+    },
+}
+
+
+def _no_record(name: str, why: str) -> DataError:
+    remedy = "Restore it from a copy, or remove the directory and run again."
+    return DataError(f"{name} is not the record of a run: {why}.", remedy)
+
+
+def _require_known(record: Any, name: str) -> None:
+    """Refuse a record of a later version before its form is looked at."""
+    require_form(record, {"layout?": int})
+    layout = record.get("layout", 1)
+    if layout > LAYOUT:
+        wrote = record.get("versions")
+        version = wrote.get("daskgmm") if isinstance(wrote, dict) else None
+        raise NewerRunError(
+            f"{name} was written by daskgmm {version or 'of a later version'} in layout {layout}; "
+            f"this one reads up to {LAYOUT}.",
+            "Upgrade daskgmm.",
+        )
+
+
+def _require_record(record: Any) -> None:
+    require_form(record, _RECORD)
+    if State(record["state"]) is State.COMPLETE:
+        require_form(record, _COMPLETE)
+
+
+def sha256(content: bytes) -> str:
+    """Digest of a file's content."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_record(folder: Place, record: Mapping[str, Any]) -> None:
+    """Write a run's record into its folder."""
+    folder.write(RECORD_FILE, f"{to_json(record)}\n".encode())

@@ -1,0 +1,104 @@
+"""The circumstances of a run, for its record."""
+
+import os
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import PackageNotFoundError, version
+from time import perf_counter
+from typing import Any, Self, TypeAlias
+
+from daskgmm.data.storage.credentials import without_credentials
+from daskgmm.errors import DaskGMMError
+
+_PACKAGES = (
+    "daskgmm", "dask", "distributed", "numpy", "scipy", "scikit-learn", "pyarrow", "safetensors",
+)  # fmt: skip
+
+
+Stopwatch: TypeAlias = Callable[[], dict[str, Any]]
+
+
+def circumstances() -> dict[str, Any]:
+    """By what, where and in which process a run is made."""
+    return {"versions": versions(), "host": host(), "process": os.getpid()}
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that can change a result."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # vendored or renamed by a distributor
+            found[name] = "unknown"
+    return found
+
+
+def host() -> dict[str, Any]:
+    """The machine that the run was started on."""
+    return {
+        "name": platform.node(),
+        "system": platform.platform(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+    }
+
+
+def peak_memory() -> int | None:
+    """Most bytes that this process held at a time, where the system tells."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def stopwatch() -> Stopwatch:
+    """Start the time; what is returned tells when it began and how long ago that is."""
+    started, began = datetime.now(UTC), perf_counter()
+
+    def timings() -> dict[str, Any]:
+        seconds = perf_counter() - began  # by another clock, which nobody sets
+        # Never before it began, where the clock was set back meanwhile.
+        ended = max(datetime.now(UTC), started + timedelta(seconds=seconds))
+        return {"started": started.isoformat(), "ended": ended.isoformat(), "seconds": seconds}
+
+    return timings
+
+
+def how_it_goes_on(has_checkpoint: bool) -> str:
+    """What becomes of an unfinished run that is run again."""
+    if has_checkpoint:
+        return "it goes on from its checkpoint"
+    return "no pass was finished, so it begins anew"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run failed.
+
+    Parameters
+    ----------
+    kind : str
+        Name of the error, or ``interrupted``.
+    cause, remedy : str
+    """
+
+    kind: str
+    cause: str
+    remedy: str
+
+    @classmethod
+    def of(cls, error: BaseException, *, has_checkpoint: bool) -> Self:
+        """What an exception means to who reads the record."""
+        if isinstance(error, DaskGMMError):
+            return cls(type(error).__name__, error.cause, error.remedy)
+        if isinstance(error, KeyboardInterrupt):
+            remedy = f"Run the same command again: {how_it_goes_on(has_checkpoint)}."
+            return cls("interrupted", "It was interrupted.", remedy)
+        cause = without_credentials(" ".join(f"{type(error).__name__}: {error}".split()))
+        return cls(type(error).__name__, cause, "Run the same again, and report it if it recurs.")

@@ -1,0 +1,1 @@
+"""Decoded blocks between passes: in the workers' memory or on their disks."""

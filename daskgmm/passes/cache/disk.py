@@ -1,0 +1,155 @@
+"""Decoded blocks in files of this machine's own disk, shared by its processes.
+
+A part is one file: its blocks' rows (D, n) and weights (n,), bytes as in memory, then what they
+are, the length of that and a mark. Files are read into one array that blocks share, not mapped:
+that takes as long, and Dask would count mapped pages as the worker's memory.
+"""
+
+import json
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+from typing import Any, final
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daskgmm.data.source import Block
+from daskgmm.data.storage.scratch import Scratch
+from daskgmm.passes.room import disk_free
+from daskgmm.passes.stage import Entry, NotStagedError, Stage
+
+_MARK = b"gmmstage"
+_TAIL_BYTES = 8 + len(_MARK)
+
+
+@final
+class DiskStage(Stage):
+    """Blocks in a folder that other processes of the machine see as well.
+
+    Parameters
+    ----------
+    token : str
+        The fit's own.
+    """
+
+    def __init__(self, token: str) -> None:
+        self.scratch = Scratch(token)
+
+    def load(self, position: int) -> Iterator[Block]:
+        """Yield a part's blocks."""
+        try:
+            with FileIO(self._path(position)) as stream:
+                yield from _read(stream)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise NotStagedError from error
+
+    def entry(self, position: int) -> Entry:
+        """Begin a part."""
+        return _DiskEntry(self._path(position))
+
+    def remove(self) -> None:
+        """Remove all."""
+        self.scratch.remove()
+
+    def leave(self) -> None:
+        """Remove what nobody else uses."""
+        self.scratch.leave()
+
+    def _path(self, position: int) -> Path:
+        return self.scratch.folder / f"{position:08}.rows"
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """One array of a file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        return np.dtype(self.dtype).itemsize * math.prod(self.shape)
+
+
+@final
+class _DiskEntry(Entry):
+    """A file under a name of its own until it is whole: none but whole files are read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.partial = path.with_name(f"{uuid4().hex}.partial")
+        self.stream = self.partial.open("wb")
+        self.contents: list[list[_Kept]] = []
+
+    def add(self, block: Block) -> None:
+        arrays = [block.rows] if block.weights is None else [block.rows, block.weights]
+        _require_room(self.path.parent, sum(array.nbytes for array in arrays))
+        for array in arrays:
+            self.stream.write(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
+        self.contents.append([_Kept(array.dtype.str, array.shape) for array in arrays])
+
+    def finish(self) -> None:
+        told = json.dumps([[[one.dtype, one.shape] for one in own] for own in self.contents])
+        footer = told.encode()
+        self.stream.write(footer + len(footer).to_bytes(8, "little") + _MARK)
+        self.stream.close()
+        self.partial.replace(self.path)
+
+    def discard(self) -> None:
+        with suppress(OSError):  # closing flushes, which a full disk refuses
+            self.stream.close()
+        with suppress(OSError):
+            self.partial.unlink(missing_ok=True)
+
+
+def _require_room(folder: Path, wanted: int) -> None:
+    if wanted > disk_free(folder):
+        raise OSError(f"the disk of {folder} is almost full")
+
+
+def _read(stream: FileIO) -> Iterator[Block]:
+    contents = _contents(stream)
+    stream.seek(0)
+    memories = [_largest(contents, which) for which in (0, 1)]
+    for own in contents:
+        yield Block(*(_fill(stream, *pair) for pair in zip(own, memories, strict=False)))
+
+
+def _largest(contents: Sequence[Sequence[_Kept]], which: int) -> NDArray[np.uint8]:
+    """Memory that the blocks' arrays of one kind share."""
+    sizes = (own[which].nbytes for own in contents if len(own) > which)
+    return np.empty(max(sizes, default=0), np.uint8)
+
+
+def _contents(stream: FileIO) -> Sequence[Sequence[_Kept]]:
+    """What the file holds; an error unless it has just the size that this takes."""
+    size = os.fstat(stream.fileno()).st_size
+    stream.seek(max(size - _TAIL_BYTES, 0))
+    tail = stream.read(_TAIL_BYTES)
+    length = int.from_bytes(tail[:8], "little")
+    if tail[8:] != _MARK or length > size - _TAIL_BYTES:
+        raise ValueError("cut short")
+    stream.seek(size - _TAIL_BYTES - length)
+    told: Any = json.loads(stream.read(length))
+    contents = [[_Kept(dtype, tuple(shape)) for dtype, shape in own] for own in told]
+    if sum(one.nbytes for own in contents for one in own) + length + _TAIL_BYTES != size:
+        raise ValueError("of another size")
+    return contents
+
+
+def _fill(stream: FileIO, kept: _Kept, memory: NDArray[np.uint8]) -> NDArray[Any]:
+    """Read one array into memory."""
+    window = memory[: kept.nbytes]
+    rest = window.data
+    while rest:
+        count = stream.readinto(rest)
+        if not count:
+            raise ValueError("cut short")
+        rest = rest[count:]
+    return window.view(kept.dtype).reshape(kept.shape)

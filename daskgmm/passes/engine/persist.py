@@ -1,0 +1,316 @@
+"""What passes read, told to or decoded by a cluster once instead of in every pass.
+
+The scheduler keeps what each held value is made from, so a worker that dies takes nothing along.
+"""
+
+import logging
+import math
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import Any, TypeVar
+
+from dask._task_spec import DataNode, GraphNode, Task, TaskRef
+from dask.sizeof import sizeof
+
+from daskgmm.data.containers.arrays import ArrayPart
+from daskgmm.data.containers.dask import InlinePart, is_future, require_complete
+from daskgmm.data.containers.subgraph import closure, meeting_points
+from daskgmm.data.source import Block, Part, Source, TextPart, aligned
+from daskgmm.data.storage.retry import persistent
+from daskgmm.passes.cache.memory import copied, nbytes
+from daskgmm.passes.engine.client import active_client, explaining_losses, hold
+from daskgmm.passes.engine.graph import Group, HeldGroup, Leaf, Stretch, leaves_of, part_bytes, runs
+from daskgmm.passes.engine.keys import Phase, counted, token
+from daskgmm.passes.memory import rows_bytes
+
+logger = logging.getLogger(__name__)
+
+_GATHERED_BYTES = 2**28
+_SENT_BYTES = 2**22
+"""Of rows in one graph: it keeps the scheduler busy, and Dask warns where it is over 10 MB."""
+
+_CARRIED_BYTES = 2**16
+"""A task that carries more is rows, or as good as rows."""
+
+_MOST_POINTS = 16
+"""Values that all chunks need are a few means and scales, unless they are all rows."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class HeldPart:
+    """A part that a worker holds.
+
+    Parameters
+    ----------
+    label : str
+        The part's own.
+    inputs : tuple of str
+        Key of the part itself.
+    text : TextPart or None
+        The part, where it is of text.
+    """
+
+    label: str
+    inputs: tuple[str, ...]
+    text: TextPart | None = None
+
+    def written(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
+        """As the part has it, if it is of text."""
+        return None if self.text is None else self.text.written(row, feature)
+
+    def read(self, part: Part) -> Iterator[Block]:
+        """Yield the part's blocks."""
+        yield from map(_aligned, part.read())
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedPart:
+    """A part with its blocks as they were decoded.
+
+    Parameters
+    ----------
+    label : str
+        The part's own.
+    blocks : tuple of Block
+    """
+
+    label: str
+    blocks: tuple[Block, ...]
+    inputs: tuple[Hashable, ...] = ()
+
+    def read(self, *inputs: Any) -> Iterator[Block]:  # noqa: ARG002  the protocol's signature
+        """Yield the blocks."""
+        yield from map(_aligned, self.blocks)
+
+    def __sizeof__(self) -> int:  # what Dask counts as a worker's
+        return object.__sizeof__(self) + sum(map(nbytes, self.blocks))
+
+
+def _aligned(block: Block) -> Block:
+    weights = None if block.weights is None else aligned(block.weights)
+    return Block(aligned(block.rows), weights)
+
+
+def held(source: Source) -> Source:
+    """The same rows, on the active cluster if there is one as far as they are in memory here.
+
+    So is what all chunks of a Dask collection need.
+    """
+    if active_client() is None:
+        require_complete(source)
+        return source
+    if source.graph:
+        return _graph_held(source)
+    if not all(isinstance(part, ArrayPart) for part in source.parts):
+        return source
+    suffix = token()
+    keys = [f"gmm-init-rows-{suffix}-{index}" for index in range(len(source.parts))]
+    graph: dict[Hashable, Any] = {}
+    for start, stop in runs(source, range(len(keys)), _SENT_BYTES):
+        own = dict(zip(keys[start:stop], source.parts[start:stop], strict=True))
+        graph |= hold({key: Task(key, _itself, part) for key, part in own.items()}, list(own))
+    parts = [HeldPart(part.label, (key,)) for part, key in zip(source.parts, keys, strict=True)]
+    return replace(source, parts=parts, graph=graph)
+
+
+def _graph_held(source: Source) -> Source:
+    """The same chunks, with rows that their tasks carry and values that all need held.
+
+    Tasks that a chunk has for itself go into its part. Chunks may share other tasks, as where
+    an array was rechunked: their values may be as large as all rows, so each pass computes them
+    anew.
+    """
+    graph, wanted = dict(source.graph), [part.inputs for part in source.parts]
+    needed = closure(graph, [key for own in wanted for key in own])
+    graph = {key: graph[key] for key in graph if key in needed}
+    _hold_all(graph, [key for key in _carrying(graph, _CARRIED_BYTES) if not _needs(graph, key)])
+    points, shared = meeting_points(graph, wanted)
+    if len(points) > _MOST_POINTS or _shuffles(graph):
+        points, shared = [], True
+    _hold_all(graph, points)
+    _hold_all(graph, _carrying(graph, _CARRIED_BYTES))
+    if shared:
+        _hold_all(graph, [key for key, node in graph.items() if isinstance(node, DataNode)])
+    parts = source.parts if shared else [_own(graph, part) for part in source.parts]
+    needed = closure(graph, [key for part in parts for key in part.inputs])
+    graph = {key: graph[key] for key in graph if key in needed}
+    return replace(source, parts=parts, graph=graph)
+
+
+def _own(graph: Mapping[Hashable, Any], part: Any) -> Part:
+    """A chunk's part with the tasks that it has for itself."""
+    needed = sorted(closure(graph, part.inputs), key=str)
+    tasks = {key: graph[key] for key in needed if key in graph and not is_future(graph[key])}
+    inputs = tuple(key for key in needed if key not in tasks)
+    if not tasks or not inputs:  # a part that waits for nothing would be added up otherwise
+        found: Part = part
+        return found
+    return InlinePart(part.index, part.columns, tasks, part.inputs, inputs)
+
+
+def _hold_all(graph: dict[Hashable, Any], keys: Sequence[Hashable]) -> None:
+    """Have the cluster compute some keys of a graph, and put the futures in their place.
+
+    What tasks carry travels in small graphs.
+    """
+    batch: list[Hashable] = []
+    size = 0
+    for key in keys:
+        own = sizeof(graph[key])
+        if batch and size + own > _SENT_BYTES:
+            _hold_together(graph, batch)
+            batch, size = [], 0
+        batch.append(key)
+        size += own
+    if batch:
+        _hold_together(graph, batch)
+
+
+def _hold_together(graph: dict[Hashable, Any], keys: Sequence[Hashable]) -> None:
+    needed = closure(graph, keys)
+    graph |= hold({key: graph[key] for key in graph if key in needed}, keys)
+
+
+def _carrying(graph: Mapping[Hashable, Any], n_bytes: int) -> list[Hashable]:
+    """Keys of tasks that carry so many bytes themselves."""
+    return [
+        key for key, node in graph.items() if isinstance(node, GraphNode) and sizeof(node) > n_bytes
+    ]
+
+
+def _needs(graph: Mapping[Hashable, Any], key: Hashable) -> bool:
+    return bool(graph[key].dependencies)
+
+
+def _shuffles(graph: Mapping[Hashable, Any]) -> bool:
+    """Whether rows are moved between partitions, by tasks that can't be run apart."""
+    functions = (getattr(node, "func", None) for node in graph.values())
+    return any("shuffle" in (getattr(one, "__module__", None) or "") for one in functions)
+
+
+def _itself(value: T) -> T:
+    return value
+
+
+@contextmanager
+def decoded(source: Source, client: Any, room: int) -> Iterator[Source]:
+    """The same rows, decoded once by the cluster's workers, which hold them for the block.
+
+    As Dask knows of them it sends tasks where their rows are, writes rows to disk where memory
+    is short, decodes again what is lost with a worker, and forgets all if the client is killed.
+
+    Parameters
+    ----------
+    source : Source
+    client : distributed.Client
+    room : int
+        Bytes that may be held, if the source knows its lengths; other parts are decoded in
+        each pass.
+    """
+    count = _fitting(source, room)
+    suffix = token()
+    keys = [f"gmm-init-decoded-{suffix}-{index}" for index in range(count)]
+    with explaining_losses(), counted(Phase.INITIALISATION):
+        futures = client.map(_decode, list(source.parts[:count]), key=keys, pure=False)
+    graph: dict[Hashable, Any] = {**source.graph, **dict(zip(keys, futures, strict=True))}
+    try:
+        yield replace(held_as(source, keys), graph=graph)
+    finally:
+        for future in futures:  # an error's traceback may hold this frame for long
+            future.release()
+
+
+def held_as(source: Source, keys: Sequence[str]) -> Source:
+    """The same rows, the first parts as values of a graph that go by these keys."""
+    held_parts = [
+        HeldPart(part.label, (key,), part if isinstance(part, TextPart) else None)
+        for part, key in zip(source.parts, keys, strict=False)
+    ]
+    return replace(source, parts=[*held_parts, *source.parts[len(keys) :]])
+
+
+def _fitting(source: Source, room: int) -> int:
+    """How many parts from the first on fit."""
+    wanted, lengths = rows_bytes(source), source.lengths
+    if wanted is None or lengths is None or wanted <= room:
+        return len(source.parts)
+    ends = accumulate(length * wanted / sum(lengths) for length in lengths)
+    count = sum(end <= room for end in ends)
+    logger.warning(
+        "Memory has room for the rows of %d of %d parts; the others are decoded in each pass.",
+        count,
+        len(lengths),
+    )
+    return count
+
+
+@persistent
+def _decode(part: Part) -> DecodedPart:
+    return DecodedPart(part.label, tuple(map(copied, part.read())))
+
+
+def held_groups(source: Source, groups: Sequence[Group]) -> tuple[Source, Sequence[Group]]:
+    """The same rows and groups, with what each task reads told to the active cluster once.
+
+    Tiny chunks that the cluster holds are gathered, those of one task onto one worker, as long
+    as that takes no more than 256 MiB in all.
+    """
+    if active_client() is None:
+        return source, groups
+    tasks: dict[Hashable, Any] = {}
+    keys: list[Hashable] = []
+    suffix, known = token(), []
+    room: float = _GATHERED_BYTES
+    for group in groups:
+        leaves = leaves_of(source, group)
+        for index, leaf in enumerate(leaves):
+            size = _gathered_bytes(source, leaf)
+            if size <= room:
+                key = f"gmm-init-group-{suffix}-{leaf.first}"
+                keys.append(key)
+                tasks |= _holding(source, key, leaf)
+                leaves[index] = replace(leaf, stretch=TaskRef(key), inputs=())
+                room -= size
+            elif any(map(_has_tasks, source.parts[leaf.first : leaf.stop])):
+                key = f"gmm-init-group-{suffix}-{leaf.first}"
+                keys.append(key)
+                tasks[key] = Task(key, _itself, leaf.stretch)
+                leaves[index] = replace(leaf, stretch=TaskRef(key))
+        known.append(HeldGroup(group.start, group.stop, tuple(leaves)))
+    waiting = any(leaf.inputs for group in known for leaf in group.leaves)
+    graph = {**(source.graph if waiting else {}), **hold(tasks, keys)}
+    return replace(source, graph=graph), known
+
+
+def _gathered_bytes(source: Source, leaf: Leaf) -> float:
+    """Memory that holding a task's rows would take; infinite where nothing would be gained."""
+    if not leaf.inputs:
+        return 0.0
+    if len(leaf.inputs) == 1 or not all(is_future(source.graph.get(key)) for key in leaf.inputs):
+        return math.inf
+    if leaf.stop - leaf.first == 1 and isinstance(source.parts[leaf.first], InlinePart):
+        return math.inf
+    return sum(part_bytes(source, position) for position in range(leaf.first, leaf.stop))
+
+
+def _has_tasks(part: Part) -> bool:
+    return any(isinstance(one, InlinePart) for one in getattr(part, "parts", (part,)))
+
+
+def _holding(source: Source, key: Hashable, leaf: Leaf) -> dict[Hashable, Any]:
+    """The task whose value is what a leaf reads, with what it needs."""
+    if not leaf.inputs:
+        return {key: Task(key, _itself, leaf.stretch)}
+    chunks = {name: source.graph[name] for name in leaf.inputs}
+    return {**chunks, key: Task(key, _gathered, leaf.stretch, *map(TaskRef, leaf.inputs))}
+
+
+def _gathered(stretch: Stretch, *inputs: Any) -> Stretch:
+    parts = tuple(
+        DecodedPart(part.label, tuple(blocks)) for _, part, blocks in stretch.read(inputs)
+    )
+    return Stretch(parts, stretch.first)

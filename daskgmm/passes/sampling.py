@@ -1,0 +1,161 @@
+"""Rows drawn from a mixture, at once or lazily."""
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from dask._task_spec import DataNode
+from numpy.typing import NDArray
+
+from daskgmm.data.sinks import Field
+from daskgmm.data.source import Block, Floats, Source
+from daskgmm.errors import ConfigurationError
+from daskgmm.model.prediction import Predictor
+from daskgmm.model.typing import Doubles
+from daskgmm.passes.engine.keys import token
+
+_MOST_VALUES_AT_ONCE = 2**24
+_VALUES_A_CHUNK = 2**21
+
+
+def draw(predictor: Predictor, n_samples: Any, random: np.random.RandomState) -> tuple[Any, Any]:
+    """Rows (n, D) and their components (n,); see `GaussianMixture.sample`."""
+    if not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
+        raise ConfigurationError(
+            f"Invalid value for 'n_samples': {n_samples}.",
+            "The sampling requires at least one sample.",
+        )
+    if n_samples * predictor.mixture.n_features > _MOST_VALUES_AT_ONCE:
+        return _draw_lazily(predictor, int(n_samples), int(random.randint(2**31)))
+    mixture = predictor.in_data_units
+    # In single precision weights sum to 1 only nearly, and multinomial() is strict.
+    counts = random.multinomial(n_samples, mixture.weights / mixture.weights.sum())
+    labels = np.repeat(np.arange(mixture.n_components), counts)
+    noise = random.standard_normal((int(n_samples), mixture.n_features))
+    return _colour(predictor, noise, labels), labels
+
+
+def _colour(predictor: Predictor, noise: Doubles, labels: np.ndarray[Any, Any]) -> Doubles:
+    mixture = predictor.in_data_units
+    rows: Doubles = mixture.means[labels]
+    for k in np.unique(labels):
+        own = labels == k
+        rows[own] += mixture.covariance.colour(noise[own], mixture.factors, int(k))
+    return rows
+
+
+def _draw_chunk(predictor: Predictor, rows: int, seed: int, chunk: int) -> tuple[Any, Any]:
+    random = np.random.Generator(np.random.Philox(key=[seed, chunk]))
+    weights = predictor.mixture.weights
+    labels = random.choice(len(weights), size=rows, p=weights / weights.sum())
+    noise = random.standard_normal((rows, predictor.mixture.n_features))
+    return _colour(predictor, noise, labels), labels
+
+
+def _draw_lazily(predictor: Predictor, n_samples: int, seed: int) -> tuple[Any, Any]:
+    import operator
+
+    import dask.array as da
+    from dask._task_spec import DataNode, Task, TaskRef
+
+    n_features = predictor.mixture.n_features
+    sizes = _sizes(n_features, n_samples)
+    suffix = token()
+    drawn, rows, labels, shared = (
+        f"gmm-predict-{what}-{suffix}" for what in ("draw", "rows", "labels", "argument")
+    )
+    graph: dict[Any, Any] = {shared: DataNode(shared, predictor)}
+    for i, length in enumerate(sizes):
+        both = TaskRef((drawn, i))
+        graph[drawn, i] = Task((drawn, i), _draw_chunk, TaskRef(shared), length, seed, i)
+        graph[rows, i, 0] = Task((rows, i, 0), operator.itemgetter(0), both)
+        graph[labels, i] = Task((labels, i), operator.itemgetter(1), both)
+    X = da.Array(graph, rows, (sizes, (n_features,)), dtype=np.float64)
+    return X, da.Array(graph, labels, (sizes,), dtype=np.int64)
+
+
+def _sizes(n_features: int, n_samples: int) -> tuple[int, ...]:
+    size = max(_VALUES_A_CHUNK // n_features, 1)
+    return tuple(min(size, n_samples - start) for start in range(0, n_samples, size))
+
+
+@dataclass(frozen=True)
+class SamplePart:
+    """Rows that are drawn when they are read, the same ones each time.
+
+    Parameters
+    ----------
+    predictor : hashable
+        The key of it.
+    rows : int
+    seed : int
+    number : int
+        Of the part.
+    """
+
+    predictor: Hashable
+    rows: int
+    seed: int
+    number: int
+
+    @property
+    def inputs(self) -> Sequence[Hashable]:
+        """The mixture."""
+        return (self.predictor,)
+
+    @property
+    def label(self) -> str:
+        """By its number."""
+        return f"sample, part {self.number}"
+
+    def read(self, *inputs: Any) -> Iterator[Block]:
+        """Yield one block; the last feature is the component of each row."""
+        (predictor,) = inputs
+        rows, labels = _draw_chunk(predictor, self.rows, self.seed, self.number)
+        yield Block(np.vstack([rows.T, labels]))
+
+
+def sample_source(predictor: Predictor, n_samples: int, seed: int) -> Source:
+    """Rows to be drawn, each with its component as one more feature."""
+    n_features = predictor.mixture.n_features
+    key = f"gmm-predict-argument-{token()}"
+    sizes = _sizes(n_features, n_samples)
+    parts = tuple(SamplePart(key, rows, seed, number) for number, rows in enumerate(sizes))
+    graph: dict[Hashable, Any] = {key: DataNode(key, predictor)}
+    return Source(parts, n_features + 1, np.dtype(np.float64), lengths=sizes, graph=graph)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What is written of rows that were drawn.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Of the features.
+    labels : bool
+        Whether their components are.
+    """
+
+    names: tuple[str, ...]
+    labels: bool = False
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The rows, and perhaps their labels."""
+        rows = Field("rows", np.dtype(np.float64), self.names, vector=True)
+        label = Field("label", np.dtype(np.int32), ("label",))
+        return (rows, label) if self.labels else (rows,)
+
+    @property
+    def n_values(self) -> int:
+        """All that there is of a row."""
+        return len(self.names) + 1
+
+    def of(self, rows: Floats) -> Mapping[str, NDArray[Any]]:
+        """Columns (n,) for rows (n, D + 1), named."""
+        found: dict[str, NDArray[Any]] = dict(zip(self.names, rows.T[:-1], strict=True))
+        if self.labels:
+            found["label"] = rows[:, -1].astype(np.int32)
+        return found
