@@ -10,7 +10,7 @@ import pytest
 
 from daskgmm.cli.main import daskgmm
 from daskgmm.cli.options.sources import all_commands
-from daskgmm.cli.toml_lines import key_lines
+from daskgmm.cli.options.toml import key_lines
 from tests.command import here, in_process
 
 __all__ = ["here"]

@@ -133,7 +133,7 @@ def test_another_command_on_an_output_is_refused_and_replaces_it_by_force(folder
 
 
 def test_wide_results_are_written_in_bounded_row_groups(folder, tmp_path, here, monkeypatch):
-    monkeypatch.setattr("daskgmm.passes.windows.VALUES_AT_ONCE", 5 * 100)
+    monkeypatch.setattr("daskgmm.passes.writing.VALUES_AT_ONCE", 5 * 100)
     kinds = ("--with", "labels,probabilities", "--keep", "id")
     out = tmp_path / "out"
     assert here("predict", folder / "run", folder / "rows.csv", "-o", out, *kinds).code == 0

@@ -23,7 +23,7 @@ from daskgmm.cli.output.lines import Lines
 from daskgmm.cli.output.live import View, flowed
 from daskgmm.jobs.listener import Silence
 from daskgmm.model.covariance import COVARIANCES
-from daskgmm.monitoring.numbers import clock, count
+from daskgmm.monitoring.text import count, stopwatch
 from daskgmm.passes.engine.progress import Pass
 from daskgmm.training.forecast import Forecast
 from tests.command import COMMAND, in_process, logging_as_it_was
@@ -287,7 +287,7 @@ def test_phrases_flow_and_are_never_broken():
 
 def test_numbers_and_times_in_words():
     assert [count(n) for n in (5, 1234, 9.996e5, 4.2e9)] == ["5", "1.23k", "1M", "4.2G"]
-    assert [clock(s) for s in (0, 59.6, 3599, 3600, 36061)] == [
+    assert [stopwatch(s) for s in (0, 59.6, 3599, 3600, 36061)] == [
         "0:00", "1:00", "59:59", "1:00:00", "10:01:01",
     ]  # fmt: skip
 

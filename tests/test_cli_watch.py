@@ -19,7 +19,7 @@ from daskgmm import GaussianMixture
 from daskgmm.cli.output.followed import _Picture
 from daskgmm.errors import DataError
 from daskgmm.monitoring.events import TOPIC
-from daskgmm.monitoring.run import Run
+from daskgmm.monitoring.history import Run
 from daskgmm.passes.engine.keys import made_for
 from tests.command import COMMAND, here
 from tests.test_monitoring_history import made

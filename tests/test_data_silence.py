@@ -7,9 +7,9 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from daskgmm import open_dataset
-from daskgmm.data.opening import opened
 from daskgmm.data.storage import retry
 from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.urls import opened
 from daskgmm.errors import ClusterError
 from tests.command import here
 

@@ -19,7 +19,7 @@ from daskgmm import GaussianMixture, load, open_dataset
 from daskgmm.errors import ConfigurationError
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.passes.cache import choose
-from daskgmm.passes.room import Room
+from daskgmm.passes.memory import Room
 
 CACHES = ["auto", "memory", "disk", "none"]
 ROWS, PASSES = 6000, 4
@@ -350,8 +350,7 @@ def test_auto_says_what_it_chose_and_why_in_one_line(room, expected, files, monk
 def test_auto_knows_the_memory_of_workers():
     wide = da.random.random((40_000_000, 4), chunks=(100_000, 4))  # 1.6 GB with weights
     from daskgmm.data.containers.dask import from_dask_array
-    from daskgmm.passes.memory import Task, rows_bytes
-    from daskgmm.passes.room import room_for
+    from daskgmm.passes.memory import Task, room_for, rows_bytes
 
     task = Task(4, 15, 3, 100_000, 100_000, np.dtype(float), np.dtype(float))
     wanted = rows_bytes(from_dask_array(wide))

@@ -22,8 +22,7 @@ from sklearn.base import clone
 from daskgmm import GaussianMixture, GaussianMixtureSelector, load, open_dataset
 from daskgmm.data.storage.folder import Place
 from daskgmm.errors import ConfigurationError, DataError, OutputError
-from daskgmm.estimators.checkpoint_file import CheckpointFile
-from daskgmm.fitting.checkpoint_file import Content
+from daskgmm.fitting.checkpoint_file import CheckpointFile, Content
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.covariance.base import Covariance
 

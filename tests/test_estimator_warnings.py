@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 
 from daskgmm import GaussianMixture, GaussianMixtureSelector
-from daskgmm.estimators.shortfalls import shortfalls
+from daskgmm.estimators.candidates import shortfalls
 from daskgmm.passes.statistics import Statistics
 
 ROWS = np.random.default_rng(0).normal(size=(300, 2))

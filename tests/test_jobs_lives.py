@@ -18,8 +18,7 @@ from daskgmm.jobs import locks
 from daskgmm.jobs.listener import Silence
 from daskgmm.jobs.locks import locked
 from daskgmm.jobs.locks import store as store_lock
-from daskgmm.jobs.locks.owner import Owner
-from daskgmm.jobs.machine import this_process
+from daskgmm.jobs.locks.owner import Owner, this_process
 from daskgmm.jobs.models import find_model
 from daskgmm.jobs.runs import lifecycle
 

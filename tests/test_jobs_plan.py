@@ -14,14 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daskgmm import GaussianMixture, jobs, open_dataset
-from daskgmm.data.imagined import imagined
 from daskgmm.errors import ConfigurationError
 from daskgmm.jobs.planning.cluster import Planner
 from daskgmm.jobs.planning.passes import Prospect
+from daskgmm.jobs.planning.source import imagined
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.passes.cache import choose
-from daskgmm.passes.memory import rows_bytes, worker_bytes
-from daskgmm.passes.room import memory_limit_for, room_under
+from daskgmm.passes.memory import memory_limit_for, room_under, rows_bytes, worker_bytes
 from tests.test_estimator_cache import running
 
 DOUBLE = np.dtype(np.float64)

@@ -12,7 +12,6 @@ from scipy.stats import multivariate_normal
 from sklearn.mixture._gaussian_mixture import _estimate_gaussian_parameters
 
 from daskgmm.errors import CollapsedComponentError, ConfigurationError
-from daskgmm.model.assignment import moments_under
 from daskgmm.model.covariance import COVARIANCES, covariance_named
 from daskgmm.model.covariance.base import NotPositiveDefiniteError
 from daskgmm.model.expectation import Accumulator, Expectation, add
@@ -21,6 +20,7 @@ from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.compiled import CompiledKernel
 from daskgmm.model.kernels.features import FeatureKernel
 from daskgmm.model.mixture import Mixture
+from daskgmm.model.moments import moments_under
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes.engine.blas import one_thread
 

@@ -12,10 +12,9 @@ from scipy.stats import multivariate_normal
 
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.divergence import divergences, shifts
-from daskgmm.model.frame import Frame
+from daskgmm.model.frame import Frame, scatter
 from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.features import FeatureKernel
-from daskgmm.model.scatter import scatter
 
 DOUBLE = np.dtype(np.float64)
 EPSILON = float(np.finfo(np.float64).eps)
@@ -218,7 +217,7 @@ def test_faded_moments_are_those_of_rows_that_weigh_less(covariance):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_scatter_is_the_rows_second_moments_in_the_frame(weighted, dtype, monkeypatch):
-    monkeypatch.setattr("daskgmm.model.scatter._SLAB_VALUES", 7 * D)
+    monkeypatch.setattr("daskgmm.model.frame._SLAB_VALUES", 7 * D)
     rows = (some_rows(100) + 50).astype(dtype)
     weights = np.random.default_rng(0).random(100) if weighted else None
     frame = reference.frame_of(rows, "tied", np.dtype(dtype))

@@ -18,7 +18,6 @@ from daskgmm.cli.commands.watch import _require_well
 from daskgmm.cli.exits import Failure
 from daskgmm.cli.output.followed import _Picture, as_line, in_words, runs_table
 from daskgmm.monitoring import install
-from daskgmm.monitoring.board import Board
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.follow import Follower
 from daskgmm.monitoring.http import told
@@ -26,6 +25,7 @@ from daskgmm.monitoring.messages import START
 from daskgmm.monitoring.metrics import Collector
 from daskgmm.monitoring.page.document import Page
 from daskgmm.monitoring.plugin import Ear
+from daskgmm.monitoring.state import Board
 from tests.command import here
 from tests.test_monitoring_history import end, made, start
 

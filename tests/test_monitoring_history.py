@@ -2,8 +2,7 @@ from itertools import pairwise
 
 import pytest
 
-from daskgmm.monitoring.history import MOST_RUNS, History
-from daskgmm.monitoring.run import MOST_POINTS
+from daskgmm.monitoring.history import MOST_POINTS, MOST_RUNS, History
 
 
 def start(run_id="a" * 32, time=0.0):

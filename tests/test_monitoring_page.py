@@ -18,10 +18,10 @@ from distributed import Client, LocalCluster
 
 from daskgmm import GaussianMixture, GaussianMixtureSelector
 from daskgmm.errors import ClusterError, ConfigurationError
-from daskgmm.jobs.page import page_on
+from daskgmm.jobs.cluster.dashboard import page_on
 from daskgmm.monitoring import install
 from daskgmm.monitoring.events import TOPIC
-from daskgmm.monitoring.run import MOST_POINTS
+from daskgmm.monitoring.history import MOST_POINTS
 from tests.browsing import browser, chromium
 from tests.certificates import made as certificates_in
 

@@ -7,7 +7,7 @@ import pytest
 from bokeh.document import Document
 from bokeh.document.events import ColumnDataChangedEvent, ColumnsPatchedEvent, ColumnsStreamedEvent
 
-from daskgmm.monitoring.board import Board
+from daskgmm.monitoring.history import MOST_POINTS, Run
 from daskgmm.monitoring.page.feed import Feed
 from daskgmm.monitoring.page.panels import CHARTS, TEXTS
 from daskgmm.monitoring.page.panels.bound import span
@@ -17,8 +17,7 @@ from daskgmm.monitoring.page.panels.weights import Weights, colour, fading
 from daskgmm.monitoring.page.panels.workers import MOST, Workers
 from daskgmm.monitoring.page.view import View, view
 from daskgmm.monitoring.remaining import left
-from daskgmm.monitoring.run import MOST_POINTS, Run
-from daskgmm.monitoring.state import Progress
+from daskgmm.monitoring.state import Board, Progress
 from daskgmm.monitoring.text import amount, duration, number
 from tests.test_monitoring_history import end, made, start
 

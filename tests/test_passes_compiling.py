@@ -14,7 +14,7 @@ from daskgmm.data.sinks import Layout, sink_for
 from daskgmm.data.storage.folder import Place
 from daskgmm.model.frame import Frame
 from daskgmm.model.prediction import Predictor
-from daskgmm.passes import compiling
+from daskgmm.passes import prediction
 from daskgmm.passes.writing import Output, write_rows
 
 
@@ -32,20 +32,20 @@ def predictor():
 
 
 def test_few_rows_and_rows_of_unknown_number_are_left_to_numpy(source, predictor):
-    assert not compiling.readied(predictor, source).compiled
-    assert not compiling.readied(predictor, replace(source, lengths=None)).compiled
+    assert not prediction.readied(predictor, source).compiled
+    assert not prediction.readied(predictor, replace(source, lengths=None)).compiled
 
 
 def test_many_rows_are_worth_it(source, predictor):
     many = replace(source, lengths=(10**8,) * 3)
-    assert compiling.readied(predictor, many).compiled
+    assert prediction.readied(predictor, many).compiled
 
 
 def test_files_written_by_the_compiled_loop_say_the_same(source, predictor, tmp_path, monkeypatch):
     written = {}
     for name, threshold in (("numpy", 1.0), ("compiled", 0.0)):
-        monkeypatch.setattr(compiling, "SECONDS_WORTH_COMPILING", threshold)
-        ready = compiling.readied(predictor, source)
+        monkeypatch.setattr(prediction, "SECONDS_WORTH_COMPILING", threshold)
+        ready = prediction.readied(predictor, source)
         output = Output(ready, probabilities=True, log_density=True)
         layout = Layout(output.fields, len(source.parts))
         sink = sink_for(name)(Place.of(tmp_path / name, {}), layout)

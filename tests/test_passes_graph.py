@@ -21,18 +21,18 @@ from daskgmm import GaussianMixture
 from daskgmm.data.containers.arrays import from_numpy
 from daskgmm.data.containers.dask import from_dask_array
 from daskgmm.data.source import Source
+from daskgmm.passes.cost import seconds_a_row
 from daskgmm.passes.engine import client
 from daskgmm.passes.engine.client import compute
 from daskgmm.passes.engine.graph import FAN_IN, pass_graph
-from daskgmm.passes.engine.keys import Phase
-from daskgmm.passes.engine.work import Work
-from daskgmm.passes.groups import (
+from daskgmm.passes.engine.grouping import (
     MOST_TASKS,
     MOST_TASKS_UNMEASURED,
     group_measured,
     group_unmeasured,
-    seconds_a_row,
 )
+from daskgmm.passes.engine.keys import Phase
+from daskgmm.passes.engine.work import Work
 
 
 class CountedPart:

@@ -20,15 +20,14 @@ from neighbours import put, some_blocks
 
 from daskgmm.data.source import Block, Source
 from daskgmm.data.storage import scratch
-from daskgmm.passes import room
+from daskgmm.passes import memory as room
 from daskgmm.passes.cache import parts as staging
 from daskgmm.passes.cache.choose import kept
 from daskgmm.passes.cache.disk import DiskStage
 from daskgmm.passes.cache.memory import MemoryStage
-from daskgmm.passes.cache.parts import StagedPart, Staging
+from daskgmm.passes.cache.parts import NotStagedError, StagedPart, Staging
 from daskgmm.passes.engine.keys import made_for, token
 from daskgmm.passes.memory import Task
-from daskgmm.passes.stage import NotStagedError
 
 DOUBLE = np.dtype(np.float64)
 tokens = map("test-{}".format, count())

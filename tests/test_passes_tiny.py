@@ -21,8 +21,7 @@ from daskgmm.data.source import Block, Source
 from daskgmm.passes import expectation
 from daskgmm.passes.cache.memory import copied
 from daskgmm.passes.engine import client as engine
-from daskgmm.passes.engine.grouping import Bundle, bundled
-from daskgmm.passes.groups import FEWEST_TASKS
+from daskgmm.passes.engine.grouping import FEWEST_TASKS, Bundle, bundled
 from tests.test_estimator_bits import bits, cluster_of, running, some_rows
 
 PARTITIONS = 1000

@@ -1,10 +1,16 @@
-"""How the process ends: exit codes, and failures in one line of cause and one of remedy."""
+"""How the process ends: exit codes, and failures in one line of cause and one of remedy.
+
+Signals that ask the process to end.
+"""
 
 import errno
 import re
+import signal
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import click
 
@@ -13,7 +19,29 @@ from daskgmm.cli.options.secrets import masked
 from daskgmm.cli.output import logs
 from daskgmm.cli.output.json_logs import event
 from daskgmm.cli.output.streams import NobodyReadsError
-from daskgmm.cli.signals import Terminated
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: raised where Ctrl-C would be, so that what heeds that one heeds both."""
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise in the main thread when a signal comes, once: what tidies up is left alone."""
+    before = [signal.signal(each, _interrupt) for each in _SIGNALS]
+    try:
+        yield
+    finally:
+        for each, handler in zip(_SIGNALS, before, strict=True):
+            signal.signal(each, handler)
+
+
+def _interrupt(number: int, _frame: Any) -> NoReturn:
+    for each in _SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
 
 class Exit(IntEnum):

@@ -154,9 +154,9 @@ def open_dataset(
 
     Arrays (``.npy``, Zarr, HDF5) have the shape (rows, columns). Where a Zarr group or an HDF5
     file holds several, a path chooses one: ``rows.zarr/group/name``, ``rows.h5/group/name``.
-    Their numbers are read as netCDF's attributes say; see `daskgmm.data.formats.packing`. Chunks of HDF5
-    that were never written are refused; in Zarr they are zeros, with a warning, if its fill value
-    is, and missing if that is NaN.
+    Their numbers are read as netCDF's attributes say; see `daskgmm.data.formats.packing`. Chunks of
+    HDF5 that were never written are refused; in Zarr they are zeros, with a warning, if its fill
+    value is zero, and missing if that is NaN.
 
     Parameters
     ----------

@@ -11,22 +11,23 @@ from numpy.typing import ArrayLike, DTypeLike
 from sklearn.base import DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 
-from daskgmm.estimators import model_file, sklearn_model
+from daskgmm.estimators import sklearn_model
 from daskgmm.estimators.attributes import FittedParameters
-from daskgmm.estimators.checkpoint_file import CheckpointFile
 from daskgmm.estimators.display import Shown
 from daskgmm.estimators.inputs import as_source, kind_of, marks_of, require_unchanged
 from daskgmm.estimators.observing import Callback, watched
-from daskgmm.estimators.parameters import check_parameters, compute_dtype, random_numbers
+from daskgmm.estimators.parameters import check_parameters, random_numbers
 from daskgmm.estimators.partial_fit import PartialFit
 from daskgmm.estimators.predictions import Predictions
 from daskgmm.estimators.validation import require_fitted
+from daskgmm.fitting import model_file
 from daskgmm.fitting.checkpoint import remember
+from daskgmm.fitting.checkpoint_file import CheckpointFile
 from daskgmm.fitting.checks import require_held, warn_of_constants
 from daskgmm.fitting.fit import Fit
 from daskgmm.fitting.identity import Identity
 from daskgmm.fitting.progress import Entry
-from daskgmm.fitting.settings import Candidate, Settings
+from daskgmm.fitting.settings import Candidate, Settings, compute_dtype
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes import sampling
 from daskgmm.passes.cache.choose import check_cache, kept

@@ -7,12 +7,11 @@ from typing import Any, TypeAlias
 from uuid import uuid4
 
 from daskgmm.data.source import Source
-from daskgmm.estimators.verbose import Narrator
+from daskgmm.estimators.display import Narrator
 from daskgmm.fitting.fit import Fit
 from daskgmm.fitting.settings import Candidate
-from daskgmm.monitoring.guarding import Guarded
 from daskgmm.monitoring.observer import About, Ending, Observer, Pass, Reason
-from daskgmm.monitoring.observers import usual
+from daskgmm.monitoring.observers import Guarded, usual
 from daskgmm.passes.engine.client import settled
 from daskgmm.passes.engine.keys import apart, made_for
 from daskgmm.training.states import FitState, StopReason

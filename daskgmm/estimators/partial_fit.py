@@ -1,9 +1,124 @@
-"""What a fitted estimator makes of new rows."""
+"""What a fitted estimator makes of new rows.
 
+New rows for a fitted model, in one pass.
+"""
+
+import time
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any, Self
 
-from daskgmm.estimators import updating
+import numpy as np
+
+from daskgmm.errors import ConfigurationError
+from daskgmm.estimators.inputs import as_source, require_unchanged
+from daskgmm.estimators.parameters import check_parameters
+from daskgmm.estimators.validation import is_share
+from daskgmm.fitting.settings import compute_dtype
+from daskgmm.fitting.update import NewRows
+from daskgmm.model.mixture import Mixture
+from daskgmm.model.moments import Moments
+from daskgmm.model.prediction import Predictor
+from daskgmm.model.typing import Doubles
+from daskgmm.passes.engine.blas import one_thread
+from daskgmm.passes.engine.persist import held
+from daskgmm.training.em import Recipe
+from daskgmm.training.incremental import Increment, absorb
+from daskgmm.training.states import FitState, Trace
+from daskgmm.training.stopping import Step, stopping_named
+
+
+def check_forgetting(forgetting: Any) -> None:
+    """Refuse what is no number from 0 to 1."""
+    if not is_share(forgetting):
+        raise ConfigurationError(
+            f"The 'forgetting' parameter is {forgetting!r}.",
+            "It must be a number from 0, which keeps the new rows only, to 1, which keeps all.",
+        )
+
+
+def update(estimator: Any, X: Any, sample_weight: Any, forgetting: float) -> Increment:
+    """Take new rows into a fitted estimator; see `GaussianMixture.partial_fit`.
+
+    If anything goes wrong the estimator stays as it is.
+    """
+    check_parameters(estimator)
+    began = time.perf_counter()
+    history = _history(estimator, forgetting)
+    source = as_source(estimator, X, sample_weight, reset=False)
+    before: Predictor = estimator._predictor  # noqa: SLF001  the estimator's own helper
+    recipe = _recipe(estimator, before, compute_dtype(estimator, source.dtype))
+    rows = NewRows(held(source), before, recipe.dtype)
+    with one_thread():
+        found = absorb(before.mixture, history, rows.expect, recipe)
+    require_unchanged(X)
+    _adopt(estimator, found, recipe, rows, time.perf_counter() - began)
+    return found
+
+
+def _history(estimator: Any, forgetting: float) -> Moments | None:
+    if forgetting == 0:
+        return None
+    moments: Moments | None = estimator._moments  # noqa: SLF001
+    if moments is None:
+        raise ConfigurationError(
+            "The model holds no moments of the rows that it was fitted on: it comes from "
+            "scikit-learn, or from a fit of no passes.",
+            "Fit it again here, or go on with forgetting=0, from the new rows alone.",
+        )
+    return moments.faded(forgetting)
+
+
+def _recipe(estimator: Any, before: Predictor, dtype: np.dtype[Any]) -> Recipe:
+    return Recipe(
+        estimator.tol,
+        estimator.max_iter,
+        stopping_named(estimator.stopping),
+        estimator.reg_covar / before.frame.scale**2,
+        _deviations(before.mixture),
+        dtype,
+        zero=before.frame.enter(np.zeros_like(before.frame.origin)),
+    )
+
+
+def _deviations(mixture: Mixture) -> Doubles:
+    """Standard deviations (D,) of the features, as a mixture has them."""
+    spread = mixture.means - mixture.weights @ mixture.means
+    return np.sqrt(mixture.weights @ (mixture.deviations**2 + spread**2))
+
+
+def _adopt(estimator: Any, found: Increment, recipe: Recipe, rows: NewRows, seconds: float) -> None:
+    before, bound = rows.before, found.fresh.lower_bound
+    last = getattr(estimator, "lower_bound_", float("-inf"))
+    step = Step(before.mixture, found.mixture, last, bound, recipe.deviations)
+    bounds = (*getattr(estimator, "lower_bounds_", ()), bound)
+    trace = Trace(found.mixture, found.moments, bounds, last, recipe.stopping.change(step))
+    state = FitState(1, (trace,), found.fresh.rows, seconds)
+    for callback in estimator.callbacks:
+        callback(state)
+    estimator._predictor = replace(before, mixture=found.mixture)  # noqa: SLF001
+    estimator._moments = found.moments  # noqa: SLF001
+    estimator.n_iter_ += 1
+    estimator.lower_bounds_ = list(bounds)
+    estimator.lower_bound_ = bound
+    estimator.n_rows_ = getattr(estimator, "n_rows_", 0) + state.rows
+    estimator.n_passes_ = getattr(estimator, "n_passes_", 0) + rows.passes
+    estimator.history_ = [
+        *getattr(estimator, "history_", ()),
+        _entry(estimator.n_iter_, state, rows),
+    ]
+
+
+def _entry(iteration: int, state: FitState, rows: NewRows) -> dict[str, Any]:
+    """What ``history_`` tells of the step, as of each pass of a fit."""
+    return {
+        "iteration": iteration,
+        "lower_bound": state.best.lower_bound,
+        "change": state.best.change,
+        "seconds": state.seconds,
+        "rows": state.rows,
+        "bytes_read": state.rows * rows.source.n_features * rows.dtype.itemsize,
+    }
 
 
 class PartialFit(ABC):
@@ -59,8 +174,8 @@ class PartialFit(ABC):
             Other columns, no rows, or what `fit` would refuse.
         """
         weights = y if sample_weight is None else sample_weight
-        updating.check_forgetting(forgetting)
+        check_forgetting(forgetting)
         if not self.__sklearn_is_fitted__():
             return self.fit(X, sample_weight=weights)
-        updating.update(self, X, weights, forgetting)
+        update(self, X, weights, forgetting)
         return self

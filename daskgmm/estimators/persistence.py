@@ -7,11 +7,10 @@ import numpy as np
 
 from daskgmm.data.json_text import require_form
 from daskgmm.estimators.gaussian_mixture import GaussianMixture
-from daskgmm.estimators.model_file import FITTED, MOMENTS
 from daskgmm.estimators.parameters import check_settings
-from daskgmm.estimators.plain import plain_parameters
-from daskgmm.estimators.tensor_file import TensorFile
-from daskgmm.fitting.model_file import Stored, explained_as_damaged
+from daskgmm.fitting.identity import plain_parameters
+from daskgmm.fitting.model_file import FITTED, MOMENTS, Stored, explained_as_damaged
+from daskgmm.fitting.tensors import TensorFile
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 

@@ -1,13 +1,116 @@
-"""What a fitted mixture says of rows."""
+"""What a fitted mixture says of rows.
+
+Predictions of the input's kind.
+
+Which rows are anomalous: those of the least density.
+"""
 
 from typing import Any
 
-from daskgmm.estimators import anomalies
-from daskgmm.estimators.inputs import as_source, require_unchanged
-from daskgmm.estimators.predicting import predict_rows
-from daskgmm.estimators.validation import require_fitted
+import numpy as np
+
+from daskgmm.errors import ConfigurationError
+from daskgmm.estimators.inputs import (
+    as_source,
+    in_memory_rows,
+    kind_of,
+    names_of,
+    require_unchanged,
+)
+from daskgmm.estimators.validation import is_share, require_fitted
 from daskgmm.fitting import criteria
 from daskgmm.model.prediction import Predictor
+from daskgmm.model.typing import Doubles
+from daskgmm.passes.engine.blas import one_thread
+from daskgmm.passes.engine.persist import held
+from daskgmm.passes.prediction import Method, explaining, lazily
+from daskgmm.passes.quantile import log_density_quantile
+
+_NAME = "gmm-predict"
+
+
+def predict_rows(estimator: Any, X: Any, method: Method) -> Any:
+    """What `method` of the estimator's predictor says of each row of X.
+
+    Returns
+    -------
+    ndarray, dask array, dask Series or dask DataFrame
+        NumPy for what is in memory; a frame with the same divisions for a frame; else an
+        array with the same chunks.
+    """
+    require_fitted(estimator)
+    predictor: Predictor = estimator._predictor  # noqa: SLF001  the estimator's own helper
+    kind = kind_of(X)
+    if kind == "memory":
+        rows = in_memory_rows(estimator, X, reset=False)
+        with one_thread():
+            return explaining(method, predictor, names_of(estimator), rows, "the array or frame")
+    source = as_source(estimator, X, reset=False)
+    example = method(predictor, np.zeros((1, source.n_features), source.dtype))
+    if kind == "frame":
+        return _like_frame(X, predictor, method, example)
+    columns = None if example.ndim == 1 else example.shape[1]
+    return lazily(source, predictor, method, columns, example.dtype)
+
+
+def _like_frame(frame: Any, predictor: Predictor, method: Method, example: Any) -> Any:
+    from dask import delayed
+
+    meta = _as_frame(example[:0], None)
+    shared = delayed(predictor, pure=False, name=None, traverse=False)
+    return frame.map_partitions(
+        _predict_frame,
+        method,
+        shared,
+        tuple(frame.columns),
+        meta=meta,
+        token=_NAME,
+        enforce_metadata=False,
+    )
+
+
+def _predict_frame(
+    frame: Any,
+    method: Method,
+    predictor: Predictor,
+    names: tuple[Any, ...],
+    partition_info: Any = None,
+) -> Any:
+    from daskgmm.data.containers.dask import Columns
+
+    with one_thread():
+        # Dask tells the partition's number, but not while it finds out what comes back.
+        where = f"partition {partition_info['number']}" if partition_info else "the frame"
+        rows = Columns(len(names), names).rows_of(frame, where)
+        index = getattr(frame, "index", None)  # whoever made the partition may have made an array
+        return _as_frame(explaining(method, predictor, tuple(map(str, names)), rows, where), index)
+
+
+def _as_frame(values: np.ndarray[Any, Any], index: Any) -> Any:
+    import pandas as pd
+
+    return pd.Series(values, index) if values.ndim == 1 else pd.DataFrame(values, index)
+
+
+def anomaly_threshold(estimator: Any, X: Any, quantile: Any) -> float:
+    """The log-density (nats) below which a share of X's rows lies."""
+    require_fitted(estimator)
+    if not is_share(quantile):
+        raise ConfigurationError(
+            f"quantile={quantile!r}.", "Pass a share of the rows between 0 and 1, such as 0.01."
+        )
+    if kind_of(X) == "memory":
+        return _quantile(estimator.score_samples(X).astype(np.float64), float(quantile))
+    source = as_source(estimator, X, reset=False)
+    found = log_density_quantile(held(source), estimator._predictor, float(quantile))  # noqa: SLF001
+    require_unchanged(X)
+    return found
+
+
+def _quantile(densities: Doubles, share: float) -> float:
+    # Rows may be so far that they have no density, and numpy has no line from there.
+    lower = float(np.quantile(densities, share, method="lower"))
+    return lower if np.isinf(lower) else float(np.quantile(densities, share))
 
 
 class Predictions:
@@ -68,7 +171,7 @@ class Predictions:
         DataError
             There are no rows, or a value is not finite.
         """
-        return anomalies.anomaly_threshold(self, X, quantile)
+        return anomaly_threshold(self, X, quantile)
 
     def _score(self, X: Any) -> criteria.Score:
         require_fitted(self)

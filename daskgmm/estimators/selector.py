@@ -1,4 +1,7 @@
-"""`GaussianMixtureSelector`: mixtures of many kinds fitted in the same passes, the best kept."""
+"""`GaussianMixtureSelector`: mixtures of many kinds fitted in the same passes, the best kept.
+
+What an estimator that chose another one says of rows: what the chosen one says.
+"""
 
 import os
 import warnings
@@ -13,23 +16,72 @@ from sklearn.base import DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 
 from daskgmm.errors import ConfigurationError
-from daskgmm.estimators.candidates import Outcome, begun, best_of, outcomes_of
-from daskgmm.estimators.checkpoint_file import CheckpointFile
-from daskgmm.estimators.delegating import Delegating
+from daskgmm.estimators.candidates import Outcome, begun, best_of, in_words, outcomes_of, shortfalls
 from daskgmm.estimators.display import Shown
 from daskgmm.estimators.gaussian_mixture import GaussianMixture, warn_not_converged
 from daskgmm.estimators.inputs import as_source, kind_of, marks_of, require_unchanged
 from daskgmm.estimators.observing import Callback, watched
-from daskgmm.estimators.parameters import check_parameters, compute_dtype, random_numbers
-from daskgmm.estimators.shortfalls import in_words, shortfalls
+from daskgmm.estimators.parameters import check_parameters, random_numbers
+from daskgmm.estimators.validation import require_fitted
 from daskgmm.fitting.checkpoint import remember
+from daskgmm.fitting.checkpoint_file import CheckpointFile
 from daskgmm.fitting.checks import warn_of_constants
 from daskgmm.fitting.fit import Fit
 from daskgmm.fitting.identity import Identity
-from daskgmm.fitting.settings import Candidate
+from daskgmm.fitting.settings import Candidate, compute_dtype
 from daskgmm.model.scoring import CRITERIA
 from daskgmm.passes.cache.choose import check_cache
 from daskgmm.training.states import StopReason
+
+
+class Delegating:
+    """Asks ``best_estimator_``; see `GaussianMixture` for what each method returns."""
+
+    best_estimator_: GaussianMixture
+
+    def _best(self) -> GaussianMixture:
+        require_fitted(self)
+        return self.best_estimator_
+
+    def predict(self, X: Any) -> Any:
+        """Most probable component of each row, of shape (n,)."""
+        return self._best().predict(X)
+
+    def predict_proba(self, X: Any) -> Any:
+        """Probability of each component given each row, of shape (n, K)."""
+        return self._best().predict_proba(X)
+
+    def score_samples(self, X: Any) -> Any:
+        """Log-density at each row (nats), of shape (n,)."""
+        return self._best().score_samples(X)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean log-density a row (nats)."""
+        return self._best().score(X, y)
+
+    def aic(self, X: Any) -> float:
+        """Akaike's information criterion on X; the lower the better."""
+        return self._best().aic(X)
+
+    def bic(self, X: Any) -> float:
+        """Bayesian information criterion on X; the lower the better."""
+        return self._best().bic(X)
+
+    def icl(self, X: Any) -> float:
+        """Integrated completed likelihood criterion on X; the lower the better."""
+        return self._best().icl(X)
+
+    def anomaly_threshold(self, X: Any, quantile: float) -> float:
+        """The log-density (nats) below which a share of X's rows lies."""
+        return self._best().anomaly_threshold(X, quantile)
+
+    def sample(self, n_samples: int = 1) -> tuple[Any, Any]:
+        """Draw rows, and the components that they come from."""
+        return self._best().sample(n_samples)
+
+    def save(self, path: Any, *, storage_options: dict[str, Any] | None = None) -> None:
+        """Write the chosen model to a safetensors file; `daskgmm.load` gives it back."""
+        self._best().save(path, storage_options=storage_options)
 
 
 class GaussianMixtureSelector(Delegating, DensityMixin, Shown):

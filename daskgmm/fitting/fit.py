@@ -10,19 +10,18 @@ import numpy as np
 
 from daskgmm.data.source import Source
 from daskgmm.errors import DataError
-from daskgmm.estimators.centres import with_centres
-from daskgmm.estimators.memory import Memory
+from daskgmm.fitting.checkpoint import Memory
 from daskgmm.fitting.progress import Progress
 from daskgmm.fitting.settings import Candidate, Settings
-from daskgmm.fitting.starts import Foundation, Preparation, Started
+from daskgmm.fitting.starts import Foundation, Preparation, Started, with_centres
 from daskgmm.model.expectation import Expectation
 from daskgmm.model.kernels.compiled import compile_ahead
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.passes.engine.blas import one_thread
+from daskgmm.passes.engine.grouping import laid_out
 from daskgmm.passes.engine.persist import held, held_groups
 from daskgmm.passes.expectation import expect
-from daskgmm.passes.layout import laid_out
 from daskgmm.passes.survey import Request, Survey, survey
 from daskgmm.training.em import Origins, em
 from daskgmm.training.states import FitState, Trace

@@ -1,4 +1,7 @@
-"""Which fit a checkpoint belongs to: all that its result hangs on, as far as it is known."""
+"""Which fit a checkpoint belongs to: all that its result hangs on, as far as it is known.
+
+Constructor parameters as JSON.
+"""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -7,10 +10,26 @@ from functools import cached_property
 from numbers import Integral
 from typing import Any
 
+import numpy as np
+
 from daskgmm.data.source import Source
-from daskgmm.estimators.plain import plain_parameters
 from daskgmm.fitting.settings import Candidate
 from daskgmm.fitting.tensors import Arrays, digest, to_plain
+
+
+def plain_parameters(estimator: Any) -> dict[str, Any]:
+    """Those that a model is made of; what can't be written down is left at its default."""
+    found = estimator.get_params(deep=False)
+    del found["callbacks"], found["checkpoint"]
+    if isinstance(found["random_state"], np.random.RandomState):
+        del found["random_state"]
+    if found["dtype"] is not None:
+        found["dtype"] = str(np.dtype(found["dtype"]))
+    for name in ("weights_init", "means_init", "precisions_init"):
+        if found[name] is not None:
+            found[name] = np.asarray(found[name]).tolist()
+    return {name: getattr(value, "item", lambda v=value: v)() for name, value in found.items()}
+
 
 _WITHOUT_EFFECT = ("verbose", "verbose_interval", "cache", "warm_start")
 _LONGEST_SHOWN = 100

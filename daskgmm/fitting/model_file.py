@@ -1,4 +1,9 @@
-"""Model files, read as far as applying a model asks for."""
+"""Model files, read as far as applying a model asks for.
+
+Model files: safetensors, so numbers and plain text only; nothing in them can run.
+
+A fitted model without its estimator: scikit-learn alone takes two seconds to import.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,15 +15,144 @@ import numpy as np
 from daskgmm.data.json_text import require_form
 from daskgmm.data.storage.credentials import shown_address
 from daskgmm.data.storage.errors import explained, first_line
+from daskgmm.data.storage.folder import Place
 from daskgmm.data.storage.urls import address_of, file_system
 from daskgmm.errors import DataError
-from daskgmm.estimators.fitted import Fitted
-from daskgmm.estimators.model_file import DIGEST, FORMAT, METADATA, MODEL_FILE, content_digest
-from daskgmm.estimators.tensor_file import SENSELESS, TensorFile, read_whole
+from daskgmm.fitting.identity import plain_parameters
+from daskgmm.fitting.tensors import SENSELESS, Arrays, TensorFile, digest, read_whole, to_plain
 from daskgmm.model.covariance import covariance_named
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
+from daskgmm.model.moments import Moments
 from daskgmm.model.prediction import Predictor
+
+FORMAT = 1
+MODEL_FILE = "model.safetensors"
+"""A run directory's model."""
+
+DIGEST = "sha256"
+"""Name of the digest in the metadata; earlier files have none."""
+
+_NUMBER = int | float
+METADATA = {
+    "estimator": str,
+    "parameters": {"covariance_type": str, "dtype": str | None},
+    "fitted": {
+        "converged_?": bool | None,
+        "n_iter_?": int,
+        "lower_bound_?": _NUMBER,
+        "lower_bounds_?": [_NUMBER],
+        "n_rows_?": int,
+        "n_passes_?": int,
+        "history_?": [dict],
+        "n_features_in_": int,
+    },
+    "feature_names": list | None,
+    "dtype": str,
+    "moments": dict | None,
+}
+"""Form of a model file's metadata; see `daskgmm.data.json_text.require_form`."""
+MOMENTS = {"log_likelihood": _NUMBER, "weight": _NUMBER, "rows": int}
+
+_OUTSIDE = ("format", "version", DIGEST)
+"""Metadata that the digest is not of: the container's."""
+
+FITTED = (
+    "converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_rows_", "n_passes_", "history_",
+    "n_features_in_",
+)  # fmt: skip
+
+
+def to_bytes(estimator: Any) -> bytes:
+    """A fitted estimator as the content of a model file."""
+    predictor: Predictor = estimator._predictor  # noqa: SLF001  the estimator's own helper
+    moments: Moments | None = estimator._moments  # noqa: SLF001
+    mixture, frame = predictor.mixture, predictor.frame
+    tensors = {
+        "weights": mixture.weights,
+        "means": mixture.means,
+        "covariances": mixture.covariances,
+        "factors": mixture.factors,
+        "frame.origin": frame.origin,
+        "frame.scale": frame.scale,
+    }
+    if moments is not None:
+        tensors |= {
+            "moments.origins": moments.origins,
+            "moments.sums": moments.sums,
+            "moments.shared": moments.shared,
+        }
+    metadata = _metadata(estimator, moments)
+    metadata[DIGEST] = content_digest(metadata, tensors)
+    return TensorFile(tensors, metadata).to_bytes(FORMAT)
+
+
+def content_digest(metadata: Mapping[str, Any], tensors: Mapping[str, Any]) -> str:
+    """What tells a model file's content from all others, whoever wrote it."""
+    said = {name: value for name, value in metadata.items() if name not in _OUTSIDE}
+    return digest(said, tensors)
+
+
+def _metadata(estimator: Any, moments: Moments | None) -> dict[str, Any]:
+    names = getattr(estimator, "feature_names_in_", None)
+    sums = None
+    if moments is not None:
+        sums = {
+            "log_likelihood": moments.log_likelihood,
+            "weight": moments.weight,
+            "rows": moments.rows,
+        }
+    return {
+        "estimator": type(estimator).__name__,
+        "covariance_type": estimator._predictor.mixture.covariance.name,  # noqa: SLF001  as fitted
+        "parameters": plain_parameters(estimator),
+        "fitted": {name: getattr(estimator, name) for name in FITTED if hasattr(estimator, name)},
+        "feature_names": None if names is None else list(names),
+        "dtype": str(estimator._dtype),  # noqa: SLF001
+        "moments": sums,
+    }
+
+
+def save(estimator: Any, path: Any, storage_options: dict[str, Any] | None) -> None:
+    """Write an estimator to a path or URL, whole or not at all."""
+    folder, name = Place.of_file(path, storage_options or {})
+    folder.write(name, to_bytes(estimator))
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """All that hangs on a model when it is applied to rows.
+
+    Parameters
+    ----------
+    predictor : Predictor
+    columns : tuple of str or None
+        Names of the features that it was fitted on, where they had any.
+    """
+
+    predictor: Predictor
+    columns: tuple[str, ...] | None
+
+    @classmethod
+    def of(cls, estimator: Any) -> Self:
+        """What a fitted estimator is made of."""
+        names = getattr(estimator, "feature_names_in_", None)
+        columns = None if names is None else tuple(str(name) for name in names)
+        return cls(estimator._predictor, columns)  # noqa: SLF001  the estimator's own helper
+
+    @property
+    def n_features(self) -> int:
+        """D."""
+        return self.predictor.mixture.n_features
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the mixture's parameters and columns, however it came by them."""
+        predictor, arrays = self.predictor, Arrays()
+        mixture = to_plain((predictor.mixture, predictor.frame), "", arrays)
+        columns = None if self.columns is None else list(self.columns)
+        return digest([mixture, str(predictor.dtype), columns], arrays)
+
 
 _REMEDY = "Restore it from a copy, or fit and save the model again."
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Unpack
 
 from daskgmm.data.storage.folder import Place
-from daskgmm.estimators.checkpoint_file import CheckpointFile
+from daskgmm.fitting.checkpoint_file import CheckpointFile
 from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.inputs import Inputs, fingerprint
 from daskgmm.jobs.json_values import as_plain

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from daskgmm.data.dataset import Dataset, open_dataset
 from daskgmm.data.files.versions import FileRecord
 from daskgmm.errors import ConfigurationError, DataError
-from daskgmm.estimators.fitted import Fitted
+from daskgmm.fitting.model_file import Fitted
 from daskgmm.jobs.json_values import digest
 
 

@@ -1,4 +1,7 @@
-"""Models by name: a run directory or a model file."""
+"""Models by name: a run directory or a model file.
+
+What there is to say of a model, as plain values.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,9 +11,7 @@ from typing import Any
 from daskgmm.data.storage.credentials import shown_address
 from daskgmm.data.storage.folder import Place
 from daskgmm.errors import DataError, MissingInputError, OutputError
-from daskgmm.estimators.fitted import Fitted
-from daskgmm.estimators.model_file import MODEL_FILE
-from daskgmm.fitting.model_file import Stored, read
+from daskgmm.fitting.model_file import MODEL_FILE, Fitted, Stored, read
 from daskgmm.jobs.runs.directory import CHECKPOINT_FILE, RECORD_FILE, Run, State, sha256
 from daskgmm.jobs.runs.record import how_it_goes_on
 
@@ -127,3 +128,34 @@ def _incomplete(run: Run) -> MissingInputError:
         fact = f"its run is under way (process {record.get('process')} on {host}) or was killed"
         remedy = f"Wait for its end; if it is dead, {again}."
     return MissingInputError(f"{run.name} has no model yet: {fact.rstrip('.')}.", remedy)
+
+
+def describe(model: Model) -> dict[str, Any]:
+    """Parameters of a model, how its fit went, and the record of its run if there is one.
+
+    Returns
+    -------
+    dict
+        Of plain JSON values.
+    """
+    fitted = model.estimator
+    names = getattr(fitted, "feature_names_in_", None)
+    return {
+        "model": model.name,
+        "estimator": type(fitted).__name__,
+        "components": len(fitted.weights_),
+        "features": fitted.n_features_in_,
+        "columns": None if names is None else [str(name) for name in names],
+        "covariance_type": fitted.covariance_type,
+        "weights": fitted.weights_.tolist(),
+        "means": fitted.means_.tolist(),
+        "covariances": fitted.covariances_.tolist(),
+        "fit": _course(fitted),
+        "run": None if model.run is None else dict(model.run.record),
+    }
+
+
+def _course(fitted: Any) -> dict[str, Any]:
+    """What is known of the fit: less where the model comes from elsewhere."""
+    facts = ("converged", "n_iter", "n_passes", "lower_bound", "n_rows")
+    return {name: getattr(fitted, f"{name}_", None) for name in facts}

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from daskgmm.errors import ConfigurationError
-from daskgmm.estimators.fitted import Fitted
+from daskgmm.fitting.model_file import Fitted
 from daskgmm.jobs.cluster.resources import Resources, workplace
-from daskgmm.jobs.folders import require_writable_here
 from daskgmm.jobs.inputs import Inputs, rows_of
 from daskgmm.jobs.listener import Listener, Silence
+from daskgmm.jobs.runs.directory import require_writable_here
 
 _POINTS = 20_000
 

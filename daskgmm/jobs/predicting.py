@@ -9,7 +9,7 @@ from daskgmm.data.sinks import Made, check_name, sink_for
 from daskgmm.data.source import Source
 from daskgmm.data.storage.folder import Place
 from daskgmm.errors import ConfigurationError
-from daskgmm.estimators.fitted import Fitted
+from daskgmm.fitting.model_file import Fitted
 from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.inputs import Inputs, fingerprint
 from daskgmm.jobs.json_values import as_plain
@@ -18,7 +18,7 @@ from daskgmm.jobs.models import find_model
 from daskgmm.jobs.options import Paths, PredictOptions, build, check, inputs_of
 from daskgmm.jobs.outputs import Desk, Order, Outcome, carry_out
 from daskgmm.jobs.outputs.write import write
-from daskgmm.passes.compiling import readied
+from daskgmm.passes.prediction import readied
 from daskgmm.passes.quantile import log_density_quantile
 from daskgmm.passes.writing import Output
 

@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Unpack
 
-from daskgmm.estimators.fitted import Fitted
 from daskgmm.fitting import criteria
+from daskgmm.fitting.model_file import Fitted
 from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.inputs import Inputs
 from daskgmm.jobs.listener import Listener, Silence

@@ -1,19 +1,173 @@
-"""Refresh a model with new rows, and leave a run directory."""
+"""Refresh a model with new rows, and leave a run directory.
+
+What is asked of an update, and what tells it from others.
+
+How new rows differ from those that a model has seen, and how it follows them.
+"""
 
 import copy
+import logging
 import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
+from daskgmm.data.storage.folder import Place
+from daskgmm.errors import OutputError
 from daskgmm.jobs.cluster.resources import Resources, workplace
-from daskgmm.jobs.drift import drift_of
-from daskgmm.jobs.inputs import fingerprint
+from daskgmm.jobs.inputs import Inputs, fingerprint
+from daskgmm.jobs.json_values import as_plain
 from daskgmm.jobs.listener import Listener, Silence
-from daskgmm.jobs.models import find_model
+from daskgmm.jobs.models import Model, find_model
 from daskgmm.jobs.options import Paths, UpdateOptions, build, check, inputs_of
+from daskgmm.jobs.runs.decision import Order
 from daskgmm.jobs.runs.lifecycle import Attempt, Outcome, Result
 from daskgmm.jobs.runs.lifecycle import carry_out as live
-from daskgmm.jobs.update_request import UpdateRequest
+
+if TYPE_CHECKING:
+    from daskgmm.training.incremental import Increment
+
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class UpdateRequest:
+    """A model to be refreshed.
+
+    Parameters
+    ----------
+    model : Model
+        With the moments of the rows that it has seen.
+    inputs : Inputs
+        The new rows. Their storage options are the model's and the output's as well.
+    output : str
+        The run directory, local or a URL.
+    forgetting : float
+        What the moments of the rows before are multiplied with; see
+        `daskgmm.GaussianMixture.partial_fit`.
+    resources : Resources
+    force : bool
+        Replace a run that differs.
+    command : tuple of str
+        What the user typed, for the record.
+    """
+
+    model: Model
+    inputs: Inputs
+    output: str
+    forgetting: float = 1.0
+    resources: Resources = field(default_factory=Resources)
+    force: bool = False
+    command: tuple[str, ...] = ()
+
+    def configuration(self) -> dict[str, Any]:
+        """All that the result depends on but the rows."""
+        inputs, run = self.inputs, self.model.run
+        chosen = {
+            "columns": inputs.columns,
+            "weight_column": inputs.weight_column,
+            "where": inputs.where,
+            "format": inputs.format,
+            "forgetting": float(self.forgetting),
+            "updated_from": self.origin(),
+        }
+        if inputs.delimiter is not None:
+            chosen["delimiter"] = inputs.delimiter
+        if run is not None:  # no number is drawn: a figure's sample stays the same
+            chosen["seed"] = run.seed
+        return dict(as_plain(chosen))
+
+    def origin(self) -> dict[str, Any]:
+        """What tells the model from others: its run, if there is one, and its file's digest."""
+        run = self.model.run
+        run_id = None if run is None else run.record["run_id"]
+        return {"run_id": run_id, "model_sha256": self.model.sha256}
+
+    def order(self, dataset: Any) -> Order:
+        """What is asked of the run directory.
+
+        Raises
+        ------
+        OutputError
+            It is that of the model itself.
+        """
+        folder, run = Place.of(self.output, self.inputs.storage_options), self.model.run
+        if run is not None and run.name == folder.name:
+            raise OutputError(
+                f"{folder.name} is the run to be updated.",
+                "Choose another output: run again in place, it would count the rows twice.",
+            )
+        marks = fingerprint(dataset)
+        resources = asdict(self.resources)
+        return Order(folder, self.configuration(), marks, resources, self.command, force=self.force)
+
+    def warn_of_rows_again(self, marks: Mapping[str, Any]) -> None:
+        """Tell of inputs, by their fingerprint, that the model's run has read already."""
+        run, files = self.model.run, marks["files"]
+        if run is None or self.forgetting == 0:
+            return
+        seen = [_version(file) for file in run.record["inputs"]["files"]]
+        again = [file["path"] for file in files if _version(file) in seen]
+        if again:
+            fact = "%d of %d inputs, such as %s, are those of %s already: their rows count twice."
+            logger.warning(fact, len(again), len(files), again[0], run.name)
+
+
+def _version(file: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: file[name] for name in file if name != "rows"}
+
+
+_FEWEST_ROWS = 1e-3
+"""Where the responsibilities for new rows sum to less, they have no mean to speak of."""
+
+
+def drift_of(model: Any, increment: "Increment") -> dict[str, Any]:
+    """Drift of new rows under the model before them.
+
+    Parameters
+    ----------
+    model : GaussianMixture
+        As it was before.
+    increment : Increment
+        What it came to with the new rows.
+
+    Returns
+    -------
+    dict
+        ``mean_log_likelihood`` of the new rows, ``lower_bound_before`` (the model's on the rows
+        of its last pass) and their ``difference``, in nats a row; and for each of the
+        ``components`` its weight before, among the new rows and after, how far the mean of its
+        new rows and its new mean are from the old one, in its old deviations (Mahalanobis), and
+        its ``divergence`` from before to after (both Kullback-Leibler divergences, in nats).
+    """
+    found = increment.fresh.lower_bound
+    return {
+        "mean_log_likelihood": found,
+        "lower_bound_before": model.lower_bound_,
+        "difference": found - model.lower_bound_,
+        "components": _components(model, increment),
+    }
+
+
+def _components(model: Any, increment: "Increment") -> list[dict[str, Any]]:
+    from daskgmm.model.divergence import divergences, shifts
+
+    before, fresh = model._predictor.mixture, increment.fresh  # noqa: SLF001  in its own frame
+    counts = fresh.sums[-1]
+    columns = {
+        "weight_before": before.weights.tolist(),
+        "weight_of_new_rows": (counts / counts.sum()).tolist(),
+        "weight_after": increment.mixture.weights.tolist(),
+        "shift_of_new_rows": [
+            shift if count >= _FEWEST_ROWS else None
+            for shift, count in zip(shifts(before, fresh.means).tolist(), counts, strict=True)
+        ],
+        "shift": shifts(before, increment.mixture.means).tolist(),
+        "divergence": divergences(before, increment.mixture).tolist(),
+    }
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def update(
@@ -43,14 +197,14 @@ def update(
     Returns
     -------
     dict
-        As `daskgmm.jobs.fit`, with ``drift``: see `daskgmm.jobs.drift.drift_of`.
+        As `daskgmm.jobs.fit`, with ``drift``: see `daskgmm.jobs.updating.drift_of`.
 
     Raises
     ------
     DaskGMMError
         Of any kind.
     """
-    from daskgmm.estimators.updating import check_forgetting
+    from daskgmm.estimators.partial_fit import check_forgetting
 
     check(options, UpdateOptions)
     check_forgetting(forgetting)
@@ -80,14 +234,14 @@ def carry_out(request: UpdateRequest, listener: Listener | None = None) -> Outco
 
 
 def _update(request: UpdateRequest, dataset: Any, listener: Listener, attempt: Attempt) -> Result:
-    from daskgmm.estimators import updating
+    from daskgmm.estimators import partial_fit
 
     before = request.model.estimator
     request.warn_of_rows_again(fingerprint(dataset))
     model = copy.copy(before).set_params(callbacks=(lambda _: attempt.check(), listener.tell))
     with workplace(request.resources, dataset, listener, run_id=attempt.run_id) as start:
         listener.start(start)
-        increment = updating.update(model, dataset, None, request.forgetting)
+        increment = partial_fit.update(model, dataset, None, request.forgetting)
     facts = {
         "inputs": fingerprint(dataset, increment.fresh.rows),
         "updated_from": request.origin(),

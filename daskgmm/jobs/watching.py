@@ -11,7 +11,7 @@ from daskgmm.jobs.cluster.resources import Resources
 from daskgmm.jobs.cluster.scheduler import connected
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.follow import Follower, News
-from daskgmm.monitoring.run import Run
+from daskgmm.monitoring.history import Run
 from daskgmm.monitoring.schema import is_ours
 
 _SECONDS_BETWEEN_LOOKS = 0.5

@@ -1,4 +1,7 @@
-"""The sufficient statistics of a mixture: sums over rows, so they add."""
+"""The sufficient statistics of a mixture: sums over rows, so they add.
+
+From rows and given responsibilities to a mixture: how starts become parameters.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -6,9 +9,9 @@ import numpy as np
 
 from daskgmm.errors import CollapsedComponentError
 from daskgmm.model.covariance.base import Covariance
-from daskgmm.model.frame import require_numbers
+from daskgmm.model.frame import Frame, require_numbers
 from daskgmm.model.mixture import Mixture, collapsed
-from daskgmm.model.typing import Doubles
+from daskgmm.model.typing import Doubles, Floats
 
 EMPTY = 1000
 """Components of less weight than this many times what guards against division by zero."""
@@ -244,3 +247,29 @@ def _require_spread(mixture: Mixture, least: Doubles) -> None:
     if bad.any():
         component = None if covariance.needs_scatter else int(np.argmax(bad))
         raise collapsed(component, mixture.weights)
+
+
+def moments_under(
+    responsibilities: Doubles, rows: Floats, frame: Frame, covariance: Covariance
+) -> Moments:
+    """Moments of rows (D, n) in data coordinates under responsibilities (K, n).
+
+    Second moments are taken about the means, so they lose nothing.
+    """
+    z = np.empty(rows.shape)
+    frame.standardise(rows.astype(np.float64, copy=False), out=z)
+    counts = responsibilities.sum(axis=1)
+    safe = np.where(counts > 0, counts, 1.0)
+    origins = (responsibilities @ z.T) / safe[:, np.newaxis]
+    length = covariance.quadratic_length(len(z)) + len(z) + 1
+    sums = np.zeros((length, len(counts)))
+    sums[-1] = counts
+    side = len(z) if covariance.needs_scatter else 0
+    shared = np.zeros((side, side))
+    for k, origin in enumerate(origins):
+        centred = z - origin[:, np.newaxis]
+        sums[length - 1 - len(z) : -1, k] = centred @ responsibilities[k]
+        own = sums[: length - 1 - len(z), k]
+        covariance.add_scatter(centred, responsibilities[k], own, shared)
+    total = float(counts.sum())
+    return Moments(origins, sums, shared, np.nan, total, rows.shape[1])

@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from daskgmm.monitoring.history import History
+from daskgmm.monitoring.history import History, Run
 from daskgmm.monitoring.messages import START
-from daskgmm.monitoring.run import Run
 from daskgmm.monitoring.schema import is_ours
 
 Event: TypeAlias = Mapping[str, Any]

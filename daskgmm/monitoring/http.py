@@ -1,12 +1,27 @@
-"""``/daskgmm.json``: what the scheduler knows of fits, for programs; ``?run=ID`` of one only."""
+"""``/daskgmm.json``: what the scheduler knows of fits, for programs; ``?run=ID`` of one only.
+
+A scheduler's HTTP server, as far as it tells how its pages are served.
+"""
 
 import json
 from dataclasses import asdict, fields
 from typing import Any
 
-from daskgmm.monitoring.board import Board
-from daskgmm.monitoring.run import Point, Run
-from daskgmm.monitoring.serving import prefix_of
+from daskgmm.monitoring.history import Point, Run
+from daskgmm.monitoring.state import Board
+
+
+def dashboard_of(scheduler: Any) -> Any | None:
+    """The Bokeh application of Dask's own pages, ``None`` where it serves none."""
+    applications = scheduler.http_application.applications
+    return next((one for one in applications if hasattr(one, "prefix")), None)
+
+
+def prefix_of(scheduler: Any) -> str:
+    """What comes before the paths of its pages, such as ``/proxied``; mostly nothing."""
+    dashboard = dashboard_of(scheduler)
+    return "" if dashboard is None else str(dashboard.prefix)
+
 
 PATH = "/daskgmm.json"
 

@@ -1,14 +1,35 @@
-"""Puts fits on the dashboard of a running cluster."""
+"""Puts fits on the dashboard of a running cluster.
+
+What can be put on a scheduler's HTTP server.
+"""
 
 import logging
 import time
-from typing import Any
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, TypeAlias
 from urllib.parse import urljoin
 
 from daskgmm.errors import ClusterError, ConfigurationError
-from daskgmm.monitoring.board import Board
 from daskgmm.monitoring.events import TOPIC
-from daskgmm.monitoring.parts import PARTS, part
+from daskgmm.monitoring.state import Board
+
+Part: TypeAlias = Callable[[Any, Board], Callable[[], None] | None]
+"""Puts itself on a scheduler, in its event loop; returns how to close it, if that is needed."""
+
+PARTS: dict[str, str] = {
+    "/daskgmm.json": "daskgmm.monitoring.http",
+    "/daskgmm": "daskgmm.monitoring.page.route",
+    "/metrics": "daskgmm.monitoring.metrics",
+}
+"""Modules whose ``add`` is a `Part`, by what it adds. Each may need other libraries."""
+
+
+def part(name: str) -> Part:
+    """Import a part."""
+    found: Part = import_module(PARTS[name]).add
+    return found
+
 
 PAGE = "/daskgmm"
 

@@ -7,9 +7,9 @@ from typing import Any
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from daskgmm.monitoring.board import Board
+from daskgmm.monitoring.history import LOST, Run
 from daskgmm.monitoring.observer import Reason
-from daskgmm.monitoring.run import LOST, Run
+from daskgmm.monitoring.state import Board
 
 OUTCOMES = (*(reason.value for reason in Reason), LOST)
 

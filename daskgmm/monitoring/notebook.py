@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from html import escape
 from typing import Any
 
-from daskgmm.monitoring.numbers import clock, count
 from daskgmm.monitoring.observer import About, Ending, Pass, Reason
 from daskgmm.monitoring.outcome import outcome
+from daskgmm.monitoring.text import count, stopwatch
 from daskgmm.passes.engine import progress
 from daskgmm.training.forecast import Forecast
 
@@ -83,7 +83,9 @@ class Cell:
                 told.append(f"change {state.best.change:.2e} (tol {forecast.tol:g})")
             told.append(f"{count(state.rows / max(state.seconds, 1e-9))} rows/s")
             if forecast.seconds_left is not None:
-                left = f"about {forecast.passes_left} passes, {clock(forecast.seconds_left)} left"
+                left = (
+                    f"about {forecast.passes_left} passes, {stopwatch(forecast.seconds_left)} left"
+                )
                 told.append(left)
         return " · ".join(told)
 

@@ -1,7 +1,7 @@
 """Numbers of a fit, for people."""
 
-from daskgmm.monitoring.numbers import clock
 from daskgmm.monitoring.observer import Ending, Pass, Reason
+from daskgmm.monitoring.text import stopwatch
 
 _HOW = {
     Reason.CONVERGED: "Converged",
@@ -13,7 +13,7 @@ _HOW = {
 
 def outcome(made: Pass | None, ending: Ending) -> str:
     """How a fit ended."""
-    text = f"{_HOW[ending.reason]} after {clock(ending.seconds)}"
+    text = f"{_HOW[ending.reason]} after {stopwatch(ending.seconds)}"
     if made is not None:
         state = made.state
         passes = f"{state.iteration} pass{'es' * (state.iteration != 1)}"

@@ -7,10 +7,10 @@ from typing import Any
 
 from distributed.diagnostics.plugin import SchedulerPlugin
 
-from daskgmm.monitoring.board import Board
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.messages import END
 from daskgmm.monitoring.schema import is_ours
+from daskgmm.monitoring.state import Board
 
 NAME = "daskgmm"
 

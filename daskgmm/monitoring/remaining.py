@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from daskgmm.monitoring.run import Run
+from daskgmm.monitoring.history import Run
 from daskgmm.training.forecast import passes_left
 
 _TIMED = 5

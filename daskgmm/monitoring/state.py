@@ -1,9 +1,13 @@
-"""How far the pass that a fit is making has come, counted on the scheduler."""
+"""How far the pass that a fit is making has come, counted on the scheduler.
+
+What a scheduler knows of the fits on its cluster.
+"""
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from daskgmm.monitoring.history import History
 from daskgmm.passes.engine.keys import SHOWN
 
 _PHASES = {"gmm-init": "initialisation", "gmm-pass": "pass"}
@@ -103,3 +107,17 @@ def _phase(name: Any) -> str | None:
         return None
     inside = name[_PREFIX - 1] == name[_PREFIX + SHOWN] == "-"
     return _PHASES.get(name[: _PREFIX - 1]) if inside else None
+
+
+@dataclass(frozen=True, eq=False)
+class Board:
+    """All that the parts of the dashboard show.
+
+    Parameters
+    ----------
+    history : History
+    tally : Tally
+    """
+
+    history: History = field(default_factory=History)
+    tally: Tally = field(default_factory=Tally)

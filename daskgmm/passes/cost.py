@@ -1,4 +1,11 @@
-"""What the scheduler, and the moments on their way, add to the kernels of a pass."""
+"""What the scheduler, and the moments on their way, add to the kernels of a pass.
+
+How many parts one task takes.
+
+Dask's cost follows the number of tasks (about 3 ms each on a busy scheduler), so a task takes
+several parts until it is worth its overhead. The grouping follows from the data alone, never
+from the workers that happen to be alive: sums keep their shape on one worker or twenty.
+"""
 
 import math
 from dataclasses import dataclass
@@ -72,3 +79,13 @@ def factors(tasks: int, partitions: int, workers: int, exponent: float) -> tuple
 MEASURED = PassCost(0.368e-3, 0.226e-3, 0.64e-6, 0.5, 0.354e-9)
 """As ``python -m tests.benchmarks scale`` found it, scheduler and workers in one process: an upper
 bound where each has a machine of its own."""
+
+
+def seconds_a_row(n_features: int, length: int, n_components: int) -> float:
+    """Rough cost of one row of a pass on one core (seconds), for feature vectors of `length`.
+
+    As the compiled kernel takes it: the products, then features, exponentials and reading.
+    """
+    products = 4 * length * n_components / 40e9
+    rest = (0.3 * length + 1.5 * n_components + n_features) / 1e9
+    return products + rest

@@ -7,9 +7,9 @@ from daskgmm.data.source import Block, Part, Source
 from daskgmm.data.storage.retry import persistent
 from daskgmm.passes.engine.client import compute
 from daskgmm.passes.engine.graph import pass_graph
+from daskgmm.passes.engine.grouping import group_unmeasured
 from daskgmm.passes.engine.keys import Phase, token
 from daskgmm.passes.engine.work import OnPart, Work
-from daskgmm.passes.groups import group_unmeasured
 
 
 def lengths_of(source: Source) -> tuple[int, ...]:

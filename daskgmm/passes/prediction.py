@@ -1,6 +1,10 @@
-"""Lazy results of the input's shape, and sums over rows."""
+"""Lazy results of the input's shape, and sums over rows.
+
+Whether the rows of a single pass are worth loading a compiler for.
+"""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -9,15 +13,17 @@ from dask._task_spec import DataNode, Task, TaskRef
 
 from daskgmm.data.source import Block, Part, Source, as_written
 from daskgmm.data.storage.retry import persistent
+from daskgmm.model.kernels.compiled import compile_densities_ahead
 from daskgmm.model.prediction import NotFiniteError, Predictor
 from daskgmm.model.scoring import Scorer, Scoring
 from daskgmm.model.typing import Doubles
+from daskgmm.passes.cost import seconds_a_row
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.client import compute
 from daskgmm.passes.engine.graph import pass_graph
+from daskgmm.passes.engine.grouping import group_measured
 from daskgmm.passes.engine.keys import Phase, token
 from daskgmm.passes.engine.work import OnPart, Work
-from daskgmm.passes.groups import group_measured, seconds_a_row
 
 USUAL_ROWS = 10_000
 """Of a part whose length nobody knows."""
@@ -126,3 +132,25 @@ def totals(source: Source, scoring: Scoring) -> Doubles:
     groups = group_measured(lengths, cost, in_memory=source.in_memory)
     graph, root = pass_graph(source, groups, work, "gmm-predict", token())
     return np.asarray(compute(graph, root, Phase.PREDICTION))
+
+
+SECONDS_WORTH_COMPILING = 1.0
+"""Of arithmetic in the pass: importing numba and loading the loop take nearly as long."""
+
+
+def readied(predictor: Predictor, source: Source) -> Predictor:
+    """The predictor for a pass over a source: compiled where its known rows are worth it.
+
+    The predictor carries that to where rows are read: decided there, it would hang on the parts,
+    and with it the last digits.
+    """
+    if source.lengths is None:
+        return predictor
+    mixture, n_features = predictor.mixture, source.n_features
+    length = mixture.covariance.quadratic_length(n_features) + n_features + 1
+    seconds = sum(source.lengths) * seconds_a_row(n_features, length, mixture.n_components)
+    if seconds < SECONDS_WORTH_COMPILING:
+        return predictor
+    # Here, so that workers beside need not compile side by side.
+    compile_densities_ahead(source.dtype, predictor.dtype or source.dtype)
+    return replace(predictor, compiled=True)

@@ -8,14 +8,15 @@ from daskgmm.data.source import Block, Part, Source
 from daskgmm.errors import DataError
 from daskgmm.model.prediction import Predictor
 from daskgmm.model.quantile import Counts, Question, quantile
+from daskgmm.passes.cost import seconds_a_row
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.client import compute
 from daskgmm.passes.engine.graph import pass_graph
+from daskgmm.passes.engine.grouping import group_measured
 from daskgmm.passes.engine.keys import Phase, token
 from daskgmm.passes.engine.work import OnPart, Work
-from daskgmm.passes.groups import group_measured, seconds_a_row
 from daskgmm.passes.prediction import USUAL_ROWS, explaining
-from daskgmm.passes.windows import windows
+from daskgmm.passes.writing import windows
 
 
 @dataclass(frozen=True, eq=False)

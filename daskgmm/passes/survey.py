@@ -17,9 +17,9 @@ from daskgmm.model.typing import Doubles, Floats
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.client import compute
 from daskgmm.passes.engine.graph import pass_graph
+from daskgmm.passes.engine.grouping import group_measured, group_unmeasured
 from daskgmm.passes.engine.keys import Phase, token
 from daskgmm.passes.engine.work import OnPart, Work
-from daskgmm.passes.groups import group_measured, group_unmeasured
 from daskgmm.passes.sample import Sample, priorities
 from daskgmm.passes.statistics import Statistics
 

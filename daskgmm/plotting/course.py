@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from daskgmm.plotting.columns import mixture_of
 from daskgmm.plotting.figure import PALETTE, new_axes, write_in_full
+from daskgmm.plotting.mixture import mixture_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

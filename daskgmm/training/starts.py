@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from daskgmm.errors import CollapsedComponentError
-from daskgmm.model.assignment import moments_under
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.expectation import Accumulator, Expectation
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
-from daskgmm.model.moments import Moments
+from daskgmm.model.moments import Moments, moments_under
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.training.acceleration import plain
 from daskgmm.training.em import Origins, Recipe, em

@@ -25,7 +25,7 @@ from pathlib import Path
 from dask_jobqueue import SLURMCluster
 from distributed import Client
 
-from daskgmm.cli.signals import Terminated, interruptible
+from daskgmm.cli.exits import Terminated, interruptible
 
 VENV = os.environ.get("VENV", Path.home() / "daskgmm")
 DATA = os.environ.get("DATA", "/scratch/rows")

@@ -20,13 +20,13 @@ import numpy as np
 from scipy.optimize import nnls
 
 from daskgmm.data.source import Source
-from daskgmm.passes.cost import PassCost, factors
+from daskgmm.passes.cost import PassCost, factors, seconds_a_row
 from daskgmm.passes.engine.client import compute
 from daskgmm.passes.engine.graph import pass_graph
+from daskgmm.passes.engine.grouping import MOST_TASKS
 from daskgmm.passes.engine.keys import Phase, token
 from daskgmm.passes.engine.persist import held_groups
 from daskgmm.passes.engine.work import Work
-from daskgmm.passes.groups import MOST_TASKS, seconds_a_row
 from tests.benchmarks.result import Result
 
 WORKERS = (1, 10, 100, 1000)

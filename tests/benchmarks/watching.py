@@ -15,8 +15,8 @@ from distributed import Client, LocalCluster
 from rich.console import Console
 
 from daskgmm import GaussianMixture
-from daskgmm.cli.display import Display
 from daskgmm.cli.output.lines import Lines
+from daskgmm.cli.output.live import Display
 from daskgmm.monitoring import install
 from daskgmm.passes.engine.progress import tracking
 from daskgmm.training.forecast import Forecast

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from daskgmm.cli.counts import Components, Number
 from daskgmm.cli.exits import Exit, Failure
 from daskgmm.cli.options.secrets import typed_command
 from daskgmm.cli.options.shared import COLUMNS, FORCE, INPUTS, READING, SEED, in_order, inputs_of
+from daskgmm.cli.options.types import Components, Number
 from daskgmm.model.covariance import COVARIANCES, REGISTRY
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ def _draw(model: "Model", figure: str, inputs: tuple[str, ...], options: dict[st
 
 def _report(record: dict[str, Any], estimator: Any) -> None:
     from daskgmm.cli.output.tables import fit_summary
-    from daskgmm.estimators.shortfalls import in_words, shortfalls
+    from daskgmm.estimators.candidates import in_words, shortfalls
 
     if record["already"]:
         logger.info("%s is already complete: nothing was done.", record["run"])

@@ -97,7 +97,7 @@ def _passes(found: Mapping[str, Any]) -> dict[str, str]:
 def _here(found: Mapping[str, Any]) -> dict[str, str]:
     from dask.utils import format_bytes
 
-    from daskgmm.passes.room import TARGET
+    from daskgmm.passes.memory import TARGET
 
     enough = "as these have" if found["rows_in_memory"] else "more than these have"
     least, peak, in_memory, limit = (

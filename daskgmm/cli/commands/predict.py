@@ -5,9 +5,8 @@ from typing import Any
 
 import click
 
-from daskgmm.cli.counts import Number
 from daskgmm.cli.options.shared import COLUMNS, FORCE, INPUTS, MODEL, READING, in_order
-from daskgmm.cli.options.types import Names
+from daskgmm.cli.options.types import Names, Number
 
 OUTPUT = click.option(
     "-o",

@@ -5,7 +5,6 @@ from typing import Any
 import click
 
 from daskgmm.cli.commands.predict import OUTPUT, report
-from daskgmm.cli.counts import many
 from daskgmm.cli.options.shared import (
     COMMON,
     FORCE,
@@ -16,6 +15,7 @@ from daskgmm.cli.options.shared import (
     STORAGE,
     in_order,
 )
+from daskgmm.cli.options.types import many
 
 
 @click.command()

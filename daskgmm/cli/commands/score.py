@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from daskgmm.cli.counts import Number
 from daskgmm.cli.exits import Exit, Failure
 from daskgmm.cli.options.shared import (
     COLUMNS,
@@ -15,6 +14,7 @@ from daskgmm.cli.options.shared import (
     inputs_of,
     resources_of,
 )
+from daskgmm.cli.options.types import Number
 
 if TYPE_CHECKING:
     from daskgmm.jobs.scoring import Scores

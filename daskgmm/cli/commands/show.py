@@ -18,9 +18,8 @@ def show(model: str, *, as_json: bool, storage_options: tuple[tuple[str, Any], .
 
     MODEL is a run directory or a model file.
     """
-    from daskgmm.jobs.describe import describe
     from daskgmm.jobs.json_values import to_json
-    from daskgmm.jobs.models import find_model
+    from daskgmm.jobs.models import describe, find_model
 
     description = describe(find_model(model, dict(storage_options)))
     click.echo(to_json(description) if as_json else _text(description))

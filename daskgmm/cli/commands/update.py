@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from daskgmm.cli.counts import Number
 from daskgmm.cli.options.secrets import typed_command
 from daskgmm.cli.options.shared import COLUMNS, FORCE, INPUTS, JSON, READING
+from daskgmm.cli.options.types import Number
 
 logger = logging.getLogger(__name__)
 

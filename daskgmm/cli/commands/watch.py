@@ -11,7 +11,7 @@ from daskgmm.cli.options.shared import COMMON, JSON, SCHEDULER, resources_of
 if TYPE_CHECKING:
     from daskgmm.jobs.watching import Watching
     from daskgmm.monitoring.follow import News
-    from daskgmm.monitoring.run import Run
+    from daskgmm.monitoring.history import Run
 
 logger = logging.getLogger(__name__)
 
@@ -95,8 +95,8 @@ def _require_well(run: "Run") -> None:
     """Raise Failure where a fit didn't end well."""
     from daskgmm import errors
     from daskgmm.cli.output.followed import WELL, ended_in_words
+    from daskgmm.monitoring.history import LOST
     from daskgmm.monitoring.observer import Reason
-    from daskgmm.monitoring.run import LOST
 
     if run.state in WELL:
         return

@@ -10,9 +10,8 @@ from click.core import ParameterSource
 from daskgmm.cli.options import secrets
 from daskgmm.cli.options.names import long_name
 from daskgmm.cli.options.sources import take_from_file
-from daskgmm.cli.options.types import Names
+from daskgmm.cli.options.types import Names, Pairs
 from daskgmm.cli.output import logs
-from daskgmm.cli.pairs import Pairs
 
 if TYPE_CHECKING:
     from daskgmm.jobs.cluster.resources import Resources

@@ -1,10 +1,17 @@
-"""Options of names, which have commas between them or are given one by one."""
+"""Options of names, which have commas between them or are given one by one.
+
+Numbers as options take them.
+
+An option of pairs, which all sources give some of.
+"""
 
 import csv
+import math
 from itertools import chain
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -49,3 +56,62 @@ def _as_names(given: Any) -> tuple[str, ...]:
 
 def _none_if_empty(_context: click.Context, _option: click.Parameter, value: Any) -> Any:
     return value or None
+
+
+class Components(click.IntRange):
+    """K, of which ``fit`` and ``plan`` take one and ``select`` takes several."""
+
+    def __init__(self) -> None:
+        super().__init__(min=1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number."""
+        text = str(value)
+        if ".." in text or "," in text:
+            taker = "fit" if ctx is None else ctx.info_name
+            self.fail(f"{taker} takes one number; `daskgmm select -k {text}` tries several.")
+        if not text.lstrip("+-").isdecimal():
+            self.fail(f"{text!r} is no whole number such as 3.")
+        return super().convert(value, param, ctx)
+
+
+class Number(click.FloatRange):
+    """A finite number: click's own ranges let NaN pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number."""
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{found} is no finite number.")
+        return found
+
+
+def many(text: str) -> int:
+    """A whole number from 1 up as people write large ones: 1e6, 1_000_000."""
+    try:
+        number = int(text) if text.replace("_", "").isdecimal() else float(text)
+        whole = int(number)
+    except (ValueError, OverflowError):
+        raise click.BadParameter(f"{text!r} is no number such as 1000 or 1e6.") from None
+    if whole != number or whole < 1:
+        raise click.BadParameter(f"{text} is no whole number from 1 up.")
+    return whole
+
+
+class Pairs(click.Option):
+    """Pairs from a file, from variables and from the command line together.
+
+    An address may stand in a file, and the key to it in a variable. The later ones win where
+    they have the same names.
+    """
+
+    def consume_value(self, ctx: click.Context, opts: Any) -> tuple[Any, ParameterSource]:
+        """The pairs, and the first place that has any."""
+        value, source = super().consume_value(ctx, opts)
+        below: list[Any] = []
+        if source is ParameterSource.COMMANDLINE:
+            below = [ctx.lookup_default(str(self.name)), self.value_from_envvar(ctx)]
+        elif source is ParameterSource.ENVIRONMENT:
+            below = [ctx.lookup_default(str(self.name))]
+        found = [each for pairs in below for each in pairs or ()]
+        return ([*found, *value] if found else value), source

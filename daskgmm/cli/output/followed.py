@@ -14,12 +14,11 @@ from rich.text import Text
 
 from daskgmm.cli.output.tables import table
 from daskgmm.monitoring.follow import News
+from daskgmm.monitoring.history import LOST, Run
 from daskgmm.monitoring.messages import END, START
-from daskgmm.monitoring.numbers import count
 from daskgmm.monitoring.observer import Reason
 from daskgmm.monitoring.remaining import left
-from daskgmm.monitoring.run import LOST, Run
-from daskgmm.monitoring.text import duration
+from daskgmm.monitoring.text import count, duration
 
 WELL = (Reason.CONVERGED.value, Reason.MAX_ITER.value)
 """States of a fit that has ended as it should."""

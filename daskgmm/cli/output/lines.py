@@ -1,18 +1,50 @@
-"""Quiet lines that say how far a job is."""
+"""Quiet lines that say how far a job is.
+
+Lines that come now and then, while nothing else tells that a job goes on.
+"""
 
 import logging
 import math
+import threading
+import time
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from daskgmm.cli.waiting import Waiting
-from daskgmm.monitoring.numbers import clock, count
+from daskgmm.monitoring.text import count, stopwatch
 
 if TYPE_CHECKING:
     from daskgmm.jobs.listener import Start
     from daskgmm.passes.engine.progress import Pass
     from daskgmm.training.forecast import Forecast
     from daskgmm.training.states import FitState
+
+
+class Waiting:
+    """Has something said every so many seconds, by a thread of its own, until it is ended.
+
+    Parameters
+    ----------
+    say : callable
+        Given the seconds since the waiting began.
+    every : float
+        Seconds from one time to the next.
+    """
+
+    def __init__(self, say: Callable[[float], None], every: float) -> None:
+        self._say, self._every = say, every
+        self._ended = threading.Event()
+        threading.Thread(target=self._wait, name="daskgmm-waiting", daemon=True).start()
+
+    def end(self) -> None:
+        """Have nothing more said."""
+        self._ended.set()
+
+    def _wait(self) -> None:
+        began = time.monotonic()
+        while not self._ended.wait(self._every):
+            self._say(time.monotonic() - began)
+
 
 logger = logging.getLogger(__name__)
 
@@ -85,10 +117,10 @@ def _say_first(a_pass: "Pass", seconds: float) -> None:
     if a_pass.done() == a_pass.parts:
         logger.info(
             "Finding starts in a sample, %s so far: with many components that takes minutes.",
-            clock(seconds),
+            stopwatch(seconds),
         )
     else:
-        logger.info("Reading all rows, %s so far.", clock(seconds))
+        logger.info("Reading all rows, %s so far.", stopwatch(seconds))
 
 
 def start_in_words(verb: str, start: "Start") -> str:
@@ -130,4 +162,4 @@ def left_in_words(forecast: "Forecast | None", passed: float = 0.0) -> list[str]
     if forecast is None or forecast.seconds_left is None or not passes:
         return []
     more = f"about {passes} pass{'es' * (passes != 1)} more"
-    return [more, f"{clock(max(forecast.seconds_left - passed, 0.0))} left"]
+    return [more, f"{stopwatch(max(forecast.seconds_left - passed, 0.0))} left"]

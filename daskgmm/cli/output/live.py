@@ -1,19 +1,29 @@
-"""What a terminal shows of a job: a picture of values, at any width."""
+"""What a terminal shows of a job: a picture of values, at any width.
 
+The moving lines on a terminal.
+"""
+
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from daskgmm.cli.output.lines import going_in_words, left_in_words, speed_in_words
-from daskgmm.monitoring.numbers import clock, count
+from daskgmm.cli.output.lines import Lines, going_in_words, left_in_words, speed_in_words
+from daskgmm.monitoring.text import count, stopwatch
 
 if TYPE_CHECKING:
+    from daskgmm.jobs.listener import Start
+    from daskgmm.passes.engine.progress import Pass
     from daskgmm.training.forecast import Forecast
+    from daskgmm.training.states import FitState
+
 
 _NARROW = 64
 """Columns below which words are left out."""
@@ -93,13 +103,13 @@ class View:
             told = [f"{count(self.rows * self.share / self.seconds)} rows/s"]
         if self.workers is not None:
             told.append(f"{self.workers} worker{'s' * (self.workers != 1)}")
-        return [*told, *self._left(), f"{clock(self.elapsed)} so far"]
+        return [*told, *self._left(), f"{stopwatch(self.elapsed)} so far"]
 
     def _left(self) -> list[str]:
         known = left_in_words(self.forecast, self.passed)
         if known or not 0 < self.share < 1:
             return known
-        left = clock(self.seconds * (1 - self.share) / self.share)
+        left = stopwatch(self.seconds * (1 - self.share) / self.share)
         return [f"{left} left" if self.forecast is None else f"this pass {left} more"]
 
 
@@ -120,3 +130,95 @@ def flowed(phrases: Sequence[str], width: int) -> list[str]:
         else:
             lines.append(phrase)
     return lines
+
+
+_PICTURES_A_SECOND = 5
+
+
+class Display:
+    """Lines that say how far a job is; they go when the job ends.
+
+    Parameters
+    ----------
+    lines : Lines
+        Says the start, which stays, and knows the forecast.
+    console : Console
+        Of standard error.
+    """
+
+    def __init__(self, lines: Lines, console: Console) -> None:
+        self._lines = lines
+        self._doing = "starting"
+        self._began = self._pass_began = self._told = time.monotonic()
+        self._pass: Pass | None = None
+        self._passes = 0
+        self._iteration = 0
+        self._rows: int | None = None
+        self._spinner = Spinner("line" if console.options.ascii_only else "dots")
+        self._live = Live(
+            console=console,
+            get_renderable=self._view,
+            refresh_per_second=_PICTURES_A_SECOND,
+            transient=True,
+            redirect_stdout=False,  # results go there
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def wait(self, what: str) -> None:
+        """The job waits for a cluster."""
+        self._doing = what
+
+    def start(self, start: "Start") -> None:
+        """Rows are about to be read."""
+        self._lines.start(start)
+        self._rows = start.rows
+        self._doing = "reading all rows"
+
+    def watch(self, a_pass: "Pass") -> None:
+        """A pass is about to be made."""
+        self._passes += 1
+        self._doing = self._name_of(a_pass)
+        self._pass, self._pass_began = a_pass, time.monotonic()
+
+    def tell(self, state: "FitState") -> None:
+        """A fit has made one more pass."""
+        self._lines.tell(state)
+        self._iteration, self._rows = state.iteration, state.rows
+        self._told = time.monotonic()
+
+    def _name_of(self, a_pass: "Pass") -> str:
+        forecast = self._lines.forecast
+        if a_pass.name == "gmm-init":
+            return "reading all rows"
+        if forecast is None:
+            again = f", pass {self._passes}" if self._passes > 1 else ""
+            return f"{self._lines.verb.lower()} rows{again}"
+        if a_pass.name == "gmm-pass":
+            return f"pass {self._iteration + 1} of at most {forecast.max_iter}"
+        return "scoring"
+
+    def _view(self) -> View:
+        now = time.monotonic()
+        frames, milliseconds = self._spinner.frames, self._spinner.interval
+        view = View(
+            frames[int(1000 * now / milliseconds) % len(frames)],
+            self._doing,
+            now - self._began,
+            rows=self._rows,
+            forecast=self._lines.forecast,
+            passed=now - self._told,
+        )
+        return view if self._pass is None else self._in_pass(view, self._pass, now)
+
+    def _in_pass(self, view: View, a_pass: "Pass", now: float) -> View:
+        done, workers = a_pass.done(), a_pass.workers()
+        if view.forecast is not None and a_pass.name == "gmm-init" and done == a_pass.parts:
+            return replace(view, doing="finding starts in a sample", workers=workers)
+        seconds = now - self._pass_began
+        return replace(view, parts=a_pass.parts, done=done, seconds=seconds, workers=workers)

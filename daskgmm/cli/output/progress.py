@@ -48,7 +48,7 @@ def progress(*, shown: bool, verb: str, forecast: "Forecast | None" = None) -> "
     elif not logger.isEnabledFor(logging.INFO):
         yield Silence()
     elif (console := _movable()) is not None:
-        from daskgmm.cli.display import Display
+        from daskgmm.cli.output.live import Display
 
         with Display(Lines(verb, every=0, forecast=forecast), console) as display:
             yield display
@@ -69,7 +69,7 @@ def _movable() -> "Console | None":
 
 @contextmanager
 def _events(verb: str) -> "Iterator[Listener]":
-    from daskgmm.cli.events import Events
+    from daskgmm.cli.output.json_logs import Events
 
     job = "fit" if verb == "Fitting" else click.get_current_context().info_name
     events = Events(str(job), verb)

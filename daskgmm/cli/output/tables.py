@@ -19,7 +19,7 @@ _WIDEST = 1_000_000
 
 def fit_summary(record: Mapping[str, Any], model: Any) -> str:
     """What a fit came to: its components, how it went, and where it is."""
-    from daskgmm.estimators.model_file import MODEL_FILE
+    from daskgmm.fitting.model_file import MODEL_FILE
 
     result = record["result"]
     facts = {

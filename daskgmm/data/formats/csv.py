@@ -19,6 +19,8 @@ from daskgmm.data.columns import (
     FIRST_VALUE,
     Selection,
     check_names,
+    is_number,
+    shortened,
 )
 from daskgmm.data.decode import Decoder, block_rows_for
 from daskgmm.data.files.hive import key_columns, with_constants
@@ -34,7 +36,6 @@ from daskgmm.data.formats.csv_errors import (
 from daskgmm.data.formats.csv_header import Header, read_header
 from daskgmm.data.source import Block, Source
 from daskgmm.data.storage.retry import persistent
-from daskgmm.data.words import is_number, shortened
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
 
 _TEXT_BYTES = 2**23  # decoded at a time

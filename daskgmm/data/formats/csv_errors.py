@@ -12,10 +12,10 @@ import pyarrow as pa
 from fsspec.compression import compr
 from fsspec.utils import infer_compression
 
+from daskgmm.data.columns import shortened, unreadable
 from daskgmm.data.files.versions import InputFile
 from daskgmm.data.formats.csv_header import Header, as_text
 from daskgmm.data.storage.errors import explained, first_line
-from daskgmm.data.words import shortened, unreadable
 from daskgmm.errors import DataError
 
 _VALUE = re.compile(

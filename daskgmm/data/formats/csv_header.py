@@ -11,7 +11,7 @@ from io import StringIO, TextIOWrapper
 from itertools import islice
 from typing import Any
 
-from daskgmm.data.words import has_decimal_comma, has_thousands, is_number, shortened
+from daskgmm.data.columns import has_decimal_comma, has_thousands, is_number, shortened
 from daskgmm.errors import DataError
 
 Records = list[list[str]]

@@ -1,15 +1,65 @@
-"""Paths and URLs as users give them, and the file systems that they name."""
+"""Paths and URLs as users give them, and the file systems that they name.
+
+File systems that fsspec opens, with what stores need to be waited for no longer than helps.
+"""
 
 import os
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
-from fsspec import AbstractFileSystem
+from fsspec import AbstractFileSystem, available_protocols, get_filesystem_class
+from fsspec.config import conf
+from fsspec.core import url_to_fs
 
-from daskgmm.data.opening import opened
 from daskgmm.data.storage.credentials import shown_address
 from daskgmm.data.storage.errors import first_line
 from daskgmm.errors import ConfigurationError
+
+_S3 = ("s3://", "s3a://")
+_VARIABLES = ("AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS")
+_RETRIES = {"mode": "standard", "total_max_attempts": 5}
+"""A user's own come first; botocore's other mode doesn't know all failures that pass."""
+
+_SILENCE = {"connect_timeout": 5, "read_timeout": 5}
+"""Seconds. s3fs makes five times as many attempts: a store that takes connections and never
+answers is given up after some three minutes."""
+
+
+def opened(path: str, storage_options: Mapping[str, Any]) -> tuple[AbstractFileSystem, str]:
+    """The file system of a path or URL, and the path as it calls it.
+
+    Raises
+    ------
+    ImportError, ValueError
+        The URL's protocol is unknown or its package isn't installed, or an option is unknown.
+    """
+    options = dict(storage_options)
+    if path.startswith(_S3):
+        own = options.get("config_kwargs") or conf.get("s3", {}).get("config_kwargs") or {}
+        told_otherwise = any(name in os.environ for name in _VARIABLES)
+        retries = {} if told_otherwise else {"retries": _RETRIES}
+        options["config_kwargs"] = {**_SILENCE, **retries, **own}
+    if "::" in path and not _is_chain(path):  # a name may hold the sign of a chain
+        first = path.partition("::")[0]
+        protocol = first.partition("://")[0] if "://" in first else "file"
+        if "://" not in first and not path.startswith(("/", "~")):
+            path = f"./{path}"  # else a name that begins with file: would lose that
+        kind = get_filesystem_class(protocol)
+        given = {**kind._get_kwargs_from_urls(path), **options}  # noqa: SLF001  as fsspec does
+        return kind(**given), kind._strip_protocol(path)  # noqa: SLF001
+    filesystem, root = url_to_fs(path, **options)
+    return filesystem, root
+
+
+def _is_chain(path: str) -> bool:
+    """Whether the first of several URLs is of a file system that lies upon another."""
+    first, _, rest = path.partition("::")
+    protocol = first.partition("://")[0] if "://" in first else first
+    if protocol not in available_protocols():
+        return "://" in rest and "://" not in first  # fsspec tells of what it doesn't know
+    # Asked of the method: what makes these classes' objects takes anything.
+    return "target_protocol" in signature(get_filesystem_class(protocol).__init__).parameters
 
 
 def address_of(path: Any) -> str:

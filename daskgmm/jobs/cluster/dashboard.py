@@ -1,4 +1,7 @@
-"""Dask's own report of what a cluster did for a job, as one file of HTML."""
+"""Dask's own report of what a cluster did for a job, as one file of HTML.
+
+The page of fits on the dashboard of a job's own cluster.
+"""
 
 import logging
 import os
@@ -12,7 +15,8 @@ from typing import Any
 
 from daskgmm.data.storage.deadline import in_time
 from daskgmm.errors import ConfigurationError
-from daskgmm.jobs.folders import require_writable_here
+from daskgmm.jobs.runs.directory import require_writable_here
+from daskgmm.monitoring import install
 
 _SECONDS_FOR_LAST_WORDS = 5.0
 
@@ -98,3 +102,20 @@ def _forget_left_documents() -> None:
     from bokeh.io import doc
 
     getattr(doc, "_PATCHED_CURDOCS", []).clear()
+
+
+def page_on(client: Any, dashboard: str | None) -> str | None:
+    """Put the page on a dashboard, where there is one; without it a job goes on as well.
+
+    Returns
+    -------
+    str or None
+        Where to look: at the page, or else at the dashboard as it was.
+    """
+    if dashboard is None:
+        return None
+    try:
+        return install(client) or dashboard
+    except Exception as error:  # noqa: BLE001  whatever moved in Dask: the job goes on
+        logger.warning("Fits are not on the dashboard (%s: %s).", type(error).__name__, error)
+        return dashboard

@@ -11,13 +11,12 @@ from typing import Any
 from uuid import uuid4
 
 from daskgmm.errors import ConfigurationError
-from daskgmm.jobs.cluster.dashboard import check_report, reported
+from daskgmm.jobs.cluster.dashboard import check_report, page_on, reported
 from daskgmm.jobs.cluster.local import embedded
 from daskgmm.jobs.cluster.scheduler import connected
 from daskgmm.jobs.cluster.tls import Tls
 from daskgmm.jobs.inputs import Described, rows_of
 from daskgmm.jobs.listener import Listener, Start
-from daskgmm.jobs.page import page_on
 from daskgmm.passes.engine.client import (
     active_client,
     running_on,

@@ -9,8 +9,7 @@ from typing import Any
 
 from daskgmm.data.json_text import from_json
 from daskgmm.errors import ClusterError, ConfigurationError
-from daskgmm.jobs.cluster.tls import Tls, check_encryption
-from daskgmm.jobs.refusals import refusal
+from daskgmm.jobs.cluster.tls import Tls, check_encryption, refusal
 
 CONNECT_SECONDS = 15.0
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import dask
 
-from daskgmm.jobs.checks.packages import OPTIONAL
-from daskgmm.jobs.checks.threads import cores
 from daskgmm.jobs.doctor import environment
+from daskgmm.jobs.doctor.environment import OPTIONAL
 from daskgmm.jobs.doctor.finding import Findings, ok, problem, warning
+from daskgmm.jobs.doctor.processor import cores
 from daskgmm.jobs.runs import record
 
 _SAME = ("daskgmm", "python", "dask", "distributed", "cloudpickle", "msgpack")

@@ -1,5 +1,11 @@
-"""Settings of Dask that hurt."""
+"""Settings of Dask that hurt.
 
+Packages that only some things need.
+
+Where compiled kernels are kept.
+"""
+
+from importlib.util import find_spec
 from typing import Any
 
 import dask
@@ -40,3 +46,44 @@ def of_scheduler(saturation: float, failures: int) -> Findings:
         )
     else:
         yield ok(f"The scheduler queues tasks; one may lose its worker {failures} times.")
+
+
+OPTIONAL = {
+    "matplotlib": ("plot", "figures"),
+    "s3fs": ("s3", "S3"),
+    "zarr": ("zarr", "Zarr"),
+    "h5py": ("hdf5", "HDF5"),
+    "bokeh": ("dashboard", "the dashboard"),
+    "polars": ("polars", "Polars frames"),
+    "dask_ml": ("kmeans", "k-means||"),
+}
+"""Modules: the extra that brings each, and what needs it."""
+
+
+def optional(_worker: Any) -> Findings:
+    """What can't be done: no trouble for who needs none of it."""
+    missing = [names for module, names in OPTIONAL.items() if find_spec(module) is None]
+    if not missing:
+        yield ok("All optional packages are installed.")
+        return
+    extras, uses = (", ".join(words) for words in zip(*missing, strict=True))
+    extras = extras.replace(" ", "")
+    yield ok(f"Not installed, and needed only for {uses}: pip install 'daskgmm[{extras}]'.")
+
+
+def cache(_worker: Any) -> Findings:
+    """Whether numba finds a folder that it may write to."""
+    from numba.core.caching import FunctionCache
+
+    from daskgmm.model.kernels import loops
+
+    try:
+        # By any function of the module: it is the file that decides.
+        folder = FunctionCache(loops.loop.__wrapped__).cache_path
+    except RuntimeError:  # no place will do
+        yield warning(
+            "No folder for compiled kernels can be written to, so each process compiles anew.",
+            "Set NUMBA_CACHE_DIR to a folder that can.",
+        )
+    else:
+        yield ok(f"Compiled kernels are kept in {folder}.")

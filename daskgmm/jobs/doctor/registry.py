@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from daskgmm.jobs.checks import compiled, memory, packages, threads
 from daskgmm.jobs.doctor import cluster, environment, processor, resources
 from daskgmm.jobs.doctor.finding import Findings
 
@@ -12,13 +11,13 @@ Checks = Mapping[str, Callable[[Any], Findings]]
 OF_PROCESS: Checks = {
     "vector width": processor.vector_width,
     "BLAS threads": processor.threads,
-    "OpenMP threads": threads.openmp,
-    "cores": threads.limits,
-    "memory": memory.limit,
+    "OpenMP threads": processor.openmp,
+    "cores": processor.limits,
+    "memory": resources.limit,
     "disk space": resources.space,
     "disk kind": resources.kind,
-    "compiled kernels": compiled.cache,
-    "packages": packages.optional,
+    "compiled kernels": environment.cache,
+    "packages": environment.optional,
     "Dask's settings": environment.of_worker,
 }
 """Given the worker whose process it is, or None."""

@@ -7,9 +7,8 @@ from typing import Self
 
 from daskgmm.data.storage.folder import Place
 from daskgmm.errors import DaskGMMError, OutputError
-from daskgmm.jobs.folders import REPLACEMENT
 from daskgmm.jobs.locks.owner import Owner, running_in_words
-from daskgmm.jobs.runs.directory import Run, State
+from daskgmm.jobs.runs.directory import REPLACEMENT, Run, State
 
 LOCK_FILE = ".lock"
 

@@ -1,14 +1,47 @@
-"""Who holds a lock, as the lock's own content tells."""
+"""Who holds a lock, as the lock's own content tells.
+
+Which process of which machine.
+"""
 
 import json
+import os
+import platform
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
+import psutil
+
 from daskgmm.data.json_text import from_json
-from daskgmm.jobs import machine
+from daskgmm.data.storage.scratch import machine
+
+
+def this_process() -> dict[str, Any]:
+    """Its number, and where that number means something."""
+    return {"space": _space(), "process": os.getpid()}
+
+
+def process_in_words(process: Any) -> str:
+    """What `this_process` once told, for users."""
+    return f"process {process['process']} on {process['space'][0]}"
+
+
+def is_dead_here(process: Any) -> bool:
+    """Whether what `this_process` once told certainly ended: known on the same machine only."""
+    try:
+        return process["space"] == _space() and not psutil.pid_exists(process["process"])
+    except (KeyError, TypeError):
+        return False
+
+
+def _space() -> list[str]:
+    """The machine since it was started, and the container's own numbering if there is one."""
+    found = [platform.node(), machine()]
+    with suppress(OSError):  # Linux tells
+        found.append(os.readlink("/proc/self/ns/pid"))  # noqa: PTH115  no path: pid:[number]
+    return found
 
 
 @dataclass(frozen=True)
@@ -18,7 +51,7 @@ class Owner:
     Parameters
     ----------
     process : mapping
-        See `daskgmm.jobs.machine.this_process`.
+        See `daskgmm.jobs.locks.owner.this_process`.
     since : datetime
         By its own clock.
     """
@@ -29,7 +62,7 @@ class Owner:
     @classmethod
     def here(cls) -> Self:
         """The process that asks, from now on."""
-        return cls(machine.this_process(), datetime.now(UTC))
+        return cls(this_process(), datetime.now(UTC))
 
     @classmethod
     def told_by(cls, content: bytes | None) -> Self | None:
@@ -48,11 +81,11 @@ class Owner:
     @property
     def is_dead(self) -> bool:
         """Whether it certainly ended."""
-        return machine.is_dead_here(self.process)
+        return is_dead_here(self.process)
 
     def in_words(self) -> str:
         """Process, machine and age."""
-        return f"{machine.in_words(self.process)}, {running_in_words(self.since)}"
+        return f"{process_in_words(self.process)}, {running_in_words(self.since)}"
 
 
 def running_in_words(since: datetime) -> str:

@@ -10,10 +10,10 @@ from uuid import uuid4
 from daskgmm.data.sinks import Made, Written
 from daskgmm.data.storage.errors import explained_writing
 from daskgmm.data.storage.folder import Place
-from daskgmm.jobs.folders import require_writable
 from daskgmm.jobs.locks.base import busy, holder
 from daskgmm.jobs.locks.local import held_alone
 from daskgmm.jobs.outputs.delivery import SUCCESS, Check, Delivery
+from daskgmm.jobs.runs.directory import require_writable
 
 
 @final

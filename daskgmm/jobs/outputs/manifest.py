@@ -8,9 +8,9 @@ from typing import Any, Self
 from daskgmm.data.json_text import from_json
 from daskgmm.data.sinks import SINKS, Found, Written, sink_for
 from daskgmm.data.storage.folder import Place
-from daskgmm.jobs.folders import REPLACEMENT
 from daskgmm.jobs.json_values import differences, to_json
 from daskgmm.jobs.outputs.delivery import SUCCESS
+from daskgmm.jobs.runs.directory import REPLACEMENT
 
 MANIFEST = "manifest.json"
 """File in the folder of a run that is not complete."""

@@ -10,7 +10,7 @@ from daskgmm.jobs.cluster.local import memory_share
 from daskgmm.jobs.cluster.resources import Resources
 from daskgmm.jobs.planning.passes import USUAL_PASSES, Prospect, Tasks
 from daskgmm.passes.cost import MEASURED
-from daskgmm.passes.room import memory_limit_for, room_under
+from daskgmm.passes.memory import memory_limit_for, room_under
 
 
 @dataclass(frozen=True)

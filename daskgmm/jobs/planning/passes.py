@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from daskgmm.data.source import Source
-from daskgmm.estimators.parameters import check_parameters, compute_dtype
-from daskgmm.fitting.settings import Candidate, Settings
+from daskgmm.estimators.parameters import check_parameters
+from daskgmm.fitting.settings import Candidate, Settings, compute_dtype
 from daskgmm.passes.engine.graph import pass_graph
+from daskgmm.passes.engine.grouping import laid_out
 from daskgmm.passes.engine.persist import held_as
 from daskgmm.passes.engine.work import Work
-from daskgmm.passes.layout import laid_out
 from daskgmm.passes.memory import Task
 
 USUAL_PASSES, SEEN_PASSES = 4, (3, 6)

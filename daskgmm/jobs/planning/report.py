@@ -13,8 +13,7 @@ from daskgmm.jobs.planning.benchmark import seconds_a_row
 from daskgmm.jobs.planning.cluster import Planner, limit_of
 from daskgmm.jobs.planning.passes import SEEN_PASSES, USUAL_PASSES, Prospect
 from daskgmm.jobs.planning.source import source_of
-from daskgmm.passes.memory import largest_part, rows_bytes, worker_bytes
-from daskgmm.passes.room import memory_limit_for
+from daskgmm.passes.memory import largest_part, memory_limit_for, rows_bytes, worker_bytes
 
 
 def plan(

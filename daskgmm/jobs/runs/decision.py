@@ -8,10 +8,16 @@ from typing import Any, Self
 
 from daskgmm.data.storage.folder import Place
 from daskgmm.errors import DataError, OutputError
-from daskgmm.estimators.model_file import MODEL_FILE
-from daskgmm.jobs.folders import REPLACEMENT
+from daskgmm.fitting.model_file import MODEL_FILE
 from daskgmm.jobs.locks import LOCK_FILE
-from daskgmm.jobs.runs.directory import CHECKPOINT_FILE, RECORD_FILE, NewerRunError, Run, State
+from daskgmm.jobs.runs.directory import (
+    CHECKPOINT_FILE,
+    RECORD_FILE,
+    REPLACEMENT,
+    NewerRunError,
+    Run,
+    State,
+)
 
 _FILES = frozenset({RECORD_FILE, MODEL_FILE, CHECKPOINT_FILE, LOCK_FILE, REPLACEMENT})
 

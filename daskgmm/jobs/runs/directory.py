@@ -1,17 +1,23 @@
-"""Run directories: what is in one, and whether another run would be the same."""
+"""Run directories: what is in one, and whether another run would be the same.
+
+Folders that outputs are made in.
+"""
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Self
 
 from daskgmm.data.json_text import from_json, require_form
+from daskgmm.data.storage.credentials import shown_address
 from daskgmm.data.storage.errors import first_line
-from daskgmm.data.storage.folder import Place
-from daskgmm.errors import DataError, OutputError
-from daskgmm.estimators.model_file import MODEL_FILE
+from daskgmm.data.storage.folder import Place, require_folder
+from daskgmm.errors import ConfigurationError, DataError, OutputError
+from daskgmm.fitting.model_file import MODEL_FILE
 from daskgmm.jobs.json_values import differences, to_json
 
 RECORD_FILE = "run.json"
@@ -204,3 +210,36 @@ def sha256(content: bytes) -> str:
 def write_record(folder: Place, record: Mapping[str, Any]) -> None:
     """Write a run's record into its folder."""
     folder.write(RECORD_FILE, f"{to_json(record)}\n".encode())
+
+
+REPLACEMENT = "_replacing"
+"""Folder in a run directory, or in an output in a store, where what is to replace it is made:
+readers of Parquet skip names like it."""
+
+
+def require_writable(folder: Path) -> None:
+    """Raise OutputError unless files can be made in a folder."""
+    require_folder(folder)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"The output's folder {folder} can't be written to.",
+            "Choose another one, or change its permissions.",
+        )
+
+
+def require_writable_here(path: str) -> None:
+    """Refuse a file that can't be made on this machine, before any work is done.
+
+    Raises
+    ------
+    ConfigurationError
+        It is a URL.
+    OutputError
+        Its folder is missing or can't be written to.
+    """
+    if "://" in path:
+        raise ConfigurationError(
+            f"{shown_address(path)} is a URL, and this is written on this machine only.",
+            "Give a path, and copy the file from there.",
+        )
+    require_writable(Path(path).resolve().parent)

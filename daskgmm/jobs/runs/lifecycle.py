@@ -10,13 +10,20 @@ from typing import Any, TypeAlias
 
 from daskgmm.data.storage.deadline import last_words
 from daskgmm.data.storage.folder import Place
-from daskgmm.estimators.model_file import MODEL_FILE, to_bytes
-from daskgmm.jobs.folders import REPLACEMENT
+from daskgmm.fitting.model_file import MODEL_FILE, to_bytes
 from daskgmm.jobs.json_values import as_plain, digest
 from daskgmm.jobs.locks import LOCK_FILE, Lock, locked
 from daskgmm.jobs.runs import record
 from daskgmm.jobs.runs.decision import Decision, Found, Order, decide, leftovers
-from daskgmm.jobs.runs.directory import CHECKPOINT_FILE, LAYOUT, Run, State, sha256, write_record
+from daskgmm.jobs.runs.directory import (
+    CHECKPOINT_FILE,
+    LAYOUT,
+    REPLACEMENT,
+    Run,
+    State,
+    sha256,
+    write_record,
+)
 
 logger = logging.getLogger(__name__)
 

@@ -8,12 +8,12 @@ from typing import Any
 from bokeh.document import Document
 from distributed.dashboard.components.scheduler import BOKEH_THEME, env
 
-from daskgmm.monitoring.board import Board
 from daskgmm.monitoring.page.feed import Feed
 from daskgmm.monitoring.page.panels import CHARTS, TEXTS
 from daskgmm.monitoring.page.panels.base import Panel
 from daskgmm.monitoring.page.panels.chooser import Chooser
 from daskgmm.monitoring.page.view import view
+from daskgmm.monitoring.state import Board
 
 _MILLISECONDS = 1000
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from bokeh.models import ColumnDataSource
 
-from daskgmm.monitoring.run import Point, Run
+from daskgmm.monitoring.history import Point, Run
 
 _NOTHING = float("nan")
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from daskgmm.monitoring.board import Board
-from daskgmm.monitoring.serving import dashboard_of, prefix_of
+from daskgmm.monitoring.http import dashboard_of, prefix_of
+from daskgmm.monitoring.state import Board
 
 PATH = "/daskgmm"
 

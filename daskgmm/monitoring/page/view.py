@@ -4,9 +4,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from daskgmm.monitoring.board import Board
-from daskgmm.monitoring.run import Run
-from daskgmm.monitoring.state import Progress
+from daskgmm.monitoring.history import Run
+from daskgmm.monitoring.state import Board, Progress
 
 _SILENT_SECONDS = 10.0
 _SILENT_PASSES = 3

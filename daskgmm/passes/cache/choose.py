@@ -13,13 +13,11 @@ from daskgmm.data.storage import scratch
 from daskgmm.errors import ConfigurationError
 from daskgmm.passes.cache.disk import DiskStage
 from daskgmm.passes.cache.memory import MemoryStage
-from daskgmm.passes.cache.parts import StagedPart, Staging, end
+from daskgmm.passes.cache.parts import Stage, StagedPart, Staging, end
 from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.keys import token
 from daskgmm.passes.engine.persist import decoded
-from daskgmm.passes.memory import Task, rows_bytes
-from daskgmm.passes.room import Room, room_for
-from daskgmm.passes.stage import Stage
+from daskgmm.passes.memory import Room, Task, room_for, rows_bytes
 
 logger = logging.getLogger(__name__)
 

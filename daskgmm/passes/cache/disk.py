@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from daskgmm.data.source import Block
 from daskgmm.data.storage.scratch import Scratch
-from daskgmm.passes.room import disk_free
-from daskgmm.passes.stage import Entry, NotStagedError, Stage
+from daskgmm.passes.cache.parts import Entry, NotStagedError, Stage
+from daskgmm.passes.memory import disk_free
 
 _MARK = b"gmmstage"
 _TAIL_BYTES = 8 + len(_MARK)

@@ -7,9 +7,8 @@ from typing import final
 import numpy as np
 
 from daskgmm.data.source import Block
-from daskgmm.passes.memory import available_memory
-from daskgmm.passes.room import SHARE
-from daskgmm.passes.stage import Entry, NotStagedError, Stage
+from daskgmm.passes.cache.parts import Entry, NotStagedError, Stage
+from daskgmm.passes.memory import SHARE, available_memory
 
 
 @final

@@ -3,19 +3,80 @@
 Each process that reads rows for a fit opens a stage for it when it first needs one. Tasks may
 move between processes from pass to pass, and processes may die: a part that isn't staged where
 it is read is decoded there, so stages never have a say in the result.
+
+What a stage is: decoded blocks of one fit's parts, in one process.
 """
 
 import atexit
 import logging
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from daskgmm.data.source import Block, Part, as_written
-from daskgmm.passes.stage import Entry, NotStagedError, Stage
+
+
+class NotStagedError(Exception):
+    """The stage can't give this part, or not the rest of it."""
+
+
+class Entry(ABC):
+    """One part on its way into a stage; nothing is seen of it before `finish`.
+
+    `add` and `finish` raise OSError or MemoryError where there is no room.
+    """
+
+    @abstractmethod
+    def add(self, block: Block) -> None:
+        """Copy the next block."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Make the part's blocks readable, all at once."""
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Forget what was added, unless it is finished."""
+
+
+class Stage(ABC):
+    """Decoded blocks of some parts of one fit.
+
+    It is a cache: what it has lost, or never had, is decoded again.
+    """
+
+    @abstractmethod
+    def load(self, position: int) -> Iterator[Block]:
+        """Yield the blocks of the part at `position` in the source, as they were added.
+
+        Raises
+        ------
+        NotStagedError
+            They are not here; also after some of them, where the rest can't be read.
+        """
+
+    @abstractmethod
+    def entry(self, position: int) -> Entry:
+        """Where the blocks of a part are put.
+
+        Raises
+        ------
+        OSError
+            There is no room.
+        """
+
+    @abstractmethod
+    def remove(self) -> None:
+        """Remove all, also what other processes of this machine staged for the fit."""
+
+    @abstractmethod
+    def leave(self) -> None:
+        """Remove all unless another process shares it: this one ends."""
+
 
 logger = logging.getLogger(__name__)
 

@@ -1,17 +1,63 @@
 """Tiny adjacent parts, read as one: a part costs more than the few rows that are in it.
 
 What a pass finds hangs on its parts, so bundles are cut by the parts' lengths alone.
+
+How many parts one task takes.
+
+Dask's cost follows the number of tasks (about 3 ms each on a busy scheduler), so a task takes
+several parts until it is worth its overhead. The grouping follows from the data alone, never
+from the workers that happen to be alive: sums keep their shape on one worker or twenty.
+
+How the passes of a fit are cut.
 """
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
 
 from daskgmm.data.source import Block, Part, Source
 from daskgmm.passes.cache.memory import copied
-from daskgmm.passes.groups import FEWEST_TASKS
+
+SECONDS_A_TASK = 0.1
+SECONDS_A_TASK_IN_MEMORY = 0.004
+"""Threads of one process start a task in a tenth of a millisecond, and there may be many."""
+
+FEWEST_TASKS = 128
+MOST_TASKS = 4096
+MOST_TASKS_UNMEASURED = 512
+
+
+def group_unmeasured(n_parts: int) -> list[range]:
+    """Even groups of parts whose lengths are not known yet."""
+    return _even(n_parts, min(n_parts, MOST_TASKS_UNMEASURED))
+
+
+def group_measured(
+    lengths: Sequence[int], cost_a_row: float, *, in_memory: bool = False
+) -> list[range]:
+    """Groups of adjacent parts of about equal cost, each worth a task's overhead."""
+    seconds = [length * cost_a_row for length in lengths]
+    each = SECONDS_A_TASK_IN_MEMORY if in_memory else SECONDS_A_TASK
+    # What a part costs to read nobody knows: a few tasks more than the arithmetic is worth.
+    fewest = 1 if in_memory else min(FEWEST_TASKS, len(lengths))
+    wanted = int(np.clip(np.ceil(sum(seconds) / each), fewest, MOST_TASKS))
+    share = sum(seconds) / wanted
+    if share == 0:
+        return _even(len(lengths), min(len(lengths), wanted))
+    # A part belongs to the group in which its middle lies.
+    middles = [end - own / 2 for end, own in zip(accumulate(seconds), seconds, strict=True)]
+    owners = [min(int(middle / share), wanted - 1) for middle in middles]
+    starts = [i for i, owner in enumerate(owners) if i == 0 or owner != owners[i - 1]]
+    return [range(a, b) for a, b in zip(starts, [*starts[1:], len(lengths)], strict=True)]
+
+
+def _even(n_parts: int, n_groups: int) -> list[range]:
+    edges = [round(i * n_parts / n_groups) for i in range(n_groups + 1)]
+    return [range(a, b) for a, b in pairwise(edges)]
+
 
 _BYTES = 2**20
 _ROWS = 2**14
@@ -93,3 +139,21 @@ def _runs(lengths: Sequence[int], most_rows: int, most_parts: int) -> Iterator[r
             start, rows = end, 0
         rows += length
     yield range(start, len(lengths))
+
+
+def laid_out(
+    source: Source, lengths: Sequence[int], cost_a_row: float
+) -> tuple[Source, list[range]]:
+    """Rows in parts that are worth their overhead, in groups that are worth a task's.
+
+    Parameters
+    ----------
+    source : Source
+    lengths : sequence of int
+        Rows of each part, which the source itself may not know.
+    cost_a_row : float
+        Of a pass, in seconds.
+    """
+    found = bundled(source, lengths)
+    groups = group_measured(found.lengths or (), cost_a_row, in_memory=found.in_memory)
+    return found, groups

@@ -2,9 +2,9 @@
 
 from bokeh.models import ColumnDataSource, Range1d
 
+from daskgmm.monitoring.history import Run
 from daskgmm.monitoring.page.panels.base import chart
 from daskgmm.monitoring.page.view import View
-from daskgmm.monitoring.run import Run
 
 _BLUE = "#3f7fd9"
 _MARGIN = 0.06

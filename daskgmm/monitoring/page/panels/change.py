@@ -4,9 +4,9 @@ from typing import Any
 
 from bokeh.models import ColumnDataSource, Range1d
 
+from daskgmm.monitoring.history import Run
 from daskgmm.monitoring.page.panels.base import chart
 from daskgmm.monitoring.page.view import View
-from daskgmm.monitoring.run import Run
 from daskgmm.monitoring.text import number
 
 _ORANGE, _RED = "#e08a1e", "#e5484d"

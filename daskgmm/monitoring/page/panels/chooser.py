@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from bokeh.models import Select
 
+from daskgmm.monitoring.history import Run
 from daskgmm.monitoring.page.panels.base import sheet
 from daskgmm.monitoring.page.view import View
-from daskgmm.monitoring.run import Run
 from daskgmm.monitoring.text import clock
 
 _CSS = """

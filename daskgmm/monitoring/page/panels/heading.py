@@ -2,10 +2,10 @@
 
 from bokeh.models import Div
 
+from daskgmm.monitoring.history import RUNNING, Run
 from daskgmm.monitoring.page.panels.base import sheet
 from daskgmm.monitoring.page.view import View
 from daskgmm.monitoring.remaining import left
-from daskgmm.monitoring.run import RUNNING, Run
 from daskgmm.monitoring.text import amount, clock, duration, number, text
 
 _CSS = """

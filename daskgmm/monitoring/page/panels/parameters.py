@@ -2,10 +2,10 @@
 
 from bokeh.models import Div
 
+from daskgmm.monitoring.history import Run
 from daskgmm.monitoring.page.panels.base import sheet
 from daskgmm.monitoring.page.panels.weights import colour, fading
 from daskgmm.monitoring.page.view import View
-from daskgmm.monitoring.run import Run
 from daskgmm.monitoring.text import number, text
 
 _CSS = """

@@ -6,10 +6,10 @@ from typing import Any
 from bokeh.models import ColumnDataSource, CustomJSTickFormatter, FixedTicker, GlyphRenderer, Line
 from bokeh.palettes import Category10_10, Turbo256
 
+from daskgmm.monitoring.history import Point
 from daskgmm.monitoring.page.feed import component
 from daskgmm.monitoring.page.panels.base import chart
 from daskgmm.monitoring.page.view import View
-from daskgmm.monitoring.run import Point
 
 _RED = "#e5484d"
 _MARGIN = 24  # of the palette's ends, which are too dark for a dark page

@@ -1,0 +1,63 @@
+"""New rows for a fitted model, in one pass."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from daskgmm.data.decode import require_finite_sum
+from daskgmm.data.source import Source
+from daskgmm.errors import DataError
+from daskgmm.fitting.fit import SECONDS_WORTH_COMPILING
+from daskgmm.model.expectation import Expectation
+from daskgmm.model.kernels.compiled import compile_ahead
+from daskgmm.model.mixture import Mixture
+from daskgmm.model.moments import Moments
+from daskgmm.model.prediction import Predictor
+from daskgmm.passes.cost import seconds_a_row
+from daskgmm.passes.expectation import expect_checked
+from daskgmm.training.em import Origins
+
+
+@dataclass(eq=False)
+class NewRows:
+    """Rows to be read once, seldom twice.
+
+    Parameters
+    ----------
+    source : Source
+    before : Predictor
+        The mixture before, and its frame.
+    dtype : dtype
+        What rows are computed in.
+    """
+
+    source: Source
+    before: Predictor
+    dtype: np.dtype[Any]
+    passes: int = 0
+
+    def expect(self, mixtures: Sequence[Mixture], origins: Origins = None) -> list[Moments]:
+        """One pass; see `daskgmm.training.em.Expect`."""
+        cost = self._cost_a_row(mixtures[0])
+        compiled = cost * sum(self.source.lengths or ()) > SECONDS_WORTH_COMPILING
+        if compiled:
+            compile_ahead(self.source.dtype, self.dtype)
+        asked = Expectation(
+            tuple(mixtures), self.before.frame, self.dtype, origins=origins, compiled=compiled
+        )
+        self.passes += 1
+        (found,) = expect_checked(self.source, asked, cost)
+        require_finite_sum(found.weight)
+        if found.weight == 0:
+            raise DataError(
+                "There are no rows to update the model with, or none that counts.",
+                "Check that the input holds the rows that it should, and their weights.",
+            )
+        return [found]
+
+    def _cost_a_row(self, mixture: Mixture) -> float:
+        n_features = mixture.n_features
+        length = mixture.covariance.quadratic_length(n_features) + n_features + 1
+        return seconds_a_row(n_features, length, mixture.n_components)
