@@ -2,9 +2,9 @@
 
 import pytest
 from hypothesis import settings
-from stores import proxied, s3, s3_server  # noqa: F401  fixtures for all tests
 
 from daskgmm.model.covariance import COVARIANCES
+from tests.support.stores import proxied, s3, s3_server  # noqa: F401  fixtures for all tests
 
 # The same examples each time: a failure is the code's doing, never the draw's.
 settings.register_profile("daskgmm", deadline=None, derandomize=True)

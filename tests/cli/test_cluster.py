@@ -1,0 +1,222 @@
+"""Where a command runs: an embedded cluster, one that is there, or one that does not answer."""
+
+import json
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import dask.array as da
+import numpy as np
+import pandas as pd
+import pytest
+from distributed import Client, LocalCluster
+
+from daskgmm import GaussianMixture, load, open_dataset
+from daskgmm.errors import ClusterError, DataError
+from daskgmm.jobs.cluster import scheduler
+from daskgmm.passes.engine import client as engine
+from tests.support.command import here, in_process
+from tests.support.started import started
+
+__all__ = ["here"]
+
+IRIS = Path(__file__).parents[2] / "examples" / "data" / "iris.csv"
+FIT = ("fit", IRIS, "--columns", "sepal_length,sepal_width", "-k", 3, "--seed", 0)
+
+
+def means(run):
+    return load(run / "model.safetensors").means_
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The same fit in its own process, without a cluster."""
+    run = tmp_path_factory.mktemp("alone") / "run"
+    assert in_process(*FIT, "-o", run).code == 0
+    return means(run)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0"
+    ) as cluster:
+        yield cluster
+
+
+def test_an_embedded_cluster_gives_the_same_bits_and_ends_quietly(tmp_path, alone):
+    done = in_process(*FIT, "-o", tmp_path / "run", "--workers", 2, "--threads", 1)
+    assert done.code == 0
+    assert (means(tmp_path / "run") == alone).all()
+    first, *others, last = done.err.splitlines()
+    assert first == "Fitting rows of 2 columns on an embedded cluster of 2 workers."
+    assert all(line.startswith(("Dashboard: http://", "Decoded rows are ")) for line in others)
+    assert any(line.endswith("/daskgmm") for line in others)
+    assert last.startswith("Pass ")
+    assert "lower bound" in done.out
+
+
+def test_a_running_cluster_is_found_by_its_address_and_by_its_file(tmp_path, cluster, alone, here):
+    address = cluster.scheduler_address
+    file = tmp_path / "scheduler.json"
+    file.write_text(json.dumps({"address": address}))
+    done = in_process(*FIT, "-o", tmp_path / "one", "--scheduler", address)
+    assert done.code == 0
+    assert done.err.splitlines()[0] == f"Fitting rows of 2 columns on 1 worker of {address}."
+    assert (means(tmp_path / "one") == alone).all()
+    assert here(*FIT, "-o", tmp_path / "two", "--scheduler", file).code == 0
+    assert (means(tmp_path / "two") == alone).all()
+
+
+def test_scores_and_predictions_run_there_too(tmp_path, cluster, here):
+    there = ("--scheduler", cluster.scheduler_address)
+    here(*FIT, "-o", tmp_path / "run")
+    assert here("score", tmp_path / "run", IRIS, *there).code == 0
+    assert here("predict", tmp_path / "run", IRIS, "-o", tmp_path / "out", *there).code == 0
+    assert len(list((tmp_path / "out").glob("part-*"))) == 1
+    assert cluster.status.name == "running"
+
+
+def test_a_failure_on_a_worker_keeps_its_code_and_words(tmp_path, cluster, here):
+    (tmp_path / "ragged.csv").write_text("a,b\n" + "1,2\n" * 10 + "3\n")
+    there = ("--scheduler", cluster.scheduler_address)
+    done = here("fit", tmp_path / "ragged.csv", "-k", 1, "-o", tmp_path / "run", *there)
+    assert done.code == 65
+    assert "ragged.csv, row 10 (line 12)" in done.err
+
+
+def silent():
+    """A socket that takes connections and says nothing."""
+    server = socket.socket()
+    server.bind(("127.0.0.1", 0))
+    server.listen()
+    return server
+
+
+def closed_port():
+    with silent() as server:
+        return server.getsockname()[1]
+
+
+def test_a_scheduler_that_is_not_there_is_given_up_in_time(tmp_path, here, monkeypatch):
+    monkeypatch.setattr(scheduler, "CONNECT_SECONDS", 1.5)
+    with silent() as server:
+        names = [
+            f"127.0.0.1:{closed_port()}",
+            f"tcp://127.0.0.1:{server.getsockname()[1]}",
+            str(tmp_path / "scheduler.json"),
+        ]
+        for name in names:
+            began = time.monotonic()
+            done = here(*FIT, "-o", tmp_path / "run", "--scheduler", name)
+            assert (done.code, done.out) == (75, "")
+            assert name in done.err
+            assert "within 1.5 seconds" in done.err
+            assert time.monotonic() - began < 5
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (record["state"], record["failure"]["kind"]) == ("failed", "ClusterError")
+
+
+@pytest.mark.slow
+def test_the_command_gives_a_silent_scheduler_fifteen_seconds(tmp_path):
+    with silent() as server:
+        port = server.getsockname()[1]
+        done = in_process(*FIT, "-o", tmp_path / "run", "--scheduler", f"127.0.0.1:{port}")
+    assert done.code == 75
+    assert len(done.err.splitlines()) == 2
+    assert "within 15 seconds" in done.err
+
+
+@pytest.fixture
+def alone_scheduler(tmp_path):
+    """The file of a scheduler that no worker has come to."""
+    file = tmp_path / "scheduler.json"
+    command = ["dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    with started([*command, "--scheduler-file", file]) as running:
+        running.until("Scheduler at")
+        yield file
+
+
+def worker(file):
+    return started(["dask", "worker", "--no-nanny", "--no-dashboard", "--scheduler-file", file])
+
+
+@pytest.mark.parametrize("command", ["fit", "select", "update", "predict", "score", "sample"])
+def test_a_job_without_workers_ends_with_75_and_says_what_to_do(
+    tmp_path, alone_scheduler, here, command
+):
+    run, out = tmp_path / "run", ("-o", tmp_path / "out")
+    here(*FIT, "-o", run)
+    arguments = {
+        "fit": (*FIT, *out),
+        "select": ("select", *FIT[1:], *out),
+        "update": ("update", run, IRIS, *out),
+        "predict": ("predict", run, IRIS, *out),
+        "score": ("score", run, IRIS),
+        "sample": ("sample", run, "-n", 9, *out),
+    }[command]
+    done = here(*arguments, "--scheduler", alone_scheduler, "--worker-timeout", 0.5)
+    assert done.code == 75
+    assert "error: No worker is there after 0.5 s" in done.err
+    assert "--worker-timeout" in done.err
+
+
+def test_too_few_workers_are_told_by_number(tmp_path, cluster, here):
+    wanted = ("--wait-for-workers", 2, "--worker-timeout", 0.5)
+    there = ("--scheduler", cluster.scheduler_address)
+    done = here(*FIT, "-o", tmp_path / "run", *there, *wanted)
+    assert done.code == 75
+    assert "1 of 2 workers are there after 0.5 s" in done.err
+
+
+def slowly(block):
+    """Rows that take longer than any test."""
+    time.sleep(600)
+    return block
+
+
+def test_workers_that_all_go_away_in_a_pass_are_waited_for_and_given_up(
+    alone_scheduler, monkeypatch, caplog
+):
+    monkeypatch.setattr(engine, "_SECONDS_BEFORE_TOLD", 0.0)
+    with worker(alone_scheduler) as running, Client(scheduler_file=alone_scheduler) as client:
+        client.wait_for_workers(1)
+        rows = da.ones((4, 2), chunks=(2, 2)).map_blocks(slowly, meta=np.empty((0, 2)))
+        client.loop.call_later(2, running.process.kill)
+        with (
+            engine.waiting_for_workers(3.0),
+            pytest.raises(ClusterError, match="No worker is there after 3 s"),
+        ):
+            GaussianMixture().fit(rows)
+    assert "No worker is there" in caplog.text
+
+
+def test_a_cache_is_chosen_once_the_first_worker_has_come(alone_scheduler, tmp_path, caplog):
+    numbers = np.random.default_rng(0).normal(size=(40, 2))
+    pd.DataFrame(numbers, columns=["a", "b"]).to_parquet(tmp_path / "rows.parquet")
+    caplog.set_level("INFO")
+    with Client(scheduler_file=alone_scheduler) as client, ThreadPoolExecutor(1) as pool:
+        rows = open_dataset(tmp_path / "rows.parquet")
+        fitting = pool.submit(GaussianMixture().fit, rows)
+        with worker(alone_scheduler):
+            fitting.result(120)
+        assert client.status == "running"
+    assert "cached: memory" in caplog.text
+
+
+def test_a_restarted_cluster_is_told_as_such(cluster):
+    with Client(cluster) as client, Client(cluster, set_as_default=False) as other:
+        rows = da.ones((4, 2), chunks=(2, 2)).map_blocks(slowly, meta=np.empty((0, 2)))
+        client.loop.call_later(2, other.restart)
+        with pytest.raises(ClusterError, match=r"was restarted \(client\.restart\(\)\)"):
+            GaussianMixture().fit(rows)
+
+
+def test_a_file_that_vanishes_in_a_fit_is_a_changed_input(tmp_path):
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("a,b\n1,2\n3,4\n")
+    rows = open_dataset(tmp_path)
+    (tmp_path / "b.csv").unlink()
+    with pytest.raises(DataError, match=r"b\.csv is gone: it was there"):
+        GaussianMixture().fit(rows)

@@ -1,0 +1,256 @@
+"""Plans, held against what fits do and against what must hold of any."""
+
+import json
+import logging
+import math
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from distributed import get_task_stream
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daskgmm import GaussianMixture, jobs, open_dataset
+from daskgmm.errors import ConfigurationError
+from daskgmm.jobs.planning.cluster import Planner
+from daskgmm.jobs.planning.passes import Prospect
+from daskgmm.jobs.planning.source import imagined
+from daskgmm.model.covariance import COVARIANCES
+from daskgmm.passes.cache import choose
+from daskgmm.passes.memory import memory_limit_for, room_under, rows_bytes, worker_bytes
+from tests.estimators.test_cache import running
+
+DOUBLE = np.dtype(np.float64)
+IRIS = Path(__file__).parents[2] / "examples" / "data" / "iris.csv"
+SMALL = {"rows": 1000, "features": 2, "components": 3}
+
+
+def written(folder, groups, group_rows, n_files, n_features=3):
+    """Parquet files of row groups of clustered rows, one smaller at the end of each file."""
+    rng = np.random.default_rng(0)
+    for number in range(n_files):
+        rows = groups * group_rows + group_rows // 2
+        values = rng.normal(size=(rows, n_features)) + 6 * rng.integers(2, size=(rows, 1))
+        table = pa.table({f"x{i}": values[:, i] for i in range(n_features)})
+        pq.write_table(table, folder / f"{number}.parquet", row_group_size=group_rows)
+    return str(folder)
+
+
+@pytest.fixture
+def tasks_of_fits(monkeypatch):
+    """The sizes by which fits choose a cache."""
+    found, chosen = [], choose.CACHES["auto"]
+    monkeypatch.setitem(
+        choose.CACHES, "auto", lambda source, task: found.append(task) or chosen(source, task)
+    )
+    return found
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("groups", "group_rows", "n_files"),
+    [
+        pytest.param(150, 100, 2, id="many tiny parts are read together"),
+        pytest.param(3, 20_000, 2, id="a task a part"),
+    ],
+)
+def test_a_plan_is_what_a_fit_does(groups, group_rows, n_files, tmp_path, tasks_of_fits, caplog):
+    folder = written(tmp_path, groups, group_rows, n_files)
+    plan = jobs.plan(folder, components=2, workers=1, threads=2)
+
+    def peak_bytes():  # travels by value: workers don't know this module
+        lines = Path("/proc/self/status").read_text().splitlines()
+        (line,) = (line for line in lines if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+
+    limit = plan["memory_a_worker_in_memory_bytes"]
+    with (
+        caplog.at_level(logging.INFO),
+        running(n_workers=1, threads_per_worker=2, memory_limit=limit) as client,
+        get_task_stream(client) as stream,
+    ):
+        model = GaussianMixture(2, random_state=0).fit(open_dataset(folder))
+        (peak,) = client.run(peak_bytes).values()
+    assert "Decoded rows are cached: memory" in caplog.text
+    assert peak <= limit
+    (task,) = tasks_of_fits
+    assert plan["memory_a_worker_peak_bytes"] == worker_bytes(task, 2)
+    assert (plan["rows"], plan["features"]) == (model.n_rows_, model.n_features_in_)
+    read, added = counted(stream.data)
+    assert set(read) == {plan["tasks_a_pass"]}
+    assert set(added) <= {plan["sums_a_pass"]}
+    assert len(read) == model.n_passes_ - 1
+
+
+def counted(stream):
+    """Tasks of each pass of EM that read rows, and those that add up what they found."""
+    names = [done["key"][0] for done in stream if isinstance(done["key"], tuple)]
+    passes = {name.removeprefix("gmm-pass-") for name in names if name.startswith("gmm-pass-")}
+    return (
+        [names.count(f"gmm-pass-{suffix}") for suffix in passes],
+        [names.count(f"gmm-reduce-{suffix}") for suffix in passes],
+    )
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_rows_that_do_not_fit_are_read_by_other_tasks(tmp_path):
+    folder = written(tmp_path, 150, 100, 2)
+    dataset, fits = open_dataset(folder), {"workers": 1, "memory_limit": "600MB"}
+    plan = jobs.plan(folder, components=2, **fits)
+    source = dataset.source()
+    model = GaussianMixture(2, cache="none", random_state=0)
+    with running(n_workers=1, processes=False) as client, get_task_stream(client) as stream:
+        model.fit(dataset)
+    read, added = counted(stream.data)
+    prospect = Prospect.of(model, source)
+    assert set(read) == {prospect.read.reading}
+    assert set(added) == {prospect.read.adding}
+    assert plan["tasks_a_pass"] == prospect.held.reading  # so small rows fit anywhere
+
+
+def test_blocks_and_parts_are_what_tasks_read(tmp_path):
+    source = open_dataset(written(tmp_path, 1, 100_000, 1)).source()
+    plan = jobs.plan(str(tmp_path), components=2)
+    blocks = [block.rows.shape[1] for part in source.parts for block in part.read()]
+    assert plan["rows_a_block"] == max(blocks)
+    assert (plan["parts"], plan["rows_a_part"]) == (2, 100_000)
+    assert plan["rows"] == sum(blocks) == 150_000
+    assert plan["data_bytes"] == rows_bytes(source)
+
+
+def test_chosen_columns_count_only(tmp_path):
+    folder = written(tmp_path, 1, 1000, 1)
+    plan = jobs.plan(folder, components=2, columns=["x0", "x1"], weight_column="x2")
+    assert plan["features"] == 2
+    assert plan["data_bytes"] == 1500 * 3 * 8
+
+
+def test_rows_that_are_still_to_be_written_plan_as_those_that_are(tmp_path):
+    written(tmp_path, 0, 3000, 1)
+    there = jobs.plan(str(tmp_path), components=2)
+    yet = jobs.plan(rows=1500, features=3, components=2)
+    measured = {"rows_a_second_a_thread", "seconds_a_pass", "seconds", "cheapest"}
+    assert {name: there[name] for name in there.keys() - measured} == {
+        name: yet[name] for name in yet.keys() - measured
+    }
+
+
+ROWS = st.integers(1, 10**10)
+SHAPES = st.tuples(st.integers(1, 60), st.integers(1, 100), st.sampled_from(["full", "diag"]))
+
+
+def prospect_of(rows, n_features, n_components, kind="full", **parameters):
+    estimator = GaussianMixture(n_components, covariance_type=kind, **parameters)
+    return Prospect.of(estimator, imagined(rows, n_features, DOUBLE))
+
+
+@given(ROWS, ROWS, SHAPES)
+def test_more_rows_take_no_less_memory_and_no_fewer_tasks(one, other, shape):
+    few, many = (prospect_of(rows, *shape) for rows in sorted((one, other)))
+    assert worker_bytes(few.task) <= worker_bytes(many.task)
+    assert rows_bytes(few.source) <= rows_bytes(many.source)
+    assert few.read.reading <= many.read.reading
+    assert few.held.reading <= many.held.reading
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_more_workers_take_no_longer_where_kernels_do(in_memory):
+    prospect = prospect_of(10**9, 50, 100)
+    planner = Planner(prospect, rows_bytes(prospect.source), 1, 1e-5)
+    seconds = [planner.seconds_a_pass(2**n, in_memory=in_memory) for n in range(9)]
+    assert seconds == sorted(seconds, reverse=True)
+    assert 10**4 < seconds[0] < 1.001 * 10**4
+
+
+def test_the_scheduler_s_cost_is_counted():
+    prospect = prospect_of(10**10, 2, 2)
+    planner = Planner(prospect, rows_bytes(prospect.source), 1, 1e-12)
+    few, many = (planner.seconds_a_pass(n, in_memory=True) for n in (1, 1000))
+    assert few < many
+
+
+@given(st.integers(10**6, 10**13), st.integers(2**20, 2**40), st.integers(1, 8))
+def test_the_cheapest_cluster_is_the_fewest_workers_that_hold_all_rows(data, spare, threads):
+    prospect = prospect_of(10**6, 20, 8)
+    limit = memory_limit_for(prospect.task, threads) + spare
+    found = Planner(prospect, data, threads, 1e-6).cheapest(limit)
+    assert found.memory_a_worker_bytes <= limit
+    assert found.memory_bytes == found.workers * found.memory_a_worker_bytes
+
+    def held(workers, each):
+        return workers * room_under(each, prospect.task, threads)
+
+    assert data <= held(found.workers, found.memory_a_worker_bytes)
+    assert held(found.workers - 1, limit) < data
+
+
+def test_starts_that_share_the_passes_are_counted():
+    assert prospect_of(10**6, 2, 3, n_init=10).starts == 3
+    assert prospect_of(1000, 2, 3, n_init=10).starts == 10  # their sample is all rows
+    assert prospect_of(10**6, 2, 3, n_init=2).starts == 2
+
+
+@pytest.mark.parametrize("kind", list(COVARIANCES))
+def test_every_covariance_type_and_float_is_measured(kind):
+    for dtype in ("float32", "float64"):
+        plan = jobs.plan(rows=500_000, features=3, components=4, covariance=kind, dtype=dtype)
+        assert plan["dtype"] == dtype
+        assert 0 < plan["rows_a_second_a_thread"] < math.inf
+        assert plan["seconds"] == plan["passes"] * plan["seconds_a_pass"]
+        assert plan["data_bytes"] == 500_000 * (3 * np.dtype(dtype).itemsize + 8)
+        assert json.loads(json.dumps(plan)) == plan
+
+
+def test_a_thousand_million_rows_may_be_a_float():
+    plan = jobs.plan(rows=1e9, features=2, components=3, workers=4, threads=2, memory_limit="8GB")
+    assert plan["rows"] == 10**9
+    assert isinstance(plan["rows"], int)
+    assert (plan["workers"], plan["threads"], plan["memory_limit_bytes"]) == (4, 2, 8 * 10**9)
+    assert plan["rows_in_memory"] == (plan["memory_a_worker_in_memory_bytes"] <= 8 * 10**9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"rows": 0}, "rows is 0"),
+        ({"rows": 10.5}, "rows is 10.5"),
+        ({"rows": 1e13}, "rows is 1e\\+13"),
+        ({"rows": math.nan}, "rows is nan"),
+        ({"rows": None}, "no number of rows"),
+        ({"features": 0}, "features is 0"),
+        ({"features": None}, "no number of features"),
+        ({"inputs": str(IRIS)}, "Both .*iris.csv and a number"),
+        ({"inputs": str(IRIS), "features": None}, "Both .*iris.csv and a number"),
+        ({"components": 1001}, "1001 components were asked for, and there are 1000 rows"),
+        ({"components": 0}, "n_components"),
+        ({"n_init": 0}, "n_init"),
+        ({"covariance": "round"}, "round"),
+        ({"dtype": "int8"}, "int8"),
+        ({"workers": 0}, "workers is 0"),
+        ({"memory_limit": "400MB"}, "The memory limit is 400MB"),
+        ({"memory_limit": "510MB"}, "A pass needs a worker with more than .* the memory limit is"),
+        ({"features": 5000, "components": 900}, "a worker's share of this machine is"),
+        (
+            {"features": 5000, "components": 900, "memory_limit": "9TB"},
+            "how fast it is can't be measured",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_a_remedy(changes, cause):
+    with pytest.raises(ConfigurationError, match=cause) as refused:
+        jobs.plan(**SMALL | changes)
+    assert refused.value.remedy
+
+
+def test_inputs_that_do_not_tell_their_rows_are_refused():
+    columns = ["sepal_length", "sepal_width"]
+    with pytest.raises(ConfigurationError, match="isn't known before they are read"):
+        jobs.plan(str(IRIS), components=3, columns=columns)
+
+
+def test_an_unknown_option_is_a_type_error():
+    with pytest.raises(TypeError, match="'tol' is no option"):
+        jobs.plan(**SMALL, tol=1)

@@ -1,0 +1,148 @@
+"""The memory that is predicted, held against what is measured."""
+
+import os
+import tracemalloc
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from daskgmm import GaussianMixture, open_dataset
+from daskgmm.data.source import Source
+from daskgmm.model.expectation import Accumulator, Expectation
+from daskgmm.model.frame import Frame
+from daskgmm.passes import memory
+from daskgmm.passes.cache import choose
+from daskgmm.passes.engine.blas import one_thread
+from daskgmm.passes.memory import Task, available_memory, rows_bytes, worker_bytes
+from tests.estimators.test_cache import running
+from tests.support import reference
+
+DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
+MIB = 2**20
+
+
+def allocated(action):
+    """Most bytes that NumPy held at a time, beyond those before."""
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        action()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+
+
+def task_of(rows, length, n_components, dtype, **changes):
+    n_features, n = rows.shape
+    task = Task(n_features, length, n_components, n, n, rows.dtype, dtype, decoded=False)
+    return replace(task, **changes)
+
+
+@pytest.mark.parametrize("dtype", [DOUBLE, SINGLE])
+@pytest.mark.parametrize(
+    ("kind", "n_features", "n_components"),
+    [
+        ("full", 2, 3), ("full", 20, 8), ("full", 50, 20), ("full", 50, 200),
+        ("tied", 50, 20), ("diag", 64, 64), ("spherical", 50, 20), ("full", 190, 2),
+    ],
+)  # fmt: skip
+def test_work_arrays_take_what_is_predicted(kind, n_features, n_components, dtype):
+    mixture = reference.random_mixture(kind, n_components, n_features)
+    rows = np.random.default_rng(0).normal(size=(n_features, 5000)).astype(dtype)
+    length = mixture.covariance.quadratic_length(n_features) + n_features + 1
+    task = task_of(rows, length, n_components, dtype)
+    predicted = task.kernel_bytes + 2 * task.result_bytes
+
+    def accumulate(compiled):
+        frame = Frame.identity(n_features)
+        expectation = Expectation((mixture,), frame, dtype, compiled=compiled)
+        with one_thread():
+            Accumulator(expectation)([(rows, None)])
+
+    for compiled in (False, True):
+        accumulate(compiled)  # once, so that what is loaded does not count
+    slow, fast = (allocated(lambda: accumulate(which)) for which in (False, True))  # noqa: B023
+    assert fast <= 1.2 * predicted, (fast, predicted)
+    assert 0.4 * predicted <= slow <= 1.2 * predicted, (slow, predicted)
+
+
+@pytest.mark.parametrize("n_features", [1, 20, 100])
+def test_reading_takes_what_is_predicted(n_features, tmp_path):
+    values = np.random.default_rng(0).normal(size=(150_000, n_features))
+    names = [f"x{index}" for index in range(n_features)]
+    pd.DataFrame(values, columns=names).to_parquet(tmp_path / "rows.parquet")
+    source = open_dataset(tmp_path / "rows.parquet").source()
+    task = Task(
+        n_features, 1, 1, memory.largest_block(source), memory.largest_part(source), DOUBLE, DOUBLE
+    )
+    peaks = []
+    for part in source.parts:
+        pool = pa.system_memory_pool()  # a new one: the usual one has had its peak
+        before = pa.default_memory_pool()
+        pa.set_memory_pool(pool)
+        try:
+            arrays = allocated(lambda: sum(block.rows[0, 0] for block in part.read()))  # noqa: B023
+            peaks.append(arrays + pool.max_memory())
+        finally:
+            pa.set_memory_pool(before)
+    assert 0.25 * task.reading_bytes <= max(peaks) <= task.reading_bytes
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("threads", "cache"), [(1, "disk"), (3, "disk"), (1, "none")])
+def test_a_worker_peaks_where_it_is_predicted_to(threads, cache, tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        frame = pd.DataFrame(rng.normal(size=(100_000, 20)), columns=list("abcdefghijklmnopqrst"))
+        frame.to_parquet(tmp_path / f"{number}.parquet", compression="snappy")
+    dataset = open_dataset(tmp_path)
+    tasks = []
+    chosen = choose.CACHES[cache]
+    monkeypatch.setitem(
+        choose.CACHES, cache, lambda source, task: tasks.append(task) or chosen(source, task)
+    )
+
+    def peak_bytes():  # travels by value: workers don't know this module
+        lines = Path("/proc/self/status").read_text().splitlines()
+        (line,) = (line for line in lines if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+
+    model = GaussianMixture(
+        8, max_iter=2, tol=0, random_state=0, subsample=2000, cache=cache, init_params="random"
+    )
+    model.fit(dataset)  # compiles the loop where that has not been done on this machine
+    with running(n_workers=1, threads_per_worker=threads, memory_limit="8GiB") as client:
+        model.fit(dataset)
+        (peak,) = client.run(peak_bytes).values()
+    predicted = worker_bytes(tasks[-1], threads)
+    assert 0.7 * predicted <= peak <= 1.25 * predicted, (peak / MIB, predicted / MIB)
+
+
+def test_more_threads_blocks_and_components_take_more():
+    task = Task(20, 231, 8, 10_000, 100_000, DOUBLE, DOUBLE)
+    least = worker_bytes(task)
+    assert worker_bytes(task, 2) - least == least - memory.LIBRARIES
+    for change in ({"block_rows": 20_000}, {"n_components": 9}, {"n_features": 21}):
+        assert worker_bytes(replace(task, **change)) > least
+
+
+def test_rows_take_their_numbers_and_a_weight():
+    source = Source((), 3, SINGLE, lengths=(10, 0, 5))
+    assert rows_bytes(source) == 15 * (3 * 4 + 8)
+    assert rows_bytes(replace(source, lengths=None)) is None
+
+
+def test_a_container_s_limit_is_seen(tmp_path, monkeypatch):
+    (tmp_path / "max").write_text("1000\n")
+    (tmp_path / "used").write_text("400\n")
+    files = (str(tmp_path / "max"), str(tmp_path / "used"))
+    monkeypatch.setattr(memory, "_CGROUPS", (files,))
+    assert available_memory() == 600
+    (tmp_path / "max").write_text("max\n")
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert 2**20 < available_memory() < total

@@ -1,0 +1,1 @@
+"""What tests share: rows, commands, stores, clusters, certificates."""
