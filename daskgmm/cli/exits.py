@@ -77,7 +77,7 @@ _BOTH_WAYS = re.compile(r"\b\w+= \((--[a-z-]+)\)")
 """An option as errors name it that Python's users and the shell's may see: ``tol= (--tol)``."""
 
 
-class Failure(click.ClickException):
+class CommandFailure(click.ClickException):
     """The end of a command that could not do its job.
 
     Parameters
@@ -122,7 +122,7 @@ def code_for(kind: type[BaseException]) -> Exit:
 
 def code_of(error: click.ClickException) -> int:
     """The exit code that a failure or wrong usage ends with."""
-    return error.code if isinstance(error, Failure) else error.exit_code
+    return error.code if isinstance(error, CommandFailure) else error.exit_code
 
 
 def show(error: click.ClickException) -> None:

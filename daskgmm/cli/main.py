@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import click
 
-from daskgmm.cli.exits import Exit, Failure, code_of, interruptible, show
+from daskgmm.cli.exits import CommandFailure, Exit, code_of, interruptible, show
 from daskgmm.cli.options import secrets
 from daskgmm.cli.options.names import CONFIG, likely
 from daskgmm.cli.options.sources import PREFIX, let_variables_set
@@ -102,7 +102,7 @@ class Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit):
             raise
         except (Exception, KeyboardInterrupt) as error:
-            raise Failure.of(error) from error
+            raise CommandFailure.of(error) from error
 
 
 def _with_suggestion(error: click.NoSuchOption) -> click.UsageError:
@@ -147,7 +147,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         return _ended_by(error)
     except OSError as error:  # of standard output, where help is shown
-        return _ended_by(Failure.of(error))
+        return _ended_by(CommandFailure.of(error))
     except click.Abort:  # Ctrl-C before the command had begun
         return Exit.INTERRUPTED
     return code if isinstance(code, int) else Exit.DONE
@@ -167,7 +167,7 @@ def main() -> NoReturn:
     try:
         sys.stdout.flush()
     except OSError as error:
-        code = code or code_of(Failure.of(error))
+        code = code or code_of(CommandFailure.of(error))
     _end(code)
 
 

@@ -120,7 +120,7 @@ _REMEDY = "Choose numeric columns with columns= (--columns), or convert this one
 
 
 @dataclass(frozen=True)
-class Selection:
+class ColumnSelection:
     """The columns to read.
 
     Parameters

@@ -7,7 +7,7 @@ from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from daskgmm.data.columns import Selection, as_names
+from daskgmm.data.columns import ColumnSelection, as_names
 from daskgmm.data.files.hive import conditions
 from daskgmm.data.files.listing import require_unchanged
 from daskgmm.data.files.versions import FileRecord, InputFile
@@ -26,7 +26,7 @@ class Dataset:
         Name of the files' format.
     table : Table
         The files and what their metadata tells.
-    selection : Selection
+    selection : ColumnSelection
         The columns asked for.
     block_rows : int or None
         Most rows of a block; ``None`` for 65,536, or fewer where rows are wide.
@@ -34,7 +34,7 @@ class Dataset:
 
     format: str
     table: Table
-    selection: Selection
+    selection: ColumnSelection
     block_rows: int | None = None
 
     def __post_init__(self) -> None:
@@ -204,7 +204,7 @@ def open_dataset(
     if block_rows is not None and not (isinstance(block_rows, int | np.integer) and block_rows > 0):
         raise ConfigurationError(f"block_rows={block_rows!r}.", "Pass a whole number above 0.")
     name, files = find_inputs(path, format, storage_options or {}, conditions(where))
-    selection = Selection(
+    selection = ColumnSelection(
         None if columns is None else _feature_names(columns, name),
         None if sample_weight is None else _weight_name(sample_weight, name),
     )

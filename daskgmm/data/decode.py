@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from daskgmm.data.columns import Selection
+from daskgmm.data.columns import ColumnSelection
 from daskgmm.data.source import Block, Floats, Part, as_written
 from daskgmm.data.storage.errors import first_line
 from daskgmm.errors import DataError
@@ -30,7 +30,7 @@ class Decoder:
 
     Parameters
     ----------
-    selection : Selection
+    selection : ColumnSelection
         Resolved: its features are known.
     dtype : dtype
         Of the blocks' rows.
@@ -44,7 +44,7 @@ class Decoder:
 
     def __init__(
         self,
-        selection: Selection,
+        selection: ColumnSelection,
         dtype: np.dtype[Any],
         part: Part,
         block_rows: int,

@@ -25,7 +25,7 @@ from daskgmm.training.states import ROUNDING, FitState, StopReason, Trace
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class CandidateResult:
     """What came of one start of a candidate.
 
     Parameters
@@ -90,7 +90,7 @@ def begun(
         yield Fit(rows, settings, random_numbers(first.random_state), memory, advanced)
 
 
-def outcomes_of(fit: Fit, estimators: Sequence[GaussianMixture]) -> list[Outcome]:
+def outcomes_of(fit: Fit, estimators: Sequence[GaussianMixture]) -> list[CandidateResult]:
     """What came of a fit of one candidate for each estimator, scored.
 
     One pass more scores all; `fit` counts it.
@@ -100,13 +100,13 @@ def outcomes_of(fit: Fit, estimators: Sequence[GaussianMixture]) -> list[Outcome
     traces = zip(progress.state.traces, progress.histories, strict=True)
     for template, starts in zip(estimators, progress.counts, strict=True):
         if not starts:
-            outcomes.append(Outcome(template, 0, None))
+            outcomes.append(CandidateResult(template, 0, None))
         for number in range(starts):
             trace, history = next(traces)
             estimator = GaussianMixture(**template.get_params(deep=False))
             if trace.stopped is not StopReason.COLLAPSED:
                 estimator._adopt(fit, trace, history)  # noqa: SLF001  estimators of one family
-            outcomes.append(Outcome(estimator, number, trace))
+            outcomes.append(CandidateResult(estimator, number, trace))
     return _scored(fit, outcomes)
 
 
@@ -116,7 +116,7 @@ def advanced(state: FitState) -> list[Trace | None]:
     return [trace if len(trace.lower_bounds) == done else None for trace in state.traces]
 
 
-def _scored(fit: Fit, outcomes: Sequence[Outcome]) -> list[Outcome]:
+def _scored(fit: Fit, outcomes: Sequence[CandidateResult]) -> list[CandidateResult]:
     standing = [one for one in outcomes if one.stopped is not StopReason.COLLAPSED]
     mixtures = tuple(one.trace.mixture for one in standing if one.trace is not None)
     if fit.compiled:  # here, so that workers beside need not compile side by side
@@ -127,7 +127,7 @@ def _scored(fit: Fit, outcomes: Sequence[Outcome]) -> list[Outcome]:
     return [replace(one, score=next(found)) if one in standing else one for one in outcomes]
 
 
-def best_of(outcomes: Sequence[Outcome], criterion: str) -> int:
+def best_of(outcomes: Sequence[CandidateResult], criterion: str) -> int:
     """Position of the outcome with the least criterion; the first of those that equal it.
 
     As with lower bounds, what differs in the last digits only must not decide.
@@ -186,7 +186,7 @@ def shortfalls(results: Sequence[Mapping[str, Any]], best: int, tol: float) -> l
     return [one for kind, ended in found.items() for one in _of_one_type(kind, ended, tol)]
 
 
-def in_words(found: Sequence[Shortfall], remedy: str) -> str:
+def shortfall_warning(found: Sequence[Shortfall], remedy: str) -> str:
     """A warning of what fell short, one or more."""
     whose = "its start was" if len(found) == 1 else "their starts were"
     return f"{'; '.join(map(str, found))}: {whose} poor. {remedy}"

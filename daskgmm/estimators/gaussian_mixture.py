@@ -18,7 +18,7 @@ from daskgmm.estimators.inputs import as_source, kind_of, marks_of, require_unch
 from daskgmm.estimators.observing import Callback, watched
 from daskgmm.estimators.parameters import check_parameters, random_numbers
 from daskgmm.estimators.partial_fit import PartialFit
-from daskgmm.estimators.predictions import Predictions
+from daskgmm.estimators.predictions import PredictMethods
 from daskgmm.estimators.validation import require_fitted
 from daskgmm.fitting import model_file
 from daskgmm.fitting.checkpoint import remember
@@ -34,7 +34,7 @@ from daskgmm.passes.cache.choose import check_cache, kept
 from daskgmm.training.states import FitState, StopReason, Trace
 
 
-class GaussianMixture(FittedParameters, Predictions, PartialFit, DensityMixin, Shown):
+class GaussianMixture(FittedParameters, PredictMethods, PartialFit, DensityMixin, Shown):
     """Mixture of K Gaussians, fitted by expectation-maximisation on rows of any number.
 
     Parameters, attributes and methods are those of ``sklearn.mixture.GaussianMixture``, with

@@ -22,7 +22,7 @@ from daskgmm.model.prediction import Predictor
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.persist import held
-from daskgmm.training.em import Recipe
+from daskgmm.training.em import EMSettings
 from daskgmm.training.incremental import Increment, absorb
 from daskgmm.training.states import FitState, Trace
 from daskgmm.training.stopping import Step, stopping_named
@@ -69,8 +69,8 @@ def _history(estimator: Any, forgetting: float) -> Moments | None:
     return moments.faded(forgetting)
 
 
-def _recipe(estimator: Any, before: Predictor, dtype: np.dtype[Any]) -> Recipe:
-    return Recipe(
+def _recipe(estimator: Any, before: Predictor, dtype: np.dtype[Any]) -> EMSettings:
+    return EMSettings(
         estimator.tol,
         estimator.max_iter,
         stopping_named(estimator.stopping),
@@ -87,7 +87,9 @@ def _deviations(mixture: Mixture) -> Doubles:
     return np.sqrt(mixture.weights @ (mixture.deviations**2 + spread**2))
 
 
-def _adopt(estimator: Any, found: Increment, recipe: Recipe, rows: NewRows, seconds: float) -> None:
+def _adopt(
+    estimator: Any, found: Increment, recipe: EMSettings, rows: NewRows, seconds: float
+) -> None:
     before, bound = rows.before, found.fresh.lower_bound
     last = getattr(estimator, "lower_bound_", float("-inf"))
     step = Step(before.mixture, found.mixture, last, bound, recipe.deviations)

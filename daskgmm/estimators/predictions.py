@@ -113,7 +113,7 @@ def _quantile(densities: Doubles, share: float) -> float:
     return lower if np.isinf(lower) else float(np.quantile(densities, share))
 
 
-class Predictions:
+class PredictMethods:
     """The methods of a fitted mixture that take rows; results have the rows' kind."""
 
     _predictor: Predictor

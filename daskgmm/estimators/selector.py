@@ -16,7 +16,14 @@ from sklearn.base import DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 
 from daskgmm.errors import ConfigurationError
-from daskgmm.estimators.candidates import Outcome, begun, best_of, in_words, outcomes_of, shortfalls
+from daskgmm.estimators.candidates import (
+    CandidateResult,
+    begun,
+    best_of,
+    outcomes_of,
+    shortfall_warning,
+    shortfalls,
+)
 from daskgmm.estimators.display import Shown
 from daskgmm.estimators.gaussian_mixture import GaussianMixture, warn_not_converged
 from daskgmm.estimators.inputs import as_source, kind_of, marks_of, require_unchanged
@@ -222,7 +229,7 @@ class GaussianMixtureSelector(Delegating, DensityMixin, Shown):
             warn_not_converged()
         if found := shortfalls([one.row() for one in outcomes], self.best_index_, self.tol):
             remedy = "Try n_init=10, or init_params='random' with subsample=None."
-            warnings.warn(in_words(found, remedy), ConvergenceWarning, stacklevel=2)
+            warnings.warn(shortfall_warning(found, remedy), ConvergenceWarning, stacklevel=2)
         return self
 
     def _estimators(self, random: np.random.RandomState) -> list[GaussianMixture]:
@@ -244,7 +251,7 @@ class GaussianMixtureSelector(Delegating, DensityMixin, Shown):
         given: Any = self.random_state
         return int(given) if isinstance(given, Integral) else int(random.randint(2**31))
 
-    def _adopt(self, fit: Fit, outcomes: Sequence[Outcome]) -> None:
+    def _adopt(self, fit: Fit, outcomes: Sequence[CandidateResult]) -> None:
         import pandas as pd
 
         self.best_index_ = best_of(outcomes, self.criterion)

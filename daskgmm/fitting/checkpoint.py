@@ -14,9 +14,9 @@ import numpy as np
 
 from daskgmm.data.storage.deadline import last_words
 from daskgmm.errors import ClusterError, ConfigurationError, OutputError
-from daskgmm.fitting.checkpoint_file import CheckpointFile, Content, checkpoint_file
+from daskgmm.fitting.checkpoint_file import CheckpointContent, CheckpointFile, checkpoint_file
 from daskgmm.fitting.identity import Identity
-from daskgmm.fitting.progress import Progress
+from daskgmm.fitting.progress import FitProgress
 
 
 class Memory(ABC):
@@ -24,17 +24,17 @@ class Memory(ABC):
 
     Parameters
     ----------
-    before : Progress or None
+    before : FitProgress or None
         What an earlier attempt at the same fit came to.
     seed : int, RandomState or None
         The candidates' ``random_state``, of that attempt where there was one.
     """
 
-    before: Progress | None
+    before: FitProgress | None
     seed: Any
 
     @abstractmethod
-    def keep(self, progress: Progress) -> None:
+    def keep(self, progress: FitProgress) -> None:
         """Take note of how far the fit has come now."""
 
     @abstractmethod
@@ -74,7 +74,7 @@ class Forgetful(Memory):
         self.before = None
         self.seed = identity.seed
 
-    def keep(self, progress: Progress) -> None:
+    def keep(self, progress: FitProgress) -> None:
         """Nothing."""
 
     def forget(self) -> None:
@@ -129,14 +129,14 @@ class Checkpoint(Memory):
     ) -> None:
         self.before = None
         self._file, self._facts, self._random = file, identity.facts, random
-        self._noted: Progress | None = None
+        self._noted: FitProgress | None = None
         self._written = -math.inf
         content = file.read()
         if content is not None:
-            self._go_on_from(Content.from_bytes(content, file.path), identity)
+            self._go_on_from(CheckpointContent.from_bytes(content, file.path), identity)
         self.seed = self._facts["random_state"]
 
-    def _go_on_from(self, content: Content, identity: Identity) -> None:
+    def _go_on_from(self, content: CheckpointContent, identity: Identity) -> None:
         differences = identity.differences(content.fit)
         if differences:
             raise ConfigurationError(
@@ -149,7 +149,7 @@ class Checkpoint(Memory):
         passes = self.before.state.iteration
         logger.info("The fit goes on after pass %d, from %s.", passes, self._file.path)
 
-    def keep(self, progress: Progress) -> None:
+    def keep(self, progress: FitProgress) -> None:
         """Write the progress, unless it is too early; `OutputError` where that can't be done."""
         self._noted = progress
         if time.monotonic() - self._written >= self._file.every:
@@ -174,9 +174,9 @@ class Checkpoint(Memory):
         except (OutputError, ClusterError) as error:  # which must not hide what ended the fit
             logger.warning("The last passes are lost. %s", error)
 
-    def _write(self, progress: Progress) -> None:
+    def _write(self, progress: FitProgress) -> None:
         state = self._random.get_state(legacy=False)
-        content = Content(self._facts, state, progress).to_bytes()
+        content = CheckpointContent(self._facts, state, progress).to_bytes()
         try:
             self._file.write(content)
         except (OutputError, ClusterError):

@@ -10,9 +10,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError, DataError
-from daskgmm.fitting.progress import Progress
+from daskgmm.fitting.progress import FitProgress
 from daskgmm.fitting.tensors import SENSELESS, Arrays, TensorFile, digest, from_plain, to_plain
 from daskgmm.passes.survey import Survey
 from daskgmm.training.states import FitState
@@ -21,7 +21,7 @@ FORMAT = 1
 
 
 @dataclass(frozen=True, eq=False)
-class Content:
+class CheckpointContent:
     """What a checkpoint holds.
 
     Parameters
@@ -30,12 +30,12 @@ class Content:
         Facts of the fit that it belongs to; see `Identity`.
     random : dict
         State of the user's random numbers.
-    progress : Progress
+    progress : FitProgress
     """
 
     fit: Any
     random: dict[str, Any]
-    progress: Progress
+    progress: FitProgress
 
     def to_bytes(self) -> bytes:
         """The file's content."""
@@ -75,7 +75,7 @@ def _require_sound(found: Any, progress: Any) -> None:
     """Fail where a fit could not go on from this."""
     np.random.RandomState().set_state(found["random"])
     parts = (progress, progress.survey, progress.state, found["fit"])
-    if tuple(map(type, parts)) != (Progress, Survey, FitState, dict):
+    if tuple(map(type, parts)) != (FitProgress, Survey, FitState, dict):
         raise TypeError("kind")
     for trace in progress.state.alive:
         trace.mixture.require_sound()
@@ -98,7 +98,7 @@ class CheckpointFile:
 
     Parameters
     ----------
-    folder : Place
+    folder : Folder
     name : str
         In the folder.
     every : float
@@ -110,7 +110,7 @@ class CheckpointFile:
         writing.
     """
 
-    folder: Place
+    folder: Folder
     name: str
     every: float = 0.0
     stays: bool = False
@@ -152,4 +152,4 @@ def checkpoint_file(given: Any) -> CheckpointFile | None:
             f"The 'checkpoint' parameter is {given!r}.",
             "Give the path or URL of a file to keep, or None.",
         )
-    return CheckpointFile(*Place.of_file(path, {}))
+    return CheckpointFile(*Folder.of_file(path, {}))

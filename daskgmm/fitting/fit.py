@@ -11,9 +11,9 @@ import numpy as np
 from daskgmm.data.source import Source
 from daskgmm.errors import DataError
 from daskgmm.fitting.checkpoint import Memory
-from daskgmm.fitting.progress import Progress
+from daskgmm.fitting.progress import FitProgress
 from daskgmm.fitting.settings import Candidate, Settings
-from daskgmm.fitting.starts import Foundation, Preparation, Started, with_centres
+from daskgmm.fitting.starts import Preparation, StandardisedData, Started, with_centres
 from daskgmm.model.expectation import Expectation
 from daskgmm.model.kernels.compiled import compile_ahead
 from daskgmm.model.mixture import Mixture
@@ -62,7 +62,7 @@ class Fit:
         self.progress = memory.before or self._begun(random)
         self.passes = self.progress.passes
         assert self.survey.statistics is not None  # noqa: S101  or there would be no starts
-        self.foundation = Foundation.of(self.survey.statistics, settings)
+        self.foundation = StandardisedData.of(self.survey.statistics, settings)
         cost_a_row = settings.cost_a_row(source.n_features)
         self.compiled = worth_compiling(self.survey.rows, cost_a_row)
         if self.compiled:  # here, so that workers beside need not compile side by side
@@ -88,7 +88,7 @@ class Fit:
                 self._memory.keep(self.progress)
                 yield state
 
-    def _begun(self, random: np.random.RandomState) -> Progress:
+    def _begun(self, random: np.random.RandomState) -> FitProgress:
         """Survey the rows and find the starts."""
         # A look ahead must not disturb the numbers that the starts draw.
         seed = int(copy.deepcopy(random).randint(2**31))
@@ -105,7 +105,7 @@ class Fit:
         starts = _unless_all_collapsed(started)
         state = FitState(0, tuple(chain.from_iterable(starts)), found.rows, 0.0)
         histories = ((),) * len(self._followed(state))
-        progress = Progress(found, tuple(map(len, starts)), state, passes + 1, histories)
+        progress = FitProgress(found, tuple(map(len, starts)), state, passes + 1, histories)
         self._memory.keep(progress)
         return progress
 

@@ -15,7 +15,7 @@ import numpy as np
 from daskgmm.data.json_text import require_form
 from daskgmm.data.storage.credentials import shown_address
 from daskgmm.data.storage.errors import explained, first_line
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.data.storage.urls import address_of, file_system
 from daskgmm.errors import DataError
 from daskgmm.fitting.identity import plain_parameters
@@ -115,7 +115,7 @@ def _metadata(estimator: Any, moments: Moments | None) -> dict[str, Any]:
 
 def save(estimator: Any, path: Any, storage_options: dict[str, Any] | None) -> None:
     """Write an estimator to a path or URL, whole or not at all."""
-    folder, name = Place.of_file(path, storage_options or {})
+    folder, name = Folder.of_file(path, storage_options or {})
     folder.write(name, to_bytes(estimator))
 
 

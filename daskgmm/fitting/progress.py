@@ -12,7 +12,7 @@ Entry: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Progress:
+class FitProgress:
     """A fit after its survey and any number of passes.
 
     Parameters

@@ -20,7 +20,7 @@ from daskgmm.model.typing import Doubles
 from daskgmm.passes.cost import seconds_a_row
 from daskgmm.passes.memory import Task, largest_block, largest_part
 from daskgmm.training.acceleration import Acceleration, acceleration_named
-from daskgmm.training.em import Recipe
+from daskgmm.training.em import EMSettings
 from daskgmm.training.initialisation import initialiser_named
 from daskgmm.training.starts import Given, StartPlan
 from daskgmm.training.stopping import Rule, stopping_named
@@ -147,9 +147,9 @@ class Settings:
             decoded=source.decoded,
         )
 
-    def recipe(self, frame: Frame, deviations: Doubles) -> Recipe:
+    def recipe(self, frame: Frame, deviations: Doubles) -> EMSettings:
         """How to take steps in this frame."""
-        return Recipe(
+        return EMSettings(
             self.tol,
             self.max_iter,
             self.stopping,

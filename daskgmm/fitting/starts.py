@@ -18,25 +18,25 @@ from daskgmm.model.typing import Doubles
 from daskgmm.passes.kmeans import AllRows, require_dask_ml
 from daskgmm.passes.statistics import Statistics
 from daskgmm.passes.survey import Request, Survey, survey
-from daskgmm.training.em import Recipe
+from daskgmm.training.em import EMSettings
 from daskgmm.training.starts import StartPlan
 from daskgmm.training.states import Trace
 
 
 @dataclass(frozen=True, eq=False)
-class Foundation:
+class StandardisedData:
     """What the first pass leaves for the others.
 
     Parameters
     ----------
     frame : Frame
-    recipe : Recipe
+    recipe : EMSettings
     scatter : ndarray of shape (D, D) or None
         Second moments about the frame's origin, in its units.
     """
 
     frame: Frame
-    recipe: Recipe
+    recipe: EMSettings
     scatter: Doubles | None
 
     @classmethod
@@ -99,7 +99,7 @@ class Preparation:
 
     def _traces(self, found: Survey) -> tuple[Trace, ...]:
         assert found.statistics is not None and found.sample is not None  # noqa: PT018, S101  sound
-        base = Foundation.of(found.statistics, self.settings)
+        base = StandardisedData.of(found.statistics, self.settings)
         if self.candidate.resume_from is not None:
             mixture, old, bound = self.candidate.resume_from
             return (Trace(mixture.outside(old.seen_from(base.frame)), settled_bound=bound),)

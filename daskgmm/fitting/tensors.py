@@ -17,7 +17,7 @@ from safetensors.numpy import save as serialise
 
 from daskgmm.data.json_text import from_json
 from daskgmm.errors import DataError
-from daskgmm.fitting.progress import Progress
+from daskgmm.fitting.progress import FitProgress
 from daskgmm.model.covariance import covariance_named
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame
@@ -25,14 +25,24 @@ from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.passes.statistics import Statistics
 from daskgmm.passes.survey import Survey
-from daskgmm.training.acceleration import Outlook
+from daskgmm.training.acceleration import AccelerationState
 from daskgmm.training.states import FitState, StopReason, Trace
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 _KINDS: dict[str, Any] = {
     kind.__name__: kind
-    for kind in (Progress, Survey, Statistics, FitState, Trace, Outlook, Mixture, Moments, Frame)
+    for kind in (
+        FitProgress,
+        Survey,
+        Statistics,
+        FitState,
+        Trace,
+        AccelerationState,
+        Mixture,
+        Moments,
+        Frame,
+    )
 }
 """What is brought back; nothing else is, whatever a file says."""
 

@@ -6,18 +6,18 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, Unpack
 
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.fitting.checkpoint_file import CheckpointFile
 from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.inputs import Inputs, fingerprint
 from daskgmm.jobs.json_values import as_plain
 from daskgmm.jobs.listener import Listener, Silence
-from daskgmm.jobs.methods import Method, Mixture
+from daskgmm.jobs.methods import Method, MixtureSpec
 from daskgmm.jobs.options import FitOptions, Paths, build, check, inputs_of
-from daskgmm.jobs.runs.decision import Order
+from daskgmm.jobs.runs.decision import RunRequest
 from daskgmm.jobs.runs.directory import CHECKPOINT_FILE
-from daskgmm.jobs.runs.lifecycle import Attempt, Outcome, Result
-from daskgmm.jobs.runs.lifecycle import carry_out as live
+from daskgmm.jobs.runs.lifecycle import Attempt, CompleteRun, Result
+from daskgmm.jobs.runs.lifecycle import make_run as live
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,13 @@ class FitRequest:
         found = as_plain(chosen | {"format": inputs.format} | asdict(self.method))
         return dict(found)
 
-    def folder(self) -> Place:
+    def folder(self) -> Folder:
         """The run directory."""
-        return Place.of(self.output, self.inputs.storage_options)
+        return Folder.of(self.output, self.inputs.storage_options)
 
-    def order(self, dataset: Any) -> Order:
+    def order(self, dataset: Any) -> RunRequest:
         """What is asked of the run directory."""
-        return Order(
+        return RunRequest(
             self.folder(),
             self.configuration(),
             fingerprint(dataset),
@@ -113,8 +113,8 @@ def fit(
     DaskGMMError
         Of any kind.
     """
-    method = build(Mixture, options, components=components, covariance=covariance)
-    return carry_out(request_of(inputs, output, method, options), options.get("listener")).plain()
+    method = build(MixtureSpec, options, components=components, covariance=covariance)
+    return run_fit(request_of(inputs, output, method, options), options.get("listener")).plain()
 
 
 def request_of(
@@ -133,7 +133,7 @@ def request_of(
     )
 
 
-def carry_out(request: FitRequest, listener: Listener | None = None) -> Outcome:
+def run_fit(request: FitRequest, listener: Listener | None = None) -> CompleteRun:
     """Fit, or go on with an unfinished fit, or find that it is complete.
 
     Raises

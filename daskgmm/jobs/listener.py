@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from daskgmm.passes.engine.progress import Pass
+from daskgmm.passes.engine.progress import PassProgress
 from daskgmm.training.states import FitState
 
 
@@ -43,7 +43,7 @@ class Listener(Protocol):
     def tell(self, state: FitState) -> None:
         """A fit has made one more pass."""
 
-    def watch(self, a_pass: Pass) -> None:
+    def watch(self, a_pass: PassProgress) -> None:
         """The job is about to make a pass over rows."""
 
 
@@ -59,5 +59,5 @@ class Silence:
     def tell(self, state: FitState) -> None:
         """Nothing."""
 
-    def watch(self, a_pass: Pass) -> None:
+    def watch(self, a_pass: PassProgress) -> None:
         """Nothing."""

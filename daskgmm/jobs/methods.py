@@ -53,7 +53,7 @@ class Method(ABC):
 
 
 @dataclass(frozen=True)
-class Mixture(Method):
+class MixtureSpec(Method):
     """One mixture.
 
     Parameters

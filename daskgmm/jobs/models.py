@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from daskgmm.data.storage.credentials import shown_address
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import DataError, MissingInputError, OutputError
 from daskgmm.fitting.model_file import MODEL_FILE, Fitted, Stored, read
 from daskgmm.jobs.runs.directory import CHECKPOINT_FILE, RECORD_FILE, Run, State, sha256
@@ -70,7 +70,7 @@ def find_model(name: str, storage_options: Mapping[str, Any] | None = None) -> M
         Its store doesn't answer.
     """
     options, shown = dict(storage_options or {}), shown_address(name)
-    folder = Place.of(name, options)
+    folder = Folder.of(name, options)
     if name.endswith(".safetensors") or (folder.local is not None and not folder.local.is_dir()):
         return _in_file(name, options)
     run, content = _looked_into(folder)
@@ -92,7 +92,7 @@ def _in_file(name: str, options: dict[str, Any]) -> Model:
     return Model(shown, Stored.of(content, shown), sha256(content))
 
 
-def _looked_into(folder: Place) -> tuple[Run | None, bytes | None]:
+def _looked_into(folder: Folder) -> tuple[Run | None, bytes | None]:
     """The run in a folder and its model, if they are there."""
     try:
         run = Run.at(folder)

@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 from daskgmm.data.sinks import Made, check_name, sink_for
 from daskgmm.data.source import Source
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError
 from daskgmm.fitting.model_file import Fitted
 from daskgmm.jobs.cluster.resources import Resources, workplace
@@ -16,7 +16,7 @@ from daskgmm.jobs.json_values import as_plain
 from daskgmm.jobs.listener import Listener, Silence
 from daskgmm.jobs.models import find_model
 from daskgmm.jobs.options import Paths, PredictOptions, build, check, inputs_of
-from daskgmm.jobs.outputs import Desk, Order, Outcome, carry_out
+from daskgmm.jobs.outputs import CompleteOutput, OutputRequest, OutputWriter, make_output
 from daskgmm.jobs.outputs.write import write
 from daskgmm.passes.prediction import readied
 from daskgmm.passes.quantile import log_density_quantile
@@ -136,7 +136,7 @@ def predict(
 
 def write_predictions(
     model: Fitted, request: PredictRequest, listener: Listener | None = None
-) -> Outcome:
+) -> CompleteOutput:
     """Write predictions of a fitted model.
 
     Raises
@@ -146,16 +146,16 @@ def write_predictions(
     """
     listener = listener or Silence()
     check_name(request.output)
-    target = Place.of(request.output, request.inputs.storage_options)
+    target = Folder.of(request.output, request.inputs.storage_options)
     dataset = request.inputs.open_for(model).select(keep=request.keep)
     marks = fingerprint(dataset)
     content = _content(model, request)
     columns = (*request.keep, *sink_for(target.name).names(content.fields))
-    order = Order(
+    order = OutputRequest(
         target, _asked(model, request, marks), columns, {"inputs": marks}, force=request.force
     )
 
-    def work(desk: Desk) -> Made:
+    def work(desk: OutputWriter) -> Made:
         source = dataset.source()
         once = request.quantile is None
         with workplace(request.resources, dataset, listener, one_pass=once) as start:
@@ -166,7 +166,7 @@ def write_predictions(
         dataset.require_unchanged()
         return written
 
-    return carry_out(order, work)
+    return make_output(order, work)
 
 
 def _content(model: Fitted, request: PredictRequest) -> Output:
@@ -207,7 +207,7 @@ def _asked(model: Fitted, request: PredictRequest, marks: Mapping[str, Any]) -> 
 
 
 def _threshold(
-    desk: Desk, source: Source, content: Output, request: PredictRequest
+    desk: OutputWriter, source: Source, content: Output, request: PredictRequest
 ) -> float | None:
     """The log-density below which a row is anomalous, found once for all attempts."""
     found: float | None = desk.found.get("threshold", request.anomaly_threshold)

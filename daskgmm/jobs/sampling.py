@@ -6,14 +6,20 @@ from typing import Any, Unpack
 
 from daskgmm.data.files.versions import FileRecord
 from daskgmm.data.sinks import Made, check_name, sink_for
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError
 from daskgmm.fitting.model_file import Fitted
 from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.listener import Listener, Silence
 from daskgmm.jobs.models import find_model
 from daskgmm.jobs.options import SampleOptions, build, check
-from daskgmm.jobs.outputs import Desk, Order, Outcome, carry_out, earlier_seed
+from daskgmm.jobs.outputs import (
+    CompleteOutput,
+    OutputRequest,
+    OutputWriter,
+    earlier_seed,
+    make_output,
+)
 from daskgmm.jobs.outputs.write import write
 from daskgmm.passes.sampling import Drawn, sample_source
 
@@ -101,7 +107,7 @@ def sample(model: str, output: str, *, n: int, **options: Unpack[SampleOptions])
 
 def write_sample(
     model: Fitted, request: SampleRequest, listener: Listener | None = None
-) -> Outcome:
+) -> CompleteOutput:
     """Draw rows from a fitted model and write them.
 
     They hang on the model, their number and the seed alone.
@@ -116,16 +122,16 @@ def write_sample(
     content = _content(model, request)
     description = _ToDraw((FileRecord("", None, request.rows),), model.n_features)
 
-    def work(desk: Desk) -> Made:
+    def work(desk: OutputWriter) -> Made:
         source = sample_source(model.predictor, request.rows, order.asked["seed"])
         with workplace(request.resources, description, listener, one_pass=True) as start:
             listener.start(start)
             return write(source, content, desk, order.target)
 
-    return carry_out(order, work)
+    return make_output(order, work)
 
 
-def _order(model: Fitted, request: SampleRequest) -> Order:
+def _order(model: Fitted, request: SampleRequest) -> OutputRequest:
     asked = {
         "command": "sample",
         "model_sha256": model.digest,
@@ -135,9 +141,9 @@ def _order(model: Fitted, request: SampleRequest) -> Order:
     }
     content = _content(model, request)
     check_name(request.output)
-    target = Place.of(request.output, request.storage_options)
+    target = Folder.of(request.output, request.storage_options)
     columns = tuple(sink_for(target.name).names(content.fields))
-    order = Order(target, asked, columns, force=request.force)
+    order = OutputRequest(target, asked, columns, force=request.force)
     if request.seed is not None:
         return order
     earlier = earlier_seed(order)

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Unpack
 
-from daskgmm.jobs.fitting import carry_out, request_of
+from daskgmm.jobs.fitting import request_of, run_fit
 from daskgmm.jobs.methods import Method
 from daskgmm.jobs.options import FitOptions, Paths, build
 
 
 @dataclass(frozen=True)
-class Selection(Method):
+class SelectionSpec(Method):
     """The best of many mixtures, as `daskgmm.GaussianMixtureSelector` means it.
 
     Parameters
@@ -82,6 +82,6 @@ def select(
     """
     types = (covariance,) if isinstance(covariance, str) else tuple(covariance)
     method = build(
-        Selection, options, components=tuple(components), covariance=types, criterion=criterion
+        SelectionSpec, options, components=tuple(components), covariance=types, criterion=criterion
     )
-    return carry_out(request_of(inputs, output, method, options), options.get("listener")).plain()
+    return run_fit(request_of(inputs, output, method, options), options.get("listener")).plain()

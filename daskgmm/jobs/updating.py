@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import OutputError
 from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.inputs import Inputs, fingerprint
@@ -21,9 +21,9 @@ from daskgmm.jobs.json_values import as_plain
 from daskgmm.jobs.listener import Listener, Silence
 from daskgmm.jobs.models import Model, find_model
 from daskgmm.jobs.options import Paths, UpdateOptions, build, check, inputs_of
-from daskgmm.jobs.runs.decision import Order
-from daskgmm.jobs.runs.lifecycle import Attempt, Outcome, Result
-from daskgmm.jobs.runs.lifecycle import carry_out as live
+from daskgmm.jobs.runs.decision import RunRequest
+from daskgmm.jobs.runs.lifecycle import Attempt, CompleteRun, Result
+from daskgmm.jobs.runs.lifecycle import make_run as live
 
 if TYPE_CHECKING:
     from daskgmm.training.incremental import Increment
@@ -85,7 +85,7 @@ class UpdateRequest:
         run_id = None if run is None else run.record["run_id"]
         return {"run_id": run_id, "model_sha256": self.model.sha256}
 
-    def order(self, dataset: Any) -> Order:
+    def order(self, dataset: Any) -> RunRequest:
         """What is asked of the run directory.
 
         Raises
@@ -93,7 +93,7 @@ class UpdateRequest:
         OutputError
             It is that of the model itself.
         """
-        folder, run = Place.of(self.output, self.inputs.storage_options), self.model.run
+        folder, run = Folder.of(self.output, self.inputs.storage_options), self.model.run
         if run is not None and run.name == folder.name:
             raise OutputError(
                 f"{folder.name} is the run to be updated.",
@@ -101,7 +101,9 @@ class UpdateRequest:
             )
         marks = fingerprint(dataset)
         resources = asdict(self.resources)
-        return Order(folder, self.configuration(), marks, resources, self.command, force=self.force)
+        return RunRequest(
+            folder, self.configuration(), marks, resources, self.command, force=self.force
+        )
 
     def warn_of_rows_again(self, marks: Mapping[str, Any]) -> None:
         """Tell of inputs, by their fingerprint, that the model's run has read already."""
@@ -218,10 +220,10 @@ def update(
         forgetting=forgetting,
         resources=build(Resources, options),
     )
-    return carry_out(request, options.get("listener")).plain()
+    return run_update(request, options.get("listener")).plain()
 
 
-def carry_out(request: UpdateRequest, listener: Listener | None = None) -> Outcome:
+def run_update(request: UpdateRequest, listener: Listener | None = None) -> CompleteRun:
     """Refresh the model, or find that this was done.
 
     Raises

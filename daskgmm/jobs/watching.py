@@ -11,7 +11,7 @@ from daskgmm.jobs.cluster.resources import Resources
 from daskgmm.jobs.cluster.scheduler import connected
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.follow import Follower, News
-from daskgmm.monitoring.history import Run
+from daskgmm.monitoring.history import FitHistory
 from daskgmm.monitoring.schema import is_ours
 
 _SECONDS_BETWEEN_LOOKS = 0.5
@@ -107,19 +107,19 @@ class Watching:
         self._known.clear()  # they come in order: none of them comes any more
         return False
 
-    def _listen_for_the_end(self, run: Run) -> None:
+    def _listen_for_the_end(self, run: FitHistory) -> None:
         client = _client_of(run)
         self._client.subscribe_topic(client, lambda event: self._heard.put((client, event)))
         if self._is_gone(run):  # in the meantime
             self._heard.put((client, (time.time(), {"action": "remove-client"})))
 
-    def _is_gone(self, run: Run) -> bool:
+    def _is_gone(self, run: FitHistory) -> bool:
         """Whether the process that makes a fit has left the cluster."""
         told = self._client.get_events(_client_of(run))
         return not told or _is_leaving(told[-1][1])
 
 
-def _client_of(run: Run) -> str:
+def _client_of(run: FitHistory) -> str:
     return str(run.client)
 
 

@@ -15,7 +15,7 @@ TOPIC = "daskgmm"
 _PATIENCE_SECONDS = 5.0
 
 
-class Events:
+class EventObserver:
     """Logs the start of a fit, each pass, and the end as events of the topic `TOPIC`.
 
     They go out in their order from a thread of their own, so that no pass waits for them.
@@ -68,10 +68,10 @@ class Events:
                 self._fault = error
 
 
-def for_this_cluster() -> Events | None:
+def for_this_cluster() -> EventObserver | None:
     """Where passes run on a client, the observer that tells its scheduler."""
     try:
         client = active_client()
     except ConfigurationError:  # which the fit itself will say
         return None
-    return None if client is None else Events(client)
+    return None if client is None else EventObserver(client)

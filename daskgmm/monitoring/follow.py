@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from daskgmm.monitoring.history import History, Run
+from daskgmm.monitoring.history import FitHistory, History
 from daskgmm.monitoring.messages import START
 from daskgmm.monitoring.schema import is_ours
 
@@ -17,18 +17,18 @@ class News:
 
     Parameters
     ----------
-    run : Run or None
+    run : FitHistory or None
         After the event; ``None`` while there is none to follow.
     event : mapping or None
         ``None`` where only something about the run has been found out: that it is followed, or
         that its process has gone.
-    others : tuple of Run
+    others : tuple of FitHistory
         That go on beside it, where it is new.
     """
 
-    run: Run | None
+    run: FitHistory | None
     event: Event | None = None
-    others: tuple[Run, ...] = ()
+    others: tuple[FitHistory, ...] = ()
 
 
 class Follower:
@@ -47,17 +47,17 @@ class Follower:
         self._followed: str | None = None
 
     @property
-    def runs(self) -> tuple[Run, ...]:
+    def runs(self) -> tuple[FitHistory, ...]:
         """What is known of each fit that is asked for: those that go on first, newest first."""
         return tuple(run for run in self._history.runs if run.run_id.startswith(self._wanted))
 
     @property
-    def run(self) -> Run | None:
+    def run(self) -> FitHistory | None:
         """The one that is followed."""
         found = (run for run in self._history.runs if run.run_id == self._followed)
         return next(found, None)
 
-    def events(self, run: Run) -> tuple[Event, ...]:
+    def events(self, run: FitHistory) -> tuple[Event, ...]:
         """What has been told of a run since it last began."""
         return tuple(self._told.get(run.run_id, ()))
 
@@ -72,7 +72,7 @@ class Follower:
         if run_id.startswith(self._wanted):
             self._told.setdefault(run_id, []).append(event)
 
-    def forsake(self, gone: Callable[[Run], bool], at: float) -> None:
+    def forsake(self, gone: Callable[[FitHistory], bool], at: float) -> None:
         """Give up the fits that go on for all that is known, and whose process has gone."""
         lost = [run.run_id for run in self._history.runs if run.running and gone(run)]
         self._history.lose(lost, at)

@@ -65,7 +65,7 @@ class Point:
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class FitHistory:
     """A fit after all that has been told of it.
 
     Parameters
@@ -131,7 +131,7 @@ class Run:
         """Of its latest pass, 0 before the first."""
         return self.points[-1].iteration if self.points else 0
 
-    def told(self, event: Mapping[str, Any], at: float) -> "Run":
+    def told(self, event: Mapping[str, Any], at: float) -> "FitHistory":
         """Itself after one more event of its own."""
         changed: dict[str, Any] = {"ending": event}
         if event["event"] == START:  # a second one: it goes on after a break
@@ -140,7 +140,7 @@ class Run:
             changed = {"latest": event, "ending": {}, **self._after(Point.of(event))}
         return replace(self, heard=at, gone=False, **changed)
 
-    def left(self, at: float) -> "Run":
+    def left(self, at: float) -> "FitHistory":
         """Itself after its process has gone."""
         return replace(self, heard=at, gone=True)
 
@@ -181,7 +181,7 @@ class History:
 
     def __init__(self, most: int = MOST_RUNS) -> None:
         self._most = most
-        self._runs: dict[str, Run] = {}
+        self._runs: dict[str, FitHistory] = {}
         self._outcomes: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._version = 0
@@ -192,7 +192,7 @@ class History:
         return self._version
 
     @property
-    def runs(self) -> tuple[Run, ...]:
+    def runs(self) -> tuple[FitHistory, ...]:
         """What is known of each fit: those that run first, of these the newest first."""
         with self._lock:
             runs = list(self._runs.values())
@@ -218,7 +218,7 @@ class History:
             return
         with self._lock:
             run_id = event["run_id"]
-            run = self._runs.get(run_id) or Run(run_id, heard=at)
+            run = self._runs.get(run_id) or FitHistory(run_id, heard=at)
             self._keep(run.told(event, at))
 
     def lose(self, run_ids: Iterable[str], at: float) -> None:
@@ -229,7 +229,7 @@ class History:
                 if run is not None and run.running:
                     self._keep(run.left(at))
 
-    def _keep(self, run: Run) -> None:
+    def _keep(self, run: FitHistory) -> None:
         before = self._runs.get(run.run_id)
         if not run.running and (before is None or before.running):
             self._outcomes[run.state] += 1

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, fields
 from typing import Any
 
-from daskgmm.monitoring.history import Point, Run
+from daskgmm.monitoring.history import FitHistory, Point
 from daskgmm.monitoring.state import Board
 
 
@@ -48,7 +48,7 @@ def told(board: Board, wanted: str = "") -> dict[str, Any]:
     return {"runs": [_run(run, board) for run in runs]}
 
 
-def _run(run: Run, board: Board) -> dict[str, Any]:
+def _run(run: FitHistory, board: Board) -> dict[str, Any]:
     progress = board.tally.of(run.run_id) if run.running else None
     return {
         "run_id": run.run_id,

@@ -93,11 +93,11 @@ def on_scheduler(dask_scheduler: Any) -> dict[str, str]:
     dict
         What could not be put there, and why. It is as if it had never been tried.
     """
-    from daskgmm.monitoring.plugin import NAME, Ear
+    from daskgmm.monitoring.plugin import NAME, FitPlugin
 
     if (there := dask_scheduler.plugins.get(NAME)) is not None:
         return dict(there.faults)
-    ear = Ear(Board())
+    ear = FitPlugin(Board())
     for at, event in dask_scheduler.get_events(TOPIC):
         ear.board.history.tell(event, at)
     runs, clients = ear.board.history.runs, dask_scheduler.clients

@@ -7,13 +7,13 @@ from typing import Any
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from daskgmm.monitoring.history import LOST, Run
+from daskgmm.monitoring.history import LOST, FitHistory
 from daskgmm.monitoring.observer import Reason
 from daskgmm.monitoring.state import Board
 
 OUTCOMES = (*(reason.value for reason in Reason), LOST)
 
-_GAUGES: dict[str, tuple[str, Callable[[Run], Any]]] = {
+_GAUGES: dict[str, tuple[str, Callable[[FitHistory], Any]]] = {
     "daskgmm_lower_bound": (
         "Lower bound of the best start after the latest pass (nats a row).",
         lambda run: run.latest.get("lower_bound"),
@@ -43,7 +43,7 @@ _GAUGES: dict[str, tuple[str, Callable[[Run], Any]]] = {
         lambda run: int(run.running),
     ),
 }
-_COUNTERS: dict[str, tuple[str, Callable[[Run], Any]]] = {
+_COUNTERS: dict[str, tuple[str, Callable[[FitHistory], Any]]] = {
     "daskgmm_rows": ("Rows that passes have read.", lambda run: run.rows),
     "daskgmm_passes": ("Passes of EM over all rows.", lambda run: run.passes),
 }
@@ -87,7 +87,7 @@ class Collector:
             REGISTRY.unregister(self)
 
 
-def _of_runs(runs: Iterable[Run]) -> Iterator[Metric]:
+def _of_runs(runs: Iterable[FitHistory]) -> Iterator[Metric]:
     kinds = ((GaugeMetricFamily, _GAUGES), (CounterMetricFamily, _COUNTERS))
     for family, metrics in kinds:
         for name, (text, value_of) in metrics.items():

@@ -36,7 +36,7 @@ class Cell:
         self._about: About
         self._forecast: Forecast | None = None
         self._made: Pass | None = None
-        self._pass: progress.Pass | None = None
+        self._pass: progress.PassProgress | None = None
         self._stack = ExitStack()
         self._over = threading.Event()
         self._looker = threading.Thread(target=self._look, name="daskgmm-notebook", daemon=True)
@@ -63,7 +63,7 @@ class Cell:
         share = 1.0 if ending.reason in (Reason.CONVERGED, Reason.MAX_ITER) else self._share()
         self._handle.update(_Picture(share, outcome(self._made, ending)))
 
-    def _track(self, begun: progress.Pass) -> None:
+    def _track(self, begun: progress.PassProgress) -> None:
         self._pass = begun
 
     def _look(self) -> None:

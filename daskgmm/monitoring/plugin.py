@@ -15,7 +15,7 @@ from daskgmm.monitoring.state import Board
 NAME = "daskgmm"
 
 
-class Ear(SchedulerPlugin):  # type: ignore[misc]  # distributed has no types
+class FitPlugin(SchedulerPlugin):  # type: ignore[misc]  # distributed has no types
     """Hears the events of fits and counts the tasks of their passes.
 
     Parameters

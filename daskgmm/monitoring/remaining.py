@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from daskgmm.monitoring.history import Run
+from daskgmm.monitoring.history import FitHistory
 from daskgmm.training.forecast import passes_left
 
 _TIMED = 5
@@ -18,7 +18,7 @@ class Ahead:
     seconds: float
 
 
-def left(run: Run) -> Ahead | None:
+def left(run: FitHistory) -> Ahead | None:
     """What the passes so far say of those to come, ``None`` where they say nothing yet."""
     tol, most = run.latest.get("tol"), run.latest.get("max_iter")
     if tol is None or most is None or not run.points:
@@ -33,7 +33,7 @@ def left(run: Run) -> Ahead | None:
     return Ahead(passes, passes * _cadence(run))
 
 
-def _cadence(run: Run) -> float:
+def _cadence(run: FitHistory) -> float:
     """Seconds from a pass to the next one, what is done between them included."""
     pairs = pairwise(run.points[-_TIMED:])
     steps = [(b.time - a.time) / (b.iteration - a.iteration) for a, b in pairs]

@@ -15,7 +15,7 @@ _PREFIX = len("gmm-pass-")
 
 
 @dataclass(frozen=True)
-class Progress:
+class TaskProgress:
     """The tasks of a pass.
 
     Parameters
@@ -66,10 +66,12 @@ class Tally:
         """Grows with all that is counted."""
         return self._version
 
-    def of(self, run_id: str) -> Progress | None:
+    def of(self, run_id: str) -> TaskProgress | None:
         """The latest pass of a run, if one has been seen."""
         one = self._passes.get(run_id[:SHOWN])
-        return None if one is None else Progress(one.phase, one.total, one.began, dict(one.done))
+        return (
+            None if one is None else TaskProgress(one.phase, one.total, one.began, dict(one.done))
+        )
 
     def runs_of(self, client: str) -> list[str]:
         """The first characters of the ids of the runs that a client made the latest pass of."""

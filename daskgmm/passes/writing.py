@@ -37,7 +37,7 @@ def windows(n_rows: int, n_values: int) -> Iterator[slice]:
         yield slice(start, min(start + size, n_rows))
 
 
-class Content(Protocol):
+class OutputContent(Protocol):
     """What is written of each row."""
 
     @property
@@ -162,13 +162,15 @@ def _rows_of(block: Block, window: slice) -> Block:
     return replace(block, rows=block.rows[:, window], kept=kept)
 
 
-def write_rows(source: Source, content: Content, sink: Sink, earlier: Sequence[Sink] = ()) -> Made:
+def write_rows(
+    source: Source, content: OutputContent, sink: Sink, earlier: Sequence[Sink] = ()
+) -> Made:
     """Write the parts of an output that aren't there yet, in one pass.
 
     Parameters
     ----------
     source : Source
-    content : Content
+    content : OutputContent
     sink : Sink
         Where tasks write; no other attempt may write there.
     earlier : sequence of Sink
@@ -220,7 +222,7 @@ def _write(
     columns: tuple[str, ...] | None,
     number: int,
     share: Share,
-    shared: tuple[Content, Sink],
+    shared: tuple[OutputContent, Sink],
     *inputs: Any,
 ) -> Written:
     content, sink = shared
@@ -239,7 +241,7 @@ def _write_and_note(
     return written
 
 
-def _write_block(block: Block, content: Content, writer: Writer) -> None:
+def _write_block(block: Block, content: OutputContent, writer: Writer) -> None:
     for window in windows(block.rows.shape[1], content.n_values):
         own = _rows_of(block, window)
         writer.write(content.of(own.rows.T), own.kept)

@@ -33,7 +33,7 @@ is empty would never come back."""
 
 
 @dataclass(frozen=True, eq=False)
-class Outlook:
+class AccelerationState:
     """What an acceleration remembers of a start; enough to resume from.
 
     Parameters
@@ -56,7 +56,7 @@ class Outlook:
     radius: float = FIRST_RADIUS
     tried: bool = False
 
-    def closer(self) -> "Outlook":
+    def closer(self) -> "AccelerationState":
         """After a trial that was refused: EM goes on, and the next trial is closer."""
         return replace(self, trial=None, length=0.0, radius=self.length / GROWTH)
 
@@ -76,18 +76,22 @@ class Outlook:
         return same.length(self.origin) >= opposite.length(self.origin)
 
 
-Acceleration: TypeAlias = Callable[[Outlook, Mixture, Mixture, float], Outlook]
+Acceleration: TypeAlias = Callable[[AccelerationState, Mixture, Mixture, float], AccelerationState]
 """From the outlook so far, a step's two mixtures and what led to the first of them gained in the
 lower bound to the outlook from there."""
 
 
-def plain(outlook: Outlook, before: Mixture, after: Mixture, gain: float) -> Outlook:
+def plain(
+    outlook: AccelerationState, before: Mixture, after: Mixture, gain: float
+) -> AccelerationState:
     """EM's own steps."""
     del before, after, gain
     return outlook
 
 
-def squarem(outlook: Outlook, before: Mixture, after: Mixture, gain: float) -> Outlook:
+def squarem(
+    outlook: AccelerationState, before: Mixture, after: Mixture, gain: float
+) -> AccelerationState:
     """After every two steps one along the parabola through them, once EM is in its tail.
 
     Its length in steps is alpha_3 of Varadhan and Roland (2008), ``norm(r) / norm(v)`` with
@@ -96,7 +100,7 @@ def squarem(outlook: Outlook, before: Mixture, after: Mixture, gain: float) -> O
     radius = outlook.radius
     if outlook.trial is not None and outlook.length >= 0.99 * radius:
         radius *= GROWTH
-    here = Outlook(origin=before, radius=radius, tried=outlook.tried)
+    here = AccelerationState(origin=before, radius=radius, tried=outlook.tried)
     if outlook.origin is None or outlook.trial is not None or gain >= TAIL:
         return here
     points = [Coordinates.of(one) for one in (outlook.origin, before, after)]

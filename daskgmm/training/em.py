@@ -33,7 +33,7 @@ class Expect(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Recipe:
+class EMSettings:
     """How to take steps and when to stop.
 
     Parameters
@@ -93,7 +93,7 @@ class Recipe:
             ) from error
 
 
-def em(traces: Sequence[Trace], expect: Expect, recipe: Recipe) -> Iterator[FitState]:
+def em(traces: Sequence[Trace], expect: Expect, recipe: EMSettings) -> Iterator[FitState]:
     """Advance all starts together until each has converged, collapsed or used up its passes.
 
     Parameters
@@ -102,7 +102,7 @@ def em(traces: Sequence[Trace], expect: Expect, recipe: Recipe) -> Iterator[FitS
         Where each start stands; a fresh one holds a mixture only.
     expect : callable
         One pass over all rows for any number of mixtures.
-    recipe : Recipe
+    recipe : EMSettings
 
     Yields
     ------
@@ -136,7 +136,7 @@ def em(traces: Sequence[Trace], expect: Expect, recipe: Recipe) -> Iterator[FitS
 
 
 def advance(
-    mixtures: Sequence[Mixture], expect: Expect, recipe: Recipe
+    mixtures: Sequence[Mixture], expect: Expect, recipe: EMSettings
 ) -> tuple[list[Moments], list[Mixture | CollapsedComponentError]]:
     """One EM step of each mixture; a collapse is an outcome.
 
@@ -164,7 +164,7 @@ def advance(
 
 
 def _attempt(
-    recipe: Recipe, mixture: Mixture, moments: Moments
+    recipe: EMSettings, mixture: Mixture, moments: Moments
 ) -> Mixture | CollapsedComponentError:
     try:
         return recipe.maximise(mixture, moments)
@@ -176,7 +176,7 @@ def _judge(
     trace: Trace,
     moments: Moments,
     outcome: Mixture | CollapsedComponentError,
-    recipe: Recipe,
+    recipe: EMSettings,
     iteration: int,
 ) -> Trace:
     if trace.outlook.trial is None:
@@ -192,7 +192,7 @@ def _stepped(
     trace: Trace,
     moments: Moments,
     outcome: Mixture | CollapsedComponentError,
-    recipe: Recipe,
+    recipe: EMSettings,
     iteration: int,
 ) -> Trace:
     """After a step of EM's own, which alone can tell that a start has converged."""
@@ -216,7 +216,7 @@ def _stepped(
 
 
 def _tried(
-    trace: Trace, moments: Moments, outcome: Mixture | CollapsedComponentError, recipe: Recipe
+    trace: Trace, moments: Moments, outcome: Mixture | CollapsedComponentError, recipe: EMSettings
 ) -> Trace:
     """After a trial: go on from there, or from where EM stood if it leads to a worse place."""
     # A likelihood that is no number has fallen too.
@@ -231,7 +231,7 @@ def _tried(
     )
 
 
-def _taken(trace: Trace, moments: Moments, outcome: Mixture, recipe: Recipe) -> Trace:
+def _taken(trace: Trace, moments: Moments, outcome: Mixture, recipe: EMSettings) -> Trace:
     gain = moments.lower_bound - trace.lower_bound
     return replace(
         trace,

@@ -8,7 +8,7 @@ from daskgmm.errors import CollapsedComponentError, DataError
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.precision import step_suffices
-from daskgmm.training.em import Expect, Recipe
+from daskgmm.training.em import EMSettings, Expect
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,9 @@ class Increment:
     fresh: Moments
 
 
-def absorb(mixture: Mixture, history: Moments | None, expect: Expect, recipe: Recipe) -> Increment:
+def absorb(
+    mixture: Mixture, history: Moments | None, expect: Expect, recipe: EMSettings
+) -> Increment:
     """Add the moments of new rows under `mixture` to those of older ones, and maximise.
 
     Where the new rows lie too far from the origins of their moments to leave the covariances
@@ -44,7 +46,7 @@ def absorb(mixture: Mixture, history: Moments | None, expect: Expect, recipe: Re
         Of older rows, weighted as they are to count.
     expect : callable
         One pass over the new rows.
-    recipe : Recipe
+    recipe : EMSettings
         The M-step's.
 
     Raises
@@ -65,13 +67,13 @@ def absorb(mixture: Mixture, history: Moments | None, expect: Expect, recipe: Re
 
 
 def _increment(
-    mixture: Mixture, history: Moments | None, fresh: Moments, recipe: Recipe
+    mixture: Mixture, history: Moments | None, fresh: Moments, recipe: EMSettings
 ) -> Increment:
     moments = fresh if history is None else history.joined(fresh, mixture.covariance)
     return Increment(recipe.maximise(mixture, moments), moments, fresh)
 
 
-def _suffices(mixture: Mixture, found: Increment, recipe: Recipe) -> bool:
+def _suffices(mixture: Mixture, found: Increment, recipe: EMSettings) -> bool:
     # The new rows' own means count: few rows far away hardly move those of all.
     around = replace(found.mixture, means=found.fresh.means)
     return step_suffices(mixture, around, found.fresh.origins, recipe.dtype)

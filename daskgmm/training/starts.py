@@ -14,7 +14,7 @@ from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments, moments_under
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.training.acceleration import plain
-from daskgmm.training.em import Origins, Recipe, em
+from daskgmm.training.em import EMSettings, Origins, em
 from daskgmm.training.initialisation import Initialiser, Nearest
 from daskgmm.training.states import FitState, Trace
 
@@ -104,7 +104,7 @@ class StartPlan:
         rows: Floats,
         weights: Doubles | None,
         frame: Frame,
-        recipe: Recipe,
+        recipe: EMSettings,
         random: np.random.RandomState,
         *,
         fit_on_sample: bool,
@@ -135,7 +135,7 @@ class StartPlan:
         rows: Floats,
         weights: Doubles | None,
         frame: Frame,
-        recipe: Recipe,
+        recipe: EMSettings,
         random: np.random.RandomState,
     ) -> list[Mixture]:
         if self.given.complete:
@@ -163,7 +163,7 @@ class StartPlan:
         rows: Floats,
         weights: Doubles | None,
         frame: Frame,
-        recipe: Recipe,
+        recipe: EMSettings,
     ) -> Mixture:
         if weights is not None:
             responsibilities = responsibilities * weights

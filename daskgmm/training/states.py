@@ -5,7 +5,7 @@ from enum import Enum
 
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
-from daskgmm.training.acceleration import Outlook
+from daskgmm.training.acceleration import AccelerationState
 
 ROUNDING = 1e-10
 """Lower bounds closer than this, relative, are the same number summed in another order."""
@@ -36,7 +36,7 @@ class Trace:
         That of a fit that this one goes on from, which the first pass's is compared with.
     change : float
         What was held against ``tol`` last; infinite before there is anything to compare.
-    outlook : Outlook
+    outlook : AccelerationState
         What the acceleration remembers.
     stopped : StopReason or None
         ``None`` while it goes on.
@@ -47,7 +47,7 @@ class Trace:
     lower_bounds: tuple[float, ...] = ()
     settled_bound: float = float("-inf")
     change: float = float("inf")
-    outlook: Outlook = field(default_factory=Outlook)
+    outlook: AccelerationState = field(default_factory=AccelerationState)
     stopped: StopReason | None = None
 
     @property

@@ -11,7 +11,7 @@ import json
 import sys
 from collections.abc import Mapping
 
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ClusterError
 
 PASSING_FAILURE = 75
@@ -19,7 +19,7 @@ PASSING_FAILURE = 75
 
 def publish(pointer: str, day: str, parts: Mapping[str, str]) -> bool:
     """Point to a night's parts, unless a later one is there; tells whether it did."""
-    folder, name = Place.of_file(pointer, {})
+    folder, name = Folder.of_file(pointer, {})
     known = folder.read(name)
     if known is not None and json.loads(known)["day"] > day:
         return False

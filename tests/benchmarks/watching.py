@@ -15,8 +15,8 @@ from distributed import Client, LocalCluster
 from rich.console import Console
 
 from daskgmm import GaussianMixture
-from daskgmm.cli.output.lines import Lines
-from daskgmm.cli.output.live import Display
+from daskgmm.cli.output.lines import ProgressLines
+from daskgmm.cli.output.live import LiveDisplay
 from daskgmm.monitoring import install
 from daskgmm.passes.engine.progress import tracking
 from daskgmm.training.forecast import Forecast
@@ -64,9 +64,9 @@ def _nobody_else(client: Any) -> Iterator[None]:
 
 
 def _watched(rows: Any) -> list[float]:
-    lines = Lines("Fitting", every=0, forecast=Forecast(0.0, PASSES))
+    lines = ProgressLines("Fitting", every=0, forecast=Forecast(0.0, PASSES))
     console = Console(file=io.StringIO(), force_terminal=True)
-    with Display(lines, console) as display, tracking(display.watch):
+    with LiveDisplay(lines, console) as display, tracking(display.watch):
         return _passes(rows, display.tell)
 
 

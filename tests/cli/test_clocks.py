@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.jobs.models import find_model
 from tests.support.command import in_process
 from tests.support.stores import s3, s3_server
@@ -114,7 +114,7 @@ def test_a_jump_takes_a_run_from_nobody_and_is_no_part_of_its_duration(
     clock, rows, calm, tmp_path, jump, told
 ):
     run = tmp_path / "run"
-    folder = Place.of(run, {})
+    folder = Folder.of(run, {})
     process = frozen(clock, fit(rows, run), folder)
     clock.set(jump)
     second = in_process(*fit(rows, run), command=clock.command)
@@ -132,7 +132,7 @@ def test_in_a_store_the_living_keep_their_lock_and_the_dead_lose_it_whatever_the
     clock, rows, calm, s3
 ):  # fmt: skip
     run = f"{s3.url}/run"
-    folder = Place.of(run, s3.options)
+    folder = Folder.of(run, s3.options)
     command = (*fit(rows, run), *s3.arguments)
     process = frozen(clock, command, folder)
     clock.set(DAY)

@@ -19,12 +19,12 @@ import pytest
 from rich.console import Console
 
 from daskgmm import GaussianMixture, jobs, load
-from daskgmm.cli.output.lines import Lines
-from daskgmm.cli.output.live import View, flowed
+from daskgmm.cli.output.lines import ProgressLines
+from daskgmm.cli.output.live import LiveView, flowed
 from daskgmm.jobs.listener import Silence
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.monitoring.text import count, stopwatch
-from daskgmm.passes.engine.progress import Pass
+from daskgmm.passes.engine.progress import PassProgress
 from daskgmm.training.forecast import Forecast
 from tests.support.command import COMMAND, in_process, logging_as_it_was
 from tests.support.rows import prepare
@@ -207,7 +207,7 @@ def test_a_dumb_terminal_gets_quiet_lines_with_the_time_left(tmp_path):
     more = ["-o", tmp_path / "run", "--tol", 1e-7, "--max-iter", 25, "--seed", 0]
     said = said_on(80, [*command, *more], TERM="dumb")
     assert "\x1b" not in said
-    passes = [line for line in said.splitlines() if line.startswith("Pass ")]
+    passes = [line for line in said.splitlines() if line.startswith("PassProgress ")]
     assert [line.split()[1] for line in passes] == ["10:", "20:", "25:"]
     assert re.search(r"rows/s, about \d+ passes more, 0:00 left$", passes[0])
     assert passes[-1].endswith("rows/s")
@@ -237,7 +237,7 @@ def forecast():
 
 @pytest.mark.parametrize("width", [20, 40, 60, 64, 80, 132])
 def test_no_line_of_a_picture_is_wider_than_the_terminal(forecast, width):
-    view = View(
+    view = LiveView(
         "⠹", "pass 7 of at most 500", 3725.0, parts=4096, done=2048, seconds=3.0, rows=10**9,
         workers=128, forecast=forecast, passed=0.5,
     )  # fmt: skip
@@ -254,26 +254,26 @@ def test_no_line_of_a_picture_is_wider_than_the_terminal(forecast, width):
 
 
 def test_bars_are_as_long_as_what_is_done(forecast):
-    half = picture(View("⠹", "reading all rows", 1.0, parts=10, done=5, seconds=1.0), 80)
-    full = picture(View("⠹", "reading all rows", 1.0, parts=10, done=10, seconds=1.0), 80)
+    half = picture(LiveView("⠹", "reading all rows", 1.0, parts=10, done=5, seconds=1.0), 80)
+    full = picture(LiveView("⠹", "reading all rows", 1.0, parts=10, done=10, seconds=1.0), 80)
     bar = re.compile("━+")
     assert len(bar.search(full[0])[0]) == pytest.approx(2 * len(bar.search(half[0])[0]), abs=2)
 
 
 def test_a_single_pass_tells_its_speed_and_its_time_left():
-    view = View("⠹", "labelling rows", 4.0, parts=10, done=4, seconds=2.0, rows=1000)
+    view = LiveView("⠹", "labelling rows", 4.0, parts=10, done=4, seconds=2.0, rows=1000)
     assert view.facts() == ["200 rows/s", "0:03 left", "0:04 so far"]
 
 
 def test_the_first_pass_of_a_fit_tells_its_own_end_only():
-    view = View(
+    view = LiveView(
         "⠹", "reading all rows", 4.0, parts=10, done=4, seconds=2.0, forecast=Forecast(1e-3, 100)
     )
     assert view.facts() == ["this pass 0:03 more", "0:04 so far"]
 
 
 def test_there_is_no_bar_where_nobody_knows_what_is_done():
-    (first, second) = picture(View("⠹", "reading all rows", 4.0, parts=10, done=None), 40)
+    (first, second) = picture(LiveView("⠹", "reading all rows", 4.0, parts=10, done=None), 40)
     assert first.rstrip() == "⠹ reading all rows"
     assert second == "  0:04 so far"
 
@@ -344,7 +344,7 @@ def test_while_starts_are_sought_a_line_comes_now_and_then(read, said):
         logger.parent.setLevel("INFO")
         logger.addHandler(handler)
         try:
-            lines.watch(Pass("gmm-init", 4, lambda: read))
+            lines.watch(PassProgress("gmm-init", 4, lambda: read))
             assert heard.get(timeout=60).getMessage().startswith(said)
             assert heard.get(timeout=60).getMessage().startswith(said)
         finally:
@@ -352,9 +352,12 @@ def test_while_starts_are_sought_a_line_comes_now_and_then(read, said):
 
 
 def test_when_passes_begin_or_the_job_ends_nothing_more_is_said_of_starts():
-    for end in (lambda lines: lines.watch(Pass("gmm-pass", 4, lambda: 0)), Lines.close):
+    for end in (
+        lambda lines: lines.watch(PassProgress("gmm-pass", 4, lambda: 0)),
+        ProgressLines.close,
+    ):
         lines = lines_of_a_fit()
-        lines.watch(Pass("gmm-init", 4, lambda: 0))
+        lines.watch(PassProgress("gmm-init", 4, lambda: 0))
         (thread,) = [one for one in threading.enumerate() if one.name == "daskgmm-waiting"]
         end(lines)
         thread.join(timeout=60)
@@ -362,4 +365,4 @@ def test_when_passes_begin_or_the_job_ends_nothing_more_is_said_of_starts():
 
 
 def lines_of_a_fit():
-    return Lines("Fitting", every=10, forecast=Forecast(1e-3, 100), patience=0.01)
+    return ProgressLines("Fitting", every=10, forecast=Forecast(1e-3, 100), patience=0.01)

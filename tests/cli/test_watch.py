@@ -19,7 +19,7 @@ from daskgmm import GaussianMixture
 from daskgmm.cli.output.followed import _Picture
 from daskgmm.errors import DataError
 from daskgmm.monitoring.events import TOPIC
-from daskgmm.monitoring.history import Run
+from daskgmm.monitoring.history import FitHistory
 from daskgmm.passes.engine.keys import made_for
 from tests.monitoring.test_history import made
 from tests.support.command import COMMAND, here
@@ -287,7 +287,7 @@ def test_a_narrow_terminal_loses_no_number():
     picture = _Picture(console)
     console.print(picture._lines())
     assert console.file.getvalue() == ""  # that it waits has been logged
-    run = Run(ONE, heard=0.0)
+    run = FitHistory(ONE, heard=0.0)
     for iteration in (1, 2, 3):
         limits = {"max_iter": 100, "starts": 2, "starts_going": 1}
         run = run.told({**made(iteration, ONE), **limits}, 0.0)

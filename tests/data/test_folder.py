@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ClusterError, ConfigurationError, OutputError
 
 
@@ -16,11 +16,11 @@ from daskgmm.errors import ClusterError, ConfigurationError, OutputError
 def place(request, tmp_path):
     """A folder that is not there yet."""
     if request.param == "local":
-        return Place.of(tmp_path / "run", {})
+        return Folder.of(tmp_path / "run", {})
     if request.param == "memory":
-        return Place.of(f"memory://{uuid4().hex}/run", {})
+        return Folder.of(f"memory://{uuid4().hex}/run", {})
     store = request.getfixturevalue("s3")
-    return Place.of(f"{store.url}/run", store.options)
+    return Folder.of(f"{store.url}/run", store.options)
 
 
 def test_a_file_is_there_as_it_was_written_last(place):
@@ -67,39 +67,39 @@ def test_a_place_travels_to_other_processes(place):
 
 def test_a_local_folder_is_made_where_its_parent_is(tmp_path):
     with pytest.raises(OutputError, match=r"none does not exist\. Make it: mkdir -p"):
-        Place.of(tmp_path / "none" / "run", {}).make()
+        Folder.of(tmp_path / "none" / "run", {}).make()
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="is not a folder"):
-        Place.of(tmp_path / "file" / "run", {}).make()
+        Folder.of(tmp_path / "file" / "run", {}).make()
 
 
 def test_names_hold_no_credentials_nor_queries(tmp_path):
-    place = Place.of("memory://bucket/run?token=hunter2", {})
+    place = Folder.of("memory://bucket/run?token=hunter2", {})
     assert "hunter2" not in f"{place!r}{place.name}"
 
 
 def test_an_unknown_protocol_is_named():
     with pytest.raises(ConfigurationError, match="nope://bucket/run"):
-        Place.of("nope://bucket/run", {})
+        Folder.of("nope://bucket/run", {})
 
 
 def test_a_link_is_followed_so_that_it_stays(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
-    Place.of(tmp_path / "link", {}).write("file", b"x")
+    Folder.of(tmp_path / "link", {}).write("file", b"x")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real" / "file").read_bytes() == b"x"
 
 
 def test_a_local_file_is_as_open_as_others(tmp_path):
-    place = Place.of(tmp_path, {})
+    place = Folder.of(tmp_path, {})
     place.write("file", b"")
     (tmp_path / "other").touch()
     assert (tmp_path / "file").stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
-    place = Place.of(tmp_path, {})
+    place = Folder.of(tmp_path, {})
     place.write("file", b"old")
     script = (
         "import resource, signal, sys\n"
@@ -124,14 +124,14 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
 def test_a_folder_without_permission_is_told(tmp_path):
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o500)
-    for attempt in (lambda: Place.of(closed / "run", {}).make(), lambda: Place.of(closed, {})):
+    for attempt in (lambda: Folder.of(closed / "run", {}).make(), lambda: Folder.of(closed, {})):
         with pytest.raises(OutputError, match="permission denied"):
             attempt().write("file", b"")
 
 
 def test_a_bucket_that_is_not_there_is_told(s3):
     with pytest.raises(OutputError, match="bucket does not exist"):
-        Place.of("s3://no-such-bucket/run", s3.options).write("file", b"")
+        Folder.of("s3://no-such-bucket/run", s3.options).write("file", b"")
 
 
 def _opened(place):
@@ -157,7 +157,7 @@ DEEDS = {
 @pytest.mark.parametrize(("failure", "kind"), [("busy", ClusterError), ("denied", OutputError)])
 def test_whatever_a_store_refuses_is_told_by_its_name(proxied, deed, failure, kind):
     proxy, store = proxied
-    place = Place.of(f"{store.url}/run", store.options)
+    place = Folder.of(f"{store.url}/run", store.options)
     place.filesystem.retries = 1
     place.write("file", b"x")
     proxy.failure = lambda *_request: failure
@@ -167,7 +167,7 @@ def test_whatever_a_store_refuses_is_told_by_its_name(proxied, deed, failure, ki
 
 def test_a_store_that_is_down_holds_not_nothing(proxied):
     proxy, store = proxied
-    place = Place.of(f"{store.url}/run", store.options)
+    place = Folder.of(f"{store.url}/run", store.options)
     place.filesystem.retries = 1
     proxy.fall()
     for deed in (DEEDS["read"], DEEDS["names"]):
@@ -176,7 +176,7 @@ def test_a_store_that_is_down_holds_not_nothing(proxied):
 
 
 def test_a_file_may_lie_at_a_stores_root():
-    folder, name = Place.of_file("memory://rows", {})
+    folder, name = Folder.of_file("memory://rows", {})
     folder.write(name, b"here")
     assert folder.read("rows") == b"here"
     folder.remove("rows")

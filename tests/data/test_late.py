@@ -15,7 +15,7 @@ import pytest
 from daskgmm import GaussianMixture, jobs
 from daskgmm.data.sinks.parquet import PartWriter
 from daskgmm.data.sinks.zarr import StretchWriter
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import OutputError
 from daskgmm.jobs.locks import LOCK_FILE
 from daskgmm.jobs.locks.owner import Owner
@@ -28,7 +28,7 @@ PATIENCE = 60
 MEETING_POINTS = {
     "parquet": (PartWriter, "append", lambda writer, *_: int(writer.name[5:10])),
     "zarr": (StretchWriter, "flush", lambda writer, *_: writer._first // 20),
-    "object": (Place, "_take", lambda _place, _file, name: int(name[5:10])),
+    "object": (Folder, "_take", lambda _place, _file, name: int(name[5:10])),
 }
 """Where the writer of a part is held, by the class and its method, and the part's number."""
 
@@ -67,7 +67,7 @@ def labels(out, options):
         import zarr
 
         return zarr.open_group(out, mode="r", storage_options=options or None)["label"][:]
-    place = Place.of(out, options)
+    place = Folder.of(out, options)
     tables = []
     for name in place.names():
         if name.startswith("part-"):
@@ -194,7 +194,7 @@ def test_the_same_command_goes_on_whatever_its_earlier_attempt_still_writes(rows
         predict(rows, "model.safetensors", late.out, root[1])
     assert {1, 2} <= set(written)
     np.testing.assert_array_equal(labels(late.out, root[1]), expected(rows, "model.safetensors"))
-    place = Place.of(late.out, root[1])
+    place = Folder.of(late.out, root[1])
     assert not [name for name in place.names() if name.startswith((".", "_part", "_w"))]
 
 
@@ -218,8 +218,8 @@ def test_a_late_task_that_asks_in_time_leaves_nothing_beside_an_output(rows, s3,
 
 def test_a_command_whose_lock_was_taken_brings_nothing_into_the_output(rows, s3, monkeypatch):
     out = f"{s3.url}/out"
-    folder = Place.of(out, s3.options).beside(".out.unfinished")
-    copy, copied = Place.copy, []
+    folder = Folder.of(out, s3.options).beside(".out.unfinished")
+    copy, copied = Folder.copy, []
 
     def taken_after_two(self, name, target):
         copied.append(name)
@@ -228,12 +228,12 @@ def test_a_command_whose_lock_was_taken_brings_nothing_into_the_output(rows, s3,
             folder.write(LOCK_FILE, theirs.content(mark="theirs"))
         copy(self, name, target)
 
-    monkeypatch.setattr(Place, "copy", taken_after_two)
+    monkeypatch.setattr(Folder, "copy", taken_after_two)
     monkeypatch.setattr("daskgmm.data.sinks.base._COPIES_AT_ONCE", 1)
     with pytest.raises(OutputError, match=r"/out was taken over by another run"):
         predict(rows, "model.safetensors", out, s3.options)
     assert len(copied) == 2
-    assert "_SUCCESS" not in Place.of(out, s3.options).names()
+    assert "_SUCCESS" not in Folder.of(out, s3.options).names()
 
 
 def test_the_root_of_a_store_is_no_output(rows, s3):
@@ -254,7 +254,7 @@ with Place.of("memory://out", {}).appearing("part-00000.parquet") as path:
     assert [path.name for path in tmp_path.rglob("*.parquet.*")] != []
     with (
         dask.config.set({"temporary-directory": str(tmp_path)}),
-        Place.of(f"memory://{uuid4().hex}", {}).appearing("part-00000.parquet") as path,
+        Folder.of(f"memory://{uuid4().hex}", {}).appearing("part-00000.parquet") as path,
     ):
         path.write_bytes(b"rows")
     assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,7 @@ import pytest
 
 from daskgmm import open_dataset
 from daskgmm.data.storage import retry
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.data.storage.urls import opened
 from daskgmm.errors import ClusterError
 from tests.support.command import here
@@ -66,7 +66,7 @@ def test_by_default_silence_is_waited_out_in_less_than_three_minutes():
     attempts = 5 * told["retries"]["total_max_attempts"]  # s3fs's own times botocore's
     assert attempts * told["read_timeout"] <= 150  # beside the pauses between them
     assert attempts * told["connect_timeout"] <= 150
-    assert told == Place.of("s3://bucket/run", CREDENTIALS).filesystem._prepare_config_kwargs()
+    assert told == Folder.of("s3://bucket/run", CREDENTIALS).filesystem._prepare_config_kwargs()
 
 
 def test_what_the_user_sets_comes_first(monkeypatch):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from daskgmm import jobs
 from daskgmm.data.sinks.base import Field, Layout
 from daskgmm.data.sinks.zarr import ZarrSink
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError, DataError
 from tests.support.command import here
 from tests.support.rows import NAMES, prepare
@@ -29,7 +29,7 @@ def rows(tmp_path_factory):
 
 @given(st.lists(st.integers(0, 70_000), min_size=1, max_size=12).filter(any))
 def test_parts_are_whole_chunks_and_hold_each_row_once(lengths):
-    sink = ZarrSink(Place.of("/nowhere.zarr", {}), Layout((LABEL,), len(lengths), tuple(lengths)))
+    sink = ZarrSink(Folder.of("/nowhere.zarr", {}), Layout((LABEL,), len(lengths), tuple(lengths)))
     seen = [np.zeros(length, int) for length in lengths]
     sizes = []
     for cut in sink.cut():
@@ -44,7 +44,7 @@ def test_parts_are_whole_chunks_and_hold_each_row_once(lengths):
 
 @pytest.mark.parametrize("length", [16_384, 100_000, 1_048_576, 2_500_000, 5_000_000])
 def test_parts_of_one_length_are_read_once_each(length):
-    sink = ZarrSink(Place.of("/nowhere.zarr", {}), Layout((LABEL,), 3, (length, length, 7)))
+    sink = ZarrSink(Folder.of("/nowhere.zarr", {}), Layout((LABEL,), 3, (length, length, 7)))
     assert [[own.part for own in cut] for cut in sink.cut()] == [[0], [1], [2]]
     assert sink.chunk <= 2**21
 
@@ -103,7 +103,7 @@ def test_text_is_not_kept_and_missing_numbers_neither(rows, tmp_path):
 
 
 def test_nothing_can_be_opened_before_all_is_there(rows, tmp_path):
-    sink = ZarrSink(Place.of(tmp_path / "out.zarr", {}), Layout((LABEL,), 2, (100_000, 100_000)))
+    sink = ZarrSink(Folder.of(tmp_path / "out.zarr", {}), Layout((LABEL,), 2, (100_000, 100_000)))
     sink.begin()
     with sink.writer(0) as writer:
         writer.write({"label": np.zeros(100_000, np.int32)}, None)

@@ -20,9 +20,9 @@ from safetensors.numpy import save as serialise
 from sklearn.base import clone
 
 from daskgmm import GaussianMixture, GaussianMixtureSelector, load, open_dataset
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError, DataError, OutputError
-from daskgmm.fitting.checkpoint_file import CheckpointFile, Content
+from daskgmm.fitting.checkpoint_file import CheckpointContent, CheckpointFile
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.covariance.base import Covariance
 
@@ -323,7 +323,7 @@ def test_a_state_comes_back_whole(kind, stopping, tmp_path):
     compared = []
 
     def compare(state):
-        content = Content.from_bytes((tmp_path / NAME).read_bytes(), NAME)
+        content = CheckpointContent.from_bytes((tmp_path / NAME).read_bytes(), NAME)
         compared.append(same(state, content.progress.state))
 
     model = GaussianMixture(3, covariance_type=kind, stopping=stopping, acceleration="squarem")
@@ -448,7 +448,7 @@ def test_a_url_will_do():
     found, attempts = in_attempts(model, some_rows(), url)
     assert bits(found) == bits(model.fit(some_rows()))
     assert attempts == 7
-    assert Place.of("memory://checkpoints", {}).names() == []
+    assert Folder.of("memory://checkpoints", {}).names() == []
 
 
 def test_an_object_store_will_do(monkeypatch):
@@ -461,7 +461,7 @@ def test_an_object_store_will_do(monkeypatch):
     try:
         host, port = server.get_host_and_port()
         store = {"endpoint_url": f"http://{host}:{port}", "skip_instance_cache": True}
-        bucket = Place.of("s3://checkpoints", store)
+        bucket = Folder.of("s3://checkpoints", store)
         bucket.filesystem.mkdir("checkpoints")
         model = GaussianMixture(3, **OPTIONS)
         file = CheckpointFile(bucket.inside("run"), NAME)
@@ -474,7 +474,7 @@ def test_an_object_store_will_do(monkeypatch):
 
 
 def test_every_so_often_is_often_enough_and_the_last_state_is_kept(tmp_path):
-    file = CheckpointFile(*Place.of_file(tmp_path / NAME, {}), every=3600)
+    file = CheckpointFile(*Folder.of_file(tmp_path / NAME, {}), every=3600)
     first = []
 
     def look(state):
@@ -495,7 +495,7 @@ def test_every_so_often_is_often_enough_and_the_last_state_is_kept(tmp_path):
 
 @pytest.mark.parametrize("every", [0, 3600])
 def test_one_that_stays_holds_the_whole_fit(every, tmp_path):
-    file = CheckpointFile(*Place.of_file(tmp_path / NAME, {}), every=every, stays=True)
+    file = CheckpointFile(*Folder.of_file(tmp_path / NAME, {}), every=every, stays=True)
     expected = GaussianMixture(3, checkpoint=file, **OPTIONS).fit(some_rows())
     found = GaussianMixture(3, checkpoint=file, callbacks=[end_after(1)], **OPTIONS)
     assert bits(found.fit(some_rows())) == bits(expected)
@@ -745,7 +745,7 @@ def test_what_names_no_file_is_refused(wrong):
 
 
 def test_a_file_object_is_cloned_pickled_and_shown_without_its_options(tmp_path):
-    place = Place.of("memory://folder", {"password": "hunter2"})
+    place = Folder.of("memory://folder", {"password": "hunter2"})
     file = CheckpointFile(place, NAME, every=2.0)
     model = GaussianMixture(2, checkpoint=file)
     assert clone(model).checkpoint == file
@@ -763,7 +763,7 @@ def test_what_has_ended_is_not_told_again(ended, capsys):
     )
     said = capsys.readouterr().out.splitlines()
     assert said[:2] == ["Initialization 0", "  Iteration 3"]
-    file = CheckpointFile(*Place.of_file(ended, {}), stays=True)
+    file = CheckpointFile(*Folder.of_file(ended, {}), stays=True)
     model = GaussianMixture(3, checkpoint=file, verbose=1, **OPTIONS).fit(in_chunks())
     capsys.readouterr()
     model.fit(in_chunks())

@@ -9,13 +9,13 @@ import pytest
 
 from daskgmm import GaussianMixture, open_dataset
 from daskgmm.data.formats.csv import CsvPart
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError, DataError, MissingInputError, OutputError
 from daskgmm.jobs.cluster.resources import Resources
-from daskgmm.jobs.fitting import FitRequest, carry_out, fit
+from daskgmm.jobs.fitting import FitRequest, fit, run_fit
 from daskgmm.jobs.inputs import Inputs
 from daskgmm.jobs.listener import Silence
-from daskgmm.jobs.methods import Mixture
+from daskgmm.jobs.methods import MixtureSpec
 from daskgmm.jobs.models import find_model
 from daskgmm.jobs.predicting import PredictRequest, predict, write_predictions
 from daskgmm.jobs.runs.directory import Run, State
@@ -29,7 +29,7 @@ INPUTS = Inputs((str(IRIS),), ("sepal_length", "sepal_width"))
 
 @pytest.fixture
 def request_(tmp_path):
-    return FitRequest(INPUTS, str(tmp_path / "run"), Mixture(3, seed=0))
+    return FitRequest(INPUTS, str(tmp_path / "run"), MixtureSpec(3, seed=0))
 
 
 class Ear(Silence):
@@ -46,13 +46,13 @@ class Ear(Silence):
 
 
 def test_fit_score_and_predict_say_nothing(request_, tmp_path, capfd):
-    outcome = carry_out(request_)
+    outcome = run_fit(request_)
     model = find_model(request_.output).fitted
     scores = evaluate(model, INPUTS)
     written = write_predictions(
         model, PredictRequest(INPUTS, str(tmp_path / "out"), ("log-density",))
     ).plain()
-    assert outcome.run == Run.at(Place.of(request_.output, {}))
+    assert outcome.run == Run.at(Folder.of(request_.output, {}))
     assert scores.rows == written["rows"] == 150
     assert written["columns"] == ["log_density"]
     assert capfd.readouterr() == ("", "")
@@ -60,23 +60,23 @@ def test_fit_score_and_predict_say_nothing(request_, tmp_path, capfd):
 
 def test_a_listener_hears_the_start_and_each_pass(request_):
     ear = Ear()
-    outcome = carry_out(request_, ear)
+    outcome = run_fit(request_, ear)
     start, *passes = ear.heard
     assert (start.n_features, start.place) == (2, "in this process")
     assert passes == list(range(1, outcome.run.record["result"]["n_iter"] + 1))
 
 
 def test_a_complete_run_is_found_again(request_):
-    first, second = carry_out(request_), carry_out(request_)
+    first, second = run_fit(request_), run_fit(request_)
     assert (first.already, second.already) == (False, True)
     assert first.run == second.run
-    unseeded = replace(request_, method=Mixture(3))
-    assert carry_out(unseeded).already
+    unseeded = replace(request_, method=MixtureSpec(3))
+    assert run_fit(unseeded).already
 
 
 def test_failures_are_our_own_exceptions(request_):
     def attempt(**changes):
-        carry_out(replace(request_, **changes))
+        run_fit(replace(request_, **changes))
 
     with pytest.raises(MissingInputError):
         attempt(inputs=Inputs(("nope.csv",)))
@@ -84,7 +84,11 @@ def test_failures_are_our_own_exceptions(request_):
         attempt(inputs=Inputs((str(IRIS),)))
     with pytest.raises(OutputError):
         attempt(output="/nowhere/run")
-    for mixture in (Mixture(0), Mixture(2, covariance="round"), Mixture(2, init="luck")):
+    for mixture in (
+        MixtureSpec(0),
+        MixtureSpec(2, covariance="round"),
+        MixtureSpec(2, init="luck"),
+    ):
         with pytest.raises(ConfigurationError):
             attempt(method=mixture)
 
@@ -143,11 +147,11 @@ def stored(folder, name):
 def test_an_input_that_is_replaced_during_a_fit_ends_it(tmp_path, name, cache):
     path, content = stored(tmp_path, name)
     request = FitRequest(
-        Inputs((str(path),)), str(tmp_path / "run"), Mixture(2, seed=0), cache=cache
+        Inputs((str(path),)), str(tmp_path / "run"), MixtureSpec(2, seed=0), cache=cache
     )
     with pytest.raises(DataError, match=f"{name}.* changed while it was read"):
-        carry_out(request, Replacement(path, content, at_start=False))
-    assert Run.at(Place.of(request.output, {})).state is State.FAILED
+        run_fit(request, Replacement(path, content, at_start=False))
+    assert Run.at(Folder.of(request.output, {})).state is State.FAILED
 
 
 def test_a_chunk_that_is_replaced_during_a_fit_ends_it(tmp_path):
@@ -156,10 +160,10 @@ def test_a_chunk_that_is_replaced_during_a_fit_ends_it(tmp_path):
     zarr.create_array(str(store), data=ROWS, chunks=(100, 2))
     chunk = store / "c" / "1" / "0"
     request = FitRequest(
-        Inputs((str(store),)), str(tmp_path / "run"), Mixture(2, seed=0), cache="memory"
+        Inputs((str(store),)), str(tmp_path / "run"), MixtureSpec(2, seed=0), cache="memory"
     )
     with pytest.raises(DataError, match=r"a\.zarr.* changed while it was read"):
-        carry_out(request, Replacement(chunk, chunk.read_bytes(), at_start=False))
+        run_fit(request, Replacement(chunk, chunk.read_bytes(), at_start=False))
 
 
 def test_an_input_that_is_gone_after_a_fit_ends_it(tmp_path):
@@ -170,10 +174,10 @@ def test_an_input_that_is_gone_after_a_fit_ends_it(tmp_path):
             path.unlink(missing_ok=True)
 
     request = FitRequest(
-        Inputs((str(path),)), str(tmp_path / "run"), Mixture(2, seed=0), cache="memory"
+        Inputs((str(path),)), str(tmp_path / "run"), MixtureSpec(2, seed=0), cache="memory"
     )
     with pytest.raises(DataError, match=r"a\.csv is gone"):
-        carry_out(request, Removal())
+        run_fit(request, Removal())
 
 
 def test_an_object_that_is_replaced_during_a_fit_ends_it(tmp_path, s3):

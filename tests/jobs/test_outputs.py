@@ -16,9 +16,9 @@ import pytest
 from daskgmm import jobs, open_dataset
 from daskgmm.data.sinks import Layout, Made
 from daskgmm.data.sinks.parquet import ParquetSink, PartWriter
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import DataError, OutputError
-from daskgmm.jobs.outputs import Order, carry_out
+from daskgmm.jobs.outputs import OutputRequest, make_output
 from tests.support.rows import NAMES, prepare
 from tests.support.stores import s3, s3_server
 
@@ -34,11 +34,11 @@ def rows(tmp_path_factory):
 def place(request, tmp_path):
     """A folder that isn't there yet."""
     if request.param == "local":
-        return Place.of(tmp_path / "out", {})
+        return Folder.of(tmp_path / "out", {})
     if request.param == "memory":
-        return Place.of(f"memory://{uuid4().hex}/out", {})
+        return Folder.of(f"memory://{uuid4().hex}/out", {})
     store = request.getfixturevalue("s3")
-    return Place.of(f"{store.url}/out", store.options)
+    return Folder.of(f"{store.url}/out", store.options)
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def parts(place):
 
 def beside(place):
     """Files that lie beside it."""
-    folder = Place.of(place.name.rpartition("/")[0], stored(place))
+    folder = Folder.of(place.name.rpartition("/")[0], stored(place))
     return [name for name in folder.sizes() if not name.startswith("out/")]
 
 
@@ -223,22 +223,22 @@ def test_other_files_beside_ours_keep_all_from_being_replaced(place, predict, fo
 
 
 def test_two_at_once_are_one_and_a_refusal(place, predict):
-    order = Order(place, {"command": "test"}, ())
+    order = OutputRequest(place, {"command": "test"}, ())
 
     def work(desk):
         told = (
             rf"is being written by process {os.getpid()} on {re.escape(platform.node())}, running"
         )
         with pytest.raises(OutputError, match=told):
-            carry_out(order, work)
+            make_output(order, work)
         sink = ParquetSink(desk.place, Layout((), 1, record=desk.manifest.record))
         sink.begin()
         with sink.writer(0) as writer:
             writer.append(pa.table({"label": [1]}))
         return Made(sink, {0: (sink, writer.written())})
 
-    assert not carry_out(order, work).already
-    assert carry_out(order, work).already
+    assert not make_output(order, work).already
+    assert make_output(order, work).already
 
 
 def test_a_replacement_that_stopped_half_way_goes_on(rows, place, predict, monkeypatch):

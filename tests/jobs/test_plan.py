@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from daskgmm import GaussianMixture, jobs, open_dataset
 from daskgmm.errors import ConfigurationError
 from daskgmm.jobs.planning.cluster import Planner
-from daskgmm.jobs.planning.passes import Prospect
+from daskgmm.jobs.planning.passes import PassPlan
 from daskgmm.jobs.planning.source import imagined
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.passes.cache import choose
@@ -105,7 +105,7 @@ def test_rows_that_do_not_fit_are_read_by_other_tasks(tmp_path):
     with running(n_workers=1, processes=False) as client, get_task_stream(client) as stream:
         model.fit(dataset)
     read, added = counted(stream.data)
-    prospect = Prospect.of(model, source)
+    prospect = PassPlan.of(model, source)
     assert set(read) == {prospect.read.reading}
     assert set(added) == {prospect.read.adding}
     assert plan["tasks_a_pass"] == prospect.held.reading  # so small rows fit anywhere
@@ -144,7 +144,7 @@ SHAPES = st.tuples(st.integers(1, 60), st.integers(1, 100), st.sampled_from(["fu
 
 def prospect_of(rows, n_features, n_components, kind="full", **parameters):
     estimator = GaussianMixture(n_components, covariance_type=kind, **parameters)
-    return Prospect.of(estimator, imagined(rows, n_features, DOUBLE))
+    return PassPlan.of(estimator, imagined(rows, n_features, DOUBLE))
 
 
 @given(ROWS, ROWS, SHAPES)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from daskgmm import GaussianMixture, jobs, load
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import DataError, MissingInputError
 from daskgmm.jobs.locks import locked
 from daskgmm.jobs.models import find_model
@@ -152,7 +152,7 @@ def test_a_complete_run_with_a_damaged_model_is_told_as_one(run, here):
 
 def test_a_lock_of_anything_is_nobodys(tmp_path):
     (tmp_path / ".lock").write_bytes(b"[" * 100_000)
-    folder = Place.of(tmp_path, {})
+    folder = Folder.of(tmp_path, {})
     with locked(folder):
         pass
 

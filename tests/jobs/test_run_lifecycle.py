@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from daskgmm import jobs, load
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import DataError, MissingInputError, OutputError
 from daskgmm.jobs import locks
 from daskgmm.jobs.listener import Silence
@@ -70,11 +70,11 @@ def interrupted(run, options=None, after=5, **more):
 
 
 def record(run, options=None):
-    return json.loads(Place.of(run, options or {}).read("run.json"))
+    return json.loads(Folder.of(run, options or {}).read("run.json"))
 
 
 def names(run, options=None):
-    return Place.of(run, options or {}).names()
+    return Folder.of(run, options or {}).names()
 
 
 def outcome(found):
@@ -242,7 +242,7 @@ def test_what_a_killed_run_was_about_to_write_goes(run):
 @pytest.mark.parametrize("force", [False, True])
 def test_what_is_no_run_is_never_written_into(place, force):
     run, options = place
-    folder = Place.of(run, options)
+    folder = Folder.of(run, options)
     folder.make()
     folder.write("notes.txt", b"mine")
     with pytest.raises(OutputError, match="is no run directory"):
@@ -291,7 +291,7 @@ def test_two_that_start_at_once_make_one_run(place):
 
 @pytest.fixture
 def folder(s3):
-    return Place.of(f"{s3.url}/run", s3.options)
+    return Folder.of(f"{s3.url}/run", s3.options)
 
 
 def abandoned(folder, owner=None):
@@ -324,7 +324,7 @@ def test_a_dead_process_of_this_machine_holds_no_lock(folder):
 
 def test_an_owner_that_was_taken_for_dead_stops(s3, monkeypatch):
     monkeypatch.setattr(store_lock, "BEAT_SECONDS", 0.01)
-    run, folder = f"{s3.url}/run", Place.of(f"{s3.url}/run", s3.options)
+    run, folder = f"{s3.url}/run", Folder.of(f"{s3.url}/run", s3.options)
     frozen, seen = threading.Event(), threading.Event()
     beat = store_lock.StoreLock._beat
 
@@ -352,7 +352,7 @@ def test_an_owner_that_was_taken_for_dead_stops(s3, monkeypatch):
 @pytest.mark.parametrize("after", [3, "the last pass"])
 def test_a_stopped_owner_writes_nothing_after_its_lock_was_taken(s3, monkeypatch, after):
     """It wakes before its next beat, so nobody has told it."""
-    run, folder = f"{s3.url}/run", Place.of(f"{s3.url}/run", s3.options)
+    run, folder = f"{s3.url}/run", Folder.of(f"{s3.url}/run", s3.options)
     before = {}
 
     def take():
@@ -373,13 +373,13 @@ def test_a_stopped_owner_writes_nothing_after_its_lock_was_taken(s3, monkeypatch
 
 def test_a_living_owner_writes_its_lock_again_and_again(folder, monkeypatch):
     monkeypatch.setattr(store_lock, "BEAT_SECONDS", 0.01)
-    write, beats = Place.write, threading.Semaphore(0)
+    write, beats = Folder.write, threading.Semaphore(0)
 
     def counted(self, name, content):
         write(self, name, content)
         beats.release()
 
-    monkeypatch.setattr(Place, "write", counted)
+    monkeypatch.setattr(Folder, "write", counted)
     with locked(folder) as lock:
         assert all(beats.acquire(timeout=20) for _ in range(3))
         lock.check()
@@ -387,7 +387,7 @@ def test_a_living_owner_writes_its_lock_again_and_again(folder, monkeypatch):
 
 
 def test_a_lock_that_was_removed_locks_out_nobody_twice(tmp_path):
-    folder = Place.of(tmp_path, {})
+    folder = Folder.of(tmp_path, {})
     for _ in range(3):
         with locked(folder):
             with pytest.raises(OutputError, match=rf"process {os.getpid()} on .*, running for"):

@@ -23,7 +23,7 @@ from daskgmm.model.precision import (
     moments_suffice,
 )
 from daskgmm.model.prediction import Predictor
-from daskgmm.training.em import Recipe, advance
+from daskgmm.training.em import EMSettings, advance
 from daskgmm.training.starts import InMemory
 from daskgmm.training.stopping import lower_bound_change
 from tests.support import reference
@@ -87,7 +87,7 @@ class Step(NamedTuple):
 def one_step(mixture, rows, frame, dtype=DOUBLE):
     """The chosen path: what `em` does in one step without a ridge."""
     n_features = rows.shape[1]
-    recipe = Recipe(0, 1, lower_bound_change, np.zeros(n_features), np.ones(n_features), dtype)
+    recipe = EMSettings(0, 1, lower_bound_change, np.zeros(n_features), np.ones(n_features), dtype)
     scatter = reference.total_scatter(rows, frame)
     calls = []
 

@@ -15,8 +15,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from daskgmm import GaussianMixture
 from daskgmm.cli.commands.watch import _require_well
-from daskgmm.cli.exits import Failure
-from daskgmm.cli.output.followed import _Picture, as_line, in_words, runs_table
+from daskgmm.cli.exits import CommandFailure
+from daskgmm.cli.output.followed import _Picture, as_line, event_line, runs_table
 from daskgmm.monitoring import install
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.follow import Follower
@@ -24,7 +24,7 @@ from daskgmm.monitoring.http import told
 from daskgmm.monitoring.messages import START
 from daskgmm.monitoring.metrics import Collector
 from daskgmm.monitoring.page.document import Page
-from daskgmm.monitoring.plugin import Ear
+from daskgmm.monitoring.plugin import FitPlugin
 from daskgmm.monitoring.state import Board
 from tests.monitoring.test_history import end, made, start
 from tests.support.command import here
@@ -68,10 +68,10 @@ def real():
         def log_event(self, _, event):
             found.append(event)
 
-    from daskgmm.monitoring.events import Events
+    from daskgmm.monitoring.events import EventObserver
     from daskgmm.monitoring.observer import Observer
 
-    events = Events(Told())
+    events = EventObserver(Told())
 
     class Relay(Observer):
         start, tell, end = events.start, events.tell, events.end
@@ -90,7 +90,7 @@ def messages():
 def draw(events):
     """The page, as browsers are sent it."""
     board, document = Board(), Document()
-    ear, page = Ear(board), Page(board, lambda: {"tcp://a": "0"}, "")
+    ear, page = FitPlugin(board), Page(board, lambda: {"tcp://a": "0"}, "")
     for root in page.roots:
         document.add_root(root)
     for event in events:
@@ -102,12 +102,12 @@ def draw(events):
 def show(events):
     """What else is made of events: the page's data, metrics and what `watch` prints."""
     board = Board()
-    ear, follower = Ear(board), Follower()
+    ear, follower = FitPlugin(board), Follower()
     for at, event in enumerate(events):
         ear.log_event(TOPIC, event)
         for news in follower.hear(float(at), event):
             if news.event is not None:
-                as_line(news.event), in_words(news.event, news.run)
+                as_line(news.event), event_line(news.event, news.run)
     registry, collector = CollectorRegistry(), Collector()
     collector._boards.append(board)
     registry.register(collector)
@@ -119,7 +119,7 @@ def show(events):
         picture._run = run
         str(picture._lines()).encode()
         if not run.running:
-            with suppress(Failure):
+            with suppress(CommandFailure):
                 _require_well(run)
     return json.loads(json.dumps(told(board), allow_nan=False))["runs"]
 

@@ -7,7 +7,7 @@ import pytest
 from bokeh.document import Document
 from bokeh.document.events import ColumnDataChangedEvent, ColumnsPatchedEvent, ColumnsStreamedEvent
 
-from daskgmm.monitoring.history import MOST_POINTS, Run
+from daskgmm.monitoring.history import MOST_POINTS, FitHistory
 from daskgmm.monitoring.page.feed import Feed
 from daskgmm.monitoring.page.panels import CHARTS, TEXTS
 from daskgmm.monitoring.page.panels.bound import span
@@ -15,9 +15,9 @@ from daskgmm.monitoring.page.panels.change import span as change_span
 from daskgmm.monitoring.page.panels.heading import Heading
 from daskgmm.monitoring.page.panels.weights import Weights, colour, fading
 from daskgmm.monitoring.page.panels.workers import MOST, Workers
-from daskgmm.monitoring.page.view import View, view
+from daskgmm.monitoring.page.view import PageView, view
 from daskgmm.monitoring.remaining import left
-from daskgmm.monitoring.state import Board, Progress
+from daskgmm.monitoring.state import Board, TaskProgress
 from daskgmm.monitoring.text import amount, duration, number
 from tests.monitoring.test_history import end, made, start
 
@@ -25,7 +25,7 @@ RUN = "a" * 32
 
 
 def run_of(*events, run=None):
-    run = run or Run(RUN, heard=0.0)
+    run = run or FitHistory(RUN, heard=0.0)
     for at, event in enumerate(events):
         run = run.told(event, float(at))
     return run
@@ -33,7 +33,7 @@ def run_of(*events, run=None):
 
 def seen(run, now=0.0, **options):
     defaults = {"runs": (run,), "progress": None, "workers": {"tcp://a": "0"}}
-    return View(run=run, now=now, **{**defaults, **options})
+    return PageView(run=run, now=now, **{**defaults, **options})
 
 
 def text_of(panel, run, **options):
@@ -91,7 +91,7 @@ def test_what_a_logarithm_does_not_have_is_left_out():
 def test_every_panel_takes_a_run_of_which_little_is_known(run):
     feed = Feed()
     feed.show(run)
-    shown = View(() if run is None else (run,), run, None, {}, 0.0)
+    shown = PageView(() if run is None else (run,), run, None, {}, 0.0)
     for panel in [*(chart(feed.source) for chart in CHARTS), *(text() for text in TEXTS)]:
         panel.show(shown)
 
@@ -101,7 +101,7 @@ def test_silence_is_told_once_it_is_longer_than_usual():
     assert "No news since" not in text_of(Heading(), run, now=170.0)
     assert "No news since" in text_of(Heading(), run, now=200.0)
     assert "(3 min)" in text_of(Heading(), run, now=200.0)
-    busy = Progress("pass", 4, 150.0, {})
+    busy = TaskProgress("pass", 4, 150.0, {})
     assert "No news" not in text_of(Heading(), run, now=200.0, progress=busy)
     ended = run.told(end(), 2.0)
     assert "No news" not in text_of(Heading(), ended, now=1e6)
@@ -142,7 +142,7 @@ def test_first_passes_that_dwarf_the_others_are_out_of_sight():
 
 def test_of_many_workers_the_first_are_shown_and_the_others_counted():
     workers = {f"tcp://{number}": str(number) for number in range(100)}
-    progress = Progress("pass", 200, 0.0, dict.fromkeys(workers, 2))
+    progress = TaskProgress("pass", 200, 0.0, dict.fromkeys(workers, 2))
     told = text_of(Workers(), run_of(start()), progress=progress, workers=workers)
     assert told.count('class="row"') == MOST
     assert f"{100 - MOST} more workers: {2 * (100 - MOST)} tasks" in told

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 
 from daskgmm import open_dataset
 from daskgmm.data.sinks import Layout, sink_for
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.model.frame import Frame
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes import prediction
@@ -48,7 +48,7 @@ def test_files_written_by_the_compiled_loop_say_the_same(source, predictor, tmp_
         ready = prediction.readied(predictor, source)
         output = Output(ready, probabilities=True, log_density=True)
         layout = Layout(output.fields, len(source.parts))
-        sink = sink_for(name)(Place.of(tmp_path / name, {}), layout)
+        sink = sink_for(name)(Folder.of(tmp_path / name, {}), layout)
         made = write_rows(source, output, sink)
         assert sum(part.rows for _, part in made.parts.values()) == 6000
         written[name] = pq.read_table(tmp_path / name).to_pandas()

@@ -15,8 +15,14 @@ from daskgmm.model.expectation import Accumulator, Expectation, add
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.unconstrained import Coordinates
-from daskgmm.training.acceleration import TAIL, Outlook, acceleration_named, plain, squarem
-from daskgmm.training.em import Recipe, em
+from daskgmm.training.acceleration import (
+    TAIL,
+    AccelerationState,
+    acceleration_named,
+    plain,
+    squarem,
+)
+from daskgmm.training.em import EMSettings, em
 from daskgmm.training.starts import InMemory
 from daskgmm.training.states import StopReason, Trace
 from daskgmm.training.stopping import stopping_named
@@ -53,7 +59,7 @@ def recipe_for(
     rows, *, accelerate=squarem, tol=1e-6, max_iter=3000, stopping="lower_bound", ridge=1e-6,
     dtype=DOUBLE,
 ):  # fmt: skip
-    return Recipe(
+    return EMSettings(
         tol, max_iter, stopping_named(stopping), np.full(rows.shape[1], ridge), rows.std(axis=0),
         dtype, accelerate,
     )  # fmt: skip
@@ -301,13 +307,17 @@ def test_a_trial_that_would_lower_the_likelihood_is_refused_and_em_goes_on_from_
 def beyond_all_reason(outlook, before, after, gain):
     """Trials so far off that each is refused."""
     if outlook.trial is None:
-        return Outlook(replace(after, means=after.means + 50.0), length=8.0)
+        return AccelerationState(replace(after, means=after.means + 50.0), length=8.0)
     return outlook
 
 
 def without_numbers(outlook, before, after, gain):
     """Trials whose likelihood is NaN."""
-    return Outlook(replace(after, means=after.means * np.nan)) if outlook.trial is None else outlook
+    return (
+        AccelerationState(replace(after, means=after.means * np.nan))
+        if outlook.trial is None
+        else outlook
+    )
 
 
 @pytest.mark.parametrize("way", [beyond_all_reason, without_numbers])
@@ -374,7 +384,7 @@ def test_a_component_is_not_emptied_by_a_trial():
     points = (
         with_weights(0.3, 0.3, 0.4), with_weights(0.2, 0.35, 0.45), with_weights(0.13, 0.4, 0.47)
     )  # fmt: skip
-    outlook = squarem(Outlook(origin=points[0], radius=64.0), points[1], points[2], 1e-4)
+    outlook = squarem(AccelerationState(origin=points[0], radius=64.0), points[1], points[2], 1e-4)
     assert outlook.length > 4 * distance(points[0], points[1])
     assert 0.1 * 0.13 * 0.9 < outlook.trial.weights[0] < 0.13
 
@@ -406,9 +416,9 @@ def test_a_trial_from_which_em_turns_back_is_refused_though_the_likelihood_rose(
     def past_it(outlook, before, after, gain):
         """The far side of the optimum: half as far as EM is on this side."""
         if outlook.trial is not None or outlook.origin is None:
-            return Outlook(origin=before)
+            return AccelerationState(origin=before)
         beyond = Coordinates.combine((1.5, Coordinates.of(optimum)), (-0.5, Coordinates.of(after)))
-        return Outlook(beyond.mixture(after), before, distance(after, optimum))
+        return AccelerationState(beyond.mixture(after), before, distance(after, optimum))
 
     states = run(rows, [start], accelerate=past_it, tol=0, max_iter=40)
     expect = passes_over(rows)

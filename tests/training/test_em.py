@@ -15,7 +15,7 @@ from daskgmm.errors import CollapsedComponentError, ConfigurationError, DataErro
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
-from daskgmm.training.em import Recipe, em
+from daskgmm.training.em import EMSettings, em
 from daskgmm.training.starts import InMemory
 from daskgmm.training.states import FitState, StopReason, Trace
 from daskgmm.training.stopping import stopping_named
@@ -37,7 +37,7 @@ def passes_over(rows, weights=None):
 
 def recipe(rows, *, tol=1e-3, max_iter=100, stopping="lower_bound", ridge=1e-6):
     n_features = rows.shape[1]
-    return Recipe(
+    return EMSettings(
         tol,
         max_iter,
         stopping_named(stopping),

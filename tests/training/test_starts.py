@@ -10,7 +10,7 @@ from daskgmm.errors import CollapsedComponentError, ConfigurationError
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.frame import Frame
 from daskgmm.training import initialisation
-from daskgmm.training.em import Recipe
+from daskgmm.training.em import EMSettings
 from daskgmm.training.initialisation import INITIALISERS, initialiser_named
 from daskgmm.training.starts import MOST_POLISHED, Given, StartPlan, most_promising
 from daskgmm.training.states import FitState, StopReason, Trace
@@ -30,7 +30,7 @@ def blobs(n=300, k=4, n_features=2, width=0.3, seed=0):
 
 
 def recipe(n_features=2, *, ridge=1e-6, max_iter=50, tol=1e-3):
-    return Recipe(
+    return EMSettings(
         tol,
         max_iter,
         stopping_named("lower_bound"),

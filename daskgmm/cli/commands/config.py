@@ -14,7 +14,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from daskgmm.cli.exits import Exit, Failure
+from daskgmm.cli.exits import CommandFailure, Exit
 from daskgmm.cli.options.names import CONFIG, long_name, suggestion
 from daskgmm.cli.options.secrets import masked
 from daskgmm.cli.options.shared import JSON
@@ -91,7 +91,7 @@ def config(
     named = bool(words) and not words[0].startswith("-")
     if named and words[0] not in commands:
         remedy = suggestion(words[0], commands, f"Choose among {', '.join(commands)}.")
-        raise Failure(f"No such command {words[0]!r}.", remedy, Exit.USAGE)
+        raise CommandFailure(f"No such command {words[0]!r}.", remedy, Exit.USAGE)
     given = [(f"--{name.replace('_', '-')}", value) for name, value in common.items() if value]
     arguments = [*chain.from_iterable(given), *(words[1:] if named else words)]
     chosen = words[:1] if named else tuple(commands)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from daskgmm.cli.exits import Exit, Failure
+from daskgmm.cli.exits import CommandFailure, Exit
 from daskgmm.cli.options.secrets import typed_command
 from daskgmm.cli.options.shared import COLUMNS, FORCE, INPUTS, READING, SEED, in_order, inputs_of
 from daskgmm.cli.options.types import Components, Number
@@ -162,10 +162,10 @@ def fit(inputs: tuple[str, ...], **options: Any) -> None:
     """
     from daskgmm import jobs
 
-    carry_out(jobs.fit, inputs, options)
+    fit_and_report(jobs.fit, inputs, options)
 
 
-def carry_out(
+def fit_and_report(
     job: Callable[..., dict[str, Any]], inputs: tuple[str, ...], options: dict[str, Any]
 ) -> None:
     """Fit, and say what came of it."""
@@ -187,7 +187,7 @@ def carry_out(
         _draw(model, figure, inputs, options)
     _report(record, model.estimator)
     if strict and not record["result"]["converged"]:
-        raise Failure(
+        raise CommandFailure(
             "The fit did not converge, and --require-convergence was given.",
             "The run is complete all the same; go on from other options with --force.",
             Exit.NOT_CONVERGED,
@@ -205,7 +205,7 @@ def _draw(model: "Model", figure: str, inputs: tuple[str, ...], options: dict[st
 
 def _report(record: dict[str, Any], estimator: Any) -> None:
     from daskgmm.cli.output.tables import fit_summary
-    from daskgmm.estimators.candidates import in_words, shortfalls
+    from daskgmm.estimators.candidates import shortfall_warning, shortfalls
 
     if record["already"]:
         logger.info("%s is already complete: nothing was done.", record["run"])
@@ -220,4 +220,4 @@ def _report(record: dict[str, Any], estimator: Any) -> None:
     if "candidates" in result and (
         found := shortfalls(result["candidates"], result["best"], estimator.tol)
     ):
-        logger.warning(in_words(found, _STARTS))
+        logger.warning(shortfall_warning(found, _STARTS))

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from daskgmm.cli.exits import Exit, Failure
+from daskgmm.cli.exits import CommandFailure, Exit
 from daskgmm.cli.options.shared import (
     COLUMNS,
     INPUTS,
@@ -74,7 +74,7 @@ def _text(scores: "Scores") -> str:
 
 def _require(found: float, least: float | None) -> None:
     if least is not None and not found >= least:  # NaN is no quality either
-        raise Failure(
+        raise CommandFailure(
             f"The mean log-likelihood is {found:.6g} nats a row, below {least:g}.",
             "Look at the rows, fit the model anew, or ask for less with --fail-below.",
             Exit.TOO_LOW,

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from daskgmm.cli.commands.fit import AFTERWARDS, METHOD, ROWS_AND_RUN, carry_out
+from daskgmm.cli.commands.fit import AFTERWARDS, METHOD, ROWS_AND_RUN, fit_and_report
 from daskgmm.cli.options.shared import in_order
 from daskgmm.cli.options.types import names
 from daskgmm.model.covariance import COVARIANCES
@@ -77,4 +77,4 @@ def select(inputs: tuple[str, ...], **options: Any) -> None:
     """
     from daskgmm import jobs
 
-    carry_out(jobs.select, inputs, options)
+    fit_and_report(jobs.select, inputs, options)

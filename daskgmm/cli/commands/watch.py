@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from daskgmm.cli.exits import Exit, Failure, code_for
+from daskgmm.cli.exits import CommandFailure, Exit, code_for
 from daskgmm.cli.options.shared import COMMON, JSON, SCHEDULER, resources_of
 
 if TYPE_CHECKING:
     from daskgmm.jobs.watching import Watching
     from daskgmm.monitoring.follow import News
-    from daskgmm.monitoring.history import Run
+    from daskgmm.monitoring.history import FitHistory
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def watch(wanted: str | None, *, once: bool, as_json: bool, **options: Any) -> N
                 _require_well(_follow(fits, wanted, as_json=as_json))
     except KeyboardInterrupt as error:
         remedy = "Fits go on whether they are watched or not."
-        raise Failure("Interrupted.", remedy, code_for(type(error))) from error
+        raise CommandFailure("Interrupted.", remedy, code_for(type(error))) from error
 
 
 def _tell(fits: "Watching", wanted: str | None, *, as_json: bool) -> None:
@@ -54,7 +54,7 @@ def _tell(fits: "Watching", wanted: str | None, *, as_json: bool) -> None:
 
     runs = fits.follower.runs
     if not runs and wanted is not None:
-        raise Failure(
+        raise CommandFailure(
             f"No fit of a run {wanted} is known there.",
             "Leave out --run to see those that are.",
             Exit.NO_INPUT,
@@ -69,7 +69,7 @@ def _tell(fits: "Watching", wanted: str | None, *, as_json: bool) -> None:
         logger.info("No fit is known there.")
 
 
-def _follow(fits: "Watching", wanted: str | None, *, as_json: bool) -> "Run":
+def _follow(fits: "Watching", wanted: str | None, *, as_json: bool) -> "FitHistory":
     from daskgmm.cli.output.followed import shown
 
     run = None
@@ -91,7 +91,7 @@ def _say(news: "News", wanted: str | None) -> None:
         logger.info("Following run %s. Others go on: %s.", news.run.run_id, others)
 
 
-def _require_well(run: "Run") -> None:
+def _require_well(run: "FitHistory") -> None:
     """Raise Failure where a fit didn't end well."""
     from daskgmm import errors
     from daskgmm.cli.output.followed import WELL, ended_in_words
@@ -102,9 +102,9 @@ def _require_well(run: "Run") -> None:
         return
     if run.state in (Reason.INTERRUPTED.value, LOST):
         remedy = "Run the fit again: with a checkpoint it goes on from there."
-        raise Failure(ended_in_words(run), remedy, Exit.TRY_AGAIN)
+        raise CommandFailure(ended_in_words(run), remedy, Exit.TRY_AGAIN)
     kind = vars(errors).get(str(run.ending.get("error")))
     remedy = f"Look at the process that made it, on {run.about.get('host', 'its machine')}."
-    raise Failure(
+    raise CommandFailure(
         ended_in_words(run), remedy, code_for(kind if isinstance(kind, type) else Exception)
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from daskgmm.cli.exits import Exit, Failure
+from daskgmm.cli.exits import CommandFailure, Exit
 from daskgmm.cli.options.names import CONFIG, long_name, normal, suggestion
 from daskgmm.cli.options.toml import Commands, settings
 
@@ -41,7 +41,7 @@ def refuse_unknown(commands: Iterable[click.Command]) -> None:
             if _OTHERS.fullmatch(name.removeprefix(PREFIX)):
                 continue
             remedy = suggestion(name, known, "Unset it, or name an option in it.")
-            raise Failure(f"The variable {name} sets no option.", remedy, Exit.USAGE)
+            raise CommandFailure(f"The variable {name} sets no option.", remedy, Exit.USAGE)
 
 
 _ORIGINS = f"{__name__}.origins"
@@ -52,7 +52,7 @@ def take_from_file(context: click.Context, _option: Any, path: str | None) -> No
 
     Raises
     ------
-    Failure
+    CommandFailure
         A key, a value or a variable of ours is wrong.
     """
     commands = all_commands(context)

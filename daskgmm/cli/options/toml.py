@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from daskgmm.cli.exits import Exit, Failure
+from daskgmm.cli.exits import CommandFailure, Exit
 from daskgmm.cli.options.names import as_given, long_name, normal, settable, suggestion
 from daskgmm.data.json_text import DEEPEST, require_shallow
 
@@ -119,7 +119,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Entry:
+class TomlEntry:
     """A key of the file.
 
     Parameters
@@ -144,7 +144,7 @@ def settings(path: str, command: str, commands: Commands) -> dict[str, Setting]:
 
     Raises
     ------
-    Failure
+    CommandFailure
         A key or a value is wrong.
     """
     common: dict[str, Setting] = {}
@@ -161,29 +161,31 @@ def settings(path: str, command: str, commands: Commands) -> dict[str, Setting]:
     return common | own
 
 
-def entries(path: str, commands: Commands) -> Iterator[Entry]:
+def entries(path: str, commands: Commands) -> Iterator[TomlEntry]:
     """The keys of a file.
 
     Raises
     ------
-    Failure
+    CommandFailure
         It can't be read as TOML.
     """
     try:
         values, text = read_toml(path)
     except (OSError, ValueError) as error:
         remedy = "Correct it: keys, signs of equality, strings in quotes, and [tables]."
-        raise Failure(f"{path} can't be read as TOML: {error}.", remedy, Exit.USAGE) from error
+        raise CommandFailure(
+            f"{path} can't be read as TOML: {error}.", remedy, Exit.USAGE
+        ) from error
     lines = key_lines(text)
     for key, value in values.items():
         if key in commands and isinstance(value, Mapping):
             for inner, each in value.items():
-                yield Entry(key, inner, each, lines[key, inner])
+                yield TomlEntry(key, inner, each, lines[key, inner])
         else:
-            yield Entry(None, key, value, lines[key,])
+            yield TomlEntry(None, key, value, lines[key,])
 
 
-def _takers(entry: Entry, path: str, commands: Commands) -> dict[str, click.Parameter]:
+def _takers(entry: TomlEntry, path: str, commands: Commands) -> dict[str, click.Parameter]:
     """The parameters that the key stands for, by their commands."""
     asked = commands if entry.table is None else {entry.table: commands[entry.table]}
     options = {name: settable(command) for name, command in asked.items()}
@@ -197,19 +199,19 @@ def _takers(entry: Entry, path: str, commands: Commands) -> dict[str, click.Para
     whose = "daskgmm" if entry.table is None else f"daskgmm {entry.table}"
     listing = " ".join(filter(None, ("daskgmm config", entry.table)))
     remedy = suggestion(entry.key, known, f"See {listing} for all options.")
-    raise Failure(
+    raise CommandFailure(
         f"{path}, line {entry.line}: {entry.key!r} is no option of {whose}.", remedy, Exit.USAGE
     )
 
 
-def _checked(entry: Entry, path: str, command: click.Command, param: click.Parameter) -> Any:
+def _checked(entry: TomlEntry, path: str, command: click.Command, param: click.Parameter) -> Any:
     """The value, which the option's own type would take."""
     context = click.Context(command, info_name=command.name)
     try:
         value = as_given(param, entry.value)
         param.type_cast_value(context, value)
     except click.BadParameter as error:
-        raise Failure(
+        raise CommandFailure(
             f"{path}, line {entry.line}: {entry.key}: {error.message}",
             f"See daskgmm {command.name} --help for what it takes.",
             Exit.USAGE,

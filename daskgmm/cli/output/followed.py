@@ -14,7 +14,7 @@ from rich.text import Text
 
 from daskgmm.cli.output.tables import table
 from daskgmm.monitoring.follow import News
-from daskgmm.monitoring.history import LOST, Run
+from daskgmm.monitoring.history import LOST, FitHistory
 from daskgmm.monitoring.messages import END, START
 from daskgmm.monitoring.observer import Reason
 from daskgmm.monitoring.remaining import left
@@ -49,7 +49,7 @@ def _print_as_json(news: News) -> None:
 
 def _print(news: News) -> None:
     if news.event is not None and news.run is not None:
-        click.echo(in_words(news.event, news.run))
+        click.echo(event_line(news.event, news.run))
         sys.stdout.flush()
 
 
@@ -57,7 +57,7 @@ class _Picture:
     """Lines that say how far the fit is; its end stays."""
 
     def __init__(self, console: Console) -> None:
-        self._run: Run | None = None
+        self._run: FitHistory | None = None
         self._console = console
         self._live = Live(
             console=console,
@@ -77,9 +77,9 @@ class _Picture:
     def tell(self, news: News) -> None:
         self._run = news.run
         if news.run is not None and news.event is not None and self._stays(news.run, news.event):
-            self._console.print(Text(in_words(news.event, news.run)))
+            self._console.print(Text(event_line(news.event, news.run)))
 
-    def _stays(self, run: Run, event: Mapping[str, Any]) -> bool:
+    def _stays(self, run: FitHistory, event: Mapping[str, Any]) -> bool:
         return event["event"] == START or (event["event"] == END and run.state in WELL)
 
     def _lines(self) -> Text | Group:
@@ -107,7 +107,7 @@ def as_line(event: Mapping[str, Any]) -> str:
     return json.dumps(event, allow_nan=False)
 
 
-def in_words(event: Mapping[str, Any], run: Run) -> str:
+def event_line(event: Mapping[str, Any], run: FitHistory) -> str:
     """An event as a line of text."""
     if event["event"] == START:
         return _start_in_words(event)
@@ -116,7 +116,7 @@ def in_words(event: Mapping[str, Any], run: Run) -> str:
     return f"Pass {event['iteration']}: {_pass_in_words(event)}"
 
 
-def ended_in_words(run: Run) -> str:
+def ended_in_words(run: FitHistory) -> str:
     """How a fit ended."""
     passes = f"{run.iteration} pass{'es' * (run.iteration != 1)}"
     return {
@@ -128,7 +128,7 @@ def ended_in_words(run: Run) -> str:
     }[run.state]
 
 
-def _state_in_words(run: Run) -> str:
+def _state_in_words(run: FitHistory) -> str:
     return "stopped at max_iter" if run.state == Reason.MAX_ITER.value else run.state
 
 
@@ -157,7 +157,7 @@ def _pass_in_words(event: Mapping[str, Any]) -> str:
     return ", ".join(told)
 
 
-def runs_table(runs: Sequence[Run]) -> str:
+def runs_table(runs: Sequence[FitHistory]) -> str:
     """Fits, a row each."""
     rows = [("run", "state", "estimator", "passes", "lower bound", "change", "last heard")]
     now = time.time()

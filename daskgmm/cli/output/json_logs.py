@@ -17,12 +17,12 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from daskgmm.cli.options.secrets import masked
-from daskgmm.cli.output.lines import in_words, start_in_words
+from daskgmm.cli.output.lines import pass_line, start_in_words
 from daskgmm.cli.output.streams import leave_messages_unsaid
 
 if TYPE_CHECKING:
     from daskgmm.jobs.listener import Start
-    from daskgmm.passes.engine.progress import Pass
+    from daskgmm.passes.engine.progress import PassProgress
     from daskgmm.training.states import FitState
 
 
@@ -123,7 +123,7 @@ def _shown(value: Any) -> Any:
 logger = logging.getLogger(__name__)
 
 
-class Events:
+class JsonEvents:
     """Logs the start of a job, each pass, and the end.
 
     Parameters
@@ -162,9 +162,9 @@ class Events:
         }
         self._outcome = {"stopped": best.stopped and best.stopped.name.lower()}
         told = event("pass", **self._last, seconds=state.seconds)
-        logger.info("Pass %d: %s", state.iteration, in_words(state), extra=told)
+        logger.info("Pass %d: %s", state.iteration, pass_line(state), extra=told)
 
-    def watch(self, a_pass: "Pass") -> None:
+    def watch(self, a_pass: "PassProgress") -> None:
         """Passes are watched on terminals only."""
 
     def end(self) -> None:

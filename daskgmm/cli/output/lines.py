@@ -15,7 +15,7 @@ from daskgmm.monitoring.text import count, stopwatch
 
 if TYPE_CHECKING:
     from daskgmm.jobs.listener import Start
-    from daskgmm.passes.engine.progress import Pass
+    from daskgmm.passes.engine.progress import PassProgress
     from daskgmm.training.forecast import Forecast
     from daskgmm.training.states import FitState
 
@@ -49,7 +49,7 @@ class Waiting:
 logger = logging.getLogger(__name__)
 
 
-class Lines:
+class ProgressLines:
     """A line at the start, one for every few passes and one for the last.
 
     Where starts take long to be found, as with many components, a line now and then tells of that.
@@ -96,10 +96,10 @@ class Lines:
         level = logging.DEBUG
         if self.every and (state.iteration % self.every == 0 or state.finished):
             level = logging.INFO
-        told = ", ".join([in_words(state), *left_in_words(self.forecast)])
+        told = ", ".join([pass_line(state), *left_in_words(self.forecast)])
         logger.log(level, "Pass %d: %s", state.iteration, told)
 
-    def watch(self, a_pass: "Pass") -> None:
+    def watch(self, a_pass: "PassProgress") -> None:
         """See to lines that tell of the search for starts; other passes tell of themselves."""
         self.close()
         if self.every and self.forecast is not None and a_pass.name == "gmm-init":
@@ -112,7 +112,7 @@ class Lines:
             self._waiting = None
 
 
-def _say_first(a_pass: "Pass", seconds: float) -> None:
+def _say_first(a_pass: "PassProgress", seconds: float) -> None:
     """Say what the first pass of a fit is at."""
     if a_pass.done() == a_pass.parts:
         logger.info(
@@ -130,7 +130,7 @@ def start_in_words(verb: str, start: "Start") -> str:
     return f"{verb} {rows} of {features} {start.place}."
 
 
-def in_words(state: "FitState") -> str:
+def pass_line(state: "FitState") -> str:
     """What a pass found, and how fast."""
     best = state.best
     change = "" if math.isinf(best.change) else f" change {best.change:.2e},"

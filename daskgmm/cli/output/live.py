@@ -15,12 +15,12 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from daskgmm.cli.output.lines import Lines, going_in_words, left_in_words, speed_in_words
+from daskgmm.cli.output.lines import ProgressLines, going_in_words, left_in_words, speed_in_words
 from daskgmm.monitoring.text import count, stopwatch
 
 if TYPE_CHECKING:
     from daskgmm.jobs.listener import Start
-    from daskgmm.passes.engine.progress import Pass
+    from daskgmm.passes.engine.progress import PassProgress
     from daskgmm.training.forecast import Forecast
     from daskgmm.training.states import FitState
 
@@ -30,7 +30,7 @@ _NARROW = 64
 
 
 @dataclass(frozen=True)
-class View:
+class LiveView:
     """A job at a moment.
 
     Parameters
@@ -135,22 +135,22 @@ def flowed(phrases: Sequence[str], width: int) -> list[str]:
 _PICTURES_A_SECOND = 5
 
 
-class Display:
+class LiveDisplay:
     """Lines that say how far a job is; they go when the job ends.
 
     Parameters
     ----------
-    lines : Lines
+    lines : ProgressLines
         Says the start, which stays, and knows the forecast.
     console : Console
         Of standard error.
     """
 
-    def __init__(self, lines: Lines, console: Console) -> None:
+    def __init__(self, lines: ProgressLines, console: Console) -> None:
         self._lines = lines
         self._doing = "starting"
         self._began = self._pass_began = self._told = time.monotonic()
-        self._pass: Pass | None = None
+        self._pass: PassProgress | None = None
         self._passes = 0
         self._iteration = 0
         self._rows: int | None = None
@@ -180,7 +180,7 @@ class Display:
         self._rows = start.rows
         self._doing = "reading all rows"
 
-    def watch(self, a_pass: "Pass") -> None:
+    def watch(self, a_pass: "PassProgress") -> None:
         """A pass is about to be made."""
         self._passes += 1
         self._doing = self._name_of(a_pass)
@@ -192,7 +192,7 @@ class Display:
         self._iteration, self._rows = state.iteration, state.rows
         self._told = time.monotonic()
 
-    def _name_of(self, a_pass: "Pass") -> str:
+    def _name_of(self, a_pass: "PassProgress") -> str:
         forecast = self._lines.forecast
         if a_pass.name == "gmm-init":
             return "reading all rows"
@@ -203,10 +203,10 @@ class Display:
             return f"pass {self._iteration + 1} of at most {forecast.max_iter}"
         return "scoring"
 
-    def _view(self) -> View:
+    def _view(self) -> LiveView:
         now = time.monotonic()
         frames, milliseconds = self._spinner.frames, self._spinner.interval
-        view = View(
+        view = LiveView(
             frames[int(1000 * now / milliseconds) % len(frames)],
             self._doing,
             now - self._began,
@@ -216,7 +216,7 @@ class Display:
         )
         return view if self._pass is None else self._in_pass(view, self._pass, now)
 
-    def _in_pass(self, view: View, a_pass: "Pass", now: float) -> View:
+    def _in_pass(self, view: LiveView, a_pass: "PassProgress", now: float) -> LiveView:
         done, workers = a_pass.done(), a_pass.workers()
         if view.forecast is not None and a_pass.name == "gmm-init" and done == a_pass.parts:
             return replace(view, doing="finding starts in a sample", workers=workers)

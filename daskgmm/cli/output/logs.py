@@ -16,7 +16,7 @@ _DASK = ("distributed", "distributed.client", "distributed.gc")
 ours = logging.getLogger("daskgmm")
 
 
-class Lines(logging.Handler):
+class LineHandler(logging.Handler):
     """Writes records as plain lines.
 
     It looks for standard error each time: a progress display puts itself in its place.
@@ -48,7 +48,7 @@ def set_format(format: str) -> None:  # noqa: A002  as the option is called
         ours.handlers = [json_logs.handler()]
         json_logs.catch_all()
     else:
-        ours.handlers = [Lines()]
+        ours.handlers = [LineHandler()]
     _tell_dask()
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from daskgmm.cli.output import logs
-from daskgmm.cli.output.lines import Lines
+from daskgmm.cli.output.lines import ProgressLines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,12 +48,12 @@ def progress(*, shown: bool, verb: str, forecast: "Forecast | None" = None) -> "
     elif not logger.isEnabledFor(logging.INFO):
         yield Silence()
     elif (console := _movable()) is not None:
-        from daskgmm.cli.output.live import Display
+        from daskgmm.cli.output.live import LiveDisplay
 
-        with Display(Lines(verb, every=0, forecast=forecast), console) as display:
+        with LiveDisplay(ProgressLines(verb, every=0, forecast=forecast), console) as display:
             yield display
     else:
-        with closing(Lines(verb, every=_EVERY, forecast=forecast)) as lines:
+        with closing(ProgressLines(verb, every=_EVERY, forecast=forecast)) as lines:
             yield lines
 
 
@@ -69,10 +69,10 @@ def _movable() -> "Console | None":
 
 @contextmanager
 def _events(verb: str) -> "Iterator[Listener]":
-    from daskgmm.cli.output.json_logs import Events
+    from daskgmm.cli.output.json_logs import JsonEvents
 
     job = "fit" if verb == "Fitting" else click.get_current_context().info_name
-    events = Events(str(job), verb)
+    events = JsonEvents(str(job), verb)
     yield events
     events.end()
 

@@ -44,7 +44,7 @@ Entry = tuple[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundFile:
     """What one path stands for; ``listed`` where a directory or pattern named the files."""
 
     files: tuple[InputFile, ...]
@@ -70,7 +70,7 @@ def find_files(
     where: tuple[Condition, ...] = (),
     *,
     stores: bool = False,
-) -> Found:
+) -> FoundFile:
     """Return the files that a path, directory, pattern or URL stands for.
 
     Parameters
@@ -134,7 +134,7 @@ def _require_unchanged_store(file: InputFile) -> None:
 @persistent
 def _found(
     name: str, filesystem: AbstractFileSystem, root: str, chosen: Filter, stores: bool
-) -> Found:
+) -> FoundFile:
     try:
         with explained(name, seen=False):
             filesystem.invalidate_cache()  # of what was listed before
@@ -148,7 +148,7 @@ def _found(
     if chosen.wanted:
         files = tuple(file for file in found.files if chosen.admits(file.name.rpartition("/")[0]))
         chosen.require((file.name for file in files), name)
-        return Found(files, found.listed)
+        return FoundFile(files, found.listed)
     return found
 
 
@@ -168,7 +168,7 @@ class _Finder:
     chosen: Filter
     stores: bool
 
-    def find(self, root: str) -> Found:
+    def find(self, root: str) -> FoundFile:
         """Tell a file from a directory from a pattern; a name may hold a pattern's characters."""
         if found := _STORE.fullmatch(root.rstrip("/")):
             return self._inside(found)
@@ -181,14 +181,14 @@ class _Finder:
                 return self._inside(found)
             if not has_magic(root):
                 raise
-            return Found(tuple(self._matches(root)), listed=True)
+            return FoundFile(tuple(self._matches(root)), listed=True)
         if info["type"] != "directory":
-            return Found((self._file(root, info),), listed=False)
+            return FoundFile((self._file(root, info),), listed=False)
         if self.stores and self._is_store(root):
-            return Found((self.store(root),), listed=False)
-        return Found(tuple(self._below(root)), listed=True)
+            return FoundFile((self.store(root),), listed=False)
+        return FoundFile(tuple(self._below(root)), listed=True)
 
-    def _inside(self, found: re.Match[str]) -> Found:
+    def _inside(self, found: re.Match[str]) -> FoundFile:
         """Files of which an array inside may be named."""
         root, inner = found["file"], found["inner"] or ""
         listed = has_magic(root) and not self.filesystem.exists(root)
@@ -197,7 +197,7 @@ class _Finder:
             files = tuple(self.store(key, inner=inner) for key in keys)
         else:
             files = tuple(self._file(key, self.filesystem.info(key), inner) for key in keys)
-        return Found(files, listed)
+        return FoundFile(files, listed)
 
     def _matches(self, pattern: str) -> Iterator[InputFile]:
         parent = re.split(r"[*?[]", pattern, maxsplit=1)[0].rpartition("/")[0]

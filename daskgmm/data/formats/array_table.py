@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from daskgmm.data.columns import Selection
+from daskgmm.data.columns import ColumnSelection
 from daskgmm.data.decode import block_rows_for, check_weights, kept_schema
 from daskgmm.data.files.versions import InputFile
 from daskgmm.data.formats.array import Matrix
@@ -147,7 +147,7 @@ class MatrixTable:
         """Rows of each file."""
         return tuple(matrix.shape[0] for matrix in self.matrices)
 
-    def source(self, selection: Selection, block_rows: int | None = None) -> Source:
+    def source(self, selection: ColumnSelection, block_rows: int | None = None) -> Source:
         """Return the selected columns' rows in parts of about 16 MiB, cut where chunks are.
 
         Raises
@@ -193,7 +193,7 @@ class MatrixTable:
             described.append((path, pa.schema(dict.fromkeys(names, own))))
         return kept_schema(names, described)
 
-    def _columns(self, selection: Selection) -> Columns:
+    def _columns(self, selection: ColumnSelection) -> Columns:
         path, count = self.matrices[0].file.path, self.matrices[0].shape[1]
         weight = None if selection.weight is None else _position(selection.weight, count, path)
         keep = tuple(_position(name, count, path) for name in selection.keep)

@@ -17,7 +17,7 @@ from daskgmm.data.columns import (
     FIRST_PLACE,
     FIRST_ROW,
     FIRST_VALUE,
-    Selection,
+    ColumnSelection,
     check_names,
     is_number,
     shortened,
@@ -50,7 +50,7 @@ class CsvPart:
     Parameters
     ----------
     file : InputFile
-    selection : Selection
+    selection : ColumnSelection
     types : tuple of tuple of str and pyarrow.DataType
         Of the columns that the file has.
     constants : mapping
@@ -63,7 +63,7 @@ class CsvPart:
     """
 
     file: InputFile
-    selection: Selection
+    selection: ColumnSelection
     types: tuple[tuple[str, pa.DataType], ...]
     constants: Mapping[str, pa.Scalar]
     block_rows: int
@@ -149,7 +149,7 @@ class CsvTable:
         """Unknown for each file until it is read."""
         return (None,) * len(self.files)
 
-    def source(self, selection: Selection, block_rows: int | None = None) -> Source:
+    def source(self, selection: ColumnSelection, block_rows: int | None = None) -> Source:
         """Return the selected columns' rows, a part for each file.
 
         Columns that are only carried along are text, just as it is written: what a type is

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from daskgmm.data.columns import Selection
+from daskgmm.data.columns import ColumnSelection
 from daskgmm.data.decode import Decoder, block_rows_for, kept_schema
 from daskgmm.data.files.hive import key_columns, with_constants
 from daskgmm.data.files.versions import InputFile
@@ -34,7 +34,7 @@ class ParquetPart:
     row_group, row_groups : int
         Which one, and of how many.
     rows : int
-    selection : Selection
+    selection : ColumnSelection
     constants : mapping
         Columns that the names of its directories give, by name.
     dtype : dtype
@@ -48,7 +48,7 @@ class ParquetPart:
     row_group: int
     row_groups: int
     rows: int
-    selection: Selection
+    selection: ColumnSelection
     constants: Mapping[str, pa.Scalar]
     dtype: np.dtype[Any]
     block_rows: int
@@ -143,7 +143,7 @@ class ParquetTable:
         """Rows of each file."""
         return tuple(sum(groups) for groups in self.row_groups)
 
-    def source(self, selection: Selection, block_rows: int | None = None) -> Source:
+    def source(self, selection: ColumnSelection, block_rows: int | None = None) -> Source:
         """Return the selected columns' rows, a part for each row group.
 
         Raises
@@ -180,7 +180,7 @@ class ParquetTable:
         )
 
     def _constants(
-        self, selection: Selection, values: Sequence[Mapping[str, pa.Scalar]]
+        self, selection: ColumnSelection, values: Sequence[Mapping[str, pa.Scalar]]
     ) -> list[dict[str, pa.Scalar]]:
         """What each file's directories give of the columns that it doesn't have itself."""
         given = []
@@ -190,7 +190,7 @@ class ParquetTable:
         return given
 
     def _kept(
-        self, selection: Selection, constants: Sequence[Mapping[str, pa.Scalar]]
+        self, selection: ColumnSelection, constants: Sequence[Mapping[str, pa.Scalar]]
     ) -> pa.Schema:
         """Types that hold the kept columns of every file."""
         described: dict[tuple[int, tuple[str, ...]], tuple[str, pa.Schema]] = {}
@@ -199,7 +199,7 @@ class ParquetTable:
             described.setdefault((id(schema), tuple(given)), (file.path, own))
         return kept_schema(selection.keep, described.values())
 
-    def _dtype(self, selection: Selection) -> np.dtype[Any]:
+    def _dtype(self, selection: ColumnSelection) -> np.dtype[Any]:
         """Return float32 where every feature of every file fits it, else float64."""
         small = {pa.float16(), pa.float32()}
         schemas = {id(schema): schema for schema in self.schemas}.values()

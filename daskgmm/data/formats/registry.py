@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from glob import has_magic
 from typing import Any, Protocol, TypeAlias
 
-from daskgmm.data.columns import Selection
+from daskgmm.data.columns import ColumnSelection
 from daskgmm.data.files.hive import Condition
-from daskgmm.data.files.listing import Found, find_files, natural_order
+from daskgmm.data.files.listing import FoundFile, find_files, natural_order
 from daskgmm.data.files.versions import InputFile
 from daskgmm.data.formats.csv import open_csv
 from daskgmm.data.formats.hdf5 import open_hdf5
@@ -34,7 +34,7 @@ class Table(Protocol):
     def rows(self) -> Sequence[int | None]:
         """Rows of each file, where known without reading."""
 
-    def source(self, selection: Selection, block_rows: int | None = None) -> Source:
+    def source(self, selection: ColumnSelection, block_rows: int | None = None) -> Source:
         """Return the selected columns' rows; raise DataError where a file lacks them."""
 
 
@@ -114,7 +114,7 @@ def _format_of(file: InputFile) -> str | None:
     return next((n for n, known in FORMATS.items() if path.endswith(known.extensions)), None)
 
 
-def _of_known_format(path: str, found: Found, format_name: str | None) -> tuple[InputFile, ...]:
+def _of_known_format(path: str, found: FoundFile, format_name: str | None) -> tuple[InputFile, ...]:
     """Drop what only lies beside the data in a directory; a file named outright stays."""
     wanted = tuple(FORMATS) if format_name is None else (format_name,)
     files = tuple(file for file in found.files if _format_of(file) in wanted)

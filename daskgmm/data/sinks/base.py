@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import OutputError
 
 RECORD = "daskgmm"
@@ -141,11 +141,11 @@ class Sink(ABC):
 
     Parameters
     ----------
-    place : Place
+    place : Folder
     layout : Layout
     """
 
-    place: Place
+    place: Folder
     layout: Layout
 
     ending: ClassVar[str]
@@ -155,7 +155,7 @@ class Sink(ABC):
 
     @classmethod
     @abstractmethod
-    def found(cls, place: Place) -> Found | None:
+    def found(cls, place: Folder) -> Found | None:
         """The output in a folder, by the metadata of its files; ``None`` where none is ours."""
 
     @classmethod
@@ -252,17 +252,17 @@ class Made:
     sink: Sink
     parts: Mapping[int, tuple[Sink, Written]]
 
-    def bring(self, folder: Place, check: Callable[[], None]) -> list[Written]:
+    def bring(self, folder: Folder, check: Callable[[], None]) -> list[Written]:
         """Copy all parts into a folder where no task writes, and add what is missing but rows.
 
         Parameters
         ----------
-        folder : Place
+        folder : Folder
         check : callable
             Raises where this process may no longer write there; called before each file.
         """
 
-        def copy(source: Place, name: str) -> None:
+        def copy(source: Folder, name: str) -> None:
             check()
             source.copy(name, folder)
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from daskgmm.data.sinks.base import RECORD, Columns, Field, Found, Sink, Slice, Written
 from daskgmm.data.storage.errors import explained_writing
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 
 COMPRESSION = "snappy"
 """Numbers that fill their bits hardly shrink: Zstandard takes half as long again for 5% less."""
@@ -98,7 +98,7 @@ class _Part:
     record: Mapping[str, Any] | None
 
     @classmethod
-    def at(cls, place: Place, name: str) -> Self | None:
+    def at(cls, place: Folder, name: str) -> Self | None:
         """The part in a file; ``None`` where its disk had not the whole of it as it went down."""
         try:
             with place.open(name) as stream:
@@ -109,7 +109,7 @@ class _Part:
         return cls(written, _record_in(footer.metadata))
 
     @classmethod
-    def all_at(cls, place: Place) -> dict[str, Self | None]:
+    def all_at(cls, place: Folder) -> dict[str, Self | None]:
         """The parts in a folder, by name, in order."""
         names = [name for name in place.names() if _PART.fullmatch(name)]
         with ThreadPoolExecutor(_OPENING_THREADS) as pool:
@@ -133,7 +133,7 @@ class ParquetSink(Sink):
     needs_shape: ClassVar[bool] = False
 
     @classmethod
-    def found(cls, place: Place) -> Found | None:
+    def found(cls, place: Folder) -> Found | None:
         """By the parts' footers; a damaged file among ours counts as ours."""
         parts = _Part.all_at(place)
         record = next((part.record for part in parts.values() if part and part.record), None)

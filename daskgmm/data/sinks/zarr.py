@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from daskgmm.data.sinks.base import RECORD, Columns, Field, Found, Sink, Slice, Written
 from daskgmm.data.storage.errors import explained_writing
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError, DataError
 
 _VALUES_A_CHUNK = 2**21
@@ -41,7 +41,7 @@ class ZarrSink(Sink):
     needs_shape: ClassVar[bool] = True
 
     @classmethod
-    def found(cls, place: Place) -> Found | None:
+    def found(cls, place: Folder) -> Found | None:
         """By the attributes of the group, or of an array where the group is still missing."""
         folders = (place, *(place.inside(name) for name in place.names()))
         records = (_attributes(each).get(RECORD) for each in folders)
@@ -99,7 +99,7 @@ class ZarrSink(Sink):
         for field in self.fields:
             self._create(field, self.place.inside(field.name))
 
-    def _create(self, field: Field, folder: Place) -> None:
+    def _create(self, field: Field, folder: Folder) -> None:
         import zarr
 
         tail = (len(field.columns),) if field.vector else ()
@@ -269,14 +269,14 @@ def _written(start: int, stop: int) -> Written:
     return Written(f"rows {start} to {stop - 1}", stop - start)
 
 
-def _attributes(folder: Place) -> Mapping[str, Any]:
+def _attributes(folder: Folder) -> Mapping[str, Any]:
     """Attributes of a group or array; none where there is none that makes sense."""
     with suppress(ValueError, KeyError, TypeError):
         return dict(json.loads(folder.read(_METADATA) or b"")["attributes"])
     return {}
 
 
-def _tally(place: Place) -> dict[str, int]:
+def _tally(place: Folder) -> dict[str, int]:
     """How many files the arrays in a folder have, and their bytes."""
     sizes = [size for name, size in place.sizes().items() if "/" in name]
     return {"number": len(sizes), "bytes": sum(sizes)}
@@ -319,7 +319,7 @@ def _kept_field(column: pa.Field) -> Field:
     return Field(column.name, dtype, (column.name,))
 
 
-def _store(place: Place) -> Any:
+def _store(place: Folder) -> Any:
     from zarr.storage import LocalStore
 
     if place.local is not None:

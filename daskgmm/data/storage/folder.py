@@ -22,7 +22,7 @@ from daskgmm.errors import OutputError
 
 
 @dataclass(frozen=True)
-class Place:
+class Folder:
     """A folder whose files appear whole or not at all.
 
     It pickles, so that workers can write into the same folder.

@@ -2,7 +2,7 @@
 
 from contextlib import AbstractContextManager
 
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.jobs.locks.base import LOCK_FILE, Lock
 from daskgmm.jobs.locks.local import LocalLock
 from daskgmm.jobs.locks.store import StoreLock
@@ -10,7 +10,7 @@ from daskgmm.jobs.locks.store import StoreLock
 __all__ = ["LOCK_FILE", "Lock", "locked"]
 
 
-def locked(folder: Place) -> AbstractContextManager[Lock]:
+def locked(folder: Folder) -> AbstractContextManager[Lock]:
     """Hold the lock of a run directory in the block.
 
     Raises

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from typing import Self
 
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import DaskGMMError, OutputError
 from daskgmm.jobs.locks.owner import Owner, running_in_words
 from daskgmm.jobs.runs.directory import REPLACEMENT, Run, State
@@ -18,11 +18,11 @@ class Lock(AbstractContextManager["Lock"]):
 
     Parameters
     ----------
-    folder : Place
+    folder : Folder
         It must be there.
     """
 
-    def __init__(self, folder: Place) -> None:
+    def __init__(self, folder: Folder) -> None:
         self.folder = folder
 
     @abstractmethod
@@ -41,7 +41,7 @@ def busy(name: str, owner: str, more: str = "", remedy: str = "") -> OutputError
     )
 
 
-def owner_of(folder: Place) -> str:
+def owner_of(folder: Folder) -> str:
     """Who writes there: by the record, which follows a moment after the lock, or by the lock."""
     for place in (folder.inside(REPLACEMENT), folder):
         with suppress(DaskGMMError, KeyError, TypeError, ValueError):

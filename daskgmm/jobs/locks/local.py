@@ -8,7 +8,7 @@ from typing import Self, final
 from filelock import FileLock, Timeout
 
 from daskgmm.data.storage.errors import explained_writing
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import OutputError
 from daskgmm.jobs.locks.base import LOCK_FILE, Lock, busy, owner_of
 from daskgmm.jobs.locks.owner import Owner
@@ -18,7 +18,7 @@ from daskgmm.jobs.locks.owner import Owner
 class LocalLock(Lock):
     """Holds a lock on a file; what a killed process leaves of it locks nobody out."""
 
-    def __init__(self, folder: Place) -> None:
+    def __init__(self, folder: Folder) -> None:
         super().__init__(folder)
         assert folder.local is not None  # noqa: S101  or it would be the store's
         self._path = folder.local / LOCK_FILE

@@ -7,7 +7,7 @@ from typing import Self, final
 from uuid import uuid4
 
 from daskgmm.data.storage.deadline import SECONDS_FOR_LAST_WORDS, in_time
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import DaskGMMError, OutputError
 from daskgmm.jobs.locks.base import LOCK_FILE, Lock, busy, owner_of
 from daskgmm.jobs.locks.owner import Owner, in_words
@@ -26,13 +26,13 @@ class StoreLock(Lock):
 
     Parameters
     ----------
-    folder : Place
+    folder : Folder
         Where the object is.
     name : str, optional
         What the lock is for, as errors show it: by default the folder.
     """
 
-    def __init__(self, folder: Place, name: str | None = None) -> None:
+    def __init__(self, folder: Folder, name: str | None = None) -> None:
         super().__init__(folder)
         self._name = name or folder.name
         self._token = uuid4().hex

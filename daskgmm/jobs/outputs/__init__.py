@@ -1,6 +1,19 @@
 """Outputs of many parts: begun, gone on with, complete, and never half of it taken for whole."""
 
-from daskgmm.jobs.outputs.lifecycle import Desk, Order, Outcome, carry_out, earlier_seed
+from daskgmm.jobs.outputs.lifecycle import (
+    CompleteOutput,
+    OutputRequest,
+    OutputWriter,
+    earlier_seed,
+    make_output,
+)
 from daskgmm.jobs.outputs.manifest import Manifest
 
-__all__ = ["Desk", "Manifest", "Order", "Outcome", "carry_out", "earlier_seed"]
+__all__ = [
+    "CompleteOutput",
+    "Manifest",
+    "OutputRequest",
+    "OutputWriter",
+    "earlier_seed",
+    "make_output",
+]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from daskgmm.data.sinks import Made, Written
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 
 SUCCESS = "_SUCCESS"
 """Readers of Hadoop's and Spark's kind wait for this file, and skip all names like it."""
@@ -17,7 +17,7 @@ Check: TypeAlias = Callable[[], None]
 
 
 @dataclass(frozen=True)
-class Delivery(ABC):
+class Committer(ABC):
     """Where an output is made, and how it gets from there to its target.
 
     Tasks never write at the target, nor in a folder that becomes it: one of a command that was
@@ -25,10 +25,10 @@ class Delivery(ABC):
 
     Parameters
     ----------
-    target : Place
+    target : Folder
     """
 
-    target: Place
+    target: Folder
 
     @abstractmethod
     def require_possible(self) -> None:
@@ -45,7 +45,7 @@ class Delivery(ABC):
         """
 
     @property
-    def aside(self) -> Place:
+    def aside(self) -> Folder:
         """The folder beside the target that has one for each run that is not complete.
 
         Raises
@@ -56,7 +56,7 @@ class Delivery(ABC):
         return self.target.beside(f".{self.target.name.rpartition('/')[2]}.unfinished")
 
     @abstractmethod
-    def discard(self, folder: Place) -> None:
+    def discard(self, folder: Folder) -> None:
         """Remove a folder aside, such that tasks that still run can't hinder it."""
 
     @abstractmethod

@@ -9,14 +9,14 @@ from uuid import uuid4
 
 from daskgmm.data.sinks import Made, format_of
 from daskgmm.data.storage.deadline import last_words
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError, DataError, OutputError
 from daskgmm.jobs.json_values import as_plain, digest
 from daskgmm.jobs.locks import LOCK_FILE
-from daskgmm.jobs.outputs.delivery import SUCCESS, Check, Delivery
-from daskgmm.jobs.outputs.local import LocalDelivery
+from daskgmm.jobs.outputs.delivery import SUCCESS, Check, Committer
+from daskgmm.jobs.outputs.local import LocalCommitter
 from daskgmm.jobs.outputs.manifest import Manifest, earlier_at, words_for_differences
-from daskgmm.jobs.outputs.store import StoreDelivery
+from daskgmm.jobs.outputs.store import StoreCommitter
 
 logger = logging.getLogger(__name__)
 
@@ -25,12 +25,12 @@ _DELIVERED = "delivered"
 
 
 @dataclass(frozen=True)
-class Order:
+class OutputRequest:
     """An output to be made.
 
     Parameters
     ----------
-    target : Place
+    target : Folder
     asked : mapping
         All that determines it, as plain values: what comes back from JSON.
     columns : tuple of str
@@ -43,7 +43,7 @@ class Order:
         What of `asked` nobody asked for: it tells no difference from another output.
     """
 
-    target: Place
+    target: Folder
     asked: Mapping[str, Any]
     columns: tuple[str, ...]
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -70,17 +70,17 @@ class Order:
 
 
 @dataclass
-class Desk:
+class OutputWriter:
     """An attempt to make an output.
 
     Parameters
     ----------
-    folder : Place
+    folder : Folder
         The run's own, for all its attempts.
     manifest : Manifest
     """
 
-    folder: Place
+    folder: Folder
     manifest: Manifest
 
     def __post_init__(self) -> None:
@@ -100,13 +100,13 @@ class Desk:
         self.manifest.write(self.folder)
 
 
-def attempts_in(folder: Place) -> list[str]:
+def attempts_in(folder: Folder) -> list[str]:
     """Names of the folders in a run's that hold what its attempts wrote."""
     return [name for name in folder.names() if name.startswith("attempt-")]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CompleteOutput:
     """A complete output.
 
     Parameters
@@ -127,15 +127,15 @@ class Outcome:
         return {**self.manifest.content, "output": self.name, "already": self.already}
 
 
-Work: TypeAlias = Callable[[Desk], Made]
+Work: TypeAlias = Callable[[OutputWriter], Made]
 
 
-def carry_out(order: Order, work: Work) -> Outcome:
+def make_output(order: OutputRequest, work: Work) -> CompleteOutput:
     """Make an output, go on with it, or find it complete already.
 
     Parameters
     ----------
-    order : Order
+    order : OutputRequest
     work : callable
         Writes parts that no attempt has written yet; returns all of them.
 
@@ -154,7 +154,7 @@ def carry_out(order: Order, work: Work) -> Outcome:
     return found
 
 
-def earlier_seed(order: Order) -> int | None:
+def earlier_seed(order: OutputRequest) -> int | None:
     """The seed of an output, complete or not, that the same command has begun without one."""
     there = earlier_at(order.target)
     runs = _runs_in(_delivery(order.target).aside)
@@ -165,25 +165,25 @@ def earlier_seed(order: Order) -> int | None:
     return None
 
 
-def _runs_in(aside: Place) -> list[Place]:
+def _runs_in(aside: Folder) -> list[Folder]:
     """Folders of runs that are not complete."""
     return [aside.inside(name) for name in aside.names() if not name.startswith(LOCK_FILE)]
 
 
-def _delivery(target: Place) -> Delivery:
-    return StoreDelivery(target) if target.local is None else LocalDelivery(target)
+def _delivery(target: Folder) -> Committer:
+    return StoreCommitter(target) if target.local is None else LocalCommitter(target)
 
 
-def _complete(order: Order) -> Outcome | None:
+def _complete(order: OutputRequest) -> CompleteOutput | None:
     """What there is to do nothing about."""
     there = None if order.force else earlier_at(order.target)
     if there is None or there.parts is None or there.record["run_id"] != order.run_id:
         return None
     manifest = order.manifest(there.record["found"]).completed(there.parts)
-    return Outcome(order.target.name, manifest, already=True)
+    return CompleteOutput(order.target.name, manifest, already=True)
 
 
-def _made(order: Order, delivery: Delivery, work: Work, check: Check) -> Outcome:
+def _made(order: OutputRequest, delivery: Committer, work: Work, check: Check) -> CompleteOutput:
     folder = delivery.aside.inside(order.run_id)
     begun = Manifest.at(folder)
     # One that was about to replace what is there was allowed to, and may have removed some.
@@ -196,7 +196,7 @@ def _made(order: Order, delivery: Delivery, work: Work, check: Check) -> Outcome
     folder.make()
     if begun is not None:
         logger.info("Going on with run %s.", order.run_id)
-    desk = Desk(folder, order.manifest({} if begun is None else begun.found))
+    desk = OutputWriter(folder, order.manifest({} if begun is None else begun.found))
     desk.manifest.write(folder)
     try:
         made = work(desk)
@@ -207,23 +207,23 @@ def _made(order: Order, delivery: Delivery, work: Work, check: Check) -> Outcome
     Manifest({**desk.manifest.content, "state": _DELIVERED}).write(folder)
     parts = delivery.deliver(made, check)
     delivery.discard(folder)
-    return Outcome(order.target.name, desk.manifest.completed(parts))
+    return CompleteOutput(order.target.name, desk.manifest.completed(parts))
 
 
-def _tidy(delivery: Delivery, folder: Place, error: BaseException) -> None:
+def _tidy(delivery: Committer, folder: Folder, error: BaseException) -> None:
     """Remove what nobody will go on with."""
     hopeless = isinstance(error, ConfigurationError | DataError)
     if hopeless or not _holds_rows(folder):
         delivery.discard(folder)
 
 
-def _holds_rows(folder: Place) -> bool:
+def _holds_rows(folder: Folder) -> bool:
     """Whether any attempt left parts."""
     names = (name.rpartition("/")[2] for name in folder.sizes())
     return any(not name.startswith(("_", ".")) and not name.endswith(".json") for name in names)
 
 
-def _require_replaceable(order: Order) -> None:
+def _require_replaceable(order: OutputRequest) -> None:
     """Raise OutputError where something is in the way.
 
     What is not ours is never replaced, not even by force.

@@ -9,15 +9,15 @@ from uuid import uuid4
 
 from daskgmm.data.sinks import Made, Written
 from daskgmm.data.storage.errors import explained_writing
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.jobs.locks.base import busy, holder
 from daskgmm.jobs.locks.local import held_alone
-from daskgmm.jobs.outputs.delivery import SUCCESS, Check, Delivery
+from daskgmm.jobs.outputs.delivery import SUCCESS, Check, Committer
 from daskgmm.jobs.runs.directory import require_writable
 
 
 @final
-class LocalDelivery(Delivery):
+class LocalCommitter(Committer):
     """Puts an output together in a hidden folder, which becomes the target by its name alone."""
 
     @property
@@ -55,7 +55,7 @@ class LocalDelivery(Delivery):
             else:
                 self._replaced.rename(self._path)
 
-    def discard(self, folder: Place) -> None:
+    def discard(self, folder: Folder) -> None:
         """Rename it first: what late tasks begin then fails, as their folder is gone."""
         path = Path(folder.root)
         with explained_writing(folder.name), suppress(FileNotFoundError):

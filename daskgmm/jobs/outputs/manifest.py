@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from daskgmm.data.json_text import from_json
 from daskgmm.data.sinks import SINKS, Found, Written, sink_for
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.jobs.json_values import differences, to_json
 from daskgmm.jobs.outputs.delivery import SUCCESS
 from daskgmm.jobs.runs.directory import REPLACEMENT
@@ -37,7 +37,7 @@ class Manifest:
     content: Mapping[str, Any]
 
     @classmethod
-    def at(cls, folder: Place, name: str = MANIFEST) -> Self | None:
+    def at(cls, folder: Folder, name: str = MANIFEST) -> Self | None:
         """The one in a folder, ``None`` where there is none that makes sense."""
         text = folder.read(name)
         with suppress(ValueError, KeyError, TypeError):
@@ -69,7 +69,7 @@ class Manifest:
         """What each file of the output keeps of it."""
         return {name: self.content[name] for name in ("run_id", "columns", "asked", "found")}
 
-    def write(self, folder: Place) -> None:
+    def write(self, folder: Folder) -> None:
         """Write it into a folder."""
         folder.write(MANIFEST, f"{to_json(self.content)}\n".encode())
 
@@ -90,7 +90,7 @@ class Manifest:
         return type(self)({**self.content, **facts})
 
 
-def earlier_at(target: Place) -> Found | None:
+def earlier_at(target: Folder) -> Found | None:
     """The output of ours in a folder, by its files or, of an earlier version, by its manifest."""
     sink = sink_for(target.name)
     names = target.names()

@@ -5,15 +5,15 @@ from contextlib import contextmanager
 from typing import final
 
 from daskgmm.data.sinks import Made, Written
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.jobs.locks.base import LOCK_FILE
 from daskgmm.jobs.locks.store import StoreLock
-from daskgmm.jobs.outputs.delivery import SUCCESS, Check, Delivery
+from daskgmm.jobs.outputs.delivery import SUCCESS, Check, Committer
 from daskgmm.jobs.outputs.manifest import earlier_at
 
 
 @final
-class StoreDelivery(Delivery):
+class StoreCommitter(Committer):
     """Has the store copy an output's objects to the target once all of them are there."""
 
     def require_possible(self) -> None:
@@ -26,7 +26,7 @@ class StoreDelivery(Delivery):
         with StoreLock(self.aside, self.target.name) as lock:
             yield lock.check
 
-    def discard(self, folder: Place) -> None:
+    def discard(self, folder: Folder) -> None:
         """Remove its objects."""
         self.aside.remove(folder.name.rpartition("/")[2])
 

@@ -5,17 +5,17 @@ from dataclasses import replace
 
 from daskgmm.data.sinks import Layout, Made, sink_for
 from daskgmm.data.source import Source
-from daskgmm.data.storage.folder import Place
-from daskgmm.jobs.outputs import Desk
+from daskgmm.data.storage.folder import Folder
+from daskgmm.jobs.outputs import OutputWriter
 from daskgmm.passes.lengths import kept_columns, lengths_of
-from daskgmm.passes.writing import Content, write_rows
+from daskgmm.passes.writing import OutputContent, write_rows
 
 
 def write(
     source: Source,
-    content: Content,
-    desk: Desk,
-    target: Place,
+    content: OutputContent,
+    desk: OutputWriter,
+    target: Folder,
     keep: Sequence[str] = (),
 ) -> Made:
     """Write parts that no attempt has written yet; return all of them.
@@ -23,10 +23,10 @@ def write(
     Parameters
     ----------
     source : Source
-    content : Content
-    desk : Desk
+    content : OutputContent
+    desk : OutputWriter
         The attempt.
-    target : Place
+    target : Folder
         Where the output goes in the end; the name tells its format.
     keep : sequence of str
         Columns of the source that are repeated.

@@ -14,7 +14,7 @@ from dask.utils import format_bytes
 from daskgmm.data.source import Block, Floats, Source
 from daskgmm.errors import ConfigurationError
 from daskgmm.fitting.fit import worth_compiling
-from daskgmm.jobs.planning.passes import Prospect
+from daskgmm.jobs.planning.passes import PassPlan
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.expectation import Expectation
 from daskgmm.model.frame import Frame
@@ -51,7 +51,7 @@ _BYTES = 2**26
 """Of rows in each pass: more than most caches hold, so that they come from memory."""
 
 
-def seconds_a_row(prospect: Prospect) -> float:
+def seconds_a_row(prospect: PassPlan) -> float:
     """Of one thread of this process, rows lying in memory.
 
     Raises

@@ -8,7 +8,7 @@ from dask.utils import format_bytes, parse_bytes
 from daskgmm.errors import ConfigurationError
 from daskgmm.jobs.cluster.local import memory_share
 from daskgmm.jobs.cluster.resources import Resources
-from daskgmm.jobs.planning.passes import USUAL_PASSES, Prospect, Tasks
+from daskgmm.jobs.planning.passes import USUAL_PASSES, PassPlan, Tasks
 from daskgmm.passes.cost import MEASURED
 from daskgmm.passes.memory import memory_limit_for, room_under
 
@@ -44,7 +44,7 @@ class Planner:
 
     Parameters
     ----------
-    prospect : Prospect
+    prospect : PassPlan
     data_bytes : int
         Of all rows.
     threads : int
@@ -53,7 +53,7 @@ class Planner:
         Of one thread.
     """
 
-    prospect: Prospect
+    prospect: PassPlan
     data_bytes: int
     threads: int
     seconds_a_row: float
@@ -98,7 +98,7 @@ class Planner:
         )
 
 
-def limit_of(resources: Resources, threads: int, prospect: Prospect) -> int:
+def limit_of(resources: Resources, threads: int, prospect: PassPlan) -> int:
     """Bytes that a worker may take: what was asked for, or this machine's share.
 
     Raises

@@ -41,7 +41,7 @@ class Tasks:
 
 
 @dataclass(frozen=True, eq=False)
-class Prospect:
+class PassPlan:
     """The passes of a fit on a cluster.
 
     Parameters

@@ -7,11 +7,11 @@ from typing import Any, Unpack
 from daskgmm.errors import ConfigurationError
 from daskgmm.jobs.cluster.local import size_of
 from daskgmm.jobs.cluster.resources import Resources, is_small
-from daskgmm.jobs.methods import Mixture
+from daskgmm.jobs.methods import MixtureSpec
 from daskgmm.jobs.options import Paths, PlanOptions, build, check, inputs_of
 from daskgmm.jobs.planning.benchmark import seconds_a_row
 from daskgmm.jobs.planning.cluster import Planner, limit_of
-from daskgmm.jobs.planning.passes import SEEN_PASSES, USUAL_PASSES, Prospect
+from daskgmm.jobs.planning.passes import SEEN_PASSES, USUAL_PASSES, PassPlan
 from daskgmm.jobs.planning.source import source_of
 from daskgmm.passes.memory import largest_part, memory_limit_for, rows_bytes, worker_bytes
 
@@ -58,10 +58,10 @@ def plan(
     """
     check(options, PlanOptions)
     resources = build(Resources, options)
-    method = build(Mixture, options, components=components, covariance=covariance)
+    method = build(MixtureSpec, options, components=components, covariance=covariance)
     estimator = method.estimator()
     source = source_of(inputs_of(inputs, options), rows, features, estimator)
-    prospect = Prospect.of(estimator, source)
+    prospect = PassPlan.of(estimator, source)
     if prospect.rows < components:
         raise ConfigurationError(
             f"{components} components were asked for, and there are {prospect.rows} rows.",
@@ -74,7 +74,7 @@ def plan(
     return sizes | {"in_this_process": small} | _on(planner, workers, limit)
 
 
-def _sizes(prospect: Prospect) -> dict[str, Any]:
+def _sizes(prospect: PassPlan) -> dict[str, Any]:
     plan, source, task = prospect.settings.candidates[0].plan, prospect.source, prospect.task
     return {
         "rows": prospect.rows,

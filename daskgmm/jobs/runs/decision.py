@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, Self
 
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import DataError, OutputError
 from daskgmm.fitting.model_file import MODEL_FILE
 from daskgmm.jobs.locks import LOCK_FILE
@@ -25,12 +25,12 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Order:
+class RunRequest:
     """A run to be made.
 
     Parameters
     ----------
-    folder : Place
+    folder : Folder
         Its directory.
     configuration : mapping
         All that its result depends on but the rows, as plain values. A ``seed`` of ``None``
@@ -47,7 +47,7 @@ class Order:
         Replace a run that differs.
     """
 
-    folder: Place
+    folder: Folder
     configuration: Mapping[str, Any]
     inputs: Mapping[str, Any]
     resources: Mapping[str, Any] = field(default_factory=dict)
@@ -64,12 +64,12 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Found:
+class ExistingRun:
     """What is in a run directory.
 
     Parameters
     ----------
-    folder : Place
+    folder : Folder
     run : Run or None
         ``None`` where there is none, or its record is damaged.
     model : bytes or None
@@ -79,14 +79,14 @@ class Found:
     has_checkpoint : bool
     """
 
-    folder: Place
+    folder: Folder
     run: Run | None
     model: bytes | None
     damaged: str | None
     has_checkpoint: bool
 
     @classmethod
-    def at(cls, folder: Place) -> Self:
+    def at(cls, folder: Folder) -> Self:
         """Look into a folder.
 
         Raises
@@ -115,7 +115,7 @@ class Decision(Enum):
     REPLACE = auto()
 
 
-def decide(found: Found, order: Order) -> Decision:
+def decide(found: ExistingRun, order: RunRequest) -> Decision:
     """What an order comes to with what is found.
 
     Raises
@@ -144,14 +144,14 @@ def decide(found: Found, order: Order) -> Decision:
     return Decision.BEGIN
 
 
-def _in_the_way(found: Found, what: str) -> OutputError:
+def _in_the_way(found: ExistingRun, what: str) -> OutputError:
     return OutputError(
         f"{found.folder.name} holds {what}.",
         "Choose another output, or replace the run with --force.",
     )
 
 
-def _ours(folder: Place) -> frozenset[str]:
+def _ours(folder: Folder) -> frozenset[str]:
     names = frozenset(folder.names())
     kept = names - leftovers(names)
     if not (kept <= {LOCK_FILE} or (RECORD_FILE in kept and kept <= _FILES)):

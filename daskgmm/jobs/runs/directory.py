@@ -15,7 +15,7 @@ from typing import Any, Self
 from daskgmm.data.json_text import from_json, require_form
 from daskgmm.data.storage.credentials import shown_address
 from daskgmm.data.storage.errors import first_line
-from daskgmm.data.storage.folder import Place, require_folder
+from daskgmm.data.storage.folder import Folder, require_folder
 from daskgmm.errors import ConfigurationError, DataError, OutputError
 from daskgmm.fitting.model_file import MODEL_FILE
 from daskgmm.jobs.json_values import differences, to_json
@@ -44,17 +44,17 @@ class Run:
 
     Parameters
     ----------
-    folder : Place
+    folder : Folder
         Its directory.
     record : mapping
         What ``run.json`` tells.
     """
 
-    folder: Place
+    folder: Folder
     record: Mapping[str, Any]
 
     @classmethod
-    def at(cls, folder: Place) -> Self | None:
+    def at(cls, folder: Folder) -> Self | None:
         """The run in a directory, ``None`` where there is no run.
 
         Raises
@@ -207,7 +207,7 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def write_record(folder: Place, record: Mapping[str, Any]) -> None:
+def write_record(folder: Folder, record: Mapping[str, Any]) -> None:
     """Write a run's record into its folder."""
     folder.write(RECORD_FILE, f"{to_json(record)}\n".encode())
 

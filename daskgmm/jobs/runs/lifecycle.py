@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 from daskgmm.data.storage.deadline import last_words
-from daskgmm.data.storage.folder import Place
+from daskgmm.data.storage.folder import Folder
 from daskgmm.fitting.model_file import MODEL_FILE, to_bytes
 from daskgmm.jobs.json_values import as_plain, digest
 from daskgmm.jobs.locks import LOCK_FILE, Lock, locked
 from daskgmm.jobs.runs import record
-from daskgmm.jobs.runs.decision import Decision, Found, Order, decide, leftovers
+from daskgmm.jobs.runs.decision import Decision, ExistingRun, RunRequest, decide, leftovers
 from daskgmm.jobs.runs.directory import (
     CHECKPOINT_FILE,
     LAYOUT,
@@ -34,7 +34,7 @@ class Attempt:
 
     Parameters
     ----------
-    folder : Place
+    folder : Folder
         Where its checkpoint goes, under the name `CHECKPOINT_FILE`.
     run_id : str
     seed : int
@@ -43,7 +43,7 @@ class Attempt:
         its place.
     """
 
-    folder: Place
+    folder: Folder
     run_id: str
     seed: int
     check: Callable[[], None]
@@ -66,7 +66,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CompleteRun:
     """A complete run.
 
     Parameters
@@ -87,12 +87,12 @@ class Outcome:
 Work: TypeAlias = Callable[[Attempt], Result]
 
 
-def carry_out(order: Order, work: Work) -> Outcome:
+def make_run(order: RunRequest, work: Work) -> CompleteRun:
     """Make a run, go on with it, or find it complete already.
 
     Parameters
     ----------
-    order : Order
+    order : RunRequest
     work : callable
         Does what the run is about.
 
@@ -102,32 +102,32 @@ def carry_out(order: Order, work: Work) -> Outcome:
         What is in the directory is in the way, another run is writing it, or it can't be
         written.
     """
-    found = Found.at(order.folder)
+    found = ExistingRun.at(order.folder)
     if found.model is not None and decide(found, order) is Decision.NOTHING:
         return _nothing_to_do(found)
     with _entered(order.folder) as lock:
         replaced = _complete_replacement(order.folder, lock)
-        found = Found.at(order.folder)
+        found = ExistingRun.at(order.folder)
         if replaced and found.run is not None and not order.differences(found.run):
-            return Outcome(found.run)
+            return CompleteRun(found.run)
         match decide(found, order):
             case Decision.NOTHING:
                 return _nothing_to_do(found)
             case Decision.REPLACE:
-                return Outcome(_replace(order, lock, work))
+                return CompleteRun(_replace(order, lock, work))
             case Decision.GO_ON:
-                return Outcome(_make(order, found, lock, work))
+                return CompleteRun(_make(order, found, lock, work))
             case Decision.BEGIN:
-                return Outcome(_make(order, None, lock, work))
+                return CompleteRun(_make(order, None, lock, work))
 
 
-def _nothing_to_do(found: Found) -> Outcome:
+def _nothing_to_do(found: ExistingRun) -> CompleteRun:
     assert found.run is not None  # noqa: S101  or there would be something to do
-    return Outcome(found.run, already=True)
+    return CompleteRun(found.run, already=True)
 
 
 @contextmanager
-def _entered(folder: Place) -> Iterator[Lock]:
+def _entered(folder: Folder) -> Iterator[Lock]:
     """Make a run's directory and hold its lock; what stays empty goes again."""
     path = folder.local
     ours = path is not None and not path.exists()
@@ -141,11 +141,11 @@ def _entered(folder: Place) -> Iterator[Lock]:
                 path.rmdir()
 
 
-def _replace(order: Order, lock: Lock, work: Work) -> Run:
+def _replace(order: RunRequest, lock: Lock, work: Work) -> Run:
     """Make the new run inside of the old one, which stays until the new one is complete."""
     inner = order.folder.inside(REPLACEMENT)
     inner.make()
-    found = Found.at(inner)
+    found = ExistingRun.at(inner)
     decision = decide(found, order)
     _make(order, found if decision is Decision.GO_ON else None, lock, work, inner)
     _complete_replacement(order.folder, lock)
@@ -154,9 +154,9 @@ def _replace(order: Order, lock: Lock, work: Work) -> Run:
     return run
 
 
-def _complete_replacement(folder: Place, lock: Lock) -> bool:
+def _complete_replacement(folder: Folder, lock: Lock) -> bool:
     """Put a complete replacement into its run's place, if there is one."""
-    inner = Found.at(folder.inside(REPLACEMENT))
+    inner = ExistingRun.at(folder.inside(REPLACEMENT))
     if inner.run is None or inner.model is None:
         return False
     lock.check()
@@ -168,7 +168,11 @@ def _complete_replacement(folder: Place, lock: Lock) -> bool:
 
 
 def _make(
-    order: Order, earlier: Found | None, lock: Lock, work: Work, folder: Place | None = None
+    order: RunRequest,
+    earlier: ExistingRun | None,
+    lock: Lock,
+    work: Work,
+    folder: Folder | None = None,
 ) -> Run:
     """Make a run in a folder, or go on with an earlier attempt."""
     folder = folder or order.folder
@@ -191,7 +195,7 @@ def _make(
     return Run(folder, complete)
 
 
-def _clear(folder: Place, *, keep: bool) -> None:
+def _clear(folder: Folder, *, keep: bool) -> None:
     """Remove what earlier runs left; keep the checkpoint of one that goes on."""
     names = frozenset(folder.names())
     unwanted = {MODEL_FILE, REPLACEMENT} if keep else {MODEL_FILE, REPLACEMENT, CHECKPOINT_FILE}
@@ -199,7 +203,7 @@ def _clear(folder: Place, *, keep: bool) -> None:
         folder.remove(name)
 
 
-def _opening(order: Order, before: Run | None) -> dict[str, Any]:
+def _opening(order: RunRequest, before: Run | None) -> dict[str, Any]:
     """The record of a run that has begun; what goes on keeps its id and seed."""
     given = order.configuration.get("seed")
     earlier: Mapping[str, Any] = {} if before is None else before.record
@@ -240,13 +244,13 @@ def _complete(
 
 
 def _record_failure(
-    folder: Place, told: Mapping[str, Any], error: BaseException, lock: Lock
+    folder: Folder, told: Mapping[str, Any], error: BaseException, lock: Lock
 ) -> None:
     """Record why a run failed, if that can still be done, and tell who interrupts it."""
 
     def write() -> None:
         has_checkpoint = CHECKPOINT_FILE in folder.names()
-        failure = record.Failure.of(error, has_checkpoint=has_checkpoint)
+        failure = record.FailureRecord.of(error, has_checkpoint=has_checkpoint)
         if not isinstance(error, Exception):
             error.add_note(failure.remedy)
         lock.check()

@@ -78,7 +78,7 @@ def how_it_goes_on(has_checkpoint: bool) -> str:
 
 
 @dataclass(frozen=True)
-class Failure:
+class FailureRecord:
     """Why a run failed.
 
     Parameters

@@ -5,7 +5,7 @@ from typing import Any
 
 from bokeh.models import ColumnDataSource
 
-from daskgmm.monitoring.history import Point, Run
+from daskgmm.monitoring.history import FitHistory, Point
 
 _NOTHING = float("nan")
 
@@ -24,7 +24,7 @@ class Feed:
         self._sent: tuple[Point, ...] = ()
         self._components = 0
 
-    def show(self, run: Run | None) -> None:
+    def show(self, run: FitHistory | None) -> None:
         """Stream the passes that are new; send all of them where others have gone."""
         run_id, points = (None, ()) if run is None else (run.run_id, run.points)
         components = max((len(point.weights) for point in points), default=0)

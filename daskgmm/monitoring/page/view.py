@@ -4,24 +4,24 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from daskgmm.monitoring.history import Run
-from daskgmm.monitoring.state import Board, Progress
+from daskgmm.monitoring.history import FitHistory
+from daskgmm.monitoring.state import Board, TaskProgress
 
 _SILENT_SECONDS = 10.0
 _SILENT_PASSES = 3
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class PageView:
     """A run among others.
 
     Parameters
     ----------
-    runs : tuple of Run
+    runs : tuple of FitHistory
         All of them, in the order of the chooser.
-    run : Run or None
+    run : FitHistory or None
         The one that is shown; ``None`` where there is none yet.
-    progress : Progress or None
+    progress : TaskProgress or None
         Of its current pass.
     workers : mapping of str to str
         Names of the cluster's workers, by their addresses.
@@ -29,9 +29,9 @@ class View:
         The scheduler's clock (seconds since 1970).
     """
 
-    runs: tuple[Run, ...]
-    run: Run | None
-    progress: Progress | None
+    runs: tuple[FitHistory, ...]
+    run: FitHistory | None
+    progress: TaskProgress | None
     workers: Mapping[str, str]
     now: float
 
@@ -46,10 +46,10 @@ class View:
         return silent if silent > max(_SILENT_SECONDS, usual) else None
 
 
-def view(board: Board, chosen: str, workers: Mapping[str, str]) -> View:
+def view(board: Board, chosen: str, workers: Mapping[str, str]) -> PageView:
     """What there is to show of the run whose id begins with `chosen`; else of the first one."""
     runs = board.history.runs
     wanted = (run for run in runs if chosen and run.run_id.startswith(chosen))
     run = next(wanted, runs[0] if runs else None)
     progress = None if run is None or not run.running else board.tally.of(run.run_id)
-    return View(runs, run, progress, workers, time.time())
+    return PageView(runs, run, progress, workers, time.time())

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from daskgmm.data.source import Block
 from daskgmm.data.storage.scratch import Scratch
-from daskgmm.passes.cache.parts import Entry, NotStagedError, Stage
+from daskgmm.passes.cache.parts import CachedPart, NotStagedError, Stage
 from daskgmm.passes.memory import disk_free
 
 _MARK = b"gmmstage"
@@ -49,7 +49,7 @@ class DiskStage(Stage):
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise NotStagedError from error
 
-    def entry(self, position: int) -> Entry:
+    def entry(self, position: int) -> CachedPart:
         """Begin a part."""
         return _DiskEntry(self._path(position))
 
@@ -78,7 +78,7 @@ class _Kept:
 
 
 @final
-class _DiskEntry(Entry):
+class _DiskEntry(CachedPart):
     """A file under a name of its own until it is whole: none but whole files are read."""
 
     def __init__(self, path: Path) -> None:

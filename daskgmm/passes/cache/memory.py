@@ -7,7 +7,7 @@ from typing import final
 import numpy as np
 
 from daskgmm.data.source import Block
-from daskgmm.passes.cache.parts import Entry, NotStagedError, Stage
+from daskgmm.passes.cache.parts import CachedPart, NotStagedError, Stage
 from daskgmm.passes.memory import SHARE, available_memory
 
 
@@ -33,7 +33,7 @@ class MemoryStage(Stage):
             raise NotStagedError
         return iter(self.parts[position])
 
-    def entry(self, position: int) -> Entry:
+    def entry(self, position: int) -> CachedPart:
         """Begin a part."""
         return _MemoryEntry(self, position)
 
@@ -60,7 +60,7 @@ class MemoryStage(Stage):
 
 
 @final
-class _MemoryEntry(Entry):
+class _MemoryEntry(CachedPart):
     def __init__(self, stage: MemoryStage, position: int) -> None:
         self.stage = stage
         self.position = position

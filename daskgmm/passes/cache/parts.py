@@ -24,7 +24,7 @@ class NotStagedError(Exception):
     """The stage can't give this part, or not the rest of it."""
 
 
-class Entry(ABC):
+class CachedPart(ABC):
     """One part on its way into a stage; nothing is seen of it before `finish`.
 
     `add` and `finish` raise OSError or MemoryError where there is no room.
@@ -60,7 +60,7 @@ class Stage(ABC):
         """
 
     @abstractmethod
-    def entry(self, position: int) -> Entry:
+    def entry(self, position: int) -> CachedPart:
         """Where the blocks of a part are put.
 
         Raises
@@ -157,7 +157,7 @@ class _Opened:
 
     def save(self, position: int, blocks: Iterator[Block]) -> Iterator[Block]:
         """Yield the blocks, staged as they pass if there is room."""
-        entry: Entry | None = self._attempt(self.stage.entry, position)
+        entry: CachedPart | None = self._attempt(self.stage.entry, position)
         try:
             for block in blocks:
                 if entry is not None:

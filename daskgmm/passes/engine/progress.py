@@ -24,7 +24,7 @@ def _nobody_knows() -> None:
 
 
 @dataclass(frozen=True)
-class Pass:
+class PassProgress:
     """A pass over rows that is about to be made.
 
     Its functions may be called from any thread, at any time, and never wait.
@@ -55,7 +55,7 @@ class _Tracker:
     tell : callable
     """
 
-    def __init__(self, tell: Callable[[Pass], None]) -> None:
+    def __init__(self, tell: Callable[[PassProgress], None]) -> None:
         self.tell = tell
         self.asking = threading.Lock()
         self.next_look = time.monotonic()
@@ -66,7 +66,7 @@ _tracker: ContextVar[_Tracker | None] = ContextVar("who tracks", default=None)
 
 
 @contextmanager
-def tracking(tell: Callable[[Pass], None]) -> Iterator[None]:
+def tracking(tell: Callable[[PassProgress], None]) -> Iterator[None]:
     """Tell of each pass that the block makes, before it is made."""
     token = _tracker.set(_Tracker(tell))
     try:
@@ -96,10 +96,10 @@ def announced(prefix: str, suffix: str, parts: int) -> Callable[[int], None] | N
     client = active_client()
     if client is None:
         read: set[int] = set()  # a task that is tried again reads some parts again
-        tracker.tell(Pass(prefix, parts, read.__len__))
+        tracker.tell(PassProgress(prefix, parts, read.__len__))
         return read.add  # atomic: no thread waits for another
     looks = _Looks(tracker, client, f"{prefix}-{suffix}", parts)
-    tracker.tell(Pass(prefix, parts, looks.done, looks.workers))
+    tracker.tell(PassProgress(prefix, parts, looks.done, looks.workers))
     return None
 
 
@@ -140,13 +140,13 @@ class _Looks:
         self._share: float | None = 0.0
 
     def done(self) -> int | None:
-        """See `Pass`."""
+        """See `PassProgress`."""
         self._look_soon()
         share = self._share
         return None if share is None else int(share * self._parts)
 
     def workers(self) -> int | None:
-        """See `Pass`."""
+        """See `PassProgress`."""
         self._look_soon()
         return self._tracker.workers
 

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 from bokeh.models import HoverTool, InlineStyleSheet
 from bokeh.plotting import figure
 
-from daskgmm.monitoring.page.view import View
+from daskgmm.monitoring.page.view import PageView
 
 HEIGHT = 250
 
@@ -23,7 +23,7 @@ class Panel(Protocol):
 
     root: Any
 
-    def show(self, view: View) -> None:
+    def show(self, view: PageView) -> None:
         """Change what has changed."""
 
 

@@ -2,9 +2,9 @@
 
 from bokeh.models import ColumnDataSource, Range1d
 
-from daskgmm.monitoring.history import Run
+from daskgmm.monitoring.history import FitHistory
 from daskgmm.monitoring.page.panels.base import chart
-from daskgmm.monitoring.page.view import View
+from daskgmm.monitoring.page.view import PageView
 
 _BLUE = "#3f7fd9"
 _MARGIN = 0.06
@@ -20,14 +20,14 @@ class Bound:
         self.root.line("iteration", "lower_bound", source=source, line_width=2, color=_BLUE)
         self.root.scatter("iteration", "lower_bound", source=source, size=4, color=_BLUE)
 
-    def show(self, view: View) -> None:
+    def show(self, view: PageView) -> None:
         """As high as the passes go, of which the first may lie far below the others."""
         low, high = span(view.run)
         margin = _MARGIN * (high - low) or 1.0
         self.root.y_range.update(start=low - margin, end=high + margin)
 
 
-def span(run: Run | None) -> tuple[float, float]:
+def span(run: FitHistory | None) -> tuple[float, float]:
     """Least and greatest lower bound to be seen, in nats.
 
     Where the first tenth of the passes would dwarf all others, they are left out.

@@ -4,9 +4,9 @@ from typing import Any
 
 from bokeh.models import ColumnDataSource, Range1d
 
-from daskgmm.monitoring.history import Run
+from daskgmm.monitoring.history import FitHistory
 from daskgmm.monitoring.page.panels.base import chart
-from daskgmm.monitoring.page.view import View
+from daskgmm.monitoring.page.view import PageView
 from daskgmm.monitoring.text import number
 
 _ORANGE, _RED = "#e08a1e", "#e5484d"
@@ -29,7 +29,7 @@ class Change:
             "x", "y", "text", source=self._tol, text_color=_RED, text_font_size="12px", y_offset=-3
         )
 
-    def show(self, view: View) -> None:
+    def show(self, view: PageView) -> None:
         """Draw the line as far as the passes go."""
         tol = 0.0 if view.run is None else view.run.latest.get("tol") or 0.0
         lines: dict[str, list[Any]] = {"x": [], "y": [], "text": []}
@@ -42,7 +42,7 @@ class Change:
         self.root.y_range.update(start=low / _ROOM, end=high * _ROOM)
 
 
-def span(run: Run | None, tol: float) -> tuple[float, float]:
+def span(run: FitHistory | None, tol: float) -> tuple[float, float]:
     """Least and greatest change to be seen, `tol` among them.
 
     Where the first tenth of the passes would dwarf all others, they are left out.

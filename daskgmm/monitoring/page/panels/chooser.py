@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from bokeh.models import Select
 
-from daskgmm.monitoring.history import Run
+from daskgmm.monitoring.history import FitHistory
 from daskgmm.monitoring.page.panels.base import sheet
-from daskgmm.monitoring.page.view import View
+from daskgmm.monitoring.page.view import PageView
 from daskgmm.monitoring.text import clock
 
 _CSS = """
@@ -37,7 +37,7 @@ class Chooser:
         )  # fmt: skip
         self.root.on_change("value", lambda _name, _old, new: self._choose(new))
 
-    def show(self, view: View) -> None:
+    def show(self, view: PageView) -> None:
         """Offer the runs that there are."""
         follow = ("", f"Follow the newest that runs, of {len(view.runs)} fits")
         options = [follow, *((run.run_id, _label(run, view)) for run in view.runs)]
@@ -54,7 +54,7 @@ class Chooser:
             self._update()
 
 
-def _label(run: Run, view: View) -> str:
+def _label(run: FitHistory, view: PageView) -> str:
     about = run.about
     names = (about.get("estimator"), run.run_id[:8], about.get("host"))
     told = [str(name) for name in names if name]

@@ -2,9 +2,9 @@
 
 from bokeh.models import Div
 
-from daskgmm.monitoring.history import RUNNING, Run
+from daskgmm.monitoring.history import RUNNING, FitHistory
 from daskgmm.monitoring.page.panels.base import sheet
-from daskgmm.monitoring.page.view import View
+from daskgmm.monitoring.page.view import PageView
 from daskgmm.monitoring.remaining import left
 from daskgmm.monitoring.text import amount, clock, duration, number, text
 
@@ -32,7 +32,7 @@ class Heading:
     def __init__(self) -> None:
         self.root = Div(name="heading", sizing_mode="stretch_width", stylesheets=sheet(_CSS))
 
-    def show(self, view: View) -> None:
+    def show(self, view: PageView) -> None:
         """A title, a line of who and where, and the figures of the latest pass."""
         if view.run is None:
             self.root.text = (
@@ -60,7 +60,7 @@ _STATES = {
 }
 
 
-def _title(run: Run) -> str:
+def _title(run: FitHistory) -> str:
     about = run.about
     counts, kinds = about.get("n_components", ()), about.get("covariance_type", ())
     several = f"{min(counts)} to {max(counts)}" if len(set(counts)) > 1 else f"{[*counts, 0][0]}"
@@ -68,7 +68,7 @@ def _title(run: Run) -> str:
     return f"{title}: {several} components, {', '.join(dict.fromkeys(kinds))}" if counts else title
 
 
-def _origin(run: Run, view: View) -> str:
+def _origin(run: FitHistory, view: PageView) -> str:
     about = run.about
     told = [f"run {run.run_id[:8]}"]
     if about:
@@ -79,7 +79,7 @@ def _origin(run: Run, view: View) -> str:
     return " · ".join(told)
 
 
-def _trouble(view: View) -> str:
+def _trouble(view: PageView) -> str:
     """What it waits for, or what it failed of."""
     run = view.run
     if run is None:
@@ -93,7 +93,7 @@ def _trouble(view: View) -> str:
     return f'<p class="bad">{text(message)}</p>' if message else ""
 
 
-def _facts(run: Run) -> list[tuple[str, str]]:
+def _facts(run: FitHistory) -> list[tuple[str, str]]:
     latest = run.latest
     if not latest:
         return [("pass", "none yet")]
@@ -112,7 +112,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     return facts
 
 
-def _end(run: Run) -> tuple[str, str]:
+def _end(run: FitHistory) -> tuple[str, str]:
     if not run.running:
         seconds = run.ending.get("seconds")
         return "took", "–" if seconds is None else duration(seconds)

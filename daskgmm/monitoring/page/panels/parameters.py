@@ -2,10 +2,10 @@
 
 from bokeh.models import Div
 
-from daskgmm.monitoring.history import Run
+from daskgmm.monitoring.history import FitHistory
 from daskgmm.monitoring.page.panels.base import sheet
 from daskgmm.monitoring.page.panels.weights import colour, fading
-from daskgmm.monitoring.page.view import View
+from daskgmm.monitoring.page.view import PageView
 from daskgmm.monitoring.text import number, text
 
 _CSS = """
@@ -26,7 +26,7 @@ class Parameters:
     def __init__(self) -> None:
         self.root = Div(name="parameters", sizing_mode="stretch_width", stylesheets=sheet(_CSS))
 
-    def show(self, view: View) -> None:
+    def show(self, view: PageView) -> None:
         """The latest pass's."""
         if view.run is None or not view.run.latest.get("weights"):
             self.root.text = '<p class="faint">Known after the first pass.</p>'
@@ -34,7 +34,7 @@ class Parameters:
         self.root.text = _table(view.run)
 
 
-def _table(run: Run) -> str:
+def _table(run: FitHistory) -> str:
     latest = run.latest
     means, weights = latest.get("means", ()), latest["weights"]
     heads = "".join(f"<th>{text(name)}</th>" for name in _columns(run))
@@ -67,13 +67,13 @@ def _row(
     return f"<tr><td>{swatch}{index}</td><td{mark}>{number(weight)}</td>{cells}</tr>"
 
 
-def _columns(run: Run) -> list[str]:
+def _columns(run: FitHistory) -> list[str]:
     means = run.latest.get("means") or [[]]
     names = run.about.get("columns") or []
     return [names[at] if at < len(names) else f"x{at}" for at in range(len(means[0]))]
 
 
-def _note(run: Run, shown: int) -> str:
+def _note(run: FitHistory, shown: int) -> str:
     components = len(run.latest["weights"])
     columns, features = len(_columns(run)), run.about.get("n_features") or 0
     left = []

@@ -3,7 +3,7 @@
 from bokeh.models import ColumnDataSource, CustomJSTickFormatter, Range1d
 
 from daskgmm.monitoring.page.panels.base import chart
-from daskgmm.monitoring.page.view import View
+from daskgmm.monitoring.page.view import PageView
 
 _GREEN = "#2f9e63"
 _ROOM = 1.1
@@ -30,7 +30,7 @@ class Speed:
         self.root.scatter("iteration", "rows_per_second", source=source, size=4, color=_GREEN)
         self.root.yaxis.formatter = CustomJSTickFormatter(code=_UNITS)
 
-    def show(self, view: View) -> None:
+    def show(self, view: PageView) -> None:
         """From nothing to a little above the fastest."""
         points = () if view.run is None else view.run.points
         fastest = max((point.rows_per_second or 0.0 for point in points), default=0.0)

@@ -9,7 +9,7 @@ from bokeh.palettes import Category10_10, Turbo256
 from daskgmm.monitoring.history import Point
 from daskgmm.monitoring.page.feed import component
 from daskgmm.monitoring.page.panels.base import chart
-from daskgmm.monitoring.page.view import View
+from daskgmm.monitoring.page.view import PageView
 
 _RED = "#e5484d"
 _MARGIN = 24  # of the palette's ends, which are too dark for a dark page
@@ -46,7 +46,7 @@ class Weights:
             text_align="right", text_baseline="bottom",
         )  # fmt: skip
 
-    def show(self, view: View) -> None:
+    def show(self, view: PageView) -> None:
         """As many lines as components, and the names of those that die."""
         points = () if view.run is None else view.run.points
         self._draw(max((len(point.weights) for point in points), default=0))

@@ -3,8 +3,8 @@
 from bokeh.models import Div
 
 from daskgmm.monitoring.page.panels.base import sheet
-from daskgmm.monitoring.page.view import View
-from daskgmm.monitoring.state import Progress
+from daskgmm.monitoring.page.view import PageView
+from daskgmm.monitoring.state import TaskProgress
 from daskgmm.monitoring.text import text
 
 MOST = 40
@@ -28,7 +28,7 @@ class Workers:
     def __init__(self) -> None:
         self.root = Div(name="workers", sizing_mode="stretch_width", stylesheets=sheet(_CSS))
 
-    def show(self, view: View) -> None:
+    def show(self, view: PageView) -> None:
         """Say how many of the pass's tasks are done, and by whom."""
         if view.progress is None:
             ended = view.run is not None and not view.run.running
@@ -38,13 +38,13 @@ class Workers:
         self.root.text = _all(view.progress) + _each(view.progress, view)
 
 
-def _all(progress: Progress) -> str:
+def _all(progress: TaskProgress) -> str:
     share = progress.finished / progress.total
     said = f"{progress.phase.capitalize()}: {progress.finished} of {progress.total} tasks"
     return f'<div class="all"><p style="margin:0 0 4px">{said}</p>{_track(share)}</div>'
 
 
-def _each(progress: Progress, view: View) -> str:
+def _each(progress: TaskProgress, view: PageView) -> str:
     done = {address: progress.done.get(address, 0) for address in view.workers}
     most = max(max(done.values(), default=0), -(-progress.total // max(len(done), 1)), 1)
     shown = sorted(done, key=lambda address: _order(view.workers[address]))
