@@ -146,7 +146,7 @@ class Moments:
         Without a ridge a component may come down to equal rows, where the likelihood has no
         bound. Variances along the axes are then the square of what numbers resolve at the mean,
         in each pass, so the likelihood never falls; a matrix that has no width in some direction
-        has collapsed.
+        has collapsed, and so has a component without rows.
 
         Parameters
         ----------
@@ -223,7 +223,9 @@ class Moments:
             shared = shared + (guard * self.origins.T) @ self.origins
         means = self.origins + offsets
         covariances = covariance.estimate(quadratic, shared, counts, offsets, ridge)
-        least = covariance.least_variances(_resolved(means, ridge, zero))
+        resolved = _resolved(means, ridge, zero)
+        resolved[self.sums[-1] < EMPTY * added] = 0.0  # without rows there is nothing to resolve
+        least = covariance.least_variances(resolved)
         if widened:
             covariances = covariance.at_least(covariances, least)
         weights = self.sums[-1] + added
@@ -235,7 +237,7 @@ class Moments:
 def _resolved(means: Doubles, ridge: Doubles, zero: Doubles | None) -> Doubles:
     """Variances (K, D) below which rows about these means are equal; none where a ridge is."""
     values = np.abs(means) if zero is None else np.maximum(np.abs(means), np.abs(means - zero))
-    return np.asarray(np.where(ridge > 0, 0.0, (_STEPS * np.spacing(values)) ** 2))
+    return np.where(ridge > 0, 0.0, (_STEPS * np.spacing(values)) ** 2)
 
 
 def _require_spread(mixture: Mixture, least: Doubles) -> None:
