@@ -66,6 +66,7 @@ def test_a_score_below_the_least_wanted_is_printed_and_then_a_failure(run, model
     )
     assert "--fail-below" in remedy
     assert here("score", run, IRIS, "--fail-below", found).code == 0
+    assert here("score", run, IRIS, "--fail-below", "-inf").code == 0
 
 
 def test_a_run_is_shown_with_its_parameters_and_its_record(run, model, here):

@@ -14,7 +14,7 @@ from daskgmm.cli.options.shared import (
     inputs_of,
     resources_of,
 )
-from daskgmm.cli.options.types import Number
+from daskgmm.cli.options.types import Threshold
 
 if TYPE_CHECKING:
     from daskgmm.jobs.scoring import Scores
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "--fail-below",
     metavar="X",
-    type=Number(),
+    type=Threshold(),
     help="Exit with 3 where the mean log-likelihood is lower, in nats a row.",
 )
 @COLUMNS

@@ -86,6 +86,17 @@ class Number(click.FloatRange):
         return found
 
 
+class Threshold(click.types.FloatParamType):
+    """A number that values are held against; minus infinity is below all of them."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number."""
+        found = super().convert(value, param, ctx)
+        if not (math.isfinite(found) or found == -math.inf):
+            self.fail(f"{found} is no number that a score can be held against.")
+        return found
+
+
 def many(text: str) -> int:
     """A whole number from 1 up as people write large ones: 1e6, 1_000_000."""
     try:

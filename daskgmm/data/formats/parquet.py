@@ -81,7 +81,7 @@ class ParquetPart:
         with explained(self.label), _opened(self.file) as stream:
             # Buffered: else Arrow takes in the row group's bytes at once before decoding any.
             buffer_size = min(max(_READ_BYTES // max(len(names), 1), 2**16), 2**22)
-            with decoding(self.label):
+            with decoding(self.label, path=self.file.path):
                 footer = _footer(self.file) if self.row_groups > 1 else None
                 reader = pq.ParquetFile(
                     stream, metadata=footer, buffer_size=buffer_size, pre_buffer=False
@@ -94,7 +94,7 @@ class ParquetPart:
     def _decoded(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         rows = 0
         while True:
-            with decoding(self.label):
+            with decoding(self.label, path=self.file.path):
                 batch = next(batches, None)
             if batch is None:
                 break

@@ -111,7 +111,7 @@ def _meaning_of_status(status: Any) -> Meaning | None:
 
 
 @contextmanager
-def explained(name: str, *, seen: bool = True) -> Iterator[None]:
+def explained(name: str, *, seen: bool = True, path: str | None = None) -> Iterator[None]:
     """Turn failures of storage or decoding into our errors about an input.
 
     Parameters
@@ -119,6 +119,8 @@ def explained(name: str, *, seen: bool = True) -> Iterator[None]:
     name : str
     seen : bool
         Whether it was there before: what is missing now was removed then, not mistyped.
+    path : str, optional
+        The file, where `name` is a piece of it.
     """
     try:
         yield
@@ -127,26 +129,30 @@ def explained(name: str, *, seen: bool = True) -> Iterator[None]:
     except MemoryError:  # Arrow's is an error of its own as well
         raise
     except Exception as error:
-        own = _input_error(name, error, seen=seen)
+        own = _input_error(name, error, seen=seen, path=path)
         if own is None:
             raise
         raise own from error
 
 
 @contextmanager
-def decoding(name: str, *, seen: bool = True) -> Iterator[None]:
+def decoding(name: str, *, seen: bool = True, path: str | None = None) -> Iterator[None]:
     """Turn whatever a decoder raises into our errors about an input, as `explained` does.
 
     Decoders fail on damaged bytes with errors of any kind. So this is for little more than calls
     of theirs: it takes our own faults for damage as well.
     """
     try:
-        with explained(name, seen=seen):
+        with explained(name, seen=seen, path=path):
             yield
     except DaskGMMError:
         raise
     except MemoryError as error:
-        raise _damaged(name, "more memory is asked for than there is") from error
+        raise DataError(
+            f"{name} can't be decoded in the memory that there is: {first_line(error)}.",
+            "If the file is whole, give more memory or write it in smaller row groups or chunks; "
+            "a damaged one may ask for any size.",
+        ) from error
     except Exception as error:
         raise _damaged(name, first_line(error)) from error
 
@@ -192,10 +198,12 @@ def first_line(error: BaseException) -> str:
     return without_credentials(text.splitlines()[0]).rstrip(".")
 
 
-def _input_error(name: str, error: Exception, *, seen: bool) -> DaskGMMError | None:
+def _input_error(
+    name: str, error: Exception, *, seen: bool, path: str | None
+) -> DaskGMMError | None:
     match meaning(error):
         case Meaning.MISSING if seen:
-            return gone(name)
+            return gone(path or name)
         case Meaning.MISSING:
             return MissingInputError(f"{name} does not exist.", "Check the path.")
         case Meaning.DENIED:

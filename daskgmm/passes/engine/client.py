@@ -293,7 +293,7 @@ class _Wait:
             self._began = now
         seconds = now - self._began
         due = max(self._told + _SECONDS_BETWEEN_LINES, self._began + _SECONDS_BEFORE_TOLD)
-        if now >= due:
+        if self.workers < self._least and now >= due:
             logger.warning("%s Waiting, %.0f s so far.", self.fact(), seconds)
             self._told = now
         return seconds
