@@ -7,11 +7,11 @@ from contextlib import ExitStack
 from html import escape
 from typing import Any
 
+from daskgmm.monitoring.forecast import Forecast
 from daskgmm.monitoring.observer import About, Ending, Pass, Reason
 from daskgmm.monitoring.outcome import outcome
 from daskgmm.monitoring.text import count, stopwatch
 from daskgmm.passes.engine import progress
-from daskgmm.training.forecast import Forecast
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 _PATIENCE_SECONDS = 1.0

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
+from daskgmm.monitoring.forecast import passes_left
 from daskgmm.monitoring.history import FitHistory
-from daskgmm.training.forecast import passes_left
 
 _TIMED = 5
 

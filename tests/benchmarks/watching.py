@@ -18,8 +18,8 @@ from daskgmm import GaussianMixture
 from daskgmm.cli.output.lines import ProgressLines
 from daskgmm.cli.output.live import LiveDisplay
 from daskgmm.monitoring import install
+from daskgmm.monitoring.forecast import Forecast
 from daskgmm.passes.engine.progress import tracking
-from daskgmm.training.forecast import Forecast
 from tests.benchmarks.result import Result
 
 ROWS, CHUNK, FEATURES, COMPONENTS = 6_000_000, 150_000, 10, 20

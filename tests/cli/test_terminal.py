@@ -23,9 +23,9 @@ from daskgmm.cli.output.lines import ProgressLines
 from daskgmm.cli.output.live import LiveView, flowed
 from daskgmm.jobs.listener import Silence
 from daskgmm.model.covariance import COVARIANCES
+from daskgmm.monitoring.forecast import Forecast
 from daskgmm.monitoring.text import count, stopwatch
 from daskgmm.passes.engine.progress import PassProgress
-from daskgmm.training.forecast import Forecast
 from tests.support.command import COMMAND, in_process, logging_as_it_was
 from tests.support.rows import prepare
 

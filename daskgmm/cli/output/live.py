@@ -20,8 +20,8 @@ from daskgmm.monitoring.text import count, stopwatch
 
 if TYPE_CHECKING:
     from daskgmm.jobs.listener import Start
+    from daskgmm.monitoring.forecast import Forecast
     from daskgmm.passes.engine.progress import PassProgress
-    from daskgmm.training.forecast import Forecast
     from daskgmm.training.states import FitState
 
 

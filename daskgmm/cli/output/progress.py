@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from daskgmm.jobs.listener import Listener
-    from daskgmm.training.forecast import Forecast
+    from daskgmm.monitoring.forecast import Forecast
 
 _EVERY = 10
 

@@ -7,7 +7,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 
 from daskgmm import GaussianMixture
-from daskgmm.training.forecast import Forecast, passes_left
+from daskgmm.monitoring.forecast import Forecast, passes_left
 
 pytestmark = pytest.mark.filterwarnings("ignore:Best performing initialization")
 
