@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from daskgmm.monitoring.history import FitHistory, History
-from daskgmm.monitoring.messages import START
-from daskgmm.monitoring.schema import is_ours
+from daskgmm.monitoring.schema import START, is_ours
 
 Event: TypeAlias = Mapping[str, Any]
 

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from daskgmm.monitoring.messages import PASS, START
-from daskgmm.monitoring.schema import is_ours
+from daskgmm.monitoring.schema import PASS, START, is_ours
 
 MOST_POINTS = 400
 """Passes of a run that are kept: of more, every second, fourth, …; and always the latest."""

@@ -8,8 +8,7 @@ from typing import Any
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from daskgmm.monitoring.events import TOPIC
-from daskgmm.monitoring.messages import END
-from daskgmm.monitoring.schema import is_ours
+from daskgmm.monitoring.schema import END, is_ours
 from daskgmm.monitoring.state import Board
 
 NAME = "daskgmm"

@@ -16,15 +16,15 @@ from prometheus_client import CollectorRegistry, generate_latest
 from daskgmm import GaussianMixture
 from daskgmm.cli.commands.watch import _require_well
 from daskgmm.cli.exits import CommandFailure
-from daskgmm.cli.output.followed import _Picture, as_line, event_line, runs_table
+from daskgmm.cli.output.followed import WatchDisplay, as_line, event_line, runs_table
 from daskgmm.monitoring import install
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.follow import Follower
 from daskgmm.monitoring.http import told
-from daskgmm.monitoring.messages import START
 from daskgmm.monitoring.metrics import Collector
 from daskgmm.monitoring.page.document import Page
 from daskgmm.monitoring.plugin import FitPlugin
+from daskgmm.monitoring.schema import START
 from daskgmm.monitoring.state import Board
 from tests.monitoring.test_history import end, made, start
 from tests.support.command import here
@@ -115,9 +115,9 @@ def show(events):
     runs = board.history.runs
     runs_table(runs).encode()
     for run in runs:
-        picture = _Picture.__new__(_Picture)
+        picture = WatchDisplay.__new__(WatchDisplay)
         picture._run = run
-        str(picture._lines()).encode()
+        str(picture.lines()).encode()
         if not run.running:
             with suppress(CommandFailure):
                 _require_well(run)

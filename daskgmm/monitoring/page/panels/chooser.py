@@ -7,7 +7,7 @@ from bokeh.models import Select
 from daskgmm.monitoring.history import FitHistory
 from daskgmm.monitoring.page.panels.base import sheet
 from daskgmm.monitoring.page.view import PageView
-from daskgmm.monitoring.text import clock
+from daskgmm.monitoring.text import time_of_day
 
 _CSS = """
 :host { margin-bottom: 10px; }
@@ -58,4 +58,4 @@ def _label(run: FitHistory, view: PageView) -> str:
     about = run.about
     names = (about.get("estimator"), run.run_id[:8], about.get("host"))
     told = [str(name) for name in names if name]
-    return " · ".join([run.state, *told, f"since {clock(run.started, view.now)}"])
+    return " · ".join([run.state, *told, f"since {time_of_day(run.started, view.now)}"])

@@ -6,7 +6,7 @@ from daskgmm.monitoring.history import FitHistory
 from daskgmm.monitoring.page.panels.base import sheet
 from daskgmm.monitoring.page.panels.weights import colour, fading
 from daskgmm.monitoring.page.view import PageView
-from daskgmm.monitoring.text import number, text
+from daskgmm.monitoring.text import html, number
 
 _CSS = """
 .scroll { overflow-x: auto; max-height: 420px; overflow-y: auto; }
@@ -37,7 +37,7 @@ class Parameters:
 def _table(run: FitHistory) -> str:
     latest = run.latest
     means, weights = latest.get("means", ()), latest["weights"]
-    heads = "".join(f"<th>{text(name)}</th>" for name in _columns(run))
+    heads = "".join(f"<th>{html(name)}</th>" for name in _columns(run))
     dying = set(fading(tuple(weights)))
     rows = "".join(
         _row(index, len(weights), weights[index], index in dying, means[index], deviations)

@@ -10,7 +10,7 @@ _ROOM = 1.1
 
 # Bokeh's own formats have a small m for a million.
 _UNITS = """
-const steps = [[1e9, " G"], [1e6, " M"], [1e3, " k"], [1, ""]];
+const steps = [[1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""]];
 const [size, unit] = steps.find(([size, _]) => tick >= size) ?? [1, ""];
 return `${Number((tick / size).toPrecision(3))}${unit}`;
 """

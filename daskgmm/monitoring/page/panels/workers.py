@@ -5,7 +5,7 @@ from bokeh.models import Div
 from daskgmm.monitoring.page.panels.base import sheet
 from daskgmm.monitoring.page.view import PageView
 from daskgmm.monitoring.state import TaskProgress
-from daskgmm.monitoring.text import text
+from daskgmm.monitoring.text import html
 
 MOST = 40
 
@@ -49,7 +49,7 @@ def _each(progress: TaskProgress, view: PageView) -> str:
     most = max(max(done.values(), default=0), -(-progress.total // max(len(done), 1)), 1)
     shown = sorted(done, key=lambda address: _order(view.workers[address]))
     rows = [
-        f'<div class="row"><span title="{text(address)}">worker {text(view.workers[address])}'
+        f'<div class="row"><span title="{html(address)}">worker {html(view.workers[address])}'
         f"</span>{_track(done[address] / most)}<span>{done[address]}</span></div>"
         for address in shown[:MOST]
     ]
