@@ -9,7 +9,7 @@ from typing import Any
 
 from daskgmm.data.storage.credentials import without_credentials
 from daskgmm.model.mixture import Mixture
-from daskgmm.monitoring.observer import About, Ending, Pass
+from daskgmm.monitoring.observer import FitEnd, FitPass, FitStart
 from daskgmm.monitoring.schema import (
     END,
     MOST_COLUMNS,
@@ -25,7 +25,7 @@ _LONGEST_MESSAGE = 1000
 _LIMITS = ("tol", "stopping", "acceleration", "max_iter", "n_init")
 
 
-def started(about: About) -> dict[str, Any]:
+def started(about: FitStart) -> dict[str, Any]:
     """The event of a fit that begins."""
     columns = about.columns
     return {
@@ -43,7 +43,7 @@ def started(about: About) -> dict[str, Any]:
     }
 
 
-def passed(about: About, made: Pass) -> dict[str, Any]:
+def passed(about: FitStart, made: FitPass) -> dict[str, Any]:
     """The event of one more pass; it can be shown without those before."""
     state, best = made.state, made.state.best
     return {
@@ -62,7 +62,7 @@ def passed(about: About, made: Pass) -> dict[str, Any]:
     }
 
 
-def ended(about: About, last: Pass | None, ending: Ending) -> dict[str, Any]:
+def ended(about: FitStart, last: FitPass | None, ending: FitEnd) -> dict[str, Any]:
     """The event of a fit that has ended."""
     best, message = None if last is None else last.state.best, ending.message
     return {
@@ -76,12 +76,12 @@ def ended(about: About, last: Pass | None, ending: Ending) -> dict[str, Any]:
     }
 
 
-def limits(about: About) -> Mapping[str, Any]:
+def limits(about: FitStart) -> Mapping[str, Any]:
     """The estimator's parameters that bound the course of the fit."""
     return {name: _plain(about.parameters.get(name)) for name in _LIMITS}
 
 
-def parameters(mixture: Mixture, made: Pass) -> dict[str, list[Any]]:
+def parameters(mixture: Mixture, made: FitPass) -> dict[str, list[Any]]:
     """Weights, means and standard deviations of the first components, in units of the data."""
     frame, shown = made.frame, (slice(MOST_COMPONENTS), slice(MOST_COLUMNS))
     return {
@@ -96,7 +96,7 @@ def finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _heading(event: str, about: About) -> dict[str, Any]:
+def _heading(event: str, about: FitStart) -> dict[str, Any]:
     return {"event": event, "run_id": about.run_id, "time": time.time()}
 
 

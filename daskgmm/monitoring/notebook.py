@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from daskgmm.monitoring.forecast import Forecast
-from daskgmm.monitoring.observer import About, Ending, Pass, Reason
+from daskgmm.monitoring.observer import FitEnd, FitPass, FitStart, Reason
 from daskgmm.monitoring.phrases import (
     READING_ROWS,
     ended,
@@ -38,15 +38,15 @@ class NotebookObserver:
 
     def __init__(self, handle: Any) -> None:
         self._handle = handle
-        self._about: About
+        self._about: FitStart
         self._forecast: Forecast | None = None
-        self._made: Pass | None = None
+        self._made: FitPass | None = None
         self._pass: progress.PassProgress | None = None
         self._stack = ExitStack()
         self._ended = threading.Event()
         self._updater = threading.Thread(target=self._update, name="daskgmm-notebook", daemon=True)
 
-    def start(self, about: About) -> None:
+    def start(self, about: FitStart) -> None:
         """Show that the fit begins."""
         self._about = about
         self._forecast = Forecast(about.parameters["tol"], about.parameters["max_iter"])
@@ -54,13 +54,13 @@ class NotebookObserver:
         self._handle.display(_Output(0.0, READING_ROWS.capitalize()))
         self._updater.start()
 
-    def tell(self, made: Pass) -> None:
+    def tell(self, made: FitPass) -> None:
         """Remember the figures of a pass for the next update."""
         self._made = made
         assert self._forecast is not None  # noqa: S101  it starts before it goes on
         self._forecast = self._forecast.after(made.state)
 
-    def end(self, ending: Ending) -> None:
+    def end(self, ending: FitEnd) -> None:
         """Show how the fit ended."""
         self._ended.set()
         self._stack.close()
@@ -98,7 +98,7 @@ class NotebookObserver:
             step += f": {parts_done(done, begun.parts)}"
         return step.capitalize()
 
-    def _end_text(self, ending: Ending) -> str:
+    def _end_text(self, ending: FitEnd) -> str:
         state = None if self._made is None else self._made.state
         return ended(
             ending.reason.value,
@@ -129,7 +129,7 @@ class _Output:
         return _HTML.format(share=self._share, text=escape(self._text))
 
 
-def for_this_notebook() -> NotebookObserver | None:
+def observer() -> NotebookObserver | None:
     """The observer that shows fits below the running cell; ``None`` outside of notebooks."""
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()

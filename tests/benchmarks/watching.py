@@ -55,12 +55,12 @@ def _cluster() -> Iterator[Client]:
 
 @contextmanager
 def _nobody_else(client: Any) -> Iterator[None]:
-    """Fits without observers, on a scheduler without an ear."""
+    """Fits without observers, on a scheduler without the plugin."""
     plugins = client.cluster.scheduler.plugins
-    ear = plugins.pop("daskgmm")
-    with mock.patch("daskgmm.monitoring.observers.USUAL", ()):
+    plugin = plugins.pop("daskgmm")
+    with mock.patch("daskgmm.monitoring.observers.DEFAULT_OBSERVERS", ()):
         yield
-    plugins["daskgmm"] = ear
+    plugins["daskgmm"] = plugin
 
 
 def _watched(rows: Any) -> list[float]:

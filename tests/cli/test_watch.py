@@ -292,7 +292,7 @@ def test_a_narrow_terminal_loses_no_number():
     run = FitHistory(ONE, heard=0.0)
     for iteration in (1, 2, 3):
         limits = {"max_iter": 100, "starts": 2, "starts_going": 1}
-        run = run.told({**made(iteration, ONE), **limits}, 0.0)
+        run = run.after({**made(iteration, ONE), **limits}, 0.0)
     picture._run = run
     console.print(picture.lines())
     lines = console.file.getvalue().splitlines()

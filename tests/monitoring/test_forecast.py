@@ -147,10 +147,10 @@ def test_time_left_is_passes_times_what_a_pass_takes():
 def test_a_fit_elsewhere_is_foreseen_from_its_changes_and_the_time_between_its_passes():
     run = FitHistory("a" * 32, heard=0.0)
     for iteration in range(1, 6):  # halved each, a second apart
-        run = run.told(made(iteration), 0.0)
+        run = run.after(made(iteration), 0.0)
     assert remaining_of(run) is None  # max_iter is not known
     run = replace(run, latest={**run.latest, "max_iter": 100})
     assert remaining_of(run) == Remaining(5, 5.0)
     assert remaining_of(replace(run, latest={**run.latest, "max_iter": 7})).passes == 2
-    first = FitHistory("a" * 32, heard=0.0).told({**made(1), "max_iter": 100}, 0.0)
+    first = FitHistory("a" * 32, heard=0.0).after({**made(1), "max_iter": 100}, 0.0)
     assert remaining_of(first) is None

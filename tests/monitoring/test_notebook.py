@@ -60,9 +60,7 @@ def test_the_example_runs_headless_and_shows_progress_and_the_estimator():
 
 def test_the_bar_tells_of_passes_while_they_are_made(monkeypatch):
     handle = Handle()
-    monkeypatch.setattr(
-        "daskgmm.monitoring.observers.USUAL", (lambda: notebook.NotebookObserver(handle),)
-    )
+    monkeypatch.setattr(notebook, "observer", lambda: notebook.NotebookObserver(handle))
 
     def until_seen(state):
         if state.iteration == 4:
@@ -112,7 +110,7 @@ def test_what_is_shown_is_escaped():
 
 
 def test_outside_of_notebooks_nothing_is_shown():
-    assert notebook.for_this_notebook() is None
+    assert notebook.observer() is None
 
 
 def test_only_a_fitted_estimator_has_a_course_in_its_picture():

@@ -14,7 +14,7 @@ from daskgmm.monitoring.page.panels.heading import Heading
 from daskgmm.monitoring.page.panels.weights import Weights, colour, fading
 from daskgmm.monitoring.page.panels.workers import MOST, Workers
 from daskgmm.monitoring.page.view import PageView, view
-from daskgmm.monitoring.state import Board, TaskProgress
+from daskgmm.monitoring.state import ClusterFits, TaskProgress
 from tests.monitoring.test_history import end, made, start
 
 RUN = "a" * 32
@@ -23,7 +23,7 @@ RUN = "a" * 32
 def run_of(*events, run=None):
     run = run or FitHistory(RUN, heard=0.0)
     for at, event in enumerate(events):
-        run = run.told(event, float(at))
+        run = run.after(event, float(at))
     return run
 
 
@@ -43,7 +43,7 @@ def test_a_browser_is_sent_new_passes_only():
     document.add_root(feed.source)
     document.on_change(sent.append)
     for iteration in range(1, 3 * MOST_POINTS):
-        run = run.told(made(iteration), 0.0)
+        run = run.after(made(iteration), 0.0)
         feed.show(run)
         assert list(feed.source.data["iteration"]) == [point.iteration for point in run.points]
     fresh = Feed()
@@ -99,7 +99,7 @@ def test_silence_is_told_once_it_is_longer_than_usual():
     assert "(3 min 19 s)" in text_of(Heading(), run, now=200.0)
     busy = TaskProgress("pass", 4, 150.0, {})
     assert "No news" not in text_of(Heading(), run, now=200.0, progress=busy)
-    ended = run.told(end(), 2.0)
+    ended = run.after(end(), 2.0)
     assert "No news" not in text_of(Heading(), ended, now=1e6)
 
 
@@ -155,9 +155,9 @@ def test_those_that_die_are_named_together_where_they_would_hide_each_other():
 
 
 def test_the_run_that_is_asked_for_is_shown_and_else_the_first():
-    board = Board()
-    assert view(board, "", {}).run is None
+    fits = ClusterFits()
+    assert view(fits, "", {}).run is None
     for run_id in ("aa", "bb"):
-        board.history.tell(start(run_id), 0.0)
-    assert view(board, "b", {}).run.run_id == "bb"
-    assert view(board, "", {}).run is view(board, "no such", {}).run is board.history.runs[0]
+        fits.histories.add(start(run_id), 0.0)
+    assert view(fits, "b", {}).run.run_id == "bb"
+    assert view(fits, "", {}).run is view(fits, "no such", {}).run is fits.histories.runs[0]

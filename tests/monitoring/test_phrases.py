@@ -57,7 +57,7 @@ def test_terminal_watch_notebook_and_page_say_the_same_of_a_pass(recorded):
     assert expected[2] == "2 of 2 starts go on"
 
     event = passed(recorded.about, made)
-    run = FitHistory(event["run_id"], heard=0.0).told(event, 0.0)
+    run = FitHistory(event["run_id"], heard=0.0).after(event, 0.0)
     assert event_line(event, run) == f"Pass 2: {', '.join(expected)}"
 
     observer = NotebookObserver(Handle())
@@ -84,8 +84,8 @@ def test_terminal_watch_notebook_and_page_say_the_same_of_a_pass(recorded):
 def test_watch_and_notebook_say_the_same_of_the_end(recorded):
     made, handle = recorded.passes[-1], Handle()
     event = ended(recorded.about, made, recorded.ending)
-    run = FitHistory(event["run_id"], heard=0.0).told(started(recorded.about), 0.0)
-    run = run.told(passed(recorded.about, made), 0.0).told(event, 0.0)
+    run = FitHistory(event["run_id"], heard=0.0).after(started(recorded.about), 0.0)
+    run = run.after(passed(recorded.about, made), 0.0).after(event, 0.0)
     observer = NotebookObserver(handle)
     observer._made = made
     assert observer._end_text(recorded.ending) == event_line(event, run)

@@ -10,13 +10,13 @@ from daskgmm.cli.exits import CommandFailure
 from daskgmm.cli.output.followed import event_line, runs_table
 from daskgmm.monitoring.events import EventObserver
 from daskgmm.monitoring.follow import Follower
-from daskgmm.monitoring.http import told
+from daskgmm.monitoring.http import as_json
 from daskgmm.monitoring.metrics import Collector
 from daskgmm.monitoring.observer import Observer
 from daskgmm.monitoring.page.panels import CHARTS, TEXTS
 from daskgmm.monitoring.page.view import view
 from daskgmm.monitoring.schema import END, EVENTS, FIELDS, PASS, START, fields_of, is_ours
-from daskgmm.monitoring.state import Board
+from daskgmm.monitoring.state import ClusterFits
 
 
 class Client:
@@ -92,21 +92,21 @@ class Declared(dict):
 
 
 def test_only_fields_that_are_declared_are_read(written):
-    board, follower, collector = Board(), Follower(), Collector()
+    fits, follower, collector = ClusterFits(), Follower(), Collector()
     panels = [*(chart(ColumnDataSource()) for chart in CHARTS), *(text() for text in TEXTS)]
-    collector._boards.append(board)
+    collector._clusters.append(fits)
     for at, event in enumerate(map(Declared, written)):
-        board.history.tell(event, float(at))
-        for news in follower.hear(float(at), event):
+        fits.histories.add(event, float(at))
+        for news in follower.add(float(at), event):
             if news.event is not None:
                 event_line(news.event, news.run)
-        shown = view(board, "", {"tcp://a": "0"})
+        shown = view(fits, "", {"tcp://a": "0"})
         for panel in panels:
             panel.show(shown)
     list(collector.collect())
-    told(board)
-    runs_table(board.history.runs)
-    for run in board.history.runs:
+    as_json(fits)
+    runs_table(fits.histories.runs)
+    for run in fits.histories.runs:
         try:
             _require_well(run)
         except CommandFailure:

@@ -81,7 +81,7 @@ class LiveView:
     since: float = 0.0
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw lines that are no longer than the terminal is wide."""
+        """Draw the view in lines no longer than the terminal is wide."""
         narrow = options.max_width < _NARROW
         grid = Table.grid(padding=(0, 1, 0, 0), expand=True)
         for ratio in (None, 1, None):

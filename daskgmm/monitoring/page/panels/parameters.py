@@ -1,4 +1,4 @@
-"""The mixture's parameters after the latest pass."""
+"""The panel of the mixture's parameters after the latest pass."""
 
 from bokeh.models import Div
 
@@ -21,13 +21,13 @@ th:first-child, td:first-child { text-align: left; }
 
 
 class Parameters:
-    """A row a component: weight, and mean ± deviation in the first columns."""
+    """A table with a row a component: weight, and mean ± deviation in the first columns."""
 
     def __init__(self) -> None:
         self.root = Div(name="parameters", sizing_mode="stretch_width", stylesheets=sheet(_CSS))
 
     def show(self, view: PageView) -> None:
-        """The latest pass's."""
+        """Show the parameters of the latest pass."""
         if view.run is None or not view.run.latest.get("weights"):
             self.root.text = '<p class="faint">Known after the first pass.</p>'
             return
