@@ -93,7 +93,7 @@ class ProgressLines:
             logger.info("Dashboard: %s", start.dashboard)
 
     def tell(self, state: "FitState") -> None:
-        """Log the figures of a pass, for people every so many passes."""
+        """Log the figures of a pass: as INFO every so many passes, else as DEBUG."""
         if self.forecast is not None:
             self.forecast = self.forecast.after(state)
         level = logging.DEBUG
