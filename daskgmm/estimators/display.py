@@ -10,6 +10,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
+from daskgmm.monitoring.phrases import ended
 from daskgmm.training.states import FitState, StopReason, Trace
 
 _WIDTH, _HEIGHT, _MARGIN = 320, 80, 6
@@ -44,12 +45,11 @@ def course(model: Any) -> str:
     """Small figure (HTML) of the lower bound of each pass of a fitted mixture."""
     bounds = [float(bound) for bound in model.lower_bounds_]
     count = len(bounds)
-    outcome = "Converged" if model.converged_ else "Not converged"
-    passes = f"{count} pass{'es' * (count != 1)}"
+    state = "converged" if model.converged_ else "max_iter"
     points = _points(bounds)
     dots = points if count <= _MOST_DOTS else points[-1:]
     return _FIGURE.format(
-        caption=f"{outcome} after {passes}: lower bound {bounds[-1]:.6f} nats a row",
+        caption=ended(state, count, bound=bounds[-1]),
         width=_WIDTH,
         height=_HEIGHT,
         floor=_HEIGHT - 1,

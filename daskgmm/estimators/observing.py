@@ -10,8 +10,8 @@ from daskgmm.data.source import Source
 from daskgmm.estimators.display import Narrator
 from daskgmm.fitting.fit import Fit
 from daskgmm.fitting.settings import Candidate
-from daskgmm.monitoring.observer import About, Ending, Observer, Pass, Reason
-from daskgmm.monitoring.observers import Guarded, usual
+from daskgmm.monitoring.observer import FitEnd, FitPass, FitStart, Observer, Reason
+from daskgmm.monitoring.observers import ObserverGroup, default_observers
 from daskgmm.passes.engine.client import settled
 from daskgmm.passes.engine.keys import apart, made_for
 from daskgmm.training.states import FitState, StopReason
@@ -34,7 +34,7 @@ class Watch:
     def __init__(self, estimator: Any, outside: Callable[[], AbstractContextManager[None]]) -> None:
         callbacks = tuple(estimator.callbacks)
         own = [one for one in callbacks if isinstance(one, Observer)]
-        self.observers = Guarded([*usual(), *own])
+        self.observers = ObserverGroup([*default_observers(), *own])
         self._callbacks = [one for one in callbacks if not isinstance(one, Observer)]
         self._verbose = (estimator.verbose, estimator.verbose_interval)
         self._outside = outside
@@ -46,7 +46,9 @@ class Watch:
         for state in fit.states():
             self._last = state
             narrator.tell(state)
-            self.observers.tell(Pass(state, fit.foundation.frame, fit.passes, fit.bytes_of(state)))
+            self.observers.tell(
+                FitPass(state, fit.foundation.frame, fit.passes, fit.bytes_of(state))
+            )
             with apart(), self._outside():
                 for callback in self._callbacks:
                     callback(state)
@@ -66,7 +68,7 @@ def watched(estimator: Any, candidates: Sequence[Candidate], source: Source) -> 
         watch, began = Watch(estimator, outside), time.perf_counter()
 
         def end(reason: Reason, **more: Any) -> None:
-            watch.observers.end(Ending(reason, time.perf_counter() - began, **more))
+            watch.observers.end(FitEnd(reason, time.perf_counter() - began, **more))
 
         watch.observers.start(_about(run_id, estimator, candidates, source))
         try:
@@ -79,9 +81,11 @@ def watched(estimator: Any, candidates: Sequence[Candidate], source: Source) -> 
         end(watch.reason, estimator=estimator)
 
 
-def _about(run_id: str, estimator: Any, candidates: Sequence[Candidate], source: Source) -> About:
+def _about(
+    run_id: str, estimator: Any, candidates: Sequence[Candidate], source: Source
+) -> FitStart:
     plans = [candidate.plan for candidate in candidates]
-    return About(
+    return FitStart(
         run_id,
         type(estimator).__name__,
         estimator.get_params(deep=False),

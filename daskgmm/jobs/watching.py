@@ -58,8 +58,8 @@ class Watching:
         client.subscribe_topic(TOPIC, lambda event: self._heard.put((TOPIC, event)))
         self._known = [(at, event) for at, event in client.get_events(TOPIC) if is_ours(event)]
         for at, event in self._known:
-            self.follower.remember(at, event)
-        self.follower.forsake(self._is_gone, time.time())
+            self.follower.add_earlier(at, event)
+        self.follower.mark_gone(self._is_gone, time.time())
 
     def news(self) -> Iterator[News]:
         """Follow a fit from its beginning, as far as that is known, to its end.
@@ -83,8 +83,8 @@ class Watching:
         topic, (at, event) = self._wait()
         if topic == TOPIC:
             old_or_foreign = not is_ours(event) or self._is_known((at, event))
-            return [] if old_or_foreign else self.follower.hear(at, event)
-        return self.follower.lose(at) if _is_leaving(event) else []
+            return [] if old_or_foreign else self.follower.add(at, event)
+        return self.follower.mark_lost(at) if _is_leaving(event) else []
 
     def _wait(self) -> tuple[str, Any]:
         while True:

@@ -1,4 +1,4 @@
-"""Watching fits: observers of their states, and what an operator sees of them."""
+"""Observers of fits, and what the dashboard and metrics of a cluster show of them."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ _HOMES = {"MLflowLogger": "mlflow", "install": "installing"}
 
 
 def __getattr__(name: str) -> Any:
-    """What users call, whose module is imported when it is wanted."""
+    """Import a public name's module when the name is first used."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

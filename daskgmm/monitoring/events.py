@@ -1,4 +1,4 @@
-"""Fits as events on the cluster that they run on."""
+"""Logs fits as events on the cluster that they run on."""
 
 import threading
 from queue import SimpleQueue
@@ -7,7 +7,7 @@ from typing import Any
 from daskgmm.data.storage.deadline import SECONDS_FOR_LAST_WORDS
 from daskgmm.errors import ConfigurationError
 from daskgmm.monitoring.messages import ended, passed, started
-from daskgmm.monitoring.observer import About, Ending, Pass, Reason
+from daskgmm.monitoring.observer import FitEnd, FitPass, FitStart, Reason
 from daskgmm.passes.engine.client import active_client
 
 TOPIC = "daskgmm"
@@ -18,7 +18,7 @@ _PATIENCE_SECONDS = 5.0
 class EventObserver:
     """Logs the start of a fit, each pass, and the end as events of the topic `TOPIC`.
 
-    They go out in their order from a thread of their own, so that no pass waits for them.
+    A thread of its own sends them in their order, so that no pass waits for them.
 
     Parameters
     ----------
@@ -27,28 +27,28 @@ class EventObserver:
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self._told: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
-        # Not one of a pool: Python waits for those at its end, also where no scheduler answers.
+        self._queue: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+        # No pool: Python would wait for its threads at the end, even if no scheduler answers.
         self._sender = threading.Thread(target=self._send, name="daskgmm-events", daemon=True)
         self._fault: Exception | None = None
-        self._about: About
-        self._last: Pass | None = None
+        self._about: FitStart
+        self._last: FitPass | None = None
 
-    def start(self, about: About) -> None:
-        """The fit begins."""
+    def start(self, about: FitStart) -> None:
+        """Log that the fit begins."""
         self._about = about
-        self._tell(started(about))
+        self._enqueue(started(about))
         self._sender.start()
 
-    def tell(self, made: Pass) -> None:
-        """One more pass has been made."""
+    def tell(self, made: FitPass) -> None:
+        """Log one more pass."""
         self._last = made
-        self._tell(passed(self._about, made))
+        self._enqueue(passed(self._about, made))
 
-    def end(self, ending: Ending) -> None:
-        """The fit has ended: what was to be told has been, if the scheduler is there to hear."""
-        self._tell(ended(self._about, self._last, ending))
-        self._told.put(None)
+    def end(self, ending: FitEnd) -> None:
+        """Log the end of the fit and wait a few seconds until all events have been sent."""
+        self._enqueue(ended(self._about, self._last, ending))
+        self._queue.put(None)
         hasty = ending.reason is Reason.INTERRUPTED
         self._sender.join(SECONDS_FOR_LAST_WORDS if hasty else _PATIENCE_SECONDS)
         if self._sender.is_alive():
@@ -56,22 +56,24 @@ class EventObserver:
         if self._fault is not None:
             raise self._fault
 
-    def _tell(self, event: dict[str, Any]) -> None:
-        self._told.put(event | {"client": self._client.id})  # whose end is the fit's, if untold
+    def _enqueue(self, event: dict[str, Any]) -> None:
+        self._queue.put(
+            event | {"client": self._client.id}
+        )  # if it leaves before the end, the fit is lost
 
     def _send(self) -> None:
-        while (event := self._told.get()) is not None:
-            self._fault = None  # it matters of the last only: that has all there is to know
+        while (event := self._queue.get()) is not None:
+            self._fault = None  # only the last event matters: it says how the fit ended
             try:
                 self._client.log_event(TOPIC, event)
-            except Exception as error:  # noqa: BLE001  the end tells of it
+            except Exception as error:  # noqa: BLE001  `end` raises it
                 self._fault = error
 
 
-def for_this_cluster() -> EventObserver | None:
-    """Where passes run on a client, the observer that tells its scheduler."""
+def observer() -> EventObserver | None:
+    """The observer that logs to the scheduler; ``None`` where passes run without a client."""
     try:
         client = active_client()
-    except ConfigurationError:  # which the fit itself will say
+    except ConfigurationError:  # the fit itself will raise it
         return None
     return None if client is None else EventObserver(client)

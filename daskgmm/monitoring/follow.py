@@ -1,29 +1,27 @@
-"""Follow one fit among all that are told of."""
+"""Choose one of the fits on a cluster and follow its events."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from daskgmm.monitoring.history import FitHistory, History
-from daskgmm.monitoring.messages import START
-from daskgmm.monitoring.schema import is_ours
+from daskgmm.monitoring.history import FitHistories, FitHistory
+from daskgmm.monitoring.schema import START, is_ours
 
 Event: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
 class News:
-    """What there is to say of the fit that is followed.
+    """An event or another change of the fit that is followed.
 
     Parameters
     ----------
     run : FitHistory or None
-        After the event; ``None`` while there is none to follow.
+        The fit after the event; ``None`` while there is none to follow.
     event : mapping or None
-        ``None`` where only something about the run has been found out: that it is followed, or
-        that its process has gone.
+        ``None`` where the fit has just been chosen, or its process has left the cluster.
     others : tuple of FitHistory
-        That go on beside it, where it is new.
+        Other fits that run, if the fit has just been chosen.
     """
 
     run: FitHistory | None
@@ -32,73 +30,73 @@ class News:
 
 
 class Follower:
-    """Chooses a fit and stays with it.
+    """Chooses a fit and follows it to its end.
 
     Parameters
     ----------
     wanted : str or None
-        What the fit's run id begins with; ``None`` for the newest that goes on.
+        First characters of the fit's run id; ``None`` for the newest fit that runs.
     """
 
     def __init__(self, wanted: str | None = None) -> None:
         self._wanted = wanted or ""
-        self._history = History()
-        self._told: dict[str, list[Event]] = {}
+        self._history = FitHistories()
+        self._events: dict[str, list[Event]] = {}
         self._followed: str | None = None
 
     @property
     def runs(self) -> tuple[FitHistory, ...]:
-        """What is known of each fit that is asked for: those that go on first, newest first."""
+        """The fits that were asked for: those that run first, and newer ones before older ones."""
         return tuple(run for run in self._history.runs if run.run_id.startswith(self._wanted))
 
     @property
     def run(self) -> FitHistory | None:
-        """The one that is followed."""
+        """The fit that is followed, if it has been chosen."""
         found = (run for run in self._history.runs if run.run_id == self._followed)
         return next(found, None)
 
     def events(self, run: FitHistory) -> tuple[Event, ...]:
-        """What has been told of a run since it last began."""
-        return tuple(self._told.get(run.run_id, ()))
+        """Events of a run since it last began."""
+        return tuple(self._events.get(run.run_id, ()))
 
-    def remember(self, at: float, event: Event) -> None:
-        """Take in an event of before."""
+    def add_earlier(self, at: float, event: Event) -> None:
+        """Add an event that was logged before a fit is chosen."""
         if not is_ours(event):
             return
-        self._history.tell(event, at)
+        self._history.add(event, at)
         run_id = event["run_id"]
         if event["event"] == START:
-            self._told[run_id] = []
+            self._events[run_id] = []
         if run_id.startswith(self._wanted):
-            self._told.setdefault(run_id, []).append(event)
+            self._events.setdefault(run_id, []).append(event)
 
-    def forsake(self, gone: Callable[[FitHistory], bool], at: float) -> None:
-        """Give up the fits that go on for all that is known, and whose process has gone."""
+    def mark_gone(self, gone: Callable[[FitHistory], bool], at: float) -> None:
+        """Mark the running fits as lost whose process has left the cluster."""
         lost = [run.run_id for run in self._history.runs if run.running and gone(run)]
-        self._history.lose(lost, at)
+        self._history.mark_lost(lost, at)
 
     def choose(self) -> list[News]:
-        """Follow a fit if there is one, from its beginning as far as that is known."""
+        """Choose the fit to follow, if there is one, and return its events so far."""
         chosen = next((run for run in self.runs if self._wanted or run.running), None)
         if chosen is None:
             return [News(None)]
         self._followed = chosen.run_id
         others = tuple(run for run in self._history.runs if run.running and run is not chosen)
         events = self.events(chosen)
-        self._told.clear()  # nobody asks for the others' again
+        self._events.clear()  # those of other fits are not needed any more
         return [News(chosen, None, others), *(News(chosen, event) for event in events)]
 
-    def hear(self, at: float, event: Event) -> list[News]:
-        """Take in an event that has just come."""
+    def add(self, at: float, event: Event) -> list[News]:
+        """Add an event that has just come, and return what is new of the fit."""
         if self._followed is None:
-            self.remember(at, event)
+            self.add_earlier(at, event)
             news = self.choose()
             return news if news[0].run is not None else []
-        self._history.tell(event, at)
+        self._history.add(event, at)
         ours = is_ours(event) and event["run_id"] == self._followed
         return [News(self.run, event)] if ours else []
 
-    def lose(self, at: float) -> list[News]:
-        """The process of the fit that is followed has gone."""
-        self._history.lose([str(self._followed)], at)
+    def mark_lost(self, at: float) -> list[News]:
+        """Mark the fit that is followed as lost: its process has left the cluster."""
+        self._history.mark_lost([str(self._followed)], at)
         return [News(self.run)]

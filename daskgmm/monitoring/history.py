@@ -1,7 +1,4 @@
-"""The fits of a cluster as its scheduler remembers them: bounded, however long they go on.
-
-A fit as those see it who hear of it by its events.
-"""
+"""The course of each fit on a cluster, from its events, in bounded memory."""
 
 import threading
 from collections import Counter
@@ -9,18 +6,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from daskgmm.monitoring.messages import PASS, START
-from daskgmm.monitoring.schema import is_ours
+from daskgmm.monitoring.schema import PASS, START, is_ours
 
 MOST_POINTS = 400
-"""Passes of a run that are kept: of more, every second, fourth, …; and always the latest."""
+"""Passes of a fit that are kept; of more, every second, fourth and so on, and the latest."""
+
+MOST_RUNS = 20
+"""Fits that are kept."""
 
 RUNNING, LOST = "running", "lost"
+"""States of a fit that has not ended; `Reason` has the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A pass, as it is kept.
+    """The figures of a pass that are kept for charts.
 
     Parameters
     ----------
@@ -30,9 +30,9 @@ class Point:
     lower_bound, change : float or None
     seconds : float
     rows, bytes_read : int
-        Read by it.
+        That it read.
     weights : tuple of float
-        Of the best start's components, the first ones.
+        Weights of the best start's first components.
     """
 
     iteration: int
@@ -46,7 +46,7 @@ class Point:
 
     @classmethod
     def of(cls, event: Mapping[str, Any]) -> "Point":
-        """What is kept of a pass's event."""
+        """The figures in a pass's event."""
         return cls(
             int(event.get("iteration", 0)),
             float(event.get("time", 0.0)),
@@ -60,33 +60,33 @@ class Point:
 
     @property
     def rows_per_second(self) -> float | None:
-        """How fast rows went by."""
+        """Rows a second, where the time is known."""
         return self.rows / self.seconds if self.seconds > 0 else None
 
 
 @dataclass(frozen=True, eq=False)
 class FitHistory:
-    """A fit after all that has been told of it.
+    """A fit as its events describe it.
 
     Parameters
     ----------
     run_id : str
     heard : float
-        When news of it came last, by the scheduler's clock (seconds since 1970).
+        When its latest event came, by the scheduler's clock (seconds since 1970).
     about : mapping
-        Its ``fit-start``; empty where that was missed.
+        Its ``fit-start``; empty where that is not known.
     latest : mapping
         Its last ``pass``; empty before the first.
     ending : mapping
         Its ``fit-end``; empty while it runs.
     gone : bool
-        Whether the process that makes it left the cluster without having ended it.
+        Whether its process left the cluster before the fit ended.
     points : tuple of Point
         Its passes, thinned evenly.
     every : int
-        Of so many passes one is kept.
+        Passes from one that is kept to the next.
     passes, rows : int
-        Passes told of in all, and rows that they read.
+        All passes that were heard of, and rows that they read.
     seconds : float
         That they took.
     """
@@ -112,42 +112,42 @@ class FitHistory:
 
     @property
     def client(self) -> str | None:
-        """Dask's id of the client that it runs on, where that was told."""
+        """Dask's id of the client that it runs on, where that is known."""
         return (self.latest or self.about).get("client")
 
     @property
     def running(self) -> bool:
-        """Whether it goes on, for all that is known."""
+        """Whether it has neither ended nor lost its process."""
         return self.state == RUNNING
 
     @property
     def started(self) -> float:
-        """When (seconds since 1970); where that was missed, its first known pass."""
+        """When it began (seconds since 1970), or the end of its first known pass."""
         first = self.points[0].time if self.points else self.heard
         return float(self.about.get("time", first))
 
     @property
     def iteration(self) -> int:
-        """Of its latest pass, 0 before the first."""
+        """Number of its latest pass, 0 before the first."""
         return self.points[-1].iteration if self.points else 0
 
-    def told(self, event: Mapping[str, Any], at: float) -> "FitHistory":
-        """Itself after one more event of its own."""
+    def after(self, event: Mapping[str, Any], at: float) -> "FitHistory":
+        """The fit after one more event."""
         changed: dict[str, Any] = {"ending": event}
-        if event["event"] == START:  # a second one: it goes on after a break
+        if event["event"] == START:  # a second one: the fit resumes
             changed = {"about": event, "ending": {}}
         elif event["event"] == PASS:
-            changed = {"latest": event, "ending": {}, **self._after(Point.of(event))}
+            changed = {"latest": event, "ending": {}, **self._with_point(Point.of(event))}
         return replace(self, heard=at, gone=False, **changed)
 
-    def left(self, at: float) -> "FitHistory":
-        """Itself after its process has gone."""
+    def lost(self, at: float) -> "FitHistory":
+        """The fit after its process has left the cluster."""
         return replace(self, heard=at, gone=True)
 
-    def _after(self, point: Point) -> dict[str, Any]:
+    def _with_point(self, point: Point) -> dict[str, Any]:
         points, every = _without_repeats(self.points, point.iteration), self.every
         if len(points) > 1 and (points[-1].iteration - points[0].iteration) % every:
-            points = points[:-1]  # it was there as the latest only
+            points = points[:-1]  # kept only while it was the latest
         points = (*points, point)
         if len(points) > MOST_POINTS:  # by one, and that number is even: the latest stays
             points, every = points[::2], 2 * every
@@ -161,22 +161,19 @@ class FitHistory:
 
 
 def _without_repeats(points: tuple[Point, ...], iteration: int) -> tuple[Point, ...]:
-    """Those before an iteration: a fit that resumes makes its last passes again."""
+    """The points before an iteration: a fit that resumes repeats its last passes."""
     while points and points[-1].iteration >= iteration:
         points = points[:-1]
     return points
 
 
-MOST_RUNS = 20
-
-
-class History:
-    """Fits, from the events that they log; may be read while it is told of more.
+class FitHistories:
+    """The fits of a cluster, from their events; safe to read from other threads.
 
     Parameters
     ----------
     most : int
-        Runs that are kept: of more, those that ended are forgotten first, the oldest first.
+        Fits that are kept; those that have ended make room first, the oldest first.
     """
 
     def __init__(self, most: int = MOST_RUNS) -> None:
@@ -188,46 +185,45 @@ class History:
 
     @property
     def version(self) -> int:
-        """Grows with all that is told."""
+        """A number that grows with each change."""
         return self._version
 
     @property
     def runs(self) -> tuple[FitHistory, ...]:
-        """What is known of each fit: those that run first, of these the newest first."""
+        """The fits: those that run first, and newer ones before older ones."""
         with self._lock:
             runs = list(self._runs.values())
         return tuple(sorted(runs, key=lambda run: (not run.running, -run.started)))
 
     @property
     def outcomes(self) -> Mapping[str, int]:
-        """How many fits have ended, by `Run.state`; those that are forgotten count on."""
+        """How many fits have ended so far, by `FitHistory.state`."""
         with self._lock:
             return dict(self._outcomes)
 
-    def tell(self, event: Any, at: float) -> None:
-        """Take in an event of a fit; anything else is let pass.
+    def add(self, event: Any, at: float) -> None:
+        """Add an event of a fit; anything else is ignored.
 
         Parameters
         ----------
-        event : dict
-            As `messages` makes them.
+        event : object
         at : float
-            When the scheduler got it, by its own clock (seconds since 1970).
+            When the scheduler received it, by its clock (seconds since 1970).
         """
         if not is_ours(event):
             return
         with self._lock:
             run_id = event["run_id"]
             run = self._runs.get(run_id) or FitHistory(run_id, heard=at)
-            self._keep(run.told(event, at))
+            self._keep(run.after(event, at))
 
-    def lose(self, run_ids: Iterable[str], at: float) -> None:
-        """The processes that made these fits have left the cluster."""
+    def mark_lost(self, run_ids: Iterable[str], at: float) -> None:
+        """Record that the processes of these fits have left the cluster."""
         with self._lock:
             for run_id in run_ids:
                 run = self._runs.get(run_id)
                 if run is not None and run.running:
-                    self._keep(run.left(at))
+                    self._keep(run.lost(at))
 
     def _keep(self, run: FitHistory) -> None:
         before = self._runs.get(run.run_id)

@@ -1,6 +1,6 @@
-"""``/daskgmm.json``: what the scheduler knows of fits, for programs; ``?run=ID`` of one only.
+"""``/daskgmm.json`` on a scheduler's HTTP server: the state of fits, for programs.
 
-A scheduler's HTTP server, as far as it tells how its pages are served.
+``?run=ID`` gives one fit only.
 """
 
 import json
@@ -8,28 +8,28 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from daskgmm.monitoring.history import FitHistory, Point
-from daskgmm.monitoring.state import Board
+from daskgmm.monitoring.state import ClusterFits
 
 
 def dashboard_of(scheduler: Any) -> Any | None:
-    """The Bokeh application of Dask's own pages, ``None`` where it serves none."""
+    """The Bokeh application of Dask's own pages; ``None`` where none are served."""
     applications = scheduler.http_application.applications
     return next((one for one in applications if hasattr(one, "prefix")), None)
 
 
 def prefix_of(scheduler: Any) -> str:
-    """What comes before the paths of its pages, such as ``/proxied``; mostly nothing."""
+    """Prefix of the paths of the scheduler's pages, such as ``/proxied``; empty by default."""
     dashboard = dashboard_of(scheduler)
     return "" if dashboard is None else str(dashboard.prefix)
 
 
 PATH = "/daskgmm.json"
 
-_OF_POINTS = tuple(field.name for field in fields(Point))
+_POINT_FIELDS = tuple(field.name for field in fields(Point))
 
 
-def add(scheduler: Any, board: Board) -> None:
-    """Serve it on a scheduler's HTTP server."""
+def add(scheduler: Any, fits: ClusterFits) -> None:
+    """Serve ``/daskgmm.json`` on a scheduler's HTTP server."""
     from tornado.web import RequestHandler
 
     class Answer(RequestHandler):
@@ -37,19 +37,19 @@ def add(scheduler: Any, board: Board) -> None:
             self.set_header("Content-Type", "application/json")
             self.set_header("Cache-Control", "no-store")
             wanted = self.get_query_argument("run", "")
-            self.write(json.dumps(told(board, wanted), allow_nan=False))
+            self.write(json.dumps(as_json(fits, wanted), allow_nan=False))
 
     scheduler.http_application.add_handlers(".*$", [(prefix_of(scheduler) + PATH, Answer)])
 
 
-def told(board: Board, wanted: str = "") -> dict[str, Any]:
-    """The runs whose ids begin so, those that run first, in plain JSON values."""
-    runs = (run for run in board.history.runs if run.run_id.startswith(wanted))
-    return {"runs": [_run(run, board) for run in runs]}
+def as_json(fits: ClusterFits, wanted: str = "") -> dict[str, Any]:
+    """The runs whose ids begin with `wanted`, in plain JSON values; those that run first."""
+    runs = (run for run in fits.histories.runs if run.run_id.startswith(wanted))
+    return {"runs": [_run(run, fits) for run in runs]}
 
 
-def _run(run: FitHistory, board: Board) -> dict[str, Any]:
-    progress = board.tally.of(run.run_id) if run.running else None
+def _run(run: FitHistory, fits: ClusterFits) -> dict[str, Any]:
+    progress = fits.tasks.progress_of(run.run_id) if run.running else None
     return {
         "run_id": run.run_id,
         "state": run.state,
@@ -65,5 +65,5 @@ def _run(run: FitHistory, board: Board) -> dict[str, Any]:
 
 
 def _point(point: Point) -> dict[str, Any]:
-    """Without copies, which `asdict` would make of each weight while the scheduler waits."""
-    return {name: getattr(point, name) for name in _OF_POINTS}
+    """The point as a dict; `asdict` would copy each weight while the scheduler waits."""
+    return {name: getattr(point, name) for name in _POINT_FIELDS}

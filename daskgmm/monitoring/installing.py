@@ -1,7 +1,4 @@
-"""Puts fits on the dashboard of a running cluster.
-
-What can be put on a scheduler's HTTP server.
-"""
+"""Puts fits on the dashboard of a running cluster: the page, its JSON and the metrics."""
 
 import logging
 import time
@@ -12,23 +9,23 @@ from urllib.parse import urljoin
 
 from daskgmm.errors import ClusterError, ConfigurationError
 from daskgmm.monitoring.events import TOPIC
-from daskgmm.monitoring.state import Board
+from daskgmm.monitoring.state import ClusterFits
 
-Part: TypeAlias = Callable[[Any, Board], Callable[[], None] | None]
-"""Puts itself on a scheduler, in its event loop; returns how to close it, if that is needed."""
+Part: TypeAlias = Callable[[Any, ClusterFits], Callable[[], None] | None]
+"""Adds a path to a scheduler, in its event loop; returns how to close it, if that is needed."""
 
 PARTS: dict[str, str] = {
     "/daskgmm.json": "daskgmm.monitoring.http",
     "/daskgmm": "daskgmm.monitoring.page.route",
     "/metrics": "daskgmm.monitoring.metrics",
 }
-"""Modules whose ``add`` is a `Part`, by what it adds. Each may need other libraries."""
+"""Modules whose ``add`` is a `Part`, by the path that it adds. Each may need other libraries."""
 
 
 def part(name: str) -> Part:
-    """Import a part."""
-    found: Part = import_module(PARTS[name]).add
-    return found
+    """The part of a path; its module is imported."""
+    add: Part = import_module(PARTS[name]).add
+    return add
 
 
 PAGE = "/daskgmm"
@@ -37,10 +34,10 @@ logger = logging.getLogger(__name__)
 
 
 def install(client: Any) -> str | None:
-    """Put the page ``/daskgmm`` on a cluster's dashboard, and what else shows fits beside it.
+    """Put the page ``/daskgmm``, ``/daskgmm.json`` and metrics on a cluster's dashboard.
 
-    It shows all fits on the cluster, whoever makes them, also those of before as far as the
-    scheduler remembers their events. Done again, it does nothing.
+    They show all fits on the cluster, those of other users and earlier ones too, as far as the
+    scheduler still has their events. A second call does nothing.
 
     Parameters
     ----------
@@ -49,7 +46,7 @@ def install(client: Any) -> str | None:
     Returns
     -------
     str or None
-        Where the page is; ``None``, and a warning, where it could not be put there.
+        Address of the page; ``None``, after a warning, where it can't be served.
 
     Raises
     ------
@@ -91,31 +88,31 @@ def on_scheduler(dask_scheduler: Any) -> dict[str, str]:
     Returns
     -------
     dict
-        What could not be put there, and why. It is as if it had never been tried.
+        The parts that could not be added, with the error of each.
     """
     from daskgmm.monitoring.plugin import NAME, FitPlugin
 
     if (there := dask_scheduler.plugins.get(NAME)) is not None:
         return dict(there.faults)
-    ear = FitPlugin(Board())
+    plugin = FitPlugin(ClusterFits())
     for at, event in dask_scheduler.get_events(TOPIC):
-        ear.board.history.tell(event, at)
-    runs, clients = ear.board.history.runs, dask_scheduler.clients
+        plugin.fits.histories.add(event, at)
+    runs, clients = plugin.fits.histories.runs, dask_scheduler.clients
     lost = [run.run_id for run in runs if run.client not in clients]
-    ear.board.history.lose(lost, time.time())
-    dask_scheduler.add_plugin(ear)
+    plugin.fits.histories.mark_lost(lost, time.time())
+    dask_scheduler.add_plugin(plugin)
     for name in PARTS:
         try:
-            close = part(name)(dask_scheduler, ear.board)
-        except Exception as error:  # noqa: BLE001  whatever moved in Dask or is missing: go on
-            ear.faults[name] = f"{type(error).__name__}: {error}"
+            close = part(name)(dask_scheduler, plugin.fits)
+        except Exception as error:  # noqa: BLE001  Dask may have changed, a library may be missing
+            plugin.faults[name] = f"{type(error).__name__}: {error}"
         else:
-            ear.closing += [] if close is None else [close]
-    return dict(ear.faults)
+            plugin.closing += [] if close is None else [close]
+    return dict(plugin.faults)
 
 
 def warn(faults: dict[str, str]) -> None:
-    """Warn once of what could not be put on a dashboard."""
+    """Warn of the parts that could not be put on a dashboard."""
     if faults:
-        told = "; ".join(f"{name} ({why})" for name, why in faults.items())
-        logger.warning("Not on the dashboard: %s. Fits go on without.", told)
+        parts = "; ".join(f"{name} ({why})" for name, why in faults.items())
+        logger.warning("Not on the dashboard: %s. Fits go on without.", parts)

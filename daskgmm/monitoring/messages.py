@@ -1,4 +1,4 @@
-"""What is told of a fit outside of its process: plain JSON values."""
+"""Writes the events of a fit, as `schema` declares them: plain JSON values."""
 
 import math
 import os
@@ -9,24 +9,24 @@ from typing import Any
 
 from daskgmm.data.storage.credentials import without_credentials
 from daskgmm.model.mixture import Mixture
-from daskgmm.monitoring.observer import About, Ending, Pass
-
-START, PASS, END = "fit-start", "pass", "fit-end"
-
-MOST_WEIGHTS = 100
-"""Components whose weights are told."""
-
-MOST_COMPONENTS, MOST_COLUMNS = 30, 6
-"""Components whose means and deviations are told, and in how many columns."""
+from daskgmm.monitoring.observer import FitEnd, FitPass, FitStart
+from daskgmm.monitoring.schema import (
+    END,
+    MOST_COLUMNS,
+    MOST_COMPONENTS,
+    MOST_WEIGHTS,
+    PASS,
+    START,
+)
 
 _LONGEST_MESSAGE = 1000
-"""Characters of an error's: schedulers keep it, and all who reach one may read it."""
+"""Characters of an error's message: schedulers keep it, and all their users may read it."""
 
-_TOLD = ("tol", "stopping", "acceleration", "max_iter", "n_init")
+_LIMITS = ("tol", "stopping", "acceleration", "max_iter", "n_init")
 
 
-def started(about: About) -> dict[str, Any]:
-    """A fit begins."""
+def started(about: FitStart) -> dict[str, Any]:
+    """The event of a fit that begins."""
     columns = about.columns
     return {
         **_heading(START, about),
@@ -43,8 +43,8 @@ def started(about: About) -> dict[str, Any]:
     }
 
 
-def passed(about: About, made: Pass) -> dict[str, Any]:
-    """One more pass: enough to show without what came before."""
+def passed(about: FitStart, made: FitPass) -> dict[str, Any]:
+    """The event of one more pass; it can be shown without those before."""
     state, best = made.state, made.state.best
     return {
         **_heading(PASS, about),
@@ -62,8 +62,8 @@ def passed(about: About, made: Pass) -> dict[str, Any]:
     }
 
 
-def ended(about: About, last: Pass | None, ending: Ending) -> dict[str, Any]:
-    """A fit has ended."""
+def ended(about: FitStart, last: FitPass | None, ending: FitEnd) -> dict[str, Any]:
+    """The event of a fit that has ended."""
     best, message = None if last is None else last.state.best, ending.message
     return {
         **_heading(END, about),
@@ -76,13 +76,13 @@ def ended(about: About, last: Pass | None, ending: Ending) -> dict[str, Any]:
     }
 
 
-def limits(about: About) -> Mapping[str, Any]:
-    """When the fit stops at the latest, and how it goes."""
-    return {name: _plain(about.parameters.get(name)) for name in _TOLD}
+def limits(about: FitStart) -> Mapping[str, Any]:
+    """The estimator's parameters that bound the course of the fit."""
+    return {name: _plain(about.parameters.get(name)) for name in _LIMITS}
 
 
-def parameters(mixture: Mixture, made: Pass) -> dict[str, list[Any]]:
-    """The first components in data units: weights, means and standard deviations."""
+def parameters(mixture: Mixture, made: FitPass) -> dict[str, list[Any]]:
+    """Weights, means and standard deviations of the first components, in units of the data."""
     frame, shown = made.frame, (slice(MOST_COMPONENTS), slice(MOST_COLUMNS))
     return {
         "weights": mixture.weights[:MOST_WEIGHTS].tolist(),
@@ -92,11 +92,11 @@ def parameters(mixture: Mixture, made: Pass) -> dict[str, list[Any]]:
 
 
 def finite(value: float) -> float | None:
-    """A float as JSON has it."""
+    """The value, or ``None`` where JSON has no such number."""
     return float(value) if math.isfinite(value) else None
 
 
-def _heading(event: str, about: About) -> dict[str, Any]:
+def _heading(event: str, about: FitStart) -> dict[str, Any]:
     return {"event": event, "run_id": about.run_id, "time": time.time()}
 
 

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from daskgmm.monitoring.history import LOST, FitHistory
 from daskgmm.monitoring.observer import Reason
-from daskgmm.monitoring.state import Board
+from daskgmm.monitoring.state import ClusterFits
 
 OUTCOMES = (*(reason.value for reason in Reason), LOST)
 
@@ -50,25 +50,25 @@ _COUNTERS: dict[str, tuple[str, Callable[[FitHistory], Any]]] = {
 
 
 class Collector:
-    """What Prometheus asks for: the fits that boards of this process know of.
+    """Collects the metrics of all fits that schedulers in this process know.
 
     A registry takes each metric from one collector only, and there is one registry a process,
     also where several schedulers run in it.
     """
 
     def __init__(self) -> None:
-        self._boards: list[Board] = []
+        self._clusters: list[ClusterFits] = []
 
-    def add(self, board: Board) -> Callable[[], None]:
-        """Tell of a board's fits too, until what this returns is called."""
-        if not self._boards:
+    def add(self, fits: ClusterFits) -> Callable[[], None]:
+        """Add the fits of a cluster; the function that is returned removes them."""
+        if not self._clusters:
             REGISTRY.register(self)
-        self._boards.append(board)
-        return lambda: self._remove(board)
+        self._clusters.append(fits)
+        return lambda: self._remove(fits)
 
     def collect(self) -> Iterator[Metric]:
-        """All metrics; the registry calls this."""
-        histories = [board.history for board in self._boards]
+        """All metrics, which the registry asks for."""
+        histories = [fits.histories for fits in self._clusters]
         runs = {run.run_id: run for history in histories for run in history.runs}
         ended: Counter[str] = Counter()
         for history in histories:
@@ -81,9 +81,9 @@ class Collector:
             fits.add_metric([outcome], ended[outcome])
         yield fits
 
-    def _remove(self, board: Board) -> None:
-        self._boards.remove(board)
-        if not self._boards:
+    def _remove(self, fits: ClusterFits) -> None:
+        self._clusters.remove(fits)
+        if not self._clusters:
             REGISTRY.unregister(self)
 
 
@@ -109,6 +109,6 @@ def _of_runs(runs: Iterable[FitHistory]) -> Iterator[Metric]:
 _collector = Collector()
 
 
-def add(scheduler: Any, board: Board) -> Callable[[], None]:  # noqa: ARG001  as each part
-    """Have the scheduler's metrics tell of a board's fits; returns how to take them away."""
-    return _collector.add(board)
+def add(scheduler: Any, fits: ClusterFits) -> Callable[[], None]:  # noqa: ARG001  as each part
+    """Add the fits of a cluster to the scheduler's metrics; returns how to remove them."""
+    return _collector.add(fits)

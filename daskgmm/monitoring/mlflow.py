@@ -1,4 +1,4 @@
-"""Fits as runs of MLflow."""
+"""Logs fits as runs of MLflow."""
 
 import math
 import tempfile
@@ -9,10 +9,10 @@ from typing import Any
 
 from daskgmm.errors import ConfigurationError
 from daskgmm.monitoring.messages import limits
-from daskgmm.monitoring.observer import About, Ending, Pass, Reason
+from daskgmm.monitoring.observer import FitEnd, FitPass, FitStart, Reason
 
 MODEL = "model"
-"""What the model is called among a run's models."""
+"""Name of the model among a run's models."""
 
 _FILE = "model.safetensors"
 _STATUS = {Reason.FAILED: "FAILED", Reason.INTERRUPTED: "KILLED"}
@@ -21,9 +21,9 @@ _STATUS = {Reason.FAILED: "FAILED", Reason.INTERRUPTED: "KILLED"}
 class MLflowLogger:
     """Logs a fit's parameters, a metric for each pass, and the model: one of `callbacks`.
 
-    It goes to MLflow's active run, if there is one, or else to one of its own, which ends with
-    the fit. ``mlflow.set_tracking_uri`` and ``set_experiment`` say where that is. A failure of
-    MLflow is warned of, and the fit goes on.
+    They go to MLflow's active run, or to a new one that ends with the fit.
+    ``mlflow.set_tracking_uri`` and ``set_experiment`` set where that is. A failure of MLflow is
+    logged as a warning, and the fit goes on.
 
     The model is a pyfunc model that holds a safetensors file: ``mlflow.pyfunc.load_model(...)``
     gives one whose ``predict`` labels rows and whose ``get_raw_model()`` is the
@@ -32,8 +32,9 @@ class MLflowLogger:
     Parameters
     ----------
     run_name : str, optional
-        Of a run of its own.
+        Name of a new run.
     log_model : bool, default True
+        Whether to log the model.
 
     Raises
     ------
@@ -54,8 +55,8 @@ class MLflowLogger:
         self.run_name = run_name
         self.log_model = log_model
 
-    def start(self, about: About) -> None:
-        """Begin a run, or go on with the active one."""
+    def start(self, about: FitStart) -> None:
+        """Begin a run, or take the active one, and log the parameters."""
         import mlflow
 
         self._own = mlflow.active_run() is None
@@ -64,22 +65,22 @@ class MLflowLogger:
         mlflow.log_params(_parameters(about))
         mlflow.set_tag("daskgmm.run_id", about.run_id)
 
-    def tell(self, made: Pass) -> None:
-        """Log a pass's numbers."""
+    def tell(self, made: FitPass) -> None:
+        """Log the figures of a pass."""
         import mlflow
 
         state, best = made.state, made.state.best
-        told = {
+        figures = {
             "lower_bound": best.lower_bound,
             "change": best.change,
             "pass_seconds": state.seconds,
             "rows_per_second": state.rows / max(state.seconds, 1e-9),
         }
-        known = {name: value for name, value in told.items() if math.isfinite(value)}
+        known = {name: value for name, value in figures.items() if math.isfinite(value)}
         mlflow.log_metrics(known, step=state.iteration, synchronous=False)  # no pass waits
 
-    def end(self, ending: Ending) -> None:
-        """Log what came of it."""
+    def end(self, ending: FitEnd) -> None:
+        """Log how the fit ended, and the model."""
         import mlflow
 
         try:
@@ -93,12 +94,12 @@ class MLflowLogger:
                 mlflow.end_run(_STATUS.get(ending.reason, "FINISHED"))
 
 
-def _parameters(about: About) -> dict[str, Any]:
+def _parameters(about: FitStart) -> dict[str, Any]:
     numbers, kinds = zip(*about.kinds, strict=True)
     return {
         "estimator": about.estimator,
-        "n_components": _said(numbers),
-        "covariance_type": _said(kinds),
+        "n_components": _joined(numbers),
+        "covariance_type": _joined(kinds),
         **limits(about),
         **{name: about.parameters.get(name) for name in ("init_params", "random_state")},
         "rows": about.rows,
@@ -106,8 +107,8 @@ def _parameters(about: About) -> dict[str, Any]:
     }
 
 
-def _said(values: tuple[Any, ...]) -> Any:
-    """One value, or the different ones in a text."""
+def _joined(values: tuple[Any, ...]) -> Any:
+    """The value, or different values with commas between them."""
     different = list(dict.fromkeys(values))
     return different[0] if len(different) == 1 else ",".join(map(str, different))
 

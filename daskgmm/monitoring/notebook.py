@@ -1,30 +1,35 @@
-"""The course of a fit under the cell of a notebook that runs it."""
+"""The progress of a fit below the notebook cell that runs it."""
 
-import math
 import sys
 import threading
 from contextlib import ExitStack
 from html import escape
 from typing import Any
 
-from daskgmm.monitoring.observer import About, Ending, Pass, Reason
-from daskgmm.monitoring.outcome import outcome
-from daskgmm.monitoring.text import count, stopwatch
+from daskgmm.monitoring.forecast import Forecast
+from daskgmm.monitoring.observer import FitEnd, FitPass, FitStart, Reason
+from daskgmm.monitoring.phrases import (
+    READING_ROWS,
+    ended,
+    figures_of_state,
+    parts_done,
+    pass_number,
+    remaining,
+)
 from daskgmm.passes.engine import progress
-from daskgmm.training.forecast import Forecast
 
-_SECONDS_BETWEEN_LOOKS = 0.5
+_SECONDS_BETWEEN_UPDATES = 0.5
 _PATIENCE_SECONDS = 1.0
 
-_SHOWN = """\
+_HTML = """\
 <div style="font: 13px sans-serif; max-width: 640px">
 <progress value="{share:.3f}" max="1" style="width: 100%"></progress>
 <div>{text}</div>
 </div>"""
 
 
-class Cell:
-    """A bar and a line of text that change in their place, by IPython's own means.
+class NotebookObserver:
+    """Shows a bar and a line of text below the cell, which IPython replaces as a fit goes on.
 
     Parameters
     ----------
@@ -33,80 +38,84 @@ class Cell:
 
     def __init__(self, handle: Any) -> None:
         self._handle = handle
-        self._about: About
+        self._about: FitStart
         self._forecast: Forecast | None = None
-        self._made: Pass | None = None
+        self._made: FitPass | None = None
         self._pass: progress.PassProgress | None = None
         self._stack = ExitStack()
-        self._over = threading.Event()
-        self._looker = threading.Thread(target=self._look, name="daskgmm-notebook", daemon=True)
+        self._ended = threading.Event()
+        self._updater = threading.Thread(target=self._update, name="daskgmm-notebook", daemon=True)
 
-    def start(self, about: About) -> None:
-        """The fit begins."""
+    def start(self, about: FitStart) -> None:
+        """Show that the fit begins."""
         self._about = about
         self._forecast = Forecast(about.parameters["tol"], about.parameters["max_iter"])
         self._stack.enter_context(progress.tracking(self._track))
-        self._handle.display(_Picture(0.0, "Reading all rows"))
-        self._looker.start()
+        self._handle.display(_Output(0.0, READING_ROWS.capitalize()))
+        self._updater.start()
 
-    def tell(self, made: Pass) -> None:
-        """One more pass has been made: what it found is shown at the next look."""
+    def tell(self, made: FitPass) -> None:
+        """Remember the figures of a pass for the next update."""
         self._made = made
         assert self._forecast is not None  # noqa: S101  it starts before it goes on
         self._forecast = self._forecast.after(made.state)
 
-    def end(self, ending: Ending) -> None:
-        """The fit has ended."""
-        self._over.set()
+    def end(self, ending: FitEnd) -> None:
+        """Show how the fit ended."""
+        self._ended.set()
         self._stack.close()
-        self._looker.join(_PATIENCE_SECONDS)  # or its last picture would hide the end's
+        self._updater.join(_PATIENCE_SECONDS)  # or its last output would replace the end's
         share = 1.0 if ending.reason in (Reason.CONVERGED, Reason.MAX_ITER) else self._share()
-        self._handle.update(_Picture(share, outcome(self._made, ending)))
+        self._handle.update(_Output(share, self._end_text(ending)))
 
     def _track(self, begun: progress.PassProgress) -> None:
         self._pass = begun
 
-    def _look(self) -> None:
-        while not self._over.wait(_SECONDS_BETWEEN_LOOKS):
-            self._handle.update(_Picture(self._share(), self._text()))
+    def _update(self) -> None:
+        while not self._ended.wait(_SECONDS_BETWEEN_UPDATES):
+            self._handle.update(_Output(self._share(), self._text()))
 
     def _share(self) -> float:
         return (self._forecast and self._forecast.share) or 0.0
 
     def _text(self) -> str:
-        told = [self._doing()]
+        phrases = [self._step()]
         made, forecast = self._made, self._forecast
         if made is not None and forecast is not None:
-            state = made.state
-            told.append(f"lower bound {state.best.lower_bound:.6f}")
-            if math.isfinite(state.best.change):
-                told.append(f"change {state.best.change:.2e} (tol {forecast.tol:g})")
-            told.append(f"{count(state.rows / max(state.seconds, 1e-9))} rows/s")
-            if forecast.seconds_left is not None:
-                left = (
-                    f"about {forecast.passes_left} passes, {stopwatch(forecast.seconds_left)} left"
-                )
-                told.append(left)
-        return " · ".join(told)
+            phrases += map(str, figures_of_state(made.state, forecast.tol))
+            if (left := forecast.remaining) is not None and left.passes:
+                phrases.append(str(remaining(left.passes, left.seconds)))
+        return " · ".join(phrases)
 
-    def _doing(self) -> str:
+    def _step(self) -> str:
         made, begun = self._made, self._pass
-        most = self._about.parameters["max_iter"]
         if made is None:
-            what = "Reading all rows for the starts"
+            step = READING_ROWS
         else:
-            what = f"Pass {made.state.iteration + 1} of at most {most}"
+            step = str(pass_number(made.state.iteration + 1, self._about.parameters["max_iter"]))
         done = None if begun is None else begun.done()
-        return what if begun is None or done is None else f"{what}: {done} of {begun.parts} parts"
+        if begun is not None and done is not None:
+            step += f": {parts_done(done, begun.parts)}"
+        return step.capitalize()
+
+    def _end_text(self, ending: FitEnd) -> str:
+        state = None if self._made is None else self._made.state
+        return ended(
+            ending.reason.value,
+            0 if state is None else state.iteration,
+            seconds=ending.seconds,
+            bound=None if state is None else state.best.lower_bound,
+            message=ending.message,
+        )
 
 
-class _Picture:
-    """What is shown, as frontends with and without HTML take it.
+class _Output:
+    """The bar and its text, for frontends with HTML; the text alone for others.
 
     Parameters
     ----------
     share : float
-        Of the bar.
+        Of the bar that is filled.
     text : str
     """
 
@@ -117,15 +126,15 @@ class _Picture:
         return self._text
 
     def _repr_html_(self) -> str:
-        return _SHOWN.format(share=self._share, text=escape(self._text))
+        return _HTML.format(share=self._share, text=escape(self._text))
 
 
-def for_this_notebook() -> Cell | None:
-    """In a notebook's kernel, the observer that shows fits under the running cell."""
+def observer() -> NotebookObserver | None:
+    """The observer that shows fits below the running cell; ``None`` outside of notebooks."""
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     if getattr(shell, "kernel", None) is None:
         return None
     from IPython.display import DisplayHandle
 
-    return Cell(DisplayHandle())  # type: ignore[no-untyped-call]  # IPython's
+    return NotebookObserver(DisplayHandle())  # type: ignore[no-untyped-call]  # IPython's

@@ -1,4 +1,4 @@
-"""What an observer of fits is told, and when."""
+"""The interface of observers of fits, and the values that they are given."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from daskgmm.training.states import FitState
 
 
 @dataclass(frozen=True, eq=False)
-class About:
+class FitStart:
     """A fit that begins.
 
     Parameters
@@ -23,10 +23,10 @@ class About:
     kinds : tuple of (int, str)
         Number of components and covariance type of each candidate.
     rows : int or None
-        Where known.
+        Number of rows, where known.
     n_features : int
     columns : tuple of str or None
-        Where the features have names.
+        Names of the features, where they have any.
     parts : int
         Partitions of the rows.
     """
@@ -42,7 +42,7 @@ class About:
 
 
 @dataclass(frozen=True, eq=False)
-class Pass:
+class FitPass:
     """A fit after one more pass.
 
     Parameters
@@ -51,9 +51,9 @@ class Pass:
     frame : Frame
         The coordinates of the state's mixtures.
     passes : int
-        Over all rows so far, those of the initialisation included.
+        Passes over all rows so far, those of the initialisation included.
     bytes_read : int
-        By this pass.
+        Bytes that this pass read.
     """
 
     state: FitState
@@ -63,7 +63,7 @@ class Pass:
 
 
 class Reason(Enum):
-    """How a fit ended; the value is how programs are told."""
+    """How a fit ended; events and metrics have the value."""
 
     CONVERGED = "converged"
     MAX_ITER = "max_iter"
@@ -72,20 +72,20 @@ class Reason(Enum):
 
 
 @dataclass(frozen=True, eq=False)
-class Ending:
+class FitEnd:
     """A fit that has ended.
 
     Parameters
     ----------
     reason : Reason
     seconds : float
-        Since it began here.
+        Wall time of the fit in this process.
     message : str or None
-        Of the error that it failed with.
+        Text of the error that the fit failed with.
     estimator : object or None
-        Fitted; ``None`` where it failed.
+        The fitted estimator; ``None`` where the fit failed.
     error : type of BaseException or None
-        What it failed with.
+        Class of the error that the fit failed with.
     """
 
     reason: Reason
@@ -97,13 +97,13 @@ class Ending:
 
 @runtime_checkable
 class Observer(Protocol):
-    """Told of a fit, in the thread that runs it. It can neither fail nor change it."""
+    """Follows a fit, called in the thread that runs it; it can neither fail nor change the fit."""
 
-    def start(self, about: About) -> None:
-        """The fit begins: no row has been read."""
+    def start(self, about: FitStart) -> None:
+        """The fit begins; no row has been read yet."""
 
-    def tell(self, made: Pass) -> None:
+    def tell(self, made: FitPass) -> None:
         """One more pass has been made."""
 
-    def end(self, ending: Ending) -> None:
-        """The fit has ended, well or not."""
+    def end(self, ending: FitEnd) -> None:
+        """The fit has ended, with or without an error."""

@@ -1,38 +1,35 @@
-"""Who watches every fit.
-
-Observers can't fail a fit.
-"""
+"""The observers that every fit has, and a group of observers that can't fail a fit."""
 
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
-from daskgmm.monitoring import events, notebook
-from daskgmm.monitoring.observer import About, Ending, Observer, Pass
+from daskgmm.monitoring.observer import FitEnd, FitPass, FitStart, Observer
 
 logger = logging.getLogger(__name__)
 
-USUAL: tuple[Callable[[], Observer | None], ...] = (
-    events.for_this_cluster,
-    notebook.for_this_notebook,
+DEFAULT_OBSERVERS = (
+    "daskgmm.monitoring.events",
+    "daskgmm.monitoring.notebook",
 )
-"""Each makes an observer for a fit that begins here, or none where there is nobody to tell."""
+"""Modules whose ``observer()`` makes one for a fit that begins, or ``None`` where it has no use."""
 
 
-def usual() -> list[Observer]:
-    """An observer of each kind that has somebody to tell here."""
-    found = []
-    for make in USUAL:
+def default_observers() -> list[Observer]:
+    """The default observers that have a use in this process."""
+    found: list[Observer | None] = []
+    for name in DEFAULT_OBSERVERS:
         try:
-            found.append(make())
+            found.append(import_module(name).observer())
         except Exception as error:  # noqa: BLE001  no observer can fail a fit
             logger.warning("A fit is not watched (%s: %s).", type(error).__name__, error)
     return [one for one in found if one is not None]
 
 
-class Guarded:
-    """Tells observers; one that fails is warned of once and told no more but the end.
+class ObserverGroup:
+    """Calls observers in turn; one that fails is warned of once and then called at the end only.
 
     Parameters
     ----------
@@ -43,31 +40,31 @@ class Guarded:
         self._observers = list(observers)
         self._failed: list[Observer] = []
 
-    def start(self, about: About) -> None:
+    def start(self, about: FitStart) -> None:
         """The fit begins."""
         self._each(lambda one: one.start(about))
 
-    def tell(self, made: Pass) -> None:
+    def tell(self, made: FitPass) -> None:
         """One more pass has been made."""
         self._each(lambda one: one.tell(made))
 
-    def end(self, ending: Ending) -> None:
-        """The fit has ended: those that failed let go of what they hold."""
+    def end(self, ending: FitEnd) -> None:
+        """The fit has ended; observers that failed can release what they hold."""
         for observer in self._failed:
             with suppress(Exception):
                 observer.end(ending)
         self._each(lambda one: one.end(ending))
 
-    def _each(self, tell: Callable[[Observer], Any]) -> None:
+    def _each(self, call: Callable[[Observer], Any]) -> None:
         for observer in list(self._observers):
             try:
-                tell(observer)
+                call(observer)
             except Exception as error:
                 self._observers.remove(observer)
                 self._failed.append(observer)
                 name = f"{type(observer).__module__}.{type(observer).__qualname__}"
                 logger.warning(
-                    "The observer %s failed and is told only the end of this fit (%s: %s).",
+                    "The observer %s failed and gets only the end of this fit (%s: %s).",
                     name, type(error).__name__, error,
                     exc_info=logger.isEnabledFor(logging.DEBUG),
                 )  # fmt: skip

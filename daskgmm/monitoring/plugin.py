@@ -1,4 +1,4 @@
-"""A scheduler's ear: it keeps the board up to date."""
+"""Scheduler plugin that keeps the state of fits up to date."""
 
 import time
 from collections.abc import Callable, Hashable, Iterable
@@ -8,55 +8,54 @@ from typing import Any
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from daskgmm.monitoring.events import TOPIC
-from daskgmm.monitoring.messages import END
-from daskgmm.monitoring.schema import is_ours
-from daskgmm.monitoring.state import Board
+from daskgmm.monitoring.schema import END, is_ours
+from daskgmm.monitoring.state import ClusterFits
 
 NAME = "daskgmm"
 
 
 class FitPlugin(SchedulerPlugin):  # type: ignore[misc]  # distributed has no types
-    """Hears the events of fits and counts the tasks of their passes.
+    """Records the events of fits and counts the tasks of their passes.
 
     Parameters
     ----------
-    board : Board
+    fits : ClusterFits
     """
 
     name = NAME
     idempotent = True
 
-    def __init__(self, board: Board) -> None:
-        self.board = board
+    def __init__(self, fits: ClusterFits) -> None:
+        self.fits = fits
         self.faults: dict[str, str] = {}
         self.closing: list[Callable[[], None]] = []
 
     def log_event(self, topic: str, msg: Any) -> None:
-        """An event has been logged, of a fit or not."""
+        """Record a logged event, if it is a fit's."""
         if topic == TOPIC and is_ours(msg):
-            self.board.history.tell(msg, time.time())
+            self.fits.histories.add(msg, time.time())
             if msg["event"] == END:
-                self.board.tally.forget([msg["run_id"]])
+                self.fits.tasks.forget([msg["run_id"]])
 
     def update_graph(
         self, scheduler: Any, *, client: str, tasks: Iterable[Hashable], **kwargs: Any
     ) -> None:
-        """A graph has come."""
-        self.board.tally.begin(client, tasks, time.time())
+        """Begin to count the tasks of a graph."""
+        self.fits.tasks.begin_pass(client, tasks, time.time())
 
     def transition(self, key: Hashable, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
-        """A task has changed its state, as all tasks of all users do several times."""
+        """Count a finished task; this is called for each change of each task of all users."""
         if start == "processing" and finish == "memory":
-            self.board.tally.finish(key, kwargs["worker"])
+            self.fits.tasks.add_finished(key, kwargs["worker"])
 
     def remove_client(self, scheduler: Any, client: str) -> None:
-        """A client has gone: no more is to be heard of its fits."""
-        gone = [run.run_id for run in self.board.history.runs if run.client == client]
-        self.board.history.lose(gone, time.time())
-        self.board.tally.forget(self.board.tally.runs_of(client))
+        """Mark the fits of a client that has left as lost."""
+        gone = [run.run_id for run in self.fits.histories.runs if run.client == client]
+        self.fits.histories.mark_lost(gone, time.time())
+        self.fits.tasks.forget(self.fits.tasks.runs_of(client))
 
     async def close(self) -> None:
-        """The scheduler closes."""
+        """Close what was put on the scheduler, which closes itself."""
         for close in self.closing:
-            with suppress(Exception):  # it goes away in any case
+            with suppress(Exception):  # it goes away with the scheduler in any case
                 close()

@@ -1,4 +1,4 @@
-"""For ``dask scheduler --preload daskgmm.monitoring.preload``: fits on its dashboard."""
+"""Puts fits on a scheduler's dashboard: ``dask scheduler --preload daskgmm.monitoring.preload``."""
 
 from typing import Any
 

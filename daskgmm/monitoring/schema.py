@@ -1,66 +1,60 @@
-"""Which events are a fit's: anybody may log anything under the same topic."""
+"""The events of a fit: their names, their fields, and which values a field may have.
+
+`messages` writes what is declared here, and `is_ours` takes nothing else for a fit's event:
+anyone may log anything under the same topic.
+"""
 
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
-from daskgmm.monitoring.messages import (
-    END,
-    MOST_COLUMNS,
-    MOST_COMPONENTS,
-    MOST_WEIGHTS,
-    PASS,
-    START,
-)
 from daskgmm.monitoring.observer import Reason
 
-_MOST = 1e100
-"""Of any number: those that are shown are squared and added up."""
+START, PASS, END = "fit-start", "pass", "fit-end"
 
-_LATEST = 1e11
-"""Of a time (seconds since 1970), so that calendars have it."""
+MOST_WEIGHTS = 100
+"""Components whose weights are in an event."""
+
+MOST_COMPONENTS, MOST_COLUMNS = 30, 6
+"""Components whose means and deviations are in an event, and columns of these."""
+
+_LARGEST_NUMBER = 1e100
+"""Numbers are squared and added up to be shown."""
+
+_LATEST_TIME = 1e11
+"""Seconds since 1970; calendars have no later ones."""
 
 _LONGEST_WORD = 200
 _LONGEST_TEXT = 10_000
-_MOST_KINDS = 10_000
+_MOST_CANDIDATES = 10_000
 
 Check: TypeAlias = Callable[[Any], bool]
 
 
-def is_ours(event: Any) -> bool:
-    """Whether this is an event of a fit, as `messages` makes them.
+@dataclass(frozen=True)
+class Field:
+    """A field of events; it means the same in each.
 
-    What it has under their names is what may be there, so that it can be shown; fits of other
-    versions may leave some out, or tell more.
+    Parameters
+    ----------
+    check : callable
+        Whether a value may be there.
+    events : tuple of str
+        The events that have it.
+    required : tuple of str
+        Those that are ignored without it: other versions of the library may leave out others.
     """
-    if not isinstance(event, dict) or event.get("event") not in (START, PASS, END):
-        return False
-    required = ("run_id", *_REQUIRED[event["event"]])
-    if not all(name in event and _FIELDS[name](event[name]) for name in required):
-        return False
-    known = (check(event[name]) for name, check in _FIELDS.items() if name in event)
-    return all(known) and _even(event) and _is_json(event)
+
+    check: Check
+    events: tuple[str, ...]
+    required: tuple[str, ...] = ()
 
 
-def _is_json(event: Mapping[str, Any]) -> bool:
-    try:
-        json.dumps(event, allow_nan=False, ensure_ascii=False).encode()
-    except (TypeError, ValueError, RecursionError):
-        return False
-    return True
-
-
-def _even(event: Mapping[str, Any]) -> bool:
-    """Whether the parameters that are told are of the same components and columns."""
-    means, deviations = event.get("means", []), event.get("deviations", [])
-    lengths = {len(row) for row in (*means, *deviations)}
-    return len(means) == len(deviations) <= len(event.get("weights", [])) and len(lengths) <= 1
-
-
-def _number(value: Any, least: float = -_MOST, most: float = _MOST) -> bool:
-    if type(value) not in (int, float):  # a bool is none
+def _number(value: Any, least: float = -_LARGEST_NUMBER, most: float = _LARGEST_NUMBER) -> bool:
+    if type(value) not in (int, float):  # bool is a subclass of int
         return False
     return least <= value <= most and math.isfinite(value)
 
@@ -94,40 +88,79 @@ def _optional(check: Check) -> Check:
 
 
 _positive: Check = partial(_number, least=0.0)
-_seconds: Check = partial(_number, least=0.0, most=1e12)
-_rows_of_numbers = _list_of(_list_of(_number, MOST_COLUMNS), MOST_COMPONENTS)
+_at_least_one: Check = partial(_whole, least=1)
+_table = _list_of(_list_of(_number, MOST_COLUMNS), MOST_COMPONENTS)
+_REASONS = tuple(reason.value for reason in Reason)
 
-_FIELDS: dict[str, Check] = {
-    "run_id": _word,
-    "client": _optional(_word),
-    "time": partial(_number, least=0.0, most=_LATEST),
-    "tol": _optional(_positive),
-    "stopping": _optional(_word),
-    "acceleration": _optional(_word),
-    "max_iter": _optional(_whole),
-    "n_init": _optional(_whole),
-    "estimator": _word,
-    "n_components": _list_of(partial(_whole, least=1), _MOST_KINDS),
-    "covariance_type": _list_of(_word, _MOST_KINDS),
-    "rows": _optional(_whole),
-    "n_features": _whole,
-    "columns": _optional(_list_of(_text, MOST_COLUMNS)),
-    "parts": _whole,
-    "host": _word,
-    "pid": _whole,
-    "iteration": _whole,
-    "passes": _whole,
-    "lower_bound": _optional(_number),
-    "change": _optional(_number),
-    "seconds": _seconds,
-    "bytes_read": _whole,
-    "starts": partial(_whole, least=1),
-    "starts_going": _whole,
-    "weights": _list_of(_positive, MOST_WEIGHTS),
-    "means": _rows_of_numbers,
-    "deviations": _rows_of_numbers,
-    "stopped": tuple(reason.value for reason in Reason).__contains__,
-    "message": _optional(_text),
-    "error": _optional(_word),
+EVENTS = (START, PASS, END)
+_COURSE = (START, PASS)
+_RESULT = (PASS, END)
+
+FIELDS: dict[str, Field] = {
+    "event": Field(EVENTS.__contains__, EVENTS, EVENTS),
+    "run_id": Field(_word, EVENTS, EVENTS),
+    "time": Field(partial(_number, least=0.0, most=_LATEST_TIME), EVENTS),
+    "client": Field(_optional(_word), EVENTS),
+    "tol": Field(_optional(_positive), _COURSE),
+    "stopping": Field(_optional(_word), _COURSE),
+    "acceleration": Field(_optional(_word), _COURSE),
+    "max_iter": Field(_optional(_whole), _COURSE),
+    "n_init": Field(_optional(_whole), _COURSE),
+    "rows": Field(_optional(_whole), _COURSE),
+    "estimator": Field(_word, (START,)),
+    "n_components": Field(_list_of(_at_least_one, _MOST_CANDIDATES), (START,)),
+    "covariance_type": Field(_list_of(_word, _MOST_CANDIDATES), (START,)),
+    "n_features": Field(_whole, (START,)),
+    "columns": Field(_optional(_list_of(_text, MOST_COLUMNS)), (START,)),
+    "parts": Field(_whole, (START,)),
+    "host": Field(_word, (START,)),
+    "pid": Field(_whole, (START,)),
+    "iteration": Field(_whole, _RESULT, (PASS,)),
+    "lower_bound": Field(_optional(_number), _RESULT),
+    "seconds": Field(partial(_number, least=0.0, most=1e12), _RESULT),
+    "passes": Field(_whole, (PASS,)),
+    "change": Field(_optional(_number), (PASS,)),
+    "bytes_read": Field(_whole, (PASS,)),
+    "starts": Field(_at_least_one, (PASS,)),
+    "starts_going": Field(_whole, (PASS,)),
+    "weights": Field(_list_of(_positive, MOST_WEIGHTS), (PASS,)),
+    "means": Field(_table, (PASS,)),
+    "deviations": Field(_table, (PASS,)),
+    "stopped": Field(_REASONS.__contains__, (END,), (END,)),
+    "message": Field(_optional(_text), (END,)),
+    "error": Field(_optional(_word), (END,)),
 }
-_REQUIRED = {START: (), PASS: ("iteration",), END: ("stopped",)}
+
+
+def fields_of(event: str) -> tuple[str, ...]:
+    """Names of the fields of an event."""
+    return tuple(name for name, field in FIELDS.items() if event in field.events)
+
+
+def is_ours(event: Any) -> bool:
+    """Whether this is an event of a fit, with values that can be shown.
+
+    Fits of other versions may leave out fields that are not required, or have more.
+    """
+    if not isinstance(event, dict) or event.get("event") not in EVENTS:
+        return False
+    required = (name for name, field in FIELDS.items() if event["event"] in field.required)
+    if not all(name in event for name in required):
+        return False
+    known = (field.check(event[name]) for name, field in FIELDS.items() if name in event)
+    return all(known) and (event["event"] != PASS or _same_shapes(event)) and _is_json(event)
+
+
+def _is_json(event: Mapping[str, Any]) -> bool:
+    try:
+        json.dumps(event, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _same_shapes(event: Mapping[str, Any]) -> bool:
+    """Whether means and deviations are those of the same components and columns."""
+    means, deviations = event.get("means", []), event.get("deviations", [])
+    lengths = {len(row) for row in (*means, *deviations)}
+    return len(means) == len(deviations) <= len(event.get("weights", [])) and len(lengths) <= 1

@@ -1,13 +1,10 @@
-"""How far the pass that a fit is making has come, counted on the scheduler.
-
-What a scheduler knows of the fits on its cluster.
-"""
+"""State of the fits on a cluster, as the scheduler keeps it for the dashboard."""
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from daskgmm.monitoring.history import History
+from daskgmm.monitoring.history import FitHistories
 from daskgmm.passes.engine.keys import SHOWN
 
 _PHASES = {"gmm-init": "initialisation", "gmm-pass": "pass"}
@@ -16,7 +13,7 @@ _PREFIX = len("gmm-pass-")
 
 @dataclass(frozen=True)
 class TaskProgress:
-    """The tasks of a pass.
+    """How many tasks of a pass are done.
 
     Parameters
     ----------
@@ -24,9 +21,9 @@ class TaskProgress:
         ``initialisation`` or ``pass``.
     total : int
     began : float
-        When the scheduler got it (seconds since 1970).
+        When the scheduler received its graph (seconds since 1970).
     done : mapping of str to int
-        How many each worker has finished, by the worker's address.
+        Finished tasks of each worker, by its address.
     """
 
     phase: str
@@ -36,12 +33,14 @@ class TaskProgress:
 
     @property
     def finished(self) -> int:
-        """By all workers; those lost with their worker and made again count once."""
+        """Finished tasks of all workers; one that was run twice counts once."""
         return min(sum(self.done.values()), self.total)
 
 
 @dataclass(eq=False)
-class _Counted:
+class _CountedPass:
+    """A pass whose tasks are counted; `group` is the name of its task group."""
+
     group: str
     phase: str
     client: str
@@ -50,35 +49,32 @@ class _Counted:
     done: dict[str, int] = field(default_factory=dict)
 
 
-class Tally:
-    """Counts the finished tasks of each run's latest pass.
-
-    It holds one pass a run, and the runs that `forget` has not been told to leave.
-    """
+class TaskCounts:
+    """Counts of the finished tasks of each fit's latest pass, until `forget` is called for it."""
 
     def __init__(self) -> None:
-        self._passes: dict[str, _Counted] = {}
-        self._groups: dict[str, _Counted] = {}
+        self._passes: dict[str, _CountedPass] = {}
+        self._groups: dict[str, _CountedPass] = {}
         self._version = 0
 
     @property
     def version(self) -> int:
-        """Grows with all that is counted."""
+        """A number that grows with each change."""
         return self._version
 
-    def of(self, run_id: str) -> TaskProgress | None:
-        """The latest pass of a run, if one has been seen."""
+    def progress_of(self, run_id: str) -> TaskProgress | None:
+        """Progress of the latest pass of a run, ``None`` before its first."""
         one = self._passes.get(run_id[:SHOWN])
         return (
             None if one is None else TaskProgress(one.phase, one.total, one.began, dict(one.done))
         )
 
     def runs_of(self, client: str) -> list[str]:
-        """The first characters of the ids of the runs that a client made the latest pass of."""
+        """First characters of the ids of a client's runs."""
         return [run for run, one in self._passes.items() if one.client == client]
 
-    def begin(self, client: str, keys: Iterable[Hashable], at: float) -> None:
-        """A client's graph has come."""
+    def begin_pass(self, client: str, keys: Iterable[Hashable], at: float) -> None:
+        """Count the tasks of the passes in a client's graph."""
         totals: dict[str, int] = {}
         for key in keys:
             if type(key) is tuple and _phase(key[0]) is not None:
@@ -86,17 +82,17 @@ class Tally:
         for group, total in totals.items():
             run, phase = group[_PREFIX : _PREFIX + SHOWN], str(_phase(group))
             self.forget([run])
-            self._passes[run] = self._groups[group] = _Counted(group, phase, client, total, at)
+            self._passes[run] = self._groups[group] = _CountedPass(group, phase, client, total, at)
             self._version += 1
 
-    def finish(self, key: Hashable, worker: str) -> None:
-        """A task has been finished."""
+    def add_finished(self, key: Hashable, worker: str) -> None:
+        """Count a finished task, if it is one of a pass."""
         if type(key) is tuple and (one := self._groups.get(key[0])) is not None:
             one.done[worker] = one.done.get(worker, 0) + 1
             self._version += 1
 
     def forget(self, run_ids: Iterable[str]) -> None:
-        """Leave these runs."""
+        """Drop the counts of these runs."""
         for run_id in run_ids:
             one = self._passes.pop(run_id[:SHOWN], None)
             if one is not None:
@@ -104,7 +100,7 @@ class Tally:
 
 
 def _phase(name: Any) -> str | None:
-    """What a task group's name says that it is, where a run made it."""
+    """Phase of a fit that a task group belongs to, by its name."""
     if not isinstance(name, str) or len(name) < _PREFIX + SHOWN + 1:
         return None
     inside = name[_PREFIX - 1] == name[_PREFIX + SHOWN] == "-"
@@ -112,14 +108,14 @@ def _phase(name: Any) -> str | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Board:
-    """All that the parts of the dashboard show.
+class ClusterFits:
+    """All that the dashboard shows of the fits on a cluster.
 
     Parameters
     ----------
-    history : History
-    tally : Tally
+    histories : FitHistories
+    tasks : TaskCounts
     """
 
-    history: History = field(default_factory=History)
-    tally: Tally = field(default_factory=Tally)
+    histories: FitHistories = field(default_factory=FitHistories)
+    tasks: TaskCounts = field(default_factory=TaskCounts)

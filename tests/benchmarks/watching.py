@@ -18,8 +18,8 @@ from daskgmm import GaussianMixture
 from daskgmm.cli.output.lines import ProgressLines
 from daskgmm.cli.output.live import LiveDisplay
 from daskgmm.monitoring import install
+from daskgmm.monitoring.forecast import Forecast
 from daskgmm.passes.engine.progress import tracking
-from daskgmm.training.forecast import Forecast
 from tests.benchmarks.result import Result
 
 ROWS, CHUNK, FEATURES, COMPONENTS = 6_000_000, 150_000, 10, 20
@@ -55,12 +55,12 @@ def _cluster() -> Iterator[Client]:
 
 @contextmanager
 def _nobody_else(client: Any) -> Iterator[None]:
-    """Fits without observers, on a scheduler without an ear."""
+    """Fits without observers, on a scheduler without the plugin."""
     plugins = client.cluster.scheduler.plugins
-    ear = plugins.pop("daskgmm")
-    with mock.patch("daskgmm.monitoring.observers.USUAL", ()):
+    plugin = plugins.pop("daskgmm")
+    with mock.patch("daskgmm.monitoring.observers.DEFAULT_OBSERVERS", ()):
         yield
-    plugins["daskgmm"] = ear
+    plugins["daskgmm"] = plugin
 
 
 def _watched(rows: Any) -> list[float]:

@@ -109,7 +109,7 @@ def times_of(folder):
     return seconds
 
 
-@pytest.mark.parametrize(("jump", "told"), [(DAY, "running for 24 h"), (-DAY, "running since")])
+@pytest.mark.parametrize(("jump", "told"), [(DAY, "running for 1 day"), (-DAY, "running since")])
 def test_a_jump_takes_a_run_from_nobody_and_is_no_part_of_its_duration(
     clock, rows, calm, tmp_path, jump, told
 ):

@@ -16,7 +16,7 @@ from rich.console import Console
 from sklearn.exceptions import ConvergenceWarning
 
 from daskgmm import GaussianMixture
-from daskgmm.cli.output.followed import _Picture
+from daskgmm.cli.output.followed import WatchDisplay
 from daskgmm.errors import DataError
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.history import FitHistory
@@ -117,7 +117,8 @@ def test_a_fit_that_begins_later_is_waited_for_and_followed_to_its_end(client, t
     assert [line.split(":")[0] for line in passes] == [
         f"Pass {1 + number}" for number in range(model.n_iter_)
     ]
-    assert last == f"The fit converged in {model.n_iter_} passes."
+    assert last.startswith(f"The fit converged after {model.n_iter_} passes in ")
+    assert last.endswith(f"s: lower bound {model.lower_bound_:.6f} nats a row.")
 
 
 def test_a_fit_that_goes_on_is_told_from_its_beginning(client, there):
@@ -151,7 +152,7 @@ def test_of_several_fits_the_newest_is_followed_and_the_others_are_named(client,
         newest.opened.set()
         code, out, _ = ended(watch)
     assert code == 0
-    assert out[-1].startswith("The fit converged in ")
+    assert out[-1].startswith("The fit converged after ")
     assert ended(other)[0] == 0
 
 
@@ -196,7 +197,7 @@ def test_it_ends_with_the_exit_code_of_the_fit(client, there, here):
         GaussianMixture(2).fit(np.full((50, 2), np.nan))
     done = here("watch", *there, "--run", ONE)
     assert done.code == 65
-    assert "error: The fit failed after 0 passes: " in done.err
+    assert "error: The fit failed after 0 passes in " in done.err
     assert "NaN" in done.err
 
 
@@ -208,7 +209,8 @@ def test_a_fit_that_was_interrupted_can_be_run_again(client, there, here):
         fit(ONE, callbacks=[interrupt])
     done = here("watch", *there, "--run", ONE)
     assert done.code == 75
-    assert "The fit was interrupted after 1 pass.\nRun the fit again" in done.err
+    assert "The fit was interrupted after 1 pass in " in done.err
+    assert "Run the fit again" in done.err
 
 
 FOREVER = """
@@ -231,7 +233,7 @@ def test_a_fit_whose_process_was_killed_does_not_go_on_for_ever(client, there, h
         fitting.kill()
         code, _, err = ended(watch)
     assert code == 75
-    assert "has left the cluster" in err[-2]
+    assert "left the cluster" in err[-2]
     assert here("watch", *there, "--once").out.splitlines()[1].split()[1] == "lost"
 
 
@@ -278,23 +280,23 @@ def test_on_a_terminal_the_picture_moves_and_the_end_stays(client, there):
     os.close(ours)
     watch.communicate(timeout=60)
     assert watch.returncode == 0
-    assert "The fit converged in" in seen
+    assert "The fit converged after" in seen
     assert seen.count("\x1b[?25l") == seen.count("\x1b[?25h") == 1  # the cursor is back
 
 
 def test_a_narrow_terminal_loses_no_number():
     console = Console(width=40, file=StringIO(), force_terminal=True, color_system=None)
-    picture = _Picture(console)
-    console.print(picture._lines())
+    picture = WatchDisplay(console)
+    console.print(picture.lines())
     assert console.file.getvalue() == ""  # that it waits has been logged
     run = FitHistory(ONE, heard=0.0)
     for iteration in (1, 2, 3):
         limits = {"max_iter": 100, "starts": 2, "starts_going": 1}
-        run = run.told({**made(iteration, ONE), **limits}, 0.0)
+        run = run.after({**made(iteration, ONE), **limits}, 0.0)
     picture._run = run
-    console.print(picture._lines())
+    console.print(picture.lines())
     lines = console.file.getvalue().splitlines()
     assert all(len(line.rstrip()) <= 40 for line in lines)
     text = " ".join(" ".join(lines).split())
     assert "pass 3 of at most 100" in text
-    assert "towards 0.001, 1 of 2 go on, 20 rows/s" in text
+    assert "(tol 0.001), 1 of 2 starts go on, 20 rows/s" in text

@@ -1,11 +1,13 @@
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from daskgmm import GaussianMixture, GaussianMixtureSelector
 from daskgmm.errors import DataError
+from daskgmm.monitoring import observers
 from daskgmm.monitoring.events import TOPIC
 
 pytestmark = pytest.mark.usefixtures("client")
@@ -129,9 +131,30 @@ def test_nobody_who_could_not_even_be_made_an_observer_fails_a_fit(monkeypatch, 
     def fail():
         raise AttributeError("moved")
 
-    monkeypatch.setattr("daskgmm.monitoring.observers.USUAL", (fail,))
+    monkeypatch.setattr("daskgmm.monitoring.notebook.observer", fail)
     assert GaussianMixture(2, random_state=0).fit(rows()).converged_
     assert caplog.text.count("moved") == 1
+
+
+def test_one_module_and_one_line_in_the_registry_make_an_observer_of_every_fit(monkeypatch):
+    calls = []
+
+    class Recorder:
+        def start(self, about):
+            calls.append("start")
+
+        def tell(self, made):
+            calls.append("pass")
+
+        def end(self, ending):
+            calls.append("end")
+
+    module = SimpleNamespace(observer=Recorder)
+    monkeypatch.setitem(sys.modules, "another_observer", module)
+    registry = (*observers.DEFAULT_OBSERVERS, "another_observer")
+    monkeypatch.setattr(observers, "DEFAULT_OBSERVERS", registry)
+    model = GaussianMixture(2, random_state=0).fit(rows())
+    assert calls == ["start", *["pass"] * model.n_iter_, "end"]
 
 
 def test_a_scheduler_that_takes_no_events_does_not_fail_a_fit(client, monkeypatch, caplog):
@@ -164,7 +187,7 @@ def test_a_scheduler_that_never_takes_an_event_does_not_keep_the_process_alive()
         [sys.executable, "-c", SILENT], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout == "True\n"
-    assert done.stderr.count("Events failed") == 1
+    assert done.stderr.count("EventObserver failed") == 1
 
 
 def test_an_observer_that_failed_is_told_the_end_to_let_go_of_what_it_holds(caplog):

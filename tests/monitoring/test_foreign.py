@@ -16,16 +16,16 @@ from prometheus_client import CollectorRegistry, generate_latest
 from daskgmm import GaussianMixture
 from daskgmm.cli.commands.watch import _require_well
 from daskgmm.cli.exits import CommandFailure
-from daskgmm.cli.output.followed import _Picture, as_line, event_line, runs_table
+from daskgmm.cli.output.followed import WatchDisplay, as_line, event_line, runs_table
 from daskgmm.monitoring import install
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.follow import Follower
-from daskgmm.monitoring.http import told
-from daskgmm.monitoring.messages import START
+from daskgmm.monitoring.http import as_json
 from daskgmm.monitoring.metrics import Collector
 from daskgmm.monitoring.page.document import Page
 from daskgmm.monitoring.plugin import FitPlugin
-from daskgmm.monitoring.state import Board
+from daskgmm.monitoring.schema import START
+from daskgmm.monitoring.state import ClusterFits
 from tests.monitoring.test_history import end, made, start
 from tests.support.command import here
 
@@ -89,39 +89,39 @@ def messages():
 
 def draw(events):
     """The page, as browsers are sent it."""
-    board, document = Board(), Document()
-    ear, page = FitPlugin(board), Page(board, lambda: {"tcp://a": "0"}, "")
+    fits, document = ClusterFits(), Document()
+    plugin, page = FitPlugin(fits), Page(fits, lambda: {"tcp://a": "0"}, "")
     for root in page.roots:
         document.add_root(root)
     for event in events:
-        ear.log_event(TOPIC, event)
+        plugin.log_event(TOPIC, event)
         page.update()
     serialize_json(document.to_json())
 
 
 def show(events):
     """What else is made of events: the page's data, metrics and what `watch` prints."""
-    board = Board()
-    ear, follower = FitPlugin(board), Follower()
+    fits = ClusterFits()
+    plugin, follower = FitPlugin(fits), Follower()
     for at, event in enumerate(events):
-        ear.log_event(TOPIC, event)
-        for news in follower.hear(float(at), event):
+        plugin.log_event(TOPIC, event)
+        for news in follower.add(float(at), event):
             if news.event is not None:
                 as_line(news.event), event_line(news.event, news.run)
     registry, collector = CollectorRegistry(), Collector()
-    collector._boards.append(board)
+    collector._clusters.append(fits)
     registry.register(collector)
     generate_latest(registry)
-    runs = board.history.runs
+    runs = fits.histories.runs
     runs_table(runs).encode()
     for run in runs:
-        picture = _Picture.__new__(_Picture)
+        picture = WatchDisplay.__new__(WatchDisplay)
         picture._run = run
-        str(picture._lines()).encode()
+        str(picture.lines()).encode()
         if not run.running:
             with suppress(CommandFailure):
                 _require_well(run)
-    return json.loads(json.dumps(told(board), allow_nan=False))["runs"]
+    return json.loads(json.dumps(as_json(fits), allow_nan=False))["runs"]
 
 
 @given(garbage)

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 
-from daskgmm.monitoring.history import MOST_POINTS, MOST_RUNS, History
+from daskgmm.monitoring.history import MOST_POINTS, MOST_RUNS, FitHistories
 
 
 def start(run_id="a" * 32, time=0.0):
@@ -30,9 +30,9 @@ def end(run_id="a" * 32, stopped="converged"):
 
 
 def history_of(*events, **options):
-    history = History(**options)
+    history = FitHistories(**options)
     for at, event in enumerate(events):
-        history.tell(event, float(at))
+        history.add(event, float(at))
     return history
 
 
@@ -40,7 +40,7 @@ def test_a_fit_is_followed_from_its_start_to_its_end():
     history = history_of(start(), made(1), made(2))
     (run,) = history.runs
     assert (run.state, run.running, run.iteration, run.heard) == ("running", True, 2, 2.0)
-    history.tell(end(), 3.0)
+    history.add(end(), 3.0)
     (run,) = history.runs
     assert (run.state, run.running, run.heard) == ("converged", False, 3.0)
     assert run.about == start()
@@ -67,10 +67,10 @@ def test_a_fit_that_resumes_goes_on_and_makes_passes_again():
 
 def test_a_fit_whose_process_left_is_lost_until_it_is_heard_of_again():
     history = history_of(start(), made(1), start("b"), end("b"))
-    history.lose(["a" * 32, "b", "unknown"], 7.0)
+    history.mark_lost(["a" * 32, "b", "unknown"], 7.0)
     states = {run.run_id: run.state for run in history.runs}
     assert states == {"a" * 32: "lost", "b": "converged"}
-    history.tell(made(2), 8.0)
+    history.add(made(2), 8.0)
     assert history.runs[0].state == "running"
 
 
@@ -90,8 +90,8 @@ def test_points_of_a_long_fit_are_thinned_evenly_and_the_first_and_latest_stay(p
 def test_runs_that_ended_are_forgotten_first_the_oldest_first():
     history = history_of(start("old", 0.0))
     for number in range(3 * MOST_RUNS):
-        history.tell(start(f"{number}", float(number)), float(number))
-        history.tell(end(f"{number}"), float(number))
+        history.add(start(f"{number}", float(number)), float(number))
+        history.add(end(f"{number}"), float(number))
     runs = [run.run_id for run in history.runs]
     newest = range(3 * MOST_RUNS - 1, 2 * MOST_RUNS, -1)
     assert runs == ["old", *(f"{number}" for number in newest)]
@@ -115,5 +115,5 @@ def test_what_is_no_event_of_a_fit_is_let_pass():
 def test_the_version_grows_with_what_is_told():
     history = history_of(start())
     before = history.version
-    history.tell(made(1), 1.0)
+    history.add(made(1), 1.0)
     assert history.version > before

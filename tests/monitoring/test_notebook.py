@@ -53,14 +53,14 @@ def test_the_example_runs_headless_and_shows_progress_and_the_estimator():
     texts = [one.data["text/html"] for one in outputs if "text/html" in one.get("data", {})]
     bars = [text for text in texts if "<progress" in text]
     assert len(bars) == 2
-    assert all("Converged after" in bar for bar in bars)
+    assert all("The fit converged after" in bar for bar in bars)
     assert "update_display_data" in client.kinds
     assert any("sk-estimator" in text and "<polyline" in text for text in texts)
 
 
 def test_the_bar_tells_of_passes_while_they_are_made(monkeypatch):
     handle = Handle()
-    monkeypatch.setattr("daskgmm.monitoring.observers.USUAL", (lambda: notebook.Cell(handle),))
+    monkeypatch.setattr(notebook, "observer", lambda: notebook.NotebookObserver(handle))
 
     def until_seen(state):
         if state.iteration == 4:
@@ -74,7 +74,7 @@ def test_the_bar_tells_of_passes_while_they_are_made(monkeypatch):
     first, *between, last = (repr(picture) for picture in handle.shown)
     assert first == "Reading all rows"
     assert any("Pass 5 of at most 100" in text and "tol 1e-07" in text for text in between)
-    assert last.startswith("Converged after")
+    assert last.startswith("The fit converged after")
 
 
 def test_nothing_is_shown_over_the_end():
@@ -85,32 +85,32 @@ def test_nothing_is_shown_over_the_end():
             of_the_end = threading.current_thread() is threading.main_thread()
             if not of_the_end:
                 looking.set()
-                assert cell._over.wait(30)
+                assert cell._ended.wait(30)
                 ended.wait(0.2)  # in vain, or it would be late
             super().update(picture)
             (ended if of_the_end else looked).set()
 
-    cell = notebook.Cell(handle := Slow())
+    cell = notebook.NotebookObserver(handle := Slow())
     GaussianMixture(2, random_state=0, callbacks=[cell, lambda _: looking.wait(30)]).fit(rows())
     assert looked.wait(30)
-    assert repr(handle.shown[-1]).startswith("Converged after")
+    assert repr(handle.shown[-1]).startswith("The fit converged after")
 
 
 def test_the_bar_tells_why_a_fit_failed():
     handle = Handle()
-    cell = notebook.Cell(handle)
+    cell = notebook.NotebookObserver(handle)
     with pytest.raises(ValueError, match="NaN"):
         GaussianMixture(2, callbacks=[cell]).fit(np.full((50, 2), np.nan))
-    assert "Failed after" in repr(handle.shown[-1])
+    assert "The fit failed after 0 passes in" in repr(handle.shown[-1])
     assert "NaN" in handle.shown[-1]._repr_html_()
 
 
 def test_what_is_shown_is_escaped():
-    assert "<b>" not in notebook._Picture(0.5, "<b>")._repr_html_()
+    assert "<b>" not in notebook._Output(0.5, "<b>")._repr_html_()
 
 
 def test_outside_of_notebooks_nothing_is_shown():
-    assert notebook.for_this_notebook() is None
+    assert notebook.observer() is None
 
 
 def test_only_a_fitted_estimator_has_a_course_in_its_picture():
@@ -126,4 +126,4 @@ def test_only_a_fitted_estimator_has_a_course_in_its_picture():
 @pytest.mark.filterwarnings("ignore:Best performing:sklearn.exceptions.ConvergenceWarning")
 def test_a_fit_of_one_pass_has_a_course_too():
     model = GaussianMixture(2, max_iter=1, random_state=0).fit(rows())
-    assert "Not converged after 1 pass:" in model._repr_html_()
+    assert "The fit stopped without converging after 1 pass: lower bound" in model._repr_html_()

@@ -137,7 +137,7 @@ def test_a_page_opened_before_a_fit_shows_its_points_move_and_others_join_it(cli
         before.wait_for_function(f"{CHART}.x_range.end > 6")
         during = browser(link)
         drawn(during, 7)
-        before.get_by_text("of 12 at most").wait_for()
+        before.get_by_text("of at most 12").wait_for()
     after = browser(link)
     for page in (before, during, after):
         drawn(page, 12)

@@ -1,7 +1,5 @@
 """The page's panels, without a browser."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from bokeh.document import Document
@@ -16,9 +14,7 @@ from daskgmm.monitoring.page.panels.heading import Heading
 from daskgmm.monitoring.page.panels.weights import Weights, colour, fading
 from daskgmm.monitoring.page.panels.workers import MOST, Workers
 from daskgmm.monitoring.page.view import PageView, view
-from daskgmm.monitoring.remaining import left
-from daskgmm.monitoring.state import Board, TaskProgress
-from daskgmm.monitoring.text import amount, duration, number
+from daskgmm.monitoring.state import ClusterFits, TaskProgress
 from tests.monitoring.test_history import end, made, start
 
 RUN = "a" * 32
@@ -27,7 +23,7 @@ RUN = "a" * 32
 def run_of(*events, run=None):
     run = run or FitHistory(RUN, heard=0.0)
     for at, event in enumerate(events):
-        run = run.told(event, float(at))
+        run = run.after(event, float(at))
     return run
 
 
@@ -47,7 +43,7 @@ def test_a_browser_is_sent_new_passes_only():
     document.add_root(feed.source)
     document.on_change(sent.append)
     for iteration in range(1, 3 * MOST_POINTS):
-        run = run.told(made(iteration), 0.0)
+        run = run.after(made(iteration), 0.0)
         feed.show(run)
         assert list(feed.source.data["iteration"]) == [point.iteration for point in run.points]
     fresh = Feed()
@@ -100,10 +96,10 @@ def test_silence_is_told_once_it_is_longer_than_usual():
     run = run_of(start(), {**made(1), "seconds": 60.0})
     assert "No news since" not in text_of(Heading(), run, now=170.0)
     assert "No news since" in text_of(Heading(), run, now=200.0)
-    assert "(3 min)" in text_of(Heading(), run, now=200.0)
+    assert "(3 min 19 s)" in text_of(Heading(), run, now=200.0)
     busy = TaskProgress("pass", 4, 150.0, {})
     assert "No news" not in text_of(Heading(), run, now=200.0, progress=busy)
-    ended = run.told(end(), 2.0)
+    ended = run.after(end(), 2.0)
     assert "No news" not in text_of(Heading(), ended, now=1e6)
 
 
@@ -114,15 +110,6 @@ def test_a_cluster_without_workers_is_told():
 def test_why_a_fit_failed_is_told():
     failed = run_of(start(), {**end(stopped="failed"), "message": "NaN in <row> 3"})
     assert "NaN in &lt;row&gt; 3" in text_of(Heading(), failed)
-
-
-def test_what_is_left_follows_the_changes_and_the_time_between_passes():
-    run = run_of(*(made(iteration) for iteration in range(1, 6)))  # halved each, a second apart
-    run = replace(run, latest={**run.latest, "max_iter": 100})
-    ahead = left(run)
-    assert (ahead.passes, ahead.seconds) == (5, 5.0)
-    assert left(replace(run, latest={**run.latest, "max_iter": 7})).passes == 2
-    assert left(run_of(made(1))) is None
 
 
 def test_first_passes_that_dwarf_the_others_are_out_of_sight():
@@ -168,16 +155,9 @@ def test_those_that_die_are_named_together_where_they_would_hide_each_other():
 
 
 def test_the_run_that_is_asked_for_is_shown_and_else_the_first():
-    board = Board()
-    assert view(board, "", {}).run is None
+    fits = ClusterFits()
+    assert view(fits, "", {}).run is None
     for run_id in ("aa", "bb"):
-        board.history.tell(start(run_id), 0.0)
-    assert view(board, "b", {}).run.run_id == "bb"
-    assert view(board, "", {}).run is view(board, "no such", {}).run is board.history.runs[0]
-
-
-def test_numbers_are_short():
-    assert [amount(value) for value in (3, 1234, 5e6, 2e9)] == ["3", "1.23 k", "5 M", "2 G"]
-    assert [number(value) for value in (None, -0.5, 1e-7)] == ["–", "−0.5", "1e−7"]
-    times = [duration(seconds) for seconds in (0.21, 42, 300, 7200, 200_000)]
-    assert times == ["0.2 s", "42 s", "5 min", "2 h", "2.3 days"]
+        fits.histories.add(start(run_id), 0.0)
+    assert view(fits, "b", {}).run.run_id == "bb"
+    assert view(fits, "", {}).run is view(fits, "no such", {}).run is fits.histories.runs[0]

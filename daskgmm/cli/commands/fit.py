@@ -172,7 +172,7 @@ def fit_and_report(
     from daskgmm.cli.output.progress import progress
     from daskgmm.jobs.models import find_model
     from daskgmm.jobs.plotting import check_figure
-    from daskgmm.training.forecast import Forecast
+    from daskgmm.monitoring.forecast import Forecast
 
     figure, strict = options.pop("figure"), options.pop("require_convergence")
     if figure is not None:

@@ -94,7 +94,7 @@ def _say(news: "News", wanted: str | None) -> None:
 def _require_well(run: "FitHistory") -> None:
     """Raise Failure where a fit didn't end well."""
     from daskgmm import errors
-    from daskgmm.cli.output.followed import WELL, ended_in_words
+    from daskgmm.cli.output.followed import WELL, end_line
     from daskgmm.monitoring.history import LOST
     from daskgmm.monitoring.observer import Reason
 
@@ -102,9 +102,9 @@ def _require_well(run: "FitHistory") -> None:
         return
     if run.state in (Reason.INTERRUPTED.value, LOST):
         remedy = "Run the fit again: with a checkpoint it goes on from there."
-        raise CommandFailure(ended_in_words(run), remedy, Exit.TRY_AGAIN)
+        raise CommandFailure(end_line(run), remedy, Exit.TRY_AGAIN)
     kind = vars(errors).get(str(run.ending.get("error")))
     remedy = f"Look at the process that made it, on {run.about.get('host', 'its machine')}."
     raise CommandFailure(
-        ended_in_words(run), remedy, code_for(kind if isinstance(kind, type) else Exception)
+        end_line(run), remedy, code_for(kind if isinstance(kind, type) else Exception)
     )

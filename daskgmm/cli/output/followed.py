@@ -1,4 +1,4 @@
-"""A fit that is watched from elsewhere, in words."""
+"""What ``daskgmm watch`` prints of a fit in another process."""
 
 import json
 import sys
@@ -14,37 +14,46 @@ from rich.text import Text
 
 from daskgmm.cli.output.tables import table
 from daskgmm.monitoring.follow import News
-from daskgmm.monitoring.history import LOST, FitHistory
-from daskgmm.monitoring.messages import END, START
+from daskgmm.monitoring.forecast import remaining_of
+from daskgmm.monitoring.history import FitHistory
 from daskgmm.monitoring.observer import Reason
-from daskgmm.monitoring.remaining import left
-from daskgmm.monitoring.text import count, duration
+from daskgmm.monitoring.phrases import (
+    BEFORE_PASSES,
+    STATES,
+    ended,
+    figures_of_event,
+    pass_number,
+    remaining,
+    rows_and_columns,
+)
+from daskgmm.monitoring.schema import END, START
+from daskgmm.monitoring.text import duration, stopwatch
 
 WELL = (Reason.CONVERGED.value, Reason.MAX_ITER.value)
-"""States of a fit that has ended as it should."""
+"""States of a fit that has ended without an error."""
 
-_NAMED = ("estimator", "n_components", "covariance_type", "n_features", "pid", "host")
-"""What a fit's start names; others log events too, and may leave it out."""
+_NAMED = ("estimator", "n_components", "covariance_type", "pid", "host")
+"""Fields of a fit's start that are printed, if it has them: other programs log events too."""
 
 _SILENCE_SECONDS = 10.0
-_PICTURES_A_SECOND = 4
+_REDRAWS_A_SECOND = 4
 
 
 @contextmanager
 def shown(*, as_json: bool) -> Iterator[Callable[[News], None]]:
-    """What to tell news to: JSON lines, moving lines on a terminal, or a line an event."""
+    """A function that prints news: as JSON, as moving lines on a terminal, or a line an event."""
     console = Console()
     if as_json or not console.is_terminal or console.is_dumb_terminal:
         yield _print_as_json if as_json else _print
     else:
-        with _Picture(console) as picture:
-            yield picture.tell
+        with WatchDisplay(console) as display:
+            yield display.show
 
 
 def _print_as_json(news: News) -> None:
     if news.event is not None:
         click.echo(as_line(news.event))
-        sys.stdout.flush()  # a program reads as they come
+        sys.stdout.flush()  # a program reads them as they come
 
 
 def _print(news: News) -> None:
@@ -53,16 +62,22 @@ def _print(news: News) -> None:
         sys.stdout.flush()
 
 
-class _Picture:
-    """Lines that say how far the fit is; its end stays."""
+class WatchDisplay:
+    """Lines on a terminal that say how far a fit is; those of its start and end stay.
+
+    Parameters
+    ----------
+    console : Console
+        That of standard output.
+    """
 
     def __init__(self, console: Console) -> None:
         self._run: FitHistory | None = None
         self._console = console
         self._live = Live(
             console=console,
-            get_renderable=self._lines,
-            refresh_per_second=_PICTURES_A_SECOND,
+            get_renderable=self.lines,
+            refresh_per_second=_REDRAWS_A_SECOND,
             transient=True,
             redirect_stdout=False,
         )
@@ -74,7 +89,8 @@ class _Picture:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def tell(self, news: News) -> None:
+    def show(self, news: News) -> None:
+        """Show the fit as it is after some news."""
         self._run = news.run
         if news.run is not None and news.event is not None and self._stays(news.run, news.event):
             self._console.print(Text(event_line(news.event, news.run)))
@@ -82,21 +98,20 @@ class _Picture:
     def _stays(self, run: FitHistory, event: Mapping[str, Any]) -> bool:
         return event["event"] == START or (event["event"] == END and run.state in WELL)
 
-    def _lines(self) -> Text | Group:
+    def lines(self) -> Text | Group:
+        """The lines of this moment."""
         run = self._run
-        if run is None:  # which has been said
+        if run is None:  # a log line has said that a fit is waited for
             return Group()
         now = time.time()
-        first = f"run {run.run_id[:8]}  {duration(max(now - run.started, 0))}"
-        second = "reading rows and finding starts"
+        first = f"run {run.run_id[:8]}  {stopwatch(max(now - run.started, 0))}"
+        second = BEFORE_PASSES
         if run.latest:
-            most = run.latest.get("max_iter")
-            first += f"  pass {run.iteration}" + (f" of at most {most}" if most else "")
-            second = _pass_in_words(run.latest)
+            first += f"  {pass_number(run.iteration, run.latest.get('max_iter'))}"
+            second = _pass_line(run.latest)
         lines = [first, second]
-        if (ahead := left(run)) is not None:
-            passes = f"{ahead.passes} pass{'es' * (ahead.passes != 1)}"
-            lines.append(f"about {passes} more, {duration(ahead.seconds)} left")
+        if (left := remaining_of(run)) is not None:
+            lines.append(str(remaining(left.passes, left.seconds)))
         if run.running and now - run.heard > _SILENCE_SECONDS:
             lines.append(f"no news for {duration(now - run.heard)}")
         return Text("\n".join(lines))
@@ -110,55 +125,42 @@ def as_line(event: Mapping[str, Any]) -> str:
 def event_line(event: Mapping[str, Any], run: FitHistory) -> str:
     """An event as a line of text."""
     if event["event"] == START:
-        return _start_in_words(event)
+        return _start_line(event)
     if event["event"] == END:
-        return ended_in_words(run)
-    return f"Pass {event['iteration']}: {_pass_in_words(event)}"
+        return end_line(run)
+    return f"Pass {event['iteration']}: {_pass_line(event)}"
 
 
-def ended_in_words(run: FitHistory) -> str:
-    """How a fit ended."""
-    passes = f"{run.iteration} pass{'es' * (run.iteration != 1)}"
-    return {
-        Reason.CONVERGED.value: f"The fit converged in {passes}.",
-        Reason.MAX_ITER.value: f"The fit stopped after {passes}, as many as it may make.",
-        Reason.FAILED.value: f"The fit failed after {passes}: {run.ending.get('message')}",
-        Reason.INTERRUPTED.value: f"The fit was interrupted after {passes}.",
-        LOST: f"The process of the fit has left the cluster after {passes}, without a word.",
-    }[run.state]
-
-
-def _state_in_words(run: FitHistory) -> str:
-    return "stopped at max_iter" if run.state == Reason.MAX_ITER.value else run.state
-
-
-def _start_in_words(event: Mapping[str, Any]) -> str:
-    told = {name: "?" if event.get(name) is None else event[name] for name in _NAMED}
-    rows = f"{event['rows']:,} rows" if event.get("rows") is not None else "rows"
-    features = f"{told['n_features']} column{'s' * (told['n_features'] != 1)}"
-    numbers = ", ".join(map(str, dict.fromkeys(told["n_components"])))
-    kinds = ", ".join(dict.fromkeys(told["covariance_type"]))
-    return (
-        f"Run {event['run_id']}: {told['estimator']} of {numbers} components ({kinds}) "
-        f"on {rows} of {features}, by process {told['pid']} on {told['host']}."
+def end_line(run: FitHistory) -> str:
+    """How a fit ended, in a sentence."""
+    ending = run.ending
+    return ended(
+        run.state,
+        run.iteration,
+        seconds=ending.get("seconds"),
+        bound=ending.get("lower_bound"),
+        message=ending.get("message"),
     )
 
 
-def _pass_in_words(event: Mapping[str, Any]) -> str:
-    bound, change, tol = (event.get(name) for name in ("lower_bound", "change", "tol"))
-    told = ["lower bound " + ("unknown" if bound is None else f"{bound:.6f}")]
-    if change is not None:
-        towards = "" if tol is None else f" towards {tol:.2g}"
-        told.append(f"change {change:.2e}{towards}")
-    if event.get("starts", 1) > 1:
-        told.append(f"{event.get('starts_going', '?')} of {event['starts']} go on")
-    if event.get("seconds"):
-        told.append(f"{count(event.get('rows', 0) / event['seconds'])} rows/s")
-    return ", ".join(told)
+def _start_line(event: Mapping[str, Any]) -> str:
+    known = {name: "?" if event.get(name) is None else event[name] for name in _NAMED}
+    n_features = event.get("n_features")
+    rows = "rows" if n_features is None else rows_and_columns(event.get("rows"), n_features)
+    numbers = ", ".join(map(str, dict.fromkeys(known["n_components"])))
+    kinds = ", ".join(dict.fromkeys(known["covariance_type"]))
+    return (
+        f"Run {event['run_id']}: {known['estimator']} of {numbers} components ({kinds}) "
+        f"on {rows}, by process {known['pid']} on {known['host']}."
+    )
+
+
+def _pass_line(event: Mapping[str, Any]) -> str:
+    return ", ".join(map(str, figures_of_event(event)))
 
 
 def runs_table(runs: Sequence[FitHistory]) -> str:
-    """Fits, a row each."""
+    """A table of fits, a row each."""
     rows = [("run", "state", "estimator", "passes", "lower bound", "change", "last heard")]
     now = time.time()
     for run in runs:
@@ -166,7 +168,7 @@ def runs_table(runs: Sequence[FitHistory]) -> str:
         rows.append(
             (
                 run.run_id,
-                _state_in_words(run),
+                STATES[run.state],
                 str(run.about.get("estimator", "")),
                 str(run.iteration),
                 "" if bound is None else f"{bound:.6f}",

@@ -17,7 +17,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from daskgmm.cli.options.secrets import masked
-from daskgmm.cli.output.lines import pass_line, start_in_words
+from daskgmm.cli.output.lines import pass_line, start_line
 from daskgmm.cli.output.streams import leave_messages_unsaid
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class JsonEvents:
         """Rows are about to be read."""
         self._began = time.monotonic()
         self._last = {"rows": start.rows}
-        text = start_in_words(self._verb, start)
+        text = start_line(self._verb, start)
         logger.info(text, extra=event(f"{self._job}-start", **asdict(start)))
 
     def tell(self, state: "FitState") -> None:

@@ -1,7 +1,4 @@
-"""What a terminal shows of a job: a picture of values, at any width.
-
-The moving lines on a terminal.
-"""
+"""Lines on a terminal that say how far a job is, redrawn several times a second."""
 
 import time
 from collections.abc import Sequence
@@ -15,114 +12,130 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from daskgmm.cli.output.lines import ProgressLines, going_in_words, left_in_words, speed_in_words
-from daskgmm.monitoring.text import count, stopwatch
+from daskgmm.cli.output.lines import ProgressLines, remaining_phrases
+from daskgmm.monitoring.phrases import (
+    FINDING_STARTS,
+    READING_ROWS,
+    change,
+    figures_of_state,
+    parts_done,
+    pass_number,
+    speed,
+    tolerance,
+)
+from daskgmm.monitoring.text import duration, plural, stopwatch
 
 if TYPE_CHECKING:
     from daskgmm.jobs.listener import Start
+    from daskgmm.monitoring.forecast import Forecast
     from daskgmm.passes.engine.progress import PassProgress
-    from daskgmm.training.forecast import Forecast
     from daskgmm.training.states import FitState
 
 
 _NARROW = 64
-"""Columns below which words are left out."""
+"""Width in characters below which notes and nouns are left out."""
+_REDRAWS_A_SECOND = 5
+_INDENT = "  "
+_ECHO = "^C"
+"""What a terminal writes behind the last line at Ctrl-C; a line without room for it would stay."""
 
 
 @dataclass(frozen=True)
 class LiveView:
-    """A job at a moment.
+    """What a terminal shows of a job at one moment, at any width.
 
     Parameters
     ----------
     frame : str
-        Of the spinner.
+        The spinner's character.
     doing : str
-        What goes on.
+        The job's current step.
+    elapsed : float
+        Seconds since the job began.
+    note : str
+        More about the step, for wide terminals.
     parts, done : int or None
-        Of the pass that is under way, where known.
+        Partitions of the current pass and how many of them are done, where known.
     seconds : float
         Since that pass began.
     rows : int or None
-        That it reads, where known.
+        Rows that it reads, where known.
     workers : int or None
-        Of the cluster.
-    elapsed : float
-        Seconds since the job began.
+        Workers of the cluster, where there is one.
     forecast : Forecast or None
-        Of a fit.
-    passed : float
-        Seconds since the forecast's latest pass.
+        That of a fit.
+    since : float
+        Seconds since the fit's latest pass ended.
     """
 
     frame: str
     doing: str
     elapsed: float
+    note: str = ""
     parts: int | None = None
     done: int | None = None
     seconds: float = 0.0
     rows: int | None = None
     workers: int | None = None
     forecast: "Forecast | None" = None
-    passed: float = 0.0
+    since: float = 0.0
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw it; no line is longer than the terminal is wide."""
+        """Draw the view in lines no longer than the terminal is wide."""
         narrow = options.max_width < _NARROW
         grid = Table.grid(padding=(0, 1, 0, 0), expand=True)
         for ratio in (None, 1, None):
             grid.add_column(ratio=ratio, no_wrap=True, overflow="ellipsis")
-        doing = self.doing.split(" of at most ")[0] if narrow else self.doing
-        grid.add_row(f"{self.frame} {doing}", *self._pass(narrow))
+        words = (self.frame, self.doing, "" if narrow else self.note)
+        grid.add_row(" ".join(filter(None, words)), *self._pass(narrow))
         if self.forecast is not None and self.forecast.share is not None:
-            grid.add_row(*_way(self.forecast, self.forecast.share))
+            grid.add_row(*_change_bar(self.forecast, self.forecast.share))
         yield grid
-        for line in flowed(self.facts(), options.max_width - 2):
-            yield Text(f"  {line}", no_wrap=True, overflow="ellipsis", style="dim")
+        for line in wrapped(self.facts(), options.max_width - len(_INDENT) - len(_ECHO)):
+            yield Text(f"{_INDENT}{line}", no_wrap=True, overflow="ellipsis", style="dim")
 
     def _pass(self, narrow: bool) -> Sequence[RenderableType]:
-        """How much of the pass is done."""
+        """A bar of the parts of the current pass that are done."""
         if not self.parts or self.done is None:
             return ("", "")
-        told = f"{self.done}/{self.parts}" if narrow else f"{self.done} of {self.parts} parts"
-        return (ProgressBar(total=self.parts, completed=self.done), told)
+        done = f"{self.done}/{self.parts}" if narrow else parts_done(self.done, self.parts)
+        return (ProgressBar(total=self.parts, completed=self.done), done)
 
     @property
     def share(self) -> float:
-        """Of the pass that is under way, where known; else 0."""
+        """Share of the current pass that is done; 0 where that is unknown."""
         return self.done / self.parts if self.parts and self.done else 0.0
 
     def facts(self) -> list[str]:
-        """What else there is to say, in phrases."""
+        """Phrases below the bars."""
         state = None if self.forecast is None else self.forecast.latest
-        told = []
-        if state is not None:
-            bound = f"lower bound {state.best.lower_bound:.6f}"
-            told = [bound, *going_in_words(state), speed_in_words(state)]
+        figures = []
+        if state is not None:  # the change has a bar
+            figures = [one for one in figures_of_state(state) if one.label != "change"]
         elif self.rows is not None and self.share:
-            told = [f"{count(self.rows * self.share / self.seconds)} rows/s"]
+            figures = [speed(self.rows * self.share, self.seconds)]
+        phrases = list(map(str, figures))
         if self.workers is not None:
-            told.append(f"{self.workers} worker{'s' * (self.workers != 1)}")
-        return [*told, *self._left(), f"{stopwatch(self.elapsed)} so far"]
+            phrases.append(plural(self.workers, "worker"))
+        return [*phrases, *self._left(), f"{stopwatch(self.elapsed)} so far"]
 
     def _left(self) -> list[str]:
-        known = left_in_words(self.forecast, self.passed)
+        known = remaining_phrases(self.forecast, self.since)
         if known or not 0 < self.share < 1:
             return known
-        left = stopwatch(self.seconds * (1 - self.share) / self.share)
-        return [f"{left} left" if self.forecast is None else f"this pass {left} more"]
+        left = duration(self.seconds * (1 - self.share) / self.share)
+        return [f"{left} left" if self.forecast is None else f"{left} left of this pass"]
 
 
-def _way(forecast: "Forecast", share: float) -> Sequence[RenderableType]:
-    """How far the change has come towards ``tol``, on a log scale."""
+def _change_bar(forecast: "Forecast", share: float) -> Sequence[RenderableType]:
+    """A bar of the change's way towards ``tol``, on a logarithmic scale."""
     assert forecast.latest is not None  # noqa: S101  or there would be no share
-    change = forecast.latest.best.change
-    bar = ProgressBar(total=1.0, completed=share)
-    return (f"  change {change:.2e}", bar, f"tol {forecast.tol:.1e}")
+    size = change(forecast.latest.best.change, None)
+    return (f"  {size}", ProgressBar(total=1.0, completed=share), tolerance(forecast.tol))
 
 
-def flowed(phrases: Sequence[str], width: int) -> list[str]:
-    """Phrases with commas between them, as many on each line as it has room for."""
+def wrapped(phrases: Sequence[str], width: int) -> list[str]:
+    """Lines of phrases with commas between them; no phrase is broken."""
     lines: list[str] = []
     for phrase in phrases:
         if lines and len(lines[-1]) + len(phrase) + 2 <= width:
@@ -132,24 +145,21 @@ def flowed(phrases: Sequence[str], width: int) -> list[str]:
     return lines
 
 
-_PICTURES_A_SECOND = 5
-
-
 class LiveDisplay:
-    """Lines that say how far a job is; they go when the job ends.
+    """Shows a job as a `LiveView` that is redrawn until the job ends, and then erased.
 
     Parameters
     ----------
     lines : ProgressLines
-        Says the start, which stays, and knows the forecast.
+        Logs the start, which stays on the terminal, and has the forecast.
     console : Console
-        Of standard error.
+        That of standard error.
     """
 
     def __init__(self, lines: ProgressLines, console: Console) -> None:
         self._lines = lines
-        self._doing = "starting"
-        self._began = self._pass_began = self._told = time.monotonic()
+        self._doing, self._note = "starting", ""
+        self._began = self._pass_began = self._pass_ended = time.monotonic()
         self._pass: PassProgress | None = None
         self._passes = 0
         self._iteration = 0
@@ -158,7 +168,7 @@ class LiveDisplay:
         self._live = Live(
             console=console,
             get_renderable=self._view,
-            refresh_per_second=_PICTURES_A_SECOND,
+            refresh_per_second=_REDRAWS_A_SECOND,
             transient=True,
             redirect_stdout=False,  # results go there
         )
@@ -171,37 +181,39 @@ class LiveDisplay:
         self._live.stop()
 
     def wait(self, what: str) -> None:
-        """The job waits for a cluster."""
-        self._doing = what
+        """Show that the job waits for a cluster."""
+        self._doing, self._note = what, ""
 
     def start(self, start: "Start") -> None:
-        """Rows are about to be read."""
+        """Show that the job reads rows."""
         self._lines.start(start)
         self._rows = start.rows
-        self._doing = "reading all rows"
+        self._doing = READING_ROWS
 
     def watch(self, a_pass: "PassProgress") -> None:
-        """A pass is about to be made."""
+        """Show the progress of a pass that begins."""
         self._passes += 1
-        self._doing = self._name_of(a_pass)
+        self._doing, self._note = self._step(a_pass)
         self._pass, self._pass_began = a_pass, time.monotonic()
 
     def tell(self, state: "FitState") -> None:
-        """A fit has made one more pass."""
+        """Show the figures of a pass that a fit has made."""
         self._lines.tell(state)
         self._iteration, self._rows = state.iteration, state.rows
-        self._told = time.monotonic()
+        self._pass_ended = time.monotonic()
 
-    def _name_of(self, a_pass: "PassProgress") -> str:
+    def _step(self, a_pass: "PassProgress") -> tuple[str, str]:
+        """What a pass is for, and a note on it."""
         forecast = self._lines.forecast
         if a_pass.name == "gmm-init":
-            return "reading all rows"
+            return READING_ROWS, ""
         if forecast is None:
             again = f", pass {self._passes}" if self._passes > 1 else ""
-            return f"{self._lines.verb.lower()} rows{again}"
+            return f"{self._lines.verb.lower()} rows{again}", ""
         if a_pass.name == "gmm-pass":
-            return f"pass {self._iteration + 1} of at most {forecast.max_iter}"
-        return "scoring"
+            number = pass_number(self._iteration + 1, forecast.max_iter)
+            return f"{number.label} {number.value}", number.note
+        return "scoring", ""
 
     def _view(self) -> LiveView:
         now = time.monotonic()
@@ -210,15 +222,16 @@ class LiveDisplay:
             frames[int(1000 * now / milliseconds) % len(frames)],
             self._doing,
             now - self._began,
+            note=self._note,
             rows=self._rows,
             forecast=self._lines.forecast,
-            passed=now - self._told,
+            since=now - self._pass_ended,
         )
         return view if self._pass is None else self._in_pass(view, self._pass, now)
 
     def _in_pass(self, view: LiveView, a_pass: "PassProgress", now: float) -> LiveView:
         done, workers = a_pass.done(), a_pass.workers()
         if view.forecast is not None and a_pass.name == "gmm-init" and done == a_pass.parts:
-            return replace(view, doing="finding starts in a sample", workers=workers)
+            return replace(view, doing=FINDING_STARTS, workers=workers)
         seconds = now - self._pass_began
         return replace(view, parts=a_pass.parts, done=done, seconds=seconds, workers=workers)

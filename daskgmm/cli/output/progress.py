@@ -1,4 +1,4 @@
-"""How far a job is: moving lines on a terminal, a few quiet lines elsewhere."""
+"""Shows how far a job is: moving lines on a terminal, log lines elsewhere."""
 
 import logging
 import sys
@@ -15,27 +15,28 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from daskgmm.jobs.listener import Listener
-    from daskgmm.training.forecast import Forecast
+    from daskgmm.monitoring.forecast import Forecast
 
 _EVERY = 10
+"""Passes from one log line to the next."""
 
 logger = logging.getLogger(__name__)
 
 
 @contextmanager
 def progress(*, shown: bool, verb: str, forecast: "Forecast | None" = None) -> "Iterator[Listener]":
-    """What a job tells its listener, shown on standard error.
+    """A listener that shows a job's progress on standard error.
 
-    Logs for programs have it whether it is shown or not: there the level decides.
+    Logs as JSON have the progress even where `shown` is false; there the log level decides.
 
     Parameters
     ----------
     shown : bool
-        Whether anything is.
+        Whether progress is shown.
     verb : str
         What the job does with the rows.
     forecast : Forecast or None
-        Of a fit, before its first pass.
+        That of a fit before its first pass.
     """
     from daskgmm.jobs.listener import Silence
 
@@ -47,7 +48,7 @@ def progress(*, shown: bool, verb: str, forecast: "Forecast | None" = None) -> "
             yield Silence()
     elif not logger.isEnabledFor(logging.INFO):
         yield Silence()
-    elif (console := _movable()) is not None:
+    elif (console := _moving_console()) is not None:
         from daskgmm.cli.output.live import LiveDisplay
 
         with LiveDisplay(ProgressLines(verb, every=0, forecast=forecast), console) as display:
@@ -57,8 +58,8 @@ def progress(*, shown: bool, verb: str, forecast: "Forecast | None" = None) -> "
             yield lines
 
 
-def _movable() -> "Console | None":
-    """Standard error where lines can move there: a terminal that is not a dumb one."""
+def _moving_console() -> "Console | None":
+    """Standard error, if it is a terminal whose cursor can move; else ``None``."""
     if not sys.stderr.isatty():
         return None
     from rich.console import Console
@@ -79,7 +80,7 @@ def _events(verb: str) -> "Iterator[Listener]":
 
 @contextmanager
 def _warnings_only() -> Iterator[None]:
-    """Without what the library says on its way, unless all is wanted for debugging."""
+    """Log warnings only in the block, or everything when debugging."""
     ours = logging.getLogger("daskgmm")
     level = ours.level
     ours.setLevel(logging.WARNING if level == logging.INFO else level)

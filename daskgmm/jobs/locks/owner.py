@@ -16,6 +16,7 @@ import psutil
 
 from daskgmm.data.json_text import from_json
 from daskgmm.data.storage.scratch import machine
+from daskgmm.monitoring.text import duration
 
 
 def this_process() -> dict[str, Any]:
@@ -93,13 +94,4 @@ def running_in_words(since: datetime) -> str:
     told = f"since {since:%Y-%m-%d %H:%M:%S} UTC"
     seconds = (datetime.now(UTC) - since).total_seconds()
     # Less than nothing where a clock was set back or two machines' clocks differ.
-    return f"running for {in_words(seconds)}, {told}" if seconds >= 0 else f"running {told}"
-
-
-def in_words(seconds: float) -> str:
-    """A duration, to its two largest units."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"running for {duration(seconds)}, {told}" if seconds >= 0 else f"running {told}"

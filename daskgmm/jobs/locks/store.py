@@ -10,7 +10,8 @@ from daskgmm.data.storage.deadline import SECONDS_FOR_LAST_WORDS, in_time
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import DaskGMMError, OutputError
 from daskgmm.jobs.locks.base import LOCK_FILE, Lock, busy, owner_of
-from daskgmm.jobs.locks.owner import Owner, in_words
+from daskgmm.jobs.locks.owner import Owner
+from daskgmm.monitoring.text import duration
 
 BEAT_SECONDS = 20.0
 STALE_SECONDS = 180.0
@@ -59,7 +60,7 @@ class StoreLock(Lock):
         if self._lost.is_set() or not self._is_ours():
             raise OutputError(
                 f"{self._name} was taken over by another run while this one was silent for "
-                f"more than {in_words(STALE_SECONDS)}.",
+                f"more than {duration(STALE_SECONDS)}.",
                 "Look after the other run, which goes on from this one's checkpoint.",
             )
 
@@ -103,9 +104,9 @@ class StoreLock(Lock):
             raise busy(
                 self._name,
                 owner_of(self.folder),
-                f"; its last sign of life was {in_words(age)} ago",
+                f"; its last sign of life was {duration(age)} ago",
                 "Wait for its end, or stop it first. If it is dead, run this again in "
-                f"{in_words(STALE_SECONDS - age + 1)}: it then goes on where that one was.",
+                f"{duration(STALE_SECONDS - age + 1)}: it then goes on where that one was.",
             )
 
     def _age(self) -> float | None:

@@ -1,4 +1,4 @@
-"""A browser's page: its panels, and what keeps them up to date."""
+"""The page in one browser: its panels, updated every second."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from daskgmm.monitoring.page.panels import CHARTS, TEXTS
 from daskgmm.monitoring.page.panels.base import Panel
 from daskgmm.monitoring.page.panels.chooser import Chooser
 from daskgmm.monitoring.page.view import view
-from daskgmm.monitoring.state import Board
+from daskgmm.monitoring.state import ClusterFits
 
 _MILLISECONDS = 1000
 
@@ -21,19 +21,21 @@ logger = logging.getLogger(__name__)
 
 
 class Page:
-    """What one browser looks at.
+    """The page that one browser shows.
 
     Parameters
     ----------
-    board : Board
+    fits : ClusterFits
     workers : callable
-        Tells the names of the cluster's workers by their addresses.
+        Returns the names of the cluster's workers by their addresses.
     chosen : str
-        First characters of the id of the run that was asked for, empty for the first one.
+        First characters of the run's id; empty for the first run.
     """
 
-    def __init__(self, board: Board, workers: Callable[[], Mapping[str, str]], chosen: str) -> None:
-        self._board, self._workers = board, workers
+    def __init__(
+        self, fits: ClusterFits, workers: Callable[[], Mapping[str, str]], chosen: str
+    ) -> None:
+        self._fits, self._workers = fits, workers
         self._feed = Feed()
         self._chooser = Chooser(chosen, self.update)
         charts = [chart(self._feed.source) for chart in CHARTS]
@@ -42,14 +44,14 @@ class Page:
 
     @property
     def roots(self) -> list[Any]:
-        """The panels' models, each of which the template has a place for."""
+        """The panels' Bokeh models; the template has a place for each."""
         return [panel.root for panel in self._panels]
 
     def update(self) -> None:
-        """Show what has changed since the last time."""
-        now = view(self._board, self._chooser.chosen, self._workers())
+        """Redraw the panels if something has changed."""
+        now = view(self._fits, self._chooser.chosen, self._workers())
         silent = None if now.silent is None else int(now.silent)
-        versions = self._board.history.version, self._board.tally.version
+        versions = self._fits.histories.version, self._fits.tasks.version
         state = (*versions, now.run and now.run.run_id, silent, tuple(now.workers))
         if state == self._shown:
             return
@@ -61,13 +63,13 @@ class Page:
 
 def fill(
     document: Document,
-    board: Board,
+    fits: ClusterFits,
     variables: Mapping[str, Any],
     workers: Callable[[], Mapping[str, str]],
 ) -> None:
     """Make a browser's document; ``?run=`` in its address chooses a run."""
-    asked = document.session_context.request.arguments.get("run", [b""])
-    page = Page(board, workers, asked[0].decode(errors="replace"))
+    chosen = document.session_context.request.arguments.get("run", [b""])
+    page = Page(fits, workers, chosen[0].decode(errors="replace"))
     page.update()
     document.title = "Dask: Gaussian mixtures"
     document.template = env.from_string(_template())
@@ -79,7 +81,7 @@ def fill(
     def update() -> None:
         try:
             page.update()
-        except Exception as error:  # noqa: BLE001  it would come again every second
+        except Exception as error:  # noqa: BLE001  it would be raised again every second
             document.remove_periodic_callback(callback)
             logger.warning("A page of fits stays as it is (%s: %s).", type(error).__name__, error)
 

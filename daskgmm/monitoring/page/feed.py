@@ -1,4 +1,4 @@
-"""A run's passes as a column source that browsers are sent no more of than is new."""
+"""A run's passes as a Bokeh column source; browsers are sent new passes only."""
 
 import math
 from typing import Any
@@ -11,7 +11,7 @@ _NOTHING = float("nan")
 
 
 def component(index: int) -> str:
-    """The column of a component's weights."""
+    """Name of the column with a component's weights."""
     return f"component {index}"
 
 
@@ -25,7 +25,7 @@ class Feed:
         self._components = 0
 
     def show(self, run: FitHistory | None) -> None:
-        """Stream the passes that are new; send all of them where others have gone."""
+        """Stream the new passes, or send all where earlier ones have been thinned or replaced."""
         run_id, points = (None, ()) if run is None else (run.run_id, run.points)
         components = max((len(point.weights) for point in points), default=0)
         sent = len(self._sent)
@@ -34,7 +34,7 @@ class Feed:
         elif points[:sent] == self._sent:
             self._stream(points[sent:])
         elif points[: sent - 1] == self._sent[:-1] and len(points) >= sent:
-            # The latest one was there as such only: the passes are thinned.
+            # The last point sent was kept only while it was the latest: the next one replaces it.
             last = _columns(points[sent - 1 : sent], components)
             self.source.patch({name: [(sent - 1, *values)] for name, values in last.items()})
             self._stream(points[sent:])
@@ -65,7 +65,7 @@ def _number(value: float | None) -> float:
 
 
 def _size(value: float | None) -> float:
-    """As a logarithmic axis can have it."""
+    """Absolute value, NaN for zero: a logarithmic axis has no zero."""
     return abs(_number(value)) or _NOTHING
 
 

@@ -1,16 +1,16 @@
-"""Adds the page to Dask's own ones, by ways of Dask's that may move: callers guard it."""
+"""Adds the page to Dask's dashboard by internals of Dask; callers catch what fails."""
 
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from daskgmm.monitoring.http import dashboard_of, prefix_of
-from daskgmm.monitoring.state import Board
+from daskgmm.monitoring.state import ClusterFits
 
 PATH = "/daskgmm"
 
 
-def add(scheduler: Any, board: Board) -> Callable[[], None]:
+def add(scheduler: Any, fits: ClusterFits) -> Callable[[], None]:
     """Serve the page and link to it in the navigation of all pages."""
     if dashboard_of(scheduler) is None:
         raise LookupError("the scheduler serves no dashboard: Bokeh is missing there, or it is off")
@@ -20,10 +20,10 @@ def add(scheduler: Any, board: Board) -> Callable[[], None]:
 
     from daskgmm.monitoring.page.document import fill
 
-    variables = template_variables(scheduler)  # the same ones for each of Dask's pages
+    variables = template_variables(scheduler)  # one dict for all of Dask's pages
     pages = variables["pages"]
     application = BokehApplication(
-        {PATH: partial(_page, board, fill)},
+        {PATH: partial(_page, fits, fill)},
         scheduler,
         prefix=prefix_of(scheduler),
         template_variables=variables,
@@ -35,8 +35,8 @@ def add(scheduler: Any, board: Board) -> Callable[[], None]:
     return partial(application.stop, wait=False)
 
 
-def _page(board: Board, fill: Any, scheduler: Any, extra: Any, document: Any) -> None:
-    fill(document, board, extra, lambda: _names(scheduler))
+def _page(fits: ClusterFits, fill: Any, scheduler: Any, extra: Any, document: Any) -> None:
+    fill(document, fits, extra, lambda: _names(scheduler))
 
 
 def _names(scheduler: Any) -> dict[str, str]:

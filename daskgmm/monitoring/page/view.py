@@ -1,11 +1,11 @@
-"""What the page shows at a moment."""
+"""The values that the page shows at one moment."""
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from daskgmm.monitoring.history import FitHistory
-from daskgmm.monitoring.state import Board, TaskProgress
+from daskgmm.monitoring.state import ClusterFits, TaskProgress
 
 _SILENT_SECONDS = 10.0
 _SILENT_PASSES = 3
@@ -13,16 +13,16 @@ _SILENT_PASSES = 3
 
 @dataclass(frozen=True, eq=False)
 class PageView:
-    """A run among others.
+    """All runs, and the one that is shown with its current pass.
 
     Parameters
     ----------
     runs : tuple of FitHistory
-        All of them, in the order of the chooser.
+        In the order of the chooser.
     run : FitHistory or None
-        The one that is shown; ``None`` where there is none yet.
+        The run that is shown; ``None`` before the first.
     progress : TaskProgress or None
-        Of its current pass.
+        Progress of its current pass.
     workers : mapping of str to str
         Names of the cluster's workers, by their addresses.
     now : float
@@ -37,7 +37,7 @@ class PageView:
 
     @property
     def silent(self) -> float | None:
-        """Seconds without news of a run that goes on, where that is longer than usual."""
+        """Seconds since the last event of a running fit, where that is unusually long."""
         if self.run is None or not self.run.running:
             return None
         began = 0.0 if self.progress is None else self.progress.began
@@ -46,10 +46,10 @@ class PageView:
         return silent if silent > max(_SILENT_SECONDS, usual) else None
 
 
-def view(board: Board, chosen: str, workers: Mapping[str, str]) -> PageView:
-    """What there is to show of the run whose id begins with `chosen`; else of the first one."""
-    runs = board.history.runs
+def view(fits: ClusterFits, chosen: str, workers: Mapping[str, str]) -> PageView:
+    """The view of the run whose id begins with `chosen`, or else of the first run."""
+    runs = fits.histories.runs
     wanted = (run for run in runs if chosen and run.run_id.startswith(chosen))
     run = next(wanted, runs[0] if runs else None)
-    progress = None if run is None or not run.running else board.tally.of(run.run_id)
+    progress = None if run is None or not run.running else fits.tasks.progress_of(run.run_id)
     return PageView(runs, run, progress, workers, time.time())

@@ -1,4 +1,4 @@
-"""The panels of the page: a class each in a file of its own."""
+"""The page's panels, one class a file, and the registry of them."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from daskgmm.monitoring.page.panels.weights import Weights
 from daskgmm.monitoring.page.panels.workers import Workers
 
 CHARTS: tuple[Callable[[ColumnDataSource], Panel], ...] = (Bound, Change, Weights, Speed)
-"""Each makes a panel that draws the passes in a source."""
+"""Panels that draw the passes in a column source."""
 
 TEXTS: tuple[Callable[[], Panel], ...] = (Heading, Workers, Parameters)
-"""Each makes a panel that tells of a run in words and numbers."""
+"""Panels of text."""

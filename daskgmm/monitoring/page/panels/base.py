@@ -1,4 +1,4 @@
-"""A part of the page."""
+"""The interface of the page's panels, and the look they share."""
 
 from typing import Any, Protocol
 
@@ -19,16 +19,16 @@ STYLE = """
 
 
 class Panel(Protocol):
-    """Shows one thing about a run."""
+    """A part of the page; `root` is its Bokeh model."""
 
     root: Any
 
     def show(self, view: PageView) -> None:
-        """Change what has changed."""
+        """Update the model to a view."""
 
 
 def chart(name: str, tooltips: list[tuple[str, str]], y: str = "linear", **options: Any) -> Any:
-    """An empty chart of something by pass, whose place in the template is `name`."""
+    """An empty chart over passes; `name` is its place in the template."""
     plot = figure(
         name=name,
         height=HEIGHT,
@@ -48,5 +48,5 @@ def chart(name: str, tooltips: list[tuple[str, str]], y: str = "linear", **optio
 
 
 def sheet(css: str) -> list[InlineStyleSheet]:
-    """Style of a panel of text."""
+    """Style sheets of a panel of text."""
     return [InlineStyleSheet(css=STYLE + css)]

@@ -1,4 +1,4 @@
-"""The lower bound after each pass."""
+"""The panel of the lower bound after each pass."""
 
 from bokeh.models import ColumnDataSource, Range1d
 
@@ -12,7 +12,7 @@ _EARLY, _DWARFED = 0.1, 0.1
 
 
 class Bound:
-    """It rises and levels off where all is well."""
+    """A chart of the lower bound, which rises and levels off."""
 
     def __init__(self, source: ColumnDataSource) -> None:
         tips = [("pass", "@iteration"), ("lower bound", "@lower_bound{0.000000}")]
@@ -21,14 +21,14 @@ class Bound:
         self.root.scatter("iteration", "lower_bound", source=source, size=4, color=_BLUE)
 
     def show(self, view: PageView) -> None:
-        """As high as the passes go, of which the first may lie far below the others."""
+        """Fit the axis to the passes, without first ones that lie far below the others."""
         low, high = span(view.run)
         margin = _MARGIN * (high - low) or 1.0
         self.root.y_range.update(start=low - margin, end=high + margin)
 
 
 def span(run: FitHistory | None) -> tuple[float, float]:
-    """Least and greatest lower bound to be seen, in nats.
+    """Least and greatest lower bound that the axis covers, in nats a row.
 
     Where the first tenth of the passes would dwarf all others, they are left out.
     """

@@ -1,4 +1,4 @@
-"""What is held against ``tol``, after each pass."""
+"""The panel of the change after each pass, which is held against ``tol``."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ _EARLY, _DWARFED = 0.1, 1e3
 
 
 class Change:
-    """It falls towards the line of ``tol``."""
+    """A chart of the change, which falls towards a line at ``tol``."""
 
     def __init__(self, source: ColumnDataSource) -> None:
         tips = [("pass", "@iteration"), ("change", "@change{0.00e+0}")]
@@ -30,7 +30,7 @@ class Change:
         )
 
     def show(self, view: PageView) -> None:
-        """Draw the line as far as the passes go."""
+        """Draw the line of ``tol`` and fit the axis to the passes."""
         tol = 0.0 if view.run is None else view.run.latest.get("tol") or 0.0
         lines: dict[str, list[Any]] = {"x": [], "y": [], "text": []}
         if view.run is not None and view.run.points and tol:
@@ -43,7 +43,7 @@ class Change:
 
 
 def span(run: FitHistory | None, tol: float) -> tuple[float, float]:
-    """Least and greatest change to be seen, `tol` among them.
+    """Least and greatest change that the axis covers, `tol` included.
 
     Where the first tenth of the passes would dwarf all others, they are left out.
     """

@@ -1,4 +1,4 @@
-"""Which run is shown."""
+"""The panel that chooses the run to show."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from bokeh.models import Select
 from daskgmm.monitoring.history import FitHistory
 from daskgmm.monitoring.page.panels.base import sheet
 from daskgmm.monitoring.page.view import PageView
-from daskgmm.monitoring.text import clock
+from daskgmm.monitoring.text import time_of_day
 
 _CSS = """
 :host { margin-bottom: 10px; }
@@ -18,14 +18,14 @@ label { color: var(--faint); }
 
 
 class Chooser:
-    """A list of the runs, there if there are several.
+    """A list of the runs, visible where there are several.
 
     Parameters
     ----------
     chosen : str
-        First characters of a run's id; empty for whichever comes first.
+        First characters of a run's id; empty for the first run.
     update : callable
-        Called when another one has been chosen.
+        Called when another run has been chosen.
     """
 
     def __init__(self, chosen: str, update: Callable[[], None]) -> None:
@@ -38,7 +38,7 @@ class Chooser:
         self.root.on_change("value", lambda _name, _old, new: self._choose(new))
 
     def show(self, view: PageView) -> None:
-        """Offer the runs that there are."""
+        """Update the list of runs."""
         follow = ("", f"Follow the newest that runs, of {len(view.runs)} fits")
         options = [follow, *((run.run_id, _label(run, view)) for run in view.runs)]
         if options != self.root.options:
@@ -57,5 +57,5 @@ class Chooser:
 def _label(run: FitHistory, view: PageView) -> str:
     about = run.about
     names = (about.get("estimator"), run.run_id[:8], about.get("host"))
-    told = [str(name) for name in names if name]
-    return " · ".join([run.state, *told, f"since {clock(run.started, view.now)}"])
+    known = [str(name) for name in names if name]
+    return " · ".join([run.state, *known, f"since {time_of_day(run.started, view.now)}"])

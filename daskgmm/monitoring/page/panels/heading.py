@@ -1,12 +1,21 @@
-"""What is fitted, how far it is, and how long it will take."""
+"""The panel of a fit's title, its state and the figures of its latest pass."""
 
 from bokeh.models import Div
 
-from daskgmm.monitoring.history import RUNNING, FitHistory
+from daskgmm.monitoring.forecast import remaining_of
+from daskgmm.monitoring.history import LOST, FitHistory
 from daskgmm.monitoring.page.panels.base import sheet
 from daskgmm.monitoring.page.view import PageView
-from daskgmm.monitoring.remaining import left
-from daskgmm.monitoring.text import amount, clock, duration, number, text
+from daskgmm.monitoring.phrases import (
+    STATES,
+    Figure,
+    ended,
+    figures_of_event,
+    pass_number,
+    remaining,
+    rows_and_columns,
+)
+from daskgmm.monitoring.text import duration, html, time_of_day
 
 _CSS = """
 h1 { font-size: 20px; margin: 0 44px 2px 0; display: flex; flex-wrap: wrap; gap: 10px;
@@ -27,37 +36,27 @@ dd small { font-size: 13px; color: var(--faint); }
 
 
 class Heading:
-    """The first thing to read."""
+    """Which fit it is, how far it is, and how long it will take."""
 
     def __init__(self) -> None:
         self.root = Div(name="heading", sizing_mode="stretch_width", stylesheets=sheet(_CSS))
 
     def show(self, view: PageView) -> None:
-        """A title, a line of who and where, and the figures of the latest pass."""
+        """Show a title, the fit's process and rows, and the figures of its latest pass."""
         if view.run is None:
             self.root.text = (
                 "<h1>No fit yet</h1><p>A fit on this cluster shows up here by itself.</p>"
             )
             return
         run = view.run
-        state = f'<span class="state {text(run.state)}">{text(_STATES.get(run.state, ""))}</span>'
-        facts = "".join(
-            f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in _facts(run)
+        state = (
+            f'<span class="state {html(run.state)}">{html(STATES.get(run.state, run.state))}</span>'
         )
+        figures = "".join(map(_definition, _figures(run)))
         self.root.text = (
-            f"<h1>{text(_title(run))} {state}</h1>"
-            f'<p class="faint">{text(_origin(run, view))}</p>{_trouble(view)}<dl>{facts}</dl>'
+            f"<h1>{html(_title(run))} {state}</h1>"
+            f'<p class="faint">{html(_origin(run, view))}</p>{_trouble(view)}<dl>{figures}</dl>'
         )
-
-
-_STATES = {
-    RUNNING: "running",
-    "converged": "converged",
-    "max_iter": "stopped at max_iter",
-    "failed": "failed",
-    "interrupted": "interrupted",
-    "lost": "its process left",
-}
 
 
 def _title(run: FitHistory) -> str:
@@ -70,54 +69,50 @@ def _title(run: FitHistory) -> str:
 
 def _origin(run: FitHistory, view: PageView) -> str:
     about = run.about
-    told = [f"run {run.run_id[:8]}"]
+    facts = [f"run {run.run_id[:8]}"]
     if about:
-        told.append(f"host {about.get('host')}, process {about.get('pid')}")
-    told.append(f"since {clock(run.started, view.now)}")
+        facts.append(f"host {about.get('host')}, process {about.get('pid')}")
+    facts.append(f"since {time_of_day(run.started, view.now)}")
     if about.get("rows"):
-        told.append(f"{amount(about['rows'])} rows × {about.get('n_features')} columns")
-    return " · ".join(told)
+        facts.append(rows_and_columns(about["rows"], about.get("n_features", 0)))
+    return " · ".join(facts)
 
 
 def _trouble(view: PageView) -> str:
-    """What it waits for, or what it failed of."""
+    """What the fit waits for, or why it ended early."""
     run = view.run
     if run is None:
         return ""
     if run.running and not view.workers:
         return '<p class="bad">The cluster has no workers: the fit waits for some.</p>'
     if view.silent is not None:
-        since = clock(view.now - view.silent, view.now)
+        since = time_of_day(view.now - view.silent, view.now)
         return f'<p class="bad">No news since {since} ({duration(view.silent)}).</p>'
+    if run.state == LOST:
+        return f'<p class="bad">{html(ended(LOST, run.iteration))}</p>'
     message = run.ending.get("message")
-    return f'<p class="bad">{text(message)}</p>' if message else ""
+    return f'<p class="bad">{html(message)}</p>' if message else ""
 
 
-def _facts(run: FitHistory) -> list[tuple[str, str]]:
+def _figures(run: FitHistory) -> list[Figure]:
     latest = run.latest
     if not latest:
-        return [("pass", "none yet")]
-    most, tol = latest.get("max_iter"), latest.get("tol")
-    facts = [
-        ("pass", f"{run.iteration} <small>of {most} at most</small>"),
-        ("lower bound", number(latest.get("lower_bound"), 7)),
-        ("change", f"{number(latest.get('change'), 3)} <small>to {number(tol, 3)}</small>"),
-        ("rows per second", amount(run.points[-1].rows_per_second or 0.0)),
-        ("seconds a pass", number(run.seconds / max(run.passes, 1), 3)),
-    ]
-    if latest.get("starts", 1) > 1:
-        going = f"{latest.get('starts_going', '–')} <small>of {latest['starts']} go on</small>"
-        facts.append(("starts", going))
-    facts.append(_end(run))
-    return facts
+        return [Figure("pass", "none yet")]
+    number = pass_number(run.iteration, latest.get("max_iter"))
+    average = Figure("average pass", duration(run.seconds / max(run.passes, 1)))
+    return [number, *figures_of_event(latest), average, _end(run)]
 
 
-def _end(run: FitHistory) -> tuple[str, str]:
+def _end(run: FitHistory) -> Figure:
     if not run.running:
         seconds = run.ending.get("seconds")
-        return "took", "–" if seconds is None else duration(seconds)
-    ahead = left(run)
-    if ahead is None:
-        return "left", "<small>not known yet</small>"
-    unit = "pass" if ahead.passes == 1 else "passes"
-    return "left, about", f"{ahead.passes} <small>{unit}, {duration(ahead.seconds)}</small>"
+        return Figure("took", "–" if seconds is None else duration(seconds))
+    left = remaining_of(run)
+    if left is None:
+        return Figure("left", "", "not known yet")
+    return remaining(left.passes, left.seconds)
+
+
+def _definition(figure: Figure) -> str:
+    note = f" <small>{html(figure.note)}</small>" if figure.note else ""
+    return f"<div><dt>{html(figure.label)}</dt><dd>{html(figure.value)}{note}</dd></div>"

@@ -1,4 +1,4 @@
-"""The mixture's parameters after the latest pass."""
+"""The panel of the mixture's parameters after the latest pass."""
 
 from bokeh.models import Div
 
@@ -6,7 +6,7 @@ from daskgmm.monitoring.history import FitHistory
 from daskgmm.monitoring.page.panels.base import sheet
 from daskgmm.monitoring.page.panels.weights import colour, fading
 from daskgmm.monitoring.page.view import PageView
-from daskgmm.monitoring.text import number, text
+from daskgmm.monitoring.text import html, number
 
 _CSS = """
 .scroll { overflow-x: auto; max-height: 420px; overflow-y: auto; }
@@ -21,13 +21,13 @@ th:first-child, td:first-child { text-align: left; }
 
 
 class Parameters:
-    """A row a component: weight, and mean ± deviation in the first columns."""
+    """A table with a row a component: weight, and mean ± deviation in the first columns."""
 
     def __init__(self) -> None:
         self.root = Div(name="parameters", sizing_mode="stretch_width", stylesheets=sheet(_CSS))
 
     def show(self, view: PageView) -> None:
-        """The latest pass's."""
+        """Show the parameters of the latest pass."""
         if view.run is None or not view.run.latest.get("weights"):
             self.root.text = '<p class="faint">Known after the first pass.</p>'
             return
@@ -37,7 +37,7 @@ class Parameters:
 def _table(run: FitHistory) -> str:
     latest = run.latest
     means, weights = latest.get("means", ()), latest["weights"]
-    heads = "".join(f"<th>{text(name)}</th>" for name in _columns(run))
+    heads = "".join(f"<th>{html(name)}</th>" for name in _columns(run))
     dying = set(fading(tuple(weights)))
     rows = "".join(
         _row(index, len(weights), weights[index], index in dying, means[index], deviations)

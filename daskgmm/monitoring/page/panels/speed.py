@@ -1,4 +1,4 @@
-"""Rows per second of each pass."""
+"""The panel of rows per second of each pass."""
 
 from bokeh.models import ColumnDataSource, CustomJSTickFormatter, Range1d
 
@@ -8,16 +8,16 @@ from daskgmm.monitoring.page.view import PageView
 _GREEN = "#2f9e63"
 _ROOM = 1.1
 
-# Bokeh's own formats have a small m for a million.
+# As `monitoring.text.count`: Bokeh's own formats write a million as m.
 _UNITS = """
-const steps = [[1e9, " G"], [1e6, " M"], [1e3, " k"], [1, ""]];
+const steps = [[1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""]];
 const [size, unit] = steps.find(([size, _]) => tick >= size) ?? [1, ""];
 return `${Number((tick / size).toPrecision(3))}${unit}`;
 """
 
 
 class Speed:
-    """The first pass may be slower: it reads and decodes what later ones find in a cache."""
+    """A chart of speed; the first pass may be slower, as later ones find their rows in a cache."""
 
     def __init__(self, source: ColumnDataSource) -> None:
         tips = [
@@ -31,7 +31,7 @@ class Speed:
         self.root.yaxis.formatter = CustomJSTickFormatter(code=_UNITS)
 
     def show(self, view: PageView) -> None:
-        """From nothing to a little above the fastest."""
+        """Fit the axis to the fastest pass."""
         points = () if view.run is None else view.run.points
         fastest = max((point.rows_per_second or 0.0 for point in points), default=0.0)
         self.root.y_range.end = _ROOM * fastest or 1.0

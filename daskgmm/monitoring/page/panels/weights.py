@@ -1,4 +1,4 @@
-"""The components' weights after each pass."""
+"""The panel of the components' weights after each pass."""
 
 import math
 from typing import Any
@@ -14,21 +14,21 @@ from daskgmm.monitoring.page.view import PageView
 _RED = "#e5484d"
 _MARGIN = 24  # of the palette's ends, which are too dark for a dark page
 _MANTISSAS = ((1.3, (1, 1.5, 2, 3, 4, 5, 6, 8)), (3, (1, 2, 5)), (math.inf, (1,)))
-"""Of the ticks, for that many decades."""
+"""Mantissas of the ticks, by the number of decades that the axis covers."""
 
 _APART = 1.5
 _NAMED = 5
 _NO_LABELS: dict[str, list[Any]] = {"x": [], "y": [], "text": []}
 
 _PLAIN = {"nonselection_glyph": None, "muted_glyph": None}
-"""Of a hundred lines: nobody selects or mutes one, and each glyph takes time to make."""
+"""Nobody selects or mutes one of a hundred lines, and each glyph takes time to make."""
 
 DYING = 0.1
-"""A component with less than this share of an even weight is about to die."""
+"""A component with less than this share of an equal weight is about to vanish."""
 
 
 class Weights:
-    """On a logarithmic scale, where those that die fall out of the bundle of the others."""
+    """A chart of weights on a logarithmic scale, with labels at components that vanish."""
 
     def __init__(self, source: ColumnDataSource) -> None:
         tips = [("component", "$name"), ("pass", "@iteration"), ("weight", "@$name{0.000000}")]
@@ -47,7 +47,7 @@ class Weights:
         )  # fmt: skip
 
     def show(self, view: PageView) -> None:
-        """As many lines as components, and the names of those that die."""
+        """Draw a line a component, and label components that vanish."""
         points = () if view.run is None else view.run.points
         self._draw(max((len(point.weights) for point in points), default=0))
         weights = [one for point in points for one in point.weights if one > 0] or [1.0]
@@ -64,7 +64,7 @@ class Weights:
         for index, drawn in enumerate(self._lines):
             drawn.visible = index < components
             drawn.glyph.line_color = colour(index, components) if drawn.visible else None
-        # All at once: for each, Bokeh goes through all models, and the scheduler waits for it.
+        # All at once: for each change Bokeh goes through all models while the scheduler waits.
         self.root.renderers = [*self.root.renderers, *fresh]
         self.root.hover.renderers = self._lines[:components]
         self._colours = components
@@ -75,7 +75,7 @@ class Weights:
 
 
 def colour(index: int, components: int) -> str:
-    """Of a component among others, all over the page."""
+    """The colour of a component on the whole page."""
     if components <= len(Category10_10):
         return str(Category10_10[index])
     span = len(Turbo256) - 1 - 2 * _MARGIN
@@ -83,7 +83,7 @@ def colour(index: int, components: int) -> str:
 
 
 def _ticks(least: float, greatest: float) -> list[float]:
-    """Round numbers down to the least weight: Bokeh's own are few below two decades."""
+    """Round numbers that cover the weights; Bokeh has too few of them below two decades."""
     decades = math.log10(greatest / least)
     mantissas = next(some for most, some in _MANTISSAS if decades <= most)
     powers = range(math.ceil(-math.log10(least)) + 2)
@@ -91,7 +91,7 @@ def _ticks(least: float, greatest: float) -> list[float]:
 
 
 def _labels(point: Point) -> dict[str, list[Any]]:
-    """Names of those that die; such as lie too close to each other share one."""
+    """Labels of components that vanish; those close to each other share one."""
     bundles: list[list[int]] = []
     weights = point.weights
     for index in sorted(fading(weights), key=lambda index: -weights[index]):
@@ -112,5 +112,5 @@ def _name(bundle: list[int]) -> str:
 
 
 def fading(weights: tuple[float, ...]) -> list[int]:
-    """The components that are about to die."""
+    """Indices of the components that are about to vanish."""
     return [index for index, weight in enumerate(weights) if 0 < weight < DYING / len(weights)]

@@ -1,11 +1,11 @@
-"""The current pass by worker."""
+"""The panel of the current pass by worker."""
 
 from bokeh.models import Div
 
 from daskgmm.monitoring.page.panels.base import sheet
 from daskgmm.monitoring.page.view import PageView
 from daskgmm.monitoring.state import TaskProgress
-from daskgmm.monitoring.text import text
+from daskgmm.monitoring.text import html
 
 MOST = 40
 
@@ -23,25 +23,25 @@ _CSS = """
 
 
 class Workers:
-    """Bars of the tasks that each has finished, and of all of them against the pass's."""
+    """Bars of the tasks that the workers have finished, together and each."""
 
     def __init__(self) -> None:
         self.root = Div(name="workers", sizing_mode="stretch_width", stylesheets=sheet(_CSS))
 
     def show(self, view: PageView) -> None:
-        """Say how many of the pass's tasks are done, and by whom."""
+        """Show how many tasks of the current pass are done, by worker."""
         if view.progress is None:
             ended = view.run is not None and not view.run.running
-            said = "The fit has ended." if ended else "No pass is being made."
-            self.root.text = f'<p class="faint">{said}</p>'
+            status = "The fit has ended." if ended else "No pass is being made."
+            self.root.text = f'<p class="faint">{status}</p>'
             return
         self.root.text = _all(view.progress) + _each(view.progress, view)
 
 
 def _all(progress: TaskProgress) -> str:
     share = progress.finished / progress.total
-    said = f"{progress.phase.capitalize()}: {progress.finished} of {progress.total} tasks"
-    return f'<div class="all"><p style="margin:0 0 4px">{said}</p>{_track(share)}</div>'
+    done = f"{progress.phase.capitalize()}: {progress.finished} of {progress.total} tasks"
+    return f'<div class="all"><p style="margin:0 0 4px">{done}</p>{_track(share)}</div>'
 
 
 def _each(progress: TaskProgress, view: PageView) -> str:
@@ -49,7 +49,7 @@ def _each(progress: TaskProgress, view: PageView) -> str:
     most = max(max(done.values(), default=0), -(-progress.total // max(len(done), 1)), 1)
     shown = sorted(done, key=lambda address: _order(view.workers[address]))
     rows = [
-        f'<div class="row"><span title="{text(address)}">worker {text(view.workers[address])}'
+        f'<div class="row"><span title="{html(address)}">worker {html(view.workers[address])}'
         f"</span>{_track(done[address] / most)}<span>{done[address]}</span></div>"
         for address in shown[:MOST]
     ]
@@ -64,5 +64,5 @@ def _track(share: float) -> str:
 
 
 def _order(name: str) -> tuple[bool, int, str]:
-    """By number where they have numbers."""
+    """Sort key of a worker: by number where its name is one."""
     return (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)

@@ -3,24 +3,30 @@
 EM converges linearly (Dempster, Laird and Rubin, 1977): near the optimum each change is about the
 same share of the one before. So the changes' logarithms lie on a line, which is followed to where
 it meets ``tol``.
+
+`Forecast` reckons for a fit in this process, from the changes of all its starts; `remaining_of`
+for a fit elsewhere, from its events, which have the best start's change only. Both follow the line
+of `passes_left`.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, pairwise
 from statistics import median, quantiles
 from typing import Self
 
+from daskgmm.monitoring.history import FitHistory
 from daskgmm.training.states import FitState
 
 _LOOKED_BACK = 6
 """Latest changes that the line is drawn through: earlier ones fell at another rate."""
 
 _FEWEST = 3
-"""Changes that tell a rate."""
+"""Changes from which a rate can be estimated."""
 
 _PASSES_TIMED = 5
+"""Latest passes whose median time is taken for that of a pass."""
 
 
 def passes_left(changes: Sequence[float], tol: float, most: int) -> int | None:
@@ -29,8 +35,8 @@ def passes_left(changes: Sequence[float], tol: float, most: int) -> int | None:
     Parameters
     ----------
     changes : sequence of float
-        After each pass so far, in whatever `tol` is held against; those that are not finite or
-        zero tell nothing.
+        After each pass so far, of what `tol` is held against; those that are zero or not finite
+        are left out.
     tol : float
     most : int
         Passes that may still be made.
@@ -45,8 +51,8 @@ def passes_left(changes: Sequence[float], tol: float, most: int) -> int | None:
     points = [(at, math.log(abs(one))) for at, one in recent if one and math.isfinite(one)]
     if len(points) < _FEWEST:
         return None
-    # Theil's and Sen's slope: a trial of an acceleration doesn't sway it. A plateau has no end
-    # that could be foreseen: there many of the slopes rise.
+    # The slope of Theil and Sen, which a single trial of an acceleration hardly changes. On a
+    # plateau many of the slopes rise: no end can be foreseen there.
     slopes = [(two - one) / (b - a) for (a, one), (b, two) in combinations(points, 2)]
     _, slope, highest = quantiles(slopes, n=4)
     if highest >= 0:
@@ -58,8 +64,23 @@ def passes_left(changes: Sequence[float], tol: float, most: int) -> int | None:
 
 
 @dataclass(frozen=True)
+class Remaining:
+    """About how many passes a fit has still to make.
+
+    Parameters
+    ----------
+    passes : int
+    seconds : float
+        That they take, from the end of the latest pass on.
+    """
+
+    passes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Forecast:
-    """What the passes so far say of those to come.
+    """The course of a fit in this process, extrapolated to its end.
 
     Parameters
     ----------
@@ -67,9 +88,9 @@ class Forecast:
     max_iter : int
         Most passes.
     latest : FitState or None
-        After the last pass.
+        After the latest pass.
     changes : tuple of tuple of float
-        Of each start, after each pass that this was told of.
+        The changes of each start, a value a pass.
     seconds : tuple of float
         Wall time of the last few passes.
     """
@@ -89,31 +110,25 @@ class Forecast:
         return replace(self, latest=state, changes=changes, seconds=seconds)
 
     @property
-    def passes_left(self) -> int | None:
-        """About how many passes are still to be made, by the start that needs most of them.
+    def remaining(self) -> Remaining | None:
+        """Passes still to be made by the start that needs most of them.
 
-        ``None`` where a start's changes don't tell.
+        ``None`` before the first pass, and where a start's changes don't shrink.
         """
         if self.latest is None:
             return None
-        left = 0
+        most, passes = self.max_iter - self.latest.iteration, 0
         for trace, changes in zip(self.latest.traces, self.changes, strict=True):
             if trace.stopped is None:
-                own = passes_left(changes, self.tol, self.max_iter - self.latest.iteration)
+                own = passes_left(changes, self.tol, most)
                 if own is None:
                     return None
-                left = max(left, own)
-        return left
-
-    @property
-    def seconds_left(self) -> float | None:
-        """About how long those passes will take, from the last pass on."""
-        left = self.passes_left
-        return None if left is None else left * median(self.seconds)
+                passes = max(passes, own)
+        return Remaining(passes, passes * median(self.seconds))
 
     @property
     def share(self) -> float | None:
-        """How far the best start's change has come from its first towards `tol`, on a log scale.
+        """Share of the way of the best start's change to `tol`, on a logarithmic scale.
 
         ``None`` before there is a change, or where ``tol`` is zero.
         """
@@ -129,3 +144,27 @@ class Forecast:
             return 1.0
         way = math.log(known[0] / max(known[-1], self.tol))
         return max(way / math.log(known[0] / self.tol), 0.0)
+
+
+def remaining_of(run: FitHistory) -> Remaining | None:
+    """Passes that a fit elsewhere has still to make; ``None`` where its changes don't shrink."""
+    tol, max_iter = run.latest.get("tol"), run.latest.get("max_iter")
+    if tol is None or max_iter is None or not run.points:
+        return None
+    # Where passes have been thinned, those kept are `every` passes apart, except for the latest.
+    kept = run.points if run.every == 1 else run.points[:-1]
+    changes = [point.change for point in kept if point.change is not None]
+    most = max(max_iter - run.iteration, 0)
+    steps = passes_left(changes, tol, most)
+    if steps is None:
+        return None
+    passes = min(steps * run.every, most)
+    return Remaining(passes, passes * _seconds_between_passes(run))
+
+
+def _seconds_between_passes(run: FitHistory) -> float:
+    """Median time from the end of one pass to that of the next."""
+    pairs = pairwise(run.points[-_PASSES_TIMED:])
+    steps = [(b.time - a.time) / (b.iteration - a.iteration) for a, b in pairs]
+    # A clock may have been set back between two passes.
+    return max(median(steps), 0.0) if steps else run.points[-1].seconds

@@ -1,13 +1,16 @@
 """How many passes a fit still needs, from how it went so far."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 
 from daskgmm import GaussianMixture
-from daskgmm.training.forecast import Forecast, passes_left
+from daskgmm.monitoring.forecast import Forecast, Remaining, passes_left, remaining_of
+from daskgmm.monitoring.history import FitHistory
+from tests.monitoring.test_history import made
 
 pytestmark = pytest.mark.filterwarnings("ignore:Best performing initialization")
 
@@ -94,28 +97,28 @@ def test_half_way_the_end_of_a_real_fit_is_foreseen_within_a_factor_of_five_or_n
         rows, n_components, tol=1e-4, max_iter=500, subsample=None, acceleration=acceleration
     )
     half = len(states) // 2
-    actual, left = len(states) - half, forecast_after(states[:half], 1e-4, 500).passes_left
+    actual, left = len(states) - half, forecast_after(states[:half], 1e-4, 500).remaining
     print(f"{name} {acceleration}: {left} foreseen, {actual} made")
-    assert left is None or actual / 5 <= left <= 5 * actual
+    assert left is None or actual / 5 <= left.passes <= 5 * actual
 
 
 def test_the_end_of_a_fit_in_its_tail_is_foreseen():
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(20_000, 2)) + 3 * rng.integers(0, 2, 20_000)[:, np.newaxis]
     states = states_of(rows, 2, tol=1e-9, max_iter=500, subsample=5000)
-    for made in range(len(states) // 2, len(states)):
-        left = forecast_after(states[:made], 1e-9, 500).passes_left
-        assert left == pytest.approx(len(states) - made, rel=0.2, abs=1)
+    for passes in range(len(states) // 2, len(states)):
+        left = forecast_after(states[:passes], 1e-9, 500).remaining.passes
+        assert left == pytest.approx(len(states) - passes, rel=0.2, abs=1)
 
 
 def test_a_forecast_follows_a_fit_to_its_end():
     states = states_of(load_iris().data, 3, tol=1e-4, max_iter=200, subsample=None)
     forecast, shares = Forecast(1e-4, 200), []
-    assert (forecast.passes_left, forecast.seconds_left, forecast.share) == (None, None, None)
+    assert (forecast.remaining, forecast.share) == (None, None)
     for state in states:
         forecast = forecast.after(state)
         shares.append(forecast.share)
-    assert (forecast.passes_left, forecast.seconds_left) == (0, 0)
+    assert forecast.remaining == Remaining(0, 0)
     assert shares[0] is None
     assert shares[1] == 0
     assert shares[-1] == 1
@@ -128,12 +131,26 @@ def test_the_start_that_needs_most_decides_and_the_bound_is_what_is_left():
     forecast = forecast_after(states[:10], 1e-9, 20)
     assert len(forecast.changes) == 3
     each = [passes_left(changes, 1e-9, 10) for changes in forecast.changes]
-    assert forecast.passes_left == (None if None in each else max(each))
-    assert forecast.passes_left in (None, *range(1, 11))
+    left = forecast.remaining and forecast.remaining.passes
+    assert left == (None if None in each else max(each))
+    assert left in (None, *range(1, 11))
 
 
 def test_time_left_is_passes_times_what_a_pass_takes():
     rows, n_components = REAL["digits"]
     states = states_of(rows, n_components, tol=1e-4, max_iter=500, subsample=None)
     forecast = forecast_after(states[:27], 1e-4, 500)
-    assert forecast.seconds_left == forecast.passes_left * sorted(forecast.seconds)[2]
+    left = forecast.remaining
+    assert left.seconds == left.passes * sorted(forecast.seconds)[2]
+
+
+def test_a_fit_elsewhere_is_foreseen_from_its_changes_and_the_time_between_its_passes():
+    run = FitHistory("a" * 32, heard=0.0)
+    for iteration in range(1, 6):  # halved each, a second apart
+        run = run.after(made(iteration), 0.0)
+    assert remaining_of(run) is None  # max_iter is not known
+    run = replace(run, latest={**run.latest, "max_iter": 100})
+    assert remaining_of(run) == Remaining(5, 5.0)
+    assert remaining_of(replace(run, latest={**run.latest, "max_iter": 7})).passes == 2
+    first = FitHistory("a" * 32, heard=0.0).after({**made(1), "max_iter": 100}, 0.0)
+    assert remaining_of(first) is None

@@ -1,0 +1,200 @@
+"""The words for a fit's progress, the same on terminals, in notebooks and on the page.
+
+Pure functions of plain values. Bars, tables and colours stay with each medium.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from daskgmm.monitoring.text import count, duration, plural
+
+if TYPE_CHECKING:
+    from daskgmm.training.states import FitState
+
+READING_ROWS = "reading all rows"
+FINDING_STARTS = "finding starts in a sample"
+BEFORE_PASSES = "reading all rows and finding starts"
+"""Where it is not known which of the two goes on."""
+
+STATES = {
+    "running": "running",
+    "converged": "converged",
+    "max_iter": "stopped at max_iter",
+    "failed": "failed",
+    "interrupted": "interrupted",
+    "lost": "lost",
+}
+"""The state of a fit, by `FitHistory.state`."""
+
+_ENDINGS = {
+    "converged": "The fit converged after",
+    "max_iter": "The fit stopped without converging after",
+    "failed": "The fit failed after",
+    "interrupted": "The fit was interrupted after",
+    "lost": "The process of the fit left the cluster after",
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number of a fit: in parts for a table, or as one phrase for a line.
+
+    Parameters
+    ----------
+    label : str
+    value : str
+    note : str
+        What the value is to be compared with.
+    phrase : str
+        Label, value and note, if it is not given.
+    """
+
+    label: str
+    value: str
+    note: str = ""
+    phrase: str = ""
+
+    def __str__(self) -> str:
+        return self.phrase or " ".join(filter(None, (self.label, self.value, self.note)))
+
+
+def pass_number(iteration: int, max_iter: int | None) -> Figure:
+    """``pass 3 of at most 100``."""
+    note = "" if max_iter is None else f"of at most {max_iter}"
+    return Figure("pass", str(iteration), note)
+
+
+def lower_bound(bound: float | None) -> Figure:
+    """``lower bound -1.234567`` (nats a row)."""
+    return Figure("lower bound", "unknown" if bound is None else f"{bound:.6f}")
+
+
+def tolerance(tol: float) -> str:
+    """``tol 0.001``."""
+    return f"tol {tol:g}"
+
+
+def change(size: float, tol: float | None) -> Figure:
+    """``change 1.23e-02 (tol 0.001)``."""
+    return Figure("change", f"{size:.2e}", "" if tol is None else f"({tolerance(tol)})")
+
+
+def starts(going: int, number: int) -> Figure:
+    """``2 of 3 starts go on``."""
+    note = f"of {number} go on"
+    return Figure("starts", str(going), note, f"{going} of {number} starts go on")
+
+
+def speed(rows: float, seconds: float) -> Figure:
+    """``1.23M rows/s``."""
+    value = f"{count(rows / max(seconds, 1e-9))} rows/s"
+    return Figure("speed", value, phrase=value)
+
+
+def remaining(passes: int, seconds: float) -> Figure:
+    """``about 5 passes, 2 min left``."""
+    about, time = f"about {plural(passes, 'pass')}", duration(seconds)
+    return Figure("left", about, time, f"{about}, {time} left")
+
+
+def parts_done(done: int, parts: int) -> str:
+    """``3 of 8 parts``."""
+    return f"{done} of {parts} parts"
+
+
+def rows_and_columns(rows: int | None, columns: int) -> str:
+    """``1,000 rows of 3 columns``."""
+    number = "rows" if rows is None else f"{rows:,} rows"
+    return f"{number} of {plural(columns, 'column')}"
+
+
+def pass_figures(
+    bound: float | None,
+    size: float | None,
+    tol: float | None,
+    going: int,
+    number: int,
+    rows: int,
+    seconds: float,
+) -> list[Figure]:
+    """The figures of a pass that has been made, in the order in which they are shown.
+
+    Parameters
+    ----------
+    bound : float or None
+        Lower bound of the best start (nats a row).
+    size : float or None
+        Its change; ``None`` where it is not finite.
+    tol : float or None
+    going, number : int
+        Starts that go on, and all of them.
+    rows : int
+        That the pass read.
+    seconds : float
+        That it took.
+    """
+    figures = [lower_bound(bound)]
+    if size is not None:
+        figures.append(change(size, tol))
+    if number > 1:
+        figures.append(starts(going, number))
+    if seconds > 0:
+        figures.append(speed(rows, seconds))
+    return figures
+
+
+def figures_of_state(state: "FitState", tol: float | None = None) -> list[Figure]:
+    """Figures of the latest pass of a fit in this process."""
+    best = state.best
+    size = best.change if math.isfinite(best.change) else None
+    going = sum(trace.stopped is None for trace in state.traces)
+    return pass_figures(
+        best.lower_bound, size, tol, going, len(state.traces), state.rows, state.seconds
+    )
+
+
+def figures_of_event(event: Mapping[str, Any]) -> list[Figure]:
+    """Figures of a fit elsewhere, from the event of its latest pass."""
+    number = event.get("starts", 1)
+    return pass_figures(
+        event.get("lower_bound"),
+        event.get("change"),
+        event.get("tol"),
+        event.get("starts_going", number),
+        number,
+        event.get("rows") or 0,
+        event.get("seconds", 0.0),
+    )
+
+
+def ended(
+    state: str,
+    passes: int,
+    *,
+    seconds: float | None = None,
+    bound: float | None = None,
+    message: str | None = None,
+) -> str:
+    """How a fit ended, in a sentence.
+
+    Parameters
+    ----------
+    state : str
+        A key of `STATES` but ``running``.
+    passes : int
+        Number of the last pass.
+    seconds : float or None
+        That the fit took.
+    bound : float or None
+        Its last lower bound (nats a row).
+    message : str or None
+        Of the error that it failed with, which is said instead of the lower bound.
+    """
+    head = f"{_ENDINGS[state]} {plural(passes, 'pass')}"
+    if seconds is not None:
+        head += f" in {duration(seconds)}"
+    if message:
+        return f"{head}: {message}"
+    return f"{head}." if bound is None else f"{head}: {lower_bound(bound)} nats a row."
