@@ -8,17 +8,18 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-from dask._task_spec import DataNode, Task, TaskRef
 from threadpoolctl import threadpool_limits
 
+from daskgmm.data.containers.task_spec import DataNode, Task, TaskRef
 from daskgmm.data.source import Part, Source
-from daskgmm.data.storage.retry import persistent
 from daskgmm.errors import ConfigurationError
 from daskgmm.model.frame import Frame
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.passes.engine.blas import one_thread
-from daskgmm.passes.engine.client import as_passes_do, explaining_losses
+from daskgmm.passes.engine.client import as_passes_do
 from daskgmm.passes.engine.keys import Phase, counted, token
+from daskgmm.passes.engine.work import read_part
+from daskgmm.passes.engine.workers import explaining_losses
 
 ROUNDS = 5
 """Rounds that draw candidates, each 2 K of them (Bahmani et al., 2012, section 5)."""
@@ -104,11 +105,10 @@ def _steadied() -> Iterator[None]:
         yield
 
 
-@persistent
 def _standard(part: Part, dtype: np.dtype[Any], frame: Frame, *inputs: Any) -> Floats:
     """Rows (n, D) of a part in frame coordinates, without those of weight zero."""
     found = [np.empty((0, len(frame.origin)), dtype)]
-    for block in part.read(*inputs):
+    for block in read_part(part, inputs):
         rows = block.rows if block.weights is None else block.rows[:, block.weights > 0]
         z = np.empty(rows.shape, dtype)
         frame.standardise(rows, out=z)

@@ -18,7 +18,8 @@ from daskgmm.data.source import Source
 from daskgmm.data.storage.scratch import machine, root
 from daskgmm.model.kernels import centred, features
 from daskgmm.model.kernels.base import slab_rows
-from daskgmm.passes.engine.client import active_client, explaining_losses, wait_for_workers
+from daskgmm.passes.engine.client import active_client
+from daskgmm.passes.engine.workers import explaining_losses, wait_for_workers
 
 LIBRARIES = 300 * 2**20
 """Of a worker's process: Python, Dask, pandas, SciPy, scikit-learn, Arrow, numba and its loop."""

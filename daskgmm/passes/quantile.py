@@ -10,12 +10,11 @@ from daskgmm.model.prediction import Predictor
 from daskgmm.model.quantile import Counts, Question, quantile
 from daskgmm.passes.cost import seconds_a_row
 from daskgmm.passes.engine.blas import one_thread
-from daskgmm.passes.engine.client import compute
-from daskgmm.passes.engine.graph import pass_graph
-from daskgmm.passes.engine.grouping import group_measured
-from daskgmm.passes.engine.keys import Phase, token
+from daskgmm.passes.engine.graph import run_pass
+from daskgmm.passes.engine.grouping import group_by_cost
+from daskgmm.passes.engine.keys import Phase
 from daskgmm.passes.engine.work import OnPart, Work
-from daskgmm.passes.prediction import USUAL_ROWS, explaining
+from daskgmm.passes.prediction import explaining
 from daskgmm.passes.writing import windows
 
 
@@ -51,13 +50,10 @@ def log_density_quantile(source: Source, predictor: Predictor, share: float) -> 
 
 
 def _count(source: Source, predictor: Predictor, question: Question) -> Counts:
-    lengths = source.lengths or (USUAL_ROWS,) * len(source.parts)
     cost = seconds_a_row(source.n_features, source.n_features**2, predictor.mixture.n_components)
     work = Work(_begin, question.add, _Counting(predictor, question, source.columns))
-    groups = group_measured(lengths, cost, in_memory=source.in_memory)
-    graph, root = pass_graph(source, groups, work, "gmm-predict", token())
-    found: Counts = compute(graph, root, Phase.PREDICTION)
-    return found
+    counts: Counts = run_pass(source, group_by_cost(source, cost), work, Phase.PREDICTION)
+    return counts
 
 
 def _begin(counting: _Counting) -> OnPart:

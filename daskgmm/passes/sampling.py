@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from dask._task_spec import DataNode
 from numpy.typing import NDArray
 
+from daskgmm.data.containers.task_spec import DataNode, Task, TaskRef
 from daskgmm.data.sinks import Field
 from daskgmm.data.source import Block, Floats, Source
 from daskgmm.errors import ConfigurationError
@@ -57,7 +57,6 @@ def _draw_lazily(predictor: Predictor, n_samples: int, seed: int) -> tuple[Any, 
     import operator
 
     import dask.array as da
-    from dask._task_spec import DataNode, Task, TaskRef
 
     n_features = predictor.mixture.n_features
     sizes = _sizes(n_features, n_samples)

@@ -7,16 +7,15 @@ from functools import partial
 from typing import Any, Self, TypeVar
 
 import numpy as np
-from dask._task_spec import Task, TaskRef
 from numpy.typing import NDArray
 
+from daskgmm.data.containers.task_spec import Task, TaskRef
 from daskgmm.data.source import Block, Part, Source, TextPart, as_written
 from daskgmm.errors import DataError
 from daskgmm.model.nonfinite import Flaw
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.passes.engine.blas import one_thread
-from daskgmm.passes.engine.client import compute
-from daskgmm.passes.engine.graph import pass_graph
+from daskgmm.passes.engine.graph import compute, pass_graph
 from daskgmm.passes.engine.grouping import group_measured, group_unmeasured
 from daskgmm.passes.engine.keys import Phase, token
 from daskgmm.passes.engine.work import OnPart, Work

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
-from dask._task_spec import DataNode, Task, TaskRef
 from numpy.typing import NDArray
 
+from daskgmm.data.containers.task_spec import DataNode, Task, TaskRef
 from daskgmm.data.sinks.base import Field, Made, Sink, Slice, Writer, Written
 from daskgmm.data.source import Block, Floats, Part, Source, as_written
 from daskgmm.data.storage.retry import persistent
@@ -19,7 +19,7 @@ from daskgmm.errors import DataError, OutputError
 from daskgmm.model.nonfinite import Flaw
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes.engine.blas import one_thread
-from daskgmm.passes.engine.client import compute
+from daskgmm.passes.engine.graph import compute
 from daskgmm.passes.engine.keys import Phase, token
 from daskgmm.passes.engine.progress import announced
 

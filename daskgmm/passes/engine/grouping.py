@@ -29,6 +29,9 @@ FEWEST_TASKS = 128
 MOST_TASKS = 4096
 MOST_TASKS_UNMEASURED = 512
 
+_USUAL_ROWS = 10_000
+"""Taken for a part's rows where its length is not known, so that the groups are the same."""
+
 
 def group_unmeasured(n_parts: int) -> list[range]:
     """Even groups of parts whose lengths are not known yet."""
@@ -52,6 +55,19 @@ def group_measured(
     owners = [min(int(middle / share), wanted - 1) for middle in middles]
     starts = [i for i, owner in enumerate(owners) if i == 0 or owner != owners[i - 1]]
     return [range(a, b) for a, b in zip(starts, [*starts[1:], len(lengths)], strict=True)]
+
+
+def group_by_cost(source: Source, cost_a_row: float) -> list[range]:
+    """Groups of a source's parts for one pass, also where their lengths are not known.
+
+    Parameters
+    ----------
+    source : Source
+    cost_a_row : float
+        Of the pass, in seconds.
+    """
+    lengths = source.lengths or (_USUAL_ROWS,) * len(source.parts)
+    return group_measured(lengths, cost_a_row, in_memory=source.in_memory)
 
 
 def _even(n_parts: int, n_groups: int) -> list[range]:

@@ -11,18 +11,28 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any, TypeVar
 
-from dask._task_spec import DataNode, GraphNode, Task, TaskRef
 from dask.sizeof import sizeof
 
 from daskgmm.data.containers.arrays import ArrayPart
 from daskgmm.data.containers.dask import InlinePart, is_future, require_complete
 from daskgmm.data.containers.subgraph import closure, meeting_points
+from daskgmm.data.containers.task_spec import DataNode, GraphNode, Task, TaskRef
 from daskgmm.data.source import Block, Part, Source, TextPart, aligned
-from daskgmm.data.storage.retry import persistent
 from daskgmm.passes.cache.memory import copied, nbytes
-from daskgmm.passes.engine.client import active_client, explaining_losses, hold
-from daskgmm.passes.engine.graph import Group, HeldGroup, Leaf, Stretch, leaves_of, part_bytes, runs
+from daskgmm.passes.engine.client import active_client
+from daskgmm.passes.engine.graph import (
+    Group,
+    HeldGroup,
+    Leaf,
+    Stretch,
+    hold,
+    leaves_of,
+    part_bytes,
+    runs,
+)
 from daskgmm.passes.engine.keys import Phase, counted, token
+from daskgmm.passes.engine.work import read_part
+from daskgmm.passes.engine.workers import explaining_losses
 from daskgmm.passes.memory import rows_bytes
 
 logger = logging.getLogger(__name__)
@@ -248,9 +258,8 @@ def _fitting(source: Source, room: int) -> int:
     return count
 
 
-@persistent
 def _decode(part: Part) -> DecodedPart:
-    return DecodedPart(part.label, tuple(map(copied, part.read())))
+    return DecodedPart(part.label, tuple(map(copied, read_part(part, ()))))
 
 
 def held_groups(source: Source, groups: Sequence[Group]) -> tuple[Source, Sequence[Group]]:
