@@ -1,6 +1,6 @@
 """The time that a pass takes: arithmetic a row, Dask's scheduler, and moments between processes.
 
-`seconds_a_row` decides how parts are grouped into tasks and whether compiled kernels are worth
+Seconds a row decide how parts are grouped into tasks and whether compiled kernels are worth
 loading; `PassCost` forecasts a pass on a cluster of any size.
 """
 
@@ -77,6 +77,8 @@ MEASURED = PassCost(0.368e-3, 0.226e-3, 0.64e-6, 0.5, 0.354e-9)
 """Measured by ``python -m tests.benchmarks scale``, scheduler and workers in one process; an upper
 bound where each has a machine of its own."""
 
+_SURVEY_SECONDS_A_VALUE = 4e-9
+
 FIT_WORTH_COMPILING = 0.05
 """Seconds of arithmetic in one pass of a fit above which the compiled kernel is loaded: a fit makes
 many passes, and loading it takes about a second once."""
@@ -84,6 +86,16 @@ many passes, and loading it takes about a second once."""
 PASS_WORTH_COMPILING = 1.0
 """Seconds of arithmetic in a single pass (a prediction) above which the compiled kernel is loaded:
 importing numba and loading the loop take nearly as long."""
+
+
+def survey_seconds_a_row(n_features: int) -> float:
+    """Rough cost of one row of the survey on one core (seconds)."""
+    return n_features * _SURVEY_SECONDS_A_VALUE
+
+
+def scoring_seconds_a_row(n_features: int, n_components: int) -> float:
+    """Rough cost of one row of a pass that scores rows, for any covariance type (seconds)."""
+    return seconds_a_row(n_features, n_features**2, n_components)
 
 
 def seconds_a_row(n_features: int, length: int, n_components: int) -> float:

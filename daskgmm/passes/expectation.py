@@ -31,11 +31,11 @@ def accumulator(expectation: Expectation) -> Iterator[Accumulator]:
     """Lend an accumulator, so that tasks of one pass reuse work arrays; they go with the pass."""
     idle = _idle.setdefault(expectation, [])
     try:
-        found = idle.pop()
+        lent = idle.pop()
     except IndexError:
-        found = Accumulator(expectation)
-    yield found
-    idle.append(found)
+        lent = Accumulator(expectation)
+    yield lent
+    idle.append(lent)
 
 
 def _add_part(
@@ -126,7 +126,7 @@ def expect_checked(source: Source, expectation: Expectation, cost_a_row: float) 
         A value is not finite.
     """
     work = Work(_begin_checked, CheckedMoments.__add__, expectation)
-    found: CheckedMoments = run_pass(source, group_by_cost(source, cost_a_row), work, Phase.PASS)
-    if found.flawed is not None:
-        raise found.flawed.error(source.columns, found.lengths)
-    return replace(expectation, scatter=found.scatter).complete(found.moments)
+    checked: CheckedMoments = run_pass(source, group_by_cost(source, cost_a_row), work, Phase.PASS)
+    if checked.flawed is not None:
+        raise checked.flawed.error(source.columns, checked.lengths)
+    return replace(expectation, scatter=checked.scatter).complete(checked.moments)

@@ -164,7 +164,7 @@ def _begin_totals(argument: tuple[Scoring, Columns]) -> OnPart:
 def totals(source: Source, scoring: Scoring) -> Doubles:
     """`Scorer.totals` over all rows, in one pass."""
     n_components = sum(mixture.n_components for mixture in scoring.mixtures)
-    cost_a_row = cost.seconds_a_row(source.n_features, source.n_features**2, n_components)
+    cost_a_row = cost.scoring_seconds_a_row(source.n_features, n_components)
     work = Work(_begin_totals, np.add, (scoring, source.columns))
     return np.asarray(run_pass(source, group_by_cost(source, cost_a_row), work, Phase.PREDICTION))
 
