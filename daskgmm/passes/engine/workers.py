@@ -147,7 +147,7 @@ class _Wait:
             self._began = now
         seconds = now - self._began
         due = max(self._warned + _SECONDS_BETWEEN_WARNINGS, self._began + _SECONDS_BEFORE_WARNING)
-        if now >= due:
+        if self.workers < self._least and now >= due:
             logger.warning("%s Waiting, %.0f s so far.", self.fact(), seconds)
             self._warned = now
         return seconds
