@@ -23,10 +23,8 @@ from daskgmm.model.prediction import Predictor
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.persist import held
-from daskgmm.passes.prediction import Method, explaining, lazily
+from daskgmm.passes.prediction import Method, explaining, predict_frame, predict_lazily
 from daskgmm.passes.quantile import log_density_quantile
-
-_NAME = "gmm-predict"
 
 
 def predict_rows(estimator: Any, X: Any, method: Method) -> Any:
@@ -48,48 +46,9 @@ def predict_rows(estimator: Any, X: Any, method: Method) -> Any:
     source = as_source(estimator, X, reset=False)
     example = method(predictor, np.zeros((1, source.n_features), source.dtype))
     if kind == "frame":
-        return _like_frame(X, predictor, method, example)
+        return predict_frame(X, predictor, method, example)
     columns = None if example.ndim == 1 else example.shape[1]
-    return lazily(source, predictor, method, columns, example.dtype)
-
-
-def _like_frame(frame: Any, predictor: Predictor, method: Method, example: Any) -> Any:
-    from dask import delayed
-
-    meta = _as_frame(example[:0], None)
-    shared = delayed(predictor, pure=False, name=None, traverse=False)
-    return frame.map_partitions(
-        _predict_frame,
-        method,
-        shared,
-        tuple(frame.columns),
-        meta=meta,
-        token=_NAME,
-        enforce_metadata=False,
-    )
-
-
-def _predict_frame(
-    frame: Any,
-    method: Method,
-    predictor: Predictor,
-    names: tuple[Any, ...],
-    partition_info: Any = None,
-) -> Any:
-    from daskgmm.data.containers.dask import Columns
-
-    with one_thread():
-        # Dask tells the partition's number, but not while it finds out what comes back.
-        where = f"partition {partition_info['number']}" if partition_info else "the frame"
-        rows = Columns(len(names), names).rows_of(frame, where)
-        index = getattr(frame, "index", None)  # whoever made the partition may have made an array
-        return _as_frame(explaining(method, predictor, tuple(map(str, names)), rows, where), index)
-
-
-def _as_frame(values: np.ndarray[Any, Any], index: Any) -> Any:
-    import pandas as pd
-
-    return pd.Series(values, index) if values.ndim == 1 else pd.DataFrame(values, index)
+    return predict_lazily(source, predictor, method, columns, example.dtype)
 
 
 def anomaly_threshold(estimator: Any, X: Any, quantile: Any) -> float:

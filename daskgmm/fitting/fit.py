@@ -18,6 +18,7 @@ from daskgmm.model.expectation import Expectation
 from daskgmm.model.kernels.compiled import compile_ahead
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
+from daskgmm.passes import cost
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.grouping import laid_out
 from daskgmm.passes.engine.persist import held, held_groups
@@ -25,9 +26,6 @@ from daskgmm.passes.expectation import expect
 from daskgmm.passes.survey import Request, Survey, survey
 from daskgmm.training.em import Origins, em
 from daskgmm.training.states import FitState, Trace
-
-SECONDS_WORTH_COMPILING = 0.05
-"""Passes longer than this gain more from the compiled kernel than loading it takes."""
 
 
 class Fit:
@@ -164,7 +162,7 @@ class Fit:
 
 def worth_compiling(rows: int, cost_a_row: float) -> bool:
     """Whether passes over so many rows run the compiled kernel."""
-    return rows * cost_a_row > SECONDS_WORTH_COMPILING
+    return rows * cost_a_row > cost.FIT_WORTH_COMPILING
 
 
 def _unless_all_collapsed(started: Sequence[Started]) -> tuple[tuple[Trace, ...], ...]:

@@ -18,7 +18,7 @@ from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.cost import seconds_a_row
-from daskgmm.passes.memory import Task, largest_block, largest_part
+from daskgmm.passes.memory import TaskSizes, largest_block, largest_part
 from daskgmm.training.acceleration import Acceleration, acceleration_named
 from daskgmm.training.em import EMSettings
 from daskgmm.training.initialisation import initialiser_named
@@ -132,11 +132,11 @@ class Settings:
             seconds += seconds_a_row(n_features, length, n_components)
         return seconds
 
-    def task(self, source: Source) -> Task:
+    def task(self, source: Source) -> TaskSizes:
         """Sizes of a task of the passes over a source, all starts together."""
         longest = max(one.quadratic_length(source.n_features) for one in self.covariances)
         plans = [candidate.plan for candidate in self.candidates]
-        return Task(
+        return TaskSizes(
             source.n_features,
             longest + source.n_features + 1,
             sum(plan.n_components * plan.n_init for plan in plans),

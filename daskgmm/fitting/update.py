@@ -9,7 +9,7 @@ import numpy as np
 from daskgmm.data.decode import require_finite_sum
 from daskgmm.data.source import Source
 from daskgmm.errors import DataError
-from daskgmm.fitting.fit import SECONDS_WORTH_COMPILING
+from daskgmm.fitting.fit import worth_compiling
 from daskgmm.model.expectation import Expectation
 from daskgmm.model.kernels.compiled import compile_ahead
 from daskgmm.model.mixture import Mixture
@@ -41,7 +41,7 @@ class NewRows:
     def expect(self, mixtures: Sequence[Mixture], origins: Origins = None) -> list[Moments]:
         """One pass; see `daskgmm.training.em.Expect`."""
         cost = self._cost_a_row(mixtures[0])
-        compiled = cost * sum(self.source.lengths or ()) > SECONDS_WORTH_COMPILING
+        compiled = worth_compiling(sum(self.source.lengths or ()), cost)
         if compiled:
             compile_ahead(self.source.dtype, self.dtype)
         asked = Expectation(

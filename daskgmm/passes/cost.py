@@ -1,10 +1,7 @@
-"""What the scheduler, and the moments on their way, add to the kernels of a pass.
+"""The time that a pass takes: arithmetic a row, Dask's scheduler, and moments between processes.
 
-How many parts one task takes.
-
-Dask's cost follows the number of tasks (about 3 ms each on a busy scheduler), so a task takes
-several parts until it is worth its overhead. The grouping follows from the data alone, never
-from the workers that happen to be alive: sums keep their shape on one worker or twenty.
+Seconds a row decide how parts are grouped into tasks and whether compiled kernels are worth
+loading; `PassCost` forecasts a pass on a cluster of any size.
 """
 
 import math
@@ -15,7 +12,7 @@ from daskgmm.passes.engine.graph import FAN_IN
 
 @dataclass(frozen=True)
 class PassCost:
-    """Seconds of a pass as measurements on 1 to 1,000 workers have it.
+    """Coefficients of a pass's seconds, measured on 1 to 1,000 workers.
 
     Parameters
     ----------
@@ -23,9 +20,9 @@ class PassCost:
         A task of the tree takes the scheduler ``a_task + a_meeting * workers ** exponent``
         seconds.
     a_partition : float
-        A partition, in seconds.
+        Seconds of the scheduler for a partition.
     a_byte : float
-        A byte of moments from one process to another, unpickled and added, in seconds.
+        Seconds to send a byte of moments to another process, unpickle it and add it.
     """
 
     a_task: float
@@ -35,7 +32,7 @@ class PassCost:
     a_byte: float = 0.0
 
     def scheduler(self, tasks: int, partitions: int, workers: int) -> float:
-        """Seconds in which the scheduler is busy with a pass."""
+        """Seconds that a pass keeps the scheduler busy."""
         in_tree, meetings, partitions_ = factors(tasks, partitions, workers, self.exponent)
         return self.a_task * in_tree + self.a_meeting * meetings + self.a_partition * partitions_
 
@@ -55,30 +52,50 @@ class PassCost:
         ----------
         tasks, partitions, workers : int
         wait : float
-            Of a task's kernel, in seconds.
+            Seconds of a task's kernel.
         bytes_ : int
-            Of a task's moments.
+            Bytes of a task's moments.
         threads : int
-            Tasks at a time of each worker.
+            Tasks that a worker runs at a time.
         """
         handing = self.scheduler(tasks, partitions, workers)
         kernels = math.ceil(tasks / (workers * threads)) * wait
-        # Whichever is the longer; then the last task that was handed out, or its handing out.
+        # The longer of the two; then the task that was handed out last, or handing it out.
         busy = max(handing, kernels) + min(handing, wait)
         levels = math.ceil(math.log2(max(tasks, 2)) / math.log2(FAN_IN))
-        # A worker takes in its share of all moments, and the last ones level by level.
+        # A worker receives its share of all moments, and the last ones level by level.
         return busy + bytes_ * self.a_byte * (tasks / workers + levels * FAN_IN)
 
 
 def factors(tasks: int, partitions: int, workers: int, exponent: float) -> tuple[float, ...]:
-    """What the scheduler's coefficients are multiplied with."""
+    """Factors of the scheduler's coefficients: tasks, tasks times workers, partitions."""
     in_tree = tasks * (1 + 1 / (FAN_IN - 1))
     return in_tree, in_tree * workers**exponent, float(partitions)
 
 
 MEASURED = PassCost(0.368e-3, 0.226e-3, 0.64e-6, 0.5, 0.354e-9)
-"""As ``python -m tests.benchmarks scale`` found it, scheduler and workers in one process: an upper
+"""Measured by ``python -m tests.benchmarks scale``, scheduler and workers in one process; an upper
 bound where each has a machine of its own."""
+
+_SURVEY_SECONDS_A_VALUE = 4e-9
+
+FIT_WORTH_COMPILING = 0.05
+"""Seconds of arithmetic in one pass of a fit above which the compiled kernel is loaded: a fit makes
+many passes, and loading it takes about a second once."""
+
+PASS_WORTH_COMPILING = 1.0
+"""Seconds of arithmetic in a single pass (a prediction) above which the compiled kernel is loaded:
+importing numba and loading the loop take nearly as long."""
+
+
+def survey_seconds_a_row(n_features: int) -> float:
+    """Rough cost of one row of the survey on one core (seconds)."""
+    return n_features * _SURVEY_SECONDS_A_VALUE
+
+
+def scoring_seconds_a_row(n_features: int, n_components: int) -> float:
+    """Rough cost of one row of a pass that scores rows, for any covariance type (seconds)."""
+    return seconds_a_row(n_features, n_features**2, n_components)
 
 
 def seconds_a_row(n_features: int, length: int, n_components: int) -> float:

@@ -1,6 +1,6 @@
 """The pass of the EM loop: moments of mixtures over all rows.
 
-A pass over rows that nobody has looked at: moments, and whether they mean anything.
+`expect` is for rows that a survey has checked; `expect_checked` checks each value on the way.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,10 +17,9 @@ from daskgmm.model.frame import scatter
 from daskgmm.model.moments import Moments
 from daskgmm.model.nonfinite import Flaw
 from daskgmm.model.typing import Doubles
-from daskgmm.passes.engine.client import compute
-from daskgmm.passes.engine.graph import Group, pass_graph
-from daskgmm.passes.engine.grouping import group_measured
-from daskgmm.passes.engine.keys import Phase, token
+from daskgmm.passes.engine.graph import Group, run_pass
+from daskgmm.passes.engine.grouping import group_by_cost
+from daskgmm.passes.engine.keys import Phase
 from daskgmm.passes.engine.work import OnPart, Work
 from daskgmm.passes.survey import FlawedPart
 
@@ -29,14 +28,14 @@ _idle: WeakKeyDictionary[Expectation, list[Accumulator]] = WeakKeyDictionary()
 
 @contextmanager
 def accumulator(expectation: Expectation) -> Iterator[Accumulator]:
-    """Lend an accumulator: tasks of one pass reuse its work arrays, which go when the pass ends."""
+    """Lend an accumulator, so that tasks of one pass reuse work arrays; they go with the pass."""
     idle = _idle.setdefault(expectation, [])
     try:
-        found = idle.pop()
+        lent = idle.pop()
     except IndexError:
-        found = Accumulator(expectation)
-    yield found
-    idle.append(found)
+        lent = Accumulator(expectation)
+    yield lent
+    idle.append(lent)
 
 
 def _add_part(
@@ -54,27 +53,23 @@ def _begin(expectation: Expectation) -> OnPart:
 def expect(source: Source, groups: Sequence[Group], expectation: Expectation) -> list[Moments]:
     """One pass: each mixture's moments over all rows of `source`."""
     work = Work(_begin, add, expectation)
-    graph, root = pass_graph(source, groups, work, "gmm-pass", token())
-    return expectation.complete(compute(graph, root, Phase.PASS))
-
-
-_USUAL_ROWS = 10_000
+    return expectation.complete(run_pass(source, groups, work, Phase.PASS))
 
 
 @dataclass(frozen=True, eq=False)
-class Checked:
-    """What was found.
+class CheckedMoments:
+    """Moments of rows that were checked for values that are not finite.
 
     Parameters
     ----------
     lengths : tuple of int
-        Rows of each part, in order; of a flawed one those in the blocks before.
+        Rows of each part, in order; of a flawed part, those in the blocks before the flaw.
     flawed : FlawedPart or None
         The first part with a value that is not finite.
     moments : list of Moments
-        Each mixture's, over the rows that were read.
-    scatter : ndarray of shape (D, D) or empty
-        The same rows' second moments about the frame's origin, where they are needed.
+        Each mixture's, over the rows before the flaw.
+    scatter : ndarray of shape (D, D) or (0, 0)
+        Second moments of the same rows about the frame's origin; empty unless needed.
     """
 
     lengths: tuple[int, ...]
@@ -82,8 +77,8 @@ class Checked:
     moments: list[Moments]
     scatter: Doubles
 
-    def __add__(self, other: "Checked") -> "Checked":
-        return Checked(
+    def __add__(self, other: "CheckedMoments") -> "CheckedMoments":
+        return CheckedMoments(
             self.lengths + other.lengths,
             self.flawed or other.flawed,
             add(self.moments, other.moments),
@@ -93,7 +88,7 @@ class Checked:
 
 def _check_part(
     position: int, part: Part, blocks: Iterator[Block], expectation: Expectation
-) -> Checked:
+) -> CheckedMoments:
     length, flawed = 0, None
     side = len(expectation.frame.origin) if expectation.needs_scatter else 0
     second = np.zeros((side, side))
@@ -108,7 +103,7 @@ def _check_part(
             if side:
                 second += scatter(block.rows, block.weights, expectation.frame)
             length += block.rows.shape[1]
-    return Checked((length,), flawed, moments, second)
+    return CheckedMoments((length,), flawed, moments, second)
 
 
 def _begin_checked(expectation: Expectation) -> OnPart:
@@ -116,26 +111,22 @@ def _begin_checked(expectation: Expectation) -> OnPart:
 
 
 def expect_checked(source: Source, expectation: Expectation, cost_a_row: float) -> list[Moments]:
-    """One pass: each mixture's moments over all rows of `source`, each value looked at.
+    """One pass: each mixture's moments over all rows of `source`, each value checked.
 
     Parameters
     ----------
     source : Source
     expectation : Expectation
     cost_a_row : float
-        Of the arithmetic, in seconds, for the grouping.
+        Seconds of arithmetic; decides how parts are grouped.
 
     Raises
     ------
     DataError
         A value is not finite.
     """
-    # Lengths may be unknown: these stand for them, so that the grouping is always the same.
-    lengths = source.lengths or (_USUAL_ROWS,) * len(source.parts)
-    groups = group_measured(lengths, cost_a_row, in_memory=source.in_memory)
-    work = Work(_begin_checked, Checked.__add__, expectation)
-    graph, root = pass_graph(source, groups, work, "gmm-pass", token())
-    found: Checked = compute(graph, root, Phase.PASS)
-    if found.flawed is not None:
-        raise found.flawed.error(source.columns, found.lengths)
-    return replace(expectation, scatter=found.scatter).complete(found.moments)
+    work = Work(_begin_checked, CheckedMoments.__add__, expectation)
+    checked: CheckedMoments = run_pass(source, group_by_cost(source, cost_a_row), work, Phase.PASS)
+    if checked.flawed is not None:
+        raise checked.flawed.error(source.columns, checked.lengths)
+    return replace(expectation, scatter=checked.scatter).complete(checked.moments)

@@ -1,4 +1,4 @@
-"""k-means over all rows by dask-ml, whose `k-means||` is made for rows that lie apart."""
+"""k-means over all rows by dask-ml, whose `k-means||` is made for distributed rows."""
 
 import warnings
 from collections.abc import Iterator
@@ -8,27 +8,28 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-from dask._task_spec import DataNode, Task, TaskRef
 from threadpoolctl import threadpool_limits
 
+from daskgmm.data.containers.task_spec import DataNode, Task, TaskRef
 from daskgmm.data.source import Part, Source
-from daskgmm.data.storage.retry import persistent
 from daskgmm.errors import ConfigurationError
 from daskgmm.model.frame import Frame
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.passes.engine.blas import one_thread
-from daskgmm.passes.engine.client import as_passes_do, explaining_losses
+from daskgmm.passes.engine.client import as_passes_do
 from daskgmm.passes.engine.keys import Phase, counted, token
+from daskgmm.passes.engine.work import read_part
+from daskgmm.passes.engine.workers import explaining_losses
 
 ROUNDS = 5
 """Rounds that draw candidates, each 2 K of them (Bahmani et al., 2012, section 5)."""
 
 MOST_STEPS = 20
-"""Of Lloyd's algorithm: each reads all rows, and EM takes over from anywhere near."""
+"""Most steps of Lloyd's algorithm: each reads all rows, and EM starts from any centres nearby."""
 
 
 def require_dask_ml() -> None:
-    """Refuse where dask-ml is not installed."""
+    """Raise ConfigurationError if dask-ml is not installed."""
     if find_spec("dask_ml") is None:
         raise ConfigurationError(
             "init_params='k-means||' needs dask-ml, which is not installed.",
@@ -38,7 +39,7 @@ def require_dask_ml() -> None:
 
 @dataclass(frozen=True, eq=False)
 class AllRows:
-    """Rows as dask-ml takes them.
+    """All rows of a source, for dask-ml.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ class AllRows:
     lengths : tuple of int
         Rows of each part.
     weighted : bool
-        Whether rows have sample weights. dask-ml knows none: rows of weight zero are left out.
+        Whether rows have sample weights. dask-ml takes none: rows of weight zero are left out.
     """
 
     source: Source
@@ -67,11 +68,11 @@ class AllRows:
             graph[key] = Task(key, _standard, part, source.dtype, TaskRef(argument), *inputs)
         lengths = tuple(self.lengths[index] for index in kept)
         array = da.Array(graph, name, (lengths, (source.n_features,)), dtype=source.dtype)
-        # What is left of a part nobody has counted.
+        # The rows of a part that have a weight above zero are not counted yet.
         return array.compute_chunk_sizes() if self.weighted else array
 
     def centres(self, frame: Frame, n_components: int, seed: int) -> tuple[Doubles, int]:
-        """Centres (K, D) in data units, and how many passes it took to find them."""
+        """Centres (K, D) in data units, and the number of passes that were made."""
         from dask_ml.cluster import KMeans
 
         clustering = KMeans(
@@ -97,18 +98,17 @@ class AllRows:
 
 @contextmanager
 def _steadied() -> Iterator[None]:
-    # More threads would add the candidates' centres up in the order in which they finish.
+    # Several threads would add up the candidates' centres in the order in which they finish.
     with threadpool_limits(1, user_api="openmp"), warnings.catch_warnings():
-        # Where the candidates are all rows there are, dask-ml divides by what is left: nothing.
+        # Where all rows are candidates, dask-ml divides by the number of the others, which is zero.
         warnings.filterwarnings("ignore", "invalid value", RuntimeWarning)
         yield
 
 
-@persistent
 def _standard(part: Part, dtype: np.dtype[Any], frame: Frame, *inputs: Any) -> Floats:
     """Rows (n, D) of a part in frame coordinates, without those of weight zero."""
     found = [np.empty((0, len(frame.origin)), dtype)]
-    for block in part.read(*inputs):
+    for block in read_part(part, inputs):
         rows = block.rows if block.weights is None else block.rows[:, block.weights > 0]
         z = np.empty(rows.shape, dtype)
         frame.standardise(rows, out=z)

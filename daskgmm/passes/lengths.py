@@ -1,32 +1,28 @@
-"""What a source doesn't tell before it is read, for those who must know."""
+"""Lengths of parts and types of columns that only reading the rows shows."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from daskgmm.data.source import Block, Part, Source
-from daskgmm.data.storage.retry import persistent
-from daskgmm.passes.engine.client import compute
-from daskgmm.passes.engine.graph import pass_graph
+from daskgmm.passes.engine.graph import run_pass
 from daskgmm.passes.engine.grouping import group_unmeasured
-from daskgmm.passes.engine.keys import Phase, token
-from daskgmm.passes.engine.work import OnPart, Work
+from daskgmm.passes.engine.keys import Phase
+from daskgmm.passes.engine.work import OnPart, Work, read_part
 
 
 def lengths_of(source: Source) -> tuple[int, ...]:
-    """Rows of each part, counted in a pass where the source doesn't know them."""
+    """Rows of each part, counted in a pass where the source does not know them."""
     if source.lengths is not None:
         return source.lengths
-    groups = group_unmeasured(len(source.parts))
-    graph, root = pass_graph(source, groups, Work(_begin, _join, None), "gmm-init", token())
-    lengths: tuple[int, ...] = compute(graph, root, Phase.INITIALISATION)
+    groups, work = group_unmeasured(len(source.parts)), Work(_begin, _join, None)
+    lengths: tuple[int, ...] = run_pass(source, groups, work, Phase.INITIALISATION)
     return lengths
 
 
-@persistent
 def kept_columns(source: Source) -> Any:
-    """The schema of the columns that blocks carry along, by the first rows that there are."""
+    """The schema of the columns that blocks carry along, taken from the first rows; or None."""
     for part in source.parts:
-        for block in part.read():
+        for block in read_part(part, ()):
             if block.kept is None:
                 return None
             if block.rows.shape[1]:

@@ -1,7 +1,4 @@
-"""Memory of a pass, in bytes: what it will take, and what there is.
-
-How many bytes of decoded rows fit where passes run.
-"""
+"""Memory of a pass, in bytes: what a worker needs, and how many decoded rows fit beside it."""
 
 import math
 import shutil
@@ -18,18 +15,20 @@ from daskgmm.data.source import Source
 from daskgmm.data.storage.scratch import machine, root
 from daskgmm.model.kernels import centred, features
 from daskgmm.model.kernels.base import slab_rows
-from daskgmm.passes.engine.client import active_client, explaining_losses, wait_for_workers
+from daskgmm.passes.engine.client import active_client
+from daskgmm.passes.engine.workers import explaining_losses, wait_for_workers
 
 LIBRARIES = 300 * 2**20
-"""Of a worker's process: Python, Dask, pandas, SciPy, scikit-learn, Arrow, numba and its loop."""
+"""Bytes of a worker's libraries: Python, Dask, pandas, SciPy, scikit-learn, Arrow, numba."""
 
 _READ_AHEAD = 2**23
-"""Bytes that are read ahead of a decoder, over all columns."""
+"""Bytes that are read ahead of a decoder, all columns together."""
 
 _PAGE = 2**20
 """Parquet's usual page; a decoder has three a column: compressed, decompressed, dictionary."""
 
-_USUAL_ROWS = 2**17
+_USUAL_PART_ROWS = 2**17
+"""Taken for the largest part's rows where lengths are not known."""
 
 _CGROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
@@ -38,27 +37,27 @@ _CGROUPS = (
         "/sys/fs/cgroup/memory/memory.usage_in_bytes",
     ),
 )
-"""Files that tell a container's limit and use; Linux's second version and its first."""
+"""Files with a container's memory limit and use, of Linux's cgroups version 2 and 1."""
 
 
 @dataclass(frozen=True)
-class Task:
-    """A task of a pass, by the sizes that its memory depends on.
+class TaskSizes:
+    """Sizes that the memory of a pass's task depends on.
 
     Parameters
     ----------
     n_features : int
         D.
     length : int
-        F, of a feature vector.
+        F, the length of a feature vector.
     n_components : int
-        K, of all mixtures together.
+        K, over all mixtures together.
     block_rows, part_rows : int
-        Rows of the largest block and of the largest part.
+        Rows of the largest block, and of the largest part.
     row_dtype, dtype : dtype
-        What rows come as, and what they are computed in.
+        Type of the rows as read, and of the arithmetic.
     decoded : bool
-        Whether blocks are decoded, not lying in memory.
+        Whether blocks are decoded, and not in memory already.
     """
 
     n_features: int
@@ -72,13 +71,13 @@ class Task:
 
     @property
     def block_bytes(self) -> int:
-        """A block of rows (D, n) with weights (n,)."""
+        """Bytes of a block: rows (D, n) and weights (n,)."""
         values = self.n_features * self.row_dtype.itemsize
         return self.block_rows * (values + np.dtype(np.float64).itemsize)
 
     @property
     def reading_bytes(self) -> int:
-        """Two blocks, for a decoder holds the columns as well, its pages, what is read ahead."""
+        """Bytes for reading: two blocks (a decoder holds the columns too), pages, read-ahead."""
         if not self.decoded:
             return 0
         page = min(_PAGE, self.part_rows * self.row_dtype.itemsize)
@@ -86,9 +85,10 @@ class Task:
 
     @property
     def kernel_bytes(self) -> int:
-        """Slabs of Phi (F) and one of rows (D), or without Phi three of them; gamma (K).
+        """Bytes of a kernel's work arrays.
 
-        Then Eta, a product and sums, each (F, K). The compiled kernel's slabs are smaller.
+        They are slabs of Phi (F) and rows (D), or three of rows without Phi, and of gamma (K);
+        then Eta, a product and sums, each (F, K). The compiled kernel's slabs are smaller.
         """
         values, widest, n_bytes = self.length + self.n_features, self.length, features.SLAB_BYTES
         if self.length > features.LONGEST:
@@ -99,29 +99,29 @@ class Task:
 
     @property
     def result_bytes(self) -> int:
-        """Moments (F, K) of a part."""
+        """Bytes of a part's moments (F, K)."""
         return self.length * self.n_components * np.dtype(np.float64).itemsize
 
 
-def worker_bytes(task: Task, threads: int = 1) -> int:
-    """What a worker's process takes at its peak in a pass, without a cache in memory.
+def worker_bytes(task: TaskSizes, threads: int = 1) -> int:
+    """Peak memory of a worker's process in a pass, without a cache in memory.
 
     Parameters
     ----------
-    task : Task
+    task : TaskSizes
     threads : int
         Tasks at a time.
 
     Notes
     -----
     A task holds a block, work arrays, a part's moments and the sum of those before; the number
-    of its parts does not count, for it reads one after another.
+    of its parts does not count, as it reads them one after another.
     """
     return LIBRARIES + threads * (task.reading_bytes + task.kernel_bytes + 2 * task.result_bytes)
 
 
 def rows_bytes(source: Source) -> int | None:
-    """All rows as decoded, each with a weight; None if their number isn't known."""
+    """Bytes of all decoded rows, each with a weight; None if their number is not known."""
     if source.lengths is None:
         return None
     values = source.n_features * source.dtype.itemsize + np.dtype(np.float64).itemsize
@@ -129,8 +129,8 @@ def rows_bytes(source: Source) -> int | None:
 
 
 def largest_part(source: Source) -> int:
-    """Rows of the largest part; where nobody knows, of one that is as large as usual."""
-    return max(source.lengths) if source.lengths else _USUAL_ROWS
+    """Rows of the largest part, or of a usual one where lengths are not known."""
+    return max(source.lengths) if source.lengths else _USUAL_PART_ROWS
 
 
 def largest_block(source: Source) -> int:
@@ -140,7 +140,7 @@ def largest_block(source: Source) -> int:
 
 
 def available_memory() -> int:
-    """Bytes that this process can still take, on its machine and in its container."""
+    """Bytes that this process can still allocate, on its machine and in its container."""
     free = [int(psutil.virtual_memory().available)]
     for limit, used in _CGROUPS:
         with suppress(OSError, ValueError):  # no such file, or no limit: the word max
@@ -149,18 +149,18 @@ def available_memory() -> int:
 
 
 TARGET = 0.6
-"""Of a worker's memory limit: beyond it Dask starts to write what it holds to disk."""
+"""Share of a worker's memory limit above which Dask starts to spill to disk."""
 
 SHARE = 0.5
-"""Of memory that is free and limited by nobody; the rest is others'."""
+"""Share of free memory that rows may take where there is no limit; other processes need some."""
 
 _SHARED_MEMORY = (None, "dask.distributed", "threads", "threading", "sync", "synchronous")
-"""Schedulers whose tasks run in this process, from pass to pass."""
+"""Schedulers whose tasks run in this process, so that its memory lasts from pass to pass."""
 
 
 @dataclass(frozen=True)
 class Room:
-    """Bytes for decoded rows, besides what passes take themselves.
+    """Bytes free for decoded rows, beside the memory of the passes.
 
     Parameters
     ----------
@@ -173,17 +173,18 @@ class Room:
 
 @dataclass(frozen=True)
 class WorkerFacts:
-    """What a worker says of itself.
+    """A worker's memory, disk and threads.
 
     Parameters
     ----------
     disk : tuple of str
-        Machine and folder: workers that share one have its space once.
+        Machine and folder; the space of workers that share them is counted once.
     disk_free : int
+        Bytes that rows may take of the disk.
     memory : int
-        Its limit, or what the machine has free.
+        Bytes of its limit, or of the machine's free memory.
     limited : bool
-        Whether it is the limit.
+        Whether `memory` is its limit.
     threads : int
     """
 
@@ -194,31 +195,31 @@ class WorkerFacts:
     threads: int
 
 
-def room_for(task: Task) -> Room:
-    """Room on the active cluster's workers if there is one, else here."""
+def room_for(task: TaskSizes) -> Room:
+    """Bytes for decoded rows on the active cluster's workers, or here if there is none."""
     client = active_client()
     if client is None:
         local = dask.config.get("scheduler", None) in _SHARED_MEMORY
         memory = int(SHARE * available_memory()) if local else 0
         return Room(memory, disk_free(root()))
-    wait_for_workers(client)  # whose room there is nobody knows before
+    wait_for_workers(client)  # their memory is not known before
     with explaining_losses():
-        told = client.run(_facts, on_error="ignore")
-    return _total(list(told.values()), task)
+        facts = client.run(_facts, on_error="ignore")
+    return _total(list(facts.values()), task)
 
 
-def memory_limit_for(task: Task, threads: int, held: int = 0) -> int:
-    """The least limit of a worker under which Dask spills nothing of so many bytes of rows."""
+def memory_limit_for(task: TaskSizes, threads: int, held: int = 0) -> int:
+    """The smallest memory limit of a worker that holds so many bytes of rows without spilling."""
     return math.ceil((worker_bytes(task, threads) + held) / TARGET)
 
 
-def room_under(limit: int, task: Task, threads: int) -> int:
-    """Bytes of rows that a worker with this limit holds beside its passes."""
+def room_under(limit: int, task: TaskSizes, threads: int) -> int:
+    """Bytes of rows that a worker with this memory limit can hold beside its passes."""
     return max(int(TARGET * limit) - worker_bytes(task, threads), 0)
 
 
 def disk_free(folder: Any) -> int:
-    """Bytes that rows may take of a disk, leaving a twentieth or 1 GiB to others."""
+    """Bytes that rows may take of a disk; a twentieth of it, or 1 GiB, stays free."""
     disk = shutil.disk_usage(folder)
     return max(disk.free - min(disk.total // 20, 2**30), 0)
 
@@ -235,12 +236,12 @@ def _facts(dask_worker: Any) -> WorkerFacts:
     )
 
 
-def _total(workers: list[WorkerFacts], task: Task) -> Room:
+def _total(workers: list[WorkerFacts], task: TaskSizes) -> Room:
     disks = {facts.disk: facts.disk_free for facts in workers}
     return Room(sum(_memory(facts, workers, task) for facts in workers), sum(disks.values()))
 
 
-def _memory(facts: WorkerFacts, workers: list[WorkerFacts], task: Task) -> int:
+def _memory(facts: WorkerFacts, workers: list[WorkerFacts], task: TaskSizes) -> int:
     if facts.limited:
         return room_under(facts.memory, task, facts.threads)
     neighbours = sum(other.disk[0] == facts.disk[0] for other in workers)

@@ -1,7 +1,4 @@
-"""Lazy results of the input's shape, and sums over rows.
-
-Whether the rows of a single pass are worth loading a compiler for.
-"""
+"""Predictions for rows: lazy arrays and frames of the input's shape, and sums over all rows."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -9,24 +6,20 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
-from dask._task_spec import DataNode, Task, TaskRef
 
+from daskgmm.data.containers.dask import Columns as DeclaredColumns
+from daskgmm.data.containers.task_spec import DataNode, Task, TaskRef
 from daskgmm.data.source import Block, Part, Source, as_written
-from daskgmm.data.storage.retry import persistent
 from daskgmm.model.kernels.compiled import compile_densities_ahead
 from daskgmm.model.prediction import NotFiniteError, Predictor
 from daskgmm.model.scoring import Scorer, Scoring
 from daskgmm.model.typing import Doubles
-from daskgmm.passes.cost import seconds_a_row
+from daskgmm.passes import cost
 from daskgmm.passes.engine.blas import one_thread
-from daskgmm.passes.engine.client import compute
-from daskgmm.passes.engine.graph import pass_graph
-from daskgmm.passes.engine.grouping import group_measured
+from daskgmm.passes.engine.graph import run_pass
+from daskgmm.passes.engine.grouping import group_by_cost
 from daskgmm.passes.engine.keys import Phase, token
-from daskgmm.passes.engine.work import OnPart, Work
-
-USUAL_ROWS = 10_000
-"""Of a part whose length nobody knows."""
+from daskgmm.passes.engine.work import OnPart, Work, read_part
 
 Method = Callable[[Any, Any], Any]
 Columns: TypeAlias = tuple[str, ...] | None
@@ -34,14 +27,13 @@ Columns: TypeAlias = tuple[str, ...] | None
 _Shared: TypeAlias = tuple[Predictor, Columns]
 
 
-@persistent
 def _apply(part: Part, method: Method, dtype: Any, shared: _Shared, *inputs: Any) -> Any:
     predictor, columns = shared
     with one_thread():
         apply = partial(explaining, method, predictor, columns)
-        nothing = np.empty((0, predictor.mixture.n_features), dtype)
-        results, first = [apply(nothing, part.label)], 0
-        for block in part.read(*inputs):
+        no_rows = np.empty((0, predictor.mixture.n_features), dtype)
+        results, first = [apply(no_rows, part.label)], 0
+        for block in read_part(part, inputs):
             results.append(apply(block.rows.T, part.label, first, part))
             first += block.rows.shape[1]
         return np.concatenate(results)
@@ -56,10 +48,9 @@ def explaining(
     first: int = 0,
     part: Part | None = None,
 ) -> Any:
-    """Apply a method of the predictor, or of a scorer, to rows (n, D).
+    """Apply a method of a predictor or scorer to rows (n, D), with errors that name the value.
 
-    An error says where the rows are from, and names the column if columns have names; of a part
-    of text it also names the line.
+    They name the part and row, the column if columns have names, and the line in files of text.
 
     Raises
     ------
@@ -74,21 +65,21 @@ def explaining(
         raise flaw.error(where, columns, written=written) from error
 
 
-def lazily(
+def predict_lazily(
     source: Source, predictor: Predictor, method: Method, columns: int | None, dtype: Any
 ) -> Any:
-    """Dask array of what `method` says of each row, one chunk a part.
+    """Dask array of the results of `method` for each row, one chunk a part.
 
     Parameters
     ----------
     source : Source
     predictor : Predictor
     method : callable
-        A method of `Predictor` that gives one value or row a row.
+        A method of `Predictor` that returns a value, or a row of values, for each row.
     columns : int or None
-        Length of each result row, or ``None`` for single values.
+        Number of values for each row, or ``None`` where the results are one-dimensional.
     dtype : dtype
-        Of the results.
+        Type of the results.
     """
     import dask.array as da
 
@@ -104,6 +95,54 @@ def lazily(
     lengths = source.lengths or (np.nan,) * len(source.parts)
     chunks = (lengths,) if columns is None else (lengths, (columns,))
     return da.Array(graph, name, chunks, dtype=dtype)
+
+
+def predict_frame(frame: Any, predictor: Predictor, method: Method, example: Any) -> Any:
+    """Dask Series or DataFrame of the results of `method` for each row of a dask DataFrame.
+
+    Parameters
+    ----------
+    frame : dask DataFrame
+        Of the features only; divisions and index stay as they are.
+    predictor : Predictor
+    method : callable
+        A method of `Predictor` that returns a value, or a row of values, for each row.
+    example : ndarray
+        What the method returns, for the type of the result.
+    """
+    from dask import delayed
+
+    shared = delayed(predictor, pure=False, name=None, traverse=False)
+    return frame.map_partitions(
+        _predict_partition,
+        method,
+        shared,
+        tuple(frame.columns),
+        meta=_as_frame(example[:0], None),
+        token=Phase.PREDICTION.prefix,
+        enforce_metadata=False,
+    )
+
+
+def _predict_partition(
+    frame: Any,
+    method: Method,
+    predictor: Predictor,
+    names: tuple[Any, ...],
+    partition_info: Any = None,
+) -> Any:
+    with one_thread():
+        # Dask passes the partition's number, but not while it infers the result's type.
+        where = f"partition {partition_info['number']}" if partition_info else "the frame"
+        rows = DeclaredColumns(len(names), names).rows_of(frame, where)
+        index = getattr(frame, "index", None)  # a partition may turn out to be an array
+        return _as_frame(explaining(method, predictor, tuple(map(str, names)), rows, where), index)
+
+
+def _as_frame(values: np.ndarray[Any, Any], index: Any) -> Any:
+    import pandas as pd
+
+    return pd.Series(values, index) if values.ndim == 1 else pd.DataFrame(values, index)
 
 
 def _begin_totals(argument: tuple[Scoring, Columns]) -> OnPart:
@@ -124,33 +163,25 @@ def _begin_totals(argument: tuple[Scoring, Columns]) -> OnPart:
 
 def totals(source: Source, scoring: Scoring) -> Doubles:
     """`Scorer.totals` over all rows, in one pass."""
-    # Lengths may be unknown: these stand for them, so that the grouping is always the same.
-    lengths = source.lengths or (USUAL_ROWS,) * len(source.parts)
     n_components = sum(mixture.n_components for mixture in scoring.mixtures)
-    cost = seconds_a_row(source.n_features, source.n_features**2, n_components)
+    cost_a_row = cost.scoring_seconds_a_row(source.n_features, n_components)
     work = Work(_begin_totals, np.add, (scoring, source.columns))
-    groups = group_measured(lengths, cost, in_memory=source.in_memory)
-    graph, root = pass_graph(source, groups, work, "gmm-predict", token())
-    return np.asarray(compute(graph, root, Phase.PREDICTION))
-
-
-SECONDS_WORTH_COMPILING = 1.0
-"""Of arithmetic in the pass: importing numba and loading the loop take nearly as long."""
+    return np.asarray(run_pass(source, group_by_cost(source, cost_a_row), work, Phase.PREDICTION))
 
 
 def readied(predictor: Predictor, source: Source) -> Predictor:
-    """The predictor for a pass over a source: compiled where its known rows are worth it.
+    """The predictor for a pass over a source, with compiled kernels if its rows are worth that.
 
-    The predictor carries that to where rows are read: decided there, it would hang on the parts,
-    and with it the last digits.
+    It is decided here and carried to the workers: decided there it would depend on the part, and
+    so would the last digits of the results.
     """
     if source.lengths is None:
         return predictor
     mixture, n_features = predictor.mixture, source.n_features
     length = mixture.covariance.quadratic_length(n_features) + n_features + 1
-    seconds = sum(source.lengths) * seconds_a_row(n_features, length, mixture.n_components)
-    if seconds < SECONDS_WORTH_COMPILING:
+    seconds = sum(source.lengths) * cost.seconds_a_row(n_features, length, mixture.n_components)
+    if seconds < cost.PASS_WORTH_COMPILING:
         return predictor
-    # Here, so that workers beside need not compile side by side.
+    # Compile here first, so that workers need not all compile at the same time.
     compile_densities_ahead(source.dtype, predictor.dtype or source.dtype)
     return replace(predictor, compiled=True)

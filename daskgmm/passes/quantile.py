@@ -8,14 +8,13 @@ from daskgmm.data.source import Block, Part, Source
 from daskgmm.errors import DataError
 from daskgmm.model.prediction import Predictor
 from daskgmm.model.quantile import Counts, Question, quantile
-from daskgmm.passes.cost import seconds_a_row
+from daskgmm.passes.cost import scoring_seconds_a_row
 from daskgmm.passes.engine.blas import one_thread
-from daskgmm.passes.engine.client import compute
-from daskgmm.passes.engine.graph import pass_graph
-from daskgmm.passes.engine.grouping import group_measured
-from daskgmm.passes.engine.keys import Phase, token
+from daskgmm.passes.engine.graph import run_pass
+from daskgmm.passes.engine.grouping import group_by_cost
+from daskgmm.passes.engine.keys import Phase
 from daskgmm.passes.engine.work import OnPart, Work
-from daskgmm.passes.prediction import USUAL_ROWS, explaining
+from daskgmm.passes.prediction import explaining
 from daskgmm.passes.writing import windows
 
 
@@ -31,9 +30,9 @@ class _Counting:
 
 
 def log_density_quantile(source: Source, predictor: Predictor, share: float) -> float:
-    """The log-density (nats) below which a share of all rows lies, as `numpy.quantile` has it.
+    """The log-density (nats) below which a share of all rows lies, exactly `numpy.quantile`'s.
 
-    It takes one pass over up to a hundred thousand rows or so, two over more.
+    It takes one pass over up to about a hundred thousand rows, and two over more.
 
     Raises
     ------
@@ -41,23 +40,20 @@ def log_density_quantile(source: Source, predictor: Predictor, share: float) -> 
         A value is not finite, or there are no rows.
     """
     with one_thread():
-        found = quantile(partial(_count, source, predictor), share)
-    if found != found:  # NaN: nothing was counted
+        threshold = quantile(partial(_count, source, predictor), share)
+    if threshold != threshold:  # NaN: nothing was counted
         raise DataError(
             "There are no rows to take a quantile of.",
             "Check that the input holds the rows that it should.",
         )
-    return found
+    return threshold
 
 
 def _count(source: Source, predictor: Predictor, question: Question) -> Counts:
-    lengths = source.lengths or (USUAL_ROWS,) * len(source.parts)
-    cost = seconds_a_row(source.n_features, source.n_features**2, predictor.mixture.n_components)
+    cost = scoring_seconds_a_row(source.n_features, predictor.mixture.n_components)
     work = Work(_begin, question.add, _Counting(predictor, question, source.columns))
-    groups = group_measured(lengths, cost, in_memory=source.in_memory)
-    graph, root = pass_graph(source, groups, work, "gmm-predict", token())
-    found: Counts = compute(graph, root, Phase.PREDICTION)
-    return found
+    counts: Counts = run_pass(source, group_by_cost(source, cost), work, Phase.PREDICTION)
+    return counts
 
 
 def _begin(counting: _Counting) -> OnPart:
@@ -76,8 +72,8 @@ def _counted(part: Part, blocks: Iterator[Block], counting: _Counting) -> Iterat
         for window in windows(block.rows.shape[1], counting.n_values):
             rows = block.rows[:, window].T
             where = (part.label, first + window.start, part)
-            found = explaining(
+            densities = explaining(
                 Predictor.log_densities, counting.predictor, counting.columns, rows, *where
             )
-            yield counting.question.count(found)
+            yield counting.question.count(densities)
         first += block.rows.shape[1]

@@ -1,4 +1,4 @@
-"""A uniform sample of rows whose number nobody knows yet."""
+"""A uniform sample of rows whose number is not known yet."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -8,15 +8,15 @@ import numpy as np
 from daskgmm.model.typing import Doubles, Floats
 
 _NUMBERS_A_STEP = 4
-"""Philox's counter gives so many at once."""
+"""Random numbers for each step of Philox's counter."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
     """The rows with the smallest of independent random priorities.
 
-    They hang on the seed and the rows' numbers, see `priorities`; merging keeps the smallest, in
-    whatever order.
+    Priorities depend on the seed and the rows' numbers only (see `priorities`), and merging keeps
+    the smallest, so the sample is the same in any order of merging.
 
     Parameters
     ----------
@@ -44,13 +44,13 @@ class Sample:
         return joined.smallest(capacity)
 
     def smallest(self, capacity: int) -> "Sample":
-        """The rows of the `capacity` smallest priorities; all if there are no more."""
+        """The rows of the `capacity` smallest priorities, or all rows if there are fewer."""
         if len(self.priorities) <= capacity:
             return self
         return self.take(np.argpartition(self.priorities, capacity)[:capacity])
 
     def take(self, chosen: np.ndarray) -> "Sample":
-        """These rows only."""
+        """A sample of these rows only."""
         weights = None if self.weights is None else self.weights[chosen]
         return Sample(self.priorities[chosen], self.positions[chosen], self.rows[chosen], weights)
 
@@ -66,10 +66,10 @@ def _join(left: Doubles | None, right: Doubles | None) -> Doubles | None:
 
 
 def priorities(seed: int, part: int, first_row: int | None) -> np.random.Generator:
-    """The stream of priorities of one part's rows.
+    """The random stream of one part's priorities.
 
-    Where it is known how many rows lie before the part, this is where a stream of all rows goes
-    on, so that a sample doesn't hang on how they are cut; or else a stream of the part's own.
+    If it is known how many rows precede the part, it continues the stream of all rows there, so
+    that a sample does not depend on how rows are cut into parts; else each part has its own.
     """
     if first_row is None:
         return np.random.Generator(np.random.Philox(key=[seed, part]))

@@ -1,13 +1,13 @@
-"""Rows drawn from a mixture, at once or lazily."""
+"""Rows drawn from a mixture: in memory, as lazy arrays, or as a source to be written."""
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from dask._task_spec import DataNode
 from numpy.typing import NDArray
 
+from daskgmm.data.containers.task_spec import DataNode, Task, TaskRef
 from daskgmm.data.sinks import Field
 from daskgmm.data.source import Block, Floats, Source
 from daskgmm.errors import ConfigurationError
@@ -57,7 +57,6 @@ def _draw_lazily(predictor: Predictor, n_samples: int, seed: int) -> tuple[Any, 
     import operator
 
     import dask.array as da
-    from dask._task_spec import DataNode, Task, TaskRef
 
     n_features = predictor.mixture.n_features
     sizes = _sizes(n_features, n_samples)
@@ -82,16 +81,17 @@ def _sizes(n_features: int, n_samples: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class SamplePart:
-    """Rows that are drawn when they are read, the same ones each time.
+    """Rows that are drawn when they are read, the same rows each time.
 
     Parameters
     ----------
     predictor : hashable
-        The key of it.
+        Key of the predictor in the graph.
     rows : int
+        Number of rows.
     seed : int
     number : int
-        Of the part.
+        The part's number.
     """
 
     predictor: Hashable
@@ -101,12 +101,12 @@ class SamplePart:
 
     @property
     def inputs(self) -> Sequence[Hashable]:
-        """The mixture."""
+        """Key of the predictor."""
         return (self.predictor,)
 
     @property
     def label(self) -> str:
-        """By its number."""
+        """Name for errors."""
         return f"sample, part {self.number}"
 
     def read(self, *inputs: Any) -> Iterator[Block]:
@@ -117,7 +117,7 @@ class SamplePart:
 
 
 def sample_source(predictor: Predictor, n_samples: int, seed: int) -> Source:
-    """Rows to be drawn, each with its component as one more feature."""
+    """Source of rows to be drawn, each with its component as one more feature."""
     n_features = predictor.mixture.n_features
     key = f"gmm-predict-argument-{token()}"
     sizes = _sizes(n_features, n_samples)
@@ -128,14 +128,14 @@ def sample_source(predictor: Predictor, n_samples: int, seed: int) -> Source:
 
 @dataclass(frozen=True)
 class Drawn:
-    """What is written of rows that were drawn.
+    """The columns to write for rows that were drawn.
 
     Parameters
     ----------
     names : tuple of str
-        Of the features.
+        Names of the features.
     labels : bool
-        Whether their components are.
+        Whether to write the rows' components too.
     """
 
     names: tuple[str, ...]
@@ -143,19 +143,19 @@ class Drawn:
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        """The rows, and perhaps their labels."""
+        """Fields of the rows and, if they are written, of the labels."""
         rows = Field("rows", np.dtype(np.float64), self.names, vector=True)
         label = Field("label", np.dtype(np.int32), ("label",))
         return (rows, label) if self.labels else (rows,)
 
     @property
     def n_values(self) -> int:
-        """All that there is of a row."""
+        """Values of a row: D features and a label."""
         return len(self.names) + 1
 
     def of(self, rows: Floats) -> Mapping[str, NDArray[Any]]:
-        """Columns (n,) for rows (n, D + 1), named."""
-        found: dict[str, NDArray[Any]] = dict(zip(self.names, rows.T[:-1], strict=True))
+        """Columns (n,) by name, for rows (n, D + 1)."""
+        columns: dict[str, NDArray[Any]] = dict(zip(self.names, rows.T[:-1], strict=True))
         if self.labels:
-            found["label"] = rows[:, -1].astype(np.int32)
-        return found
+            columns["label"] = rows[:, -1].astype(np.int32)
+        return columns

@@ -10,10 +10,10 @@ from daskgmm.model.typing import Doubles, Floats
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """Weighted sums of rows about an origin in their midst.
+    """Weighted sums of rows about an origin near their mean.
 
-    The origin is rounded and the sums are taken about what it was rounded to, so nothing is
-    lost where the rows lie far from zero (after Chan, Golub and LeVeque, 1983).
+    The sums are taken about the origin as it was rounded, so no digits are lost where the rows
+    lie far from zero (after Chan, Golub and LeVeque, 1983).
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class Statistics:
     @classmethod
     def of(cls, rows: Floats, weights: Doubles | None, *, scatter: bool) -> "Statistics":
         """Statistics of rows (D, n), with the full scatter or its diagonal."""
-        rows = np.ascontiguousarray(rows)  # or sums would round as the layout has it
+        rows = np.ascontiguousarray(rows)  # sums would otherwise round according to the layout
         origin = rows.mean(axis=1, dtype=np.float64)
         centred = rows - origin[:, np.newaxis]
         weighted = centred if weights is None else centred * weights
@@ -43,7 +43,7 @@ class Statistics:
         return cls(origin, float(weight), weighted.sum(axis=1), second)
 
     def about(self, origin: Doubles) -> "Statistics":
-        """The same rows' sums about another origin."""
+        """Sums of the same rows about another origin."""
         shift = self.origin - origin
         pairs = np.multiply if self.second.ndim == 1 else np.outer
         cross = pairs(self.first, shift)
@@ -69,6 +69,6 @@ class Statistics:
 
     @property
     def constant(self) -> NDArray[np.bool_]:
-        """Which features are the same number in all rows, of shape (D,)."""
-        # What rounding leaves of the deviation of equal numbers is far below their last digit.
+        """Whether each feature is the same number in all rows, of shape (D,)."""
+        # The deviation of equal numbers, which is rounding error, is far below their last digit.
         return np.asarray(self.deviations <= 1e-3 * np.spacing(np.abs(self.origin)))

@@ -1,4 +1,4 @@
-"""The first pass: how many rows, are they all numbers, where do they lie, and a sample."""
+"""The first pass: row counts, values that are not finite, statistics, and a sample."""
 
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -7,31 +7,32 @@ from functools import partial
 from typing import Any, Self, TypeVar
 
 import numpy as np
-from dask._task_spec import Task, TaskRef
 from numpy.typing import NDArray
 
+from daskgmm.data.containers.task_spec import Task, TaskRef
 from daskgmm.data.source import Block, Part, Source, TextPart, as_written
 from daskgmm.errors import DataError
 from daskgmm.model.nonfinite import Flaw
 from daskgmm.model.typing import Doubles, Floats
+from daskgmm.passes.cost import survey_seconds_a_row
 from daskgmm.passes.engine.blas import one_thread
-from daskgmm.passes.engine.client import compute
-from daskgmm.passes.engine.graph import pass_graph
-from daskgmm.passes.engine.grouping import group_measured, group_unmeasured
+from daskgmm.passes.engine.graph import compute, pass_graph
+from daskgmm.passes.engine.grouping import group_by_cost, group_unmeasured
 from daskgmm.passes.engine.keys import Phase, token
 from daskgmm.passes.engine.work import OnPart, Work
 from daskgmm.passes.sample import Sample, priorities
 from daskgmm.passes.statistics import Statistics
 
-_MIDDLE_ROWS, _FEWEST_MIDDLE_ROWS = 255, 16
-"""Of the sample, that tell where the middle of a feature's values lies, and how wide it is; fewer
-than the fewest tell it where they are all that there are."""
+_MEDIAN_ROWS, _FEWEST_MEDIAN_ROWS = 255, 16
+"""Sampled rows that a feature's median and quartiles are taken of: no more than the first, and no
+fewer than the second unless there are no more rows."""
 
 _FAR = 256
-"""Quartile ranges from the middle to the mean, beyond which it is no place to measure from."""
+"""Interquartile ranges between median and mean above which statistics are taken about the median.
+"""
 
 _SLAB_VALUES = 2**19
-_SECONDS_A_VALUE = 4e-9
+"""Most values of rows that are worked through at a time, so that temporary arrays stay small."""
 
 T = TypeVar("T")
 
@@ -43,13 +44,13 @@ class FlawedPart:
     Parameters
     ----------
     label : str
-        How the part is called.
+        The part's name in errors.
     position : int
-        Which part it is, in order.
+        The part's number.
     flaw : Flaw
-        Where in it.
+        Row and feature of the value.
     text : TextPart or None
-        The part, where it is of text: its lines are looked up once it is known to be the first.
+        The part itself, where it is of text: the line is looked up when the error is raised.
     """
 
     label: str
@@ -59,11 +60,11 @@ class FlawedPart:
 
     @classmethod
     def of(cls, part: Part, position: int, flaw: Flaw) -> Self:
-        """The flaw of a part; what may hold rows is not carried along."""
+        """The flaw of a part, without the part itself where that may hold rows."""
         return cls(part.label, position, flaw, part if isinstance(part, TextPart) else None)
 
     def error(self, columns: tuple[str, ...] | None, lengths: Sequence[int]) -> DataError:
-        """The error that tells of it, with the lengths of the parts before."""
+        """The error for this value; `lengths` are those of the parts."""
         written = None
         if self.text is not None:
             written = as_written(self.text, self.flaw.row, self.flaw.feature)
@@ -72,19 +73,19 @@ class FlawedPart:
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What the first pass found.
+    """The result of the first pass.
 
     Parameters
     ----------
     lengths : tuple of int
         Rows of each part, in order.
     statistics : Statistics or None
-        ``None`` without rows.
+        ``None`` if there are no rows.
     flawed : FlawedPart or None
         The first part with a value that is not finite.
     sample : Sample or None
-        A uniform sample of the rows, in their order; left on the cluster when the rest
-        comes back.
+        A uniform sample of the rows, in their order; ``None`` in the survey that is returned, as
+        the sample stays on the cluster.
     """
 
     lengths: tuple[int, ...]
@@ -100,20 +101,20 @@ class Survey:
 
 @dataclass(frozen=True)
 class Request:
-    """What to look for.
+    """The options of a survey.
 
     Parameters
     ----------
     seed : int
-        Of the sample.
+        Seed of the sample.
     capacity : int
-        Rows to sample.
+        Number of rows to sample.
     scatter : bool
-        Whether the features' full second moments are wanted, or their diagonal.
+        Whether to sum the features' full second moments, or their diagonal only.
     dtype : dtype
-        What sampled rows are kept as.
+        Type of the sampled rows.
     expected : int or None
-        Number of rows, where the source knows it: groups then keep only what can matter.
+        Number of rows, if the source knows it: tasks then keep fewer candidates.
     """
 
     seed: int
@@ -124,7 +125,7 @@ class Request:
 
     @property
     def highest_priority(self) -> float:
-        """Above this a row can't be in the sample, but for odds of about 1e-9."""
+        """Priority above which a row is not in the sample, but for odds of about 1e-9."""
         if self.expected is None:
             return 1.0
         return (self.capacity + 7 * math.sqrt(self.capacity) + 25) / max(self.expected, 1)
@@ -133,10 +134,10 @@ class Request:
 def survey(
     source: Source, request: Request, then: Sequence[Callable[[Survey], T]]
 ) -> tuple[Survey, list[T]]:
-    """Survey all rows, and apply each of `then` to what was found, sample included.
+    """Survey all rows, and apply each function of `then` to the survey with its sample.
 
-    Those run where the sample is, each as a task of its own, on workers if there are any; the
-    survey that is returned has no sample.
+    The functions run where the sample is, each as a task of its own; the survey that is returned
+    has no sample.
     """
     suffix = token()
     work = Work(_begin, partial(_add, request=request), (request, _first_rows(source)))
@@ -153,46 +154,44 @@ def survey(
 def _groups(source: Source) -> list[range]:
     if source.lengths is None:
         return group_unmeasured(len(source.parts))
-    return group_measured(
-        source.lengths, source.n_features * _SECONDS_A_VALUE, in_memory=source.in_memory
-    )
+    return group_by_cost(source, survey_seconds_a_row(source.n_features))
 
 
 def _without_sample(found: Survey) -> Survey:
-    return Survey(found.lengths, _measured_well(found), found.flawed, None)
+    return Survey(found.lengths, _about_median(found), found.flawed, None)
 
 
 def _apply(then: Callable[[Survey], T], found: Survey) -> T:
     sample = None if found.sample is None else found.sample.ordered()
     with one_thread():
-        return then(Survey(found.lengths, _measured_well(found), found.flawed, sample))
+        return then(Survey(found.lengths, _about_median(found), found.flawed, sample))
 
 
-def _measured_well(found: Survey) -> Statistics | None:
-    """The statistics, about the middle of features whose mean a few rows hold far away from it.
+def _about_median(found: Survey) -> Statistics | None:
+    """The statistics, about the median of features whose mean a few outliers move far away.
 
-    Measured from such a mean, most rows would lose the digits that tell them apart.
+    Most rows, measured from such a mean, would lose the digits in which they differ.
     """
     known = found.statistics
     if known is None or found.sample is None or not np.isfinite(known.weight):
         return known
-    few = found.sample.smallest(_MIDDLE_ROWS).ordered()
-    if len(few.rows) < min(_FEWEST_MIDDLE_ROWS, found.rows):
+    few = found.sample.smallest(_MEDIAN_ROWS).ordered()
+    if len(few.rows) < min(_FEWEST_MEDIAN_ROWS, found.rows):
         return known
-    with np.errstate(all="ignore"):  # what is not finite is told of elsewhere
-        low, middle, high = np.quantile(
+    with np.errstate(all="ignore"):  # values that are not finite are reported elsewhere
+        low, median, high = np.quantile(
             few.rows.astype(np.float64),
             (0.25, 0.5, 0.75),
             axis=0,
             weights=few.weights,
             method="inverted_cdf",
         )
-        away = np.abs(known.origin - middle) > _FAR * (high - low)
-        return known.about(np.where(away, middle, known.origin)) if away.any() else known
+        away = np.abs(known.origin - median) > _FAR * (high - low)
+        return known.about(np.where(away, median, known.origin)) if away.any() else known
 
 
 def _first_rows(source: Source) -> NDArray[np.int64] | None:
-    """How many rows lie before each part, where the source knows."""
+    """Number of rows before each part, if the source knows its lengths."""
     return None if source.lengths is None else np.cumsum([0, *source.lengths])
 
 
@@ -211,7 +210,7 @@ def _survey_part(
     found = Survey((0,), None, None, None)
     first_row = None if first_rows is None else int(first_rows[position])
     stream = priorities(request.seed, position, first_row)
-    with np.errstate(all="ignore"):  # what is not finite is looked for and told
+    with np.errstate(all="ignore"):  # values that are not finite are looked for below
         for block in blocks:
             for rows, weights in _slabs(block):
                 start = found.lengths[0]
@@ -235,7 +234,7 @@ def _slabs(block: Block) -> Iterator[tuple[Floats, Doubles | None]]:
 
 
 def _statistics(rows: Floats, weights: Doubles | None, request: Request) -> Statistics | None:
-    if weights is not None:  # a row that doesn't count may hold any number
+    if weights is not None:  # a row of weight zero may hold any number
         rows, weights = rows[:, weights > 0], weights[weights > 0]
     if rows.shape[1] == 0:
         return None
@@ -257,7 +256,7 @@ def _draw(
     drawn: Doubles = stream.random((rows.shape[1],))
     if weights is None:
         chosen = np.flatnonzero(drawn < request.highest_priority)
-    else:  # nobody knows how many count
+    else:  # the number of rows that count is not known
         chosen = np.flatnonzero(weights > 0)
     positions = np.column_stack([np.full(len(chosen), start[0]), start[1] + chosen])
     picked = np.ascontiguousarray(rows[:, chosen].T, dtype=request.dtype)

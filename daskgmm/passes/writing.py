@@ -1,7 +1,4 @@
-"""What is said of rows, written part by part where the rows are read.
-
-Blocks in pieces of bounded size: what is said of rows takes memory too.
-"""
+"""Predictions or drawn rows, written part by part by the tasks that read the rows."""
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,9 +6,9 @@ from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
-from dask._task_spec import DataNode, Task, TaskRef
 from numpy.typing import NDArray
 
+from daskgmm.data.containers.task_spec import DataNode, Task, TaskRef
 from daskgmm.data.sinks.base import Field, Made, Sink, Slice, Writer, Written
 from daskgmm.data.source import Block, Floats, Part, Source, as_written
 from daskgmm.data.storage.retry import persistent
@@ -19,18 +16,19 @@ from daskgmm.errors import DataError, OutputError
 from daskgmm.model.nonfinite import Flaw
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes.engine.blas import one_thread
-from daskgmm.passes.engine.client import compute
+from daskgmm.passes.engine.graph import compute
 from daskgmm.passes.engine.keys import Phase, token
 from daskgmm.passes.engine.progress import announced
 
 VALUES_AT_ONCE = 2**21
+"""Most values of rows and their predictions that a task has in memory at a time."""
 
 
 def windows(n_rows: int, n_values: int) -> Iterator[slice]:
-    """Cut rows into windows, given the values that a row and what is said of it have.
+    """Cut rows into windows of bounded memory, given the values of a row and its predictions.
 
-    A log-density may hang in its last bit on the rows around it, so whoever compares those of
-    two passes cuts rows in the same way in both.
+    The last bit of a log-density may depend on the rows beside it, so passes whose log-densities
+    are compared must cut rows in the same way.
     """
     size = max(VALUES_AT_ONCE // n_values, 1)
     for start in range(0, n_rows, size):
@@ -38,31 +36,31 @@ def windows(n_rows: int, n_values: int) -> Iterator[slice]:
 
 
 class OutputContent(Protocol):
-    """What is written of each row."""
+    """The columns that are written for each row."""
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        """What there is."""
+        """Names and types of the columns."""
 
     @property
     def n_values(self) -> int:
-        """How many values a row and all that is computed of it have."""
+        """Number of values of a row and of all that is computed for it."""
 
     def of(self, rows: Floats) -> Mapping[str, NDArray[Any]]:
-        """Columns (n,) for rows (n, D), named."""
+        """Columns (n,) by name, for rows (n, D)."""
 
 
 @dataclass(frozen=True)
 class Output:
-    """What a model says of each row.
+    """The predictions that are written for each row.
 
     Parameters
     ----------
     predictor : Predictor
     labels, probabilities, log_density : bool
-        Which predictions.
+        Which predictions to write.
     threshold : float or None
-        Log-density (nats) below which a row is anomalous; ``None`` where nobody asks.
+        Log-density (nats) below which a row is an anomaly; ``None`` to write no such column.
     """
 
     predictor: Predictor
@@ -73,7 +71,7 @@ class Output:
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        """The predictions that were asked for."""
+        """Fields of the chosen predictions."""
         n_components = self.predictor.mixture.n_components
         shares = tuple(f"probability_{k}" for k in range(n_components))
         offered = (
@@ -89,7 +87,7 @@ class Output:
 
     @property
     def n_values(self) -> int:
-        """D + K."""
+        """D + K: a row and its probabilities."""
         return self.predictor.mixture.n_features + self.predictor.mixture.n_components
 
     def names(self) -> list[str]:
@@ -97,7 +95,7 @@ class Output:
         return [name for field in self.fields for name in field.columns]
 
     def of(self, rows: Floats) -> Mapping[str, NDArray[Any]]:
-        """Predictions of rows (n, D), named.
+        """Columns (n,) of predictions by name, for rows (n, D).
 
         Raises
         ------
@@ -107,19 +105,19 @@ class Output:
         if self.names() == ["label"]:
             return {"label": self.predictor.labels(rows).astype(np.int32)}
         labels, probabilities, densities = self.predictor.everything(rows)
-        found: list[NDArray[Any]] = [labels.astype(np.int32)] if self.labels else []
+        columns: list[NDArray[Any]] = [labels.astype(np.int32)] if self.labels else []
         if self.probabilities:
-            found.extend(probabilities.astype(np.float64, copy=False))
+            columns.extend(probabilities.astype(np.float64, copy=False))
         if self.log_density:
-            found.append(densities.astype(np.float64, copy=False))
+            columns.append(densities.astype(np.float64, copy=False))
         if self.threshold is not None:
-            found.append(densities.astype(np.float64) < self.threshold)
-        return dict(zip(self.names(), found, strict=True))
+            columns.append(densities.astype(np.float64) < self.threshold)
+        return dict(zip(self.names(), columns, strict=True))
 
 
 @dataclass(frozen=True)
 class Share:
-    """The rows of a part of the output.
+    """The pieces of input parts that make one part of the output.
 
     Parameters
     ----------
@@ -131,11 +129,11 @@ class Share:
 
     @property
     def inputs(self) -> list[Hashable]:
-        """Keys of what the parts are computed from, in order."""
+        """Keys of the chunks that the parts are read from, in order."""
         return [key for part, _ in self.pieces for key in part.inputs]
 
     def read(self, inputs: Sequence[Any]) -> Iterator[tuple[Part, int, Block]]:
-        """Yield blocks, each with its part and the number of its first row in that one."""
+        """Yield blocks, each with its part and the number of its first row in that part."""
         values = iter(inputs)
         for part, wanted in self.pieces:
             blocks = part.read(*(next(values) for _ in part.inputs))
@@ -165,16 +163,16 @@ def _rows_of(block: Block, window: slice) -> Block:
 def write_rows(
     source: Source, content: OutputContent, sink: Sink, earlier: Sequence[Sink] = ()
 ) -> Made:
-    """Write the parts of an output that aren't there yet, in one pass.
+    """Write the parts of an output that are not there yet, in one pass.
 
     Parameters
     ----------
     source : Source
     content : OutputContent
     sink : Sink
-        Where tasks write; no other attempt may write there.
+        The output of this attempt, where no other attempt writes.
     earlier : sequence of Sink
-        Of attempts of the same run, whose whole parts are not written again.
+        Outputs of earlier attempts of the same run; their complete parts are not written again.
 
     Raises
     ------
@@ -183,7 +181,7 @@ def write_rows(
     OutputError
         A part cannot be written, or workers write where this process doesn't see it.
     ClusterError
-        Workers died under the tasks, or a store doesn't answer.
+        Workers died under the tasks, or a store does not answer.
     """
     sink.begin()
     shares = [Share(tuple((source.parts[own.part], own) for own in cut)) for cut in sink.cut()]
@@ -217,7 +215,7 @@ def _require_seen(sink: Sink, numbers: set[int]) -> None:
         )
 
 
-@persistent
+@persistent  # all of it, for the output may lie in a store too
 def _write(
     columns: tuple[str, ...] | None,
     number: int,
@@ -234,9 +232,9 @@ def _write(
 
 
 def _write_and_note(
-    note: Callable[[int], None], columns: tuple[str, ...] | None, number: int, *told: Any
+    note: Callable[[int], None], columns: tuple[str, ...] | None, number: int, *arguments: Any
 ) -> Written:
-    written = _write(columns, number, *told)
+    written = _write(columns, number, *arguments)
     note(number)
     return written
 

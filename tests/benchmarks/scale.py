@@ -21,8 +21,7 @@ from scipy.optimize import nnls
 
 from daskgmm.data.source import Source
 from daskgmm.passes.cost import PassCost, factors, seconds_a_row
-from daskgmm.passes.engine.client import compute
-from daskgmm.passes.engine.graph import pass_graph
+from daskgmm.passes.engine.graph import compute, pass_graph
 from daskgmm.passes.engine.grouping import MOST_TASKS
 from daskgmm.passes.engine.keys import Phase, token
 from daskgmm.passes.engine.persist import held_groups

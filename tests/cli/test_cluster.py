@@ -15,7 +15,7 @@ from distributed import Client, LocalCluster
 from daskgmm import GaussianMixture, load, open_dataset
 from daskgmm.errors import ClusterError, DataError
 from daskgmm.jobs.cluster import scheduler
-from daskgmm.passes.engine import client as engine
+from daskgmm.passes.engine import workers as engine
 from tests.support.command import here, in_process
 from tests.support.started import started
 
@@ -179,7 +179,7 @@ def slowly(block):
 def test_workers_that_all_go_away_in_a_pass_are_waited_for_and_given_up(
     alone_scheduler, monkeypatch, caplog
 ):
-    monkeypatch.setattr(engine, "_SECONDS_BEFORE_TOLD", 0.0)
+    monkeypatch.setattr(engine, "_SECONDS_BEFORE_WARNING", 0.0)
     with worker(alone_scheduler) as running, Client(scheduler_file=alone_scheduler) as client:
         client.wait_for_workers(1)
         rows = da.ones((4, 2), chunks=(2, 2)).map_blocks(slowly, meta=np.empty((0, 2)))

@@ -5,10 +5,12 @@ import socket
 import zlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from daskgmm.data.storage import retry
 from daskgmm.data.storage.errors import Meaning, explained, explained_writing, meaning
-from daskgmm.data.storage.retry import persistent
+from daskgmm.data.storage.retry import persistent, read_persistently
 from daskgmm.errors import ClusterError, DataError, MissingInputError, OutputError
 
 botocore = pytest.importorskip("botocore.exceptions")
@@ -127,4 +129,61 @@ def test_what_would_fail_again_is_raised_at_once(pauses):
 
     with pytest.raises(DataError):
         read()
+    assert pauses == []
+
+
+def interrupted(values, failures):
+    """Reads the values, failing at these positions, each time it comes there first."""
+    left = set(failures)
+
+    def read():
+        for position, value in enumerate(values):
+            if position in left:
+                left.remove(position)
+                raise ClusterError("The store is busy.")
+            yield value
+
+    return read
+
+
+@given(st.lists(st.integers(), max_size=8), st.sets(st.integers(0, 7), max_size=len(retry.PAUSES)))
+def test_reading_goes_on_where_it_failed(values, failures):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retry.time, "sleep", lambda _: None)
+        assert list(read_persistently(interrupted(values, failures))) == values
+
+
+def test_reading_that_goes_on_failing_is_raised_after_what_was_read(pauses):
+    found = []
+    with pytest.raises(ClusterError):
+        found.extend(read_persistently(interrupted(range(8), range(3, 8))))
+    assert pauses == list(retry.PAUSES)
+
+    def refused():
+        yield 0
+        raise ClusterError("The store is busy.")
+
+    reading = read_persistently(refused)
+    assert next(reading) == 0
+    with pytest.raises(ClusterError):
+        next(reading)
+
+
+def test_reading_that_would_fail_again_is_raised_at_once(pauses):
+    def refused():
+        yield 0
+        raise DataError("A value is not finite.")
+
+    reading = read_persistently(refused)
+    assert next(reading) == 0
+    with pytest.raises(DataError):
+        next(reading)
+    assert pauses == []
+
+
+def test_a_read_that_took_long_to_fail_is_not_tried_again(pauses, monkeypatch):
+    clock = iter([0.0, retry.ENOUGH_SECONDS + 1])
+    monkeypatch.setattr(retry.time, "monotonic", lambda: next(clock))
+    with pytest.raises(ClusterError):
+        next(read_persistently(interrupted([0], [0])))
     assert pauses == []

@@ -6,7 +6,7 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
-from dask._task_spec import Alias, DataNode, Task, TaskRef
+from dask._task_spec import Alias, DataNode, Task, TaskRef  # noqa: TID251  Alias is Dask's alone
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal

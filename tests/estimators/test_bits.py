@@ -259,7 +259,7 @@ def test_a_worker_killed_in_a_selection_changes_no_bit(client, expected_selectio
 
 
 def test_the_compiled_kernel_keeps_its_bits_as_well(monkeypatch):
-    monkeypatch.setattr("daskgmm.fitting.fit.SECONDS_WORTH_COMPILING", 0)
+    monkeypatch.setattr("daskgmm.passes.cost.FIT_WORTH_COMPILING", 0)
     with dask.config.set(scheduler="synchronous"):
         alone = {kind: bits(in_chunks(), kind) for kind in KINDS}
     for scheduler in (None, "threads"):

@@ -350,9 +350,9 @@ def test_auto_says_what_it_chose_and_why_in_one_line(room, expected, files, monk
 def test_auto_knows_the_memory_of_workers():
     wide = da.random.random((40_000_000, 4), chunks=(100_000, 4))  # 1.6 GB with weights
     from daskgmm.data.containers.dask import from_dask_array
-    from daskgmm.passes.memory import Task, room_for, rows_bytes
+    from daskgmm.passes.memory import TaskSizes, room_for, rows_bytes
 
-    task = Task(4, 15, 3, 100_000, 100_000, np.dtype(float), np.dtype(float))
+    task = TaskSizes(4, 15, 3, 100_000, 100_000, np.dtype(float), np.dtype(float))
     wanted = rows_bytes(from_dask_array(wide))
     assert wanted == 40_000_000 * 40
     with running(memory_limit="512MiB"):

@@ -25,7 +25,7 @@ from daskgmm.passes.cache.disk import DiskStage
 from daskgmm.passes.cache.memory import MemoryStage
 from daskgmm.passes.cache.parts import NotStagedError, StagedPart, Staging
 from daskgmm.passes.engine.keys import made_for, token
-from daskgmm.passes.memory import Task
+from daskgmm.passes.memory import TaskSizes
 from tests.support import neighbours
 from tests.support.neighbours import put, some_blocks
 
@@ -366,7 +366,7 @@ def test_a_file_that_fails_halfway_is_replaced_without_a_gap(place):
 def test_an_error_or_ctrl_c_removes_all(begin, place):
     part = Counted(some_blocks())
     source = Source((part,), 3, DOUBLE, lengths=(1433,), decoded=True)
-    task = Task(3, 10, 2, 1000, 1000, DOUBLE, DOUBLE)
+    task = TaskSizes(3, 10, 2, 1000, 1000, DOUBLE, DOUBLE)
     name = {MemoryStage: "memory", DiskStage: "disk"}[begin]
 
     def fail(error):

@@ -44,7 +44,7 @@ def test_many_rows_are_worth_it(source, predictor):
 def test_files_written_by_the_compiled_loop_say_the_same(source, predictor, tmp_path, monkeypatch):
     written = {}
     for name, threshold in (("numpy", 1.0), ("compiled", 0.0)):
-        monkeypatch.setattr(prediction, "SECONDS_WORTH_COMPILING", threshold)
+        monkeypatch.setattr("daskgmm.passes.cost.PASS_WORTH_COMPILING", threshold)
         ready = prediction.readied(predictor, source)
         output = Output(ready, probabilities=True, log_density=True)
         layout = Layout(output.fields, len(source.parts))

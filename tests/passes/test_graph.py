@@ -10,7 +10,6 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
-from dask._task_spec import Task
 from dask.core import flatten
 from dask.utils import key_split
 from hypothesis import given
@@ -20,11 +19,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from daskgmm import GaussianMixture
 from daskgmm.data.containers.arrays import from_numpy
 from daskgmm.data.containers.dask import from_dask_array
-from daskgmm.data.source import Source
+from daskgmm.data.containers.task_spec import Task
+from daskgmm.data.source import Block, Source
+from daskgmm.errors import ClusterError
 from daskgmm.passes.cost import seconds_a_row
-from daskgmm.passes.engine import client
-from daskgmm.passes.engine.client import compute
-from daskgmm.passes.engine.graph import FAN_IN, pass_graph
+from daskgmm.passes.engine.graph import FAN_IN, compute, pass_graph, run_pass
 from daskgmm.passes.engine.grouping import (
     MOST_TASKS,
     MOST_TASKS_UNMEASURED,
@@ -108,14 +107,14 @@ def test_cost_grows_with_everything_that_is_multiplied():
 def test_two_thousand_tiny_partitions_are_a_few_tasks():
     X = da.random.default_rng(0).normal(size=(2000 * 30, 2), chunks=(30, 2))
     seen = []
-    plain = client.compute
+    plain = compute
 
     def counting(graph, keys, phase):
         seen.append(len(graph))
         return plain(graph, keys, phase)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("daskgmm.passes.expectation.compute", counting)
+        patch.setattr("daskgmm.passes.engine.graph.compute", counting)
         patch.setattr("daskgmm.passes.survey.compute", counting)
         GaussianMixture(2, random_state=0, max_iter=2, tol=1e9).fit(X)
     survey, *passes = seen
@@ -163,7 +162,7 @@ def _holds(node, value):
 
 def test_keys_have_the_same_prefix_in_every_pass():
     graphs = []
-    plain = client.compute
+    plain = compute
 
     def keeping(graph, keys, phase):
         graphs.append(graph)
@@ -171,7 +170,7 @@ def test_keys_have_the_same_prefix_in_every_pass():
 
     rows = np.random.default_rng(0).normal(size=(40_000, 30))
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("expectation", "survey", "prediction"):
+        for module in ("engine.graph", "survey"):
             patch.setattr(f"daskgmm.passes.{module}.compute", keeping)
         model = GaussianMixture(8, random_state=0, max_iter=3, tol=1e9).fit(rows)
         model.score(rows)
@@ -324,3 +323,28 @@ def test_no_task_is_running_when_its_neighbours_error_is_told():
     with pytest.raises(ValueError, match="flawed"):
         compute({**tasks, **more}, ["write", "fail"], Phase.PASS)
     assert done == ["written"]
+
+
+def test_a_pass_counts_each_block_once_where_storage_fails_in_the_middle_of_a_part(monkeypatch):
+    monkeypatch.setattr("daskgmm.data.storage.retry.PAUSES", (0.0,))
+    left, computed = [2], []
+
+    class Unsteady(CountedPart):
+        def read(self):
+            for number in range(3):
+                if left and left[-1] == number:
+                    left.pop()
+                    raise ClusterError("The store is busy.")
+                yield Block(np.full((1, 1), float(number)))
+
+    def begin(argument):
+        def on_part(position, part, blocks):
+            computed.append(position)
+            return sum(float(block.rows.sum()) for block in blocks)
+
+        return on_part
+
+    source = Source((Unsteady(0), Unsteady(1)), 1, np.dtype(np.float64))
+    work = Work(begin, operator.add, None)
+    assert run_pass(source, [range(2)], work, Phase.PASS) == 6.0
+    assert computed == [0, 1]

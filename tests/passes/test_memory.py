@@ -17,7 +17,7 @@ from daskgmm.model.frame import Frame
 from daskgmm.passes import memory
 from daskgmm.passes.cache import choose
 from daskgmm.passes.engine.blas import one_thread
-from daskgmm.passes.memory import Task, available_memory, rows_bytes, worker_bytes
+from daskgmm.passes.memory import TaskSizes, available_memory, rows_bytes, worker_bytes
 from tests.estimators.test_cache import running
 from tests.support import reference
 
@@ -38,7 +38,7 @@ def allocated(action):
 
 def task_of(rows, length, n_components, dtype, **changes):
     n_features, n = rows.shape
-    task = Task(n_features, length, n_components, n, n, rows.dtype, dtype, decoded=False)
+    task = TaskSizes(n_features, length, n_components, n, n, rows.dtype, dtype, decoded=False)
     return replace(task, **changes)
 
 
@@ -76,7 +76,7 @@ def test_reading_takes_what_is_predicted(n_features, tmp_path):
     names = [f"x{index}" for index in range(n_features)]
     pd.DataFrame(values, columns=names).to_parquet(tmp_path / "rows.parquet")
     source = open_dataset(tmp_path / "rows.parquet").source()
-    task = Task(
+    task = TaskSizes(
         n_features, 1, 1, memory.largest_block(source), memory.largest_part(source), DOUBLE, DOUBLE
     )
     peaks = []
@@ -124,7 +124,7 @@ def test_a_worker_peaks_where_it_is_predicted_to(threads, cache, tmp_path, monke
 
 
 def test_more_threads_blocks_and_components_take_more():
-    task = Task(20, 231, 8, 10_000, 100_000, DOUBLE, DOUBLE)
+    task = TaskSizes(20, 231, 8, 10_000, 100_000, DOUBLE, DOUBLE)
     least = worker_bytes(task)
     assert worker_bytes(task, 2) - least == least - memory.LIBRARIES
     for change in ({"block_rows": 20_000}, {"n_components": 9}, {"n_features": 21}):

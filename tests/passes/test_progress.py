@@ -13,8 +13,8 @@ from distributed import Client, Event, LocalCluster
 
 from daskgmm import GaussianMixture
 from daskgmm.data.source import Source
-from daskgmm.passes.engine.client import compute, running_on
-from daskgmm.passes.engine.graph import pass_graph
+from daskgmm.passes.engine.client import running_on
+from daskgmm.passes.engine.graph import compute, pass_graph
 from daskgmm.passes.engine.keys import Phase
 from daskgmm.passes.engine.progress import tracking
 from daskgmm.passes.engine.work import Work

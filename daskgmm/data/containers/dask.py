@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from dask._task_spec import DataNode, GraphNode, convert_legacy_graph
 from dask.base import flatten
 
 from daskgmm.data.containers.arrays import as_floats
 from daskgmm.data.containers.frames import is_real, require_distinct
 from daskgmm.data.containers.subgraph import closure, evaluate
+from daskgmm.data.containers.task_spec import DataNode, GraphNode, convert_legacy_graph
 from daskgmm.data.source import Block, Source, aligned
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
 

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from dask._task_spec import GraphNode, Task
+from daskgmm.data.containers.task_spec import GraphNode, Task
 
 Piece: TypeAlias = Mapping[Hashable, GraphNode]
 

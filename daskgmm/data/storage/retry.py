@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
+from itertools import islice
 from typing import ParamSpec, TypeVar
 
 from daskgmm.errors import ClusterError
@@ -42,3 +43,31 @@ def persistent(action: Callable[P, T]) -> Callable[P, T]:
         return action(*arguments, **options)
 
     return persisting
+
+
+def read_persistently(read: Callable[[], Iterator[T]]) -> Iterator[T]:
+    """Yield what an iterator yields, read again where storage fails in passing.
+
+    Parameters
+    ----------
+    read : callable
+        Returns a new iterator over the same values each time; those that were yielded before
+        the failure are skipped.
+    """
+    done, pauses, values = 0, iter(PAUSES), read()
+    while True:
+        began = time.monotonic()
+        try:
+            value = next(values)
+        except StopIteration:
+            return
+        except ClusterError as error:
+            pause = next(pauses, None)
+            if pause is None or time.monotonic() - began > ENOUGH_SECONDS:
+                raise
+            logger.warning("%s It is tried again in %g s.", error.cause, pause)
+            time.sleep(pause)
+            values = islice(read(), done, None)
+            continue
+        yield value
+        done += 1

@@ -17,14 +17,10 @@ from daskgmm.jobs.cluster.scheduler import connected
 from daskgmm.jobs.cluster.tls import Tls
 from daskgmm.jobs.inputs import Described, rows_of
 from daskgmm.jobs.listener import Listener, Start
-from daskgmm.passes.engine.client import (
-    active_client,
-    running_on,
-    wait_for_workers,
-    waiting_for_workers,
-)
+from daskgmm.passes.engine.client import active_client, running_on
 from daskgmm.passes.engine.keys import made_for
 from daskgmm.passes.engine.progress import tracking
+from daskgmm.passes.engine.workers import wait_for_workers, waiting_for_workers
 
 SMALL_BYTES = 2**28
 """Inputs of fewer bytes, decoded, are not worth the seconds that a cluster takes to start."""

@@ -15,7 +15,7 @@ from daskgmm.data.storage.scratch import root
 from daskgmm.jobs.cluster.local import memory_share
 from daskgmm.jobs.doctor.finding import Findings, gib, ok, problem, warning
 from daskgmm.jobs.doctor.processor import tasks_of
-from daskgmm.passes.memory import TARGET, Task, available_memory, worker_bytes
+from daskgmm.passes.memory import TARGET, TaskSizes, available_memory, worker_bytes
 
 _IN_MEMORY = {"tmpfs", "ramfs"}
 _NETWORK = {
@@ -71,7 +71,7 @@ def file_system(folder: Path) -> str:
 
 _FEATURES = 20
 _COMPONENTS = 20
-_USUAL = Task(
+_USUAL = TaskSizes(
     n_features=_FEATURES,
     length=_FEATURES * (_FEATURES + 1) // 2 + _FEATURES + 1,
     n_components=_COMPONENTS,

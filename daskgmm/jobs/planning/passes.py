@@ -11,7 +11,7 @@ from daskgmm.passes.engine.graph import pass_graph
 from daskgmm.passes.engine.grouping import laid_out
 from daskgmm.passes.engine.persist import held_as
 from daskgmm.passes.engine.work import Work
-from daskgmm.passes.memory import Task
+from daskgmm.passes.memory import TaskSizes
 
 USUAL_PASSES, SEEN_PASSES = 4, (3, 6)
 """Median and range of 57 fits with the defaults (``tests/benchmarks/passes.md``): one pass counts
@@ -49,7 +49,7 @@ class PassPlan:
     source : Source
         In the parts that passes read, with their lengths.
     settings : Settings
-    task : Task
+    task : TaskSizes
         The sizes of one, by which a cache is chosen.
     starts : int
         Mixtures that share a pass.
@@ -60,7 +60,7 @@ class PassPlan:
 
     source: Source
     settings: Settings
-    task: Task
+    task: TaskSizes
     starts: int
     read: Tasks
     held: Tasks

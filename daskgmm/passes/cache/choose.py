@@ -1,4 +1,4 @@
-"""Where decoded blocks stay between passes: the caches, by the names that users give them."""
+"""The caches for decoded blocks by their names, and the choice that ``cache="auto"`` makes."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -17,25 +17,25 @@ from daskgmm.passes.cache.parts import Stage, StagedPart, Staging, end
 from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.keys import token
 from daskgmm.passes.engine.persist import decoded
-from daskgmm.passes.memory import Room, Task, room_for, rows_bytes
+from daskgmm.passes.memory import Room, TaskSizes, room_for, rows_bytes
 
 logger = logging.getLogger(__name__)
 
-Cache: TypeAlias = Callable[[Source, Task], AbstractContextManager[Source]]
+Cache: TypeAlias = Callable[[Source, TaskSizes], AbstractContextManager[Source]]
 
 
-def kept(source: Source, name: str, task: Task) -> AbstractContextManager[Source]:
-    """The same rows, whose blocks stay where the cache of this name has them for the block.
+def kept(source: Source, name: str, task: TaskSizes) -> AbstractContextManager[Source]:
+    """The same rows, with their decoded blocks cached until the ``with`` block ends.
 
-    Rows that lie in memory as they are stay there.
+    Rows that are in memory already are not cached.
 
     Parameters
     ----------
     source : Source
     name : str
         One of `CACHES`.
-    task : Task
-        Of the passes that will be made.
+    task : TaskSizes
+        The size of a task of the passes.
     """
     return CACHES[name](source, task) if source.decoded else nullcontext(source)
 
@@ -46,7 +46,7 @@ def check_cache(name: Any) -> str:
     Raises
     ------
     ConfigurationError
-        There is none of this name.
+        There is no cache of this name.
     """
     if not isinstance(name, str) or name not in CACHES:
         known = ", ".join(CACHES)
@@ -54,26 +54,26 @@ def check_cache(name: Any) -> str:
     return name
 
 
-def _auto(source: Source, task: Task) -> AbstractContextManager[Source]:
+def _auto(source: Source, task: TaskSizes) -> AbstractContextManager[Source]:
     name, why = choose(rows_bytes(source), room_for(task))
     logger.info("Decoded rows are cached: %s. %s", name, why)
     return CACHES[name](source, task)
 
 
 def choose(wanted: int | None, room: Room) -> tuple[str, str]:
-    """Name of a cache for so many bytes of rows, and the reason.
+    """Name of the cache for so many bytes of rows, and the reason in a sentence.
 
     Parameters
     ----------
     wanted : int or None
-        Not known before the rows are read.
+        Bytes of all rows; ``None`` where that is not known before they are read.
     room : Room
     """
     memory, disk = format_bytes(room.memory), format_bytes(room.disk)
     if wanted is None:
         if room.disk == 0:
-            return "none", "How many there are is not known, and the disk is full."
-        return "disk", f"How many there are is not known; {disk} of disk are free."
+            return "none", "Their size is not known, and the disk is full."
+        return "disk", f"Their size is not known; {disk} of disk are free."
     rows = format_bytes(wanted)
     if wanted <= room.memory:
         return "memory", f"They take {rows}, and {memory} of memory are free for them."
@@ -81,17 +81,17 @@ def choose(wanted: int | None, room: Room) -> tuple[str, str]:
     return ("disk" if wanted <= room.disk else "none"), least
 
 
-def _none(source: Source, task: Task) -> AbstractContextManager[Source]:
+def _none(source: Source, task: TaskSizes) -> AbstractContextManager[Source]:
     del task
     return nullcontext(source)
 
 
-def _disk(source: Source, task: Task) -> AbstractContextManager[Source]:
+def _disk(source: Source, task: TaskSizes) -> AbstractContextManager[Source]:
     del task
     return _staged(source, DiskStage)
 
 
-def _memory(source: Source, task: Task) -> AbstractContextManager[Source]:
+def _memory(source: Source, task: TaskSizes) -> AbstractContextManager[Source]:
     client = active_client()
     if client is None:
         return _staged(source, MemoryStage)
@@ -100,7 +100,7 @@ def _memory(source: Source, task: Task) -> AbstractContextManager[Source]:
 
 @contextmanager
 def _staged(source: Source, begin: Callable[[str], Stage]) -> Iterator[Source]:
-    """Parts that this process, or each worker, stages as it reads them."""
+    """The same rows in parts that each process puts into a stage as it reads them."""
     staging, client = Staging(token(), begin), active_client()
     parts = [StagedPart(part, index, staging) for index, part in enumerate(source.parts)]
     try:
@@ -113,16 +113,16 @@ def _staged(source: Source, begin: Callable[[str], Stage]) -> Iterator[Source]:
 
 def _end(own: str, dask_worker: Any = None) -> None:
     end(own)
-    # What processes staged that are gone now, for others of this machine.
+    # Processes of this machine that have died may have left files of theirs.
     scratch.remove(own, scratch.root(dask_worker))
 
 
 def _end_on_workers(client: Any, own: str) -> None:
     try:
         client.run(_end, own, on_error="ignore")
-    except Exception as error:  # noqa: BLE001  it must not hide what ended the fit
-        logger.info("Workers could not be told that their caches are no longer needed: %s", error)
+    except Exception as error:  # noqa: BLE001  it must not hide the error that ended the fit
+        logger.info("The workers' caches could not be removed: %s", error)
 
 
 CACHES: dict[str, Cache] = {"auto": _auto, "memory": _memory, "disk": _disk, "none": _none}
-"""By the names that users give them; ``"auto"`` chooses from sizes."""
+"""Caches by the names that users give them; ``"auto"`` chooses by size."""

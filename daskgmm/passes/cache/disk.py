@@ -1,8 +1,9 @@
 """Decoded blocks in files of this machine's own disk, shared by its processes.
 
-A part is one file: its blocks' rows (D, n) and weights (n,), bytes as in memory, then what they
-are, the length of that and a mark. Files are read into one array that blocks share, not mapped:
-that takes as long, and Dask would count mapped pages as the worker's memory.
+A part is one file: its blocks' rows (D, n) and weights (n,), bytes as in memory, then a footer
+of their types and shapes, the footer's length and a mark. Files are read into one array that
+blocks share. Mapping them would take as long, and Dask would count mapped pages as memory of the
+worker.
 """
 
 import json
@@ -30,12 +31,12 @@ _TAIL_BYTES = 8 + len(_MARK)
 
 @final
 class DiskStage(Stage):
-    """Blocks in a folder that other processes of the machine see as well.
+    """A stage in a folder that all processes of the machine share.
 
     Parameters
     ----------
     token : str
-        The fit's own.
+        Unique to the fit.
     """
 
     def __init__(self, token: str) -> None:
@@ -50,7 +51,7 @@ class DiskStage(Stage):
             raise NotStagedError from error
 
     def entry(self, position: int) -> CachedPart:
-        """Begin a part."""
+        """Open a part for writing."""
         return _DiskEntry(self._path(position))
 
     def remove(self) -> None:
@@ -58,7 +59,7 @@ class DiskStage(Stage):
         self.scratch.remove()
 
     def leave(self) -> None:
-        """Remove what nobody else uses."""
+        """Remove the folder if no other process uses it."""
         self.scratch.leave()
 
     def _path(self, position: int) -> Path:
@@ -66,8 +67,8 @@ class DiskStage(Stage):
 
 
 @dataclass(frozen=True)
-class _Kept:
-    """One array of a file."""
+class _StoredArray:
+    """Type and shape of one array in a file."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -79,24 +80,24 @@ class _Kept:
 
 @final
 class _DiskEntry(CachedPart):
-    """A file under a name of its own until it is whole: none but whole files are read."""
+    """A file that has a temporary name until it is complete, so only complete files are read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.partial = path.with_name(f"{uuid4().hex}.partial")
         self.stream = self.partial.open("wb")
-        self.contents: list[list[_Kept]] = []
+        self.contents: list[list[_StoredArray]] = []
 
     def add(self, block: Block) -> None:
         arrays = [block.rows] if block.weights is None else [block.rows, block.weights]
         _require_room(self.path.parent, sum(array.nbytes for array in arrays))
         for array in arrays:
             self.stream.write(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
-        self.contents.append([_Kept(array.dtype.str, array.shape) for array in arrays])
+        self.contents.append([_StoredArray(array.dtype.str, array.shape) for array in arrays])
 
     def finish(self) -> None:
-        told = json.dumps([[[one.dtype, one.shape] for one in own] for own in self.contents])
-        footer = told.encode()
+        blocks = [[[one.dtype, one.shape] for one in own] for own in self.contents]
+        footer = json.dumps(blocks).encode()
         self.stream.write(footer + len(footer).to_bytes(8, "little") + _MARK)
         self.stream.close()
         self.partial.replace(self.path)
@@ -121,14 +122,14 @@ def _read(stream: FileIO) -> Iterator[Block]:
         yield Block(*(_fill(stream, *pair) for pair in zip(own, memories, strict=False)))
 
 
-def _largest(contents: Sequence[Sequence[_Kept]], which: int) -> NDArray[np.uint8]:
+def _largest(contents: Sequence[Sequence[_StoredArray]], which: int) -> NDArray[np.uint8]:
     """Memory that the blocks' arrays of one kind share."""
     sizes = (own[which].nbytes for own in contents if len(own) > which)
     return np.empty(max(sizes, default=0), np.uint8)
 
 
-def _contents(stream: FileIO) -> Sequence[Sequence[_Kept]]:
-    """What the file holds; an error unless it has just the size that this takes."""
+def _contents(stream: FileIO) -> Sequence[Sequence[_StoredArray]]:
+    """Arrays of each block in the file; a ValueError unless the file has exactly their size."""
     size = os.fstat(stream.fileno()).st_size
     stream.seek(max(size - _TAIL_BYTES, 0))
     tail = stream.read(_TAIL_BYTES)
@@ -136,20 +137,20 @@ def _contents(stream: FileIO) -> Sequence[Sequence[_Kept]]:
     if tail[8:] != _MARK or length > size - _TAIL_BYTES:
         raise ValueError("cut short")
     stream.seek(size - _TAIL_BYTES - length)
-    told: Any = json.loads(stream.read(length))
-    contents = [[_Kept(dtype, tuple(shape)) for dtype, shape in own] for own in told]
+    blocks: Any = json.loads(stream.read(length))
+    contents = [[_StoredArray(dtype, tuple(shape)) for dtype, shape in own] for own in blocks]
     if sum(one.nbytes for own in contents for one in own) + length + _TAIL_BYTES != size:
         raise ValueError("of another size")
     return contents
 
 
-def _fill(stream: FileIO, kept: _Kept, memory: NDArray[np.uint8]) -> NDArray[Any]:
+def _fill(stream: FileIO, stored: _StoredArray, memory: NDArray[np.uint8]) -> NDArray[Any]:
     """Read one array into memory."""
-    window = memory[: kept.nbytes]
+    window = memory[: stored.nbytes]
     rest = window.data
     while rest:
         count = stream.readinto(rest)
         if not count:
             raise ValueError("cut short")
         rest = rest[count:]
-    return window.view(kept.dtype).reshape(kept.shape)
+    return window.view(stored.dtype).reshape(stored.shape)

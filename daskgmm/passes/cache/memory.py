@@ -13,16 +13,16 @@ from daskgmm.passes.memory import SHARE, available_memory
 
 @final
 class MemoryStage(Stage):
-    """Blocks as copies, as many as a share of the memory that is free at first holds.
+    """A stage that copies blocks into memory, up to a share of the memory free at the start.
 
     Parameters
     ----------
     token : str
-        The fit's own.
+        Unique to the fit.
     """
 
     def __init__(self, token: str) -> None:
-        del token  # nobody else sees this memory
+        del token  # no other process sees this memory
         self.room = int(available_memory() * SHARE)
         self.lock = threading.Lock()
         self.parts: dict[int, tuple[Block, ...]] = {}
@@ -34,20 +34,20 @@ class MemoryStage(Stage):
         return iter(self.parts[position])
 
     def entry(self, position: int) -> CachedPart:
-        """Begin a part."""
+        """Open a part for writing."""
         return _MemoryEntry(self, position)
 
     def take(self, wanted: int) -> None:
-        """Take bytes of the room.
+        """Reserve bytes of the stage's memory; a negative number gives some back.
 
         Raises
         ------
         MemoryError
-            There are not so many.
+            Fewer bytes are left.
         """
         with self.lock:
             if wanted > self.room:
-                raise MemoryError(f"{SHARE:.0%} of the memory that was free is taken")
+                raise MemoryError(f"{SHARE:.0%} of the memory that was free is used")
             self.room -= wanted
 
     def remove(self) -> None:
@@ -80,7 +80,7 @@ class _MemoryEntry(CachedPart):
 
 
 def copied(block: Block) -> Block:
-    """The block in arrays of its own, without the columns that only outputs need."""
+    """A copy of the block, without the columns that only outputs need."""
     weights = None if block.weights is None else block.weights.copy()
     return Block(np.array(block.rows, order="C"), weights)
 

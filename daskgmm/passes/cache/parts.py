@@ -1,10 +1,8 @@
-"""Parts that are decoded once: in later passes a stage gives their blocks.
+"""Parts that are decoded once; in later passes their blocks come from a stage.
 
-Each process that reads rows for a fit opens a stage for it when it first needs one. Tasks may
-move between processes from pass to pass, and processes may die: a part that isn't staged where
-it is read is decoded there, so stages never have a say in the result.
-
-What a stage is: decoded blocks of one fit's parts, in one process.
+A stage holds the decoded blocks of a fit's parts for one process, which opens it when it first
+reads a part. Tasks may move between processes from pass to pass, and processes may die: a part
+that is not staged where it is read is decoded there, so stages never change a result.
 """
 
 import atexit
@@ -21,13 +19,13 @@ from daskgmm.data.source import Block, Part, as_written
 
 
 class NotStagedError(Exception):
-    """The stage can't give this part, or not the rest of it."""
+    """The stage does not have this part, or can't read the rest of it."""
 
 
 class CachedPart(ABC):
-    """One part on its way into a stage; nothing is seen of it before `finish`.
+    """A part while it is written into a stage; it can be read only after `finish`.
 
-    `add` and `finish` raise OSError or MemoryError where there is no room.
+    `add` and `finish` raise OSError or MemoryError if there is no space.
     """
 
     @abstractmethod
@@ -40,13 +38,13 @@ class CachedPart(ABC):
 
     @abstractmethod
     def discard(self) -> None:
-        """Forget what was added, unless it is finished."""
+        """Remove what was added, unless the part is finished."""
 
 
 class Stage(ABC):
     """Decoded blocks of some parts of one fit.
 
-    It is a cache: what it has lost, or never had, is decoded again.
+    It is a cache: a part that it has lost, or never had, is decoded again.
     """
 
     @abstractmethod
@@ -56,44 +54,44 @@ class Stage(ABC):
         Raises
         ------
         NotStagedError
-            They are not here; also after some of them, where the rest can't be read.
+            The blocks are not here; also after some blocks, where the rest can't be read.
         """
 
     @abstractmethod
     def entry(self, position: int) -> CachedPart:
-        """Where the blocks of a part are put.
+        """Open a part for writing.
 
         Raises
         ------
         OSError
-            There is no room.
+            There is no space.
         """
 
     @abstractmethod
     def remove(self) -> None:
-        """Remove all, also what other processes of this machine staged for the fit."""
+        """Remove everything, also what other processes of this machine staged for the fit."""
 
     @abstractmethod
     def leave(self) -> None:
-        """Remove all unless another process shares it: this one ends."""
+        """Remove everything unless another process shares it, as this process ends."""
 
 
 logger = logging.getLogger(__name__)
 
 IDLE_SECONDS = 24 * 3600
-"""A stage that nobody reads for so long belongs to a fit whose client was killed."""
+"""A stage that is not read for so long belongs to a fit whose client was killed."""
 
 
 @dataclass(frozen=True)
 class Staging:
-    """A fit's stages, one in each process.
+    """How each process opens its stage for a fit.
 
     Parameters
     ----------
     token : str
-        The fit's own.
+        Unique to the fit.
     begin : callable
-        Given the token, returns a process's stage; raises OSError where it can't be made.
+        Given the token, returns a new stage; raises OSError where it can't be made.
     """
 
     token: str
@@ -102,7 +100,7 @@ class Staging:
 
 @dataclass(frozen=True)
 class StagedPart:
-    """A part that is read from this process's stage if that has it, else staged there.
+    """A part that is read from this process's stage, or decoded and staged if it is not there.
 
     Parameters
     ----------
@@ -118,16 +116,16 @@ class StagedPart:
 
     @property
     def inputs(self) -> Sequence[Hashable]:
-        """The part's own."""
+        """That of the part."""
         return self.part.inputs
 
     @property
     def label(self) -> str:
-        """The part's own."""
+        """That of the part."""
         return self.part.label
 
     def written(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
-        """As the part has it, if it is of text."""
+        """See `TextPart.written`; ``None`` where the part is not of text."""
         return as_written(self.part, row, feature)
 
     def read(self, *inputs: Any) -> Iterator[Block]:
@@ -148,7 +146,7 @@ class StagedPart:
 
 @dataclass
 class _Opened:
-    """A stage, as this process uses it."""
+    """A stage that this process has opened."""
 
     token: str
     stage: Stage
@@ -156,7 +154,7 @@ class _Opened:
     full: bool = False
 
     def save(self, position: int, blocks: Iterator[Block]) -> Iterator[Block]:
-        """Yield the blocks, staged as they pass if there is room."""
+        """Yield the blocks, and stage them on the way if there is space."""
         entry: CachedPart | None = self._attempt(self.stage.entry, position)
         try:
             for block in blocks:
@@ -170,7 +168,7 @@ class _Opened:
                 entry.discard()
 
     def _attempt(self, action: Callable[..., Any], *arguments: Any) -> Any:
-        """Call it unless there is no room; the first time that is found it is said."""
+        """Call `action` unless the stage is full; log a warning when it first turns out to be."""
         if self.full:
             return None
         try:
@@ -188,16 +186,16 @@ _ended: set[str] = set()
 
 
 def _opened(staging: Staging) -> _Opened | None:
-    """The fit's stage in this process; None where it can't have one, or the fit has ended."""
+    """The fit's stage in this process; None if it can't be opened or the fit has ended."""
     with _lock:
-        now, found = time.monotonic(), _open.get(staging.token)
-        if found is not None:
-            found.used = now
-        elif staging.token not in _ended:  # late tasks must not revive it
+        now, opened = time.monotonic(), _open.get(staging.token)
+        if opened is not None:
+            opened.used = now
+        elif staging.token not in _ended:  # late tasks must not open it again
             for token in [one for one, other in _open.items() if now - other.used > IDLE_SECONDS]:
                 _end(token)
-            found = _begun(staging, now)
-        return found
+            opened = _begun(staging, now)
+        return opened
 
 
 def _begun(staging: Staging, now: float) -> _Opened | None:

@@ -1,1 +1,1 @@
-"""Graphs and their execution: groups of parts, keys, one tree of sums, progress."""
+"""Graphs of passes and their execution: groups of parts, keys, the tree of sums, progress."""

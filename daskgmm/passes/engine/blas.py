@@ -1,4 +1,4 @@
-"""BLAS at one thread while our code runs: tasks supply the parallelism, and bits don't change."""
+"""BLAS limited to one thread while tasks run: they supply the parallelism, and bits don't vary."""
 
 import threading
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-import scipy.linalg  # noqa: F401  SciPy may bring a BLAS of its own: load it before the count
+import scipy.linalg  # noqa: F401  SciPy may bring its own BLAS: load it before they are counted
 from threadpoolctl import OpenBLASController, ThreadpoolController
 
 _lock = threading.Lock()
@@ -23,8 +23,8 @@ def _controller() -> ThreadpoolController:
 def one_thread() -> Iterator[None]:
     """Limit this process's BLAS to one thread while any caller is inside.
 
-    The limit is process-wide, and tasks of one worker overlap: the first one in sets it, the
-    last one out puts back what was there.
+    The limit is process-wide and tasks of one worker overlap, so the first caller sets it and the
+    last one restores what was set before.
     """
     global _running, _limit  # noqa: PLW0603  the limit itself is global to the process
     with _lock:
@@ -44,7 +44,7 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def _in_control() -> Iterator[None]:
-    """Let this thread set OpenBLAS's limit: only the first one that ever did may do so again."""
+    """Let this thread set OpenBLAS's limit, which only the first thread that set it may change."""
     OpenBLASController.clear_controlling_thread(force=True)
     yield
     OpenBLASController.clear_controlling_thread(force=True)

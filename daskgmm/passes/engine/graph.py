@@ -1,24 +1,38 @@
-"""A pass as a graph: a map over groups of parts, then a tree of sums."""
+"""A pass as a graph, and its execution: a map over groups of parts, then a tree of sums.
+
+`run_pass` builds the graph and runs it; each of its tasks is a call of `_sum_parts`.
+"""
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Sequence
+import os
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
-from dask._task_spec import DataNode, List, Task, TaskRef
+import dask
 
+from daskgmm.data.containers.task_spec import DataNode, List, Task, TaskRef
 from daskgmm.data.source import Block, Part, Source
-from daskgmm.data.storage.retry import persistent
 from daskgmm.passes.engine.blas import one_thread
+from daskgmm.passes.engine.client import active_client
+from daskgmm.passes.engine.keys import Phase, counted, token
 from daskgmm.passes.engine.progress import tracked
-from daskgmm.passes.engine.work import Add, OnPart, Work
+from daskgmm.passes.engine.work import Add, OnPart, Work, read_part
+from daskgmm.passes.engine.workers import explaining_losses, giving_up
 
 FAN_IN = 16
+"""Results that one task of the tree adds up."""
 
 TINY_BYTES = 2**20
 """Chunks that take no more together are moved to one task: several tasks would cost more."""
+
+_FEW_NODES = 4
+"""Nodes of a graph with one group of parts: its argument, its task, and the survey's two ends."""
+
+Graph: TypeAlias = Mapping[Hashable, Any]
 
 
 @dataclass(frozen=True)
@@ -29,7 +43,7 @@ class Stretch:
     ----------
     parts : tuple of Part
     first : int
-        Position of the first one in its source.
+        Position of the first one in the source.
     """
 
     parts: tuple[Part, ...]
@@ -37,18 +51,18 @@ class Stretch:
 
     @property
     def inputs(self) -> list[Hashable]:
-        """Keys of what the parts are computed from, in order."""
+        """Keys of the chunks that the parts are read from, in order."""
         return [key for part in self.parts for key in part.inputs]
 
     def read(self, inputs: Sequence[Any]) -> Iterator[tuple[int, Part, Iterator[Block]]]:
-        """Yield each part's position, the part and its blocks."""
+        """Yield each part's position, the part and its blocks, given the values of `inputs`."""
         values = iter(inputs)
         for position, part in enumerate(self.parts, start=self.first):
-            yield position, part, part.read(*(next(values) for _ in part.inputs))
+            yield position, part, read_part(part, [next(values) for _ in part.inputs])
 
 
 class Group(Protocol):
-    """Adjacent parts whose results are added before others': a range, or one that is held."""
+    """Adjacent parts whose results are added first: a range of positions, or a `HeldGroup`."""
 
     @property
     def start(self) -> int:
@@ -68,7 +82,7 @@ class Leaf:
     first, stop : int
         Positions of its first part and after its last one.
     stretch : Stretch or TaskRef
-        What it reads, or the key by which the cluster knows that already.
+        The parts that it reads, or the key of a value on the cluster that lists them.
     inputs : sequence of hashable
         Keys of the chunks that it waits for.
     """
@@ -81,7 +95,7 @@ class Leaf:
 
 @dataclass(frozen=True)
 class HeldGroup:
-    """A group whose tasks are laid out already.
+    """A group whose tasks are known to the cluster already.
 
     Parameters
     ----------
@@ -94,17 +108,40 @@ class HeldGroup:
     leaves: tuple[Leaf, ...]
 
 
-@persistent
-def _run(
+def _sum_parts(
     begin: Callable[[Any], OnPart], add: Add, stretch: Stretch, argument: Any, *inputs: Any
 ) -> Any:
+    """A task of a pass: the sum of its parts' results."""
     with one_thread():
         on_part = begin(argument)
         return reduce(add, (on_part(*part) for part in stretch.read(inputs)))
 
 
-def _fold(add: Add, values: Sequence[Any]) -> Any:
+def _add_all(add: Add, values: Sequence[Any]) -> Any:
     return reduce(add, values)
+
+
+def run_pass(source: Source, groups: Sequence[Group], work: Work, phase: Phase) -> Any:
+    """Make one pass over a source and return the sum of all parts' results.
+
+    Parameters
+    ----------
+    source : Source
+    groups : sequence of Group
+        The parts of each task.
+    work : Work
+    phase : Phase
+        Gives the tasks' prefix, and is what a cluster counts the pass to.
+
+    Raises
+    ------
+    ClusterError
+        Workers died under the tasks, or the scheduler or a store can't be reached.
+    ConfigurationError
+        The scheduler can't load the tasks.
+    """
+    graph, root = pass_graph(source, groups, work, phase.prefix, token())
+    return compute(graph, root, phase)
 
 
 def pass_graph(
@@ -112,7 +149,7 @@ def pass_graph(
 ) -> tuple[dict[Hashable, Any], Hashable]:
     """Graph of a pass over groups of parts, and the key of its result.
 
-    Whoever tracks passes is told of it.
+    The pass is announced to those who track progress.
     """
     work = tracked(work, prefix, suffix, len(source.parts))
     argument = f"{prefix}-argument-{suffix}"
@@ -122,17 +159,17 @@ def pass_graph(
         members: list[Hashable] = []
         for leaf in group.leaves if isinstance(group, HeldGroup) else leaves_of(source, group):
             key = (f"{prefix}-{suffix}", leaf.first)
-            told = (leaf.stretch, TaskRef(argument), *map(TaskRef, leaf.inputs))
-            graph[key] = Task(key, _run, work.begin, work.add, *told)
+            read = (leaf.stretch, TaskRef(argument), *map(TaskRef, leaf.inputs))
+            graph[key] = Task(key, _sum_parts, work.begin, work.add, *read)
             members.append(key)
         leaves.append(_sum(graph, members, work.add, (f"gmm-reduce-{suffix}", "group", number)))
     return graph, _tree(graph, leaves, work.add, suffix)
 
 
 def leaves_of(source: Source, group: Group) -> list[Leaf]:
-    """One task for a group's parts; where they wait for chunks computed by Dask, several.
+    """The tasks of a group: one, or several where its parts wait for chunks computed by Dask.
 
-    Chunks then stay where they are, unless they are known to be tiny.
+    With several tasks, chunks need not move to one worker; chunks known to be tiny do.
     """
     parts = source.parts[group.start : group.stop]
     alone = any(part.inputs for part in parts)
@@ -142,7 +179,7 @@ def leaves_of(source: Source, group: Group) -> list[Leaf]:
 
 
 def runs(source: Source, group: Group, most: int) -> list[tuple[int, int]]:
-    """Cut a group where the rows of its parts would take more bytes together than `most`."""
+    """Cut a group into runs of parts whose rows take at most `most` bytes together."""
     sizes = [part_bytes(source, position) for position in range(group.start, group.stop)]
     edges, size = [group.start], 0.0
     for position, own in enumerate(sizes, group.start):
@@ -154,7 +191,7 @@ def runs(source: Source, group: Group, most: int) -> list[tuple[int, int]]:
 
 
 def part_bytes(source: Source, position: int) -> float:
-    """What a part's rows take in memory, infinite where nobody knows."""
+    """Bytes of a part's rows in memory; infinite where its length is not known."""
     if source.lengths is None:
         return math.inf
     return source.lengths[position] * source.n_features * source.dtype.itemsize
@@ -165,7 +202,7 @@ def _sum(
 ) -> Hashable:
     if len(members) == 1:
         return members[0]
-    graph[key] = Task(key, _fold, add, List(*(TaskRef(member) for member in members)))
+    graph[key] = Task(key, _add_all, add, List(*(TaskRef(member) for member in members)))
     return key
 
 
@@ -181,3 +218,39 @@ def _tree(
         ]
         depth += 1
     return level[0]
+
+
+def compute(graph: Graph, keys: Any, phase: Phase) -> Any:
+    """Run a graph and return the value of a key, or of a list of keys.
+
+    It runs on the active client if there is one, on a scheduler named in Dask's configuration,
+    else in threads of this process.
+    """
+    client = active_client()
+    if client is not None:
+        with explaining_losses(), counted(phase), giving_up(client):
+            return client.get(graph, keys)
+    if dask.config.get("scheduler", None) not in (None, "dask.distributed"):
+        return dask.base.get_scheduler()(graph, keys)
+    if len(graph) <= _FEW_NODES:  # a pool of threads would take longer than they do
+        return dask.local.get_sync(graph, keys)
+    return _compute_in_threads(graph, keys)
+
+
+def _compute_in_threads(graph: Graph, keys: Any) -> Any:
+    pool = ThreadPoolExecutor(min(os.cpu_count() or 1, len(graph)))
+    try:
+        return dask.threaded.get(graph, keys, pool=pool)
+    except Exception:
+        # The caller may remove files that tasks still write: wait for those.
+        pool.shutdown(cancel_futures=True)
+        raise
+    finally:
+        pool.shutdown(wait=False)
+
+
+def hold(graph: Graph, keys: Sequence[Hashable]) -> dict[Hashable, Any]:
+    """Compute some keys on the active cluster, which keeps them as long as their futures live."""
+    with explaining_losses(), counted(Phase.INITIALISATION):
+        futures = active_client().get(graph, list(keys), sync=False)
+    return dict(zip(keys, futures, strict=True))

@@ -1,14 +1,9 @@
-"""Tiny adjacent parts, read as one: a part costs more than the few rows that are in it.
-
-What a pass finds hangs on its parts, so bundles are cut by the parts' lengths alone.
-
-How many parts one task takes.
+"""How parts are grouped into the tasks of a pass, and tiny parts bundled into larger ones.
 
 Dask's cost follows the number of tasks (about 3 ms each on a busy scheduler), so a task takes
-several parts until it is worth its overhead. The grouping follows from the data alone, never
-from the workers that happen to be alive: sums keep their shape on one worker or twenty.
-
-How the passes of a fit are cut.
+several parts until it is worth its overhead; and a part costs more than a few rows do, so tiny
+adjacent parts are read as one block. Both follow from the data alone, never from the workers
+that happen to be alive: sums keep their shape on one worker or twenty.
 """
 
 from collections.abc import Hashable, Iterator, Sequence
@@ -22,16 +17,21 @@ from daskgmm.data.source import Block, Part, Source
 from daskgmm.passes.cache.memory import copied
 
 SECONDS_A_TASK = 0.1
+"""Arithmetic that makes a task worth its overhead."""
+
 SECONDS_A_TASK_IN_MEMORY = 0.004
-"""Threads of one process start a task in a tenth of a millisecond, and there may be many."""
+"""The same for rows in memory: threads of one process start a task in a tenth of a millisecond."""
 
 FEWEST_TASKS = 128
 MOST_TASKS = 4096
 MOST_TASKS_UNMEASURED = 512
 
+_USUAL_ROWS = 10_000
+"""Taken for a part's rows where its length is not known, so that the groups are the same."""
+
 
 def group_unmeasured(n_parts: int) -> list[range]:
-    """Even groups of parts whose lengths are not known yet."""
+    """Groups of equally many parts, for parts whose lengths are not known yet."""
     return _even(n_parts, min(n_parts, MOST_TASKS_UNMEASURED))
 
 
@@ -41,7 +41,7 @@ def group_measured(
     """Groups of adjacent parts of about equal cost, each worth a task's overhead."""
     seconds = [length * cost_a_row for length in lengths]
     each = SECONDS_A_TASK_IN_MEMORY if in_memory else SECONDS_A_TASK
-    # What a part costs to read nobody knows: a few tasks more than the arithmetic is worth.
+    # The cost of reading a part is not known: make a few tasks more than the arithmetic is worth.
     fewest = 1 if in_memory else min(FEWEST_TASKS, len(lengths))
     wanted = int(np.clip(np.ceil(sum(seconds) / each), fewest, MOST_TASKS))
     share = sum(seconds) / wanted
@@ -54,18 +54,31 @@ def group_measured(
     return [range(a, b) for a, b in zip(starts, [*starts[1:], len(lengths)], strict=True)]
 
 
+def group_by_cost(source: Source, cost_a_row: float) -> list[range]:
+    """Groups of a source's parts for one pass, also where their lengths are not known.
+
+    Parameters
+    ----------
+    source : Source
+    cost_a_row : float
+        Of the pass, in seconds.
+    """
+    lengths = source.lengths or (_USUAL_ROWS,) * len(source.parts)
+    return group_measured(lengths, cost_a_row, in_memory=source.in_memory)
+
+
 def _even(n_parts: int, n_groups: int) -> list[range]:
     edges = [round(i * n_parts / n_groups) for i in range(n_groups + 1)]
     return [range(a, b) for a, b in pairwise(edges)]
 
 
-_BYTES = 2**20
-_ROWS = 2**14
+_BUNDLE_BYTES = 2**20
+_BUNDLE_ROWS = 2**14
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """Adjacent parts whose rows come as one block.
+    """Adjacent parts whose rows are read as one block.
 
     Parameters
     ----------
@@ -77,12 +90,12 @@ class Bundle:
 
     @property
     def inputs(self) -> Sequence[Hashable]:
-        """Those of all parts, in order."""
+        """Keys of all parts' chunks, in order."""
         return [key for part in self.parts for key in part.inputs]
 
     @property
     def label(self) -> str:
-        """The first and the last part."""
+        """Labels of the first and the last part."""
         return f"{self.parts[0].label} to {self.parts[-1].label}"
 
     def read(self, *inputs: Any) -> Iterator[Block]:
@@ -100,7 +113,7 @@ class Bundle:
 
 
 def joined(blocks: Sequence[Block]) -> Block:
-    """The rows of several blocks as one."""
+    """The rows of several blocks as one block."""
     weights = None
     if any(block.weights is not None for block in blocks):
         weights = np.concatenate([_weights(block) for block in blocks])
@@ -112,22 +125,22 @@ def _weights(block: Block) -> Any:
 
 
 def bundled(source: Source, lengths: Sequence[int]) -> Source:
-    """The same rows with tiny adjacent parts bundled, and the lengths of what is then a part.
+    """The same rows with tiny adjacent parts bundled, with the lengths of the new parts.
 
-    A bundle takes at most 16,384 rows and 1 MiB; nor so many parts that they would make fewer
-    tasks than `FEWEST_TASKS`, for nobody knows what a part costs to read.
+    A bundle takes at most 16,384 rows and 1 MiB, and so few parts that at least `FEWEST_TASKS`
+    tasks remain, because the cost of reading a part is not known.
     """
-    most_rows = min(_ROWS, _BYTES // (source.n_features * source.dtype.itemsize))
+    most_rows = min(_BUNDLE_ROWS, _BUNDLE_BYTES // (source.n_features * source.dtype.itemsize))
     most_parts = -(-len(lengths) // FEWEST_TASKS)
     runs = list(_runs(lengths, most_rows, most_parts))
     return replace(
         source,
-        parts=[_one(source.parts[run.start : run.stop]) for run in runs],
+        parts=[_as_one(source.parts[run.start : run.stop]) for run in runs],
         lengths=tuple(sum(lengths[run.start : run.stop]) for run in runs),
     )
 
 
-def _one(parts: Sequence[Part]) -> Part:
+def _as_one(parts: Sequence[Part]) -> Part:
     return parts[0] if len(parts) == 1 else Bundle(tuple(parts))
 
 
@@ -144,7 +157,7 @@ def _runs(lengths: Sequence[int], most_rows: int, most_parts: int) -> Iterator[r
 def laid_out(
     source: Source, lengths: Sequence[int], cost_a_row: float
 ) -> tuple[Source, list[range]]:
-    """Rows in parts that are worth their overhead, in groups that are worth a task's.
+    """Bundle a source's tiny parts, and group its parts into the tasks of a fit's passes.
 
     Parameters
     ----------
@@ -154,6 +167,5 @@ def laid_out(
     cost_a_row : float
         Of a pass, in seconds.
     """
-    found = bundled(source, lengths)
-    groups = group_measured(found.lengths or (), cost_a_row, in_memory=found.in_memory)
-    return found, groups
+    cut = bundled(source, lengths)
+    return cut, group_measured(cut.lengths or (), cost_a_row, in_memory=cut.in_memory)

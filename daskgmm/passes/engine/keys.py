@@ -1,4 +1,4 @@
-"""What the tasks of passes are called, and what Dask counts them to."""
+"""Keys of the tasks of passes, and the spans that Dask counts them to."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -18,16 +18,28 @@ _current: ContextVar[str | None] = ContextVar("run that passes are made for", de
 
 
 class Phase(Enum):
-    """What a pass is made for; the value is the last part of its span's name."""
+    """The purpose of a pass; the value is the last part of its span's name."""
 
     INITIALISATION = "initialisation"
     PASS = "pass"  # noqa: S105  of rows, no password
     PREDICTION = "prediction"
 
+    @property
+    def prefix(self) -> str:
+        """The start of the keys of its tasks."""
+        return _PREFIXES[self]
+
+
+_PREFIXES = {
+    Phase.INITIALISATION: "gmm-init",
+    Phase.PASS: "gmm-pass",
+    Phase.PREDICTION: "gmm-predict",
+}
+
 
 @contextmanager
 def made_for(run_id: str) -> Iterator[str]:
-    """Make the block's passes for a run; within a run's block they stay that run's.
+    """Name the block's passes for a run, unless the block lies within another run's block.
 
     Parameters
     ----------
@@ -44,7 +56,7 @@ def made_for(run_id: str) -> Iterator[str]:
 
 @contextmanager
 def apart() -> Iterator[None]:
-    """Make the block's passes for no run: what others do in the middle of one is theirs."""
+    """Name the block's passes for no run: those that a user's callback makes are not the fit's."""
     token = _current.set(None)
     try:
         yield
@@ -62,8 +74,8 @@ def token() -> str:
 def counted(phase: Phase) -> AbstractContextManager[None]:
     """Have Dask count what the block computes to one span for the run and its phase.
 
-    It has the same identity in each pass, for schedulers keep spans for ever; so what is made for
-    no run is all counted to one for the phase. Spans of the user's stay around it.
+    The span has the same identity in each pass, because schedulers never forget a span. Passes
+    of no run share one span for each phase. The user's own spans stay around it.
     """
     run_id = _current.get()
     runs = () if run_id is None else (run_id,)
@@ -71,6 +83,6 @@ def counted(phase: Phase) -> AbstractContextManager[None]:
     names = (_ROOT, *(one[:SHOWN] for one in runs), phase.value)
     outer = dask.get_annotations().get("span") or {"name": (), "ids": ()}
     ids = accumulate((*outer["ids"][-1:], *marks), "{}/{}".format)  # of the same parents only
-    told = {"name": (*outer["name"], *names), "ids": (*outer["ids"][:-1], *ids)}
-    annotated: AbstractContextManager[None] = dask.annotate(span=told)
+    span = {"name": (*outer["name"], *names), "ids": (*outer["ids"][:-1], *ids)}
+    annotated: AbstractContextManager[None] = dask.annotate(span=span)
     return annotated

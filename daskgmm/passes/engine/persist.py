@@ -1,6 +1,6 @@
-"""What passes read, told to or decoded by a cluster once instead of in every pass.
+"""Rows held on a cluster during a fit, so that they are sent or decoded once and not in every pass.
 
-The scheduler keeps what each held value is made from, so a worker that dies takes nothing along.
+The scheduler knows how each held value is computed, so nothing is lost with a worker that dies.
 """
 
 import logging
@@ -11,31 +11,43 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any, TypeVar
 
-from dask._task_spec import DataNode, GraphNode, Task, TaskRef
 from dask.sizeof import sizeof
 
 from daskgmm.data.containers.arrays import ArrayPart
 from daskgmm.data.containers.dask import InlinePart, is_future, require_complete
 from daskgmm.data.containers.subgraph import closure, meeting_points
+from daskgmm.data.containers.task_spec import DataNode, GraphNode, Task, TaskRef
 from daskgmm.data.source import Block, Part, Source, TextPart, aligned
-from daskgmm.data.storage.retry import persistent
 from daskgmm.passes.cache.memory import copied, nbytes
-from daskgmm.passes.engine.client import active_client, explaining_losses, hold
-from daskgmm.passes.engine.graph import Group, HeldGroup, Leaf, Stretch, leaves_of, part_bytes, runs
+from daskgmm.passes.engine.client import active_client
+from daskgmm.passes.engine.graph import (
+    Group,
+    HeldGroup,
+    Leaf,
+    Stretch,
+    hold,
+    leaves_of,
+    part_bytes,
+    runs,
+)
 from daskgmm.passes.engine.keys import Phase, counted, token
+from daskgmm.passes.engine.work import read_part
+from daskgmm.passes.engine.workers import explaining_losses
 from daskgmm.passes.memory import rows_bytes
 
 logger = logging.getLogger(__name__)
 
 _GATHERED_BYTES = 2**28
+"""Most bytes of tiny chunks that are gathered onto workers, in all."""
+
 _SENT_BYTES = 2**22
-"""Of rows in one graph: it keeps the scheduler busy, and Dask warns where it is over 10 MB."""
+"""Most bytes of rows in one graph: sending keeps the scheduler busy, and Dask warns over 10 MB."""
 
 _CARRIED_BYTES = 2**16
-"""A task that carries more is rows, or as good as rows."""
+"""A task that carries more bytes than this probably carries rows."""
 
 _MOST_POINTS = 16
-"""Values that all chunks need are a few means and scales, unless they are all rows."""
+"""More values than this that all chunks need are rows, not a few means and scales."""
 
 T = TypeVar("T")
 
@@ -49,9 +61,9 @@ class HeldPart:
     label : str
         The part's own.
     inputs : tuple of str
-        Key of the part itself.
+        Key of the part on the cluster.
     text : TextPart or None
-        The part, where it is of text.
+        The part itself, where it is of text.
     """
 
     label: str
@@ -59,7 +71,7 @@ class HeldPart:
     text: TextPart | None = None
 
     def written(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
-        """As the part has it, if it is of text."""
+        """See `TextPart.written`; ``None`` where the part is not of text."""
         return None if self.text is None else self.text.written(row, feature)
 
     def read(self, part: Part) -> Iterator[Block]:
@@ -86,7 +98,7 @@ class DecodedPart:
         """Yield the blocks."""
         yield from map(_aligned, self.blocks)
 
-    def __sizeof__(self) -> int:  # what Dask counts as a worker's
+    def __sizeof__(self) -> int:  # Dask counts it as memory of the worker
         return object.__sizeof__(self) + sum(map(nbytes, self.blocks))
 
 
@@ -96,9 +108,10 @@ def _aligned(block: Block) -> Block:
 
 
 def held(source: Source) -> Source:
-    """The same rows, on the active cluster if there is one as far as they are in memory here.
+    """The same rows, with those in this process's memory sent to the active cluster.
 
-    So is what all chunks of a Dask collection need.
+    Of a Dask collection, the cluster also keeps the values that all chunks need. Without a
+    cluster the source is returned as it is.
     """
     if active_client() is None:
         require_complete(source)
@@ -118,11 +131,10 @@ def held(source: Source) -> Source:
 
 
 def _graph_held(source: Source) -> Source:
-    """The same chunks, with rows that their tasks carry and values that all need held.
+    """The same chunks, holding the rows that their tasks carry and the values that all need.
 
-    Tasks that a chunk has for itself go into its part. Chunks may share other tasks, as where
-    an array was rechunked: their values may be as large as all rows, so each pass computes them
-    anew.
+    Tasks that only one chunk needs go into its part. Chunks may share other tasks, as after a
+    rechunk: the values of those may be as large as all rows, so each pass computes them anew.
     """
     graph, wanted = dict(source.graph), [part.inputs for part in source.parts]
     needed = closure(graph, [key for own in wanted for key in own])
@@ -142,20 +154,20 @@ def _graph_held(source: Source) -> Source:
 
 
 def _own(graph: Mapping[Hashable, Any], part: Any) -> Part:
-    """A chunk's part with the tasks that it has for itself."""
+    """A chunk's part with the tasks that only it needs inside."""
     needed = sorted(closure(graph, part.inputs), key=str)
     tasks = {key: graph[key] for key in needed if key in graph and not is_future(graph[key])}
     inputs = tuple(key for key in needed if key not in tasks)
-    if not tasks or not inputs:  # a part that waits for nothing would be added up otherwise
-        found: Part = part
-        return found
+    if not tasks or not inputs:  # without inputs the sums would have another shape
+        unchanged: Part = part
+        return unchanged
     return InlinePart(part.index, part.columns, tasks, part.inputs, inputs)
 
 
 def _hold_all(graph: dict[Hashable, Any], keys: Sequence[Hashable]) -> None:
-    """Have the cluster compute some keys of a graph, and put the futures in their place.
+    """Compute some keys of a graph on the cluster, and put the futures in their place.
 
-    What tasks carry travels in small graphs.
+    Keys are sent in several graphs, so that none carries many bytes.
     """
     batch: list[Hashable] = []
     size = 0
@@ -176,7 +188,7 @@ def _hold_together(graph: dict[Hashable, Any], keys: Sequence[Hashable]) -> None
 
 
 def _carrying(graph: Mapping[Hashable, Any], n_bytes: int) -> list[Hashable]:
-    """Keys of tasks that carry so many bytes themselves."""
+    """Keys of tasks that carry more bytes than this in their arguments."""
     return [
         key for key, node in graph.items() if isinstance(node, GraphNode) and sizeof(node) > n_bytes
     ]
@@ -187,7 +199,7 @@ def _needs(graph: Mapping[Hashable, Any], key: Hashable) -> bool:
 
 
 def _shuffles(graph: Mapping[Hashable, Any]) -> bool:
-    """Whether rows are moved between partitions, by tasks that can't be run apart."""
+    """Whether a shuffle moves rows between partitions: its tasks can't run one by one."""
     functions = (getattr(node, "func", None) for node in graph.values())
     return any("shuffle" in (getattr(one, "__module__", None) or "") for one in functions)
 
@@ -198,18 +210,18 @@ def _itself(value: T) -> T:
 
 @contextmanager
 def decoded(source: Source, client: Any, room: int) -> Iterator[Source]:
-    """The same rows, decoded once by the cluster's workers, which hold them for the block.
+    """The same rows, decoded once by the cluster's workers, which hold them during the block.
 
-    As Dask knows of them it sends tasks where their rows are, writes rows to disk where memory
-    is short, decodes again what is lost with a worker, and forgets all if the client is killed.
+    Dask then sends tasks to their rows, spills rows to disk where memory is short, decodes again
+    what is lost with a worker, and releases everything if the client is killed.
 
     Parameters
     ----------
     source : Source
     client : distributed.Client
     room : int
-        Bytes that may be held, if the source knows its lengths; other parts are decoded in
-        each pass.
+        Bytes that may be held, if the source knows its lengths. Parts beyond are decoded in each
+        pass.
     """
     count = _fitting(source, room)
     suffix = token()
@@ -225,7 +237,7 @@ def decoded(source: Source, client: Any, room: int) -> Iterator[Source]:
 
 
 def held_as(source: Source, keys: Sequence[str]) -> Source:
-    """The same rows, the first parts as values of a graph that go by these keys."""
+    """The same rows, with the first parts as values that a cluster has under these keys."""
     held_parts = [
         HeldPart(part.label, (key,), part if isinstance(part, TextPart) else None)
         for part, key in zip(source.parts, keys, strict=False)
@@ -234,7 +246,7 @@ def held_as(source: Source, keys: Sequence[str]) -> Source:
 
 
 def _fitting(source: Source, room: int) -> int:
-    """How many parts from the first on fit."""
+    """Number of parts, from the first on, whose rows fit."""
     wanted, lengths = rows_bytes(source), source.lengths
     if wanted is None or lengths is None or wanted <= room:
         return len(source.parts)
@@ -248,16 +260,15 @@ def _fitting(source: Source, room: int) -> int:
     return count
 
 
-@persistent
 def _decode(part: Part) -> DecodedPart:
-    return DecodedPart(part.label, tuple(map(copied, part.read())))
+    return DecodedPart(part.label, tuple(map(copied, read_part(part, ()))))
 
 
 def held_groups(source: Source, groups: Sequence[Group]) -> tuple[Source, Sequence[Group]]:
-    """The same rows and groups, with what each task reads told to the active cluster once.
+    """The same rows and groups, with each task's list of parts sent to the active cluster once.
 
-    Tiny chunks that the cluster holds are gathered, those of one task onto one worker, as long
-    as that takes no more than 256 MiB in all.
+    Tiny chunks that the cluster holds are gathered, those of one task onto one worker, up to
+    256 MiB in all.
     """
     if active_client() is None:
         return source, groups
@@ -287,7 +298,7 @@ def held_groups(source: Source, groups: Sequence[Group]) -> tuple[Source, Sequen
 
 
 def _gathered_bytes(source: Source, leaf: Leaf) -> float:
-    """Memory that holding a task's rows would take; infinite where nothing would be gained."""
+    """Bytes that gathering a task's chunks takes; infinite where that gains nothing."""
     if not leaf.inputs:
         return 0.0
     if len(leaf.inputs) == 1 or not all(is_future(source.graph.get(key)) for key in leaf.inputs):
@@ -302,7 +313,7 @@ def _has_tasks(part: Part) -> bool:
 
 
 def _holding(source: Source, key: Hashable, leaf: Leaf) -> dict[Hashable, Any]:
-    """The task whose value is what a leaf reads, with what it needs."""
+    """Graph of the task whose value is the parts that a leaf reads."""
     if not leaf.inputs:
         return {key: Task(key, _itself, leaf.stretch)}
     chunks = {name: source.graph[name] for name in leaf.inputs}

@@ -1,4 +1,4 @@
-"""How far a pass is, for whoever wants to know: nothing is counted where nobody does."""
+"""Progress of passes: parts read so far, counted only while a block of `tracking` is active."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ _NOT_DONE = ("waiting", "no-worker", "queued", "processing")
 """States of Dask's tasks; others have been computed, and perhaps used and forgotten since."""
 
 
-def _nobody_knows() -> None:
+def _unknown() -> None:
     return None
 
 
@@ -32,43 +32,45 @@ class PassProgress:
     Parameters
     ----------
     name : str
-        What its tasks are called: ``"gmm-init"``, ``"gmm-pass"``, ``"gmm-predict"``.
+        Prefix of its tasks: ``"gmm-init"``, ``"gmm-pass"``, ``"gmm-predict"``.
     parts : int
-        That it reads.
+        Number of parts that it reads.
     done : callable
-        Tells how many of them have been read so far; ``None`` where nobody knows.
+        Returns how many parts have been read so far; ``None`` where that is not known.
     workers : callable
-        Tells how many workers the cluster has; ``None`` where there is none, or nobody knows.
+        Returns how many workers the cluster has; ``None`` without a cluster or where that is not
+        known.
     """
 
     name: str
     parts: int
     done: Callable[[], int | None]
-    workers: Callable[[], int | None] = _nobody_knows
+    workers: Callable[[], int | None] = _unknown
 
 
 class _Tracker:
-    """Who tracks, and what a scheduler was asked for that.
+    """The function that tracks passes, and when the scheduler was last asked.
 
     Parameters
     ----------
-    tell : callable
+    report : callable
+        Called with each `PassProgress`.
     """
 
-    def __init__(self, tell: Callable[[PassProgress], None]) -> None:
-        self.tell = tell
+    def __init__(self, report: Callable[[PassProgress], None]) -> None:
+        self.report = report
         self.asking = threading.Lock()
         self.next_look = time.monotonic()
         self.workers: int | None = None
 
 
-_tracker: ContextVar[_Tracker | None] = ContextVar("who tracks", default=None)
+_tracker: ContextVar[_Tracker | None] = ContextVar("tracker of passes", default=None)
 
 
 @contextmanager
-def tracking(tell: Callable[[PassProgress], None]) -> Iterator[None]:
-    """Tell of each pass that the block makes, before it is made."""
-    token = _tracker.set(_Tracker(tell))
+def tracking(report: Callable[[PassProgress], None]) -> Iterator[None]:
+    """Call `report` with the progress of each pass that the block makes, before it begins."""
+    token = _tracker.set(_Tracker(report))
     try:
         yield
     finally:
@@ -76,35 +78,36 @@ def tracking(tell: Callable[[PassProgress], None]) -> Iterator[None]:
 
 
 def announced(prefix: str, suffix: str, parts: int) -> Callable[[int], None] | None:
-    """Tell whoever tracks of a pass that is about to be made.
+    """Report a pass that is about to begin to the tracker, if there is one.
 
     Parameters
     ----------
     prefix, suffix : str
-        Of the names of its tasks.
+        Of the keys of its tasks.
     parts : int
+        Number of parts that it reads.
 
     Returns
     -------
     callable or None
-        To be given the position of each part that was read, from any thread, if the pass is made
-        in this process and anybody tracks.
+        To be called with the position of each part that was read, from any thread; ``None``
+        without a tracker, or where a cluster makes the pass.
     """
     tracker = _tracker.get()
     if tracker is None:
         return None
     client = active_client()
     if client is None:
-        read: set[int] = set()  # a task that is tried again reads some parts again
-        tracker.tell(PassProgress(prefix, parts, read.__len__))
+        read: set[int] = set()  # a set, as a part may be read twice
+        tracker.report(PassProgress(prefix, parts, read.__len__))
         return read.add  # atomic: no thread waits for another
     looks = _Looks(tracker, client, f"{prefix}-{suffix}", parts)
-    tracker.tell(PassProgress(prefix, parts, looks.done, looks.workers))
+    tracker.report(PassProgress(prefix, parts, looks.done, looks.workers))
     return None
 
 
 def tracked(work: Work, prefix: str, suffix: str, parts: int) -> Work:
-    """Announce a pass, and return its work, which then says what it has read if need be."""
+    """Announce a pass, and return its work, which counts the parts read if a tracker needs that."""
     note = announced(prefix, suffix, parts)
     return work if note is None else replace(work, begin=partial(_noting, note, work.begin))
 
@@ -113,25 +116,25 @@ def _noting(note: Callable[[int], None], begin: Callable[[Any], OnPart], argumen
     inner = begin(argument)
 
     def on_part(position: int, part: Part, blocks: Iterator[Block]) -> Any:
-        found = inner(position, part, blocks)
+        result = inner(position, part, blocks)
         note(position)
-        return found
+        return result
 
     return on_part
 
 
 class _Looks:
-    """What a scheduler says of a pass, asked in the background when somebody wants to know.
+    """Progress of a pass on a cluster; the scheduler is asked in the background on demand.
 
     Parameters
     ----------
     tracker : _Tracker
-        Asks for one pass at a time, and not too often.
+        Limits how often the scheduler is asked.
     client : distributed.Client
     group : str
         Dask's name of the group of the pass's tasks.
     parts : int
-        That they read.
+        Number of parts that they read.
     """
 
     def __init__(self, tracker: _Tracker, client: Any, group: str, parts: int) -> None:
@@ -153,19 +156,19 @@ class _Looks:
     def _look_soon(self) -> None:
         tracker = self._tracker
         if time.monotonic() >= tracker.next_look and tracker.asking.acquire(blocking=False):
-            with suppress(RuntimeError):  # there are no threads left: nobody will know
+            with suppress(RuntimeError):  # no thread can be started: progress stays unknown
                 threading.Thread(target=self._look, name="daskgmm-look", daemon=True).start()
 
     def _look(self) -> None:
         tracker = self._tracker
         try:
             finished, tasks, workers = self._client.run_on_scheduler(_progress, self._group)
-        except Exception:  # noqa: BLE001  whatever a cluster may refuse: a fit goes on without
+        except Exception:  # noqa: BLE001  a cluster may refuse in any way; a fit goes on without
             self._share = tracker.workers = None
-            return  # and keeps the lock: what is refused once isn't asked for again
+            return  # and keeps the lock, so that the scheduler is not asked again
         if tasks:
             self._share = finished / tasks
-        elif self._share:  # they were there and are forgotten
+        elif self._share:  # the tasks were there, and Dask has released them
             self._share = 1.0
         tracker.workers = workers
         tracker.next_look = time.monotonic() + _SECONDS_BETWEEN_LOOKS
@@ -173,9 +176,9 @@ class _Looks:
 
 
 def _progress(group: str, dask_scheduler: Any) -> tuple[int, int, int]:
-    """Tasks of a group that are finished, all of them, and the cluster's workers."""
-    found = dask_scheduler.task_groups.get(group)
-    states = {} if found is None else found.states
+    """Numbers of a group's finished tasks, of all its tasks, and of the cluster's workers."""
+    tasks_of_group = dask_scheduler.task_groups.get(group)
+    states = {} if tasks_of_group is None else tasks_of_group.states
     tasks = sum(states.values())
     left = sum(states.get(state, 0) for state in _NOT_DONE)
     return tasks - left, tasks, len(dask_scheduler.workers)

@@ -1,16 +1,18 @@
-"""What a pass computes, whatever graph that becomes."""
+"""What a pass computes, without the graph that it becomes; and how a part is read."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 from daskgmm.data.source import Block, Part
+from daskgmm.data.storage.retry import read_persistently
 
 Add: TypeAlias = Callable[[Any, Any], Any]
 
 
 class OnPart(Protocol):
-    """What a pass does with one part."""
+    """Computes the result of one part."""
 
     def __call__(self, position: int, part: Part, blocks: Iterator[Block]) -> Any:
         """Return the part's own result, to be added to its neighbours'."""
@@ -18,10 +20,10 @@ class OnPart(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """What a pass computes.
+    """A pass as a map and a sum.
 
-    Parts are computed each by itself and added in their order, whether one task takes several
-    or each has its own: the result hangs on the parts alone.
+    Each part is computed by itself and results are added in the order of the parts, so the
+    total does not depend on how many parts a task takes.
 
     Parameters
     ----------
@@ -30,9 +32,23 @@ class Work:
     add : callable
         Adds two parts' results.
     argument : object
-        Travels once to each worker.
+        Sent once to each worker.
     """
 
     begin: Callable[[Any], OnPart]
     add: Add
     argument: Any
+
+
+def read_part(part: Part, inputs: Sequence[Any]) -> Iterator[Block]:
+    """Blocks of a part; where storage fails in passing, the rest is read again.
+
+    Only reading is repeated: blocks that a pass has worked through stay counted.
+
+    Parameters
+    ----------
+    part : Part
+    inputs : sequence
+        Values of the part's ``inputs``.
+    """
+    return read_persistently(partial(part.read, *inputs))
