@@ -3,7 +3,6 @@
 What columns and values are, in words for errors.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -12,9 +11,8 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
+from daskgmm.data.number_text import format_flaw
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
-
-_DECIMAL_COMMA = re.compile(r"\s*[-+]?(\d+|\d{1,3}(\.\d{3})+),\d+([eE][-+]?\d+)?\s*")
 
 _KINDS = (
     (pa.types.is_string, "text"),
@@ -30,27 +28,6 @@ _KINDS = (
     (pa.types.is_large_list, "lists"),
 )
 
-_NUMBER = re.compile(
-    r"\s*[-+]?((\d+\.?\d*|\.\d+)(e[-+]?\d+)?|inf|infinity|nan)\s*", re.IGNORECASE | re.ASCII
-)
-_THOUSANDS = re.compile(
-    r"\s*[-+]?[1-9]\d{0,2}((,\d{3})+(\.\d+)?|(['’\s]\d{3})+([.,]\d+)?|(\.\d{3}){2,})\s*"
-)
-_CURRENCY = re.compile(r"\s*[-+(]?\s*[$€£¥₹]\s*[-+]?\d.*|.*\d\s*[$€£¥₹]\)?\s*")
-_PERCENT = re.compile(r"\s*[-+]?[\d.,]*\d\s*%\s*")
-_LONGEST_SHOWN = 60
-
-WITH_POINTS = (
-    "Write decimals with a point, for example "
-    "`pandas.read_csv(f, sep=';', decimal=',').to_parquet('f.parquet')`."
-)
-"""What to do about decimal commas."""
-
-_WITHOUT_THOUSANDS = (
-    "Write numbers without them, for example "
-    "`pandas.read_csv(f, thousands=',').to_parquet('f.parquet')`."
-)
-
 
 def kind_in_words(kind: pa.DataType) -> str:
     """What a column of a type holds."""
@@ -59,58 +36,8 @@ def kind_in_words(kind: pa.DataType) -> str:
     return next((words for test, words in _KINDS if test(kind)), str(kind))
 
 
-def has_decimal_comma(text: str) -> bool:
-    """Whether a text is a number as half of the world writes it.
-
-    >>> [has_decimal_comma(text) for text in ("13,17", "-1.024,5", "1,2,3", "a,1", "13.17")]
-    [True, True, False, False, False]
-    """
-    return _DECIMAL_COMMA.fullmatch(text) is not None
-
-
-def has_thousands(text: str) -> bool:
-    """Whether a text may be a number with separators between thousands.
-
-    >>> [has_thousands(text) for text in ("5,126", "1'000.5", "0,126", "5,12", "1,234,567.8")]
-    [True, True, False, False, True]
-    """
-    return _THOUSANDS.fullmatch(text) is not None
-
-
-def is_number(text: str) -> bool:
-    """Whether Arrow reads a text as a float.
-
-    >>> [is_number(text) for text in ("1.5", " -2e3", "inf", "1_000", "0x10", "")]
-    [True, True, True, False, False, False]
-    """
-    return _NUMBER.fullmatch(text) is not None
-
-
-def unreadable(text: str, delimiter: str = ";") -> tuple[str, str] | None:
-    """What keeps a text from being read as the number that it is, and what to do about it.
-
-    A comma before three digits is taken for a separator of thousands where commas part the
-    values, and for a decimal comma elsewhere.
-    """
-    if has_thousands(text) and (delimiter == "," or not has_decimal_comma(text)):
-        return "a thousands separator", _WITHOUT_THOUSANDS
-    if has_decimal_comma(text):
-        return "a decimal comma", WITH_POINTS
-    if _PERCENT.fullmatch(text):
-        return "a percent sign", "Write plain numbers: without the sign, in all rows alike."
-    if _CURRENCY.fullmatch(text):
-        return "a currency sign", "Write plain numbers, with the currency in the column's name."
-    return None
-
-
-def shortened(text: str) -> str:
-    """Return what of a value fits into an error: a quote never closed may make it endless."""
-    start = (text.splitlines() or [""])[0][:_LONGEST_SHOWN]
-    return text if start == text else f"{start}…"
-
-
-FIRST_VALUE, FIRST_ROW, FIRST_PLACE, DELIMITER = (
-    b"first value", b"first row", b"first place", b"delimiter",
+FIRST_VALUE, FIRST_ROW, FIRST_LOCATION, DELIMITER = (
+    b"first value", b"first row", b"first location", b"delimiter",
 )  # fmt: skip
 """Keys of a field's metadata under which text columns show what they hold, and where."""
 
@@ -217,7 +144,7 @@ def check_names(wanted: Sequence[str], available: Sequence[str], path: str) -> N
     """Raise DataError unless each wanted name is there, once."""
     missing = [name for name in wanted if name not in available]
     if missing:
-        guess = _parted(wanted, available) or _like(missing[0], available)
+        guess = _comma_suggestion(wanted, available) or _suggestion(missing[0], available)
         columns = _listed(available) if available else "none"
         others = f", nor {_listed(missing[1:])}" if missing[1:] else ""
         remedy = f"{guess}Its columns are {columns}."
@@ -237,14 +164,14 @@ def is_numeric(kind: pa.DataType) -> bool:
 
 def _not_numeric(column: pa.Field, path: str) -> InputTypeError:
     told = {key: value.decode() for key, value in (column.metadata or {}).items()}
-    text, place = told.get(FIRST_VALUE, ""), told.get(FIRST_PLACE, "")
+    text, location = told.get(FIRST_VALUE, ""), told.get(FIRST_LOCATION, "")
     text = text if FIRST_ROW in told else ""
     shown = f", such as {text!r}" if text else ""
     held = kind_in_words(column.type)
     cause = f"Column {column.name!r} of {path} is not numeric: it holds {held}{shown}"
-    if flaw := unreadable(text, told.get(DELIMITER, "")):
-        return InputTypeError(f"{cause}, which has {flaw[0]}.{place}", flaw[1])
-    return InputTypeError(f"{cause}.{place}", _REMEDY)
+    if flaw := format_flaw(text, told.get(DELIMITER, "")):
+        return InputTypeError(f"{cause}, which has {flaw[0]}.{location}", flaw[1])
+    return InputTypeError(f"{cause}.{location}", _REMEDY)
 
 
 def _index_columns(schema: pa.Schema) -> set[str]:
@@ -259,12 +186,12 @@ def _index_columns(schema: pa.Schema) -> set[str]:
         return {""}  # damaged, or of another writer: nothing hangs on it but this
 
 
-def _like(name: str, available: Sequence[str]) -> str:
+def _suggestion(name: str, available: Sequence[str]) -> str:
     close = get_close_matches(name, available, n=3)
     return f"Did you mean {_listed(close)}? " if close else ""
 
 
-def _parted(wanted: Sequence[str], available: Sequence[str]) -> str:
+def _comma_suggestion(wanted: Sequence[str], available: Sequence[str]) -> str:
     """Words for a name that was taken for several, as a shell's words are parted at commas."""
     for name in filter(lambda name: "," in name, available):
         pieces = [piece.strip() for piece in name.split(",")]

@@ -1,6 +1,6 @@
 """From Arrow's columns to blocks of rows."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,8 +8,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from daskgmm.data.columns import ColumnSelection
-from daskgmm.data.source import Block, Floats, Part, as_written
+from daskgmm.data.source import Block, Floats, Part, text_at
 from daskgmm.data.storage.errors import first_line
+from daskgmm.data.weights import check_weights
 from daskgmm.errors import DataError
 
 _BLOCK_BYTES = 2**21
@@ -76,7 +77,7 @@ class Decoder:
         return weights
 
     def _line(self, row: int) -> int | None:
-        found = as_written(self.part, row)
+        found = text_at(self.part, row)
         return found and found[0]
 
     def _kept(self, batch: pa.RecordBatch) -> pa.Table:
@@ -160,33 +161,6 @@ def _holds(wide: pa.DataType, narrow: pa.DataType) -> bool:
 
 def _is_bytes(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-
-
-def check_weights(
-    weights: Floats, where: str, first: int, line_of: Callable[[int], int | None] = lambda _: None
-) -> None:
-    """Raise DataError unless weights of shape (n,) are finite and at least zero.
-
-    ``where`` and ``first``, the number of the first row, say in the error which one isn't, and
-    ``line_of`` the line of a row.
-    """
-    wrong = ~(np.isfinite(weights) & (weights >= 0))
-    if wrong.any():
-        index = int(wrong.argmax())
-        row = first + index
-        line = line_of(row)
-        place = f"row {row}" if line is None else f"row {row} (line {line})"
-        cause = f"{where}, {place}: the sample weight is {weights[index]}. Rows are counted from 0."
-        raise DataError(cause, "Weights must be finite numbers of at least zero: correct it.")
-
-
-def require_finite_sum(weight: float) -> None:
-    """Raise DataError if the sum of all sample weights, each of them finite, is not."""
-    if not np.isfinite(weight):
-        raise DataError(
-            "The sample weights are so large that their sum overflows.",
-            "Divide them all by the same number: results stay the same.",
-        )
 
 
 def _floats(column: pa.Array, kind: pa.DataType) -> Floats:

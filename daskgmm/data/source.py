@@ -63,16 +63,16 @@ class Part(Protocol):
 class TextPart(Part, Protocol):
     """A part of which values are written as text, in lines."""
 
-    def written(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
+    def text_at(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
         """The line of a row, counted from 0, and the text of a feature there.
 
         ``None`` where nothing tells it, as where a line is too long.
         """
 
 
-def as_written(part: Part, row: int, feature: int | None = None) -> tuple[int, str] | None:
+def text_at(part: Part, row: int, feature: int | None = None) -> tuple[int, str] | None:
     """The line of a row and the text of a feature, for errors, where there are any."""
-    return part.written(row, feature) if isinstance(part, TextPart) else None
+    return part.text_at(row, feature) if isinstance(part, TextPart) else None
 
 
 @dataclass(frozen=True)

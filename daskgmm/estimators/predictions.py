@@ -76,12 +76,12 @@ def _predict_frame(
     names: tuple[Any, ...],
     partition_info: Any = None,
 ) -> Any:
-    from daskgmm.data.containers.dask import Columns
+    from daskgmm.data.containers.chunks import DeclaredColumns
 
     with one_thread():
         # Dask tells the partition's number, but not while it finds out what comes back.
         where = f"partition {partition_info['number']}" if partition_info else "the frame"
-        rows = Columns(len(names), names).rows_of(frame, where)
+        rows = DeclaredColumns(len(names), names).rows_of(frame, where)
         index = getattr(frame, "index", None)  # whoever made the partition may have made an array
         return _as_frame(explaining(method, predictor, tuple(map(str, names)), rows, where), index)
 

@@ -12,7 +12,7 @@ from dask._task_spec import DataNode, Task, TaskRef
 from threadpoolctl import threadpool_limits
 
 from daskgmm.data.source import Part, Source
-from daskgmm.data.storage.retry import persistent
+from daskgmm.data.storage.retry import retried
 from daskgmm.errors import ConfigurationError
 from daskgmm.model.frame import Frame
 from daskgmm.model.typing import Doubles, Floats
@@ -104,7 +104,7 @@ def _steadied() -> Iterator[None]:
         yield
 
 
-@persistent
+@retried
 def _standard(part: Part, dtype: np.dtype[Any], frame: Frame, *inputs: Any) -> Floats:
     """Rows (n, D) of a part in frame coordinates, without those of weight zero."""
     found = [np.empty((0, len(frame.origin)), dtype)]

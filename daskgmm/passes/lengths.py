@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from daskgmm.data.source import Block, Part, Source
-from daskgmm.data.storage.retry import persistent
+from daskgmm.data.storage.retry import retried
 from daskgmm.passes.engine.client import compute
 from daskgmm.passes.engine.graph import pass_graph
 from daskgmm.passes.engine.grouping import group_unmeasured
@@ -22,7 +22,7 @@ def lengths_of(source: Source) -> tuple[int, ...]:
     return lengths
 
 
-@persistent
+@retried
 def kept_columns(source: Source) -> Any:
     """The schema of the columns that blocks carry along, by the first rows that there are."""
     for part in source.parts:

@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from dask._task_spec import DataNode, Task, TaskRef
 
-from daskgmm.data.source import Block, Part, Source, as_written
-from daskgmm.data.storage.retry import persistent
+from daskgmm.data.source import Block, Part, Source, text_at
+from daskgmm.data.storage.retry import retried
 from daskgmm.model.kernels.compiled import compile_densities_ahead
 from daskgmm.model.prediction import NotFiniteError, Predictor
 from daskgmm.model.scoring import Scorer, Scoring
@@ -34,7 +34,7 @@ Columns: TypeAlias = tuple[str, ...] | None
 _Shared: TypeAlias = tuple[Predictor, Columns]
 
 
-@persistent
+@retried
 def _apply(part: Part, method: Method, dtype: Any, shared: _Shared, *inputs: Any) -> Any:
     predictor, columns = shared
     with one_thread():
@@ -70,7 +70,7 @@ def explaining(
         return method(predictor, rows)
     except NotFiniteError as error:
         flaw = error.flaw.after(first)
-        written = None if part is None else as_written(part, flaw.row, flaw.feature)
+        written = None if part is None else text_at(part, flaw.row, flaw.feature)
         raise flaw.error(where, columns, written=written) from error
 
 

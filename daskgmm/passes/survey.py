@@ -10,7 +10,7 @@ import numpy as np
 from dask._task_spec import Task, TaskRef
 from numpy.typing import NDArray
 
-from daskgmm.data.source import Block, Part, Source, TextPart, as_written
+from daskgmm.data.source import Block, Part, Source, TextPart, text_at
 from daskgmm.errors import DataError
 from daskgmm.model.nonfinite import Flaw
 from daskgmm.model.typing import Doubles, Floats
@@ -66,7 +66,7 @@ class FlawedPart:
         """The error that tells of it, with the lengths of the parts before."""
         written = None
         if self.text is not None:
-            written = as_written(self.text, self.flaw.row, self.flaw.feature)
+            written = text_at(self.text, self.flaw.row, self.flaw.feature)
         return self.flaw.error(self.label, columns, sum(lengths[: self.position]), written)
 
 

@@ -16,7 +16,7 @@ from numpy.testing import assert_array_equal
 from sklearn.datasets import load_iris
 
 from daskgmm import open_dataset
-from daskgmm.errors import DataError, InputTypeError, MissingInputError
+from daskgmm.errors import DataError, InputTypeError
 from tests.support.blocks import copy
 
 
@@ -364,7 +364,7 @@ def test_a_file_that_went_away_is_named(tmp_path):
     path = write(tmp_path / "a.csv", "x\n1\n")
     source = open_dataset(path).source()
     path.unlink()
-    with pytest.raises(MissingInputError, match=r"a\.csv"):
+    with pytest.raises(DataError, match=r"a\.csv is gone"):
         blocks(source)
 
 

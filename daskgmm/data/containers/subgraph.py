@@ -13,7 +13,7 @@ from dask._task_spec import GraphNode, Task
 Piece: TypeAlias = Mapping[Hashable, GraphNode]
 
 _SEVERAL = -1
-"""In place of the chunks that need a task, where they are several but not all."""
+"""Stands for the chunks that need a task, if they are several but not all."""
 
 
 def closure(graph: Mapping[Hashable, Any], keys: Sequence[Hashable]) -> set[Hashable]:
@@ -32,7 +32,7 @@ def closure(graph: Mapping[Hashable, Any], keys: Sequence[Hashable]) -> set[Hash
     return found
 
 
-def meeting_points(
+def shared_tasks(
     graph: Mapping[Hashable, Any], wanted: Sequence[Sequence[Hashable]]
 ) -> tuple[list[Hashable], bool]:
     """Tasks whose values all chunks need, and whether some chunks share other tasks besides.
@@ -101,7 +101,7 @@ def evaluate(
         if task is not None:
             values[key] = _run(task, values)
             done.add(key)
-            _let_go(task.dependencies, uses, values)
+            _release(task.dependencies, uses, values)
     return [values[key] for key in keys]
 
 
@@ -115,7 +115,9 @@ def _evaluate_fused(piece: Piece, out: Hashable, names: Sequence[Hashable], *val
     return evaluate(piece, [out], dict(zip(names, values, strict=True)))[0]
 
 
-def _let_go(used: Iterable[Hashable], uses: Counter[Hashable], values: dict[Hashable, Any]) -> None:
+def _release(
+    used: Iterable[Hashable], uses: Counter[Hashable], values: dict[Hashable, Any]
+) -> None:
     for key in used:
         uses[key] -= 1
         if not uses[key]:

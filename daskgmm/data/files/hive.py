@@ -73,14 +73,14 @@ def conditions(where: str | Sequence[str] | None) -> tuple[Condition, ...]:
     return tuple(Condition.of(text) for text in texts)
 
 
-def keys_of(path: str) -> dict[str, str | None]:
+def partition_keys(path: str) -> dict[str, str | None]:
     """Keys and values of the directories in a path; ``None`` for the directory of nulls."""
     pairs = (name.partition("=") for name in path.split("/")[:-1])
     found = {unquote(key): unquote(value) for key, sign, value in pairs if sign and key}
     return {key: None if value == _NULL else value for key, value in found.items()}
 
 
-class Filter:
+class PartitionFilter:
     """Chooses files and directories by conditions, and remembers what it saw of their keys.
 
     Parameters
@@ -137,7 +137,7 @@ class Filter:
         )
 
     def _keys(self, path: str) -> dict[str, str | None]:
-        known = keys_of(path)
+        known = partition_keys(path)
         for key, value in known.items():
             self._seen.setdefault(key, set()).add(_NULL if value is None else value)
         return known
@@ -173,7 +173,7 @@ def key_columns(
     Whole numbers are int64, other numbers float64, and the rest is text; so is a ``kept`` key,
     unless its numbers are written out just as the directories have them.
     """
-    known = [keys_of(path) for path in paths]
+    known = [partition_keys(path) for path in paths]
     shared = [key for key in known[0] if all(key in own for own in known)]
     types = {key: _type([own[key] for own in known], exact=key in kept) for key in shared}
     values = [{key: _scalar(own[key], types[key]) for key in shared} for own in known]

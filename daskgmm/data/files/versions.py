@@ -12,7 +12,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from daskgmm.data.storage.credentials import shown_address
-from daskgmm.data.storage.errors import changed, explained
+from daskgmm.data.storage.errors import changed, input_errors
 
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
 _ETAGS = ("ETag", "etag")
@@ -106,7 +106,7 @@ class InputFile:
         ClusterError
             It can't be reached.
         """
-        with explained(self.path):
+        with input_errors(self.path):
             if self.local is not None:
                 with self.unchanged(), self.open() as stream:
                     yield stream
@@ -136,7 +136,7 @@ class InputFile:
         DataError
             It has changed or is gone.
         """
-        with explained(self.path):
+        with input_errors(self.path):
             self._check()
 
     def _check(self) -> None:

@@ -14,28 +14,27 @@ from pyarrow import csv as arrow_csv
 
 from daskgmm.data.columns import (
     DELIMITER,
-    FIRST_PLACE,
+    FIRST_LOCATION,
     FIRST_ROW,
     FIRST_VALUE,
     ColumnSelection,
     check_names,
-    is_number,
-    shortened,
 )
 from daskgmm.data.decode import Decoder, block_rows_for
 from daskgmm.data.files.hive import key_columns, with_constants
 from daskgmm.data.files.versions import InputFile
 from daskgmm.data.formats.csv_errors import (
     COUNTED,
-    Quotes,
-    opened,
+    QuoteCounter,
+    open_decompressed,
+    record_at,
     require_closed_quotes,
     text_error,
-    written,
 )
 from daskgmm.data.formats.csv_header import Header, read_header
+from daskgmm.data.number_text import is_number, shortened
 from daskgmm.data.source import Block, Source
-from daskgmm.data.storage.retry import persistent
+from daskgmm.data.storage.retry import retried
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
 
 _TEXT_BYTES = 2**23  # decoded at a time
@@ -94,7 +93,7 @@ class CsvPart:
             row += batch.num_rows
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
-        with opened(self.file) as stream:
+        with open_decompressed(self.file) as stream:
             header = read_header(stream, self.file.path, self.delimiter, self.likely)
             if header is None:
                 return
@@ -104,11 +103,11 @@ class CsvPart:
             for batch in _decoded(stream, self.file, header, convert):
                 yield with_constants(batch, self.constants)
 
-    def written(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
+    def text_at(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
         """The line of a row, and what is written there as a feature."""
-        with opened(self.file) as stream:
+        with open_decompressed(self.file) as stream:
             header = read_header(stream, self.file.path, self.delimiter, self.likely)
-        if header is None or (found := written(self.file, header, row)) is None:
+        if header is None or (found := record_at(self.file, header, row)) is None:
             return None
         texts = dict(zip(header.names, found[1], strict=False))
         return found[0], "" if feature is None else texts.get(self.selection.features[feature], "")
@@ -205,10 +204,10 @@ class CsvTable:
         for field in self.numbers:
             told = field.metadata or {}
             if row := told.get(FIRST_ROW):
-                found = written(file, header, int(row))
+                found = record_at(file, header, int(row))
                 line = f" (line {found[0]})" if found else ""
-                place = f" It is in row {int(row)}{line}. {COUNTED}"
-                told = {**told, FIRST_PLACE: place, DELIMITER: header.delimiter}
+                location = f" It is in row {int(row)}{line}. {COUNTED}"
+                told = {**told, FIRST_LOCATION: location, DELIMITER: header.delimiter}
             fields.append(field.with_metadata(told))
         return pa.schema(fields)
 
@@ -269,10 +268,10 @@ def _checked(delimiter: str) -> str:
     )
 
 
-@persistent
+@retried
 def _first_rows(file: InputFile, delimiter: str | None) -> FirstRows | None:
     """Return a file's first rows, none under a lone header, ``None`` if it is empty."""
-    with opened(file) as stream:
+    with open_decompressed(file) as stream:
         header = read_header(stream, file.path, delimiter)
         if header is None:
             return None
@@ -294,7 +293,7 @@ def _decoded(
         encoding=header.encoding,
     )
     parse = arrow_csv.ParseOptions(delimiter=header.delimiter, newlines_in_values=True)
-    quotes = Quotes(stream)
+    quotes = QuoteCounter(stream)
     try:
         with arrow_csv.open_csv(quotes, read, parse, convert) as reader:
             yield from reader

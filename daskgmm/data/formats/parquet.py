@@ -16,8 +16,8 @@ from daskgmm.data.decode import Decoder, block_rows_for, kept_schema
 from daskgmm.data.files.hive import key_columns, with_constants
 from daskgmm.data.files.versions import InputFile
 from daskgmm.data.source import Block, Source
-from daskgmm.data.storage.errors import decoding, explained
-from daskgmm.data.storage.retry import persistent
+from daskgmm.data.storage.errors import decoder_errors, input_errors
+from daskgmm.data.storage.retry import retried
 from daskgmm.errors import DataError
 
 _READ_BYTES = 2**23  # read ahead of the decoder, over all columns
@@ -78,10 +78,10 @@ class ParquetPart:
         if self.rows == 0:  # a file without rows has no row group to read
             return
         names = [name for name in self.selection.names if name not in self.constants]
-        with explained(self.label), _opened(self.file) as stream:
+        with input_errors(self.file.path), _opened(self.file) as stream:
             # Buffered: else Arrow takes in the row group's bytes at once before decoding any.
             buffer_size = min(max(_READ_BYTES // max(len(names), 1), 2**16), 2**22)
-            with decoding(self.label):
+            with decoder_errors(self.label):
                 footer = _footer(self.file) if self.row_groups > 1 else None
                 reader = pq.ParquetFile(
                     stream, metadata=footer, buffer_size=buffer_size, pre_buffer=False
@@ -94,7 +94,7 @@ class ParquetPart:
     def _decoded(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         rows = 0
         while True:
-            with decoding(self.label):
+            with decoder_errors(self.label):
                 batch = next(batches, None)
             if batch is None:
                 break
@@ -231,9 +231,13 @@ def open_parquet(files: Sequence[InputFile]) -> ParquetTable:
     return ParquetTable(tuple(files), tuple(schemas), tuple(groups for _, groups in described))
 
 
-@persistent
+@retried
 def _describe(file: InputFile) -> tuple[pa.Schema, tuple[int, ...]]:
-    with decoding(file.path), file.open(cache_type="none") as stream:
+    with (
+        input_errors(file.path),
+        file.open(cache_type="none") as stream,
+        decoder_errors(file.path),
+    ):
         reader = pq.ParquetFile(stream)
         footer, schema = reader.metadata, reader.schema_arrow
         groups = [footer.row_group(number).num_rows for number in range(footer.num_row_groups)]

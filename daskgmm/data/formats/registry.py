@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeAlias
 
 from daskgmm.data.columns import ColumnSelection
 from daskgmm.data.files.hive import Condition
-from daskgmm.data.files.listing import FoundFile, find_files, natural_order
+from daskgmm.data.files.listing import Listing, find_files, natural_order
 from daskgmm.data.files.versions import InputFile
 from daskgmm.data.formats.csv import open_csv
 from daskgmm.data.formats.hdf5 import open_hdf5
@@ -114,7 +114,7 @@ def _format_of(file: InputFile) -> str | None:
     return next((n for n, known in FORMATS.items() if path.endswith(known.extensions)), None)
 
 
-def _of_known_format(path: str, found: FoundFile, format_name: str | None) -> tuple[InputFile, ...]:
+def _of_known_format(path: str, found: Listing, format_name: str | None) -> tuple[InputFile, ...]:
     """Drop what only lies beside the data in a directory; a file named outright stays."""
     wanted = tuple(FORMATS) if format_name is None else (format_name,)
     files = tuple(file for file in found.files if _format_of(file) in wanted)

@@ -3,7 +3,15 @@
 import os
 from typing import Final
 
-from daskgmm.data.sinks.base import Field, Found, Layout, Made, Sink, Slice, Written
+from daskgmm.data.sinks.base import (
+    ExistingOutput,
+    Layout,
+    OutputField,
+    RowRange,
+    Sink,
+    WrittenPart,
+    WrittenParts,
+)
 from daskgmm.data.sinks.parquet import ParquetSink
 from daskgmm.data.sinks.zarr import ZarrSink
 from daskgmm.errors import ConfigurationError, OutputError
@@ -13,20 +21,20 @@ SINKS: Final[dict[str, type[Sink]]] = {"zarr": ZarrSink, "parquet": ParquetSink}
 
 __all__ = [
     "SINKS",
-    "Field",
-    "Found",
+    "ExistingOutput",
     "Layout",
-    "Made",
+    "OutputField",
+    "RowRange",
     "Sink",
-    "Slice",
-    "Written",
+    "WrittenPart",
+    "WrittenParts",
     "check_name",
     "format_of",
     "sink_for",
 ]
 
 
-_FILES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".json", ".npy", ".h5", ".hdf5")
+_FILE_ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".json", ".npy", ".h5", ".hdf5")
 """What nobody calls a folder of Parquet files."""
 
 
@@ -45,7 +53,7 @@ def check_name(name: str) -> None:
     except UnicodeEncodeError:
         shown = os.fsencode(name).decode(errors="backslashreplace")
         raise OutputError(f"The name {shown} is not UTF-8.", "Choose another one.") from None
-    ending = next((ending for ending in _FILES if name.lower().endswith(ending)), None)
+    ending = next((ending for ending in _FILE_ENDINGS if name.lower().endswith(ending)), None)
     if ending is not None:
         raise ConfigurationError(
             f"Output {name} would be a folder of Parquet files.",

@@ -17,16 +17,16 @@ from daskgmm.errors import OutputError
 RECORD = "daskgmm"
 """Key of what an output says about itself in the metadata of its files."""
 
-_WANTED = "_wanted"
+_WANTED_MARK = "_wanted"
 """File in a folder that tasks write parts into, as long as a command waits for them."""
 
 _COPIES_AT_ONCE = 16
 
-Columns: TypeAlias = Mapping[str, NDArray[Any]]
+OutputColumns: TypeAlias = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Field:
+class OutputField:
     """One thing that is said of each row.
 
     Parameters
@@ -52,7 +52,7 @@ class Layout:
 
     Parameters
     ----------
-    fields : tuple of Field
+    fields : tuple of OutputField
     n_parts : int
         Of the input.
     lengths : tuple of int or None
@@ -63,7 +63,7 @@ class Layout:
         Plain values that say which run an output is of; each file of it has them.
     """
 
-    fields: tuple[Field, ...]
+    fields: tuple[OutputField, ...]
     n_parts: int
     lengths: tuple[int, ...] | None = None
     kept: pa.Schema | None = None
@@ -71,7 +71,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Slice:
+class RowRange:
     """Rows of one part of the input.
 
     Parameters
@@ -90,7 +90,7 @@ class Slice:
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenPart:
     """A part of the output that is whole.
 
     Parameters
@@ -107,7 +107,7 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Found:
+class ExistingOutput:
     """An output of ours in a folder, whole or not.
 
     Parameters
@@ -116,22 +116,22 @@ class Found:
         What it says about itself.
     names : frozenset of str
         Files and folders that belong to it.
-    parts : tuple of Written or None
+    parts : tuple of WrittenPart or None
         ``None`` where some are missing, damaged or of another run.
     """
 
     record: Mapping[str, Any]
     names: frozenset[str]
-    parts: tuple[Written, ...] | None = None
+    parts: tuple[WrittenPart, ...] | None = None
 
 
 class Writer(Protocol):
     """Writes one part."""
 
-    def write(self, columns: Columns, kept: pa.Table | None) -> None:
+    def write(self, columns: OutputColumns, kept: pa.Table | None) -> None:
         """Append rows."""
 
-    def written(self) -> Written:
+    def written(self) -> WrittenPart:
         """What was written, once the part is whole."""
 
 
@@ -141,11 +141,11 @@ class Sink(ABC):
 
     Parameters
     ----------
-    place : Folder
+    folder : Folder
     layout : Layout
     """
 
-    place: Folder
+    folder: Folder
     layout: Layout
 
     ending: ClassVar[str]
@@ -155,7 +155,7 @@ class Sink(ABC):
 
     @classmethod
     @abstractmethod
-    def found(cls, place: Folder) -> Found | None:
+    def found(cls, folder: Folder) -> ExistingOutput | None:
         """The output in a folder, by the metadata of its files; ``None`` where none is ours."""
 
     @classmethod
@@ -165,7 +165,7 @@ class Sink(ABC):
 
     @staticmethod
     @abstractmethod
-    def names(fields: Sequence[Field]) -> list[str]:
+    def names(fields: Sequence[OutputField]) -> list[str]:
         """Names of the columns or arrays that a reader finds."""
 
     def begin(self) -> None:
@@ -177,14 +177,14 @@ class Sink(ABC):
             It can't be written.
         """
         self.prepare()
-        self.place.write(_WANTED, b"")
+        self.folder.write(_WANTED_MARK, b"")
 
     @abstractmethod
     def prepare(self) -> None:
         """Make the folder, and what must be in it before a part is."""
 
     @abstractmethod
-    def cut(self) -> list[tuple[Slice, ...]]:
+    def cut(self) -> list[tuple[RowRange, ...]]:
         """The rows of each part of the output, in order."""
 
     @abstractmethod
@@ -192,7 +192,7 @@ class Sink(ABC):
         """Which parts are there."""
 
     @abstractmethod
-    def whole(self) -> dict[int, Written]:
+    def whole(self) -> dict[int, WrittenPart]:
         """The parts of this very run that are there."""
 
     @abstractmethod
@@ -226,20 +226,20 @@ class Sink(ABC):
         It only keeps late tasks from leaving files behind. What they write has no way into an
         output: commands take parts from folders of their own runs alone.
         """
-        if self.place.read(_WANTED) is None:
+        if self.folder.read(_WANTED_MARK) is None:
             raise OutputError(
-                f"The parts in {self.place.name} are no longer wanted: the command that asked for "
+                f"The parts in {self.folder.name} are no longer wanted: the command that asked for "
                 "them ended, or gave them up.",
                 "Run the command again if its output is not complete.",
             )
 
     @abstractmethod
-    def complete(self, parts: Mapping[int, Written]) -> list[Written]:
+    def complete(self, parts: Mapping[int, WrittenPart]) -> list[WrittenPart]:
         """Add what is missing but rows, and return all parts in order."""
 
 
 @dataclass(frozen=True)
-class Made:
+class WrittenParts:
     """All parts of an output, each in the folder that its task wrote it into.
 
     Parameters
@@ -250,9 +250,9 @@ class Made:
     """
 
     sink: Sink
-    parts: Mapping[int, tuple[Sink, Written]]
+    parts: Mapping[int, tuple[Sink, WrittenPart]]
 
-    def bring(self, folder: Folder, check: Callable[[], None]) -> list[Written]:
+    def bring(self, folder: Folder, check: Callable[[], None]) -> list[WrittenPart]:
         """Copy all parts into a folder where no task writes, and add what is missing but rows.
 
         Parameters
@@ -266,12 +266,12 @@ class Made:
             check()
             source.copy(name, folder)
 
-        sink = replace(self.sink, place=folder)
+        sink = replace(self.sink, folder=folder)
         sink.prepare()
-        sources = {own.place.name: own for own, _ in self.parts.values()}
+        sources = {own.folder.name: own for own, _ in self.parts.values()}
         with ThreadPoolExecutor(_COPIES_AT_ONCE) as pool:
             for own in sources.values():
                 mine = [number for number, (other, _) in self.parts.items() if other == own]
                 names = own.files(mine)
-                list(pool.map(copy, [own.place] * len(names), names))
+                list(pool.map(copy, [own.folder] * len(names), names))
         return sink.complete({number: written for number, (_, written) in self.parts.items()})

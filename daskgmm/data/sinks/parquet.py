@@ -14,8 +14,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from daskgmm.data.sinks.base import RECORD, Columns, Field, Found, Sink, Slice, Written
-from daskgmm.data.storage.errors import explained_writing
+from daskgmm.data.sinks.base import (
+    RECORD,
+    ExistingOutput,
+    OutputColumns,
+    OutputField,
+    RowRange,
+    Sink,
+    WrittenPart,
+)
+from daskgmm.data.storage.errors import output_errors
 from daskgmm.data.storage.folder import Folder
 
 COMPRESSION = "snappy"
@@ -50,13 +58,13 @@ class PartWriter:
         self._bytes = 0
         self._writer: pq.ParquetWriter | None = None
 
-    def write(self, columns: Columns, kept: pa.Table | None) -> None:
+    def write(self, columns: OutputColumns, kept: pa.Table | None) -> None:
         """Append rows; the first ones tell the schema."""
         self.append(as_table(columns, kept))
 
     def append(self, table: pa.Table) -> None:
         """Append rows, kept columns and all."""
-        with explained_writing(self._shown):
+        with output_errors(self._shown):
             if self._writer is None:
                 self._writer = pq.ParquetWriter(
                     self._unfinished,
@@ -73,47 +81,47 @@ class PartWriter:
     def close(self) -> None:
         """End the file; without tables there is none."""
         if self._writer is not None:
-            with explained_writing(self._shown):
+            with output_errors(self._shown):
                 self._writer.add_key_value_metadata({RECORD: self._record})
                 self._writer.close()
                 self._bytes = self._unfinished.stat().st_size
 
-    def written(self) -> Written:
+    def written(self) -> WrittenPart:
         """What was written."""
-        return Written(self.name, self.rows, self._bytes)
+        return WrittenPart(self.name, self.rows, self._bytes)
 
 
 @dataclass(frozen=True)
-class _Part:
+class _PartFile:
     """A file with a footer, which ends it.
 
     Parameters
     ----------
-    written : Written
+    written : WrittenPart
     record : mapping or None
         What it says about its output, where it is of ours.
     """
 
-    written: Written
+    written: WrittenPart
     record: Mapping[str, Any] | None
 
     @classmethod
-    def at(cls, place: Folder, name: str) -> Self | None:
+    def at(cls, folder: Folder, name: str) -> Self | None:
         """The part in a file; ``None`` where its disk had not the whole of it as it went down."""
         try:
-            with place.open(name) as stream:
+            with folder.open(name) as stream:
                 footer = pq.read_metadata(stream)
-                written = Written(name, footer.num_rows, stream.seek(0, 2))
+                written = WrittenPart(name, footer.num_rows, stream.seek(0, 2))
         except pa.ArrowException:
             return None
         return cls(written, _record_in(footer.metadata))
 
     @classmethod
-    def all_at(cls, place: Folder) -> dict[str, Self | None]:
+    def all_at(cls, folder: Folder) -> dict[str, Self | None]:
         """The parts in a folder, by name, in order."""
-        names = [name for name in place.names() if _PART.fullmatch(name)]
+        names = [name for name in folder.names() if _PART.fullmatch(name)]
         with ThreadPoolExecutor(_OPENING_THREADS) as pool:
-            return dict(zip(names, pool.map(partial(cls.at, place), names), strict=True))
+            return dict(zip(names, pool.map(partial(cls.at, folder), names), strict=True))
 
 
 def _record_in(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, Any] | None:
@@ -133,15 +141,15 @@ class ParquetSink(Sink):
     needs_shape: ClassVar[bool] = False
 
     @classmethod
-    def found(cls, place: Folder) -> Found | None:
+    def found(cls, folder: Folder) -> ExistingOutput | None:
         """By the parts' footers; a damaged file among ours counts as ours."""
-        parts = _Part.all_at(place)
+        parts = _PartFile.all_at(folder)
         record = next((part.record for part in parts.values() if part and part.record), None)
         if record is None:
             return None
         whole = [part.written for part in parts.values() if part and part.record == record]
         expected = [_name(number, record["parts"]) for number in range(record["parts"])]
-        return Found(
+        return ExistingOutput(
             record,
             frozenset(name for name, part in parts.items() if part is None or part.record),
             tuple(whole) if [part.name for part in whole] == expected == list(parts) else None,
@@ -153,26 +161,26 @@ class ParquetSink(Sink):
         return _PART.fullmatch(name) is not None
 
     @staticmethod
-    def names(fields: Sequence[Field]) -> list[str]:
+    def names(fields: Sequence[OutputField]) -> list[str]:
         """Columns."""
         return [name for field in fields for name in field.columns]
 
     def prepare(self) -> None:
         """Make the folder."""
-        self.place.make()
+        self.folder.make()
 
-    def cut(self) -> list[tuple[Slice, ...]]:
+    def cut(self) -> list[tuple[RowRange, ...]]:
         """A part for each part of the input."""
-        return [(Slice(part),) for part in range(self.layout.n_parts)]
+        return [(RowRange(part),) for part in range(self.layout.n_parts)]
 
     def numbers(self) -> set[int]:
         """By their names."""
-        found = map(_PART.fullmatch, self.place.names())
+        found = map(_PART.fullmatch, self.folder.names())
         return {int(match[1]) for match in found if match}
 
-    def whole(self) -> dict[int, Written]:
+    def whole(self) -> dict[int, WrittenPart]:
         """Those whose footer has this run's record."""
-        found = _Part.all_at(self.place)
+        found = _PartFile.all_at(self.folder)
         named = ((number, found.get(self._name(number))) for number in range(self.layout.n_parts))
         return {n: part.written for n, part in named if part and part.record == self._record}
 
@@ -185,21 +193,21 @@ class ParquetSink(Sink):
     def part(self, number: int) -> Iterator[PartWriter]:
         """Write a file."""
         name = self._name(number)
-        with self.place.appearing(name) as unfinished:
-            shown, record = f"{self.place.name}/{name}", json.dumps(self._record)
+        with self.folder.appearing(name) as unfinished:
+            shown, record = f"{self.folder.name}/{name}", json.dumps(self._record)
             writer = PartWriter(name, unfinished, shown, record)
             try:
                 yield writer
             finally:
                 writer.close()
 
-    def complete(self, parts: Mapping[int, Written]) -> list[Written]:
+    def complete(self, parts: Mapping[int, WrittenPart]) -> list[WrittenPart]:
         """Files without rows have the columns of one that has some."""
         found = dict(parts)
         empty = sorted(set(range(self.layout.n_parts)) - self.numbers())
         if empty:
             filled = next(part.name for part in parts.values() if part.rows)
-            with self.place.open(filled) as stream:
+            with self.folder.open(filled) as stream:
                 schema = pq.read_schema(stream)
         for number in empty:
             with self.part(number) as writer:

@@ -18,8 +18,16 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from daskgmm.data.sinks.base import RECORD, Columns, Field, Found, Sink, Slice, Written
-from daskgmm.data.storage.errors import explained_writing
+from daskgmm.data.sinks.base import (
+    RECORD,
+    ExistingOutput,
+    OutputColumns,
+    OutputField,
+    RowRange,
+    Sink,
+    WrittenPart,
+)
+from daskgmm.data.storage.errors import output_errors
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError, DataError
 
@@ -41,18 +49,18 @@ class ZarrSink(Sink):
     needs_shape: ClassVar[bool] = True
 
     @classmethod
-    def found(cls, place: Folder) -> Found | None:
+    def found(cls, folder: Folder) -> ExistingOutput | None:
         """By the attributes of the group, or of an array where the group is still missing."""
-        folders = (place, *(place.inside(name) for name in place.names()))
+        folders = (folder, *(folder.inside(name) for name in folder.names()))
         records = (_attributes(each).get(RECORD) for each in folders)
         record: Any = next(filter(None, records), None)
         with suppress(KeyError, TypeError):
             record["run_id"]
-            names = frozenset(name for name in place.names() if cls.owns(name, record["columns"]))
+            names = frozenset(name for name in folder.names() if cls.owns(name, record["columns"]))
             n_rows, step = record["rows"], record["part_rows"]
             parts = (_written(first, min(first + step, n_rows)) for first in range(0, n_rows, step))
-            is_whole = _attributes(place).get(_FILES) == _tally(place)
-            return Found(record, names, tuple(parts) if is_whole else None)
+            is_whole = _attributes(folder).get(_FILES) == _file_counts(folder)
+            return ExistingOutput(record, names, tuple(parts) if is_whole else None)
         return None
 
     @classmethod
@@ -61,12 +69,12 @@ class ZarrSink(Sink):
         return name in (*columns, _METADATA, _MARKS)
 
     @staticmethod
-    def names(fields: Sequence[Field]) -> list[str]:
+    def names(fields: Sequence[OutputField]) -> list[str]:
         """Arrays."""
         return [field.name for field in fields]
 
     @property
-    def fields(self) -> tuple[Field, ...]:
+    def fields(self) -> tuple[OutputField, ...]:
         """Kept columns are arrays like others."""
         return (*map(_kept_field, self.layout.kept or ()), *self.layout.fields)
 
@@ -92,19 +100,19 @@ class ZarrSink(Sink):
         """Write the arrays' metadata; the group's comes last, so nothing can be opened before."""
         if find_spec("zarr") is None:
             raise ConfigurationError(
-                f"{self.place.name} would be Zarr, which is not installed.",
+                f"{self.folder.name} would be Zarr, which is not installed.",
                 "Install it: pip install 'daskgmm[zarr]'.",
             )
-        self.place.make()
+        self.folder.make()
         for field in self.fields:
-            self._create(field, self.place.inside(field.name))
+            self._create(field, self.folder.inside(field.name))
 
-    def _create(self, field: Field, folder: Folder) -> None:
+    def _create(self, field: OutputField, folder: Folder) -> None:
         import zarr
 
         tail = (len(field.columns),) if field.vector else ()
         columns = {"columns": list(field.columns)} if field.vector else {}
-        with explained_writing(folder.name):
+        with output_errors(folder.name):
             zarr.create_array(
                 _store(folder),
                 shape=(sum(self.layout.lengths or ()), *tail),
@@ -120,7 +128,7 @@ class ZarrSink(Sink):
         shape = {"rows": sum(self.layout.lengths or ()), "chunk_rows": chunk, "part_rows": part}
         return {**self.layout.record, **shape}
 
-    def cut(self) -> list[tuple[Slice, ...]]:
+    def cut(self) -> list[tuple[RowRange, ...]]:
         """Stretches of whole chunks."""
         edges = [0, *accumulate(self.layout.lengths or ())]
         size = self._rows[1]
@@ -134,25 +142,25 @@ class ZarrSink(Sink):
             while edges[position] < last:
                 start, stop = max(first - edges[position], 0), last - edges[position]
                 length = edges[position + 1] - edges[position]
-                own.append(Slice(position, start, stop if stop < length else None))
+                own.append(RowRange(position, start, stop if stop < length else None))
                 position += 1
             cuts.append(tuple(own))
         return cuts
 
     def numbers(self) -> set[int]:
         """By their marks."""
-        return {int(name) for name in self.place.inside(_MARKS).names() if name.isdigit()}
+        return {int(name) for name in self.folder.inside(_MARKS).names() if name.isdigit()}
 
-    def whole(self) -> dict[int, Written]:
+    def whole(self) -> dict[int, WrittenPart]:
         """Those that are marked, where all arrays have this run's record."""
-        folders = [self.place.inside(field.name) for field in self.fields]
+        folders = [self.folder.inside(field.name) for field in self.fields]
         if any(_attributes(folder).get(RECORD) != self._record for folder in folders):
             return {}
-        marks = self.place.inside(_MARKS)
+        marks = self.folder.inside(_MARKS)
         found = {}
         for number in sorted(self.numbers()):
             with suppress(ValueError, TypeError):  # a machine went down before its disk had it
-                found[number] = Written(**json.loads(marks.read(str(number)) or b""))
+                found[number] = WrittenPart(**json.loads(marks.read(str(number)) or b""))
         return found
 
     def files(self, numbers: Collection[int]) -> list[str]:
@@ -160,7 +168,7 @@ class ZarrSink(Sink):
         chunk, part = self._rows
         arrays = {field.name for field in self.fields}
         found = []
-        for name in self.place.sizes():
+        for name in self.folder.sizes():
             array, _, key = name.partition("/c/")
             position = key.split("/")
             is_chunk = array in arrays and all(each.isdigit() for each in position)
@@ -173,27 +181,27 @@ class ZarrSink(Sink):
         """Write a stretch, and mark it."""
         import zarr
 
-        with explained_writing(self.place.name):
+        with output_errors(self.folder.name):
             arrays = {
-                field: zarr.open_array(_store(self.place.inside(field.name)), mode="r+")
+                field: zarr.open_array(_store(self.folder.inside(field.name)), mode="r+")
                 for field in self.fields
             }
         chunk, part = self._rows
-        writer = StretchWriter(self.place.name, arrays, number * part, chunk, self.require_wanted)
+        writer = StretchWriter(self.folder.name, arrays, number * part, chunk, self.require_wanted)
         yield writer
         writer.flush()
         mark = json.dumps({"name": writer.written().name, "rows": writer.written().rows})
-        marks = self.place.inside(_MARKS)
+        marks = self.folder.inside(_MARKS)
         marks.make()
         marks.write(str(number), mark.encode())
 
-    def complete(self, parts: Mapping[int, Written]) -> list[Written]:
+    def complete(self, parts: Mapping[int, WrittenPart]) -> list[WrittenPart]:
         """Write the group's metadata, with that of its arrays: nobody then need list them."""
         import zarr
 
-        store = _store(self.place)
-        attributes = {RECORD: self._record, _FILES: _tally(self.place)}
-        with explained_writing(self.place.name), warnings.catch_warnings():
+        store = _store(self.folder)
+        attributes = {RECORD: self._record, _FILES: _file_counts(self.folder)}
+        with output_errors(self.folder.name), warnings.catch_warnings():
             # That readers may ignore it, and that there are files which are no arrays.
             warnings.simplefilter("ignore")
             zarr.create_group(store, attributes=attributes)
@@ -208,7 +216,7 @@ class StretchWriter:
     ----------
     shown : str
         How errors call the output.
-    arrays : mapping of Field to zarr.Array
+    arrays : mapping of OutputField to zarr.Array
     first : int
         Its first row.
     chunk : int
@@ -220,7 +228,7 @@ class StretchWriter:
     def __init__(
         self,
         shown: str,
-        arrays: Mapping[Field, Any],
+        arrays: Mapping[OutputField, Any],
         first: int,
         chunk: int,
         check: Callable[[], None],
@@ -237,17 +245,17 @@ class StretchWriter:
         }
         self._size = chunk
 
-    def write(self, columns: Columns, kept: pa.Table | None) -> None:
+    def write(self, columns: OutputColumns, kept: pa.Table | None) -> None:
         """Append rows."""
         values = {field: _values(field, columns, kept) for field in self._arrays}
         n_rows = len(next(iter(values.values())))
         start = 0
         while start < n_rows:
             stop = min(n_rows, start + self._size - self._filled)
-            place = slice(self._filled, self._filled + stop - start)
+            chunk_rows = slice(self._filled, self._filled + stop - start)
             for field, rows in values.items():
-                self._chunks[field][place] = rows[start:stop]
-            self._filled, start = place.stop, stop
+                self._chunks[field][chunk_rows] = rows[start:stop]
+            self._filled, start = chunk_rows.stop, stop
             if self._filled == self._size:
                 self.flush()
 
@@ -255,18 +263,18 @@ class StretchWriter:
         """Write what has gathered; only the last chunk may be a shorter one."""
         self._check()
         stop = self._stop + self._filled
-        with explained_writing(self._shown):
+        with output_errors(self._shown):
             for field, array in self._arrays.items():
                 array[self._stop : stop] = self._chunks[field][: self._filled]
         self._stop, self._filled = stop, 0
 
-    def written(self) -> Written:
+    def written(self) -> WrittenPart:
         """What was written."""
         return _written(self._first, self._stop)
 
 
-def _written(start: int, stop: int) -> Written:
-    return Written(f"rows {start} to {stop - 1}", stop - start)
+def _written(start: int, stop: int) -> WrittenPart:
+    return WrittenPart(f"rows {start} to {stop - 1}", stop - start)
 
 
 def _attributes(folder: Folder) -> Mapping[str, Any]:
@@ -276,13 +284,15 @@ def _attributes(folder: Folder) -> Mapping[str, Any]:
     return {}
 
 
-def _tally(place: Folder) -> dict[str, int]:
+def _file_counts(folder: Folder) -> dict[str, int]:
     """How many files the arrays in a folder have, and their bytes."""
-    sizes = [size for name, size in place.sizes().items() if "/" in name]
+    sizes = [size for name, size in folder.sizes().items() if "/" in name]
     return {"number": len(sizes), "bytes": sum(sizes)}
 
 
-def _values(field: Field, columns: Columns, kept: pa.Table | None) -> np.ndarray[Any, Any]:
+def _values(
+    field: OutputField, columns: OutputColumns, kept: pa.Table | None
+) -> np.ndarray[Any, Any]:
     if field.vector:
         return np.stack([columns[name] for name in field.columns], axis=1)
     if field.name in columns:
@@ -290,7 +300,7 @@ def _values(field: Field, columns: Columns, kept: pa.Table | None) -> np.ndarray
     return _kept_values(field, (kept or pa.table({})).column(field.name))
 
 
-def _kept_values(field: Field, column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
+def _kept_values(field: OutputField, column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
     kind = pa.from_numpy_dtype(field.dtype)
     if column.null_count and not pa.types.is_floating(kind):
         raise DataError(
@@ -307,7 +317,7 @@ def _kept_values(field: Field, column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
     return values
 
 
-def _kept_field(column: pa.Field) -> Field:
+def _kept_field(column: pa.Field) -> OutputField:
     types = pa.types
     tests = (types.is_floating, types.is_integer, types.is_boolean)
     if "/" in column.name or not any(test(column.type) for test in tests):
@@ -316,12 +326,12 @@ def _kept_field(column: pa.Field) -> Field:
             "There arrays of numbers are kept: leave it out, or write Parquet.",
         )
     dtype = np.dtype(column.type.to_pandas_dtype())
-    return Field(column.name, dtype, (column.name,))
+    return OutputField(column.name, dtype, (column.name,))
 
 
-def _store(place: Folder) -> Any:
+def _store(folder: Folder) -> Any:
     from zarr.storage import LocalStore
 
-    if place.local is not None:
-        return LocalStore(place.local)
-    return place.filesystem.get_mapper(place.root)
+    if folder.local is not None:
+        return LocalStore(folder.local)
+    return folder.filesystem.get_mapper(folder.root)

@@ -29,7 +29,7 @@ _PASSING_STATUS = (
 )
 
 
-class Meaning(Enum):
+class FailureKind(Enum):
     """What a failure means."""
 
     MISSING = auto()
@@ -38,46 +38,46 @@ class Meaning(Enum):
     PASSING = auto()
 
 
-_BUILT_IN: tuple[tuple[type[Exception] | tuple[type[Exception], ...], Meaning], ...] = (
-    ((FileNotFoundError, NotADirectoryError), Meaning.MISSING),
-    (PermissionError, Meaning.DENIED),
-    ((ConnectionError, TimeoutError), Meaning.PASSING),
+_BUILT_IN: tuple[tuple[type[Exception] | tuple[type[Exception], ...], FailureKind], ...] = (
+    ((FileNotFoundError, NotADirectoryError), FailureKind.MISSING),
+    (PermissionError, FailureKind.DENIED),
+    ((ConnectionError, TimeoutError), FailureKind.PASSING),
 )
 _NAMED = {
-    "aiohttp.ClientConnectionError": Meaning.PASSING,
-    "aiohttp.ClientPayloadError": Meaning.PASSING,
-    "azure.ServiceRequestError": Meaning.PASSING,
-    "azure.ServiceResponseError": Meaning.PASSING,
-    "botocore.ConnectionError": Meaning.PASSING,
-    "botocore.CredentialRetrievalError": Meaning.DENIED,
-    "botocore.HTTPClientError": Meaning.PASSING,
-    "botocore.IncompleteReadError": Meaning.PASSING,
-    "botocore.NoCredentialsError": Meaning.DENIED,
-    "botocore.PartialCredentialsError": Meaning.DENIED,
-    "botocore.ResponseParserError": Meaning.PASSING,  # a page that a proxy sent
-    "http.IncompleteRead": Meaning.PASSING,
-    "s3fs.FileExpired": Meaning.CHANGED,
-    "socket.gaierror": Meaning.PASSING,
-    "urllib3.ProtocolError": Meaning.PASSING,
-    "urllib3.TimeoutError": Meaning.PASSING,
+    "aiohttp.ClientConnectionError": FailureKind.PASSING,
+    "aiohttp.ClientPayloadError": FailureKind.PASSING,
+    "azure.ServiceRequestError": FailureKind.PASSING,
+    "azure.ServiceResponseError": FailureKind.PASSING,
+    "botocore.ConnectionError": FailureKind.PASSING,
+    "botocore.CredentialRetrievalError": FailureKind.DENIED,
+    "botocore.HTTPClientError": FailureKind.PASSING,
+    "botocore.IncompleteReadError": FailureKind.PASSING,
+    "botocore.NoCredentialsError": FailureKind.DENIED,
+    "botocore.PartialCredentialsError": FailureKind.DENIED,
+    "botocore.ResponseParserError": FailureKind.PASSING,  # a page that a proxy sent
+    "http.IncompleteRead": FailureKind.PASSING,
+    "s3fs.FileExpired": FailureKind.CHANGED,
+    "socket.gaierror": FailureKind.PASSING,
+    "urllib3.ProtocolError": FailureKind.PASSING,
+    "urllib3.TimeoutError": FailureKind.PASSING,
 }
 
 
-def meaning(error: BaseException) -> Meaning | None:
+def failure_kind(error: BaseException) -> FailureKind | None:
     """What a failure of storage means; ``None`` for others."""
-    return _own_meaning(_root(error))
+    return _own_kind(_root(error))
 
 
 def _root(error: BaseException) -> BaseException:
     """The first of an error's causes that tells: of any, fsspec says that there is no file."""
     root, cause = error, error.__cause__
     while cause is not None:
-        root = root if _own_meaning(cause) is None else cause
+        root = root if _own_kind(cause) is None else cause
         cause = cause.__cause__
     return root
 
 
-def _own_meaning(error: BaseException) -> Meaning | None:
+def _own_kind(error: BaseException) -> FailureKind | None:
     for kinds, found in _BUILT_IN:
         if isinstance(error, kinds):
             return found
@@ -86,8 +86,8 @@ def _own_meaning(error: BaseException) -> Meaning | None:
         if name in _NAMED:
             return _NAMED[name]
     if getattr(error, "errno", None) in _NETWORK:
-        return Meaning.PASSING
-    return _meaning_of_status(_status(error))
+        return FailureKind.PASSING
+    return _kind_of_status(_status(error))
 
 
 def _status(error: Any) -> Any:
@@ -95,23 +95,28 @@ def _status(error: Any) -> Any:
     response = getattr(error, "response", None)
     if isinstance(response, dict):
         return response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    places = ((error, "status"), (error, "status_code"), (error, "code"), (response, "status_code"))
-    statuses = (getattr(holder, name, None) for holder, name in places)
+    holders = (
+        (error, "status"),
+        (error, "status_code"),
+        (error, "code"),
+        (response, "status_code"),
+    )
+    statuses = (getattr(holder, name, None) for holder, name in holders)
     return next((status for status in statuses if isinstance(status, int)), None)
 
 
-def _meaning_of_status(status: Any) -> Meaning | None:
+def _kind_of_status(status: Any) -> FailureKind | None:
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return Meaning.DENIED
+        return FailureKind.DENIED
     if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
-        return Meaning.MISSING
+        return FailureKind.MISSING
     if status == HTTPStatus.PRECONDITION_FAILED:
-        return Meaning.CHANGED
-    return Meaning.PASSING if status in _PASSING_STATUS else None
+        return FailureKind.CHANGED
+    return FailureKind.PASSING if status in _PASSING_STATUS else None
 
 
 @contextmanager
-def explained(name: str, *, seen: bool = True) -> Iterator[None]:
+def input_errors(name: str, *, seen: bool = True) -> Iterator[None]:
     """Turn failures of storage or decoding into our errors about an input.
 
     Parameters
@@ -134,14 +139,14 @@ def explained(name: str, *, seen: bool = True) -> Iterator[None]:
 
 
 @contextmanager
-def decoding(name: str, *, seen: bool = True) -> Iterator[None]:
-    """Turn whatever a decoder raises into our errors about an input, as `explained` does.
+def decoder_errors(name: str, *, seen: bool = True) -> Iterator[None]:
+    """Turn whatever a decoder raises into our errors about an input, as `input_errors` does.
 
     Decoders fail on damaged bytes with errors of any kind. So this is for little more than calls
     of theirs: it takes our own faults for damage as well.
     """
     try:
-        with explained(name, seen=seen):
+        with input_errors(name, seen=seen):
             yield
     except DaskGMMError:
         raise
@@ -152,7 +157,7 @@ def decoding(name: str, *, seen: bool = True) -> Iterator[None]:
 
 
 @contextmanager
-def explained_writing(name: str, deed: str = "written") -> Iterator[None]:
+def output_errors(name: str, deed: str = "written") -> Iterator[None]:
     """Turn failures of storage into our errors about the output ``name``.
 
     Parameters
@@ -166,8 +171,8 @@ def explained_writing(name: str, deed: str = "written") -> Iterator[None]:
     except DaskGMMError:
         raise
     except Exception as error:
-        found = meaning(error)
-        if found is Meaning.PASSING:
+        found = failure_kind(error)
+        if found is FailureKind.PASSING:
             raise _unreachable(name, error) from error
         if found is None and not isinstance(error, OSError):
             raise
@@ -193,17 +198,17 @@ def first_line(error: BaseException) -> str:
 
 
 def _input_error(name: str, error: Exception, *, seen: bool) -> DaskGMMError | None:
-    match meaning(error):
-        case Meaning.MISSING if seen:
+    match failure_kind(error):
+        case FailureKind.MISSING if seen:
             return gone(name)
-        case Meaning.MISSING:
+        case FailureKind.MISSING:
             return MissingInputError(f"{name} does not exist.", "Check the path.")
-        case Meaning.DENIED:
+        case FailureKind.DENIED:
             remedy = "Ask for leave to read it, or check the credentials in the storage options."
             return MissingInputError(f"{name} can't be read: {_denial(error)}.", remedy)
-        case Meaning.CHANGED:
+        case FailureKind.CHANGED:
             return changed(name)
-        case Meaning.PASSING:
+        case FailureKind.PASSING:
             return _unreachable(name, error)
     if getattr(error, "errno", None) is not None:  # a device that fails, not bytes without sense
         cause = f"{name} can't be read: {first_line(error)}."
@@ -218,8 +223,8 @@ def _damaged(name: str, reason: str) -> DataError:
     return DataError(f"{name} is damaged or of another format: {reason}.", remedy)
 
 
-def _output_error(name: str, deed: str, found: Meaning | None, error: Exception) -> OutputError:
-    reason = _denial(error) if found is Meaning.DENIED else _reason(error)
+def _output_error(name: str, deed: str, found: FailureKind | None, error: Exception) -> OutputError:
+    reason = _denial(error) if found is FailureKind.DENIED else _reason(error)
     remedy = "Check that its folder exists, is writable and has space, and the credentials."
     return OutputError(f"{name} can't be {deed}: {reason}.", remedy)
 

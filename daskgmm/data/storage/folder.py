@@ -15,7 +15,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from daskgmm.data.storage.credentials import shown_address
-from daskgmm.data.storage.errors import Meaning, explained_writing, meaning
+from daskgmm.data.storage.errors import FailureKind, failure_kind, output_errors
 from daskgmm.data.storage.scratch import Scratch
 from daskgmm.data.storage.urls import address_of, file_system
 from daskgmm.errors import OutputError
@@ -153,7 +153,7 @@ class Folder:
         """When a file was written last by its store's clock, ``None`` where that isn't told."""
         self.filesystem.invalidate_cache(self.root)
         found: datetime | None = None
-        with self._explaining(name, "read"), _IfThere(), suppress(NotImplementedError):
+        with self._explaining(name, "read"), _IgnoreMissing(), suppress(NotImplementedError):
             found = self.filesystem.modified(self._key(name))
         return found
 
@@ -168,7 +168,7 @@ class Folder:
             The store doesn't answer.
         """
         self.filesystem.invalidate_cache(self.root)
-        with self._explaining(name, "read"), _IfThere():
+        with self._explaining(name, "read"), _IgnoreMissing():
             return bytes(self.filesystem.cat_file(self._key(name)))
         return None
 
@@ -176,14 +176,14 @@ class Folder:
         """Remove what writers of a file left that were killed: stores keep none of that."""
         if self.local is not None:
             for one in self.names():
-                if one.startswith(_unfinished(name)):
+                if one.startswith(_unfinished_prefix(name)):
                     self.remove(one)
 
     def names(self) -> list[str]:
         """What is in the folder, sorted; nothing where there is no folder."""
         self.filesystem.invalidate_cache(self.root)
         keys = []
-        with self._explaining(deed="read"), _IfThere():
+        with self._explaining(deed="read"), _IgnoreMissing():
             keys = self.filesystem.ls(self.root, detail=False)
         found = (key.rstrip("/").rpartition("/")[2] for key in keys)
         return sorted(name for name in found if name)
@@ -283,17 +283,17 @@ class Folder:
 
     def _explaining(self, name: str = "", deed: str = "written") -> AbstractContextManager[None]:
         """Turn failures into our errors about a file, or about the folder itself."""
-        return explained_writing(f"{self.name}/{name}".rstrip("/"), deed)
+        return output_errors(f"{self.name}/{name}".rstrip("/"), deed)
 
     def _key(self, name: str) -> str:
         return f"{self.root}/{name}"
 
 
-class _IfThere(AbstractContextManager[None]):
+class _IgnoreMissing(AbstractContextManager[None]):
     """Passes over what is not there, but not over what only seems so: a store that fails."""
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
-        return error is not None and meaning(error) is Meaning.MISSING
+        return error is not None and failure_kind(error) is FailureKind.MISSING
 
 
 def require_folder(folder: Path) -> None:
@@ -305,7 +305,7 @@ def require_folder(folder: Path) -> None:
 
 def _write_beside_and_rename(path: Path, content: bytes) -> None:
     with tempfile.NamedTemporaryFile(
-        dir=path.parent, prefix=_unfinished(path.name), delete=False
+        dir=path.parent, prefix=_unfinished_prefix(path.name), delete=False
     ) as file:
         unfinished = Path(file.name)
         try:
@@ -332,7 +332,7 @@ def _link(source: Path, target: Path) -> None:
             os.fsync(stream.fileno())
 
 
-def _unfinished(name: str) -> str:
+def _unfinished_prefix(name: str) -> str:
     """What the names of files begin with that are still being written."""
     return f".{name}."
 

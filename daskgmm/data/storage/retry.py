@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 PAUSES = (1.0, 4.0, 16.0)
 """Seconds before a read that failed in passing is tried again, beside the store's own retries."""
 
-ENOUGH_SECONDS = 60.0
+NO_RETRY_AFTER_SECONDS = 60.0
 """A read that took so long to fail isn't tried again: a store that never answers at all is
 waited for by its own package long enough."""
 
@@ -21,7 +21,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def persistent(action: Callable[P, T]) -> Callable[P, T]:
+def retried(action: Callable[P, T]) -> Callable[P, T]:
     """The same function, called again after a while where storage fails in passing.
 
     It must leave nothing behind when it fails. Other errors are raised at once, for they would
@@ -35,7 +35,7 @@ def persistent(action: Callable[P, T]) -> Callable[P, T]:
             try:
                 return action(*arguments, **options)
             except ClusterError as error:
-                if time.monotonic() - began > ENOUGH_SECONDS:
+                if time.monotonic() - began > NO_RETRY_AFTER_SECONDS:
                     raise
                 logger.warning("%s It is tried again in %g s.", error.cause, pause)
                 time.sleep(pause)

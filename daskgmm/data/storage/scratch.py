@@ -34,7 +34,7 @@ class Scratch:
     ----------
     token : str
         Processes of one machine that give the same one share a folder.
-    place : Path, optional
+    parent : Path, optional
         Where it lies; by default `root`.
 
     Raises
@@ -43,11 +43,11 @@ class Scratch:
         It can't be made.
     """
 
-    def __init__(self, token: str, place: Path | None = None) -> None:
-        place = root() if place is None else place
-        place.mkdir(parents=True, exist_ok=True)
-        _remove_left(place)
-        self.folder = folder_of(token, place)
+    def __init__(self, token: str, parent: Path | None = None) -> None:
+        parent = root() if parent is None else parent
+        parent.mkdir(parents=True, exist_ok=True)
+        _remove_left(parent)
+        self.folder = folder_of(token, parent)
         self._lock = _share(_lock_of(self.folder))
         self.folder.mkdir(mode=0o700, exist_ok=True)
 
@@ -75,18 +75,18 @@ def root(worker: Any = None) -> Path:
     return Path(dask.config.get("temporary-directory", None) or tempfile.gettempdir())
 
 
-def folder_of(token: str, place: Path) -> Path:
+def folder_of(token: str, parent: Path) -> Path:
     """The folder's path; another one after the machine started anew: a crash may tear files."""
-    return place / f"{_PREFIX}{token}-{machine()}"
+    return parent / f"{_PREFIX}{token}-{boot_id()}"
 
 
-def remove(token: str, place: Path) -> None:
+def remove(token: str, parent: Path) -> None:
     """Remove a folder that this process may never have used."""
-    _remove(folder_of(token, place))
+    _remove(folder_of(token, parent))
 
 
 @cache
-def machine() -> str:
+def boot_id() -> str:
     """What this machine is called from its start to its end."""
     with suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
@@ -123,8 +123,8 @@ def _share(lock: Path) -> int | None:
         os.close(descriptor)
 
 
-def _remove_left(place: Path) -> None:
-    for lock in place.glob(f"{_PREFIX}*{_LOCK}"):
+def _remove_left(parent: Path) -> None:
+    for lock in parent.glob(f"{_PREFIX}*{_LOCK}"):
         with suppress(OSError):
             _remove_if_left(lock)
 

@@ -26,7 +26,9 @@ _SILENCE = {"connect_timeout": 5, "read_timeout": 5}
 answers is given up after some three minutes."""
 
 
-def opened(path: str, storage_options: Mapping[str, Any]) -> tuple[AbstractFileSystem, str]:
+def open_file_system(
+    path: str, storage_options: Mapping[str, Any]
+) -> tuple[AbstractFileSystem, str]:
     """The file system of a path or URL, and the path as it calls it.
 
     Raises
@@ -88,7 +90,7 @@ def file_system(address: str, options: Mapping[str, Any]) -> tuple[AbstractFileS
         The URL's protocol is unknown, its package isn't installed, or takes no such options.
     """
     try:
-        return opened(address, options)
+        return open_file_system(address, options)
     except (ImportError, ValueError, TypeError) as error:
         raise ConfigurationError(
             f"{shown_address(address)} can't be opened: {first_line(error)}.",

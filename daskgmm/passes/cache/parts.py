@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from daskgmm.data.source import Block, Part, as_written
+from daskgmm.data.source import Block, Part, text_at
 
 
 class NotStagedError(Exception):
@@ -126,9 +126,9 @@ class StagedPart:
         """The part's own."""
         return self.part.label
 
-    def written(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
+    def text_at(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
         """As the part has it, if it is of text."""
-        return as_written(self.part, row, feature)
+        return text_at(self.part, row, feature)
 
     def read(self, *inputs: Any) -> Iterator[Block]:
         """Yield the part's blocks."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from dask._task_spec import DataNode, List, Task, TaskRef
 
 from daskgmm.data.source import Block, Part, Source
-from daskgmm.data.storage.retry import persistent
+from daskgmm.data.storage.retry import retried
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.progress import tracked
 from daskgmm.passes.engine.work import Add, OnPart, Work
@@ -94,7 +94,7 @@ class HeldGroup:
     leaves: tuple[Leaf, ...]
 
 
-@persistent
+@retried
 def _run(
     begin: Callable[[Any], OnPart], add: Add, stretch: Stretch, argument: Any, *inputs: Any
 ) -> Any:

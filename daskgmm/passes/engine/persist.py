@@ -16,9 +16,9 @@ from dask.sizeof import sizeof
 
 from daskgmm.data.containers.arrays import ArrayPart
 from daskgmm.data.containers.dask import InlinePart, is_future, require_complete
-from daskgmm.data.containers.subgraph import closure, meeting_points
+from daskgmm.data.containers.subgraph import closure, shared_tasks
 from daskgmm.data.source import Block, Part, Source, TextPart, aligned
-from daskgmm.data.storage.retry import persistent
+from daskgmm.data.storage.retry import retried
 from daskgmm.passes.cache.memory import copied, nbytes
 from daskgmm.passes.engine.client import active_client, explaining_losses, hold
 from daskgmm.passes.engine.graph import Group, HeldGroup, Leaf, Stretch, leaves_of, part_bytes, runs
@@ -60,7 +60,7 @@ class HeldPart:
 
     def written(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
         """As the part has it, if it is of text."""
-        return None if self.text is None else self.text.written(row, feature)
+        return None if self.text is None else self.text.text_at(row, feature)
 
     def read(self, part: Part) -> Iterator[Block]:
         """Yield the part's blocks."""
@@ -128,7 +128,7 @@ def _graph_held(source: Source) -> Source:
     needed = closure(graph, [key for own in wanted for key in own])
     graph = {key: graph[key] for key in graph if key in needed}
     _hold_all(graph, [key for key in _carrying(graph, _CARRIED_BYTES) if not _needs(graph, key)])
-    points, shared = meeting_points(graph, wanted)
+    points, shared = shared_tasks(graph, wanted)
     if len(points) > _MOST_POINTS or _shuffles(graph):
         points, shared = [], True
     _hold_all(graph, points)
@@ -248,7 +248,7 @@ def _fitting(source: Source, room: int) -> int:
     return count
 
 
-@persistent
+@retried
 def _decode(part: Part) -> DecodedPart:
     return DecodedPart(part.label, tuple(map(copied, part.read())))
 

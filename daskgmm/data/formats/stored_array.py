@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from daskgmm.data.files.versions import InputFile
 from daskgmm.data.formats.packing import Packing
-from daskgmm.data.storage.errors import decoding
+from daskgmm.data.storage.errors import decoder_errors
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
 
 
-class Matrix(Protocol):
+class StoredArray(Protocol):
     """An array of shape (n, D) in a file."""
 
     @property
@@ -46,7 +46,7 @@ class Matrix(Protocol):
         """
 
 
-class Decoding:
+class PackedArray:
     """An array of a file whose slices are decoded and unpacked as they are read.
 
     Parameters
@@ -77,11 +77,11 @@ class Decoding:
         return self._packing.unpacked(stored)
 
     def _read(self, rows: slice, columns: slice) -> NDArray[Any]:
-        with decoding(f"{self._path}, rows {rows.start} to {rows.stop - 1},"):
+        with decoder_errors(f"{self._path}, rows {rows.start} to {rows.stop - 1},"):
             return np.asarray(self._array[rows, columns])
 
 
-def require_matrix(path: str, shape: Sequence[int], dtype: np.dtype[Any]) -> None:
+def require_numeric_matrix(path: str, shape: Sequence[int], dtype: np.dtype[Any]) -> None:
     """Raise unless an array holds rows and columns of real numbers.
 
     Raises
@@ -100,12 +100,12 @@ def require_matrix(path: str, shape: Sequence[int], dtype: np.dtype[Any]) -> Non
         raise DataError(cause, "Write it as array.reshape(-1, 1) if it is one feature.")
 
 
-def is_matrix(shape: Sequence[int], dtype: np.dtype[Any]) -> bool:
-    """Whether an array is one that `require_matrix` lets pass."""
+def is_numeric_matrix(shape: Sequence[int], dtype: np.dtype[Any]) -> bool:
+    """Whether an array is one that `require_numeric_matrix` lets pass."""
     return len(shape) == 2 and dtype.kind in "biuf"
 
 
-def only_matrix(path: str, arrays: dict[str, tuple[Sequence[int], np.dtype[Any]]]) -> str:
+def only_numeric_matrix(path: str, arrays: dict[str, tuple[Sequence[int], np.dtype[Any]]]) -> str:
     """Name of the only array of rows and columns of numbers among those that a file holds.
 
     Raises
@@ -115,7 +115,7 @@ def only_matrix(path: str, arrays: dict[str, tuple[Sequence[int], np.dtype[Any]]
     ConfigurationError
         There are several.
     """
-    fitting = sorted(name for name, described in arrays.items() if is_matrix(*described))
+    fitting = sorted(name for name, described in arrays.items() if is_numeric_matrix(*described))
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
