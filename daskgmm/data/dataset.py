@@ -76,7 +76,7 @@ class Dataset:
         DataError
             A file has changed or is gone.
         """
-        require_unchanged(self.table.files, stores=self.format == "zarr")
+        require_unchanged(self.table.files, stores=FORMATS[self.format].directory)
 
     def source(self, columns: Sequence[str] | None = None) -> Source:
         """Return the rows in parts, with ``columns`` as features in that order if given."""

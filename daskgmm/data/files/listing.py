@@ -37,7 +37,6 @@ logger = logging.getLogger(__name__)
 
 _THREADS = 16  # directories are listed at once: latency is what they cost
 _STORE = re.compile(r"(?P<file>.+?\.zarr)(?:/(?P<inner>.+))?")
-_CONTAINER = re.compile(r"(?P<file>.+?\.(?:h5|hdf5))/(?P<inner>.+)")
 _STORE_MARKS = ("zarr.json", ".zarray", ".zgroup")
 
 
@@ -71,6 +70,7 @@ def find_files(
     where: tuple[Condition, ...] = (),
     *,
     stores: bool = False,
+    containers: tuple[str, ...] = (),
 ) -> Listing:
     """Return the files that a path, directory, pattern or URL stands for.
 
@@ -78,12 +78,14 @@ def find_files(
     ----------
     path : str
         A directory whose name ends in ``.zarr`` counts as a file. A name that follows it, or a
-        file that ends in ``.h5`` or ``.hdf5``, is that of an array inside.
+        container, is that of an array inside.
     storage_options : mapping
     where : tuple of Condition
         What directories named ``key=value`` must hold; others aren't even listed.
     stores : bool
         Whether a directory that is marked as a Zarr store is one, however it is called.
+    containers : tuple of str
+        What names of files end in that may hold several arrays.
 
     Raises
     ------
@@ -94,7 +96,7 @@ def find_files(
     """
     name = path.partition("?")[0] if "://" in path else path
     filesystem, root = file_system(path, storage_options)
-    return _list_files(name, filesystem, root, PartitionFilter(where), stores)
+    return _list_files(name, _Finder(filesystem, PartitionFilter(where), stores, containers), root)
 
 
 @retried
@@ -133,13 +135,12 @@ def _require_unchanged_store(file: InputFile) -> None:
 
 
 @retried
-def _list_files(
-    name: str, filesystem: AbstractFileSystem, root: str, chosen: PartitionFilter, stores: bool
-) -> Listing:
+def _list_files(name: str, finder: "_Finder", root: str) -> Listing:
+    chosen = finder.chosen
     try:
         with input_errors(name, seen=False):
-            filesystem.invalidate_cache()  # of what was listed before
-            found = _Finder(filesystem, chosen, stores).find(root)
+            finder.filesystem.invalidate_cache()  # of what was listed before
+            found = finder.find(root)
     except DaskGMMError:
         raise
     except Exception as error:  # each store's package has errors of its own
@@ -162,12 +163,14 @@ class _Finder:
     filesystem : AbstractFileSystem
     chosen : PartitionFilter
     stores : bool
+    containers : tuple of str
         See `find_files`.
     """
 
     filesystem: AbstractFileSystem
     chosen: PartitionFilter
     stores: bool
+    containers: tuple[str, ...] = ()
 
     def find(self, root: str) -> Listing:
         """Tell a file from a directory from a pattern; a name may hold a pattern's characters."""
@@ -178,7 +181,7 @@ class _Finder:
         except (FileNotFoundError, NotADirectoryError) as error:
             if failure_kind(error) is not FailureKind.MISSING:
                 raise
-            if found := _CONTAINER.fullmatch(root):
+            if found := self._container(root):
                 return self._inside(found)
             if not has_magic(root):
                 raise
@@ -188,6 +191,11 @@ class _Finder:
         if self.stores and self._is_store(root):
             return Listing((self.store(root),), listed=False)
         return Listing(tuple(self._below(root)), listed=True)
+
+    def _container(self, root: str) -> re.Match[str] | None:
+        """A path's file and the name of an array in it, ``None`` if no container is part of it."""
+        endings = "|".join(map(re.escape, self.containers))
+        return re.fullmatch(rf"(?P<file>.+?(?:{endings}))/(?P<inner>.+)", root) if endings else None
 
     def _inside(self, found: re.Match[str]) -> Listing:
         """Files of which an array inside may be named."""

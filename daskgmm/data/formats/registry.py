@@ -1,4 +1,4 @@
-"""The formats that files of rows may have, and which one some paths stand for."""
+"""The known file formats, and the format and files that paths stand for."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -40,20 +40,40 @@ class Table(Protocol):
 
 @dataclass(frozen=True)
 class Format:
-    """How files of one kind are opened, and whether its columns have names and delimiters."""
+    """A file format: how its files are opened and what the rest of the package must know of it.
+
+    Parameters
+    ----------
+    open : callable
+        Takes the files and returns their `Table`; with ``delimited`` also the delimiter. Packages
+        that only this format needs are imported there.
+    extensions : tuple of str
+        What the files' names end in, in lower case.
+    named : bool
+        Whether columns have names; otherwise they go by position.
+    delimited : bool
+        Whether the option ``delimiter`` applies.
+    holds_arrays : bool
+        Whether a file may hold several arrays; a path may then go on with the name of one.
+    directory : bool
+        Whether a directory counts as one file.
+    """
 
     open: Callable[..., Table]
     extensions: tuple[str, ...]
     named: bool = True
     delimited: bool = False
+    holds_arrays: bool = False
+    directory: bool = False
 
 
+# A further format is a file beside this one and a line here.
 FORMATS: dict[str, Format] = {
     "parquet": Format(open_parquet, (".parquet", ".pq")),
     "csv": Format(open_csv, (".csv", ".csv.gz", ".tsv", ".tsv.gz"), delimited=True),
     "npy": Format(open_npy, (".npy",), named=False),
-    "zarr": Format(open_zarr, (".zarr",), named=False),
-    "hdf5": Format(open_hdf5, (".h5", ".hdf5"), named=False),
+    "zarr": Format(open_zarr, (".zarr",), named=False, holds_arrays=True, directory=True),
+    "hdf5": Format(open_hdf5, (".h5", ".hdf5"), named=False, holds_arrays=True),
 }
 
 
@@ -77,9 +97,17 @@ def find_inputs(
     if format_name is not None and format_name not in FORMATS:
         remedy = f"Known formats are {', '.join(FORMATS)}."
         raise ConfigurationError(f"The format {format_name!r} is not known.", remedy)
+    known = FORMATS.values()
+    containers = tuple(end for each in known if each.holds_arrays for end in each.extensions)
     inputs: dict[tuple[str, str], InputFile] = {}
     for name in _path_names(path):
-        found = find_files(name, storage_options, where, stores=format_name == "zarr")
+        found = find_files(
+            name,
+            storage_options,
+            where,
+            stores=format_name is not None and FORMATS[format_name].directory,
+            containers=containers,
+        )
         files = _of_known_format(name, found, format_name)
         _require_text(files)
         for file in sorted(files, key=lambda file: natural_order(file.path)):

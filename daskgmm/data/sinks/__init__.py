@@ -3,6 +3,7 @@
 import os
 from typing import Final
 
+from daskgmm.data.formats.registry import FORMATS
 from daskgmm.data.sinks.base import (
     ExistingOutput,
     Layout,
@@ -34,8 +35,11 @@ __all__ = [
 ]
 
 
-_FILE_ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".json", ".npy", ".h5", ".hdf5")
-"""What nobody calls a folder of Parquet files."""
+def _file_endings() -> list[str]:
+    """Endings of names that nobody gives to a folder of Parquet files."""
+    read = [end for known in FORMATS.values() if not known.directory for end in known.extensions]
+    own = FORMATS["parquet"].extensions
+    return [".txt", ".json", *(end for end in read if end not in own)]
 
 
 def check_name(name: str) -> None:
@@ -53,7 +57,7 @@ def check_name(name: str) -> None:
     except UnicodeEncodeError:
         shown = os.fsencode(name).decode(errors="backslashreplace")
         raise OutputError(f"The name {shown} is not UTF-8.", "Choose another one.") from None
-    ending = next((ending for ending in _FILE_ENDINGS if name.lower().endswith(ending)), None)
+    ending = next((ending for ending in _file_endings() if name.lower().endswith(ending)), None)
     if ending is not None:
         raise ConfigurationError(
             f"Output {name} would be a folder of Parquet files.",
