@@ -1,7 +1,4 @@
-"""Which columns of a table are read and as what, and the errors where that can't be.
-
-What columns and values are, in words for errors.
-"""
+"""The columns that are read from files, and errors about columns that can't be read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +27,7 @@ _KINDS = (
 
 
 def kind_in_words(kind: pa.DataType) -> str:
-    """What a column of a type holds."""
+    """Name in errors for the values of a column of some Arrow type."""
     if pa.types.is_dictionary(kind):
         return kind_in_words(kind.value_type)
     return next((words for test, words in _KINDS if test(kind)), str(kind))
@@ -39,7 +36,7 @@ def kind_in_words(kind: pa.DataType) -> str:
 FIRST_VALUE, FIRST_ROW, FIRST_LOCATION, DELIMITER = (
     b"first value", b"first row", b"first location", b"delimiter",
 )  # fmt: skip
-"""Keys of a field's metadata under which text columns show what they hold, and where."""
+"""Keys of a field's metadata for a text column's first value and where it is."""
 
 _NO_KEYS = pa.schema([])
 _SHOWN = 20
@@ -71,12 +68,12 @@ class ColumnSelection:
 
     @property
     def numeric(self) -> tuple[str, ...]:
-        """Names of what is read as numbers."""
+        """Names of the columns that are read as numbers: features and weight."""
         return self.features if self.weight is None else (*self.features, self.weight)
 
     @property
     def unread(self) -> tuple[str, ...]:
-        """Names of what is only carried along: nobody reads numbers in it."""
+        """Names of the kept columns that are not read as numbers."""
         return tuple(name for name in self.keep if name not in self.numeric)
 
     @property
@@ -87,7 +84,7 @@ class ColumnSelection:
     def resolve(self, schema: pa.Schema, path: str, keys: pa.Schema = _NO_KEYS) -> Self:
         """Fill in the default features from a table's schema and check them against it.
 
-        Keys of the directories are there to be chosen, and no features by default.
+        Keys of directories can be chosen, but are not features by default.
 
         Raises
         ------
@@ -125,7 +122,7 @@ def as_names(
     Raises
     ------
     ConfigurationError
-        It is one string, holds something else than strings, or repeats a name.
+        It is one string, holds something other than strings, or repeats a name.
     """
     if isinstance(names, str):
         raise ConfigurationError(f"{option}={names!r} is one string.", f"Pass [{names!r}].")
@@ -183,7 +180,7 @@ def _index_columns(schema: pa.Schema) -> set[str]:
         described = (schema.pandas_metadata or {}).get("index_columns", ())
         return {"", *(name for name in described if isinstance(name, str))}
     except (ValueError, TypeError, AttributeError, RecursionError):
-        return {""}  # damaged, or of another writer: nothing hangs on it but this
+        return {""}  # damaged, or of another writer: only the default features depend on it
 
 
 def _suggestion(name: str, available: Sequence[str]) -> str:
@@ -192,7 +189,7 @@ def _suggestion(name: str, available: Sequence[str]) -> str:
 
 
 def _comma_suggestion(wanted: Sequence[str], available: Sequence[str]) -> str:
-    """Words for a name that was taken for several, as a shell's words are parted at commas."""
+    """A suggestion for a name that holds commas and was split there."""
     for name in filter(lambda name: "," in name, available):
         pieces = [piece.strip() for piece in name.split(",")]
         for first in range(len(wanted)):

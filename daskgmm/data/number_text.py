@@ -20,7 +20,7 @@ _WITH_POINTS = (
     "Write decimals with a point, for example "
     "`pandas.read_csv(f, sep=';', decimal=',').to_parquet('f.parquet')`."
 )
-"""What to do about decimal commas."""
+"""Remedy for decimal commas."""
 
 _WITHOUT_THOUSANDS = (
     "Write numbers without them, for example "
@@ -29,7 +29,7 @@ _WITHOUT_THOUSANDS = (
 
 
 def has_decimal_comma(text: str) -> bool:
-    """Whether a text is a number as half of the world writes it.
+    """Whether a text is a number with a decimal comma.
 
     >>> [has_decimal_comma(text) for text in ("13,17", "-1.024,5", "1,2,3", "a,1", "13.17")]
     [True, True, False, False, False]
@@ -56,7 +56,7 @@ def is_number(text: str) -> bool:
 
 
 def format_flaw(text: str, delimiter: str = ";") -> tuple[str, str] | None:
-    """What keeps a text from being read as the number that it is, and what to do about it.
+    """The sign or separator because of which a text is not read as a number, and the remedy.
 
     A comma before three digits is taken for a separator of thousands where commas part the
     values, and for a decimal comma elsewhere.
@@ -73,6 +73,6 @@ def format_flaw(text: str, delimiter: str = ";") -> tuple[str, str] | None:
 
 
 def shortened(text: str) -> str:
-    """Return what of a value fits into an error: a quote never closed may make it endless."""
+    """The beginning of a value that fits into an error; an unclosed quote makes it endless."""
     start = (text.splitlines() or [""])[0][:_LONGEST_SHOWN]
     return text if start == text else f"{start}…"

@@ -13,8 +13,8 @@ def check_weights(
 ) -> None:
     """Raise DataError unless weights of shape (n,) are finite and at least zero.
 
-    ``where`` and ``first``, the number of the first row, say in the error which one isn't, and
-    ``line_of`` the line of a row.
+    For the error, ``where`` names the weights, ``first`` is the number of the first row, and
+    ``line_of`` gives the line of a row in a text file.
     """
     wrong = ~(np.isfinite(weights) & (weights >= 0))
     if wrong.any():

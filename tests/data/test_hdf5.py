@@ -108,7 +108,7 @@ def test_threads_read_at_once(tmp_path, local, monkeypatch):
 @pytest.mark.parametrize(
     ("array", "kind", "said"),
     [
-        (np.arange(3.0), DataError, r"no two-dimensional array of numbers, but x \(3,\)"),
+        (np.arange(3.0), DataError, r"no two-dimensional array of numbers; it holds x \(3,\)"),
         (np.array([[b"a"]]), DataError, r"x \(1, 1\) of \|S1"),
     ],
 )

@@ -28,31 +28,31 @@ def translated(code, status):
 FAILURES = [
     (FileNotFoundError("a"), FailureKind.MISSING),
     (PermissionError("a"), FailureKind.DENIED),
-    (ConnectionResetError("a"), FailureKind.PASSING),
-    (TimeoutError(), FailureKind.PASSING),
-    (OSError(errno.EHOSTUNREACH, "No route to host"), FailureKind.PASSING),
-    (socket.gaierror(-2, "Name or service not known"), FailureKind.PASSING),
+    (ConnectionResetError("a"), FailureKind.TRANSIENT),
+    (TimeoutError(), FailureKind.TRANSIENT),
+    (OSError(errno.EHOSTUNREACH, "No route to host"), FailureKind.TRANSIENT),
+    (socket.gaierror(-2, "Name or service not known"), FailureKind.TRANSIENT),
     (OSError(errno.EIO, "Input/output error"), None),
     (zlib.error("a"), None),
     (ValueError("a"), None),
-    (botocore.EndpointConnectionError(endpoint_url="http://host"), FailureKind.PASSING),
-    (botocore.ConnectTimeoutError(endpoint_url="http://host"), FailureKind.PASSING),
-    (botocore.ReadTimeoutError(endpoint_url="http://host"), FailureKind.PASSING),
-    (botocore.ConnectionClosedError(endpoint_url="http://host"), FailureKind.PASSING),
-    (botocore.IncompleteReadError(actual_bytes=1, expected_bytes=2), FailureKind.PASSING),
+    (botocore.EndpointConnectionError(endpoint_url="http://host"), FailureKind.TRANSIENT),
+    (botocore.ConnectTimeoutError(endpoint_url="http://host"), FailureKind.TRANSIENT),
+    (botocore.ReadTimeoutError(endpoint_url="http://host"), FailureKind.TRANSIENT),
+    (botocore.ConnectionClosedError(endpoint_url="http://host"), FailureKind.TRANSIENT),
+    (botocore.IncompleteReadError(actual_bytes=1, expected_bytes=2), FailureKind.TRANSIENT),
     (botocore.NoCredentialsError(), FailureKind.DENIED),
     (botocore.PartialCredentialsError(provider="env", cred_var="key"), FailureKind.DENIED),
-    (refusal("SlowDown", 503), FailureKind.PASSING),
+    (refusal("SlowDown", 503), FailureKind.TRANSIENT),
     (refusal("InvalidAccessKeyId", 403), FailureKind.DENIED),
     (refusal("InvalidRequest", 400), None),
-    (translated("SlowDown", 503), FailureKind.PASSING),
-    (translated("InternalError", 500), FailureKind.PASSING),
+    (translated("SlowDown", 503), FailureKind.TRANSIENT),
+    (translated("InternalError", 500), FailureKind.TRANSIENT),
     (translated("AccessDenied", 403), FailureKind.DENIED),
     (translated("NoSuchKey", 404), FailureKind.MISSING),
     (translated("PreconditionFailed", 412), FailureKind.CHANGED),
-    (aiohttp.ServerDisconnectedError(), FailureKind.PASSING),
-    (aiohttp.ClientPayloadError("cut"), FailureKind.PASSING),
-    (aiohttp.ClientResponseError(None, (), status=502), FailureKind.PASSING),
+    (aiohttp.ServerDisconnectedError(), FailureKind.TRANSIENT),
+    (aiohttp.ClientPayloadError("cut"), FailureKind.TRANSIENT),
+    (aiohttp.ClientResponseError(None, (), status=502), FailureKind.TRANSIENT),
     (aiohttp.ClientResponseError(None, (), status=403), FailureKind.DENIED),
 ]
 
@@ -107,7 +107,7 @@ def test_what_fails_in_passing_is_tried_again(pauses, caplog):
 
     assert read() == "rows"
     assert pauses == list(retry.PAUSES[:2])
-    assert "The store is busy. It is tried again in 1 s." in caplog.text
+    assert "The store is busy. The read is tried again in 1 s." in caplog.text
 
 
 def test_what_goes_on_failing_is_raised(pauses):

@@ -15,7 +15,7 @@ from daskgmm.errors import DataError, InputTypeError
 
 @dataclass(frozen=True)
 class DeclaredColumns:
-    """The columns that a collection declares, and each of its chunks must have.
+    """The columns that a collection declares and that each of its chunks must have.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class DeclaredColumns:
         DataError
             It has other columns.
         InputTypeError
-            It holds something else than real numbers, or is no array or frame.
+            It holds something other than real numbers, or is no array or frame.
         """
         if hasattr(chunk, "columns"):
             return self._of_frame(chunk, where)
@@ -51,7 +51,7 @@ class DeclaredColumns:
         return as_floats(array, where)
 
     def _of_frame(self, frame: Any, where: str) -> np.ndarray:
-        if len(frame) == 0:  # who makes it may know no types, nor columns
+        if len(frame) == 0:  # empty partitions often have other types or columns
             return np.empty((0, self.count))
         if self.names is None:
             if frame.shape[1] != self.count:
@@ -101,7 +101,7 @@ def frame_rows(frame: Any, where: str) -> np.ndarray:
     Raises
     ------
     InputTypeError
-        A column holds something else than real numbers.
+        A column holds something other than real numbers.
     """
     for position, kind in enumerate(frame.dtypes):
         if is_real(kind):
@@ -148,7 +148,7 @@ def as_weights(label: str, weights: Any, rows: int) -> np.ndarray:
     DataError
         Their number differs from the rows', or one is negative or not finite.
     InputTypeError
-        They are something else than real numbers.
+        They are something other than real numbers.
     """
     where = f"sample_weight of {label}"
     if hasattr(weights, "to_frame"):  # a Series

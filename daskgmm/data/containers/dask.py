@@ -1,4 +1,4 @@
-"""Rows in Dask collections: a chunk or partition is a part."""
+"""Dask arrays and frames as sources: each chunk or partition is a part."""
 
 import logging
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -20,16 +20,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ChunkPart:
-    """A chunk that Dask computes and hands to the task, perhaps from a worker's memory.
+    """A chunk that Dask computes, or holds in a worker's memory, and passes to the task.
 
     Parameters
     ----------
     index : int
         Which chunk.
     columns : DeclaredColumns
-        That it must have.
+        That the chunk must have.
     inputs : tuple of hashable
-        Key of the chunk, then that of its sample weights if there are any.
+        Keys of the chunk and, if there are any, of its sample weights.
     """
 
     index: int
@@ -48,7 +48,7 @@ class ChunkPart:
 
 @dataclass(frozen=True)
 class InlinePart:
-    """A chunk whose graph shares nothing with other chunks': evaluated where it is read.
+    """A chunk that shares no tasks with others and is evaluated in the task that reads it.
 
     So one task can go through many small chunks and holds one of them at a time.
 
@@ -63,7 +63,7 @@ class InlinePart:
     keys : tuple of hashable
         Keys of the chunk and, if there are any, of its weights.
     inputs : tuple of hashable
-        Keys of what a cluster holds and the tasks need.
+        Keys of values on the cluster that the tasks need.
     """
 
     index: int
@@ -95,7 +95,7 @@ def from_dask_array(array: Any, sample_weight: Any = None) -> Source:
     if np.isnan(array.shape[1]):
         raise InputTypeError(
             "X is a dask array with an unknown number of columns.",
-            "Call X.compute_chunk_sizes() first, or tell chunks= where it is made.",
+            "Call X.compute_chunk_sizes() first, or pass chunks= where it is made.",
         )
     columns = DeclaredColumns(int(array.shape[1]))
     _require_some(columns.count)
@@ -149,7 +149,7 @@ def from_dask_frame(frame: Any, sample_weight: Any = None) -> Source:
 
 
 def require_numbers(dtypes: Any) -> None:
-    """Refuse a frame with columns that are not numbers, naming the first."""
+    """Raise InputTypeError for the first column that is not numeric."""
     for name, kind in dtypes.items():
         if not is_real(kind):
             raise InputTypeError(
@@ -166,7 +166,7 @@ def _require_some(n_features: int) -> None:
 def parts_of(
     collection: Any, sample_weight: Any, columns: DeclaredColumns
 ) -> tuple[list[ChunkPart] | list[InlinePart], Mapping[Hashable, Any]]:
-    """Parts of a collection, inlined where no two of them share a task."""
+    """Parts of a collection, inlined if no two of them share a task."""
     graph, keys = lowered(collection)
     wanted: list[tuple[Hashable, ...]] = [(key,) for key in keys]
     if sample_weight is not None:
@@ -183,7 +183,7 @@ def parts_of(
 
 
 def computed(parts: Sequence[ChunkPart] | Sequence[InlinePart]) -> bool:
-    """Whether reading any part computes something, where it is read and for it alone."""
+    """Whether reading some part computes tasks inside the reading task."""
     return any(
         not isinstance(node, DataNode)
         for part in parts
@@ -197,7 +197,7 @@ def lowered(collection: Any) -> tuple[dict[Hashable, Any], list[Hashable]]:
 
     Chunks that a cluster holds stand in the graph as futures.
     """
-    if hasattr(collection, "optimize"):  # a frame gets new keys each time it is optimised
+    if hasattr(collection, "optimize"):  # each optimisation gives a frame new keys
         collection = collection.optimize()
         graph = dict(collection.__dask_graph__())
     else:
@@ -211,7 +211,7 @@ def lowered(collection: Any) -> tuple[dict[Hashable, Any], list[Hashable]]:
 
 
 def require_complete(source: Source) -> None:
-    """Refuse rows made of what a cluster holds, for where there is no cluster.
+    """Raise if rows need values of a cluster; called when there is no client.
 
     Raises
     ------
@@ -227,7 +227,7 @@ def require_complete(source: Source) -> None:
 
 
 def is_future(value: Any) -> bool:
-    """Whether a graph's value stands for what a cluster holds."""
+    """Whether a value in a graph is a future."""
     return type(value).__name__ == "Future" and hasattr(value, "key")
 
 
@@ -239,7 +239,7 @@ def _weights(sample_weight: Any, n_parts: int) -> tuple[dict[Hashable, Any], lis
         )
     shape: tuple[Any, ...] = getattr(sample_weight, "shape", ())
     if len(shape) == 2:
-        # Chunks that lie beside each other must not be taken for others that lie below.
+        # Column chunks must not be taken for row chunks.
         if shape[1] != 1:
             raise DataError(
                 f"sample_weight has {shape[1]} columns.", "Give one number for each row of X."

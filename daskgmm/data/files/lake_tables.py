@@ -17,7 +17,7 @@ LOG_FOLDERS = {
     "metadata": "Iceberg",
     "_versions": "Lance",
 }
-"""Folders by which tables are known: what is in them tells which of the files count."""
+"""Folders that mark tables; the logs in them list the files that count."""
 LOG_FILE = re.compile(
     r"(?P<root>.*?)/(?P<mark>_delta_log|\.hoodie)(?:/.*)?"
     r"|(?P<iceberg>.*?)/metadata/(?:[^/]*\.metadata\.json|version-hint\.text)"
@@ -26,14 +26,14 @@ LOG_FILE = re.compile(
 
 
 def table_root(folder: str) -> str:
-    """The folder that a table of which these are partitions or data would be."""
+    """The root of the table of which a folder would be a partition or the data."""
     while "=" in folder.rpartition("/")[2]:
         folder = folder.rpartition("/")[0]
     return folder.removesuffix("/data")
 
 
 def require_plain_files(root: str, keys: Iterable[str]) -> None:
-    """Raise DataError where a directory holds a table of which not all files count."""
+    """Raise DataError if a directory holds a table, of which not all files count."""
     unfinished = False
     for key in keys:
         inner = key.removeprefix(root)
@@ -50,8 +50,8 @@ def require_plain_files(root: str, keys: Iterable[str]) -> None:
 def table_error(root: str, kind: str) -> DataError:
     """The error that a folder is a table of some kind, not plain files."""
     return DataError(
-        f"{shown_address(root)} is a table of {kind}, whose metadata tell which files count: "
+        f"{shown_address(root)} is a table of {kind}, whose metadata list the files that count: "
         "read as plain files, rows that were removed or replaced would come back.",
-        "Write its current rows as plain Parquet files and give those, or give the files that its "
-        "metadata list, each by its name.",
+        "Write its current rows as plain Parquet files and give those, or name each of the files "
+        "that its metadata list.",
     )

@@ -45,14 +45,14 @@ Entry = tuple[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Listing:
-    """What one path stands for; ``listed`` where a directory or pattern named the files."""
+    """The files that one path stands for; ``listed`` if it is a directory or pattern."""
 
     files: tuple[InputFile, ...]
     listed: bool
 
 
 def natural_order(path: str) -> tuple[list[str | int], str]:
-    """Sort key of a path: numbers in it count as such, as Dask sorts files.
+    """Sort key of a path that orders numbers in it by value, as Dask sorts files.
 
     It is `dask.utils.natural_sort_key`, which fails on names with other digits than decimal
     ones and leaves ``a1`` and ``a01`` in any order.
@@ -81,11 +81,11 @@ def find_files(
         container, is that of an array inside.
     storage_options : mapping
     where : tuple of Condition
-        What directories named ``key=value`` must hold; others aren't even listed.
+        Conditions on directories named ``key=value``; others are not listed.
     stores : bool
-        Whether a directory that is marked as a Zarr store is one, however it is called.
+        Whether a directory with Zarr's metadata is a store, even without ``.zarr`` in its name.
     containers : tuple of str
-        What names of files end in that may hold several arrays.
+        Extensions of files that may hold several arrays.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def find_files(
 
 @retried
 def require_unchanged(files: Sequence[InputFile], *, stores: bool) -> None:
-    """Raise unless all files still are the versions that were found; nothing of them is read.
+    """Raise unless all files still are the versions that were listed; no content is read.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def _list_files(name: str, finder: "_Finder", root: str) -> Listing:
     chosen = finder.chosen
     try:
         with input_errors(name, seen=False):
-            finder.filesystem.invalidate_cache()  # of what was listed before
+            finder.filesystem.invalidate_cache()  # of earlier listings
             found = finder.find(root)
     except DaskGMMError:
         raise
@@ -173,7 +173,7 @@ class _Finder:
     containers: tuple[str, ...] = ()
 
     def find(self, root: str) -> Listing:
-        """Tell a file from a directory from a pattern; a name may hold a pattern's characters."""
+        """Files of a path: a file or directory if there is one of that name, else a pattern."""
         if found := _STORE.fullmatch(root.rstrip("/")):
             return self._inside(found)
         try:
@@ -236,7 +236,7 @@ class _Finder:
         for mark, kind in LOG_FOLDERS.items():
             try:
                 below = self.filesystem.ls(f"{root}/{mark}", detail=False)
-            except OSError:  # there is none, or nobody may look
+            except OSError:  # there is none, or it is not readable
                 continue
             if any(LOG_FILE.fullmatch(str(key).rstrip("/")) for key in below):
                 raise table_error(root, kind)
@@ -286,7 +286,7 @@ class _Finder:
         return any(self.filesystem.exists(f"{root}/{mark}") for mark in _STORE_MARKS)
 
     def store(self, key: str, entries: Sequence[Entry] | None = None, inner: str = "") -> InputFile:
-        """A directory that is read as one file, known by all that is in it."""
+        """A directory as one input file; its version depends on all files in it."""
         if entries is None:
             entries = list(self.filesystem.find(key, detail=True).items())
         if not entries:
@@ -298,7 +298,7 @@ class _Finder:
         total = sum(record.bytes or 0 for record in records)
         times = [record.modified for record in [*records, *self._folders(records)]]
         newest = max(filter(None, times), default=None)
-        # Names that are no UTF-8 are told of later, in words.
+        # Names that are not UTF-8 are refused later, with a better error.
         mark = sha256(repr(records).encode(errors="surrogateescape")).hexdigest()
         path = records[0].path[: records[0].path.index(f"{key}/") + len(key)]
         record = FileRecord(path, total, modified=newest, etag=mark)
@@ -323,5 +323,5 @@ def _shown(key: str) -> str:
 
 
 def _hidden(key: str, root: str) -> bool:
-    """Whether a name below ``root`` starts as those that writers keep for themselves do."""
+    """Whether a name below ``root`` starts with ``_`` or ``.``, as writers' own files do."""
     return any(name.startswith(("_", ".")) for name in key.removeprefix(root).split("/"))

@@ -1,7 +1,7 @@
 """Rows of two-dimensional arrays in files: numbers of one type in columns without names.
 
-Columns go by their positions, from 0, as text: ``"0"``, ``"3"``. An array of which all columns
-are features has no names; where they were chosen, their positions are their names.
+Columns are named by their positions, from 0, as text: ``"0"``, ``"3"``. If all columns of an array
+are features, the source has no names; if they were chosen, it has these.
 """
 
 from collections.abc import Hashable, Iterator, Sequence
@@ -41,7 +41,7 @@ class ColumnPositions:
 
     @property
     def span(self) -> slice:
-        """Adjacent columns with all of them."""
+        """The smallest slice of columns that holds all of them."""
         positions = [*self.features, *self.keep]
         if self.weight is not None:
             positions.append(self.weight)
@@ -128,7 +128,7 @@ class StoredArrayPart:
 
 @dataclass(frozen=True)
 class StoredArrayTable:
-    """Arrays that follow each other.
+    """Arrays in files, whose rows follow each other.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ class StoredArrayTable:
         Raises
         ------
         ConfigurationError
-            A column is named by something else than its position.
+            A column is named by something other than its position.
         DataError
             A file has no such column, or another number of columns than the first.
         """
@@ -229,7 +229,7 @@ def _position(name: str, count: int, path: str) -> int:
 def _parts(
     array: StoredArray, columns: ColumnPositions, dtype: np.dtype[Any], size: int, kept: pa.Schema
 ) -> Iterator[StoredArrayPart]:
-    """Parts that are read along an array's chunks, each chunk once where it fits into a part."""
+    """Parts of an array, cut along its chunks so that each chunk is read once if it fits."""
     rows, chunk = array.shape[0], max(1, min(array.chunk_rows, array.shape[0]))
     span = columns.span
     row_bytes = array.dtype.itemsize * (span.stop - span.start)

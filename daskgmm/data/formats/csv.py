@@ -1,7 +1,7 @@
 """Rows of CSV files, plain or compressed, read as a stream.
 
 One part is one file, whatever its size: where a byte range starts inside a quoted value, its
-line ends can't be told from the value's own. So large data is best given as many files.
+line ends can't be distinguished from the value's own. So large data should be many files.
 """
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -38,7 +38,7 @@ from daskgmm.data.storage.retry import retried
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
 
 _TEXT_BYTES = 2**23  # decoded at a time
-_LOOKED_AT = 1000  # values that tell whether a column holds numbers
+_VALUES_INSPECTED = 1000  # of a column, to decide whether it holds numbers
 _FLOAT64 = np.dtype(np.float64)
 
 
@@ -56,9 +56,9 @@ class CsvPart:
         Columns that the names of its directories give, by name.
     block_rows : int
     delimiter : str or None
-        The one that was asked for.
+        The given one.
     likely : str
-        The one of the first file.
+        The delimiter of the first file.
     """
 
     file: InputFile
@@ -104,7 +104,7 @@ class CsvPart:
                 yield with_constants(batch, self.constants)
 
     def text_at(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
-        """The line of a row, and what is written there as a feature."""
+        """The line of a row, and the text of a feature in it."""
         with open_decompressed(self.file) as stream:
             header = read_header(stream, self.file.path, self.delimiter, self.likely)
         if header is None or (found := record_at(self.file, header, row)) is None:
@@ -133,9 +133,9 @@ class CsvTable:
     numbers : pyarrow.Schema
         Types with which features are read: float64 wherever the first value is a number.
     delimiter : str or None
-        The one that was asked for.
+        The given one.
     first : FirstRows
-        What the columns were told from.
+        The rows from which the columns' types were inferred.
     """
 
     files: tuple[InputFile, ...]
@@ -151,9 +151,8 @@ class CsvTable:
     def source(self, selection: ColumnSelection, block_rows: int | None = None) -> Source:
         """Return the selected columns' rows, a part for each file.
 
-        Columns that are only carried along are text, just as it is written: what a type is
-        guessed from, the first rows, doesn't tell what the others hold, and a number has not
-        all digits of its text.
+        Kept columns that are not features stay text as written: a type inferred from the first
+        rows may not suit the others, and a number loses digits of its text.
 
         Raises
         ------
@@ -168,7 +167,7 @@ class CsvTable:
         path = self.first.file.path
         try:
             selection = selection.resolve(self.numbers, path, keys)
-        except InputTypeError:  # once more, with the line: to find it takes reading
+        except InputTypeError:  # again, with the line, which takes another read
             selection = selection.resolve(self._placed(), path, keys)
         own = set(self.numbers.names)
         kinds = {name: pa.string() for name in selection.keep if name in own}
@@ -230,12 +229,12 @@ def open_csv(files: Sequence[InputFile], delimiter: str | None = None) -> CsvTab
     ----------
     files : sequence of InputFile
     delimiter : str, optional
-        One character; by default each file's first lines tell it.
+        One character; by default inferred from each file's first lines.
 
     Raises
     ------
     ConfigurationError
-        The delimiter can't be one.
+        The delimiter is not allowed.
     DataError
         No file has a header line, or the first rows make no table.
     """
@@ -315,7 +314,7 @@ def _number_field(column: pa.Field, values: pa.Array) -> pa.Field:
     if not (pa.types.is_string(kind) or pa.types.is_binary(kind)):
         told = {FIRST_VALUE: str(known[0])}
         return column.with_metadata(told).with_type(pa.float64() if _is_whole(kind) else kind)
-    texts = known[:_LOOKED_AT].cast(pa.binary()).to_pylist()
+    texts = known[:_VALUES_INSPECTED].cast(pa.binary()).to_pylist()
     first = texts[0].decode(errors="replace")
     numbers = sum(is_number(text.decode(errors="replace")) for text in texts)
     if is_number(first) or numbers > len(texts) / 2:

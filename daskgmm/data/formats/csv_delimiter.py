@@ -21,7 +21,7 @@ _DATE = re.compile(r"\s*\d{4}-\d\d-\d\d([ T]\d\d:.*)?")
 
 @dataclass(frozen=True)
 class Sniffer:
-    """The first lines of a file, and how they may be parted.
+    """Infers the delimiter and the start of the table from a file's first lines.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Sniffer:
     whole : bool
         Whether these are all lines.
     delimiter, likely : str or None
-        Which one is known, and which one is taken where others would do as well.
+        The given one, and the one that is preferred among equally good ones.
     """
 
     path: str
@@ -43,9 +43,9 @@ class Sniffer:
         """Lines to skip, the delimiter, and records from the header on; ``None`` without any."""
         filled = [i for i, line in enumerate(self.lines) if line.strip("\r\n")]
         start, given = 0, self.delimiter
-        if filled and (told := _SEPARATOR_LINE.fullmatch(self.lines[filled[0]])):
+        if filled and (given_line := _SEPARATOR_LINE.fullmatch(self.lines[filled[0]])):
             start = filled.pop(0) + 1
-            given = given or told[1] or told[2]
+            given = given or given_line[1] or given_line[2]
         if not filled:
             return None
         comments = []
@@ -54,20 +54,20 @@ class Sniffer:
                 break
             comments.append(i)
         if comments and len(comments) < len(filled):
-            below = self._parted(comments[-1] + 1, given)
+            below = self._split(comments[-1] + 1, given)
             above = _records(self.lines[comments[-1] : comments[-1] + 1], below[0])[0]
             if not _is_header(above, below[1]):
                 return comments[-1] + 1, *below
             start = start if len(comments) == 1 else comments[-2] + 1
-        return start, *self._parted(start, given)
+        return start, *self._split(start, given)
 
-    def _parted(self, start: int, given: str | None) -> tuple[str, Records]:
-        """The delimiter that parts the header and the rows alike, and the records by it."""
+    def _split(self, start: int, given: str | None) -> tuple[str, Records]:
+        """The delimiter that splits header and rows most alike, and the records."""
         marks = given or _DELIMITERS
         try:
             parted = {mark: self._complete(_records(self.lines[start:], mark)) for mark in marks}
         except csv.Error as error:
-            raise DataError(f"{self.path} is no CSV: {error}.", "Check its format.") from error
+            raise DataError(f"{self.path} is not CSV: {error}.", "Check its format.") from error
         ranks = {mark: _rank(mark, records, self.likely) for mark, records in parted.items()}
         best = max(marks, key=ranks.__getitem__)
         return best, parted[best]
@@ -95,7 +95,7 @@ def _records(lines: Sequence[str], delimiter: str) -> Records:
 
 
 def _rank(mark: str, records: Records, likely: str | None) -> tuple[float, ...]:
-    """How well a delimiter parts: the header as the rows, all rows alike, and into numbers."""
+    """Rank of a delimiter: header as wide as the rows, rows alike, and many numbers."""
     names, rows = len(records[0]), records[1:]
     width, count = usual_width(rows)
     if width < 2:

@@ -1,4 +1,4 @@
-"""Where CSV text goes wrong: the row, the line and the value, as they are written."""
+"""Errors in CSV text, with row, line and value as written."""
 
 import csv
 import re
@@ -30,7 +30,7 @@ _LONG_LINE = "Look for a quote that is never closed, or a line of many megabytes
 
 @contextmanager
 def open_decompressed(file: InputFile) -> Iterator[Any]:
-    """Open a file's bytes, decompressed by the extension, with failures explained."""
+    """Open a file for reading bytes, decompressed according to its extension."""
     compression = infer_compression(file.path)
     with input_errors(file.path), file.reading() as raw:
         if compression is None:
@@ -41,7 +41,7 @@ def open_decompressed(file: InputFile) -> Iterator[Any]:
 
 
 def text_error(error: pa.ArrowInvalid, file: InputFile, header: Header) -> DataError:
-    """Say in which file, row, line and column Arrow found what it can't read."""
+    """The error for text that Arrow can't read, with file, row, line and column."""
     message = str(error)
     if found := _VALUE.search(message):
         where = _row_label(file, header, int(found[2]) - header.skipped - 2)
@@ -66,7 +66,7 @@ def text_error(error: pa.ArrowInvalid, file: InputFile, header: Header) -> DataE
 
 
 def record_at(file: InputFile, header: Header, row: int) -> tuple[int, list[str]] | None:
-    """The line on which a row ends, counted from 1, and its values as they are written.
+    """The line on which a row ends, counted from 1, and its values as written.
 
     Blank lines and quoted line ends part lines and rows, counted from 0. Reads the file up to
     there again, which only a failure costs; ``None`` where a value is too long for that.
@@ -104,7 +104,7 @@ class QuoteCounter:
 
 @lru_cache(maxsize=64)
 def require_closed_quotes(file: InputFile, header: Header) -> None:
-    """Raise where a quote is still open at the end, for Arrow takes what follows for its value.
+    """Raise if a quote is open at the end: Arrow takes all that follows as one value.
 
     Reads the file again, once for all passes: worth it where the number of quotes is odd.
 
@@ -121,7 +121,7 @@ def require_closed_quotes(file: InputFile, header: Header) -> None:
             for _ in reader:
                 line = header.skipped + reader.line_num
         except csv.Error as error:
-            if "unexpected end of data" not in str(error):  # other quotes are Arrow's to judge
+            if "unexpected end of data" not in str(error):  # Arrow handles other quotes
                 return
             raise DataError(
                 f"{file.path}, line {line + 1}: a quote that begins a value there, or in a line "
@@ -131,6 +131,6 @@ def require_closed_quotes(file: InputFile, header: Header) -> None:
 
 
 def _row_label(file: InputFile, header: Header, row: int) -> str:
-    """Name a row by its number among the data, from 0, and by its line."""
+    """The name of a row in errors: its number, from 0, and its line."""
     found = record_at(file, header, row)
     return f"{file.path}, row {row}" + (f" (line {found[0]})" if found else "")

@@ -1,4 +1,4 @@
-"""The header of a CSV file: its names and its delimiter, or what is wrong with it."""
+"""The header of a CSV file: its column names, delimiter and encoding, and checks of it."""
 
 import codecs
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ class Header:
     has_rows : bool
         Whether anything follows.
     skipped : int
-        Lines before it that are no part of the table: comments, or one that tells the delimiter.
+        Lines before it that are not part of the table: comments, or ``sep=;``.
     encoding : str
         UTF-8, or UTF-16 where the file begins with its mark.
     """
@@ -71,14 +71,14 @@ def read_header(
     stream : binary file
     path : str
     delimiter : str or None
-        Where it is known; else the first lines tell it.
+        If given; by default inferred from the first lines.
     likely : str or None
-        The delimiter of files beside this one, which decides where its own lines don't.
+        The delimiter of the first file, which decides if the lines do not.
 
     Raises
     ------
     DataError
-        There is no header, or not above the rows, or the file is no text.
+        There is no header, or not above the rows, or the file is not text.
     """
     encoding = _encoding(stream, path)
     with as_text(stream, encoding) as text:
@@ -100,12 +100,12 @@ def _encoding(stream: Any, path: str) -> str:
     stream.seek(0)
     for magic, (kind, remedy) in _BINARY_FORMATS.items():
         if beginning.startswith(magic):
-            raise DataError(f"{path} is no CSV: it {kind}.", remedy)
+            raise DataError(f"{path} is not CSV: it {kind}.", remedy)
     return "utf-16" if beginning.startswith(_UTF_16) else "utf-8"
 
 
 def _first_lines(text: TextIOWrapper) -> tuple[list[str], bool]:
-    """Lines at the beginning, and whether they are all: else the last one is cut short."""
+    """The first lines, and whether they are all lines; otherwise the last one may be cut."""
     sample = text.read(_SAMPLE)
     size = _SAMPLE
     while size == len(sample) < _LONGEST_SAMPLE and sample.count("\n") < _FEWEST_LINES:
@@ -117,7 +117,7 @@ def _first_lines(text: TextIOWrapper) -> tuple[list[str], bool]:
 
 @dataclass(frozen=True)
 class _HeaderCheck:
-    """What may be wrong with the line that should be the header.
+    """Checks of the line that should be the header.
 
     Parameters
     ----------
@@ -186,26 +186,26 @@ class _HeaderCheck:
         if names == width - 1 and not any(row[-1] for row in table):
             raise DataError(f"{cause} Rows end with a delimiter.", "Remove it, or add one there.")
         if names == width - 1:
-            cause += " R writes the names of rows so, without a name for their column."
+            cause += " R writes row names like this, without a name for their column."
         raise DataError(cause, _NAME_COLUMNS)
 
     def _not_spaced(self) -> None:
-        """Raise where each line is one value, and spaces part numbers in it."""
+        """Raise if each line is one value, in which spaces separate numbers."""
         if any(len(record) != 1 for record in self.records):
             return
         pieces = [record[0].split() for record in self.records]
         numbers = all(map(is_number, (piece for row in pieces[1:] for piece in row)))
         if len(pieces) > 1 and len(pieces[1]) > 1 and numbers:
             raise DataError(
-                f"Spaces part the values of {self.path}: line {self.line} is "
+                f"Spaces separate the values of {self.path}: line {self.line} is "
                 f"{shortened(self.records[0][0])!r}.",
-                "Where it is one space each time, give it: delimiter=' ' (--delimiter ' '). Else "
+                "If it is always one space, give it: delimiter=' ' (--delimiter ' '). Otherwise "
                 "write the file with commas.",
             )
 
     def _no_data(self) -> None:
-        """Raise where the names are values, as where there is no header."""
-        # pandas names columns so that have no names: these are no data.
+        """Raise if the names are values: then there is no header."""
+        # pandas gives such names to columns without names: these are not data.
         names = self.names[1:] if self.names[0] == "" else self.names
         if names == [str(number) for number in range(len(names))]:
             return

@@ -29,7 +29,7 @@ from daskgmm.errors import ConfigurationError, DataError
 class Hdf5Array:
     """A dataset of shape (n, D).
 
-    HDF5 does one thing at a time in a process, so threads wait for each other here.
+    HDF5 runs one call at a time in a process, so threads wait for each other.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class Hdf5Array:
 
 @dataclass(frozen=True)
 class _PrefetchedDataset:
-    """Slices of a dataset in a store, each fetched when it is asked for."""
+    """A dataset in a store whose slices are fetched as they are read."""
 
     dataset: Any
     window: PrefetchedFile
@@ -86,7 +86,7 @@ class _PrefetchedDataset:
         return values
 
     def _want_chunks(self, cut: tuple[slice, slice]) -> None:
-        """Ask for all chunks at once: HDF5 would come to know of one after another."""
+        """Fetch all chunks at once, which HDF5 would request one after another."""
         starts = [
             range(own.start // size * size, own.stop, size)
             for own, size in zip(cut, self.dataset.chunks, strict=True)
@@ -111,7 +111,9 @@ def open_hdf5(files: Sequence[InputFile]) -> StoredArrayTable:
         import h5py  # noqa: F401
     except ImportError as error:
         remedy = "Install it: pip install daskgmm[hdf5]."
-        raise ConfigurationError("HDF5 files are read with h5py.", remedy) from error
+        raise ConfigurationError(
+            "Reading HDF5 files needs the package h5py, which is not installed.", remedy
+        ) from error
     return StoredArrayTable(tuple(map(_described, files)))
 
 
@@ -141,9 +143,9 @@ def _attributes(dataset: Any) -> dict[str, Any]:
 
 
 def _fill(dataset: Any) -> list[Any]:
-    """The number that stands where nobody wrote, if the writer chose one.
+    """The fill value, if the writer chose one that can mean missing.
 
-    Zero is what all numbers begin as, and of bytes every value is one, as netCDF has it.
+    Zero is HDF5's default, and for single bytes every value counts, as in netCDF.
     """
     from h5py import h5d
 
@@ -154,11 +156,11 @@ def _fill(dataset: Any) -> list[Any]:
 
 
 def _require_written(file: InputFile, dataset: Any) -> None:
-    """Raise DataError where HDF5 would make up numbers because nobody wrote any."""
+    """Raise DataError if HDF5 would return fill values for numbers that were never written."""
     if dataset.size == 0:
         return
     where = f"{file.name}, dataset {dataset.name}"
-    remedy = "Its writer may not have come to its end: write it again, or only the rows there are."
+    remedy = "Its writer may have stopped early: write it again, or only the rows that exist."
     if dataset.is_virtual:
         _require_sources(file, dataset, where)
     elif dataset.chunks is None:

@@ -28,7 +28,7 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class NpyArray:
-    """An array of shape (n, D) that is a file's only content.
+    """The array of shape (n, D) in a .npy file.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class NpyArray:
     shape : tuple of int
     dtype : dtype
     by_columns : bool
-        Whether numbers of a column are adjacent, as in Fortran, not those of a row.
+        Whether the array is stored by columns (Fortran order).
     offset : int
         Bytes before the first number.
     """
@@ -54,7 +54,7 @@ class NpyArray:
 
     @property
     def decoded(self) -> bool:
-        """Not where the file's own numbers are used, mapped into memory."""
+        """False if the file is mapped into memory and used as it is."""
         return self.file.local is None or self.dtype not in _FLOATS
 
     @contextmanager
@@ -72,7 +72,7 @@ class NpyArray:
 
 @dataclass(frozen=True)
 class _ByteRanges:
-    """Slices of an array, each read when it is asked for."""
+    """An array in a store whose slices are read as byte ranges."""
 
     array: NpyArray
     stream: Any
@@ -104,7 +104,7 @@ def open_npy(files: Sequence[InputFile]) -> StoredArrayTable:
     Raises
     ------
     DataError
-        A file is damaged, or holds something else than rows and columns of numbers.
+        A file is damaged, or holds something other than rows and columns of numbers.
     """
     with ThreadPoolExecutor(min(_OPENING_THREADS, len(files))) as pool:
         return StoredArrayTable(tuple(pool.map(_described, files)))
@@ -117,7 +117,7 @@ def _described(file: InputFile) -> NpyArray:
             shape, by_columns, dtype = _HEADERS[npy_format.read_magic(stream)](stream)
         except (ValueError, KeyError) as error:
             remedy = "Write it with numpy.save, as an array of numbers."
-            raise DataError(f"{file.path} is no .npy file of numbers.", remedy) from error
+            raise DataError(f"{file.path} is not a .npy file of numbers.", remedy) from error
         offset = stream.tell()
     require_numeric_matrix(file.path, shape, dtype)
     if min(shape) < 0:
@@ -129,5 +129,5 @@ def _described(file: InputFile) -> NpyArray:
 
 
 def _cut_short(path: str) -> DataError:
-    remedy = "It may still be being written: write it again or leave it out."
+    remedy = "It may not be written to the end: write it again or leave it out."
     return DataError(f"{path} is shorter than its header says.", remedy)

@@ -83,16 +83,16 @@ def find_inputs(
     storage_options: Mapping[str, Any],
     where: tuple[Condition, ...] = (),
 ) -> tuple[str, tuple[InputFile, ...]]:
-    """Return the format, named or told by the files' names, and the files, each once.
+    """Return the format, given or by the files' extensions, and the files, each once.
 
-    Several paths keep their order; what each of them stands for is in natural order.
+    Several paths keep their order; the files of each are in natural order.
 
     Raises
     ------
     MissingInputError
         Nothing that can be read is there.
     ConfigurationError
-        The format is unknown, can't be told, or the files are of more than one.
+        The format is unknown or can't be inferred, or the files have more than one.
     """
     if format_name is not None and format_name not in FORMATS:
         remedy = f"Known formats are {', '.join(FORMATS)}."
@@ -117,7 +117,7 @@ def find_inputs(
 
 
 def _require_text(files: Sequence[InputFile]) -> None:
-    """Raise DataError unless all names are text: Arrow opens no others."""
+    """Raise DataError unless all names are UTF-8: Arrow opens no others."""
     for file in files:
         try:
             file.path.encode()
@@ -137,13 +137,13 @@ def _path_names(path: Path | Sequence[Path]) -> list[str]:
 
 
 def _format_of(file: InputFile) -> str | None:
-    """Return the format that a file's name tells."""
+    """The format of a file by its extension."""
     path = file.name.lower()
     return next((n for n, known in FORMATS.items() if path.endswith(known.extensions)), None)
 
 
 def _of_known_format(path: str, found: Listing, format_name: str | None) -> tuple[InputFile, ...]:
-    """Drop what only lies beside the data in a directory; a file named outright stays."""
+    """Drop other files of a directory; a file that is given by name stays."""
     wanted = tuple(FORMATS) if format_name is None else (format_name,)
     files = tuple(file for file in found.files if _format_of(file) in wanted)
     if files or (format_name and found.files):
@@ -155,7 +155,7 @@ def _of_known_format(path: str, found: Listing, format_name: str | None) -> tupl
         raise ConfigurationError(cause, remedy)
     shown = shown_address(path)
     if not found.files and not has_magic(path):
-        hidden = "names that start with _ or . don't count"
+        hidden = "files whose names start with _ or . are not read"
         raise MissingInputError(f"{shown} is an empty folder; {hidden}.", "Check the path.")
     remedy = "Check the path, or name the format with format= (--format) if files end otherwise."
     raise MissingInputError(f"{shown} holds no file that ends in any of {endings}.", remedy)

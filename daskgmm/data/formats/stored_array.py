@@ -1,4 +1,4 @@
-"""An array of rows and columns in a file, whatever the format, and what is no such array."""
+"""Two-dimensional arrays in files of any format: their interface, unpacking and checks."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -34,10 +34,10 @@ class StoredArray(Protocol):
 
     @property
     def decoded(self) -> bool:
-        """Whether reading takes more than looking at memory."""
+        """Whether reading takes more than a view of memory."""
 
     def opened(self, rows: slice) -> AbstractContextManager[Any]:
-        """Open for reading some rows; slices of rows and columns of it are arrays.
+        """Open for reading some rows; slicing the result by rows and columns gives arrays.
 
         Raises
         ------
@@ -70,7 +70,9 @@ class PackedArray:
         try:
             stored = self._read(rows, columns)
         except DataError:
-            if rows.stop - rows.start > self._chunk_rows:  # a smaller piece tells where it is
+            if (
+                rows.stop - rows.start > self._chunk_rows
+            ):  # read by chunks, to name the damaged rows
                 for start in range(rows.start, rows.stop, self._chunk_rows):
                     self._read(slice(start, min(start + self._chunk_rows, rows.stop)), columns)
             raise
@@ -89,7 +91,7 @@ def require_numeric_matrix(path: str, shape: Sequence[int], dtype: np.dtype[Any]
     DataError
         It is not two-dimensional.
     InputTypeError
-        It holds something else than real numbers.
+        It holds something other than real numbers.
     """
     if dtype.kind not in "biuf":
         kind = "Python objects" if dtype.kind == "O" else f"{dtype}, not of real numbers"
@@ -101,12 +103,12 @@ def require_numeric_matrix(path: str, shape: Sequence[int], dtype: np.dtype[Any]
 
 
 def is_numeric_matrix(shape: Sequence[int], dtype: np.dtype[Any]) -> bool:
-    """Whether an array is one that `require_numeric_matrix` lets pass."""
+    """Whether an array passes `require_numeric_matrix`."""
     return len(shape) == 2 and dtype.kind in "biuf"
 
 
 def only_numeric_matrix(path: str, arrays: dict[str, tuple[Sequence[int], np.dtype[Any]]]) -> str:
-    """Name of the only array of rows and columns of numbers among those that a file holds.
+    """Name of the only two-dimensional array of numbers in a file.
 
     Raises
     ------
@@ -122,5 +124,5 @@ def only_numeric_matrix(path: str, arrays: dict[str, tuple[Sequence[int], np.dty
         remedy = f"Name one as in {path}/{fitting[0]}."
         raise ConfigurationError(f"{path} holds several arrays: {', '.join(fitting)}.", remedy)
     held = ", ".join(f"{name} {tuple(shape)} of {kind}" for name, (shape, kind) in arrays.items())
-    cause = f"{path} holds no two-dimensional array of numbers, but {held or 'nothing'}."
+    cause = f"{path} holds no two-dimensional array of numbers; it holds {held or 'nothing'}."
     raise DataError(cause, "Write the rows as an array of shape (rows, columns).")

@@ -73,7 +73,7 @@ class ZarrArray:
                 self._check(keys)
 
     def _check(self, keys: Sequence[str]) -> None:
-        """Raise unless chunks are as old as the store was; those that aren't there are empty."""
+        """Raise if chunks are newer than the store was when it was listed; some may not exist."""
         local, newest = self.file.local is not None, self.file.record.modified
         if newest is None:
             return
@@ -90,7 +90,7 @@ class ZarrArray:
 
 
 def _watched_paths(key: str, *, local: bool) -> list[str]:
-    # A folder's time tells what was removed from it, too.
+    # A folder's time also changes when a file in it is removed.
     return [key, str(Path(key).parent)] if local else [key]
 
 
@@ -108,13 +108,15 @@ def open_zarr(files: Sequence[InputFile]) -> StoredArrayTable:
         import zarr  # noqa: F401
     except ImportError as error:
         remedy = "Install it: pip install daskgmm[zarr]."
-        raise ConfigurationError("Zarr stores are read with zarr.", remedy) from error
+        raise ConfigurationError(
+            "Reading Zarr stores needs the package zarr, which is not installed.", remedy
+        ) from error
     return StoredArrayTable(tuple(map(_described, files)))
 
 
 @retried
 def _described(file: InputFile) -> ZarrArray:
-    with decoder_errors(file.path, seen=not file.inner):  # nobody has looked inside yet
+    with decoder_errors(file.path, seen=not file.inner):  # not opened before
         name, found = file.inner, _opened(file, file.inner)
         if not hasattr(found, "chunks"):  # a group
             arrays = {
@@ -131,18 +133,18 @@ def _described(file: InputFile) -> ZarrArray:
 
 
 def _fill(array: Any) -> list[Any]:
-    """The number that stands for none where xarray wrote, which keeps it in Zarr's metadata."""
+    """The fill value if xarray wrote the array: it means missing and is in Zarr's metadata."""
     by_xarray = array.metadata.zarr_format == 2 and "_ARRAY_DIMENSIONS" in array.attrs
     return [array.fill_value.item()] if by_xarray and array.fill_value else []
 
 
 def _require_written(path: str, array: Any, packing: Packing) -> None:
-    """Raise or tell where chunks are missing: Zarr leaves out those of nothing but the fill value.
+    """Raise or warn if chunks are missing: Zarr leaves out those with only fill values.
 
     Raises
     ------
     DataError
-        What they hold isn't said, or is hardly meant as a number.
+        Their values are unknown, or the fill value is hardly meant as a number.
     """
     missing = array.nchunks - array.nchunks_initialized
     if not missing or array.size == 0:
@@ -150,11 +152,11 @@ def _require_written(path: str, array: Any, packing: Packing) -> None:
     cause = f"{path}: {missing} of {array.nchunks} chunks were never written"
     fill = array.fill_value
     if fill is None or not (np.isnan(fill) or fill == 0 or fill.item() in packing.missing):
-        what = "nothing says what they hold" if fill is None else f"they would be read as {fill}"
+        what = "their values are unknown" if fill is None else f"they would be read as {fill}"
         raise DataError(
             f"{cause}, and {what}.",
-            "The writer may not have come to its end: write it again, with all chunks "
-            "(write_empty_chunks), or only the rows there are.",
+            "The writer may have stopped early: write it again, with all chunks "
+            "(write_empty_chunks), or only the rows that exist.",
         )
     if fill == 0:
         logger.warning("%s: they are read as zeros, Zarr's fill value there.", cause)

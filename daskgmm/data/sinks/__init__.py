@@ -1,4 +1,4 @@
-"""What outputs of rows may be written as: a registry line and a file each."""
+"""Formats of outputs: a file each and a line in the registry."""
 
 import os
 from typing import Final
@@ -18,7 +18,7 @@ from daskgmm.data.sinks.zarr import ZarrSink
 from daskgmm.errors import ConfigurationError, OutputError
 
 SINKS: Final[dict[str, type[Sink]]] = {"zarr": ZarrSink, "parquet": ParquetSink}
-"""By format; an output that ends like none of them is of the last one."""
+"""Sinks by format; the last one takes outputs with any other ending."""
 
 __all__ = [
     "SINKS",
@@ -43,7 +43,7 @@ def _file_endings() -> list[str]:
 
 
 def check_name(name: str) -> None:
-    """Refuse the name of an output that promises what it would not be, or that Arrow can't open.
+    """Raise for names of outputs that promise another format, or that Arrow can't open.
 
     Raises
     ------
@@ -71,6 +71,6 @@ def sink_for(name: str) -> type[Sink]:
 
 
 def format_of(name: str) -> str:
-    """The format that the name of an output asks for."""
+    """The format of an output by its name."""
     ends = (known for known, sink in SINKS.items() if name.endswith(sink.ending))
     return next(ends)

@@ -1,4 +1,4 @@
-"""What every sink of rows looks like to the passes that write into it."""
+"""`Sink`, `Writer` and their values: the interface between passes and outputs of rows."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -15,10 +15,10 @@ from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import OutputError
 
 RECORD = "daskgmm"
-"""Key of what an output says about itself in the metadata of its files."""
+"""Key of an output's record in the metadata of its files."""
 
 _WANTED_MARK = "_wanted"
-"""File in a folder that tasks write parts into, as long as a command waits for them."""
+"""File in the folder of parts that exists as long as a command waits for them."""
 
 _COPIES_AT_ONCE = 16
 
@@ -27,15 +27,15 @@ OutputColumns: TypeAlias = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class OutputField:
-    """One thing that is said of each row.
+    """One value or vector per row of an output.
 
     Parameters
     ----------
     name : str
-        Of an array with all of it.
+        Of the array, in formats with arrays.
     dtype : dtype
     columns : tuple of str
-        Names of a table's columns with it.
+        Names of the columns, in formats with tables.
     vector : bool
         Whether it is a vector, not one value.
     """
@@ -48,7 +48,7 @@ class OutputField:
 
 @dataclass(frozen=True)
 class Layout:
-    """What is to be written, as far as it is known before.
+    """The layout of an output, as far as it is known before writing.
 
     Parameters
     ----------
@@ -58,9 +58,9 @@ class Layout:
     lengths : tuple of int or None
         Rows of each of them.
     kept : pyarrow.Schema or None
-        Of columns that are repeated.
+        Of the kept columns.
     record : mapping
-        Plain values that say which run an output is of; each file of it has them.
+        Plain values that identify the run; each file of the output has them.
     """
 
     fields: tuple[OutputField, ...]
@@ -91,7 +91,7 @@ class RowRange:
 
 @dataclass(frozen=True)
 class WrittenPart:
-    """A part of the output that is whole.
+    """A complete part of the output.
 
     Parameters
     ----------
@@ -108,16 +108,16 @@ class WrittenPart:
 
 @dataclass(frozen=True)
 class ExistingOutput:
-    """An output of ours in a folder, whole or not.
+    """An output of this package in a folder, complete or not.
 
     Parameters
     ----------
     record : mapping
-        What it says about itself.
+        Its metadata.
     names : frozenset of str
         Files and folders that belong to it.
     parts : tuple of WrittenPart or None
-        ``None`` where some are missing, damaged or of another run.
+        ``None`` if some are missing, damaged or of another run.
     """
 
     record: Mapping[str, Any]
@@ -137,7 +137,7 @@ class Writer(Protocol):
 
 @dataclass(frozen=True)
 class Sink(ABC):
-    """A folder that parts of an output go to; it pickles, and a part appears whole or not at all.
+    """A folder for parts of an output, each of which appears whole or not at all; it pickles.
 
     Parameters
     ----------
@@ -149,19 +149,19 @@ class Sink(ABC):
     layout: Layout
 
     ending: ClassVar[str]
-    """Of the names of outputs of this format."""
+    """Ending of the names of outputs of this format."""
     needs_shape: ClassVar[bool]
-    """Whether the layout must tell lengths and kept columns."""
+    """Whether the layout must have lengths and kept columns."""
 
     @classmethod
     @abstractmethod
     def found(cls, folder: Folder) -> ExistingOutput | None:
-        """The output in a folder, by the metadata of its files; ``None`` where none is ours."""
+        """The output in a folder, by its files' metadata; ``None`` if none is of this package."""
 
     @classmethod
     @abstractmethod
     def owns(cls, name: str, columns: Sequence[str]) -> bool:
-        """Whether a file or folder in an output with such columns has a name that it gives."""
+        """Whether this format uses a name for files or folders of an output with such columns."""
 
     @staticmethod
     @abstractmethod
@@ -181,7 +181,7 @@ class Sink(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Make the folder, and what must be in it before a part is."""
+        """Make the folder, and the files that must exist before any part."""
 
     @abstractmethod
     def cut(self) -> list[tuple[RowRange, ...]]:
@@ -189,11 +189,11 @@ class Sink(ABC):
 
     @abstractmethod
     def numbers(self) -> set[int]:
-        """Which parts are there."""
+        """Numbers of the parts in the folder."""
 
     @abstractmethod
     def whole(self) -> dict[int, WrittenPart]:
-        """The parts of this very run that are there."""
+        """The complete parts of this run in the folder."""
 
     @abstractmethod
     def files(self, numbers: Collection[int]) -> list[str]:
@@ -203,7 +203,7 @@ class Sink(ABC):
     def writer(self, number: int) -> Iterator[Writer]:
         """Write a part, which appears when the block ends well, unless it has no rows.
 
-        Two workers may write the same one, where one of them was thought dead.
+        Two workers may write the same part if one of them was thought dead.
 
         Raises
         ------
@@ -218,24 +218,24 @@ class Sink(ABC):
 
     @abstractmethod
     def part(self, number: int) -> AbstractContextManager[Writer]:
-        """Write a part, whoever wants it."""
+        """Write a part without checking that a command waits for it."""
 
     def require_wanted(self) -> None:
-        """Raise OutputError where the command is gone that would take the parts.
+        """Raise OutputError if the command that waited for the parts has ended.
 
-        It only keeps late tasks from leaving files behind. What they write has no way into an
-        output: commands take parts from folders of their own runs alone.
+        This only keeps late tasks from leaving files behind. Their parts can't get into an
+        output: commands take parts only from folders of their own runs.
         """
         if self.folder.read(_WANTED_MARK) is None:
             raise OutputError(
-                f"The parts in {self.folder.name} are no longer wanted: the command that asked for "
-                "them ended, or gave them up.",
+                f"The parts in {self.folder.name} are no longer needed: the command that waited "
+                "for them has ended or gave up.",
                 "Run the command again if its output is not complete.",
             )
 
     @abstractmethod
     def complete(self, parts: Mapping[int, WrittenPart]) -> list[WrittenPart]:
-        """Add what is missing but rows, and return all parts in order."""
+        """Add what is missing besides rows, and return all parts in order."""
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,7 @@ class WrittenParts:
     parts: Mapping[int, tuple[Sink, WrittenPart]]
 
     def bring(self, folder: Folder, check: Callable[[], None]) -> list[WrittenPart]:
-        """Copy all parts into a folder where no task writes, and add what is missing but rows.
+        """Copy all parts into a folder that no task writes to, and complete the output there.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Rows as Parquet, a file a part."""
+"""Output as Parquet: one file for each part."""
 
 import json
 import re
@@ -27,7 +27,7 @@ from daskgmm.data.storage.errors import output_errors
 from daskgmm.data.storage.folder import Folder
 
 COMPRESSION = "snappy"
-"""Numbers that fill their bits hardly shrink: Zstandard takes half as long again for 5% less."""
+"""Random digits hardly compress: Zstandard takes half as long again to save 5%."""
 
 _PART = re.compile(r"part-(\d+)\.parquet")
 _DIGITS = 5
@@ -40,13 +40,13 @@ class PartWriter:
     Parameters
     ----------
     name : str
-        Of the file when it is whole.
+        Of the complete file.
     unfinished : Path
-        Where it is written meanwhile.
+        Path while it is written.
     shown : str
-        How errors call it.
+        Its name in errors.
     record : str
-        What its metadata say about the output.
+        The output's record for the file's metadata, as JSON.
     """
 
     def __init__(self, name: str, unfinished: Path, shown: str, record: str) -> None:
@@ -59,7 +59,7 @@ class PartWriter:
         self._writer: pq.ParquetWriter | None = None
 
     def write(self, columns: OutputColumns, kept: pa.Table | None) -> None:
-        """Append rows; the first ones tell the schema."""
+        """Append rows; the first ones determine the schema."""
         self.append(as_table(columns, kept))
 
     def append(self, table: pa.Table) -> None:
@@ -79,7 +79,7 @@ class PartWriter:
         self.rows += table.num_rows
 
     def close(self) -> None:
-        """End the file; without tables there is none."""
+        """Finish the file; there is none if no rows were appended."""
         if self._writer is not None:
             with output_errors(self._shown):
                 self._writer.add_key_value_metadata({RECORD: self._record})
@@ -93,13 +93,13 @@ class PartWriter:
 
 @dataclass(frozen=True)
 class _PartFile:
-    """A file with a footer, which ends it.
+    """A file of an output, by its footer.
 
     Parameters
     ----------
     written : WrittenPart
     record : mapping or None
-        What it says about its output, where it is of ours.
+        The record in its metadata, if it is a file of this package.
     """
 
     written: WrittenPart
@@ -107,7 +107,7 @@ class _PartFile:
 
     @classmethod
     def at(cls, folder: Folder, name: str) -> Self | None:
-        """The part in a file; ``None`` where its disk had not the whole of it as it went down."""
+        """The part in a file; ``None`` if the file is incomplete, as after a crash."""
         try:
             with folder.open(name) as stream:
                 footer = pq.read_metadata(stream)
@@ -125,7 +125,7 @@ class _PartFile:
 
 
 def _record_in(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, Any] | None:
-    """What a file's metadata say about the output that it belongs to."""
+    """The output's record in a file's metadata."""
     with suppress(ValueError, TypeError, KeyError):
         record = json.loads((metadata or {})[RECORD.encode()])
         record["run_id"], range(record["parts"])
@@ -142,7 +142,7 @@ class ParquetSink(Sink):
 
     @classmethod
     def found(cls, folder: Folder) -> ExistingOutput | None:
-        """By the parts' footers; a damaged file among ours counts as ours."""
+        """The output by its parts' footers; damaged files among them belong to it."""
         parts = _PartFile.all_at(folder)
         record = next((part.record for part in parts.values() if part and part.record), None)
         if record is None:
@@ -162,7 +162,7 @@ class ParquetSink(Sink):
 
     @staticmethod
     def names(fields: Sequence[OutputField]) -> list[str]:
-        """Columns."""
+        """Names of the columns."""
         return [name for field in fields for name in field.columns]
 
     def prepare(self) -> None:
@@ -174,24 +174,24 @@ class ParquetSink(Sink):
         return [(RowRange(part),) for part in range(self.layout.n_parts)]
 
     def numbers(self) -> set[int]:
-        """By their names."""
+        """Numbers of the parts, by their names."""
         found = map(_PART.fullmatch, self.folder.names())
         return {int(match[1]) for match in found if match}
 
     def whole(self) -> dict[int, WrittenPart]:
-        """Those whose footer has this run's record."""
+        """The parts whose footer has this run's record."""
         found = _PartFile.all_at(self.folder)
         named = ((number, found.get(self._name(number))) for number in range(self.layout.n_parts))
         return {n: part.written for n, part in named if part and part.record == self._record}
 
     def files(self, numbers: Collection[int]) -> list[str]:
-        """A file each, but for parts without rows."""
+        """One file for each part that has rows."""
         there = self.numbers()
         return [self._name(number) for number in sorted(numbers) if number in there]
 
     @contextmanager
     def part(self, number: int) -> Iterator[PartWriter]:
-        """Write a file."""
+        """Write a part into a file of its own."""
         name = self._name(number)
         with self.folder.appearing(name) as unfinished:
             shown, record = f"{self.folder.name}/{name}", json.dumps(self._record)
@@ -202,7 +202,7 @@ class ParquetSink(Sink):
                 writer.close()
 
     def complete(self, parts: Mapping[int, WrittenPart]) -> list[WrittenPart]:
-        """Files without rows have the columns of one that has some."""
+        """Add files for parts without rows, with the columns of the others."""
         found = dict(parts)
         empty = sorted(set(range(self.layout.n_parts)) - self.numbers())
         if empty:
@@ -224,19 +224,19 @@ class ParquetSink(Sink):
 
 
 def _name(number: int, n_parts: int) -> str:
-    """Names sort as parts do."""
+    """Name of a part's file; names sort in the order of the parts."""
     digits = max(_DIGITS, len(str(n_parts - 1)))
     return f"part-{number:0{digits}}.parquet"
 
 
 def as_table(columns: Mapping[str, np.ndarray[Any, Any]], kept: pa.Table | None) -> pa.Table:
-    """Kept columns first, then the named arrays."""
+    """A table of the kept columns, then of the named arrays."""
     fields = {} if kept is None else dict(zip(kept.column_names, kept.columns, strict=True))
     return pa.table(fields | {name: _as_arrow(values) for name, values in columns.items()})
 
 
 def _as_arrow(values: np.ndarray[Any, Any]) -> pa.Array:
-    """The same numbers, uncopied but for bools; ``pa.array`` imports pandas to look at them."""
+    """An array for Arrow, without a copy except for bools; ``pa.array`` would import pandas."""
     if values.dtype == np.bool_:
         return _as_arrow(values.view(np.uint8)).cast(pa.bool_())
     buffer = pa.py_buffer(np.ascontiguousarray(values))

@@ -1,9 +1,9 @@
-"""Rows as Zarr, an array for each thing that is said of them.
+"""Output as Zarr: a group with an array for each field.
 
 An array's chunks all have the same length, and two tasks must not write the same chunk: each
-would undo the other's half. So a part of the output is a stretch of whole chunks, and reads
-whatever parts of the input it lies in; where those all have the same length, the stretches
-are made to be parts.
+would overwrite the other's half. So a part of the output is a stretch of whole chunks, whose rows
+may come from several parts of the input. If the input's parts all have the same length, stretches
+and parts coincide.
 """
 
 import json
@@ -36,9 +36,9 @@ _FEWEST_ROWS = 2**14
 _MOST_DIVISORS = 8
 _METADATA = "zarr.json"
 _MARKS = "_parts"
-"""Folder with a file for each part that is whole; outputs have none."""
+"""Folder with a mark for each complete part; complete outputs have none."""
 _FILES = "daskgmm_files"
-"""Attribute of the group: how many files its arrays have, and their bytes."""
+"""Attribute of the group: number of files of its arrays, and their bytes."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class ZarrSink(Sink):
 
     @classmethod
     def found(cls, folder: Folder) -> ExistingOutput | None:
-        """By the attributes of the group, or of an array where the group is still missing."""
+        """The output by the attributes of the group, or of an array if the group is missing."""
         folders = (folder, *(folder.inside(name) for name in folder.names()))
         records = (_attributes(each).get(RECORD) for each in folders)
         record: Any = next(filter(None, records), None)
@@ -70,12 +70,12 @@ class ZarrSink(Sink):
 
     @staticmethod
     def names(fields: Sequence[OutputField]) -> list[str]:
-        """Arrays."""
+        """Names of the arrays."""
         return [field.name for field in fields]
 
     @property
     def fields(self) -> tuple[OutputField, ...]:
-        """Kept columns are arrays like others."""
+        """All fields of the output, those of the kept columns first."""
         return (*map(_kept_field, self.layout.kept or ()), *self.layout.fields)
 
     @property
@@ -85,7 +85,7 @@ class ZarrSink(Sink):
 
     @property
     def _rows(self) -> tuple[int, int]:
-        """Rows of a chunk and of a part: many, and such that parts are the input's if possible."""
+        """Rows of a chunk and of a part; parts are those of the input if possible."""
         longest = max(1, *(self.layout.lengths or ()))
         widest = sum(len(field.columns) for field in self.fields)
         most = max(_VALUES_A_CHUNK // widest, 1)
@@ -97,10 +97,10 @@ class ZarrSink(Sink):
         return chunk, chunk * n_chunks
 
     def prepare(self) -> None:
-        """Write the arrays' metadata; the group's comes last, so nothing can be opened before."""
+        """Write the arrays' metadata; the group's comes last, so that no reader opens it before."""
         if find_spec("zarr") is None:
             raise ConfigurationError(
-                f"{self.folder.name} would be Zarr, which is not installed.",
+                f"Writing {self.folder.name} needs the package zarr, which is not installed.",
                 "Install it: pip install 'daskgmm[zarr]'.",
             )
         self.folder.make()
@@ -129,7 +129,7 @@ class ZarrSink(Sink):
         return {**self.layout.record, **shape}
 
     def cut(self) -> list[tuple[RowRange, ...]]:
-        """Stretches of whole chunks."""
+        """The rows of each part: stretches of whole chunks."""
         edges = [0, *accumulate(self.layout.lengths or ())]
         size = self._rows[1]
         cuts = []
@@ -148,11 +148,11 @@ class ZarrSink(Sink):
         return cuts
 
     def numbers(self) -> set[int]:
-        """By their marks."""
+        """Numbers of the parts, by their marks."""
         return {int(name) for name in self.folder.inside(_MARKS).names() if name.isdigit()}
 
     def whole(self) -> dict[int, WrittenPart]:
-        """Those that are marked, where all arrays have this run's record."""
+        """The marked parts, if all arrays have this run's record."""
         folders = [self.folder.inside(field.name) for field in self.fields]
         if any(_attributes(folder).get(RECORD) != self._record for folder in folders):
             return {}
@@ -164,7 +164,7 @@ class ZarrSink(Sink):
         return found
 
     def files(self, numbers: Collection[int]) -> list[str]:
-        """Chunks; one that would hold nothing but zeros has no file."""
+        """The chunks' files; chunks with only zeros have none."""
         chunk, part = self._rows
         arrays = {field.name for field in self.fields}
         found = []
@@ -196,13 +196,13 @@ class ZarrSink(Sink):
         marks.write(str(number), mark.encode())
 
     def complete(self, parts: Mapping[int, WrittenPart]) -> list[WrittenPart]:
-        """Write the group's metadata, with that of its arrays: nobody then need list them."""
+        """Write the group's metadata, with that of its arrays for readers that do not list."""
         import zarr
 
         store = _store(self.folder)
         attributes = {RECORD: self._record, _FILES: _file_counts(self.folder)}
         with output_errors(self.folder.name), warnings.catch_warnings():
-            # That readers may ignore it, and that there are files which are no arrays.
+            # About consolidated metadata, and about files that are not arrays.
             warnings.simplefilter("ignore")
             zarr.create_group(store, attributes=attributes)
             zarr.consolidate_metadata(store)
@@ -215,14 +215,14 @@ class StretchWriter:
     Parameters
     ----------
     shown : str
-        How errors call the output.
+        Name of the output in errors.
     arrays : mapping of OutputField to zarr.Array
     first : int
         Its first row.
     chunk : int
         Rows of a chunk.
     check : callable
-        Raises where nobody waits for the rows any more; called before each chunk.
+        Raises if no command waits for the rows any more; called before each chunk.
     """
 
     def __init__(
@@ -260,7 +260,7 @@ class StretchWriter:
                 self.flush()
 
     def flush(self) -> None:
-        """Write what has gathered; only the last chunk may be a shorter one."""
+        """Write the collected rows; only the last chunk may be shorter."""
         self._check()
         stop = self._stop + self._filled
         with output_errors(self._shown):
@@ -278,14 +278,14 @@ def _written(start: int, stop: int) -> WrittenPart:
 
 
 def _attributes(folder: Folder) -> Mapping[str, Any]:
-    """Attributes of a group or array; none where there is none that makes sense."""
+    """Attributes of a group or array; empty if they can't be read."""
     with suppress(ValueError, KeyError, TypeError):
         return dict(json.loads(folder.read(_METADATA) or b"")["attributes"])
     return {}
 
 
 def _file_counts(folder: Folder) -> dict[str, int]:
-    """How many files the arrays in a folder have, and their bytes."""
+    """Number of files of the arrays in a folder, and their bytes."""
     sizes = [size for name, size in folder.sizes().items() if "/" in name]
     return {"number": len(sizes), "bytes": sum(sizes)}
 
@@ -323,7 +323,7 @@ def _kept_field(column: pa.Field) -> OutputField:
     if "/" in column.name or not any(test(column.type) for test in tests):
         raise ConfigurationError(
             f"The column {column.name!r} of {column.type} can't be kept in Zarr.",
-            "There arrays of numbers are kept: leave it out, or write Parquet.",
+            "Zarr outputs hold arrays of numbers: leave the column out, or write Parquet.",
         )
     dtype = np.dtype(column.type.to_pandas_dtype())
     return OutputField(column.name, dtype, (column.name,))

@@ -1,23 +1,23 @@
-"""Last words to storage of what was interrupted or failed."""
+"""Actions that must not delay or hide the error that they follow."""
 
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 
 SECONDS_AFTER_INTERRUPT = 1.5
-"""An interrupted command has three of them, in turn, and is to end within five seconds even
-where its store never answers."""
+"""An interrupted command runs up to three such actions in turn, and must end within five seconds
+even if its store never answers."""
 
 
 def try_after_error(error: BaseException, action: Callable[[], None]) -> None:
-    """Do something after an error that is told anyway, whatever becomes of it.
+    """Try an action after an error that is reported anyway; its own failure is ignored.
 
     Parameters
     ----------
     error : BaseException
-        Who interrupts waits no longer than `SECONDS_AFTER_INTERRUPT`.
+        After an interrupt the action gets at most `SECONDS_AFTER_INTERRUPT`.
     action : callable
-        Takes its time after a failure.
+        After a failure it may take as long as it needs.
     """
     if isinstance(error, Exception):
         with suppress(Exception):
@@ -27,9 +27,9 @@ def try_after_error(error: BaseException, action: Callable[[], None]) -> None:
 
 
 def run_within(action: Callable[[], None], seconds: float) -> None:
-    """Do something, but wait for it no longer than some seconds, and never fail.
+    """Run an action, wait at most some seconds for it, and ignore its failure.
 
-    What takes longer goes on in a thread that ends with the process.
+    An action that takes longer goes on in a thread that ends with the process.
     """
 
     def attempt() -> None:

@@ -1,6 +1,6 @@
-"""What failures of disks, stores and decoders mean, told apart in one place.
+"""Failures of disks, stores and decoders, turned into our own errors.
 
-Stores' packages have errors of their own, which are known here by name: none is imported.
+Errors of the stores' packages are recognised by name, so that none of them is imported.
 """
 
 import errno
@@ -18,7 +18,7 @@ from daskgmm.data.storage.credentials import without_credentials
 from daskgmm.errors import ClusterError, DaskGMMError, DataError, MissingInputError, OutputError
 
 _NETWORK = (errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH)
-_PASSING_STATUS = (
+_TRANSIENT_STATUS = (
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.TOO_EARLY,
     HTTPStatus.TOO_MANY_REQUESTS,
@@ -30,46 +30,46 @@ _PASSING_STATUS = (
 
 
 class FailureKind(Enum):
-    """What a failure means."""
+    """Kinds of failures of storage."""
 
     MISSING = auto()
     DENIED = auto()
     CHANGED = auto()
-    PASSING = auto()
+    TRANSIENT = auto()
 
 
 _BUILT_IN: tuple[tuple[type[Exception] | tuple[type[Exception], ...], FailureKind], ...] = (
     ((FileNotFoundError, NotADirectoryError), FailureKind.MISSING),
     (PermissionError, FailureKind.DENIED),
-    ((ConnectionError, TimeoutError), FailureKind.PASSING),
+    ((ConnectionError, TimeoutError), FailureKind.TRANSIENT),
 )
 _NAMED = {
-    "aiohttp.ClientConnectionError": FailureKind.PASSING,
-    "aiohttp.ClientPayloadError": FailureKind.PASSING,
-    "azure.ServiceRequestError": FailureKind.PASSING,
-    "azure.ServiceResponseError": FailureKind.PASSING,
-    "botocore.ConnectionError": FailureKind.PASSING,
+    "aiohttp.ClientConnectionError": FailureKind.TRANSIENT,
+    "aiohttp.ClientPayloadError": FailureKind.TRANSIENT,
+    "azure.ServiceRequestError": FailureKind.TRANSIENT,
+    "azure.ServiceResponseError": FailureKind.TRANSIENT,
+    "botocore.ConnectionError": FailureKind.TRANSIENT,
     "botocore.CredentialRetrievalError": FailureKind.DENIED,
-    "botocore.HTTPClientError": FailureKind.PASSING,
-    "botocore.IncompleteReadError": FailureKind.PASSING,
+    "botocore.HTTPClientError": FailureKind.TRANSIENT,
+    "botocore.IncompleteReadError": FailureKind.TRANSIENT,
     "botocore.NoCredentialsError": FailureKind.DENIED,
     "botocore.PartialCredentialsError": FailureKind.DENIED,
-    "botocore.ResponseParserError": FailureKind.PASSING,  # a page that a proxy sent
-    "http.IncompleteRead": FailureKind.PASSING,
+    "botocore.ResponseParserError": FailureKind.TRANSIENT,  # a proxy's page
+    "http.IncompleteRead": FailureKind.TRANSIENT,
     "s3fs.FileExpired": FailureKind.CHANGED,
-    "socket.gaierror": FailureKind.PASSING,
-    "urllib3.ProtocolError": FailureKind.PASSING,
-    "urllib3.TimeoutError": FailureKind.PASSING,
+    "socket.gaierror": FailureKind.TRANSIENT,
+    "urllib3.ProtocolError": FailureKind.TRANSIENT,
+    "urllib3.TimeoutError": FailureKind.TRANSIENT,
 }
 
 
 def failure_kind(error: BaseException) -> FailureKind | None:
-    """What a failure of storage means; ``None`` for others."""
+    """The kind of a failure of storage; ``None`` for other errors."""
     return _own_kind(_root(error))
 
 
 def _root(error: BaseException) -> BaseException:
-    """The first of an error's causes that tells: of any, fsspec says that there is no file."""
+    """The first of an error's causes with a known kind: fsspec reports any as a missing file."""
     root, cause = error, error.__cause__
     while cause is not None:
         root = root if _own_kind(cause) is None else cause
@@ -86,12 +86,12 @@ def _own_kind(error: BaseException) -> FailureKind | None:
         if name in _NAMED:
             return _NAMED[name]
     if getattr(error, "errno", None) in _NETWORK:
-        return FailureKind.PASSING
+        return FailureKind.TRANSIENT
     return _kind_of_status(_status(error))
 
 
 def _status(error: Any) -> Any:
-    """The status of a response over HTTP, as botocore, aiohttp, requests and others keep it."""
+    """The HTTP status of an error of botocore, aiohttp, requests or others."""
     response = getattr(error, "response", None)
     if isinstance(response, dict):
         return response.get("ResponseMetadata", {}).get("HTTPStatusCode")
@@ -112,7 +112,7 @@ def _kind_of_status(status: Any) -> FailureKind | None:
         return FailureKind.MISSING
     if status == HTTPStatus.PRECONDITION_FAILED:
         return FailureKind.CHANGED
-    return FailureKind.PASSING if status in _PASSING_STATUS else None
+    return FailureKind.TRANSIENT if status in _TRANSIENT_STATUS else None
 
 
 @contextmanager
@@ -123,7 +123,7 @@ def input_errors(name: str, *, seen: bool = True) -> Iterator[None]:
     ----------
     name : str
     seen : bool
-        Whether it was there before: what is missing now was removed then, not mistyped.
+        Whether it was there before: if it is missing now, it was removed, not mistyped.
     """
     try:
         yield
@@ -140,10 +140,10 @@ def input_errors(name: str, *, seen: bool = True) -> Iterator[None]:
 
 @contextmanager
 def decoder_errors(name: str, *, seen: bool = True) -> Iterator[None]:
-    """Turn whatever a decoder raises into our errors about an input, as `input_errors` does.
+    """Turn any error of a decoder into our errors about an input, as `input_errors` does.
 
-    Decoders fail on damaged bytes with errors of any kind. So this is for little more than calls
-    of theirs: it takes our own faults for damage as well.
+    Decoders fail on damaged bytes with errors of any kind. The block should hold little more than
+    calls of the decoder, since bugs of our own would be reported as damage too.
     """
     try:
         with input_errors(name, seen=seen):
@@ -151,7 +151,7 @@ def decoder_errors(name: str, *, seen: bool = True) -> Iterator[None]:
     except DaskGMMError:
         raise
     except MemoryError as error:
-        raise _damaged(name, "more memory is asked for than there is") from error
+        raise _damaged(name, "decoding it needs more memory than there is") from error
     except Exception as error:
         raise _damaged(name, first_line(error)) from error
 
@@ -164,7 +164,7 @@ def output_errors(name: str, deed: str = "written") -> Iterator[None]:
     ----------
     name : str
     deed : str
-        What can't be done to it.
+        What can't be done to it, such as ``written``.
     """
     try:
         yield
@@ -172,7 +172,7 @@ def output_errors(name: str, deed: str = "written") -> Iterator[None]:
         raise
     except Exception as error:
         found = failure_kind(error)
-        if found is FailureKind.PASSING:
+        if found is FailureKind.TRANSIENT:
             raise _unreachable(name, error) from error
         if found is None and not isinstance(error, OSError):
             raise
@@ -180,7 +180,7 @@ def output_errors(name: str, deed: str = "written") -> Iterator[None]:
 
 
 def changed(name: str) -> DataError:
-    """The error that a file is another than the one that was opened."""
+    """The error that a file is no longer the version that was opened."""
     remedy = "Run it again once nothing writes to the inputs any more."
     return DataError(f"{name} changed while it was read.", remedy)
 
@@ -192,7 +192,7 @@ def gone(name: str) -> DataError:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, without credentials nor a full stop."""
+    """The first line of an error's text, without credentials or a full stop."""
     text = str(error).strip() or type(error).__name__
     return without_credentials(text.splitlines()[0]).rstrip(".")
 
@@ -204,11 +204,13 @@ def _input_error(name: str, error: Exception, *, seen: bool) -> DaskGMMError | N
         case FailureKind.MISSING:
             return MissingInputError(f"{name} does not exist.", "Check the path.")
         case FailureKind.DENIED:
-            remedy = "Ask for leave to read it, or check the credentials in the storage options."
+            remedy = (
+                "Ask for permission to read it, or check the credentials in the storage options."
+            )
             return MissingInputError(f"{name} can't be read: {_denial(error)}.", remedy)
         case FailureKind.CHANGED:
             return changed(name)
-        case FailureKind.PASSING:
+        case FailureKind.TRANSIENT:
             return _unreachable(name, error)
     if getattr(error, "errno", None) is not None:  # a device that fails, not bytes without sense
         cause = f"{name} can't be read: {first_line(error)}."
@@ -230,15 +232,15 @@ def _output_error(name: str, deed: str, found: FailureKind | None, error: Except
 
 
 def _reason(error: Exception) -> str:
-    """What a disk tells by number, in the system's words; what others tell."""
+    """The system's text for an error of a disk, the first line of another error."""
     number = getattr(error, "errno", None)
     return os.strerror(number) if number and error.__cause__ is None else first_line(error)
 
 
 def _denial(error: Exception) -> str:
-    """What is said of a refusal: a store's own words may repeat a key."""
-    told = isinstance(error, PermissionError)
-    return "permission denied" if told else type(_root(error)).__name__
+    """The reason of a refusal, without the store's own text, which may repeat a key."""
+    local = isinstance(error, PermissionError)
+    return "permission denied" if local else type(_root(error)).__name__
 
 
 def _unreachable(name: str, error: Exception) -> ClusterError:

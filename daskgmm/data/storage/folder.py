@@ -1,4 +1,4 @@
-"""Folders that outputs go to: local, or in any store that fsspec writes to."""
+"""Output folders, local or in any store that fsspec writes to."""
 
 import os
 import shutil
@@ -42,12 +42,12 @@ class Folder:
 
     @classmethod
     def of(cls, path: str | os.PathLike[str], storage_options: Mapping[str, Any]) -> Self:
-        """The folder that a path or URL names; it need not be there.
+        """The folder of a path or URL; it need not exist.
 
         Raises
         ------
         ConfigurationError
-            It is no path, or the URL's protocol or the options are unknown.
+            It is not a path, or the URL's protocol or the options are unknown.
         """
         text = address_of(path)
         shown = shown_address(text).rstrip("/")
@@ -88,14 +88,14 @@ class Folder:
         """
         if "/" not in self.root:
             raise OutputError(
-                f"{self.name} is the root of its store: nothing can be made beside it.",
+                f"{self.name} is the root of its store: no folder can be made beside it.",
                 f"Choose a folder in it, such as {self.name}/labels.",
             )
         shown, key = (one.rpartition("/")[0] for one in (self.name, self.root))
         return type(self)(f"{shown}/{name}", f"{key}/{name}", self.filesystem)
 
     def check(self) -> None:
-        """Refuse a local folder that has none to be made in, before any work is done.
+        """Raise unless a local folder's parent exists, before any work is done.
 
         Raises
         ------
@@ -106,7 +106,7 @@ class Folder:
             require_folder(self.local.parent)
 
     def make(self) -> None:
-        """Make the folder where it is missing, but not those above it; stores need none.
+        """Make the folder if it is missing, but not its parents; stores need none.
 
         Raises
         ------
@@ -133,7 +133,7 @@ class Folder:
                 self.filesystem.pipe_file(self._key(name), content)
 
     def create(self, name: str, content: bytes) -> bool:
-        """Write a file unless there is one; tells whether it did.
+        """Write a file unless there is one; return whether it was written.
 
         Of several that try at once one succeeds, where the store can tell (S3 can).
 
@@ -150,7 +150,7 @@ class Folder:
         return True
 
     def modified(self, name: str) -> datetime | None:
-        """When a file was written last by its store's clock, ``None`` where that isn't told."""
+        """Time of a file's last write by its store's clock, ``None`` if the store doesn't say."""
         self.filesystem.invalidate_cache(self.root)
         found: datetime | None = None
         with self._explaining(name, "read"), _IgnoreMissing(), suppress(NotImplementedError):
@@ -173,14 +173,14 @@ class Folder:
         return None
 
     def discard_unfinished(self, name: str) -> None:
-        """Remove what writers of a file left that were killed: stores keep none of that."""
+        """Remove unfinished files of killed writers; stores keep none."""
         if self.local is not None:
             for one in self.names():
                 if one.startswith(_unfinished_prefix(name)):
                     self.remove(one)
 
     def names(self) -> list[str]:
-        """What is in the folder, sorted; nothing where there is no folder."""
+        """Names in the folder, sorted; none if there is no folder."""
         self.filesystem.invalidate_cache(self.root)
         keys = []
         with self._explaining(deed="read"), _IgnoreMissing():
@@ -290,7 +290,7 @@ class Folder:
 
 
 class _IgnoreMissing(AbstractContextManager[None]):
-    """Passes over what is not there, but not over what only seems so: a store that fails."""
+    """Ignores errors about missing files, but not a store that fails."""
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
         return error is not None and failure_kind(error) is FailureKind.MISSING
@@ -320,7 +320,7 @@ def _write_beside_and_rename(path: Path, content: bytes) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Give a file's content a second name, or copy it where a disk or its owner allows none."""
+    """Link a file to a second name, or copy it if the disk does not allow links."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         target.hardlink_to(source)
@@ -333,7 +333,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _unfinished_prefix(name: str) -> str:
-    """What the names of files begin with that are still being written."""
+    """Prefix of the names of files that are still being written."""
     return f".{name}."
 
 

@@ -13,16 +13,16 @@ from typing import Any, TypeVar
 
 _PIECE_BYTES = 2**18
 _PIECES_KEPT = 2**4
-"""Pieces that stay from one action to the next: what a library looks up lies close together."""
+"""Pieces kept from one action to the next: a library's look-ups lie close together."""
 T = TypeVar("T")
 
 
 class NotFetchedError(OSError):
-    """Bytes aren't here yet."""
+    """A read of bytes that are not fetched yet."""
 
 
 class PrefetchedFile(RawIOBase):
-    """A file-like object of the bytes that were fetched so far.
+    """A file-like object that only returns bytes fetched before.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class PrefetchedFile(RawIOBase):
         self._missed: set[int] = set()
 
     def repeat(self, action: Callable[[], T]) -> T:
-        """Call an action that reads here until it has all that it needs."""
+        """Repeat an action that reads here until all bytes that it needs are fetched."""
         for number in list(self._pieces)[:-_PIECES_KEPT]:
             del self._pieces[number]
         while True:
@@ -55,7 +55,7 @@ class PrefetchedFile(RawIOBase):
             self._fetch()
 
     def want(self, start: int, size: int) -> None:
-        """Have some bytes fetched when the action ends."""
+        """Fetch some bytes when the action ends."""
         pieces = range(start // _PIECE_BYTES, -(-(start + size) // _PIECE_BYTES))
         self._missed.update(number for number in pieces if number not in self._pieces)
 
@@ -70,7 +70,7 @@ class PrefetchedFile(RawIOBase):
         return self._position
 
     def readinto(self, buffer: Any) -> int:
-        """Fill a buffer from here on; raises `NotFetchedError` where bytes aren't here yet."""
+        """Fill a buffer from this position; raise `NotFetchedError` if bytes are missing."""
         start, end = self._position, min(self._position + len(buffer), self._size)
         missed = len(self._missed)
         self.want(start, max(end - start, 0))
@@ -85,7 +85,7 @@ class PrefetchedFile(RawIOBase):
         return end - start
 
     def _fetch(self) -> None:
-        """Fetch what was missed, what is adjacent at once."""
+        """Fetch the missed pieces, adjacent ones in one request."""
         numbers = sorted(self._missed)
         self._missed.clear()
         while numbers:

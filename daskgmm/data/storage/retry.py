@@ -1,4 +1,4 @@
-"""Trying again where storage fails in passing."""
+"""Retries of reads that fail for a passing reason."""
 
 import logging
 import time
@@ -11,21 +11,21 @@ from daskgmm.errors import ClusterError
 logger = logging.getLogger(__name__)
 
 PAUSES = (1.0, 4.0, 16.0)
-"""Seconds before a read that failed in passing is tried again, beside the store's own retries."""
+"""Seconds before each retry, on top of the store's own retries."""
 
 NO_RETRY_AFTER_SECONDS = 60.0
-"""A read that took so long to fail isn't tried again: a store that never answers at all is
-waited for by its own package long enough."""
+"""A read that took longer to fail is not retried: the store's package has waited long enough for a
+store that never answers."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 def retried(action: Callable[P, T]) -> Callable[P, T]:
-    """The same function, called again after a while where storage fails in passing.
+    """The same function, called again after a pause if storage fails for a passing reason.
 
-    It must leave nothing behind when it fails. Other errors are raised at once, for they would
-    come again.
+    It must leave nothing behind when it fails. Other errors are raised at once: they would occur
+    again.
     """
 
     @wraps(action)
@@ -37,7 +37,7 @@ def retried(action: Callable[P, T]) -> Callable[P, T]:
             except ClusterError as error:
                 if time.monotonic() - began > NO_RETRY_AFTER_SECONDS:
                     raise
-                logger.warning("%s It is tried again in %g s.", error.cause, pause)
+                logger.warning("%s The read is tried again in %g s.", error.cause, pause)
                 time.sleep(pause)
         return action(*arguments, **options)
 
