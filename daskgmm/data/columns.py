@@ -160,13 +160,13 @@ def is_numeric(kind: pa.DataType) -> bool:
 
 
 def _not_numeric(column: pa.Field, path: str) -> InputTypeError:
-    told = {key: value.decode() for key, value in (column.metadata or {}).items()}
-    text, location = told.get(FIRST_VALUE, ""), told.get(FIRST_LOCATION, "")
-    text = text if FIRST_ROW in told else ""
+    metadata = {key: value.decode() for key, value in (column.metadata or {}).items()}
+    text, location = metadata.get(FIRST_VALUE, ""), metadata.get(FIRST_LOCATION, "")
+    text = text if FIRST_ROW in metadata else ""
     shown = f", such as {text!r}" if text else ""
     held = kind_in_words(column.type)
     cause = f"Column {column.name!r} of {path} is not numeric: it holds {held}{shown}"
-    if flaw := format_flaw(text, told.get(DELIMITER, "")):
+    if flaw := format_flaw(text, metadata.get(DELIMITER, "")):
         return InputTypeError(f"{cause}, which has {flaw[0]}.{location}", flaw[1])
     return InputTypeError(f"{cause}.{location}", _REMEDY)
 

@@ -123,7 +123,7 @@ class Share:
 
     Parameters
     ----------
-    pieces : tuple of (Part, Slice)
+    pieces : tuple of (Part, RowRange)
         In row order.
     """
 

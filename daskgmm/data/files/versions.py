@@ -149,8 +149,8 @@ class InputFile:
 
 def _details(stream: Any) -> Mapping[str, Any] | None:
     """The store's description of a file, from opening it."""
-    told: Mapping[str, Any] | None = getattr(stream, "details", None)
-    return told
+    details: Mapping[str, Any] | None = getattr(stream, "details", None)
+    return details
 
 
 def record_of(
@@ -161,10 +161,10 @@ def record_of(
         # A listing tells when a link was made, not when its target changed.
         status = Path(key).stat()
         return FileRecord(key, status.st_size, modified=_iso(status.st_mtime))
-    told = filesystem.info(key) if info is None else info
+    details = filesystem.info(key) if info is None else info
     path = shown_address(str(filesystem.unstrip_protocol(key)))
-    etag = next((str(told[name]) for name in _ETAGS if told.get(name)), None)
-    return FileRecord(path, told.get("size"), modified=_modified(told), etag=etag)
+    etag = next((str(details[name]) for name in _ETAGS if details.get(name)), None)
+    return FileRecord(path, details.get("size"), modified=_modified(details), etag=etag)
 
 
 def _modified(info: Mapping[str, Any]) -> str | None:

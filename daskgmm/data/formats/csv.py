@@ -201,23 +201,23 @@ class CsvTable:
         file, header = self.first.file, self.first.header
         fields = []
         for field in self.numbers:
-            told = field.metadata or {}
-            if row := told.get(FIRST_ROW):
+            metadata = field.metadata or {}
+            if row := metadata.get(FIRST_ROW):
                 found = record_at(file, header, int(row))
                 line = f" (line {found[0]})" if found else ""
                 location = f" It is in row {int(row)}{line}. {COUNTED}"
-                told = {**told, FIRST_LOCATION: location, DELIMITER: header.delimiter}
-            fields.append(field.with_metadata(told))
+                metadata = {**metadata, FIRST_LOCATION: location, DELIMITER: header.delimiter}
+            fields.append(field.with_metadata(metadata))
         return pa.schema(fields)
 
     def _require_names(self) -> None:
         """Raise where a column of values has no name: only the first may be an index."""
         for position, column in enumerate(self.numbers):
-            told = column.metadata or {}
-            if column.name == "" and position and FIRST_VALUE in told:
+            metadata = column.metadata or {}
+            if column.name == "" and position and FIRST_VALUE in metadata:
                 raise DataError(
                     f"Column {position} of {self.first.file.path}, counted from 0, has no name in "
-                    f"the header, and holds {told[FIRST_VALUE].decode()!r}.",
+                    f"the header, and holds {metadata[FIRST_VALUE].decode()!r}.",
                     "Name it there, or choose columns with columns= (--columns).",
                 )
 
@@ -312,8 +312,8 @@ def _number_field(column: pa.Field, values: pa.Array) -> pa.Field:
         return column.with_type(pa.float64())
     kind = column.type
     if not (pa.types.is_string(kind) or pa.types.is_binary(kind)):
-        told = {FIRST_VALUE: str(known[0])}
-        return column.with_metadata(told).with_type(pa.float64() if _is_whole(kind) else kind)
+        metadata = {FIRST_VALUE: str(known[0])}
+        return column.with_metadata(metadata).with_type(pa.float64() if _is_whole(kind) else kind)
     texts = known[:_VALUES_INSPECTED].cast(pa.binary()).to_pylist()
     first = texts[0].decode(errors="replace")
     numbers = sum(is_number(text.decode(errors="replace")) for text in texts)

@@ -96,8 +96,8 @@ def packing_of(
     DataError
         An attribute breaks the conventions.
     """
-    told = {name: attributes[name] for name in NAMES if name in attributes}
-    unsigned = stored.kind == "i" and str(_plain(told.get("_Unsigned"))).lower() == "true"
+    given = {name: attributes[name] for name in NAMES if name in attributes}
+    unsigned = stored.kind == "i" and str(_plain(given.get("_Unsigned"))).lower() == "true"
     bits = 8 * stored.itemsize
 
     def as_stored(number: float) -> int | float:
@@ -105,19 +105,19 @@ def packing_of(
 
     marks = [as_stored(number) for number in fill]
     for name in ("_FillValue", "missing_value"):
-        marks += [as_stored(number) for number in _numbers(told.get(name))]
+        marks += [as_stored(number) for number in _numbers(given.get(name))]
     limits = {
-        name: [_required(path, name, number) for number in _listed(told[name])]
+        name: [_required(path, name, number) for number in _listed(given[name])]
         for name in ("valid_min", "valid_max", "valid_range")
-        if name in told
+        if name in given
     }
     for name, numbers in limits.items():
         if len(numbers) != (2 if name == "valid_range" else 1):
-            raise _odd(path, name, told[name])
+            raise _odd(path, name, given[name])
     low, high = limits.get("valid_range", (-np.inf, np.inf))
     low, high = *limits.get("valid_min", [low]), *limits.get("valid_max", [high])
     scale, offset = (
-        _single(path, name, told.get(name, default))
+        _single(path, name, given.get(name, default))
         for name, default in (("scale_factor", 1.0), ("add_offset", 0.0))
     )
     bounds = [number for numbers in limits.values() for number in numbers]

@@ -246,7 +246,7 @@ class WrittenParts:
     ----------
     sink : Sink
         Of the last attempt.
-    parts : mapping of int to (Sink, Written)
+    parts : mapping of int to (Sink, WrittenPart)
     """
 
     sink: Sink
