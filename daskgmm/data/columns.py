@@ -1,9 +1,5 @@
-"""Which columns of a table are read and as what, and the errors where that can't be.
+"""The columns that are read from files, and errors about columns that can't be read."""
 
-What columns and values are, in words for errors.
-"""
-
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -12,9 +8,8 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
+from daskgmm.data.number_text import format_flaw
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
-
-_DECIMAL_COMMA = re.compile(r"\s*[-+]?(\d+|\d{1,3}(\.\d{3})+),\d+([eE][-+]?\d+)?\s*")
 
 _KINDS = (
     (pa.types.is_string, "text"),
@@ -30,89 +25,18 @@ _KINDS = (
     (pa.types.is_large_list, "lists"),
 )
 
-_NUMBER = re.compile(
-    r"\s*[-+]?((\d+\.?\d*|\.\d+)(e[-+]?\d+)?|inf|infinity|nan)\s*", re.IGNORECASE | re.ASCII
-)
-_THOUSANDS = re.compile(
-    r"\s*[-+]?[1-9]\d{0,2}((,\d{3})+(\.\d+)?|(['’\s]\d{3})+([.,]\d+)?|(\.\d{3}){2,})\s*"
-)
-_CURRENCY = re.compile(r"\s*[-+(]?\s*[$€£¥₹]\s*[-+]?\d.*|.*\d\s*[$€£¥₹]\)?\s*")
-_PERCENT = re.compile(r"\s*[-+]?[\d.,]*\d\s*%\s*")
-_LONGEST_SHOWN = 60
-
-WITH_POINTS = (
-    "Write decimals with a point, for example "
-    "`pandas.read_csv(f, sep=';', decimal=',').to_parquet('f.parquet')`."
-)
-"""What to do about decimal commas."""
-
-_WITHOUT_THOUSANDS = (
-    "Write numbers without them, for example "
-    "`pandas.read_csv(f, thousands=',').to_parquet('f.parquet')`."
-)
-
 
 def kind_in_words(kind: pa.DataType) -> str:
-    """What a column of a type holds."""
+    """Name in errors for the values of a column of some Arrow type."""
     if pa.types.is_dictionary(kind):
         return kind_in_words(kind.value_type)
     return next((words for test, words in _KINDS if test(kind)), str(kind))
 
 
-def has_decimal_comma(text: str) -> bool:
-    """Whether a text is a number as half of the world writes it.
-
-    >>> [has_decimal_comma(text) for text in ("13,17", "-1.024,5", "1,2,3", "a,1", "13.17")]
-    [True, True, False, False, False]
-    """
-    return _DECIMAL_COMMA.fullmatch(text) is not None
-
-
-def has_thousands(text: str) -> bool:
-    """Whether a text may be a number with separators between thousands.
-
-    >>> [has_thousands(text) for text in ("5,126", "1'000.5", "0,126", "5,12", "1,234,567.8")]
-    [True, True, False, False, True]
-    """
-    return _THOUSANDS.fullmatch(text) is not None
-
-
-def is_number(text: str) -> bool:
-    """Whether Arrow reads a text as a float.
-
-    >>> [is_number(text) for text in ("1.5", " -2e3", "inf", "1_000", "0x10", "")]
-    [True, True, True, False, False, False]
-    """
-    return _NUMBER.fullmatch(text) is not None
-
-
-def unreadable(text: str, delimiter: str = ";") -> tuple[str, str] | None:
-    """What keeps a text from being read as the number that it is, and what to do about it.
-
-    A comma before three digits is taken for a separator of thousands where commas part the
-    values, and for a decimal comma elsewhere.
-    """
-    if has_thousands(text) and (delimiter == "," or not has_decimal_comma(text)):
-        return "a thousands separator", _WITHOUT_THOUSANDS
-    if has_decimal_comma(text):
-        return "a decimal comma", WITH_POINTS
-    if _PERCENT.fullmatch(text):
-        return "a percent sign", "Write plain numbers: without the sign, in all rows alike."
-    if _CURRENCY.fullmatch(text):
-        return "a currency sign", "Write plain numbers, with the currency in the column's name."
-    return None
-
-
-def shortened(text: str) -> str:
-    """Return what of a value fits into an error: a quote never closed may make it endless."""
-    start = (text.splitlines() or [""])[0][:_LONGEST_SHOWN]
-    return text if start == text else f"{start}…"
-
-
-FIRST_VALUE, FIRST_ROW, FIRST_PLACE, DELIMITER = (
-    b"first value", b"first row", b"first place", b"delimiter",
+FIRST_VALUE, FIRST_ROW, FIRST_LOCATION, DELIMITER = (
+    b"first value", b"first row", b"first location", b"delimiter",
 )  # fmt: skip
-"""Keys of a field's metadata under which text columns show what they hold, and where."""
+"""Keys of a field's metadata for a text column's first value and where it is."""
 
 _NO_KEYS = pa.schema([])
 _SHOWN = 20
@@ -144,12 +68,12 @@ class ColumnSelection:
 
     @property
     def numeric(self) -> tuple[str, ...]:
-        """Names of what is read as numbers."""
+        """Names of the columns that are read as numbers: features and weight."""
         return self.features if self.weight is None else (*self.features, self.weight)
 
     @property
     def unread(self) -> tuple[str, ...]:
-        """Names of what is only carried along: nobody reads numbers in it."""
+        """Names of the kept columns that are not read as numbers."""
         return tuple(name for name in self.keep if name not in self.numeric)
 
     @property
@@ -160,7 +84,7 @@ class ColumnSelection:
     def resolve(self, schema: pa.Schema, path: str, keys: pa.Schema = _NO_KEYS) -> Self:
         """Fill in the default features from a table's schema and check them against it.
 
-        Keys of the directories are there to be chosen, and no features by default.
+        Keys of directories can be chosen, but are not features by default.
 
         Raises
         ------
@@ -198,7 +122,7 @@ def as_names(
     Raises
     ------
     ConfigurationError
-        It is one string, holds something else than strings, or repeats a name.
+        It is one string, holds something other than strings, or repeats a name.
     """
     if isinstance(names, str):
         raise ConfigurationError(f"{option}={names!r} is one string.", f"Pass [{names!r}].")
@@ -217,7 +141,7 @@ def check_names(wanted: Sequence[str], available: Sequence[str], path: str) -> N
     """Raise DataError unless each wanted name is there, once."""
     missing = [name for name in wanted if name not in available]
     if missing:
-        guess = _parted(wanted, available) or _like(missing[0], available)
+        guess = _comma_suggestion(wanted, available) or _suggestion(missing[0], available)
         columns = _listed(available) if available else "none"
         others = f", nor {_listed(missing[1:])}" if missing[1:] else ""
         remedy = f"{guess}Its columns are {columns}."
@@ -236,15 +160,15 @@ def is_numeric(kind: pa.DataType) -> bool:
 
 
 def _not_numeric(column: pa.Field, path: str) -> InputTypeError:
-    told = {key: value.decode() for key, value in (column.metadata or {}).items()}
-    text, place = told.get(FIRST_VALUE, ""), told.get(FIRST_PLACE, "")
-    text = text if FIRST_ROW in told else ""
+    metadata = {key: value.decode() for key, value in (column.metadata or {}).items()}
+    text, location = metadata.get(FIRST_VALUE, ""), metadata.get(FIRST_LOCATION, "")
+    text = text if FIRST_ROW in metadata else ""
     shown = f", such as {text!r}" if text else ""
     held = kind_in_words(column.type)
     cause = f"Column {column.name!r} of {path} is not numeric: it holds {held}{shown}"
-    if flaw := unreadable(text, told.get(DELIMITER, "")):
-        return InputTypeError(f"{cause}, which has {flaw[0]}.{place}", flaw[1])
-    return InputTypeError(f"{cause}.{place}", _REMEDY)
+    if flaw := format_flaw(text, metadata.get(DELIMITER, "")):
+        return InputTypeError(f"{cause}, which has {flaw[0]}.{location}", flaw[1])
+    return InputTypeError(f"{cause}.{location}", _REMEDY)
 
 
 def _index_columns(schema: pa.Schema) -> set[str]:
@@ -256,16 +180,16 @@ def _index_columns(schema: pa.Schema) -> set[str]:
         described = (schema.pandas_metadata or {}).get("index_columns", ())
         return {"", *(name for name in described if isinstance(name, str))}
     except (ValueError, TypeError, AttributeError, RecursionError):
-        return {""}  # damaged, or of another writer: nothing hangs on it but this
+        return {""}  # damaged, or of another writer: only the default features depend on it
 
 
-def _like(name: str, available: Sequence[str]) -> str:
+def _suggestion(name: str, available: Sequence[str]) -> str:
     close = get_close_matches(name, available, n=3)
     return f"Did you mean {_listed(close)}? " if close else ""
 
 
-def _parted(wanted: Sequence[str], available: Sequence[str]) -> str:
-    """Words for a name that was taken for several, as a shell's words are parted at commas."""
+def _comma_suggestion(wanted: Sequence[str], available: Sequence[str]) -> str:
+    """A suggestion for a name that holds commas and was split there."""
     for name in filter(lambda name: "," in name, available):
         pieces = [piece.strip() for piece in name.split(",")]
         for first in range(len(wanted)):

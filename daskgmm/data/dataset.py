@@ -1,4 +1,4 @@
-"""`open_dataset`: rows in files of any known format, found and described but not yet read."""
+"""`Dataset` and `open_dataset`: files of rows, described by their metadata but not yet read."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,9 +25,9 @@ class Dataset:
     format : str
         Name of the files' format.
     table : Table
-        The files and what their metadata tells.
+        The files and their metadata.
     selection : ColumnSelection
-        The columns asked for.
+        The chosen columns.
     block_rows : int or None
         Most rows of a block; ``None`` for 65,536, or fewer where rows are wide.
     """
@@ -62,21 +62,21 @@ class Dataset:
 
     @property
     def files(self) -> tuple[FileRecord, ...]:
-        """What tells these files from others or from later versions of them."""
+        """Records that identify the files and their versions."""
         pairs = zip(self.table.files, self.table.rows, strict=True)
         return tuple(replace(file.record, rows=rows) for file, rows in pairs)
 
     def require_unchanged(self) -> None:
         """Raise unless all files still are as they were when they were opened.
 
-        What is read checks itself; this tells of what changed after it was read last.
+        Each read checks the file it reads; this also notices changes after the last read.
 
         Raises
         ------
         DataError
             A file has changed or is gone.
         """
-        require_unchanged(self.table.files, stores=self.format == "zarr")
+        require_unchanged(self.table.files, stores=FORMATS[self.format].directory)
 
     def source(self, columns: Sequence[str] | None = None) -> Source:
         """Return the rows in parts, with ``columns`` as features in that order if given."""
@@ -106,7 +106,7 @@ class Dataset:
         ConfigurationError
             No column is named, or one twice.
         DataError
-            A file has no such column, or no numbers in it.
+            A file lacks a column, or it holds no numbers.
         """
         chosen = self.selection
         if columns is not None:
@@ -123,7 +123,7 @@ class Dataset:
 
     def __array__(self, *_: Any, **__: Any) -> NoReturn:
         raise InputTypeError(
-            "A Dataset is no array: its rows stay in their files.",
+            "A Dataset is not an array: its rows stay in their files.",
             "Fit daskgmm's mixtures to it, without a scaler before them; or read the files as a "
             "frame, with pandas or dask.dataframe.",
         )
@@ -154,7 +154,7 @@ def open_dataset(
 
     Arrays (``.npy``, Zarr, HDF5) have the shape (rows, columns). Where a Zarr group or an HDF5
     file holds several, a path chooses one: ``rows.zarr/group/name``, ``rows.h5/group/name``.
-    Their numbers are read as netCDF's attributes say; see `daskgmm.data.formats.packing`. Chunks of
+    NetCDF's attributes are applied to the numbers; see `daskgmm.data.formats.packing`. Chunks of
     HDF5 that were never written are refused; in Zarr they are zeros, with a warning, if its fill
     value is zero, and missing if that is NaN.
 
@@ -167,8 +167,8 @@ def open_dataset(
         before ``part.10``), those of a sequence in its order; each once. A Zarr store counts as
         a file.
     format : str, optional
-        ``"parquet"``, ``"csv"``, ``"npy"``, ``"zarr"`` or ``"hdf5"``; by default what the names
-        end in tells it.
+        ``"parquet"``, ``"csv"``, ``"npy"``, ``"zarr"`` or ``"hdf5"``; by default
+        the files' extensions decide.
     columns : sequence of str or int, optional
         The features, in this order; by default all columns but the weights'. Columns of arrays
         go by their positions, from 0, which then are their names. Keys of directories named
@@ -176,10 +176,10 @@ def open_dataset(
     sample_weight : str or int, optional
         The column of sample weights.
     where : str or sequence of str, optional
-        What must hold of keys in the names of directories, such as ``"date=2026-11-21"``, or
+        Conditions on keys in the names of directories, such as ``"date=2026-11-21"``, or
         ``["date>=2026-11-01", "date<2026-12-01"]``: all of them. Operators are ``= != < <= >
-        >=``; values compare as numbers where both are, else as text. What is left out is
-        neither listed nor opened.
+        >=``; values compare as numbers where both are, else as text. Other
+        directories are neither listed nor opened.
     delimiter : str, optional
         The character between the values of CSV files; by default the one of ``, ; tab |`` that
         parts each file's header and first rows alike.
@@ -199,7 +199,7 @@ def open_dataset(
     ConfigurationError
         An option is wrong, or the files are of more than one format.
     DataError
-        A file is damaged, lacks a column, or has something else than numbers in it.
+        A file is damaged, lacks a column, or has values that are not numbers.
     """
     if block_rows is not None and not (isinstance(block_rows, int | np.integer) and block_rows > 0):
         raise ConfigurationError(f"block_rows={block_rows!r}.", "Pass a whole number above 0.")

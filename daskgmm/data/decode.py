@@ -1,6 +1,6 @@
-"""From Arrow's columns to blocks of rows."""
+"""Decoding of Arrow batches into blocks of rows, and the Arrow types of kept columns."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,8 +8,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from daskgmm.data.columns import ColumnSelection
-from daskgmm.data.source import Block, Floats, Part, as_written
+from daskgmm.data.source import Block, Floats, Part, text_at
 from daskgmm.data.storage.errors import first_line
+from daskgmm.data.weights import check_weights
 from daskgmm.errors import DataError
 
 _BLOCK_BYTES = 2**21
@@ -25,8 +26,8 @@ def block_rows_for(n_features: int) -> int:
 class Decoder:
     """Turns a part's batches into blocks; nulls become NaN.
 
-    All blocks share one array: where Dask's nanny runs, memory that is allocated anew for each
-    of them would be mapped and faulted in anew, which took as long as decoding.
+    All blocks share one array. Under Dask's nanny, memory allocated for each block would be mapped
+    and faulted in each time, which took as long as decoding.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ class Decoder:
     block_rows : int
         Most rows of a batch.
     kept : pyarrow.Schema
-        Types in which columns are carried along, the same for all parts of a source.
+        Types of the kept columns, the same for all parts of a source.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Decoder:
         self.rows = np.empty((len(selection.features), block_rows), dtype)
 
     def block(self, batch: pa.RecordBatch, row: int) -> Block:
-        """Convert a batch, of which the first row is the part's ``row``-th, from 0."""
+        """Convert a batch whose first row is row ``row`` of the part, counted from 0."""
         rows = self.rows[:, : batch.num_rows]
         for feature, name in zip(rows, self.selection.features, strict=True):
             feature[:] = _floats(batch.column(name), self.kind)
@@ -76,7 +77,7 @@ class Decoder:
         return weights
 
     def _line(self, row: int) -> int | None:
-        found = as_written(self.part, row)
+        found = text_at(self.part, row)
         return found and found[0]
 
     def _kept(self, batch: pa.RecordBatch) -> pa.Table:
@@ -96,12 +97,12 @@ class Decoder:
 
 
 def kept_schema(names: Sequence[str], files: Iterable[tuple[str, pa.Schema]]) -> pa.Schema:
-    """The one type of each kept column that holds every value of every file's own type.
+    """One type for each kept column that holds the values of all files.
 
     Raises
     ------
     DataError
-        There is none, such as for a date and a text.
+        No type holds them all, as for dates and text.
     """
     found: dict[str, tuple[pa.DataType, str]] = {}
     for path, schema in files:
@@ -122,7 +123,7 @@ def kept_schema(names: Sequence[str], files: Iterable[tuple[str, pa.Schema]]) ->
 
 
 def _wider(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
-    """The type that holds all values of two, ``None`` where there is none."""
+    """The type that holds all values of two types, ``None`` if there is none."""
     pair = [_undecorated(kind) for kind in (one, other)]
     schemas = [pa.schema({"": kind}) for kind in pair]
     try:
@@ -142,7 +143,7 @@ def _undecorated(kind: pa.DataType) -> pa.DataType:
 
 
 def _holds(wide: pa.DataType, narrow: pa.DataType) -> bool:
-    """Whether no value is lost: Arrow's own rules let int64 be rounded to float64."""
+    """Whether one type holds all values of another; Arrow's rules would round int64 to float64."""
     if wide == narrow or pa.types.is_null(narrow):
         return True
     if pa.types.is_struct(narrow):
@@ -155,38 +156,11 @@ def _holds(wide: pa.DataType, narrow: pa.DataType) -> bool:
         return whole or bool(pa.types.is_floating(narrow))
     if pa.types.is_integer(wide):
         return np.can_cast(narrow.to_pandas_dtype(), wide.to_pandas_dtype())
-    return _is_bytes(wide) == _is_bytes(narrow)  # bytes hold any text, but as no text
+    return _is_bytes(wide) == _is_bytes(narrow)  # bytes hold any text, but not as text
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-
-
-def check_weights(
-    weights: Floats, where: str, first: int, line_of: Callable[[int], int | None] = lambda _: None
-) -> None:
-    """Raise DataError unless weights of shape (n,) are finite and at least zero.
-
-    ``where`` and ``first``, the number of the first row, say in the error which one isn't, and
-    ``line_of`` the line of a row.
-    """
-    wrong = ~(np.isfinite(weights) & (weights >= 0))
-    if wrong.any():
-        index = int(wrong.argmax())
-        row = first + index
-        line = line_of(row)
-        place = f"row {row}" if line is None else f"row {row} (line {line})"
-        cause = f"{where}, {place}: the sample weight is {weights[index]}. Rows are counted from 0."
-        raise DataError(cause, "Weights must be finite numbers of at least zero: correct it.")
-
-
-def require_finite_sum(weight: float) -> None:
-    """Raise DataError if the sum of all sample weights, each of them finite, is not."""
-    if not np.isfinite(weight):
-        raise DataError(
-            "The sample weights are so large that their sum overflows.",
-            "Divide them all by the same number: results stay the same.",
-        )
 
 
 def _floats(column: pa.Array, kind: pa.DataType) -> Floats:

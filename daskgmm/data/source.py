@@ -1,4 +1,4 @@
-"""What every source of rows looks like to the passes above it."""
+"""`Source`, `Part` and `Block`: the interface between sources of rows and passes over them."""
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class Block:
     weights : ndarray of shape (n,) or None
         The rows' sample weights; ``None`` means one each.
     kept : pyarrow.Table or None
-        Columns carried along unread, for outputs that repeat them.
+        Columns that are not features but repeated in the output.
     """
 
     rows: Floats
@@ -30,10 +30,10 @@ class Block:
 
 
 def aligned(values: NDArray[Any]) -> NDArray[Any]:
-    """The same numbers, each at an address that suits its type.
+    """The same array in memory that is aligned for its type.
 
-    What Dask sends from worker to worker may lie anywhere, and NumPy's sums over such arrays
-    round otherwise.
+    Arrays that Dask sends between workers may be unaligned, and NumPy rounds sums over those
+    differently.
     """
     return np.require(values, requirements="A")
 
@@ -41,12 +41,12 @@ def aligned(values: NDArray[Any]) -> NDArray[Any]:
 class Part(Protocol):
     """A stretch of rows that one worker reads in order: a chunk, a partition, a row group.
 
-    Parts are small, immutable and picklable: they say where rows are and hold none.
+    Parts are small, immutable and picklable: they describe where the rows are and hold none.
     """
 
     @property
     def inputs(self) -> Sequence[Hashable]:
-        """Keys of the graph that `read` needs the values of, in order."""
+        """Keys of the graph whose values `read` needs, in order."""
 
     @property
     def label(self) -> str:
@@ -55,24 +55,24 @@ class Part(Protocol):
     def read(self, *inputs: Any) -> Iterator[Block]:
         """Yield this part's blocks in order; an empty part yields none or empty ones.
 
-        A block's arrays may be written over when the next one is asked for.
+        A block's arrays may be overwritten when the next block is read.
         """
 
 
 @runtime_checkable
 class TextPart(Part, Protocol):
-    """A part of which values are written as text, in lines."""
+    """A part of a text file, whose values can be shown as they are written."""
 
-    def written(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
-        """The line of a row, counted from 0, and the text of a feature there.
+    def text_at(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
+        """The line of a row, which is counted from 0, and the text of a feature in it.
 
-        ``None`` where nothing tells it, as where a line is too long.
+        ``None`` if it can't be found, as in a very long line.
         """
 
 
-def as_written(part: Part, row: int, feature: int | None = None) -> tuple[int, str] | None:
-    """The line of a row and the text of a feature, for errors, where there are any."""
-    return part.written(row, feature) if isinstance(part, TextPart) else None
+def text_at(part: Part, row: int, feature: int | None = None) -> tuple[int, str] | None:
+    """The line of a row and the text of a feature, for errors; ``None`` if the part has no text."""
+    return part.text_at(row, feature) if isinstance(part, TextPart) else None
 
 
 @dataclass(frozen=True)
@@ -86,17 +86,17 @@ class Source:
     n_features : int
         D.
     dtype : dtype
-        What the blocks' rows come as, float32 or float64.
+        Of the blocks' rows, float32 or float64.
     columns : tuple of str or None
-        The features' names where the source has any.
+        The features' names, if the source has any.
     lengths : tuple of int or None
         Rows of each part, where known without reading.
     in_memory : bool
-        Whether reading costs nothing: tasks are then cut by the arithmetic alone.
+        Whether reading costs nothing, so that only the arithmetic decides the size of tasks.
     decoded : bool
-        Whether each read decodes or computes the rows anew: worth a cache.
+        Whether each read decodes or computes the rows again, so that a cache pays.
     block_rows : int or None
-        Most rows of a block, where that is not a whole part.
+        Most rows of a block, if a block is not a whole part.
     graph : mapping
         Tasks that the parts' ``inputs`` name; merged into every pass.
     """

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from daskgmm.data.json_text import require_form
+from daskgmm.data.storage.json import require_form
 from daskgmm.estimators.gaussian_mixture import GaussianMixture
 from daskgmm.estimators.parameters import check_settings
 from daskgmm.fitting.identity import plain_parameters

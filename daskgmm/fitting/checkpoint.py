@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from daskgmm.data.storage.deadline import last_words
+from daskgmm.data.storage.deadline import try_after_error
 from daskgmm.errors import ClusterError, ConfigurationError, OutputError
 from daskgmm.fitting.checkpoint_file import CheckpointContent, CheckpointFile, checkpoint_file
 from daskgmm.fitting.identity import Identity
@@ -58,7 +58,7 @@ class Memory(ABC):
         if error is None:
             self.forget()
         else:
-            last_words(error, self.settle)
+            try_after_error(error, self.settle)
 
 
 class Forgetful(Memory):

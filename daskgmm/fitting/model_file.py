@@ -12,10 +12,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from daskgmm.data.json_text import require_form
 from daskgmm.data.storage.credentials import shown_address
-from daskgmm.data.storage.errors import explained, first_line
+from daskgmm.data.storage.errors import first_line, input_errors
 from daskgmm.data.storage.folder import Folder
+from daskgmm.data.storage.json import require_form
 from daskgmm.data.storage.urls import address_of, file_system
 from daskgmm.errors import DataError
 from daskgmm.fitting.identity import plain_parameters
@@ -51,7 +51,7 @@ METADATA = {
     "dtype": str,
     "moments": dict | None,
 }
-"""Form of a model file's metadata; see `daskgmm.data.json_text.require_form`."""
+"""Form of a model file's metadata; see `daskgmm.data.storage.json.require_form`."""
 MOMENTS = {"log_likelihood": _NUMBER, "weight": _NUMBER, "rows": int}
 
 _OUTSIDE = ("format", "version", DIGEST)
@@ -211,13 +211,13 @@ def read(path: Any, storage_options: Mapping[str, Any]) -> tuple[bytes, str]:
     """A model file's content, and its address as errors show it; see `Stored.at`."""
     address = address_of(path)
     shown = shown_address(address)
-    with explained(f"The model file {shown}", seen=False):
+    with input_errors(f"The model file {shown}", seen=False):
         filesystem, key = file_system(address, storage_options)
         if filesystem.isdir(key):
             key, shown = (f"{folder.rstrip('/')}/{MODEL_FILE}" for folder in (key, shown))
             if filesystem.isdir(key):
                 raise DataError(f"{shown} is a folder, and no model file.", _REMEDY)
-    with explained(f"The model file {shown}", seen=False), filesystem.open(key, "rb") as file:
+    with input_errors(f"The model file {shown}", seen=False), filesystem.open(key, "rb") as file:
         return read_whole(file), shown
 
 

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse
 from safetensors.numpy import save as serialise
 
-from daskgmm.data.json_text import from_json
+from daskgmm.data.storage.json import from_json
 from daskgmm.errors import DataError
 from daskgmm.fitting.progress import FitProgress
 from daskgmm.model.covariance import covariance_named

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Unpack
 
-from daskgmm.data.sinks import Made, check_name, sink_for
+from daskgmm.data.sinks import WrittenParts, check_name, sink_for
 from daskgmm.data.source import Source
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError
@@ -155,7 +155,7 @@ def write_predictions(
         target, _asked(model, request, marks), columns, {"inputs": marks}, force=request.force
     )
 
-    def work(desk: OutputWriter) -> Made:
+    def work(desk: OutputWriter) -> WrittenParts:
         source = dataset.source()
         once = request.quantile is None
         with workplace(request.resources, dataset, listener, one_pass=once) as start:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Unpack
 
 from daskgmm.data.files.versions import FileRecord
-from daskgmm.data.sinks import Made, check_name, sink_for
+from daskgmm.data.sinks import WrittenParts, check_name, sink_for
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError
 from daskgmm.fitting.model_file import Fitted
@@ -122,7 +122,7 @@ def write_sample(
     content = _content(model, request)
     description = _ToDraw((FileRecord("", None, request.rows),), model.n_features)
 
-    def work(desk: OutputWriter) -> Made:
+    def work(desk: OutputWriter) -> WrittenParts:
         source = sample_source(model.predictor, request.rows, order.asked["seed"])
         with workplace(request.resources, description, listener, one_pass=True) as start:
             listener.start(start)

@@ -4,7 +4,7 @@ import threading
 from queue import SimpleQueue
 from typing import Any
 
-from daskgmm.data.storage.deadline import SECONDS_FOR_LAST_WORDS
+from daskgmm.data.storage.deadline import SECONDS_AFTER_INTERRUPT
 from daskgmm.errors import ConfigurationError
 from daskgmm.monitoring.messages import ended, passed, started
 from daskgmm.monitoring.observer import FitEnd, FitPass, FitStart, Reason
@@ -50,7 +50,7 @@ class EventObserver:
         self._enqueue(ended(self._about, self._last, ending))
         self._queue.put(None)
         hasty = ending.reason is Reason.INTERRUPTED
-        self._sender.join(SECONDS_FOR_LAST_WORDS if hasty else _PATIENCE_SECONDS)
+        self._sender.join(SECONDS_AFTER_INTERRUPT if hasty else _PATIENCE_SECONDS)
         if self._sender.is_alive():
             raise TimeoutError("the scheduler takes no events")
         if self._fault is not None:

@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 
 from daskgmm.data.source import Source
-from daskgmm.data.storage.scratch import machine, root
+from daskgmm.data.storage.scratch import boot_id, root
 from daskgmm.model.kernels import centred, features
 from daskgmm.model.kernels.base import slab_rows
 from daskgmm.passes.engine.client import active_client
@@ -228,7 +228,7 @@ def _facts(dask_worker: Any) -> WorkerFacts:
     limit = dask_worker.memory_manager.memory_limit
     place = root(dask_worker)
     return WorkerFacts(
-        (machine(), str(place)),
+        (boot_id(), str(place)),
         disk_free(place),
         limit or available_memory(),
         bool(limit),

@@ -7,9 +7,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from daskgmm.data.containers.dask import Columns as DeclaredColumns
+from daskgmm.data.containers.chunks import DeclaredColumns
 from daskgmm.data.containers.task_spec import DataNode, Task, TaskRef
-from daskgmm.data.source import Block, Part, Source, as_written
+from daskgmm.data.source import Block, Part, Source, text_at
 from daskgmm.model.kernels.compiled import compile_densities_ahead
 from daskgmm.model.prediction import NotFiniteError, Predictor
 from daskgmm.model.scoring import Scorer, Scoring
@@ -61,7 +61,7 @@ def explaining(
         return method(predictor, rows)
     except NotFiniteError as error:
         flaw = error.flaw.after(first)
-        written = None if part is None else as_written(part, flaw.row, flaw.feature)
+        written = None if part is None else text_at(part, flaw.row, flaw.feature)
         raise flaw.error(where, columns, written=written) from error
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.data.containers.task_spec import DataNode, Task, TaskRef
-from daskgmm.data.sinks import Field
+from daskgmm.data.sinks import OutputField
 from daskgmm.data.source import Block, Floats, Source
 from daskgmm.errors import ConfigurationError
 from daskgmm.model.prediction import Predictor
@@ -142,10 +142,10 @@ class Drawn:
     labels: bool = False
 
     @property
-    def fields(self) -> tuple[Field, ...]:
+    def fields(self) -> tuple[OutputField, ...]:
         """Fields of the rows and, if they are written, of the labels."""
-        rows = Field("rows", np.dtype(np.float64), self.names, vector=True)
-        label = Field("label", np.dtype(np.int32), ("label",))
+        rows = OutputField("rows", np.dtype(np.float64), self.names, vector=True)
+        label = OutputField("label", np.dtype(np.int32), ("label",))
         return (rows, label) if self.labels else (rows,)
 
     @property

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.data.containers.task_spec import Task, TaskRef
-from daskgmm.data.source import Block, Part, Source, TextPart, as_written
+from daskgmm.data.source import Block, Part, Source, TextPart, text_at
 from daskgmm.errors import DataError
 from daskgmm.model.nonfinite import Flaw
 from daskgmm.model.typing import Doubles, Floats
@@ -67,7 +67,7 @@ class FlawedPart:
         """The error for this value; `lengths` are those of the parts."""
         written = None
         if self.text is not None:
-            written = as_written(self.text, self.flaw.row, self.flaw.feature)
+            written = text_at(self.text, self.flaw.row, self.flaw.feature)
         return self.flaw.error(self.label, columns, sum(lengths[: self.position]), written)
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.data.containers.task_spec import DataNode, Task, TaskRef
-from daskgmm.data.sinks.base import Field, Made, Sink, Slice, Writer, Written
-from daskgmm.data.source import Block, Floats, Part, Source, as_written
-from daskgmm.data.storage.retry import persistent
+from daskgmm.data.sinks.base import OutputField, RowRange, Sink, Writer, WrittenPart, WrittenParts
+from daskgmm.data.source import Block, Floats, Part, Source, text_at
+from daskgmm.data.storage.retry import retried
 from daskgmm.errors import DataError, OutputError
 from daskgmm.model.nonfinite import Flaw
 from daskgmm.model.prediction import Predictor
@@ -39,7 +39,7 @@ class OutputContent(Protocol):
     """The columns that are written for each row."""
 
     @property
-    def fields(self) -> tuple[Field, ...]:
+    def fields(self) -> tuple[OutputField, ...]:
         """Names and types of the columns."""
 
     @property
@@ -70,18 +70,18 @@ class Output:
     threshold: float | None = None
 
     @property
-    def fields(self) -> tuple[Field, ...]:
+    def fields(self) -> tuple[OutputField, ...]:
         """Fields of the chosen predictions."""
         n_components = self.predictor.mixture.n_components
         shares = tuple(f"probability_{k}" for k in range(n_components))
         offered = (
-            (self.labels, Field("label", np.dtype(np.int32), ("label",))),
+            (self.labels, OutputField("label", np.dtype(np.int32), ("label",))),
             (
                 self.probabilities,
-                Field("probability", np.dtype(np.float64), shares, vector=True),
+                OutputField("probability", np.dtype(np.float64), shares, vector=True),
             ),
-            (self.log_density, Field("log_density", np.dtype(np.float64), ("log_density",))),
-            (self.threshold is not None, Field("anomaly", np.dtype(np.bool_), ("anomaly",))),
+            (self.log_density, OutputField("log_density", np.dtype(np.float64), ("log_density",))),
+            (self.threshold is not None, OutputField("anomaly", np.dtype(np.bool_), ("anomaly",))),
         )
         return tuple(field for wanted, field in offered if wanted)
 
@@ -121,11 +121,11 @@ class Share:
 
     Parameters
     ----------
-    pieces : tuple of (Part, Slice)
+    pieces : tuple of (Part, RowRange)
         In row order.
     """
 
-    pieces: tuple[tuple[Part, Slice], ...]
+    pieces: tuple[tuple[Part, RowRange], ...]
 
     @property
     def inputs(self) -> list[Hashable]:
@@ -141,7 +141,7 @@ class Share:
                 yield part, first, block
 
 
-def _within(blocks: Iterator[Block], wanted: Slice) -> Iterator[tuple[int, Block]]:
+def _within(blocks: Iterator[Block], wanted: RowRange) -> Iterator[tuple[int, Block]]:
     first = 0
     for block in blocks:
         after = first + block.rows.shape[1]
@@ -162,7 +162,7 @@ def _rows_of(block: Block, window: slice) -> Block:
 
 def write_rows(
     source: Source, content: OutputContent, sink: Sink, earlier: Sequence[Sink] = ()
-) -> Made:
+) -> WrittenParts:
     """Write the parts of an output that are not there yet, in one pass.
 
     Parameters
@@ -204,25 +204,25 @@ def write_rows(
             "There are no rows to label.", "Check that the input holds the rows that it should."
         )
     _require_seen(sink, {number for number in missing if parts[number][1].rows})
-    return Made(sink, parts)
+    return WrittenParts(sink, parts)
 
 
 def _require_seen(sink: Sink, numbers: set[int]) -> None:
     if not numbers <= sink.numbers():
         raise OutputError(
-            f"The workers wrote parts of {sink.place.name} that can't be seen from here.",
+            f"The workers wrote parts of {sink.folder.name} that can't be seen from here.",
             "Choose an output that this machine shares with them.",
         )
 
 
-@persistent  # all of it, for the output may lie in a store too
+@retried  # all of it, for the output may lie in a store too
 def _write(
     columns: tuple[str, ...] | None,
     number: int,
     share: Share,
     shared: tuple[OutputContent, Sink],
     *inputs: Any,
-) -> Written:
+) -> WrittenPart:
     content, sink = shared
     with one_thread(), sink.writer(number) as writer:
         for part, first, block in share.read(inputs):
@@ -233,7 +233,7 @@ def _write(
 
 def _write_and_note(
     note: Callable[[int], None], columns: tuple[str, ...] | None, number: int, *arguments: Any
-) -> Written:
+) -> WrittenPart:
     written = _write(columns, number, *arguments)
     note(number)
     return written
@@ -249,5 +249,5 @@ def _require_finite(rows: Floats, part: Part, before: int, columns: tuple[str, .
     flaw = Flaw.in_rows(rows)
     if flaw is not None:
         flaw = flaw.after(before)
-        written = as_written(part, flaw.row, flaw.feature)
+        written = text_at(part, flaw.row, flaw.feature)
         raise flaw.error(part.label, columns, written=written)

@@ -139,7 +139,7 @@ def test_wide_results_are_written_in_bounded_row_groups(folder, tmp_path, here, 
     assert here("predict", folder / "run", folder / "rows.csv", "-o", out, *kinds).code == 0
     file = pq.ParquetFile(out / "part-00000.parquet")
     assert file.metadata.num_row_groups == N // 100
-    assert file.read()["id"].to_pylist() == list(map(str, range(N)))
+    assert file.read()["id"].to_pylist() == [str(n) for n in range(N)]
 
 
 def test_a_failure_half_way_leaves_nothing(folder, tmp_path, here, frame):

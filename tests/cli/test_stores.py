@@ -150,7 +150,7 @@ def test_a_command_whose_store_is_gone_is_interrupted_all_the_same(rows, calm, p
         [*COMMAND, *map(str, command)], stderr=subprocess.PIPE, text=True
     ) as process:
         for line in process.stderr:
-            if "It is tried again" in line:
+            if "is tried again" in line:
                 process.send_signal(signal.SIGTERM)
                 break
         said = process.stderr.read()

@@ -140,7 +140,7 @@ def test_truth_values_of_arrow_are_numbers_as_those_of_pandas():
 def test_columns_of_one_name_are_refused_in_any_frame(names):
     frame = FRAME.set_axis(names, axis=1)
     for X in (frame, dd.from_pandas(frame, npartitions=2)):
-        with pytest.raises(DataError, match="More than one column is called"):
+        with pytest.raises(DataError, match="More than one column is named"):
             GaussianMixture(1).fit(X)
 
 
@@ -158,7 +158,7 @@ OTHER_CHUNKS = {
     "of NaT": (lambda _: np.full((50, 2), np.datetime64("NaT")), "datetime64"),
     "of dates as objects": (lambda _: np.full((50, 2), dt.date(2020, 1, 1)), "row 0"),
     "of complex objects": (lambda rows: (rows + 1j).astype(object), "row 0"),
-    "of text": (lambda rows: np.full(rows.shape, "x"), "something else than numbers"),
+    "of text": (lambda rows: np.full(rows.shape, "x"), "something other than numbers"),
     "sparse": (scipy.sparse.csr_matrix, "csr_matrix"),
     "a sparse array": (scipy.sparse.csr_array, "csr_array"),
     "nothing": (lambda _: None, "NoneType"),

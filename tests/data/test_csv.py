@@ -276,7 +276,7 @@ def test_utf_16_is_read_where_its_mark_says_so(tmp_path):
 
 def test_a_file_that_is_no_text_is_named(tmp_path):
     path = write(tmp_path / "a.csv", b"x" * 200_000)
-    with pytest.raises(DataError, match=r"a\.csv is no CSV"):
+    with pytest.raises(DataError, match=r"a\.csv is not CSV"):
         open_dataset(path)
 
 
@@ -364,7 +364,7 @@ def test_a_file_that_went_away_is_named(tmp_path):
     path = write(tmp_path / "a.csv", "x\n1\n")
     source = open_dataset(path).source()
     path.unlink()
-    with pytest.raises(DataError, match=r"a\.csv"):
+    with pytest.raises(DataError, match=r"a\.csv is gone"):
         blocks(source)
 
 

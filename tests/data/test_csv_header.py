@@ -57,7 +57,7 @@ def test_what_is_certain_is_read_rightly(name, text, columns, tmp_path):
     [
         ("Report 2026\na,b\n" + ROWS, "line 1) is 'Report 2026', with 1 value; lines below have 2"),
         ("Report\n\nBerlin\na,b\n" + ROWS, "Remove lines above the one with the columns' names"),
-        ('"a","b"\n"1",1.5,2\n"2",3.5,4\n', "R writes the names of rows so"),
+        ('"a","b"\n"1",1.5,2\n"2",3.5,4\n', "R writes row names like this"),
         ("a,b\n1.5,2,\n3.5,4,\n", "Rows end with a delimiter"),
         ("x,y\n1,5,2,5\n3,5,4,5\n", "If '1,5' is one number, it has a decimal comma"),
         ("a,b,c\n" + ROWS, "has 3 values, and the rows below have 2"),
@@ -69,7 +69,7 @@ def test_what_is_certain_is_read_rightly(name, text, columns, tmp_path):
         (",\n" + ROWS, "(line 1) is empty"),
         ("a,,b\n1,2,3\n", "has no name in the header, and holds '2'"),
         ("a,a\n" + ROWS, "2 columns named 'a'"),
-        ("a b\n1 2\n3 4\n", "Spaces part the values"),
+        ("a b\n1 2\n3 4\n", "Spaces separate the values"),
         (b"PK\x03\x04abc", "it is an Excel workbook or a zip file"),
         (b"\x1f\x8babc", "it is compressed with gzip. Let its name end in .csv.gz"),
         ('a,"b\n' + "1,2\n" * 50_000, "quote that is never closed"),

@@ -6,13 +6,13 @@ from contextlib import contextmanager
 import pytest
 
 from daskgmm.data.storage import deadline
-from daskgmm.data.storage.deadline import last_words
+from daskgmm.data.storage.deadline import try_after_error
 
 
 @pytest.fixture
 def stuck(monkeypatch):
     """What ends with the test only, and an event that it has begun."""
-    monkeypatch.setattr(deadline, "SECONDS_FOR_LAST_WORDS", 0.01)
+    monkeypatch.setattr(deadline, "SECONDS_AFTER_INTERRUPT", 0.01)
     begun, free = threading.Event(), threading.Event()
 
     def action():
@@ -25,13 +25,13 @@ def stuck(monkeypatch):
 
 def test_who_interrupts_does_not_wait_for_a_store_that_never_answers(stuck):
     begun, action = stuck
-    last_words(KeyboardInterrupt(), action)
+    try_after_error(KeyboardInterrupt(), action)
     assert begun.wait(20)
 
 
 def test_a_failure_has_time_for_them():
     done = []
-    last_words(OSError(), lambda: done.append(threading.current_thread()))
+    try_after_error(OSError(), lambda: done.append(threading.current_thread()))
     assert done == [threading.current_thread()]
 
 
@@ -50,5 +50,5 @@ def _last(action):
     try:
         yield
     except BaseException as caught:
-        last_words(caught, action)
+        try_after_error(caught, action)
         raise

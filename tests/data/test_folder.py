@@ -103,12 +103,12 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     place.write("file", b"old")
     script = (
         "import resource, signal, sys\n"
-        "from daskgmm.data.storage.folder import Place\n"
+        "from daskgmm.data.storage.folder import Folder\n"
         "from daskgmm.errors import OutputError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "try:\n"
-        "    Place.of(sys.argv[1], {}).write('file', bytes(5000))\n"
+        "    Folder.of(sys.argv[1], {}).write('file', bytes(5000))\n"
         "except OutputError as error:\n"
         "    print(error.cause)\n"
     )

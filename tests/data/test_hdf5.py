@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from daskgmm import open_dataset
-from daskgmm.data.formats import array_table, hdf5
+from daskgmm.data.formats import array_table
+from daskgmm.data.storage import prefetch
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError, MissingInputError
 from tests.support.blocks import all_rows
 
@@ -44,8 +45,8 @@ def test_any_chunks_give_the_same_rows(rows, chunks, block_rows, part_bytes, col
     memory = MemoryFileSystem()
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(array_table, "_PART_BYTES", part_bytes)
-        patch.setattr(hdf5, "_PIECE", 500)
-        patch.setattr(hdf5, "_KEPT", 1)
+        patch.setattr(prefetch, "_PIECE_BYTES", 500)
+        patch.setattr(prefetch, "_PIECES_KEPT", 1)
         more = {"maxshape": (None, 3), "compression": "gzip"} if chunks else {}
         path = write(Path(folder) / "a.h5", array, chunks=chunks, **more)
         if not local:
@@ -107,7 +108,7 @@ def test_threads_read_at_once(tmp_path, local, monkeypatch):
 @pytest.mark.parametrize(
     ("array", "kind", "said"),
     [
-        (np.arange(3.0), DataError, r"no two-dimensional array of numbers, but x \(3,\)"),
+        (np.arange(3.0), DataError, r"no two-dimensional array of numbers; it holds x \(3,\)"),
         (np.array([[b"a"]]), DataError, r"x \(1, 1\) of \|S1"),
     ],
 )
@@ -150,13 +151,13 @@ def test_nothing_is_fetched_while_the_library_holds_its_lock(tmp_path, monkeypat
     memory = MemoryFileSystem()
     memory.put(str(path), "/h5/a.h5")
     held = []
-    fetch = hdf5.Window._fetch
+    fetch = prefetch.PrefetchedFile._fetch
 
     def noted(self):
         held.append(not free(h5py._objects.phil))
         fetch(self)
 
-    monkeypatch.setattr(hdf5.Window, "_fetch", noted)
+    monkeypatch.setattr(prefetch.PrefetchedFile, "_fetch", noted)
     found = all_rows(open_dataset("memory://h5/a.h5").source())
     memory.store.clear()
     assert_array_equal(found, X)

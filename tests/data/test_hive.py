@@ -12,7 +12,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from numpy.testing import assert_array_equal
 
 from daskgmm import GaussianMixture, open_dataset
-from daskgmm.data.files.hive import Condition, keys_of
+from daskgmm.data.files.hive import Condition, partition_keys
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError, MissingInputError
 from tests.support.blocks import all_rows
 from tests.support.command import here  # noqa: F401  a fixture
@@ -143,7 +143,7 @@ def test_keys_of_csv_files_are_columns_too(tmp_path):
 
 def test_names_are_decoded_and_nulls_are_none():
     path = "/a/town=S%C3%A3o%20Paulo/k=__HIVE_DEFAULT_PARTITION__/x=1=2/f=3"
-    assert keys_of(path) == {"town": "São Paulo", "k": None, "x": "1=2"}
+    assert partition_keys(path) == {"town": "São Paulo", "k": None, "x": "1=2"}
     assert not Condition.of("k!=3").holds(None)
 
 

@@ -244,8 +244,8 @@ def test_the_root_of_a_store_is_no_output(rows, s3):
 def test_a_part_that_a_killed_process_did_not_send_is_removed_by_the_next(tmp_path, s3):
     script = """
 import os, signal
-from daskgmm.data.storage.folder import Place
-with Place.of("memory://out", {}).appearing("part-00000.parquet") as path:
+from daskgmm.data.storage.folder import Folder
+with Folder.of("memory://out", {}).appearing("part-00000.parquet") as path:
     path.write_bytes(b"rows")
     os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -164,7 +164,7 @@ def test_a_damaged_file_is_refused_when_it_is_opened(tmp_path):
     with pytest.raises(DataError, match=r"a\.npy is shorter than its header"):
         open_dataset(path)
     path.write_bytes(b"no array")
-    with pytest.raises(DataError, match=r"a\.npy is no \.npy file"):
+    with pytest.raises(DataError, match=r"a\.npy is not a \.npy file"):
         open_dataset(path)
 
 

@@ -241,7 +241,7 @@ def test_a_file_that_went_away_is_named(tmp_path):
     path = write(tmp_path / "a.parquet", x=[1.0])
     source = open_dataset(path).source()
     path.unlink()
-    with pytest.raises(DataError, match=r"a\.parquet"):
+    with pytest.raises(DataError, match=r"a\.parquet is gone"):
         blocks(source)
 
 

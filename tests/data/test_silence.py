@@ -9,7 +9,7 @@ import pytest
 from daskgmm import open_dataset
 from daskgmm.data.storage import retry
 from daskgmm.data.storage.folder import Folder
-from daskgmm.data.storage.urls import opened
+from daskgmm.data.storage.urls import open_file_system
 from daskgmm.errors import ClusterError
 from tests.support.command import here
 
@@ -57,7 +57,7 @@ def silent():
 
 def configured(options):
     """What botocore is told for a store."""
-    filesystem, _ = opened("s3://bucket/rows.npy", {**CREDENTIALS, **options})
+    filesystem, _ = open_file_system("s3://bucket/rows.npy", {**CREDENTIALS, **options})
     return filesystem._prepare_config_kwargs()
 
 
@@ -77,14 +77,14 @@ def test_what_the_user_sets_comes_first(monkeypatch):
 
 
 def test_what_took_long_to_fail_is_not_tried_again(monkeypatch):
-    monkeypatch.setattr(retry, "ENOUGH_SECONDS", 0.5)
+    monkeypatch.setattr(retry, "NO_RETRY_AFTER_SECONDS", 0.5)
     with silent() as store, pytest.raises(ClusterError, match="can't be reached"):
         open_dataset("s3://bucket/rows.npy", storage_options=store.options)
     assert len(store.taken) <= 5  # of s3fs; with ours there would be twenty
 
 
 def test_the_command_ends_in_exit_75(here, tmp_path, monkeypatch):
-    monkeypatch.setattr(retry, "ENOUGH_SECONDS", 0.5)
+    monkeypatch.setattr(retry, "NO_RETRY_AFTER_SECONDS", 0.5)
     with silent() as store:
         options = store.options
         own = options.pop("config_kwargs")

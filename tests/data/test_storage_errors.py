@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daskgmm.data.storage import retry
-from daskgmm.data.storage.errors import Meaning, explained, explained_writing, meaning
-from daskgmm.data.storage.retry import persistent, read_persistently
+from daskgmm.data.storage.errors import FailureKind, failure_kind, input_errors, output_errors
+from daskgmm.data.storage.retry import read_persistently, retried
 from daskgmm.errors import ClusterError, DataError, MissingInputError, OutputError
 
 botocore = pytest.importorskip("botocore.exceptions")
@@ -28,40 +28,40 @@ def translated(code, status):
 
 
 FAILURES = [
-    (FileNotFoundError("a"), Meaning.MISSING),
-    (PermissionError("a"), Meaning.DENIED),
-    (ConnectionResetError("a"), Meaning.PASSING),
-    (TimeoutError(), Meaning.PASSING),
-    (OSError(errno.EHOSTUNREACH, "No route to host"), Meaning.PASSING),
-    (socket.gaierror(-2, "Name or service not known"), Meaning.PASSING),
+    (FileNotFoundError("a"), FailureKind.MISSING),
+    (PermissionError("a"), FailureKind.DENIED),
+    (ConnectionResetError("a"), FailureKind.TRANSIENT),
+    (TimeoutError(), FailureKind.TRANSIENT),
+    (OSError(errno.EHOSTUNREACH, "No route to host"), FailureKind.TRANSIENT),
+    (socket.gaierror(-2, "Name or service not known"), FailureKind.TRANSIENT),
     (OSError(errno.EIO, "Input/output error"), None),
     (zlib.error("a"), None),
     (ValueError("a"), None),
-    (botocore.EndpointConnectionError(endpoint_url="http://host"), Meaning.PASSING),
-    (botocore.ConnectTimeoutError(endpoint_url="http://host"), Meaning.PASSING),
-    (botocore.ReadTimeoutError(endpoint_url="http://host"), Meaning.PASSING),
-    (botocore.ConnectionClosedError(endpoint_url="http://host"), Meaning.PASSING),
-    (botocore.IncompleteReadError(actual_bytes=1, expected_bytes=2), Meaning.PASSING),
-    (botocore.NoCredentialsError(), Meaning.DENIED),
-    (botocore.PartialCredentialsError(provider="env", cred_var="key"), Meaning.DENIED),
-    (refusal("SlowDown", 503), Meaning.PASSING),
-    (refusal("InvalidAccessKeyId", 403), Meaning.DENIED),
+    (botocore.EndpointConnectionError(endpoint_url="http://host"), FailureKind.TRANSIENT),
+    (botocore.ConnectTimeoutError(endpoint_url="http://host"), FailureKind.TRANSIENT),
+    (botocore.ReadTimeoutError(endpoint_url="http://host"), FailureKind.TRANSIENT),
+    (botocore.ConnectionClosedError(endpoint_url="http://host"), FailureKind.TRANSIENT),
+    (botocore.IncompleteReadError(actual_bytes=1, expected_bytes=2), FailureKind.TRANSIENT),
+    (botocore.NoCredentialsError(), FailureKind.DENIED),
+    (botocore.PartialCredentialsError(provider="env", cred_var="key"), FailureKind.DENIED),
+    (refusal("SlowDown", 503), FailureKind.TRANSIENT),
+    (refusal("InvalidAccessKeyId", 403), FailureKind.DENIED),
     (refusal("InvalidRequest", 400), None),
-    (translated("SlowDown", 503), Meaning.PASSING),
-    (translated("InternalError", 500), Meaning.PASSING),
-    (translated("AccessDenied", 403), Meaning.DENIED),
-    (translated("NoSuchKey", 404), Meaning.MISSING),
-    (translated("PreconditionFailed", 412), Meaning.CHANGED),
-    (aiohttp.ServerDisconnectedError(), Meaning.PASSING),
-    (aiohttp.ClientPayloadError("cut"), Meaning.PASSING),
-    (aiohttp.ClientResponseError(None, (), status=502), Meaning.PASSING),
-    (aiohttp.ClientResponseError(None, (), status=403), Meaning.DENIED),
+    (translated("SlowDown", 503), FailureKind.TRANSIENT),
+    (translated("InternalError", 500), FailureKind.TRANSIENT),
+    (translated("AccessDenied", 403), FailureKind.DENIED),
+    (translated("NoSuchKey", 404), FailureKind.MISSING),
+    (translated("PreconditionFailed", 412), FailureKind.CHANGED),
+    (aiohttp.ServerDisconnectedError(), FailureKind.TRANSIENT),
+    (aiohttp.ClientPayloadError("cut"), FailureKind.TRANSIENT),
+    (aiohttp.ClientResponseError(None, (), status=502), FailureKind.TRANSIENT),
+    (aiohttp.ClientResponseError(None, (), status=403), FailureKind.DENIED),
 ]
 
 
 @pytest.mark.parametrize(("error", "expected"), FAILURES, ids=lambda value: type(value).__name__)
 def test_a_failure_means_what_its_package_meant(error, expected):
-    assert meaning(error) is expected
+    assert failure_kind(error) is expected
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_failure_means_what_its_package_meant(error, expected):
     ids=lambda value: type(value).__name__,
 )
 def test_what_is_read_and_what_is_written_fail_each_in_its_way(error, reading, writing):
-    for explain, kind in ((explained, reading), (explained_writing, writing)):
+    for explain, kind in ((input_errors, reading), (output_errors, writing)):
         with pytest.raises(kind) as caught, explain("s3://bucket/name"):
             raise error
         assert kind is ValueError or "s3://bucket/name" in str(caught.value)
@@ -85,7 +85,7 @@ def test_what_is_read_and_what_is_written_fail_each_in_its_way(error, reading, w
 
 def test_credentials_in_an_address_are_not_shown():
     error = ConnectionError("no answer from 'https://me:hunter2@host/a?X-Amz-Signature=hunter2'")
-    with pytest.raises(ClusterError) as caught, explained("a"):
+    with pytest.raises(ClusterError) as caught, input_errors("a"):
         raise error
     assert "no answer from 'https://me:***@host/a?***'" in str(caught.value)
 
@@ -101,7 +101,7 @@ def pauses(monkeypatch):
 def test_what_fails_in_passing_is_tried_again(pauses, caplog):
     left = [ClusterError("The store is busy."), ClusterError("The store is busy.")]
 
-    @persistent
+    @retried
     def read():
         if left:
             raise left.pop()
@@ -109,11 +109,11 @@ def test_what_fails_in_passing_is_tried_again(pauses, caplog):
 
     assert read() == "rows"
     assert pauses == list(retry.PAUSES[:2])
-    assert "The store is busy. It is tried again in 1 s." in caplog.text
+    assert "The store is busy. The read is tried again in 1 s." in caplog.text
 
 
 def test_what_goes_on_failing_is_raised(pauses):
-    @persistent
+    @retried
     def read():
         raise ClusterError("The store is busy.")
 
@@ -123,7 +123,7 @@ def test_what_goes_on_failing_is_raised(pauses):
 
 
 def test_what_would_fail_again_is_raised_at_once(pauses):
-    @persistent
+    @retried
     def read():
         raise DataError("A value is not finite.")
 

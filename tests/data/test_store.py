@@ -223,8 +223,8 @@ def test_a_store_that_stays_away_ends_in_exit_75(s3, proxied, impatient, here, t
 def test_chunks_in_a_store_that_changed_are_noticed(s3):
     source = open_dataset(put(s3, "a.zarr"), storage_options=s3.options).source()
     all_rows(source)
-    (matrix,) = {part.matrix for part in source.parts}
-    old = replace(matrix.file.record, modified="2000-01-01T00:00:00+00:00")
-    matrix = replace(matrix, file=replace(matrix.file, record=old))
+    (array,) = {part.array for part in source.parts}
+    old = replace(array.file.record, modified="2000-01-01T00:00:00+00:00")
+    array = replace(array, file=replace(array.file, record=old))
     with pytest.raises(DataError, match=r"a\.zarr changed while it was read"):
-        list(replace(source.parts[0], matrix=matrix).read())
+        list(replace(source.parts[0], array=array).read())

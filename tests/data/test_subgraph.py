@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from daskgmm.data.containers.dask import lowered
-from daskgmm.data.containers.subgraph import closure, evaluate, meeting_points
+from daskgmm.data.containers.subgraph import closure, evaluate, shared_tasks
 
 
 def add(*values):
@@ -34,7 +34,7 @@ def test_values_that_all_chunks_need_hide_what_they_are_made_of():
     rows = da.from_array(np.ones((60, 2)), chunks=(20, 2))
     for X, n_points in [((rows - rows.mean(0)) / rows.std(0), 2), (rows * rows.sum(), 1)]:
         graph, keys = lowered(X)
-        points, shared = meeting_points(graph, [(key,) for key in keys])
+        points, shared = shared_tasks(graph, [(key,) for key in keys])
         assert len(points) == n_points
         assert not shared
 
@@ -43,9 +43,9 @@ def test_tasks_that_some_chunks_share_are_no_meeting_point():
     rows = da.from_array(np.ones((60, 2)), chunks=(20, 2))
     for X in (rows.rechunk((15, 2)), da.cumsum(rows, axis=0)):
         graph, keys = lowered(X)
-        assert meeting_points(graph, [(key,) for key in keys]) == ([], True)
+        assert shared_tasks(graph, [(key,) for key in keys]) == ([], True)
     graph, keys = lowered(rows)
-    assert meeting_points(graph, [(key,) for key in keys]) == ([], False)
+    assert shared_tasks(graph, [(key,) for key in keys]) == ([], False)
 
 
 def test_each_task_runs_once_and_values_go_after_their_last_use():

@@ -264,5 +264,5 @@ def test_a_fill_value_that_is_left_open_is_no_number(tmp_path):
     made[:30] = 1
     about = json.loads((path / ".zarray").read_text()) | {"fill_value": None}
     (path / ".zarray").write_text(json.dumps(about))
-    with pytest.raises(DataError, match="nothing says what they hold"):
+    with pytest.raises(DataError, match="their values are unknown"):
         open_dataset(path)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daskgmm import jobs
-from daskgmm.data.sinks.base import Field, Layout
+from daskgmm.data.sinks.base import Layout, OutputField
 from daskgmm.data.sinks.zarr import ZarrSink
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError, DataError
@@ -19,7 +19,7 @@ from tests.support.rows import NAMES, prepare
 zarr = pytest.importorskip("zarr")
 __all__ = ["here"]
 
-LABEL = Field("label", np.dtype(np.int32), ("label",))
+LABEL = OutputField("label", np.dtype(np.int32), ("label",))
 
 
 @pytest.fixture(scope="module")

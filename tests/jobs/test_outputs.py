@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from daskgmm import jobs, open_dataset
-from daskgmm.data.sinks import Layout, Made
+from daskgmm.data.sinks import Layout, WrittenParts
 from daskgmm.data.sinks.parquet import ParquetSink, PartWriter
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import DataError, OutputError
@@ -235,7 +235,7 @@ def test_two_at_once_are_one_and_a_refusal(place, predict):
         sink.begin()
         with sink.writer(0) as writer:
             writer.append(pa.table({"label": [1]}))
-        return Made(sink, {0: (sink, writer.written())})
+        return WrittenParts(sink, {0: (sink, writer.written())})
 
     assert not make_output(order, work).already
     assert make_output(order, work).already

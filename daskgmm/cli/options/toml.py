@@ -14,7 +14,7 @@ import click
 
 from daskgmm.cli.exits import CommandFailure, Exit
 from daskgmm.cli.options.names import as_given, long_name, normal, settable, suggestion
-from daskgmm.data.json_text import DEEPEST, require_shallow
+from daskgmm.data.storage.json import DEEPEST, require_shallow
 
 Keys = tuple[str, ...]
 

@@ -1,4 +1,4 @@
-"""Rows that lie in memory already, as views of one array."""
+"""NumPy arrays as sources: parts are views of one array."""
 
 import datetime as dt
 from collections.abc import Hashable, Iterator, Sequence
@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from daskgmm.data.decode import check_weights
 from daskgmm.data.source import Block, Floats, Source
+from daskgmm.data.weights import check_weights
 from daskgmm.errors import DataError, InputTypeError
 
 _PART_BYTES = 2**22
 _FEWEST_ROWS = 2**8
 _WIDE_ROWS, _WIDE_BYTES = 2**11, 2**25
-"""Of a part of many features, where products want more rows than 4 MiB hold."""
+"""Of a part with many features, for which matrix products need more rows than 4 MiB hold."""
 
 _MOST_ROWS = 2**18
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -30,7 +30,7 @@ _LOSSY = (
     dt.timedelta,
     type(np.ma.masked),
 )
-"""Types of single objects that NumPy turns into floats without a word, or shouldn't."""
+"""Types of objects that NumPy would silently convert to floats, with loss."""
 
 _NO_NUMBERS = {
     "c": "Complex data not supported: pass the real and the imaginary parts as two columns.",
@@ -38,7 +38,7 @@ _NO_NUMBERS = {
     "m": "Convert durations to numbers first, as with X / np.timedelta64(1, 's'), without NaT.",
     "V": "Pass its fields as columns, as with numpy.lib.recfunctions.structured_to_unstructured.",
 }
-"""Remedies for arrays that are refused, by their type's kind."""
+"""Remedies for refused arrays, by the kind of their type."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class ArrayPart:
     weights : ndarray of shape (n,) or None
         Sample weights.
     dtype : dtype
-        What the block comes as.
+        Of the block's rows.
     first : int
         Index of the first row.
     """
@@ -80,14 +80,14 @@ class ArrayPart:
 def from_numpy(X: ArrayLike, sample_weight: ArrayLike | None = None) -> Source:
     """Return the rows of an array of shape (n, D).
 
-    float32 and float64 stay as they are, other numbers become float64 as they are read.
+    float32 and float64 stay as they are; other numbers become float64 when read.
 
     Raises
     ------
     DataError
         The array is not two-dimensional, has no column, or a weight is wrong.
     InputTypeError
-        It holds something else than real numbers, or is masked.
+        It holds something other than real numbers, or is masked.
     """
     array = real_values(X, "X")
     if array.dtype.kind not in "biuf":
@@ -127,7 +127,7 @@ def in_parts(
 
 
 def real_values(values: Any, where: str) -> NDArray[Any]:
-    """An array's values, unless as floats they would lose a mask, imaginary parts or dates.
+    """Values as an array; refused if floats would lose a mask, imaginary parts or dates.
 
     Text, and objects of unknown types, pass.
 
@@ -135,7 +135,7 @@ def real_values(values: Any, where: str) -> NDArray[Any]:
     ----------
     values : array-like
     where : str
-        What they are, for errors.
+        Name of the values in errors.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def real_values(values: Any, where: str) -> NDArray[Any]:
 
 
 def as_floats(values: Any, where: str) -> Floats:
-    """Real values as float64, those that are float32 as they are.
+    """Real values as float64; float32 stays.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def as_floats(values: Any, where: str) -> Floats:
     try:
         return array.astype(np.float64)
     except (TypeError, ValueError) as error:
-        cause = f"{where} holds something else than numbers: {error}."
+        cause = f"{where} holds something other than numbers: {error}."
         raise InputTypeError(cause, "Pass numbers only.") from error
 
 
@@ -200,7 +200,7 @@ def _checked_weights(sample_weight: Any, n_rows: int) -> Floats:
     except InputTypeError:
         raise
     except (TypeError, ValueError) as error:
-        cause = f"sample_weight holds something else than numbers: {error}."
+        cause = f"sample_weight holds something other than numbers: {error}."
         raise InputTypeError(cause, "Pass one number for each row.") from error
     if weights.shape != (n_rows,):
         cause = f"sample_weight has shape {weights.shape}, and X has {n_rows} rows."

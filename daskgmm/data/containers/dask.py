@@ -1,4 +1,4 @@
-"""Rows in Dask collections: a chunk or partition is a part."""
+"""Dask arrays and frames as sources: each chunk or partition is a part."""
 
 import logging
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -8,108 +8,32 @@ from typing import Any
 import numpy as np
 from dask.base import flatten
 
-from daskgmm.data.containers.arrays import as_floats
+from daskgmm.data.containers.chunks import DeclaredColumns, as_block, float_type
 from daskgmm.data.containers.frames import is_real, require_distinct
 from daskgmm.data.containers.subgraph import closure, evaluate
 from daskgmm.data.containers.task_spec import DataNode, GraphNode, convert_legacy_graph
-from daskgmm.data.source import Block, Source, aligned
+from daskgmm.data.source import Block, Source
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Columns:
-    """The columns that a collection declares, and each of its chunks must have.
-
-    Parameters
-    ----------
-    count : int
-        D.
-    names : tuple of hashable or None
-        A frame's.
-    """
-
-    count: int
-    names: tuple[Hashable, ...] | None = None
-
-    def rows_of(self, chunk: Any, where: str) -> np.ndarray:
-        """A computed chunk's rows (n, D) as floats; a frame's columns go by name.
-
-        Raises
-        ------
-        DataError
-            It has other columns.
-        InputTypeError
-            It holds something else than real numbers, or is no array or frame.
-        """
-        if hasattr(chunk, "columns"):
-            return self._of_frame(chunk, where)
-        array = _array(chunk, where)
-        if array.ndim and len(array) == 0:
-            return np.empty((0, self.count))
-        if array.ndim != 2 or array.shape[1] != self.count:
-            raise DataError(
-                f"{where} has shape {array.shape}; {self.count} columns were declared.",
-                "Have each chunk made with all columns, or declare what it has.",
-            )
-        return as_floats(array, where)
-
-    def _of_frame(self, frame: Any, where: str) -> np.ndarray:
-        if len(frame) == 0:  # who makes it may know no types, nor columns
-            return np.empty((0, self.count))
-        if self.names is None:
-            if frame.shape[1] != self.count:
-                raise DataError(
-                    f"{where} has {frame.shape[1]} columns; {self.count} were declared.",
-                    "Have each chunk made with all columns, or declare what it has.",
-                )
-            return frame_rows(frame, where)
-        found = list(frame.columns)
-        if found != list(self.names):
-            self._require(found, where)
-            frame = frame[list(self.names)]
-        return frame_rows(frame, where)
-
-    def _require(self, found: Sequence[Hashable], where: str) -> None:
-        """Refuse a frame unless it has each column once, in any order."""
-        wanted = self.names or ()
-        missing = [name for name in wanted if name not in found]
-        more = [name for name in found if name not in wanted]
-        repeated = [name for name in wanted if found.count(name) > 1]
-        if missing:
-            raise DataError(
-                f"{where} has no column {missing[0]!r}; it has {found}.",
-                f"Have each partition made with the columns {list(wanted)}.",
-            )
-        if repeated:
-            raise DataError(
-                f"{where} has more than one column {repeated[0]!r}.",
-                "Give each column a name of its own.",
-            )
-        if more:
-            raise DataError(
-                f"{where} has a column {more[0]!r} that X does not declare: {list(wanted)}.",
-                f"Leave it out, as with X[{list(wanted)}], or have all partitions have it.",
-            )
-
-
-@dataclass(frozen=True)
 class ChunkPart:
-    """A chunk that Dask computes and hands to the task, perhaps from a worker's memory.
+    """A chunk that Dask computes, or holds in a worker's memory, and passes to the task.
 
     Parameters
     ----------
     index : int
         Which chunk.
-    columns : Columns
-        That it must have.
+    columns : DeclaredColumns
+        That the chunk must have.
     inputs : tuple of hashable
-        Key of the chunk, then that of its sample weights if there are any.
+        Keys of the chunk and, if there are any, of its sample weights.
     """
 
     index: int
-    columns: Columns
+    columns: DeclaredColumns
     inputs: tuple[Hashable, ...]
 
     @property
@@ -124,7 +48,7 @@ class ChunkPart:
 
 @dataclass(frozen=True)
 class InlinePart:
-    """A chunk whose graph shares nothing with other chunks': evaluated where it is read.
+    """A chunk that shares no tasks with others and is evaluated in the task that reads it.
 
     So one task can go through many small chunks and holds one of them at a time.
 
@@ -132,18 +56,18 @@ class InlinePart:
     ----------
     index : int
         Which chunk.
-    columns : Columns
+    columns : DeclaredColumns
         That it must have.
     graph : Mapping
         All tasks that the chunk needs.
     keys : tuple of hashable
         Keys of the chunk and, if there are any, of its weights.
     inputs : tuple of hashable
-        Keys of what a cluster holds and the tasks need.
+        Keys of values on the cluster that the tasks need.
     """
 
     index: int
-    columns: Columns
+    columns: DeclaredColumns
     graph: Mapping[Hashable, GraphNode]
     keys: tuple[Hashable, ...]
     inputs: tuple[Hashable, ...] = ()
@@ -159,93 +83,6 @@ class InlinePart:
         yield as_block(self.label, self.columns, *evaluate(self.graph, self.keys, given))
 
 
-def as_block(label: str, columns: Columns, chunk: Any, weights: Any = None) -> Block:
-    """Turn a computed chunk, array or frame, into a block."""
-    rows = aligned(columns.rows_of(chunk, label))
-    return Block(rows.T, None if weights is None else as_weights(label, weights, len(rows)))
-
-
-def frame_rows(frame: Any, where: str) -> np.ndarray:
-    """A pandas frame's rows (n, D) as floats; missing values become NaN.
-
-    Raises
-    ------
-    InputTypeError
-        A column holds something else than real numbers.
-    """
-    for position, kind in enumerate(frame.dtypes):
-        if is_real(kind):
-            continue
-        column = frame.iloc[:, position]
-        of = f"{where}, column {column.name!r}"
-        if kind != np.dtype(object):
-            raise InputTypeError(
-                f"{of}, has type {kind}, which is not a real number.",
-                "Convert it to numbers in all partitions.",
-            )
-        as_floats(column.to_numpy(na_value=np.nan), of)
-    dtype = np.result_type(np.float32, *(_float_type(kind) for kind in frame.dtypes))
-    return np.asarray(frame.to_numpy(dtype=dtype, na_value=np.nan))
-
-
-def _float_type(kind: Any) -> np.dtype[Any]:
-    single = str(kind).lower() in ("float16", "float32")
-    return np.dtype(np.float32 if single else np.float64)
-
-
-def _array(chunk: Any, where: str) -> np.ndarray:
-    """A chunk as an array, its mask kept."""
-    try:
-        array: np.ndarray = np.asanyarray(chunk)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputTypeError(
-            f"{where} is a {type(chunk).__name__}: {error}.", "Convert it to a NumPy array."
-        ) from error
-    if array.ndim == 0 and array.dtype == object:  # such as a sparse matrix
-        raise InputTypeError(
-            f"{where} is a {type(chunk).__name__}, not an array of rows.",
-            "Convert each chunk to a NumPy array, as with X.map_blocks(lambda x: x.toarray()).",
-        )
-    return array
-
-
-def as_weights(label: str, weights: Any, rows: int) -> np.ndarray:
-    """Sample weights (n,) as float64, checked.
-
-    Raises
-    ------
-    DataError
-        Their number differs from the rows', or one is negative or not finite.
-    InputTypeError
-        They are something else than real numbers.
-    """
-    where = f"sample_weight of {label}"
-    if hasattr(weights, "to_frame"):  # a Series
-        weights = weights.to_frame()
-    if hasattr(weights, "columns"):
-        array = Columns(1).rows_of(weights, where)
-    else:
-        array = as_floats(_array(weights, where), where)
-    if array.ndim != 1 and array.shape[1:] != (1,):
-        raise DataError(
-            f"The {where} has shape {array.shape}.", "Give one number for each row of X."
-        )
-    values = aligned(array.astype(np.float64, copy=False).reshape(-1))
-    if len(values) != rows:
-        raise DataError(
-            f"{label} has {rows} rows but {len(values)} sample weights.",
-            "Give sample_weight the same chunks as X.",
-        )
-    bad = ~(np.isfinite(values) & (values >= 0))
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise DataError(
-            f"The sample weight of {label}, row {row}, is {values[row]}.",
-            "Sample weights must be finite and not negative.",
-        )
-    return values
-
-
 def from_dask_array(array: Any, sample_weight: Any = None) -> Source:
     """Rows of a dask array of shape (n, D) in any row chunks, lengths known or not."""
     if array.ndim != 2:
@@ -258,9 +95,9 @@ def from_dask_array(array: Any, sample_weight: Any = None) -> Source:
     if np.isnan(array.shape[1]):
         raise InputTypeError(
             "X is a dask array with an unknown number of columns.",
-            "Call X.compute_chunk_sizes() first, or tell chunks= where it is made.",
+            "Call X.compute_chunk_sizes() first, or pass chunks= where it is made.",
         )
-    columns = Columns(int(array.shape[1]))
+    columns = DeclaredColumns(int(array.shape[1]))
     _require_some(columns.count)
     array = in_one_column_chunk(array)
     lengths = tuple(array.chunks[0])
@@ -299,8 +136,8 @@ def from_dask_frame(frame: Any, sample_weight: Any = None) -> Source:
     require_distinct(names)
     _require_some(len(names))
     require_numbers(frame.dtypes)
-    parts, graph = parts_of(frame, sample_weight, Columns(len(names), names))
-    double = any(_float_type(kind) == np.float64 for kind in frame.dtypes)
+    parts, graph = parts_of(frame, sample_weight, DeclaredColumns(len(names), names))
+    double = any(float_type(kind) == np.float64 for kind in frame.dtypes)
     return Source(
         parts,
         n_features=len(names),
@@ -312,7 +149,7 @@ def from_dask_frame(frame: Any, sample_weight: Any = None) -> Source:
 
 
 def require_numbers(dtypes: Any) -> None:
-    """Refuse a frame with columns that are not numbers, naming the first."""
+    """Raise InputTypeError for the first column that is not numeric."""
     for name, kind in dtypes.items():
         if not is_real(kind):
             raise InputTypeError(
@@ -327,9 +164,9 @@ def _require_some(n_features: int) -> None:
 
 
 def parts_of(
-    collection: Any, sample_weight: Any, columns: Columns
+    collection: Any, sample_weight: Any, columns: DeclaredColumns
 ) -> tuple[list[ChunkPart] | list[InlinePart], Mapping[Hashable, Any]]:
-    """Parts of a collection, inlined where no two of them share a task."""
+    """Parts of a collection, inlined if no two of them share a task."""
     graph, keys = lowered(collection)
     wanted: list[tuple[Hashable, ...]] = [(key,) for key in keys]
     if sample_weight is not None:
@@ -346,7 +183,7 @@ def parts_of(
 
 
 def computed(parts: Sequence[ChunkPart] | Sequence[InlinePart]) -> bool:
-    """Whether reading any part computes something, where it is read and for it alone."""
+    """Whether reading some part computes tasks inside the reading task."""
     return any(
         not isinstance(node, DataNode)
         for part in parts
@@ -360,7 +197,7 @@ def lowered(collection: Any) -> tuple[dict[Hashable, Any], list[Hashable]]:
 
     Chunks that a cluster holds stand in the graph as futures.
     """
-    if hasattr(collection, "optimize"):  # a frame gets new keys each time it is optimised
+    if hasattr(collection, "optimize"):  # each optimisation gives a frame new keys
         collection = collection.optimize()
         graph = dict(collection.__dask_graph__())
     else:
@@ -374,7 +211,7 @@ def lowered(collection: Any) -> tuple[dict[Hashable, Any], list[Hashable]]:
 
 
 def require_complete(source: Source) -> None:
-    """Refuse rows made of what a cluster holds, for where there is no cluster.
+    """Raise if rows need values of a cluster; called when there is no client.
 
     Raises
     ------
@@ -390,7 +227,7 @@ def require_complete(source: Source) -> None:
 
 
 def is_future(value: Any) -> bool:
-    """Whether a graph's value stands for what a cluster holds."""
+    """Whether a value in a graph is a future."""
     return type(value).__name__ == "Future" and hasattr(value, "key")
 
 
@@ -402,7 +239,7 @@ def _weights(sample_weight: Any, n_parts: int) -> tuple[dict[Hashable, Any], lis
         )
     shape: tuple[Any, ...] = getattr(sample_weight, "shape", ())
     if len(shape) == 2:
-        # Chunks that lie beside each other must not be taken for others that lie below.
+        # Column chunks must not be taken for row chunks.
         if shape[1] != 1:
             raise DataError(
                 f"sample_weight has {shape[1]} columns.", "Give one number for each row of X."

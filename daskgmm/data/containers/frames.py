@@ -16,7 +16,7 @@ from daskgmm.errors import DataError, InputTypeError
 
 @dataclass(frozen=True)
 class _Column:
-    """A frame's column: its type as the library calls it, and how it becomes floats."""
+    """A column of a frame: its type, and its conversion to floats."""
 
     name: Any
     kind: str
@@ -35,7 +35,7 @@ def from_frame(frame: Any, sample_weight: ArrayLike | None = None) -> Source:
     DataError
         The frame has no column, or a weight is wrong.
     InputTypeError
-        It is no such frame, or a column holds something else than real numbers.
+        It is not such a frame, or a column holds something other than real numbers.
     """
     columns = _columns(frame)
     for column in columns:
@@ -52,7 +52,7 @@ def from_frame(frame: Any, sample_weight: ArrayLike | None = None) -> Source:
 
 
 def _columns(frame: Any) -> list[_Column]:
-    # Who passes a frame has imported its library; nobody else should wait for that.
+    # A frame's library is imported already; others should not wait for the import.
     pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
     if pandas is not None and isinstance(frame, pandas.DataFrame):
         # By position: names may repeat.
@@ -67,7 +67,7 @@ def _columns(frame: Any) -> list[_Column]:
 
 
 def require_distinct(names: Iterable[Any]) -> None:
-    """Refuse columns of which two have one name.
+    """Raise DataError if two columns have the same name.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def require_distinct(names: Iterable[Any]) -> None:
     name, count = next(iter(Counter(names).most_common(1)), (None, 0))
     if count > 1:
         raise DataError(
-            f"More than one column is called {name!r}.", "Give each column a name of its own."
+            f"More than one column is named {name!r}.", "Give each column a name of its own."
         )
 
 

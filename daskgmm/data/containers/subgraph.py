@@ -1,7 +1,7 @@
-"""What chunks are computed from: their own piece of a Dask graph, evaluated without a scheduler.
+"""The tasks of a Dask graph that chunks need, and their evaluation without a scheduler.
 
-Dask's schedulers order a graph and keep its state anew each time, and so does a task that Dask
-fused from several: both take longer than many a small chunk.
+Dask's schedulers, and tasks that Dask fused from several, order a graph and set up its state each
+time. For small chunks that takes longer than the work.
 """
 
 from collections import Counter, defaultdict
@@ -13,14 +13,14 @@ from daskgmm.data.containers.task_spec import GraphNode, Task
 Piece: TypeAlias = Mapping[Hashable, GraphNode]
 
 _SEVERAL = -1
-"""In place of the chunks that need a task, where they are several but not all."""
+"""Stands for the chunks that need a task, if they are several but not all."""
 
 
 def closure(graph: Mapping[Hashable, Any], keys: Sequence[Hashable]) -> set[Hashable]:
-    """Keys of all that some keys of a graph need, themselves included.
+    """Keys of all tasks that some keys of a graph need, these keys included.
 
-    A frame made of a persisted array has no futures in its graph: keys that are not in it are
-    those of what a cluster holds.
+    A frame made of a persisted array has no futures in its graph: keys missing from it are those
+    of values on the cluster.
     """
     found: set[Hashable] = set()
     waiting = list(keys)
@@ -32,13 +32,13 @@ def closure(graph: Mapping[Hashable, Any], keys: Sequence[Hashable]) -> set[Hash
     return found
 
 
-def meeting_points(
+def shared_tasks(
     graph: Mapping[Hashable, Any], wanted: Sequence[Sequence[Hashable]]
 ) -> tuple[list[Hashable], bool]:
     """Tasks whose values all chunks need, and whether some chunks share other tasks besides.
 
-    What is behind such a task is not looked at: a mean that all chunks need hides that it is
-    made of all chunks' rows.
+    Tasks that only such a task needs do not count: a mean that all chunks need depends on the rows
+    of all chunks.
 
     Parameters
     ----------
@@ -76,12 +76,12 @@ def meeting_points(
 def evaluate(
     piece: Piece, keys: Sequence[Hashable], given: Mapping[Hashable, Any] | None = None
 ) -> list[Any]:
-    """Values of some keys of a piece; others are let go after their last use.
+    """Values of some keys of a piece; other values are released after their last use.
 
     Parameters
     ----------
     piece : Mapping
-        Tasks that need nothing but each other, and what is given.
+        Tasks that need only each other and the given values.
     keys : sequence of hashable
     given : Mapping, optional
         Values that are known already.
@@ -101,7 +101,7 @@ def evaluate(
         if task is not None:
             values[key] = _run(task, values)
             done.add(key)
-            _let_go(task.dependencies, uses, values)
+            _release(task.dependencies, uses, values)
     return [values[key] for key in keys]
 
 
@@ -115,7 +115,9 @@ def _evaluate_fused(piece: Piece, out: Hashable, names: Sequence[Hashable], *val
     return evaluate(piece, [out], dict(zip(names, values, strict=True)))[0]
 
 
-def _let_go(used: Iterable[Hashable], uses: Counter[Hashable], values: dict[Hashable, Any]) -> None:
+def _release(
+    used: Iterable[Hashable], uses: Counter[Hashable], values: dict[Hashable, Any]
+) -> None:
     for key in used:
         uses[key] -= 1
         if not uses[key]:

@@ -1,1 +1,1 @@
-"""Files before they are read: how they are listed, in which order, in which version."""
+"""Input files before they are read: their listing, order and versions."""

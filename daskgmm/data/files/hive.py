@@ -22,7 +22,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 
 @dataclass(frozen=True)
 class Condition:
-    """What the value of a partition key must be, such as ``date>=2026-11-21``.
+    """A condition on the value of a partition key, such as ``date>=2026-11-21``.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Condition:
     operator : str
         One of ``= != < <= > >=``.
     value : str
-        Compared as a number where both are, else as text: so ISO dates are in order.
+        Compared as a number if both are numbers, else as text, which suits ISO dates.
     """
 
     key: str
@@ -39,7 +39,7 @@ class Condition:
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """Take a condition from its text.
+        """Parse a condition.
 
         Raises
         ------
@@ -55,7 +55,7 @@ class Condition:
         return cls(*found.groups())
 
     def holds(self, value: str | None) -> bool:
-        """Whether a partition's value meets it; none does where the partition is of nulls."""
+        """Whether a partition's value meets the condition; a null meets none."""
         if value is None:
             return False
         compare = _OPERATORS[self.operator]
@@ -73,15 +73,15 @@ def conditions(where: str | Sequence[str] | None) -> tuple[Condition, ...]:
     return tuple(Condition.of(text) for text in texts)
 
 
-def keys_of(path: str) -> dict[str, str | None]:
+def partition_keys(path: str) -> dict[str, str | None]:
     """Keys and values of the directories in a path; ``None`` for the directory of nulls."""
     pairs = (name.partition("=") for name in path.split("/")[:-1])
     found = {unquote(key): unquote(value) for key, sign, value in pairs if sign and key}
     return {key: None if value == _NULL else value for key, value in found.items()}
 
 
-class Filter:
-    """Chooses files and directories by conditions, and remembers what it saw of their keys.
+class PartitionFilter:
+    """Chooses files and directories by conditions, and collects the keys' values for errors.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ class Filter:
 
     @property
     def _refused(self) -> bool:
-        """Whether a condition left nothing of the values seen."""
+        """Whether one of the conditions excludes all values seen."""
         return any(
             not any(each.holds(value) for value in self._seen[each.key])
             for each in self.wanted
@@ -137,7 +137,7 @@ class Filter:
         )
 
     def _keys(self, path: str) -> dict[str, str | None]:
-        known = keys_of(path)
+        known = partition_keys(path)
         for key, value in known.items():
             self._seen.setdefault(key, set()).add(_NULL if value is None else value)
         return known
@@ -151,7 +151,7 @@ class Filter:
 def _unknown_key(condition: Condition, known: Sequence[str], shown: str) -> ConfigurationError:
     keys = f"Its keys are {', '.join(known)}" if known else "It has no such directories"
     return ConfigurationError(
-        f"{shown} has no directories named {condition.key}=…, so {condition} chooses nothing.",
+        f"{shown} has no directories named {condition.key}=…, so {condition} can't be applied.",
         f"{keys}; rows can't be chosen by the values of other columns.",
     )
 
@@ -173,7 +173,7 @@ def key_columns(
     Whole numbers are int64, other numbers float64, and the rest is text; so is a ``kept`` key,
     unless its numbers are written out just as the directories have them.
     """
-    known = [keys_of(path) for path in paths]
+    known = [partition_keys(path) for path in paths]
     shared = [key for key in known[0] if all(key in own for own in known)]
     types = {key: _type([own[key] for own in known], exact=key in kept) for key in shared}
     values = [{key: _scalar(own[key], types[key]) for key in shared} for own in known]
@@ -181,7 +181,7 @@ def key_columns(
 
 
 def with_constants(batch: pa.RecordBatch, values: Mapping[str, pa.Scalar]) -> pa.RecordBatch:
-    """The batch with a column more for each value, the same in all rows."""
+    """The batch with one more column for each value, constant over the rows."""
     for name, value in values.items():
         batch = batch.append_column(name, pa.repeat(value, batch.num_rows))
     return batch

@@ -12,47 +12,47 @@ from typing import Any
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
-from daskgmm.data.files.hive import Condition, Filter
+from daskgmm.data.files.hive import Condition, PartitionFilter
+from daskgmm.data.files.lake_tables import (
+    LOG_FILE,
+    LOG_FOLDERS,
+    require_plain_files,
+    table_error,
+    table_root,
+)
 from daskgmm.data.files.versions import FileRecord, InputFile, record_of
-from daskgmm.data.storage.credentials import shown_address
-from daskgmm.data.storage.errors import Meaning, changed, explained, first_line, gone, meaning
-from daskgmm.data.storage.retry import persistent
+from daskgmm.data.storage.errors import (
+    FailureKind,
+    changed,
+    failure_kind,
+    first_line,
+    gone,
+    input_errors,
+)
+from daskgmm.data.storage.retry import retried
 from daskgmm.data.storage.urls import file_system
-from daskgmm.errors import DaskGMMError, DataError, MissingInputError
+from daskgmm.errors import DaskGMMError, MissingInputError
 
 logger = logging.getLogger(__name__)
 
 _THREADS = 16  # directories are listed at once: latency is what they cost
 _STORE = re.compile(r"(?P<file>.+?\.zarr)(?:/(?P<inner>.+))?")
-_CONTAINER = re.compile(r"(?P<file>.+?\.(?:h5|hdf5))/(?P<inner>.+)")
 _STORE_MARKS = ("zarr.json", ".zarray", ".zgroup")
-_TABLES = {
-    "_delta_log": "Delta",
-    ".hoodie": "Hudi",
-    "metadata": "Iceberg",
-    "_versions": "Lance",
-}
-"""Folders by which tables are known: what is in them tells which of the files count."""
 
-_LOGS = re.compile(
-    r"(?P<root>.*?)/(?P<mark>_delta_log|\.hoodie)(?:/.*)?"
-    r"|(?P<iceberg>.*?)/metadata/(?:[^/]*\.metadata\.json|version-hint\.text)"
-    r"|(?P<lance>.*?)/_versions/[^/]*\.manifest"
-)
 
 Entry = tuple[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
-class FoundFile:
-    """What one path stands for; ``listed`` where a directory or pattern named the files."""
+class Listing:
+    """The files that one path stands for; ``listed`` if it is a directory or pattern."""
 
     files: tuple[InputFile, ...]
     listed: bool
 
 
 def natural_order(path: str) -> tuple[list[str | int], str]:
-    """Sort key of a path: numbers in it count as such, as Dask sorts files.
+    """Sort key of a path that orders numbers in it by value, as Dask sorts files.
 
     It is `dask.utils.natural_sort_key`, which fails on names with other digits than decimal
     ones and leaves ``a1`` and ``a01`` in any order.
@@ -61,7 +61,7 @@ def natural_order(path: str) -> tuple[list[str | int], str]:
     ['day=9/b', 'day=11/a', 'part.2', 'part.10', '²']
     """
     pieces = re.split(r"(\d+)", path)
-    return [int(piece) if place % 2 else piece for place, piece in enumerate(pieces)], path
+    return [int(piece) if index % 2 else piece for index, piece in enumerate(pieces)], path
 
 
 def find_files(
@@ -70,19 +70,22 @@ def find_files(
     where: tuple[Condition, ...] = (),
     *,
     stores: bool = False,
-) -> FoundFile:
+    containers: tuple[str, ...] = (),
+) -> Listing:
     """Return the files that a path, directory, pattern or URL stands for.
 
     Parameters
     ----------
     path : str
         A directory whose name ends in ``.zarr`` counts as a file. A name that follows it, or a
-        file that ends in ``.h5`` or ``.hdf5``, is that of an array inside.
+        container, is that of an array inside.
     storage_options : mapping
     where : tuple of Condition
-        What directories named ``key=value`` must hold; others aren't even listed.
+        Conditions on directories named ``key=value``; others are not listed.
     stores : bool
-        Whether a directory that is marked as a Zarr store is one, however it is called.
+        Whether a directory with Zarr's metadata is a store, even without ``.zarr`` in its name.
+    containers : tuple of str
+        Extensions of files that may hold several arrays.
 
     Raises
     ------
@@ -93,12 +96,12 @@ def find_files(
     """
     name = path.partition("?")[0] if "://" in path else path
     filesystem, root = file_system(path, storage_options)
-    return _found(name, filesystem, root, Filter(where), stores)
+    return _list_files(name, _Finder(filesystem, PartitionFilter(where), stores, containers), root)
 
 
-@persistent
+@retried
 def require_unchanged(files: Sequence[InputFile], *, stores: bool) -> None:
-    """Raise unless all files still are the versions that were found; nothing of them is read.
+    """Raise unless all files still are the versions that were listed; no content is read.
 
     Parameters
     ----------
@@ -118,27 +121,26 @@ def require_unchanged(files: Sequence[InputFile], *, stores: bool) -> None:
 
 
 def _require_unchanged_store(file: InputFile) -> None:
-    with explained(file.path):
+    with input_errors(file.path):
         try:
-            now = _Finder(file.filesystem, Filter(()), stores=True).store(
+            now = _Finder(file.filesystem, PartitionFilter(()), stores=True).store(
                 file.key, inner=file.inner
             )
         except FileNotFoundError as error:
-            if meaning(error) is not Meaning.MISSING:
+            if failure_kind(error) is not FailureKind.MISSING:
                 raise
             raise gone(file.path) from error
         if file.record.differs(now.record):
             raise changed(file.path)
 
 
-@persistent
-def _found(
-    name: str, filesystem: AbstractFileSystem, root: str, chosen: Filter, stores: bool
-) -> FoundFile:
+@retried
+def _list_files(name: str, finder: "_Finder", root: str) -> Listing:
+    chosen = finder.chosen
     try:
-        with explained(name, seen=False):
-            filesystem.invalidate_cache()  # of what was listed before
-            found = _Finder(filesystem, chosen, stores).find(root)
+        with input_errors(name, seen=False):
+            finder.filesystem.invalidate_cache()  # of earlier listings
+            found = finder.find(root)
     except DaskGMMError:
         raise
     except Exception as error:  # each store's package has errors of its own
@@ -148,7 +150,7 @@ def _found(
     if chosen.wanted:
         files = tuple(file for file in found.files if chosen.admits(file.name.rpartition("/")[0]))
         chosen.require((file.name for file in files), name)
-        return FoundFile(files, found.listed)
+        return Listing(files, found.listed)
     return found
 
 
@@ -159,36 +161,43 @@ class _Finder:
     Parameters
     ----------
     filesystem : AbstractFileSystem
-    chosen : Filter
+    chosen : PartitionFilter
     stores : bool
+    containers : tuple of str
         See `find_files`.
     """
 
     filesystem: AbstractFileSystem
-    chosen: Filter
+    chosen: PartitionFilter
     stores: bool
+    containers: tuple[str, ...] = ()
 
-    def find(self, root: str) -> FoundFile:
-        """Tell a file from a directory from a pattern; a name may hold a pattern's characters."""
+    def find(self, root: str) -> Listing:
+        """Files of a path: a file or directory if there is one of that name, else a pattern."""
         if found := _STORE.fullmatch(root.rstrip("/")):
             return self._inside(found)
         try:
             info = self.filesystem.info(root)
         except (FileNotFoundError, NotADirectoryError) as error:
-            if meaning(error) is not Meaning.MISSING:
+            if failure_kind(error) is not FailureKind.MISSING:
                 raise
-            if found := _CONTAINER.fullmatch(root):
+            if found := self._container(root):
                 return self._inside(found)
             if not has_magic(root):
                 raise
-            return FoundFile(tuple(self._matches(root)), listed=True)
+            return Listing(tuple(self._matches(root)), listed=True)
         if info["type"] != "directory":
-            return FoundFile((self._file(root, info),), listed=False)
+            return Listing((self._file(root, info),), listed=False)
         if self.stores and self._is_store(root):
-            return FoundFile((self.store(root),), listed=False)
-        return FoundFile(tuple(self._below(root)), listed=True)
+            return Listing((self.store(root),), listed=False)
+        return Listing(tuple(self._below(root)), listed=True)
 
-    def _inside(self, found: re.Match[str]) -> FoundFile:
+    def _container(self, root: str) -> re.Match[str] | None:
+        """A path's file and the name of an array in it, ``None`` if no container is part of it."""
+        endings = "|".join(map(re.escape, self.containers))
+        return re.fullmatch(rf"(?P<file>.+?(?:{endings}))/(?P<inner>.+)", root) if endings else None
+
+    def _inside(self, found: re.Match[str]) -> Listing:
         """Files of which an array inside may be named."""
         root, inner = found["file"], found["inner"] or ""
         listed = has_magic(root) and not self.filesystem.exists(root)
@@ -197,7 +206,7 @@ class _Finder:
             files = tuple(self.store(key, inner=inner) for key in keys)
         else:
             files = tuple(self._file(key, self.filesystem.info(key), inner) for key in keys)
-        return FoundFile(files, listed)
+        return Listing(files, listed)
 
     def _matches(self, pattern: str) -> Iterator[InputFile]:
         parent = re.split(r"[*?[]", pattern, maxsplit=1)[0].rpartition("/")[0]
@@ -205,7 +214,7 @@ class _Finder:
         entries = self.filesystem.glob(pattern, detail=True).items()
         shown = [entry for entry in entries if not (skip_hidden and _hidden(entry[0], parent))]
         folders = [key for key, info in shown if info["type"] == "directory"]
-        inside = {_table_root(key.rpartition("/")[0]) for key, _ in shown}
+        inside = {table_root(key.rpartition("/")[0]) for key, _ in shown}
         for root in sorted(inside):
             self._require_no_table(root)
         for key in folders:
@@ -215,22 +224,22 @@ class _Finder:
 
     def _below(self, root: str) -> Iterator[InputFile]:
         """Files in a directory at any depth; it may be a store itself."""
-        if (above := _table_root(root)) != root:
+        if (above := table_root(root)) != root:
             self._require_no_table(above)
         walk = self._walk(root) if self.chosen.wanted else self.filesystem.find(root, detail=True)
-        _require_plain(root, walk)
+        require_plain_files(root, walk)
         entries = walk.items()
         yield from self._files(entry for entry in entries if not _hidden(_shown(entry[0]), root))
 
     def _require_no_table(self, root: str) -> None:
         """Raise DataError where a folder is a table whose files don't all count."""
-        for mark, kind in _TABLES.items():
+        for mark, kind in LOG_FOLDERS.items():
             try:
                 below = self.filesystem.ls(f"{root}/{mark}", detail=False)
-            except OSError:  # there is none, or nobody may look
+            except OSError:  # there is none, or it is not readable
                 continue
-            if any(_LOGS.fullmatch(str(key).rstrip("/")) for key in below):
-                raise _is_table(root, kind)
+            if any(LOG_FILE.fullmatch(str(key).rstrip("/")) for key in below):
+                raise table_error(root, kind)
 
     def _walk(self, root: str) -> dict[str, Mapping[str, Any]]:
         """Entries of files in those directories that the conditions admit."""
@@ -242,7 +251,7 @@ class _Finder:
                 folders = [key for key, info in listed if info["type"] == "directory"]
                 found |= {key: info for key, info in listed if info["type"] != "directory"}
                 for key in folders:
-                    if key.rpartition("/")[2] in _TABLES:
+                    if key.rpartition("/")[2] in LOG_FOLDERS:
                         self._require_no_table(key.rpartition("/")[0])
                 level = [
                     key for key in folders if self.chosen.admits(key) and not _hidden(key, root)
@@ -269,7 +278,7 @@ class _Finder:
             yield self.store(store, own)
 
     def _file(self, key: str, info: Mapping[str, Any], inner: str = "") -> InputFile:
-        with explained(key):
+        with input_errors(key):
             record = record_of(self.filesystem, key, info)
         return InputFile(_named(record, inner), key, self.filesystem, inner)
 
@@ -277,7 +286,7 @@ class _Finder:
         return any(self.filesystem.exists(f"{root}/{mark}") for mark in _STORE_MARKS)
 
     def store(self, key: str, entries: Sequence[Entry] | None = None, inner: str = "") -> InputFile:
-        """A directory that is read as one file, known by all that is in it."""
+        """A directory as one input file; its version depends on all files in it."""
         if entries is None:
             entries = list(self.filesystem.find(key, detail=True).items())
         if not entries:
@@ -289,7 +298,7 @@ class _Finder:
         total = sum(record.bytes or 0 for record in records)
         times = [record.modified for record in [*records, *self._folders(records)]]
         newest = max(filter(None, times), default=None)
-        # Names that are no UTF-8 are told of later, in words.
+        # Names that are not UTF-8 are refused later, with a better error.
         mark = sha256(repr(records).encode(errors="surrogateescape")).hexdigest()
         path = records[0].path[: records[0].path.index(f"{key}/") + len(key)]
         record = FileRecord(path, total, modified=newest, etag=mark)
@@ -303,37 +312,6 @@ class _Finder:
         return [record_of(self.filesystem, parent) for parent in parents]
 
 
-def _table_root(folder: str) -> str:
-    """The folder that a table of which these are partitions or data would be."""
-    while "=" in folder.rpartition("/")[2]:
-        folder = folder.rpartition("/")[0]
-    return folder.removesuffix("/data")
-
-
-def _require_plain(root: str, keys: Iterable[str]) -> None:
-    """Raise DataError where a directory holds a table of which not all files count."""
-    unfinished = False
-    for key in keys:
-        inner = key.removeprefix(root)
-        if found := _LOGS.fullmatch(inner):
-            mark = found["mark"] or ("metadata" if found["lance"] is None else "_versions")
-            at = next(filter(None, found.group("root", "iceberg", "lance")), "")
-            raise _is_table(f"{root.rstrip('/')}{at}", _TABLES[mark])
-        unfinished = unfinished or inner.startswith("/_temporary/")
-    if unfinished:
-        fact = "%s holds _temporary: its writer is at work or was killed, so rows may be missing."
-        logger.warning(fact, root)
-
-
-def _is_table(root: str, kind: str) -> DataError:
-    return DataError(
-        f"{shown_address(root)} is a table of {kind}, whose metadata tell which files count: "
-        "read as plain files, rows that were removed or replaced would come back.",
-        "Write its current rows as plain Parquet files and give those, or give the files that its "
-        "metadata list, each by its name.",
-    )
-
-
 def _named(record: FileRecord, inner: str) -> FileRecord:
     return replace(record, path=f"{record.path}/{inner}") if inner else record
 
@@ -345,5 +323,5 @@ def _shown(key: str) -> str:
 
 
 def _hidden(key: str, root: str) -> bool:
-    """Whether a name below ``root`` starts as those that writers keep for themselves do."""
+    """Whether a name below ``root`` starts with ``_`` or ``.``, as writers' own files do."""
     return any(name.startswith(("_", ".")) for name in key.removeprefix(root).split("/"))

@@ -1,4 +1,4 @@
-"""Input files wherever fsspec reaches: opening them, and telling one version from another."""
+"""Input files in any file system of fsspec: opening them, and their versions."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from daskgmm.data.storage.credentials import shown_address
-from daskgmm.data.storage.errors import changed, explained
+from daskgmm.data.storage.errors import changed, input_errors
 
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
 _ETAGS = ("ETag", "etag")
@@ -20,20 +20,20 @@ _ETAGS = ("ETag", "etag")
 
 @dataclass(frozen=True)
 class FileRecord:
-    """What tells one version of a file from another; plain values only.
+    """A version of a file, as plain values.
 
     Parameters
     ----------
     path : str
         Absolute path or URL, without credentials.
     bytes : int or None
-        Size, where the store tells it.
+        Size, if the store reports it.
     rows : int or None
         Rows, where known without reading.
     modified : str or None
-        Time of the last change, ISO 8601, where the store tells it.
+        Time of the last change, ISO 8601, if the store reports it.
     etag : str or None
-        The store's own mark of the version.
+        The store's identifier of the version.
     """
 
     path: str
@@ -43,25 +43,25 @@ class FileRecord:
     etag: str | None = None
 
     def differs(self, other: "FileRecord") -> bool:
-        """Whether the other is of another version, by all that both know."""
+        """Whether the other record is of another version, by the values that both have."""
         pairs = [(self.bytes, other.bytes), (self.etag, other.etag)]
-        if None in pairs[1]:  # times are told to the second here, to the millisecond there
+        if None in pairs[1]:  # some stores report seconds, others milliseconds
             pairs.append((self.modified, other.modified))
         return any(None not in pair and pair[0] != pair[1] for pair in pairs)
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file to read: its record, and what opens it.
+    """A file to read: its record, and the file system that opens it.
 
-    The file system carries credentials, so neither it nor the key it opens is shown; and it is
-    another object in each thread, so it has no part in whether two files are the same.
+    The file system holds credentials, so neither it nor the key is shown. It is another object in
+    each thread, so it is left out of comparisons.
 
     Parameters
     ----------
     record : FileRecord
     key : str
-        As the file system calls it.
+        The file's path in its file system.
     filesystem : AbstractFileSystem
     inner : str
         Name of an array inside the file, where one was chosen.
@@ -95,18 +95,18 @@ class InputFile:
 
     @contextmanager
     def reading(self, **options: Any) -> Iterator[Any]:
-        """Open the version that was found for reading bytes; ``options`` go to a store.
+        """Open the version that was listed for reading bytes; ``options`` go to a store.
 
         Raises
         ------
         DataError
-            It is gone or has changed; what else goes wrong in the block may be due to that.
+            It is gone or has changed, which may be the cause of other errors in the block.
         MissingInputError
             It can't be read.
         ClusterError
             It can't be reached.
         """
-        with explained(self.path):
+        with input_errors(self.path):
             if self.local is not None:
                 with self.unchanged(), self.open() as stream:
                     yield stream
@@ -119,7 +119,7 @@ class InputFile:
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:
-        """Hold that a local file is the version that was found, before and after the block."""
+        """Check before and after the block that a local file is the version that was listed."""
         self._check()
         try:
             yield
@@ -129,14 +129,14 @@ class InputFile:
         self._check()
 
     def require_unchanged(self) -> None:
-        """Raise unless the file still is the version that was found.
+        """Raise unless the file still is the version that was listed.
 
         Raises
         ------
         DataError
             It has changed or is gone.
         """
-        with explained(self.path):
+        with input_errors(self.path):
             self._check()
 
     def _check(self) -> None:
@@ -148,23 +148,23 @@ class InputFile:
 
 
 def _details(stream: Any) -> Mapping[str, Any] | None:
-    """What a store said of a file when it was opened."""
-    told: Mapping[str, Any] | None = getattr(stream, "details", None)
-    return told
+    """The store's description of a file, from opening it."""
+    details: Mapping[str, Any] | None = getattr(stream, "details", None)
+    return details
 
 
 def record_of(
     filesystem: AbstractFileSystem, key: str, info: Mapping[str, Any] | None = None
 ) -> FileRecord:
-    """Describe a file as the store does; ``info`` is what a listing said of it."""
+    """The record of a file; ``info`` is its entry in a listing."""
     if isinstance(filesystem, LocalFileSystem):
         # A listing tells when a link was made, not when its target changed.
         status = Path(key).stat()
         return FileRecord(key, status.st_size, modified=_iso(status.st_mtime))
-    told = filesystem.info(key) if info is None else info
+    details = filesystem.info(key) if info is None else info
     path = shown_address(str(filesystem.unstrip_protocol(key)))
-    etag = next((str(told[name]) for name in _ETAGS if told.get(name)), None)
-    return FileRecord(path, told.get("size"), modified=_modified(told), etag=etag)
+    etag = next((str(details[name]) for name in _ETAGS if details.get(name)), None)
+    return FileRecord(path, details.get("size"), modified=_modified(details), etag=etag)
 
 
 def _modified(info: Mapping[str, Any]) -> str | None:

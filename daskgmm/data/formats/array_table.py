@@ -1,7 +1,7 @@
 """Rows of two-dimensional arrays in files: numbers of one type in columns without names.
 
-Columns go by their positions, from 0, as text: ``"0"``, ``"3"``. An array of which all columns
-are features has no names; where they were chosen, their positions are their names.
+Columns are named by their positions, from 0, as text: ``"0"``, ``"3"``. If all columns of an array
+are features, the source has no names; if they were chosen, it has these.
 """
 
 from collections.abc import Hashable, Iterator, Sequence
@@ -13,10 +13,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from daskgmm.data.columns import ColumnSelection
-from daskgmm.data.decode import block_rows_for, check_weights, kept_schema
+from daskgmm.data.decode import block_rows_for, kept_schema
 from daskgmm.data.files.versions import InputFile
-from daskgmm.data.formats.array import Matrix
+from daskgmm.data.formats.stored_array import StoredArray
 from daskgmm.data.source import Block, Floats, Source, aligned
+from daskgmm.data.weights import check_weights
 from daskgmm.errors import ConfigurationError, DataError
 
 _PART_BYTES = 2**24
@@ -24,7 +25,7 @@ _SINGLE = np.dtype(np.float32)
 
 
 @dataclass(frozen=True)
-class Columns:
+class ColumnPositions:
     """Positions of the columns that are read.
 
     Parameters
@@ -40,7 +41,7 @@ class Columns:
 
     @property
     def span(self) -> slice:
-        """Adjacent columns with all of them."""
+        """The smallest slice of columns that holds all of them."""
         positions = [*self.features, *self.keep]
         if self.weight is not None:
             positions.append(self.weight)
@@ -48,15 +49,15 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class MatrixPart:
+class StoredArrayPart:
     """Adjacent rows of an array.
 
     Parameters
     ----------
-    matrix : Matrix
+    array : StoredArray
     first, stop : int
         Row numbers.
-    columns : Columns
+    columns : ColumnPositions
     dtype : dtype
         What blocks come as.
     read_rows : int
@@ -67,10 +68,10 @@ class MatrixPart:
         Types in which columns are carried along.
     """
 
-    matrix: Matrix
+    array: StoredArray
     first: int
     stop: int
-    columns: Columns
+    columns: ColumnPositions
     dtype: np.dtype[Any]
     read_rows: int
     block_rows: int
@@ -84,13 +85,13 @@ class MatrixPart:
     @property
     def label(self) -> str:
         """The array and the rows' indices in it, the last included."""
-        return f"{self.matrix.file.path}, rows {self.first} to {self.stop - 1}"
+        return f"{self.array.file.path}, rows {self.first} to {self.stop - 1}"
 
     def read(self, *inputs: Any) -> Iterator[Block]:  # noqa: ARG002  the protocol's signature
         """Yield blocks of at most ``block_rows`` rows."""
         if self.first == self.stop:
             return
-        with self.matrix.opened(slice(self.first, self.stop)) as array:
+        with self.array.opened(slice(self.first, self.stop)) as array:
             for start in range(self.first, self.stop, self.read_rows):
                 end = min(start + self.read_rows, self.stop)
                 values = aligned(np.asarray(array[start:end, self.columns.span]))
@@ -110,7 +111,7 @@ class MatrixPart:
         if position is None:
             return None
         weights: Floats = values[position - self.columns.span.start].astype(np.float64)
-        check_weights(weights, f"{self.matrix.file.path}, column {position}", row)
+        check_weights(weights, f"{self.array.file.path}, column {position}", row)
         return weights
 
     def _kept(self, values: NDArray[Any]) -> pa.Table | None:
@@ -126,26 +127,26 @@ class MatrixPart:
 
 
 @dataclass(frozen=True)
-class MatrixTable:
-    """Arrays that follow each other.
+class StoredArrayTable:
+    """Arrays in files, whose rows follow each other.
 
     Parameters
     ----------
-    matrices : tuple of Matrix
+    arrays : tuple of StoredArray
         In row order.
     """
 
-    matrices: tuple[Matrix, ...]
+    arrays: tuple[StoredArray, ...]
 
     @property
     def files(self) -> tuple[InputFile, ...]:
         """The files in row order."""
-        return tuple(matrix.file for matrix in self.matrices)
+        return tuple(array.file for array in self.arrays)
 
     @property
     def rows(self) -> tuple[int, ...]:
         """Rows of each file."""
-        return tuple(matrix.shape[0] for matrix in self.matrices)
+        return tuple(array.shape[0] for array in self.arrays)
 
     def source(self, selection: ColumnSelection, block_rows: int | None = None) -> Source:
         """Return the selected columns' rows in parts of about 16 MiB, cut where chunks are.
@@ -153,17 +154,17 @@ class MatrixTable:
         Raises
         ------
         ConfigurationError
-            A column is named by something else than its position.
+            A column is named by something other than its position.
         DataError
             A file has no such column, or another number of columns than the first.
         """
         columns = self._columns(selection)
-        single = all(matrix.dtype.newbyteorder("=") == _SINGLE for matrix in self.matrices)
+        single = all(array.dtype.newbyteorder("=") == _SINGLE for array in self.arrays)
         dtype = np.dtype(np.float32 if single else np.float64)
         size = block_rows or block_rows_for(len(columns.features))
         kept = self._kept(columns)
         parts = tuple(
-            part for matrix in self.matrices for part in _parts(matrix, columns, dtype, size, kept)
+            part for array in self.arrays for part in _parts(array, columns, dtype, size, kept)
         )
         names = tuple(map(str, columns.features))
         everything = selection.columns is None and selection.weight is None
@@ -173,16 +174,16 @@ class MatrixTable:
             dtype,
             None if everything else names,
             tuple(part.stop - part.first for part in parts),
-            decoded=any(matrix.decoded for matrix in self.matrices),
+            decoded=any(array.decoded for array in self.arrays),
             block_rows=max(max(part.read_rows, size) for part in parts),
         )
 
-    def _kept(self, columns: Columns) -> pa.Schema:
+    def _kept(self, columns: ColumnPositions) -> pa.Schema:
         """Types that hold the kept columns of every array."""
         names = [str(position) for position in columns.keep]
         described = []
-        for matrix in self.matrices if names else ():
-            path, kind = matrix.file.path, matrix.dtype.newbyteorder("=")
+        for array in self.arrays if names else ():
+            path, kind = array.file.path, array.dtype.newbyteorder("=")
             try:
                 own = pa.from_numpy_dtype(kind)
             except pa.ArrowNotImplementedError as error:
@@ -193,8 +194,8 @@ class MatrixTable:
             described.append((path, pa.schema(dict.fromkeys(names, own))))
         return kept_schema(names, described)
 
-    def _columns(self, selection: ColumnSelection) -> Columns:
-        path, count = self.matrices[0].file.path, self.matrices[0].shape[1]
+    def _columns(self, selection: ColumnSelection) -> ColumnPositions:
+        path, count = self.arrays[0].file.path, self.arrays[0].shape[1]
         weight = None if selection.weight is None else _position(selection.weight, count, path)
         keep = tuple(_position(name, count, path) for name in selection.keep)
         if selection.columns is None:
@@ -203,13 +204,13 @@ class MatrixTable:
             features = tuple(_position(name, count, path) for name in selection.columns)
         if not features:
             raise DataError(f"{path} has no columns for features.", "Check the array's shape.")
-        for matrix in self.matrices:
-            if matrix.shape[1] != count:
+        for array in self.arrays:
+            if array.shape[1] != count:
                 raise DataError(
-                    f"{matrix.file.path} has {matrix.shape[1]} columns, and {path} has {count}.",
+                    f"{array.file.path} has {array.shape[1]} columns, and {path} has {count}.",
                     "Give arrays of the same columns, or leave that file out.",
                 )
-        return Columns(features, weight, keep)
+        return ColumnPositions(features, weight, keep)
 
 
 def _position(name: str, count: int, path: str) -> int:
@@ -226,14 +227,14 @@ def _position(name: str, count: int, path: str) -> int:
 
 
 def _parts(
-    matrix: Matrix, columns: Columns, dtype: np.dtype[Any], size: int, kept: pa.Schema
-) -> Iterator[MatrixPart]:
-    """Parts that are read along an array's chunks, each chunk once where it fits into a part."""
-    rows, chunk = matrix.shape[0], max(1, min(matrix.chunk_rows, matrix.shape[0]))
+    array: StoredArray, columns: ColumnPositions, dtype: np.dtype[Any], size: int, kept: pa.Schema
+) -> Iterator[StoredArrayPart]:
+    """Parts of an array, cut along its chunks so that each chunk is read once if it fits."""
+    rows, chunk = array.shape[0], max(1, min(array.chunk_rows, array.shape[0]))
     span = columns.span
-    row_bytes = matrix.dtype.itemsize * (span.stop - span.start)
+    row_bytes = array.dtype.itemsize * (span.stop - span.start)
     read_rows = chunk * max(1, size // chunk)
     length = read_rows * max(1, _PART_BYTES // (read_rows * row_bytes))
     for first in range(0, max(rows, 1), length):
         stop = min(first + length, rows)
-        yield MatrixPart(matrix, first, stop, columns, dtype, read_rows, size, kept)
+        yield StoredArrayPart(array, first, stop, columns, dtype, read_rows, size, kept)

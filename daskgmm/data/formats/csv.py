@@ -1,7 +1,7 @@
 """Rows of CSV files, plain or compressed, read as a stream.
 
 One part is one file, whatever its size: where a byte range starts inside a quoted value, its
-line ends can't be told from the value's own. So large data is best given as many files.
+line ends can't be distinguished from the value's own. So large data should be many files.
 """
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -14,32 +14,31 @@ from pyarrow import csv as arrow_csv
 
 from daskgmm.data.columns import (
     DELIMITER,
-    FIRST_PLACE,
+    FIRST_LOCATION,
     FIRST_ROW,
     FIRST_VALUE,
     ColumnSelection,
     check_names,
-    is_number,
-    shortened,
 )
 from daskgmm.data.decode import Decoder, block_rows_for
 from daskgmm.data.files.hive import key_columns, with_constants
 from daskgmm.data.files.versions import InputFile
 from daskgmm.data.formats.csv_errors import (
     COUNTED,
-    Quotes,
-    opened,
+    QuoteCounter,
+    open_decompressed,
+    record_at,
     require_closed_quotes,
     text_error,
-    written,
 )
 from daskgmm.data.formats.csv_header import Header, read_header
+from daskgmm.data.number_text import is_number, shortened
 from daskgmm.data.source import Block, Source
-from daskgmm.data.storage.retry import persistent
+from daskgmm.data.storage.retry import retried
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
 
 _TEXT_BYTES = 2**23  # decoded at a time
-_LOOKED_AT = 1000  # values that tell whether a column holds numbers
+_VALUES_INSPECTED = 1000  # of a column, to decide whether it holds numbers
 _FLOAT64 = np.dtype(np.float64)
 
 
@@ -57,9 +56,9 @@ class CsvPart:
         Columns that the names of its directories give, by name.
     block_rows : int
     delimiter : str or None
-        The one that was asked for.
+        The given one.
     likely : str
-        The one of the first file.
+        The delimiter of the first file.
     """
 
     file: InputFile
@@ -94,7 +93,7 @@ class CsvPart:
             row += batch.num_rows
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
-        with opened(self.file) as stream:
+        with open_decompressed(self.file) as stream:
             header = read_header(stream, self.file.path, self.delimiter, self.likely)
             if header is None:
                 return
@@ -104,11 +103,11 @@ class CsvPart:
             for batch in _decoded(stream, self.file, header, convert):
                 yield with_constants(batch, self.constants)
 
-    def written(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
-        """The line of a row, and what is written there as a feature."""
-        with opened(self.file) as stream:
+    def text_at(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
+        """The line of a row, and the text of a feature in it."""
+        with open_decompressed(self.file) as stream:
             header = read_header(stream, self.file.path, self.delimiter, self.likely)
-        if header is None or (found := written(self.file, header, row)) is None:
+        if header is None or (found := record_at(self.file, header, row)) is None:
             return None
         texts = dict(zip(header.names, found[1], strict=False))
         return found[0], "" if feature is None else texts.get(self.selection.features[feature], "")
@@ -134,9 +133,9 @@ class CsvTable:
     numbers : pyarrow.Schema
         Types with which features are read: float64 wherever the first value is a number.
     delimiter : str or None
-        The one that was asked for.
+        The given one.
     first : FirstRows
-        What the columns were told from.
+        The rows from which the columns' types were inferred.
     """
 
     files: tuple[InputFile, ...]
@@ -152,9 +151,8 @@ class CsvTable:
     def source(self, selection: ColumnSelection, block_rows: int | None = None) -> Source:
         """Return the selected columns' rows, a part for each file.
 
-        Columns that are only carried along are text, just as it is written: what a type is
-        guessed from, the first rows, doesn't tell what the others hold, and a number has not
-        all digits of its text.
+        Kept columns that are not features stay text as written: a type inferred from the first
+        rows may not suit the others, and a number loses digits of its text.
 
         Raises
         ------
@@ -169,7 +167,7 @@ class CsvTable:
         path = self.first.file.path
         try:
             selection = selection.resolve(self.numbers, path, keys)
-        except InputTypeError:  # once more, with the line: to find it takes reading
+        except InputTypeError:  # again, with the line, which takes another read
             selection = selection.resolve(self._placed(), path, keys)
         own = set(self.numbers.names)
         kinds = {name: pa.string() for name in selection.keep if name in own}
@@ -203,23 +201,23 @@ class CsvTable:
         file, header = self.first.file, self.first.header
         fields = []
         for field in self.numbers:
-            told = field.metadata or {}
-            if row := told.get(FIRST_ROW):
-                found = written(file, header, int(row))
+            metadata = field.metadata or {}
+            if row := metadata.get(FIRST_ROW):
+                found = record_at(file, header, int(row))
                 line = f" (line {found[0]})" if found else ""
-                place = f" It is in row {int(row)}{line}. {COUNTED}"
-                told = {**told, FIRST_PLACE: place, DELIMITER: header.delimiter}
-            fields.append(field.with_metadata(told))
+                location = f" It is in row {int(row)}{line}. {COUNTED}"
+                metadata = {**metadata, FIRST_LOCATION: location, DELIMITER: header.delimiter}
+            fields.append(field.with_metadata(metadata))
         return pa.schema(fields)
 
     def _require_names(self) -> None:
         """Raise where a column of values has no name: only the first may be an index."""
         for position, column in enumerate(self.numbers):
-            told = column.metadata or {}
-            if column.name == "" and position and FIRST_VALUE in told:
+            metadata = column.metadata or {}
+            if column.name == "" and position and FIRST_VALUE in metadata:
                 raise DataError(
                     f"Column {position} of {self.first.file.path}, counted from 0, has no name in "
-                    f"the header, and holds {told[FIRST_VALUE].decode()!r}.",
+                    f"the header, and holds {metadata[FIRST_VALUE].decode()!r}.",
                     "Name it there, or choose columns with columns= (--columns).",
                 )
 
@@ -231,12 +229,12 @@ def open_csv(files: Sequence[InputFile], delimiter: str | None = None) -> CsvTab
     ----------
     files : sequence of InputFile
     delimiter : str, optional
-        One character; by default each file's first lines tell it.
+        One character; by default inferred from each file's first lines.
 
     Raises
     ------
     ConfigurationError
-        The delimiter can't be one.
+        The delimiter is not allowed.
     DataError
         No file has a header line, or the first rows make no table.
     """
@@ -269,10 +267,10 @@ def _checked(delimiter: str) -> str:
     )
 
 
-@persistent
+@retried
 def _first_rows(file: InputFile, delimiter: str | None) -> FirstRows | None:
     """Return a file's first rows, none under a lone header, ``None`` if it is empty."""
-    with opened(file) as stream:
+    with open_decompressed(file) as stream:
         header = read_header(stream, file.path, delimiter)
         if header is None:
             return None
@@ -294,7 +292,7 @@ def _decoded(
         encoding=header.encoding,
     )
     parse = arrow_csv.ParseOptions(delimiter=header.delimiter, newlines_in_values=True)
-    quotes = Quotes(stream)
+    quotes = QuoteCounter(stream)
     try:
         with arrow_csv.open_csv(quotes, read, parse, convert) as reader:
             yield from reader
@@ -314,9 +312,9 @@ def _number_field(column: pa.Field, values: pa.Array) -> pa.Field:
         return column.with_type(pa.float64())
     kind = column.type
     if not (pa.types.is_string(kind) or pa.types.is_binary(kind)):
-        told = {FIRST_VALUE: str(known[0])}
-        return column.with_metadata(told).with_type(pa.float64() if _is_whole(kind) else kind)
-    texts = known[:_LOOKED_AT].cast(pa.binary()).to_pylist()
+        metadata = {FIRST_VALUE: str(known[0])}
+        return column.with_metadata(metadata).with_type(pa.float64() if _is_whole(kind) else kind)
+    texts = known[:_VALUES_INSPECTED].cast(pa.binary()).to_pylist()
     first = texts[0].decode(errors="replace")
     numbers = sum(is_number(text.decode(errors="replace")) for text in texts)
     if is_number(first) or numbers > len(texts) / 2:

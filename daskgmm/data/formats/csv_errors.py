@@ -1,4 +1,4 @@
-"""Where CSV text goes wrong: the row, the line and the value, as they are written."""
+"""Errors in CSV text, with row, line and value as written."""
 
 import csv
 import re
@@ -12,10 +12,10 @@ import pyarrow as pa
 from fsspec.compression import compr
 from fsspec.utils import infer_compression
 
-from daskgmm.data.columns import shortened, unreadable
 from daskgmm.data.files.versions import InputFile
 from daskgmm.data.formats.csv_header import Header, as_text
-from daskgmm.data.storage.errors import explained, first_line
+from daskgmm.data.number_text import format_flaw, shortened
+from daskgmm.data.storage.errors import first_line, input_errors
 from daskgmm.errors import DataError
 
 _VALUE = re.compile(
@@ -29,10 +29,10 @@ _LONG_LINE = "Look for a quote that is never closed, or a line of many megabytes
 
 
 @contextmanager
-def opened(file: InputFile) -> Iterator[Any]:
-    """Open a file's bytes, decompressed by the extension, with failures explained."""
+def open_decompressed(file: InputFile) -> Iterator[Any]:
+    """Open a file for reading bytes, decompressed according to its extension."""
     compression = infer_compression(file.path)
-    with explained(file.path), file.reading() as raw:
+    with input_errors(file.path), file.reading() as raw:
         if compression is None:
             yield raw
         else:
@@ -41,17 +41,17 @@ def opened(file: InputFile) -> Iterator[Any]:
 
 
 def text_error(error: pa.ArrowInvalid, file: InputFile, header: Header) -> DataError:
-    """Say in which file, row, line and column Arrow found what it can't read."""
+    """The error for text that Arrow can't read, with file, row, line and column."""
     message = str(error)
     if found := _VALUE.search(message):
-        where = _place(file, header, int(found[2]) - header.skipped - 2)
+        where = _row_label(file, header, int(found[2]) - header.skipped - 2)
         where += f", column {header.names[int(found[1])]!r}"
         if found[4] is None and found[3] == "string":
             cause = f"{where}: the text is not UTF-8. {COUNTED}"
             remedy = "Convert the file to UTF-8, as with `iconv -f latin1 -t utf-8`."
             return DataError(cause, remedy)
         value = "the text" if found[4] is None else repr(shortened(found[4]))
-        if flaw := unreadable(found[4] or "", header.delimiter):
+        if flaw := format_flaw(found[4] or "", header.delimiter):
             cause = f"{where}: {value} has {flaw[0]}. {COUNTED}"
             return DataError(cause, flaw[1])
         kind = "a number" if found[3] == "double" else found[3]
@@ -59,19 +59,19 @@ def text_error(error: pa.ArrowInvalid, file: InputFile, header: Header) -> DataE
         remedy = "Correct the value, leave it empty if it is missing, or leave the column out "
         return DataError(cause, f"{remedy}with columns= (--columns).")
     if found := _RAGGED.search(message):
-        where = _place(file, header, int(found[1]) - header.skipped - 2)
+        where = _row_label(file, header, int(found[1]) - header.skipped - 2)
         cause = f"{where}: expected {found[2]} columns, found {found[3]}. {COUNTED}"
         return DataError(cause, "Correct the line: a delimiter or a quote may be missing.")
     return DataError(f"{file.path} can't be read as CSV: {first_line(error)}.", _LONG_LINE)
 
 
-def written(file: InputFile, header: Header, row: int) -> tuple[int, list[str]] | None:
-    """The line on which a row ends, counted from 1, and its values as they are written.
+def record_at(file: InputFile, header: Header, row: int) -> tuple[int, list[str]] | None:
+    """The line on which a row ends, counted from 1, and its values as written.
 
     Blank lines and quoted line ends part lines and rows, counted from 0. Reads the file up to
     there again, which only a failure costs; ``None`` where a value is too long for that.
     """
-    with opened(file) as stream, as_text(stream, header.encoding) as text:
+    with open_decompressed(file) as stream, as_text(stream, header.encoding) as text:
         reader = csv.reader(islice(text, header.skipped, None), delimiter=header.delimiter)
         records = ((reader.line_num, values) for values in reader if values)
         try:
@@ -81,7 +81,7 @@ def written(file: InputFile, header: Header, row: int) -> tuple[int, list[str]] 
     return None if found is None else (found[0] + header.skipped, found[1])
 
 
-class Quotes:
+class QuoteCounter:
     """A binary stream that counts the quotes that were read.
 
     Parameters
@@ -104,7 +104,7 @@ class Quotes:
 
 @lru_cache(maxsize=64)
 def require_closed_quotes(file: InputFile, header: Header) -> None:
-    """Raise where a quote is still open at the end, for Arrow takes what follows for its value.
+    """Raise if a quote is open at the end: Arrow takes all that follows as one value.
 
     Reads the file again, once for all passes: worth it where the number of quotes is odd.
 
@@ -113,7 +113,7 @@ def require_closed_quotes(file: InputFile, header: Header) -> None:
     DataError
         Rows from some line on are within quotes.
     """
-    with opened(file) as stream, as_text(stream, header.encoding) as text:
+    with open_decompressed(file) as stream, as_text(stream, header.encoding) as text:
         lines = islice(text, header.skipped, None)
         reader = csv.reader(lines, delimiter=header.delimiter, strict=True)
         line = header.skipped
@@ -121,7 +121,7 @@ def require_closed_quotes(file: InputFile, header: Header) -> None:
             for _ in reader:
                 line = header.skipped + reader.line_num
         except csv.Error as error:
-            if "unexpected end of data" not in str(error):  # other quotes are Arrow's to judge
+            if "unexpected end of data" not in str(error):  # Arrow handles other quotes
                 return
             raise DataError(
                 f"{file.path}, line {line + 1}: a quote that begins a value there, or in a line "
@@ -130,7 +130,7 @@ def require_closed_quotes(file: InputFile, header: Header) -> None:
             ) from error
 
 
-def _place(file: InputFile, header: Header, row: int) -> str:
-    """Name a row by its number among the data, from 0, and by its line."""
-    found = written(file, header, row)
+def _row_label(file: InputFile, header: Header, row: int) -> str:
+    """The name of a row in errors: its number, from 0, and its line."""
+    found = record_at(file, header, row)
     return f"{file.path}, row {row}" + (f" (line {found[0]})" if found else "")

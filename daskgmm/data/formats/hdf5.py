@@ -1,126 +1,35 @@
-"""Rows of HDF5 files: a dataset of shape (n, D), the only one or one that is named.
-
-A store's file for libraries that hold a lock while they read, as HDF5's does.
-
-Bytes of a store are fetched by another thread. Were they fetched under the lock, and were Python
-in that thread to collect an object of the library's, each thread would wait for the other. So a
-window only gives what was fetched before, and what is missed is fetched between two attempts.
-"""
+"""Rows of HDF5 files: a dataset of shape (n, D), the only one or one that is named."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import RawIOBase
 from itertools import product
 from math import prod
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.data.files.versions import InputFile
-from daskgmm.data.formats.array import Decoding, only_matrix, require_matrix
-from daskgmm.data.formats.array_table import MatrixTable
+from daskgmm.data.formats.array_table import StoredArrayTable
 from daskgmm.data.formats.packing import NAMES, Packing, packing_of
-from daskgmm.data.storage.errors import decoding, explained
-from daskgmm.data.storage.retry import persistent
+from daskgmm.data.formats.stored_array import (
+    PackedArray,
+    only_numeric_matrix,
+    require_numeric_matrix,
+)
+from daskgmm.data.storage.errors import decoder_errors, input_errors
+from daskgmm.data.storage.prefetch import PrefetchedFile
+from daskgmm.data.storage.retry import retried
 from daskgmm.errors import ConfigurationError, DataError
-
-_PIECE = 2**18
-_KEPT = 2**4
-"""Pieces that stay from one action to the next: what a library looks up lies close together."""
-
-T = TypeVar("T")
-
-
-class MissedError(OSError):
-    """Bytes aren't here yet."""
-
-
-class Window(RawIOBase):
-    """A file-like object of the bytes that were fetched so far.
-
-    Parameters
-    ----------
-    stream : file-like
-        The store's file.
-    size : int
-        Its bytes.
-    """
-
-    def __init__(self, stream: Any, size: int) -> None:
-        self._stream = stream
-        self._size = size
-        self._place = 0
-        self._pieces: dict[int, bytes] = {}
-        self._missed: set[int] = set()
-
-    def repeat(self, action: Callable[[], T]) -> T:
-        """Call an action that reads here until it has all that it needs."""
-        for number in list(self._pieces)[:-_KEPT]:
-            del self._pieces[number]
-        while True:
-            try:
-                found = action()
-            except Exception:
-                if not self._missed:
-                    raise
-            else:
-                if not self._missed:
-                    return found
-            self._fetch()
-
-    def want(self, start: int, size: int) -> None:
-        """Have some bytes fetched when the action ends."""
-        pieces = range(start // _PIECE, -(-(start + size) // _PIECE))
-        self._missed.update(number for number in pieces if number not in self._pieces)
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to a place, as files do."""
-        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size}
-        self._place = origin[whence] + offset
-        return self._place
-
-    def tell(self) -> int:
-        """The place."""
-        return self._place
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill a buffer from here on; raises `MissedError` where bytes aren't here yet."""
-        start, end = self._place, min(self._place + len(buffer), self._size)
-        missed = len(self._missed)
-        self.want(start, max(end - start, 0))
-        if len(self._missed) > missed:
-            raise MissedError
-        for number in range(start // _PIECE, -(-end // _PIECE)):
-            first = number * _PIECE
-            piece = self._pieces[number][max(start - first, 0) : end - first]
-            place = max(first - start, 0)
-            buffer[place : place + len(piece)] = piece
-        self._place = end
-        return end - start
-
-    def _fetch(self) -> None:
-        """Fetch what was missed, what is adjacent at once."""
-        numbers = sorted(self._missed)
-        self._missed.clear()
-        while numbers:
-            count = 1
-            while count < len(numbers) and numbers[count] == numbers[0] + count:
-                count += 1
-            self._stream.seek(numbers[0] * _PIECE)
-            content = self._stream.read(count * _PIECE)
-            for index in range(count):
-                self._pieces[numbers[index]] = content[index * _PIECE : (index + 1) * _PIECE]
-            numbers = numbers[count:]
 
 
 @dataclass(frozen=True)
-class Hdf5Matrix:
+class Hdf5Array:
     """A dataset of shape (n, D).
 
-    HDF5 does one thing at a time in a process, so threads wait for each other here.
+    HDF5 runs one call at a time in a process, so threads wait for each other.
 
     Parameters
     ----------
@@ -154,21 +63,21 @@ class Hdf5Matrix:
     @contextmanager
     def opened(self, rows: slice) -> Iterator[Any]:  # noqa: ARG002  the protocol's signature
         """Open the file, for a part at a time."""
-        with explained(self.file.path), _opened(self.file) as (opened, window):
-            with decoding(self.file.path):
+        with input_errors(self.file.path), _opened(self.file) as (opened, window):
+            with decoder_errors(self.file.path):
                 if window is None:
                     array = opened[self.name]
                 else:
-                    array = _Fetched(window.repeat(lambda: opened[self.name]), window)
-            yield Decoding(array, self.packing, self.file.path, self.chunk_rows)
+                    array = _PrefetchedDataset(window.repeat(lambda: opened[self.name]), window)
+            yield PackedArray(array, self.packing, self.file.path, self.chunk_rows)
 
 
 @dataclass(frozen=True)
-class _Fetched:
-    """Slices of a dataset in a store, each fetched when it is asked for."""
+class _PrefetchedDataset:
+    """A dataset in a store whose slices are fetched as they are read."""
 
     dataset: Any
-    window: Window
+    window: PrefetchedFile
 
     def __getitem__(self, cut: tuple[slice, slice]) -> NDArray[Any]:
         if self.dataset.chunks:
@@ -177,7 +86,7 @@ class _Fetched:
         return values
 
     def _want_chunks(self, cut: tuple[slice, slice]) -> None:
-        """Ask for all chunks at once: HDF5 would come to know of one after another."""
+        """Fetch all chunks at once, which HDF5 would request one after another."""
         starts = [
             range(own.start // size * size, own.stop, size)
             for own, size in zip(cut, self.dataset.chunks, strict=True)
@@ -188,7 +97,7 @@ class _Fetched:
                 self.window.want(chunk.byte_offset, chunk.size)
 
 
-def open_hdf5(files: Sequence[InputFile]) -> MatrixTable:
+def open_hdf5(files: Sequence[InputFile]) -> StoredArrayTable:
     """Find the datasets of HDF5 files.
 
     Raises
@@ -202,29 +111,31 @@ def open_hdf5(files: Sequence[InputFile]) -> MatrixTable:
         import h5py  # noqa: F401
     except ImportError as error:
         remedy = "Install it: pip install daskgmm[hdf5]."
-        raise ConfigurationError("HDF5 files are read with h5py.", remedy) from error
-    return MatrixTable(tuple(map(_described, files)))
+        raise ConfigurationError(
+            "Reading HDF5 files needs the package h5py, which is not installed.", remedy
+        ) from error
+    return StoredArrayTable(tuple(map(_described, files)))
 
 
-@persistent
-def _described(file: InputFile) -> Hdf5Matrix:
-    with decoding(file.path), _opened(file) as (opened, window):
+@retried
+def _described(file: InputFile) -> Hdf5Array:
+    with decoder_errors(file.path), _opened(file) as (opened, window):
         if window is None:
             return _matrix(file, opened)
         return window.repeat(lambda: _matrix(file, opened))
 
 
-def _matrix(file: InputFile, opened: Any) -> Hdf5Matrix:
-    name = file.inner or only_matrix(file.path, _datasets(opened))
+def _matrix(file: InputFile, opened: Any) -> Hdf5Array:
+    name = file.inner or only_numeric_matrix(file.path, _datasets(opened))
     found = opened.get(name)
     if not hasattr(found, "chunks"):
         held = ", ".join(_datasets(opened)) or "none"
         raise DataError(f"{file.name} has no dataset {name!r}.", f"Its datasets are {held}.")
-    require_matrix(file.path, found.shape or (), found.dtype)
+    require_numeric_matrix(file.path, found.shape or (), found.dtype)
     _require_written(file, found)
     chunk_rows = found.chunks[0] if found.chunks else 1
     packing = packing_of(file.path, found.dtype, _attributes(found), _fill(found))
-    return Hdf5Matrix(file, name, found.shape, found.dtype, chunk_rows, packing)
+    return Hdf5Array(file, name, found.shape, found.dtype, chunk_rows, packing)
 
 
 def _attributes(dataset: Any) -> dict[str, Any]:
@@ -232,9 +143,9 @@ def _attributes(dataset: Any) -> dict[str, Any]:
 
 
 def _fill(dataset: Any) -> list[Any]:
-    """The number that stands where nobody wrote, if the writer chose one.
+    """The fill value, if the writer chose one that can mean missing.
 
-    Zero is what all numbers begin as, and of bytes every value is one, as netCDF has it.
+    Zero is HDF5's default, and for single bytes every value counts, as in netCDF.
     """
     from h5py import h5d
 
@@ -245,16 +156,16 @@ def _fill(dataset: Any) -> list[Any]:
 
 
 def _require_written(file: InputFile, dataset: Any) -> None:
-    """Raise DataError where HDF5 would make up numbers because nobody wrote any."""
+    """Raise DataError if HDF5 would return fill values for numbers that were never written."""
     if dataset.size == 0:
         return
     where = f"{file.name}, dataset {dataset.name}"
-    remedy = "Its writer may not have come to its end: write it again, or only the rows there are."
+    remedy = "Its writer may have stopped early: write it again, or only the rows that exist."
     if dataset.is_virtual:
         _require_sources(file, dataset, where)
     elif dataset.chunks is None:
-        places = dataset.id.get_create_plist()
-        if not (dataset.id.get_storage_size() or places.get_external_count()):
+        creation = dataset.id.get_create_plist()
+        if not (dataset.id.get_storage_size() or creation.get_external_count()):
             raise DataError(f"{where}: no number was ever written.", remedy)
     elif (count := _count(dataset)) > (written := dataset.id.get_num_chunks()):
         first = next((s for s in _starts(dataset) if not _is_written(dataset, s)), (0, 0))
@@ -298,20 +209,20 @@ def _datasets(opened: Any) -> dict[str, tuple[Sequence[int], np.dtype[Any]]]:
 
 
 @contextmanager
-def _opened(file: InputFile) -> Iterator[tuple[Any, Window | None]]:
+def _opened(file: InputFile) -> Iterator[tuple[Any, PrefetchedFile | None]]:
     """Open a file, and a window to it where it is in a store."""
     import h5py
 
     if file.local is not None:
         with file.unchanged():
-            with decoding(file.path):
+            with decoder_errors(file.path):
                 opened = h5py.File(file.local, "r")
             with opened:
                 yield opened, None
         return
     with file.reading(cache_type="none") as stream:
-        window = Window(stream, stream.seek(0, os.SEEK_END))
-        with decoding(file.path):
+        window = PrefetchedFile(stream, stream.seek(0, os.SEEK_END))
+        with decoder_errors(file.path):
             opened = window.repeat(lambda: h5py.File(window, "r"))
         with opened:
             yield opened, window

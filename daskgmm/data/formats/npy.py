@@ -12,10 +12,10 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from daskgmm.data.files.versions import InputFile
-from daskgmm.data.formats.array import require_matrix
-from daskgmm.data.formats.array_table import MatrixTable
-from daskgmm.data.storage.errors import decoding, explained
-from daskgmm.data.storage.retry import persistent
+from daskgmm.data.formats.array_table import StoredArrayTable
+from daskgmm.data.formats.stored_array import require_numeric_matrix
+from daskgmm.data.storage.errors import decoder_errors, input_errors
+from daskgmm.data.storage.retry import retried
 from daskgmm.errors import DataError
 
 _OPENING_THREADS = 16  # headers are small: latency is what they cost
@@ -27,8 +27,8 @@ _HEADERS = {
 
 
 @dataclass(frozen=True)
-class NpyMatrix:
-    """An array of shape (n, D) that is a file's only content.
+class NpyArray:
+    """The array of shape (n, D) in a .npy file.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class NpyMatrix:
     shape : tuple of int
     dtype : dtype
     by_columns : bool
-        Whether numbers of a column are adjacent, as in Fortran, not those of a row.
+        Whether the array is stored by columns (Fortran order).
     offset : int
         Bytes before the first number.
     """
@@ -54,33 +54,33 @@ class NpyMatrix:
 
     @property
     def decoded(self) -> bool:
-        """Not where the file's own numbers are used, mapped into memory."""
+        """False if the file is mapped into memory and used as it is."""
         return self.file.local is None or self.dtype not in _FLOATS
 
     @contextmanager
     def opened(self, rows: slice) -> Iterator[Any]:  # noqa: ARG002  the protocol's signature
         """Map the file, for a part at a time: pages that were read count as this process's."""
         if self.file.local is not None:
-            with explained(self.file.path), self.file.unchanged():
-                with decoding(self.file.path):
+            with input_errors(self.file.path), self.file.unchanged():
+                with decoder_errors(self.file.path):
                     mapped = np.load(self.file.local, mmap_mode="r", allow_pickle=False)
                 yield mapped
         else:
             with self.file.reading(cache_type="none") as stream:
-                yield _Ranges(self, stream)
+                yield _ByteRanges(self, stream)
 
 
 @dataclass(frozen=True)
-class _Ranges:
-    """Slices of an array, each read when it is asked for."""
+class _ByteRanges:
+    """An array in a store whose slices are read as byte ranges."""
 
-    matrix: NpyMatrix
+    array: NpyArray
     stream: Any
 
     def __getitem__(self, cut: tuple[slice, slice]) -> NDArray[Any]:
         rows, columns = cut
-        count, width = self.matrix.shape
-        if self.matrix.by_columns:
+        count, width = self.array.shape
+        if self.array.by_columns:
             found = [
                 self._values(column * count + rows.start, rows.stop - rows.start)
                 for column in range(columns.start, columns.stop)
@@ -90,44 +90,44 @@ class _Ranges:
         return values.reshape(-1, width)[:, columns]
 
     def _values(self, first: int, count: int) -> NDArray[Any]:
-        size = self.matrix.dtype.itemsize
-        self.stream.seek(self.matrix.offset + first * size)
+        size = self.array.dtype.itemsize
+        self.stream.seek(self.array.offset + first * size)
         content = self.stream.read(count * size)
         if len(content) != count * size:
-            raise _cut_short(self.matrix.file.path)
-        return np.frombuffer(content, self.matrix.dtype)
+            raise _cut_short(self.array.file.path)
+        return np.frombuffer(content, self.array.dtype)
 
 
-def open_npy(files: Sequence[InputFile]) -> MatrixTable:
+def open_npy(files: Sequence[InputFile]) -> StoredArrayTable:
     """Read the headers of ``.npy`` files.
 
     Raises
     ------
     DataError
-        A file is damaged, or holds something else than rows and columns of numbers.
+        A file is damaged, or holds something other than rows and columns of numbers.
     """
     with ThreadPoolExecutor(min(_OPENING_THREADS, len(files))) as pool:
-        return MatrixTable(tuple(pool.map(_described, files)))
+        return StoredArrayTable(tuple(pool.map(_described, files)))
 
 
-@persistent
-def _described(file: InputFile) -> NpyMatrix:
-    with decoding(file.path), file.open() as stream:
+@retried
+def _described(file: InputFile) -> NpyArray:
+    with decoder_errors(file.path), file.open() as stream:
         try:
             shape, by_columns, dtype = _HEADERS[npy_format.read_magic(stream)](stream)
         except (ValueError, KeyError) as error:
             remedy = "Write it with numpy.save, as an array of numbers."
-            raise DataError(f"{file.path} is no .npy file of numbers.", remedy) from error
+            raise DataError(f"{file.path} is not a .npy file of numbers.", remedy) from error
         offset = stream.tell()
-    require_matrix(file.path, shape, dtype)
+    require_numeric_matrix(file.path, shape, dtype)
     if min(shape) < 0:
         raise DataError(f"{file.path} is damaged: its header says {shape}.", "Write it again.")
     size = file.record.bytes
     if size is not None and size < offset + prod(shape) * dtype.itemsize:
         raise _cut_short(file.path)
-    return NpyMatrix(file, (shape[0], shape[1]), dtype, by_columns, offset)
+    return NpyArray(file, (shape[0], shape[1]), dtype, by_columns, offset)
 
 
 def _cut_short(path: str) -> DataError:
-    remedy = "It may still be being written: write it again or leave it out."
+    remedy = "It may not be written to the end: write it again or leave it out."
     return DataError(f"{path} is shorter than its header says.", remedy)

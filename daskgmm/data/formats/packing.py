@@ -1,7 +1,8 @@
-"""What attributes say of an array's numbers, by the conventions of netCDF that many files follow.
+"""Unpacking of stored numbers by netCDF's attributes, a convention that many files follow.
 
-Stored numbers may stand for others (``scale_factor``, ``add_offset``, ``_Unsigned``), and some for
-none at all (``_FillValue``, ``missing_value``, ``valid_min``, ``valid_max``, ``valid_range``).
+Numbers may be stored scaled (``scale_factor``, ``add_offset``, ``_Unsigned``), and some values
+mark missing ones (``_FillValue``, ``missing_value``, ``valid_min``, ``valid_max``,
+``valid_range``).
 """
 
 import struct
@@ -30,13 +31,13 @@ class Packing:
     Parameters
     ----------
     missing : tuple of number
-        Stored numbers that stand for none.
+        Stored numbers that mark missing values.
     lowest, highest : float
-        Others outside of this range stand for none as well.
+        Numbers outside of this range are missing as well.
     scaled_range : bool
         Whether the range is of numbers as they are read, not as they are stored.
     scale, offset : float
-        What stored numbers are multiplied with, and what is then added.
+        Factor and summand: values are stored numbers times scale plus offset.
     unsigned : bool
         Whether stored integers are unsigned, whatever their type says.
     """
@@ -57,7 +58,7 @@ class Packing:
         return np.dtype(np.float64)
 
     def unpacked(self, stored: NDArray[Any]) -> NDArray[Any]:
-        """The numbers that stored ones stand for."""
+        """Stored numbers as values, NaN where missing."""
         if self == Packing():
             return stored
         kind = self.read_as(stored.dtype)
@@ -78,7 +79,7 @@ class Packing:
 def packing_of(
     path: str, stored: np.dtype[Any], attributes: Mapping[str, Any], fill: Sequence[Any] = ()
 ) -> Packing:
-    """What an array's attributes say of its numbers.
+    """The packing of an array by its attributes.
 
     Parameters
     ----------
@@ -88,15 +89,15 @@ def packing_of(
         Of its numbers.
     attributes : mapping
     fill : sequence
-        Numbers that stand for none by other means than attributes.
+        Fill values that are kept elsewhere than in attributes.
 
     Raises
     ------
     DataError
-        An attribute is not what the conventions let it be.
+        An attribute breaks the conventions.
     """
-    told = {name: attributes[name] for name in NAMES if name in attributes}
-    unsigned = stored.kind == "i" and str(_plain(told.get("_Unsigned"))).lower() == "true"
+    given = {name: attributes[name] for name in NAMES if name in attributes}
+    unsigned = stored.kind == "i" and str(_plain(given.get("_Unsigned"))).lower() == "true"
     bits = 8 * stored.itemsize
 
     def as_stored(number: float) -> int | float:
@@ -104,19 +105,19 @@ def packing_of(
 
     marks = [as_stored(number) for number in fill]
     for name in ("_FillValue", "missing_value"):
-        marks += [as_stored(number) for number in _numbers(told.get(name))]
+        marks += [as_stored(number) for number in _numbers(given.get(name))]
     limits = {
-        name: [_required(path, name, number) for number in _listed(told[name])]
+        name: [_required(path, name, number) for number in _listed(given[name])]
         for name in ("valid_min", "valid_max", "valid_range")
-        if name in told
+        if name in given
     }
     for name, numbers in limits.items():
         if len(numbers) != (2 if name == "valid_range" else 1):
-            raise _odd(path, name, told[name])
+            raise _odd(path, name, given[name])
     low, high = limits.get("valid_range", (-np.inf, np.inf))
     low, high = *limits.get("valid_min", [low]), *limits.get("valid_max", [high])
     scale, offset = (
-        _single(path, name, told.get(name, default))
+        _single(path, name, given.get(name, default))
         for name, default in (("scale_factor", 1.0), ("add_offset", 0.0))
     )
     bounds = [number for numbers in limits.values() for number in numbers]
@@ -153,8 +154,8 @@ def _required(path: str, name: str, value: Any) -> int | float:
 
 def _odd(path: str, name: str, value: Any) -> DataError:
     return DataError(
-        f"The attribute {name} of {path} is {_plain(value)!r}, of which no sense can be made.",
-        "Correct or remove the attribute, or write the numbers as they are meant.",
+        f"The attribute {name} of {path} is {_plain(value)!r}, which netCDF does not allow.",
+        "Correct or remove the attribute, or write the numbers without it.",
     )
 
 
@@ -188,7 +189,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Without NumPy's types, and bytes as text."""
+    """A value in Python's own types, with bytes as text."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, list | tuple):

@@ -16,8 +16,8 @@ from daskgmm.data.decode import Decoder, block_rows_for, kept_schema
 from daskgmm.data.files.hive import key_columns, with_constants
 from daskgmm.data.files.versions import InputFile
 from daskgmm.data.source import Block, Source
-from daskgmm.data.storage.errors import decoding, explained
-from daskgmm.data.storage.retry import persistent
+from daskgmm.data.storage.errors import decoder_errors, input_errors
+from daskgmm.data.storage.retry import retried
 from daskgmm.errors import DataError
 
 _READ_BYTES = 2**23  # read ahead of the decoder, over all columns
@@ -26,7 +26,7 @@ _OPENING_THREADS = 16  # footers are small: latency is what they cost
 
 @dataclass(frozen=True)
 class ParquetPart:
-    """One row group of one file.
+    """One row group of a Parquet file.
 
     Parameters
     ----------
@@ -38,10 +38,10 @@ class ParquetPart:
     constants : mapping
         Columns that the names of its directories give, by name.
     dtype : dtype
-        What blocks come as.
+        Of the blocks' rows.
     block_rows : int
     kept : pyarrow.Schema
-        Types in which columns are carried along.
+        Types of the kept columns.
     """
 
     file: InputFile
@@ -78,10 +78,10 @@ class ParquetPart:
         if self.rows == 0:  # a file without rows has no row group to read
             return
         names = [name for name in self.selection.names if name not in self.constants]
-        with explained(self.label), _opened(self.file) as stream:
-            # Buffered: else Arrow takes in the row group's bytes at once before decoding any.
+        with input_errors(self.file.path), _opened(self.file) as stream:
+            # Buffered: otherwise Arrow reads all bytes of the row group before it decodes any.
             buffer_size = min(max(_READ_BYTES // max(len(names), 1), 2**16), 2**22)
-            with decoding(self.label, path=self.file.path):
+            with decoder_errors(self.label, path=self.file.path):
                 footer = _footer(self.file) if self.row_groups > 1 else None
                 reader = pq.ParquetFile(
                     stream, metadata=footer, buffer_size=buffer_size, pre_buffer=False
@@ -94,7 +94,7 @@ class ParquetPart:
     def _decoded(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         rows = 0
         while True:
-            with decoding(self.label, path=self.file.path):
+            with decoder_errors(self.label, path=self.file.path):
                 batch = next(batches, None)
             if batch is None:
                 break
@@ -102,7 +102,7 @@ class ParquetPart:
             yield with_constants(batch, self.constants)
         if rows != self.rows:
             raise DataError(
-                f"{self.label} is damaged: it has {rows} rows, and {self.rows} by the footer.",
+                f"{self.label} is damaged: it has {rows} rows, and its footer says {self.rows}.",
                 "Write the file again or leave it out.",
             )
 
@@ -114,7 +114,7 @@ def _opened(file: InputFile) -> Iterator[Any]:
         with file.unchanged(), pa.OSFile(file.key) as stream:
             yield stream
         return
-    # A small file comes at once: one request takes as long as one for each column would.
+    # A small file is read whole: one request instead of one for each column.
     small = file.record.bytes is not None and file.record.bytes <= _READ_BYTES
     with file.reading(cache_type="all" if small else "none") as stream:
         yield stream
@@ -149,8 +149,8 @@ class ParquetTable:
         Raises
         ------
         DataError
-            A file misses a column, holds something else than numbers in it, or in a kept one
-            what no type holds together with those of other files.
+            A file lacks a column, holds no numbers in it, or has a kept column that no type holds
+            together with those of other files.
         """
         keys, values = key_columns([file.path for file in self.files], selection.unread)
         selection = selection.resolve(self.schemas[0], self.files[0].path, keys)
@@ -182,7 +182,7 @@ class ParquetTable:
     def _constants(
         self, selection: ColumnSelection, values: Sequence[Mapping[str, pa.Scalar]]
     ) -> list[dict[str, pa.Scalar]]:
-        """What each file's directories give of the columns that it doesn't have itself."""
+        """For each file, the columns that come from the names of its directories."""
         given = []
         for schema, known in zip(self.schemas, values, strict=True):
             names = set(known) & set(selection.names) - set(schema.names) if known else ()
@@ -231,13 +231,17 @@ def open_parquet(files: Sequence[InputFile]) -> ParquetTable:
     return ParquetTable(tuple(files), tuple(schemas), tuple(groups for _, groups in described))
 
 
-@persistent
+@retried
 def _describe(file: InputFile) -> tuple[pa.Schema, tuple[int, ...]]:
-    with decoding(file.path), file.open(cache_type="none") as stream:
+    with (
+        input_errors(file.path),
+        file.open(cache_type="none") as stream,
+        decoder_errors(file.path),
+    ):
         reader = pq.ParquetFile(stream)
         footer, schema = reader.metadata, reader.schema_arrow
         groups = [footer.row_group(number).num_rows for number in range(footer.num_row_groups)]
-        [str(field) for field in schema]  # names that are no text are found here
+        [str(field) for field in schema]  # raises for names that are not text
     if min(groups, default=0) < 0:
         cause = f"{file.path} is damaged: a row group has {min(groups)} rows."
         raise DataError(cause, "Write the file again or leave it out.")

@@ -1,4 +1,4 @@
-"""The formats that files of rows may have, and which one some paths stand for."""
+"""The known file formats, and the format and files that paths stand for."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeAlias
 
 from daskgmm.data.columns import ColumnSelection
 from daskgmm.data.files.hive import Condition
-from daskgmm.data.files.listing import FoundFile, find_files, natural_order
+from daskgmm.data.files.listing import Listing, find_files, natural_order
 from daskgmm.data.files.versions import InputFile
 from daskgmm.data.formats.csv import open_csv
 from daskgmm.data.formats.hdf5 import open_hdf5
@@ -40,20 +40,40 @@ class Table(Protocol):
 
 @dataclass(frozen=True)
 class Format:
-    """How files of one kind are opened, and whether its columns have names and delimiters."""
+    """A file format: how its files are opened and what the rest of the package must know of it.
+
+    Parameters
+    ----------
+    open : callable
+        Takes the files and returns their `Table`; with ``delimited`` also the delimiter. Packages
+        that only this format needs are imported there.
+    extensions : tuple of str
+        What the files' names end in, in lower case.
+    named : bool
+        Whether columns have names; otherwise they go by position.
+    delimited : bool
+        Whether the option ``delimiter`` applies.
+    holds_arrays : bool
+        Whether a file may hold several arrays; a path may then go on with the name of one.
+    directory : bool
+        Whether a directory counts as one file.
+    """
 
     open: Callable[..., Table]
     extensions: tuple[str, ...]
     named: bool = True
     delimited: bool = False
+    holds_arrays: bool = False
+    directory: bool = False
 
 
+# A further format is a file beside this one and a line here.
 FORMATS: dict[str, Format] = {
     "parquet": Format(open_parquet, (".parquet", ".pq")),
     "csv": Format(open_csv, (".csv", ".csv.gz", ".tsv", ".tsv.gz"), delimited=True),
     "npy": Format(open_npy, (".npy",), named=False),
-    "zarr": Format(open_zarr, (".zarr",), named=False),
-    "hdf5": Format(open_hdf5, (".h5", ".hdf5"), named=False),
+    "zarr": Format(open_zarr, (".zarr",), named=False, holds_arrays=True, directory=True),
+    "hdf5": Format(open_hdf5, (".h5", ".hdf5"), named=False, holds_arrays=True),
 }
 
 
@@ -63,23 +83,31 @@ def find_inputs(
     storage_options: Mapping[str, Any],
     where: tuple[Condition, ...] = (),
 ) -> tuple[str, tuple[InputFile, ...]]:
-    """Return the format, named or told by the files' names, and the files, each once.
+    """Return the format, given or by the files' extensions, and the files, each once.
 
-    Several paths keep their order; what each of them stands for is in natural order.
+    Several paths keep their order; the files of each are in natural order.
 
     Raises
     ------
     MissingInputError
         Nothing that can be read is there.
     ConfigurationError
-        The format is unknown, can't be told, or the files are of more than one.
+        The format is unknown or can't be inferred, or the files have more than one.
     """
     if format_name is not None and format_name not in FORMATS:
         remedy = f"Known formats are {', '.join(FORMATS)}."
         raise ConfigurationError(f"The format {format_name!r} is not known.", remedy)
+    known = FORMATS.values()
+    containers = tuple(end for each in known if each.holds_arrays for end in each.extensions)
     inputs: dict[tuple[str, str], InputFile] = {}
     for name in _path_names(path):
-        found = find_files(name, storage_options, where, stores=format_name == "zarr")
+        found = find_files(
+            name,
+            storage_options,
+            where,
+            stores=format_name is not None and FORMATS[format_name].directory,
+            containers=containers,
+        )
         files = _of_known_format(name, found, format_name)
         _require_text(files)
         for file in sorted(files, key=lambda file: natural_order(file.path)):
@@ -89,7 +117,7 @@ def find_inputs(
 
 
 def _require_text(files: Sequence[InputFile]) -> None:
-    """Raise DataError unless all names are text: Arrow opens no others."""
+    """Raise DataError unless all names are UTF-8: Arrow opens no others."""
     for file in files:
         try:
             file.path.encode()
@@ -109,13 +137,13 @@ def _path_names(path: Path | Sequence[Path]) -> list[str]:
 
 
 def _format_of(file: InputFile) -> str | None:
-    """Return the format that a file's name tells."""
+    """The format of a file by its extension."""
     path = file.name.lower()
     return next((n for n, known in FORMATS.items() if path.endswith(known.extensions)), None)
 
 
-def _of_known_format(path: str, found: FoundFile, format_name: str | None) -> tuple[InputFile, ...]:
-    """Drop what only lies beside the data in a directory; a file named outright stays."""
+def _of_known_format(path: str, found: Listing, format_name: str | None) -> tuple[InputFile, ...]:
+    """Drop other files of a directory; a file that is given by name stays."""
     wanted = tuple(FORMATS) if format_name is None else (format_name,)
     files = tuple(file for file in found.files if _format_of(file) in wanted)
     if files or (format_name and found.files):
@@ -127,7 +155,7 @@ def _of_known_format(path: str, found: FoundFile, format_name: str | None) -> tu
         raise ConfigurationError(cause, remedy)
     shown = shown_address(path)
     if not found.files and not has_magic(path):
-        hidden = "names that start with _ or . don't count"
+        hidden = "files whose names start with _ or . are not read"
         raise MissingInputError(f"{shown} is an empty folder; {hidden}.", "Check the path.")
     remedy = "Check the path, or name the format with format= (--format) if files end otherwise."
     raise MissingInputError(f"{shown} holds no file that ends in any of {endings}.", remedy)

@@ -11,18 +11,22 @@ from typing import Any
 import numpy as np
 
 from daskgmm.data.files.versions import InputFile, record_of
-from daskgmm.data.formats.array import Decoding, only_matrix, require_matrix
-from daskgmm.data.formats.array_table import MatrixTable
+from daskgmm.data.formats.array_table import StoredArrayTable
 from daskgmm.data.formats.packing import Packing, packing_of
-from daskgmm.data.storage.errors import changed, decoding, explained
-from daskgmm.data.storage.retry import persistent
+from daskgmm.data.formats.stored_array import (
+    PackedArray,
+    only_numeric_matrix,
+    require_numeric_matrix,
+)
+from daskgmm.data.storage.errors import changed, decoder_errors, input_errors
+from daskgmm.data.storage.retry import retried
 from daskgmm.errors import ConfigurationError, DataError
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class ZarrMatrix:
+class ZarrArray:
     """An array of shape (n, D) in a store.
 
     Parameters
@@ -58,39 +62,39 @@ class ZarrMatrix:
     @contextmanager
     def opened(self, rows: slice) -> Iterator[Any]:
         """Open the array; see `Matrix.opened`."""
-        with explained(self.file.path):
-            with decoding(self.file.path):
+        with input_errors(self.file.path):
+            with decoder_errors(self.file.path):
                 array = _opened(self.file, self.name)
                 folder = f"{self.file.key}/{self.name}".rstrip("/")
                 keys = [f"{folder}/{key}" for key in _chunks(array, rows)]
             self._check(keys)
-            yield Decoding(array, self.packing, self.file.path, self.chunk_rows)
+            yield PackedArray(array, self.packing, self.file.path, self.chunk_rows)
             if self.file.local is not None:
                 self._check(keys)
 
     def _check(self, keys: Sequence[str]) -> None:
-        """Raise unless chunks are as old as the store was; those that aren't there are empty."""
+        """Raise if chunks are newer than the store was when it was listed; some may not exist."""
         local, newest = self.file.local is not None, self.file.record.modified
         if newest is None:
             return
-        places = {each for key in keys for each in _places(key, local=local)}
+        paths = {each for key in keys for each in _watched_paths(key, local=local)}
         if not local:
             self.file.filesystem.invalidate_cache()
-        for place in places:
+        for path in paths:
             try:
-                modified = record_of(self.file.filesystem, place).modified
+                modified = record_of(self.file.filesystem, path).modified
             except FileNotFoundError:
                 continue
             if modified is not None and modified > newest:
                 raise changed(self.file.path)
 
 
-def _places(key: str, *, local: bool) -> list[str]:
-    # A folder's time tells what was removed from it, too.
+def _watched_paths(key: str, *, local: bool) -> list[str]:
+    # A folder's time also changes when a file in it is removed.
     return [key, str(Path(key).parent)] if local else [key]
 
 
-def open_zarr(files: Sequence[InputFile]) -> MatrixTable:
+def open_zarr(files: Sequence[InputFile]) -> StoredArrayTable:
     """Find the arrays of Zarr stores.
 
     Raises
@@ -104,13 +108,15 @@ def open_zarr(files: Sequence[InputFile]) -> MatrixTable:
         import zarr  # noqa: F401
     except ImportError as error:
         remedy = "Install it: pip install daskgmm[zarr]."
-        raise ConfigurationError("Zarr stores are read with zarr.", remedy) from error
-    return MatrixTable(tuple(map(_described, files)))
+        raise ConfigurationError(
+            "Reading Zarr stores needs the package zarr, which is not installed.", remedy
+        ) from error
+    return StoredArrayTable(tuple(map(_described, files)))
 
 
-@persistent
-def _described(file: InputFile) -> ZarrMatrix:
-    with decoding(file.path, seen=not file.inner):  # nobody has looked inside yet
+@retried
+def _described(file: InputFile) -> ZarrArray:
+    with decoder_errors(file.path, seen=not file.inner):  # not opened before
         name, found = file.inner, _opened(file, file.inner)
         if not hasattr(found, "chunks"):  # a group
             arrays = {
@@ -118,27 +124,27 @@ def _described(file: InputFile) -> ZarrMatrix:
                 for path, array in found.members(max_depth=None)
                 if hasattr(array, "chunks")
             }
-            within = only_matrix(file.path, arrays)
+            within = only_numeric_matrix(file.path, arrays)
             name, found = f"{name}/{within}".lstrip("/"), found[within]
-        require_matrix(file.path, found.shape, found.dtype)
+        require_numeric_matrix(file.path, found.shape, found.dtype)
         packing = packing_of(file.path, found.dtype, found.attrs.asdict(), _fill(found))
         _require_written(file.path, found, packing)
-        return ZarrMatrix(file, name, found.shape, found.dtype, found.chunks[0], packing)
+        return ZarrArray(file, name, found.shape, found.dtype, found.chunks[0], packing)
 
 
 def _fill(array: Any) -> list[Any]:
-    """The number that stands for none where xarray wrote, which keeps it in Zarr's metadata."""
+    """The fill value if xarray wrote the array: it means missing and is in Zarr's metadata."""
     by_xarray = array.metadata.zarr_format == 2 and "_ARRAY_DIMENSIONS" in array.attrs
     return [array.fill_value.item()] if by_xarray and array.fill_value else []
 
 
 def _require_written(path: str, array: Any, packing: Packing) -> None:
-    """Raise or tell where chunks are missing: Zarr leaves out those of nothing but the fill value.
+    """Raise or warn if chunks are missing: Zarr leaves out those with only fill values.
 
     Raises
     ------
     DataError
-        What they hold isn't said, or is hardly meant as a number.
+        Their values are unknown, or the fill value is hardly meant as a number.
     """
     missing = array.nchunks - array.nchunks_initialized
     if not missing or array.size == 0:
@@ -146,11 +152,11 @@ def _require_written(path: str, array: Any, packing: Packing) -> None:
     cause = f"{path}: {missing} of {array.nchunks} chunks were never written"
     fill = array.fill_value
     if fill is None or not (np.isnan(fill) or fill == 0 or fill.item() in packing.missing):
-        what = "nothing says what they hold" if fill is None else f"they would be read as {fill}"
+        what = "their values are unknown" if fill is None else f"they would be read as {fill}"
         raise DataError(
             f"{cause}, and {what}.",
-            "The writer may not have come to its end: write it again, with all chunks "
-            "(write_empty_chunks), or only the rows there are.",
+            "The writer may have stopped early: write it again, with all chunks "
+            "(write_empty_chunks), or only the rows that exist.",
         )
     if fill == 0:
         logger.warning("%s: they are read as zeros, Zarr's fill value there.", cause)

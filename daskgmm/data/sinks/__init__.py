@@ -1,37 +1,49 @@
-"""What outputs of rows may be written as: a registry line and a file each."""
+"""Formats of outputs: a file each and a line in the registry."""
 
 import os
 from typing import Final
 
-from daskgmm.data.sinks.base import Field, Found, Layout, Made, Sink, Slice, Written
+from daskgmm.data.formats.registry import FORMATS
+from daskgmm.data.sinks.base import (
+    ExistingOutput,
+    Layout,
+    OutputField,
+    RowRange,
+    Sink,
+    WrittenPart,
+    WrittenParts,
+)
 from daskgmm.data.sinks.parquet import ParquetSink
 from daskgmm.data.sinks.zarr import ZarrSink
 from daskgmm.errors import ConfigurationError, OutputError
 
 SINKS: Final[dict[str, type[Sink]]] = {"zarr": ZarrSink, "parquet": ParquetSink}
-"""By format; an output that ends like none of them is of the last one."""
+"""Sinks by format; the last one takes outputs with any other ending."""
 
 __all__ = [
     "SINKS",
-    "Field",
-    "Found",
+    "ExistingOutput",
     "Layout",
-    "Made",
+    "OutputField",
+    "RowRange",
     "Sink",
-    "Slice",
-    "Written",
+    "WrittenPart",
+    "WrittenParts",
     "check_name",
     "format_of",
     "sink_for",
 ]
 
 
-_FILES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".json", ".npy", ".h5", ".hdf5")
-"""What nobody calls a folder of Parquet files."""
+def _file_endings() -> list[str]:
+    """Endings of names that nobody gives to a folder of Parquet files."""
+    read = [end for known in FORMATS.values() if not known.directory for end in known.extensions]
+    own = FORMATS["parquet"].extensions
+    return [".txt", ".json", *(end for end in read if end not in own)]
 
 
 def check_name(name: str) -> None:
-    """Refuse the name of an output that promises what it would not be, or that Arrow can't open.
+    """Raise for names of outputs that promise another format, or that Arrow can't open.
 
     Raises
     ------
@@ -45,7 +57,7 @@ def check_name(name: str) -> None:
     except UnicodeEncodeError:
         shown = os.fsencode(name).decode(errors="backslashreplace")
         raise OutputError(f"The name {shown} is not UTF-8.", "Choose another one.") from None
-    ending = next((ending for ending in _FILES if name.lower().endswith(ending)), None)
+    ending = next((ending for ending in _file_endings() if name.lower().endswith(ending)), None)
     if ending is not None:
         raise ConfigurationError(
             f"Output {name} would be a folder of Parquet files.",
@@ -59,6 +71,6 @@ def sink_for(name: str) -> type[Sink]:
 
 
 def format_of(name: str) -> str:
-    """The format that the name of an output asks for."""
+    """The format of an output by its name."""
     ends = (known for known, sink in SINKS.items() if name.endswith(sink.ending))
     return next(ends)

@@ -1,4 +1,4 @@
-"""What every sink of rows looks like to the passes that write into it."""
+"""`Sink`, `Writer` and their values: the interface between passes and outputs of rows."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -15,27 +15,27 @@ from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import OutputError
 
 RECORD = "daskgmm"
-"""Key of what an output says about itself in the metadata of its files."""
+"""Key of an output's record in the metadata of its files."""
 
-_WANTED = "_wanted"
-"""File in a folder that tasks write parts into, as long as a command waits for them."""
+_WANTED_MARK = "_wanted"
+"""File in the folder of parts that exists as long as a command waits for them."""
 
 _COPIES_AT_ONCE = 16
 
-Columns: TypeAlias = Mapping[str, NDArray[Any]]
+OutputColumns: TypeAlias = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Field:
-    """One thing that is said of each row.
+class OutputField:
+    """One value or vector per row of an output.
 
     Parameters
     ----------
     name : str
-        Of an array with all of it.
+        Of the array, in formats with arrays.
     dtype : dtype
     columns : tuple of str
-        Names of a table's columns with it.
+        Names of the columns, in formats with tables.
     vector : bool
         Whether it is a vector, not one value.
     """
@@ -48,22 +48,22 @@ class Field:
 
 @dataclass(frozen=True)
 class Layout:
-    """What is to be written, as far as it is known before.
+    """The layout of an output, as far as it is known before writing.
 
     Parameters
     ----------
-    fields : tuple of Field
+    fields : tuple of OutputField
     n_parts : int
         Of the input.
     lengths : tuple of int or None
         Rows of each of them.
     kept : pyarrow.Schema or None
-        Of columns that are repeated.
+        Of the kept columns.
     record : mapping
-        Plain values that say which run an output is of; each file of it has them.
+        Plain values that identify the run; each file of the output has them.
     """
 
-    fields: tuple[Field, ...]
+    fields: tuple[OutputField, ...]
     n_parts: int
     lengths: tuple[int, ...] | None = None
     kept: pa.Schema | None = None
@@ -71,7 +71,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Slice:
+class RowRange:
     """Rows of one part of the input.
 
     Parameters
@@ -90,8 +90,8 @@ class Slice:
 
 
 @dataclass(frozen=True)
-class Written:
-    """A part of the output that is whole.
+class WrittenPart:
+    """A complete part of the output.
 
     Parameters
     ----------
@@ -107,65 +107,65 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Found:
-    """An output of ours in a folder, whole or not.
+class ExistingOutput:
+    """An output of this package in a folder, complete or not.
 
     Parameters
     ----------
     record : mapping
-        What it says about itself.
+        Its metadata.
     names : frozenset of str
         Files and folders that belong to it.
-    parts : tuple of Written or None
-        ``None`` where some are missing, damaged or of another run.
+    parts : tuple of WrittenPart or None
+        ``None`` if some are missing, damaged or of another run.
     """
 
     record: Mapping[str, Any]
     names: frozenset[str]
-    parts: tuple[Written, ...] | None = None
+    parts: tuple[WrittenPart, ...] | None = None
 
 
 class Writer(Protocol):
     """Writes one part."""
 
-    def write(self, columns: Columns, kept: pa.Table | None) -> None:
+    def write(self, columns: OutputColumns, kept: pa.Table | None) -> None:
         """Append rows."""
 
-    def written(self) -> Written:
+    def written(self) -> WrittenPart:
         """What was written, once the part is whole."""
 
 
 @dataclass(frozen=True)
 class Sink(ABC):
-    """A folder that parts of an output go to; it pickles, and a part appears whole or not at all.
+    """A folder for parts of an output, each of which appears whole or not at all; it pickles.
 
     Parameters
     ----------
-    place : Folder
+    folder : Folder
     layout : Layout
     """
 
-    place: Folder
+    folder: Folder
     layout: Layout
 
     ending: ClassVar[str]
-    """Of the names of outputs of this format."""
+    """Ending of the names of outputs of this format."""
     needs_shape: ClassVar[bool]
-    """Whether the layout must tell lengths and kept columns."""
+    """Whether the layout must have lengths and kept columns."""
 
     @classmethod
     @abstractmethod
-    def found(cls, place: Folder) -> Found | None:
-        """The output in a folder, by the metadata of its files; ``None`` where none is ours."""
+    def found(cls, folder: Folder) -> ExistingOutput | None:
+        """The output in a folder, by its files' metadata; ``None`` if none is of this package."""
 
     @classmethod
     @abstractmethod
     def owns(cls, name: str, columns: Sequence[str]) -> bool:
-        """Whether a file or folder in an output with such columns has a name that it gives."""
+        """Whether this format uses a name for files or folders of an output with such columns."""
 
     @staticmethod
     @abstractmethod
-    def names(fields: Sequence[Field]) -> list[str]:
+    def names(fields: Sequence[OutputField]) -> list[str]:
         """Names of the columns or arrays that a reader finds."""
 
     def begin(self) -> None:
@@ -177,23 +177,23 @@ class Sink(ABC):
             It can't be written.
         """
         self.prepare()
-        self.place.write(_WANTED, b"")
+        self.folder.write(_WANTED_MARK, b"")
 
     @abstractmethod
     def prepare(self) -> None:
-        """Make the folder, and what must be in it before a part is."""
+        """Make the folder, and the files that must exist before any part."""
 
     @abstractmethod
-    def cut(self) -> list[tuple[Slice, ...]]:
+    def cut(self) -> list[tuple[RowRange, ...]]:
         """The rows of each part of the output, in order."""
 
     @abstractmethod
     def numbers(self) -> set[int]:
-        """Which parts are there."""
+        """Numbers of the parts in the folder."""
 
     @abstractmethod
-    def whole(self) -> dict[int, Written]:
-        """The parts of this very run that are there."""
+    def whole(self) -> dict[int, WrittenPart]:
+        """The complete parts of this run in the folder."""
 
     @abstractmethod
     def files(self, numbers: Collection[int]) -> list[str]:
@@ -203,7 +203,7 @@ class Sink(ABC):
     def writer(self, number: int) -> Iterator[Writer]:
         """Write a part, which appears when the block ends well, unless it has no rows.
 
-        Two workers may write the same one, where one of them was thought dead.
+        Two workers may write the same part if one of them was thought dead.
 
         Raises
         ------
@@ -218,42 +218,42 @@ class Sink(ABC):
 
     @abstractmethod
     def part(self, number: int) -> AbstractContextManager[Writer]:
-        """Write a part, whoever wants it."""
+        """Write a part without checking that a command waits for it."""
 
     def require_wanted(self) -> None:
-        """Raise OutputError where the command is gone that would take the parts.
+        """Raise OutputError if the command that waited for the parts has ended.
 
-        It only keeps late tasks from leaving files behind. What they write has no way into an
-        output: commands take parts from folders of their own runs alone.
+        This only keeps late tasks from leaving files behind. Their parts can't get into an
+        output: commands take parts only from folders of their own runs.
         """
-        if self.place.read(_WANTED) is None:
+        if self.folder.read(_WANTED_MARK) is None:
             raise OutputError(
-                f"The parts in {self.place.name} are no longer wanted: the command that asked for "
-                "them ended, or gave them up.",
+                f"The parts in {self.folder.name} are no longer needed: the command that waited "
+                "for them has ended or gave up.",
                 "Run the command again if its output is not complete.",
             )
 
     @abstractmethod
-    def complete(self, parts: Mapping[int, Written]) -> list[Written]:
-        """Add what is missing but rows, and return all parts in order."""
+    def complete(self, parts: Mapping[int, WrittenPart]) -> list[WrittenPart]:
+        """Add what is missing besides rows, and return all parts in order."""
 
 
 @dataclass(frozen=True)
-class Made:
+class WrittenParts:
     """All parts of an output, each in the folder that its task wrote it into.
 
     Parameters
     ----------
     sink : Sink
         Of the last attempt.
-    parts : mapping of int to (Sink, Written)
+    parts : mapping of int to (Sink, WrittenPart)
     """
 
     sink: Sink
-    parts: Mapping[int, tuple[Sink, Written]]
+    parts: Mapping[int, tuple[Sink, WrittenPart]]
 
-    def bring(self, folder: Folder, check: Callable[[], None]) -> list[Written]:
-        """Copy all parts into a folder where no task writes, and add what is missing but rows.
+    def bring(self, folder: Folder, check: Callable[[], None]) -> list[WrittenPart]:
+        """Copy all parts into a folder that no task writes to, and complete the output there.
 
         Parameters
         ----------
@@ -266,12 +266,12 @@ class Made:
             check()
             source.copy(name, folder)
 
-        sink = replace(self.sink, place=folder)
+        sink = replace(self.sink, folder=folder)
         sink.prepare()
-        sources = {own.place.name: own for own, _ in self.parts.values()}
+        sources = {own.folder.name: own for own, _ in self.parts.values()}
         with ThreadPoolExecutor(_COPIES_AT_ONCE) as pool:
             for own in sources.values():
                 mine = [number for number, (other, _) in self.parts.items() if other == own]
                 names = own.files(mine)
-                list(pool.map(copy, [own.place] * len(names), names))
+                list(pool.map(copy, [own.folder] * len(names), names))
         return sink.complete({number: written for number, (_, written) in self.parts.items()})

@@ -1,4 +1,4 @@
-"""Rows as Parquet, a file a part."""
+"""Output as Parquet: one file for each part."""
 
 import json
 import re
@@ -14,12 +14,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from daskgmm.data.sinks.base import RECORD, Columns, Field, Found, Sink, Slice, Written
-from daskgmm.data.storage.errors import explained_writing
+from daskgmm.data.sinks.base import (
+    RECORD,
+    ExistingOutput,
+    OutputColumns,
+    OutputField,
+    RowRange,
+    Sink,
+    WrittenPart,
+)
+from daskgmm.data.storage.errors import output_errors
 from daskgmm.data.storage.folder import Folder
 
 COMPRESSION = "snappy"
-"""Numbers that fill their bits hardly shrink: Zstandard takes half as long again for 5% less."""
+"""Random digits hardly compress: Zstandard takes half as long again to save 5%."""
 
 _PART = re.compile(r"part-(\d+)\.parquet")
 _DIGITS = 5
@@ -32,13 +40,13 @@ class PartWriter:
     Parameters
     ----------
     name : str
-        Of the file when it is whole.
+        Of the complete file.
     unfinished : Path
-        Where it is written meanwhile.
+        Path while it is written.
     shown : str
-        How errors call it.
+        Its name in errors.
     record : str
-        What its metadata say about the output.
+        The output's record for the file's metadata, as JSON.
     """
 
     def __init__(self, name: str, unfinished: Path, shown: str, record: str) -> None:
@@ -50,13 +58,13 @@ class PartWriter:
         self._bytes = 0
         self._writer: pq.ParquetWriter | None = None
 
-    def write(self, columns: Columns, kept: pa.Table | None) -> None:
-        """Append rows; the first ones tell the schema."""
+    def write(self, columns: OutputColumns, kept: pa.Table | None) -> None:
+        """Append rows; the first ones determine the schema."""
         self.append(as_table(columns, kept))
 
     def append(self, table: pa.Table) -> None:
         """Append rows, kept columns and all."""
-        with explained_writing(self._shown):
+        with output_errors(self._shown):
             if self._writer is None:
                 self._writer = pq.ParquetWriter(
                     self._unfinished,
@@ -71,53 +79,53 @@ class PartWriter:
         self.rows += table.num_rows
 
     def close(self) -> None:
-        """End the file; without tables there is none."""
+        """Finish the file; there is none if no rows were appended."""
         if self._writer is not None:
-            with explained_writing(self._shown):
+            with output_errors(self._shown):
                 self._writer.add_key_value_metadata({RECORD: self._record})
                 self._writer.close()
                 self._bytes = self._unfinished.stat().st_size
 
-    def written(self) -> Written:
+    def written(self) -> WrittenPart:
         """What was written."""
-        return Written(self.name, self.rows, self._bytes)
+        return WrittenPart(self.name, self.rows, self._bytes)
 
 
 @dataclass(frozen=True)
-class _Part:
-    """A file with a footer, which ends it.
+class _PartFile:
+    """A file of an output, by its footer.
 
     Parameters
     ----------
-    written : Written
+    written : WrittenPart
     record : mapping or None
-        What it says about its output, where it is of ours.
+        The record in its metadata, if it is a file of this package.
     """
 
-    written: Written
+    written: WrittenPart
     record: Mapping[str, Any] | None
 
     @classmethod
-    def at(cls, place: Folder, name: str) -> Self | None:
-        """The part in a file; ``None`` where its disk had not the whole of it as it went down."""
+    def at(cls, folder: Folder, name: str) -> Self | None:
+        """The part in a file; ``None`` if the file is incomplete, as after a crash."""
         try:
-            with place.open(name) as stream:
+            with folder.open(name) as stream:
                 footer = pq.read_metadata(stream)
-                written = Written(name, footer.num_rows, stream.seek(0, 2))
+                written = WrittenPart(name, footer.num_rows, stream.seek(0, 2))
         except pa.ArrowException:
             return None
         return cls(written, _record_in(footer.metadata))
 
     @classmethod
-    def all_at(cls, place: Folder) -> dict[str, Self | None]:
+    def all_at(cls, folder: Folder) -> dict[str, Self | None]:
         """The parts in a folder, by name, in order."""
-        names = [name for name in place.names() if _PART.fullmatch(name)]
+        names = [name for name in folder.names() if _PART.fullmatch(name)]
         with ThreadPoolExecutor(_OPENING_THREADS) as pool:
-            return dict(zip(names, pool.map(partial(cls.at, place), names), strict=True))
+            return dict(zip(names, pool.map(partial(cls.at, folder), names), strict=True))
 
 
 def _record_in(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, Any] | None:
-    """What a file's metadata say about the output that it belongs to."""
+    """The output's record in a file's metadata."""
     with suppress(ValueError, TypeError, KeyError):
         record = json.loads((metadata or {})[RECORD.encode()])
         record["run_id"], range(record["parts"])
@@ -133,15 +141,15 @@ class ParquetSink(Sink):
     needs_shape: ClassVar[bool] = False
 
     @classmethod
-    def found(cls, place: Folder) -> Found | None:
-        """By the parts' footers; a damaged file among ours counts as ours."""
-        parts = _Part.all_at(place)
+    def found(cls, folder: Folder) -> ExistingOutput | None:
+        """The output by its parts' footers; damaged files among them belong to it."""
+        parts = _PartFile.all_at(folder)
         record = next((part.record for part in parts.values() if part and part.record), None)
         if record is None:
             return None
         whole = [part.written for part in parts.values() if part and part.record == record]
         expected = [_name(number, record["parts"]) for number in range(record["parts"])]
-        return Found(
+        return ExistingOutput(
             record,
             frozenset(name for name, part in parts.items() if part is None or part.record),
             tuple(whole) if [part.name for part in whole] == expected == list(parts) else None,
@@ -153,53 +161,53 @@ class ParquetSink(Sink):
         return _PART.fullmatch(name) is not None
 
     @staticmethod
-    def names(fields: Sequence[Field]) -> list[str]:
-        """Columns."""
+    def names(fields: Sequence[OutputField]) -> list[str]:
+        """Names of the columns."""
         return [name for field in fields for name in field.columns]
 
     def prepare(self) -> None:
         """Make the folder."""
-        self.place.make()
+        self.folder.make()
 
-    def cut(self) -> list[tuple[Slice, ...]]:
+    def cut(self) -> list[tuple[RowRange, ...]]:
         """A part for each part of the input."""
-        return [(Slice(part),) for part in range(self.layout.n_parts)]
+        return [(RowRange(part),) for part in range(self.layout.n_parts)]
 
     def numbers(self) -> set[int]:
-        """By their names."""
-        found = map(_PART.fullmatch, self.place.names())
+        """Numbers of the parts, by their names."""
+        found = map(_PART.fullmatch, self.folder.names())
         return {int(match[1]) for match in found if match}
 
-    def whole(self) -> dict[int, Written]:
-        """Those whose footer has this run's record."""
-        found = _Part.all_at(self.place)
+    def whole(self) -> dict[int, WrittenPart]:
+        """The parts whose footer has this run's record."""
+        found = _PartFile.all_at(self.folder)
         named = ((number, found.get(self._name(number))) for number in range(self.layout.n_parts))
         return {n: part.written for n, part in named if part and part.record == self._record}
 
     def files(self, numbers: Collection[int]) -> list[str]:
-        """A file each, but for parts without rows."""
+        """One file for each part that has rows."""
         there = self.numbers()
         return [self._name(number) for number in sorted(numbers) if number in there]
 
     @contextmanager
     def part(self, number: int) -> Iterator[PartWriter]:
-        """Write a file."""
+        """Write a part into a file of its own."""
         name = self._name(number)
-        with self.place.appearing(name) as unfinished:
-            shown, record = f"{self.place.name}/{name}", json.dumps(self._record)
+        with self.folder.appearing(name) as unfinished:
+            shown, record = f"{self.folder.name}/{name}", json.dumps(self._record)
             writer = PartWriter(name, unfinished, shown, record)
             try:
                 yield writer
             finally:
                 writer.close()
 
-    def complete(self, parts: Mapping[int, Written]) -> list[Written]:
-        """Files without rows have the columns of one that has some."""
+    def complete(self, parts: Mapping[int, WrittenPart]) -> list[WrittenPart]:
+        """Add files for parts without rows, with the columns of the others."""
         found = dict(parts)
         empty = sorted(set(range(self.layout.n_parts)) - self.numbers())
         if empty:
             filled = next(part.name for part in parts.values() if part.rows)
-            with self.place.open(filled) as stream:
+            with self.folder.open(filled) as stream:
                 schema = pq.read_schema(stream)
         for number in empty:
             with self.part(number) as writer:
@@ -216,19 +224,19 @@ class ParquetSink(Sink):
 
 
 def _name(number: int, n_parts: int) -> str:
-    """Names sort as parts do."""
+    """Name of a part's file; names sort in the order of the parts."""
     digits = max(_DIGITS, len(str(n_parts - 1)))
     return f"part-{number:0{digits}}.parquet"
 
 
 def as_table(columns: Mapping[str, np.ndarray[Any, Any]], kept: pa.Table | None) -> pa.Table:
-    """Kept columns first, then the named arrays."""
+    """A table of the kept columns, then of the named arrays."""
     fields = {} if kept is None else dict(zip(kept.column_names, kept.columns, strict=True))
     return pa.table(fields | {name: _as_arrow(values) for name, values in columns.items()})
 
 
 def _as_arrow(values: np.ndarray[Any, Any]) -> pa.Array:
-    """The same numbers, uncopied but for bools; ``pa.array`` imports pandas to look at them."""
+    """An array for Arrow, without a copy except for bools; ``pa.array`` would import pandas."""
     if values.dtype == np.bool_:
         return _as_arrow(values.view(np.uint8)).cast(pa.bool_())
     buffer = pa.py_buffer(np.ascontiguousarray(values))

@@ -1,9 +1,9 @@
-"""Rows as Zarr, an array for each thing that is said of them.
+"""Output as Zarr: a group with an array for each field.
 
 An array's chunks all have the same length, and two tasks must not write the same chunk: each
-would undo the other's half. So a part of the output is a stretch of whole chunks, and reads
-whatever parts of the input it lies in; where those all have the same length, the stretches
-are made to be parts.
+would overwrite the other's half. So a part of the output is a stretch of whole chunks, whose rows
+may come from several parts of the input. If the input's parts all have the same length, stretches
+and parts coincide.
 """
 
 import json
@@ -18,8 +18,16 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from daskgmm.data.sinks.base import RECORD, Columns, Field, Found, Sink, Slice, Written
-from daskgmm.data.storage.errors import explained_writing
+from daskgmm.data.sinks.base import (
+    RECORD,
+    ExistingOutput,
+    OutputColumns,
+    OutputField,
+    RowRange,
+    Sink,
+    WrittenPart,
+)
+from daskgmm.data.storage.errors import output_errors
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError, DataError
 
@@ -28,9 +36,9 @@ _FEWEST_ROWS = 2**14
 _MOST_DIVISORS = 8
 _METADATA = "zarr.json"
 _MARKS = "_parts"
-"""Folder with a file for each part that is whole; outputs have none."""
+"""Folder with a mark for each complete part; complete outputs have none."""
 _FILES = "daskgmm_files"
-"""Attribute of the group: how many files its arrays have, and their bytes."""
+"""Attribute of the group: number of files of its arrays, and their bytes."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +49,18 @@ class ZarrSink(Sink):
     needs_shape: ClassVar[bool] = True
 
     @classmethod
-    def found(cls, place: Folder) -> Found | None:
-        """By the attributes of the group, or of an array where the group is still missing."""
-        folders = (place, *(place.inside(name) for name in place.names()))
+    def found(cls, folder: Folder) -> ExistingOutput | None:
+        """The output by the attributes of the group, or of an array if the group is missing."""
+        folders = (folder, *(folder.inside(name) for name in folder.names()))
         records = (_attributes(each).get(RECORD) for each in folders)
         record: Any = next(filter(None, records), None)
         with suppress(KeyError, TypeError):
             record["run_id"]
-            names = frozenset(name for name in place.names() if cls.owns(name, record["columns"]))
+            names = frozenset(name for name in folder.names() if cls.owns(name, record["columns"]))
             n_rows, step = record["rows"], record["part_rows"]
             parts = (_written(first, min(first + step, n_rows)) for first in range(0, n_rows, step))
-            is_whole = _attributes(place).get(_FILES) == _tally(place)
-            return Found(record, names, tuple(parts) if is_whole else None)
+            is_whole = _attributes(folder).get(_FILES) == _file_counts(folder)
+            return ExistingOutput(record, names, tuple(parts) if is_whole else None)
         return None
 
     @classmethod
@@ -61,13 +69,13 @@ class ZarrSink(Sink):
         return name in (*columns, _METADATA, _MARKS)
 
     @staticmethod
-    def names(fields: Sequence[Field]) -> list[str]:
-        """Arrays."""
+    def names(fields: Sequence[OutputField]) -> list[str]:
+        """Names of the arrays."""
         return [field.name for field in fields]
 
     @property
-    def fields(self) -> tuple[Field, ...]:
-        """Kept columns are arrays like others."""
+    def fields(self) -> tuple[OutputField, ...]:
+        """All fields of the output, those of the kept columns first."""
         return (*map(_kept_field, self.layout.kept or ()), *self.layout.fields)
 
     @property
@@ -77,7 +85,7 @@ class ZarrSink(Sink):
 
     @property
     def _rows(self) -> tuple[int, int]:
-        """Rows of a chunk and of a part: many, and such that parts are the input's if possible."""
+        """Rows of a chunk and of a part; parts are those of the input if possible."""
         longest = max(1, *(self.layout.lengths or ()))
         widest = sum(len(field.columns) for field in self.fields)
         most = max(_VALUES_A_CHUNK // widest, 1)
@@ -89,22 +97,22 @@ class ZarrSink(Sink):
         return chunk, chunk * n_chunks
 
     def prepare(self) -> None:
-        """Write the arrays' metadata; the group's comes last, so nothing can be opened before."""
+        """Write the arrays' metadata; the group's comes last, so that no reader opens it before."""
         if find_spec("zarr") is None:
             raise ConfigurationError(
-                f"{self.place.name} would be Zarr, which is not installed.",
+                f"Writing {self.folder.name} needs the package zarr, which is not installed.",
                 "Install it: pip install 'daskgmm[zarr]'.",
             )
-        self.place.make()
+        self.folder.make()
         for field in self.fields:
-            self._create(field, self.place.inside(field.name))
+            self._create(field, self.folder.inside(field.name))
 
-    def _create(self, field: Field, folder: Folder) -> None:
+    def _create(self, field: OutputField, folder: Folder) -> None:
         import zarr
 
         tail = (len(field.columns),) if field.vector else ()
         columns = {"columns": list(field.columns)} if field.vector else {}
-        with explained_writing(folder.name):
+        with output_errors(folder.name):
             zarr.create_array(
                 _store(folder),
                 shape=(sum(self.layout.lengths or ()), *tail),
@@ -120,8 +128,8 @@ class ZarrSink(Sink):
         shape = {"rows": sum(self.layout.lengths or ()), "chunk_rows": chunk, "part_rows": part}
         return {**self.layout.record, **shape}
 
-    def cut(self) -> list[tuple[Slice, ...]]:
-        """Stretches of whole chunks."""
+    def cut(self) -> list[tuple[RowRange, ...]]:
+        """The rows of each part: stretches of whole chunks."""
         edges = [0, *accumulate(self.layout.lengths or ())]
         size = self._rows[1]
         cuts = []
@@ -134,33 +142,33 @@ class ZarrSink(Sink):
             while edges[position] < last:
                 start, stop = max(first - edges[position], 0), last - edges[position]
                 length = edges[position + 1] - edges[position]
-                own.append(Slice(position, start, stop if stop < length else None))
+                own.append(RowRange(position, start, stop if stop < length else None))
                 position += 1
             cuts.append(tuple(own))
         return cuts
 
     def numbers(self) -> set[int]:
-        """By their marks."""
-        return {int(name) for name in self.place.inside(_MARKS).names() if name.isdigit()}
+        """Numbers of the parts, by their marks."""
+        return {int(name) for name in self.folder.inside(_MARKS).names() if name.isdigit()}
 
-    def whole(self) -> dict[int, Written]:
-        """Those that are marked, where all arrays have this run's record."""
-        folders = [self.place.inside(field.name) for field in self.fields]
+    def whole(self) -> dict[int, WrittenPart]:
+        """The marked parts, if all arrays have this run's record."""
+        folders = [self.folder.inside(field.name) for field in self.fields]
         if any(_attributes(folder).get(RECORD) != self._record for folder in folders):
             return {}
-        marks = self.place.inside(_MARKS)
+        marks = self.folder.inside(_MARKS)
         found = {}
         for number in sorted(self.numbers()):
             with suppress(ValueError, TypeError):  # a machine went down before its disk had it
-                found[number] = Written(**json.loads(marks.read(str(number)) or b""))
+                found[number] = WrittenPart(**json.loads(marks.read(str(number)) or b""))
         return found
 
     def files(self, numbers: Collection[int]) -> list[str]:
-        """Chunks; one that would hold nothing but zeros has no file."""
+        """The chunks' files; chunks with only zeros have none."""
         chunk, part = self._rows
         arrays = {field.name for field in self.fields}
         found = []
-        for name in self.place.sizes():
+        for name in self.folder.sizes():
             array, _, key = name.partition("/c/")
             position = key.split("/")
             is_chunk = array in arrays and all(each.isdigit() for each in position)
@@ -173,28 +181,28 @@ class ZarrSink(Sink):
         """Write a stretch, and mark it."""
         import zarr
 
-        with explained_writing(self.place.name):
+        with output_errors(self.folder.name):
             arrays = {
-                field: zarr.open_array(_store(self.place.inside(field.name)), mode="r+")
+                field: zarr.open_array(_store(self.folder.inside(field.name)), mode="r+")
                 for field in self.fields
             }
         chunk, part = self._rows
-        writer = StretchWriter(self.place.name, arrays, number * part, chunk, self.require_wanted)
+        writer = StretchWriter(self.folder.name, arrays, number * part, chunk, self.require_wanted)
         yield writer
         writer.flush()
         mark = json.dumps({"name": writer.written().name, "rows": writer.written().rows})
-        marks = self.place.inside(_MARKS)
+        marks = self.folder.inside(_MARKS)
         marks.make()
         marks.write(str(number), mark.encode())
 
-    def complete(self, parts: Mapping[int, Written]) -> list[Written]:
-        """Write the group's metadata, with that of its arrays: nobody then need list them."""
+    def complete(self, parts: Mapping[int, WrittenPart]) -> list[WrittenPart]:
+        """Write the group's metadata, with that of its arrays for readers that do not list."""
         import zarr
 
-        store = _store(self.place)
-        attributes = {RECORD: self._record, _FILES: _tally(self.place)}
-        with explained_writing(self.place.name), warnings.catch_warnings():
-            # That readers may ignore it, and that there are files which are no arrays.
+        store = _store(self.folder)
+        attributes = {RECORD: self._record, _FILES: _file_counts(self.folder)}
+        with output_errors(self.folder.name), warnings.catch_warnings():
+            # About consolidated metadata, and about files that are not arrays.
             warnings.simplefilter("ignore")
             zarr.create_group(store, attributes=attributes)
             zarr.consolidate_metadata(store)
@@ -207,20 +215,20 @@ class StretchWriter:
     Parameters
     ----------
     shown : str
-        How errors call the output.
-    arrays : mapping of Field to zarr.Array
+        Name of the output in errors.
+    arrays : mapping of OutputField to zarr.Array
     first : int
         Its first row.
     chunk : int
         Rows of a chunk.
     check : callable
-        Raises where nobody waits for the rows any more; called before each chunk.
+        Raises if no command waits for the rows any more; called before each chunk.
     """
 
     def __init__(
         self,
         shown: str,
-        arrays: Mapping[Field, Any],
+        arrays: Mapping[OutputField, Any],
         first: int,
         chunk: int,
         check: Callable[[], None],
@@ -237,52 +245,54 @@ class StretchWriter:
         }
         self._size = chunk
 
-    def write(self, columns: Columns, kept: pa.Table | None) -> None:
+    def write(self, columns: OutputColumns, kept: pa.Table | None) -> None:
         """Append rows."""
         values = {field: _values(field, columns, kept) for field in self._arrays}
         n_rows = len(next(iter(values.values())))
         start = 0
         while start < n_rows:
             stop = min(n_rows, start + self._size - self._filled)
-            place = slice(self._filled, self._filled + stop - start)
+            chunk_rows = slice(self._filled, self._filled + stop - start)
             for field, rows in values.items():
-                self._chunks[field][place] = rows[start:stop]
-            self._filled, start = place.stop, stop
+                self._chunks[field][chunk_rows] = rows[start:stop]
+            self._filled, start = chunk_rows.stop, stop
             if self._filled == self._size:
                 self.flush()
 
     def flush(self) -> None:
-        """Write what has gathered; only the last chunk may be a shorter one."""
+        """Write the collected rows; only the last chunk may be shorter."""
         self._check()
         stop = self._stop + self._filled
-        with explained_writing(self._shown):
+        with output_errors(self._shown):
             for field, array in self._arrays.items():
                 array[self._stop : stop] = self._chunks[field][: self._filled]
         self._stop, self._filled = stop, 0
 
-    def written(self) -> Written:
+    def written(self) -> WrittenPart:
         """What was written."""
         return _written(self._first, self._stop)
 
 
-def _written(start: int, stop: int) -> Written:
-    return Written(f"rows {start} to {stop - 1}", stop - start)
+def _written(start: int, stop: int) -> WrittenPart:
+    return WrittenPart(f"rows {start} to {stop - 1}", stop - start)
 
 
 def _attributes(folder: Folder) -> Mapping[str, Any]:
-    """Attributes of a group or array; none where there is none that makes sense."""
+    """Attributes of a group or array; empty if they can't be read."""
     with suppress(ValueError, KeyError, TypeError):
         return dict(json.loads(folder.read(_METADATA) or b"")["attributes"])
     return {}
 
 
-def _tally(place: Folder) -> dict[str, int]:
-    """How many files the arrays in a folder have, and their bytes."""
-    sizes = [size for name, size in place.sizes().items() if "/" in name]
+def _file_counts(folder: Folder) -> dict[str, int]:
+    """Number of files of the arrays in a folder, and their bytes."""
+    sizes = [size for name, size in folder.sizes().items() if "/" in name]
     return {"number": len(sizes), "bytes": sum(sizes)}
 
 
-def _values(field: Field, columns: Columns, kept: pa.Table | None) -> np.ndarray[Any, Any]:
+def _values(
+    field: OutputField, columns: OutputColumns, kept: pa.Table | None
+) -> np.ndarray[Any, Any]:
     if field.vector:
         return np.stack([columns[name] for name in field.columns], axis=1)
     if field.name in columns:
@@ -290,7 +300,7 @@ def _values(field: Field, columns: Columns, kept: pa.Table | None) -> np.ndarray
     return _kept_values(field, (kept or pa.table({})).column(field.name))
 
 
-def _kept_values(field: Field, column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
+def _kept_values(field: OutputField, column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
     kind = pa.from_numpy_dtype(field.dtype)
     if column.null_count and not pa.types.is_floating(kind):
         raise DataError(
@@ -307,21 +317,21 @@ def _kept_values(field: Field, column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
     return values
 
 
-def _kept_field(column: pa.Field) -> Field:
+def _kept_field(column: pa.Field) -> OutputField:
     types = pa.types
     tests = (types.is_floating, types.is_integer, types.is_boolean)
     if "/" in column.name or not any(test(column.type) for test in tests):
         raise ConfigurationError(
             f"The column {column.name!r} of {column.type} can't be kept in Zarr.",
-            "There arrays of numbers are kept: leave it out, or write Parquet.",
+            "Zarr outputs hold arrays of numbers: leave the column out, or write Parquet.",
         )
     dtype = np.dtype(column.type.to_pandas_dtype())
-    return Field(column.name, dtype, (column.name,))
+    return OutputField(column.name, dtype, (column.name,))
 
 
-def _store(place: Folder) -> Any:
+def _store(folder: Folder) -> Any:
     from zarr.storage import LocalStore
 
-    if place.local is not None:
-        return LocalStore(place.local)
-    return place.filesystem.get_mapper(place.root)
+    if folder.local is not None:
+        return LocalStore(folder.local)
+    return folder.filesystem.get_mapper(folder.root)

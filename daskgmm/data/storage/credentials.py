@@ -1,4 +1,4 @@
-"""Credentials in addresses, which no message, log or record may show."""
+"""Removal of credentials from addresses, for messages, logs and records."""
 
 import re
 
@@ -10,7 +10,7 @@ _QUERY = re.compile(r"(?P<address>\w://[^\s?'\"]*\?)[\w.~%-]+=[^\s'\"]*")
 
 
 def without_credentials(text: str) -> str:
-    """Text whose addresses show neither passwords nor queries: those of signed URLs are keys.
+    """Text without the passwords and queries of its addresses: signed URLs have keys in queries.
 
     >>> without_credentials("ftp://me:secret@host/rows.csv is gone")
     'ftp://me:***@host/rows.csv is gone'
@@ -24,5 +24,5 @@ def without_credentials(text: str) -> str:
 
 
 def shown_address(path: str) -> str:
-    """A path or URL by which a file is named: no password, and no query at all."""
+    """A path or URL as shown to users: without password and query."""
     return without_credentials(path).removesuffix(f"?{MASK}")

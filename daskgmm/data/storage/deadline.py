@@ -1,35 +1,35 @@
-"""Last words to storage of what was interrupted or failed."""
+"""Actions that must not delay or hide the error that they follow."""
 
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-SECONDS_FOR_LAST_WORDS = 1.5
-"""An interrupted command has three of them, in turn, and is to end within five seconds even
-where its store never answers."""
+SECONDS_AFTER_INTERRUPT = 1.5
+"""An interrupted command runs up to three such actions in turn, and must end within five seconds
+even if its store never answers."""
 
 
-def last_words(error: BaseException, action: Callable[[], None]) -> None:
-    """Do something after an error that is told anyway, whatever becomes of it.
+def try_after_error(error: BaseException, action: Callable[[], None]) -> None:
+    """Try an action after an error that is reported anyway; its own failure is ignored.
 
     Parameters
     ----------
     error : BaseException
-        Who interrupts waits no longer than `SECONDS_FOR_LAST_WORDS`.
+        After an interrupt the action gets at most `SECONDS_AFTER_INTERRUPT`.
     action : callable
-        Takes its time after a failure.
+        After a failure it may take as long as it needs.
     """
     if isinstance(error, Exception):
         with suppress(Exception):
             action()
     else:
-        in_time(action, SECONDS_FOR_LAST_WORDS)
+        run_within(action, SECONDS_AFTER_INTERRUPT)
 
 
-def in_time(action: Callable[[], None], seconds: float) -> None:
-    """Do something, but wait for it no longer than some seconds, and never fail.
+def run_within(action: Callable[[], None], seconds: float) -> None:
+    """Run an action, wait at most some seconds for it, and ignore its failure.
 
-    What takes longer goes on in a thread that ends with the process.
+    An action that takes longer goes on in a thread that ends with the process.
     """
 
     def attempt() -> None:

@@ -1,6 +1,6 @@
-"""What failures of disks, stores and decoders mean, told apart in one place.
+"""Failures of disks, stores and decoders, turned into our own errors.
 
-Stores' packages have errors of their own, which are known here by name: none is imported.
+Errors of the stores' packages are recognised by name, so that none of them is imported.
 """
 
 import errno
@@ -18,7 +18,7 @@ from daskgmm.data.storage.credentials import without_credentials
 from daskgmm.errors import ClusterError, DaskGMMError, DataError, MissingInputError, OutputError
 
 _NETWORK = (errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH)
-_PASSING_STATUS = (
+_TRANSIENT_STATUS = (
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.TOO_EARLY,
     HTTPStatus.TOO_MANY_REQUESTS,
@@ -29,55 +29,55 @@ _PASSING_STATUS = (
 )
 
 
-class Meaning(Enum):
-    """What a failure means."""
+class FailureKind(Enum):
+    """Kinds of failures of storage."""
 
     MISSING = auto()
     DENIED = auto()
     CHANGED = auto()
-    PASSING = auto()
+    TRANSIENT = auto()
 
 
-_BUILT_IN: tuple[tuple[type[Exception] | tuple[type[Exception], ...], Meaning], ...] = (
-    ((FileNotFoundError, NotADirectoryError), Meaning.MISSING),
-    (PermissionError, Meaning.DENIED),
-    ((ConnectionError, TimeoutError), Meaning.PASSING),
+_BUILT_IN: tuple[tuple[type[Exception] | tuple[type[Exception], ...], FailureKind], ...] = (
+    ((FileNotFoundError, NotADirectoryError), FailureKind.MISSING),
+    (PermissionError, FailureKind.DENIED),
+    ((ConnectionError, TimeoutError), FailureKind.TRANSIENT),
 )
 _NAMED = {
-    "aiohttp.ClientConnectionError": Meaning.PASSING,
-    "aiohttp.ClientPayloadError": Meaning.PASSING,
-    "azure.ServiceRequestError": Meaning.PASSING,
-    "azure.ServiceResponseError": Meaning.PASSING,
-    "botocore.ConnectionError": Meaning.PASSING,
-    "botocore.CredentialRetrievalError": Meaning.DENIED,
-    "botocore.HTTPClientError": Meaning.PASSING,
-    "botocore.IncompleteReadError": Meaning.PASSING,
-    "botocore.NoCredentialsError": Meaning.DENIED,
-    "botocore.PartialCredentialsError": Meaning.DENIED,
-    "botocore.ResponseParserError": Meaning.PASSING,  # a page that a proxy sent
-    "http.IncompleteRead": Meaning.PASSING,
-    "s3fs.FileExpired": Meaning.CHANGED,
-    "socket.gaierror": Meaning.PASSING,
-    "urllib3.ProtocolError": Meaning.PASSING,
-    "urllib3.TimeoutError": Meaning.PASSING,
+    "aiohttp.ClientConnectionError": FailureKind.TRANSIENT,
+    "aiohttp.ClientPayloadError": FailureKind.TRANSIENT,
+    "azure.ServiceRequestError": FailureKind.TRANSIENT,
+    "azure.ServiceResponseError": FailureKind.TRANSIENT,
+    "botocore.ConnectionError": FailureKind.TRANSIENT,
+    "botocore.CredentialRetrievalError": FailureKind.DENIED,
+    "botocore.HTTPClientError": FailureKind.TRANSIENT,
+    "botocore.IncompleteReadError": FailureKind.TRANSIENT,
+    "botocore.NoCredentialsError": FailureKind.DENIED,
+    "botocore.PartialCredentialsError": FailureKind.DENIED,
+    "botocore.ResponseParserError": FailureKind.TRANSIENT,  # a proxy's page
+    "http.IncompleteRead": FailureKind.TRANSIENT,
+    "s3fs.FileExpired": FailureKind.CHANGED,
+    "socket.gaierror": FailureKind.TRANSIENT,
+    "urllib3.ProtocolError": FailureKind.TRANSIENT,
+    "urllib3.TimeoutError": FailureKind.TRANSIENT,
 }
 
 
-def meaning(error: BaseException) -> Meaning | None:
-    """What a failure of storage means; ``None`` for others."""
-    return _own_meaning(_root(error))
+def failure_kind(error: BaseException) -> FailureKind | None:
+    """The kind of a failure of storage; ``None`` for other errors."""
+    return _own_kind(_root(error))
 
 
 def _root(error: BaseException) -> BaseException:
-    """The first of an error's causes that tells: of any, fsspec says that there is no file."""
+    """The first of an error's causes with a known kind: fsspec reports any as a missing file."""
     root, cause = error, error.__cause__
     while cause is not None:
-        root = root if _own_meaning(cause) is None else cause
+        root = root if _own_kind(cause) is None else cause
         cause = cause.__cause__
     return root
 
 
-def _own_meaning(error: BaseException) -> Meaning | None:
+def _own_kind(error: BaseException) -> FailureKind | None:
     for kinds, found in _BUILT_IN:
         if isinstance(error, kinds):
             return found
@@ -86,39 +86,44 @@ def _own_meaning(error: BaseException) -> Meaning | None:
         if name in _NAMED:
             return _NAMED[name]
     if getattr(error, "errno", None) in _NETWORK:
-        return Meaning.PASSING
-    return _meaning_of_status(_status(error))
+        return FailureKind.TRANSIENT
+    return _kind_of_status(_status(error))
 
 
 def _status(error: Any) -> Any:
-    """The status of a response over HTTP, as botocore, aiohttp, requests and others keep it."""
+    """The HTTP status of an error of botocore, aiohttp, requests or others."""
     response = getattr(error, "response", None)
     if isinstance(response, dict):
         return response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    places = ((error, "status"), (error, "status_code"), (error, "code"), (response, "status_code"))
-    statuses = (getattr(holder, name, None) for holder, name in places)
+    holders = (
+        (error, "status"),
+        (error, "status_code"),
+        (error, "code"),
+        (response, "status_code"),
+    )
+    statuses = (getattr(holder, name, None) for holder, name in holders)
     return next((status for status in statuses if isinstance(status, int)), None)
 
 
-def _meaning_of_status(status: Any) -> Meaning | None:
+def _kind_of_status(status: Any) -> FailureKind | None:
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return Meaning.DENIED
+        return FailureKind.DENIED
     if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
-        return Meaning.MISSING
+        return FailureKind.MISSING
     if status == HTTPStatus.PRECONDITION_FAILED:
-        return Meaning.CHANGED
-    return Meaning.PASSING if status in _PASSING_STATUS else None
+        return FailureKind.CHANGED
+    return FailureKind.TRANSIENT if status in _TRANSIENT_STATUS else None
 
 
 @contextmanager
-def explained(name: str, *, seen: bool = True, path: str | None = None) -> Iterator[None]:
+def input_errors(name: str, *, seen: bool = True, path: str | None = None) -> Iterator[None]:
     """Turn failures of storage or decoding into our errors about an input.
 
     Parameters
     ----------
     name : str
     seen : bool
-        Whether it was there before: what is missing now was removed then, not mistyped.
+        Whether it was there before: if it is missing now, it was removed, not mistyped.
     path : str, optional
         The file, where `name` is a piece of it.
     """
@@ -136,14 +141,14 @@ def explained(name: str, *, seen: bool = True, path: str | None = None) -> Itera
 
 
 @contextmanager
-def decoding(name: str, *, seen: bool = True, path: str | None = None) -> Iterator[None]:
-    """Turn whatever a decoder raises into our errors about an input, as `explained` does.
+def decoder_errors(name: str, *, seen: bool = True, path: str | None = None) -> Iterator[None]:
+    """Turn any error of a decoder into our errors about an input, as `input_errors` does.
 
-    Decoders fail on damaged bytes with errors of any kind. So this is for little more than calls
-    of theirs: it takes our own faults for damage as well.
+    Decoders fail on damaged bytes with errors of any kind. The block should hold little more than
+    calls of the decoder, since bugs of our own would be reported as damage too.
     """
     try:
-        with explained(name, seen=seen, path=path):
+        with input_errors(name, seen=seen, path=path):
             yield
     except DaskGMMError:
         raise
@@ -158,22 +163,22 @@ def decoding(name: str, *, seen: bool = True, path: str | None = None) -> Iterat
 
 
 @contextmanager
-def explained_writing(name: str, deed: str = "written") -> Iterator[None]:
+def output_errors(name: str, deed: str = "written") -> Iterator[None]:
     """Turn failures of storage into our errors about the output ``name``.
 
     Parameters
     ----------
     name : str
     deed : str
-        What can't be done to it.
+        What can't be done to it, such as ``written``.
     """
     try:
         yield
     except DaskGMMError:
         raise
     except Exception as error:
-        found = meaning(error)
-        if found is Meaning.PASSING:
+        found = failure_kind(error)
+        if found is FailureKind.TRANSIENT:
             raise _unreachable(name, error) from error
         if found is None and not isinstance(error, OSError):
             raise
@@ -181,7 +186,7 @@ def explained_writing(name: str, deed: str = "written") -> Iterator[None]:
 
 
 def changed(name: str) -> DataError:
-    """The error that a file is another than the one that was opened."""
+    """The error that a file is no longer the version that was opened."""
     remedy = "Run it again once nothing writes to the inputs any more."
     return DataError(f"{name} changed while it was read.", remedy)
 
@@ -193,7 +198,7 @@ def gone(name: str) -> DataError:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, without credentials nor a full stop."""
+    """The first line of an error's text, without credentials or a full stop."""
     text = str(error).strip() or type(error).__name__
     return without_credentials(text.splitlines()[0]).rstrip(".")
 
@@ -201,17 +206,19 @@ def first_line(error: BaseException) -> str:
 def _input_error(
     name: str, error: Exception, *, seen: bool, path: str | None
 ) -> DaskGMMError | None:
-    match meaning(error):
-        case Meaning.MISSING if seen:
+    match failure_kind(error):
+        case FailureKind.MISSING if seen:
             return gone(path or name)
-        case Meaning.MISSING:
+        case FailureKind.MISSING:
             return MissingInputError(f"{name} does not exist.", "Check the path.")
-        case Meaning.DENIED:
-            remedy = "Ask for leave to read it, or check the credentials in the storage options."
+        case FailureKind.DENIED:
+            remedy = (
+                "Ask for permission to read it, or check the credentials in the storage options."
+            )
             return MissingInputError(f"{name} can't be read: {_denial(error)}.", remedy)
-        case Meaning.CHANGED:
+        case FailureKind.CHANGED:
             return changed(name)
-        case Meaning.PASSING:
+        case FailureKind.TRANSIENT:
             return _unreachable(name, error)
     if getattr(error, "errno", None) is not None:  # a device that fails, not bytes without sense
         cause = f"{name} can't be read: {first_line(error)}."
@@ -226,22 +233,22 @@ def _damaged(name: str, reason: str) -> DataError:
     return DataError(f"{name} is damaged or of another format: {reason}.", remedy)
 
 
-def _output_error(name: str, deed: str, found: Meaning | None, error: Exception) -> OutputError:
-    reason = _denial(error) if found is Meaning.DENIED else _reason(error)
+def _output_error(name: str, deed: str, found: FailureKind | None, error: Exception) -> OutputError:
+    reason = _denial(error) if found is FailureKind.DENIED else _reason(error)
     remedy = "Check that its folder exists, is writable and has space, and the credentials."
     return OutputError(f"{name} can't be {deed}: {reason}.", remedy)
 
 
 def _reason(error: Exception) -> str:
-    """What a disk tells by number, in the system's words; what others tell."""
+    """The system's text for an error of a disk, the first line of another error."""
     number = getattr(error, "errno", None)
     return os.strerror(number) if number and error.__cause__ is None else first_line(error)
 
 
 def _denial(error: Exception) -> str:
-    """What is said of a refusal: a store's own words may repeat a key."""
-    told = isinstance(error, PermissionError)
-    return "permission denied" if told else type(_root(error)).__name__
+    """The reason of a refusal, without the store's own text, which may repeat a key."""
+    local = isinstance(error, PermissionError)
+    return "permission denied" if local else type(_root(error)).__name__
 
 
 def _unreachable(name: str, error: Exception) -> ClusterError:

@@ -1,4 +1,4 @@
-"""Folders that outputs go to: local, or in any store that fsspec writes to."""
+"""Output folders, local or in any store that fsspec writes to."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from daskgmm.data.storage.credentials import shown_address
-from daskgmm.data.storage.errors import Meaning, explained_writing, meaning
+from daskgmm.data.storage.errors import FailureKind, failure_kind, output_errors
 from daskgmm.data.storage.scratch import Scratch
 from daskgmm.data.storage.urls import address_of, file_system
 from daskgmm.errors import OutputError
@@ -42,12 +42,12 @@ class Folder:
 
     @classmethod
     def of(cls, path: str | os.PathLike[str], storage_options: Mapping[str, Any]) -> Self:
-        """The folder that a path or URL names; it need not be there.
+        """The folder of a path or URL; it need not exist.
 
         Raises
         ------
         ConfigurationError
-            It is no path, or the URL's protocol or the options are unknown.
+            It is not a path, or the URL's protocol or the options are unknown.
         """
         text = address_of(path)
         shown = shown_address(text).rstrip("/")
@@ -88,14 +88,14 @@ class Folder:
         """
         if "/" not in self.root:
             raise OutputError(
-                f"{self.name} is the root of its store: nothing can be made beside it.",
+                f"{self.name} is the root of its store: no folder can be made beside it.",
                 f"Choose a folder in it, such as {self.name}/labels.",
             )
         shown, key = (one.rpartition("/")[0] for one in (self.name, self.root))
         return type(self)(f"{shown}/{name}", f"{key}/{name}", self.filesystem)
 
     def check(self) -> None:
-        """Refuse a local folder that has none to be made in, before any work is done.
+        """Raise unless a local folder's parent exists, before any work is done.
 
         Raises
         ------
@@ -106,7 +106,7 @@ class Folder:
             require_folder(self.local.parent)
 
     def make(self) -> None:
-        """Make the folder where it is missing, but not those above it; stores need none.
+        """Make the folder if it is missing, but not its parents; stores need none.
 
         Raises
         ------
@@ -133,7 +133,7 @@ class Folder:
                 self.filesystem.pipe_file(self._key(name), content)
 
     def create(self, name: str, content: bytes) -> bool:
-        """Write a file unless there is one; tells whether it did.
+        """Write a file unless there is one; return whether it was written.
 
         Of several that try at once one succeeds, where the store can tell (S3 can).
 
@@ -150,10 +150,10 @@ class Folder:
         return True
 
     def modified(self, name: str) -> datetime | None:
-        """When a file was written last by its store's clock, ``None`` where that isn't told."""
+        """Time of a file's last write by its store's clock, ``None`` if the store doesn't say."""
         self.filesystem.invalidate_cache(self.root)
         found: datetime | None = None
-        with self._explaining(name, "read"), _IfThere(), suppress(NotImplementedError):
+        with self._explaining(name, "read"), _IgnoreMissing(), suppress(NotImplementedError):
             found = self.filesystem.modified(self._key(name))
         return found
 
@@ -168,22 +168,22 @@ class Folder:
             The store doesn't answer.
         """
         self.filesystem.invalidate_cache(self.root)
-        with self._explaining(name, "read"), _IfThere():
+        with self._explaining(name, "read"), _IgnoreMissing():
             return bytes(self.filesystem.cat_file(self._key(name)))
         return None
 
     def discard_unfinished(self, name: str) -> None:
-        """Remove what writers of a file left that were killed: stores keep none of that."""
+        """Remove unfinished files of killed writers; stores keep none."""
         if self.local is not None:
             for one in self.names():
-                if one.startswith(_unfinished(name)):
+                if one.startswith(_unfinished_prefix(name)):
                     self.remove(one)
 
     def names(self) -> list[str]:
-        """What is in the folder, sorted; nothing where there is no folder."""
+        """Names in the folder, sorted; none if there is no folder."""
         self.filesystem.invalidate_cache(self.root)
         keys = []
-        with self._explaining(deed="read"), _IfThere():
+        with self._explaining(deed="read"), _IgnoreMissing():
             keys = self.filesystem.ls(self.root, detail=False)
         found = (key.rstrip("/").rpartition("/")[2] for key in keys)
         return sorted(name for name in found if name)
@@ -283,17 +283,17 @@ class Folder:
 
     def _explaining(self, name: str = "", deed: str = "written") -> AbstractContextManager[None]:
         """Turn failures into our errors about a file, or about the folder itself."""
-        return explained_writing(f"{self.name}/{name}".rstrip("/"), deed)
+        return output_errors(f"{self.name}/{name}".rstrip("/"), deed)
 
     def _key(self, name: str) -> str:
         return f"{self.root}/{name}"
 
 
-class _IfThere(AbstractContextManager[None]):
-    """Passes over what is not there, but not over what only seems so: a store that fails."""
+class _IgnoreMissing(AbstractContextManager[None]):
+    """Ignores errors about missing files, but not a store that fails."""
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
-        return error is not None and meaning(error) is Meaning.MISSING
+        return error is not None and failure_kind(error) is FailureKind.MISSING
 
 
 def require_folder(folder: Path) -> None:
@@ -305,7 +305,7 @@ def require_folder(folder: Path) -> None:
 
 def _write_beside_and_rename(path: Path, content: bytes) -> None:
     with tempfile.NamedTemporaryFile(
-        dir=path.parent, prefix=_unfinished(path.name), delete=False
+        dir=path.parent, prefix=_unfinished_prefix(path.name), delete=False
     ) as file:
         unfinished = Path(file.name)
         try:
@@ -320,7 +320,7 @@ def _write_beside_and_rename(path: Path, content: bytes) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Give a file's content a second name, or copy it where a disk or its owner allows none."""
+    """Link a file to a second name, or copy it if the disk does not allow links."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         target.hardlink_to(source)
@@ -332,8 +332,8 @@ def _link(source: Path, target: Path) -> None:
             os.fsync(stream.fileno())
 
 
-def _unfinished(name: str) -> str:
-    """What the names of files begin with that are still being written."""
+def _unfinished_prefix(name: str) -> str:
+    """Prefix of the names of files that are still being written."""
     return f".{name}."
 
 

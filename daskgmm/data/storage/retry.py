@@ -1,4 +1,4 @@
-"""Trying again where storage fails in passing."""
+"""Retries of reads that fail for a passing reason."""
 
 import logging
 import time
@@ -12,21 +12,21 @@ from daskgmm.errors import ClusterError
 logger = logging.getLogger(__name__)
 
 PAUSES = (1.0, 4.0, 16.0)
-"""Seconds before a read that failed in passing is tried again, beside the store's own retries."""
+"""Seconds before each retry, on top of the store's own retries."""
 
-ENOUGH_SECONDS = 60.0
-"""A read that took so long to fail isn't tried again: a store that never answers at all is
-waited for by its own package long enough."""
+NO_RETRY_AFTER_SECONDS = 60.0
+"""A read that took longer to fail is not retried: the store's package has waited long enough for a
+store that never answers."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def persistent(action: Callable[P, T]) -> Callable[P, T]:
-    """The same function, called again after a while where storage fails in passing.
+def retried(action: Callable[P, T]) -> Callable[P, T]:
+    """The same function, called again after a pause if storage fails for a passing reason.
 
-    It must leave nothing behind when it fails. Other errors are raised at once, for they would
-    come again.
+    It must leave nothing behind when it fails. Other errors are raised at once: they would occur
+    again.
     """
 
     @wraps(action)
@@ -36,9 +36,9 @@ def persistent(action: Callable[P, T]) -> Callable[P, T]:
             try:
                 return action(*arguments, **options)
             except ClusterError as error:
-                if time.monotonic() - began > ENOUGH_SECONDS:
+                if time.monotonic() - began > NO_RETRY_AFTER_SECONDS:
                     raise
-                logger.warning("%s It is tried again in %g s.", error.cause, pause)
+                logger.warning("%s The read is tried again in %g s.", error.cause, pause)
                 time.sleep(pause)
         return action(*arguments, **options)
 
@@ -63,7 +63,7 @@ def read_persistently(read: Callable[[], Iterator[T]]) -> Iterator[T]:
             return
         except ClusterError as error:
             pause = next(pauses, None)
-            if pause is None or time.monotonic() - began > ENOUGH_SECONDS:
+            if pause is None or time.monotonic() - began > NO_RETRY_AFTER_SECONDS:
                 raise
             logger.warning("%s It is tried again in %g s.", error.cause, pause)
             time.sleep(pause)

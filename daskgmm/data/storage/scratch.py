@@ -1,8 +1,8 @@
-"""A folder on this machine's own disk, shared by its processes, that outlives none of them.
+"""A temporary folder on a local disk, removed when its last process has ended.
 
-Each process that uses it holds a shared lock beside it. Who can lock it alone knows that all
-of them are gone, however they ended, and removes it. The locks have the form of Dask's own
-for its workers' folders, so workers that start there remove it as well.
+Each process that uses it holds a shared lock beside it. A process that gets the lock exclusively
+knows that the others are gone, however they ended, and removes the folder. The locks have the form
+of Dask's own for its workers' folders, so workers that start there remove it as well.
 """
 
 import os
@@ -33,9 +33,9 @@ class Scratch:
     Parameters
     ----------
     token : str
-        Processes of one machine that give the same one share a folder.
-    place : Path, optional
-        Where it lies; by default `root`.
+        Processes of one machine with the same token share a folder.
+    parent : Path, optional
+        The folder to make it in; by default `root`.
 
     Raises
     ------
@@ -43,16 +43,16 @@ class Scratch:
         It can't be made.
     """
 
-    def __init__(self, token: str, place: Path | None = None) -> None:
-        place = root() if place is None else place
-        place.mkdir(parents=True, exist_ok=True)
-        _remove_left(place)
-        self.folder = folder_of(token, place)
+    def __init__(self, token: str, parent: Path | None = None) -> None:
+        parent = root() if parent is None else parent
+        parent.mkdir(parents=True, exist_ok=True)
+        _remove_left(parent)
+        self.folder = folder_of(token, parent)
         self._lock = _share(_lock_of(self.folder))
         self.folder.mkdir(mode=0o700, exist_ok=True)
 
     def remove(self) -> None:
-        """Remove the folder, whoever else uses it."""
+        """Remove the folder, even if other processes use it."""
         _remove(self.folder)
         self._release()
 
@@ -68,26 +68,26 @@ class Scratch:
 
 
 def root(worker: Any = None) -> Path:
-    """Where folders are made: beside the worker's own, or where Dask keeps temporary files."""
+    """The folder for scratch folders: the parent of the worker's, or Dask's for temporary files."""
     worker = _this_worker() if worker is None else worker
     if worker is not None:
         return Path(worker.local_directory).parent
     return Path(dask.config.get("temporary-directory", None) or tempfile.gettempdir())
 
 
-def folder_of(token: str, place: Path) -> Path:
-    """The folder's path; another one after the machine started anew: a crash may tear files."""
-    return place / f"{_PREFIX}{token}-{machine()}"
+def folder_of(token: str, parent: Path) -> Path:
+    """The folder's path, which changes when the machine restarts: a crash may damage files."""
+    return parent / f"{_PREFIX}{token}-{boot_id()}"
 
 
-def remove(token: str, place: Path) -> None:
+def remove(token: str, parent: Path) -> None:
     """Remove a folder that this process may never have used."""
-    _remove(folder_of(token, place))
+    _remove(folder_of(token, parent))
 
 
 @cache
-def machine() -> str:
-    """What this machine is called from its start to its end."""
+def boot_id() -> str:
+    """An identifier of this machine that changes when it restarts."""
     with suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
     import socket
@@ -110,21 +110,21 @@ def _lock_of(folder: Path) -> Path:
 
 
 def _share(lock: Path) -> int | None:
-    """Hold the lock together with others; a descriptor to close."""
+    """Take the shared lock; return the descriptor to close."""
     if fcntl is None:
         return None
     while True:
         descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
-        # Who removes the folder removes the lock: then this one keeps nobody off.
+        # The process that removes the folder also removes the lock, which then protects nothing.
         with suppress(FileNotFoundError):
             if lock.stat().st_ino == os.fstat(descriptor).st_ino:
                 return descriptor
         os.close(descriptor)
 
 
-def _remove_left(place: Path) -> None:
-    for lock in place.glob(f"{_PREFIX}*{_LOCK}"):
+def _remove_left(parent: Path) -> None:
+    for lock in parent.glob(f"{_PREFIX}*{_LOCK}"):
         with suppress(OSError):
             _remove_if_left(lock)
 

@@ -1,7 +1,4 @@
-"""Paths and URLs as users give them, and the file systems that they name.
-
-File systems that fsspec opens, with what stores need to be waited for no longer than helps.
-"""
+"""File systems of the paths and URLs that users give, opened by fsspec with sensible timeouts."""
 
 import os
 from collections.abc import Mapping
@@ -19,15 +16,17 @@ from daskgmm.errors import ConfigurationError
 _S3 = ("s3://", "s3a://")
 _VARIABLES = ("AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS")
 _RETRIES = {"mode": "standard", "total_max_attempts": 5}
-"""A user's own come first; botocore's other mode doesn't know all failures that pass."""
+"""Unless the user sets some; botocore's other mode doesn't retry all transient failures."""
 
 _SILENCE = {"connect_timeout": 5, "read_timeout": 5}
 """Seconds. s3fs makes five times as many attempts: a store that takes connections and never
 answers is given up after some three minutes."""
 
 
-def opened(path: str, storage_options: Mapping[str, Any]) -> tuple[AbstractFileSystem, str]:
-    """The file system of a path or URL, and the path as it calls it.
+def open_file_system(
+    path: str, storage_options: Mapping[str, Any]
+) -> tuple[AbstractFileSystem, str]:
+    """The file system of a path or URL, and the path within it.
 
     Raises
     ------
@@ -37,8 +36,8 @@ def opened(path: str, storage_options: Mapping[str, Any]) -> tuple[AbstractFileS
     options = dict(storage_options)
     if path.startswith(_S3):
         own = options.get("config_kwargs") or conf.get("s3", {}).get("config_kwargs") or {}
-        told_otherwise = any(name in os.environ for name in _VARIABLES)
-        retries = {} if told_otherwise else {"retries": _RETRIES}
+        user_set = any(name in os.environ for name in _VARIABLES)
+        retries = {} if user_set else {"retries": _RETRIES}
         options["config_kwargs"] = {**_SILENCE, **retries, **own}
     if "::" in path and not _is_chain(path):  # a name may hold the sign of a chain
         first = path.partition("::")[0]
@@ -53,11 +52,11 @@ def opened(path: str, storage_options: Mapping[str, Any]) -> tuple[AbstractFileS
 
 
 def _is_chain(path: str) -> bool:
-    """Whether the first of several URLs is of a file system that lies upon another."""
+    """Whether the first of several chained URLs is of a file system on top of another."""
     first, _, rest = path.partition("::")
     protocol = first.partition("://")[0] if "://" in first else first
     if protocol not in available_protocols():
-        return "://" in rest and "://" not in first  # fsspec tells of what it doesn't know
+        return "://" in rest and "://" not in first  # fsspec reports unknown protocols
     # Asked of the method: what makes these classes' objects takes anything.
     return "target_protocol" in signature(get_filesystem_class(protocol).__init__).parameters
 
@@ -68,19 +67,19 @@ def address_of(path: Any) -> str:
     Raises
     ------
     ConfigurationError
-        It is none, or empty: that would be the current folder.
+        It is not a path, or empty, which would be the current folder.
     """
     address = os.fspath(path) if isinstance(path, str | os.PathLike) else None
     if not isinstance(address, str) or not address:
         raise ConfigurationError(
-            f"{path!r} is no path.",
-            "Give a path or URL; if it came from a variable of the shell, that may not be set.",
+            f"{path!r} is not a path.",
+            "Give a path or URL; if it comes from a shell variable, the variable may not be set.",
         )
     return address
 
 
 def file_system(address: str, options: Mapping[str, Any]) -> tuple[AbstractFileSystem, str]:
-    """The file system that an address names, and how that calls what is there.
+    """The file system of a path or URL, and the path within it.
 
     Raises
     ------
@@ -88,7 +87,7 @@ def file_system(address: str, options: Mapping[str, Any]) -> tuple[AbstractFileS
         The URL's protocol is unknown, its package isn't installed, or takes no such options.
     """
     try:
-        return opened(address, options)
+        return open_file_system(address, options)
     except (ImportError, ValueError, TypeError) as error:
         raise ConfigurationError(
             f"{shown_address(address)} can't be opened: {first_line(error)}.",

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from daskgmm.data.storage.deadline import in_time
+from daskgmm.data.storage.deadline import run_within
 from daskgmm.errors import ConfigurationError
 from daskgmm.jobs.runs.directory import require_writable_here
 from daskgmm.monitoring import install
@@ -66,7 +66,7 @@ def reported(client: Any, path: str) -> Iterator[None]:
         write()
         raise
     except BaseException:
-        in_time(write, _SECONDS_FOR_LAST_WORDS)
+        run_within(write, _SECONDS_FOR_LAST_WORDS)
         raise
     write()
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from daskgmm.data.json_text import from_json
+from daskgmm.data.storage.json import from_json
 from daskgmm.errors import ClusterError, ConfigurationError
 from daskgmm.jobs.cluster.tls import Tls, check_encryption, refusal
 

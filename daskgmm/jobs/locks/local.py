@@ -7,7 +7,7 @@ from typing import Self, final
 
 from filelock import FileLock, Timeout
 
-from daskgmm.data.storage.errors import explained_writing
+from daskgmm.data.storage.errors import output_errors
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import OutputError
 from daskgmm.jobs.locks.base import LOCK_FILE, Lock, busy, owner_of
@@ -53,13 +53,13 @@ def held_alone(path: Path, name: str, refusal: Callable[[], OutputError]) -> Ite
         Gives the error where another process holds it.
     """
     lock = FileLock(path, timeout=0)
-    with explained_writing(name):
+    with output_errors(name):
         try:
             lock.acquire()
         except Timeout as error:
             raise refusal() from error
     try:
-        with explained_writing(name):
+        with output_errors(name):
             path.write_bytes(Owner.here().content())
         yield
     finally:

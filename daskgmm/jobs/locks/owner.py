@@ -14,8 +14,8 @@ from typing import Any, Self
 
 import psutil
 
-from daskgmm.data.json_text import from_json
-from daskgmm.data.storage.scratch import machine
+from daskgmm.data.storage.json import from_json
+from daskgmm.data.storage.scratch import boot_id
 from daskgmm.monitoring.text import duration
 
 
@@ -39,7 +39,7 @@ def is_dead_here(process: Any) -> bool:
 
 def _space() -> list[str]:
     """The machine since it was started, and the container's own numbering if there is one."""
-    found = [platform.node(), machine()]
+    found = [platform.node(), boot_id()]
     with suppress(OSError):  # Linux tells
         found.append(os.readlink("/proc/self/ns/pid"))  # noqa: PTH115  no path: pid:[number]
     return found

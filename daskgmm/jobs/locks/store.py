@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Self, final
 from uuid import uuid4
 
-from daskgmm.data.storage.deadline import SECONDS_FOR_LAST_WORDS, in_time
+from daskgmm.data.storage.deadline import SECONDS_AFTER_INTERRUPT, run_within
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import DaskGMMError, OutputError
 from daskgmm.jobs.locks.base import LOCK_FILE, Lock, busy, owner_of
@@ -50,7 +50,7 @@ class StoreLock(Lock):
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        in_time(self._remove, SECONDS_FOR_LAST_WORDS)  # or it goes stale
+        run_within(self._remove, SECONDS_AFTER_INTERRUPT)  # or it goes stale
 
     def check(self) -> None:
         """Raise OutputError where another run has taken this one for dead.

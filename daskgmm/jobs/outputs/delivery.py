@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from daskgmm.data.sinks import Made, Written
+from daskgmm.data.sinks import WrittenPart, WrittenParts
 from daskgmm.data.storage.folder import Folder
 
 SUCCESS = "_SUCCESS"
@@ -60,7 +60,7 @@ class Committer(ABC):
         """Remove a folder aside, such that tasks that still run can't hinder it."""
 
     @abstractmethod
-    def deliver(self, made: Made, check: Check) -> Sequence[Written]:
+    def deliver(self, made: WrittenParts, check: Check) -> Sequence[WrittenPart]:
         """Put a complete output into the place of what is there; return its parts.
 
         Raises

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any, TypeAlias
 from uuid import uuid4
 
-from daskgmm.data.sinks import Made, format_of
-from daskgmm.data.storage.deadline import last_words
+from daskgmm.data.sinks import WrittenParts, format_of
+from daskgmm.data.storage.deadline import try_after_error
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError, DataError, OutputError
 from daskgmm.jobs.json_values import as_plain, digest
@@ -127,7 +127,7 @@ class CompleteOutput:
         return {**self.manifest.content, "output": self.name, "already": self.already}
 
 
-Work: TypeAlias = Callable[[OutputWriter], Made]
+Work: TypeAlias = Callable[[OutputWriter], WrittenParts]
 
 
 def make_output(order: OutputRequest, work: Work) -> CompleteOutput:
@@ -201,7 +201,7 @@ def _made(order: OutputRequest, delivery: Committer, work: Work, check: Check) -
     try:
         made = work(desk)
     except BaseException as error:
-        last_words(error, partial(_tidy, delivery, folder, error))
+        try_after_error(error, partial(_tidy, delivery, folder, error))
         raise
     check()
     Manifest({**desk.manifest.content, "state": _DELIVERED}).write(folder)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import final
 from uuid import uuid4
 
-from daskgmm.data.sinks import Made, Written
-from daskgmm.data.storage.errors import explained_writing
+from daskgmm.data.sinks import WrittenPart, WrittenParts
+from daskgmm.data.storage.errors import output_errors
 from daskgmm.data.storage.folder import Folder
 from daskgmm.jobs.locks.base import busy, holder
 from daskgmm.jobs.locks.local import held_alone
@@ -43,7 +43,7 @@ class LocalCommitter(Committer):
         with held_alone(
             path, self.target.name, lambda: busy(self.target.name, holder(_content(path)))
         ):
-            with explained_writing(self.target.name):
+            with output_errors(self.target.name):
                 self._recover()
             yield lambda: None  # a process that lives can't lose it
 
@@ -58,20 +58,20 @@ class LocalCommitter(Committer):
     def discard(self, folder: Folder) -> None:
         """Rename it first: what late tasks begin then fails, as their folder is gone."""
         path = Path(folder.root)
-        with explained_writing(folder.name), suppress(FileNotFoundError):
+        with output_errors(folder.name), suppress(FileNotFoundError):
             doomed = path.rename(path.with_name(f"discarded-{uuid4().hex}"))
             # It may be no folder, if somebody else put it there.
             doomed.unlink() if doomed.is_file() else shutil.rmtree(doomed, ignore_errors=True)
         with suppress(OSError):  # others are in it
             path.parent.rmdir()
 
-    def deliver(self, made: Made, check: Check) -> Sequence[Written]:
+    def deliver(self, made: WrittenParts, check: Check) -> Sequence[WrittenPart]:
         """Put it together and rename the folder."""
         whole = self.aside.inside(f"whole-{uuid4().hex}")
         parts = made.bring(whole, check)
         whole.write(SUCCESS, b"")
         finished = Path(whole.root)
-        with explained_writing(self.target.name):
+        with output_errors(self.target.name):
             if not self._path.exists():
                 finished.rename(self._path)
                 return parts

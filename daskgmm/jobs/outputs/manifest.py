@@ -5,9 +5,9 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from daskgmm.data.json_text import from_json
-from daskgmm.data.sinks import SINKS, Found, Written, sink_for
+from daskgmm.data.sinks import SINKS, ExistingOutput, WrittenPart, sink_for
 from daskgmm.data.storage.folder import Folder
+from daskgmm.data.storage.json import from_json
 from daskgmm.jobs.json_values import differences, to_json
 from daskgmm.jobs.outputs.delivery import SUCCESS
 from daskgmm.jobs.runs.directory import REPLACEMENT
@@ -77,7 +77,7 @@ class Manifest:
         """The same with more that was found out."""
         return type(self)({**self.content, "found": {**self.found, **notes}})
 
-    def completed(self, parts: Sequence[Written]) -> Self:
+    def completed(self, parts: Sequence[WrittenPart]) -> Self:
         """The same of an output that is complete."""
         facts = {
             "state": "complete",
@@ -90,7 +90,7 @@ class Manifest:
         return type(self)({**self.content, **facts})
 
 
-def earlier_at(target: Folder) -> Found | None:
+def earlier_at(target: Folder) -> ExistingOutput | None:
     """The output of ours in a folder, by its files or, of an earlier version, by its manifest."""
     sink = sink_for(target.name)
     names = target.names()
@@ -100,10 +100,10 @@ def earlier_at(target: Folder) -> Found | None:
         if manifest is not None:  # its parts can't tell whose they are: they are written again
             columns = manifest.content["columns"]
             own = {_FORMER, REPLACEMENT, *(one for one in names if sink.owns(one, columns))}
-            found = Found(manifest.record, frozenset(own))
+            found = ExistingOutput(manifest.record, frozenset(own))
     if found is None or SUCCESS in names:
         return found
-    return Found(found.record, found.names)
+    return ExistingOutput(found.record, found.names)
 
 
 def words_for_differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import final
 
-from daskgmm.data.sinks import Made, Written
+from daskgmm.data.sinks import WrittenPart, WrittenParts
 from daskgmm.data.storage.folder import Folder
 from daskgmm.jobs.locks.base import LOCK_FILE
 from daskgmm.jobs.locks.store import StoreLock
@@ -30,7 +30,7 @@ class StoreCommitter(Committer):
         """Remove its objects."""
         self.aside.remove(folder.name.rpartition("/")[2])
 
-    def deliver(self, made: Made, check: Check) -> Sequence[Written]:
+    def deliver(self, made: WrittenParts, check: Check) -> Sequence[WrittenPart]:
         """Remove what is there and copy what was made: so long neither of the two is complete."""
         check()
         there = earlier_at(self.target)

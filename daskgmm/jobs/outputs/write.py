@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from daskgmm.data.sinks import Layout, Made, sink_for
+from daskgmm.data.sinks import Layout, WrittenParts, sink_for
 from daskgmm.data.source import Source
 from daskgmm.data.storage.folder import Folder
 from daskgmm.jobs.outputs import OutputWriter
@@ -17,7 +17,7 @@ def write(
     desk: OutputWriter,
     target: Folder,
     keep: Sequence[str] = (),
-) -> Made:
+) -> WrittenParts:
     """Write parts that no attempt has written yet; return all of them.
 
     Parameters

@@ -12,10 +12,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
-from daskgmm.data.json_text import from_json, require_form
 from daskgmm.data.storage.credentials import shown_address
 from daskgmm.data.storage.errors import first_line
 from daskgmm.data.storage.folder import Folder, require_folder
+from daskgmm.data.storage.json import from_json, require_form
 from daskgmm.errors import ConfigurationError, DataError, OutputError
 from daskgmm.fitting.model_file import MODEL_FILE
 from daskgmm.jobs.json_values import differences, to_json

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
-from daskgmm.data.storage.deadline import last_words
+from daskgmm.data.storage.deadline import try_after_error
 from daskgmm.data.storage.folder import Folder
 from daskgmm.fitting.model_file import MODEL_FILE, to_bytes
 from daskgmm.jobs.json_values import as_plain, digest
@@ -256,4 +256,4 @@ def _record_failure(
         lock.check()
         write_record(folder, {**told, "state": State.FAILED, "failure": asdict(failure)})
 
-    last_words(error, write)
+    try_after_error(error, write)

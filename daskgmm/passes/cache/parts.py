@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from daskgmm.data.source import Block, Part, as_written
+from daskgmm.data.source import Block, Part, text_at
 
 
 class NotStagedError(Exception):
@@ -124,9 +124,9 @@ class StagedPart:
         """That of the part."""
         return self.part.label
 
-    def written(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
-        """See `TextPart.written`; ``None`` where the part is not of text."""
-        return as_written(self.part, row, feature)
+    def text_at(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
+        """See `TextPart.text_at`; ``None`` where the part is not of text."""
+        return text_at(self.part, row, feature)
 
     def read(self, *inputs: Any) -> Iterator[Block]:
         """Yield the part's blocks."""

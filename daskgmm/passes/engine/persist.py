@@ -15,7 +15,7 @@ from dask.sizeof import sizeof
 
 from daskgmm.data.containers.arrays import ArrayPart
 from daskgmm.data.containers.dask import InlinePart, is_future, require_complete
-from daskgmm.data.containers.subgraph import closure, meeting_points
+from daskgmm.data.containers.subgraph import closure, shared_tasks
 from daskgmm.data.containers.task_spec import DataNode, GraphNode, Task, TaskRef
 from daskgmm.data.source import Block, Part, Source, TextPart, aligned
 from daskgmm.passes.cache.memory import copied, nbytes
@@ -71,8 +71,8 @@ class HeldPart:
     text: TextPart | None = None
 
     def written(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
-        """See `TextPart.written`; ``None`` where the part is not of text."""
-        return None if self.text is None else self.text.written(row, feature)
+        """See `TextPart.text_at`; ``None`` where the part is not of text."""
+        return None if self.text is None else self.text.text_at(row, feature)
 
     def read(self, part: Part) -> Iterator[Block]:
         """Yield the part's blocks."""
@@ -140,7 +140,7 @@ def _graph_held(source: Source) -> Source:
     needed = closure(graph, [key for own in wanted for key in own])
     graph = {key: graph[key] for key in graph if key in needed}
     _hold_all(graph, [key for key in _carrying(graph, _CARRIED_BYTES) if not _needs(graph, key)])
-    points, shared = meeting_points(graph, wanted)
+    points, shared = shared_tasks(graph, wanted)
     if len(points) > _MOST_POINTS or _shuffles(graph):
         points, shared = [], True
     _hold_all(graph, points)

@@ -1,4 +1,4 @@
-"""JSON from files that may hold anything."""
+"""Reading of JSON that may be damaged or hostile."""
 
 import json
 import math
@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, NoReturn, get_args
 
 DEEPEST = 50
-"""Maps and lists in each other; what is deeper is no file of ours, and no code need recurse so."""
+"""Most levels of nested maps and lists; our own files have fewer."""
 _MOST_DIGITS = 300
-"""Of whole numbers: more would not fit into a double."""
+"""Most digits of a whole number; one with more would not fit into a double."""
 
 
 def from_json(text: str | bytes, *, infinite: bool = False) -> Any:
@@ -23,7 +23,7 @@ def from_json(text: str | bytes, *, infinite: bool = False) -> Any:
     Raises
     ------
     ValueError
-        It is no JSON, not UTF-8, or nested too deeply.
+        It is not JSON, not UTF-8, or nested too deeply.
     """
     try:
         value = json.loads(
@@ -39,7 +39,7 @@ def from_json(text: str | bytes, *, infinite: bool = False) -> Any:
 
 
 def require_shallow(value: Any) -> None:
-    """Raise ValueError for lists and maps within more others than `DEEPEST`."""
+    """Raise ValueError for lists and maps that are nested more than `DEEPEST` levels deep."""
     level = [value]
     for _ in range(DEEPEST):
         level = [inner for one in level for inner in _inside(one)]
@@ -49,7 +49,7 @@ def require_shallow(value: Any) -> None:
 
 
 def require_form(value: Any, form: Any, name: str = "") -> None:
-    """Raise ValueError, which says where and why, for a JSON value of another form.
+    """Raise ValueError unless a JSON value has some form; the error names the key and the cause.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def require_form(value: Any, form: Any, name: str = "") -> None:
         A list of one form stands for lists of any length; a mapping for maps with its keys and
         perhaps more, of which those that end with a question mark may be missing.
     name : str
-        What the value is called.
+        Name of the value in errors.
 
     Examples
     --------
@@ -73,11 +73,11 @@ def require_form(value: Any, form: Any, name: str = "") -> None:
         raise ValueError(f"{repr(name) if name else 'it'} is {_in_words(value)}")
     if isinstance(form, dict):
         for key, inner in form.items():
-            told = key.rstrip("?")
-            path = f"{name}.{told}".lstrip(".")
-            if told in value:
-                require_form(value[told], inner, path)
-            elif told == key:
+            plain = key.rstrip("?")
+            path = f"{name}.{plain}".lstrip(".")
+            if plain in value:
+                require_form(value[plain], inner, path)
+            elif plain == key:
                 raise ValueError(f"{path!r} is missing")
     elif isinstance(form, list):
         for one in value:
@@ -89,7 +89,7 @@ def _takes_bool(form: Any) -> bool:
 
 
 def _in_words(value: Any) -> str:
-    """What a JSON value is."""
+    """The kind of a JSON value, in words."""
     if value is None:
         return "null"
     if isinstance(value, bool):

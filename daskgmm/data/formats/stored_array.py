@@ -1,4 +1,4 @@
-"""An array of rows and columns in a file, whatever the format, and what is no such array."""
+"""Two-dimensional arrays in files of any format: their interface, unpacking and checks."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from daskgmm.data.files.versions import InputFile
 from daskgmm.data.formats.packing import Packing
-from daskgmm.data.storage.errors import decoding
+from daskgmm.data.storage.errors import decoder_errors
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
 
 
-class Matrix(Protocol):
+class StoredArray(Protocol):
     """An array of shape (n, D) in a file."""
 
     @property
@@ -34,10 +34,10 @@ class Matrix(Protocol):
 
     @property
     def decoded(self) -> bool:
-        """Whether reading takes more than looking at memory."""
+        """Whether reading takes more than a view of memory."""
 
     def opened(self, rows: slice) -> AbstractContextManager[Any]:
-        """Open for reading some rows; slices of rows and columns of it are arrays.
+        """Open for reading some rows; slicing the result by rows and columns gives arrays.
 
         Raises
         ------
@@ -46,7 +46,7 @@ class Matrix(Protocol):
         """
 
 
-class Decoding:
+class PackedArray:
     """An array of a file whose slices are decoded and unpacked as they are read.
 
     Parameters
@@ -70,18 +70,20 @@ class Decoding:
         try:
             stored = self._read(rows, columns)
         except DataError:
-            if rows.stop - rows.start > self._chunk_rows:  # a smaller piece tells where it is
+            if (
+                rows.stop - rows.start > self._chunk_rows
+            ):  # read by chunks, to name the damaged rows
                 for start in range(rows.start, rows.stop, self._chunk_rows):
                     self._read(slice(start, min(start + self._chunk_rows, rows.stop)), columns)
             raise
         return self._packing.unpacked(stored)
 
     def _read(self, rows: slice, columns: slice) -> NDArray[Any]:
-        with decoding(f"{self._path}, rows {rows.start} to {rows.stop - 1},"):
+        with decoder_errors(f"{self._path}, rows {rows.start} to {rows.stop - 1},"):
             return np.asarray(self._array[rows, columns])
 
 
-def require_matrix(path: str, shape: Sequence[int], dtype: np.dtype[Any]) -> None:
+def require_numeric_matrix(path: str, shape: Sequence[int], dtype: np.dtype[Any]) -> None:
     """Raise unless an array holds rows and columns of real numbers.
 
     Raises
@@ -89,7 +91,7 @@ def require_matrix(path: str, shape: Sequence[int], dtype: np.dtype[Any]) -> Non
     DataError
         It is not two-dimensional.
     InputTypeError
-        It holds something else than real numbers.
+        It holds something other than real numbers.
     """
     if dtype.kind not in "biuf":
         kind = "Python objects" if dtype.kind == "O" else f"{dtype}, not of real numbers"
@@ -100,13 +102,13 @@ def require_matrix(path: str, shape: Sequence[int], dtype: np.dtype[Any]) -> Non
         raise DataError(cause, "Write it as array.reshape(-1, 1) if it is one feature.")
 
 
-def is_matrix(shape: Sequence[int], dtype: np.dtype[Any]) -> bool:
-    """Whether an array is one that `require_matrix` lets pass."""
+def is_numeric_matrix(shape: Sequence[int], dtype: np.dtype[Any]) -> bool:
+    """Whether an array passes `require_numeric_matrix`."""
     return len(shape) == 2 and dtype.kind in "biuf"
 
 
-def only_matrix(path: str, arrays: dict[str, tuple[Sequence[int], np.dtype[Any]]]) -> str:
-    """Name of the only array of rows and columns of numbers among those that a file holds.
+def only_numeric_matrix(path: str, arrays: dict[str, tuple[Sequence[int], np.dtype[Any]]]) -> str:
+    """Name of the only two-dimensional array of numbers in a file.
 
     Raises
     ------
@@ -115,12 +117,12 @@ def only_matrix(path: str, arrays: dict[str, tuple[Sequence[int], np.dtype[Any]]
     ConfigurationError
         There are several.
     """
-    fitting = sorted(name for name, described in arrays.items() if is_matrix(*described))
+    fitting = sorted(name for name, described in arrays.items() if is_numeric_matrix(*described))
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
         remedy = f"Name one as in {path}/{fitting[0]}."
         raise ConfigurationError(f"{path} holds several arrays: {', '.join(fitting)}.", remedy)
     held = ", ".join(f"{name} {tuple(shape)} of {kind}" for name, (shape, kind) in arrays.items())
-    cause = f"{path} holds no two-dimensional array of numbers, but {held or 'nothing'}."
+    cause = f"{path} holds no two-dimensional array of numbers; it holds {held or 'nothing'}."
     raise DataError(cause, "Write the rows as an array of shape (rows, columns).")
