@@ -1,10 +1,8 @@
 """Where a command runs: an embedded cluster, one that is there, or one that does not answer."""
 
 import json
-import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import dask.array as da
 import numpy as np
@@ -16,12 +14,13 @@ from daskgmm import GaussianMixture, load, open_dataset
 from daskgmm.errors import ClusterError, DataError
 from daskgmm.jobs.cluster import scheduler
 from daskgmm.passes.engine import client as engine
+from tests.support.clusters import closed_port, silent
 from tests.support.command import here, in_process
+from tests.support.paths import IRIS
 from tests.support.started import started
 
 __all__ = ["here"]
 
-IRIS = Path(__file__).parents[2] / "examples" / "data" / "iris.csv"
 FIT = ("fit", IRIS, "--columns", "sepal_length,sepal_width", "-k", 3, "--seed", 0)
 
 
@@ -84,19 +83,6 @@ def test_a_failure_on_a_worker_keeps_its_code_and_words(tmp_path, cluster, here)
     done = here("fit", tmp_path / "ragged.csv", "-k", 1, "-o", tmp_path / "run", *there)
     assert done.code == 65
     assert "ragged.csv, row 10 (line 12)" in done.err
-
-
-def silent():
-    """A socket that takes connections and says nothing."""
-    server = socket.socket()
-    server.bind(("127.0.0.1", 0))
-    server.listen()
-    return server
-
-
-def closed_port():
-    with silent() as server:
-        return server.getsockname()[1]
 
 
 def test_a_scheduler_that_is_not_there_is_given_up_in_time(tmp_path, here, monkeypatch):

@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import threading
 from contextlib import closing, contextmanager, suppress
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -27,9 +26,9 @@ from daskgmm.monitoring.text import count, stopwatch
 from daskgmm.passes.engine.progress import PassProgress
 from daskgmm.training.forecast import Forecast
 from tests.support.command import COMMAND, in_process, logging_as_it_was
+from tests.support.paths import IRIS
 from tests.support.rows import prepare
 
-IRIS = Path(__file__).parents[2] / "examples" / "data" / "iris.csv"
 PARTS = 8
 SIZES = ("COLUMNS", "LINES")
 """Variables by which a parent may overrule a terminal's own size."""

@@ -21,8 +21,8 @@ from daskgmm.errors import DataError
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.history import FitHistory
 from daskgmm.passes.engine.keys import made_for
-from tests.monitoring.test_history import made
 from tests.support.command import COMMAND, here
+from tests.support.fit_events import made
 
 __all__ = ["here"]
 

@@ -16,10 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.command import HURRIED
-from tests.support.isolated import CHECKOUT, OURS, environment
+from tests.support.isolated import OURS, environment
+from tests.support.paths import DEPLOY
 from tests.support.stores import KEY, SECRET
 
-SCHEDULES = CHECKOUT / "deploy" / "schedules"
+SCHEDULES = DEPLOY / "schedules"
 NIGHTLY = "/opt/daskgmm/deploy/schedules/nightly.sh"
 EARLIER, GOOD, BAD = "2026-11-21", "2026-11-22", "2026-11-23"
 

@@ -2,7 +2,6 @@
 
 import stat
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -11,11 +10,11 @@ from cryptography.x509.verification import PolicyBuilder, Store
 from daskgmm import load
 from tests.support.certificates import configured, expired, files, made, make, module
 from tests.support.command import here, in_process
+from tests.support.paths import IRIS
 from tests.support.started import inside, started
 
 __all__ = ["here"]
 
-IRIS = Path(__file__).parents[2] / "examples" / "data" / "iris.csv"
 FIT = ("fit", IRIS, "--columns", "sepal_length,sepal_width", "-k", 2, "--seed", 0)
 HERE = ("--host", "127.0.0.1", "--port", 0, "--dashboard-address", "127.0.0.1:0")
 WORK = ("--host", "127.0.0.1", "--nthreads", 1, "--dashboard-address", "127.0.0.1:0")

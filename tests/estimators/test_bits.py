@@ -5,22 +5,22 @@ What a fit found is compared as bytes: parameters, bounds and the sums behind th
 
 import os
 import signal
-from contextlib import contextmanager
 
 import dask
 import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client
 from threadpoolctl import threadpool_limits
 
-from daskgmm import GaussianMixture, GaussianMixtureSelector, open_dataset
+from daskgmm import GaussianMixtureSelector, open_dataset
 from daskgmm.model.covariance import COVARIANCES
+from tests.support.clusters import cluster_of, running
+from tests.support.fits import OPTIONS, bits
 
 KINDS = list(COVARIANCES)
 CHUNKS = (3000, 1, 0, 5000, 12_000, 999)
-OPTIONS = {"random_state": 0, "max_iter": 6, "tol": 0, "n_init": 2, "init_params": "kmeans"}
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of clusters that are torn down under load
 
@@ -34,13 +34,6 @@ def some_rows(n=21_000, n_features=4):
 def in_chunks():
     assert sum(CHUNKS) == 21_000
     return da.from_array(some_rows(), chunks=(CHUNKS, 4))
-
-
-def bits(X, kind="full", **options):
-    model = GaussianMixture(3, covariance_type=kind, **OPTIONS | options).fit(X)
-    names = ("weights_", "means_", "covariances_", "precisions_cholesky_", "lower_bounds_")
-    found = [np.asarray(getattr(model, name)).tobytes() for name in names]
-    return b"".join([*found, model._moments.sums.tobytes(), repr(model.score(X)).encode()])
 
 
 def selected(X, **options):
@@ -78,18 +71,6 @@ def expected_of_files(files):
     dataset = open_dataset(files)
     with dask.config.set(scheduler="synchronous"):
         return bits(dataset), bits(dataset, acceleration="squarem", max_iter=20)
-
-
-def cluster_of(**options):
-    settings = {"dashboard_address": ":0", "n_workers": 1, "threads_per_worker": 1} | options
-    return LocalCluster(**settings)
-
-
-@contextmanager
-def running(**options):
-    """A client of a cluster for the length of a `with` block."""
-    with cluster_of(**options) as cluster, Client(cluster) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")

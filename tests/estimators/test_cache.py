@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
 
 import dask
 import dask.array as da
@@ -20,6 +19,7 @@ from daskgmm.errors import ConfigurationError
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.passes.cache import choose
 from daskgmm.passes.memory import Room
+from tests.support.clusters import running
 
 CACHES = ["auto", "memory", "disk", "none"]
 ROWS, PASSES = 6000, 4
@@ -79,15 +79,6 @@ def bits(X, **options):
 
 def left(place):
     return [path.name for path in place.rglob("daskgmm-*")]
-
-
-@contextmanager
-def running(**options):
-    from distributed import Client, LocalCluster
-
-    settings = {"dashboard_address": ":0", "n_workers": 2, "threads_per_worker": 1} | options
-    with LocalCluster(**settings) as cluster, Client(cluster) as client:
-        yield client
 
 
 def recorded(file, rows=None, chunks=1000):
@@ -170,7 +161,7 @@ def test_rows_that_moved_between_workers_have_the_same_bits():
     X = da.from_array(some_rows(60_000, 5), chunks=(7001, 5))
     with dask.config.set(scheduler="synchronous"):
         expected = bits(X, cache="none")
-    with running() as client:
+    with running(n_workers=2) as client:
         for cache in ("memory", "none"):
             one, other = client.scheduler_info()["workers"]
             persisted = client.persist(X + 0, workers=one)
@@ -223,7 +214,7 @@ def test_workers_killed_between_passes_change_no_bit(cache, victims, tmp_path, p
             for pid in killed:
                 os.kill(pid, signal.SIGKILL)
 
-    with running() as client:
+    with running(n_workers=2) as client:
         X = recorded(tmp_path / "reads", chunks=250)
         assert bits(X, cache=cache, callbacks=[kill]) == expected
         assert len(killed) == victims
@@ -251,7 +242,7 @@ def test_an_error_leaves_nothing_on_a_cluster(error, files, place):
         assert left(place)
         raise error
 
-    with running():
+    with running(n_workers=2):
         with pytest.raises(error):
             bits(datasets(files)["Parquet"], cache="disk", callbacks=[fail])
         assert left(place) == []
@@ -264,7 +255,7 @@ def test_an_error_lets_workers_forget_what_they_hold(files):
         raise RuntimeError
 
     held = "gmm-init-decoded"
-    with running() as client:
+    with running(n_workers=2) as client:
         with pytest.raises(RuntimeError) as error:
             bits(datasets(files)["Parquet"], cache="memory", callbacks=[fail])
         assert error.traceback  # keeps the frames
@@ -355,17 +346,17 @@ def test_auto_knows_the_memory_of_workers():
     task = Task(4, 15, 3, 100_000, 100_000, np.dtype(float), np.dtype(float))
     wanted = rows_bytes(from_dask_array(wide))
     assert wanted == 40_000_000 * 40
-    with running(memory_limit="512MiB"):
+    with running(n_workers=2, memory_limit="512MiB"):
         assert room_for(task).memory < 2 * 2**28
         assert choose.choose(wanted, room_for(task))[0] == "disk"
-    with running(memory_limit="3GiB"):
+    with running(n_workers=2, memory_limit="3GiB"):
         assert choose.choose(wanted, room_for(task))[0] == "memory"
 
 
 @pytest.mark.slow
 def test_memory_that_is_asked_for_and_is_not_there_holds_what_fits(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(choose, "room_for", lambda _: Room(ROWS // 2 * 40, 0))
-    with running():
+    with running(n_workers=2):
         X = recorded(tmp_path / "reads")
         found = bits(X, cache="memory")
     assert reads(tmp_path / "reads") == 3 + 3 * (PASSES + 1)

@@ -21,10 +21,10 @@ from daskgmm.jobs.planning.source import imagined
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.passes.cache import choose
 from daskgmm.passes.memory import memory_limit_for, room_under, rows_bytes, worker_bytes
-from tests.estimators.test_cache import running
+from tests.support.clusters import running
+from tests.support.paths import IRIS
 
 DOUBLE = np.dtype(np.float64)
-IRIS = Path(__file__).parents[2] / "examples" / "data" / "iris.csv"
 SMALL = {"rows": 1000, "features": 2, "components": 3}
 
 

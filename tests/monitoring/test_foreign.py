@@ -26,8 +26,8 @@ from daskgmm.monitoring.metrics import Collector
 from daskgmm.monitoring.page.document import Page
 from daskgmm.monitoring.plugin import FitPlugin
 from daskgmm.monitoring.state import Board
-from tests.monitoring.test_history import end, made, start
 from tests.support.command import here
+from tests.support.fit_events import end, made, start
 
 __all__ = ["here"]
 

@@ -1,5 +1,4 @@
 import threading
-from pathlib import Path
 
 import nbclient
 import nbformat
@@ -8,8 +7,9 @@ import pytest
 
 from daskgmm import GaussianMixture, GaussianMixtureSelector
 from daskgmm.monitoring import notebook
+from tests.support.paths import EXAMPLES
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "notebook.ipynb"
+EXAMPLE = EXAMPLES / "notebook.ipynb"
 
 
 def rows(n=4_000):

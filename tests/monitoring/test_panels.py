@@ -19,7 +19,7 @@ from daskgmm.monitoring.page.view import PageView, view
 from daskgmm.monitoring.remaining import left
 from daskgmm.monitoring.state import Board, TaskProgress
 from daskgmm.monitoring.text import amount, duration, number
-from tests.monitoring.test_history import end, made, start
+from tests.support.fit_events import end, made, start
 
 RUN = "a" * 32
 

@@ -15,8 +15,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from daskgmm import GaussianMixture
 from daskgmm.errors import ClusterError, ConfigurationError
-from tests.estimators.test_bits import bits, running, some_rows
-from tests.passes.test_tiny import assert_forgotten, recording
+from tests.estimators.test_bits import some_rows
+from tests.support.clusters import assert_forgotten, recording, running
+from tests.support.fits import bits
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import time
-from contextlib import contextmanager
 
 import cloudpickle
 import dask
@@ -18,11 +16,11 @@ from numpy.testing import assert_array_equal
 
 from daskgmm import GaussianMixture
 from daskgmm.data.source import Block, Source
-from daskgmm.passes import expectation
 from daskgmm.passes.cache.memory import copied
-from daskgmm.passes.engine import client as engine
 from daskgmm.passes.engine.grouping import FEWEST_TASKS, Bundle, bundled
-from tests.estimators.test_bits import bits, cluster_of, running, some_rows
+from tests.estimators.test_bits import some_rows
+from tests.support.clusters import assert_forgotten, cluster_of, recording, running
+from tests.support.fits import bits
 
 PARTITIONS = 1000
 
@@ -105,22 +103,6 @@ def in_tiny_chunks(n=PARTITIONS):
     return da.from_array(rows, chunks=(8, 4))
 
 
-@contextmanager
-def recording():
-    """The graphs of a fit's EM passes, as they are sent."""
-    graphs = []
-    with pytest.MonkeyPatch.context() as patch:
-
-        def keeping(graph, keys, phase):
-            graphs.append(
-                {key: one for key, one in graph.items() if type(one).__name__ != "Future"}
-            )
-            return engine.compute(graph, keys, phase)
-
-        patch.setattr(expectation, "compute", keeping)
-        yield graphs
-
-
 def test_a_pass_over_tiny_chunks_has_few_tasks_without_a_cluster():
     with recording() as graphs:
         GaussianMixture(3, random_state=0, max_iter=3, tol=0).fit(in_tiny_chunks())
@@ -167,13 +149,6 @@ def test_on_a_cluster_bits_stay_and_passes_send_little_and_nothing_is_left(clien
         assert max(len(cloudpickle.dumps(graph)) for graph in graphs) < 100_000
     del X
     assert_forgotten(client)
-
-
-def assert_forgotten(client):
-    deadline = time.monotonic() + 30
-    while left := client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.tasks)):
-        assert time.monotonic() < deadline, left[:5]
-        time.sleep(0.05)
 
 
 @pytest.mark.slow
