@@ -13,7 +13,6 @@ import threading
 from contextlib import closing, contextmanager, suppress
 
 import numpy as np
-import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -27,7 +26,7 @@ from daskgmm.passes.engine.progress import PassProgress
 from daskgmm.training.forecast import Forecast
 from tests.support.command import COMMAND, in_process, logging_as_it_was
 from tests.support.paths import IRIS
-from tests.support.rows import prepare
+from tests.support.rows import parquet_of, prepare
 
 PARTS = 8
 SIZES = ("COLUMNS", "LINES")
@@ -51,8 +50,7 @@ ENDLESS = (
 def rows(tmp_path_factory):
     path = tmp_path_factory.mktemp("rows") / "rows.parquet"
     values = np.random.default_rng(0).normal(size=(PARTS * 10_000, 4))
-    pd.DataFrame(values, columns=list("abcd")).to_parquet(path, row_group_size=10_000)
-    return path
+    return parquet_of(values, path, 10_000)
 
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in SIZES}

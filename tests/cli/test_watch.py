@@ -23,6 +23,7 @@ from daskgmm.monitoring.history import FitHistory
 from daskgmm.passes.engine.keys import made_for
 from tests.support.command import COMMAND, here
 from tests.support.fit_events import made
+from tests.support.rows import two_groups
 
 __all__ = ["here"]
 
@@ -58,16 +59,10 @@ def there(shared):
     return ("--scheduler", shared[0].scheduler_address)
 
 
-def rows():
-    X = np.random.default_rng(0).normal(size=(500, 3))
-    X[:250] += 4
-    return X
-
-
 def fit(run, **more):
     settings = {"random_state": 0, "subsample": None, "tol": 1e-6, **more}
     with made_for(run):
-        return GaussianMixture(2, **settings).fit(rows())
+        return GaussianMixture(2, **settings).fit(two_groups(500))
 
 
 def start(*arguments, **options):

@@ -8,14 +8,13 @@ import pytest
 from daskgmm import GaussianMixture, GaussianMixtureSelector
 from daskgmm.monitoring import notebook
 from tests.support.paths import EXAMPLES
+from tests.support.rows import two_groups
 
 EXAMPLE = EXAMPLES / "notebook.ipynb"
 
 
-def rows(n=4_000):
-    X = np.random.default_rng(0).normal(size=(n, 2))
-    X[: n // 2] += 2
-    return X
+def rows():
+    return two_groups(4_000, 2, apart=2)
 
 
 class Handle:

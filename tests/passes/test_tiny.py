@@ -18,9 +18,9 @@ from daskgmm import GaussianMixture
 from daskgmm.data.source import Block, Source
 from daskgmm.passes.cache.memory import copied
 from daskgmm.passes.engine.grouping import FEWEST_TASKS, Bundle, bundled
-from tests.estimators.test_bits import some_rows
 from tests.support.clusters import assert_forgotten, cluster_of, recording, running
 from tests.support.fits import bits
+from tests.support.rows import overlapping
 
 PARTITIONS = 1000
 
@@ -99,7 +99,7 @@ def test_large_parts_and_few_parts_stay_as_they_are():
 
 
 def in_tiny_chunks(n=PARTITIONS):
-    rows = some_rows(8 * n)
+    rows = overlapping(8 * n, 4)
     return da.from_array(rows, chunks=(8, 4))
 
 
