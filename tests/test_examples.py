@@ -46,6 +46,7 @@ def test_flights_are_whole_rows_in_several_row_groups():
     assert means.round(2).to_list() == [1048.37, 150.69, 12.56, 6.9]
 
 
+@pytest.mark.slow
 def test_iris_goes_from_rows_to_figures_and_again_from_the_shell(tmp_path):
     done = run_example("iris.py", tmp_path)
     assert done.returncode == 0, done.stderr

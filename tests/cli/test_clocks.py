@@ -127,6 +127,7 @@ def test_a_jump_takes_a_run_from_nobody_and_is_no_part_of_its_duration(
     assert times_of(folder) < DAY / 2
 
 
+@pytest.mark.slow
 def test_in_a_store_the_living_keep_their_lock_and_the_dead_lose_it_whatever_the_clocks_show(
     clock, rows, calm, s3
 ):  # fmt: skip

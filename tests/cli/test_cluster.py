@@ -44,6 +44,7 @@ def cluster():
         yield cluster
 
 
+@pytest.mark.slow
 def test_an_embedded_cluster_gives_the_same_bits_and_ends_quietly(tmp_path, alone):
     done = in_process(*FIT, "-o", tmp_path / "run", "--workers", 2, "--threads", 1)
     assert done.code == 0
@@ -162,6 +163,7 @@ def slowly(block):
     return block
 
 
+@pytest.mark.slow
 def test_workers_that_all_go_away_in_a_pass_are_waited_for_and_given_up(
     alone_scheduler, monkeypatch, caplog
 ):
@@ -178,6 +180,7 @@ def test_workers_that_all_go_away_in_a_pass_are_waited_for_and_given_up(
     assert "No worker is there" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_cache_is_chosen_once_the_first_worker_has_come(alone_scheduler, tmp_path, caplog):
     numbers = np.random.default_rng(0).normal(size=(40, 2))
     pd.DataFrame(numbers, columns=["a", "b"]).to_parquet(tmp_path / "rows.parquet")
@@ -191,6 +194,7 @@ def test_a_cache_is_chosen_once_the_first_worker_has_come(alone_scheduler, tmp_p
     assert "cached: memory" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_restarted_cluster_is_told_as_such(cluster):
     with Client(cluster) as client, Client(cluster, set_as_default=False) as other:
         rows = da.ones((4, 2), chunks=(2, 2)).map_blocks(slowly, meta=np.empty((0, 2)))
@@ -199,6 +203,7 @@ def test_a_restarted_cluster_is_told_as_such(cluster):
             GaussianMixture().fit(rows)
 
 
+@pytest.mark.slow
 def test_a_file_that_vanishes_in_a_fit_is_a_changed_input(tmp_path):
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text("a,b\n1,2\n3,4\n")

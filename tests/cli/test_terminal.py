@@ -199,6 +199,7 @@ def said_on(width, command, **environment):
     return said.decode()
 
 
+@pytest.mark.slow
 def test_a_dumb_terminal_gets_quiet_lines_with_the_time_left(tmp_path):
     command = [*COMMAND, "fit", IRIS, "--columns", "sepal_length,sepal_width", "-k", 3]
     more = ["-o", tmp_path / "run", "--tol", 1e-7, "--max-iter", 25, "--seed", 0]
@@ -308,6 +309,7 @@ class Ear(Silence):
         self.heard.append(a_pass)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [None, 1], ids=["here", "cluster"])
 def test_a_listener_hears_of_waiting_and_of_passes_whose_parts_are_all_done_in_the_end(
     tmp_path, workers

@@ -101,6 +101,7 @@ def held(run, **more):
         thread.join()
 
 
+@pytest.mark.slow
 def test_a_fit_that_begins_later_is_waited_for_and_followed_to_its_end(client, there):
     watch = start(*there)
     assert watch.stderr.readline() == "Waiting for a fit.\n"
@@ -115,6 +116,7 @@ def test_a_fit_that_begins_later_is_waited_for_and_followed_to_its_end(client, t
     assert last == f"The fit converged in {model.n_iter_} passes."
 
 
+@pytest.mark.slow
 def test_a_fit_that_goes_on_is_told_from_its_beginning(client, there):
     with held(ONE) as gate:
         watch = start(*there, "--json")
@@ -134,6 +136,7 @@ def test_a_fit_that_has_ended_is_told_by_its_run(client, there, here):
     assert len(done.out.splitlines()) == model.n_iter_ + 2
 
 
+@pytest.mark.slow
 def test_of_several_fits_the_newest_is_followed_and_the_others_are_named(client, there):
     with held(ONE), held(TWO), held(THREE) as newest:
         watch = start(*there)
@@ -230,6 +233,7 @@ def test_a_fit_whose_process_was_killed_does_not_go_on_for_ever(client, there, h
     assert here("watch", *there, "--once").out.splitlines()[1].split()[1] == "lost"
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_watching_and_not_the_fit(client, there):
     with held(ONE):
         watch = start(*there)
@@ -241,6 +245,7 @@ def test_ctrl_c_ends_the_watching_and_not_the_fit(client, there):
     assert client.get_events(TOPIC)[-1][1]["stopped"] == "converged"
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_goes_away_is_said():
     with running() as (cluster, _):
         watch = start("--scheduler", cluster.scheduler_address)
@@ -257,6 +262,7 @@ def test_without_a_scheduler_it_says_what_is_missing(here):
     assert "--scheduler ADDRESS|FILE" in done.err
 
 
+@pytest.mark.slow
 def test_on_a_terminal_the_picture_moves_and_the_end_stays(client, there):
     ours, its = pty.openpty()
     seen = ""

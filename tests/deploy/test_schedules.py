@@ -131,6 +131,7 @@ def test_the_pointer_never_goes_back(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["latest.json"]
 
 
+@pytest.mark.slow
 def test_a_pointer_that_a_store_does_not_take_is_a_passing_failure(proxied):
     proxy, bucket = proxied
     proxy.failure = lambda *_request: "busy"

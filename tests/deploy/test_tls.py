@@ -127,12 +127,14 @@ def test_scheduler_worker_and_fit_work_together(tmp_path, folder, address, ours,
     assert all((means == alone).all() for means in others)
 
 
+@pytest.mark.slow
 def test_a_client_without_a_certificate_is_refused(tmp_path, address, here):
     done = here(*FIT, "-o", tmp_path / "run", "--scheduler", address)
     assert (done.code, done.out) == (75, "")
     assert "talks to those with a certificate only, and none was given" in done.err
 
 
+@pytest.mark.slow
 def test_a_plain_client_is_refused(tmp_path, address, here):
     plain = address.replace("tls://", "tcp://")
     done = here(*FIT, "-o", tmp_path / "run", "--scheduler", plain)
@@ -140,12 +142,14 @@ def test_a_plain_client_is_refused(tmp_path, address, here):
     assert "closed the connection: it may want TLS (tls://)" in done.err
 
 
+@pytest.mark.slow
 def test_a_client_whose_certificate_has_expired_is_told_so(tmp_path, address, late, here):
     done = here(*FIT, "-o", tmp_path / "run", "--scheduler", address, *files(late))
     assert (done.code, done.out) == (75, "")
     assert "refuses this client, whose certificate has expired" in done.err
 
 
+@pytest.mark.slow
 def test_a_client_of_another_authority_is_told_so(tmp_path, address, ours, strangers, here):
     there = ("--scheduler", address, *files(strangers, ca=ours))
     done = here(*FIT, "-o", tmp_path / "run", *there)
@@ -153,12 +157,14 @@ def test_a_client_of_another_authority_is_told_so(tmp_path, address, ours, stran
     assert "refuses this client, whose certificate was not signed by the authority" in done.err
 
 
+@pytest.mark.slow
 def test_a_scheduler_of_another_authority_is_not_trusted(tmp_path, address, strangers, here):
     done = here(*FIT, "-o", tmp_path / "run", "--scheduler", address, *files(strangers))
     assert (done.code, done.out) == (75, "")
     assert "was not reached by TLS: its certificate was not signed by the authority" in done.err
 
 
+@pytest.mark.slow
 def test_a_scheduler_whose_certificate_has_expired_is_not_trusted(
     tmp_path, folder, ours, late, here
 ):
@@ -169,6 +175,7 @@ def test_a_scheduler_whose_certificate_has_expired_is_not_trusted(
     assert "was not reached by TLS: its certificate has expired" in done.err
 
 
+@pytest.mark.slow
 def test_a_scheduler_without_tls_is_told_from_one_with(tmp_path, ours, here):
     with started(["dask", "scheduler", *HERE]) as scheduler:
         plain = scheduler.until(r"Scheduler at:\s+(tcp://\S+)")

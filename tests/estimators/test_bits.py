@@ -234,6 +234,7 @@ def test_a_worker_killed_in_a_selection_changes_no_bit(client, expected_selectio
 # --- the compiled kernel, which so few rows would not get
 
 
+@pytest.mark.slow
 def test_the_compiled_kernel_keeps_its_bits_as_well(monkeypatch):
     monkeypatch.setattr("daskgmm.fitting.fit.SECONDS_WORTH_COMPILING", 0)
     with dask.config.set(scheduler="synchronous"):

@@ -244,6 +244,7 @@ def test_no_scheduler_changes_a_bit(kind):
         assert updated_in_chunks(kind) == alone
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of clusters that are torn down under load
 def test_no_number_of_workers_changes_a_bit():
     with dask.config.set(scheduler="synchronous"):

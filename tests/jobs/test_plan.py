@@ -49,6 +49,7 @@ def tasks_of_fits(monkeypatch):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("groups", "group_rows", "n_files"),
@@ -95,6 +96,7 @@ def counted(stream):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_rows_that_do_not_fit_are_read_by_other_tasks(tmp_path):
     folder = written(tmp_path, 150, 100, 2)

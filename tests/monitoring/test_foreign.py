@@ -173,6 +173,7 @@ def test_a_pass_of_impossible_numbers_is_not_shown(messages, name, value):
     assert [point["iteration"] for point in run["passes"]] == [1]
 
 
+@pytest.mark.slow
 def test_on_a_real_cluster_fits_are_shown_and_watched_all_the_same(client, here):
     foreign = (
         *("text", None, 7, ["a"], {"event": "pass"}, {"event": [], "run_id": {}}),

@@ -214,6 +214,7 @@ def test_fits_of_before_it_was_there_are_shown():
         assert len(run["passes"]) == run["end"]["iteration"]
 
 
+@pytest.mark.slow
 def test_a_fit_whose_process_leaves_is_lost(idle):
     link = install(idle)
     with Client(idle.scheduler.address, set_as_default=False) as other:
@@ -237,6 +238,7 @@ def gone(client, link):
     return runs_at(link)[0]
 
 
+@pytest.mark.slow
 def test_a_fit_whose_process_leaves_before_its_first_pass_is_lost(idle):
     link = install(idle)
     with Client(idle.scheduler.address, set_as_default=False) as other:
@@ -246,6 +248,7 @@ def test_a_fit_whose_process_leaves_before_its_first_pass_is_lost(idle):
     assert gone(idle, link)["state"] == "lost"
 
 
+@pytest.mark.slow
 def test_a_fit_whose_process_left_before_the_page_was_there_is_lost(idle):
     with Client(idle.scheduler.address, set_as_default=False) as other:
         event = {"event": "fit-start", "run_id": "d" * 32, "time": 0.0, "client": other.id}
@@ -273,6 +276,7 @@ def test_to_install_it_again_does_nothing(idle):
     assert get(first.replace("/daskgmm", "/status")).count('href="daskgmm"') == 1
 
 
+@pytest.mark.slow
 def test_columns_and_hosts_cannot_put_markup_into_the_page(idle, browser):
     link, evil = install(idle), "<img src=x onerror=alert(1)>"
     begun = {"event": "fit-start", "run_id": "e" * 32, "time": 0.0, "estimator": evil, "host": evil}
@@ -288,6 +292,7 @@ def test_columns_and_hosts_cannot_put_markup_into_the_page(idle, browser):
     assert page.locator("img[src=x]").count() == 0
 
 
+@pytest.mark.slow
 def test_a_reader_can_switch_between_light_and_dark(idle, browser):
     page = browser(install(idle))
     assert page.title() == "Dask: Gaussian mixtures"
@@ -315,6 +320,7 @@ def test_where_dasks_ways_have_moved_the_page_is_absent_with_one_warning(idle, m
         get(idle.dashboard_link.replace("/status", "/daskgmm"))
 
 
+@pytest.mark.slow
 def test_the_page_is_served_with_the_dashboards_certificate(tmp_path, browser):
     keys = certificates_in(tmp_path)
     tls = {"cert": f"{keys / 'scheduler.pem'}", "key": f"{keys / 'scheduler-key.pem'}"}
@@ -350,6 +356,7 @@ def scheduler_process(folder, *options, code=SCHEDULER, **environment):
             process.terminate()
 
 
+@pytest.mark.slow
 def test_a_scheduler_can_have_it_from_its_start_under_its_prefix(tmp_path):
     preload = ("--preload", "daskgmm.monitoring.preload", "--dashboard-prefix", "there")
     with scheduler_process(tmp_path, *preload) as (_, client):
@@ -359,6 +366,7 @@ def test_a_scheduler_can_have_it_from_its_start_under_its_prefix(tmp_path):
         assert 'href="daskgmm"' in get(f"{base}/status")
 
 
+@pytest.mark.slow
 def test_it_is_put_on_a_scheduler_that_runs(tmp_path):
     with scheduler_process(tmp_path) as (_, client):
         link = client.dashboard_link.replace("/status", "/daskgmm")
@@ -368,6 +376,7 @@ def test_it_is_put_on_a_scheduler_that_runs(tmp_path):
         assert "Weights of the components" in get(link)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "ask", [install, lambda _: GaussianMixture().fit(two_groups())], ids=["install", "fit"]
 )

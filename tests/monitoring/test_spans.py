@@ -92,6 +92,7 @@ def test_callbacks_see_the_users_annotations_only(client):
     assert seen == [{"priority": 3}] * 5
 
 
+@pytest.mark.slow
 def test_tasks_of_passes_are_still_queued(client):
     """Chunks of their own make many tasks, of which workers get no more than they can take."""
 
