@@ -214,7 +214,6 @@ def test_fits_of_before_it_was_there_are_shown():
         assert len(run["passes"]) == run["end"]["iteration"]
 
 
-@pytest.mark.slow
 def test_a_fit_whose_process_leaves_is_lost(idle):
     link = install(idle)
     with Client(idle.scheduler.address, set_as_default=False) as other:
@@ -238,7 +237,6 @@ def gone(client, link):
     return runs_at(link)[0]
 
 
-@pytest.mark.slow
 def test_a_fit_whose_process_leaves_before_its_first_pass_is_lost(idle):
     link = install(idle)
     with Client(idle.scheduler.address, set_as_default=False) as other:
@@ -248,7 +246,6 @@ def test_a_fit_whose_process_leaves_before_its_first_pass_is_lost(idle):
     assert gone(idle, link)["state"] == "lost"
 
 
-@pytest.mark.slow
 def test_a_fit_whose_process_left_before_the_page_was_there_is_lost(idle):
     with Client(idle.scheduler.address, set_as_default=False) as other:
         event = {"event": "fit-start", "run_id": "d" * 32, "time": 0.0, "client": other.id}
