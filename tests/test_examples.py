@@ -14,8 +14,7 @@ from sklearn.datasets import load_iris
 from sklearn.mixture import GaussianMixture
 
 import daskgmm
-
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+from tests.support.paths import EXAMPLES, IRIS
 
 
 def run_example(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -32,7 +31,7 @@ def run_example(name: str, *arguments: object) -> subprocess.CompletedProcess[st
 
 
 def test_iris_csv_has_fishers_flowers():
-    flowers = pd.read_csv(EXAMPLES / "data" / "iris.csv")
+    flowers = pd.read_csv(IRIS)
     fishers = load_iris()
     assert np.array_equal(flowers.iloc[:, :4], fishers.data)
     assert list(flowers["species"]) == list(fishers.target_names[fishers.target])
@@ -47,10 +46,11 @@ def test_flights_are_whole_rows_in_several_row_groups():
     assert means.round(2).to_list() == [1048.37, 150.69, 12.56, 6.9]
 
 
+@pytest.mark.slow
 def test_iris_goes_from_rows_to_figures_and_again_from_the_shell(tmp_path):
     done = run_example("iris.py", tmp_path)
     assert done.returncode == 0, done.stderr
-    flowers = pd.read_csv(EXAMPLES / "data" / "iris.csv")[["sepal_length", "sepal_width"]]
+    flowers = pd.read_csv(IRIS)[["sepal_length", "sepal_width"]]
     expected = GaussianMixture(3, random_state=0).fit(flowers)
     assert "Converged: True" in done.stdout
     assert f"Lower bound: {expected.lower_bound_:.6f} nats a flower" in done.stdout

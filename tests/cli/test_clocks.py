@@ -8,12 +8,12 @@ import sys
 from datetime import datetime, timedelta
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from daskgmm.data.storage.folder import Folder
 from daskgmm.jobs.models import find_model
 from tests.support.command import in_process
+from tests.support.rows import parquet_of
 from tests.support.stores import s3, s3_server
 
 __all__ = ["s3", "s3_server"]
@@ -66,8 +66,7 @@ def clock(tmp_path):
 def rows(tmp_path_factory):
     path = tmp_path_factory.mktemp("rows") / "rows.parquet"
     values = np.random.default_rng(0).normal(size=(4000, 3)) + np.arange(4000)[:, np.newaxis] % 3
-    pd.DataFrame(values, columns=list("abc")).to_parquet(path)
-    return path
+    return parquet_of(values, path)
 
 
 def fit(rows, run):
@@ -128,6 +127,7 @@ def test_a_jump_takes_a_run_from_nobody_and_is_no_part_of_its_duration(
     assert times_of(folder) < DAY / 2
 
 
+@pytest.mark.slow
 def test_in_a_store_the_living_keep_their_lock_and_the_dead_lose_it_whatever_the_clocks_show(
     clock, rows, calm, s3
 ):  # fmt: skip

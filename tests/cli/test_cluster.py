@@ -1,10 +1,8 @@
 """Where a command runs: an embedded cluster, one that is there, or one that does not answer."""
 
 import json
-import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import dask.array as da
 import numpy as np
@@ -16,12 +14,13 @@ from daskgmm import GaussianMixture, load, open_dataset
 from daskgmm.errors import ClusterError, DataError
 from daskgmm.jobs.cluster import scheduler
 from daskgmm.passes.engine import workers as engine
+from tests.support.clusters import closed_port, silent
 from tests.support.command import here, in_process
+from tests.support.paths import IRIS
 from tests.support.started import started
 
 __all__ = ["here"]
 
-IRIS = Path(__file__).parents[2] / "examples" / "data" / "iris.csv"
 FIT = ("fit", IRIS, "--columns", "sepal_length,sepal_width", "-k", 3, "--seed", 0)
 
 
@@ -45,6 +44,7 @@ def cluster():
         yield cluster
 
 
+@pytest.mark.slow
 def test_an_embedded_cluster_gives_the_same_bits_and_ends_quietly(tmp_path, alone):
     done = in_process(*FIT, "-o", tmp_path / "run", "--workers", 2, "--threads", 1)
     assert done.code == 0
@@ -84,19 +84,6 @@ def test_a_failure_on_a_worker_keeps_its_code_and_words(tmp_path, cluster, here)
     done = here("fit", tmp_path / "ragged.csv", "-k", 1, "-o", tmp_path / "run", *there)
     assert done.code == 65
     assert "ragged.csv, row 10 (line 12)" in done.err
-
-
-def silent():
-    """A socket that takes connections and says nothing."""
-    server = socket.socket()
-    server.bind(("127.0.0.1", 0))
-    server.listen()
-    return server
-
-
-def closed_port():
-    with silent() as server:
-        return server.getsockname()[1]
 
 
 def test_a_scheduler_that_is_not_there_is_given_up_in_time(tmp_path, here, monkeypatch):
@@ -176,6 +163,7 @@ def slowly(block):
     return block
 
 
+@pytest.mark.slow
 def test_workers_that_all_go_away_in_a_pass_are_waited_for_and_given_up(
     alone_scheduler, monkeypatch, caplog
 ):
@@ -192,6 +180,7 @@ def test_workers_that_all_go_away_in_a_pass_are_waited_for_and_given_up(
     assert "No worker is there" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_cache_is_chosen_once_the_first_worker_has_come(alone_scheduler, tmp_path, caplog):
     numbers = np.random.default_rng(0).normal(size=(40, 2))
     pd.DataFrame(numbers, columns=["a", "b"]).to_parquet(tmp_path / "rows.parquet")
@@ -205,6 +194,7 @@ def test_a_cache_is_chosen_once_the_first_worker_has_come(alone_scheduler, tmp_p
     assert "cached: memory" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_restarted_cluster_is_told_as_such(cluster):
     with Client(cluster) as client, Client(cluster, set_as_default=False) as other:
         rows = da.ones((4, 2), chunks=(2, 2)).map_blocks(slowly, meta=np.empty((0, 2)))
@@ -213,6 +203,7 @@ def test_a_restarted_cluster_is_told_as_such(cluster):
             GaussianMixture().fit(rows)
 
 
+@pytest.mark.slow
 def test_a_file_that_vanishes_in_a_fit_is_a_changed_input(tmp_path):
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text("a,b\n1,2\n3,4\n")

@@ -12,10 +12,9 @@ from daskgmm.cli.main import daskgmm
 from daskgmm.cli.options.sources import all_commands
 from daskgmm.cli.options.toml import key_lines
 from tests.support.command import here, in_process
+from tests.support.paths import IRIS
 
 __all__ = ["here"]
-
-IRIS = Path(__file__).parents[2] / "examples" / "data" / "iris.csv"
 
 
 @pytest.fixture

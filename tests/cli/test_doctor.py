@@ -14,7 +14,7 @@ from daskgmm.jobs.doctor import cluster as of_cluster
 from daskgmm.jobs.doctor import resources
 from daskgmm.jobs.doctor.registry import OF_CLUSTER, OF_PROCESS
 from daskgmm.jobs.doctor.report import look
-from tests.cli.test_cluster import closed_port
+from tests.support.clusters import closed_port
 from tests.support.command import here, in_process
 
 __all__ = ["here"]

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from tests.support.command import COMMAND, here, in_process
+from tests.support.paths import IRIS
 
 __all__ = ["here"]
 
-IRIS = Path(__file__).parents[2] / "examples" / "data" / "iris.csv"
 COLUMNS = ("--columns", "sepal_length,sepal_width")
 
 

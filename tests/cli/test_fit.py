@@ -4,16 +4,15 @@ import pty
 import re
 import subprocess
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
 from daskgmm import load, open_dataset
 from tests.support.command import COMMAND, here, in_process
+from tests.support.paths import IRIS
 
 __all__ = ["here"]
 
-IRIS = Path(__file__).parents[2] / "examples" / "data" / "iris.csv"
 FIT = ("fit", IRIS, "--columns", "sepal_length,sepal_width", "-k", 3)
 
 

@@ -3,16 +3,15 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from tests.support.command import here, in_process
+from tests.support.paths import IRIS
 
 __all__ = ["here"]
 
-IRIS = Path(__file__).parents[2] / "examples" / "data" / "iris.csv"
 FIT = ("fit", IRIS, "--columns", "sepal_length,sepal_width", "-k", 3, "--seed", 0)
 JSON = ("--log-format", "json")
 FIELDS = {"run_id", "event", "iteration", "lower_bound", "change", "rows", "seconds"}

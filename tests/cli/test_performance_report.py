@@ -76,6 +76,7 @@ def test_a_command_that_fails_leaves_one_too(tmp_path, address, here):
     assert is_report(report)
 
 
+@pytest.mark.slow
 def test_a_job_that_is_interrupted_leaves_one_too(tmp_path, address):
     report = tmp_path / "report.html"
     with Client(address) as client, pytest.raises(KeyboardInterrupt), reported(client, str(report)):
@@ -102,6 +103,7 @@ def test_without_bokeh_it_says_what_to_install(tmp_path, monkeypatch):
         Resources(performance_report=str(tmp_path / "report.html"))
 
 
+@pytest.mark.slow
 def test_a_cluster_that_goes_away_leaves_a_warning(tmp_path, caplog):
     with (
         LocalCluster(n_workers=0, dashboard_address=":0") as cluster,
@@ -128,6 +130,7 @@ def test_a_page_that_failed_and_was_closed_spoils_no_report(tmp_path, address):
     assert is_report(report)
 
 
+@pytest.mark.slow
 def test_a_report_is_read_without_a_network(tmp_path, address, browser):
     report = tmp_path / "report.html"
     with Client(address) as client, reported(client, str(report)):

@@ -1,16 +1,15 @@
 """``daskgmm plan``: what it prints, and what it refuses."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from daskgmm.cli.commands.plan import _text
 from tests.support.command import here, in_process
+from tests.support.paths import IRIS
 
 __all__ = ["here"]
 
-IRIS = Path(__file__).parents[2] / "examples" / "data" / "iris.csv"
 ASKED = ("plan", "--rows", "1e9", "--features", "50", "-k", "100", "--workers", "3")
 MEASURED = ("rate", "a pass", "a fit", "a fit there")
 """Lines that differ from one run to the next."""

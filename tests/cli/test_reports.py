@@ -1,7 +1,6 @@
 """score, show and plot."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,10 +8,10 @@ import pytest
 
 from daskgmm import GaussianMixture, load, open_dataset
 from tests.support.command import here, in_process
+from tests.support.paths import IRIS
 
 __all__ = ["here"]
 
-IRIS = Path(__file__).parents[2] / "examples" / "data" / "iris.csv"
 COLUMNS = ["sepal_length", "sepal_width"]
 
 

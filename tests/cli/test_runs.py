@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from daskgmm import load
 from tests.support.command import COMMAND, in_process
+from tests.support.rows import parquet_of
 
 QUIET = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
 
@@ -24,8 +24,7 @@ QUIET = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
 def rows(tmp_path_factory):
     path = tmp_path_factory.mktemp("rows") / "rows.parquet"
     values = np.random.default_rng(0).normal(size=(20_000, 4))
-    pd.DataFrame(values, columns=list("abcd")).to_parquet(path, row_group_size=2_000)
-    return path
+    return parquet_of(values, path, 2_000)
 
 
 def fit(rows, run, *more, passes=24):

@@ -4,17 +4,16 @@ import os
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 from moto.server import ThreadedMotoServer
 
 from daskgmm.cli.options import secrets
 from daskgmm.data.storage.credentials import without_credentials
-from tests.cli.test_cluster import closed_port
+from tests.support.clusters import closed_port
 from tests.support.command import COMMAND, HURRIED, in_process
+from tests.support.paths import IRIS
 
-IRIS = Path(__file__).parents[2] / "examples" / "data" / "iris.csv"
 SECRET = "xPlanted/Secret+42"  # noqa: S105  it opens nothing
 FIT = ("--columns", "sepal_length,sepal_width", "-k", 2, "--seed", 0)
 LOUD = [("--log-level", "debug"), ("--log-level", "debug", "--log-format", "json")]

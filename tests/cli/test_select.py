@@ -1,7 +1,6 @@
 """select, and what show and plot make of its run."""
 
 import json
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -9,10 +8,10 @@ import pytest
 from daskgmm import GaussianMixture, GaussianMixtureSelector, load, open_dataset
 from daskgmm.model.covariance import COVARIANCES
 from tests.support.command import here, in_process
+from tests.support.paths import IRIS
 
 __all__ = ["here"]
 
-IRIS = Path(__file__).parents[2] / "examples" / "data" / "iris.csv"
 COLUMNS = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
 SELECT = ("select", IRIS, "--columns", ",".join(COLUMNS), "-k", "1..3", "--seed", 0)
 

@@ -6,18 +6,17 @@ import signal
 import subprocess
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from tests.support.command import COMMAND, in_process
+from tests.support.rows import parquet_of
 
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
     path = tmp_path_factory.mktemp("rows") / "rows.parquet"
     values = np.random.default_rng(0).normal(size=(20_000, 4))
-    pd.DataFrame(values, columns=list("abcd")).to_parquet(path)
-    return path
+    return parquet_of(values, path)
 
 
 def fitting(rows, run, *options):

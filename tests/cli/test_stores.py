@@ -5,11 +5,11 @@ import subprocess
 from itertools import count
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from daskgmm import load
 from tests.support.command import COMMAND, HURRIED, in_process
+from tests.support.rows import parquet_of
 from tests.support.stores import proxied, s3, s3_server
 
 __all__ = ["proxied", "s3", "s3_server"]
@@ -20,10 +20,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
     values = np.random.default_rng(0).normal(size=(4000, 3)) + np.arange(4000)[:, np.newaxis] % 3
-    frame = pd.DataFrame(values, columns=list("abc"))
-    path = tmp_path_factory.mktemp("rows") / "rows.parquet"
-    frame.to_parquet(path, row_group_size=500)
-    return path
+    return parquet_of(values, tmp_path_factory.mktemp("rows") / "rows.parquet", 500)
 
 
 def fit(rows, run):

@@ -11,10 +11,8 @@ import shutil
 import subprocess
 import threading
 from contextlib import closing, contextmanager, suppress
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -26,9 +24,9 @@ from daskgmm.model.covariance import COVARIANCES
 from daskgmm.monitoring.forecast import Forecast
 from daskgmm.passes.engine.progress import PassProgress
 from tests.support.command import COMMAND, in_process, logging_as_it_was
-from tests.support.rows import prepare
+from tests.support.paths import IRIS
+from tests.support.rows import parquet_of, prepare
 
-IRIS = Path(__file__).parents[2] / "examples" / "data" / "iris.csv"
 PARTS = 8
 SIZES = ("COLUMNS", "LINES")
 """Variables by which a parent may overrule a terminal's own size."""
@@ -51,8 +49,7 @@ ENDLESS = (
 def rows(tmp_path_factory):
     path = tmp_path_factory.mktemp("rows") / "rows.parquet"
     values = np.random.default_rng(0).normal(size=(PARTS * 10_000, 4))
-    pd.DataFrame(values, columns=list("abcd")).to_parquet(path, row_group_size=10_000)
-    return path
+    return parquet_of(values, path, 10_000)
 
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in SIZES}
@@ -201,6 +198,7 @@ def said_on(width, command, **environment):
     return said.decode()
 
 
+@pytest.mark.slow
 def test_a_dumb_terminal_gets_quiet_lines_with_the_time_left(tmp_path):
     command = [*COMMAND, "fit", IRIS, "--columns", "sepal_length,sepal_width", "-k", 3]
     more = ["-o", tmp_path / "run", "--tol", 1e-7, "--max-iter", 25, "--seed", 0]
@@ -304,6 +302,7 @@ class Ear(Silence):
         self.heard.append(a_pass)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [None, 1], ids=["here", "cluster"])
 def test_a_listener_hears_of_waiting_and_of_passes_whose_parts_are_all_done_in_the_end(
     tmp_path, workers

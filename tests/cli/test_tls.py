@@ -1,7 +1,6 @@
 """A scheduler that talks to those with a certificate only."""
 
 import time
-from pathlib import Path
 
 import pytest
 from distributed import LocalCluster
@@ -10,10 +9,10 @@ from distributed.security import Security
 from daskgmm.jobs.cluster import scheduler
 from tests.support.certificates import files, made
 from tests.support.command import here, in_process
+from tests.support.paths import IRIS
 
 __all__ = ["here"]
 
-IRIS = Path(__file__).parents[2] / "examples" / "data" / "iris.csv"
 FIT = ("fit", IRIS, "--columns", "sepal_length,sepal_width", "-k", 2, "--seed", 0)
 
 

@@ -21,8 +21,9 @@ from daskgmm.errors import DataError
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.history import FitHistory
 from daskgmm.passes.engine.keys import made_for
-from tests.monitoring.test_history import made
 from tests.support.command import COMMAND, here
+from tests.support.fit_events import made
+from tests.support.rows import two_groups
 
 __all__ = ["here"]
 
@@ -58,16 +59,10 @@ def there(shared):
     return ("--scheduler", shared[0].scheduler_address)
 
 
-def rows():
-    X = np.random.default_rng(0).normal(size=(500, 3))
-    X[:250] += 4
-    return X
-
-
 def fit(run, **more):
     settings = {"random_state": 0, "subsample": None, "tol": 1e-6, **more}
     with made_for(run):
-        return GaussianMixture(2, **settings).fit(rows())
+        return GaussianMixture(2, **settings).fit(two_groups(500))
 
 
 def start(*arguments, **options):
@@ -106,6 +101,7 @@ def held(run, **more):
         thread.join()
 
 
+@pytest.mark.slow
 def test_a_fit_that_begins_later_is_waited_for_and_followed_to_its_end(client, there):
     watch = start(*there)
     assert watch.stderr.readline() == "Waiting for a fit.\n"
@@ -121,6 +117,7 @@ def test_a_fit_that_begins_later_is_waited_for_and_followed_to_its_end(client, t
     assert last.endswith(f"s: lower bound {model.lower_bound_:.6f} nats a row.")
 
 
+@pytest.mark.slow
 def test_a_fit_that_goes_on_is_told_from_its_beginning(client, there):
     with held(ONE) as gate:
         watch = start(*there, "--json")
@@ -140,6 +137,7 @@ def test_a_fit_that_has_ended_is_told_by_its_run(client, there, here):
     assert len(done.out.splitlines()) == model.n_iter_ + 2
 
 
+@pytest.mark.slow
 def test_of_several_fits_the_newest_is_followed_and_the_others_are_named(client, there):
     with held(ONE), held(TWO), held(THREE) as newest:
         watch = start(*there)
@@ -237,6 +235,7 @@ def test_a_fit_whose_process_was_killed_does_not_go_on_for_ever(client, there, h
     assert here("watch", *there, "--once").out.splitlines()[1].split()[1] == "lost"
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_watching_and_not_the_fit(client, there):
     with held(ONE):
         watch = start(*there)
@@ -248,6 +247,7 @@ def test_ctrl_c_ends_the_watching_and_not_the_fit(client, there):
     assert client.get_events(TOPIC)[-1][1]["stopped"] == "converged"
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_goes_away_is_said():
     with running() as (cluster, _):
         watch = start("--scheduler", cluster.scheduler_address)
@@ -264,6 +264,7 @@ def test_without_a_scheduler_it_says_what_is_missing(here):
     assert "--scheduler ADDRESS|FILE" in done.err
 
 
+@pytest.mark.slow
 def test_on_a_terminal_the_picture_moves_and_the_end_stays(client, there):
     ours, its = pty.openpty()
     seen = ""

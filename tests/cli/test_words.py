@@ -16,10 +16,11 @@ from rich.cells import cell_len
 from daskgmm import GaussianMixture
 from daskgmm.cli.output.tables import facts_table
 from tests.support.command import COMMAND, here
+from tests.support.paths import DEPLOY
 
 __all__ = ["here"]
 
-NIGHTLY = Path(__file__).parents[2] / "deploy" / "schedules" / "nightly.sh"
+NIGHTLY = DEPLOY / "schedules" / "nightly.sh"
 FIT = ("fit", "-k", 2, "-o", "run", "--no-progress", "--seed", 0)
 
 

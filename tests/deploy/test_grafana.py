@@ -3,7 +3,6 @@
 import json
 import re
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +10,10 @@ from distributed import Client, LocalCluster
 
 from daskgmm import GaussianMixture
 from daskgmm.monitoring import install
+from tests.support.paths import DEPLOY
 from tests.support.scraping import scrape
 
-DASHBOARD = json.loads(
-    (Path(__file__).parents[2] / "deploy" / "grafana" / "daskgmm.json").read_text()
-)
+DASHBOARD = json.loads((DEPLOY / "grafana" / "daskgmm.json").read_text())
 PANELS = DASHBOARD["panels"]
 WIDTH = 24  # of Grafana's grid
 

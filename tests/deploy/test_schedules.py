@@ -16,10 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.command import HURRIED
-from tests.support.isolated import CHECKOUT, OURS, environment
+from tests.support.isolated import OURS, environment
+from tests.support.paths import DEPLOY
 from tests.support.stores import KEY, SECRET
 
-SCHEDULES = CHECKOUT / "deploy" / "schedules"
+SCHEDULES = DEPLOY / "schedules"
 NIGHTLY = "/opt/daskgmm/deploy/schedules/nightly.sh"
 EARLIER, GOOD, BAD = "2026-11-21", "2026-11-22", "2026-11-23"
 
@@ -130,6 +131,7 @@ def test_the_pointer_never_goes_back(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["latest.json"]
 
 
+@pytest.mark.slow
 def test_a_pointer_that_a_store_does_not_take_is_a_passing_failure(proxied):
     proxy, bucket = proxied
     proxy.failure = lambda *_request: "busy"

@@ -16,9 +16,10 @@ from distributed import Client
 
 from daskgmm import load
 from tests.support.command import in_process
-from tests.support.isolated import CHECKOUT, OURS, environment
+from tests.support.isolated import OURS, environment
+from tests.support.paths import DEPLOY
 
-SLURM = CHECKOUT / "deploy" / "slurm"
+SLURM = DEPLOY / "slurm"
 FIT = ("-k", "3", "--seed", "0", "--subsample", "none", "--cache", "none", "--tol", "0")
 FIT += ("--max-iter", "150")
 

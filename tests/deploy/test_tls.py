@@ -2,7 +2,6 @@
 
 import stat
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -11,11 +10,11 @@ from cryptography.x509.verification import PolicyBuilder, Store
 from daskgmm import load
 from tests.support.certificates import configured, expired, files, made, make, module
 from tests.support.command import here, in_process
+from tests.support.paths import IRIS
 from tests.support.started import inside, started
 
 __all__ = ["here"]
 
-IRIS = Path(__file__).parents[2] / "examples" / "data" / "iris.csv"
 FIT = ("fit", IRIS, "--columns", "sepal_length,sepal_width", "-k", 2, "--seed", 0)
 HERE = ("--host", "127.0.0.1", "--port", 0, "--dashboard-address", "127.0.0.1:0")
 WORK = ("--host", "127.0.0.1", "--nthreads", 1, "--dashboard-address", "127.0.0.1:0")
@@ -128,12 +127,14 @@ def test_scheduler_worker_and_fit_work_together(tmp_path, folder, address, ours,
     assert all((means == alone).all() for means in others)
 
 
+@pytest.mark.slow
 def test_a_client_without_a_certificate_is_refused(tmp_path, address, here):
     done = here(*FIT, "-o", tmp_path / "run", "--scheduler", address)
     assert (done.code, done.out) == (75, "")
     assert "talks to those with a certificate only, and none was given" in done.err
 
 
+@pytest.mark.slow
 def test_a_plain_client_is_refused(tmp_path, address, here):
     plain = address.replace("tls://", "tcp://")
     done = here(*FIT, "-o", tmp_path / "run", "--scheduler", plain)
@@ -141,12 +142,14 @@ def test_a_plain_client_is_refused(tmp_path, address, here):
     assert "closed the connection: it may want TLS (tls://)" in done.err
 
 
+@pytest.mark.slow
 def test_a_client_whose_certificate_has_expired_is_told_so(tmp_path, address, late, here):
     done = here(*FIT, "-o", tmp_path / "run", "--scheduler", address, *files(late))
     assert (done.code, done.out) == (75, "")
     assert "refuses this client, whose certificate has expired" in done.err
 
 
+@pytest.mark.slow
 def test_a_client_of_another_authority_is_told_so(tmp_path, address, ours, strangers, here):
     there = ("--scheduler", address, *files(strangers, ca=ours))
     done = here(*FIT, "-o", tmp_path / "run", *there)
@@ -154,12 +157,14 @@ def test_a_client_of_another_authority_is_told_so(tmp_path, address, ours, stran
     assert "refuses this client, whose certificate was not signed by the authority" in done.err
 
 
+@pytest.mark.slow
 def test_a_scheduler_of_another_authority_is_not_trusted(tmp_path, address, strangers, here):
     done = here(*FIT, "-o", tmp_path / "run", "--scheduler", address, *files(strangers))
     assert (done.code, done.out) == (75, "")
     assert "was not reached by TLS: its certificate was not signed by the authority" in done.err
 
 
+@pytest.mark.slow
 def test_a_scheduler_whose_certificate_has_expired_is_not_trusted(
     tmp_path, folder, ours, late, here
 ):
@@ -170,6 +175,7 @@ def test_a_scheduler_whose_certificate_has_expired_is_not_trusted(
     assert "was not reached by TLS: its certificate has expired" in done.err
 
 
+@pytest.mark.slow
 def test_a_scheduler_without_tls_is_told_from_one_with(tmp_path, ours, here):
     with started(["dask", "scheduler", *HERE]) as scheduler:
         plain = scheduler.until(r"Scheduler at:\s+(tcp://\S+)")

@@ -5,42 +5,30 @@ What a fit found is compared as bytes: parameters, bounds and the sums behind th
 
 import os
 import signal
-from contextlib import contextmanager
 
 import dask
 import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client
 from threadpoolctl import threadpool_limits
 
-from daskgmm import GaussianMixture, GaussianMixtureSelector, open_dataset
+from daskgmm import GaussianMixtureSelector, open_dataset
 from daskgmm.model.covariance import COVARIANCES
+from tests.support.clusters import cluster_of, running
+from tests.support.fits import OPTIONS, bits
+from tests.support.rows import overlapping
 
 KINDS = list(COVARIANCES)
 CHUNKS = (3000, 1, 0, 5000, 12_000, 999)
-OPTIONS = {"random_state": 0, "max_iter": 6, "tol": 0, "n_init": 2, "init_params": "kmeans"}
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of clusters that are torn down under load
 
 
-def some_rows(n=21_000, n_features=4):
-    random = np.random.default_rng(0)
-    centres = random.normal(0, 2, (3, n_features))
-    return centres[random.integers(0, 3, n)] + random.normal(size=(n, n_features))
-
-
 def in_chunks():
     assert sum(CHUNKS) == 21_000
-    return da.from_array(some_rows(), chunks=(CHUNKS, 4))
-
-
-def bits(X, kind="full", **options):
-    model = GaussianMixture(3, covariance_type=kind, **OPTIONS | options).fit(X)
-    names = ("weights_", "means_", "covariances_", "precisions_cholesky_", "lower_bounds_")
-    found = [np.asarray(getattr(model, name)).tobytes() for name in names]
-    return b"".join([*found, model._moments.sums.tobytes(), repr(model.score(X)).encode()])
+    return da.from_array(overlapping(21_000, 4), chunks=(CHUNKS, 4))
 
 
 def selected(X, **options):
@@ -67,7 +55,7 @@ def expected_selection():
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
-    frame = pd.DataFrame(some_rows(), columns=list("abcd"))
+    frame = pd.DataFrame(overlapping(21_000, 4), columns=list("abcd"))
     for i in range(7):
         frame[3000 * i : 3000 * i + 3000].to_parquet(folder / f"{i}.parquet", row_group_size=700)
     return folder
@@ -78,18 +66,6 @@ def expected_of_files(files):
     dataset = open_dataset(files)
     with dask.config.set(scheduler="synchronous"):
         return bits(dataset), bits(dataset, acceleration="squarem", max_iter=20)
-
-
-def cluster_of(**options):
-    settings = {"dashboard_address": ":0", "n_workers": 1, "threads_per_worker": 1} | options
-    return LocalCluster(**settings)
-
-
-@contextmanager
-def running(**options):
-    """A client of a cluster for the length of a `with` block."""
-    with cluster_of(**options) as cluster, Client(cluster) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +135,7 @@ def test_a_random_state_that_is_used_up_alike_gives_the_same_bits():
 
 
 def test_numpy_rows_in_parts_have_the_bits_of_the_same_parts_on_any_scheduler():
-    rows = np.tile(some_rows(), (12, 1))  # three parts of 4 MiB
+    rows = np.tile(overlapping(21_000, 4), (12, 1))  # three parts of 4 MiB
     with dask.config.set(scheduler="synchronous"):
         alone = bits(rows, max_iter=2, init_params="random_from_data")
     assert bits(rows, max_iter=2, init_params="random_from_data") == alone
@@ -167,7 +143,7 @@ def test_numpy_rows_in_parts_have_the_bits_of_the_same_parts_on_any_scheduler():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_wide_and_tight_data_keep_their_bits_too(dtype):
-    rows = some_rows(3000, 4).astype(dtype)
+    rows = overlapping(3000, 4).astype(dtype)
     rows[::2] = 1 + rows[::2] / 2**19  # tight: the exact kernel, and second passes
     X = da.from_array(rows, chunks=(700, 4))
     with dask.config.set(scheduler="synchronous"):
@@ -258,6 +234,7 @@ def test_a_worker_killed_in_a_selection_changes_no_bit(client, expected_selectio
 # --- the compiled kernel, which so few rows would not get
 
 
+@pytest.mark.slow
 def test_the_compiled_kernel_keeps_its_bits_as_well(monkeypatch):
     monkeypatch.setattr("daskgmm.passes.cost.FIT_WORTH_COMPILING", 0)
     with dask.config.set(scheduler="synchronous"):

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
 
 import dask
 import dask.array as da
@@ -20,6 +19,8 @@ from daskgmm.errors import ConfigurationError
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.passes.cache import choose
 from daskgmm.passes.memory import Room
+from tests.support.clusters import running
+from tests.support.rows import overlapping
 
 CACHES = ["auto", "memory", "disk", "none"]
 ROWS, PASSES = 6000, 4
@@ -36,15 +37,9 @@ def place(tmp_path):
         yield folder
 
 
-def some_rows(n=ROWS, n_features=4):
-    random = np.random.default_rng(0)
-    centres = random.normal(0, 2, (3, n_features))
-    return centres[random.integers(0, 3, n)] + random.normal(size=(n, n_features))
-
-
 def frame():
     weights = np.random.default_rng(1).integers(0, 3, ROWS)
-    return pd.DataFrame(some_rows(), columns=list("abcd")).assign(w=weights)
+    return pd.DataFrame(overlapping(ROWS, 4), columns=list("abcd")).assign(w=weights)
 
 
 @pytest.fixture(scope="module")
@@ -81,15 +76,6 @@ def left(place):
     return [path.name for path in place.rglob("daskgmm-*")]
 
 
-@contextmanager
-def running(**options):
-    from distributed import Client, LocalCluster
-
-    settings = {"dashboard_address": ":0", "n_workers": 2, "threads_per_worker": 1} | options
-    with LocalCluster(**settings) as cluster, Client(cluster) as client:
-        yield client
-
-
 def recorded(file, rows=None, chunks=1000):
     """A lazy array whose chunks note when they are computed."""
 
@@ -98,7 +84,7 @@ def recorded(file, rows=None, chunks=1000):
             stream.write("x")
         return block
 
-    X = da.from_array(some_rows() if rows is None else rows, chunks=(chunks, -1))
+    X = da.from_array(overlapping(ROWS, 4) if rows is None else rows, chunks=(chunks, -1))
     return X.map_blocks(note, dtype=float, meta=np.empty((0, 4)))
 
 
@@ -131,7 +117,7 @@ def test_no_cache_changes_a_bit_of_a_dataset(kind, files, place):
 def test_no_cache_changes_a_bit_of_an_array_in_any_chunks(cuts, cache, kind):
     edges = [0, *sorted(cuts), ROWS]
     chunks = tuple(np.diff(edges).tolist())
-    X = da.from_array(some_rows(), chunks=(chunks, 4)) + 1
+    X = da.from_array(overlapping(ROWS, 4), chunks=(chunks, 4)) + 1
     options = {"covariance_type": kind, "max_iter": 2}
     assert bits(X, cache=cache, **options) == bits(X, cache="none", **options)
 
@@ -167,10 +153,10 @@ def test_no_cache_changes_a_bit_on_a_cluster(options, files, place):
 @pytest.mark.slow
 def test_rows_that_moved_between_workers_have_the_same_bits():
     """What a worker receives may lie at any address: sums over it must not round otherwise."""
-    X = da.from_array(some_rows(60_000, 5), chunks=(7001, 5))
+    X = da.from_array(overlapping(60_000, 5), chunks=(7001, 5))
     with dask.config.set(scheduler="synchronous"):
         expected = bits(X, cache="none")
-    with running() as client:
+    with running(n_workers=2) as client:
         for cache in ("memory", "none"):
             one, other = client.scheduler_info()["workers"]
             persisted = client.persist(X + 0, workers=one)
@@ -203,7 +189,7 @@ def test_chunks_are_computed_once_on_a_cluster_of_one_machine(cache, tmp_path, p
 @pytest.mark.parametrize("cache", CACHES)
 def test_rows_that_lie_in_memory_are_not_cached(cache, monkeypatch):
     monkeypatch.setattr(choose, "CACHES", dict.fromkeys(choose.CACHES))  # calling one fails
-    for X in (some_rows(), frame(), da.from_array(some_rows(), chunks=(700, 4))):
+    for X in (overlapping(ROWS, 4), frame(), da.from_array(overlapping(ROWS, 4), chunks=(700, 4))):
         GaussianMixture(2, max_iter=1, cache=cache).fit(X)
 
 
@@ -214,7 +200,7 @@ def test_rows_that_lie_in_memory_are_not_cached(cache, monkeypatch):
 @pytest.mark.parametrize("cache", ["memory", "disk"])
 @pytest.mark.parametrize("victims", [1, 2])
 def test_workers_killed_between_passes_change_no_bit(cache, victims, tmp_path, place):
-    expected = bits(da.from_array(some_rows(), chunks=(250, 4)), cache="none")
+    expected = bits(da.from_array(overlapping(ROWS, 4), chunks=(250, 4)), cache="none")
     killed = []
 
     def kill(state):
@@ -223,7 +209,7 @@ def test_workers_killed_between_passes_change_no_bit(cache, victims, tmp_path, p
             for pid in killed:
                 os.kill(pid, signal.SIGKILL)
 
-    with running() as client:
+    with running(n_workers=2) as client:
         X = recorded(tmp_path / "reads", chunks=250)
         assert bits(X, cache=cache, callbacks=[kill]) == expected
         assert len(killed) == victims
@@ -251,7 +237,7 @@ def test_an_error_leaves_nothing_on_a_cluster(error, files, place):
         assert left(place)
         raise error
 
-    with running():
+    with running(n_workers=2):
         with pytest.raises(error):
             bits(datasets(files)["Parquet"], cache="disk", callbacks=[fail])
         assert left(place) == []
@@ -264,7 +250,7 @@ def test_an_error_lets_workers_forget_what_they_hold(files):
         raise RuntimeError
 
     held = "gmm-init-decoded"
-    with running() as client:
+    with running(n_workers=2) as client:
         with pytest.raises(RuntimeError) as error:
             bits(datasets(files)["Parquet"], cache="memory", callbacks=[fail])
         assert error.traceback  # keeps the frames
@@ -355,17 +341,17 @@ def test_auto_knows_the_memory_of_workers():
     task = TaskSizes(4, 15, 3, 100_000, 100_000, np.dtype(float), np.dtype(float))
     wanted = rows_bytes(from_dask_array(wide))
     assert wanted == 40_000_000 * 40
-    with running(memory_limit="512MiB"):
+    with running(n_workers=2, memory_limit="512MiB"):
         assert room_for(task).memory < 2 * 2**28
         assert choose.choose(wanted, room_for(task))[0] == "disk"
-    with running(memory_limit="3GiB"):
+    with running(n_workers=2, memory_limit="3GiB"):
         assert choose.choose(wanted, room_for(task))[0] == "memory"
 
 
 @pytest.mark.slow
 def test_memory_that_is_asked_for_and_is_not_there_holds_what_fits(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(choose, "room_for", lambda _: Room(ROWS // 2 * 40, 0))
-    with running():
+    with running(n_workers=2):
         X = recorded(tmp_path / "reads")
         found = bits(X, cache="memory")
     assert reads(tmp_path / "reads") == 3 + 3 * (PASSES + 1)
@@ -376,7 +362,7 @@ def test_memory_that_is_asked_for_and_is_not_there_holds_what_fits(tmp_path, mon
 @pytest.mark.parametrize("wrong", ["ram", None, 3, ["disk"]])
 def test_no_other_cache_is_known(wrong):
     with pytest.raises(ConfigurationError, match="auto, memory, disk, none"):
-        GaussianMixture(2, cache=wrong).fit(some_rows(100))
+        GaussianMixture(2, cache=wrong).fit(overlapping(100, 4))
 
 
 def test_the_command_takes_a_cache(files, place, tmp_path):

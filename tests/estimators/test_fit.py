@@ -17,6 +17,7 @@ from daskgmm.errors import CollapsedComponentError, ConfigurationError, DaskGMME
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.training.states import FitState, StopReason
 from tests.support.reference import THEIRS
+from tests.support.rows import separated
 
 KINDS = list(COVARIANCES)
 ARRAYS = ["weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"]
@@ -26,19 +27,13 @@ unconverged = pytest.mark.filterwarnings(
 )
 
 
-def some_rows(n=300, seed=0, apart=6.0):
-    random = np.random.default_rng(seed)
-    centres = apart * np.array([[0, 0], [1, 0], [0, 1]])
-    return centres[random.integers(0, 3, n)] + random.normal(size=(n, 2))
-
-
 # --- attributes
 
 
 @pytest.mark.parametrize("kind", THEIRS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_attributes_have_scikit_learns_names_shapes_and_types(kind, dtype):
-    rows = some_rows().astype(dtype)
+    rows = separated().astype(dtype)
     options = {"covariance_type": kind, "random_state": 0}
     ours, theirs = GaussianMixture(3, **options).fit(rows), Theirs(3, **options).fit(rows)
     public = [name for name in vars(theirs) if name.endswith("_") and not name.startswith("_")]
@@ -62,7 +57,7 @@ def test_attributes_have_scikit_learns_names_shapes_and_types(kind, dtype):
 def test_history_is_one_plain_dict_a_pass():
     import json
 
-    rows = some_rows()
+    rows = separated()
     model = GaussianMixture(3, random_state=0, tol=1e-6).fit(rows)
     assert len(model.history_) == model.n_iter_
     for number, entry in enumerate(model.history_, start=1):
@@ -83,7 +78,7 @@ def test_history_is_one_plain_dict_a_pass():
 
 
 def test_attributes_are_copies():
-    model = GaussianMixture(3, random_state=0).fit(some_rows())
+    model = GaussianMixture(3, random_state=0).fit(separated())
     before = model.means_
     model.means_[:] = 7
     model.covariances_[:] = 7
@@ -116,7 +111,7 @@ def test_clone_parameters_and_pickle():
     assert {k: v for k, v in GaussianMixture().get_params().items() if k in theirs} == (
         Theirs().get_params()
     )
-    rows = some_rows()
+    rows = separated()
     model.fit(rows)
     again = pickle.loads(pickle.dumps(model))  # noqa: S301  our own
     assert_array_equal(again.predict_proba(rows), model.predict_proba(rows))
@@ -124,7 +119,7 @@ def test_clone_parameters_and_pickle():
 
 
 def test_fit_leaves_parameters_and_rows_as_they_were():
-    rows, random = some_rows(), np.random.RandomState(0)
+    rows, random = separated(), np.random.RandomState(0)
     kept, options = rows.copy(), {"weights_init": [0.2, 0.3, 0.5], "random_state": random}
     model = GaussianMixture(3, **options)
     before = model.get_params()
@@ -135,7 +130,7 @@ def test_fit_leaves_parameters_and_rows_as_they_were():
 
 
 def test_a_random_state_moves_on_as_scikit_learns_does():
-    rows = some_rows()
+    rows = separated()
     one, other = np.random.RandomState(5), np.random.RandomState(5)
     options = {"init_params": "random", "n_init": 3, "tol": 1e-1}
     GaussianMixture(3, random_state=one, **options).fit(rows)
@@ -149,7 +144,7 @@ def test_a_random_state_moves_on_as_scikit_learns_does():
 @each_kind
 @unconverged
 def test_warm_start_goes_on_where_the_last_fit_stopped(kind):
-    rows = some_rows(apart=2.0)
+    rows = separated(apart=2.0)
     options = {"covariance_type": kind, "random_state": 0, "tol": 0}
     whole = GaussianMixture(3, max_iter=9, **options).fit(rows)
     warm = GaussianMixture(3, max_iter=3, warm_start=True, **options)
@@ -163,7 +158,7 @@ def test_warm_start_goes_on_where_the_last_fit_stopped(kind):
 
 
 def test_a_warm_start_at_the_optimum_converges_at_once():
-    rows = some_rows()
+    rows = separated()
     model = GaussianMixture(3, random_state=0, warm_start=True, tol=1e-6).fit(rows)
     assert model.fit(rows).n_iter_ == 1
     assert model.converged_
@@ -171,10 +166,10 @@ def test_a_warm_start_at_the_optimum_converges_at_once():
 
 @unconverged
 def test_a_warm_start_takes_other_rows_in_their_own_coordinates():
-    rows = some_rows()
+    rows = separated()
     model = GaussianMixture(3, random_state=0, warm_start=True).fit(rows)
     theirs = Theirs(3, random_state=0, warm_start=True).fit(rows)
-    other = 1.3 * some_rows(seed=1) + 2
+    other = 1.3 * separated(seed=1) + 2
     model.fit(other)
     theirs.fit(other)
     assert_allclose(model.means_, theirs.means_, rtol=1e-9)
@@ -183,7 +178,7 @@ def test_a_warm_start_takes_other_rows_in_their_own_coordinates():
 
 @pytest.mark.parametrize(("before", "after"), [("tied", "full"), ("full", "diag")])
 def test_a_warm_start_with_another_covariance_type_is_refused_or_honoured(before, after):
-    rows = some_rows()
+    rows = separated()
     model = GaussianMixture(3, covariance_type=before, warm_start=True, random_state=0).fit(rows)
     model.set_params(covariance_type=after)
     try:
@@ -195,7 +190,7 @@ def test_a_warm_start_with_another_covariance_type_is_refused_or_honoured(before
 
 @pytest.mark.parametrize("kind", THEIRS)
 def test_no_iteration_leaves_the_start_as_it_is(kind):
-    rows = some_rows()
+    rows = separated()
     options = {"covariance_type": kind, "max_iter": 0, "random_state": 0}
     ours, theirs = GaussianMixture(3, **options).fit(rows), Theirs(3, **options).fit(rows)
     for name in ARRAYS:
@@ -222,7 +217,7 @@ def test_starts_on_a_sample_save_passes_and_end_no_worse(kind):
 
 
 def test_a_sample_of_all_rows_changes_nothing():
-    rows = some_rows()
+    rows = separated()
     plain = GaussianMixture(3, subsample=None, random_state=0).fit(rows)
     for subsample in ("auto", 300, 10**6):
         same = GaussianMixture(3, subsample=subsample, random_state=0).fit(rows)
@@ -230,7 +225,7 @@ def test_a_sample_of_all_rows_changes_nothing():
 
 
 def test_several_starts_share_passes_and_the_best_is_kept():
-    rows = some_rows(apart=2.5)
+    rows = separated(apart=2.5)
     options = {"init_params": "random_from_data", "max_iter": 500, "tol": 1e-3, "reg_covar": 1e-2}
     several = GaussianMixture(3, n_init=5, random_state=0, **options).fit(rows)
     random = np.random.RandomState(0)
@@ -246,7 +241,7 @@ def test_several_starts_share_passes_and_the_best_is_kept():
 
 def test_callbacks_see_each_state_of_the_fit():
     seen = []
-    model = GaussianMixture(3, random_state=0, tol=1e-6, callbacks=[seen.append]).fit(some_rows())
+    model = GaussianMixture(3, random_state=0, tol=1e-6, callbacks=[seen.append]).fit(separated())
     assert [state.iteration for state in seen] == list(range(1, model.n_iter_ + 1))
     assert all(isinstance(state, FitState) for state in seen)
     assert seen[-1].best.stopped is StopReason.CONVERGED
@@ -261,12 +256,12 @@ def test_an_error_in_a_callback_ends_the_fit_and_blas_has_its_threads_back():
 
     before = [one["num_threads"] for one in threadpool_info()]
     with pytest.raises(KeyError, match="mine"):
-        GaussianMixture(3, callbacks=[fail]).fit(some_rows())
+        GaussianMixture(3, callbacks=[fail]).fit(separated())
     assert [one["num_threads"] for one in threadpool_info()] == before
 
 
 def test_verbose_speaks_scikit_learns_words(capsys):
-    rows = some_rows()
+    rows = separated()
     options = {"random_state": 0, "verbose": 1, "verbose_interval": 2, "tol": 1e-6}
     GaussianMixture(3, **options).fit(rows)
     ours = capsys.readouterr().out
@@ -298,7 +293,7 @@ def test_verbose_speaks_scikit_learns_words(capsys):
 )  # fmt: skip
 def test_a_wrong_parameter_is_refused_with_its_value(name, value):
     with pytest.raises(ConfigurationError) as caught:
-        GaussianMixture(**{"n_components": 3, name: value}).fit(some_rows())
+        GaussianMixture(**{"n_components": 3, name: value}).fit(separated())
     if np.ndim(value) == 0:
         assert repr(value) in str(caught.value)
     else:
@@ -312,12 +307,12 @@ def test_a_wrong_parameter_is_refused_with_its_value(name, value):
 )
 def test_these_wrong_parameters_are_refused_too(name, value):
     with pytest.raises(ConfigurationError):
-        GaussianMixture(**{"n_components": 3, name: value}).fit(some_rows())
+        GaussianMixture(**{"n_components": 3, name: value}).fit(separated())
 
 
 def test_fewer_rows_than_components_is_told():
     with pytest.raises(DaskGMMError, match="n_components = 4, n_samples = 3"):
-        GaussianMixture(4).fit(some_rows(3))
+        GaussianMixture(4).fit(separated(3))
 
 
 @pytest.mark.filterwarnings("ignore:Number of distinct clusters")
@@ -336,7 +331,7 @@ def test_equal_rows_collapse_without_regularisation_and_do_not_with_it():
 
 @each_kind
 def test_drawn_rows_have_the_models_moments(kind):
-    model = GaussianMixture(3, covariance_type=kind, random_state=0).fit(some_rows(apart=3.0))
+    model = GaussianMixture(3, covariance_type=kind, random_state=0).fit(separated(apart=3.0))
     X, labels = model.sample(200_000)
     assert X.shape == (200_000, 2)
     assert (np.diff(labels) >= 0).all()  # by component, as in scikit-learn
@@ -350,7 +345,7 @@ def test_drawn_rows_have_the_models_moments(kind):
 
 
 def test_drawn_rows_are_normal_after_whitening():
-    model = GaussianMixture(1, random_state=3).fit(some_rows() @ [[1, 0.8], [0, 0.1]])
+    model = GaussianMixture(1, random_state=3).fit(separated() @ [[1, 0.8], [0, 0.1]])
     X, _ = model.sample(20_000)
     white = (X - model.means_[0]) @ model.precisions_cholesky_[0]
     for column in white.T:
@@ -359,9 +354,9 @@ def test_drawn_rows_are_normal_after_whitening():
 
 
 def test_draws_honour_the_seed_and_how_many_are_asked_for():
-    model = GaussianMixture(3, random_state=0).fit(some_rows())
+    model = GaussianMixture(3, random_state=0).fit(separated())
     assert_array_equal(model.sample(50)[0], model.sample(50)[0])
-    shared = GaussianMixture(3, random_state=np.random.RandomState(0)).fit(some_rows())
+    shared = GaussianMixture(3, random_state=np.random.RandomState(0)).fit(separated())
     assert not np.array_equal(shared.sample(50)[0], shared.sample(50)[0])
     assert model.sample()[0].shape == (1, 2)
     for wrong in (0, -3, 1.5):
@@ -370,7 +365,7 @@ def test_draws_honour_the_seed_and_how_many_are_asked_for():
 
 
 def test_more_rows_than_fit_into_memory_are_drawn_lazily():
-    model = GaussianMixture(3, random_state=0).fit(some_rows())
+    model = GaussianMixture(3, random_state=0).fit(separated())
     X, labels = model.sample(10**10)  # 160 GB
     assert isinstance(X, da.Array)
     assert X.shape == (10**10, 2)
@@ -380,7 +375,7 @@ def test_more_rows_than_fit_into_memory_are_drawn_lazily():
 
 @pytest.mark.parametrize("kind", ["full", "spherical"])
 def test_lazy_draws_have_the_moments_too_and_honour_the_seed(kind):
-    model = GaussianMixture(3, covariance_type=kind, random_state=0).fit(some_rows())
+    model = GaussianMixture(3, covariance_type=kind, random_state=0).fit(separated())
     X, labels = model.sample(10**7)
     again, _ = model.sample(10**7)
     rows, own = da.compute(X[:1_500_000], labels[:1_500_000])
@@ -400,7 +395,7 @@ def test_lazy_draws_have_the_moments_too_and_honour_the_seed(kind):
 
 @each_kind
 def test_criteria_are_what_they_are_defined_as(kind):
-    rows = some_rows(apart=2.0)
+    rows = separated(apart=2.0)
     model = GaussianMixture(3, covariance_type=kind, random_state=0).fit(rows)
     likelihood, n_parameters = model.score_samples(rows).sum(), model._n_parameters()
     assert n_parameters == 2 + 3 * 2 + COVARIANCES[kind].n_parameters(3, 2)
@@ -414,13 +409,13 @@ def test_criteria_are_what_they_are_defined_as(kind):
 
 
 def test_fit_predict_is_fit_then_predict():
-    rows = some_rows()
+    rows = separated()
     one = GaussianMixture(3, random_state=0).fit_predict(rows)
     assert_array_equal(one, GaussianMixture(3, random_state=0).fit(rows).predict(rows))
 
 
 def test_not_converging_warns_once_and_at_the_callers_line():
     with pytest.warns(ConvergenceWarning) as caught:
-        GaussianMixture(3, random_state=0, max_iter=1, tol=0).fit(some_rows())
+        GaussianMixture(3, random_state=0, max_iter=1, tol=0).fit(separated())
     assert len(caught) == 1
     assert caught[0].filename == __file__

@@ -15,14 +15,13 @@ from daskgmm.data.containers.arrays import from_numpy
 from daskgmm.errors import ConfigurationError, DataError
 from daskgmm.model.frame import Frame
 from daskgmm.passes.kmeans import AllRows
+from tests.support.rows import overlapping
 
 WAY = {"init_params": "k-means||", "random_state": 0}
 
 
-def blobs(n=6000, seed=0, n_clusters=6):
-    random = np.random.default_rng(seed)
-    centres = random.normal(0, 4, (n_clusters, 3))
-    return centres[random.integers(0, n_clusters, n)] + random.normal(size=(n, 3))
+def blobs(seed=0):
+    return overlapping(6000, 3, seed, n_clusters=6, spread=4)
 
 
 def in_chunks(rows, chunks=(1000, 0, 1, 2999, 2000)):

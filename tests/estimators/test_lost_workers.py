@@ -110,6 +110,7 @@ def test_a_cluster_that_is_closed(cluster, rows, how):
         fit(rows, cluster.close, how)
 
 
+@pytest.mark.slow
 def test_a_client_that_is_closed_within_the_starts_of_k_means(cluster, file, monkeypatch):
     from dask_ml.cluster import KMeans
 
@@ -126,6 +127,7 @@ def test_a_client_that_is_closed_within_the_starts_of_k_means(cluster, file, mon
     assert da.ones(3, chunks=1).sum().compute() == 3  # in threads again
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_is_killed(rows, tmp_path):
     where = tmp_path / "scheduler.json"
     quiet = ("--scheduler-file", where)

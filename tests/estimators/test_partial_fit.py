@@ -17,6 +17,7 @@ from daskgmm import GaussianMixture, load, open_dataset
 from daskgmm.errors import CollapsedComponentError, ConfigurationError, DataError
 from daskgmm.model.covariance import COVARIANCES
 from tests.support import reference
+from tests.support.rows import separated
 
 KINDS = list(COVARIANCES)
 K, D = 3, 2
@@ -31,9 +32,7 @@ needs_extended = pytest.mark.skipif(
 
 
 def some_rows(n=300, seed=0, offset=0.0):
-    random = np.random.default_rng(seed)
-    centres = np.array([[0, 0], [4, 0], [0, 4]])
-    return offset + centres[random.integers(0, K, n)] + random.normal(size=(n, D))
+    return separated(n, seed, apart=4.0, offset=offset)
 
 
 def fitted(kind="full", X=None, **options):
@@ -245,6 +244,7 @@ def test_no_scheduler_changes_a_bit(kind):
         assert updated_in_chunks(kind) == alone
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of clusters that are torn down under load
 def test_no_number_of_workers_changes_a_bit():
     with dask.config.set(scheduler="synchronous"):

@@ -17,20 +17,15 @@ from sklearn.preprocessing import StandardScaler
 from daskgmm import GaussianMixture, open_dataset
 from daskgmm.errors import ConfigurationError, DaskGMMError, DataError, InputTypeError
 from daskgmm.model.covariance import COVARIANCES
+from tests.support.rows import separated
 
 NAMES = ["a", "b"]
 METHODS = ["predict", "predict_proba", "score_samples"]
 
 
-def some_rows(n=300, seed=0):
-    random = np.random.default_rng(seed)
-    centres = np.array([[0, 0], [6, 0], [0, 6]])
-    return centres[random.integers(0, 3, n)] + random.normal(size=(n, 2))
-
-
 @pytest.fixture(scope="module")
 def rows():
-    return some_rows()
+    return separated()
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +171,7 @@ def test_every_kind_of_rows_fits_to_the_same(rows, kind, tmp_path):
 
 
 def test_integers_and_small_floats_are_numbers_too():
-    rows = np.round(10 * some_rows()).astype(np.int16)
+    rows = np.round(10 * separated()).astype(np.int16)
     expected = GaussianMixture(3, random_state=0).fit(rows.astype(float))
     for X in (rows, da.from_array(rows, chunks=(70, 2)), pd.DataFrame(rows, columns=NAMES)):
         found = GaussianMixture(3, random_state=0).fit(X)
@@ -230,7 +225,7 @@ def test_predictions_refer_to_the_chunks_and_run_once_for_each(model, rows):
 def test_it_works_behind_dask_mls_scaler_on_a_dask_array():
     from dask_ml.preprocessing import StandardScaler as Lazy
 
-    rows = some_rows(2000) * [1e3, 1e-3] + [5e4, 0]
+    rows = separated(2000) * [1e3, 1e-3] + [5e4, 0]
     X = da.from_array(rows, chunks=(300, 2))
     pipeline = make_pipeline(Lazy(), GaussianMixture(3, random_state=0))
     labels = pipeline.fit(X).predict(X)
@@ -304,7 +299,7 @@ def test_what_is_no_table_of_numbers_is_refused(rows):
 @pytest.mark.parametrize("kind", ["numpy", "array", "frame", "dataset"])
 @pytest.mark.parametrize("n", [0, 1, 4])
 def test_too_few_rows_are_refused_in_words(kind, n, tmp_path):
-    rows = some_rows(n)
+    rows = separated(n)
     frame = pd.DataFrame(rows, columns=NAMES)
     frame.to_parquet(tmp_path / "rows.parquet")
     X = {

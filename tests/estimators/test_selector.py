@@ -20,9 +20,9 @@ from daskgmm import GaussianMixture, GaussianMixtureSelector, load, open_dataset
 from daskgmm.errors import CollapsedComponentError, ConfigurationError, DataError
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.scoring import Scorer, Scoring
+from tests.support.paths import IRIS
 from tests.support.reference import DOUBLE, THEIRS, frame_of, random_mixture
 
-IRIS = Path(__file__).parents[2] / "examples" / "data" / "iris.csv"
 KINDS = list(COVARIANCES)
 CRITERIA = ["bic", "aic", "icl"]
 COLUMNS = ["n_components", "covariance_type", "start", "lower_bound", *CRITERIA, "n_iter"]

@@ -1,7 +1,5 @@
 """What a fit warns of: rows and results that are allowed, and hardly what was meant."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,9 +10,9 @@ from sklearn.exceptions import ConvergenceWarning
 from daskgmm import GaussianMixture, GaussianMixtureSelector
 from daskgmm.estimators.candidates import shortfalls
 from daskgmm.passes.statistics import Statistics
+from tests.support.paths import IRIS
 
 ROWS = np.random.default_rng(0).normal(size=(300, 2))
-IRIS = Path(__file__).parents[2] / "examples" / "data" / "iris.csv"
 
 
 @pytest.mark.parametrize(("kind", "k"), [(GaussianMixture, 2), (GaussianMixtureSelector, [2])])

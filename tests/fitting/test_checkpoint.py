@@ -25,6 +25,7 @@ from daskgmm.errors import ConfigurationError, DataError, OutputError
 from daskgmm.fitting.checkpoint_file import CheckpointContent, CheckpointFile
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.covariance.base import Covariance
+from tests.support.rows import overlapping
 
 KINDS = list(COVARIANCES)
 OPTIONS = {"random_state": 0, "tol": 0, "max_iter": 6, "init_params": "random_from_data"}
@@ -37,10 +38,8 @@ class EndedError(Exception):
     """A fit was ended from outside."""
 
 
-def some_rows(n=700, n_features=3, dtype=np.float64):
-    random = np.random.default_rng(0)
-    centres = random.normal(0, 2, (3, n_features))
-    return (centres[random.integers(0, 3, n)] + random.normal(size=(n, n_features))).astype(dtype)
+def some_rows(n=700, dtype=np.float64):
+    return overlapping(n, 3).astype(dtype)
 
 
 def in_chunks(dtype=np.float64):

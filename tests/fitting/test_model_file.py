@@ -16,6 +16,7 @@ from daskgmm import GaussianMixture, load
 from daskgmm.errors import DataError, MissingInputError, OutputError
 from daskgmm.model.covariance import COVARIANCES
 from tests.support.reference import THEIRS
+from tests.support.rows import separated
 
 KINDS = list(COVARIANCES)
 ARRAYS = ["weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"]
@@ -31,17 +32,11 @@ PLAIN = [
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-def some_rows(seed=0, offset=0.0):
-    random = np.random.default_rng(seed)
-    centres = np.array([[0, 0], [6, 0], [0, 6]])
-    return offset + centres[random.integers(0, 3, 300)] + random.normal(size=(300, 2))
-
-
 @each_kind
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("named", [False, True])
 def test_a_saved_model_comes_back_to_the_bit(kind, dtype, named, tmp_path):
-    rows = some_rows(offset=1e4).astype(dtype)
+    rows = separated(offset=1e4).astype(dtype)
     X = pd.DataFrame(rows, columns=["länge", "b c"]) if named else rows
     model = GaussianMixture(3, covariance_type=kind, random_state=0, tol=1e-5).fit(X)
     model.save(tmp_path / "model.safetensors")
@@ -70,7 +65,7 @@ def test_a_saved_model_comes_back_to_the_bit(kind, dtype, named, tmp_path):
 
 
 def test_parameters_of_all_kinds_come_back(tmp_path):
-    start = Theirs(2, random_state=0).fit(some_rows())
+    start = Theirs(2, random_state=0).fit(separated())
     model = GaussianMixture(
         np.int64(2),
         weights_init=start.weights_,
@@ -81,7 +76,7 @@ def test_parameters_of_all_kinds_come_back(tmp_path):
         random_state=np.random.RandomState(0),
         callbacks=[print],
         subsample=None,
-    ).fit(some_rows())
+    ).fit(separated())
     model.save(tmp_path / "m")
     again = load(tmp_path / "m")
     assert_array_equal(again.precisions_init, start.precisions_)
@@ -90,26 +85,26 @@ def test_parameters_of_all_kinds_come_back(tmp_path):
     assert (again.random_state, again.callbacks) == (None, ())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        again.fit(some_rows())
+        again.fit(separated())
 
 
 def test_start_values_may_be_lists_of_arrays(tmp_path):
     model = GaussianMixture(2, precisions_init=[np.eye(2), np.eye(2)], random_state=0)
-    model.fit(some_rows()).save(tmp_path / "m")
+    model.fit(separated()).save(tmp_path / "m")
     assert np.shape(load(tmp_path / "m").precisions_init) == (2, 2, 2)
 
 
 def test_a_model_of_no_iteration_can_be_saved(tmp_path):
-    model = GaussianMixture(2, max_iter=0, random_state=0).fit(some_rows())
+    model = GaussianMixture(2, max_iter=0, random_state=0).fit(separated())
     model.save(tmp_path / "m")
     again = load(tmp_path / "m")
     assert again.lower_bound_ == -np.inf
     assert again.lower_bounds_ == []
-    assert_array_equal(again.predict(some_rows()), model.predict(some_rows()))
+    assert_array_equal(again.predict(separated()), model.predict(separated()))
 
 
 def test_the_file_holds_numbers_and_json_and_nothing_that_runs(tmp_path):
-    GaussianMixture(2, random_state=0).fit(some_rows()).save(tmp_path / "m")
+    GaussianMixture(2, random_state=0).fit(separated()).save(tmp_path / "m")
     content = (tmp_path / "m").read_bytes()
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])
@@ -125,7 +120,7 @@ def test_the_file_holds_numbers_and_json_and_nothing_that_runs(tmp_path):
 @pytest.mark.parametrize("keep", [0, 4, 8, 200, -1, -100])
 def test_a_truncated_file_is_bad_data(keep, tmp_path):
     path = tmp_path / "m"
-    GaussianMixture(2, random_state=0).fit(some_rows()).save(path)
+    GaussianMixture(2, random_state=0).fit(separated()).save(path)
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(DataError, match="not a daskgmm model file"):
         load(path)
@@ -168,7 +163,7 @@ def test_where_there_is_no_file_or_no_folder_that_is_said(tmp_path):
         load(tmp_path / "nothing")
     with pytest.raises(MissingInputError):
         load(tmp_path)
-    model = GaussianMixture(1).fit(some_rows())
+    model = GaussianMixture(1).fit(separated())
     with pytest.raises(OutputError, match=r"can.t be written"):
         model.save(tmp_path / "no" / "folder" / "m")
 
@@ -176,13 +171,13 @@ def test_where_there_is_no_file_or_no_folder_that_is_said(tmp_path):
 def test_saving_replaces_whole_and_leaves_nothing_else_behind(tmp_path):
     path = tmp_path / "m"
     path.write_bytes(b"old")
-    GaussianMixture(2, random_state=0).fit(some_rows()).save(path)
+    GaussianMixture(2, random_state=0).fit(separated()).save(path)
     assert [one.name for one in tmp_path.iterdir()] == ["m"]
     assert load(path).n_components == 2
 
 
 def test_urls_are_paths_too():
-    model = GaussianMixture(2, random_state=0).fit(some_rows())
+    model = GaussianMixture(2, random_state=0).fit(separated())
     model.save("memory://models/m")
     assert_array_equal(load("memory://models/m").means_, model.means_)
 
@@ -193,7 +188,7 @@ def test_urls_are_paths_too():
 @pytest.mark.parametrize("kind", THEIRS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_to_scikit_learn_gives_a_model_that_says_the_same(kind, dtype):
-    rows = some_rows().astype(dtype)
+    rows = separated().astype(dtype)
     frame = pd.DataFrame(rows, columns=["a", "b"])
     ours = GaussianMixture(3, covariance_type=kind, random_state=0, stopping="parameters").fit(
         frame
@@ -215,7 +210,7 @@ def test_to_scikit_learn_gives_a_model_that_says_the_same(kind, dtype):
 @pytest.mark.parametrize("kind", THEIRS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_from_scikit_learn_and_back_changes_nothing(kind, dtype):
-    rows = some_rows(offset=100.0).astype(dtype)
+    rows = separated(offset=100.0).astype(dtype)
     theirs = Theirs(3, covariance_type=kind, random_state=0, tol=1e-4).fit(rows)
     ours = GaussianMixture.from_sklearn(theirs)
     assert type(ours) is GaussianMixture
@@ -236,7 +231,7 @@ def test_from_scikit_learn_and_back_changes_nothing(kind, dtype):
 
 
 def test_from_scikit_learn_goes_on_saves_and_refuses_what_is_not_fitted(tmp_path):
-    rows = some_rows()
+    rows = separated()
     theirs = Theirs(3, random_state=0, warm_start=True).fit(rows)
     ours = GaussianMixture.from_sklearn(theirs)
     ours.save(tmp_path / "m")
@@ -247,5 +242,5 @@ def test_from_scikit_learn_goes_on_saves_and_refuses_what_is_not_fitted(tmp_path
 
 
 def test_ways_to_start_that_scikit_learn_lacks_become_its_default():
-    ours = GaussianMixture(3, init_params="hierarchical", random_state=0).fit(some_rows())
+    ours = GaussianMixture(3, init_params="hierarchical", random_state=0).fit(separated())
     assert ours.to_sklearn().init_params == "kmeans"

@@ -5,11 +5,11 @@ import threading
 from multiprocessing import get_context
 
 import numpy as np
-import pandas as pd
 import pytest
 from distributed import Client, LocalCluster
 
 from daskgmm import jobs
+from tests.support.rows import parquet_of
 from tests.support.tasks import fit_in_task, fit_with_workers, score_in_task
 
 
@@ -17,8 +17,7 @@ from tests.support.tasks import fit_in_task, fit_with_workers, score_in_task
 def rows(tmp_path_factory):
     path = tmp_path_factory.mktemp("rows") / "rows.parquet"
     values = np.random.default_rng(0).normal(size=(5_000, 3))
-    pd.DataFrame(values, columns=list("abc")).to_parquet(path, row_group_size=500)
-    return str(path)
+    return str(parquet_of(values, path, 500))
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Jobs called from Python: plain values in and out, nothing on the screen."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,8 +21,8 @@ from daskgmm.jobs.runs.directory import Run, State
 from daskgmm.jobs.scoring import evaluate, score
 from daskgmm.jobs.selecting import select
 from daskgmm.jobs.updating import update
+from tests.support.paths import IRIS
 
-IRIS = Path(__file__).parents[2] / "examples" / "data" / "iris.csv"
 INPUTS = Inputs((str(IRIS),), ("sepal_length", "sepal_width"))
 
 

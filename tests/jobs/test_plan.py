@@ -21,10 +21,10 @@ from daskgmm.jobs.planning.source import imagined
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.passes.cache import choose
 from daskgmm.passes.memory import memory_limit_for, room_under, rows_bytes, worker_bytes
-from tests.estimators.test_cache import running
+from tests.support.clusters import running
+from tests.support.paths import IRIS
 
 DOUBLE = np.dtype(np.float64)
-IRIS = Path(__file__).parents[2] / "examples" / "data" / "iris.csv"
 SMALL = {"rows": 1000, "features": 2, "components": 3}
 
 
@@ -49,6 +49,7 @@ def tasks_of_fits(monkeypatch):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("groups", "group_rows", "n_files"),
@@ -95,6 +96,7 @@ def counted(stream):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_rows_that_do_not_fit_are_read_by_other_tasks(tmp_path):
     folder = written(tmp_path, 150, 100, 2)

@@ -1,7 +1,6 @@
 """Records of runs that hold anything: refused with 65 and a reason, or used rightly."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -11,10 +10,10 @@ from daskgmm.errors import DataError, MissingInputError
 from daskgmm.jobs.locks import locked
 from daskgmm.jobs.models import find_model
 from tests.support.command import here
+from tests.support.paths import IRIS
 
 __all__ = ["here"]
 
-IRIS = Path(__file__).parents[2] / "examples" / "data" / "iris.csv"
 COLUMNS = "sepal_length,sepal_width"
 
 

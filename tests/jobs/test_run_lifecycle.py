@@ -21,8 +21,8 @@ from daskgmm.jobs.locks import store as store_lock
 from daskgmm.jobs.locks.owner import Owner, this_process
 from daskgmm.jobs.models import find_model
 from daskgmm.jobs.runs import lifecycle
+from tests.support.paths import IRIS
 
-IRIS = Path(__file__).parents[2] / "examples" / "data" / "iris.csv"
 COLUMNS = ["sepal_length", "sepal_width"]
 LONG = {"columns": COLUMNS, "components": 3, "tol": 0, "max_iter": 12}
 

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import dask.array as da
 import numpy as np
@@ -15,9 +14,8 @@ from daskgmm import GaussianMixture, GaussianMixtureSelector, load, plotting
 from daskgmm.errors import ConfigurationError
 from daskgmm.model.covariance import COVARIANCES, REGISTRY
 from tests.support import tied_diag
+from tests.support.paths import IRIS, ROOT
 
-HERE = Path(__file__).parent
-IRIS = HERE.parent / "examples" / "data" / "iris.csv"
 NEW = "tied_diag"
 
 
@@ -229,7 +227,7 @@ def test_all_commands_take_it(tmp_path):
     text = json.dumps([list(map(str, command)) for command in commands])
     done = subprocess.run(
         [sys.executable, "-c", COMMANDS, text],
-        capture_output=True, text=True, check=True, cwd=HERE.parent,
+        capture_output=True, text=True, check=True, cwd=ROOT,
     )  # fmt: skip
     said = json.loads(done.stdout.splitlines()[-1])
     assert [code for code, _ in said] == [0] * len(commands), done.stderr
@@ -247,10 +245,10 @@ def test_all_commands_take_it(tmp_path):
 # --- the laws that hold of every type
 
 LAWS = [
-    "test_model_laws.py", "test_model_precision.py", "test_model_compiled.py",
-    "test_model_moments_moved.py", "test_training_em.py", "test_training_acceleration.py",
-    "test_estimator_fit.py", "test_estimator_partial_fit.py", "test_estimator_files.py",
-    "test_estimator_extremes.py", "test_estimator_sklearn.py", "test_plotting.py",
+    "model/test_laws.py", "model/test_precision.py", "model/test_compiled.py",
+    "model/test_moments_moved.py", "training/test_em.py", "training/test_acceleration.py",
+    "estimators/test_fit.py", "estimators/test_partial_fit.py", "estimators/test_extremes.py",
+    "estimators/test_scikit_learn.py", "fitting/test_model_file.py", "plotting/test_figures.py",
 ]  # fmt: skip
 
 
@@ -269,8 +267,8 @@ def test_the_laws_of_all_types_hold_of_it():
         "-q",
     ]
     done = subprocess.run(
-        [*command, *(str(HERE / name) for name in LAWS)],
-        capture_output=True, text=True, check=False, cwd=HERE.parent,
+        [*command, *(str(ROOT / "tests" / name) for name in LAWS)],
+        capture_output=True, text=True, check=False, cwd=ROOT,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4000:]
     assert int(done.stdout.split(" passed")[0].split()[-1]) > 100

@@ -23,6 +23,7 @@ from daskgmm.model.moments import moments_under
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes.engine.blas import one_thread
 from tests.support import reference
+from tests.support.rows import gaussian
 
 DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
 KERNELS = [FeatureKernel, CompiledKernel, CentredKernel]
@@ -32,10 +33,6 @@ each_kernel = pytest.mark.parametrize("kernel", KERNELS)
 needs_extended = pytest.mark.skipif(
     not reference.EXTENDED, reason="no long double wider than a double here"
 )
-
-
-def some_rows(n, n_features, seed=1, dtype=np.float64):
-    return np.random.default_rng(seed).normal(0, 2, (n, n_features)).astype(dtype)
 
 
 def moments_of(kernel, mixture, rows, frame, dtype=DOUBLE, weights=None, cuts=()):
@@ -76,7 +73,7 @@ def test_natural_parameters_times_features_are_weighted_log_densities(
     covariance, n_components, n_features
 ):
     mixture = reference.random_mixture(covariance.name, n_components, n_features)
-    z = some_rows(50, n_features).T
+    z = gaussian(50, n_features).T
     phi = np.ones((covariance.quadratic_length(n_features) + n_features + 1, 50))
     covariance.quadratic(z, out=phi[: -n_features - 1])
     phi[-n_features - 1 : -1] = z
@@ -137,7 +134,7 @@ def test_a_component_of_weight_zero_gets_no_responsibility_and_makes_no_nan(cova
         covariance, np.array([0.5, 0, 0.5]), mixture.means, mixture.covariances, mixture.factors
     )
     for dtype in (DOUBLE, SINGLE):
-        rows = some_rows(40, 2, dtype=dtype)
+        rows = gaussian(40, 2, dtype=dtype)
         found = Predictor(mixture, Frame.identity(2)).responsibilities(rows)
         assert_array_equal(found[:, 1], 0)
         assert_allclose(found.sum(axis=1), 1, rtol=1e-6)
@@ -158,7 +155,7 @@ def test_any_split_of_the_rows_gives_the_same_sums(kernel, data):
     n, n_features = data.draw(st.integers(0, 300)), data.draw(st.integers(1, 4))
     cuts = data.draw(st.lists(st.integers(0, n), max_size=8))
     weighted = data.draw(st.booleans())
-    rows = some_rows(n, n_features)
+    rows = gaussian(n, n_features)
     weights = np.random.default_rng(2).uniform(0, 3, n) if weighted else None
     mixture = reference.random_mixture(kind, 3, n_features)
     frame = Frame(np.full(n_features, 0.5), np.full(n_features, 2.0))
@@ -178,7 +175,7 @@ def test_rows_beyond_a_slab_count_like_those_in_it(covariance, kernel):
     mixture = reference.random_mixture(covariance.name, 2, 2)
     frame = Frame.identity(2)
     slab = kernel([mixture], frame, DOUBLE).slab
-    rows, weights = some_rows(2 * slab + 3, 2), np.linspace(0, 2, 2 * slab + 3)
+    rows, weights = gaussian(2 * slab + 3, 2), np.linspace(0, 2, 2 * slab + 3)
     whole = moments_of(kernel, mixture, rows, frame, weights=weights)
     cuts = [100, slab, slab + 1000]
     split = moments_of(kernel, mixture, rows, frame, weights=weights, cuts=cuts)
@@ -196,7 +193,7 @@ def test_addition_is_commutative_associative_and_has_the_empty_sum_as_identity(c
         made.add(rows.T)
         return made.take()[0]
 
-    a, b, c = (of(some_rows(50, 2, seed)) for seed in (1, 2, 3))
+    a, b, c = (of(gaussian(50, 2, seed)) for seed in (1, 2, 3))
     nothing = made.take()[0]
     for one, other, tolerance in [
         (a + b, b + a, 0),
@@ -224,11 +221,11 @@ def test_moments_about_different_origins_do_not_add():
 def test_taking_empties_the_kernel(covariance, kernel):
     mixture = reference.random_mixture(covariance.name, 2, 3)
     made = kernel([mixture], Frame.identity(3), DOUBLE)
-    made.add(some_rows(20, 3).T)
+    made.add(gaussian(20, 3).T)
     first = made.take()[0]
     kept = first.sums.copy()
     assert made.take()[0].rows == 0
-    made.add(some_rows(20, 3, seed=5).T)
+    made.add(gaussian(20, 3, seed=5).T)
     made.take()
     assert_array_equal(first.sums, kept)  # later rows do not reach what was handed out
 
@@ -242,7 +239,7 @@ def test_taking_empties_the_kernel(covariance, kernel):
 @pytest.mark.parametrize(("n_components", "n_features"), [(1, 1), (3, 2), (4, 6)])
 def test_a_step_agrees_with_extended_precision(covariance, kernel, dtype, n_components, n_features):
     mixture = reference.random_mixture(covariance.name, n_components, n_features)
-    rows = some_rows(400, n_features, dtype=dtype)
+    rows = gaussian(400, n_features, dtype=dtype)
     frame = reference.frame_of(rows, covariance.name, dtype)
     moments = moments_of(kernel, mixture, rows, frame, dtype)
     found = maximised(moments, covariance, ridge=1e-6)
@@ -261,7 +258,7 @@ def test_a_step_agrees_with_extended_precision(covariance, kernel, dtype, n_comp
 @pytest.mark.parametrize("weighted", [False, True])
 def test_all_kernels_make_the_same_mixture(covariance, dtype, weighted):
     mixture = reference.random_mixture(covariance.name, 3, 4)
-    rows = some_rows(5000, 4, dtype=dtype)
+    rows = gaussian(5000, 4, dtype=dtype)
     weights = np.random.default_rng(3).uniform(0, 2, len(rows)) if weighted else None
     frame = reference.frame_of(rows, covariance.name, dtype)
     fast, compiled, exact = (
@@ -275,7 +272,7 @@ def test_all_kernels_make_the_same_mixture(covariance, dtype, weighted):
 @each_kernel
 def test_a_sample_weight_counts_as_that_many_rows(covariance, kernel):
     mixture = reference.random_mixture(covariance.name, 3, 2)
-    rows = some_rows(200, 2)
+    rows = gaussian(200, 2)
     counts = np.random.default_rng(4).integers(0, 4, 200)
     frame = Frame.identity(2)
     weighted = moments_of(kernel, mixture, rows, frame, weights=counts.astype(float))
@@ -290,7 +287,7 @@ def test_a_sample_weight_counts_as_that_many_rows(covariance, kernel):
 
 
 def test_maximise_estimates_what_scikit_learn_estimates(covariance):
-    rows = some_rows(300, 3)
+    rows = gaussian(300, 3)
     gamma = np.random.default_rng(5).dirichlet(np.ones(4), 300)
     moments = moments_under(gamma.T, rows.T, Frame.identity(3), covariance)
     found = maximised(moments, covariance, ridge=1e-3)
@@ -301,7 +298,7 @@ def test_maximise_estimates_what_scikit_learn_estimates(covariance):
 
 
 def test_an_empty_component_gets_the_ridge_as_covariance_and_the_origin_as_mean(covariance):
-    rows = some_rows(100, 2)
+    rows = gaussian(100, 2)
     rows -= rows.mean(axis=0)
     gamma = np.zeros((100, 3))
     gamma[:60, 0] = gamma[60:, 2] = 1
@@ -316,7 +313,7 @@ def test_an_empty_component_gets_the_ridge_as_covariance_and_the_origin_as_mean(
 
 @pytest.mark.parametrize("count", [0.0, 1e-20])
 def test_an_empty_component_far_away_gets_those_too(covariance, count):
-    rows = some_rows(100, 2)
+    rows = gaussian(100, 2)
     gamma = np.vstack([np.ones(100), np.full(100, count / 100)])
     near = moments_under(gamma, rows.T, Frame.identity(2), covariance)
     far = near.about(near.origins + np.array([[0.0], [1e6 / 3]]), covariance)
@@ -327,7 +324,7 @@ def test_an_empty_component_far_away_gets_those_too(covariance, count):
 
 @pytest.mark.parametrize("kind", ["full", "diag", "spherical"])
 def test_a_collapse_names_the_component_and_its_weight(kind):
-    rows = some_rows(20, 2)
+    rows = gaussian(20, 2)
     gamma = np.zeros((2, 20))
     gamma[1, 7] = 1  # a single row, at the origin
     gamma[0] = 1 - gamma[1]
@@ -397,7 +394,7 @@ def test_scaling_covariances_into_a_frame_and_back_changes_no_bit(covariance):
 
 
 def test_rows_enter_a_frame_with_one_rounding_at_most():
-    rows = 1e6 + some_rows(1000, 2)
+    rows = 1e6 + gaussian(1000, 2)
     frame = reference.frame_of(rows, "full")
     z = np.empty((2, 1000))
     frame.standardise(rows.T, out=z)
@@ -412,7 +409,7 @@ def test_a_mixture_seen_from_another_frame_has_the_same_densities(covariance, dt
     old = Frame(np.array([3.0, -1.0]), scale)
     new = Frame(np.array([2.5, 7.0]), scale * 8)
     moved = mixture.outside(old.seen_from(new))
-    rows = old.leave(some_rows(100, 2)).astype(dtype)
+    rows = old.leave(gaussian(100, 2)).astype(dtype)
     before, after = (
         Predictor(*pair).log_densities(rows) for pair in ((mixture, old), (moved, new))
     )
@@ -428,7 +425,7 @@ def _alone_and_together(kind, n_components, n_features, n, dtype):
     mixtures = tuple(
         reference.random_mixture(kind, n_components, n_features, seed) for seed in range(4)
     )
-    rows = some_rows(n, n_features, dtype=dtype)
+    rows = gaussian(n, n_features, dtype=dtype)
     frame = reference.frame_of(rows, kind, dtype)
     with one_thread():
         together = _expect(mixtures, rows, frame, dtype)
@@ -473,7 +470,7 @@ def test_a_batch_may_mix_covariance_types_sizes_and_kernels():
     mixtures = tuple(
         reference.random_mixture(kind, size, 3, i) for i, (kind, size) in enumerate(kinds)
     )
-    rows, frame = some_rows(500, 3), Frame(np.zeros(3), np.full(3, 2.0))
+    rows, frame = gaussian(500, 3), Frame(np.zeros(3), np.full(3, 2.0))
     scatter = reference.total_scatter(rows, frame)
     origins = (None, None, mixtures[2].means, None, mixtures[4].means, mixtures[5].means)
     expectation = Expectation(mixtures, frame, DOUBLE, scatter, origins)
@@ -496,18 +493,18 @@ def test_a_batch_may_mix_covariance_types_sizes_and_kernels():
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_few_rows_or_none_are_rows_like_others(covariance, kernel, n):
     mixture = reference.random_mixture(covariance.name, 3, 2)
-    moments = moments_of(kernel, mixture, some_rows(n, 2), Frame.identity(2))
+    moments = moments_of(kernel, mixture, gaussian(n, 2), Frame.identity(2))
     assert moments.rows == moments.weight == n
     assert_allclose(moments.sums[-1].sum(), n, atol=1e-14)
     if n:
-        expected = reference.log_density(some_rows(n, 2).astype(np.longdouble), mixture).sum()
+        expected = reference.log_density(gaussian(n, 2).astype(np.longdouble), mixture).sum()
         assert_allclose(moments.log_likelihood, float(expected), rtol=1e-12)
 
 
 @each_kernel
 def test_blocks_may_lie_in_memory_in_any_layout(covariance, kernel):
     mixture = reference.random_mixture(covariance.name, 2, 3)
-    rows = some_rows(300, 3)
+    rows = gaussian(300, 3)
     made = kernel([mixture], Frame.identity(3), DOUBLE)
     strided = np.zeros((6, 600))
     strided[::2, ::2] = rows.T
@@ -523,7 +520,7 @@ def test_blocks_may_lie_in_memory_in_any_layout(covariance, kernel):
 
 def test_single_precision_rows_may_be_computed_in_double(covariance):
     mixture = reference.random_mixture(covariance.name, 2, 3)
-    rows = some_rows(300, 3, dtype=np.float32)
+    rows = gaussian(300, 3, dtype=np.float32)
     frame = Frame(np.full(3, 0.25), np.full(3, 2.0))
     for kernel in KERNELS:
         found = moments_of(kernel, mixture, rows, frame, DOUBLE)
@@ -534,7 +531,7 @@ def test_single_precision_rows_may_be_computed_in_double(covariance):
 
 
 def test_an_origin_that_single_precision_holds_costs_rows_computed_in_double_no_digit():
-    rows = some_rows(500, 2).astype(np.float32)
+    rows = gaussian(500, 2).astype(np.float32)
     frame = Frame(np.array([1000.5, 0.25]), np.array([1.0, 4.0]))
     z = np.empty((2, 500))
     frame.standardise(rows.T, out=z)
@@ -542,7 +539,7 @@ def test_an_origin_that_single_precision_holds_costs_rows_computed_in_double_no_
 
 
 def test_single_precision_rows_far_from_zero_may_be_computed_in_double(covariance):
-    rows = (12345.678 + some_rows(500, 2)).astype(np.float32)
+    rows = (12345.678 + gaussian(500, 2)).astype(np.float32)
     frame = reference.frame_of(rows, covariance.name, DOUBLE)
     z = np.empty((2, 500))
     frame.standardise(rows.T, out=z)
@@ -551,7 +548,7 @@ def test_single_precision_rows_far_from_zero_may_be_computed_in_double(covarianc
 
 
 def test_double_precision_rows_far_from_zero_may_be_computed_in_single():
-    rows = 1e7 + some_rows(500, 2)
+    rows = 1e7 + gaussian(500, 2)
     frame = reference.frame_of(rows, "full", SINGLE)
     z = np.empty((2, 500), np.float32)
     frame.standardise(rows.T, out=z)

@@ -15,6 +15,7 @@ from daskgmm.model.frame import Frame, scatter
 from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.features import FeatureKernel
 from tests.support import reference
+from tests.support.rows import gaussian
 
 DOUBLE = np.dtype(np.float64)
 EPSILON = float(np.finfo(np.float64).eps)
@@ -25,7 +26,7 @@ seeds = st.integers(0, 2**16)
 
 
 def some_rows(n, seed=1, n_features=D):
-    return np.random.default_rng(seed).normal(0, 2, (n, n_features))
+    return gaussian(n, n_features, seed)
 
 
 def moments_about(origins, mixture, rows, weights=None):

@@ -9,6 +9,7 @@ from daskgmm import GaussianMixture, GaussianMixtureSelector
 from daskgmm.errors import DataError
 from daskgmm.monitoring import observers
 from daskgmm.monitoring.events import TOPIC
+from tests.support.rows import two_groups
 
 pytestmark = pytest.mark.usefixtures("client")
 
@@ -24,18 +25,14 @@ def client():
         yield client
 
 
-def rows(n=2_000):
-    X = np.random.default_rng(0).normal(size=(n, 3))
-    X[: n // 2] += 4
-    return X
-
-
 def told(client):
     return [event for _, event in client.get_events(TOPIC)]
 
 
 def test_a_fit_tells_its_start_each_pass_and_its_end_in_order(client):
-    model = GaussianMixture(2, random_state=0, subsample=None, tol=1e-9, max_iter=50).fit(rows())
+    model = GaussianMixture(2, random_state=0, subsample=None, tol=1e-9, max_iter=50).fit(
+        two_groups()
+    )
     start, *passes, end = told(client)
     assert (start["event"], end["event"]) == ("fit-start", "fit-end")
     assert {event["run_id"] for event in (start, *passes, end)} == {start["run_id"]}
@@ -59,8 +56,8 @@ def test_a_fit_that_fails_says_so(client):
 
 
 def test_fits_are_told_apart_by_run(client):
-    GaussianMixture(2, random_state=0).fit(rows())
-    GaussianMixtureSelector((1, 2), random_state=0).fit(rows())
+    GaussianMixture(2, random_state=0).fit(two_groups())
+    GaussianMixtureSelector((1, 2), random_state=0).fit(two_groups())
     starts = [event for event in told(client) if event["event"] == "fit-start"]
     assert len({event["run_id"] for event in starts}) == 2
     assert list(starts[1]["n_components"]) == [1, 2]
@@ -69,9 +66,9 @@ def test_fits_are_told_apart_by_run(client):
 def test_a_fit_that_a_callback_makes_is_a_run_of_its_own(client):
     def another(state):
         if state.iteration == 1:
-            GaussianMixture(1, random_state=0).fit(rows())
+            GaussianMixture(1, random_state=0).fit(two_groups())
 
-    GaussianMixture(2, random_state=0, callbacks=[another]).fit(rows())
+    GaussianMixture(2, random_state=0, callbacks=[another]).fit(two_groups())
     told_of = [(event["event"], event["run_id"]) for event in told(client)]
     assert len(set(told_of)) == 6
     assert len([event for event, _ in told_of if event == "fit-end"]) == 2
@@ -91,7 +88,7 @@ def test_tasks_of_a_fit_have_its_run_in_their_keys_and_keep_their_prefixes(clien
 
     scheduler = client.cluster.scheduler
     scheduler.add_plugin(plugin := Keys())
-    GaussianMixture(2, random_state=0).fit(rows())
+    GaussianMixture(2, random_state=0).fit(two_groups())
     run_id = told(client)[0]["run_id"]
     passes = [key for key in plugin.seen if key.startswith("gmm-pass")]
     assert passes
@@ -121,8 +118,8 @@ class Broken:
 
 @pytest.mark.parametrize("at", ["start", "tell", "end"])
 def test_no_observer_can_fail_a_fit(caplog, at):
-    plain = GaussianMixture(2, random_state=0).fit(rows())
-    watched = GaussianMixture(2, random_state=0, callbacks=[Broken(at)]).fit(rows())
+    plain = GaussianMixture(2, random_state=0).fit(two_groups())
+    watched = GaussianMixture(2, random_state=0, callbacks=[Broken(at)]).fit(two_groups())
     np.testing.assert_array_equal(plain.means_, watched.means_)
     assert caplog.text.count(f"broken at {at}") == 1
 
@@ -132,7 +129,7 @@ def test_nobody_who_could_not_even_be_made_an_observer_fails_a_fit(monkeypatch, 
         raise AttributeError("moved")
 
     monkeypatch.setattr("daskgmm.monitoring.notebook.observer", fail)
-    assert GaussianMixture(2, random_state=0).fit(rows()).converged_
+    assert GaussianMixture(2, random_state=0).fit(two_groups()).converged_
     assert caplog.text.count("moved") == 1
 
 
@@ -153,7 +150,7 @@ def test_one_module_and_one_line_in_the_registry_make_an_observer_of_every_fit(m
     monkeypatch.setitem(sys.modules, "another_observer", module)
     registry = (*observers.DEFAULT_OBSERVERS, "another_observer")
     monkeypatch.setattr(observers, "DEFAULT_OBSERVERS", registry)
-    model = GaussianMixture(2, random_state=0).fit(rows())
+    model = GaussianMixture(2, random_state=0).fit(two_groups())
     assert calls == ["start", *["pass"] * model.n_iter_, "end"]
 
 
@@ -162,7 +159,7 @@ def test_a_scheduler_that_takes_no_events_does_not_fail_a_fit(client, monkeypatc
         raise OSError("no events here")
 
     monkeypatch.setattr(type(client), "log_event", refuse)
-    assert GaussianMixture(2, random_state=0).fit(rows()).converged_
+    assert GaussianMixture(2, random_state=0).fit(two_groups()).converged_
     assert caplog.text.count("no events here") == 1
 
 
@@ -199,7 +196,7 @@ def test_an_observer_that_failed_is_told_the_end_to_let_go_of_what_it_holds(capl
             raise RuntimeError("not told of")
 
     observer = Holding("tell")
-    GaussianMixture(2, random_state=0, callbacks=[observer]).fit(rows())
+    GaussianMixture(2, random_state=0, callbacks=[observer]).fit(two_groups())
     assert observer.ends == 1
     assert "not told of" not in caplog.text
 
@@ -209,5 +206,5 @@ def test_events_show_no_credentials_of_an_address_that_failed(client):
         raise OSError("https://me:hunter2@host/rows.csv?X-Amz-Signature=0123 is gone")
 
     with pytest.raises(OSError, match="hunter2"):
-        GaussianMixture(2, random_state=0, callbacks=[fail]).fit(rows())
+        GaussianMixture(2, random_state=0, callbacks=[fail]).fit(two_groups())
     assert told(client)[-1]["message"] == "https://me:***@host/rows.csv?*** is gone"

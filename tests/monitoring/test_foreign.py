@@ -26,8 +26,8 @@ from daskgmm.monitoring.page.document import Page
 from daskgmm.monitoring.plugin import FitPlugin
 from daskgmm.monitoring.schema import START
 from daskgmm.monitoring.state import ClusterFits
-from tests.monitoring.test_history import end, made, start
 from tests.support.command import here
+from tests.support.fit_events import end, made, start
 
 __all__ = ["here"]
 
@@ -173,6 +173,7 @@ def test_a_pass_of_impossible_numbers_is_not_shown(messages, name, value):
     assert [point["iteration"] for point in run["passes"]] == [1]
 
 
+@pytest.mark.slow
 def test_on_a_real_cluster_fits_are_shown_and_watched_all_the_same(client, here):
     foreign = (
         *("text", None, 7, ["a"], {"event": "pass"}, {"event": [], "run_id": {}}),

@@ -3,30 +3,7 @@ from itertools import pairwise
 import pytest
 
 from daskgmm.monitoring.history import MOST_POINTS, MOST_RUNS, FitHistories
-
-
-def start(run_id="a" * 32, time=0.0):
-    return {"event": "fit-start", "run_id": run_id, "time": time, "estimator": "GaussianMixture"}
-
-
-def made(iteration, run_id="a" * 32, weights=(0.25, 0.75)):
-    return {
-        "event": "pass",
-        "run_id": run_id,
-        "time": float(iteration),
-        "iteration": iteration,
-        "lower_bound": -1 / iteration,
-        "change": 0.5**iteration,
-        "seconds": 0.5,
-        "rows": 10,
-        "bytes_read": 80,
-        "weights": list(weights),
-        "tol": 1e-3,
-    }
-
-
-def end(run_id="a" * 32, stopped="converged"):
-    return {"event": "fit-end", "run_id": run_id, "time": 99.0, "stopped": stopped}
+from tests.support.fit_events import end, made, start
 
 
 def history_of(*events, **options):

@@ -13,6 +13,7 @@ from daskgmm.errors import DataError
 from daskgmm.monitoring import install
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.history import MOST_RUNS
+from tests.support.rows import two_groups
 from tests.support.scraping import of
 from tests.support.scraping import scrape as scrape_port
 
@@ -32,12 +33,6 @@ def scrape(cluster):
     return scrape_port(cluster.scheduler.http_server.port)
 
 
-def rows():
-    X = np.random.default_rng(0).normal(size=(2_000, 3))
-    X[:1000] += 4
-    return X
-
-
 def last_run(client):
     return client.get_events(TOPIC)[-1][1]["run_id"]
 
@@ -47,7 +42,7 @@ def ours(found):
 
 
 def test_a_finished_fit_is_told_by_its_run(client):
-    model = GaussianMixture(2, random_state=0, tol=1e-6, subsample=None).fit(rows())
+    model = GaussianMixture(2, random_state=0, tol=1e-6, subsample=None).fit(two_groups())
     found, run = scrape(client.cluster), last_run(client)
     assert of(found, "daskgmm_lower_bound", run=run) == model.lower_bound_
     assert of(found, "daskgmm_iteration", run=run) == model.n_iter_
@@ -70,7 +65,7 @@ def test_a_fit_that_goes_on_is_running_and_its_passes_move(client):
 
     client.subscribe_topic(TOPIC, heard.put)
     model = GaussianMixture(2, random_state=0, tol=1e-6, subsample=None, callbacks=[look])
-    model.fit(rows())
+    model.fit(two_groups())
     client.unsubscribe_topic(TOPIC)
     run = last_run(client)
     iterations = [of(found, "daskgmm_iteration", run=run) for found in seen]
@@ -90,13 +85,13 @@ def test_fits_that_ended_are_counted_by_their_outcome(client):
         raise KeyboardInterrupt
 
     before = counts()
-    GaussianMixture(2, random_state=0).fit(rows())
+    GaussianMixture(2, random_state=0).fit(two_groups())
     with pytest.warns(UserWarning, match="did not converge"):
-        GaussianMixture(2, random_state=0, tol=0, max_iter=2, subsample=None).fit(rows())
+        GaussianMixture(2, random_state=0, tol=0, max_iter=2, subsample=None).fit(two_groups())
     with pytest.raises(DataError):
         GaussianMixture(2).fit(np.full((50, 2), np.nan))
     with pytest.raises(KeyboardInterrupt):
-        GaussianMixture(2, callbacks=[interrupt]).fit(rows())
+        GaussianMixture(2, callbacks=[interrupt]).fit(two_groups())
     assert [after - one for after, one in zip(counts(), before, strict=True)] == [1, 1, 1, 1, 0]
 
 

@@ -9,6 +9,7 @@ mlflow = pytest.importorskip("mlflow")
 from daskgmm import GaussianMixture, GaussianMixtureSelector  # noqa: E402
 from daskgmm.errors import ConfigurationError, DataError  # noqa: E402
 from daskgmm.monitoring import MLflowLogger  # noqa: E402
+from tests.support.rows import two_groups  # noqa: E402
 
 # It warns of its own modules while it imports them.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning")
@@ -23,10 +24,8 @@ def tracking(tmp_path, monkeypatch):
     mlflow.set_tracking_uri(before)
 
 
-def rows(n=2_000):
-    X = np.random.default_rng(0).normal(size=(n, 2))
-    X[: n // 2] += 4
-    return X
+def rows():
+    return two_groups(n_features=2)
 
 
 def only_run():

@@ -1,5 +1,4 @@
 import threading
-from pathlib import Path
 
 import nbclient
 import nbformat
@@ -8,14 +7,14 @@ import pytest
 
 from daskgmm import GaussianMixture, GaussianMixtureSelector
 from daskgmm.monitoring import notebook
+from tests.support.paths import EXAMPLES
+from tests.support.rows import two_groups
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "notebook.ipynb"
+EXAMPLE = EXAMPLES / "notebook.ipynb"
 
 
-def rows(n=4_000):
-    X = np.random.default_rng(0).normal(size=(n, 2))
-    X[: n // 2] += 2
-    return X
+def rows():
+    return two_groups(4_000, 2, apart=2)
 
 
 class Handle:

@@ -11,7 +11,6 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import dask
-import numpy as np
 import psutil
 import pytest
 from distributed import Client, LocalCluster
@@ -24,6 +23,7 @@ from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.history import MOST_POINTS
 from tests.support.browsing import browser, chromium
 from tests.support.certificates import made as certificates_in
+from tests.support.rows import two_groups
 
 __all__ = ["browser", "chromium"]
 
@@ -55,12 +55,6 @@ def idle():
         yield client
 
 
-def rows(n=2_000):
-    X = np.random.default_rng(0).normal(size=(n, 3))
-    X[: n // 2] += 4
-    return X
-
-
 class Gate:
     """A callback that lets a fit make as many more passes as it is told."""
 
@@ -87,7 +81,7 @@ def fitting(client, estimator, gate):
 
     def fit():
         with client.as_current():
-            estimator.fit(rows())
+            estimator.fit(two_groups())
 
     with ThreadPoolExecutor(1) as pool:
         going = pool.submit(fit)
@@ -148,7 +142,7 @@ def test_a_page_opened_before_a_fit_shows_its_points_move_and_others_join_it(cli
 
 def test_the_json_has_what_the_events_said(client):
     link = install(client)
-    GaussianMixture(2, random_state=0, tol=1e-9).fit(rows())
+    GaussianMixture(2, random_state=0, tol=1e-9).fit(two_groups())
     run_id = starts(client)[-1]["run_id"]
     told = [event for _, event in client.get_events(TOPIC) if event["run_id"] == run_id]
     start, *passes, end = json.loads(json.dumps(told))
@@ -214,7 +208,7 @@ def live(link, going):
 @pytest.mark.slow
 def test_fits_of_before_it_was_there_are_shown():
     with cluster_of(1) as client:
-        GaussianMixture(2, random_state=0).fit(rows())
+        GaussianMixture(2, random_state=0).fit(two_groups())
         (run,) = runs_at(install(client))
         assert run["state"] == "converged"
         assert len(run["passes"]) == run["end"]["iteration"]
@@ -279,6 +273,7 @@ def test_to_install_it_again_does_nothing(idle):
     assert get(first.replace("/daskgmm", "/status")).count('href="daskgmm"') == 1
 
 
+@pytest.mark.slow
 def test_columns_and_hosts_cannot_put_markup_into_the_page(idle, browser):
     link, evil = install(idle), "<img src=x onerror=alert(1)>"
     begun = {"event": "fit-start", "run_id": "e" * 32, "time": 0.0, "estimator": evil, "host": evil}
@@ -294,6 +289,7 @@ def test_columns_and_hosts_cannot_put_markup_into_the_page(idle, browser):
     assert page.locator("img[src=x]").count() == 0
 
 
+@pytest.mark.slow
 def test_a_reader_can_switch_between_light_and_dark(idle, browser):
     page = browser(install(idle))
     assert page.title() == "Dask: Gaussian mixtures"
@@ -321,6 +317,7 @@ def test_where_dasks_ways_have_moved_the_page_is_absent_with_one_warning(idle, m
         get(idle.dashboard_link.replace("/status", "/daskgmm"))
 
 
+@pytest.mark.slow
 def test_the_page_is_served_with_the_dashboards_certificate(tmp_path, browser):
     keys = certificates_in(tmp_path)
     tls = {"cert": f"{keys / 'scheduler.pem'}", "key": f"{keys / 'scheduler-key.pem'}"}
@@ -356,6 +353,7 @@ def scheduler_process(folder, *options, code=SCHEDULER, **environment):
             process.terminate()
 
 
+@pytest.mark.slow
 def test_a_scheduler_can_have_it_from_its_start_under_its_prefix(tmp_path):
     preload = ("--preload", "daskgmm.monitoring.preload", "--dashboard-prefix", "there")
     with scheduler_process(tmp_path, *preload) as (_, client):
@@ -365,6 +363,7 @@ def test_a_scheduler_can_have_it_from_its_start_under_its_prefix(tmp_path):
         assert 'href="daskgmm"' in get(f"{base}/status")
 
 
+@pytest.mark.slow
 def test_it_is_put_on_a_scheduler_that_runs(tmp_path):
     with scheduler_process(tmp_path) as (_, client):
         link = client.dashboard_link.replace("/status", "/daskgmm")
@@ -374,8 +373,9 @@ def test_it_is_put_on_a_scheduler_that_runs(tmp_path):
         assert "Weights of the components" in get(link)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "ask", [install, lambda _: GaussianMixture().fit(rows())], ids=["install", "fit"]
+    "ask", [install, lambda _: GaussianMixture().fit(two_groups())], ids=["install", "fit"]
 )
 def test_a_scheduler_without_daskgmm_is_told_of(tmp_path, ask):
     without = "import sys; sys.modules['daskgmm'] = None; "

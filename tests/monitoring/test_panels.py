@@ -15,7 +15,7 @@ from daskgmm.monitoring.page.panels.weights import Weights, colour, fading
 from daskgmm.monitoring.page.panels.workers import MOST, Workers
 from daskgmm.monitoring.page.view import PageView, view
 from daskgmm.monitoring.state import ClusterFits, TaskProgress
-from tests.monitoring.test_history import end, made, start
+from tests.support.fit_events import end, made, start
 
 RUN = "a" * 32
 

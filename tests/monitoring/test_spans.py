@@ -2,7 +2,6 @@
 
 import dask
 import dask.array as da
-import numpy as np
 import pytest
 from distributed import Client, LocalCluster, span
 from distributed.diagnostics.plugin import SchedulerPlugin
@@ -12,6 +11,7 @@ from distributed.utils import key_split
 from daskgmm import GaussianMixture
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.passes.engine.keys import made_for
+from tests.support.rows import two_groups
 
 RUN = "0123456789abcdef" * 2
 
@@ -33,12 +33,6 @@ def spans(client):
     return lambda: [one for key, one in extension.spans.items() if key not in before]
 
 
-def rows(n=2_000):
-    X = np.random.default_rng(0).normal(size=(n, 3))
-    X[: n // 2] += 4
-    return X
-
-
 def model(**more):
     return GaussianMixture(2, random_state=0, subsample=None, tol=0, max_iter=5, **more)
 
@@ -53,7 +47,7 @@ def names(found):
 
 
 def test_each_phase_of_a_run_is_one_span_however_many_passes_it_takes(client, spans):
-    fitted = fit(da.from_array(rows(), chunks=(500, 3)))
+    fitted = fit(da.from_array(two_groups(), chunks=(500, 3)))
     run = [event["run_id"] for _, event in client.get_events(TOPIC)][-1][:8]
     phases = {("daskgmm", run, phase): phase for phase in ("initialisation", "pass")}
     found = {one.name: one for one in spans() if one.name[1:2] == (run,) and len(one.name) == 3}
@@ -66,17 +60,17 @@ def test_each_phase_of_a_run_is_one_span_however_many_passes_it_takes(client, sp
 def test_a_run_that_goes_on_has_the_same_spans(client, spans):
     for _ in range(2):
         with made_for(RUN):
-            fit(rows())
+            fit(two_groups())
     ours = [one.name for one in spans() if one.name[0] == "daskgmm"]
     assert len(ours) == len(set(ours))
     assert ("daskgmm", RUN[:8], "pass") in ours
 
 
 def test_outside_of_runs_all_calls_are_one_span_as_schedulers_keep_spans_for_ever(client, spans):
-    fitted = fit(rows())
+    fitted = fit(two_groups())
     before = len(spans())
     for _ in range(2):
-        fitted.score(da.from_array(rows(), chunks=(500, 3)))
+        fitted.score(da.from_array(two_groups(), chunks=(500, 3)))
     after = [one for one in spans()[before:] if one.name != ("default",)]
     assert [one.name for one in after] == [("daskgmm", "prediction")]
     assert {one.parent.name for one in after} == {("daskgmm",)}
@@ -85,7 +79,7 @@ def test_outside_of_runs_all_calls_are_one_span_as_schedulers_keep_spans_for_eve
 def test_users_spans_are_around_ours(client, spans):
     for _ in range(2):
         with span("my", "work"), made_for(RUN):
-            fit(rows())
+            fit(two_groups())
     assert ("my", "work", "daskgmm", RUN[:8], "pass") in names(spans())
     mine = [one for one in spans() if one.name == ("my", "work")]
     assert [[child.name[-1] for child in one.children] for one in mine] == [["daskgmm"]] * 2
@@ -94,10 +88,11 @@ def test_users_spans_are_around_ours(client, spans):
 def test_callbacks_see_the_users_annotations_only(client):
     seen = []
     with dask.annotate(priority=3):
-        fit(rows(), callbacks=[lambda _: seen.append(dask.get_annotations())])
+        fit(two_groups(), callbacks=[lambda _: seen.append(dask.get_annotations())])
     assert seen == [{"priority": 3}] * 5
 
 
+@pytest.mark.slow
 def test_tasks_of_passes_are_still_queued(client):
     """Chunks of their own make many tasks, of which workers get no more than they can take."""
 
@@ -122,7 +117,7 @@ def test_tasks_of_passes_are_still_queued(client):
 
 def test_prefixes_and_so_colours_are_the_same_in_each_pass_and_run(client, spans):
     for _ in range(2):
-        fit(da.from_array(rows(), chunks=(500, 3)))
+        fit(da.from_array(two_groups(), chunks=(500, 3)))
     groups = [group for one in spans() for group in one.groups]
     prefixes = {group.prefix.name for group in groups}
     assert {"gmm-pass", "gmm-reduce", "gmm-init", "gmm-init-facts"} <= prefixes

@@ -139,6 +139,7 @@ def test_the_tree_adds_each_part_once_and_in_order(n_parts, a_group):
     assert len(graph) <= 1 + leaves + 2 + leaves / (FAN_IN - 1) + np.log(leaves + 1)
 
 
+@pytest.mark.slow
 def test_every_number_of_parts_up_to_a_thousand_has_a_tree():
     for n_parts in range(1, 1001, 37):
         graph, root = tree_over(n_parts, [range(i, i + 1) for i in range(n_parts)])

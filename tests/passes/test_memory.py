@@ -18,8 +18,8 @@ from daskgmm.passes import memory
 from daskgmm.passes.cache import choose
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.memory import TaskSizes, available_memory, rows_bytes, worker_bytes
-from tests.estimators.test_cache import running
 from tests.support import reference
+from tests.support.clusters import running
 
 DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
 MIB = 2**20

@@ -15,8 +15,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from daskgmm import GaussianMixture
 from daskgmm.errors import ClusterError, ConfigurationError
-from tests.estimators.test_bits import bits, running, some_rows
-from tests.passes.test_tiny import assert_forgotten, recording
+from tests.support.clusters import assert_forgotten, recording, running
+from tests.support.fits import bits
+from tests.support.rows import overlapping
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_rows_whose_chunks_share_tasks_travel_in_small_graphs_and_come_to_the_sa
 
 
 def sharing_inputs():
-    rows = some_rows(20_000)
+    rows = overlapping(20_000, 4)
     x = da.from_array(rows, chunks=(4000, 4))
     frame = dd.from_pandas(pd.DataFrame(rows, columns=list("abcd")), npartitions=5)
     return {
@@ -83,7 +84,7 @@ def test_no_pass_sends_rows_and_no_bit_changes_where_chunks_share_tasks(kind, cl
 
 @pytest.mark.filterwarnings("ignore:Best performing initialization")
 def test_weights_that_share_tasks_with_the_rows_are_sent_once_too(cluster):
-    x = da.from_array(some_rows(20_000), chunks=(4000, 4))
+    x = da.from_array(overlapping(20_000, 4), chunks=(4000, 4))
     weights = abs(x[:, 0] - x[:, 0].mean())
 
     def fitted():
@@ -120,7 +121,7 @@ def test_a_worker_that_dies_takes_no_held_part_of_a_graph_along(kind):
 
 
 def persisted():
-    return da.from_array(some_rows(900), chunks=(300, 4)).persist()
+    return da.from_array(overlapping(900, 4), chunks=(300, 4)).persist()
 
 
 def test_a_frame_made_of_a_persisted_array_is_fitted(cluster):

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import time
-from contextlib import contextmanager
 
 import cloudpickle
 import dask
@@ -19,10 +17,10 @@ from numpy.testing import assert_array_equal
 from daskgmm import GaussianMixture
 from daskgmm.data.source import Block, Source
 from daskgmm.passes.cache.memory import copied
-from daskgmm.passes.engine import graph as engine
 from daskgmm.passes.engine.grouping import FEWEST_TASKS, Bundle, bundled
-from daskgmm.passes.engine.keys import Phase
-from tests.estimators.test_bits import bits, cluster_of, running, some_rows
+from tests.support.clusters import assert_forgotten, cluster_of, recording, running
+from tests.support.fits import bits
+from tests.support.rows import overlapping
 
 PARTITIONS = 1000
 
@@ -101,24 +99,8 @@ def test_large_parts_and_few_parts_stay_as_they_are():
 
 
 def in_tiny_chunks(n=PARTITIONS):
-    rows = some_rows(8 * n)
+    rows = overlapping(8 * n, 4)
     return da.from_array(rows, chunks=(8, 4))
-
-
-@contextmanager
-def recording():
-    """The graphs of a fit's EM passes, as they are sent."""
-    graphs, plain = [], engine.compute
-    with pytest.MonkeyPatch.context() as patch:
-
-        def keeping(graph, keys, phase):
-            own = {key: one for key, one in graph.items() if type(one).__name__ != "Future"}
-            if phase is Phase.PASS:
-                graphs.append(own)
-            return plain(graph, keys, phase)
-
-        patch.setattr(engine, "compute", keeping)
-        yield graphs
 
 
 def test_a_pass_over_tiny_chunks_has_few_tasks_without_a_cluster():
@@ -167,13 +149,6 @@ def test_on_a_cluster_bits_stay_and_passes_send_little_and_nothing_is_left(clien
         assert max(len(cloudpickle.dumps(graph)) for graph in graphs) < 100_000
     del X
     assert_forgotten(client)
-
-
-def assert_forgotten(client):
-    deadline = time.monotonic() + 30
-    while left := client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.tasks)):
-        assert time.monotonic() < deadline, left[:5]
-        time.sleep(0.05)
 
 
 @pytest.mark.slow

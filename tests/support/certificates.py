@@ -7,8 +7,8 @@ from pathlib import Path
 from shutil import copytree
 
 from tests.support.command import Ended, in_process
+from tests.support.paths import DEPLOY
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
 SCRIPT = DEPLOY / "tls" / "make_certificates.py"
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
 
 UV = {"UV_SYSTEM_CERTS": "true"}
 """Has uv trust what this machine trusts, as pip does: a proxy's certificate, for one."""
 
-OURS = ("--editable", str(CHECKOUT))
+OURS = ("--editable", str(ROOT))
 """This package as it is now: uv would keep a wheel of it from before."""
 
 

@@ -10,7 +10,9 @@ import yaml
 from dask_kubernetes.operator.controller import controller as operator
 from kubernetes.utils import parse_quantity
 
-FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes"
+from tests.support.paths import DEPLOY
+
+FOLDER = DEPLOY / "kubernetes"
 ALL = {"nightly": FOLDER, "once": FOLDER / "once"}
 """Folders that are applied."""
 

@@ -1,7 +1,8 @@
-"""A model and rows in several parts, for tests of what is written of them."""
+"""Rows for tests to fit, in memory and in files: the same for the same arguments."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -50,3 +51,37 @@ def prepare(folder: Path) -> Rows:
     model = GaussianMixture(K, random_state=0).fit(frame[NAMES])
     model.save(folder / "model.safetensors")
     return Rows(folder, frame, model)
+
+
+def gaussian(n, n_features, seed=1, dtype=np.float64):
+    """Rows (n, D) of one Gaussian at the origin, with standard deviation 2."""
+    return np.random.default_rng(seed).normal(0, 2, (n, n_features)).astype(dtype)
+
+
+def separated(n=300, seed=0, *, apart=6.0, offset=0.0):
+    """Rows (n, 2) of three round clusters at the corners of a triangle, with legs `apart` long."""
+    random = np.random.default_rng(seed)
+    centres = apart * np.array([[0, 0], [1, 0], [0, 1]])
+    return offset + centres[random.integers(0, 3, n)] + random.normal(size=(n, 2))
+
+
+def overlapping(n, n_features, seed=0, *, n_clusters=3, spread=2.0):
+    """Rows (n, D) of round clusters whose centres have the standard deviation `spread`."""
+    random = np.random.default_rng(seed)
+    centres = random.normal(0, spread, (n_clusters, n_features))
+    labels = random.integers(0, n_clusters, n)
+    return centres[labels] + random.normal(size=(n, n_features))
+
+
+def two_groups(n=2_000, n_features=3, *, apart=4.0):
+    """Rows (n, D) whose first half is `apart` from the second in each feature."""
+    rows = np.random.default_rng(0).normal(size=(n, n_features))
+    rows[: n // 2] += apart
+    return rows
+
+
+def parquet_of(rows, path, row_group_size=None):
+    """Write rows (n, D) with the columns a, b, c, ... and return the path."""
+    frame = pd.DataFrame(rows, columns=list(ascii_lowercase[: rows.shape[1]]))
+    frame.to_parquet(path, row_group_size=row_group_size)
+    return path

@@ -20,14 +20,13 @@ from daskgmm.training.starts import InMemory
 from daskgmm.training.states import FitState, StopReason, Trace
 from daskgmm.training.stopping import stopping_named
 from tests.support import reference
+from tests.support.rows import overlapping
 
 DOUBLE = np.dtype(np.float64)
 
 
 def some_rows(n=400, n_features=2, seed=0):
-    random = np.random.default_rng(seed)
-    centres = random.normal(0, 2, (3, n_features))
-    return centres[random.integers(0, 3, n)] + random.normal(size=(n, n_features))
+    return overlapping(n, n_features, seed)
 
 
 def passes_over(rows, weights=None):
