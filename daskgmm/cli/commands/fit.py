@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from daskgmm.cli.exits import CommandFailure, Exit
+from daskgmm.cli.options.declared import in_order, options_of
 from daskgmm.cli.options.secrets import typed_command
-from daskgmm.cli.options.shared import COLUMNS, FORCE, INPUTS, READING, SEED, in_order, inputs_of
-from daskgmm.cli.options.types import Components, Number
+from daskgmm.cli.options.shared import COLUMNS, INPUTS, READING, SEED, WEIGHTS, inputs_of
+from daskgmm.cli.options.types import Components
+from daskgmm.fitting.options import MethodOptions
+from daskgmm.jobs.options import FitOptions
 from daskgmm.model.covariance import COVARIANCES, REGISTRY
 
 if TYPE_CHECKING:
@@ -20,17 +23,6 @@ logger = logging.getLogger(__name__)
 _STARTS = "Try --n-init 10, or --init random with --subsample none."
 
 
-def subsample(text: str) -> str | int | None:
-    """``auto``, ``none`` or a number of rows, as the estimator takes it."""
-    if text == "none":
-        return None
-    if text != "auto" and not text.isdigit():
-        raise click.BadParameter(f"{text!r} is none of auto, none and a number of rows.")
-    return text if text == "auto" else int(text)
-
-
-# Names only, so that --help loads no library; the estimator has the last word on them.
-_INITS = ("kmeans", "k-means++", "random", "random_from_data", "hierarchical", "k-means||")
 _FORMS = ", ".join(f"{name} ({entry.summary})" for name, entry in REGISTRY.items())
 MIXTURE = in_order(
     click.option(
@@ -49,100 +41,21 @@ MIXTURE = in_order(
         help=f"Form of the covariances: {_FORMS}.",
     ),
 )
-N_INIT = click.option(
-    "--n-init",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Number of starts, of which the best is kept.",
-)
-DTYPE = click.option(
-    "--dtype",
-    type=click.Choice(("float32", "float64")),
-    help="To compute in; by default the data's own.",
-)
-METHOD = in_order(
-    click.option(
-        "--init",
-        type=click.Choice(_INITS),
-        default="kmeans",
-        show_default=True,
-        help="How starts are found.",
-    ),
-    N_INIT,
-    click.option(
-        "--tol",
-        type=Number(min=0),
-        default=1e-3,
-        show_default=True,
-        help="Stop when the change is smaller.",
-    ),
-    click.option(
-        "--stopping",
-        type=click.Choice(("lower_bound", "parameters")),
-        default="lower_bound",
-        show_default=True,
-        help="What --tol is held against: the mean log-likelihood a row (nats), or parameters "
-        "in units of the columns' standard deviations.",
-    ),
-    click.option(
-        "--acceleration",
-        type=click.Choice(("squarem",)),
-        help="Extrapolate EM's steps: fewer passes where clusters overlap and --tol is small.",
-    ),
-    click.option(
-        "--max-iter",
-        type=click.IntRange(min=1),
-        default=100,
-        show_default=True,
-        help="Most passes of EM over all rows.",
-    ),
-    click.option(
-        "--reg-covar",
-        type=Number(min=0),
-        default=1e-6,
-        show_default=True,
-        help="Added to variances, in squared units of the data.",
-    ),
-    click.option(
-        "--subsample",
-        metavar="auto|none|N",
-        type=subsample,
-        default="auto",
-        show_default=True,
-        help="Rows on which starts are fitted first, in memory.",
-    ),
-    DTYPE,
-)
-
-
+METHOD = options_of(MethodOptions)
 ROWS_AND_RUN = in_order(
     INPUTS,
     click.option(
-        "-o", "--output", metavar="RUN", required=True, help="Run directory to write, or a URL."
+        "-o", "--output", metavar="RUN", required=True, help="Run directory or URL to write."
     ),
     COLUMNS,
-    click.option("--weight-column", metavar="W", help="Column of the rows' weights."),
+    WEIGHTS,
 )
 AFTERWARDS = in_order(
+    options_of(FitOptions, ["cache", "resume", "force"]),
     click.option(
-        "--cache",
-        type=click.Choice(("auto", "memory", "disk", "none")),
-        default="auto",
-        show_default=True,
-        help="Where decoded rows stay between passes; auto chooses from sizes.",
+        "--require-convergence", is_flag=True, help="Exit with 3 if the fit does not converge."
     ),
-    click.option(
-        "--resume/--no-resume",
-        default=True,
-        show_default=True,
-        help="Go on with an unfinished run, or begin it again.",
-    ),
-    FORCE,
-    click.option(
-        "--require-convergence", is_flag=True, help="Exit with 3 where the fit did not converge."
-    ),
-    click.option("--plot", "figure", metavar="FILE.png", help="Draw the result."),
+    click.option("--plot", "figure", metavar="FILE.png", help="Figure of the result to write."),
     SEED,
     READING,
 )

@@ -5,19 +5,19 @@ from typing import Any
 
 import click
 
-from daskgmm.cli.commands.fit import DTYPE, MIXTURE, N_INIT
+from daskgmm.cli.commands.fit import MIXTURE
+from daskgmm.cli.options.declared import in_order, options_of
 from daskgmm.cli.options.shared import (
     COLUMNS,
     COMMON,
-    DELIMITER,
     FORMAT,
     JSON,
     SIZES,
     STORAGE,
-    WHERE,
-    in_order,
+    WEIGHTS,
     refuse_without_inputs,
 )
+from daskgmm.jobs.options import PlanOptions
 
 
 def _number(text: str) -> float:
@@ -37,16 +37,16 @@ _ROWS = in_order(
         "--features", metavar="D", type=click.IntRange(min=1), help="With --rows: their columns."
     ),
     COLUMNS,
-    click.option("--weight-column", metavar="W", help="Column of the rows' weights."),
-    in_order(FORMAT, DELIMITER, WHERE, STORAGE),
+    WEIGHTS,
+    FORMAT,
+    STORAGE,
 )
 
 
 @click.command()
 @_ROWS
 @MIXTURE
-@N_INIT
-@DTYPE
+@options_of(PlanOptions, ["n_init", "dtype"])
 @JSON
 @SIZES
 @COMMON

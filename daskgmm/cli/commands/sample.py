@@ -5,17 +5,17 @@ from typing import Any
 import click
 
 from daskgmm.cli.commands.predict import OUTPUT, report
+from daskgmm.cli.options.declared import in_order, options_of
 from daskgmm.cli.options.shared import (
     COMMON,
-    FORCE,
     MODEL,
     PROGRESS,
     RESOURCES,
     SEED,
     STORAGE,
-    in_order,
 )
 from daskgmm.cli.options.types import many
+from daskgmm.jobs.options import SampleOptions
 
 
 @click.command()
@@ -30,8 +30,7 @@ from daskgmm.cli.options.types import many
     help="Number of rows, such as 1000 or 1e9.",
 )
 @OUTPUT
-@click.option("--with-labels", is_flag=True, help="Write the component of each row too.")
-@FORCE
+@options_of(SampleOptions, ["with_labels", "force"])
 @in_order(STORAGE, RESOURCES, SEED, PROGRESS, COMMON)
 def sample(model: str, **options: Any) -> None:
     """Draw N rows from MODEL, any number of them, and write them.

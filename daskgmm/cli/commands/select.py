@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from daskgmm.cli.commands.fit import AFTERWARDS, METHOD, ROWS_AND_RUN, fit_and_report
-from daskgmm.cli.options.shared import in_order
+from daskgmm.cli.options.declared import in_order
 from daskgmm.cli.options.types import names
 from daskgmm.model.covariance import COVARIANCES
 

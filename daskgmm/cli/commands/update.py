@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from daskgmm.cli.options.secrets import typed_command
-from daskgmm.cli.options.shared import COLUMNS, FORCE, INPUTS, JSON, READING
+from daskgmm.cli.options.shared import COLUMNS, FORCE, INPUTS, JSON, READING, WEIGHTS
 from daskgmm.cli.options.types import Number
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ _TOLD = ("run", "already", "run_id", "updated_from", "forgetting", "result", "dr
 )
 @JSON
 @COLUMNS
-@click.option("--weight-column", metavar="W", help="Column of the rows' weights.")
+@WEIGHTS
 @FORCE
 @READING
 def update(run: str, inputs: tuple[str, ...], *, as_json: bool, **options: Any) -> None:

@@ -1,17 +1,15 @@
-"""Options of names, which have commas between them or are given one by one.
-
-Numbers as options take them.
-
-An option of pairs, which all sources give some of.
-"""
+"""Types of options: lists of names, numbers, pairs of a key and a value."""
 
 import csv
+import json
 import math
 from itertools import chain
 from typing import Any
 
 import click
 from click.core import ParameterSource
+
+from daskgmm.cli.options import secrets
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -115,3 +113,32 @@ class Pairs(click.Option):
             below = [ctx.lookup_default(str(self.name))]
         found = [each for pairs in below for each in pairs or ()]
         return ([*found, *value] if found else value), source
+
+
+def key_value(text: str) -> tuple[str, Any]:
+    """A key and a value, which may be a JSON object, list, true, false or null."""
+    key, sign, value = text.partition("=")
+    if not (key and sign):
+        # Without the text: it may be a password.
+        raise click.BadParameter("it is not of the form KEY=VALUE.")
+    plain = _plain_value(value)
+    secrets.remember(key, plain)
+    return key, plain
+
+
+def _plain_value(text: str) -> Any:
+    """The value of JSON text; numbers stay text, as a key of digits only is still a key."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return text if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def subsample(text: str) -> str | int | None:
+    """``auto``, ``none`` or a number of rows, as the estimator takes it."""
+    if text == "none":
+        return None
+    if text != "auto" and not text.isdigit():
+        raise click.BadParameter(f"{text!r} is none of auto, none and a number of rows.")
+    return text if text == "auto" else int(text)
