@@ -35,8 +35,9 @@ class RowsOptions(TypedDict, total=False):
         Sequence[str] | None,
         Option(
             metavar="A,B",
-            help="Columns to use, in this order; columns of arrays by position, from 0. May be "
-            "repeated to add more. Put a name that contains a comma in double quotes: "
+            help="Columns to use, in this order; by default all, or those of the model. Columns of "
+            "arrays go by position, from 0. May be repeated to add more. Put a name that "
+            "contains a comma in double quotes: "
             "'a,\"speed, m/s\"'.",
         ),
     ]
@@ -106,8 +107,8 @@ class SizeOptions(TypedDict, total=False):
         int | None,
         Option(
             least=1,
-            help="Number of workers of the embedded cluster; by default one per core. Without "
-            "--scheduler, inputs that are not small get such a cluster.",
+            help="Number of workers of the embedded cluster, which starts for large inputs if "
+            "there is no --scheduler; by default one per core.",
         ),
     ]
     threads: Annotated[

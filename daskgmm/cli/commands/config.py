@@ -74,18 +74,18 @@ def _text(value: Any) -> str:
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @JSON
-@click.option("--config", metavar="FILE.toml", help="Options, as all commands take them.")
-@click.option("--log-format", metavar="text|json", help="As all commands take it.")
-@click.option("--log-level", metavar="LEVEL", help="As all commands take it.")
+@click.option("--config", metavar="FILE.toml", help="File of options, as for all commands.")
+@click.option("--log-format", metavar="text|json", help="Format of messages, as for all commands.")
+@click.option("--log-level", metavar="LEVEL", help="Level of messages, as for all commands.")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND [OPTION]...]")
 @click.pass_context
 def config(
     context: click.Context, /, *, as_json: bool, words: tuple[str, ...], **common: str | None
 ) -> None:
-    """Show what each option of COMMAND is, and what set it.
+    """Show the value of each option of COMMAND and where it is set.
 
-    COMMAND and what follows it are what would be run; without one, all commands are shown. The
-    text is a configuration file. Secrets are never shown.
+    Give COMMAND and its options as you would run them; without COMMAND all commands are shown.
+    The output can be used as a configuration file. Secrets are not shown.
     """
     commands = all_commands(context)
     named = bool(words) and not words[0].startswith("-")

@@ -69,9 +69,9 @@ AFTERWARDS = in_order(
 def fit(inputs: tuple[str, ...], **options: Any) -> None:
     """Fit a mixture of K Gaussians to the rows of INPUT.
 
-    RUN, a run directory, is written with the model and how it came to be. INPUT is a Parquet or
-    CSV file, a directory or a pattern of them, or a URL; RUN may be a URL too. The same command
-    again does nothing where its run is complete, and goes on where it was where it isn't.
+    INPUT is a file, a directory, a pattern of file names or a URL: Parquet, CSV, npy, Zarr or
+    HDF5. The model and a record of the fit are written to RUN, a directory or a URL. Running the
+    same command again continues an unfinished run, and does nothing once the run is complete.
     """
     from daskgmm import jobs
 

@@ -31,10 +31,13 @@ def _number(text: str) -> float:
 _ROWS = in_order(
     click.argument("inputs", nargs=-1, metavar="[INPUT...]"),
     click.option(
-        "--rows", metavar="N", type=_number, help="Instead of INPUT: how many, such as 1e9."
+        "--rows", metavar="N", type=_number, help="Number of rows, such as 1e9, in place of INPUT."
     ),
     click.option(
-        "--features", metavar="D", type=click.IntRange(min=1), help="With --rows: their columns."
+        "--features",
+        metavar="D",
+        type=click.IntRange(min=1),
+        help="Number of columns; with --rows only.",
     ),
     COLUMNS,
     WEIGHTS,
@@ -51,17 +54,18 @@ _ROWS = in_order(
 @SIZES
 @COMMON
 def plan(inputs: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
-    """Tell what a fit of INPUT, or of N rows, will take.
+    """Estimate the time and memory that a fit of INPUT, or of N rows, takes.
 
-    Those N rows need not be written yet. Tasks, blocks and memory are what the fit's own code
-    reckons with; of INPUT only metadata is read. Seconds follow from a few short passes over
-    generated rows, on one thread of this machine now, and from what a scheduler was measured to
-    cost; reading, which rows in memory need once only, is not counted. N rows are taken for
-    Parquet in row groups of 1,048,576, as Arrow writes it, of type float64 or --dtype.
+    Tasks, blocks and memory are computed by the fit's own code; only the metadata of INPUT is
+    read. Times are extrapolated from a few short passes over generated rows on one thread of this
+    machine, plus the measured overhead of a scheduler. They do not include reading the rows.
 
-    Without --workers and --memory-limit workers are as many and as large as fit would start here.
-    The cheapest cluster is the fewest such workers that hold all rows in memory, none larger than
-    it must be: each worker more would take memory for itself.
+    With --rows the rows need not exist yet. They are assumed to be Parquet in row groups of
+    1,048,576 rows, as Arrow writes it, of type float64 or --dtype.
+
+    Without --workers and --memory-limit the cluster is the one that fit would start here. The
+    cheapest cluster has the fewest such workers that hold all rows in memory, each only as large
+    as necessary.
     """
     from daskgmm import jobs
     from daskgmm.jobs.json_values import to_json

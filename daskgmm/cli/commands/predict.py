@@ -28,10 +28,10 @@ logger = logging.getLogger(__name__)
 @FORCE
 @READING
 def predict(model: str, inputs: tuple[str, ...], **options: Any) -> None:
-    """Write what MODEL says of the rows of INPUT.
+    """Write predictions of MODEL for the rows of INPUT.
 
-    MODEL is a run directory or a model file. Files and rows have the order of the input. The
-    same command again does nothing where OUT is complete, and goes on where it isn't.
+    MODEL is a run directory or a model file. Rows and files keep the order of the input. Running
+    the same command again continues an unfinished output, and does nothing once OUT is complete.
     """
     from daskgmm import jobs
     from daskgmm.cli.output.progress import progress

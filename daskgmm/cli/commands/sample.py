@@ -33,10 +33,10 @@ from daskgmm.jobs.options import SampleOptions
 @options_of(SampleOptions, ["with_labels", "force"])
 @in_order(STORAGE, RESOURCES, SEED, PROGRESS, COMMON)
 def sample(model: str, **options: Any) -> None:
-    """Draw N rows from MODEL, any number of them, and write them.
+    """Draw N rows from MODEL and write them to OUT.
 
-    MODEL is a run directory or a model file. The same command again does nothing where OUT is
-    complete, and goes on where it isn't.
+    N may be larger than memory allows. MODEL is a run directory or a model file. Running the same
+    command again continues an unfinished output, and does nothing once OUT is complete.
     """
     from daskgmm import jobs
     from daskgmm.cli.output.progress import progress

@@ -42,7 +42,7 @@ _CANDIDATES = in_order(
         metavar="1..10|1,2,5",
         type=numbers,
         required=True,
-        help="Numbers of components to try.",
+        help="Numbers of components to try, as a range or a list.",
     ),
     click.option(
         "--covariance",
@@ -50,14 +50,14 @@ _CANDIDATES = in_order(
         type=covariances,
         default="full",
         show_default=True,
-        help=f"Covariance types to try with each: {', '.join(COVARIANCES)}, or all.",
+        help=f"Covariance types to try with each number: {', '.join(COVARIANCES)}, or all.",
     ),
     click.option(
         "--criterion",
         type=click.Choice(("bic", "aic", "icl")),
         default="bic",
         show_default=True,
-        help="What the best model has least of.",
+        help="Information criterion that the best model minimises.",
     ),
 )
 
@@ -68,12 +68,12 @@ _CANDIDATES = in_order(
 @METHOD
 @AFTERWARDS
 def select(inputs: tuple[str, ...], **options: Any) -> None:
-    """Choose the mixture that suits the rows of INPUT best.
+    """Choose among mixtures by an information criterion.
 
-    All candidates are fitted in the same passes over the rows; the model of RUN, a run directory,
-    is the best, and its record tells of all. INPUT is a Parquet or CSV file, a directory or a
-    pattern of them, or a URL. The same command again does nothing where its run is complete, and
-    goes on where it isn't.
+    All candidates are fitted to the rows of INPUT in the same passes. The best model and a record
+    of all candidates are written to RUN, a directory or a URL. INPUT is a file, a directory, a
+    pattern of file names or a URL: Parquet, CSV, npy, Zarr or HDF5. Running the same command
+    again continues an unfinished run, and does nothing once the run is complete.
     """
     from daskgmm import jobs
 

@@ -14,7 +14,7 @@ from daskgmm.cli.options.shared import COMMON, JSON, MODEL, STORAGE
 @STORAGE
 @COMMON
 def show(model: str, *, as_json: bool, storage_options: tuple[tuple[str, Any], ...]) -> None:
-    """Show a model's parameters and how its fit went.
+    """Show the parameters of MODEL and how its fit went.
 
     MODEL is a run directory or a model file.
     """

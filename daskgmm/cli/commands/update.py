@@ -19,14 +19,15 @@ _TOLD = ("run", "already", "run_id", "updated_from", "forgetting", "result", "dr
 @click.argument("run")
 @INPUTS
 @click.option(
-    "-o", "--output", metavar="RUN2", required=True, help="Run directory to write, or a URL."
+    "-o", "--output", metavar="RUN2", required=True, help="Run directory or URL to write."
 )
 @click.option(
     "--forgetting",
+    metavar="X",
     type=Number(0, 1),
     default=1.0,
     show_default=True,
-    help="What the rows before are to count still: 1 keeps all, 0 none.",
+    help="Factor for the weight of the earlier rows: 1 keeps them in full, 0 drops them.",
 )
 @JSON
 @COLUMNS
@@ -34,12 +35,12 @@ _TOLD = ("run", "already", "run_id", "updated_from", "forgetting", "result", "dr
 @FORCE
 @READING
 def update(run: str, inputs: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
-    """Refresh the model of RUN with the new rows of INPUT.
+    """Update the model of RUN with new rows of INPUT.
 
-    RUN2, a run directory, is written with the new model. That takes one step of EM, in one pass
-    over the new rows; all others are remembered by RUN's sufficient statistics. Tells how far the
-    new rows have drifted from what RUN's model expects. RUN may be a model file too. The same
-    command again does nothing where RUN2 is complete.
+    This makes one EM step in one pass over the new rows; sufficient statistics in RUN stand for
+    the earlier rows. The new model is written to RUN2, a directory or a URL. The command prints
+    how far the new rows have drifted from the old model. RUN may also be a model file. Running
+    the same command again does nothing once RUN2 is complete.
     """
     from daskgmm import jobs
     from daskgmm.cli.output.progress import progress

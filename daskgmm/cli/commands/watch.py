@@ -22,17 +22,17 @@ logger = logging.getLogger(__name__)
     "--run",
     "wanted",
     metavar="ID",
-    help="The fit of this run, or whose id begins so; by default the newest that goes on.",
+    help="Run id of the fit, or its first characters; by default the newest running fit.",
 )
-@click.option("--once", is_flag=True, help="Tell what is known of fits, and end.")
+@click.option("--once", is_flag=True, help="Print the state of the known fits and exit.")
 @JSON
 @COMMON
 def watch(wanted: str | None, *, once: bool, as_json: bool, **options: Any) -> None:
     """Follow a fit on a running cluster from another terminal.
 
-    It may have begun before; without any, one is waited for. The command ends as the fit does:
-    with 0, or with the exit code of what the fit failed with; 75 where it was interrupted or its
-    process has gone.
+    The fit may be running already; if none is, the command waits for one. It ends with the fit:
+    with exit code 0, or with the code of the fit's failure; with 75 if the fit was interrupted or
+    its process is gone.
     """
     from daskgmm.jobs.watching import watching
 

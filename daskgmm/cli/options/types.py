@@ -74,7 +74,7 @@ class Components(click.IntRange):
 
 
 class Number(click.FloatRange):
-    """A finite number: click's own ranges let NaN pass."""
+    """A finite number, of any size unless a range is given: click's own ranges let NaN pass."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The number."""
@@ -82,6 +82,10 @@ class Number(click.FloatRange):
         if not math.isfinite(found):
             self.fail(f"{found} is no finite number.")
         return found
+
+    def _describe_range(self) -> str:
+        """The range as click's help shows it; click writes ``x<=None`` for one without ends."""
+        return "" if self.min is None is self.max else super()._describe_range()
 
 
 def many(text: str) -> int:
