@@ -1,4 +1,4 @@
-"""``daskgmm fit``."""
+"""``daskgmm fit``: options of fits, and the report of a fit."""
 
 import logging
 from collections.abc import Callable
@@ -81,7 +81,7 @@ def fit(inputs: tuple[str, ...], **options: Any) -> None:
 def fit_and_report(
     job: Callable[..., dict[str, Any]], inputs: tuple[str, ...], options: dict[str, Any]
 ) -> None:
-    """Fit, and say what came of it."""
+    """Run a job that fits, and print its summary."""
     from daskgmm.cli.output.progress import progress
     from daskgmm.jobs.models import find_model
     from daskgmm.jobs.plotting import check_figure
@@ -102,7 +102,7 @@ def fit_and_report(
     if strict and not record["result"]["converged"]:
         raise CommandFailure(
             "The fit did not converge, and --require-convergence was given.",
-            "The run is complete all the same; go on from other options with --force.",
+            "The run is complete. Fit again with other options and --force.",
             Exit.NOT_CONVERGED,
         )
 
@@ -111,7 +111,7 @@ def _draw(model: "Model", figure: str, inputs: tuple[str, ...], options: dict[st
     from daskgmm.jobs.plotting import plot
 
     run = model.run
-    assert run is not None  # noqa: S101  it was just made
+    assert run is not None  # noqa: S101  the job has just made it
     rows = inputs_of(options, inputs)
     plot(model.estimator, figure, inputs=rows, seed=run.seed, selection=run.selection)
 

@@ -21,7 +21,7 @@ from daskgmm.jobs.options import PlanOptions
 
 
 def _number(text: str) -> float:
-    """A number as people write large ones: 1e9, 1_000_000."""
+    """A number, also as 1e9 or 1_000_000."""
     try:
         return float(text)
     except ValueError:
@@ -54,7 +54,7 @@ _ROWS = in_order(
 @SIZES
 @COMMON
 def plan(inputs: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
-    """Estimate the time and memory that a fit of INPUT, or of N rows, takes.
+    """Estimate the time and memory of a fit of INPUT or of N rows.
 
     Tasks, blocks and memory are computed by the fit's own code; only the metadata of INPUT is
     read. Times are extrapolated from a few short passes over generated rows on one thread of this
@@ -136,7 +136,7 @@ def _cheapest(found: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _seconds(value: float) -> str:
-    """As a number, and as people say it where it is large."""
+    """A duration in seconds, and in larger units if it is long."""
     from dask.utils import format_time
 
     number = f"{value:.3g} s" if value < 100 else f"{value:,.0f} s"

@@ -37,14 +37,14 @@ def predict(model: str, inputs: tuple[str, ...], **options: Any) -> None:
     from daskgmm.cli.output.progress import progress
 
     options["storage_options"] = dict(options["storage_options"])
-    # As the columns are called that it writes.
+    # The names of the written columns, with underscores, are accepted too.
     options["with_"] = [kind.replace("_", "-") for kind in options["with_"]]
     with progress(shown=options.pop("progress"), verb="Labelling") as listener:
         report(jobs.predict(model, inputs, listener=listener, **options))
 
 
 def report(manifest: dict[str, Any]) -> None:
-    """Say what was written."""
+    """Print what was written."""
     if manifest["already"]:
         logger.info("%s is already complete: nothing was done.", manifest["output"])
     count = len(manifest["parts"])

@@ -11,7 +11,7 @@ from daskgmm.model.covariance import COVARIANCES
 
 
 def numbers(text: str) -> tuple[int, ...]:
-    """``3``, ``1..10``, ``1,2,5`` and mixtures of them: each number once, in their order."""
+    """Numbers from a text such as ``3``, ``1..10`` or ``1,4..6``: each once, in order."""
     found: dict[int, None] = {}
     for piece in text.split(","):
         first, dots, last = piece.strip().partition("..")
@@ -27,7 +27,7 @@ def numbers(text: str) -> tuple[int, ...]:
 
 
 def covariances(text: str) -> tuple[str, ...]:
-    """``all``, or covariance types with commas between them."""
+    """Covariance types from ``all`` or a list of names."""
     found = tuple(COVARIANCES) if text == "all" else names(text)
     for name in found:
         if name not in COVARIANCES:

@@ -63,7 +63,7 @@ def _facts(description: Mapping[str, Any]) -> dict[str, Any]:
         "converged": {True: "yes", False: "no", None: None}[fit["converged"]],
     }
     if run is not None:
-        # Of all candidates together, of which the model may have stopped before others.
+        # Passes of all candidates together: the model may have stopped before others.
         facts["passes"] = run["result"].get("n_passes", facts["passes"])
         facts |= {
             "seed": run["seed"],

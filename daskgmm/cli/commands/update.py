@@ -12,7 +12,7 @@ from daskgmm.cli.options.types import Number
 
 logger = logging.getLogger(__name__)
 
-_TOLD = ("run", "already", "run_id", "updated_from", "forgetting", "result", "drift")
+_REPORTED = ("run", "already", "run_id", "updated_from", "forgetting", "result", "drift")
 
 
 @click.command()
@@ -51,22 +51,22 @@ def update(run: str, inputs: tuple[str, ...], *, as_json: bool, **options: Any) 
         record = jobs.update(run, inputs, listener=listener, command=typed_command(), **options)
     if record["already"]:
         logger.info("%s is already complete: nothing was done.", record["run"])
-    told = {name: record[name] for name in _TOLD}
-    click.echo(to_json(told) if as_json else _text(told))
+    report = {name: record[name] for name in _REPORTED}
+    click.echo(to_json(report) if as_json else _text(report))
 
 
-def _text(told: Mapping[str, Any]) -> str:
+def _text(report: Mapping[str, Any]) -> str:
     from daskgmm.cli.output.tables import facts_table, table
 
-    drift, result = told["drift"], told["result"]
+    drift, result = report["drift"], report["result"]
     facts = {
         "new rows": f"{result['rows']:,}",
         "rows seen": f"{result['rows_seen']:,}, which count {result['weight']:,.6g}",
         "log-likelihood": _nats(drift["mean_log_likelihood"]),
         "bound before": _nats(drift["lower_bound_before"]),
         "difference": _nats(drift["difference"]),
-        "updated from": told["updated_from"]["run_id"] or told["updated_from"]["model_sha256"],
-        "run": told["run"],
+        "updated from": report["updated_from"]["run_id"] or report["updated_from"]["model_sha256"],
+        "run": report["run"],
     }
     return f"{table(_rows(drift['components']))}\n\n{facts_table(facts)}"
 

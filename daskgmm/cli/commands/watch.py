@@ -41,15 +41,15 @@ def watch(wanted: str | None, *, once: bool, as_json: bool, **options: Any) -> N
     try:
         with watching(resources_of(options), wanted) as fits:
             if once:
-                _tell(fits, wanted, as_json=as_json)
+                _print_known(fits, wanted, as_json=as_json)
             else:
-                _require_well(_follow(fits, wanted, as_json=as_json))
+                _require_success(_follow(fits, wanted, as_json=as_json))
     except KeyboardInterrupt as error:
         remedy = "Fits go on whether they are watched or not."
         raise CommandFailure("Interrupted.", remedy, code_for(type(error))) from error
 
 
-def _tell(fits: "Watching", wanted: str | None, *, as_json: bool) -> None:
+def _print_known(fits: "Watching", wanted: str | None, *, as_json: bool) -> None:
     from daskgmm.cli.output.followed import as_line, runs_table
 
     runs = fits.follower.runs
@@ -75,15 +75,15 @@ def _follow(fits: "Watching", wanted: str | None, *, as_json: bool) -> "FitHisto
     run = None
     with shown(as_json=as_json) as tell:
         for news in fits.news():
-            _say(news, wanted)
+            _log_news(news, wanted)
             tell(news)
             run = news.run
-    assert run is not None  # noqa: S101  or the news would go on
+    assert run is not None  # noqa: S101  the news end with a run
     return run
 
 
-def _say(news: "News", wanted: str | None) -> None:
-    """What is no news of the fit itself."""
+def _log_news(news: "News", wanted: str | None) -> None:
+    """Log that no fit is there yet, or that others go on."""
     if news.run is None:
         logger.info("Waiting for a fit%s.", "" if wanted is None else f" of run {wanted}")
     elif news.others:
@@ -91,8 +91,8 @@ def _say(news: "News", wanted: str | None) -> None:
         logger.info("Following run %s. Others go on: %s.", news.run.run_id, others)
 
 
-def _require_well(run: "FitHistory") -> None:
-    """Raise Failure where a fit didn't end well."""
+def _require_success(run: "FitHistory") -> None:
+    """Raise CommandFailure unless the fit ended well."""
     from daskgmm import errors
     from daskgmm.cli.output.followed import WELL, ended_in_words
     from daskgmm.monitoring.history import LOST

@@ -13,7 +13,7 @@ from daskgmm.cli.options import secrets
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Names with commas between them; in double quotes one may hold commas itself.
+    """Split a list of names at its commas; a name in double quotes may contain commas.
 
     >>> names('a, "b, c"')
     ('a', 'b, c')
@@ -21,7 +21,7 @@ def names(text: str) -> tuple[str, ...]:
     try:
         fields = next(csv.reader([text], skipinitialspace=True, strict=True), [])
     except csv.Error:
-        raise click.BadParameter(f"{text!r} has a double quote without its other one.") from None
+        raise click.BadParameter(f"{text!r} has a double quote that is not closed.") from None
     found = tuple(name.strip() for name in fields)
     if not (found and all(found)):
         raise click.BadParameter(f"{text!r} has an empty name.")
@@ -29,24 +29,24 @@ def names(text: str) -> tuple[str, ...]:
 
 
 class Names(click.Option):
-    """An option of names that adds to itself where it is given again; None without any."""
+    """A list of names that grows each time the option is repeated; None without any."""
 
     def __init__(self, *declarations: Any, **options: Any) -> None:
         options |= {"type": _as_names, "multiple": True, "callback": _none_if_empty}
         super().__init__(*declarations, **options)
 
     def value_from_envvar(self, ctx: click.Context) -> Any:
-        """All in one text: blanks are parts of names."""
+        """The whole variable as one text: click would split it at blanks."""
         text = self.resolve_envvar_value(ctx)
         return None if text is None else [text]
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> tuple[str, ...]:
-        """All names together."""
+        """The names of all occurrences in one tuple."""
         return tuple(chain.from_iterable(super().type_cast_value(ctx, value)))
 
 
 def _as_names(given: Any) -> tuple[str, ...]:
-    """Those of a text, or of a list that a file has."""
+    """Names from a text, or from a list in a configuration file."""
     if not given:
         raise click.BadParameter("it has no names.")
     return names(given) if isinstance(given, str) else tuple(given)
@@ -57,7 +57,7 @@ def _none_if_empty(_context: click.Context, _option: click.Parameter, value: Any
 
 
 class Components(click.IntRange):
-    """K, of which ``fit`` and ``plan`` take one and ``select`` takes several."""
+    """A single K; a list of them is refused with a hint at ``select``, which takes several."""
 
     def __init__(self) -> None:
         super().__init__(min=1)
@@ -89,7 +89,7 @@ class Number(click.FloatRange):
 
 
 def many(text: str) -> int:
-    """A whole number from 1 up as people write large ones: 1e6, 1_000_000."""
+    """A positive integer, also as 1e6 or 1_000_000."""
     try:
         number = int(text) if text.replace("_", "").isdecimal() else float(text)
         whole = int(number)
@@ -101,14 +101,14 @@ def many(text: str) -> int:
 
 
 class Pairs(click.Option):
-    """Pairs from a file, from variables and from the command line together.
+    """Pairs of a key and a value, collected from the file, the variables and the command line.
 
-    An address may stand in a file, and the key to it in a variable. The later ones win where
-    they have the same names.
+    A store's address may be in a file and its secret in a variable. For equal keys the command
+    line overrides variables, and variables override the file.
     """
 
     def consume_value(self, ctx: click.Context, opts: Any) -> tuple[Any, ParameterSource]:
-        """The pairs, and the first place that has any."""
+        """The pairs of all sources, and the first source that has any."""
         value, source = super().consume_value(ctx, opts)
         below: list[Any] = []
         if source is ParameterSource.COMMANDLINE:
