@@ -5,7 +5,6 @@ from typing import Any
 import click
 
 from daskgmm.cli.options.shared import (
-    COLUMNS,
     MODEL,
     READING,
     RESOURCE_NAMES,
@@ -14,13 +13,20 @@ from daskgmm.cli.options.shared import (
     refuse_without_inputs,
     resources_of,
 )
+from daskgmm.cli.options.types import Names
 
 
 @click.command()
 @MODEL
 @click.argument("inputs", nargs=-1, metavar="[INPUT...]", callback=in_natural_order)
 @click.option("-o", "--output", metavar="FILE.png", required=True, help="Figure to write.")
-@COLUMNS
+@click.option(
+    "--columns",
+    cls=Names,
+    metavar="A,B",
+    help="One or two columns to draw; by default the first two. Names that contain commas are "
+    "quoted as for fit.",
+)
 @click.option(
     "--seed",
     metavar="N",
