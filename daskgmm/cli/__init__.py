@@ -1,7 +1,7 @@
-"""The command line: options to calls, exit codes, words on the screen.
+"""The command line: options become calls of jobs, and errors become exit codes.
 
-Modules here import click, the standard library and what is as light of ours, so that ``--help``
-answers at once; what a command needs is imported in its body.
+Modules here import click, the standard library and our own light modules at most, so that
+``--help`` answers at once; a command imports what else it needs in its body.
 """
 
 from daskgmm.cli.main import main

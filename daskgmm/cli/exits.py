@@ -1,7 +1,4 @@
-"""How the process ends: exit codes, and failures in one line of cause and one of remedy.
-
-Signals that ask the process to end.
-"""
+"""Exit codes; failures, with a line of cause and a line of remedy; signals that end a process."""
 
 import errno
 import re
@@ -18,18 +15,18 @@ from daskgmm import errors
 from daskgmm.cli.options.secrets import masked
 from daskgmm.cli.output import logs
 from daskgmm.cli.output.json_logs import event
-from daskgmm.cli.output.streams import NobodyReadsError
+from daskgmm.cli.output.streams import OutputClosedError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came: raised where Ctrl-C would be, so that what heeds that one heeds both."""
+    """Raised on SIGTERM where Ctrl-C raises KeyboardInterrupt, so that both are handled alike."""
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise in the main thread when a signal comes, once: what tidies up is left alone."""
+    """Raise in the main thread at the first signal; later ones are ignored during the clean-up."""
     before = [signal.signal(each, _interrupt) for each in _SIGNALS]
     try:
         yield
@@ -50,7 +47,7 @@ class Exit(IntEnum):
     DONE = 0
     USAGE = 2
     NOT_CONVERGED = 3
-    TOO_LOW = 3  # the same to who runs it: a result, and not good enough
+    TOO_LOW = 3  # like NOT_CONVERGED: there is a result, but it is not good enough
     BAD_DATA = 65
     NO_INPUT = 66
     OUR_FAULT = 70
@@ -69,21 +66,21 @@ _CODES: tuple[tuple[type[BaseException], Exit], ...] = (
     (errors.ClusterError, Exit.TRY_AGAIN),
     (Terminated, Exit.TERMINATED),
     (KeyboardInterrupt, Exit.INTERRUPTED),
-    (NobodyReadsError, Exit.BROKEN_PIPE),
+    (OutputClosedError, Exit.BROKEN_PIPE),
 )
 
 
 _BOTH_WAYS = re.compile(r"\b\w+= \((--[a-z-]+)\)")
-"""An option as errors name it that Python's users and the shell's may see: ``tol= (--tol)``."""
+"""An option as errors name it for users of both Python and the shell: ``tol= (--tol)``."""
 
 
 class CommandFailure(click.ClickException):
-    """The end of a command that could not do its job.
+    """The failure of a command.
 
     Parameters
     ----------
     cause, remedy : str
-        A line each; nothing is said where there is no cause.
+        A line each; an empty cause prints nothing.
     code : Exit
     """
 
@@ -94,14 +91,14 @@ class CommandFailure(click.ClickException):
 
     @classmethod
     def of(cls, error: BaseException) -> Self:
-        """What an exception means to the user."""
+        """The failure that an exception amounts to."""
         code = code_for(type(error))
         if isinstance(error, errors.DaskGMMError):
             return cls(error.cause, _BOTH_WAYS.sub(r"\1", error.remedy), code)
         if isinstance(error, KeyboardInterrupt):
             remedy = " ".join(getattr(error, "__notes__", ["Run the same command again."]))
             return cls("Interrupted.", remedy, code)
-        if isinstance(error, NobodyReadsError):
+        if isinstance(error, OutputClosedError):
             return cls("", "", code)
         return cls._unexpected(error, code)
 
@@ -116,17 +113,17 @@ class CommandFailure(click.ClickException):
 
 
 def code_for(kind: type[BaseException]) -> Exit:
-    """The exit code that a kind of exception ends with."""
+    """The exit code for a class of exceptions."""
     return next((code for base, code in _CODES if issubclass(kind, base)), Exit.OUR_FAULT)
 
 
 def code_of(error: click.ClickException) -> int:
-    """The exit code that a failure or wrong usage ends with."""
+    """The exit code of a failure or of a usage error."""
     return error.code if isinstance(error, CommandFailure) else error.exit_code
 
 
 def show(error: click.ClickException) -> None:
-    """Tell on standard error what went wrong and what to do."""
+    """Print the cause and the remedy on standard error."""
     cause, remedy = (_line(text) for text in (error.format_message(), _remedy(error)))
     if logs.as_json():
         _log(error, cause, remedy)
@@ -141,8 +138,8 @@ def show(error: click.ClickException) -> None:
 
 def _log(error: click.ClickException, cause: str, remedy: str) -> None:
     if cause:
-        told = event("error", cause=cause, remedy=remedy, exit_code=int(code_of(error)))
-        logs.ours.error(cause, extra=told, exc_info=error.__cause__ if logs.debugging() else None)
+        fields = event("error", cause=cause, remedy=remedy, exit_code=int(code_of(error)))
+        logs.ours.error(cause, extra=fields, exc_info=error.__cause__ if logs.debugging() else None)
 
 
 def _line(text: str) -> str:

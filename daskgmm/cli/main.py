@@ -1,7 +1,4 @@
-"""``daskgmm``: its commands, and how the process ends.
-
-The format of messages, before anything of the command line is understood.
-"""
+"""The program ``daskgmm``: finds the command, runs it, and ends the process with its exit code."""
 
 import atexit
 import os
@@ -24,17 +21,18 @@ from daskgmm.cli.output import logs, streams
 
 
 def format_asked(words: Sequence[str]) -> str:
-    """What ``--log-format`` asks for, so that wrong usage is told in that format as well.
+    """The value of ``--log-format``, read before click parses anything.
 
-    Whatever is wrong here is found and told later.
+    Usage errors are then reported in that format too. Errors met here are ignored: click, or
+    the reading of the configuration file, reports them later.
     """
     command = next((word for word in words if not word.startswith("-")), "")
-    asked = _said(words, command, "log-format") or _in_file(words, command)
+    asked = _given(words, command, "log-format") or _in_file(words, command)
     return "json" if asked == "json" else "text"
 
 
-def _said(words: Sequence[str], command: str, option: str) -> str | None:
-    """The value of an option on the command line or else in a variable."""
+def _given(words: Sequence[str], command: str, option: str) -> str | None:
+    """The value of an option on the command line, or else in an environment variable."""
     typed = [value for word, value in pairwise(words) if word == f"--{option}"]
     typed += [word.partition("=")[2] for word in words if word.startswith(f"--{option}=")]
     name = option.replace("-", "_").upper()
@@ -43,7 +41,7 @@ def _said(words: Sequence[str], command: str, option: str) -> str | None:
 
 
 def _in_file(words: Sequence[str], command: str) -> Any:
-    path = _said(words, command, "config")
+    path = _given(words, command, "config")
     with suppress(OSError, ValueError):
         values = read_toml(path)[0] if path else {}
         table = values.get(command)
@@ -71,14 +69,14 @@ _HOMES = {
 
 
 class Commands(click.Group):
-    """Commands that are imported when they are named, and fail in our words."""
+    """A group that imports a command when it is called, and reports its errors as failures."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
-        """In the order of use."""
+        """The commands in the order in which they are usually used."""
         return list(_HOMES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """The command of a name."""
+        """The command with this name, or None."""
         if cmd_name not in _HOMES:
             return None
         command: click.Command = getattr(import_module(_HOMES[cmd_name]), cmd_name)
@@ -87,14 +85,14 @@ class Commands(click.Group):
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """The command that is named, or the one that may have been meant."""
+        """The command that was typed; an error for an unknown one suggests a similar name."""
         name = args[0]
         if name not in _HOMES and not name.startswith("-"):
             ctx.fail(f"No such command {name!r}. {likely(name, _HOMES)}")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; whatever goes wrong becomes a failure with its exit code."""
+        """Run a command and turn every exception into a failure with an exit code."""
         try:
             return super().invoke(ctx)
         except click.NoSuchOption as error:
@@ -106,7 +104,7 @@ class Commands(click.Group):
 
 
 def _with_suggestion(error: click.NoSuchOption) -> click.UsageError:
-    """The same with one option to choose, and not all that are spelt a little alike."""
+    """The same error with one similar option as a suggestion; click lists all of them."""
     context = error.ctx
     params = [] if context is None else context.command.get_params(context)
     known = [name for param in params for name in (*param.opts, *param.secondary_opts)]
@@ -142,13 +140,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
     secrets.forget()
     logs.set_format(format_asked(sys.argv[1:] if arguments is None else arguments))
     try:
-        # Without standalone mode click returns what commands return, or a code asked for.
+        # Without standalone mode click returns the command's result or the code of its exit.
         code = daskgmm.main(arguments, prog_name="daskgmm", standalone_mode=False)
     except click.ClickException as error:
         return _ended_by(error)
-    except OSError as error:  # of standard output, where help is shown
+    except OSError as error:  # from writing the help to standard output
         return _ended_by(CommandFailure.of(error))
-    except click.Abort:  # Ctrl-C before the command had begun
+    except click.Abort:  # Ctrl-C before the command began
         return Exit.INTERRUPTED
     return code if isinstance(code, int) else Exit.DONE
 
@@ -161,7 +159,7 @@ def _ended_by(error: click.ClickException) -> int:
 def main() -> NoReturn:
     """Run the command line of this process and end it."""
     streams.prepare()
-    logs.tell_warnings()
+    logs.log_warnings()
     with interruptible():
         code = run()
     try:
@@ -172,11 +170,12 @@ def main() -> NoReturn:
 
 
 def _end(code: int) -> NoReturn:
-    """End the process without taking the interpreter apart.
+    """End the process without finalising the interpreter.
 
-    Arrow reads ahead in threads of its own, also of a file that nobody reads on. One that comes
-    back to an interpreter that is gone aborts the process or hangs it, whatever its code was.
+    Arrow reads ahead in its own threads, even in a file that is no longer needed. A thread that
+    returns to a finalised interpreter aborts the process or hangs it.
     """
-    if code not in (Exit.INTERRUPTED, Exit.TERMINATED):  # then nobody waits for a long task
-        atexit._run_exitfuncs()  # noqa: SLF001  as `multiprocessing` ends its processes
+    # An interrupted process does not wait for its tasks.
+    if code not in (Exit.INTERRUPTED, Exit.TERMINATED):
+        atexit._run_exitfuncs()  # noqa: SLF001  as `multiprocessing` does
     os._exit(code)

@@ -1,16 +1,15 @@
 """Checks of constructor parameters, at fit time as scikit-learn does."""
 
 from collections.abc import Iterable
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from sklearn.utils import check_random_state
 
 from daskgmm.errors import ConfigurationError
-from daskgmm.fitting.settings import (
-    compute_dtype,
-)
+from daskgmm.fitting.options import MethodOptions, check_number, declared
+from daskgmm.fitting.settings import compute_dtype
 from daskgmm.model.covariance import covariance_named
 from daskgmm.monitoring.observer import Observer
 from daskgmm.passes.cache.choose import check_cache
@@ -18,27 +17,23 @@ from daskgmm.training.acceleration import acceleration_named
 from daskgmm.training.initialisation import initialiser_named
 from daskgmm.training.stopping import stopping_named
 
-_AT_LEAST: dict[str, tuple[Any, float]] = {
+_RANGES: dict[str, tuple[Any, float | None]] = {
+    option.parameter: (option.number, option.option.least)
+    for option in declared(MethodOptions).values()
+} | {
     "n_components": (Integral, 1),
-    "tol": (Real, 0),
-    "reg_covar": (Real, 0),
-    "max_iter": (Integral, 0),
-    "n_init": (Integral, 1),
+    "max_iter": (Integral, 0),  # scikit-learn takes 0: the start alone
     "verbose": (Integral, 0),
     "verbose_interval": (Integral, 1),
 }
+"""Kinds and smallest values of numbers."""
 
 
 def check_parameters(estimator: Any) -> None:
     """Refuse numbers of the wrong type or out of range, and what is no switch or callback."""
-    for name, (kind, least) in _AT_LEAST.items():
-        value: Any = getattr(estimator, name)
-        if not isinstance(value, kind) or not least <= value < np.inf:  # NaN is not either
-            what = "an integer" if kind is Integral else "a finite number"
-            raise ConfigurationError(
-                f"The '{name}' parameter of {type(estimator).__name__} is {value!r}.",
-                f"It must be {what} of at least {least}.",
-            )
+    for name, (kind, least) in _RANGES.items():
+        what = f"The '{name}' parameter of {type(estimator).__name__}"
+        check_number(what, getattr(estimator, name), kind, least)
     if not isinstance(estimator.warm_start, bool | np.bool_):
         raise ConfigurationError(
             f"The 'warm_start' parameter is {estimator.warm_start!r}.", "It must be True or False."

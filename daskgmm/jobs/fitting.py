@@ -8,12 +8,13 @@ from typing import Any, Unpack
 
 from daskgmm.data.storage.folder import Folder
 from daskgmm.fitting.checkpoint_file import CheckpointFile
+from daskgmm.fitting.options import MethodOptions
 from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.inputs import Inputs, fingerprint
 from daskgmm.jobs.json_values import as_plain
 from daskgmm.jobs.listener import Listener, Silence
 from daskgmm.jobs.methods import Method, MixtureSpec
-from daskgmm.jobs.options import FitOptions, Paths, build, check, inputs_of
+from daskgmm.jobs.options import FitOptions, Paths, build, check, chosen, inputs_of
 from daskgmm.jobs.runs.decision import RunRequest
 from daskgmm.jobs.runs.directory import CHECKPOINT_FILE
 from daskgmm.jobs.runs.lifecycle import Attempt, CompleteRun, Result
@@ -55,12 +56,12 @@ class FitRequest:
     def configuration(self) -> dict[str, Any]:
         """All that the result depends on but the rows: neither where it runs nor credentials."""
         inputs = self.inputs
-        chosen = {"columns": inputs.columns, "weight_column": inputs.weight_column}
-        chosen["where"] = inputs.where
+        found: dict[str, Any] = {"columns": inputs.columns, "weight_column": inputs.weight_column}
+        found["where"] = inputs.where
         if inputs.delimiter is not None:
-            chosen["delimiter"] = inputs.delimiter
-        found = as_plain(chosen | {"format": inputs.format} | asdict(self.method))
-        return dict(found)
+            found["delimiter"] = inputs.delimiter
+        found |= {"format": inputs.format} | self.method.configuration()
+        return dict(as_plain(found))
 
     def folder(self) -> Folder:
         """The run directory."""
@@ -113,7 +114,13 @@ def fit(
     DaskGMMError
         Of any kind.
     """
-    method = build(MixtureSpec, options, components=components, covariance=covariance)
+    method = build(
+        MixtureSpec,
+        options,
+        chosen=chosen(options, MethodOptions),
+        components=components,
+        covariance=covariance,
+    )
     return run_fit(request_of(inputs, output, method, options), options.get("listener")).plain()
 
 

@@ -1,55 +1,48 @@
-"""Ways to fit: what is fitted, by which estimator, and what of it is kept."""
+"""What a fit job fits: a method makes the estimator, and takes the model from it."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from daskgmm.fitting.options import MethodOptions, declared, values_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class Method(ABC):
-    """What is fitted and how.
+    """A mixture, or a choice among mixtures, and how it is fitted.
 
     Parameters
     ----------
-    init, n_init, tol, stopping, acceleration, max_iter, reg_covar, subsample, dtype
-        As `daskgmm.GaussianMixture` means them.
+    chosen : mapping
+        Values of `MethodOptions` where they differ from the defaults.
     seed : int or None
-        ``None`` draws one, which the run's record tells.
+        ``None`` draws one, which the run's record keeps.
     """
 
-    init: str = "kmeans"
-    n_init: int = 1
-    tol: float = 1e-3
-    stopping: str = "lower_bound"
-    acceleration: str | None = None
-    max_iter: int = 100
-    reg_covar: float = 1e-6
-    subsample: str | int | None = "auto"
-    dtype: str | None = None
+    chosen: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
 
     @abstractmethod
     def estimator(self, **more: Any) -> Any:
-        """The estimator that does it, with `more` of what all estimators take."""
+        """The estimator, not fitted; `more` are parameters that all estimators take."""
 
     @abstractmethod
     def outcome(self, fitted: Any) -> tuple[Any, dict[str, Any]]:
-        """The model to keep of a fitted estimator, and what else there is to tell of it."""
+        """The model to keep from a fitted estimator, and further results for the record."""
+
+    def configuration(self) -> dict[str, Any]:
+        """All that the result depends on but the rows, defaults included."""
+        own = asdict(self)
+        del own["chosen"]
+        return values_of(MethodOptions, self.chosen) | own
 
     def parameters(self) -> dict[str, Any]:
-        """What all estimators take, by their names for it."""
-        return {
-            "tol": self.tol,
-            "reg_covar": self.reg_covar,
-            "max_iter": self.max_iter,
-            "n_init": self.n_init,
-            "init_params": self.init,
-            "random_state": self.seed,
-            "subsample": self.subsample,
-            "stopping": self.stopping,
-            "acceleration": self.acceleration,
-            "dtype": self.dtype,
-        }
+        """The options as parameters of estimators."""
+        values = values_of(MethodOptions, self.chosen)
+        options = declared(MethodOptions)
+        named = {options[name].parameter: value for name, value in values.items()}
+        return named | {"random_state": self.seed}
 
 
 @dataclass(frozen=True)
@@ -76,5 +69,5 @@ class MixtureSpec(Method):
         )
 
     def outcome(self, fitted: Any) -> tuple[Any, dict[str, Any]]:
-        """The mixture itself."""
+        """The mixture itself; there are no further results."""
         return fitted, {}

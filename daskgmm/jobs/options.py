@@ -1,194 +1,296 @@
-"""Keywords that jobs share, and the values that they turn into."""
+"""The keywords of jobs, each declared once with its default, range and help.
+
+The command line makes its options of them. This module imports no library, so that
+``daskgmm --help`` answers at once.
+"""
 
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypedDict, TypeVar
 
 from daskgmm.errors import ConfigurationError
-from daskgmm.jobs.inputs import Inputs
-from daskgmm.jobs.listener import Listener
+from daskgmm.fitting.options import (
+    CacheOptions,
+    DType,
+    MethodOptions,
+    NInit,
+    Option,
+    Seed,
+    declared,
+)
+
+if TYPE_CHECKING:
+    from daskgmm.jobs.inputs import Inputs
+    from daskgmm.jobs.listener import Listener
 
 Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 T = TypeVar("T")
 
 
 class RowsOptions(TypedDict, total=False):
-    """How rows are read.
+    """How rows are read."""
 
-    Parameters
-    ----------
-    columns : sequence of str, optional
-        The features in order; by default all, or those of the model.
-    weight_column : str, optional
-        The column of sample weights.
-    format : str, optional
-        Of the files, where their names don't tell it.
-    where : sequence of str, optional
-        Conditions on partitions, such as ``"date=2026-11-21"``.
-    delimiter : str, optional
-        The character between the values of CSV files, where their first lines don't tell it.
-    storage_options : mapping, optional
-        For the stores of inputs and output.
-    """
+    columns: Annotated[
+        Sequence[str] | None,
+        Option(
+            metavar="A,B",
+            help="Columns to use, in this order; by default all, or those of the model. Columns of "
+            "arrays go by position, from 0. May be repeated to add more. Put a name that "
+            "contains a comma in double quotes: "
+            "'a,\"speed, m/s\"'.",
+        ),
+    ]
+    weight_column: Annotated[
+        str | None, Option(metavar="W", help="Column that holds the sample weights.")
+    ]
+    format: Annotated[
+        str | None,
+        Option(metavar="FORMAT", help="Format of the inputs, if their names do not tell it."),
+    ]
+    delimiter: Annotated[
+        str | None,
+        Option(
+            metavar="CHARACTER",
+            help="Character between the values of CSV files, such as ';', or '\\t' for a tab; by "
+            "default found from their first lines.",
+        ),
+    ]
+    where: Annotated[
+        Sequence[str],
+        Option(
+            default=(),
+            metavar="KEY=VALUE",
+            help="Condition on directories named KEY=VALUE; others are not read. Also with "
+            "!= < <= > >=. May be repeated; all conditions must hold.",
+        ),
+    ]
+    storage_options: Annotated[
+        Mapping[str, Any],
+        Option(
+            default={},
+            flag="storage-option",
+            metavar="KEY=VALUE",
+            help="Option for the stores of URLs, such as anon=true. May be repeated, and adds to "
+            "those in a file or variable.",
+        ),
+    ]
 
-    columns: Sequence[str] | None
-    weight_column: str | None
-    format: str | None
-    where: Sequence[str]
-    delimiter: str | None
-    storage_options: Mapping[str, Any]
+
+class SchedulerOptions(TypedDict, total=False):
+    """A running cluster, and the connection to it."""
+
+    scheduler: Annotated[
+        str | None,
+        Option(
+            metavar="ADDRESS|FILE",
+            help="Address of a running Dask scheduler, or the file that holds it.",
+        ),
+    ]
+    tls_ca: Annotated[
+        str | None,
+        Option(metavar="FILE", help="Certificate of the authority that signed the scheduler's."),
+    ]
+    tls_cert: Annotated[
+        str | None, Option(metavar="FILE", help="Certificate to present to the scheduler.")
+    ]
+    tls_key: Annotated[
+        str | None,
+        Option(metavar="FILE", help="Key of --tls-cert, if it is in a file of its own."),
+    ]
 
 
-class ReadOptions(RowsOptions, total=False):
+class SizeOptions(TypedDict, total=False):
+    """The size of an embedded cluster."""
+
+    workers: Annotated[
+        int | None,
+        Option(
+            least=1,
+            help="Number of workers of the embedded cluster, which starts for large inputs if "
+            "there is no --scheduler; by default one per core.",
+        ),
+    ]
+    threads: Annotated[
+        int | None, Option(least=1, help="Number of threads of each worker; by default one.")
+    ]
+    memory_limit: Annotated[
+        str | None,
+        Option(
+            metavar="SIZE",
+            help="Memory limit of each worker, such as 2GB; by default an equal share of the "
+            "machine's memory.",
+        ),
+    ]
+
+
+class ClusterOptions(SchedulerOptions, SizeOptions, total=False):
+    """Where a job runs."""
+
+    performance_report: Annotated[
+        str | None,
+        Option(
+            metavar="FILE.html",
+            help="File for Dask's performance report, also written if the job fails. A job that "
+            "would run without a cluster then starts an embedded one.",
+        ),
+    ]
+    wait_for_workers: Annotated[
+        int | None,
+        Option(
+            least=1,
+            help="Number of workers to wait for before the job begins; by default one.",
+        ),
+    ]
+    worker_timeout: Annotated[
+        float,
+        Option(
+            default=300.0,
+            least=0,
+            above=True,
+            metavar="SECONDS",
+            help="Time without any worker, or without the N workers to wait for, after which the "
+            "job ends with exit code 75.",
+        ),
+    ]
+
+
+class ReadOptions(RowsOptions, ClusterOptions, total=False):
     """How rows are read and where a job runs.
 
     Parameters
     ----------
-    scheduler : str, optional
-        A running Dask scheduler, or the file with its address.
-    workers, threads : int, optional
-    memory_limit : str, optional
-        Of an embedded cluster.
-    tls_ca, tls_cert, tls_key : str, optional
-        For the scheduler; see `daskgmm.jobs.cluster.resources.Resources`.
-    performance_report : str, optional
-        File for Dask's report of what its cluster did.
-    wait_for_workers : int, optional
-    worker_timeout : float, optional
-        How many workers of a cluster are waited for, and how long (seconds).
     listener : Listener, optional
-        Told of what happens; see `daskgmm.jobs.listener`.
+        Receives the start of the job and its progress; see `daskgmm.jobs.listener`.
     """
 
-    scheduler: str | None
-    workers: int | None
-    threads: int | None
-    memory_limit: str | None
-    tls_ca: str | None
-    tls_cert: str | None
-    tls_key: str | None
-    performance_report: str | None
-    wait_for_workers: int | None
-    worker_timeout: float
-    listener: Listener | None
+    listener: "Listener | None"
 
 
-class FitOptions(ReadOptions, total=False):
-    """How mixtures are fitted, and what of the run directory.
+Force = Annotated[bool, Option(default=False, help="Replace an existing output.")]
+
+
+class FitOptions(MethodOptions, CacheOptions, ReadOptions, total=False):
+    """How mixtures are fitted, and how the run directory is treated.
 
     Parameters
     ----------
-    init, n_init, tol, stopping, acceleration, max_iter, reg_covar, subsample, dtype, seed
-        See `daskgmm.jobs.methods.Method`.
-    cache, resume, force, command
-        See `daskgmm.jobs.fitting.FitRequest`.
+    command : tuple of str
+        The command line, for the record.
     """
 
-    init: str
-    n_init: int
-    tol: float
-    stopping: str
-    acceleration: str | None
-    max_iter: int
-    reg_covar: float
-    subsample: str | int | None
-    dtype: str | None
-    seed: int | None
-    cache: str
-    resume: bool
-    force: bool
+    resume: Annotated[
+        bool,
+        Option(
+            default=True,
+            help="Continue an unfinished run from its checkpoint, or start it again.",
+        ),
+    ]
+    force: Force
+    seed: Seed
     command: tuple[str, ...]
 
 
-class WriteOptions(ReadOptions, total=False):
-    """What of an output of rows.
+class PredictOptions(ReadOptions, total=False):
+    """What is written for each row."""
 
-    Parameters
-    ----------
-    force : bool
-        Replace rows that another command wrote.
-    """
+    with_: Annotated[
+        Sequence[str],
+        Option(
+            default=("labels",),
+            flag="with",
+            metavar="KINDS",
+            help="Results to write for each row: any of labels, probabilities, log-density and "
+            "anomaly.",
+        ),
+    ]
+    anomaly_quantile: Annotated[
+        float | None,
+        Option(
+            least=0,
+            most=1,
+            metavar="Q",
+            help="Share of the rows, those of lowest log-density, that count as anomalous; by "
+            "default 0.01. Takes one or two more passes.",
+        ),
+    ]
+    anomaly_threshold: Annotated[
+        float | None,
+        Option(
+            metavar="NATS",
+            help="Log-density below which a row counts as anomalous, in place of a share.",
+        ),
+    ]
+    keep: Annotated[
+        Sequence[str] | None,
+        Option(
+            metavar="A,B",
+            help="Columns of INPUT to copy to the output; repeated and quoted as for --columns.",
+        ),
+    ]
+    force: Force
 
-    force: bool
 
+class SampleOptions(ReadOptions, total=False):
+    """What is written for each drawn row."""
 
-class PredictOptions(WriteOptions, total=False):
-    """What is written of each row.
-
-    Parameters
-    ----------
-    with_, keep : sequence of str
-    anomaly_quantile, anomaly_threshold : float, optional
-        See `daskgmm.jobs.predicting.PredictRequest`.
-    """
-
-    with_: Sequence[str]
-    keep: Sequence[str] | None
-    anomaly_quantile: float | None
-    anomaly_threshold: float | None
-
-
-class SampleOptions(WriteOptions, total=False):
-    """What is drawn.
-
-    Parameters
-    ----------
-    with_labels : bool
-    seed : int, optional
-        See `daskgmm.jobs.sampling.SampleRequest`.
-    """
-
-    with_labels: bool
-    seed: int | None
+    with_labels: Annotated[bool, Option(default=False, help="Write the component of each row too.")]
+    force: Force
+    seed: Seed
 
 
 class UpdateOptions(ReadOptions, total=False):
-    """What of the run directory of a refreshed model.
+    """How the run directory of a refreshed model is treated.
 
     Parameters
     ----------
-    force, command
-        See `daskgmm.jobs.updating.UpdateRequest`.
+    command : tuple of str
+        The command line, for the record.
     """
 
-    force: bool
+    force: Force
     command: tuple[str, ...]
 
 
-class PlanOptions(RowsOptions, total=False):
-    """What is fitted, and on what.
+class PlanOptions(RowsOptions, SizeOptions, total=False):
+    """What a plan assumes of a fit and of its cluster."""
 
-    Parameters
-    ----------
-    n_init, dtype
-        See `daskgmm.jobs.methods.Method`.
-    workers, threads : int, optional
-    memory_limit : str, optional
-        Of the cluster; by default as `daskgmm.jobs.fit` starts one on this machine.
-    """
-
-    n_init: int
-    dtype: str | None
-    workers: int | None
-    threads: int | None
-    memory_limit: str | None
+    n_init: NInit
+    dtype: DType
 
 
 def check(options: Mapping[str, Any], kind: Any) -> None:
-    """Raise TypeError for a keyword that is none of a kind of options."""
+    """Refuse keywords that a job does not take, and numbers out of range.
+
+    Raises
+    ------
+    TypeError
+        A keyword is none of this kind of options.
+    ConfigurationError
+        A number is out of range.
+    """
     for name in options.keys() - kind.__annotations__.keys():
         raise TypeError(f"{name!r} is no option of this job.")
+    for name, option in declared(kind).items():
+        if name in options:
+            option.check(options[name])
+
+
+def chosen(options: Mapping[str, Any], kind: Any) -> dict[str, Any]:
+    """The options of one kind among all that were given."""
+    return {name: options[name] for name in declared(kind) if name in options}
 
 
 def build(kind: type[T], options: Mapping[str, Any], **given: Any) -> T:
-    """A dataclass from those options that are fields of it, and from what is given besides."""
+    """A dataclass from the options that are its fields, and from further values."""
     names = {field.name for field in fields(kind)} - given.keys()  # type: ignore[arg-type]
     return kind(**{name: options[name] for name in names & options.keys()}, **given)
 
 
-def inputs_of(paths: Paths, options: Mapping[str, Any]) -> Inputs:
-    """The rows that options name."""
+def inputs_of(paths: Paths, options: Mapping[str, Any]) -> "Inputs":
+    """The rows that the options describe."""
+    from daskgmm.jobs.inputs import Inputs
+
     several = (paths,) if isinstance(paths, str | os.PathLike) else paths
     names = tuple(os.fspath(path) for path in several)
     columns = options.get("columns")

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Unpack
 
+from daskgmm.fitting.options import MethodOptions
 from daskgmm.jobs.fitting import request_of, run_fit
 from daskgmm.jobs.methods import Method
-from daskgmm.jobs.options import FitOptions, Paths, build
+from daskgmm.jobs.options import FitOptions, Paths, build, chosen
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,11 @@ def select(
     """
     types = (covariance,) if isinstance(covariance, str) else tuple(covariance)
     method = build(
-        SelectionSpec, options, components=tuple(components), covariance=types, criterion=criterion
+        SelectionSpec,
+        options,
+        chosen=chosen(options, MethodOptions),
+        components=tuple(components),
+        covariance=types,
+        criterion=criterion,
     )
     return run_fit(request_of(inputs, output, method, options), options.get("listener")).plain()

@@ -20,6 +20,7 @@ def test_each_command_documents_itself_and_the_group_names_it(command):
     done = in_process(command, "--help")
     assert (done.code, done.err) == (0, "")
     assert f"daskgmm {command}" in done.out
+    assert "None" not in done.out
     assert f"  {command} " in in_process("--help").out
 
 

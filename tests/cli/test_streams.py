@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from daskgmm.cli.exits import Exit, code_for
-from daskgmm.cli.output.streams import NobodyReadsError
+from daskgmm.cli.output.streams import OutputClosedError
 from tests.support.command import COMMAND
 
 
@@ -95,7 +95,7 @@ def test_a_terminal_that_is_closed_takes_the_lines_with_it_and_not_the_fit(rows)
 
 def test_a_pipe_that_breaks_elsewhere_is_no_reader_that_left():
     assert code_for(BrokenPipeError) != Exit.BROKEN_PIPE
-    assert code_for(NobodyReadsError) == Exit.BROKEN_PIPE
+    assert code_for(OutputClosedError) == Exit.BROKEN_PIPE
 
 
 def test_a_command_ends_with_its_code_while_arrow_still_reads_ahead(tmp_path):

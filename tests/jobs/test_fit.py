@@ -86,7 +86,7 @@ def test_failures_are_our_own_exceptions(request_):
     for mixture in (
         MixtureSpec(0),
         MixtureSpec(2, covariance="round"),
-        MixtureSpec(2, init="luck"),
+        MixtureSpec(2, chosen={"init": "luck"}),
     ):
         with pytest.raises(ConfigurationError):
             attempt(method=mixture)

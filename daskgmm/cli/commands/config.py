@@ -1,7 +1,4 @@
-"""``daskgmm config``.
-
-The effective configuration as a configuration file.
-"""
+"""``daskgmm config``: the effective options of a command, as a configuration file."""
 
 import json
 import os
@@ -24,15 +21,15 @@ from daskgmm.data.storage.credentials import MASK
 
 @dataclass(frozen=True)
 class Effective:
-    """What holds for an option.
+    """The effective value of an option.
 
     Parameters
     ----------
     value : object
-        Plain, without secrets; ``None`` where nothing sets it.
+        Secrets masked; ``None`` if nothing sets the option.
     source : str
     secret : bool
-        Whether the value is more than what is shown.
+        Whether a part of the value is masked.
     """
 
     value: Any
@@ -41,7 +38,7 @@ class Effective:
 
 
 def as_toml(commands: Mapping[str, Mapping[str, Effective]]) -> str:
-    """A table for each command, which any command takes as its ``--config``."""
+    """TOML with a table for each command, which every command takes as ``--config``."""
     return "\n\n".join("\n".join(_table(*command)) for command in commands.items())
 
 
@@ -50,7 +47,7 @@ def _table(name: str, options: Mapping[str, Effective]) -> Iterator[str]:
 
     yield f"[{name}]"
     pairs = {key: f"{key} = {_value(each.value)}" for key, each in options.items()}
-    # What is not set or not shown can't be read back.
+    # Values that are not set or masked can't be read back.
     outside = {key for key, each in options.items() if each.value in (None, []) or each.secret}
     pairs = {key: f"# {text}" if key in outside else text for key, text in pairs.items()}
     width = min(max(map(cell_len, pairs.values()), default=0), 40)
@@ -68,24 +65,24 @@ def _value(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """What TOML and JSON have the same notation for, but for JSON's pairs of surrogates."""
+    """A plain value in the notation that TOML shares with JSON, with characters unescaped."""
     return json.dumps(value, ensure_ascii=False)
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @JSON
-@click.option("--config", metavar="FILE.toml", help="Options, as all commands take them.")
-@click.option("--log-format", metavar="text|json", help="As all commands take it.")
-@click.option("--log-level", metavar="LEVEL", help="As all commands take it.")
+@click.option("--config", metavar="FILE.toml", help="File of options, as for all commands.")
+@click.option("--log-format", metavar="text|json", help="Format of messages, as for all commands.")
+@click.option("--log-level", metavar="LEVEL", help="Level of messages, as for all commands.")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND [OPTION]...]")
 @click.pass_context
 def config(
     context: click.Context, /, *, as_json: bool, words: tuple[str, ...], **common: str | None
 ) -> None:
-    """Show what each option of COMMAND is, and what set it.
+    """Show the value of each option of COMMAND and where it is set.
 
-    COMMAND and what follows it are what would be run; without one, all commands are shown. The
-    text is a configuration file. Secrets are never shown.
+    Give COMMAND and its options as you would run them; without COMMAND all commands are shown.
+    The output can be used as a configuration file. Secrets are not shown.
     """
     commands = all_commands(context)
     named = bool(words) and not words[0].startswith("-")
@@ -113,7 +110,7 @@ def _as_json(found: dict[str, dict[str, Effective]]) -> str:
 def _effective(
     parent: click.Context, name: str, command: click.Command, words: list[str]
 ) -> Iterator[tuple[str, Effective]]:
-    """Each option of a command that was given these words, whether or not they are enough."""
+    """The effective value of each option of a command; required ones may be missing."""
     twin = copy(command)
     twin.params = [copy(param) for param in command.params]
     for param in twin.params:
@@ -122,10 +119,10 @@ def _effective(
     typed, _, _ = twin.make_parser(context).parse_args(list(words))
     for param in twin.params:
         if param.name != CONFIG:
-            yield long_name(param), _holding(context, param, typed)
+            yield long_name(param), _resolve(context, param, typed)
 
 
-def _holding(context: click.Context, param: click.Parameter, typed: Any) -> Effective:
+def _resolve(context: click.Context, param: click.Parameter, typed: Any) -> Effective:
     raw, source = param.consume_value(context, typed)
     raw = _plain(raw)
     text = isinstance(param.type, click.types.FuncParamType)
@@ -139,7 +136,7 @@ def _holding(context: click.Context, param: click.Parameter, typed: Any) -> Effe
 
 
 def _plain(value: Any) -> Any:
-    """Values as they are; what click has for nothing at all is None."""
+    """Plain values, with None for click's marker of a missing value."""
     if isinstance(value, tuple | list):
         return [_plain(each) for each in value]
     return value if isinstance(value, str | int | float | bool) else None

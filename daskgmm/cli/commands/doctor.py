@@ -15,11 +15,10 @@ if TYPE_CHECKING:
 @SCHEDULER
 @COMMON
 def doctor(*, as_json: bool, **options: Any) -> None:
-    """Look for what will hurt, here or on a running cluster.
+    """Check this machine or a running cluster for common problems.
 
-    Of a cluster all workers are looked at. There is a line for each finding: ok, warning or
-    problem, and what to do. Whatever is found, the exit code is 0; it is another one only where
-    nothing could be looked at.
+    On a cluster, all workers are checked. Each finding is a line: ok, warning or problem, and
+    what to do about it. The exit code is 0 whatever the findings, unless no check could run.
     """
     from dataclasses import asdict
 

@@ -1,4 +1,4 @@
-"""``daskgmm fit``."""
+"""``daskgmm fit``: options of fits, and the report of a fit."""
 
 import logging
 from collections.abc import Callable
@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from daskgmm.cli.exits import CommandFailure, Exit
+from daskgmm.cli.options.declared import in_order, options_of
 from daskgmm.cli.options.secrets import typed_command
-from daskgmm.cli.options.shared import COLUMNS, FORCE, INPUTS, READING, SEED, in_order, inputs_of
-from daskgmm.cli.options.types import Components, Number
+from daskgmm.cli.options.shared import COLUMNS, INPUTS, READING, SEED, WEIGHTS, inputs_of
+from daskgmm.cli.options.types import Components
+from daskgmm.fitting.options import MethodOptions
+from daskgmm.jobs.options import FitOptions
 from daskgmm.model.covariance import COVARIANCES, REGISTRY
 
 if TYPE_CHECKING:
@@ -20,17 +23,6 @@ logger = logging.getLogger(__name__)
 _STARTS = "Try --n-init 10, or --init random with --subsample none."
 
 
-def subsample(text: str) -> str | int | None:
-    """``auto``, ``none`` or a number of rows, as the estimator takes it."""
-    if text == "none":
-        return None
-    if text != "auto" and not text.isdigit():
-        raise click.BadParameter(f"{text!r} is none of auto, none and a number of rows.")
-    return text if text == "auto" else int(text)
-
-
-# Names only, so that --help loads no library; the estimator has the last word on them.
-_INITS = ("kmeans", "k-means++", "random", "random_from_data", "hierarchical", "k-means||")
 _FORMS = ", ".join(f"{name} ({entry.summary})" for name, entry in REGISTRY.items())
 MIXTURE = in_order(
     click.option(
@@ -49,100 +41,21 @@ MIXTURE = in_order(
         help=f"Form of the covariances: {_FORMS}.",
     ),
 )
-N_INIT = click.option(
-    "--n-init",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Number of starts, of which the best is kept.",
-)
-DTYPE = click.option(
-    "--dtype",
-    type=click.Choice(("float32", "float64")),
-    help="To compute in; by default the data's own.",
-)
-METHOD = in_order(
-    click.option(
-        "--init",
-        type=click.Choice(_INITS),
-        default="kmeans",
-        show_default=True,
-        help="How starts are found.",
-    ),
-    N_INIT,
-    click.option(
-        "--tol",
-        type=Number(min=0),
-        default=1e-3,
-        show_default=True,
-        help="Stop when the change is smaller.",
-    ),
-    click.option(
-        "--stopping",
-        type=click.Choice(("lower_bound", "parameters")),
-        default="lower_bound",
-        show_default=True,
-        help="What --tol is held against: the mean log-likelihood a row (nats), or parameters "
-        "in units of the columns' standard deviations.",
-    ),
-    click.option(
-        "--acceleration",
-        type=click.Choice(("squarem",)),
-        help="Extrapolate EM's steps: fewer passes where clusters overlap and --tol is small.",
-    ),
-    click.option(
-        "--max-iter",
-        type=click.IntRange(min=1),
-        default=100,
-        show_default=True,
-        help="Most passes of EM over all rows.",
-    ),
-    click.option(
-        "--reg-covar",
-        type=Number(min=0),
-        default=1e-6,
-        show_default=True,
-        help="Added to variances, in squared units of the data.",
-    ),
-    click.option(
-        "--subsample",
-        metavar="auto|none|N",
-        type=subsample,
-        default="auto",
-        show_default=True,
-        help="Rows on which starts are fitted first, in memory.",
-    ),
-    DTYPE,
-)
-
-
+METHOD = options_of(MethodOptions)
 ROWS_AND_RUN = in_order(
     INPUTS,
     click.option(
-        "-o", "--output", metavar="RUN", required=True, help="Run directory to write, or a URL."
+        "-o", "--output", metavar="RUN", required=True, help="Run directory or URL to write."
     ),
     COLUMNS,
-    click.option("--weight-column", metavar="W", help="Column of the rows' weights."),
+    WEIGHTS,
 )
 AFTERWARDS = in_order(
+    options_of(FitOptions, ["cache", "resume", "force"]),
     click.option(
-        "--cache",
-        type=click.Choice(("auto", "memory", "disk", "none")),
-        default="auto",
-        show_default=True,
-        help="Where decoded rows stay between passes; auto chooses from sizes.",
+        "--require-convergence", is_flag=True, help="Exit with 3 if the fit does not converge."
     ),
-    click.option(
-        "--resume/--no-resume",
-        default=True,
-        show_default=True,
-        help="Go on with an unfinished run, or begin it again.",
-    ),
-    FORCE,
-    click.option(
-        "--require-convergence", is_flag=True, help="Exit with 3 where the fit did not converge."
-    ),
-    click.option("--plot", "figure", metavar="FILE.png", help="Draw the result."),
+    click.option("--plot", "figure", metavar="FILE.png", help="Figure of the result to write."),
     SEED,
     READING,
 )
@@ -156,9 +69,9 @@ AFTERWARDS = in_order(
 def fit(inputs: tuple[str, ...], **options: Any) -> None:
     """Fit a mixture of K Gaussians to the rows of INPUT.
 
-    RUN, a run directory, is written with the model and how it came to be. INPUT is a Parquet or
-    CSV file, a directory or a pattern of them, or a URL; RUN may be a URL too. The same command
-    again does nothing where its run is complete, and goes on where it was where it isn't.
+    INPUT is a file, a directory, a pattern of file names or a URL: Parquet, CSV, npy, Zarr or
+    HDF5. The model and a record of the fit are written to RUN, a directory or a URL. Running the
+    same command again continues an unfinished run, and does nothing once the run is complete.
     """
     from daskgmm import jobs
 
@@ -168,7 +81,7 @@ def fit(inputs: tuple[str, ...], **options: Any) -> None:
 def fit_and_report(
     job: Callable[..., dict[str, Any]], inputs: tuple[str, ...], options: dict[str, Any]
 ) -> None:
-    """Fit, and say what came of it."""
+    """Run a job that fits, and print its summary."""
     from daskgmm.cli.output.progress import progress
     from daskgmm.jobs.models import find_model
     from daskgmm.jobs.plotting import check_figure
@@ -189,7 +102,7 @@ def fit_and_report(
     if strict and not record["result"]["converged"]:
         raise CommandFailure(
             "The fit did not converge, and --require-convergence was given.",
-            "The run is complete all the same; go on from other options with --force.",
+            "The run is complete. Fit again with other options and --force.",
             Exit.NOT_CONVERGED,
         )
 
@@ -198,7 +111,7 @@ def _draw(model: "Model", figure: str, inputs: tuple[str, ...], options: dict[st
     from daskgmm.jobs.plotting import plot
 
     run = model.run
-    assert run is not None  # noqa: S101  it was just made
+    assert run is not None  # noqa: S101  the job has just made it
     rows = inputs_of(options, inputs)
     plot(model.estimator, figure, inputs=rows, seed=run.seed, selection=run.selection)
 

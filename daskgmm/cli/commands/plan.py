@@ -5,23 +5,23 @@ from typing import Any
 
 import click
 
-from daskgmm.cli.commands.fit import DTYPE, MIXTURE, N_INIT
+from daskgmm.cli.commands.fit import MIXTURE
+from daskgmm.cli.options.declared import in_order, options_of
 from daskgmm.cli.options.shared import (
     COLUMNS,
     COMMON,
-    DELIMITER,
     FORMAT,
     JSON,
     SIZES,
     STORAGE,
-    WHERE,
-    in_order,
+    WEIGHTS,
     refuse_without_inputs,
 )
+from daskgmm.jobs.options import PlanOptions
 
 
 def _number(text: str) -> float:
-    """A number as people write large ones: 1e9, 1_000_000."""
+    """A number, also as 1e9 or 1_000_000."""
     try:
         return float(text)
     except ValueError:
@@ -31,37 +31,41 @@ def _number(text: str) -> float:
 _ROWS = in_order(
     click.argument("inputs", nargs=-1, metavar="[INPUT...]"),
     click.option(
-        "--rows", metavar="N", type=_number, help="Instead of INPUT: how many, such as 1e9."
+        "--rows", metavar="N", type=_number, help="Number of rows, such as 1e9, in place of INPUT."
     ),
     click.option(
-        "--features", metavar="D", type=click.IntRange(min=1), help="With --rows: their columns."
+        "--features",
+        metavar="D",
+        type=click.IntRange(min=1),
+        help="Number of columns; with --rows only.",
     ),
     COLUMNS,
-    click.option("--weight-column", metavar="W", help="Column of the rows' weights."),
-    in_order(FORMAT, DELIMITER, WHERE, STORAGE),
+    WEIGHTS,
+    FORMAT,
+    STORAGE,
 )
 
 
 @click.command()
 @_ROWS
 @MIXTURE
-@N_INIT
-@DTYPE
+@options_of(PlanOptions, ["n_init", "dtype"])
 @JSON
 @SIZES
 @COMMON
 def plan(inputs: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
-    """Tell what a fit of INPUT, or of N rows, will take.
+    """Estimate the time and memory of a fit of INPUT or of N rows.
 
-    Those N rows need not be written yet. Tasks, blocks and memory are what the fit's own code
-    reckons with; of INPUT only metadata is read. Seconds follow from a few short passes over
-    generated rows, on one thread of this machine now, and from what a scheduler was measured to
-    cost; reading, which rows in memory need once only, is not counted. N rows are taken for
-    Parquet in row groups of 1,048,576, as Arrow writes it, of type float64 or --dtype.
+    Tasks, blocks and memory are computed by the fit's own code; only the metadata of INPUT is
+    read. Times are extrapolated from a few short passes over generated rows on one thread of this
+    machine, plus the measured overhead of a scheduler. They do not include reading the rows.
 
-    Without --workers and --memory-limit workers are as many and as large as fit would start here.
-    The cheapest cluster is the fewest such workers that hold all rows in memory, none larger than
-    it must be: each worker more would take memory for itself.
+    With --rows the rows need not exist yet. They are assumed to be Parquet in row groups of
+    1,048,576 rows, as Arrow writes it, of type float64 or --dtype.
+
+    Without --workers and --memory-limit the cluster is the one that fit would start here. The
+    cheapest cluster has the fewest such workers that hold all rows in memory, each only as large
+    as necessary.
     """
     from daskgmm import jobs
     from daskgmm.jobs.json_values import to_json
@@ -132,7 +136,7 @@ def _cheapest(found: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _seconds(value: float) -> str:
-    """As a number, and as people say it where it is large."""
+    """A duration in seconds, and in larger units if it is long."""
     from dask.utils import format_time
 
     number = f"{value:.3g} s" if value < 100 else f"{value:,.0f} s"

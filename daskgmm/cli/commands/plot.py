@@ -5,24 +5,36 @@ from typing import Any
 import click
 
 from daskgmm.cli.options.shared import (
-    COLUMNS,
     MODEL,
     READING,
     RESOURCE_NAMES,
-    SEED,
     in_natural_order,
     inputs_of,
     refuse_without_inputs,
     resources_of,
 )
+from daskgmm.cli.options.types import Names
 
 
 @click.command()
 @MODEL
 @click.argument("inputs", nargs=-1, metavar="[INPUT...]", callback=in_natural_order)
 @click.option("-o", "--output", metavar="FILE.png", required=True, help="Figure to write.")
-@COLUMNS
-@SEED
+@click.option(
+    "--columns",
+    cls=Names,
+    metavar="A,B",
+    help="One or two columns to draw; by default the first two. Names that contain commas are "
+    "quoted as for fit.",
+)
+@click.option(
+    "--seed",
+    metavar="N",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of the sample of rows that is drawn.",
+)
 @READING
 def plot(
     model: str,
@@ -31,12 +43,10 @@ def plot(
     columns: tuple[str, ...] | None,
     **options: Any,
 ) -> None:
-    """Draw MODEL in two columns, and the course of its fit.
+    """Draw MODEL in two of its columns, and the convergence of its fit.
 
-    Rows of INPUT, if any, lie beneath. Of a run that chose among many models, their criterion is
-    drawn too.
-
-    MODEL is a run directory or a model file. FILE ends in .png, .svg or .pdf.
+    Rows of INPUT, if given, are drawn too, and so are the criteria of a run of select. MODEL is a
+    run directory or a model file. FILE ends in .png, .svg or .pdf.
     """
     from daskgmm.cli.output.progress import progress
     from daskgmm.jobs import plotting as jobs
@@ -55,7 +65,7 @@ def plot(
             inputs=rows if inputs else None,
             columns=columns,
             resources=resources,
-            seed=options["seed"] or 0,
+            seed=options["seed"],
             selection=None if found.run is None else found.run.selection,
             listener=listener,
         )

@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
-from daskgmm.cli.options.shared import COLUMNS, FORCE, INPUTS, MODEL, READING, in_order
-from daskgmm.cli.options.types import Names, Number
+from daskgmm.cli.options.declared import options_of
+from daskgmm.cli.options.shared import COLUMNS, FORCE, INPUTS, MODEL, READING
+from daskgmm.jobs.options import PredictOptions
 
 OUTPUT = click.option(
     "-o",
@@ -15,37 +16,6 @@ OUTPUT = click.option(
     required=True,
     help="Folder or URL to write: Zarr if it ends in .zarr, else Parquet files.",
 )
-_KINDS = in_order(
-    click.option(
-        "--with",
-        "with_",
-        cls=Names,
-        metavar="KINDS",
-        default=("labels",),
-        show_default=True,
-        help="What to write of each row, of labels, probabilities, log-density and anomaly.",
-    ),
-    click.option(
-        "--anomaly-quantile",
-        metavar="Q",
-        type=Number(0, 1),
-        help="The share of the rows, by their log-density, that are anomalous; by default 0.01. "
-        "It is found in one or two passes before.",
-    ),
-    click.option(
-        "--anomaly-threshold",
-        metavar="NATS",
-        type=Number(),
-        help="The log-density below which a row is anomalous, instead.",
-    ),
-    click.option(
-        "--keep",
-        cls=Names,
-        metavar="A,B",
-        help="Columns of INPUT to repeat; may be given again, and quoted, as --columns.",
-    ),
-)
-
 logger = logging.getLogger(__name__)
 
 
@@ -53,28 +23,28 @@ logger = logging.getLogger(__name__)
 @MODEL
 @INPUTS
 @OUTPUT
-@_KINDS
+@options_of(PredictOptions, ["with_", "anomaly_quantile", "anomaly_threshold", "keep"])
 @COLUMNS
 @FORCE
 @READING
 def predict(model: str, inputs: tuple[str, ...], **options: Any) -> None:
-    """Write what MODEL says of the rows of INPUT.
+    """Write predictions of MODEL for the rows of INPUT.
 
-    MODEL is a run directory or a model file. Files and rows have the order of the input. The
-    same command again does nothing where OUT is complete, and goes on where it isn't.
+    MODEL is a run directory or a model file. Rows and files keep the order of the input. Running
+    the same command again continues an unfinished output, and does nothing once OUT is complete.
     """
     from daskgmm import jobs
     from daskgmm.cli.output.progress import progress
 
     options["storage_options"] = dict(options["storage_options"])
-    # As the columns are called that it writes.
+    # The names of the written columns, with underscores, are accepted too.
     options["with_"] = [kind.replace("_", "-") for kind in options["with_"]]
     with progress(shown=options.pop("progress"), verb="Labelling") as listener:
         report(jobs.predict(model, inputs, listener=listener, **options))
 
 
 def report(manifest: dict[str, Any]) -> None:
-    """Say what was written."""
+    """Print what was written."""
     if manifest["already"]:
         logger.info("%s is already complete: nothing was done.", manifest["output"])
     count = len(manifest["parts"])

@@ -5,17 +5,17 @@ from typing import Any
 import click
 
 from daskgmm.cli.commands.predict import OUTPUT, report
+from daskgmm.cli.options.declared import in_order, options_of
 from daskgmm.cli.options.shared import (
     COMMON,
-    FORCE,
     MODEL,
     PROGRESS,
     RESOURCES,
     SEED,
     STORAGE,
-    in_order,
 )
 from daskgmm.cli.options.types import many
+from daskgmm.jobs.options import SampleOptions
 
 
 @click.command()
@@ -30,14 +30,13 @@ from daskgmm.cli.options.types import many
     help="Number of rows, such as 1000 or 1e9.",
 )
 @OUTPUT
-@click.option("--with-labels", is_flag=True, help="Write the component of each row too.")
-@FORCE
+@options_of(SampleOptions, ["with_labels", "force"])
 @in_order(STORAGE, RESOURCES, SEED, PROGRESS, COMMON)
 def sample(model: str, **options: Any) -> None:
-    """Draw N rows from MODEL, any number of them, and write them.
+    """Draw N rows from MODEL and write them to OUT.
 
-    MODEL is a run directory or a model file. The same command again does nothing where OUT is
-    complete, and goes on where it isn't.
+    N may be larger than memory allows. MODEL is a run directory or a model file. Running the same
+    command again continues an unfinished output, and does nothing once OUT is complete.
     """
     from daskgmm import jobs
     from daskgmm.cli.output.progress import progress

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     "--fail-below",
     metavar="X",
     type=Threshold(),
-    help="Exit with 3 where the mean log-likelihood is lower, in nats a row.",
+    help="Smallest acceptable mean log-likelihood in nats per row; below it the exit code is 3.",
 )
 @COLUMNS
 @READING
@@ -40,9 +40,10 @@ def score(
     fail_below: float | None,
     **options: Any,
 ) -> None:
-    """Tell how well MODEL fits the rows of INPUT.
+    """Print how well MODEL fits the rows of INPUT.
 
-    The lower a criterion, the better. MODEL is a run directory or a model file.
+    The result is the mean log-likelihood and the criteria AIC, BIC and ICL, of which lower values
+    are better. MODEL is a run directory or a model file.
     """
     from dataclasses import asdict
 

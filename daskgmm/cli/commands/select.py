@@ -5,13 +5,13 @@ from typing import Any
 import click
 
 from daskgmm.cli.commands.fit import AFTERWARDS, METHOD, ROWS_AND_RUN, fit_and_report
-from daskgmm.cli.options.shared import in_order
+from daskgmm.cli.options.declared import in_order
 from daskgmm.cli.options.types import names
 from daskgmm.model.covariance import COVARIANCES
 
 
 def numbers(text: str) -> tuple[int, ...]:
-    """``3``, ``1..10``, ``1,2,5`` and mixtures of them: each number once, in their order."""
+    """Numbers from a text such as ``3``, ``1..10`` or ``1,4..6``: each once, in order."""
     found: dict[int, None] = {}
     for piece in text.split(","):
         first, dots, last = piece.strip().partition("..")
@@ -27,7 +27,7 @@ def numbers(text: str) -> tuple[int, ...]:
 
 
 def covariances(text: str) -> tuple[str, ...]:
-    """``all``, or covariance types with commas between them."""
+    """Covariance types from ``all`` or a list of names."""
     found = tuple(COVARIANCES) if text == "all" else names(text)
     for name in found:
         if name not in COVARIANCES:
@@ -42,7 +42,7 @@ _CANDIDATES = in_order(
         metavar="1..10|1,2,5",
         type=numbers,
         required=True,
-        help="Numbers of components to try.",
+        help="Numbers of components to try, as a range or a list.",
     ),
     click.option(
         "--covariance",
@@ -50,14 +50,14 @@ _CANDIDATES = in_order(
         type=covariances,
         default="full",
         show_default=True,
-        help=f"Covariance types to try with each: {', '.join(COVARIANCES)}, or all.",
+        help=f"Covariance types to try with each number: {', '.join(COVARIANCES)}, or all.",
     ),
     click.option(
         "--criterion",
         type=click.Choice(("bic", "aic", "icl")),
         default="bic",
         show_default=True,
-        help="What the best model has least of.",
+        help="Information criterion that the best model minimises.",
     ),
 )
 
@@ -68,12 +68,12 @@ _CANDIDATES = in_order(
 @METHOD
 @AFTERWARDS
 def select(inputs: tuple[str, ...], **options: Any) -> None:
-    """Choose the mixture that suits the rows of INPUT best.
+    """Choose among mixtures by an information criterion.
 
-    All candidates are fitted in the same passes over the rows; the model of RUN, a run directory,
-    is the best, and its record tells of all. INPUT is a Parquet or CSV file, a directory or a
-    pattern of them, or a URL. The same command again does nothing where its run is complete, and
-    goes on where it isn't.
+    All candidates are fitted to the rows of INPUT in the same passes. The best model and a record
+    of all candidates are written to RUN, a directory or a URL. INPUT is a file, a directory, a
+    pattern of file names or a URL: Parquet, CSV, npy, Zarr or HDF5. Running the same command
+    again continues an unfinished run, and does nothing once the run is complete.
     """
     from daskgmm import jobs
 

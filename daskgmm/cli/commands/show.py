@@ -14,7 +14,7 @@ from daskgmm.cli.options.shared import COMMON, JSON, MODEL, STORAGE
 @STORAGE
 @COMMON
 def show(model: str, *, as_json: bool, storage_options: tuple[tuple[str, Any], ...]) -> None:
-    """Show a model's parameters and how its fit went.
+    """Show the parameters of MODEL and how its fit went.
 
     MODEL is a run directory or a model file.
     """
@@ -63,7 +63,7 @@ def _facts(description: Mapping[str, Any]) -> dict[str, Any]:
         "converged": {True: "yes", False: "no", None: None}[fit["converged"]],
     }
     if run is not None:
-        # Of all candidates together, of which the model may have stopped before others.
+        # Passes of all candidates together: the model may have stopped before others.
         facts["passes"] = run["result"].get("n_passes", facts["passes"])
         facts |= {
             "seed": run["seed"],

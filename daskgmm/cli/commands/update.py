@@ -7,39 +7,40 @@ from typing import Any
 import click
 
 from daskgmm.cli.options.secrets import typed_command
-from daskgmm.cli.options.shared import COLUMNS, FORCE, INPUTS, JSON, READING
+from daskgmm.cli.options.shared import COLUMNS, FORCE, INPUTS, JSON, READING, WEIGHTS
 from daskgmm.cli.options.types import Number
 
 logger = logging.getLogger(__name__)
 
-_TOLD = ("run", "already", "run_id", "updated_from", "forgetting", "result", "drift")
+_REPORTED = ("run", "already", "run_id", "updated_from", "forgetting", "result", "drift")
 
 
 @click.command()
 @click.argument("run")
 @INPUTS
 @click.option(
-    "-o", "--output", metavar="RUN2", required=True, help="Run directory to write, or a URL."
+    "-o", "--output", metavar="RUN2", required=True, help="Run directory or URL to write."
 )
 @click.option(
     "--forgetting",
+    metavar="X",
     type=Number(0, 1),
     default=1.0,
     show_default=True,
-    help="What the rows before are to count still: 1 keeps all, 0 none.",
+    help="Factor for the weight of the earlier rows: 1 keeps them in full, 0 drops them.",
 )
 @JSON
 @COLUMNS
-@click.option("--weight-column", metavar="W", help="Column of the rows' weights.")
+@WEIGHTS
 @FORCE
 @READING
 def update(run: str, inputs: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
-    """Refresh the model of RUN with the new rows of INPUT.
+    """Update the model of RUN with new rows of INPUT.
 
-    RUN2, a run directory, is written with the new model. That takes one step of EM, in one pass
-    over the new rows; all others are remembered by RUN's sufficient statistics. Tells how far the
-    new rows have drifted from what RUN's model expects. RUN may be a model file too. The same
-    command again does nothing where RUN2 is complete.
+    This makes one EM step in one pass over the new rows; sufficient statistics in RUN stand for
+    the earlier rows. The new model is written to RUN2, a directory or a URL. The command prints
+    how far the new rows have drifted from the old model. RUN may also be a model file. Running
+    the same command again does nothing once RUN2 is complete.
     """
     from daskgmm import jobs
     from daskgmm.cli.output.progress import progress
@@ -50,22 +51,22 @@ def update(run: str, inputs: tuple[str, ...], *, as_json: bool, **options: Any) 
         record = jobs.update(run, inputs, listener=listener, command=typed_command(), **options)
     if record["already"]:
         logger.info("%s is already complete: nothing was done.", record["run"])
-    told = {name: record[name] for name in _TOLD}
-    click.echo(to_json(told) if as_json else _text(told))
+    report = {name: record[name] for name in _REPORTED}
+    click.echo(to_json(report) if as_json else _text(report))
 
 
-def _text(told: Mapping[str, Any]) -> str:
+def _text(report: Mapping[str, Any]) -> str:
     from daskgmm.cli.output.tables import facts_table, table
 
-    drift, result = told["drift"], told["result"]
+    drift, result = report["drift"], report["result"]
     facts = {
         "new rows": f"{result['rows']:,}",
         "rows seen": f"{result['rows_seen']:,}, which count {result['weight']:,.6g}",
         "log-likelihood": _nats(drift["mean_log_likelihood"]),
         "bound before": _nats(drift["lower_bound_before"]),
         "difference": _nats(drift["difference"]),
-        "updated from": told["updated_from"]["run_id"] or told["updated_from"]["model_sha256"],
-        "run": told["run"],
+        "updated from": report["updated_from"]["run_id"] or report["updated_from"]["model_sha256"],
+        "run": report["run"],
     }
     return f"{table(_rows(drift['components']))}\n\n{facts_table(facts)}"
 

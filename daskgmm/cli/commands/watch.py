@@ -22,17 +22,17 @@ logger = logging.getLogger(__name__)
     "--run",
     "wanted",
     metavar="ID",
-    help="The fit of this run, or whose id begins so; by default the newest that goes on.",
+    help="Run id of the fit, or its first characters; by default the newest running fit.",
 )
-@click.option("--once", is_flag=True, help="Tell what is known of fits, and end.")
+@click.option("--once", is_flag=True, help="Print the state of the known fits and exit.")
 @JSON
 @COMMON
 def watch(wanted: str | None, *, once: bool, as_json: bool, **options: Any) -> None:
     """Follow a fit on a running cluster from another terminal.
 
-    It may have begun before; without any, one is waited for. The command ends as the fit does:
-    with 0, or with the exit code of what the fit failed with; 75 where it was interrupted or its
-    process has gone.
+    The fit may be running already; if none is, the command waits for one. It ends with the fit:
+    with exit code 0, or with the code of the fit's failure; with 75 if the fit was interrupted or
+    its process is gone.
     """
     from daskgmm.jobs.watching import watching
 
@@ -41,15 +41,15 @@ def watch(wanted: str | None, *, once: bool, as_json: bool, **options: Any) -> N
     try:
         with watching(resources_of(options), wanted) as fits:
             if once:
-                _tell(fits, wanted, as_json=as_json)
+                _print_known(fits, wanted, as_json=as_json)
             else:
-                _require_well(_follow(fits, wanted, as_json=as_json))
+                _require_success(_follow(fits, wanted, as_json=as_json))
     except KeyboardInterrupt as error:
         remedy = "Fits go on whether they are watched or not."
         raise CommandFailure("Interrupted.", remedy, code_for(type(error))) from error
 
 
-def _tell(fits: "Watching", wanted: str | None, *, as_json: bool) -> None:
+def _print_known(fits: "Watching", wanted: str | None, *, as_json: bool) -> None:
     from daskgmm.cli.output.followed import as_line, runs_table
 
     runs = fits.follower.runs
@@ -75,15 +75,15 @@ def _follow(fits: "Watching", wanted: str | None, *, as_json: bool) -> "FitHisto
     run = None
     with shown(as_json=as_json) as tell:
         for news in fits.news():
-            _say(news, wanted)
+            _log_news(news, wanted)
             tell(news)
             run = news.run
-    assert run is not None  # noqa: S101  or the news would go on
+    assert run is not None  # noqa: S101  the news end with a run
     return run
 
 
-def _say(news: "News", wanted: str | None) -> None:
-    """What is no news of the fit itself."""
+def _log_news(news: "News", wanted: str | None) -> None:
+    """Log that no fit is there yet, or that others go on."""
     if news.run is None:
         logger.info("Waiting for a fit%s.", "" if wanted is None else f" of run {wanted}")
     elif news.others:
@@ -91,8 +91,8 @@ def _say(news: "News", wanted: str | None) -> None:
         logger.info("Following run %s. Others go on: %s.", news.run.run_id, others)
 
 
-def _require_well(run: "FitHistory") -> None:
-    """Raise Failure where a fit didn't end well."""
+def _require_success(run: "FitHistory") -> None:
+    """Raise CommandFailure unless the fit ended well."""
     from daskgmm import errors
     from daskgmm.cli.output.followed import WELL, end_line
     from daskgmm.monitoring.history import LOST

@@ -1,4 +1,4 @@
-"""Options by the names that configuration files and variables give them."""
+"""Names of options in configuration files and environment variables, and suggestions for typos."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -10,34 +10,34 @@ import click
 from daskgmm.cli.options.types import Names
 
 CONFIG = "config"
-"""The command that shows others' options, and the option that names where they come from."""
+"""Name of the command that shows the options of others, and of the option for their file."""
 
 
 def long_name(param: click.Parameter) -> str:
-    """What an option is called without its dashes; an argument has its own name."""
+    """The long name of an option without dashes, or the name of an argument."""
     long = [name for name in param.opts if name.startswith("--")]
     return (long[0] if long else str(param.name)).lstrip("-")
 
 
 def settable(command: click.Command) -> dict[str, click.Parameter]:
-    """A command's options and arguments, by their normal names; a few go by two."""
+    """Options and arguments of a command by their normal names; some have two names."""
     params = [param for param in command.params if param.name != CONFIG]
     found = {normal(str(param.name)): param for param in params}
     return found | {normal(long_name(param)): param for param in params}
 
 
 def normal(key: str) -> str:
-    """A key with underscores, as it may be written with dashes as well."""
+    """A key with underscores for its dashes."""
     return key.replace("-", "_")
 
 
 def as_given(param: click.Parameter, value: Any) -> Any:
-    """A value of a file as click takes it from elsewhere than the command line.
+    """A value of a configuration file in the form that click takes for a default.
 
     Raises
     ------
     click.BadParameter
-        It is a table or a list, and the option takes none.
+        The value is a table or a list, and the option takes neither.
     """
     many = param.multiple or param.nargs != 1
     if isinstance(param, Names) and isinstance(value, list):
@@ -57,17 +57,17 @@ def as_given(param: click.Parameter, value: Any) -> Any:
 
 
 def _word(value: Any) -> str:
-    """What one would type."""
+    """The value as one would type it."""
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def suggestion(name: str, known: Iterable[str], otherwise: str) -> str:
-    """What may have been meant, and what to do where it was not."""
+    """A similar name, if there is one, followed by another remedy."""
     return f"{likely(name, known)} {otherwise}".lstrip()
 
 
 def likely(name: str, known: Iterable[str]) -> str:
-    """What may have been meant; nothing where nothing is like it."""
+    """A question that suggests the most similar name; empty if none is similar."""
     known = sorted(known)
     shortened = [each for each in known if name.startswith(each) or each.startswith(name)]
     close = shortened or get_close_matches(name, known, n=1)

@@ -1,4 +1,4 @@
-"""Values that nobody may read on the screen or in a record."""
+"""Secrets of the command line and the environment, masked in messages and records."""
 
 import json
 import os
@@ -11,14 +11,14 @@ from urllib.parse import quote
 from daskgmm.data.storage.credentials import MASK, without_credentials
 
 _SHORTEST = 4
-"""Characters of a storage option's value that is looked for in other text."""
+"""Shortest value of a storage option that is masked in other text."""
 
 _SHORTEST_OF_ENVIRONMENT = 8
-"""The same of a variable that is secret by its name: more, for names mislead."""
+"""Shortest value of an environment variable that is masked; longer, as names may mislead."""
 
 _VARIABLE = re.compile("SECRET|TOKEN|PASSW|CREDENTIAL|ACCESS_KEY|API_KEY", re.IGNORECASE)
 _OPEN = re.compile("(endpoint(_url)?|region(_name)?|protocol|(signature_)?version)", re.IGNORECASE)
-"""Storage options that messages may repeat: they tell why a store was not found."""
+"""Storage options that are no secret: messages need them to explain a store that is not found."""
 
 _STORAGE_OPTION = "--storage-option"
 
@@ -26,29 +26,29 @@ _known: set[str] = set()
 
 
 def forget() -> None:
-    """Start a command line: nothing but the environment is known."""
+    """Forget all secrets but those of the environment, before a command line is parsed."""
     _known.clear()
     for name, value in os.environ.items():
         if _VARIABLE.search(name) and len(value) >= _SHORTEST_OF_ENVIRONMENT:
-            _learn(value)
+            _add(value)
 
 
 def remember(name: str, value: Any) -> None:
-    """Never show a storage option's value again, nor what is inside it."""
+    """Mask the value of a storage option, and the values inside it, from now on."""
     for inner, each in _leaves(name, value):
         if len(each) >= _SHORTEST and not _OPEN.fullmatch(inner):
-            _learn(each)
+            _add(each)
 
 
 def masked(text: str) -> str:
-    """Text as it may be shown."""
-    for secret in sorted(_known, key=len, reverse=True):  # one may be a part of another
+    """The text with every known secret masked."""
+    for secret in sorted(_known, key=len, reverse=True):  # a secret may be part of another
         text = text.replace(secret, MASK)
     return without_credentials(text)
 
 
 def typed_command() -> tuple[str, ...]:
-    """What was typed, as it may be recorded."""
+    """The command line with secrets masked, for the record."""
     typed = ["daskgmm", *sys.argv[1:]]
     for position, word in enumerate(typed):
         if word.startswith(f"{_STORAGE_OPTION}="):
@@ -62,8 +62,8 @@ def _name_only(pair: str) -> str:
     return f"{pair.partition('=')[0]}={MASK}"
 
 
-def _learn(secret: str) -> None:
-    """As it is, and as it looks in a URL and in a quoted string."""
+def _add(secret: str) -> None:
+    """Add a secret as it is, as quoted in a URL, and as escaped in a JSON string."""
     _known.update((secret, quote(secret, safe=""), json.dumps(secret)[1:-1]))
 
 

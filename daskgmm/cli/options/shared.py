@@ -1,142 +1,45 @@
-"""Options that several commands share, and what they turn into."""
+"""Options that several commands share, and the values made of them."""
 
-import json
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from daskgmm.cli.options import secrets
+from daskgmm.cli.options.declared import in_order, options_of
 from daskgmm.cli.options.names import long_name
 from daskgmm.cli.options.sources import take_from_file
-from daskgmm.cli.options.types import Names, Pairs
 from daskgmm.cli.output import logs
+from daskgmm.fitting.options import declared
+from daskgmm.jobs.options import (
+    ClusterOptions,
+    FitOptions,
+    RowsOptions,
+    SchedulerOptions,
+    SizeOptions,
+    build,
+)
 
 if TYPE_CHECKING:
     from daskgmm.jobs.cluster.resources import Resources
     from daskgmm.jobs.inputs import Inputs
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def key_value(text: str) -> tuple[str, Any]:
-    """A name and a value, which may be a JSON object, list, true, false or null."""
-    key, sign, value = text.partition("=")
-    if not (key and sign):
-        # Without the text: it may be a password.
-        raise click.BadParameter("it is not of the form KEY=VALUE.")
-    plain = _plain_value(value)
-    secrets.remember(key, plain)
-    return key, plain
-
-
-def _plain_value(text: str) -> Any:
-    """Numbers stay text: a key of digits only is still a key."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    return text if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-def in_order(*decorators: Callable[[F], F]) -> Callable[[F], F]:
-    """One decorator of several; the first comes first in the help."""
-
-    def decorate(function: F) -> F:
-        for decorator in reversed(decorators):
-            function = decorator(function)
-        return function
-
-    return decorate
-
-
-COLUMNS = click.option(
-    "--columns",
-    cls=Names,
-    metavar="A,B",
-    help="Columns to use, in this order; those of arrays by position, from 0. May be given again, "
-    "and adds. A name that holds a comma goes in double quotes: 'a,\"speed, m/s\"'.",
-)
-FORMAT = click.option("--format", help="Of the inputs, where their names don't tell it.")
-STORAGE = click.option(
-    "--storage-option",
-    "storage_options",
-    cls=Pairs,
-    metavar="KEY=VALUE",
-    type=key_value,
-    multiple=True,
-    help="For the stores that URLs name, such as anon=true; may be given again, and adds to those "
-    "of a file or variable.",
-)
-WHERE = click.option(
-    "--where",
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="Read directories named KEY=VALUE only, also with != < <= > >=; may be given again, "
-    "and then all must hold.",
-)
-DELIMITER = click.option(
-    "--delimiter",
-    metavar="CHARACTER",
-    help="Between the values of CSV files, where their first lines don't tell it: ';', or '\\t' "
-    "for a tab.",
-)
-FORCE = click.option("--force", is_flag=True, help="Replace an output that exists.")
-JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-
-SCHEDULER = in_order(
-    click.option(
-        "--scheduler",
-        metavar="ADDRESS|FILE",
-        help="A running Dask scheduler, or the file with its address.",
-    ),
-    click.option("--tls-ca", metavar="FILE", help="Certificate of the scheduler's authority."),
-    click.option("--tls-cert", metavar="FILE", help="Certificate to show to the scheduler."),
-    click.option("--tls-key", metavar="FILE", help="Its key, where it has a file of its own."),
-)
-SIZES = in_order(
-    click.option(
-        "--workers",
-        type=click.IntRange(min=1),
-        help="Of the embedded cluster, which inputs get that are not small where no scheduler is "
-        "given.",
-    ),
-    click.option("--threads", type=click.IntRange(min=1), help="Of each worker."),
-    click.option("--memory-limit", metavar="SIZE", help="Of each worker, such as 2GB."),
-)
+COLUMNS = options_of(RowsOptions, ["columns"])
+WEIGHTS = options_of(RowsOptions, ["weight_column"])
+FORMAT = options_of(RowsOptions, ["format", "delimiter", "where"])
+STORAGE = options_of(RowsOptions, ["storage_options"])
+FORCE = options_of(FitOptions, ["force"])
+SEED = options_of(FitOptions, ["seed"])
+SCHEDULER = options_of(SchedulerOptions)
+SIZES = options_of(SizeOptions)
 RESOURCES = in_order(
     SCHEDULER,
     SIZES,
-    click.option(
-        "--performance-report",
-        metavar="FILE.html",
-        help="Write Dask's report of what the cluster did, also where the job fails; a job that "
-        "would do without a cluster gets an embedded one for it.",
-    ),
-    click.option(
-        "--wait-for-workers",
-        metavar="N",
-        type=click.IntRange(min=1),
-        help="Begin once the cluster has so many workers; by default with the first.",
-    ),
-    click.option(
-        "--worker-timeout",
-        metavar="SECONDS",
-        type=click.FloatRange(min=0, min_open=True),
-        default=300.0,
-        show_default=True,
-        help="Give up with 75 where no worker of the cluster was there for so long, or not N of "
-        "them at the beginning.",
-    ),
+    options_of(ClusterOptions, ["performance_report", "wait_for_workers", "worker_timeout"]),
 )
+RESOURCE_NAMES = tuple(set(declared(ClusterOptions)) - {"wait_for_workers", "worker_timeout"})
+"""Parameters of `RESOURCES` that need rows to read."""
 
-RESOURCE_NAMES = (
-    "scheduler", "tls_ca", "tls_cert", "tls_key", "workers", "threads", "memory_limit",
-    "performance_report",
-)  # fmt: skip
-"""Parameters of `RESOURCES`."""
-
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 CONFIG = click.option(
     "--config",
     metavar="FILE.toml",
@@ -144,8 +47,9 @@ CONFIG = click.option(
     is_eager=True,
     expose_value=False,
     callback=take_from_file,
-    help="Options by their long names, common ones at the top, others in a table named as the "
-    "command. Variables such as DASKGMM_SEED win over it, the command line over both.",
+    help="File of options by their long names: common ones at the top, others in a table named "
+    "after the command. Variables such as DASKGMM_SEED override it, and the command line "
+    "overrides both.",
 )
 LOG_FORMAT = click.option(
     "--log-format",
@@ -155,7 +59,7 @@ LOG_FORMAT = click.option(
     is_eager=True,
     expose_value=False,
     callback=lambda _context, _option, value: logs.set_format(value),
-    help="Of messages on standard error; json has a line for each event.",
+    help="Format of messages on standard error; json writes one line per event.",
 )
 LOG_LEVEL = click.option(
     "--log-level",
@@ -165,25 +69,20 @@ LOG_LEVEL = click.option(
     is_eager=True,
     expose_value=False,
     callback=lambda _context, _option, value: logs.set_level(value),
-    help="Least important messages to show; debug shows tracebacks too.",
+    help="Lowest level of messages to show; debug also shows tracebacks.",
 )
 COMMON = in_order(CONFIG, LOG_FORMAT, LOG_LEVEL)
-"""Options of every command; the file is read first, for it may set the others."""
+"""Options of every command; the file comes first because it may set the others."""
 
 PROGRESS = click.option(
-    "--progress/--no-progress", default=True, help="Tell how far the job is.", show_default=True
+    "--progress/--no-progress", default=True, help="Show the job's progress.", show_default=True
 )
-SEED = click.option(
-    "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    help="Of the random numbers; by default another one each time.",
-)
-READING = in_order(FORMAT, DELIMITER, WHERE, STORAGE, RESOURCES, PROGRESS, COMMON)
+READING = in_order(FORMAT, STORAGE, RESOURCES, PROGRESS, COMMON)
 """Options of commands that read rows."""
 
 
 def in_natural_order(_: click.Context, __: click.Parameter, paths: tuple[str, ...]) -> Any:
-    """Paths as typed: a shell puts what its patterns stand for in an order of its own."""
+    """Sort paths with numbers by value: a shell sorts the files of its patterns otherwise."""
     from daskgmm.data.files.listing import natural_order
 
     return tuple(sorted(paths, key=natural_order))
@@ -196,9 +95,9 @@ MODEL = click.argument("model")
 
 
 def refuse_without_inputs(*names: str) -> None:
-    """Refuse options of reading rows that were typed where no INPUT was.
+    """Refuse options for reading rows on a command line without INPUT.
 
-    Those of a file or variable may be there for other commands.
+    Those in a file or variable may be meant for other commands.
     """
     context = click.get_current_context()
     for param in context.command.params:
@@ -208,7 +107,7 @@ def refuse_without_inputs(*names: str) -> None:
 
 
 def inputs_of(options: dict[str, Any], paths: tuple[str, ...]) -> "Inputs":
-    """The rows that the options name."""
+    """The rows that the options describe."""
     from daskgmm.jobs.inputs import Inputs
 
     return Inputs(
@@ -223,10 +122,7 @@ def inputs_of(options: dict[str, Any], paths: tuple[str, ...]) -> "Inputs":
 
 
 def resources_of(options: dict[str, Any]) -> "Resources":
-    """Where the options say that the job runs."""
-    from dataclasses import fields
-
+    """The cluster that the options describe."""
     from daskgmm.jobs.cluster.resources import Resources
 
-    names = {field.name for field in fields(Resources)}
-    return Resources(**{name: value for name, value in options.items() if name in names})
+    return build(Resources, options)

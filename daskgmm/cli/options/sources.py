@@ -1,6 +1,6 @@
-"""What a command's options are set from: the command line, variables, a file, defaults.
+"""Sources of options beside the command line: environment variables and a configuration file.
 
-Options in variables: ``DASKGMM_TOL`` for any command, ``DASKGMM_FIT_TOL`` for one.
+``DASKGMM_TOL`` sets an option of any command, ``DASKGMM_FIT_TOL`` that of one command.
 """
 
 import os
@@ -16,24 +16,24 @@ from daskgmm.cli.options.toml import Commands, settings
 
 PREFIX = "DASKGMM_"
 
-# Kubernetes tells each pod of the services beside it, and one may well be called daskgmm.
+# Kubernetes sets such variables for each service of the namespace; one may be called daskgmm.
 _OTHERS = re.compile(r"(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)")
 
 
 def variables(command: str, param: click.Parameter) -> tuple[str, str]:
-    """The variables that may set an option; the first one wins."""
+    """Names of the variables that set an option; the first one that is set wins."""
     name = normal(long_name(param)).upper()
     return f"{PREFIX}{command.upper()}_{name}", f"{PREFIX}{name}"
 
 
 def let_variables_set(name: str, command: click.Command) -> None:
-    """Have click look for the variables of each option and argument."""
+    """Make click read the variables of each option and argument."""
     for param in command.params:
         param.envvar = variables(name, param)
 
 
 def refuse_unknown(commands: Iterable[click.Command]) -> None:
-    """Raise Failure where a variable starts as ours do and sets nothing."""
+    """Raise CommandFailure for a variable that begins with our prefix and sets no option."""
     params = [param for command in commands for param in command.params]
     known = {name for param in params for name in param.envvar or ()}
     for name in sorted(os.environ):
@@ -48,12 +48,12 @@ _ORIGINS = f"{__name__}.origins"
 
 
 def take_from_file(context: click.Context, _option: Any, path: str | None) -> None:
-    """Take what a configuration file says for options that nothing else sets.
+    """Make the values of a configuration file the defaults of the options.
 
     Raises
     ------
     CommandFailure
-        A key, a value or a variable of ours is wrong.
+        A key or value in the file is wrong, or a variable of ours sets no option.
     """
     commands = all_commands(context)
     refuse_unknown(commands.values())
@@ -63,7 +63,7 @@ def take_from_file(context: click.Context, _option: Any, path: str | None) -> No
 
 
 def all_commands(context: click.Context) -> Commands:
-    """All commands that have options of their own, by their names."""
+    """All commands by name, but ``config``, which shows the options of the others."""
     root = context.find_root()
     group = root.command
     if not isinstance(group, click.Group):
@@ -74,5 +74,5 @@ def all_commands(context: click.Context) -> Commands:
 
 
 def origin(context: click.Context, name: str) -> str:
-    """File and line that a parameter is set by."""
+    """File and line that set a parameter."""
     return str(context.meta[_ORIGINS][name])

@@ -1,6 +1,6 @@
-"""Options in a TOML file: common ones at its top, a table for each command's own.
+"""Options in a TOML file: common ones at its top, those of a command in its table.
 
-TOML files as they come, with the lines that their keys are on.
+Errors name the line of a key, so this module finds the lines beside parsing the values.
 """
 
 import re
@@ -19,12 +19,12 @@ from daskgmm.data.storage.json import DEEPEST, require_shallow
 Keys = tuple[str, ...]
 
 _LARGEST = 2**20
-"""Bytes of a configuration file: thousands of times what there are options for."""
+"""Largest configuration file in bytes; the options need far less."""
 
 _PIECE = re.compile(
     r"""
-    "{3} (?: [^\\] | \\. )*? "{3,5} | '{3} .*? '{3,5}      # texts of many lines
-    | " (?: [^"\\\n] | \\. )* " | ' [^'\n]* '               # and of one
+    "{3} (?: [^\\] | \\. )*? "{3,5} | '{3} .*? '{3,5}      # strings of several lines
+    | " (?: [^"\\\n] | \\. )* " | ' [^'\n]* '               # and of one line
     | [#] [^\n]* | [][{}] | \n
     """,
     re.VERBOSE | re.DOTALL,
@@ -38,16 +38,16 @@ def read_toml(path: str) -> tuple[dict[str, Any], str]:
     Raises
     ------
     OSError
-        It can't be read.
+        The file can't be read.
     ValueError
-        It is no TOML, not UTF-8, too large, or nested too deeply.
+        The file is no TOML, not UTF-8, too large, or nested too deeply.
     """
     with Path(path).open("rb") as file:
         content = file.read(_LARGEST + 1)
     if len(content) > _LARGEST:
         raise ValueError("it is larger than 1 MiB")
     text = content.decode("utf-8-sig").replace("\r\n", "\n")
-    if _LONG_KEY.search(_PIECE.sub("", text)):  # the parser's time grows with its square
+    if _LONG_KEY.search(_PIECE.sub("", text)):  # the parser takes quadratic time
         raise ValueError(f"a key has more than {DEEPEST} parts")
     try:
         values = tomllib.loads(text)
@@ -58,7 +58,7 @@ def read_toml(path: str) -> tuple[dict[str, Any], str]:
 
 
 def key_lines(text: str) -> dict[Keys, int]:
-    r"""The line, from 1, on which each key begins, by the keys of the tables that it is in.
+    r"""The line, from 1, of each key; a key is named by its tables and itself.
 
     >>> key_lines("k = 3\n\n[fit]\ncolumns = [\n'a',\n]\n")
     {('k',): 1, ('fit',): 3, ('fit', 'columns'): 4}
@@ -74,12 +74,12 @@ def key_lines(text: str) -> dict[Keys, int]:
 
 
 def _statements(text: str) -> Iterator[tuple[int, str]]:
-    """Each key with its value, and each table's head, with the line that it begins on.
+    """Split a file into its statements, each with the line that it begins on.
 
     Parameters
     ----------
     text : str
-        TOML that can be parsed, so that what is within a value is known by its brackets alone.
+        Valid TOML: a value then ends where its brackets are balanced.
     """
     start, line, first, depth = 0, 1, 1, 0
     for piece in _PIECE.finditer(text):
@@ -104,14 +104,14 @@ Commands = Mapping[str, click.Command]
 
 @dataclass(frozen=True)
 class Setting:
-    """What the file says of one option.
+    """The value that the file gives to an option.
 
     Parameters
     ----------
     value : object
-        As click takes it from elsewhere than the command line.
+        In the form that click takes for a default.
     origin : str
-        File and line.
+        File and line, for messages.
     """
 
     value: Any
@@ -120,12 +120,12 @@ class Setting:
 
 @dataclass(frozen=True)
 class TomlEntry:
-    """A key of the file.
+    """A key and its value in the file.
 
     Parameters
     ----------
     table : str or None
-        The command whose table it is in.
+        The command whose table holds the key; None at the top.
     key : str
     value : object
     line : int
@@ -138,14 +138,14 @@ class TomlEntry:
 
 
 def settings(path: str, command: str, commands: Commands) -> dict[str, Setting]:
-    """What the file says for a command, by the parameters' names.
+    """The settings of a command by parameter name.
 
-    All of it is checked, the tables of other commands too: their mistakes need not wait.
+    The whole file is checked, so that mistakes in the tables of other commands show at once.
 
     Raises
     ------
     CommandFailure
-        A key or a value is wrong.
+        A key is unknown or a value is invalid.
     """
     common: dict[str, Setting] = {}
     own: dict[str, Setting] = {}
@@ -162,12 +162,12 @@ def settings(path: str, command: str, commands: Commands) -> dict[str, Setting]:
 
 
 def entries(path: str, commands: Commands) -> Iterator[TomlEntry]:
-    """The keys of a file.
+    """Keys and values of a file, those in tables of commands included.
 
     Raises
     ------
     CommandFailure
-        It can't be read as TOML.
+        The file can't be read as TOML.
     """
     try:
         values, text = read_toml(path)
@@ -186,9 +186,9 @@ def entries(path: str, commands: Commands) -> Iterator[TomlEntry]:
 
 
 def _takers(entry: TomlEntry, path: str, commands: Commands) -> dict[str, click.Parameter]:
-    """The parameters that the key stands for, by their commands."""
-    asked = commands if entry.table is None else {entry.table: commands[entry.table]}
-    options = {name: settable(command) for name, command in asked.items()}
+    """The parameters that a key sets, by command."""
+    searched = commands if entry.table is None else {entry.table: commands[entry.table]}
+    options = {name: settable(command) for name, command in searched.items()}
     key = normal(entry.key)
     takers = {name: params[key] for name, params in options.items() if key in params}
     if takers:
@@ -205,7 +205,7 @@ def _takers(entry: TomlEntry, path: str, commands: Commands) -> dict[str, click.
 
 
 def _checked(entry: TomlEntry, path: str, command: click.Command, param: click.Parameter) -> Any:
-    """The value, which the option's own type would take."""
+    """The value of a key, once the type of its option accepts it."""
     context = click.Context(command, info_name=command.name)
     try:
         value = as_given(param, entry.value)

@@ -1,11 +1,7 @@
-"""Options of names, which have commas between them or are given one by one.
-
-Numbers as options take them.
-
-An option of pairs, which all sources give some of.
-"""
+"""Types of options: lists of names, numbers, pairs of a key and a value."""
 
 import csv
+import json
 import math
 from itertools import chain
 from typing import Any
@@ -13,9 +9,11 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from daskgmm.cli.options import secrets
+
 
 def names(text: str) -> tuple[str, ...]:
-    """Names with commas between them; in double quotes one may hold commas itself.
+    """Split a list of names at its commas; a name in double quotes may contain commas.
 
     >>> names('a, "b, c"')
     ('a', 'b, c')
@@ -23,7 +21,7 @@ def names(text: str) -> tuple[str, ...]:
     try:
         fields = next(csv.reader([text], skipinitialspace=True, strict=True), [])
     except csv.Error:
-        raise click.BadParameter(f"{text!r} has a double quote without its other one.") from None
+        raise click.BadParameter(f"{text!r} has a double quote that is not closed.") from None
     found = tuple(name.strip() for name in fields)
     if not (found and all(found)):
         raise click.BadParameter(f"{text!r} has an empty name.")
@@ -31,24 +29,24 @@ def names(text: str) -> tuple[str, ...]:
 
 
 class Names(click.Option):
-    """An option of names that adds to itself where it is given again; None without any."""
+    """A list of names that grows each time the option is repeated; None without any."""
 
     def __init__(self, *declarations: Any, **options: Any) -> None:
         options |= {"type": _as_names, "multiple": True, "callback": _none_if_empty}
         super().__init__(*declarations, **options)
 
     def value_from_envvar(self, ctx: click.Context) -> Any:
-        """All in one text: blanks are parts of names."""
+        """The whole variable as one text: click would split it at blanks."""
         text = self.resolve_envvar_value(ctx)
         return None if text is None else [text]
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> tuple[str, ...]:
-        """All names together."""
+        """The names of all occurrences in one tuple."""
         return tuple(chain.from_iterable(super().type_cast_value(ctx, value)))
 
 
 def _as_names(given: Any) -> tuple[str, ...]:
-    """Those of a text, or of a list that a file has."""
+    """Names from a text, or from a list in a configuration file."""
     if not given:
         raise click.BadParameter("it has no names.")
     return names(given) if isinstance(given, str) else tuple(given)
@@ -59,7 +57,7 @@ def _none_if_empty(_context: click.Context, _option: click.Parameter, value: Any
 
 
 class Components(click.IntRange):
-    """K, of which ``fit`` and ``plan`` take one and ``select`` takes several."""
+    """A single K; a list of them is refused with a hint at ``select``, which takes several."""
 
     def __init__(self) -> None:
         super().__init__(min=1)
@@ -76,7 +74,7 @@ class Components(click.IntRange):
 
 
 class Number(click.FloatRange):
-    """A finite number: click's own ranges let NaN pass."""
+    """A finite number, of any size unless a range is given: click's own ranges let NaN pass."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The number."""
@@ -84,6 +82,10 @@ class Number(click.FloatRange):
         if not math.isfinite(found):
             self.fail(f"{found} is no finite number.")
         return found
+
+    def _describe_range(self) -> str:
+        """The range as click's help shows it; click writes ``x<=None`` for one without ends."""
+        return "" if self.min is None is self.max else super()._describe_range()
 
 
 class Threshold(click.types.FloatParamType):
@@ -98,7 +100,7 @@ class Threshold(click.types.FloatParamType):
 
 
 def many(text: str) -> int:
-    """A whole number from 1 up as people write large ones: 1e6, 1_000_000."""
+    """A positive integer, also as 1e6 or 1_000_000."""
     try:
         number = int(text) if text.replace("_", "").isdecimal() else float(text)
         whole = int(number)
@@ -110,14 +112,14 @@ def many(text: str) -> int:
 
 
 class Pairs(click.Option):
-    """Pairs from a file, from variables and from the command line together.
+    """Pairs of a key and a value, collected from the file, the variables and the command line.
 
-    An address may stand in a file, and the key to it in a variable. The later ones win where
-    they have the same names.
+    A store's address may be in a file and its secret in a variable. For equal keys the command
+    line overrides variables, and variables override the file.
     """
 
     def consume_value(self, ctx: click.Context, opts: Any) -> tuple[Any, ParameterSource]:
-        """The pairs, and the first place that has any."""
+        """The pairs of all sources, and the first source that has any."""
         value, source = super().consume_value(ctx, opts)
         below: list[Any] = []
         if source is ParameterSource.COMMANDLINE:
@@ -126,3 +128,32 @@ class Pairs(click.Option):
             below = [ctx.lookup_default(str(self.name))]
         found = [each for pairs in below for each in pairs or ()]
         return ([*found, *value] if found else value), source
+
+
+def key_value(text: str) -> tuple[str, Any]:
+    """A key and a value, which may be a JSON object, list, true, false or null."""
+    key, sign, value = text.partition("=")
+    if not (key and sign):
+        # Without the text: it may be a password.
+        raise click.BadParameter("it is not of the form KEY=VALUE.")
+    plain = _plain_value(value)
+    secrets.remember(key, plain)
+    return key, plain
+
+
+def _plain_value(text: str) -> Any:
+    """The value of JSON text; numbers stay text, as a key of digits only is still a key."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return text if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def subsample(text: str) -> str | int | None:
+    """``auto``, ``none`` or a number of rows, as the estimator takes it."""
+    if text == "none":
+        return None
+    if text != "auto" and not text.isdigit():
+        raise click.BadParameter(f"{text!r} is none of auto, none and a number of rows.")
+    return text if text == "auto" else int(text)

@@ -1,7 +1,4 @@
-"""Logs for programs: a line of JSON for each event, and nothing else on standard error.
-
-A job's events in logs for programs.
-"""
+"""JSON logs: a line for each message or event of a job, and nothing else on standard error."""
 
 import json
 import logging
@@ -18,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from daskgmm.cli.options.secrets import masked
 from daskgmm.cli.output.lines import pass_line, start_line
-from daskgmm.cli.output.streams import leave_messages_unsaid
+from daskgmm.cli.output.streams import drop_unwritable_messages
 
 if TYPE_CHECKING:
     from daskgmm.jobs.listener import Start
@@ -27,14 +24,14 @@ if TYPE_CHECKING:
 
 
 FIELDS = ("run_id", "event", "iteration", "lower_bound", "change", "rows", "seconds")
-"""Of every line; null where an event has no such thing."""
+"""Fields of every line; null for events that have no such value."""
 
 _MORE = "fields"
-"""The attribute of a record that holds what else an event tells."""
+"""Attribute of a log record that holds the further fields of an event."""
 
 
 class JsonLines(logging.Handler):
-    """Writes records as JSON; all that follow the one that tells the run's id have it too."""
+    """Writes log records as JSON, each with the run id once it is known."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,33 +57,33 @@ class JsonLines(logging.Handler):
 
 @cache
 def handler() -> JsonLines:
-    """The one of this process."""
+    """The single handler of this process."""
     return JsonLines()
 
 
 def handler_of_process() -> JsonLines:
-    """The one of a process that Dask starts, which is to say nothing in other ways."""
-    leave_messages_unsaid()
+    """The handler of a process that Dask starts, with all other output captured."""
+    drop_unwritable_messages()
     catch_all()
     return handler()
 
 
 def event(name: str, **more: Any) -> dict[str, Any]:
-    """What a call of a logger takes as ``extra`` to make an event of it."""
+    """The ``extra`` of a call of a logger that makes it an event with these fields."""
     return {_MORE: {"event": name, **more}}
 
 
 def catch_all() -> None:
-    """Log what libraries and the interpreter would write to standard error by themselves."""
+    """Log warnings and errors that libraries and the interpreter write to standard error."""
     root = logging.getLogger()
     root.handlers = [handler()]
     logging.captureWarnings(capture=True)
     threading.excepthook = partial(_log_failure, logging.WARNING)
-    sys.unraisablehook = partial(_log_failure, logging.DEBUG)  # cut short at the end, mostly
+    sys.unraisablehook = partial(_log_failure, logging.DEBUG)  # mostly from the end of the process
 
 
 def for_processes(levels: Mapping[str, str]) -> dict[str, Any]:
-    """The same for `logging.config`, as Dask takes it for the processes that it starts."""
+    """The same configuration for the processes that Dask starts, as `logging.config` takes it."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -99,9 +96,9 @@ def for_processes(levels: Mapping[str, str]) -> dict[str, Any]:
 def _log_failure(level: int, failure: Any) -> None:
     logger = logging.getLogger("daskgmm")
     info = (failure.exc_type, failure.exc_value, failure.exc_traceback)
-    told = info if logger.isEnabledFor(logging.DEBUG) else None
+    traceback_info = info if logger.isEnabledFor(logging.DEBUG) else None
     text = f"{failure.exc_type.__name__}: {failure.exc_value}"
-    logger.log(level, "Failed beside the job: %s", text, exc_info=told)
+    logger.log(level, "Failed beside the job: %s", text, exc_info=traceback_info)
 
 
 def _text(record: logging.LogRecord) -> str:
@@ -112,7 +109,7 @@ def _text(record: logging.LogRecord) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """Plain values without secrets; what is not finite is null."""
+    """Values with secrets masked, and with None for numbers that are not finite."""
     if isinstance(value, Mapping):
         return {key: _shown(each) for key, each in value.items()}
     if isinstance(value, float) and not math.isfinite(value):
@@ -129,9 +126,9 @@ class JsonEvents:
     Parameters
     ----------
     job : str
-        What the events of start and end begin with.
+        First word of the events of start and end.
     verb : str
-        What the job does with the rows.
+        The job in a word, such as "Fitting", for the messages.
     """
 
     def __init__(self, job: str, verb: str) -> None:
@@ -142,17 +139,17 @@ class JsonEvents:
         self._outcome: dict[str, Any] = {}
 
     def wait(self, what: str) -> None:
-        """A start is an event, what it waits for is none."""
+        """Waiting is no event of its own."""
 
     def start(self, start: "Start") -> None:
-        """Rows are about to be read."""
+        """Log the start of the job."""
         self._began = time.monotonic()
         self._last = {"rows": start.rows}
         text = start_line(self._verb, start)
         logger.info(text, extra=event(f"{self._job}-start", **asdict(start)))
 
     def tell(self, state: "FitState") -> None:
-        """A fit has made one more pass."""
+        """Log a pass of a fit."""
         best = state.best
         self._last = {
             "iteration": state.iteration,
@@ -161,16 +158,16 @@ class JsonEvents:
             "rows": state.rows,
         }
         self._outcome = {"stopped": best.stopped and best.stopped.name.lower()}
-        told = event("pass", **self._last, seconds=state.seconds)
-        logger.info("Pass %d: %s", state.iteration, pass_line(state), extra=told)
+        fields = event("pass", **self._last, seconds=state.seconds)
+        logger.info("Pass %d: %s", state.iteration, pass_line(state), extra=fields)
 
     def watch(self, a_pass: "PassProgress") -> None:
-        """Passes are watched on terminals only."""
+        """Progress within a pass is shown on terminals only."""
 
     def end(self) -> None:
-        """All went well."""
-        if self._began is None:  # nothing was to do
+        """Log the end of a job that succeeded."""
+        if self._began is None:  # there was nothing to do
             return
         seconds = time.monotonic() - self._began
-        told = event(f"{self._job}-end", **self._last, **self._outcome, seconds=seconds)
-        logger.info("Done in %.1f s.", seconds, extra=told)
+        fields = event(f"{self._job}-end", **self._last, **self._outcome, seconds=seconds)
+        logger.info("Done in %.1f s.", seconds, extra=fields)

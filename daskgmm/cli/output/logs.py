@@ -1,4 +1,4 @@
-"""What is said beside the results, on standard error."""
+"""Messages on standard error: their level and format, ours and Dask's."""
 
 import logging
 import os
@@ -19,7 +19,7 @@ ours = logging.getLogger("daskgmm")
 class LineHandler(logging.Handler):
     """Writes records as plain lines.
 
-    It looks for standard error each time: a progress display puts itself in its place.
+    It looks up standard error each time, because a progress display replaces it.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -31,14 +31,14 @@ class LineHandler(logging.Handler):
 
 
 def set_level(level: str) -> None:
-    """Show our own messages from a level on, and Dask's when debugging only."""
+    """Show our messages from a level on; Dask's are shown at level debug only."""
     ours.setLevel(level.upper())
     if not ours.handlers:
         set_format("text")
     if level != "debug":
         for name in ("asyncio", "tornado.application"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    _tell_dask()
+    _configure_dask()
 
 
 def set_format(format: str) -> None:  # noqa: A002  as the option is called
@@ -49,30 +49,30 @@ def set_format(format: str) -> None:  # noqa: A002  as the option is called
         json_logs.catch_all()
     else:
         ours.handlers = [LineHandler()]
-    _tell_dask()
+    _configure_dask()
 
 
-def tell_warnings() -> None:
-    """Tell what libraries warn of in a line each, without its place in their code."""
-    warnings.showwarning = _tell_warning
+def log_warnings() -> None:
+    """Log each warning of a library as one line, without its place in their code."""
+    warnings.showwarning = _log_warning
 
 
-def _tell_warning(message: Warning | str, *_place: Any, **_more: Any) -> None:
+def _log_warning(message: Warning | str, *_place: Any, **_more: Any) -> None:
     ours.warning("%s", " ".join(str(message).split()))
 
 
 def as_json() -> bool:
-    """Whether all that is said is JSON."""
+    """Whether messages are written as JSON."""
     return json_logs.handler() in ours.handlers
 
 
 def debugging() -> bool:
-    """Whether all is wanted."""
+    """Whether messages of level debug are shown."""
     return ours.isEnabledFor(logging.DEBUG)
 
 
-def _tell_dask() -> None:
-    """Through the environment, so that workers, which are processes, heed it as well."""
+def _configure_dask() -> None:
+    """Set Dask's log levels by an environment variable, which worker processes inherit."""
     levels = dict.fromkeys(_DASK, "INFO" if debugging() else "CRITICAL")
     if as_json():
         os.environ["DASK_LOGGING"] = str(json_logs.for_processes(levels))

@@ -1,4 +1,4 @@
-"""The standard streams: some may be closed from the start, and readers may go away."""
+"""Standard streams that survive being closed at the start, and readers that go away."""
 
 import io
 import os
@@ -8,17 +8,17 @@ from typing import Any, TextIO
 _MODES = {"stdin": "r", "stdout": "w", "stderr": "w"}
 
 
-class NobodyReadsError(BrokenPipeError):
-    """The reader of standard output has seen enough; other pipes that break are no such thing."""
+class OutputClosedError(BrokenPipeError):
+    """The reader of standard output has closed it; other broken pipes are not meant."""
 
 
 class _Stream(io.RawIOBase):
-    """A standard stream below its buffer.
+    """The raw stream below the buffer of a standard stream.
 
     Parameters
     ----------
     raw : RawIOBase
-        The interpreter's own.
+        The raw stream of the interpreter.
     """
 
     def __init__(self, raw: Any) -> None:
@@ -26,11 +26,11 @@ class _Stream(io.RawIOBase):
         self.name = raw.name
 
     def writable(self) -> bool:
-        """It is."""
+        """Always true."""
         return True
 
     def fileno(self) -> int:
-        """That of the interpreter's."""
+        """The file descriptor of the interpreter's stream."""
         number: int = self._raw.fileno()
         return number
 
@@ -40,26 +40,26 @@ class _Stream(io.RawIOBase):
 
 
 class _Results(_Stream):
-    """Standard output, which says by a kind of its own that its reader is gone."""
+    """Standard output, which raises an error of its own once its reader is gone."""
 
     def write(self, data: Any) -> int | None:
-        """Write some of it."""
+        """Write bytes and return how many were written."""
         try:
             written: int | None = self._raw.write(data)
         except BrokenPipeError as error:
-            raise NobodyReadsError(*error.args) from error
+            raise OutputClosedError(*error.args) from error
         return written
 
 
 class _Messages(_Stream):
-    """Standard error, where what can't be said is left unsaid.
+    """Standard error, which drops messages that can't be written.
 
-    Its reader may be gone, its disk full, its terminal closed: none of that is the job's. Each
-    line is tried anew, for a disk may have space again.
+    The reader may be gone, the disk full or the terminal closed; the job goes on regardless.
+    Each line is tried anew, because a disk may have space again.
     """
 
     def write(self, data: Any) -> int:
-        """Write some of it, or nothing as if it were written."""
+        """Write bytes; those that can't be written are dropped and count as written."""
         try:
             return self._raw.write(data) or len(data)
         except OSError:
@@ -67,21 +67,21 @@ class _Messages(_Stream):
 
 
 def prepare() -> None:
-    """Make the streams such that a job depends on none but its output."""
+    """Replace the standard streams, so that only a failure of standard output ends a job."""
     if sys.stdout is not None:
         sys.stdout = _over(_Results, sys.stdout)
-    leave_messages_unsaid()
+    drop_unwritable_messages()
     _open_closed()
 
 
-def leave_messages_unsaid() -> None:
-    """Have nothing fail that is written to standard error, whoever writes it."""
+def drop_unwritable_messages() -> None:
+    """Replace standard error by a stream whose writes never fail."""
     if sys.stderr is not None:
         sys.stderr = _over(_Messages, sys.stderr)
 
 
 def _over(kind: type[_Stream], stream: TextIO) -> TextIO:
-    """The same stream, by another way down."""
+    """The same text stream on top of another raw stream."""
     assert isinstance(stream, io.TextIOWrapper)  # noqa: S101  as the interpreter made it
     stream.flush()
     buffered = isinstance(stream.buffer, io.BufferedWriter)
@@ -96,10 +96,10 @@ def _over(kind: type[_Stream], stream: TextIO) -> TextIO:
 
 
 def _open_closed() -> None:
-    """Put the null device in the place of closed streams.
+    """Open the null device for each standard stream that is closed.
 
-    Else what we say would fail, and what libraries and workers say would end in whichever file
-    got the stream's number.
+    Otherwise our own writes would fail, and output of libraries and workers would end up in a
+    file that got the descriptor of the stream.
     """
     for name, mode in _MODES.items():
         if getattr(sys, name) is None:

@@ -1,4 +1,4 @@
-"""Results as text."""
+"""Results as text: tables of components, candidates and named values."""
 
 import shutil
 import sys
@@ -18,7 +18,7 @@ _WIDEST = 1_000_000
 
 
 def fit_summary(record: Mapping[str, Any], model: Any) -> str:
-    """What a fit came to: its components, how it went, and where it is."""
+    """Summary of a fit: its components, its course, and the place of its run."""
     from daskgmm.fitting.model_file import MODEL_FILE
 
     result = record["result"]
@@ -40,7 +40,7 @@ def fit_summary(record: Mapping[str, Any], model: Any) -> str:
 
 
 def candidates(selection: Mapping[str, Any]) -> str:
-    """A table of the candidates of a selection, the best one starred."""
+    """Table of the candidates of a selection, with a star at the best."""
     from daskgmm.model.scoring import CRITERIA
 
     rows = [["", "K", "covariance", "start", "lower bound", "BIC", "AIC", "ICL", "iterations", ""]]
@@ -66,7 +66,7 @@ def components(
     deviations: Sequence[Sequence[float]],
     names: Sequence[str] | None,
 ) -> str:
-    """A table of components: weight, then mean and standard deviation in the first columns."""
+    """Table of components: weight, then mean and standard deviation in the first columns."""
     n_features = len(means[0])
     titles = [str(name) for name in names] if names is not None else _numbered(n_features)
     columns = min(n_features, _COLUMNS_SHOWN)
@@ -98,12 +98,12 @@ def _numbered(n_features: int) -> list[str]:
 
 
 def facts_table(facts: Mapping[str, Any]) -> str:
-    """Names and values, a line each."""
+    """Lines of a name and its value, aligned."""
     return _aligned([(name, str(value)) for name, value in facts.items()], "left")
 
 
 def _fitting(rows: Sequence[Sequence[str]]) -> int:
-    """How many of a table's first columns there is room for: on a terminal three at least."""
+    """Number of a table's first columns that fit on the terminal, at least three."""
     if not sys.stdout.isatty():
         return len(rows[0])
     room, _ = shutil.get_terminal_size()
@@ -113,18 +113,18 @@ def _fitting(rows: Sequence[Sequence[str]]) -> int:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns flush right, as numbers are read."""
+    """Table with columns aligned on the right, as numbers are read."""
     return _aligned(rows, "right")
 
 
 def _aligned(rows: Sequence[Sequence[str]], side: Literal["left", "right"]) -> str:
-    """Cells in columns as wide as a terminal shows them: a Chinese character takes two places."""
+    """Cells in columns by their width on a terminal, where a Chinese character takes two places."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     for _ in rows[0]:
         grid.add_column(justify=side, no_wrap=True)
     for row in rows:
         grid.add_row(*map(Text, row))
-    # As wide as it needs to be: what is too long for the terminal is the terminal's to wrap.
+    # As wide as necessary: a terminal wraps lines that are too long for it.
     console = Console(file=StringIO(), width=_WIDEST, color_system=None, force_jupyter=False)
     with console.capture() as capture:
         console.print(grid)
@@ -132,7 +132,7 @@ def _aligned(rows: Sequence[Sequence[str]], side: Literal["left", "right"]) -> s
 
 
 def covariances(values: Any, kind: str) -> str:
-    """Covariances in their type's shape, the middle left out where there are many."""
+    """Covariances in the shape of their type; long arrays are abbreviated in the middle."""
     import numpy as np
 
     array = np.asarray(values)

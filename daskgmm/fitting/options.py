@@ -1,0 +1,238 @@
+"""The options of a fit, each declared once.
+
+The command line's options, the jobs' keywords and the ranges that estimators check follow from
+the annotations here. The estimators' constructors repeat the defaults, as scikit-learn needs
+them; a test compares. To add an option: an entry here, the constructors' parameter, and its use.
+
+This module imports the standard library only, so that ``daskgmm --help`` answers at once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from math import inf
+from numbers import Integral, Real
+from typing import Annotated, Any, TypedDict, get_args
+
+from daskgmm.errors import ConfigurationError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """The default, range and help of an option.
+
+    Parameters
+    ----------
+    default : object
+    help : str
+        As the command line shows it; it begins with what the option is.
+    parameter : str or None
+        The estimators' name of it, if it is another.
+    flag : str or None
+        The command line's name of it, if it is not the keyword with dashes.
+    choices : tuple of str
+        All values but None, if they are few.
+    least, most : float or None
+        The range of a number.
+    above : bool
+        Whether a number must be larger than `least`.
+    metavar : str or None
+        What the help shows for the value.
+    """
+
+    default: Any = None
+    help: str
+    parameter: str | None = None
+    flag: str | None = None
+    choices: tuple[str, ...] = ()
+    least: float | None = None
+    most: float | None = None
+    above: bool = False
+    metavar: str | None = None
+
+
+@dataclass(frozen=True)
+class Declared:
+    """An option as a class of options declares it.
+
+    Parameters
+    ----------
+    name : str
+        The jobs' keyword.
+    types : tuple of type
+        What its values may be.
+    option : Option
+    """
+
+    name: str
+    types: tuple[Any, ...]
+    option: Option
+
+    @property
+    def parameter(self) -> str:
+        """The estimators' name of it."""
+        return self.option.parameter or self.name
+
+    def check(self, value: Any) -> None:
+        """Refuse a number of the wrong type or out of range; other values pass.
+
+        Raises
+        ------
+        ConfigurationError
+            With the value and the range.
+        """
+        if not (value is None and type(None) in self.types):
+            option = self.option
+            check_number(self.name, value, self.number, option.least, above=option.above)
+
+    @property
+    def number(self) -> Any:
+        """`Integral` or `Real` if all values but None are such numbers, else None."""
+        kinds = set(self.types) - {type(None)}
+        return {frozenset({int}): Integral, frozenset({float}): Real}.get(frozenset(kinds))
+
+
+def check_number(
+    what: str, value: Any, kind: Any, least: float | None, *, above: bool = False
+) -> None:
+    """Refuse values that are no finite number of a kind, or too small.
+
+    Parameters
+    ----------
+    what : str
+        The name of the value, as the error begins.
+    value : object
+    kind : {Integral, Real, None}
+        With ``None`` every value passes.
+    least : float or None
+        Smallest value; with ``None`` every value passes.
+    above : bool
+        Whether `least` itself is too small.
+
+    Raises
+    ------
+    ConfigurationError
+    """
+    if kind is None or least is None:
+        return
+    if isinstance(value, kind) and least <= value < inf and (value > least or not above):
+        return  # NaN does not come here
+    number = "an integer" if kind is Integral else "a finite number"
+    limit = f"above {least:g}" if above else f"of at least {least:g}"
+    raise ConfigurationError(f"{what} is {value!r}.", f"It must be {number} {limit}.")
+
+
+@cache
+def declared(kind: type) -> dict[str, Declared]:
+    """The options that a class of options declares, by the jobs' keywords.
+
+    Parameters
+    ----------
+    kind : TypedDict class
+        Its keys that have no `Option` in their annotation are left out.
+    """
+    found = {}
+    for name, hint in kind.__annotations__.items():
+        for option in getattr(hint, "__metadata__", ()):
+            plain = hint.__origin__
+            types = get_args(plain) if plain not in (int, float, bool, str) else (plain,)
+            found[name] = Declared(name, types, option)
+    return found
+
+
+def values_of(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A value for each option of a class: the given one, or else its default."""
+    return {name: given.get(name, one.option.default) for name, one in declared(kind).items()}
+
+
+NInit = Annotated[
+    int, Option(default=1, least=1, help="Number of starts; the best result is kept.")
+]
+DType = Annotated[
+    str | None,
+    Option(
+        choices=("float32", "float64"),
+        help="Float type to compute in; by default the type of the data.",
+    ),
+]
+Seed = Annotated[
+    int | None,
+    Option(
+        parameter="random_state",
+        least=0,
+        most=2**32 - 1,
+        metavar="N",
+        help="Seed of the random numbers; by default a new one each time.",
+    ),
+]
+
+
+class MethodOptions(TypedDict, total=False):
+    """How a mixture is fitted: options that the result depends on."""
+
+    init: Annotated[
+        str,
+        Option(
+            default="kmeans",
+            parameter="init_params",
+            choices=(
+                "kmeans", "k-means++", "random", "random_from_data", "hierarchical", "k-means||",
+            ),
+            help="Method that finds the start values.",
+        ),
+    ]  # fmt: skip
+    n_init: NInit
+    tol: Annotated[
+        float,
+        Option(default=1e-3, least=0, help="Tolerance: EM stops when the change is smaller."),
+    ]
+    stopping: Annotated[
+        str,
+        Option(
+            default="lower_bound",
+            choices=("lower_bound", "parameters"),
+            help="Change that --tol limits: that of the mean log-likelihood in nats per row, or "
+            "that of the parameters in units of the columns' standard deviations.",
+        ),
+    ]
+    acceleration: Annotated[
+        str | None,
+        Option(
+            choices=("squarem",),
+            help="Extrapolation of EM steps, which saves passes if clusters overlap and --tol is "
+            "small; by default none.",
+        ),
+    ]
+    max_iter: Annotated[
+        int, Option(default=100, least=1, help="Largest number of EM passes over all rows.")
+    ]
+    reg_covar: Annotated[
+        float,
+        Option(
+            default=1e-6,
+            least=0,
+            help="Constant added to all variances, in squared units of the data.",
+        ),
+    ]
+    subsample: Annotated[
+        str | int | None,
+        Option(
+            default="auto",
+            metavar="auto|none|N",
+            help="Number of rows on which starts are first fitted in memory.",
+        ),
+    ]
+    dtype: DType
+
+
+class CacheOptions(TypedDict, total=False):
+    """Where rows stay during a fit; the result does not depend on it."""
+
+    cache: Annotated[
+        str,
+        Option(
+            default="auto",
+            choices=("auto", "memory", "disk", "none"),
+            help="Place of decoded rows between passes; auto chooses by size.",
+        ),
+    ]
