@@ -19,7 +19,7 @@ from daskgmm.data.storage.folder import Folder
 from daskgmm.data.storage.urls import address_of, file_system
 from daskgmm.errors import DataError
 from daskgmm.fitting.identity import plain_parameters
-from daskgmm.fitting.tensors import SENSELESS, Arrays, TensorFile, digest, read_whole, to_plain
+from daskgmm.fitting.tensors import MALFORMED, Arrays, TensorFile, digest, read_whole, to_plain
 from daskgmm.model.covariance import covariance_named
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
@@ -198,7 +198,10 @@ class Stored:
             It is no model file of ours, damaged, or of a later version.
         """
         with explained_as_model(name):
-            file = TensorFile.from_bytes(content, name, FORMAT)
+            file = TensorFile.from_bytes(content)
+            if "checkpoint" in file.metadata:  # whose formats have numbers of their own
+                raise ValueError("it is the checkpoint of a fit")
+            file.require_known(FORMAT, name)
             require_form(file.metadata, dict.fromkeys(METADATA, object))
         with explained_as_damaged(name):
             sealed = file.metadata.get(DIGEST)
@@ -226,7 +229,7 @@ def explained_as_model(name: str) -> Iterator[None]:
     """Turn what fails in taking a file apart into the error that it is no model."""
     try:
         yield
-    except SENSELESS as error:
+    except MALFORMED as error:
         if isinstance(error, DataError):
             raise
         raise DataError(
@@ -240,7 +243,7 @@ def explained_as_damaged(name: str) -> Iterator[None]:
     """Turn what fails in using a model file's content into the error that it is damaged."""
     try:
         yield
-    except SENSELESS as error:
+    except MALFORMED as error:
         if isinstance(error, DataError):
             raise
         fact = f"there is no {error}" if isinstance(error, KeyError) else first_line(error)
