@@ -69,11 +69,11 @@ class FittedParameters:
         held = (diagonals >= np.finfo(self._dtype).tiny) & (diagonals <= np.finfo(self._dtype).max)
         return self._rounded(values) if held.all() else values.copy()
 
-    def _standing(self, plan: StartPlan, n_features: int) -> tuple[Mixture, Frame, float] | None:
-        """Where the last fit stopped, if that is a mixture of the kind that is wanted now."""
+    def _last_fit(self, plan: StartPlan, n_features: int) -> tuple[Mixture, Frame, float] | None:
+        """Mixture, frame and lower bound of the last fit, if it is of the planned kind."""
         if not hasattr(self, "_predictor"):
             return None
-        mixture, wanted = self._predictor.mixture, (plan.n_components, n_features)
-        if mixture.covariance is not plan.covariance or mixture.shape != wanted:
+        mixture, planned = self._predictor.mixture, (plan.n_components, n_features)
+        if mixture.covariance is not plan.covariance or mixture.shape != planned:
             return None
         return mixture, self._predictor.frame, self.lower_bound_
