@@ -14,7 +14,7 @@ import numpy as np
 from daskgmm.data.source import Source
 from daskgmm.estimators.gaussian_mixture import GaussianMixture
 from daskgmm.estimators.parameters import random_numbers
-from daskgmm.fitting.checkpoint import Memory
+from daskgmm.fitting.checkpoint import Checkpoint
 from daskgmm.fitting.criteria import Score, scores
 from daskgmm.fitting.fit import Fit
 from daskgmm.fitting.settings import Candidate, Settings
@@ -77,7 +77,7 @@ def begun(
     candidates: tuple[Candidate, ...],
     source: Source,
     dtype: np.dtype[Any],
-    memory: Memory,
+    checkpoint: Checkpoint,
 ) -> Iterator[Fit]:
     """Make the first pass for all candidates, or go on from what the memory brings.
 
@@ -86,8 +86,8 @@ def begun(
     """
     first = estimators[0]
     settings = Settings.of(first, candidates, dtype)
-    with kept(source, first.cache, settings.task(source)) as rows, memory:
-        yield Fit(rows, settings, random_numbers(first.random_state), memory, advanced)
+    with kept(source, first.cache, settings.task(source)) as rows, checkpoint:
+        yield Fit(rows, settings, random_numbers(first.random_state), checkpoint, advanced)
 
 
 def outcomes_of(fit: Fit, estimators: Sequence[GaussianMixture]) -> list[CandidateResult]:
@@ -121,7 +121,7 @@ def _scored(fit: Fit, outcomes: Sequence[CandidateResult]) -> list[CandidateResu
     mixtures = tuple(one.trace.mixture for one in standing if one.trace is not None)
     if fit.compiled:  # here, so that workers beside need not compile side by side
         compile_densities_ahead(fit.source.dtype, fit.settings.dtype)
-    question = Scoring(mixtures, fit.foundation.frame, fit.settings.dtype, fit.compiled)
+    question = Scoring(mixtures, fit.standardised.frame, fit.settings.dtype, fit.compiled)
     found = iter(scores(fit.source, question))
     fit.passes += 1
     return [replace(one, score=next(found)) if one in standing else one for one in outcomes]

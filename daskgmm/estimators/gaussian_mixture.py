@@ -21,7 +21,7 @@ from daskgmm.estimators.partial_fit import PartialFit
 from daskgmm.estimators.predictions import PredictMethods
 from daskgmm.estimators.validation import require_fitted
 from daskgmm.fitting import model_file
-from daskgmm.fitting.checkpoint import remember
+from daskgmm.fitting.checkpoint import open_checkpoint
 from daskgmm.fitting.checkpoint_file import CheckpointFile
 from daskgmm.fitting.checks import require_held, warn_of_constants
 from daskgmm.fitting.fit import Fit
@@ -218,10 +218,10 @@ class GaussianMixture(FittedParameters, PredictMethods, PartialFit, DensityMixin
         random = random_numbers(self.random_state)
         marks = partial(marks_of, X, sample_weight)
         identity = Identity(self, [self], [candidate], source, marks)
-        memory = remember(self.checkpoint, identity, random)
+        checkpoint = open_checkpoint(self.checkpoint, identity, random)
         with watched(self, (candidate,), source) as watch:
-            with kept(source, self.cache, settings.task(source)) as rows, memory:
-                fit = Fit(rows, settings, random, memory, _best)
+            with kept(source, self.cache, settings.task(source)) as rows, checkpoint:
+                fit = Fit(rows, settings, random, checkpoint, _best)
                 warn_of_constants(fit.survey, source.columns)
                 watch.follow(fit)
             require_unchanged(X)
@@ -234,7 +234,7 @@ class GaussianMixture(FittedParameters, PredictMethods, PartialFit, DensityMixin
     def _adopt(self, fit: Fit, best: Trace, history: Iterable[Entry]) -> None:
         self._dtype = fit.settings.dtype
         forced = None if self.dtype is None else self._dtype
-        found = Predictor(best.mixture, fit.foundation.frame, forced)
+        found = Predictor(best.mixture, fit.standardised.frame, forced)
         require_held(found)
         self._predictor = found
         self._moments = best.moments

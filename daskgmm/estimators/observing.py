@@ -46,7 +46,9 @@ class Watch:
         for state in fit.states():
             self._last = state
             narrator.tell(state)
-            self.observers.tell(Pass(state, fit.foundation.frame, fit.passes, fit.bytes_of(state)))
+            self.observers.tell(
+                Pass(state, fit.standardised.frame, fit.passes, fit.bytes_of(state))
+            )
             with apart(), self._outside():
                 for callback in self._callbacks:
                     callback(state)

@@ -47,12 +47,12 @@ def update(estimator: Any, X: Any, sample_weight: Any, forgetting: float) -> Inc
     history = _history(estimator, forgetting)
     source = as_source(estimator, X, sample_weight, reset=False)
     before: Predictor = estimator._predictor  # noqa: SLF001  the estimator's own helper
-    recipe = _recipe(estimator, before, compute_dtype(estimator, source.dtype))
-    rows = NewRows(held(source), before, recipe.dtype)
+    em_settings = _em_settings(estimator, before, compute_dtype(estimator, source.dtype))
+    rows = NewRows(held(source), before, em_settings.dtype)
     with one_thread():
-        found = absorb(before.mixture, history, rows.expect, recipe)
+        found = absorb(before.mixture, history, rows.expect, em_settings)
     require_unchanged(X)
-    _adopt(estimator, found, recipe, rows, time.perf_counter() - began)
+    _adopt(estimator, found, em_settings, rows, time.perf_counter() - began)
     return found
 
 
@@ -69,7 +69,7 @@ def _history(estimator: Any, forgetting: float) -> Moments | None:
     return moments.faded(forgetting)
 
 
-def _recipe(estimator: Any, before: Predictor, dtype: np.dtype[Any]) -> EMSettings:
+def _em_settings(estimator: Any, before: Predictor, dtype: np.dtype[Any]) -> EMSettings:
     return EMSettings(
         estimator.tol,
         estimator.max_iter,
@@ -88,13 +88,13 @@ def _deviations(mixture: Mixture) -> Doubles:
 
 
 def _adopt(
-    estimator: Any, found: Increment, recipe: EMSettings, rows: NewRows, seconds: float
+    estimator: Any, found: Increment, em_settings: EMSettings, rows: NewRows, seconds: float
 ) -> None:
     before, bound = rows.before, found.fresh.lower_bound
     last = getattr(estimator, "lower_bound_", float("-inf"))
-    step = Step(before.mixture, found.mixture, last, bound, recipe.deviations)
+    step = Step(before.mixture, found.mixture, last, bound, em_settings.deviations)
     bounds = (*getattr(estimator, "lower_bounds_", ()), bound)
-    trace = Trace(found.mixture, found.moments, bounds, last, recipe.stopping.change(step))
+    trace = Trace(found.mixture, found.moments, bounds, last, em_settings.stopping.change(step))
     state = FitState(1, (trace,), found.fresh.rows, seconds)
     for callback in estimator.callbacks:
         callback(state)

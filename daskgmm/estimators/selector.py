@@ -30,7 +30,7 @@ from daskgmm.estimators.inputs import as_source, kind_of, marks_of, require_unch
 from daskgmm.estimators.observing import Callback, watched
 from daskgmm.estimators.parameters import check_parameters, random_numbers
 from daskgmm.estimators.validation import require_fitted
-from daskgmm.fitting.checkpoint import remember
+from daskgmm.fitting.checkpoint import open_checkpoint
 from daskgmm.fitting.checkpoint_file import CheckpointFile
 from daskgmm.fitting.checks import warn_of_constants
 from daskgmm.fitting.fit import Fit
@@ -215,11 +215,11 @@ class GaussianMixtureSelector(Delegating, DensityMixin, Shown):
         candidates = tuple(Candidate.of(one, source, in_memory=in_memory) for one in estimators)
         marks = partial(marks_of, X, sample_weight)
         identity = Identity(self, estimators, candidates, source, marks)
-        memory = remember(self.checkpoint, identity, random)
+        checkpoint = open_checkpoint(self.checkpoint, identity, random)
         for estimator in estimators:
-            estimator.random_state = memory.seed
+            estimator.random_state = checkpoint.seed
         with watched(self, candidates, source) as watch:
-            with begun(estimators, candidates, source, dtype, memory) as fit:
+            with begun(estimators, candidates, source, dtype, checkpoint) as fit:
                 warn_of_constants(fit.survey, source.columns)
                 watch.follow(fit)
                 outcomes = outcomes_of(fit, estimators)

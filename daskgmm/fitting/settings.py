@@ -179,7 +179,7 @@ class Settings:
             decoded=source.decoded,
         )
 
-    def recipe(self, frame: Frame, deviations: Doubles) -> EMSettings:
+    def em_settings(self, frame: Frame, deviations: Doubles) -> EMSettings:
         """Settings of EM in this frame."""
         return EMSettings(
             self.tol,

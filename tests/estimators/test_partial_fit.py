@@ -258,7 +258,7 @@ def test_no_number_of_workers_changes_a_bit():
 def test_the_compiled_loop_gives_the_same(kind, monkeypatch):
     rows = some_rows(5000, 10)
     expected = fitted(kind).partial_fit(rows)
-    monkeypatch.setattr("daskgmm.estimators.partial_fit.SECONDS_WORTH_COMPILING", 0.0)
+    monkeypatch.setattr("daskgmm.fitting.update.SECONDS_WORTH_COMPILING", 0.0)
     assert_same(fitted(kind).partial_fit(rows), expected)
 
 
@@ -450,7 +450,7 @@ def refusals(folder):
         "expecting 2 features": (rows[:, :1], {}),
         "names should match": (pd.DataFrame(rows, columns=["b", "a"]), {}),
         "no rows": (da.from_array(rows[:0], chunks=(10, D)), {}),
-        "none that counts": (rows, {"sample_weight": np.zeros(100)}),
+        "none of positive weight": (rows, {"sample_weight": np.zeros(100)}),
         "sample_weight": (rows, {"sample_weight": np.full(100, -1.0)}),
     }
 
