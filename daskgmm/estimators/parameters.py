@@ -8,9 +8,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from daskgmm.errors import ConfigurationError
-from daskgmm.fitting.settings import (
-    compute_dtype,
-)
+from daskgmm.fitting.settings import compute_dtype
 from daskgmm.model.covariance import covariance_named
 from daskgmm.monitoring.observer import Observer
 from daskgmm.passes.cache.choose import check_cache
@@ -30,7 +28,7 @@ _AT_LEAST: dict[str, tuple[Any, float]] = {
 
 
 def check_parameters(estimator: Any) -> None:
-    """Refuse numbers of the wrong type or out of range, and what is no switch or callback."""
+    """Check the type and range of numbers, ``warm_start`` and ``callbacks``."""
     for name, (kind, least) in _AT_LEAST.items():
         value: Any = getattr(estimator, name)
         if not isinstance(value, kind) or not least <= value < np.inf:  # NaN is not either
@@ -52,7 +50,7 @@ def check_parameters(estimator: Any) -> None:
 
 
 def check_settings(estimator: Any) -> None:
-    """Refuse parameters that any fit would refuse, whatever its rows."""
+    """Check all parameters that can be checked without rows."""
     check_parameters(estimator)
     covariance_named(estimator.covariance_type)
     initialiser_named(estimator.init_params)
@@ -68,7 +66,7 @@ def _hears(callback: Any) -> bool:
 
 
 def random_numbers(random_state: Any) -> np.random.RandomState:
-    """The random numbers that ``random_state`` stands for."""
+    """RandomState for the ``random_state`` parameter."""
     try:
         found: np.random.RandomState = check_random_state(random_state)
     except ValueError as error:
