@@ -1,1 +1,1 @@
-"""The scikit-learn-shaped faces."""
+"""Estimators with the interface of scikit-learn."""

@@ -38,19 +38,19 @@ class FittedParameters:
 
     @property
     def covariances_(self) -> Floats:
-        """Covariances in the type's shape."""
+        """Covariances, in the type's shape."""
         mixture = self._fitted()
         return self._in_range(mixture.covariances, mixture)
 
     @property
     def precisions_(self) -> Floats:
-        """Inverses of the covariances."""
+        """Inverses of the covariances, in the type's shape."""
         mixture = self._fitted()
         return self._in_range(mixture.covariance.precisions(mixture.factors), mixture)
 
     @property
     def precisions_cholesky_(self) -> Floats:
-        """Cholesky factors of the precisions."""
+        """Cholesky factors of the precisions, in the type's shape."""
         mixture = self._fitted()
         return self._in_range(mixture.factors, mixture)
 
@@ -64,16 +64,16 @@ class FittedParameters:
         return values.astype(self._dtype)
 
     def _in_range(self, values: Doubles, mixture: Mixture) -> Floats:
-        """In the fit's type, or in double where single precision can't hold them."""
+        """Round to the fit's type, unless single precision can't hold the values."""
         diagonals = mixture.covariance.variances(values, mixture.shape)
         held = (diagonals >= np.finfo(self._dtype).tiny) & (diagonals <= np.finfo(self._dtype).max)
         return self._rounded(values) if held.all() else values.copy()
 
-    def _standing(self, plan: StartPlan, n_features: int) -> tuple[Mixture, Frame, float] | None:
-        """Where the last fit stopped, if that is a mixture of the kind that is wanted now."""
+    def _last_fit(self, plan: StartPlan, n_features: int) -> tuple[Mixture, Frame, float] | None:
+        """Mixture, frame and lower bound of the last fit, if it is of the planned kind."""
         if not hasattr(self, "_predictor"):
             return None
-        mixture, wanted = self._predictor.mixture, (plan.n_components, n_features)
-        if mixture.covariance is not plan.covariance or mixture.shape != wanted:
+        mixture, planned = self._predictor.mixture, (plan.n_components, n_features)
+        if mixture.covariance is not plan.covariance or mixture.shape != planned:
             return None
         return mixture, self._predictor.frame, self.lower_bound_

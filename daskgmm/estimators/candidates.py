@@ -1,7 +1,4 @@
-"""Candidates that advance together, and what came of each.
-
-Candidates of a selection that ended below others with fewer components: poor starts.
-"""
+"""Candidates of a selection: their common fit, their results, and warnings of poor starts."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +11,7 @@ import numpy as np
 from daskgmm.data.source import Source
 from daskgmm.estimators.gaussian_mixture import GaussianMixture
 from daskgmm.estimators.parameters import random_numbers
-from daskgmm.fitting.checkpoint import Memory
+from daskgmm.fitting.checkpoint import Checkpoint
 from daskgmm.fitting.criteria import Score, scores
 from daskgmm.fitting.fit import Fit
 from daskgmm.fitting.settings import Candidate, Settings
@@ -26,18 +23,18 @@ from daskgmm.training.states import ROUNDING, FitState, StopReason, Trace
 
 @dataclass(frozen=True, eq=False)
 class CandidateResult:
-    """What came of one start of a candidate.
+    """Result of one start of a candidate.
 
     Parameters
     ----------
     estimator : GaussianMixture
-        Fitted, unless it collapsed.
+        Fitted, unless the start collapsed.
     start : int
-        Which of the candidate's starts, from 0.
+        Number among the candidate's starts, from 0.
     trace : Trace or None
-        ``None`` where all of them collapsed before the first pass.
+        ``None`` where all starts of the candidate collapsed before the first pass.
     score : Score or None
-        On the rows of the fit; ``None`` where it collapsed.
+        Score on the rows of the fit; ``None`` where the start collapsed.
     """
 
     estimator: GaussianMixture
@@ -47,15 +44,15 @@ class CandidateResult:
 
     @property
     def stopped(self) -> StopReason | None:
-        """Why it stopped."""
+        """Reason for which the start stopped."""
         return StopReason.COLLAPSED if self.trace is None else self.trace.stopped
 
     def criterion(self, name: str) -> float:
-        """A criterion's value; NaN where it collapsed."""
+        """Value of a criterion; NaN where the start collapsed."""
         return float("nan") if self.score is None else float(getattr(self.score, name))
 
     def row(self) -> dict[str, Any]:
-        """Its row of the results."""
+        """Row of ``results_``."""
         bounds = () if self.trace is None else self.trace.lower_bounds
         collapsed = self.stopped is StopReason.COLLAPSED
         return {
@@ -77,23 +74,23 @@ def begun(
     candidates: tuple[Candidate, ...],
     source: Source,
     dtype: np.dtype[Any],
-    memory: Memory,
+    checkpoint: Checkpoint,
 ) -> Iterator[Fit]:
-    """Make the first pass for all candidates, or go on from what the memory brings.
+    """Make the first pass for all candidates, or go on from the progress in the checkpoint.
 
-    They share all parameters but those that make them different candidates. Rows are cached for
-    the length of the block.
+    Candidates differ in number of components and covariance type only. Rows are cached while the
+    block runs.
     """
     first = estimators[0]
     settings = Settings.of(first, candidates, dtype)
-    with kept(source, first.cache, settings.task(source)) as rows, memory:
-        yield Fit(rows, settings, random_numbers(first.random_state), memory, advanced)
+    with kept(source, first.cache, settings.task(source)) as rows, checkpoint:
+        yield Fit(rows, settings, random_numbers(first.random_state), checkpoint, advanced)
 
 
 def outcomes_of(fit: Fit, estimators: Sequence[GaussianMixture]) -> list[CandidateResult]:
-    """What came of a fit of one candidate for each estimator, scored.
+    """Results of a fit with one candidate for each estimator, scored in one more pass.
 
-    One pass more scores all; `fit` counts it.
+    `fit` counts that pass.
     """
     progress = fit.progress
     outcomes = []
@@ -111,7 +108,7 @@ def outcomes_of(fit: Fit, estimators: Sequence[GaussianMixture]) -> list[Candida
 
 
 def advanced(state: FitState) -> list[Trace | None]:
-    """The traces that a pass has brought further; ``None`` for those that stopped before."""
+    """Traces that the last pass advanced; ``None`` for those that had stopped before."""
     done = state.iteration
     return [trace if len(trace.lower_bounds) == done else None for trace in state.traces]
 
@@ -121,16 +118,16 @@ def _scored(fit: Fit, outcomes: Sequence[CandidateResult]) -> list[CandidateResu
     mixtures = tuple(one.trace.mixture for one in standing if one.trace is not None)
     if fit.compiled:  # here, so that workers beside need not compile side by side
         compile_densities_ahead(fit.source.dtype, fit.settings.dtype)
-    question = Scoring(mixtures, fit.foundation.frame, fit.settings.dtype, fit.compiled)
+    question = Scoring(mixtures, fit.standardised.frame, fit.settings.dtype, fit.compiled)
     found = iter(scores(fit.source, question))
     fit.passes += 1
     return [replace(one, score=next(found)) if one in standing else one for one in outcomes]
 
 
 def best_of(outcomes: Sequence[CandidateResult], criterion: str) -> int:
-    """Position of the outcome with the least criterion; the first of those that equal it.
+    """Position of the outcome with the least criterion; the first of equal ones.
 
-    As with lower bounds, what differs in the last digits only must not decide.
+    Values that differ by rounding only count as equal.
     """
     values = np.array([outcome.criterion(criterion) for outcome in outcomes])
     least = float(np.nanmin(values))
@@ -139,16 +136,16 @@ def best_of(outcomes: Sequence[CandidateResult], criterion: str) -> int:
 
 @dataclass(frozen=True)
 class Shortfall:
-    """A candidate whose likelihood is less than one with fewer components reached.
+    """Candidate that ended at a lower likelihood than one with fewer components.
 
-    Each mixture is one of more components too, so a better one is known to be there.
+    A mixture of fewer components is one of more components too, so a better fit exists.
 
     Parameters
     ----------
     n_components : int
     covariance_type : str
     fewer : int
-        Components of the one that it ended below.
+        Components of the candidate that it ended below.
     """
 
     n_components: int
@@ -160,19 +157,19 @@ class Shortfall:
 
 
 def shortfalls(results: Sequence[Mapping[str, Any]], best: int, tol: float) -> list[Shortfall]:
-    """The candidates, by covariance type, that converged more than `tol` below a smaller one.
+    """Find candidates that converged more than `tol` below a smaller one of the same type.
 
-    They are told up to the number of components that comes after the best one's: what more
-    would reach could hardly matter.
+    Only candidates up to the next number of components after the best one's are listed: larger
+    ones would hardly be chosen.
 
     Parameters
     ----------
     results : sequence of mapping
-        The rows of ``results_``; of several starts the best counts.
+        Rows of ``results_``; the best of several starts counts.
     best : int
-        Position of the row that was chosen.
+        Position of the chosen row.
     tol : float
-        Mean log-likelihood a row (nats) that fits are expected to stop short of their end.
+        Mean log-likelihood a row (nats) by which a converged fit may be below its maximum.
     """
     chosen = results[best]["n_components"]
     numbers = {row["n_components"] for row in results}
@@ -187,7 +184,7 @@ def shortfalls(results: Sequence[Mapping[str, Any]], best: int, tol: float) -> l
 
 
 def shortfall_warning(found: Sequence[Shortfall], remedy: str) -> str:
-    """A warning of what fell short, one or more."""
+    """Text of the warning about one or more shortfalls."""
     whose = "its start was" if len(found) == 1 else "their starts were"
     return f"{'; '.join(map(str, found))}: {whose} poor. {remedy}"
 

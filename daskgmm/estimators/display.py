@@ -1,17 +1,12 @@
-"""How estimators look in a notebook.
-
-What ``verbose`` prints, in scikit-learn's words.
-"""
+"""HTML of estimators in notebooks: scikit-learn's, and the lower bound of each pass."""
 
 import math
-import time
 from collections.abc import Sequence
 from typing import Any
 
 from sklearn.base import BaseEstimator
 
 from daskgmm.monitoring.phrases import ended
-from daskgmm.training.states import FitState, StopReason, Trace
 
 _WIDTH, _HEIGHT, _MARGIN = 320, 80, 6
 
@@ -30,18 +25,18 @@ _DOT = '<circle cx="{}" cy="{}" r="2.5" fill="#0072b2" stroke="none"/>'
 _MOST_DOTS = 40
 
 
-class Shown(BaseEstimator):
-    """An estimator whose picture, once it is fitted, has the course of the fit beside it."""
+class NotebookRepr(BaseEstimator):
+    """Estimator whose HTML in notebooks, once it is fitted, shows the course of the fit."""
 
     def _html_repr(self) -> str:
-        """scikit-learn's own, which notebooks show, and the course."""
+        """HTML that notebooks show: scikit-learn's own, and the course of the fit."""
         shown: str = super()._html_repr()
         best = getattr(self, "best_estimator_", self)
         bounds = getattr(best, "lower_bounds_", ())
-        return shown + course(best) if len(bounds) else shown
+        return shown + lower_bound_figure(best) if len(bounds) else shown
 
 
-def course(model: Any) -> str:
+def lower_bound_figure(model: Any) -> str:
     """Small figure (HTML) of the lower bound of each pass of a fitted mixture."""
     bounds = [float(bound) for bound in model.lower_bounds_]
     count = len(bounds)
@@ -59,7 +54,7 @@ def course(model: Any) -> str:
 
 
 def _points(values: Sequence[float]) -> list[tuple[float, float]]:
-    """Where they are drawn; those that are not finite are left out."""
+    """Points (pixels) of the finite values."""
     finite = [(place, value) for place, value in enumerate(values) if math.isfinite(value)]
     least, most = min(v for _, v in finite), max(v for _, v in finite)
     across = (_WIDTH - 2 * _MARGIN) / max(len(values) - 1, 1)
@@ -68,49 +63,3 @@ def _points(values: Sequence[float]) -> list[tuple[float, float]]:
         (round(_MARGIN + across * place, 1), round(_HEIGHT - _MARGIN - up * (value - least), 1))
         for place, value in finite
     ]
-
-
-class Narrator:
-    """Prints the course of a fit.
-
-    Parameters
-    ----------
-    verbose : int
-        0 nothing, 1 passes, 2 also times and changes.
-    interval : int
-        Print every so many passes.
-    starts : sequence of Trace
-        They advance together; those that have stopped are told of no more.
-    """
-
-    def __init__(self, verbose: int, interval: int, starts: Sequence[Trace]) -> None:
-        self.verbose = verbose
-        self.interval = interval
-        self.began = time.perf_counter()
-        self.ended = {index for index, one in enumerate(starts) if one.stopped is not None}
-        for index in range(len(starts)):
-            if index not in self.ended:
-                self._say(f"Initialization {index}")
-
-    def tell(self, state: FitState) -> None:
-        """Print what there is to say of a pass."""
-        if state.iteration % self.interval == 0:
-            detail = ""
-            if self.verbose > 1:
-                change = state.best.change
-                detail = f"\t time lapse {state.seconds:.5f}s\t ll change {change:.5f}"
-            self._say(f"  Iteration {state.iteration}{detail}")
-        for index, trace in enumerate(state.traces):
-            if trace.stopped is not None and index not in self.ended:
-                self.ended.add(index)
-                converged = trace.stopped is StopReason.CONVERGED
-                outcome = "converged" if converged else "did not converge"
-                detail = ""
-                if self.verbose > 1:
-                    lapse = time.perf_counter() - self.began
-                    detail = f" time lapse {lapse:.5f}s\t lower bound {trace.lower_bound:.5f}."
-                self._say(f"Initialization {outcome}.{detail}")
-
-    def _say(self, text: str) -> None:
-        if self.verbose > 0:
-            print(text)  # noqa: T201  this is what verbose is for

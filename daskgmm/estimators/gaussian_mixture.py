@@ -1,4 +1,4 @@
-"""`GaussianMixture`: scikit-learn's estimator, on rows of any number."""
+"""`GaussianMixture`: the estimator of scikit-learn, for any number of rows."""
 
 import os
 import warnings
@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from daskgmm.estimators import sklearn_model
 from daskgmm.estimators.attributes import FittedParameters
-from daskgmm.estimators.display import Shown
+from daskgmm.estimators.display import NotebookRepr
 from daskgmm.estimators.inputs import as_source, kind_of, marks_of, require_unchanged
 from daskgmm.estimators.observing import Callback, watched
 from daskgmm.estimators.parameters import check_parameters, random_numbers
@@ -21,7 +21,7 @@ from daskgmm.estimators.partial_fit import PartialFit
 from daskgmm.estimators.predictions import PredictMethods
 from daskgmm.estimators.validation import require_fitted
 from daskgmm.fitting import model_file
-from daskgmm.fitting.checkpoint import remember
+from daskgmm.fitting.checkpoint import open_checkpoint
 from daskgmm.fitting.checkpoint_file import CheckpointFile
 from daskgmm.fitting.checks import require_held, warn_of_constants
 from daskgmm.fitting.fit import Fit
@@ -34,13 +34,13 @@ from daskgmm.passes.cache.choose import check_cache, kept
 from daskgmm.training.states import FitState, StopReason, Trace
 
 
-class GaussianMixture(FittedParameters, PredictMethods, PartialFit, DensityMixin, Shown):
-    """Mixture of K Gaussians, fitted by expectation-maximisation on rows of any number.
+class GaussianMixture(FittedParameters, PredictMethods, PartialFit, DensityMixin, NotebookRepr):
+    """Mixture of K Gaussians, fitted by expectation-maximisation to any number of rows.
 
     Parameters, attributes and methods are those of ``sklearn.mixture.GaussianMixture``, with
     the additions below. X may be a NumPy array, a pandas or Polars frame, a dask array or
     DataFrame (also with unknown chunk sizes) or what `daskgmm.open_dataset` returns. Results
-    have the kind of the input: at once for what is in memory, lazy for what is not.
+    have the kind of the input: computed for rows in memory, lazy for others.
 
     Parameters
     ----------
@@ -53,52 +53,53 @@ class GaussianMixture(FittedParameters, PredictMethods, PartialFit, DensityMixin
     tol : float, default 1e-3
         EM stops when the change (see `stopping`) is smaller.
     reg_covar : float, default 1e-6
-        Added to the covariances' diagonals, in squared units of the data. At 0 the likelihood
-        never falls. A component that comes down to equal values, where it has no bound, then
-        keeps the variance that double precision resolves there ('diag', 'spherical'); a matrix
-        that has no width in some direction has collapsed (`CollapsedComponentError`).
+        Added to the diagonals of the covariances, in squared units of the data. At 0 the
+        likelihood never falls, and has no bound where a component shrinks to equal values: it
+        then keeps the variance that double precision resolves there ('diag', 'spherical'), or
+        the fit fails where a matrix becomes singular (`CollapsedComponentError`).
     max_iter : int, default 100
-        Most EM passes over all rows.
+        Largest number of EM passes over all rows.
     n_init : int, default 1
         Number of starts; they share their passes, and the best result is kept.
     init_params : str, default 'kmeans'
         'kmeans', 'k-means++', 'random', 'random_from_data' or 'hierarchical' (Ward), all on
-        sampled rows; or 'k-means||', dask-ml's over all rows: about 15 to 35 passes for each
-        of `n_init` starts. That knows no sample weights but for those of zero.
+        sampled rows; or 'k-means||', that of dask-ml over all rows: about 15 to 35 passes for
+        each of `n_init` starts. It ignores sample weights, but for rows of weight zero.
     weights_init, means_init, precisions_init : array-like or None
-        Start values. Where all three are given EM starts from them at once.
+        Start values. If all three are given, EM starts from them directly.
     random_state : int, RandomState or None
     warm_start : bool, default False
-        Go on from the last fit.
+        Continue from the last fit.
     verbose, verbose_interval : int
-        As in scikit-learn: what is printed, and every how many passes.
+        What is printed, as in scikit-learn, and the passes from one line to the next.
     subsample : 'auto', int or None, default 'auto'
-        Rows on which starts are fitted in memory before full passes polish the best of them;
-        'auto' takes 20,000 or more with K and D, and all where there are no more. ``None``
-        turns that off: EM makes full passes from the first on.
+        Number of sampled rows on which starts are fitted in memory before full passes polish
+        the best of them. 'auto' is at least 20,000 and grows with K and D; smaller data is
+        taken whole. ``None`` turns this off: EM makes full passes from the beginning.
     stopping : {'lower_bound', 'parameters'}, default 'lower_bound'
-        What `tol` is held against: the change of the mean log-likelihood a row (nats), or the
+        What `tol` is compared with: the change of the mean log-likelihood a row (nats), or the
         largest change of any weight, mean or covariance entry, means and covariances in units
         of the features' standard deviations.
     acceleration : {None, 'squarem'}, default None
-        'squarem' extrapolates EM steps (Varadhan and Roland, 2008), and goes on from where EM
-        stood whenever the likelihood would fall. It saves passes where they are many: at a
-        small `tol`, on clusters that overlap. A trial that is refused costs its pass, which
-        counts in `max_iter`; convergence is judged on steps of EM's own.
+        'squarem' extrapolates EM steps (Varadhan and Roland, 2008), and returns to plain EM
+        whenever the likelihood would fall. It saves passes where EM needs many: with a small
+        `tol`, on overlapping clusters. A rejected step costs a pass and counts in `max_iter`;
+        convergence is judged on plain EM steps.
     dtype : {None, 'float32', 'float64'}, default None
         Compute in the data's float type or force one. Sums over blocks are float64 always, and
         so are mixtures so narrow that rounding in float32 would decide on them.
     cache : {'auto', 'memory', 'disk', 'none'}, default 'auto'
         Where decoded blocks stay between passes: in memory, on the workers' own disks, or
-        nowhere; 'auto' chooses from sizes. It matters where each pass would decode files or
-        compute chunks again, and never to the result.
+        nowhere; 'auto' chooses from sizes. A cache saves decoding files or computing chunks
+        again in each pass, and never changes the result.
     checkpoint : path, fsspec URL, CheckpointFile or None, default None
-        File to keep the fit's state in, written whole or not at all after each pass. Where one
-        is there `fit` goes on from it, and ends in what a fit that was never interrupted ends
-        in, to the bit. It is removed when the fit ends, and stays where that fails.
+        File for the state of the fit, written after each pass, whole or not at all. If it
+        exists, `fit` goes on from it, and its result is that of an uninterrupted fit to the
+        bit. It is removed when the fit ends, and kept when the fit fails.
     callbacks : iterable of callable or Observer, default ()
-        Each is given each `daskgmm.training.states.FitState`, those before a checkpoint not
-        again. A `daskgmm.monitoring.observer.Observer` also hears of the fit's start and end.
+        Called with each `daskgmm.training.states.FitState`; after a restart from a checkpoint,
+        with the new ones only. A `daskgmm.monitoring.observer.Observer` is notified of the
+        start and end of the fit as well.
 
     Attributes
     ----------
@@ -112,16 +113,16 @@ class GaussianMixture(FittedParameters, PredictMethods, PartialFit, DensityMixin
     lower_bound_ : float
         Mean log-likelihood a row (nats) in the last pass.
     lower_bounds_ : list of float
-        The same for each pass; the one before again where a trial was refused.
+        Lower bound of each pass; repeats the one before where a step was rejected.
     n_features_in_ : int
     feature_names_in_ : ndarray of str, where X has names
     n_rows_ : int
-        Rows fitted.
+        Number of rows that were fitted.
     n_passes_ : int
-        Passes over all rows, that of the initialisation included.
+        Passes over all rows, including those of the initialisation.
     history_ : list of dict
-        For each EM pass ``iteration, lower_bound, change, seconds, rows, bytes_read``; the
-        last counts the rows' values as computed with.
+        For each EM pass ``iteration, lower_bound, change, seconds, rows, bytes_read``; bytes
+        are those of the rows' values in the type that is computed in.
 
     Examples
     --------
@@ -189,7 +190,7 @@ class GaussianMixture(FittedParameters, PredictMethods, PartialFit, DensityMixin
         Parameters
         ----------
         X : array, frame, dask collection or dataset of shape (n, D)
-            Rows; all values finite.
+            Rows, with finite values.
         y : ignored
         sample_weight : array-like or dask array of shape (n,), optional
             Finite and not negative; a weight of 2 counts as the row twice.
@@ -201,10 +202,11 @@ class GaussianMixture(FittedParameters, PredictMethods, PartialFit, DensityMixin
         Raises
         ------
         ConfigurationError
-            A parameter has no meaning as given, or the checkpoint is another fit's.
+            A parameter is invalid, or the checkpoint belongs to another fit.
         DataError
-            Too few rows, a value that is not finite (with partition and row), a column that
-            is no number, a component that collapsed, or a checkpoint that is damaged.
+            Too few rows, a value that is not finite (with partition and row), a column that is
+            not numeric, a component that collapsed, or a checkpoint that is damaged or of
+            another version's format.
         OutputError
             The checkpoint can't be written.
         """
@@ -218,10 +220,10 @@ class GaussianMixture(FittedParameters, PredictMethods, PartialFit, DensityMixin
         random = random_numbers(self.random_state)
         marks = partial(marks_of, X, sample_weight)
         identity = Identity(self, [self], [candidate], source, marks)
-        memory = remember(self.checkpoint, identity, random)
+        checkpoint = open_checkpoint(self.checkpoint, identity, random)
         with watched(self, (candidate,), source) as watch:
-            with kept(source, self.cache, settings.task(source)) as rows, memory:
-                fit = Fit(rows, settings, random, memory, _best)
+            with kept(source, self.cache, settings.task(source)) as rows, checkpoint:
+                fit = Fit(rows, settings, random, checkpoint, _best)
                 warn_of_constants(fit.survey, source.columns)
                 watch.follow(fit)
             require_unchanged(X)
@@ -234,7 +236,7 @@ class GaussianMixture(FittedParameters, PredictMethods, PartialFit, DensityMixin
     def _adopt(self, fit: Fit, best: Trace, history: Iterable[Entry]) -> None:
         self._dtype = fit.settings.dtype
         forced = None if self.dtype is None else self._dtype
-        found = Predictor(best.mixture, fit.foundation.frame, forced)
+        found = Predictor(best.mixture, fit.standardised.frame, forced)
         require_held(found)
         self._predictor = found
         self._moments = best.moments
@@ -274,29 +276,29 @@ class GaussianMixture(FittedParameters, PredictMethods, PartialFit, DensityMixin
         ----------
         path : path or fsspec URL
         storage_options : dict, optional
-            For fsspec.
+            Options for fsspec.
         """
         require_fitted(self)
         model_file.save(self, path, storage_options)
 
     def to_sklearn(self) -> Any:
-        """The same fitted model as ``sklearn.mixture.GaussianMixture``."""
+        """Convert to a fitted ``sklearn.mixture.GaussianMixture``."""
         require_fitted(self)
         return sklearn_model.to_sklearn(self)
 
     @classmethod
     def from_sklearn(cls, estimator: Any) -> Self:
-        """The same model as a fitted ``sklearn.mixture.GaussianMixture``."""
+        """Convert from a fitted ``sklearn.mixture.GaussianMixture``."""
         return sklearn_model.from_sklearn(cls, estimator)
 
 
 def _best(state: FitState) -> list[Trace]:
-    """Whose passes ``history_`` tells of."""
+    """The trace whose passes ``history_`` records: the best one."""
     return [state.best]
 
 
 def warn_not_converged() -> None:
-    """Warn the caller of ``fit``."""
+    """Warn the caller of ``fit`` that the best start did not converge."""
     warnings.warn(
         "Best performing initialization did not converge. Try different init "
         "parameters, or increase max_iter, tol, or check for degenerate data.",

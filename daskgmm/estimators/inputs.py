@@ -1,4 +1,4 @@
-"""What users hand over as X, as a source of rows."""
+"""The X of a user, checked and read as a source of rows."""
 
 import os
 from dataclasses import replace
@@ -15,7 +15,7 @@ from daskgmm.estimators.validation import as_data_error
 
 
 def kind_of(X: Any) -> str:
-    """One of memory, array, frame (Dask's) and dataset.
+    """Kind of X: ``"memory"``, ``"array"`` or ``"frame"`` (Dask's), or ``"dataset"``.
 
     Raises
     ------
@@ -34,12 +34,12 @@ def kind_of(X: Any) -> str:
                 "Pass a dask array or DataFrame.",
             )
         return "frame" if hasattr(X, "divisions") else "array"
-    # Asked of the type: a frame has its columns as attributes.
+    # The type is asked, since a frame has its columns as attributes.
     return "dataset" if hasattr(type(X), "source") else "memory"
 
 
 def as_source(estimator: Any, X: Any, sample_weight: Any = None, *, reset: bool) -> Source:
-    """Read X as a source; `reset` takes its feature names and number, else they must agree.
+    """Read X as a source; `reset` stores its feature names and number, else they must agree.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def _in_memory(estimator: Any, X: Any, sample_weight: Any, *, reset: bool) -> So
 
 
 def marks_of(X: Any, sample_weight: Any) -> dict[str, Any]:
-    """What tells these rows from others, as far as X itself knows it, in plain values."""
+    """Facts that identify these rows, as far as X itself knows them, as JSON values."""
     if kind_of(X) != "dataset":
         return {"sample_weight": sample_weight is not None, "files": None}
     files = [(file.path, file.bytes, file.modified, file.etag) for file in X.files]
@@ -75,14 +75,14 @@ def marks_of(X: Any, sample_weight: Any) -> dict[str, Any]:
 
 
 def require_unchanged(X: Any) -> None:
-    """Raise unless the files of a dataset still are those that were opened.
+    """Check that the files of a dataset are still those that were opened.
 
     Raises
     ------
     DataError
-        One has changed since.
+        A file has changed.
     MissingInputError
-        One is gone.
+        A file is gone.
     """
     if kind_of(X) == "dataset":
         X.require_unchanged()
@@ -107,7 +107,7 @@ def in_memory_rows(estimator: Any, X: Any, *, reset: bool) -> np.ndarray[Any, An
 
 
 def _is_frame(X: Any) -> bool:
-    # A column of pandas or Polars, or any array, is scikit-learn's to judge.
+    # A column of pandas or Polars, or any array, is checked by scikit-learn.
     return type(X).__name__ in ("DataFrame", "LazyFrame")
 
 

@@ -1,10 +1,10 @@
-"""A fitted mixture as MLflow loads it."""
+"""Fitted mixture as MLflow loads it. MLflow stores the path of this module: it stays."""
 
 from typing import Any
 
 
 class Labels:
-    """What MLflow calls.
+    """Model with the methods that MLflow calls.
 
     Parameters
     ----------
@@ -15,17 +15,17 @@ class Labels:
         self.model = model
 
     def predict(self, rows: Any, params: Any = None) -> Any:
-        """Most probable component of each row."""
+        """Label each row with its most probable component."""
         del params
         return self.model.predict(rows)
 
     def get_raw_model(self) -> Any:
-        """The mixture itself."""
+        """Return the mixture itself."""
         return self.model
 
 
 def _load_pyfunc(path: str) -> Labels:
-    """MLflow's way in."""
+    """Load a stored model; MLflow calls this function."""
     from daskgmm.estimators.persistence import load
 
     return Labels(load(path))

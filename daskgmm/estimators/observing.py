@@ -1,4 +1,4 @@
-"""A fit and those who watch it."""
+"""Observers and callbacks of a fit, and what ``verbose`` prints."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -7,28 +7,27 @@ from typing import Any, TypeAlias
 from uuid import uuid4
 
 from daskgmm.data.source import Source
-from daskgmm.estimators.display import Narrator
 from daskgmm.fitting.fit import Fit
 from daskgmm.fitting.settings import Candidate
 from daskgmm.monitoring.observer import FitEnd, FitPass, FitStart, Observer, Reason
 from daskgmm.monitoring.observers import ObserverGroup, default_observers
 from daskgmm.passes.engine.client import settled
 from daskgmm.passes.engine.keys import apart, made_for
-from daskgmm.training.states import FitState, StopReason
+from daskgmm.training.states import FitState, StopReason, Trace
 
 Callback: TypeAlias = Callable[[FitState], object] | Observer
-"""What the parameter ``callbacks`` takes."""
+"""Member of the parameter ``callbacks``."""
 
 
 class Watch:
-    """Those who hear of a fit: observers, which can't fail it, and plain callbacks, which can.
+    """Notifies observers, which can't fail a fit, and plain callbacks, which can.
 
     Parameters
     ----------
     estimator : GaussianMixture or GaussianMixtureSelector
-        Its parameters tell who.
+        Estimator whose parameters name them.
     outside : callable
-        Gives a context manager, in whose block passes run as they would without the fit.
+        Returns a context manager in which passes run on the client of before the fit.
     """
 
     def __init__(self, estimator: Any, outside: Callable[[], AbstractContextManager[None]]) -> None:
@@ -41,13 +40,13 @@ class Watch:
         self._last: FitState | None = None
 
     def follow(self, fit: Fit) -> None:
-        """Run the fit to its end; all hear of each pass."""
-        narrator = Narrator(*self._verbose, fit.traces)
+        """Run the fit to its end, and notify all of each pass."""
+        printer = VerbosePrinter(*self._verbose, fit.traces)
         for state in fit.states():
             self._last = state
-            narrator.tell(state)
+            printer.print_pass(state)
             self.observers.tell(
-                FitPass(state, fit.foundation.frame, fit.passes, fit.bytes_of(state))
+                FitPass(state, fit.standardised.frame, fit.passes, fit.bytes_of(state))
             )
             with apart(), self._outside():
                 for callback in self._callbacks:
@@ -55,7 +54,7 @@ class Watch:
 
     @property
     def reason(self) -> Reason:
-        """How the fit ended."""
+        """Reason for which the fit ended."""
         best = None if self._last is None else self._last.best
         stopped_early = best is not None and best.stopped is not StopReason.CONVERGED
         return Reason.MAX_ITER if stopped_early else Reason.CONVERGED
@@ -63,7 +62,7 @@ class Watch:
 
 @contextmanager
 def watched(estimator: Any, candidates: Sequence[Candidate], source: Source) -> Iterator[Watch]:
-    """Tell those who watch of the fit in the block, from its beginning to its end."""
+    """Notify observers of the start and end of the fit in the block."""
     with settled() as outside, made_for(uuid4().hex) as run_id:
         watch, began = Watch(estimator, outside), time.perf_counter()
 
@@ -95,3 +94,49 @@ def _about(
         source.columns,
         len(source.parts),
     )
+
+
+class VerbosePrinter:
+    """Prints the course of a fit as scikit-learn's ``verbose`` does.
+
+    Parameters
+    ----------
+    verbose : int
+        0 nothing, 1 passes, 2 also times and changes.
+    interval : int
+        Passes from one line to the next.
+    starts : sequence of Trace
+        Starts, which advance together; one that has stopped is not printed again.
+    """
+
+    def __init__(self, verbose: int, interval: int, starts: Sequence[Trace]) -> None:
+        self.verbose = verbose
+        self.interval = interval
+        self.began = time.perf_counter()
+        self.ended = {index for index, one in enumerate(starts) if one.stopped is not None}
+        for index in range(len(starts)):
+            if index not in self.ended:
+                self._print(f"Initialization {index}")
+
+    def print_pass(self, state: FitState) -> None:
+        """Print a pass, and the starts that stopped in it."""
+        if state.iteration % self.interval == 0:
+            detail = ""
+            if self.verbose > 1:
+                change = state.best.change
+                detail = f"\t time lapse {state.seconds:.5f}s\t ll change {change:.5f}"
+            self._print(f"  Iteration {state.iteration}{detail}")
+        for index, trace in enumerate(state.traces):
+            if trace.stopped is not None and index not in self.ended:
+                self.ended.add(index)
+                converged = trace.stopped is StopReason.CONVERGED
+                outcome = "converged" if converged else "did not converge"
+                detail = ""
+                if self.verbose > 1:
+                    lapse = time.perf_counter() - self.began
+                    detail = f" time lapse {lapse:.5f}s\t lower bound {trace.lower_bound:.5f}."
+                self._print(f"Initialization {outcome}.{detail}")
+
+    def _print(self, text: str) -> None:
+        if self.verbose > 0:
+            print(text)  # noqa: T201  this is what verbose is for

@@ -30,7 +30,7 @@ _RANGES: dict[str, tuple[Any, float | None]] = {
 
 
 def check_parameters(estimator: Any) -> None:
-    """Refuse numbers of the wrong type or out of range, and what is no switch or callback."""
+    """Check the type and range of numbers, ``warm_start`` and ``callbacks``."""
     for name, (kind, least) in _RANGES.items():
         what = f"The '{name}' parameter of {type(estimator).__name__}"
         check_number(what, getattr(estimator, name), kind, least)
@@ -47,7 +47,7 @@ def check_parameters(estimator: Any) -> None:
 
 
 def check_settings(estimator: Any) -> None:
-    """Refuse parameters that any fit would refuse, whatever its rows."""
+    """Check all parameters that can be checked without rows."""
     check_parameters(estimator)
     covariance_named(estimator.covariance_type)
     initialiser_named(estimator.init_params)
@@ -63,7 +63,7 @@ def _hears(callback: Any) -> bool:
 
 
 def random_numbers(random_state: Any) -> np.random.RandomState:
-    """The random numbers that ``random_state`` stands for."""
+    """RandomState for the ``random_state`` parameter."""
     try:
         found: np.random.RandomState = check_random_state(random_state)
     except ValueError as error:

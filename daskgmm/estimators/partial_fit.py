@@ -1,7 +1,4 @@
-"""What a fitted estimator makes of new rows.
-
-New rows for a fitted model, in one pass.
-"""
+"""`partial_fit`: one EM step of a fitted estimator, in one pass over new rows."""
 
 import time
 from abc import ABC, abstractmethod
@@ -29,7 +26,7 @@ from daskgmm.training.stopping import Step, stopping_named
 
 
 def check_forgetting(forgetting: Any) -> None:
-    """Refuse what is no number from 0 to 1."""
+    """Check that it is a number from 0 to 1."""
     if not is_share(forgetting):
         raise ConfigurationError(
             f"The 'forgetting' parameter is {forgetting!r}.",
@@ -38,21 +35,21 @@ def check_forgetting(forgetting: Any) -> None:
 
 
 def update(estimator: Any, X: Any, sample_weight: Any, forgetting: float) -> Increment:
-    """Take new rows into a fitted estimator; see `GaussianMixture.partial_fit`.
+    """Update a fitted estimator with new rows; see `GaussianMixture.partial_fit`.
 
-    If anything goes wrong the estimator stays as it is.
+    After an error the estimator is as it was before.
     """
     check_parameters(estimator)
     began = time.perf_counter()
     history = _history(estimator, forgetting)
     source = as_source(estimator, X, sample_weight, reset=False)
     before: Predictor = estimator._predictor  # noqa: SLF001  the estimator's own helper
-    recipe = _recipe(estimator, before, compute_dtype(estimator, source.dtype))
-    rows = NewRows(held(source), before, recipe.dtype)
+    em_settings = _em_settings(estimator, before, compute_dtype(estimator, source.dtype))
+    rows = NewRows(held(source), before, em_settings.dtype)
     with one_thread():
-        found = absorb(before.mixture, history, rows.expect, recipe)
+        found = absorb(before.mixture, history, rows.expect, em_settings)
     require_unchanged(X)
-    _adopt(estimator, found, recipe, rows, time.perf_counter() - began)
+    _adopt(estimator, found, em_settings, rows, time.perf_counter() - began)
     return found
 
 
@@ -69,7 +66,7 @@ def _history(estimator: Any, forgetting: float) -> Moments | None:
     return moments.faded(forgetting)
 
 
-def _recipe(estimator: Any, before: Predictor, dtype: np.dtype[Any]) -> EMSettings:
+def _em_settings(estimator: Any, before: Predictor, dtype: np.dtype[Any]) -> EMSettings:
     return EMSettings(
         estimator.tol,
         estimator.max_iter,
@@ -82,19 +79,19 @@ def _recipe(estimator: Any, before: Predictor, dtype: np.dtype[Any]) -> EMSettin
 
 
 def _deviations(mixture: Mixture) -> Doubles:
-    """Standard deviations (D,) of the features, as a mixture has them."""
+    """Standard deviations (D,) of the features under a mixture."""
     spread = mixture.means - mixture.weights @ mixture.means
     return np.sqrt(mixture.weights @ (mixture.deviations**2 + spread**2))
 
 
 def _adopt(
-    estimator: Any, found: Increment, recipe: EMSettings, rows: NewRows, seconds: float
+    estimator: Any, found: Increment, em_settings: EMSettings, rows: NewRows, seconds: float
 ) -> None:
     before, bound = rows.before, found.fresh.lower_bound
     last = getattr(estimator, "lower_bound_", float("-inf"))
-    step = Step(before.mixture, found.mixture, last, bound, recipe.deviations)
+    step = Step(before.mixture, found.mixture, last, bound, em_settings.deviations)
     bounds = (*getattr(estimator, "lower_bounds_", ()), bound)
-    trace = Trace(found.mixture, found.moments, bounds, last, recipe.stopping.change(step))
+    trace = Trace(found.mixture, found.moments, bounds, last, em_settings.stopping.change(step))
     state = FitState(1, (trace,), found.fresh.rows, seconds)
     for callback in estimator.callbacks:
         callback(state)
@@ -112,7 +109,7 @@ def _adopt(
 
 
 def _entry(iteration: int, state: FitState, rows: NewRows) -> dict[str, Any]:
-    """What ``history_`` tells of the step, as of each pass of a fit."""
+    """Entry of the step in ``history_``."""
     return {
         "iteration": iteration,
         "lower_bound": state.best.lower_bound,
@@ -124,7 +121,7 @@ def _entry(iteration: int, state: FitState, rows: NewRows) -> dict[str, Any]:
 
 
 class PartialFit(ABC):
-    """The method by which a mixture is refreshed."""
+    """Mixin with `partial_fit`."""
 
     @abstractmethod
     def __sklearn_is_fitted__(self) -> bool: ...
@@ -154,26 +151,26 @@ class PartialFit(ABC):
         X : array, frame, dask collection or dataset of shape (n, D)
             New rows, one or more; all values finite.
         y : array-like or dask array of shape (n,), optional
-            The sample weights where they come second, as in ``partial_fit(rows, weights)``.
-            scikit-learn wants the place to have this name.
+            Sample weights where they are given by position, as in ``partial_fit(rows, weights)``;
+            scikit-learn requires this name for the second parameter.
         sample_weight : array-like or dask array of shape (n,), optional
-            The same by name; `y` is ignored then.
+            Sample weights; if given, `y` is ignored.
         forgetting : float in [0, 1], default 1.0
-            What the moments of the rows before are multiplied with.
+            Factor of the moments of all earlier rows.
 
         Returns
         -------
         self
-            `n_rows_` counts the new rows too, however much others have faded; `lower_bound_`
-            is that of the new rows before the step, `n_iter_`, `lower_bounds_` and `history_`
-            grow by one, and `converged_` stays: a step on other rows can't tell.
+            `n_rows_` grows by the number of new rows, `n_iter_`, `lower_bounds_` and `history_`
+            by one step. `lower_bound_` is that of the new rows before the step. `converged_`
+            does not change.
 
         Raises
         ------
         ConfigurationError
-            `forgetting` is out of range, or the model holds no moments and is to remember.
+            `forgetting` is out of range, or it is not 0 and the model holds no moments.
         DataError
-            Other columns, no rows, or what `fit` would refuse.
+            Other columns, no rows, or rows that `fit` would refuse.
         """
         weights = y if sample_weight is None else sample_weight
         check_forgetting(forgetting)

@@ -1,4 +1,4 @@
-"""Estimators from model files."""
+"""Loading of estimators from model files."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ from daskgmm.model.moments import Moments
 
 
 def load(path: Any, *, storage_options: dict[str, Any] | None = None) -> Any:
-    """Read what ``save`` wrote.
+    """Load a fitted estimator that ``save`` wrote.
 
     Parameters
     ----------
@@ -42,12 +42,12 @@ def load(path: Any, *, storage_options: dict[str, Any] | None = None) -> Any:
 
 
 def restored(model: Stored) -> Any:
-    """The estimator that was saved.
+    """Build the estimator that was saved.
 
     Raises
     ------
     DataError
-        Its parameters or attributes are no such estimator's.
+        The file has parameters or attributes that the estimator doesn't have.
     """
     with explained_as_damaged(model.name):
         return _restored(model)

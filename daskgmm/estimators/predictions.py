@@ -1,9 +1,4 @@
-"""What a fitted mixture says of rows.
-
-Predictions of the input's kind.
-
-Which rows are anomalous: those of the least density.
-"""
+"""Predictions of a fitted mixture for rows: labels, probabilities, densities, criteria."""
 
 from typing import Any
 
@@ -28,7 +23,7 @@ from daskgmm.passes.quantile import log_density_quantile
 
 
 def predict_rows(estimator: Any, X: Any, method: Method) -> Any:
-    """What `method` of the estimator's predictor says of each row of X.
+    """Apply a method of the estimator's predictor to each row of X.
 
     Returns
     -------
@@ -73,7 +68,7 @@ def _quantile(densities: Doubles, share: float) -> float:
 
 
 class PredictMethods:
-    """The methods of a fitted mixture that take rows; results have the rows' kind."""
+    """Mixin with the methods that take rows; their results have the kind of the input."""
 
     _predictor: Predictor
 
@@ -113,9 +108,9 @@ class PredictMethods:
     def anomaly_threshold(self, X: Any, quantile: float) -> float:
         """The log-density (nats) below which a share of X's rows lies, at once for any X.
 
-        It is exactly ``numpy.quantile(score_samples(X), quantile)``; a row is taken for an
-        anomaly where its log-density is below it. Over rows that are not in memory it takes a
-        pass, or two over many, and sample weights don't count.
+        It is exactly ``numpy.quantile(score_samples(X), quantile)``; rows with a log-density
+        below it count as anomalies. For rows that are not in memory it takes one pass, or two if
+        there are many. Sample weights are ignored.
 
         Parameters
         ----------
@@ -126,7 +121,7 @@ class PredictMethods:
         Raises
         ------
         ConfigurationError
-            `quantile` is no share.
+            `quantile` is not from 0 to 1.
         DataError
             There are no rows, or a value is not finite.
         """

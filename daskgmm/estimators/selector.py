@@ -1,7 +1,4 @@
-"""`GaussianMixtureSelector`: mixtures of many kinds fitted in the same passes, the best kept.
-
-What an estimator that chose another one says of rows: what the chosen one says.
-"""
+"""`GaussianMixtureSelector`: candidates fitted in the same passes, and the best one kept."""
 
 import os
 import warnings
@@ -24,13 +21,13 @@ from daskgmm.estimators.candidates import (
     shortfall_warning,
     shortfalls,
 )
-from daskgmm.estimators.display import Shown
+from daskgmm.estimators.display import NotebookRepr
 from daskgmm.estimators.gaussian_mixture import GaussianMixture, warn_not_converged
 from daskgmm.estimators.inputs import as_source, kind_of, marks_of, require_unchanged
 from daskgmm.estimators.observing import Callback, watched
 from daskgmm.estimators.parameters import check_parameters, random_numbers
 from daskgmm.estimators.validation import require_fitted
-from daskgmm.fitting.checkpoint import remember
+from daskgmm.fitting.checkpoint import open_checkpoint
 from daskgmm.fitting.checkpoint_file import CheckpointFile
 from daskgmm.fitting.checks import warn_of_constants
 from daskgmm.fitting.fit import Fit
@@ -42,7 +39,7 @@ from daskgmm.training.states import StopReason
 
 
 class Delegating:
-    """Asks ``best_estimator_``; see `GaussianMixture` for what each method returns."""
+    """Mixin whose methods call those of ``best_estimator_``; see `GaussianMixture`."""
 
     best_estimator_: GaussianMixture
 
@@ -83,7 +80,7 @@ class Delegating:
         return self._best().anomaly_threshold(X, quantile)
 
     def sample(self, n_samples: int = 1) -> tuple[Any, Any]:
-        """Draw rows, and the components that they come from."""
+        """Draw rows from the chosen mixture, and the components that they come from."""
         return self._best().sample(n_samples)
 
     def save(self, path: Any, *, storage_options: dict[str, Any] | None = None) -> None:
@@ -91,13 +88,13 @@ class Delegating:
         self._best().save(path, storage_options=storage_options)
 
 
-class GaussianMixtureSelector(Delegating, DensityMixin, Shown):
-    """Chooses the number of components and the covariance type by an information criterion.
+class GaussianMixtureSelector(Delegating, DensityMixin, NotebookRepr):
+    """Choose the number of components and the covariance type by an information criterion.
 
-    All candidates, each number with each type and each start, advance in the same passes over
-    the data, and one more pass scores them all. X is what `GaussianMixture` takes. A candidate
-    comes out as a fit of its own with the same integer ``random_state`` would; with several
-    types, or rows cut into other tasks, up to rounding.
+    All candidates (each number with each type and each start) advance in the same passes over
+    the data, and one more pass scores them all. X is anything that `GaussianMixture` takes. A
+    candidate gives the same result as a fit of its own with the same integer ``random_state``;
+    with several types, or if tasks hold other rows, the same up to rounding.
 
     Parameters
     ----------
@@ -106,10 +103,10 @@ class GaussianMixtureSelector(Delegating, DensityMixin, Shown):
     covariance_type : iterable of str, or str, default ('full',)
         Covariance types to try with each, as `GaussianMixture` takes them.
     criterion : {'bic', 'aic', 'icl'}, default 'bic'
-        What is to be least, on the rows of the fit with their sample weights.
+        Criterion to minimise, on the rows of the fit with their sample weights.
     tol, reg_covar, max_iter, n_init, init_params, random_state
         As in `GaussianMixture`, for each candidate. With ``None`` or a RandomState one seed is
-        drawn for all; the chosen estimator's ``random_state`` tells it.
+        drawn for all; the ``random_state`` of the chosen estimator holds it.
     verbose, verbose_interval, subsample, stopping, acceleration, dtype, cache, checkpoint,
     callbacks
         As in `GaussianMixture`; a callback's state holds the starts of all candidates.
@@ -117,15 +114,15 @@ class GaussianMixtureSelector(Delegating, DensityMixin, Shown):
     Attributes
     ----------
     best_estimator_ : GaussianMixture
-        Fitted.
+        Chosen candidate, fitted.
     best_params_ : dict
         Its ``n_components`` and ``covariance_type``.
     best_index_ : int
-        Its row in `results_`.
+        Row of the chosen candidate in `results_`.
     results_ : DataFrame
-        A row for each start of each candidate that made passes over all rows: ``n_components,
-        covariance_type, start, lower_bound, bic, aic, icl, n_iter, converged``. One that
-        collapsed has NaN for what is not known of it.
+        One row for each start of each candidate that made passes over all rows:
+        ``n_components, covariance_type, start, lower_bound, bic, aic, icl, n_iter, converged``.
+        Unknown values of a candidate that collapsed are NaN.
     n_features_in_ : int
     feature_names_in_ : ndarray of str, where X has names
     n_passes_ : int
@@ -202,7 +199,7 @@ class GaussianMixtureSelector(Delegating, DensityMixin, Shown):
         ConfigurationError, OutputError
             As in `GaussianMixture.fit`.
         DataError
-            The same; of collapses only where every candidate has collapsed.
+            As in `GaussianMixture.fit`, but collapses only where all candidates collapsed.
         """
         del y
         check_criterion(self.criterion)
@@ -215,11 +212,11 @@ class GaussianMixtureSelector(Delegating, DensityMixin, Shown):
         candidates = tuple(Candidate.of(one, source, in_memory=in_memory) for one in estimators)
         marks = partial(marks_of, X, sample_weight)
         identity = Identity(self, estimators, candidates, source, marks)
-        memory = remember(self.checkpoint, identity, random)
+        checkpoint = open_checkpoint(self.checkpoint, identity, random)
         for estimator in estimators:
-            estimator.random_state = memory.seed
+            estimator.random_state = checkpoint.seed
         with watched(self, candidates, source) as watch:
-            with begun(estimators, candidates, source, dtype, memory) as fit:
+            with begun(estimators, candidates, source, dtype, checkpoint) as fit:
                 warn_of_constants(fit.survey, source.columns)
                 watch.follow(fit)
                 outcomes = outcomes_of(fit, estimators)
@@ -233,7 +230,7 @@ class GaussianMixtureSelector(Delegating, DensityMixin, Shown):
         return self
 
     def _estimators(self, random: np.random.RandomState) -> list[GaussianMixture]:
-        """One for each candidate, not fitted yet."""
+        """Create an estimator for each candidate, not fitted yet."""
         numbers = _several(self, "n_components", Integral)
         kinds = _several(self, "covariance_type", str)
         shared = self.get_params(deep=False) | {"random_state": self._seed(random)}
@@ -270,7 +267,7 @@ class GaussianMixtureSelector(Delegating, DensityMixin, Shown):
 
 
 def _several(estimator: Any, name: str, kind: type[Any]) -> tuple[Any, ...]:
-    """A parameter's values; a single one counts as a list of one."""
+    """Values of a parameter; a single value counts as a list of one."""
     value = getattr(estimator, name)
     if isinstance(value, kind):
         return (value,)
@@ -285,7 +282,7 @@ def _several(estimator: Any, name: str, kind: type[Any]) -> tuple[Any, ...]:
 
 
 def check_criterion(name: Any) -> None:
-    """Refuse what is no criterion."""
+    """Check that a criterion is known."""
     if not isinstance(name, str) or name not in CRITERIA:
         raise ConfigurationError(
             f"criterion={name!r} is not known.", f"Use one of: {', '.join(CRITERIA)}."

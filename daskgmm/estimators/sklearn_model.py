@@ -1,4 +1,4 @@
-"""To scikit-learn's own estimator and back."""
+"""Conversion to and from scikit-learn's own estimator."""
 
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ _DERIVED = ("weights_", "means_", "covariances_", "precisions_", "precisions_cho
 
 
 def to_sklearn(estimator: Any) -> Any:
-    """A fitted ``sklearn.mixture.GaussianMixture`` with the same parameters."""
+    """Fitted ``sklearn.mixture.GaussianMixture`` with the same parameters."""
     from sklearn.mixture import GaussianMixture
 
     covariance = covariance_named(estimator.covariance_type)
@@ -47,7 +47,7 @@ def to_sklearn(estimator: Any) -> Any:
 
 
 def from_sklearn(cls: type[T], given: Any) -> T:
-    """One of ours with the parameters of a fitted ``sklearn.mixture.GaussianMixture``."""
+    """Estimator of `cls` with the parameters of a fitted ``sklearn.mixture.GaussianMixture``."""
     from sklearn.mixture import GaussianMixture
 
     if not isinstance(given, GaussianMixture | cls):

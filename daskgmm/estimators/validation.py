@@ -1,4 +1,4 @@
-"""scikit-learn's own checks, with errors of our tree."""
+"""Checks by scikit-learn, with our own errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,16 +12,16 @@ from daskgmm.errors import ConfigurationError, DaskGMMError, DataError, InputTyp
 
 
 class NotFittedError(ConfigurationError, sklearn.exceptions.NotFittedError):
-    """A result is asked of an estimator that was not fitted; an AttributeError as well."""
+    """The estimator is not fitted; an AttributeError as well."""
 
 
 def require_fitted(estimator: Any) -> None:
-    """Refuse what was not fitted.
+    """Check that an estimator is fitted.
 
     Raises
     ------
     NotFittedError
-        Ours, and scikit-learn's.
+        The estimator is not fitted; this is scikit-learn's error too.
     """
     try:
         check_is_fitted(estimator)
@@ -33,18 +33,18 @@ def require_fitted(estimator: Any) -> None:
 
 
 def is_share(value: Any) -> bool:
-    """Whether it is a number from 0 to 1; NaN is not."""
+    """Whether a value is a number from 0 to 1 (NaN is not)."""
     return isinstance(value, Real) and 0 <= float(value) <= 1
 
 
 @contextmanager
 def as_data_error(*, reset: bool) -> Iterator[None]:
-    """Turn what scikit-learn says of X into our errors, in its words.
+    """Raise scikit-learn's errors about X as our own, with the same text.
 
     Parameters
     ----------
     reset : bool
-        Whether X is to be fitted, else it goes to a fitted estimator.
+        Whether X is to be fitted; else it is given to a fitted estimator.
     """
     try:
         yield

@@ -1,7 +1,4 @@
-"""A fit's progress kept in a file, so that another attempt goes on from there.
-
-What a fit tells of its progress to, and hears from of an earlier attempt's.
-"""
+"""Progress of a fit, kept in a file so that another attempt goes on from there."""
 
 import logging
 import math
@@ -19,31 +16,31 @@ from daskgmm.fitting.identity import Identity
 from daskgmm.fitting.progress import FitProgress
 
 
-class Memory(ABC):
-    """Keeps a fit's progress for the length of a ``with`` block.
+class Checkpoint(ABC):
+    """Keeps a fit's progress while a ``with`` block runs.
 
     Parameters
     ----------
-    before : FitProgress or None
-        What an earlier attempt at the same fit came to.
+    progress : FitProgress or None
+        Progress of an earlier attempt at the same fit.
     seed : int, RandomState or None
-        The candidates' ``random_state``, of that attempt where there was one.
+        The candidates' ``random_state``: that of the earlier attempt, if there was one.
     """
 
-    before: FitProgress | None
+    progress: FitProgress | None
     seed: Any
 
     @abstractmethod
-    def keep(self, progress: FitProgress) -> None:
-        """Take note of how far the fit has come now."""
+    def save(self, progress: FitProgress) -> None:
+        """Keep how far the fit has come."""
 
     @abstractmethod
-    def forget(self) -> None:
-        """The fit has ended, and nobody will go on with it."""
+    def remove(self) -> None:
+        """Remove what is kept: the fit has ended."""
 
     @abstractmethod
-    def settle(self) -> None:
-        """The fit has failed or was interrupted: save what was noted last."""
+    def flush(self) -> None:
+        """Write the latest progress: the fit has failed or was interrupted."""
 
     def __enter__(self) -> Self:
         return self
@@ -56,64 +53,66 @@ class Memory(ABC):
     ) -> None:
         del kind, traceback
         if error is None:
-            self.forget()
+            self.remove()
         else:
-            try_after_error(error, self.settle)
+            try_after_error(error, self.flush)
 
 
-class Forgetful(Memory):
-    """Keeps nothing.
+class NoCheckpoint(Checkpoint):
+    """Stands in where a fit has no checkpoint: it keeps nothing.
 
     Parameters
     ----------
     identity : Identity
-        Of the fit.
+        Identity of the fit.
     """
 
     def __init__(self, identity: Identity) -> None:
-        self.before = None
+        self.progress = None
         self.seed = identity.seed
 
-    def keep(self, progress: FitProgress) -> None:
-        """Nothing."""
+    def save(self, progress: FitProgress) -> None:
+        """Do nothing."""
 
-    def forget(self) -> None:
-        """Nothing."""
+    def remove(self) -> None:
+        """Do nothing."""
 
-    def settle(self) -> None:
-        """Nothing."""
+    def flush(self) -> None:
+        """Do nothing."""
 
 
 logger = logging.getLogger(__name__)
 
 
-def remember(checkpoint: Any, identity: Identity, random: np.random.RandomState) -> Memory:
-    """The memory that the ``checkpoint`` parameter stands for, with what is in it already.
+def open_checkpoint(
+    checkpoint: Any, identity: Identity, random: np.random.RandomState
+) -> Checkpoint:
+    """Open what the ``checkpoint`` parameter names, and read the progress in it.
 
     Parameters
     ----------
     checkpoint : path, URL, CheckpointFile or None
     identity : Identity
-        Of the fit to come.
+        Identity of the fit to come.
     random : RandomState
-        The user's. Brought to where an earlier attempt has left it.
+        The user's; set to the state in which an earlier attempt left it.
 
     Raises
     ------
     ConfigurationError
         The file is another fit's checkpoint, or the parameter has no meaning.
     DataError
-        The file is damaged, no checkpoint, or of a later version.
+        The file is damaged, no checkpoint, or of another version's format.
     OutputError
-        It can't be read.
+        The file can't be read.
     ClusterError
-        Its store doesn't answer.
+        The file's store doesn't answer.
     """
     file = checkpoint_file(checkpoint)
-    return Forgetful(identity) if file is None else Checkpoint(file, identity, random)
+    return NoCheckpoint(identity) if file is None else FileCheckpoint(file, identity, random)
 
 
-class Checkpoint(Memory):
+class FileCheckpoint(Checkpoint):
     """Keeps a fit's progress in a file.
 
     Parameters
@@ -127,9 +126,9 @@ class Checkpoint(Memory):
     def __init__(
         self, file: CheckpointFile, identity: Identity, random: np.random.RandomState
     ) -> None:
-        self.before = None
+        self.progress = None
         self._file, self._facts, self._random = file, identity.facts, random
-        self._noted: FitProgress | None = None
+        self._unsaved: FitProgress | None = None
         self._written = -math.inf
         content = file.read()
         if content is not None:
@@ -144,34 +143,43 @@ class Checkpoint(Memory):
                 f"{', '.join(differences)}.",
                 "Remove it, or give this fit another checkpoint.",
             )
-        self.before, self._facts = content.progress, content.fit
+        self.progress, self._facts = content.progress, content.fit
         self._random.set_state(content.random)
-        passes = self.before.state.iteration
+        passes = self.progress.state.iteration
         logger.info("The fit goes on after pass %d, from %s.", passes, self._file.path)
 
-    def keep(self, progress: FitProgress) -> None:
-        """Write the progress, unless it is too early; `OutputError` where that can't be done."""
-        self._noted = progress
+    def save(self, progress: FitProgress) -> None:
+        """Write the progress if the last write is long enough ago.
+
+        Raises
+        ------
+        OutputError
+            The file can't be written.
+        """
+        self._unsaved = progress
         if time.monotonic() - self._written >= self._file.every:
             self._write(progress)
 
-    def forget(self) -> None:
-        """Remove the file. What is left of it does no harm, so the fit doesn't fail for that."""
+    def remove(self) -> None:
+        """Remove the file, or write it to its end if it stays.
+
+        A file that can't be removed does no harm, so the fit doesn't fail.
+        """
         if self._file.stays:
-            self.settle()
+            self.flush()
             return
         try:
             self._file.remove()
         except OSError as error:
             logger.warning("The checkpoint %s can't be removed: %s", self._file.path, error)
 
-    def settle(self) -> None:
-        """Write what was noted last, if it isn't written yet."""
-        if self._noted is None:
+    def flush(self) -> None:
+        """Write the latest progress, if it isn't written yet."""
+        if self._unsaved is None:
             return
         try:
-            self._write(self._noted)
-        except (OutputError, ClusterError) as error:  # which must not hide what ended the fit
+            self._write(self._unsaved)
+        except (OutputError, ClusterError) as error:  # must not hide what ended the fit
             logger.warning("The last passes are lost. %s", error)
 
     def _write(self, progress: FitProgress) -> None:
@@ -180,6 +188,6 @@ class Checkpoint(Memory):
         try:
             self._file.write(content)
         except (OutputError, ClusterError):
-            self._noted = None  # another try would fail as well
+            self._unsaved = None  # another try would fail as well
             raise
-        self._noted, self._written = None, time.monotonic()
+        self._unsaved, self._written = None, time.monotonic()

@@ -1,10 +1,7 @@
-"""What a checkpoint holds, as the content of a file.
-
-Where a checkpoint lies, and how often it is written.
-"""
+"""A checkpoint's file: where it lies, how often it is written, and its content as bytes."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -13,23 +10,24 @@ import numpy as np
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError, DataError
 from daskgmm.fitting.progress import FitProgress
-from daskgmm.fitting.tensors import SENSELESS, Arrays, TensorFile, digest, from_plain, to_plain
+from daskgmm.fitting.tensors import MALFORMED, Arrays, TensorFile, digest, from_plain, to_plain
 from daskgmm.passes.survey import Survey
 from daskgmm.training.states import FitState
 
-FORMAT = 1
+FORMAT = 2
+"""In format 1 fields of fit states had other names."""
 
 
 @dataclass(frozen=True, eq=False)
 class CheckpointContent:
-    """What a checkpoint holds.
+    """Content of a checkpoint: which fit it belongs to, and how far that has come.
 
     Parameters
     ----------
     fit : mapping
-        Facts of the fit that it belongs to; see `Identity`.
+        Facts that identify the fit; see `daskgmm.fitting.identity.Identity`.
     random : dict
-        State of the user's random numbers.
+        State of the user's RandomState.
     progress : FitProgress
     """
 
@@ -38,7 +36,7 @@ class CheckpointContent:
     progress: FitProgress
 
     def to_bytes(self) -> bytes:
-        """The file's content."""
+        """Serialise, with a checksum."""
         arrays: Arrays = {}
         progress = to_plain(self.progress, "fit", arrays)
         content = {"fit": self.fit, "random": _listed(self.random), "progress": progress}
@@ -47,22 +45,25 @@ class CheckpointContent:
 
     @classmethod
     def from_bytes(cls, content: bytes, name: str) -> Self:
-        """Read a file's content; `name` is for errors.
+        """Parse a file's content; `name` is for errors.
 
         Raises
         ------
         DataError
-            It is damaged, no checkpoint, or of a later version.
+            It is damaged, no checkpoint, or of another version's format.
         """
         try:
-            file = TensorFile.from_bytes(content, name, FORMAT)
+            file = TensorFile.from_bytes(content)
+            file.require_known(FORMAT, name)
             found = file.metadata["checkpoint"]
             if digest(found, file.tensors) != file.metadata["sha256"]:
                 raise ValueError("checksum")
+            if file.metadata["format"] < FORMAT:
+                raise _of_an_earlier_version(name, file.metadata)
             progress = from_plain(found["progress"], file.tensors)
             _require_sound(found, progress)
             return cls(found["fit"], found["random"], progress)
-        except SENSELESS as error:
+        except MALFORMED as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(
@@ -71,8 +72,17 @@ class CheckpointContent:
             ) from error
 
 
+def _of_an_earlier_version(name: str, metadata: Mapping[str, Any]) -> DataError:
+    return DataError(
+        f"{name} is a checkpoint that daskgmm {metadata['version']} wrote in format "
+        f"{metadata['format']}; this version goes on from format {FORMAT} only.",
+        "Finish the fit with the version that began it, or begin it again: on the command line "
+        "with --no-resume, in Python with another path for checkpoint, or without this file.",
+    )
+
+
 def _require_sound(found: Any, progress: Any) -> None:
-    """Fail where a fit could not go on from this."""
+    """Raise one of `MALFORMED` where a fit could not go on from this content."""
     np.random.RandomState().set_state(found["random"])
     parts = (progress, progress.survey, progress.state, found["fit"])
     if tuple(map(type, parts)) != (FitProgress, Survey, FitState, dict):
@@ -82,32 +92,32 @@ def _require_sound(found: Any, progress: Any) -> None:
 
 
 def _listed(state: Any) -> Any:
-    """A random state with lists in place of arrays."""
+    """Copy a RandomState's state with lists in place of arrays."""
     if isinstance(state, dict):
-        return {key: _listed(one) for key, one in state.items()}
+        return {key: _listed(value) for key, value in state.items()}
     return state.tolist() if isinstance(state, np.ndarray) else state
 
 
 def _unchecked() -> None:
-    """The folder is nobody else's."""
+    """Check nothing: no other process writes to the folder."""
 
 
 @dataclass(frozen=True)
 class CheckpointFile:
-    """A file that a fit keeps its progress in.
+    """File in which a fit keeps its progress.
 
     Parameters
     ----------
     folder : Folder
     name : str
-        In the folder.
+        Name in the folder.
     every : float
-        Seconds between writings; 0 writes after each pass.
+        Seconds between writes; 0 writes after each pass.
     stays : bool
-        Left for the caller to remove when the fit has ended: the result isn't saved by then.
+        Keep the file when the fit ends: its result isn't saved by then, and the caller removes
+        the file afterwards.
     check : callable
-        Raises OutputError where the folder now belongs to another process; called before each
-        writing.
+        Called before each write; raises OutputError where another process has taken the folder.
     """
 
     folder: Folder
@@ -118,26 +128,38 @@ class CheckpointFile:
 
     @property
     def path(self) -> str:
-        """Path, or URL without credentials: how errors name it."""
+        """Path, or URL without credentials, as errors show it."""
         return f"{self.folder.name}/{self.name}"
 
     def read(self) -> bytes | None:
-        """The content, ``None`` where there is none; `OutputError` where it can't be read."""
+        """Read the content, ``None`` where there is no file.
+
+        Raises
+        ------
+        OutputError
+            It can't be read.
+        """
         return self.folder.read(self.name)
 
     def write(self, content: bytes) -> None:
-        """Write the file, whole or not at all; `OutputError` where that can't be done."""
+        """Write the file, whole or not at all.
+
+        Raises
+        ------
+        OutputError
+            It can't be written.
+        """
         self.check()
         self.folder.write(self.name, content)
 
     def remove(self) -> None:
-        """Remove the file, if it is there, and what killed processes left of it."""
+        """Remove the file, if it is there, and unfinished ones that killed processes left."""
         self.folder.remove(self.name)
         self.folder.discard_unfinished(self.name)
 
 
 def checkpoint_file(given: Any) -> CheckpointFile | None:
-    """What the ``checkpoint`` parameter stands for.
+    """The file that the ``checkpoint`` parameter names.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Whether rows can be fitted at all, judged by what the first pass found."""
+"""Checks of whether rows can be fitted at all, from the result of the first pass."""
 
 import warnings
 
@@ -13,7 +13,7 @@ from daskgmm.passes.survey import Survey
 _SHOWN = 6
 
 _MOST_BITS = 1020
-"""Of a variance, either way, that leave room for its inverse."""
+"""Largest binary exponent of a variance, of either sign, whose inverse is finite too."""
 
 
 def require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | None) -> None:
@@ -22,7 +22,7 @@ def require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | N
     Raises
     ------
     DataError
-        Too few rows, none that counts, or a value that is not finite or can't be squared.
+        Too few rows, no positive weight, or a value that is not finite or can't be squared.
     """
     if found.flawed is not None:
         raise found.flawed.error(columns, found.lengths)
@@ -56,13 +56,13 @@ def require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | N
 
 
 def warn_of_constants(found: Survey, columns: tuple[str, ...] | None) -> None:
-    """Warn the caller of ``fit`` of features that are the same number in all rows."""
+    """Warn the caller of ``fit`` of features with the same value in all rows."""
     assert found.statistics is not None  # noqa: S101  sound
     names = [feature_name(int(k), columns) for k in np.flatnonzero(found.statistics.constant)]
     if names:
-        told = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+        listed = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
         verb, them = ("is", "it") if len(names) == 1 else ("are", "them")
-        text = f"{told[0].upper()}{told[1:]} {verb} constant; leave {them} out."
+        text = f"{listed[0].upper()}{listed[1:]} {verb} constant; leave {them} out."
         warnings.warn(text, UserWarning, stacklevel=3)
 
 

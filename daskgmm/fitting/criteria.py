@@ -1,4 +1,4 @@
-"""Scores of a model on rows: likelihood and information criteria, from one pass."""
+"""Likelihood and information criteria of a model on rows, from one pass."""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from daskgmm.passes.prediction import totals
 
 @dataclass(frozen=True)
 class Score:
-    """Sums over rows, and the criteria made of them.
+    """Sums over rows, and the criteria computed from them.
 
     Parameters
     ----------
@@ -24,9 +24,9 @@ class Score:
     label_log_likelihood : float
         Sum over rows of the most probable component's log-probability (nats).
     weight : float
-        Sum of the sample weights; n without any.
+        Sum of the sample weights; n where there are none.
     rows : int
-        n.
+        Number n of rows.
     n_parameters : int
         Free parameters of the model.
     """

@@ -1,4 +1,4 @@
-"""From rows to fit states: survey, starts, EM."""
+"""A fit, from rows to states: survey, starts, EM."""
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 
 from daskgmm.data.source import Source
 from daskgmm.errors import DataError
-from daskgmm.fitting.checkpoint import Memory
+from daskgmm.fitting.checkpoint import Checkpoint
 from daskgmm.fitting.progress import FitProgress
 from daskgmm.fitting.settings import Candidate, Settings
 from daskgmm.fitting.starts import Preparation, StandardisedData, Started, with_centres
@@ -29,21 +29,21 @@ from daskgmm.training.states import FitState, Trace
 
 
 class Fit:
-    """One fit: a foundation and starts, then a stream of states.
+    """One fit: a survey and starts, then one state after each pass of EM.
 
-    What it has come to is told to a memory, and what that brings from before is gone on with in
-    place of a survey and starts.
+    Progress is saved in a checkpoint. If that brings progress of an earlier attempt, the fit goes
+    on from there instead of a survey and starts.
 
     Parameters
     ----------
     source : Source
     settings : Settings
     random : RandomState
-        Advanced as scikit-learn's would be.
-    memory : Memory
+        Random numbers, advanced as scikit-learn would.
+    checkpoint : Checkpoint
     followed : callable
-        From a state to the traces whose passes the histories tell of, one for each; ``None``
-        where a history has nothing to tell.
+        Maps a state to the traces whose passes the histories record, one for each history;
+        ``None`` where a history gets no entry.
     """
 
     def __init__(
@@ -51,16 +51,16 @@ class Fit:
         source: Source,
         settings: Settings,
         random: np.random.RandomState,
-        memory: Memory,
+        checkpoint: Checkpoint,
         followed: Callable[[FitState], Sequence[Trace | None]],
     ) -> None:
         self.source = held(source)
         self.settings = settings
-        self._memory, self._followed = memory, followed
-        self.progress = memory.before or self._begun(random)
+        self._checkpoint, self._followed = checkpoint, followed
+        self.progress = checkpoint.progress or self._begun(random)
         self.passes = self.progress.passes
         assert self.survey.statistics is not None  # noqa: S101  or there would be no starts
-        self.foundation = StandardisedData.of(self.survey.statistics, settings)
+        self.standardised = StandardisedData.of(self.survey.statistics, settings)
         cost_a_row = settings.cost_a_row(source.n_features)
         self.compiled = worth_compiling(self.survey.rows, cost_a_row)
         if self.compiled:  # here, so that workers beside need not compile side by side
@@ -70,25 +70,25 @@ class Fit:
 
     @property
     def survey(self) -> Survey:
-        """What the first pass found."""
+        """Result of the first pass."""
         return self.progress.survey
 
     @property
     def traces(self) -> tuple[Trace, ...]:
-        """The starts of all candidates, one candidate's after another's, as they stand."""
+        """Current traces of all starts, candidate by candidate."""
         return self.progress.state.traces
 
     def states(self) -> Iterator[FitState]:
         """Run EM; see `daskgmm.training.em.em`."""
         with one_thread():
-            for state in em(self.traces, self._expect, self.foundation.recipe):
+            for state in em(self.traces, self._expect, self.standardised.em_settings):
                 self.progress = self.progress.after(state, self.passes, self._entries(state))
-                self._memory.keep(self.progress)
+                self._checkpoint.save(self.progress)
                 yield state
 
     def _begun(self, random: np.random.RandomState) -> FitProgress:
         """Survey the rows and find the starts."""
-        # A look ahead must not disturb the numbers that the starts draw.
+        # Drawn from a copy: the starts must draw the same numbers as without a survey.
         seed = int(copy.deepcopy(random).randint(2**31))
         request = Request(
             seed,
@@ -104,11 +104,11 @@ class Fit:
         state = FitState(0, tuple(chain.from_iterable(starts)), found.rows, 0.0)
         histories = ((),) * len(self._followed(state))
         progress = FitProgress(found, tuple(map(len, starts)), state, passes + 1, histories)
-        self._memory.keep(progress)
+        self._checkpoint.save(progress)
         return progress
 
     def _prepared(self, random: np.random.RandomState) -> tuple[list[Preparation], int]:
-        """How each candidate comes to its starts, and the passes that some took for that."""
+        """Prepare each candidate's starts; returns the passes that this took, too."""
         prepare, passes = [], 0
         for candidate in self.settings.candidates:
             own = copy.deepcopy(random)
@@ -126,11 +126,11 @@ class Fit:
         return replace(candidate, plan=plan), passes
 
     def bytes_of(self, state: FitState) -> int:
-        """Bytes of the values that a pass read, as computed with."""
+        """Bytes of the values that a pass read, in the type that is computed in."""
         return state.rows * self.source.n_features * self.settings.dtype.itemsize
 
     def _entries(self, state: FitState) -> list[dict[str, Any] | None]:
-        """What each history tells of a pass."""
+        """Entry of a pass for each history."""
         return [
             None
             if trace is None
@@ -146,7 +146,7 @@ class Fit:
         ]
 
     def _expect(self, mixtures: Sequence[Mixture], origins: Origins = None) -> list[Moments]:
-        base = self.foundation
+        base = self.standardised
         expectation = Expectation(
             tuple(mixtures), base.frame, self.settings.dtype, base.scatter, origins, self.compiled
         )
@@ -161,12 +161,12 @@ class Fit:
 
 
 def worth_compiling(rows: int, cost_a_row: float) -> bool:
-    """Whether passes over so many rows run the compiled kernel."""
+    """Whether passes over so many rows take long enough for the compiled kernel."""
     return rows * cost_a_row > cost.FIT_WORTH_COMPILING
 
 
 def _unless_all_collapsed(started: Sequence[Started]) -> tuple[tuple[Trace, ...], ...]:
-    """Each candidate's starts; none where all have collapsed."""
+    """Starts of each candidate; raises the first collapse where all have collapsed."""
     collapses = [one.collapse for one in started if one.collapse is not None]
     if len(collapses) == len(started):
         raise collapses[0]

@@ -1,7 +1,4 @@
-"""Which fit a checkpoint belongs to: all that its result hangs on, as far as it is known.
-
-Constructor parameters as JSON.
-"""
+"""Identity of a fit, by which a checkpoint is recognised: all known that its result depends on."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -13,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from daskgmm.data.source import Source
-from daskgmm.fitting.settings import Candidate
+from daskgmm.fitting.settings import Candidate, Estimator, MixtureParameters
 from daskgmm.fitting.tensors import Arrays, digest, to_plain
 
 
-def plain_parameters(estimator: Any) -> dict[str, Any]:
-    """Those that a model is made of; what can't be written down is left at its default."""
+def plain_parameters(estimator: Estimator) -> dict[str, Any]:
+    """Constructor parameters as JSON values, without those that can't be written as such."""
     found = estimator.get_params(deep=False)
     del found["callbacks"], found["checkpoint"]
     if isinstance(found["random_state"], np.random.RandomState):
@@ -38,22 +35,22 @@ _LONGEST_KEPT = 200
 
 @dataclass(frozen=True, eq=False)
 class Identity:
-    """What must agree for one fit to go on where another one ended.
+    """Facts that must agree for a fit to go on from a checkpoint.
 
     Parameters
     ----------
     owner : GaussianMixture or GaussianMixtureSelector
-        Whose fit it is.
+        Estimator that is fitted.
     estimators : sequence of GaussianMixture
-        One for each candidate; they differ in their mixtures' kind only.
+        One for each candidate; they differ in number of components and covariance type only.
     candidates : sequence of Candidate
     source : Source
     marks : callable
-        Tells what X itself knows of its rows; see `daskgmm.estimators.inputs.marks_of`.
+        Returns what X itself knows of its rows; see `daskgmm.estimators.inputs.marks_of`.
     """
 
-    owner: Any
-    estimators: Sequence[Any]
+    owner: Estimator
+    estimators: Sequence[MixtureParameters]
     candidates: Sequence[Candidate]
     source: Source
     marks: Callable[[], Mapping[str, Any]]
@@ -65,7 +62,7 @@ class Identity:
 
     @cached_property
     def facts(self) -> Mapping[str, Any]:
-        """All of it as JSON values, each short enough to be written again and again."""
+        """The facts as JSON values, each short enough to be written after every pass."""
         parameters = plain_parameters(self.estimators[0])
         facts = {
             "estimator": type(self.owner).__name__,
@@ -80,9 +77,9 @@ class Identity:
         return {key: _shortened(one) for key, one in facts.items()}
 
     def differences(self, facts: Mapping[str, Any]) -> list[str]:
-        """What another fit's facts differ in, in words.
+        """Describe each fact in which another fit differs.
 
-        A seed that the user leaves open is whatever it was.
+        Random states are compared only where the user gave an integer.
         """
         seeded = isinstance(self.owner.random_state, Integral)
         known = [*self.facts, *(key for key in facts if key not in self.facts)]
@@ -108,7 +105,7 @@ def _rows(source: Source) -> dict[str, Any]:
 
 
 def _shortened(value: Any) -> Any:
-    """A value as it comes back from JSON, or a digest where that would be long."""
+    """Return a value as it comes back from JSON, or its digest where that would be long."""
     text = json.dumps(value)
     return json.loads(text) if len(text) <= _LONGEST_KEPT else digest(value, {})
 

@@ -1,14 +1,13 @@
-"""Model files, read as far as applying a model asks for.
+"""Model files: an estimator written as safetensors, and a fitted model read without estimator.
 
-Model files: safetensors, so numbers and plain text only; nothing in them can run.
-
-A fitted model without its estimator: scikit-learn alone takes two seconds to import.
+A file holds numbers and text only, so nothing in it can run. Applying a model needs no
+scikit-learn, which alone takes two seconds to import.
 """
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -19,7 +18,8 @@ from daskgmm.data.storage.json import require_form
 from daskgmm.data.storage.urls import address_of, file_system
 from daskgmm.errors import DataError
 from daskgmm.fitting.identity import plain_parameters
-from daskgmm.fitting.tensors import SENSELESS, Arrays, TensorFile, digest, read_whole, to_plain
+from daskgmm.fitting.settings import Estimator
+from daskgmm.fitting.tensors import MALFORMED, Arrays, TensorFile, digest, read_whole, to_plain
 from daskgmm.model.covariance import covariance_named
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
@@ -28,7 +28,7 @@ from daskgmm.model.prediction import Predictor
 
 FORMAT = 1
 MODEL_FILE = "model.safetensors"
-"""A run directory's model."""
+"""Name of the model file in a run directory."""
 
 DIGEST = "sha256"
 """Name of the digest in the metadata; earlier files have none."""
@@ -55,7 +55,7 @@ METADATA = {
 MOMENTS = {"log_likelihood": _NUMBER, "weight": _NUMBER, "rows": int}
 
 _OUTSIDE = ("format", "version", DIGEST)
-"""Metadata that the digest is not of: the container's."""
+"""Metadata that the digest leaves out: those of the container."""
 
 FITTED = (
     "converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_rows_", "n_passes_", "history_",
@@ -63,10 +63,17 @@ FITTED = (
 )  # fmt: skip
 
 
-def to_bytes(estimator: Any) -> bytes:
-    """A fitted estimator as the content of a model file."""
-    predictor: Predictor = estimator._predictor  # noqa: SLF001  the estimator's own helper
-    moments: Moments | None = estimator._moments  # noqa: SLF001
+class FittedMixture(Estimator, Protocol):
+    """What the fit of a mixture leaves in its estimator."""
+
+    _predictor: Predictor
+    _moments: Moments | None
+    _dtype: np.dtype[Any]
+
+
+def to_bytes(estimator: FittedMixture) -> bytes:
+    """Serialise a fitted estimator as the content of a model file."""
+    predictor, moments = estimator._predictor, estimator._moments  # noqa: SLF001  a protocol's
     mixture, frame = predictor.mixture, predictor.frame
     tensors = {
         "weights": mixture.weights,
@@ -88,12 +95,12 @@ def to_bytes(estimator: Any) -> bytes:
 
 
 def content_digest(metadata: Mapping[str, Any], tensors: Mapping[str, Any]) -> str:
-    """What tells a model file's content from all others, whoever wrote it."""
-    said = {name: value for name, value in metadata.items() if name not in _OUTSIDE}
-    return digest(said, tensors)
+    """SHA-256 of a model file's content, independent of the version that wrote it."""
+    content = {name: value for name, value in metadata.items() if name not in _OUTSIDE}
+    return digest(content, tensors)
 
 
-def _metadata(estimator: Any, moments: Moments | None) -> dict[str, Any]:
+def _metadata(estimator: FittedMixture, moments: Moments | None) -> dict[str, Any]:
     names = getattr(estimator, "feature_names_in_", None)
     sums = None
     if moments is not None:
@@ -113,7 +120,7 @@ def _metadata(estimator: Any, moments: Moments | None) -> dict[str, Any]:
     }
 
 
-def save(estimator: Any, path: Any, storage_options: dict[str, Any] | None) -> None:
+def save(estimator: FittedMixture, path: Any, storage_options: dict[str, Any] | None) -> None:
     """Write an estimator to a path or URL, whole or not at all."""
     folder, name = Folder.of_file(path, storage_options or {})
     folder.write(name, to_bytes(estimator))
@@ -121,33 +128,33 @@ def save(estimator: Any, path: Any, storage_options: dict[str, Any] | None) -> N
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """All that hangs on a model when it is applied to rows.
+    """A fitted mixture and its columns: all that is needed to apply it to rows.
 
     Parameters
     ----------
     predictor : Predictor
     columns : tuple of str or None
-        Names of the features that it was fitted on, where they had any.
+        Names of the features, where the fit had any.
     """
 
     predictor: Predictor
     columns: tuple[str, ...] | None
 
     @classmethod
-    def of(cls, estimator: Any) -> Self:
-        """What a fitted estimator is made of."""
+    def of(cls, estimator: FittedMixture) -> Self:
+        """Take the model out of a fitted estimator."""
         names = getattr(estimator, "feature_names_in_", None)
         columns = None if names is None else tuple(str(name) for name in names)
-        return cls(estimator._predictor, columns)  # noqa: SLF001  the estimator's own helper
+        return cls(estimator._predictor, columns)  # noqa: SLF001  a protocol's
 
     @property
     def n_features(self) -> int:
-        """D."""
+        """Number D of features."""
         return self.predictor.mixture.n_features
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the mixture's parameters and columns, however it came by them."""
+        """SHA-256 of the mixture's parameters and columns."""
         predictor, arrays = self.predictor, Arrays()
         mixture = to_plain((predictor.mixture, predictor.frame), "", arrays)
         columns = None if self.columns is None else list(self.columns)
@@ -159,12 +166,12 @@ _REMEDY = "Restore it from a copy, or fit and save the model again."
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """A model file's content.
+    """Content of a model file.
 
     Parameters
     ----------
     name : str
-        How errors call the file.
+        Name of the file in errors.
     file : TensorFile
     fitted : Fitted
     """
@@ -175,7 +182,7 @@ class Stored:
 
     @classmethod
     def at(cls, path: Any, storage_options: Mapping[str, Any] | None) -> Self:
-        """What is in a model file, or in that of a run directory; a path or fsspec URL.
+        """Read a model file, or that of a run directory, from a path or fsspec URL.
 
         Raises
         ------
@@ -190,7 +197,7 @@ class Stored:
 
     @classmethod
     def of(cls, content: bytes, name: str) -> Self:
-        """What is in a model file's content; `name` is for errors.
+        """Parse the content of a model file; `name` is for errors.
 
         Raises
         ------
@@ -198,7 +205,10 @@ class Stored:
             It is no model file of ours, damaged, or of a later version.
         """
         with explained_as_model(name):
-            file = TensorFile.from_bytes(content, name, FORMAT)
+            file = TensorFile.from_bytes(content)
+            if "checkpoint" in file.metadata:  # whose formats have numbers of their own
+                raise ValueError("it is the checkpoint of a fit")
+            file.require_known(FORMAT, name)
             require_form(file.metadata, dict.fromkeys(METADATA, object))
         with explained_as_damaged(name):
             sealed = file.metadata.get(DIGEST)
@@ -208,7 +218,7 @@ class Stored:
 
 
 def read(path: Any, storage_options: Mapping[str, Any]) -> tuple[bytes, str]:
-    """A model file's content, and its address as errors show it; see `Stored.at`."""
+    """Read a model file's content, and its address as errors show it; see `Stored.at`."""
     address = address_of(path)
     shown = shown_address(address)
     with input_errors(f"The model file {shown}", seen=False):
@@ -223,10 +233,10 @@ def read(path: Any, storage_options: Mapping[str, Any]) -> tuple[bytes, str]:
 
 @contextmanager
 def explained_as_model(name: str) -> Iterator[None]:
-    """Turn what fails in taking a file apart into the error that it is no model."""
+    """Raise errors in parsing a file as the error that it is no model file."""
     try:
         yield
-    except SENSELESS as error:
+    except MALFORMED as error:
         if isinstance(error, DataError):
             raise
         raise DataError(
@@ -237,10 +247,10 @@ def explained_as_model(name: str) -> Iterator[None]:
 
 @contextmanager
 def explained_as_damaged(name: str) -> Iterator[None]:
-    """Turn what fails in using a model file's content into the error that it is damaged."""
+    """Raise errors in the content of a model file as the error that it is damaged."""
     try:
         yield
-    except SENSELESS as error:
+    except MALFORMED as error:
         if isinstance(error, DataError):
             raise
         fact = f"there is no {error}" if isinstance(error, KeyError) else first_line(error)

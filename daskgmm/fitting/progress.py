@@ -1,4 +1,4 @@
-"""How far a fit has come: all that it needs to go on from there."""
+"""Progress of a fit: all that it needs to go on from there."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,25 +8,25 @@ from daskgmm.passes.survey import Survey
 from daskgmm.training.states import FitState
 
 Entry: TypeAlias = Mapping[str, Any]
-"""What a history tells of a pass: plain JSON values."""
+"""Entry of a pass in a history: plain JSON values."""
 
 
 @dataclass(frozen=True, eq=False)
 class FitProgress:
-    """A fit after its survey and any number of passes.
+    """State of a fit after its survey and any number of passes.
 
     Parameters
     ----------
     survey : Survey
         Without its sample.
     counts : tuple of int
-        Starts of each candidate.
+        Number of starts of each candidate.
     state : FitState
-        The latest.
+        Latest state.
     passes : int
-        Over all rows, those before EM included.
+        Passes over all rows, those before EM included.
     histories : tuple of tuple of dict
-        See `daskgmm.fitting.fit.Fit`.
+        Entries of the passes, for each trace that `daskgmm.fitting.fit.Fit` follows.
     """
 
     survey: Survey
@@ -36,7 +36,7 @@ class FitProgress:
     histories: tuple[tuple[Entry, ...], ...]
 
     def after(self, state: FitState, passes: int, entries: Sequence[Entry | None]) -> Self:
-        """The progress after one more pass, of which each history gets its entry or none."""
+        """Add a pass: its state, the number of passes, and an entry or none for each history."""
         pairs = zip(self.histories, entries, strict=True)
-        histories = tuple(told if one is None else (*told, one) for told, one in pairs)
+        histories = tuple(old if entry is None else (*old, entry) for old, entry in pairs)
         return replace(self, state=state, passes=passes, histories=histories)

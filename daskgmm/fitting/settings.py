@@ -1,11 +1,8 @@
-"""What a fit is asked for.
-
-Checks of constructor parameters, at fit time as scikit-learn does.
-"""
+"""Settings of a fit: the parameters of a mixture estimator, checked and made ready for passes."""
 
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -26,6 +23,38 @@ from daskgmm.training.starts import Given, StartPlan
 from daskgmm.training.stopping import Rule, stopping_named
 
 
+class Estimator(Protocol):
+    """Parameters of any estimator, mixture or selector."""
+
+    random_state: Any
+
+    def get_params(self, deep: bool = ...) -> dict[str, Any]:
+        """Constructor parameters by name."""
+
+
+class MixtureParameters(Estimator, Protocol):
+    """Constructor parameters that fit a mixture: those of `daskgmm.GaussianMixture`."""
+
+    n_components: int
+    covariance_type: str
+    tol: float
+    reg_covar: float
+    max_iter: int
+    n_init: int
+    init_params: str
+    weights_init: Any
+    means_init: Any
+    precisions_init: Any
+    warm_start: bool
+    subsample: str | int | None
+    stopping: str
+    acceleration: str | None
+    dtype: Any
+
+    def _last_fit(self, plan: StartPlan, n_features: int) -> tuple[Mixture, Frame, float] | None:
+        """Mixture, frame and lower bound of the last fit, if it is of the planned kind."""
+
+
 @dataclass(frozen=True, eq=False)
 class Candidate:
     """A kind of mixture to fit, and where its starts come from.
@@ -36,7 +65,7 @@ class Candidate:
     sample_rows : int
         Rows to find starts on.
     resume_from : tuple of (Mixture, Frame, float) or None
-        Fitted mixture, its frame and lower bound to go on from instead of starts.
+        Mixture to go on from instead of starts, its frame and its lower bound (nats a row).
     """
 
     plan: StartPlan
@@ -44,28 +73,28 @@ class Candidate:
     resume_from: tuple[Mixture, Frame, float] | None = None
 
     @classmethod
-    def of(cls, estimator: Any, source: Source, *, in_memory: bool) -> Self:
-        """What the parameters of a `GaussianMixture` say, for rows in memory or not."""
+    def of(cls, estimator: MixtureParameters, source: Source, *, in_memory: bool) -> Self:
+        """Take a candidate from an estimator's parameters, for rows in memory or not."""
         n_features = source.n_features
         plan = start_plan(estimator, n_features)
         rows = sum(source.lengths or ()) if in_memory else None
         warm = estimator.warm_start
-        standing = estimator._standing(plan, n_features) if warm else None  # noqa: SLF001  its own
-        return cls(plan, sample_rows(estimator, n_features, rows), standing)
+        last = estimator._last_fit(plan, n_features) if warm else None  # noqa: SLF001  a protocol's
+        return cls(plan, sample_rows(estimator, n_features, rows), last)
 
 
 @dataclass(frozen=True, eq=False)
 class Settings:
-    """What a fit is asked for, checked.
+    """Checked settings of one fit of all candidates.
 
     Parameters
     ----------
     candidates : tuple of Candidate
-        They share their passes.
+        Mixtures that share passes.
     tol, reg_covar : float
     max_iter : int
     stopping : Rule
-        What `tol` is held against.
+        Change that `tol` is compared with.
     accelerate : callable
         See `daskgmm.training.acceleration`.
     fit_on_sample : bool
@@ -85,9 +114,12 @@ class Settings:
 
     @classmethod
     def of(
-        cls, estimator: Any, candidates: tuple[Candidate, ...], dtype: np.dtype[np.floating[Any]]
+        cls,
+        estimator: MixtureParameters,
+        candidates: tuple[Candidate, ...],
+        dtype: np.dtype[np.floating[Any]],
     ) -> Self:
-        """What the parameters of a `GaussianMixture` say, for all candidates alike."""
+        """Take what is the same for all candidates from one estimator's parameters."""
         return cls(
             candidates,
             tol=estimator.tol,
@@ -101,7 +133,7 @@ class Settings:
 
     @property
     def covariances(self) -> dict[Covariance, int]:
-        """The covariance types, each with its candidates' components together."""
+        """Total number of components of the candidates of each covariance type."""
         found: dict[Covariance, int] = {}
         for candidate in self.candidates:
             plan = candidate.plan
@@ -133,7 +165,7 @@ class Settings:
         return seconds
 
     def task(self, source: Source) -> TaskSizes:
-        """Sizes of a task of the passes over a source, all starts together."""
+        """Sizes of a task in a pass over a source, for all starts together."""
         longest = max(one.quadratic_length(source.n_features) for one in self.covariances)
         plans = [candidate.plan for candidate in self.candidates]
         return TaskSizes(
@@ -147,8 +179,8 @@ class Settings:
             decoded=source.decoded,
         )
 
-    def recipe(self, frame: Frame, deviations: Doubles) -> EMSettings:
-        """How to take steps in this frame."""
+    def em_settings(self, frame: Frame, deviations: Doubles) -> EMSettings:
+        """Settings of EM in this frame."""
         return EMSettings(
             self.tol,
             self.max_iter,
@@ -162,13 +194,14 @@ class Settings:
 
 
 SUBSAMPLE_FLOOR = 20_000
-
+"""Least rows that subsample='auto' draws."""
 
 SUBSAMPLE_BYTES = 2**27
+"""Most bytes of the rows that it draws, above that floor."""
 
 
-def start_plan(estimator: Any, n_features: int) -> StartPlan:
-    """How the estimator's parameters say to start."""
+def start_plan(estimator: MixtureParameters, n_features: int) -> StartPlan:
+    """Take the plan of the starts from an estimator's parameters, checked."""
     covariance = covariance_named(estimator.covariance_type)
     given = _given(estimator, covariance, n_features)
     return StartPlan(
@@ -180,17 +213,17 @@ def start_plan(estimator: Any, n_features: int) -> StartPlan:
     )
 
 
-def sample_rows(estimator: Any, n_features: int, rows_in_memory: int | None) -> int:
-    """Rows to find starts on: enough for every component's parameters, never too many to hold.
+def sample_rows(estimator: MixtureParameters, n_features: int, rows_in_memory: int | None) -> int:
+    """Rows to find starts on: enough for every component's parameters, and few enough to hold.
 
     Parameters
     ----------
-    estimator : GaussianMixture
+    estimator : MixtureParameters
     n_features : int
     rows_in_memory : int or None
-        n, where X is in memory: with ``subsample=None`` all of them serve.
+        n, where X is in memory: with ``subsample=None`` starts are found on all rows.
     """
-    wanted = estimator.subsample
+    wanted: Any = estimator.subsample
     if wanted is None and rows_in_memory is not None:
         return rows_in_memory
     if wanted is None or (isinstance(wanted, str) and wanted == "auto"):
@@ -204,8 +237,8 @@ def sample_rows(estimator: Any, n_features: int, rows_in_memory: int | None) -> 
     return int(wanted)
 
 
-def compute_dtype(estimator: Any, found: np.dtype[Any]) -> np.dtype[Any]:
-    """What to compute in: the data's float type unless the user forces one."""
+def compute_dtype(estimator: MixtureParameters, found: np.dtype[Any]) -> np.dtype[Any]:
+    """Float type to compute in: that of the data, unless the estimator's ``dtype`` forces one."""
     if estimator.dtype is None:
         return found
     try:
@@ -220,7 +253,7 @@ def compute_dtype(estimator: Any, found: np.dtype[Any]) -> np.dtype[Any]:
     return dtype
 
 
-def _given(estimator: Any, covariance: Covariance, n_features: int) -> Given:
+def _given(estimator: MixtureParameters, covariance: Covariance, n_features: int) -> Given:
     n_components = estimator.n_components
     shape = covariance.shape(n_components, n_features)
     weights = _array(estimator.weights_init, "weights", (n_components,))
@@ -261,7 +294,7 @@ def _check_weights(weights: Doubles) -> None:
     if (weights < 0).any() or (weights > 1).any():
         raise ConfigurationError(
             "The parameter 'weights' should be in the range [0, 1], but got "
-            f"max value {weights.min():.5f}, min value {weights.max():.5f}",  # theirs, as it is
+            f"max value {weights.min():.5f}, min value {weights.max():.5f}",  # theirs, swapped
             "Divide weights_init by its sum, once no weight is negative.",
         )
     # Weights that were computed in single precision sum to 1 within its rounding.

@@ -1,7 +1,4 @@
-"""From what the first pass found to starts, wherever its sample is.
-
-Starts from k-means over all rows, before the survey that the others are made in.
-"""
+"""Starts of the candidates: from the sample of the first pass, or from k-means over all rows."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,42 +22,42 @@ from daskgmm.training.states import Trace
 
 @dataclass(frozen=True, eq=False)
 class StandardisedData:
-    """What the first pass leaves for the others.
+    """Frame in which rows are standardised, and what depends on it.
 
     Parameters
     ----------
     frame : Frame
-    recipe : EMSettings
+    em_settings : EMSettings
     scatter : ndarray of shape (D, D) or None
         Second moments about the frame's origin, in its units.
     """
 
     frame: Frame
-    recipe: EMSettings
+    em_settings: EMSettings
     scatter: Doubles | None
 
     @classmethod
     def of(cls, statistics: Statistics, settings: Settings) -> Self:
-        """Choose the frame for rows with these statistics."""
+        """Choose the frame for rows with these statistics (origin, deviations, second moments)."""
         frame = settings.frame(statistics.origin, statistics.deviations)
         scatter = None
         if settings.needs_scatter:
             second = statistics.about(frame.origin).second
             scatter = second / np.outer(frame.scale, frame.scale)
-        return cls(frame, settings.recipe(frame, statistics.deviations), scatter)
+        return cls(frame, settings.em_settings(frame, statistics.deviations), scatter)
 
 
 @dataclass(frozen=True, eq=False)
 class Started:
-    """Where a candidate starts.
+    """Starts of a candidate.
 
     Parameters
     ----------
     traces : tuple of Trace
     random : RandomState
-        As the starts left it.
+        Random numbers after the starts were drawn.
     collapse : CollapsedComponentError or None
-        Why there are no starts.
+        Reason where there are no starts.
     """
 
     traces: tuple[Trace, ...]
@@ -70,17 +67,17 @@ class Started:
 
 @dataclass(frozen=True, eq=False)
 class Preparation:
-    """Turns a survey into a candidate's starts, wherever the sample is.
+    """Finds a candidate's starts from a survey, on the client or on a worker.
 
     Parameters
     ----------
     settings : Settings
     candidate : Candidate
-        One of theirs.
+        One of the settings' candidates.
     columns : tuple of str or None
-        For errors.
+        Names for errors.
     random : RandomState
-        The candidate's own, so that its starts don't hang on which others there are.
+        The candidate's own, so that its starts don't depend on the other candidates.
     """
 
     settings: Settings
@@ -89,7 +86,7 @@ class Preparation:
     random: np.random.RandomState
 
     def __call__(self, found: Survey) -> Started:
-        """Check what was found, and find the starts."""
+        """Check the survey and find the starts."""
         most = max(candidate.plan.n_components for candidate in self.settings.candidates)
         require_sound(found, most, self.columns)
         try:
@@ -106,7 +103,12 @@ class Preparation:
         sample = found.sample.smallest(self.candidate.sample_rows).ordered()
         partial = self.settings.fit_on_sample and len(sample.rows) < found.rows
         drawn = self.candidate.plan.starts(
-            sample.rows, sample.weights, base.frame, base.recipe, self.random, fit_on_sample=partial
+            sample.rows,
+            sample.weights,
+            base.frame,
+            base.em_settings,
+            self.random,
+            fit_on_sample=partial,
         )
         return tuple(drawn)
 
@@ -114,7 +116,7 @@ class Preparation:
 def with_centres(
     plan: StartPlan, source: Source, random: np.random.RandomState
 ) -> tuple[StartPlan, int]:
-    """The plan with centres for each of its starts, and how many passes they took.
+    """Find centres for each start of a plan by k-means over all rows; counts the passes, too.
 
     Raises
     ------

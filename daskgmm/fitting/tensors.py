@@ -1,6 +1,6 @@
-"""Frozen values as named arrays and plain JSON, and back to the bit.
+"""Frozen values to named arrays and plain JSON and back, in safetensors files.
 
-Safetensors files with JSON in their header: numbers and plain text, nothing that can run.
+Values come back to the bit. A file holds numbers and text only: nothing in it can run.
 """
 
 import json
@@ -30,25 +30,25 @@ from daskgmm.training.states import FitState, StopReason, Trace
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
-_KINDS: dict[str, Any] = {
-    kind.__name__: kind
-    for kind in (
-        FitProgress,
-        Survey,
-        Statistics,
-        FitState,
-        Trace,
-        AccelerationState,
-        Mixture,
-        Moments,
-        Frame,
-    )
+# Checkpoints, and the digests of models that outputs record, hold these tags: they stay as they
+# are when a class is renamed.
+_CLASSES: dict[str, Any] = {
+    "FitProgress": FitProgress,
+    "Survey": Survey,
+    "Statistics": Statistics,
+    "FitState": FitState,
+    "Trace": Trace,
+    "AccelerationState": AccelerationState,
+    "Mixture": Mixture,
+    "Moments": Moments,
+    "Frame": Frame,
 }
-"""What is brought back; nothing else is, whatever a file says."""
+"""The dataclasses that files may hold, by their tags."""
+_TAGS = {kind: tag for tag, kind in _CLASSES.items()}
 
 
 def to_plain(value: Any, name: str, arrays: Arrays) -> Any:
-    """A value as JSON; its arrays go into `arrays`, under names that begin with `name`."""
+    """Write a value as JSON; its arrays go into `arrays`, under names that begin with `name`."""
     match value:
         case np.ndarray():
             arrays[name] = value
@@ -62,18 +62,18 @@ def to_plain(value: Any, name: str, arrays: Arrays) -> Any:
             return {"integers": name}
         case tuple():
             return [to_plain(one, f"{name}.{index}", arrays) for index, one in enumerate(value)]
-        case _ if type(value) in _KINDS.values():
+        case _ if type(value) in _TAGS:
             inside = {
                 field.name: to_plain(getattr(value, field.name), f"{name}.{field.name}", arrays)
                 for field in fields(value)
             }
-            return {"kind": type(value).__name__, "fields": inside}
+            return {"kind": _TAGS[type(value)], "fields": inside}
         case _:  # a number, text, None, or a dict of such
             return value
 
 
 def from_plain(plain: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Any:
-    """The value that `to_plain` was given."""
+    """Read back a value that `to_plain` wrote."""
     match plain:
         case {"array": str(name)}:
             return arrays[name]
@@ -85,14 +85,14 @@ def from_plain(plain: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Any:
             return StopReason[name]
         case list():
             return tuple(from_plain(one, arrays) for one in plain)
-        case {"kind": str(name), "fields": dict(inside)}:
-            return _KINDS[name](**{key: from_plain(one, arrays) for key, one in inside.items()})
+        case {"kind": str(tag), "fields": dict(inside)}:
+            return _CLASSES[tag](**{key: from_plain(one, arrays) for key, one in inside.items()})
         case _:
             return plain
 
 
 def digest(plain: Any, arrays: Mapping[str, Any]) -> str:
-    """What tells JSON values and arrays from all others."""
+    """SHA-256 of JSON values and arrays, in hexadecimal digits."""
     found = sha256(json.dumps(plain).encode())
     for name, array in sorted(arrays.items()):
         found.update(f"{name} {array.dtype.str} {array.shape}".encode())
@@ -102,18 +102,18 @@ def digest(plain: Any, arrays: Mapping[str, Any]) -> str:
 
 _KEY = "daskgmm"
 _LONGEST_HEADER = 100_000_000
-"""Bytes, as the format has it."""
+"""Bytes that the safetensors format allows a header."""
 
-SENSELESS = (
+MALFORMED = (
     SafetensorError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError,
     RecursionError,
 )  # fmt: skip
-"""What is raised where a file of any content is taken apart."""
+"""Exceptions that parsing a file of arbitrary content may raise."""
 
 
 @dataclass(frozen=True, eq=False)
 class TensorFile:
-    """A file's two halves.
+    """Content of a safetensors file of ours: arrays, and JSON metadata in the header.
 
     Parameters
     ----------
@@ -125,40 +125,42 @@ class TensorFile:
     tensors: Mapping[str, np.ndarray[Any, Any]]
     metadata: Mapping[str, Any]
 
-    def to_bytes(self, layout: int) -> bytes:
-        """The file's content; `layout` is the number of its format."""
-        stamp = {"format": layout, "version": version("daskgmm")}
+    def to_bytes(self, number: int) -> bytes:
+        """Serialise; `number` is that of the file's format."""
+        stamp = {"format": number, "version": version("daskgmm")}
         header = json.dumps(stamp | dict(self.metadata), allow_nan=True)
         tensors = {name: np.ascontiguousarray(array) for name, array in self.tensors.items()}
         return bytes(serialise(tensors, {_KEY: header}))
 
     @classmethod
-    def from_bytes(cls, content: bytes, name: str, newest: int) -> Self:
-        """Take a file's content apart; `name` is for errors, `newest` the last format known.
+    def from_bytes(cls, content: bytes) -> Self:
+        """Parse a file's content; any other content raises one of `MALFORMED`."""
+        tensors = parse(content)
+        length = int.from_bytes(content[:8], "little")
+        header = from_json(content[8 : 8 + length])
+        return cls(tensors, from_json(header["__metadata__"][_KEY], infinite=True))
+
+    def require_known(self, newest: int, name: str) -> None:
+        """Refuse formats after the `newest` one known; `name` is for errors.
 
         Raises
         ------
         DataError
-            A later version wrote it. What is no such file at all fails with one of `SENSELESS`.
+            A later version wrote the file.
         """
-        tensors = parse(content)
-        length = int.from_bytes(content[:8], "little")
-        header = from_json(content[8 : 8 + length])
-        metadata = from_json(header["__metadata__"][_KEY], infinite=True)
-        layout = metadata["format"]
-        if type(layout) is not int or layout < 1:
+        number = self.metadata["format"]
+        if type(number) is not int or number < 1:
             raise ValueError("its format is no number from 1")
-        if layout > newest:
+        if number > newest:
             raise DataError(
-                f"{name} was written by daskgmm {metadata['version']} in format "
-                f"{layout}; this one reads up to {newest}.",
+                f"{name} was written by daskgmm {self.metadata['version']} in format "
+                f"{number}; this one reads up to {newest}.",
                 "Upgrade daskgmm.",
             )
-        return cls(tensors, metadata)
 
 
 def read_whole(file: BinaryIO) -> bytes:
-    """An open file's content; only its first bytes where these begin no safetensors file.
+    """Read an open file, or only its first bytes where these begin no safetensors file.
 
     So a large file of another kind is never read into memory.
     """

@@ -1,4 +1,4 @@
-"""New rows for a fitted model, in one pass."""
+"""E-step of an update: the moments of new rows under a fitted mixture, in one pass."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,15 +22,15 @@ from daskgmm.training.em import Origins
 
 @dataclass(eq=False)
 class NewRows:
-    """Rows to be read once, seldom twice.
+    """Source of new rows whose moments are computed in one pass, rarely two.
 
     Parameters
     ----------
     source : Source
     before : Predictor
-        The mixture before, and its frame.
+        Mixture before the update, and its frame.
     dtype : dtype
-        What rows are computed in.
+        Type to compute in.
     """
 
     source: Source
@@ -39,7 +39,7 @@ class NewRows:
     passes: int = 0
 
     def expect(self, mixtures: Sequence[Mixture], origins: Origins = None) -> list[Moments]:
-        """One pass; see `daskgmm.training.em.Expect`."""
+        """Make one pass; see `daskgmm.training.em.Expect`."""
         cost = self._cost_a_row(mixtures[0])
         compiled = worth_compiling(sum(self.source.lengths or ()), cost)
         if compiled:
@@ -52,7 +52,7 @@ class NewRows:
         require_finite_sum(found.weight)
         if found.weight == 0:
             raise DataError(
-                "There are no rows to update the model with, or none that counts.",
+                "There are no rows to update the model with, or none of positive weight.",
                 "Check that the input holds the rows that it should, and their weights.",
             )
         return [found]

@@ -1,4 +1,4 @@
-"""Figures of a fitted mixture: its components, the course of its fit, what it was chosen by.
+"""Figures of a fitted mixture: its components, the course of its fit, and its selection.
 
 They read public fitted attributes only, so scikit-learn's mixtures can be drawn as well.
 Matplotlib is an extra, imported when a figure is drawn; its object interface needs no display

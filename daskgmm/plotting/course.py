@@ -1,4 +1,4 @@
-"""The course of a fit, pass by pass."""
+"""`convergence`: the course of a fit, pass by pass."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -21,19 +21,19 @@ def convergence(model: Any, ax: "Axes | None" = None) -> "Axes":
     Parameters
     ----------
     model : fitted mixture or selector
-        Of a selector the mixture that it chose.
+        For a selector, the fit of the mixture that it chose is drawn.
     ax : matplotlib Axes, optional
-        Where to draw, a new figure by default.
+        Axes to draw on, a new figure by default.
 
     Returns
     -------
     matplotlib Axes
-        Those of the lower bound; the change has its own on the right.
+        The axes of the lower bound; the change has its own on the right.
 
     Raises
     ------
     ConfigurationError
-        Where matplotlib is not installed.
+        Matplotlib is not installed.
     """
     model = mixture_of(model)
     check_is_fitted(model, "lower_bounds_")
@@ -54,7 +54,7 @@ def convergence(model: Any, ax: "Axes | None" = None) -> "Axes":
 def _draw_changes(ax: "Axes", model: Any, bounds: NDArray[np.float64]) -> None:
     passes, changes, of_what = _changes(model, bounds)
     ax.set_yscale("log")
-    # No change at all, and one from nothing, have no place on a log scale: a gap shows them.
+    # Zero and infinite changes can't be shown on a log scale: they leave a gap.
     shown = np.where((changes > 0) & np.isfinite(changes), changes, np.nan)
     ax.plot(passes, shown, color=_CHANGE_COLOUR, marker="s", markersize=4)
     label = f"Change of the {of_what} (dashed: tol {model.tol:g})"
@@ -66,7 +66,7 @@ def _draw_changes(ax: "Axes", model: Any, bounds: NDArray[np.float64]) -> None:
 def _changes(
     model: Any, bounds: NDArray[np.float64]
 ) -> tuple[NDArray[np.integer[Any]], NDArray[np.float64], str]:
-    """Return passes, the change that each made, and of what."""
+    """Return passes, the change in each, and the name of what changes."""
     if getattr(model, "stopping", "lower_bound") == "lower_bound":
         return np.arange(2, len(bounds) + 1), np.abs(np.diff(bounds)), "lower bound"
     changes = np.array([entry["change"] for entry in model.history_], dtype=np.float64)

@@ -1,30 +1,43 @@
-"""One component as a figure sees it."""
+"""Components and rows in the columns of a figure: ellipses over points, or densities."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.covariance import covariance_named
-from daskgmm.plotting.figure import LINE_STYLES, PALETTE
+from daskgmm.plotting.figure import (
+    INK,
+    LINE_STYLES,
+    MAX_LEGEND,
+    PALETTE,
+    halo,
+    write_number,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Floats = NDArray[np.floating[Any]]
+
+_LINE_WIDTHS = {1: 2.2, 2: 1.4}
+"""Widths (points) of the contours, by their standard deviations from the mean."""
 
 
 @dataclass(frozen=True, eq=False)
 class Component:
-    """One component's marginal in the d columns of a figure, d being 1 or 2.
+    """Marginal of one component in the d columns of a figure, d being 1 or 2.
 
     Parameters
     ----------
     number : int
-        Its place in the model.
+        Position in the model, from 0.
     weight : float
     mean : ndarray of shape (d,)
     covariance : ndarray of shape (d, d)
     opacity : float
-        Of its lines; 1 for the model's heaviest component.
+        Opacity of its lines; 1 for the model's heaviest component.
     """
 
     number: int
@@ -35,18 +48,18 @@ class Component:
 
     @property
     def colour(self) -> str:
-        """Its colour, the same in every figure."""
+        """Colour of the component, the same in every figure."""
         return PALETTE[self.number % len(PALETTE)]
 
     @property
     def line(self) -> dict[str, Any]:
-        """The looks of its lines, as matplotlib's keywords."""
+        """Style of its lines, as keywords of matplotlib."""
         style = LINE_STYLES[self.number // len(PALETTE) % len(LINE_STYLES)]
         return {"color": self.colour, "alpha": self.opacity, "linestyle": style}
 
     @property
     def label(self) -> str:
-        """What a legend calls it."""
+        """Entry in a legend: number and weight."""
         return f"{self.number} ({self.weight:.1%})"
 
     @property
@@ -55,13 +68,13 @@ class Component:
         return np.sqrt(np.diagonal(self.covariance))
 
     def density(self, x: Floats) -> Floats:
-        """Weighted density at places in its only column."""
+        """Weighted density at values `x` of its only column."""
         z = (x - self.mean) / self.deviations
         height = self.weight / (np.sqrt(2 * np.pi) * self.deviations)
         return np.asarray(height * np.exp(-(z**2) / 2))
 
     def ellipse(self, deviations: float) -> tuple[float, float, float]:
-        """Width, height and angle in degrees of its contour so many deviations away."""
+        """Width, height and angle (degrees) of the contour so many deviations from the mean."""
         variances, axes = np.linalg.eigh(self.covariance)
         height, width = 2 * deviations * np.sqrt(variances)
         return float(width), float(height), float(np.degrees(np.arctan2(*axes[::-1, 1])))
@@ -82,3 +95,81 @@ def components_of(model: Any, positions: list[int]) -> list[Component]:
         )
         for k in range(len(weights))
     ]
+
+
+def draw_points(
+    ax: "Axes", components: list[Component], values: Floats, labels: NDArray[np.integer[Any]]
+) -> None:
+    """Draw rows of shape (n, 2) as points in the colours of their components."""
+    ax.scatter(
+        values[:, 0],
+        values[:, 1],
+        s=float(np.clip(8000 / max(len(values), 1), 3, 18)),
+        c=np.take([component.colour for component in components], labels),
+        alpha=0.45,
+        linewidths=0,
+        rasterized=True,  # else SVG and PDF hold a path for every point
+    )
+
+
+def draw_ellipses(ax: "Axes", components: list[Component]) -> None:
+    """Draw each component's mean and its contours at one and two standard deviations."""
+    for component in components:
+        _draw_contours(ax, component)
+        x, y = component.mean
+        ax.plot(
+            x,
+            y,
+            color=component.colour,
+            label=component.label,
+            linestyle="none",
+            marker="X",
+            markersize=8,
+            markeredgecolor="white",
+        )
+        if len(components) > MAX_LEGEND:
+            write_number(ax, component.number, x, y)
+    ax.autoscale_view()
+
+
+def _draw_contours(ax: "Axes", component: Component) -> None:
+    from matplotlib.patches import Ellipse
+
+    x, y = component.mean
+    for deviations, linewidth in _LINE_WIDTHS.items():
+        width, height, angle = component.ellipse(deviations)
+        contour = Ellipse((x, y), width, height, angle=angle, fill=False)
+        contour.set(linewidth=linewidth, path_effects=halo(linewidth), **component.line)
+        ax.add_patch(contour)
+
+
+def draw_histogram(
+    ax: "Axes", components: list[Component], values: Floats, labels: NDArray[np.integer[Any]]
+) -> None:
+    """Draw a histogram of rows of shape (n, 1), stacked in the colours of their components."""
+    column = values[:, 0]
+    known = np.isfinite(column)
+    ax.hist(
+        [column[known & (labels == component.number)] for component in components],
+        bins=int(np.clip(np.sqrt(known.sum()), 20, 100)),
+        density=True,
+        stacked=True,
+        color=[component.colour for component in components],
+        alpha=0.35,
+    )
+
+
+def draw_densities(ax: "Axes", components: list[Component]) -> None:
+    """Draw each component's weighted density, and their sum."""
+    # A grid about each mean at its own scale: an even one steps over narrow components.
+    steps = np.linspace(-5, 5, 201)
+    grids = [component.mean + steps * component.deviations for component in components]
+    for component, x in zip(components, grids, strict=True):
+        ax.plot(x, component.density(x), linewidth=2, label=component.label, **component.line)
+        if len(components) > MAX_LEGEND:
+            peak = component.density(component.mean)
+            write_number(ax, component.number, float(component.mean[0]), float(peak[0]))
+    x = np.unique(grids)
+    total = np.sum([component.density(x) for component in components], axis=0)
+    ax.plot(x, total, color=INK, linewidth=1, label="sum", zorder=1.9)  # beneath its parts
+    ax.set_ylim(bottom=0)

@@ -1,4 +1,4 @@
-"""What figures are drawn on and with."""
+"""New figures and axes, and the colours and text that all figures share."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,20 +9,20 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-# Ten colours that every kind of colour vision tells apart: Petroff (2021), arXiv:2107.02270.
+# Ten colours for any kind of colour vision: Petroff (2021), arXiv:2107.02270.
 PALETTE = (
     "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6",
     "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
 )  # fmt: skip
-# Nobody tells fifty colours apart: past ten they come again with the next line style.
+# Past ten components the colours repeat with the next line style.
 LINE_STYLES = ("solid", "dashed", "dotted", "dashdot", (0, (6, 2, 1, 2, 1, 2)))
 INK = "#222222"
 MAX_LEGEND = 10
-"""Components that a legend has room for; where there are more, they bear numbers."""
+"""Most components that a legend lists; where there are more, numbers are written beside them."""
 
 
 def new_figure(width: float = 7.5) -> "Figure":
-    """Return an empty figure, this many inches wide, that belongs to no window."""
+    """Return an empty figure, `width` inches wide, that belongs to no window."""
     try:
         from daskgmm.plotting.notebook import ShownFigure
     except ImportError as error:
@@ -34,7 +34,7 @@ def new_figure(width: float = 7.5) -> "Figure":
 
 
 def new_axes() -> "Axes":
-    """Return the only axes of a new figure, which a notebook shows."""
+    """Return the axes of a new figure, which notebooks display."""
     figure = new_figure()
     from daskgmm.plotting.notebook import ShownAxes
 
@@ -42,21 +42,21 @@ def new_axes() -> "Axes":
 
 
 def write_in_full(axis: "Axis") -> None:
-    """Have an axis's ticks bear their numbers, not what those are beside one written apart."""
+    """Label an axis's ticks with full numbers instead of differences from an offset."""
     from matplotlib.ticker import ScalarFormatter
 
     axis.set_major_formatter(ScalarFormatter(useOffset=False))
 
 
 def halo(linewidth: float) -> list[Any]:
-    """Return the effect that sets a line of this width, in points, off from what it crosses."""
+    """Return a white outline for a line of this width (points)."""
     from matplotlib.patheffects import withStroke
 
     return [withStroke(linewidth=linewidth + 1, foreground="white")]
 
 
 def write_number(ax: "Axes", number: int, x: float, y: float) -> None:
-    """Write a component's number beside its place."""
+    """Write a component's number beside the point (x, y)."""
     ax.annotate(
         str(number),
         (x, y),

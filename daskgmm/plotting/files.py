@@ -1,4 +1,4 @@
-"""Figures as files."""
+"""`save`: one figure of all panels as a PNG, SVG or PDF file."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -25,25 +25,25 @@ def save(
     columns: Sequence[int | str] | None = None,
     chosen: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write one figure of all panels, which appears whole or not at all.
+    """Write one figure of all panels to a file, whole or not at all.
 
     Parameters
     ----------
     model : fitted mixture or selector
     path : path-like
-        Ends in ``.png``, ``.svg`` or ``.pdf``.
+        Name that ends in ``.png``, ``.svg`` or ``.pdf``.
     rows, columns
         As in `scatter`.
     chosen : mapping, optional
-        With the ``candidates`` and the ``criterion`` among which the model was chosen: see
-        `selection`. A selector knows its own.
+        The ``candidates`` of a selection and its ``criterion``, as in `selection`. By default
+        those of `model`, if it is a selector.
 
     Raises
     ------
     ConfigurationError
-        For another ending, and as in `scatter`.
+        Another suffix, and as in `scatter`.
     OutputError
-        Where the file cannot be written.
+        The file cannot be written.
     """
     target = Path(path)
     if target.suffix.lower() not in FORMATS:

@@ -1,7 +1,4 @@
-"""A mixture's components over the rows.
-
-Which mixture and which of its columns a figure shows.
-"""
+"""`scatter`: a mixture's components over its rows, in one or two columns."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -14,8 +11,13 @@ from sklearn.utils import resample
 from sklearn.utils.validation import check_is_fitted
 
 from daskgmm.errors import ConfigurationError
-from daskgmm.plotting import line, plane
-from daskgmm.plotting.density import components_of
+from daskgmm.plotting.density import (
+    components_of,
+    draw_densities,
+    draw_ellipses,
+    draw_histogram,
+    draw_points,
+)
 from daskgmm.plotting.figure import MAX_LEGEND, new_axes
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ def mixture_of(model: Any) -> Any:
 
 
 def column_names(model: Any) -> list[str]:
-    """Return the names that the model was fitted with, or numbered ones."""
+    """Return the names of the features, or numbered ones where the fit had none."""
     names = getattr(model, "feature_names_in_", None)
     if names is None:
         return [f"feature {position}" for position in range(model.n_features_in_)]
@@ -36,9 +38,9 @@ def column_names(model: Any) -> list[str]:
 
 
 def column_positions(model: Any, columns: Sequence[int | str]) -> list[int]:
-    """Return the places of one or two columns, given by position or name.
+    """Return the positions of one or two columns, given by position or name.
 
-    A model of one feature has nothing to choose from: ``columns`` is not looked at.
+    For a model of one feature ``columns`` is ignored.
     """
     if model.n_features_in_ == 1:
         return [0]
@@ -82,7 +84,7 @@ def scatter(
     Parameters
     ----------
     model : fitted mixture or selector
-        Of any covariance type; of a selector the mixture that it chose.
+        Of any covariance type; for a selector, the mixture that it chose is drawn.
     rows : array or frame of shape (n, D), optional
         Rows in memory, as ``model.predict`` takes them; without them only the components show.
     columns : sequence of one or two int or str
@@ -90,9 +92,9 @@ def scatter(
     labels : array-like of int of shape (n,), optional
         Components of the rows, the most probable ones by default.
     ax : matplotlib Axes, optional
-        Where to draw, a new figure by default.
+        Axes to draw on, a new figure by default.
     max_points : int
-        Of more rows than these a random sample is drawn.
+        Draw a random sample where there are more rows.
     random_state : int or None
         Seed of the sample.
 
@@ -103,22 +105,23 @@ def scatter(
     Raises
     ------
     ConfigurationError
-        For columns that the model hasn't, rows or labels of another shape, and where
-        matplotlib is not installed.
+        Columns that the model doesn't have, rows or labels of another shape, or matplotlib is
+        not installed.
     """
     model = mixture_of(model)
     check_is_fitted(model, "means_")
     positions = column_positions(model, columns)
     components = components_of(model, positions)
     ax = new_axes() if ax is None else ax
-    view = plane if len(positions) == 2 else line
     if rows is not None:
         _check_rows(model, rows, labels)
         rows, labels = _sample(rows, labels, max_points, random_state)
         values = np.asarray(rows, dtype=np.float64)[:, positions]
         labels = np.asarray(model.predict(rows) if labels is None else labels)
-        view.draw_rows(ax, components, values, labels)
-    view.draw_components(ax, components)
+        draw_rows = draw_points if len(positions) == 2 else draw_histogram
+        draw_rows(ax, components, values, labels)
+    draw_components = draw_ellipses if len(positions) == 2 else draw_densities
+    draw_components(ax, components)
     names = [column_names(model)[position] for position in positions]
     _label(ax, *names, few=len(components) <= MAX_LEGEND)
     return ax
@@ -142,14 +145,14 @@ def _check_rows(model: Any, rows: Any, labels: ArrayLike | None) -> None:
 def _sample(
     rows: Any, labels: ArrayLike | None, max_points: int, random_state: int | None
 ) -> tuple[Any, ArrayLike | None]:
-    # Shuffled in any case, lest the last rows cover all others.
+    # Shuffled even if all are drawn: else the last rows would cover the others.
     count = min(len(rows), max_points)
     draw = partial(resample, replace=False, n_samples=count, random_state=random_state)
     return draw(rows), None if labels is None else draw(np.asarray(labels))
 
 
 def _label(ax: "Axes", x_name: str, y_name: str = "Density", *, few: bool) -> None:
-    # A column's name is no formula, whatever dollars it has.
+    # The name of a column may contain dollar signs and is not a formula.
     ax.set_xlabel(x_name, parse_math=False)
     ax.set_ylabel(y_name, parse_math=False)
     if few:

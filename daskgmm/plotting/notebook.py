@@ -1,4 +1,4 @@
-"""Figures that a notebook shows as their axes are a cell's value, without ``pyplot``.
+"""Figures and axes that notebooks display as a cell's value, without ``pyplot``.
 
 This module needs matplotlib, so it is imported when a figure is drawn.
 """
@@ -12,7 +12,7 @@ _DOTS_AN_INCH = 100
 
 
 class ShownFigure(Figure):
-    """A figure with a picture of itself, for IPython."""
+    """Figure that IPython displays as a PNG."""
 
     def _repr_png_(self) -> bytes:
         stream = BytesIO()
@@ -21,7 +21,7 @@ class ShownFigure(Figure):
 
 
 class ShownAxes(Axes):
-    """Axes whose picture is that of their whole figure."""
+    """Axes that IPython displays as their whole figure."""
 
     def _repr_png_(self) -> bytes | None:
         figure = self.get_figure()

@@ -1,4 +1,4 @@
-"""What a selection was decided by."""
+"""`selection`: the criterion of each candidate of a selection."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -22,16 +22,16 @@ def selection(
 ) -> "Axes":
     """Draw a criterion against the number of components, a line for each covariance type.
 
-    Of several starts the best counts; the least value of all has a ring.
+    The best of several starts is drawn; a ring marks the least value of all.
 
     Parameters
     ----------
     results : selector, DataFrame or iterable of mapping
         A fitted `daskgmm.GaussianMixtureSelector`, its ``results_``, or their rows.
     criterion : {'bic', 'aic', 'icl'}, optional
-        By default the one that the selector chose by, else the BIC.
+        By default the selector's criterion, else the BIC.
     ax : matplotlib Axes, optional
-        Where to draw, a new figure by default.
+        Axes to draw on, a new figure by default.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def selection(
     Raises
     ------
     ConfigurationError
-        For another criterion, results without any value, and where matplotlib is not installed.
+        An unknown criterion, results without any value, or matplotlib is not installed.
     """
     if isinstance(results, BaseEstimator):
         check_is_fitted(results)
@@ -68,7 +68,7 @@ def selection(
 
 
 def _curves(rows: Iterable[Mapping[str, Any]], criterion: str) -> dict[str, dict[int, float]]:
-    """The least value of each number of components, for each covariance type."""
+    """Return the least value for each number of components, by covariance type."""
     curves: dict[str, dict[int, float]] = {}
     for row in rows:
         value = row[criterion]

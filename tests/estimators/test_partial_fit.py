@@ -450,7 +450,7 @@ def refusals(folder):
         "expecting 2 features": (rows[:, :1], {}),
         "names should match": (pd.DataFrame(rows, columns=["b", "a"]), {}),
         "no rows": (da.from_array(rows[:0], chunks=(10, D)), {}),
-        "none that counts": (rows, {"sample_weight": np.zeros(100)}),
+        "none of positive weight": (rows, {"sample_weight": np.zeros(100)}),
         "sample_weight": (rows, {"sample_weight": np.full(100, -1.0)}),
     }
 

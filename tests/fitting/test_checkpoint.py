@@ -724,6 +724,28 @@ def test_a_file_of_a_later_version_says_so(ended):
         GaussianMixture(3, checkpoint=ended, **OPTIONS).fit(in_chunks())
 
 
+def test_a_checkpoint_of_an_earlier_format_says_what_to_do_and_stays(ended):
+    content = CheckpointContent.from_bytes(ended.read_bytes(), NAME)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("daskgmm.fitting.checkpoint_file.FORMAT", 1)
+        ended.write_bytes(content.to_bytes())
+    before = ended.read_bytes()
+    said = r"format 1; this version goes on from format 2 only\. Finish .* --no-resume"
+    with pytest.raises(DataError, match=said):
+        GaussianMixture(3, checkpoint=ended, **OPTIONS).fit(in_chunks())
+    assert ended.read_bytes() == before
+
+
+def test_renaming_a_class_changes_no_file(ended):
+    content = CheckpointContent.from_bytes(ended.read_bytes(), NAME)
+    kind = type(content.progress)
+    try:
+        kind.__name__, name = "Renamed", kind.__name__
+        assert content.to_bytes() == ended.read_bytes()
+    finally:
+        kind.__name__ = name
+
+
 def test_the_file_holds_numbers_and_json_and_nothing_that_runs(ended):
     content = ended.read_bytes()
     length = int.from_bytes(content[:8], "little")
