@@ -18,6 +18,7 @@ from daskgmm.data.storage.errors import first_line
 from daskgmm.data.storage.folder import Folder, require_folder
 from daskgmm.errors import ConfigurationError, DataError, OutputError
 from daskgmm.fitting.model_file import MODEL_FILE
+from daskgmm.jobs.inputs import OTHER_INPUTS
 from daskgmm.jobs.json_values import differences, to_json
 
 RECORD_FILE = "run.json"
@@ -117,7 +118,7 @@ class Run:
         if self.record["inputs"]["sha256"] != inputs["sha256"]:
             same = _versions(self.record["inputs"]) == _versions(inputs)
             order = "the order of the input files, which is part.2 before part.10"
-            found.append(order if same else "the input files, or versions of them")
+            found.append(order if same else OTHER_INPUTS)
         return found
 
 
