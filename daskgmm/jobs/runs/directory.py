@@ -1,7 +1,4 @@
-"""Run directories: what is in one, and whether another run would be the same.
-
-Folders that outputs are made in.
-"""
+"""Run directories: their record, its form, and how one run differs from another."""
 
 import hashlib
 import json
