@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fit", "plan", "predict", "sample", "score", "select", "update"]
 
+# Modules are verbs in -ing: a module jobs/fit.py would shadow the function `jobs.fit`.
 _HOMES = {
     "fit": "daskgmm.jobs.fitting",
     "select": "daskgmm.jobs.selecting",

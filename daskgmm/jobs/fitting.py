@@ -17,8 +17,7 @@ from daskgmm.jobs.methods import Method, MixtureSpec
 from daskgmm.jobs.options import FitOptions, Paths, build, check, chosen, inputs_of
 from daskgmm.jobs.runs.decision import RunRequest
 from daskgmm.jobs.runs.directory import CHECKPOINT_FILE
-from daskgmm.jobs.runs.lifecycle import Attempt, CompleteRun, Result
-from daskgmm.jobs.runs.lifecycle import make_run as live
+from daskgmm.jobs.runs.lifecycle import Attempt, CompleteRun, Result, make_run
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class FitRequest:
         """The run directory."""
         return Folder.of(self.output, self.inputs.storage_options)
 
-    def order(self, dataset: Any) -> RunRequest:
+    def run_request(self, dataset: Any) -> RunRequest:
         """What is asked of the run directory."""
         return RunRequest(
             self.folder(),
@@ -151,7 +150,7 @@ def run_fit(request: FitRequest, listener: Listener | None = None) -> CompleteRu
     request.folder().check()
     dataset = request.inputs.open()
     work = partial(_fit, request, dataset, listener or Silence())
-    return live(request.order(dataset), work)
+    return make_run(request.run_request(dataset), work)
 
 
 def _fit(request: FitRequest, dataset: Any, listener: Listener, attempt: Attempt) -> Result:

@@ -10,6 +10,9 @@ from daskgmm.errors import ConfigurationError, DataError
 from daskgmm.fitting.model_file import Fitted
 from daskgmm.jobs.json_values import digest
 
+OTHER_INPUTS = "the input files, or versions of them"
+"""How other inputs are named where a run or an output differs."""
+
 
 @dataclass(frozen=True)
 class Inputs:

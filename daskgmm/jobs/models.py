@@ -1,7 +1,4 @@
-"""Models by name: a run directory or a model file.
-
-What there is to say of a model, as plain values.
-"""
+"""Models by name, from a run directory or a model file, and their description as plain values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -151,22 +151,26 @@ def write_predictions(
     marks = fingerprint(dataset)
     content = _content(model, request)
     columns = (*request.keep, *sink_for(target.name).names(content.fields))
-    order = OutputRequest(
-        target, _asked(model, request, marks), columns, {"inputs": marks}, force=request.force
+    output_request = OutputRequest(
+        target,
+        _configuration(model, request, marks),
+        columns,
+        {"inputs": marks},
+        force=request.force,
     )
 
-    def work(desk: OutputWriter) -> WrittenParts:
+    def work(writer: OutputWriter) -> WrittenParts:
         source = dataset.source()
         once = request.quantile is None
         with workplace(request.resources, dataset, listener, one_pass=once) as start:
             listener.start(start)
             ready = replace(content, predictor=readied(content.predictor, source))
-            output = replace(ready, threshold=_threshold(desk, source, ready, request))
-            written = write(source, output, desk, target, keep=request.keep)
+            output = replace(ready, threshold=_threshold(writer, source, ready, request))
+            written = write(source, output, writer, target, keep=request.keep)
         dataset.require_unchanged()
         return written
 
-    return make_output(order, work)
+    return make_output(output_request, work)
 
 
 def _content(model: Fitted, request: PredictRequest) -> Output:
@@ -189,7 +193,9 @@ def _content(model: Fitted, request: PredictRequest) -> Output:
     return output
 
 
-def _asked(model: Fitted, request: PredictRequest, marks: Mapping[str, Any]) -> dict[str, Any]:
+def _configuration(
+    model: Fitted, request: PredictRequest, marks: Mapping[str, Any]
+) -> dict[str, Any]:
     """All that determines the output, neither where it is made nor credentials."""
     asked = {
         "command": "predict",
@@ -207,12 +213,12 @@ def _asked(model: Fitted, request: PredictRequest, marks: Mapping[str, Any]) -> 
 
 
 def _threshold(
-    desk: OutputWriter, source: Source, content: Output, request: PredictRequest
+    writer: OutputWriter, source: Source, content: Output, request: PredictRequest
 ) -> float | None:
     """The log-density below which a row is anomalous, found once for all attempts."""
-    found: float | None = desk.found.get("threshold", request.anomaly_threshold)
+    found: float | None = writer.interim.get("threshold", request.anomaly_threshold)
     if found is None and request.quantile is not None:
         found = log_density_quantile(source, content.predictor, request.quantile)
     if found is not None:
-        desk.note(threshold=found)
+        writer.keep_interim(threshold=found)
     return found

@@ -118,21 +118,21 @@ def write_sample(
         Of any kind.
     """
     listener = listener or Silence()
-    order = _order(model, request)
+    output_request = _output_request(model, request)
     content = _content(model, request)
     description = _ToDraw((FileRecord("", None, request.rows),), model.n_features)
 
-    def work(desk: OutputWriter) -> WrittenParts:
-        source = sample_source(model.predictor, request.rows, order.asked["seed"])
+    def work(writer: OutputWriter) -> WrittenParts:
+        source = sample_source(model.predictor, request.rows, output_request.configuration["seed"])
         with workplace(request.resources, description, listener, one_pass=True) as start:
             listener.start(start)
-            return write(source, content, desk, order.target)
+            return write(source, content, writer, output_request.target)
 
-    return make_output(order, work)
+    return make_output(output_request, work)
 
 
-def _order(model: Fitted, request: SampleRequest) -> OutputRequest:
-    asked = {
+def _output_request(model: Fitted, request: SampleRequest) -> OutputRequest:
+    configuration = {
         "command": "sample",
         "model_sha256": model.digest,
         "rows": request.rows,
@@ -143,12 +143,12 @@ def _order(model: Fitted, request: SampleRequest) -> OutputRequest:
     check_name(request.output)
     target = Folder.of(request.output, request.storage_options)
     columns = tuple(sink_for(target.name).names(content.fields))
-    order = OutputRequest(target, asked, columns, force=request.force)
+    output_request = OutputRequest(target, configuration, columns, force=request.force)
     if request.seed is not None:
-        return order
-    earlier = earlier_seed(order)
+        return output_request
+    earlier = earlier_seed(output_request)
     seed = secrets.randbits(32) if earlier is None else earlier
-    return replace(order, asked=asked | {"seed": seed}, drawn=("seed",))
+    return replace(output_request, configuration=configuration | {"seed": seed}, drawn=("seed",))
 
 
 def _content(model: Fitted, request: SampleRequest) -> Drawn:

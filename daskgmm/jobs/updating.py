@@ -1,9 +1,4 @@
-"""Refresh a model with new rows, and leave a run directory.
-
-What is asked of an update, and what tells it from others.
-
-How new rows differ from those that a model has seen, and how it follows them.
-"""
+"""Refresh a model with new rows, report their drift, and leave a run directory."""
 
 import copy
 import logging
@@ -22,8 +17,7 @@ from daskgmm.jobs.listener import Listener, Silence
 from daskgmm.jobs.models import Model, find_model
 from daskgmm.jobs.options import Paths, UpdateOptions, build, check, inputs_of
 from daskgmm.jobs.runs.decision import RunRequest
-from daskgmm.jobs.runs.lifecycle import Attempt, CompleteRun, Result
-from daskgmm.jobs.runs.lifecycle import make_run as live
+from daskgmm.jobs.runs.lifecycle import Attempt, CompleteRun, Result, make_run
 
 if TYPE_CHECKING:
     from daskgmm.training.incremental import Increment
@@ -85,7 +79,7 @@ class UpdateRequest:
         run_id = None if run is None else run.record["run_id"]
         return {"run_id": run_id, "model_sha256": self.model.sha256}
 
-    def order(self, dataset: Any) -> RunRequest:
+    def run_request(self, dataset: Any) -> RunRequest:
         """What is asked of the run directory.
 
         Raises
@@ -232,7 +226,9 @@ def run_update(request: UpdateRequest, listener: Listener | None = None) -> Comp
         Of any kind.
     """
     dataset = request.inputs.open_for(request.model.fitted)
-    return live(request.order(dataset), partial(_update, request, dataset, listener or Silence()))
+    return make_run(
+        request.run_request(dataset), partial(_update, request, dataset, listener or Silence())
+    )
 
 
 def _update(request: UpdateRequest, dataset: Any, listener: Listener, attempt: Attempt) -> Result:

@@ -1,5 +1,6 @@
 """What will hurt, on this machine and on a cluster."""
 
+import inspect
 import json
 import os
 import time
@@ -11,7 +12,8 @@ from distributed import Client, LocalCluster
 
 from daskgmm.jobs.cluster import scheduler
 from daskgmm.jobs.doctor import cluster as of_cluster
-from daskgmm.jobs.doctor import resources
+from daskgmm.jobs.doctor import environment, processor, resources
+from daskgmm.jobs.doctor.finding import Findings
 from daskgmm.jobs.doctor.registry import OF_CLUSTER, OF_PROCESS
 from daskgmm.jobs.doctor.report import look
 from tests.support.clusters import closed_port
@@ -56,6 +58,22 @@ def test_every_check_finds_something_on_this_machine():
     found = look(OF_PROCESS, None)
     assert {name for name, _ in found} == set(OF_PROCESS)
     assert not [finding.fact for _, finding in found if "can't be looked at" in finding.fact]
+
+
+def test_every_public_function_of_a_module_of_checks_is_in_the_registry_once():
+    modules = (of_cluster, environment, processor, resources)
+    checks = [
+        function
+        for module in modules
+        for function in vars(module).values()
+        if inspect.isfunction(function)
+        and function.__module__ == module.__name__
+        and not function.__name__.startswith("_")
+        and function.__annotations__.get("return") is Findings
+        and function is not environment.of_scheduler  # called by the cluster's check of settings
+    ]
+    registered = [*OF_PROCESS.values(), *OF_CLUSTER.values()]
+    assert sorted(map(repr, checks)) == sorted(map(repr, registered))
 
 
 def test_each_finding_is_a_line_with_its_level_and_remedy(here):

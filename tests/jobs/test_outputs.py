@@ -223,29 +223,29 @@ def test_other_files_beside_ours_keep_all_from_being_replaced(place, predict, fo
 
 
 def test_two_at_once_are_one_and_a_refusal(place, predict):
-    order = OutputRequest(place, {"command": "test"}, ())
+    request = OutputRequest(place, {"command": "test"}, ())
 
-    def work(desk):
+    def work(writer):
         told = (
             rf"is being written by process {os.getpid()} on {re.escape(platform.node())}, running"
         )
         with pytest.raises(OutputError, match=told):
-            make_output(order, work)
-        sink = ParquetSink(desk.place, Layout((), 1, record=desk.manifest.record))
+            make_output(request, work)
+        sink = ParquetSink(writer.attempt, Layout((), 1, record=writer.manifest.record))
         sink.begin()
-        with sink.writer(0) as writer:
-            writer.append(pa.table({"label": [1]}))
-        return WrittenParts(sink, {0: (sink, writer.written())})
+        with sink.writer(0) as part:
+            part.append(pa.table({"label": [1]}))
+        return WrittenParts(sink, {0: (sink, part.written())})
 
-    assert not make_output(order, work).already
-    assert make_output(order, work).already
+    assert not make_output(request, work).already
+    assert make_output(request, work).already
 
 
 def test_a_replacement_that_stopped_half_way_goes_on(rows, place, predict, monkeypatch):
     predict()
-    kind = "local.LocalDelivery" if place.local else "store.StoreDelivery"
+    kind = "local.LocalCommitter" if place.local else "store.StoreCommitter"
     with monkeypatch.context() as patch:
-        patch.setattr(f"daskgmm.jobs.outputs.{kind}.deliver", lambda *_: raising(Stop()))
+        patch.setattr(f"daskgmm.jobs.outputs.{kind}.commit", lambda *_: raising(Stop()))
         with pytest.raises(Stop):
             predict(rows.csv, force=True)
     written = fail_after(monkeypatch, 0, Stop())

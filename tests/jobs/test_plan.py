@@ -107,10 +107,10 @@ def test_rows_that_do_not_fit_are_read_by_other_tasks(tmp_path):
     with running(n_workers=1, processes=False) as client, get_task_stream(client) as stream:
         model.fit(dataset)
     read, added = counted(stream.data)
-    prospect = PassPlan.of(model, source)
-    assert set(read) == {prospect.read.reading}
-    assert set(added) == {prospect.read.adding}
-    assert plan["tasks_a_pass"] == prospect.held.reading  # so small rows fit anywhere
+    pass_plan = PassPlan.of(model, source)
+    assert set(read) == {pass_plan.read.reading}
+    assert set(added) == {pass_plan.read.adding}
+    assert plan["tasks_a_pass"] == pass_plan.held.reading  # so small rows fit anywhere
 
 
 def test_blocks_and_parts_are_what_tasks_read(tmp_path):
@@ -160,30 +160,30 @@ def test_more_rows_take_no_less_memory_and_no_fewer_tasks(one, other, shape):
 
 @pytest.mark.parametrize("in_memory", [False, True])
 def test_more_workers_take_no_longer_where_kernels_do(in_memory):
-    prospect = prospect_of(10**9, 50, 100)
-    planner = Planner(prospect, rows_bytes(prospect.source), 1, 1e-5)
+    pass_plan = prospect_of(10**9, 50, 100)
+    planner = Planner(pass_plan, rows_bytes(pass_plan.source), 1, 1e-5)
     seconds = [planner.seconds_a_pass(2**n, in_memory=in_memory) for n in range(9)]
     assert seconds == sorted(seconds, reverse=True)
     assert 10**4 < seconds[0] < 1.001 * 10**4
 
 
 def test_the_scheduler_s_cost_is_counted():
-    prospect = prospect_of(10**10, 2, 2)
-    planner = Planner(prospect, rows_bytes(prospect.source), 1, 1e-12)
+    pass_plan = prospect_of(10**10, 2, 2)
+    planner = Planner(pass_plan, rows_bytes(pass_plan.source), 1, 1e-12)
     few, many = (planner.seconds_a_pass(n, in_memory=True) for n in (1, 1000))
     assert few < many
 
 
 @given(st.integers(10**6, 10**13), st.integers(2**20, 2**40), st.integers(1, 8))
 def test_the_cheapest_cluster_is_the_fewest_workers_that_hold_all_rows(data, spare, threads):
-    prospect = prospect_of(10**6, 20, 8)
-    limit = memory_limit_for(prospect.task, threads) + spare
-    found = Planner(prospect, data, threads, 1e-6).cheapest(limit)
+    pass_plan = prospect_of(10**6, 20, 8)
+    limit = memory_limit_for(pass_plan.task, threads) + spare
+    found = Planner(pass_plan, data, threads, 1e-6).cheapest(limit)
     assert found.memory_a_worker_bytes <= limit
     assert found.memory_bytes == found.workers * found.memory_a_worker_bytes
 
     def held(workers, each):
-        return workers * room_under(each, prospect.task, threads)
+        return workers * room_under(each, pass_plan.task, threads)
 
     assert data <= held(found.workers, found.memory_a_worker_bytes)
     assert held(found.workers - 1, limit) < data

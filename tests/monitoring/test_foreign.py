@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
 from daskgmm import GaussianMixture
-from daskgmm.cli.commands.watch import _require_well
+from daskgmm.cli.commands.watch import _require_success
 from daskgmm.cli.exits import CommandFailure
 from daskgmm.cli.output.followed import WatchDisplay, as_line, event_line, runs_table
 from daskgmm.monitoring import install
@@ -120,7 +120,7 @@ def show(events):
         str(picture.lines()).encode()
         if not run.running:
             with suppress(CommandFailure):
-                _require_well(run)
+                _require_success(run)
     return json.loads(json.dumps(as_json(fits), allow_nan=False))["runs"]
 
 

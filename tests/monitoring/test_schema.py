@@ -5,7 +5,7 @@ import pytest
 from bokeh.models import ColumnDataSource
 
 from daskgmm import GaussianMixture
-from daskgmm.cli.commands.watch import _require_well
+from daskgmm.cli.commands.watch import _require_success
 from daskgmm.cli.exits import CommandFailure
 from daskgmm.cli.output.followed import event_line, runs_table
 from daskgmm.monitoring.events import EventObserver
@@ -108,7 +108,7 @@ def test_only_fields_that_are_declared_are_read(written):
     runs_table(fits.histories.runs)
     for run in fits.histories.runs:
         try:
-            _require_well(run)
+            _require_success(run)
         except CommandFailure:
             assert run.state == "failed"
 

@@ -1,7 +1,4 @@
-"""Dask's own report of what a cluster did for a job, as one file of HTML.
-
-The page of fits on the dashboard of a job's own cluster.
-"""
+"""What a job leaves to look at from its cluster: the page of fits and Dask's performance report."""
 
 import logging
 import os

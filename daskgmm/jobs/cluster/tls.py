@@ -1,7 +1,4 @@
-"""Encrypted connections to a scheduler.
-
-Why a scheduler and this client did not come to talk by TLS.
-"""
+"""TLS to a scheduler: certificates, and why a connection by them was refused."""
 
 import os
 import ssl

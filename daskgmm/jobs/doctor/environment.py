@@ -1,9 +1,4 @@
-"""Settings of Dask that hurt.
-
-Packages that only some things need.
-
-Where compiled kernels are kept.
-"""
+"""Checks of a process's environment: Dask's settings, optional packages, kept kernels."""
 
 from importlib.util import find_spec
 from typing import Any

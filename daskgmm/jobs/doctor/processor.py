@@ -1,7 +1,4 @@
-"""BLAS: the CPU's vector width, and threads against cores.
-
-Cores that a process may use, against the threads that it runs.
-"""
+"""Checks of the processor: BLAS's vector width, and threads against cores."""
 
 import os
 from pathlib import Path

@@ -1,7 +1,4 @@
-"""The disk that decoded rows and Dask's spilled data go to.
-
-A worker's memory limit against what a pass takes.
-"""
+"""Checks of memory and disk: a worker's limit, room and kind of its scratch folder."""
 
 import os
 import shutil

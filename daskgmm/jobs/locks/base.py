@@ -33,7 +33,7 @@ class Lock(AbstractContextManager["Lock"]):
         """Raise OutputError where another run has taken the lock meanwhile."""
 
 
-def busy(name: str, owner: str, more: str = "", remedy: str = "") -> OutputError:
+def held_by(name: str, owner: str, more: str = "", remedy: str = "") -> OutputError:
     """Another process holds the lock of what has this name."""
     return OutputError(
         f"{name} is being written by {owner}{more}.",
@@ -53,10 +53,10 @@ def owner_of(folder: Folder) -> str:
                     f"run {run.record['run_id']} (process {record['process']} on "
                     f"{record['host']['name']}, {running_in_words(since)})"
                 )
-    return holder(folder.read(LOCK_FILE))
+    return holder_in(folder.read(LOCK_FILE))
 
 
-def holder(content: bytes | None) -> str:
+def holder_in(content: bytes | None) -> str:
     """Who holds a lock with this content."""
     owner = Owner.told_by(content)
     return "another process" if owner is None else owner.in_words()

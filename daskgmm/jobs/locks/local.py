@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 from daskgmm.data.storage.errors import output_errors
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import OutputError
-from daskgmm.jobs.locks.base import LOCK_FILE, Lock, busy, owner_of
+from daskgmm.jobs.locks.base import LOCK_FILE, Lock, held_by, owner_of
 from daskgmm.jobs.locks.owner import Owner
 
 
@@ -28,7 +28,7 @@ class LocalLock(Lock):
         """Take the lock at once or not at all."""
         name = self.folder.name
         self._held.enter_context(
-            held_alone(self._path, name, lambda: busy(name, owner_of(self.folder)))
+            locked_file(self._path, name, lambda: held_by(name, owner_of(self.folder)))
         )
         return self
 
@@ -40,7 +40,7 @@ class LocalLock(Lock):
 
 
 @contextmanager
-def held_alone(path: Path, name: str, refusal: Callable[[], OutputError]) -> Iterator[None]:
+def locked_file(path: Path, name: str, refusal: Callable[[], OutputError]) -> Iterator[None]:
     """Hold the system's lock on a file in the block, at once or not at all.
 
     Parameters

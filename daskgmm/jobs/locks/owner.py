@@ -1,7 +1,4 @@
-"""Who holds a lock, as the lock's own content tells.
-
-Which process of which machine.
-"""
+"""The process that holds a lock: its content, whether it is dead, and how errors name it."""
 
 import json
 import os

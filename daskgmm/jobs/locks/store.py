@@ -9,7 +9,7 @@ from uuid import uuid4
 from daskgmm.data.storage.deadline import SECONDS_AFTER_INTERRUPT, run_within
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import DaskGMMError, OutputError
-from daskgmm.jobs.locks.base import LOCK_FILE, Lock, busy, owner_of
+from daskgmm.jobs.locks.base import LOCK_FILE, Lock, held_by, owner_of
 from daskgmm.jobs.locks.owner import Owner
 from daskgmm.monitoring.text import duration
 
@@ -86,7 +86,7 @@ class StoreLock(Lock):
         self.folder.write(LOCK_FILE, self._content)
         time.sleep(SETTLE_SECONDS)
         if not self._is_ours():
-            raise busy(self._name, owner_of(self.folder))
+            raise held_by(self._name, owner_of(self.folder))
 
     def _require_dead_owner(self) -> None:
         owner = Owner.told_by(self.folder.read(LOCK_FILE))
@@ -94,14 +94,14 @@ class StoreLock(Lock):
             return
         age = self._age()
         if age is None:
-            raise busy(
+            raise held_by(
                 self._name,
                 owner_of(self.folder),
                 "; its store doesn't tell how old its lock is",
                 f"Remove {self.folder.name}/{LOCK_FILE} if you know that no run is alive.",
             )
         if age <= STALE_SECONDS:
-            raise busy(
+            raise held_by(
                 self._name,
                 owner_of(self.folder),
                 f"; its last sign of life was {duration(age)} ago",

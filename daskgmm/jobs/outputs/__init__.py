@@ -1,4 +1,4 @@
-"""Outputs of many parts: begun, gone on with, complete, and never half of it taken for whole."""
+"""Outputs of many parts, which readers see whole or not at all."""
 
 from daskgmm.jobs.outputs.lifecycle import (
     CompleteOutput,

@@ -1,4 +1,8 @@
-"""The life of an output."""
+"""The life of an output: begin, resume or replace it, until it is complete.
+
+The words are those of `daskgmm.jobs.runs.lifecycle`. An output has no record of its own while it
+is made: its parts carry their run's id, so what is at the target says by itself whose it is.
+"""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -13,38 +17,39 @@ from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError, DataError, OutputError
 from daskgmm.jobs.json_values import as_plain, digest
 from daskgmm.jobs.locks import LOCK_FILE
-from daskgmm.jobs.outputs.delivery import SUCCESS, Check, Committer
+from daskgmm.jobs.outputs.committer import SUCCESS, Check, Committer
 from daskgmm.jobs.outputs.local import LocalCommitter
-from daskgmm.jobs.outputs.manifest import Manifest, earlier_at, words_for_differences
+from daskgmm.jobs.outputs.manifest import Manifest, earlier_at, list_differences
 from daskgmm.jobs.outputs.store import StoreCommitter
 
 logger = logging.getLogger(__name__)
 
-_DELIVERED = "delivered"
-"""State of a run whose parts are all there, and are being brought to the target."""
+_COMMITTING = "delivered"
+"""State of a run whose parts all exist and are being moved to the target."""
 
 
 @dataclass(frozen=True)
 class OutputRequest:
-    """An output to be made.
+    """An output to make.
 
     Parameters
     ----------
     target : Folder
-    asked : mapping
-        All that determines it, as plain values: what comes back from JSON.
+    configuration : mapping
+        All that determines the output, as plain values that come back from JSON unchanged.
     columns : tuple of str
-        Of what is written: names of columns, or of arrays.
+        Names of the columns, or arrays, that are written.
     facts : mapping
-        What else its manifest tells.
+        Further entries of the manifest.
     force : bool
         Replace another output.
     drawn : tuple of str
-        What of `asked` nobody asked for: it tells no difference from another output.
+        Names in `configuration` whose values were drawn, not given: a complete output that
+        differs in them alone is not another one.
     """
 
     target: Folder
-    asked: Mapping[str, Any]
+    configuration: Mapping[str, Any]
     columns: tuple[str, ...]
     facts: Mapping[str, Any] = field(default_factory=dict)
     force: bool = False
@@ -52,18 +57,18 @@ class OutputRequest:
 
     @property
     def run_id(self) -> str:
-        """The same for the same command on the same rows."""
-        return digest(self.asked)[:32]
+        """The run's id: the same for the same command on the same rows."""
+        return digest(self.configuration)[:32]
 
-    def manifest(self, found: Mapping[str, Any]) -> Manifest:
-        """Of an output that has just begun, or goes on."""
+    def manifest(self, interim: Mapping[str, Any]) -> Manifest:
+        """The manifest of the output while it is made."""
         content = {
             "run_id": self.run_id,
             "state": "running",
             "format": format_of(self.target.name),
             "columns": list(self.columns),
-            "asked": self.asked,
-            "found": found,
+            "asked": self.configuration,
+            "found": interim,
             **self.facts,
         }
         return Manifest(as_plain(content))
@@ -71,7 +76,7 @@ class OutputRequest:
 
 @dataclass
 class OutputWriter:
-    """An attempt to make an output.
+    """One attempt at an output: its folders and its manifest.
 
     Parameters
     ----------
@@ -84,24 +89,24 @@ class OutputWriter:
     manifest: Manifest
 
     def __post_init__(self) -> None:
-        self.earlier = tuple(map(self.folder.inside, attempts_in(self.folder)))
-        """Where tasks of attempts before this one wrote parts, and some perhaps still do."""
-        self.place = self.folder.inside(f"attempt-{uuid4().hex}")
-        """Where tasks of this attempt write parts, and none of any other one."""
+        self.earlier_attempts = tuple(map(self.folder.inside, attempts_in(self.folder)))
+        """Folders of attempts before this one, some of whose tasks may still write there."""
+        self.attempt = self.folder.inside(f"attempt-{uuid4().hex}")
+        """Folder that only tasks of this attempt write into."""
 
     @property
-    def found(self) -> Mapping[str, Any]:
-        """What was found out on the way, perhaps by a process that was then killed."""
-        return self.manifest.found
+    def interim(self) -> Mapping[str, Any]:
+        """Interim results of this attempt and of earlier ones."""
+        return self.manifest.interim
 
-    def note(self, **notes: Any) -> None:
-        """Remember, so that nobody need find it out again."""
-        self.manifest = self.manifest.with_found(notes)
+    def keep_interim(self, **results: Any) -> None:
+        """Store interim results, so that a later attempt need not compute them again."""
+        self.manifest = self.manifest.with_interim(results)
         self.manifest.write(self.folder)
 
 
 def attempts_in(folder: Folder) -> list[str]:
-    """Names of the folders in a run's that hold what its attempts wrote."""
+    """Names of the folders of attempts in a run's folder."""
     return [name for name in folder.names() if name.startswith("attempt-")]
 
 
@@ -123,98 +128,100 @@ class CompleteOutput:
     already: bool = False
 
     def plain(self) -> dict[str, Any]:
-        """Its manifest, where it is, and whether it was complete before."""
+        """Its manifest, its path or URL, and whether it was complete before."""
         return {**self.manifest.content, "output": self.name, "already": self.already}
 
 
 Work: TypeAlias = Callable[[OutputWriter], WrittenParts]
 
 
-def make_output(order: OutputRequest, work: Work) -> CompleteOutput:
-    """Make an output, go on with it, or find it complete already.
+def make_output(request: OutputRequest, work: Work) -> CompleteOutput:
+    """Begin, resume or replace an output; return it at once where it is complete already.
 
     Parameters
     ----------
-    order : OutputRequest
+    request : OutputRequest
     work : callable
-        Writes parts that no attempt has written yet; returns all of them.
+        Writes the parts that no attempt has written yet; returns all of them.
 
     Raises
     ------
     OutputError
-        What is at the target is in the way, another process is writing it, or it can't be
+        Something at the target is in the way, another process is writing it, or it can't be
         written.
     """
-    delivery = _delivery(order.target)
-    delivery.require_possible()
-    found = _complete(order)
-    if found is None:
-        with delivery.alone() as check:
-            found = _complete(order) or _made(order, delivery, work, check)
-    return found
+    committer = _committer(request.target)
+    committer.require_possible()
+    complete = _complete(request)
+    if complete is None:
+        with committer.locked() as check:
+            complete = _complete(request) or _make(request, committer, work, check)
+    return complete
 
 
-def earlier_seed(order: OutputRequest) -> int | None:
-    """The seed of an output, complete or not, that the same command has begun without one."""
-    there = earlier_at(order.target)
-    runs = _runs_in(_delivery(order.target).aside)
-    asked = [manifest.asked for manifest in map(Manifest.at, runs) if manifest is not None]
-    for each in asked if there is None else (there.record["asked"], *asked):
-        if {**each, "seed": None} == {**order.asked, "seed": None}:
+def earlier_seed(request: OutputRequest) -> int | None:
+    """The seed that the same command drew before, for an output that is complete or not."""
+    earlier = earlier_at(request.target)
+    runs = _runs_in(_committer(request.target).unfinished)
+    begun = [each.configuration for each in map(Manifest.at, runs) if each is not None]
+    for each in begun if earlier is None else (earlier.record["asked"], *begun):
+        if {**each, "seed": None} == {**request.configuration, "seed": None}:
             return int(each["seed"])
     return None
 
 
-def _runs_in(aside: Folder) -> list[Folder]:
-    """Folders of runs that are not complete."""
-    return [aside.inside(name) for name in aside.names() if not name.startswith(LOCK_FILE)]
+def _runs_in(unfinished: Folder) -> list[Folder]:
+    """Folders of unfinished runs."""
+    return [
+        unfinished.inside(name) for name in unfinished.names() if not name.startswith(LOCK_FILE)
+    ]
 
 
-def _delivery(target: Folder) -> Committer:
+def _committer(target: Folder) -> Committer:
     return StoreCommitter(target) if target.local is None else LocalCommitter(target)
 
 
-def _complete(order: OutputRequest) -> CompleteOutput | None:
-    """What there is to do nothing about."""
-    there = None if order.force else earlier_at(order.target)
-    if there is None or there.parts is None or there.record["run_id"] != order.run_id:
+def _complete(request: OutputRequest) -> CompleteOutput | None:
+    """The output at the target, where it is the requested one and complete."""
+    earlier = None if request.force else earlier_at(request.target)
+    if earlier is None or earlier.parts is None or earlier.record["run_id"] != request.run_id:
         return None
-    manifest = order.manifest(there.record["found"]).completed(there.parts)
-    return CompleteOutput(order.target.name, manifest, already=True)
+    manifest = request.manifest(earlier.record["found"]).completed(earlier.parts)
+    return CompleteOutput(request.target.name, manifest, already=True)
 
 
-def _made(order: OutputRequest, delivery: Committer, work: Work, check: Check) -> CompleteOutput:
-    folder = delivery.aside.inside(order.run_id)
+def _make(request: OutputRequest, committer: Committer, work: Work, check: Check) -> CompleteOutput:
+    folder = committer.unfinished.inside(request.run_id)
     begun = Manifest.at(folder)
-    # One that was about to replace what is there was allowed to, and may have removed some.
-    if begun is None or begun.content["state"] != _DELIVERED:
-        _require_replaceable(order)
-    for other in _runs_in(delivery.aside):
+    # A run that was being committed passed this test before, and may have removed some files.
+    if begun is None or begun.content["state"] != _COMMITTING:
+        _require_replaceable(request)
+    for other in _runs_in(committer.unfinished):
         if begun is None or other.name != folder.name:
-            delivery.discard(other)
-    delivery.aside.make()
+            committer.discard(other)
+    committer.unfinished.make()
     folder.make()
     if begun is not None:
-        logger.info("Going on with run %s.", order.run_id)
-    desk = OutputWriter(folder, order.manifest({} if begun is None else begun.found))
-    desk.manifest.write(folder)
+        logger.info("Resuming run %s.", request.run_id)
+    writer = OutputWriter(folder, request.manifest({} if begun is None else begun.interim))
+    writer.manifest.write(folder)
     try:
-        made = work(desk)
+        made = work(writer)
     except BaseException as error:
-        try_after_error(error, partial(_tidy, delivery, folder, error))
+        try_after_error(error, partial(_discard_if_useless, committer, folder, error))
         raise
     check()
-    Manifest({**desk.manifest.content, "state": _DELIVERED}).write(folder)
-    parts = delivery.deliver(made, check)
-    delivery.discard(folder)
-    return CompleteOutput(order.target.name, desk.manifest.completed(parts))
+    Manifest({**writer.manifest.content, "state": _COMMITTING}).write(folder)
+    parts = committer.commit(made, check)
+    committer.discard(folder)
+    return CompleteOutput(request.target.name, writer.manifest.completed(parts))
 
 
-def _tidy(delivery: Committer, folder: Folder, error: BaseException) -> None:
-    """Remove what nobody will go on with."""
+def _discard_if_useless(committer: Committer, folder: Folder, error: BaseException) -> None:
+    """Remove a run that can't succeed as it is, or that has no parts to resume from."""
     hopeless = isinstance(error, ConfigurationError | DataError)
     if hopeless or not _holds_rows(folder):
-        delivery.discard(folder)
+        committer.discard(folder)
 
 
 def _holds_rows(folder: Folder) -> bool:
@@ -223,29 +230,27 @@ def _holds_rows(folder: Folder) -> bool:
     return any(not name.startswith(("_", ".")) and not name.endswith(".json") for name in names)
 
 
-def _require_replaceable(order: OutputRequest) -> None:
+def _require_replaceable(request: OutputRequest) -> None:
     """Raise OutputError where something is in the way.
 
-    What is not ours is never replaced, not even by force.
+    Files that are not ours are never replaced, not even with ``force``.
     """
-    name = order.target.name
-    names = order.target.names()
-    there = earlier_at(order.target) if names else None
-    ours = frozenset() if there is None else there.names | {SUCCESS}
-    strange = [each for each in names if each not in ours and not each.startswith(LOCK_FILE)]
+    target, names = request.target.name, request.target.names()
+    earlier = earlier_at(request.target) if names else None
+    ours = frozenset() if earlier is None else earlier.names | {SUCCESS}
+    strange = [name for name in names if name not in ours and not name.startswith(LOCK_FILE)]
     if strange:
         raise OutputError(
-            f"{name} exists and holds something else than rows that daskgmm wrote, such as "
+            f"{target} exists and holds something else than rows that daskgmm wrote, such as "
             f"{strange[0]}, so it is not replaced.",
             "Choose another output, or remove it yourself.",
         )
-    if there is None or there.record["run_id"] == order.run_id or order.force:
+    if earlier is None or earlier.record["run_id"] == request.run_id or request.force:
         return
-    before = there.record["asked"]
-    asked = {**order.asked, **{name: before.get(name) for name in order.drawn}}
+    before = earlier.record["asked"]
+    now = {**request.configuration, **{name: before.get(name) for name in request.drawn}}
     state = "rows" if SUCCESS in names else "an unfinished output"
     raise OutputError(
-        f"{name} holds {state} of another run, which differs in "
-        f"{words_for_differences(before, asked)}.",
+        f"{target} holds {state} of another run, which differs in {list_differences(before, now)}.",
         "Choose another output, or replace it with --force.",
     )

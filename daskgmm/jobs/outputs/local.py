@@ -1,4 +1,4 @@
-"""Outputs in local folders: put together beside them, and renamed."""
+"""Outputs in local folders: assembled beside the target, then renamed."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -10,45 +10,43 @@ from uuid import uuid4
 from daskgmm.data.sinks import WrittenPart, WrittenParts
 from daskgmm.data.storage.errors import output_errors
 from daskgmm.data.storage.folder import Folder
-from daskgmm.jobs.locks.base import busy, holder
-from daskgmm.jobs.locks.local import held_alone
-from daskgmm.jobs.outputs.delivery import SUCCESS, Check, Committer
+from daskgmm.jobs.locks.base import held_by, holder_in
+from daskgmm.jobs.locks.local import locked_file
+from daskgmm.jobs.outputs.committer import SUCCESS, Check, Committer
 from daskgmm.jobs.runs.directory import require_writable
 
 
 @final
 class LocalCommitter(Committer):
-    """Puts an output together in a hidden folder, which becomes the target by its name alone."""
+    """Assembles an output in a hidden folder and renames that folder to the target."""
 
     @property
     def _path(self) -> Path:
         return Path(self.target.root)
 
-    def _sibling(self, what: str) -> Path:
-        return self._path.with_name(f".{self._path.name}.{what}")
+    def _sibling(self, suffix: str) -> Path:
+        return self._path.with_name(f".{self._path.name}.{suffix}")
 
     @property
     def _replaced(self) -> Path:
-        """Where an output is for the moment in which another one takes its place."""
+        """Where the earlier output is during the moment in which the new one is renamed."""
         return self._sibling("replaced")
 
     def require_possible(self) -> None:
-        """Look at the folder that the target is to be in."""
+        """Raise OutputError unless files can be made in the folder that holds the target."""
         require_writable(self._path.parent)
 
     @contextmanager
-    def alone(self) -> Iterator[Check]:
-        """Hold the system's lock on a file, which ends with the process."""
-        path = self._sibling("lock")
-        with held_alone(
-            path, self.target.name, lambda: busy(self.target.name, holder(_content(path)))
-        ):
-            with output_errors(self.target.name):
+    def locked(self) -> Iterator[Check]:
+        """Hold the operating system's lock on a file, which ends with the process."""
+        path, name = self._sibling("lock"), self.target.name
+        with locked_file(path, name, lambda: held_by(name, holder_in(_content(path)))):
+            with output_errors(name):
                 self._recover()
-            yield lambda: None  # a process that lives can't lose it
+            yield lambda: None  # a living process can't lose this lock
 
     def _recover(self) -> None:
-        """Put back what a process had moved away that was killed in that moment."""
+        """Put back the earlier output where a process was killed between its two renames."""
         if self._replaced.exists():
             if self._path.exists():
                 shutil.rmtree(self._replaced, ignore_errors=True)
@@ -56,18 +54,18 @@ class LocalCommitter(Committer):
                 self._replaced.rename(self._path)
 
     def discard(self, folder: Folder) -> None:
-        """Rename it first: what late tasks begin then fails, as their folder is gone."""
+        """Rename the folder, so that late tasks can't write into it, then remove it."""
         path = Path(folder.root)
         with output_errors(folder.name), suppress(FileNotFoundError):
             doomed = path.rename(path.with_name(f"discarded-{uuid4().hex}"))
-            # It may be no folder, if somebody else put it there.
+            # It is a file where another program put one there.
             doomed.unlink() if doomed.is_file() else shutil.rmtree(doomed, ignore_errors=True)
-        with suppress(OSError):  # others are in it
+        with suppress(OSError):  # the folder of unfinished runs holds others
             path.parent.rmdir()
 
-    def deliver(self, made: WrittenParts, check: Check) -> Sequence[WrittenPart]:
-        """Put it together and rename the folder."""
-        whole = self.aside.inside(f"whole-{uuid4().hex}")
+    def commit(self, made: WrittenParts, check: Check) -> Sequence[WrittenPart]:
+        """Assemble the output in a folder of its own and rename that to the target."""
+        whole = self.unfinished.inside(f"whole-{uuid4().hex}")
         parts = made.bring(whole, check)
         whole.write(SUCCESS, b"")
         finished = Path(whole.root)
@@ -86,6 +84,6 @@ class LocalCommitter(Committer):
 
 
 def _content(path: Path) -> bytes | None:
-    with suppress(OSError):  # it has just begun, or ended
+    with suppress(OSError):  # the other process has only just begun, or has ended
         return path.read_bytes()
     return None

@@ -1,4 +1,4 @@
-"""What an output tells of itself, and what it told while it was made."""
+"""The manifest of an output: the configuration that determines it, and its parts."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -8,25 +8,26 @@ from typing import Any, Self
 from daskgmm.data.sinks import SINKS, ExistingOutput, WrittenPart, sink_for
 from daskgmm.data.storage.folder import Folder
 from daskgmm.data.storage.json import from_json
+from daskgmm.jobs.inputs import OTHER_INPUTS
 from daskgmm.jobs.json_values import differences, to_json
-from daskgmm.jobs.outputs.delivery import SUCCESS
+from daskgmm.jobs.outputs.committer import SUCCESS
 from daskgmm.jobs.runs.directory import REPLACEMENT
 
 MANIFEST = "manifest.json"
-"""File in the folder of a run that is not complete."""
+"""File in the folder of an unfinished run."""
 
 _FORMER = "_manifest.json"
-"""Lies in outputs of daskgmm 0.1.0, where Polars takes it for a part."""
+"""File in outputs of daskgmm 0.1.0; Polars takes it for a part."""
 
-_WORDS = {
-    "model_sha256": "the model",
-    "inputs_sha256": "the input files, or versions of them",
-}
+_WORDS = {"model_sha256": "the model", "inputs_sha256": OTHER_INPUTS}
+"""Names of settings whose values, digests, mean nothing to users."""
 
 
 @dataclass(frozen=True)
 class Manifest:
     """The manifest of an output, complete or not.
+
+    In JSON the configuration is called ``asked`` and the interim results ``found``.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ class Manifest:
 
     @classmethod
     def at(cls, folder: Folder, name: str = MANIFEST) -> Self | None:
-        """The one in a folder, ``None`` where there is none that makes sense."""
+        """The manifest in a folder, ``None`` where there is none or it is damaged."""
         text = folder.read(name)
         with suppress(ValueError, KeyError, TypeError):
             content = from_json(text or b"")
@@ -49,36 +50,36 @@ class Manifest:
 
     @property
     def run_id(self) -> str:
-        """Of the run that writes it: the same for the same command."""
+        """Id of the run that writes the output: the same for the same command."""
         return str(self.content["run_id"])
 
     @property
-    def asked(self) -> Mapping[str, Any]:
+    def configuration(self) -> Mapping[str, Any]:
         """All that determines the output."""
-        asked: Mapping[str, Any] = self.content["asked"]
-        return asked
+        configuration: Mapping[str, Any] = self.content["asked"]
+        return configuration
 
     @property
-    def found(self) -> Mapping[str, Any]:
-        """What was found out on the way."""
-        found: Mapping[str, Any] = self.content["found"]
-        return found
+    def interim(self) -> Mapping[str, Any]:
+        """Results of earlier passes that later attempts need not compute again."""
+        interim: Mapping[str, Any] = self.content["found"]
+        return interim
 
     @property
     def record(self) -> dict[str, Any]:
-        """What each file of the output keeps of it."""
+        """The part of the manifest that each file of the output repeats in its metadata."""
         return {name: self.content[name] for name in ("run_id", "columns", "asked", "found")}
 
     def write(self, folder: Folder) -> None:
-        """Write it into a folder."""
+        """Write the manifest into a folder."""
         folder.write(MANIFEST, f"{to_json(self.content)}\n".encode())
 
-    def with_found(self, notes: Mapping[str, Any]) -> Self:
-        """The same with more that was found out."""
-        return type(self)({**self.content, "found": {**self.found, **notes}})
+    def with_interim(self, results: Mapping[str, Any]) -> Self:
+        """The same manifest with more interim results."""
+        return type(self)({**self.content, "found": {**self.interim, **results}})
 
     def completed(self, parts: Sequence[WrittenPart]) -> Self:
-        """The same of an output that is complete."""
+        """The same manifest for the complete output."""
         facts = {
             "state": "complete",
             "rows": sum(part.rows for part in parts),
@@ -91,22 +92,22 @@ class Manifest:
 
 
 def earlier_at(target: Folder) -> ExistingOutput | None:
-    """The output of ours in a folder, by its files or, of an earlier version, by its manifest."""
+    """The output of ours in a folder: by its files or, from daskgmm 0.1.0, by its manifest."""
     sink = sink_for(target.name)
     names = target.names()
-    found = sink.found(target) if names else None
-    if found is None and _FORMER in names:
+    earlier = sink.found(target) if names else None
+    if earlier is None and _FORMER in names:
         manifest = Manifest.at(target, _FORMER)
-        if manifest is not None:  # its parts can't tell whose they are: they are written again
+        if manifest is not None:  # its parts don't say whose they are, so they are written again
             columns = manifest.content["columns"]
-            own = {_FORMER, REPLACEMENT, *(one for one in names if sink.owns(one, columns))}
-            found = ExistingOutput(manifest.record, frozenset(own))
-    if found is None or SUCCESS in names:
-        return found
-    return ExistingOutput(found.record, found.names)
+            own = {_FORMER, REPLACEMENT, *(name for name in names if sink.owns(name, columns))}
+            earlier = ExistingOutput(manifest.record, frozenset(own))
+    if earlier is None or SUCCESS in names:
+        return earlier
+    return ExistingOutput(earlier.record, earlier.names)
 
 
-def words_for_differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
-    """What another command would do otherwise, in words."""
-    found = differences(there, asked)
-    return "; ".join(_WORDS.get(name, told) for name, told in found.items())
+def list_differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """How the configuration of a command differs from that of an earlier output, as text."""
+    found = differences(earlier, now)
+    return "; ".join(_WORDS.get(name, text) for name, text in found.items())

@@ -1,4 +1,4 @@
-"""Outputs in stores, where nothing can be renamed: complete when their last object says so."""
+"""Outputs in object stores, which can't rename: complete once their last object is there."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,36 +8,38 @@ from daskgmm.data.sinks import WrittenPart, WrittenParts
 from daskgmm.data.storage.folder import Folder
 from daskgmm.jobs.locks.base import LOCK_FILE
 from daskgmm.jobs.locks.store import StoreLock
-from daskgmm.jobs.outputs.delivery import SUCCESS, Check, Committer
+from daskgmm.jobs.outputs.committer import SUCCESS, Check, Committer
 from daskgmm.jobs.outputs.manifest import earlier_at
 
 
 @final
 class StoreCommitter(Committer):
-    """Has the store copy an output's objects to the target once all of them are there."""
+    """Has the store copy an output's objects to the target once all of them exist."""
 
     def require_possible(self) -> None:
-        """Look at the target's address; stores tell the rest by what they answer."""
-        self.aside  # noqa: B018  raises where there is no such place
+        """Raise OutputError for the root of a store; anything else shows in the store's answers."""
+        self.unfinished  # noqa: B018  raises for a root
 
     @contextmanager
-    def alone(self) -> Iterator[Check]:
-        """Hold an object that is kept fresh, beside the target: readers must not find it there."""
-        with StoreLock(self.aside, self.target.name) as lock:
+    def locked(self) -> Iterator[Check]:
+        """Hold a lock object beside the target, where readers of the output don't find it."""
+        with StoreLock(self.unfinished, self.target.name) as lock:
             yield lock.check
 
     def discard(self, folder: Folder) -> None:
-        """Remove its objects."""
-        self.aside.remove(folder.name.rpartition("/")[2])
+        """Remove the folder's objects."""
+        self.unfinished.remove(folder.name.rpartition("/")[2])
 
-    def deliver(self, made: WrittenParts, check: Check) -> Sequence[WrittenPart]:
-        """Remove what is there and copy what was made: so long neither of the two is complete."""
+    def commit(self, made: WrittenParts, check: Check) -> Sequence[WrittenPart]:
+        """Remove the earlier output and copy the new one; in between neither is complete."""
         check()
-        there = earlier_at(self.target)
+        earlier = earlier_at(self.target)
         self.target.remove(SUCCESS)
+        ours = frozenset() if earlier is None else earlier.names
         names = self.target.names()
-        ours = frozenset() if there is None else there.names
-        self.target.remove_all([one for one in names if one in ours or one.startswith(LOCK_FILE)])
+        self.target.remove_all(
+            [name for name in names if name in ours or name.startswith(LOCK_FILE)]
+        )
         parts = made.bring(self.target, check)
         check()
         self.target.write(SUCCESS, b"")

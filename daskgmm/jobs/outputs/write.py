@@ -1,4 +1,4 @@
-"""Rows from a source into an output: what `predict` and `sample` have in common."""
+"""Write rows from a source into an output: what `predict` and `sample` share."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,27 +14,26 @@ from daskgmm.passes.writing import OutputContent, write_rows
 def write(
     source: Source,
     content: OutputContent,
-    desk: OutputWriter,
+    writer: OutputWriter,
     target: Folder,
     keep: Sequence[str] = (),
 ) -> WrittenParts:
-    """Write parts that no attempt has written yet; return all of them.
+    """Write the parts that no attempt has written yet; return all of them.
 
     Parameters
     ----------
     source : Source
     content : OutputContent
-    desk : OutputWriter
-        The attempt.
+    writer : OutputWriter
     target : Folder
-        Where the output goes in the end; the name tells its format.
+        Where the output is committed to; its name decides the format.
     keep : sequence of str
-        Columns of the source that are repeated.
+        Columns of the source to repeat.
     """
     kind = sink_for(target.name)
-    layout = Layout(content.fields, len(source.parts), record=desk.manifest.record)
+    layout = Layout(content.fields, len(source.parts), record=writer.manifest.record)
     if kind.needs_shape:
         kept = kept_columns(source) if keep else None
         layout = replace(layout, lengths=lengths_of(source), kept=kept)
-    earlier = [kind(place, layout) for place in desk.earlier]
-    return write_rows(source, content, kind(desk.place, layout), earlier)
+    earlier = [kind(folder, layout) for folder in writer.earlier_attempts]
+    return write_rows(source, content, kind(writer.attempt, layout), earlier)

@@ -1,7 +1,4 @@
-"""How fast this machine makes a fit's passes, from a few short ones over generated rows.
-
-How fast this machine makes passes, from a few short ones.
-"""
+"""Time a few short passes over generated rows in one thread of this process."""
 
 import time
 from collections.abc import Sequence
@@ -51,7 +48,7 @@ _BYTES = 2**26
 """Of rows in each pass: more than most caches hold, so that they come from memory."""
 
 
-def seconds_a_row(prospect: PassPlan) -> float:
+def seconds_a_row(pass_plan: PassPlan) -> float:
     """Of one thread of this process, rows lying in memory.
 
     Raises
@@ -59,22 +56,22 @@ def seconds_a_row(prospect: PassPlan) -> float:
     ConfigurationError
         There is not enough memory here for that.
     """
-    _require_memory(worker_bytes(prospect.task))
-    source, settings = prospect.source, prospect.settings
+    _require_memory(worker_bytes(pass_plan.task))
+    source, settings = pass_plan.source, pass_plan.settings
     plan, cost = settings.candidates[0].plan, settings.cost_a_row(source.n_features)
-    compiled = worth_compiling(prospect.rows, cost)
+    compiled = worth_compiling(pass_plan.rows, cost)
     if compiled:
         compile_ahead(source.dtype, settings.dtype)
     random = np.random.default_rng(0)
     mixture = _standard(plan.covariance, (plan.n_components, source.n_features), random)
     expectation = Expectation(
-        (mixture,) * prospect.starts,
+        (mixture,) * pass_plan.starts,
         Frame.identity(source.n_features),
         settings.dtype,
         np.eye(source.n_features),
         compiled=compiled,
     )
-    size, wanted = prospect.task.block_rows, _SECONDS / (prospect.starts * cost)
+    size, wanted = pass_plan.task.block_rows, _SECONDS / (pass_plan.starts * cost)
     most = _BYTES // (source.n_features * source.dtype.itemsize)
     n_blocks = max(int(min(wanted, most)) // size, 1)
     blocks = [_drawn(mixture, size, source.dtype, random) for _ in range(n_blocks)]

@@ -44,7 +44,7 @@ class Planner:
 
     Parameters
     ----------
-    prospect : PassPlan
+    pass_plan : PassPlan
     data_bytes : int
         Of all rows.
     threads : int
@@ -53,38 +53,38 @@ class Planner:
         Of one thread.
     """
 
-    prospect: PassPlan
+    pass_plan: PassPlan
     data_bytes: int
     threads: int
     seconds_a_row: float
 
     def seconds_a_pass(self, workers: int, *, in_memory: bool) -> float:
         """Of the kernels and the scheduler; reading, where rows are not held, is not counted."""
-        tasks, rows = self.tasks(in_memory=in_memory).reading, self.prospect.rows
+        tasks, rows = self.tasks(in_memory=in_memory).reading, self.pass_plan.rows
         return MEASURED.seconds(
             tasks,
-            len(self.prospect.source.parts),
+            len(self.pass_plan.source.parts),
             workers,
             self.seconds_a_row * rows / tasks,
-            self.prospect.moments_bytes,
+            self.pass_plan.moments_bytes,
             threads=self.threads,
         )
 
     def tasks(self, *, in_memory: bool) -> Tasks:
         """Of each pass, by whether workers hold the rows."""
-        return self.prospect.held if in_memory else self.prospect.read
+        return self.pass_plan.held if in_memory else self.pass_plan.read
 
     def memory_a_worker(self, workers: int) -> int:
         """The limit under which so many workers hold all rows."""
         share = math.ceil(self.data_bytes / workers)
-        return memory_limit_for(self.prospect.task, self.threads, share)
+        return memory_limit_for(self.pass_plan.task, self.threads, share)
 
     def cheapest(self, limit: int) -> Cluster:
         """The fewest workers of at most `limit` bytes that hold all rows, none larger than needed.
 
         Each worker more would add the memory that a process takes without rows.
         """
-        room = room_under(limit, self.prospect.task, self.threads)
+        room = room_under(limit, self.pass_plan.task, self.threads)
         workers = math.ceil(self.data_bytes / room)
         each, seconds = self.memory_a_worker(workers), self.seconds_a_pass(workers, in_memory=True)
         return Cluster(
@@ -98,7 +98,7 @@ class Planner:
         )
 
 
-def limit_of(resources: Resources, threads: int, prospect: PassPlan) -> int:
+def limit_of(resources: Resources, threads: int, pass_plan: PassPlan) -> int:
     """Bytes that a worker may take: what was asked for, or this machine's share.
 
     Raises
@@ -108,8 +108,8 @@ def limit_of(resources: Resources, threads: int, prospect: PassPlan) -> int:
     """
     given = resources.memory_limit
     limit = int(memory_share(threads) if given is None else parse_bytes(given))
-    if room_under(limit, prospect.task, threads) == 0:
-        needed = format_bytes(memory_limit_for(prospect.task, threads))
+    if room_under(limit, pass_plan.task, threads) == 0:
+        needed = format_bytes(memory_limit_for(pass_plan.task, threads))
         whose = "a worker's share of this machine" if given is None else "the memory limit"
         raise ConfigurationError(
             f"A pass needs a worker with more than {needed}, and {whose} is {format_bytes(limit)}.",

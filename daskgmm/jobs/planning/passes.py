@@ -67,7 +67,7 @@ class PassPlan:
 
     @classmethod
     def of(cls, estimator: Any, source: Source) -> Self:
-        """The prospect of a `GaussianMixture` on a source that knows its lengths.
+        """The passes of a `GaussianMixture` on a source that knows its lengths.
 
         Raises
         ------

@@ -68,41 +68,41 @@ def plan(
     )
     estimator = method.estimator()
     source = source_of(inputs_of(inputs, options), rows, features, estimator)
-    prospect = PassPlan.of(estimator, source)
-    if prospect.rows < components:
+    pass_plan = PassPlan.of(estimator, source)
+    if pass_plan.rows < components:
         raise ConfigurationError(
-            f"{components} components were asked for, and there are {prospect.rows} rows.",
+            f"{components} components were asked for, and there are {pass_plan.rows} rows.",
             "Ask for fewer components: each needs rows of its own.",
         )
     workers, threads = size_of(resources.workers, resources.threads)
-    limit, sizes = limit_of(resources, threads, prospect), _sizes(prospect)
-    small = not resources.asks_for_cluster and is_small(prospect.rows, source.n_features)
-    planner = Planner(prospect, sizes["data_bytes"], threads, seconds_a_row(prospect))
+    limit, sizes = limit_of(resources, threads, pass_plan), _sizes(pass_plan)
+    small = not resources.asks_for_cluster and is_small(pass_plan.rows, source.n_features)
+    planner = Planner(pass_plan, sizes["data_bytes"], threads, seconds_a_row(pass_plan))
     return sizes | {"in_this_process": small} | _on(planner, workers, limit)
 
 
-def _sizes(prospect: PassPlan) -> dict[str, Any]:
-    plan, source, task = prospect.settings.candidates[0].plan, prospect.source, prospect.task
+def _sizes(pass_plan: PassPlan) -> dict[str, Any]:
+    plan, source, task = pass_plan.settings.candidates[0].plan, pass_plan.source, pass_plan.task
     return {
-        "rows": prospect.rows,
+        "rows": pass_plan.rows,
         "features": source.n_features,
-        "dtype": str(prospect.settings.dtype),
+        "dtype": str(pass_plan.settings.dtype),
         "components": plan.n_components,
         "covariance": plan.covariance.name,
         "n_init": plan.n_init,
-        "starts_a_pass": prospect.starts,
+        "starts_a_pass": pass_plan.starts,
         "data_bytes": rows_bytes(source),
         "parts": len(source.parts),
         "rows_a_part": largest_part(source),
         "rows_a_block": task.block_rows,
         "passes": USUAL_PASSES,
         "passes_seen": list(SEEN_PASSES),
-        "passes_at_most": prospect.most_passes,
+        "passes_at_most": pass_plan.most_passes,
     }
 
 
 def _on(planner: Planner, workers: int, limit: int) -> dict[str, Any]:
-    task, threads = planner.prospect.task, planner.threads
+    task, threads = planner.pass_plan.task, planner.threads
     needed = planner.memory_a_worker(workers)
     in_memory = needed <= limit
     tasks = planner.tasks(in_memory=in_memory)
@@ -117,7 +117,7 @@ def _on(planner: Planner, workers: int, limit: int) -> dict[str, Any]:
         "rows_in_memory": in_memory,
         "tasks_a_pass": tasks.reading,
         "sums_a_pass": tasks.adding,
-        "rows_a_task": math.ceil(planner.prospect.rows / tasks.reading),
+        "rows_a_task": math.ceil(planner.pass_plan.rows / tasks.reading),
         "rows_a_second_a_thread": 1 / planner.seconds_a_row,
         "seconds_a_pass": seconds,
         "seconds": USUAL_PASSES * seconds,

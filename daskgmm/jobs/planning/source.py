@@ -1,7 +1,4 @@
-"""The rows that a plan is for.
-
-Rows of which only the number is known: for plans of what nobody has written yet.
-"""
+"""The source that a plan is for: known from metadata, or rows not written yet."""
 
 import math
 from collections.abc import Hashable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What is asked of a run directory, what is found there, and what follows."""
+"""Decide what a request does with the run in its directory: begin, resume, replace or nothing."""
 
 import logging
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunRequest:
-    """A run to be made.
+    """A run to make.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class RunRequest:
     command : tuple of str
         What the user typed, for the record.
     resume : bool
-        Go on with an unfinished run.
+        Resume an unfinished run.
     force : bool
         Replace a run that differs.
     """
@@ -56,7 +56,7 @@ class RunRequest:
     force: bool = False
 
     def differences(self, run: Run) -> list[str]:
-        """What it would do otherwise than a run, in words."""
+        """How the request differs from a run, as text."""
         configuration = dict(self.configuration)
         if configuration.get("seed") is None:
             configuration["seed"] = run.record["configuration"].get("seed")
@@ -65,7 +65,7 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class ExistingRun:
-    """What is in a run directory.
+    """The run in a directory, with its model and checkpoint.
 
     Parameters
     ----------
@@ -107,46 +107,46 @@ class ExistingRun:
 
 
 class Decision(Enum):
-    """What is to be done."""
+    """What a request does with its run directory."""
 
-    NOTHING = auto()
+    COMPLETE = auto()
     BEGIN = auto()
-    GO_ON = auto()
+    RESUME = auto()
     REPLACE = auto()
 
 
-def decide(found: ExistingRun, order: RunRequest) -> Decision:
-    """What an order comes to with what is found.
+def decide(existing: ExistingRun, request: RunRequest) -> Decision:
+    """Compare a request with the run in its directory.
 
     Raises
     ------
     OutputError
-        What is there is in the way.
+        The existing run is in the way.
     """
-    run = found.run
+    run = existing.run
     if run is None:
-        if found.damaged is not None and not order.force:
-            raise _in_the_way(found, found.damaged)
+        if existing.damaged is not None and not request.force:
+            raise _in_the_way(existing, existing.damaged)
         return Decision.BEGIN
-    differences = "; ".join(order.differences(run))
-    if found.model is not None:
-        if order.force:
+    differences = "; ".join(request.differences(run))
+    if existing.model is not None:
+        if request.force:
             return Decision.REPLACE
         if differences:
-            raise _in_the_way(found, f"a run that differs in {differences}")
-        return Decision.NOTHING
+            raise _in_the_way(existing, f"a run that differs in {differences}")
+        return Decision.COMPLETE
     if run.state is State.COMPLETE:
-        logger.warning("The model in %s is not the one of its record.", found.folder.name)
+        logger.warning("The model in %s is not the one of its record.", existing.folder.name)
     if not differences:
-        return Decision.GO_ON if order.resume else Decision.BEGIN
-    if found.has_checkpoint and not order.force:
-        raise _in_the_way(found, f"an unfinished run that differs in {differences}")
+        return Decision.RESUME if request.resume else Decision.BEGIN
+    if existing.has_checkpoint and not request.force:
+        raise _in_the_way(existing, f"an unfinished run that differs in {differences}")
     return Decision.BEGIN
 
 
-def _in_the_way(found: ExistingRun, what: str) -> OutputError:
+def _in_the_way(existing: ExistingRun, what: str) -> OutputError:
     return OutputError(
-        f"{found.folder.name} holds {what}.",
+        f"{existing.folder.name} holds {what}.",
         "Choose another output, or replace the run with --force.",
     )
 

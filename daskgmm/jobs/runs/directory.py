@@ -1,7 +1,4 @@
-"""Run directories: what is in one, and whether another run would be the same.
-
-Folders that outputs are made in.
-"""
+"""Run directories: their record, its form, and how one run differs from another."""
 
 import hashlib
 import json
@@ -18,6 +15,7 @@ from daskgmm.data.storage.folder import Folder, require_folder
 from daskgmm.data.storage.json import from_json, require_form
 from daskgmm.errors import ConfigurationError, DataError, OutputError
 from daskgmm.fitting.model_file import MODEL_FILE
+from daskgmm.jobs.inputs import OTHER_INPUTS
 from daskgmm.jobs.json_values import differences, to_json
 
 RECORD_FILE = "run.json"
@@ -117,7 +115,7 @@ class Run:
         if self.record["inputs"]["sha256"] != inputs["sha256"]:
             same = _versions(self.record["inputs"]) == _versions(inputs)
             order = "the order of the input files, which is part.2 before part.10"
-            found.append(order if same else "the input files, or versions of them")
+            found.append(order if same else OTHER_INPUTS)
         return found
 
 

@@ -1,4 +1,7 @@
-"""The life of a run: begun, gone on with, complete or failed, and never half of either."""
+"""The life of a run: begin, resume or replace it, until it is complete or failed.
+
+The words are those of `daskgmm.jobs.outputs.lifecycle`.
+"""
 
 import logging
 import secrets
@@ -51,14 +54,14 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Result:
-    """What a run came to.
+    """The result of a run.
 
     Parameters
     ----------
     model : GaussianMixture
         Fitted.
     facts : mapping
-        What there is to add to its record.
+        Further entries of its record.
     """
 
     model: Any
@@ -87,43 +90,43 @@ class CompleteRun:
 Work: TypeAlias = Callable[[Attempt], Result]
 
 
-def make_run(order: RunRequest, work: Work) -> CompleteRun:
-    """Make a run, go on with it, or find it complete already.
+def make_run(request: RunRequest, work: Work) -> CompleteRun:
+    """Begin, resume or replace a run; return it at once where it is complete already.
 
     Parameters
     ----------
-    order : RunRequest
+    request : RunRequest
     work : callable
         Does what the run is about.
 
     Raises
     ------
     OutputError
-        What is in the directory is in the way, another run is writing it, or it can't be
+        The existing run is in the way, another run is writing it, or it can't be
         written.
     """
-    found = ExistingRun.at(order.folder)
-    if found.model is not None and decide(found, order) is Decision.NOTHING:
-        return _nothing_to_do(found)
-    with _entered(order.folder) as lock:
-        replaced = _complete_replacement(order.folder, lock)
-        found = ExistingRun.at(order.folder)
-        if replaced and found.run is not None and not order.differences(found.run):
-            return CompleteRun(found.run)
-        match decide(found, order):
-            case Decision.NOTHING:
-                return _nothing_to_do(found)
+    existing = ExistingRun.at(request.folder)
+    if existing.model is not None and decide(existing, request) is Decision.COMPLETE:
+        return _already_complete(existing)
+    with _entered(request.folder) as lock:
+        replaced = _complete_replacement(request.folder, lock)
+        existing = ExistingRun.at(request.folder)
+        if replaced and existing.run is not None and not request.differences(existing.run):
+            return CompleteRun(existing.run)
+        match decide(existing, request):
+            case Decision.COMPLETE:
+                return _already_complete(existing)
             case Decision.REPLACE:
-                return CompleteRun(_replace(order, lock, work))
-            case Decision.GO_ON:
-                return CompleteRun(_make(order, found, lock, work))
+                return CompleteRun(_replace(request, lock, work))
+            case Decision.RESUME:
+                return CompleteRun(_make(request, existing, lock, work))
             case Decision.BEGIN:
-                return CompleteRun(_make(order, None, lock, work))
+                return CompleteRun(_make(request, None, lock, work))
 
 
-def _nothing_to_do(found: ExistingRun) -> CompleteRun:
-    assert found.run is not None  # noqa: S101  or there would be something to do
-    return CompleteRun(found.run, already=True)
+def _already_complete(existing: ExistingRun) -> CompleteRun:
+    assert existing.run is not None  # noqa: S101  or there would be something to do
+    return CompleteRun(existing.run, already=True)
 
 
 @contextmanager
@@ -141,15 +144,15 @@ def _entered(folder: Folder) -> Iterator[Lock]:
                 path.rmdir()
 
 
-def _replace(order: RunRequest, lock: Lock, work: Work) -> Run:
+def _replace(request: RunRequest, lock: Lock, work: Work) -> Run:
     """Make the new run inside of the old one, which stays until the new one is complete."""
-    inner = order.folder.inside(REPLACEMENT)
+    inner = request.folder.inside(REPLACEMENT)
     inner.make()
-    found = ExistingRun.at(inner)
-    decision = decide(found, order)
-    _make(order, found if decision is Decision.GO_ON else None, lock, work, inner)
-    _complete_replacement(order.folder, lock)
-    run = Run.at(order.folder)
+    existing = ExistingRun.at(inner)
+    decision = decide(existing, request)
+    _make(request, existing if decision is Decision.RESUME else None, lock, work, inner)
+    _complete_replacement(request.folder, lock)
+    run = Run.at(request.folder)
     assert run is not None  # noqa: S101  it was put there
     return run
 
@@ -168,27 +171,27 @@ def _complete_replacement(folder: Folder, lock: Lock) -> bool:
 
 
 def _make(
-    order: RunRequest,
+    request: RunRequest,
     earlier: ExistingRun | None,
     lock: Lock,
     work: Work,
     folder: Folder | None = None,
 ) -> Run:
-    """Make a run in a folder, or go on with an earlier attempt."""
-    folder = folder or order.folder
+    """Begin a run in a folder, or resume an earlier attempt."""
+    folder = folder or request.folder
     before = None if earlier is None else earlier.run
     if earlier is not None and before is not None:
         start = "from its checkpoint" if earlier.has_checkpoint else "from its beginning"
-        logger.info("Going on with run %s %s.", before.record["run_id"], start)
+        logger.info("Resuming run %s %s.", before.record["run_id"], start)
     _clear(folder, keep=before is not None)
     clock = record.stopwatch()
-    told = _opening(order, before) | {"timings": {"started": clock()["started"]}}
-    write_record(folder, told)
-    attempt = Attempt(folder, told["run_id"], told["seed"], lock.check)
+    opening = _opening(request, before) | {"timings": {"started": clock()["started"]}}
+    write_record(folder, opening)
+    attempt = Attempt(folder, opening["run_id"], opening["seed"], lock.check)
     try:
-        complete = _complete(told, work(attempt), clock, attempt)
+        complete = _complete(opening, work(attempt), clock, attempt)
     except BaseException as error:
-        _record_failure(folder, told | {"timings": clock()}, error, lock)
+        _record_failure(folder, opening | {"timings": clock()}, error, lock)
         raise
     attempt.check()
     folder.remove(CHECKPOINT_FILE)
@@ -203,29 +206,29 @@ def _clear(folder: Folder, *, keep: bool) -> None:
         folder.remove(name)
 
 
-def _opening(order: RunRequest, before: Run | None) -> dict[str, Any]:
+def _opening(request: RunRequest, before: Run | None) -> dict[str, Any]:
     """The record of a run that has begun; what goes on keeps its id and seed."""
-    given = order.configuration.get("seed")
+    given = request.configuration.get("seed")
     earlier: Mapping[str, Any] = {} if before is None else before.record
     drawn = earlier.get("seed", secrets.randbits(32))
-    configuration = {**order.configuration, "seed": drawn if given is None else given}
+    configuration = {**request.configuration, "seed": drawn if given is None else given}
     return {
         "layout": LAYOUT,
         "run_id": earlier.get("run_id", uuid.uuid4().hex),
         "state": State.RUNNING,
         "attempts": earlier.get("attempts", 0) + 1,
-        "command": list(order.command),
+        "command": list(request.command),
         "configuration": configuration,
         "configuration_sha256": digest(configuration),
         "seed": configuration["seed"],
-        "resources": dict(order.resources),
-        "inputs": dict(order.inputs),
+        "resources": dict(request.resources),
+        "inputs": dict(request.inputs),
         **record.circumstances(),
     }
 
 
 def _complete(
-    told: Mapping[str, Any], result: Result, clock: record.Stopwatch, attempt: Attempt
+    opening: Mapping[str, Any], result: Result, clock: record.Stopwatch, attempt: Attempt
 ) -> Mapping[str, Any]:
     """Write the model, then the record that tells that all is there."""
     model = to_bytes(result.model)
@@ -237,14 +240,14 @@ def _complete(
         "peak_memory_bytes": record.peak_memory(),
         "timings": clock(),
     }
-    complete: dict[str, Any] = as_plain({**told, **result.facts, **ending})
+    complete: dict[str, Any] = as_plain({**opening, **result.facts, **ending})
     attempt.check()
     write_record(attempt.folder, complete)
     return complete
 
 
 def _record_failure(
-    folder: Folder, told: Mapping[str, Any], error: BaseException, lock: Lock
+    folder: Folder, opening: Mapping[str, Any], error: BaseException, lock: Lock
 ) -> None:
     """Record why a run failed, if that can still be done, and tell who interrupts it."""
 
@@ -254,6 +257,6 @@ def _record_failure(
         if not isinstance(error, Exception):
             error.add_note(failure.remedy)
         lock.check()
-        write_record(folder, {**told, "state": State.FAILED, "failure": asdict(failure)})
+        write_record(folder, {**opening, "state": State.FAILED, "failure": asdict(failure)})
 
     try_after_error(error, write)

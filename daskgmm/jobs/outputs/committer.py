@@ -1,0 +1,70 @@
+"""How a finished output gets to its target, where readers never see half of it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from daskgmm.data.sinks import WrittenPart, WrittenParts
+from daskgmm.data.storage.folder import Folder
+
+SUCCESS = "_SUCCESS"
+"""Marks an output as complete; readers in the manner of Hadoop and Spark skip names like it."""
+
+Check: TypeAlias = Callable[[], None]
+"""Raises OutputError where another process has taken the lock meanwhile."""
+
+
+@dataclass(frozen=True)
+class Committer(ABC):
+    """Makes an output beside its target and moves it there when it is complete.
+
+    Tasks never write at the target, nor in a folder that becomes it: a task of a command that was
+    killed may wake at any time, when what it checked before no longer holds.
+
+    Parameters
+    ----------
+    target : Folder
+    """
+
+    target: Folder
+
+    @abstractmethod
+    def require_possible(self) -> None:
+        """Raise OutputError, before any work, where the target can't be written to."""
+
+    @abstractmethod
+    def locked(self) -> AbstractContextManager[Check]:
+        """Keep other processes from writing the same target within the block.
+
+        Raises
+        ------
+        OutputError
+            Another process is writing it.
+        """
+
+    @property
+    def unfinished(self) -> Folder:
+        """The folder beside the target with a folder for each unfinished run.
+
+        Raises
+        ------
+        OutputError
+            The target is the root of a store.
+        """
+        return self.target.beside(f".{self.target.name.rpartition('/')[2]}.unfinished")
+
+    @abstractmethod
+    def discard(self, folder: Folder) -> None:
+        """Remove the folder of an unfinished run, even while its tasks still write there."""
+
+    @abstractmethod
+    def commit(self, made: WrittenParts, check: Check) -> Sequence[WrittenPart]:
+        """Replace the target by a complete output; return the output's parts.
+
+        Raises
+        ------
+        OutputError
+            It can't be moved; the same command tries again.
+        """
