@@ -160,17 +160,17 @@ class Settings:
         """Rough seconds of a row of a pass, by which rows are cut into tasks."""
         seconds = 0.0
         for covariance, n_components in self.covariances.items():
-            length = covariance.quadratic_length(n_features) + n_features + 1
+            length = covariance.feature_length(n_features)
             seconds += seconds_a_row(n_features, length, n_components)
         return seconds
 
     def task(self, source: Source) -> TaskSizes:
         """Sizes of a task in a pass over a source, for all starts together."""
-        longest = max(one.quadratic_length(source.n_features) for one in self.covariances)
+        longest = max(one.feature_length(source.n_features) for one in self.covariances)
         plans = [candidate.plan for candidate in self.candidates]
         return TaskSizes(
             source.n_features,
-            longest + source.n_features + 1,
+            longest,
             sum(plan.n_components * plan.n_init for plan in plans),
             largest_block(source),
             largest_part(source),

@@ -59,5 +59,5 @@ class NewRows:
 
     def _cost_a_row(self, mixture: Mixture) -> float:
         n_features = mixture.n_features
-        length = mixture.covariance.quadratic_length(n_features) + n_features + 1
+        length = mixture.covariance.feature_length(n_features)
         return seconds_a_row(n_features, length, mixture.n_components)

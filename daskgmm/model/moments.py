@@ -53,7 +53,7 @@ class Moments:
     def require_sound(self, mixture: Mixture) -> None:
         """Raise ValueError, which says why, where these can't be a mixture's moments."""
         n_components, n_features = mixture.shape
-        length = mixture.covariance.quadratic_length(n_features) + n_features + 1
+        length = mixture.covariance.feature_length(n_features)
         square = (n_features, n_features) if mixture.covariance.needs_scatter else (0, 0)
         wanted = {"origins": mixture.shape, "sums": (length, n_components), "shared": square}
         for name, shape in wanted.items():
@@ -263,7 +263,7 @@ def moments_under(
     counts = responsibilities.sum(axis=1)
     safe = np.where(counts > 0, counts, 1.0)
     origins = (responsibilities @ z.T) / safe[:, np.newaxis]
-    length = covariance.quadratic_length(len(z)) + len(z) + 1
+    length = covariance.feature_length(len(z))
     sums = np.zeros((length, len(counts)))
     sums[-1] = counts
     side = len(z) if covariance.needs_scatter else 0

@@ -178,7 +178,7 @@ def readied(predictor: Predictor, source: Source) -> Predictor:
     if source.lengths is None:
         return predictor
     mixture, n_features = predictor.mixture, source.n_features
-    length = mixture.covariance.quadratic_length(n_features) + n_features + 1
+    length = mixture.covariance.feature_length(n_features)
     seconds = sum(source.lengths) * cost.seconds_a_row(n_features, length, mixture.n_components)
     if seconds < cost.PASS_WORTH_COMPILING:
         return predictor

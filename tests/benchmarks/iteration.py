@@ -97,8 +97,7 @@ def spark(work: Work, rows: np.ndarray) -> float:
 
 def limit(work: Work, dtype: str) -> float:
     """Seconds that the two products, or reading the rows, would take at the machine's rates."""
-    length = covariance_named(work.covariance_type).quadratic_length(work.n_features)
-    length += work.n_features + 1
+    length = covariance_named(work.covariance_type).feature_length(work.n_features)
     operations = 4 * work.rows * length * work.n_components
     volume = work.rows * work.n_features * np.dtype(dtype).itemsize
     return max(operations / product_rate(dtype), volume / bandwidth())

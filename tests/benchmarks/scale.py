@@ -20,6 +20,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from daskgmm.data.source import Source
+from daskgmm.model.covariance import covariance_named
 from daskgmm.passes.cost import PassCost, factors, seconds_a_row
 from daskgmm.passes.engine.graph import compute, pass_graph
 from daskgmm.passes.engine.grouping import MOST_TASKS
@@ -108,7 +109,7 @@ def predict(
     cost: PassCost, rows: int, n_features: int, n_components: int, *, workers: int, tasks: int
 ) -> tuple[float, float]:
     """Seconds of one pass of full covariances, and what the kernels alone would take."""
-    length = (n_features + 1) * (n_features + 2) // 2
+    length = covariance_named("full").feature_length(n_features)
     work = rows * seconds_a_row(n_features, length, n_components)
     sent = 8 * length * n_components
     return cost.seconds(tasks, 100_000, workers, work / tasks, sent), work / workers

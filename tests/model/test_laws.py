@@ -74,7 +74,7 @@ def test_natural_parameters_times_features_are_weighted_log_densities(
 ):
     mixture = reference.random_mixture(covariance.name, n_components, n_features)
     z = gaussian(50, n_features).T
-    phi = np.ones((covariance.quadratic_length(n_features) + n_features + 1, 50))
+    phi = np.ones((covariance.feature_length(n_features), 50))
     covariance.quadratic(z, out=phi[: -n_features - 1])
     phi[-n_features - 1 : -1] = z
     logits = mixture.natural_parameters @ phi

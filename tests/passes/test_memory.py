@@ -53,7 +53,7 @@ def task_of(rows, length, n_components, dtype, **changes):
 def test_work_arrays_take_what_is_predicted(kind, n_features, n_components, dtype):
     mixture = reference.random_mixture(kind, n_components, n_features)
     rows = np.random.default_rng(0).normal(size=(n_features, 5000)).astype(dtype)
-    length = mixture.covariance.quadratic_length(n_features) + n_features + 1
+    length = mixture.covariance.feature_length(n_features)
     task = task_of(rows, length, n_components, dtype)
     predicted = task.kernel_bytes + 2 * task.result_bytes
 

@@ -45,6 +45,10 @@ class Covariance(ABC):
     def quadratic_length(self, n_features: int) -> int:
         """Number Q of quadratic features."""
 
+    def feature_length(self, n_features: int) -> int:
+        """Length F = Q + D + 1 of a feature vector ``phi(z)``."""
+        return self.quadratic_length(n_features) + n_features + 1
+
     @abstractmethod
     def quadratic(self, rows: Floats, out: Floats) -> None:
         """Write the quadratic features of rows (D, n) into ``out`` (Q, n)."""

@@ -57,7 +57,7 @@ class Kernel(ABC):
         self.n_components = self.segments[-1].stop
         self.most_components = max(mixture.n_components for mixture in mixtures)
         self.n_quadratic = self.covariance.quadratic_length(self.n_features)
-        self.length = self.n_quadratic + self.n_features + 1
+        self.length = self.covariance.feature_length(self.n_features)
         self._clear()
 
     def _clear(self) -> None:
