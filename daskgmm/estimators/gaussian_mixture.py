@@ -40,7 +40,8 @@ class GaussianMixture(FittedParameters, PredictMethods, PartialFit, DensityMixin
     Parameters, attributes and methods are those of ``sklearn.mixture.GaussianMixture``, with
     the additions below. X may be a NumPy array, a pandas or Polars frame, a dask array or
     DataFrame (also with unknown chunk sizes) or what `daskgmm.open_dataset` returns. Results
-    have the kind of the input: computed for rows in memory, lazy for others.
+    have the kind of the input: computed for rows in memory, lazy for others. The formulas, and
+    where each is computed, stand in `daskgmm.model`.
 
     Parameters
     ----------

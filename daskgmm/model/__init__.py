@@ -1,4 +1,48 @@
-"""The mathematics: pure functions on arrays. Knows no Dask, no files, no clock.
+"""The mathematics of a mixture: pure functions on arrays. No Dask, no files, no clock.
+
+A Gaussian is an exponential family, so its weighted log-density at a row x is a scalar product:
+
+    log(w_k N(x | mu_k, Sigma_k)) = <eta_k, phi(x)>
+
+The feature vector phi(x) depends on the covariance type only:
+
+    ============ ================================== ========================
+    type         phi(x)                             length F
+    ============ ================================== ========================
+    full         x_i x_j (i <= j), x, 1             D (D + 1) / 2 + D + 1
+    tied         x, 1                               D + 1
+    diag         x_i^2, x, 1                        2 D + 1
+    spherical    sum of x_i^2, x, 1                 D + 2
+    ============ ================================== ========================
+
+(With one matrix for all components, the quadratic term is the same in each logit and leaves the
+responsibilities; its sum over rows is the total scatter, which never changes.)
+
+An EM pass over n rows is then two matrix products with a softmax between them:
+
+    logits  = Eta @ Phi            (K, n)   E-step
+    gamma   = softmax over K       (K, n)   responsibilities, and the log-likelihood
+    moments = Phi @ gamma.T        (F, K)   sums of gamma, gamma x and gamma x x^T
+
+Moments add, so blocks, tasks and workers sum theirs, and the M-step needs nothing else. Many
+mixtures at once are one taller Eta, with a softmax for each.
+
+Where each term is computed:
+
+    =================== =============================================================
+    x, shifted, scaled  `frame.Frame.standardise`
+    phi(x)              `covariance.base.Covariance.quadratic`, `feature_length`
+    eta                 `mixture.Mixture.natural_parameters`
+    the two products    `kernels.features.FeatureKernel` (NumPy),
+                        `kernels.compiled.CompiledKernel` (one compiled loop)
+    gamma               `responsibilities.normalise`
+    a block's moments   `expectation.Accumulator`, `moments.Moments`
+    M-step              `moments.Moments.maximise`, `covariance.base.Covariance.estimate`
+    =================== =============================================================
+
+The products subtract large numbers where a component is tight and far from the origin.
+`precision.feature_components` bounds that error; components past it are centred at their own mean
+and whitened (`kernels.centred.CentredKernel`), which costs more and is as exact as the data allows.
 
 Notation everywhere: n rows, K components, D features, F the length of a feature vector.
 Arrays of rows are features first, (D, n). Densities are in nats.

@@ -77,36 +77,36 @@ class AccelerationState:
 
 
 Acceleration: TypeAlias = Callable[[AccelerationState, Mixture, Mixture, float], AccelerationState]
-"""From the outlook so far, a step's two mixtures and what led to the first of them gained in the
-lower bound to the outlook from there."""
+"""Called with the state so far, the mixtures before and after a step, and the gain in the lower
+bound that led to the first of them; returns the state from there."""
 
 
 def plain(
-    outlook: AccelerationState, before: Mixture, after: Mixture, gain: float
+    state: AccelerationState, before: Mixture, after: Mixture, gain: float
 ) -> AccelerationState:
     """EM's own steps."""
     del before, after, gain
-    return outlook
+    return state
 
 
 def squarem(
-    outlook: AccelerationState, before: Mixture, after: Mixture, gain: float
+    state: AccelerationState, before: Mixture, after: Mixture, gain: float
 ) -> AccelerationState:
     """After every two steps one along the parabola through them, once EM is in its tail.
 
     Its length in steps is alpha_3 of Varadhan and Roland (2008), ``norm(r) / norm(v)`` with
     the first step r and the change v from it to the second, within the radius.
     """
-    radius = outlook.radius
-    if outlook.trial is not None and outlook.length >= 0.99 * radius:
+    radius = state.radius
+    if state.trial is not None and state.length >= 0.99 * radius:
         radius *= GROWTH
-    here = AccelerationState(origin=before, radius=radius, tried=outlook.tried)
-    if outlook.origin is None or outlook.trial is not None or gain >= TAIL:
+    here = AccelerationState(origin=before, radius=radius, tried=state.tried)
+    if state.origin is None or state.trial is not None or gain >= TAIL:
         return here
-    points = [Coordinates.of(one) for one in (outlook.origin, before, after)]
+    points = [Coordinates.of(one) for one in (state.origin, before, after)]
     step = Coordinates.combine((-1, points[0]), (1, points[1]))
     turn = Coordinates.combine((1, points[0]), (-2, points[1]), (1, points[2]))
-    size, bend = step.length(outlook.origin), turn.length(before)
+    size, bend = step.length(state.origin), turn.length(before)
     steps = min(size / bend, radius / size) if min(size, bend) > 0 else 1.0
     if steps <= 1:
         return here

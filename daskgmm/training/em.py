@@ -93,7 +93,7 @@ class EMSettings:
             ) from error
 
 
-def em(traces: Sequence[Trace], expect: Expect, recipe: EMSettings) -> Iterator[FitState]:
+def em(traces: Sequence[Trace], expect: Expect, settings: EMSettings) -> Iterator[FitState]:
     """Advance all starts together until each has converged, collapsed or used up its passes.
 
     Parameters
@@ -102,7 +102,7 @@ def em(traces: Sequence[Trace], expect: Expect, recipe: EMSettings) -> Iterator[
         Where each start stands; a fresh one holds a mixture only.
     expect : callable
         One pass over all rows for any number of mixtures.
-    recipe : EMSettings
+    settings : EMSettings
 
     Yields
     ------
@@ -119,13 +119,13 @@ def em(traces: Sequence[Trace], expect: Expect, recipe: EMSettings) -> Iterator[
     if all(trace.stopped for trace in traces):
         return
     made = max(len(trace.lower_bounds) for trace in traces)
-    for iteration in range(made + 1, recipe.max_iter + 1):
+    for iteration in range(made + 1, settings.max_iter + 1):
         began = time.perf_counter()
         running = [index for index, trace in enumerate(traces) if trace.stopped is None]
-        moments, outcomes = advance([traces[i].asked for i in running], expect, recipe)
+        moments, outcomes = advance([traces[i].next_mixture for i in running], expect, settings)
         updated = list(traces)
         for index, found, outcome in zip(running, moments, outcomes, strict=True):
-            updated[index] = _judge(traces[index], found, outcome, recipe, iteration)
+            updated[index] = _judge(traces[index], found, outcome, settings, iteration)
         traces = tuple(updated)
         _refuse_if_all_collapsed(traces, outcomes)
         seconds = time.perf_counter() - began
@@ -136,7 +136,7 @@ def em(traces: Sequence[Trace], expect: Expect, recipe: EMSettings) -> Iterator[
 
 
 def advance(
-    mixtures: Sequence[Mixture], expect: Expect, recipe: EMSettings
+    mixtures: Sequence[Mixture], expect: Expect, settings: EMSettings
 ) -> tuple[list[Moments], list[Mixture | CollapsedComponentError]]:
     """One EM step of each mixture; a collapse is an outcome.
 
@@ -145,12 +145,12 @@ def advance(
     double precision: no rounding of single precision decides on a collapse.
     """
     moments = expect(mixtures)
-    outcomes = [_attempt(recipe, *pair) for pair in zip(mixtures, moments, strict=True)]
+    outcomes = [_attempt(settings, *pair) for pair in zip(mixtures, moments, strict=True)]
     blurred = [
         index
         for index, (outcome, found) in enumerate(zip(outcomes, moments, strict=True))
         if isinstance(outcome, CollapsedComponentError)
-        or not step_suffices(mixtures[index], outcome, found.origins, recipe.dtype)
+        or not step_suffices(mixtures[index], outcome, found.origins, settings.dtype)
     ]
     if blurred:
         again = expect(
@@ -159,15 +159,15 @@ def advance(
         )
         for index, found in zip(blurred, again, strict=True):
             moments[index] = found
-            outcomes[index] = _attempt(recipe, mixtures[index], found)
+            outcomes[index] = _attempt(settings, mixtures[index], found)
     return moments, outcomes
 
 
 def _attempt(
-    recipe: EMSettings, mixture: Mixture, moments: Moments
+    settings: EMSettings, mixture: Mixture, moments: Moments
 ) -> Mixture | CollapsedComponentError:
     try:
-        return recipe.maximise(mixture, moments)
+        return settings.maximise(mixture, moments)
     except CollapsedComponentError as error:
         return error
 
@@ -176,14 +176,14 @@ def _judge(
     trace: Trace,
     moments: Moments,
     outcome: Mixture | CollapsedComponentError,
-    recipe: EMSettings,
+    settings: EMSettings,
     iteration: int,
 ) -> Trace:
-    if trace.outlook.trial is None:
-        judged = _stepped(trace, moments, outcome, recipe, iteration)
+    if trace.acceleration.trial is None:
+        judged = _stepped(trace, moments, outcome, settings, iteration)
     else:
-        judged = _tried(trace, moments, outcome, recipe)
-    if judged.stopped is None and iteration == recipe.max_iter:
+        judged = _tried(trace, moments, outcome, settings)
+    if judged.stopped is None and iteration == settings.max_iter:
         return replace(judged, stopped=StopReason.MAX_ITER)
     return judged
 
@@ -192,7 +192,7 @@ def _stepped(
     trace: Trace,
     moments: Moments,
     outcome: Mixture | CollapsedComponentError,
-    recipe: EMSettings,
+    settings: EMSettings,
     iteration: int,
 ) -> Trace:
     """After a step of EM's own, which alone can tell that a start has converged."""
@@ -205,40 +205,44 @@ def _stepped(
     if isinstance(outcome, CollapsedComponentError):
         logger.warning("A start was given up in pass %d. %s", iteration, outcome)
         return replace(trace, stopped=StopReason.COLLAPSED)
-    step = Step(trace.mixture, outcome, trace.lower_bound, bound, recipe.deviations)
-    change = recipe.stopping.change(step)
-    converged = recipe.stopping.is_met(change, recipe.tol, tried=trace.outlook.tried)
+    step = Step(trace.mixture, outcome, trace.lower_bound, bound, settings.deviations)
+    change = settings.stopping.change(step)
+    converged = settings.stopping.is_met(change, settings.tol, tried=trace.acceleration.tried)
     return replace(
-        _taken(trace, moments, outcome, recipe),
+        _taken(trace, moments, outcome, settings),
         change=change,
         stopped=StopReason.CONVERGED if converged else None,
     )
 
 
 def _tried(
-    trace: Trace, moments: Moments, outcome: Mixture | CollapsedComponentError, recipe: EMSettings
+    trace: Trace, moments: Moments, outcome: Mixture | CollapsedComponentError, settings: EMSettings
 ) -> Trace:
     """After a trial: go on from there, or from where EM stood if it leads to a worse place."""
     # A likelihood that is no number has fallen too.
     risen = trace.lower_bound <= moments.lower_bound < math.inf
-    if risen and isinstance(outcome, Mixture) and trace.outlook.leads_on(trace.mixture, outcome):
-        return _taken(trace, moments, outcome, recipe)
+    if (
+        risen
+        and isinstance(outcome, Mixture)
+        and trace.acceleration.leads_on(trace.mixture, outcome)
+    ):
+        return _taken(trace, moments, outcome, settings)
     logger.debug("A trial was refused: %s against %s.", moments.lower_bound, trace.lower_bound)
     return replace(
         trace,
         lower_bounds=(*trace.lower_bounds, trace.lower_bound),
-        outlook=trace.outlook.closer(),
+        acceleration=trace.acceleration.closer(),
     )
 
 
-def _taken(trace: Trace, moments: Moments, outcome: Mixture, recipe: EMSettings) -> Trace:
+def _taken(trace: Trace, moments: Moments, outcome: Mixture, settings: EMSettings) -> Trace:
     gain = moments.lower_bound - trace.lower_bound
     return replace(
         trace,
         mixture=outcome,
         moments=moments,
         lower_bounds=(*trace.lower_bounds, moments.lower_bound),
-        outlook=recipe.accelerate(trace.outlook, trace.asked, outcome, gain),
+        acceleration=settings.accelerate(trace.acceleration, trace.next_mixture, outcome, gain),
     )
 
 

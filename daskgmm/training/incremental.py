@@ -31,7 +31,7 @@ class Increment:
 
 
 def absorb(
-    mixture: Mixture, history: Moments | None, expect: Expect, recipe: EMSettings
+    mixture: Mixture, history: Moments | None, expect: Expect, settings: EMSettings
 ) -> Increment:
     """Add the moments of new rows under `mixture` to those of older ones, and maximise.
 
@@ -46,7 +46,7 @@ def absorb(
         Of older rows, weighted as they are to count.
     expect : callable
         One pass over the new rows.
-    recipe : EMSettings
+    settings : EMSettings
         The M-step's.
 
     Raises
@@ -58,25 +58,25 @@ def absorb(
     """
     fresh = _finite(expect([mixture]))
     try:
-        found = _increment(mixture, history, fresh, recipe)
+        found = _increment(mixture, history, fresh, settings)
     except CollapsedComponentError:
         found = None
-    if found is not None and _suffices(mixture, found, recipe):
+    if found is not None and _suffices(mixture, found, settings):
         return found
-    return _increment(mixture, history, _finite(expect([mixture], (fresh.means,))), recipe)
+    return _increment(mixture, history, _finite(expect([mixture], (fresh.means,))), settings)
 
 
 def _increment(
-    mixture: Mixture, history: Moments | None, fresh: Moments, recipe: EMSettings
+    mixture: Mixture, history: Moments | None, fresh: Moments, settings: EMSettings
 ) -> Increment:
     moments = fresh if history is None else history.joined(fresh, mixture.covariance)
-    return Increment(recipe.maximise(mixture, moments), moments, fresh)
+    return Increment(settings.maximise(mixture, moments), moments, fresh)
 
 
-def _suffices(mixture: Mixture, found: Increment, recipe: EMSettings) -> bool:
+def _suffices(mixture: Mixture, found: Increment, settings: EMSettings) -> bool:
     # The new rows' own means count: few rows far away hardly move those of all.
     around = replace(found.mixture, means=found.fresh.means)
-    return step_suffices(mixture, around, found.fresh.origins, recipe.dtype)
+    return step_suffices(mixture, around, found.fresh.origins, settings.dtype)
 
 
 def _finite(moments: Sequence[Moments]) -> Moments:

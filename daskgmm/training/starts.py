@@ -104,7 +104,7 @@ class StartPlan:
         rows: Floats,
         weights: Doubles | None,
         frame: Frame,
-        recipe: EMSettings,
+        settings: EMSettings,
         random: np.random.RandomState,
         *,
         fit_on_sample: bool,
@@ -114,19 +114,19 @@ class StartPlan:
         With `fit_on_sample` EM runs on those rows first, and the best few go on. Start values
         that are given whole are where EM over all rows starts.
         """
-        on_sample = fit_on_sample and not self.given.complete and recipe.max_iter > 0
+        on_sample = fit_on_sample and not self.given.complete and settings.max_iter > 0
         more = on_sample and self.initialiser is not None
         tries = max(self.n_init, FEWEST_ON_SAMPLE) if more else self.n_init
-        mixtures = self._mixtures(tries, rows, weights, frame, recipe, random)
+        mixtures = self._mixtures(tries, rows, weights, frame, settings, random)
         traces = [Trace(mixture) for mixture in mixtures]
         if not on_sample:
             return traces
         scatter = _scatter(rows, weights, frame) if self.covariance.needs_scatter else None
-        expect = InMemory(rows.T, weights, frame, recipe.dtype, scatter)
+        expect = InMemory(rows.T, weights, frame, settings.dtype, scatter)
         # Passes are free here, so they are EM's own: they keep closest to its optimum.
-        closer = replace(recipe, accelerate=plain, tol=recipe.tol / CLOSER_ON_SAMPLE)
+        closer = replace(settings, accelerate=plain, tol=settings.tol / CLOSER_ON_SAMPLE)
         *_, last = em(traces, expect, closer)
-        chosen = most_promising(last, recipe.tol)[: self.most_polished]
+        chosen = most_promising(last, settings.tol)[: self.most_polished]
         return [Trace(trace.mixture) for trace in chosen]
 
     def _mixtures(
@@ -135,7 +135,7 @@ class StartPlan:
         rows: Floats,
         weights: Doubles | None,
         frame: Frame,
-        recipe: EMSettings,
+        settings: EMSettings,
         random: np.random.RandomState,
     ) -> list[Mixture]:
         if self.given.complete:
@@ -145,7 +145,7 @@ class StartPlan:
         for number, initialiser in enumerate(self._initialisers(tries, seen), start=1):
             try:
                 responsibilities = initialiser(seen.rows, self.n_components, random, weights).T
-                found.append(self._first(responsibilities, rows, weights, frame, recipe))
+                found.append(self._first(responsibilities, rows, weights, frame, settings))
             except CollapsedComponentError as error:
                 if number == tries and not found:
                     raise
@@ -163,12 +163,12 @@ class StartPlan:
         rows: Floats,
         weights: Doubles | None,
         frame: Frame,
-        recipe: EMSettings,
+        settings: EMSettings,
     ) -> Mixture:
         if weights is not None:
             responsibilities = responsibilities * weights
         moments = moments_under(responsibilities, rows.T, frame, self.covariance)
-        found = recipe.first_mixture(self.covariance, moments)
+        found = settings.first_mixture(self.covariance, moments)
         return self.given.override(found, self.covariance, frame)
 
 

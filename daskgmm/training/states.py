@@ -36,7 +36,7 @@ class Trace:
         That of a fit that this one goes on from, which the first pass's is compared with.
     change : float
         What was held against ``tol`` last; infinite before there is anything to compare.
-    outlook : AccelerationState
+    acceleration : AccelerationState
         What the acceleration remembers.
     stopped : StopReason or None
         ``None`` while it goes on.
@@ -47,7 +47,7 @@ class Trace:
     lower_bounds: tuple[float, ...] = ()
     settled_bound: float = float("-inf")
     change: float = float("inf")
-    outlook: AccelerationState = field(default_factory=AccelerationState)
+    acceleration: AccelerationState = field(default_factory=AccelerationState)
     stopped: StopReason | None = None
 
     @property
@@ -56,9 +56,9 @@ class Trace:
         return self.lower_bounds[-1] if self.lower_bounds else self.settled_bound
 
     @property
-    def asked(self) -> Mixture:
-        """What the next pass is about."""
-        return self.outlook.trial or self.mixture
+    def next_mixture(self) -> Mixture:
+        """The mixture whose moments the next pass computes: a trial, or the latest one."""
+        return self.acceleration.trial or self.mixture
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ def test_ended_after_every_single_pass_it_comes_to_the_same_bits(kind, accelerat
     model = GaussianMixture(3, covariance_type=kind, subsample=None, **settings)
     states = []
     expected = clone(model).set_params(callbacks=[states.append]).fit(in_chunks())
-    trials = [one for state in states for one in state.traces if one.outlook.trial is not None]
+    trials = [one for state in states for one in state.traces if one.acceleration.trial is not None]
     assert bool(trials) == (acceleration is not None)
     found, attempts = in_attempts(model, in_chunks(), tmp_path / NAME)
     assert bits(found) == bits(expected)

@@ -273,7 +273,7 @@ def test_a_mixture_of_one_is_found_as_soon_as_without():
 def refused_in(states):
     """Passes (from 1) whose trial was refused: their bound is the one before."""
     bounds = states[-1].best.lower_bounds
-    trials = [None, *(state.best.outlook.trial for state in states)]
+    trials = [None, *(state.best.acceleration.trial for state in states)]
     return [
         number
         for number in range(2, len(bounds) + 1)
@@ -289,34 +289,34 @@ def test_a_trial_that_would_lower_the_likelihood_is_refused_and_em_goes_on_from_
     assert refused  # on these rows extrapolation does fail
     for number in refused:
         before, at, after = (states[number + shift - 1].best for shift in (-1, 0, 1))
-        assert expect.asked[number - 1][0] is before.outlook.trial
+        assert expect.asked[number - 1][0] is before.acceleration.trial
         answer = expect.answers[number - 1][0]
-        outcome = recipe_for(rows).maximise(before.outlook.trial, answer)
-        assert answer.lower_bound < before.lower_bound or not before.outlook.leads_on(
+        outcome = recipe_for(rows).maximise(before.acceleration.trial, answer)
+        assert answer.lower_bound < before.lower_bound or not before.acceleration.leads_on(
             before.mixture, outcome
         )
         assert at.mixture is before.mixture
         assert at.moments is before.moments
-        assert at.outlook.trial is None
-        assert at.outlook.origin is before.outlook.origin
-        assert at.outlook.radius == before.outlook.length / 2
+        assert at.acceleration.trial is None
+        assert at.acceleration.origin is before.acceleration.origin
+        assert at.acceleration.radius == before.acceleration.length / 2
         assert expect.asked[number][0] is before.mixture
         assert after.lower_bound >= before.lower_bound
 
 
-def beyond_all_reason(outlook, before, after, gain):
+def beyond_all_reason(acceleration, before, after, gain):
     """Trials so far off that each is refused."""
-    if outlook.trial is None:
+    if acceleration.trial is None:
         return AccelerationState(replace(after, means=after.means + 50.0), length=8.0)
-    return outlook
+    return acceleration
 
 
-def without_numbers(outlook, before, after, gain):
+def without_numbers(acceleration, before, after, gain):
     """Trials whose likelihood is NaN."""
     return (
         AccelerationState(replace(after, means=after.means * np.nan))
-        if outlook.trial is None
-        else outlook
+        if acceleration.trial is None
+        else acceleration
     )
 
 
@@ -384,9 +384,11 @@ def test_a_component_is_not_emptied_by_a_trial():
     points = (
         with_weights(0.3, 0.3, 0.4), with_weights(0.2, 0.35, 0.45), with_weights(0.13, 0.4, 0.47)
     )  # fmt: skip
-    outlook = squarem(AccelerationState(origin=points[0], radius=64.0), points[1], points[2], 1e-4)
-    assert outlook.length > 4 * distance(points[0], points[1])
-    assert 0.1 * 0.13 * 0.9 < outlook.trial.weights[0] < 0.13
+    acceleration = squarem(
+        AccelerationState(origin=points[0], radius=64.0), points[1], points[2], 1e-4
+    )
+    assert acceleration.length > 4 * distance(points[0], points[1])
+    assert 0.1 * 0.13 * 0.9 < acceleration.trial.weights[0] < 0.13
 
 
 # --- the tail
@@ -401,7 +403,7 @@ def test_until_its_steps_gain_little_em_goes_its_own_way(covariance_type):
         run(rows, [start], accelerate=plain, tol=TAIL)[-1].best,
     )
     alone, helped = run(rows, [start], accelerate=plain), run(rows, [start])
-    tried = next(at for at, state in enumerate(helped) if state.best.outlook.trial)
+    tried = next(at for at, state in enumerate(helped) if state.best.acceleration.trial)
     bounds = helped[tried].best.lower_bounds
     assert bounds == alone[tried].best.lower_bounds
     assert bounds[-1] - bounds[-2] < TAIL
@@ -413,9 +415,9 @@ def test_a_trial_from_which_em_turns_back_is_refused_though_the_likelihood_rose(
     start = run(rows, [start_for(rows, "full")], tol=1e-5)[-1].best.mixture
     optimum = run(rows, [start], tol=1e-11)[-1].best.mixture
 
-    def past_it(outlook, before, after, gain):
+    def past_it(acceleration, before, after, gain):
         """The far side of the optimum: half as far as EM is on this side."""
-        if outlook.trial is not None or outlook.origin is None:
+        if acceleration.trial is not None or acceleration.origin is None:
             return AccelerationState(origin=before)
         beyond = Coordinates.combine((1.5, Coordinates.of(optimum)), (-0.5, Coordinates.of(after)))
         return AccelerationState(beyond.mixture(after), before, distance(after, optimum))
@@ -425,7 +427,7 @@ def test_a_trial_from_which_em_turns_back_is_refused_though_the_likelihood_rose(
     turned = 0
     for number in refused_in(states):
         stood = states[number - 2].best
-        (answer,) = expect([stood.outlook.trial])
+        (answer,) = expect([stood.acceleration.trial])
         turned += answer.lower_bound >= stood.lower_bound
     assert turned
 
