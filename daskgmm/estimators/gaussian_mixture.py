@@ -226,7 +226,9 @@ class GaussianMixture(FittedParameters, PredictMethods, PartialFit, DensityMixin
             with kept(source, self.cache, settings.task(source)) as rows, checkpoint:
                 fit = Fit(rows, settings, random, checkpoint, _best)
                 warn_of_constants(fit.survey, source.columns)
-                watch.follow(fit)
+                notify = watch.begin(fit)
+                for state in fit.states():
+                    notify(state)
             require_unchanged(X)
             best = fit.progress.state.best
             self._adopt(fit, best, fit.progress.histories[0])

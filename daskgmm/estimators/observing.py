@@ -39,10 +39,11 @@ class Watch:
         self._outside = outside
         self._last: FitState | None = None
 
-    def follow(self, fit: Fit) -> None:
-        """Run the fit to its end, and notify all of each pass."""
+    def begin(self, fit: Fit) -> Callable[[FitState], None]:
+        """Return the function that notifies all of a pass of this fit."""
         printer = VerbosePrinter(*self._verbose, fit.traces)
-        for state in fit.states():
+
+        def notify(state: FitState) -> None:
             self._last = state
             printer.print_pass(state)
             self.observers.tell(
@@ -51,6 +52,8 @@ class Watch:
             with apart(), self._outside():
                 for callback in self._callbacks:
                     callback(state)
+
+        return notify
 
     @property
     def reason(self) -> Reason:

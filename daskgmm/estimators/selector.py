@@ -218,7 +218,9 @@ class GaussianMixtureSelector(Delegating, DensityMixin, NotebookRepr):
         with watched(self, candidates, source) as watch:
             with begun(estimators, candidates, source, dtype, checkpoint) as fit:
                 warn_of_constants(fit.survey, source.columns)
-                watch.follow(fit)
+                notify = watch.begin(fit)
+                for state in fit.states():
+                    notify(state)
                 outcomes = outcomes_of(fit, estimators)
             require_unchanged(X)
             self._adopt(fit, outcomes)
