@@ -435,7 +435,7 @@ def test_files_of_before_a_restart_of_the_machine_are_not_read(place, monkeypatc
     token = next(tokens)
     before = DiskStage(token)
     put(before, 0, some_blocks())
-    monkeypatch.setattr(scratch, "machine", lambda: "restarted")
+    monkeypatch.setattr(scratch, "boot_id", lambda: "restarted")
     after = DiskStage(token)
     with pytest.raises(NotStagedError):
         list(after.load(0))
