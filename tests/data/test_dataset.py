@@ -256,16 +256,15 @@ def test_a_store_that_fails_in_its_own_way_is_explained(monkeypatch, memory):
         open_dataset("memory://a.csv")
 
 
-def test_running_out_of_memory_is_not_called_damage(monkeypatch, tmp_path):
+def test_running_out_of_memory_is_no_fault_of_the_file(monkeypatch, tmp_path):
     path = write(tmp_path / "a.parquet", 1)
 
     def fail(*args, **kwargs):
         raise pa.ArrowMemoryError("malloc failed")
 
     monkeypatch.setattr(LocalFileSystem, "open", fail)
-    with pytest.raises(DataError, match="in the memory that there is: malloc failed") as caught:
+    with pytest.raises(MemoryError):
         open_dataset(path)
-    assert "give more memory" in str(caught.value)
 
 
 def test_an_unknown_protocol_is_refused():

@@ -182,7 +182,7 @@ def test_reading_that_would_fail_again_is_raised_at_once(pauses):
 
 
 def test_a_read_that_took_long_to_fail_is_not_tried_again(pauses, monkeypatch):
-    clock = iter([0.0, retry.ENOUGH_SECONDS + 1])
+    clock = iter([0.0, retry.NO_RETRY_AFTER_SECONDS + 1])
     monkeypatch.setattr(retry.time, "monotonic", lambda: next(clock))
     with pytest.raises(ClusterError):
         next(read_persistently(interrupted([0], [0])))
