@@ -67,7 +67,7 @@ class FitRequest:
         return Folder.of(self.output, self.inputs.storage_options)
 
     def run_request(self, dataset: Any) -> RunRequest:
-        """What is asked of the run directory."""
+        """The request for the run directory."""
         return RunRequest(
             self.folder(),
             self.configuration(),
@@ -87,7 +87,7 @@ def fit(
     covariance: str = "full",
     **options: Unpack[FitOptions],
 ) -> dict[str, Any]:
-    """Fit a mixture to rows, and leave a run directory: what ``daskgmm fit`` does.
+    """Fit a mixture to rows, and leave a run directory, as ``daskgmm fit`` does.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def _fitted(estimator: Any, dataset: Any) -> Any:
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the outcome tells
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the outcome reports it
         return estimator.fit(dataset)
 
 

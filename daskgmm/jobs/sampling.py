@@ -1,4 +1,4 @@
-"""Write rows that are drawn from a model."""
+"""Draw rows from a model and write them."""
 
 import secrets
 from dataclasses import dataclass, field, replace
@@ -31,18 +31,18 @@ class SampleRequest:
     Parameters
     ----------
     rows : int
-        How many.
+        Number of rows.
     output : str
         A folder or URL: of Zarr if it ends in ``.zarr``, else of Parquet files.
     with_labels : bool
         Write the component of each row too.
     seed : int or None
-        ``None`` draws one, which the output's manifest tells.
+        ``None`` draws one, which the output's manifest records.
     storage_options : mapping
         For the output's store; may hold credentials, so it is never shown or written.
     resources : Resources
     force : bool
-        Replace rows that are there.
+        Replace an output that is there already.
     """
 
     rows: int
@@ -60,7 +60,7 @@ class SampleRequest:
 
 @dataclass(frozen=True)
 class _ToDraw:
-    """Rows as `workplace` wants to know them."""
+    """Size of the rows to draw, as `workplace` expects it."""
 
     files: tuple[FileRecord, ...]
     n_features: int
@@ -110,7 +110,7 @@ def write_sample(
 ) -> CompleteOutput:
     """Draw rows from a fitted model and write them.
 
-    They hang on the model, their number and the seed alone.
+    The rows depend only on the model, their number and the seed.
 
     Raises
     ------

@@ -164,6 +164,6 @@ def _ours(folder: Folder) -> frozenset[str]:
 
 
 def leftovers(names: frozenset[str]) -> frozenset[str]:
-    """Files that killed processes were about to write, or to measure time with."""
+    """Files that killed processes were about to write, or used to measure time."""
     beginnings = (f"{LOCK_FILE}-", *(f".{name}." for name in _FILES))
     return frozenset(name for name in names if name.startswith(beginnings))
