@@ -30,7 +30,7 @@ USUAL_QUANTILE = 0.01
 
 @dataclass(frozen=True)
 class PredictRequest:
-    """Predictions to be written.
+    """A request to write predictions.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ from daskgmm.passes.sampling import Drawn, sample_source
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """Rows to be drawn and written.
+    """A request to draw and write rows.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class _ToDraw:
 
 
 def sample(model: str, output: str, *, n: int, **options: Unpack[SampleOptions]) -> dict[str, Any]:
-    """Draw rows from a model and write them: what ``daskgmm sample`` does.
+    """Draw rows from a model and write them, as ``daskgmm sample`` does.
 
     Parameters
     ----------

@@ -28,12 +28,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class UpdateRequest:
-    """A model to be refreshed.
+    """A request to refresh a model.
 
     Parameters
     ----------
     model : Model
-        With the moments of the rows that it has seen.
+        Model with the moments of the rows that it has seen.
     inputs : Inputs
         The new rows. Their storage options are the model's and the output's as well.
     output : str
@@ -45,7 +45,7 @@ class UpdateRequest:
     force : bool
         Replace a run that differs.
     command : tuple of str
-        What the user typed, for the record.
+        Command that the user typed, for the record.
     """
 
     model: Model
@@ -57,7 +57,7 @@ class UpdateRequest:
     command: tuple[str, ...] = ()
 
     def configuration(self) -> dict[str, Any]:
-        """All that the result depends on but the rows."""
+        """All that the result depends on except the rows."""
         inputs, run = self.inputs, self.model.run
         chosen = {
             "columns": inputs.columns,
@@ -125,9 +125,9 @@ def drift_of(model: Any, increment: "Increment") -> dict[str, Any]:
     Parameters
     ----------
     model : GaussianMixture
-        As it was before.
+        Model before the update.
     increment : Increment
-        What it came to with the new rows.
+        Result of the update with the new rows.
 
     Returns
     -------
@@ -174,7 +174,7 @@ def update(
     forgetting: float = 1.0,
     **options: Unpack[UpdateOptions],
 ) -> dict[str, Any]:
-    """Refresh a model with new rows, and leave a run directory: what ``daskgmm update`` does.
+    """Refresh a model with new rows, and leave a run directory, as ``daskgmm update`` does.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def update(
 
 
 def run_update(request: UpdateRequest, listener: Listener | None = None) -> CompleteRun:
-    """Refresh the model, or find that this was done.
+    """Refresh the model, or return at once where the run is complete already.
 
     Raises
     ------

@@ -33,14 +33,14 @@ class RunRequest:
     folder : Folder
         Its directory.
     configuration : mapping
-        All that its result depends on but the rows, as plain values. A ``seed`` of ``None``
+        All that its result depends on except the rows, as plain values. A ``seed`` of ``None``
         stands for that of an unfinished or complete run, else for a new one.
     inputs : mapping
         The rows' fingerprint.
     resources : mapping
         Where it runs, for the record.
     command : tuple of str
-        What the user typed, for the record.
+        Command that the user typed, for the record.
     resume : bool
         Resume an unfinished run.
     force : bool

@@ -20,7 +20,7 @@ from daskgmm.jobs.json_values import differences, to_json
 
 RECORD_FILE = "run.json"
 LAYOUT = 1
-"""Version of the record's layout; records from before it was written down are of the first."""
+"""Version of the record's layout; records without a version have the first."""
 CHECKPOINT_FILE = "checkpoint.safetensors"
 
 
@@ -211,7 +211,7 @@ def write_record(folder: Folder, record: Mapping[str, Any]) -> None:
 
 
 REPLACEMENT = "_replacing"
-"""Folder in a run directory, or in an output in a store, where what is to replace it is made:
+"""Folder in a run directory, or in an output in a store, where its replacement is made;
 readers of Parquet skip names like it."""
 
 
