@@ -22,7 +22,7 @@ from daskgmm.jobs.runs.lifecycle import Attempt, CompleteRun, Result, make_run
 
 @dataclass(frozen=True)
 class FitRequest:
-    """A fit to be made.
+    """A request to fit a mixture.
 
     Parameters
     ----------
@@ -33,14 +33,14 @@ class FitRequest:
     method : Method
     resources : Resources
     cache : str
-        Where decoded blocks stay between passes; no part of the configuration, for it never
+        Where decoded blocks stay between passes; no part of the configuration, as it never
         changes the result.
     resume : bool
         Go on with an unfinished run of the same configuration and inputs.
     force : bool
         Replace a run that differs.
     command : tuple of str
-        What the user typed, for the record.
+        Command that the user typed, for the record.
     """
 
     inputs: Inputs
@@ -53,7 +53,7 @@ class FitRequest:
     command: tuple[str, ...] = ()
 
     def configuration(self) -> dict[str, Any]:
-        """All that the result depends on but the rows: neither where it runs nor credentials."""
+        """All that the result depends on except the rows, without resources and credentials."""
         inputs = self.inputs
         found: dict[str, Any] = {"columns": inputs.columns, "weight_column": inputs.weight_column}
         found["where"] = inputs.where
@@ -67,7 +67,7 @@ class FitRequest:
         return Folder.of(self.output, self.inputs.storage_options)
 
     def run_request(self, dataset: Any) -> RunRequest:
-        """What is asked of the run directory."""
+        """The request for the run directory."""
         return RunRequest(
             self.folder(),
             self.configuration(),
@@ -87,7 +87,7 @@ def fit(
     covariance: str = "full",
     **options: Unpack[FitOptions],
 ) -> dict[str, Any]:
-    """Fit a mixture to rows, and leave a run directory: what ``daskgmm fit`` does.
+    """Fit a mixture to rows, and leave a run directory, as ``daskgmm fit`` does.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def fit(
     output : str
         The run directory, local or a URL.
     components : int
-        K.
+        Number of components K.
     covariance : str
         The covariance type.
     options
@@ -126,7 +126,7 @@ def fit(
 def request_of(
     inputs: Paths, output: str, method: Method, options: Mapping[str, Any]
 ) -> FitRequest:
-    """The request that plain values describe."""
+    """Build a fit's request from plain values."""
     check(options, FitOptions)
     resources = build(Resources, options)
     return build(
@@ -156,7 +156,7 @@ def run_fit(request: FitRequest, listener: Listener | None = None) -> CompleteRu
 def _fit(request: FitRequest, dataset: Any, listener: Listener, attempt: Attempt) -> Result:
     method = replace(request.method, seed=attempt.seed)
 
-    def check() -> None:  # a function, as estimators that are cloned copy all else
+    def check() -> None:  # a function, because cloning an estimator copies everything else
         attempt.check()
 
     estimator = method.estimator(
@@ -180,7 +180,7 @@ def _fitted(estimator: Any, dataset: Any) -> Any:
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the outcome tells
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the outcome reports it
         return estimator.fit(dataset)
 
 

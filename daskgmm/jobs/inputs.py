@@ -1,4 +1,4 @@
-"""Rows that a job reads, and what tells them from other rows."""
+"""Rows that a job reads, and their fingerprint."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,7 +11,7 @@ from daskgmm.fitting.model_file import Fitted
 from daskgmm.jobs.json_values import digest
 
 OTHER_INPUTS = "the input files, or versions of them"
-"""How other inputs are named where a run or an output differs."""
+"""Words for changed inputs in the differences of a run or an output."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Inputs:
     weight_column : str or None
         The column of sample weights.
     format : str or None
-        Of the files, where their names don't tell it.
+        Format of the files, where their names don't show it.
     storage_options : mapping
         Passed to the store; may hold credentials, so it is never shown or written.
     where : tuple of str
-        What must hold of directories named ``key=value``, such as ``date=2026-11-21``.
+        Conditions on directories named ``key=value``, such as ``date=2026-11-21``.
     delimiter : str or None
-        The character between the values of CSV files, where their first lines don't tell it.
+        The character between the values of CSV files, where their first lines don't show it.
     """
 
     paths: tuple[str, ...]
@@ -87,26 +87,26 @@ class Inputs:
 
 
 class Described(Protocol):
-    """Rows of which the size is known, more or less."""
+    """Rows whose size is known, at least roughly."""
 
     @property
     def files(self) -> tuple[FileRecord, ...]:
-        """What holds them."""
+        """Files that hold the rows."""
 
     @property
     def n_features(self) -> int:
-        """D."""
+        """Number of features D."""
 
 
 def rows_of(dataset: Described) -> int | None:
-    """Number of rows, where every file's metadata tells it."""
+    """Number of rows, ``None`` unless every file's metadata gives it."""
     rows = [file.rows for file in dataset.files]
     known = [count for count in rows if count is not None]
     return sum(known) if len(known) == len(rows) else None
 
 
 def fingerprint(dataset: Dataset, rows: int | None = None) -> dict[str, Any]:
-    """Each file with its size and rows, and a hash of what tells them from other inputs.
+    """Each file with its size and rows, and a hash that identifies the inputs.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def fingerprint(dataset: Dataset, rows: int | None = None) -> dict[str, Any]:
         Number of all rows, once they were read: a single file has them all.
     """
     files = [asdict(file) for file in dataset.files]
-    # Rows are no part of the hash: not every format tells them before it is read.
+    # Rows are no part of the hash: not every format gives their number before it is read.
     marks = [{name: file[name] for name in file if name != "rows"} for file in files]
     if len(files) == 1 and files[0]["rows"] is None:
         files[0]["rows"] = rows

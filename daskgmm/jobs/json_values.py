@@ -13,12 +13,12 @@ def to_json(value: Any) -> str:
 
 
 def digest(value: Any) -> str:
-    """SHA-256 of plain values, whatever the order of their keys."""
+    """SHA-256 of plain values, independent of the order of their keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str]:
-    """What differs between plain values, in words, by name."""
+    """Differences between plain values, in words, by name."""
     return {
         name: f"{name} ({_shown(old.get(name))} there, {_shown(new.get(name))} now)"
         for name in sorted(old.keys() | new.keys())
@@ -31,7 +31,7 @@ def _shown(value: Any) -> str:
 
 
 def as_plain(value: Any) -> Any:
-    """Values as they come back from JSON; what is not finite becomes None."""
+    """Values as they come back from JSON; numbers that are not finite become None."""
     if isinstance(value, Mapping):
         return {str(key): as_plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""What a job tells while it runs."""
+"""Events that a job reports while it runs."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,19 +9,19 @@ from daskgmm.training.states import FitState
 
 @dataclass(frozen=True)
 class Start:
-    """A job is about to read rows.
+    """Event of a job that is about to read rows.
 
     Parameters
     ----------
     rows : int or None
-        Where known.
+        Number of rows, where known.
     n_features : int
     place : str
-        Where it runs.
+        Place where the job runs.
     dashboard : str or None
         The cluster's dashboard, where one is served.
     run_id : str or None
-        Of the run that the job writes, if it does.
+        Id of the run that the job writes, if it writes one.
     """
 
     rows: int | None
@@ -32,7 +32,7 @@ class Start:
 
 
 class Listener(Protocol):
-    """Told of what happens, in the thread that runs the job."""
+    """Receiver of a job's events, called in the thread that runs the job."""
 
     def wait(self, what: str) -> None:
         """The job waits for a cluster: what that does, such as ``starting a cluster``."""
@@ -48,16 +48,16 @@ class Listener(Protocol):
 
 
 class Silence:
-    """Tells nobody."""
+    """Listener that ignores all events."""
 
     def wait(self, what: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def start(self, start: Start) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def tell(self, state: FitState) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def watch(self, a_pass: PassProgress) -> None:
-        """Nothing."""
+        """Do nothing."""

@@ -22,7 +22,7 @@ class Model:
     Parameters
     ----------
     name : str
-        What it was asked for as.
+        Path or URL that the caller gave.
     stored : Stored
     sha256 : str
         Digest of its file.
@@ -37,7 +37,7 @@ class Model:
 
     @property
     def fitted(self) -> Fitted:
-        """What it says of rows."""
+        """The fitted mixture that predicts for rows."""
         return self.stored.fitted
 
     @cached_property
@@ -153,6 +153,6 @@ def describe(model: Model) -> dict[str, Any]:
 
 
 def _course(fitted: Any) -> dict[str, Any]:
-    """What is known of the fit: less where the model comes from elsewhere."""
+    """Known facts of the fit; fewer for a model that comes from elsewhere."""
     facts = ("converged", "n_iter", "n_passes", "lower_bound", "n_rows")
     return {name: getattr(fitted, f"{name}_", None) for name in facts}

@@ -57,16 +57,16 @@ def plot(
     ----------
     model : GaussianMixture
     path : str
-        Of the figure; its ending tells the format.
+        Path of the figure; its ending decides the format.
     inputs : Inputs or None
         Rows to draw, of which 20,000 are sampled.
     columns : sequence of one or two str, optional
-        To show.
+        Columns to show.
     resources : Resources or None
     seed : int
-        Of the sample.
+        Seed of the sample.
     selection : mapping or None
-        Of the run that chose the model: its criterion is drawn too.
+        Selection of the run that chose the model; its criterion is drawn too.
     listener : Listener or None
     """
     from daskgmm.plotting.files import save

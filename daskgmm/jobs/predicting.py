@@ -1,4 +1,4 @@
-"""Write what a model says of rows."""
+"""Write the predictions of a model for rows."""
 
 import math
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ USUAL_QUANTILE = 0.01
 
 @dataclass(frozen=True)
 class PredictRequest:
-    """Predictions to be written.
+    """A request to write predictions.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class PredictRequest:
         The log-density (nats) below which a row is anomalous, whatever share that is.
     resources : Resources
     force : bool
-        Replace rows that are there.
+        Replace an output that is there already.
     """
 
     inputs: Inputs
@@ -85,7 +85,7 @@ class PredictRequest:
 
     @property
     def quantile(self) -> float | None:
-        """The one to find the threshold by, where it must be found."""
+        """Quantile that gives the anomaly threshold, ``None`` where none has to be computed."""
         if ANOMALY not in self.kinds or self.anomaly_threshold is not None:
             return None
         return USUAL_QUANTILE if self.anomaly_quantile is None else self.anomaly_quantile
@@ -94,7 +94,7 @@ class PredictRequest:
 def predict(
     model: str, inputs: Paths, output: str, **options: Unpack[PredictOptions]
 ) -> dict[str, Any]:
-    """Write what a model says of each row: what ``daskgmm predict`` does.
+    """Write the predictions of a model for each row, as ``daskgmm predict`` does.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def write_predictions(
 
 
 def _content(model: Fitted, request: PredictRequest) -> Output:
-    """What is written, but for a threshold that must be found."""
+    """Predictions to write, without a threshold that must be computed first."""
     kinds = request.kinds
     output = Output(
         model.predictor,
@@ -196,7 +196,7 @@ def _content(model: Fitted, request: PredictRequest) -> Output:
 def _configuration(
     model: Fitted, request: PredictRequest, marks: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """All that determines the output, neither where it is made nor credentials."""
+    """All that determines the output, without the place of work or credentials."""
     asked = {
         "command": "predict",
         "model_sha256": model.digest,

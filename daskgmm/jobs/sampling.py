@@ -1,4 +1,4 @@
-"""Write rows that are drawn from a model."""
+"""Draw rows from a model and write them."""
 
 import secrets
 from dataclasses import dataclass, field, replace
@@ -26,23 +26,23 @@ from daskgmm.passes.sampling import Drawn, sample_source
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """Rows to be drawn and written.
+    """A request to draw and write rows.
 
     Parameters
     ----------
     rows : int
-        How many.
+        Number of rows.
     output : str
         A folder or URL: of Zarr if it ends in ``.zarr``, else of Parquet files.
     with_labels : bool
         Write the component of each row too.
     seed : int or None
-        ``None`` draws one, which the output's manifest tells.
+        ``None`` draws one, which the output's manifest records.
     storage_options : mapping
         For the output's store; may hold credentials, so it is never shown or written.
     resources : Resources
     force : bool
-        Replace rows that are there.
+        Replace an output that is there already.
     """
 
     rows: int
@@ -60,14 +60,14 @@ class SampleRequest:
 
 @dataclass(frozen=True)
 class _ToDraw:
-    """Rows as `workplace` wants to know them."""
+    """Size of the rows to draw, as `workplace` expects it."""
 
     files: tuple[FileRecord, ...]
     n_features: int
 
 
 def sample(model: str, output: str, *, n: int, **options: Unpack[SampleOptions]) -> dict[str, Any]:
-    """Draw rows from a model and write them: what ``daskgmm sample`` does.
+    """Draw rows from a model and write them, as ``daskgmm sample`` does.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def write_sample(
 ) -> CompleteOutput:
     """Draw rows from a fitted model and write them.
 
-    They hang on the model, their number and the seed alone.
+    The rows depend only on the model, their number and the seed.
 
     Raises
     ------

@@ -19,9 +19,9 @@ class Scores:
     Parameters
     ----------
     rows : int
-        n.
+        Number of rows n.
     mean_log_likelihood : float
-        In nats a row.
+        Mean log-likelihood in nats a row.
     aic, bic, icl : float
         Criteria; the lower the better.
     """
@@ -34,7 +34,7 @@ class Scores:
 
 
 def score(model: str, inputs: Paths, **options: Unpack[ReadOptions]) -> dict[str, Any]:
-    """Score a model on rows, in one pass: what ``daskgmm score`` does.
+    """Score a model on rows, in one pass, as ``daskgmm score`` does.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Choose a mixture among many: a fit of another method, whose run tells of all candidates."""
+"""Choose a mixture among many: a fit of another method, whose run records all candidates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from daskgmm.jobs.options import FitOptions, Paths, build, chosen
 
 @dataclass(frozen=True)
 class SelectionSpec(Method):
-    """The best of many mixtures, as `daskgmm.GaussianMixtureSelector` means it.
+    """The best of many mixtures, as `daskgmm.GaussianMixtureSelector` chooses it.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ class SelectionSpec(Method):
     covariance : tuple of str
         Covariance types to try with each.
     criterion : str
-        What is to be least.
+        Criterion to minimize.
     """
 
     components: tuple[int, ...]
@@ -69,12 +69,12 @@ def select(
     covariance : str or sequence of str
         Covariance types to try with each.
     criterion : str
-        What the best has least of: ``"bic"``, ``"aic"`` or ``"icl"``.
+        Criterion to minimize: ``"bic"``, ``"aic"`` or ``"icl"``.
 
     Returns
     -------
     dict
-        As `daskgmm.jobs.fit`; ``result`` tells of all candidates.
+        As `daskgmm.jobs.fit`; ``result`` lists all candidates.
 
     Raises
     ------

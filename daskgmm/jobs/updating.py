@@ -28,24 +28,24 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class UpdateRequest:
-    """A model to be refreshed.
+    """A request to refresh a model.
 
     Parameters
     ----------
     model : Model
-        With the moments of the rows that it has seen.
+        Model with the moments of the rows that it has seen.
     inputs : Inputs
         The new rows. Their storage options are the model's and the output's as well.
     output : str
         The run directory, local or a URL.
     forgetting : float
-        What the moments of the rows before are multiplied with; see
+        Factor on the moments of the earlier rows; see
         `daskgmm.GaussianMixture.partial_fit`.
     resources : Resources
     force : bool
         Replace a run that differs.
     command : tuple of str
-        What the user typed, for the record.
+        Command that the user typed, for the record.
     """
 
     model: Model
@@ -57,7 +57,7 @@ class UpdateRequest:
     command: tuple[str, ...] = ()
 
     def configuration(self) -> dict[str, Any]:
-        """All that the result depends on but the rows."""
+        """All that the result depends on except the rows."""
         inputs, run = self.inputs, self.model.run
         chosen = {
             "columns": inputs.columns,
@@ -74,13 +74,13 @@ class UpdateRequest:
         return dict(as_plain(chosen))
 
     def origin(self) -> dict[str, Any]:
-        """What tells the model from others: its run, if there is one, and its file's digest."""
+        """Identity of the model: its run, if there is one, and its file's digest."""
         run = self.model.run
         run_id = None if run is None else run.record["run_id"]
         return {"run_id": run_id, "model_sha256": self.model.sha256}
 
     def run_request(self, dataset: Any) -> RunRequest:
-        """What is asked of the run directory.
+        """The request for the run directory.
 
         Raises
         ------
@@ -100,7 +100,7 @@ class UpdateRequest:
         )
 
     def warn_of_rows_again(self, marks: Mapping[str, Any]) -> None:
-        """Tell of inputs, by their fingerprint, that the model's run has read already."""
+        """Warn of inputs, by their fingerprint, that the model's run has read already."""
         run, files = self.model.run, marks["files"]
         if run is None or self.forgetting == 0:
             return
@@ -116,7 +116,7 @@ def _version(file: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _FEWEST_ROWS = 1e-3
-"""Where the responsibilities for new rows sum to less, they have no mean to speak of."""
+"""Smallest sum of responsibilities for new rows that gives a meaningful mean."""
 
 
 def drift_of(model: Any, increment: "Increment") -> dict[str, Any]:
@@ -125,9 +125,9 @@ def drift_of(model: Any, increment: "Increment") -> dict[str, Any]:
     Parameters
     ----------
     model : GaussianMixture
-        As it was before.
+        Model before the update.
     increment : Increment
-        What it came to with the new rows.
+        Result of the update with the new rows.
 
     Returns
     -------
@@ -174,7 +174,7 @@ def update(
     forgetting: float = 1.0,
     **options: Unpack[UpdateOptions],
 ) -> dict[str, Any]:
-    """Refresh a model with new rows, and leave a run directory: what ``daskgmm update`` does.
+    """Refresh a model with new rows, and leave a run directory, as ``daskgmm update`` does.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def update(
     output : str
         The run directory of the new model, local or a URL.
     forgetting : float
-        What the moments of the rows before are multiplied with: 1 keeps all, 0 none.
+        Factor on the moments of the earlier rows: 1 keeps all, 0 none.
     options
         As the command line has them, with its defaults; see
         `daskgmm.jobs.options.UpdateOptions`.
@@ -218,7 +218,7 @@ def update(
 
 
 def run_update(request: UpdateRequest, listener: Listener | None = None) -> CompleteRun:
-    """Refresh the model, or find that this was done.
+    """Refresh the model, or return at once where the run is complete already.
 
     Raises
     ------

@@ -15,19 +15,19 @@ from daskgmm.monitoring.history import FitHistory
 from daskgmm.monitoring.schema import is_ours
 
 _SECONDS_BETWEEN_LOOKS = 0.5
-"""At the connection here: nothing is sent."""
+"""Interval of checks of the local connection, in seconds; they send nothing."""
 
 
 @contextmanager
 def watching(resources: Resources, wanted: str | None = None) -> Iterator["Watching"]:
-    """Hear what fits on a running cluster tell, and have told as far as it remembers.
+    """Follow the events of fits on a running cluster, with the earlier ones that it still holds.
 
     Parameters
     ----------
     resources : Resources
         With a scheduler.
     wanted : str or None
-        What a run id begins with: other fits don't matter.
+        Beginning of a run id; other fits are ignored.
 
     Raises
     ------
@@ -54,7 +54,7 @@ class Watching:
         self._connection = client.scheduler_comm
         self._heard: SimpleQueue[tuple[str, Any]] = SimpleQueue()
         self.follower = Follower(wanted)
-        # What comes from now on is heard, then what came before is asked for: some comes twice.
+        # Subscribe first, then ask for earlier events: none is missed, but some come twice.
         client.subscribe_topic(TOPIC, lambda event: self._heard.put((TOPIC, event)))
         self._known = [(at, event) for at, event in client.get_events(TOPIC) if is_ours(event)]
         for at, event in self._known:
@@ -91,7 +91,7 @@ class Watching:
             try:
                 return self._heard.get(timeout=_SECONDS_BETWEEN_LOOKS)
             except Empty:
-                # Reconnected, it would hear nothing: the scheduler has forgotten who listens.
+                # A reconnected client gets no events: the scheduler has lost its subscriptions.
                 if self._client.scheduler_comm is not self._connection or self._is_cut_off():
                     raise ClusterError(
                         "The connection to the scheduler was lost.",
@@ -104,7 +104,7 @@ class Watching:
     def _is_known(self, stamped: tuple[float, Any]) -> bool:
         if self._known and stamped in self._known:
             return True
-        self._known.clear()  # they come in order: none of them comes any more
+        self._known.clear()  # events come in order, so no known one follows
         return False
 
     def _listen_for_the_end(self, run: FitHistory) -> None:
@@ -124,5 +124,5 @@ def _client_of(run: FitHistory) -> str:
 
 
 def _is_leaving(event: Any) -> bool:
-    """Whether it says of a client that it has gone: others may log anything there too."""
+    """Whether an event reports that a client has left; others may log anything there too."""
     return isinstance(event, Mapping) and event.get("action") == "remove-client"

@@ -1,4 +1,4 @@
-"""How a finished output gets to its target, where readers never see half of it."""
+"""Move a finished output to its target, where readers never see half of it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence

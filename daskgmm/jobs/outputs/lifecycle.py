@@ -1,7 +1,7 @@
 """The life of an output: begin, resume or replace it, until it is complete.
 
 The words are those of `daskgmm.jobs.runs.lifecycle`. An output has no record of its own while it
-is made: its parts carry their run's id, so what is at the target says by itself whose it is.
+is made: its parts carry their run's id, so the files at the target show which run wrote them.
 """
 
 import logging

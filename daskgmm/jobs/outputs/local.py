@@ -29,7 +29,7 @@ class LocalCommitter(Committer):
 
     @property
     def _replaced(self) -> Path:
-        """Where the earlier output is during the moment in which the new one is renamed."""
+        """Path of the earlier output while the new one is renamed to the target."""
         return self._sibling("replaced")
 
     def require_possible(self) -> None:

@@ -1,4 +1,4 @@
-"""Write rows from a source into an output: what `predict` and `sample` share."""
+"""Write rows from a source into an output, for `predict` and `sample`."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,1 +1,1 @@
-"""Run directories: their record, and what a command does with one that is there already."""
+"""Run directories: their record, and how a command treats an existing one."""

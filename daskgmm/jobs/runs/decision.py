@@ -33,14 +33,14 @@ class RunRequest:
     folder : Folder
         Its directory.
     configuration : mapping
-        All that its result depends on but the rows, as plain values. A ``seed`` of ``None``
+        All that its result depends on except the rows, as plain values. A ``seed`` of ``None``
         stands for that of an unfinished or complete run, else for a new one.
     inputs : mapping
         The rows' fingerprint.
     resources : mapping
         Where it runs, for the record.
     command : tuple of str
-        What the user typed, for the record.
+        Command that the user typed, for the record.
     resume : bool
         Resume an unfinished run.
     force : bool
@@ -164,6 +164,6 @@ def _ours(folder: Folder) -> frozenset[str]:
 
 
 def leftovers(names: frozenset[str]) -> frozenset[str]:
-    """Files that killed processes were about to write, or to measure time with."""
+    """Files that killed processes were about to write, or used to measure time."""
     beginnings = (f"{LOCK_FILE}-", *(f".{name}." for name in _FILES))
     return frozenset(name for name in names if name.startswith(beginnings))

@@ -20,7 +20,7 @@ from daskgmm.jobs.json_values import differences, to_json
 
 RECORD_FILE = "run.json"
 LAYOUT = 1
-"""Version of the record's layout; records from before it was written down are of the first."""
+"""Version of the record's layout; records without a version have the first."""
 CHECKPOINT_FILE = "checkpoint.safetensors"
 
 
@@ -29,7 +29,7 @@ class NewerRunError(DataError):
 
 
 class State(StrEnum):
-    """How far a run is."""
+    """State of a run."""
 
     RUNNING = "running"
     COMPLETE = "complete"
@@ -45,7 +45,7 @@ class Run:
     folder : Folder
         Its directory.
     record : mapping
-        What ``run.json`` tells.
+        Content of ``run.json``.
     """
 
     folder: Folder
@@ -87,12 +87,12 @@ class Run:
 
     @property
     def state(self) -> State:
-        """How far it is by its record."""
+        """State of the run by its record."""
         return State(self.record["state"])
 
     @property
     def seed(self) -> int:
-        """What its random numbers were drawn from."""
+        """Seed of the run's random numbers."""
         return int(self.record["seed"])
 
     @property
@@ -110,7 +110,7 @@ class Run:
         return content if fits else None
 
     def differences(self, configuration: Mapping[str, Any], inputs: Mapping[str, Any]) -> list[str]:
-        """What another run would do otherwise, in words."""
+        """Differences of another run from this one, in words."""
         found = list(differences(self.record["configuration"], configuration).values())
         if self.record["inputs"]["sha256"] != inputs["sha256"]:
             same = _versions(self.record["inputs"]) == _versions(inputs)
@@ -120,7 +120,7 @@ class Run:
 
 
 def _versions(inputs: Mapping[str, Any]) -> list[str]:
-    """The files of a fingerprint in one order, whichever they were read in."""
+    """Files of a fingerprint, sorted, so that the order of reading doesn't matter."""
     files = inputs.get("files")
     known = [file for file in files if isinstance(file, Mapping)] if isinstance(files, list) else ()
     return sorted(json.dumps({**file, "rows": None}, sort_keys=True) for file in known)
@@ -211,7 +211,7 @@ def write_record(folder: Folder, record: Mapping[str, Any]) -> None:
 
 
 REPLACEMENT = "_replacing"
-"""Folder in a run directory, or in an output in a store, where what is to replace it is made:
+"""Folder in a run directory, or in an output in a store, where its replacement is made;
 readers of Parquet skip names like it."""
 
 

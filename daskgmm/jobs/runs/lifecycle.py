@@ -97,7 +97,7 @@ def make_run(request: RunRequest, work: Work) -> CompleteRun:
     ----------
     request : RunRequest
     work : callable
-        Does what the run is about.
+        Does the work of the run.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def _already_complete(existing: ExistingRun) -> CompleteRun:
 
 @contextmanager
 def _entered(folder: Folder) -> Iterator[Lock]:
-    """Make a run's directory and hold its lock; what stays empty goes again."""
+    """Make a run's directory and hold its lock; remove a new directory that stays empty."""
     path = folder.local
     ours = path is not None and not path.exists()
     folder.make()
@@ -199,7 +199,7 @@ def _make(
 
 
 def _clear(folder: Folder, *, keep: bool) -> None:
-    """Remove what earlier runs left; keep the checkpoint of one that goes on."""
+    """Remove files of earlier runs, but keep the checkpoint of a resumed one."""
     names = frozenset(folder.names())
     unwanted = {MODEL_FILE, REPLACEMENT} if keep else {MODEL_FILE, REPLACEMENT, CHECKPOINT_FILE}
     for name in sorted((names & unwanted) | (leftovers(names) - {LOCK_FILE})):
@@ -207,7 +207,7 @@ def _clear(folder: Folder, *, keep: bool) -> None:
 
 
 def _opening(request: RunRequest, before: Run | None) -> dict[str, Any]:
-    """The record of a run that has begun; what goes on keeps its id and seed."""
+    """The record of a run that has begun; a resumed run keeps its id and seed."""
     given = request.configuration.get("seed")
     earlier: Mapping[str, Any] = {} if before is None else before.record
     drawn = earlier.get("seed", secrets.randbits(32))
@@ -230,7 +230,7 @@ def _opening(request: RunRequest, before: Run | None) -> dict[str, Any]:
 def _complete(
     opening: Mapping[str, Any], result: Result, clock: record.Stopwatch, attempt: Attempt
 ) -> Mapping[str, Any]:
-    """Write the model, then the record that tells that all is there."""
+    """Write the model, then the record that marks the run as complete."""
     model = to_bytes(result.model)
     attempt.check()
     attempt.folder.write(MODEL_FILE, model)
@@ -249,7 +249,7 @@ def _complete(
 def _record_failure(
     folder: Folder, opening: Mapping[str, Any], error: BaseException, lock: Lock
 ) -> None:
-    """Record why a run failed, if that can still be done, and tell who interrupts it."""
+    """Record why a run failed, if possible, and show the remedy on an interrupt."""
 
     def write() -> None:
         has_checkpoint = CHECKPOINT_FILE in folder.names()

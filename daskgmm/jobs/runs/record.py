@@ -22,12 +22,12 @@ Stopwatch: TypeAlias = Callable[[], dict[str, Any]]
 
 
 def circumstances() -> dict[str, Any]:
-    """By what, where and in which process a run is made."""
+    """Versions, machine and process that make a run."""
     return {"versions": versions(), "host": host(), "process": os.getpid()}
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that can change a result."""
+    """Versions of Python and of the packages that can change a result."""
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
@@ -48,7 +48,7 @@ def host() -> dict[str, Any]:
 
 
 def peak_memory() -> int | None:
-    """Most bytes that this process held at a time, where the system tells."""
+    """Peak memory of this process in bytes, where the system reports it."""
     try:
         import resource
     except ImportError:  # Windows
@@ -58,11 +58,11 @@ def peak_memory() -> int | None:
 
 
 def stopwatch() -> Stopwatch:
-    """Start the time; what is returned tells when it began and how long ago that is."""
+    """Start a stopwatch; calling it returns the start, the end so far and the seconds between."""
     started, began = datetime.now(UTC), perf_counter()
 
     def timings() -> dict[str, Any]:
-        seconds = perf_counter() - began  # by another clock, which nobody sets
+        seconds = perf_counter() - began  # by a monotonic clock, which is never set
         # Never before it began, where the clock was set back meanwhile.
         ended = max(datetime.now(UTC), started + timedelta(seconds=seconds))
         return {"started": started.isoformat(), "ended": ended.isoformat(), "seconds": seconds}
@@ -71,7 +71,7 @@ def stopwatch() -> Stopwatch:
 
 
 def how_it_goes_on(has_checkpoint: bool) -> str:
-    """What becomes of an unfinished run that is run again."""
+    """How an unfinished run continues when it is run again, in words."""
     if has_checkpoint:
         return "it goes on from its checkpoint"
     return "no pass was finished, so it begins anew"
@@ -94,7 +94,7 @@ class FailureRecord:
 
     @classmethod
     def of(cls, error: BaseException, *, has_checkpoint: bool) -> Self:
-        """What an exception means to who reads the record."""
+        """Describe an exception for readers of the record."""
         if isinstance(error, DaskGMMError):
             return cls(type(error).__name__, error.cause, error.remedy)
         if isinstance(error, KeyboardInterrupt):
