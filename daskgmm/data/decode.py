@@ -36,7 +36,7 @@ class Decoder:
     dtype : dtype
         Of the blocks' rows.
     part : Part
-        What is read, for errors.
+        Name of the part, for errors.
     block_rows : int
         Most rows of a batch.
     kept : pyarrow.Schema

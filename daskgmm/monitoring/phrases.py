@@ -46,7 +46,7 @@ class Figure:
     label : str
     value : str
     note : str
-        What the value is to be compared with.
+        Value to compare with.
     phrase : str
         Label, value and note, if it is not given.
     """

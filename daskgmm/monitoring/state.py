@@ -59,7 +59,7 @@ class TaskCounts:
 
     @property
     def version(self) -> int:
-        """A number that grows with each change."""
+        """Number that grows with each change of a count."""
         return self._version
 
     def progress_of(self, run_id: str) -> TaskProgress | None:

@@ -1,4 +1,4 @@
-"""Memory of a pass, in bytes: what a worker needs, and how many decoded rows fit beside it."""
+"""Memory of a pass, in bytes: the need of a worker, and the decoded rows that fit beside it."""
 
 import math
 import shutil

@@ -108,7 +108,7 @@ def predict_frame(frame: Any, predictor: Predictor, method: Method, example: Any
     method : callable
         A method of `Predictor` that returns a value, or a row of values, for each row.
     example : ndarray
-        What the method returns, for the type of the result.
+        Example of the method's result, which shows its type.
     """
     from dask import delayed
 

@@ -1,4 +1,4 @@
-"""The quantile of log-densities over all rows, in a pass or two."""
+"""The quantile of log-densities over all rows, in one or two passes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

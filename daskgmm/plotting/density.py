@@ -53,22 +53,22 @@ class Component:
 
     @property
     def line(self) -> dict[str, Any]:
-        """Style of its lines, as keywords of matplotlib."""
+        """Style of the component's lines, as keywords of matplotlib."""
         style = LINE_STYLES[self.number // len(PALETTE) % len(LINE_STYLES)]
         return {"color": self.colour, "alpha": self.opacity, "linestyle": style}
 
     @property
     def label(self) -> str:
-        """Entry in a legend: number and weight."""
+        """Entry of the component in a legend: number and weight."""
         return f"{self.number} ({self.weight:.1%})"
 
     @property
     def deviations(self) -> Floats:
-        """Standard deviation in each column."""
+        """Standard deviation of the component in each column."""
         return np.sqrt(np.diagonal(self.covariance))
 
     def density(self, x: Floats) -> Floats:
-        """Weighted density at values `x` of its only column."""
+        """Weighted density of the component at values `x` of its only column."""
         z = (x - self.mean) / self.deviations
         height = self.weight / (np.sqrt(2 * np.pi) * self.deviations)
         return np.asarray(height * np.exp(-(z**2) / 2))

@@ -1,4 +1,4 @@
-"""``daskgmm score``."""
+"""The command ``daskgmm score``."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -63,7 +63,7 @@ class Components(click.IntRange):
         super().__init__(min=1)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number."""
+        """The number that a text stands for."""
         text = str(value)
         if ".." in text or "," in text:
             taker = "fit" if ctx is None else ctx.info_name
@@ -77,7 +77,7 @@ class Number(click.FloatRange):
     """A finite number, of any size unless a range is given: click's own ranges let NaN pass."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number."""
+        """The number that a text stands for."""
         found = super().convert(value, param, ctx)
         if not math.isfinite(found):
             self.fail(f"{found} is no finite number.")
@@ -92,7 +92,7 @@ class Threshold(click.types.FloatParamType):
     """A number that values are held against; minus infinity is below all of them."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number."""
+        """The number that a text stands for."""
         found = super().convert(value, param, ctx)
         if not (math.isfinite(found) or found == -math.inf):
             self.fail(f"{found} is no number that a score can be held against.")

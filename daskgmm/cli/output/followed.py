@@ -1,4 +1,4 @@
-"""What ``daskgmm watch`` prints of a fit in another process."""
+"""Output of ``daskgmm watch`` about a fit in another process."""
 
 import json
 import sys
@@ -99,7 +99,7 @@ class WatchDisplay:
         return event["event"] == START or (event["event"] == END and run.state in WELL)
 
     def lines(self) -> Text | Group:
-        """The lines of this moment."""
+        """Lines that describe the fit at this moment."""
         run = self._run
         if run is None:  # a log line has said that a fit is waited for
             return Group()

@@ -37,12 +37,12 @@ _NARROW = 64
 _REDRAWS_A_SECOND = 5
 _INDENT = "  "
 _ECHO = "^C"
-"""What a terminal writes behind the last line at Ctrl-C; a line without room for it would stay."""
+"""Text behind the last line at Ctrl-C; a line without room for this text would stay."""
 
 
 @dataclass(frozen=True)
 class LiveView:
-    """What a terminal shows of a job at one moment, at any width.
+    """A job at one moment, drawn for a terminal of any width.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ class LiveDisplay:
         self._pass_ended = time.monotonic()
 
     def _step(self, a_pass: "PassProgress") -> tuple[str, str]:
-        """What a pass is for, and a note on it."""
+        """Purpose of a pass, and a note on it."""
         forecast = self._lines.forecast
         if a_pass.name == "gmm-init":
             return READING_ROWS, ""

@@ -64,12 +64,12 @@ class ArrayPart:
 
     @property
     def inputs(self) -> Sequence[Hashable]:
-        """None: the rows are here."""
+        """No keys: the part holds its rows."""
         return ()
 
     @property
     def label(self) -> str:
-        """The rows' indices, the last included."""
+        """Indices of the part's rows, the last included."""
         return f"rows {self.first} to {self.first + self.rows.shape[1] - 1}"
 
     def read(self, *inputs: Any) -> Iterator[Block]:  # noqa: ARG002  the protocol's signature

@@ -173,7 +173,7 @@ class _Finder:
     containers: tuple[str, ...] = ()
 
     def find(self, root: str) -> Listing:
-        """Files of a path: a file or directory if there is one of that name, else a pattern."""
+        """Files of a path, which is a pattern unless a file or directory has that name."""
         if found := _STORE.fullmatch(root.rstrip("/")):
             return self._inside(found)
         try:
@@ -198,7 +198,7 @@ class _Finder:
         return re.fullmatch(rf"(?P<file>.+?(?:{endings}))/(?P<inner>.+)", root) if endings else None
 
     def _inside(self, found: re.Match[str]) -> Listing:
-        """Files of which an array inside may be named."""
+        """Files of a path that may also name an array inside each file."""
         root, inner = found["file"], found["inner"] or ""
         listed = has_magic(root) and not self.filesystem.exists(root)
         keys = self.filesystem.glob(root) if listed else [root]

@@ -135,7 +135,7 @@ class _HeaderCheck:
     records: Records
 
     def all(self) -> None:
-        """Raise DataError for the first thing that is wrong."""
+        """Raise DataError for the first flaw of the header."""
         self._encoded()
         self._named()
         self._as_wide_as_rows()
@@ -205,7 +205,7 @@ class _HeaderCheck:
 
     def _no_data(self) -> None:
         """Raise if the names are values: then there is no header."""
-        # pandas gives such names to columns without names: these are not data.
+        # pandas gives these names to columns without names: they are not data.
         names = self.names[1:] if self.names[0] == "" else self.names
         if names == [str(number) for number in range(len(names))]:
             return

@@ -49,12 +49,12 @@ class NpyArray:
 
     @property
     def chunk_rows(self) -> int:
-        """1: any rows can be read."""
+        """Always 1: each row can be read by itself."""
         return 1
 
     @property
     def decoded(self) -> bool:
-        """False if the file is mapped into memory and used as it is."""
+        """Whether reading copies numbers: false if the floats of a mapped file are used."""
         return self.file.local is None or self.dtype not in _FLOATS
 
     @contextmanager

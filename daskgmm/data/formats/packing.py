@@ -39,7 +39,7 @@ class Packing:
     scale, offset : float
         Factor and summand: values are stored numbers times scale plus offset.
     unsigned : bool
-        Whether stored integers are unsigned, whatever their type says.
+        Whether stored integers are unsigned, even if their type is signed.
     """
 
     missing: tuple[int | float, ...] = ()

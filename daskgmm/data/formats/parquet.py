@@ -56,7 +56,7 @@ class ParquetPart:
 
     @property
     def inputs(self) -> Sequence[Hashable]:
-        """None: it reads a file."""
+        """No keys: the part reads a file."""
         return ()
 
     @property
@@ -129,7 +129,7 @@ class ParquetTable:
     files : tuple of InputFile
         In row order.
     schemas : tuple of pyarrow.Schema
-        Of each file; one object where they are equal.
+        The files' schemas; equal ones are one object.
     row_groups : tuple of tuple of int
         Rows of each file's row groups.
     """

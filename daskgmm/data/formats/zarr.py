@@ -51,17 +51,17 @@ class ZarrArray:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of its numbers as they are read."""
+        """Type of the numbers as they are read."""
         return self.packing.read_as(self.stored)
 
     @property
     def decoded(self) -> bool:
-        """Always: chunks are."""
+        """Always true: chunks are decoded when they are read."""
         return True
 
     @contextmanager
     def opened(self, rows: slice) -> Iterator[Any]:
-        """Open the array; see `Matrix.opened`."""
+        """Open the array for reading some rows; see `StoredArray.opened`."""
         with input_errors(self.file.path):
             with decoder_errors(self.file.path):
                 array = _opened(self.file, self.name)

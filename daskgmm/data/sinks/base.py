@@ -126,18 +126,18 @@ class ExistingOutput:
 
 
 class Writer(Protocol):
-    """Writes one part."""
+    """Writes one part of an output."""
 
     def write(self, columns: OutputColumns, kept: pa.Table | None) -> None:
-        """Append rows."""
+        """Append rows to the part."""
 
     def written(self) -> WrittenPart:
-        """What was written, once the part is whole."""
+        """The part as written, once it is complete."""
 
 
 @dataclass(frozen=True)
 class Sink(ABC):
-    """A folder for parts of an output, each of which appears whole or not at all; it pickles.
+    """A folder where each part of an output appears whole or not at all; it pickles.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ class Sink(ABC):
     @staticmethod
     @abstractmethod
     def names(fields: Sequence[OutputField]) -> list[str]:
-        """Names of the columns or arrays that a reader finds."""
+        """Names of the output's columns or arrays, as a reader finds them."""
 
     def begin(self) -> None:
         """Prepare the folder for tasks that write parts.
@@ -235,7 +235,7 @@ class Sink(ABC):
 
     @abstractmethod
     def complete(self, parts: Mapping[int, WrittenPart]) -> list[WrittenPart]:
-        """Add what is missing besides rows, and return all parts in order."""
+        """Add missing files that hold no rows, and return all parts in order."""
 
 
 @dataclass(frozen=True)

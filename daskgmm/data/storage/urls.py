@@ -57,7 +57,7 @@ def _is_chain(path: str) -> bool:
     protocol = first.partition("://")[0] if "://" in first else first
     if protocol not in available_protocols():
         return "://" in rest and "://" not in first  # fsspec reports unknown protocols
-    # Asked of the method: what makes these classes' objects takes anything.
+    # The method's signature decides, as the constructors of these classes take any arguments.
     return "target_protocol" in signature(get_filesystem_class(protocol).__init__).parameters
 
 

@@ -41,7 +41,7 @@ def kept(source: Source, name: str, task: TaskSizes) -> AbstractContextManager[S
 
 
 def check_cache(name: Any) -> str:
-    """Return the name of a cache.
+    """Return the name of a cache after a check that there is one.
 
     Raises
     ------
