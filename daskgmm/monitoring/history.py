@@ -74,15 +74,15 @@ class FitHistory:
     heard : float
         When its latest event came, by the scheduler's clock (seconds since 1970).
     about : mapping
-        Its ``fit-start``; empty where that is not known.
+        The fit's event ``fit-start``; empty where that is not known.
     latest : mapping
-        Its last ``pass``; empty before the first.
+        The fit's last event ``pass``; empty before the first.
     ending : mapping
-        Its ``fit-end``; empty while it runs.
+        The fit's event ``fit-end``; empty while it runs.
     gone : bool
         Whether its process left the cluster before the fit ended.
     points : tuple of Point
-        Its passes, thinned evenly.
+        Passes of the fit, thinned evenly.
     every : int
         Passes from one that is kept to the next.
     passes, rows : int
@@ -149,7 +149,7 @@ class FitHistory:
         if len(points) > 1 and (points[-1].iteration - points[0].iteration) % every:
             points = points[:-1]  # kept only while it was the latest
         points = (*points, point)
-        if len(points) > MOST_POINTS:  # by one, and that number is even: the latest stays
+        if len(points) > MOST_POINTS:  # one too many; MOST_POINTS is even, so the latest stays
             points, every = points[::2], 2 * every
         return {
             "points": points,

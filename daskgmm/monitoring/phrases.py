@@ -126,7 +126,7 @@ def pass_figures(
     bound : float or None
         Lower bound of the best start (nats a row).
     size : float or None
-        Its change; ``None`` where it is not finite.
+        Change of the best start; ``None`` where it is not finite.
     tol : float or None
     going, number : int
         Starts that go on, and all of them.
@@ -186,11 +186,11 @@ def ended(
     passes : int
         Number of the last pass.
     seconds : float or None
-        That the fit took.
+        Time that the fit took (seconds).
     bound : float or None
-        Its last lower bound (nats a row).
+        Last lower bound of the fit (nats a row).
     message : str or None
-        Of the error that it failed with, which is said instead of the lower bound.
+        Text of the error that ended the fit, shown instead of the lower bound.
     """
     head = f"{_ENDINGS[state]} {plural(passes, 'pass')}"
     if seconds is not None:

@@ -109,7 +109,7 @@ def _phase(name: Any) -> str | None:
 
 @dataclass(frozen=True, eq=False)
 class ClusterFits:
-    """All that the dashboard shows of the fits on a cluster.
+    """State of a cluster's fits that the dashboard shows.
 
     Parameters
     ----------

@@ -111,7 +111,7 @@ def _begin_checked(expectation: Expectation) -> OnPart:
 
 
 def expect_checked(source: Source, expectation: Expectation, cost_a_row: float) -> list[Moments]:
-    """One pass: each mixture's moments over all rows of `source`, each value checked.
+    """Compute each mixture's moments over all rows and check each value, in one pass.
 
     Parameters
     ----------

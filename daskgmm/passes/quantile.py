@@ -30,7 +30,7 @@ class _Counting:
 
 
 def log_density_quantile(source: Source, predictor: Predictor, share: float) -> float:
-    """The log-density (nats) below which a share of all rows lies, exactly `numpy.quantile`'s.
+    """The quantile of all rows' log-densities (nats), exactly as `numpy.quantile` returns it.
 
     It takes one pass over up to about a hundred thousand rows, and two over more.
 

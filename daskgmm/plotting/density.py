@@ -108,7 +108,7 @@ def draw_points(
         c=np.take([component.colour for component in components], labels),
         alpha=0.45,
         linewidths=0,
-        rasterized=True,  # else SVG and PDF hold a path for every point
+        rasterized=True,  # otherwise SVG and PDF hold a path for each point
     )
 
 
@@ -161,7 +161,7 @@ def draw_histogram(
 
 def draw_densities(ax: "Axes", components: list[Component]) -> None:
     """Draw each component's weighted density, and their sum."""
-    # A grid about each mean at its own scale: an even one steps over narrow components.
+    # Each mean has a grid at its own scale: an even grid steps over narrow components.
     steps = np.linspace(-5, 5, 201)
     grids = [component.mean + steps * component.deviations for component in components]
     for component, x in zip(components, grids, strict=True):

@@ -68,7 +68,7 @@ class WatchDisplay:
     Parameters
     ----------
     console : Console
-        That of standard output.
+        Console of standard output.
     """
 
     def __init__(self, console: Console) -> None:
@@ -101,7 +101,7 @@ class WatchDisplay:
     def lines(self) -> Text | Group:
         """Lines that describe the fit at this moment."""
         run = self._run
-        if run is None:  # a log line has said that a fit is waited for
+        if run is None:  # a log line has already reported the waiting
             return Group()
         now = time.time()
         first = f"run {run.run_id[:8]}  {stopwatch(max(now - run.started, 0))}"

@@ -79,7 +79,9 @@ def catch_all() -> None:
     root.handlers = [handler()]
     logging.captureWarnings(capture=True)
     threading.excepthook = partial(_log_failure, logging.WARNING)
-    sys.unraisablehook = partial(_log_failure, logging.DEBUG)  # mostly from the end of the process
+    sys.unraisablehook = partial(
+        _log_failure, logging.DEBUG
+    )  # most come from the end of the process
 
 
 def for_processes(levels: Mapping[str, str]) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class ProgressLines:
     every : int
         Passes from one line to the next; 0 for none.
     forecast : Forecast or None
-        That of a fit before its first pass.
+        Forecast of a fit before its first pass.
     patience : float
         Seconds from one line to the next while starts are sought.
     """

@@ -37,7 +37,7 @@ _NARROW = 64
 _REDRAWS_A_SECOND = 5
 _INDENT = "  "
 _ECHO = "^C"
-"""Text behind the last line at Ctrl-C; a line without room for this text would stay."""
+"""Text a terminal writes behind the last line at Ctrl-C; a line without room for it stays."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class LiveView:
     workers : int or None
         Workers of the cluster, where there is one.
     forecast : Forecast or None
-        That of a fit.
+        Forecast of a fit.
     since : float
         Seconds since the fit's latest pass ended.
     """
@@ -153,7 +153,7 @@ class LiveDisplay:
     lines : ProgressLines
         Logs the start, which stays on the terminal, and has the forecast.
     console : Console
-        That of standard error.
+        Console of standard error.
     """
 
     def __init__(self, lines: ProgressLines, console: Console) -> None:

@@ -36,7 +36,7 @@ def progress(*, shown: bool, verb: str, forecast: "Forecast | None" = None) -> "
     verb : str
         The job in a word, such as "Fitting".
     forecast : Forecast or None
-        That of a fit before its first pass.
+        Forecast of a fit before its first pass.
     """
     from daskgmm.jobs.listener import Silence
 

@@ -35,7 +35,7 @@ from daskgmm.errors import DaskGMMError, MissingInputError
 
 logger = logging.getLogger(__name__)
 
-_THREADS = 16  # directories are listed at once: latency is what they cost
+_THREADS = 16  # directories are listed at once, as most of their cost is latency
 _STORE = re.compile(r"(?P<file>.+?\.zarr)(?:/(?P<inner>.+))?")
 _STORE_MARKS = ("zarr.json", ".zarray", ".zgroup")
 
@@ -139,7 +139,7 @@ def _list_files(name: str, finder: "_Finder", root: str) -> Listing:
     chosen = finder.chosen
     try:
         with input_errors(name, seen=False):
-            finder.filesystem.invalidate_cache()  # of earlier listings
+            finder.filesystem.invalidate_cache()  # earlier listings may be outdated
             found = finder.find(root)
     except DaskGMMError:
         raise

@@ -90,7 +90,7 @@ class InputFile:
     def open(self, **options: Any) -> Any:
         """Open for reading bytes; ``options`` go to the file system."""
         stream = self.filesystem.open(self.key, "rb", **options)
-        # memory:// hands its one stream to every reader: two threads would move each other.
+        # memory:// hands one stream to all readers: threads would move each other's position.
         return BytesIO(stream.getvalue()) if isinstance(stream, BytesIO) else stream
 
     @contextmanager

@@ -51,7 +51,7 @@ class CsvPart:
     file : InputFile
     selection : ColumnSelection
     types : tuple of tuple of str and pyarrow.DataType
-        Of the columns that the file has.
+        Types of the columns that the file has.
     constants : mapping
         Columns that the names of its directories give, by name.
     block_rows : int

@@ -32,7 +32,7 @@ class Header:
     Parameters
     ----------
     names : tuple of str
-        Of the columns.
+        Names of the columns.
     delimiter : str
     has_rows : bool
         Whether anything follows.
@@ -58,7 +58,7 @@ def as_text(stream: Any, encoding: str) -> Iterator[TextIOWrapper]:
     try:
         yield text
     finally:
-        text.detach()  # else the wrapper would close the stream
+        text.detach()  # otherwise the wrapper closes the stream
 
 
 def read_header(
@@ -123,7 +123,7 @@ class _HeaderCheck:
     ----------
     path : str
     line : int
-        Its number, from 1.
+        Number of the line, from 1.
     delimiter : str
     records : list of list of str
         It, and some rows.

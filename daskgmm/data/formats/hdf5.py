@@ -35,10 +35,10 @@ class Hdf5Array:
     ----------
     file : InputFile
     name : str
-        Of the dataset.
+        Name of the dataset.
     shape : tuple of int
     stored : dtype
-        Of its numbers as they are stored.
+        Type of the numbers as they are stored.
     chunk_rows : int
     packing : Packing
     """

@@ -18,7 +18,7 @@ from daskgmm.data.storage.errors import decoder_errors, input_errors
 from daskgmm.data.storage.retry import retried
 from daskgmm.errors import DataError
 
-_OPENING_THREADS = 16  # headers are small: latency is what they cost
+_OPENING_THREADS = 16  # headers are small: most of their cost is latency
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _HEADERS = {
     (1, 0): npy_format.read_array_header_1_0,

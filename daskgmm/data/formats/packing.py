@@ -86,7 +86,7 @@ def packing_of(
     path : str
         The array, for errors.
     stored : dtype
-        Of its numbers.
+        Type of the array's stored numbers.
     attributes : mapping
     fill : sequence
         Fill values that are kept elsewhere than in attributes.

@@ -34,10 +34,10 @@ class ZarrArray:
     file : InputFile
         The store.
     name : str
-        Of the array; empty where it is the store's only content.
+        Name of the array; empty where it is the store's only content.
     shape : tuple of int
     stored : dtype
-        Of its numbers as they are stored.
+        Type of the numbers as they are stored.
     chunk_rows : int
     packing : Packing
     """

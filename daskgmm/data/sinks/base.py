@@ -32,7 +32,7 @@ class OutputField:
     Parameters
     ----------
     name : str
-        Of the array, in formats with arrays.
+        Name of the array, in formats with arrays.
     dtype : dtype
     columns : tuple of str
         Names of the columns, in formats with tables.
@@ -54,11 +54,11 @@ class Layout:
     ----------
     fields : tuple of OutputField
     n_parts : int
-        Of the input.
+        Number of parts of the input.
     lengths : tuple of int or None
-        Rows of each of them.
+        Rows of each part.
     kept : pyarrow.Schema or None
-        Of the kept columns.
+        Schema of the kept columns.
     record : mapping
         Plain values that identify the run; each file of the output has them.
     """
@@ -77,7 +77,7 @@ class RowRange:
     Parameters
     ----------
     part : int
-        Its position.
+        Position of the part.
     start : int
         The first row.
     stop : int or None
@@ -113,7 +113,7 @@ class ExistingOutput:
     Parameters
     ----------
     record : mapping
-        Its metadata.
+        Metadata of the output.
     names : frozenset of str
         Files and folders that belong to it.
     parts : tuple of WrittenPart or None
@@ -245,7 +245,7 @@ class WrittenParts:
     Parameters
     ----------
     sink : Sink
-        Of the last attempt.
+        Sink of the last attempt.
     parts : mapping of int to (Sink, WrittenPart)
     """
 

@@ -40,11 +40,11 @@ class PartWriter:
     Parameters
     ----------
     name : str
-        Of the complete file.
+        Name of the complete file.
     unfinished : Path
         Path while it is written.
     shown : str
-        Its name in errors.
+        Name of the file in errors.
     record : str
         The output's record for the file's metadata, as JSON.
     """
@@ -70,7 +70,7 @@ class PartWriter:
                     self._unfinished,
                     table.schema,
                     compression=COMPRESSION,
-                    # A dictionary of numbers that never repeat takes longer to build than all the rest.
+                    # Building a dictionary of numbers that never repeat takes longer than the rest.
                     use_dictionary=[
                         own.name for own in table.schema if not pa.types.is_floating(own.type)
                     ],

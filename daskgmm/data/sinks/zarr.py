@@ -218,7 +218,7 @@ class StretchWriter:
         Name of the output in errors.
     arrays : mapping of OutputField to zarr.Array
     first : int
-        Its first row.
+        First row of the stretch.
     chunk : int
         Rows of a chunk.
     check : callable

@@ -43,7 +43,7 @@ def open_file_system(
         first = path.partition("::")[0]
         protocol = first.partition("://")[0] if "://" in first else "file"
         if "://" not in first and not path.startswith(("/", "~")):
-            path = f"./{path}"  # else a name that begins with file: would lose that
+            path = f"./{path}"  # otherwise a name that begins with file: loses that prefix
         kind = get_filesystem_class(protocol)
         given = {**kind._get_kwargs_from_urls(path), **options}  # noqa: SLF001  as fsspec does
         return kind(**given), kind._strip_protocol(path)  # noqa: SLF001

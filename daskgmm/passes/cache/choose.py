@@ -113,7 +113,7 @@ def _staged(source: Source, begin: Callable[[str], Stage]) -> Iterator[Source]:
 
 def _end(own: str, dask_worker: Any = None) -> None:
     end(own)
-    # Processes of this machine that have died may have left files of theirs.
+    # Processes of this machine that have died may have left files behind.
     scratch.remove(own, scratch.root(dask_worker))
 
 

@@ -106,7 +106,7 @@ class StagedPart:
     ----------
     part : Part
     position : int
-        In its source.
+        Position of the part in its source.
     staging : Staging
     """
 

@@ -61,7 +61,7 @@ def group_by_cost(source: Source, cost_a_row: float) -> list[range]:
     ----------
     source : Source
     cost_a_row : float
-        Of the pass, in seconds.
+        Cost of a row in the pass, in seconds.
     """
     lengths = source.lengths or (_USUAL_ROWS,) * len(source.parts)
     return group_measured(lengths, cost_a_row, in_memory=source.in_memory)
@@ -165,7 +165,7 @@ def laid_out(
     lengths : sequence of int
         Rows of each part, which the source itself may not know.
     cost_a_row : float
-        Of a pass, in seconds.
+        Cost of a row in a pass, in seconds.
     """
     cut = bundled(source, lengths)
     return cut, group_measured(cut.lengths or (), cost_a_row, in_memory=cut.in_memory)

@@ -83,7 +83,7 @@ def announced(prefix: str, suffix: str, parts: int) -> Callable[[int], None] | N
     Parameters
     ----------
     prefix, suffix : str
-        Of the keys of its tasks.
+        Start and end of the keys of the pass's tasks.
     parts : int
         Number of parts that it reads.
 
