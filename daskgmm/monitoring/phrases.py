@@ -131,9 +131,9 @@ def pass_figures(
     going, number : int
         Starts that go on, and all of them.
     rows : int
-        That the pass read.
+        Rows that the pass read.
     seconds : float
-        That it took.
+        Time that the pass took (seconds).
     """
     figures = [lower_bound(bound)]
     if size is not None:

@@ -79,9 +79,7 @@ def catch_all() -> None:
     root.handlers = [handler()]
     logging.captureWarnings(capture=True)
     threading.excepthook = partial(_log_failure, logging.WARNING)
-    sys.unraisablehook = partial(
-        _log_failure, logging.DEBUG
-    )  # most come from the end of the process
+    sys.unraisablehook = partial(_log_failure, logging.DEBUG)  # most come as the process ends
 
 
 def for_processes(levels: Mapping[str, str]) -> dict[str, Any]:

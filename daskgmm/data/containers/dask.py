@@ -27,7 +27,7 @@ class ChunkPart:
     index : int
         Which chunk.
     columns : DeclaredColumns
-        That the chunk must have.
+        Columns that the chunk must have.
     inputs : tuple of hashable
         Keys of the chunk and, if there are any, of its sample weights.
     """
@@ -57,7 +57,7 @@ class InlinePart:
     index : int
         Which chunk.
     columns : DeclaredColumns
-        That it must have.
+        Columns that the chunk must have.
     graph : Mapping
         All tasks that the chunk needs.
     keys : tuple of hashable
