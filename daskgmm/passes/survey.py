@@ -125,7 +125,7 @@ class Request:
 
     @property
     def highest_priority(self) -> float:
-        """Priority above which a row is not in the sample, but for odds of about 1e-9."""
+        """Priority above which a row is not in the sample, except with odds of about 1e-9."""
         if self.expected is None:
             return 1.0
         return (self.capacity + 7 * math.sqrt(self.capacity) + 25) / max(self.expected, 1)

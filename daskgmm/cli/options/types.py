@@ -89,7 +89,7 @@ class Number(click.FloatRange):
 
 
 class Threshold(click.types.FloatParamType):
-    """A number that values are held against; minus infinity is below all of them."""
+    """A number to compare values with; minus infinity is below all of them."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the number that an option's text stands for."""

@@ -55,7 +55,7 @@ class Repeater:
 class ProgressLines:
     """Logs a line at the start, one for every few passes and one for the last.
 
-    While starts are sought, which takes long with many components, a line now and then says so.
+    The search for starts takes long with many components, so a line now and then reports it.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class ProgressLines:
     forecast : Forecast or None
         Forecast of a fit before its first pass.
     patience : float
-        Seconds from one line to the next while starts are sought.
+        Seconds from one line to the next during the search for starts.
     """
 
     def __init__(

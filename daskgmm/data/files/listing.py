@@ -236,7 +236,7 @@ class _Finder:
         for mark, kind in LOG_FOLDERS.items():
             try:
                 below = self.filesystem.ls(f"{root}/{mark}", detail=False)
-            except OSError:  # there is none, or it is not readable
+            except OSError:  # the folder is missing or not readable
                 continue
             if any(LOG_FILE.fullmatch(str(key).rstrip("/")) for key in below):
                 raise table_error(root, kind)

@@ -1,6 +1,6 @@
 """Rows of CSV files, plain or compressed, read as a stream.
 
-One part is one file, whatever its size: where a byte range starts inside a quoted value, its
+One part is one file of any size: where a byte range starts inside a quoted value, its
 line ends can't be distinguished from the value's own. So large data should be many files.
 """
 

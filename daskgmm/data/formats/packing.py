@@ -160,7 +160,7 @@ def _odd(path: str, name: str, value: Any) -> DataError:
 
 
 def _numbers(value: Any) -> list[int | float]:
-    """The numbers of an attribute; texts that are none are left out: no number equals them."""
+    """The numbers of an attribute; texts without a number are left out: no number equals them."""
     found: list[int | float] = []
     for each in _listed(value):
         if isinstance(each, str):

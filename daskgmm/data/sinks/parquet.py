@@ -79,7 +79,7 @@ class PartWriter:
         self.rows += table.num_rows
 
     def close(self) -> None:
-        """Finish the file; there is none if no rows were appended."""
+        """Finish the file; without appended rows no file exists."""
         if self._writer is not None:
             with output_errors(self._shown):
                 self._writer.add_key_value_metadata({RECORD: self._record})

@@ -59,7 +59,7 @@ class HeldPart:
     Parameters
     ----------
     label : str
-        The part's own.
+        Label of the part.
     inputs : tuple of str
         Key of the part on the cluster.
     text : TextPart or None
@@ -86,7 +86,7 @@ class DecodedPart:
     Parameters
     ----------
     label : str
-        The part's own.
+        Label of the part.
     blocks : tuple of Block
     """
 
@@ -212,8 +212,8 @@ def _itself(value: T) -> T:
 def decoded(source: Source, client: Any, room: int) -> Iterator[Source]:
     """The same rows, decoded once by the cluster's workers, which hold them during the block.
 
-    Dask then sends tasks to their rows, spills rows to disk where memory is short, decodes again
-    what is lost with a worker, and releases everything if the client is killed.
+    Dask then sends tasks to their rows, spills rows to disk where memory is short, decodes lost
+    blocks again, and releases everything if the client is killed.
 
     Parameters
     ----------
