@@ -57,7 +57,7 @@ def _is_chain(path: str) -> bool:
     protocol = first.partition("://")[0] if "://" in first else first
     if protocol not in available_protocols():
         return "://" in rest and "://" not in first  # fsspec reports unknown protocols
-    # The method's signature decides, as the constructors of these classes take any arguments.
+    # The signature of `__init__` decides, as the classes' metaclass takes any arguments.
     return "target_protocol" in signature(get_filesystem_class(protocol).__init__).parameters
 
 

@@ -212,8 +212,8 @@ def _itself(value: T) -> T:
 def decoded(source: Source, client: Any, room: int) -> Iterator[Source]:
     """The same rows, decoded once by the cluster's workers, which hold them during the block.
 
-    Dask then sends tasks to their rows, spills rows to disk where memory is short, decodes lost
-    blocks again, and releases everything if the client is killed.
+    Dask then sends tasks to their rows, spills rows to disk where memory is short, decodes
+    again the blocks lost with a worker, and releases everything if the client is killed.
 
     Parameters
     ----------
