@@ -18,7 +18,7 @@ from daskgmm.errors import ConfigurationError, InputTypeError
 
 @dataclass(frozen=True, repr=False)
 class Dataset:
-    """Rows in files: what `open_dataset` returns.
+    """Rows in files, as `open_dataset` returns them.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Dataset:
 
     @property
     def n_features(self) -> int:
-        """D."""
+        """Number of features, D."""
         return self._source.n_features
 
     @property

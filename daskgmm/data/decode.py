@@ -34,9 +34,9 @@ class Decoder:
     selection : ColumnSelection
         Resolved: its features are known.
     dtype : dtype
-        Of the blocks' rows.
+        Type of the blocks' rows.
     part : Part
-        What is read, for errors.
+        Part that is read, for errors.
     block_rows : int
         Most rows of a batch.
     kept : pyarrow.Schema

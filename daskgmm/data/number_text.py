@@ -1,4 +1,4 @@
-"""Texts that are numbers, or would be but for a separator or a sign.
+"""Texts that are numbers, or would be without a separator or a sign.
 
 For CSV, where every value is a text, and for errors about columns of text.
 """

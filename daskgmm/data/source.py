@@ -86,7 +86,7 @@ class Source:
     n_features : int
         D.
     dtype : dtype
-        Of the blocks' rows, float32 or float64.
+        Type of the blocks' rows, float32 or float64.
     columns : tuple of str or None
         The features' names, if the source has any.
     lengths : tuple of int or None

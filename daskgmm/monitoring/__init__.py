@@ -1,4 +1,4 @@
-"""Observers of fits, and what the dashboard and metrics of a cluster show of them."""
+"""Observers of fits, and the fits on a cluster's dashboard and in its metrics."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -59,11 +59,11 @@ class EventObserver:
     def _enqueue(self, event: dict[str, Any]) -> None:
         self._queue.put(
             event | {"client": self._client.id}
-        )  # if it leaves before the end, the fit is lost
+        )  # if this client leaves before the end, the fit is lost
 
     def _send(self) -> None:
         while (event := self._queue.get()) is not None:
-            self._fault = None  # only the last event matters: it says how the fit ended
+            self._fault = None  # only the last event's error matters: that event reports the end
             try:
                 self._client.log_event(TOPIC, event)
             except Exception as error:  # noqa: BLE001  `end` raises it

@@ -46,7 +46,7 @@ class Follower:
 
     @property
     def runs(self) -> tuple[FitHistory, ...]:
-        """The fits that were asked for: those that run first, and newer ones before older ones."""
+        """The fits that match the choice: running ones first, newer ones before older ones."""
         return tuple(run for run in self._history.runs if run.run_id.startswith(self._wanted))
 
     @property
@@ -71,7 +71,7 @@ class Follower:
             self._events.setdefault(run_id, []).append(event)
 
     def mark_gone(self, gone: Callable[[FitHistory], bool], at: float) -> None:
-        """Mark the running fits as lost whose process has left the cluster."""
+        """Mark running fits as lost if their process has left the cluster."""
         lost = [run.run_id for run in self._history.runs if run.running and gone(run)]
         self._history.mark_lost(lost, at)
 
@@ -83,11 +83,11 @@ class Follower:
         self._followed = chosen.run_id
         others = tuple(run for run in self._history.runs if run.running and run is not chosen)
         events = self.events(chosen)
-        self._events.clear()  # those of other fits are not needed any more
+        self._events.clear()  # events of other fits are not needed any more
         return [News(chosen, None, others), *(News(chosen, event) for event in events)]
 
     def add(self, at: float, event: Event) -> list[News]:
-        """Add an event that has just come, and return what is new of the fit."""
+        """Add a new event, and return the news of the fit."""
         if self._followed is None:
             self.add_earlier(at, event)
             news = self.choose()

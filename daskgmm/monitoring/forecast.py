@@ -26,7 +26,7 @@ _FEWEST = 3
 """Changes from which a rate can be estimated."""
 
 _PASSES_TIMED = 5
-"""Latest passes whose median time is taken for that of a pass."""
+"""Number of latest passes; their median time is the estimate for a pass."""
 
 
 def passes_left(changes: Sequence[float], tol: float, most: int) -> int | None:

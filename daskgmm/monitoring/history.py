@@ -46,7 +46,7 @@ class Point:
 
     @classmethod
     def of(cls, event: Mapping[str, Any]) -> "Point":
-        """The figures in a pass's event."""
+        """Figures of a pass, from its event."""
         return cls(
             int(event.get("iteration", 0)),
             float(event.get("time", 0.0)),
@@ -74,15 +74,15 @@ class FitHistory:
     heard : float
         When its latest event came, by the scheduler's clock (seconds since 1970).
     about : mapping
-        Its ``fit-start``; empty where that is not known.
+        The fit's event ``fit-start``; empty where that is not known.
     latest : mapping
-        Its last ``pass``; empty before the first.
+        The fit's last event ``pass``; empty before the first.
     ending : mapping
-        Its ``fit-end``; empty while it runs.
+        The fit's event ``fit-end``; empty while it runs.
     gone : bool
         Whether its process left the cluster before the fit ended.
     points : tuple of Point
-        Its passes, thinned evenly.
+        Passes of the fit, thinned evenly.
     every : int
         Passes from one that is kept to the next.
     passes, rows : int
@@ -105,34 +105,34 @@ class FitHistory:
 
     @property
     def state(self) -> str:
-        """``running``, ``lost``, or how it ended: a value of `Reason`."""
+        """State of the fit: ``running``, ``lost``, or how it ended, a value of `Reason`."""
         if self.ending:
             return str(self.ending.get("stopped"))
         return LOST if self.gone else RUNNING
 
     @property
     def client(self) -> str | None:
-        """Dask's id of the client that it runs on, where that is known."""
+        """Dask's id of the client that the fit runs on, where that is known."""
         return (self.latest or self.about).get("client")
 
     @property
     def running(self) -> bool:
-        """Whether it has neither ended nor lost its process."""
+        """Whether the fit has not ended and its process is not lost."""
         return self.state == RUNNING
 
     @property
     def started(self) -> float:
-        """When it began (seconds since 1970), or the end of its first known pass."""
+        """Start of the fit (seconds since 1970), or the end of its first known pass."""
         first = self.points[0].time if self.points else self.heard
         return float(self.about.get("time", first))
 
     @property
     def iteration(self) -> int:
-        """Number of its latest pass, 0 before the first."""
+        """Number of the fit's latest pass, 0 before the first."""
         return self.points[-1].iteration if self.points else 0
 
     def after(self, event: Mapping[str, Any], at: float) -> "FitHistory":
-        """The fit after one more event."""
+        """The fit's history after one more event."""
         changed: dict[str, Any] = {"ending": event}
         if event["event"] == START:  # a second one: the fit resumes
             changed = {"about": event, "ending": {}}
@@ -141,7 +141,7 @@ class FitHistory:
         return replace(self, heard=at, gone=False, **changed)
 
     def lost(self, at: float) -> "FitHistory":
-        """The fit after its process has left the cluster."""
+        """The fit's history after its process has left the cluster."""
         return replace(self, heard=at, gone=True)
 
     def _with_point(self, point: Point) -> dict[str, Any]:
@@ -149,7 +149,7 @@ class FitHistory:
         if len(points) > 1 and (points[-1].iteration - points[0].iteration) % every:
             points = points[:-1]  # kept only while it was the latest
         points = (*points, point)
-        if len(points) > MOST_POINTS:  # by one, and that number is even: the latest stays
+        if len(points) > MOST_POINTS:  # one too many; MOST_POINTS is even, so the latest stays
             points, every = points[::2], 2 * every
         return {
             "points": points,
@@ -185,7 +185,7 @@ class FitHistories:
 
     @property
     def version(self) -> int:
-        """A number that grows with each change."""
+        """Number that grows with each change of a fit."""
         return self._version
 
     @property

@@ -67,7 +67,7 @@ class Collector:
         return lambda: self._remove(fits)
 
     def collect(self) -> Iterator[Metric]:
-        """All metrics, which the registry asks for."""
+        """Return all metrics to the registry."""
         histories = [fits.histories for fits in self._clusters]
         runs = {run.run_id: run for history in histories for run in history.runs}
         ended: Counter[str] = Counter()

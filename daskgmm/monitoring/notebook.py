@@ -64,7 +64,7 @@ class NotebookObserver:
         """Show how the fit ended."""
         self._ended.set()
         self._stack.close()
-        self._updater.join(_PATIENCE_SECONDS)  # or its last output would replace the end's
+        self._updater.join(_PATIENCE_SECONDS)  # otherwise its last output replaces the end's
         share = 1.0 if ending.reason in (Reason.CONVERGED, Reason.MAX_ITER) else self._share()
         self._handle.update(_Output(share, self._end_text(ending)))
 
@@ -115,7 +115,7 @@ class _Output:
     Parameters
     ----------
     share : float
-        Of the bar that is filled.
+        Filled share of the bar.
     text : str
     """
 

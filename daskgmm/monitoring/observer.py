@@ -100,10 +100,10 @@ class Observer(Protocol):
     """Follows a fit, called in the thread that runs it; it can neither fail nor change the fit."""
 
     def start(self, about: FitStart) -> None:
-        """The fit begins; no row has been read yet."""
+        """Take note that the fit begins; no row has been read yet."""
 
     def tell(self, made: FitPass) -> None:
-        """One more pass has been made."""
+        """Take note of one more pass."""
 
     def end(self, ending: FitEnd) -> None:
-        """The fit has ended, with or without an error."""
+        """Take note that the fit has ended, with or without an error."""

@@ -29,7 +29,7 @@ def default_observers() -> list[Observer]:
 
 
 class ObserverGroup:
-    """Calls observers in turn; one that fails is warned of once and then called at the end only.
+    """Calls observers in turn; one that fails gets a warning and one more call, at the end.
 
     Parameters
     ----------
@@ -41,15 +41,15 @@ class ObserverGroup:
         self._failed: list[Observer] = []
 
     def start(self, about: FitStart) -> None:
-        """The fit begins."""
+        """Call each observer at the start of the fit."""
         self._each(lambda one: one.start(about))
 
     def tell(self, made: FitPass) -> None:
-        """One more pass has been made."""
+        """Call each observer after one more pass."""
         self._each(lambda one: one.tell(made))
 
     def end(self, ending: FitEnd) -> None:
-        """The fit has ended; observers that failed can release what they hold."""
+        """Call each observer at the end of the fit; failed ones can then release resources."""
         for observer in self._failed:
             with suppress(Exception):
                 observer.end(ending)

@@ -46,7 +46,7 @@ class Figure:
     label : str
     value : str
     note : str
-        What the value is to be compared with.
+        Value to compare with.
     phrase : str
         Label, value and note, if it is not given.
     """
@@ -126,14 +126,14 @@ def pass_figures(
     bound : float or None
         Lower bound of the best start (nats a row).
     size : float or None
-        Its change; ``None`` where it is not finite.
+        Change of the best start; ``None`` where it is not finite.
     tol : float or None
     going, number : int
         Starts that go on, and all of them.
     rows : int
-        That the pass read.
+        Rows that the pass read.
     seconds : float
-        That it took.
+        Time that the pass took (seconds).
     """
     figures = [lower_bound(bound)]
     if size is not None:
@@ -186,11 +186,11 @@ def ended(
     passes : int
         Number of the last pass.
     seconds : float or None
-        That the fit took.
+        Time that the fit took (seconds).
     bound : float or None
-        Its last lower bound (nats a row).
+        Last lower bound of the fit (nats a row).
     message : str or None
-        Of the error that it failed with, which is said instead of the lower bound.
+        Text of the error that ended the fit, shown instead of the lower bound.
     """
     head = f"{_ENDINGS[state]} {plural(passes, 'pass')}"
     if seconds is not None:

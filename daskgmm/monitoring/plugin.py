@@ -44,7 +44,7 @@ class FitPlugin(SchedulerPlugin):  # type: ignore[misc]  # distributed has no ty
         self.fits.tasks.begin_pass(client, tasks, time.time())
 
     def transition(self, key: Hashable, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
-        """Count a finished task; this is called for each change of each task of all users."""
+        """Count a finished task; Dask calls this for each change of each user's tasks."""
         if start == "processing" and finish == "memory":
             self.fits.tasks.add_finished(key, kwargs["worker"])
 
@@ -55,7 +55,7 @@ class FitPlugin(SchedulerPlugin):  # type: ignore[misc]  # distributed has no ty
         self.fits.tasks.forget(self.fits.tasks.runs_of(client))
 
     async def close(self) -> None:
-        """Close what was put on the scheduler, which closes itself."""
+        """Close the parts that were added to the scheduler, which closes itself."""
         for close in self.closing:
             with suppress(Exception):  # it goes away with the scheduler in any case
                 close()

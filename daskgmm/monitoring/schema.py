@@ -1,6 +1,6 @@
 """The events of a fit: their names, their fields, and which values a field may have.
 
-`messages` writes what is declared here, and `is_ours` takes nothing else for a fit's event:
+`messages` writes the fields declared here, and `is_ours` accepts no others as a fit's event:
 anyone may log anything under the same topic.
 """
 

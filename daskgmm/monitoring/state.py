@@ -59,7 +59,7 @@ class TaskCounts:
 
     @property
     def version(self) -> int:
-        """A number that grows with each change."""
+        """Number that grows with each change of a count."""
         return self._version
 
     def progress_of(self, run_id: str) -> TaskProgress | None:
@@ -109,7 +109,7 @@ def _phase(name: Any) -> str | None:
 
 @dataclass(frozen=True, eq=False)
 class ClusterFits:
-    """All that the dashboard shows of the fits on a cluster.
+    """State of a cluster's fits that the dashboard shows.
 
     Parameters
     ----------

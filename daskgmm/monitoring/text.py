@@ -58,7 +58,7 @@ def duration(seconds: float) -> str:
 
 
 def _two_units(seconds: int, size: int, unit: str, smaller: int, small_unit: str) -> str:
-    """The smaller unit is left out from ten of the larger on."""
+    """A duration in two units, or in the larger one from ten of it on."""
     if seconds >= _TWO_UNITS_BELOW * size:
         return f"{round(seconds / size)} {unit}"
     large, small = divmod(round(seconds / smaller), size // smaller)

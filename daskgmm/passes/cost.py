@@ -60,7 +60,7 @@ class PassCost:
         """
         handing = self.scheduler(tasks, partitions, workers)
         kernels = math.ceil(tasks / (workers * threads)) * wait
-        # The longer of the two; then the task that was handed out last, or handing it out.
+        # The longer of the two decides; add the task handed out last, or its handing out.
         busy = max(handing, kernels) + min(handing, wait)
         levels = math.ceil(math.log2(max(tasks, 2)) / math.log2(FAN_IN))
         # A worker receives its share of all moments, and the last ones level by level.

@@ -28,7 +28,7 @@ _idle: WeakKeyDictionary[Expectation, list[Accumulator]] = WeakKeyDictionary()
 
 @contextmanager
 def accumulator(expectation: Expectation) -> Iterator[Accumulator]:
-    """Lend an accumulator, so that tasks of one pass reuse work arrays; they go with the pass."""
+    """Lend an accumulator: tasks of one pass reuse its work arrays, which end with the pass."""
     idle = _idle.setdefault(expectation, [])
     try:
         lent = idle.pop()
@@ -51,7 +51,7 @@ def _begin(expectation: Expectation) -> OnPart:
 
 
 def expect(source: Source, groups: Sequence[Group], expectation: Expectation) -> list[Moments]:
-    """One pass: each mixture's moments over all rows of `source`."""
+    """Compute each mixture's moments over all rows of `source`, in one pass."""
     work = Work(_begin, add, expectation)
     return expectation.complete(run_pass(source, groups, work, Phase.PASS))
 
@@ -111,7 +111,7 @@ def _begin_checked(expectation: Expectation) -> OnPart:
 
 
 def expect_checked(source: Source, expectation: Expectation, cost_a_row: float) -> list[Moments]:
-    """One pass: each mixture's moments over all rows of `source`, each value checked.
+    """Compute each mixture's moments over all rows and check each value, in one pass.
 
     Parameters
     ----------

@@ -91,7 +91,7 @@ class AllRows:
             counted(Phase.INITIALISATION),
         ):
             clustering.fit(self.standard(frame))
-        # A check, the first cost, two a round, one a step and the last cost.
+        # Passes: a check, the first cost, two a round, one a step, and the last cost.
         passes = self.weighted + 1 + 1 + 2 * ROUNDS + clustering.n_iter_ + 1
         return frame.leave(clustering.cluster_centers_.astype(np.float64)), passes
 
@@ -100,7 +100,7 @@ class AllRows:
 def _steadied() -> Iterator[None]:
     # Several threads would add up the candidates' centres in the order in which they finish.
     with threadpool_limits(1, user_api="openmp"), warnings.catch_warnings():
-        # Where all rows are candidates, dask-ml divides by the number of the others, which is zero.
+        # If all rows are candidates, dask-ml divides by the number of other rows, which is zero.
         warnings.filterwarnings("ignore", "invalid value", RuntimeWarning)
         yield
 

@@ -1,4 +1,4 @@
-"""Memory of a pass, in bytes: what a worker needs, and how many decoded rows fit beside it."""
+"""Memory of a pass, in bytes: the need of a worker, and the decoded rows that fit beside it."""
 
 import math
 import shutil
@@ -202,7 +202,7 @@ def room_for(task: TaskSizes) -> Room:
         local = dask.config.get("scheduler", None) in _SHARED_MEMORY
         memory = int(SHARE * available_memory()) if local else 0
         return Room(memory, disk_free(root()))
-    wait_for_workers(client)  # their memory is not known before
+    wait_for_workers(client)  # their memory is unknown until they are there
     with explaining_losses():
         facts = client.run(_facts, on_error="ignore")
     return _total(list(facts.values()), task)

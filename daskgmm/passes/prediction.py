@@ -103,12 +103,12 @@ def predict_frame(frame: Any, predictor: Predictor, method: Method, example: Any
     Parameters
     ----------
     frame : dask DataFrame
-        Of the features only; divisions and index stay as they are.
+        Rows with features only; divisions and index stay as they are.
     predictor : Predictor
     method : callable
         A method of `Predictor` that returns a value, or a row of values, for each row.
     example : ndarray
-        What the method returns, for the type of the result.
+        Example of the method's result, which shows its type.
     """
     from dask import delayed
 
@@ -182,6 +182,6 @@ def readied(predictor: Predictor, source: Source) -> Predictor:
     seconds = sum(source.lengths) * cost.seconds_a_row(n_features, length, mixture.n_components)
     if seconds < cost.PASS_WORTH_COMPILING:
         return predictor
-    # Compile here first, so that workers need not all compile at the same time.
+    # Compile here first; otherwise all workers compile at the same time.
     compile_densities_ahead(source.dtype, predictor.dtype or source.dtype)
     return replace(predictor, compiled=True)

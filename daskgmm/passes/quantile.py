@@ -1,4 +1,4 @@
-"""The quantile of log-densities over all rows, in a pass or two."""
+"""The quantile of log-densities over all rows, in one or two passes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class _Counting:
 
 
 def log_density_quantile(source: Source, predictor: Predictor, share: float) -> float:
-    """The log-density (nats) below which a share of all rows lies, exactly `numpy.quantile`'s.
+    """The quantile of all rows' log-densities (nats), exactly as `numpy.quantile` returns it.
 
     It takes one pass over up to about a hundred thousand rows, and two over more.
 

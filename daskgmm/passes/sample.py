@@ -1,4 +1,4 @@
-"""A uniform sample of rows whose number is not known yet."""
+"""A uniform sample of rows, taken before their number is known."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -34,7 +34,7 @@ class Sample:
     weights: Doubles | None
 
     def merge(self, other: Self, capacity: int) -> "Sample":
-        """The `capacity` rows of smallest priority in either."""
+        """The `capacity` rows of smallest priority in two samples."""
         joined = Sample(
             np.concatenate([self.priorities, other.priorities]),
             np.concatenate([self.positions, other.positions]),
@@ -50,12 +50,12 @@ class Sample:
         return self.take(np.argpartition(self.priorities, capacity)[:capacity])
 
     def take(self, chosen: np.ndarray) -> "Sample":
-        """A sample of these rows only."""
+        """The sample reduced to some of its rows."""
         weights = None if self.weights is None else self.weights[chosen]
         return Sample(self.priorities[chosen], self.positions[chosen], self.rows[chosen], weights)
 
     def ordered(self) -> "Sample":
-        """The same rows in the order of the data."""
+        """The sample with its rows in the order of the data."""
         return self.take(np.lexsort(self.positions.T[::-1]))
 
 

@@ -101,12 +101,12 @@ class SamplePart:
 
     @property
     def inputs(self) -> Sequence[Hashable]:
-        """Key of the predictor."""
+        """Key of the predictor in the graph."""
         return (self.predictor,)
 
     @property
     def label(self) -> str:
-        """Name for errors."""
+        """Name of the part in errors."""
         return f"sample, part {self.number}"
 
     def read(self, *inputs: Any) -> Iterator[Block]:

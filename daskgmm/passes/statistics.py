@@ -69,6 +69,6 @@ class Statistics:
 
     @property
     def constant(self) -> NDArray[np.bool_]:
-        """Whether each feature is the same number in all rows, of shape (D,)."""
+        """Whether each feature has the same value in all rows, of shape (D,)."""
         # The deviation of equal numbers, which is rounding error, is far below their last digit.
         return np.asarray(self.deviations <= 1e-3 * np.spacing(np.abs(self.origin)))

@@ -64,7 +64,7 @@ class FlawedPart:
         return cls(part.label, position, flaw, part if isinstance(part, TextPart) else None)
 
     def error(self, columns: tuple[str, ...] | None, lengths: Sequence[int]) -> DataError:
-        """The error for this value; `lengths` are those of the parts."""
+        """The error for the value that is not finite; `lengths` are those of the parts."""
         written = None
         if self.text is not None:
             written = text_at(self.text, self.flaw.row, self.flaw.feature)
@@ -95,7 +95,7 @@ class Survey:
 
     @property
     def rows(self) -> int:
-        """Number of rows."""
+        """Number of rows in all parts."""
         return sum(self.lengths)
 
 
@@ -125,7 +125,7 @@ class Request:
 
     @property
     def highest_priority(self) -> float:
-        """Priority above which a row is not in the sample, but for odds of about 1e-9."""
+        """Priority above which a row is not in the sample, except with odds of about 1e-9."""
         if self.expected is None:
             return 1.0
         return (self.capacity + 7 * math.sqrt(self.capacity) + 25) / max(self.expected, 1)
@@ -210,7 +210,7 @@ def _survey_part(
     found = Survey((0,), None, None, None)
     first_row = None if first_rows is None else int(first_rows[position])
     stream = priorities(request.seed, position, first_row)
-    with np.errstate(all="ignore"):  # values that are not finite are looked for below
+    with np.errstate(all="ignore"):  # the lines below look for values that are not finite
         for block in blocks:
             for rows, weights in _slabs(block):
                 start = found.lengths[0]

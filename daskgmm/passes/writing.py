@@ -44,7 +44,7 @@ class OutputContent(Protocol):
 
     @property
     def n_values(self) -> int:
-        """Number of values of a row and of all that is computed for it."""
+        """Number of values of a row and of its predictions."""
 
     def of(self, rows: Floats) -> Mapping[str, NDArray[Any]]:
         """Columns (n,) by name, for rows (n, D)."""
@@ -215,7 +215,7 @@ def _require_seen(sink: Sink, numbers: set[int]) -> None:
         )
 
 
-@retried  # all of it, for the output may lie in a store too
+@retried  # the whole task, as the output may lie in a store too
 def _write(
     columns: tuple[str, ...] | None,
     number: int,

@@ -16,7 +16,7 @@ _BOUND_COLOUR, _CHANGE_COLOUR = PALETTE[0], PALETTE[6]
 
 
 def convergence(model: Any, ax: "Axes | None" = None) -> "Axes":
-    """Draw the lower bound of each pass, and the change held against ``tol`` on a log scale.
+    """Draw the lower bound of each pass, and the change compared with ``tol`` on a log scale.
 
     Parameters
     ----------

@@ -53,22 +53,22 @@ class Component:
 
     @property
     def line(self) -> dict[str, Any]:
-        """Style of its lines, as keywords of matplotlib."""
+        """Style of the component's lines, as keywords of matplotlib."""
         style = LINE_STYLES[self.number // len(PALETTE) % len(LINE_STYLES)]
         return {"color": self.colour, "alpha": self.opacity, "linestyle": style}
 
     @property
     def label(self) -> str:
-        """Entry in a legend: number and weight."""
+        """Entry of the component in a legend: number and weight."""
         return f"{self.number} ({self.weight:.1%})"
 
     @property
     def deviations(self) -> Floats:
-        """Standard deviation in each column."""
+        """Standard deviation of the component in each column."""
         return np.sqrt(np.diagonal(self.covariance))
 
     def density(self, x: Floats) -> Floats:
-        """Weighted density at values `x` of its only column."""
+        """Weighted density of the component at values `x` of its only column."""
         z = (x - self.mean) / self.deviations
         height = self.weight / (np.sqrt(2 * np.pi) * self.deviations)
         return np.asarray(height * np.exp(-(z**2) / 2))
@@ -108,7 +108,7 @@ def draw_points(
         c=np.take([component.colour for component in components], labels),
         alpha=0.45,
         linewidths=0,
-        rasterized=True,  # else SVG and PDF hold a path for every point
+        rasterized=True,  # otherwise SVG and PDF hold a path for each point
     )
 
 
@@ -161,7 +161,7 @@ def draw_histogram(
 
 def draw_densities(ax: "Axes", components: list[Component]) -> None:
     """Draw each component's weighted density, and their sum."""
-    # A grid about each mean at its own scale: an even one steps over narrow components.
+    # Each mean has a grid at its own scale: an even grid steps over narrow components.
     steps = np.linspace(-5, 5, 201)
     grids = [component.mean + steps * component.deviations for component in components]
     for component, x in zip(components, grids, strict=True):

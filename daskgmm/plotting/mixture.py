@@ -84,7 +84,7 @@ def scatter(
     Parameters
     ----------
     model : fitted mixture or selector
-        Of any covariance type; for a selector, the mixture that it chose is drawn.
+        Mixture of any covariance type; a selector stands for the mixture that it chose.
     rows : array or frame of shape (n, D), optional
         Rows in memory, as ``model.predict`` takes them; without them only the components show.
     columns : sequence of one or two int or str
@@ -145,14 +145,14 @@ def _check_rows(model: Any, rows: Any, labels: ArrayLike | None) -> None:
 def _sample(
     rows: Any, labels: ArrayLike | None, max_points: int, random_state: int | None
 ) -> tuple[Any, ArrayLike | None]:
-    # Shuffled even if all are drawn: else the last rows would cover the others.
+    # Rows are shuffled even if all are drawn: otherwise the last ones cover the others.
     count = min(len(rows), max_points)
     draw = partial(resample, replace=False, n_samples=count, random_state=random_state)
     return draw(rows), None if labels is None else draw(np.asarray(labels))
 
 
 def _label(ax: "Axes", x_name: str, y_name: str = "Density", *, few: bool) -> None:
-    # The name of a column may contain dollar signs and is not a formula.
+    # A column's name is not a formula, even if it contains dollar signs.
     ax.set_xlabel(x_name, parse_math=False)
     ax.set_ylabel(y_name, parse_math=False)
     if few:

@@ -47,7 +47,7 @@ def _table(name: str, options: Mapping[str, Effective]) -> Iterator[str]:
 
     yield f"[{name}]"
     pairs = {key: f"{key} = {_value(each.value)}" for key, each in options.items()}
-    # Values that are not set or masked can't be read back.
+    # Unset and masked values can't be read back.
     outside = {key for key, each in options.items() if each.value in (None, []) or each.secret}
     pairs = {key: f"# {text}" if key in outside else text for key, text in pairs.items()}
     width = min(max(map(cell_len, pairs.values()), default=0), 40)

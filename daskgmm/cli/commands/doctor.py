@@ -1,4 +1,4 @@
-"""``daskgmm doctor``."""
+"""The command ``daskgmm doctor``."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""``daskgmm plan``."""
+"""The command ``daskgmm plan``."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""``daskgmm plot``."""
+"""The command ``daskgmm plot``."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""``daskgmm predict``."""
+"""The command ``daskgmm predict``."""
 
 import logging
 from typing import Any
@@ -44,7 +44,7 @@ def predict(model: str, inputs: tuple[str, ...], **options: Any) -> None:
 
 
 def report(manifest: dict[str, Any]) -> None:
-    """Print what was written."""
+    """Print the rows, parts and columns of an output."""
     if manifest["already"]:
         logger.info("%s is already complete: nothing was done.", manifest["output"])
     count = len(manifest["parts"])

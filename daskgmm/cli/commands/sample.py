@@ -1,4 +1,4 @@
-"""``daskgmm sample``."""
+"""The command ``daskgmm sample``."""
 
 from typing import Any
 

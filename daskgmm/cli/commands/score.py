@@ -1,4 +1,4 @@
-"""``daskgmm score``."""
+"""The command ``daskgmm score``."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +74,7 @@ def _text(scores: "Scores") -> str:
 
 
 def _require(found: float, least: float | None) -> None:
-    if least is not None and not found >= least:  # NaN is no quality either
+    if least is not None and not found >= least:  # NaN fails too
         raise CommandFailure(
             f"The mean log-likelihood is {found:.6g} nats a row, below {least:g}.",
             "Look at the rows, fit the model anew, or ask for less with --fail-below.",

@@ -1,4 +1,4 @@
-"""``daskgmm select``."""
+"""The command ``daskgmm select``."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""``daskgmm show``."""
+"""The command ``daskgmm show``."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""``daskgmm update``."""
+"""The command ``daskgmm update``."""
 
 import logging
 from collections.abc import Mapping

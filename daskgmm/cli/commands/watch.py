@@ -1,4 +1,4 @@
-"""``daskgmm watch``."""
+"""The command ``daskgmm watch``."""
 
 import logging
 from typing import TYPE_CHECKING, Any

@@ -63,7 +63,7 @@ class Components(click.IntRange):
         super().__init__(min=1)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number."""
+        """Return the number that an option's text stands for."""
         text = str(value)
         if ".." in text or "," in text:
             taker = "fit" if ctx is None else ctx.info_name
@@ -77,7 +77,7 @@ class Number(click.FloatRange):
     """A finite number, of any size unless a range is given: click's own ranges let NaN pass."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number."""
+        """Return the number that an option's text stands for."""
         found = super().convert(value, param, ctx)
         if not math.isfinite(found):
             self.fail(f"{found} is no finite number.")
@@ -89,10 +89,10 @@ class Number(click.FloatRange):
 
 
 class Threshold(click.types.FloatParamType):
-    """A number that values are held against; minus infinity is below all of them."""
+    """A number to compare values with; minus infinity is below all of them."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number."""
+        """Return the number that an option's text stands for."""
         found = super().convert(value, param, ctx)
         if not (math.isfinite(found) or found == -math.inf):
             self.fail(f"{found} is no number that a score can be held against.")
@@ -134,7 +134,7 @@ def key_value(text: str) -> tuple[str, Any]:
     """A key and a value, which may be a JSON object, list, true, false or null."""
     key, sign, value = text.partition("=")
     if not (key and sign):
-        # Without the text: it may be a password.
+        # The message leaves out the text, which may be a password.
         raise click.BadParameter("it is not of the form KEY=VALUE.")
     plain = _plain_value(value)
     secrets.remember(key, plain)

@@ -1,1 +1,1 @@
-"""What the command line writes: logs, progress, tables."""
+"""Output of the command line: logs, progress, tables."""

@@ -1,4 +1,4 @@
-"""What ``daskgmm watch`` prints of a fit in another process."""
+"""Output of ``daskgmm watch`` about a fit in another process."""
 
 import json
 import sys
@@ -68,7 +68,7 @@ class WatchDisplay:
     Parameters
     ----------
     console : Console
-        That of standard output.
+        Console of standard output.
     """
 
     def __init__(self, console: Console) -> None:
@@ -99,9 +99,9 @@ class WatchDisplay:
         return event["event"] == START or (event["event"] == END and run.state in WELL)
 
     def lines(self) -> Text | Group:
-        """The lines of this moment."""
+        """Lines that describe the fit at this moment."""
         run = self._run
-        if run is None:  # a log line has said that a fit is waited for
+        if run is None:  # a log line has already reported the waiting
             return Group()
         now = time.time()
         first = f"run {run.run_id[:8]}  {stopwatch(max(now - run.started, 0))}"

@@ -79,7 +79,7 @@ def catch_all() -> None:
     root.handlers = [handler()]
     logging.captureWarnings(capture=True)
     threading.excepthook = partial(_log_failure, logging.WARNING)
-    sys.unraisablehook = partial(_log_failure, logging.DEBUG)  # mostly from the end of the process
+    sys.unraisablehook = partial(_log_failure, logging.DEBUG)  # most come as the process ends
 
 
 def for_processes(levels: Mapping[str, str]) -> dict[str, Any]:
@@ -139,7 +139,7 @@ class JsonEvents:
         self._outcome: dict[str, Any] = {}
 
     def wait(self, what: str) -> None:
-        """Waiting is no event of its own."""
+        """Do nothing: waiting is not an event."""
 
     def start(self, start: "Start") -> None:
         """Log the start of the job."""
@@ -162,7 +162,7 @@ class JsonEvents:
         logger.info("Pass %d: %s", state.iteration, pass_line(state), extra=fields)
 
     def watch(self, a_pass: "PassProgress") -> None:
-        """Progress within a pass is shown on terminals only."""
+        """Do nothing: progress within a pass is shown on terminals only."""
 
     def end(self) -> None:
         """Log the end of a job that succeeded."""

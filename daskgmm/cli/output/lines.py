@@ -55,18 +55,18 @@ class Repeater:
 class ProgressLines:
     """Logs a line at the start, one for every few passes and one for the last.
 
-    While starts are sought, which takes long with many components, a line now and then says so.
+    The search for starts takes long with many components, so a line now and then reports it.
 
     Parameters
     ----------
     verb : str
-        What the job does with the rows.
+        The job in a word, such as "Fitting".
     every : int
         Passes from one line to the next; 0 for none.
     forecast : Forecast or None
-        That of a fit before its first pass.
+        Forecast of a fit before its first pass.
     patience : float
-        Seconds from one line to the next while starts are sought.
+        Seconds from one line to the next during the search for starts.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class ProgressLines:
         """Do nothing: waiting is shown on terminals only."""
 
     def start(self, start: "Start") -> None:
-        """Log what the job does, and where."""
+        """Log the job's purpose, and where it runs."""
         logger.info(start_line(self.verb, start))
         if start.dashboard is not None:
             logger.info("Dashboard: %s", start.dashboard)
@@ -125,7 +125,7 @@ def _log_search(a_pass: "PassProgress", seconds: float) -> None:
 
 
 def start_line(verb: str, start: "Start") -> str:
-    """What a job does with which rows, and where."""
+    """A sentence about a job: its purpose, its rows, and where it runs."""
     return f"{verb} {rows_and_columns(start.rows, start.n_features)} {start.place}."
 
 

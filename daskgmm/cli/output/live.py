@@ -37,12 +37,12 @@ _NARROW = 64
 _REDRAWS_A_SECOND = 5
 _INDENT = "  "
 _ECHO = "^C"
-"""What a terminal writes behind the last line at Ctrl-C; a line without room for it would stay."""
+"""Text a terminal writes behind the last line at Ctrl-C; a line without room for it stays."""
 
 
 @dataclass(frozen=True)
 class LiveView:
-    """What a terminal shows of a job at one moment, at any width.
+    """A job at one moment, drawn for a terminal of any width.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class LiveView:
     workers : int or None
         Workers of the cluster, where there is one.
     forecast : Forecast or None
-        That of a fit.
+        Forecast of a fit.
     since : float
         Seconds since the fit's latest pass ended.
     """
@@ -153,7 +153,7 @@ class LiveDisplay:
     lines : ProgressLines
         Logs the start, which stays on the terminal, and has the forecast.
     console : Console
-        That of standard error.
+        Console of standard error.
     """
 
     def __init__(self, lines: ProgressLines, console: Console) -> None:
@@ -203,7 +203,7 @@ class LiveDisplay:
         self._pass_ended = time.monotonic()
 
     def _step(self, a_pass: "PassProgress") -> tuple[str, str]:
-        """What a pass is for, and a note on it."""
+        """Purpose of a pass, and a note on it."""
         forecast = self._lines.forecast
         if a_pass.name == "gmm-init":
             return READING_ROWS, ""

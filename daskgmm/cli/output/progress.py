@@ -34,9 +34,9 @@ def progress(*, shown: bool, verb: str, forecast: "Forecast | None" = None) -> "
     shown : bool
         Whether progress is shown.
     verb : str
-        What the job does with the rows.
+        The job in a word, such as "Fitting".
     forecast : Forecast or None
-        That of a fit before its first pass.
+        Forecast of a fit before its first pass.
     """
     from daskgmm.jobs.listener import Silence
 

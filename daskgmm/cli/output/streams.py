@@ -26,7 +26,7 @@ class _Stream(io.RawIOBase):
         self.name = raw.name
 
     def writable(self) -> bool:
-        """Always true."""
+        """Always true: standard streams here are written to."""
         return True
 
     def fileno(self) -> int:
@@ -35,7 +35,7 @@ class _Stream(io.RawIOBase):
         return number
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
+        """Whether the stream is a terminal."""
         return bool(self._raw.isatty())
 
 

@@ -52,7 +52,7 @@ class ArrayPart:
     weights : ndarray of shape (n,) or None
         Sample weights.
     dtype : dtype
-        Of the block's rows.
+        Type of the block's rows.
     first : int
         Index of the first row.
     """
@@ -64,12 +64,12 @@ class ArrayPart:
 
     @property
     def inputs(self) -> Sequence[Hashable]:
-        """None: the rows are here."""
+        """No keys: the part holds its rows."""
         return ()
 
     @property
     def label(self) -> str:
-        """The rows' indices, the last included."""
+        """Indices of the part's rows, the last included."""
         return f"rows {self.first} to {self.first + self.rows.shape[1] - 1}"
 
     def read(self, *inputs: Any) -> Iterator[Block]:  # noqa: ARG002  the protocol's signature
@@ -193,7 +193,7 @@ def _require_unmasked(values: Any, where: str) -> None:
 
 def _checked_weights(sample_weight: Any, n_rows: int) -> Floats:
     if hasattr(sample_weight, "__dask_graph__"):
-        sample_weight = sample_weight.compute()  # as an array it would lose its mask
+        sample_weight = sample_weight.compute()  # conversion to an array loses the mask
     try:
         real_values(sample_weight, "sample_weight")
         weights = np.asarray(sample_weight, dtype=np.float64)

@@ -27,7 +27,7 @@ class ChunkPart:
     index : int
         Which chunk.
     columns : DeclaredColumns
-        That the chunk must have.
+        Columns that the chunk must have.
     inputs : tuple of hashable
         Keys of the chunk and, if there are any, of its sample weights.
     """
@@ -38,7 +38,7 @@ class ChunkPart:
 
     @property
     def label(self) -> str:
-        """Name for errors."""
+        """Name of the part in errors."""
         return f"partition {self.index}"
 
     def read(self, *inputs: Any) -> Iterator[Block]:
@@ -57,7 +57,7 @@ class InlinePart:
     index : int
         Which chunk.
     columns : DeclaredColumns
-        That it must have.
+        Columns that the chunk must have.
     graph : Mapping
         All tasks that the chunk needs.
     keys : tuple of hashable
@@ -74,7 +74,7 @@ class InlinePart:
 
     @property
     def label(self) -> str:
-        """Name for errors."""
+        """Name of the part in errors."""
         return f"partition {self.index}"
 
     def read(self, *inputs: Any) -> Iterator[Block]:
@@ -239,7 +239,7 @@ def _weights(sample_weight: Any, n_parts: int) -> tuple[dict[Hashable, Any], lis
         )
     shape: tuple[Any, ...] = getattr(sample_weight, "shape", ())
     if len(shape) == 2:
-        # Column chunks must not be taken for row chunks.
+        # Without this check, column chunks would pass for row chunks.
         if shape[1] != 1:
             raise DataError(
                 f"sample_weight has {shape[1]} columns.", "Give one number for each row of X."

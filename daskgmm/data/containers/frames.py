@@ -52,10 +52,10 @@ def from_frame(frame: Any, sample_weight: ArrayLike | None = None) -> Source:
 
 
 def _columns(frame: Any) -> list[_Column]:
-    # A frame's library is imported already; others should not wait for the import.
+    # A frame's library is already imported; other inputs should not wait for the import.
     pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
     if pandas is not None and isinstance(frame, pandas.DataFrame):
-        # By position: names may repeat.
+        # Columns are taken by position, as names may repeat.
         return [_pandas_column(frame.iloc[:, i]) for i in range(frame.shape[1])]
     if polars is not None and isinstance(frame, polars.DataFrame):
         return [_polars_column(polars, series) for series in frame.get_columns()]
@@ -108,7 +108,7 @@ def _polars_column(polars: Any, series: Any) -> _Column:
         str(kind),
         kind.is_numeric() or kind == polars.Boolean,
         kind == polars.Float32,
-        # Through Polars' own floats: its nulls become NaN there.
+        # Polars converts to floats first, which turns its nulls into NaN.
         lambda dtype: series.cast(
             polars.Float32 if dtype == np.float32 else polars.Float64
         ).to_numpy(),

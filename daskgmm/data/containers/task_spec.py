@@ -1,6 +1,6 @@
 """The names of Dask's private module `dask._task_spec` that graphs here are made of.
 
-This is the only import of that module, so a release of Dask that moves or changes it is met in
+This is the only import of that module, so a release of Dask that moves or changes it affects
 one place. `Task` is a call: a key, a function and its arguments; `TaskRef` among the arguments
 stands for another key's value, `List` for a list with such references in it; `DataNode` is a key
 with a constant; `GraphNode` is the base class of all values of a graph, which has

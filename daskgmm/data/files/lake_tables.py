@@ -26,14 +26,14 @@ LOG_FILE = re.compile(
 
 
 def table_root(folder: str) -> str:
-    """The root of the table of which a folder would be a partition or the data."""
+    """Root of the table that a folder would be a partition or the data of."""
     while "=" in folder.rpartition("/")[2]:
         folder = folder.rpartition("/")[0]
     return folder.removesuffix("/data")
 
 
 def require_plain_files(root: str, keys: Iterable[str]) -> None:
-    """Raise DataError if a directory holds a table, of which not all files count."""
+    """Raise DataError if a directory holds a table: not all files of a table count."""
     unfinished = False
     for key in keys:
         inner = key.removeprefix(root)

@@ -35,7 +35,7 @@ from daskgmm.errors import DaskGMMError, MissingInputError
 
 logger = logging.getLogger(__name__)
 
-_THREADS = 16  # directories are listed at once: latency is what they cost
+_THREADS = 16  # directories are listed at once, as most of their cost is latency
 _STORE = re.compile(r"(?P<file>.+?\.zarr)(?:/(?P<inner>.+))?")
 _STORE_MARKS = ("zarr.json", ".zarray", ".zgroup")
 
@@ -139,7 +139,7 @@ def _list_files(name: str, finder: "_Finder", root: str) -> Listing:
     chosen = finder.chosen
     try:
         with input_errors(name, seen=False):
-            finder.filesystem.invalidate_cache()  # of earlier listings
+            finder.filesystem.invalidate_cache()  # earlier listings may be outdated
             found = finder.find(root)
     except DaskGMMError:
         raise
@@ -173,7 +173,7 @@ class _Finder:
     containers: tuple[str, ...] = ()
 
     def find(self, root: str) -> Listing:
-        """Files of a path: a file or directory if there is one of that name, else a pattern."""
+        """Files of a path, which is a pattern unless a file or directory has that name."""
         if found := _STORE.fullmatch(root.rstrip("/")):
             return self._inside(found)
         try:
@@ -198,7 +198,7 @@ class _Finder:
         return re.fullmatch(rf"(?P<file>.+?(?:{endings}))/(?P<inner>.+)", root) if endings else None
 
     def _inside(self, found: re.Match[str]) -> Listing:
-        """Files of which an array inside may be named."""
+        """Files of a path that may also name an array inside each file."""
         root, inner = found["file"], found["inner"] or ""
         listed = has_magic(root) and not self.filesystem.exists(root)
         keys = self.filesystem.glob(root) if listed else [root]
@@ -236,7 +236,7 @@ class _Finder:
         for mark, kind in LOG_FOLDERS.items():
             try:
                 below = self.filesystem.ls(f"{root}/{mark}", detail=False)
-            except OSError:  # there is none, or it is not readable
+            except OSError:  # the folder is missing or not readable
                 continue
             if any(LOG_FILE.fullmatch(str(key).rstrip("/")) for key in below):
                 raise table_error(root, kind)

@@ -74,12 +74,12 @@ class InputFile:
 
     @property
     def path(self) -> str:
-        """How errors name this file, and the array inside it."""
+        """Name in errors of this file and of the array inside it."""
         return self.record.path
 
     @property
     def name(self) -> str:
-        """The path of the file itself: its ending tells the format."""
+        """Path of the file without an array inside it; its ending shows the format."""
         return self.path.removesuffix(f"/{self.inner}") if self.inner else self.path
 
     @property
@@ -90,7 +90,7 @@ class InputFile:
     def open(self, **options: Any) -> Any:
         """Open for reading bytes; ``options`` go to the file system."""
         stream = self.filesystem.open(self.key, "rb", **options)
-        # memory:// hands its one stream to every reader: two threads would move each other.
+        # memory:// hands one stream to all readers: threads would move each other's position.
         return BytesIO(stream.getvalue()) if isinstance(stream, BytesIO) else stream
 
     @contextmanager
@@ -113,7 +113,7 @@ class InputFile:
                 return
             self.filesystem.invalidate_cache(self.key)
             with self.open(**options) as stream:
-                # Of this version alone stores then send bytes, if they know versions.
+                # Stores that know versions then send bytes of this version only.
                 self._compare(record_of(self.filesystem, self.key, _details(stream)))
                 yield stream
 
@@ -158,7 +158,7 @@ def record_of(
 ) -> FileRecord:
     """The record of a file; ``info`` is its entry in a listing."""
     if isinstance(filesystem, LocalFileSystem):
-        # A listing tells when a link was made, not when its target changed.
+        # A listing has the time a link was made, not the time its target changed.
         status = Path(key).stat()
         return FileRecord(key, status.st_size, modified=_iso(status.st_mtime))
     details = filesystem.info(key) if info is None else info

@@ -79,7 +79,7 @@ class StoredArrayPart:
 
     @property
     def inputs(self) -> Sequence[Hashable]:
-        """None: it reads a file."""
+        """No keys: the part reads a file."""
         return ()
 
     @property
@@ -99,7 +99,7 @@ class StoredArrayPart:
                     yield self._block(values[row : row + self.block_rows], start + row)
 
     def _block(self, values: NDArray[Any], row: int) -> Block:
-        """Convert rows (n, columns of the span), of which the first is the array's ``row``-th."""
+        """Convert rows (n, columns of the span) that begin at the array's row ``row``."""
         values = values.T
         features = [position - self.columns.span.start for position in self.columns.features]
         whole = features == list(range(len(values)))
@@ -128,7 +128,7 @@ class StoredArrayPart:
 
 @dataclass(frozen=True)
 class StoredArrayTable:
-    """Arrays in files, whose rows follow each other.
+    """Arrays in files; the rows of each follow those of the file before.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ class StoredArrayTable:
 
     @property
     def files(self) -> tuple[InputFile, ...]:
-        """The files in row order."""
+        """The arrays' files in row order."""
         return tuple(array.file for array in self.arrays)
 
     @property

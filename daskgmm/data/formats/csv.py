@@ -1,6 +1,6 @@
 """Rows of CSV files, plain or compressed, read as a stream.
 
-One part is one file, whatever its size: where a byte range starts inside a quoted value, its
+One part is one file of any size: where a byte range starts inside a quoted value, its
 line ends can't be distinguished from the value's own. So large data should be many files.
 """
 
@@ -51,7 +51,7 @@ class CsvPart:
     file : InputFile
     selection : ColumnSelection
     types : tuple of tuple of str and pyarrow.DataType
-        Of the columns that the file has.
+        Types of the columns that the file has.
     constants : mapping
         Columns that the names of its directories give, by name.
     block_rows : int
@@ -71,12 +71,12 @@ class CsvPart:
 
     @property
     def inputs(self) -> Sequence[Hashable]:
-        """None: it reads a file."""
+        """No keys: the part reads a file."""
         return ()
 
     @property
     def label(self) -> str:
-        """The file."""
+        """Name of the file, for errors."""
         return self.file.path
 
     def read(self, *inputs: Any) -> Iterator[Block]:  # noqa: ARG002  the protocol's signature
@@ -145,7 +145,7 @@ class CsvTable:
 
     @property
     def rows(self) -> tuple[None, ...]:
-        """Unknown for each file until it is read."""
+        """``None`` for each file: its number of rows is unknown until it is read."""
         return (None,) * len(self.files)
 
     def source(self, selection: ColumnSelection, block_rows: int | None = None) -> Source:
@@ -167,7 +167,7 @@ class CsvTable:
         path = self.first.file.path
         try:
             selection = selection.resolve(self.numbers, path, keys)
-        except InputTypeError:  # again, with the line, which takes another read
+        except InputTypeError:  # read again to find the line for the error
             selection = selection.resolve(self._placed(), path, keys)
         own = set(self.numbers.names)
         kinds = {name: pa.string() for name in selection.keep if name in own}
@@ -197,7 +197,7 @@ class CsvTable:
         )
 
     def _placed(self) -> pa.Schema:
-        """The columns, each text's first value with its row and line."""
+        """The columns to read; those of text with their first value, its row and line."""
         file, header = self.first.file, self.first.header
         fields = []
         for field in self.numbers:
@@ -283,7 +283,7 @@ def _decoded(
     stream: Any, file: InputFile, header: Header, convert: arrow_csv.ConvertOptions
 ) -> Iterator[pa.RecordBatch]:
     """Yield batches of rows; without threads, for only then Arrow's errors number the rows."""
-    if not header.has_rows:  # Arrow takes a lone header for an error
+    if not header.has_rows:  # Arrow raises an error for a lone header
         return
     read = arrow_csv.ReadOptions(
         use_threads=False,

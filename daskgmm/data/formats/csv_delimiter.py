@@ -76,7 +76,7 @@ class Sniffer:
         if self.whole or len(records) > _MOST_RECORDS:
             return records[:_MOST_RECORDS]
         if len(records) > 1:
-            return records[:-1]  # the lines may end amid it
+            return records[:-1]  # the last record may be cut
         raise DataError(
             f"The first record of {self.path} does not end within {len(self.lines)} lines.",
             "Look for a quote that is never closed.",
@@ -88,7 +88,7 @@ def _records(lines: Sequence[str], delimiter: str) -> Records:
     records: Records = []
     try:
         records.extend(islice(filter(None, reader), _MOST_RECORDS + 1))
-    except csv.Error:  # one of the rows, which may hold long texts
+    except csv.Error:  # a row may hold a text longer than csv's limit
         if not records:
             raise
     return records
@@ -118,7 +118,7 @@ def is_value(text: str) -> bool:
 
 
 def _is_header(comment: list[str], below: Records) -> bool:
-    """Whether a line that begins with # names the columns of what is below, as ``#,x,y`` may."""
+    """Whether a line that begins with # names the columns below it, as ``#,x,y`` may."""
     if any(map(is_value, below[0])):
         return True
     values = (value for row in below[1:] for value in row)

@@ -96,7 +96,7 @@ class QuoteCounter:
         self.count = 0
 
     def read(self, size: int = -1) -> bytes:
-        """Read as the stream does."""
+        """Read from the stream and count the quotes."""
         found: bytes = self._stream.read(size)
         self.count += found.count(b'"')
         return found

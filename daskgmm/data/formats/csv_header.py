@@ -32,7 +32,7 @@ class Header:
     Parameters
     ----------
     names : tuple of str
-        Of the columns.
+        Names of the columns.
     delimiter : str
     has_rows : bool
         Whether anything follows.
@@ -58,7 +58,7 @@ def as_text(stream: Any, encoding: str) -> Iterator[TextIOWrapper]:
     try:
         yield text
     finally:
-        text.detach()  # else the wrapper would close the stream
+        text.detach()  # otherwise the wrapper closes the stream
 
 
 def read_header(
@@ -123,7 +123,7 @@ class _HeaderCheck:
     ----------
     path : str
     line : int
-        Its number, from 1.
+        Number of the line, from 1.
     delimiter : str
     records : list of list of str
         It, and some rows.
@@ -135,7 +135,7 @@ class _HeaderCheck:
     records: Records
 
     def all(self) -> None:
-        """Raise DataError for the first thing that is wrong."""
+        """Raise DataError for the first flaw of the header."""
         self._encoded()
         self._named()
         self._as_wide_as_rows()
@@ -205,7 +205,7 @@ class _HeaderCheck:
 
     def _no_data(self) -> None:
         """Raise if the names are values: then there is no header."""
-        # pandas gives such names to columns without names: these are not data.
+        # pandas gives these names to columns without names: they are not data.
         names = self.names[1:] if self.names[0] == "" else self.names
         if names == [str(number) for number in range(len(names))]:
             return

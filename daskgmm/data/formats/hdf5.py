@@ -35,10 +35,10 @@ class Hdf5Array:
     ----------
     file : InputFile
     name : str
-        Of the dataset.
+        Name of the dataset.
     shape : tuple of int
     stored : dtype
-        Of its numbers as they are stored.
+        Type of the numbers as they are stored.
     chunk_rows : int
     packing : Packing
     """
@@ -52,17 +52,17 @@ class Hdf5Array:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of its numbers as they are read."""
+        """Type of the numbers as they are read."""
         return self.packing.read_as(self.stored)
 
     @property
     def decoded(self) -> bool:
-        """Always: even plain numbers are copied."""
+        """Always true: even plain numbers are copied."""
         return True
 
     @contextmanager
     def opened(self, rows: slice) -> Iterator[Any]:  # noqa: ARG002  the protocol's signature
-        """Open the file, for a part at a time."""
+        """Open the dataset's file for the reading of one part."""
         with input_errors(self.file.path), _opened(self.file) as (opened, window):
             with decoder_errors(self.file.path):
                 if window is None:

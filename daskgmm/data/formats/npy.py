@@ -18,7 +18,7 @@ from daskgmm.data.storage.errors import decoder_errors, input_errors
 from daskgmm.data.storage.retry import retried
 from daskgmm.errors import DataError
 
-_OPENING_THREADS = 16  # headers are small: latency is what they cost
+_OPENING_THREADS = 16  # headers are small: most of their cost is latency
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _HEADERS = {
     (1, 0): npy_format.read_array_header_1_0,
@@ -49,12 +49,12 @@ class NpyArray:
 
     @property
     def chunk_rows(self) -> int:
-        """1: any rows can be read."""
+        """Always 1: each row can be read by itself."""
         return 1
 
     @property
     def decoded(self) -> bool:
-        """False if the file is mapped into memory and used as it is."""
+        """Whether reading copies numbers: false if the floats of a mapped file are used."""
         return self.file.local is None or self.dtype not in _FLOATS
 
     @contextmanager

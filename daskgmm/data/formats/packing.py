@@ -39,7 +39,7 @@ class Packing:
     scale, offset : float
         Factor and summand: values are stored numbers times scale plus offset.
     unsigned : bool
-        Whether stored integers are unsigned, whatever their type says.
+        Whether stored integers are unsigned, even if their type is signed.
     """
 
     missing: tuple[int | float, ...] = ()
@@ -86,7 +86,7 @@ def packing_of(
     path : str
         The array, for errors.
     stored : dtype
-        Of its numbers.
+        Type of the array's stored numbers.
     attributes : mapping
     fill : sequence
         Fill values that are kept elsewhere than in attributes.
@@ -160,7 +160,7 @@ def _odd(path: str, name: str, value: Any) -> DataError:
 
 
 def _numbers(value: Any) -> list[int | float]:
-    """The numbers of an attribute; texts that are none are left out: no number equals them."""
+    """The numbers of an attribute; texts without a number are left out: no number equals them."""
     found: list[int | float] = []
     for each in _listed(value):
         if isinstance(each, str):

@@ -21,7 +21,7 @@ from daskgmm.data.storage.retry import retried
 from daskgmm.errors import DataError
 
 _READ_BYTES = 2**23  # read ahead of the decoder, over all columns
-_OPENING_THREADS = 16  # footers are small: latency is what they cost
+_OPENING_THREADS = 16  # footers are small: most of their cost is latency
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ParquetPart:
     constants : mapping
         Columns that the names of its directories give, by name.
     dtype : dtype
-        Of the blocks' rows.
+        Type of the blocks' rows.
     block_rows : int
     kept : pyarrow.Schema
         Types of the kept columns.
@@ -56,7 +56,7 @@ class ParquetPart:
 
     @property
     def inputs(self) -> Sequence[Hashable]:
-        """None: it reads a file."""
+        """No keys: the part reads a file."""
         return ()
 
     @property
@@ -79,7 +79,7 @@ class ParquetPart:
             return
         names = [name for name in self.selection.names if name not in self.constants]
         with input_errors(self.file.path), _opened(self.file) as stream:
-            # Buffered: otherwise Arrow reads all bytes of the row group before it decodes any.
+            # Without a buffer, Arrow reads all bytes of the row group before it decodes any.
             buffer_size = min(max(_READ_BYTES // max(len(names), 1), 2**16), 2**22)
             with decoder_errors(self.label, path=self.file.path):
                 footer = _footer(self.file) if self.row_groups > 1 else None
@@ -129,7 +129,7 @@ class ParquetTable:
     files : tuple of InputFile
         In row order.
     schemas : tuple of pyarrow.Schema
-        Of each file; one object where they are equal.
+        The files' schemas; equal ones are one object.
     row_groups : tuple of tuple of int
         Rows of each file's row groups.
     """

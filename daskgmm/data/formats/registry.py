@@ -40,7 +40,7 @@ class Table(Protocol):
 
 @dataclass(frozen=True)
 class Format:
-    """A file format: how its files are opened and what the rest of the package must know of it.
+    """A file format: how its files are opened, and facts that the rest of the package needs.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Format:
     directory: bool = False
 
 
-# A further format is a file beside this one and a line here.
+# A new format is a file beside this one and a line here.
 FORMATS: dict[str, Format] = {
     "parquet": Format(open_parquet, (".parquet", ".pq")),
     "csv": Format(open_csv, (".csv", ".csv.gz", ".tsv", ".tsv.gz"), delimited=True),

@@ -22,11 +22,11 @@ class StoredArray(Protocol):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """N and D."""
+        """Numbers of rows and columns, (n, D)."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of its numbers."""
+        """Type of the array's numbers."""
 
     @property
     def chunk_rows(self) -> int:
@@ -37,7 +37,7 @@ class StoredArray(Protocol):
         """Whether reading takes more than a view of memory."""
 
     def opened(self, rows: slice) -> AbstractContextManager[Any]:
-        """Open for reading some rows; slicing the result by rows and columns gives arrays.
+        """Open the array for reading some rows; slices by rows and columns give NumPy arrays.
 
         Raises
         ------

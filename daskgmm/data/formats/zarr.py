@@ -34,10 +34,10 @@ class ZarrArray:
     file : InputFile
         The store.
     name : str
-        Of the array; empty where it is the store's only content.
+        Name of the array; empty where it is the store's only content.
     shape : tuple of int
     stored : dtype
-        Of its numbers as they are stored.
+        Type of the numbers as they are stored.
     chunk_rows : int
     packing : Packing
     """
@@ -51,17 +51,17 @@ class ZarrArray:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of its numbers as they are read."""
+        """Type of the numbers as they are read."""
         return self.packing.read_as(self.stored)
 
     @property
     def decoded(self) -> bool:
-        """Always: chunks are."""
+        """Always true: chunks are decoded when they are read."""
         return True
 
     @contextmanager
     def opened(self, rows: slice) -> Iterator[Any]:
-        """Open the array; see `Matrix.opened`."""
+        """Open the array for reading some rows; see `StoredArray.opened`."""
         with input_errors(self.file.path):
             with decoder_errors(self.file.path):
                 array = _opened(self.file, self.name)

@@ -36,7 +36,7 @@ __all__ = [
 
 
 def _file_endings() -> list[str]:
-    """Endings of names that nobody gives to a folder of Parquet files."""
+    """Endings of names that no folder of Parquet files should have."""
     read = [end for known in FORMATS.values() if not known.directory for end in known.extensions]
     own = FORMATS["parquet"].extensions
     return [".txt", ".json", *(end for end in read if end not in own)]

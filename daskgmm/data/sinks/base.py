@@ -32,7 +32,7 @@ class OutputField:
     Parameters
     ----------
     name : str
-        Of the array, in formats with arrays.
+        Name of the array, in formats with arrays.
     dtype : dtype
     columns : tuple of str
         Names of the columns, in formats with tables.
@@ -54,11 +54,11 @@ class Layout:
     ----------
     fields : tuple of OutputField
     n_parts : int
-        Of the input.
+        Number of parts of the input.
     lengths : tuple of int or None
-        Rows of each of them.
+        Rows of each part.
     kept : pyarrow.Schema or None
-        Of the kept columns.
+        Schema of the kept columns.
     record : mapping
         Plain values that identify the run; each file of the output has them.
     """
@@ -77,7 +77,7 @@ class RowRange:
     Parameters
     ----------
     part : int
-        Its position.
+        Position of the part.
     start : int
         The first row.
     stop : int or None
@@ -113,7 +113,7 @@ class ExistingOutput:
     Parameters
     ----------
     record : mapping
-        Its metadata.
+        Metadata of the output.
     names : frozenset of str
         Files and folders that belong to it.
     parts : tuple of WrittenPart or None
@@ -126,18 +126,18 @@ class ExistingOutput:
 
 
 class Writer(Protocol):
-    """Writes one part."""
+    """Writes one part of an output."""
 
     def write(self, columns: OutputColumns, kept: pa.Table | None) -> None:
-        """Append rows."""
+        """Append rows to the part."""
 
     def written(self) -> WrittenPart:
-        """What was written, once the part is whole."""
+        """The part as written, once it is complete."""
 
 
 @dataclass(frozen=True)
 class Sink(ABC):
-    """A folder for parts of an output, each of which appears whole or not at all; it pickles.
+    """A folder where each part of an output appears whole or not at all; it pickles.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ class Sink(ABC):
     @staticmethod
     @abstractmethod
     def names(fields: Sequence[OutputField]) -> list[str]:
-        """Names of the columns or arrays that a reader finds."""
+        """Names of the output's columns or arrays, as a reader finds them."""
 
     def begin(self) -> None:
         """Prepare the folder for tasks that write parts.
@@ -235,7 +235,7 @@ class Sink(ABC):
 
     @abstractmethod
     def complete(self, parts: Mapping[int, WrittenPart]) -> list[WrittenPart]:
-        """Add what is missing besides rows, and return all parts in order."""
+        """Add missing files that hold no rows, and return all parts in order."""
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ class WrittenParts:
     Parameters
     ----------
     sink : Sink
-        Of the last attempt.
+        Sink of the last attempt.
     parts : mapping of int to (Sink, WrittenPart)
     """
 

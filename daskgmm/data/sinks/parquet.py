@@ -40,11 +40,11 @@ class PartWriter:
     Parameters
     ----------
     name : str
-        Of the complete file.
+        Name of the complete file.
     unfinished : Path
         Path while it is written.
     shown : str
-        Its name in errors.
+        Name of the file in errors.
     record : str
         The output's record for the file's metadata, as JSON.
     """
@@ -70,7 +70,7 @@ class PartWriter:
                     self._unfinished,
                     table.schema,
                     compression=COMPRESSION,
-                    # A dictionary of numbers that never repeat takes longer than all the rest.
+                    # Building a dictionary of numbers that never repeat takes longer than the rest.
                     use_dictionary=[
                         own.name for own in table.schema if not pa.types.is_floating(own.type)
                     ],
@@ -79,7 +79,7 @@ class PartWriter:
         self.rows += table.num_rows
 
     def close(self) -> None:
-        """Finish the file; there is none if no rows were appended."""
+        """Finish the file; without appended rows no file exists."""
         if self._writer is not None:
             with output_errors(self._shown):
                 self._writer.add_key_value_metadata({RECORD: self._record})
@@ -87,7 +87,7 @@ class PartWriter:
                 self._bytes = self._unfinished.stat().st_size
 
     def written(self) -> WrittenPart:
-        """What was written."""
+        """The part as written, once its file is complete."""
         return WrittenPart(self.name, self.rows, self._bytes)
 
 
@@ -157,16 +157,16 @@ class ParquetSink(Sink):
 
     @classmethod
     def owns(cls, name: str, columns: Sequence[str]) -> bool:  # noqa: ARG003  the base's signature
-        """Whether it has the name of a part."""
+        """Whether a file has the name of a part."""
         return _PART.fullmatch(name) is not None
 
     @staticmethod
     def names(fields: Sequence[OutputField]) -> list[str]:
-        """Names of the columns."""
+        """Names of the output's columns."""
         return [name for field in fields for name in field.columns]
 
     def prepare(self) -> None:
-        """Make the folder."""
+        """Make the output's folder."""
         self.folder.make()
 
     def cut(self) -> list[tuple[RowRange, ...]]:

@@ -65,12 +65,12 @@ class ZarrSink(Sink):
 
     @classmethod
     def owns(cls, name: str, columns: Sequence[str]) -> bool:
-        """Whether it is an array, the group's metadata or marks."""
+        """Whether a name is that of an array, of the group's metadata or of its marks."""
         return name in (*columns, _METADATA, _MARKS)
 
     @staticmethod
     def names(fields: Sequence[OutputField]) -> list[str]:
-        """Names of the arrays."""
+        """Names of the output's arrays."""
         return [field.name for field in fields]
 
     @property
@@ -80,7 +80,7 @@ class ZarrSink(Sink):
 
     @property
     def chunk(self) -> int:
-        """Rows of a chunk."""
+        """Number of rows of a chunk."""
         return self._rows[0]
 
     @property
@@ -202,7 +202,7 @@ class ZarrSink(Sink):
         store = _store(self.folder)
         attributes = {RECORD: self._record, _FILES: _file_counts(self.folder)}
         with output_errors(self.folder.name), warnings.catch_warnings():
-            # About consolidated metadata, and about files that are not arrays.
+            # Zarr warns about consolidated metadata, and about files that are not arrays.
             warnings.simplefilter("ignore")
             zarr.create_group(store, attributes=attributes)
             zarr.consolidate_metadata(store)
@@ -218,7 +218,7 @@ class StretchWriter:
         Name of the output in errors.
     arrays : mapping of OutputField to zarr.Array
     first : int
-        Its first row.
+        First row of the stretch.
     chunk : int
         Rows of a chunk.
     check : callable
@@ -246,7 +246,7 @@ class StretchWriter:
         self._size = chunk
 
     def write(self, columns: OutputColumns, kept: pa.Table | None) -> None:
-        """Append rows."""
+        """Append rows to the part."""
         values = {field: _values(field, columns, kept) for field in self._arrays}
         n_rows = len(next(iter(values.values())))
         start = 0
@@ -269,7 +269,7 @@ class StretchWriter:
         self._stop, self._filled = stop, 0
 
     def written(self) -> WrittenPart:
-        """What was written."""
+        """The part as written, once its chunks are complete."""
         return _written(self._first, self._stop)
 
 

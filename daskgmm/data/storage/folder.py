@@ -135,7 +135,7 @@ class Folder:
     def create(self, name: str, content: bytes) -> bool:
         """Write a file unless there is one; return whether it was written.
 
-        Of several that try at once one succeeds, where the store can tell (S3 can).
+        If several try at once, only one succeeds, where the store can decide (S3 can).
 
         Raises
         ------

@@ -29,7 +29,7 @@ class PrefetchedFile(RawIOBase):
     stream : file-like
         The store's file.
     size : int
-        Its bytes.
+        Size of the file (bytes).
     """
 
     def __init__(self, stream: Any, size: int) -> None:

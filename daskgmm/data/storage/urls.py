@@ -43,7 +43,7 @@ def open_file_system(
         first = path.partition("::")[0]
         protocol = first.partition("://")[0] if "://" in first else "file"
         if "://" not in first and not path.startswith(("/", "~")):
-            path = f"./{path}"  # else a name that begins with file: would lose that
+            path = f"./{path}"  # otherwise a name that begins with file: loses that prefix
         kind = get_filesystem_class(protocol)
         given = {**kind._get_kwargs_from_urls(path), **options}  # noqa: SLF001  as fsspec does
         return kind(**given), kind._strip_protocol(path)  # noqa: SLF001
@@ -57,7 +57,7 @@ def _is_chain(path: str) -> bool:
     protocol = first.partition("://")[0] if "://" in first else first
     if protocol not in available_protocols():
         return "://" in rest and "://" not in first  # fsspec reports unknown protocols
-    # Asked of the method: what makes these classes' objects takes anything.
+    # The signature of `__init__` decides, as the classes' metaclass takes any arguments.
     return "target_protocol" in signature(get_filesystem_class(protocol).__init__).parameters
 
 

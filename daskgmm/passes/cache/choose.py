@@ -41,7 +41,7 @@ def kept(source: Source, name: str, task: TaskSizes) -> AbstractContextManager[S
 
 
 def check_cache(name: Any) -> str:
-    """Return the name of a cache.
+    """Return the name of a cache after a check that there is one.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def _staged(source: Source, begin: Callable[[str], Stage]) -> Iterator[Source]:
 
 def _end(own: str, dask_worker: Any = None) -> None:
     end(own)
-    # Processes of this machine that have died may have left files of theirs.
+    # Processes of this machine that have died may have left files behind.
     scratch.remove(own, scratch.root(dask_worker))
 
 

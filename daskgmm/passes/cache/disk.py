@@ -51,15 +51,15 @@ class DiskStage(Stage):
             raise NotStagedError from error
 
     def entry(self, position: int) -> CachedPart:
-        """Open a part for writing."""
+        """Open the file of a part for writing."""
         return _DiskEntry(self._path(position))
 
     def remove(self) -> None:
-        """Remove all."""
+        """Remove the stage's folder, even if other processes use it."""
         self.scratch.remove()
 
     def leave(self) -> None:
-        """Remove the folder if no other process uses it."""
+        """Remove the stage's folder if no other process uses it."""
         self.scratch.leave()
 
     def _path(self, position: int) -> Path:
@@ -123,7 +123,7 @@ def _read(stream: FileIO) -> Iterator[Block]:
 
 
 def _largest(contents: Sequence[Sequence[_StoredArray]], which: int) -> NDArray[np.uint8]:
-    """Memory that the blocks' arrays of one kind share."""
+    """Array as large as the largest of one kind, which the blocks share."""
     sizes = (own[which].nbytes for own in contents if len(own) > which)
     return np.empty(max(sizes, default=0), np.uint8)
 

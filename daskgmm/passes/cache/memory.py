@@ -51,11 +51,11 @@ class MemoryStage(Stage):
             self.room -= wanted
 
     def remove(self) -> None:
-        """Remove all."""
+        """Remove all blocks of the stage."""
         self.parts = {}
 
     def leave(self) -> None:
-        """Remove all."""
+        """Remove all blocks of the stage, which no other process can share."""
         self.remove()
 
 

@@ -38,7 +38,7 @@ class CachedPart(ABC):
 
     @abstractmethod
     def discard(self) -> None:
-        """Remove what was added, unless the part is finished."""
+        """Remove the added blocks, unless the part is finished."""
 
 
 class Stage(ABC):
@@ -69,11 +69,11 @@ class Stage(ABC):
 
     @abstractmethod
     def remove(self) -> None:
-        """Remove everything, also what other processes of this machine staged for the fit."""
+        """Remove all staged parts of the fit, also those of this machine's other processes."""
 
     @abstractmethod
     def leave(self) -> None:
-        """Remove everything unless another process shares it, as this process ends."""
+        """Remove the stage when this process ends, unless another process shares it."""
 
 
 logger = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class StagedPart:
     ----------
     part : Part
     position : int
-        In its source.
+        Position of the part in its source.
     staging : Staging
     """
 
@@ -116,16 +116,16 @@ class StagedPart:
 
     @property
     def inputs(self) -> Sequence[Hashable]:
-        """That of the part."""
+        """Keys of the chunks that the part is read from."""
         return self.part.inputs
 
     @property
     def label(self) -> str:
-        """That of the part."""
+        """Name of the part in errors."""
         return self.part.label
 
     def text_at(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
-        """See `TextPart.text_at`; ``None`` where the part is not of text."""
+        """Line of a row and text of a feature, as `TextPart.text_at` returns; or ``None``."""
         return text_at(self.part, row, feature)
 
     def read(self, *inputs: Any) -> Iterator[Block]:
@@ -168,7 +168,7 @@ class _Opened:
                 entry.discard()
 
     def _attempt(self, action: Callable[..., Any], *arguments: Any) -> Any:
-        """Call `action` unless the stage is full; log a warning when it first turns out to be."""
+        """Call `action` unless the stage is full; log a warning when it first turns out full."""
         if self.full:
             return None
         try:

@@ -111,7 +111,7 @@ class HeldGroup:
 def _sum_parts(
     begin: Callable[[Any], OnPart], add: Add, stretch: Stretch, argument: Any, *inputs: Any
 ) -> Any:
-    """A task of a pass: the sum of its parts' results."""
+    """The sum of the results of a task's parts."""
     with one_thread():
         on_part = begin(argument)
         return reduce(add, (on_part(*part) for part in stretch.read(inputs)))
@@ -131,7 +131,7 @@ def run_pass(source: Source, groups: Sequence[Group], work: Work, phase: Phase) 
         The parts of each task.
     work : Work
     phase : Phase
-        Gives the tasks' prefix, and is what a cluster counts the pass to.
+        Gives the tasks' prefix and the span that a cluster counts the pass to.
 
     Raises
     ------
@@ -232,7 +232,7 @@ def compute(graph: Graph, keys: Any, phase: Phase) -> Any:
             return client.get(graph, keys)
     if dask.config.get("scheduler", None) not in (None, "dask.distributed"):
         return dask.base.get_scheduler()(graph, keys)
-    if len(graph) <= _FEW_NODES:  # a pool of threads would take longer than they do
+    if len(graph) <= _FEW_NODES:  # starting a pool of threads takes longer than these tasks
         return dask.local.get_sync(graph, keys)
     return _compute_in_threads(graph, keys)
 
@@ -242,7 +242,7 @@ def _compute_in_threads(graph: Graph, keys: Any) -> Any:
     try:
         return dask.threaded.get(graph, keys, pool=pool)
     except Exception:
-        # The caller may remove files that tasks still write: wait for those.
+        # The caller may remove files that tasks still write, so wait for those tasks.
         pool.shutdown(cancel_futures=True)
         raise
     finally:

@@ -41,7 +41,7 @@ def group_measured(
     """Groups of adjacent parts of about equal cost, each worth a task's overhead."""
     seconds = [length * cost_a_row for length in lengths]
     each = SECONDS_A_TASK_IN_MEMORY if in_memory else SECONDS_A_TASK
-    # The cost of reading a part is not known: make a few tasks more than the arithmetic is worth.
+    # The cost of reading a part is unknown: make a few more tasks than the arithmetic is worth.
     fewest = 1 if in_memory else min(FEWEST_TASKS, len(lengths))
     wanted = int(np.clip(np.ceil(sum(seconds) / each), fewest, MOST_TASKS))
     share = sum(seconds) / wanted
@@ -61,7 +61,7 @@ def group_by_cost(source: Source, cost_a_row: float) -> list[range]:
     ----------
     source : Source
     cost_a_row : float
-        Of the pass, in seconds.
+        Cost of a row in the pass, in seconds.
     """
     lengths = source.lengths or (_USUAL_ROWS,) * len(source.parts)
     return group_measured(lengths, cost_a_row, in_memory=source.in_memory)
@@ -101,7 +101,7 @@ class Bundle:
     def read(self, *inputs: Any) -> Iterator[Block]:
         """Yield all rows as one block; none if there are no rows."""
         values = iter(inputs)
-        # A block's arrays may be written over when the next one is asked for.
+        # A part may overwrite a block's arrays when it reads the next block.
         blocks = [
             copied(block)
             for part in self.parts
@@ -165,7 +165,7 @@ def laid_out(
     lengths : sequence of int
         Rows of each part, which the source itself may not know.
     cost_a_row : float
-        Of a pass, in seconds.
+        Cost of a row in a pass, in seconds.
     """
     cut = bundled(source, lengths)
     return cut, group_measured(cut.lengths or (), cost_a_row, in_memory=cut.in_memory)

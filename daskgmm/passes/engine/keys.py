@@ -26,7 +26,7 @@ class Phase(Enum):
 
     @property
     def prefix(self) -> str:
-        """The start of the keys of its tasks."""
+        """Prefix of the keys of the pass's tasks."""
         return _PREFIXES[self]
 
 
@@ -56,7 +56,7 @@ def made_for(run_id: str) -> Iterator[str]:
 
 @contextmanager
 def apart() -> Iterator[None]:
-    """Name the block's passes for no run: those that a user's callback makes are not the fit's."""
+    """Name the block's passes for no run: passes of a user's callback are not the fit's."""
     token = _current.set(None)
     try:
         yield
@@ -72,7 +72,7 @@ def token() -> str:
 
 
 def counted(phase: Phase) -> AbstractContextManager[None]:
-    """Have Dask count what the block computes to one span for the run and its phase.
+    """Have Dask count the block's computations to one span for the run and its phase.
 
     The span has the same identity in each pass, because schedulers never forget a span. Passes
     of no run share one span for each phase. The user's own spans stay around it.

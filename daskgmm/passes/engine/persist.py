@@ -59,7 +59,7 @@ class HeldPart:
     Parameters
     ----------
     label : str
-        The part's own.
+        Label of the part.
     inputs : tuple of str
         Key of the part on the cluster.
     text : TextPart or None
@@ -71,11 +71,11 @@ class HeldPart:
     text: TextPart | None = None
 
     def written(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
-        """See `TextPart.text_at`; ``None`` where the part is not of text."""
+        """Line of a row and text of a feature, as `TextPart.text_at` returns; or ``None``."""
         return None if self.text is None else self.text.text_at(row, feature)
 
     def read(self, part: Part) -> Iterator[Block]:
-        """Yield the part's blocks."""
+        """Yield the blocks of the part that the worker holds."""
         yield from map(_aligned, part.read())
 
 
@@ -86,7 +86,7 @@ class DecodedPart:
     Parameters
     ----------
     label : str
-        The part's own.
+        Label of the part.
     blocks : tuple of Block
     """
 
@@ -95,7 +95,7 @@ class DecodedPart:
     inputs: tuple[Hashable, ...] = ()
 
     def read(self, *inputs: Any) -> Iterator[Block]:  # noqa: ARG002  the protocol's signature
-        """Yield the blocks."""
+        """Yield the decoded blocks."""
         yield from map(_aligned, self.blocks)
 
     def __sizeof__(self) -> int:  # Dask counts it as memory of the worker
@@ -199,7 +199,7 @@ def _needs(graph: Mapping[Hashable, Any], key: Hashable) -> bool:
 
 
 def _shuffles(graph: Mapping[Hashable, Any]) -> bool:
-    """Whether a shuffle moves rows between partitions: its tasks can't run one by one."""
+    """Whether a shuffle moves rows between partitions: its tasks can't run separately."""
     functions = (getattr(node, "func", None) for node in graph.values())
     return any("shuffle" in (getattr(one, "__module__", None) or "") for one in functions)
 
@@ -212,8 +212,8 @@ def _itself(value: T) -> T:
 def decoded(source: Source, client: Any, room: int) -> Iterator[Source]:
     """The same rows, decoded once by the cluster's workers, which hold them during the block.
 
-    Dask then sends tasks to their rows, spills rows to disk where memory is short, decodes again
-    what is lost with a worker, and releases everything if the client is killed.
+    Dask then sends tasks to their rows, spills rows to disk where memory is short, decodes
+    again the blocks lost with a worker, and releases everything if the client is killed.
 
     Parameters
     ----------
@@ -246,7 +246,7 @@ def held_as(source: Source, keys: Sequence[str]) -> Source:
 
 
 def _fitting(source: Source, room: int) -> int:
-    """Number of parts, from the first on, whose rows fit."""
+    """Number of leading parts with rows that fit together."""
     wanted, lengths = rows_bytes(source), source.lengths
     if wanted is None or lengths is None or wanted <= room:
         return len(source.parts)
@@ -313,7 +313,7 @@ def _has_tasks(part: Part) -> bool:
 
 
 def _holding(source: Source, key: Hashable, leaf: Leaf) -> dict[Hashable, Any]:
-    """Graph of the task whose value is the parts that a leaf reads."""
+    """Graph of a task that returns the parts that a leaf reads."""
     if not leaf.inputs:
         return {key: Task(key, _itself, leaf.stretch)}
     chunks = {name: source.graph[name] for name in leaf.inputs}

@@ -83,7 +83,7 @@ def announced(prefix: str, suffix: str, parts: int) -> Callable[[int], None] | N
     Parameters
     ----------
     prefix, suffix : str
-        Of the keys of its tasks.
+        Start and end of the keys of the pass's tasks.
     parts : int
         Number of parts that it reads.
 
@@ -143,13 +143,13 @@ class _Looks:
         self._share: float | None = 0.0
 
     def done(self) -> int | None:
-        """See `PassProgress`."""
+        """Number of parts read so far; ``None`` where it is unknown."""
         self._look_soon()
         share = self._share
         return None if share is None else int(share * self._parts)
 
     def workers(self) -> int | None:
-        """See `PassProgress`."""
+        """Number of the cluster's workers; ``None`` where it is unknown."""
         self._look_soon()
         return self._tracker.workers
 
@@ -165,7 +165,7 @@ class _Looks:
             finished, tasks, workers = self._client.run_on_scheduler(_progress, self._group)
         except Exception:  # noqa: BLE001  a cluster may refuse in any way; a fit goes on without
             self._share = tracker.workers = None
-            return  # and keeps the lock, so that the scheduler is not asked again
+            return  # the lock stays taken, so that the scheduler is not asked again
         if tasks:
             self._share = finished / tasks
         elif self._share:  # the tasks were there, and Dask has released them

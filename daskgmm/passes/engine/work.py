@@ -1,4 +1,4 @@
-"""What a pass computes, without the graph that it becomes; and how a part is read."""
+"""The computation of a pass, without its graph; and the reading of a part."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

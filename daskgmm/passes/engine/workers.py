@@ -202,7 +202,7 @@ def giving_up(client: Any) -> Iterator[None]:
                     await client.cancel(ours, asynchronous=True, reason=_NO_WORKERS, msg=fact)
                     return
 
-    if client.status != "running":  # using it raises an error of its own
+    if client.status != "running":  # a closed client raises its own error when used
         yield
         return
     watching = asyncio.run_coroutine_threadsafe(watch(), client.loop.asyncio_loop)

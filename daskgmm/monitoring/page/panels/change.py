@@ -1,4 +1,4 @@
-"""The panel of the change after each pass, which is held against ``tol``."""
+"""The panel of the change after each pass, which is compared with ``tol``."""
 
 from typing import Any
 

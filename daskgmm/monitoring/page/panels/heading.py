@@ -79,7 +79,7 @@ def _origin(run: FitHistory, view: PageView) -> str:
 
 
 def _trouble(view: PageView) -> str:
-    """What the fit waits for, or why it ended early."""
+    """Cause of the fit's waiting, or of its early end."""
     run = view.run
     if run is None:
         return ""

@@ -21,7 +21,7 @@ _NAMED = 5
 _NO_LABELS: dict[str, list[Any]] = {"x": [], "y": [], "text": []}
 
 _PLAIN = {"nonselection_glyph": None, "muted_glyph": None}
-"""Nobody selects or mutes one of a hundred lines, and each glyph takes time to make."""
+"""No glyphs for selected or muted lines: each takes time to make, and none is used."""
 
 DYING = 0.1
 """A component with less than this share of an equal weight is about to vanish."""
