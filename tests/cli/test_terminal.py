@@ -136,7 +136,7 @@ def test_a_fit_is_seen_pass_by_pass_and_ctrl_c_leaves_a_clean_terminal(
         assert re.search(r"lower bound -\d\.\d{6}", text)
         assert re.search(r"[\d.]+[kM] rows/s", text)
         assert re.search(r"about \d+ passes, \d.* left", text)
-        assert ("2 workers," in text) == bool(workers)
+        assert bool(re.search(r"^  .*\b2 workers(,|$)", text, re.MULTILINE)) == bool(workers)
         assert max(map(len, lines)) <= width
         shown = lines[next(i for i, line in enumerate(lines) if re.match(r". pass \d+", line)) :]
         assert all(line.startswith("  ") for line in shown[1:])  # none is another's end

@@ -120,7 +120,9 @@ def test_a_worker_peaks_where_it_is_predicted_to(threads, cache, tmp_path, monke
         model.fit(dataset)
         (peak,) = client.run(peak_bytes).values()
     predicted = worker_bytes(tasks[-1], threads)
-    assert 0.7 * predicted <= peak <= 1.25 * predicted, (peak / MIB, predicted / MIB)
+    # How many of the threads' tasks are at their peaks together is a matter of timing.
+    surely = worker_bytes(tasks[-1], 1)
+    assert 0.7 * surely <= peak <= 1.25 * predicted, (peak / MIB, predicted / MIB)
 
 
 def test_more_threads_blocks_and_components_take_more():
