@@ -1,4 +1,4 @@
-"""How far components have gone, in units of their own."""
+"""Distances between components before and after, in units of the components."""
 
 import numpy as np
 

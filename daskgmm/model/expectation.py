@@ -1,4 +1,4 @@
-"""The E-step of several mixtures over any stream of blocks: what one pass computes."""
+"""The E-step of several mixtures over a stream of blocks: the work of one pass."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from daskgmm.model.typing import Doubles, Floats
 
 @dataclass(frozen=True, eq=False)
 class Expectation:
-    """The question that a pass answers: the moments of these mixtures over the rows.
+    """The mixtures whose moments a pass computes, and how it computes them.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Expectation:
 
     @cached_property
     def dtypes(self) -> tuple[np.dtype[np.floating], ...]:
-        """What each mixture is computed in."""
+        """Floating-point type that each mixture is computed in."""
         return tuple(
             working_dtype(mixture, self.dtype)
             if self.origins is None or self.origins[index] is None
@@ -56,7 +56,7 @@ class Expectation:
         )
 
     def kernels(self) -> list[tuple[list[int], Kernel]]:
-        """Fresh kernels, each with the positions of the mixtures that it serves."""
+        """New kernels, each with the positions of the mixtures that it computes."""
         groups: dict[tuple[str, type[Kernel], np.dtype[np.floating]], list[int]] = {}
         for index, mixture in enumerate(self.mixtures):
             key = mixture.covariance.name, self._kernel(index), self.dtypes[index]
@@ -76,7 +76,7 @@ class Expectation:
 
     @property
     def needs_scatter(self) -> bool:
-        """Whether any of the kernels leaves something to the total scatter."""
+        """Whether any kernel needs the rows' total scatter to complete its moments."""
         return any(
             mixture.covariance.needs_scatter and self._kernel(index) is not CentredKernel
             for index, mixture in enumerate(self.mixtures)
@@ -103,7 +103,7 @@ class Expectation:
 
 
 class Accumulator:
-    """Takes blocks of rows into moments; holds the work arrays that blocks share.
+    """Adds blocks of rows to moments; holds the work arrays that blocks share.
 
     Parameters
     ----------

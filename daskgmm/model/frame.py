@@ -1,4 +1,4 @@
-"""The coordinates in which everything is computed: the data's own, shifted and scaled once.
+"""The coordinates of all computations: the data's, shifted and scaled once.
 
 The rows' total second moments, which tied covariances need beside the feature form.
 """
@@ -53,7 +53,7 @@ class Frame:
 
     @classmethod
     def identity(cls, n_features: int) -> "Frame":
-        """The data's own coordinates."""
+        """Frame of the data's own coordinates."""
         return cls(np.zeros(n_features), np.ones(n_features))
 
     def require_sound(self, n_features: int) -> None:
@@ -66,12 +66,12 @@ class Frame:
             raise ValueError(f"a scale of the frame is {self.scale.min():g}")
 
     def seen_from(self, other: "Frame") -> "Frame":
-        """The same frame in the coordinates of another."""
+        """The frame as seen from another frame's coordinates."""
         return Frame((self.origin - other.origin) / other.scale, self.scale / other.scale)
 
     @property
     def log_jacobian(self) -> float:
-        """What a log-density gains from these coordinates back to data units (nats)."""
+        """Log-density in data units minus that in these coordinates (nats)."""
         return -float(np.log(self.scale).sum())
 
     def standardise(self, rows: Floats, out: Floats) -> None:

@@ -42,7 +42,7 @@ class Mixture:
     def from_covariances(
         cls, covariance: Covariance, weights: Doubles, means: Doubles, covariances: Doubles
     ) -> Self:
-        """Mixture with these covariances.
+        """Make a mixture with these covariances.
 
         Raises
         ------
@@ -59,12 +59,12 @@ class Mixture:
     def from_precisions(
         cls, covariance: Covariance, weights: Doubles, means: Doubles, precisions: Doubles
     ) -> Self:
-        """Mixture with these precisions; `NotPositiveDefiniteError` if they are not proper."""
+        """Make a mixture with these precisions; `NotPositiveDefiniteError` if not valid."""
         factors = covariance.factorise_precisions(precisions)
         return cls(covariance, weights, means, covariance.covariances(factors), factors)
 
     def require_sound(self) -> None:
-        """Raise ValueError, which says why, where these arrays are no mixture's.
+        """Raise ValueError with the reason if these arrays are not a valid mixture.
 
         Code that makes mixtures need not ask: this is for those that come from elsewhere.
         """
@@ -100,22 +100,22 @@ class Mixture:
 
     @property
     def n_components(self) -> int:
-        """K."""
+        """Number K of components."""
         return int(self.means.shape[0])
 
     @property
     def n_features(self) -> int:
-        """D."""
+        """Number D of features."""
         return int(self.means.shape[1])
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(K, D)."""
+        """Shape (K, D) of the means."""
         return self.n_components, self.n_features
 
     @property
     def n_parameters(self) -> int:
-        """Free parameters, for information criteria."""
+        """Number of free parameters, for information criteria."""
         in_covariances = self.covariance.n_parameters(*self.shape)
         return in_covariances + self.means.size + self.n_components - 1
 
@@ -141,14 +141,14 @@ class Mixture:
         return np.hstack([quadratic, linear, at_zero[:, np.newaxis]])
 
     def outside(self, frame: Frame) -> "Mixture":
-        """The same mixture, from the frame's coordinates to those in which the frame is given."""
+        """The mixture in the coordinates in which its frame is given."""
         covariances = self.covariance.rescale(self.covariances, frame.scale)
         means = frame.leave(self.means)
         return Mixture.from_covariances(self.covariance, self.weights, means, covariances)
 
 
 def collapsed(component: int | None, weights: Doubles) -> CollapsedComponentError:
-    """The error that says which component has no proper covariance; ``None``: that of all."""
+    """Error for a component whose covariance is not positive definite; ``None``: the shared one."""
     if component is None:
         which = "The covariance shared by all components has collapsed"
     else:

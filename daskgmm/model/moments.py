@@ -51,7 +51,7 @@ class Moments:
     rows: int
 
     def require_sound(self, mixture: Mixture) -> None:
-        """Raise ValueError, which says why, where these can't be a mixture's moments."""
+        """Raise ValueError with the reason if these cannot be a mixture's moments."""
         n_components, n_features = mixture.shape
         length = mixture.covariance.feature_length(n_features)
         square = (n_features, n_features) if mixture.covariance.needs_scatter else (0, 0)
@@ -85,7 +85,7 @@ class Moments:
 
     @property
     def means(self) -> Doubles:
-        """Means of the components, of shape (K, D), where any weight fell on them."""
+        """Means (K, D) of the components that have any weight; the origins of others."""
         counts = self.sums[-1]
         linear = self.sums[-1 - self.origins.shape[1] : -1].T
         safe = np.where(counts > 0, counts, 1.0)
@@ -112,7 +112,7 @@ class Moments:
         return replace(self, origins=origins, sums=sums, shared=shared)
 
     def faded(self, share: float) -> "Moments":
-        """As if each row had counted for a share of its weight; there are as many rows."""
+        """These moments with each row's weight multiplied by a share; the number of rows stays."""
         return replace(
             self,
             sums=share * self.sums,
@@ -122,7 +122,7 @@ class Moments:
         )
 
     def joined(self, other: "Moments", covariance: Covariance) -> "Moments":
-        """Sum of two moments, wherever their origins are, about the means of both together.
+        """Sum of two moments with any origins, about the means of both together.
 
         From there covariances come without cancellation, and so do those of the next sum.
         """
@@ -177,7 +177,7 @@ class Moments:
     def first_mixture(
         self, covariance: Covariance, ridge: Doubles, epsilon: float, zero: Doubles | None = None
     ) -> Mixture:
-        """As `maximise`, for a start, whose components may be single rows.
+        """First mixture of a start, whose components may be single rows; see `maximise`.
 
         Where variances along the axes would be zero, what is added to the weights, at the frame's
         origin, gives them some width, as in scikit-learn: from there rows can be shared out.
@@ -241,7 +241,7 @@ def _resolved(means: Doubles, ridge: Doubles, zero: Doubles | None) -> Doubles:
 
 
 def _require_spread(mixture: Mixture, least: Doubles) -> None:
-    """Refuse covariances that are nothing but rounding, which differs with the rows' order."""
+    """Refuse covariances that are only rounding, which differs with the order of rows."""
     covariance, shape = mixture.covariance, mixture.shape
     narrow = covariance.variances(mixture.covariances, shape) < least
     shares = covariance.least_shares(mixture.factors, mixture.covariances, shape[0])

@@ -1,4 +1,4 @@
-"""Values that are not finite: where the first one is, and the words for it."""
+"""The first value that is not finite: its place, and the error for it."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -39,7 +39,7 @@ class Flaw:
         return cls(row, feature, float(rows[feature, row]))
 
     def after(self, rows: int) -> Self:
-        """The same flaw, counted with so many rows before."""
+        """The flaw with its row counted after so many others."""
         return replace(self, row=self.row + rows)
 
     def error(
@@ -49,7 +49,7 @@ class Flaw:
         before: int | None = None,
         written: tuple[int, str] | None = None,
     ) -> DataError:
-        """The error that tells of it.
+        """The error that describes this value.
 
         Parameters
         ----------
@@ -76,5 +76,5 @@ class Flaw:
 
 
 def feature_name(feature: int, columns: tuple[str, ...] | None) -> str:
-    """How an error calls a feature."""
+    """Name of a feature in errors."""
     return f"feature {feature}" if columns is None else f"column {columns[feature]!r}"

@@ -1,4 +1,4 @@
-"""How many digits a way of computing leaves, so that the exact one is taken where it matters.
+"""Bounds on rounding errors, by which the way of computing is chosen.
 
 The feature form writes ``(z - mu).T @ P @ (z - mu)`` as a sum of products that are each as
 large as ``abs(z).T @ abs(P) @ abs(z)``, and rounding is relative to those; a covariance taken
@@ -40,7 +40,7 @@ def covariance_errors(mixture: Mixture, origins: Doubles, dtype: np.dtype[np.flo
 
 
 def feature_components(mixture: Mixture, dtype: np.dtype[np.floating]) -> NDArray[np.bool_]:
-    """Components (K,) that the feature form serves: exact enough, and enough of them.
+    """Mask (K,) of the components for which the feature form is exact enough and pays.
 
     Where components share moments, the worst of them decides for all.
     """
@@ -54,12 +54,12 @@ def feature_components(mixture: Mixture, dtype: np.dtype[np.floating]) -> NDArra
 
 
 def moments_suffice(mixture: Mixture, origins: Doubles, dtype: np.dtype[np.floating]) -> bool:
-    """Whether a mixture that was made from moments about `origins` has kept its digits."""
+    """Whether a mixture from moments about `origins` is exact enough."""
     return bool((covariance_errors(mixture, origins, dtype) <= TOLERANCE[dtype]).all())
 
 
 def working_dtype(mixture: Mixture, dtype: np.dtype[np.floating]) -> np.dtype[np.floating]:
-    """The type that a mixture is computed in where `dtype` is asked for: double where that fails.
+    """Floating-point type for a mixture: `dtype`, or float64 if that type is not exact enough.
 
     Even about the means, products round by ``eps * v.T @ abs(P) @ v`` at a row a deviation away,
     and a row's own digits leave its log-density ``eps`` times the root of the form at the row.
@@ -79,6 +79,6 @@ def working_dtype(mixture: Mixture, dtype: np.dtype[np.floating]) -> np.dtype[np
 def step_suffices(
     before: Mixture, after: Mixture, origins: Doubles, dtype: np.dtype[np.floating]
 ) -> bool:
-    """Whether a step from one mixture to another, by moments about `origins`, kept its digits."""
+    """Whether an EM step between two mixtures, by moments about `origins`, is exact enough."""
     used = working_dtype(before, dtype)
     return working_dtype(after, used) == used and moments_suffice(after, origins, used)

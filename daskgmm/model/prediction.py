@@ -1,4 +1,4 @@
-"""What a fitted mixture says of rows: labels, responsibilities, densities."""
+"""Labels, responsibilities and densities of rows under a fitted mixture."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _LABEL_OF_NONE = 0
 
 
 class Predictions(NamedTuple):
-    """What a mixture says of n rows.
+    """Labels, responsibilities and log-densities of n rows.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Predictions(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Predictor:
-    """A mixture and the coordinates that it is exact in.
+    """A mixture with its frame, which predicts from rows in data units.
 
     All methods take rows of shape (n, D) in data units, float32 or float64, and compute in
     that type unless `dtype` forces one or only float64 serves the mixture. They raise
@@ -96,7 +96,7 @@ class Predictor:
         return found
 
     def everything(self, rows: Floats) -> "Predictions":
-        """Labels, responsibilities and log-densities of each row, for the work of one."""
+        """Labels, responsibilities and log-densities of each row, computed together."""
         dtype = self.dtype or rows.dtype
         labels = np.empty(len(rows), np.int64)
         shares = np.empty((self.mixture.n_components, len(rows)), dtype)
@@ -145,7 +145,7 @@ class NotFiniteError(ArithmeticError):
 
 
 def require_finite(found: Floats, rows: Floats, start: int) -> None:
-    """Look for the reason where a result for rows (n, D) is not finite."""
+    """Raise `NotFiniteError` if a result is not finite because of a value in rows (n, D)."""
     if np.isfinite(found).all():
         return
     flaw = Flaw.in_rows(rows.T)

@@ -31,7 +31,7 @@ Cells: TypeAlias = NDArray[np.uint64]
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """Which values are counted, and how finely.
+    """Range and fineness of a count of values.
 
     Parameters
     ----------
@@ -55,11 +55,11 @@ class Question:
         return self._compact(Counts.of(_leading(cells, self.bits), self.bits))
 
     def add(self, left: "Counts", right: "Counts") -> "Counts":
-        """Answers about values here and there, for a tree of sums."""
+        """Sum of two counts, for a tree of sums."""
         return self._compact(left + right)
 
     def _compact(self, counts: "Counts") -> "Counts":
-        """The first answer may be a coarse one: nobody knows how many values there are."""
+        """Make counts coarser until few enough; the number of values is not known beforehand."""
         too_many = self.within is None and len(counts.cells) > MOST_CELLS
         return counts.coarse(min(counts.bits, COARSE_BITS)) if too_many else counts
 
@@ -70,7 +70,7 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """How many values lie in each cell that has any.
+    """Number of values in each non-empty cell.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class Counts:
         return Counts(*_summed(cells[order], numbers[order]), bits)
 
     def coarse(self, bits: int) -> "Counts":
-        """The same values in cells that fewer bits tell apart."""
+        """The same counts in larger cells, of fewer bits."""
         if bits == self.bits:
             return self
         cells = _shortened(self.cells, self.bits, bits)
@@ -117,7 +117,7 @@ class Counts:
 
 
 def quantile(count: Callable[[Question], Counts], share: float) -> float:
-    """The value below which a share of all values lies, as `numpy.quantile` has it.
+    """The value below which a share of all values lies, as in `numpy.quantile`.
 
     Parameters
     ----------

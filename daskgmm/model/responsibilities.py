@@ -8,7 +8,7 @@ from daskgmm.model.typing import Floats
 
 
 def segments_of(sizes: Sequence[int]) -> list[slice]:
-    """Slices that cut an axis into stretches of these sizes."""
+    """Slices of consecutive stretches of these sizes."""
     stops = np.cumsum(sizes)
     return [slice(int(stop - size), int(stop)) for size, stop in zip(sizes, stops, strict=True)]
 
@@ -46,7 +46,7 @@ def normalise(logits: Floats, *, for_sums: bool = False) -> Floats:
 
 
 def _normalise_far(logits: Floats, peak: Floats) -> Floats:
-    """As `normalise`, where rows are so far that the densities of all components overflow.
+    """`normalise` for rows so far away that the densities of all components overflow.
 
     Those have density zero, and no component is more probable than another.
     """

@@ -19,7 +19,7 @@ CRITERIA = ("bic", "aic", "icl")
 
 @dataclass(frozen=True, eq=False)
 class Scoring:
-    """The question that a scoring pass answers.
+    """The mixtures that a scoring pass scores, and how it computes them.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Scoring:
     compiled: bool = False
 
     def kernels(self) -> list[tuple[list[int], Kernel]]:
-        """A fresh kernel for each kind of mixture, with the positions of those that it serves."""
+        """New kernels, each with the positions of the mixtures that it computes."""
         groups: dict[tuple[str, type[Kernel], np.dtype[Any]], list[int]] = {}
         for index, mixture in enumerate(self.mixtures):
             dtype = working_dtype(mixture, self.dtype)
@@ -51,7 +51,7 @@ class Scoring:
 
 
 class Scorer:
-    """Answers it, block by block; holds the work arrays that blocks share.
+    """Scores blocks of rows; holds the work arrays that blocks share.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Names for the arrays that cross functions."""
+"""Type names of arrays."""
 
 from typing import Any, TypeAlias
 

@@ -1,4 +1,4 @@
-"""Mixtures as points of a space without bounds, in which one can go on in a direction."""
+"""Mixtures as points of an unbounded space, in which steps can be extrapolated."""
 
 from dataclasses import dataclass
 from functools import reduce
@@ -31,7 +31,7 @@ class Coordinates:
 
     @classmethod
     def of(cls, mixture: Mixture) -> "Coordinates":
-        """Where a mixture lies."""
+        """Coordinates of a mixture."""
         return cls(
             np.log(np.maximum(mixture.weights, _LEAST_WEIGHT)),
             mixture.means,
@@ -48,7 +48,7 @@ class Coordinates:
         )
 
     def length(self, mixture: Mixture) -> float:
-        """Length of a change from `mixture`, near enough in the metric of Fisher's information.
+        """Approximate length of a change from `mixture` in the metric of Fisher's information.
 
         It has no units: a nearly empty component counts for as little as the rows feel of it.
         """
@@ -61,7 +61,7 @@ class Coordinates:
         return float(np.sqrt(max(in_others + in_factors, 0.0)))
 
     def mixture(self, like: Mixture) -> Mixture | None:
-        """The mixture here, of the covariance type of another; None where numbers overflow."""
+        """The mixture at these coordinates, of another's covariance type; None on overflow."""
         weights = np.exp(self.log_weights - self.log_weights.max())
         with np.errstate(all="ignore"):
             factors = like.covariance.bounded(self.factors)

@@ -1,1 +1,1 @@
-"""The EM loop: starts, steps, stopping. Knows mixtures and moments, not where the rows are."""
+"""The EM loop: starts, steps, stopping. It knows mixtures and moments, not where the rows are."""

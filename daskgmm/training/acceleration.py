@@ -34,7 +34,7 @@ is empty would never come back."""
 
 @dataclass(frozen=True, eq=False)
 class AccelerationState:
-    """What an acceleration remembers of a start; enough to resume from.
+    """State of the acceleration of one start; enough to resume from.
 
     Parameters
     ----------
@@ -57,11 +57,11 @@ class AccelerationState:
     tried: bool = False
 
     def closer(self) -> "AccelerationState":
-        """After a trial that was refused: EM goes on, and the next trial is closer."""
+        """State after a refused trial: EM goes on, and the next trial is closer."""
         return replace(self, trial=None, length=0.0, radius=self.length / GROWTH)
 
     def leads_on(self, stood: Mixture, beyond: Mixture) -> bool:
-        """Whether EM, which came to `stood`, goes from the trial to `beyond` in no way back.
+        """Whether EM's step from the trial to `beyond` does not turn back towards `stood`.
 
         Where EM's steps shrink by a factor in each direction, and so in the basin of an optimum,
         a squared extrapolation turns none of them round; a trial that does has left the basin.
@@ -84,7 +84,7 @@ bound that led to the first of them; returns the state from there."""
 def plain(
     state: AccelerationState, before: Mixture, after: Mixture, gain: float
 ) -> AccelerationState:
-    """EM's own steps."""
+    """No acceleration: EM's own steps."""
     del before, after, gain
     return state
 
@@ -92,7 +92,7 @@ def plain(
 def squarem(
     state: AccelerationState, before: Mixture, after: Mixture, gain: float
 ) -> AccelerationState:
-    """After every two steps one along the parabola through them, once EM is in its tail.
+    """Extrapolate after two EM steps, along the parabola through them, once EM is in its tail.
 
     Its length in steps is alpha_3 of Varadhan and Roland (2008), ``norm(r) / norm(v)`` with
     the first step r and the change v from it to the second, within the radius.
@@ -125,7 +125,7 @@ ACCELERATIONS: dict[str | None, Acceleration] = {None: plain, "squarem": squarem
 
 
 def acceleration_named(name: str | None) -> Acceleration:
-    """Look a way up by the name that users give it."""
+    """Look an acceleration up by the name that users give it."""
     if not (name is None or isinstance(name, str)) or name not in ACCELERATIONS:
         known = ", ".join(map(repr, ACCELERATIONS))
         raise ConfigurationError(f"acceleration={name!r} is not known.", f"Use one of: {known}.")

@@ -1,4 +1,4 @@
-"""The EM loop, as a generator of what happened. It never sees where the rows are."""
+"""The EM loop, as a generator of fit states. It never sees where the rows are."""
 
 import logging
 import math
@@ -26,7 +26,7 @@ Origins: TypeAlias = "tuple[Doubles, ...] | None"
 
 
 class Expect(Protocol):
-    """One pass over all rows."""
+    """Protocol of one pass over all rows."""
 
     def __call__(self, mixtures: Sequence[Mixture], origins: Origins = None) -> list[Moments]:
         """Moments of each mixture; about `origins` where they are given."""
@@ -34,7 +34,7 @@ class Expect(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class EMSettings:
-    """How to take steps and when to stop.
+    """Settings of EM: how to take steps and when to stop.
 
     Parameters
     ----------
@@ -66,12 +66,12 @@ class EMSettings:
     zero: Doubles | None = None
 
     def maximise(self, mixture: Mixture, moments: Moments) -> Mixture:
-        """M-step."""
+        """M-step from moments under `mixture`."""
         with self._advice_on_precision():
             return moments.maximise(mixture.covariance, self.ridge, self._epsilon, self.zero)
 
     def first_mixture(self, covariance: Covariance, moments: Moments) -> Mixture:
-        """From moments under a start's responsibilities to its mixture."""
+        """First mixture of a start, from moments under its responsibilities."""
         with self._advice_on_precision():
             return moments.first_mixture(covariance, self.ridge, self._epsilon, self.zero)
 
@@ -138,7 +138,7 @@ def em(traces: Sequence[Trace], expect: Expect, settings: EMSettings) -> Iterato
 def advance(
     mixtures: Sequence[Mixture], expect: Expect, settings: EMSettings
 ) -> tuple[list[Moments], list[Mixture | CollapsedComponentError]]:
-    """One EM step of each mixture; a collapse is an outcome.
+    """Take one EM step from each mixture; a collapse is returned as an outcome.
 
     Where the moments' origins were too far from the new means to leave the covariances their
     digits, or single precision has left them none, the pass is repeated about the new means, in
@@ -195,7 +195,7 @@ def _stepped(
     settings: EMSettings,
     iteration: int,
 ) -> Trace:
-    """After a step of EM's own, which alone can tell that a start has converged."""
+    """Trace after a plain EM step; only such a step can show that a start has converged."""
     bound = moments.lower_bound
     if not math.isfinite(bound):
         raise DataError(
@@ -218,7 +218,7 @@ def _stepped(
 def _tried(
     trace: Trace, moments: Moments, outcome: Mixture | CollapsedComponentError, settings: EMSettings
 ) -> Trace:
-    """After a trial: go on from there, or from where EM stood if it leads to a worse place."""
+    """Trace after a trial: go on from it, or from where EM stood if the trial is worse."""
     # A likelihood that is no number has fallen too.
     risen = trace.lower_bound <= moments.lower_bound < math.inf
     if (

@@ -13,7 +13,7 @@ from daskgmm.training.em import EMSettings, Expect
 
 @dataclass(frozen=True, eq=False)
 class Increment:
-    """What came of new rows.
+    """Result of a step on new rows.
 
     Parameters
     ----------

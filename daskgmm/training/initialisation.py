@@ -1,4 +1,4 @@
-"""Responsibilities to start from. A new way is a function and a line in the registry.
+"""Responsibilities to start from. A new method is a function and a line in the registry.
 
 Each function takes rows (n, D) in data units, K, the random state and sample weights (n,) or
 None, and returns responsibilities (n, K). The random numbers are drawn in scikit-learn's
@@ -24,7 +24,7 @@ _MOST_ROWS_FOR_WARD = 4000
 def kmeans(
     rows: Floats, n_components: int, random: np.random.RandomState, weights: Doubles | None
 ) -> Doubles:
-    """Clusters of one run of k-means."""
+    """Responsibilities of one run of k-means."""
     from sklearn.cluster import KMeans
 
     clustering = KMeans(n_components, n_init=1, random_state=random)
@@ -37,7 +37,7 @@ def kmeans(
 def kmeans_plus_plus(
     rows: Floats, n_components: int, random: np.random.RandomState, weights: Doubles | None
 ) -> Doubles:
-    """Single rows, far from each other (Arthur and Vassilvitskii, 2007)."""
+    """Components at single rows, far from each other (Arthur and Vassilvitskii, 2007)."""
     from sklearn.cluster import kmeans_plusplus
 
     _, chosen = kmeans_plusplus(rows, n_components, sample_weight=weights, random_state=random)
@@ -56,7 +56,7 @@ def random_responsibilities(
 def random_rows(
     rows: Floats, n_components: int, random: np.random.RandomState, weights: Doubles | None
 ) -> Doubles:
-    """Single rows, drawn without replacement."""
+    """Components at single rows, drawn without replacement."""
     odds = None if weights is None else weights / weights.sum()
     chosen = random.choice(len(rows), size=n_components, replace=False, p=odds)
     return _on_rows(chosen, len(rows))
@@ -131,7 +131,7 @@ INITIALISERS: dict[str, Initialiser | None] = {
 
 
 def initialiser_named(name: str) -> Initialiser | None:
-    """Look a way to start up by the name that users give it."""
+    """Look an initialisation up by the name that users give it."""
     if not isinstance(name, str) or name not in INITIALISERS:
         known = ", ".join(INITIALISERS)
         raise ConfigurationError(f"init_params={name!r} is not known.", f"Use one of: {known}.")

@@ -55,11 +55,11 @@ class Given:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is left to be found from rows."""
+        """Whether all start values are given."""
         return not any(one is None for one in (self.weights, self.means, self.precisions))
 
     def override(self, mixture: Mixture | None, covariance: Covariance, frame: Frame) -> Mixture:
-        """A mixture in frame coordinates with what was given in place of what was found."""
+        """A mixture in frame coordinates, with the given values in place of its own."""
         weights, means = self.weights, None if self.means is None else frame.enter(self.means)
         if mixture is not None:
             weights = mixture.weights if weights is None else weights
@@ -74,7 +74,7 @@ class Given:
 
 @dataclass(frozen=True, eq=False)
 class StartPlan:
-    """How to come to starts.
+    """How starts are found.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class StartPlan:
 
     @property
     def most_polished(self) -> int:
-        """Starts that go on to full passes at the most, where EM ran on a sample first."""
+        """Largest number of starts that go on to full passes after EM on a sample."""
         return min(self.n_init, MOST_POLISHED)
 
     def starts(
@@ -174,7 +174,7 @@ class StartPlan:
 
 @dataclass(frozen=True, eq=False)
 class Squarable:
-    """Rows whose distances can be squared, summed and told apart in their own type.
+    """Rows scaled so that squares of their distances neither overflow nor vanish in their type.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def squarable(rows: Floats, frame: Frame) -> Squarable:
 
 @dataclass(frozen=True, eq=False)
 class InMemory:
-    """A pass over rows that are all here.
+    """A pass over rows in this process's memory.
 
     Parameters
     ----------

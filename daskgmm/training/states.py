@@ -1,4 +1,4 @@
-"""What the EM loop tells about itself after each pass."""
+"""States of the EM loop after each pass."""
 
 from dataclasses import dataclass, field
 from enum import Enum

@@ -1,4 +1,4 @@
-"""What ``tol`` is held against. A new rule is a function and a line in the registry."""
+"""Rules for stopping. A new rule is a function and a line in the registry."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ def parameters_change(step: Step) -> float:
 
 @dataclass(frozen=True)
 class Rule:
-    """What is held against ``tol``, and how.
+    """A rule for stopping: the change that ``tol`` is compared with.
 
     Parameters
     ----------

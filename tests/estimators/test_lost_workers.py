@@ -5,6 +5,7 @@ import signal
 import threading
 from contextlib import contextmanager
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
@@ -38,6 +39,15 @@ def cluster():
         n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0"
     ) as cluster:
         yield cluster
+
+
+@pytest.fixture(autouse=True)
+def config_as_it_was():
+    """Dask leaves its configuration changed where a client is closed inside its `with` block."""
+    before = dict(dask.config.config)
+    yield
+    if "scheduler" not in before:
+        dask.config.config.pop("scheduler", None)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """A line of the registry.
+    """A line of the registry: module, class and summary of a covariance type.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ REGISTRY: dict[str, Entry] = {
 
 @final
 class _Types(Mapping[str, "Covariance"]):
-    """The registry's covariance types by name: one instance of each, imported when wanted."""
+    """Covariance types by name: one instance of each, imported when first used."""
 
     def __init__(self) -> None:
         self._loaded: dict[Entry, Covariance] = {}

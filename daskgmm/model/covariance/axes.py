@@ -1,4 +1,4 @@
-"""Variances along the axes: what diag and spherical share."""
+"""Variances along the axes: functions that diag and spherical share."""
 
 import numpy as np
 
@@ -14,12 +14,12 @@ def _require_positive(values: Doubles) -> None:
 
 
 def factorise(variances: Doubles) -> Doubles:
-    """Roots of the precisions; the first axis counts components."""
+    """Square roots of the precisions of given variances; the first axis counts components."""
     _require_positive(variances)
     return np.asarray(1 / np.sqrt(variances))
 
 
 def factorise_precisions(precisions: Doubles) -> Doubles:
-    """Roots of given precisions."""
+    """Square roots of given precisions."""
     _require_positive(precisions)
     return np.sqrt(precisions)

@@ -1,4 +1,4 @@
-"""What a covariance type has to say about itself.
+"""The interface of a covariance type.
 
 A Gaussian is an exponential family: its weighted log-density at z is ``<eta, phi(z)>``, with
 
@@ -39,7 +39,7 @@ class Covariance(ABC):
 
     @abstractmethod
     def n_parameters(self, n_components: int, n_features: int) -> int:
-        """Free parameters in the covariances."""
+        """Number of free parameters in the covariances."""
 
     @abstractmethod
     def quadratic_length(self, n_features: int) -> int:
@@ -55,7 +55,7 @@ class Covariance(ABC):
 
     @abstractmethod
     def monomials(self, n_features: int) -> NDArray[np.int64]:
-        """The same features as sums of products, for compiled loops: rows (feature, i, j).
+        """Quadratic features as sums of products, for compiled loops: rows (feature, i, j).
 
         Rows of one feature lie together; the feature is the sum of their ``z_i z_j``.
         """
@@ -105,7 +105,7 @@ class Covariance(ABC):
         offsets: Doubles,
         ridge: Doubles,
     ) -> Doubles:
-        """Covariances from sums.
+        """Covariances from sums over rows: the M-step.
 
         Parameters
         ----------
@@ -143,11 +143,11 @@ class Covariance(ABC):
 
     @abstractmethod
     def least_variances(self, resolved: Doubles) -> Doubles:
-        """Least variances (K, D) that mean anything, from those that numbers resolve (K, D)."""
+        """Smallest meaningful variances (K, D), given those that numbers resolve (K, D)."""
 
     @abstractmethod
     def at_least(self, covariances: Doubles, least: Doubles) -> Doubles:
-        """Covariances whose variances are no less than these (K, D), where nothing else holds them.
+        """Covariances whose variances are at least these (K, D), where no ridge keeps them up.
 
         They are the most likely ones of that kind, so EM's likelihood does not fall. Matrices
         stay as they are: of those some direction may be too narrow, whatever their diagonals are.
@@ -167,17 +167,17 @@ class Covariance(ABC):
 
     @abstractmethod
     def unbounded(self, factors: Doubles) -> Doubles:
-        """Factors with the logarithms of what must be positive: any real numbers will do."""
+        """Factors with the logarithms of their positive entries: any real numbers are valid."""
 
     @abstractmethod
     def bounded(self, unbounded: Doubles) -> Doubles:
-        """Factors from `unbounded`; proper ones whatever the numbers are, but for overflow."""
+        """Factors from `unbounded`: valid for any real numbers that do not overflow."""
 
     @abstractmethod
     def information(
         self, changes: Doubles, factors: Doubles, weights: Doubles, n_features: int
     ) -> float:
-        """Squared length of changes of `unbounded` factors, near enough in Fisher's metric.
+        """Approximate squared length of changes of `unbounded` factors in Fisher's metric.
 
         It is about twice what rows of the components, weighted by (K,), lose in log-density.
         """
@@ -191,7 +191,7 @@ class Covariance(ABC):
 
     @abstractmethod
     def compatible_scale(self, scale: Doubles) -> Doubles:
-        """Turn scales (D,) into such under which this type stays itself."""
+        """Scales near the given ones (D,) under which covariances keep this type."""
 
     @abstractmethod
     def colour(self, noise: Doubles, factors: Doubles, component: int) -> Doubles:

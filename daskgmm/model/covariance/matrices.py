@@ -1,4 +1,4 @@
-"""Symmetric matrices: what full and tied share."""
+"""Symmetric matrices: functions that full and tied share."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ _BLOCK = 128
 
 @contextmanager
 def naming(component: int | None) -> Iterator[None]:
-    """Turn LAPACK's complaint into ours, which tells the component."""
+    """Turn LAPACK's error into ours, which names the component."""
     try:
         yield
     except (linalg.LinAlgError, ValueError) as error:  # ValueError: NaN or infinity inside
@@ -99,7 +99,7 @@ def unbounded(factors: Doubles) -> Doubles:
 
 
 def bounded(found: Doubles) -> Doubles:
-    """Back from `unbounded`."""
+    """Triangular factors from `unbounded` ones."""
     factors = found.copy()
     axis = np.arange(found.shape[-1])
     factors[..., axis, axis] = np.exp(found[..., axis, axis])

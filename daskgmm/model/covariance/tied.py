@@ -12,7 +12,7 @@ from daskgmm.model.typing import Doubles, Floats
 
 @final
 class Tied(Covariance):
-    """No quadratic features at all.
+    """No quadratic features: the quadratic term is the same for all components.
 
     ``z.T @ P @ z`` is the same for all components, so it leaves the responsibilities; its sum
     over the rows needs only their total scatter, which no iteration changes.
@@ -36,7 +36,7 @@ class Tied(Covariance):
         return 0
 
     def quadratic(self, rows: Floats, out: Floats) -> None:
-        """Nothing to write."""
+        """Write nothing: there are no quadratic features."""
 
     def monomials(self, n_features: int) -> NDArray[np.int64]:
         del n_features

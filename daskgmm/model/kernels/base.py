@@ -1,4 +1,4 @@
-"""What the kernels share: sums over blocks of rows, taken out as moments."""
+"""Base of the kernels: sums over blocks of rows, returned as moments."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ SMALL_PRODUCT = 10**6
 
 
 def slab_rows(values_per_row: int, dtype: np.dtype[np.floating], n_bytes: int) -> int:
-    """Rows that are worked on together: a power of two, for work arrays of about `n_bytes`."""
+    """Number of rows in a slab: a power of two, for work arrays of about `n_bytes`."""
     ideal = n_bytes / (values_per_row * dtype.itemsize)
     return int(np.clip(2 ** np.round(np.log2(ideal)), 256, 16384))
 
@@ -69,7 +69,7 @@ class Kernel(ABC):
         self.rows = 0
 
     def add(self, rows: Floats, weights: Floats | None = None) -> None:
-        """Take rows (D, n) in data coordinates, with sample weights (n,), into the sums."""
+        """Add rows (D, n) in data coordinates, with sample weights (n,), to the sums."""
         self.rows += rows.shape[1]
         if weights is None:
             self.weight += rows.shape[1]
@@ -83,7 +83,7 @@ class Kernel(ABC):
 
     @abstractmethod
     def _add(self, rows: Floats, weights: Doubles | None) -> None:
-        """As `add`, for rows that count."""
+        """Add rows of positive weight."""
 
     @abstractmethod
     def logits(self, rows: Floats) -> Floats:
@@ -93,7 +93,7 @@ class Kernel(ABC):
         """
 
     def take(self) -> list[Moments]:
-        """Sums since the last call, one for each mixture."""
+        """Return the moments of each mixture since the last call, and start again from zero."""
         found = [
             Moments(
                 origins,
@@ -131,4 +131,4 @@ class SlabKernel(Kernel, ABC):
 
     @abstractmethod
     def _accumulate(self, gamma: Floats) -> None:
-        """Add the same slab's moments under these responsibilities (K, n)."""
+        """Add the moments of the current slab under these responsibilities (K, n)."""

@@ -1,4 +1,4 @@
-"""Component by component, each from its own origin: exact for tight ones far away."""
+"""Whitening about each component's own origin: exact for tight components far away."""
 
 from collections.abc import Sequence
 from typing import final
@@ -78,7 +78,7 @@ class CentredComponents:
 
 @final
 class CentredKernel(SlabKernel):
-    """Component by component, about the current means or other origins near the next ones."""
+    """Computes components one by one, about their means or other origins near the next ones."""
 
     def __init__(
         self,

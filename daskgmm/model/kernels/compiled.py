@@ -28,7 +28,7 @@ a fifth longer."""
 
 @final
 class CompiledKernel(Kernel):
-    """As `FeatureKernel`, for mixtures that the feature form serves in all components."""
+    """The products of `FeatureKernel` in a compiled loop, for mixtures that need no centring."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class CompiledKernel(Kernel):
 
     @property
     def _parameters(self) -> tuple[Any, ...]:
-        """What both loops are told, and the work arrays that they share."""
+        """Arguments and work arrays that both loops share."""
         return (
             self.frame.origin,
             1 / self.frame.scale,
@@ -108,7 +108,7 @@ def compile_ahead(rows: np.dtype[np.floating], dtype: np.dtype[np.floating]) -> 
 
 
 def compile_densities_ahead(rows: np.dtype[np.floating], dtype: np.dtype[np.floating]) -> None:
-    """Likewise, for the densities of single rows."""
+    """Compile the loop for the densities of single rows, or load it from its cache."""
     from daskgmm.model.kernels.loops import density_loop
 
     density_loop(rows, dtype)

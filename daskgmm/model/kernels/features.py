@@ -20,7 +20,7 @@ LONGEST = 2**14
 
 
 def kernel_in_numpy(mixture: Mixture, dtype: np.dtype[np.floating]) -> type[SlabKernel]:
-    """`FeatureKernel` where that serves any component, or else `CentredKernel`."""
+    """`FeatureKernel` if it is exact enough for any component, else `CentredKernel`."""
     length = mixture.covariance.quadratic_length(mixture.n_features)
     by_features = length <= LONGEST and feature_components(mixture, dtype).any()
     return FeatureKernel if by_features else CentredKernel
