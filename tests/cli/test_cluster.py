@@ -157,10 +157,14 @@ def test_too_few_workers_are_told_by_number(tmp_path, cluster, here):
     assert "1 of 2 workers are there after 0.5 s" in done.err
 
 
-def slowly(block):
-    """Rows that take longer than any test."""
-    time.sleep(600)
-    return block
+def slowly():
+    """A function whose rows take longer than any test; it travels by value, being a local one."""
+
+    def wait(block):
+        time.sleep(600)
+        return block
+
+    return wait
 
 
 @pytest.mark.slow
@@ -170,7 +174,7 @@ def test_workers_that_all_go_away_in_a_pass_are_waited_for_and_given_up(
     monkeypatch.setattr(engine, "_SECONDS_BEFORE_WARNING", 0.0)
     with worker(alone_scheduler) as running, Client(scheduler_file=alone_scheduler) as client:
         client.wait_for_workers(1)
-        rows = da.ones((4, 2), chunks=(2, 2)).map_blocks(slowly, meta=np.empty((0, 2)))
+        rows = da.ones((4, 2), chunks=(2, 2)).map_blocks(slowly(), meta=np.empty((0, 2)))
         client.loop.call_later(2, running.process.kill)
         with (
             engine.waiting_for_workers(3.0),
@@ -197,7 +201,7 @@ def test_a_cache_is_chosen_once_the_first_worker_has_come(alone_scheduler, tmp_p
 @pytest.mark.slow
 def test_a_restarted_cluster_is_told_as_such(cluster):
     with Client(cluster) as client, Client(cluster, set_as_default=False) as other:
-        rows = da.ones((4, 2), chunks=(2, 2)).map_blocks(slowly, meta=np.empty((0, 2)))
+        rows = da.ones((4, 2), chunks=(2, 2)).map_blocks(slowly(), meta=np.empty((0, 2)))
         client.loop.call_later(2, other.restart)
         with pytest.raises(ClusterError, match=r"was restarted \(client\.restart\(\)\)"):
             GaussianMixture().fit(rows)
