@@ -15,6 +15,7 @@ of its own, and another is asked for in its place. The result does not depend on
 went. Whoever reaches a scheduler can run code in it: where you share the network, see deploy/tls.
 """
 
+import logging
 import os
 import signal
 import subprocess
@@ -36,6 +37,9 @@ LOCAL = os.environ.get("LOCAL", "/tmp")  # noqa: S108  each node has its own
 
 WALLTIME, LIFETIME, STAGGER = "02:00:00", "105m", "10m"
 LEAST, MOST = 2, 20  # workers
+
+# Dask logs a connection that closes with the cluster together with its traceback.
+logging.getLogger("distributed.batched").setLevel(logging.WARNING)
 
 
 def cluster() -> SLURMCluster:
