@@ -24,8 +24,9 @@ An EM pass over n rows is then two matrix products with a softmax between them:
     gamma   = softmax over K       (K, n)   responsibilities, and the log-likelihood
     moments = Phi @ gamma.T        (F, K)   sums of gamma, gamma x and gamma x x^T
 
-Moments add, so blocks, tasks and workers sum theirs, and the M-step needs nothing else. Many
-mixtures at once are one taller Eta, with a softmax for each.
+Moments add, so blocks, tasks and workers sum theirs, and the M-step needs nothing else (but the
+total scatter, for tied covariances). Many mixtures at once are one taller Eta, with a softmax for
+each.
 
 Where each term is computed:
 
@@ -35,14 +36,15 @@ Where each term is computed:
     eta                 `mixture.Mixture.natural_parameters`
     the two products    `kernels.features.FeatureKernel` (NumPy),
                         `kernels.compiled.CompiledKernel` (one compiled loop)
-    gamma               `responsibilities.normalise`
+    gamma               `responsibilities.normalise`; the compiled loop has its own
     a block's moments   `expectation.Accumulator`, `moments.Moments`
     M-step              `moments.Moments.maximise`, `covariance.base.Covariance.estimate`
     =================== =============================================================
 
 The products subtract large numbers where a component is tight and far from the origin.
 `precision.feature_components` bounds that error; components past it are centred at their own mean
-and whitened (`kernels.centred.CentredKernel`), which costs more and is as exact as the data allows.
+and whitened (`kernels.centred.CentredComponents`), which costs more and is as exact as the data
+allows. `kernels.centred.CentredKernel` treats all components so.
 
 Notation everywhere: n rows, K components, D features, F the length of a feature vector.
 Arrays of rows are features first, (D, n). Densities are in nats.
