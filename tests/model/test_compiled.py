@@ -15,7 +15,7 @@ from scipy.special import softmax
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.expectation import Accumulator, Expectation
 from daskgmm.model.frame import Frame
-from daskgmm.model.kernels import loops
+from daskgmm.model.kernels.loops import arithmetic
 from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.compiled import TILE, CompiledKernel
 from daskgmm.model.kernels.features import FeatureKernel
@@ -50,7 +50,7 @@ def moments_of(kernel, mixtures, rows, weights=None, dtype=DOUBLE):
 def test_tiles_and_few_components_at_a_time_leave_nothing_out(kind, n_features, n_components):
     mixture = reference.random_mixture(kind, n_components, n_features)
     kernel = CompiledKernel([mixture], Frame.identity(n_features), DOUBLE)
-    tiles = np.diff(kernel.tiles)
+    tiles = np.diff(kernel.form.tiles)
     assert tiles.sum() == kernel.length
     assert (tiles > 0).all()
     assert tiles.max() <= max(1.5 * TILE, n_features + 1)
@@ -167,7 +167,7 @@ def test_the_exponential_is_within_an_ulp_and_keeps_nan(dtype, lowest):
     def exponentials(points):
         out = np.empty_like(points)
         for i in range(len(points)):
-            out[i] = loops._exp(points[i])
+            out[i] = arithmetic.exp(points[i])
         return out
 
     least = np.log10(np.finfo(dtype).tiny)
@@ -241,7 +241,7 @@ def test_without_a_place_for_the_cache_it_is_compiled_anew(tmp_path):
 import numba.core.caching as caching
 caching.CacheImpl._locator_classes = []
 import numpy as np
-from daskgmm.model.kernels.loops import loop
+from daskgmm.model.kernels.loops.features import loop
 print(loop(np.dtype(float), np.dtype(float)).signatures)
 """
     done = subprocess.run(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, final
+from typing import NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,44 @@ Arrays whose rows lie 4 KiB apart fall on each other in a core's nearest cache, 
 a fifth longer."""
 
 
+class Form(NamedTuple):
+    """Mixtures as natural parameters of features, for a loop.
+
+    Parameters
+    ----------
+    monomials : ndarray of int of shape (M, 3)
+        Quadratic features: see `daskgmm.model.covariance.base.Covariance.monomials`.
+    cuts : ndarray of int
+        Where each tile's monomials begin, and their end.
+    tiles : ndarray of int
+        Edges of the features that are made at once.
+    eta : ndarray of shape (F K,)
+        Natural parameters, one tile after another.
+    edges : ndarray of int of shape (M + 1,)
+        Where each mixture's components begin, and their end.
+    stretch : int
+        Most rows at once.
+    """
+
+    monomials: NDArray[np.int64]
+    cuts: NDArray[np.int64]
+    tiles: NDArray[np.int64]
+    eta: Floats
+    edges: NDArray[np.int64]
+    stretch: int
+
+
+class Work(NamedTuple):
+    """Work arrays of the feature form: features, logits, products and columns of a stretch."""
+
+    phi: Floats
+    gamma: Floats
+    partial: Floats
+    product: Floats
+    peak: Floats
+    columns: Doubles
+
+
 @final
 class CompiledKernel(Kernel):
     """The products of `FeatureKernel` in a compiled loop, for mixtures that need no centring."""
@@ -41,80 +79,65 @@ class CompiledKernel(Kernel):
         self.origins = [np.zeros_like(points) for points in self.origins]
         fewest = FEWEST_ROWS[self.dtype]
         ideal = int(np.clip(TILE * fewest // self.length, fewest, MOST_ROWS - 1))
-        self.stretch = ideal // (2 * _LINE) * 2 * _LINE + _LINE
-        self.tiles = _tiles(self.n_quadratic, self.length)
-        self.monomials = self.covariance.monomials(self.n_features)
-        self.cuts = np.searchsorted(self.monomials[:, 0], self.tiles)
+        stretch = ideal // (2 * _LINE) * 2 * _LINE + _LINE
+        tiles = tiles_of(self.n_quadratic, self.length)
+        monomials = self.covariance.monomials(self.n_features)
+        cuts = np.searchsorted(monomials[:, 0], tiles)
         eta = np.vstack([one.natural_parameters for one in mixtures]).astype(dtype)
-        self.eta = np.concatenate([eta[:, a:b].ravel() for a, b in pairwise(self.tiles)])
-        sizes = [mixture.n_components for mixture in mixtures]
-        self.edges = np.concatenate([[0], np.cumsum(sizes)])
-        widest = int(np.diff(self.tiles).max())
-        height = min(self.length, widest + self.n_features + 1)
-        self.phi = np.empty(height * self.stretch, dtype)
-        self.gamma = np.empty(self.n_components * self.stretch, dtype)
-        self.partial = np.empty_like(self.gamma)
-        self.product = np.empty(height * self.n_components, dtype)
-        self.peak = np.empty(self.stretch, dtype)
-        self.columns = np.empty((2, self.stretch))
-        self.slab = MOST_ROWS // self.stretch * self.stretch
+        by_tile = np.concatenate([eta[:, a:b].ravel() for a, b in pairwise(tiles)])
+        edges = np.concatenate([[0], np.cumsum([mixture.n_components for mixture in mixtures])])
+        self.form = Form(monomials, cuts, tiles, by_tile, edges, stretch)
+        height = min(self.length, int(np.diff(tiles).max()) + self.n_features + 1)
+        self.work = Work(
+            phi=np.empty(height * stretch, dtype),
+            gamma=np.empty(self.n_components * stretch, dtype),
+            partial=np.empty(self.n_components * stretch, dtype),
+            product=np.empty(height * self.n_components, dtype),
+            peak=np.empty(stretch, dtype),
+            columns=np.empty((2, stretch)),
+        )
+        self.slab = MOST_ROWS // stretch * stretch
         self.densities = np.empty(self.n_components * self.slab, dtype)
 
     def logits(self, rows: Floats) -> Floats:
-        from daskgmm.model.kernels.loops import density_loop
+        from daskgmm.model.kernels.loops.features import density_loop
 
         found = self.densities[: self.n_components * rows.shape[1]].reshape(self.n_components, -1)
-        density_loop(rows.dtype, self.dtype)(rows, *self._parameters, found)
+        origin, scale = self.frame.origin, 1 / self.frame.scale
+        density_loop(rows.dtype, self.dtype)(rows, origin, scale, self.form, self.work, found)
         return found
 
     def _add(self, rows: Floats, weights: Doubles | None) -> None:
-        from daskgmm.model.kernels.loops import loop
+        from daskgmm.model.kernels.loops.features import loop
 
         loop(rows.dtype, self.dtype)(
             rows,
-            *self._parameters,
-            np.empty(0) if weights is None else weights,
-            LEAST[self.dtype],
-            self.product,
-            self.peak,
-            self.columns,
-            self.sums,
-            self.log_likelihoods,
-        )
-
-    @property
-    def _parameters(self) -> tuple[Any, ...]:
-        """Arguments and work arrays that both loops share."""
-        return (
             self.frame.origin,
             1 / self.frame.scale,
-            self.monomials,
-            self.cuts,
-            self.tiles,
-            self.eta,
-            self.edges,
-            self.stretch,
-            self.phi,
-            self.gamma,
-            self.partial,
+            self.form,
+            np.empty(0) if weights is None else weights,
+            LEAST[self.dtype],
+            self.work,
+            self.sums,
+            self.log_likelihoods,
         )
 
 
 def compile_ahead(rows: np.dtype[np.floating], dtype: np.dtype[np.floating]) -> None:
     """Compile the loop for rows of one type, computed in another, or load it from its cache."""
-    from daskgmm.model.kernels.loops import loop
+    from daskgmm.model.kernels.loops.features import loop
 
     loop(rows, dtype)
 
 
 def compile_densities_ahead(rows: np.dtype[np.floating], dtype: np.dtype[np.floating]) -> None:
     """Compile the loop for the densities of single rows, or load it from its cache."""
-    from daskgmm.model.kernels.loops import density_loop
+    from daskgmm.model.kernels.loops.features import density_loop
 
     density_loop(rows, dtype)
 
 
-def _tiles(n_quadratic: int, length: int) -> NDArray[np.int64]:
+def tiles_of(n_quadratic: int, length: int) -> NDArray[np.int64]:
     """Edges of stretches of features; the last one has the linear features and is the fullest."""
     width = -(-length // max(round(length / TILE), 1))
     first_of_last = max(min(length - width, n_quadratic), 0)
