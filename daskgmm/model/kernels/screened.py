@@ -1,0 +1,276 @@
+"""Only the pairs (row, component) that count, each centred and whitened, in one compiled loop."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daskgmm.model import screening
+from daskgmm.model.frame import Frame
+from daskgmm.model.kernels.base import Kernel
+from daskgmm.model.kernels.compiled import CompiledKernel, Form
+from daskgmm.model.kernels.compiled import Work as FeatureWork
+from daskgmm.model.mixture import Mixture
+from daskgmm.model.moments import Moments
+from daskgmm.model.precision import feature_components
+from daskgmm.model.responsibilities import LEAST
+from daskgmm.model.typing import Doubles, Floats
+
+TILE_VALUES = 2**18
+"""Numbers of a tile's rows, about: a component's share of the rows is to be worth a product."""
+
+TILE_PAIRS = 2**20
+"""Pairs of a tile's rows with components, at most."""
+
+FEWEST_ROWS, MOST_ROWS = 256, 2048
+
+_LEADING = 2**16
+"""Numbers of the leading product that are made at once, so that they stay in a core's cache."""
+
+_MOST_GAP = {np.dtype(np.float32): 80.0, np.dtype(np.float64): 700.0}
+"""What the loops' exponentials reach down to."""
+
+_GAP_OF_DENSITIES = {np.dtype(np.float32): 105.0, np.dtype(np.float64): 750.0}
+"""Below these, the exponential of a difference of logits is zero in the type itself."""
+
+
+class Model(NamedTuple):
+    """A mixture as its loop needs it.
+
+    Parameters
+    ----------
+    means, origins : ndarray of shape (K, D)
+        What rows are measured from for logits, and for sums.
+    factors : ndarray of shape (K or 1, D, D), or (K, 1, D)
+        Whitening matrices, or scales along the axes.
+    whitens : bool
+        Which of the two.
+    normalisers, gaps : ndarray of shape (K,)
+    directions : ndarray of shape (K m, D), or (K m, 0)
+        See `daskgmm.model.screening.directions`.
+    axes : ndarray of int of shape (K m,)
+        See `daskgmm.model.screening.axes`; not used with matrices.
+    offsets, scales : ndarray of shape (K m,)
+        Subtracted from the leading coordinates; and then multiplied.
+    """
+
+    means: Floats
+    origins: Floats
+    factors: Floats
+    whitens: bool
+    normalisers: Floats
+    gaps: Floats
+    directions: Floats
+    axes: NDArray[np.int64]
+    offsets: Floats
+    scales: Floats
+
+
+class Work(NamedTuple):
+    """Work arrays of a tile of n rows: their bounds, the pairs that count, and products."""
+
+    z: Floats
+    by_row: Floats
+    leading: Floats
+    squares: Floats
+    best: NDArray[np.float32]
+    limits: Doubles
+    upper: NDArray[np.float32]
+    guess: NDArray[np.int32]
+    guess_starts: NDArray[np.int64]
+    ordered: NDArray[np.int64]
+    low: Floats
+    peak: Floats
+    pair_rows: NDArray[np.int64]
+    pair_starts: NDArray[np.int64]
+    pair_logits: Floats
+    chosen: NDArray[np.int64]
+    logits: Floats
+    gathered: Floats
+    white: Floats
+    product: Floats
+    columns: Doubles
+
+
+def tile_rows(n_components: int, n_features: int) -> int:
+    """Rows of a tile, from the mixture's sizes alone."""
+    ideal = min(TILE_VALUES // n_features, TILE_PAIRS // n_components)
+    return int(np.clip(2 ** int(np.log2(max(ideal, 1))), FEWEST_ROWS, MOST_ROWS))
+
+
+@final
+class ScreenedKernel(Kernel):
+    """Computes each mixture by the pairs that count, about the means or other origins.
+
+    Where so many count that the feature form is faster, and it is exact enough, tiles go that way.
+    """
+
+    def __init__(
+        self,
+        mixtures: Sequence[Mixture],
+        frame: Frame,
+        dtype: np.dtype[np.floating],
+        origins: Sequence[Doubles] | None = None,
+    ) -> None:
+        super().__init__(mixtures, frame, dtype, origins)
+        self.models = [
+            model_of(mixture, points, self.dtype)
+            for mixture, points in zip(mixtures, self.origins, strict=True)
+        ]
+        self.works = [work_for(model, self.dtype) for model in self.models]
+        self.slab = MOST_ROWS
+        self.most = [most_pairs(mixture, self.dtype) for mixture in mixtures]
+        self.by_features = [
+            CompiledKernel([mixture], frame, dtype) if most < 1 else None
+            for mixture, most in zip(mixtures, self.most, strict=True)
+        ]
+        self.densities = np.empty(self.n_components * self.slab, dtype)
+        self.counted = np.zeros(2, np.int64)
+
+    def _clear(self) -> None:
+        super()._clear()
+        height, width = 3, self.n_features
+        if self.covariance.has_matrices:
+            height = width = self.n_features + 1
+        self.about_origins = [
+            np.zeros((mixture.n_components, height, width)) for mixture in self.mixtures
+        ]
+
+    def logits(self, rows: Floats) -> Floats:
+        from daskgmm.model.kernels.loops.screened import density_loop
+
+        found = self.densities[: self.n_components * rows.shape[1]].reshape(self.n_components, -1)
+        origin, scale = self.frame.origin, 1 / self.frame.scale
+        for segment, model, work in zip(self.segments, self.models, self.works, strict=True):
+            gaps = np.full_like(model.gaps, _GAP_OF_DENSITIES[self.dtype])
+            every = model._replace(gaps=gaps)
+            density_loop(rows.dtype, self.dtype)(rows, origin, scale, every, work, found[segment])
+        return found
+
+    def _add(self, rows: Floats, weights: Doubles | None) -> None:
+        from daskgmm.model.kernels.loops.screened import loop
+
+        for i in range(len(self.models)):
+            own = self.by_features[i]
+            form, work, sums = (
+                (*_no_form(self.dtype), np.empty((0, 0)))
+                if own is None
+                else (own.form, own.work, own.sums)
+            )
+            loop(rows.dtype, self.dtype)(
+                rows,
+                self.frame.origin,
+                1 / self.frame.scale,
+                self.models[i],
+                np.empty(0) if weights is None else weights,
+                self.works[i],
+                self.about_origins[i],
+                self.log_likelihoods[i : i + 1],
+                self.counted,
+                self.most[i],
+                form,
+                LEAST[self.dtype],
+                work,
+                sums,
+            )
+
+    def take(self) -> list[Moments]:
+        own = [self.sums[:, segment] for segment in self.segments]
+        for sums, found, shared in zip(own, self.about_origins, self.shared, strict=True):
+            self._place(found, sums, shared)
+        for sums, origins, features in zip(own, self.origins, self.by_features, strict=True):
+            if features is not None and features.sums[-1].any():
+                (found,) = features.take()
+                sums += found.about(origins, self.covariance).sums
+        return super().take()
+
+    def _place(self, found: Doubles, sums: Doubles, shared: Doubles) -> None:
+        """Add one mixture's sums to those over feature vectors (F, K), and to the shared ones."""
+        n_features, monomials = self.n_features, self.covariance.monomials(self.n_features)
+        i, j = monomials[:, 1], monomials[:, 2]
+        if self.covariance.has_matrices:
+            second, last = found[:, :n_features, :n_features], found[:, :, n_features]
+            products, linear, counts = second[:, i, j], last[:, :n_features], last[:, n_features]
+        else:
+            products, linear, counts = found[:, 0, i], found[:, 1], found[:, 2, 0]
+        if len(monomials):
+            first = np.searchsorted(monomials[:, 0], np.arange(self.n_quadratic))
+            sums[: self.n_quadratic] += np.add.reduceat(products.T, first, axis=0)
+        sums[self.n_quadratic : -1] += linear.T
+        sums[-1] += counts
+        if shared.size:
+            shared += second.sum(axis=0)
+
+
+def model_of(mixture: Mixture, origins: Doubles, dtype: np.dtype[np.floating]) -> Model:
+    """A mixture's arrays for the loop, of one type."""
+    factors = mixture.covariance.whitening(mixture.factors, mixture.shape)
+    n_components, n_features = mixture.shape
+    means = mixture.means.astype(dtype)
+    if mixture.covariance.has_matrices:
+        rows = screening.directions(mixture, factors)
+        leading, axes = rows.reshape(-1, n_features).astype(dtype), np.empty(0, np.int64)
+        offsets = np.einsum("kmd,kd->km", rows, mixture.means).ravel()
+        scales = np.ones(len(offsets))
+    else:
+        along = screening.axes(mixture, factors[:, 0])
+        leading, axes = np.empty((0, 0), dtype), along.ravel()
+        offsets = np.take_along_axis(means, along, axis=1).ravel()
+        scales = np.take_along_axis(factors[:, 0], along, axis=1).ravel()
+    return Model(
+        means=means,
+        origins=origins.astype(dtype),
+        factors=np.ascontiguousarray(factors, dtype),
+        whitens=mixture.covariance.has_matrices,
+        normalisers=mixture.log_normalisers.astype(dtype),
+        gaps=np.minimum(screening.gaps(mixture), _MOST_GAP[np.dtype(dtype)]).astype(dtype),
+        directions=leading,
+        axes=axes,
+        offsets=offsets.astype(dtype),
+        scales=scales.astype(dtype),
+    )
+
+
+def work_for(model: Model, dtype: np.dtype[np.floating]) -> Work:
+    """Work arrays for the tiles of a mixture."""
+    n_components, n_features = model.means.shape
+    n = tile_rows(n_components, n_features)
+    leading = max(len(model.offsets) // n_components * n, _LEADING) if model.whitens else 0
+    return Work(
+        z=np.empty(n_features * n, dtype),
+        by_row=np.empty(n_features * n, dtype),
+        leading=np.empty(leading, dtype),
+        squares=np.empty(n, dtype),
+        best=np.empty(n, np.float32),
+        limits=np.empty(n_components),
+        upper=np.empty(n_components * n, np.float32),
+        guess=np.empty(n, np.int32),
+        guess_starts=np.empty(n_components + 1, np.int64),
+        ordered=np.empty(n, np.int64),
+        low=np.empty(n, dtype),
+        peak=np.empty(n, dtype),
+        pair_rows=np.empty(n_components * n, np.int64),
+        pair_starts=np.empty(n_components + 1, np.int64),
+        pair_logits=np.empty(n_components * n, dtype),
+        chosen=np.empty(n, np.int64),
+        logits=np.empty(n, dtype),
+        gathered=np.empty((n_features + 1) * n, dtype),
+        white=np.empty(n_features * n, dtype),
+        product=np.empty(max((n_features + 1) ** 2, 2 * n_features), dtype),
+        columns=np.empty((2, n)),
+    )
+
+
+def most_pairs(mixture: Mixture, dtype: np.dtype[np.floating]) -> float:
+    """Share of pairs that count above which a tile goes by features; infinite where none may."""
+    if mixture.covariance.needs_scatter or not feature_components(mixture, dtype).all():
+        return np.inf
+    return 0.3
+
+
+def _no_form(dtype: np.dtype[np.floating]) -> tuple[Form, FeatureWork]:
+    """Stands where no tile goes by features."""
+    none, values = np.zeros(1, np.int64), np.empty(0, dtype)
+    form = Form(np.empty((0, 3), np.int64), none, none, values, none, 1)
+    return form, FeatureWork(values, values, values, values, values, np.empty((2, 0)))
