@@ -20,7 +20,7 @@ cache, and products of them with up to 20 components are of a size that BLAS tak
 FEWEST_ROWS = {np.dtype(np.float64): 576, np.dtype(np.float32): 832}
 MOST_ROWS = 4096
 
-_LINE = 64
+LINE = 64
 """Rows are worked on in odd multiples of so many: whole vectors, and never a multiple of 1 KiB.
 Arrays whose rows lie 4 KiB apart fall on each other in a core's nearest cache, and products took
 a fifth longer."""
@@ -79,7 +79,7 @@ class CompiledKernel(Kernel):
         self.origins = [np.zeros_like(points) for points in self.origins]
         fewest = FEWEST_ROWS[self.dtype]
         ideal = int(np.clip(TILE * fewest // self.length, fewest, MOST_ROWS - 1))
-        stretch = ideal // (2 * _LINE) * 2 * _LINE + _LINE
+        stretch = ideal // (2 * LINE) * 2 * LINE + LINE
         tiles = tiles_of(self.n_quadratic, self.length)
         monomials = self.covariance.monomials(self.n_features)
         cuts = np.searchsorted(monomials[:, 0], tiles)
@@ -104,7 +104,9 @@ class CompiledKernel(Kernel):
 
         found = self.densities[: self.n_components * rows.shape[1]].reshape(self.n_components, -1)
         origin, scale = self.frame.origin, 1 / self.frame.scale
-        density_loop(rows.dtype, self.dtype)(rows, origin, scale, self.form, self.work, found)
+        density_loop(rows.dtype, self.dtype)(
+            rows, origin, scale, tuple(self.form), tuple(self.work), found
+        )
         return found
 
     def _add(self, rows: Floats, weights: Doubles | None) -> None:
@@ -114,10 +116,10 @@ class CompiledKernel(Kernel):
             rows,
             self.frame.origin,
             1 / self.frame.scale,
-            self.form,
+            tuple(self.form),
             np.empty(0) if weights is None else weights,
             LEAST[self.dtype],
-            self.work,
+            tuple(self.work),
             self.sums,
             self.log_likelihoods,
         )

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from daskgmm.model import screening
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.base import Kernel
-from daskgmm.model.kernels.compiled import CompiledKernel, Form
+from daskgmm.model.kernels.ways import Ways, ways_of
+from daskgmm.model.kernels.compiled import LINE, CompiledKernel, Form
 from daskgmm.model.kernels.compiled import Work as FeatureWork
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
-from daskgmm.model.precision import feature_components
 from daskgmm.model.responsibilities import LEAST
 from daskgmm.model.typing import Doubles, Floats
 
@@ -24,6 +24,7 @@ TILE_PAIRS = 2**20
 """Pairs of a tile's rows with components, at most."""
 
 FEWEST_ROWS, MOST_ROWS = 256, 2048
+"""Less `LINE`, so that features do not lie a power of two apart."""
 
 _LEADING = 2**16
 """Numbers of the leading product that are made at once, so that they stay in a core's cache."""
@@ -96,14 +97,22 @@ class Work(NamedTuple):
 def tile_rows(n_components: int, n_features: int) -> int:
     """Rows of a tile, from the mixture's sizes alone."""
     ideal = min(TILE_VALUES // n_features, TILE_PAIRS // n_components)
-    return int(np.clip(2 ** int(np.log2(max(ideal, 1))), FEWEST_ROWS, MOST_ROWS))
+    return int(np.clip(2 ** int(np.log2(max(ideal, 1))), FEWEST_ROWS, MOST_ROWS)) - LINE
 
 
 @final
 class ScreenedKernel(Kernel):
     """Computes each mixture by the pairs that count, about the means or other origins.
 
-    Where so many count that the feature form is faster, and it is exact enough, tiles go that way.
+    Where so many count that all pairs cost less, tiles go that way: by the feature form where it
+    is exact enough.
+
+    Parameters
+    ----------
+    mixtures, frame, dtype, origins
+        See `Kernel`.
+    ways : Ways or None
+        How tiles are computed, if not as costs least.
     """
 
     def __init__(
@@ -112,6 +121,7 @@ class ScreenedKernel(Kernel):
         frame: Frame,
         dtype: np.dtype[np.floating],
         origins: Sequence[Doubles] | None = None,
+        ways: Ways | None = None,
     ) -> None:
         super().__init__(mixtures, frame, dtype, origins)
         self.models = [
@@ -120,13 +130,17 @@ class ScreenedKernel(Kernel):
         ]
         self.works = [work_for(model, self.dtype) for model in self.models]
         self.slab = MOST_ROWS
-        self.most = [most_pairs(mixture, self.dtype) for mixture in mixtures]
+        self.ways = [ways or ways_of(mixture, self.dtype) for mixture in mixtures]
+        # Sums moved from another point come with fewer digits; and without quadratic features the
+        # feature form leaves out what the other ways do not.
+        if origins is not None or self.covariance.needs_scatter:
+            self.ways = [own._replace(by_features=False) for own in self.ways]
         self.by_features = [
-            CompiledKernel([mixture], frame, dtype) if most < 1 else None
-            for mixture, most in zip(mixtures, self.most, strict=True)
+            CompiledKernel([mixture], frame, dtype) if own.by_features else None
+            for mixture, own in zip(mixtures, self.ways, strict=True)
         ]
         self.densities = np.empty(self.n_components * self.slab, dtype)
-        self.counted = np.zeros(2, np.int64)
+        self.counted = np.zeros(3, np.int64)
 
     def _clear(self) -> None:
         super()._clear()
@@ -142,36 +156,40 @@ class ScreenedKernel(Kernel):
 
         found = self.densities[: self.n_components * rows.shape[1]].reshape(self.n_components, -1)
         origin, scale = self.frame.origin, 1 / self.frame.scale
-        for segment, model, work in zip(self.segments, self.models, self.works, strict=True):
+        for segment, model, work, own in zip(
+            self.segments, self.models, self.works, self.ways, strict=True
+        ):
             gaps = np.full_like(model.gaps, _GAP_OF_DENSITIES[self.dtype])
-            every = model._replace(gaps=gaps)
-            density_loop(rows.dtype, self.dtype)(rows, origin, scale, every, work, found[segment])
+            density_loop(rows.dtype, self.dtype)(
+                rows, origin, scale, tuple(model._replace(gaps=gaps)), own.screened, tuple(work),
+                found[segment],
+            )
         return found
 
     def _add(self, rows: Floats, weights: Doubles | None) -> None:
         from daskgmm.model.kernels.loops.screened import loop
 
-        for i in range(len(self.models)):
-            own = self.by_features[i]
+        for i, own in enumerate(self.ways):
+            features = self.by_features[i]
             form, work, sums = (
                 (*_no_form(self.dtype), np.empty((0, 0)))
-                if own is None
-                else (own.form, own.work, own.sums)
+                if features is None
+                else (features.form, features.work, features.sums)
             )
             loop(rows.dtype, self.dtype)(
                 rows,
                 self.frame.origin,
                 1 / self.frame.scale,
-                self.models[i],
+                tuple(self.models[i]),
+                tuple(own),
                 np.empty(0) if weights is None else weights,
-                self.works[i],
+                LEAST[self.dtype],
+                tuple(self.works[i]),
                 self.about_origins[i],
                 self.log_likelihoods[i : i + 1],
                 self.counted,
-                self.most[i],
-                form,
-                LEAST[self.dtype],
-                work,
+                tuple(form),
+                tuple(work),
                 sums,
             )
 
@@ -199,8 +217,21 @@ class ScreenedKernel(Kernel):
             sums[: self.n_quadratic] += np.add.reduceat(products.T, first, axis=0)
         sums[self.n_quadratic : -1] += linear.T
         sums[-1] += counts
-        if shared.size:
-            shared += second.sum(axis=0)
+        if shared.size and self.covariance.has_matrices:
+            shared += found[:, :n_features, :n_features].sum(axis=0)
+        elif shared.size:
+            np.fill_diagonal(shared, shared.diagonal() + found[:, 0].sum(axis=0))
+
+
+def compiled_kernel(mixture: Mixture, dtype: np.dtype[np.floating]) -> type[Kernel]:
+    """The compiled kernel for the moments of a mixture.
+
+    The feature form alone where it is exact enough and costs less than bounds, or where it has no
+    quadratic terms, so that its sums are not those of other ways.
+    """
+    own = ways_of(mixture, dtype)
+    only = own.by_features and (mixture.covariance.needs_scatter or not own.screened)
+    return CompiledKernel if only else ScreenedKernel
 
 
 def model_of(mixture: Mixture, origins: Doubles, dtype: np.dtype[np.floating]) -> Model:
@@ -221,7 +252,7 @@ def model_of(mixture: Mixture, origins: Doubles, dtype: np.dtype[np.floating]) -
     return Model(
         means=means,
         origins=origins.astype(dtype),
-        factors=np.ascontiguousarray(factors, dtype),
+        factors=np.array(factors, dtype, order="C"),
         whitens=mixture.covariance.has_matrices,
         normalisers=mixture.log_normalisers.astype(dtype),
         gaps=np.minimum(screening.gaps(mixture), _MOST_GAP[np.dtype(dtype)]).astype(dtype),
@@ -260,13 +291,6 @@ def work_for(model: Model, dtype: np.dtype[np.floating]) -> Work:
         product=np.empty(max((n_features + 1) ** 2, 2 * n_features), dtype),
         columns=np.empty((2, n)),
     )
-
-
-def most_pairs(mixture: Mixture, dtype: np.dtype[np.floating]) -> float:
-    """Share of pairs that count above which a tile goes by features; infinite where none may."""
-    if mixture.covariance.needs_scatter or not feature_components(mixture, dtype).all():
-        return np.inf
-    return 0.3
 
 
 def _no_form(dtype: np.dtype[np.floating]) -> tuple[Form, FeatureWork]:

@@ -50,7 +50,11 @@ def _digest() -> str:
 
 
 def ready(entry: Entry, arguments: tuple[Any, ...]) -> Callable[..., None]:
-    """Compile a loop for these types of arguments, or take it from numba's cache on disk."""
+    """Compile a loop for these types of arguments, or take it from numba's cache on disk.
+
+    The types are numba's own: one that named a class of ours would break the cache of whoever
+    comes from a version where that class had another name.
+    """
     signature, function = types.void(*arguments), entry(_digest())
     made: Callable[..., None]
     try:

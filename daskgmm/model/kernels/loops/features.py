@@ -28,15 +28,15 @@ hang on how many others there are."""
 
 
 def form_type(dtype: np.dtype[Any]) -> Any:
-    """Compiled type of `Form`."""
+    """Compiled type of the fields of `Form`."""
     integers, table = types.Array(types.int64, 1, "C"), types.Array(types.int64, 2, "C")
     fields = (table, integers, integers, array(dtype, 1), integers, types.int64)
-    return types.NamedTuple(fields, Form)
+    return types.Tuple(fields)
 
 
 def work_type(dtype: np.dtype[Any]) -> Any:
-    """Compiled type of `Work`."""
-    return types.NamedTuple((array(dtype, 1),) * 5 + (TABLE,), Work)
+    """Compiled type of the fields of `Work`."""
+    return types.Tuple((array(dtype, 1),) * 5 + (TABLE,))
 
 
 @compiled
@@ -169,15 +169,17 @@ def _adding(digest: str) -> Callable[..., None]:
         rows: NDArray[Any],
         origin: NDArray[Any],
         scale: NDArray[Any],
-        form: Form,
+        form: tuple[Any, ...],
         weights: NDArray[Any],
         least: float,
-        work: Work,
+        work: tuple[Any, ...],
         sums: NDArray[Any],
         log_likelihoods: NDArray[Any],
     ) -> None:
         digest  # noqa: B018  closed over, and so part of the key of numba's cache
-        add_by_features(rows, origin, scale, form, weights, least, work, sums, log_likelihoods)
+        add_by_features(
+            rows, origin, scale, Form(*form), weights, least, Work(*work), sums, log_likelihoods
+        )
 
     return add
 
@@ -187,11 +189,12 @@ def _density_writing(digest: str) -> Callable[..., None]:
         rows: NDArray[Any],
         origin: NDArray[Any],
         scale: NDArray[Any],
-        form: Form,
-        work: Work,
+        form_fields: tuple[Any, ...],
+        work_fields: tuple[Any, ...],
         out: NDArray[Any],
     ) -> None:
         digest  # noqa: B018
+        form, work = Form(*form_fields), Work(*work_fields)
         n_components, longest = len(out), len(work.phi) // form.stretch
         for start in range(0, rows.shape[1], form.stretch):
             n = min(form.stretch, rows.shape[1] - start)

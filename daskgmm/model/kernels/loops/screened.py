@@ -14,7 +14,10 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from daskgmm.model.kernels.loops.arithmetic import exp, log_likelihood, standardise
+from daskgmm.model.kernels.compiled import Form
+from daskgmm.model.kernels.compiled import Work as FeatureWork
+from daskgmm.model.kernels.ways import Ways
+from daskgmm.model.kernels.loops.arithmetic import exp, log_likelihood, normalise, standardise
 from daskgmm.model.kernels.loops.compiling import (
     DOUBLES,
     TABLE,
@@ -26,25 +29,31 @@ from daskgmm.model.kernels.loops.compiling import (
 )
 from daskgmm.model.kernels.loops.features import add_by_features, form_type
 from daskgmm.model.kernels.loops.features import work_type as feature_work_type
+from daskgmm.model.kernels.loops.whole import add_all_sums, write_all_logits
 from daskgmm.model.kernels.screened import Model, Work
 
 _STRETCH = 64
 """Rows whose bounds are looked at together, before any one of them."""
 
+_BAND = 32
+"""Rows that change their layout together."""
+
 _SHRINK = 2.0**-10
 """Share of a squared distance by which bounds are weakened. By Cauchy and Schwarz, an error s in a
 coordinate is then made up for by ``s ** 2 / _SHRINK``; and what single precision rounds off."""
 
-_TILES_BY_FEATURES = 15
-"""Tiles that go by features without a look, after one in which too many pairs counted."""
+_TILES_UNSEEN = 15
+"""Tiles that go whole without bounds, after one in which too many pairs counted."""
 
 
 @compiled
 def _place(z: NDArray[Any], by_row: NDArray[Any]) -> None:
-    """Write z (D, n) row by row to by_row (n, D)."""
-    for d in range(len(z)):
-        for r in range(z.shape[1]):
-            by_row[r, d] = z[d, r]
+    """Write z (D, n) row by row to by_row (n, D), a few rows at a time that stay in the cache."""
+    for first in range(0, z.shape[1], _BAND):
+        last = min(first + _BAND, z.shape[1])
+        for d in range(len(z)):
+            for r in range(first, last):
+                by_row[r, d] = z[d, r]
 
 
 @compiled
@@ -188,15 +197,19 @@ def _survivors(model: Model, work: Work, upper: NDArray[Any], n_features: int) -
     for k in range(n_components):
         starts[k] = found
         bounds, gap = upper[k], np.float32(model.gaps[k] + 1)
-        for first in range(0, n, _STRETCH):
-            last = min(first + _STRETCH, n)
-            any_ = 0
-            for r in range(first, last):
-                any_ += bounds[r] + gap > least[r]
-            if any_ > 0:
-                for r in range(first, last):
-                    rows[found] = r
-                    found += bounds[r] + gap > least[r]
+        whole = n // _STRETCH * _STRETCH
+        for first in range(0, whole, _STRETCH):
+            own, limits = bounds[first : first + _STRETCH], least[first : first + _STRETCH]
+            near = False
+            for r in range(_STRETCH):  # a loop of a length that the compiler knows
+                near |= own[r] + gap > limits[r]
+            if near:
+                for r in range(_STRETCH):
+                    rows[found] = first + r
+                    found += own[r] + gap > limits[r]
+        for r in range(whole, n):
+            rows[found] = r
+            found += bounds[r] + gap > least[r]
     starts[n_components] = found
     return found
 
@@ -315,20 +328,39 @@ def _add_axes(
 
 
 @compiled
-def _select(
-    model: Model, rows: NDArray[Any], origin: NDArray[Any], scale: NDArray[Any], work: Work
-) -> int:
-    """Find the pairs of a tile of rows (D, n) that may count; return their number."""
-    n_features, n = rows.shape
+def _select(model: Model, z: NDArray[Any], by_row: NDArray[Any], work: Work) -> int:
+    """Find the pairs of a tile z (D, n) that may count; return their number."""
+    n_features, n = z.shape
     n_components = len(model.normalisers)
-    z = work.z[: n_features * n].reshape(n_features, n)
-    by_row = work.by_row[: n_features * n].reshape(n, n_features)
     upper = work.upper[: n_components * n].reshape(n_components, n)
-    standardise(rows, origin, scale, z)
     _place(z, by_row)
     _bound(model, z, work, upper)
     _guess(model, by_row, work, upper)
     return n + _survivors(model, work, upper, n_features)
+
+
+@compiled
+def _add_pairs(
+    model: Model,
+    by_row: NDArray[Any],
+    weights: NDArray[Any],
+    work: Work,
+    sums: NDArray[Any],
+) -> float:
+    """Add the moments of the selected pairs; return the rows' log-likelihood."""
+    n, n_components = len(by_row), len(model.normalisers)
+    work.peak[:n] = work.low[:n]
+    _pair_logits(model, by_row, work, n_components)
+    found: float = _share(model, weights, work, n, n_components)
+    for k in range(n_components):
+        h = _gather(work, k)
+        if h == 0:
+            continue
+        if model.whitens:
+            _add_matrix(by_row, model.origins[k], h, work, sums[k])
+        else:
+            _add_axes(by_row, model.origins[k], h, work, sums[k])
+    return found
 
 
 def _adding(digest: str) -> Callable[..., None]:
@@ -336,48 +368,51 @@ def _adding(digest: str) -> Callable[..., None]:
         rows: NDArray[Any],
         origin: NDArray[Any],
         scale: NDArray[Any],
-        model: Model,
+        model_fields: tuple[Any, ...],
+        ways_fields: tuple[Any, ...],
         weights: NDArray[Any],
-        work: Work,
+        least: float,
+        work_fields: tuple[Any, ...],
         sums: NDArray[Any],
         log_likelihoods: NDArray[Any],
         counted: NDArray[Any],
-        most: float,
-        form: Any,
-        least: float,
-        feature_work: Any,
+        form_fields: tuple[Any, ...],
+        feature_fields: tuple[Any, ...],
         feature_sums: NDArray[Any],
     ) -> None:
         digest  # noqa: B018  closed over, and so part of the key of numba's cache
+        model, ways, work = Model(*model_fields), Ways(*ways_fields), Work(*work_fields)
+        form, feature_work = Form(*form_fields), FeatureWork(*feature_fields)
         n_components, n_features = len(model.normalisers), len(rows)
-        tile, skipped = len(work.ordered), 0
+        tile, unseen = len(work.ordered), 0
         for start in range(0, rows.shape[1], tile):
             n = min(tile, rows.shape[1] - start)
             own, own_weights = rows[:, start : start + n], weights[start : start + n]
-            pairs = 0
-            if skipped == 0:
-                pairs = _select(model, own, origin, scale, work)
-                if pairs > most * n * n_components:
-                    skipped = _TILES_BY_FEATURES + 1
-            if skipped > 0:
-                skipped -= 1
+            z = work.z[: n_features * n].reshape(n_features, n)
+            by_row = work.by_row[: n_features * n].reshape(n, n_features)
+            few = ways.screened and unseen == 0
+            if few or not ways.by_features:
+                standardise(own, origin, scale, z)
+            if few:
+                pairs = _select(model, z, by_row, work)
+                few = pairs <= ways.most * n * n_components
+                unseen = 0 if few else _TILES_UNSEEN
+            else:
+                unseen -= 1
+            if few:
+                counted[0] += pairs
+                log_likelihoods[0] += _add_pairs(model, by_row, own_weights, work, sums)
+            elif ways.by_features:
                 counted[1] += n
                 add_by_features(own, origin, scale, form, own_weights, least, feature_work,
                                 feature_sums, log_likelihoods)  # fmt: skip
-                continue
-            counted[0] += pairs
-            by_row = work.by_row[: n_features * n].reshape(n, n_features)
-            work.peak[:n] = work.low[:n]
-            _pair_logits(model, by_row, work, n_components)
-            log_likelihoods[0] += _share(model, own_weights, work, n, n_components)
-            for k in range(n_components):
-                h = _gather(work, k)
-                if h == 0:
-                    continue
-                if model.whitens:
-                    _add_matrix(by_row, model.origins[k], h, work, sums[k])
-                else:
-                    _add_axes(by_row, model.origins[k], h, work, sums[k])
+            else:
+                counted[2] += n
+                gamma = work.pair_logits[: n_components * n].reshape(n_components, n)
+                write_all_logits(model, z, work, gamma)
+                log_likelihoods[0] += normalise(gamma, own_weights, least, work.peak[:n],
+                                                work.columns)  # fmt: skip
+                add_all_sums(model, z, work, gamma, sums)
 
     return add
 
@@ -387,21 +422,30 @@ def _density_writing(digest: str) -> Callable[..., None]:
         rows: NDArray[Any],
         origin: NDArray[Any],
         scale: NDArray[Any],
-        model: Model,
-        work: Work,
+        model_fields: tuple[Any, ...],
+        screened: bool,
+        work_fields: tuple[Any, ...],
         out: NDArray[Any],
     ) -> None:
         digest  # noqa: B018
+        model, work = Model(*model_fields), Work(*work_fields)
         n_components, n_features = len(model.normalisers), len(rows)
         tile = len(work.ordered)
-        out[:] = -np.inf
         for start in range(0, rows.shape[1], tile):
             n = min(tile, rows.shape[1] - start)
             own = out[:, start : start + n]
-            _select(model, rows[:, start : start + n], origin, scale, work)
-            work.peak[:n] = work.low[:n]
+            z = work.z[: n_features * n].reshape(n_features, n)
             by_row = work.by_row[: n_features * n].reshape(n, n_features)
+            standardise(rows[:, start : start + n], origin, scale, z)
+            if not screened:
+                gamma = work.pair_logits[: n_components * n].reshape(n_components, n)
+                write_all_logits(model, z, work, gamma)
+                own[:] = gamma
+                continue
+            _select(model, z, by_row, work)
+            work.peak[:n] = work.low[:n]
             _pair_logits(model, by_row, work, n_components)
+            own[:] = -np.inf
             for r in range(n):
                 own[work.guess[r], r] = work.low[r]
             for k in range(n_components):
@@ -411,17 +455,17 @@ def _density_writing(digest: str) -> Callable[..., None]:
     return write_logits
 
 
-def _model_type(dtype: np.dtype[Any]) -> Any:
+def model_type(dtype: np.dtype[Any]) -> Any:
     vector, table = array(dtype, 1), array(dtype, 2)
     integers = types.Array(types.int64, 1, "C")
     fields = (
         table, table, array(dtype, 3), types.boolean, vector, vector,
         table, integers, vector, vector,
     )  # fmt: skip
-    return types.NamedTuple(fields, Model)
+    return types.Tuple(fields)
 
 
-def _work_type(dtype: np.dtype[Any]) -> Any:
+def work_type(dtype: np.dtype[Any]) -> Any:
     vector = array(dtype, 1)
     integers, shorts = types.Array(types.int64, 1, "C"), types.Array(types.int32, 1, "C")
     singles, doubles = types.Array(types.float32, 1, "C"), types.Array(types.float64, 1, "C")
@@ -429,19 +473,20 @@ def _work_type(dtype: np.dtype[Any]) -> Any:
         vector, vector, vector, vector, singles, doubles, singles, shorts, integers, integers,
         vector, vector, integers, integers, vector, integers, vector, vector, vector, vector, TABLE,
     )  # fmt: skip
-    return types.NamedTuple(fields, Work)
+    return types.Tuple(fields)
 
 
 @cache
 def loop(rows: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[..., None]:
     """Loop that adds moments, for rows of one type, computed in another, of any memory layout."""
     doubles, integers = types.Array(types.float64, 1, "C"), types.Array(types.int64, 1, "C")
+    ways = types.Tuple((types.boolean, types.boolean, types.float64))
     return ready(
         _adding,
         (
-            rows_in_any_layout(rows), DOUBLES, DOUBLES, _model_type(dtype), DOUBLES,
-            _work_type(dtype), types.Array(types.float64, 3, "C"), doubles, integers,
-            types.float64, form_type(dtype), types.float64, feature_work_type(dtype), TABLE,
+            rows_in_any_layout(rows), DOUBLES, DOUBLES, model_type(dtype), ways, DOUBLES,
+            types.float64, work_type(dtype), types.Array(types.float64, 3, "C"), doubles, integers,
+            form_type(dtype), feature_work_type(dtype), TABLE,
         ),
     )  # fmt: skip
 
@@ -452,7 +497,7 @@ def density_loop(rows: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[..., Non
     return ready(
         _density_writing,
         (
-            rows_in_any_layout(rows), DOUBLES, DOUBLES, _model_type(dtype), _work_type(dtype),
-            array(dtype, 2),
+            rows_in_any_layout(rows), DOUBLES, DOUBLES, model_type(dtype), types.boolean,
+            work_type(dtype), array(dtype, 2),
         ),
     )  # fmt: skip
