@@ -161,7 +161,12 @@ class ScreenedKernel(Kernel):
         ):
             gaps = np.full_like(model.gaps, _GAP_OF_DENSITIES[self.dtype])
             density_loop(rows.dtype, self.dtype)(
-                rows, origin, scale, tuple(model._replace(gaps=gaps)), own.screened, tuple(work),
+                rows,
+                origin,
+                scale,
+                tuple(model._replace(gaps=gaps)),
+                own.screened,
+                tuple(work),
                 found[segment],
             )
         return found
@@ -241,7 +246,8 @@ def model_of(mixture: Mixture, origins: Doubles, dtype: np.dtype[np.floating]) -
     means = mixture.means.astype(dtype)
     if mixture.covariance.has_matrices:
         rows = screening.directions(mixture, factors)
-        leading, axes = rows.reshape(-1, n_features).astype(dtype), np.empty(0, np.int64)
+        leading = np.array(rows.reshape(-1, n_features), dtype, order="C")
+        axes = np.empty(0, np.int64)
         offsets = np.einsum("kmd,kd->km", rows, mixture.means).ravel()
         scales = np.ones(len(offsets))
     else:

@@ -228,9 +228,7 @@ def _pair_logits(model: Model, by_row: NDArray[Any], work: Work, n_components: i
 
 
 @compiled
-def _share(
-    model: Model, weights: NDArray[Any], work: Work, n: int, n_components: int
-) -> float:
+def _share(model: Model, weights: NDArray[Any], work: Work, n: int, n_components: int) -> float:
     """Turn logits into responsibilities, zero beyond the gaps; return the log-likelihood."""
     low, peak, total = work.low[:n], work.peak[:n], work.columns[0, :n]
     none = low.dtype.type(0)
