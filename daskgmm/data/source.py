@@ -1,5 +1,6 @@
 """`Source`, `Part` and `Block`: the interface between sources of rows and passes over them."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -57,6 +58,28 @@ class Part(Protocol):
 
         A block's arrays may be overwritten when the next block is read.
         """
+
+
+class SelfContainedPart(ABC):
+    """A part that reads files or holds its rows, and so needs no value of the graph."""
+
+    @property
+    def inputs(self) -> Sequence[Hashable]:
+        """No keys."""
+        return ()
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """How an error names this part; see `Part.label`."""
+
+    def read(self, *inputs: Any) -> Iterator[Block]:  # noqa: ARG002  the protocol's signature
+        """Yield this part's blocks in order; see `Part.read`."""
+        return self.blocks()
+
+    @abstractmethod
+    def blocks(self) -> Iterator[Block]:
+        """Yield this part's blocks in order, as `read` does."""
 
 
 @runtime_checkable

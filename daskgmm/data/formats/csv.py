@@ -4,7 +4,7 @@ One part is one file of any size: where a byte range starts inside a quoted valu
 line ends can't be distinguished from the value's own. So large data should be many files.
 """
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ from daskgmm.data.formats.csv_errors import (
 )
 from daskgmm.data.formats.csv_header import Header, read_header
 from daskgmm.data.number_text import is_number, shortened
-from daskgmm.data.source import Block, Source
+from daskgmm.data.source import Block, SelfContainedPart, Source
 from daskgmm.data.storage.retry import retried
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
 
@@ -43,7 +43,7 @@ _FLOAT64 = np.dtype(np.float64)
 
 
 @dataclass(frozen=True)
-class CsvPart:
+class CsvPart(SelfContainedPart):
     """One CSV file, its columns' types forced to those of the table.
 
     Parameters
@@ -70,16 +70,11 @@ class CsvPart:
     likely: str
 
     @property
-    def inputs(self) -> Sequence[Hashable]:
-        """No keys: the part reads a file."""
-        return ()
-
-    @property
     def label(self) -> str:
         """Name of the file, for errors."""
         return self.file.path
 
-    def read(self, *inputs: Any) -> Iterator[Block]:  # noqa: ARG002  the protocol's signature
+    def blocks(self) -> Iterator[Block]:
         """Yield blocks of at most ``block_rows`` rows as the text is decoded."""
         row = 0
         given = {name: value.type for name, value in self.constants.items()}
