@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +25,10 @@ def check_figure(path: str) -> None:
     OutputError
         Its folder is missing or can't be written to.
     """
+    from daskgmm.plotting.figure import require_matplotlib
     from daskgmm.plotting.files import FORMATS
 
-    if find_spec("matplotlib") is None:
-        raise ConfigurationError(
-            "Figures need matplotlib, which is not installed.",
-            "Install it: pip install 'daskgmm[plot]'.",
-        )
+    require_matplotlib()
     if Path(path).suffix.lower() not in FORMATS:
         raise ConfigurationError(
             f"A figure can't be written as {path}.", f"End its name in {', '.join(FORMATS)}."

@@ -3,11 +3,10 @@
 import math
 import tempfile
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from daskgmm.errors import ConfigurationError
+from daskgmm.errors import require_package
 from daskgmm.monitoring.messages import limits
 from daskgmm.monitoring.observer import FitEnd, FitPass, FitStart, Reason
 
@@ -48,10 +47,7 @@ class MLflowLogger:
     """
 
     def __init__(self, run_name: str | None = None, *, log_model: bool = True) -> None:
-        if find_spec("mlflow") is None:
-            raise ConfigurationError(
-                "MLflow is not installed.", "Install it with: pip install 'daskgmm[mlflow]'."
-            )
+        require_package("mlflow", "mlflow", "MLflowLogger needs MLflow")
         self.run_name = run_name
         self.log_model = log_model
 

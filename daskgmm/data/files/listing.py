@@ -3,7 +3,6 @@
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from glob import has_magic
 from hashlib import sha256
@@ -20,7 +19,7 @@ from daskgmm.data.files.lake_tables import (
     table_error,
     table_root,
 )
-from daskgmm.data.files.versions import FileRecord, InputFile, record_of
+from daskgmm.data.files.versions import FileRecord, InputFile, for_each, record_of
 from daskgmm.data.storage.errors import (
     FailureKind,
     changed,
@@ -35,7 +34,6 @@ from daskgmm.errors import DaskGMMError, MissingInputError
 
 logger = logging.getLogger(__name__)
 
-_THREADS = 16  # directories are listed at once, as most of their cost is latency
 _STORE = re.compile(r"(?P<file>.+?\.zarr)(?:/(?P<inner>.+))?")
 _STORE_MARKS = ("zarr.json", ".zarray", ".zgroup")
 
@@ -116,8 +114,7 @@ def require_unchanged(files: Sequence[InputFile], *, stores: bool) -> None:
     """
     for filesystem in {id(file.filesystem): file.filesystem for file in files}.values():
         filesystem.invalidate_cache()
-    with ThreadPoolExecutor(min(_THREADS, len(files))) as pool:
-        list(pool.map(_require_unchanged_store if stores else InputFile.require_unchanged, files))
+    for_each(files, _require_unchanged_store if stores else InputFile.require_unchanged)
 
 
 def _require_unchanged_store(file: InputFile) -> None:
@@ -245,17 +242,14 @@ class _Finder:
         """Entries of files in those directories that the conditions admit."""
         found: dict[str, Mapping[str, Any]] = {}
         level = [root] if self.chosen.admits(root) else []
-        with ThreadPoolExecutor(_THREADS) as pool:
-            while level:
-                listed = [entry for entries in pool.map(self._list, level) for entry in entries]
-                folders = [key for key, info in listed if info["type"] == "directory"]
-                found |= {key: info for key, info in listed if info["type"] != "directory"}
-                for key in folders:
-                    if key.rpartition("/")[2] in LOG_FOLDERS:
-                        self._require_no_table(key.rpartition("/")[0])
-                level = [
-                    key for key in folders if self.chosen.admits(key) and not _hidden(key, root)
-                ]
+        while level:
+            listed = [entry for entries in for_each(level, self._list) for entry in entries]
+            folders = [key for key, info in listed if info["type"] == "directory"]
+            found |= {key: info for key, info in listed if info["type"] != "directory"}
+            for key in folders:
+                if key.rpartition("/")[2] in LOG_FOLDERS:
+                    self._require_no_table(key.rpartition("/")[0])
+            level = [key for key in folders if self.chosen.admits(key) and not _hidden(key, root)]
         return found
 
     def _list(self, folder: str) -> Iterable[Entry]:

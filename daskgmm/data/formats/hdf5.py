@@ -22,7 +22,7 @@ from daskgmm.data.formats.stored_array import (
 from daskgmm.data.storage.errors import decoder_errors, input_errors
 from daskgmm.data.storage.prefetch import PrefetchedFile
 from daskgmm.data.storage.retry import retried
-from daskgmm.errors import ConfigurationError, DataError
+from daskgmm.errors import DataError, require_package
 
 
 @final
@@ -79,13 +79,7 @@ def open_hdf5(files: Sequence[InputFile]) -> StoredArrayTable:
     DataError
         A file is damaged, or has no such dataset of numbers.
     """
-    try:
-        import h5py  # noqa: F401
-    except ImportError as error:
-        remedy = "Install it: pip install daskgmm[hdf5]."
-        raise ConfigurationError(
-            "Reading HDF5 files needs the package h5py, which is not installed.", remedy
-        ) from error
+    require_package("h5py", "hdf5", "Reading HDF5 files needs the package h5py")
     return StoredArrayTable(tuple(map(_described, files)))
 
 

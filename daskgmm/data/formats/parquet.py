@@ -1,7 +1,6 @@
 """Rows of Parquet files, a row group at a time and never more than a batch of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,14 +13,13 @@ import pyarrow.parquet as pq
 from daskgmm.data.columns import ColumnSelection
 from daskgmm.data.decode import Decoder, block_rows_for, kept_schema
 from daskgmm.data.files.hive import key_columns, with_constants
-from daskgmm.data.files.versions import InputFile
+from daskgmm.data.files.versions import InputFile, for_each
 from daskgmm.data.source import Block, SelfContainedPart, Source
 from daskgmm.data.storage.errors import decoder_errors, input_errors
 from daskgmm.data.storage.retry import retried
 from daskgmm.errors import DataError
 
 _READ_BYTES = 2**23  # read ahead of the decoder, over all columns
-_OPENING_THREADS = 16  # footers are small: most of their cost is latency
 
 
 @dataclass(frozen=True)
@@ -216,8 +214,7 @@ def open_parquet(files: Sequence[InputFile]) -> ParquetTable:
     MissingInputError
         A file is gone or can't be read.
     """
-    with ThreadPoolExecutor(min(_OPENING_THREADS, len(files))) as pool:
-        described = list(pool.map(_describe, files))
+    described = for_each(files, _describe)
     schemas: list[pa.Schema] = []
     for schema, _ in described:
         # Thousands of files mostly share one schema: keep it, check it and send it once.

@@ -19,7 +19,7 @@ from daskgmm.data.formats.stored_array import (
 )
 from daskgmm.data.storage.errors import changed, decoder_errors, input_errors
 from daskgmm.data.storage.retry import retried
-from daskgmm.errors import ConfigurationError, DataError
+from daskgmm.errors import DataError, require_package
 
 logger = logging.getLogger(__name__)
 
@@ -73,13 +73,7 @@ def open_zarr(files: Sequence[InputFile]) -> StoredArrayTable:
     DataError
         A store is damaged, or has no such array of numbers.
     """
-    try:
-        import zarr  # noqa: F401
-    except ImportError as error:
-        remedy = "Install it: pip install daskgmm[zarr]."
-        raise ConfigurationError(
-            "Reading Zarr stores needs the package zarr, which is not installed.", remedy
-        ) from error
+    require_package("zarr", "zarr", "Reading Zarr stores needs the package zarr")
     return StoredArrayTable(tuple(map(_described, files)))
 
 

@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from itertools import accumulate
 from typing import Any, ClassVar
 
@@ -29,7 +28,7 @@ from daskgmm.data.sinks.base import (
 )
 from daskgmm.data.storage.errors import output_errors
 from daskgmm.data.storage.folder import Folder
-from daskgmm.errors import ConfigurationError, DataError
+from daskgmm.errors import ConfigurationError, DataError, require_package
 
 _VALUES_A_CHUNK = 2**21
 _FEWEST_ROWS = 2**14
@@ -98,11 +97,7 @@ class ZarrSink(Sink):
 
     def prepare(self) -> None:
         """Write the arrays' metadata; the group's comes last, so that no reader opens it before."""
-        if find_spec("zarr") is None:
-            raise ConfigurationError(
-                f"Writing {self.folder.name} needs the package zarr, which is not installed.",
-                "Install it: pip install 'daskgmm[zarr]'.",
-            )
+        require_package("zarr", "zarr", f"Writing {self.folder.name} needs the package zarr")
         self.folder.make()
         for field in self.fields:
             self._create(field, self.folder.inside(field.name))
