@@ -8,13 +8,12 @@ from typing import Any, Unpack
 
 from daskgmm.data.storage.folder import Folder
 from daskgmm.fitting.checkpoint_file import CheckpointFile
-from daskgmm.fitting.options import MethodOptions
 from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.inputs import Inputs, fingerprint
 from daskgmm.jobs.json_values import as_plain
 from daskgmm.jobs.listener import Listener, Silence
 from daskgmm.jobs.methods import Method, MixtureSpec
-from daskgmm.jobs.options import FitOptions, Paths, build, check, chosen, inputs_of
+from daskgmm.jobs.options import FitOptions, Paths, build, check
 from daskgmm.jobs.runs.decision import RunRequest
 from daskgmm.jobs.runs.directory import CHECKPOINT_FILE
 from daskgmm.jobs.runs.lifecycle import Attempt, CompleteRun, Result, make_run
@@ -54,13 +53,7 @@ class FitRequest:
 
     def configuration(self) -> dict[str, Any]:
         """All that the result depends on except the rows, without resources and credentials."""
-        inputs = self.inputs
-        found: dict[str, Any] = {"columns": inputs.columns, "weight_column": inputs.weight_column}
-        found["where"] = inputs.where
-        if inputs.delimiter is not None:
-            found["delimiter"] = inputs.delimiter
-        found |= {"format": inputs.format} | self.method.configuration()
-        return dict(as_plain(found))
+        return dict(as_plain(self.inputs.configuration() | self.method.configuration()))
 
     def folder(self) -> Folder:
         """The run directory."""
@@ -113,13 +106,7 @@ def fit(
     DaskGMMError
         Of any kind.
     """
-    method = build(
-        MixtureSpec,
-        options,
-        chosen=chosen(options, MethodOptions),
-        components=components,
-        covariance=covariance,
-    )
+    method = MixtureSpec.of(options, components=components, covariance=covariance)
     return run_fit(request_of(inputs, output, method, options), options.get("listener")).plain()
 
 
@@ -132,7 +119,7 @@ def request_of(
     return build(
         FitRequest,
         options,
-        inputs=inputs_of(inputs, options),
+        inputs=Inputs.of(inputs, options),
         output=output,
         method=method,
         resources=resources,

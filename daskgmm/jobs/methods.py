@@ -3,9 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from daskgmm.fitting.options import MethodOptions, declared, values_of
+from daskgmm.jobs.options import build
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,12 @@ class Method(ABC):
 
     chosen: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any], **own: Any) -> Self:
+        """The method that the options of a job describe, with fields of its own."""
+        chosen = {name: options[name] for name in declared(MethodOptions) if name in options}
+        return build(cls, options, chosen=chosen, **own)
 
     @abstractmethod
     def estimator(self, **more: Any) -> Any:

@@ -15,7 +15,7 @@ from daskgmm.jobs.inputs import Inputs, fingerprint
 from daskgmm.jobs.json_values import as_plain
 from daskgmm.jobs.listener import Listener, Silence
 from daskgmm.jobs.models import find_model
-from daskgmm.jobs.options import Paths, PredictOptions, build, check, inputs_of
+from daskgmm.jobs.options import Paths, PredictOptions, build, check
 from daskgmm.jobs.outputs import CompleteOutput, OutputRequest, OutputWriter, make_output
 from daskgmm.jobs.outputs.write import write
 from daskgmm.passes.prediction import readied
@@ -119,7 +119,7 @@ def predict(
         Of any kind.
     """
     check(options, PredictOptions)
-    rows = inputs_of(inputs, options)
+    rows = Inputs.of(inputs, options)
     fitted = find_model(model, rows.storage_options).fitted
     kinds, keep = options.get("with_", (LABELS,)), options.get("keep") or ()
     request = build(

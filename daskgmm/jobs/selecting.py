@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Unpack
 
-from daskgmm.fitting.options import MethodOptions
 from daskgmm.jobs.fitting import request_of, run_fit
 from daskgmm.jobs.methods import Method
-from daskgmm.jobs.options import FitOptions, Paths, build, chosen
+from daskgmm.jobs.options import FitOptions, Paths
 
 
 @dataclass(frozen=True)
@@ -82,12 +81,7 @@ def select(
         Of any kind.
     """
     types = (covariance,) if isinstance(covariance, str) else tuple(covariance)
-    method = build(
-        SelectionSpec,
-        options,
-        chosen=chosen(options, MethodOptions),
-        components=tuple(components),
-        covariance=types,
-        criterion=criterion,
+    method = SelectionSpec.of(
+        options, components=tuple(components), covariance=types, criterion=criterion
     )
     return run_fit(request_of(inputs, output, method, options), options.get("listener")).plain()

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Unpack
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import OutputError
 from daskgmm.jobs.cluster.resources import Resources, workplace
-from daskgmm.jobs.inputs import Inputs, fingerprint
+from daskgmm.jobs.inputs import Inputs, fingerprint, version_of
 from daskgmm.jobs.json_values import as_plain
 from daskgmm.jobs.listener import Listener, Silence
 from daskgmm.jobs.models import Model, find_model
-from daskgmm.jobs.options import Paths, UpdateOptions, build, check, inputs_of
+from daskgmm.jobs.options import Paths, UpdateOptions, build, check
 from daskgmm.jobs.runs.decision import RunRequest
 from daskgmm.jobs.runs.lifecycle import Attempt, CompleteRun, Result, make_run
 
@@ -58,20 +58,10 @@ class UpdateRequest:
 
     def configuration(self) -> dict[str, Any]:
         """All that the result depends on except the rows."""
-        inputs, run = self.inputs, self.model.run
-        chosen = {
-            "columns": inputs.columns,
-            "weight_column": inputs.weight_column,
-            "where": inputs.where,
-            "format": inputs.format,
-            "forgetting": float(self.forgetting),
-            "updated_from": self.origin(),
-        }
-        if inputs.delimiter is not None:
-            chosen["delimiter"] = inputs.delimiter
-        if run is not None:  # no number is drawn: a figure's sample stays the same
-            chosen["seed"] = run.seed
-        return dict(as_plain(chosen))
+        own = {"forgetting": float(self.forgetting), "updated_from": self.origin()}
+        if self.model.run is not None:  # no number is drawn: a figure's sample stays the same
+            own["seed"] = self.model.run.seed
+        return dict(as_plain(self.inputs.configuration() | own))
 
     def origin(self) -> dict[str, Any]:
         """Identity of the model: its run, if there is one, and its file's digest."""
@@ -104,15 +94,11 @@ class UpdateRequest:
         run, files = self.model.run, marks["files"]
         if run is None or self.forgetting == 0:
             return
-        seen = [_version(file) for file in run.record["inputs"]["files"]]
-        again = [file["path"] for file in files if _version(file) in seen]
+        seen = [version_of(file) for file in run.record["inputs"]["files"]]
+        again = [file["path"] for file in files if version_of(file) in seen]
         if again:
             fact = "%d of %d inputs, such as %s, are those of %s already: their rows count twice."
             logger.warning(fact, len(again), len(files), again[0], run.name)
-
-
-def _version(file: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: file[name] for name in file if name != "rows"}
 
 
 _FEWEST_ROWS = 1e-3
@@ -204,7 +190,7 @@ def update(
 
     check(options, UpdateOptions)
     check_forgetting(forgetting)
-    rows = inputs_of(inputs, options)
+    rows = Inputs.of(inputs, options)
     request = build(
         UpdateRequest,
         options,
