@@ -184,14 +184,7 @@ class Stored:
     def at(cls, path: Any, storage_options: Mapping[str, Any] | None) -> Self:
         """Read a model file, or that of a run directory, from a path or fsspec URL.
 
-        Raises
-        ------
-        MissingInputError
-            There is no such file.
-        DataError
-            The file is not a model, or damaged.
-        ClusterError
-            Its store doesn't answer.
+        It raises what `read` and `of` raise.
         """
         return cls.of(*read(path, storage_options or {}))
 
@@ -218,7 +211,17 @@ class Stored:
 
 
 def read(path: Any, storage_options: Mapping[str, Any]) -> tuple[bytes, str]:
-    """Read a model file's content, and its address as errors show it; see `Stored.at`."""
+    """Read a model file's content, and its address as errors show it.
+
+    Raises
+    ------
+    MissingInputError
+        There is no such file.
+    DataError
+        It is a folder.
+    ClusterError
+        Its store doesn't answer.
+    """
     address = address_of(path)
     shown = shown_address(address)
     with input_errors(f"The model file {shown}", seen=False):
