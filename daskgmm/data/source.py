@@ -1,12 +1,17 @@
-"""`Source`, `Part` and `Block`: the interface between sources of rows and passes over them."""
+"""`Source`, `Part` and `Block`: the interface between sources of rows and passes over them.
+
+Sample weights are finite and at least zero, each of them and their sum.
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from daskgmm.errors import DataError
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
 
@@ -133,3 +138,32 @@ class Source:
     decoded: bool = False
     block_rows: int | None = None
     graph: Mapping[Hashable, Any] = field(default_factory=dict)
+
+
+def check_weights(
+    weights: Floats, where: str, first: int, line_of: Callable[[int], int | None] = lambda _: None
+) -> None:
+    """Raise DataError unless weights of shape (n,) are finite and at least zero.
+
+    For the error, ``where`` names the weights, ``first`` is the number of the first row, and
+    ``line_of`` gives the line of a row in a text file.
+    """
+    wrong = ~(np.isfinite(weights) & (weights >= 0))
+    if wrong.any():
+        index = int(wrong.argmax())
+        row = first + index
+        line = line_of(row)
+        location = f"row {row}" if line is None else f"row {row} (line {line})"
+        cause = (
+            f"{where}, {location}: the sample weight is {weights[index]}. Rows are counted from 0."
+        )
+        raise DataError(cause, "Weights must be finite numbers of at least zero: correct it.")
+
+
+def require_finite_sum(weight: float) -> None:
+    """Raise DataError if the sum of all sample weights, each of them finite, is not."""
+    if not np.isfinite(weight):
+        raise DataError(
+            "The sample weights are so large that their sum overflows.",
+            "Divide them all by the same number: results stay the same.",
+        )

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from daskgmm.data.source import Block, Floats, SelfContainedPart, Source
-from daskgmm.data.weights import check_weights
+from daskgmm.data.source import Block, Floats, SelfContainedPart, Source, check_weights
 from daskgmm.errors import DataError, InputTypeError
 
 _PART_BYTES = 2**22

@@ -16,8 +16,7 @@ from daskgmm.data.columns import ColumnSelection
 from daskgmm.data.decode import block_rows_for, kept_schema
 from daskgmm.data.files.versions import InputFile
 from daskgmm.data.formats.stored_array import StoredArray
-from daskgmm.data.source import Block, Floats, SelfContainedPart, Source, aligned
-from daskgmm.data.weights import check_weights
+from daskgmm.data.source import Block, Floats, SelfContainedPart, Source, aligned, check_weights
 from daskgmm.errors import ConfigurationError, DataError
 
 _PART_BYTES = 2**24
