@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
@@ -46,6 +46,10 @@ class FileRecord:
     rows: int | None = None
     modified: str | None = None
     etag: str | None = None
+
+    def naming(self, inner: str) -> Self:
+        """The same version, with the name of an array in the file, if any, as part of the path."""
+        return replace(self, path=f"{self.path}/{inner}") if inner else self
 
     def differs(self, other: "FileRecord") -> bool:
         """Whether the other record is of another version, by the values that both have."""
