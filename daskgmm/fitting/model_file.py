@@ -7,7 +7,7 @@ scikit-learn, which alone takes two seconds to import.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from daskgmm.data.storage.json import require_form
 from daskgmm.data.storage.urls import address_of, file_system
 from daskgmm.errors import DataError
 from daskgmm.fitting.identity import plain_parameters
-from daskgmm.fitting.settings import Estimator
+from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.fitting.tensors import MALFORMED, Arrays, TensorFile, digest, read_whole, to_plain
 from daskgmm.model.covariance import covariance_named
 from daskgmm.model.frame import Frame
@@ -61,14 +61,6 @@ FITTED = (
     "converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_rows_", "n_passes_", "history_",
     "n_features_in_",
 )  # fmt: skip
-
-
-class FittedMixture(Estimator, Protocol):
-    """What the fit of a mixture leaves in its estimator."""
-
-    _predictor: Predictor
-    _moments: Moments | None
-    _dtype: np.dtype[Any]
 
 
 def to_bytes(estimator: FittedMixture) -> bytes:
