@@ -15,7 +15,7 @@ from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 
 
-def load(path: Any, *, storage_options: dict[str, Any] | None = None) -> Any:
+def load(path: Any, *, storage_options: dict[str, Any] | None = None) -> GaussianMixture:
     """Load a fitted estimator that ``save`` wrote.
 
     Parameters
@@ -41,7 +41,7 @@ def load(path: Any, *, storage_options: dict[str, Any] | None = None) -> Any:
     return restored(Stored.at(path, storage_options))
 
 
-def restored(model: Stored) -> Any:
+def restored(model: Stored) -> GaussianMixture:
     """Build the estimator that was saved.
 
     Raises
@@ -53,7 +53,7 @@ def restored(model: Stored) -> Any:
         return _restored(model)
 
 
-def _restored(model: Stored) -> Any:
+def _restored(model: Stored) -> GaussianMixture:
     metadata, n_features = model.file.metadata, model.fitted.n_features
     if metadata["estimator"] != GaussianMixture.__name__:
         raise ValueError(f"its estimator is {metadata['estimator']!r}")

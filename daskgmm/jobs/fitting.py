@@ -6,13 +6,15 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, Unpack
 
+from daskgmm.data.dataset import Dataset
 from daskgmm.data.storage.folder import Folder
 from daskgmm.fitting.checkpoint_file import CheckpointFile
+from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.inputs import Inputs, fingerprint
 from daskgmm.jobs.json_values import as_plain
 from daskgmm.jobs.listener import Listener, Silence
-from daskgmm.jobs.methods import Method, MixtureSpec
+from daskgmm.jobs.methods import E, Method, MixtureSpec
 from daskgmm.jobs.options import FitOptions, Paths, build, check
 from daskgmm.jobs.runs.decision import RunRequest
 from daskgmm.jobs.runs.directory import CHECKPOINT_FILE
@@ -44,7 +46,7 @@ class FitRequest:
 
     inputs: Inputs
     output: str
-    method: Method
+    method: Method[Any]
     resources: Resources = field(default_factory=Resources)
     cache: str = "auto"
     resume: bool = True
@@ -59,7 +61,7 @@ class FitRequest:
         """The run directory."""
         return Folder.of(self.output, self.inputs.storage_options)
 
-    def run_request(self, dataset: Any) -> RunRequest:
+    def run_request(self, dataset: Dataset) -> RunRequest:
         """The request for the run directory."""
         return RunRequest(
             self.folder(),
@@ -111,7 +113,7 @@ def fit(
 
 
 def request_of(
-    inputs: Paths, output: str, method: Method, options: Mapping[str, Any]
+    inputs: Paths, output: str, method: Method[Any], options: Mapping[str, Any]
 ) -> FitRequest:
     """Build a fit's request from plain values."""
     check(options, FitOptions)
@@ -140,7 +142,7 @@ def run_fit(request: FitRequest, listener: Listener | None = None) -> CompleteRu
     return make_run(request.run_request(dataset), work)
 
 
-def _fit(request: FitRequest, dataset: Any, listener: Listener, attempt: Attempt) -> Result:
+def _fit(request: FitRequest, dataset: Dataset, listener: Listener, attempt: Attempt) -> Result:
     method = replace(request.method, seed=attempt.seed)
 
     def check() -> None:  # a function, because cloning an estimator copies everything else
@@ -163,7 +165,7 @@ def _fit(request: FitRequest, dataset: Any, listener: Listener, attempt: Attempt
     return Result(model, facts)
 
 
-def _fitted(estimator: Any, dataset: Any) -> Any:
+def _fitted(estimator: E, dataset: Dataset) -> E:
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
@@ -171,7 +173,7 @@ def _fitted(estimator: Any, dataset: Any) -> Any:
         return estimator.fit(dataset)
 
 
-def _result(model: Any, dataset: Any, passes: int) -> dict[str, Any]:
+def _result(model: FittedMixture, dataset: Dataset, passes: int) -> dict[str, Any]:
     last = model.history_[-1]
     return {
         "components": model.n_components,

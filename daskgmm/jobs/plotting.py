@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from daskgmm.errors import ConfigurationError
 from daskgmm.fitting.model_file import Fitted
@@ -11,6 +11,9 @@ from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.inputs import Inputs, rows_of
 from daskgmm.jobs.listener import Listener, Silence
 from daskgmm.jobs.runs.directory import require_writable_here
+
+if TYPE_CHECKING:
+    from daskgmm.estimators.gaussian_mixture import GaussianMixture
 
 _POINTS = 20_000
 
@@ -37,7 +40,7 @@ def check_figure(path: str) -> None:
 
 
 def plot(
-    model: Any,
+    model: "GaussianMixture",
     path: str,
     *,
     inputs: Inputs | None = None,

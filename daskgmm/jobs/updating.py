@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
+from daskgmm.data.dataset import Dataset
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import OutputError
+from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.inputs import Inputs, fingerprint, version_of
 from daskgmm.jobs.json_values import as_plain
@@ -69,7 +71,7 @@ class UpdateRequest:
         run_id = None if run is None else run.record["run_id"]
         return {"run_id": run_id, "model_sha256": self.model.sha256}
 
-    def run_request(self, dataset: Any) -> RunRequest:
+    def run_request(self, dataset: Dataset) -> RunRequest:
         """The request for the run directory.
 
         Raises
@@ -105,7 +107,7 @@ _FEWEST_ROWS = 1e-3
 """Smallest sum of responsibilities for new rows that gives a meaningful mean."""
 
 
-def drift_of(model: Any, increment: "Increment") -> dict[str, Any]:
+def drift_of(model: FittedMixture, increment: "Increment") -> dict[str, Any]:
     """Drift of new rows under the model before them.
 
     Parameters
@@ -133,7 +135,7 @@ def drift_of(model: Any, increment: "Increment") -> dict[str, Any]:
     }
 
 
-def _components(model: Any, increment: "Increment") -> list[dict[str, Any]]:
+def _components(model: FittedMixture, increment: "Increment") -> list[dict[str, Any]]:
     from daskgmm.model.divergence import divergences, shifts
 
     before, fresh = model._predictor.mixture, increment.fresh  # noqa: SLF001  in its own frame
@@ -217,7 +219,9 @@ def run_update(request: UpdateRequest, listener: Listener | None = None) -> Comp
     )
 
 
-def _update(request: UpdateRequest, dataset: Any, listener: Listener, attempt: Attempt) -> Result:
+def _update(
+    request: UpdateRequest, dataset: Dataset, listener: Listener, attempt: Attempt
+) -> Result:
     from daskgmm.estimators import partial_fit
 
     before = request.model.estimator
@@ -231,20 +235,22 @@ def _update(request: UpdateRequest, dataset: Any, listener: Listener, attempt: A
         "updated_from": request.origin(),
         "forgetting": request.forgetting,
         "drift": drift_of(before, increment),
-        "result": _result(model, before, dataset),
+        "result": _result(model, before, increment, dataset),
         "trace": model.history_,
     }
     return Result(model, facts)
 
 
-def _result(model: Any, before: Any, dataset: Any) -> dict[str, Any]:
+def _result(
+    model: FittedMixture, before: FittedMixture, increment: "Increment", dataset: Dataset
+) -> dict[str, Any]:
     last, passes = model.history_[-1], model.n_passes_ - getattr(before, "n_passes_", 0)
     return {
         "components": model.n_components,
         "columns": None if dataset.columns is None else list(dataset.columns),
         "rows": last["rows"],
         "rows_seen": model.n_rows_,
-        "weight": model._moments.weight,  # noqa: SLF001  what the rows seen still count
+        "weight": increment.moments.weight,  # what the rows seen still count
         "lower_bound": model.lower_bound_,
         "converged": getattr(model, "converged_", None),
         "n_iter": model.n_iter_,

@@ -8,7 +8,7 @@ from typing import Any
 
 from daskgmm.errors import require_package
 from daskgmm.monitoring.messages import limits
-from daskgmm.monitoring.observer import FitEnd, FitPass, FitStart, Reason
+from daskgmm.monitoring.observer import FitEnd, FitPass, FitStart, FittedEstimator, Reason
 
 MODEL = "model"
 """Name of the model among a run's models."""
@@ -109,13 +109,12 @@ def _joined(values: tuple[Any, ...]) -> Any:
     return different[0] if len(different) == 1 else ",".join(map(str, different))
 
 
-def _log_model(estimator: Any) -> None:
+def _log_model(estimator: FittedEstimator) -> None:
     import mlflow
 
-    model = getattr(estimator, "best_estimator_", estimator)
     with tempfile.TemporaryDirectory(prefix="daskgmm-mlflow-") as folder:
         path = Path(folder) / _FILE
-        model.save(path)
+        estimator.save(path)
         mlflow.pyfunc.log_model(
             name=MODEL,
             loader_module="daskgmm.estimators.mlflow_model",

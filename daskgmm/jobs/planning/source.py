@@ -10,6 +10,7 @@ import numpy as np
 from daskgmm.data.decode import block_rows_for
 from daskgmm.data.source import Block, SelfContainedPart, Source
 from daskgmm.errors import ConfigurationError
+from daskgmm.fitting.protocols import Estimator
 from daskgmm.fitting.settings import compute_dtype
 from daskgmm.jobs.inputs import Inputs
 
@@ -48,7 +49,9 @@ def imagined(rows: int, n_features: int, dtype: np.dtype[Any]) -> Source:
 MOST_ROWS = 10**12
 
 
-def source_of(inputs: Inputs, rows: float | None, features: int | None, estimator: Any) -> Source:
+def source_of(
+    inputs: Inputs, rows: float | None, features: int | None, estimator: Estimator
+) -> Source:
     """Rows that inputs' metadata tells of, or that are yet to be written.
 
     Raises
