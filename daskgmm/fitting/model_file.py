@@ -34,7 +34,7 @@ DIGEST = "sha256"
 """Name of the digest in the metadata; earlier files have none."""
 
 _NUMBER = int | float
-METADATA = {
+_METADATA = {
     "estimator": str,
     "parameters": {"covariance_type": str, "dtype": str | None},
     "fitted": {
@@ -52,7 +52,7 @@ METADATA = {
     "moments": dict | None,
 }
 """Form of a model file's metadata; see `daskgmm.data.storage.json.require_form`."""
-MOMENTS = {"log_likelihood": _NUMBER, "weight": _NUMBER, "rows": int}
+_MOMENTS = {"log_likelihood": _NUMBER, "weight": _NUMBER, "rows": int}
 
 _OUTSIDE = ("format", "version", DIGEST)
 """Metadata that the digest leaves out: those of the container."""
@@ -194,12 +194,31 @@ class Stored:
             if "checkpoint" in file.metadata:  # whose formats have numbers of their own
                 raise ValueError("it is the checkpoint of a fit")
             file.require_known(FORMAT, name)
-            require_form(file.metadata, dict.fromkeys(METADATA, object))
+            require_form(file.metadata, dict.fromkeys(_METADATA, object))
         with explained_as_damaged(name):
             sealed = file.metadata.get(DIGEST)
             if sealed not in (None, content_digest(file.metadata, file.tensors)):
                 raise ValueError("its content is not that of its digest")
             return cls(name, file, _fitted(file))
+
+    def moments(self) -> Moments | None:
+        """The moments of the rows that the model was fitted on, if it holds any.
+
+        Raises
+        ------
+        KeyError, ValueError
+            They are damaged.
+        """
+        sums = self.file.metadata["moments"]
+        if sums is None:
+            return None
+        require_form(sums, _MOMENTS, "moments")
+        origins, totals, shared = (
+            self.file.tensors[f"moments.{key}"] for key in ("origins", "sums", "shared")
+        )
+        found = Moments(origins, totals, shared, **{name: sums[name] for name in _MOMENTS})
+        found.require_sound(self.fitted.predictor.mixture)
+        return found
 
 
 def read(path: Any, storage_options: Mapping[str, Any]) -> tuple[bytes, str]:
@@ -254,7 +273,7 @@ def explained_as_damaged(name: str) -> Iterator[None]:
 
 def _fitted(file: TensorFile) -> Fitted:
     metadata, tensors = file.metadata, file.tensors
-    require_form(metadata, METADATA)
+    require_form(metadata, _METADATA)
     parameters, names = metadata["parameters"], metadata["feature_names"]
     kind = metadata.get("covariance_type", parameters["covariance_type"])
     mixture = Mixture(
