@@ -1,14 +1,16 @@
 """Rows that a job reads, and their fingerprint."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from daskgmm.data.dataset import Dataset, open_dataset
 from daskgmm.data.files.versions import FileRecord
 from daskgmm.errors import ConfigurationError, DataError
 from daskgmm.fitting.model_file import Fitted
 from daskgmm.jobs.json_values import digest
+from daskgmm.jobs.options import Paths, build
 
 OTHER_INPUTS = "the input files, or versions of them"
 """Words for changed inputs in the differences of a run or an output."""
@@ -43,6 +45,31 @@ class Inputs:
     storage_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     where: tuple[str, ...] = ()
     delimiter: str | None = None
+
+    @classmethod
+    def of(cls, paths: Paths, options: Mapping[str, Any]) -> Self:
+        """The rows that the options of a job describe."""
+        several = (paths,) if isinstance(paths, str | os.PathLike) else paths
+        columns = options.get("columns")
+        if isinstance(columns, str):
+            raise ConfigurationError(
+                f"columns is the text {columns!r}.",
+                f"Give a list of names, such as [{columns!r}].",
+            )
+        return build(
+            cls,
+            options,
+            paths=tuple(os.fspath(path) for path in several),
+            columns=None if columns is None else tuple(columns),
+            where=tuple(options.get("where", ())),
+        )
+
+    def configuration(self) -> dict[str, Any]:
+        """The choices that a run's result depends on, beside the rows themselves."""
+        found = {"columns": self.columns, "weight_column": self.weight_column, "where": self.where}
+        if self.delimiter is not None:  # earlier records have none
+            found["delimiter"] = self.delimiter
+        return found | {"format": self.format}
 
     def open(self) -> Dataset:
         """The rows, of which only metadata is read so far."""
@@ -115,11 +142,15 @@ def fingerprint(dataset: Dataset, rows: int | None = None) -> dict[str, Any]:
         Number of all rows, once they were read: a single file has them all.
     """
     files = [asdict(file) for file in dataset.files]
-    # Rows are no part of the hash: not every format gives their number before it is read.
-    marks = [{name: file[name] for name in file if name != "rows"} for file in files]
+    marks = list(map(version_of, files))
     if len(files) == 1 and files[0]["rows"] is None:
         files[0]["rows"] = rows
     return {"sha256": digest(marks), "files": files}
+
+
+def version_of(file: Mapping[str, Any]) -> dict[str, Any]:
+    """A file of a fingerprint without its rows, which not every format gives before it is read."""
+    return {name: value for name, value in file.items() if name != "rows"}
 
 
 def _listed(names: Sequence[str] | None) -> str:

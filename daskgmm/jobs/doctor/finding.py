@@ -51,5 +51,5 @@ def problem(fact: str, remedy: str) -> Finding:
 
 
 def gib(n_bytes: float) -> str:
-    """A size."""
+    """A size to a tenth of a GiB, so that workers of one kind find the same, which is told once."""
     return f"{n_bytes / 2**30:.1f} GiB"
