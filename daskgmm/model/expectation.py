@@ -63,17 +63,16 @@ class Expectation:
             key = mixture.covariance.name, self._kernel(index), self.dtypes[index], moved
             groups.setdefault(key, []).append(index)
         return [
-            (
-                indices,
-                kernel(
-                    [self.mixtures[index] for index in indices],
-                    self.frame,
-                    dtype,
-                    [self._origins(index) for index in indices] if moved else None,
-                ),
-            )
-            for (_, kernel, dtype, moved), indices in groups.items()
+            (indices, self._new(kernel, dtype, indices))
+            for (_, kernel, dtype, _), indices in groups.items()
         ]
+
+    def _new(
+        self, kernel: type[Kernel], dtype: np.dtype[np.floating], indices: Sequence[int]
+    ) -> Kernel:
+        given = [self._origins(index) for index in indices]
+        origins = [points for points in given if points is not None] or None
+        return kernel([self.mixtures[index] for index in indices], self.frame, dtype, origins)
 
     @property
     def needs_scatter(self) -> bool:

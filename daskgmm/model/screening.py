@@ -1,8 +1,8 @@
 """Which components a row can be shared out to: bounds on logits, and the gap beyond which none.
 
 With y the coordinates of a row whitened by a component, its logit is ``c - |y| ** 2 / 2``, and for
-any orthonormal V of fewer columns ``c - |V.T y| ** 2 / 2`` bounds it from above. V is chosen so that
-rows of the other components lie far out along it.
+any orthonormal V of fewer columns ``c - |V.T y| ** 2 / 2`` bounds it from above. V is chosen so
+that rows of the other components lie far out along it.
 
 A pair (row, component) whose logit lies further below the row's largest than the component's gap
 gets no responsibility. The gap is such that

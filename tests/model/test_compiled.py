@@ -15,11 +15,11 @@ from scipy.special import softmax
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.expectation import Accumulator, Expectation
 from daskgmm.model.frame import Frame
-from daskgmm.model.kernels.loops import arithmetic
-from daskgmm.model.kernels.screened import ScreenedKernel
 from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.compiled import TILE, CompiledKernel
 from daskgmm.model.kernels.features import FeatureKernel
+from daskgmm.model.kernels.loops import arithmetic
+from daskgmm.model.kernels.screened import ScreenedKernel
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prediction import NotFiniteError, Predictor
 from daskgmm.model.scoring import Scorer, Scoring
@@ -242,7 +242,7 @@ def test_without_a_place_for_the_cache_it_is_compiled_anew(tmp_path):
 import numba.core.caching as caching
 caching.CacheImpl._locator_classes = []
 import numpy as np
-from daskgmm.model.kernels.loops.features import loop
+from daskgmm.model.kernels.loops.moments import loop
 print(loop(np.dtype(float), np.dtype(float)).signatures)
 """
     done = subprocess.run(

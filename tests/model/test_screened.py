@@ -1,5 +1,7 @@
 """Only the pairs that count: bounds hold, what is dropped is below rounding, and ways agree."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -129,9 +131,8 @@ def test_components_apart_are_left_out_and_components_together_are_not(dtype):
 
 
 def test_tiles_in_which_most_pairs_count_go_by_features_and_the_sums_are_one():
-    rows, labels = correlated(12_000, 5, 4, spread=3, apart=0.3)
-    apart, far = correlated(12_000, 5, 4, spread=3, apart=0.3)[0], 40.0
-    rows = np.concatenate([apart + far, rows])  # to the first, few components are near
+    (rows, _), far = correlated(12_000, 5, 4, spread=3, apart=0.3), 40.0
+    rows = np.concatenate([rows + far, rows])  # to the first, few components are near
     means = np.concatenate([np.zeros((3, 5)), np.full((1, 5), far)])
     mixture = Mixture.from_covariances(
         COVARIANCES["full"], np.full(4, 0.25), means, np.stack([np.eye(5)] * 4)
@@ -155,7 +156,7 @@ def test_a_component_a_million_widths_away_keeps_its_digits_beside_wide_ones(kin
     rows[labels == 1] = 1 + width * rows[labels == 1]
     rows = rows.astype(dtype).astype(float)
     mixture = mixture_of(rows, labels, kind)
-    likelihood, weights, means, covariances = reference.step(rows, mixture)
+    likelihood, weights, _, covariances = reference.step(rows, mixture)
     for kernel in (SCREENED, WHOLE):
         found = moments_of(kernel, mixture, rows, dtype)
         stepped = found.maximise(mixture.covariance, np.zeros(2), 0.0)
@@ -199,9 +200,7 @@ def test_what_is_shown_as_zero_hangs_on_row_and_model_only(kind, dtype):
     predictor = Predictor(mixture_of(rows, labels, kind), Frame.identity(4), compiled=True)
     together = predictor.responsibilities(rows)
     cuts = [0, 1, 2, 64, 65, 700, 2048, 3000]
-    apart = np.concatenate(
-        [predictor.responsibilities(rows[a:b]) for a, b in zip(cuts, cuts[1:], strict=False)]
-    )
+    apart = np.concatenate([predictor.responsibilities(rows[a:b]) for a, b in pairwise(cuts)])
     assert_array_equal(together == 0, apart == 0)
     plain = Predictor(mixture_of(rows, labels, kind), Frame.identity(4)).responsibilities(rows)
     near = 1e-300 if dtype == DOUBLE else 1e-35

@@ -4,8 +4,8 @@ from functools import partial
 
 import numpy as np
 
+from daskgmm.model.kernels.arguments import Ways
 from daskgmm.model.kernels.screened import ScreenedKernel
-from daskgmm.model.kernels.ways import Ways
 
 SCREENED = partial(ScreenedKernel, ways=Ways(by_features=False, screened=True, most=np.inf))
 """Only the pairs that bounds leave."""

@@ -70,11 +70,11 @@ def cache(_worker: Any) -> Findings:
     """Whether numba finds a folder that it may write to."""
     from numba.core.caching import FunctionCache
 
-    from daskgmm.model.kernels import loops
+    from daskgmm.model.kernels.loops import moments
 
     try:
         # By any function of the module: it is the file that decides.
-        folder = FunctionCache(loops.loop.__wrapped__).cache_path
+        folder = FunctionCache(moments.loop.__wrapped__).cache_path
     except RuntimeError:  # no place will do
         yield warning(
             "No folder for compiled kernels can be written to, so each process compiles anew.",

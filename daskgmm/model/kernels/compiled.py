@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple, final
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.frame import Frame
+from daskgmm.model.kernels.arguments import FeatureWork, Form, Ways, no_model
 from daskgmm.model.kernels.base import Kernel
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.responsibilities import LEAST
@@ -26,42 +27,7 @@ Arrays whose rows lie 4 KiB apart fall on each other in a core's nearest cache, 
 a fifth longer."""
 
 
-class Form(NamedTuple):
-    """Mixtures as natural parameters of features, for a loop.
-
-    Parameters
-    ----------
-    monomials : ndarray of int of shape (M, 3)
-        Quadratic features: see `daskgmm.model.covariance.base.Covariance.monomials`.
-    cuts : ndarray of int
-        Where each tile's monomials begin, and their end.
-    tiles : ndarray of int
-        Edges of the features that are made at once.
-    eta : ndarray of shape (F K,)
-        Natural parameters, one tile after another.
-    edges : ndarray of int of shape (M + 1,)
-        Where each mixture's components begin, and their end.
-    stretch : int
-        Most rows at once.
-    """
-
-    monomials: NDArray[np.int64]
-    cuts: NDArray[np.int64]
-    tiles: NDArray[np.int64]
-    eta: Floats
-    edges: NDArray[np.int64]
-    stretch: int
-
-
-class Work(NamedTuple):
-    """Work arrays of the feature form: features, logits, products and columns of a stretch."""
-
-    phi: Floats
-    gamma: Floats
-    partial: Floats
-    product: Floats
-    peak: Floats
-    columns: Doubles
+_WAYS = tuple(Ways(by_features=True, screened=False, most=0.0))
 
 
 @final
@@ -88,7 +54,7 @@ class CompiledKernel(Kernel):
         edges = np.concatenate([[0], np.cumsum([mixture.n_components for mixture in mixtures])])
         self.form = Form(monomials, cuts, tiles, by_tile, edges, stretch)
         height = min(self.length, int(np.diff(tiles).max()) + self.n_features + 1)
-        self.work = Work(
+        self.work = FeatureWork(
             phi=np.empty(height * stretch, dtype),
             gamma=np.empty(self.n_components * stretch, dtype),
             partial=np.empty(self.n_components * stretch, dtype),
@@ -100,41 +66,48 @@ class CompiledKernel(Kernel):
         self.densities = np.empty(self.n_components * self.slab, dtype)
 
     def logits(self, rows: Floats) -> Floats:
-        from daskgmm.model.kernels.loops.features import density_loop
+        from daskgmm.model.kernels.loops.densities import density_loop
 
         found = self.densities[: self.n_components * rows.shape[1]].reshape(self.n_components, -1)
-        origin, scale = self.frame.origin, 1 / self.frame.scale
+        model, pairs = no_model(self.dtype, self.slab)
         density_loop(rows.dtype, self.dtype)(
-            rows, origin, scale, tuple(self.form), tuple(self.work), found
-        )
+            rows, self.frame.origin, 1 / self.frame.scale, tuple(model), _WAYS, tuple(pairs),
+            tuple(self.form), tuple(self.work), found,
+        )  # fmt: skip
         return found
 
     def _add(self, rows: Floats, weights: Doubles | None) -> None:
-        from daskgmm.model.kernels.loops.features import loop
+        from daskgmm.model.kernels.loops.moments import loop
 
+        model, pairs = no_model(self.dtype, self.slab)
         loop(rows.dtype, self.dtype)(
             rows,
             self.frame.origin,
             1 / self.frame.scale,
-            tuple(self.form),
+            tuple(model),
+            _WAYS,
             np.empty(0) if weights is None else weights,
             LEAST[self.dtype],
+            tuple(pairs),
+            np.empty((0, 0, 0)),
+            self.log_likelihoods,
+            np.zeros(3, np.int64),
+            tuple(self.form),
             tuple(self.work),
             self.sums,
-            self.log_likelihoods,
         )
 
 
 def compile_ahead(rows: np.dtype[np.floating], dtype: np.dtype[np.floating]) -> None:
     """Compile the loop for rows of one type, computed in another, or load it from its cache."""
-    from daskgmm.model.kernels.loops.features import loop
+    from daskgmm.model.kernels.loops.moments import loop
 
     loop(rows, dtype)
 
 
 def compile_densities_ahead(rows: np.dtype[np.floating], dtype: np.dtype[np.floating]) -> None:
     """Compile the loop for the densities of single rows, or load it from its cache."""
-    from daskgmm.model.kernels.loops.features import density_loop
+    from daskgmm.model.kernels.loops.densities import density_loop
 
     density_loop(rows, dtype)
 

@@ -1,17 +1,16 @@
 """Only the pairs (row, component) that count, each centred and whitened, in one compiled loop."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from daskgmm.model import screening
 from daskgmm.model.frame import Frame
+from daskgmm.model.kernels.arguments import Model, PairWork, Ways, no_form
 from daskgmm.model.kernels.base import Kernel
-from daskgmm.model.kernels.ways import Ways, ways_of
-from daskgmm.model.kernels.compiled import LINE, CompiledKernel, Form
-from daskgmm.model.kernels.compiled import Work as FeatureWork
+from daskgmm.model.kernels.compiled import LINE, CompiledKernel
+from daskgmm.model.kernels.ways import ways_of
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.responsibilities import LEAST
@@ -34,64 +33,6 @@ _MOST_GAP = {np.dtype(np.float32): 80.0, np.dtype(np.float64): 700.0}
 
 _GAP_OF_DENSITIES = {np.dtype(np.float32): 105.0, np.dtype(np.float64): 750.0}
 """Below these, the exponential of a difference of logits is zero in the type itself."""
-
-
-class Model(NamedTuple):
-    """A mixture as its loop needs it.
-
-    Parameters
-    ----------
-    means, origins : ndarray of shape (K, D)
-        What rows are measured from for logits, and for sums.
-    factors : ndarray of shape (K or 1, D, D), or (K, 1, D)
-        Whitening matrices, or scales along the axes.
-    whitens : bool
-        Which of the two.
-    normalisers, gaps : ndarray of shape (K,)
-    directions : ndarray of shape (K m, D), or (K m, 0)
-        See `daskgmm.model.screening.directions`.
-    axes : ndarray of int of shape (K m,)
-        See `daskgmm.model.screening.axes`; not used with matrices.
-    offsets, scales : ndarray of shape (K m,)
-        Subtracted from the leading coordinates; and then multiplied.
-    """
-
-    means: Floats
-    origins: Floats
-    factors: Floats
-    whitens: bool
-    normalisers: Floats
-    gaps: Floats
-    directions: Floats
-    axes: NDArray[np.int64]
-    offsets: Floats
-    scales: Floats
-
-
-class Work(NamedTuple):
-    """Work arrays of a tile of n rows: their bounds, the pairs that count, and products."""
-
-    z: Floats
-    by_row: Floats
-    leading: Floats
-    squares: Floats
-    best: NDArray[np.float32]
-    limits: Doubles
-    upper: NDArray[np.float32]
-    guess: NDArray[np.int32]
-    guess_starts: NDArray[np.int64]
-    ordered: NDArray[np.int64]
-    low: Floats
-    peak: Floats
-    pair_rows: NDArray[np.int64]
-    pair_starts: NDArray[np.int64]
-    pair_logits: Floats
-    chosen: NDArray[np.int64]
-    logits: Floats
-    gathered: Floats
-    white: Floats
-    product: Floats
-    columns: Doubles
 
 
 def tile_rows(n_components: int, n_features: int) -> int:
@@ -152,32 +93,28 @@ class ScreenedKernel(Kernel):
         ]
 
     def logits(self, rows: Floats) -> Floats:
-        from daskgmm.model.kernels.loops.screened import density_loop
+        from daskgmm.model.kernels.loops.densities import density_loop
 
         found = self.densities[: self.n_components * rows.shape[1]].reshape(self.n_components, -1)
-        origin, scale = self.frame.origin, 1 / self.frame.scale
-        for segment, model, work, own in zip(
+        form, work = no_form(self.dtype)
+        for segment, model, pairs, own in zip(
             self.segments, self.models, self.works, self.ways, strict=True
         ):
-            gaps = np.full_like(model.gaps, _GAP_OF_DENSITIES[self.dtype])
+            every = model._replace(gaps=np.full_like(model.gaps, _GAP_OF_DENSITIES[self.dtype]))
             density_loop(rows.dtype, self.dtype)(
-                rows,
-                origin,
-                scale,
-                tuple(model._replace(gaps=gaps)),
-                own.screened,
-                tuple(work),
+                rows, self.frame.origin, 1 / self.frame.scale, tuple(every),
+                tuple(own._replace(by_features=False)), tuple(pairs), tuple(form), tuple(work),
                 found[segment],
-            )
+            )  # fmt: skip
         return found
 
     def _add(self, rows: Floats, weights: Doubles | None) -> None:
-        from daskgmm.model.kernels.loops.screened import loop
+        from daskgmm.model.kernels.loops.moments import loop
 
         for i, own in enumerate(self.ways):
             features = self.by_features[i]
             form, work, sums = (
-                (*_no_form(self.dtype), np.empty((0, 0)))
+                (*no_form(self.dtype), np.empty((0, 0)))
                 if features is None
                 else (features.form, features.work, features.sums)
             )
@@ -199,13 +136,12 @@ class ScreenedKernel(Kernel):
             )
 
     def take(self) -> list[Moments]:
-        own = [self.sums[:, segment] for segment in self.segments]
-        for sums, found, shared in zip(own, self.about_origins, self.shared, strict=True):
-            self._place(found, sums, shared)
-        for sums, origins, features in zip(own, self.origins, self.by_features, strict=True):
+        for i, segment in enumerate(self.segments):
+            own, features = self.sums[:, segment], self.by_features[i]
+            self._place(self.about_origins[i], own, self.shared[i])
             if features is not None and features.sums[-1].any():
                 (found,) = features.take()
-                sums += found.about(origins, self.covariance).sums
+                own += found.about(self.origins[i], self.covariance).sums
         return super().take()
 
     def _place(self, found: Doubles, sums: Doubles, shared: Doubles) -> None:
@@ -242,7 +178,7 @@ def compiled_kernel(mixture: Mixture, dtype: np.dtype[np.floating]) -> type[Kern
 def model_of(mixture: Mixture, origins: Doubles, dtype: np.dtype[np.floating]) -> Model:
     """A mixture's arrays for the loop, of one type."""
     factors = mixture.covariance.whitening(mixture.factors, mixture.shape)
-    n_components, n_features = mixture.shape
+    n_features = mixture.n_features
     means = mixture.means.astype(dtype)
     if mixture.covariance.has_matrices:
         rows = screening.directions(mixture, factors)
@@ -269,12 +205,12 @@ def model_of(mixture: Mixture, origins: Doubles, dtype: np.dtype[np.floating]) -
     )
 
 
-def work_for(model: Model, dtype: np.dtype[np.floating]) -> Work:
+def work_for(model: Model, dtype: np.dtype[np.floating]) -> PairWork:
     """Work arrays for the tiles of a mixture."""
     n_components, n_features = model.means.shape
     n = tile_rows(n_components, n_features)
     leading = max(len(model.offsets) // n_components * n, _LEADING) if model.whitens else 0
-    return Work(
+    return PairWork(
         z=np.empty(n_features * n, dtype),
         by_row=np.empty(n_features * n, dtype),
         leading=np.empty(leading, dtype),
@@ -297,10 +233,3 @@ def work_for(model: Model, dtype: np.dtype[np.floating]) -> Work:
         product=np.empty(max((n_features + 1) ** 2, 2 * n_features), dtype),
         columns=np.empty((2, n)),
     )
-
-
-def _no_form(dtype: np.dtype[np.floating]) -> tuple[Form, FeatureWork]:
-    """Stands where no tile goes by features."""
-    none, values = np.zeros(1, np.int64), np.empty(0, dtype)
-    form = Form(np.empty((0, 3), np.int64), none, none, values, none, 1)
-    return form, FeatureWork(values, values, values, values, values, np.empty((2, 0)))

@@ -5,10 +5,9 @@ measured once by ``python -m tests.benchmarks ways`` and written down. They deci
 the same mixture and rows go the same way on any machine.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
+from daskgmm.model.kernels.arguments import Ways
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.precision import feature_components
 
@@ -16,33 +15,13 @@ _USUAL_PAIRS = 1.5
 """Pairs a row that count where components are apart."""
 
 
-class Ways(NamedTuple):
-    """How the tiles of a mixture are computed.
-
-    Parameters
-    ----------
-    by_features : bool
-        Whether the feature form is exact enough: all pairs then go that way, or else centred.
-    screened : bool
-        Whether bounds cost less than all pairs, if few count.
-    most : float
-        Share of pairs that count above which all pairs cost less.
-    """
-
-    by_features: bool
-    screened: bool
-    most: float
-
-
 def ways_of(mixture: Mixture, dtype: np.dtype[np.floating]) -> Ways:
     """How the tiles of a mixture are computed, in rows of this type."""
     n_components, n_features = mixture.shape
     matrices = mixture.covariance.has_matrices
     exact = bool(feature_components(mixture, dtype).all())
-    if exact:
-        all_pairs = _feature_cost(mixture)
-    else:
-        all_pairs = _centred_cost(n_features, matrices=matrices)
+    centred = _centred_cost(n_features, matrices=matrices)
+    all_pairs = _feature_cost(mixture) if exact else centred
     one = _pair_cost(n_features, matrices=matrices)
     bound = _bound_cost(n_features, matrices=matrices)
     screened = n_components * bound + _USUAL_PAIRS * one < n_components * all_pairs

@@ -1,24 +1,15 @@
-"""The loop over feature vectors: features, E-step and sums of a stretch of rows at a time."""
+"""By feature vectors: features, E-step and sums of a stretch of rows at a time."""
 
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
+from daskgmm.model.kernels.arguments import FeatureWork, Form
 from daskgmm.model.kernels.base import SMALL_PRODUCT
-from daskgmm.model.kernels.compiled import Form, Work
 from daskgmm.model.kernels.loops.arithmetic import add_to, normalise, standardise
-from daskgmm.model.kernels.loops.compiling import (
-    DOUBLES,
-    TABLE,
-    array,
-    compiled,
-    ready,
-    rows_in_any_layout,
-)
+from daskgmm.model.kernels.loops.compiling import TABLE, array, compiled
 
 _SMALL_RESULT = 1_152
 """OpenBLAS multiplies in place, at nearly the machine's rate, up to `SMALL_PRODUCT` and, where the
@@ -35,7 +26,7 @@ def form_type(dtype: np.dtype[Any]) -> Any:
 
 
 def work_type(dtype: np.dtype[Any]) -> Any:
-    """Compiled type of the fields of `Work`."""
+    """Compiled type of the fields of `FeatureWork`."""
     return types.Tuple((array(dtype, 1),) * 5 + (TABLE,))
 
 
@@ -134,7 +125,7 @@ def add_by_features(
     form: Form,
     weights: NDArray[Any],
     least: float,
-    work: Work,
+    work: FeatureWork,
     sums: NDArray[Any],
     log_likelihoods: NDArray[Any],
 ) -> None:
@@ -164,63 +155,22 @@ def add_by_features(
             _sums(own, gamma, edges, work.product, sums[tiles[tile] : tiles[tile + 1]])
 
 
-def _adding(digest: str) -> Callable[..., None]:
-    def add(
-        rows: NDArray[Any],
-        origin: NDArray[Any],
-        scale: NDArray[Any],
-        form: tuple[Any, ...],
-        weights: NDArray[Any],
-        least: float,
-        work: tuple[Any, ...],
-        sums: NDArray[Any],
-        log_likelihoods: NDArray[Any],
-    ) -> None:
-        digest  # noqa: B018  closed over, and so part of the key of numba's cache
-        add_by_features(
-            rows, origin, scale, Form(*form), weights, least, Work(*work), sums, log_likelihoods
-        )
-
-    return add
-
-
-def _density_writing(digest: str) -> Callable[..., None]:
-    def write_logits(
-        rows: NDArray[Any],
-        origin: NDArray[Any],
-        scale: NDArray[Any],
-        form_fields: tuple[Any, ...],
-        work_fields: tuple[Any, ...],
-        out: NDArray[Any],
-    ) -> None:
-        digest  # noqa: B018
-        form, work = Form(*form_fields), Work(*work_fields)
-        n_components, longest = len(out), len(work.phi) // form.stretch
-        for start in range(0, rows.shape[1], form.stretch):
-            n = min(form.stretch, rows.shape[1] - start)
-            phi = work.phi[: longest * n].reshape(longest, n)
-            gamma = work.gamma[: n_components * n].reshape(n_components, n)
-            partial = work.partial[: n_components * n].reshape(n_components, n)
-            phi[longest - 1] = 1
-            _stretch_logits(rows[:, start : start + n], origin, scale, form, phi, gamma, partial)
-            out[:, start : start + n] = gamma
-
-    return write_logits
-
-
-@cache
-def loop(rows: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[..., None]:
-    """Loop that adds moments, for rows of one type, computed in another, of any memory layout."""
-    results = TABLE, types.Array(types.float64, 1, "C")
-    given = (*_parameters(rows, dtype), DOUBLES, types.float64, work_type(dtype), *results)
-    return ready(_adding, given)
-
-
-@cache
-def density_loop(rows: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[..., None]:
-    """Loop that writes the logits of single rows, likewise."""
-    return ready(_density_writing, (*_parameters(rows, dtype), work_type(dtype), array(dtype, 2)))
-
-
-def _parameters(rows: np.dtype[Any], dtype: np.dtype[Any]) -> tuple[Any, ...]:
-    return rows_in_any_layout(rows), DOUBLES, DOUBLES, form_type(dtype)
+@compiled
+def write_by_features(
+    rows: NDArray[Any],
+    origin: NDArray[Any],
+    scale: NDArray[Any],
+    form: Form,
+    work: FeatureWork,
+    out: NDArray[Any],
+) -> None:
+    """Write the logits of rows (D, n) to out (K, n), stretch by stretch."""
+    n_components, longest = len(out), len(work.phi) // form.stretch
+    for start in range(0, rows.shape[1], form.stretch):
+        n = min(form.stretch, rows.shape[1] - start)
+        phi = work.phi[: longest * n].reshape(longest, n)
+        gamma = work.gamma[: n_components * n].reshape(n_components, n)
+        partial = work.partial[: n_components * n].reshape(n_components, n)
+        phi[longest - 1] = 1
+        _stretch_logits(rows[:, start : start + n], origin, scale, form, phi, gamma, partial)
+        out[:, start : start + n] = gamma

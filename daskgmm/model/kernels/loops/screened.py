@@ -1,4 +1,4 @@
-"""The loop over pairs (row, component) that count: bounds, whitening of those, and their sums.
+"""Only the pairs (row, component) that count: bounds, whitening of those, and their sums.
 
 A few whitened coordinates bound each logit from above. A row's logit under the component with the
 largest bound is its lower limit: components whose bounds lie further below than their gap get no
@@ -6,31 +6,15 @@ responsibility. For the others, rows are gathered by component, centred at its m
 by one product; their second moments are one product more.
 """
 
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from daskgmm.model.kernels.compiled import Form
-from daskgmm.model.kernels.compiled import Work as FeatureWork
-from daskgmm.model.kernels.ways import Ways
-from daskgmm.model.kernels.loops.arithmetic import exp, log_likelihood, normalise, standardise
-from daskgmm.model.kernels.loops.compiling import (
-    DOUBLES,
-    TABLE,
-    array,
-    compiled,
-    ready,
-    rows_in_any_layout,
-    summed,
-)
-from daskgmm.model.kernels.loops.features import add_by_features, form_type
-from daskgmm.model.kernels.loops.features import work_type as feature_work_type
-from daskgmm.model.kernels.loops.whole import add_all_sums, write_all_logits
-from daskgmm.model.kernels.screened import Model, Work
+from daskgmm.model.kernels.arguments import Model, PairWork
+from daskgmm.model.kernels.loops.arithmetic import exp, log_likelihood, shares_of
+from daskgmm.model.kernels.loops.compiling import TABLE, array, compiled, summed
 
 _STRETCH = 64
 """Rows whose bounds are looked at together, before any one of them."""
@@ -80,7 +64,7 @@ def _limits(model: Model, z: NDArray[Any], limits: NDArray[Any]) -> None:
 
 
 @compiled
-def _bound(model: Model, z: NDArray[Any], work: Work, upper: NDArray[Any]) -> None:
+def _bound(model: Model, z: NDArray[Any], work: PairWork, upper: NDArray[Any]) -> None:
     """Write an upper bound of each logit to upper (K, n), and each row's largest to the work."""
     n_components, n = upper.shape
     m, whitens = len(model.offsets) // n_components, model.directions.shape[1] > 0
@@ -131,7 +115,12 @@ def _scaled_length(x: NDArray[Any], point: NDArray[Any], scale: NDArray[Any]) ->
 
 @compiled
 def _write_logits(
-    model: Model, by_row: NDArray[Any], rows: NDArray[Any], k: int, work: Work, out: NDArray[Any]
+    model: Model,
+    by_row: NDArray[Any],
+    rows: NDArray[Any],
+    k: int,
+    work: PairWork,
+    out: NDArray[Any],
 ) -> None:
     """Write the logits of chosen rows under component k to out (h,)."""
     n_features, h, mean = by_row.shape[1], len(rows), model.means[k]
@@ -158,7 +147,7 @@ def _write_logits(
 
 
 @compiled
-def _guess(model: Model, by_row: NDArray[Any], work: Work, upper: NDArray[Any]) -> None:
+def _guess(model: Model, by_row: NDArray[Any], work: PairWork, upper: NDArray[Any]) -> None:
     """Order rows by the component of their largest bound, and compute those logits."""
     n_components, n = upper.shape
     starts, ordered, guess, low = work.guess_starts, work.ordered[:n], work.guess[:n], work.low
@@ -185,7 +174,7 @@ def _guess(model: Model, by_row: NDArray[Any], work: Work, upper: NDArray[Any]) 
 
 
 @compiled
-def _survivors(model: Model, work: Work, upper: NDArray[Any], n_features: int) -> int:
+def _survivors(model: Model, work: PairWork, upper: NDArray[Any], n_features: int) -> int:
     """List the other pairs whose bounds come within their gap; return their number."""
     n_components, n = upper.shape
     low, least, rows, starts = work.low, work.best[:n], work.pair_rows, work.pair_starts
@@ -215,7 +204,7 @@ def _survivors(model: Model, work: Work, upper: NDArray[Any], n_features: int) -
 
 
 @compiled
-def _pair_logits(model: Model, by_row: NDArray[Any], work: Work, n_components: int) -> None:
+def pair_logits(model: Model, by_row: NDArray[Any], work: PairWork, n_components: int) -> None:
     """Compute the logits of the listed pairs, and each row's largest with that of its guess."""
     peak = work.peak
     for k in range(n_components):
@@ -228,10 +217,10 @@ def _pair_logits(model: Model, by_row: NDArray[Any], work: Work, n_components: i
 
 
 @compiled
-def _share(model: Model, weights: NDArray[Any], work: Work, n: int, n_components: int) -> float:
-    """Turn logits into responsibilities, zero beyond the gaps; return the log-likelihood."""
+def _densities(model: Model, work: PairWork, n: int, n_components: int) -> None:
+    """Turn logits into densities over the row's largest, zero beyond the gaps; sum them by row."""
     low, peak, total = work.low[:n], work.peak[:n], work.columns[0, :n]
-    none = low.dtype.type(0)
+    none, lowest = low.dtype.type(0), low.dtype.type(-80 if low.itemsize == 4 else -700)
     for r in range(n):
         low[r] -= peak[r]
     for k in range(n_components):  # a guess may have been a poor one
@@ -239,7 +228,6 @@ def _share(model: Model, weights: NDArray[Any], work: Work, n: int, n_components
         for q in range(work.guess_starts[k], work.guess_starts[k + 1]):
             r = work.ordered[q]
             low[r] = -np.inf if low[r] < -gap else low[r]
-    lowest = low.dtype.type(-80 if low.itemsize == 4 else -700)
     for r in range(n):
         low[r] = none if low[r] < lowest else exp(low[r])
         total[r] = low[r]
@@ -251,13 +239,15 @@ def _share(model: Model, weights: NDArray[Any], work: Work, n: int, n_components
             density = none if below < -gap else exp(below)
             work.pair_logits[q] = density
             total[r] += density
+
+
+@compiled
+def _share(model: Model, weights: NDArray[Any], work: PairWork, n: int, n_components: int) -> float:
+    """Turn logits into weighted responsibilities; return the log-likelihood."""
+    _densities(model, work, n, n_components)
+    low, peak, total = work.low[:n], work.peak[:n], work.columns[0, :n]
     found: float = log_likelihood(peak, total, weights, work.columns[1])
-    if len(weights) > 0:
-        for r in range(n):
-            peak[r] = weights[r] / total[r]
-    else:
-        for r in range(n):
-            peak[r] = 1 / total[r]
+    shares_of(total, weights, peak)  # in place of what is needed no more
     for r in range(n):
         low[r] *= peak[r]
     for q in range(work.pair_starts[n_components]):
@@ -266,7 +256,7 @@ def _share(model: Model, weights: NDArray[Any], work: Work, n: int, n_components
 
 
 @compiled
-def _gather(work: Work, k: int) -> int:
+def _gather(work: PairWork, k: int) -> int:
     """List component k's rows with some responsibility, and those; return their number."""
     h, chosen, gamma = 0, work.chosen, work.logits
     for q in range(work.guess_starts[k], work.guess_starts[k + 1]):
@@ -283,7 +273,7 @@ def _gather(work: Work, k: int) -> int:
 
 @compiled
 def _add_matrix(
-    by_row: NDArray[Any], origin: NDArray[Any], h: int, work: Work, sums: NDArray[Any]
+    by_row: NDArray[Any], origin: NDArray[Any], h: int, work: PairWork, sums: NDArray[Any]
 ) -> None:
     """Add sums of gamma (x, 1) (x, 1).T over the gathered rows x, less origin, to sums."""
     n_features = by_row.shape[1]
@@ -304,7 +294,7 @@ def _add_matrix(
 
 @compiled
 def _add_axes(
-    by_row: NDArray[Any], origin: NDArray[Any], h: int, work: Work, sums: NDArray[Any]
+    by_row: NDArray[Any], origin: NDArray[Any], h: int, work: PairWork, sums: NDArray[Any]
 ) -> None:
     """Add sums of gamma times (x ** 2, x, 1) over the gathered rows x, less origin, to sums."""
     n_features = by_row.shape[1]
@@ -326,7 +316,7 @@ def _add_axes(
 
 
 @compiled
-def _select(model: Model, z: NDArray[Any], by_row: NDArray[Any], work: Work) -> int:
+def select(model: Model, z: NDArray[Any], by_row: NDArray[Any], work: PairWork) -> int:
     """Find the pairs of a tile z (D, n) that may count; return their number."""
     n_features, n = z.shape
     n_components = len(model.normalisers)
@@ -334,21 +324,22 @@ def _select(model: Model, z: NDArray[Any], by_row: NDArray[Any], work: Work) -> 
     _place(z, by_row)
     _bound(model, z, work, upper)
     _guess(model, by_row, work, upper)
-    return n + _survivors(model, work, upper, n_features)
+    found: int = n + _survivors(model, work, upper, n_features)
+    return found
 
 
 @compiled
-def _add_pairs(
+def add_pairs(
     model: Model,
     by_row: NDArray[Any],
     weights: NDArray[Any],
-    work: Work,
+    work: PairWork,
     sums: NDArray[Any],
 ) -> float:
     """Add the moments of the selected pairs; return the rows' log-likelihood."""
     n, n_components = len(by_row), len(model.normalisers)
     work.peak[:n] = work.low[:n]
-    _pair_logits(model, by_row, work, n_components)
+    pair_logits(model, by_row, work, n_components)
     found: float = _share(model, weights, work, n, n_components)
     for k in range(n_components):
         h = _gather(work, k)
@@ -361,99 +352,22 @@ def _add_pairs(
     return found
 
 
-def _adding(digest: str) -> Callable[..., None]:
-    def add(
-        rows: NDArray[Any],
-        origin: NDArray[Any],
-        scale: NDArray[Any],
-        model_fields: tuple[Any, ...],
-        ways_fields: tuple[Any, ...],
-        weights: NDArray[Any],
-        least: float,
-        work_fields: tuple[Any, ...],
-        sums: NDArray[Any],
-        log_likelihoods: NDArray[Any],
-        counted: NDArray[Any],
-        form_fields: tuple[Any, ...],
-        feature_fields: tuple[Any, ...],
-        feature_sums: NDArray[Any],
-    ) -> None:
-        digest  # noqa: B018  closed over, and so part of the key of numba's cache
-        model, ways, work = Model(*model_fields), Ways(*ways_fields), Work(*work_fields)
-        form, feature_work = Form(*form_fields), FeatureWork(*feature_fields)
-        n_components, n_features = len(model.normalisers), len(rows)
-        tile, unseen = len(work.ordered), 0
-        for start in range(0, rows.shape[1], tile):
-            n = min(tile, rows.shape[1] - start)
-            own, own_weights = rows[:, start : start + n], weights[start : start + n]
-            z = work.z[: n_features * n].reshape(n_features, n)
-            by_row = work.by_row[: n_features * n].reshape(n, n_features)
-            few = ways.screened and unseen == 0
-            if few or not ways.by_features:
-                standardise(own, origin, scale, z)
-            if few:
-                pairs = _select(model, z, by_row, work)
-                few = pairs <= ways.most * n * n_components
-                unseen = 0 if few else _TILES_UNSEEN
-            else:
-                unseen -= 1
-            if few:
-                counted[0] += pairs
-                log_likelihoods[0] += _add_pairs(model, by_row, own_weights, work, sums)
-            elif ways.by_features:
-                counted[1] += n
-                add_by_features(own, origin, scale, form, own_weights, least, feature_work,
-                                feature_sums, log_likelihoods)  # fmt: skip
-            else:
-                counted[2] += n
-                gamma = work.pair_logits[: n_components * n].reshape(n_components, n)
-                write_all_logits(model, z, work, gamma)
-                log_likelihoods[0] += normalise(gamma, own_weights, least, work.peak[:n],
-                                                work.columns)  # fmt: skip
-                add_all_sums(model, z, work, gamma, sums)
-
-    return add
-
-
-def _density_writing(digest: str) -> Callable[..., None]:
-    def write_logits(
-        rows: NDArray[Any],
-        origin: NDArray[Any],
-        scale: NDArray[Any],
-        model_fields: tuple[Any, ...],
-        screened: bool,
-        work_fields: tuple[Any, ...],
-        out: NDArray[Any],
-    ) -> None:
-        digest  # noqa: B018
-        model, work = Model(*model_fields), Work(*work_fields)
-        n_components, n_features = len(model.normalisers), len(rows)
-        tile = len(work.ordered)
-        for start in range(0, rows.shape[1], tile):
-            n = min(tile, rows.shape[1] - start)
-            own = out[:, start : start + n]
-            z = work.z[: n_features * n].reshape(n_features, n)
-            by_row = work.by_row[: n_features * n].reshape(n, n_features)
-            standardise(rows[:, start : start + n], origin, scale, z)
-            if not screened:
-                gamma = work.pair_logits[: n_components * n].reshape(n_components, n)
-                write_all_logits(model, z, work, gamma)
-                own[:] = gamma
-                continue
-            _select(model, z, by_row, work)
-            work.peak[:n] = work.low[:n]
-            _pair_logits(model, by_row, work, n_components)
-            own[:] = -np.inf
-            for r in range(n):
-                own[work.guess[r], r] = work.low[r]
-            for k in range(n_components):
-                for q in range(work.pair_starts[k], work.pair_starts[k + 1]):
-                    own[k, work.pair_rows[q]] = work.pair_logits[q]
-
-    return write_logits
+@compiled
+def write_pairs(model: Model, by_row: NDArray[Any], work: PairWork, out: NDArray[Any]) -> None:
+    """Write the logits of the selected pairs to out (K, n), and minus infinity for all others."""
+    n, n_components = len(by_row), len(model.normalisers)
+    work.peak[:n] = work.low[:n]
+    pair_logits(model, by_row, work, n_components)
+    out[:] = -np.inf
+    for r in range(n):
+        out[work.guess[r], r] = work.low[r]
+    for k in range(n_components):
+        for q in range(work.pair_starts[k], work.pair_starts[k + 1]):
+            out[k, work.pair_rows[q]] = work.pair_logits[q]
 
 
 def model_type(dtype: np.dtype[Any]) -> Any:
+    """Compiled type of the fields of `Model`."""
     vector, table = array(dtype, 1), array(dtype, 2)
     integers = types.Array(types.int64, 1, "C")
     fields = (
@@ -464,6 +378,7 @@ def model_type(dtype: np.dtype[Any]) -> Any:
 
 
 def work_type(dtype: np.dtype[Any]) -> Any:
+    """Compiled type of the fields of `PairWork`."""
     vector = array(dtype, 1)
     integers, shorts = types.Array(types.int64, 1, "C"), types.Array(types.int32, 1, "C")
     singles, doubles = types.Array(types.float32, 1, "C"), types.Array(types.float64, 1, "C")
@@ -472,30 +387,3 @@ def work_type(dtype: np.dtype[Any]) -> Any:
         vector, vector, integers, integers, vector, integers, vector, vector, vector, vector, TABLE,
     )  # fmt: skip
     return types.Tuple(fields)
-
-
-@cache
-def loop(rows: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[..., None]:
-    """Loop that adds moments, for rows of one type, computed in another, of any memory layout."""
-    doubles, integers = types.Array(types.float64, 1, "C"), types.Array(types.int64, 1, "C")
-    ways = types.Tuple((types.boolean, types.boolean, types.float64))
-    return ready(
-        _adding,
-        (
-            rows_in_any_layout(rows), DOUBLES, DOUBLES, model_type(dtype), ways, DOUBLES,
-            types.float64, work_type(dtype), types.Array(types.float64, 3, "C"), doubles, integers,
-            form_type(dtype), feature_work_type(dtype), TABLE,
-        ),
-    )  # fmt: skip
-
-
-@cache
-def density_loop(rows: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[..., None]:
-    """Loop that writes the logits of single rows, likewise."""
-    return ready(
-        _density_writing,
-        (
-            rows_in_any_layout(rows), DOUBLES, DOUBLES, model_type(dtype), types.boolean,
-            work_type(dtype), array(dtype, 2),
-        ),
-    )  # fmt: skip

@@ -7,12 +7,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from daskgmm.model.kernels.arguments import Model, PairWork
 from daskgmm.model.kernels.loops.compiling import compiled, summed
-from daskgmm.model.kernels.screened import Model, Work
 
 
 @compiled
-def write_all_logits(model: Model, z: NDArray[Any], work: Work, gamma: NDArray[Any]) -> None:
+def write_all_logits(model: Model, z: NDArray[Any], work: PairWork, gamma: NDArray[Any]) -> None:
     """Write the logits of z (D, n) to gamma (K, n)."""
     n_features, n = z.shape
     white = work.squares[:n]
@@ -54,7 +54,7 @@ def _dot(weighted: NDArray[Any], x: NDArray[Any], centre: Any) -> Any:
 
 @compiled
 def add_all_sums(
-    model: Model, z: NDArray[Any], work: Work, gamma: NDArray[Any], sums: NDArray[Any]
+    model: Model, z: NDArray[Any], work: PairWork, gamma: NDArray[Any], sums: NDArray[Any]
 ) -> None:
     """Add each component's sums of gamma, gamma x and gamma x x.T, x less its origin."""
     n_features, n = z.shape
