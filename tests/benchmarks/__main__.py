@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 
+from tests.benchmarks.hardware import processor
 from tests.benchmarks.result import Result
 
 Benchmark = Callable[[float], Iterator[Result]]
@@ -51,6 +52,7 @@ def main() -> None:
     if unknown := set(options.goals) - set(GOALS):
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
     warnings.simplefilter("ignore")  # nobody converges in so few passes
+    print(f"On {processor()}.\n")
     print(f"| {' | '.join(HEADER)} |\n|{' --- |' * len(HEADER)}", flush=True)
     results = []
     for goal in options.goals or GOALS:
