@@ -8,7 +8,7 @@ import numpy as np
 from daskgmm.model import screening
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.arguments import Model, PairWork, Ways, no_form
-from daskgmm.model.kernels.base import Kernel
+from daskgmm.model.kernels.base import SMALL_PRODUCT, Kernel
 from daskgmm.model.kernels.compiled import LINE, CompiledKernel
 from daskgmm.model.kernels.ways import ways_of
 from daskgmm.model.mixture import Mixture
@@ -24,9 +24,6 @@ TILE_PAIRS = 2**20
 
 FEWEST_ROWS, MOST_ROWS = 256, 2048
 """Less `LINE`, so that features do not lie a power of two apart."""
-
-_LEADING = 2**16
-"""Numbers of the leading product that are made at once, so that they stay in a core's cache."""
 
 _MOST_GAP = {np.dtype(np.float32): 80.0, np.dtype(np.float64): 700.0}
 """What the loops' exponentials reach down to."""
@@ -209,7 +206,7 @@ def work_for(model: Model, dtype: np.dtype[np.floating]) -> PairWork:
     """Work arrays for the tiles of a mixture."""
     n_components, n_features = model.means.shape
     n = tile_rows(n_components, n_features)
-    leading = max(len(model.offsets) // n_components * n, _LEADING) if model.whitens else 0
+    leading = max(SMALL_PRODUCT // n_features, 3 * n) if model.whitens else 0
     return PairWork(
         z=np.empty(n_features * n, dtype),
         by_row=np.empty(n_features * n, dtype),

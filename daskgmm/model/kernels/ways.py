@@ -20,10 +20,11 @@ def ways_of(mixture: Mixture, dtype: np.dtype[np.floating]) -> Ways:
     n_components, n_features = mixture.shape
     matrices = mixture.covariance.has_matrices
     exact = bool(feature_components(mixture, dtype).all())
-    centred = _centred_cost(n_features, matrices=matrices)
-    all_pairs = _feature_cost(mixture) if exact else centred
-    one = _pair_cost(n_features, matrices=matrices)
-    bound = _bound_cost(n_features, matrices=matrices)
+    vectors = np.dtype(dtype).itemsize / 8  # of single precision, twice as many numbers go in one
+    centred = vectors * _centred_cost(n_features, matrices=matrices)
+    all_pairs = vectors * _feature_cost(mixture) if exact else centred
+    one = _pair_cost(n_features, vectors, matrices=matrices)
+    bound = _bound_cost(n_features, vectors, matrices=matrices)
     screened = n_components * bound + _USUAL_PAIRS * one < n_components * all_pairs
     return Ways(exact, screened, all_pairs / one)
 
@@ -39,11 +40,11 @@ def _centred_cost(n_features: int, *, matrices: bool) -> float:
     return 1 + 0.5 * n_features + (0.055 * n_features**2 if matrices else 0)
 
 
-def _pair_cost(n_features: int, *, matrices: bool) -> float:
-    """A gathered pair's logit and sums."""
-    return 8 + n_features + (0.045 * n_features**2 if matrices else 0)
+def _pair_cost(n_features: int, vectors: float, *, matrices: bool) -> float:
+    """A gathered pair's logit and sums; gathering gains nothing by single precision."""
+    return 8 + n_features + (0.045 * vectors * n_features**2 if matrices else 0)
 
 
-def _bound_cost(n_features: int, *, matrices: bool) -> float:
+def _bound_cost(n_features: int, vectors: float, *, matrices: bool) -> float:
     """A bound on a logit."""
-    return 1 + (0.05 * n_features if matrices else 0)
+    return 1 + (0.05 * vectors * n_features if matrices else 0)

@@ -16,7 +16,7 @@ OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model
 compiled = njit(**OPTIONS)
 """Decorator of functions that loops call."""
 
-summed = njit(**{**OPTIONS, "fastmath": {"contract", "reassoc"}})
+summed = njit(**{**OPTIONS, "fastmath": {"contract", "reassoc", "nsz"}})
 """Decorator of functions that sum in the lanes of a vector: see `daskgmm.model.kernels.loops`."""
 
 Entry = Callable[[str], Callable[..., None]]

@@ -13,7 +13,7 @@ from daskgmm.model.kernels.loops.arithmetic import standardise
 from daskgmm.model.kernels.loops.compiling import DOUBLES, array, ready, rows_in_any_layout
 from daskgmm.model.kernels.loops.features import form_type, write_by_features
 from daskgmm.model.kernels.loops.features import work_type as feature_work_type
-from daskgmm.model.kernels.loops.screened import model_type, select, work_type, write_pairs
+from daskgmm.model.kernels.loops.screened import enter, model_type, select, work_type, write_pairs
 from daskgmm.model.kernels.loops.whole import write_all_logits
 
 
@@ -41,13 +41,14 @@ def _writing(digest: str) -> Callable[..., None]:
             n = min(tile, rows.shape[1] - start)
             own = out[:, start : start + n]
             z = work.z[: n_features * n].reshape(n_features, n)
-            standardise(rows[:, start : start + n], origin, scale, z)
             if ways.screened:
                 by_row = work.by_row[: n_features * n].reshape(n, n_features)
+                enter(rows[:, start : start + n], origin, scale, by_row)
                 select(model, z, by_row, work)
                 write_pairs(model, by_row, work, own)
             else:
                 gamma = work.pair_logits[: n_components * n].reshape(n_components, n)
+                standardise(rows[:, start : start + n], origin, scale, z)
                 write_all_logits(model, z, work, gamma)
                 own[:] = gamma
 

@@ -13,7 +13,7 @@ from daskgmm.model.kernels.loops.arithmetic import normalise, standardise
 from daskgmm.model.kernels.loops.compiling import DOUBLES, TABLE, ready, rows_in_any_layout
 from daskgmm.model.kernels.loops.features import add_by_features, form_type
 from daskgmm.model.kernels.loops.features import work_type as feature_work_type
-from daskgmm.model.kernels.loops.screened import add_pairs, model_type, select, work_type
+from daskgmm.model.kernels.loops.screened import add_pairs, enter, model_type, select, work_type
 from daskgmm.model.kernels.loops.whole import add_all_sums, write_all_logits
 
 _TILES_UNSEEN = 15
@@ -49,8 +49,8 @@ def _adding(digest: str) -> Callable[..., None]:
             height = n_features if few or not ways.by_features else 0  # of the rows as they serve
             z = work.z[: height * n].reshape(height, n)
             by_row = work.by_row[: height * n].reshape(n, height)
-            standardise(own, origin, scale, z)
             if few:
+                enter(own, origin, scale, by_row)
                 pairs = select(model, z, by_row, work)
                 few = pairs <= ways.most * n * n_components
                 unseen = 0 if few else _TILES_UNSEEN
@@ -66,6 +66,7 @@ def _adding(digest: str) -> Callable[..., None]:
             else:
                 counted[2] += n
                 gamma = work.pair_logits[: n_components * n].reshape(n_components, n)
+                standardise(own, origin, scale, z)
                 write_all_logits(model, z, work, gamma)
                 log_likelihoods[0] += normalise(gamma, own_weights, least, work.peak[:n],
                                                 work.columns)  # fmt: skip

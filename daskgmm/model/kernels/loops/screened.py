@@ -13,11 +13,15 @@ from numba import types
 from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import Model, PairWork
+from daskgmm.model.kernels.base import SMALL_PRODUCT
 from daskgmm.model.kernels.loops.arithmetic import exp, log_likelihood, shares_of
 from daskgmm.model.kernels.loops.compiling import TABLE, array, compiled, summed
 
 _STRETCH = 64
 """Rows whose bounds are looked at together, before any one of them."""
+
+_LEADING_ROWS = 320
+"""Rows of a leading product, whose other side is as many directions as BLAS multiplies in place."""
 
 _BAND = 32
 """Rows that change their layout together."""
@@ -31,86 +35,154 @@ _TILES_UNSEEN = 15
 
 
 @compiled
-def _place(z: NDArray[Any], by_row: NDArray[Any]) -> None:
-    """Write z (D, n) row by row to by_row (n, D), a few rows at a time that stay in the cache."""
-    for first in range(0, z.shape[1], _BAND):
-        last = min(first + _BAND, z.shape[1])
-        for d in range(len(z)):
+def enter(
+    rows: NDArray[Any], origin: NDArray[Any], scale: NDArray[Any], by_row: NDArray[Any]
+) -> None:
+    """Write rows (D, n) in frame coordinates to by_row (n, D), along the way they lie."""
+    n, n_features = by_row.shape
+    if rows.strides[0] < rows.strides[1]:
+        for r in range(n):
+            for d in range(n_features):
+                by_row[r, d] = (np.float64(rows[d, r]) - origin[d]) * scale[d]
+        return
+    for first in range(0, n, _BAND):  # a few rows at a time, that stay in the nearest cache
+        last = min(first + _BAND, n)
+        for d in range(n_features):
             for r in range(first, last):
-                by_row[r, d] = z[d, r]
+                by_row[r, d] = (np.float64(rows[d, r]) - origin[d]) * scale[d]
 
 
 @compiled
-def _limits(model: Model, z: NDArray[Any], limits: NDArray[Any]) -> None:
+def place(by_row: NDArray[Any], z: NDArray[Any]) -> None:
+    """Write by_row (n, D) feature by feature to z (D, n)."""
+    for first in range(0, len(by_row), _BAND):
+        last = min(first + _BAND, len(by_row))
+        for d in range(len(z)):
+            for r in range(first, last):
+                z[d, r] = by_row[r, d]
+
+
+@compiled
+def _limits(model: Model, by_row: NDArray[Any], limits: NDArray[Any]) -> None:
     """Write the largest logit that rounding in the leading product allows to limits (K,)."""
-    n_features, n_components = len(z), len(limits)
-    m = len(model.offsets) // n_components
-    rounding = (n_features + 4) * np.finfo(z.dtype).eps
-    reach = np.empty(n_features)
-    for d in range(n_features):
-        largest = 0.0
-        for r in range(z.shape[1]):
-            size = np.float64(abs(z[d, r]))
-            largest = size if size > largest else largest  # noqa: FURB136
-        reach[d] = largest
-    for k in range(n_components):
+    n, n_features = by_row.shape
+    m = len(model.offsets) // len(limits)
+    rounding = (n_features + 4) * np.finfo(by_row.dtype).eps
+    reach = np.zeros(n_features, by_row.dtype)
+    for r in range(n):
+        x = by_row[r]
+        for d in range(n_features):
+            size = abs(x[d])
+            reach[d] = size if size > reach[d] else reach[d]  # noqa: FURB136
+    for k in range(len(limits)):
         squares = 0.0
         for i in range(k * m, k * m + m):
             size = np.float64(abs(model.offsets[i]))
-            for d in range(model.directions.shape[1]):
-                size += abs(model.directions[i, d]) * reach[d]
+            for d in range(n_features):
+                size += np.float64(abs(model.directions[i, d])) * reach[d]
             squares += (rounding * size) ** 2
         limits[k] = model.normalisers[k] + 0.5 * squares / _SHRINK
 
 
 @compiled
-def _bound(model: Model, z: NDArray[Any], work: PairWork, upper: NDArray[Any]) -> None:
-    """Write an upper bound of each logit to upper (K, n), and each row's largest to the work."""
+def _bound_whitened(
+    model: Model, by_row: NDArray[Any], work: PairWork, upper: NDArray[Any]
+) -> None:
+    """Write an upper bound of each logit to upper (K, n), from products with the directions.
+
+    They are of a size that BLAS multiplies in place.
+    """
+    n, n_features = by_row.shape
+    n_components = len(upper)
+    m = len(model.offsets) // n_components
+    together = max(SMALL_PRODUCT // (m * n_features * _LEADING_ROWS), 1)
+    _limits(model, by_row, work.limits)
+    for start in range(0, n, _LEADING_ROWS):
+        stop = min(start + _LEADING_ROWS, n)
+        width = stop - start
+        for first in range(0, n_components, together):
+            count = min(together, n_components - first) * m
+            leading = work.leading[: count * width].reshape(count, width)
+            directions = model.directions[first * m : first * m + count]
+            np.dot(directions, by_row[start:stop].T, leading)
+            for k in range(first, min(first + together, n_components)):
+                squares = work.squares[:width]
+                for j in range(m):
+                    _add_square(
+                        leading[(k - first) * m + j], model.offsets[k * m + j],
+                        model.scales[k * m + j], squares, j == 0,
+                    )  # fmt: skip
+                _bound(
+                    k, work.limits[k], squares, upper[k, start:stop], work.best[start:stop],
+                    work.guess[start:stop],
+                )  # fmt: skip
+
+
+@compiled
+def _bound_along_axes(model: Model, z: NDArray[Any], work: PairWork, upper: NDArray[Any]) -> None:
+    """Likewise, from single features of z (D, n): differences round relative to themselves."""
     n_components, n = upper.shape
-    m, whitens = len(model.offsets) // n_components, model.directions.shape[1] > 0
-    together = max(len(work.leading) // (m * n), 1)
-    best, guess, squares = work.best[:n], work.guess[:n], work.squares[:n]
-    limits = work.limits
-    _limits(model, z, limits)
-    best[:] = -np.inf
-    guess[:] = 0
-    leading = work.leading[:0].reshape(0, n)
+    m = len(model.offsets) // n_components
+    squares = work.squares[:n]
     for k in range(n_components):
-        within = k % together
-        if whitens and within == 0:
-            count = min(together, n_components - k) * m
-            leading = work.leading[: count * n].reshape(count, n)
-            np.dot(model.directions[k * m : k * m + count], z, leading)
-        for j in range(m):
-            i = k * m + j
-            x = leading[within * m + j] if whitens else z[model.axes[i]]
-            offset, scale = model.offsets[i], model.scales[i]
-            if j == 0:
-                for r in range(n):
-                    y = (x[r] - offset) * scale
-                    squares[r] = y * y
-            else:
-                for r in range(n):
-                    y = (x[r] - offset) * scale
-                    squares[r] += y * y
-        limit, half, own = z.dtype.type(limits[k]), z.dtype.type(0.5 - _SHRINK), upper[k]
-        component = np.int32(k)
-        for r in range(n):
-            bound = np.float32(limit - half * squares[r])
-            own[r] = bound
-            better = bound > best[r]
-            best[r] = bound if better else best[r]
-            guess[r] = component if better else guess[r]
+        for i in range(k * m, k * m + m):
+            own = z[model.axes[i]]
+            _add_square(own, model.offsets[i], model.scales[i], squares, i == k * m)
+        limit = np.float64(model.normalisers[k])
+        _bound(k, limit, squares, upper[k], work.best[:n], work.guess[:n])
+
+
+@compiled
+def _add_square(
+    x: NDArray[Any], offset: Any, scale: Any, squares: NDArray[Any], first: bool
+) -> None:
+    if first:
+        for r in range(len(squares)):
+            y = (x[r] - offset) * scale
+            squares[r] = y * y
+    else:
+        for r in range(len(squares)):
+            y = (x[r] - offset) * scale
+            squares[r] += y * y
+
+
+@compiled
+def _bound(
+    k: int,
+    limit: float,
+    squares: NDArray[Any],
+    own: NDArray[Any],
+    best: NDArray[Any],
+    guess: NDArray[Any],
+) -> None:
+    """Write component k's bounds, and keep each row's largest and whose it is."""
+    most, half, component = (
+        squares.dtype.type(limit),
+        squares.dtype.type(0.5 - _SHRINK),
+        np.int32(k),
+    )
+    if k == 0:
+        best[:] = -np.inf
+        guess[:] = 0
+    for r in range(len(squares)):
+        bound = np.float32(most - half * squares[r])
+        own[r] = bound
+        better = bound > best[r]
+        best[r] = bound if better else best[r]
+        guess[r] = component if better else guess[r]
 
 
 @summed
-def _scaled_length(x: NDArray[Any], point: NDArray[Any], scale: NDArray[Any]) -> Any:
-    """Squared length of a row less a point, in units of its own along each axis."""
-    total = (x[0] - point[0]) * scale[0] * ((x[0] - point[0]) * scale[0])
-    for d in range(1, len(x)):
-        y = (x[d] - point[d]) * scale[d]
-        total += y * y
-    return total
+def _distances(
+    by_row: NDArray[Any], rows: NDArray[Any], mean: NDArray[Any], scale: NDArray[Any], out: Any
+) -> None:
+    """Write squared distances of chosen rows from a mean, in units of each axis, to out (h,)."""
+    for q in range(len(rows)):
+        r, total = rows[q], by_row.dtype.type(0)
+        for d in range(len(mean)):
+            y = (by_row[r, d] - mean[d]) * scale[d]
+            total += y * y
+        out[q] = total
 
 
 @compiled
@@ -126,22 +198,21 @@ def _write_logits(
     n_features, h, mean = by_row.shape[1], len(rows), model.means[k]
     normaliser, half = model.normalisers[k], by_row.dtype.type(0.5)
     factor = model.factors[min(k, len(model.factors) - 1)]
-    if not model.whitens:
+    if model.whitens:
+        centred = work.gathered[: h * n_features].reshape(h, n_features)
         for q in range(h):
-            out[q] = normaliser - half * _scaled_length(by_row[rows[q]], mean, factor[0])
-        return
-    centred = work.gathered[: h * n_features].reshape(h, n_features)
-    for q in range(h):
-        x, own = by_row[rows[q]], centred[q]
+            x, own = by_row[rows[q]], centred[q]
+            for d in range(n_features):
+                own[d] = x[d] - mean[d]
+        white = work.white[: h * n_features].reshape(n_features, h)
+        np.dot(factor.T, centred.T, white)
+        out[:] = 0
         for d in range(n_features):
-            own[d] = x[d] - mean[d]
-    white = work.white[: h * n_features].reshape(n_features, h)
-    np.dot(factor.T, centred.T, white)
-    out[:] = 0
-    for d in range(n_features):
-        own = white[d]
-        for q in range(h):
-            out[q] += own[q] * own[q]
+            own = white[d]
+            for q in range(h):
+                out[q] += own[q] * own[q]
+    else:
+        _distances(by_row, rows, mean, factor[0], out)
     for q in range(h):
         out[q] = normaliser - half * out[q]
 
@@ -317,12 +388,18 @@ def _add_axes(
 
 @compiled
 def select(model: Model, z: NDArray[Any], by_row: NDArray[Any], work: PairWork) -> int:
-    """Find the pairs of a tile z (D, n) that may count; return their number."""
-    n_features, n = z.shape
+    """Find the pairs of a tile of rows (n, D) that may count; return their number.
+
+    Along the axes z (D, n) serves as well, and is made here.
+    """
+    n, n_features = by_row.shape
     n_components = len(model.normalisers)
     upper = work.upper[: n_components * n].reshape(n_components, n)
-    _place(z, by_row)
-    _bound(model, z, work, upper)
+    if model.whitens:
+        _bound_whitened(model, by_row, work, upper)
+    else:
+        place(by_row, z)
+        _bound_along_axes(model, z, work, upper)
     _guess(model, by_row, work, upper)
     found: int = n + _survivors(model, work, upper, n_features)
     return found
