@@ -1,4 +1,4 @@
-"""All checks."""
+"""Registry of all checks, by name."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,7 +20,7 @@ OF_PROCESS: Checks = {
     "packages": environment.optional,
     "Dask's settings": environment.of_worker,
 }
-"""Given the worker whose process it is, or None."""
+"""Checks of a process; they take its Dask worker, or None."""
 
 OF_CLUSTER: Checks = {
     "versions": cluster.versions,
@@ -29,4 +29,4 @@ OF_CLUSTER: Checks = {
     "workers' packages": cluster.packages,
     "scheduler's settings": cluster.settings,
 }
-"""Given a client of it."""
+"""Checks of a cluster; they take a client of it."""

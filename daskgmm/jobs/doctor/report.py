@@ -1,4 +1,4 @@
-"""Look for what will hurt, on this machine or on a running cluster."""
+"""Run all checks on this machine, or on a running cluster, and report what they find."""
 
 import warnings
 from collections.abc import Iterable, Iterator
@@ -15,16 +15,17 @@ HERE = "here"
 
 @dataclass(frozen=True)
 class Reported:
-    """A finding, and where it holds.
+    """A finding and the places where it holds.
 
     Parameters
     ----------
     check : str
+        Name of the check.
     level : str
         ``"ok"``, ``"warning"`` or ``"problem"``.
     fact, remedy : str
     where : tuple of str
-        ``"here"``, ``"cluster"``, or workers.
+        ``"here"``, ``"cluster"``, or addresses of workers.
     """
 
     check: str
@@ -35,7 +36,7 @@ class Reported:
 
 
 def examine(resources: Resources) -> tuple[Reported, ...]:
-    """All findings, in the order of the checks; what is the same on many workers is told once.
+    """All findings, in the order of the checks; one that many workers share is listed once.
 
     Raises
     ------
@@ -62,19 +63,19 @@ def examine(resources: Resources) -> tuple[Reported, ...]:
 
 @contextmanager
 def _silently() -> Iterator[None]:
-    """Without Dask's warning of versions that differ: a check tells of them."""
+    """Suppress Dask's warning of different versions, which a check reports."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def look(checks: Checks, subject: Any) -> list[tuple[str, Finding]]:
-    """What checks find; one that fails says so."""
+    """Findings of checks on a worker, a client or None; a check that fails becomes a warning."""
     found = []
     for name, check in checks.items():
         try:
             found += [(name, finding) for finding in check(subject)]
-        except Exception as error:  # noqa: BLE001  each machine is odd in its own way
+        except Exception as error:  # noqa: BLE001  one check's failure must not hide the others' findings
             fact = f"It can't be looked at: {type(error).__name__}: {error}."
             found.append((name, warning(fact, "Look at it yourself.")))
     return found

@@ -1,4 +1,4 @@
-"""Checks of memory and disk: a worker's limit, room and kind of its scratch folder."""
+"""Checks of memory and disk: a worker's memory limit, and its folder for temporary files."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ _REMEDY += "--local-directory."
 
 
 def space(worker: Any) -> Findings:
-    """Room for decoded rows."""
+    """Check that the folder for decoded rows has free space."""
     folder = existing(root(worker))
     if not os.access(folder, os.W_OK | os.X_OK):
         yield problem(f"{folder}, where rows are cached, can't be written to.", _REMEDY)
@@ -42,7 +42,7 @@ def space(worker: Any) -> Findings:
 
 
 def kind(worker: Any) -> Findings:
-    """Whether it is a disk of this machine."""
+    """Check that the folder for decoded rows is on a disk of this machine."""
     folder = existing(root(worker))
     found = file_system(folder)
     if found in _IN_MEMORY:
@@ -54,13 +54,13 @@ def kind(worker: Any) -> Findings:
 
 
 def existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
+    """The folder, or the nearest folder above it that exists."""
     folder = folder.absolute()
     return next(one for one in (folder, *folder.parents) if one.exists())
 
 
 def file_system(folder: Path) -> str:
-    """The kind of file system that a folder is on, empty where the system doesn't tell."""
+    """Kind of the file system that a folder is on; empty if unknown."""
     mounts = {Path(one.mountpoint): one.fstype for one in psutil.disk_partitions(all=True)}
     folder = folder.resolve()
     return next((mounts[one] for one in (folder, *folder.parents) if one in mounts), "")
@@ -81,7 +81,7 @@ _PASS = f"a pass over {_FEATURES} columns with {_COMPONENTS} full components"
 
 
 def limit(worker: Any) -> Findings:
-    """Whether a usual pass fits."""
+    """Check that a typical pass fits into a worker's memory limit, and that limit into memory."""
     available = available_memory()
     found = memory_share(threads=1) if worker is None else worker.memory_manager.memory_limit
     needed = worker_bytes(_USUAL, tasks_of(worker))
