@@ -1,4 +1,4 @@
-"""The source that a plan is for: known from metadata, or rows not written yet."""
+"""Sources to plan for: inputs known by their metadata, or rows that are not written yet."""
 
 import math
 from collections.abc import Hashable, Iterator, Sequence
@@ -14,23 +14,23 @@ from daskgmm.fitting.settings import compute_dtype
 from daskgmm.jobs.inputs import Inputs
 
 PART_ROWS = 2**20
-"""Of a row group, as Arrow writes them unless it is told otherwise."""
+"""Rows of a row group, as Arrow writes them by default."""
 
 
 @dataclass(frozen=True)
 class ImaginedPart:
-    """Some rows that can't be read."""
+    """Part of rows that don't exist yet, and can't be read."""
 
     inputs: Sequence[Hashable] = ()
     label: str = "imagined rows"
 
     def read(self, *inputs: Any) -> Iterator[Block]:  # noqa: ARG002  the protocol's signature
-        """Nothing."""
+        """Read no blocks."""
         return iter(())
 
 
 def imagined(rows: int, n_features: int, dtype: np.dtype[Any]) -> Source:
-    """Rows as they would come from Parquet that Arrow wrote."""
+    """Source of rows with the parts that Parquet written by Arrow would have."""
     whole, rest = divmod(rows, PART_ROWS)
     lengths = (PART_ROWS,) * whole + ((rest,) if rest else ())
     return Source(
@@ -47,12 +47,13 @@ MOST_ROWS = 10**12
 
 
 def source_of(inputs: Inputs, rows: float | None, features: int | None, estimator: Any) -> Source:
-    """Rows that inputs' metadata tells of, or that are yet to be written.
+    """Source of the inputs, or of rows of a given number that are not written yet.
 
     Raises
     ------
     ConfigurationError
-        Both or neither were given, a number makes no sense, or the metadata doesn't tell it.
+        Both or neither are given, a number is out of range, or the inputs' metadata lacks the
+        number of rows.
     """
     if inputs.paths and (rows, features) != (None, None):
         raise ConfigurationError(
