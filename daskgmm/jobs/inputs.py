@@ -11,12 +11,12 @@ from daskgmm.fitting.model_file import Fitted
 from daskgmm.jobs.json_values import digest
 
 OTHER_INPUTS = "the input files, or versions of them"
-"""Words for changed inputs in the differences of a run or an output."""
+"""Description of changed inputs among the differences of a run or an output."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Where rows are, and which of their columns matter.
+    """Files that hold rows, and the columns and directories to read from them.
 
     Parameters
     ----------
@@ -45,18 +45,18 @@ class Inputs:
     delimiter: str | None = None
 
     def open(self) -> Dataset:
-        """The rows, of which only metadata is read so far."""
+        """Open the rows; only their metadata is read."""
         return self._open(self.columns)
 
     def open_for(self, model: Fitted) -> Dataset:
-        """The rows with the columns that a model was fitted on.
+        """Open the rows with the columns that a model was fitted on.
 
         Raises
         ------
         ConfigurationError
-            Other columns were asked for.
+            Other columns were chosen.
         DataError
-            A column is missing, or their number is another than the model's.
+            A column is missing, or the number of columns differs from the model's.
         """
         fitted = model.columns
         if fitted is not None and self.columns not in (None, fitted):
@@ -112,10 +112,10 @@ def fingerprint(dataset: Dataset, rows: int | None = None) -> dict[str, Any]:
     ----------
     dataset : Dataset
     rows : int or None
-        Number of all rows, once they were read: a single file has them all.
+        Number of all rows, once they were read; recorded if there is a single file.
     """
     files = [asdict(file) for file in dataset.files]
-    # Rows are no part of the hash: not every format gives their number before it is read.
+    # The hash leaves out the number of rows: some formats give it only after they are read.
     marks = [{name: file[name] for name in file if name != "rows"} for file in files]
     if len(files) == 1 and files[0]["rows"] is None:
         files[0]["rows"] = rows

@@ -1,6 +1,6 @@
 """The keywords of jobs, each declared once with its default, range and help.
 
-The command line makes its options of them. This module imports no library, so that
+The command line's options are made from them. This module imports no library, so that
 ``daskgmm --help`` answers at once.
 """
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class RowsOptions(TypedDict, total=False):
-    """How rows are read."""
+    """Options of the rows that a job reads."""
 
     columns: Annotated[
         Sequence[str] | None,
@@ -78,7 +78,7 @@ class RowsOptions(TypedDict, total=False):
 
 
 class SchedulerOptions(TypedDict, total=False):
-    """A running cluster, and the connection to it."""
+    """Options of the connection to a running cluster."""
 
     scheduler: Annotated[
         str | None,
@@ -101,7 +101,7 @@ class SchedulerOptions(TypedDict, total=False):
 
 
 class SizeOptions(TypedDict, total=False):
-    """The size of an embedded cluster."""
+    """Options of the size of an embedded cluster."""
 
     workers: Annotated[
         int | None,
@@ -125,7 +125,7 @@ class SizeOptions(TypedDict, total=False):
 
 
 class ClusterOptions(SchedulerOptions, SizeOptions, total=False):
-    """Where a job runs."""
+    """Options of the cluster that a job runs on."""
 
     performance_report: Annotated[
         str | None,
@@ -156,7 +156,7 @@ class ClusterOptions(SchedulerOptions, SizeOptions, total=False):
 
 
 class ReadOptions(RowsOptions, ClusterOptions, total=False):
-    """How rows are read and where a job runs.
+    """Options of the rows that a job reads and the cluster that it runs on.
 
     Parameters
     ----------
@@ -171,12 +171,12 @@ Force = Annotated[bool, Option(default=False, help="Replace an existing output."
 
 
 class FitOptions(MethodOptions, CacheOptions, ReadOptions, total=False):
-    """How mixtures are fitted, and how the run directory is treated.
+    """Options of a fit and its run directory.
 
     Parameters
     ----------
     command : tuple of str
-        The command line, for the record.
+        Command line, for the run's record.
     """
 
     resume: Annotated[
@@ -192,7 +192,7 @@ class FitOptions(MethodOptions, CacheOptions, ReadOptions, total=False):
 
 
 class PredictOptions(ReadOptions, total=False):
-    """What is written for each row."""
+    """Options of the predictions that are written for each row."""
 
     with_: Annotated[
         Sequence[str],
@@ -232,7 +232,7 @@ class PredictOptions(ReadOptions, total=False):
 
 
 class SampleOptions(ReadOptions, total=False):
-    """What is written for each drawn row."""
+    """Options of drawn rows and their output."""
 
     with_labels: Annotated[bool, Option(default=False, help="Write the component of each row too.")]
     force: Force
@@ -240,12 +240,12 @@ class SampleOptions(ReadOptions, total=False):
 
 
 class UpdateOptions(ReadOptions, total=False):
-    """How the run directory of a refreshed model is treated.
+    """Options of the run directory of a refreshed model.
 
     Parameters
     ----------
     command : tuple of str
-        The command line, for the record.
+        Command line, for the run's record.
     """
 
     force: Force
@@ -253,7 +253,7 @@ class UpdateOptions(ReadOptions, total=False):
 
 
 class PlanOptions(RowsOptions, SizeOptions, total=False):
-    """What a plan assumes of a fit and of its cluster."""
+    """Options of a plan: the fit and the cluster that it is for."""
 
     n_init: NInit
     dtype: DType
@@ -265,7 +265,7 @@ def check(options: Mapping[str, Any], kind: Any) -> None:
     Raises
     ------
     TypeError
-        A keyword is none of this kind of options.
+        A keyword is not an option of the job.
     ConfigurationError
         A number is out of range.
     """
@@ -277,18 +277,18 @@ def check(options: Mapping[str, Any], kind: Any) -> None:
 
 
 def chosen(options: Mapping[str, Any], kind: Any) -> dict[str, Any]:
-    """The options of one kind among all that were given."""
+    """Options of one class, among all that were given."""
     return {name: options[name] for name in declared(kind) if name in options}
 
 
 def build(kind: type[T], options: Mapping[str, Any], **given: Any) -> T:
-    """A dataclass from the options that are its fields, and from further values."""
+    """Create a dataclass from the options that are its fields, and from further values."""
     names = {field.name for field in fields(kind)} - given.keys()  # type: ignore[arg-type]
     return kind(**{name: options[name] for name in names & options.keys()}, **given)
 
 
 def inputs_of(paths: Paths, options: Mapping[str, Any]) -> "Inputs":
-    """The rows that the options describe."""
+    """Create the inputs from paths and options."""
     from daskgmm.jobs.inputs import Inputs
 
     several = (paths,) if isinstance(paths, str | os.PathLike) else paths

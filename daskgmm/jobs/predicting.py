@@ -36,18 +36,18 @@ class PredictRequest:
     ----------
     inputs : Inputs
     output : str
-        A folder or URL: of Zarr if it ends in ``.zarr``, else of Parquet files.
+        A folder or URL: Zarr if it ends in ``.zarr``, else Parquet files.
     kinds : tuple of str
-        Which of `KINDS`.
+        Predictions to write, among `KINDS`.
     keep : tuple of str
         Columns of the inputs to repeat before the predictions.
     anomaly_quantile : float or None
-        The share of rows, by log-density, that counts as anomalous; by default a hundredth.
+        Share of the rows, those of lowest log-density, that count as anomalous; by default 0.01.
     anomaly_threshold : float or None
-        The log-density (nats) below which a row is anomalous, whatever share that is.
+        Log-density (nats) below which a row counts as anomalous, in place of a share.
     resources : Resources
     force : bool
-        Replace an output that is there already.
+        Replace an existing output.
     """
 
     inputs: Inputs
@@ -116,7 +116,7 @@ def predict(
     Raises
     ------
     DaskGMMError
-        Of any kind.
+        The job failed; the subclass gives the kind of failure.
     """
     check(options, PredictOptions)
     rows = inputs_of(inputs, options)
@@ -142,7 +142,7 @@ def write_predictions(
     Raises
     ------
     DaskGMMError
-        Of any kind.
+        The job failed; the subclass gives the kind of failure.
     """
     listener = listener or Silence()
     check_name(request.output)
@@ -196,7 +196,7 @@ def _content(model: Fitted, request: PredictRequest) -> Output:
 def _configuration(
     model: Fitted, request: PredictRequest, marks: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """All that determines the output, without the place of work or credentials."""
+    """All that determines the output, without resources and credentials."""
     asked = {
         "command": "predict",
         "model_sha256": model.digest,
@@ -215,7 +215,7 @@ def _configuration(
 def _threshold(
     writer: OutputWriter, source: Source, content: Output, request: PredictRequest
 ) -> float | None:
-    """The log-density below which a row is anomalous, found once for all attempts."""
+    """Log-density (nats) below which a row is anomalous, computed once for all attempts."""
     found: float | None = writer.interim.get("threshold", request.anomaly_threshold)
     if found is None and request.quantile is not None:
         found = log_density_quantile(source, content.predictor, request.quantile)

@@ -33,16 +33,17 @@ class SampleRequest:
     rows : int
         Number of rows.
     output : str
-        A folder or URL: of Zarr if it ends in ``.zarr``, else of Parquet files.
+        A folder or URL: Zarr if it ends in ``.zarr``, else Parquet files.
     with_labels : bool
         Write the component of each row too.
     seed : int or None
-        ``None`` draws one, which the output's manifest records.
+        Seed of the random numbers; with ``None`` one is drawn, and the output's manifest
+        records it.
     storage_options : mapping
-        For the output's store; may hold credentials, so it is never shown or written.
+        Options for the output's store; may hold credentials, so it is never shown or written.
     resources : Resources
     force : bool
-        Replace an output that is there already.
+        Replace an existing output.
     """
 
     rows: int
@@ -89,7 +90,7 @@ def sample(model: str, output: str, *, n: int, **options: Unpack[SampleOptions])
     Raises
     ------
     DaskGMMError
-        Of any kind.
+        The job failed; the subclass gives the kind of failure.
     """
     check(options, SampleOptions)
     store = dict(options.get("storage_options", {}))
@@ -115,7 +116,7 @@ def write_sample(
     Raises
     ------
     DaskGMMError
-        Of any kind.
+        The job failed; the subclass gives the kind of failure.
     """
     listener = listener or Silence()
     output_request = _output_request(model, request)

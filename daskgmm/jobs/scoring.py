@@ -23,7 +23,7 @@ class Scores:
     mean_log_likelihood : float
         Mean log-likelihood in nats a row.
     aic, bic, icl : float
-        Criteria; the lower the better.
+        Information criteria; the lower the better.
     """
 
     rows: int
@@ -53,7 +53,7 @@ def score(model: str, inputs: Paths, **options: Unpack[ReadOptions]) -> dict[str
     Raises
     ------
     DaskGMMError
-        Of any kind.
+        The job failed; the subclass gives the kind of failure.
     """
     check(options, ReadOptions)
     rows = inputs_of(inputs, options)
@@ -72,7 +72,7 @@ def evaluate(
     Raises
     ------
     DaskGMMError
-        Of any kind.
+        The job failed; the subclass gives the kind of failure.
     """
     dataset = inputs.open_for(model)
     listener = listener or Silence()

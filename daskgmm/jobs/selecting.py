@@ -1,4 +1,4 @@
-"""Choose a mixture among many: a fit of another method, whose run records all candidates."""
+"""Choose a mixture among many candidates, and leave a run directory with the best."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from daskgmm.jobs.options import FitOptions, Paths, build, chosen
 
 @dataclass(frozen=True)
 class SelectionSpec(Method):
-    """The best of many mixtures, as `daskgmm.GaussianMixtureSelector` chooses it.
+    """Method of a fit that chooses the best of many mixtures by a criterion.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class SelectionSpec(Method):
         )
 
     def outcome(self, fitted: Any) -> tuple[Any, dict[str, Any]]:
-        """The best mixture, and the table of all."""
+        """The best mixture, and the table of all candidates."""
         return fitted.best_estimator_, {
             "criterion": self.criterion,
             "best": fitted.best_index_,
@@ -79,7 +79,7 @@ def select(
     Raises
     ------
     DaskGMMError
-        Of any kind.
+        The job failed; the subclass gives the kind of failure.
     """
     types = (covariance,) if isinstance(covariance, str) else tuple(covariance)
     method = build(

@@ -35,7 +35,7 @@ class UpdateRequest:
     model : Model
         Model with the moments of the rows that it has seen.
     inputs : Inputs
-        The new rows. Their storage options are the model's and the output's as well.
+        New rows; their storage options are used for the model and the output as well.
     output : str
         The run directory, local or a URL.
     forgetting : float
@@ -69,7 +69,7 @@ class UpdateRequest:
         }
         if inputs.delimiter is not None:
             chosen["delimiter"] = inputs.delimiter
-        if run is not None:  # no number is drawn: a figure's sample stays the same
+        if run is not None:  # an update draws no numbers; the seed keeps a figure's sample
             chosen["seed"] = run.seed
         return dict(as_plain(chosen))
 
@@ -85,7 +85,7 @@ class UpdateRequest:
         Raises
         ------
         OutputError
-            It is that of the model itself.
+            The directory is the one of the model itself.
         """
         folder, run = Folder.of(self.output, self.inputs.storage_options), self.model.run
         if run is not None and run.name == folder.name:
@@ -100,7 +100,7 @@ class UpdateRequest:
         )
 
     def warn_of_rows_again(self, marks: Mapping[str, Any]) -> None:
-        """Warn of inputs, by their fingerprint, that the model's run has read already."""
+        """Log a warning for inputs, given by fingerprint, that the model's run has read already."""
         run, files = self.model.run, marks["files"]
         if run is None or self.forgetting == 0:
             return
@@ -198,7 +198,7 @@ def update(
     Raises
     ------
     DaskGMMError
-        Of any kind.
+        The job failed; the subclass gives the kind of failure.
     """
     from daskgmm.estimators.partial_fit import check_forgetting
 
@@ -223,7 +223,7 @@ def run_update(request: UpdateRequest, listener: Listener | None = None) -> Comp
     Raises
     ------
     DaskGMMError
-        Of any kind.
+        The job failed; the subclass gives the kind of failure.
     """
     dataset = request.inputs.open_for(request.model.fitted)
     return make_run(
@@ -258,7 +258,7 @@ def _result(model: Any, before: Any, dataset: Any) -> dict[str, Any]:
         "columns": None if dataset.columns is None else list(dataset.columns),
         "rows": last["rows"],
         "rows_seen": model.n_rows_,
-        "weight": model._moments.weight,  # noqa: SLF001  what the rows seen still count
+        "weight": model._moments.weight,  # noqa: SLF001  what is left of the rows' weight after forgetting
         "lower_bound": model.lower_bound_,
         "converged": getattr(model, "converged_", None),
         "n_iter": model.n_iter_,

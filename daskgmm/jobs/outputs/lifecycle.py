@@ -81,7 +81,7 @@ class OutputWriter:
     Parameters
     ----------
     folder : Folder
-        The run's own, for all its attempts.
+        Folder of the run, for all its attempts.
     manifest : Manifest
     """
 
@@ -147,8 +147,7 @@ def make_output(request: OutputRequest, work: Work) -> CompleteOutput:
     Raises
     ------
     OutputError
-        Something at the target is in the way, another process is writing it, or it can't be
-        written.
+        The target holds something else, another process is writing it, or it can't be written.
     """
     committer = _committer(request.target)
     committer.require_possible()
@@ -231,9 +230,9 @@ def _holds_rows(folder: Folder) -> bool:
 
 
 def _require_replaceable(request: OutputRequest) -> None:
-    """Raise OutputError where something is in the way.
+    """Raise OutputError if the target holds another output, or files of other programs.
 
-    Files that are not ours are never replaced, not even with ``force``.
+    The latter are never replaced, not even with ``force``.
     """
     target, names = request.target.name, request.target.names()
     earlier = earlier_at(request.target) if names else None

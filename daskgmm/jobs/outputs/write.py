@@ -26,7 +26,7 @@ def write(
     content : OutputContent
     writer : OutputWriter
     target : Folder
-        Where the output is committed to; its name decides the format.
+        Target of the output; its name decides the format.
     keep : sequence of str
         Columns of the source to repeat.
     """

@@ -55,7 +55,7 @@ def plan(
     Raises
     ------
     DaskGMMError
-        Of any kind.
+        The job failed; the subclass gives the kind of failure.
     """
     check(options, PlanOptions)
     resources = build(Resources, options)

@@ -31,14 +31,14 @@ class RunRequest:
     Parameters
     ----------
     folder : Folder
-        Its directory.
+        Run directory.
     configuration : mapping
-        All that its result depends on except the rows, as plain values. A ``seed`` of ``None``
-        stands for that of an unfinished or complete run, else for a new one.
+        All that the result depends on except the rows, as plain values. A ``seed`` of ``None``
+        stands for the seed of the existing run, or for a new one.
     inputs : mapping
-        The rows' fingerprint.
+        Fingerprint of the rows.
     resources : mapping
-        Where it runs, for the record.
+        Resources of the run, for the record.
     command : tuple of str
         Command that the user typed, for the record.
     resume : bool
@@ -73,9 +73,9 @@ class ExistingRun:
     run : Run or None
         ``None`` where there is none, or its record is damaged.
     model : bytes or None
-        Of a complete run.
+        Content of the model file of a complete run.
     damaged : str or None
-        What is wrong with a record that can't be read.
+        Description of a record that can't be read.
     has_checkpoint : bool
     """
 
@@ -92,7 +92,7 @@ class ExistingRun:
         Raises
         ------
         OutputError
-            It is none of ours, so nothing may be written there, not even by force.
+            The folder is not a run directory, so nothing may be written there, even with ``force``.
         """
         names = _ours(folder)
         run, damaged = None, None
@@ -121,7 +121,7 @@ def decide(existing: ExistingRun, request: RunRequest) -> Decision:
     Raises
     ------
     OutputError
-        The existing run is in the way.
+        The existing run differs from the request and may not be replaced.
     """
     run = existing.run
     if run is None:

@@ -43,7 +43,7 @@ class Run:
     Parameters
     ----------
     folder : Folder
-        Its directory.
+        Run directory.
     record : mapping
         Content of ``run.json``.
     """
@@ -58,9 +58,9 @@ class Run:
         Raises
         ------
         DataError
-            Its record makes no sense.
+            The record is not valid.
         NewerRunError
-            A later version wrote it.
+            A later version wrote the record.
         """
         name = f"{folder.name}/{RECORD_FILE}"
         try:
@@ -97,12 +97,12 @@ class Run:
 
     @property
     def selection(self) -> Mapping[str, Any] | None:
-        """The criterion, all candidates and the best one's position, where it chose among any."""
+        """Criterion, candidates and position of the best, if the run chose among candidates."""
         result: Mapping[str, Any] = self.record["result"]
         return result if "candidates" in result else None
 
     def model(self) -> bytes | None:
-        """Content of its model file, ``None`` unless it is complete and this is its model."""
+        """Content of the model file; ``None`` unless the run is complete and wrote this file."""
         if self.state is not State.COMPLETE:
             return None
         content = self.folder.read(MODEL_FILE)
@@ -211,8 +211,8 @@ def write_record(folder: Folder, record: Mapping[str, Any]) -> None:
 
 
 REPLACEMENT = "_replacing"
-"""Folder in a run directory, or in an output in a store, where its replacement is made;
-readers of Parquet skip names like it."""
+"""Folder in a run directory, or in an output in a store, where its replacement is made; readers
+of Parquet skip such names."""
 
 
 def require_writable(folder: Path) -> None:
@@ -231,9 +231,9 @@ def require_writable_here(path: str) -> None:
     Raises
     ------
     ConfigurationError
-        It is a URL.
+        The path is a URL.
     OutputError
-        Its folder is missing or can't be written to.
+        The file's folder is missing or can't be written to.
     """
     if "://" in path:
         raise ConfigurationError(

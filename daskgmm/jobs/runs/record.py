@@ -62,8 +62,8 @@ def stopwatch() -> Stopwatch:
     started, began = datetime.now(UTC), perf_counter()
 
     def timings() -> dict[str, Any]:
-        seconds = perf_counter() - began  # by a monotonic clock, which is never set
-        # Never before it began, where the clock was set back meanwhile.
+        seconds = perf_counter() - began  # from a monotonic clock, which is never set
+        # The clock of dates may be set back meanwhile: the end must not precede the start.
         ended = max(datetime.now(UTC), started + timedelta(seconds=seconds))
         return {"started": started.isoformat(), "ended": ended.isoformat(), "seconds": seconds}
 
