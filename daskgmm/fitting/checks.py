@@ -1,4 +1,4 @@
-"""Checks of whether rows can be fitted at all, from the result of the first pass."""
+"""Checks of the first pass's result: whether rows can be fitted at all."""
 
 import warnings
 
@@ -13,16 +13,16 @@ from daskgmm.passes.survey import Survey
 _SHOWN = 6
 
 _MOST_BITS = 1020
-"""Largest binary exponent of a variance, of either sign, whose inverse is finite too."""
+"""Largest absolute binary exponent of a variance whose inverse is finite too."""
 
 
 def require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | None) -> None:
-    """Refuse rows that no mixture of so many components can be fitted to.
+    """Refuse rows to which no mixture of this many components can be fitted.
 
     Raises
     ------
     DataError
-        Too few rows, no positive weight, or a value that is not finite or can't be squared.
+        There are too few rows or no positive weights, or a value is not finite or too large.
     """
     if found.flawed is not None:
         raise found.flawed.error(columns, found.lengths)
@@ -56,7 +56,7 @@ def require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | N
 
 
 def warn_of_constants(found: Survey, columns: tuple[str, ...] | None) -> None:
-    """Warn the caller of ``fit`` of features with the same value in all rows."""
+    """Warn the caller of ``fit`` about features that have the same value in all rows."""
     assert found.statistics is not None  # noqa: S101  sound
     names = [feature_name(int(k), columns) for k in np.flatnonzero(found.statistics.constant)]
     if names:

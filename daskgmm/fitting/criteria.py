@@ -22,9 +22,9 @@ class Score:
     log_likelihood : float
         Sum over rows (nats).
     label_log_likelihood : float
-        Sum over rows of the most probable component's log-probability (nats).
+        Sum over rows of the log-probability of the most probable component (nats).
     weight : float
-        Sum of the sample weights; n where there are none.
+        Sum of the sample weights; n if there are none.
     rows : int
         Number n of rows.
     n_parameters : int
@@ -39,7 +39,7 @@ class Score:
 
     @property
     def log_likelihood_a_row(self) -> float:
-        """Mean log-density (nats)."""
+        """Mean log-density a row (nats)."""
         return self.log_likelihood / self.weight
 
     @property

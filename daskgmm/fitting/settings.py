@@ -1,4 +1,4 @@
-"""Settings of a fit: the parameters of a mixture estimator, checked and made ready for passes."""
+"""Settings of a fit: the parameters of a mixture estimator, checked and prepared for passes."""
 
 from dataclasses import dataclass
 from numbers import Integral
@@ -57,15 +57,15 @@ class MixtureParameters(Estimator, Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A kind of mixture to fit, and where its starts come from.
+    """Number of components and covariance type to fit, and the source of the starts.
 
     Parameters
     ----------
     plan : StartPlan
     sample_rows : int
-        Rows to find starts on.
+        Number of sampled rows on which starts are found.
     resume_from : tuple of (Mixture, Frame, float) or None
-        Mixture to go on from instead of starts, its frame and its lower bound (nats a row).
+        Mixture to continue from in place of starts, its frame and its lower bound (nats a row).
     """
 
     plan: StartPlan
@@ -94,13 +94,13 @@ class Settings:
     tol, reg_covar : float
     max_iter : int
     stopping : Rule
-        Change that `tol` is compared with.
+        Rule for the change that `tol` is compared with.
     accelerate : callable
         See `daskgmm.training.acceleration`.
     fit_on_sample : bool
-        Whether EM runs on the sampled rows first, where they are not all there are.
+        Whether EM runs on the sampled rows first, unless these are all rows.
     dtype : dtype
-        What rows are computed in.
+        Float type of the computation.
     """
 
     candidates: tuple[Candidate, ...]
@@ -119,7 +119,7 @@ class Settings:
         candidates: tuple[Candidate, ...],
         dtype: np.dtype[np.floating[Any]],
     ) -> Self:
-        """Take what is the same for all candidates from one estimator's parameters."""
+        """Take the settings that all candidates share from one estimator's parameters."""
         return cls(
             candidates,
             tol=estimator.tol,
@@ -146,10 +146,10 @@ class Settings:
         return any(covariance.needs_scatter for covariance in self.covariances)
 
     def frame(self, origin: Doubles, deviations: Doubles) -> Frame:
-        """The frame that suits all covariance types.
+        """Choose the frame that suits all covariance types.
 
-        Scales are powers of two, so one that suits another type too leaves a mixture's
-        parameters as they are, and its bounds but for rounding.
+        Scales are powers of two, so the frame leaves the parameters of a mixture unchanged, and
+        its lower bounds but for rounding, even where it has to suit other types as well.
         """
         scale = deviations
         for covariance in self.covariances:
@@ -157,7 +157,7 @@ class Settings:
         return Frame.around(origin, scale, self.dtype)
 
     def cost_a_row(self, n_features: int) -> float:
-        """Rough seconds of a row of a pass, by which rows are cut into tasks."""
+        """Estimated seconds a row of a pass, by which rows are divided into tasks."""
         seconds = 0.0
         for covariance, n_components in self.covariances.items():
             length = covariance.feature_length(n_features)
@@ -180,7 +180,7 @@ class Settings:
         )
 
     def em_settings(self, frame: Frame, deviations: Doubles) -> EMSettings:
-        """Settings of EM in this frame."""
+        """Settings of EM in a frame; `deviations` (D,) are the features', in the data's units."""
         return EMSettings(
             self.tol,
             self.max_iter,
@@ -194,14 +194,14 @@ class Settings:
 
 
 SUBSAMPLE_FLOOR = 20_000
-"""Least rows that subsample='auto' draws."""
+"""Least number of rows that subsample='auto' draws."""
 
 SUBSAMPLE_BYTES = 2**27
-"""Most bytes of the rows that it draws, above that floor."""
+"""Most bytes of rows that subsample='auto' draws, if `SUBSAMPLE_FLOOR` rows take fewer."""
 
 
 def start_plan(estimator: MixtureParameters, n_features: int) -> StartPlan:
-    """Take the plan of the starts from an estimator's parameters, checked."""
+    """Check the parameters that starts depend on, and take the plan of the starts from them."""
     covariance = covariance_named(estimator.covariance_type)
     given = _given(estimator, covariance, n_features)
     return StartPlan(
@@ -214,14 +214,14 @@ def start_plan(estimator: MixtureParameters, n_features: int) -> StartPlan:
 
 
 def sample_rows(estimator: MixtureParameters, n_features: int, rows_in_memory: int | None) -> int:
-    """Rows to find starts on: enough for every component's parameters, and few enough to hold.
+    """Number of rows to find starts on: enough for all parameters, and few enough for memory.
 
     Parameters
     ----------
     estimator : MixtureParameters
     n_features : int
     rows_in_memory : int or None
-        n, where X is in memory: with ``subsample=None`` starts are found on all rows.
+        Number n of rows if X is in memory: with ``subsample=None`` starts are found on all.
     """
     wanted: Any = estimator.subsample
     if wanted is None and rows_in_memory is not None:
@@ -238,7 +238,7 @@ def sample_rows(estimator: MixtureParameters, n_features: int, rows_in_memory: i
 
 
 def compute_dtype(estimator: MixtureParameters, found: np.dtype[Any]) -> np.dtype[Any]:
-    """Float type to compute in: that of the data, unless the estimator's ``dtype`` forces one."""
+    """Float type to compute in: the estimator's ``dtype``, or by default the type of the data."""
     if estimator.dtype is None:
         return found
     try:
@@ -271,7 +271,7 @@ def _array(values: Any, name: str, shape: tuple[int, ...]) -> Doubles | None:
         return None
     try:
         real_values(values, name)
-        # In C's order whatever the user's: sums over axes round as memory has them.
+        # Always in C order: the rounding of sums over an axis depends on the order in memory.
         array = np.array(values, dtype=np.float64, order="C")
     except (TypeError, ValueError) as error:
         raise ConfigurationError(
@@ -294,10 +294,10 @@ def _check_weights(weights: Doubles) -> None:
     if (weights < 0).any() or (weights > 1).any():
         raise ConfigurationError(
             "The parameter 'weights' should be in the range [0, 1], but got "
-            f"max value {weights.min():.5f}, min value {weights.max():.5f}",  # theirs, swapped
+            f"max value {weights.min():.5f}, min value {weights.max():.5f}",  # as scikit-learn's
             "Divide weights_init by its sum, once no weight is negative.",
         )
-    # Weights that were computed in single precision sum to 1 within its rounding.
+    # Weights computed in single precision sum to 1 only within its rounding.
     if not np.isclose(weights.sum(), 1, rtol=1e-6, atol=1e-6):
         raise ConfigurationError(
             "The parameter 'weights' should be normalized, "

@@ -1,4 +1,4 @@
-"""E-step of an update: the moments of new rows under a fitted mixture, in one pass."""
+"""E-step of an update: moments of new rows under a fitted mixture, in one pass."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from daskgmm.training.em import Origins
 
 @dataclass(eq=False)
 class NewRows:
-    """Source of new rows whose moments are computed in one pass, rarely two.
+    """New rows, whose moments are computed in one pass, rarely in two.
 
     Parameters
     ----------
@@ -30,7 +30,9 @@ class NewRows:
     before : Predictor
         Mixture before the update, and its frame.
     dtype : dtype
-        Type to compute in.
+        Float type of the computation.
+    passes : int
+        Number of passes made so far.
     """
 
     source: Source
@@ -39,7 +41,7 @@ class NewRows:
     passes: int = 0
 
     def expect(self, mixtures: Sequence[Mixture], origins: Origins = None) -> list[Moments]:
-        """Make one pass; see `daskgmm.training.em.Expect`."""
+        """Compute moments in one pass; see `daskgmm.training.em.Expect`."""
         cost = self._cost_a_row(mixtures[0])
         compiled = worth_compiling(sum(self.source.lengths or ()), cost)
         if compiled:
