@@ -23,7 +23,7 @@ def load(path: Any, *, storage_options: dict[str, Any] | None = None) -> Any:
     path : path or fsspec URL
         A model file, or a run directory with one in it.
     storage_options : dict, optional
-        For fsspec.
+        Options for fsspec.
 
     Returns
     -------
@@ -32,11 +32,11 @@ def load(path: Any, *, storage_options: dict[str, Any] | None = None) -> Any:
     Raises
     ------
     MissingInputError
-        There is no such file.
+        The file doesn't exist.
     DataError
         The file is not a model, or damaged.
     ClusterError
-        Its store doesn't answer.
+        The store doesn't answer.
     """
     return restored(Stored.at(path, storage_options))
 
@@ -76,7 +76,7 @@ def _restored(model: Stored) -> Any:
 def _parameters(found: Mapping[str, Any]) -> Mapping[str, Any]:
     known = plain_parameters(GaussianMixture()).keys()
     for name in found:
-        if name not in known:  # such as a checkpoint, which a fit would write to
+        if name not in known:  # such as a checkpoint, which a fit would write
             raise ValueError(f"there is no parameter {name!r}")
     return found
 

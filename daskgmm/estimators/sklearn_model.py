@@ -1,4 +1,4 @@
-"""Conversion to and from scikit-learn's own estimator."""
+"""Conversion to and from scikit-learn's estimator."""
 
 from typing import Any, TypeVar
 
@@ -37,7 +37,7 @@ def to_sklearn(estimator: Any) -> Any:
     if parameters["init_params"] in (
         "hierarchical",
         "k-means||",
-    ):  # unknown there, and not needed any more
+    ):  # unknown to scikit-learn, and no longer needed
         parameters["init_params"] = "kmeans"
     other = GaussianMixture(**parameters)
     for name in (*_FITTED, *_DERIVED):
@@ -66,7 +66,8 @@ def from_sklearn(cls: type[T], given: Any) -> T:
         np.asarray(other.covariances_, np.float64),
         np.asarray(other.precisions_cholesky_, np.float64),
     )
-    # A component far off would hold the mean of all away from most rows, and they lose digits.
+    # The heaviest component's mean, as one far component would draw the mean of all away from
+    # most rows, which would then lose digits.
     origin = mixture.means[mixture.weights.argmax()]
     frame = Frame(origin, np.ones_like(origin))
     inside = Frame.identity(len(origin)).seen_from(frame)
