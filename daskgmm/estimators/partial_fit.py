@@ -30,7 +30,7 @@ def check_forgetting(forgetting: Any) -> None:
     if not is_share(forgetting):
         raise ConfigurationError(
             f"The 'forgetting' parameter is {forgetting!r}.",
-            "It must be a number from 0, which keeps the new rows only, to 1, which keeps all.",
+            "It must be a number from 0 (keep only the new rows) to 1 (keep all rows).",
         )
 
 
@@ -60,8 +60,8 @@ def _history(estimator: Any, forgetting: float) -> Moments | None:
     if moments is None:
         raise ConfigurationError(
             "The model holds no moments of the rows that it was fitted on: it comes from "
-            "scikit-learn, or from a fit of no passes.",
-            "Fit it again here, or go on with forgetting=0, from the new rows alone.",
+            "scikit-learn, or from a fit without passes.",
+            "Fit it again with daskgmm, or use forgetting=0, which keeps the new rows only.",
         )
     return moments.faded(forgetting)
 

@@ -66,7 +66,7 @@ def _restored(model: Stored) -> Any:
         raise ValueError(f"its n_features_in_ is not {n_features}")
     for key, value in metadata["fitted"].items():
         if key not in FITTED:
-            raise ValueError(f"it has no attribute {key!r}")
+            raise ValueError(f"{key!r} is not an attribute of the estimator")
         setattr(estimator, key, value)
     if model.fitted.columns is not None:
         estimator.feature_names_in_ = np.asarray(model.fitted.columns, dtype=object)
@@ -77,7 +77,7 @@ def _parameters(found: Mapping[str, Any]) -> Mapping[str, Any]:
     known = plain_parameters(GaussianMixture()).keys()
     for name in found:
         if name not in known:  # such as a checkpoint, which a fit would write
-            raise ValueError(f"there is no parameter {name!r}")
+            raise ValueError(f"{name!r} is not a parameter of the estimator")
     return found
 
 

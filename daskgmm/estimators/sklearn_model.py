@@ -31,7 +31,7 @@ def to_sklearn(estimator: Any) -> Any:
         known = ", ".join(name for name, one in COVARIANCES.items() if one.in_scikit_learn)
         raise ConfigurationError(
             f"scikit-learn's GaussianMixture has no covariance_type={covariance.name!r}.",
-            f"Fit one of those that it has: {known}.",
+            f"Fit one that it has: {known}.",
         )
     parameters = {name: getattr(estimator, name) for name in _PARAMETERS}
     if parameters["init_params"] in (
@@ -52,7 +52,7 @@ def from_sklearn(cls: type[T], given: Any) -> T:
 
     if not isinstance(given, GaussianMixture | cls):
         raise InputTypeError(
-            f"from_sklearn() was given a {type(given).__name__}, and takes a GaussianMixture.",
+            f"from_sklearn() got a {type(given).__name__}, but takes a GaussianMixture.",
             "Pass a fitted sklearn.mixture.GaussianMixture.",
         )
     other: Any = given
@@ -76,8 +76,8 @@ def from_sklearn(cls: type[T], given: Any) -> T:
         mixture.require_sound()
     except ValueError as error:
         raise DataError(
-            f"The estimator that was given holds no mixture: {error}.",
-            "Fit it, or set weights that sum to 1, finite means and proper covariances.",
+            f"The given estimator does not hold a valid mixture: {error}.",
+            "Fit it, or set weights that sum to 1, finite means and positive-definite covariances.",
         ) from error
     estimator._predictor = Predictor(mixture, frame)  # noqa: SLF001
     estimator._dtype = np.asarray(other.means_).dtype  # noqa: SLF001

@@ -146,7 +146,7 @@ class FileCheckpoint(Checkpoint):
         self.progress, self._facts = content.progress, content.fit
         self._random.set_state(content.random)
         passes = self.progress.state.iteration
-        logger.info("The fit goes on after pass %d, from %s.", passes, self._file.path)
+        logger.info("The fit continues after pass %d, from %s.", passes, self._file.path)
 
     def save(self, progress: FitProgress) -> None:
         """Write the progress, unless the last write was less than `every` seconds ago.
@@ -180,7 +180,7 @@ class FileCheckpoint(Checkpoint):
         try:
             self._write(self._unsaved)
         except (OutputError, ClusterError) as error:  # the error that ended the fit matters more
-            logger.warning("The last passes are lost. %s", error)
+            logger.warning("The progress of the last passes is lost. %s", error)
 
     def _write(self, progress: FitProgress) -> None:
         state = self._random.get_state(legacy=False)

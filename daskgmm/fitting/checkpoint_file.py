@@ -67,17 +67,17 @@ class CheckpointContent:
             if isinstance(error, DataError):
                 raise
             raise DataError(
-                f"{name} is not a whole checkpoint of daskgmm ({type(error).__name__}).",
-                "Remove it to fit from the start, or name another file.",
+                f"{name} is not a complete checkpoint of daskgmm ({type(error).__name__}).",
+                "Remove it to fit from the beginning, or give another file.",
             ) from error
 
 
 def _of_an_earlier_version(name: str, metadata: Mapping[str, Any]) -> DataError:
     return DataError(
         f"{name} is a checkpoint that daskgmm {metadata['version']} wrote in format "
-        f"{metadata['format']}; this version goes on from format {FORMAT} only.",
+        f"{metadata['format']}; this version reads format {FORMAT} only.",
         "Finish the fit with the version that began it, or begin it again: on the command line "
-        "with --no-resume, in Python with another path for checkpoint, or without this file.",
+        "with --no-resume, in Python with another checkpoint, or after removing this file.",
     )
 
 

@@ -29,7 +29,7 @@ def require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | N
     if found.rows < 2:
         raise DataError(
             f"Found array with {found.rows} sample(s) while a minimum of 2 is required.",
-            "Check that the input holds the rows that it should.",
+            "Check that the input is the right one, and that it holds enough rows.",
         )
     if found.rows < n_components:
         raise DataError(
@@ -38,7 +38,7 @@ def require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | N
             "Use fewer components or more rows.",
         )
     if found.statistics is None:
-        raise DataError("All sample weights are zero.", "Give some row a positive weight.")
+        raise DataError("All sample weights are zero.", "Give at least one row a positive weight.")
     require_finite_sum(found.statistics.weight)
     if found.sample is not None and len(found.sample.rows) < n_components:
         raise DataError(
@@ -51,7 +51,7 @@ def require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | N
         name = feature_name(int(np.argmax(too_large)), columns)
         raise DataError(
             f"The values of {name} are too large to be squared.",
-            "Scale the features first, and sample weights if they are as large.",
+            "Scale the features first, and the sample weights if they are very large too.",
         )
 
 

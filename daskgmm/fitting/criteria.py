@@ -71,7 +71,8 @@ def scores(source: Source, scoring: Scoring) -> list[Score]:
     require_finite_sum(found[0, 2])
     if found[0, -1] == 0:
         raise DataError(
-            "There are no rows to score.", "Check that the input holds the rows that it should."
+            "There are no rows to score.",
+            "Check that the input is the right one, and that it is not empty.",
         )
     return [
         Score(float(likelihood), float(labels), float(weight), int(rows), mixture.n_parameters)

@@ -154,8 +154,8 @@ class Fit:
         moments = expect(self.source, self._groups, expectation)
         if moments[0].rows != self.survey.rows:
             raise DataError(
-                f"A pass read {moments[0].rows} rows where the first one found {self.survey.rows}.",
-                "The input has changed in the meantime: fit again, without its checkpoint.",
+                f"A pass read {moments[0].rows} rows, but the first pass read {self.survey.rows}.",
+                "The input has changed meanwhile: fit again, without the checkpoint.",
             )
         return moments
 

@@ -213,7 +213,7 @@ class Stored:
         with explained_as_damaged(name):
             sealed = file.metadata.get(DIGEST)
             if sealed not in (None, content_digest(file.metadata, file.tensors)):
-                raise ValueError("its content is not that of its digest")
+                raise ValueError("its content does not match its digest")
             return cls(name, file, _fitted(file))
 
 
@@ -226,7 +226,7 @@ def read(path: Any, storage_options: Mapping[str, Any]) -> tuple[bytes, str]:
         if filesystem.isdir(key):
             key, shown = (f"{folder.rstrip('/')}/{MODEL_FILE}" for folder in (key, shown))
             if filesystem.isdir(key):
-                raise DataError(f"{shown} is a folder, and no model file.", _REMEDY)
+                raise DataError(f"{shown} is a folder, not a model file.", _REMEDY)
     with input_errors(f"The model file {shown}", seen=False), filesystem.open(key, "rb") as file:
         return read_whole(file), shown
 
@@ -253,7 +253,7 @@ def explained_as_damaged(name: str) -> Iterator[None]:
     except MALFORMED as error:
         if isinstance(error, DataError):
             raise
-        fact = f"there is no {error}" if isinstance(error, KeyError) else first_line(error)
+        fact = f"{error} is missing" if isinstance(error, KeyError) else first_line(error)
         raise DataError(f"{name} is a damaged model file: {fact}.", _REMEDY) from error
 
 
@@ -280,7 +280,7 @@ def _fitted(file: TensorFile) -> Fitted:
     if columns is not None:
         require_form(list(columns), [str], "feature_names")
         if len(columns) != mixture.n_features:
-            raise ValueError(f"it names {len(columns)} of {mixture.n_features} features")
+            raise ValueError(f"it has {len(columns)} names for {mixture.n_features} features")
     if metadata["dtype"] not in ("float32", "float64"):
         raise ValueError(f"its dtype is {metadata['dtype']!r}")
     forced = None if parameters["dtype"] is None else np.dtype(metadata["dtype"])

@@ -232,7 +232,7 @@ def sample_rows(estimator: MixtureParameters, n_features: int, rows_in_memory: i
     if not isinstance(wanted, Integral) or wanted < max(2, estimator.n_components):
         raise ConfigurationError(
             f"The 'subsample' parameter is {wanted!r}.",
-            "It must be 'auto', None, or a number of rows of at least n_components.",
+            "It must be 'auto', None, or a number of rows: at least n_components, and at least 2.",
         )
     return int(wanted)
 
@@ -275,8 +275,8 @@ def _array(values: Any, name: str, shape: tuple[int, ...]) -> Doubles | None:
         array = np.array(values, dtype=np.float64, order="C")
     except (TypeError, ValueError) as error:
         raise ConfigurationError(
-            f"The parameter '{name}' is no array of numbers: {error}.",
-            f"Give numbers of the shape {shape}.",
+            f"The parameter '{name}' is not an array of numbers: {error}.",
+            f"Give an array of numbers of shape {shape}.",
         ) from error
     if array.shape != shape:
         raise ConfigurationError(
@@ -295,7 +295,7 @@ def _check_weights(weights: Doubles) -> None:
         raise ConfigurationError(
             "The parameter 'weights' should be in the range [0, 1], but got "
             f"max value {weights.min():.5f}, min value {weights.max():.5f}",  # as scikit-learn's
-            "Divide weights_init by its sum, once no weight is negative.",
+            "Make all weights_init non-negative, then divide them by their sum.",
         )
     # Weights computed in single precision sum to 1 only within its rounding.
     if not np.isclose(weights.sum(), 1, rtol=1e-6, atol=1e-6):
@@ -313,5 +313,5 @@ def _check_precisions(precisions: Doubles, covariance: Covariance) -> None:
         kind = "symmetric, positive-definite" if covariance.has_matrices else "positive"
         raise ConfigurationError(
             f"'{covariance.name} precision' should be {kind}",
-            "Give precisions_init the inverses of covariances, or None.",
+            "Set precisions_init to the inverses of covariances, or to None.",
         ) from error

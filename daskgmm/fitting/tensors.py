@@ -152,11 +152,11 @@ class TensorFile:
         """
         number = self.metadata["format"]
         if type(number) is not int or number < 1:
-            raise ValueError("its format is no number from 1")
+            raise ValueError("its format is not a number from 1")
         if number > newest:
             raise DataError(
                 f"{name} was written by daskgmm {self.metadata['version']} in format "
-                f"{number}; this one reads up to {newest}.",
+                f"{number}; this version reads formats up to {newest}.",
                 "Upgrade daskgmm.",
             )
 

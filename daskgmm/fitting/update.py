@@ -55,7 +55,7 @@ class NewRows:
         if found.weight == 0:
             raise DataError(
                 "There are no rows to update the model with, or none of positive weight.",
-                "Check that the input holds the rows that it should, and their weights.",
+                "Check that the input is the right one, and that some weights are positive.",
             )
         return [found]
 

@@ -63,13 +63,13 @@ class Inputs:
             raise ConfigurationError(
                 f"The columns {_listed(self.columns)} were chosen, but the model was fitted on "
                 f"{_listed(fitted)}.",
-                "Leave the choice to the model.",
+                "Don't choose columns: those of the model are used by default.",
             )
         dataset = self._open(self.columns if fitted is None else fitted)
         if dataset.n_features != model.n_features:
             raise DataError(
-                f"{dataset.paths[0]} has {dataset.n_features} columns of features, and the model "
-                f"was fitted on {model.n_features}.",
+                f"{dataset.paths[0]} has {dataset.n_features} feature columns, but the model was "
+                f"fitted on {model.n_features}.",
                 "Choose the columns that the model was fitted on, in the same order.",
             )
         return dataset

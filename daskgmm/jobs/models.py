@@ -12,7 +12,7 @@ from daskgmm.fitting.model_file import MODEL_FILE, Fitted, Stored, read
 from daskgmm.jobs.runs.directory import CHECKPOINT_FILE, RECORD_FILE, Run, State, sha256
 from daskgmm.jobs.runs.record import how_it_goes_on
 
-_ANEW = "run the run's command again: with the same inputs and options it makes the model anew"
+_ANEW = "run the run's command again: with the same inputs and options it makes the same model"
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def find_model(name: str, storage_options: Mapping[str, Any] | None = None) -> M
         return _in_file(name, options)
     if run is None:
         raise MissingInputError(
-            f"{shown} holds no {RECORD_FILE}, so it is no run directory.",
+            f"{shown} holds no {RECORD_FILE}, so it is not a run directory.",
             "Name the directory that `daskgmm fit` wrote, or a model file.",
         )
     if content is None:
@@ -98,7 +98,8 @@ def _looked_into(folder: Folder) -> tuple[Run | None, bytes | None]:
         if isinstance(error.__cause__, IsADirectoryError):
             remedy = f"Restore the file from a copy, or {_ANEW}."
             raise DataError(f"{folder.name}/{MODEL_FILE} is a folder.", remedy) from error
-        raise MissingInputError(error.cause, "Ask for leave to read it.") from error
+        remedy = "Change its permissions, or ask its owner for access."
+        raise MissingInputError(error.cause, remedy) from error
 
 
 def _without_model(run: Run) -> DataError | MissingInputError:
@@ -118,12 +119,12 @@ def _incomplete(run: Run) -> MissingInputError:
     remedy = f"R{again[1:]}."
     if run.state is State.FAILED:
         failure = record.get("failure", {})
-        fact = f"its run failed: {failure.get('cause', 'nobody knows why')}"
+        fact = f"its run failed: {failure.get('cause', 'the reason is unknown')}"
         remedy = failure.get("remedy", remedy)
     else:
         host = record.get("host", {}).get("name")
-        fact = f"its run is under way (process {record.get('process')} on {host}) or was killed"
-        remedy = f"Wait for its end; if it is dead, {again}."
+        fact = f"its run is still running (process {record.get('process')} on {host}) or was killed"
+        remedy = f"Wait for it to end; if it was killed, {again}."
     return MissingInputError(f"{run.name} has no model yet: {fact.rstrip('.')}.", remedy)
 
 

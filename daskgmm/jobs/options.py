@@ -270,7 +270,7 @@ def check(options: Mapping[str, Any], kind: Any) -> None:
         A number is out of range.
     """
     for name in options.keys() - kind.__annotations__.keys():
-        raise TypeError(f"{name!r} is no option of this job.")
+        raise TypeError(f"{name!r} is not an option of this job.")
     for name, option in declared(kind).items():
         if name in options:
             option.check(options[name])
@@ -296,7 +296,7 @@ def inputs_of(paths: Paths, options: Mapping[str, Any]) -> "Inputs":
     columns = options.get("columns")
     if isinstance(columns, str):
         raise ConfigurationError(
-            f"columns is the text {columns!r}.", f"Give a list of names, such as [{columns!r}]."
+            f"columns is the string {columns!r}.", f"Give a list of names, such as [{columns!r}]."
         )
     return build(
         Inputs,

@@ -35,7 +35,8 @@ def check_figure(path: str) -> None:
         )
     if Path(path).suffix.lower() not in FORMATS:
         raise ConfigurationError(
-            f"A figure can't be written as {path}.", f"End its name in {', '.join(FORMATS)}."
+            f"The name of the figure {path} has no known ending.",
+            f"Use one of these endings: {', '.join(FORMATS)}.",
         )
     require_writable_here(path)
 

@@ -60,22 +60,24 @@ class PredictRequest:
     force: bool = False
 
     def __post_init__(self) -> None:
-        unknown = sorted(set(self.kinds) - set(KINDS))
+        unknown = ", ".join(map(repr, sorted(set(self.kinds) - set(KINDS))))
         if unknown or not self.kinds:
             raise ConfigurationError(
-                f"No predictions are called {', '.join(map(repr, unknown))}.",
-                f"Choose among {', '.join(KINDS)}.",
+                f"Unknown kinds of predictions: {unknown}."
+                if unknown
+                else "No kind of prediction was chosen.",
+                f"Choose from {', '.join(KINDS)}.",
             )
         share, threshold = given = (self.anomaly_quantile, self.anomaly_threshold)
         if given != (None, None) and ANOMALY not in self.kinds:
             raise ConfigurationError(
-                "What counts as anomalous was given, but no anomalies are asked for.",
-                "Ask for them: --with labels,anomaly.",
+                "A quantile or threshold of anomalies was given, but anomalies were not requested.",
+                "Request them: --with labels,anomaly.",
             )
         if None not in given:
             raise ConfigurationError(
-                f"Anomalies are given by both a quantile ({share}) and a threshold ({threshold}).",
-                "Give one of them.",
+                f"Both a quantile ({share}) and a threshold ({threshold}) of anomalies were given.",
+                "Give only one of them.",
             )
         if share is not None and not 0 <= share <= 1:
             raise ConfigurationError(
@@ -187,8 +189,8 @@ def _content(model: Fitted, request: PredictRequest) -> Output:
     clashes = sorted(names & set(request.keep))
     if clashes:
         raise ConfigurationError(
-            f"The kept column {clashes[0]!r} has the name of a prediction.",
-            "Keep other columns, or rename it in the input.",
+            f"The kept column {clashes[0]!r} has the same name as a prediction.",
+            "Leave it out, or rename it in the input.",
         )
     return output
 

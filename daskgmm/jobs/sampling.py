@@ -56,7 +56,9 @@ class SampleRequest:
 
     def __post_init__(self) -> None:
         if self.rows < 1:
-            raise ConfigurationError(f"{self.rows} rows are to be drawn.", "Draw at least one.")
+            raise ConfigurationError(
+                f"The number of rows to draw is {self.rows}.", "It must be at least 1."
+            )
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def _content(model: Fitted, request: SampleRequest) -> Drawn:
     content = Drawn(names, request.with_labels)
     if request.with_labels and "label" in content.names:
         raise ConfigurationError(
-            "A feature is called 'label', as is the column of components.",
+            "A feature is called 'label', like the column that holds the components.",
             "Draw the rows without their labels.",
         )
     return content

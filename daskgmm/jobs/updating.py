@@ -90,8 +90,9 @@ class UpdateRequest:
         folder, run = Folder.of(self.output, self.inputs.storage_options), self.model.run
         if run is not None and run.name == folder.name:
             raise OutputError(
-                f"{folder.name} is the run to be updated.",
-                "Choose another output: run again in place, it would count the rows twice.",
+                f"The output {folder.name} is the run to be updated.",
+                "Choose another output: an update in place would count the rows twice if it were "
+                "repeated.",
             )
         marks = fingerprint(dataset)
         resources = asdict(self.resources)
@@ -107,8 +108,10 @@ class UpdateRequest:
         seen = [_version(file) for file in run.record["inputs"]["files"]]
         again = [file["path"] for file in files if _version(file) in seen]
         if again:
-            fact = "%d of %d inputs, such as %s, are those of %s already: their rows count twice."
-            logger.warning(fact, len(again), len(files), again[0], run.name)
+            fact = (
+                "The run %s has already read %d of %d inputs, such as %s: their rows count twice."
+            )
+            logger.warning(fact, run.name, len(again), len(files), again[0])
 
 
 def _version(file: Mapping[str, Any]) -> dict[str, Any]:
@@ -258,7 +261,7 @@ def _result(model: Any, before: Any, dataset: Any) -> dict[str, Any]:
         "columns": None if dataset.columns is None else list(dataset.columns),
         "rows": last["rows"],
         "rows_seen": model.n_rows_,
-        "weight": model._moments.weight,  # noqa: SLF001  what is left of the rows' weight after forgetting
+        "weight": model._moments.weight,  # noqa: SLF001  after forgetting
         "lower_bound": model.lower_bound_,
         "converged": getattr(model, "converged_", None),
         "n_iter": model.n_iter_,

@@ -95,7 +95,8 @@ class Watching:
                 if self._client.scheduler_comm is not self._connection or self._is_cut_off():
                     raise ClusterError(
                         "The connection to the scheduler was lost.",
-                        "Check that it is alive and watch again: fits have gone on without.",
+                        "Check that the scheduler is running, and watch again: fits don't need "
+                        "this connection.",
                     ) from None
 
     def _is_cut_off(self) -> bool:

@@ -141,7 +141,7 @@ def test_in_a_store_the_living_keep_their_lock_and_the_dead_lose_it_whatever_the
     process.communicate()
     assert second.code == 73, second.err
     assert f"process {process.pid} on" in second.err
-    assert "its last sign of life was" in second.err
+    assert "it last renewed its lock" in second.err
     assert ".lock" in folder.names()
     clock.set(-DAY)
     third = in_process(*command, command=clock.command)

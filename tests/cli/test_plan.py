@@ -78,14 +78,18 @@ def test_a_file_and_variables_set_its_options(here, tmp_path, monkeypatch):
     ("arguments", "cause", "remedy"),
     [
         ((*SMALL, "--rows", "0"), "rows is 0.", "at least 1"),
-        ((*SMALL, "--rows", "2"), "3 components were asked for, and there are 2 rows", "fewer"),
+        (
+            (*SMALL, "--rows", "2"),
+            "3 components were requested, but there are only 2 rows",
+            "fewer",
+        ),
         ((*SMALL, "--rows", "many"), "'many' is no number", "--help"),
         (("plan", "--rows", "9", "--features", "0", "-k", "1"), "0 is not in the range", "--help"),
         ((*SMALL, "--rows", "9", "--memory-limit", "99MB"), "memory limit is 99MB", "500 MB"),
         ((*SMALL, "--rows", "9", "--memory-limit", "505MB"), "A pass needs a worker", "larger"),
         ((*SMALL, "--rows", "9", str(IRIS)), "Both ", "or the two numbers"),
-        (SMALL, "no number of rows", "Give inputs"),
-        (("plan", str(IRIS), "-k", "2", "--columns", "petal_width"), "isn't known", "instead"),
+        (SMALL, "nor the number of rows", "Give inputs"),
+        (("plan", str(IRIS), "-k", "2", "--columns", "petal_width"), "its metadata", "instead"),
     ],
 )
 def test_what_makes_no_sense_is_wrong_usage(here, arguments, cause, remedy):

@@ -153,7 +153,7 @@ def test_a_second_command_is_told_who_is_there(rows, tmp_path):
     assert owner in second.err
     failed = in_process("show", run)
     assert (failed.code, failed.out) == (66, "")
-    assert "It was interrupted" in failed.err
+    assert "The run was interrupted" in failed.err
 
 
 def limited(size):

@@ -67,7 +67,7 @@ def test_a_signal_ends_a_fit_and_leaves_its_checkpoint_only(rows, tmp_path, numb
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (code, "")
     first, second = err.splitlines()
-    assert (first, "goes on from its checkpoint" in second) == ("error: Interrupted.", True)
+    assert (first, "continues from its checkpoint" in second) == ("error: Interrupted.", True)
     assert names(run) == ["checkpoint.safetensors", "run.json"]
     record = json.loads((run / "run.json").read_text())
     assert (record["state"], record["failure"]["kind"]) == ("failed", "interrupted")
@@ -108,8 +108,8 @@ def test_what_ends_before_its_first_pass_says_that_it_begins_anew(rows, tmp_path
     assert process.stderr.readline().startswith("Fitting ")  # finding starts takes it a minute
     process.send_signal(number)
     _, err = process.communicate(timeout=30)
-    anew = "un the same command again: no pass was finished, so it begins anew."
+    anew = "un the same command again: no pass was finished, so it starts from the beginning."
     assert (anew in err) is (number == signal.SIGINT)
     done = in_process("show", run)
     assert done.code == 66
-    assert "no pass was finished, so it begins anew." in done.err
+    assert "no pass was finished, so it starts from the beginning." in done.err

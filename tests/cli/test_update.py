@@ -276,7 +276,7 @@ def test_rows_that_the_run_has_read_are_warned_of(folder, tmp_path, here):
     command = ("update", folder / "run", folder / "old.parquet")
     done = here(*command, folder / "new.parquet", "-o", tmp_path / "run")
     assert done.code == 0
-    assert "warning: 1 of 2 inputs" in done.err
+    assert "has already read 1 of 2 inputs" in done.err
     assert "their rows count twice" in done.err
     assert "warning" not in here(*command, "-o", tmp_path / "run0", "--forgetting", 0).err
 

@@ -123,5 +123,8 @@ def page_on(client: Any, dashboard: str | None) -> str | None:
     try:
         return install(client) or dashboard
     except Exception as error:  # noqa: BLE001  a change in Dask must not end the job
-        logger.warning("Fits are not on the dashboard (%s: %s).", type(error).__name__, error)
+        logger.warning(
+            "The page of fits can't be added to the dashboard (%s: %s).",
+            type(error).__name__, error,
+        )  # fmt: skip
         return dashboard

@@ -67,7 +67,7 @@ def embedded(
     except (OSError, RuntimeError) as error:
         raise ClusterError(
             f"The embedded cluster did not start: {error}.",
-            "Check the memory limit and how many processes may be started.",
+            "Check the memory limit, and the system's limit on processes.",
         ) from error
     with cluster, Client(cluster, timeout=_CONNECT_SECONDS) as client:
         try:

@@ -76,13 +76,15 @@ class Resources:
     def __post_init__(self) -> None:
         if self.scheduler is not None and self.asks_for_cluster:
             raise ConfigurationError(
-                f"The scheduler {self.scheduler} was given, and so was the size of a cluster.",
-                "Leave out workers, threads and memory limit: the running cluster has its own.",
+                f"Both the scheduler {self.scheduler} and the size of an embedded cluster were "
+                "given.",
+                "Leave out workers, threads and memory limit: a running cluster has its own.",
             )
         if self.tls and self.scheduler is None:
             raise ConfigurationError(
-                "Certificates were given, and no scheduler.",
-                "Give the scheduler's address, or leave them out: an embedded cluster has none.",
+                "Certificates were given without a scheduler.",
+                "Give the scheduler's address, or leave the certificates out: an embedded cluster "
+                "does not use any.",
             )
         counts = {
             "workers": self.workers,
@@ -196,8 +198,8 @@ def _on(client: Any, resources: Resources, listener: Listener) -> _Place:
 def _embedded(stack: ExitStack, resources: Resources) -> _Place:
     if _is_daemon():
         raise ConfigurationError(
-            "A cluster of workers was asked for in a process that may start no others, such as "
-            "a Dask worker.",
+            "An embedded cluster was requested in a process that can't start other processes, "
+            "such as a Dask worker.",
             "Leave out workers, threads, memory limit and performance report, or give a scheduler.",
         )
     _let_go(stack)
@@ -280,10 +282,10 @@ def _check_memory(text: str) -> None:
         size = parse_bytes(text)
     except ValueError as error:
         raise ConfigurationError(
-            f"The memory limit is {text!r}.", "Give a size such as 2GB or 512MiB."
+            f"The memory limit {text!r} is not a size.", "Give a size such as 2GB or 512MiB."
         ) from error
     if size < LEAST_MEMORY:
         raise ConfigurationError(
-            f"The memory limit is {text}, and a worker's libraries alone take 350 MB.",
-            f"Give at least {LEAST_MEMORY // 10**6} MB, and 1 GB or more where you can.",
+            f"The memory limit is {text}, but a worker's libraries alone take 350 MB.",
+            f"Give at least {LEAST_MEMORY // 10**6} MB, better 1 GB or more.",
         )

@@ -50,8 +50,8 @@ def connected(scheduler: str, tls: Tls | None = None) -> Iterator[Any]:
         fact = refusal(error, security)
         if fact is None and isinstance(error, ValueError):
             raise ConfigurationError(
-                f"{address!r} is no scheduler's address: {error}.",
-                "Give one such as tcp://host:8786, or the scheduler's file.",
+                f"{address!r} is not the address of a scheduler: {error}.",
+                "Give an address such as tcp://host:8786, or the scheduler's file.",
             ) from error
         raise _no_answer(
             f"The scheduler {address}", fact or f"did not answer {_in_time()}"
@@ -83,7 +83,7 @@ def _address(scheduler: str, deadline: float) -> str:
         with suppress(OSError, ValueError, KeyError, TypeError):
             return str(from_json(Path(scheduler).read_bytes())["address"])
         time.sleep(0.05)
-    fact = f"did not appear with an address {_in_time()}"
+    fact = f"did not exist, or held no address, {_in_time()}"
     raise _no_answer(f"The scheduler's file {scheduler}", fact)
 
 
@@ -99,6 +99,6 @@ def _in_time() -> str:
 def _no_answer(what: str, fact: str) -> ClusterError:
     return ClusterError(
         f"{what} {fact}.",
-        "Check that the scheduler runs and that its address and the certificates are right, then "
-        "run it again.",
+        "Check that the scheduler is running and that its address and the certificates are right, "
+        "then try again.",
     )

@@ -38,13 +38,13 @@ class Tls:
         for name, path in (("authority", self.ca), ("client", self.cert), ("key", self.key)):
             if path is None and name != "key":
                 raise ConfigurationError(
-                    f"Certificates were given, and that of the {name} was not.",
-                    "Give both: --tls-ca and --tls-cert.",
+                    f"Files for TLS were given, but not the certificate of the {name}.",
+                    "Give both certificates: --tls-ca and --tls-cert.",
                 )
             if path is not None and not os.access(path, os.R_OK):
                 there = "can't be read" if os.path.exists(path) else "does not exist"  # noqa: PTH110  Path.exists() may raise
                 raise ConfigurationError(
-                    f"The file {path} for TLS {there}.", "Check its path and permissions."
+                    f"The TLS file {path} {there}.", "Check its path and permissions."
                 )
 
     def __bool__(self) -> bool:
@@ -74,7 +74,8 @@ class Tls:
         except OSError as error:  # the base class of SSL's errors
             raise ConfigurationError(
                 f"The certificates for TLS can't be used: {error}.",
-                "Check that the files are PEM, and that the key is the certificate's.",
+                "Check that the files are in PEM format, and that the key belongs to the "
+                "certificate.",
             ) from error
         return security
 
@@ -99,12 +100,12 @@ def check_encryption(address: str, encryption: Mapping[str, Any]) -> None:
     encrypted = address.startswith("tls://")
     if encrypted and encryption["ssl_context"] is None:
         raise ClusterError(
-            f"The scheduler {address} talks to those with a certificate only, and none was given.",
+            f"The scheduler {address} requires a certificate, but none was given.",
             "Give --tls-ca, --tls-cert and --tls-key, or set them in Dask's configuration.",
         )
     if not encrypted and encryption["require_encryption"]:
         raise ConfigurationError(
-            f"Encryption is asked for, and the scheduler's address {address} is none for it.",
+            f"TLS was requested, but the scheduler's address {address} is not a TLS address.",
             "Give an address such as tls://host:8786, or leave the certificates out.",
         )
 
@@ -112,7 +113,7 @@ def check_encryption(address: str, encryption: Mapping[str, Any]) -> None:
 _EXPIRED, _NOT_YET = 10, 9  # OpenSSL's X509_V_ERR_CERT_HAS_EXPIRED and _NOT_YET_VALID
 _FLIGHTS = 4  # rounds of messages; a handshake takes fewer
 
-_NO_TLS = "talks without TLS (tcp://), and TLS was asked for"
+_NO_TLS = "does not use TLS (tcp://), but TLS was requested"
 _SPOKE_FIRST = "cannot convert to SSL"
 """Part of Tornado's error when the other side sends data before the TLS handshake."""
 
@@ -132,18 +133,20 @@ def refusal(error: BaseException, security: Any) -> str | None:
     links = list(_links(error))
     failed = next((link for link in links if isinstance(link, ssl.SSLError)), None)
     if isinstance(failed, ssl.SSLCertVerificationError):
-        return f"was not reached by TLS: its certificate {_fault(failed)}"
+        return f"can't be reached by TLS: its certificate {_fault(failed)}"
     if _SPOKE_FIRST in str(error):
         return _NO_TLS
     if failed is None and not isinstance(error, CommClosedError):
         return None
     if fault := _own_fault(security):
-        return f"refuses this client, whose certificate {fault}"
+        return f"refused this client: the client's certificate {fault}"
     if failed is not None and failed.reason == "WRONG_VERSION_NUMBER":
         return _NO_TLS
     if failed is not None and failed.reason:
-        return f"was not reached by TLS: {failed.reason}"
-    return "closed the connection: it may want TLS (tls://) or another authority's certificate"
+        return f"can't be reached by TLS: {failed.reason}"
+    return (
+        "closed the connection: it may require TLS (tls://), or a certificate of another authority"
+    )
 
 
 def _links(error: BaseException | None) -> Iterator[BaseException]:
@@ -157,7 +160,7 @@ def _fault(error: ssl.SSLCertVerificationError) -> str:
         return "has expired"
     if error.verify_code == _NOT_YET:
         return "is not valid yet"
-    return f"was not signed by the authority that was given ({error.verify_message})"
+    return f"was not signed by the given authority ({error.verify_message})"
 
 
 def _own_fault(security: Any) -> str | None:

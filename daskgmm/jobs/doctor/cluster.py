@@ -59,9 +59,9 @@ def clocks(client: Any) -> Findings:
     worst = max(off.values())
     kind = problem if worst > _SKEW_OF_STORES else warning
     yield kind(
-        f"Clocks are {worst:.0f} s off on {_few(list(off))}: times of logs and files mislead, "
-        "and stores may refuse signatures.",
-        "Synchronise them, as with NTP.",
+        f"Clocks are up to {worst:.0f} s off on {_few(list(off))}: times in logs and of files "
+        "mislead, and stores may refuse signatures.",
+        "Synchronise the clocks, for example by NTP.",
     )
 
 
@@ -77,10 +77,10 @@ def processors(client: Any) -> Findings:
     for host in crowded:
         yield warning(
             f"Workers on {host} run {threads[host]} threads on {of_host[host]} cores.",
-            "Start fewer, or with fewer threads.",
+            "Start fewer workers, or give them fewer threads.",
         )
     if not crowded:
-        yield ok("No machine has more threads of workers than cores.")
+        yield ok("No machine runs more worker threads than it has cores.")
 
 
 def packages(client: Any) -> Findings:
@@ -92,7 +92,7 @@ def packages(client: Any) -> Findings:
         if find_spec(module) is not None and without:
             lacking = True
             yield warning(
-                f"{module}, which {OPTIONAL[module][1]} need, is installed here and not on "
+                f"{module}, which {OPTIONAL[module][1]} need, is installed here, but not on "
                 f"{_few(without)}.",
                 f"Install it there: pip install 'daskgmm[{OPTIONAL[module][0]}]'.",
             )

@@ -10,10 +10,10 @@ from daskgmm.jobs.doctor.finding import Findings, ok, warning
 
 _MEMORY = "distributed.worker.memory"
 _OFF = {
-    "target": "what it holds is never spilled early",
+    "target": "workers don't spill data early",
     "spill": "nothing is spilled to disk",
-    "pause": "a full worker takes more tasks",
-    "terminate": "the system kills it instead, and perhaps others",
+    "pause": "workers start tasks even when their memory is full",
+    "terminate": "the system kills full workers instead, and perhaps other processes",
 }
 
 
@@ -85,8 +85,8 @@ def cache(_worker: Any) -> Findings:
         folder = FunctionCache(loops.loop.__wrapped__).cache_path
     except RuntimeError:  # no folder can be written to
         yield warning(
-            "No folder for compiled kernels can be written to, so each process compiles anew.",
-            "Set NUMBA_CACHE_DIR to a folder that can.",
+            "No folder for compiled kernels can be written to, so every process compiles them.",
+            "Set NUMBA_CACHE_DIR to a folder that can be written to.",
         )
     else:
         yield ok(f"Compiled kernels are kept in {folder}.")

@@ -24,9 +24,9 @@ def limits(worker: Any) -> Findings:
     machine, usable, tasks = os.cpu_count() or 1, cores(), tasks_of(worker)
     if tasks > usable:
         yield warning(
-            f"{tasks} threads run tasks, and affinity or the container leaves {usable} of the "
-            f"machine's {machine} cores.",
-            "Give fewer threads, or a greater share of the processors.",
+            f"{tasks} threads run tasks, but affinity or the container allows only {usable} of "
+            f"the machine's {machine} cores.",
+            "Use fewer threads, or allow more cores.",
         )
     else:
         yield ok(f"Tasks, {tasks} at a time, may use {usable} of the machine's {machine} cores.")
@@ -39,7 +39,7 @@ def openmp(worker: Any) -> Findings:
 
     pools = [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "openmp"]
     most, usable, tasks = max(pools, default=1), cores(), tasks_of(worker)
-    fact = f"OpenMP threads a task: {most}; tasks at a time: {tasks}; cores: {usable}."
+    fact = f"OpenMP threads per task: {most}; tasks at a time: {tasks}; cores: {usable}."
     if most > 1 and most * tasks > usable:
         yield warning(
             fact,
@@ -59,7 +59,7 @@ def vector_width(_worker: Any) -> Findings:
     """Check that OpenBLAS uses the widest vectors that the CPU has."""
     found = {lib["architecture"] for lib in _libraries() if "architecture" in lib}
     if not found:
-        yield ok("No OpenBLAS, whose choice of kernels could be wrong.")
+        yield ok("OpenBLAS, which may choose slow kernels, is not used.")
     flags = _flags()
     for name in sorted(found):
         missed = next((row for row in _WIDTHS if row[0] in flags), None)
@@ -68,7 +68,7 @@ def vector_width(_worker: Any) -> Findings:
         else:
             _, width, _, kernel = missed
             yield problem(
-                f"OpenBLAS uses its kernels for {name}, and the CPU has {width}: products of "
+                f"OpenBLAS uses its kernels for {name}, but the CPU has {width}: products of "
                 f"matrices take up to twice as long{_reason()}.",
                 f"Set OPENBLAS_CORETYPE={kernel} before Python starts, here and for workers.",
             )
@@ -78,12 +78,12 @@ def threads(worker: Any) -> Findings:
     """Check that BLAS has no more threads than cores, outside of passes, which limit it."""
     tasks, usable = tasks_of(worker), cores()
     most = max((lib["num_threads"] for lib in _libraries()), default=1)
-    fact = f"BLAS threads a task: {most}; tasks at a time: {tasks}; cores: {usable}."
+    fact = f"BLAS threads per task: {most}; tasks at a time: {tasks}; cores: {usable}."
     if most > 1 and most * tasks > usable:
         yield warning(
             fact,
-            "Set OMP_NUM_THREADS=1 and OPENBLAS_NUM_THREADS=1: passes limit BLAS to one thread "
-            "by themselves, other work on the same cores doesn't.",
+            "Set OMP_NUM_THREADS=1 and OPENBLAS_NUM_THREADS=1: passes limit BLAS to one thread, "
+            "but other work on the same cores doesn't.",
         )
     else:
         yield ok(fact)

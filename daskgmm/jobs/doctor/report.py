@@ -55,7 +55,7 @@ def examine(resources: Resources) -> tuple[Reported, ...]:
             for name, finding in _of_worker(found)
         ]
         if not everywhere:
-            none = problem("The cluster has no workers.", "Start some.")
+            none = problem("The cluster has no workers.", "Start workers.")
             return _merged([("cluster", "workers", none)])
         told += [("cluster", name, finding) for name, finding in look(OF_CLUSTER, client)]
     return _merged(told)
@@ -76,8 +76,8 @@ def look(checks: Checks, subject: Any) -> list[tuple[str, Finding]]:
         try:
             found += [(name, finding) for finding in check(subject)]
         except Exception as error:  # noqa: BLE001  one check's failure must not hide the others' findings
-            fact = f"It can't be looked at: {type(error).__name__}: {error}."
-            found.append((name, warning(fact, "Look at it yourself.")))
+            fact = f"The check failed: {type(error).__name__}: {error}."
+            found.append((name, warning(fact, "Check this yourself.")))
     return found
 
 
@@ -88,7 +88,7 @@ def _look_in_worker(dask_worker: Any) -> list[tuple[str, Finding]]:
 def _of_worker(found: Any) -> list[tuple[str, Finding]]:
     if not isinstance(found, BaseException):
         return list(found)
-    fact = f"It can't run daskgmm's code: {type(found).__name__}: {found}."
+    fact = f"The worker can't run daskgmm's code: {type(found).__name__}: {found}."
     return [("worker", problem(fact, "Install the same version of daskgmm there."))]
 
 

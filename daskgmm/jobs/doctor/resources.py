@@ -21,8 +21,8 @@ _NETWORK = {
 }  # fmt: skip
 _LITTLE = 5 * 2**30
 _LEAST = 2**29
-_REMEDY = "Name another folder: temporary-directory in Dask's configuration, or a worker's own "
-_REMEDY += "--local-directory."
+_REMEDY = "Choose another folder: temporary-directory in Dask's configuration, or the option "
+_REMEDY += "--local-directory of a worker."
 
 
 def space(worker: Any) -> Findings:
@@ -36,7 +36,7 @@ def space(worker: Any) -> Findings:
     if free < _LEAST:
         yield problem(f"{fact}.", f"Free some space. {_REMEDY}")
     elif free < _LITTLE:
-        yield warning(f"{fact}: little.", f"Free some space. {_REMEDY}")
+        yield warning(f"{fact}, which is little.", f"Free some space. {_REMEDY}")
     else:
         yield ok(f"{fact}.")
 
@@ -46,11 +46,11 @@ def kind(worker: Any) -> Findings:
     folder = existing(root(worker))
     found = file_system(folder)
     if found in _IN_MEMORY:
-        yield warning(f"{folder} is a {found}: what goes there takes memory instead.", _REMEDY)
+        yield warning(f"{folder} is a {found}: files there take memory.", _REMEDY)
     elif found in _NETWORK or found.startswith("fuse."):
-        yield warning(f"{folder} is on a network ({found}): slower than memory by far.", _REMEDY)
+        yield warning(f"{folder} is on a network ({found}): much slower than memory.", _REMEDY)
     else:
-        yield ok(f"{folder} is on a disk ({found or 'of a kind not known'}).")
+        yield ok(f"{folder} is on a disk ({found or 'unknown file system'}).")
 
 
 def existing(folder: Path) -> Path:
@@ -87,26 +87,26 @@ def limit(worker: Any) -> Findings:
     needed = worker_bytes(_USUAL, tasks_of(worker))
     if not found:
         yield warning(
-            f"The worker has no memory limit, so Dask never spills nor pauses it; {gib(available)} "
+            f"The worker has no memory limit, so Dask never spills or pauses it; {gib(available)} "
             "are free.",
             "Start it with --memory-limit.",
         )
         return
     if found < needed:
         yield problem(
-            f"A worker may take {gib(found)}, and {_PASS} takes {gib(needed)}.",
-            "Give fewer workers or threads, or more memory.",
+            f"A worker may take {gib(found)}, but {_PASS} takes {gib(needed)}.",
+            "Use fewer workers or threads, or more memory.",
         )
     elif TARGET * found < needed:
         yield warning(
             f"A worker may take {gib(found)}, of which Dask uses {TARGET:.0%} before it spills, "
-            f"and {_PASS} takes {gib(needed)}.",
-            "Give fewer workers or threads, or more memory.",
+            f"but {_PASS} takes {gib(needed)}.",
+            "Use fewer workers or threads, or more memory.",
         )
     else:
         yield ok(f"A worker may take {gib(found)}; {_PASS} takes {gib(needed)}.")
     if found > available:
         yield warning(
-            f"A worker may take {gib(found)}, and {gib(available)} are free.",
-            "End what else takes memory, or give a lower limit.",
+            f"A worker may take {gib(found)}, but only {gib(available)} are free.",
+            "Stop other programs that use memory, or set a lower limit.",
         )

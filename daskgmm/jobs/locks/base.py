@@ -49,7 +49,8 @@ def held_by(name: str, owner: str, more: str = "", remedy: str = "") -> OutputEr
     """
     return OutputError(
         f"{name} is being written by {owner}{more}.",
-        remedy or "Wait for its end, or stop it first; this one then goes on where it was.",
+        remedy
+        or "Wait for it to end, or stop it; then run this again to continue where it stopped.",
     )
 
 

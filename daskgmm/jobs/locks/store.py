@@ -60,9 +60,9 @@ class StoreLock(Lock):
         """
         if self._lost.is_set() or not self._is_ours():
             raise OutputError(
-                f"{self._name} was taken over by another run while this one was silent for "
-                f"more than {duration(STALE_SECONDS)}.",
-                "Look after the other run, which goes on from this one's checkpoint.",
+                f"{self._name} was taken over by another run, as this one did not renew its lock "
+                f"for more than {duration(STALE_SECONDS)}.",
+                "Leave the work to the other run, which continues from this one's checkpoint.",
             )
 
     def _remove(self) -> None:
@@ -98,16 +98,16 @@ class StoreLock(Lock):
             raise held_by(
                 self._name,
                 owner_of(self.folder),
-                "; its store doesn't tell how old its lock is",
-                f"Remove {self.folder.name}/{LOCK_FILE} if you know that no run is alive.",
+                "; the store doesn't report the age of the lock",
+                f"Remove {self.folder.name}/{LOCK_FILE} if you are sure that no run is writing.",
             )
         if age <= STALE_SECONDS:
             raise held_by(
                 self._name,
                 owner_of(self.folder),
-                f"; its last sign of life was {duration(age)} ago",
-                "Wait for its end, or stop it first. If it is dead, run this again in "
-                f"{duration(STALE_SECONDS - age + 1)}: it then goes on where that one was.",
+                f"; it last renewed its lock {duration(age)} ago",
+                "Wait for it to end, or stop it. If it was killed, run this again in "
+                f"{duration(STALE_SECONDS - age + 1)} to continue where it stopped.",
             )
 
     def _age(self) -> float | None:

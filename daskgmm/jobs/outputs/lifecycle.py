@@ -240,9 +240,9 @@ def _require_replaceable(request: OutputRequest) -> None:
     strange = [name for name in names if name not in ours and not name.startswith(LOCK_FILE)]
     if strange:
         raise OutputError(
-            f"{target} exists and holds something else than rows that daskgmm wrote, such as "
-            f"{strange[0]}, so it is not replaced.",
-            "Choose another output, or remove it yourself.",
+            f"{target} exists and holds files that daskgmm did not write, such as {strange[0]}, "
+            "so it is not replaced.",
+            "Choose another output, or remove this one yourself.",
         )
     if earlier is None or earlier.record["run_id"] == request.run_id or request.force:
         return

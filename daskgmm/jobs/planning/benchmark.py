@@ -82,9 +82,9 @@ def _require_memory(needed: int) -> None:
     available = available_memory()
     if needed > available:
         raise ConfigurationError(
-            f"A pass takes {format_bytes(needed)} of a process, and {format_bytes(available)} are "
-            "free here: how fast it is can't be measured.",
-            "Plan where there is more memory, or for fewer components or columns.",
+            f"Measuring the speed of a pass takes {format_bytes(needed)} of memory, but only "
+            f"{format_bytes(available)} are free on this machine.",
+            "Plan on a machine with more memory, or for fewer components or columns.",
         )
 
 

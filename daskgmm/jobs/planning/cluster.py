@@ -114,7 +114,8 @@ def limit_of(resources: Resources, threads: int, pass_plan: PassPlan) -> int:
         needed = format_bytes(memory_limit_for(pass_plan.task, threads))
         whose = "a worker's share of this machine" if given is None else "the memory limit"
         raise ConfigurationError(
-            f"A pass needs a worker with more than {needed}, and {whose} is {format_bytes(limit)}.",
+            f"A pass needs a worker with more than {needed} of memory, but {whose} is "
+            f"{format_bytes(limit)}.",
             "Plan for a larger memory limit, fewer threads, or fewer components.",
         )
     return limit

@@ -71,8 +71,8 @@ def plan(
     pass_plan = PassPlan.of(estimator, source)
     if pass_plan.rows < components:
         raise ConfigurationError(
-            f"{components} components were asked for, and there are {pass_plan.rows} rows.",
-            "Ask for fewer components: each needs rows of its own.",
+            f"{components} components were requested, but there are only {pass_plan.rows} rows.",
+            "Use fewer components: each needs at least one row.",
         )
     workers, threads = size_of(resources.workers, resources.threads)
     limit, sizes = limit_of(resources, threads, pass_plan), _sizes(pass_plan)

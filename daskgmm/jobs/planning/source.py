@@ -58,14 +58,14 @@ def source_of(inputs: Inputs, rows: float | None, features: int | None, estimato
     if inputs.paths and (rows, features) != (None, None):
         raise ConfigurationError(
             f"Both {inputs.paths[0]} and a number of rows or features were given.",
-            "Give inputs, whose metadata tells both, or the two numbers.",
+            "Give either inputs, which have both numbers in their metadata, or the two numbers.",
         )
     if inputs.paths:
         return _known(inputs.open().source(), inputs.paths[0])
     if rows is None or features is None:
         missing = "rows" if rows is None else "features"
         raise ConfigurationError(
-            f"There are no inputs, and no number of {missing}.",
+            f"Neither inputs nor the number of {missing} were given.",
             "Give inputs, or the numbers of both rows and features.",
         )
     dtype = compute_dtype(estimator, np.dtype(np.float64))
@@ -75,7 +75,7 @@ def source_of(inputs: Inputs, rows: float | None, features: int | None, estimato
 def _known(source: Source, path: str) -> Source:
     if source.lengths is None:
         raise ConfigurationError(
-            f"How many rows {path} has isn't known before they are read.",
+            f"The number of rows of {path} is not in its metadata.",
             "Give the numbers of rows and features instead of inputs.",
         )
     return source

@@ -101,7 +101,7 @@ class ExistingRun:
         except NewerRunError:
             damaged = "the run of a later version of daskgmm"
         except DataError:
-            damaged = f"a {RECORD_FILE} that makes no sense"
+            damaged = f"a damaged {RECORD_FILE}"
         model = None if run is None else run.model()
         return cls(folder, run, model, damaged, CHECKPOINT_FILE in names)
 
@@ -136,7 +136,10 @@ def decide(existing: ExistingRun, request: RunRequest) -> Decision:
             raise _in_the_way(existing, f"a run that differs in {differences}")
         return Decision.COMPLETE
     if run.state is State.COMPLETE:
-        logger.warning("The model in %s is not the one of its record.", existing.folder.name)
+        logger.warning(
+            "The model in %s is missing, or is not the file that the run wrote.",
+            existing.folder.name,
+        )
     if not differences:
         return Decision.RESUME if request.resume else Decision.BEGIN
     if existing.has_checkpoint and not request.force:
@@ -156,9 +159,9 @@ def _ours(folder: Folder) -> frozenset[str]:
     kept = names - leftovers(names)
     if not (kept <= {LOCK_FILE} or (RECORD_FILE in kept and kept <= _FILES)):
         raise OutputError(
-            f"{folder.name} exists and is no run directory, or holds other files too, so it is "
-            "not replaced.",
-            "Choose another output, or remove it yourself.",
+            f"{folder.name} exists and is not a run directory, or holds other files as well, so "
+            "it is not replaced.",
+            "Choose another output, or remove this one yourself.",
         )
     return kept - {LOCK_FILE}
 

@@ -188,8 +188,8 @@ def _require_known(record: Any, name: str) -> None:
         wrote = record.get("versions")
         version = wrote.get("daskgmm") if isinstance(wrote, dict) else None
         raise NewerRunError(
-            f"{name} was written by daskgmm {version or 'of a later version'} in layout {layout}; "
-            f"this one reads up to {LAYOUT}.",
+            f"{name} was written by daskgmm {version or '(a later version)'} in layout {layout}; "
+            f"this version reads layouts up to {LAYOUT}.",
             "Upgrade daskgmm.",
         )
 
@@ -221,7 +221,7 @@ def require_writable(folder: Path) -> None:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(
             f"The output's folder {folder} can't be written to.",
-            "Choose another one, or change its permissions.",
+            "Choose another folder, or change its permissions.",
         )
 
 
@@ -237,7 +237,7 @@ def require_writable_here(path: str) -> None:
     """
     if "://" in path:
         raise ConfigurationError(
-            f"{shown_address(path)} is a URL, and this is written on this machine only.",
-            "Give a path, and copy the file from there.",
+            f"{shown_address(path)} is a URL, but this file can only be written on this machine.",
+            "Give a local path, and copy the file from there.",
         )
     require_writable(Path(path).resolve().parent)

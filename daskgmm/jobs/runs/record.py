@@ -73,8 +73,8 @@ def stopwatch() -> Stopwatch:
 def how_it_goes_on(has_checkpoint: bool) -> str:
     """How an unfinished run continues when it is run again, in words."""
     if has_checkpoint:
-        return "it goes on from its checkpoint"
-    return "no pass was finished, so it begins anew"
+        return "it continues from its checkpoint"
+    return "no pass was finished, so it starts from the beginning"
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,7 @@ class FailureRecord:
             return cls(type(error).__name__, error.cause, error.remedy)
         if isinstance(error, KeyboardInterrupt):
             remedy = f"Run the same command again: {how_it_goes_on(has_checkpoint)}."
-            return cls("interrupted", "It was interrupted.", remedy)
+            return cls("interrupted", "The run was interrupted.", remedy)
         cause = without_credentials(" ".join(f"{type(error).__name__}: {error}".split()))
-        return cls(type(error).__name__, cause, "Run the same again, and report it if it recurs.")
+        remedy = "Run the same command again, and report the error if it recurs."
+        return cls(type(error).__name__, cause, remedy)
