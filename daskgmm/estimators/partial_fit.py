@@ -37,7 +37,7 @@ def check_forgetting(forgetting: Any) -> None:
 def update(estimator: Any, X: Any, sample_weight: Any, forgetting: float) -> Increment:
     """Update a fitted estimator with new rows; see `GaussianMixture.partial_fit`.
 
-    After an error the estimator is as it was before.
+    After an error the estimator is unchanged.
     """
     check_parameters(estimator)
     began = time.perf_counter()

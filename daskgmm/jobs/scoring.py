@@ -14,7 +14,7 @@ from daskgmm.jobs.options import Paths, ReadOptions, build, check, inputs_of
 
 @dataclass(frozen=True)
 class Scores:
-    """How well a model fits rows.
+    """Log-likelihood and information criteria of a model on rows.
 
     Parameters
     ----------

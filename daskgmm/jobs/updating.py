@@ -182,7 +182,7 @@ def update(
     Parameters
     ----------
     run : str
-        The run directory or model file to go on from, local or a URL.
+        Run directory or model file to continue from, local or a URL.
     inputs : path or sequence of paths
         The new rows: files, directories, patterns or URLs.
     output : str

@@ -105,7 +105,7 @@ class Resources:
 
     @property
     def tls(self) -> Tls:
-        """How the connection to the scheduler is encrypted."""
+        """Files for an encrypted connection to the scheduler."""
         return Tls(self.tls_ca, self.tls_cert, self.tls_key)
 
     @property

@@ -61,7 +61,7 @@ def connected(scheduler: str, tls: Tls | None = None) -> Iterator[Any]:
 
 
 def _greet(address: str, seconds: float, encryption: Mapping[str, Any]) -> None:
-    """Raise OSError unless a scheduler answers within so many seconds.
+    """Raise OSError unless a scheduler answers within `seconds`.
 
     Dask's client waits for ever for a scheduler that accepts the connection and never answers.
     """

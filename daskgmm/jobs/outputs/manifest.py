@@ -108,6 +108,6 @@ def earlier_at(target: Folder) -> ExistingOutput | None:
 
 
 def list_differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """How the configuration of a command differs from that of an earlier output, as text."""
+    """Differences of a command's configuration from that of an earlier output, as text."""
     found = differences(earlier, now)
     return "; ".join(_WORDS.get(name, text) for name, text in found.items())

@@ -56,7 +56,7 @@ class RunRequest:
     force: bool = False
 
     def differences(self, run: Run) -> list[str]:
-        """How the request differs from a run, as text."""
+        """Differences of the request from a run, as text."""
         configuration = dict(self.configuration)
         if configuration.get("seed") is None:
             configuration["seed"] = run.record["configuration"].get("seed")
@@ -107,7 +107,7 @@ class ExistingRun:
 
 
 class Decision(Enum):
-    """What a request does with its run directory."""
+    """Action of a request on its run directory."""
 
     COMPLETE = auto()
     BEGIN = auto()

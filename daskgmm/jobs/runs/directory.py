@@ -25,7 +25,7 @@ CHECKPOINT_FILE = "checkpoint.safetensors"
 
 
 class NewerRunError(DataError):
-    """A run's record that a later version of this package wrote."""
+    """Error that a later version of daskgmm wrote a run's record."""
 
 
 class State(StrEnum):

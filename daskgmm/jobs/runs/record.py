@@ -1,4 +1,4 @@
-"""The circumstances of a run, for its record."""
+"""Circumstances of a run for its record: versions, machine, times, memory and failure."""
 
 import os
 import platform
@@ -71,7 +71,7 @@ def stopwatch() -> Stopwatch:
 
 
 def how_it_goes_on(has_checkpoint: bool) -> str:
-    """How an unfinished run continues when it is run again, in words."""
+    """Describe how an unfinished run continues when it is run again."""
     if has_checkpoint:
         return "it continues from its checkpoint"
     return "no pass was finished, so it starts from the beginning"
@@ -79,12 +79,12 @@ def how_it_goes_on(has_checkpoint: bool) -> str:
 
 @dataclass(frozen=True)
 class FailureRecord:
-    """Why a run failed.
+    """Cause and remedy of a failed run.
 
     Parameters
     ----------
     kind : str
-        Name of the error, or ``interrupted``.
+        Name of the error's class, or ``interrupted``.
     cause, remedy : str
     """
 
