@@ -15,6 +15,7 @@ Each carries its ``cause`` (the fact with the offending value) and a ``remedy``;
 both. They hold plain strings only, so they travel between processes as they are.
 """
 
+from importlib.util import find_spec
 from typing import Self
 
 
@@ -67,3 +68,21 @@ class OutputError(DaskGMMError, OSError):
 
 class ClusterError(DaskGMMError, ConnectionError):
     """The cluster or the network failed in passing; the same call may work later."""
+
+
+def require_package(package: str, extra: str, need: str) -> None:
+    """Raise ConfigurationError unless an optional package is installed.
+
+    Parameters
+    ----------
+    package : str
+        Name by which it is imported.
+    extra : str
+        The extra of this package that brings it.
+    need : str
+        Beginning of the error, such as ``"Figures need matplotlib"``.
+    """
+    if find_spec(package) is None:
+        raise ConfigurationError(
+            f"{need}, which is not installed.", f"Install it: pip install 'daskgmm[{extra}]'."
+        )

@@ -1,11 +1,17 @@
-"""`Source`, `Part` and `Block`: the interface between sources of rows and passes over them."""
+"""`Source`, `Part` and `Block`: the interface between sources of rows and passes over them.
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+Sample weights are finite and at least zero, each of them and their sum.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from daskgmm.errors import DataError
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
 
@@ -59,6 +65,28 @@ class Part(Protocol):
         """
 
 
+class SelfContainedPart(ABC):
+    """A part that reads files or holds its rows, and so needs no value of the graph."""
+
+    @property
+    def inputs(self) -> Sequence[Hashable]:
+        """No keys."""
+        return ()
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """How an error names this part; see `Part.label`."""
+
+    def read(self, *inputs: Any) -> Iterator[Block]:  # noqa: ARG002  the protocol's signature
+        """Yield this part's blocks in order; see `Part.read`."""
+        return self.blocks()
+
+    @abstractmethod
+    def blocks(self) -> Iterator[Block]:
+        """Yield this part's blocks in order, as `read` does."""
+
+
 @runtime_checkable
 class TextPart(Part, Protocol):
     """A part of a text file, whose values can be shown as they are written."""
@@ -110,3 +138,32 @@ class Source:
     decoded: bool = False
     block_rows: int | None = None
     graph: Mapping[Hashable, Any] = field(default_factory=dict)
+
+
+def check_weights(
+    weights: Floats, where: str, first: int, line_of: Callable[[int], int | None] = lambda _: None
+) -> None:
+    """Raise DataError unless weights of shape (n,) are finite and at least zero.
+
+    For the error, ``where`` names the weights, ``first`` is the number of the first row, and
+    ``line_of`` gives the line of a row in a text file.
+    """
+    wrong = ~(np.isfinite(weights) & (weights >= 0))
+    if wrong.any():
+        index = int(wrong.argmax())
+        row = first + index
+        line = line_of(row)
+        location = f"row {row}" if line is None else f"row {row} (line {line})"
+        cause = (
+            f"{where}, {location}: the sample weight is {weights[index]}. Rows are counted from 0."
+        )
+        raise DataError(cause, "Weights must be finite numbers of at least zero: correct it.")
+
+
+def require_finite_sum(weight: float) -> None:
+    """Raise DataError if the sum of all sample weights, each of them finite, is not."""
+    if not np.isfinite(weight):
+        raise DataError(
+            "The sample weights are so large that their sum overflows.",
+            "Divide them all by the same number: results stay the same.",
+        )

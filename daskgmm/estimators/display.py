@@ -6,6 +6,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
+from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.monitoring.phrases import ended
 
 _WIDTH, _HEIGHT, _MARGIN = 320, 80, 6
@@ -31,12 +32,12 @@ class NotebookRepr(BaseEstimator):
     def _html_repr(self) -> str:
         """HTML that notebooks show: scikit-learn's own, and the course of the fit."""
         shown: str = super()._html_repr()
-        best = getattr(self, "best_estimator_", self)
+        best: Any = getattr(self, "best_estimator_", self)
         bounds = getattr(best, "lower_bounds_", ())
         return shown + lower_bound_figure(best) if len(bounds) else shown
 
 
-def lower_bound_figure(model: Any) -> str:
+def lower_bound_figure(model: FittedMixture) -> str:
     """Small figure (HTML) of the lower bound of each pass of a fitted mixture."""
     bounds = [float(bound) for bound in model.lower_bounds_]
     count = len(bounds)

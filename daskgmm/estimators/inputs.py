@@ -12,6 +12,7 @@ from daskgmm.data.containers.frames import from_frame, require_distinct
 from daskgmm.data.source import Source
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
 from daskgmm.estimators.validation import as_data_error
+from daskgmm.fitting.protocols import NamedColumns
 
 
 def kind_of(X: Any) -> str:
@@ -38,7 +39,7 @@ def kind_of(X: Any) -> str:
     return "dataset" if hasattr(type(X), "source") else "memory"
 
 
-def as_source(estimator: Any, X: Any, sample_weight: Any = None, *, reset: bool) -> Source:
+def as_source(estimator: NamedColumns, X: Any, sample_weight: Any = None, *, reset: bool) -> Source:
     """Read X as a source of rows.
 
     With `reset` the estimator stores the feature names and their number; without, they must
@@ -59,7 +60,7 @@ def as_source(estimator: Any, X: Any, sample_weight: Any = None, *, reset: bool)
     return source if named else replace(source, columns=names_of(estimator))
 
 
-def _in_memory(estimator: Any, X: Any, sample_weight: Any, *, reset: bool) -> Source:
+def _in_memory(estimator: NamedColumns, X: Any, sample_weight: Any, *, reset: bool) -> Source:
     if _is_frame(X):
         source = from_frame(X, sample_weight)
         require_distinct(X.columns)
@@ -91,7 +92,7 @@ def require_unchanged(X: Any) -> None:
         X.require_unchanged()
 
 
-def in_memory_rows(estimator: Any, X: Any, *, reset: bool) -> np.ndarray[Any, Any]:
+def in_memory_rows(estimator: NamedColumns, X: Any, *, reset: bool) -> np.ndarray[Any, Any]:
     """Rows (n, D) of an array or frame in memory; NaN and infinity are allowed."""
     if _is_frame(X):
         parts: Any = _in_memory(estimator, X, None, reset=reset).parts
@@ -114,7 +115,9 @@ def _is_frame(X: Any) -> bool:
     return type(X).__name__ in ("DataFrame", "LazyFrame")
 
 
-def _lazy_source(kind: str, estimator: Any, X: Any, sample_weight: Any, *, reset: bool) -> Source:
+def _lazy_source(
+    kind: str, estimator: NamedColumns, X: Any, sample_weight: Any, *, reset: bool
+) -> Source:
     from daskgmm.data.containers import dask
 
     if kind != "dataset":
@@ -130,13 +133,13 @@ def _lazy_source(kind: str, estimator: Any, X: Any, sample_weight: Any, *, reset
     return source
 
 
-def names_of(estimator: Any) -> tuple[str, ...] | None:
+def names_of(estimator: NamedColumns) -> tuple[str, ...] | None:
     """Names of the features that an estimator was fitted on; ``None`` if they have none."""
     names = getattr(estimator, "feature_names_in_", None)
     return None if names is None else tuple(names)
 
 
-def _agree_on_columns(estimator: Any, source: Source, *, reset: bool) -> None:
+def _agree_on_columns(estimator: NamedColumns, source: Source, *, reset: bool) -> None:
     if reset:
         estimator.n_features_in_ = source.n_features
         if source.columns is not None:

@@ -1,6 +1,9 @@
 """Fitted mixtures as MLflow loads them. MLflow stores this module's path, so it must not move."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from daskgmm.estimators.gaussian_mixture import GaussianMixture
 
 
 class Labels:
@@ -11,7 +14,7 @@ class Labels:
     model : GaussianMixture
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: "GaussianMixture") -> None:
         self.model = model
 
     def predict(self, rows: Any, params: Any = None) -> Any:
@@ -19,7 +22,7 @@ class Labels:
         del params
         return self.model.predict(rows)
 
-    def get_raw_model(self) -> Any:
+    def get_raw_model(self) -> "GaussianMixture":
         """Return the mixture itself."""
         return self.model
 

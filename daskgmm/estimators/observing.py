@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from daskgmm.data.source import Source
 from daskgmm.fitting.fit import Fit
+from daskgmm.fitting.protocols import Estimator
 from daskgmm.fitting.settings import Candidate
 from daskgmm.monitoring.observer import FitEnd, FitPass, FitStart, Observer, Reason
 from daskgmm.monitoring.observers import ObserverGroup, default_observers
@@ -30,7 +31,9 @@ class Watch:
         Returns a context manager in which passes run on the client from before the fit.
     """
 
-    def __init__(self, estimator: Any, outside: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(
+        self, estimator: Estimator, outside: Callable[[], AbstractContextManager[None]]
+    ) -> None:
         callbacks = tuple(estimator.callbacks)
         own = [one for one in callbacks if isinstance(one, Observer)]
         self.observers = ObserverGroup([*default_observers(), *own])
@@ -64,7 +67,9 @@ class Watch:
 
 
 @contextmanager
-def watched(estimator: Any, candidates: Sequence[Candidate], source: Source) -> Iterator[Watch]:
+def watched(
+    estimator: Estimator, candidates: Sequence[Candidate], source: Source
+) -> Iterator[Watch]:
     """Notify observers of the start and end of the fit in the block."""
     with settled() as outside, made_for(uuid4().hex) as run_id:
         watch, began = Watch(estimator, outside), time.perf_counter()
@@ -84,7 +89,7 @@ def watched(estimator: Any, candidates: Sequence[Candidate], source: Source) -> 
 
 
 def _about(
-    run_id: str, estimator: Any, candidates: Sequence[Candidate], source: Source
+    run_id: str, estimator: Estimator, candidates: Sequence[Candidate], source: Source
 ) -> FitStart:
     plans = [candidate.plan for candidate in candidates]
     return FitStart(

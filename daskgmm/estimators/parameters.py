@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 
 from daskgmm.errors import ConfigurationError
 from daskgmm.fitting.options import MethodOptions, check_number, declared
+from daskgmm.fitting.protocols import MixtureParameters
 from daskgmm.fitting.settings import compute_dtype
 from daskgmm.model.covariance import covariance_named
 from daskgmm.monitoring.observer import Observer
@@ -29,7 +30,7 @@ _RANGES: dict[str, tuple[Any, float | None]] = {
 """Kind of number and smallest value of each parameter."""
 
 
-def check_parameters(estimator: Any) -> None:
+def check_parameters(estimator: MixtureParameters) -> None:
     """Check the type and range of numbers, ``warm_start`` and ``callbacks``."""
     for name, (kind, least) in _RANGES.items():
         what = f"The '{name}' parameter of {type(estimator).__name__}"
@@ -46,7 +47,7 @@ def check_parameters(estimator: Any) -> None:
         )
 
 
-def check_settings(estimator: Any) -> None:
+def check_settings(estimator: MixtureParameters) -> None:
     """Check all parameters that can be checked without rows."""
     check_parameters(estimator)
     covariance_named(estimator.covariance_type)

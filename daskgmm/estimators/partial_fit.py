@@ -1,9 +1,8 @@
 """`partial_fit`: one EM step of a fitted estimator, in one pass over new rows."""
 
 import time
-from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from daskgmm.errors import ConfigurationError
 from daskgmm.estimators.inputs import as_source, require_unchanged
 from daskgmm.estimators.parameters import check_parameters
 from daskgmm.estimators.validation import is_share
+from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.fitting.settings import compute_dtype
 from daskgmm.fitting.update import NewRows
 from daskgmm.model.mixture import Mixture
@@ -24,6 +24,8 @@ from daskgmm.training.incremental import Increment, absorb
 from daskgmm.training.states import FitState, Trace
 from daskgmm.training.stopping import Step, stopping_named
 
+Fitted = TypeVar("Fitted", bound=FittedMixture)
+
 
 def check_forgetting(forgetting: Any) -> None:
     """Check that the factor is a number from 0 to 1."""
@@ -34,7 +36,7 @@ def check_forgetting(forgetting: Any) -> None:
         )
 
 
-def update(estimator: Any, X: Any, sample_weight: Any, forgetting: float) -> Increment:
+def update(estimator: FittedMixture, X: Any, sample_weight: Any, forgetting: float) -> Increment:
     """Update a fitted estimator with new rows; see `GaussianMixture.partial_fit`.
 
     After an error the estimator is unchanged.
@@ -43,7 +45,7 @@ def update(estimator: Any, X: Any, sample_weight: Any, forgetting: float) -> Inc
     began = time.perf_counter()
     history = _history(estimator, forgetting)
     source = as_source(estimator, X, sample_weight, reset=False)
-    before: Predictor = estimator._predictor  # noqa: SLF001  the estimator's own helper
+    before = estimator._predictor  # noqa: SLF001  the estimator's own helper
     em_settings = _em_settings(estimator, before, compute_dtype(estimator, source.dtype))
     rows = NewRows(held(source), before, em_settings.dtype)
     with one_thread():
@@ -53,10 +55,10 @@ def update(estimator: Any, X: Any, sample_weight: Any, forgetting: float) -> Inc
     return found
 
 
-def _history(estimator: Any, forgetting: float) -> Moments | None:
+def _history(estimator: FittedMixture, forgetting: float) -> Moments | None:
     if forgetting == 0:
         return None
-    moments: Moments | None = estimator._moments  # noqa: SLF001
+    moments = estimator._moments  # noqa: SLF001
     if moments is None:
         raise ConfigurationError(
             "The model holds no moments of the rows that it was fitted on: it comes from "
@@ -66,7 +68,7 @@ def _history(estimator: Any, forgetting: float) -> Moments | None:
     return moments.faded(forgetting)
 
 
-def _em_settings(estimator: Any, before: Predictor, dtype: np.dtype[Any]) -> EMSettings:
+def _em_settings(estimator: FittedMixture, before: Predictor, dtype: np.dtype[Any]) -> EMSettings:
     return EMSettings(
         estimator.tol,
         estimator.max_iter,
@@ -85,7 +87,11 @@ def _deviations(mixture: Mixture) -> Doubles:
 
 
 def _adopt(
-    estimator: Any, found: Increment, em_settings: EMSettings, rows: NewRows, seconds: float
+    estimator: FittedMixture,
+    found: Increment,
+    em_settings: EMSettings,
+    rows: NewRows,
+    seconds: float,
 ) -> None:
     before, bound = rows.before, found.fresh.lower_bound
     last = getattr(estimator, "lower_bound_", float("-inf"))
@@ -120,19 +126,12 @@ def _entry(iteration: int, state: FitState, rows: NewRows) -> dict[str, Any]:
     }
 
 
-class PartialFit(ABC):
+class PartialFit:
     """Mixin with `partial_fit`."""
 
-    @abstractmethod
-    def __sklearn_is_fitted__(self) -> bool: ...
-
-    @abstractmethod
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Fit the mixture."""
-
-    def partial_fit(
-        self, X: Any, y: Any = None, sample_weight: Any = None, forgetting: float = 1.0
-    ) -> Self:
+    def partial_fit(  # noqa: PYI019  the mixin needs what only the whole estimator has
+        self: Fitted, X: Any, y: Any = None, sample_weight: Any = None, forgetting: float = 1.0
+    ) -> Fitted:
         """Refresh the mixture with new rows: one step of EM, in one pass over them.
 
         The E-step computes the moments of the new rows under the current mixture. They are added

@@ -5,17 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from daskgmm.data.storage.json import require_form
 from daskgmm.estimators.gaussian_mixture import GaussianMixture
 from daskgmm.estimators.parameters import check_settings
 from daskgmm.fitting.identity import plain_parameters
-from daskgmm.fitting.model_file import FITTED, MOMENTS, Stored, explained_as_damaged
-from daskgmm.fitting.tensors import TensorFile
-from daskgmm.model.mixture import Mixture
-from daskgmm.model.moments import Moments
+from daskgmm.fitting.model_file import FITTED, Stored, explained_as_damaged
 
 
-def load(path: Any, *, storage_options: dict[str, Any] | None = None) -> Any:
+def load(path: Any, *, storage_options: dict[str, Any] | None = None) -> GaussianMixture:
     """Load a fitted estimator that ``save`` wrote.
 
     Parameters
@@ -41,7 +37,7 @@ def load(path: Any, *, storage_options: dict[str, Any] | None = None) -> Any:
     return restored(Stored.at(path, storage_options))
 
 
-def restored(model: Stored) -> Any:
+def restored(model: Stored) -> GaussianMixture:
     """Build the estimator that was saved.
 
     Raises
@@ -53,7 +49,7 @@ def restored(model: Stored) -> Any:
         return _restored(model)
 
 
-def _restored(model: Stored) -> Any:
+def _restored(model: Stored) -> GaussianMixture:
     metadata, n_features = model.file.metadata, model.fitted.n_features
     if metadata["estimator"] != GaussianMixture.__name__:
         raise ValueError(f"its estimator is {metadata['estimator']!r}")
@@ -61,7 +57,7 @@ def _restored(model: Stored) -> Any:
     check_settings(estimator)
     estimator._predictor = model.fitted.predictor  # noqa: SLF001
     estimator._dtype = np.dtype(metadata["dtype"])  # noqa: SLF001
-    estimator._moments = _moments(model.file, model.fitted.predictor.mixture)  # noqa: SLF001
+    estimator._moments = model.moments()  # noqa: SLF001
     if metadata["fitted"]["n_features_in_"] != n_features:
         raise ValueError(f"its n_features_in_ is not {n_features}")
     for key, value in metadata["fitted"].items():
@@ -78,17 +74,4 @@ def _parameters(found: Mapping[str, Any]) -> Mapping[str, Any]:
     for name in found:
         if name not in known:  # such as a checkpoint, which a fit would write
             raise ValueError(f"{name!r} is not a parameter of the estimator")
-    return found
-
-
-def _moments(file: TensorFile, mixture: Mixture) -> Moments | None:
-    sums = file.metadata["moments"]
-    if sums is None:
-        return None
-    require_form(sums, MOMENTS, "moments")
-    origins, totals, shared = (
-        file.tensors[f"moments.{key}"] for key in ("origins", "sums", "shared")
-    )
-    found = Moments(origins, totals, shared, **{name: sums[name] for name in MOMENTS})
-    found.require_sound(mixture)
     return found

@@ -22,7 +22,7 @@ from daskgmm.passes.prediction import Method, explaining, predict_frame, predict
 from daskgmm.passes.quantile import log_density_quantile
 
 
-def predict_rows(estimator: Any, X: Any, method: Method) -> Any:
+def predict_rows(estimator: "PredictMethods", X: Any, method: Method) -> Any:
     """Apply a method of the estimator's predictor to each row of X.
 
     Returns
@@ -32,7 +32,7 @@ def predict_rows(estimator: Any, X: Any, method: Method) -> Any:
         a dask array with the same chunks.
     """
     require_fitted(estimator)
-    predictor: Predictor = estimator._predictor  # noqa: SLF001  the estimator's own helper
+    predictor = estimator._predictor  # noqa: SLF001  the estimator's own helper
     kind = kind_of(X)
     if kind == "memory":
         rows = in_memory_rows(estimator, X, reset=False)
@@ -46,7 +46,7 @@ def predict_rows(estimator: Any, X: Any, method: Method) -> Any:
     return predict_lazily(source, predictor, method, columns, example.dtype)
 
 
-def anomaly_threshold(estimator: Any, X: Any, quantile: Any) -> float:
+def anomaly_threshold(estimator: "PredictMethods", X: Any, quantile: Any) -> float:
     """Log-density (nats) below which a share of X's rows lies."""
     require_fitted(estimator)
     if not is_share(quantile):
@@ -70,6 +70,8 @@ def _quantile(densities: Doubles, share: float) -> float:
 class PredictMethods:
     """Mixin with the methods that predict for rows; results have the kind of the input."""
 
+    n_features_in_: int
+    feature_names_in_: Any
     _predictor: Predictor
 
     def predict(self, X: Any) -> Any:

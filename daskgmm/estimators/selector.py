@@ -32,6 +32,7 @@ from daskgmm.fitting.checkpoint_file import CheckpointFile
 from daskgmm.fitting.checks import warn_of_constants
 from daskgmm.fitting.fit import Fit
 from daskgmm.fitting.identity import Identity
+from daskgmm.fitting.protocols import Estimator
 from daskgmm.fitting.settings import Candidate, compute_dtype
 from daskgmm.model.scoring import CRITERIA
 from daskgmm.passes.cache.choose import check_cache
@@ -268,7 +269,7 @@ class GaussianMixtureSelector(Delegating, DensityMixin, NotebookRepr):
         return self.fit(X, y, sample_weight).predict(X)
 
 
-def _several(estimator: Any, name: str, kind: type[Any]) -> tuple[Any, ...]:
+def _several(estimator: Estimator, name: str, kind: type[Any]) -> tuple[Any, ...]:
     """Values of a parameter; a single value counts as a list of one."""
     value = getattr(estimator, name)
     if isinstance(value, kind):

@@ -6,6 +6,7 @@ import numpy as np
 
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
 from daskgmm.estimators.validation import require_fitted
+from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.model.covariance import COVARIANCES, covariance_named
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
@@ -22,7 +23,7 @@ _FITTED = ("converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_features
 _DERIVED = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
 
 
-def to_sklearn(estimator: Any) -> Any:
+def to_sklearn(estimator: FittedMixture) -> Any:
     """Fitted ``sklearn.mixture.GaussianMixture`` with the same parameters."""
     from sklearn.mixture import GaussianMixture
 

@@ -15,7 +15,7 @@ class NotFittedError(ConfigurationError, sklearn.exceptions.NotFittedError):
     """Error that an estimator is not fitted; it is an AttributeError as well."""
 
 
-def require_fitted(estimator: Any) -> None:
+def require_fitted(estimator: object) -> None:
     """Check that an estimator is fitted.
 
     Raises

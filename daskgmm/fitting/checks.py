@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from daskgmm.data.weights import require_finite_sum
+from daskgmm.data.source import require_finite_sum
 from daskgmm.errors import CollapsedComponentError, DataError
 from daskgmm.model.nonfinite import feature_name
 from daskgmm.model.prediction import Predictor

@@ -3,8 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from daskgmm.data.source import Source
-from daskgmm.data.weights import require_finite_sum
+from daskgmm.data.source import Source, require_finite_sum
 from daskgmm.errors import DataError
 from daskgmm.model.prediction import Predictor
 from daskgmm.model.scoring import Scoring

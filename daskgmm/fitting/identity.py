@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from daskgmm.data.source import Source
-from daskgmm.fitting.settings import Candidate, Estimator, MixtureParameters
+from daskgmm.fitting.protocols import Estimator, MixtureParameters
+from daskgmm.fitting.settings import Candidate
 from daskgmm.fitting.tensors import Arrays, digest, to_plain
 
 

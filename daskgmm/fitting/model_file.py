@@ -7,7 +7,7 @@ scikit-learn, which alone takes two seconds to import.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from daskgmm.data.storage.json import require_form
 from daskgmm.data.storage.urls import address_of, file_system
 from daskgmm.errors import DataError
 from daskgmm.fitting.identity import plain_parameters
-from daskgmm.fitting.settings import Estimator
+from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.fitting.tensors import MALFORMED, Arrays, TensorFile, digest, read_whole, to_plain
 from daskgmm.model.covariance import covariance_named
 from daskgmm.model.frame import Frame
@@ -34,7 +34,7 @@ DIGEST = "sha256"
 """Name of the digest in the metadata; files of earlier versions have no digest."""
 
 _NUMBER = int | float
-METADATA = {
+_METADATA = {
     "estimator": str,
     "parameters": {"covariance_type": str, "dtype": str | None},
     "fitted": {
@@ -52,7 +52,7 @@ METADATA = {
     "moments": dict | None,
 }
 """Form of a model file's metadata; see `daskgmm.data.storage.json.require_form`."""
-MOMENTS = {"log_likelihood": _NUMBER, "weight": _NUMBER, "rows": int}
+_MOMENTS = {"log_likelihood": _NUMBER, "weight": _NUMBER, "rows": int}
 
 _OUTSIDE = ("format", "version", DIGEST)
 """Metadata of the file format and version, which the digest leaves out."""
@@ -61,14 +61,6 @@ FITTED = (
     "converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_rows_", "n_passes_", "history_",
     "n_features_in_",
 )  # fmt: skip
-
-
-class FittedMixture(Estimator, Protocol):
-    """Attributes of a fitted mixture estimator that model files hold."""
-
-    _predictor: Predictor
-    _moments: Moments | None
-    _dtype: np.dtype[Any]
 
 
 def to_bytes(estimator: FittedMixture) -> bytes:
@@ -184,14 +176,7 @@ class Stored:
     def at(cls, path: Any, storage_options: Mapping[str, Any] | None) -> Self:
         """Read a model file, or that of a run directory, from a path or fsspec URL.
 
-        Raises
-        ------
-        MissingInputError
-            There is no such file.
-        DataError
-            The file is not a model, or damaged.
-        ClusterError
-            Its store doesn't answer.
+        It raises what `read` and `of` raise.
         """
         return cls.of(*read(path, storage_options or {}))
 
@@ -209,16 +194,45 @@ class Stored:
             if "checkpoint" in file.metadata:  # checkpoints number their formats separately
                 raise ValueError("it is the checkpoint of a fit")
             file.require_known(FORMAT, name)
-            require_form(file.metadata, dict.fromkeys(METADATA, object))
+            require_form(file.metadata, dict.fromkeys(_METADATA, object))
         with explained_as_damaged(name):
             sealed = file.metadata.get(DIGEST)
             if sealed not in (None, content_digest(file.metadata, file.tensors)):
                 raise ValueError("its content does not match its digest")
             return cls(name, file, _fitted(file))
 
+    def moments(self) -> Moments | None:
+        """The moments of the rows that the model was fitted on, if it holds any.
+
+        Raises
+        ------
+        KeyError, ValueError
+            They are damaged.
+        """
+        sums = self.file.metadata["moments"]
+        if sums is None:
+            return None
+        require_form(sums, _MOMENTS, "moments")
+        origins, totals, shared = (
+            self.file.tensors[f"moments.{key}"] for key in ("origins", "sums", "shared")
+        )
+        found = Moments(origins, totals, shared, **{name: sums[name] for name in _MOMENTS})
+        found.require_sound(self.fitted.predictor.mixture)
+        return found
+
 
 def read(path: Any, storage_options: Mapping[str, Any]) -> tuple[bytes, str]:
-    """Read a model file's content, and its address as errors show it; see `Stored.at`."""
+    """Read a model file's content, and its address as errors show it.
+
+    Raises
+    ------
+    MissingInputError
+        There is no such file.
+    DataError
+        It is a folder.
+    ClusterError
+        Its store doesn't answer.
+    """
     address = address_of(path)
     shown = shown_address(address)
     with input_errors(f"The model file {shown}", seen=False):
@@ -259,7 +273,7 @@ def explained_as_damaged(name: str) -> Iterator[None]:
 
 def _fitted(file: TensorFile) -> Fitted:
     metadata, tensors = file.metadata, file.tensors
-    require_form(metadata, METADATA)
+    require_form(metadata, _METADATA)
     parameters, names = metadata["parameters"], metadata["feature_names"]
     kind = metadata.get("covariance_type", parameters["covariance_type"])
     mixture = Mixture(

@@ -1,16 +1,15 @@
 """Settings of a fit: the parameters of a mixture estimator, checked and prepared for passes."""
 
 from dataclasses import dataclass
-from numbers import Integral
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 
-from daskgmm.data.containers.arrays import real_values
 from daskgmm.data.source import Source
 from daskgmm.errors import ConfigurationError
-from daskgmm.model.covariance import covariance_named
-from daskgmm.model.covariance.base import Covariance, NotPositiveDefiniteError
+from daskgmm.fitting.protocols import Estimator, MixtureParameters
+from daskgmm.fitting.start_plan import sample_rows, start_plan
+from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.typing import Doubles
@@ -18,41 +17,8 @@ from daskgmm.passes.cost import seconds_a_row
 from daskgmm.passes.memory import TaskSizes, largest_block, largest_part
 from daskgmm.training.acceleration import Acceleration, acceleration_named
 from daskgmm.training.em import EMSettings
-from daskgmm.training.initialisation import initialiser_named
-from daskgmm.training.starts import Given, StartPlan
+from daskgmm.training.starts import StartPlan
 from daskgmm.training.stopping import Rule, stopping_named
-
-
-class Estimator(Protocol):
-    """Parameters of any estimator, mixture or selector."""
-
-    random_state: Any
-
-    def get_params(self, deep: bool = ...) -> dict[str, Any]:
-        """Constructor parameters by name."""
-
-
-class MixtureParameters(Estimator, Protocol):
-    """Constructor parameters that fit a mixture: those of `daskgmm.GaussianMixture`."""
-
-    n_components: int
-    covariance_type: str
-    tol: float
-    reg_covar: float
-    max_iter: int
-    n_init: int
-    init_params: str
-    weights_init: Any
-    means_init: Any
-    precisions_init: Any
-    warm_start: bool
-    subsample: str | int | None
-    stopping: str
-    acceleration: str | None
-    dtype: Any
-
-    def _last_fit(self, plan: StartPlan, n_features: int) -> tuple[Mixture, Frame, float] | None:
-        """Mixture, frame and lower bound of the last fit, if it is of the planned kind."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,51 +159,7 @@ class Settings:
         )
 
 
-SUBSAMPLE_FLOOR = 20_000
-"""Least number of rows that subsample='auto' draws."""
-
-SUBSAMPLE_BYTES = 2**27
-"""Most bytes of rows that subsample='auto' draws, if `SUBSAMPLE_FLOOR` rows take fewer."""
-
-
-def start_plan(estimator: MixtureParameters, n_features: int) -> StartPlan:
-    """Check the parameters that starts depend on, and take the plan of the starts from them."""
-    covariance = covariance_named(estimator.covariance_type)
-    given = _given(estimator, covariance, n_features)
-    return StartPlan(
-        covariance,
-        int(estimator.n_components),
-        1 if given.complete else int(estimator.n_init),
-        initialiser_named(estimator.init_params),
-        given,
-    )
-
-
-def sample_rows(estimator: MixtureParameters, n_features: int, rows_in_memory: int | None) -> int:
-    """Number of rows to find starts on: enough for all parameters, and few enough for memory.
-
-    Parameters
-    ----------
-    estimator : MixtureParameters
-    n_features : int
-    rows_in_memory : int or None
-        Number n of rows if X is in memory: with ``subsample=None`` starts are found on all.
-    """
-    wanted: Any = estimator.subsample
-    if wanted is None and rows_in_memory is not None:
-        return rows_in_memory
-    if wanted is None or (isinstance(wanted, str) and wanted == "auto"):
-        most = max(SUBSAMPLE_BYTES // (8 * n_features), SUBSAMPLE_FLOOR)
-        return min(max(SUBSAMPLE_FLOOR, 100 * int(estimator.n_components) * n_features), most)
-    if not isinstance(wanted, Integral) or wanted < max(2, estimator.n_components):
-        raise ConfigurationError(
-            f"The 'subsample' parameter is {wanted!r}.",
-            "It must be 'auto', None, or a number of rows: at least n_components, and at least 2.",
-        )
-    return int(wanted)
-
-
-def compute_dtype(estimator: MixtureParameters, found: np.dtype[Any]) -> np.dtype[Any]:
+def compute_dtype(estimator: Estimator, found: np.dtype[Any]) -> np.dtype[Any]:
     """Float type to compute in: the estimator's ``dtype``, or by default the type of the data."""
     if estimator.dtype is None:
         return found
@@ -251,67 +173,3 @@ def compute_dtype(estimator: MixtureParameters, found: np.dtype[Any]) -> np.dtyp
             "Use None, 'float32' or 'float64'.",
         )
     return dtype
-
-
-def _given(estimator: MixtureParameters, covariance: Covariance, n_features: int) -> Given:
-    n_components = estimator.n_components
-    shape = covariance.shape(n_components, n_features)
-    weights = _array(estimator.weights_init, "weights", (n_components,))
-    if weights is not None:
-        _check_weights(weights)
-    means = _array(estimator.means_init, "means", (n_components, n_features))
-    precisions = _array(estimator.precisions_init, f"{covariance.name} precision", shape)
-    if precisions is not None:
-        _check_precisions(precisions, covariance)
-    return Given(weights, means, precisions)
-
-
-def _array(values: Any, name: str, shape: tuple[int, ...]) -> Doubles | None:
-    if values is None:
-        return None
-    try:
-        real_values(values, name)
-        # Always in C order: the rounding of sums over an axis depends on the order in memory.
-        array = np.array(values, dtype=np.float64, order="C")
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(
-            f"The parameter '{name}' is not an array of numbers: {error}.",
-            f"Give an array of numbers of shape {shape}.",
-        ) from error
-    if array.shape != shape:
-        raise ConfigurationError(
-            f"The parameter '{name}' should have the shape of {shape}, but got {array.shape}.",
-            "It follows from n_components, covariance_type and the columns of X.",
-        )
-    if not np.isfinite(array).all():
-        raise ConfigurationError(
-            f"The parameter '{name}' holds NaN or infinity.", "Give finite numbers, or None."
-        )
-    return array
-
-
-def _check_weights(weights: Doubles) -> None:
-    if (weights < 0).any() or (weights > 1).any():
-        raise ConfigurationError(
-            "The parameter 'weights' should be in the range [0, 1], but got "
-            f"max value {weights.min():.5f}, min value {weights.max():.5f}",  # as scikit-learn's
-            "Make all weights_init non-negative, then divide them by their sum.",
-        )
-    # Weights computed in single precision sum to 1 only within its rounding.
-    if not np.isclose(weights.sum(), 1, rtol=1e-6, atol=1e-6):
-        raise ConfigurationError(
-            "The parameter 'weights' should be normalized, "
-            f"but got sum(weights) = {weights.sum():.5f}",
-            "Divide weights_init by its sum.",
-        )
-
-
-def _check_precisions(precisions: Doubles, covariance: Covariance) -> None:
-    try:
-        covariance.factorise_precisions(precisions)
-    except NotPositiveDefiniteError as error:
-        kind = "symmetric, positive-definite" if covariance.has_matrices else "positive"
-        raise ConfigurationError(
-            f"'{covariance.name} precision' should be {kind}",
-            "Set precisions_init to the inverses of covariances, or to None.",
-        ) from error

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from daskgmm.data.source import Source
-from daskgmm.data.weights import require_finite_sum
+from daskgmm.data.source import Source, require_finite_sum
 from daskgmm.errors import DataError
 from daskgmm.fitting.fit import worth_compiling
 from daskgmm.model.expectation import Expectation

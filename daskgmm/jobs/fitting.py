@@ -6,15 +6,16 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, Unpack
 
+from daskgmm.data.dataset import Dataset
 from daskgmm.data.storage.folder import Folder
 from daskgmm.fitting.checkpoint_file import CheckpointFile
-from daskgmm.fitting.options import MethodOptions
+from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.inputs import Inputs, fingerprint
 from daskgmm.jobs.json_values import as_plain
 from daskgmm.jobs.listener import Listener, Silence
-from daskgmm.jobs.methods import Method, MixtureSpec
-from daskgmm.jobs.options import FitOptions, Paths, build, check, chosen, inputs_of
+from daskgmm.jobs.methods import E, Method, MixtureSpec
+from daskgmm.jobs.options import FitOptions, Paths, build, check
 from daskgmm.jobs.runs.decision import RunRequest
 from daskgmm.jobs.runs.directory import CHECKPOINT_FILE
 from daskgmm.jobs.runs.lifecycle import Attempt, CompleteRun, Result, make_run
@@ -45,7 +46,7 @@ class FitRequest:
 
     inputs: Inputs
     output: str
-    method: Method
+    method: Method[Any]
     resources: Resources = field(default_factory=Resources)
     cache: str = "auto"
     resume: bool = True
@@ -54,19 +55,13 @@ class FitRequest:
 
     def configuration(self) -> dict[str, Any]:
         """All that the result depends on except the rows, without resources and credentials."""
-        inputs = self.inputs
-        found: dict[str, Any] = {"columns": inputs.columns, "weight_column": inputs.weight_column}
-        found["where"] = inputs.where
-        if inputs.delimiter is not None:
-            found["delimiter"] = inputs.delimiter
-        found |= {"format": inputs.format} | self.method.configuration()
-        return dict(as_plain(found))
+        return dict(as_plain(self.inputs.configuration() | self.method.configuration()))
 
     def folder(self) -> Folder:
         """The run directory."""
         return Folder.of(self.output, self.inputs.storage_options)
 
-    def run_request(self, dataset: Any) -> RunRequest:
+    def run_request(self, dataset: Dataset) -> RunRequest:
         """The request for the run directory."""
         return RunRequest(
             self.folder(),
@@ -113,18 +108,12 @@ def fit(
     DaskGMMError
         The job failed; the subclass gives the kind of failure.
     """
-    method = build(
-        MixtureSpec,
-        options,
-        chosen=chosen(options, MethodOptions),
-        components=components,
-        covariance=covariance,
-    )
+    method = MixtureSpec.of(options, components=components, covariance=covariance)
     return run_fit(request_of(inputs, output, method, options), options.get("listener")).plain()
 
 
 def request_of(
-    inputs: Paths, output: str, method: Method, options: Mapping[str, Any]
+    inputs: Paths, output: str, method: Method[Any], options: Mapping[str, Any]
 ) -> FitRequest:
     """Build a fit's request from plain values."""
     check(options, FitOptions)
@@ -132,7 +121,7 @@ def request_of(
     return build(
         FitRequest,
         options,
-        inputs=inputs_of(inputs, options),
+        inputs=Inputs.of(inputs, options),
         output=output,
         method=method,
         resources=resources,
@@ -153,7 +142,7 @@ def run_fit(request: FitRequest, listener: Listener | None = None) -> CompleteRu
     return make_run(request.run_request(dataset), work)
 
 
-def _fit(request: FitRequest, dataset: Any, listener: Listener, attempt: Attempt) -> Result:
+def _fit(request: FitRequest, dataset: Dataset, listener: Listener, attempt: Attempt) -> Result:
     method = replace(request.method, seed=attempt.seed)
 
     def check() -> None:  # a function, because cloning an estimator copies everything else
@@ -176,7 +165,7 @@ def _fit(request: FitRequest, dataset: Any, listener: Listener, attempt: Attempt
     return Result(model, facts)
 
 
-def _fitted(estimator: Any, dataset: Any) -> Any:
+def _fitted(estimator: E, dataset: Dataset) -> E:
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
@@ -184,7 +173,7 @@ def _fitted(estimator: Any, dataset: Any) -> Any:
         return estimator.fit(dataset)
 
 
-def _result(model: Any, dataset: Any, passes: int) -> dict[str, Any]:
+def _result(model: FittedMixture, dataset: Dataset, passes: int) -> dict[str, Any]:
     last = model.history_[-1]
     return {
         "components": model.n_components,

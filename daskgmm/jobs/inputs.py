@@ -1,14 +1,16 @@
 """Rows that a job reads, and their fingerprint."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from daskgmm.data.dataset import Dataset, open_dataset
 from daskgmm.data.files.versions import FileRecord
 from daskgmm.errors import ConfigurationError, DataError
 from daskgmm.fitting.model_file import Fitted
 from daskgmm.jobs.json_values import digest
+from daskgmm.jobs.options import Paths, build
 
 OTHER_INPUTS = "the input files, or versions of them"
 """Description of changed inputs among the differences of a run or an output."""
@@ -43,6 +45,31 @@ class Inputs:
     storage_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     where: tuple[str, ...] = ()
     delimiter: str | None = None
+
+    @classmethod
+    def of(cls, paths: Paths, options: Mapping[str, Any]) -> Self:
+        """Create the inputs from paths and the options of a job."""
+        several = (paths,) if isinstance(paths, str | os.PathLike) else paths
+        columns = options.get("columns")
+        if isinstance(columns, str):
+            raise ConfigurationError(
+                f"columns is the string {columns!r}.",
+                f"Give a list of names, such as [{columns!r}].",
+            )
+        return build(
+            cls,
+            options,
+            paths=tuple(os.fspath(path) for path in several),
+            columns=None if columns is None else tuple(columns),
+            where=tuple(options.get("where", ())),
+        )
+
+    def configuration(self) -> dict[str, Any]:
+        """The choices that a run's result depends on, beside the rows themselves."""
+        found = {"columns": self.columns, "weight_column": self.weight_column, "where": self.where}
+        if self.delimiter is not None:  # earlier records have none
+            found["delimiter"] = self.delimiter
+        return found | {"format": self.format}
 
     def open(self) -> Dataset:
         """Open the rows; only their metadata is read."""
@@ -115,11 +142,15 @@ def fingerprint(dataset: Dataset, rows: int | None = None) -> dict[str, Any]:
         Number of all rows, once they were read; recorded if there is a single file.
     """
     files = [asdict(file) for file in dataset.files]
-    # The hash leaves out the number of rows: some formats give it only after they are read.
-    marks = [{name: file[name] for name in file if name != "rows"} for file in files]
+    marks = list(map(version_of, files))
     if len(files) == 1 and files[0]["rows"] is None:
         files[0]["rows"] = rows
     return {"sha256": digest(marks), "files": files}
+
+
+def version_of(file: Mapping[str, Any]) -> dict[str, Any]:
+    """A file's version: all but its number of rows, which some formats give only after reading."""
+    return {name: value for name, value in file.items() if name != "rows"}
 
 
 def _listed(names: Sequence[str] | None) -> str:

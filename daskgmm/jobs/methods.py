@@ -3,13 +3,20 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from daskgmm.fitting.options import MethodOptions, declared, values_of
+from daskgmm.fitting.protocols import Estimator
+from daskgmm.jobs.options import build
+
+if TYPE_CHECKING:
+    from daskgmm.estimators.gaussian_mixture import GaussianMixture
+
+E = TypeVar("E", bound=Estimator)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Method(ABC):
+class Method(ABC, Generic[E]):
     """Method of a fit: one mixture, or a choice among several.
 
     Parameters
@@ -23,12 +30,18 @@ class Method(ABC):
     chosen: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
 
+    @classmethod
+    def of(cls, options: Mapping[str, Any], **own: Any) -> Self:
+        """Create the method from the options of a job, and from further values."""
+        chosen = {name: options[name] for name in declared(MethodOptions) if name in options}
+        return build(cls, options, chosen=chosen, **own)
+
     @abstractmethod
-    def estimator(self, **more: Any) -> Any:
+    def estimator(self, **more: Any) -> E:
         """Create the estimator, not fitted; `more` are parameters that all estimators take."""
 
     @abstractmethod
-    def outcome(self, fitted: Any) -> tuple[Any, dict[str, Any]]:
+    def outcome(self, fitted: E) -> tuple["GaussianMixture", dict[str, Any]]:
         """The model to keep from a fitted estimator, and further results for the record."""
 
     def configuration(self) -> dict[str, Any]:
@@ -46,7 +59,7 @@ class Method(ABC):
 
 
 @dataclass(frozen=True)
-class MixtureSpec(Method):
+class MixtureSpec(Method["GaussianMixture"]):
     """Method of a fit of one mixture.
 
     Parameters
@@ -60,7 +73,7 @@ class MixtureSpec(Method):
     components: int
     covariance: str = "full"
 
-    def estimator(self, **more: Any) -> Any:
+    def estimator(self, **more: Any) -> "GaussianMixture":
         """A `GaussianMixture`."""
         from daskgmm.estimators.gaussian_mixture import GaussianMixture
 
@@ -68,6 +81,6 @@ class MixtureSpec(Method):
             self.components, covariance_type=self.covariance, **self.parameters(), **more
         )
 
-    def outcome(self, fitted: Any) -> tuple[Any, dict[str, Any]]:
+    def outcome(self, fitted: "GaussianMixture") -> tuple["GaussianMixture", dict[str, Any]]:
         """The mixture itself; there are no further results."""
         return fitted, {}

@@ -3,14 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from daskgmm.data.storage.credentials import shown_address
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import DataError, MissingInputError, OutputError
 from daskgmm.fitting.model_file import MODEL_FILE, Fitted, Stored, read
+from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.jobs.runs.directory import CHECKPOINT_FILE, RECORD_FILE, Run, State, sha256
 from daskgmm.jobs.runs.record import how_it_goes_on
+
+if TYPE_CHECKING:
+    from daskgmm.estimators.gaussian_mixture import GaussianMixture
 
 _ANEW = "run the run's command again: with the same inputs and options it makes the same model"
 
@@ -41,7 +45,7 @@ class Model:
         return self.stored.fitted
 
     @cached_property
-    def estimator(self) -> Any:
+    def estimator(self) -> "GaussianMixture":
         """The estimator that was saved; this imports scikit-learn.
 
         Raises
@@ -153,7 +157,7 @@ def describe(model: Model) -> dict[str, Any]:
     }
 
 
-def _course(fitted: Any) -> dict[str, Any]:
+def _course(fitted: FittedMixture) -> dict[str, Any]:
     """Facts of the fit; None for those that a model from scikit-learn lacks."""
     facts = ("converged", "n_iter", "n_passes", "lower_bound", "n_rows")
     return {name: getattr(fitted, f"{name}_", None) for name in facts}

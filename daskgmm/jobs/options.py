@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypedDict, TypeVar
 
-from daskgmm.errors import ConfigurationError
 from daskgmm.fitting.options import (
     CacheOptions,
     DType,
@@ -21,7 +20,6 @@ from daskgmm.fitting.options import (
 )
 
 if TYPE_CHECKING:
-    from daskgmm.jobs.inputs import Inputs
     from daskgmm.jobs.listener import Listener
 
 Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -276,32 +274,7 @@ def check(options: Mapping[str, Any], kind: Any) -> None:
             option.check(options[name])
 
 
-def chosen(options: Mapping[str, Any], kind: Any) -> dict[str, Any]:
-    """Options of one class, among all that were given."""
-    return {name: options[name] for name in declared(kind) if name in options}
-
-
 def build(kind: type[T], options: Mapping[str, Any], **given: Any) -> T:
     """Create a dataclass from the options that are its fields, and from further values."""
     names = {field.name for field in fields(kind)} - given.keys()  # type: ignore[arg-type]
     return kind(**{name: options[name] for name in names & options.keys()}, **given)
-
-
-def inputs_of(paths: Paths, options: Mapping[str, Any]) -> "Inputs":
-    """Create the inputs from paths and options."""
-    from daskgmm.jobs.inputs import Inputs
-
-    several = (paths,) if isinstance(paths, str | os.PathLike) else paths
-    names = tuple(os.fspath(path) for path in several)
-    columns = options.get("columns")
-    if isinstance(columns, str):
-        raise ConfigurationError(
-            f"columns is the string {columns!r}.", f"Give a list of names, such as [{columns!r}]."
-        )
-    return build(
-        Inputs,
-        options,
-        paths=names,
-        columns=None if columns is None else tuple(columns),
-        where=tuple(options.get("where", ())),
-    )

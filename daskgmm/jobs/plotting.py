@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from daskgmm.errors import ConfigurationError
 from daskgmm.fitting.model_file import Fitted
@@ -12,6 +11,9 @@ from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.inputs import Inputs, rows_of
 from daskgmm.jobs.listener import Listener, Silence
 from daskgmm.jobs.runs.directory import require_writable_here
+
+if TYPE_CHECKING:
+    from daskgmm.estimators.gaussian_mixture import GaussianMixture
 
 _POINTS = 20_000
 
@@ -26,13 +28,10 @@ def check_figure(path: str) -> None:
     OutputError
         The file's folder is missing or can't be written to.
     """
+    from daskgmm.plotting.figure import require_matplotlib
     from daskgmm.plotting.files import FORMATS
 
-    if find_spec("matplotlib") is None:
-        raise ConfigurationError(
-            "Figures need matplotlib, which is not installed.",
-            "Install it: pip install 'daskgmm[plot]'.",
-        )
+    require_matplotlib()
     if Path(path).suffix.lower() not in FORMATS:
         raise ConfigurationError(
             f"The name of the figure {path} has no known ending.",
@@ -42,7 +41,7 @@ def check_figure(path: str) -> None:
 
 
 def plot(
-    model: Any,
+    model: "GaussianMixture",
     path: str,
     *,
     inputs: Inputs | None = None,

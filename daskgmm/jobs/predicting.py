@@ -15,9 +15,8 @@ from daskgmm.jobs.inputs import Inputs, fingerprint
 from daskgmm.jobs.json_values import as_plain
 from daskgmm.jobs.listener import Listener, Silence
 from daskgmm.jobs.models import find_model
-from daskgmm.jobs.options import Paths, PredictOptions, build, check, inputs_of
+from daskgmm.jobs.options import Paths, PredictOptions, build, check
 from daskgmm.jobs.outputs import CompleteOutput, OutputRequest, OutputWriter, make_output
-from daskgmm.jobs.outputs.write import write
 from daskgmm.passes.prediction import readied
 from daskgmm.passes.quantile import log_density_quantile
 from daskgmm.passes.writing import Output
@@ -121,7 +120,7 @@ def predict(
         The job failed; the subclass gives the kind of failure.
     """
     check(options, PredictOptions)
-    rows = inputs_of(inputs, options)
+    rows = Inputs.of(inputs, options)
     fitted = find_model(model, rows.storage_options).fitted
     kinds, keep = options.get("with_", (LABELS,)), options.get("keep") or ()
     request = build(
@@ -168,7 +167,7 @@ def write_predictions(
             listener.start(start)
             ready = replace(content, predictor=readied(content.predictor, source))
             output = replace(ready, threshold=_threshold(writer, source, ready, request))
-            written = write(source, output, writer, target, keep=request.keep)
+            written = writer.write(source, output, request.keep)
         dataset.require_unchanged()
         return written
 

@@ -20,7 +20,6 @@ from daskgmm.jobs.outputs import (
     earlier_seed,
     make_output,
 )
-from daskgmm.jobs.outputs.write import write
 from daskgmm.passes.sampling import Drawn, sample_source
 
 
@@ -129,7 +128,7 @@ def write_sample(
         source = sample_source(model.predictor, request.rows, output_request.configuration["seed"])
         with workplace(request.resources, description, listener, one_pass=True) as start:
             listener.start(start)
-            return write(source, content, writer, output_request.target)
+            return writer.write(source, content)
 
     return make_output(output_request, work)
 

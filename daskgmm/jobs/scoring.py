@@ -9,7 +9,7 @@ from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.inputs import Inputs
 from daskgmm.jobs.listener import Listener, Silence
 from daskgmm.jobs.models import find_model
-from daskgmm.jobs.options import Paths, ReadOptions, build, check, inputs_of
+from daskgmm.jobs.options import Paths, ReadOptions, build, check
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def score(model: str, inputs: Paths, **options: Unpack[ReadOptions]) -> dict[str
         The job failed; the subclass gives the kind of failure.
     """
     check(options, ReadOptions)
-    rows = inputs_of(inputs, options)
+    rows = Inputs.of(inputs, options)
     fitted = find_model(model, rows.storage_options).fitted
     return asdict(evaluate(fitted, rows, build(Resources, options), options.get("listener")))
 

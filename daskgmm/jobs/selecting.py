@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
-from daskgmm.fitting.options import MethodOptions
 from daskgmm.jobs.fitting import request_of, run_fit
 from daskgmm.jobs.methods import Method
-from daskgmm.jobs.options import FitOptions, Paths, build, chosen
+from daskgmm.jobs.options import FitOptions, Paths
+
+if TYPE_CHECKING:
+    from daskgmm.estimators.gaussian_mixture import GaussianMixture
+    from daskgmm.estimators.selector import GaussianMixtureSelector
 
 
 @dataclass(frozen=True)
-class SelectionSpec(Method):
+class SelectionSpec(Method["GaussianMixtureSelector"]):
     """Method of a fit that chooses the best of many mixtures by a criterion.
 
     Parameters
@@ -28,7 +31,7 @@ class SelectionSpec(Method):
     covariance: tuple[str, ...] = ("full",)
     criterion: str = "bic"
 
-    def estimator(self, **more: Any) -> Any:
+    def estimator(self, **more: Any) -> "GaussianMixtureSelector":
         """A `GaussianMixtureSelector`."""
         from daskgmm.estimators.selector import GaussianMixtureSelector
 
@@ -40,7 +43,9 @@ class SelectionSpec(Method):
             **more,
         )
 
-    def outcome(self, fitted: Any) -> tuple[Any, dict[str, Any]]:
+    def outcome(
+        self, fitted: "GaussianMixtureSelector"
+    ) -> tuple["GaussianMixture", dict[str, Any]]:
         """The best mixture, and the table of all candidates."""
         return fitted.best_estimator_, {
             "criterion": self.criterion,
@@ -82,12 +87,7 @@ def select(
         The job failed; the subclass gives the kind of failure.
     """
     types = (covariance,) if isinstance(covariance, str) else tuple(covariance)
-    method = build(
-        SelectionSpec,
-        options,
-        chosen=chosen(options, MethodOptions),
-        components=tuple(components),
-        covariance=types,
-        criterion=criterion,
+    method = SelectionSpec.of(
+        options, components=tuple(components), covariance=types, criterion=criterion
     )
     return run_fit(request_of(inputs, output, method, options), options.get("listener")).plain()

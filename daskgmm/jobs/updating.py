@@ -8,14 +8,16 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
+from daskgmm.data.dataset import Dataset
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import OutputError
+from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.jobs.cluster.resources import Resources, workplace
-from daskgmm.jobs.inputs import Inputs, fingerprint
+from daskgmm.jobs.inputs import Inputs, fingerprint, version_of
 from daskgmm.jobs.json_values import as_plain
 from daskgmm.jobs.listener import Listener, Silence
 from daskgmm.jobs.models import Model, find_model
-from daskgmm.jobs.options import Paths, UpdateOptions, build, check, inputs_of
+from daskgmm.jobs.options import Paths, UpdateOptions, build, check
 from daskgmm.jobs.runs.decision import RunRequest
 from daskgmm.jobs.runs.lifecycle import Attempt, CompleteRun, Result, make_run
 
@@ -58,20 +60,11 @@ class UpdateRequest:
 
     def configuration(self) -> dict[str, Any]:
         """All that the result depends on except the rows."""
-        inputs, run = self.inputs, self.model.run
-        chosen = {
-            "columns": inputs.columns,
-            "weight_column": inputs.weight_column,
-            "where": inputs.where,
-            "format": inputs.format,
-            "forgetting": float(self.forgetting),
-            "updated_from": self.origin(),
-        }
-        if inputs.delimiter is not None:
-            chosen["delimiter"] = inputs.delimiter
-        if run is not None:  # an update draws no numbers; the seed keeps a figure's sample
-            chosen["seed"] = run.seed
-        return dict(as_plain(chosen))
+        own = {"forgetting": float(self.forgetting), "updated_from": self.origin()}
+        # An update draws no numbers; the seed keeps a figure's sample.
+        if self.model.run is not None:
+            own["seed"] = self.model.run.seed
+        return dict(as_plain(self.inputs.configuration() | own))
 
     def origin(self) -> dict[str, Any]:
         """Identity of the model: its run, if there is one, and its file's digest."""
@@ -79,7 +72,7 @@ class UpdateRequest:
         run_id = None if run is None else run.record["run_id"]
         return {"run_id": run_id, "model_sha256": self.model.sha256}
 
-    def run_request(self, dataset: Any) -> RunRequest:
+    def run_request(self, dataset: Dataset) -> RunRequest:
         """The request for the run directory.
 
         Raises
@@ -105,8 +98,8 @@ class UpdateRequest:
         run, files = self.model.run, marks["files"]
         if run is None or self.forgetting == 0:
             return
-        seen = [_version(file) for file in run.record["inputs"]["files"]]
-        again = [file["path"] for file in files if _version(file) in seen]
+        seen = [version_of(file) for file in run.record["inputs"]["files"]]
+        again = [file["path"] for file in files if version_of(file) in seen]
         if again:
             fact = (
                 "The run %s has already read %d of %d inputs, such as %s: their rows count twice."
@@ -114,15 +107,11 @@ class UpdateRequest:
             logger.warning(fact, run.name, len(again), len(files), again[0])
 
 
-def _version(file: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: file[name] for name in file if name != "rows"}
-
-
 _FEWEST_ROWS = 1e-3
 """Smallest sum of responsibilities for new rows that gives a meaningful mean."""
 
 
-def drift_of(model: Any, increment: "Increment") -> dict[str, Any]:
+def drift_of(model: FittedMixture, increment: "Increment") -> dict[str, Any]:
     """Drift of new rows under the model before them.
 
     Parameters
@@ -150,7 +139,7 @@ def drift_of(model: Any, increment: "Increment") -> dict[str, Any]:
     }
 
 
-def _components(model: Any, increment: "Increment") -> list[dict[str, Any]]:
+def _components(model: FittedMixture, increment: "Increment") -> list[dict[str, Any]]:
     from daskgmm.model.divergence import divergences, shifts
 
     before, fresh = model._predictor.mixture, increment.fresh  # noqa: SLF001  in its own frame
@@ -207,7 +196,7 @@ def update(
 
     check(options, UpdateOptions)
     check_forgetting(forgetting)
-    rows = inputs_of(inputs, options)
+    rows = Inputs.of(inputs, options)
     request = build(
         UpdateRequest,
         options,
@@ -234,7 +223,9 @@ def run_update(request: UpdateRequest, listener: Listener | None = None) -> Comp
     )
 
 
-def _update(request: UpdateRequest, dataset: Any, listener: Listener, attempt: Attempt) -> Result:
+def _update(
+    request: UpdateRequest, dataset: Dataset, listener: Listener, attempt: Attempt
+) -> Result:
     from daskgmm.estimators import partial_fit
 
     before = request.model.estimator
@@ -248,20 +239,22 @@ def _update(request: UpdateRequest, dataset: Any, listener: Listener, attempt: A
         "updated_from": request.origin(),
         "forgetting": request.forgetting,
         "drift": drift_of(before, increment),
-        "result": _result(model, before, dataset),
+        "result": _result(model, before, increment, dataset),
         "trace": model.history_,
     }
     return Result(model, facts)
 
 
-def _result(model: Any, before: Any, dataset: Any) -> dict[str, Any]:
+def _result(
+    model: FittedMixture, before: FittedMixture, increment: "Increment", dataset: Dataset
+) -> dict[str, Any]:
     last, passes = model.history_[-1], model.n_passes_ - getattr(before, "n_passes_", 0)
     return {
         "components": model.n_components,
         "columns": None if dataset.columns is None else list(dataset.columns),
         "rows": last["rows"],
         "rows_seen": model.n_rows_,
-        "weight": model._moments.weight,  # noqa: SLF001  after forgetting
+        "weight": increment.moments.weight,  # after forgetting
         "lower_bound": model.lower_bound_,
         "converged": getattr(model, "converged_", None),
         "n_iter": model.n_iter_,

@@ -3,13 +3,12 @@
 import math
 import tempfile
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from daskgmm.errors import ConfigurationError
+from daskgmm.errors import require_package
 from daskgmm.monitoring.messages import limits
-from daskgmm.monitoring.observer import FitEnd, FitPass, FitStart, Reason
+from daskgmm.monitoring.observer import FitEnd, FitPass, FitStart, FittedEstimator, Reason
 
 MODEL = "model"
 """Name of the model among a run's models."""
@@ -48,10 +47,7 @@ class MLflowLogger:
     """
 
     def __init__(self, run_name: str | None = None, *, log_model: bool = True) -> None:
-        if find_spec("mlflow") is None:
-            raise ConfigurationError(
-                "MLflow is not installed.", "Install it with: pip install 'daskgmm[mlflow]'."
-            )
+        require_package("mlflow", "mlflow", "MLflowLogger needs MLflow")
         self.run_name = run_name
         self.log_model = log_model
 
@@ -113,13 +109,12 @@ def _joined(values: tuple[Any, ...]) -> Any:
     return different[0] if len(different) == 1 else ",".join(map(str, different))
 
 
-def _log_model(estimator: Any) -> None:
+def _log_model(estimator: FittedEstimator) -> None:
     import mlflow
 
-    model = getattr(estimator, "best_estimator_", estimator)
     with tempfile.TemporaryDirectory(prefix="daskgmm-mlflow-") as folder:
         path = Path(folder) / _FILE
-        model.save(path)
+        estimator.save(path)
         mlflow.pyfunc.log_model(
             name=MODEL,
             loader_module="daskgmm.estimators.mlflow_model",

@@ -71,6 +71,13 @@ class Reason(Enum):
     INTERRUPTED = "interrupted"
 
 
+class FittedEstimator(Protocol):
+    """A fitted estimator, mixture or selector, as far as observers know it."""
+
+    def save(self, path: Any, *, storage_options: dict[str, Any] | None = None) -> None:
+        """Write the model to a file, as `daskgmm.GaussianMixture.save` does."""
+
+
 @dataclass(frozen=True, eq=False)
 class FitEnd:
     """A fit that has ended.
@@ -82,7 +89,7 @@ class FitEnd:
         Wall time of the fit in this process.
     message : str or None
         Text of the error that the fit failed with.
-    estimator : object or None
+    estimator : FittedEstimator or None
         The fitted estimator; ``None`` where the fit failed.
     error : type of BaseException or None
         Class of the error that the fit failed with.
@@ -91,7 +98,7 @@ class FitEnd:
     reason: Reason
     seconds: float
     message: str | None = None
-    estimator: Any = None
+    estimator: FittedEstimator | None = None
     error: type[BaseException] | None = None
 
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from daskgmm.errors import ConfigurationError
+from daskgmm.errors import require_package
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,15 +21,16 @@ MAX_LEGEND = 10
 """Most components that a legend lists; where there are more, numbers are written beside them."""
 
 
+def require_matplotlib() -> None:
+    """Raise ConfigurationError if matplotlib is not installed."""
+    require_package("matplotlib", "plot", "Figures need matplotlib")
+
+
 def new_figure(width: float = 7.5) -> "Figure":
     """Return an empty figure, `width` inches wide, that belongs to no window."""
-    try:
-        from daskgmm.plotting.notebook import ShownFigure
-    except ImportError as error:
-        raise ConfigurationError(
-            "Figures need matplotlib, which is not installed.",
-            "Install it: pip install 'daskgmm[plot]'",
-        ) from error
+    require_matplotlib()
+    from daskgmm.plotting.notebook import ShownFigure
+
     return ShownFigure(figsize=(width, 5), layout="constrained")
 
 

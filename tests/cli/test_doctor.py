@@ -14,8 +14,7 @@ from daskgmm.jobs.cluster import scheduler
 from daskgmm.jobs.doctor import cluster as of_cluster
 from daskgmm.jobs.doctor import environment, processor, resources
 from daskgmm.jobs.doctor.finding import Findings
-from daskgmm.jobs.doctor.registry import OF_CLUSTER, OF_PROCESS
-from daskgmm.jobs.doctor.report import look
+from daskgmm.jobs.doctor.report import OF_CLUSTER, OF_PROCESS, look
 from tests.support.clusters import closed_port
 from tests.support.command import here, in_process
 

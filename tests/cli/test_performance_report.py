@@ -98,7 +98,7 @@ def test_a_figure_without_rows_has_no_report(tmp_path, rows, here):
 
 
 def test_without_bokeh_it_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setattr("daskgmm.jobs.cluster.dashboard.find_spec", lambda _: None)
+    monkeypatch.setattr("daskgmm.errors.find_spec", lambda _: None)
     with pytest.raises(ValueError, match=r"pip install 'daskgmm\[dashboard\]'"):
         Resources(performance_report=str(tmp_path / "report.html"))
 

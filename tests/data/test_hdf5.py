@@ -1,6 +1,5 @@
 """Rows of HDF5 files."""
 
-import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -141,7 +140,7 @@ def test_what_is_no_file_of_the_format_is_refused(tmp_path):
 
 def test_a_missing_package_is_named(tmp_path, monkeypatch):
     path = write(tmp_path / "a.h5")
-    monkeypatch.setitem(sys.modules, "h5py", None)
+    monkeypatch.setattr("daskgmm.errors.find_spec", lambda _: None)
     with pytest.raises(ConfigurationError, match=r"daskgmm\[hdf5\]"):
         open_dataset(path)
 

@@ -14,7 +14,7 @@ import pytest
 
 from daskgmm import GaussianMixture, jobs
 from daskgmm.data.sinks.parquet import PartWriter
-from daskgmm.data.sinks.zarr import StretchWriter
+from daskgmm.data.sinks.zarr_stretch import StretchWriter
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import OutputError
 from daskgmm.jobs.locks import LOCK_FILE

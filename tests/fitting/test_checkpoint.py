@@ -379,7 +379,7 @@ SCRIPT = """
 import os, pathlib, signal, sys, warnings
 import dask, dask.array as da, numpy as np
 from daskgmm import GaussianMixture
-from daskgmm.data.storage import folder as places
+from daskgmm.data.storage import durable
 
 path, moment, last = sys.argv[1], sys.argv[2], int(sys.argv[3])
 counts = {"block": 0, "write": 0}
@@ -398,7 +398,7 @@ class Killed(type(pathlib.Path())):
         count("write")
         return super().replace(target)
 
-places.Path = Killed
+durable.Path = Killed
 warnings.simplefilter("ignore")
 rows = np.random.default_rng(0).normal(size=(700, 3))
 X = da.from_array(rows, chunks=(200, 3)).map_blocks(read, dtype=float, meta=np.empty((0, 3)))

@@ -97,7 +97,7 @@ def test_a_run_of_its_own_ends_with_the_fit_also_where_a_pass_could_not_be_logge
 
 
 def test_without_mlflow_the_remedy_is_told(monkeypatch):
-    monkeypatch.setattr("daskgmm.monitoring.mlflow.find_spec", lambda _: None)
+    monkeypatch.setattr("daskgmm.errors.find_spec", lambda _: None)
     with pytest.raises(ConfigurationError, match="daskgmm\\[mlflow\\]"):
         MLflowLogger()
 

@@ -327,8 +327,7 @@ def test_rows_of_other_columns_or_of_dask_are_refused(model, rows):
 
 
 def test_without_matplotlib_the_remedy_is_the_extra(model, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    monkeypatch.delitem(sys.modules, "daskgmm.plotting.notebook", raising=False)
+    monkeypatch.setattr("daskgmm.errors.find_spec", lambda _: None)
     with pytest.raises(ConfigurationError, match=r"pip install 'daskgmm\[plot\]'"):
         plotting.scatter(model)
 

@@ -16,6 +16,7 @@ from daskgmm.jobs.options import FitOptions
 from daskgmm.model.covariance import COVARIANCES, REGISTRY
 
 if TYPE_CHECKING:
+    from daskgmm.estimators.gaussian_mixture import GaussianMixture
     from daskgmm.jobs.models import Model
 
 logger = logging.getLogger(__name__)
@@ -116,7 +117,7 @@ def _draw(model: "Model", figure: str, inputs: tuple[str, ...], options: dict[st
     plot(model.estimator, figure, inputs=rows, seed=run.seed, selection=run.selection)
 
 
-def _report(record: dict[str, Any], estimator: Any) -> None:
+def _report(record: dict[str, Any], estimator: "GaussianMixture") -> None:
     from daskgmm.cli.output.tables import fit_summary
     from daskgmm.estimators.candidates import shortfall_warning, shortfalls
 

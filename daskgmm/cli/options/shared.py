@@ -110,15 +110,7 @@ def inputs_of(options: dict[str, Any], paths: tuple[str, ...]) -> "Inputs":
     """The rows that the options describe."""
     from daskgmm.jobs.inputs import Inputs
 
-    return Inputs(
-        paths,
-        options.get("columns"),
-        options.get("weight_column"),
-        options["format"],
-        dict(options["storage_options"]),
-        tuple(options["where"]),
-        options["delimiter"],
-    )
+    return Inputs.of(paths, options)
 
 
 def resources_of(options: dict[str, Any]) -> "Resources":

@@ -5,19 +5,22 @@ import sys
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from itertools import accumulate
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+if TYPE_CHECKING:
+    from daskgmm.estimators.gaussian_mixture import GaussianMixture
+
 _COLUMNS_SHOWN = 6
 _COMPONENTS_SHOWN = 30
 _WIDEST = 1_000_000
 
 
-def fit_summary(record: Mapping[str, Any], model: Any) -> str:
+def fit_summary(record: Mapping[str, Any], model: "GaussianMixture") -> str:
     """Summary of a fit: its components, its course, and the place of its run."""
     from daskgmm.fitting.model_file import MODEL_FILE
 
@@ -33,7 +36,8 @@ def fit_summary(record: Mapping[str, Any], model: Any) -> str:
     }
     names = getattr(model, "feature_names_in_", None)
     spread = deviations(model.covariances_, model.covariance_type, model.means_.shape)
-    sections = [components(model.weights_, model.means_, spread, names), facts_table(facts)]
+    parameters = (model.weights_.tolist(), model.means_.tolist(), spread)
+    sections = [components(*parameters, names), facts_table(facts)]
     if "candidates" in result:
         sections.insert(0, candidates(result))
     return "\n\n".join(sections)

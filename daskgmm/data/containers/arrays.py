@@ -1,15 +1,14 @@
 """NumPy arrays as sources: parts are views of one array."""
 
 import datetime as dt
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from daskgmm.data.source import Block, Floats, Source
-from daskgmm.data.weights import check_weights
+from daskgmm.data.source import Block, Floats, SelfContainedPart, Source, check_weights
 from daskgmm.errors import DataError, InputTypeError
 
 _PART_BYTES = 2**22
@@ -42,7 +41,7 @@ _NO_NUMBERS = {
 
 
 @dataclass(frozen=True, eq=False)
-class ArrayPart:
+class ArrayPart(SelfContainedPart):
     """A slice of an array in memory.
 
     Parameters
@@ -63,16 +62,11 @@ class ArrayPart:
     first: int
 
     @property
-    def inputs(self) -> Sequence[Hashable]:
-        """No keys: the part holds its rows."""
-        return ()
-
-    @property
     def label(self) -> str:
         """Indices of the part's rows, the last included."""
         return f"rows {self.first} to {self.first + self.rows.shape[1] - 1}"
 
-    def read(self, *inputs: Any) -> Iterator[Block]:  # noqa: ARG002  the protocol's signature
+    def blocks(self) -> Iterator[Block]:
         """Yield the slice as one block, converted if its numbers aren't floats."""
         yield Block(self.rows.astype(self.dtype, copy=False), self.weights)
 

@@ -8,8 +8,7 @@ import numpy as np
 
 from daskgmm.data.containers.arrays import as_floats
 from daskgmm.data.containers.frames import is_real
-from daskgmm.data.source import Block, aligned
-from daskgmm.data.weights import check_weights
+from daskgmm.data.source import Block, aligned, check_weights
 from daskgmm.errors import DataError, InputTypeError
 
 

@@ -3,14 +3,11 @@
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from glob import has_magic
-from hashlib import sha256
 from typing import Any
 
 from fsspec import AbstractFileSystem
-from fsspec.implementations.local import LocalFileSystem
 
 from daskgmm.data.files.hive import Condition, PartitionFilter
 from daskgmm.data.files.lake_tables import (
@@ -20,13 +17,19 @@ from daskgmm.data.files.lake_tables import (
     table_error,
     table_root,
 )
-from daskgmm.data.files.versions import FileRecord, InputFile, record_of
+from daskgmm.data.files.stores import (
+    STORE,
+    Entry,
+    is_store,
+    require_unchanged_store,
+    store_file,
+    store_of,
+)
+from daskgmm.data.files.versions import InputFile, for_each, record_of
 from daskgmm.data.storage.errors import (
     FailureKind,
-    changed,
     failure_kind,
     first_line,
-    gone,
     input_errors,
 )
 from daskgmm.data.storage.retry import retried
@@ -34,13 +37,6 @@ from daskgmm.data.storage.urls import file_system
 from daskgmm.errors import DaskGMMError, MissingInputError
 
 logger = logging.getLogger(__name__)
-
-_THREADS = 16  # directories are listed at once, as most of their cost is latency
-_STORE = re.compile(r"(?P<file>.+?\.zarr)(?:/(?P<inner>.+))?")
-_STORE_MARKS = ("zarr.json", ".zarray", ".zgroup")
-
-
-Entry = tuple[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -116,22 +112,7 @@ def require_unchanged(files: Sequence[InputFile], *, stores: bool) -> None:
     """
     for filesystem in {id(file.filesystem): file.filesystem for file in files}.values():
         filesystem.invalidate_cache()
-    with ThreadPoolExecutor(min(_THREADS, len(files))) as pool:
-        list(pool.map(_require_unchanged_store if stores else InputFile.require_unchanged, files))
-
-
-def _require_unchanged_store(file: InputFile) -> None:
-    with input_errors(file.path):
-        try:
-            now = _Finder(file.filesystem, PartitionFilter(()), stores=True).store(
-                file.key, inner=file.inner
-            )
-        except FileNotFoundError as error:
-            if failure_kind(error) is not FailureKind.MISSING:
-                raise
-            raise gone(file.path) from error
-        if file.record.differs(now.record):
-            raise changed(file.path)
+    for_each(files, require_unchanged_store if stores else InputFile.require_unchanged)
 
 
 @retried
@@ -174,7 +155,7 @@ class _Finder:
 
     def find(self, root: str) -> Listing:
         """Files of a path, which is a pattern unless a file or directory has that name."""
-        if found := _STORE.fullmatch(root.rstrip("/")):
+        if found := STORE.fullmatch(root.rstrip("/")):
             return self._inside(found)
         try:
             info = self.filesystem.info(root)
@@ -188,8 +169,8 @@ class _Finder:
             return Listing(tuple(self._matches(root)), listed=True)
         if info["type"] != "directory":
             return Listing((self._file(root, info),), listed=False)
-        if self.stores and self._is_store(root):
-            return Listing((self.store(root),), listed=False)
+        if self.stores and is_store(self.filesystem, root):
+            return Listing((store_file(self.filesystem, root),), listed=False)
         return Listing(tuple(self._below(root)), listed=True)
 
     def _container(self, root: str) -> re.Match[str] | None:
@@ -202,8 +183,8 @@ class _Finder:
         root, inner = found["file"], found["inner"] or ""
         listed = has_magic(root) and not self.filesystem.exists(root)
         keys = self.filesystem.glob(root) if listed else [root]
-        if _STORE.fullmatch(root):
-            files = tuple(self.store(key, inner=inner) for key in keys)
+        if STORE.fullmatch(root):
+            files = tuple(store_file(self.filesystem, key, inner=inner) for key in keys)
         else:
             files = tuple(self._file(key, self.filesystem.info(key), inner) for key in keys)
         return Listing(files, listed)
@@ -229,7 +210,7 @@ class _Finder:
         walk = self._walk(root) if self.chosen.wanted else self.filesystem.find(root, detail=True)
         require_plain_files(root, walk)
         entries = walk.items()
-        yield from self._files(entry for entry in entries if not _hidden(_shown(entry[0]), root))
+        yield from self._files(entry for entry in entries if not _hidden(store_of(entry[0]), root))
 
     def _require_no_table(self, root: str) -> None:
         """Raise DataError where a folder is a table whose files don't all count."""
@@ -245,17 +226,14 @@ class _Finder:
         """Entries of files in those directories that the conditions admit."""
         found: dict[str, Mapping[str, Any]] = {}
         level = [root] if self.chosen.admits(root) else []
-        with ThreadPoolExecutor(_THREADS) as pool:
-            while level:
-                listed = [entry for entries in pool.map(self._list, level) for entry in entries]
-                folders = [key for key, info in listed if info["type"] == "directory"]
-                found |= {key: info for key, info in listed if info["type"] != "directory"}
-                for key in folders:
-                    if key.rpartition("/")[2] in LOG_FOLDERS:
-                        self._require_no_table(key.rpartition("/")[0])
-                level = [
-                    key for key in folders if self.chosen.admits(key) and not _hidden(key, root)
-                ]
+        while level:
+            listed = [entry for entries in for_each(level, self._list) for entry in entries]
+            folders = [key for key, info in listed if info["type"] == "directory"]
+            found |= {key: info for key, info in listed if info["type"] != "directory"}
+            for key in folders:
+                if key.rpartition("/")[2] in LOG_FOLDERS:
+                    self._require_no_table(key.rpartition("/")[0])
+            level = [key for key in folders if self.chosen.admits(key) and not _hidden(key, root)]
         return found
 
     def _list(self, folder: str) -> Iterable[Entry]:
@@ -269,57 +247,18 @@ class _Finder:
         """The files of a listing; what is inside a store is taken together."""
         inside: dict[str, list[Entry]] = {}
         for key, info in entries:
-            store = _shown(key)
+            store = store_of(key)
             if store != key:
                 inside.setdefault(store, []).append((key, info))
             else:
                 yield self._file(key, info)
         for store, own in inside.items():
-            yield self.store(store, own)
+            yield store_file(self.filesystem, store, own)
 
     def _file(self, key: str, info: Mapping[str, Any], inner: str = "") -> InputFile:
         with input_errors(key):
             record = record_of(self.filesystem, key, info)
-        return InputFile(_named(record, inner), key, self.filesystem, inner)
-
-    def _is_store(self, root: str) -> bool:
-        return any(self.filesystem.exists(f"{root}/{mark}") for mark in _STORE_MARKS)
-
-    def store(self, key: str, entries: Sequence[Entry] | None = None, inner: str = "") -> InputFile:
-        """A directory as one input file; its version depends on all files in it."""
-        if entries is None:
-            entries = list(self.filesystem.find(key, detail=True).items())
-        if not entries:
-            raise FileNotFoundError(key)
-        records = sorted(
-            (record_of(self.filesystem, each, info) for each, info in entries),
-            key=lambda record: record.path,
-        )
-        total = sum(record.bytes or 0 for record in records)
-        times = [record.modified for record in [*records, *self._folders(records)]]
-        newest = max(filter(None, times), default=None)
-        # Names that are not UTF-8 are refused later, with a better error.
-        mark = sha256(repr(records).encode(errors="surrogateescape")).hexdigest()
-        path = records[0].path[: records[0].path.index(f"{key}/") + len(key)]
-        record = FileRecord(path, total, modified=newest, etag=mark)
-        return InputFile(_named(record, inner), key, self.filesystem, inner)
-
-    def _folders(self, records: Sequence[FileRecord]) -> list[FileRecord]:
-        """Folders of local files: they are younger than a file that was renamed there."""
-        if not isinstance(self.filesystem, LocalFileSystem):
-            return []
-        parents = {record.path.rpartition("/")[0] for record in records}
-        return [record_of(self.filesystem, parent) for parent in parents]
-
-
-def _named(record: FileRecord, inner: str) -> FileRecord:
-    return replace(record, path=f"{record.path}/{inner}") if inner else record
-
-
-def _shown(key: str) -> str:
-    """The file or the store that a key belongs to."""
-    found = re.match(r"(.+?\.zarr)/", key)
-    return found[1] if found else key
+        return InputFile(record.naming(inner), key, self.filesystem, inner)
 
 
 def _hidden(key: str, root: str) -> bool:

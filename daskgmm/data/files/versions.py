@@ -1,12 +1,13 @@
 """Input files in any file system of fsspec: opening them, and their versions."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar
 
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
@@ -14,6 +15,10 @@ from fsspec.implementations.local import LocalFileSystem
 from daskgmm.data.storage.credentials import shown_address
 from daskgmm.data.storage.errors import changed, input_errors
 
+T = TypeVar("T")
+R = TypeVar("R")
+
+_THREADS = 16  # metadata is small: most of its cost is latency
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
 _ETAGS = ("ETag", "etag")
 
@@ -41,6 +46,10 @@ class FileRecord:
     rows: int | None = None
     modified: str | None = None
     etag: str | None = None
+
+    def naming(self, inner: str) -> Self:
+        """The same version, with the name of an array in the file, if any, as part of the path."""
+        return replace(self, path=f"{self.path}/{inner}") if inner else self
 
     def differs(self, other: "FileRecord") -> bool:
         """Whether the other record is of another version, by the values that both have."""
@@ -145,6 +154,12 @@ class InputFile:
     def _compare(self, now: FileRecord) -> None:
         if self.record.differs(now):
             raise changed(self.path)
+
+
+def for_each(paths: Sequence[T], read: Callable[[T], R]) -> list[R]:
+    """What a function returns for each of some files or folders, whose metadata it reads."""
+    with ThreadPoolExecutor(min(_THREADS, max(len(paths), 1))) as pool:
+        return list(pool.map(read, paths))
 
 
 def _details(stream: Any) -> Mapping[str, Any] | None:

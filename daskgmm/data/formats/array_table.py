@@ -4,7 +4,7 @@ Columns are named by their positions, from 0, as text: ``"0"``, ``"3"``. If all 
 are features, the source has no names; if they were chosen, it has these.
 """
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,7 @@ from daskgmm.data.columns import ColumnSelection
 from daskgmm.data.decode import block_rows_for, kept_schema
 from daskgmm.data.files.versions import InputFile
 from daskgmm.data.formats.stored_array import StoredArray
-from daskgmm.data.source import Block, Floats, Source, aligned
-from daskgmm.data.weights import check_weights
+from daskgmm.data.source import Block, Floats, SelfContainedPart, Source, aligned, check_weights
 from daskgmm.errors import ConfigurationError, DataError
 
 _PART_BYTES = 2**24
@@ -49,7 +48,7 @@ class ColumnPositions:
 
 
 @dataclass(frozen=True)
-class StoredArrayPart:
+class StoredArrayPart(SelfContainedPart):
     """Adjacent rows of an array.
 
     Parameters
@@ -78,16 +77,11 @@ class StoredArrayPart:
     kept: pa.Schema
 
     @property
-    def inputs(self) -> Sequence[Hashable]:
-        """No keys: the part reads a file."""
-        return ()
-
-    @property
     def label(self) -> str:
         """The array and the rows' indices in it, the last included."""
         return f"{self.array.file.path}, rows {self.first} to {self.stop - 1}"
 
-    def read(self, *inputs: Any) -> Iterator[Block]:  # noqa: ARG002  the protocol's signature
+    def blocks(self) -> Iterator[Block]:
         """Yield blocks of at most ``block_rows`` rows."""
         if self.first == self.stop:
             return

@@ -4,9 +4,8 @@ One part is one file of any size: where a byte range starts inside a quoted valu
 line ends can't be distinguished from the value's own. So large data should be many files.
 """
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,25 +24,19 @@ from daskgmm.data.files.hive import key_columns, with_constants
 from daskgmm.data.files.versions import InputFile
 from daskgmm.data.formats.csv_errors import (
     COUNTED,
-    QuoteCounter,
     open_decompressed,
     record_at,
-    require_closed_quotes,
-    text_error,
 )
-from daskgmm.data.formats.csv_header import Header, read_header
-from daskgmm.data.number_text import is_number, shortened
-from daskgmm.data.source import Block, Source
-from daskgmm.data.storage.retry import retried
+from daskgmm.data.formats.csv_header import read_header
+from daskgmm.data.formats.csv_rows import FirstRows, decoded, first_rows, number_field
+from daskgmm.data.source import Block, SelfContainedPart, Source
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
 
-_TEXT_BYTES = 2**23  # decoded at a time
-_VALUES_INSPECTED = 1000  # of a column, to decide whether it holds numbers
 _FLOAT64 = np.dtype(np.float64)
 
 
 @dataclass(frozen=True)
-class CsvPart:
+class CsvPart(SelfContainedPart):
     """One CSV file, its columns' types forced to those of the table.
 
     Parameters
@@ -70,16 +63,11 @@ class CsvPart:
     likely: str
 
     @property
-    def inputs(self) -> Sequence[Hashable]:
-        """No keys: the part reads a file."""
-        return ()
-
-    @property
     def label(self) -> str:
         """Name of the file, for errors."""
         return self.file.path
 
-    def read(self, *inputs: Any) -> Iterator[Block]:  # noqa: ARG002  the protocol's signature
+    def blocks(self) -> Iterator[Block]:
         """Yield blocks of at most ``block_rows`` rows as the text is decoded."""
         row = 0
         given = {name: value.type for name, value in self.constants.items()}
@@ -100,7 +88,7 @@ class CsvPart:
             types = dict(self.types)
             check_names(tuple(types), header.names, self.file.path)
             convert = arrow_csv.ConvertOptions(column_types=types, include_columns=list(types))
-            for batch in _decoded(stream, self.file, header, convert):
+            for batch in decoded(stream, self.file, header, convert):
                 yield with_constants(batch, self.constants)
 
     def text_at(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
@@ -111,15 +99,6 @@ class CsvPart:
             return None
         texts = dict(zip(header.names, found[1], strict=False))
         return found[0], "" if feature is None else texts.get(self.selection.features[feature], "")
-
-
-@dataclass(frozen=True)
-class FirstRows:
-    """The first rows of a file, with the types that they seem to have."""
-
-    file: InputFile
-    header: Header
-    rows: pa.RecordBatch
 
 
 @dataclass(frozen=True)
@@ -241,7 +220,7 @@ def open_csv(files: Sequence[InputFile], delimiter: str | None = None) -> CsvTab
     if delimiter is not None:
         delimiter = _checked(delimiter)
     headed = None
-    for found in (_first_rows(file, delimiter) for file in files):
+    for found in (first_rows(file, delimiter) for file in files):
         headed = headed if found is None else found
         if headed is not None and headed.rows.num_rows:
             break
@@ -250,7 +229,7 @@ def open_csv(files: Sequence[InputFile], delimiter: str | None = None) -> CsvTab
         raise DataError(cause, "Write the columns' names into the first line.")
     return CsvTable(
         tuple(files),
-        pa.schema(list(map(_number_field, headed.rows.schema, headed.rows))),
+        pa.schema(list(map(number_field, headed.rows.schema, headed.rows))),
         delimiter,
         headed,
     )
@@ -265,63 +244,3 @@ def _checked(delimiter: str) -> str:
         f"The delimiter is {delimiter!r}.",
         "Give one ASCII character other than a quote, such as ';', or '\\t' for a tab.",
     )
-
-
-@retried
-def _first_rows(file: InputFile, delimiter: str | None) -> FirstRows | None:
-    """Return a file's first rows, none under a lone header, ``None`` if it is empty."""
-    with open_decompressed(file) as stream:
-        header = read_header(stream, file.path, delimiter)
-        if header is None:
-            return None
-        convert = arrow_csv.ConvertOptions(strings_can_be_null=True)
-        no_rows = pa.RecordBatch.from_arrays([pa.nulls(0)] * len(header.names), header.names)
-        return FirstRows(file, header, next(_decoded(stream, file, header, convert), no_rows))
-
-
-def _decoded(
-    stream: Any, file: InputFile, header: Header, convert: arrow_csv.ConvertOptions
-) -> Iterator[pa.RecordBatch]:
-    """Yield batches of rows; without threads, for only then Arrow's errors number the rows."""
-    if not header.has_rows:  # Arrow raises an error for a lone header
-        return
-    read = arrow_csv.ReadOptions(
-        use_threads=False,
-        block_size=_TEXT_BYTES,
-        skip_rows=header.skipped,
-        encoding=header.encoding,
-    )
-    parse = arrow_csv.ParseOptions(delimiter=header.delimiter, newlines_in_values=True)
-    quotes = QuoteCounter(stream)
-    try:
-        with arrow_csv.open_csv(quotes, read, parse, convert) as reader:
-            yield from reader
-    except pa.ArrowInvalid as error:
-        raise text_error(error, file, header) from error
-    if quotes.count % 2:
-        require_closed_quotes(file, header)
-
-
-def _number_field(column: pa.Field, values: pa.Array) -> pa.Field:
-    """Decide whether a column holds numbers by its first values.
-
-    A text among numbers is then an error about that value and its row, not about the column.
-    """
-    known = values.drop_null()
-    if not len(known):
-        return column.with_type(pa.float64())
-    kind = column.type
-    if not (pa.types.is_string(kind) or pa.types.is_binary(kind)):
-        metadata = {FIRST_VALUE: str(known[0])}
-        return column.with_metadata(metadata).with_type(pa.float64() if _is_whole(kind) else kind)
-    texts = known[:_VALUES_INSPECTED].cast(pa.binary()).to_pylist()
-    first = texts[0].decode(errors="replace")
-    numbers = sum(is_number(text.decode(errors="replace")) for text in texts)
-    if is_number(first) or numbers > len(texts) / 2:
-        return column.with_type(pa.float64()).with_metadata({FIRST_VALUE: shortened(first)})
-    row = values.is_valid().index(True).as_py()
-    return column.with_metadata({FIRST_VALUE: shortened(first), FIRST_ROW: str(row)})
-
-
-def _is_whole(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind))

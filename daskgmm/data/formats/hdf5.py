@@ -6,59 +6,31 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from math import prod
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.data.files.versions import InputFile
 from daskgmm.data.formats.array_table import StoredArrayTable
-from daskgmm.data.formats.packing import NAMES, Packing, packing_of
+from daskgmm.data.formats.packing import NAMES, packing_of
 from daskgmm.data.formats.stored_array import (
-    PackedArray,
+    EncodedArray,
     only_numeric_matrix,
     require_numeric_matrix,
 )
 from daskgmm.data.storage.errors import decoder_errors, input_errors
 from daskgmm.data.storage.prefetch import PrefetchedFile
 from daskgmm.data.storage.retry import retried
-from daskgmm.errors import ConfigurationError, DataError
+from daskgmm.errors import DataError, require_package
 
 
-@dataclass(frozen=True)
-class Hdf5Array:
+@final
+class Hdf5Array(EncodedArray):
     """A dataset of shape (n, D).
 
     HDF5 runs one call at a time in a process, so threads wait for each other.
-
-    Parameters
-    ----------
-    file : InputFile
-    name : str
-        Name of the dataset.
-    shape : tuple of int
-    stored : dtype
-        Type of the numbers as they are stored.
-    chunk_rows : int
-    packing : Packing
     """
-
-    file: InputFile
-    name: str
-    shape: tuple[int, int]
-    stored: np.dtype[Any]
-    chunk_rows: int
-    packing: Packing
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the numbers as they are read."""
-        return self.packing.read_as(self.stored)
-
-    @property
-    def decoded(self) -> bool:
-        """Always true: even plain numbers are copied."""
-        return True
 
     @contextmanager
     def opened(self, rows: slice) -> Iterator[Any]:  # noqa: ARG002  the protocol's signature
@@ -69,7 +41,7 @@ class Hdf5Array:
                     array = opened[self.name]
                 else:
                     array = _PrefetchedDataset(window.repeat(lambda: opened[self.name]), window)
-            yield PackedArray(array, self.packing, self.file.path, self.chunk_rows)
+            yield self.unpacked(array)
 
 
 @dataclass(frozen=True)
@@ -107,13 +79,7 @@ def open_hdf5(files: Sequence[InputFile]) -> StoredArrayTable:
     DataError
         A file is damaged, or has no such dataset of numbers.
     """
-    try:
-        import h5py  # noqa: F401
-    except ImportError as error:
-        remedy = "Install it: pip install daskgmm[hdf5]."
-        raise ConfigurationError(
-            "Reading HDF5 files needs the package h5py, which is not installed.", remedy
-        ) from error
+    require_package("h5py", "hdf5", "Reading HDF5 files needs the package h5py")
     return StoredArrayTable(tuple(map(_described, files)))
 
 

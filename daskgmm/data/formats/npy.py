@@ -1,7 +1,6 @@
 """Rows of NumPy's ``.npy`` files: mapped into memory here, byte ranges of them in stores."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -11,14 +10,13 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from daskgmm.data.files.versions import InputFile
+from daskgmm.data.files.versions import InputFile, for_each
 from daskgmm.data.formats.array_table import StoredArrayTable
 from daskgmm.data.formats.stored_array import require_numeric_matrix
 from daskgmm.data.storage.errors import decoder_errors, input_errors
 from daskgmm.data.storage.retry import retried
 from daskgmm.errors import DataError
 
-_OPENING_THREADS = 16  # headers are small: most of their cost is latency
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _HEADERS = {
     (1, 0): npy_format.read_array_header_1_0,
@@ -106,8 +104,7 @@ def open_npy(files: Sequence[InputFile]) -> StoredArrayTable:
     DataError
         A file is damaged, or holds something other than rows and columns of numbers.
     """
-    with ThreadPoolExecutor(min(_OPENING_THREADS, len(files))) as pool:
-        return StoredArrayTable(tuple(pool.map(_described, files)))
+    return StoredArrayTable(tuple(for_each(files, _described)))
 
 
 @retried

@@ -1,7 +1,6 @@
 """Rows of Parquet files, a row group at a time and never more than a batch of it."""
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,18 +13,17 @@ import pyarrow.parquet as pq
 from daskgmm.data.columns import ColumnSelection
 from daskgmm.data.decode import Decoder, block_rows_for, kept_schema
 from daskgmm.data.files.hive import key_columns, with_constants
-from daskgmm.data.files.versions import InputFile
-from daskgmm.data.source import Block, Source
+from daskgmm.data.files.versions import InputFile, for_each
+from daskgmm.data.source import Block, SelfContainedPart, Source
 from daskgmm.data.storage.errors import decoder_errors, input_errors
 from daskgmm.data.storage.retry import retried
 from daskgmm.errors import DataError
 
 _READ_BYTES = 2**23  # read ahead of the decoder, over all columns
-_OPENING_THREADS = 16  # footers are small: most of their cost is latency
 
 
 @dataclass(frozen=True)
-class ParquetPart:
+class ParquetPart(SelfContainedPart):
     """One row group of a Parquet file.
 
     Parameters
@@ -55,16 +53,11 @@ class ParquetPart:
     kept: pa.Schema
 
     @property
-    def inputs(self) -> Sequence[Hashable]:
-        """No keys: the part reads a file."""
-        return ()
-
-    @property
     def label(self) -> str:
         """The file and the row group, counted from 0 as Arrow does."""
         return f"{self.file.path}, row group {self.row_group}"
 
-    def read(self, *inputs: Any) -> Iterator[Block]:  # noqa: ARG002  the protocol's signature
+    def blocks(self) -> Iterator[Block]:
         """Yield blocks of at most ``block_rows`` rows as they are decoded."""
         row = 0
         decoder = Decoder(self.selection, self.dtype, self, self.block_rows, self.kept)
@@ -221,8 +214,7 @@ def open_parquet(files: Sequence[InputFile]) -> ParquetTable:
     MissingInputError
         A file is gone or can't be read.
     """
-    with ThreadPoolExecutor(min(_OPENING_THREADS, len(files))) as pool:
-        described = list(pool.map(_describe, files))
+    described = for_each(files, _describe)
     schemas: list[pa.Schema] = []
     for schema, _ in described:
         # Thousands of files mostly share one schema: keep it, check it and send it once.

@@ -1,7 +1,9 @@
 """Two-dimensional arrays in files of any format: their interface, unpacking and checks."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -44,6 +46,48 @@ class StoredArray(Protocol):
         DataError
             The file has changed since it was opened.
         """
+
+
+@dataclass(frozen=True)
+class EncodedArray(ABC):
+    """A stored array whose numbers are decoded and unpacked when they are read.
+
+    Parameters
+    ----------
+    file : InputFile
+    name : str
+        Name of the array in the file; empty where it is the file's only content.
+    shape : tuple of int
+    stored : dtype
+        Type of the numbers as they are stored.
+    chunk_rows : int
+    packing : Packing
+    """
+
+    file: InputFile
+    name: str
+    shape: tuple[int, int]
+    stored: np.dtype[Any]
+    chunk_rows: int
+    packing: Packing
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the numbers as they are read."""
+        return self.packing.read_as(self.stored)
+
+    @property
+    def decoded(self) -> bool:
+        """Always true: even plain numbers are copied."""
+        return True
+
+    @abstractmethod
+    def opened(self, rows: slice) -> AbstractContextManager[Any]:
+        """Open the array for reading some rows; see `StoredArray.opened`."""
+
+    def unpacked(self, array: Any) -> "PackedArray":
+        """The array, once its file is open, with slices that are unpacked."""
+        return PackedArray(array, self.packing, self.file.path, self.chunk_rows)
 
 
 class PackedArray:

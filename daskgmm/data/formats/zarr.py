@@ -3,10 +3,9 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
@@ -14,50 +13,20 @@ from daskgmm.data.files.versions import InputFile, record_of
 from daskgmm.data.formats.array_table import StoredArrayTable
 from daskgmm.data.formats.packing import Packing, packing_of
 from daskgmm.data.formats.stored_array import (
-    PackedArray,
+    EncodedArray,
     only_numeric_matrix,
     require_numeric_matrix,
 )
 from daskgmm.data.storage.errors import changed, decoder_errors, input_errors
 from daskgmm.data.storage.retry import retried
-from daskgmm.errors import ConfigurationError, DataError
+from daskgmm.errors import DataError, require_package
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class ZarrArray:
-    """An array of shape (n, D) in a store.
-
-    Parameters
-    ----------
-    file : InputFile
-        The store.
-    name : str
-        Name of the array; empty where it is the store's only content.
-    shape : tuple of int
-    stored : dtype
-        Type of the numbers as they are stored.
-    chunk_rows : int
-    packing : Packing
-    """
-
-    file: InputFile
-    name: str
-    shape: tuple[int, int]
-    stored: np.dtype[Any]
-    chunk_rows: int
-    packing: Packing
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the numbers as they are read."""
-        return self.packing.read_as(self.stored)
-
-    @property
-    def decoded(self) -> bool:
-        """Always true: chunks are decoded when they are read."""
-        return True
+@final
+class ZarrArray(EncodedArray):
+    """An array of shape (n, D) in a store."""
 
     @contextmanager
     def opened(self, rows: slice) -> Iterator[Any]:
@@ -68,7 +37,7 @@ class ZarrArray:
                 folder = f"{self.file.key}/{self.name}".rstrip("/")
                 keys = [f"{folder}/{key}" for key in _chunks(array, rows)]
             self._check(keys)
-            yield PackedArray(array, self.packing, self.file.path, self.chunk_rows)
+            yield self.unpacked(array)
             if self.file.local is not None:
                 self._check(keys)
 
@@ -104,13 +73,7 @@ def open_zarr(files: Sequence[InputFile]) -> StoredArrayTable:
     DataError
         A store is damaged, or has no such array of numbers.
     """
-    try:
-        import zarr  # noqa: F401
-    except ImportError as error:
-        remedy = "Install it: pip install daskgmm[zarr]."
-        raise ConfigurationError(
-            "Reading Zarr stores needs the package zarr, which is not installed.", remedy
-        ) from error
+    require_package("zarr", "zarr", "Reading Zarr stores needs the package zarr")
     return StoredArrayTable(tuple(map(_described, files)))
 
 

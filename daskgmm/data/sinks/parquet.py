@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from daskgmm.data.files.versions import for_each
 from daskgmm.data.sinks.base import (
     RECORD,
     ExistingOutput,
@@ -31,7 +31,6 @@ COMPRESSION = "snappy"
 
 _PART = re.compile(r"part-(\d+)\.parquet")
 _DIGITS = 5
-_OPENING_THREADS = 16
 
 
 class PartWriter:
@@ -120,8 +119,7 @@ class _PartFile:
     def all_at(cls, folder: Folder) -> dict[str, Self | None]:
         """The parts in a folder, by name, in order."""
         names = [name for name in folder.names() if _PART.fullmatch(name)]
-        with ThreadPoolExecutor(_OPENING_THREADS) as pool:
-            return dict(zip(names, pool.map(partial(cls.at, folder), names), strict=True))
+        return dict(zip(names, for_each(names, partial(cls.at, folder)), strict=True))
 
 
 def _record_in(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, Any] | None:

@@ -8,10 +8,9 @@ and parts coincide.
 
 import json
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from itertools import accumulate
 from typing import Any, ClassVar
 
@@ -21,15 +20,15 @@ import pyarrow as pa
 from daskgmm.data.sinks.base import (
     RECORD,
     ExistingOutput,
-    OutputColumns,
     OutputField,
     RowRange,
     Sink,
     WrittenPart,
 )
+from daskgmm.data.sinks.zarr_stretch import StretchWriter, rows_written
 from daskgmm.data.storage.errors import output_errors
 from daskgmm.data.storage.folder import Folder
-from daskgmm.errors import ConfigurationError, DataError
+from daskgmm.errors import ConfigurationError, require_package
 
 _VALUES_A_CHUNK = 2**21
 _FEWEST_ROWS = 2**14
@@ -58,7 +57,9 @@ class ZarrSink(Sink):
             record["run_id"]
             names = frozenset(name for name in folder.names() if cls.owns(name, record["columns"]))
             n_rows, step = record["rows"], record["part_rows"]
-            parts = (_written(first, min(first + step, n_rows)) for first in range(0, n_rows, step))
+            parts = (
+                rows_written(first, min(first + step, n_rows)) for first in range(0, n_rows, step)
+            )
             is_whole = _attributes(folder).get(_FILES) == _file_counts(folder)
             return ExistingOutput(record, names, tuple(parts) if is_whole else None)
         return None
@@ -98,11 +99,7 @@ class ZarrSink(Sink):
 
     def prepare(self) -> None:
         """Write the arrays' metadata; the group's comes last, so that no reader opens it before."""
-        if find_spec("zarr") is None:
-            raise ConfigurationError(
-                f"Writing {self.folder.name} needs the package zarr, which is not installed.",
-                "Install it: pip install 'daskgmm[zarr]'.",
-            )
+        require_package("zarr", "zarr", f"Writing {self.folder.name} needs the package zarr")
         self.folder.make()
         for field in self.fields:
             self._create(field, self.folder.inside(field.name))
@@ -177,7 +174,7 @@ class ZarrSink(Sink):
         return found
 
     @contextmanager
-    def part(self, number: int) -> Iterator["StretchWriter"]:
+    def part(self, number: int) -> Iterator[StretchWriter]:
         """Write a stretch, and mark it."""
         import zarr
 
@@ -209,74 +206,6 @@ class ZarrSink(Sink):
         return [parts[number] for number in sorted(parts)]
 
 
-class StretchWriter:
-    """Writes a stretch of rows, a whole chunk at a time.
-
-    Parameters
-    ----------
-    shown : str
-        Name of the output in errors.
-    arrays : mapping of OutputField to zarr.Array
-    first : int
-        First row of the stretch.
-    chunk : int
-        Rows of a chunk.
-    check : callable
-        Raises if no command waits for the rows any more; called before each chunk.
-    """
-
-    def __init__(
-        self,
-        shown: str,
-        arrays: Mapping[OutputField, Any],
-        first: int,
-        chunk: int,
-        check: Callable[[], None],
-    ) -> None:
-        self._shown = shown
-        self._check = check
-        self._arrays = arrays
-        self._first = first
-        self._stop = first
-        self._filled = 0
-        self._chunks = {
-            field: np.empty((chunk, *array.shape[1:]), field.dtype)
-            for field, array in arrays.items()
-        }
-        self._size = chunk
-
-    def write(self, columns: OutputColumns, kept: pa.Table | None) -> None:
-        """Append rows to the part."""
-        values = {field: _values(field, columns, kept) for field in self._arrays}
-        n_rows = len(next(iter(values.values())))
-        start = 0
-        while start < n_rows:
-            stop = min(n_rows, start + self._size - self._filled)
-            chunk_rows = slice(self._filled, self._filled + stop - start)
-            for field, rows in values.items():
-                self._chunks[field][chunk_rows] = rows[start:stop]
-            self._filled, start = chunk_rows.stop, stop
-            if self._filled == self._size:
-                self.flush()
-
-    def flush(self) -> None:
-        """Write the collected rows; only the last chunk may be shorter."""
-        self._check()
-        stop = self._stop + self._filled
-        with output_errors(self._shown):
-            for field, array in self._arrays.items():
-                array[self._stop : stop] = self._chunks[field][: self._filled]
-        self._stop, self._filled = stop, 0
-
-    def written(self) -> WrittenPart:
-        """The part as written, once its chunks are complete."""
-        return _written(self._first, self._stop)
-
-
-def _written(start: int, stop: int) -> WrittenPart:
-    return WrittenPart(f"rows {start} to {stop - 1}", stop - start)
-
-
 def _attributes(folder: Folder) -> Mapping[str, Any]:
     """Attributes of a group or array; empty if they can't be read."""
     with suppress(ValueError, KeyError, TypeError):
@@ -288,33 +217,6 @@ def _file_counts(folder: Folder) -> dict[str, int]:
     """Number of files of the arrays in a folder, and their bytes."""
     sizes = [size for name, size in folder.sizes().items() if "/" in name]
     return {"number": len(sizes), "bytes": sum(sizes)}
-
-
-def _values(
-    field: OutputField, columns: OutputColumns, kept: pa.Table | None
-) -> np.ndarray[Any, Any]:
-    if field.vector:
-        return np.stack([columns[name] for name in field.columns], axis=1)
-    if field.name in columns:
-        return columns[field.name]
-    return _kept_values(field, (kept or pa.table({})).column(field.name))
-
-
-def _kept_values(field: OutputField, column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
-    kind = pa.from_numpy_dtype(field.dtype)
-    if column.null_count and not pa.types.is_floating(kind):
-        raise DataError(
-            f"The kept column {field.name!r} has values missing, and holds {kind}.",
-            "Zarr has no missing values but NaN: keep other columns, or write Parquet.",
-        )
-    try:
-        values: np.ndarray[Any, Any] = column.cast(kind).to_numpy()
-    except pa.ArrowInvalid as error:
-        raise DataError(
-            f"The kept column {field.name!r} holds {kind} in its first rows, {column.type} later.",
-            "Give it one type in the input, keep other columns, or write Parquet.",
-        ) from error
-    return values
 
 
 def _kept_field(column: pa.Field) -> OutputField:

@@ -1,8 +1,6 @@
 """Output folders, local or in any store that fsspec writes to."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from daskgmm.data.storage.credentials import shown_address
+from daskgmm.data.storage.durable import link, sync, unfinished_prefix, write_whole
 from daskgmm.data.storage.errors import FailureKind, failure_kind, output_errors
 from daskgmm.data.storage.scratch import Scratch
 from daskgmm.data.storage.urls import address_of, file_system
@@ -128,7 +127,7 @@ class Folder:
         """
         with self._explaining(name):
             if self.local is not None:
-                _write_beside_and_rename(self.local / name, content)
+                write_whole(self.local / name, content)
             else:  # stores show an object when its upload has ended
                 self.filesystem.pipe_file(self._key(name), content)
 
@@ -176,7 +175,7 @@ class Folder:
         """Remove unfinished files of killed writers; stores keep none."""
         if self.local is not None:
             for one in self.names():
-                if one.startswith(_unfinished_prefix(name)):
+                if one.startswith(unfinished_prefix(name)):
                     self.remove(one)
 
     def names(self) -> list[str]:
@@ -251,8 +250,7 @@ class Folder:
         if self.local is None:
             self.filesystem.put_file(str(file), self._key(name))
             return
-        with file.open("rb") as stream:
-            os.fsync(stream.fileno())
+        sync(file)
         file.replace(self.local / name)
 
     def sizes(self) -> dict[str, int]:
@@ -277,7 +275,7 @@ class Folder:
         """
         with target._explaining(name):
             if self.local is not None and target.local is not None:
-                _link(self.local / name, target.local / name)
+                link(self.local / name, target.local / name)
             else:
                 self.filesystem.cp_file(self._key(name), target._key(name))
 
@@ -301,43 +299,3 @@ def require_folder(folder: Path) -> None:
     if not folder.is_dir():
         fact = "is not a folder" if folder.exists() else "does not exist"
         raise OutputError(f"The output's folder {folder} {fact}.", f"Make it: mkdir -p {folder}")
-
-
-def _write_beside_and_rename(path: Path, content: bytes) -> None:
-    with tempfile.NamedTemporaryFile(
-        dir=path.parent, prefix=_unfinished_prefix(path.name), delete=False
-    ) as file:
-        unfinished = Path(file.name)
-        try:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            unfinished.chmod(0o666 & ~_umask())
-            unfinished.replace(path)
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
-
-
-def _link(source: Path, target: Path) -> None:
-    """Link a file to a second name, or copy it if the disk does not allow links."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        target.hardlink_to(source)
-    except (FileNotFoundError, FileExistsError):
-        raise
-    except OSError:
-        shutil.copyfile(source, target)
-        with target.open("rb") as stream:
-            os.fsync(stream.fileno())
-
-
-def _unfinished_prefix(name: str) -> str:
-    """Prefix of the names of files that are still being written."""
-    return f".{name}."
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -6,12 +6,11 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from daskgmm.data.storage.deadline import run_within
-from daskgmm.errors import ConfigurationError
+from daskgmm.errors import require_package
 from daskgmm.jobs.runs.directory import require_writable_here
 from daskgmm.monitoring import install
 
@@ -33,11 +32,7 @@ def check_report(path: str) -> None:
     OutputError
         The file's folder is missing or can't be written to.
     """
-    if find_spec("bokeh") is None:
-        raise ConfigurationError(
-            "Performance reports need bokeh, which is not installed.",
-            "Install it: pip install 'daskgmm[dashboard]'.",
-        )
+    require_package("bokeh", "dashboard", "Performance reports need bokeh")
     require_writable_here(path)
 
 

@@ -9,10 +9,10 @@ from multiprocessing import resource_tracker
 from typing import Any
 
 from daskgmm.errors import ClusterError
+from daskgmm.jobs.cluster.scheduler import CONNECT_SECONDS
 
 logger = logging.getLogger(__name__)
 
-_CONNECT_SECONDS = 15.0
 _PATIENCE_SECONDS = 1.0
 _DASHBOARD = ":8787"  # Dask takes another free port if this one is in use
 
@@ -69,7 +69,7 @@ def embedded(
             f"The embedded cluster did not start: {error}.",
             "Check the memory limit, and the system's limit on processes.",
         ) from error
-    with cluster, Client(cluster, timeout=_CONNECT_SECONDS) as client:
+    with cluster, Client(cluster, timeout=CONNECT_SECONDS) as client:
         try:
             yield client
         except KeyboardInterrupt:

@@ -51,5 +51,5 @@ def problem(fact: str, remedy: str) -> Finding:
 
 
 def gib(n_bytes: float) -> str:
-    """A size as text, in GiB."""
+    """A size as text, to a tenth of a GiB: workers of one kind then report the same."""
     return f"{n_bytes / 2**30:.1f} GiB"

@@ -1,16 +1,42 @@
 """Run all checks on this machine, or on a running cluster, and report what they find."""
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from daskgmm.jobs.cluster.resources import Resources
-from daskgmm.jobs.doctor.finding import Finding, problem, warning
-from daskgmm.jobs.doctor.registry import OF_CLUSTER, OF_PROCESS, Checks
+from daskgmm.jobs.doctor import cluster, environment, processor
+from daskgmm.jobs.doctor import resources as memory_and_disk
+from daskgmm.jobs.doctor.finding import Finding, Findings, problem, warning
 
 HERE = "here"
+
+Checks = Mapping[str, Callable[[Any], Findings]]
+
+OF_PROCESS: Checks = {
+    "vector width": processor.vector_width,
+    "BLAS threads": processor.threads,
+    "OpenMP threads": processor.openmp,
+    "cores": processor.limits,
+    "memory": memory_and_disk.limit,
+    "disk space": memory_and_disk.space,
+    "disk kind": memory_and_disk.kind,
+    "compiled kernels": environment.cache,
+    "packages": environment.optional,
+    "Dask's settings": environment.of_worker,
+}
+"""Checks of a process; they take its Dask worker, or None."""
+
+OF_CLUSTER: Checks = {
+    "versions": cluster.versions,
+    "clocks": cluster.clocks,
+    "shared cores": cluster.processors,
+    "workers' packages": cluster.packages,
+    "scheduler's settings": cluster.settings,
+}
+"""Checks of a cluster; they take a client of it."""
 
 
 @dataclass(frozen=True)

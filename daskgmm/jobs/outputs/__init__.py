@@ -3,11 +3,11 @@
 from daskgmm.jobs.outputs.lifecycle import (
     CompleteOutput,
     OutputRequest,
-    OutputWriter,
     earlier_seed,
     make_output,
 )
 from daskgmm.jobs.outputs.manifest import Manifest
+from daskgmm.jobs.outputs.writer import OutputWriter
 
 __all__ = [
     "CompleteOutput",

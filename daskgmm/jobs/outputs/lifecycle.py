@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
-from uuid import uuid4
 
 from daskgmm.data.sinks import WrittenParts, format_of
 from daskgmm.data.storage.deadline import try_after_error
@@ -21,6 +20,7 @@ from daskgmm.jobs.outputs.committer import SUCCESS, Check, Committer
 from daskgmm.jobs.outputs.local import LocalCommitter
 from daskgmm.jobs.outputs.manifest import Manifest, earlier_at, list_differences
 from daskgmm.jobs.outputs.store import StoreCommitter
+from daskgmm.jobs.outputs.writer import OutputWriter
 
 logger = logging.getLogger(__name__)
 
@@ -72,42 +72,6 @@ class OutputRequest:
             **self.facts,
         }
         return Manifest(as_plain(content))
-
-
-@dataclass
-class OutputWriter:
-    """One attempt at an output: its folders and its manifest.
-
-    Parameters
-    ----------
-    folder : Folder
-        Folder of the run, for all its attempts.
-    manifest : Manifest
-    """
-
-    folder: Folder
-    manifest: Manifest
-
-    def __post_init__(self) -> None:
-        self.earlier_attempts = tuple(map(self.folder.inside, attempts_in(self.folder)))
-        """Folders of attempts before this one, some of whose tasks may still write there."""
-        self.attempt = self.folder.inside(f"attempt-{uuid4().hex}")
-        """Folder that only tasks of this attempt write into."""
-
-    @property
-    def interim(self) -> Mapping[str, Any]:
-        """Interim results of this attempt and of earlier ones."""
-        return self.manifest.interim
-
-    def keep_interim(self, **results: Any) -> None:
-        """Store interim results, so that a later attempt need not compute them again."""
-        self.manifest = self.manifest.with_interim(results)
-        self.manifest.write(self.folder)
-
-
-def attempts_in(folder: Folder) -> list[str]:
-    """Names of the folders of attempts in a run's folder."""
-    return [name for name in folder.names() if name.startswith("attempt-")]
 
 
 @dataclass(frozen=True)
@@ -202,7 +166,8 @@ def _make(request: OutputRequest, committer: Committer, work: Work, check: Check
     folder.make()
     if begun is not None:
         logger.info("Resuming run %s.", request.run_id)
-    writer = OutputWriter(folder, request.manifest({} if begun is None else begun.interim))
+    manifest = request.manifest({} if begun is None else begun.interim)
+    writer = OutputWriter(request.target, folder, manifest)
     writer.manifest.write(folder)
     try:
         made = work(writer)

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from daskgmm.data.source import Source
 from daskgmm.estimators.parameters import check_parameters
+from daskgmm.fitting.protocols import MixtureParameters
 from daskgmm.fitting.settings import Candidate, Settings, compute_dtype
 from daskgmm.passes.engine.graph import pass_graph
 from daskgmm.passes.engine.grouping import laid_out
@@ -66,7 +67,7 @@ class PassPlan:
     held: Tasks
 
     @classmethod
-    def of(cls, estimator: Any, source: Source) -> Self:
+    def of(cls, estimator: MixtureParameters, source: Source) -> Self:
         """The passes of a `GaussianMixture` on a source that knows its lengths.
 
         Raises

@@ -5,11 +5,11 @@ from dataclasses import asdict
 from typing import Any, Unpack
 
 from daskgmm.errors import ConfigurationError
-from daskgmm.fitting.options import MethodOptions
 from daskgmm.jobs.cluster.local import size_of
 from daskgmm.jobs.cluster.resources import Resources, is_small
+from daskgmm.jobs.inputs import Inputs
 from daskgmm.jobs.methods import MixtureSpec
-from daskgmm.jobs.options import Paths, PlanOptions, build, check, chosen, inputs_of
+from daskgmm.jobs.options import Paths, PlanOptions, build, check
 from daskgmm.jobs.planning.benchmark import seconds_a_row
 from daskgmm.jobs.planning.cluster import Planner, limit_of
 from daskgmm.jobs.planning.passes import SEEN_PASSES, USUAL_PASSES, PassPlan
@@ -59,15 +59,9 @@ def plan(
     """
     check(options, PlanOptions)
     resources = build(Resources, options)
-    method = build(
-        MixtureSpec,
-        options,
-        chosen=chosen(options, MethodOptions),
-        components=components,
-        covariance=covariance,
-    )
+    method = MixtureSpec.of(options, components=components, covariance=covariance)
     estimator = method.estimator()
-    source = source_of(inputs_of(inputs, options), rows, features, estimator)
+    source = source_of(Inputs.of(inputs, options), rows, features, estimator)
     pass_plan = PassPlan.of(estimator, source)
     if pass_plan.rows < components:
         raise ConfigurationError(

@@ -1,15 +1,16 @@
 """Sources to plan for: inputs known by their metadata, or rows that are not written yet."""
 
 import math
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from daskgmm.data.decode import block_rows_for
-from daskgmm.data.source import Block, Source
+from daskgmm.data.source import Block, SelfContainedPart, Source
 from daskgmm.errors import ConfigurationError
+from daskgmm.fitting.protocols import Estimator
 from daskgmm.fitting.settings import compute_dtype
 from daskgmm.jobs.inputs import Inputs
 
@@ -18,13 +19,15 @@ PART_ROWS = 2**20
 
 
 @dataclass(frozen=True)
-class ImaginedPart:
+class ImaginedPart(SelfContainedPart):
     """Part of rows that don't exist yet, and can't be read."""
 
-    inputs: Sequence[Hashable] = ()
-    label: str = "imagined rows"
+    @property
+    def label(self) -> str:
+        """Name of the part in errors."""
+        return "imagined rows"
 
-    def read(self, *inputs: Any) -> Iterator[Block]:  # noqa: ARG002  the protocol's signature
+    def blocks(self) -> Iterator[Block]:
         """Read no blocks."""
         return iter(())
 
@@ -46,7 +49,9 @@ def imagined(rows: int, n_features: int, dtype: np.dtype[Any]) -> Source:
 MOST_ROWS = 10**12
 
 
-def source_of(inputs: Inputs, rows: float | None, features: int | None, estimator: Any) -> Source:
+def source_of(
+    inputs: Inputs, rows: float | None, features: int | None, estimator: Estimator
+) -> Source:
     """Source of the inputs, or of rows of a given number that are not written yet.
 
     Raises

@@ -15,7 +15,7 @@ from daskgmm.data.storage.folder import Folder, require_folder
 from daskgmm.data.storage.json import from_json, require_form
 from daskgmm.errors import ConfigurationError, DataError, OutputError
 from daskgmm.fitting.model_file import MODEL_FILE
-from daskgmm.jobs.inputs import OTHER_INPUTS
+from daskgmm.jobs.inputs import OTHER_INPUTS, version_of
 from daskgmm.jobs.json_values import differences, to_json
 
 RECORD_FILE = "run.json"
@@ -123,7 +123,7 @@ def _versions(inputs: Mapping[str, Any]) -> list[str]:
     """Files of a fingerprint, sorted, so that the order of reading doesn't matter."""
     files = inputs.get("files")
     known = [file for file in files if isinstance(file, Mapping)] if isinstance(files, list) else ()
-    return sorted(json.dumps({**file, "rows": None}, sort_keys=True) for file in known)
+    return sorted(json.dumps(version_of(file), sort_keys=True) for file in known)
 
 
 _NUMBER = int | float
