@@ -15,7 +15,7 @@ from daskgmm.errors import ClusterError, DataError
 from daskgmm.jobs.cluster import scheduler
 from daskgmm.passes.engine import workers as engine
 from tests.support.clusters import closed_port, silent
-from tests.support.command import here, in_process
+from tests.support.command import here, in_process, made
 from tests.support.paths import IRIS
 from tests.support.started import started
 
@@ -30,9 +30,9 @@ def means(run):
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    """The same fit in its own process, without a cluster."""
+    """The same fit without a cluster."""
     run = tmp_path_factory.mktemp("alone") / "run"
-    assert in_process(*FIT, "-o", run).code == 0
+    assert made(*FIT, "-o", run).code == 0
     return means(run)
 
 

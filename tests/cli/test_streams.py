@@ -13,7 +13,7 @@ import pytest
 
 from daskgmm.cli.exits import Exit, code_for
 from daskgmm.cli.output.streams import OutputClosedError
-from tests.support.command import COMMAND
+from tests.support.command import COMMAND, made
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_a_failure_that_nobody_hears_keeps_its_exit_code(rows):
 
 
 def test_results_are_the_same_where_only_messages_are_shut_out(rows):
-    in_shell(rows, "fit rows.csv -k 2 -o run", "")
+    made("fit", rows / "rows.csv", "-k", 2, "-o", rows / "run")
     heard, unheard = (in_shell(rows, "show run", closed).stdout for closed in ("", "2>&-"))
     assert heard == unheard != ""
 

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache, cached_property
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -39,12 +40,13 @@ class Store:
     url: str
     options: dict[str, Any]
 
-    @property
+    @cached_property
     def filesystem(self) -> Any:
-        """What a test puts files there with: its own, without a listing from before."""
+        """What a test puts files there with: its own, which keeps no listing."""
         import s3fs
 
-        return s3fs.S3FileSystem(**self.options, skip_instance_cache=True, use_listings_cache=False)
+        own = {"session": _session(), "skip_instance_cache": True, "use_listings_cache": False}
+        return s3fs.S3FileSystem(**self.options, **own)
 
     @property
     def arguments(self) -> list[str]:
@@ -53,6 +55,14 @@ class Store:
             f"--storage-option={name}={value if isinstance(value, str) else json.dumps(value)}"
             for name, value in self.options.items()
         ]
+
+
+@cache
+def _session() -> Any:
+    """One for all tests: each would read the description of S3's interface again."""
+    from aiobotocore.session import AioSession
+
+    return AioSession()
 
 
 @pytest.fixture(scope="session")
