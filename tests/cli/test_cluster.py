@@ -3,6 +3,7 @@
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import dask.array as da
 import numpy as np
@@ -115,13 +116,26 @@ def test_the_command_gives_a_silent_scheduler_fifteen_seconds(tmp_path):
     assert "within 15 seconds" in done.err
 
 
-@pytest.fixture
-def alone_scheduler(tmp_path):
+@contextmanager
+def scheduler_alone(folder):
     """The file of a scheduler that no worker has come to."""
-    file = tmp_path / "scheduler.json"
+    file = folder / "scheduler.json"
     command = ["dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
     with started([*command, "--scheduler-file", file]) as running:
         running.until("Scheduler at")
+        yield file
+
+
+@pytest.fixture
+def alone_scheduler(tmp_path):
+    with scheduler_alone(tmp_path) as file:
+        yield file
+
+
+@pytest.fixture(scope="module")
+def lone_scheduler(tmp_path_factory):
+    """One to which no worker comes."""
+    with scheduler_alone(tmp_path_factory.mktemp("scheduler")) as file:
         yield file
 
 
@@ -131,7 +145,7 @@ def worker(file):
 
 @pytest.mark.parametrize("command", ["fit", "select", "update", "predict", "score", "sample"])
 def test_a_job_without_workers_ends_with_75_and_says_what_to_do(
-    tmp_path, alone_scheduler, here, command
+    tmp_path, lone_scheduler, here, command
 ):
     run, out = tmp_path / "run", ("-o", tmp_path / "out")
     here(*FIT, "-o", run)
@@ -143,7 +157,7 @@ def test_a_job_without_workers_ends_with_75_and_says_what_to_do(
         "score": ("score", run, IRIS),
         "sample": ("sample", run, "-n", 9, *out),
     }[command]
-    done = here(*arguments, "--scheduler", alone_scheduler, "--worker-timeout", 0.5)
+    done = here(*arguments, "--scheduler", lone_scheduler, "--worker-timeout", 0.5)
     assert done.code == 75
     assert "error: No worker is there after 0.5 s" in done.err
     assert "--worker-timeout" in done.err
