@@ -88,7 +88,7 @@ def test_a_failure_on_a_worker_keeps_its_code_and_words(tmp_path, cluster, here)
 
 
 def test_a_scheduler_that_is_not_there_is_given_up_in_time(tmp_path, here, monkeypatch):
-    monkeypatch.setattr(scheduler, "CONNECT_SECONDS", 1.5)
+    monkeypatch.setattr(scheduler, "CONNECT_SECONDS", 0.7)
     with silent() as server:
         names = [
             f"127.0.0.1:{closed_port()}",
@@ -100,7 +100,7 @@ def test_a_scheduler_that_is_not_there_is_given_up_in_time(tmp_path, here, monke
             done = here(*FIT, "-o", tmp_path / "run", "--scheduler", name)
             assert (done.code, done.out) == (75, "")
             assert name in done.err
-            assert "within 1.5 seconds" in done.err
+            assert "within 0.7 seconds" in done.err
             assert time.monotonic() - began < 5
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (record["state"], record["failure"]["kind"]) == ("failed", "ClusterError")

@@ -178,7 +178,7 @@ def test_a_worker_without_a_nanny_has_neither_a_memory_limit_nor_one_thread_of_b
 
 
 def test_a_cluster_that_does_not_answer_is_a_failure(here, monkeypatch):
-    monkeypatch.setattr(scheduler, "CONNECT_SECONDS", 1.5)
+    monkeypatch.setattr(scheduler, "CONNECT_SECONDS", 0.7)
     done = here("doctor", "--scheduler", f"127.0.0.1:{closed_port()}")
     assert (done.code, done.out) == (75, "")
 

@@ -45,8 +45,7 @@ class Store:
         """What a test puts files there with: its own, which keeps no listing."""
         import s3fs
 
-        own = {"session": _session(), "skip_instance_cache": True, "use_listings_cache": False}
-        return s3fs.S3FileSystem(**self.options, **own)
+        return s3fs.S3FileSystem(**self.options, skip_instance_cache=True, use_listings_cache=False)
 
     @property
     def arguments(self) -> list[str]:
@@ -57,22 +56,19 @@ class Store:
         ]
 
 
-@cache
-def _session() -> Any:
-    """One for all tests: each would read the description of S3's interface again."""
-    from aiobotocore.session import AioSession
-
-    return AioSession()
-
-
 @pytest.fixture(scope="session")
 def s3_server():
     """The address of one server for all tests of a process."""
+    from botocore.loaders import JSONFileLoader
+
     moto_server = pytest.importorskip("moto.server")
     server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
+    with pytest.MonkeyPatch.context() as patch:
+        # Each new client would parse the megabytes that describe S3's interface again.
+        patch.setattr(JSONFileLoader, "load_file", cache(JSONFileLoader.load_file))
+        yield f"http://{host}:{port}"
     server.stop()
 
 
