@@ -67,7 +67,14 @@ def complete(folder):
 LONG = "fit rows.csv -k 2 -o run --tol 0 --max-iter 40 --seed 0"
 
 
-@pytest.mark.parametrize("options", ["", "--log-format json", "--log-level debug --workers 1"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        "",
+        "--log-format json",
+        pytest.param("--log-level debug --workers 1", marks=pytest.mark.slow),
+    ],
+)
 def test_a_reader_of_messages_may_leave_early_and_the_fit_goes_on(rows, options):
     in_shell(rows, f"{LONG} {options}", "2>&1 >/dev/null | head -1; echo ${PIPESTATUS[0]} >code")
     assert (rows / "code").read_text() == "0\n"
@@ -98,6 +105,7 @@ def test_a_pipe_that_breaks_elsewhere_is_no_reader_that_left():
     assert code_for(OutputClosedError) == Exit.BROKEN_PIPE
 
 
+@pytest.mark.slow
 def test_a_command_ends_with_its_code_while_arrow_still_reads_ahead(tmp_path):
     text = b"a,b\n" + b"0.123456,1.234567\n" * 3_000_000
     with gzip.open(tmp_path / "rows.csv.gz", "wb", compresslevel=1) as file:
