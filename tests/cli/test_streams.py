@@ -43,7 +43,9 @@ def test_a_failure_that_nobody_hears_keeps_its_exit_code(rows):
 
 def test_results_are_the_same_where_only_messages_are_shut_out(rows):
     made("fit", rows / "rows.csv", "-k", 2, "-o", rows / "run")
-    heard, unheard = (in_shell(rows, "show run", closed).stdout for closed in ("", "2>&-"))
+    heard, unheard = (
+        in_shell(rows, "score run rows.csv", closed).stdout for closed in ("", "2>&-")
+    )
     assert heard == unheard != ""
 
 

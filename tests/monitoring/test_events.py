@@ -9,7 +9,7 @@ from daskgmm import GaussianMixture, GaussianMixtureSelector
 from daskgmm.errors import DataError
 from daskgmm.monitoring import observers
 from daskgmm.monitoring.events import TOPIC
-from tests.support.clusters import running
+from tests.support.clusters import in_threads
 from tests.support.rows import two_groups
 
 pytestmark = pytest.mark.usefixtures("client")
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("client")
 
 @pytest.fixture(scope="module")
 def client():
-    with running(threads_per_worker=2) as client:
+    with in_threads(threads_per_worker=2) as client:
         yield client
 
 
