@@ -350,9 +350,10 @@ def test_when_passes_begin_or_the_job_ends_nothing_more_is_said_of_starts():
         lambda lines: lines.watch(PassProgress("gmm-pass", 4, lambda: 0)),
         ProgressLines.close,
     ):
-        lines = lines_of_a_fit()
+        lines, before = lines_of_a_fit(), set(threading.enumerate())  # some are still ending
         lines.watch(PassProgress("gmm-init", 4, lambda: 0))
-        (thread,) = [one for one in threading.enumerate() if one.name == "daskgmm-waiting"]
+        new = set(threading.enumerate()) - before
+        (thread,) = [one for one in new if one.name == "daskgmm-waiting"]
         end(lines)
         thread.join(timeout=60)
         assert not thread.is_alive()
