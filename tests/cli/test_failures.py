@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.support.command import COMMAND, here, in_process
+from tests.support.command import COMMAND, here, made
 from tests.support.paths import IRIS
 
 __all__ = ["here"]
@@ -96,7 +96,7 @@ def test_what_would_fail_again_is_shown_with_its_own_remedy(folder, here):
 def run(tmp_path_factory):
     """A complete run on two columns of Iris."""
     path = tmp_path_factory.mktemp("runs") / "run"
-    assert in_process("fit", IRIS, *COLUMNS, "-k", 3, "-o", path, "--seed", 0).code == 0
+    assert made("fit", IRIS, *COLUMNS, "-k", 3, "-o", path, "--seed", 0).code == 0
     return path
 
 

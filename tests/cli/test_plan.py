@@ -5,7 +5,7 @@ import json
 import pytest
 
 from daskgmm.cli.commands.plan import _text
-from tests.support.command import here, in_process
+from tests.support.command import here, in_process, made
 from tests.support.paths import IRIS
 
 __all__ = ["here"]
@@ -17,8 +17,14 @@ MEASURED = ("rate", "a pass", "a fit", "a fit there")
 SMALL = ("plan", "--features", "2", "-k", "3")
 
 
-def test_text_and_json_agree(here):
-    told, shown = here(*ASKED, "--json"), here(*ASKED)
+@pytest.fixture(scope="module")
+def told():
+    """Measuring a large mixture's rate takes seconds."""
+    return made(*ASKED, "--json")
+
+
+def test_text_and_json_agree(here, told):
+    shown = here(*ASKED)
     assert (told.code, told.err, shown.code, shown.err) == (0, "", 0, "")
     lines, again = (facts(text) for text in (shown.out, _text(json.loads(told.out))))
     assert lines.keys() == again.keys() > set(MEASURED)
@@ -33,8 +39,8 @@ def facts(text):
     }
 
 
-def test_each_number_is_shown_with_what_it_is(here):
-    found = json.loads(here(*ASKED, "--json").out)
+def test_each_number_is_shown_with_what_it_is(told):
+    found = json.loads(told.out)
     text = _text(found)
     for shown in (
         f"{found['rows']:,} of 50 columns",

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from daskgmm import load
-from tests.support.command import here, in_process
+from tests.support.command import here, in_process, made
 
 __all__ = ["here"]
 
@@ -32,7 +32,7 @@ def folder(tmp_path_factory):
     frame[600:].to_parquet(folder / "rows" / "1.parquet", index=False)
     frame.to_csv(folder / "rows.csv", index=False)
     fit = ("fit", folder / "rows", "--columns", "a,b", "-k", K, "-o", folder / "run", "--seed", 0)
-    assert in_process(*fit).code == 0
+    assert made(*fit).code == 0
     return folder
 
 

@@ -140,7 +140,7 @@ def test_rows_that_are_still_to_be_written_plan_as_those_that_are(tmp_path):
     }
 
 
-ROWS = st.integers(1, 10**10)
+ROWS = st.integers(1, 10**9)
 SHAPES = st.tuples(st.integers(1, 60), st.integers(1, 100), st.sampled_from(["full", "diag"]))
 
 
