@@ -61,6 +61,7 @@ def test_iris_goes_from_rows_to_figures_and_again_from_the_shell(tmp_path):
     assert from_shell.lower_bound_ == pytest.approx(expected.lower_bound_, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_iris_prints_the_folder_that_it_makes(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     done = run_example("iris.py")

@@ -15,8 +15,8 @@ from daskgmm.training.starts import StartPlan
 class FittedParameters:
     """Read-only views of a fitted mixture, with scikit-learn's names and shapes.
 
-    They are properties because the fit keeps the parameters in its own coordinates, in which
-    a tight component far from zero has all its digits; predictions use those.
+    They are properties because the fit keeps the parameters in its frame's coordinates, in which
+    a tight component far from zero keeps all its digits; predictions use those coordinates.
     """
 
     _predictor: Predictor
@@ -56,7 +56,7 @@ class FittedParameters:
 
     def _fitted(self) -> Mixture:
         if not hasattr(self, "_predictor"):
-            # AttributeError, so that hasattr() says whether there are any.
+            # The error is an AttributeError as well, so that hasattr() works.
             require_fitted(self)
         return self._predictor.in_data_units
 
@@ -64,7 +64,7 @@ class FittedParameters:
         return values.astype(self._dtype)
 
     def _in_range(self, values: Doubles, mixture: Mixture) -> Floats:
-        """Round to the fit's type, unless single precision can't hold the values."""
+        """Round to the fit's float type, unless single precision can't hold the values."""
         diagonals = mixture.covariance.variances(values, mixture.shape)
         held = (diagonals >= np.finfo(self._dtype).tiny) & (diagonals <= np.finfo(self._dtype).max)
         return self._rounded(values) if held.all() else values.copy()

@@ -32,9 +32,9 @@ class CandidateResult:
     start : int
         Number among the candidate's starts, from 0.
     trace : Trace or None
-        ``None`` where all starts of the candidate collapsed before the first pass.
+        ``None`` if all starts of the candidate collapsed before the first pass.
     score : Score or None
-        Score on the rows of the fit; ``None`` where the start collapsed.
+        Score on the rows of the fit; ``None`` if the start collapsed.
     """
 
     estimator: GaussianMixture
@@ -44,11 +44,11 @@ class CandidateResult:
 
     @property
     def stopped(self) -> StopReason | None:
-        """Reason for which the start stopped."""
+        """Reason why the start stopped."""
         return StopReason.COLLAPSED if self.trace is None else self.trace.stopped
 
     def criterion(self, name: str) -> float:
-        """Value of a criterion; NaN where the start collapsed."""
+        """Value of a criterion; NaN if the start collapsed."""
         return float("nan") if self.score is None else float(getattr(self.score, name))
 
     def row(self) -> dict[str, Any]:
@@ -76,9 +76,9 @@ def begun(
     dtype: np.dtype[Any],
     checkpoint: Checkpoint,
 ) -> Iterator[Fit]:
-    """Make the first pass for all candidates, or go on from the progress in the checkpoint.
+    """Make the first pass for all candidates, or continue from the progress in the checkpoint.
 
-    Candidates differ in number of components and covariance type only. Rows are cached while the
+    Candidates differ only in number of components and covariance type. Rows are cached while the
     block runs.
     """
     first = estimators[0]
@@ -90,7 +90,7 @@ def begun(
 def outcomes_of(fit: Fit, estimators: Sequence[GaussianMixture]) -> list[CandidateResult]:
     """Results of a fit with one candidate for each estimator, scored in one more pass.
 
-    `fit` counts that pass.
+    The pass is added to ``fit.passes``.
     """
     progress = fit.progress
     outcomes = []
@@ -116,7 +116,7 @@ def advanced(state: FitState) -> list[Trace | None]:
 def _scored(fit: Fit, outcomes: Sequence[CandidateResult]) -> list[CandidateResult]:
     standing = [one for one in outcomes if one.stopped is not StopReason.COLLAPSED]
     mixtures = tuple(one.trace.mixture for one in standing if one.trace is not None)
-    if fit.compiled:  # here, so that workers beside need not compile side by side
+    if fit.compiled:  # in this process, so that workers of this machine need not compile
         compile_densities_ahead(fit.source.dtype, fit.settings.dtype)
     question = Scoring(mixtures, fit.standardised.frame, fit.settings.dtype, fit.compiled)
     found = iter(scores(fit.source, question))
@@ -125,9 +125,9 @@ def _scored(fit: Fit, outcomes: Sequence[CandidateResult]) -> list[CandidateResu
 
 
 def best_of(outcomes: Sequence[CandidateResult], criterion: str) -> int:
-    """Position of the outcome with the least criterion; the first of equal ones.
+    """Position of the outcome with the lowest criterion; the first of equal ones.
 
-    Values that differ by rounding only count as equal.
+    Values that differ only by rounding count as equal.
     """
     values = np.array([outcome.criterion(criterion) for outcome in outcomes])
     least = float(np.nanmin(values))
@@ -138,14 +138,14 @@ def best_of(outcomes: Sequence[CandidateResult], criterion: str) -> int:
 class Shortfall:
     """Candidate that ended at a lower likelihood than one with fewer components.
 
-    A mixture of fewer components is one of more components too, so a better fit exists.
+    Any mixture can be written with more components, so a better fit exists.
 
     Parameters
     ----------
     n_components : int
     covariance_type : str
     fewer : int
-        Components of the candidate that it ended below.
+        Number of components of the smaller candidate.
     """
 
     n_components: int
@@ -159,8 +159,8 @@ class Shortfall:
 def shortfalls(results: Sequence[Mapping[str, Any]], best: int, tol: float) -> list[Shortfall]:
     """Find candidates that converged more than `tol` below a smaller one of the same type.
 
-    Only candidates up to the next number of components after the best one's are listed: larger
-    ones would hardly be chosen.
+    Candidates with more components than the next larger number after the best one's are left out,
+    as better fits of them would hardly be chosen.
 
     Parameters
     ----------
@@ -178,7 +178,9 @@ def shortfalls(results: Sequence[Mapping[str, Any]], best: int, tol: float) -> l
     for row in results:
         bound, number = row["lower_bound"], row["n_components"]
         ended = found.setdefault(row["covariance_type"], {})
-        if number <= most and bound is not None and not math.isnan(bound):  # else it collapsed
+        if (
+            number <= most and bound is not None and not math.isnan(bound)
+        ):  # None or NaN if it collapsed
             ended[number] = max(row, ended.get(number, row), key=_bound)
     return [one for kind, ended in found.items() for one in _of_one_type(kind, ended, tol)]
 

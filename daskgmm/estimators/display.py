@@ -1,4 +1,4 @@
-"""HTML of estimators in notebooks: scikit-learn's, and the lower bound of each pass."""
+"""HTML of estimators in notebooks: scikit-learn's, and a figure of each pass's lower bound."""
 
 import math
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ def lower_bound_figure(model: FittedMixture) -> str:
 
 
 def _points(values: Sequence[float]) -> list[tuple[float, float]]:
-    """Points (pixels) of the finite values."""
+    """Coordinates (pixels) of the finite values in the figure."""
     finite = [(place, value) for place, value in enumerate(values) if math.isfinite(value)]
     least, most = min(v for _, v in finite), max(v for _, v in finite)
     across = (_WIDTH - 2 * _MARGIN) / max(len(values) - 1, 1)

@@ -1,4 +1,4 @@
-"""`GaussianMixture`: the estimator of scikit-learn, for any number of rows."""
+"""`GaussianMixture`: scikit-learn's estimator, for any number of rows."""
 
 import os
 import warnings
@@ -39,9 +39,9 @@ class GaussianMixture(FittedParameters, PredictMethods, PartialFit, DensityMixin
 
     Parameters, attributes and methods are those of ``sklearn.mixture.GaussianMixture``, with
     the additions below. X may be a NumPy array, a pandas or Polars frame, a dask array or
-    DataFrame (also with unknown chunk sizes) or what `daskgmm.open_dataset` returns. Results
-    have the kind of the input: computed for rows in memory, lazy for others. The formulas, and
-    where each is computed, stand in `daskgmm.model`.
+    DataFrame (also with unknown chunk sizes) or a dataset from `daskgmm.open_dataset`. Results
+    have the kind of the input: computed for rows in memory, lazy for others. See `daskgmm.model`
+    for the formulas, and for the modules that compute them.
 
     Parameters
     ----------
@@ -49,81 +49,83 @@ class GaussianMixture(FittedParameters, PredictMethods, PartialFit, DensityMixin
         Number K of components.
     covariance_type : str, default 'full'
         Form of the covariances, a name in `daskgmm.model.covariance.COVARIANCES`. As in
-        scikit-learn 'full' is a matrix each, 'tied' one matrix for all, 'diag' a diagonal
-        matrix each and 'spherical' one variance each.
+        scikit-learn 'full' is a matrix for each component, 'tied' one matrix for all, 'diag' a
+        diagonal matrix for each and 'spherical' one variance for each.
     tol : float, default 1e-3
-        EM stops when the change (see `stopping`) is smaller.
+        Tolerance: EM stops when the change (see `stopping`) is smaller.
     reg_covar : float, default 1e-6
-        Added to the diagonals of the covariances, in squared units of the data. At 0 the
-        likelihood never falls, and has no bound where a component shrinks to equal values: it
-        then keeps the variance that double precision resolves there ('diag', 'spherical'), or
-        the fit fails where a matrix becomes singular (`CollapsedComponentError`).
+        Constant added to the diagonals of the covariances, in squared units of the data. With 0
+        the likelihood never falls, but is unbounded where a component shrinks to equal values:
+        such a component keeps the smallest variance that double precision resolves there ('diag',
+        'spherical'), or the fit fails as a matrix becomes singular (`CollapsedComponentError`).
     max_iter : int, default 100
         Largest number of EM passes over all rows.
     n_init : int, default 1
         Number of starts; they share their passes, and the best result is kept.
     init_params : str, default 'kmeans'
-        'kmeans', 'k-means++', 'random', 'random_from_data' or 'hierarchical' (Ward), all on
-        sampled rows; or 'k-means||', that of dask-ml over all rows: about 15 to 35 passes for
-        each of `n_init` starts. It ignores sample weights, but for rows of weight zero.
+        Method that finds the start values: 'kmeans', 'k-means++', 'random', 'random_from_data' or
+        'hierarchical' (Ward), all on sampled rows; or 'k-means||' of dask-ml over all rows, which
+        takes about 15 to 35 passes for each of `n_init` starts, and ignores sample weights except
+        that it leaves out rows of weight zero.
     weights_init, means_init, precisions_init : array-like or None
         Start values. If all three are given, EM starts from them directly.
     random_state : int, RandomState or None
+        Seed of the random numbers, or their generator.
     warm_start : bool, default False
         Continue from the last fit.
     verbose, verbose_interval : int
-        What is printed, as in scikit-learn, and the passes from one line to the next.
+        Amount of output, as in scikit-learn, and the number of passes from one line to the next.
     subsample : 'auto', int or None, default 'auto'
         Number of sampled rows on which starts are fitted in memory before full passes polish
         the best of them. 'auto' is at least 20,000 and grows with K and D; smaller data is
         taken whole. ``None`` turns this off: EM makes full passes from the beginning.
     stopping : {'lower_bound', 'parameters'}, default 'lower_bound'
-        What `tol` is compared with: the change of the mean log-likelihood a row (nats), or the
-        largest change of any weight, mean or covariance entry, means and covariances in units
-        of the features' standard deviations.
+        Change that `tol` is compared with: that of the mean log-likelihood a row (nats), or the
+        largest of any weight, mean or covariance entry, with means and covariances in units of
+        the features' standard deviations.
     acceleration : {None, 'squarem'}, default None
-        'squarem' extrapolates EM steps (Varadhan and Roland, 2008), and returns to plain EM
+        Extrapolation of EM steps: 'squarem' (Varadhan and Roland, 2008) returns to plain EM
         whenever the likelihood would fall. It saves passes where EM needs many: with a small
         `tol`, on overlapping clusters. A rejected step costs a pass and counts in `max_iter`;
-        convergence is judged on plain EM steps.
+        convergence is judged by plain EM steps.
     dtype : {None, 'float32', 'float64'}, default None
-        Compute in the data's float type or force one. Sums over blocks are float64 always, and
-        so are mixtures so narrow that rounding in float32 would decide on them.
+        Float type to compute in; by default the type of the data. Sums over blocks are always
+        float64, and so are mixtures too narrow for the rounding of float32.
     cache : {'auto', 'memory', 'disk', 'none'}, default 'auto'
-        Where decoded blocks stay between passes: in memory, on the workers' own disks, or
-        nowhere; 'auto' chooses from sizes. A cache saves decoding files or computing chunks
-        again in each pass, and never changes the result.
+        Place of decoded blocks between passes: memory, the workers' own disks, or none; 'auto'
+        chooses by size. With a cache no pass decodes files or computes chunks again; it never
+        changes the result.
     checkpoint : path, fsspec URL, CheckpointFile or None, default None
-        File for the state of the fit, written after each pass, whole or not at all. If it
-        exists, `fit` goes on from it, and its result is that of an uninterrupted fit to the
-        bit. It is removed when the fit ends, and kept when the fit fails.
+        File for the state of the fit, written after each pass, completely or not at all. If it
+        exists, `fit` continues from it, and gives the result of an uninterrupted fit bit for
+        bit. It is removed when the fit ends, and kept if the fit fails.
     callbacks : iterable of callable or Observer, default ()
-        Called with each `daskgmm.training.states.FitState`; after a restart from a checkpoint,
-        with the new ones only. A `daskgmm.monitoring.observer.Observer` is notified of the
-        start and end of the fit as well.
+        Functions to call with each `daskgmm.training.states.FitState`; after a restart from a
+        checkpoint, with new states only. A `daskgmm.monitoring.observer.Observer` is also
+        notified of the start and end of the fit.
 
     Attributes
     ----------
     weights_ : ndarray of shape (K,)
     means_ : ndarray of shape (K, D)
     covariances_, precisions_, precisions_cholesky_ : ndarray
-        In the type's shape: (K, D, D) full, (D, D) tied, (K, D) diag, (K,) spherical.
+        Shape by type: (K, D, D) full, (D, D) tied, (K, D) diag, (K,) spherical.
     converged_ : bool
     n_iter_ : int
-        EM passes of the best start over all rows.
+        Number of EM passes of the best start over all rows.
     lower_bound_ : float
         Mean log-likelihood a row (nats) in the last pass.
     lower_bounds_ : list of float
-        Lower bound of each pass; repeats the one before where a step was rejected.
+        Lower bound of each pass; a rejected step repeats the one before.
     n_features_in_ : int
     feature_names_in_ : ndarray of str, where X has names
     n_rows_ : int
         Number of rows that were fitted.
     n_passes_ : int
-        Passes over all rows, including those of the initialisation.
+        Number of passes over all rows, including those of the initialisation.
     history_ : list of dict
         For each EM pass ``iteration, lower_bound, change, seconds, rows, bytes_read``; bytes
-        are those of the rows' values in the type that is computed in.
+        are those of the rows' values in the computation's float type.
 
     Examples
     --------
@@ -194,7 +196,7 @@ class GaussianMixture(FittedParameters, PredictMethods, PartialFit, DensityMixin
             Rows, with finite values.
         y : ignored
         sample_weight : array-like or dask array of shape (n,), optional
-            Finite and not negative; a weight of 2 counts as the row twice.
+            Weights, finite and not negative; a row of weight 2 counts twice.
 
         Returns
         -------
@@ -205,9 +207,9 @@ class GaussianMixture(FittedParameters, PredictMethods, PartialFit, DensityMixin
         ConfigurationError
             A parameter is invalid, or the checkpoint belongs to another fit.
         DataError
-            Too few rows, a value that is not finite (with partition and row), a column that is
-            not numeric, a component that collapsed, or a checkpoint that is damaged or of
-            another version's format.
+            There are too few rows, a value is not finite (with partition and row), a column is
+            not numeric, a component collapsed, or the checkpoint is damaged or of another
+            version's format.
         OutputError
             The checkpoint can't be written.
         """
@@ -266,14 +268,14 @@ class GaussianMixture(FittedParameters, PredictMethods, PartialFit, DensityMixin
         Returns
         -------
         X, y : arrays of shape (n, D) and (n,)
-            Rows and the components they come from: NumPy up to 128 MiB, then lazy dask
-            arrays. In memory rows are ordered by component, as in scikit-learn.
+            Rows and their components: NumPy arrays up to 128 MiB, else lazy dask arrays. In
+            memory rows are ordered by component, as in scikit-learn.
         """
         require_fitted(self)
         return sampling.draw(self._predictor, n_samples, random_numbers(self.random_state))
 
     def save(self, path: Any, *, storage_options: dict[str, Any] | None = None) -> None:
-        """Write the fitted model to a safetensors file, whole or not at all.
+        """Write the fitted model to a safetensors file, completely or not at all.
 
         Parameters
         ----------
@@ -296,7 +298,7 @@ class GaussianMixture(FittedParameters, PredictMethods, PartialFit, DensityMixin
 
 
 def _best(state: FitState) -> list[Trace]:
-    """The trace whose passes ``history_`` records: the best one."""
+    """Trace whose passes ``history_`` records: the best one."""
     return [state.best]
 
 

@@ -1,4 +1,4 @@
-"""The X of a user, checked and read as a source of rows."""
+"""Argument X of estimators: its checks, and its rows as a source."""
 
 import os
 from dataclasses import replace
@@ -21,7 +21,7 @@ def kind_of(X: Any) -> str:
     Raises
     ------
     InputTypeError
-        X is a Dask collection of something else, or a path.
+        X is a Dask collection other than an array or frame, or a path.
     """
     if isinstance(X, str | os.PathLike):
         path = os.fspath(X)
@@ -35,17 +35,20 @@ def kind_of(X: Any) -> str:
                 "Pass a dask array or DataFrame.",
             )
         return "frame" if hasattr(X, "divisions") else "array"
-    # The type is asked, since a frame has its columns as attributes.
+    # The attribute of the type counts, as a frame has its columns as attributes.
     return "dataset" if hasattr(type(X), "source") else "memory"
 
 
 def as_source(estimator: NamedColumns, X: Any, sample_weight: Any = None, *, reset: bool) -> Source:
-    """Read X as a source; `reset` stores its feature names and number, else they must agree.
+    """Read X as a source of rows.
+
+    With `reset` the estimator stores the feature names and their number; without, they must
+    agree with those stored.
 
     Raises
     ------
     DataError
-        X is no table of numbers, or its columns differ from those that were fitted.
+        X is not a table of numbers, or its columns differ from those that were fitted.
     """
     kind = kind_of(X)
     if kind == "memory":
@@ -68,7 +71,7 @@ def _in_memory(estimator: NamedColumns, X: Any, sample_weight: Any, *, reset: bo
 
 
 def marks_of(X: Any, sample_weight: Any) -> dict[str, Any]:
-    """Facts that identify these rows, as far as X itself knows them, as JSON values."""
+    """Facts that identify the rows of X, as far as X knows them, as JSON values."""
     if kind_of(X) != "dataset":
         return {"sample_weight": sample_weight is not None, "files": None}
     files = [(file.path, file.bytes, file.modified, file.etag) for file in X.files]
@@ -83,14 +86,14 @@ def require_unchanged(X: Any) -> None:
     DataError
         A file has changed.
     MissingInputError
-        A file is gone.
+        A file no longer exists.
     """
     if kind_of(X) == "dataset":
         X.require_unchanged()
 
 
 def in_memory_rows(estimator: NamedColumns, X: Any, *, reset: bool) -> np.ndarray[Any, Any]:
-    """Rows (n, D) of an array or frame in memory; NaN and infinity pass."""
+    """Rows (n, D) of an array or frame in memory; NaN and infinity are allowed."""
     if _is_frame(X):
         parts: Any = _in_memory(estimator, X, None, reset=reset).parts
         return np.concatenate([part.rows for part in parts], axis=1).T
@@ -108,7 +111,7 @@ def in_memory_rows(estimator: NamedColumns, X: Any, *, reset: bool) -> np.ndarra
 
 
 def _is_frame(X: Any) -> bool:
-    # A column of pandas or Polars, or any array, is checked by scikit-learn.
+    # scikit-learn checks arrays, and single columns of pandas or Polars.
     return type(X).__name__ in ("DataFrame", "LazyFrame")
 
 
@@ -131,7 +134,7 @@ def _lazy_source(
 
 
 def names_of(estimator: NamedColumns) -> tuple[str, ...] | None:
-    """Names of the features that an estimator was fitted on, if they had any."""
+    """Names of the features that an estimator was fitted on; ``None`` if they have none."""
     names = getattr(estimator, "feature_names_in_", None)
     return None if names is None else tuple(names)
 

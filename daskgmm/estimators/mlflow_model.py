@@ -1,4 +1,4 @@
-"""Fitted mixture as MLflow loads it. MLflow stores the path of this module: it stays."""
+"""Fitted mixtures as MLflow loads them. MLflow stores this module's path, so it must not move."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""Observers and callbacks of a fit, and what ``verbose`` prints."""
+"""Observers and callbacks of a fit, and the output of ``verbose``."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,14 +21,14 @@ Callback: TypeAlias = Callable[[FitState], object] | Observer
 
 
 class Watch:
-    """Notifies observers, which can't fail a fit, and plain callbacks, which can.
+    """Notifies observers, whose errors don't end the fit, and callbacks, whose errors do.
 
     Parameters
     ----------
     estimator : GaussianMixture or GaussianMixtureSelector
-        Estimator whose parameters name them.
+        Estimator with the observers and callbacks.
     outside : callable
-        Returns a context manager in which passes run on the client of before the fit.
+        Returns a context manager in which passes run on the client from before the fit.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Watch:
         self._last: FitState | None = None
 
     def begin(self, fit: Fit) -> Callable[[FitState], None]:
-        """Return the function that notifies all of a pass of this fit."""
+        """Return a function that notifies observers and callbacks of each pass of the fit."""
         printer = VerbosePrinter(*self._verbose, fit.traces)
 
         def notify(state: FitState) -> None:
@@ -60,7 +60,7 @@ class Watch:
 
     @property
     def reason(self) -> Reason:
-        """Reason for which the fit ended."""
+        """Reason why the fit ended."""
         best = None if self._last is None else self._last.best
         stopped_early = best is not None and best.stopped is not StopReason.CONVERGED
         return Reason.MAX_ITER if stopped_early else Reason.CONVERGED
@@ -110,11 +110,11 @@ class VerbosePrinter:
     Parameters
     ----------
     verbose : int
-        0 nothing, 1 passes, 2 also times and changes.
+        0 prints nothing, 1 passes, 2 also times and changes.
     interval : int
-        Passes from one line to the next.
+        Number of passes from one line to the next.
     starts : sequence of Trace
-        Starts, which advance together; one that has stopped is not printed again.
+        Starts, which advance together; one that has stopped already is not printed again.
     """
 
     def __init__(self, verbose: int, interval: int, starts: Sequence[Trace]) -> None:
@@ -147,4 +147,4 @@ class VerbosePrinter:
 
     def _print(self, text: str) -> None:
         if self.verbose > 0:
-            print(text)  # noqa: T201  this is what verbose is for
+            print(text)  # noqa: T201  the user asked for it with verbose

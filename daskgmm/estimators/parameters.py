@@ -1,4 +1,4 @@
-"""Checks of constructor parameters, at fit time as scikit-learn does."""
+"""Checks of constructor parameters, made at fit time as in scikit-learn."""
 
 from collections.abc import Iterable
 from numbers import Integral
@@ -23,11 +23,11 @@ _RANGES: dict[str, tuple[Any, float | None]] = {
     for option in declared(MethodOptions).values()
 } | {
     "n_components": (Integral, 1),
-    "max_iter": (Integral, 0),  # scikit-learn takes 0: the start alone
+    "max_iter": (Integral, 0),  # scikit-learn allows 0: the start without any pass
     "verbose": (Integral, 0),
     "verbose_interval": (Integral, 1),
 }
-"""Kinds and smallest values of numbers."""
+"""Kind of number and smallest value of each parameter."""
 
 
 def check_parameters(estimator: MixtureParameters) -> None:

@@ -28,18 +28,18 @@ Fitted = TypeVar("Fitted", bound=FittedMixture)
 
 
 def check_forgetting(forgetting: Any) -> None:
-    """Check that it is a number from 0 to 1."""
+    """Check that the factor is a number from 0 to 1."""
     if not is_share(forgetting):
         raise ConfigurationError(
             f"The 'forgetting' parameter is {forgetting!r}.",
-            "It must be a number from 0, which keeps the new rows only, to 1, which keeps all.",
+            "It must be a number from 0 (keep only the new rows) to 1 (keep all rows).",
         )
 
 
 def update(estimator: FittedMixture, X: Any, sample_weight: Any, forgetting: float) -> Increment:
     """Update a fitted estimator with new rows; see `GaussianMixture.partial_fit`.
 
-    After an error the estimator is as it was before.
+    After an error the estimator is unchanged.
     """
     check_parameters(estimator)
     began = time.perf_counter()
@@ -62,8 +62,8 @@ def _history(estimator: FittedMixture, forgetting: float) -> Moments | None:
     if moments is None:
         raise ConfigurationError(
             "The model holds no moments of the rows that it was fitted on: it comes from "
-            "scikit-learn, or from a fit of no passes.",
-            "Fit it again here, or go on with forgetting=0, from the new rows alone.",
+            "scikit-learn, or from a fit without passes.",
+            "Fit it again with daskgmm, or use forgetting=0, which keeps the new rows only.",
         )
     return moments.faded(forgetting)
 
@@ -134,28 +134,28 @@ class PartialFit:
     ) -> Fitted:
         """Refresh the mixture with new rows: one step of EM, in one pass over them.
 
-        The new rows' moments under the mixture as it is (E-step) are added to those of all rows
-        before, which the model and its file hold, times `forgetting`; the sums give the new
-        mixture (M-step). So with ``forgetting=1`` the rows before keep the responsibilities
-        that they had: incremental EM in which each batch is seen once (Neal and Hinton, 1998),
-        or online EM whose step is the new rows' share of all weight, the running mean of
-        statistics (Cappé and Moulines, 2009). Below 1, history fades by that factor at each
-        call: the decaying statistics that Neal and Hinton describe after Nowlan (1991). With 0
-        the step is plain EM's on the new rows alone.
+        The E-step computes the moments of the new rows under the current mixture. They are added
+        to the moments of all earlier rows, which the model and its file hold, times `forgetting`;
+        the M-step computes the new mixture from the sums. With ``forgetting=1`` earlier rows keep
+        their responsibilities: this is incremental EM in which each batch is seen once (Neal and
+        Hinton, 1998), or online EM with the new rows' share of all weight as its step, the
+        running mean of statistics (Cappé and Moulines, 2009). Below 1, earlier moments fade by
+        that factor at each call: the decaying statistics that Neal and Hinton describe after
+        Nowlan (1991). With 0 the step is one of plain EM on the new rows alone.
 
-        Before any fit this is `fit`, on these rows.
+        An estimator that is not fitted yet is fitted to these rows by `fit`.
 
         Parameters
         ----------
         X : array, frame, dask collection or dataset of shape (n, D)
-            New rows, one or more; all values finite.
+            New rows, one or more, with finite values.
         y : array-like or dask array of shape (n,), optional
-            Sample weights where they are given by position, as in ``partial_fit(rows, weights)``;
-            scikit-learn requires this name for the second parameter.
+            Sample weights given by position, as in ``partial_fit(rows, weights)``; scikit-learn
+            requires this name for the second parameter.
         sample_weight : array-like or dask array of shape (n,), optional
             Sample weights; if given, `y` is ignored.
         forgetting : float in [0, 1], default 1.0
-            Factor of the moments of all earlier rows.
+            Factor on the moments of all earlier rows.
 
         Returns
         -------
@@ -169,7 +169,7 @@ class PartialFit:
         ConfigurationError
             `forgetting` is out of range, or it is not 0 and the model holds no moments.
         DataError
-            Other columns, no rows, or rows that `fit` would refuse.
+            The columns differ from those fitted, there are no rows, or `fit` would refuse them.
         """
         weights = y if sample_weight is None else sample_weight
         check_forgetting(forgetting)

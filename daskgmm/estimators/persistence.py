@@ -19,7 +19,7 @@ def load(path: Any, *, storage_options: dict[str, Any] | None = None) -> Gaussia
     path : path or fsspec URL
         A model file, or a run directory with one in it.
     storage_options : dict, optional
-        For fsspec.
+        Options for fsspec.
 
     Returns
     -------
@@ -28,11 +28,11 @@ def load(path: Any, *, storage_options: dict[str, Any] | None = None) -> Gaussia
     Raises
     ------
     MissingInputError
-        There is no such file.
+        The file doesn't exist.
     DataError
         The file is not a model, or damaged.
     ClusterError
-        Its store doesn't answer.
+        The store doesn't answer.
     """
     return restored(Stored.at(path, storage_options))
 
@@ -62,7 +62,7 @@ def _restored(model: Stored) -> GaussianMixture:
         raise ValueError(f"its n_features_in_ is not {n_features}")
     for key, value in metadata["fitted"].items():
         if key not in FITTED:
-            raise ValueError(f"it has no attribute {key!r}")
+            raise ValueError(f"{key!r} is not an attribute of the estimator")
         setattr(estimator, key, value)
     if model.fitted.columns is not None:
         estimator.feature_names_in_ = np.asarray(model.fitted.columns, dtype=object)
@@ -72,6 +72,6 @@ def _restored(model: Stored) -> GaussianMixture:
 def _parameters(found: Mapping[str, Any]) -> Mapping[str, Any]:
     known = plain_parameters(GaussianMixture()).keys()
     for name in found:
-        if name not in known:  # such as a checkpoint, which a fit would write to
-            raise ValueError(f"there is no parameter {name!r}")
+        if name not in known:  # such as a checkpoint, which a fit would write
+            raise ValueError(f"{name!r} is not a parameter of the estimator")
     return found

@@ -1,4 +1,4 @@
-"""Predictions of a fitted mixture for rows: labels, probabilities, densities, criteria."""
+"""Predictions of a fitted mixture for rows: labels, probabilities, densities and criteria."""
 
 from typing import Any
 
@@ -28,8 +28,8 @@ def predict_rows(estimator: "PredictMethods", X: Any, method: Method) -> Any:
     Returns
     -------
     ndarray, dask array, dask Series or dask DataFrame
-        NumPy for what is in memory; a frame with the same divisions for a frame; else an
-        array with the same chunks.
+        A NumPy array for rows in memory; a frame with the same divisions for a dask frame; else
+        a dask array with the same chunks.
     """
     require_fitted(estimator)
     predictor = estimator._predictor  # noqa: SLF001  the estimator's own helper
@@ -47,7 +47,7 @@ def predict_rows(estimator: "PredictMethods", X: Any, method: Method) -> Any:
 
 
 def anomaly_threshold(estimator: "PredictMethods", X: Any, quantile: Any) -> float:
-    """The log-density (nats) below which a share of X's rows lies."""
+    """Log-density (nats) below which a share of X's rows lies."""
     require_fitted(estimator)
     if not is_share(quantile):
         raise ConfigurationError(
@@ -62,13 +62,13 @@ def anomaly_threshold(estimator: "PredictMethods", X: Any, quantile: Any) -> flo
 
 
 def _quantile(densities: Doubles, share: float) -> float:
-    # Rows may be so far that they have no density, and numpy has no line from there.
+    # Far rows have a log-density of -inf, from which numpy can't interpolate.
     lower = float(np.quantile(densities, share, method="lower"))
     return lower if np.isinf(lower) else float(np.quantile(densities, share))
 
 
 class PredictMethods:
-    """Mixin with the methods that take rows; their results have the kind of the input."""
+    """Mixin with the methods that predict for rows; results have the kind of the input."""
 
     n_features_in_: int
     feature_names_in_: Any
@@ -87,7 +87,7 @@ class PredictMethods:
         return predict_rows(self, X, Predictor.log_densities)
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Mean log-density a row (nats), in one pass at once for any kind of X."""
+        """Mean log-density a row (nats), in one pass and never lazy."""
         del y
         return self._score(X).log_likelihood_a_row
 
@@ -108,7 +108,7 @@ class PredictMethods:
         return self._score(X).icl
 
     def anomaly_threshold(self, X: Any, quantile: float) -> float:
-        """The log-density (nats) below which a share of X's rows lies, at once for any X.
+        """Log-density (nats) below which a share of X's rows lies; never lazy.
 
         It is exactly ``numpy.quantile(score_samples(X), quantile)``; rows with a log-density
         below it count as anomalies. For rows that are not in memory it takes one pass, or two if
@@ -118,12 +118,12 @@ class PredictMethods:
         ----------
         X : array, frame, dask collection or dataset of shape (n, D)
         quantile : float
-            From 0 to 1, such as 0.01 for the hundredth of the rows that is least likely.
+            Share from 0 to 1, such as 0.01 for the least likely hundredth of the rows.
 
         Raises
         ------
         ConfigurationError
-            `quantile` is not from 0 to 1.
+            `quantile` is out of range.
         DataError
             There are no rows, or a value is not finite.
         """

@@ -40,7 +40,7 @@ from daskgmm.training.states import StopReason
 
 
 class Delegating:
-    """Mixin whose methods call those of ``best_estimator_``; see `GaussianMixture`."""
+    """Mixin with methods that call those of ``best_estimator_``; see `GaussianMixture`."""
 
     best_estimator_: GaussianMixture
 
@@ -77,15 +77,15 @@ class Delegating:
         return self._best().icl(X)
 
     def anomaly_threshold(self, X: Any, quantile: float) -> float:
-        """The log-density (nats) below which a share of X's rows lies."""
+        """Log-density (nats) below which a share of X's rows lies."""
         return self._best().anomaly_threshold(X, quantile)
 
     def sample(self, n_samples: int = 1) -> tuple[Any, Any]:
-        """Draw rows from the chosen mixture, and the components that they come from."""
+        """Draw rows from the chosen mixture; also returns their components."""
         return self._best().sample(n_samples)
 
     def save(self, path: Any, *, storage_options: dict[str, Any] | None = None) -> None:
-        """Write the chosen model to a safetensors file; `daskgmm.load` gives it back."""
+        """Write the chosen model to a safetensors file, which `daskgmm.load` reads."""
         self._best().save(path, storage_options=storage_options)
 
 
@@ -94,8 +94,8 @@ class GaussianMixtureSelector(Delegating, DensityMixin, NotebookRepr):
 
     All candidates (each number with each type and each start) advance in the same passes over
     the data, and one more pass scores them all. X is anything that `GaussianMixture` takes. A
-    candidate gives the same result as a fit of its own with the same integer ``random_state``;
-    with several types, or if tasks hold other rows, the same up to rounding.
+    candidate gives the same result as a separate fit with the same integer ``random_state``;
+    with several types, or if tasks get other rows, the same up to rounding.
 
     Parameters
     ----------
@@ -107,10 +107,10 @@ class GaussianMixtureSelector(Delegating, DensityMixin, NotebookRepr):
         Criterion to minimise, on the rows of the fit with their sample weights.
     tol, reg_covar, max_iter, n_init, init_params, random_state
         As in `GaussianMixture`, for each candidate. With ``None`` or a RandomState one seed is
-        drawn for all; the ``random_state`` of the chosen estimator holds it.
+        drawn for all; the ``random_state`` of the chosen estimator holds that seed.
     verbose, verbose_interval, subsample, stopping, acceleration, dtype, cache, checkpoint,
     callbacks
-        As in `GaussianMixture`; a callback's state holds the starts of all candidates.
+        As in `GaussianMixture`; the state that callbacks get holds the starts of all candidates.
 
     Attributes
     ----------
@@ -200,7 +200,7 @@ class GaussianMixtureSelector(Delegating, DensityMixin, NotebookRepr):
         ConfigurationError, OutputError
             As in `GaussianMixture.fit`.
         DataError
-            As in `GaussianMixture.fit`, but collapses only where all candidates collapsed.
+            As in `GaussianMixture.fit`, but a collapse only if all candidates collapsed.
         """
         del y
         check_criterion(self.criterion)

@@ -1,4 +1,4 @@
-"""Conversion to and from scikit-learn's own estimator."""
+"""Conversion to and from scikit-learn's estimator."""
 
 from typing import Any, TypeVar
 
@@ -32,13 +32,13 @@ def to_sklearn(estimator: FittedMixture) -> Any:
         known = ", ".join(name for name, one in COVARIANCES.items() if one.in_scikit_learn)
         raise ConfigurationError(
             f"scikit-learn's GaussianMixture has no covariance_type={covariance.name!r}.",
-            f"Fit one of those that it has: {known}.",
+            f"Fit one that it has: {known}.",
         )
     parameters = {name: getattr(estimator, name) for name in _PARAMETERS}
     if parameters["init_params"] in (
         "hierarchical",
         "k-means||",
-    ):  # unknown there, and not needed any more
+    ):  # unknown to scikit-learn, and no longer needed
         parameters["init_params"] = "kmeans"
     other = GaussianMixture(**parameters)
     for name in (*_FITTED, *_DERIVED):
@@ -53,7 +53,7 @@ def from_sklearn(cls: type[T], given: Any) -> T:
 
     if not isinstance(given, GaussianMixture | cls):
         raise InputTypeError(
-            f"from_sklearn() was given a {type(given).__name__}, and takes a GaussianMixture.",
+            f"from_sklearn() got a {type(given).__name__}, but takes a GaussianMixture.",
             "Pass a fitted sklearn.mixture.GaussianMixture.",
         )
     other: Any = given
@@ -67,7 +67,8 @@ def from_sklearn(cls: type[T], given: Any) -> T:
         np.asarray(other.covariances_, np.float64),
         np.asarray(other.precisions_cholesky_, np.float64),
     )
-    # A component far off would hold the mean of all away from most rows, and they lose digits.
+    # The heaviest component's mean, as one far component would draw the mean of all away from
+    # most rows, which would then lose digits.
     origin = mixture.means[mixture.weights.argmax()]
     frame = Frame(origin, np.ones_like(origin))
     inside = Frame.identity(len(origin)).seen_from(frame)
@@ -76,8 +77,8 @@ def from_sklearn(cls: type[T], given: Any) -> T:
         mixture.require_sound()
     except ValueError as error:
         raise DataError(
-            f"The estimator that was given holds no mixture: {error}.",
-            "Fit it, or set weights that sum to 1, finite means and proper covariances.",
+            f"The given estimator does not hold a valid mixture: {error}.",
+            "Fit it, or set weights that sum to 1, finite means and positive-definite covariances.",
         ) from error
     estimator._predictor = Predictor(mixture, frame)  # noqa: SLF001
     estimator._dtype = np.asarray(other.means_).dtype  # noqa: SLF001

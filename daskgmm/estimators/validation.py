@@ -1,4 +1,4 @@
-"""Checks by scikit-learn, with our own errors."""
+"""Checks made by scikit-learn, with errors of daskgmm."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from daskgmm.errors import ConfigurationError, DaskGMMError, DataError, InputTyp
 
 
 class NotFittedError(ConfigurationError, sklearn.exceptions.NotFittedError):
-    """The estimator is not fitted; an AttributeError as well."""
+    """Error that an estimator is not fitted; it is an AttributeError as well."""
 
 
 def require_fitted(estimator: object) -> None:
@@ -21,7 +21,7 @@ def require_fitted(estimator: object) -> None:
     Raises
     ------
     NotFittedError
-        The estimator is not fitted; this is scikit-learn's error too.
+        The estimator is not fitted; the error is one of scikit-learn's as well.
     """
     try:
         check_is_fitted(estimator)
@@ -39,12 +39,12 @@ def is_share(value: Any) -> bool:
 
 @contextmanager
 def as_data_error(*, reset: bool) -> Iterator[None]:
-    """Raise scikit-learn's errors about X as our own, with the same text.
+    """Turn scikit-learn's errors about X into errors of daskgmm with the same text.
 
     Parameters
     ----------
     reset : bool
-        Whether X is to be fitted; else it is given to a fitted estimator.
+        Whether X is to be fitted, and not passed to a fitted estimator.
     """
     try:
         yield

@@ -1,1 +1,1 @@
-"""One fit from rows to states: settings, starts, checkpoint, model file. No scikit-learn."""
+"""Fits from rows to states: settings, starts, checkpoints, model files; without scikit-learn."""

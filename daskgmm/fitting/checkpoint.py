@@ -1,4 +1,4 @@
-"""Progress of a fit, kept in a file so that another attempt goes on from there."""
+"""Checkpoints: a fit's progress, kept in a file so that another attempt can resume it."""
 
 import logging
 import math
@@ -24,7 +24,7 @@ class Checkpoint(ABC):
     progress : FitProgress or None
         Progress of an earlier attempt at the same fit.
     seed : int, RandomState or None
-        The candidates' ``random_state``: that of the earlier attempt, if there was one.
+        The candidates' ``random_state``, from the earlier attempt if there was one.
     """
 
     progress: FitProgress | None
@@ -32,15 +32,15 @@ class Checkpoint(ABC):
 
     @abstractmethod
     def save(self, progress: FitProgress) -> None:
-        """Keep how far the fit has come."""
+        """Keep the fit's progress."""
 
     @abstractmethod
     def remove(self) -> None:
-        """Remove what is kept: the fit has ended."""
+        """Remove the progress, as the fit has ended."""
 
     @abstractmethod
     def flush(self) -> None:
-        """Write the latest progress: the fit has failed or was interrupted."""
+        """Write the latest progress, as the fit has failed or was interrupted."""
 
     def __enter__(self) -> Self:
         return self
@@ -59,7 +59,7 @@ class Checkpoint(ABC):
 
 
 class NoCheckpoint(Checkpoint):
-    """Stands in where a fit has no checkpoint: it keeps nothing.
+    """Checkpoint of a fit without a file: it keeps nothing.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ logger = logging.getLogger(__name__)
 def open_checkpoint(
     checkpoint: Any, identity: Identity, random: np.random.RandomState
 ) -> Checkpoint:
-    """Open what the ``checkpoint`` parameter names, and read the progress in it.
+    """Open the file that the ``checkpoint`` parameter names, and read the progress in it.
 
     Parameters
     ----------
@@ -95,12 +95,12 @@ def open_checkpoint(
     identity : Identity
         Identity of the fit to come.
     random : RandomState
-        The user's; set to the state in which an earlier attempt left it.
+        Random numbers of the user, set to the state that an earlier attempt left.
 
     Raises
     ------
     ConfigurationError
-        The file is another fit's checkpoint, or the parameter has no meaning.
+        The file is another fit's checkpoint, or the parameter is invalid.
     DataError
         The file is damaged, no checkpoint, or of another version's format.
     OutputError
@@ -120,7 +120,7 @@ class FileCheckpoint(Checkpoint):
     file : CheckpointFile
     identity : Identity
     random : RandomState
-        The user's.
+        Random numbers of the user.
     """
 
     def __init__(
@@ -146,10 +146,10 @@ class FileCheckpoint(Checkpoint):
         self.progress, self._facts = content.progress, content.fit
         self._random.set_state(content.random)
         passes = self.progress.state.iteration
-        logger.info("The fit goes on after pass %d, from %s.", passes, self._file.path)
+        logger.info("The fit continues after pass %d, from %s.", passes, self._file.path)
 
     def save(self, progress: FitProgress) -> None:
-        """Write the progress if the last write is long enough ago.
+        """Write the progress, unless the last write was less than `every` seconds ago.
 
         Raises
         ------
@@ -161,9 +161,9 @@ class FileCheckpoint(Checkpoint):
             self._write(progress)
 
     def remove(self) -> None:
-        """Remove the file, or write it to its end if it stays.
+        """Remove the file, or write the last progress to it if it stays.
 
-        A file that can't be removed does no harm, so the fit doesn't fail.
+        A file that can't be removed does no harm, so it is only logged.
         """
         if self._file.stays:
             self.flush()
@@ -174,13 +174,13 @@ class FileCheckpoint(Checkpoint):
             logger.warning("The checkpoint %s can't be removed: %s", self._file.path, error)
 
     def flush(self) -> None:
-        """Write the latest progress, if it isn't written yet."""
+        """Write the latest progress, unless it is written already."""
         if self._unsaved is None:
             return
         try:
             self._write(self._unsaved)
-        except (OutputError, ClusterError) as error:  # must not hide what ended the fit
-            logger.warning("The last passes are lost. %s", error)
+        except (OutputError, ClusterError) as error:  # the error that ended the fit matters more
+            logger.warning("The progress of the last passes is lost. %s", error)
 
     def _write(self, progress: FitProgress) -> None:
         state = self._random.get_state(legacy=False)

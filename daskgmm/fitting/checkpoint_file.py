@@ -1,4 +1,4 @@
-"""A checkpoint's file: where it lies, how often it is written, and its content as bytes."""
+"""Files of checkpoints: path, time between writes, and content as bytes."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -15,19 +15,19 @@ from daskgmm.passes.survey import Survey
 from daskgmm.training.states import FitState
 
 FORMAT = 2
-"""In format 1 fields of fit states had other names."""
+"""Version of the format; in format 1, fields of fit states had other names."""
 
 
 @dataclass(frozen=True, eq=False)
 class CheckpointContent:
-    """Content of a checkpoint: which fit it belongs to, and how far that has come.
+    """Content of a checkpoint: the facts that identify its fit, and the fit's progress.
 
     Parameters
     ----------
     fit : mapping
         Facts that identify the fit; see `daskgmm.fitting.identity.Identity`.
     random : dict
-        State of the user's RandomState.
+        State of the user's random numbers.
     progress : FitProgress
     """
 
@@ -50,7 +50,7 @@ class CheckpointContent:
         Raises
         ------
         DataError
-            It is damaged, no checkpoint, or of another version's format.
+            The content is damaged, not a checkpoint, or of another version's format.
         """
         try:
             file = TensorFile.from_bytes(content)
@@ -67,22 +67,22 @@ class CheckpointContent:
             if isinstance(error, DataError):
                 raise
             raise DataError(
-                f"{name} is not a whole checkpoint of daskgmm ({type(error).__name__}).",
-                "Remove it to fit from the start, or name another file.",
+                f"{name} is not a complete checkpoint of daskgmm ({type(error).__name__}).",
+                "Remove it to fit from the beginning, or give another file.",
             ) from error
 
 
 def _of_an_earlier_version(name: str, metadata: Mapping[str, Any]) -> DataError:
     return DataError(
         f"{name} is a checkpoint that daskgmm {metadata['version']} wrote in format "
-        f"{metadata['format']}; this version goes on from format {FORMAT} only.",
+        f"{metadata['format']}; this version reads format {FORMAT} only.",
         "Finish the fit with the version that began it, or begin it again: on the command line "
-        "with --no-resume, in Python with another path for checkpoint, or without this file.",
+        "with --no-resume, in Python with another checkpoint, or after removing this file.",
     )
 
 
 def _require_sound(found: Any, progress: Any) -> None:
-    """Raise one of `MALFORMED` where a fit could not go on from this content."""
+    """Raise one of `MALFORMED` if a fit can't continue from this content."""
     np.random.RandomState().set_state(found["random"])
     parts = (progress, progress.survey, progress.state, found["fit"])
     if tuple(map(type, parts)) != (FitProgress, Survey, FitState, dict):
@@ -92,7 +92,7 @@ def _require_sound(found: Any, progress: Any) -> None:
 
 
 def _listed(state: Any) -> Any:
-    """Copy a RandomState's state with lists in place of arrays."""
+    """Copy the state of a RandomState, with lists in place of arrays."""
     if isinstance(state, dict):
         return {key: _listed(value) for key, value in state.items()}
     return state.tolist() if isinstance(state, np.ndarray) else state
@@ -114,10 +114,9 @@ class CheckpointFile:
     every : float
         Seconds between writes; 0 writes after each pass.
     stays : bool
-        Keep the file when the fit ends: its result isn't saved by then, and the caller removes
-        the file afterwards.
+        Keep the file when the fit ends, for a caller that removes it once the result is saved.
     check : callable
-        Called before each write; raises OutputError where another process has taken the folder.
+        Called before each write; raises OutputError if another process has taken the folder.
     """
 
     folder: Folder
@@ -132,28 +131,28 @@ class CheckpointFile:
         return f"{self.folder.name}/{self.name}"
 
     def read(self) -> bytes | None:
-        """Read the content, ``None`` where there is no file.
+        """Read the content; ``None`` if there is no file.
 
         Raises
         ------
         OutputError
-            It can't be read.
+            The file can't be read.
         """
         return self.folder.read(self.name)
 
     def write(self, content: bytes) -> None:
-        """Write the file, whole or not at all.
+        """Write the file, completely or not at all.
 
         Raises
         ------
         OutputError
-            It can't be written.
+            The file can't be written.
         """
         self.check()
         self.folder.write(self.name, content)
 
     def remove(self) -> None:
-        """Remove the file, if it is there, and unfinished ones that killed processes left."""
+        """Remove the file, if it exists, and unfinished ones that killed processes left."""
         self.folder.remove(self.name)
         self.folder.discard_unfinished(self.name)
 
@@ -164,7 +163,7 @@ def checkpoint_file(given: Any) -> CheckpointFile | None:
     Raises
     ------
     ConfigurationError
-        It is no path, URL or `CheckpointFile`, or names no file.
+        The parameter is not a path, URL or `CheckpointFile`, or names no file.
     """
     if given is None or isinstance(given, CheckpointFile):
         return given

@@ -1,4 +1,4 @@
-"""Checks of whether rows can be fitted at all, from the result of the first pass."""
+"""Checks of the first pass's result: whether rows can be fitted at all."""
 
 import warnings
 
@@ -13,23 +13,23 @@ from daskgmm.passes.survey import Survey
 _SHOWN = 6
 
 _MOST_BITS = 1020
-"""Largest binary exponent of a variance, of either sign, whose inverse is finite too."""
+"""Largest absolute binary exponent of a variance whose inverse is finite too."""
 
 
 def require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | None) -> None:
-    """Refuse rows that no mixture of so many components can be fitted to.
+    """Refuse rows to which no mixture of this many components can be fitted.
 
     Raises
     ------
     DataError
-        Too few rows, no positive weight, or a value that is not finite or can't be squared.
+        There are too few rows or no positive weights, or a value is not finite or too large.
     """
     if found.flawed is not None:
         raise found.flawed.error(columns, found.lengths)
     if found.rows < 2:
         raise DataError(
             f"Found array with {found.rows} sample(s) while a minimum of 2 is required.",
-            "Check that the input holds the rows that it should.",
+            "Check that the input is the right one, and that it holds enough rows.",
         )
     if found.rows < n_components:
         raise DataError(
@@ -38,7 +38,7 @@ def require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | N
             "Use fewer components or more rows.",
         )
     if found.statistics is None:
-        raise DataError("All sample weights are zero.", "Give some row a positive weight.")
+        raise DataError("All sample weights are zero.", "Give at least one row a positive weight.")
     require_finite_sum(found.statistics.weight)
     if found.sample is not None and len(found.sample.rows) < n_components:
         raise DataError(
@@ -51,12 +51,12 @@ def require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | N
         name = feature_name(int(np.argmax(too_large)), columns)
         raise DataError(
             f"The values of {name} are too large to be squared.",
-            "Scale the features first, and sample weights if they are as large.",
+            "Scale the features first, and the sample weights if they are very large too.",
         )
 
 
 def warn_of_constants(found: Survey, columns: tuple[str, ...] | None) -> None:
-    """Warn the caller of ``fit`` of features with the same value in all rows."""
+    """Warn the caller of ``fit`` about features that have the same value in all rows."""
     assert found.statistics is not None  # noqa: S101  sound
     names = [feature_name(int(k), columns) for k in np.flatnonzero(found.statistics.constant)]
     if names:

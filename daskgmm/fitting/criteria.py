@@ -21,9 +21,9 @@ class Score:
     log_likelihood : float
         Sum over rows (nats).
     label_log_likelihood : float
-        Sum over rows of the most probable component's log-probability (nats).
+        Sum over rows of the log-probability of the most probable component (nats).
     weight : float
-        Sum of the sample weights; n where there are none.
+        Sum of the sample weights; n if there are none.
     rows : int
         Number n of rows.
     n_parameters : int
@@ -38,7 +38,7 @@ class Score:
 
     @property
     def log_likelihood_a_row(self) -> float:
-        """Mean log-density (nats)."""
+        """Mean log-density a row (nats)."""
         return self.log_likelihood / self.weight
 
     @property
@@ -70,7 +70,8 @@ def scores(source: Source, scoring: Scoring) -> list[Score]:
     require_finite_sum(found[0, 2])
     if found[0, -1] == 0:
         raise DataError(
-            "There are no rows to score.", "Check that the input holds the rows that it should."
+            "There are no rows to score.",
+            "Check that the input is the right one, and that it is not empty.",
         )
     return [
         Score(float(likelihood), float(labels), float(weight), int(rows), mixture.n_parameters)

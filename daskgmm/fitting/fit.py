@@ -1,4 +1,4 @@
-"""A fit, from rows to states: survey, starts, EM."""
+"""A fit from rows to states: survey, starts and EM."""
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
@@ -31,8 +31,8 @@ from daskgmm.training.states import FitState, Trace
 class Fit:
     """One fit: a survey and starts, then one state after each pass of EM.
 
-    Progress is saved in a checkpoint. If that brings progress of an earlier attempt, the fit goes
-    on from there instead of a survey and starts.
+    Progress is saved in a checkpoint. If the checkpoint holds progress of an earlier attempt, the
+    fit continues from it, without a survey and starts.
 
     Parameters
     ----------
@@ -59,11 +59,11 @@ class Fit:
         self._checkpoint, self._followed = checkpoint, followed
         self.progress = checkpoint.progress or self._begun(random)
         self.passes = self.progress.passes
-        assert self.survey.statistics is not None  # noqa: S101  or there would be no starts
+        assert self.survey.statistics is not None  # noqa: S101  starts need statistics
         self.standardised = StandardisedData.of(self.survey.statistics, settings)
         cost_a_row = settings.cost_a_row(source.n_features)
         self.compiled = worth_compiling(self.survey.rows, cost_a_row)
-        if self.compiled:  # here, so that workers beside need not compile side by side
+        if self.compiled:  # in this process, so that workers of this machine need not compile
             compile_ahead(source.dtype, settings.dtype)
         found = laid_out(self.source, self.survey.lengths, cost_a_row)
         self.source, self._groups = held_groups(*found)
@@ -79,7 +79,7 @@ class Fit:
         return self.progress.state.traces
 
     def states(self) -> Iterator[FitState]:
-        """Run EM; see `daskgmm.training.em.em`."""
+        """Run EM and yield its state after each pass; see `daskgmm.training.em.em`."""
         with one_thread():
             for state in em(self.traces, self._expect, self.standardised.em_settings):
                 self.progress = self.progress.after(state, self.passes, self._entries(state))
@@ -88,7 +88,7 @@ class Fit:
 
     def _begun(self, random: np.random.RandomState) -> FitProgress:
         """Survey the rows and find the starts."""
-        # Drawn from a copy: the starts must draw the same numbers as without a survey.
+        # The seed is drawn from a copy, so that the survey doesn't change the starts' numbers.
         seed = int(copy.deepcopy(random).randint(2**31))
         request = Request(
             seed,
@@ -108,7 +108,7 @@ class Fit:
         return progress
 
     def _prepared(self, random: np.random.RandomState) -> tuple[list[Preparation], int]:
-        """Prepare each candidate's starts; returns the passes that this took, too."""
+        """Prepare each candidate's starts; also returns the number of passes made."""
         prepare, passes = [], 0
         for candidate in self.settings.candidates:
             own = copy.deepcopy(random)
@@ -126,11 +126,11 @@ class Fit:
         return replace(candidate, plan=plan), passes
 
     def bytes_of(self, state: FitState) -> int:
-        """Bytes of the values that a pass read, in the type that is computed in."""
+        """Bytes of the values that a pass read, in the computation's float type."""
         return state.rows * self.source.n_features * self.settings.dtype.itemsize
 
     def _entries(self, state: FitState) -> list[dict[str, Any] | None]:
-        """Entry of a pass for each history."""
+        """Entry of a pass for each history; ``None`` for those that get none."""
         return [
             None
             if trace is None
@@ -154,19 +154,19 @@ class Fit:
         moments = expect(self.source, self._groups, expectation)
         if moments[0].rows != self.survey.rows:
             raise DataError(
-                f"A pass read {moments[0].rows} rows where the first one found {self.survey.rows}.",
-                "The input has changed in the meantime: fit again, without its checkpoint.",
+                f"A pass read {moments[0].rows} rows, but the first pass read {self.survey.rows}.",
+                "The input has changed meanwhile: fit again, without the checkpoint.",
             )
         return moments
 
 
 def worth_compiling(rows: int, cost_a_row: float) -> bool:
-    """Whether passes over so many rows take long enough for the compiled kernel."""
+    """Whether passes over this number of rows take long enough to compile a kernel."""
     return rows * cost_a_row > cost.FIT_WORTH_COMPILING
 
 
 def _unless_all_collapsed(started: Sequence[Started]) -> tuple[tuple[Trace, ...], ...]:
-    """Starts of each candidate; raises the first collapse where all have collapsed."""
+    """Starts of each candidate; raises the first one's error if all have collapsed."""
     collapses = [one.collapse for one in started if one.collapse is not None]
     if len(collapses) == len(started):
         raise collapses[0]

@@ -1,4 +1,4 @@
-"""Identity of a fit, by which a checkpoint is recognised: all known that its result depends on."""
+"""Identity of a fit, by which it knows its checkpoint: all known facts that its result needs."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -36,18 +36,18 @@ _LONGEST_KEPT = 200
 
 @dataclass(frozen=True, eq=False)
 class Identity:
-    """Facts that must agree for a fit to go on from a checkpoint.
+    """Facts that must agree for a fit to continue from a checkpoint.
 
     Parameters
     ----------
     owner : GaussianMixture or GaussianMixtureSelector
         Estimator that is fitted.
     estimators : sequence of GaussianMixture
-        One for each candidate; they differ in number of components and covariance type only.
+        One estimator a candidate; only number of components and covariance type differ.
     candidates : sequence of Candidate
     source : Source
     marks : callable
-        Returns what X itself knows of its rows; see `daskgmm.estimators.inputs.marks_of`.
+        Returns facts that identify the rows of X; see `daskgmm.estimators.inputs.marks_of`.
     """
 
     owner: Estimator
@@ -63,7 +63,7 @@ class Identity:
 
     @cached_property
     def facts(self) -> Mapping[str, Any]:
-        """The facts as JSON values, each short enough to be written after every pass."""
+        """The facts as JSON values, each short enough to write after every pass."""
         parameters = plain_parameters(self.estimators[0])
         facts = {
             "estimator": type(self.owner).__name__,
@@ -80,7 +80,7 @@ class Identity:
     def differences(self, facts: Mapping[str, Any]) -> list[str]:
         """Describe each fact in which another fit differs.
 
-        Random states are compared only where the user gave an integer.
+        Random states are compared only if the user gave an integer.
         """
         seeded = isinstance(self.owner.random_state, Integral)
         known = [*self.facts, *(key for key in facts if key not in self.facts)]
@@ -106,7 +106,7 @@ def _rows(source: Source) -> dict[str, Any]:
 
 
 def _shortened(value: Any) -> Any:
-    """Return a value as it comes back from JSON, or its digest where that would be long."""
+    """Return a value as it comes back from JSON, or its digest if the JSON text is long."""
     text = json.dumps(value)
     return json.loads(text) if len(text) <= _LONGEST_KEPT else digest(value, {})
 

@@ -1,6 +1,6 @@
-"""Model files: an estimator written as safetensors, and a fitted model read without estimator.
+"""Model files: estimators are written as safetensors, and fitted models read without estimators.
 
-A file holds numbers and text only, so nothing in it can run. Applying a model needs no
+A file holds numbers and text only, so nothing in it can run. Applying a model doesn't need
 scikit-learn, which alone takes two seconds to import.
 """
 
@@ -31,7 +31,7 @@ MODEL_FILE = "model.safetensors"
 """Name of the model file in a run directory."""
 
 DIGEST = "sha256"
-"""Name of the digest in the metadata; earlier files have none."""
+"""Name of the digest in the metadata; files of earlier versions have no digest."""
 
 _NUMBER = int | float
 _METADATA = {
@@ -55,7 +55,7 @@ _METADATA = {
 _MOMENTS = {"log_likelihood": _NUMBER, "weight": _NUMBER, "rows": int}
 
 _OUTSIDE = ("format", "version", DIGEST)
-"""Metadata that the digest leaves out: those of the container."""
+"""Metadata of the file format and version, which the digest leaves out."""
 
 FITTED = (
     "converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_rows_", "n_passes_", "history_",
@@ -113,7 +113,7 @@ def _metadata(estimator: FittedMixture, moments: Moments | None) -> dict[str, An
 
 
 def save(estimator: FittedMixture, path: Any, storage_options: dict[str, Any] | None) -> None:
-    """Write an estimator to a path or URL, whole or not at all."""
+    """Write an estimator to a path or URL, completely or not at all."""
     folder, name = Folder.of_file(path, storage_options or {})
     folder.write(name, to_bytes(estimator))
 
@@ -126,7 +126,7 @@ class Fitted:
     ----------
     predictor : Predictor
     columns : tuple of str or None
-        Names of the features, where the fit had any.
+        Names of the features, if the fit had any.
     """
 
     predictor: Predictor
@@ -134,7 +134,7 @@ class Fitted:
 
     @classmethod
     def of(cls, estimator: FittedMixture) -> Self:
-        """Take the model out of a fitted estimator."""
+        """Take the mixture and its columns from a fitted estimator."""
         names = getattr(estimator, "feature_names_in_", None)
         columns = None if names is None else tuple(str(name) for name in names)
         return cls(estimator._predictor, columns)  # noqa: SLF001  a protocol's
@@ -187,18 +187,18 @@ class Stored:
         Raises
         ------
         DataError
-            It is no model file of ours, damaged, or of a later version.
+            The content is not that of a model file, is damaged, or of a later version.
         """
         with explained_as_model(name):
             file = TensorFile.from_bytes(content)
-            if "checkpoint" in file.metadata:  # whose formats have numbers of their own
+            if "checkpoint" in file.metadata:  # checkpoints number their formats separately
                 raise ValueError("it is the checkpoint of a fit")
             file.require_known(FORMAT, name)
             require_form(file.metadata, dict.fromkeys(_METADATA, object))
         with explained_as_damaged(name):
             sealed = file.metadata.get(DIGEST)
             if sealed not in (None, content_digest(file.metadata, file.tensors)):
-                raise ValueError("its content is not that of its digest")
+                raise ValueError("its content does not match its digest")
             return cls(name, file, _fitted(file))
 
     def moments(self) -> Moments | None:
@@ -240,14 +240,14 @@ def read(path: Any, storage_options: Mapping[str, Any]) -> tuple[bytes, str]:
         if filesystem.isdir(key):
             key, shown = (f"{folder.rstrip('/')}/{MODEL_FILE}" for folder in (key, shown))
             if filesystem.isdir(key):
-                raise DataError(f"{shown} is a folder, and no model file.", _REMEDY)
+                raise DataError(f"{shown} is a folder, not a model file.", _REMEDY)
     with input_errors(f"The model file {shown}", seen=False), filesystem.open(key, "rb") as file:
         return read_whole(file), shown
 
 
 @contextmanager
 def explained_as_model(name: str) -> Iterator[None]:
-    """Raise errors in parsing a file as the error that it is no model file."""
+    """Turn errors in parsing a file into the error that it is not a model file."""
     try:
         yield
     except MALFORMED as error:
@@ -261,13 +261,13 @@ def explained_as_model(name: str) -> Iterator[None]:
 
 @contextmanager
 def explained_as_damaged(name: str) -> Iterator[None]:
-    """Raise errors in the content of a model file as the error that it is damaged."""
+    """Turn errors in the content of a model file into the error that it is damaged."""
     try:
         yield
     except MALFORMED as error:
         if isinstance(error, DataError):
             raise
-        fact = f"there is no {error}" if isinstance(error, KeyError) else first_line(error)
+        fact = f"{error} is missing" if isinstance(error, KeyError) else first_line(error)
         raise DataError(f"{name} is a damaged model file: {fact}.", _REMEDY) from error
 
 
@@ -294,7 +294,7 @@ def _fitted(file: TensorFile) -> Fitted:
     if columns is not None:
         require_form(list(columns), [str], "feature_names")
         if len(columns) != mixture.n_features:
-            raise ValueError(f"it names {len(columns)} of {mixture.n_features} features")
+            raise ValueError(f"it has {len(columns)} names for {mixture.n_features} features")
     if metadata["dtype"] not in ("float32", "float64"):
         raise ValueError(f"its dtype is {metadata['dtype']!r}")
     forced = None if parameters["dtype"] is None else np.dtype(metadata["dtype"])

@@ -1,8 +1,9 @@
 """The options of a fit, each declared once.
 
-The command line's options, the jobs' keywords and the ranges that estimators check follow from
+The command line's options, the jobs' keywords and the ranges that estimators check are made from
 the annotations here. The estimators' constructors repeat the defaults, as scikit-learn needs
-them; a test compares. To add an option: an entry here, the constructors' parameter, and its use.
+them there; a test compares both. To add an option, add an entry here, a constructor parameter,
+and the code that uses it.
 
 This module imports the standard library only, so that ``daskgmm --help`` answers at once.
 """
@@ -25,19 +26,19 @@ class Option:
     ----------
     default : object
     help : str
-        As the command line shows it; it begins with what the option is.
+        Text that the command line shows; it begins with what the option is.
     parameter : str or None
-        The estimators' name of it, if it is another.
+        Name of the estimators' parameter, if it differs from the keyword.
     flag : str or None
-        The command line's name of it, if it is not the keyword with dashes.
+        Name on the command line, if it is not the keyword with dashes.
     choices : tuple of str
         All values but None, if they are few.
     least, most : float or None
-        The range of a number.
+        Range of a number.
     above : bool
         Whether a number must be larger than `least`.
     metavar : str or None
-        What the help shows for the value.
+        Placeholder for the value in the help.
     """
 
     default: Any = None
@@ -58,9 +59,9 @@ class Declared:
     Parameters
     ----------
     name : str
-        The jobs' keyword.
+        Keyword of the jobs.
     types : tuple of type
-        What its values may be.
+        Types that its values may have.
     option : Option
     """
 
@@ -70,7 +71,7 @@ class Declared:
 
     @property
     def parameter(self) -> str:
-        """The estimators' name of it."""
+        """Name of the estimators' parameter."""
         return self.option.parameter or self.name
 
     def check(self, value: Any) -> None:
@@ -79,7 +80,7 @@ class Declared:
         Raises
         ------
         ConfigurationError
-            With the value and the range.
+            The number is of the wrong type or out of range.
         """
         if not (value is None and type(None) in self.types):
             option = self.option
@@ -95,15 +96,15 @@ class Declared:
 def check_number(
     what: str, value: Any, kind: Any, least: float | None, *, above: bool = False
 ) -> None:
-    """Refuse values that are no finite number of a kind, or too small.
+    """Refuse values that are not finite numbers of a kind, or are too small.
 
     Parameters
     ----------
     what : str
-        The name of the value, as the error begins.
+        Name of the value, with which the error begins.
     value : object
     kind : {Integral, Real, None}
-        With ``None`` every value passes.
+        Kind of number; with ``None`` every value passes.
     least : float or None
         Smallest value; with ``None`` every value passes.
     above : bool
@@ -112,11 +113,12 @@ def check_number(
     Raises
     ------
     ConfigurationError
+        The value is not such a number, or too small.
     """
     if kind is None or least is None:
         return
     if isinstance(value, kind) and least <= value < inf and (value > least or not above):
-        return  # NaN does not come here
+        return  # never for NaN, which fails the comparisons
     number = "an integer" if kind is Integral else "a finite number"
     limit = f"above {least:g}" if above else f"of at least {least:g}"
     raise ConfigurationError(f"{what} is {value!r}.", f"It must be {number} {limit}.")
@@ -124,12 +126,12 @@ def check_number(
 
 @cache
 def declared(kind: type) -> dict[str, Declared]:
-    """The options that a class of options declares, by the jobs' keywords.
+    """Options that a class of options declares, by the jobs' keywords.
 
     Parameters
     ----------
     kind : TypedDict class
-        Its keys that have no `Option` in their annotation are left out.
+        Class of options; keys without an `Option` in their annotation are left out.
     """
     found = {}
     for name, hint in kind.__annotations__.items():
@@ -141,7 +143,7 @@ def declared(kind: type) -> dict[str, Declared]:
 
 
 def values_of(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    """A value for each option of a class: the given one, or else its default."""
+    """Values of all options of a class: the given ones, and defaults for the others."""
     return {name: given.get(name, one.option.default) for name, one in declared(kind).items()}
 
 
@@ -168,7 +170,7 @@ Seed = Annotated[
 
 
 class MethodOptions(TypedDict, total=False):
-    """How a mixture is fitted: options that the result depends on."""
+    """Options of a fit that its result depends on."""
 
     init: Annotated[
         str,
@@ -226,7 +228,7 @@ class MethodOptions(TypedDict, total=False):
 
 
 class CacheOptions(TypedDict, total=False):
-    """Where rows stay during a fit; the result does not depend on it."""
+    """Options of a fit's cache, on which the result does not depend."""
 
     cache: Annotated[
         str,

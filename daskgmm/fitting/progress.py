@@ -1,4 +1,4 @@
-"""Progress of a fit: all that it needs to go on from there."""
+"""Progress of a fit: all that is needed to resume it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,13 +18,13 @@ class FitProgress:
     Parameters
     ----------
     survey : Survey
-        Without its sample.
+        Result of the first pass, without its sample.
     counts : tuple of int
         Number of starts of each candidate.
     state : FitState
         Latest state.
     passes : int
-        Passes over all rows, those before EM included.
+        Number of passes over all rows, with those before EM.
     histories : tuple of tuple of dict
         Entries of the passes, for each trace that `daskgmm.fitting.fit.Fit` follows.
     """

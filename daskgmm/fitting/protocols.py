@@ -63,7 +63,7 @@ class MixtureParameters(Estimator, Protocol):
 
 
 class FittedMixture(MixtureParameters, Protocol):
-    """What the fit of a mixture leaves in its estimator.
+    """Attributes of a fitted mixture estimator, as its fit or a model file gives them.
 
     A model from elsewhere has only some of the attributes that describe how the fit went.
     """

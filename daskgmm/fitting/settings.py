@@ -1,4 +1,4 @@
-"""Settings of a fit: the parameters of a mixture estimator, checked and made ready for passes."""
+"""Settings of a fit: the parameters of a mixture estimator, checked and prepared for passes."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -23,15 +23,15 @@ from daskgmm.training.stopping import Rule, stopping_named
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A kind of mixture to fit, and where its starts come from.
+    """Number of components and covariance type to fit, and the source of the starts.
 
     Parameters
     ----------
     plan : StartPlan
     sample_rows : int
-        Rows to find starts on.
+        Number of sampled rows on which starts are found.
     resume_from : tuple of (Mixture, Frame, float) or None
-        Mixture to go on from instead of starts, its frame and its lower bound (nats a row).
+        Mixture to continue from in place of starts, its frame and its lower bound (nats a row).
     """
 
     plan: StartPlan
@@ -60,13 +60,13 @@ class Settings:
     tol, reg_covar : float
     max_iter : int
     stopping : Rule
-        Change that `tol` is compared with.
+        Rule for the change that `tol` is compared with.
     accelerate : callable
         See `daskgmm.training.acceleration`.
     fit_on_sample : bool
-        Whether EM runs on the sampled rows first, where they are not all there are.
+        Whether EM runs on the sampled rows first, unless these are all rows.
     dtype : dtype
-        What rows are computed in.
+        Float type of the computation.
     """
 
     candidates: tuple[Candidate, ...]
@@ -85,7 +85,7 @@ class Settings:
         candidates: tuple[Candidate, ...],
         dtype: np.dtype[np.floating[Any]],
     ) -> Self:
-        """Take what is the same for all candidates from one estimator's parameters."""
+        """Take the settings that all candidates share from one estimator's parameters."""
         return cls(
             candidates,
             tol=estimator.tol,
@@ -112,10 +112,10 @@ class Settings:
         return any(covariance.needs_scatter for covariance in self.covariances)
 
     def frame(self, origin: Doubles, deviations: Doubles) -> Frame:
-        """The frame that suits all covariance types.
+        """Choose the frame that suits all covariance types.
 
-        Scales are powers of two, so one that suits another type too leaves a mixture's
-        parameters as they are, and its bounds but for rounding.
+        Scales are powers of two, so the frame leaves the parameters of a mixture unchanged, and
+        its lower bounds but for rounding, even where it has to suit other types as well.
         """
         scale = deviations
         for covariance in self.covariances:
@@ -123,7 +123,7 @@ class Settings:
         return Frame.around(origin, scale, self.dtype)
 
     def cost_a_row(self, n_features: int) -> float:
-        """Rough seconds of a row of a pass, by which rows are cut into tasks."""
+        """Estimated seconds a row of a pass, by which rows are divided into tasks."""
         seconds = 0.0
         for covariance, n_components in self.covariances.items():
             length = covariance.feature_length(n_features)
@@ -146,7 +146,7 @@ class Settings:
         )
 
     def em_settings(self, frame: Frame, deviations: Doubles) -> EMSettings:
-        """Settings of EM in this frame."""
+        """Settings of EM in a frame; `deviations` (D,) are the features', in the data's units."""
         return EMSettings(
             self.tol,
             self.max_iter,
@@ -160,7 +160,7 @@ class Settings:
 
 
 def compute_dtype(estimator: Estimator, found: np.dtype[Any]) -> np.dtype[Any]:
-    """Float type to compute in: that of the data, unless the estimator's ``dtype`` forces one."""
+    """Float type to compute in: the estimator's ``dtype``, or by default the type of the data."""
     if estimator.dtype is None:
         return found
     try:

@@ -15,14 +15,14 @@ from daskgmm.training.initialisation import initialiser_named
 from daskgmm.training.starts import Given, StartPlan
 
 SUBSAMPLE_FLOOR = 20_000
-"""Least rows that subsample='auto' draws."""
+"""Least number of rows that subsample='auto' draws."""
 
 SUBSAMPLE_BYTES = 2**27
-"""Most bytes of the rows that it draws, above that floor."""
+"""Most bytes of rows that subsample='auto' draws, if `SUBSAMPLE_FLOOR` rows take fewer."""
 
 
 def start_plan(estimator: MixtureParameters, n_features: int) -> StartPlan:
-    """Take the plan of the starts from an estimator's parameters, checked."""
+    """Check the parameters that starts depend on, and take the plan of the starts from them."""
     covariance = covariance_named(estimator.covariance_type)
     given = _given(estimator, covariance, n_features)
     return StartPlan(
@@ -35,14 +35,14 @@ def start_plan(estimator: MixtureParameters, n_features: int) -> StartPlan:
 
 
 def sample_rows(estimator: MixtureParameters, n_features: int, rows_in_memory: int | None) -> int:
-    """Rows to find starts on: enough for every component's parameters, and few enough to hold.
+    """Number of rows to find starts on: enough for all parameters, and few enough for memory.
 
     Parameters
     ----------
     estimator : MixtureParameters
     n_features : int
     rows_in_memory : int or None
-        n, where X is in memory: with ``subsample=None`` starts are found on all rows.
+        Number n of rows if X is in memory: with ``subsample=None`` starts are found on all.
     """
     wanted: Any = estimator.subsample
     if wanted is None and rows_in_memory is not None:
@@ -53,7 +53,7 @@ def sample_rows(estimator: MixtureParameters, n_features: int, rows_in_memory: i
     if not isinstance(wanted, Integral) or wanted < max(2, estimator.n_components):
         raise ConfigurationError(
             f"The 'subsample' parameter is {wanted!r}.",
-            "It must be 'auto', None, or a number of rows of at least n_components.",
+            "It must be 'auto', None, or a number of rows: at least n_components, and at least 2.",
         )
     return int(wanted)
 
@@ -76,12 +76,12 @@ def _array(values: Any, name: str, shape: tuple[int, ...]) -> Doubles | None:
         return None
     try:
         real_values(values, name)
-        # In C's order whatever the user's: sums over axes round as memory has them.
+        # Always in C order: the rounding of sums over an axis depends on the order in memory.
         array = np.array(values, dtype=np.float64, order="C")
     except (TypeError, ValueError) as error:
         raise ConfigurationError(
-            f"The parameter '{name}' is no array of numbers: {error}.",
-            f"Give numbers of the shape {shape}.",
+            f"The parameter '{name}' is not an array of numbers: {error}.",
+            f"Give an array of numbers of shape {shape}.",
         ) from error
     if array.shape != shape:
         raise ConfigurationError(
@@ -99,10 +99,10 @@ def _check_weights(weights: Doubles) -> None:
     if (weights < 0).any() or (weights > 1).any():
         raise ConfigurationError(
             "The parameter 'weights' should be in the range [0, 1], but got "
-            f"max value {weights.min():.5f}, min value {weights.max():.5f}",  # theirs, swapped
-            "Divide weights_init by its sum, once no weight is negative.",
+            f"max value {weights.min():.5f}, min value {weights.max():.5f}",  # as scikit-learn's
+            "Make all weights_init non-negative, then divide them by their sum.",
         )
-    # Weights that were computed in single precision sum to 1 within its rounding.
+    # Weights computed in single precision sum to 1 only within its rounding.
     if not np.isclose(weights.sum(), 1, rtol=1e-6, atol=1e-6):
         raise ConfigurationError(
             "The parameter 'weights' should be normalized, "
@@ -118,5 +118,5 @@ def _check_precisions(precisions: Doubles, covariance: Covariance) -> None:
         kind = "symmetric, positive-definite" if covariance.has_matrices else "positive"
         raise ConfigurationError(
             f"'{covariance.name} precision' should be {kind}",
-            "Give precisions_init the inverses of covariances, or None.",
+            "Set precisions_init to the inverses of covariances, or to None.",
         ) from error

@@ -57,7 +57,7 @@ class Started:
     random : RandomState
         Random numbers after the starts were drawn.
     collapse : CollapsedComponentError or None
-        Reason where there are no starts.
+        Error that explains why there are no starts.
     """
 
     traces: tuple[Trace, ...]
@@ -75,9 +75,9 @@ class Preparation:
     candidate : Candidate
         One of the settings' candidates.
     columns : tuple of str or None
-        Names for errors.
+        Names of the features, for errors.
     random : RandomState
-        The candidate's own, so that its starts don't depend on the other candidates.
+        Random numbers of this candidate, so that its starts don't depend on other candidates.
     """
 
     settings: Settings
@@ -116,7 +116,14 @@ class Preparation:
 def with_centres(
     plan: StartPlan, source: Source, random: np.random.RandomState
 ) -> tuple[StartPlan, int]:
-    """Find centres for each start of a plan by k-means over all rows; counts the passes, too.
+    """Find centres for each start of a plan by k-means over all rows.
+
+    Returns
+    -------
+    plan : StartPlan
+        The plan with the centres.
+    passes : int
+        Number of passes made.
 
     Raises
     ------
@@ -132,8 +139,8 @@ def with_centres(
     check = partial(_is_weighted, n_components=plan.n_components, columns=source.columns)
     found, (weighted,) = survey(source, request, [check])
     assert found.statistics is not None  # noqa: S101  sound
-    # One scale for all features, as k-means measures them, that makes dask-ml's tolerance
-    # and its number of rounds, which have units, relative.
+    # One scale for all features keeps k-means' distances in proportion, and makes dask-ml's
+    # tolerance and number of rounds, which have units, relative.
     spread = np.full(source.n_features, np.sqrt((found.statistics.deviations**2).mean()))
     frame = Frame.around(found.statistics.origin, spread, source.dtype)
     rows = AllRows(source, found.lengths, weighted)

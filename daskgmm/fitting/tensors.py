@@ -1,6 +1,6 @@
-"""Frozen values to named arrays and plain JSON and back, in safetensors files.
+"""Frozen values written as named arrays and plain JSON to safetensors files, and read back.
 
-Values come back to the bit. A file holds numbers and text only: nothing in it can run.
+Values come back bit for bit. A file holds numbers and text only, so nothing in it can run.
 """
 
 import json
@@ -30,8 +30,8 @@ from daskgmm.training.states import FitState, StopReason, Trace
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
-# Checkpoints, and the digests of models that outputs record, hold these tags: they stay as they
-# are when a class is renamed.
+# Checkpoints, and the digests of models in outputs, contain these tags, so a tag stays as it is
+# when its class is renamed.
 _CLASSES: dict[str, Any] = {
     "FitProgress": FitProgress,
     "Survey": Survey,
@@ -43,7 +43,7 @@ _CLASSES: dict[str, Any] = {
     "Moments": Moments,
     "Frame": Frame,
 }
-"""The dataclasses that files may hold, by their tags."""
+"""Dataclasses that files may hold, by tag."""
 _TAGS = {kind: tag for tag, kind in _CLASSES.items()}
 
 
@@ -58,7 +58,9 @@ def to_plain(value: Any, name: str, arrays: Arrays) -> Any:
         case StopReason():
             return {"stopped": value.name}
         case tuple() if value and all(type(one) is int for one in value):
-            arrays[name] = np.array(value, np.int64)  # the lengths of many parts are long as text
+            arrays[name] = np.array(
+                value, np.int64
+            )  # shorter than text for the lengths of many parts
             return {"integers": name}
         case tuple():
             return [to_plain(one, f"{name}.{index}", arrays) for index, one in enumerate(value)]
@@ -102,7 +104,7 @@ def digest(plain: Any, arrays: Mapping[str, Any]) -> str:
 
 _KEY = "daskgmm"
 _LONGEST_HEADER = 100_000_000
-"""Bytes that the safetensors format allows a header."""
+"""Largest number of bytes that the safetensors format allows for a header."""
 
 MALFORMED = (
     SafetensorError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError,
@@ -113,20 +115,20 @@ MALFORMED = (
 
 @dataclass(frozen=True, eq=False)
 class TensorFile:
-    """Content of a safetensors file of ours: arrays, and JSON metadata in the header.
+    """Content of a safetensors file of daskgmm: arrays, and JSON metadata in the header.
 
     Parameters
     ----------
     tensors : mapping of str to ndarray
     metadata : mapping
-        Plain JSON values; floats come back as they were, infinite ones too.
+        Plain JSON values; floats, also infinite ones, come back unchanged.
     """
 
     tensors: Mapping[str, np.ndarray[Any, Any]]
     metadata: Mapping[str, Any]
 
     def to_bytes(self, number: int) -> bytes:
-        """Serialise; `number` is that of the file's format."""
+        """Serialise; `number` is the version of the file's format."""
         stamp = {"format": number, "version": version("daskgmm")}
         header = json.dumps(stamp | dict(self.metadata), allow_nan=True)
         tensors = {name: np.ascontiguousarray(array) for name, array in self.tensors.items()}
@@ -150,19 +152,19 @@ class TensorFile:
         """
         number = self.metadata["format"]
         if type(number) is not int or number < 1:
-            raise ValueError("its format is no number from 1")
+            raise ValueError("its format is not a number from 1")
         if number > newest:
             raise DataError(
                 f"{name} was written by daskgmm {self.metadata['version']} in format "
-                f"{number}; this one reads up to {newest}.",
+                f"{number}; this version reads formats up to {newest}.",
                 "Upgrade daskgmm.",
             )
 
 
 def read_whole(file: BinaryIO) -> bytes:
-    """Read an open file, or only its first bytes where these begin no safetensors file.
+    """Read an open file, or only its first bytes if these are not those of a safetensors file.
 
-    So a large file of another kind is never read into memory.
+    So a large file of another kind is not read into memory.
     """
     start = file.read(9)
     if len(start) < 9 or int.from_bytes(start[:8], "little") > _LONGEST_HEADER or start[8:] != b"{":

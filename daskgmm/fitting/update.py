@@ -1,4 +1,4 @@
-"""E-step of an update: the moments of new rows under a fitted mixture, in one pass."""
+"""E-step of an update: moments of new rows under a fitted mixture, in one pass."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from daskgmm.training.em import Origins
 
 @dataclass(eq=False)
 class NewRows:
-    """Source of new rows whose moments are computed in one pass, rarely two.
+    """New rows, whose moments are computed in one pass, rarely in two.
 
     Parameters
     ----------
@@ -29,7 +29,9 @@ class NewRows:
     before : Predictor
         Mixture before the update, and its frame.
     dtype : dtype
-        Type to compute in.
+        Float type of the computation.
+    passes : int
+        Number of passes made so far.
     """
 
     source: Source
@@ -38,7 +40,7 @@ class NewRows:
     passes: int = 0
 
     def expect(self, mixtures: Sequence[Mixture], origins: Origins = None) -> list[Moments]:
-        """Make one pass; see `daskgmm.training.em.Expect`."""
+        """Compute moments in one pass; see `daskgmm.training.em.Expect`."""
         cost = self._cost_a_row(mixtures[0])
         compiled = worth_compiling(sum(self.source.lengths or ()), cost)
         if compiled:
@@ -52,7 +54,7 @@ class NewRows:
         if found.weight == 0:
             raise DataError(
                 "There are no rows to update the model with, or none of positive weight.",
-                "Check that the input holds the rows that it should, and their weights.",
+                "Check that the input is the right one, and that some weights are positive.",
             )
         return [found]
 

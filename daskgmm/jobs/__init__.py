@@ -1,8 +1,8 @@
-"""A run from its inputs to its results: plain values in, plain values out, our errors only.
+"""Jobs from inputs to results: they take and return plain values, and raise only our errors.
 
-Each function is what the command of its name calls, with the same options and defaults. They
-run in any process and thread: also where an event loop runs, or within a task of a Dask worker.
-Nothing here prints, reads a command line or ends the process.
+Each function is called by the command of the same name, with the same options and defaults. It
+runs in any process and thread, also where an event loop runs or within a task of a Dask worker.
+It doesn't print, read a command line or end the process.
 """
 
 from importlib import import_module
@@ -32,7 +32,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """A job, whose module is imported on first use, as jobs need most of the package."""
+    """A job, imported from its module on first use, as jobs need most of the package."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -28,16 +28,16 @@ class FitRequest:
     Parameters
     ----------
     inputs : Inputs
-        Their storage options are the output's as well.
+        Inputs, whose storage options are used for the output as well.
     output : str
         The run directory, local or a URL.
     method : Method
     resources : Resources
     cache : str
-        Where decoded blocks stay between passes; no part of the configuration, as it never
+        Place of decoded blocks between passes; not part of the configuration, as it never
         changes the result.
     resume : bool
-        Go on with an unfinished run of the same configuration and inputs.
+        Resume an unfinished run of the same configuration and inputs.
     force : bool
         Replace a run that differs.
     command : tuple of str
@@ -100,13 +100,13 @@ def fit(
     Returns
     -------
     dict
-        The run's record of plain values, and beside it ``run``, where it is, and ``already``,
-        whether it was complete before.
+        The run's record as plain values, with ``run``, the path or URL of its directory, and
+        ``already``: whether it was complete before.
 
     Raises
     ------
     DaskGMMError
-        Of any kind.
+        The job failed; the subclass gives the kind of failure.
     """
     method = MixtureSpec.of(options, components=components, covariance=covariance)
     return run_fit(request_of(inputs, output, method, options), options.get("listener")).plain()
@@ -129,12 +129,12 @@ def request_of(
 
 
 def run_fit(request: FitRequest, listener: Listener | None = None) -> CompleteRun:
-    """Fit, or go on with an unfinished fit, or find that it is complete.
+    """Fit, or resume an unfinished fit, or return at once where the run is complete already.
 
     Raises
     ------
     DaskGMMError
-        Of any kind.
+        The job failed; the subclass gives the kind of failure.
     """
     request.folder().check()
     dataset = request.inputs.open()

@@ -13,12 +13,12 @@ from daskgmm.jobs.json_values import digest
 from daskgmm.jobs.options import Paths, build
 
 OTHER_INPUTS = "the input files, or versions of them"
-"""Words for changed inputs in the differences of a run or an output."""
+"""Description of changed inputs among the differences of a run or an output."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Where rows are, and which of their columns matter.
+    """Files that hold rows, and the columns and directories to read from them.
 
     Parameters
     ----------
@@ -48,12 +48,12 @@ class Inputs:
 
     @classmethod
     def of(cls, paths: Paths, options: Mapping[str, Any]) -> Self:
-        """The rows that the options of a job describe."""
+        """Create the inputs from paths and the options of a job."""
         several = (paths,) if isinstance(paths, str | os.PathLike) else paths
         columns = options.get("columns")
         if isinstance(columns, str):
             raise ConfigurationError(
-                f"columns is the text {columns!r}.",
+                f"columns is the string {columns!r}.",
                 f"Give a list of names, such as [{columns!r}].",
             )
         return build(
@@ -72,31 +72,31 @@ class Inputs:
         return found | {"format": self.format}
 
     def open(self) -> Dataset:
-        """The rows, of which only metadata is read so far."""
+        """Open the rows; only their metadata is read."""
         return self._open(self.columns)
 
     def open_for(self, model: Fitted) -> Dataset:
-        """The rows with the columns that a model was fitted on.
+        """Open the rows with the columns that a model was fitted on.
 
         Raises
         ------
         ConfigurationError
-            Other columns were asked for.
+            Other columns were chosen.
         DataError
-            A column is missing, or their number is another than the model's.
+            A column is missing, or the number of columns differs from the model's.
         """
         fitted = model.columns
         if fitted is not None and self.columns not in (None, fitted):
             raise ConfigurationError(
                 f"The columns {_listed(self.columns)} were chosen, but the model was fitted on "
                 f"{_listed(fitted)}.",
-                "Leave the choice to the model.",
+                "Don't choose columns: those of the model are used by default.",
             )
         dataset = self._open(self.columns if fitted is None else fitted)
         if dataset.n_features != model.n_features:
             raise DataError(
-                f"{dataset.paths[0]} has {dataset.n_features} columns of features, and the model "
-                f"was fitted on {model.n_features}.",
+                f"{dataset.paths[0]} has {dataset.n_features} feature columns, but the model was "
+                f"fitted on {model.n_features}.",
                 "Choose the columns that the model was fitted on, in the same order.",
             )
         return dataset
@@ -139,7 +139,7 @@ def fingerprint(dataset: Dataset, rows: int | None = None) -> dict[str, Any]:
     ----------
     dataset : Dataset
     rows : int or None
-        Number of all rows, once they were read: a single file has them all.
+        Number of all rows, once they were read; recorded if there is a single file.
     """
     files = [asdict(file) for file in dataset.files]
     marks = list(map(version_of, files))
@@ -149,7 +149,7 @@ def fingerprint(dataset: Dataset, rows: int | None = None) -> dict[str, Any]:
 
 
 def version_of(file: Mapping[str, Any]) -> dict[str, Any]:
-    """A file of a fingerprint without its rows, which not every format gives before it is read."""
+    """A file's version: all but its number of rows, which some formats give only after reading."""
     return {name: value for name, value in file.items() if name != "rows"}
 
 

@@ -1,4 +1,4 @@
-"""Plain values as JSON."""
+"""Plain values: their JSON text, their digest and their differences."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def to_json(value: Any) -> str:
-    """Values as JSON text that any program reads, as `as_plain` has them."""
+    """Values as JSON text that any program can read; see `as_plain`."""
     return json.dumps(as_plain(value), indent=2, allow_nan=False)
 
 

@@ -17,7 +17,7 @@ class Start:
         Number of rows, where known.
     n_features : int
     place : str
-        Place where the job runs.
+        Place where the job runs, in words.
     dashboard : str or None
         The cluster's dashboard, where one is served.
     run_id : str or None
@@ -35,7 +35,7 @@ class Listener(Protocol):
     """Receiver of a job's events, called in the thread that runs the job."""
 
     def wait(self, what: str) -> None:
-        """The job waits for a cluster: what that does, such as ``starting a cluster``."""
+        """The job waits for a cluster; `what` says for what, such as ``starting a cluster``."""
 
     def start(self, start: Start) -> None:
         """The job is about to read rows."""

@@ -1,4 +1,4 @@
-"""What a fit job fits: a method makes the estimator, and takes the model from it."""
+"""Methods of a fit job: each makes an estimator, and takes the model from the fitted one."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -17,14 +17,14 @@ E = TypeVar("E", bound=Estimator)
 
 @dataclass(frozen=True, kw_only=True)
 class Method(ABC, Generic[E]):
-    """A mixture, or a choice among mixtures, and how it is fitted.
+    """Method of a fit: one mixture, or a choice among several.
 
     Parameters
     ----------
     chosen : mapping
-        Values of `MethodOptions` where they differ from the defaults.
+        Values of `MethodOptions` that the user gave.
     seed : int or None
-        ``None`` draws one, which the run's record keeps.
+        Seed of the random numbers; with ``None`` one is drawn, and the run's record keeps it.
     """
 
     chosen: Mapping[str, Any] = field(default_factory=dict)
@@ -32,20 +32,20 @@ class Method(ABC, Generic[E]):
 
     @classmethod
     def of(cls, options: Mapping[str, Any], **own: Any) -> Self:
-        """The method that the options of a job describe, with fields of its own."""
+        """Create the method from the options of a job, and from further values."""
         chosen = {name: options[name] for name in declared(MethodOptions) if name in options}
         return build(cls, options, chosen=chosen, **own)
 
     @abstractmethod
     def estimator(self, **more: Any) -> E:
-        """The estimator, not fitted; `more` are parameters that all estimators take."""
+        """Create the estimator, not fitted; `more` are parameters that all estimators take."""
 
     @abstractmethod
     def outcome(self, fitted: E) -> tuple["GaussianMixture", dict[str, Any]]:
         """The model to keep from a fitted estimator, and further results for the record."""
 
     def configuration(self) -> dict[str, Any]:
-        """All that the result depends on but the rows, defaults included."""
+        """All that the result depends on except the rows, with defaults."""
         own = asdict(self)
         del own["chosen"]
         return values_of(MethodOptions, self.chosen) | own
@@ -60,14 +60,14 @@ class Method(ABC, Generic[E]):
 
 @dataclass(frozen=True)
 class MixtureSpec(Method["GaussianMixture"]):
-    """One mixture.
+    """Method of a fit of one mixture.
 
     Parameters
     ----------
     components : int
-        K.
+        Number of components K.
     covariance : str
-        The covariance type.
+        Covariance type.
     """
 
     components: int

@@ -1,4 +1,4 @@
-"""Models by name, from a run directory or a model file, and their description as plain values."""
+"""Models found in run directories or model files, and their description as plain values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from daskgmm.jobs.runs.record import how_it_goes_on
 if TYPE_CHECKING:
     from daskgmm.estimators.gaussian_mixture import GaussianMixture
 
-_ANEW = "run the run's command again: with the same inputs and options it makes the model anew"
+_ANEW = "run the run's command again: with the same inputs and options it makes the same model"
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model that was found.
+    """A model that was read from a run directory or a model file.
 
     Parameters
     ----------
@@ -29,9 +29,9 @@ class Model:
         Path or URL that the caller gave.
     stored : Stored
     sha256 : str
-        Digest of its file.
+        Digest of the model file.
     run : Run or None
-        The run that it comes from, where a run directory was named.
+        Run that wrote the model, if `name` is a run directory.
     """
 
     name: str
@@ -46,12 +46,12 @@ class Model:
 
     @cached_property
     def estimator(self) -> "GaussianMixture":
-        """The estimator that was saved; scikit-learn is imported for it.
+        """The estimator that was saved; this imports scikit-learn.
 
         Raises
         ------
         DataError
-            The file's parameters are no estimator's.
+            The file has parameters or attributes that the estimator doesn't have.
         """
         from daskgmm.estimators.persistence import restored
 
@@ -59,16 +59,16 @@ class Model:
 
 
 def find_model(name: str, storage_options: Mapping[str, Any] | None = None) -> Model:
-    """The model in a run directory or model file, local or a URL.
+    """Read the model in a run directory or model file, local or a URL.
 
     Raises
     ------
     MissingInputError
-        There is none, or its run is not complete.
+        There is no model, or its run is not complete.
     DataError
-        The file is not a model, or damaged, or the run's record is.
+        The file is not a model, or the file or the run's record is damaged.
     ClusterError
-        Its store doesn't answer.
+        The store doesn't answer.
     """
     options, shown = dict(storage_options or {}), shown_address(name)
     folder = Folder.of(name, options)
@@ -79,7 +79,7 @@ def find_model(name: str, storage_options: Mapping[str, Any] | None = None) -> M
         return _in_file(name, options)
     if run is None:
         raise MissingInputError(
-            f"{shown} holds no {RECORD_FILE}, so it is no run directory.",
+            f"{shown} holds no {RECORD_FILE}, so it is not a run directory.",
             "Name the directory that `daskgmm fit` wrote, or a model file.",
         )
     if content is None:
@@ -94,19 +94,20 @@ def _in_file(name: str, options: dict[str, Any]) -> Model:
 
 
 def _looked_into(folder: Folder) -> tuple[Run | None, bytes | None]:
-    """The run in a folder and its model, if they are there."""
+    """The run in a folder and the content of its model file; ``None`` for what is missing."""
     try:
         run = Run.at(folder)
         return run, None if run is None else run.model()
-    except OutputError as error:  # a directory that is written elsewhere is an input here
+    except OutputError as error:  # reading a run raises errors of outputs; here it is an input
         if isinstance(error.__cause__, IsADirectoryError):
             remedy = f"Restore the file from a copy, or {_ANEW}."
             raise DataError(f"{folder.name}/{MODEL_FILE} is a folder.", remedy) from error
-        raise MissingInputError(error.cause, "Ask for leave to read it.") from error
+        remedy = "Change its permissions, or ask its owner for access."
+        raise MissingInputError(error.cause, remedy) from error
 
 
 def _without_model(run: Run) -> DataError | MissingInputError:
-    """The error of a run that has no model, or another than it wrote."""
+    """Error for a run whose model is missing, or is not the file that the run wrote."""
     if run.state is not State.COMPLETE:
         return _incomplete(run)
     remedy = f"Restore the file from a copy, or {_ANEW}."
@@ -122,22 +123,22 @@ def _incomplete(run: Run) -> MissingInputError:
     remedy = f"R{again[1:]}."
     if run.state is State.FAILED:
         failure = record.get("failure", {})
-        fact = f"its run failed: {failure.get('cause', 'nobody knows why')}"
+        fact = f"its run failed: {failure.get('cause', 'the reason is unknown')}"
         remedy = failure.get("remedy", remedy)
     else:
         host = record.get("host", {}).get("name")
-        fact = f"its run is under way (process {record.get('process')} on {host}) or was killed"
-        remedy = f"Wait for its end; if it is dead, {again}."
+        fact = f"its run is still running (process {record.get('process')} on {host}) or was killed"
+        remedy = f"Wait for it to end; if it was killed, {again}."
     return MissingInputError(f"{run.name} has no model yet: {fact.rstrip('.')}.", remedy)
 
 
 def describe(model: Model) -> dict[str, Any]:
-    """Parameters of a model, how its fit went, and the record of its run if there is one.
+    """Describe a model: its parameters, the course of its fit, and its run's record if any.
 
     Returns
     -------
     dict
-        Of plain JSON values.
+        Plain JSON values.
     """
     fitted = model.estimator
     names = getattr(fitted, "feature_names_in_", None)
@@ -157,6 +158,6 @@ def describe(model: Model) -> dict[str, Any]:
 
 
 def _course(fitted: FittedMixture) -> dict[str, Any]:
-    """Known facts of the fit; fewer for a model that comes from elsewhere."""
+    """Facts of the fit; None for those that a model from scikit-learn lacks."""
     facts = ("converged", "n_iter", "n_passes", "lower_bound", "n_rows")
     return {name: getattr(fitted, f"{name}_", None) for name in facts}

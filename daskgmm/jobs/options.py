@@ -1,6 +1,6 @@
 """The keywords of jobs, each declared once with its default, range and help.
 
-The command line makes its options of them. This module imports no library, so that
+The command line's options are made from them. This module imports no library, so that
 ``daskgmm --help`` answers at once.
 """
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class RowsOptions(TypedDict, total=False):
-    """How rows are read."""
+    """Options of the rows that a job reads."""
 
     columns: Annotated[
         Sequence[str] | None,
@@ -76,7 +76,7 @@ class RowsOptions(TypedDict, total=False):
 
 
 class SchedulerOptions(TypedDict, total=False):
-    """A running cluster, and the connection to it."""
+    """Options of the connection to a running cluster."""
 
     scheduler: Annotated[
         str | None,
@@ -99,7 +99,7 @@ class SchedulerOptions(TypedDict, total=False):
 
 
 class SizeOptions(TypedDict, total=False):
-    """The size of an embedded cluster."""
+    """Options of the size of an embedded cluster."""
 
     workers: Annotated[
         int | None,
@@ -123,7 +123,7 @@ class SizeOptions(TypedDict, total=False):
 
 
 class ClusterOptions(SchedulerOptions, SizeOptions, total=False):
-    """Where a job runs."""
+    """Options of the cluster that a job runs on."""
 
     performance_report: Annotated[
         str | None,
@@ -154,7 +154,7 @@ class ClusterOptions(SchedulerOptions, SizeOptions, total=False):
 
 
 class ReadOptions(RowsOptions, ClusterOptions, total=False):
-    """How rows are read and where a job runs.
+    """Options of the rows that a job reads and the cluster that it runs on.
 
     Parameters
     ----------
@@ -169,12 +169,12 @@ Force = Annotated[bool, Option(default=False, help="Replace an existing output."
 
 
 class FitOptions(MethodOptions, CacheOptions, ReadOptions, total=False):
-    """How mixtures are fitted, and how the run directory is treated.
+    """Options of a fit and its run directory.
 
     Parameters
     ----------
     command : tuple of str
-        The command line, for the record.
+        Command line, for the run's record.
     """
 
     resume: Annotated[
@@ -190,7 +190,7 @@ class FitOptions(MethodOptions, CacheOptions, ReadOptions, total=False):
 
 
 class PredictOptions(ReadOptions, total=False):
-    """What is written for each row."""
+    """Options of the predictions that are written for each row."""
 
     with_: Annotated[
         Sequence[str],
@@ -230,7 +230,7 @@ class PredictOptions(ReadOptions, total=False):
 
 
 class SampleOptions(ReadOptions, total=False):
-    """What is written for each drawn row."""
+    """Options of drawn rows and their output."""
 
     with_labels: Annotated[bool, Option(default=False, help="Write the component of each row too.")]
     force: Force
@@ -238,12 +238,12 @@ class SampleOptions(ReadOptions, total=False):
 
 
 class UpdateOptions(ReadOptions, total=False):
-    """How the run directory of a refreshed model is treated.
+    """Options of the run directory of a refreshed model.
 
     Parameters
     ----------
     command : tuple of str
-        The command line, for the record.
+        Command line, for the run's record.
     """
 
     force: Force
@@ -251,7 +251,7 @@ class UpdateOptions(ReadOptions, total=False):
 
 
 class PlanOptions(RowsOptions, SizeOptions, total=False):
-    """What a plan assumes of a fit and of its cluster."""
+    """Options of a plan: the fit and the cluster that it is for."""
 
     n_init: NInit
     dtype: DType
@@ -263,18 +263,18 @@ def check(options: Mapping[str, Any], kind: Any) -> None:
     Raises
     ------
     TypeError
-        A keyword is none of this kind of options.
+        A keyword is not an option of the job.
     ConfigurationError
         A number is out of range.
     """
     for name in options.keys() - kind.__annotations__.keys():
-        raise TypeError(f"{name!r} is no option of this job.")
+        raise TypeError(f"{name!r} is not an option of this job.")
     for name, option in declared(kind).items():
         if name in options:
             option.check(options[name])
 
 
 def build(kind: type[T], options: Mapping[str, Any], **given: Any) -> T:
-    """A dataclass from the options that are its fields, and from further values."""
+    """Create a dataclass from the options that are its fields, and from further values."""
     names = {field.name for field in fields(kind)} - given.keys()  # type: ignore[arg-type]
     return kind(**{name: options[name] for name in names & options.keys()}, **given)

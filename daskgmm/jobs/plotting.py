@@ -1,4 +1,4 @@
-"""Draw a model, over rows if there are any."""
+"""Draw a figure of a model, over a sample of rows if there are inputs."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -24,9 +24,9 @@ def check_figure(path: str) -> None:
     Raises
     ------
     ConfigurationError
-        Its ending stands for no format, it is a URL, or matplotlib is not installed.
+        The path has no ending of a known format or is a URL, or matplotlib is not installed.
     OutputError
-        Its folder is missing or can't be written to.
+        The file's folder is missing or can't be written to.
     """
     from daskgmm.plotting.figure import require_matplotlib
     from daskgmm.plotting.files import FORMATS
@@ -34,7 +34,8 @@ def check_figure(path: str) -> None:
     require_matplotlib()
     if Path(path).suffix.lower() not in FORMATS:
         raise ConfigurationError(
-            f"A figure can't be written as {path}.", f"End its name in {', '.join(FORMATS)}."
+            f"The name of the figure {path} has no known ending.",
+            f"Use one of these endings: {', '.join(FORMATS)}.",
         )
     require_writable_here(path)
 

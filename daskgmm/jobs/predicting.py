@@ -35,18 +35,18 @@ class PredictRequest:
     ----------
     inputs : Inputs
     output : str
-        A folder or URL: of Zarr if it ends in ``.zarr``, else of Parquet files.
+        A folder or URL: Zarr if it ends in ``.zarr``, else Parquet files.
     kinds : tuple of str
-        Which of `KINDS`.
+        Predictions to write, among `KINDS`.
     keep : tuple of str
         Columns of the inputs to repeat before the predictions.
     anomaly_quantile : float or None
-        The share of rows, by log-density, that counts as anomalous; by default a hundredth.
+        Share of the rows, those of lowest log-density, that count as anomalous; by default 0.01.
     anomaly_threshold : float or None
-        The log-density (nats) below which a row is anomalous, whatever share that is.
+        Log-density (nats) below which a row counts as anomalous, in place of a share.
     resources : Resources
     force : bool
-        Replace an output that is there already.
+        Replace an existing output.
     """
 
     inputs: Inputs
@@ -59,22 +59,24 @@ class PredictRequest:
     force: bool = False
 
     def __post_init__(self) -> None:
-        unknown = sorted(set(self.kinds) - set(KINDS))
+        unknown = ", ".join(map(repr, sorted(set(self.kinds) - set(KINDS))))
         if unknown or not self.kinds:
             raise ConfigurationError(
-                f"No predictions are called {', '.join(map(repr, unknown))}.",
-                f"Choose among {', '.join(KINDS)}.",
+                f"Unknown kinds of predictions: {unknown}."
+                if unknown
+                else "No kind of prediction was chosen.",
+                f"Choose from {', '.join(KINDS)}.",
             )
         share, threshold = given = (self.anomaly_quantile, self.anomaly_threshold)
         if given != (None, None) and ANOMALY not in self.kinds:
             raise ConfigurationError(
-                "What counts as anomalous was given, but no anomalies are asked for.",
-                "Ask for them: --with labels,anomaly.",
+                "A quantile or threshold of anomalies was given, but anomalies were not requested.",
+                "Request them: --with labels,anomaly.",
             )
         if None not in given:
             raise ConfigurationError(
-                f"Anomalies are given by both a quantile ({share}) and a threshold ({threshold}).",
-                "Give one of them.",
+                f"Both a quantile ({share}) and a threshold ({threshold}) of anomalies were given.",
+                "Give only one of them.",
             )
         if share is not None and not 0 <= share <= 1:
             raise ConfigurationError(
@@ -115,7 +117,7 @@ def predict(
     Raises
     ------
     DaskGMMError
-        Of any kind.
+        The job failed; the subclass gives the kind of failure.
     """
     check(options, PredictOptions)
     rows = Inputs.of(inputs, options)
@@ -141,7 +143,7 @@ def write_predictions(
     Raises
     ------
     DaskGMMError
-        Of any kind.
+        The job failed; the subclass gives the kind of failure.
     """
     listener = listener or Silence()
     check_name(request.output)
@@ -186,8 +188,8 @@ def _content(model: Fitted, request: PredictRequest) -> Output:
     clashes = sorted(names & set(request.keep))
     if clashes:
         raise ConfigurationError(
-            f"The kept column {clashes[0]!r} has the name of a prediction.",
-            "Keep other columns, or rename it in the input.",
+            f"The kept column {clashes[0]!r} has the same name as a prediction.",
+            "Leave it out, or rename it in the input.",
         )
     return output
 
@@ -195,7 +197,7 @@ def _content(model: Fitted, request: PredictRequest) -> Output:
 def _configuration(
     model: Fitted, request: PredictRequest, marks: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """All that determines the output, without the place of work or credentials."""
+    """All that determines the output, without resources and credentials."""
     asked = {
         "command": "predict",
         "model_sha256": model.digest,
@@ -214,7 +216,7 @@ def _configuration(
 def _threshold(
     writer: OutputWriter, source: Source, content: Output, request: PredictRequest
 ) -> float | None:
-    """The log-density below which a row is anomalous, found once for all attempts."""
+    """Log-density (nats) below which a row is anomalous, computed once for all attempts."""
     found: float | None = writer.interim.get("threshold", request.anomaly_threshold)
     if found is None and request.quantile is not None:
         found = log_density_quantile(source, content.predictor, request.quantile)

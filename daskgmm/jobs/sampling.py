@@ -32,16 +32,17 @@ class SampleRequest:
     rows : int
         Number of rows.
     output : str
-        A folder or URL: of Zarr if it ends in ``.zarr``, else of Parquet files.
+        A folder or URL: Zarr if it ends in ``.zarr``, else Parquet files.
     with_labels : bool
         Write the component of each row too.
     seed : int or None
-        ``None`` draws one, which the output's manifest records.
+        Seed of the random numbers; with ``None`` one is drawn, and the output's manifest
+        records it.
     storage_options : mapping
-        For the output's store; may hold credentials, so it is never shown or written.
+        Options for the output's store; may hold credentials, so it is never shown or written.
     resources : Resources
     force : bool
-        Replace an output that is there already.
+        Replace an existing output.
     """
 
     rows: int
@@ -54,7 +55,9 @@ class SampleRequest:
 
     def __post_init__(self) -> None:
         if self.rows < 1:
-            raise ConfigurationError(f"{self.rows} rows are to be drawn.", "Draw at least one.")
+            raise ConfigurationError(
+                f"The number of rows to draw is {self.rows}.", "It must be at least 1."
+            )
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def sample(model: str, output: str, *, n: int, **options: Unpack[SampleOptions])
     Raises
     ------
     DaskGMMError
-        Of any kind.
+        The job failed; the subclass gives the kind of failure.
     """
     check(options, SampleOptions)
     store = dict(options.get("storage_options", {}))
@@ -114,7 +117,7 @@ def write_sample(
     Raises
     ------
     DaskGMMError
-        Of any kind.
+        The job failed; the subclass gives the kind of failure.
     """
     listener = listener or Silence()
     output_request = _output_request(model, request)
@@ -155,7 +158,7 @@ def _content(model: Fitted, request: SampleRequest) -> Drawn:
     content = Drawn(names, request.with_labels)
     if request.with_labels and "label" in content.names:
         raise ConfigurationError(
-            "A feature is called 'label', as is the column of components.",
+            "A feature is called 'label', like the column that holds the components.",
             "Draw the rows without their labels.",
         )
     return content

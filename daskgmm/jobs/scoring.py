@@ -14,7 +14,7 @@ from daskgmm.jobs.options import Paths, ReadOptions, build, check
 
 @dataclass(frozen=True)
 class Scores:
-    """How well a model fits rows.
+    """Log-likelihood and information criteria of a model on rows.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class Scores:
     mean_log_likelihood : float
         Mean log-likelihood in nats a row.
     aic, bic, icl : float
-        Criteria; the lower the better.
+        Information criteria; the lower the better.
     """
 
     rows: int
@@ -53,7 +53,7 @@ def score(model: str, inputs: Paths, **options: Unpack[ReadOptions]) -> dict[str
     Raises
     ------
     DaskGMMError
-        Of any kind.
+        The job failed; the subclass gives the kind of failure.
     """
     check(options, ReadOptions)
     rows = Inputs.of(inputs, options)
@@ -72,7 +72,7 @@ def evaluate(
     Raises
     ------
     DaskGMMError
-        Of any kind.
+        The job failed; the subclass gives the kind of failure.
     """
     dataset = inputs.open_for(model)
     listener = listener or Silence()

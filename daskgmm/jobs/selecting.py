@@ -1,4 +1,4 @@
-"""Choose a mixture among many: a fit of another method, whose run records all candidates."""
+"""Choose a mixture among many candidates, and leave a run directory with the best."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SelectionSpec(Method["GaussianMixtureSelector"]):
-    """The best of many mixtures, as `daskgmm.GaussianMixtureSelector` chooses it.
+    """Method of a fit that chooses the best of many mixtures by a criterion.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class SelectionSpec(Method["GaussianMixtureSelector"]):
     def outcome(
         self, fitted: "GaussianMixtureSelector"
     ) -> tuple["GaussianMixture", dict[str, Any]]:
-        """The best mixture, and the table of all."""
+        """The best mixture, and the table of all candidates."""
         return fitted.best_estimator_, {
             "criterion": self.criterion,
             "best": fitted.best_index_,
@@ -84,7 +84,7 @@ def select(
     Raises
     ------
     DaskGMMError
-        Of any kind.
+        The job failed; the subclass gives the kind of failure.
     """
     types = (covariance,) if isinstance(covariance, str) else tuple(covariance)
     method = SelectionSpec.of(

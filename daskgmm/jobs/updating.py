@@ -37,7 +37,7 @@ class UpdateRequest:
     model : Model
         Model with the moments of the rows that it has seen.
     inputs : Inputs
-        The new rows. Their storage options are the model's and the output's as well.
+        New rows; their storage options are used for the model and the output as well.
     output : str
         The run directory, local or a URL.
     forgetting : float
@@ -61,7 +61,8 @@ class UpdateRequest:
     def configuration(self) -> dict[str, Any]:
         """All that the result depends on except the rows."""
         own = {"forgetting": float(self.forgetting), "updated_from": self.origin()}
-        if self.model.run is not None:  # no number is drawn: a figure's sample stays the same
+        # An update draws no numbers; the seed keeps a figure's sample.
+        if self.model.run is not None:
             own["seed"] = self.model.run.seed
         return dict(as_plain(self.inputs.configuration() | own))
 
@@ -77,13 +78,14 @@ class UpdateRequest:
         Raises
         ------
         OutputError
-            It is that of the model itself.
+            The directory is the one of the model itself.
         """
         folder, run = Folder.of(self.output, self.inputs.storage_options), self.model.run
         if run is not None and run.name == folder.name:
             raise OutputError(
-                f"{folder.name} is the run to be updated.",
-                "Choose another output: run again in place, it would count the rows twice.",
+                f"The output {folder.name} is the run to be updated.",
+                "Choose another output: an update in place would count the rows twice if it were "
+                "repeated.",
             )
         marks = fingerprint(dataset)
         resources = asdict(self.resources)
@@ -92,15 +94,17 @@ class UpdateRequest:
         )
 
     def warn_of_rows_again(self, marks: Mapping[str, Any]) -> None:
-        """Warn of inputs, by their fingerprint, that the model's run has read already."""
+        """Log a warning for inputs, given by fingerprint, that the model's run has read already."""
         run, files = self.model.run, marks["files"]
         if run is None or self.forgetting == 0:
             return
         seen = [version_of(file) for file in run.record["inputs"]["files"]]
         again = [file["path"] for file in files if version_of(file) in seen]
         if again:
-            fact = "%d of %d inputs, such as %s, are those of %s already: their rows count twice."
-            logger.warning(fact, len(again), len(files), again[0], run.name)
+            fact = (
+                "The run %s has already read %d of %d inputs, such as %s: their rows count twice."
+            )
+            logger.warning(fact, run.name, len(again), len(files), again[0])
 
 
 _FEWEST_ROWS = 1e-3
@@ -167,7 +171,7 @@ def update(
     Parameters
     ----------
     run : str
-        The run directory or model file to go on from, local or a URL.
+        Run directory or model file to continue from, local or a URL.
     inputs : path or sequence of paths
         The new rows: files, directories, patterns or URLs.
     output : str
@@ -186,7 +190,7 @@ def update(
     Raises
     ------
     DaskGMMError
-        Of any kind.
+        The job failed; the subclass gives the kind of failure.
     """
     from daskgmm.estimators.partial_fit import check_forgetting
 
@@ -211,7 +215,7 @@ def run_update(request: UpdateRequest, listener: Listener | None = None) -> Comp
     Raises
     ------
     DaskGMMError
-        Of any kind.
+        The job failed; the subclass gives the kind of failure.
     """
     dataset = request.inputs.open_for(request.model.fitted)
     return make_run(
@@ -250,7 +254,7 @@ def _result(
         "columns": None if dataset.columns is None else list(dataset.columns),
         "rows": last["rows"],
         "rows_seen": model.n_rows_,
-        "weight": increment.moments.weight,  # what the rows seen still count
+        "weight": increment.moments.weight,  # after forgetting
         "lower_bound": model.lower_bound_,
         "converged": getattr(model, "converged_", None),
         "n_iter": model.n_iter_,

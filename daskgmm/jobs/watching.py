@@ -34,7 +34,7 @@ def watching(resources: Resources, wanted: str | None = None) -> Iterator["Watch
     ClusterError
         The scheduler doesn't answer.
     """
-    assert resources.scheduler is not None  # noqa: S101  it is asked for
+    assert resources.scheduler is not None  # noqa: S101  the command requires it
     with connected(resources.scheduler, resources.tls) as client:
         yield Watching(client, wanted)
 
@@ -62,12 +62,12 @@ class Watching:
         self.follower.mark_gone(self._is_gone, time.time())
 
     def news(self) -> Iterator[News]:
-        """Follow a fit from its beginning, as far as that is known, to its end.
+        """Follow a fit from its beginning, or its earliest known event, to its end.
 
         Raises
         ------
         ClusterError
-            The scheduler went away.
+            The connection to the scheduler is lost.
         """
         fresh = self.follower.choose()
         yield from fresh
@@ -95,7 +95,8 @@ class Watching:
                 if self._client.scheduler_comm is not self._connection or self._is_cut_off():
                     raise ClusterError(
                         "The connection to the scheduler was lost.",
-                        "Check that it is alive and watch again: fits have gone on without.",
+                        "Check that the scheduler is running, and watch again: fits don't need "
+                        "this connection.",
                     ) from None
 
     def _is_cut_off(self) -> bool:
@@ -114,7 +115,7 @@ class Watching:
             self._heard.put((client, (time.time(), {"action": "remove-client"})))
 
     def _is_gone(self, run: FitHistory) -> bool:
-        """Whether the process that makes a fit has left the cluster."""
+        """Whether the process that runs a fit has left the cluster."""
         told = self._client.get_events(_client_of(run))
         return not told or _is_leaving(told[-1][1])
 
@@ -124,5 +125,5 @@ def _client_of(run: FitHistory) -> str:
 
 
 def _is_leaving(event: Any) -> bool:
-    """Whether an event reports that a client has left; others may log anything there too."""
+    """Whether an event reports that a client has left; the topic may hold events of any form."""
     return isinstance(event, Mapping) and event.get("action") == "remove-client"

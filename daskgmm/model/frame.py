@@ -1,6 +1,7 @@
-"""The coordinates of all computations: the data's, shifted and scaled once.
+"""Frames: the coordinates of all computations, which are the data's shifted and scaled once.
 
-The rows' total second moments, which tied covariances need beside the feature form.
+`scatter` computes the rows' total second moments in a frame, which tied covariances need in
+addition to the feature form.
 """
 
 from dataclasses import dataclass
@@ -10,14 +11,15 @@ import numpy as np
 from daskgmm.model.typing import Doubles, Floats
 
 _LEAST_SCALE = 2.0**-490
-"""Squares of what is smaller still would leave the range in which `reg_covar` can be divided."""
+"""Smallest scale: dividing `reg_covar` by the square of a smaller one could overflow."""
 
 _MOST_SINGLE = 2.0**96
-"""Scales from its inverse to this leave single precision room for the rows and for the inverse."""
+"""Largest scale, and inverse of the smallest, with which rows and the inverse of the scale stay in
+the range of single precision."""
 
 
 def require_numbers(name: str, array: Doubles) -> None:
-    """Raise ValueError where an array is not of float64, or holds what is not finite."""
+    """Raise ValueError if an array is not of type float64, or holds NaN or infinity."""
     if array.dtype != np.float64:
         raise ValueError(f"{name} is of the type {array.dtype}")
     if not np.isfinite(array).all():
@@ -28,10 +30,9 @@ def require_numbers(name: str, array: Doubles) -> None:
 class Frame:
     """Standard coordinates ``z = (x - origin) / scale``.
 
-    The scales are powers of two and the origin is a number that the data's own type holds, so
-    the change of coordinates rounds once at the most, and parameters come back as they were.
-    The origin is kept apart from the parameters: a cluster of width 1e-6 at 1e6 keeps all
-    its digits.
+    Scales are powers of two and the data's float type can hold the origin, so the change of
+    coordinates rounds at most once, and parameters come back unchanged. The origin is kept apart
+    from the parameters: a cluster of width 1e-6 at 1e6 keeps all its digits.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ class Frame:
         return cls(np.zeros(n_features), np.ones(n_features))
 
     def require_sound(self, n_features: int) -> None:
-        """Raise ValueError, which says why, where these are no coordinates of D features."""
+        """Raise ValueError with the reason if these are not valid coordinates of D features."""
         for name, array in (("origin", self.origin), ("scale", self.scale)):
             require_numbers(f"the array of the frame's {name}", array)
             if array.shape != (n_features,):
@@ -66,7 +67,7 @@ class Frame:
             raise ValueError(f"a scale of the frame is {self.scale.min():g}")
 
     def seen_from(self, other: "Frame") -> "Frame":
-        """The frame as seen from another frame's coordinates."""
+        """Convert to the coordinates of another frame."""
         return Frame((self.origin - other.origin) / other.scale, self.scale / other.scale)
 
     @property
@@ -78,8 +79,8 @@ class Frame:
         """Write rows of shape (D, n) in these coordinates into ``out``."""
         origin = self.origin.astype(rows.dtype)
         if not np.array_equal(origin, self.origin):
-            origin = self.origin  # exact in double precision only, so that is what serves
-        wide = np.result_type(rows, out)  # or single precision rows would round once more
+            origin = self.origin  # only double precision holds it exactly
+        wide = np.result_type(rows, out)  # else rows in single precision would round once more
         if out.dtype == np.float32 and not self._suits_single:
             out[...] = (rows - self.origin[:, np.newaxis]) * (1 / self.scale)[:, np.newaxis]
             return

@@ -11,10 +11,10 @@ from daskgmm.model.frame import Frame, require_numbers
 from daskgmm.model.typing import Doubles
 
 _LOG_OF_ZERO = -1e30
-"""Stands for log(0) in natural parameters, where an infinity would make NaN of products."""
+"""Value for log(0) in natural parameters, where minus infinity would make products NaN."""
 
 _ROUNDING_OF_WEIGHTS = 1e-5
-"""How far from 1 weights may sum that were computed in single precision."""
+"""Largest difference from 1 of a sum of weights that were computed in single precision."""
 
 
 @dataclass(frozen=True, eq=False)

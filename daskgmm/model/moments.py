@@ -1,6 +1,7 @@
-"""The sufficient statistics of a mixture: sums over rows, so they add.
+"""Moments: the sufficient statistics of a mixture, which are sums over rows and so can be added.
 
-From rows and given responsibilities to a mixture: how starts become parameters.
+The M-step computes a mixture from them. `moments_under` computes them from rows and given
+responsibilities, by which starts become mixtures.
 """
 
 from dataclasses import dataclass, replace
@@ -14,13 +15,14 @@ from daskgmm.model.mixture import Mixture, collapsed
 from daskgmm.model.typing import Doubles, Floats
 
 EMPTY = 1000
-"""Components of less weight than this many times what guards against division by zero."""
+"""Factor on the weight added against division by zero: components of less weight are empty."""
 
 _STEPS = 16
-"""Steps between numbers at a component's mean: what lies no further apart is one value."""
+"""Spacings of float64 at a component's mean within which values count as equal."""
 
 _ROUNDING = 2 * float(np.finfo(np.float64).eps)
-"""Times D: what rounding leaves of a feature's variance that the others determine."""
+"""Share of a feature's variance that rounding leaves if other features determine it, divided by
+D."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +32,7 @@ class Moments:
     Parameters
     ----------
     origins : ndarray of shape (K, D)
-        What the rows are measured from; moments with different origins don't add.
+        Points about which moments are taken; moments with different origins can't be added.
     sums : ndarray of shape (F, K)
         Sums of ``gamma * phi(z - origin)``: quadratic, then linear, then constant features.
     shared : ndarray of shape (D, D) or empty
@@ -92,10 +94,10 @@ class Moments:
         return np.asarray(self.origins + linear / safe[:, np.newaxis])
 
     def about(self, origins: Doubles, covariance: Covariance) -> "Moments":
-        """The same rows' moments about other origins, of shape (K, D).
+        """Moments of the same rows about other origins, of shape (K, D).
 
-        Nothing is lost but by rounding, relative to the moments before or after, whichever are
-        larger: from an origin far off, a tight component's moments come without digits.
+        Rounding is relative to the moments before or after, whichever are larger: from a far
+        origin, the moments of a tight component come without correct digits.
         """
         n_features = self.origins.shape[1]
         shift = (self.origins - origins).T
@@ -124,7 +126,7 @@ class Moments:
     def joined(self, other: "Moments", covariance: Covariance) -> "Moments":
         """Sum of two moments with any origins, about the means of both together.
 
-        From there covariances come without cancellation, and so do those of the next sum.
+        Covariances are computed from it without cancellation, also after further sums.
         """
         counts = self.sums[-1] + other.sums[-1]
         share = other.sums[-1] / np.where(counts > 0, counts, 1.0)
@@ -132,7 +134,7 @@ class Moments:
         return self.about(origins, covariance) + other.about(origins, covariance)
 
     def complete(self, mixture: Mixture, scatter: Doubles | None) -> "Moments":
-        """Add what `mixture`'s feature form leaves out, from the rows' total scatter."""
+        """Add the terms that `mixture`'s feature form leaves out, from the rows' total scatter."""
         shared, log_likelihood = mixture.covariance.completes(scatter, mixture.factors)
         if shared is None:
             return self
@@ -143,32 +145,32 @@ class Moments:
     ) -> Mixture:
         """M-step: the mixture under which these statistics are most likely.
 
-        Without a ridge a component may come down to equal rows, where the likelihood has no
-        bound. Variances along the axes are then the square of what numbers resolve at the mean,
-        in each pass, so the likelihood never falls; a matrix that has no width in some direction
-        has collapsed, and so has a component without rows.
+        Without a ridge a component may shrink to equal rows, where the likelihood is unbounded.
+        Its variances along the axes are then the square of the resolution of float64 at its mean,
+        in each pass, so the likelihood never falls. A matrix without width in some direction has
+        collapsed, and so has a component without rows.
 
         Parameters
         ----------
         covariance : Covariance
-            The covariance type.
+            Covariance type.
         ridge : ndarray of shape (D,)
-            Added to the covariances' diagonals, in the units of the frame squared.
+            Constant added to the covariances' diagonals, in squared units of the frame.
         epsilon : float
-            Machine epsilon of the data's type. Ten of it are added to each component's weight,
-            as in scikit-learn, so that an empty one divides by no zero; less where rows weigh
-            less than 1. They lie at the frame's origin, and only where a component is empty.
+            Machine epsilon of the data's float type. Ten times this is added to each component's
+            weight, as in scikit-learn, so that empty ones don't divide by zero; less where rows
+            weigh less than 1. In empty components it also counts as rows at the frame's origin.
         zero : ndarray of shape (D,) or None
-            Where the data's own zero lies, if not at the frame's origin.
+            Position of the data's zero, if not the frame's origin.
 
         Raises
         ------
         CollapsedComponentError
-            A covariance is not positive definite, or is nothing but rounding.
+            A covariance is not positive definite, or consists of rounding only.
         """
         added = self._added(epsilon)
         empty = self.sums[-1] < EMPTY * added
-        if self.origins[empty].any():  # from afar, what is added to those would cancel
+        if self.origins[empty].any():  # about a far origin, the rows added there would cancel
             near = np.where(empty[:, np.newaxis], 0.0, self.origins)
             return self.about(near, covariance).maximise(covariance, ridge, epsilon, zero)
         guard = np.where(empty, added, 0.0)
@@ -179,8 +181,8 @@ class Moments:
     ) -> Mixture:
         """First mixture of a start, whose components may be single rows; see `maximise`.
 
-        Where variances along the axes would be zero, what is added to the weights, at the frame's
-        origin, gives them some width, as in scikit-learn: from there rows can be shared out.
+        Where variances along the axes would be zero, the weight that is added at the frame's
+        origin gives them some width, as in scikit-learn, so that EM can share out the rows.
         """
         added = self._added(epsilon)
         empty = self.sums[-1] < EMPTY * added
@@ -191,7 +193,7 @@ class Moments:
         try:
             return self._maximise(covariance, ridge, added, guard, zero, widened=False)
         except CollapsedComponentError:
-            if covariance.has_matrices:  # one direction more leaves a matrix singular
+            if covariance.has_matrices:  # one more point doesn't make a singular matrix regular
                 raise
             guard = np.full(len(guard), added)
             return self._maximise(covariance, ridge, added, guard, zero, widened=True)
@@ -235,13 +237,13 @@ class Moments:
 
 
 def _resolved(means: Doubles, ridge: Doubles, zero: Doubles | None) -> Doubles:
-    """Variances (K, D) below which rows about these means are equal; none where a ridge is."""
+    """Variances (K, D) below which rows about these means count as equal; 0 with a ridge."""
     values = np.abs(means) if zero is None else np.maximum(np.abs(means), np.abs(means - zero))
     return np.where(ridge > 0, 0.0, (_STEPS * np.spacing(values)) ** 2)
 
 
 def _require_spread(mixture: Mixture, least: Doubles) -> None:
-    """Refuse covariances that are only rounding, which differs with the order of rows."""
+    """Refuse covariances that consist of rounding, as it depends on the order of rows."""
     covariance, shape = mixture.covariance, mixture.shape
     narrow = covariance.variances(mixture.covariances, shape) < least
     shares = covariance.least_shares(mixture.factors, mixture.covariances, shape[0])
@@ -256,7 +258,7 @@ def moments_under(
 ) -> Moments:
     """Moments of rows (D, n) in data coordinates under responsibilities (K, n).
 
-    Second moments are taken about the means, so they lose nothing.
+    Second moments are taken about the means, so there is no cancellation.
     """
     z = np.empty(rows.shape)
     frame.standardise(rows.astype(np.float64, copy=False), out=z)

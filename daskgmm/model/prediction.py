@@ -21,7 +21,7 @@ from daskgmm.model.responsibilities import normalise
 from daskgmm.model.typing import Floats
 
 _LABEL_OF_NONE = 0
-"""Of rows so far that no component has a density: all are as probable, and the first is taken."""
+"""Label of rows so far from all components that densities are zero: the first of equal ones."""
 
 
 class Predictions(NamedTuple):
@@ -54,9 +54,9 @@ class Predictor:
         In frame coordinates.
     frame : Frame
     dtype : dtype or None
-        What to compute in, if not in the rows' type.
+        Float type to compute in; by default the rows' type.
     compiled : bool
-        Whether there are so many rows that a compiled loop is worth loading.
+        Whether there are enough rows to make loading a compiled loop worthwhile.
     """
 
     mixture: Mixture
@@ -123,8 +123,8 @@ class Predictor:
 
 
 def density_kernel(mixture: Mixture, dtype: np.dtype[Any], *, compiled: bool) -> type[Kernel]:
-    """The kernel that gives a mixture's densities of single rows."""
-    # Without its quadratic term the feature form gives no densities.
+    """The kernel that computes a mixture's densities of single rows."""
+    # The feature form leaves out the quadratic term where that is the same for all components.
     by_features = not mixture.covariance.needs_scatter and feature_components(mixture, dtype).all()
     if compiled:
         return CompiledKernel if by_features else ScreenedKernel
@@ -132,12 +132,12 @@ def density_kernel(mixture: Mixture, dtype: np.dtype[Any], *, compiled: bool) ->
 
 
 class NotFiniteError(ArithmeticError):
-    """A row has a value that is NaN or infinite.
+    """Error that a row has a value that is NaN or infinite.
 
     Parameters
     ----------
     flaw : Flaw
-        Where, in the rows that were given.
+        Place of the value in the given rows.
     """
 
     def __init__(self, flaw: Flaw) -> None:

@@ -1,4 +1,4 @@
-"""Sums over rows that information criteria are made of, for several mixtures at once."""
+"""Sums over rows from which information criteria are computed, for several mixtures at once."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +14,12 @@ from daskgmm.model.responsibilities import normalise
 from daskgmm.model.typing import Doubles, Floats
 
 CRITERIA = ("bic", "aic", "icl")
-"""What mixtures of different kinds are compared by: the lower the better."""
+"""Names of the criteria by which mixtures of different kinds are compared; lower is better."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scoring:
-    """The mixtures that a scoring pass scores, and how it computes them.
+    """Mixtures that a pass scores, and the frame and float type that it computes in.
 
     Parameters
     ----------
@@ -27,9 +27,9 @@ class Scoring:
         In frame coordinates.
     frame : Frame
     dtype : dtype
-        What rows are computed in.
+        Float type of the computation.
     compiled : bool
-        Whether there are so many rows that a compiled loop is worth loading.
+        Whether there are enough rows to make loading a compiled loop worthwhile.
     """
 
     mixtures: tuple[Mixture, ...]

@@ -48,8 +48,8 @@ def save(
     target = Path(path)
     if target.suffix.lower() not in FORMATS:
         raise ConfigurationError(
-            f"A figure cannot be written as {target.name!r}.",
-            f"End its name in one of {', '.join(FORMATS)}.",
+            f"The name of the figure {target.name} has no known ending.",
+            f"Use one of these endings: {', '.join(FORMATS)}.",
         )
     if chosen is None and hasattr(model, "results_"):
         chosen = {"candidates": model.results_, "criterion": model.criterion}

@@ -1,9 +1,9 @@
-"""Steps longer than EM's. A new way is a function and a line in the registry.
+"""Acceleration of EM by longer steps. A new method is a function and a line in the registry.
 
-Each function is told of every EM step that was taken and answers with what the next pass tries
-in place of the mixture that EM came to. A trial costs the pass that finds its likelihood: where
-that has fallen, or EM turns round there, EM goes on from where it stood, and nothing is lost but
-the pass.
+Each function is called after every EM step and returns the mixture that the next pass tries in
+place of EM's latest, if any. A trial costs the pass that computes its likelihood: if that has
+fallen, or EM turns back from the trial, EM continues from its latest mixture, and only the pass
+is lost.
 """
 
 from collections.abc import Callable
@@ -18,18 +18,21 @@ from daskgmm.model.mixture import Mixture
 from daskgmm.model.unconstrained import Coordinates
 
 TAIL = 1e-3
-"""Gain of an EM step (nats a row) below which trials are made: by default EM ends here, near the
-optimum that it has chosen. Steps that gain more choose it, and few of them are saved by trials."""
+"""Gain of an EM step (nats a row) below which trials are made. Steps that gain more decide which
+optimum EM reaches, and trials save few of them; at this gain EM is near that optimum, and stops
+by default."""
 
 FIRST_RADIUS = 0.3
-"""Of a trial, in the metric of Fisher's information, where 1 is felt by every row."""
+"""Largest length of the first trial, in the metric of Fisher's information, in which a length of
+1 changes every row's likelihood noticeably."""
 
 GROWTH = 2.0
-"""By which the radius grows after a trial that reached it, and shrinks after one refused."""
+"""Factor by which the radius grows after a trial that reached it, and shrinks after a refused
+trial."""
 
 LEAST_SHARE = 0.1
-"""Of the weight that EM gave a component, an extrapolation leaves at least this much: one that
-is empty would never come back."""
+"""Least share of a component's weight after EM that an extrapolation leaves to it, as an empty
+component would stay empty."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,15 +42,15 @@ class AccelerationState:
     Parameters
     ----------
     trial : Mixture or None
-        What the next pass tries; ``None`` for what EM came to.
+        Mixture that the next pass tries; ``None`` for EM's latest one.
     origin : Mixture or None
-        Where EM's latest step began.
+        Mixture from which EM's latest step began.
     length : float
-        How far the trial is, in the metric of Fisher's information.
+        Distance to the trial, in the metric of Fisher's information.
     radius : float
-        How far a trial may be.
+        Largest distance of a trial.
     tried : bool
-        Whether there was any trial: see `Rule.strictness`.
+        Whether there was any trial; see `Rule.strictness`.
     """
 
     trial: Mixture | None = None
@@ -57,14 +60,14 @@ class AccelerationState:
     tried: bool = False
 
     def closer(self) -> "AccelerationState":
-        """State after a refused trial: EM goes on, and the next trial is closer."""
+        """State after a refused trial: EM continues, and the next trial is closer."""
         return replace(self, trial=None, length=0.0, radius=self.length / GROWTH)
 
     def leads_on(self, stood: Mixture, beyond: Mixture) -> bool:
         """Whether EM's step from the trial to `beyond` does not turn back towards `stood`.
 
-        Where EM's steps shrink by a factor in each direction, and so in the basin of an optimum,
-        a squared extrapolation turns none of them round; a trial that does has left the basin.
+        In the basin of an optimum EM's steps shrink by a factor in each direction, and a squared
+        extrapolation reverses none of them; a trial that does so has left the basin.
         """
         if self.trial is None or self.origin is None:
             return True
@@ -77,14 +80,14 @@ class AccelerationState:
 
 
 Acceleration: TypeAlias = Callable[[AccelerationState, Mixture, Mixture, float], AccelerationState]
-"""Called with the state so far, the mixtures before and after a step, and the gain in the lower
-bound that led to the first of them; returns the state from there."""
+"""Function of the state so far, the mixtures before and after an EM step, and the gain in the
+lower bound that led to the first of them (nats a row); returns the next state."""
 
 
 def plain(
     state: AccelerationState, before: Mixture, after: Mixture, gain: float
 ) -> AccelerationState:
-    """No acceleration: EM's own steps."""
+    """Take EM's own steps, without acceleration."""
     del before, after, gain
     return state
 
@@ -92,10 +95,10 @@ def plain(
 def squarem(
     state: AccelerationState, before: Mixture, after: Mixture, gain: float
 ) -> AccelerationState:
-    """Extrapolate after two EM steps, along the parabola through them, once EM is in its tail.
+    """Extrapolate along the parabola through two EM steps, once their gain is below `TAIL`.
 
-    Its length in steps is alpha_3 of Varadhan and Roland (2008), ``norm(r) / norm(v)`` with
-    the first step r and the change v from it to the second, within the radius.
+    The length in steps is alpha_3 of Varadhan and Roland (2008), ``norm(r) / norm(v)`` with the
+    first step r and the change v from it to the second, limited by the radius.
     """
     radius = state.radius
     if state.trial is not None and state.length >= 0.99 * radius:
@@ -125,7 +128,7 @@ ACCELERATIONS: dict[str | None, Acceleration] = {None: plain, "squarem": squarem
 
 
 def acceleration_named(name: str | None) -> Acceleration:
-    """Look an acceleration up by the name that users give it."""
+    """Look up an acceleration by the name that users give."""
     if not (name is None or isinstance(name, str)) or name not in ACCELERATIONS:
         known = ", ".join(map(repr, ACCELERATIONS))
         raise ConfigurationError(f"acceleration={name!r} is not known.", f"Use one of: {known}.")

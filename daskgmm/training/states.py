@@ -8,11 +8,11 @@ from daskgmm.model.moments import Moments
 from daskgmm.training.acceleration import AccelerationState
 
 ROUNDING = 1e-10
-"""Lower bounds closer than this, relative, are the same number summed in another order."""
+"""Relative difference below which lower bounds are equal: sums in another order differ so."""
 
 
 class StopReason(Enum):
-    """Why a fit stopped; the value tells cause and remedy."""
+    """Reason why a fit stopped; the value is a text with cause and remedy."""
 
     CONVERGED = "The change fell below tol."
     MAX_ITER = "max_iter passes were made before the change fell below tol: raise max_iter or tol."
@@ -26,20 +26,20 @@ class Trace:
     Parameters
     ----------
     mixture : Mixture
-        Its parameters after the latest M-step, in frame coordinates.
+        Mixture after the latest M-step, in frame coordinates.
     moments : Moments or None
-        The sums that produced them; ``None`` before the first step.
+        Moments from which the M-step computed it; ``None`` before the first step.
     lower_bounds : tuple of float
-        Mean log-likelihood a row (nats) under the parameters that each pass began with; the
-        one before again for a pass whose trial was refused.
+        Mean log-likelihood a row (nats) under the mixture that each pass began with; a pass
+        whose trial was refused repeats the one before.
     settled_bound : float
-        That of a fit that this one goes on from, which the first pass's is compared with.
+        Lower bound of the fit that this one continues, with which the first pass's is compared.
     change : float
-        What was held against ``tol`` last; infinite before there is anything to compare.
+        Change that was last compared with ``tol``; infinite before the first comparison.
     acceleration : AccelerationState
-        What the acceleration remembers.
+        State of the acceleration.
     stopped : StopReason or None
-        ``None`` while it goes on.
+        Reason why the start stopped; ``None`` while it runs.
     """
 
     mixture: Mixture
@@ -68,11 +68,11 @@ class FitState:
     Parameters
     ----------
     iteration : int
-        Passes of EM made, from 1; 0 is the state before the first.
+        Number of EM passes made; 0 before the first.
     traces : tuple of Trace
-        One for each start, in their order.
+        Traces of the starts, in their order.
     rows : int
-        Rows read by this pass.
+        Number of rows read by this pass.
     seconds : float
         Wall time of this pass.
     """
@@ -84,15 +84,15 @@ class FitState:
 
     @property
     def alive(self) -> list[Trace]:
-        """The starts that have not collapsed."""
+        """Traces of the starts that have not collapsed."""
         return [one for one in self.traces if one.stopped is not StopReason.COLLAPSED]
 
     @property
     def best(self) -> Trace:
-        """The start with the greatest lower bound; the first of those that equal it.
+        """Trace of the start with the greatest lower bound; the first of equal ones.
 
-        Starts that end in the same mixture differ in their last digits, which hang on how the
-        rows are cut: the choice must not.
+        Starts that end in the same mixture differ in their last digits, which depend on how rows
+        are divided into tasks; the choice must not depend on that.
         """
         greatest = max(trace.lower_bound for trace in self.alive)
         margin = ROUNDING * max(1.0, abs(greatest))

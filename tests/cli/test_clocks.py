@@ -12,7 +12,7 @@ import pytest
 
 from daskgmm.data.storage.folder import Folder
 from daskgmm.jobs.models import find_model
-from tests.support.command import in_process
+from tests.support.command import in_process, made
 from tests.support.rows import parquet_of
 from tests.support.stores import s3, s3_server
 
@@ -78,7 +78,7 @@ def fit(rows, run):
 def calm(rows, tmp_path_factory):
     """What a run comes to whose clock goes on as clocks do."""
     run = tmp_path_factory.mktemp("calm") / "run"
-    assert in_process(*fit(rows, run)).code == 0
+    assert made(*fit(rows, run)).code == 0
     return result(str(run))
 
 
@@ -141,7 +141,7 @@ def test_in_a_store_the_living_keep_their_lock_and_the_dead_lose_it_whatever_the
     process.communicate()
     assert second.code == 73, second.err
     assert f"process {process.pid} on" in second.err
-    assert "its last sign of life was" in second.err
+    assert "it last renewed its lock" in second.err
     assert ".lock" in folder.names()
     clock.set(-DAY)
     third = in_process(*command, command=clock.command)

@@ -1,8 +1,10 @@
 """Where a command runs: an embedded cluster, one that is there, or one that does not answer."""
 
 import json
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import dask.array as da
 import numpy as np
@@ -15,7 +17,7 @@ from daskgmm.errors import ClusterError, DataError
 from daskgmm.jobs.cluster import scheduler
 from daskgmm.passes.engine import workers as engine
 from tests.support.clusters import closed_port, silent
-from tests.support.command import here, in_process
+from tests.support.command import here, in_process, made
 from tests.support.paths import IRIS
 from tests.support.started import started
 
@@ -30,9 +32,9 @@ def means(run):
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    """The same fit in its own process, without a cluster."""
+    """The same fit without a cluster."""
     run = tmp_path_factory.mktemp("alone") / "run"
-    assert in_process(*FIT, "-o", run).code == 0
+    assert made(*FIT, "-o", run).code == 0
     return means(run)
 
 
@@ -87,7 +89,8 @@ def test_a_failure_on_a_worker_keeps_its_code_and_words(tmp_path, cluster, here)
 
 
 def test_a_scheduler_that_is_not_there_is_given_up_in_time(tmp_path, here, monkeypatch):
-    monkeypatch.setattr(scheduler, "CONNECT_SECONDS", 1.5)
+    assert scheduler.CONNECT_SECONDS == 15
+    monkeypatch.setattr(scheduler, "CONNECT_SECONDS", 0.7)
     with silent() as server:
         names = [
             f"127.0.0.1:{closed_port()}",
@@ -99,29 +102,51 @@ def test_a_scheduler_that_is_not_there_is_given_up_in_time(tmp_path, here, monke
             done = here(*FIT, "-o", tmp_path / "run", "--scheduler", name)
             assert (done.code, done.out) == (75, "")
             assert name in done.err
-            assert "within 1.5 seconds" in done.err
+            assert "within 0.7 seconds" in done.err
             assert time.monotonic() - began < 5
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (record["state"], record["failure"]["kind"]) == ("failed", "ClusterError")
 
 
+@contextmanager
+def scheduler_alone(folder):
+    """The file of a scheduler that no worker has come to."""
+    file = folder / "scheduler.json"
+    command = ["dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    with started([*command, "--scheduler-file", file]) as running:
+        running.until("Scheduler at")
+        yield file
+
+
+HASTY = """
+from daskgmm.cli import main
+from daskgmm.jobs.cluster import scheduler
+scheduler.CONNECT_SECONDS = 1.5
+main()
+"""
+
+
 @pytest.mark.slow
-def test_the_command_gives_a_silent_scheduler_fifteen_seconds(tmp_path):
+def test_a_process_that_gives_a_silent_scheduler_up_says_nothing_else(tmp_path):
     with silent() as server:
-        port = server.getsockname()[1]
-        done = in_process(*FIT, "-o", tmp_path / "run", "--scheduler", f"127.0.0.1:{port}")
+        there = ("--scheduler", f"127.0.0.1:{server.getsockname()[1]}")
+        hasty = (sys.executable, "-c", HASTY)
+        done = in_process(*FIT, "-o", tmp_path / "run", *there, command=hasty)
     assert done.code == 75
     assert len(done.err.splitlines()) == 2
-    assert "within 15 seconds" in done.err
+    assert "within 1.5 seconds" in done.err
 
 
 @pytest.fixture
 def alone_scheduler(tmp_path):
-    """The file of a scheduler that no worker has come to."""
-    file = tmp_path / "scheduler.json"
-    command = ["dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
-    with started([*command, "--scheduler-file", file]) as running:
-        running.until("Scheduler at")
+    with scheduler_alone(tmp_path) as file:
+        yield file
+
+
+@pytest.fixture(scope="module")
+def lone_scheduler(tmp_path_factory):
+    """One to which no worker comes."""
+    with scheduler_alone(tmp_path_factory.mktemp("scheduler")) as file:
         yield file
 
 
@@ -131,7 +156,7 @@ def worker(file):
 
 @pytest.mark.parametrize("command", ["fit", "select", "update", "predict", "score", "sample"])
 def test_a_job_without_workers_ends_with_75_and_says_what_to_do(
-    tmp_path, alone_scheduler, here, command
+    tmp_path, lone_scheduler, here, command
 ):
     run, out = tmp_path / "run", ("-o", tmp_path / "out")
     here(*FIT, "-o", run)
@@ -143,7 +168,7 @@ def test_a_job_without_workers_ends_with_75_and_says_what_to_do(
         "score": ("score", run, IRIS),
         "sample": ("sample", run, "-n", 9, *out),
     }[command]
-    done = here(*arguments, "--scheduler", alone_scheduler, "--worker-timeout", 0.5)
+    done = here(*arguments, "--scheduler", lone_scheduler, "--worker-timeout", 0.5)
     assert done.code == 75
     assert "error: No worker is there after 0.5 s" in done.err
     assert "--worker-timeout" in done.err

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.support.command import COMMAND, here, in_process
+from tests.support.command import COMMAND, here, made
 from tests.support.paths import IRIS
 
 __all__ = ["here"]
@@ -57,8 +57,8 @@ FIT = [
     (["whole.parquet", "-o", "file/run"], 73, "is not a folder"),
     (["whole.parquet", "-o", "/proc/run"], 73, "/proc/run can't be written"),
     (["whole.parquet", "-o", "foo://bucket/run"], 2, "foo://bucket/run can't be opened"),
-    (["whole.parquet", "-o", "file", "--force"], 73, "is no run directory"),
-    (["whole.parquet", "-o", ".", "--force"], 73, "is no run directory"),
+    (["whole.parquet", "-o", "file", "--force"], 73, "is not a run directory"),
+    (["whole.parquet", "-o", ".", "--force"], 73, "is not a run directory"),
 ]
 
 
@@ -96,21 +96,21 @@ def test_what_would_fail_again_is_shown_with_its_own_remedy(folder, here):
 def run(tmp_path_factory):
     """A complete run on two columns of Iris."""
     path = tmp_path_factory.mktemp("runs") / "run"
-    assert in_process("fit", IRIS, *COLUMNS, "-k", 3, "-o", path, "--seed", 0).code == 0
+    assert made("fit", IRIS, *COLUMNS, "-k", 3, "-o", path, "--seed", 0).code == 0
     return path
 
 
 PREDICT = [
     (["nowhere", IRIS], 66, "model file nowhere does not exist"),
-    ([".", IRIS], 66, "no run directory"),
+    ([".", IRIS], 66, "not a run directory"),
     (["words.csv", IRIS], 65, "not a daskgmm model file"),
     (["RUN", "nope.csv"], 66, "nope.csv does not exist"),
     (["RUN", "whole.parquet"], 65, "no column 'sepal_length'"),
     (["RUN", IRIS, "--columns", "petal_length"], 2, "'petal_length'"),
     (["RUN", IRIS, "--keep", "nope"], 65, "no column 'nope'"),
     (["RUN", IRIS, "--with", "labels,colours"], 2, "'colours'"),
-    (["RUN", IRIS, "-o", "file"], 73, "something else than rows that daskgmm wrote"),
-    (["RUN", IRIS, "-o", ".", "--force"], 73, "something else than rows that daskgmm wrote"),
+    (["RUN", IRIS, "-o", "file"], 73, "files that daskgmm did not write"),
+    (["RUN", IRIS, "-o", ".", "--force"], 73, "files that daskgmm did not write"),
     (["RUN", IRIS, "-o", "nowhere/out"], 73, "nowhere does not exist"),
     (["RUN", "iris_header.csv"], 65, "no rows to label"),
     (["RUN", "iris_hole.csv", "--keep", "label"], 2, "'label'"),

@@ -15,13 +15,18 @@ COMMANDS = (
 )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def overview():
+    return in_process("--help").out
+
+
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_documents_itself_and_the_group_names_it(command):
+def test_each_command_documents_itself_and_the_group_names_it(command, overview):
     done = in_process(command, "--help")
     assert (done.code, done.err) == (0, "")
     assert f"daskgmm {command}" in done.out
     assert "None" not in done.out
-    assert f"  {command} " in in_process("--help").out
+    assert f"  {command} " in overview
 
 
 def test_help_loads_no_library():

@@ -7,7 +7,7 @@ import sys
 import pandas as pd
 import pytest
 
-from tests.support.command import here, in_process
+from tests.support.command import here, in_process, made
 from tests.support.paths import IRIS
 
 __all__ = ["here"]
@@ -28,7 +28,7 @@ def events(text):
 def run(tmp_path_factory):
     """A complete run and the events of its fit."""
     path = tmp_path_factory.mktemp("runs") / "run"
-    done = in_process(*FIT, "-o", path, *JSON)
+    done = made(*FIT, "-o", path, *JSON)
     assert done.code == 0
     return path, events(done.err)
 

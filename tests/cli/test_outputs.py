@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -148,9 +149,10 @@ def test_zarr_in_a_store_is_what_it_is_on_disk(rows, s3, tmp_path, here):
 )
 def test_a_store_that_takes_nothing(rows, s3, here, monkeypatch, bucket, endpoint, code):
     monkeypatch.setattr("daskgmm.data.storage.retry.PAUSES", ())
-    options = s3.options | ({} if endpoint is None else {"endpoint_url": endpoint})
-    arguments = [f"--storage-option={name}={value}" for name, value in options.items()]
-    done = here("predict", rows.saved, rows.parquet, "-o", f"s3://{bucket}/out", *arguments)
+    options = s3.options | {"config_kwargs": {"retries": {"max_attempts": 0}}}
+    options |= {} if endpoint is None else {"endpoint_url": endpoint}
+    store = replace(s3, options=options)
+    done = here("predict", rows.saved, rows.parquet, "-o", f"s3://{bucket}/out", *store.arguments)
     assert done.code == code, done.err
     assert "error: s3://" in done.err
 

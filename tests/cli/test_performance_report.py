@@ -23,7 +23,11 @@ __all__ = ["browser", "chromium", "here"]
 @pytest.fixture(scope="module")
 def address():
     with LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0"
+        n_workers=1,
+        threads_per_worker=1,
+        processes=False,
+        protocol="tcp://",
+        dashboard_address=":0",
     ) as cluster:
         yield cluster.scheduler_address
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from daskgmm import load
-from tests.support.command import here, in_process
+from tests.support.command import here, in_process, made
 
 __all__ = ["here"]
 
@@ -32,7 +32,7 @@ def folder(tmp_path_factory):
     frame[600:].to_parquet(folder / "rows" / "1.parquet", index=False)
     frame.to_csv(folder / "rows.csv", index=False)
     fit = ("fit", folder / "rows", "--columns", "a,b", "-k", K, "-o", folder / "run", "--seed", 0)
-    assert in_process(*fit).code == 0
+    assert made(*fit).code == 0
     return folder
 
 
@@ -204,8 +204,8 @@ def test_a_hundredth_is_anomalous_unless_a_threshold_is_given(folder, tmp_path, 
     ("arguments", "cause"),
     [
         (["--anomaly-quantile", "2"], "2.0 is not in the range"),
-        (["--anomaly-quantile", "0.1"], "no anomalies are asked for"),
-        (["--with", "anomaly", "--anomaly-quantile", "0.1", "--anomaly-threshold", "0"], "both"),
+        (["--anomaly-quantile", "0.1"], "anomalies were not requested"),
+        (["--with", "anomaly", "--anomaly-quantile", "0.1", "--anomaly-threshold", "0"], "Both"),
         (["--with", "labels,outliers"], "'outliers'"),
     ],
 )
@@ -221,7 +221,7 @@ def test_a_column_by_the_name_of_a_prediction_is_not_kept(folder, tmp_path, here
     command = ("predict", folder / "run", tmp_path / "rows.parquet", "-o", tmp_path / "out")
     done = here(*command, "--keep", "label")
     assert done.code == 2
-    assert "'label' has the name of a prediction" in done.err
+    assert "'label' has the same name as a prediction" in done.err
 
 
 def test_files_in_a_shells_order_are_labelled_in_natural_order(folder, tmp_path, here, frame):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from daskgmm import GaussianMixture, load, open_dataset
-from tests.support.command import here, in_process
+from tests.support.command import here, in_process, made
 from tests.support.paths import IRIS
 
 __all__ = ["here"]
@@ -19,7 +19,7 @@ COLUMNS = ["sepal_length", "sepal_width"]
 def run(tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "run"
     fit = ("fit", IRIS, "--columns", ",".join(COLUMNS), "-k", 3, "-o", path, "--seed", 0)
-    assert in_process(*fit).code == 0
+    assert made(*fit).code == 0
     return path
 
 

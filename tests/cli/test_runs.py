@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from daskgmm import load
-from tests.support.command import COMMAND, in_process
+from tests.support.command import COMMAND, in_process, made
 from tests.support.rows import parquet_of
 
 QUIET = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
@@ -48,7 +48,7 @@ def result(run):
 @pytest.fixture(scope="module")
 def undisturbed(rows, tmp_path_factory):
     run = tmp_path_factory.mktemp("undisturbed") / "run"
-    assert in_process(*fit(rows, run)).code == 0
+    assert made(*fit(rows, run)).code == 0
     return result(run)
 
 
@@ -108,9 +108,9 @@ def test_a_fit_that_is_killed_in_a_store_goes_on_there(rows, s3, tmp_path, undis
     assert names(s3) == ["model.safetensors", "run.json"]
     s3.filesystem.get(f"{s3.url}/run", str(tmp_path / "run"), recursive=True)
     assert result(tmp_path / "run") == undisturbed
-    again = in_process(*command)
+    again = made(*command)
     assert "is already complete: nothing was done" in again.err
-    assert in_process("show", f"{s3.url}/run", *s3.arguments).code == 0
+    assert made("show", f"{s3.url}/run", *s3.arguments).code == 0
     text = (tmp_path / "run" / "run.json").read_text() + done.err + again.err + again.out
     assert s3.options["secret"] not in text
 
@@ -151,9 +151,9 @@ def test_a_second_command_is_told_who_is_there(rows, tmp_path):
     assert (first.returncode, second.code) == (143, 73)
     owner = f"{run} is being written by run {record(run)['run_id']} (process {first.pid} on "
     assert owner in second.err
-    failed = in_process("show", run)
+    failed = made("show", run)
     assert (failed.code, failed.out) == (66, "")
-    assert "It was interrupted" in failed.err
+    assert "The run was interrupted" in failed.err
 
 
 def limited(size):

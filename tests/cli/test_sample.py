@@ -87,7 +87,7 @@ def test_a_model_without_names_draws_numbered_columns(rows, tmp_path, here):
     [
         (["-n", "0", "-o", "out"], 2, "0 is no whole number from 1 up"),
         (["-n", "5", "-o", "nowhere/out"], 73, "nowhere does not exist"),
-        (["-n", "5", "-o", "model.safetensors"], 73, "something else than rows"),
+        (["-n", "5", "-o", "model.safetensors"], 73, "files that daskgmm did not write"),
     ],
 )
 def test_rows_that_cannot_be_drawn(rows, here, monkeypatch, arguments, code, cause):

@@ -51,7 +51,7 @@ def store():
 
 def options(url):
     """Of the store, on the command line."""
-    retries = '{"retries": {"max_attempts": 1}, "connect_timeout": 1}'
+    retries = '{"retries": {"max_attempts": 0}, "connect_timeout": 1}'
     values = ["key=me", f"secret={SECRET}", f"endpoint_url={url}", f"config_kwargs={retries}"]
     return [word for value in values for word in ("--storage-option", value)]
 

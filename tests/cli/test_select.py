@@ -7,7 +7,7 @@ import pytest
 
 from daskgmm import GaussianMixture, GaussianMixtureSelector, load, open_dataset
 from daskgmm.model.covariance import COVARIANCES
-from tests.support.command import here, in_process
+from tests.support.command import here, in_process, made
 from tests.support.paths import IRIS
 
 __all__ = ["here"]
@@ -24,7 +24,7 @@ def result(path):
 def done(tmp_path_factory):
     """A complete run, and what its command said."""
     path = tmp_path_factory.mktemp("runs") / "run"
-    return path, in_process(*SELECT, "--covariance", "all", "-o", path)
+    return path, made(*SELECT, "--covariance", "all", "-o", path)
 
 
 @pytest.fixture(scope="module")

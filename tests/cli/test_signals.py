@@ -8,8 +8,10 @@ import subprocess
 import numpy as np
 import pytest
 
-from tests.support.command import COMMAND, in_process
+from tests.support.command import COMMAND, here, made
 from tests.support.rows import parquet_of
+
+__all__ = ["here"]
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +69,7 @@ def test_a_signal_ends_a_fit_and_leaves_its_checkpoint_only(rows, tmp_path, numb
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (code, "")
     first, second = err.splitlines()
-    assert (first, "goes on from its checkpoint" in second) == ("error: Interrupted.", True)
+    assert (first, "continues from its checkpoint" in second) == ("error: Interrupted.", True)
     assert names(run) == ["checkpoint.safetensors", "run.json"]
     record = json.loads((run / "run.json").read_text())
     assert (record["state"], record["failure"]["kind"]) == ("failed", "interrupted")
@@ -81,15 +83,15 @@ def test_what_a_killed_fit_leaves_is_in_the_way_of_others_until_forced(rows, tmp
     process.kill()
     process.communicate()
     assert {"checkpoint.safetensors", "run.json"} <= set(names(run))
-    other = [*COMMAND, "fit", rows, "-k", "1", "-o", run]
-    assert subprocess.run(other, capture_output=True, check=False).returncode == 73
-    subprocess.run([*other, "--force"], capture_output=True, check=True)
+    other = ("fit", rows, "-k", 1, "-o", run)
+    assert made(*other).code == 73
+    assert made(*other, "--force").code == 0
     assert names(run) == ["model.safetensors", "run.json"]
 
 
 def test_a_replaced_run_survives_an_interrupted_replacement(rows, tmp_path):
     run = tmp_path / "run"
-    subprocess.run([*COMMAND, "fit", rows, "-k", "1", "-o", run], capture_output=True, check=True)
+    assert made("fit", rows, "-k", 1, "-o", run).code == 0
     before = [(run / name).read_bytes() for name in ("run.json", "model.safetensors")]
     process = fitting(rows, run, "--force")
     process.send_signal(signal.SIGTERM)
@@ -100,7 +102,7 @@ def test_a_replaced_run_survives_an_interrupted_replacement(rows, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_what_ends_before_its_first_pass_says_that_it_begins_anew(rows, tmp_path, number):
+def test_what_ends_before_its_first_pass_says_that_it_begins_anew(rows, tmp_path, here, number):
     run = tmp_path / "run"
     process = subprocess.Popen(
         [*COMMAND, "fit", rows, "-k", "1000", "-o", run], stderr=subprocess.PIPE, text=True
@@ -108,8 +110,8 @@ def test_what_ends_before_its_first_pass_says_that_it_begins_anew(rows, tmp_path
     assert process.stderr.readline().startswith("Fitting ")  # finding starts takes it a minute
     process.send_signal(number)
     _, err = process.communicate(timeout=30)
-    anew = "un the same command again: no pass was finished, so it begins anew."
+    anew = "un the same command again: no pass was finished, so it starts from the beginning."
     assert (anew in err) is (number == signal.SIGINT)
-    done = in_process("show", run)
+    done = here("show", run)
     assert done.code == 66
-    assert "no pass was finished, so it begins anew." in done.err
+    assert "no pass was finished, so it starts from the beginning." in done.err

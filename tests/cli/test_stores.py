@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from daskgmm import load
-from tests.support.command import COMMAND, HURRIED, in_process
+from tests.support.command import COMMAND, HURRIED, in_process, made
 from tests.support.rows import parquet_of
 from tests.support.stores import proxied, s3, s3_server
 
@@ -32,7 +32,7 @@ def fit(rows, run):
 def calm(rows, tmp_path_factory):
     """A run that nothing disturbs."""
     run = tmp_path_factory.mktemp("calm") / "run"
-    assert in_process(*fit(rows, run)).code == 0
+    assert made(*fit(rows, run)).code == 0
     return run
 
 
@@ -117,7 +117,7 @@ def test_parts_that_no_longer_arrive_are_written_later(
 ):  # fmt: skip
     proxy, store = proxied
     command = ("predict", calm, rows, "-o")
-    assert in_process(*command, tmp_path / "out").code == 0
+    assert made(*command, tmp_path / "out").code == 0
     command = (*command, f"{store.url}/out", *store.arguments)
     fails(proxy, "part-00003", 1)
     assert_ended_with(in_process(*command, command=HURRIED), " can't be reached")

@@ -13,7 +13,7 @@ import pytest
 
 from daskgmm.cli.exits import Exit, code_for
 from daskgmm.cli.output.streams import OutputClosedError
-from tests.support.command import COMMAND
+from tests.support.command import COMMAND, made
 
 
 @pytest.fixture
@@ -42,8 +42,10 @@ def test_a_failure_that_nobody_hears_keeps_its_exit_code(rows):
 
 
 def test_results_are_the_same_where_only_messages_are_shut_out(rows):
-    in_shell(rows, "fit rows.csv -k 2 -o run", "")
-    heard, unheard = (in_shell(rows, "show run", closed).stdout for closed in ("", "2>&-"))
+    made("fit", rows / "rows.csv", "-k", 2, "-o", rows / "run")
+    heard, unheard = (
+        in_shell(rows, "score run rows.csv", closed).stdout for closed in ("", "2>&-")
+    )
     assert heard == unheard != ""
 
 
@@ -67,7 +69,14 @@ def complete(folder):
 LONG = "fit rows.csv -k 2 -o run --tol 0 --max-iter 40 --seed 0"
 
 
-@pytest.mark.parametrize("options", ["", "--log-format json", "--log-level debug --workers 1"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        "",
+        "--log-format json",
+        pytest.param("--log-level debug --workers 1", marks=pytest.mark.slow),
+    ],
+)
 def test_a_reader_of_messages_may_leave_early_and_the_fit_goes_on(rows, options):
     in_shell(rows, f"{LONG} {options}", "2>&1 >/dev/null | head -1; echo ${PIPESTATUS[0]} >code")
     assert (rows / "code").read_text() == "0\n"
@@ -98,6 +107,7 @@ def test_a_pipe_that_breaks_elsewhere_is_no_reader_that_left():
     assert code_for(OutputClosedError) == Exit.BROKEN_PIPE
 
 
+@pytest.mark.slow
 def test_a_command_ends_with_its_code_while_arrow_still_reads_ahead(tmp_path):
     text = b"a,b\n" + b"0.123456,1.234567\n" * 3_000_000
     with gzip.open(tmp_path / "rows.csv.gz", "wb", compresslevel=1) as file:

@@ -23,9 +23,11 @@ from daskgmm.jobs.listener import Silence
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.monitoring.forecast import Forecast
 from daskgmm.passes.engine.progress import PassProgress
-from tests.support.command import COMMAND, in_process, logging_as_it_was
+from tests.support.command import COMMAND, here, logging_as_it_was
 from tests.support.paths import IRIS
 from tests.support.rows import parquet_of, prepare
+
+__all__ = ["here"]
 
 PARTS = 8
 SIZES = ("COLUMNS", "LINES")
@@ -168,9 +170,9 @@ def test_at_the_end_there_are_the_components_and_where_the_results_are(tmp_path)
 
 
 @pytest.mark.parametrize("covariance", list(COVARIANCES))
-def test_spreads_are_the_components_standard_deviations(tmp_path, covariance):
+def test_spreads_are_the_components_standard_deviations(tmp_path, here, covariance):
     columns = ("--columns", "sepal_length,sepal_width", "--covariance", covariance)
-    done = in_process("fit", IRIS, *columns, "-k", 2, "-o", tmp_path / "run", "--seed", 0)
+    done = here("fit", IRIS, *columns, "-k", 2, "-o", tmp_path / "run", "--seed", 0)
     shown = [line.split(" ± ")[1:] for line in done.out.splitlines()[1:3]]
     spreads = [[float(cell.split()[0]) for cell in line] for line in shown]
     model = load(tmp_path / "run" / "model.safetensors")
@@ -348,9 +350,10 @@ def test_when_passes_begin_or_the_job_ends_nothing_more_is_said_of_starts():
         lambda lines: lines.watch(PassProgress("gmm-pass", 4, lambda: 0)),
         ProgressLines.close,
     ):
-        lines = lines_of_a_fit()
+        lines, before = lines_of_a_fit(), set(threading.enumerate())  # some are still ending
         lines.watch(PassProgress("gmm-init", 4, lambda: 0))
-        (thread,) = [one for one in threading.enumerate() if one.name == "daskgmm-waiting"]
+        new = set(threading.enumerate()) - before
+        (thread,) = [one for one in new if one.name == "daskgmm-waiting"]
         end(lines)
         thread.join(timeout=60)
         assert not thread.is_alive()

@@ -1,4 +1,4 @@
-"""A scheduler that talks to those with a certificate only."""
+"""A scheduler that requires certificates."""
 
 import time
 
@@ -61,7 +61,7 @@ def test_who_has_no_certificate_is_refused_and_told_why(tmp_path, address, here)
     done = here(*FIT, "-o", tmp_path / "run", "--scheduler", address)
     assert time.monotonic() - began < scheduler.CONNECT_SECONDS
     assert (done.code, done.out) == (75, "")
-    assert "talks to those with a certificate only" in done.err
+    assert "requires a certificate" in done.err
     assert "--tls-ca" in done.err
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.json"]
 
@@ -79,11 +79,14 @@ def test_who_comes_in_another_way_is_refused_in_time(tmp_path, address, stranger
 
 
 WRONG = [
-    (["--tls-ca=nope.pem", "--tls-cert=CERT"], "nope.pem for TLS does not exist"),
-    (["--tls-ca=CA"], "that of the client was not"),
-    (["--tls-key=KEY"], "that of the authority was not"),
+    (["--tls-ca=nope.pem", "--tls-cert=CERT"], "nope.pem does not exist"),
+    (["--tls-ca=CA"], "not the certificate of the client"),
+    (["--tls-key=KEY"], "not the certificate of the authority"),
     (["--tls-ca=CA", "--tls-cert=KEY"], "can't be used"),
-    (["--tls-ca=CA", "--tls-cert=CERT", "--tls-key=KEY", "--scheduler=tcp://h:1"], "none for it"),
+    (
+        ["--tls-ca=CA", "--tls-cert=CERT", "--tls-key=KEY", "--scheduler=tcp://h:1"],
+        "not a TLS address",
+    ),
 ]
 
 
@@ -100,4 +103,4 @@ def test_wrong_files_are_wrong_usage(tmp_path, ours, here, arguments, cause):
 
 def test_certificates_without_a_scheduler_are_wrong_usage(tmp_path, ours, here):
     done = here(*FIT, "-o", tmp_path / "run", *files(ours))
-    assert (done.code, "no scheduler" in done.err) == (2, True)
+    assert (done.code, "without a scheduler" in done.err) == (2, True)

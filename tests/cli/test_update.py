@@ -12,7 +12,7 @@ from scipy.stats import multivariate_normal
 from daskgmm import GaussianMixture, jobs, load
 from daskgmm.errors import ConfigurationError, OutputError
 from daskgmm.jobs.listener import Silence
-from tests.support.command import here, in_process
+from tests.support.command import here, in_process, made
 
 __all__ = ["here"]
 
@@ -37,7 +37,7 @@ def folder(tmp_path_factory):
     some_rows(900, 1).to_parquet(folder / "new.parquet", row_group_size=250, index=False)
     some_rows(300, 2, 0.5).to_csv(folder / "moved.csv", index=False)
     fit = ("fit", folder / "old.parquet", "--columns", "a,b", "-k", K, "--seed", 4)
-    assert in_process(*fit, "-o", folder / "run").code == 0
+    assert made(*fit, "-o", folder / "run").code == 0
     return folder
 
 
@@ -276,7 +276,7 @@ def test_rows_that_the_run_has_read_are_warned_of(folder, tmp_path, here):
     command = ("update", folder / "run", folder / "old.parquet")
     done = here(*command, folder / "new.parquet", "-o", tmp_path / "run")
     assert done.code == 0
-    assert "warning: 1 of 2 inputs" in done.err
+    assert "has already read 1 of 2 inputs" in done.err
     assert "their rows count twice" in done.err
     assert "warning" not in here(*command, "-o", tmp_path / "run0", "--forgetting", 0).err
 

@@ -11,7 +11,6 @@ from io import StringIO
 
 import numpy as np
 import pytest
-from distributed import Client, LocalCluster
 from rich.console import Console
 from sklearn.exceptions import ConvergenceWarning
 
@@ -21,6 +20,7 @@ from daskgmm.errors import DataError
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.history import FitHistory
 from daskgmm.passes.engine.keys import made_for
+from tests.support.clusters import in_threads
 from tests.support.command import COMMAND, here
 from tests.support.fit_events import made
 from tests.support.rows import two_groups
@@ -33,11 +33,8 @@ ONE, TWO, THREE = (digit * 32 for digit in "abc")
 @contextmanager
 def running():
     """A cluster and a client of it."""
-    with (
-        LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=":0") as cluster,
-        Client(cluster) as client,
-    ):
-        yield cluster, client
+    with in_threads(threads_per_worker=2) as client:
+        yield client.cluster, client
 
 
 @pytest.fixture(scope="module")

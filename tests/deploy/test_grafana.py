@@ -6,10 +6,10 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from distributed import Client, LocalCluster
 
 from daskgmm import GaussianMixture
 from daskgmm.monitoring import install
+from tests.support.clusters import in_threads
 from tests.support.paths import DEPLOY
 from tests.support.scraping import scrape
 
@@ -31,16 +31,13 @@ def variables():
 @pytest.fixture(scope="module")
 def told():
     """All that the scheduler and a worker tell after a fit."""
-    with (
-        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster,
-        Client(cluster) as client,
-    ):
+    with in_threads() as client:
         install(client)
         GaussianMixture(2, random_state=0, subsample=None).fit(
             np.random.default_rng(0).random((99, 2))
         )
         ports = client.run(lambda dask_worker: dask_worker.http_server.port)
-        return scrape(cluster.scheduler.http_server.port) | scrape(*ports.values())
+        return scrape(client.cluster.scheduler.http_server.port) | scrape(*ports.values())
 
 
 @pytest.mark.parametrize(("title", "query"), queries())

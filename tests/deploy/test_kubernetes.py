@@ -13,7 +13,6 @@ from itertools import chain
 import click
 import dask
 import distributed  # noqa: F401  its configuration
-import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
@@ -45,7 +44,7 @@ def nightly():
 
 def check(manifest, version=NEWEST):
     if manifest["kind"].startswith("Dask"):
-        jsonschema.validate(manifest, manifests.strict_schema(manifest["kind"]))
+        manifests.strict_validator(manifest["kind"]).validate(manifest)
     elif manifest["kind"] not in OTHERS:
         kubernetes_validate.validate(manifest, version, strict=True)
 
@@ -78,7 +77,7 @@ FREE = ("selector", "requests", "limits")  # maps, whose keys are the writer's
 
 def test_a_field_that_is_misspelt_anywhere_fails(applied):
     manifest = next(each for each in applied if each["kind"] in ("DaskCluster", "DaskJob"))
-    validator = jsonschema.Draft202012Validator(manifests.strict_schema(manifest["kind"]))
+    validator = manifests.strict_validator(manifest["kind"])
     wrong = [path for path in paths(manifest["spec"]) if not set(FREE) & set(path[:-1])]
     assert len(wrong) > 100
     for path in wrong:

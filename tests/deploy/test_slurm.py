@@ -217,6 +217,7 @@ def test_a_job_whose_time_ends_or_whose_scheduler_dies_queues_again_and_goes_on(
     assert found(site.run) == alone
 
 
+@pytest.mark.slow
 def test_a_cancelled_job_keeps_its_checkpoint_and_does_not_queue_again(site):
     job = site.fit(SLURM_NTASKS="2")
     until(job, 10)

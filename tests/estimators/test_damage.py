@@ -120,17 +120,17 @@ EDITS = {
     "short origin": (with_tensor("frame.origin", lambda a: a[:1]), "origin has the shape"),
     "moments' shape": (with_tensor("moments.sums", lambda a: a[1:]), "moments' sums have the"),
     "moments' counts": (with_tensor("moments.sums", np.negative), "counts of rows are negative"),
-    "no moments": (lambda tensors, _: tensors.pop("moments.sums"), "no 'moments.sums'"),
-    "no factors": (lambda tensors, _: tensors.pop("factors"), "no 'factors'"),
+    "no moments": (lambda tensors, _: tensors.pop("moments.sums"), "'moments.sums' is missing"),
+    "no factors": (lambda tensors, _: tensors.pop("factors"), "'factors' is missing"),
     "null": (with_value("fitted", None), "'fitted' is null"),
     "list": (with_value("parameters", []), "'parameters' is a list"),
     "other type": (with_value("parameters.covariance_type", "round"), "'round' is not known"),
     "other estimator": (with_value("estimator", "KMeans"), "'KMeans'"),
-    "method": (with_value("fitted.predict", "x"), "no attribute 'predict'"),
-    "checkpoint": (with_value("parameters.checkpoint", "file"), "no parameter 'checkpoint'"),
+    "method": (with_value("fitted.predict", "x"), "'predict' is not an attribute"),
+    "checkpoint": (with_value("parameters.checkpoint", "file"), "'checkpoint' is not a parameter"),
     "tol": (with_value("parameters.tol", "x"), "'tol' parameter"),
     "stopping": (with_value("parameters.stopping", "x"), "stopping"),
-    "names": (with_value("feature_names", ["a"]), "names 1 of 3"),
+    "names": (with_value("feature_names", ["a"]), "1 names for 3 features"),
     "numbers for names": (with_value("feature_names", [1, 2, 3]), "feature_names"),
     "dtype": (with_value("dtype", "int8"), "'int8'"),
     "features": (with_value("fitted.n_features_in_", 7), "n_features_in_"),
@@ -222,7 +222,7 @@ def test_a_url_and_a_folder_are_looked_at_as_well(here):
         content = store.cat_file(path)
         store.pipe_file(path, content[:-1] + bytes([content[-1] ^ 1]))
     for path in ("memory://damage/m", "memory://damage/run"):
-        with pytest.raises(DataError, match="not that of its digest"):
+        with pytest.raises(DataError, match="does not match its digest"):
             load(path)
     assert here("show", "memory://damage/m").code == 65
     model.save("memory://damage/m")

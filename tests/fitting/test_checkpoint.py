@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import fields, is_dataclass
+from functools import cache
 from itertools import count
 
 import dask
@@ -147,16 +148,22 @@ def test_types_and_weights_keep_their_bits(dtype, weighted, forced, tmp_path):
     assert found.means_.dtype == expected.means_.dtype
 
 
-@pytest.mark.parametrize("since", [-1, 0, 1])
-@pytest.mark.parametrize("which", ["first", "last", "end"])
-def test_starts_that_collapsed_stay_so(which, since, tmp_path):
+@cache
+def collapsing():
+    """Rows, a model whose starts but one collapse on them, its fit, and how many were left."""
     tight = np.full(300, 7.0)
     rows = np.concatenate([tight, np.random.default_rng(0).normal(size=300)])[:, np.newaxis]
     model = GaussianMixture(3, n_init=4, reg_covar=0, tol=0, max_iter=130, random_state=0)
     model.set_params(init_params="random", subsample=None)
     states = []
-    expected = clone(model).set_params(callbacks=[states.append]).fit(rows)
-    alive = [len(state.alive) for state in states]
+    fitted = clone(model).set_params(callbacks=[states.append]).fit(rows)
+    return rows, model, fitted, [len(state.alive) for state in states]
+
+
+@pytest.mark.parametrize("since", [-1, 0, 1])
+@pytest.mark.parametrize("which", ["first", "last", "end"])
+def test_starts_that_collapsed_stay_so(which, since, tmp_path):
+    rows, model, expected, alive = collapsing()
     assert (alive[0], alive[-1]) == (4, 1)
     # Rounding decides in which passes, and so does the BLAS.
     losses = [number for number in range(1, len(alive)) if alive[number] < alive[number - 1]]
@@ -666,7 +673,7 @@ def test_rows_that_are_fewer_than_before_are_bad_data(tmp_path):
     model = GaussianMixture(3, **OPTIONS)
     ended_after(2, model, X, tmp_path / NAME)
     lengths[1] = 399
-    with pytest.raises(DataError, match=r"699 rows where the first one found 700"):
+    with pytest.raises(DataError, match=r"699 rows, but the first pass read 700"):
         model.set_params(checkpoint=tmp_path / NAME).fit(X)
 
 
@@ -701,8 +708,8 @@ def test_a_damaged_file_is_bad_data_and_stays(ended):
         ended.write_bytes(content)
         with pytest.raises(DataError) as caught:
             model.fit(in_chunks())
-        assert f"{ended} is not a whole checkpoint" in str(caught.value), what
-        assert "Remove it to fit from the start" in str(caught.value)
+        assert f"{ended} is not a complete checkpoint" in str(caught.value), what
+        assert "Remove it to fit from the beginning" in str(caught.value)
         assert ended.read_bytes() == content
 
 
@@ -712,7 +719,7 @@ def test_a_model_is_never_taken_for_a_checkpoint_nor_the_reverse(ended, tmp_path
     model = GaussianMixture(3, **OPTIONS).fit(in_chunks())
     model.save(tmp_path / "model")
     model.set_params(checkpoint=tmp_path / "model")
-    with pytest.raises(DataError, match="not a whole checkpoint"):
+    with pytest.raises(DataError, match="not a complete checkpoint"):
         model.fit(in_chunks())
     assert bits(load(tmp_path / "model")) == bits(model)
 
@@ -730,7 +737,7 @@ def test_a_checkpoint_of_an_earlier_format_says_what_to_do_and_stays(ended):
         patch.setattr("daskgmm.fitting.checkpoint_file.FORMAT", 1)
         ended.write_bytes(content.to_bytes())
     before = ended.read_bytes()
-    said = r"format 1; this version goes on from format 2 only\. Finish .* --no-resume"
+    said = r"format 1; this version reads format 2 only\. Finish .* --no-resume"
     with pytest.raises(DataError, match=said):
         GaussianMixture(3, checkpoint=ended, **OPTIONS).fit(in_chunks())
     assert ended.read_bytes() == before

@@ -55,5 +55,5 @@ def test_jobs_refuse_numbers_out_of_range(tmp_path, name, value):
 
 
 def test_jobs_refuse_unknown_keywords(tmp_path):
-    with pytest.raises(TypeError, match="'max_iters' is no option"):
+    with pytest.raises(TypeError, match="'max_iters' is not an option"):
         jobs.fit("rows.csv", str(tmp_path / "run"), components=2, max_iters=3)

@@ -208,7 +208,7 @@ def test_wrong_rows_leave_nothing(rows, place, predict, tmp_path):
 def test_what_is_not_ours_is_never_replaced(place, predict, force):
     place.make()
     place.write("part-00000.parquet", b"precious")
-    with pytest.raises(OutputError, match="something else than rows"):
+    with pytest.raises(OutputError, match="files that daskgmm did not write"):
         predict(force=force)
     assert place.read("part-00000.parquet") == b"precious"
 

@@ -140,7 +140,7 @@ def test_rows_that_are_still_to_be_written_plan_as_those_that_are(tmp_path):
     }
 
 
-ROWS = st.integers(1, 10**10)
+ROWS = st.integers(1, 10**9)
 SHAPES = st.tuples(st.integers(1, 60), st.integers(1, 100), st.sampled_from(["full", "diag"]))
 
 
@@ -221,12 +221,12 @@ def test_a_thousand_million_rows_may_be_a_float():
         ({"rows": 10.5}, "rows is 10.5"),
         ({"rows": 1e13}, "rows is 1e\\+13"),
         ({"rows": math.nan}, "rows is nan"),
-        ({"rows": None}, "no number of rows"),
+        ({"rows": None}, "Neither inputs nor the number of rows"),
         ({"features": 0}, "features is 0"),
-        ({"features": None}, "no number of features"),
+        ({"features": None}, "Neither inputs nor the number of features"),
         ({"inputs": str(IRIS)}, "Both .*iris.csv and a number"),
         ({"inputs": str(IRIS), "features": None}, "Both .*iris.csv and a number"),
-        ({"components": 1001}, "1001 components were asked for, and there are 1000 rows"),
+        ({"components": 1001}, "1001 components were requested, but there are only 1000 rows"),
         ({"components": 0}, "n_components"),
         ({"n_init": 0}, "n_init"),
         ({"covariance": "round"}, "round"),
@@ -237,7 +237,7 @@ def test_a_thousand_million_rows_may_be_a_float():
         ({"features": 5000, "components": 900}, "a worker's share of this machine is"),
         (
             {"features": 5000, "components": 900, "memory_limit": "9TB"},
-            "how fast it is can't be measured",
+            "Measuring the speed of a pass takes",
         ),
     ],
 )
@@ -249,10 +249,12 @@ def test_what_makes_no_sense_is_refused_with_a_remedy(changes, cause):
 
 def test_inputs_that_do_not_tell_their_rows_are_refused():
     columns = ["sepal_length", "sepal_width"]
-    with pytest.raises(ConfigurationError, match="isn't known before they are read"):
+    with pytest.raises(
+        ConfigurationError, match=r"The number of rows of .* is not in its metadata"
+    ):
         jobs.plan(str(IRIS), components=3, columns=columns)
 
 
 def test_an_unknown_option_is_a_type_error():
-    with pytest.raises(TypeError, match="'tol' is no option"):
+    with pytest.raises(TypeError, match="'tol' is not an option"):
         jobs.plan(**SMALL, tol=1)

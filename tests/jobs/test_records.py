@@ -124,7 +124,7 @@ def test_the_run_of_a_later_version_is_refused_and_kept(run, here):
     (run / "run.json").write_text(later)
     done = here("show", run)
     assert done.code == 65
-    assert "run.json was written by daskgmm 9.8 in layout 2; this one reads up to 1" in done.err
+    assert "run.json was written by daskgmm 9.8 in layout 2; this version reads" in done.err
     assert "Upgrade daskgmm." in done.err
     done = refit(here, run)
     assert (done.code, "the run of a later version of daskgmm" in done.err) == (73, True)
@@ -160,5 +160,5 @@ def test_a_checkpoint_of_anything_is_bad_data(tmp_path):
     for content in (b"[" * 200_000, b'{"__metadata__":{"daskgmm":"' + b"[" * 100_000 + b'"}}'):
         path = tmp_path / "c"
         path.write_bytes(len(content).to_bytes(8, "little") + content)
-        with pytest.raises(DataError, match="not a whole checkpoint"):
+        with pytest.raises(DataError, match="not a complete checkpoint"):
             GaussianMixture(2, checkpoint=path).fit([[0.0], [1.0], [2.0], [4.0]])

@@ -176,7 +176,7 @@ def test_a_run_without_its_model_is_no_complete_one(run, caplog):
     with pytest.raises(DataError, match=r"model is damaged: its model\.safetensors is not"):
         find_model(run)
     again = fit(run, seed=1)
-    assert "is not the one of its record" in caplog.text
+    assert "is not the file that the run wrote" in caplog.text
     assert (again["already"], again["run_id"]) == (False, done["run_id"])
     assert load(run).means_.tobytes() == find_model(run).estimator.means_.tobytes()
     model.unlink()
@@ -185,7 +185,7 @@ def test_a_run_without_its_model_is_no_complete_one(run, caplog):
 
 def test_an_unfinished_run_is_no_model(run):
     interrupted(run)
-    with pytest.raises(MissingInputError, match=r"its run failed: It was interrupted"):
+    with pytest.raises(MissingInputError, match=r"its run failed: The run was interrupted"):
         find_model(run)
     path = Path(run, "run.json")
     path.write_text(path.read_text().replace('"failed"', '"running"'))
@@ -245,7 +245,7 @@ def test_what_is_no_run_is_never_written_into(place, force):
     folder = Folder.of(run, options)
     folder.make()
     folder.write("notes.txt", b"mine")
-    with pytest.raises(OutputError, match="is no run directory"):
+    with pytest.raises(OutputError, match="is not a run directory"):
         fit(run, options, force=force)
     assert folder.names() == ["notes.txt"]
 
@@ -303,7 +303,7 @@ def abandoned(folder, owner=None):
 def test_a_silent_owners_lock_is_taken_over_by_the_stores_clock(folder, monkeypatch):
     abandoned(folder)
     told = (
-        r"written by process 1 on elsewhere, running for .*; its last sign of life was [\d.]+ s ago"
+        r"written by process 1 on elsewhere, running for .*; it last renewed its lock [\d.]+ s ago"
     )
     with pytest.raises(OutputError, match=told), locked(folder):
         pass
@@ -320,7 +320,7 @@ def test_a_dead_process_of_this_machine_holds_no_lock(folder):
     with locked(folder):
         pass
     abandoned(folder, {**this_process(), "process": 1})
-    with pytest.raises(OutputError, match="last sign of life"), locked(folder):
+    with pytest.raises(OutputError, match="last renewed its lock"), locked(folder):
         pass
 
 

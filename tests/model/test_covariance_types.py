@@ -174,7 +174,7 @@ def test_precisions_of_another_shape_are_refused_and_so_is_what_scikit_learn_lac
         fitted(precisions_init=np.array([1.0, -1.0, 1.0]))
     with pytest.raises(ConfigurationError, match=f"has no covariance_type='{NEW}'") as refused:
         fitted().to_sklearn()
-    assert refused.value.remedy == "Fit one of those that it has: full, tied, diag, spherical."
+    assert refused.value.remedy == "Fit one that it has: full, tied, diag, spherical."
 
 
 def test_a_name_that_is_not_registered_is_refused_with_those_that_are():

@@ -9,31 +9,30 @@ from daskgmm import GaussianMixture, GaussianMixtureSelector
 from daskgmm.errors import DataError
 from daskgmm.monitoring import observers
 from daskgmm.monitoring.events import TOPIC
+from tests.support.clusters import in_threads
 from tests.support.rows import two_groups
 
 pytestmark = pytest.mark.usefixtures("client")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client():
-    from distributed import Client, LocalCluster
-
-    with (
-        LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=":0") as cluster,
-        Client(cluster) as client,
-    ):
+    with in_threads(threads_per_worker=2) as client:
         yield client
 
 
+@pytest.fixture
 def told(client):
-    return [event for _, event in client.get_events(TOPIC)]
+    """What the scheduler has been told since the test began."""
+    before = len(client.get_events(TOPIC))
+    return lambda: [event for _, event in client.get_events(TOPIC)[before:]]
 
 
-def test_a_fit_tells_its_start_each_pass_and_its_end_in_order(client):
+def test_a_fit_tells_its_start_each_pass_and_its_end_in_order(told):
     model = GaussianMixture(2, random_state=0, subsample=None, tol=1e-9, max_iter=50).fit(
         two_groups()
     )
-    start, *passes, end = told(client)
+    start, *passes, end = told()
     assert (start["event"], end["event"]) == ("fit-start", "fit-end")
     assert {event["run_id"] for event in (start, *passes, end)} == {start["run_id"]}
     assert [event["iteration"] for event in passes] == list(range(1, model.n_iter_ + 1))
@@ -47,34 +46,34 @@ def test_a_fit_tells_its_start_each_pass_and_its_end_in_order(client):
     np.testing.assert_allclose(passes[-1]["deviations"], np.sqrt(variances))
 
 
-def test_a_fit_that_fails_says_so(client):
+def test_a_fit_that_fails_says_so(told):
     with pytest.raises(DataError):
         GaussianMixture(2).fit(np.full((50, 2), np.nan))
-    assert [event["event"] for event in told(client)] == ["fit-start", "fit-end"]
-    assert told(client)[-1]["stopped"] == "failed"
-    assert "NaN" in told(client)[-1]["message"]
+    assert [event["event"] for event in told()] == ["fit-start", "fit-end"]
+    assert told()[-1]["stopped"] == "failed"
+    assert "NaN" in told()[-1]["message"]
 
 
-def test_fits_are_told_apart_by_run(client):
+def test_fits_are_told_apart_by_run(told):
     GaussianMixture(2, random_state=0).fit(two_groups())
     GaussianMixtureSelector((1, 2), random_state=0).fit(two_groups())
-    starts = [event for event in told(client) if event["event"] == "fit-start"]
+    starts = [event for event in told() if event["event"] == "fit-start"]
     assert len({event["run_id"] for event in starts}) == 2
     assert list(starts[1]["n_components"]) == [1, 2]
 
 
-def test_a_fit_that_a_callback_makes_is_a_run_of_its_own(client):
+def test_a_fit_that_a_callback_makes_is_a_run_of_its_own(told):
     def another(state):
         if state.iteration == 1:
             GaussianMixture(1, random_state=0).fit(two_groups())
 
     GaussianMixture(2, random_state=0, callbacks=[another]).fit(two_groups())
-    told_of = [(event["event"], event["run_id"]) for event in told(client)]
+    told_of = [(event["event"], event["run_id"]) for event in told()]
     assert len(set(told_of)) == 6
     assert len([event for event, _ in told_of if event == "fit-end"]) == 2
 
 
-def test_tasks_of_a_fit_have_its_run_in_their_keys_and_keep_their_prefixes(client):
+def test_tasks_of_a_fit_have_its_run_in_their_keys_and_keep_their_prefixes(client, told):
     from distributed.diagnostics.plugin import SchedulerPlugin
 
     class Keys(SchedulerPlugin):
@@ -88,8 +87,11 @@ def test_tasks_of_a_fit_have_its_run_in_their_keys_and_keep_their_prefixes(clien
 
     scheduler = client.cluster.scheduler
     scheduler.add_plugin(plugin := Keys())
-    GaussianMixture(2, random_state=0).fit(two_groups())
-    run_id = told(client)[0]["run_id"]
+    try:
+        GaussianMixture(2, random_state=0).fit(two_groups())
+    finally:
+        scheduler.remove_plugin(plugin.name)
+    run_id = told()[0]["run_id"]
     passes = [key for key in plugin.seen if key.startswith("gmm-pass")]
     assert passes
     assert all(run_id[:8] in key for key in passes)
@@ -201,10 +203,10 @@ def test_an_observer_that_failed_is_told_the_end_to_let_go_of_what_it_holds(capl
     assert "not told of" not in caplog.text
 
 
-def test_events_show_no_credentials_of_an_address_that_failed(client):
+def test_events_show_no_credentials_of_an_address_that_failed(told):
     def fail(_state):
         raise OSError("https://me:hunter2@host/rows.csv?X-Amz-Signature=0123 is gone")
 
     with pytest.raises(OSError, match="hunter2"):
         GaussianMixture(2, random_state=0, callbacks=[fail]).fit(two_groups())
-    assert told(client)[-1]["message"] == "https://me:***@host/rows.csv?*** is gone"
+    assert told()[-1]["message"] == "https://me:***@host/rows.csv?*** is gone"

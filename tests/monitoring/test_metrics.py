@@ -13,6 +13,7 @@ from daskgmm.errors import DataError
 from daskgmm.monitoring import install
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.history import MOST_RUNS
+from tests.support.clusters import in_threads
 from tests.support.rows import two_groups
 from tests.support.scraping import of
 from tests.support.scraping import scrape as scrape_port
@@ -24,7 +25,7 @@ def cluster_of(workers):
 
 @pytest.fixture(scope="module")
 def client():
-    with cluster_of(1) as cluster, Client(cluster) as client:
+    with in_threads(threads_per_worker=2) as client:
         install(client)
         yield client
 

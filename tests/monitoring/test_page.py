@@ -23,6 +23,7 @@ from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.history import MOST_POINTS
 from tests.support.browsing import browser, chromium
 from tests.support.certificates import made as certificates_in
+from tests.support.clusters import in_threads
 from tests.support.rows import two_groups
 
 __all__ = ["browser", "chromium"]
@@ -44,7 +45,7 @@ def cluster_of(workers):
 
 @pytest.fixture(scope="module")
 def client():
-    with cluster_of(1) as client:
+    with in_threads(threads_per_worker=2) as client:
         yield client
 
 

@@ -3,7 +3,7 @@
 import dask
 import dask.array as da
 import pytest
-from distributed import Client, LocalCluster, span
+from distributed import span
 from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.diagnostics.progress_stream import color_of
 from distributed.utils import key_split
@@ -11,6 +11,7 @@ from distributed.utils import key_split
 from daskgmm import GaussianMixture
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.passes.engine.keys import made_for
+from tests.support.clusters import in_threads
 from tests.support.rows import two_groups
 
 RUN = "0123456789abcdef" * 2
@@ -18,10 +19,7 @@ RUN = "0123456789abcdef" * 2
 
 @pytest.fixture(scope="module")
 def client():
-    with (
-        LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=":0") as cluster,
-        Client(cluster) as client,
-    ):
+    with in_threads(threads_per_worker=2) as client:
         yield client
 
 

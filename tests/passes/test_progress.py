@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from distributed import Client, Event, LocalCluster
+from distributed import Event
 
 from daskgmm import GaussianMixture
 from daskgmm.data.source import Source
@@ -18,6 +18,7 @@ from daskgmm.passes.engine.graph import compute, pass_graph
 from daskgmm.passes.engine.keys import Phase
 from daskgmm.passes.engine.progress import tracking
 from daskgmm.passes.engine.work import Work
+from tests.support.clusters import in_threads
 from tests.support.tasks import HeldPart, begin_sum
 
 FREE, HELD = 6, 4
@@ -27,10 +28,7 @@ pytestmark = pytest.mark.timeout(60)  # of a pass that fails nothing is told
 
 @pytest.fixture(scope="module")
 def client():
-    with (
-        LocalCluster(n_workers=2, threads_per_worker=4, dashboard_address=":0") as cluster,
-        Client(cluster) as client,
-    ):
+    with in_threads(n_workers=2, threads_per_worker=4) as client:
         yield client
 
 

@@ -284,7 +284,7 @@ def test_the_ending_chooses_the_format(model, tmp_path, name, start):
 
 
 def test_another_ending_is_refused(model, tmp_path):
-    with pytest.raises(ConfigurationError, match=r"'fit\.jpeg'.*\.png, \.svg, \.pdf"):
+    with pytest.raises(ConfigurationError, match=r"fit\.jpeg has no .*\.png, \.svg, \.pdf"):
         plotting.save(model, tmp_path / "fit.jpeg")
 
 

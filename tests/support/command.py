@@ -1,11 +1,12 @@
 """The command line as a test runs it: as a process of its own, or here where that adds nothing."""
 
+import io
 import logging
 import subprocess
 import sys
 import threading
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 
 import pytest
@@ -14,13 +15,16 @@ from daskgmm.cli.main import run
 
 COMMAND = (sys.executable, "-m", "daskgmm")
 _WITHOUT_PAUSES = """
+import s3fs
 from daskgmm.cli import main
 from daskgmm.data.storage import retry as retrying
 retrying.PAUSES = (0.0, 0.0)
+s3fs.S3FileSystem.retries = 1
 main()
 """
 HURRIED = (sys.executable, "-c", _WITHOUT_PAUSES)
-"""The same, but for the waits between its tries of a store that fails in passing."""
+"""The same, but for the waits between its tries of a store that fails in passing: its own, and
+those of the store's package."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,14 @@ def logging_as_it_was():
             for logger, level, handlers, propagate in before:
                 logger.setLevel(level)
                 logger.handlers, logger.propagate = handlers, propagate
+
+
+def made(*arguments):
+    """Run the command in this process where no test's output is caught yet: for fixtures."""
+    out, err = io.StringIO(), io.StringIO()
+    with logging_as_it_was(), redirect_stdout(out), redirect_stderr(err):
+        code = run([str(argument) for argument in arguments])
+    return Ended(code, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture

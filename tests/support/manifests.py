@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import yaml
 from dask_kubernetes.operator.controller import controller as operator
+from jsonschema import Draft202012Validator
 from kubernetes.utils import parse_quantity
 
 from tests.support.paths import DEPLOY
@@ -182,8 +184,12 @@ def command(container: dict[str, Any], variables: Mapping[str, str]) -> list[str
     ]
 
 
-def strict_schema(kind: str) -> dict[str, Any]:
-    """Of a kind of Dask's: the operator's own, which fails on a field that it doesn't know."""
+@cache
+def strict_validator(kind: str) -> Draft202012Validator:
+    """By the operator's own schema of a kind of Dask's; it fails on a field that it doesn't know.
+
+    Reading and checking a schema takes a second each.
+    """
     crds = files("dask_kubernetes.operator").joinpath(
         "deployment", "helm", "dask-kubernetes-operator", "crds", f"{kind.lower()}.yaml"
     )
@@ -196,7 +202,9 @@ def strict_schema(kind: str) -> dict[str, Any]:
         "kind": {"const": crd["spec"]["names"]["kind"]},
         "metadata": {"type": "object"},
     }
-    return _closed(schema)
+    closed = _closed(schema)
+    Draft202012Validator.check_schema(closed)
+    return Draft202012Validator(closed)
 
 
 def _closed(schema: Any) -> Any:

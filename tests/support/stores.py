@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache, cached_property
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -39,9 +40,9 @@ class Store:
     url: str
     options: dict[str, Any]
 
-    @property
+    @cached_property
     def filesystem(self) -> Any:
-        """What a test puts files there with: its own, without a listing from before."""
+        """What a test puts files there with: its own, which keeps no listing."""
         import s3fs
 
         return s3fs.S3FileSystem(**self.options, skip_instance_cache=True, use_listings_cache=False)
@@ -58,11 +59,16 @@ class Store:
 @pytest.fixture(scope="session")
 def s3_server():
     """The address of one server for all tests of a process."""
+    from botocore.loaders import JSONFileLoader
+
     moto_server = pytest.importorskip("moto.server")
     server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
+    with pytest.MonkeyPatch.context() as patch:
+        # Each new client would parse the megabytes that describe S3's interface again.
+        patch.setattr(JSONFileLoader, "load_file", cache(JSONFileLoader.load_file))
+        yield f"http://{host}:{port}"
     server.stop()
 
 

@@ -1,6 +1,7 @@
 """SQUAREM: longer steps to the same end in fewer passes, and never to a lower likelihood."""
 
 from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -435,11 +436,16 @@ def test_a_trial_from_which_em_turns_back_is_refused_though_the_likelihood_rose(
 # --- states
 
 
+@cache
+def of_three_starts(covariance_type):
+    """Rows, and the states of a whole run on them."""
+    rows = overlapping(800)
+    return rows, run(rows, [start_for(rows, covariance_type, seed) for seed in range(3)])
+
+
 @pytest.mark.parametrize("after", range(1, 12))
 def test_a_state_is_enough_to_go_on_from_with_the_same_bits(covariance_type, after):
-    rows = overlapping(800)
-    starts = [start_for(rows, covariance_type, seed) for seed in range(3)]
-    whole = run(rows, starts)
+    rows, whole = of_three_starts(covariance_type)
     assert len(whole) > after + 2
     resumed = run(rows, whole[after - 1].traces)
     assert len(resumed) == len(whole) - after

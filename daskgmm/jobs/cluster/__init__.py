@@ -1,1 +1,1 @@
-"""The cluster of a job: one that runs already, or one of its own on this machine."""
+"""Clusters that jobs run on: a running one, or an embedded one on this machine."""

@@ -1,4 +1,4 @@
-"""What a job leaves to look at from its cluster: the page of fits and Dask's performance report."""
+"""Views of a job's cluster: the dashboard's page of fits and Dask's performance report."""
 
 import logging
 import os
@@ -17,7 +17,7 @@ from daskgmm.monitoring import install
 _SECONDS_FOR_LAST_WORDS = 5.0
 
 _ICON = re.compile(r'<link rel="shortcut icon" href="https?://[^"]*" ?/>\n?')
-"""What Dask's template has browsers fetch from its web site."""
+"""Link in Dask's template that makes browsers fetch an icon from Dask's web site."""
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def check_report(path: str) -> None:
     Raises
     ------
     ConfigurationError
-        bokeh is not installed, or it is a URL.
+        bokeh is not installed, or the path is a URL.
     OutputError
         The file's folder is missing or can't be written to.
     """
@@ -38,18 +38,21 @@ def check_report(path: str) -> None:
 
 @contextmanager
 def reported(client: Any, path: str) -> Iterator[None]:
-    """Write a report of the block, also where it fails; if that can't be done it is warned of.
+    """Write a performance report of the block, also if the block fails.
+
+    A report that can't be written is logged as a warning; the job goes on.
 
     Parameters
     ----------
     client : distributed.Client
     path : str
+        File of the report.
     """
     from distributed import performance_report
 
     target = Path(path)
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
-    report = performance_report(str(unfinished), mode="inline")  # to be read without a network
+    report = performance_report(str(unfinished), mode="inline")  # readable offline
     report.__enter__()
     write = partial(_write, client, report, unfinished, target)
     try:
@@ -65,7 +68,7 @@ def reported(client: Any, path: str) -> Iterator[None]:
 
 def _write(client: Any, report: Any, unfinished: Path, target: Path) -> None:
     try:
-        with client.as_current():  # which Dask looks for, in whatever thread this is
+        with client.as_current():  # Dask takes the current client, which other threads don't have
             client.run_on_scheduler(_forget_left_documents)
             report.__exit__(None, None, None)
         page = unfinished.read_text(encoding="utf-8")
@@ -84,12 +87,12 @@ def _write(client: Any, report: Any, unfinished: Path, target: Path) -> None:
 
 
 def _forget_left_documents() -> None:
-    """Undo what pages of the dashboard leave behind in Bokeh, whose next figure it would spoil.
+    """Clear documents that dashboard pages left in Bokeh, so that they don't break the report.
 
-    Bokeh notes whose document is at work, and forgets to undo that where a page's own function
-    fails, as that of ``/groups`` does while groups come and go. Once such a page is closed its
-    document is taken apart, and a report would begin with it (no ``_js_event_callbacks``). Between
-    two functions of pages, as now, no document is at work.
+    While a page's function runs, Bokeh keeps its document in a list, and doesn't remove it if the
+    function fails, as that of ``/groups`` does while groups come and go. When such a page is
+    closed its document is taken apart, and a report that begins with it fails (no
+    ``_js_event_callbacks``). No page's function runs at this moment, so the list may be emptied.
     """
     from bokeh.io import doc
 
@@ -97,17 +100,26 @@ def _forget_left_documents() -> None:
 
 
 def page_on(client: Any, dashboard: str | None) -> str | None:
-    """Put the page on a dashboard, where there is one; without it a job goes on as well.
+    """Add the page of fits to a dashboard; if that fails, the job goes on without it.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    dashboard : str or None
+        URL of the dashboard, if there is one.
 
     Returns
     -------
     str or None
-        Where to look: at the page, or else at the dashboard as it was.
+        URL of the page, or of the dashboard where the page can't be added.
     """
     if dashboard is None:
         return None
     try:
         return install(client) or dashboard
-    except Exception as error:  # noqa: BLE001  whatever moved in Dask: the job goes on
-        logger.warning("Fits are not on the dashboard (%s: %s).", type(error).__name__, error)
+    except Exception as error:  # noqa: BLE001  a change in Dask must not end the job
+        logger.warning(
+            "The page of fits can't be added to the dashboard (%s: %s).",
+            type(error).__name__, error,
+        )  # fmt: skip
         return dashboard

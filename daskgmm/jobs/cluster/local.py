@@ -1,4 +1,4 @@
-"""A cluster of this job's own on this machine."""
+"""Embedded clusters: worker processes on this machine that end with the job."""
 
 import asyncio
 import logging
@@ -14,18 +14,18 @@ from daskgmm.jobs.cluster.scheduler import CONNECT_SECONDS
 logger = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS = 1.0
-_DASHBOARD = ":8787"  # another free port where that one is taken
+_DASHBOARD = ":8787"  # Dask takes another free port if this one is in use
 
 
 def size_of(workers: int | None, threads: int | None) -> tuple[int, int]:
-    """Workers of the cluster and threads of each; by default one a core, with one each."""
+    """Number of workers and of threads per worker; by default one worker a core, one thread."""
     from dask.system import CPU_COUNT
 
     return workers or CPU_COUNT, threads or 1
 
 
 def memory_share(threads: int) -> int:
-    """Bytes that Dask leaves to a worker by default: a share of the machine's by its threads."""
+    """Memory limit (bytes) of a worker by default: its threads' share of the machine's memory."""
     from distributed.worker_memory import parse_memory_limit
 
     return parse_memory_limit("auto", threads, logger=logger) or 0
@@ -35,16 +35,16 @@ def memory_share(threads: int) -> int:
 def embedded(
     workers: int | None = None, threads: int | None = None, memory_limit: str | None = None
 ) -> Iterator[Any]:
-    """A client of a new cluster of processes, which end with the block.
+    """Start a cluster of processes for the block, and yield its client.
 
     Parameters
     ----------
     workers : int or None
-        Processes; one a core by default.
+        Number of processes; by default one a core.
     threads : int or None
-        Of each; one by default.
+        Threads of each process; by default one.
     memory_limit : str or None
-        Of each; an even share of the machine's by default.
+        Memory limit of each process; by default an equal share of the machine's memory.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def embedded(
     except (OSError, RuntimeError) as error:
         raise ClusterError(
             f"The embedded cluster did not start: {error}.",
-            "Check the memory limit and how many processes may be started.",
+            "Check the memory limit, and the system's limit on processes.",
         ) from error
     with cluster, Client(cluster, timeout=CONNECT_SECONDS) as client:
         try:
@@ -78,7 +78,7 @@ def embedded(
 
 
 def _stop(cluster: Any) -> None:
-    """End workers in the middle of their tasks: by itself Dask waits four seconds for them."""
+    """Kill workers in the middle of their tasks, for which Dask would wait four seconds."""
 
     async def stop() -> None:
         nannies = list(cluster.workers.values())
@@ -86,20 +86,21 @@ def _stop(cluster: Any) -> None:
             nanny.auto_restart = False
         await asyncio.gather(*(nanny.kill(timeout=_PATIENCE_SECONDS) for nanny in nannies))
 
-    with suppress(Exception):  # then they are waited for
+    with suppress(Exception):  # if killing fails, Dask waits for the tasks
         cluster.sync(stop)
 
 
 @contextmanager
 def _threads_deaf_to_interrupts() -> Iterator[None]:
-    """Block Ctrl-C in threads that start meanwhile, and so in the workers that they start.
+    """Block Ctrl-C in threads that start in the block, and in the workers that these start.
 
-    A terminal sends it to all processes; only this one is to heed it and stop the others.
+    A terminal sends Ctrl-C to all processes; only this process should handle it and stop the
+    workers.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    resource_tracker.ensure_running()  # which would unblock it again, started later
+    resource_tracker.ensure_running()  # started later, it would unblock the signal again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

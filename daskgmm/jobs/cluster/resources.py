@@ -1,4 +1,4 @@
-"""Where a job runs: this process, an embedded cluster, or one that is there already."""
+"""Choice of where a job runs: this process, an embedded cluster, or a running cluster."""
 
 import sys
 import warnings
@@ -23,42 +23,43 @@ from daskgmm.passes.engine.progress import tracking
 from daskgmm.passes.engine.workers import wait_for_workers, waiting_for_workers
 
 SMALL_BYTES = 2**28
-"""Inputs of fewer bytes, decoded, are not worth the seconds that a cluster takes to start."""
+"""Decoded bytes below which starting a cluster takes longer than it saves."""
 
 SMALL_FOR_ONE_PASS = 2**34
-"""Likewise for jobs of a single pass: threads have read so much before processes catch up."""
+"""The same for jobs of one pass: threads read this much before a new cluster catches up."""
 
 LEAST_MEMORY = 500_000_000
-"""Of a worker: below it Dask pauses workers for the libraries alone, and nothing moves."""
+"""Least memory limit of a worker (bytes): below it the libraries alone make Dask pause workers."""
 
 _ITEM_BYTES = 8
-_BYTES_DECODED = 4  # of text or compressed columns, from one byte on disk
+_BYTES_DECODED = 4  # decoded bytes for each byte of text or compressed columns on disk
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a job may use.
+    """Cluster and limits that a job runs with.
 
     Parameters
     ----------
     scheduler : str or None
         Address of a running scheduler, or the file that it wrote its address to.
     workers : int or None
-        Processes of the embedded cluster; one a core by default.
+        Processes of the embedded cluster; by default one a core.
     threads : int or None
-        Threads of each; one by default.
+        Threads of each process; by default one.
     memory_limit : str or None
-        Of each, such as ``"2GB"``; an even share of the machine's by default.
+        Memory limit of each process, such as ``"2GB"``; by default an equal share of the
+        machine's memory.
     tls_ca, tls_cert, tls_key : str or None
-        Files for an encrypted connection to the scheduler, as `Tls` has them.
+        Files for an encrypted connection to the scheduler; see `Tls`.
     performance_report : str or None
-        File for Dask's report of what its cluster did; where nothing else asks for a cluster,
-        this does.
+        File for Dask's performance report. A job that would run without a cluster then starts
+        an embedded one.
     wait_for_workers : int or None
-        Begin once a cluster has so many workers; by default with the first.
+        Number of workers to wait for before the job begins; by default one.
     worker_timeout : float
-        Seconds without a worker, or without enough of them at the beginning, after which a job
-        on a cluster is given up.
+        Seconds without any worker, or at the beginning without `wait_for_workers` of them,
+        after which the job fails.
     """
 
     scheduler: str | None = None
@@ -75,13 +76,15 @@ class Resources:
     def __post_init__(self) -> None:
         if self.scheduler is not None and self.asks_for_cluster:
             raise ConfigurationError(
-                f"The scheduler {self.scheduler} was given, and so was the size of a cluster.",
-                "Leave out workers, threads and memory limit: the running cluster has its own.",
+                f"Both the scheduler {self.scheduler} and the size of an embedded cluster were "
+                "given.",
+                "Leave out workers, threads and memory limit: a running cluster has its own.",
             )
         if self.tls and self.scheduler is None:
             raise ConfigurationError(
-                "Certificates were given, and no scheduler.",
-                "Give the scheduler's address, or leave them out: an embedded cluster has none.",
+                "Certificates were given without a scheduler.",
+                "Give the scheduler's address, or leave the certificates out: an embedded cluster "
+                "does not use any.",
             )
         counts = {
             "workers": self.workers,
@@ -102,12 +105,12 @@ class Resources:
 
     @property
     def tls(self) -> Tls:
-        """How the connection to the scheduler is encrypted."""
+        """Files for an encrypted connection to the scheduler."""
         return Tls(self.tls_ca, self.tls_cert, self.tls_key)
 
     @property
     def asks_for_cluster(self) -> bool:
-        """Whether anything is said of an embedded cluster."""
+        """Whether the size of an embedded cluster is given."""
         return (self.workers, self.threads, self.memory_limit) != (None, None, None)
 
 
@@ -120,21 +123,29 @@ def workplace(
     one_pass: bool = False,
     run_id: str | None = None,
 ) -> Iterator[Start]:
-    """Run the block's passes over a dataset where `resources` say; there may be one only.
+    """Run the block's passes over a dataset in the place that `resources` name.
 
-    They are made for the run of an id, or for one that nobody else hears of. The listener hears
-    of waiting for a cluster, and of the passes.
+    Without a scheduler or a size, passes run on the client that is active in this process, if
+    there is one. Else small inputs are read in this process and others on an embedded cluster,
+    or, within a Dask task, on that task's cluster.
 
-    Where they say nothing: on the client that is active in this process, if there is one; small
-    inputs in this process; others on an embedded cluster, or from within a task on the cluster
-    of that task.
+    Parameters
+    ----------
+    resources : Resources
+    dataset : Described
+    listener : Listener
+        Is called when the job waits for a cluster, and for each pass.
+    one_pass : bool
+        Whether the block makes a single pass.
+    run_id : str or None
+        Id of the run that the passes are made for; a new one by default.
 
     Raises
     ------
     ClusterError
         The scheduler doesn't answer in time, or the workers don't start.
     ConfigurationError
-        This process may not start a cluster, which is asked for.
+        A cluster is needed and this process may not start one.
     """
     with ExitStack() as stack:
         report = resources.performance_report
@@ -152,7 +163,7 @@ def workplace(
 
 @dataclass(frozen=True)
 class _Place:
-    """Where passes run: on a client's cluster, or here."""
+    """Place where passes run: a client's cluster, or this process."""
 
     client: Any = None
     name: str = "in this process"
@@ -187,8 +198,8 @@ def _on(client: Any, resources: Resources, listener: Listener) -> _Place:
 def _embedded(stack: ExitStack, resources: Resources) -> _Place:
     if _is_daemon():
         raise ConfigurationError(
-            "A cluster of workers was asked for in a process that may start no others, such as "
-            "a Dask worker.",
+            "An embedded cluster was requested in a process that can't start other processes, "
+            "such as a Dask worker.",
             "Leave out workers, threads, memory limit and performance report, or give a scheduler.",
         )
     _let_go(stack)
@@ -203,9 +214,9 @@ def _is_daemon() -> bool:
 
 
 def _let_go(stack: ExitStack) -> Any:
-    """Wait for a cluster in the block; a task leaves its thread to others, perhaps its own.
+    """Leave this task's thread, if this is a Dask task, so that its passes' tasks can use it.
 
-    Returns the client of the task's cluster, if this is a task.
+    Returns the client of the task's cluster, or ``None`` outside of tasks.
     """
     _silence_dask(stack)
     if not in_task():
@@ -228,17 +239,17 @@ def in_task() -> bool:
 
 
 def _users_client() -> Any:
-    """The client that is active here, if it can be waited for and this is no task."""
+    """The synchronous client that is active in this process; ``None`` within tasks."""
     if in_task():
         return None
     try:
         return active_client()
-    except ConfigurationError:  # an asynchronous one, whose event loop would wait for itself
+    except ConfigurationError:  # an asynchronous client's event loop would wait for itself
         return None
 
 
 def _silence_dask(stack: ExitStack) -> None:
-    """Without Dask's warnings: a port that is taken, a version that differs in a digit."""
+    """Suppress Dask's warnings, such as of a port in use or of slightly different versions."""
     stack.enter_context(warnings.catch_warnings())
     warnings.simplefilter("ignore")
 
@@ -248,7 +259,7 @@ def _workers(count: int) -> str:
 
 
 def is_small(rows: int, n_features: int) -> bool:
-    """Whether so many rows (D) are fitted in this process where nothing is said of a cluster."""
+    """Whether rows of shape (n, D) are fitted in this process if no cluster is asked for."""
     return _ITEM_BYTES * rows * n_features < SMALL_BYTES
 
 
@@ -271,10 +282,10 @@ def _check_memory(text: str) -> None:
         size = parse_bytes(text)
     except ValueError as error:
         raise ConfigurationError(
-            f"The memory limit is {text!r}.", "Give a size such as 2GB or 512MiB."
+            f"The memory limit {text!r} is not a size.", "Give a size such as 2GB or 512MiB."
         ) from error
     if size < LEAST_MEMORY:
         raise ConfigurationError(
-            f"The memory limit is {text}, and a worker's libraries alone take 350 MB.",
-            f"Give at least {LEAST_MEMORY // 10**6} MB, and 1 GB or more where you can.",
+            f"The memory limit is {text}, but a worker's libraries alone take 350 MB.",
+            f"Give at least {LEAST_MEMORY // 10**6} MB, better 1 GB or more.",
         )

@@ -1,4 +1,4 @@
-"""A cluster that is there already."""
+"""Connections to the scheduler of a running cluster."""
 
 import asyncio
 import time
@@ -16,19 +16,19 @@ CONNECT_SECONDS = 15.0
 
 @contextmanager
 def connected(scheduler: str, tls: Tls | None = None) -> Iterator[Any]:
-    """A client of a scheduler, the default one in the block.
+    """Connect to a scheduler, and make its client the default one in the block.
 
     Parameters
     ----------
     scheduler : str
-        Its address, or the file that it wrote its address to.
+        Address of the scheduler, or the file that it wrote its address to.
     tls : Tls or None
-        How the connection is encrypted; by default as Dask's configuration says.
+        Certificates for an encrypted connection; by default those of Dask's configuration.
 
     Raises
     ------
     ClusterError
-        It doesn't answer in `CONNECT_SECONDS`, or refuses.
+        The scheduler doesn't answer within `CONNECT_SECONDS`, or refuses the connection.
     ConfigurationError
         The address has no form that Dask knows.
     """
@@ -46,12 +46,12 @@ def connected(scheduler: str, tls: Tls | None = None) -> Iterator[Any]:
         _greet(address, max(deadline - time.monotonic(), 1.0), encryption)
         client = Client(address, timeout=CONNECT_SECONDS, security=security)
     except (OSError, ValueError, ImportError) as error:
-        # The last where versions can't work together; an error of TLS may be both of the others.
+        # ImportError: incompatible versions. An error of TLS may be OSError and ValueError at once.
         fact = refusal(error, security)
         if fact is None and isinstance(error, ValueError):
             raise ConfigurationError(
-                f"{address!r} is no scheduler's address: {error}.",
-                "Give one such as tcp://host:8786, or the scheduler's file.",
+                f"{address!r} is not the address of a scheduler: {error}.",
+                "Give an address such as tcp://host:8786, or the scheduler's file.",
             ) from error
         raise _no_answer(
             f"The scheduler {address}", fact or f"did not answer {_in_time()}"
@@ -61,9 +61,9 @@ def connected(scheduler: str, tls: Tls | None = None) -> Iterator[Any]:
 
 
 def _greet(address: str, seconds: float, encryption: Mapping[str, Any]) -> None:
-    """Raise OSError unless a scheduler answers in time.
+    """Raise OSError unless a scheduler answers within `seconds`.
 
-    A client waits without end for one that takes the connection and then says nothing.
+    Dask's client waits for ever for a scheduler that accepts the connection and never answers.
     """
     from distributed.comm import connect
     from distributed.utils import LoopRunner
@@ -72,18 +72,18 @@ def _greet(address: str, seconds: float, encryption: Mapping[str, Any]) -> None:
         comm = await asyncio.wait_for(connect(address, timeout=seconds, **encryption), seconds)
         comm.abort()
 
-    LoopRunner().run_sync(greet)  # in a thread: an event loop may run in this one
+    LoopRunner().run_sync(greet)  # in another thread, as this one may have an event loop
 
 
 def _address(scheduler: str, deadline: float) -> str:
-    """Read the address from a scheduler's file, which may be about to be written."""
+    """Return the address, read from the scheduler's file if one is named; wait for that file."""
     if "://" in scheduler or _is_host_and_port(scheduler):
         return scheduler
     while time.monotonic() < deadline:
         with suppress(OSError, ValueError, KeyError, TypeError):
             return str(from_json(Path(scheduler).read_bytes())["address"])
         time.sleep(0.05)
-    fact = f"did not appear with an address {_in_time()}"
+    fact = f"did not exist, or held no address, {_in_time()}"
     raise _no_answer(f"The scheduler's file {scheduler}", fact)
 
 
@@ -99,6 +99,6 @@ def _in_time() -> str:
 def _no_answer(what: str, fact: str) -> ClusterError:
     return ClusterError(
         f"{what} {fact}.",
-        "Check that the scheduler runs and that its address and the certificates are right, then "
-        "run it again.",
+        "Check that the scheduler is running and that its address and the certificates are right, "
+        "then try again.",
     )

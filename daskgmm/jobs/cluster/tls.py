@@ -1,4 +1,4 @@
-"""TLS to a scheduler: certificates, and why a connection by them was refused."""
+"""TLS connections to a scheduler: certificates, and reasons for which a connection fails."""
 
 import os
 import ssl
@@ -16,16 +16,16 @@ class Tls:
     Parameters
     ----------
     ca : str or None
-        Of the authority that signed the scheduler's certificate.
+        Certificate of the authority that signed the scheduler's certificate.
     cert : str or None
-        This client's certificate.
+        Certificate of this client.
     key : str or None
-        Its key, where it is not in the certificate's file.
+        Key of this client, if it is not in the certificate's file.
 
     Raises
     ------
     ConfigurationError
-        Some are missing.
+        One of the certificates is missing, or a file can't be read.
     """
 
     ca: str | None = None
@@ -38,25 +38,25 @@ class Tls:
         for name, path in (("authority", self.ca), ("client", self.cert), ("key", self.key)):
             if path is None and name != "key":
                 raise ConfigurationError(
-                    f"Certificates were given, and that of the {name} was not.",
-                    "Give both: --tls-ca and --tls-cert.",
+                    f"Files for TLS were given, but not the certificate of the {name}.",
+                    "Give both certificates: --tls-ca and --tls-cert.",
                 )
             if path is not None and not os.access(path, os.R_OK):
-                there = "can't be read" if os.path.exists(path) else "does not exist"  # noqa: PTH110  nor may exists() raise
+                there = "can't be read" if os.path.exists(path) else "does not exist"  # noqa: PTH110  Path.exists() may raise
                 raise ConfigurationError(
-                    f"The file {path} for TLS {there}.", "Check its path and permissions."
+                    f"The TLS file {path} {there}.", "Check its path and permissions."
                 )
 
     def __bool__(self) -> bool:
         return (self.ca, self.cert, self.key) != (None, None, None)
 
     def security(self) -> Any:
-        """What Dask's client takes; without any file, what Dask's own configuration says.
+        """Security settings for Dask's client; without files, those of Dask's configuration.
 
         Raises
         ------
         ConfigurationError
-            A file makes no sense.
+            A file is not a valid certificate or key.
         """
         from distributed.security import Security
 
@@ -71,72 +71,82 @@ class Tls:
         security = Security(**given)
         try:
             security.get_connection_args("client")
-        except OSError as error:  # those of SSL are among them
+        except OSError as error:  # the base class of SSL's errors
             raise ConfigurationError(
                 f"The certificates for TLS can't be used: {error}.",
-                "Check that the files are PEM, and that the key is the certificate's.",
+                "Check that the files are in PEM format, and that the key belongs to the "
+                "certificate.",
             ) from error
         return security
 
 
 def check_encryption(address: str, encryption: Mapping[str, Any]) -> None:
-    """Refuse an address that does not go with a client's certificates, or their lack.
+    """Refuse an encrypted address without certificates, and certificates for one without TLS.
+
+    Parameters
+    ----------
+    address : str
+        Address of the scheduler.
+    encryption : mapping
+        Connection arguments from the client's security settings.
 
     Raises
     ------
     ClusterError
-        The scheduler talks to holders of certificates only.
+        The address asks for TLS, and there are no certificates.
     ConfigurationError
-        It can't be talked to encrypted, as was asked.
+        TLS is required, and the address is not a TLS address.
     """
     encrypted = address.startswith("tls://")
     if encrypted and encryption["ssl_context"] is None:
         raise ClusterError(
-            f"The scheduler {address} talks to those with a certificate only, and none was given.",
+            f"The scheduler {address} requires a certificate, but none was given.",
             "Give --tls-ca, --tls-cert and --tls-key, or set them in Dask's configuration.",
         )
     if not encrypted and encryption["require_encryption"]:
         raise ConfigurationError(
-            f"Encryption is asked for, and the scheduler's address {address} is none for it.",
+            f"TLS was requested, but the scheduler's address {address} is not a TLS address.",
             "Give an address such as tls://host:8786, or leave the certificates out.",
         )
 
 
 _EXPIRED, _NOT_YET = 10, 9  # OpenSSL's X509_V_ERR_CERT_HAS_EXPIRED and _NOT_YET_VALID
-_FLIGHTS = 4  # more than a handshake takes
+_FLIGHTS = 4  # rounds of messages; a handshake takes fewer
 
-_NO_TLS = "talks without TLS (tcp://), and TLS was asked for"
+_NO_TLS = "does not use TLS (tcp://), but TLS was requested"
 _SPOKE_FIRST = "cannot convert to SSL"
-"""Tornado's words for a connection on which the other side spoke before TLS could begin."""
+"""Part of Tornado's error when the other side sends data before the TLS handshake."""
 
 
 def refusal(error: BaseException, security: Any) -> str | None:
-    """What went wrong between two that should talk by TLS; None where that is not the reason.
+    """Describe how TLS made a connection fail; ``None`` if TLS is not the reason.
 
     Parameters
     ----------
     error : BaseException
-        That of connecting.
+        Error that connecting raised.
     security : distributed.Security
-        With the client's certificates, if it has any.
+        Security settings, with the client's certificates if it has any.
     """
     from distributed.comm import CommClosedError
 
     links = list(_links(error))
     failed = next((link for link in links if isinstance(link, ssl.SSLError)), None)
     if isinstance(failed, ssl.SSLCertVerificationError):
-        return f"was not reached by TLS: its certificate {_fault(failed)}"
+        return f"can't be reached by TLS: its certificate {_fault(failed)}"
     if _SPOKE_FIRST in str(error):
         return _NO_TLS
     if failed is None and not isinstance(error, CommClosedError):
         return None
     if fault := _own_fault(security):
-        return f"refuses this client, whose certificate {fault}"
+        return f"refused this client: the client's certificate {fault}"
     if failed is not None and failed.reason == "WRONG_VERSION_NUMBER":
         return _NO_TLS
     if failed is not None and failed.reason:
-        return f"was not reached by TLS: {failed.reason}"
-    return "closed the connection: it may want TLS (tls://) or another authority's certificate"
+        return f"can't be reached by TLS: {failed.reason}"
+    return (
+        "closed the connection: it may require TLS (tls://), or a certificate of another authority"
+    )
 
 
 def _links(error: BaseException | None) -> Iterator[BaseException]:
@@ -150,14 +160,14 @@ def _fault(error: ssl.SSLCertVerificationError) -> str:
         return "has expired"
     if error.verify_code == _NOT_YET:
         return "is not valid yet"
-    return f"was not signed by the authority that was given ({error.verify_message})"
+    return f"was not signed by the given authority ({error.verify_message})"
 
 
 def _own_fault(security: Any) -> str | None:
-    """What is wrong with the client's certificate, for whom its own authority is the judge.
+    """Fault of the client's certificate, judged by the client's own authority.
 
-    A scheduler closes the connection without saying, so the handshake is rehearsed: in memory,
-    with ourselves.
+    A scheduler closes the connection without giving a reason, so the handshake is repeated in
+    memory, with this process on both sides.
     """
     caller, called = (
         arguments("client")["ssl_context"]
@@ -165,7 +175,7 @@ def _own_fault(security: Any) -> str | None:
     )
     if caller is None:
         return None
-    caller.verify_mode = ssl.CERT_NONE  # it need not do for a server
+    caller.verify_mode = ssl.CERT_NONE  # a client's certificate need not be valid for a server
     there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
     sides = (
         caller.wrap_bio(back, there),

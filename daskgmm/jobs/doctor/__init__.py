@@ -1,4 +1,4 @@
-"""What may hurt on a machine or a cluster: a check is a function, and a line in the report.
+"""Checks for problems of a machine or a cluster, each a function and a line in the report.
 
-A check looks and reports; it changes nothing. Those of a process run in each worker.
+A check reads and reports; it changes nothing. Checks of a process run in each worker.
 """

@@ -1,4 +1,4 @@
-"""A cluster as a whole: versions, clocks, processors shared, the scheduler's settings."""
+"""Checks of a whole cluster: versions, clocks, shared cores, the scheduler's settings."""
 
 import time
 from collections import defaultdict
@@ -14,15 +14,17 @@ from daskgmm.jobs.doctor.processor import cores
 from daskgmm.jobs.runs import record
 
 _SAME = ("daskgmm", "python", "dask", "distributed", "cloudpickle", "msgpack")
-"""Packages without which client, scheduler and workers may not understand each other."""
+"""Packages that need the same version everywhere, or processes may fail to communicate."""
 
 _SKEW = 1.0
+"""Difference between clocks (seconds) that is a warning."""
+
 _SKEW_OF_STORES = 300.0
-"""Seconds; object stores refuse signatures that are older than this, or not much older."""
+"""Difference (seconds) that is a problem: object stores refuse signatures about this old."""
 
 
 def versions(client: Any) -> Findings:
-    """Whether client, scheduler and workers run the same."""
+    """Check that client, scheduler and workers run the same versions of packages."""
     found = client.get_versions()
     ours = client.run(record.versions, on_error="ignore")
     sides = [("client", _of(found["client"]) | record.versions())]
@@ -44,11 +46,11 @@ def versions(client: Any) -> Findings:
 
 
 def clocks(client: Any) -> Findings:
-    """Whether the workers' clocks show the same time as this machine's."""
+    """Check that the workers' clocks agree with this machine's."""
     asked = time.time()
     shown = client.run(time.time, on_error="ignore")
     answered = time.time()
-    # It was read at some moment in between.
+    # A worker read its clock at an unknown moment between these two times.
     ahead = {each: max(asked - at, at - answered, 0.0) for each, at in shown.items()}
     off = {each: seconds for each, seconds in ahead.items() if seconds > _SKEW}
     if not off:
@@ -57,14 +59,14 @@ def clocks(client: Any) -> Findings:
     worst = max(off.values())
     kind = problem if worst > _SKEW_OF_STORES else warning
     yield kind(
-        f"Clocks are {worst:.0f} s off on {_few(list(off))}: times of logs and files mislead, "
-        "and stores may refuse signatures.",
-        "Synchronise them, as with NTP.",
+        f"Clocks are up to {worst:.0f} s off on {_few(list(off))}: times in logs and of files "
+        "mislead, and stores may refuse signatures.",
+        "Synchronise the clocks, for example by NTP.",
     )
 
 
 def processors(client: Any) -> Findings:
-    """Whether workers of one machine share its cores fairly."""
+    """Check that the workers of a machine don't run more threads than it has cores."""
     usable = client.run(cores, on_error="ignore")
     threads: dict[str, int] = defaultdict(int)
     of_host: dict[str, int] = {}
@@ -75,14 +77,14 @@ def processors(client: Any) -> Findings:
     for host in crowded:
         yield warning(
             f"Workers on {host} run {threads[host]} threads on {of_host[host]} cores.",
-            "Start fewer, or with fewer threads.",
+            "Start fewer workers, or give them fewer threads.",
         )
     if not crowded:
-        yield ok("No machine has more threads of workers than cores.")
+        yield ok("No machine runs more worker threads than it has cores.")
 
 
 def packages(client: Any) -> Findings:
-    """Whether workers lack optional packages that are installed here."""
+    """Check that workers have the optional packages that are installed here."""
     lacking = False
     found = {module: client.run(_has, module, on_error="ignore") for module in OPTIONAL}
     for module, workers in found.items():
@@ -90,7 +92,7 @@ def packages(client: Any) -> Findings:
         if find_spec(module) is not None and without:
             lacking = True
             yield warning(
-                f"{module}, which {OPTIONAL[module][1]} need, is installed here and not on "
+                f"{module}, which {OPTIONAL[module][1]} need, is installed here, but not on "
                 f"{_few(without)}.",
                 f"Install it there: pip install 'daskgmm[{OPTIONAL[module][0]}]'.",
             )
@@ -99,7 +101,7 @@ def packages(client: Any) -> Findings:
 
 
 def settings(client: Any) -> Findings:
-    """What holds in the scheduler's process."""
+    """Check the settings of the scheduler's process."""
     names = ("worker-saturation", "allowed-failures")
     values = [
         client.run_on_scheduler(dask.config.get, f"distributed.scheduler.{name}") for name in names
@@ -112,7 +114,7 @@ def _has(module: str) -> bool:
 
 
 def _of(side: Any) -> dict[str, str]:
-    """Versions of Dask's own count of them; Python's in the form of ours."""
+    """Versions by package in Dask's report of a process, with Python's in our form of it."""
     found = dict(side.get("packages", {})) if side else {}
     python = str(found.pop("python", "")).removesuffix(".final.0")
     return {name: str(each) for name, each in found.items() if each} | {"python": python}

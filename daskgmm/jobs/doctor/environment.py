@@ -1,24 +1,24 @@
-"""Checks of a process's environment: Dask's settings, optional packages, kept kernels."""
+"""Checks of a process's environment: Dask's settings, optional packages, compiled kernels."""
 
 from importlib.util import find_spec
 from typing import Any
 
 import dask
-import distributed  # noqa: F401  which has most of the settings
+import distributed  # noqa: F401  it declares most of the settings
 
 from daskgmm.jobs.doctor.finding import Findings, ok, warning
 
 _MEMORY = "distributed.worker.memory"
 _OFF = {
-    "target": "what it holds is never spilled early",
+    "target": "workers don't spill data early",
     "spill": "nothing is spilled to disk",
-    "pause": "a full worker takes more tasks",
-    "terminate": "the system kills it instead, and perhaps others",
+    "pause": "workers start tasks even when their memory is full",
+    "terminate": "the system kills full workers instead, and perhaps other processes",
 }
 
 
 def of_worker(_worker: Any) -> Findings:
-    """What workers do when memory runs short."""
+    """Check that workers spill and pause when memory runs short."""
     off = [name for name in _OFF if dask.config.get(f"{_MEMORY}.{name}") is False]
     for name in off:
         yield warning(f"{_MEMORY}.{name} is off: {_OFF[name]}.", "Leave it at its default.")
@@ -27,7 +27,15 @@ def of_worker(_worker: Any) -> Findings:
 
 
 def of_scheduler(saturation: float, failures: int) -> Findings:
-    """How the scheduler hands out tasks, and how often one may lose its worker."""
+    """Check that the scheduler queues tasks, and that a task may lose its worker.
+
+    Parameters
+    ----------
+    saturation : float
+        Dask's setting ``worker-saturation``; infinite where tasks are not queued.
+    failures : int
+        Dask's setting ``allowed-failures``: workers that a task may lose.
+    """
     if saturation == float("inf"):
         yield warning(
             "distributed.scheduler.worker-saturation is inf: tasks are not queued, and rows may "
@@ -52,11 +60,11 @@ OPTIONAL = {
     "polars": ("polars", "Polars frames"),
     "dask_ml": ("kmeans", "k-means||"),
 }
-"""Modules: the extra that brings each, and what needs it."""
+"""Optional modules: the extra that installs each, and the feature that needs it."""
 
 
 def optional(_worker: Any) -> Findings:
-    """What can't be done: no trouble for who needs none of it."""
+    """List the optional packages that are missing; none of them is needed by every user."""
     missing = [names for module, names in OPTIONAL.items() if find_spec(module) is None]
     if not missing:
         yield ok("All optional packages are installed.")
@@ -67,18 +75,18 @@ def optional(_worker: Any) -> Findings:
 
 
 def cache(_worker: Any) -> Findings:
-    """Whether numba finds a folder that it may write to."""
+    """Check that numba finds a folder for compiled kernels that it may write to."""
     from numba.core.caching import FunctionCache
 
     from daskgmm.model.kernels.loops import moments
 
     try:
-        # By any function of the module: it is the file that decides.
+        # Any function of the module serves: numba chooses the folder by the source file.
         folder = FunctionCache(moments.loop.__wrapped__).cache_path
-    except RuntimeError:  # no place will do
+    except RuntimeError:  # no folder can be written to
         yield warning(
-            "No folder for compiled kernels can be written to, so each process compiles anew.",
-            "Set NUMBA_CACHE_DIR to a folder that can.",
+            "No folder for compiled kernels can be written to, so every process compiles them.",
+            "Set NUMBA_CACHE_DIR to a folder that can be written to.",
         )
     else:
         yield ok(f"Compiled kernels are kept in {folder}.")

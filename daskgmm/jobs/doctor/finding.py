@@ -1,4 +1,4 @@
-"""What a check finds."""
+"""Findings of checks: a fact, its severity and a remedy."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 
 class Level(StrEnum):
-    """How much a finding hurts."""
+    """Severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"
@@ -16,15 +16,15 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """Result of a check.
 
     Parameters
     ----------
     level : Level
     fact : str
-        With the numbers.
+        The fact, with its numbers.
     remedy : str
-        Nothing where all is well.
+        What to do; empty where nothing is wrong.
     """
 
     level: Level
@@ -36,20 +36,20 @@ Findings: TypeAlias = Iterator[Finding]
 
 
 def ok(fact: str) -> Finding:
-    """All is well."""
+    """Finding that nothing is wrong."""
     return Finding(Level.OK, fact)
 
 
 def warning(fact: str, remedy: str) -> Finding:
-    """It may be slow, or fail later."""
+    """Finding that may make a job slow, or make it fail later."""
     return Finding(Level.WARNING, fact, remedy)
 
 
 def problem(fact: str, remedy: str) -> Finding:
-    """It will fail, or be much slower."""
+    """Finding that makes a job fail, or much slower."""
     return Finding(Level.PROBLEM, fact, remedy)
 
 
 def gib(n_bytes: float) -> str:
-    """A size to a tenth of a GiB, so that workers of one kind find the same, which is told once."""
+    """A size as text, to a tenth of a GiB: workers of one kind then report the same."""
     return f"{n_bytes / 2**30:.1f} GiB"

@@ -1,4 +1,4 @@
-"""Look for what will hurt, on this machine or on a running cluster."""
+"""Run all checks on this machine, or on a running cluster, and report what they find."""
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,7 +27,7 @@ OF_PROCESS: Checks = {
     "packages": environment.optional,
     "Dask's settings": environment.of_worker,
 }
-"""Given the worker whose process it is, or None."""
+"""Checks of a process; they take its Dask worker, or None."""
 
 OF_CLUSTER: Checks = {
     "versions": cluster.versions,
@@ -36,21 +36,22 @@ OF_CLUSTER: Checks = {
     "workers' packages": cluster.packages,
     "scheduler's settings": cluster.settings,
 }
-"""Given a client of it."""
+"""Checks of a cluster; they take a client of it."""
 
 
 @dataclass(frozen=True)
 class Reported:
-    """A finding, and where it holds.
+    """A finding and the places where it holds.
 
     Parameters
     ----------
     check : str
+        Name of the check.
     level : str
         ``"ok"``, ``"warning"`` or ``"problem"``.
     fact, remedy : str
     where : tuple of str
-        ``"here"``, ``"cluster"``, or workers.
+        ``"here"``, ``"cluster"``, or addresses of workers.
     """
 
     check: str
@@ -61,7 +62,7 @@ class Reported:
 
 
 def examine(resources: Resources) -> tuple[Reported, ...]:
-    """All findings, in the order of the checks; what is the same on many workers is told once.
+    """All findings, in the order of the checks; one that many workers share is listed once.
 
     Raises
     ------
@@ -80,7 +81,7 @@ def examine(resources: Resources) -> tuple[Reported, ...]:
             for name, finding in _of_worker(found)
         ]
         if not everywhere:
-            none = problem("The cluster has no workers.", "Start some.")
+            none = problem("The cluster has no workers.", "Start workers.")
             return _merged([("cluster", "workers", none)])
         told += [("cluster", name, finding) for name, finding in look(OF_CLUSTER, client)]
     return _merged(told)
@@ -88,21 +89,21 @@ def examine(resources: Resources) -> tuple[Reported, ...]:
 
 @contextmanager
 def _silently() -> Iterator[None]:
-    """Without Dask's warning of versions that differ: a check tells of them."""
+    """Suppress Dask's warning of different versions, which a check reports."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def look(checks: Checks, subject: Any) -> list[tuple[str, Finding]]:
-    """What checks find; one that fails says so."""
+    """Findings of checks on a worker, a client or None; a check that fails becomes a warning."""
     found = []
     for name, check in checks.items():
         try:
             found += [(name, finding) for finding in check(subject)]
-        except Exception as error:  # noqa: BLE001  each machine is odd in its own way
-            fact = f"It can't be looked at: {type(error).__name__}: {error}."
-            found.append((name, warning(fact, "Look at it yourself.")))
+        except Exception as error:  # noqa: BLE001  one check's failure must not hide the others' findings
+            fact = f"The check failed: {type(error).__name__}: {error}."
+            found.append((name, warning(fact, "Check this yourself.")))
     return found
 
 
@@ -113,7 +114,7 @@ def _look_in_worker(dask_worker: Any) -> list[tuple[str, Finding]]:
 def _of_worker(found: Any) -> list[tuple[str, Finding]]:
     if not isinstance(found, BaseException):
         return list(found)
-    fact = f"It can't run daskgmm's code: {type(found).__name__}: {found}."
+    fact = f"The worker can't run daskgmm's code: {type(found).__name__}: {found}."
     return [("worker", problem(fact, "Install the same version of daskgmm there."))]
 
 

@@ -1,4 +1,4 @@
-"""Checks of memory and disk: a worker's limit, room and kind of its scratch folder."""
+"""Checks of memory and disk: a worker's memory limit, and its folder for temporary files."""
 
 import os
 import shutil
@@ -21,12 +21,12 @@ _NETWORK = {
 }  # fmt: skip
 _LITTLE = 5 * 2**30
 _LEAST = 2**29
-_REMEDY = "Name another folder: temporary-directory in Dask's configuration, or a worker's own "
-_REMEDY += "--local-directory."
+_REMEDY = "Choose another folder: temporary-directory in Dask's configuration, or the option "
+_REMEDY += "--local-directory of a worker."
 
 
 def space(worker: Any) -> Findings:
-    """Room for decoded rows."""
+    """Check that the folder for decoded rows has free space."""
     folder = existing(root(worker))
     if not os.access(folder, os.W_OK | os.X_OK):
         yield problem(f"{folder}, where rows are cached, can't be written to.", _REMEDY)
@@ -36,31 +36,31 @@ def space(worker: Any) -> Findings:
     if free < _LEAST:
         yield problem(f"{fact}.", f"Free some space. {_REMEDY}")
     elif free < _LITTLE:
-        yield warning(f"{fact}: little.", f"Free some space. {_REMEDY}")
+        yield warning(f"{fact}, which is little.", f"Free some space. {_REMEDY}")
     else:
         yield ok(f"{fact}.")
 
 
 def kind(worker: Any) -> Findings:
-    """Whether it is a disk of this machine."""
+    """Check that the folder for decoded rows is on a disk of this machine."""
     folder = existing(root(worker))
     found = file_system(folder)
     if found in _IN_MEMORY:
-        yield warning(f"{folder} is a {found}: what goes there takes memory instead.", _REMEDY)
+        yield warning(f"{folder} is a {found}: files there take memory.", _REMEDY)
     elif found in _NETWORK or found.startswith("fuse."):
-        yield warning(f"{folder} is on a network ({found}): slower than memory by far.", _REMEDY)
+        yield warning(f"{folder} is on a network ({found}): much slower than memory.", _REMEDY)
     else:
-        yield ok(f"{folder} is on a disk ({found or 'of a kind not known'}).")
+        yield ok(f"{folder} is on a disk ({found or 'unknown file system'}).")
 
 
 def existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
+    """The folder, or the nearest folder above it that exists."""
     folder = folder.absolute()
     return next(one for one in (folder, *folder.parents) if one.exists())
 
 
 def file_system(folder: Path) -> str:
-    """The kind of file system that a folder is on, empty where the system doesn't tell."""
+    """Kind of the file system that a folder is on; empty if unknown."""
     mounts = {Path(one.mountpoint): one.fstype for one in psutil.disk_partitions(all=True)}
     folder = folder.resolve()
     return next((mounts[one] for one in (folder, *folder.parents) if one in mounts), "")
@@ -81,32 +81,32 @@ _PASS = f"a pass over {_FEATURES} columns with {_COMPONENTS} full components"
 
 
 def limit(worker: Any) -> Findings:
-    """Whether a usual pass fits."""
+    """Check that a typical pass fits into a worker's memory limit, and that limit into memory."""
     available = available_memory()
     found = memory_share(threads=1) if worker is None else worker.memory_manager.memory_limit
     needed = worker_bytes(_USUAL, tasks_of(worker))
     if not found:
         yield warning(
-            f"The worker has no memory limit, so Dask never spills nor pauses it; {gib(available)} "
+            f"The worker has no memory limit, so Dask never spills or pauses it; {gib(available)} "
             "are free.",
             "Start it with --memory-limit.",
         )
         return
     if found < needed:
         yield problem(
-            f"A worker may take {gib(found)}, and {_PASS} takes {gib(needed)}.",
-            "Give fewer workers or threads, or more memory.",
+            f"A worker may take {gib(found)}, but {_PASS} takes {gib(needed)}.",
+            "Use fewer workers or threads, or more memory.",
         )
     elif TARGET * found < needed:
         yield warning(
             f"A worker may take {gib(found)}, of which Dask uses {TARGET:.0%} before it spills, "
-            f"and {_PASS} takes {gib(needed)}.",
-            "Give fewer workers or threads, or more memory.",
+            f"but {_PASS} takes {gib(needed)}.",
+            "Use fewer workers or threads, or more memory.",
         )
     else:
         yield ok(f"A worker may take {gib(found)}; {_PASS} takes {gib(needed)}.")
     if found > available:
         yield warning(
-            f"A worker may take {gib(found)}, and {gib(available)} are free.",
-            "End what else takes memory, or give a lower limit.",
+            f"A worker may take {gib(found)}, but only {gib(available)} are free.",
+            "Stop other programs that use memory, or set a lower limit.",
         )

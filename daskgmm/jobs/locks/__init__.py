@@ -1,4 +1,4 @@
-"""One run at a time in a directory, by a lock that goes with its owner."""
+"""Locks, so that one run at a time writes to a directory; they end with their process."""
 
 from contextlib import AbstractContextManager
 
@@ -16,6 +16,6 @@ def locked(folder: Folder) -> AbstractContextManager[Lock]:
     Raises
     ------
     OutputError
-        Another run holds it, or it can't be written.
+        Another run holds the lock, or the directory can't be written to.
     """
     return StoreLock(folder) if folder.local is None else LocalLock(folder)

@@ -1,4 +1,4 @@
-"""What locks have in common, and who holds one."""
+"""Base class of locks, and descriptions of a lock's owner for errors."""
 
 from abc import abstractmethod
 from contextlib import AbstractContextManager, suppress
@@ -19,7 +19,7 @@ class Lock(AbstractContextManager["Lock"]):
     Parameters
     ----------
     folder : Folder
-        It must be there.
+        Folder of the lock, which must exist.
     """
 
     def __init__(self, folder: Folder) -> None:
@@ -30,19 +30,35 @@ class Lock(AbstractContextManager["Lock"]):
 
     @abstractmethod
     def check(self) -> None:
-        """Raise OutputError where another run has taken the lock meanwhile."""
+        """Raise OutputError if another run has taken the lock meanwhile."""
 
 
 def held_by(name: str, owner: str, more: str = "", remedy: str = "") -> OutputError:
-    """Another process holds the lock of what has this name."""
+    """Error that another process holds the lock of a run or an output.
+
+    Parameters
+    ----------
+    name : str
+        Path or URL that the lock protects.
+    owner : str
+        Description of the process that holds it.
+    more : str
+        End of the sentence, if any.
+    remedy : str
+        Remedy, if not the usual one.
+    """
     return OutputError(
         f"{name} is being written by {owner}{more}.",
-        remedy or "Wait for its end, or stop it first; this one then goes on where it was.",
+        remedy
+        or "Wait for it to end, or stop it; then run this again to continue where it stopped.",
     )
 
 
 def owner_of(folder: Folder) -> str:
-    """Who writes there: by the record, which follows a moment after the lock, or by the lock."""
+    """Describe the process that writes to a folder, by its run's record or by its lock.
+
+    The record says more, but is written a moment after the lock.
+    """
     for place in (folder.inside(REPLACEMENT), folder):
         with suppress(DaskGMMError, KeyError, TypeError, ValueError):
             run = Run.at(place)
@@ -57,6 +73,6 @@ def owner_of(folder: Folder) -> str:
 
 
 def holder_in(content: bytes | None) -> str:
-    """Who holds a lock with this content."""
+    """Describe the process that wrote a lock with this content."""
     owner = Owner.told_by(content)
     return "another process" if owner is None else owner.in_words()

@@ -1,4 +1,4 @@
-"""The lock of a local run directory: the system's own, which ends with its process."""
+"""Lock of a local run directory: the operating system's own, which ends with its process."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,16 +16,16 @@ from daskgmm.jobs.locks.owner import Owner
 
 @final
 class LocalLock(Lock):
-    """Holds a lock on a file; what a killed process leaves of it locks nobody out."""
+    """Holds the system's lock on a file; the file that a killed process leaves locks nothing."""
 
     def __init__(self, folder: Folder) -> None:
         super().__init__(folder)
-        assert folder.local is not None  # noqa: S101  or it would be the store's
+        assert folder.local is not None  # noqa: S101  stores have a StoreLock
         self._path = folder.local / LOCK_FILE
         self._held = ExitStack()
 
     def __enter__(self) -> Self:
-        """Take the lock at once or not at all."""
+        """Take the lock, or raise OutputError at once."""
         name = self.folder.name
         self._held.enter_context(
             locked_file(self._path, name, lambda: held_by(name, owner_of(self.folder)))
@@ -36,21 +36,21 @@ class LocalLock(Lock):
         self._held.close()
 
     def check(self) -> None:
-        """Nobody can take it from a process that lives."""
+        """Do nothing: a living process can't lose this lock."""
 
 
 @contextmanager
 def locked_file(path: Path, name: str, refusal: Callable[[], OutputError]) -> Iterator[None]:
-    """Hold the system's lock on a file in the block, at once or not at all.
+    """Hold the system's lock on a file in the block, or raise an error at once.
 
     Parameters
     ----------
     path : Path
-        Made, tells of its owner, and is gone after the block.
+        File that describes the lock's owner; it is created, and removed after the block.
     name : str
-        Of what the lock is for, as errors show it.
+        Path or URL that the lock protects, for errors.
     refusal : callable
-        Gives the error where another process holds it.
+        Returns the error to raise if another process holds the lock.
     """
     lock = FileLock(path, timeout=0)
     with output_errors(name):
@@ -63,7 +63,7 @@ def locked_file(path: Path, name: str, refusal: Callable[[], OutputError]) -> It
             path.write_bytes(Owner.here().content())
         yield
     finally:
-        # Removed while it is held: who has opened it meanwhile sees that it is gone.
+        # Removed while locked: a process that opened the file meanwhile notices that it is gone.
         with suppress(OSError):
             path.unlink()
         lock.release()

@@ -1,4 +1,4 @@
-"""The process that holds a lock: its content, whether it is dead, and how errors name it."""
+"""Owner of a lock: the process that took it, whether it is alive, and its name in errors."""
 
 import json
 import os
@@ -17,17 +17,17 @@ from daskgmm.monitoring.text import duration
 
 
 def this_process() -> dict[str, Any]:
-    """Its number, and where that number means something."""
+    """Id of this process, and the machine and container in which that id is unique."""
     return {"space": _space(), "process": os.getpid()}
 
 
 def process_in_words(process: Any) -> str:
-    """What `this_process` once told, for users."""
+    """Describe a process that `this_process` recorded, for users."""
     return f"process {process['process']} on {process['space'][0]}"
 
 
 def is_dead_here(process: Any) -> bool:
-    """Whether what `this_process` once told certainly ended: known on the same machine only."""
+    """Whether a process that `this_process` recorded has ended; False on another machine."""
     try:
         return process["space"] == _space() and not psutil.pid_exists(process["process"])
     except (KeyError, TypeError):
@@ -35,23 +35,23 @@ def is_dead_here(process: Any) -> bool:
 
 
 def _space() -> list[str]:
-    """The machine since it was started, and the container's own numbering if there is one."""
+    """Names of the machine, of its latest boot, and of the process ids' namespace on Linux."""
     found = [platform.node(), boot_id()]
-    with suppress(OSError):  # Linux tells
+    with suppress(OSError):  # other systems have no /proc
         found.append(os.readlink("/proc/self/ns/pid"))  # noqa: PTH115  no path: pid:[number]
     return found
 
 
 @dataclass(frozen=True)
 class Owner:
-    """A process that took a lock.
+    """Process that took a lock.
 
     Parameters
     ----------
     process : mapping
         See `daskgmm.jobs.locks.owner.this_process`.
     since : datetime
-        By its own clock.
+        Time when it took the lock, by its own clock.
     """
 
     process: Mapping[str, Any]
@@ -59,12 +59,12 @@ class Owner:
 
     @classmethod
     def here(cls) -> Self:
-        """The process that asks, from now on."""
+        """An owner for this process, from now on."""
         return cls(this_process(), datetime.now(UTC))
 
     @classmethod
     def told_by(cls, content: bytes | None) -> Self | None:
-        """The one that wrote a lock's content; ``None`` where it tells of none."""
+        """Owner that a lock's content names; ``None`` where it names none."""
         with suppress(ValueError, KeyError, TypeError, IndexError):
             found = from_json(content or b"")
             found["owner"]["process"], found["owner"]["space"][0]
@@ -72,23 +72,23 @@ class Owner:
         return None
 
     def content(self, **more: str) -> bytes:
-        """What a lock's content tells of it."""
+        """Content of a lock of this owner, with further entries."""
         told = {"owner": self.process, "since": self.since.isoformat(), **more}
         return json.dumps(told).encode()
 
     @property
     def is_dead(self) -> bool:
-        """Whether it certainly ended."""
+        """Whether the process is known to have ended."""
         return is_dead_here(self.process)
 
     def in_words(self) -> str:
-        """Process, machine and age."""
+        """Describe the process, its machine and how long it has held the lock."""
         return f"{process_in_words(self.process)}, {running_in_words(self.since)}"
 
 
 def running_in_words(since: datetime) -> str:
-    """For how long something has been running."""
+    """Describe for how long something has been running."""
     told = f"since {since:%Y-%m-%d %H:%M:%S} UTC"
     seconds = (datetime.now(UTC) - since).total_seconds()
-    # Less than nothing where a clock was set back or two machines' clocks differ.
+    # Negative where a clock was set back, or two machines' clocks differ.
     return f"running for {duration(seconds)}, {told}" if seconds >= 0 else f"running {told}"

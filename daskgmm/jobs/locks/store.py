@@ -1,4 +1,4 @@
-"""The lock of a run directory in a store: an object that its owner keeps fresh."""
+"""Lock of a run directory in a store: an object that its owner rewrites regularly."""
 
 import threading
 import time
@@ -15,22 +15,23 @@ from daskgmm.monitoring.text import duration
 
 BEAT_SECONDS = 20.0
 STALE_SECONDS = 180.0
-"""An owner that was silent for so long is taken for dead, by the store's own clock."""
+"""Age of a lock (seconds, by the store's clock) from which its owner counts as dead."""
 
 SETTLE_SECONDS = 1.0
-"""Of several that take a dead one's lock over at once, the last to write has it after that."""
+"""Wait after taking a dead owner's lock: of processes that do so at once, the last to write has
+the lock then."""
 
 
 @final
 class StoreLock(Lock):
-    """Holds an object that was created where there was none.
+    """Holds a lock object, which a store creates only if it doesn't exist.
 
     Parameters
     ----------
     folder : Folder
-        Where the object is.
+        Folder of the object.
     name : str, optional
-        What the lock is for, as errors show it: by default the folder.
+        Path or URL that the lock protects, for errors; by default the folder's.
     """
 
     def __init__(self, folder: Folder, name: str | None = None) -> None:
@@ -42,7 +43,7 @@ class StoreLock(Lock):
         self._heart = threading.Thread(target=self._beat, name="daskgmm-lock", daemon=True)
 
     def __enter__(self) -> Self:
-        """Take the lock at once or not at all."""
+        """Take the lock, a dead owner's too, or raise OutputError."""
         if not self.folder.create(LOCK_FILE, self._content) and not self._is_ours():
             self._take_over()
         self._heart.start()
@@ -50,22 +51,22 @@ class StoreLock(Lock):
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        run_within(self._remove, SECONDS_AFTER_INTERRUPT)  # or it goes stale
+        run_within(self._remove, SECONDS_AFTER_INTERRUPT)  # if that fails, the lock goes stale
 
     def check(self) -> None:
-        """Raise OutputError where another run has taken this one for dead.
+        """Raise OutputError if another run has taken this lock because it looked stale.
 
-        It asks the store each time: a process that was stopped for a while knows nothing of that.
+        The store is asked each time, as a process does not notice that it was suspended.
         """
         if self._lost.is_set() or not self._is_ours():
             raise OutputError(
-                f"{self._name} was taken over by another run while this one was silent for "
-                f"more than {duration(STALE_SECONDS)}.",
-                "Look after the other run, which goes on from this one's checkpoint.",
+                f"{self._name} was taken over by another run, as this one did not renew its lock "
+                f"for more than {duration(STALE_SECONDS)}.",
+                "Leave the work to the other run, which continues from this one's checkpoint.",
             )
 
     def _remove(self) -> None:
-        self._heart.join()  # or its last beat would bring the lock back
+        self._heart.join()  # else its last beat could write the lock again
         if self._is_ours():
             self.folder.remove(LOCK_FILE)
 
@@ -74,7 +75,7 @@ class StoreLock(Lock):
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):
-            # A store that fails for a while is asked again at the next beat.
+            # If the store fails, the next beat tries again.
             with suppress(Exception):
                 if not self._is_ours():
                     self._lost.set()
@@ -97,20 +98,20 @@ class StoreLock(Lock):
             raise held_by(
                 self._name,
                 owner_of(self.folder),
-                "; its store doesn't tell how old its lock is",
-                f"Remove {self.folder.name}/{LOCK_FILE} if you know that no run is alive.",
+                "; the store doesn't report the age of the lock",
+                f"Remove {self.folder.name}/{LOCK_FILE} if you are sure that no run is writing.",
             )
         if age <= STALE_SECONDS:
             raise held_by(
                 self._name,
                 owner_of(self.folder),
-                f"; its last sign of life was {duration(age)} ago",
-                "Wait for its end, or stop it first. If it is dead, run this again in "
-                f"{duration(STALE_SECONDS - age + 1)}: it then goes on where that one was.",
+                f"; it last renewed its lock {duration(age)} ago",
+                "Wait for it to end, or stop it. If it was killed, run this again in "
+                f"{duration(STALE_SECONDS - age + 1)} to continue where it stopped.",
             )
 
     def _age(self) -> float | None:
-        """Seconds since the owner's last sign, between two writes by the store's clock."""
+        """Seconds since the owner last wrote the lock, by the store's clock; None if unknown."""
         probe = f"{LOCK_FILE}-{self._token}"
         self.folder.write(probe, b"")
         try:

@@ -1,4 +1,4 @@
-"""Outputs of many parts, which readers see whole or not at all."""
+"""Outputs of many parts, which readers see complete or not at all."""
 
 from daskgmm.jobs.outputs.lifecycle import (
     CompleteOutput,

@@ -10,18 +10,18 @@ from daskgmm.data.sinks import WrittenPart, WrittenParts
 from daskgmm.data.storage.folder import Folder
 
 SUCCESS = "_SUCCESS"
-"""Marks an output as complete; readers in the manner of Hadoop and Spark skip names like it."""
+"""File that marks an output as complete; readers like Hadoop and Spark skip such names."""
 
 Check: TypeAlias = Callable[[], None]
-"""Raises OutputError where another process has taken the lock meanwhile."""
+"""Function that raises OutputError if another process has taken the lock meanwhile."""
 
 
 @dataclass(frozen=True)
 class Committer(ABC):
     """Makes an output beside its target and moves it there when it is complete.
 
-    Tasks never write at the target, nor in a folder that becomes it: a task of a command that was
-    killed may wake at any time, when what it checked before no longer holds.
+    Tasks never write to the target, nor to a folder that becomes the target: a task of a killed
+    command may go on at any time, when its earlier checks no longer hold.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Committer(ABC):
 
     @abstractmethod
     def require_possible(self) -> None:
-        """Raise OutputError, before any work, where the target can't be written to."""
+        """Raise OutputError, before any work, if the target can't be written to."""
 
     @abstractmethod
     def locked(self) -> AbstractContextManager[Check]:
@@ -66,5 +66,5 @@ class Committer(ABC):
         Raises
         ------
         OutputError
-            It can't be moved; the same command tries again.
+            The output can't be moved; the same command will try again.
         """

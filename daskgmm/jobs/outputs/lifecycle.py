@@ -111,8 +111,7 @@ def make_output(request: OutputRequest, work: Work) -> CompleteOutput:
     Raises
     ------
     OutputError
-        Something at the target is in the way, another process is writing it, or it can't be
-        written.
+        The target holds something else, another process is writing it, or it can't be written.
     """
     committer = _committer(request.target)
     committer.require_possible()
@@ -196,9 +195,9 @@ def _holds_rows(folder: Folder) -> bool:
 
 
 def _require_replaceable(request: OutputRequest) -> None:
-    """Raise OutputError where something is in the way.
+    """Raise OutputError if the target holds another output, or files of other programs.
 
-    Files that are not ours are never replaced, not even with ``force``.
+    The latter are never replaced, not even with ``force``.
     """
     target, names = request.target.name, request.target.names()
     earlier = earlier_at(request.target) if names else None
@@ -206,9 +205,9 @@ def _require_replaceable(request: OutputRequest) -> None:
     strange = [name for name in names if name not in ours and not name.startswith(LOCK_FILE)]
     if strange:
         raise OutputError(
-            f"{target} exists and holds something else than rows that daskgmm wrote, such as "
-            f"{strange[0]}, so it is not replaced.",
-            "Choose another output, or remove it yourself.",
+            f"{target} exists and holds files that daskgmm did not write, such as {strange[0]}, "
+            "so it is not replaced.",
+            "Choose another output, or remove this one yourself.",
         )
     if earlier is None or earlier.record["run_id"] == request.run_id or request.force:
         return

@@ -58,7 +58,7 @@ class LocalCommitter(Committer):
         path = Path(folder.root)
         with output_errors(folder.name), suppress(FileNotFoundError):
             doomed = path.rename(path.with_name(f"discarded-{uuid4().hex}"))
-            # It is a file where another program put one there.
+            # Another program may have put a file there.
             doomed.unlink() if doomed.is_file() else shutil.rmtree(doomed, ignore_errors=True)
         with suppress(OSError):  # the folder of unfinished runs holds others
             path.parent.rmdir()

@@ -20,7 +20,7 @@ _FORMER = "_manifest.json"
 """File in outputs of daskgmm 0.1.0; Polars takes it for a part."""
 
 _WORDS = {"model_sha256": "the model", "inputs_sha256": OTHER_INPUTS}
-"""Names of settings whose values, digests, mean nothing to users."""
+"""Descriptions of settings that are digests, which mean nothing to users."""
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,13 @@ class Manifest:
 
 
 def earlier_at(target: Folder) -> ExistingOutput | None:
-    """The output of ours in a folder: by its files or, from daskgmm 0.1.0, by its manifest."""
+    """The output of daskgmm in a folder, known by its files or, from 0.1.0, by its manifest."""
     sink = sink_for(target.name)
     names = target.names()
     earlier = sink.found(target) if names else None
     if earlier is None and _FORMER in names:
         manifest = Manifest.at(target, _FORMER)
-        if manifest is not None:  # its parts don't say whose they are, so they are written again
+        if manifest is not None:  # its parts hold no run id, so they are written again
             columns = manifest.content["columns"]
             own = {_FORMER, REPLACEMENT, *(name for name in names if sink.owns(name, columns))}
             earlier = ExistingOutput(manifest.record, frozenset(own))
@@ -108,6 +108,6 @@ def earlier_at(target: Folder) -> ExistingOutput | None:
 
 
 def list_differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """How the configuration of a command differs from that of an earlier output, as text."""
+    """Differences of a command's configuration from that of an earlier output, as text."""
     found = differences(earlier, now)
     return "; ".join(_WORDS.get(name, text) for name, text in found.items())

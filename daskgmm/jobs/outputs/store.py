@@ -1,4 +1,4 @@
-"""Outputs in object stores, which can't rename: complete once their last object is there."""
+"""Outputs in object stores, which can't rename: complete once their last object exists."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,12 +17,12 @@ class StoreCommitter(Committer):
     """Has the store copy an output's objects to the target once all of them exist."""
 
     def require_possible(self) -> None:
-        """Raise OutputError for the root of a store; anything else shows in the store's answers."""
+        """Raise OutputError for the root of a store; only writing shows any other obstacle."""
         self.unfinished  # noqa: B018  raises for a root
 
     @contextmanager
     def locked(self) -> Iterator[Check]:
-        """Hold a lock object beside the target, where readers of the output don't find it."""
+        """Hold a lock object beside the target, so that readers of the output don't see it."""
         with StoreLock(self.unfinished, self.target.name) as lock:
             yield lock.check
 

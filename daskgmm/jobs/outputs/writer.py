@@ -20,9 +20,9 @@ class OutputWriter:
     Parameters
     ----------
     target : Folder
-        Where the output is committed to; its name decides the format.
+        Target of the output; its name decides the format.
     folder : Folder
-        The run's own, for all its attempts.
+        Folder of the run, for all its attempts.
     manifest : Manifest
     """
 

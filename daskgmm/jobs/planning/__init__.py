@@ -1,1 +1,1 @@
-"""What a fit will take before it begins: passes, seconds, memory."""
+"""Plans of fits: the passes, seconds and memory that a fit will take."""

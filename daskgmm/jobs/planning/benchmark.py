@@ -1,4 +1,4 @@
-"""Time a few short passes over generated rows in one thread of this process."""
+"""Time of short passes over generated rows in one thread of this process."""
 
 import time
 from collections.abc import Sequence
@@ -26,35 +26,35 @@ _PASSES = 5
 
 
 def measured_seconds_a_row(expectation: Expectation, blocks: Sequence[Floats]) -> float:
-    """The least of a few passes over blocks (D, n) in memory, in one thread of this process."""
+    """Seconds a row of the fastest of a few passes over blocks (D, n) in memory, in one thread."""
     part = DecodedPart("generated rows", tuple(map(Block, blocks)))
     rows: int = sum(block.shape[1] for block in blocks)
     n_features, dtype = len(blocks[0]), blocks[0].dtype
     source = Source((part,), n_features, dtype, lengths=(rows,), in_memory=True)
 
     def seconds() -> float:
-        began = time.thread_time()  # the processor's: others may use it meanwhile
+        began = time.thread_time()  # CPU time, as other processes may use the CPU meanwhile
         expect(source, [range(1)], expectation)
         return time.thread_time() - began
 
     with running_on(None), dask.config.set(scheduler="sync"):
-        seconds()  # which brings in the compiled loop and its work arrays
+        seconds()  # loads the compiled loop and allocates its work arrays
         fastest = min(seconds() for _ in range(_PASSES))
     return fastest / rows
 
 
 _SECONDS = 0.3
 _BYTES = 2**26
-"""Of rows in each pass: more than most caches hold, so that they come from memory."""
+"""Bytes of rows in each pass: more than most CPU caches hold, so that they come from memory."""
 
 
 def seconds_a_row(pass_plan: PassPlan) -> float:
-    """Of one thread of this process, rows lying in memory.
+    """Seconds a row of a planned pass in one thread of this process, with rows in memory.
 
     Raises
     ------
     ConfigurationError
-        There is not enough memory here for that.
+        This machine has too little free memory for the measurement.
     """
     _require_memory(worker_bytes(pass_plan.task))
     source, settings = pass_plan.source, pass_plan.settings
@@ -82,16 +82,16 @@ def _require_memory(needed: int) -> None:
     available = available_memory()
     if needed > available:
         raise ConfigurationError(
-            f"A pass takes {format_bytes(needed)} of a process, and {format_bytes(available)} are "
-            "free here: how fast it is can't be measured.",
-            "Plan where there is more memory, or for fewer components or columns.",
+            f"Measuring the speed of a pass takes {format_bytes(needed)} of memory, but only "
+            f"{format_bytes(available)} are free on this machine.",
+            "Plan on a machine with more memory, or for fewer components or columns.",
         )
 
 
 def _standard(
     covariance: Covariance, shape: tuple[int, int], random: np.random.Generator
 ) -> Mixture:
-    """Unit covariances about means that are as far apart: the clusters overlap."""
+    """Mixture of unit covariances and standard normal means, so that the clusters overlap."""
     factors = covariance.bounded(np.zeros(covariance.shape(*shape)))
     weights, means = np.full(shape[0], 1 / shape[0]), random.standard_normal(shape)
     return Mixture(covariance, weights, means, covariance.covariances(factors), factors)

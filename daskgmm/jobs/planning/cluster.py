@@ -1,4 +1,4 @@
-"""A fit on workers of some size."""
+"""Time and memory of a fit on a number of workers."""
 
 import math
 from dataclasses import dataclass
@@ -15,18 +15,20 @@ from daskgmm.passes.memory import memory_limit_for, room_under
 
 @dataclass(frozen=True)
 class Cluster:
-    """Workers of one size, and how long they take.
+    """Workers of one size, and the time that a fit takes on them.
 
     Parameters
     ----------
-    workers, threads : int
-        How many, and of each.
+    workers : int
+        Number of workers.
+    threads : int
+        Threads of each worker.
     tasks_a_pass : int
-        Which read rows.
+        Tasks that read rows.
     memory_a_worker_bytes, memory_bytes : int
-        The limit of each, and of all together.
+        Memory limit of each worker, and of all together.
     seconds_a_pass, seconds : float
-        Of one, and of as many as are usual.
+        Seconds of a pass, and of a fit of `USUAL_PASSES`.
     """
 
     workers: int
@@ -40,17 +42,17 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Planner:
-    """A fit whose passes are known, on any number of workers.
+    """Computes the time and memory of a fit on any number of workers.
 
     Parameters
     ----------
     pass_plan : PassPlan
     data_bytes : int
-        Of all rows.
+        Bytes of all rows, decoded.
     threads : int
-        Of each worker.
+        Threads of each worker.
     seconds_a_row : float
-        Of one thread.
+        Seconds a row in one thread.
     """
 
     pass_plan: PassPlan
@@ -59,7 +61,7 @@ class Planner:
     seconds_a_row: float
 
     def seconds_a_pass(self, workers: int, *, in_memory: bool) -> float:
-        """Of the kernels and the scheduler; reading, where rows are not held, is not counted."""
+        """Seconds of a pass in kernels and scheduler, without the time to read rows from files."""
         tasks, rows = self.tasks(in_memory=in_memory).reading, self.pass_plan.rows
         return MEASURED.seconds(
             tasks,
@@ -71,18 +73,18 @@ class Planner:
         )
 
     def tasks(self, *, in_memory: bool) -> Tasks:
-        """Of each pass, by whether workers hold the rows."""
+        """Tasks of each pass, with the rows in the workers' memory or not."""
         return self.pass_plan.held if in_memory else self.pass_plan.read
 
     def memory_a_worker(self, workers: int) -> int:
-        """The limit under which so many workers hold all rows."""
+        """Memory limit (bytes) with which this number of workers holds all rows."""
         share = math.ceil(self.data_bytes / workers)
         return memory_limit_for(self.pass_plan.task, self.threads, share)
 
     def cheapest(self, limit: int) -> Cluster:
-        """The fewest workers of at most `limit` bytes that hold all rows, none larger than needed.
+        """The fewest workers of at most `limit` bytes that hold all rows, each as small as it can.
 
-        Each worker more would add the memory that a process takes without rows.
+        More workers would take more memory in all, as each process takes some without rows.
         """
         room = room_under(limit, self.pass_plan.task, self.threads)
         workers = math.ceil(self.data_bytes / room)
@@ -99,12 +101,12 @@ class Planner:
 
 
 def limit_of(resources: Resources, threads: int, pass_plan: PassPlan) -> int:
-    """Bytes that a worker may take: what was asked for, or this machine's share.
+    """Memory limit of a worker (bytes): the given one, or an equal share of this machine.
 
     Raises
     ------
     ConfigurationError
-        That doesn't suffice for a pass.
+        The limit is too small for a pass.
     """
     given = resources.memory_limit
     limit = int(memory_share(threads) if given is None else parse_bytes(given))
@@ -112,7 +114,8 @@ def limit_of(resources: Resources, threads: int, pass_plan: PassPlan) -> int:
         needed = format_bytes(memory_limit_for(pass_plan.task, threads))
         whose = "a worker's share of this machine" if given is None else "the memory limit"
         raise ConfigurationError(
-            f"A pass needs a worker with more than {needed}, and {whose} is {format_bytes(limit)}.",
+            f"A pass needs a worker with more than {needed} of memory, but {whose} is "
+            f"{format_bytes(limit)}.",
             "Plan for a larger memory limit, fewer threads, or fewer components.",
         )
     return limit

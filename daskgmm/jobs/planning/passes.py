@@ -1,4 +1,4 @@
-"""What a fit will do in each pass, said before it reads any row."""
+"""Passes of a fit, planned before it reads any row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,18 +15,18 @@ from daskgmm.passes.engine.work import Work
 from daskgmm.passes.memory import TaskSizes
 
 USUAL_PASSES, SEEN_PASSES = 4, (3, 6)
-"""Median and range of 57 fits with the defaults (``tests/benchmarks/passes.md``): one pass counts
-and samples the rows, then EM goes on from where it ended on the sample."""
+"""Median and range of the passes of 57 fits with the defaults (``tests/benchmarks/passes.md``).
+One pass counts and samples the rows; then EM continues from its result on the sample."""
 
 
 @dataclass(frozen=True)
 class Tasks:
-    """What a cluster is given in each pass.
+    """Numbers of tasks in a pass.
 
     Parameters
     ----------
     reading, adding : int
-        Tasks that read rows, and those that add up what they found.
+        Tasks that read rows, and tasks that add up the moments of others.
     """
 
     reading: int
@@ -34,7 +34,7 @@ class Tasks:
 
     @classmethod
     def of(cls, source: Source, groups: Sequence[range]) -> Self:
-        """Those in the graph of a pass."""
+        """Count the tasks in the graph of a pass."""
         graph, _ = pass_graph(source, groups, Work(_nothing, _nothing, None), "gmm-pass", "")
         names = [str(key[0]) for key in graph if isinstance(key, tuple)]
         adding = sum(name.startswith("gmm-reduce") for name in names)
@@ -48,15 +48,15 @@ class PassPlan:
     Parameters
     ----------
     source : Source
-        In the parts that passes read, with their lengths.
+        Rows in the parts that passes read, with the parts' lengths.
     settings : Settings
     task : TaskSizes
-        The sizes of one, by which a cache is chosen.
+        Sizes of a task, by which a cache is chosen.
     starts : int
-        Mixtures that share a pass.
+        Number of mixtures that share a pass.
     read, held : Tasks
-        Where each task reads its rows, and where workers hold decoded ones: tasks are then sent
-        to them, one for each part that is not tiny.
+        Tasks where each reads its rows from files, and where workers hold decoded parts: each
+        task then runs where its part is, one for each part that is not tiny.
     """
 
     source: Source
@@ -73,7 +73,7 @@ class PassPlan:
         Raises
         ------
         ConfigurationError
-            A parameter has no meaning as given.
+            A parameter is invalid.
         """
         check_parameters(estimator)
         candidate = Candidate.of(estimator, source, in_memory=False)
@@ -96,19 +96,19 @@ class PassPlan:
 
     @property
     def moments_bytes(self) -> int:
-        """Of what a task finds."""
+        """Bytes of the moments that a task returns."""
         return replace(self.task, n_components=self.n_components).result_bytes
 
     @property
     def n_components(self) -> int:
-        """K, of all mixtures that share a pass."""
+        """Total number of components of the mixtures that share a pass."""
         return self.starts * self.settings.candidates[0].plan.n_components
 
     @property
     def most_passes(self) -> int:
-        """Of a fit that doesn't converge."""
+        """Number of passes of a fit that doesn't converge."""
         return 1 + self.settings.max_iter
 
 
 def _nothing(*_: Any) -> Any:
-    """Of a graph that is only counted."""
+    """Stand in for the functions of a graph whose tasks are only counted."""

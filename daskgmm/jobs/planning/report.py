@@ -1,4 +1,4 @@
-"""Plan a fit: what its passes will take, before there are rows or a cluster."""
+"""Plan a fit: time, tasks and memory of its passes, before there are rows or a cluster."""
 
 import math
 from dataclasses import asdict
@@ -26,19 +26,19 @@ def plan(
     covariance: str = "full",
     **options: Unpack[PlanOptions],
 ) -> dict[str, Any]:
-    """Say what a fit will take: what ``daskgmm plan`` does.
+    """Compute the time, tasks and memory that a fit will take, as ``daskgmm plan`` does.
 
-    Sizes, tasks and memory are what the fit's own code reckons with; seconds follow from a short
-    pass over generated rows on one thread of this process. Of inputs only metadata is read.
+    Sizes, tasks and memory come from the same code that a fit uses; seconds follow from a short
+    pass over generated rows in one thread of this process. Only the inputs' metadata is read.
 
     Parameters
     ----------
     inputs : path or sequence of paths
-        Files, directories, patterns or URLs that tell their number of rows.
+        Files, directories, patterns or URLs whose metadata holds the number of rows.
     components : int
-        K.
+        Number of components K.
     rows, features : int, optional
-        n and D, instead of inputs: of Parquet as Arrow writes it, of type ``dtype``.
+        Numbers n and D, in place of inputs, for Parquet as Arrow writes it, of type ``dtype``.
     covariance : str
         The covariance type.
     options
@@ -47,15 +47,15 @@ def plan(
     Returns
     -------
     dict
-        Of plain JSON values. ``memory_a_worker_bytes`` is the limit that a worker needs without
-        holding rows, ``memory_a_worker_in_memory_bytes`` the one with which ``workers`` hold all
-        of them; ``cheapest`` is the fewest workers of ``memory_limit_bytes`` that do, each
-        only as large as it must be.
+        Plain JSON values. ``memory_a_worker_bytes`` is the limit that a worker needs without
+        holding rows, ``memory_a_worker_in_memory_bytes`` the limit with which ``workers`` hold
+        all rows; ``cheapest`` is the fewest workers of at most ``memory_limit_bytes`` that hold
+        all rows, each as small as it can be.
 
     Raises
     ------
     DaskGMMError
-        Of any kind.
+        The job failed; the subclass gives the kind of failure.
     """
     check(options, PlanOptions)
     resources = build(Resources, options)
@@ -65,8 +65,8 @@ def plan(
     pass_plan = PassPlan.of(estimator, source)
     if pass_plan.rows < components:
         raise ConfigurationError(
-            f"{components} components were asked for, and there are {pass_plan.rows} rows.",
-            "Ask for fewer components: each needs rows of its own.",
+            f"{components} components were requested, but there are only {pass_plan.rows} rows.",
+            "Use fewer components: each needs at least one row.",
         )
     workers, threads = size_of(resources.workers, resources.threads)
     limit, sizes = limit_of(resources, threads, pass_plan), _sizes(pass_plan)

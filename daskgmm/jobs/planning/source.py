@@ -1,4 +1,4 @@
-"""The source that a plan is for: known from metadata, or rows not written yet."""
+"""Sources to plan for: inputs known by their metadata, or rows that are not written yet."""
 
 import math
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from daskgmm.fitting.settings import compute_dtype
 from daskgmm.jobs.inputs import Inputs
 
 PART_ROWS = 2**20
-"""Of a row group, as Arrow writes them unless it is told otherwise."""
+"""Rows of a row group, as Arrow writes them by default."""
 
 
 @dataclass(frozen=True)
 class ImaginedPart(SelfContainedPart):
-    """Some rows that can't be read."""
+    """Part of rows that don't exist yet, and can't be read."""
 
     @property
     def label(self) -> str:
@@ -28,12 +28,12 @@ class ImaginedPart(SelfContainedPart):
         return "imagined rows"
 
     def blocks(self) -> Iterator[Block]:
-        """Nothing."""
+        """Read no blocks."""
         return iter(())
 
 
 def imagined(rows: int, n_features: int, dtype: np.dtype[Any]) -> Source:
-    """Rows as they would come from Parquet that Arrow wrote."""
+    """Source of rows with the parts that Parquet written by Arrow would have."""
     whole, rest = divmod(rows, PART_ROWS)
     lengths = (PART_ROWS,) * whole + ((rest,) if rest else ())
     return Source(
@@ -52,24 +52,25 @@ MOST_ROWS = 10**12
 def source_of(
     inputs: Inputs, rows: float | None, features: int | None, estimator: Estimator
 ) -> Source:
-    """Rows that inputs' metadata tells of, or that are yet to be written.
+    """Source of the inputs, or of rows of a given number that are not written yet.
 
     Raises
     ------
     ConfigurationError
-        Both or neither were given, a number makes no sense, or the metadata doesn't tell it.
+        Both or neither are given, a number is out of range, or the inputs' metadata lacks the
+        number of rows.
     """
     if inputs.paths and (rows, features) != (None, None):
         raise ConfigurationError(
             f"Both {inputs.paths[0]} and a number of rows or features were given.",
-            "Give inputs, whose metadata tells both, or the two numbers.",
+            "Give either inputs, which have both numbers in their metadata, or the two numbers.",
         )
     if inputs.paths:
         return _known(inputs.open().source(), inputs.paths[0])
     if rows is None or features is None:
         missing = "rows" if rows is None else "features"
         raise ConfigurationError(
-            f"There are no inputs, and no number of {missing}.",
+            f"Neither inputs nor the number of {missing} were given.",
             "Give inputs, or the numbers of both rows and features.",
         )
     dtype = compute_dtype(estimator, np.dtype(np.float64))
@@ -79,7 +80,7 @@ def source_of(
 def _known(source: Source, path: str) -> Source:
     if source.lengths is None:
         raise ConfigurationError(
-            f"How many rows {path} has isn't known before they are read.",
+            f"The number of rows of {path} is not in its metadata.",
             "Give the numbers of rows and features instead of inputs.",
         )
     return source

@@ -31,14 +31,14 @@ class RunRequest:
     Parameters
     ----------
     folder : Folder
-        Its directory.
+        Run directory.
     configuration : mapping
-        All that its result depends on except the rows, as plain values. A ``seed`` of ``None``
-        stands for that of an unfinished or complete run, else for a new one.
+        All that the result depends on except the rows, as plain values. A ``seed`` of ``None``
+        stands for the seed of the existing run, or for a new one.
     inputs : mapping
-        The rows' fingerprint.
+        Fingerprint of the rows.
     resources : mapping
-        Where it runs, for the record.
+        Resources of the run, for the record.
     command : tuple of str
         Command that the user typed, for the record.
     resume : bool
@@ -56,7 +56,7 @@ class RunRequest:
     force: bool = False
 
     def differences(self, run: Run) -> list[str]:
-        """How the request differs from a run, as text."""
+        """Differences of the request from a run, as text."""
         configuration = dict(self.configuration)
         if configuration.get("seed") is None:
             configuration["seed"] = run.record["configuration"].get("seed")
@@ -73,9 +73,9 @@ class ExistingRun:
     run : Run or None
         ``None`` where there is none, or its record is damaged.
     model : bytes or None
-        Of a complete run.
+        Content of the model file of a complete run.
     damaged : str or None
-        What is wrong with a record that can't be read.
+        Description of a record that can't be read.
     has_checkpoint : bool
     """
 
@@ -92,7 +92,7 @@ class ExistingRun:
         Raises
         ------
         OutputError
-            It is none of ours, so nothing may be written there, not even by force.
+            The folder is not a run directory, so nothing may be written there, even with ``force``.
         """
         names = _ours(folder)
         run, damaged = None, None
@@ -101,13 +101,13 @@ class ExistingRun:
         except NewerRunError:
             damaged = "the run of a later version of daskgmm"
         except DataError:
-            damaged = f"a {RECORD_FILE} that makes no sense"
+            damaged = f"a damaged {RECORD_FILE}"
         model = None if run is None else run.model()
         return cls(folder, run, model, damaged, CHECKPOINT_FILE in names)
 
 
 class Decision(Enum):
-    """What a request does with its run directory."""
+    """Action of a request on its run directory."""
 
     COMPLETE = auto()
     BEGIN = auto()
@@ -121,7 +121,7 @@ def decide(existing: ExistingRun, request: RunRequest) -> Decision:
     Raises
     ------
     OutputError
-        The existing run is in the way.
+        The existing run differs from the request and may not be replaced.
     """
     run = existing.run
     if run is None:
@@ -136,7 +136,10 @@ def decide(existing: ExistingRun, request: RunRequest) -> Decision:
             raise _in_the_way(existing, f"a run that differs in {differences}")
         return Decision.COMPLETE
     if run.state is State.COMPLETE:
-        logger.warning("The model in %s is not the one of its record.", existing.folder.name)
+        logger.warning(
+            "The model in %s is missing, or is not the file that the run wrote.",
+            existing.folder.name,
+        )
     if not differences:
         return Decision.RESUME if request.resume else Decision.BEGIN
     if existing.has_checkpoint and not request.force:
@@ -156,9 +159,9 @@ def _ours(folder: Folder) -> frozenset[str]:
     kept = names - leftovers(names)
     if not (kept <= {LOCK_FILE} or (RECORD_FILE in kept and kept <= _FILES)):
         raise OutputError(
-            f"{folder.name} exists and is no run directory, or holds other files too, so it is "
-            "not replaced.",
-            "Choose another output, or remove it yourself.",
+            f"{folder.name} exists and is not a run directory, or holds other files as well, so "
+            "it is not replaced.",
+            "Choose another output, or remove this one yourself.",
         )
     return kept - {LOCK_FILE}
 

@@ -25,7 +25,7 @@ CHECKPOINT_FILE = "checkpoint.safetensors"
 
 
 class NewerRunError(DataError):
-    """A run's record that a later version of this package wrote."""
+    """Error that a later version of daskgmm wrote a run's record."""
 
 
 class State(StrEnum):
@@ -43,7 +43,7 @@ class Run:
     Parameters
     ----------
     folder : Folder
-        Its directory.
+        Run directory.
     record : mapping
         Content of ``run.json``.
     """
@@ -58,9 +58,9 @@ class Run:
         Raises
         ------
         DataError
-            Its record makes no sense.
+            The record is not valid.
         NewerRunError
-            A later version wrote it.
+            A later version wrote the record.
         """
         name = f"{folder.name}/{RECORD_FILE}"
         try:
@@ -97,12 +97,12 @@ class Run:
 
     @property
     def selection(self) -> Mapping[str, Any] | None:
-        """The criterion, all candidates and the best one's position, where it chose among any."""
+        """Criterion, candidates and position of the best, if the run chose among candidates."""
         result: Mapping[str, Any] = self.record["result"]
         return result if "candidates" in result else None
 
     def model(self) -> bytes | None:
-        """Content of its model file, ``None`` unless it is complete and this is its model."""
+        """Content of the model file; ``None`` unless the run is complete and wrote this file."""
         if self.state is not State.COMPLETE:
             return None
         content = self.folder.read(MODEL_FILE)
@@ -188,8 +188,8 @@ def _require_known(record: Any, name: str) -> None:
         wrote = record.get("versions")
         version = wrote.get("daskgmm") if isinstance(wrote, dict) else None
         raise NewerRunError(
-            f"{name} was written by daskgmm {version or 'of a later version'} in layout {layout}; "
-            f"this one reads up to {LAYOUT}.",
+            f"{name} was written by daskgmm {version or '(a later version)'} in layout {layout}; "
+            f"this version reads layouts up to {LAYOUT}.",
             "Upgrade daskgmm.",
         )
 
@@ -211,8 +211,8 @@ def write_record(folder: Folder, record: Mapping[str, Any]) -> None:
 
 
 REPLACEMENT = "_replacing"
-"""Folder in a run directory, or in an output in a store, where its replacement is made;
-readers of Parquet skip names like it."""
+"""Folder in a run directory, or in an output in a store, where its replacement is made; readers
+of Parquet skip such names."""
 
 
 def require_writable(folder: Path) -> None:
@@ -221,7 +221,7 @@ def require_writable(folder: Path) -> None:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(
             f"The output's folder {folder} can't be written to.",
-            "Choose another one, or change its permissions.",
+            "Choose another folder, or change its permissions.",
         )
 
 
@@ -231,13 +231,13 @@ def require_writable_here(path: str) -> None:
     Raises
     ------
     ConfigurationError
-        It is a URL.
+        The path is a URL.
     OutputError
-        Its folder is missing or can't be written to.
+        The file's folder is missing or can't be written to.
     """
     if "://" in path:
         raise ConfigurationError(
-            f"{shown_address(path)} is a URL, and this is written on this machine only.",
-            "Give a path, and copy the file from there.",
+            f"{shown_address(path)} is a URL, but this file can only be written on this machine.",
+            "Give a local path, and copy the file from there.",
         )
     require_writable(Path(path).resolve().parent)

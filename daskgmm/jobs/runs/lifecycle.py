@@ -39,12 +39,11 @@ class Attempt:
     Parameters
     ----------
     folder : Folder
-        Where its checkpoint goes, under the name `CHECKPOINT_FILE`.
+        Folder of the checkpoint, whose name is `CHECKPOINT_FILE`.
     run_id : str
     seed : int
     check : callable
-        To be called before anything is written: raises OutputError where another run has taken
-        its place.
+        Must be called before each write; raises OutputError if another run has taken the lock.
     """
 
     folder: Folder
@@ -60,9 +59,9 @@ class Result:
     Parameters
     ----------
     model : GaussianMixture
-        Fitted.
+        Fitted mixture.
     facts : mapping
-        Further entries of its record.
+        Further entries of the run's record.
     """
 
     model: FittedMixture
@@ -84,7 +83,7 @@ class CompleteRun:
     already: bool = False
 
     def plain(self) -> dict[str, Any]:
-        """Its record, where it is, and whether it was complete before."""
+        """Its record, its path or URL, and whether it was complete before."""
         return {**self.run.record, "run": self.run.name, "already": self.already}
 
 
@@ -103,8 +102,8 @@ def make_run(request: RunRequest, work: Work) -> CompleteRun:
     Raises
     ------
     OutputError
-        The existing run is in the way, another run is writing it, or it can't be
-        written.
+        The existing run differs and may not be replaced, another run is writing to the
+        directory, or the directory can't be written to.
     """
     existing = ExistingRun.at(request.folder)
     if existing.model is not None and decide(existing, request) is Decision.COMPLETE:
@@ -126,7 +125,7 @@ def make_run(request: RunRequest, work: Work) -> CompleteRun:
 
 
 def _already_complete(existing: ExistingRun) -> CompleteRun:
-    assert existing.run is not None  # noqa: S101  or there would be something to do
+    assert existing.run is not None  # noqa: S101  it is complete
     return CompleteRun(existing.run, already=True)
 
 
@@ -146,7 +145,7 @@ def _entered(folder: Folder) -> Iterator[Lock]:
 
 
 def _replace(request: RunRequest, lock: Lock, work: Work) -> Run:
-    """Make the new run inside of the old one, which stays until the new one is complete."""
+    """Make the new run inside the old one, which stays until the new one is complete."""
     inner = request.folder.inside(REPLACEMENT)
     inner.make()
     existing = ExistingRun.at(inner)
@@ -154,12 +153,12 @@ def _replace(request: RunRequest, lock: Lock, work: Work) -> Run:
     _make(request, existing if decision is Decision.RESUME else None, lock, work, inner)
     _complete_replacement(request.folder, lock)
     run = Run.at(request.folder)
-    assert run is not None  # noqa: S101  it was put there
+    assert run is not None  # noqa: S101  it was just written
     return run
 
 
 def _complete_replacement(folder: Folder, lock: Lock) -> bool:
-    """Put a complete replacement into its run's place, if there is one."""
+    """Put a complete replacement in place of its run, if there is one."""
     inner = ExistingRun.at(folder.inside(REPLACEMENT))
     if inner.run is None or inner.model is None:
         return False

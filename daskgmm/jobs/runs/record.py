@@ -1,4 +1,4 @@
-"""The circumstances of a run, for its record."""
+"""Circumstances of a run for its record: versions, machine, times, memory and failure."""
 
 import os
 import platform
@@ -62,8 +62,8 @@ def stopwatch() -> Stopwatch:
     started, began = datetime.now(UTC), perf_counter()
 
     def timings() -> dict[str, Any]:
-        seconds = perf_counter() - began  # by a monotonic clock, which is never set
-        # Never before it began, where the clock was set back meanwhile.
+        seconds = perf_counter() - began  # from a monotonic clock, which is never set
+        # The clock of dates may be set back meanwhile: the end must not precede the start.
         ended = max(datetime.now(UTC), started + timedelta(seconds=seconds))
         return {"started": started.isoformat(), "ended": ended.isoformat(), "seconds": seconds}
 
@@ -71,20 +71,20 @@ def stopwatch() -> Stopwatch:
 
 
 def how_it_goes_on(has_checkpoint: bool) -> str:
-    """How an unfinished run continues when it is run again, in words."""
+    """Describe how an unfinished run continues when it is run again."""
     if has_checkpoint:
-        return "it goes on from its checkpoint"
-    return "no pass was finished, so it begins anew"
+        return "it continues from its checkpoint"
+    return "no pass was finished, so it starts from the beginning"
 
 
 @dataclass(frozen=True)
 class FailureRecord:
-    """Why a run failed.
+    """Cause and remedy of a failed run.
 
     Parameters
     ----------
     kind : str
-        Name of the error, or ``interrupted``.
+        Name of the error's class, or ``interrupted``.
     cause, remedy : str
     """
 
@@ -99,6 +99,7 @@ class FailureRecord:
             return cls(type(error).__name__, error.cause, error.remedy)
         if isinstance(error, KeyboardInterrupt):
             remedy = f"Run the same command again: {how_it_goes_on(has_checkpoint)}."
-            return cls("interrupted", "It was interrupted.", remedy)
+            return cls("interrupted", "The run was interrupted.", remedy)
         cause = without_credentials(" ".join(f"{type(error).__name__}: {error}".split()))
-        return cls(type(error).__name__, cause, "Run the same again, and report it if it recurs.")
+        remedy = "Run the same command again, and report the error if it recurs."
+        return cls(type(error).__name__, cause, remedy)

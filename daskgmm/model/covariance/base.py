@@ -155,10 +155,11 @@ class Covariance(ABC):
 
     @abstractmethod
     def at_least(self, covariances: Doubles, least: Doubles) -> Doubles:
-        """Covariances whose variances are at least these (K, D), where no ridge keeps them up.
+        """Raise variances to at least these (K, D), which matters where no ridge is added.
 
-        They are the most likely ones of that kind, so EM's likelihood does not fall. Matrices
-        stay as they are: of those some direction may be too narrow, whatever their diagonals are.
+        The result is the most likely covariance under that bound, so EM's likelihood doesn't
+        fall. Matrices are returned unchanged: their diagonals don't show whether they are too
+        narrow in some direction.
         """
 
     @abstractmethod
