@@ -1,6 +1,7 @@
 """Two matrix products over feature vectors, in one compiled loop."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import final
 
@@ -63,12 +64,16 @@ class CompiledKernel(Kernel):
             columns=np.empty((2, stretch)),
         )
         self.slab = MOST_ROWS // stretch * stretch
-        self.densities = np.empty(self.n_components * self.slab, dtype)
+
+    @cached_property
+    def _densities(self) -> Floats:
+        """Work array of `logits`, which sums have no use for."""
+        return np.empty(self.n_components * self.slab, self.dtype)
 
     def logits(self, rows: Floats) -> Floats:
         from daskgmm.model.kernels.loops.densities import density_loop
 
-        found = self.densities[: self.n_components * rows.shape[1]].reshape(self.n_components, -1)
+        found = self._densities[: self.n_components * rows.shape[1]].reshape(self.n_components, -1)
         model, pairs = no_model(self.dtype, self.slab)
         density_loop(rows.dtype, self.dtype)(
             rows, self.frame.origin, 1 / self.frame.scale, tuple(model), _WAYS, tuple(pairs),

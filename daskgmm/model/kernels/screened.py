@@ -1,6 +1,7 @@
 """Only the pairs (row, component) that count, each centred and whitened, in one compiled loop."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import final
 
 import numpy as np
@@ -77,7 +78,6 @@ class ScreenedKernel(Kernel):
             CompiledKernel([mixture], frame, dtype) if own.by_features else None
             for mixture, own in zip(mixtures, self.ways, strict=True)
         ]
-        self.densities = np.empty(self.n_components * self.slab, dtype)
         self.counted = np.zeros(3, np.int64)
 
     def _clear(self) -> None:
@@ -89,10 +89,15 @@ class ScreenedKernel(Kernel):
             np.zeros((mixture.n_components, height, width)) for mixture in self.mixtures
         ]
 
+    @cached_property
+    def _densities(self) -> Floats:
+        """Work array of `logits`, which sums have no use for."""
+        return np.empty(self.n_components * self.slab, self.dtype)
+
     def logits(self, rows: Floats) -> Floats:
         from daskgmm.model.kernels.loops.densities import density_loop
 
-        found = self.densities[: self.n_components * rows.shape[1]].reshape(self.n_components, -1)
+        found = self._densities[: self.n_components * rows.shape[1]].reshape(self.n_components, -1)
         form, work = no_form(self.dtype)
         for segment, model, pairs, own in zip(
             self.segments, self.models, self.works, self.ways, strict=True
