@@ -35,16 +35,19 @@ Where each term is computed:
     phi(x)              `covariance.base.Covariance.quadratic`, `feature_length`
     eta                 `mixture.Mixture.natural_parameters`
     the two products    `kernels.features.FeatureKernel` (NumPy),
-                        `kernels.compiled.CompiledKernel` (one compiled loop)
+                        `kernels.loops.features` (compiled)
+    pairs that count    `screening` says which, `kernels.loops.screened` computes them
     gamma               `responsibilities.normalise`; the compiled loop has its own
     a block's moments   `expectation.Accumulator`, `moments.Moments`
     M-step              `moments.Moments.maximise`, `covariance.base.Covariance.estimate`
     =================== =============================================================
 
 The products subtract large numbers where a component is tight and far from the origin.
-`precision.feature_components` bounds that error; components past it are centred at their own mean
-and whitened (`kernels.centred.CentredComponents`), which costs more and is as exact as the data
-allows. `kernels.centred.CentredKernel` treats all components so.
+`precision.feature_components` bounds that error. Past it, rows are centred at the component's mean
+and whitened, which is as exact as the data allows: in NumPy by `kernels.centred`, and in the
+compiled loop, which long passes take, only for the pairs (row, component) that count. On rows whose
+components are apart few do, and a few whitened coordinates bound the logits of all others away.
+`kernels.ways` says which way a tile of rows goes: the cheapest that is exact enough.
 
 Notation everywhere: n rows, K components, D features, F the length of a feature vector.
 Arrays of rows are features first, (D, n). Densities are in nats.

@@ -9,11 +9,11 @@ import numpy as np
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.base import Kernel
 from daskgmm.model.kernels.centred import CentredKernel
-from daskgmm.model.kernels.compiled import CompiledKernel
 from daskgmm.model.kernels.features import kernel_in_numpy
+from daskgmm.model.kernels.screened import ScreenedKernel, compiled_kernel
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
-from daskgmm.model.precision import feature_components, working_dtype
+from daskgmm.model.precision import working_dtype
 from daskgmm.model.typing import Doubles, Floats
 
 
@@ -33,7 +33,7 @@ class Expectation:
     scatter : ndarray of shape (D, D) or None
         The rows' total second moments about the frame's origin, for tied covariances.
     origins : tuple of (ndarray of shape (K, D) or None), optional
-        Where given, second moments are taken about these by the centred kernel, in float64.
+        Where given, second moments are taken about these by a centred kernel, in float64.
     compiled : bool
         Whether there are so many rows that a compiled loop is worth loading.
     """
@@ -50,56 +50,57 @@ class Expectation:
         """Floating-point type that each mixture is computed in."""
         return tuple(
             working_dtype(mixture, self.dtype)
-            if self.origins is None or self.origins[index] is None
+            if self._origins(index) is None
             else np.dtype(np.float64)
             for index, mixture in enumerate(self.mixtures)
         )
 
     def kernels(self) -> list[tuple[list[int], Kernel]]:
         """New kernels, each with the positions of the mixtures that it computes."""
-        groups: dict[tuple[str, type[Kernel], np.dtype[np.floating]], list[int]] = {}
+        groups: dict[tuple[str, type[Kernel], np.dtype[np.floating], bool], list[int]] = {}
         for index, mixture in enumerate(self.mixtures):
-            key = mixture.covariance.name, self._kernel(index), self.dtypes[index]
+            moved = self._origins(index) is not None
+            key = mixture.covariance.name, self._kernel(index), self.dtypes[index], moved
             groups.setdefault(key, []).append(index)
         return [
-            (
-                indices,
-                kernel(
-                    [self.mixtures[index] for index in indices],
-                    self.frame,
-                    dtype,
-                    [self._origins(index) for index in indices],
-                ),
-            )
-            for (_, kernel, dtype), indices in groups.items()
+            (indices, self._new(kernel, dtype, indices))
+            for (_, kernel, dtype, _), indices in groups.items()
         ]
+
+    def _new(
+        self, kernel: type[Kernel], dtype: np.dtype[np.floating], indices: Sequence[int]
+    ) -> Kernel:
+        given = [self._origins(index) for index in indices]
+        origins = [points for points in given if points is not None] or None
+        return kernel([self.mixtures[index] for index in indices], self.frame, dtype, origins)
 
     @property
     def needs_scatter(self) -> bool:
         """Whether any kernel needs the rows' total scatter to complete its moments."""
         return any(
-            mixture.covariance.needs_scatter and self._kernel(index) is not CentredKernel
+            mixture.covariance.needs_scatter and not self._is_whole(index)
             for index, mixture in enumerate(self.mixtures)
         )
 
     def complete(self, moments: Sequence[Moments]) -> list[Moments]:
         """Moments over all rows, with what the feature form leaves to the total scatter."""
         return [
-            found if self._kernel(index) is CentredKernel else found.complete(mixture, self.scatter)
+            found if self._is_whole(index) else found.complete(mixture, self.scatter)
             for index, (mixture, found) in enumerate(zip(self.mixtures, moments, strict=True))
         ]
 
     def _kernel(self, index: int) -> type[Kernel]:
-        if self.origins is not None and self.origins[index] is not None:
-            return CentredKernel
+        if self._origins(index) is not None:
+            return ScreenedKernel if self.compiled else CentredKernel
         mixture, dtype = self.mixtures[index], self.dtypes[index]
-        if self.compiled and feature_components(mixture, dtype).all():
-            return CompiledKernel
-        return kernel_in_numpy(mixture, dtype)
+        return compiled_kernel(mixture, dtype) if self.compiled else kernel_in_numpy(mixture, dtype)
 
-    def _origins(self, index: int) -> Doubles:
-        origins = None if self.origins is None else self.origins[index]
-        return self.mixtures[index].means if origins is None else origins
+    def _is_whole(self, index: int) -> bool:
+        """Whether the kernel leaves nothing to the total scatter."""
+        return self._kernel(index) in (CentredKernel, ScreenedKernel)
+
+    def _origins(self, index: int) -> Doubles | None:
+        return None if self.origins is None else self.origins[index]
 
 
 class Accumulator:

@@ -13,6 +13,7 @@ from daskgmm.model.kernels.base import Kernel
 from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.compiled import CompiledKernel
 from daskgmm.model.kernels.features import kernel_in_numpy
+from daskgmm.model.kernels.screened import ScreenedKernel
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.nonfinite import Flaw
 from daskgmm.model.precision import feature_components, working_dtype
@@ -123,11 +124,11 @@ class Predictor:
 
 def density_kernel(mixture: Mixture, dtype: np.dtype[Any], *, compiled: bool) -> type[Kernel]:
     """The kernel that computes a mixture's densities of single rows."""
-    if mixture.covariance.needs_scatter:  # the feature form leaves out the quadratic term
-        return CentredKernel
-    if compiled and feature_components(mixture, dtype).all():
-        return CompiledKernel
-    return kernel_in_numpy(mixture, dtype)
+    # The feature form leaves out the quadratic term where that is the same for all components.
+    by_features = not mixture.covariance.needs_scatter and feature_components(mixture, dtype).all()
+    if compiled:
+        return CompiledKernel if by_features else ScreenedKernel
+    return CentredKernel if mixture.covariance.needs_scatter else kernel_in_numpy(mixture, dtype)
 
 
 class NotFiniteError(ArithmeticError):

@@ -15,6 +15,7 @@ from daskgmm.data.source import Source
 from daskgmm.data.storage.scratch import boot_id, root
 from daskgmm.model.kernels import centred, features
 from daskgmm.model.kernels.base import slab_rows
+from daskgmm.model.kernels.screened import tile_rows
 from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.workers import explaining_losses, wait_for_workers
 
@@ -85,17 +86,21 @@ class TaskSizes:
 
     @property
     def kernel_bytes(self) -> int:
-        """Bytes of a kernel's work arrays.
+        """Bytes of a kernel's work arrays and parameters.
 
-        They are slabs of Phi (F) and rows (D), or three of rows without Phi, and of gamma (K);
-        then Eta, a product and sums, each (F, K). The compiled kernel's slabs are smaller.
+        In NumPy they are slabs of Phi (F) and rows (D), or three of rows without Phi, and of gamma
+        (K); the compiled loops have smaller ones, of five times the rows, and three of numbers a
+        pair. Then Eta, factors, a product and sums about two origins, each of (F, K) or twice that.
         """
         values, widest, n_bytes = self.length + self.n_features, self.length, features.SLAB_BYTES
         if self.length > features.LONGEST:
             values, widest, n_bytes = 3 * self.n_features, 4 * self.n_features, centred.SLAB_BYTES
         slab = slab_rows(widest, self.dtype, n_bytes) * (values + self.n_components)
-        parameters = 3 * self.length * self.n_components
-        return slab * self.dtype.itemsize + parameters * np.dtype(np.float64).itemsize
+        tile = tile_rows(self.n_components, self.n_features)
+        tile *= 5 * self.n_features + 3 * self.n_components
+        parameters = 8 * self.length * self.n_components
+        double = np.dtype(np.float64).itemsize
+        return max(slab * self.dtype.itemsize, tile * double) + parameters * double
 
     @property
     def result_bytes(self) -> int:

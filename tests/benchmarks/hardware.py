@@ -1,9 +1,12 @@
 """What this machine can do at best: rates to hold a benchmark against."""
 
 import os
+import platform
 import threading
 import time
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -11,19 +14,33 @@ from threadpoolctl import threadpool_limits
 _SIDE = 1200
 
 
+def processor() -> str:
+    """The processor's name, which belongs beside every figure, and the number of its cores."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return f"{line.partition(':')[2].strip()}, {os.cpu_count()} cores"
+    return f"{platform.machine()}, {os.cpu_count()} cores"
+
+
 @cache
-def product_rate(dtype: str = "float64") -> float:
-    """Floating-point operations a second of square matrix products, one on each core."""
-    square = np.random.default_rng(0).random((_SIDE, _SIDE)).astype(dtype)
-    out = [np.empty_like(square) for _ in range(os.cpu_count() or 1)]
+def product_rate(dtype: str = "float64", rows: int = _SIDE, side: int = _SIDE) -> float:
+    """Floating-point operations a second of products, one at a time on each core.
+
+    Of ``(rows, side)`` with a square matrix: large ones, or small ones of a shape that a loop has.
+    """
+    left = np.random.default_rng(0).random((rows, side)).astype(dtype)
+    square = np.random.default_rng(1).random((side, side)).astype(dtype)
+    out = [np.empty_like(left) for _ in range(os.cpu_count() or 1)]
+    times = max(int(4 * _SIDE**3 / (rows * side**2)), 1)
 
     def multiply(into: np.ndarray) -> None:
-        for _ in range(4):
-            np.matmul(square, square, out=into)
+        for _ in range(times):
+            np.matmul(left, square, out=into)
 
     with threadpool_limits(1, user_api="blas"):
         seconds = _together(multiply, out)
-    return len(out) * 4 * 2 * _SIDE**3 / seconds
+    return len(out) * times * 2 * rows * side**2 / seconds
 
 
 @cache

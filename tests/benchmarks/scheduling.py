@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from daskgmm import GaussianMixture, open_dataset
 from tests.benchmarks.result import Result
-from tests.benchmarks.works import Work
+from tests.benchmarks.works import Work, unit
 
 PARTITIONS = 10_000
 ROWS = 20
@@ -28,7 +28,7 @@ GOAL = 1.0
 def measure(size: float) -> Iterator[Result]:
     """Arrays without a cluster and on one of two workers, drawn anew, persisted; files."""
     n = max(int(PARTITIONS * size), 200)
-    rows = Work("", n * ROWS, 2, 3, "full").data()
+    rows = Work("", n * ROWS, 2, 3, "full", unit).data()
     least = seconds_a_pass(rows)
     result = partial(_result, n, least)
     drawn = da.random.default_rng(0).normal(size=rows.shape, chunks=(ROWS, 2))

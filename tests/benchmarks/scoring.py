@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,9 +15,9 @@ import pyarrow.parquet as pq
 
 from daskgmm import GaussianMixture
 from tests.benchmarks.result import Result
-from tests.benchmarks.works import Work
+from tests.benchmarks.works import Work, unit
 
-WORK = Work("scoring", 8_000_000, 20, 8, "full")
+WORK = Work("scoring", 8_000_000, 20, 8, "full", unit)
 ROW_GROUP = 500_000
 
 LOOP = """
@@ -60,11 +61,11 @@ def measure(size: float) -> Iterator[Result]:
 
 
 def _prepare(folder: Path, n_rows: int) -> None:
-    first = Work("scoring", min(n_rows, ROW_GROUP), WORK.n_features, WORK.n_components, "full")
-    model = GaussianMixture(max_iter=2, **first.start()).fit(first.data())
+    first = replace(WORK, rows=min(n_rows, ROW_GROUP))
+    rows = first.data()
+    model = GaussianMixture(max_iter=2, **first.start(rows)).fit(rows)
     model.save(folder / "model.safetensors")
     joblib.dump(model.to_sklearn(), folder / "model.joblib")
-    rows = first.data()
     table = pa.table({f"x{d}": rows[:, d] for d in range(WORK.n_features)})
     with pq.ParquetWriter(folder / "rows.parquet", table.schema) as writer:
         for start in range(0, n_rows, len(rows)):

@@ -85,3 +85,20 @@ def parquet_of(rows, path, row_group_size=None):
     frame = pd.DataFrame(rows, columns=list(ascii_lowercase[: rows.shape[1]]))
     frame.to_parquet(path, row_group_size=row_group_size)
     return path
+
+
+def correlated(n, n_features, n_components, *, spread, apart, seed=5):
+    """Rows (n, D) with random axes in each component, and the component of each.
+
+    Deviations fall from 1 to 1 / spread, and centres are `apart` deviations from the origin along
+    each feature.
+    """
+    rng = np.random.default_rng(seed)
+    centres = apart * rng.normal(size=(n_components, n_features))
+    labels = np.arange(n) % n_components
+    deviations = np.logspace(0, -np.log10(spread), n_features)
+    rows = np.empty((n, n_features))
+    for k, centre in enumerate(centres):
+        axes, own = np.linalg.qr(rng.normal(size=(n_features, n_features)))[0], labels == k
+        rows[own] = (rng.normal(size=(own.sum(), n_features)) * deviations) @ axes.T + centre
+    return rows, labels

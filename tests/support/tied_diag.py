@@ -55,6 +55,9 @@ class TiedDiag(Covariance):
     def absolute_form(self, factors, vectors):
         return ((factors * vectors) ** 2).sum(axis=1)
 
+    def whitening(self, factors, shape):
+        return np.broadcast_to(factors, (shape[0], 1, shape[1]))
+
     def log_determinants(self, factors, shape):
         return np.full(shape[0], np.log(factors).sum())
 

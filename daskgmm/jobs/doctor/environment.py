@@ -78,11 +78,11 @@ def cache(_worker: Any) -> Findings:
     """Check that numba finds a folder for compiled kernels that it may write to."""
     from numba.core.caching import FunctionCache
 
-    from daskgmm.model.kernels import loops
+    from daskgmm.model.kernels.loops import moments
 
     try:
         # Any function of the module serves: numba chooses the folder by the source file.
-        folder = FunctionCache(loops.loop.__wrapped__).cache_path
+        folder = FunctionCache(moments.loop.__wrapped__).cache_path
     except RuntimeError:  # no folder can be written to
         yield warning(
             "No folder for compiled kernels can be written to, so every process compiles them.",

@@ -73,6 +73,14 @@ class Covariance(ABC):
         """Each component's ``v.T @ abs(P) @ v``, of shape (K,), for vectors (K, D) >= 0."""
 
     @abstractmethod
+    def whitening(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
+        """Factors for compiled loops, that whiten centred rows from the right.
+
+        Of the shape (K, D, D) where covariances are matrices, or (1, D, D) where all share one, and
+        of the shape (K, 1, D) along the axes; ``shape`` is (K, D).
+        """
+
+    @abstractmethod
     def log_determinants(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
         """Log-determinants of the factors, of shape (K,); ``shape`` is (K, D)."""
 

@@ -43,6 +43,10 @@ class Diag(Covariance):
     def absolute_form(self, factors: Doubles, vectors: Doubles) -> Doubles:
         return np.asarray(((factors * vectors) ** 2).sum(axis=1))
 
+    def whitening(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
+        del shape
+        return factors[:, np.newaxis]
+
     def log_determinants(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
         del shape
         return np.asarray(np.log(factors).sum(axis=1))

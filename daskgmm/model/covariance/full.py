@@ -51,6 +51,10 @@ class Full(Covariance):
         sizes = np.abs(self.precisions(factors))
         return np.asarray(np.einsum("ki,kij,kj->k", vectors, sizes, vectors))
 
+    def whitening(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
+        del shape
+        return factors
+
     def log_determinants(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
         del shape
         return np.array([matrices.log_determinant(factor) for factor in factors])

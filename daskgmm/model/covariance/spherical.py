@@ -47,6 +47,9 @@ class Spherical(Covariance):
     def absolute_form(self, factors: Doubles, vectors: Doubles) -> Doubles:
         return np.asarray(factors**2 * (vectors**2).sum(axis=1))
 
+    def whitening(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
+        return np.broadcast_to(factors[:, np.newaxis, np.newaxis], (shape[0], 1, shape[1]))
+
     def log_determinants(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
         return np.asarray(shape[1] * np.log(factors))
 

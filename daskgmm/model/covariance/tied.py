@@ -53,6 +53,10 @@ class Tied(Covariance):
         sizes = np.abs(self.precisions(factors))
         return np.asarray(np.einsum("ki,ij,kj->k", vectors, sizes, vectors))
 
+    def whitening(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
+        del shape
+        return factors[np.newaxis]
+
     def log_determinants(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
         return np.full(shape[0], matrices.log_determinant(factors))
 

@@ -1,13 +1,15 @@
 """Two matrix products over feature vectors, in one compiled loop."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import pairwise
-from typing import Any, final
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.frame import Frame
+from daskgmm.model.kernels.arguments import FeatureWork, Form, Ways, no_model
 from daskgmm.model.kernels.base import Kernel
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.responsibilities import LEAST
@@ -20,10 +22,13 @@ cache, and products of them with up to 20 components are of a size that BLAS tak
 FEWEST_ROWS = {np.dtype(np.float64): 576, np.dtype(np.float32): 832}
 MOST_ROWS = 4096
 
-_LINE = 64
+LINE = 64
 """Rows are worked on in odd multiples of so many: whole vectors, and never a multiple of 1 KiB.
 Arrays whose rows lie 4 KiB apart fall on each other in a core's nearest cache, and products took
 a fifth longer."""
+
+
+_WAYS = tuple(Ways(by_features=True, screened=False, most=0.0))
 
 
 @final
@@ -41,80 +46,78 @@ class CompiledKernel(Kernel):
         self.origins = [np.zeros_like(points) for points in self.origins]
         fewest = FEWEST_ROWS[self.dtype]
         ideal = int(np.clip(TILE * fewest // self.length, fewest, MOST_ROWS - 1))
-        self.stretch = ideal // (2 * _LINE) * 2 * _LINE + _LINE
-        self.tiles = _tiles(self.n_quadratic, self.length)
-        self.monomials = self.covariance.monomials(self.n_features)
-        self.cuts = np.searchsorted(self.monomials[:, 0], self.tiles)
+        stretch = ideal // (2 * LINE) * 2 * LINE + LINE
+        tiles = tiles_of(self.n_quadratic, self.length)
+        monomials = self.covariance.monomials(self.n_features)
+        cuts = np.searchsorted(monomials[:, 0], tiles)
         eta = np.vstack([one.natural_parameters for one in mixtures]).astype(dtype)
-        self.eta = np.concatenate([eta[:, a:b].ravel() for a, b in pairwise(self.tiles)])
-        sizes = [mixture.n_components for mixture in mixtures]
-        self.edges = np.concatenate([[0], np.cumsum(sizes)])
-        widest = int(np.diff(self.tiles).max())
-        height = min(self.length, widest + self.n_features + 1)
-        self.phi = np.empty(height * self.stretch, dtype)
-        self.gamma = np.empty(self.n_components * self.stretch, dtype)
-        self.partial = np.empty_like(self.gamma)
-        self.product = np.empty(height * self.n_components, dtype)
-        self.peak = np.empty(self.stretch, dtype)
-        self.columns = np.empty((2, self.stretch))
-        self.slab = MOST_ROWS // self.stretch * self.stretch
-        self.densities = np.empty(self.n_components * self.slab, dtype)
+        by_tile = np.concatenate([eta[:, a:b].ravel() for a, b in pairwise(tiles)])
+        edges = np.concatenate([[0], np.cumsum([mixture.n_components for mixture in mixtures])])
+        self.form = Form(monomials, cuts, tiles, by_tile, edges, stretch)
+        height = min(self.length, int(np.diff(tiles).max()) + self.n_features + 1)
+        self.work = FeatureWork(
+            phi=np.empty(height * stretch, dtype),
+            gamma=np.empty(self.n_components * stretch, dtype),
+            partial=np.empty(self.n_components * stretch, dtype),
+            product=np.empty(height * self.n_components, dtype),
+            peak=np.empty(stretch, dtype),
+            columns=np.empty((2, stretch)),
+        )
+        self.slab = MOST_ROWS // stretch * stretch
+
+    @cached_property
+    def _densities(self) -> Floats:
+        """Work array of `logits`, which sums have no use for."""
+        return np.empty(self.n_components * self.slab, self.dtype)
 
     def logits(self, rows: Floats) -> Floats:
-        from daskgmm.model.kernels.loops import density_loop
+        from daskgmm.model.kernels.loops.densities import density_loop
 
-        found = self.densities[: self.n_components * rows.shape[1]].reshape(self.n_components, -1)
-        density_loop(rows.dtype, self.dtype)(rows, *self._parameters, found)
+        found = self._densities[: self.n_components * rows.shape[1]].reshape(self.n_components, -1)
+        model, pairs = no_model(self.dtype, self.slab)
+        density_loop(rows.dtype, self.dtype)(
+            rows, self.frame.origin, 1 / self.frame.scale, tuple(model), _WAYS, tuple(pairs),
+            tuple(self.form), tuple(self.work), found,
+        )  # fmt: skip
         return found
 
     def _add(self, rows: Floats, weights: Doubles | None) -> None:
-        from daskgmm.model.kernels.loops import loop
+        from daskgmm.model.kernels.loops.moments import loop
 
+        model, pairs = no_model(self.dtype, self.slab)
         loop(rows.dtype, self.dtype)(
             rows,
-            *self._parameters,
-            np.empty(0) if weights is None else weights,
-            LEAST[self.dtype],
-            self.product,
-            self.peak,
-            self.columns,
-            self.sums,
-            self.log_likelihoods,
-        )
-
-    @property
-    def _parameters(self) -> tuple[Any, ...]:
-        """Arguments and work arrays that both loops share."""
-        return (
             self.frame.origin,
             1 / self.frame.scale,
-            self.monomials,
-            self.cuts,
-            self.tiles,
-            self.eta,
-            self.edges,
-            self.stretch,
-            self.phi,
-            self.gamma,
-            self.partial,
+            tuple(model),
+            _WAYS,
+            np.empty(0) if weights is None else weights,
+            LEAST[self.dtype],
+            tuple(pairs),
+            np.empty((0, 0, 0)),
+            self.log_likelihoods,
+            np.zeros(3, np.int64),
+            tuple(self.form),
+            tuple(self.work),
+            self.sums,
         )
 
 
 def compile_ahead(rows: np.dtype[np.floating], dtype: np.dtype[np.floating]) -> None:
     """Compile the loop for rows of one type, computed in another, or load it from its cache."""
-    from daskgmm.model.kernels.loops import loop
+    from daskgmm.model.kernels.loops.moments import loop
 
     loop(rows, dtype)
 
 
 def compile_densities_ahead(rows: np.dtype[np.floating], dtype: np.dtype[np.floating]) -> None:
     """Compile the loop for the densities of single rows, or load it from its cache."""
-    from daskgmm.model.kernels.loops import density_loop
+    from daskgmm.model.kernels.loops.densities import density_loop
 
     density_loop(rows, dtype)
 
 
-def _tiles(n_quadratic: int, length: int) -> NDArray[np.int64]:
+def tiles_of(n_quadratic: int, length: int) -> NDArray[np.int64]:
     """Edges of stretches of features; the last one has the linear features and is the fullest."""
     width = -(-length // max(round(length / TILE), 1))
     first_of_last = max(min(length - width, n_quadratic), 0)

@@ -1,0 +1,150 @@
+"""What loops are given: a tuple of arrays for each subject, and empty ones where it plays no part.
+
+Loops take them as plain tuples: see `daskgmm.model.kernels.loops.compiling.ready`.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daskgmm.model.typing import Doubles, Floats
+
+
+class Ways(NamedTuple):
+    """How the tiles of a mixture are computed.
+
+    Parameters
+    ----------
+    by_features : bool
+        Whether the feature form is exact enough: all pairs then go that way, or else centred.
+    screened : bool
+        Whether bounds cost less than all pairs, if few count.
+    most : float
+        Share of pairs that count above which all pairs cost less.
+    """
+
+    by_features: bool
+    screened: bool
+    most: float
+
+
+class Form(NamedTuple):
+    """Mixtures as natural parameters of features, for a loop.
+
+    Parameters
+    ----------
+    monomials : ndarray of int of shape (M, 3)
+        Quadratic features: see `daskgmm.model.covariance.base.Covariance.monomials`.
+    cuts : ndarray of int
+        Where each tile's monomials begin, and their end.
+    tiles : ndarray of int
+        Edges of the features that are made at once.
+    eta : ndarray of shape (F K,)
+        Natural parameters, one tile after another.
+    edges : ndarray of int of shape (M + 1,)
+        Where each mixture's components begin, and their end.
+    stretch : int
+        Most rows at once.
+    """
+
+    monomials: NDArray[np.int64]
+    cuts: NDArray[np.int64]
+    tiles: NDArray[np.int64]
+    eta: Floats
+    edges: NDArray[np.int64]
+    stretch: int
+
+
+class FeatureWork(NamedTuple):
+    """Work arrays of the feature form: features, logits, products and columns of a stretch."""
+
+    phi: Floats
+    gamma: Floats
+    partial: Floats
+    product: Floats
+    peak: Floats
+    columns: Doubles
+
+
+class Model(NamedTuple):
+    """A mixture as its loop needs it.
+
+    Parameters
+    ----------
+    means, origins : ndarray of shape (K, D)
+        What rows are measured from for logits, and for sums.
+    factors : ndarray of shape (K or 1, D, D), or (K, 1, D)
+        Whitening matrices, or scales along the axes.
+    whitens : bool
+        Which of the two.
+    normalisers, gaps : ndarray of shape (K,)
+    directions : ndarray of shape (K m, D), or (K m, 0)
+        See `daskgmm.model.screening.directions`.
+    axes : ndarray of int of shape (K m,)
+        See `daskgmm.model.screening.axes`; not used with matrices.
+    offsets, scales : ndarray of shape (K m,)
+        Subtracted from the leading coordinates; and then multiplied.
+    """
+
+    means: Floats
+    origins: Floats
+    factors: Floats
+    whitens: bool
+    normalisers: Floats
+    gaps: Floats
+    directions: Floats
+    axes: NDArray[np.int64]
+    offsets: Floats
+    scales: Floats
+
+
+class PairWork(NamedTuple):
+    """Work arrays of a tile of n rows: their bounds, the pairs that count, and products."""
+
+    z: Floats
+    by_row: Floats
+    leading: Floats
+    squares: Floats
+    best: NDArray[np.float32]
+    limits: Doubles
+    upper: NDArray[np.float32]
+    guess: NDArray[np.int32]
+    guess_starts: NDArray[np.int64]
+    ordered: NDArray[np.int64]
+    low: Floats
+    peak: Floats
+    pair_rows: NDArray[np.int64]
+    pair_starts: NDArray[np.int64]
+    pair_logits: Floats
+    chosen: NDArray[np.int64]
+    logits: Floats
+    gathered: Floats
+    white: Floats
+    product: Floats
+    columns: Doubles
+
+
+def no_form(dtype: np.dtype[np.floating]) -> tuple[Form, FeatureWork]:
+    """For mixtures of which no tile goes by features."""
+    none, values = np.zeros(1, np.int64), np.empty(0, dtype)
+    form = Form(np.empty((0, 3), np.int64), none, none, values, none, 1)
+    return form, FeatureWork(values, values, values, values, values, np.empty((2, 0)))
+
+
+def no_model(dtype: np.dtype[np.floating], tile: int) -> tuple[Model, PairWork]:
+    """For mixtures whose tiles, of so many rows, all go by features."""
+    values, table, whole = (np.empty((0,) * ndim, dtype) for ndim in (1, 2, 3))
+    singles, doubles = np.empty(0, np.float32), np.empty(0)
+    integers, rows = np.empty(0, np.int64), np.empty(tile, np.int64)
+    model = Model(
+        means=table, origins=table, factors=whole, whitens=False, normalisers=values, gaps=values,
+        directions=table, axes=integers, offsets=values, scales=values,
+    )  # fmt: skip
+    return model, PairWork(
+        z=values, by_row=values, leading=values, squares=values, best=singles, limits=doubles,
+        upper=singles, guess=np.empty(0, np.int32), guess_starts=integers, ordered=rows,
+        low=values, peak=values, pair_rows=integers, pair_starts=integers, pair_logits=values,
+        chosen=integers, logits=values, gathered=values, white=values, product=values,
+        columns=np.empty((2, 0)),
+    )  # fmt: skip

@@ -1,0 +1,177 @@
+"""The arithmetic that loops share: exponentials, responsibilities and log-likelihoods of rows.
+
+Rows lie along the contiguous axis, so every inner loop runs over them and is vectorised.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+from numpy.typing import NDArray
+
+from daskgmm.model.kernels.loops.compiling import OPTIONS, compiled
+
+_TOGETHER = 8
+"""Totals, each between 1 and K, that are multiplied before their logarithm is taken."""
+
+_LOG2_E = 1.4426950408889634
+_LN2_HIGH = 0.6931471803691238  # the digits of ln 2 that k * _LN2_HIGH holds exactly
+_LN2_LOW = 1.9082149292705877e-10
+_SHIFT = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer in the low bits
+
+_LOG2_E_SINGLE = np.float32(1.442695)
+_LN2_HIGH_SINGLE = np.float32(0.693359375)
+_LN2_LOW_SINGLE = np.float32(-2.1219444e-4)
+_SHIFT_SINGLE = np.float32(12582912.0)  # 1.5 * 2**23
+_TERMS = tuple(np.float32(1 / n) for n in (1, 1, 2, 6, 24, 120, 720, 5040))
+
+
+def exp(x: Any) -> Any:
+    """Exponential of x <= 0 within an ulp, and NaN of NaN (Cody and Waite, 1980).
+
+    From -700 in float64 and -87 in float32, where vectors hold twice as many.
+    """
+    raise NotImplementedError  # for numba alone, which takes one of the two below
+
+
+@overload(exp, jit_options=OPTIONS, inline="always")
+def _exp_of(x: Any) -> Callable[[Any], Any]:
+    return _exp_single if x == types.float32 else _exp_double
+
+
+def _exp_double(x: Any) -> Any:
+    shifted = x * _LOG2_E + _SHIFT
+    k = shifted - _SHIFT
+    r = (x - k * _LN2_HIGH) - k * _LN2_LOW
+    p = 1 / 6227020800
+    p = p * r + 1 / 479001600
+    p = p * r + 1 / 39916800
+    p = p * r + 1 / 3628800
+    p = p * r + 1 / 362880
+    p = p * r + 1 / 40320
+    p = p * r + 1 / 5040
+    p = p * r + 1 / 720
+    p = p * r + 1 / 120
+    p = p * r + 1 / 24
+    p = p * r + 1 / 6
+    p = p * r + 1 / 2
+    p = p * r + 1
+    p = p * r + 1
+    exponent = np.int64((np.float64(shifted).view(np.int64) + np.int64(1023)) << np.int64(52))
+    return p * exponent.view(np.float64)
+
+
+def _exp_single(x: Any) -> Any:
+    shifted = x * _LOG2_E_SINGLE + _SHIFT_SINGLE
+    k = shifted - _SHIFT_SINGLE
+    r = (x - k * _LN2_HIGH_SINGLE) - k * _LN2_LOW_SINGLE
+    p = _TERMS[7]
+    p = p * r + _TERMS[6]
+    p = p * r + _TERMS[5]
+    p = p * r + _TERMS[4]
+    p = p * r + _TERMS[3]
+    p = p * r + _TERMS[2]
+    p = p * r + _TERMS[1]
+    p = p * r + _TERMS[0]
+    exponent = np.int32((np.float32(shifted).view(np.int32) + np.int32(127)) << np.int32(23))
+    return p * exponent.view(np.float32)
+
+
+@compiled
+def add_to(table: NDArray[Any], other: NDArray[Any]) -> None:
+    """Add a table to another; written out, for NumPy's operators make no vector loops here."""
+    for i in range(len(table)):
+        own, its = table[i], other[i]
+        for j in range(len(own)):
+            own[j] += its[j]
+
+
+@compiled
+def standardise(
+    rows: NDArray[Any], origin: NDArray[Any], scale: NDArray[Any], z: NDArray[Any]
+) -> None:
+    """Write rows (D, n) in frame coordinates to z (D, n)."""
+    for d in range(len(z)):
+        for r in range(rows.shape[1]):
+            z[d, r] = (np.float64(rows[d, r]) - origin[d]) * scale[d]
+
+
+@compiled
+def peaks_of(logits: NDArray[Any], peak: NDArray[Any]) -> None:
+    """Write the largest of logits (K, n) to peak (n,)."""
+    for r in range(len(peak)):
+        peak[r] = logits[0, r]
+    for k in range(1, len(logits)):
+        for r in range(len(peak)):
+            logit = logits[k, r]
+            peak[r] = logit if logit > peak[r] else peak[r]  # noqa: FURB136  max() is slower
+
+
+@compiled
+def normalise(
+    gamma: NDArray[Any],
+    weights: NDArray[Any],
+    least: float,
+    peak: NDArray[Any],
+    columns: NDArray[Any],
+) -> float:
+    """Turn logits (K, n) into weighted responsibilities; return the log-likelihood.
+
+    What is summed over components or rows is float64.
+    """
+    n_components, n = gamma.shape
+    lowest, none = gamma.dtype.type(np.log(least)), gamma.dtype.type(0)
+    total = columns[0, :n]
+    peaks_of(gamma, peak)
+    total[:] = 0
+    for k in range(n_components):
+        for r in range(n):
+            below = gamma[k, r] - peak[r]
+            # What no sum can feel would only slow the product, as a denormal number.
+            density = none if below < lowest else exp(below)
+            gamma[k, r] = density
+            total[r] += density
+    found: float = log_likelihood(peak, total, weights, columns[1])
+    shares_of(total, weights, peak)  # in place of what is needed no more
+    for k in range(n_components):
+        for r in range(n):
+            gamma[k, r] *= peak[r]
+    return found
+
+
+@compiled
+def shares_of(total: NDArray[Any], weights: NDArray[Any], shares: NDArray[Any]) -> None:
+    """Write what each density is multiplied by to shares (n,)."""
+    if len(weights) > 0:
+        for r in range(len(total)):
+            shares[r] = weights[r] / total[r]
+        return
+    for r in range(len(total)):
+        shares[r] = 1 / total[r]
+
+
+@compiled
+def log_likelihood(
+    peak: NDArray[Any], total: NDArray[Any], weights: NDArray[Any], spare: NDArray[Any]
+) -> float:
+    """Sum of weights times (peak + log(total)); unweighted, with few logarithms."""
+    n, found = len(peak), 0.0
+    if len(weights) > 0:
+        for r in range(n):
+            found += weights[r] * (peak[r] + np.log(total[r]))
+        return found
+    stretch = n // _TOGETHER
+    for r in range(_TOGETHER * stretch, n):
+        found += peak[r] + np.log(total[r])
+    peaks, product = spare[:stretch], spare[stretch : 2 * stretch]
+    peaks[:] = 0
+    product[:] = 1
+    for i in range(_TOGETHER):
+        for r in range(stretch):
+            peaks[r] += peak[i * stretch + r]
+            product[r] *= total[i * stretch + r]
+    for r in range(stretch):
+        found += peaks[r] + np.log(product[r])
+    return found

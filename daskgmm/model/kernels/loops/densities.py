@@ -1,0 +1,66 @@
+"""The loop that writes the logits of single rows, for predictions and scores."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from daskgmm.model.kernels.arguments import FeatureWork, Form, Model, PairWork, Ways
+from daskgmm.model.kernels.loops.arithmetic import standardise
+from daskgmm.model.kernels.loops.compiling import DOUBLES, array, ready, rows_in_any_layout
+from daskgmm.model.kernels.loops.features import form_type, write_by_features
+from daskgmm.model.kernels.loops.features import work_type as feature_work_type
+from daskgmm.model.kernels.loops.screened import enter, model_type, select, work_type, write_pairs
+from daskgmm.model.kernels.loops.whole import write_all_logits
+
+
+def _writing(digest: str) -> Callable[..., None]:
+    def write_logits(
+        rows: NDArray[Any],
+        origin: NDArray[Any],
+        scale: NDArray[Any],
+        model_fields: tuple[Any, ...],
+        ways_fields: tuple[Any, ...],
+        work_fields: tuple[Any, ...],
+        form_fields: tuple[Any, ...],
+        feature_fields: tuple[Any, ...],
+        out: NDArray[Any],
+    ) -> None:
+        digest  # noqa: B018  closed over, and so part of the key of numba's cache
+        model, ways, work = Model(*model_fields), Ways(*ways_fields), PairWork(*work_fields)
+        if ways.by_features:
+            form, feature_work = Form(*form_fields), FeatureWork(*feature_fields)
+            write_by_features(rows, origin, scale, form, feature_work, out)
+            return
+        n_components, n_features = len(model.normalisers), len(rows)
+        tile = len(work.ordered)
+        for start in range(0, rows.shape[1], tile):
+            n = min(tile, rows.shape[1] - start)
+            own = out[:, start : start + n]
+            z = work.z[: n_features * n].reshape(n_features, n)
+            if ways.screened:
+                by_row = work.by_row[: n_features * n].reshape(n, n_features)
+                enter(rows[:, start : start + n], origin, scale, by_row)
+                select(model, z, by_row, work)
+                write_pairs(model, by_row, work, own)
+            else:
+                gamma = work.pair_logits[: n_components * n].reshape(n_components, n)
+                standardise(rows[:, start : start + n], origin, scale, z)
+                write_all_logits(model, z, work, gamma)
+                own[:] = gamma
+
+    return write_logits
+
+
+@cache
+def density_loop(rows: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[..., None]:
+    """The loop for rows of one type, computed in another, of any memory layout."""
+    ways = types.Tuple((types.boolean, types.boolean, types.float64))
+    given = (
+        rows_in_any_layout(rows), DOUBLES, DOUBLES, model_type(dtype), ways, work_type(dtype),
+        form_type(dtype), feature_work_type(dtype), array(dtype, 2),
+    )  # fmt: skip
+    return ready(_writing, given)

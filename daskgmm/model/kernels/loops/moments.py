@@ -1,0 +1,90 @@
+"""The loop that adds the moments of rows, tile by tile, each the way that costs least."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from daskgmm.model.kernels.arguments import FeatureWork, Form, Model, PairWork, Ways
+from daskgmm.model.kernels.loops.arithmetic import normalise, standardise
+from daskgmm.model.kernels.loops.compiling import DOUBLES, TABLE, ready, rows_in_any_layout
+from daskgmm.model.kernels.loops.features import add_by_features, form_type
+from daskgmm.model.kernels.loops.features import work_type as feature_work_type
+from daskgmm.model.kernels.loops.screened import add_pairs, enter, model_type, select, work_type
+from daskgmm.model.kernels.loops.whole import add_all_sums, write_all_logits
+
+_TILES_UNSEEN = 15
+"""Tiles that go whole without bounds, after one in which too many pairs counted."""
+
+
+def _adding(digest: str) -> Callable[..., None]:
+    def add(
+        rows: NDArray[Any],
+        origin: NDArray[Any],
+        scale: NDArray[Any],
+        model_fields: tuple[Any, ...],
+        ways_fields: tuple[Any, ...],
+        weights: NDArray[Any],
+        least: float,
+        work_fields: tuple[Any, ...],
+        sums: NDArray[Any],
+        log_likelihoods: NDArray[Any],
+        counted: NDArray[Any],
+        form_fields: tuple[Any, ...],
+        feature_fields: tuple[Any, ...],
+        feature_sums: NDArray[Any],
+    ) -> None:
+        digest  # noqa: B018  closed over, and so part of the key of numba's cache
+        model, ways, work = Model(*model_fields), Ways(*ways_fields), PairWork(*work_fields)
+        form, feature_work = Form(*form_fields), FeatureWork(*feature_fields)
+        n_components, n_features = len(model.normalisers), len(rows)
+        tile, unseen = len(work.ordered), 0
+        for start in range(0, rows.shape[1], tile):
+            n = min(tile, rows.shape[1] - start)
+            own, own_weights = rows[:, start : start + n], weights[start : start + n]
+            few = ways.screened and unseen == 0
+            height = n_features if few or not ways.by_features else 0  # of the rows as they serve
+            z = work.z[: height * n].reshape(height, n)
+            by_row = work.by_row[: height * n].reshape(n, height)
+            if few:
+                enter(own, origin, scale, by_row)
+                pairs = select(model, z, by_row, work)
+                few = pairs <= ways.most * n * n_components
+                unseen = 0 if few else _TILES_UNSEEN
+            else:
+                unseen -= 1
+            if few:
+                counted[0] += pairs
+                log_likelihoods[0] += add_pairs(model, by_row, own_weights, work, sums)
+            elif ways.by_features:
+                counted[1] += n
+                add_by_features(own, origin, scale, form, own_weights, least, feature_work,
+                                feature_sums, log_likelihoods)  # fmt: skip
+            else:
+                counted[2] += n
+                gamma = work.pair_logits[: n_components * n].reshape(n_components, n)
+                standardise(own, origin, scale, z)
+                write_all_logits(model, z, work, gamma)
+                log_likelihoods[0] += normalise(gamma, own_weights, least, work.peak[:n],
+                                                work.columns)  # fmt: skip
+                add_all_sums(model, z, work, gamma, sums)
+
+    return add
+
+
+@cache
+def loop(rows: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[..., None]:
+    """Loop that adds moments, for rows of one type, computed in another, of any memory layout."""
+    doubles, integers = types.Array(types.float64, 1, "C"), types.Array(types.int64, 1, "C")
+    ways = types.Tuple((types.boolean, types.boolean, types.float64))
+    return ready(
+        _adding,
+        (
+            rows_in_any_layout(rows), DOUBLES, DOUBLES, model_type(dtype), ways, DOUBLES,
+            types.float64, work_type(dtype), types.Array(types.float64, 3, "C"), doubles, integers,
+            form_type(dtype), feature_work_type(dtype), TABLE,
+        ),
+    )  # fmt: skip

@@ -1,0 +1,83 @@
+"""Every pair (row, component), whitened about its mean: for few features.
+
+There no product is worth a call, and no bound is cheaper than the logit.
+"""
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from daskgmm.model.kernels.arguments import Model, PairWork
+from daskgmm.model.kernels.loops.compiling import compiled, summed
+
+
+@compiled
+def write_all_logits(model: Model, z: NDArray[Any], work: PairWork, gamma: NDArray[Any]) -> None:
+    """Write the logits of z (D, n) to gamma (K, n)."""
+    n_features, n = z.shape
+    white = work.squares[:n]
+    half = z.dtype.type(0.5)
+    for k in range(len(gamma)):
+        own, mean, factor = gamma[k], model.means[k], model.factors[min(k, len(model.factors) - 1)]
+        own[:] = 0
+        for j in range(n_features):
+            x, centre = z[j], mean[j]
+            scale = factor[j, j] if model.whitens else factor[0, j]
+            for r in range(n):
+                white[r] = (x[r] - centre) * scale
+            for i in range(j if model.whitens else 0):
+                x, centre, scale = z[i], mean[i], factor[i, j]
+                for r in range(n):
+                    white[r] += (x[r] - centre) * scale
+            for r in range(n):
+                own[r] += white[r] * white[r]
+        normaliser = model.normalisers[k]
+        for r in range(n):
+            own[r] = normaliser - half * own[r]
+
+
+@summed
+def _total(gamma: NDArray[Any]) -> Any:
+    total = gamma[0]
+    for r in range(1, len(gamma)):
+        total += gamma[r]
+    return total
+
+
+@summed
+def _dot(weighted: NDArray[Any], x: NDArray[Any], centre: Any) -> Any:
+    total = weighted[0] * (x[0] - centre)
+    for r in range(1, len(x)):
+        total += weighted[r] * (x[r] - centre)
+    return total
+
+
+@compiled
+def add_all_sums(
+    model: Model, z: NDArray[Any], work: PairWork, gamma: NDArray[Any], sums: NDArray[Any]
+) -> None:
+    """Add each component's sums of gamma, gamma x and gamma x x.T, x less its origin."""
+    n_features, n = z.shape
+    weighted = work.squares[:n]
+    for k in range(len(gamma)):
+        own, origin, shares = sums[k], model.origins[k], gamma[k]
+        count = _total(shares)
+        if model.whitens:
+            own[n_features, n_features] += count
+        else:
+            own[2, 0] += count
+        for i in range(n_features):
+            x, centre = z[i], origin[i]
+            for r in range(n):
+                weighted[r] = shares[r] * (x[r] - centre)
+            linear = _total(weighted)
+            if model.whitens:
+                own[i, n_features] += linear
+                for j in range(i, n_features):
+                    product = _dot(weighted, z[j], origin[j])
+                    own[i, j] += product
+                    if j > i:
+                        own[j, i] += product
+            else:
+                own[1, i] += linear
+                own[0, i] += _dot(weighted, x, centre)

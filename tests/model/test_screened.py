@@ -1,0 +1,275 @@
+"""Only the pairs that count: bounds hold, what is dropped is below rounding, and ways agree."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from daskgmm.model import screening
+from daskgmm.model.covariance import COVARIANCES
+from daskgmm.model.frame import Frame
+from daskgmm.model.kernels.centred import CentredKernel
+from daskgmm.model.kernels.screened import ScreenedKernel, tile_rows
+from daskgmm.model.kernels.ways import ways_of
+from daskgmm.model.mixture import Mixture
+from daskgmm.model.prediction import NotFiniteError, Predictor
+from daskgmm.passes.engine.blas import one_thread
+from tests.support import reference
+from tests.support.rows import correlated
+from tests.support.ways import MIXED, SCREENED, WHOLE
+
+DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
+each_kind = pytest.mark.parametrize("kind", list(COVARIANCES))
+each_type = pytest.mark.parametrize("dtype", [DOUBLE, SINGLE], ids=str)
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_task():
+    with one_thread():
+        yield
+
+
+def mixture_of(rows, labels, kind, weights=None):
+    """The labelled rows' mixture, in the rows' own coordinates."""
+    covariance, n_components = COVARIANCES[kind], labels.max() + 1
+    own = [np.cov(rows[labels == k].T, bias=True) for k in range(n_components)]
+    matrices = np.stack([np.atleast_2d(one) for one in own])
+    if kind == "tied":
+        matrices = matrices.mean(axis=0)
+    elif kind == "diag":
+        matrices = np.diagonal(matrices, axis1=1, axis2=2).copy()
+    elif kind == "spherical":
+        matrices = np.trace(matrices, axis1=1, axis2=2) / rows.shape[1]
+    elif kind != "full":
+        matrices = np.diagonal(matrices.mean(axis=0)).copy()
+    means = np.stack([rows[labels == k].mean(axis=0) for k in range(n_components)])
+    shares = np.bincount(labels) / len(labels) if weights is None else weights
+    return Mixture.from_covariances(covariance, shares, means, matrices)
+
+
+def moments_of(kernel, mixture, rows, dtype=DOUBLE, weights=None):
+    made = kernel([mixture], Frame.identity(rows.shape[1]), dtype)
+    made.add(rows.astype(dtype).T, weights)
+    return made.take()[0]
+
+
+def assert_same_moments(found, expected, tolerance):
+    """Moments in units of a component's rows times a deviation, or two of them multiplied."""
+    assert_array_equal(found.origins, expected.origins)
+    n_features = expected.origins.shape[1]
+    units = np.full((len(expected.sums), 1), expected.sums[-1].max())
+    units[: -1 - n_features] = max(np.abs(expected.sums[: -1 - n_features]).max(initial=0), 1)
+    assert (np.abs(found.sums - expected.sums) <= tolerance * units).all()
+    assert_allclose(found.log_likelihood, expected.log_likelihood, rtol=10 * tolerance)
+    if expected.shared.size:
+        assert_allclose(
+            found.shared, expected.shared, atol=tolerance * np.abs(expected.shared).max()
+        )
+    if tolerance < 1e-9:
+        covariance = COVARIANCES["full"]  # and the tightest directions have their digits too
+        if len(expected.sums) == covariance.feature_length(n_features):
+            made = [one.maximise(covariance, np.zeros(n_features), 0) for one in (found, expected)]
+            assert reference.relative_error(made[0].covariances, made[1].covariances) < 1e-9
+
+
+@each_kind
+@each_type
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("n_components", "n_features", "apart"), [(7, 3, 1), (5, 12, 2), (30, 6, 3)]
+)
+def test_pairs_that_count_make_the_moments_of_all(
+    kind, dtype, weighted, n_components, n_features, apart
+):
+    rows, labels = correlated(5000, n_features, n_components, spread=50, apart=apart)
+    mixture = mixture_of(rows, labels, kind)
+    weights = np.random.default_rng(1).uniform(0, 3, len(rows)) if weighted else None
+    expected = moments_of(CentredKernel, mixture, rows, dtype, weights)
+    for kernel in (SCREENED, WHOLE):
+        found = moments_of(kernel, mixture, rows, dtype, weights)
+        assert_same_moments(found, expected, 1e-11 if dtype == DOUBLE else 1e-3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_the_bound_is_above_the_logit_wherever_rows_and_components_lie(data):
+    """Whatever the bound leaves out has a logit further below the row's largest than its gap."""
+    kind = data.draw(st.sampled_from(list(COVARIANCES)))
+    dtype = data.draw(st.sampled_from([DOUBLE, SINGLE]))
+    n_features = data.draw(st.integers(1, 9))
+    n_components = data.draw(st.integers(1, 12))
+    spread = 10.0 ** data.draw(st.integers(0, 3))
+    far = 10.0 ** data.draw(st.integers(0, 4))
+    rows, labels = correlated(600, n_features, n_components, spread=spread, apart=3)
+    mixture = mixture_of(rows, labels, kind)
+    rows = (far * rows).astype(dtype)
+    exact = reference.log_joint(
+        rows.astype(np.longdouble), mixture, by_factors=kind in ("full", "tied")
+    ).T
+    kernel = SCREENED([mixture], Frame.identity(n_features), dtype)
+    found = kernel.logits(rows.T)
+    left_out = np.isneginf(found)
+    assert left_out.sum() < left_out.size
+    below = exact.max(axis=0) - exact
+    assert (below[left_out] > 104).all()
+    with np.errstate(invalid="ignore"):
+        error = np.abs(found - exact)[~left_out]
+    scale = np.abs(exact)[~left_out] + np.abs(mixture.log_normalisers).max()
+    assert (error <= 1e4 * np.finfo(dtype).eps * scale + 1e-9).all()
+
+
+@each_type
+def test_components_apart_are_left_out_and_components_together_are_not(dtype):
+    for apart, low, high in [(3, 0.05, 0.12), (0, 0.9, 1)]:
+        rows, labels = correlated(20_000, 12, 20, spread=10, apart=apart)
+        kernel = SCREENED([mixture_of(rows, labels, "full")], Frame.identity(12), dtype)
+        kernel.add(rows.astype(dtype).T)
+        assert low <= kernel.counted[0] / (20 * len(rows)) <= high
+
+
+def test_tiles_in_which_most_pairs_count_go_by_features_and_the_sums_are_one():
+    (rows, _), far = correlated(12_000, 5, 4, spread=3, apart=0.3), 40.0
+    rows = np.concatenate([rows + far, rows])  # to the first, few components are near
+    means = np.concatenate([np.zeros((3, 5)), np.full((1, 5), far)])
+    mixture = Mixture.from_covariances(
+        COVARIANCES["full"], np.full(4, 0.25), means, np.stack([np.eye(5)] * 4)
+    )
+    kernel = MIXED([mixture], Frame.identity(5), DOUBLE)
+    kernel.add(rows.T)
+    assert kernel.counted[0] > 0
+    assert kernel.counted[1] > 0
+    expected = moments_of(CentredKernel, mixture, rows)
+    assert_same_moments(kernel.take()[0], expected, 1e-11)
+
+
+@pytest.mark.parametrize("kind", ["full", "diag", "spherical"])
+@each_type
+def test_a_component_a_million_widths_away_keeps_its_digits_beside_wide_ones(kind, dtype):
+    """Rows at distance 1 hold 1e-16, so that what is 1e-6 wide has ten digits."""
+    width = 1e-6 if dtype == DOUBLE else 2.0**-12
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(4000, 2))
+    labels = np.arange(4000) % 2
+    rows[labels == 1] = 1 + width * rows[labels == 1]
+    rows = rows.astype(dtype).astype(float)
+    mixture = mixture_of(rows, labels, kind)
+    likelihood, weights, _, covariances = reference.step(rows, mixture)
+    for kernel in (SCREENED, WHOLE):
+        found = moments_of(kernel, mixture, rows, dtype)
+        stepped = found.maximise(mixture.covariance, np.zeros(2), 0.0)
+        tolerance = 1e-8 if dtype == DOUBLE else 2e-3
+        assert_allclose(found.log_likelihood, float(likelihood), rtol=tolerance)
+        assert_allclose(stepped.weights, weights.astype(float), rtol=tolerance)
+        assert reference.relative_error(stepped.covariances, covariances) < tolerance
+
+
+def test_what_a_rare_component_loses_is_below_1e_12_of_it():
+    """One row in 1e9 is the component's; the others would give it up to 40 nats' worth each."""
+    covariance, weights = COVARIANCES["spherical"], np.array([1 - 1e-9, 1e-9])
+    mixture = Mixture.from_covariances(covariance, weights, np.array([[0.0], [9.0]]), np.ones(2))
+    rows = np.array([[0.0], [9.0]])
+    counts = np.array([1e9, 1.0])
+    found = moments_of(SCREENED, mixture, rows, weights=counts)
+    expected = moments_of(WHOLE, mixture, rows, weights=counts)
+    assert_allclose(found.sums[-1], expected.sums[-1], rtol=1e-12)
+    assert_allclose(found.means, expected.means, atol=1e-11)
+
+
+def test_gaps_grow_with_the_number_of_components_and_with_their_rarity():
+    def of(weights):
+        k = len(weights)
+        return screening.gaps(
+            Mixture.from_covariances(
+                COVARIANCES["diag"], np.array(weights), np.zeros((k, 1)), np.ones((k, 1))
+            )
+        )
+
+    assert_allclose(of([0.5, 0.5])[0], -np.log(1e-12) + 2 * np.log(1e3) + 2 * np.log(2))
+    assert_allclose(of([0.999, 0.001])[1] - of([0.999, 0.001])[0], np.log(999))
+    assert np.isinf(of([1.0, 0.0])[1])
+
+
+@each_kind
+@each_type
+def test_what_is_shown_as_zero_hangs_on_row_and_model_only(kind, dtype):
+    rows, labels = correlated(3000, 4, 6, spread=100, apart=15)
+    rows = rows.astype(dtype)
+    predictor = Predictor(mixture_of(rows, labels, kind), Frame.identity(4), compiled=True)
+    together = predictor.responsibilities(rows)
+    cuts = [0, 1, 2, 64, 65, 700, 2048, 3000]
+    apart = np.concatenate([predictor.responsibilities(rows[a:b]) for a, b in pairwise(cuts)])
+    assert_array_equal(together == 0, apart == 0)
+    plain = Predictor(mixture_of(rows, labels, kind), Frame.identity(4)).responsibilities(rows)
+    near = 1e-300 if dtype == DOUBLE else 1e-35
+    assert (plain[together == 0] < near).all()
+    assert_allclose(together, plain, rtol=1e-7 if dtype == DOUBLE else 0.05, atol=near)
+    assert 0.1 < (together == 0).mean() < 0.9
+
+
+@each_kind
+def test_a_component_that_nothing_reaches_has_no_rows_and_makes_no_nan(kind):
+    rows, labels = correlated(500, 3, 2, spread=3, apart=1)
+    mixture = mixture_of(rows, labels, kind)
+    lost = Mixture(
+        mixture.covariance, mixture.weights, mixture.means + np.array([[0.0], [1e6]]),
+        mixture.covariances, mixture.factors,
+    )  # fmt: skip
+    for kernel in (SCREENED, WHOLE):
+        found = moments_of(kernel, lost, rows)
+        assert found.sums[-1, 1] == 0
+        assert np.isfinite(found.sums).all()
+        assert np.isfinite(found.log_likelihood)
+
+
+@pytest.mark.parametrize("kernel", [SCREENED, WHOLE, MIXED])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e200])
+def test_a_row_without_density_cannot_pass_unnoticed(bad, kernel):
+    rows, labels = correlated(3000, 2, 3, spread=3, apart=1)
+    mixture = mixture_of(rows, labels, "full")
+    rows[500, 1] = bad
+    with np.errstate(all="ignore"):
+        assert not np.isfinite(moments_of(kernel, mixture, rows).log_likelihood)
+
+
+def test_a_value_that_is_not_finite_is_found_in_its_row():
+    rows, labels = correlated(6000, 3, 5, spread=1000, apart=3)
+    mixture = mixture_of(rows, labels, "full")
+    rows[5500, 1] = np.nan
+    with pytest.raises(NotFiniteError) as caught:
+        Predictor(mixture, Frame.identity(3), compiled=True).labels(rows)
+    assert (caught.value.flaw.row, caught.value.flaw.feature) == (5500, 1)
+
+
+def test_a_mixture_gets_the_same_bits_whatever_batch_it_is_in():
+    rows, labels = correlated(5000, 8, 5, spread=100, apart=2)
+    one, other = mixture_of(rows, labels, "full"), mixture_of(rows, labels % 3, "full")
+    together = ScreenedKernel([one, other], Frame.identity(8), DOUBLE)
+    together.add(rows.T)
+    for mixture, found in zip((one, other), together.take(), strict=True):
+        alone = moments_of(ScreenedKernel, mixture, rows)
+        assert_array_equal(found.sums, alone.sums)
+        assert found.log_likelihood == alone.log_likelihood
+
+
+def test_small_mixtures_go_whole_and_large_ones_are_screened():
+    def way(kind, n_components, n_features, spread):
+        rows, labels = correlated(4000, n_features, n_components, spread=spread, apart=3)
+        return ways_of(mixture_of(rows, labels, kind), DOUBLE)
+
+    assert not way("full", 5, 4, 1000).screened
+    assert way("full", 10, 10, 1000).screened
+    assert way("diag", 20, 16, 100).screened
+    assert way("full", 3, 2, 3).by_features
+
+
+@pytest.mark.parametrize(
+    ("n_components", "n_features"), [(1, 1), (10, 10), (20, 50), (8, 1000), (4096, 32)]
+)
+def test_tiles_are_of_odd_multiples_of_whole_vectors(n_components, n_features):
+    n = tile_rows(n_components, n_features)
+    assert n % 64 == 0
+    assert n % 128 == 64
+    assert 64 <= n < 2048
