@@ -1,6 +1,8 @@
 """A fit from rows to states: survey, starts and EM."""
 
 import copy
+import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -26,6 +28,11 @@ from daskgmm.passes.expectation import expect
 from daskgmm.passes.survey import Request, Survey, survey
 from daskgmm.training.em import Origins, em
 from daskgmm.training.states import FitState, Trace
+
+logger = logging.getLogger(__name__)
+
+_LONG_TO_LOAD = 3.0
+"""Seconds above which the loop was not loaded from its cache, but compiled."""
 
 
 class Fit:
@@ -64,7 +71,7 @@ class Fit:
         cost_a_row = settings.cost_a_row(source.n_features)
         self.compiled = worth_compiling(self.survey.rows, cost_a_row)
         if self.compiled:  # in this process, so that workers of this machine need not compile
-            compile_ahead(source.dtype, settings.dtype)
+            _compile(source.dtype, settings.dtype)
         found = laid_out(self.source, self.survey.lengths, cost_a_row)
         self.source, self._groups = held_groups(*found)
 
@@ -158,6 +165,19 @@ class Fit:
                 "The input has changed meanwhile: fit again, without the checkpoint.",
             )
         return moments
+
+
+def _compile(rows: np.dtype[Any], dtype: np.dtype[Any]) -> None:
+    """Compile the loop of passes, or load it from its cache; log it if that took long."""
+    began = time.perf_counter()
+    compile_ahead(rows, dtype)
+    seconds = time.perf_counter() - began
+    if seconds > _LONG_TO_LOAD:
+        logger.info(
+            "The loop of the passes was compiled in %.0f s. It is kept, so that the next fit of "
+            "such rows on this machine begins without.",
+            seconds,
+        )
 
 
 def worth_compiling(rows: int, cost_a_row: float) -> bool:

@@ -8,13 +8,12 @@ import numpy as np
 
 from daskgmm.data.source import Source, require_finite_sum
 from daskgmm.errors import DataError
-from daskgmm.fitting.fit import worth_compiling
 from daskgmm.model.expectation import Expectation
 from daskgmm.model.kernels.compiled import compile_ahead
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.prediction import Predictor
-from daskgmm.passes.cost import seconds_a_row
+from daskgmm.passes.cost import PASS_WORTH_COMPILING, seconds_a_row
 from daskgmm.passes.expectation import expect_checked
 from daskgmm.training.em import Origins
 
@@ -42,7 +41,8 @@ class NewRows:
     def expect(self, mixtures: Sequence[Mixture], origins: Origins = None) -> list[Moments]:
         """Compute moments in one pass; see `daskgmm.training.em.Expect`."""
         cost = self._cost_a_row(mixtures[0])
-        compiled = worth_compiling(sum(self.source.lengths or ()), cost)
+        rows = sum(self.source.lengths or ())
+        compiled = rows * cost > PASS_WORTH_COMPILING  # one pass has to be worth it
         if compiled:
             compile_ahead(self.source.dtype, self.dtype)
         asked = Expectation(

@@ -79,7 +79,7 @@ bound where each has a machine of its own."""
 
 _SURVEY_SECONDS_A_VALUE = 4e-9
 
-FIT_WORTH_COMPILING = 0.01
+FIT_WORTH_COMPILING = 0.02
 """Seconds of arithmetic in one pass of a fit above which the compiled kernel is loaded: a fit makes
 many passes, and loading it takes about a second once."""
 

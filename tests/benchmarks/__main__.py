@@ -19,6 +19,7 @@ GOALS = {
     "passes": "full passes until a fit ends",
     "iteration": "seconds an EM iteration on rows in memory",
     "wide": "the same on up to 1,000 features",
+    "jobs": "seconds from Parquet to a model file, whole processes",
     "scoring": "rows a second from Parquet to labelled Parquet",
     "many": "many models in the same passes over Parquet",
     "out_of_core": "seconds a pass on Parquet larger than the workers' memory",
