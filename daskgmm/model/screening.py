@@ -10,7 +10,9 @@ gets no responsibility. The gap is such that
 - all components together that a row loses are less than 1e-18 of its density;
 - a component loses less than 1e-12 of its rows' weight, and no more of their second moments while
   what is lost lies within a thousand deviations: the weight that rows lose is at most the gap's
-  exponential of all rows' weight, of which the component has its share.
+  exponential of all rows' weight, of which the component has its share. That share is the last
+  pass's: a component whose weight falls a millionfold in one pass may lose more, and all of it
+  where it had next to nothing; the M-step counts such a component as empty.
 """
 
 import numpy as np

@@ -12,6 +12,7 @@ from daskgmm.model import screening
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.centred import CentredKernel
+from daskgmm.model.kernels.compiled import CompiledKernel
 from daskgmm.model.kernels.screened import ScreenedKernel, tile_rows
 from daskgmm.model.kernels.ways import ways_of
 from daskgmm.model.mixture import Mixture
@@ -273,3 +274,43 @@ def test_tiles_are_of_odd_multiples_of_whole_vectors(n_components, n_features):
     assert n % 64 == 0
     assert n % 128 == 64
     assert 64 <= n < 2048
+
+
+@pytest.mark.parametrize("kernel", [SCREENED, WHOLE, MIXED, CompiledKernel])
+def test_weights_may_lie_in_memory_in_any_layout(kernel):
+    rows, labels = correlated(3000, 4, 3, spread=10, apart=2)
+    mixture = mixture_of(rows, labels, "full")
+    table = np.random.default_rng(1).uniform(0, 3, (3000, 4))
+    strided = moments_of(kernel, mixture, rows, weights=table[:, -1])
+    assert_array_equal(
+        strided.sums, moments_of(kernel, mixture, rows, weights=table[:, -1].copy()).sums
+    )
+
+
+@pytest.mark.parametrize("kind", ["full", "diag", "spherical"])
+def test_rows_whose_bounds_overflow_go_to_their_component_whatever_is_beside_them(kind):
+    rng = np.random.default_rng(0)
+    means, covariance = 1e5 * rng.normal(size=(60, 16)), COVARIANCES[kind]
+    shape = covariance.shape(60, 16)
+    unit = np.broadcast_to(np.eye(16), shape).copy() if kind == "full" else np.ones(shape)
+    mixture = Mixture.from_covariances(covariance, np.full(60, 1 / 60), means, unit)
+    rows = np.concatenate([means + rng.normal(size=means.shape), 1e22 * rng.normal(size=(5, 16))])
+    frame = Frame.identity(16)
+    plain = Predictor(mixture, frame)
+    for own in (rows, rows[:62], rows[60:]):
+        found = Predictor(mixture, frame, compiled=True)
+        near = np.abs(own).max(axis=1) < 1e10
+        assert_array_equal(found.labels(own)[near], plain.labels(own)[near])
+        assert_allclose(found.log_densities(own), plain.log_densities(own), rtol=1e-12)
+
+
+def test_means_may_lie_in_memory_in_any_layout():
+    rows, labels = correlated(500, 4, 3, spread=10, apart=2)
+    mixture = mixture_of(rows, labels, "full")
+    other = Mixture(
+        mixture.covariance, mixture.weights, np.asfortranarray(mixture.means),
+        mixture.covariances, mixture.factors,
+    )  # fmt: skip
+    assert_array_equal(
+        moments_of(SCREENED, other, rows).sums, moments_of(SCREENED, mixture, rows).sums
+    )

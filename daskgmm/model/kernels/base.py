@@ -76,7 +76,7 @@ class Kernel(ABC):
         elif not weights.all():
             # A row that doesn't count may hold any number; zero times infinity would be NaN.
             rows, weights = rows[:, weights > 0], weights[weights > 0]
-        own = None if weights is None else weights.astype(np.float64, copy=False)
+        own = None if weights is None else np.ascontiguousarray(weights, np.float64)
         if own is not None:
             self.weight += float(own.sum())
         self._add(rows, own)

@@ -67,7 +67,10 @@ class ScreenedKernel(Kernel):
             model_of(mixture, points, self.dtype)
             for mixture, points in zip(mixtures, self.origins, strict=True)
         ]
-        self.works = [work_for(model, self.dtype) for model in self.models]
+        # Mixtures are computed one after another: those of one size share their work arrays.
+        works = {len(model.means): model for model in self.models}
+        sized = {size: work_for(model, self.dtype) for size, model in works.items()}
+        self.works = [sized[len(model.means)] for model in self.models]
         self.slab = MOST_ROWS
         self.ways = [ways or ways_of(mixture, self.dtype) for mixture in mixtures]
         # Sums moved from another point come with fewer digits; and without quadratic features the
@@ -181,7 +184,7 @@ def model_of(mixture: Mixture, origins: Doubles, dtype: np.dtype[np.floating]) -
     """A mixture's arrays for the loop, of one type."""
     factors = mixture.covariance.whitening(mixture.factors, mixture.shape)
     n_features = mixture.n_features
-    means = mixture.means.astype(dtype)
+    means = np.array(mixture.means, dtype, order="C")
     if mixture.covariance.has_matrices:
         rows = screening.directions(mixture, factors)
         leading = np.array(rows.reshape(-1, n_features), dtype, order="C")
@@ -195,7 +198,7 @@ def model_of(mixture: Mixture, origins: Doubles, dtype: np.dtype[np.floating]) -
         scales = np.take_along_axis(factors[:, 0], along, axis=1).ravel()
     return Model(
         means=means,
-        origins=origins.astype(dtype),
+        origins=np.array(origins, dtype, order="C"),
         factors=np.array(factors, dtype, order="C"),
         whitens=mixture.covariance.has_matrices,
         normalisers=mixture.log_normalisers.astype(dtype),

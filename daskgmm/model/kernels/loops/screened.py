@@ -26,6 +26,9 @@ _LEADING_ROWS = 320
 _BAND = 32
 """Rows that change their layout together."""
 
+_MOST = np.float32(3e38)
+"""Bounds stay between its negative and itself, which minus infinity, that marks a guess, is not."""
+
 _SHRINK = 2.0**-10
 """Share of a squared distance by which bounds are weakened. By Cauchy and Schwarz, an error s in a
 coordinate is then made up for by ``s ** 2 / _SHRINK``; and what single precision rounds off."""
@@ -166,6 +169,9 @@ def _bound(
         guess[:] = 0
     for r in range(len(squares)):
         bound = np.float32(most - half * squares[r])
+        # What overflows says nothing: such a pair is to be computed, not left out.
+        bound = _MOST if bound != bound else bound
+        bound = -_MOST if bound < -_MOST else bound  # noqa: FURB136
         own[r] = bound
         better = bound > best[r]
         best[r] = bound if better else best[r]
