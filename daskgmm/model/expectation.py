@@ -55,12 +55,17 @@ class Expectation:
             for index, mixture in enumerate(self.mixtures)
         )
 
+    @cached_property
+    def kinds(self) -> tuple[type[Kernel], ...]:
+        """Kernel that computes each mixture."""
+        return tuple(map(self._kernel, range(len(self.mixtures))))
+
     def kernels(self) -> list[tuple[list[int], Kernel]]:
         """New kernels, each with the positions of the mixtures that it computes."""
         groups: dict[tuple[str, type[Kernel], np.dtype[np.floating], bool], list[int]] = {}
         for index, mixture in enumerate(self.mixtures):
             moved = self._origins(index) is not None
-            key = mixture.covariance.name, self._kernel(index), self.dtypes[index], moved
+            key = mixture.covariance.name, self.kinds[index], self.dtypes[index], moved
             groups.setdefault(key, []).append(index)
         return [
             (indices, self._new(kernel, dtype, indices))
@@ -97,7 +102,7 @@ class Expectation:
 
     def _is_whole(self, index: int) -> bool:
         """Whether the kernel leaves nothing to the total scatter."""
-        return self._kernel(index) in (CentredKernel, ScreenedKernel)
+        return self.kinds[index] in (CentredKernel, ScreenedKernel)
 
     def _origins(self, index: int) -> Doubles | None:
         return None if self.origins is None else self.origins[index]

@@ -55,7 +55,9 @@ def directions(mixture: Mixture, factors: Doubles) -> Doubles:
     centre = mixture.weights @ mixture.means
     away = mixture.means - centre
     covariances = mixture.covariance.as_matrices(mixture.covariances, mixture.shape)
-    spread = np.tensordot(mixture.weights, covariances, 1) + (mixture.weights * away.T) @ away
+    # einsum() copies no matrix that components share.
+    within = np.einsum("k,kde->de", mixture.weights, covariances)
+    spread = within + (mixture.weights * away.T) @ away
     whitened = np.matmul(away[:, np.newaxis], factors)  # (K, 1, D)
     m = min(MOST_DIRECTIONS, n_features)
     found = np.broadcast_to(

@@ -15,7 +15,7 @@ from daskgmm.data.source import Source
 from daskgmm.data.storage.scratch import boot_id, root
 from daskgmm.model.kernels import centred, features
 from daskgmm.model.kernels.base import slab_rows
-from daskgmm.model.kernels.screened import tile_rows
+from daskgmm.model.kernels.screened import tile_pairs, tile_values
 from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.workers import explaining_losses, wait_for_workers
 
@@ -89,18 +89,18 @@ class TaskSizes:
         """Bytes of a kernel's work arrays and parameters.
 
         In NumPy they are slabs of Phi (F) and rows (D), or three of rows without Phi, and of gamma
-        (K); the compiled loops have smaller ones, of five times the rows, and three of numbers a
-        pair. Then Eta, factors, a product and sums about two origins, each of (F, K) or twice that.
+        (K). The compiled loop has tiles, of five times the rows and three numbers a pair. Then Eta,
+        factors, a product and sums about two origins, each of (F, K) or twice that; where
+        components share a covariance, these are matrices (D, D).
         """
         values, widest, n_bytes = self.length + self.n_features, self.length, features.SLAB_BYTES
         if self.length > features.LONGEST:
             values, widest, n_bytes = 3 * self.n_features, 4 * self.n_features, centred.SLAB_BYTES
         slab = slab_rows(widest, self.dtype, n_bytes) * (values + self.n_components)
-        tile = tile_rows(self.n_components, self.n_features)
-        tile *= 5 * self.n_features + 3 * self.n_components
-        parameters = 8 * self.length * self.n_components
+        tile = 5 * tile_values(self.n_features) + 3 * tile_pairs(self.n_components)
+        parameters = 8 * self.length * self.n_components + 4 * self.n_features**2
         double = np.dtype(np.float64).itemsize
-        return max(slab * self.dtype.itemsize, tile * double) + parameters * double
+        return max(slab, tile) * self.dtype.itemsize + parameters * double
 
     @property
     def result_bytes(self) -> int:

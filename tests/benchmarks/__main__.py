@@ -2,8 +2,6 @@
 
 import argparse
 import json
-import os
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -18,6 +16,7 @@ Benchmark = Callable[[float], Iterator[Result]]
 GOALS = {
     "passes": "full passes until a fit ends",
     "iteration": "seconds an EM iteration on rows in memory",
+    "ways": "nanoseconds a row and component, by each way through the loop",
     "wide": "the same on up to 1,000 features",
     "jobs": "seconds from Parquet to a model file, whole processes",
     "scoring": "rows a second from Parquet to labelled Parquet",
@@ -43,20 +42,8 @@ def line(result: Result) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def as_on_workers() -> None:
-    """Start again with OpenBLAS's widest kernels where it misses them, for ours and all peers.
-
-    It is what `daskgmm doctor` advises for jobs and workers.
-    """
-    finding = next(vector_width(None))
-    if finding.remedy and "OPENBLAS_CORETYPE" not in os.environ:
-        os.environ["OPENBLAS_CORETYPE"] = "SkylakeX"
-        os.execv(sys.executable, [sys.executable, "-m", "tests.benchmarks", *sys.argv[1:]])  # noqa: S606
-
-
 def main() -> None:
     """Run the chosen benchmarks."""
-    as_on_workers()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("goals", nargs="*", metavar="GOAL", help=f"of {', '.join(GOALS)}")
     parser.add_argument(
@@ -68,7 +55,7 @@ def main() -> None:
     if unknown := set(options.goals) - set(GOALS):
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
     warnings.simplefilter("ignore")  # nobody converges in so few passes
-    print(f"On {processor()}.\n")
+    print(f"On {processor()}.", *(finding.fact for finding in vector_width(None)), end="\n\n")
     print(f"| {' | '.join(HEADER)} |\n|{' --- |' * len(HEADER)}", flush=True)
     results = []
     for goal in options.goals or GOALS:

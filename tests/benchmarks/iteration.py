@@ -32,7 +32,7 @@ def measure(size: float) -> Iterator[Result]:
         work = full.of_size(size)
         rows = work.data()
         start = work.start(rows)
-        seconds, model = ours(work, rows, start)
+        seconds, model = ours(rows, start)
         peers = {"scikit-learn": scikit_learn(rows, start)}
         if work.covariance_type in ("full", "diag"):
             with suppress(RuntimeError):  # it fails on some rows
@@ -45,20 +45,19 @@ def measure(size: float) -> Iterator[Result]:
             "iteration", title, seconds, peers, "s", work.wanted, limit(work, "float64", share)
         )
         if work.wanted_single is not None:
-            single, _ = ours(work, rows.astype(np.float32), start)
+            single, _ = ours(rows.astype(np.float32), start)
             yield Result(
                 "iteration", f"{work.title}, float32", single, {"ours in float64": seconds}, "s",
                 work.wanted_single, limit(work, "float32", share),
             )  # fmt: skip
 
 
-def ours(work: Work, rows: np.ndarray, start: dict[str, object]) -> tuple[float, GaussianMixture]:
+def ours(rows: np.ndarray, start: dict[str, object]) -> tuple[float, GaussianMixture]:
     """Ours in this process, on as many threads as cores; and the model.
 
     Passes differ in the pairs that count, so it is their mean; the first one, which may compile,
     falls out as it does with the peers.
     """
-    del work
     model = GaussianMixture(max_iter=PASSES, **start).fit(rows)
     return mean(record["seconds"] for record in model.history_[1:]), model
 

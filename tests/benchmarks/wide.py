@@ -16,6 +16,6 @@ def measure(size: float) -> Iterator[Result]:
         work = Work("wide", int(ROWS * size), width, 4, "full", unit)
         rows = work.data()
         start = work.start(rows)
-        seconds, _ = ours(work, rows, start)
+        seconds, _ = ours(rows, start)
         peers = {"scikit-learn": scikit_learn(rows, start), "daal4py": daal(rows, start)}
         yield Result("wide", work.title, seconds, peers, "s", 1 / 1.2, limit(work, "float64"))

@@ -14,9 +14,6 @@ from typing import Self
 import numpy as np
 from sklearn import datasets
 
-STARTING_WIDTH = 1.0
-"""Deviations of the starts' components, in those of the columns."""
-
 
 @dataclass(frozen=True)
 class Work:
@@ -60,16 +57,15 @@ class Work:
 
     def start(self, rows: np.ndarray) -> dict[str, object]:
         """Parameters of every peer: the same start at single rows, and no early stop."""
-        k, n_features = self.n_components, self.n_features
+        k = self.n_components
         drawn = np.random.default_rng(0).choice(len(rows), k, replace=False)
-        variances = STARTING_WIDTH**2 * np.maximum(rows.var(axis=0), 1e-6)
+        variances = np.maximum(rows.var(axis=0), 1e-6)
         precisions = {
             "full": np.stack([np.diag(1 / variances)] * k),
             "tied": np.diag(1 / variances),
             "diag": np.stack([1 / variances] * k),
             "spherical": np.full(k, 1 / variances.mean()),
         }
-        assert rows.shape[1] == n_features
         return {
             "n_components": k,
             "covariance_type": self.covariance_type,

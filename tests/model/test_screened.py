@@ -13,14 +13,16 @@ from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.compiled import CompiledKernel
+from daskgmm.model.kernels.loops import moments
 from daskgmm.model.kernels.screened import ScreenedKernel, tile_rows
 from daskgmm.model.kernels.ways import ways_of
 from daskgmm.model.mixture import Mixture
+from daskgmm.model.moments import moments_under
 from daskgmm.model.prediction import NotFiniteError, Predictor
 from daskgmm.passes.engine.blas import one_thread
 from tests.support import reference
 from tests.support.rows import correlated
-from tests.support.ways import MIXED, SCREENED, WHOLE
+from tests.support.ways import MIXED, SCREENED, WAYS, WHOLE
 
 DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
 each_kind = pytest.mark.parametrize("kind", list(COVARIANCES))
@@ -314,3 +316,52 @@ def test_means_may_lie_in_memory_in_any_layout():
     assert_array_equal(
         moments_of(SCREENED, other, rows).sums, moments_of(SCREENED, mixture, rows).sums
     )
+
+
+@each_type
+@pytest.mark.parametrize("kind", list(COVARIANCES))
+def test_columns_in_other_units_off_the_origin_and_a_constant_one_change_nothing(kind, dtype):
+    """As tables have them: columns from 1e-6 to 1e6, far from zero, and one that says nothing."""
+    rows, labels = correlated(6000, 5, 6, spread=30, apart=2)
+    rows = np.column_stack([rows * np.logspace(-6, 6, 5) + 3e6, np.full(len(rows), 7.0)])
+    rows = rows.astype(dtype)
+    frame = reference.frame_of(rows, kind, dtype)
+    gamma = (labels == np.arange(6)[:, np.newaxis]).astype(float)
+    under = moments_under(gamma, rows.T, frame, COVARIANCES[kind])
+    mixture = under.maximise(COVARIANCES[kind], np.full(6, 1e-6), 0.0)
+    made = {}
+    for name, kernel in {"centred": CentredKernel, **WAYS}.items():
+        own = kernel([mixture], frame, DOUBLE)
+        own.add(rows.T)
+        (found,) = own.take()
+        made[name] = found.maximise(mixture.covariance, np.full(6, 1e-6), 0.0), found
+    expected, exact = made.pop("centred")
+    for stepped, found in made.values():
+        assert_allclose(found.log_likelihood, exact.log_likelihood, rtol=1e-9)
+        assert_allclose(stepped.weights, expected.weights, rtol=1e-8)
+        assert reference.relative_error(stepped.covariances, expected.covariances) < 1e-8
+
+
+def test_about_given_origins_all_pairs_are_not_taken_for_as_cheap_as_features():
+    rows, labels = correlated(2000, 30, 8, spread=3, apart=0)
+    mixture = mixture_of(rows, labels, "full")
+    free, held = (
+        ScreenedKernel([mixture], Frame.identity(30), DOUBLE, origins).ways[0]
+        for origins in (None, [mixture.means])
+    )
+    assert free.by_features
+    assert not held.by_features
+    assert held.most > 1.5 * free.most
+
+
+def test_rows_of_single_precision_in_double_need_no_loop_of_their_own():
+    rows, labels = correlated(40_000, 6, 5, spread=100, apart=2)
+    single = rows.astype(SINGLE)
+    mixture = mixture_of(rows, labels, "full")
+    found, expected = (ScreenedKernel([mixture], Frame.identity(6), DOUBLE) for _ in range(2))
+    before = moments.loop.cache_info().currsize
+    expected.add(single.astype(DOUBLE).T)
+    loops = moments.loop.cache_info().currsize
+    found.add(single.T)
+    assert moments.loop.cache_info().currsize == loops <= before + 1
+    assert_same_moments(found.take()[0], expected.take()[0], 1e-11)

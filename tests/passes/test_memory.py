@@ -14,6 +14,7 @@ from daskgmm import GaussianMixture, open_dataset
 from daskgmm.data.source import Source
 from daskgmm.model.expectation import Accumulator, Expectation
 from daskgmm.model.frame import Frame
+from daskgmm.model.kernels.screened import ScreenedKernel
 from daskgmm.passes import memory
 from daskgmm.passes.cache import choose
 from daskgmm.passes.engine.blas import one_thread
@@ -70,6 +71,35 @@ def test_work_arrays_take_what_is_predicted(kind, n_features, n_components, dtyp
     assert 0.4 * predicted <= slow <= 1.2 * predicted, (slow, predicted)
 
 
+@pytest.mark.parametrize(
+    ("kind", "starts", "n_features", "n_components"),
+    [
+        ("full", 50, 50, 3), ("full", 20, 100, 10), ("spherical", 20, 100, 50),
+        ("diag", 1, 100, 4096), ("full", 1, 200, 100), ("tied", 1, 200, 100),
+    ],
+)  # fmt: skip
+def test_starts_together_and_large_mixtures_take_no_more_than_predicted(
+    kind, starts, n_features, n_components
+):
+    mixtures = tuple(
+        reference.random_mixture(kind, n_components, n_features, seed) for seed in range(starts)
+    )
+    rows = np.random.default_rng(0).normal(size=(n_features, 3000))
+    length = mixtures[0].covariance.feature_length(n_features)
+    task = task_of(rows, length, starts * n_components, DOUBLE)
+    kernel = ScreenedKernel(mixtures[:1], Frame.identity(n_features), DOUBLE)
+    kernel.add(rows)  # compiles
+
+    def accumulate():
+        with one_thread():
+            made = ScreenedKernel(mixtures, Frame.identity(n_features), DOUBLE)
+            made.add(rows)
+            made.take()
+
+    predicted = task.kernel_bytes + 2 * task.result_bytes
+    assert (taken := allocated(accumulate)) <= 1.2 * predicted, (taken, predicted)
+
+
 @pytest.mark.parametrize("n_features", [1, 20, 100])
 def test_reading_takes_what_is_predicted(n_features, tmp_path):
     values = np.random.default_rng(0).normal(size=(150_000, n_features))
@@ -81,8 +111,8 @@ def test_reading_takes_what_is_predicted(n_features, tmp_path):
     )
     peaks = []
     for part in source.parts:
-        pool = pa.system_memory_pool()  # a new one: the usual one has had its peak
         before = pa.default_memory_pool()
+        pool = pa.proxy_memory_pool(before)  # which has a peak of its own, in any order of tests
         pa.set_memory_pool(pool)
         try:
             arrays = allocated(lambda: sum(block.rows[0, 0] for block in part.read()))  # noqa: B023

@@ -1,5 +1,6 @@
 """Two matrix products over feature vectors, in one compiled loop."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise
@@ -28,11 +29,49 @@ Arrays whose rows lie 4 KiB apart fall on each other in a core's nearest cache, 
 a fifth longer."""
 
 
+_CONVERTED_ROWS = 2**15
+"""Rows of single precision that are converted at once, where they are computed in double."""
+
 _WAYS = tuple(Ways(by_features=True, screened=False, most=0.0))
 
 
+class LoopKernel(Kernel, ABC):
+    """A kernel that hands rows to a compiled loop.
+
+    Rows of single precision that are computed in double are converted a few at a time, so that no
+    loop of their own need be compiled.
+    """
+
+    def _add(self, rows: Floats, weights: Doubles | None) -> None:
+        if rows.dtype.itemsize >= self.dtype.itemsize:
+            self._add_rows(rows, weights)
+            return
+        for start in range(0, rows.shape[1], _CONVERTED_ROWS):
+            window = slice(start, start + _CONVERTED_ROWS)
+            own = None if weights is None else weights[window]
+            self._add_rows(rows[:, window].astype(self.dtype), own)
+
+    def logits(self, rows: Floats) -> Floats:
+        found = self._densities[: self.n_components * rows.shape[1]].reshape(self.n_components, -1)
+        self._write_logits(rows.astype(np.promote_types(rows.dtype, self.dtype), copy=False), found)
+        return found
+
+    @cached_property
+    def _densities(self) -> Floats:
+        """Work array of `logits`, which sums have no use for."""
+        return np.empty(self.n_components * self.slab, self.dtype)
+
+    @abstractmethod
+    def _add_rows(self, rows: Floats, weights: Doubles | None) -> None:
+        """Add rows of positive weight, of a type that the loop takes."""
+
+    @abstractmethod
+    def _write_logits(self, rows: Floats, out: Floats) -> None:
+        """Write the logits of such rows to ``out`` (K, n)."""
+
+
 @final
-class CompiledKernel(Kernel):
+class CompiledKernel(LoopKernel):
     """The products of `FeatureKernel` in a compiled loop, for mixtures that need no centring."""
 
     def __init__(
@@ -65,23 +104,16 @@ class CompiledKernel(Kernel):
         )
         self.slab = MOST_ROWS // stretch * stretch
 
-    @cached_property
-    def _densities(self) -> Floats:
-        """Work array of `logits`, which sums have no use for."""
-        return np.empty(self.n_components * self.slab, self.dtype)
-
-    def logits(self, rows: Floats) -> Floats:
+    def _write_logits(self, rows: Floats, out: Floats) -> None:
         from daskgmm.model.kernels.loops.densities import density_loop
 
-        found = self._densities[: self.n_components * rows.shape[1]].reshape(self.n_components, -1)
         model, pairs = no_model(self.dtype, self.slab)
         density_loop(rows.dtype, self.dtype)(
             rows, self.frame.origin, 1 / self.frame.scale, tuple(model), _WAYS, tuple(pairs),
-            tuple(self.form), tuple(self.work), found,
+            tuple(self.form), tuple(self.work), out,
         )  # fmt: skip
-        return found
 
-    def _add(self, rows: Floats, weights: Doubles | None) -> None:
+    def _add_rows(self, rows: Floats, weights: Doubles | None) -> None:
         from daskgmm.model.kernels.loops.moments import loop
 
         model, pairs = no_model(self.dtype, self.slab)
@@ -95,6 +127,7 @@ class CompiledKernel(Kernel):
             LEAST[self.dtype],
             tuple(pairs),
             np.empty((0, 0, 0)),
+            np.empty((0, 0)),
             self.log_likelihoods,
             np.zeros(3, np.int64),
             tuple(self.form),
@@ -104,17 +137,22 @@ class CompiledKernel(Kernel):
 
 
 def compile_ahead(rows: np.dtype[np.floating], dtype: np.dtype[np.floating]) -> None:
-    """Compile the loop for rows of one type, computed in another, or load it from its cache."""
+    """Compile the loops for rows of one type, computed in another, or load them from their cache.
+
+    Passes in single precision may have to go on in double.
+    """
     from daskgmm.model.kernels.loops.moments import loop
 
-    loop(rows, dtype)
+    for own in dict.fromkeys((dtype, np.dtype(np.float64))):
+        loop(np.promote_types(rows, own), own)
 
 
 def compile_densities_ahead(rows: np.dtype[np.floating], dtype: np.dtype[np.floating]) -> None:
-    """Compile the loop for the densities of single rows, or load it from its cache."""
+    """Compile the loops for the densities of single rows, likewise."""
     from daskgmm.model.kernels.loops.densities import density_loop
 
-    density_loop(rows, dtype)
+    for own in dict.fromkeys((dtype, np.dtype(np.float64))):
+        density_loop(np.promote_types(rows, own), own)
 
 
 def tiles_of(n_quadratic: int, length: int) -> NDArray[np.int64]:

@@ -1,16 +1,15 @@
 """Only the pairs (row, component) that count, each centred and whitened, in one compiled loop."""
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import final
 
 import numpy as np
 
 from daskgmm.model import screening
 from daskgmm.model.frame import Frame
-from daskgmm.model.kernels.arguments import Model, PairWork, Ways, no_form
+from daskgmm.model.kernels.arguments import FeatureWork, Model, PairWork, Ways, no_form
 from daskgmm.model.kernels.base import SMALL_PRODUCT, Kernel
-from daskgmm.model.kernels.compiled import LINE, CompiledKernel
+from daskgmm.model.kernels.compiled import LINE, CompiledKernel, LoopKernel
 from daskgmm.model.kernels.ways import ways_of
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
@@ -39,8 +38,18 @@ def tile_rows(n_components: int, n_features: int) -> int:
     return int(np.clip(2 ** int(np.log2(max(ideal, 1))), FEWEST_ROWS, MOST_ROWS)) - LINE
 
 
+def tile_values(n_features: int) -> int:
+    """Numbers of a tile's rows, at the most, whatever the number of components."""
+    return int(np.clip(TILE_VALUES, FEWEST_ROWS * n_features, MOST_ROWS * n_features))
+
+
+def tile_pairs(n_components: int) -> int:
+    """Pairs of a tile's rows with components, at the most, whatever the number of features."""
+    return int(np.clip(TILE_PAIRS, FEWEST_ROWS * n_components, MOST_ROWS * n_components))
+
+
 @final
-class ScreenedKernel(Kernel):
+class ScreenedKernel(LoopKernel):
     """Computes each mixture by the pairs that count, about the means or other origins.
 
     Where so many count that all pairs cost less, tiles go that way: by the feature form where it
@@ -67,57 +76,60 @@ class ScreenedKernel(Kernel):
             model_of(mixture, points, self.dtype)
             for mixture, points in zip(mixtures, self.origins, strict=True)
         ]
-        # Mixtures are computed one after another: those of one size share their work arrays.
-        works = {len(model.means): model for model in self.models}
-        sized = {size: work_for(model, self.dtype) for size, model in works.items()}
-        self.works = [sized[len(model.means)] for model in self.models]
-        self.slab = MOST_ROWS
-        self.ways = [ways or ways_of(mixture, self.dtype) for mixture in mixtures]
         # Sums moved from another point come with fewer digits; and without quadratic features the
         # feature form leaves out what the other ways do not.
-        if origins is not None or self.covariance.needs_scatter:
-            self.ways = [own._replace(by_features=False) for own in self.ways]
-        self.by_features = [
-            CompiledKernel([mixture], frame, dtype) if own.by_features else None
-            for mixture, own in zip(mixtures, self.ways, strict=True)
+        features = origins is None and not self.covariance.needs_scatter
+        self.ways = [
+            ways or ways_of(mixture, self.dtype, feature_form=features) for mixture in mixtures
         ]
+        if not features:
+            self.ways = [own._replace(by_features=False) for own in self.ways]
+        self.by_features: list[CompiledKernel | None] = []
+        self.works: list[PairWork] = []
+        self._share_work_arrays()
+        self.slab = MOST_ROWS
         self.counted = np.zeros(3, np.int64)
+
+    def _share_work_arrays(self) -> None:
+        """Give mixtures of one size the same ones: they are computed one after another."""
+        pairs: dict[int, PairWork] = {}
+        features: dict[int, FeatureWork] = {}
+        for mixture, model, own in zip(self.mixtures, self.models, self.ways, strict=True):
+            size = mixture.n_components
+            if size not in pairs:
+                pairs[size] = work_for(model, self.dtype)
+            self.works.append(pairs[size])
+            kernel = CompiledKernel([mixture], self.frame, self.dtype) if own.by_features else None
+            if kernel is not None:
+                kernel.work = features.setdefault(size, kernel.work)
+            self.by_features.append(kernel)
 
     def _clear(self) -> None:
         super()._clear()
-        height, width = 3, self.n_features
-        if self.covariance.has_matrices:
-            height = width = self.n_features + 1
-        self.about_origins = [
-            np.zeros((mixture.n_components, height, width)) for mixture in self.mixtures
-        ]
+        height = self.n_features if self.covariance.has_matrices else 1
+        # Second moments are one sum for all components where these share a covariance.
+        shared = self.covariance.needs_scatter
+        counts = [mixture.n_components for mixture in self.mixtures]
+        self.second = [np.zeros((1 if shared else k, height, self.n_features)) for k in counts]
+        self.first = [np.zeros((k, self.n_features + 1)) for k in counts]
 
-    @cached_property
-    def _densities(self) -> Floats:
-        """Work array of `logits`, which sums have no use for."""
-        return np.empty(self.n_components * self.slab, self.dtype)
-
-    def logits(self, rows: Floats) -> Floats:
+    def _write_logits(self, rows: Floats, out: Floats) -> None:
         from daskgmm.model.kernels.loops.densities import density_loop
 
-        found = self._densities[: self.n_components * rows.shape[1]].reshape(self.n_components, -1)
         form, work = no_form(self.dtype)
-        for segment, model, pairs, own in zip(
-            self.segments, self.models, self.works, self.ways, strict=True
-        ):
+        for i, segment in enumerate(self.segments):
+            model = self.models[i]
             every = model._replace(gaps=np.full_like(model.gaps, _GAP_OF_DENSITIES[self.dtype]))
             density_loop(rows.dtype, self.dtype)(
                 rows, self.frame.origin, 1 / self.frame.scale, tuple(every),
-                tuple(own._replace(by_features=False)), tuple(pairs), tuple(form), tuple(work),
-                found[segment],
+                tuple(self.ways[i]._replace(by_features=False)), tuple(self.works[i]),
+                tuple(form), tuple(work), out[segment],
             )  # fmt: skip
-        return found
 
-    def _add(self, rows: Floats, weights: Doubles | None) -> None:
+    def _add_rows(self, rows: Floats, weights: Doubles | None) -> None:
         from daskgmm.model.kernels.loops.moments import loop
 
-        for i, own in enumerate(self.ways):
-            features = self.by_features[i]
+        for i, features in enumerate(self.by_features):
             form, work, sums = (
                 (*no_form(self.dtype), np.empty((0, 0)))
                 if features is None
@@ -128,11 +140,12 @@ class ScreenedKernel(Kernel):
                 self.frame.origin,
                 1 / self.frame.scale,
                 tuple(self.models[i]),
-                tuple(own),
+                tuple(self.ways[i]),
                 np.empty(0) if weights is None else weights,
                 LEAST[self.dtype],
                 tuple(self.works[i]),
-                self.about_origins[i],
+                self.second[i],
+                self.first[i],
                 self.log_likelihoods[i : i + 1],
                 self.counted,
                 tuple(form),
@@ -143,30 +156,22 @@ class ScreenedKernel(Kernel):
     def take(self) -> list[Moments]:
         for i, segment in enumerate(self.segments):
             own, features = self.sums[:, segment], self.by_features[i]
-            self._place(self.about_origins[i], own, self.shared[i])
+            self._place(self.second[i], self.first[i], own, self.shared[i])
             if features is not None and features.sums[-1].any():
                 (found,) = features.take()
                 own += found.about(self.origins[i], self.covariance).sums
         return super().take()
 
-    def _place(self, found: Doubles, sums: Doubles, shared: Doubles) -> None:
+    def _place(self, second: Doubles, first: Doubles, sums: Doubles, shared: Doubles) -> None:
         """Add one mixture's sums to those over feature vectors (F, K), and to the shared ones."""
-        n_features, monomials = self.n_features, self.covariance.monomials(self.n_features)
-        i, j = monomials[:, 1], monomials[:, 2]
-        if self.covariance.has_matrices:
-            second, last = found[:, :n_features, :n_features], found[:, :, n_features]
-            products, linear, counts = second[:, i, j], last[:, :n_features], last[:, n_features]
-        else:
-            products, linear, counts = found[:, 0, i], found[:, 1], found[:, 2, 0]
-        if len(monomials):
-            first = np.searchsorted(monomials[:, 0], np.arange(self.n_quadratic))
-            sums[: self.n_quadratic] += np.add.reduceat(products.T, first, axis=0)
-        sums[self.n_quadratic : -1] += linear.T
-        sums[-1] += counts
-        if shared.size and self.covariance.has_matrices:
-            shared += found[:, :n_features, :n_features].sum(axis=0)
-        elif shared.size:
-            np.fill_diagonal(shared, shared.diagonal() + found[:, 0].sum(axis=0))
+        sums[self.n_quadratic :] += first.T
+        if self.n_quadratic:
+            feature, i, j = self.covariance.monomials(self.n_features).T
+            products = second[:, i, j] if self.covariance.has_matrices else second[:, 0, i]
+            starts = np.searchsorted(feature, np.arange(self.n_quadratic))
+            sums[: self.n_quadratic] += np.add.reduceat(products.T, starts, axis=0)
+        if shared.size:
+            shared += second[0] if self.covariance.has_matrices else np.diag(second[0, 0])
 
 
 def compiled_kernel(mixture: Mixture, dtype: np.dtype[np.floating]) -> type[Kernel]:
@@ -214,7 +219,8 @@ def work_for(model: Model, dtype: np.dtype[np.floating]) -> PairWork:
     """Work arrays for the tiles of a mixture."""
     n_components, n_features = model.means.shape
     n = tile_rows(n_components, n_features)
-    leading = max(SMALL_PRODUCT // n_features, 3 * n) if model.whitens else 0
+    own = len(model.offsets) // n_components * n  # directions of one component, at the least
+    leading = max(SMALL_PRODUCT // n_features, own) if model.whitens else 0
     return PairWork(
         z=np.empty(n_features * n, dtype),
         by_row=np.empty(n_features * n, dtype),

@@ -1,8 +1,8 @@
-"""Which kernel computes a mixture, and by which way a tile: the cheapest that is exact enough.
+"""Which way a mixture's tiles are computed: the cheapest that is exact enough.
 
-Costs are nanoseconds a row on one core of an AMD EPYC (Zen 5) at two to four hundred thousand rows,
-measured once by ``python -m tests.benchmarks ways`` and written down. They decide, never a clock:
-the same mixture and rows go the same way on any machine.
+Costs are nanoseconds a row on one core of an AMD EPYC (Zen 5, AVX-512), measured once and written
+down; ``python -m tests.benchmarks ways`` prints them beside what a machine takes. They decide,
+never a clock: the same mixture and rows go the same way on any machine.
 """
 
 import numpy as np
@@ -15,36 +15,53 @@ _USUAL_PAIRS = 1.5
 """Pairs a row that count where components are apart."""
 
 
-def ways_of(mixture: Mixture, dtype: np.dtype[np.floating]) -> Ways:
-    """How the tiles of a mixture are computed, in rows of this type."""
+def ways_of(mixture: Mixture, dtype: np.dtype[np.floating], *, feature_form: bool = True) -> Ways:
+    """How the tiles of a mixture are computed, in rows of this type.
+
+    Parameters
+    ----------
+    mixture : Mixture
+    dtype : dtype
+    feature_form : bool
+        Whether the feature form may be used, where it is exact enough.
+    """
     n_components, n_features = mixture.shape
+    exact = feature_form and bool(feature_components(mixture, dtype).all())
     matrices = mixture.covariance.has_matrices
-    exact = bool(feature_components(mixture, dtype).all())
-    vectors = np.dtype(dtype).itemsize / 8  # of single precision, twice as many numbers go in one
-    centred = vectors * _centred_cost(n_features, matrices=matrices)
-    all_pairs = vectors * _feature_cost(mixture) if exact else centred
-    one = _pair_cost(n_features, vectors, matrices=matrices)
-    bound = _bound_cost(n_features, vectors, matrices=matrices)
-    screened = n_components * bound + _USUAL_PAIRS * one < n_components * all_pairs
+    if exact:
+        all_pairs = feature_cost(mixture, dtype)
+    else:
+        all_pairs = centred_cost(n_features, dtype, matrices=matrices)
+    one = pair_cost(n_features, dtype, matrices=matrices)
+    bounds = n_components * bound_cost(n_features, dtype, matrices=matrices)
+    screened = bounds + _USUAL_PAIRS * one < n_components * all_pairs
     return Ways(exact, screened, all_pairs / one)
 
 
-def _feature_cost(mixture: Mixture) -> float:
+def feature_cost(mixture: Mixture, dtype: np.dtype[np.floating]) -> float:
     """Both products over feature vectors, for a component."""
     length = mixture.covariance.feature_length(mixture.n_features)
-    return 1.2 + 0.057 * length + 0.1 * length / mixture.n_components
+    return _vectors(dtype) * (1.2 + 0.057 * length + 0.1 * length / mixture.n_components)
 
 
-def _centred_cost(n_features: int, *, matrices: bool) -> float:
+def centred_cost(n_features: int, dtype: np.dtype[np.floating], *, matrices: bool) -> float:
     """A component's logit and sums, where all pairs are computed about the means."""
-    return 1 + 0.5 * n_features + (0.055 * n_features**2 if matrices else 0)
+    products = 0.055 * n_features**2 if matrices else 0
+    return _vectors(dtype) * (1 + 0.5 * n_features + products)
 
 
-def _pair_cost(n_features: int, vectors: float, *, matrices: bool) -> float:
+def pair_cost(n_features: int, dtype: np.dtype[np.floating], *, matrices: bool) -> float:
     """A gathered pair's logit and sums; gathering gains nothing by single precision."""
-    return 8 + n_features + (0.045 * vectors * n_features**2 if matrices else 0)
+    if not matrices:
+        return 8 + 0.32 * n_features
+    return 8 + n_features + 0.045 * _vectors(dtype) * n_features**2
 
 
-def _bound_cost(n_features: int, vectors: float, *, matrices: bool) -> float:
+def bound_cost(n_features: int, dtype: np.dtype[np.floating], *, matrices: bool) -> float:
     """A bound on a logit."""
-    return 1 + (0.05 * vectors * n_features if matrices else 0)
+    return 1 + (0.05 * _vectors(dtype) * n_features if matrices else 0)
+
+
+def _vectors(dtype: np.dtype[np.floating]) -> float:
+    """Vectors that as many numbers take, in those of double precision."""
+    return np.dtype(dtype).itemsize / 8

@@ -16,6 +16,9 @@ from daskgmm.model.kernels.loops.compiling import OPTIONS, compiled
 _TOGETHER = 8
 """Totals, each between 1 and K, that are multiplied before their logarithm is taken."""
 
+_BAND = 32
+"""Rows that change their layout together."""
+
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH = 0.6931471803691238  # the digits of ln 2 that k * _LN2_HIGH holds exactly
 _LN2_LOW = 1.9082149292705877e-10
@@ -96,6 +99,34 @@ def standardise(
     for d in range(len(z)):
         for r in range(rows.shape[1]):
             z[d, r] = (np.float64(rows[d, r]) - origin[d]) * scale[d]
+
+
+@compiled
+def enter(
+    rows: NDArray[Any], origin: NDArray[Any], scale: NDArray[Any], by_row: NDArray[Any]
+) -> None:
+    """Write rows (D, n) in frame coordinates to by_row (n, D), along the way they lie."""
+    n, n_features = by_row.shape
+    if rows.strides[0] < rows.strides[1]:
+        for r in range(n):
+            for d in range(n_features):
+                by_row[r, d] = (np.float64(rows[d, r]) - origin[d]) * scale[d]
+        return
+    for first in range(0, n, _BAND):  # a few rows at a time, that stay in the nearest cache
+        last = min(first + _BAND, n)
+        for d in range(n_features):
+            for r in range(first, last):
+                by_row[r, d] = (np.float64(rows[d, r]) - origin[d]) * scale[d]
+
+
+@compiled
+def place(by_row: NDArray[Any], z: NDArray[Any]) -> None:
+    """Write by_row (n, D) feature by feature to z (D, n)."""
+    for first in range(0, len(by_row), _BAND):
+        last = min(first + _BAND, len(by_row))
+        for d in range(len(z)):
+            for r in range(first, last):
+                z[d, r] = by_row[r, d]
 
 
 @compiled

@@ -38,13 +38,14 @@ def rows_in_any_layout(dtype: np.dtype[Any]) -> Any:
 
 @cache
 def _digest() -> str:
-    """Digest of all loops' sources.
+    """Digest of the sources that loops are compiled from.
 
     Numba's cache on disk asks for changes in a loop's own file only, but also for the values that
-    the loop is closed over: with this one, a change in any file makes all loops anew.
+    the loop is closed over: with this one, a change in any of these files makes all loops anew.
+    The kernels' own files are among them, as loops hold their constants and take their arguments.
     """
     found = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
         found.update(path.read_bytes())
     return found.hexdigest()
 

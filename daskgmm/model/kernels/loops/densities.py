@@ -5,15 +5,21 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import FeatureWork, Form, Model, PairWork, Ways
-from daskgmm.model.kernels.loops.arithmetic import standardise
+from daskgmm.model.kernels.loops.arithmetic import enter, standardise
 from daskgmm.model.kernels.loops.compiling import DOUBLES, array, ready, rows_in_any_layout
-from daskgmm.model.kernels.loops.features import form_type, write_by_features
-from daskgmm.model.kernels.loops.features import work_type as feature_work_type
-from daskgmm.model.kernels.loops.screened import enter, model_type, select, work_type, write_pairs
+from daskgmm.model.kernels.loops.features import write_by_features
+from daskgmm.model.kernels.loops.pairs import write_pairs
+from daskgmm.model.kernels.loops.screened import select
+from daskgmm.model.kernels.loops.signatures import (
+    feature_work_type,
+    form_type,
+    model_type,
+    pair_work_type,
+    ways_type,
+)
 from daskgmm.model.kernels.loops.whole import write_all_logits
 
 
@@ -58,9 +64,8 @@ def _writing(digest: str) -> Callable[..., None]:
 @cache
 def density_loop(rows: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[..., None]:
     """The loop for rows of one type, computed in another, of any memory layout."""
-    ways = types.Tuple((types.boolean, types.boolean, types.float64))
     given = (
-        rows_in_any_layout(rows), DOUBLES, DOUBLES, model_type(dtype), ways, work_type(dtype),
-        form_type(dtype), feature_work_type(dtype), array(dtype, 2),
+        rows_in_any_layout(rows), DOUBLES, DOUBLES, model_type(dtype), ways_type(),
+        pair_work_type(dtype), form_type(dtype), feature_work_type(dtype), array(dtype, 2),
     )  # fmt: skip
     return ready(_writing, given)

@@ -3,31 +3,18 @@
 from typing import Any
 
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import FeatureWork, Form
 from daskgmm.model.kernels.base import SMALL_PRODUCT
 from daskgmm.model.kernels.loops.arithmetic import add_to, normalise, standardise
-from daskgmm.model.kernels.loops.compiling import TABLE, array, compiled
+from daskgmm.model.kernels.loops.compiling import compiled
 
 _SMALL_RESULT = 1_152
 """OpenBLAS multiplies in place, at nearly the machine's rate, up to `SMALL_PRODUCT` and, where the
 sum runs along both rows, results of so many numbers. Larger ones are packed first, which takes as
 long again with few components. Each mixture has products of its own, so its last digits don't
 hang on how many others there are."""
-
-
-def form_type(dtype: np.dtype[Any]) -> Any:
-    """Compiled type of the fields of `Form`."""
-    integers, table = types.Array(types.int64, 1, "C"), types.Array(types.int64, 2, "C")
-    fields = (table, integers, integers, array(dtype, 1), integers, types.int64)
-    return types.Tuple(fields)
-
-
-def work_type(dtype: np.dtype[Any]) -> Any:
-    """Compiled type of the fields of `FeatureWork`."""
-    return types.Tuple((array(dtype, 1),) * 5 + (TABLE,))
 
 
 @compiled
@@ -88,20 +75,25 @@ def _stretch_logits(
     origin: NDArray[Any],
     scale: NDArray[Any],
     form: Form,
-    phi: NDArray[Any],
-    gamma: NDArray[Any],
-    partial: NDArray[Any],
-) -> None:
-    """Write the logits of rows (D, n) to gamma (K, n); phi then holds the last tile's features."""
-    longest, n_features = len(phi), len(rows)
+    work: FeatureWork,
+    n_components: int,
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Logits (K, n) of a stretch of rows (D, n), and the last tile's features at the end of phi."""
+    n_features, n = rows.shape
+    longest = len(work.phi) // form.stretch
+    phi = work.phi[: longest * n].reshape(longest, n)
+    gamma = work.gamma[: n_components * n].reshape(n_components, n)
+    partial = work.partial[: n_components * n].reshape(n_components, n)
+    phi[longest - 1] = 1
     standardise(rows, origin, scale, phi[longest - 1 - n_features : longest - 1])
     for tile in range(len(form.tiles) - 1):
         own = _tile(form, tile, phi, n_features)
-        eta = form.eta[len(gamma) * form.tiles[tile] : len(gamma) * form.tiles[tile + 1]]
-        eta = eta.reshape(len(gamma), -1)
+        eta = form.eta[n_components * form.tiles[tile] : n_components * form.tiles[tile + 1]]
+        eta = eta.reshape(n_components, -1)
         _logits(eta, own, form.edges, gamma if tile == 0 else partial)
         if tile > 0:
             add_to(gamma, partial)
+    return gamma, phi
 
 
 @compiled
@@ -134,25 +126,21 @@ def add_by_features(
     Features that outgrow the cache are made tile by tile, and all but the last tile once more
     for the sums.
     """
-    n_components, longest = sums.shape[1], len(work.phi) // form.stretch
     tiles, edges, last = form.tiles, form.edges, len(form.tiles) - 2
     for start in range(0, rows.shape[1], form.stretch):
         n = min(form.stretch, rows.shape[1] - start)
-        phi = work.phi[: longest * n].reshape(longest, n)
-        gamma = work.gamma[: n_components * n].reshape(n_components, n)
-        partial = work.partial[: n_components * n].reshape(n_components, n)
-        phi[longest - 1] = 1
-        _stretch_logits(rows[:, start : start + n], origin, scale, form, phi, gamma, partial)
+        own = rows[:, start : start + n]
+        gamma, phi = _stretch_logits(own, origin, scale, form, work, sums.shape[1])
         for i in range(len(edges) - 1):
             log_likelihoods[i] += normalise(
                 gamma[edges[i] : edges[i + 1]], weights[start : start + n], least,
                 work.peak[:n], work.columns,
             )  # fmt: skip
-        _sums(phi[longest - (tiles[last + 1] - tiles[last]) :], gamma, edges, work.product,
+        _sums(phi[len(phi) - (tiles[last + 1] - tiles[last]) :], gamma, edges, work.product,
               sums[tiles[last] :])  # fmt: skip
         for tile in range(last - 1, -1, -1):
-            own = _tile(form, tile, phi, len(rows))
-            _sums(own, gamma, edges, work.product, sums[tiles[tile] : tiles[tile + 1]])
+            made = _tile(form, tile, phi, len(rows))
+            _sums(made, gamma, edges, work.product, sums[tiles[tile] : tiles[tile + 1]])
 
 
 @compiled
@@ -165,12 +153,7 @@ def write_by_features(
     out: NDArray[Any],
 ) -> None:
     """Write the logits of rows (D, n) to out (K, n), stretch by stretch."""
-    n_components, longest = len(out), len(work.phi) // form.stretch
     for start in range(0, rows.shape[1], form.stretch):
-        n = min(form.stretch, rows.shape[1] - start)
-        phi = work.phi[: longest * n].reshape(longest, n)
-        gamma = work.gamma[: n_components * n].reshape(n_components, n)
-        partial = work.partial[: n_components * n].reshape(n_components, n)
-        phi[longest - 1] = 1
-        _stretch_logits(rows[:, start : start + n], origin, scale, form, phi, gamma, partial)
-        out[:, start : start + n] = gamma
+        stop = min(start + form.stretch, rows.shape[1])
+        own = rows[:, start:stop]
+        out[:, start:stop] = _stretch_logits(own, origin, scale, form, work, len(out))[0]

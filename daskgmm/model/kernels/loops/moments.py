@@ -9,11 +9,18 @@ from numba import types
 from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import FeatureWork, Form, Model, PairWork, Ways
-from daskgmm.model.kernels.loops.arithmetic import normalise, standardise
+from daskgmm.model.kernels.loops.arithmetic import enter, normalise, standardise
 from daskgmm.model.kernels.loops.compiling import DOUBLES, TABLE, ready, rows_in_any_layout
-from daskgmm.model.kernels.loops.features import add_by_features, form_type
-from daskgmm.model.kernels.loops.features import work_type as feature_work_type
-from daskgmm.model.kernels.loops.screened import add_pairs, enter, model_type, select, work_type
+from daskgmm.model.kernels.loops.features import add_by_features
+from daskgmm.model.kernels.loops.pairs import add_pairs
+from daskgmm.model.kernels.loops.screened import select
+from daskgmm.model.kernels.loops.signatures import (
+    feature_work_type,
+    form_type,
+    model_type,
+    pair_work_type,
+    ways_type,
+)
 from daskgmm.model.kernels.loops.whole import add_all_sums, write_all_logits
 
 _TILES_UNSEEN = 15
@@ -30,7 +37,8 @@ def _adding(digest: str) -> Callable[..., None]:
         weights: NDArray[Any],
         least: float,
         work_fields: tuple[Any, ...],
-        sums: NDArray[Any],
+        second: NDArray[Any],
+        first: NDArray[Any],
         log_likelihoods: NDArray[Any],
         counted: NDArray[Any],
         form_fields: tuple[Any, ...],
@@ -58,7 +66,7 @@ def _adding(digest: str) -> Callable[..., None]:
                 unseen -= 1
             if few:
                 counted[0] += pairs
-                log_likelihoods[0] += add_pairs(model, by_row, own_weights, work, sums)
+                log_likelihoods[0] += add_pairs(model, by_row, own_weights, work, second, first)
             elif ways.by_features:
                 counted[1] += n
                 add_by_features(own, origin, scale, form, own_weights, least, feature_work,
@@ -70,7 +78,7 @@ def _adding(digest: str) -> Callable[..., None]:
                 write_all_logits(model, z, work, gamma)
                 log_likelihoods[0] += normalise(gamma, own_weights, least, work.peak[:n],
                                                 work.columns)  # fmt: skip
-                add_all_sums(model, z, work, gamma, sums)
+                add_all_sums(model, z, work, gamma, second, first)
 
     return add
 
@@ -79,12 +87,11 @@ def _adding(digest: str) -> Callable[..., None]:
 def loop(rows: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[..., None]:
     """Loop that adds moments, for rows of one type, computed in another, of any memory layout."""
     doubles, integers = types.Array(types.float64, 1, "C"), types.Array(types.int64, 1, "C")
-    ways = types.Tuple((types.boolean, types.boolean, types.float64))
     return ready(
         _adding,
         (
-            rows_in_any_layout(rows), DOUBLES, DOUBLES, model_type(dtype), ways, DOUBLES,
-            types.float64, work_type(dtype), types.Array(types.float64, 3, "C"), doubles, integers,
-            form_type(dtype), feature_work_type(dtype), TABLE,
+            rows_in_any_layout(rows), DOUBLES, DOUBLES, model_type(dtype), ways_type(), DOUBLES,
+            types.float64, pair_work_type(dtype), types.Array(types.float64, 3, "C"), TABLE,
+            doubles, integers, form_type(dtype), feature_work_type(dtype), TABLE,
         ),
     )  # fmt: skip

@@ -54,30 +54,29 @@ def _dot(weighted: NDArray[Any], x: NDArray[Any], centre: Any) -> Any:
 
 @compiled
 def add_all_sums(
-    model: Model, z: NDArray[Any], work: PairWork, gamma: NDArray[Any], sums: NDArray[Any]
+    model: Model,
+    z: NDArray[Any],
+    work: PairWork,
+    gamma: NDArray[Any],
+    second: NDArray[Any],
+    first: NDArray[Any],
 ) -> None:
-    """Add each component's sums of gamma, gamma x and gamma x x.T, x less its origin."""
+    """Add each component's sums of gamma x x.T and of gamma (x, 1), x less its origin."""
     n_features, n = z.shape
     weighted = work.squares[:n]
     for k in range(len(gamma)):
-        own, origin, shares = sums[k], model.origins[k], gamma[k]
-        count = _total(shares)
-        if model.whitens:
-            own[n_features, n_features] += count
-        else:
-            own[2, 0] += count
+        own, origin, shares = second[min(k, len(second) - 1)], model.origins[k], gamma[k]
+        first[k, n_features] += _total(shares)
         for i in range(n_features):
             x, centre = z[i], origin[i]
             for r in range(n):
                 weighted[r] = shares[r] * (x[r] - centre)
-            linear = _total(weighted)
-            if model.whitens:
-                own[i, n_features] += linear
-                for j in range(i, n_features):
-                    product = _dot(weighted, z[j], origin[j])
-                    own[i, j] += product
-                    if j > i:
-                        own[j, i] += product
-            else:
-                own[1, i] += linear
+            first[k, i] += _total(weighted)
+            if not model.whitens:
                 own[0, i] += _dot(weighted, x, centre)
+                continue
+            for j in range(i, n_features):
+                product = _dot(weighted, z[j], origin[j])
+                own[i, j] += product
+                if j > i:
+                    own[j, i] += product

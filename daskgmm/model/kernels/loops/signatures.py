@@ -1,0 +1,48 @@
+"""Compiled types of what loops are given, in the order of `daskgmm.model.kernels.arguments`."""
+
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from daskgmm.model.kernels.loops.compiling import TABLE, array
+
+
+def ways_type() -> Any:
+    """Compiled type of the fields of `Ways`."""
+    return types.Tuple((types.boolean, types.boolean, types.float64))
+
+
+def form_type(dtype: np.dtype[Any]) -> Any:
+    """Compiled type of the fields of `Form`."""
+    integers, table = types.Array(types.int64, 1, "C"), types.Array(types.int64, 2, "C")
+    fields = (table, integers, integers, array(dtype, 1), integers, types.int64)
+    return types.Tuple(fields)
+
+
+def feature_work_type(dtype: np.dtype[Any]) -> Any:
+    """Compiled type of the fields of `FeatureWork`."""
+    return types.Tuple((array(dtype, 1),) * 5 + (TABLE,))
+
+
+def model_type(dtype: np.dtype[Any]) -> Any:
+    """Compiled type of the fields of `Model`."""
+    vector, table = array(dtype, 1), array(dtype, 2)
+    integers = types.Array(types.int64, 1, "C")
+    fields = (
+        table, table, array(dtype, 3), types.boolean, vector, vector,
+        table, integers, vector, vector,
+    )  # fmt: skip
+    return types.Tuple(fields)
+
+
+def pair_work_type(dtype: np.dtype[Any]) -> Any:
+    """Compiled type of the fields of `PairWork`."""
+    vector = array(dtype, 1)
+    integers, shorts = types.Array(types.int64, 1, "C"), types.Array(types.int32, 1, "C")
+    singles, doubles = types.Array(types.float32, 1, "C"), types.Array(types.float64, 1, "C")
+    fields = (
+        vector, vector, vector, vector, singles, doubles, singles, shorts, integers, integers,
+        vector, vector, integers, integers, vector, integers, vector, vector, vector, vector, TABLE,
+    )  # fmt: skip
+    return types.Tuple(fields)
