@@ -16,7 +16,13 @@ from daskgmm.model.covariance import covariance_named
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.base import Kernel
 from daskgmm.model.kernels.compiled import CompiledKernel
-from daskgmm.model.kernels.ways import bound_cost, centred_cost, feature_cost, pair_cost
+from daskgmm.model.kernels.ways import (
+    bound_cost,
+    centred_cost,
+    entry_cost,
+    feature_cost,
+    pair_cost,
+)
 from daskgmm.model.mixture import Mixture
 from tests.benchmarks.result import Result
 from tests.support.ways import SCREENED, WHOLE
@@ -37,6 +43,7 @@ def measure(size: float) -> Iterator[Result]:
             for dtype in (np.dtype(np.float64), np.dtype(np.float32)):
                 pair = pair_cost(width, dtype, matrices=matrices)
                 bound = bound_cost(width, dtype, matrices=matrices)
+                bound += entry_cost(width, matrices=matrices) / COMPONENTS
                 all_pairs = centred_cost(width, dtype, matrices=matrices)
                 result = partial(_result, f"{kind}, D = {width}, {dtype}", rows, dtype)
                 yield result("features", CompiledKernel, together, feature_cost(together, dtype))
