@@ -36,7 +36,8 @@ Where each term is computed:
     eta                 `mixture.Mixture.natural_parameters`
     the two products    `kernels.features.FeatureKernel` (NumPy),
                         `kernels.loops.features` (compiled)
-    pairs that count    `screening` says which, `kernels.loops.screened` computes them
+    pairs that count    `screening`, `kernels.loops.bounds` and `kernels.loops.screened` find
+                        them, `kernels.loops.pairs` sums over them
     gamma               `responsibilities.normalise`; the compiled loop has its own
     a block's moments   `expectation.Accumulator`, `moments.Moments`
     M-step              `moments.Moments.maximise`, `covariance.base.Covariance.estimate`

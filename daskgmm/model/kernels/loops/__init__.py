@@ -1,7 +1,8 @@
 """Loops compiled by numba: the arithmetic of a pass over rows that are worth loading a compiler.
 
-`features` computes by two products over feature vectors, `whole` every pair of a row and a
-component, `screened` only the pairs that count; `arithmetic` is what they share.
+`moments` and `densities` are the two loops over tiles of rows. A tile goes by two products over
+feature vectors (`features`), by every pair of a row and a component (`whole`), or by the pairs that
+count: `bounds` and `screened` find them, `pairs` sums over them. `arithmetic` is what all share.
 
 They hold no interpreter lock: threads of one process run them side by side. Multiplications and
 additions may be contracted into one rounding, and sums along rows may run in the lanes of a
