@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from daskgmm.data.storage.credentials import shown_address
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import DataError, MissingInputError, OutputError
-from daskgmm.fitting.model_file import MODEL_FILE, Fitted, Stored, read
+from daskgmm.fitting.fitted import Fitted
+from daskgmm.fitting.model_file import MODEL_FILE, Stored, read
 from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.jobs.runs.directory import CHECKPOINT_FILE, RECORD_FILE, Run, State, sha256
 from daskgmm.jobs.runs.record import how_it_goes_on
