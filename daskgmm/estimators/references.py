@@ -130,3 +130,17 @@ def reordered(estimator: E, order: NDArray[np.int64]) -> E:
     found._predictor = replace(predictor, mixture=mixture)  # noqa: SLF001
     found._moments = None if moments is None else moments.of_components(order)  # noqa: SLF001
     return found
+
+
+def restarted(estimator: E, start: Fitted) -> E:
+    """The same fitted estimator with the parameters of another model, in its order.
+
+    The moments of the rows that were seen stay those of the corresponding components.
+    """
+    own = Fitted.of(estimator)
+    found = reordered(estimator, own.permutation(start, "start_from"))
+    frame, covariance = own.predictor.frame, own.predictor.mixture.covariance
+    mixture, other = start.over(own.columns, own.n_features, "start_from").of_type(covariance)
+    moved = mixture.outside(other.seen_from(frame))
+    found._predictor = replace(own.predictor, mixture=moved)  # noqa: SLF001  a protocol's
+    return found

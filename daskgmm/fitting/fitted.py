@@ -1,4 +1,4 @@
-"""A fitted mixture and its columns: applied to rows, taken for a start, or compared with another."""
+"""A fitted mixture and its columns: to apply to rows, to start from, or to compare with another."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -77,7 +77,8 @@ class Fitted:
         own = self.columns
         if self.n_features != n_features:
             raise ConfigurationError(
-                f"The model in {name} was fitted on {self.n_features} columns, not on {n_features}.",
+                f"The model in {name} was fitted on {self.n_features} columns, not on "
+                f"{n_features}.",
                 _REMEDY,
             )
         if own is None or columns is None or own == columns:

@@ -45,6 +45,11 @@ class Model:
         """The fitted mixture that predicts for rows."""
         return self.stored.fitted
 
+    def identity(self) -> dict[str, Any]:
+        """Identity for a record: its run, if there is one, and its file's digest."""
+        run_id = None if self.run is None else self.run.record["run_id"]
+        return {"run_id": run_id, "model_sha256": self.sha256}
+
     @cached_property
     def estimator(self) -> "GaussianMixture":
         """The estimator that was saved; this imports scikit-learn.

@@ -44,7 +44,8 @@ def _of_matrices(one: Mixture, other: Mixture) -> Doubles:
     found = np.empty((one.n_components, other.n_components))
     for k, (mean, root) in enumerate(zip(one.means, roots, strict=True)):
         relative = root @ others  # B, as triangular as both
-        triangle = np.linalg.qr(np.concatenate([unit, relative], axis=1), mode="r")
+        both = np.concatenate([unit, relative], axis=1)
+        triangle = np.asarray(np.linalg.qr(both, mode="r"))
         gaps = np.einsum("kij,ki->kj", others, other.means - mean)
         whitened = np.linalg.solve(triangle.swapaxes(1, 2), gaps[:, :, np.newaxis])[:, :, 0]
         sizes = np.log(np.abs(np.diagonal(triangle, axis1=1, axis2=2))).sum(axis=1)
