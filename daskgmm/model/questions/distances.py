@@ -13,9 +13,10 @@ def bhattacharyya(one: Mixture, other: Mixture) -> Doubles:
     of both covariances it is ``d.T @ inv(S) @ d / 8 + log(det(S) / sqrt(det(S1) det(S2))) / 2``
     (Kailath, 1967, eq. 21): 0 for equal components, and the same both ways.
     """
-    if one.covariance.has_matrices or other.covariance.has_matrices:
-        return _of_matrices(one, other)
-    return _along_axes(one, other)
+    matrices = one.covariance.has_matrices or other.covariance.has_matrices
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = _of_matrices(one, other) if matrices else _along_axes(one, other)
+    return np.where(np.isnan(found), np.inf, np.maximum(found, 0.0))  # NaN: gaps that overflow
 
 
 def _along_axes(one: Mixture, other: Mixture) -> Doubles:
@@ -26,7 +27,7 @@ def _along_axes(one: Mixture, other: Mixture) -> Doubles:
         middle = np.logaddexp(2 * logs, 2 * second) - np.log(2)
         apart = (other.means - mean) ** 2 * np.exp(-middle)
         found[k] = (apart / 8 + (middle - logs - second) / 2).sum(axis=1)
-    return np.maximum(found, 0.0)
+    return found
 
 
 def _of_matrices(one: Mixture, other: Mixture) -> Doubles:
@@ -52,4 +53,4 @@ def _of_matrices(one: Mixture, other: Mixture) -> Doubles:
         widths = np.log(np.abs(np.diagonal(relative, axis1=1, axis2=2))).sum(axis=1)
         volume = sizes - n_features * np.log(2) / 2 - widths / 2
         found[k] = (whitened**2).sum(axis=1) / 4 + volume
-    return np.maximum(found, 0.0)
+    return found
