@@ -32,11 +32,10 @@ def start_plan(estimator: MixtureParameters, n_features: int) -> StartPlan:
             "precisions_init.",
             "Give one of them: a model in start_from has all start values.",
         )
-    one = given.complete or estimator.start_from is not None
     return StartPlan(
         covariance,
         int(estimator.n_components),
-        1 if one else int(estimator.n_init),
+        1 if given.complete else int(estimator.n_init),
         initialiser_named(estimator.init_params),
         given,
     )

@@ -141,10 +141,16 @@ def test_another_covariance_type_is_converted(covariance_type):
 
 @unconverged
 def test_a_spherical_start_from_matrices_has_the_mean_of_their_variances():
-    start = fitted("full")
-    found = fitted("spherical", start_from=start, max_iter=0)
+    rows = some_rows() * [1.0, 100.0]
+    start = reordered(fitted("full", rows), ORDER)
+    found = fitted("spherical", rows, start_from=start, max_iter=0)
     variances = np.diagonal(start.covariances_, axis1=1, axis2=2)
     assert_allclose(found.covariances_, variances.mean(axis=1), rtol=1e-10)
+    # Distances are those of the same components as matrices, whatever the units of columns.
+    as_matrices = fitted("full", rows, start_from=found, max_iter=0)
+    expected = fitted("full", rows).match(as_matrices)
+    assert_array_equal(fitted("full", rows).match(found), expected)
+    assert_allclose(as_matrices.covariances_[:, 0, 0], found.covariances_, rtol=1e-10)
 
 
 def test_a_clone_keeps_the_fitted_model_to_start_from():
