@@ -19,6 +19,7 @@ from daskgmm.estimators.observing import Callback, watched
 from daskgmm.estimators.parameters import check_parameters, random_numbers
 from daskgmm.estimators.partial_fit import PartialFit
 from daskgmm.estimators.predictions import PredictMethods
+from daskgmm.estimators.references import MatchMethods, StartsFrom, start_of
 from daskgmm.estimators.validation import require_fitted
 from daskgmm.fitting import model_file
 from daskgmm.fitting.checkpoint import open_checkpoint
@@ -34,7 +35,15 @@ from daskgmm.passes.cache.choose import check_cache, kept
 from daskgmm.training.states import FitState, StopReason, Trace
 
 
-class GaussianMixture(FittedParameters, PredictMethods, PartialFit, DensityMixin, NotebookRepr):
+class GaussianMixture(
+    FittedParameters,
+    PredictMethods,
+    MatchMethods,
+    PartialFit,
+    StartsFrom,
+    DensityMixin,
+    NotebookRepr,
+):
     """Mixture of K Gaussians, fitted by expectation-maximisation to any number of rows.
 
     Parameters, attributes and methods are those of ``sklearn.mixture.GaussianMixture``, with
@@ -103,6 +112,11 @@ class GaussianMixture(FittedParameters, PredictMethods, PartialFit, DensityMixin
         Functions to call with each `daskgmm.training.states.FitState`; after a restart from a
         checkpoint, with new states only. A `daskgmm.monitoring.observer.Observer` is also
         notified of the start and end of the fit.
+    start_from : estimator, path, fsspec URL or None, default None
+        Fitted mixture (ours or scikit-learn's), model file or run directory. Its parameters are
+        the start, so there is one start and none on a sample, and components keep its order. It
+        has K components and the columns of X, in any order where both have names; another
+        covariance type is converted. With `warm_start` it is where the first fit starts.
 
     Attributes
     ----------
@@ -164,6 +178,7 @@ class GaussianMixture(FittedParameters, PredictMethods, PartialFit, DensityMixin
         cache: str = "auto",
         checkpoint: "str | os.PathLike[str] | CheckpointFile | None" = None,
         callbacks: "Iterable[Callback]" = (),
+        start_from: Any = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -186,6 +201,7 @@ class GaussianMixture(FittedParameters, PredictMethods, PartialFit, DensityMixin
         self.cache = cache
         self.checkpoint = checkpoint
         self.callbacks = callbacks
+        self.start_from = start_from
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit the mixture.
@@ -218,7 +234,8 @@ class GaussianMixture(FittedParameters, PredictMethods, PartialFit, DensityMixin
         check_cache(self.cache)
         source = as_source(self, X, sample_weight, reset=True)
         dtype = compute_dtype(self, source.dtype)
-        candidate = Candidate.of(self, source, in_memory=kind_of(X) == "memory")
+        start = start_of(self.start_from)
+        candidate = Candidate.of(self, source, start, in_memory=kind_of(X) == "memory")
         settings = Settings.of(self, (candidate,), dtype)
         random = random_numbers(self.random_state)
         marks = partial(marks_of, X, sample_weight)

@@ -26,11 +26,13 @@ from daskgmm.estimators.gaussian_mixture import GaussianMixture, warn_not_conver
 from daskgmm.estimators.inputs import as_source, kind_of, marks_of, require_unchanged
 from daskgmm.estimators.observing import Callback, watched
 from daskgmm.estimators.parameters import check_parameters, random_numbers
+from daskgmm.estimators.references import StartsFrom, start_of
 from daskgmm.estimators.validation import require_fitted
 from daskgmm.fitting.checkpoint import open_checkpoint
 from daskgmm.fitting.checkpoint_file import CheckpointFile
 from daskgmm.fitting.checks import warn_of_constants
 from daskgmm.fitting.fit import Fit
+from daskgmm.fitting.fitted import Fitted
 from daskgmm.fitting.identity import Identity
 from daskgmm.fitting.protocols import Estimator
 from daskgmm.fitting.settings import Candidate, compute_dtype
@@ -89,7 +91,7 @@ class Delegating:
         self._best().save(path, storage_options=storage_options)
 
 
-class GaussianMixtureSelector(Delegating, DensityMixin, NotebookRepr):
+class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr):
     """Choose the number of components and the covariance type by an information criterion.
 
     All candidates (each number with each type and each start) advance in the same passes over
@@ -111,6 +113,9 @@ class GaussianMixtureSelector(Delegating, DensityMixin, NotebookRepr):
     verbose, verbose_interval, subsample, stopping, acceleration, dtype, cache, checkpoint,
     callbacks
         As in `GaussianMixture`; the state that callbacks get holds the starts of all candidates.
+    start_from
+        As in `GaussianMixture`, for the candidates with as many components; others have starts of
+        their own.
 
     Attributes
     ----------
@@ -163,6 +168,7 @@ class GaussianMixtureSelector(Delegating, DensityMixin, NotebookRepr):
         cache: str = "auto",
         checkpoint: "str | os.PathLike[str] | CheckpointFile | None" = None,
         callbacks: "Iterable[Callback]" = (),
+        start_from: Any = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -182,6 +188,7 @@ class GaussianMixtureSelector(Delegating, DensityMixin, NotebookRepr):
         self.cache = cache
         self.checkpoint = checkpoint
         self.callbacks = callbacks
+        self.start_from = start_from
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit all candidates and keep the best.
@@ -206,11 +213,17 @@ class GaussianMixtureSelector(Delegating, DensityMixin, NotebookRepr):
         check_criterion(self.criterion)
         check_cache(self.cache)
         random = random_numbers(self.random_state)
-        estimators = self._estimators(random)
+        start = start_of(self.start_from)
+        estimators = self._estimators(random, start)
         source = as_source(self, X, sample_weight, reset=True)
         dtype = compute_dtype(self, source.dtype)
         in_memory = kind_of(X) == "memory"
-        candidates = tuple(Candidate.of(one, source, in_memory=in_memory) for one in estimators)
+        candidates = tuple(
+            Candidate.of(
+                one, source, None if one.start_from is None else start, in_memory=in_memory
+            )
+            for one in estimators
+        )
         marks = partial(marks_of, X, sample_weight)
         identity = Identity(self, estimators, candidates, source, marks)
         checkpoint = open_checkpoint(self.checkpoint, identity, random)
@@ -232,10 +245,17 @@ class GaussianMixtureSelector(Delegating, DensityMixin, NotebookRepr):
             warnings.warn(shortfall_warning(found, remedy), ConvergenceWarning, stacklevel=2)
         return self
 
-    def _estimators(self, random: np.random.RandomState) -> list[GaussianMixture]:
-        """Create an estimator for each candidate, not fitted yet."""
+    def _estimators(
+        self, random: np.random.RandomState, start: Fitted | None
+    ) -> list[GaussianMixture]:
+        """Create an estimator for each candidate, not fitted yet.
+
+        Those with as many components as `start` start from it.
+        """
         numbers = _several(self, "n_components", Integral)
         kinds = _several(self, "covariance_type", str)
+        if start is not None and start.n_components not in numbers:
+            start.require_components(numbers[0], "start_from")
         shared = self.get_params(deep=False) | {"random_state": self._seed(random)}
         del shared["criterion"], shared["checkpoint"]
         estimators = [
@@ -244,6 +264,8 @@ class GaussianMixtureSelector(Delegating, DensityMixin, NotebookRepr):
             for kind in kinds
         ]
         for estimator in estimators:
+            if start is not None and estimator.n_components != start.n_components:
+                estimator.start_from = None
             check_parameters(estimator)
         return estimators
 

@@ -16,9 +16,12 @@ from daskgmm.fitting.tensors import Arrays, digest, to_plain
 
 
 def plain_parameters(estimator: Estimator) -> dict[str, Any]:
-    """Constructor parameters as JSON values, without those that can't be written as such."""
+    """Constructor parameters as JSON values, without those that can't be written as such.
+
+    Nor with names of files: a model file must not make a later fit open any.
+    """
     found = estimator.get_params(deep=False)
-    del found["callbacks"], found["checkpoint"]
+    del found["callbacks"], found["checkpoint"], found["start_from"]
     if isinstance(found["random_state"], np.random.RandomState):
         del found["random_state"]
     if found["dtype"] is not None:
@@ -65,13 +68,16 @@ class Identity:
     def facts(self) -> Mapping[str, Any]:
         """The facts as JSON values, each short enough to write after every pass."""
         parameters = plain_parameters(self.estimators[0])
+        starts = [_digest(one.resume_from) for one in self.candidates]
+        named = any(one.start_from is not None for one in self.estimators)
         facts = {
             "estimator": type(self.owner).__name__,
             **{key: one for key, one in parameters.items() if key not in _WITHOUT_EFFECT},
             "random_state": parameters.get("random_state"),
             "n_components": [int(one.n_components) for one in self.estimators],
             "covariance_type": [one.covariance_type for one in self.estimators],
-            "warm_start": [_digest(one.resume_from) for one in self.candidates],
+            "warm_start": [None] * len(starts) if named else starts,
+            "start_from": starts if named else None,
             **_rows(self.source),
             **self.marks(),
         }

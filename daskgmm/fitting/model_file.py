@@ -17,9 +17,10 @@ from daskgmm.data.storage.folder import Folder
 from daskgmm.data.storage.json import require_form
 from daskgmm.data.storage.urls import address_of, file_system
 from daskgmm.errors import DataError
+from daskgmm.fitting.fitted import Fitted
 from daskgmm.fitting.identity import plain_parameters
 from daskgmm.fitting.protocols import FittedMixture
-from daskgmm.fitting.tensors import MALFORMED, Arrays, TensorFile, digest, read_whole, to_plain
+from daskgmm.fitting.tensors import MALFORMED, TensorFile, digest, read_whole
 from daskgmm.model.covariance import covariance_named
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
@@ -116,41 +117,6 @@ def save(estimator: FittedMixture, path: Any, storage_options: dict[str, Any] | 
     """Write an estimator to a path or URL, completely or not at all."""
     folder, name = Folder.of_file(path, storage_options or {})
     folder.write(name, to_bytes(estimator))
-
-
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """A fitted mixture and its columns: all that is needed to apply it to rows.
-
-    Parameters
-    ----------
-    predictor : Predictor
-    columns : tuple of str or None
-        Names of the features, if the fit had any.
-    """
-
-    predictor: Predictor
-    columns: tuple[str, ...] | None
-
-    @classmethod
-    def of(cls, estimator: FittedMixture) -> Self:
-        """Take the mixture and its columns from a fitted estimator."""
-        names = getattr(estimator, "feature_names_in_", None)
-        columns = None if names is None else tuple(str(name) for name in names)
-        return cls(estimator._predictor, columns)  # noqa: SLF001  a protocol's
-
-    @property
-    def n_features(self) -> int:
-        """Number D of features."""
-        return self.predictor.mixture.n_features
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the mixture's parameters and columns."""
-        predictor, arrays = self.predictor, Arrays()
-        mixture = to_plain((predictor.mixture, predictor.frame), "", arrays)
-        columns = None if self.columns is None else list(self.columns)
-        return digest([mixture, str(predictor.dtype), columns], arrays)
 
 
 _REMEDY = "Restore it from a copy, or fit and save the model again."

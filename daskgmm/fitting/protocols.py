@@ -30,6 +30,7 @@ class Estimator(NamedColumns, Protocol):
     max_iter: int
     n_init: int
     init_params: str
+    start_from: Any
     random_state: Any
     verbose: int
     verbose_interval: int

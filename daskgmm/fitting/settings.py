@@ -7,6 +7,7 @@ import numpy as np
 
 from daskgmm.data.source import Source
 from daskgmm.errors import ConfigurationError
+from daskgmm.fitting.fitted import Fitted
 from daskgmm.fitting.protocols import Estimator, MixtureParameters
 from daskgmm.fitting.start_plan import sample_rows, start_plan
 from daskgmm.model.covariance.base import Covariance
@@ -39,13 +40,25 @@ class Candidate:
     resume_from: tuple[Mixture, Frame, float] | None = None
 
     @classmethod
-    def of(cls, estimator: MixtureParameters, source: Source, *, in_memory: bool) -> Self:
-        """Take a candidate from an estimator's parameters, for rows in memory or not."""
+    def of(
+        cls,
+        estimator: MixtureParameters,
+        source: Source,
+        start: Fitted | None = None,
+        *,
+        in_memory: bool,
+    ) -> Self:
+        """Take a candidate from an estimator's parameters, for rows in memory or not.
+
+        With ``warm_start`` the last fit goes before `start`, which is what ``start_from`` names.
+        """
         n_features = source.n_features
         plan = start_plan(estimator, n_features)
         rows = sum(source.lengths or ()) if in_memory else None
         warm = estimator.warm_start
         last = estimator._last_fit(plan, n_features) if warm else None  # noqa: SLF001  a protocol's
+        if last is None and start is not None:
+            last = _at(start, plan, source)
         return cls(plan, sample_rows(estimator, n_features, rows), last)
 
 
@@ -157,6 +170,14 @@ class Settings:
             self.accelerate,
             frame.enter(np.zeros_like(frame.origin)),
         )
+
+
+def _at(start: Fitted, plan: StartPlan, source: Source) -> tuple[Mixture, Frame, float]:
+    """The mixture of another fit, for rows on which its lower bound is not known."""
+    name = "start_from"
+    start.require_components(plan.n_components, name)
+    found = start.over(source.columns, source.n_features, name)
+    return *found.of_type(plan.covariance), -np.inf
 
 
 def compute_dtype(estimator: Estimator, found: np.dtype[Any]) -> np.dtype[Any]:

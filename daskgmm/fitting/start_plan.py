@@ -25,6 +25,13 @@ def start_plan(estimator: MixtureParameters, n_features: int) -> StartPlan:
     """Check the parameters that starts depend on, and take the plan of the starts from them."""
     covariance = covariance_named(estimator.covariance_type)
     given = _given(estimator, covariance, n_features)
+    values = (given.weights, given.means, given.precisions)
+    if estimator.start_from is not None and any(one is not None for one in values):
+        raise ConfigurationError(
+            "Start values were given twice, by start_from and by weights_init, means_init or "
+            "precisions_init.",
+            "Give one of them: a model in start_from has all start values.",
+        )
     return StartPlan(
         covariance,
         int(estimator.n_components),

@@ -16,6 +16,7 @@ from daskgmm.jobs.json_values import as_plain
 from daskgmm.jobs.listener import Listener, Silence
 from daskgmm.jobs.methods import E, Method, MixtureSpec
 from daskgmm.jobs.options import FitOptions, Paths, build, check
+from daskgmm.jobs.references import References
 from daskgmm.jobs.runs.decision import RunRequest
 from daskgmm.jobs.runs.directory import CHECKPOINT_FILE
 from daskgmm.jobs.runs.lifecycle import Attempt, CompleteRun, Result, make_run
@@ -32,6 +33,8 @@ class FitRequest:
     output : str
         The run directory, local or a URL.
     method : Method
+    references : References
+        Models to start from, and in whose order components are brought.
     resources : Resources
     cache : str
         Place of decoded blocks between passes; not part of the configuration, as it never
@@ -47,6 +50,7 @@ class FitRequest:
     inputs: Inputs
     output: str
     method: Method[Any]
+    references: References = field(default_factory=References)
     resources: Resources = field(default_factory=Resources)
     cache: str = "auto"
     resume: bool = True
@@ -55,7 +59,8 @@ class FitRequest:
 
     def configuration(self) -> dict[str, Any]:
         """All that the result depends on except the rows, without resources and credentials."""
-        return dict(as_plain(self.inputs.configuration() | self.method.configuration()))
+        own = self.method.configuration() | self.references.configuration()
+        return dict(as_plain(self.inputs.configuration() | own))
 
     def folder(self) -> Folder:
         """The run directory."""
@@ -124,6 +129,7 @@ def request_of(
         inputs=Inputs.of(inputs, options),
         output=output,
         method=method,
+        references=References.of(options),
         resources=resources,
     )
 
@@ -138,12 +144,15 @@ def run_fit(request: FitRequest, listener: Listener | None = None) -> CompleteRu
     """
     request.folder().check()
     dataset = request.inputs.open()
+    request.references.require_fit(dataset, request.method.numbers)
     work = partial(_fit, request, dataset, listener or Silence())
     return make_run(request.run_request(dataset), work)
 
 
 def _fit(request: FitRequest, dataset: Dataset, listener: Listener, attempt: Attempt) -> Result:
-    method = replace(request.method, seed=attempt.seed)
+    from daskgmm.estimators.references import reordered
+
+    method, references = replace(request.method, seed=attempt.seed), request.references
 
     def check() -> None:  # a function, because cloning an estimator copies everything else
         attempt.check()
@@ -152,6 +161,7 @@ def _fit(request: FitRequest, dataset: Dataset, listener: Listener, attempt: Att
         cache=request.cache,
         checkpoint=CheckpointFile(attempt.folder, CHECKPOINT_FILE, stays=True, check=check),
         callbacks=(listener.tell,),
+        start_from=references.start,
     )
     with workplace(request.resources, dataset, listener, run_id=attempt.run_id) as start:
         listener.start(start)
@@ -161,8 +171,9 @@ def _fit(request: FitRequest, dataset: Dataset, listener: Listener, attempt: Att
         "inputs": fingerprint(dataset, model.n_rows_),
         "result": _result(model, dataset, fitted.n_passes_) | more,
         "trace": model.history_,
+        **references.facts(),
     }
-    return Result(model, facts)
+    return Result(reordered(model, references.order(model)), facts)
 
 
 def _fitted(estimator: E, dataset: Dataset) -> E:

@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self
 from daskgmm.data.dataset import Dataset, open_dataset
 from daskgmm.data.files.versions import FileRecord
 from daskgmm.errors import ConfigurationError, DataError
-from daskgmm.fitting.model_file import Fitted
+from daskgmm.fitting.fitted import Fitted
 from daskgmm.jobs.json_values import digest
 from daskgmm.jobs.options import Paths, build
 

@@ -40,6 +40,11 @@ class Method(ABC, Generic[E]):
     def estimator(self, **more: Any) -> E:
         """Create the estimator, not fitted; `more` are parameters that all estimators take."""
 
+    @property
+    @abstractmethod
+    def numbers(self) -> tuple[int, ...]:
+        """Numbers of components to fit."""
+
     @abstractmethod
     def outcome(self, fitted: E) -> tuple["GaussianMixture", dict[str, Any]]:
         """The model to keep from a fitted estimator, and further results for the record."""
@@ -72,6 +77,11 @@ class MixtureSpec(Method["GaussianMixture"]):
 
     components: int
     covariance: str = "full"
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The number of components."""
+        return (self.components,)
 
     def estimator(self, **more: Any) -> "GaussianMixture":
         """A `GaussianMixture`."""

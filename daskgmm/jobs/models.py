@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from daskgmm.data.storage.credentials import shown_address
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import DataError, MissingInputError, OutputError
-from daskgmm.fitting.model_file import MODEL_FILE, Fitted, Stored, read
+from daskgmm.fitting.fitted import Fitted
+from daskgmm.fitting.model_file import MODEL_FILE, Stored, read
 from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.jobs.runs.directory import CHECKPOINT_FILE, RECORD_FILE, Run, State, sha256
 from daskgmm.jobs.runs.record import how_it_goes_on
@@ -43,6 +44,11 @@ class Model:
     def fitted(self) -> Fitted:
         """The fitted mixture that predicts for rows."""
         return self.stored.fitted
+
+    def identity(self) -> dict[str, Any]:
+        """Identity for a record: its run, if there is one, and its file's digest."""
+        run_id = None if self.run is None else self.run.record["run_id"]
+        return {"run_id": run_id, "model_sha256": self.sha256}
 
     @cached_property
     def estimator(self) -> "GaussianMixture":

@@ -168,7 +168,28 @@ class ReadOptions(RowsOptions, ClusterOptions, total=False):
 Force = Annotated[bool, Option(default=False, help="Replace an existing output.")]
 
 
-class FitOptions(MethodOptions, CacheOptions, ReadOptions, total=False):
+class ReferenceOptions(TypedDict, total=False):
+    """Options of other models, which keep the order of components from one run to the next."""
+
+    start_from: Annotated[
+        str | None,
+        Option(
+            metavar="RUN",
+            help="Run directory or model file whose parameters are the start; components keep its "
+            "order.",
+        ),
+    ]
+    align_to: Annotated[
+        str | None,
+        Option(
+            metavar="RUN",
+            help="Run directory or model file in whose order the components of the result are "
+            "brought, by least total Bhattacharyya distance.",
+        ),
+    ]
+
+
+class FitOptions(MethodOptions, CacheOptions, ReferenceOptions, ReadOptions, total=False):
     """Options of a fit and its run directory.
 
     Parameters
@@ -237,7 +258,7 @@ class SampleOptions(ReadOptions, total=False):
     seed: Seed
 
 
-class UpdateOptions(ReadOptions, total=False):
+class UpdateOptions(ReferenceOptions, ReadOptions, total=False):
     """Options of the run directory of a refreshed model.
 
     Parameters

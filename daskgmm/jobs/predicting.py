@@ -9,7 +9,7 @@ from daskgmm.data.sinks import WrittenParts, check_name, sink_for
 from daskgmm.data.source import Source
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError
-from daskgmm.fitting.model_file import Fitted
+from daskgmm.fitting.fitted import Fitted
 from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.inputs import Inputs, fingerprint
 from daskgmm.jobs.json_values import as_plain

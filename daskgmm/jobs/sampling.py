@@ -8,7 +8,7 @@ from daskgmm.data.files.versions import FileRecord
 from daskgmm.data.sinks import WrittenParts, check_name, sink_for
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError
-from daskgmm.fitting.model_file import Fitted
+from daskgmm.fitting.fitted import Fitted
 from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.listener import Listener, Silence
 from daskgmm.jobs.models import find_model

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Unpack
 
 from daskgmm.fitting import criteria
-from daskgmm.fitting.model_file import Fitted
+from daskgmm.fitting.fitted import Fitted
 from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.inputs import Inputs
 from daskgmm.jobs.listener import Listener, Silence

@@ -31,6 +31,11 @@ class SelectionSpec(Method["GaussianMixtureSelector"]):
     covariance: tuple[str, ...] = ("full",)
     criterion: str = "bic"
 
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of components to try."""
+        return self.components
+
     def estimator(self, **more: Any) -> "GaussianMixtureSelector":
         """A `GaussianMixtureSelector`."""
         from daskgmm.estimators.selector import GaussianMixtureSelector

@@ -18,6 +18,7 @@ from daskgmm.jobs.json_values import as_plain
 from daskgmm.jobs.listener import Listener, Silence
 from daskgmm.jobs.models import Model, find_model
 from daskgmm.jobs.options import Paths, UpdateOptions, build, check
+from daskgmm.jobs.references import References
 from daskgmm.jobs.runs.decision import RunRequest
 from daskgmm.jobs.runs.lifecycle import Attempt, CompleteRun, Result, make_run
 
@@ -43,6 +44,8 @@ class UpdateRequest:
     forgetting : float
         Factor on the moments of the earlier rows; see
         `daskgmm.GaussianMixture.partial_fit`.
+    references : References
+        Models to start from, and in whose order components are brought.
     resources : Resources
     force : bool
         Replace a run that differs.
@@ -54,23 +57,19 @@ class UpdateRequest:
     inputs: Inputs
     output: str
     forgetting: float = 1.0
+    references: References = field(default_factory=References)
     resources: Resources = field(default_factory=Resources)
     force: bool = False
     command: tuple[str, ...] = ()
 
     def configuration(self) -> dict[str, Any]:
         """All that the result depends on except the rows."""
-        own = {"forgetting": float(self.forgetting), "updated_from": self.origin()}
+        own = {"forgetting": float(self.forgetting), "updated_from": self.model.identity()}
+        own |= self.references.configuration()
         # An update draws no numbers; the seed keeps a figure's sample.
         if self.model.run is not None:
             own["seed"] = self.model.run.seed
         return dict(as_plain(self.inputs.configuration() | own))
-
-    def origin(self) -> dict[str, Any]:
-        """Identity of the model: its run, if there is one, and its file's digest."""
-        run = self.model.run
-        run_id = None if run is None else run.record["run_id"]
-        return {"run_id": run_id, "model_sha256": self.model.sha256}
 
     def run_request(self, dataset: Dataset) -> RunRequest:
         """The request for the run directory.
@@ -204,6 +203,7 @@ def update(
         inputs=rows,
         output=output,
         forgetting=forgetting,
+        references=References.of(options),
         resources=build(Resources, options),
     )
     return run_update(request, options.get("listener")).plain()
@@ -217,7 +217,9 @@ def run_update(request: UpdateRequest, listener: Listener | None = None) -> Comp
     DaskGMMError
         The job failed; the subclass gives the kind of failure.
     """
-    dataset = request.inputs.open_for(request.model.fitted)
+    model = request.model.fitted
+    dataset = request.inputs.open_for(model)
+    request.references.require_fit(dataset, (model.n_components,))
     return make_run(
         request.run_request(dataset), partial(_update, request, dataset, listener or Silence())
     )
@@ -227,22 +229,29 @@ def _update(
     request: UpdateRequest, dataset: Dataset, listener: Listener, attempt: Attempt
 ) -> Result:
     from daskgmm.estimators import partial_fit
+    from daskgmm.estimators.references import reordered, restarted
 
-    before = request.model.estimator
+    before, references = request.model.estimator, request.references
+    if references.start is not None:
+        before = restarted(before, references.start)
     request.warn_of_rows_again(fingerprint(dataset))
     model = copy.copy(before).set_params(callbacks=(lambda _: attempt.check(), listener.tell))
     with workplace(request.resources, dataset, listener, run_id=attempt.run_id) as start:
         listener.start(start)
         increment = partial_fit.update(model, dataset, None, request.forgetting)
+    order = references.order(model)
+    drift = drift_of(before, increment)
+    drift["components"] = [drift["components"][component] for component in order]
     facts = {
         "inputs": fingerprint(dataset, increment.fresh.rows),
-        "updated_from": request.origin(),
+        "updated_from": request.model.identity(),
         "forgetting": request.forgetting,
-        "drift": drift_of(before, increment),
+        "drift": drift,
         "result": _result(model, before, increment, dataset),
         "trace": model.history_,
+        **references.facts(),
     }
-    return Result(model, facts)
+    return Result(reordered(model, order), facts)
 
 
 def _result(

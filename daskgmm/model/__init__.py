@@ -50,6 +50,8 @@ compiled loop, which long passes take, only for the pairs (row, component) that 
 components are apart few do, and a few whitened coordinates bound the logits of all others away.
 `kernels.ways` says which way a tile of rows goes: the cheapest that is exact enough.
 
+What a fitted mixture answers without rows is in `questions`.
+
 Notation everywhere: n rows, K components, D features, F the length of a feature vector.
 Arrays of rows are features first, (D, n). Densities are in nats.
 """

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daskgmm.errors import CollapsedComponentError
 from daskgmm.model.covariance.base import Covariance, NotPositiveDefiniteError
@@ -12,6 +13,9 @@ from daskgmm.model.typing import Doubles
 
 _LOG_OF_ZERO = -1e30
 """Value for log(0) in natural parameters, where minus infinity would make products NaN."""
+
+_LEAST_COUNT = 1e-100
+"""Weight of a component without any, so that its covariance can be divided by it."""
 
 _ROUNDING_OF_WEIGHTS = 1e-5
 """Largest difference from 1 of a sum of weights that were computed in single precision."""
@@ -139,6 +143,38 @@ class Mixture:
         at_zero = self.log_normalisers - 0.5 * np.einsum("kd,kd->k", linear, self.means)
         quadratic = self.covariance.quadratic_parameters(self.factors, self.shape)
         return np.hstack([quadratic, linear, at_zero[:, np.newaxis]])
+
+    def of_components(self, order: NDArray[np.int64]) -> "Mixture":
+        """The same mixture with its components in another order; `order` is a permutation (K,)."""
+        return Mixture(
+            self.covariance,
+            self.weights[order],
+            self.means[order],
+            self.covariance.of_components(self.covariances, order),
+            self.covariance.of_components(self.factors, order),
+        )
+
+    def of_features(self, features: NDArray[np.int64]) -> "Mixture":
+        """The mixture of some features, in this order: its marginal distribution."""
+        covariances = self.covariance.of_features(self.covariances, features)
+        means = self.means[:, features]
+        return Mixture.from_covariances(self.covariance, self.weights, means, covariances)
+
+    def with_covariance(self, covariance: Covariance) -> "Mixture":
+        """The mixture of another covariance type that is nearest component by component.
+
+        It is the M-step from moments that these components have: variances of a matrix, their mean
+        for spherical ones, and the weighted mean of the matrices for tied ones.
+        """
+        matrices = self.covariance.as_matrices(self.covariances, self.shape)
+        counts = np.maximum(self.weights, _LEAST_COUNT)
+        feature, i, j = covariance.monomials(self.n_features).T
+        quadratic = np.zeros((covariance.quadratic_length(self.n_features), self.n_components))
+        np.add.at(quadratic, feature, (counts[:, np.newaxis] * matrices[:, i, j]).T)
+        shared = np.einsum("k,kij->ij", counts, matrices)
+        nothing = np.zeros_like(self.means)
+        found = covariance.estimate(quadratic, shared, counts, nothing, nothing[0])
+        return Mixture.from_covariances(covariance, self.weights, self.means, found)
 
     def outside(self, frame: Frame) -> "Mixture":
         """The mixture in the coordinates in which its frame is given."""

@@ -7,6 +7,7 @@ responsibilities, by which starts become mixtures.
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daskgmm.errors import CollapsedComponentError
 from daskgmm.model.covariance.base import Covariance
@@ -112,6 +113,10 @@ class Moments:
         if shared.size:
             shared = shared + moved @ shift.T + shift @ linear.T
         return replace(self, origins=origins, sums=sums, shared=shared)
+
+    def of_components(self, order: NDArray[np.int64]) -> "Moments":
+        """Moments with the components in another order; `order` is a permutation (K,)."""
+        return replace(self, origins=self.origins[order], sums=self.sums[:, order])
 
     def faded(self, share: float) -> "Moments":
         """These moments with each row's weight multiplied by a share; the number of rows stays."""

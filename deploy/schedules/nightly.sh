@@ -5,6 +5,9 @@
 #          systemd (daskgmm-nightly.timer), cron (daskgmm.cron) and Airflow (airflow_dag.py) do
 # Edits:   VENV, where daskgmm is installed, and DATA and RESULTS, folders or URLs; they can be
 #          given in the environment, as the credentials of stores are. The model: nightly.toml
+# Start of a fit: the model of the last accepted night, so that component 3 is the same one tomorrow.
+#          START=RUN takes another, START=none has the fit find its own: once the number of
+#          components or the columns have changed, or if the optimum of another start may be better
 # Ends:    with the exit code of the step that failed: 3 where the gate is shut, 75 after a
 #          passing failure. TRIES=6 PAUSE=600 tries a step again after such a one, never after
 #          others. The same day again does what is missing; a run under way is refused (73).
@@ -21,7 +24,12 @@ shift || true
 model=$RESULTS/models/$day labels=$RESULTS/labels/$day
 rows=("$DATA" --where "date=$day" --config "${CONFIG:-$here/nightly.toml}")
 
-fit() { "$VENV/bin/daskgmm" fit "${rows[@]}" -o "$model"; }
+fit() {
+    local start=${START:-}
+    [[ $start ]] || start=$("$VENV/bin/python" "$here/previous.py" "$RESULTS" "$day") || return
+    [[ $start != none ]] || start=
+    "$VENV/bin/daskgmm" fit "${rows[@]}" -o "$model" ${start:+--start-from "$start"}
+}
 gate() { "$VENV/bin/daskgmm" score "$model" "${rows[@]}"; }
 predict() { "$VENV/bin/daskgmm" predict "$model" "${rows[@]}" -o "$labels"; }
 publish() {

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow, task
+from previous import previous
 from publish import publish as point_to
 
 from daskgmm import jobs
@@ -27,6 +28,7 @@ from daskgmm.errors import ClusterError
 
 DATA = os.environ.get("DATA", "s3://rows")  # with the rows of a day in date=YYYY-MM-DD/
 RESULTS = os.environ.get("RESULTS", "s3://results")  # models/DAY, labels/DAY, and latest.json
+START = os.environ.get("START")  # another run to start from, or none: see nightly.sh
 TRIES = int(os.environ.get("TRIES", "6"))
 PAUSE = float(os.environ.get("PAUSE", "600"))
 
@@ -47,9 +49,10 @@ step = partial(task, retries=TRIES - 1, retry_delay_seconds=PAUSE, retry_conditi
 
 
 @step
-def fit(model: str, where: str) -> None:
-    """Leave the night's run directory."""
-    jobs.fit(DATA, model, components=COMPONENTS, where=[where])
+def fit(model: str, where: str, day: str) -> None:
+    """Leave the night's run directory; component 3 is that of the last accepted night."""
+    start = None if START == "none" else START or previous(RESULTS, day)
+    jobs.fit(DATA, model, components=COMPONENTS, where=[where], start_from=start)
 
 
 @step
@@ -80,7 +83,7 @@ def nightly(day: str | None = None) -> None:
         for name in ("models", "labels"):
             Path(RESULTS, name).mkdir(parents=True, exist_ok=True)
     model, labels, where = f"{RESULTS}/models/{day}", f"{RESULTS}/labels/{day}", f"date={day}"
-    fit(model, where)
+    fit(model, where, day)
     gate(model, where)
     predict(model, where, labels)
     publish(day, model, labels)

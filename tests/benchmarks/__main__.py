@@ -15,6 +15,7 @@ Benchmark = Callable[[float], Iterator[Result]]
 
 GOALS = {
     "passes": "full passes until a fit ends",
+    "optima": "how often fits find the best optimum, and at what cost",
     "iteration": "seconds an EM iteration on rows in memory",
     "ways": "nanoseconds a row and component, by each way through the loop",
     "wide": "the same on up to 1,000 features",

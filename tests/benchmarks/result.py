@@ -1,5 +1,6 @@
 """What a benchmark found: ours beside its peers and the hardware's limit, all in the same run."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -20,11 +21,13 @@ class Result:
     unit : str
         Of `ours` and of the peers.
     wanted : float
-        Least ratio of the best peer to ours that meets the goal.
+        Least ratio of the rival to ours that meets the goal.
     limit : float or None
         What the machine's measured product rate and bandwidth would allow at best.
     larger_is_better : bool
-        For rates; the ratio is then ours to the best peer.
+        For rates; the ratio is then ours to the rival.
+    rival : str, optional
+        The peer that ours is held against; by default the best one.
     """
 
     goal: str
@@ -35,18 +38,22 @@ class Result:
     wanted: float
     limit: float | None = None
     larger_is_better: bool = False
+    rival: str | None = None
 
     @property
     def best_peer(self) -> str:
         """Name of the peer to beat."""
+        if self.rival is not None:
+            return self.rival
         choose = max if self.larger_is_better else min
         return choose(self.peers, key=lambda name: self.peers[name])
 
     @property
     def ratio(self) -> float:
-        """How many times better ours is than the best peer."""
+        """How many times better ours is than the rival; infinite where a count of faults is 0."""
         peer = self.peers[self.best_peer]
-        return float(self.ours / peer if self.larger_is_better else peer / self.ours)
+        better, worse = (self.ours, peer) if self.larger_is_better else (peer, self.ours)
+        return float(better / worse) if worse else math.inf
 
     @property
     def met(self) -> bool:

@@ -55,6 +55,10 @@ def published(bucket):
     return json.loads(bucket.filesystem.cat(f"{bucket.url}/results/latest.json"))
 
 
+def record(bucket, day):
+    return json.loads(bucket.filesystem.cat(f"{bucket.url}/results/models/{day}/run.json"))
+
+
 def names(bucket, folder):
     return sorted(path.rpartition("/")[2] for path in bucket.filesystem.ls(folder))
 
@@ -115,6 +119,9 @@ def test_a_night_is_tried_again_where_the_store_fails_and_published_if_good_enou
 
     code, err = night(BAD)
     assert (code, "below -3.2" in err) == (3, True)
+    good, bad = (record(bucket, day) for day in (GOOD, BAD))
+    assert "started_from" not in good
+    assert bad["started_from"]["run_id"] == good["run_id"]
     assert names(bucket, f"{results}/labels") == [GOOD]
     assert published(bucket)["day"] == GOOD
     assert told.read_text() == "sleep 600\n"
@@ -129,6 +136,45 @@ def test_the_pointer_never_goes_back(tmp_path):
     assert json.loads(pointer.read_text()) == {"day": GOOD, "model": "b"}
     assert publish(str(pointer), BAD, {"model": "d"})
     assert [path.name for path in tmp_path.iterdir()] == ["latest.json"]
+
+
+def test_a_fit_starts_from_the_last_accepted_night_before_its_day(tmp_path):
+    previous = runpy.run_path(str(SCHEDULES / "previous.py"))["previous"]
+
+    def night(day, *, accepted):
+        for name, file in (("models", "model.safetensors"), ("labels", "_SUCCESS")):
+            if name == "models" or accepted:
+                (tmp_path / name / day).mkdir(parents=True)
+                (tmp_path / name / day / file).touch()
+
+    assert previous(str(tmp_path), GOOD) is None
+    night(EARLIER, accepted=True)
+    night(GOOD, accepted=False)
+    assert previous(str(tmp_path), EARLIER) is None
+    for day in (GOOD, BAD):
+        assert previous(str(tmp_path), day) == f"{tmp_path}/models/{EARLIER}"
+    (tmp_path / "models" / EARLIER / "model.safetensors").unlink()  # pruned
+    assert previous(str(tmp_path), BAD) is None
+
+
+def test_the_script_hands_the_start_to_the_fit(tmp_path):
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    script(tmp_path / "venv" / "bin" / "daskgmm", 'echo "$*"')
+    script(tmp_path / "venv" / "bin" / "python", f'exec {sys.executable} "$@"')
+    for name, file in (("models", "model.safetensors"), ("labels", "_SUCCESS")):
+        (tmp_path / name / EARLIER).mkdir(parents=True)
+        (tmp_path / name / EARLIER / file).touch()
+    known = {"VENV": str(tmp_path / "venv"), "DATA": "rows", "RESULTS": str(tmp_path)}
+
+    def start_of(day, **more):
+        command = [SCHEDULES / "nightly.sh", day, "fit"]
+        env = os.environ | known | more
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+        return done.stdout.partition(" --start-from ")[2].strip()
+
+    assert start_of(GOOD) == f"{tmp_path}/models/{EARLIER}"
+    assert start_of(EARLIER) == start_of(GOOD, START="none") == ""
+    assert start_of(GOOD, START="other") == "other"
 
 
 @pytest.mark.slow
@@ -228,6 +274,8 @@ def test_airflow_tries_a_step_again_after_75_and_ends_the_night_at_a_shut_gate(t
 
 PREFECT = f"""
 import sys
+import s3fs
+s3fs.S3FileSystem.retries = 1
 from daskgmm.data.storage import retry as retrying
 retrying.PAUSES = (0.0, 0.0)
 import prefect_flow
@@ -245,7 +293,7 @@ def test_prefect_runs_the_night_again_after_a_passing_failure_and_publishes_no_b
     python = environment(tmp_path / "venv", "prefect", "fastapi<0.140", "s3fs", *OURS)
     proxy, bucket = store
     requests = count()
-    proxy.failure = lambda *_request: "busy" if next(requests) < 3 else None  # all of a try's
+    proxy.failure = lambda *_request: "busy" if next(requests) < 1 else None
     own = {
         "PREFECT_HOME": str(tmp_path / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

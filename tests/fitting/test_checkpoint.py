@@ -286,6 +286,22 @@ def test_a_warm_start_goes_on_from_its_own_checkpoint(tmp_path):
     assert bits(model.set_params(callbacks=()).fit(some_rows())) == bits(expected)
 
 
+def test_a_fit_that_starts_from_a_model_goes_on_from_its_checkpoint(tmp_path):
+    start, other = (GaussianMixture(3, **OPTIONS | {"random_state": seed}) for seed in (1, 2))
+    start.fit(some_rows()).save(tmp_path / "start.safetensors")
+    other.fit(some_rows())
+    model = GaussianMixture(3, start_from=start, **OPTIONS)
+    ended_after(3, model, some_rows(), tmp_path / NAME)
+    with pytest.raises(ConfigurationError, match="start_from"):
+        clone(model).set_params(start_from=other, checkpoint=tmp_path / NAME).fit(some_rows())
+    with pytest.raises(ConfigurationError, match="start_from"):
+        GaussianMixture(3, checkpoint=tmp_path / NAME, **OPTIONS).fit(some_rows())
+    # The content of the model counts, not where it is.
+    again = clone(model).set_params(start_from=tmp_path / "start.safetensors")
+    found = again.set_params(checkpoint=tmp_path / NAME).fit(some_rows())
+    assert bits(found) == bits(model.fit(some_rows()))
+
+
 @pytest.mark.parametrize("seed", [np.random.RandomState, None])
 def test_random_numbers_are_left_as_they_were(seed, tmp_path):
     """A fit whose seed nobody knows goes on with the numbers that it began with."""

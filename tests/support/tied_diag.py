@@ -85,6 +85,12 @@ class TiedDiag(Covariance):
     def variances(self, covariances, shape):
         return np.broadcast_to(covariances, shape).copy()
 
+    def of_components(self, values, components):
+        return values
+
+    def of_features(self, covariances, features):
+        return covariances[features]
+
     def as_matrices(self, covariances, shape):
         return np.broadcast_to(np.diag(covariances), (*shape, shape[1]))
 

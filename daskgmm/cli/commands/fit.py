@@ -9,7 +9,15 @@ import click
 from daskgmm.cli.exits import CommandFailure, Exit
 from daskgmm.cli.options.declared import in_order, options_of
 from daskgmm.cli.options.secrets import typed_command
-from daskgmm.cli.options.shared import COLUMNS, INPUTS, READING, SEED, WEIGHTS, inputs_of
+from daskgmm.cli.options.shared import (
+    COLUMNS,
+    INPUTS,
+    READING,
+    REFERENCES,
+    SEED,
+    WEIGHTS,
+    inputs_of,
+)
 from daskgmm.cli.options.types import Components
 from daskgmm.fitting.options import MethodOptions
 from daskgmm.jobs.options import FitOptions
@@ -52,6 +60,7 @@ ROWS_AND_RUN = in_order(
     WEIGHTS,
 )
 AFTERWARDS = in_order(
+    REFERENCES,
     options_of(FitOptions, ["cache", "resume", "force"]),
     click.option(
         "--require-convergence", is_flag=True, help="Exit with 3 if the fit does not converge."

@@ -49,6 +49,12 @@ def _files(paths: Sequence[str]) -> str:
     return paths[0] if len(paths) == 1 else f"{len(paths)} files, the first {paths[0]}"
 
 
+def _run_in(record: Mapping[str, Any], key: str) -> str | None:
+    """Id of a run that a record names, if it is one and no model file."""
+    found: str | None = record.get(key, {}).get("run_id")
+    return found
+
+
 def _facts(description: Mapping[str, Any]) -> dict[str, Any]:
     fit, run = description["fit"], description["run"]
     facts = {
@@ -68,7 +74,9 @@ def _facts(description: Mapping[str, Any]) -> dict[str, Any]:
         facts |= {
             "seed": run["seed"],
             "run id": run["run_id"],
-            "updated from run": run.get("updated_from", {}).get("run_id"),
+            "updated from run": _run_in(run, "updated_from"),
+            "started from run": _run_in(run, "started_from"),
+            "aligned to run": _run_in(run, "aligned_to"),
             "fitted": f"{run['timings']['ended']} in {run['timings']['seconds']:.1f} s",
             "inputs": _files([file["path"] for file in run["inputs"]["files"]]),
         }

@@ -7,7 +7,15 @@ from typing import Any
 import click
 
 from daskgmm.cli.options.secrets import typed_command
-from daskgmm.cli.options.shared import COLUMNS, FORCE, INPUTS, JSON, READING, WEIGHTS
+from daskgmm.cli.options.shared import (
+    COLUMNS,
+    FORCE,
+    INPUTS,
+    JSON,
+    READING,
+    REFERENCES,
+    WEIGHTS,
+)
 from daskgmm.cli.options.types import Number
 
 logger = logging.getLogger(__name__)
@@ -30,6 +38,7 @@ _REPORTED = ("run", "already", "run_id", "updated_from", "forgetting", "result",
     help="Factor for the weight of the earlier rows: 1 keeps them in full, 0 drops them.",
 )
 @JSON
+@REFERENCES
 @COLUMNS
 @WEIGHTS
 @FORCE

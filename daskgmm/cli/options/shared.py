@@ -13,6 +13,7 @@ from daskgmm.fitting.options import declared
 from daskgmm.jobs.options import (
     ClusterOptions,
     FitOptions,
+    ReferenceOptions,
     RowsOptions,
     SchedulerOptions,
     SizeOptions,
@@ -27,6 +28,7 @@ COLUMNS = options_of(RowsOptions, ["columns"])
 WEIGHTS = options_of(RowsOptions, ["weight_column"])
 FORMAT = options_of(RowsOptions, ["format", "delimiter", "where"])
 STORAGE = options_of(RowsOptions, ["storage_options"])
+REFERENCES = options_of(ReferenceOptions)
 FORCE = options_of(FitOptions, ["force"])
 SEED = options_of(FitOptions, ["seed"])
 SCHEDULER = options_of(SchedulerOptions)

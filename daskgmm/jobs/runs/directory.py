@@ -140,6 +140,7 @@ _COMPONENT = {
     **dict.fromkeys(("weight_before", "weight_of_new_rows", "weight_after"), _NUMBER),
     **dict.fromkeys(("shift_of_new_rows", "shift", "divergence"), _KNOWN),
 }
+_MODEL = {"run_id": str | None, "model_sha256": str}
 _RECORD = {
     "run_id": str,
     "state": str,
@@ -149,7 +150,7 @@ _RECORD = {
     "attempts?": int,
     "host?": dict,
     "failure?": {"cause": str, "remedy": str},
-    "updated_from?": {"run_id": str | None, "model_sha256": str},
+    **dict.fromkeys(("updated_from?", "started_from?", "aligned_to?"), _MODEL),
     "drift?": {
         **dict.fromkeys(("mean_log_likelihood", "lower_bound_before", "difference"), _KNOWN),
         "components": [_COMPONENT],

@@ -167,6 +167,14 @@ class Covariance(ABC):
         """Least share (K,) of a feature's variance that is left once the others are known."""
 
     @abstractmethod
+    def of_components(self, values: Doubles, components: NDArray[np.int64]) -> Doubles:
+        """Covariances or factors of some components, in this order."""
+
+    @abstractmethod
+    def of_features(self, covariances: Doubles, features: NDArray[np.int64]) -> Doubles:
+        """Covariances of some features, in this order."""
+
+    @abstractmethod
     def as_matrices(self, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         """Each component's covariance as a matrix: (K, D, D); ``shape`` is (K, D)."""
 

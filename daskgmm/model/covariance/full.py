@@ -117,6 +117,12 @@ class Full(Covariance):
             [matrices.least_share(*pair) for pair in zip(factors, covariances, strict=True)]
         )
 
+    def of_components(self, values: Doubles, components: NDArray[np.int64]) -> Doubles:
+        return values[components]
+
+    def of_features(self, covariances: Doubles, features: NDArray[np.int64]) -> Doubles:
+        return covariances[:, features[:, np.newaxis], features]
+
     def as_matrices(self, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         del shape
         return covariances

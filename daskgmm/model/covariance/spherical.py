@@ -97,6 +97,13 @@ class Spherical(Covariance):
         del factors, covariances
         return np.ones(n_components)
 
+    def of_components(self, values: Doubles, components: NDArray[np.int64]) -> Doubles:
+        return values[components]
+
+    def of_features(self, covariances: Doubles, features: NDArray[np.int64]) -> Doubles:
+        del features
+        return covariances
+
     def as_matrices(self, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         return np.asarray(covariances[:, np.newaxis, np.newaxis] * np.eye(shape[1]))
 

@@ -108,6 +108,13 @@ class Tied(Covariance):
     def least_shares(self, factors: Doubles, covariances: Doubles, n_components: int) -> Doubles:
         return np.full(n_components, matrices.least_share(factors, covariances))
 
+    def of_components(self, values: Doubles, components: NDArray[np.int64]) -> Doubles:
+        del components
+        return values
+
+    def of_features(self, covariances: Doubles, features: NDArray[np.int64]) -> Doubles:
+        return covariances[np.ix_(features, features)]
+
     def as_matrices(self, covariances: Doubles, shape: tuple[int, int]) -> Doubles:
         return np.broadcast_to(covariances, (*shape, shape[1]))
 

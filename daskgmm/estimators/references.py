@@ -1,0 +1,146 @@
+"""Other fitted mixtures: to start from, and in whose order components are brought."""
+
+import copy
+import os
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.mixture import GaussianMixture as ScikitLearn
+
+from daskgmm.errors import ConfigurationError, InputTypeError
+from daskgmm.estimators.sklearn_model import from_sklearn
+from daskgmm.estimators.validation import require_fitted
+from daskgmm.fitting.fitted import Fitted
+from daskgmm.fitting.model_file import Stored
+from daskgmm.fitting.protocols import FittedMixture
+
+E = TypeVar("E", bound=FittedMixture)
+
+_TAKEN = "a fitted mixture, or the path or URL of a model file or run directory"
+
+
+def start_of(start_from: Any) -> Fitted | None:
+    """The mixture that the ``start_from`` parameter names."""
+    return None if start_from is None else fitted_mixture(start_from, "start_from")
+
+
+def fitted_mixture(given: Any, name: str) -> Fitted:
+    """A fitted mixture from an estimator, model file or run directory.
+
+    Parameters
+    ----------
+    given : estimator, path, fsspec URL or Fitted
+        Estimators are ours or scikit-learn's; a selector stands for its best.
+    name : str
+        Name of the argument in errors.
+
+    Raises
+    ------
+    ConfigurationError
+        The estimator is not fitted.
+    InputTypeError
+        It is neither an estimator nor a path.
+    MissingInputError, DataError, ClusterError
+        As `daskgmm.load`.
+    """
+    if isinstance(given, Fitted):
+        return given
+    if isinstance(given, str | os.PathLike):
+        return Stored.at(given, None).fitted
+    found: Any = getattr(given, "best_estimator_", given)
+    if isinstance(found, ScikitLearn) and hasattr(found, "weights_"):
+        from daskgmm.estimators.gaussian_mixture import GaussianMixture
+
+        found = from_sklearn(GaussianMixture, found)
+    if hasattr(found, "_predictor"):
+        return Fitted.of(found)
+    if hasattr(found, "fit"):
+        raise ConfigurationError(
+            f"{name} is a {type(given).__name__} that is not fitted.",
+            f"Fit it first, or give {_TAKEN}.",
+        )
+    raise InputTypeError(f"{name} is {given!r}.", f"Give {_TAKEN}.")
+
+
+class StartsFrom:
+    """Mixin of estimators with the parameter ``start_from``."""
+
+    start_from: Any
+
+    def __sklearn_clone__(self) -> Any:
+        """As scikit-learn's, which would clone the model to start from, and so empty it."""
+        found: Any = super().__sklearn_clone__()  # type: ignore[misc]
+        found.start_from = self.start_from
+        return found
+
+
+class MatchMethods:
+    """Mixin with the methods that compare components with those of another mixture."""
+
+    def match(self: FittedMixture, reference: Any) -> NDArray[np.int64]:
+        """Permutation that brings components in the order of another mixture's.
+
+        Components correspond so that the sum of their Bhattacharyya distances is the least.
+        Weights don't count, and covariance types may differ. No row is read.
+
+        Parameters
+        ----------
+        reference : estimator, path or fsspec URL
+            Fitted mixture, model file or run directory, with as many components and the same
+            columns, which are matched by name where both have names.
+
+        Returns
+        -------
+        ndarray of shape (K,)
+            Entry j is the component that corresponds to the reference's component j:
+            ``means_[model.match(reference)]`` are in the reference's order.
+
+        Raises
+        ------
+        ConfigurationError
+            The reference has other columns, or another number of components.
+        """
+        require_fitted(self)
+        name = "reference"
+        return Fitted.of(self).permutation(fitted_mixture(reference, name), name)
+
+    def align_to(self: E, reference: Any) -> E:  # noqa: PYI019  the mixin needs what it is mixed into
+        """The same mixture with its components in the order of another mixture's.
+
+        Parameters
+        ----------
+        reference : estimator, path or fsspec URL
+            As `match` takes it.
+
+        Returns
+        -------
+        GaussianMixture
+            Fitted, with the same parameters; this one is unchanged.
+        """
+        return reordered(self, self.match(reference))  # type: ignore[attr-defined]
+
+
+def reordered(estimator: E, order: NDArray[np.int64]) -> E:
+    """The same fitted estimator with its components in another order, a permutation (K,)."""
+    found = copy.copy(estimator)
+    predictor, moments = estimator._predictor, estimator._moments  # noqa: SLF001  a protocol's
+    mixture = predictor.mixture.of_components(order)
+    found._predictor = replace(predictor, mixture=mixture)  # noqa: SLF001
+    found._moments = None if moments is None else moments.of_components(order)  # noqa: SLF001
+    return found
+
+
+def restarted(estimator: E, start: Fitted) -> E:
+    """The same fitted estimator with the parameters of another model, in its order.
+
+    The moments of the rows that were seen stay those of the corresponding components.
+    """
+    own = Fitted.of(estimator)
+    found = reordered(estimator, own.permutation(start, "start_from"))
+    frame, covariance = own.predictor.frame, own.predictor.mixture.covariance
+    mixture, other = start.over(own.columns, own.n_features, "start_from").of_type(covariance)
+    moved = mixture.outside(other.seen_from(frame))
+    found._predictor = replace(own.predictor, mixture=moved)  # noqa: SLF001  a protocol's
+    return found

@@ -1,0 +1,1 @@
+"""What a fitted mixture answers without rows: pure functions of mixtures."""
