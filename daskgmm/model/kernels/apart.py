@@ -99,23 +99,49 @@ def _usual(mean: Doubles | float, spread: Doubles | float, longest: Doubles | fl
 
 
 def close_pairs(places: Places) -> csr_array | None:
-    """Pairs of components (K, K) that longest deviations do not rule out, either way, if few."""
+    """Pairs of components (i, j), either way, unless they are too many.
+
+    Those are left where the distance of usual rows of i from j, along the line between the means,
+    is below the gap of j. The reach of i is taken for as long in all directions.
+    """
     means, every = places.means, np.arange(len(places.means))
     most = max(MOST_CLOSE * len(means) ** 2, FEWEST_CLOSE)
     squares = np.einsum("kd,kd->k", means, means)
-    share = 4 * (means.shape[1] + 4) * np.finfo(np.float64).eps
+    features, forms = _forms(means, places.covariances)
+    rounding = 4 * len(features) * np.finfo(np.float64).eps
     parts: list[csr_array] = []
     for start in range(0, len(means), _TOGETHER):
         own = every[start : start + _TOGETHER, np.newaxis]
-        both = squares[own] + squares
-        apart = (1 - share) * both - 2 * means[own[:, 0]] @ means.T
-        apart = np.sqrt(np.maximum(apart, 0)) - places.blur
-        far = apart > places.reach[own] + places.beyond(own, every) * places.longest
+        error = rounding * (squares[own] + squares)
+        apart = squares[own] + squares - 2 * means[own[:, 0]] @ means.T
+        apart = np.maximum(np.sqrt(np.maximum(apart - error, 0)) - places.blur, 0)
+        across = features[:, own[:, 0]].T @ forms
+        across = np.sqrt(np.maximum(across, 0) + 2 * places.longest**2 * error)
+        across += places.longest * (_ROUNDING * apart + places.blur)
+        far = apart * (apart - places.reach[own]) > places.beyond(own, every) * across
         parts.append(csr_array(~far))
         if sum(part.nnz for part in parts) > most:
             return None
     found = vstack(parts, format="csr")
     return csr_array(found + found.T)
+
+
+def _forms(means: Doubles, covariances: Doubles) -> tuple[Doubles, Doubles]:
+    """Features (F, K) of the means and coefficients (F, K), whose products are quadratic forms.
+
+    These are of the differences (K, K) of the means, by the covariance of the second one.
+    """
+    i, j = np.triu_indices(means.shape[1])
+    linear = np.einsum("kde,ke->kd", covariances, means)
+    features = np.hstack([means[:, i] * means[:, j], means, np.ones((len(means), 1))])
+    forms = np.hstack(
+        [
+            np.where(i == j, 1, 2) * covariances[:, i, j],
+            -2 * linear,
+            np.einsum("kd,kd->k", linear, means)[:, np.newaxis],
+        ]
+    )
+    return features.T, forms.T
 
 
 def pairs_that_share(places: Places, close: csr_array) -> csr_array:

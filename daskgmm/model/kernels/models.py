@@ -1,44 +1,24 @@
 """Mixtures as their loops need them, made once in a process."""
 
-from collections.abc import Callable
-from functools import wraps
-from typing import TypeVar
-from weakref import WeakKeyDictionary
-
 import numpy as np
 
 from daskgmm.model import screening
 from daskgmm.model.kernels.arguments import Model
 from daskgmm.model.kernels.neighbours import Neighbours
 from daskgmm.model.mixture import Mixture
-
-T = TypeVar("T")
+from daskgmm.model.once import once_a_mixture
 
 _MOST_GAP = {np.dtype(np.float32): 80.0, np.dtype(np.float64): 700.0}
 """What the loops' exponentials reach down to."""
 
 
-def _once_a_mixture(make: Callable[[Mixture, np.dtype[np.floating]], T]) -> Callable[..., T]:
-    """Keep what is made of a mixture as long as it lives: in a process many tasks share it."""
-    made: WeakKeyDictionary[Mixture, dict[np.dtype[np.floating], T]] = WeakKeyDictionary()
-
-    @wraps(make)
-    def kept(mixture: Mixture, dtype: np.dtype[np.floating]) -> T:
-        own = made.setdefault(mixture, {})
-        if dtype not in own:
-            own[dtype] = make(mixture, dtype)
-        return own[dtype]
-
-    return kept
-
-
-@_once_a_mixture
+@once_a_mixture
 def neighbours_of(mixture: Mixture, dtype: np.dtype[np.floating]) -> Neighbours | None:
     """Components by their distances, where these pay."""
     return Neighbours.of(mixture, model_of(mixture, dtype))
 
 
-@_once_a_mixture
+@once_a_mixture
 def model_of(mixture: Mixture, dtype: np.dtype[np.floating]) -> Model:
     """A mixture's arrays for the loop, of one type, with its means as origins."""
     factors = mixture.covariance.whitening(mixture.factors, mixture.shape)

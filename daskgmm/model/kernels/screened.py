@@ -190,8 +190,10 @@ class ScreenedKernel(LoopKernel):
         if self.n_quadratic:
             feature, i, j = self.covariance.monomials(self.n_features).T
             products = second[:, i, j] if self.covariance.has_matrices else second[:, 0, i]
-            starts = np.searchsorted(feature, np.arange(self.n_quadratic))
-            sums[: self.n_quadratic] += np.add.reduceat(products.T, starts, axis=0)
+            if len(feature) > self.n_quadratic:  # a feature may be a sum of several
+                starts = np.searchsorted(feature, np.arange(self.n_quadratic))
+                products = np.add.reduceat(products, starts, axis=1)
+            sums[: self.n_quadratic] += products.T
         if shared.size:
             shared += second[0] if self.covariance.has_matrices else np.diag(second[0, 0])
 
