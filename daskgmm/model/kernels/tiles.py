@@ -6,7 +6,7 @@ from daskgmm.model.kernels.arguments import Model, PairWork
 from daskgmm.model.kernels.base import LEADING_ROWS, SMALL_PRODUCT
 from daskgmm.model.kernels.compiled import LINE
 
-TILE_VALUES = 2**18
+TILE_VALUES = 2**20
 """Numbers of a tile's rows, about: a component's share of the rows is to be worth a product."""
 
 TILE_PAIRS = 2**20
