@@ -21,6 +21,9 @@ from daskgmm.training.em import EMSettings
 from daskgmm.training.starts import StartPlan
 from daskgmm.training.stopping import Rule, stopping_named
 
+ROWS_A_COMPONENT = 8
+"""Rows of a task for each component: with fewer, sums cost more to make and add than rows do."""
+
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
@@ -143,14 +146,23 @@ class Settings:
             seconds += seconds_a_row(n_features, length, n_components)
         return seconds
 
+    @property
+    def _components_together(self) -> int:
+        plans = [candidate.plan for candidate in self.candidates]
+        return sum(plan.n_components * plan.n_init for plan in plans)
+
+    @property
+    def rows_a_task(self) -> int:
+        """Fewest rows of a task, about, so that its moments cost less than its rows do."""
+        return ROWS_A_COMPONENT * self._components_together
+
     def task(self, source: Source) -> TaskSizes:
         """Sizes of a task in a pass over a source, for all starts together."""
         longest = max(one.feature_length(source.n_features) for one in self.covariances)
-        plans = [candidate.plan for candidate in self.candidates]
         return TaskSizes(
             source.n_features,
             longest,
-            sum(plan.n_components * plan.n_init for plan in plans),
+            self._components_together,
             largest_block(source),
             largest_part(source),
             source.dtype,

@@ -37,7 +37,8 @@ Where each term is computed:
     the two products    `kernels.features.FeatureKernel` (NumPy),
                         `kernels.loops.features` (compiled)
     pairs that count    `screening`, `kernels.loops.bounds` and `kernels.loops.screened` find
-                        them, `kernels.loops.pairs` sums over them
+                        them, `kernels.loops.pairs` sums over them; of hundreds of
+                        components, `kernels.neighbours` leaves a few to look at
     gamma               `responsibilities.normalise`; the compiled loop has its own
     a block's moments   `expectation.Accumulator`, `moments.Moments`
     M-step              `moments.Moments.maximise`, `covariance.base.Covariance.estimate`

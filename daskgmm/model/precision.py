@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.mixture import Mixture
+from daskgmm.model.once import once_a_mixture
 from daskgmm.model.typing import Doubles
 
 TOLERANCE = {np.dtype(np.float32): 1e-3, np.dtype(np.float64): 1e-10}
@@ -39,6 +40,7 @@ def covariance_errors(mixture: Mixture, origins: Doubles, dtype: np.dtype[np.flo
     return np.asarray(np.finfo(dtype).eps * form)
 
 
+@once_a_mixture
 def feature_components(mixture: Mixture, dtype: np.dtype[np.floating]) -> NDArray[np.bool_]:
     """Mask (K,) of the components for which the feature form is exact enough and pays.
 
@@ -58,6 +60,7 @@ def moments_suffice(mixture: Mixture, origins: Doubles, dtype: np.dtype[np.float
     return bool((covariance_errors(mixture, origins, dtype) <= TOLERANCE[dtype]).all())
 
 
+@once_a_mixture
 def working_dtype(mixture: Mixture, dtype: np.dtype[np.floating]) -> np.dtype[np.floating]:
     """Floating-point type for a mixture: `dtype`, or float64 if that type is not exact enough.
 

@@ -15,7 +15,8 @@ from daskgmm.data.source import Source
 from daskgmm.data.storage.scratch import boot_id, root
 from daskgmm.model.kernels import centred, features
 from daskgmm.model.kernels.base import slab_rows
-from daskgmm.model.kernels.screened import tile_pairs, tile_values
+from daskgmm.model.kernels.neighbours import sorting_values
+from daskgmm.model.kernels.tiles import tile_pairs, tile_values
 from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.workers import explaining_losses, wait_for_workers
 
@@ -91,7 +92,8 @@ class TaskSizes:
         In NumPy they are slabs of Phi (F) and rows (D), or three of rows without Phi, and of gamma
         (K). The compiled loop has tiles, of five times the rows and three numbers a pair. Then Eta,
         factors, a product and sums about two origins, each of (F, K) or twice that; where
-        components share a covariance, these are matrices (D, D).
+        components share a covariance, these are matrices (D, D). Hundreds of components are told
+        apart, and rows sorted by them.
         """
         values, widest, n_bytes = self.length + self.n_features, self.length, features.SLAB_BYTES
         if self.length > features.LONGEST:
@@ -100,6 +102,7 @@ class TaskSizes:
         tile = 5 * tile_values(self.n_features) + 3 * tile_pairs(self.n_components)
         parameters = 8 * self.length * self.n_components + 4 * self.n_features**2
         double = np.dtype(np.float64).itemsize
+        parameters += sorting_values(self.n_components, self.n_features)
         return max(slab, tile) * self.dtype.itemsize + parameters * double
 
     @property

@@ -19,6 +19,7 @@ GOALS = {
     "iteration": "seconds an EM iteration on rows in memory",
     "ways": "nanoseconds a row and component, by each way through the loop",
     "wide": "the same on up to 1,000 features",
+    "sizes": "seconds a pass against the number of components and of features",
     "jobs": "seconds from Parquet to a model file, whole processes",
     "scoring": "rows a second from Parquet to labelled Parquet",
     "many": "many models in the same passes over Parquet",

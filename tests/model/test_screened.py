@@ -14,7 +14,8 @@ from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.compiled import CompiledKernel
 from daskgmm.model.kernels.loops import moments
-from daskgmm.model.kernels.screened import ScreenedKernel, tile_rows
+from daskgmm.model.kernels.screened import ScreenedKernel
+from daskgmm.model.kernels.tiles import tile_rows
 from daskgmm.model.kernels.ways import ways_of
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import moments_under

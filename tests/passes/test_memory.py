@@ -75,7 +75,7 @@ def test_work_arrays_take_what_is_predicted(kind, n_features, n_components, dtyp
     ("kind", "starts", "n_features", "n_components"),
     [
         ("full", 50, 50, 3), ("full", 20, 100, 10), ("spherical", 20, 100, 50),
-        ("diag", 1, 100, 4096), ("full", 1, 200, 100), ("tied", 1, 200, 100),
+        ("diag", 1, 100, 4096), ("full", 1, 200, 100), ("tied", 1, 200, 100), ("full", 1, 20, 1000),
     ],
 )  # fmt: skip
 def test_starts_together_and_large_mixtures_take_no_more_than_predicted(

@@ -18,7 +18,8 @@ Two run one compiled loop over tiles of rows (`loops.moments`), which holds no i
 
 `ScreenedKernel` whitens about the means too, but only the pairs (row, component) that count;
 where most do, or features are few, all pairs, by features where those are exact enough. `ways`
-has the costs by which a tile's way is chosen, `arguments` what the loop is given.
+has the costs by which a tile's way is chosen, `arguments` what the loop is given, `models` and
+`tiles` make that. Hundreds of components are told apart first: `neighbours`, `apart`.
 
 All hold work arrays that are allocated once: fresh large temporaries would be mapped, faulted
 and unmapped for each block.

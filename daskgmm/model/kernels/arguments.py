@@ -99,12 +99,33 @@ class Model(NamedTuple):
     scales: Floats
 
 
+class Near(NamedTuple):
+    """Neighbours of components, for a loop; empty where all are looked at for each tile.
+
+    Parameters
+    ----------
+    starts : ndarray of int of shape (K + 1,)
+        Where each component's neighbours begin, and their end.
+    neighbours : ndarray of int
+    logits : ndarray of shape (K,)
+        Of rows that are usual for the component: at least so much.
+    """
+
+    starts: NDArray[np.int64]
+    neighbours: NDArray[np.int64]
+    logits: Doubles
+
+
 class PairWork(NamedTuple):
-    """Work arrays of a tile of n rows: their bounds, the pairs that count, and products."""
+    """Work arrays of a tile of n rows: components, bounds, the pairs that count, and products."""
+
+    active: NDArray[np.int64]
+    is_near: NDArray[np.uint8]
 
     z: Floats
     by_row: Floats
     leading: Floats
+    directions: Floats
     squares: Floats
     best: NDArray[np.float32]
     limits: Doubles
@@ -132,6 +153,12 @@ def no_form(dtype: np.dtype[np.floating]) -> tuple[Form, FeatureWork]:
     return form, FeatureWork(values, values, values, values, values, np.empty((2, 0)))
 
 
+def no_near() -> Near:
+    """For mixtures of which all components are looked at for each tile."""
+    integers = np.empty(0, np.int64)
+    return Near(integers, integers, np.empty(0))
+
+
 def no_model(dtype: np.dtype[np.floating], tile: int) -> tuple[Model, PairWork]:
     """For mixtures whose tiles, of so many rows, all go by features."""
     values, table, whole = (np.empty((0,) * ndim, dtype) for ndim in (1, 2, 3))
@@ -142,7 +169,9 @@ def no_model(dtype: np.dtype[np.floating], tile: int) -> tuple[Model, PairWork]:
         directions=table, axes=integers, offsets=values, scales=values,
     )  # fmt: skip
     return model, PairWork(
-        z=values, by_row=values, leading=values, squares=values, best=singles, limits=doubles,
+        active=integers, is_near=np.empty(0, np.uint8),
+        z=values, by_row=values, leading=values, directions=values, squares=values, best=singles,
+        limits=doubles,
         upper=singles, guess=np.empty(0, np.int32), guess_starts=integers, ordered=rows,
         low=values, peak=values, pair_rows=integers, pair_starts=integers, pair_logits=values,
         chosen=integers, logits=values, gathered=values, white=values, product=values,

@@ -14,6 +14,9 @@ from daskgmm.model.typing import Doubles, Floats
 SMALL_PRODUCT = 10**6
 """OpenBLAS takes other kernels, that round otherwise, for products of fewer multiplications."""
 
+LEADING_ROWS = 320
+"""Rows in a product with directions, of which as many are taken as BLAS multiplies in place."""
+
 
 def slab_rows(values_per_row: int, dtype: np.dtype[np.floating], n_bytes: int) -> int:
     """Number of rows in a slab: a power of two, for work arrays of about `n_bytes`."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.frame import Frame
-from daskgmm.model.kernels.arguments import FeatureWork, Form, Ways, no_model
+from daskgmm.model.kernels.arguments import FeatureWork, Form, Ways, no_model, no_near
 from daskgmm.model.kernels.base import Kernel
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.responsibilities import LEAST
@@ -124,12 +124,14 @@ class CompiledKernel(LoopKernel):
             tuple(model),
             _WAYS,
             np.empty(0) if weights is None else weights,
+            tuple(no_near()),
+            np.empty(0, np.int64),
             LEAST[self.dtype],
             tuple(pairs),
             np.empty((0, 0, 0)),
             np.empty((0, 0)),
             self.log_likelihoods,
-            np.zeros(3, np.int64),
+            np.zeros(4, np.int64),
             tuple(self.form),
             tuple(self.work),
             self.sums,

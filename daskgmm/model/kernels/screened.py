@@ -4,48 +4,30 @@ from collections.abc import Sequence
 from typing import final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from daskgmm.model import screening
 from daskgmm.model.frame import Frame
-from daskgmm.model.kernels.arguments import FeatureWork, Model, PairWork, Ways, no_form
-from daskgmm.model.kernels.base import SMALL_PRODUCT, Kernel
-from daskgmm.model.kernels.compiled import LINE, CompiledKernel, LoopKernel
+from daskgmm.model.kernels.arguments import (
+    FeatureWork,
+    Near,
+    PairWork,
+    Ways,
+    no_form,
+    no_near,
+)
+from daskgmm.model.kernels.base import Kernel
+from daskgmm.model.kernels.compiled import CompiledKernel, LoopKernel
+from daskgmm.model.kernels.models import model_of, neighbours_of
+from daskgmm.model.kernels.neighbours import Neighbours
+from daskgmm.model.kernels.tiles import MOST_ROWS, work_for
 from daskgmm.model.kernels.ways import ways_of
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.responsibilities import LEAST
 from daskgmm.model.typing import Doubles, Floats
 
-TILE_VALUES = 2**18
-"""Numbers of a tile's rows, about: a component's share of the rows is to be worth a product."""
-
-TILE_PAIRS = 2**20
-"""Pairs of a tile's rows with components, at most."""
-
-FEWEST_ROWS, MOST_ROWS = 256, 2048
-"""Less `LINE`, so that features do not lie a power of two apart."""
-
-_MOST_GAP = {np.dtype(np.float32): 80.0, np.dtype(np.float64): 700.0}
-"""What the loops' exponentials reach down to."""
-
 _GAP_OF_DENSITIES = {np.dtype(np.float32): 105.0, np.dtype(np.float64): 750.0}
 """Below these, the exponential of a difference of logits is zero in the type itself."""
-
-
-def tile_rows(n_components: int, n_features: int) -> int:
-    """Rows of a tile, from the mixture's sizes alone."""
-    ideal = min(TILE_VALUES // n_features, TILE_PAIRS // n_components)
-    return int(np.clip(2 ** int(np.log2(max(ideal, 1))), FEWEST_ROWS, MOST_ROWS)) - LINE
-
-
-def tile_values(n_features: int) -> int:
-    """Numbers of a tile's rows, at the most, whatever the number of components."""
-    return int(np.clip(TILE_VALUES, FEWEST_ROWS * n_features, MOST_ROWS * n_features))
-
-
-def tile_pairs(n_components: int) -> int:
-    """Pairs of a tile's rows with components, at the most, whatever the number of features."""
-    return int(np.clip(TILE_PAIRS, FEWEST_ROWS * n_components, MOST_ROWS * n_components))
 
 
 @final
@@ -73,7 +55,7 @@ class ScreenedKernel(LoopKernel):
     ) -> None:
         super().__init__(mixtures, frame, dtype, origins)
         self.models = [
-            model_of(mixture, points, self.dtype)
+            model_of(mixture, self.dtype)._replace(origins=np.array(points, self.dtype, order="C"))
             for mixture, points in zip(mixtures, self.origins, strict=True)
         ]
         # Sums moved from another point come with fewer digits; and without quadratic features the
@@ -88,7 +70,11 @@ class ScreenedKernel(LoopKernel):
         self.works: list[PairWork] = []
         self._share_work_arrays()
         self.slab = MOST_ROWS
-        self.counted = np.zeros(3, np.int64)
+        self.neighbours = [
+            neighbours_of(mixture, self.dtype) if own.screened else None
+            for mixture, own in zip(mixtures, self.ways, strict=True)
+        ]
+        self.counted = np.zeros(4, np.int64)
 
     def _share_work_arrays(self) -> None:
         """Give mixtures of one size the same ones: they are computed one after another."""
@@ -127,31 +113,67 @@ class ScreenedKernel(LoopKernel):
             )  # fmt: skip
 
     def _add_rows(self, rows: Floats, weights: Doubles | None) -> None:
+        for i, neighbours in enumerate(self.neighbours):
+            if neighbours is None:
+                self._add_to(i, rows, weights)
+                continue
+            for start in range(0, rows.shape[1], neighbours.stretch):
+                window = slice(start, start + neighbours.stretch)
+                own = None if weights is None else weights[window]
+                self._add_about(i, neighbours, rows[:, window], own)
+
+    def _add_about(
+        self, i: int, neighbours: Neighbours, rows: Floats, weights: Doubles | None
+    ) -> None:
+        """Add rows that are usual for a component beside its neighbours, and then the others."""
+        from daskgmm.model.kernels.loops.near import usual_loop
+
+        order, nearest, usual = neighbours.sort(rows, self.frame)
+        rows, weights = rows[:, order], None if weights is None else weights[order]
+        usual_loop(rows.dtype, self.dtype)(
+            rows, self.frame.origin, 1 / self.frame.scale, tuple(self.models[i]),
+            tuple(neighbours.near), nearest, tuple(self.works[i]), usual,
+        )  # fmt: skip
+        for chosen, near in (usual, neighbours.near), (~usual, None):
+            own = None if weights is None else weights[chosen]
+            self._add_to(i, rows[:, chosen], own, near, nearest[chosen])
+
+    def _add_to(
+        self,
+        i: int,
+        rows: Floats,
+        weights: Doubles | None,
+        near: Near | None = None,
+        nearest: NDArray[np.int64] | None = None,
+    ) -> None:
+        """Add rows to the sums of a mixture."""
         from daskgmm.model.kernels.loops.moments import loop
 
-        for i, features in enumerate(self.by_features):
-            form, work, sums = (
-                (*no_form(self.dtype), np.empty((0, 0)))
-                if features is None
-                else (features.form, features.work, features.sums)
-            )
-            loop(rows.dtype, self.dtype)(
-                rows,
-                self.frame.origin,
-                1 / self.frame.scale,
-                tuple(self.models[i]),
-                tuple(self.ways[i]),
-                np.empty(0) if weights is None else weights,
-                LEAST[self.dtype],
-                tuple(self.works[i]),
-                self.second[i],
-                self.first[i],
-                self.log_likelihoods[i : i + 1],
-                self.counted,
-                tuple(form),
-                tuple(work),
-                sums,
-            )
+        features = self.by_features[i]
+        form, work, sums = (
+            (*no_form(self.dtype), np.empty((0, 0)))
+            if features is None
+            else (features.form, features.work, features.sums)
+        )
+        loop(rows.dtype, self.dtype)(
+            rows,
+            self.frame.origin,
+            1 / self.frame.scale,
+            tuple(self.models[i]),
+            tuple(self.ways[i]),
+            np.empty(0) if weights is None else weights,
+            tuple(near or no_near()),
+            nearest if near else np.empty(0, np.int64),
+            LEAST[self.dtype],
+            tuple(self.works[i]),
+            self.second[i],
+            self.first[i],
+            self.log_likelihoods[i : i + 1],
+            self.counted,
+            tuple(form),
+            tuple(work),
+            sums,
+        )
 
     def take(self) -> list[Moments]:
         for i, segment in enumerate(self.segments):
@@ -168,8 +190,10 @@ class ScreenedKernel(LoopKernel):
         if self.n_quadratic:
             feature, i, j = self.covariance.monomials(self.n_features).T
             products = second[:, i, j] if self.covariance.has_matrices else second[:, 0, i]
-            starts = np.searchsorted(feature, np.arange(self.n_quadratic))
-            sums[: self.n_quadratic] += np.add.reduceat(products.T, starts, axis=0)
+            if len(feature) > self.n_quadratic:  # a feature may be a sum of several
+                starts = np.searchsorted(feature, np.arange(self.n_quadratic))
+                products = np.add.reduceat(products, starts, axis=1)
+            sums[: self.n_quadratic] += products.T
         if shared.size:
             shared += second[0] if self.covariance.has_matrices else np.diag(second[0, 0])
 
@@ -183,64 +207,3 @@ def compiled_kernel(mixture: Mixture, dtype: np.dtype[np.floating]) -> type[Kern
     own = ways_of(mixture, dtype)
     only = own.by_features and (mixture.covariance.needs_scatter or not own.screened)
     return CompiledKernel if only else ScreenedKernel
-
-
-def model_of(mixture: Mixture, origins: Doubles, dtype: np.dtype[np.floating]) -> Model:
-    """A mixture's arrays for the loop, of one type."""
-    factors = mixture.covariance.whitening(mixture.factors, mixture.shape)
-    n_features = mixture.n_features
-    means = np.array(mixture.means, dtype, order="C")
-    if mixture.covariance.has_matrices:
-        rows = screening.directions(mixture, factors)
-        leading = np.array(rows.reshape(-1, n_features), dtype, order="C")
-        axes = np.empty(0, np.int64)
-        offsets = np.einsum("kmd,kd->km", rows, mixture.means).ravel()
-        scales = np.ones(len(offsets))
-    else:
-        along = screening.axes(mixture, factors[:, 0])
-        leading, axes = np.empty((0, 0), dtype), along.ravel()
-        offsets = np.take_along_axis(means, along, axis=1).ravel()
-        scales = np.take_along_axis(factors[:, 0], along, axis=1).ravel()
-    return Model(
-        means=means,
-        origins=np.array(origins, dtype, order="C"),
-        factors=np.array(factors, dtype, order="C"),
-        whitens=mixture.covariance.has_matrices,
-        normalisers=mixture.log_normalisers.astype(dtype),
-        gaps=np.minimum(screening.gaps(mixture), _MOST_GAP[np.dtype(dtype)]).astype(dtype),
-        directions=leading,
-        axes=axes,
-        offsets=offsets.astype(dtype),
-        scales=scales.astype(dtype),
-    )
-
-
-def work_for(model: Model, dtype: np.dtype[np.floating]) -> PairWork:
-    """Work arrays for the tiles of a mixture."""
-    n_components, n_features = model.means.shape
-    n = tile_rows(n_components, n_features)
-    own = len(model.offsets) // n_components * n  # directions of one component, at the least
-    leading = max(SMALL_PRODUCT // n_features, own) if model.whitens else 0
-    return PairWork(
-        z=np.empty(n_features * n, dtype),
-        by_row=np.empty(n_features * n, dtype),
-        leading=np.empty(leading, dtype),
-        squares=np.empty(n, dtype),
-        best=np.empty(n, np.float32),
-        limits=np.empty(n_components),
-        upper=np.empty(n_components * n, np.float32),
-        guess=np.empty(n, np.int32),
-        guess_starts=np.empty(n_components + 1, np.int64),
-        ordered=np.empty(n, np.int64),
-        low=np.empty(n, dtype),
-        peak=np.empty(n, dtype),
-        pair_rows=np.empty(n_components * n, np.int64),
-        pair_starts=np.empty(n_components + 1, np.int64),
-        pair_logits=np.empty(n_components * n, dtype),
-        chosen=np.empty(n, np.int64),
-        logits=np.empty(n, dtype),
-        gathered=np.empty((n_features + 1) * n, dtype),
-        white=np.empty(n_features * n, dtype),
-        product=np.empty(max((n_features + 1) ** 2, 2 * n_features), dtype),
-        columns=np.empty((2, n)),
-    )

@@ -11,6 +11,7 @@ from daskgmm.model.kernels.arguments import FeatureWork, Form, Model, PairWork, 
 from daskgmm.model.kernels.loops.arithmetic import enter, standardise
 from daskgmm.model.kernels.loops.compiling import DOUBLES, array, ready, rows_in_any_layout
 from daskgmm.model.kernels.loops.features import write_by_features
+from daskgmm.model.kernels.loops.near import every
 from daskgmm.model.kernels.loops.pairs import write_pairs
 from daskgmm.model.kernels.loops.screened import select
 from daskgmm.model.kernels.loops.signatures import (
@@ -43,6 +44,7 @@ def _writing(digest: str) -> Callable[..., None]:
             return
         n_components, n_features = len(model.normalisers), len(rows)
         tile = len(work.ordered)
+        active = every(n_components, work)
         for start in range(0, rows.shape[1], tile):
             n = min(tile, rows.shape[1] - start)
             own = out[:, start : start + n]
@@ -50,8 +52,8 @@ def _writing(digest: str) -> Callable[..., None]:
             if ways.screened:
                 by_row = work.by_row[: n_features * n].reshape(n, n_features)
                 enter(rows[:, start : start + n], origin, scale, by_row)
-                select(model, z, by_row, work)
-                write_pairs(model, by_row, work, own)
+                select(model, z, by_row, active, work)
+                write_pairs(model, by_row, active, work, own)
             else:
                 gamma = work.pair_logits[: n_components * n].reshape(n_components, n)
                 standardise(rows[:, start : start + n], origin, scale, z)

@@ -8,16 +8,18 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from daskgmm.model.kernels.arguments import FeatureWork, Form, Model, PairWork, Ways
+from daskgmm.model.kernels.arguments import FeatureWork, Form, Model, Near, PairWork, Ways
 from daskgmm.model.kernels.loops.arithmetic import enter, normalise, standardise
 from daskgmm.model.kernels.loops.compiling import DOUBLES, TABLE, ready, rows_in_any_layout
 from daskgmm.model.kernels.loops.features import add_by_features
+from daskgmm.model.kernels.loops.near import about, every
 from daskgmm.model.kernels.loops.pairs import add_pairs
 from daskgmm.model.kernels.loops.screened import select
 from daskgmm.model.kernels.loops.signatures import (
     feature_work_type,
     form_type,
     model_type,
+    near_type,
     pair_work_type,
     ways_type,
 )
@@ -35,6 +37,8 @@ def _adding(digest: str) -> Callable[..., None]:
         model_fields: tuple[Any, ...],
         ways_fields: tuple[Any, ...],
         weights: NDArray[Any],
+        near_fields: tuple[Any, ...],
+        nearest: NDArray[Any],
         least: float,
         work_fields: tuple[Any, ...],
         second: NDArray[Any],
@@ -47,6 +51,7 @@ def _adding(digest: str) -> Callable[..., None]:
     ) -> None:
         digest  # noqa: B018  closed over, and so part of the key of numba's cache
         model, ways, work = Model(*model_fields), Ways(*ways_fields), PairWork(*work_fields)
+        near = Near(*near_fields)
         form, feature_work = Form(*form_fields), FeatureWork(*feature_fields)
         n_components, n_features = len(model.normalisers), len(rows)
         tile, unseen = len(work.ordered), 0
@@ -59,14 +64,20 @@ def _adding(digest: str) -> Callable[..., None]:
             by_row = work.by_row[: height * n].reshape(n, height)
             if few:
                 enter(own, origin, scale, by_row)
-                pairs = select(model, z, by_row, work)
+                if len(nearest) > 0:
+                    active = about(near, nearest[start : start + n], work)
+                else:
+                    active = every(n_components, work)
+                counted[3] += n * len(active)
+                pairs = select(model, z, by_row, active, work)
                 few = pairs <= ways.most * n * n_components
                 unseen = 0 if few else _TILES_UNSEEN
             else:
                 unseen -= 1
             if few:
                 counted[0] += pairs
-                log_likelihoods[0] += add_pairs(model, by_row, own_weights, work, second, first)
+                log_likelihoods[0] += add_pairs(model, by_row, own_weights, active, work,
+                                                second, first)  # fmt: skip
             elif ways.by_features:
                 counted[1] += n
                 add_by_features(own, origin, scale, form, own_weights, least, feature_work,
@@ -91,6 +102,7 @@ def loop(rows: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[..., None]:
         _adding,
         (
             rows_in_any_layout(rows), DOUBLES, DOUBLES, model_type(dtype), ways_type(), DOUBLES,
+            near_type(), types.Array(types.int64, 1, "C"),
             types.float64, pair_work_type(dtype), types.Array(types.float64, 3, "C"), TABLE,
             doubles, integers, form_type(dtype), feature_work_type(dtype), TABLE,
         ),

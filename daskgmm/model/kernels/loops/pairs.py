@@ -12,23 +12,23 @@ from daskgmm.model.kernels.loops.screened import pair_logits
 
 
 @compiled
-def _densities(model: Model, work: PairWork, n: int, n_components: int) -> None:
+def _densities(model: Model, active: NDArray[Any], work: PairWork, n: int) -> None:
     """Turn logits into densities over the row's largest, zero beyond the gaps; sum them by row."""
     low, peak, total = work.low[:n], work.peak[:n], work.columns[0, :n]
     none, lowest = low.dtype.type(0), low.dtype.type(-80 if low.itemsize == 4 else -700)
     for r in range(n):
         low[r] -= peak[r]
-    for k in range(n_components):  # a guess may have been a poor one
-        gap = model.gaps[k]
-        for q in range(work.guess_starts[k], work.guess_starts[k + 1]):
+    for a in range(len(active)):  # a guess may have been a poor one
+        gap = model.gaps[active[a]]
+        for q in range(work.guess_starts[a], work.guess_starts[a + 1]):
             r = work.ordered[q]
             low[r] = -np.inf if low[r] < -gap else low[r]
     for r in range(n):
         low[r] = none if low[r] < lowest else exp(low[r])
         total[r] = low[r]
-    for k in range(n_components):
-        gap = model.gaps[k]
-        for q in range(work.pair_starts[k], work.pair_starts[k + 1]):
+    for a in range(len(active)):
+        gap = model.gaps[active[a]]
+        for q in range(work.pair_starts[a], work.pair_starts[a + 1]):
             r = work.pair_rows[q]
             below = work.pair_logits[q] - peak[r]
             density = none if below < -gap else exp(below)
@@ -37,29 +37,31 @@ def _densities(model: Model, work: PairWork, n: int, n_components: int) -> None:
 
 
 @compiled
-def _share(model: Model, weights: NDArray[Any], work: PairWork, n: int, n_components: int) -> float:
+def _share(
+    model: Model, weights: NDArray[Any], active: NDArray[Any], work: PairWork, n: int
+) -> float:
     """Turn logits into weighted responsibilities; return the log-likelihood."""
-    _densities(model, work, n, n_components)
+    _densities(model, active, work, n)
     low, peak, total = work.low[:n], work.peak[:n], work.columns[0, :n]
     found: float = log_likelihood(peak, total, weights, work.columns[1])
     shares_of(total, weights, peak)  # in place of what is needed no more
     for r in range(n):
         low[r] *= peak[r]
-    for q in range(work.pair_starts[n_components]):
+    for q in range(work.pair_starts[len(active)]):
         work.pair_logits[q] *= peak[work.pair_rows[q]]
     return found
 
 
 @compiled
-def _gather(work: PairWork, k: int) -> int:
-    """List component k's rows with some responsibility, and those; return their number."""
+def _gather(work: PairWork, a: int) -> int:
+    """List rows with some responsibility of active component a, and those; return their number."""
     h, chosen, gamma = 0, work.chosen, work.logits
-    for q in range(work.guess_starts[k], work.guess_starts[k + 1]):
+    for q in range(work.guess_starts[a], work.guess_starts[a + 1]):
         r = work.ordered[q]
         chosen[h] = r
         gamma[h] = work.low[r]
         h += work.low[r] > 0
-    for q in range(work.pair_starts[k], work.pair_starts[k + 1]):
+    for q in range(work.pair_starts[a], work.pair_starts[a + 1]):
         chosen[h] = work.pair_rows[q]
         gamma[h] = work.pair_logits[q]
         h += work.pair_logits[q] > 0
@@ -127,19 +129,21 @@ def add_pairs(
     model: Model,
     by_row: NDArray[Any],
     weights: NDArray[Any],
+    active: NDArray[Any],
     work: PairWork,
     second: NDArray[Any],
     first: NDArray[Any],
 ) -> float:
     """Add the moments of the selected pairs; return the rows' log-likelihood."""
-    n, n_components = len(by_row), len(model.normalisers)
+    n = len(by_row)
     work.peak[:n] = work.low[:n]
-    pair_logits(model, by_row, work, n_components)
-    found: float = _share(model, weights, work, n, n_components)
-    for k in range(n_components):
-        h = _gather(work, k)
+    pair_logits(model, by_row, active, work)
+    found: float = _share(model, weights, active, work, n)
+    for a in range(len(active)):
+        h = _gather(work, a)
         if h == 0:
             continue
+        k = active[a]
         own = second[min(k, len(second) - 1)]
         if model.whitens:
             _add_matrix(by_row, model.origins[k], h, work, own, first[k])
@@ -149,14 +153,20 @@ def add_pairs(
 
 
 @compiled
-def write_pairs(model: Model, by_row: NDArray[Any], work: PairWork, out: NDArray[Any]) -> None:
+def write_pairs(
+    model: Model,
+    by_row: NDArray[Any],
+    active: NDArray[Any],
+    work: PairWork,
+    out: NDArray[Any],
+) -> None:
     """Write the logits of the selected pairs to out (K, n), and minus infinity for all others."""
-    n, n_components = len(by_row), len(model.normalisers)
+    n = len(by_row)
     work.peak[:n] = work.low[:n]
-    pair_logits(model, by_row, work, n_components)
+    pair_logits(model, by_row, active, work)
     out[:] = -np.inf
     for r in range(n):
-        out[work.guess[r], r] = work.low[r]
-    for k in range(n_components):
-        for q in range(work.pair_starts[k], work.pair_starts[k + 1]):
-            out[k, work.pair_rows[q]] = work.pair_logits[q]
+        out[active[work.guess[r]], r] = work.low[r]
+    for a in range(len(active)):
+        for q in range(work.pair_starts[a], work.pair_starts[a + 1]):
+            out[active[a], work.pair_rows[q]] = work.pair_logits[q]

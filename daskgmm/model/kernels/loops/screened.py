@@ -34,7 +34,7 @@ def _distances(
 
 
 @compiled
-def _write_logits(
+def write_logits(
     model: Model,
     by_row: NDArray[Any],
     rows: NDArray[Any],
@@ -66,45 +66,53 @@ def _write_logits(
 
 
 @compiled
-def _guess(model: Model, by_row: NDArray[Any], work: PairWork, upper: NDArray[Any]) -> None:
+def _guess(
+    model: Model,
+    by_row: NDArray[Any],
+    active: NDArray[Any],
+    work: PairWork,
+    upper: NDArray[Any],
+) -> None:
     """Order rows by the component of their largest bound, and compute those logits."""
-    n_components, n = upper.shape
+    n_active, n = upper.shape
     starts, ordered, guess, low = work.guess_starts, work.ordered[:n], work.guess[:n], work.low
-    starts[:] = 0
+    starts[: n_active + 1] = 0
     for r in range(n):
         starts[guess[r] + 1] += 1
-    for k in range(n_components):
-        starts[k + 1] += starts[k]
+    for a in range(n_active):
+        starts[a + 1] += starts[a]
     for r in range(n):
-        k = guess[r]
-        ordered[starts[k]] = r
-        starts[k] += 1
-        upper[k, r] = -np.inf
-    for k in range(n_components, 0, -1):
-        starts[k] = starts[k - 1]
+        a = guess[r]
+        ordered[starts[a]] = r
+        starts[a] += 1
+        upper[a, r] = -np.inf
+    for a in range(n_active, 0, -1):
+        starts[a] = starts[a - 1]
     starts[0] = 0
-    for k in range(n_components):
-        if starts[k + 1] > starts[k]:
-            rows = ordered[starts[k] : starts[k + 1]]
+    for a in range(n_active):
+        if starts[a + 1] > starts[a]:
+            rows = ordered[starts[a] : starts[a + 1]]
             found = work.logits[: len(rows)]
-            _write_logits(model, by_row, rows, k, work, found)
+            write_logits(model, by_row, rows, active[a], work, found)
             for q in range(len(rows)):
                 low[rows[q]] = found[q]
 
 
 @compiled
-def _survivors(model: Model, work: PairWork, upper: NDArray[Any], n_features: int) -> int:
+def _survivors(
+    model: Model, active: NDArray[Any], work: PairWork, upper: NDArray[Any], n_features: int
+) -> int:
     """List the other pairs whose bounds come within their gap; return their number."""
-    n_components, n = upper.shape
+    n_active, n = upper.shape
     low, least, rows, starts = work.low, work.best[:n], work.pair_rows, work.pair_starts
     rounding = np.float32(1e-6 + 8 * n_features * np.finfo(low.dtype).eps)
     for r in range(n):
         own = np.float32(low[r])
         least[r] = own - rounding * abs(own)
     found = 0
-    for k in range(n_components):
-        starts[k] = found
-        bounds, gap = upper[k], np.float32(model.gaps[k] + 1)
+    for a in range(n_active):
+        starts[a] = found
+        bounds, gap = upper[a], np.float32(model.gaps[active[a]] + 1)
         whole = n // _STRETCH * _STRETCH
         for first in range(0, whole, _STRETCH):
             own, limits = bounds[first : first + _STRETCH], least[first : first + _STRETCH]
@@ -118,37 +126,40 @@ def _survivors(model: Model, work: PairWork, upper: NDArray[Any], n_features: in
         for r in range(whole, n):
             rows[found] = r
             found += bounds[r] + gap > least[r]
-    starts[n_components] = found
+    starts[n_active] = found
     return found
 
 
 @compiled
-def pair_logits(model: Model, by_row: NDArray[Any], work: PairWork, n_components: int) -> None:
+def pair_logits(model: Model, by_row: NDArray[Any], active: NDArray[Any], work: PairWork) -> None:
     """Compute the logits of the listed pairs, and each row's largest with that of its guess."""
     peak = work.peak
-    for k in range(n_components):
-        first, last = work.pair_starts[k], work.pair_starts[k + 1]
+    for a in range(len(active)):
+        first, last = work.pair_starts[a], work.pair_starts[a + 1]
+        if first == last:
+            continue
         rows, logits = work.pair_rows[first:last], work.pair_logits[first:last]
-        _write_logits(model, by_row, rows, k, work, logits)
+        write_logits(model, by_row, rows, active[a], work, logits)
         for q in range(len(rows)):
             r, logit = rows[q], logits[q]
             peak[r] = logit if logit > peak[r] else peak[r]  # noqa: FURB136
 
 
 @compiled
-def select(model: Model, z: NDArray[Any], by_row: NDArray[Any], work: PairWork) -> int:
-    """Find the pairs of a tile of rows (n, D) that may count; return their number.
+def select(
+    model: Model, z: NDArray[Any], by_row: NDArray[Any], active: NDArray[Any], work: PairWork
+) -> int:
+    """Find the pairs of a tile of rows (n, D) with active components that may count.
 
-    Along the axes z (D, n) serves as well, and is made here.
+    Return their number. Along the axes z (D, n) serves as well, and is made here.
     """
     n, n_features = by_row.shape
-    n_components = len(model.normalisers)
-    upper = work.upper[: n_components * n].reshape(n_components, n)
+    upper = work.upper[: len(active) * n].reshape(len(active), n)
     if model.whitens:
-        bound_whitened(model, by_row, work, upper)
+        bound_whitened(model, by_row, active, work, upper)
     else:
         place(by_row, z)
-        bound_along_axes(model, z, work, upper)
-    _guess(model, by_row, work, upper)
-    found: int = n + _survivors(model, work, upper, n_features)
+        bound_along_axes(model, z, active, work, upper)
+    _guess(model, by_row, active, work, upper)
+    found: int = n + _survivors(model, active, work, upper, n_features)
     return found

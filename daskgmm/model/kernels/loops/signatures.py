@@ -36,13 +36,20 @@ def model_type(dtype: np.dtype[Any]) -> Any:
     return types.Tuple(fields)
 
 
+def near_type() -> Any:
+    """Compiled type of the fields of `Near`."""
+    integers, doubles = types.Array(types.int64, 1, "C"), types.Array(types.float64, 1, "C")
+    return types.Tuple((integers, integers, doubles))
+
+
 def pair_work_type(dtype: np.dtype[Any]) -> Any:
     """Compiled type of the fields of `PairWork`."""
     vector = array(dtype, 1)
     integers, shorts = types.Array(types.int64, 1, "C"), types.Array(types.int32, 1, "C")
     singles, doubles = types.Array(types.float32, 1, "C"), types.Array(types.float64, 1, "C")
     fields = (
-        vector, vector, vector, vector, singles, doubles, singles, shorts, integers, integers,
-        vector, vector, integers, integers, vector, integers, vector, vector, vector, vector, TABLE,
+        integers, types.Array(types.uint8, 1, "C"), vector, vector, vector, vector, vector, singles,
+        doubles, singles, shorts, integers, integers, vector, vector, integers, integers, vector,
+        integers, vector, vector, vector, vector, TABLE,
     )  # fmt: skip
     return types.Tuple(fields)

@@ -1,0 +1,67 @@
+"""Tiles of rows whose pairs with components are screened: their sizes and work arrays."""
+
+import numpy as np
+
+from daskgmm.model.kernels.arguments import Model, PairWork
+from daskgmm.model.kernels.base import LEADING_ROWS, SMALL_PRODUCT
+from daskgmm.model.kernels.compiled import LINE
+
+TILE_VALUES = 2**20
+"""Numbers of a tile's rows, about: a component's share of the rows is to be worth a product."""
+
+TILE_PAIRS = 2**20
+"""Pairs of a tile's rows with components, at most."""
+
+FEWEST_ROWS, MOST_ROWS = 256, 2048
+"""Less `LINE`, so that features do not lie a power of two apart."""
+
+
+def tile_rows(n_components: int, n_features: int) -> int:
+    """Rows of a tile, from the mixture's sizes alone."""
+    ideal = min(TILE_VALUES // n_features, TILE_PAIRS // n_components)
+    return int(np.clip(2 ** int(np.log2(max(ideal, 1))), FEWEST_ROWS, MOST_ROWS)) - LINE
+
+
+def tile_values(n_features: int) -> int:
+    """Numbers of a tile's rows, at the most, whatever the number of components."""
+    return int(np.clip(TILE_VALUES, FEWEST_ROWS * n_features, MOST_ROWS * n_features))
+
+
+def tile_pairs(n_components: int) -> int:
+    """Pairs of a tile's rows with components, at the most, whatever the number of features."""
+    return int(np.clip(TILE_PAIRS, FEWEST_ROWS * n_components, MOST_ROWS * n_components))
+
+
+def work_for(model: Model, dtype: np.dtype[np.floating]) -> PairWork:
+    """Work arrays for the tiles of a mixture."""
+    n_components, n_features = model.means.shape
+    n = tile_rows(n_components, n_features)
+    m = len(model.offsets) // n_components  # directions of one component, at the least
+    leading = max(SMALL_PRODUCT // n_features, m * n) if model.whitens else 0
+    directions = max(SMALL_PRODUCT // LEADING_ROWS, m * n_features) if model.whitens else 0
+    return PairWork(
+        active=np.empty(n_components, np.int64),
+        is_near=np.empty(n_components, np.uint8),
+        z=np.empty(n_features * n, dtype),
+        by_row=np.empty(n_features * n, dtype),
+        leading=np.empty(leading, dtype),
+        directions=np.empty(directions, dtype),
+        squares=np.empty(n, dtype),
+        best=np.empty(n, np.float32),
+        limits=np.empty(n_components),
+        upper=np.empty(n_components * n, np.float32),
+        guess=np.empty(n, np.int32),
+        guess_starts=np.empty(n_components + 1, np.int64),
+        ordered=np.empty(n, np.int64),
+        low=np.empty(n, dtype),
+        peak=np.empty(n, dtype),
+        pair_rows=np.empty(n_components * n, np.int64),
+        pair_starts=np.empty(n_components + 1, np.int64),
+        pair_logits=np.empty(n_components * n, dtype),
+        chosen=np.empty(n, np.int64),
+        logits=np.empty(n, dtype),
+        gathered=np.empty((n_features + 1) * n, dtype),
+        white=np.empty(n_features * n, dtype),
+        product=np.empty(max((n_features + 1) ** 2, 2 * n_features), dtype),
+        columns=np.empty((2, n)),
+    )

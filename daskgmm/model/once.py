@@ -1,0 +1,33 @@
+"""What is made of a mixture, kept as long as it lives: in a process many tasks share it."""
+
+from collections.abc import Callable
+from functools import wraps
+from threading import RLock
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from daskgmm.model.mixture import Mixture
+
+T = TypeVar("T")
+
+_making = RLock()
+"""Held while something is made, so that tasks that begin together do not all make it."""
+
+
+def once_a_mixture(
+    make: Callable[[Mixture, np.dtype[np.floating]], T],
+) -> Callable[[Mixture, np.dtype[np.floating]], T]:
+    """Make something of each mixture, for rows of each type, only once."""
+    made: WeakKeyDictionary[Mixture, dict[np.dtype[np.floating], T]] = WeakKeyDictionary()
+
+    @wraps(make)
+    def kept(mixture: Mixture, dtype: np.dtype[np.floating]) -> T:
+        with _making:
+            own = made.setdefault(mixture, {})
+            if dtype not in own:
+                own[dtype] = make(mixture, dtype)
+            return own[dtype]
+
+    return kept
