@@ -1,10 +1,18 @@
 """What several test files share."""
 
+import gc
+import os
+
 import pytest
 from hypothesis import settings
 
 from daskgmm.model.covariance import COVARIANCES
 from tests.support.stores import proxied, s3, s3_server  # noqa: F401  fixtures for all tests
+
+# Idle threads of BLAS and OpenMP sleep at once. By default they spin for some milliseconds after each
+# product and take the cores from other processes. Processes that tests start inherit this.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # The same examples each time: a failure is the code's doing, never the draw's.
 settings.register_profile("daskgmm", deadline=None, derandomize=True)
@@ -19,3 +27,8 @@ def covariance_type(request):
 @pytest.fixture
 def covariance(covariance_type):
     return COVARIANCES[covariance_type]
+
+
+def pytest_collection_finish():
+    """Keep what has been imported and collected out of every later search for garbage."""
+    gc.freeze()

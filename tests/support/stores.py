@@ -59,15 +59,15 @@ class Store:
 @pytest.fixture(scope="session")
 def s3_server():
     """The address of one server for all tests of a process."""
-    from botocore.loaders import JSONFileLoader
+    import botocore.session
 
     moto_server = pytest.importorskip("moto.server")
     server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     with pytest.MonkeyPatch.context() as patch:
-        # Each new client would parse the megabytes that describe S3's interface again.
-        patch.setattr(JSONFileLoader, "load_file", cache(JSONFileLoader.load_file))
+        # Each new client would parse the megabytes that describe S3's interface again and hold them.
+        patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
         yield f"http://{host}:{port}"
     server.stop()
 
