@@ -7,8 +7,11 @@ import pytest
 from daskgmm.cli.commands.plan import _text
 from tests.support.command import here, in_process, made
 from tests.support.paths import IRIS
+from tests.support.plans import brief
 
-__all__ = ["here"]
+__all__ = ["brief", "here"]
+
+pytestmark = pytest.mark.usefixtures("brief")
 
 ASKED = ("plan", "--rows", "1e9", "--features", "50", "-k", "100", "--workers", "3")
 MEASURED = ("rate", "a pass", "a fit", "a fit there")
@@ -18,8 +21,8 @@ SMALL = ("plan", "--features", "2", "-k", "3")
 
 
 @pytest.fixture(scope="module")
-def told():
-    """Measuring a large mixture's rate takes seconds."""
+def told(brief):
+    """A large mixture's plan."""
     return made(*ASKED, "--json")
 
 

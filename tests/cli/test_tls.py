@@ -28,7 +28,7 @@ def strangers(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(ours):
-    """Of a scheduler with one worker, a process of its own, all by TLS."""
+    """Of a scheduler with one worker, a thread here, all by TLS."""
     given = {"tls_ca_file": str(ours / "ca.pem"), "require_encryption": True}
     for role in ("client", "scheduler", "worker"):
         given[f"tls_{role}_cert"] = str(ours / f"{role}.pem")
@@ -36,7 +36,7 @@ def address(ours):
     with LocalCluster(
         n_workers=1,
         threads_per_worker=1,
-        processes=True,
+        processes=False,
         protocol="tls://",
         security=Security(**given),
         dashboard_address=":0",
