@@ -9,8 +9,8 @@ from hypothesis import settings
 from daskgmm.model.covariance import COVARIANCES
 from tests.support.stores import proxied, s3, s3_server  # noqa: F401  fixtures for all tests
 
-# Idle threads of BLAS and OpenMP sleep at once. By default they spin for some milliseconds after each
-# product and take the cores from other processes. Processes that tests start inherit this.
+# Idle threads of BLAS and OpenMP sleep at once. By default they spin for some milliseconds after a
+# product, and take the cores from others. The processes that tests run in and start inherit this.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 

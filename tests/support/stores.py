@@ -69,7 +69,7 @@ def s3_server():
         # Each request would list the services that the server knows twice, and be logged.
         patch.setattr(backends, "list_of_moto_modules", lambda: services)
         patch.setattr(MotoRequestHandler, "log_request", lambda *_: None)
-        # Each new client would parse the megabytes that describe S3's interface again and hold them.
+        # Each new client would parse the megabytes that describe S3 again, and hold them.
         patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
         server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         server.start()
