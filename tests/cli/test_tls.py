@@ -8,7 +8,7 @@ from distributed.security import Security
 
 from daskgmm.jobs.cluster import scheduler
 from tests.support.certificates import files, made
-from tests.support.command import here, in_process
+from tests.support.command import here
 from tests.support.paths import IRIS
 
 __all__ = ["here"]
@@ -44,8 +44,8 @@ def address(ours):
         yield cluster.scheduler_address
 
 
-def test_a_fit_runs_there_with_certificates(tmp_path, address, ours):
-    done = in_process(*FIT, "-o", tmp_path / "run", "--scheduler", address, *files(ours))
+def test_a_fit_runs_there_with_certificates(tmp_path, address, ours, here):
+    done = here(*FIT, "-o", tmp_path / "run", "--scheduler", address, *files(ours))
     assert done.code == 0
     assert f"on 1 worker of {address}" in done.err
     assert address.startswith("tls://")
