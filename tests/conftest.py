@@ -29,6 +29,12 @@ def covariance(covariance_type):
     return COVARIANCES[covariance_type]
 
 
+def pytest_collection():
+    """Search for no garbage while modules are imported: nearly all that they make stays."""
+    gc.disable()
+
+
 def pytest_collection_finish():
-    """Keep what has been imported and collected out of every later search for garbage."""
+    """Leave what has been imported and collected out of every later search for garbage."""
     gc.freeze()
+    gc.enable()
