@@ -10,7 +10,8 @@ from daskgmm.model.covariance import COVARIANCES
 from tests.support.stores import proxied, s3, s3_server  # noqa: F401  fixtures for all tests
 
 # Idle threads of BLAS and OpenMP sleep at once. By default they spin for some milliseconds after a
-# product, and take the cores from others. The processes that tests run in and start inherit this.
+# product, and take the cores from others. The processes of pytest-xdist inherit this, and those
+# that tests start; where pytest runs tests itself (-n 0), its libraries are loaded already.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
