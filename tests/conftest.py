@@ -1,10 +1,19 @@
 """What several test files share."""
 
+import gc
+import os
+
 import pytest
 from hypothesis import settings
 
 from daskgmm.model.covariance import COVARIANCES
 from tests.support.stores import proxied, s3, s3_server  # noqa: F401  fixtures for all tests
+
+# Idle threads of BLAS and OpenMP sleep at once. By default they spin for some milliseconds after a
+# product, and take the cores from others. The processes of pytest-xdist inherit this, and those
+# that tests start; where pytest runs tests itself (-n 0), its libraries are loaded already.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # The same examples each time: a failure is the code's doing, never the draw's.
 settings.register_profile("daskgmm", deadline=None, derandomize=True)
@@ -19,3 +28,14 @@ def covariance_type(request):
 @pytest.fixture
 def covariance(covariance_type):
     return COVARIANCES[covariance_type]
+
+
+def pytest_collection():
+    """Search for no garbage while modules are imported: nearly all that they make stays."""
+    gc.disable()
+
+
+def pytest_collection_finish():
+    """Leave what has been imported and collected out of every later search for garbage."""
+    gc.freeze()
+    gc.enable()

@@ -11,7 +11,7 @@ import daskgmm.jobs
 import daskgmm.monitoring
 import daskgmm.plotting
 
-MODULES = ["errors", "jobs", "monitoring", "plotting"]
+MODULES = ["errors", "jobs", "monitoring"]
 
 
 def in_a_new_process(code):
@@ -23,6 +23,12 @@ def in_a_new_process(code):
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_is_loaded_when_it_is_first_named(name):
     assert in_a_new_process(f"import daskgmm; print(daskgmm.{name})").startswith("<module")
+
+
+def test_packages_that_only_extras_bring_wait_until_they_are_used():
+    extras = {"dask_ml", "h5py", "matplotlib", "mlflow", "polars", "s3fs", "zarr"}
+    named = "import daskgmm, sys; daskgmm.GaussianMixture; print(daskgmm.plotting.__name__"
+    assert in_a_new_process(f"{named}, *{extras} & sys.modules.keys())") == "daskgmm.plotting"
 
 
 @pytest.mark.parametrize("place", ["daskgmm", "daskgmm.jobs", "daskgmm.monitoring"])

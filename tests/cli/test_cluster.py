@@ -10,13 +10,13 @@ import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client
 
 from daskgmm import GaussianMixture, load, open_dataset
 from daskgmm.errors import ClusterError, DataError
 from daskgmm.jobs.cluster import scheduler
 from daskgmm.passes.engine import workers as engine
-from tests.support.clusters import closed_port, silent
+from tests.support.clusters import closed_port, cluster_of, running, silent
 from tests.support.command import here, in_process, made
 from tests.support.paths import IRIS
 from tests.support.started import started
@@ -40,9 +40,8 @@ def alone(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cluster():
-    with LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0"
-    ) as cluster:
+    """One worker, a thread here."""
+    with cluster_of(1, processes=False, protocol="tcp://") as cluster:
         yield cluster
 
 
@@ -113,8 +112,8 @@ def scheduler_alone(folder):
     """The file of a scheduler that no worker has come to."""
     file = folder / "scheduler.json"
     command = ["dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
-    with started([*command, "--scheduler-file", file]) as running:
-        running.until("Scheduler at")
+    with started([*command, "--scheduler-file", file]) as alone:
+        alone.until("Scheduler at")
         yield file
 
 
@@ -197,10 +196,10 @@ def test_workers_that_all_go_away_in_a_pass_are_waited_for_and_given_up(
     alone_scheduler, monkeypatch, caplog
 ):
     monkeypatch.setattr(engine, "_SECONDS_BEFORE_WARNING", 0.0)
-    with worker(alone_scheduler) as running, Client(scheduler_file=alone_scheduler) as client:
+    with worker(alone_scheduler) as lost, Client(scheduler_file=alone_scheduler) as client:
         client.wait_for_workers(1)
         rows = da.ones((4, 2), chunks=(2, 2)).map_blocks(slowly(), meta=np.empty((0, 2)))
-        client.loop.call_later(2, running.process.kill)
+        client.loop.call_later(2, lost.process.kill)
         with (
             engine.waiting_for_workers(3.0),
             pytest.raises(ClusterError, match="No worker is there after 3 s"),
@@ -224,8 +223,8 @@ def test_a_cache_is_chosen_once_the_first_worker_has_come(alone_scheduler, tmp_p
 
 
 @pytest.mark.slow
-def test_a_restarted_cluster_is_told_as_such(cluster):
-    with Client(cluster) as client, Client(cluster, set_as_default=False) as other:
+def test_a_restarted_cluster_is_told_as_such():
+    with running() as client, Client(client.cluster, set_as_default=False) as other:
         rows = da.ones((4, 2), chunks=(2, 2)).map_blocks(slowly(), meta=np.empty((0, 2)))
         client.loop.call_later(2, other.restart)
         with pytest.raises(ClusterError, match=r"was restarted \(client\.restart\(\)\)"):

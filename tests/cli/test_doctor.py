@@ -15,8 +15,8 @@ from daskgmm.jobs.doctor import cluster as of_cluster
 from daskgmm.jobs.doctor import environment, processor, resources
 from daskgmm.jobs.doctor.finding import Findings
 from daskgmm.jobs.doctor.report import OF_CLUSTER, OF_PROCESS, look
-from tests.support.clusters import closed_port
-from tests.support.command import here, in_process
+from tests.support.clusters import closed_port, cluster_of
+from tests.support.command import here, in_process, made
 
 __all__ = ["here"]
 
@@ -36,22 +36,20 @@ def examined(*arguments, **variables):
     return {finding["check"]: finding for finding in json.loads(done.out)}
 
 
+def crowded(**options):
+    """A cluster of two workers that share a machine, with little memory for their many threads."""
+    return cluster_of(2, threads_per_worker=os.cpu_count() + 1, memory_limit="400MB", **options)
+
+
 @pytest.fixture(scope="module")
 def cluster():
-    """Two workers that share a machine, with little memory for their many threads."""
-    with LocalCluster(
-        n_workers=2,
-        threads_per_worker=os.cpu_count() + 1,
-        memory_limit="400MB",
-        processes=True,
-        dashboard_address=":0",
-    ) as cluster:
+    """One whose workers are threads here."""
+    with crowded(processes=False, protocol="tcp://") as cluster:
         yield cluster
 
 
-@pytest.fixture(scope="module")
 def of_its_workers(cluster):
-    done = in_process("doctor", "--json", "--scheduler", cluster.scheduler_address)
+    done = made("doctor", "--json", "--scheduler", cluster.scheduler_address)
     assert (done.code, done.err) == (0, "")
     return {finding["check"]: finding for finding in json.loads(done.out)}
 
@@ -133,21 +131,23 @@ def test_a_disk_in_memory_is_warned_of(hindered):
 
 
 @pytest.mark.slow
-def test_workers_are_looked_at_each_in_its_process(cluster, of_its_workers):
-    workers = sorted(cluster.scheduler_info["workers"])
-    assert set(of_its_workers) >= {*OF_PROCESS, *OF_CLUSTER}
+def test_workers_are_looked_at_each_in_its_process():
+    with crowded(processes=True) as cluster:
+        workers, found = sorted(cluster.scheduler_info["workers"]), of_its_workers(cluster)
+    assert set(found) >= {*OF_PROCESS, *OF_CLUSTER}
     for check in ("memory", "cores", "compiled kernels"):
-        assert sorted(of_its_workers[check]["where"]) == workers
-    assert of_its_workers["memory"]["level"] == "problem"
-    assert "0.4 GiB" in of_its_workers["memory"]["fact"]
-    assert of_its_workers["cores"]["level"] == "warning"
+        assert sorted(found[check]["where"]) == workers
+    assert found["memory"]["level"] == "problem"
+    assert "0.4 GiB" in found["memory"]["fact"]
+    assert found["cores"]["level"] == "warning"
 
 
-def test_a_cluster_is_looked_at_as_a_whole(cluster, of_its_workers):
+def test_a_cluster_is_looked_at_as_a_whole(cluster):
+    found = of_its_workers(cluster)
     for check in ("versions", "clocks", "workers' packages", "scheduler's settings"):
-        assert of_its_workers[check]["level"] == "ok", of_its_workers[check]
-    assert of_its_workers["shared cores"]["level"] == "warning"
-    assert f"{2 * (os.cpu_count() + 1)} threads" in of_its_workers["shared cores"]["fact"]
+        assert found[check]["level"] == "ok", found[check]
+    assert found["shared cores"]["level"] == "warning"
+    assert f"{2 * (os.cpu_count() + 1)} threads" in found["shared cores"]["fact"]
 
 
 def test_a_finding_of_many_workers_is_one_line_of_text(cluster, here):

@@ -17,7 +17,7 @@ __all__ = ["here"]
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
     path = tmp_path_factory.mktemp("rows") / "rows.parquet"
-    values = np.random.default_rng(0).normal(size=(20_000, 4))
+    values = np.random.default_rng(0).normal(size=(2_000, 4))
     return parquet_of(values, path)
 
 

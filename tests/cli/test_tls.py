@@ -8,7 +8,7 @@ from distributed.security import Security
 
 from daskgmm.jobs.cluster import scheduler
 from tests.support.certificates import files, made
-from tests.support.command import here, in_process
+from tests.support.command import here
 from tests.support.paths import IRIS
 
 __all__ = ["here"]
@@ -28,7 +28,7 @@ def strangers(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(ours):
-    """Of a scheduler with one worker, a process of its own, all by TLS."""
+    """Of a scheduler with one worker, a thread here, all by TLS."""
     given = {"tls_ca_file": str(ours / "ca.pem"), "require_encryption": True}
     for role in ("client", "scheduler", "worker"):
         given[f"tls_{role}_cert"] = str(ours / f"{role}.pem")
@@ -36,7 +36,7 @@ def address(ours):
     with LocalCluster(
         n_workers=1,
         threads_per_worker=1,
-        processes=True,
+        processes=False,
         protocol="tls://",
         security=Security(**given),
         dashboard_address=":0",
@@ -44,8 +44,8 @@ def address(ours):
         yield cluster.scheduler_address
 
 
-def test_a_fit_runs_there_with_certificates(tmp_path, address, ours):
-    done = in_process(*FIT, "-o", tmp_path / "run", "--scheduler", address, *files(ours))
+def test_a_fit_runs_there_with_certificates(tmp_path, address, ours, here):
+    done = here(*FIT, "-o", tmp_path / "run", "--scheduler", address, *files(ours))
     assert done.code == 0
     assert f"on 1 worker of {address}" in done.err
     assert address.startswith("tls://")

@@ -15,8 +15,9 @@ from daskgmm.data.formats.stored_array import only_numeric_matrix, require_numer
 from daskgmm.data.sinks import check_name
 from daskgmm.errors import ConfigurationError, DataError, MissingInputError
 from tests.support.command import here
+from tests.support.plans import brief
 
-__all__ = ["here"]
+__all__ = ["brief", "here"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def test_it_is_fitted_by_its_extension(tmp_path, rows):
     assert_array_equal(found.predict(rows), expected.predict(rows))
 
 
-def test_the_command_fits_it_and_forecasts_a_fit_of_it(tmp_path, rows, here):
+def test_the_command_fits_it_and_forecasts_a_fit_of_it(tmp_path, rows, here, brief):
     assert here("plan", tmp_path / "part-0.npz", "-k", 2).code == 0
     fitted = here("fit", tmp_path / "part-0.npz", "-k", 2, "-o", tmp_path / "run", "--seed", 0)
     assert fitted.code == 0, fitted.err

@@ -23,6 +23,11 @@ from daskgmm.passes.cache import choose
 from daskgmm.passes.memory import memory_limit_for, room_under, rows_bytes, worker_bytes
 from tests.support.clusters import running
 from tests.support.paths import IRIS
+from tests.support.plans import brief
+
+__all__ = ["brief"]
+
+pytestmark = pytest.mark.usefixtures("brief")
 
 DOUBLE = np.dtype(np.float64)
 SMALL = {"rows": 1000, "features": 2, "components": 3}

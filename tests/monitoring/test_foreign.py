@@ -149,7 +149,7 @@ def test_a_real_event_with_a_field_missing_or_of_another_type_breaks_nothing(mes
     show(changed(messages, data))
 
 
-@settings(max_examples=15, deadline=None)  # a page is made anew each time
+@settings(max_examples=10, deadline=None)  # a page is made anew each time
 @given(st.data())
 def test_nor_does_it_break_the_page(messages, data):
     draw(changed(messages, data))

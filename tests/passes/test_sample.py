@@ -2,6 +2,7 @@
 
 import itertools
 
+import dask
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -70,7 +71,14 @@ def test_rows_in_a_single_part_are_sampled_too(known):
     assert len(found.sample.rows) == 100
 
 
-def test_a_small_sample_is_never_short_of_rows():
+@pytest.fixture
+def in_this_thread():
+    """For thousands of small passes: handing their tasks to threads would take most of the time."""
+    with dask.config.set(scheduler="synchronous"):
+        yield
+
+
+def test_a_small_sample_is_never_short_of_rows(in_this_thread):
     source = numbered([300, 300])
     counts = [len(sample_of(source, 2, seed).sample.rows) for seed in range(1500)]
     assert set(counts) == {2}
@@ -86,7 +94,7 @@ def test_the_sample_hangs_on_seed_and_parts_alone_not_on_how_they_are_grouped(mo
     assert not np.array_equal(sample_of(source, 100, seed=4).sample.rows, expected.rows)
 
 
-def test_every_row_is_as_likely_as_any_other():
+def test_every_row_is_as_likely_as_any_other(in_this_thread):
     lengths = [5, 50, 0, 1, 44]
     counts = np.zeros(100)
     for seed in range(1500):

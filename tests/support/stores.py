@@ -59,17 +59,22 @@ class Store:
 @pytest.fixture(scope="session")
 def s3_server():
     """The address of one server for all tests of a process."""
-    from botocore.loaders import JSONFileLoader
-
     moto_server = pytest.importorskip("moto.server")
-    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
+    import botocore.session
+    from moto import backends
+    from moto.moto_server.werkzeug_app import MotoRequestHandler
+
+    services = list(backends.list_of_moto_modules())
     with pytest.MonkeyPatch.context() as patch:
-        # Each new client would parse the megabytes that describe S3's interface again.
-        patch.setattr(JSONFileLoader, "load_file", cache(JSONFileLoader.load_file))
-        yield f"http://{host}:{port}"
-    server.stop()
+        # Each request would list the services that the server knows twice, and be logged.
+        patch.setattr(backends, "list_of_moto_modules", lambda: services)
+        patch.setattr(MotoRequestHandler, "log_request", lambda *_: None)
+        # Each new client would parse the megabytes that describe S3 again, and hold them.
+        patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
+        server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        server.start()
+        yield "http://{}:{}".format(*server.get_host_and_port())
+        server.stop()
 
 
 @pytest.fixture
