@@ -36,7 +36,7 @@ def to_sql(
     ----------
     fitted : Fitted
     table : str
-        The table's name, or whatever else may follow FROM, as the dialect writes it.
+        The table's name, as the dialect writes it.
     dialect : str
         One of `DIALECTS`.
     columns : sequence of str or None
@@ -75,14 +75,12 @@ def to_sql(
 
 def _target(sqlglot: Any, table: str, dialect: str) -> Any:
     try:
-        query = sqlglot.parse_one(f"SELECT * FROM {table}", read=dialect)
-        (found,) = (query.args.get("from_") or query.args.get("from")).find_all(sqlglot.exp.Table)
-    except (sqlglot.errors.SqlglotError, AttributeError, ValueError) as error:
+        return sqlglot.exp.maybe_parse(table, into=sqlglot.exp.Table, dialect=dialect)
+    except sqlglot.errors.SqlglotError as error:
         raise ConfigurationError(
             f"{table!r} is not the name of a table in the dialect {dialect}.",
-            'Give it as it would follow FROM, such as sales.visits or "my table".',
+            'Give it as it stands after FROM, such as sales.visits or "my table".',
         ) from error
-    return found
 
 
 def _names(fitted: Fitted, columns: Sequence[str] | None) -> tuple[str, ...]:
