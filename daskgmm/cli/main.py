@@ -61,6 +61,7 @@ _HOMES = {
     "sample": "daskgmm.cli.commands.sample",
     "show": "daskgmm.cli.commands.show",
     "plot": "daskgmm.cli.commands.plot",
+    "export": "daskgmm.cli.commands.export",
     "watch": "daskgmm.cli.commands.watch",
     "config": "daskgmm.cli.commands.config",
     "plan": "daskgmm.cli.commands.plan",

@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from daskgmm.estimators import sklearn_model
 from daskgmm.estimators.attributes import FittedParameters
 from daskgmm.estimators.display import NotebookRepr
+from daskgmm.estimators.exports import ExportMethods
 from daskgmm.estimators.inputs import as_source, kind_of, marks_of, require_unchanged
 from daskgmm.estimators.observing import Callback, watched
 from daskgmm.estimators.parameters import check_parameters, random_numbers
@@ -39,6 +40,7 @@ class GaussianMixture(
     FittedParameters,
     PredictMethods,
     MatchMethods,
+    ExportMethods,
     PartialFit,
     StartsFrom,
     DensityMixin,

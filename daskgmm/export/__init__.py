@@ -1,0 +1,1 @@
+"""A fitted mixture in other languages: as SQL for a warehouse, as ONNX for a runtime."""
