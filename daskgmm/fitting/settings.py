@@ -22,7 +22,8 @@ from daskgmm.training.starts import StartPlan
 from daskgmm.training.stopping import Rule, stopping_named
 
 ROWS_A_COMPONENT = 8
-"""Rows of a task for each component: with fewer, sums cost more to make and add than rows do."""
+"""Rows of a task for each component of a mixture: with fewer, sums may cost more to make and add
+than rows do. Several mixtures multiply both alike."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,9 +153,13 @@ class Settings:
         return sum(plan.n_components * plan.n_init for plan in plans)
 
     @property
+    def _most_components(self) -> int:
+        return max(candidate.plan.n_components for candidate in self.candidates)
+
+    @property
     def rows_a_task(self) -> int:
         """Fewest rows of a task, about, so that its moments cost less than its rows do."""
-        return ROWS_A_COMPONENT * self._components_together
+        return ROWS_A_COMPONENT * self._most_components
 
     def task(self, source: Source) -> TaskSizes:
         """Sizes of a task in a pass over a source, for all starts together."""
@@ -163,6 +168,7 @@ class Settings:
             source.n_features,
             longest,
             self._components_together,
+            self._most_components,
             largest_block(source),
             largest_part(source),
             source.dtype,

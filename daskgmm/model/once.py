@@ -1,5 +1,6 @@
 """What is made of a mixture, kept as long as it lives: in a process many tasks share it."""
 
+import os
 from collections.abc import Callable
 from functools import wraps
 from threading import RLock
@@ -14,6 +15,16 @@ T = TypeVar("T")
 
 _making = RLock()
 """Held while something is made, so that tasks that begin together do not all make it."""
+
+
+def _renew() -> None:
+    """Let a child that was forked meanwhile make its own: no thread of it lets go of the lock."""
+    global _making  # noqa: PLW0603  the lock itself is global to the process
+    _making = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
 
 
 def once_a_mixture(

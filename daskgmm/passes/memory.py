@@ -54,6 +54,8 @@ class TaskSizes:
         F, the length of a feature vector.
     n_components : int
         K, over all mixtures together.
+    most_components : int
+        K of the largest mixture.
     block_rows, part_rows : int
         Rows of the largest block, and of the largest part.
     row_dtype, dtype : dtype
@@ -65,6 +67,7 @@ class TaskSizes:
     n_features: int
     length: int
     n_components: int
+    most_components: int
     block_rows: int
     part_rows: int
     row_dtype: np.dtype[np.floating]
@@ -102,7 +105,7 @@ class TaskSizes:
         tile = 5 * tile_values(self.n_features) + 3 * tile_pairs(self.n_components)
         parameters = 8 * self.length * self.n_components + 4 * self.n_features**2
         double = np.dtype(np.float64).itemsize
-        parameters += sorting_values(self.n_components, self.n_features)
+        parameters += sorting_values(self.most_components, self.n_features)
         return max(slab, tile) * self.dtype.itemsize + parameters * double
 
     @property

@@ -341,7 +341,7 @@ def test_auto_knows_the_memory_of_workers():
     from daskgmm.data.containers.dask import from_dask_array
     from daskgmm.passes.memory import TaskSizes, room_for, rows_bytes
 
-    task = TaskSizes(4, 15, 3, 100_000, 100_000, np.dtype(float), np.dtype(float))
+    task = TaskSizes(4, 15, 3, 3, 100_000, 100_000, np.dtype(float), np.dtype(float))
     wanted = rows_bytes(from_dask_array(wide))
     assert wanted == 40_000_000 * 40
     with running(n_workers=2, memory_limit="512MiB"):

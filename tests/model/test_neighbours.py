@@ -1,5 +1,11 @@
 """Hundreds of components: a row is held against the neighbours of one, and none is missed."""
 
+import os
+import subprocess
+import sys
+import tracemalloc
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -135,6 +141,39 @@ def test_too_many_pairs_that_are_close_are_not_looked_into(monkeypatch):
 
 
 @pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("widths", [(1.0,), (1.0, 0.01)])
+def test_neighbours_are_made_in_the_memory_that_is_predicted(widths):
+    n_components, n_features = 1000, 3
+    mixture, _ = drawn(n_components, n_features, spread=1, away=2, widths=widths)
+    model = model_of(mixture, DOUBLE)
+    tracemalloc.start()
+    try:
+        neighbours.Neighbours.of(mixture, model)
+        taken = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert taken <= 8 * neighbours.sorting_values(n_components, n_features)
+
+
+@pytest.mark.usefixtures("known")
+def test_equal_components_are_grouped_and_take_the_rows_that_are_theirs():
+    few, rows = drawn(12, 3, spread=3, away=40, n=3000)
+    mixture = few.of_components(np.repeat(np.arange(12), 5))
+    mixture = Mixture.from_covariances(
+        mixture.covariance, mixture.weights / 5, mixture.means, mixture.covariances
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = neighbours_of(mixture, DOUBLE)
+    assert_array_equal(np.sort(np.concatenate(found.groups)), np.arange(60))
+    assert min(map(len, found.groups)) > 0
+    _, moments = sums_of(ScreenedKernel, mixture, rows)
+    _, expected = sums_of(ScreenedKernel, few, rows)
+    counts = moments.sums[-1].reshape(12, 5)
+    assert_allclose(counts, np.repeat(expected.sums[-1, :, np.newaxis] / 5, 5, axis=1), rtol=1e-9)
+
+
+@pytest.mark.usefixtures("known")
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e200])
 def test_a_row_without_density_cannot_pass_unnoticed(bad):
     mixture, rows = drawn(30, 3, spread=3, away=40, n=3000)
@@ -185,3 +224,41 @@ def test_screened_kernels_do_not_ask_for_neighbours_where_all_pairs_count():
         [mixture], Frame.identity(3), DOUBLE, ways=kernel.ways[0]._replace(screened=False)
     )
     assert whole.neighbours[0] is None
+
+
+_FORKED = """
+import os, signal, threading
+import numpy as np
+from daskgmm.model.once import once_a_mixture
+
+class Mixture: pass
+
+begun, end = threading.Event(), threading.Event()
+
+@once_a_mixture
+def slow(mixture, dtype):
+    begun.set()
+    end.wait()
+
+@once_a_mixture
+def quick(mixture, dtype):
+    return 7
+
+maker = threading.Thread(target=slow, args=(Mixture(), np.dtype(float)))
+maker.start()
+begun.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(10)  # if it waits for a thread that it does not have
+    os._exit(quick(Mixture(), np.dtype(float)))
+status = os.waitpid(child, 0)[1]
+end.set()
+maker.join()
+assert os.waitstatus_to_exitcode(status) == 7, status
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_process_that_is_forked_while_something_is_made_can_make_its_own():
+    command = [sys.executable, "-W", "ignore", "-c", _FORKED]
+    subprocess.run(command, check=True)

@@ -366,7 +366,7 @@ def test_a_file_that_fails_halfway_is_replaced_without_a_gap(place):
 def test_an_error_or_ctrl_c_removes_all(begin, place):
     part = Counted(some_blocks())
     source = Source((part,), 3, DOUBLE, lengths=(1433,), decoded=True)
-    task = TaskSizes(3, 10, 2, 1000, 1000, DOUBLE, DOUBLE)
+    task = TaskSizes(3, 10, 2, 2, 1000, 1000, DOUBLE, DOUBLE)
     name = {MemoryStage: "memory", DiskStage: "disk"}[begin]
 
     def fail(error):

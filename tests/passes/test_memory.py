@@ -41,7 +41,9 @@ def allocated(action):
 
 def task_of(rows, length, n_components, dtype, **changes):
     n_features, n = rows.shape
-    task = TaskSizes(n_features, length, n_components, n, n, rows.dtype, dtype, decoded=False)
+    task = TaskSizes(
+        n_features, length, n_components, n_components, n, n, rows.dtype, dtype, decoded=False
+    )
     return replace(task, **changes)
 
 
@@ -97,7 +99,7 @@ def test_starts_together_and_large_mixtures_take_no_more_than_predicted(
     )
     rows = random.normal(size=(n_features, 1000))
     length = mixtures[0].covariance.feature_length(n_features)
-    task = task_of(rows, length, starts * n_components, DOUBLE)
+    task = task_of(rows, length, starts * n_components, DOUBLE, most_components=n_components)
     kernel = ScreenedKernel(mixtures[:1], Frame.identity(n_features), DOUBLE)
     kernel.add(rows[:, :1])  # compiles
 
@@ -118,8 +120,9 @@ def test_reading_takes_what_is_predicted(n_features, tmp_path):
     pd.DataFrame(values, columns=names).to_parquet(tmp_path / "rows.parquet")
     source = open_dataset(tmp_path / "rows.parquet").source()
     task = TaskSizes(
-        n_features, 1, 1, memory.largest_block(source), memory.largest_part(source), DOUBLE, DOUBLE
-    )
+        n_features, 1, 1, 1, memory.largest_block(source), memory.largest_part(source),
+        DOUBLE, DOUBLE,
+    )  # fmt: skip
     peaks = []
     for part in source.parts:
         before = pa.default_memory_pool()
@@ -167,7 +170,7 @@ def test_a_worker_peaks_where_it_is_predicted_to(threads, cache, tmp_path, monke
 
 
 def test_more_threads_blocks_and_components_take_more():
-    task = TaskSizes(20, 231, 8, 10_000, 100_000, DOUBLE, DOUBLE)
+    task = TaskSizes(20, 231, 8, 8, 10_000, 100_000, DOUBLE, DOUBLE)
     least = worker_bytes(task)
     assert worker_bytes(task, 2) - least == least - memory.LIBRARIES
     for change in ({"block_rows": 20_000}, {"n_components": 9}, {"n_features": 21}):

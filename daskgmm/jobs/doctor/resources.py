@@ -72,6 +72,7 @@ _USUAL = TaskSizes(
     n_features=_FEATURES,
     length=_FEATURES * (_FEATURES + 1) // 2 + _FEATURES + 1,
     n_components=_COMPONENTS,
+    most_components=_COMPONENTS,
     block_rows=2**16,
     part_rows=2**20,
     row_dtype=np.dtype(np.float64),

@@ -123,7 +123,8 @@ def close_pairs(places: Places) -> csr_array | None:
         if sum(part.nnz for part in parts) > most:
             return None
     found = vstack(parts, format="csr")
-    return csr_array(found + found.T)
+    both = csr_array(found + found.T)
+    return both if both.nnz <= most else None
 
 
 def _forms(means: Doubles, covariances: Doubles) -> tuple[Doubles, Doubles]:

@@ -16,12 +16,10 @@ groups of components whose centres are nearest. A row that is not usual for it i
 """
 
 from dataclasses import dataclass
-from itertools import compress
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.vq import kmeans2
 
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.apart import (
@@ -45,6 +43,9 @@ MOST_NEIGHBOURS = 0.02
 FEWEST_ROWS, MOST_VALUES = 4096, 2**21
 """Limits of the rows that are sorted together, and of their numbers."""
 
+_ROUNDS = 5
+"""Of k-means, which groups the means."""
+
 _PROBED = 3
 """Groups in which a row's nearest mean is sought."""
 
@@ -63,7 +64,7 @@ def sorting_values(n_components: int, n_features: int) -> int:
     if n_components < FEWEST:
         return 0
     rows = 5 * stretch_rows(n_components, n_features) * n_features
-    pairs = 6 * max(MOST_CLOSE * n_components**2, FEWEST_CLOSE)
+    pairs = 9 * max(MOST_CLOSE * n_components**2, FEWEST_CLOSE)
     return int(rows + pairs + 4 * n_components * n_features**2)
 
 
@@ -117,19 +118,17 @@ class Neighbours:
             near = None if close is None else pairs_that_share(places, close)
         if near is None or near.nnz > MOST_NEIGHBOURS * mixture.n_components**2:
             return None
-        n_groups = 2 * int(np.sqrt(mixture.n_components))
-        centres, labels = kmeans2(places.means, n_groups, iter=5, minit="points", seed=0)
+        labels, centres = _grouped(places.means)
         order = np.argsort(labels, kind="stable")
-        groups = np.split(order, np.searchsorted(labels[order], np.arange(1, n_groups)))
-        held = [len(own) > 0 for own in groups]
+        groups = np.split(order, np.searchsorted(labels[order], np.arange(1, len(centres))))
         starts, neighbours = near.indptr.astype(np.int64), near.indices.astype(np.int64)
         return cls(
             turn,
             places.means,
             places.reach**2,
             Near(starts, neighbours, places.least),
-            tuple(compress(groups, held)),
-            centres[held],
+            tuple(groups),
+            centres,
             np.argsort(order),
         )
 
@@ -179,6 +178,22 @@ class Neighbours:
                 least[rows[better]] = squares[better]
                 nearest[rows[better]] = members[best[better]]
         return nearest
+
+
+def _grouped(means: Doubles) -> tuple[NDArray[np.int64], Doubles]:
+    """Groups (K,) of means that lie together, by k-means, and their centres (G, D).
+
+    A group that loses all its means, as where some are equal, is left out.
+    """
+    n_groups = 2 * int(np.sqrt(len(means)))
+    centres = means[np.random.default_rng(0).choice(len(means), n_groups, replace=False)]
+    for _ in range(_ROUNDS):
+        nearest = _half_squares(means, centres).argmin(axis=1)
+        _, labels, sizes = np.unique(nearest, return_inverse=True, return_counts=True)
+        centres = np.zeros((len(sizes), means.shape[1]))
+        np.add.at(centres, labels, means)
+        centres /= sizes[:, np.newaxis]
+    return labels, centres
 
 
 def _half_squares(places: Floats, centres: Floats) -> Floats:

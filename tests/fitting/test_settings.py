@@ -1,0 +1,31 @@
+"""What the passes of a fit are told of the mixtures that share them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from daskgmm import GaussianMixture
+from daskgmm.data.source import Source
+from daskgmm.fitting.settings import ROWS_A_COMPONENT, Candidate, Settings
+
+SOURCE = Source((), 5, np.dtype(np.float64), lengths=(100_000,))
+
+
+def settings_of(*sizes, n_init):
+    estimators = [GaussianMixture(n_components=size, n_init=n_init) for size in sizes]
+    candidates = [Candidate.of(one, SOURCE, in_memory=False) for one in estimators]
+    return Settings.of(estimators[0], tuple(candidates), SOURCE.dtype)
+
+
+@pytest.mark.parametrize("n_init", [1, 10])
+def test_starts_that_share_a_pass_do_not_make_its_tasks_longer(n_init):
+    # Each start has as much to do for a row as one alone.
+    settings = settings_of(20, 100, 50, n_init=n_init)
+    assert settings.rows_a_task == ROWS_A_COMPONENT * 100
+
+
+def test_starts_of_few_components_need_no_memory_to_tell_hundreds_apart():
+    task = settings_of(100, n_init=10).task(SOURCE)
+    assert task.n_components == 1000
+    assert task.kernel_bytes < replace(task, most_components=1000).kernel_bytes - 2**25
