@@ -72,7 +72,12 @@ class Fit:
         self.compiled = worth_compiling(self.survey.rows, cost_a_row)
         if self.compiled:  # in this process, so that workers of this machine need not compile
             _compile(source.dtype, settings.dtype)
-        found = laid_out(self.source, self.survey.lengths, cost_a_row, settings.rows_a_task)
+        found = laid_out(
+            self.source,
+            self.survey.lengths,
+            cost_a_row,
+            settings.fewest_rows(source.n_features),
+        )
         self.source, self._groups = held_groups(*found)
 
     @property

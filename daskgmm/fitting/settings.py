@@ -21,9 +21,9 @@ from daskgmm.training.em import EMSettings
 from daskgmm.training.starts import StartPlan
 from daskgmm.training.stopping import Rule, stopping_named
 
-ROWS_A_COMPONENT = 8
-"""Rows of a task for each component of a mixture: with fewer, sums may cost more to make and add
-than rows do. Several mixtures multiply both alike."""
+ROWS_A_COMPONENT, LONG_FEATURES = 8, 512
+"""Rows of a task for each component, of feature vectors so long: with fewer, sums cost more to make
+and add than rows do. On shorter ones a row costs no less, but the sums do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,10 +156,15 @@ class Settings:
     def _most_components(self) -> int:
         return max(candidate.plan.n_components for candidate in self.candidates)
 
-    @property
-    def rows_a_task(self) -> int:
-        """Fewest rows of a task, about, so that its moments cost less than its rows do."""
-        return ROWS_A_COMPONENT * self._most_components
+    def fewest_rows(self, n_features: int) -> int:
+        """Fewest rows of a task, about, so that its moments cost less than its rows do.
+
+        A row's cost grows with the length F of feature vectors as a component's moments do, but
+        for what it costs at least.
+        """
+        longest = max(one.feature_length(n_features) for one in self.covariances)
+        share = min(longest / LONG_FEATURES, 1)
+        return max(int(ROWS_A_COMPONENT * share * self._most_components), 1)
 
     def task(self, source: Source) -> TaskSizes:
         """Sizes of a task in a pass over a source, for all starts together."""

@@ -7,7 +7,7 @@ import pytest
 
 from daskgmm import GaussianMixture
 from daskgmm.data.source import Source
-from daskgmm.fitting.settings import ROWS_A_COMPONENT, Candidate, Settings
+from daskgmm.fitting.settings import Candidate, Settings
 
 SOURCE = Source((), 5, np.dtype(np.float64), lengths=(100_000,))
 
@@ -22,7 +22,8 @@ def settings_of(*sizes, n_init):
 def test_starts_that_share_a_pass_do_not_make_its_tasks_longer(n_init):
     # Each start has as much to do for a row as one alone.
     settings = settings_of(20, 100, 50, n_init=n_init)
-    assert settings.rows_a_task == ROWS_A_COMPONENT * 100
+    assert settings.fewest_rows(50) == 8 * 100
+    assert 20 < settings.fewest_rows(5) < 50
 
 
 def test_starts_of_few_components_need_no_memory_to_tell_hundreds_apart():

@@ -85,8 +85,9 @@ class PassPlan:
         keys = [str(position) for position in range(len(source.parts))]
         decoded = held_as(source, keys) if source.decoded else source
         cost = settings.cost_a_row(source.n_features)
-        cut, groups = laid_out(source, lengths, cost, settings.rows_a_task)
-        held_groups = laid_out(decoded, lengths, cost, settings.rows_a_task)
+        fewest = settings.fewest_rows(source.n_features)
+        cut, groups = laid_out(source, lengths, cost, fewest)
+        held_groups = laid_out(decoded, lengths, cost, fewest)
         read, held = Tasks.of(cut, groups), Tasks.of(*held_groups)
         return cls(cut, settings, settings.task(source), starts, read, held)
 

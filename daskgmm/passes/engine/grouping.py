@@ -36,18 +36,18 @@ def group_unmeasured(n_parts: int) -> list[range]:
 
 
 def group_measured(
-    lengths: Sequence[int], cost_a_row: float, *, rows_a_task: int = 1, in_memory: bool = False
+    lengths: Sequence[int], cost_a_row: float, *, fewest_rows: int = 1, in_memory: bool = False
 ) -> list[range]:
     """Groups of adjacent parts of about equal cost, each worth a task's overhead.
 
-    A task has about `rows_a_task` at the least.
+    A task has about `fewest_rows` at the least.
     """
     seconds = [length * cost_a_row for length in lengths]
     each = SECONDS_A_TASK_IN_MEMORY if in_memory else SECONDS_A_TASK
     # The cost of reading a part is unknown: make a few more tasks than the arithmetic is worth.
     fewest = 1 if in_memory else min(FEWEST_TASKS, len(lengths))
     wanted = int(np.clip(np.ceil(sum(seconds) / each), fewest, MOST_TASKS))
-    wanted = max(min(wanted, sum(lengths) // rows_a_task), 1)
+    wanted = max(min(wanted, sum(lengths) // fewest_rows), 1)
     share = sum(seconds) / wanted
     if share == 0:
         return _even(len(lengths), min(len(lengths), wanted))
@@ -159,7 +159,7 @@ def _runs(lengths: Sequence[int], most_rows: int, most_parts: int) -> Iterator[r
 
 
 def laid_out(
-    source: Source, lengths: Sequence[int], cost_a_row: float, rows_a_task: int
+    source: Source, lengths: Sequence[int], cost_a_row: float, fewest_rows: int
 ) -> tuple[Source, list[range]]:
     """Bundle a source's tiny parts, and group its parts into the tasks of a fit's passes.
 
@@ -170,11 +170,11 @@ def laid_out(
         Rows of each part, which the source itself may not know.
     cost_a_row : float
         Cost of a row in a pass, in seconds.
-    rows_a_task : int
+    fewest_rows : int
         Fewest rows of a task, about.
     """
     cut = bundled(source, lengths)
     groups = group_measured(
-        cut.lengths or (), cost_a_row, rows_a_task=rows_a_task, in_memory=cut.in_memory
+        cut.lengths or (), cost_a_row, fewest_rows=fewest_rows, in_memory=cut.in_memory
     )
     return cut, groups
