@@ -70,5 +70,6 @@ def likely(name: str, known: Iterable[str]) -> str:
     """A question that suggests the most similar name; empty if none is similar."""
     known = sorted(known)
     shortened = [each for each in known if name.startswith(each) or each.startswith(name)]
+    shortened.sort(key=lambda each: abs(len(each) - len(name)))
     close = shortened or get_close_matches(name, known, n=1)
     return f"Did you mean {close[0]!r}?" if close else ""
