@@ -275,10 +275,11 @@ def moments_under(
     sums[-1] = counts
     side = len(z) if covariance.needs_scatter else 0
     shared = np.zeros((side, side))
-    for k, origin in enumerate(origins):
-        centred = z - origin[:, np.newaxis]
-        sums[length - 1 - len(z) : -1, k] = centred @ responsibilities[k]
-        own = sums[: length - 1 - len(z), k]
-        covariance.add_scatter(centred, responsibilities[k], own, shared)
+    for k, (origin, gamma) in enumerate(zip(origins, responsibilities, strict=True)):
+        near = gamma > 0  # of clusters, each row belongs to one
+        own, gamma = (z, gamma) if near.all() else (z[:, near], gamma[near])  # noqa: PLW2901
+        centred = own - origin[:, np.newaxis]
+        sums[length - 1 - len(z) : -1, k] = centred @ gamma
+        covariance.add_scatter(centred, gamma, sums[: length - 1 - len(z), k], shared)
     total = float(counts.sum())
     return Moments(origins, sums, shared, np.nan, total, rows.shape[1])
