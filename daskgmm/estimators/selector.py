@@ -110,8 +110,8 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
     tol, reg_covar, max_iter, n_init, init_params, random_state
         As in `GaussianMixture`, for each candidate. With ``None`` or a RandomState one seed is
         drawn for all; the ``random_state`` of the chosen estimator holds that seed.
-    verbose, verbose_interval, subsample, stopping, acceleration, dtype, cache, checkpoint,
-    callbacks
+    verbose, verbose_interval, subsample, refine, stopping, acceleration, dtype, cache,
+    checkpoint, callbacks
         As in `GaussianMixture`; the state that callbacks get holds the starts of all candidates.
     start_from
         As in `GaussianMixture`, for the candidates with as many components; others have starts of
@@ -162,6 +162,7 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
         verbose: int = 0,
         verbose_interval: int = 10,
         subsample: str | int | None = "auto",
+        refine: str = "auto",
         stopping: str = "lower_bound",
         acceleration: str | None = None,
         dtype: "DTypeLike | None" = None,
@@ -182,6 +183,7 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
         self.verbose = verbose
         self.verbose_interval = verbose_interval
         self.subsample = subsample
+        self.refine = refine
         self.stopping = stopping
         self.acceleration = acceleration
         self.dtype = dtype

@@ -224,6 +224,16 @@ class MethodOptions(TypedDict, total=False):
             help="Number of rows on which starts are first fitted in memory.",
         ),
     ]
+    refine: Annotated[
+        str,
+        Option(
+            default="auto",
+            choices=("auto", "split-merge", "none"),
+            help="Search for the start on sampled rows: split-merge tries several and moves "
+            "components; none begins as scikit-learn does; auto is split-merge unless --max-iter "
+            "is under 10.",
+        ),
+    ]
     dtype: DType
 
 

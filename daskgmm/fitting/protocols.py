@@ -35,6 +35,7 @@ class Estimator(NamedColumns, Protocol):
     verbose: int
     verbose_interval: int
     subsample: str | int | None
+    refine: str
     stopping: str
     acceleration: str | None
     dtype: Any

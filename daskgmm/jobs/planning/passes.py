@@ -82,6 +82,7 @@ class PassPlan:
         on_sample = settings.fit_on_sample and candidate.sample_rows < sum(lengths)
         plan = candidate.plan
         starts = plan.most_polished if on_sample else plan.n_init
+        starts = 1 if candidate.refined else starts
         keys = [str(position) for position in range(len(source.parts))]
         decoded = held_as(source, keys) if source.decoded else source
         cost = settings.cost_a_row(source.n_features)

@@ -57,7 +57,7 @@ class Full(Covariance):
 
     def log_determinants(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
         del shape
-        return np.array([matrices.log_determinant(factor) for factor in factors])
+        return matrices.log_determinants(factors)
 
     def distances(self, centred: Floats, factors: Floats, component: int) -> Floats:
         return matrices.whitened_distances(centred, factors[component])
@@ -113,9 +113,7 @@ class Full(Covariance):
 
     def least_shares(self, factors: Doubles, covariances: Doubles, n_components: int) -> Doubles:
         del n_components
-        return np.array(
-            [matrices.least_share(*pair) for pair in zip(factors, covariances, strict=True)]
-        )
+        return matrices.least_shares(factors, covariances)
 
     def of_components(self, values: Doubles, components: NDArray[np.int64]) -> Doubles:
         return values[components]
