@@ -47,6 +47,11 @@ class Candidate:
     refined: bool
     resume_from: tuple[Mixture, Frame, float] | None = None
 
+    @property
+    def starts(self) -> int:
+        """Largest number of starts that share full passes."""
+        return 1 if self.refined else self.plan.n_init
+
     @classmethod
     def of(
         cls,
@@ -68,7 +73,7 @@ class Candidate:
         if last is None and start is not None:
             last = _at(start, plan, source)
         found = sample_rows(estimator, n_features, rows)
-        return cls(plan, found, is_refined(estimator), last)
+        return cls(plan, found, last is None and is_refined(estimator), last)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,8 +160,7 @@ class Settings:
 
     @property
     def _components_together(self) -> int:
-        plans = [candidate.plan for candidate in self.candidates]
-        return sum(plan.n_components * plan.n_init for plan in plans)
+        return sum(one.plan.n_components * one.starts for one in self.candidates)
 
     @property
     def _most_components(self) -> int:

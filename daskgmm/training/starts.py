@@ -1,7 +1,9 @@
 """Where EM starts: first mixtures on sampled rows, and EM on those before the full passes."""
 
+import copy
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -117,24 +119,34 @@ class StartPlan:
         Starts are sought in standardised coordinates, so that units do not matter. They nest: one
         more of `n_init` is one more start after the same others.
         """
+        if self.given.complete:
+            best, found = search([self.given.override(None, self.covariance, sample.frame)], sample)
+            return Trace(best), found
         rows = standardised(sample, self.covariance)
         units = sample.frame.scale * units_of(sample, self.covariance)
-        centres = [(points - sample.frame.origin) / units for points in self.centres]
-        first = list(map(Nearest, centres)) if self.initialiser is None else [self.initialiser]
-        first *= self.n_init // len(first)
-        ways = [first[0], *OTHER_WAYS, *first[1:]]
+        asked: list[Initialiser] = [
+            Nearest((centres - sample.frame.origin) / units) for centres in self.centres
+        ]
+        if self.initialiser is not None:
+            asked = [self.initialiser] * self.n_init
+        # The other ways draw numbers of their own, whatever the number of starts.
+        apart = np.random.RandomState(copy.deepcopy(random).randint(2**31))
         cost = FIRST_STEPS * step_cost(len(rows), self.covariance, self.n_components, rows.shape[1])
-        ways = ways[:1] if self.given.complete else ways[: max(self.n_init, int(sample.budget.most / SHARE_OF_STARTS / cost))]
+        affordable = max(int(sample.budget.most / SHARE_OF_STARTS / cost) - self.n_init, 0)
 
-        def mixture(way: Initialiser) -> Mixture:
-            if self.given.complete:
-                return self.given.override(None, self.covariance, sample.frame)
-            responsibilities = way(rows, self.n_components, random, sample.weights).T
-            return self._first(
-                responsibilities, sample.rows.T, sample.weights, sample.frame, sample.settings
-            )
+        def drawn(ways: Sequence[Initialiser], numbers: np.random.RandomState) -> list[Mixture]:
+            def mixture(way: Initialiser) -> Mixture:
+                shares = way(rows, self.n_components, numbers, sample.weights).T
+                return self._first(
+                    shares, sample.rows.T, sample.weights, sample.frame, sample.settings
+                )
 
-        best, found = search(_not_collapsed(ways, mixture), sample)
+            return _not_collapsed(ways, mixture)
+
+        mixtures = drawn(asked, random)
+        with suppress(CollapsedComponentError):
+            mixtures += drawn(OTHER_WAYS[:affordable], apart)
+        best, found = search(mixtures, sample)
         return Trace(best), found
 
     def starts(

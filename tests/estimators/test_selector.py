@@ -203,7 +203,7 @@ def test_of_candidates_that_are_equal_the_first_is_chosen():
 
 
 def test_passes_are_those_of_the_longest_candidate(rows):
-    found = GaussianMixtureSelector([1, 2, 6], random_state=0, subsample=None).fit(rows)
+    found = GaussianMixtureSelector([1, 2, 6], random_state=0, refine="none").fit(rows)
     assert found.results_.n_iter.nunique() == 3
     assert found.n_passes_ == 1 + found.results_.n_iter.max() + 1  # survey, EM, criteria
 
@@ -224,7 +224,7 @@ def test_every_part_is_read_once_a_pass(rows, tmp_path):
 def test_callbacks_hear_of_all_candidates_and_each_has_its_own_history(rows):
     heard = []
     found = GaussianMixtureSelector(
-        [2, 4], n_init=2, subsample=None, random_state=0, callbacks=[heard.append]
+        [2, 4], n_init=2, refine="none", random_state=0, callbacks=[heard.append]
     ).fit(rows)
     assert {len(state.traces) for state in heard} == {4}
     assert len(heard) == found.results_.n_iter.max()
@@ -344,7 +344,8 @@ def test_a_random_state_gives_one_seed_for_all_which_is_told(rows):
 
 
 def test_results_have_the_promised_columns_and_kinds(rows):
-    results = GaussianMixtureSelector([1, 2], n_init=2, random_state=0).fit(rows).results_
+    results = GaussianMixtureSelector([1, 2], n_init=2, random_state=0, refine="none")
+    results = results.fit(rows).results_
     assert list(results.columns) == [*COLUMNS, "converged"]
     assert results.start.tolist() == [0, 1, 0, 1]
     assert [results[name].dtype.kind for name in ("n_components", "n_iter", "bic")] == [*"iif"]

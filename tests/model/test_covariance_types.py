@@ -140,7 +140,7 @@ def test_a_fit_goes_on_from_its_checkpoint(tmp_path):
     options = {
         "checkpoint": tmp_path / "fit",
         "tol": 1e-9,
-        "subsample": None,
+        "refine": "none",
         "init_params": "random",
     }
     with pytest.raises(Cut):

@@ -51,7 +51,7 @@ def rows() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def model(rows: pd.DataFrame) -> GaussianMixture:
-    return GaussianMixture(3, random_state=0).fit(rows)
+    return GaussianMixture(3, random_state=0, refine="none").fit(rows)
 
 
 def ellipses(ax: Axes) -> list[Ellipse]:
@@ -242,7 +242,9 @@ def test_numbers_that_differ_little_stand_on_the_axes_in_full(model):
 
 
 def test_convergence_shows_the_parameters_changes_where_they_decide(rows):
-    model = GaussianMixture(3, stopping="parameters", tol=1e-4, random_state=0).fit(rows)
+    model = GaussianMixture(3, stopping="parameters", tol=1e-4, random_state=0, refine="none").fit(
+        rows
+    )
     changes = plotting.convergence(model).figure.axes[1]
     assert changes.get_ylabel() == "Change of the parameters (dashed: tol 0.0001)"
     drawn = changes.lines[0].get_ydata()

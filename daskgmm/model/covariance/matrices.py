@@ -26,7 +26,7 @@ def factor_of_precision(covariance: Doubles, component: int | None) -> Doubles:
     """Upper triangular L with ``L @ L.T = inv(covariance)``."""
     # LAPACK itself here and below: SciPy's functions take many times as long around small matrices.
     lower, failed = linalg.lapack.dpotrf(covariance, lower=True)
-    if failed:
+    if failed or not np.isfinite(lower).all():
         raise NotPositiveDefiniteError(component)
     with naming(component):
         factor = _inverse(lower, lower=True).T

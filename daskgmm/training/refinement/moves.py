@@ -107,8 +107,7 @@ def moves(
         (split.gain - removal.loss, split, removal)
         for split in splits
         for removal in removals
-        if split.component not in removal.components
-        and split.gain - removal.loss > least
+        if split.component not in removal.components and split.gain - removal.loss > least
     ]
     used: dict[int, int] = {}
     for _, split, removal in sorted(pairs, key=lambda one: -one[0]):
@@ -124,7 +123,7 @@ def _moved(mixture: Mixture, split: Split, removal: Removal) -> Mixture:
     return _joined(parts if removal.merged is None else [*parts, removal.merged])
 
 
-def _chosen(mixture: Mixture, indices: Sequence[int]) -> Mixture:
+def _chosen(mixture: Mixture, indices: Sequence[int] | NDArray[np.int64]) -> Mixture:
     """Some components of a mixture, with the weights that they have there."""
     index = np.asarray(indices, np.int64)
     shared = mixture.covariance.needs_scatter

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
+from daskgmm.errors import CollapsedComponentError, DataError
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.base import SlabKernel
@@ -92,7 +93,7 @@ class Run:
         return float(gain * gain / (before - gain)) if gain < before else math.inf
 
     def after(self, mixture: Mixture, moments: Moments) -> "Run":
-        """This run after one more step."""
+        """The run after one more step."""
         return Run(mixture, moments, (*self.bounds[-2:], moments.lower_bound))
 
 
@@ -112,6 +113,8 @@ class SampledRows:
     budget : Budget
     compiled : bool
         Whether EM's steps go by a compiled loop.
+    collapses : list of CollapsedComponentError
+        Errors of the runs that collapsed.
     """
 
     rows: Floats
@@ -121,6 +124,7 @@ class SampledRows:
     scatter: Doubles | None
     budget: Budget
     compiled: bool = False
+    collapses: list[CollapsedComponentError] = field(default_factory=list)
 
     @cached_property
     def expect(self) -> InMemory:
@@ -161,10 +165,20 @@ class SampledRows:
             ]
             if not going or not self.afford([run.mixture for _, run in going]):
                 break
-            moments, outcomes = advance([run.mixture for _, run in going], self.expect, self.settings)
+            moments, outcomes = advance(
+                [run.mixture for _, run in going], self.expect, self.settings
+            )
             for (index, run), own, outcome in zip(going, moments, outcomes, strict=True):
-                taken = isinstance(outcome, Mixture) and math.isfinite(own.lower_bound)
-                found[index] = run.after(outcome, own) if taken else None  # type: ignore[arg-type]
+                found[index] = None
+                if isinstance(outcome, CollapsedComponentError):
+                    self.collapses.append(outcome)
+                elif math.isfinite(own.lower_bound):
+                    found[index] = run.after(outcome, own)
+                else:
+                    raise DataError(
+                        f"The log-likelihood became {own.lower_bound} on sampled rows.",
+                        "The rows' values are too large to be squared: scale the features.",
+                    )
         return [run for run in found if run is not None]
 
     def afford(self, mixtures: Sequence[Mixture], times: float = 1.0) -> bool:

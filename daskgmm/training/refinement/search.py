@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from daskgmm.errors import CollapsedComponentError
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.mixture import Mixture
 from daskgmm.training.refinement.moves import STEPS_OF_HALVES, moves
@@ -62,9 +61,7 @@ class Refinement:
     spurious: bool
 
 
-def budget_for(
-    n_rows: int, covariance: Covariance, n_components: int, n_features: int
-) -> Budget:
+def budget_for(n_rows: int, covariance: Covariance, n_components: int, n_features: int) -> Budget:
     """Multiplications of two passes over all rows, for every pair of a row and a component."""
     a_pass = 2.0 * n_rows * covariance.feature_length(n_features) * n_components
     return Budget(max(2 * a_pass, LEAST_BUDGET))
@@ -100,8 +97,11 @@ def _wrong(run: Run) -> NDArray[np.bool_]:
 
 
 def _best_first(runs: Sequence[Run]) -> list[Run]:
-    """Runs in order: the fewer spurious components the better, then the likelier."""
-    return sorted(runs, key=lambda run: (int(_wrong(run).sum()), -run.bound))
+    """Runs in order: the fewer spurious components the better, then the likelier.
+
+    Of those that EM can't tell apart yet the first: rounding must not choose.
+    """
+    return sorted(runs, key=lambda run: (int(_wrong(run).sum()), -np.rint(run.bound / LEFT)))
 
 
 def _done(left: float) -> Callable[[Run], bool]:
@@ -121,10 +121,7 @@ def _best_start(runs: list[Run], sample: SampledRows) -> Run:
         if ends and not _wrong(ends[-1]).any():
             break
     if not ends:
-        raise CollapsedComponentError(
-            "Every start collapsed within a few steps of EM on sampled rows.",
-            "Use fewer components, a larger reg_covar, or another covariance type.",
-        )
+        raise sample.collapses[-1]
     return _best_first(ends)[0]
 
 
