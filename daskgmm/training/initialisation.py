@@ -129,6 +129,18 @@ class Nearest:
         return _nearest(rows, self.centres, n_components)
 
 
+def near_drawn_rows(draw: Initialiser) -> Initialiser:
+    """Clusters about rows that another way draws: single rows make no covariances."""
+
+    def clusters(
+        rows: Floats, n_components: int, random: np.random.RandomState, weights: Doubles | None
+    ) -> Doubles:
+        chosen = draw(rows, n_components, random, weights).argmax(axis=0)
+        return _nearest(rows, rows[chosen], n_components)
+
+    return clusters
+
+
 def _nearest(rows: Floats, centres: Floats, n_components: int) -> Doubles:
     from scipy.spatial.distance import cdist
 

@@ -1,8 +1,9 @@
 """Where EM starts: first mixtures on sampled rows, and EM on those before the full passes."""
 
 import copy
+import itertools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,7 @@ from daskgmm.training.initialisation import (
     Nearest,
     adaptive,
     kmeans_plus_plus,
+    near_drawn_rows,
     random_rows,
 )
 from daskgmm.training.refinement.sampled import SampledRows, step_cost
@@ -30,8 +32,15 @@ from daskgmm.training.states import FitState, Trace
 
 logger = logging.getLogger(__name__)
 
-OTHER_WAYS: tuple[Initialiser, ...] = (kmeans_plus_plus, random_rows, adaptive)
+OTHER_WAYS: tuple[Initialiser, ...] = (
+    near_drawn_rows(kmeans_plus_plus),
+    near_drawn_rows(random_rows),
+    adaptive,
+)
 """Ways of the starts that a search tries besides those that are asked for."""
+
+MOST_OF_EACH_WAY = 10
+"""Starts in each of these ways, at the most, where others end with spurious components."""
 
 SHARE_OF_STARTS = 4
 """Part of a search's budget, as one of so many, that its first starts may take."""
@@ -120,7 +129,8 @@ class StartPlan:
         more of `n_init` is one more start after the same others.
         """
         if self.given.complete:
-            best, found = search([self.given.override(None, self.covariance, sample.frame)], sample)
+            given = self.given.override(None, self.covariance, sample.frame)
+            best, found = search([given], sample)
             return Trace(best), found
         rows = standardised(sample, self.covariance)
         units = sample.frame.scale * units_of(sample, self.covariance)
@@ -134,19 +144,19 @@ class StartPlan:
         cost = FIRST_STEPS * step_cost(len(rows), self.covariance, self.n_components, rows.shape[1])
         affordable = max(int(sample.budget.most / SHARE_OF_STARTS / cost) - self.n_init, 0)
 
-        def drawn(ways: Sequence[Initialiser], numbers: np.random.RandomState) -> list[Mixture]:
-            def mixture(way: Initialiser) -> Mixture:
-                shares = way(rows, self.n_components, numbers, sample.weights).T
-                return self._first(
-                    shares, sample.rows.T, sample.weights, sample.frame, sample.settings
-                )
+        def drawn(way: Initialiser, numbers: np.random.RandomState) -> Mixture:
+            shares = way(rows, self.n_components, numbers, sample.weights).T
+            return self._first(shares, sample.rows.T, sample.weights, sample.frame, sample.settings)
 
-            return _not_collapsed(ways, mixture)
+        def others() -> Iterator[Mixture]:
+            for way in OTHER_WAYS * MOST_OF_EACH_WAY:
+                with suppress(CollapsedComponentError):
+                    yield drawn(way, apart)
 
-        mixtures = drawn(asked, random)
-        with suppress(CollapsedComponentError):
-            mixtures += drawn(OTHER_WAYS[:affordable], apart)
-        best, found = search(mixtures, sample)
+        more = others()
+        mixtures = _not_collapsed(asked, lambda way: drawn(way, random))
+        mixtures += itertools.islice(more, min(affordable, len(OTHER_WAYS)))
+        best, found = search(mixtures, sample, more)
         return Trace(best), found
 
     def starts(

@@ -21,6 +21,7 @@ from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.typing import Doubles
 from daskgmm.training.refinement.sampled import SampledRows
+from daskgmm.training.refinement.spurious import least_rows
 
 STEPS_OF_HALVES = 8
 
@@ -170,7 +171,8 @@ def _splits(
         for k, gain in enumerate(gains):
             own = _chosen(halves, (2 * k, 2 * k + 1))
             weights = own.weights / own.weights.sum() * mixture.weights[k]
-            found.append(Split(float(gain), k, replace(own, weights=weights)))
+            if weights.min() * sample.n_rows >= least_rows(mixture.n_features):
+                found.append(Split(float(gain), k, replace(own, weights=weights)))
     return sorted(found, key=lambda one: -one.gain)
 
 
@@ -215,7 +217,9 @@ def _principal(mixture: Mixture, sample: SampledRows) -> Doubles:
     """Longest axes (K, D) of the components in standardised coordinates, a deviation long."""
     units = np.where(sample.settings.deviations > 0, sample.settings.deviations, 1.0)
     matrices = mixture.covariance.as_matrices(mixture.covariances, mixture.shape)
-    lengths, axes = np.linalg.eigh(matrices / np.outer(units, units))
+    # Of axes that are equally long rounding must not choose.
+    tilted = units * (1 + 1e-6 * np.arange(mixture.n_features))
+    lengths, axes = np.linalg.eigh(matrices / np.outer(tilted, tilted))
     return _signed(axes[:, :, -1] * np.sqrt(lengths[:, -1:])) * units
 
 

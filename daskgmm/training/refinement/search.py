@@ -1,6 +1,7 @@
 """The best mixture that a budget finds on sampled rows: starts, halving, moves."""
 
-from collections.abc import Callable, Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,12 @@ FIRST_STEPS = 8
 
 CANDIDATES = 5
 """Moves of a round that EM tries together."""
+
+MOST_FURTHER = 8
+"""Times that as many further starts are tried while all end with a spurious component."""
+
+MORE_CANDIDATES = 20
+"""The same where a component is spurious: they are few rows then, and any way out will do."""
 
 ROUNDS = ((4, 3), (8, 2), (16, 1))
 """EM steps of the moves, and how many of them then go on."""
@@ -36,6 +43,9 @@ LEAST_BUDGET = 10.0**10
 
 _COST_OF_RANKING = 4 * STEPS_OF_HALVES + 4
 """EM steps that take as long as the ranking of moves."""
+
+
+_NONE: Iterator[Mixture] = iter(())
 
 
 @dataclass(frozen=True)
@@ -67,15 +77,24 @@ def budget_for(n_rows: int, covariance: Covariance, n_components: int, n_feature
     return Budget(max(2 * a_pass, LEAST_BUDGET))
 
 
-def search(starts: Iterable[Mixture], sample: SampledRows) -> tuple[Mixture, Refinement]:
+def search(
+    starts: Iterable[Mixture], sample: SampledRows, more: Iterator[Mixture] = _NONE
+) -> tuple[Mixture, Refinement]:
     """Find the best mixture from several starts, by EM and moves on the sample.
+
+    Parameters
+    ----------
+    starts : iterable of Mixture
+    sample : SampledRows
+    more : iterator of Mixture
+        Further starts, which are tried where all the others end with a spurious component.
 
     Raises
     ------
     CollapsedComponentError
         No start has an EM step that does not collapse.
     """
-    run = _best_start([Run(mixture) for mixture in starts], sample)
+    run = _best_start([Run(mixture) for mixture in starts], sample, more)
     before, tried, taken = run.bound, 0, 0
     while run.moments is not None:
         candidates = _candidates(run, sample)
@@ -109,8 +128,9 @@ def _done(left: float) -> Callable[[Run], bool]:
     return lambda run: run.left < left
 
 
-def _best_start(runs: list[Run], sample: SampledRows) -> Run:
+def _best_start(runs: list[Run], sample: SampledRows, more: Iterator[Mixture]) -> Run:
     """The best of several starts; where it ends with a spurious component, the best of all ends."""
+    together = len(runs)
     if len(runs) > 1:
         runs = _best_first(sample.advanced(runs, FIRST_STEPS))
         half = -(-len(runs) // 2)
@@ -122,6 +142,11 @@ def _best_start(runs: list[Run], sample: SampledRows) -> Run:
             break
     if not ends:
         raise sample.collapses[-1]
+    for _ in range(MOST_FURTHER):
+        further = [Run(mixture) for mixture in itertools.islice(more, together)]
+        if not _wrong(_best_first(ends)[0]).any() or not further:
+            break
+        ends += sample.advanced(further, MOST_STEPS, _done(LEFT))
     return _best_first(ends)[0]
 
 
@@ -129,7 +154,9 @@ def _candidates(run: Run, sample: SampledRows) -> list[Run]:
     """Moves from a mixture, as runs that have not begun."""
     if run.mixture.n_components < 2 or not sample.afford([run.mixture], _COST_OF_RANKING):
         return []
-    found = moves(run.mixture, sample, _wrong(run), CANDIDATES)
+    wrong = _wrong(run)
+    most = MORE_CANDIDATES if wrong.any() else CANDIDATES
+    found = moves(run.mixture, sample, wrong, most)
     return [Run(mixture) for mixture in found]
 
 
@@ -138,8 +165,10 @@ def _better(run: Run, candidates: Sequence[Run], sample: SampledRows) -> Run | N
     wrong = int(_wrong(run).sum())
     goal = run.bound + GAIN / sample.weight
     runs = list(candidates)
-    for steps, stay in ROUNDS:
-        runs = _best_first(sample.advanced(runs, steps))[:stay]
+    for steps, stay in ROUNDS if not wrong else ((MOST_STEPS, 1),):
+        # Whether a component is spurious shows at the end only.
+        until = _done(LEFT) if wrong else None
+        runs = _best_first(sample.advanced(runs, steps, until))[:stay]
     if not runs:
         return None
 

@@ -14,12 +14,17 @@ THINNEST_WITHIN = 1e-3
 """The same of the components' common variance in that direction (Hathaway, 1985)."""
 
 
+def least_rows(n_features: int) -> int:
+    """Effective rows below which a component is spurious: D + 1 determine it altogether."""
+    return n_features + 2
+
+
 def spurious(mixture: Mixture, moments: Moments) -> NDArray[np.bool_]:
     """Mask (K,) of components on hardly more than D + 1 rows, or too thin in some direction.
 
-    D + 1 rows determine a component altogether, so that it says nothing of others; and where its
-    variance is next to nothing the likelihood rises without bound. Components that are all as
-    thin as each other are not.
+    What is determined by a few rows says nothing of others, and where a variance is next to nothing
+    the likelihood rises without bound. Components that are all as thin as each other are not
+    spurious.
 
     Parameters
     ----------
@@ -28,7 +33,7 @@ def spurious(mixture: Mixture, moments: Moments) -> NDArray[np.bool_]:
         From which the mixture was computed.
     """
     rows = moments.sums[-1] * (moments.rows / moments.weight)
-    few = rows < mixture.n_features + 2
+    few = rows < least_rows(mixture.n_features)
     matrices = mixture.covariance.as_matrices(mixture.covariances, mixture.shape)
     within = np.einsum("k,kij->ij", mixture.weights, matrices)
     centred = mixture.means - mixture.weights @ mixture.means
