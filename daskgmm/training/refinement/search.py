@@ -25,15 +25,18 @@ MOST_FURTHER = 8
 MORE_CANDIDATES = 20
 """The same where a component is spurious: they are few rows then, and any way out will do."""
 
-ROUNDS = ((4, 3), (8, 2), (16, 1))
+ROUNDS = ((3, 3), (6, 2), (12, 1))
 """EM steps of the moves, and how many of them then go on."""
 
 GAIN = 5.0
 """Least gain of a move in log-likelihood over all rows (nats). On few rows less is chance, and in
 any case not worth a further round."""
 
-LEFT = 1e-4
+LEFT = 5e-4
 """Nats a row that EM has still to gain by its own estimate when it counts as done."""
+
+LEFT_AT_THE_END = 2e-5
+"""The same once the moves have ended."""
 
 MOST_STEPS = 300
 """EM steps to the end, at the most."""
@@ -104,7 +107,7 @@ def search(
             break
         run, taken = better, taken + 1
     gain = run.bound - before if taken else 0.0
-    (run,) = sample.advanced([run], MOST_STEPS, _done(LEFT / 10)) or [run]
+    (run,) = sample.advanced([run], MOST_STEPS, _done(LEFT_AT_THE_END)) or [run]
     found = Refinement(tried, taken, gain, sample.budget.ended, bool(_wrong(run).any()))
     return run.mixture, found
 
