@@ -24,6 +24,9 @@ _A_PAIR, _A_COMPONENT = 30, 50_000
 component's M-step."""
 
 
+ENOUGH_ROWS = 10_000
+"""Rows by which starts are compared first, and moves are ranked."""
+
 MOST_PAIRS = 2**25
 """Pairs of a row and a component whose responsibilities are in memory at a time, at the most."""
 
@@ -189,8 +192,9 @@ class SampledRows:
         return step_cost(self.n_rows, mixture.covariance, *mixture.shape)
 
     def thinned(self, n_components: int) -> "SampledRows":
-        """Every so manieth row, so that pairs with components fit in memory."""
-        step = -(-self.n_rows * n_components // MOST_PAIRS)
+        """Every so manieth row, where these are enough to compare mixtures by."""
+        most = min(ENOUGH_ROWS, MOST_PAIRS // n_components)
+        step = -(-self.n_rows // max(most, 1))
         if step <= 1:
             return self
         weights = None if self.weights is None else self.weights[::step]

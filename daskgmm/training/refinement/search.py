@@ -32,6 +32,9 @@ GAIN = 5.0
 """Least gain of a move in log-likelihood over all rows (nats). On few rows less is chance, and in
 any case not worth a further round."""
 
+GAIN_A_ROW = 1e-3
+"""Least gain of a move (nats a row)."""
+
 LEFT = 5e-4
 """Nats a row that EM has still to gain by its own estimate when it counts as done."""
 
@@ -135,7 +138,8 @@ def _best_start(runs: list[Run], sample: SampledRows, more: Iterator[Mixture]) -
     """The best of several starts; where it ends with a spurious component, the best of all ends."""
     together = len(runs)
     if len(runs) > 1:
-        runs = _best_first(sample.advanced(runs, FIRST_STEPS))
+        few = sample.thinned(runs[0].mixture.n_components)
+        runs = [Run(run.mixture) for run in _best_first(few.advanced(runs, FIRST_STEPS))]
         half = -(-len(runs) // 2)
         runs = _best_first(sample.advanced(runs[:half], 2 * FIRST_STEPS)) + runs[half:]
     ends: list[Run] = []
@@ -166,7 +170,7 @@ def _candidates(run: Run, sample: SampledRows) -> list[Run]:
 def _better(run: Run, candidates: Sequence[Run], sample: SampledRows) -> Run | None:
     """The best of the moves, run to its end, if it is better than where they began."""
     wrong = int(_wrong(run).sum())
-    goal = run.bound + GAIN / sample.weight
+    goal = run.bound + max(GAIN / sample.weight, GAIN_A_ROW)
     runs = list(candidates)
     for steps, stay in ROUNDS if not wrong else ((MOST_STEPS, 1),):
         # Whether a component is spurious shows at the end only.
