@@ -271,6 +271,8 @@ class GaussianMixture(
             self._adopt(fit, best, fit.progress.histories[0], refinement)
         if best.stopped is StopReason.MAX_ITER:
             warn_not_converged()
+        if refinement is not None and refinement.spurious:
+            warn_of_spurious()
         return self
 
     def _adopt(
@@ -338,6 +340,17 @@ class GaussianMixture(
 def _best(state: FitState) -> list[Trace]:
     """Trace whose passes ``history_`` records: the best one."""
     return [state.best]
+
+
+def warn_of_spurious() -> None:
+    """Warn the caller of ``fit`` that every mixture that was found has a spurious component."""
+    warnings.warn(
+        "Every mixture that was found has a component on hardly more rows than determine it, or "
+        "with next to no variance in some direction: its likelihood says little of other rows. "
+        "Use fewer components, another covariance_type, or a larger reg_covar.",
+        ConvergenceWarning,
+        stacklevel=3,
+    )
 
 
 def warn_not_converged() -> None:

@@ -22,7 +22,11 @@ from daskgmm.estimators.candidates import (
     shortfalls,
 )
 from daskgmm.estimators.display import NotebookRepr
-from daskgmm.estimators.gaussian_mixture import GaussianMixture, warn_not_converged
+from daskgmm.estimators.gaussian_mixture import (
+    GaussianMixture,
+    warn_not_converged,
+    warn_of_spurious,
+)
 from daskgmm.estimators.inputs import as_source, kind_of, marks_of, require_unchanged
 from daskgmm.estimators.observing import Callback, watched
 from daskgmm.estimators.parameters import check_parameters, random_numbers
@@ -242,6 +246,9 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
             self._adopt(fit, outcomes)
         if outcomes[self.best_index_].stopped is StopReason.MAX_ITER:
             warn_not_converged()
+        refinement = self.best_estimator_.refinement_
+        if refinement is not None and refinement["spurious"]:
+            warn_of_spurious()
         if found := shortfalls([one.row() for one in outcomes], self.best_index_, self.tol):
             remedy = "Try n_init=10, or init_params='random' with subsample=None."
             warnings.warn(shortfall_warning(found, remedy), ConvergenceWarning, stacklevel=2)

@@ -80,6 +80,7 @@ class FittedMixture(MixtureParameters, Protocol):
     n_rows_: int
     n_passes_: int
     history_: list[dict[str, Any]]
+    refinement_: dict[str, Any] | None
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there is a mixture, from a fit or from elsewhere."""

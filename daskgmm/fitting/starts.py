@@ -97,7 +97,7 @@ class Preparation:
         most = max(candidate.plan.n_components for candidate in self.settings.candidates)
         require_sound(found, most, self.columns)
         try:
-            if self.candidate.refined and self.candidate.resume_from is None:
+            if self.candidate.refined:
                 trace, refinement = self._refined(found)
                 return Started((trace,), self.random, refinement=refinement)
             return Started(self._traces(found), self.random)
