@@ -54,6 +54,7 @@ def apart(X, row, **options):
 # --- the same as separate fits
 
 
+@pytest.mark.filterwarnings("ignore:Every mixture that was found has")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("options", SETTINGS, ids=["defaults", "full passes", "sampled"])
 def test_candidates_of_one_type_are_separate_fits_to_the_bit(rows, kind, options):
