@@ -246,11 +246,13 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
             self._adopt(fit, outcomes)
         if outcomes[self.best_index_].stopped is StopReason.MAX_ITER:
             warn_not_converged()
+        if self._is_largest():
+            warn_of_largest(self.best_params_["n_components"])
         refinement = self.best_estimator_.refinement_
         if refinement is not None and refinement["spurious"]:
             warn_of_spurious()
         if found := shortfalls([one.row() for one in outcomes], self.best_index_, self.tol):
-            remedy = "Try n_init=10, or init_params='random' with subsample=None."
+            remedy = "Try n_init=10, or init_params='random'."
             warnings.warn(shortfall_warning(found, remedy), ConvergenceWarning, stacklevel=2)
         return self
 
@@ -295,9 +297,25 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
         self.results_ = pd.DataFrame([outcome.row() for outcome in outcomes])
         self.n_passes_ = fit.passes
 
+    def _is_largest(self) -> bool:
+        """Whether the best number of components is the largest of several of its type."""
+        best = self.best_params_
+        tried = self.results_[self.results_.covariance_type == best["covariance_type"]]
+        numbers = tried.n_components
+        return bool(numbers.min() < numbers.max() == best["n_components"])
+
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit, then label the same rows."""
         return self.fit(X, y, sample_weight).predict(X)
+
+
+def warn_of_largest(n_components: int) -> None:
+    """Warn the caller of ``fit`` that larger numbers of components may be better still."""
+    warnings.warn(
+        f"The best number of components, {n_components}, is the largest that was tried: try more.",
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 def _several(estimator: Estimator, name: str, kind: type[Any]) -> tuple[Any, ...]:

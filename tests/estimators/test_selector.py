@@ -29,7 +29,8 @@ COLUMNS = ["n_components", "covariance_type", "start", "lower_bound", *CRITERIA,
 SETTINGS = [{}, {"subsample": None}, {"subsample": 700, "n_init": 2}]
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:K = :sklearn.exceptions.ConvergenceWarning"  # of poor starts: one each is meant
+    "ignore:K = :sklearn.exceptions.ConvergenceWarning",  # of poor starts: one each is meant
+    "ignore:The best number of components",
 )
 
 
@@ -232,6 +233,11 @@ def test_callbacks_hear_of_all_candidates_and_each_has_its_own_history(rows):
     history = found.best_estimator_.history_
     assert [entry["lower_bound"] for entry in history] == found.best_estimator_.lower_bounds_
     assert [entry["iteration"] for entry in history] == list(range(1, len(history) + 1))
+
+
+def test_it_says_where_the_best_number_is_the_largest_of_several(rows):
+    with pytest.warns(UserWarning, match="components, 2, is the largest that was tried"):
+        GaussianMixtureSelector([1, 2], random_state=0).fit(blobs(600, distance=9.0))
 
 
 # --- collapse

@@ -208,6 +208,7 @@ def test_a_legend_has_ten_components_and_more_are_numbered(ten_and_eleven, colum
     assert [text.get_text() for text in many.texts] == [str(k) for k in range(11)]
 
 
+@pytest.mark.filterwarnings("ignore:Every mixture that was found has")
 def test_fifty_components_all_look_different(rows):
     model = GaussianMixture(50, covariance_type="spherical", random_state=0, tol=1).fit(rows)
     looks = {
@@ -398,6 +399,7 @@ def test_figures_go_through_pickle_and_show_themselves_again(model):
     assert again._repr_png_().startswith(b"\x89PNG")
 
 
+@pytest.mark.filterwarnings("ignore:The best number of components")
 def test_a_selector_is_drawn_as_what_it_chose_and_by_what_it_chose(rows, tmp_path):
     selector = GaussianMixtureSelector([2, 3], criterion="icl", tol=1, random_state=0).fit(rows)
     best = selector.best_estimator_
