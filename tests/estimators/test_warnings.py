@@ -86,6 +86,7 @@ def test_of_several_starts_the_best_counts_and_max_iter_is_another_trouble():
     assert told([*rows[:2], rows[2] | {"converged": False}]) == []
 
 
+@pytest.mark.filterwarnings("ignore:The best number of components")
 def test_a_selection_warns_of_candidates_that_fell_short():
     iris = pd.read_csv(IRIS).drop(columns="species")
     selector = GaussianMixtureSelector(range(1, 9), criterion="aic", random_state=0)

@@ -371,6 +371,7 @@ def test_a_selection_comes_to_the_same_bits(acceleration, tmp_path):
 
 
 @pytest.mark.parametrize("seed", [None, np.random.RandomState])
+@pytest.mark.filterwarnings("ignore:The best number of components")
 def test_a_selection_goes_on_with_the_seed_that_it_has_drawn(seed, tmp_path):
     random = np.random.RandomState(7)
     model = GaussianMixtureSelector([2, 3], **OPTIONS | {"random_state": random})
