@@ -96,4 +96,4 @@ def test_a_selection_warns_of_candidates_that_fell_short():
         match=r"^K = 7 \(full\) ended below K = 6: its start was poor\. Try n_init=10",
     ) as found:
         selector.fit(iris)
-    assert [warning.filename for warning in found] == [__file__]
+    assert {warning.filename for warning in found} == {__file__}
