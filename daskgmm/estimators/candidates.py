@@ -95,14 +95,15 @@ def outcomes_of(fit: Fit, estimators: Sequence[GaussianMixture]) -> list[Candida
     progress = fit.progress
     outcomes = []
     traces = zip(progress.state.traces, progress.histories, strict=True)
-    for template, starts in zip(estimators, progress.counts, strict=True):
+    candidates = zip(estimators, progress.counts, progress.refinements, strict=True)
+    for template, starts, refinement in candidates:
         if not starts:
             outcomes.append(CandidateResult(template, 0, None))
         for number in range(starts):
             trace, history = next(traces)
             estimator = GaussianMixture(**template.get_params(deep=False))
             if trace.stopped is not StopReason.COLLAPSED:
-                estimator._adopt(fit, trace, history)  # noqa: SLF001  estimators of one family
+                estimator._adopt(fit, trace, history, refinement)  # noqa: SLF001  of one family
             outcomes.append(CandidateResult(estimator, number, trace))
     return _scored(fit, outcomes)
 

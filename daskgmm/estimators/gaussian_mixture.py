@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Iterable
+from dataclasses import asdict
 from functools import partial
 from typing import Any, Self
 
@@ -33,6 +34,7 @@ from daskgmm.fitting.settings import Candidate, Settings, compute_dtype
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes import sampling
 from daskgmm.passes.cache.choose import check_cache, kept
+from daskgmm.training.refinement.search import Refinement
 from daskgmm.training.states import FitState, StopReason, Trace
 
 
@@ -87,9 +89,16 @@ class GaussianMixture(
     verbose, verbose_interval : int
         Amount of output, as in scikit-learn, and the number of passes from one line to the next.
     subsample : 'auto', int or None, default 'auto'
-        Number of sampled rows on which starts are fitted in memory before full passes polish
-        the best of them. 'auto' is at least 20,000 and grows with K and D; smaller data is
-        taken whole. ``None`` turns this off: EM makes full passes from the beginning.
+        Number of sampled rows on which starts are found and fitted in memory before full passes
+        polish the best. 'auto' is at least 20,000 and grows with K and D; smaller data is taken
+        whole. ``None`` takes all rows of X in memory.
+    refine : {'auto', 'split-merge', 'none'}, default 'auto'
+        Search for the start on the sampled rows. 'split-merge' runs EM from several starts, the
+        best one to its end, and then moves components: it merges two and splits a third (Ueda et
+        al., 2000) until no move helps; `tol` and `max_iter` are about the full passes that
+        follow. 'none' takes scikit-learn's course from scikit-learn's start, with no EM on a
+        sample unless `subsample` is a number. 'auto' is 'split-merge', but 'none' where start
+        values or `warm_start` are given, or `max_iter` is under 10.
     stopping : {'lower_bound', 'parameters'}, default 'lower_bound'
         Change that `tol` is compared with: that of the mean log-likelihood a row (nats), or the
         largest of any weight, mean or covariance entry, with means and covariances in units of
@@ -142,6 +151,10 @@ class GaussianMixture(
     history_ : list of dict
         For each EM pass ``iteration, lower_bound, change, seconds, rows, bytes_read``; bytes
         are those of the rows' values in the computation's float type.
+    refinement_ : dict or None
+        Search for the start: moves ``tried`` and ``taken``, their ``gain`` (nats a row of the
+        sample), whether the budget of multiplications ended it (``budget_ended``), and whether
+        no mixture without a ``spurious`` component was found; ``None`` without a search.
 
     Examples
     --------
@@ -174,6 +187,7 @@ class GaussianMixture(
         verbose: int = 0,
         verbose_interval: int = 10,
         subsample: str | int | None = "auto",
+        refine: str = "auto",
         stopping: str = "lower_bound",
         acceleration: str | None = None,
         dtype: "DTypeLike | None" = None,
@@ -197,6 +211,7 @@ class GaussianMixture(
         self.verbose = verbose
         self.verbose_interval = verbose_interval
         self.subsample = subsample
+        self.refine = refine
         self.stopping = stopping
         self.acceleration = acceleration
         self.dtype = dtype
@@ -252,12 +267,17 @@ class GaussianMixture(
                     notify(state)
             require_unchanged(X)
             best = fit.progress.state.best
-            self._adopt(fit, best, fit.progress.histories[0])
+            (refinement,) = fit.progress.refinements
+            self._adopt(fit, best, fit.progress.histories[0], refinement)
         if best.stopped is StopReason.MAX_ITER:
             warn_not_converged()
+        if refinement is not None and refinement.spurious:
+            warn_of_spurious()
         return self
 
-    def _adopt(self, fit: Fit, best: Trace, history: Iterable[Entry]) -> None:
+    def _adopt(
+        self, fit: Fit, best: Trace, history: Iterable[Entry], refinement: Refinement | None
+    ) -> None:
         self._dtype = fit.settings.dtype
         forced = None if self.dtype is None else self._dtype
         found = Predictor(best.mixture, fit.standardised.frame, forced)
@@ -271,6 +291,7 @@ class GaussianMixture(
         self.n_rows_ = fit.survey.rows
         self.n_passes_ = fit.passes
         self.history_ = [dict(entry) for entry in history]
+        self.refinement_ = None if refinement is None else asdict(refinement)
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit, then label the same rows."""
@@ -319,6 +340,17 @@ class GaussianMixture(
 def _best(state: FitState) -> list[Trace]:
     """Trace whose passes ``history_`` records: the best one."""
     return [state.best]
+
+
+def warn_of_spurious() -> None:
+    """Warn the caller of ``fit`` that every mixture that was found has a spurious component."""
+    warnings.warn(
+        "Every mixture that was found has a component on hardly more rows than determine it, or "
+        "with next to no variance in some direction: its likelihood says little of other rows. "
+        "Use fewer components, another covariance_type, or a larger reg_covar.",
+        ConvergenceWarning,
+        stacklevel=3,
+    )
 
 
 def warn_not_converged() -> None:

@@ -44,13 +44,14 @@ class Watch:
 
     def begin(self, fit: Fit) -> Callable[[FitState], None]:
         """Return a function that notifies observers and callbacks of each pass of the fit."""
+        refinements = tuple(one for one in fit.progress.refinements if one is not None)
         printer = VerbosePrinter(*self._verbose, fit.traces)
 
         def notify(state: FitState) -> None:
             self._last = state
             printer.print_pass(state)
             self.observers.tell(
-                FitPass(state, fit.standardised.frame, fit.passes, fit.bytes_of(state))
+                FitPass(state, fit.standardised.frame, fit.passes, fit.bytes_of(state), refinements)
             )
             with apart(), self._outside():
                 for callback in self._callbacks:

@@ -22,7 +22,11 @@ from daskgmm.estimators.candidates import (
     shortfalls,
 )
 from daskgmm.estimators.display import NotebookRepr
-from daskgmm.estimators.gaussian_mixture import GaussianMixture, warn_not_converged
+from daskgmm.estimators.gaussian_mixture import (
+    GaussianMixture,
+    warn_not_converged,
+    warn_of_spurious,
+)
 from daskgmm.estimators.inputs import as_source, kind_of, marks_of, require_unchanged
 from daskgmm.estimators.observing import Callback, watched
 from daskgmm.estimators.parameters import check_parameters, random_numbers
@@ -110,8 +114,8 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
     tol, reg_covar, max_iter, n_init, init_params, random_state
         As in `GaussianMixture`, for each candidate. With ``None`` or a RandomState one seed is
         drawn for all; the ``random_state`` of the chosen estimator holds that seed.
-    verbose, verbose_interval, subsample, stopping, acceleration, dtype, cache, checkpoint,
-    callbacks
+    verbose, verbose_interval, subsample, refine, stopping, acceleration, dtype, cache,
+    checkpoint, callbacks
         As in `GaussianMixture`; the state that callbacks get holds the starts of all candidates.
     start_from
         As in `GaussianMixture`, for the candidates with as many components; others have starts of
@@ -162,6 +166,7 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
         verbose: int = 0,
         verbose_interval: int = 10,
         subsample: str | int | None = "auto",
+        refine: str = "auto",
         stopping: str = "lower_bound",
         acceleration: str | None = None,
         dtype: "DTypeLike | None" = None,
@@ -182,6 +187,7 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
         self.verbose = verbose
         self.verbose_interval = verbose_interval
         self.subsample = subsample
+        self.refine = refine
         self.stopping = stopping
         self.acceleration = acceleration
         self.dtype = dtype
@@ -240,8 +246,13 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
             self._adopt(fit, outcomes)
         if outcomes[self.best_index_].stopped is StopReason.MAX_ITER:
             warn_not_converged()
+        if self._is_largest():
+            warn_of_largest(self.best_params_["n_components"])
+        refinement = self.best_estimator_.refinement_
+        if refinement is not None and refinement["spurious"]:
+            warn_of_spurious()
         if found := shortfalls([one.row() for one in outcomes], self.best_index_, self.tol):
-            remedy = "Try n_init=10, or init_params='random' with subsample=None."
+            remedy = "Try n_init=10, or init_params='random'."
             warnings.warn(shortfall_warning(found, remedy), ConvergenceWarning, stacklevel=2)
         return self
 
@@ -286,9 +297,25 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
         self.results_ = pd.DataFrame([outcome.row() for outcome in outcomes])
         self.n_passes_ = fit.passes
 
+    def _is_largest(self) -> bool:
+        """Whether the best number of components is the largest of several of its type."""
+        best = self.best_params_
+        tried = self.results_[self.results_.covariance_type == best["covariance_type"]]
+        numbers = tried.n_components
+        return bool(numbers.min() < numbers.max() == best["n_components"])
+
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit, then label the same rows."""
         return self.fit(X, y, sample_weight).predict(X)
+
+
+def warn_of_largest(n_components: int) -> None:
+    """Warn the caller of ``fit`` that larger numbers of components may be better still."""
+    warnings.warn(
+        f"The best number of components, {n_components}, is the largest that was tried: try more.",
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 def _several(estimator: Estimator, name: str, kind: type[Any]) -> tuple[Any, ...]:

@@ -14,8 +14,9 @@ from daskgmm.fitting.tensors import MALFORMED, Arrays, TensorFile, digest, from_
 from daskgmm.passes.survey import Survey
 from daskgmm.training.states import FitState
 
-FORMAT = 2
-"""Version of the format; in format 1, fields of fit states had other names."""
+FORMAT = 3
+"""Version of the format; in format 1, fields of fit states had other names, and fits of format 2
+began from other starts."""
 
 
 @dataclass(frozen=True, eq=False)

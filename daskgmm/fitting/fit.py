@@ -20,7 +20,6 @@ from daskgmm.model.expectation import Expectation
 from daskgmm.model.kernels.compiled import compile_ahead
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
-from daskgmm.passes import cost
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.grouping import laid_out
 from daskgmm.passes.engine.persist import held, held_groups
@@ -69,7 +68,7 @@ class Fit:
         assert self.survey.statistics is not None  # noqa: S101  starts need statistics
         self.standardised = StandardisedData.of(self.survey.statistics, settings)
         cost_a_row = settings.cost_a_row(source.n_features)
-        self.compiled = worth_compiling(self.survey.rows, cost_a_row)
+        self.compiled = settings.worth_compiling(self.survey.rows, source.n_features)
         if self.compiled:  # in this process, so that workers of this machine need not compile
             _compile(source.dtype, settings.dtype)
         found = laid_out(
@@ -115,7 +114,8 @@ class Fit:
         starts = _unless_all_collapsed(started)
         state = FitState(0, tuple(chain.from_iterable(starts)), found.rows, 0.0)
         histories = ((),) * len(self._followed(state))
-        progress = FitProgress(found, tuple(map(len, starts)), state, passes + 1, histories)
+        counts, refinements = tuple(map(len, starts)), tuple(one.refinement for one in started)
+        progress = FitProgress(found, counts, state, passes + 1, histories, refinements)
         self._checkpoint.save(progress)
         return progress
 
@@ -183,11 +183,6 @@ def _compile(rows: np.dtype[Any], dtype: np.dtype[Any]) -> None:
             "such rows on this machine begins without.",
             seconds,
         )
-
-
-def worth_compiling(rows: int, cost_a_row: float) -> bool:
-    """Whether passes over this number of rows take long enough to compile a kernel."""
-    return rows * cost_a_row > cost.FIT_WORTH_COMPILING
 
 
 def _unless_all_collapsed(started: Sequence[Started]) -> tuple[tuple[Trace, ...], ...]:

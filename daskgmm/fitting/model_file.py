@@ -46,6 +46,7 @@ _METADATA = {
         "n_rows_?": int,
         "n_passes_?": int,
         "history_?": [dict],
+        "refinement_?": dict | None,
         "n_features_in_": int,
     },
     "feature_names": list | None,
@@ -60,7 +61,7 @@ _OUTSIDE = ("format", "version", DIGEST)
 
 FITTED = (
     "converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_rows_", "n_passes_", "history_",
-    "n_features_in_",
+    "refinement_", "n_features_in_",
 )  # fmt: skip
 
 

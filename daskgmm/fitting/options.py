@@ -150,6 +150,16 @@ def values_of(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
 NInit = Annotated[
     int, Option(default=1, least=1, help="Number of starts; the best result is kept.")
 ]
+Refine = Annotated[
+    str,
+    Option(
+        default="auto",
+        choices=("auto", "split-merge", "none"),
+        help="Search for the start on sampled rows: split-merge tries several and moves "
+        "components; none begins as scikit-learn does; auto is split-merge unless --max-iter "
+        "is under 10.",
+    ),
+]
 DType = Annotated[
     str | None,
     Option(
@@ -224,6 +234,7 @@ class MethodOptions(TypedDict, total=False):
             help="Number of rows on which starts are first fitted in memory.",
         ),
     ]
+    refine: Refine
     dtype: DType
 
 

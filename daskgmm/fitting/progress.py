@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self, TypeAlias
 
 from daskgmm.passes.survey import Survey
+from daskgmm.training.refinement.search import Refinement
 from daskgmm.training.states import FitState
 
 Entry: TypeAlias = Mapping[str, Any]
@@ -27,6 +28,8 @@ class FitProgress:
         Number of passes over all rows, with those before EM.
     histories : tuple of tuple of dict
         Entries of the passes, for each trace that `daskgmm.fitting.fit.Fit` follows.
+    refinements : tuple of (Refinement or None)
+        What the search for each candidate's start did.
     """
 
     survey: Survey
@@ -34,6 +37,7 @@ class FitProgress:
     state: FitState
     passes: int
     histories: tuple[tuple[Entry, ...], ...]
+    refinements: tuple[Refinement | None, ...] = ()
 
     def after(self, state: FitState, passes: int, entries: Sequence[Entry | None]) -> Self:
         """Add a pass: its state, the number of passes, and an entry or none for each history."""

@@ -35,6 +35,7 @@ class Estimator(NamedColumns, Protocol):
     verbose: int
     verbose_interval: int
     subsample: str | int | None
+    refine: str
     stopping: str
     acceleration: str | None
     dtype: Any
@@ -79,6 +80,7 @@ class FittedMixture(MixtureParameters, Protocol):
     n_rows_: int
     n_passes_: int
     history_: list[dict[str, Any]]
+    refinement_: dict[str, Any] | None
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there is a mixture, from a fit or from elsewhere."""

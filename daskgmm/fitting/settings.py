@@ -1,6 +1,7 @@
 """Settings of a fit: the parameters of a mixture estimator, checked and prepared for passes."""
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -9,12 +10,12 @@ from daskgmm.data.source import Source
 from daskgmm.errors import ConfigurationError
 from daskgmm.fitting.fitted import Fitted
 from daskgmm.fitting.protocols import Estimator, MixtureParameters
-from daskgmm.fitting.start_plan import sample_rows, start_plan
+from daskgmm.fitting.start_plan import is_refined, sample_rows, start_plan
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.typing import Doubles
-from daskgmm.passes.cost import seconds_a_row
+from daskgmm.passes.cost import FIT_WORTH_COMPILING, seconds_a_row
 from daskgmm.passes.memory import TaskSizes, largest_block, largest_part
 from daskgmm.training.acceleration import Acceleration, acceleration_named
 from daskgmm.training.em import EMSettings
@@ -35,13 +36,21 @@ class Candidate:
     plan : StartPlan
     sample_rows : int
         Number of sampled rows on which starts are found.
+    refined : bool
+        Whether a search with split-and-merge moves finds the start.
     resume_from : tuple of (Mixture, Frame, float) or None
         Mixture to continue from in place of starts, its frame and its lower bound (nats a row).
     """
 
     plan: StartPlan
     sample_rows: int
+    refined: bool
     resume_from: tuple[Mixture, Frame, float] | None = None
+
+    @property
+    def starts(self) -> int:
+        """Largest number of starts that share full passes."""
+        return 1 if self.refined else self.plan.n_init
 
     @classmethod
     def of(
@@ -63,7 +72,8 @@ class Candidate:
         last = estimator._last_fit(plan, n_features) if warm else None  # noqa: SLF001  a protocol's
         if last is None and start is not None:
             last = _at(start, plan, source)
-        return cls(plan, sample_rows(estimator, n_features, rows), last)
+        found = sample_rows(estimator, n_features, rows)
+        return cls(plan, found, last is None and is_refined(estimator), last)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +91,8 @@ class Settings:
     accelerate : callable
         See `daskgmm.training.acceleration`.
     fit_on_sample : bool
-        Whether EM runs on the sampled rows first, unless these are all rows.
+        Whether EM runs on the sampled rows first where starts are not refined, unless these are
+        all rows.
     dtype : dtype
         Float type of the computation.
     """
@@ -110,7 +121,7 @@ class Settings:
             max_iter=estimator.max_iter,
             stopping=stopping_named(estimator.stopping),
             accelerate=acceleration_named(estimator.acceleration),
-            fit_on_sample=estimator.subsample is not None,
+            fit_on_sample=isinstance(estimator.subsample, Integral),
             dtype=dtype,
         )
 
@@ -149,8 +160,7 @@ class Settings:
 
     @property
     def _components_together(self) -> int:
-        plans = [candidate.plan for candidate in self.candidates]
-        return sum(plan.n_components * plan.n_init for plan in plans)
+        return sum(one.plan.n_components * one.starts for one in self.candidates)
 
     @property
     def _most_components(self) -> int:
@@ -165,6 +175,10 @@ class Settings:
         longest = max(one.feature_length(n_features) for one in self.covariances)
         share = min(longest / LONG_FEATURES, 1)
         return max(int(ROWS_A_COMPONENT * share * self._most_components), 1)
+
+    def worth_compiling(self, n_rows: int, n_features: int) -> bool:
+        """Whether passes over this number of rows take long enough to compile a kernel."""
+        return n_rows * self.cost_a_row(n_features) > FIT_WORTH_COMPILING
 
     def task(self, source: Source) -> TaskSizes:
         """Sizes of a task in a pass over a source, for all starts together."""

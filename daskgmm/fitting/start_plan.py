@@ -41,6 +41,26 @@ def start_plan(estimator: MixtureParameters, n_features: int) -> StartPlan:
     )
 
 
+REFINEMENTS = ("auto", "split-merge", "none")
+
+LEAST_PASSES_OF_REFINED = 10
+"""Least max_iter with which refine='auto' refines: with fewer, passes are counted one by one."""
+
+
+def is_refined(estimator: MixtureParameters) -> bool:
+    """Whether starts are refined: by default, unless they are given or passes are few."""
+    if not isinstance(estimator.refine, str) or estimator.refine not in REFINEMENTS:
+        raise ConfigurationError(
+            f"refine={estimator.refine!r} is not known.", f"Use one of: {', '.join(REFINEMENTS)}."
+        )
+    if estimator.refine != "auto":
+        return estimator.refine == "split-merge"
+    given = (estimator.weights_init, estimator.means_init, estimator.precisions_init)
+    starts_given = any(values is not None for values in given)
+    few = estimator.max_iter < LEAST_PASSES_OF_REFINED
+    return not (starts_given or estimator.warm_start or few)
+
+
 def sample_rows(estimator: MixtureParameters, n_features: int, rows_in_memory: int | None) -> int:
     """Number of rows to find starts on: enough for all parameters, and few enough for memory.
 

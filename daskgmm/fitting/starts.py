@@ -11,11 +11,15 @@ from daskgmm.errors import CollapsedComponentError
 from daskgmm.fitting.checks import require_sound
 from daskgmm.fitting.settings import Candidate, Settings
 from daskgmm.model.frame import Frame
+from daskgmm.model.kernels.compiled import compile_ahead
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.kmeans import AllRows, require_dask_ml
 from daskgmm.passes.statistics import Statistics
 from daskgmm.passes.survey import Request, Survey, survey
 from daskgmm.training.em import EMSettings
+from daskgmm.training.in_memory import total_scatter
+from daskgmm.training.refinement.sampled import SampledRows
+from daskgmm.training.refinement.search import Refinement, budget_for
 from daskgmm.training.starts import StartPlan
 from daskgmm.training.states import Trace
 
@@ -58,11 +62,14 @@ class Started:
         Random numbers after the starts were drawn.
     collapse : CollapsedComponentError or None
         Error that explains why there are no starts.
+    refinement : Refinement or None
+        What the search for the start did, where there was one.
     """
 
     traces: tuple[Trace, ...]
     random: np.random.RandomState
     collapse: CollapsedComponentError | None = None
+    refinement: Refinement | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +97,33 @@ class Preparation:
         most = max(candidate.plan.n_components for candidate in self.settings.candidates)
         require_sound(found, most, self.columns)
         try:
+            if self.candidate.refined:
+                trace, refinement = self._refined(found)
+                return Started((trace,), self.random, refinement=refinement)
             return Started(self._traces(found), self.random)
         except CollapsedComponentError as error:
             return Started((), self.random, error)
+
+    def _refined(self, found: Survey) -> tuple[Trace, Refinement]:
+        assert found.statistics is not None and found.sample is not None  # noqa: PT018, S101  sound
+        base = StandardisedData.of(found.statistics, self.settings)
+        drawn = found.sample.smallest(self.candidate.sample_rows).ordered()
+        plan, n_features = self.candidate.plan, drawn.rows.shape[1]
+        compiled = self.settings.worth_compiling(found.rows, n_features)
+        if compiled:
+            compile_ahead(drawn.rows.dtype, self.settings.dtype)
+        sample = SampledRows(
+            drawn.rows.T,
+            drawn.weights,
+            base.frame,
+            base.em_settings,
+            total_scatter(drawn.rows, drawn.weights, base.frame)
+            if plan.covariance.needs_scatter
+            else None,
+            budget_for(found.rows, plan.covariance, plan.n_components, n_features),
+            compiled,
+        )
+        return plan.refined(sample, self.random)
 
     def _traces(self, found: Survey) -> tuple[Trace, ...]:
         assert found.statistics is not None and found.sample is not None  # noqa: PT018, S101  sound

@@ -26,6 +26,7 @@ from daskgmm.model.moments import Moments
 from daskgmm.passes.statistics import Statistics
 from daskgmm.passes.survey import Survey
 from daskgmm.training.acceleration import AccelerationState
+from daskgmm.training.refinement.search import Refinement
 from daskgmm.training.states import FitState, StopReason, Trace
 
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -38,6 +39,7 @@ _CLASSES: dict[str, Any] = {
     "Statistics": Statistics,
     "FitState": FitState,
     "Trace": Trace,
+    "Refinement": Refinement,
     "AccelerationState": AccelerationState,
     "Mixture": Mixture,
     "Moments": Moments,

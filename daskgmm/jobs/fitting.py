@@ -194,6 +194,7 @@ def _result(model: FittedMixture, dataset: Dataset, passes: int) -> dict[str, An
         "converged": model.converged_,
         "n_iter": model.n_iter_,
         "n_passes": passes,
+        "refinement": model.refinement_,
         "rows_read": model.n_rows_ * passes,
         "bytes_read": last["bytes_read"] * passes,
     }

@@ -15,6 +15,7 @@ from daskgmm.fitting.options import (
     MethodOptions,
     NInit,
     Option,
+    Refine,
     Seed,
     declared,
 )
@@ -275,6 +276,7 @@ class PlanOptions(RowsOptions, SizeOptions, total=False):
     """Options of a plan: the fit and the cluster that it is for."""
 
     n_init: NInit
+    refine: Refine
     dtype: DType
 
 

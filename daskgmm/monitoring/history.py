@@ -53,7 +53,7 @@ class Point:
             event.get("lower_bound"),
             event.get("change"),
             float(event.get("seconds", 0.0)),
-            int(event.get("rows", 0)),
+            int(event.get("rows") or 0),
             int(event.get("bytes_read", 0)),
             tuple(event.get("weights", ())),
         )

@@ -58,7 +58,18 @@ def passed(about: FitStart, made: FitPass) -> dict[str, Any]:
         "bytes_read": int(made.bytes_read),
         "starts": len(state.traces),
         "starts_going": sum(trace.stopped is None for trace in state.traces),
+        **moves(made),
         **parameters(best.mixture, made),
+    }
+
+
+def moves(made: FitPass) -> dict[str, Any]:
+    """Moves of the searches for starts, of all candidates together; ``None`` without a search."""
+    found = made.refinements
+    return {
+        "moves_tried": sum(one.tried for one in found) if found else None,
+        "moves_taken": sum(one.taken for one in found) if found else None,
+        "budget_ended": any(one.budget_ended for one in found) if found else None,
     }
 
 

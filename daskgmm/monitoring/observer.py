@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any, Protocol, runtime_checkable
 
 from daskgmm.model.frame import Frame
+from daskgmm.training.refinement.search import Refinement
 from daskgmm.training.states import FitState
 
 
@@ -54,12 +55,15 @@ class FitPass:
         Passes over all rows so far, those of the initialisation included.
     bytes_read : int
         Bytes that this pass read.
+    refinements : tuple of Refinement
+        What the searches for starts did, where there were any.
     """
 
     state: FitState
     frame: Frame
     passes: int
     bytes_read: int
+    refinements: tuple[Refinement, ...] = ()
 
 
 class Reason(Enum):

@@ -87,6 +87,12 @@ def starts(going: int, number: int) -> Figure:
     return Figure("starts", str(going), note, f"{going} of {number} starts go on")
 
 
+def moves(taken: int, tried: int, *, budget_ended: bool) -> Figure:
+    """``2 of 15 moves taken``."""
+    note = f"of {tried} taken" + (", then the budget ended" if budget_ended else "")
+    return Figure("moves", str(taken), note, f"{taken} of {tried} moves taken")
+
+
 def speed(rows: float, seconds: float) -> Figure:
     """``1.23M rows/s``."""
     value = f"{count(rows / max(seconds, 1e-9))} rows/s"
@@ -158,7 +164,7 @@ def figures_of_state(state: "FitState", tol: float | None = None) -> list[Figure
 def figures_of_event(event: Mapping[str, Any]) -> list[Figure]:
     """Figures of a fit elsewhere, from the event of its latest pass."""
     number = event.get("starts", 1)
-    return pass_figures(
+    figures = pass_figures(
         event.get("lower_bound"),
         event.get("change"),
         event.get("tol"),
@@ -167,6 +173,10 @@ def figures_of_event(event: Mapping[str, Any]) -> list[Figure]:
         event.get("rows") or 0,
         event.get("seconds", 0.0),
     )
+    if tried := event.get("moves_tried"):
+        taken, ended_ = event.get("moves_taken") or 0, bool(event.get("budget_ended"))
+        figures.append(moves(taken, tried, budget_ended=ended_))
+    return figures
 
 
 def ended(

@@ -63,6 +63,10 @@ def _whole(value: Any, least: int = 0, most: float = 1e18) -> bool:
     return type(value) is int and least <= value <= most
 
 
+def _boolean(value: Any) -> bool:
+    return type(value) is bool
+
+
 def _word(value: Any) -> bool:
     return isinstance(value, str) and value.isprintable() and 0 < len(value) <= _LONGEST_WORD
 
@@ -122,6 +126,9 @@ FIELDS: dict[str, Field] = {
     "change": Field(_optional(_number), (PASS,)),
     "bytes_read": Field(_whole, (PASS,)),
     "starts": Field(_at_least_one, (PASS,)),
+    "moves_tried": Field(_optional(_whole), (PASS,)),
+    "moves_taken": Field(_optional(_whole), (PASS,)),
+    "budget_ended": Field(_optional(_boolean), (PASS,)),
     "starts_going": Field(_whole, (PASS,)),
     "weights": Field(_list_of(_positive, MOST_WEIGHTS), (PASS,)),
     "means": Field(_table, (PASS,)),

@@ -79,6 +79,32 @@ def hierarchical(
     return _nearest(rows, centres, n_components)
 
 
+def adaptive(
+    rows: Floats, n_components: int, random: np.random.RandomState, weights: Doubles | None
+) -> Doubles:
+    """Clusters about rows that the clusters before explain badly (Blömer and Bujna, 2013).
+
+    Half of the odds are those of k-means++, with distances in units of each cluster's width, which
+    is estimated anew for each draw.
+    """
+    x = rows.astype(np.float64, copy=False)
+    own = np.ones(len(x)) if weights is None else weights
+    centres = [x[random.choice(len(x), p=own / own.sum())]]
+    labels = np.zeros(len(x), np.int64)
+    distances = ((x - centres[0]) ** 2).sum(axis=1)
+    for k in range(1, n_components):
+        sums = np.bincount(labels, own * distances, minlength=k)
+        widths = sums / np.maximum(np.bincount(labels, own, minlength=k), 1e-300)
+        widths[widths == 0] = 1.0
+        far = own * distances / widths[labels]
+        odds = own / own.sum() + (far / far.sum() if far.any() else 0.0)
+        centres.append(x[random.choice(len(x), p=odds / odds.sum())])
+        new = ((x - centres[k]) ** 2).sum(axis=1)
+        labels = np.where(new < distances, k, labels)
+        distances = np.minimum(new, distances)
+    return _nearest(rows, np.stack(centres), n_components)
+
+
 @dataclass(frozen=True, eq=False)
 class Nearest:
     """Clusters about given centres.
@@ -101,6 +127,18 @@ class Nearest:
         """Responsibilities of rows; see this module's beginning."""
         del random, weights
         return _nearest(rows, self.centres, n_components)
+
+
+def near_drawn_rows(draw: Initialiser) -> Initialiser:
+    """Clusters about rows that another way draws: single rows make no covariances."""
+
+    def clusters(
+        rows: Floats, n_components: int, random: np.random.RandomState, weights: Doubles | None
+    ) -> Doubles:
+        chosen = draw(rows, n_components, random, weights).argmax(axis=0)
+        return _nearest(rows, rows[chosen], n_components)
+
+    return clusters
 
 
 def _nearest(rows: Floats, centres: Floats, n_components: int) -> Doubles:

@@ -1,28 +1,49 @@
 """Where EM starts: first mixtures on sampled rows, and EM on those before the full passes."""
 
+import copy
+import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from daskgmm.errors import CollapsedComponentError
 from daskgmm.model.covariance.base import Covariance
-from daskgmm.model.expectation import Accumulator, Expectation
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
-from daskgmm.model.moments import Moments, moments_under
+from daskgmm.model.moments import moments_under
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.training.acceleration import plain
-from daskgmm.training.em import EMSettings, Origins, em
-from daskgmm.training.initialisation import Initialiser, Nearest
+from daskgmm.training.em import EMSettings, em
+from daskgmm.training.in_memory import InMemory, total_scatter
+from daskgmm.training.initialisation import (
+    Initialiser,
+    Nearest,
+    adaptive,
+    kmeans_plus_plus,
+    near_drawn_rows,
+    random_rows,
+)
+from daskgmm.training.refinement.sampled import SampledRows, step_cost
+from daskgmm.training.refinement.search import FIRST_STEPS, Refinement, search
 from daskgmm.training.states import FitState, Trace
 
 logger = logging.getLogger(__name__)
 
-FEWEST_ON_SAMPLE = 5
-"""Starts that are tried on the sample even if fewer are asked for: there they cost no pass, and the
-best of several is more often the best there is."""
+OTHER_WAYS: tuple[Initialiser, ...] = (
+    near_drawn_rows(kmeans_plus_plus),
+    near_drawn_rows(random_rows),
+    adaptive,
+)
+"""Ways of the starts that a search tries besides those that are asked for."""
+
+MOST_OF_EACH_WAY = 10
+"""Starts in each of these ways, at the most, where others end with spurious components."""
+
+SHARE_OF_STARTS = 4
+"""Part of a search's budget, as one of so many, that its first starts may take."""
 
 CLOSER_ON_SAMPLE = 4
 """How many times smaller than `tol` a step on the sample must be: what is left of a slow way costs
@@ -99,6 +120,45 @@ class StartPlan:
         """Largest number of starts that go on to full passes after EM on a sample."""
         return min(self.n_init, MOST_POLISHED)
 
+    def refined(
+        self, sample: SampledRows, random: np.random.RandomState
+    ) -> tuple[Trace, Refinement]:
+        """The best start that a search on sampled rows finds: `daskgmm.training.refinement`.
+
+        Starts are sought in standardised coordinates, so that units do not matter. They nest: one
+        more of `n_init` is one more start after the same others.
+        """
+        if self.given.complete:
+            given = self.given.override(None, self.covariance, sample.frame)
+            best, found = search([given], sample)
+            return Trace(best), found
+        rows = standardised(sample, self.covariance)
+        units = sample.frame.scale * units_of(sample, self.covariance)
+        asked: list[Initialiser] = [
+            Nearest((centres - sample.frame.origin) / units) for centres in self.centres
+        ]
+        if self.initialiser is not None:
+            asked = [self.initialiser] * self.n_init
+        # The other ways draw numbers of their own, whatever the number of starts.
+        apart = np.random.RandomState(copy.deepcopy(random).randint(2**31))
+        cost = FIRST_STEPS * step_cost(len(rows), self.covariance, self.n_components, rows.shape[1])
+        affordable = max(int(sample.budget.most / SHARE_OF_STARTS / cost) - self.n_init, 0)
+
+        def drawn(way: Initialiser, numbers: np.random.RandomState) -> Mixture:
+            shares = way(rows, self.n_components, numbers, sample.weights).T
+            return self._first(shares, sample.rows.T, sample.weights, sample.frame, sample.settings)
+
+        def others() -> Iterator[Mixture]:
+            for way in OTHER_WAYS * MOST_OF_EACH_WAY:
+                with suppress(CollapsedComponentError):
+                    yield drawn(way, apart)
+
+        more = others()
+        mixtures = _not_collapsed(asked, lambda way: drawn(way, random))
+        mixtures += itertools.islice(more, min(affordable, len(OTHER_WAYS)))
+        best, found = search(mixtures, sample, more)
+        return Trace(best), found
+
     def starts(
         self,
         rows: Floats,
@@ -109,19 +169,17 @@ class StartPlan:
         *,
         fit_on_sample: bool,
     ) -> list[Trace]:
-        """Starts in frame coordinates, from sampled rows (m, D) in data units.
+        """Starts in frame coordinates, from sampled rows (m, D) in data units, as scikit-learn's.
 
         With `fit_on_sample` EM runs on those rows first, and the best few go on. Start values
         that are given whole are where EM over all rows starts.
         """
         on_sample = fit_on_sample and not self.given.complete and settings.max_iter > 0
-        more = on_sample and self.initialiser is not None
-        tries = max(self.n_init, FEWEST_ON_SAMPLE) if more else self.n_init
-        mixtures = self._mixtures(tries, rows, weights, frame, settings, random)
+        mixtures = self._mixtures(rows, weights, frame, settings, random)
         traces = [Trace(mixture) for mixture in mixtures]
         if not on_sample:
             return traces
-        scatter = _scatter(rows, weights, frame) if self.covariance.needs_scatter else None
+        scatter = total_scatter(rows, weights, frame) if self.covariance.needs_scatter else None
         expect = InMemory(rows.T, weights, frame, settings.dtype, scatter)
         # Passes are free here, so they are EM's own: they keep closest to its optimum.
         closer = replace(settings, accelerate=plain, tol=settings.tol / CLOSER_ON_SAMPLE)
@@ -131,7 +189,6 @@ class StartPlan:
 
     def _mixtures(
         self,
-        tries: int,
         rows: Floats,
         weights: Doubles | None,
         frame: Frame,
@@ -140,17 +197,13 @@ class StartPlan:
     ) -> list[Mixture]:
         if self.given.complete:
             return [self.given.override(None, self.covariance, frame)]
-        found: list[Mixture] = []
         seen = squarable(rows, frame)
-        for number, initialiser in enumerate(self._initialisers(tries, seen), start=1):
-            try:
-                responsibilities = initialiser(seen.rows, self.n_components, random, weights).T
-                found.append(self._first(responsibilities, rows, weights, frame, settings))
-            except CollapsedComponentError as error:
-                if number == tries and not found:
-                    raise
-                logger.warning("A start was given up before its first pass. %s", error)
-        return found
+
+        def mixture(way: Initialiser) -> Mixture:
+            responsibilities = way(seen.rows, self.n_components, random, weights).T
+            return self._first(responsibilities, rows, weights, frame, settings)
+
+        return _not_collapsed(self._initialisers(self.n_init, seen), mixture)
 
     def _initialisers(self, tries: int, seen: "Squarable") -> list[Initialiser]:
         if self.initialiser is None:
@@ -170,6 +223,36 @@ class StartPlan:
         moments = moments_under(responsibilities, rows.T, frame, self.covariance)
         found = settings.first_mixture(self.covariance, moments)
         return self.given.override(found, self.covariance, frame)
+
+
+def _not_collapsed(
+    ways: Sequence[Initialiser], mixture: Callable[[Initialiser], Mixture]
+) -> list[Mixture]:
+    """The first mixture of each way but those that collapse; all of them raise."""
+    found: list[Mixture] = []
+    for number, way in enumerate(ways, start=1):
+        try:
+            found.append(mixture(way))
+        except CollapsedComponentError as error:
+            if number == len(ways) and not found:
+                raise
+            logger.warning("A start was given up before its first pass. %s", error)
+    return found
+
+
+def units_of(sample: SampledRows, covariance: Covariance) -> Doubles:
+    """Units (D,) of standardised coordinates in those of the frame, which the type can hold."""
+    deviations = sample.settings.deviations
+    return covariance.compatible_scale(np.where(deviations > 0, deviations, 1.0))
+
+
+def standardised(sample: SampledRows, covariance: Covariance) -> Floats:
+    """Sampled rows (m, D) about the frame's origin, in units of the features' deviations."""
+    frame = sample.frame
+    units = Frame(frame.origin, frame.scale * units_of(sample, covariance))
+    found = np.empty(sample.rows.shape, sample.rows.dtype)
+    units.standardise(sample.rows, out=found)
+    return np.ascontiguousarray(found.T)
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,40 +284,6 @@ def squarable(rows: Floats, frame: Frame) -> Squarable:
         return Squarable(wide.astype(rows.dtype, copy=False), origin, 1.0)
     factor = 2.0**-exponent
     return Squarable((wide * np.float64(factor)).astype(rows.dtype), origin, factor)
-
-
-@dataclass(frozen=True, eq=False)
-class InMemory:
-    """A pass over rows in this process's memory.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (D, n)
-        In data units.
-    weights : ndarray of shape (n,) or None
-    frame : Frame
-    dtype : dtype
-        What rows are computed in.
-    scatter : ndarray of shape (D, D) or None
-        Total second moments about the frame's origin, where the covariance type needs them.
-    """
-
-    rows: Floats
-    weights: Doubles | None
-    frame: Frame
-    dtype: np.dtype[np.floating]
-    scatter: Doubles | None
-
-    def __call__(self, mixtures: Sequence[Mixture], origins: Origins = None) -> list[Moments]:
-        """Moments of each mixture; see `daskgmm.training.em.Expect`."""
-        expectation = Expectation(tuple(mixtures), self.frame, self.dtype, self.scatter, origins)
-        return expectation.complete(Accumulator(expectation)([(self.rows, self.weights)]))
-
-
-def _scatter(rows: Floats, weights: Doubles | None, frame: Frame) -> Doubles:
-    z = np.empty(rows.T.shape)
-    frame.standardise(rows.T.astype(np.float64, copy=False), out=z)
-    return np.asarray((z if weights is None else z * weights) @ z.T)
 
 
 def most_promising(state: FitState, tol: float) -> list[Trace]:

@@ -97,6 +97,7 @@ def test_a_model_file_from_python_is_shown_without_a_run(tmp_path, here):
     assert "run id" not in text
 
 
+@pytest.mark.filterwarnings("ignore:Every mixture that was found has")
 def test_models_of_many_columns_and_components_are_shown_in_part(tmp_path, here):
     rows = np.random.default_rng(0).normal(size=(200, 9))
     model = GaussianMixture(32, covariance_type="diag", random_state=0, tol=10).fit(rows)

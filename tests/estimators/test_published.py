@@ -37,7 +37,8 @@ IRIS_BIC = {
 @pytest.mark.parametrize(("kind", "n_components"), list(IRIS_BIC))
 def test_bic_on_iris_is_that_of_mclust(kind, n_components):
     X = load_iris().data
-    model = fitted(X, kind, n_components)
+    # With moves three diagonal components end at a BIC that is lower by 0.64.
+    model = fitted(X, kind, n_components, refine="none")
     # mclust stops at a relative change of 1e-5: with several components a little too early.
     assert_allclose(model.bic(X), -IRIS_BIC[kind, n_components], rtol=0, atol=0.01)
 

@@ -29,7 +29,8 @@ COLUMNS = ["n_components", "covariance_type", "start", "lower_bound", *CRITERIA,
 SETTINGS = [{}, {"subsample": None}, {"subsample": 700, "n_init": 2}]
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:K = :sklearn.exceptions.ConvergenceWarning"  # of poor starts: one each is meant
+    "ignore:K = :sklearn.exceptions.ConvergenceWarning",  # of poor starts: one each is meant
+    "ignore:The best number of components",
 )
 
 
@@ -54,6 +55,7 @@ def apart(X, row, **options):
 # --- the same as separate fits
 
 
+@pytest.mark.filterwarnings("ignore:Every mixture that was found has")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("options", SETTINGS, ids=["defaults", "full passes", "sampled"])
 def test_candidates_of_one_type_are_separate_fits_to_the_bit(rows, kind, options):
@@ -203,7 +205,7 @@ def test_of_candidates_that_are_equal_the_first_is_chosen():
 
 
 def test_passes_are_those_of_the_longest_candidate(rows):
-    found = GaussianMixtureSelector([1, 2, 6], random_state=0, subsample=None).fit(rows)
+    found = GaussianMixtureSelector([1, 2, 6], random_state=0, refine="none").fit(rows)
     assert found.results_.n_iter.nunique() == 3
     assert found.n_passes_ == 1 + found.results_.n_iter.max() + 1  # survey, EM, criteria
 
@@ -224,13 +226,18 @@ def test_every_part_is_read_once_a_pass(rows, tmp_path):
 def test_callbacks_hear_of_all_candidates_and_each_has_its_own_history(rows):
     heard = []
     found = GaussianMixtureSelector(
-        [2, 4], n_init=2, subsample=None, random_state=0, callbacks=[heard.append]
+        [2, 4], n_init=2, refine="none", random_state=0, callbacks=[heard.append]
     ).fit(rows)
     assert {len(state.traces) for state in heard} == {4}
     assert len(heard) == found.results_.n_iter.max()
     history = found.best_estimator_.history_
     assert [entry["lower_bound"] for entry in history] == found.best_estimator_.lower_bounds_
     assert [entry["iteration"] for entry in history] == list(range(1, len(history) + 1))
+
+
+def test_it_says_where_the_best_number_is_the_largest_of_several(rows):
+    with pytest.warns(UserWarning, match="components, 2, is the largest that was tried"):
+        GaussianMixtureSelector([1, 2], random_state=0).fit(blobs(600, distance=9.0))
 
 
 # --- collapse
@@ -344,7 +351,8 @@ def test_a_random_state_gives_one_seed_for_all_which_is_told(rows):
 
 
 def test_results_have_the_promised_columns_and_kinds(rows):
-    results = GaussianMixtureSelector([1, 2], n_init=2, random_state=0).fit(rows).results_
+    results = GaussianMixtureSelector([1, 2], n_init=2, random_state=0, refine="none")
+    results = results.fit(rows).results_
     assert list(results.columns) == [*COLUMNS, "converged"]
     assert results.start.tolist() == [0, 1, 0, 1]
     assert [results[name].dtype.kind for name in ("n_components", "n_iter", "bic")] == [*"iif"]

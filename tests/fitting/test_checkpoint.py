@@ -154,7 +154,7 @@ def collapsing():
     tight = np.full(300, 7.0)
     rows = np.concatenate([tight, np.random.default_rng(0).normal(size=300)])[:, np.newaxis]
     model = GaussianMixture(3, n_init=4, reg_covar=0, tol=0, max_iter=130, random_state=0)
-    model.set_params(init_params="random", subsample=None)
+    model.set_params(init_params="random", refine="none")
     states = []
     fitted = clone(model).set_params(callbacks=[states.append]).fit(rows)
     return rows, model, fitted, [len(state.alive) for state in states]
@@ -371,6 +371,7 @@ def test_a_selection_comes_to_the_same_bits(acceleration, tmp_path):
 
 
 @pytest.mark.parametrize("seed", [None, np.random.RandomState])
+@pytest.mark.filterwarnings("ignore:The best number of components")
 def test_a_selection_goes_on_with_the_seed_that_it_has_drawn(seed, tmp_path):
     random = np.random.RandomState(7)
     model = GaussianMixtureSelector([2, 3], **OPTIONS | {"random_state": random})
@@ -753,7 +754,7 @@ def test_a_checkpoint_of_an_earlier_format_says_what_to_do_and_stays(ended):
         patch.setattr("daskgmm.fitting.checkpoint_file.FORMAT", 1)
         ended.write_bytes(content.to_bytes())
     before = ended.read_bytes()
-    said = r"format 1; this version reads format 2 only\. Finish .* --no-resume"
+    said = r"format 1; this version reads format 3 only\. Finish .* --no-resume"
     with pytest.raises(DataError, match=said):
         GaussianMixture(3, checkpoint=ended, **OPTIONS).fit(in_chunks())
     assert ended.read_bytes() == before

@@ -13,7 +13,9 @@ SOURCE = Source((), 5, np.dtype(np.float64), lengths=(100_000,))
 
 
 def settings_of(*sizes, n_init):
-    estimators = [GaussianMixture(n_components=size, n_init=n_init) for size in sizes]
+    estimators = [
+        GaussianMixture(n_components=size, n_init=n_init, refine="none") for size in sizes
+    ]
     candidates = [Candidate.of(one, SOURCE, in_memory=False) for one in estimators]
     return Settings.of(estimators[0], tuple(candidates), SOURCE.dtype)
 

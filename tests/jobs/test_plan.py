@@ -195,9 +195,11 @@ def test_the_cheapest_cluster_is_the_fewest_workers_that_hold_all_rows(data, spa
 
 
 def test_starts_that_share_the_passes_are_counted():
-    assert prospect_of(10**6, 2, 3, n_init=10).starts == 3
-    assert prospect_of(1000, 2, 3, n_init=10).starts == 10  # their sample is all rows
-    assert prospect_of(10**6, 2, 3, n_init=2).starts == 2
+    assert prospect_of(10**6, 2, 3, n_init=10).starts == 1  # the best of a search
+    assert prospect_of(10**6, 2, 3, n_init=10, refine="none").starts == 10
+    on_sample = {"refine": "none", "subsample": 1000}
+    assert prospect_of(10**6, 2, 3, n_init=10, **on_sample).starts == 3
+    assert prospect_of(10**6, 2, 3, n_init=2, **on_sample).starts == 2
 
 
 @pytest.mark.parametrize("kind", list(COVARIANCES))

@@ -140,7 +140,7 @@ def test_a_fit_goes_on_from_its_checkpoint(tmp_path):
     options = {
         "checkpoint": tmp_path / "fit",
         "tol": 1e-9,
-        "subsample": None,
+        "refine": "none",
         "init_params": "random",
     }
     with pytest.raises(Cut):
@@ -148,6 +148,7 @@ def test_a_fit_goes_on_from_its_checkpoint(tmp_path):
     assert_array_equal(fitted(**options).means_, fitted(**options | {"checkpoint": None}).means_)
 
 
+@pytest.mark.filterwarnings("ignore:The best number of components")
 @pytest.mark.usefixtures("registered")
 def test_it_is_selected_where_it_suits_and_all_types_share_the_passes():
     selector = GaussianMixtureSelector((2, 3), covariance_type=list(COVARIANCES), random_state=0)

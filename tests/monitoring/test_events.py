@@ -54,6 +54,7 @@ def test_a_fit_that_fails_says_so(told):
     assert "NaN" in told()[-1]["message"]
 
 
+@pytest.mark.filterwarnings("ignore:The best number of components")
 def test_fits_are_told_apart_by_run(told):
     GaussianMixture(2, random_state=0).fit(two_groups())
     GaussianMixtureSelector((1, 2), random_state=0).fit(two_groups())

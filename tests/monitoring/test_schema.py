@@ -69,7 +69,8 @@ def test_fields_keep_their_names():
     }
     assert set(fields_of(PASS)) == both | limits | {
         *("iteration", "passes", "lower_bound", "change", "seconds", "bytes_read", "starts"),
-        *("starts_going", "weights", "means", "deviations"),
+        *("starts_going", "moves_tried", "moves_taken", "budget_ended"),
+        *("weights", "means", "deviations"),
     }
     assert set(fields_of(END)) == both | {
         *("iteration", "lower_bound", "seconds", "stopped", "message", "error"),

@@ -51,7 +51,7 @@ def rows() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def model(rows: pd.DataFrame) -> GaussianMixture:
-    return GaussianMixture(3, random_state=0).fit(rows)
+    return GaussianMixture(3, random_state=0, refine="none").fit(rows)
 
 
 def ellipses(ax: Axes) -> list[Ellipse]:
@@ -208,6 +208,7 @@ def test_a_legend_has_ten_components_and_more_are_numbered(ten_and_eleven, colum
     assert [text.get_text() for text in many.texts] == [str(k) for k in range(11)]
 
 
+@pytest.mark.filterwarnings("ignore:Every mixture that was found has")
 def test_fifty_components_all_look_different(rows):
     model = GaussianMixture(50, covariance_type="spherical", random_state=0, tol=1).fit(rows)
     looks = {
@@ -242,7 +243,9 @@ def test_numbers_that_differ_little_stand_on_the_axes_in_full(model):
 
 
 def test_convergence_shows_the_parameters_changes_where_they_decide(rows):
-    model = GaussianMixture(3, stopping="parameters", tol=1e-4, random_state=0).fit(rows)
+    model = GaussianMixture(3, stopping="parameters", tol=1e-4, random_state=0, refine="none").fit(
+        rows
+    )
     changes = plotting.convergence(model).figure.axes[1]
     assert changes.get_ylabel() == "Change of the parameters (dashed: tol 0.0001)"
     drawn = changes.lines[0].get_ydata()
@@ -396,6 +399,7 @@ def test_figures_go_through_pickle_and_show_themselves_again(model):
     assert again._repr_png_().startswith(b"\x89PNG")
 
 
+@pytest.mark.filterwarnings("ignore:The best number of components")
 def test_a_selector_is_drawn_as_what_it_chose_and_by_what_it_chose(rows, tmp_path):
     selector = GaussianMixtureSelector([2, 3], criterion="icl", tol=1, random_state=0).fit(rows)
     best = selector.best_estimator_

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_STARTS = "Try --n-init 10, or --init random with --subsample none."
+_STARTS = "Try --n-init 10, or --init random."
 
 
 _FORMS = ", ".join(f"{name} ({entry.summary})" for name, entry in REGISTRY.items())

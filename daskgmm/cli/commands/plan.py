@@ -49,7 +49,7 @@ _ROWS = in_order(
 @click.command()
 @_ROWS
 @MIXTURE
-@options_of(PlanOptions, ["n_init", "dtype"])
+@options_of(PlanOptions, ["n_init", "refine", "dtype"])
 @JSON
 @SIZES
 @COMMON

@@ -10,7 +10,6 @@ from dask.utils import format_bytes
 
 from daskgmm.data.source import Block, Floats, Source
 from daskgmm.errors import ConfigurationError
-from daskgmm.fitting.fit import worth_compiling
 from daskgmm.jobs.planning.passes import PassPlan
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.expectation import Expectation
@@ -59,7 +58,7 @@ def seconds_a_row(pass_plan: PassPlan) -> float:
     _require_memory(worker_bytes(pass_plan.task))
     source, settings = pass_plan.source, pass_plan.settings
     plan, cost = settings.candidates[0].plan, settings.cost_a_row(source.n_features)
-    compiled = worth_compiling(pass_plan.rows, cost)
+    compiled = settings.worth_compiling(pass_plan.rows, source.n_features)
     if compiled:
         compile_ahead(source.dtype, settings.dtype)
     random = np.random.default_rng(0)

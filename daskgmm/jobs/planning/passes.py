@@ -79,9 +79,13 @@ class PassPlan:
         candidate = Candidate.of(estimator, source, in_memory=False)
         settings = Settings.of(estimator, (candidate,), compute_dtype(estimator, source.dtype))
         lengths = source.lengths or ()
-        on_sample = settings.fit_on_sample and candidate.sample_rows < sum(lengths)
+        on_sample = (
+            not candidate.refined
+            and settings.fit_on_sample
+            and candidate.sample_rows < sum(lengths)
+        )
         plan = candidate.plan
-        starts = plan.most_polished if on_sample else plan.n_init
+        starts = plan.most_polished if on_sample else candidate.starts
         keys = [str(position) for position in range(len(source.parts))]
         decoded = held_as(source, keys) if source.decoded else source
         cost = settings.cost_a_row(source.n_features)

@@ -1,5 +1,6 @@
 """Each component has a covariance matrix of its own."""
 
+from functools import cache
 from typing import ClassVar, final
 
 import numpy as np
@@ -8,6 +9,13 @@ from numpy.typing import NDArray
 from daskgmm.model.covariance import matrices
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.typing import Doubles, Floats
+
+
+@cache
+def _upper(n_features: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and columns of the upper triangle's entries."""
+    rows, columns = np.triu_indices(n_features)
+    return rows, columns
 
 
 @final
@@ -35,11 +43,11 @@ class Full(Covariance):
             start = stop
 
     def monomials(self, n_features: int) -> NDArray[np.int64]:
-        i, j = np.triu_indices(n_features)
+        i, j = _upper(n_features)
         return np.column_stack([np.arange(len(i)), i, j])
 
     def quadratic_parameters(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
-        above = np.triu_indices(shape[1])
+        above = _upper(shape[1])
         # Each product off the diagonal stands for two equal entries of the matrix.
         counted = np.where(above[0] == above[1], -0.5, -1.0)
         return np.asarray(self.precisions(factors)[:, above[0], above[1]] * counted)
@@ -57,7 +65,7 @@ class Full(Covariance):
 
     def log_determinants(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
         del shape
-        return np.array([matrices.log_determinant(factor) for factor in factors])
+        return matrices.log_determinants(factors)
 
     def distances(self, centred: Floats, factors: Floats, component: int) -> Floats:
         return matrices.whitened_distances(centred, factors[component])
@@ -81,7 +89,7 @@ class Full(Covariance):
     ) -> Doubles:
         del shared
         n_features = offsets.shape[1]
-        rows, columns = np.triu_indices(n_features)
+        rows, columns = _upper(n_features)
         covariances = np.empty((len(counts), n_features, n_features))
         covariances[:, rows, columns] = covariances[:, columns, rows] = (quadratic / counts).T
         covariances -= offsets[:, :, np.newaxis] * offsets[:, np.newaxis, :]
@@ -113,9 +121,7 @@ class Full(Covariance):
 
     def least_shares(self, factors: Doubles, covariances: Doubles, n_components: int) -> Doubles:
         del n_components
-        return np.array(
-            [matrices.least_share(*pair) for pair in zip(factors, covariances, strict=True)]
-        )
+        return matrices.least_shares(factors, covariances)
 
     def of_components(self, values: Doubles, components: NDArray[np.int64]) -> Doubles:
         return values[components]

@@ -24,8 +24,11 @@ def naming(component: int | None) -> Iterator[None]:
 
 def factor_of_precision(covariance: Doubles, component: int | None) -> Doubles:
     """Upper triangular L with ``L @ L.T = inv(covariance)``."""
+    # LAPACK itself here and below: SciPy's functions take many times as long around small matrices.
+    lower, failed = linalg.lapack.dpotrf(covariance, lower=True)
+    if failed or not np.isfinite(lower).all():
+        raise NotPositiveDefiniteError(component)
     with naming(component):
-        lower = linalg.cholesky(covariance, lower=True)
         factor = _inverse(lower, lower=True).T
     if not np.isfinite(factor).all():
         raise NotPositiveDefiniteError(component)
@@ -48,21 +51,24 @@ def covariance_of_factor(factor: Doubles) -> Doubles:
 
 
 def _inverse(triangular: Doubles, *, lower: bool) -> Doubles:
-    # LAPACK itself: solve_triangular() takes sixty times as long around small matrices.
     inverse, info = linalg.lapack.dtrtri(triangular, lower=lower)
     if info != 0:
         raise linalg.LinAlgError("singular matrix")
     return np.asarray(inverse)
 
 
-def log_determinant(factor: Doubles) -> float:
-    """Log-determinant of a triangular factor."""
-    return float(np.log(np.diagonal(factor)).sum())
+def log_determinants(factors: Doubles) -> Doubles:
+    """Log-determinants (...) of triangular factors (..., D, D)."""
+    return np.asarray(np.log(_diagonals(factors)).sum(axis=-1))
 
 
-def least_share(factor: Doubles, covariance: Doubles) -> float:
-    """Least share of a feature's variance that the features before it leave, from 0 to 1."""
-    return float((1 / (np.diagonal(factor) ** 2 * np.diagonal(covariance))).min())
+def least_shares(factors: Doubles, covariances: Doubles) -> Doubles:
+    """Least share (...) of a feature's variance that the features before it leave, from 0 to 1."""
+    return np.asarray((1 / (_diagonals(factors) ** 2 * _diagonals(covariances))).min(axis=-1))
+
+
+def _diagonals(found: Doubles) -> Doubles:
+    return np.diagonal(found, axis1=-2, axis2=-1)
 
 
 def whitened_distances(centred: Floats, factor: Floats) -> Floats:

@@ -58,7 +58,7 @@ class Tied(Covariance):
         return factors[np.newaxis]
 
     def log_determinants(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
-        return np.full(shape[0], matrices.log_determinant(factors))
+        return np.full(shape[0], matrices.log_determinants(factors))
 
     def distances(self, centred: Floats, factors: Floats, component: int) -> Floats:
         del component
@@ -106,7 +106,7 @@ class Tied(Covariance):
         return covariances
 
     def least_shares(self, factors: Doubles, covariances: Doubles, n_components: int) -> Doubles:
-        return np.full(n_components, matrices.least_share(factors, covariances))
+        return np.full(n_components, matrices.least_shares(factors, covariances))
 
     def of_components(self, values: Doubles, components: NDArray[np.int64]) -> Doubles:
         del components

@@ -130,8 +130,11 @@ class SlabKernel(Kernel, ABC):
             self.log_likelihoods[index] += weighted.sum()
         if weights is not None:
             gamma *= weights.astype(self.dtype)
-        self._accumulate(gamma)
+        self.accumulate(gamma)
 
     @abstractmethod
-    def _accumulate(self, gamma: Floats) -> None:
-        """Add the moments of the current slab under these responsibilities (K, n)."""
+    def accumulate(self, gamma: Floats) -> None:
+        """Add the moments of the rows that `logits` was given last, under responsibilities (K, n).
+
+        Their number and weight, and their log-likelihood, are not added.
+        """

@@ -100,5 +100,5 @@ class CentredKernel(SlabKernel):
         self.centred.logits(z, self.segments, gamma)
         return gamma
 
-    def _accumulate(self, gamma: Floats) -> None:
+    def accumulate(self, gamma: Floats) -> None:
         self.centred.accumulate(self.z[:, : gamma.shape[1]], gamma, self.segments, self)

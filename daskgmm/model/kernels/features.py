@@ -51,7 +51,8 @@ class FeatureKernel(SlabKernel):
         eta = np.vstack([mixture.natural_parameters for mixture in mixtures])
         self.eta = eta.astype(dtype)
         self.slab = slab_rows(max(self.length, self.most_components), dtype, SLAB_BYTES)
-        self.phi = np.ones((self.length, self.slab), dtype)
+        self.phi = np.empty((self.length, self.slab), dtype)
+        self.phi[-1] = 1
         self.gamma = np.empty((self.n_components, self.slab), dtype)
         self.product = np.empty((self.length, self.n_components), dtype)
         self.centred = CentredComponents(mixtures, self.origins, apart, self.slab, dtype)
@@ -67,7 +68,7 @@ class FeatureKernel(SlabKernel):
         self.centred.logits(linear, self.segments, gamma)
         return gamma
 
-    def _accumulate(self, gamma: Floats) -> None:
+    def accumulate(self, gamma: Floats) -> None:
         phi = self.phi[:, : gamma.shape[1]]
         for components in self._products(gamma.shape[1]):
             self.product[:, components] = phi @ gamma[components].T

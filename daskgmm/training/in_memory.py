@@ -1,0 +1,53 @@
+"""A pass over rows in this process's memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from daskgmm.model.expectation import Accumulator, Expectation
+from daskgmm.model.frame import Frame
+from daskgmm.model.mixture import Mixture
+from daskgmm.model.moments import Moments
+from daskgmm.model.typing import Doubles, Floats
+from daskgmm.training.em import Origins
+
+
+@dataclass(frozen=True, eq=False)
+class InMemory:
+    """A pass over rows in this process's memory.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (D, n)
+        In data units.
+    weights : ndarray of shape (n,) or None
+    frame : Frame
+    dtype : dtype
+        What rows are computed in.
+    scatter : ndarray of shape (D, D) or None
+        Total second moments about the frame's origin, where the covariance type needs them.
+    compiled : bool
+        Whether a compiled loop is worth loading.
+    """
+
+    rows: Floats
+    weights: Doubles | None
+    frame: Frame
+    dtype: np.dtype[np.floating]
+    scatter: Doubles | None
+    compiled: bool = False
+
+    def __call__(self, mixtures: Sequence[Mixture], origins: Origins = None) -> list[Moments]:
+        """Moments of each mixture; see `daskgmm.training.em.Expect`."""
+        expectation = Expectation(
+            tuple(mixtures), self.frame, self.dtype, self.scatter, origins, self.compiled
+        )
+        return expectation.complete(Accumulator(expectation)([(self.rows, self.weights)]))
+
+
+def total_scatter(rows: Floats, weights: Doubles | None, frame: Frame) -> Doubles:
+    """Second moments (D, D) of rows (n, D) about the frame's origin, in its units."""
+    z = np.empty(rows.T.shape)
+    frame.standardise(rows.T.astype(np.float64, copy=False), out=z)
+    return np.asarray((z if weights is None else z * weights) @ z.T)

@@ -1,0 +1,228 @@
+"""EM of several mixtures on sampled rows in memory, within a budget of multiplications."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from daskgmm.errors import CollapsedComponentError, DataError
+from daskgmm.model.covariance.base import Covariance
+from daskgmm.model.frame import Frame
+from daskgmm.model.kernels.base import SlabKernel
+from daskgmm.model.kernels.features import kernel_in_numpy
+from daskgmm.model.mixture import Mixture
+from daskgmm.model.moments import Moments
+from daskgmm.model.responsibilities import normalise
+from daskgmm.model.typing import Doubles, Floats
+from daskgmm.training.em import EMSettings, advance
+from daskgmm.training.in_memory import InMemory
+
+_A_PAIR, _A_COMPONENT = 30, 50_000
+"""Multiplications that take as long as the exponential of a row under a component, and as a
+component's M-step."""
+
+
+ENOUGH_ROWS = 10_000
+"""Rows by which starts are compared first, and moves are ranked."""
+
+MOST_PAIRS = 2**25
+"""Pairs of a row and a component whose responsibilities are in memory at a time, at the most."""
+
+
+def step_cost(n_rows: int, covariance: Covariance, n_components: int, n_features: int) -> float:
+    """Multiplications of an EM step, with those that take as long as what else it does."""
+    length = covariance.feature_length(n_features)
+    return n_components * (n_rows * (2.0 * length + _A_PAIR) + _A_COMPONENT)
+
+
+@dataclass
+class Budget:
+    """A number of multiplications, and those that were spent.
+
+    Parameters
+    ----------
+    most : float
+    spent : float
+    ended : bool
+        Whether something was left undone for want of multiplications.
+    """
+
+    most: float
+    spent: float = 0.0
+    ended: bool = False
+
+    def spend(self, multiplications: float) -> bool:
+        """Take so many from the budget if there are as many left; returns whether there were."""
+        if self.spent + multiplications > self.most:
+            self.ended = True
+            return False
+        self.spent += multiplications
+        return True
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """EM of one mixture so far.
+
+    Parameters
+    ----------
+    mixture : Mixture
+        After the latest M-step, in frame coordinates.
+    moments : Moments or None
+        From which it was computed; ``None`` before the first step.
+    bounds : tuple of float
+        Latest three lower bounds of mixtures that a step began with (nats a row).
+    """
+
+    mixture: Mixture
+    moments: Moments | None = None
+    bounds: tuple[float, ...] = ()
+
+    @property
+    def bound(self) -> float:
+        """The latest lower bound, minus infinity before the first step."""
+        return self.bounds[-1] if self.bounds else -math.inf
+
+    @property
+    def left(self) -> float:
+        """What the bound still gains by Aitken's estimate, or infinity if gains do not shrink."""
+        if len(self.bounds) < 3:
+            return math.inf
+        before, gain = np.diff(self.bounds[-3:])
+        if gain <= 0:
+            return 0.0
+        return float(gain * gain / (before - gain)) if gain < before else math.inf
+
+    def after(self, mixture: Mixture, moments: Moments) -> "Run":
+        """The run after one more step."""
+        return Run(mixture, moments, (*self.bounds[-2:], moments.lower_bound))
+
+
+@dataclass(frozen=True, eq=False)
+class SampledRows:
+    """Rows in memory, and what EM on them needs.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (D, n)
+        In data units.
+    weights : ndarray of shape (n,) or None
+    frame : Frame
+    settings : EMSettings
+    scatter : ndarray of shape (D, D) or None
+        Total second moments about the frame's origin, where the covariance type needs them.
+    budget : Budget
+    compiled : bool
+        Whether EM's steps go by a compiled loop.
+    collapses : list of CollapsedComponentError
+        Errors of the runs that collapsed.
+    """
+
+    rows: Floats
+    weights: Doubles | None
+    frame: Frame
+    settings: EMSettings
+    scatter: Doubles | None
+    budget: Budget
+    compiled: bool = False
+    collapses: list[CollapsedComponentError] = field(default_factory=list)
+
+    @cached_property
+    def expect(self) -> InMemory:
+        """A pass over the rows."""
+        return InMemory(
+            self.rows, self.weights, self.frame, self.settings.dtype, self.scatter, self.compiled
+        )
+
+    @property
+    def n_rows(self) -> int:
+        """Number n of rows."""
+        return int(self.rows.shape[1])
+
+    @property
+    def weight(self) -> float:
+        """Sum of the sample weights."""
+        return float(self.n_rows if self.weights is None else self.weights.sum())
+
+    def advanced(
+        self, runs: Sequence[Run], steps: int, until: Callable[[Run], bool] | None = None
+    ) -> list[Run]:
+        """Take EM steps from all runs together; those that collapse are left out.
+
+        Parameters
+        ----------
+        runs : sequence of Run
+        steps : int
+            Most steps of each.
+        until : callable, optional
+            Whether a run needs no further step.
+        """
+        found: list[Run | None] = list(runs)
+        for _ in range(steps):
+            going = [
+                (index, run)
+                for index, run in enumerate(found)
+                if run is not None and not (until is not None and until(run))
+            ]
+            if not going or not self.afford([run.mixture for _, run in going]):
+                break
+            moments, outcomes = advance(
+                [run.mixture for _, run in going], self.expect, self.settings
+            )
+            for (index, run), own, outcome in zip(going, moments, outcomes, strict=True):
+                found[index] = None
+                if isinstance(outcome, CollapsedComponentError):
+                    self.collapses.append(outcome)
+                elif math.isfinite(own.lower_bound):
+                    found[index] = run.after(outcome, own)
+                else:
+                    raise DataError(
+                        f"The log-likelihood became {own.lower_bound} on sampled rows.",
+                        "The rows' values are too large to be squared: scale the features.",
+                    )
+        return [run for run in found if run is not None]
+
+    def afford(self, mixtures: Sequence[Mixture], times: float = 1.0) -> bool:
+        """Spend so many EM steps of these mixtures, if the budget has them."""
+        return self.budget.spend(times * sum(map(self._cost, mixtures)))
+
+    def _cost(self, mixture: Mixture) -> float:
+        return step_cost(self.n_rows, mixture.covariance, *mixture.shape)
+
+    def thinned(self, n_components: int) -> "SampledRows":
+        """Every so manieth row, where these are enough to compare mixtures by."""
+        most = min(ENOUGH_ROWS, MOST_PAIRS // n_components)
+        step = -(-self.n_rows // max(most, 1))
+        if step <= 1:
+            return self
+        weights = None if self.weights is None else self.weights[::step]
+        few = replace(self, rows=self.rows[:, ::step], weights=weights)
+        if self.scatter is None:
+            return few
+        return replace(few, scatter=self.scatter * (few.weight / self.weight))
+
+    def kernel(self, mixture: Mixture) -> SlabKernel:
+        """A new kernel for a mixture, whose responsibilities may be changed on the way."""
+        dtype = self.settings.dtype
+        return kernel_in_numpy(mixture, dtype)([mixture], self.frame, dtype)
+
+    def windows(self, kernel: SlabKernel) -> Iterator[slice]:
+        """Stretches of rows that a kernel takes at a time."""
+        for start in range(0, self.n_rows, kernel.slab):
+            yield slice(start, start + kernel.slab)
+
+    def logits(self, mixture: Mixture) -> Doubles:
+        """Weighted log-densities (K, n), up to what is the same for all components of a row."""
+        kernel = self.kernel(mixture)
+        found = np.empty((mixture.n_components, self.n_rows))
+        for window in self.windows(kernel):
+            found[:, window] = kernel.logits(self.rows[:, window])
+        return found
+
+    def responsibilities(self, logits: Doubles) -> Doubles:
+        """Responsibilities (K, n) times the rows' weights, from weighted log-densities."""
+        found = logits.copy()
+        normalise(found, for_sums=True)
+        return found if self.weights is None else found * self.weights

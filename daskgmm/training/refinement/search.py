@@ -1,0 +1,190 @@
+"""The best mixture that a budget finds on sampled rows: starts, halving, moves."""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daskgmm.model.covariance.base import Covariance
+from daskgmm.model.mixture import Mixture
+from daskgmm.training.refinement.moves import STEPS_OF_HALVES, moves
+from daskgmm.training.refinement.sampled import Budget, Run, SampledRows
+from daskgmm.training.refinement.spurious import spurious
+
+FIRST_STEPS = 8
+"""EM steps of each start before the better half go on."""
+
+CANDIDATES = 5
+"""Moves of a round that EM tries together."""
+
+MOST_FURTHER = 8
+"""Times that as many further starts are tried while all end with a spurious component."""
+
+MORE_CANDIDATES = 20
+"""The same where a component is spurious: they are few rows then, and any way out will do."""
+
+ROUNDS = ((3, 3), (6, 2), (12, 1))
+"""EM steps of the moves, and how many of them then go on."""
+
+GAIN = 5.0
+"""Least gain of a move in log-likelihood over all rows (nats). On few rows less is chance, and in
+any case not worth a further round."""
+
+GAIN_A_ROW = 1e-3
+"""Least gain of a move (nats a row)."""
+
+LEFT = 5e-4
+"""Nats a row that EM has still to gain by its own estimate when it counts as done."""
+
+LEFT_AT_THE_END = 2e-5
+"""The same once the moves have ended."""
+
+MOST_STEPS = 300
+"""EM steps to the end, at the most."""
+
+LEAST_BUDGET = 10.0**10
+"""Multiplications that a search may take at the least: those of about a second."""
+
+_COST_OF_RANKING = 4 * STEPS_OF_HALVES + 4
+"""EM steps that take as long as the ranking of moves."""
+
+
+_NONE: Iterator[Mixture] = iter(())
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """What the search for a start did.
+
+    Parameters
+    ----------
+    tried, taken : int
+        Number of split-and-merge moves.
+    gain : float
+        Log-likelihood that they gained (nats a row of the sample).
+    budget_ended : bool
+        Whether the budget ended the search before its own end.
+    spurious : bool
+        Whether the best mixture has a spurious component all the same.
+    """
+
+    tried: int
+    taken: int
+    gain: float
+    budget_ended: bool
+    spurious: bool
+
+
+def budget_for(n_rows: int, covariance: Covariance, n_components: int, n_features: int) -> Budget:
+    """Multiplications of two passes over all rows, for every pair of a row and a component."""
+    a_pass = 2.0 * n_rows * covariance.feature_length(n_features) * n_components
+    return Budget(max(2 * a_pass, LEAST_BUDGET))
+
+
+def search(
+    starts: Iterable[Mixture], sample: SampledRows, more: Iterator[Mixture] = _NONE
+) -> tuple[Mixture, Refinement]:
+    """Find the best mixture from several starts, by EM and moves on the sample.
+
+    Parameters
+    ----------
+    starts : iterable of Mixture
+    sample : SampledRows
+    more : iterator of Mixture
+        Further starts, which are tried where all the others end with a spurious component.
+
+    Raises
+    ------
+    CollapsedComponentError
+        No start has an EM step that does not collapse.
+    """
+    run = _best_start([Run(mixture) for mixture in starts], sample, more)
+    before, tried, taken = run.bound, 0, 0
+    while run.moments is not None:
+        candidates = _candidates(run, sample)
+        tried += len(candidates)
+        better = _better(run, candidates, sample)
+        if better is None:
+            break
+        run, taken = better, taken + 1
+    gain = run.bound - before if taken else 0.0
+    (run,) = sample.advanced([run], MOST_STEPS, _done(LEFT_AT_THE_END)) or [run]
+    found = Refinement(tried, taken, gain, sample.budget.ended, bool(_wrong(run).any()))
+    return run.mixture, found
+
+
+def _wrong(run: Run) -> NDArray[np.bool_]:
+    if run.moments is None:
+        return np.zeros(run.mixture.n_components, np.bool_)
+    return spurious(run.mixture, run.moments)
+
+
+def _best_first(runs: Sequence[Run]) -> list[Run]:
+    """Runs in order: the fewer spurious components the better, then the likelier.
+
+    Of those that EM can't tell apart yet the first: rounding must not choose.
+    """
+    return sorted(runs, key=lambda run: (int(_wrong(run).sum()), -np.rint(run.bound / LEFT)))
+
+
+def _done(left: float) -> Callable[[Run], bool]:
+    """Whether a run has less left to gain."""
+    return lambda run: run.left < left
+
+
+def _best_start(runs: list[Run], sample: SampledRows, more: Iterator[Mixture]) -> Run:
+    """The best of several starts; where it ends with a spurious component, the best of all ends."""
+    together = len(runs)
+    if len(runs) > 1:
+        few = sample.thinned(runs[0].mixture.n_components)
+        runs = [Run(run.mixture) for run in _best_first(few.advanced(runs, FIRST_STEPS))]
+        half = -(-len(runs) // 2)
+        runs = _best_first(sample.advanced(runs[:half], 2 * FIRST_STEPS)) + runs[half:]
+    ends: list[Run] = []
+    for run in runs:
+        ends += sample.advanced([run], MOST_STEPS, _done(LEFT))
+        if ends and not _wrong(ends[-1]).any():
+            break
+    if not ends:
+        raise sample.collapses[-1]
+    for _ in range(MOST_FURTHER):
+        further = [Run(mixture) for mixture in itertools.islice(more, together)]
+        if not _wrong(_best_first(ends)[0]).any() or not further:
+            break
+        ends += sample.advanced(further, MOST_STEPS, _done(LEFT))
+    return _best_first(ends)[0]
+
+
+def _candidates(run: Run, sample: SampledRows) -> list[Run]:
+    """Moves from a mixture, as runs that have not begun."""
+    if run.mixture.n_components < 2 or not sample.afford([run.mixture], _COST_OF_RANKING):
+        return []
+    wrong = _wrong(run)
+    most = MORE_CANDIDATES if wrong.any() else CANDIDATES
+    found = moves(run.mixture, sample, wrong, most)
+    return [Run(mixture) for mixture in found]
+
+
+def _better(run: Run, candidates: Sequence[Run], sample: SampledRows) -> Run | None:
+    """The best of the moves, run to its end, if it is better than where they began."""
+    wrong = int(_wrong(run).sum())
+    goal = run.bound + max(GAIN / sample.weight, GAIN_A_ROW)
+    runs = list(candidates)
+    for steps, stay in ROUNDS if not wrong else ((MOST_STEPS, 1),):
+        # Whether a component is spurious shows at the end only.
+        until = _done(LEFT) if wrong else None
+        runs = _best_first(sample.advanced(runs, steps, until))[:stay]
+    if not runs:
+        return None
+
+    def hopeless_or_done(one: Run) -> bool:
+        short = one.bound + 2 * one.left < goal if not wrong else False
+        return one.left < LEFT or short
+
+    (best,) = sample.advanced(runs, MOST_STEPS, hopeless_or_done) or (None,)
+    if best is None:
+        return None
+    left = int(_wrong(best).sum())
+    return best if left < wrong or (left == wrong == 0 and best.bound > goal) else None

@@ -1,0 +1,48 @@
+"""Spurious components: those by which a likelihood is high, but not on other rows."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daskgmm.model.mixture import Mixture
+from daskgmm.model.moments import Moments
+from daskgmm.model.typing import Doubles
+
+THINNEST = 1e-4
+"""Share of the columns' variance below which a component is spurious in some direction."""
+
+THINNEST_WITHIN = 1e-3
+"""The same of the components' common variance in that direction (Hathaway, 1985)."""
+
+
+def least_rows(n_features: int) -> int:
+    """Effective rows below which a component is spurious: D + 1 determine it altogether."""
+    return n_features + 2
+
+
+def spurious(mixture: Mixture, moments: Moments) -> NDArray[np.bool_]:
+    """Mask (K,) of components on hardly more than D + 1 rows, or too thin in some direction.
+
+    What is determined by a few rows says nothing of others, and where a variance is next to nothing
+    the likelihood rises without bound. Components that are all as thin as each other are not
+    spurious.
+
+    Parameters
+    ----------
+    mixture : Mixture
+    moments : Moments
+        From which the mixture was computed.
+    """
+    rows = moments.sums[-1] * (moments.rows / moments.weight)
+    few = rows < least_rows(mixture.n_features)
+    matrices = mixture.covariance.as_matrices(mixture.covariances, mixture.shape)
+    within = np.einsum("k,kij->ij", mixture.weights, matrices)
+    centred = mixture.means - mixture.weights @ mixture.means
+    columns = np.diag(within) + mixture.weights @ centred**2
+    narrow = _least(matrices, np.diag(1 / np.sqrt(columns))) < THINNEST
+    thin = _least(matrices, np.linalg.inv(np.linalg.cholesky(within))) < THINNEST_WITHIN
+    return np.asarray(few | (thin & narrow))
+
+
+def _least(matrices: Doubles, whitening: Doubles) -> Doubles:
+    """Least eigenvalues (K,) of matrices (K, D, D) in whitened coordinates."""
+    return np.asarray(np.linalg.eigvalsh(whitening @ matrices @ whitening.T)[:, 0])

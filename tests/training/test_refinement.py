@@ -1,0 +1,248 @@
+"""The search for a start: moves, spurious components, units and numbers of starts."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.cluster import KMeans
+
+from daskgmm import GaussianMixture
+from daskgmm.model.covariance import COVARIANCES
+from daskgmm.model.mixture import Mixture
+from daskgmm.model.moments import moments_under
+from daskgmm.training.em import EMSettings
+from daskgmm.training.in_memory import total_scatter
+from daskgmm.training.refinement.moves import moves
+from daskgmm.training.refinement.sampled import Budget, Run, SampledRows
+from daskgmm.training.refinement.search import budget_for, search
+from daskgmm.training.refinement.spurious import spurious
+from daskgmm.training.stopping import stopping_named
+from tests.support.reference import frame_of
+from tests.support.rows import correlated
+
+DOUBLE = np.dtype(np.float64)
+PLENTY = 1e10
+
+
+def sample_of(rows, kind="full", *, ridge=0.0, weights=None, budget=PLENTY):
+    frame, covariance = frame_of(rows, kind), COVARIANCES[kind]
+    settings = EMSettings(
+        1e-3,
+        100,
+        stopping_named("lower_bound"),
+        ridge / frame.scale**2,
+        rows.std(axis=0) / frame.scale,
+        DOUBLE,
+    )
+    scatter = total_scatter(rows, weights, frame) if covariance.needs_scatter else None
+    return SampledRows(rows.T, weights, frame, settings, scatter, Budget(budget))
+
+
+def of_labels(sample, labels, kind):
+    """The mixture whose components are labelled rows."""
+    shares = (labels == np.unique(labels)[:, np.newaxis]).astype(float)
+    moments = moments_under(shares, sample.rows, sample.frame, COVARIANCES[kind])
+    return sample.settings.first_mixture(COVARIANCES[kind], moments)
+
+
+def trapped(kind="full", *, n=900):
+    """Three far clusters, and a mixture with two components on one and one on the two others."""
+    random = np.random.default_rng(0)
+    clusters = np.arange(n) % 3
+    rows = random.normal(size=(n, 2)) + np.array([[0, 0], [12, 0], [12, 9]])[clusters]
+    sample = sample_of(rows, kind)
+    labels = np.where(clusters == 0, (rows[:, 1] > 0).astype(int), 2)
+    return sample, of_labels(sample, labels, kind)
+
+
+def bound(sample, mixture):
+    return sample.expect([mixture])[0].lower_bound
+
+
+def test_moves_leave_the_optimum_that_em_cannot_leave(covariance_type):
+    sample, start = trapped(covariance_type)
+    (stuck,) = sample.advanced([Run(start)], 300, lambda run: run.left < 1e-6)
+    found, refinement = search([start], sample)
+    assert refinement.taken >= 1
+    assert refinement.gain * sample.n_rows > 100
+    assert bound(sample, found) > stuck.bound + 0.1
+    assert found.n_components == start.n_components
+    assert_allclose(found.weights, 1 / 3, atol=1e-3)
+
+
+def test_moves_keep_the_number_of_components_and_come_best_first(covariance_type):
+    sample, start = trapped(covariance_type)
+    found = list(moves(start, sample, np.zeros(3, np.bool_), 5))
+    assert 1 <= len(found) <= 5
+    for mixture in found:
+        mixture.require_sound()
+        assert mixture.shape == start.shape
+    bounds = [sample.advanced([Run(one)], 5)[0].bound for one in found]
+    assert_allclose(bounds[0], max(bounds), atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_search_ends_below_em_from_its_start(covariance_type, seed):
+    rows, _ = correlated(600, 3, 4, spread=3, apart=1.0, seed=seed)
+    sample = sample_of(rows, covariance_type)
+    labels = KMeans(4, n_init=1, random_state=seed).fit(rows).labels_
+    start = of_labels(sample, labels, covariance_type)
+    (alone,) = sample.advanced([Run(start)], 300, lambda run: run.left < 2e-5)
+    found, refinement = search([start], sample)
+    assert bound(sample, found) > alone.bound - 1e-4
+    assert refinement.taken <= refinement.tried
+
+
+def test_nothing_is_spent_beyond_the_budget_and_the_record_says_so():
+    sample, start = trapped()
+    spent = sample.budget
+    search([start], sample)
+    short = sample_of(sample.rows.T, budget=spent.spent / 2)
+    found, refinement = search([start], short)
+    assert not spent.ended
+    assert refinement.budget_ended
+    assert short.budget.spent <= short.budget.most
+    found.require_sound()
+    none, refinement = search([start], sample_of(sample.rows.T, budget=0.0))
+    assert none is start
+    assert refinement.budget_ended
+
+
+def test_a_budget_is_two_passes_over_all_rows_and_a_second_at_the_least():
+    covariance = COVARIANCES["full"]
+    assert budget_for(10, covariance, 2, 2).most == 1e10
+    assert budget_for(10**9, covariance, 10, 5).most == 4 * 10**9 * 21 * 10
+
+
+def test_components_on_few_rows_or_of_no_width_are_spurious_unless_all_are_alike():
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(300, 2))
+    rows[:3] = 5 + 0.5 * random.normal(size=(3, 2))
+    rows[100:150, 1] = 2.0 + 1e-6 * random.normal(size=50)
+    sample = sample_of(rows)
+    labels = np.zeros(300, int)
+    labels[:3], labels[100:150] = 1, 2
+    mixture = of_labels(sample, labels, "full")
+    shares = (labels == np.arange(3)[:, np.newaxis]).astype(float)
+    moments = moments_under(shares, sample.rows, sample.frame, COVARIANCES["full"])
+    assert spurious(mixture, moments).tolist() == [False, True, True]
+    tight = Mixture.from_covariances(
+        mixture.covariance, np.full(3, 1 / 3), mixture.means, np.tile(1e-9 * np.eye(2), (3, 1, 1))
+    )
+    assert not spurious(tight, replace(moments, sums=np.full_like(moments.sums, 100.0))).any()
+
+
+def test_a_start_with_a_spurious_end_loses_to_any_without():
+    random = np.random.default_rng(1)
+    rows = np.concatenate([random.normal(size=(200, 2)), random.normal(8, 1, size=(200, 2))])
+    rows[:3] = [[4, 4], [4.01, 4], [4, 4.01]]
+    sample = sample_of(rows, ridge=1e-6)
+    labels = (rows[:, 0] > 4).astype(int)
+    labels[:3] = 0
+    sound = of_labels(sample, labels, "full")
+    greedy = np.ones(400, int)
+    greedy[:3] = 0
+    likelier = sample.advanced([Run(of_labels(sample, greedy, "full"))], 30)[0]
+    assert spurious(likelier.mixture, likelier.moments).any()
+    found, refinement = search([likelier.mixture, sound], sample)
+    assert not refinement.spurious
+    assert_allclose(sorted(found.weights), [0.5, 0.5], atol=0.02)
+
+
+def test_a_fit_without_any_sound_mixture_warns_and_names_remedies():
+    rows = np.random.default_rng(0).normal(size=(30, 4))
+    with pytest.warns(UserWarning, match="hardly more rows .* fewer components"):
+        model = GaussianMixture(8, random_state=0).fit(rows)
+    assert model.refinement_["spurious"]
+
+
+def test_units_do_not_matter(covariance_type):
+    rows, _ = correlated(800, 3, 4, spread=3, apart=1.5, seed=2)
+    rows = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    random = np.random.default_rng(0)
+    # One variance for all columns cannot follow columns in units of their own.
+    own = 1 if covariance_type == "spherical" else 3
+    scale = np.exp(random.uniform(-8, 8, own)) * np.ones(3)
+    shift = scale * random.uniform(-1e6, 1e6, 3)
+    options = {"covariance_type": covariance_type, "reg_covar": 0, "random_state": 0}
+    plain = GaussianMixture(4, **options).fit(rows)
+    moved = GaussianMixture(4, **options).fit(rows * scale + shift)
+    # Rows a million deviations away are known to 1e-10 of a deviation.
+    assert_allclose((moved.means_ - shift) / scale, plain.means_, atol=1e-8)
+    assert_allclose(moved.weights_, plain.weights_, atol=1e-8)
+    jacobian = np.log(scale).sum()
+    assert_allclose(moved.lower_bound_ + jacobian, plain.lower_bound_, rtol=0, atol=1e-8)
+
+
+def test_more_starts_are_the_same_ones_and_further_ones(monkeypatch):
+    seen = []
+
+    def noting(starts, sample, more):
+        seen.append([mixture.means for mixture in starts])
+        return search(starts, sample, more)
+
+    monkeypatch.setattr("daskgmm.training.starts.search", noting)
+    rows, _ = correlated(400, 2, 3, spread=2, apart=1.0)
+    for n_init in (1, 2, 3):
+        GaussianMixture(3, n_init=n_init, random_state=0).fit(rows)
+    one, two, three = ({means.tobytes() for means in found} for found in seen)
+    assert one < two < three
+    assert len(three) == len(two) + 1 == len(one) + 2
+
+
+def test_the_first_start_is_scikit_learns_on_standardised_rows(monkeypatch):
+    first = []
+
+    def noting(starts, sample, more):
+        first.append(starts[0].means * sample.frame.scale + sample.frame.origin)
+        return search(starts, sample, more)
+
+    monkeypatch.setattr("daskgmm.training.starts.search", noting)
+    rows, _ = correlated(400, 2, 3, spread=2, apart=1.0)
+    rows = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    GaussianMixture(3, subsample=None, random_state=7).fit(rows)
+    labels = KMeans(3, n_init=1, random_state=np.random.RandomState(7)).fit(rows).labels_
+    expected = [rows[labels == label].mean(axis=0) for label in range(3)]
+    assert_allclose(first[0], expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"refine": "none"},
+        {"means_init": np.zeros((3, 2))},
+        {"warm_start": True},
+        {"max_iter": 9},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+@pytest.mark.filterwarnings("ignore:Best performing")
+def test_where_the_course_is_given_nothing_is_refined(options):
+    rows, _ = correlated(300, 2, 3, spread=2, apart=2.0)
+    assert GaussianMixture(3, random_state=0, **options).fit(rows).refinement_ is None
+    assert GaussianMixture(3, random_state=0).fit(rows).refinement_.keys() == {
+        "tried", "taken", "gain", "budget_ended", "spurious",
+    }  # fmt: skip
+
+
+def test_repeated_rows_weigh_as_their_weights():
+    rows, _ = correlated(300, 2, 3, spread=2, apart=2.0)
+    counts = 1 + np.arange(300) % 3
+    labels = KMeans(3, n_init=1, random_state=0).fit(rows).labels_
+    weighted = sample_of(rows, weights=counts.astype(float))
+    repeated = sample_of(np.repeat(rows, counts, axis=0))
+    start = of_labels(weighted, labels, "full")
+    frame = weighted.frame
+    repeated = replace(repeated, frame=frame, settings=weighted.settings)
+    found, one = search([start], weighted)
+    expected, other = search([start], repeated)
+    assert_allclose(found.means, expected.means, rtol=1e-6)
+    assert (one.tried, one.taken) == (other.tried, other.taken)
+
+
+def test_the_same_seed_gives_the_same_bits():
+    rows, _ = correlated(500, 3, 4, spread=3, apart=1.0)
+    one, other = (GaussianMixture(4, random_state=3).fit(rows) for _ in range(2))
+    assert_array_equal(one.means_, other.means_)
+    assert one.refinement_ == other.refinement_
