@@ -119,11 +119,23 @@ class Fitted:
             The reference has other columns, or another number of components.
         """
         reference.require_components(self.n_components, name)
+        return matching(*self.beside(reference, name))
+
+    def beside(self, reference: "Fitted", name: str) -> tuple[Mixture, Mixture]:
+        """The mixture and a reference in the same coordinates, which are near this one's frame.
+
+        Columns are matched by name where both have names. `name` is the reference's in errors.
+
+        Raises
+        ------
+        ConfigurationError
+            The reference has other columns.
+        """
         other = reference.over(self.columns, self.n_features, name).predictor
         mixture, frame = _in_frame_for(
             other.mixture.covariance, self.predictor.mixture, self.predictor.frame
         )
-        return matching(mixture, other.mixture.outside(other.frame.seen_from(frame)))
+        return mixture, other.mixture.outside(other.frame.seen_from(frame))
 
 
 def _in_frame_for(covariance: Covariance, mixture: Mixture, frame: Frame) -> tuple[Mixture, Frame]:
