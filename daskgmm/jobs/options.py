@@ -219,8 +219,9 @@ class PredictOptions(ReadOptions, total=False):
             default=("labels",),
             flag="with",
             metavar="KINDS",
-            help="Results to write for each row: any of labels, probabilities, log-density and "
-            "anomaly.",
+            help="Results to write for each row: any of labels, probabilities, log-density, "
+            "anomaly and explanation (the three columns that surprise most given the others, and "
+            "their surprise in nats).",
         ),
     ]
     anomaly_quantile: Annotated[

@@ -19,6 +19,7 @@ from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.graph import compute
 from daskgmm.passes.engine.keys import Phase, token
 from daskgmm.passes.engine.progress import announced
+from daskgmm.passes.explanation import Explanation
 
 VALUES_AT_ONCE = 2**21
 """Most values of rows and their predictions that a task has in memory at a time."""
@@ -61,6 +62,8 @@ class Output:
         Which predictions to write.
     threshold : float or None
         Log-density (nats) below which a row is an anomaly; ``None`` to write no such column.
+    explanation : Explanation or None
+        The most surprising columns; ``None`` to write none.
     """
 
     predictor: Predictor
@@ -68,6 +71,7 @@ class Output:
     probabilities: bool = False
     log_density: bool = False
     threshold: float | None = None
+    explanation: Explanation | None = None
 
     @property
     def fields(self) -> tuple[OutputField, ...]:
@@ -83,7 +87,8 @@ class Output:
             (self.log_density, OutputField("log_density", np.dtype(np.float64), ("log_density",))),
             (self.threshold is not None, OutputField("anomaly", np.dtype(np.bool_), ("anomaly",))),
         )
-        return tuple(field for wanted, field in offered if wanted)
+        explained = () if self.explanation is None else self.explanation.fields
+        return (*(field for wanted, field in offered if wanted), *explained)
 
     @property
     def n_values(self) -> int:
@@ -112,6 +117,8 @@ class Output:
             columns.append(densities.astype(np.float64, copy=False))
         if self.threshold is not None:
             columns.append(densities.astype(np.float64) < self.threshold)
+        if self.explanation is not None:
+            columns.extend(self.explanation.of(self.predictor, rows))
         return dict(zip(self.names(), columns, strict=True))
 
 
