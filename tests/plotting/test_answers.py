@@ -1,0 +1,61 @@
+"""Figures of answers that a fitted mixture gives."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from daskgmm import GaussianMixture, plotting
+from daskgmm.errors import ConfigurationError, DataError
+from tests.support.rows import overlapping
+
+NAMES = ["a", "b", "price ($)"]
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return pd.DataFrame(overlapping(400, 3), columns=NAMES)
+
+
+@pytest.fixture(scope="module")
+def model(rows):
+    return GaussianMixture(3, random_state=0).fit(rows)
+
+
+def drawn(ax):
+    """Surprises by the labels of their columns, from the lowest line on."""
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    dots = [line for line in ax.lines if line.get_marker() == "o"]
+    return dict(zip(labels, [float(dot.get_xdata()[0]) for dot in dots], strict=True))
+
+
+def test_a_rows_surprises_are_drawn_with_the_odd_column_on_top(model, rows):
+    odd = rows[:1].assign(b=40.0)
+    ax = plotting.explanation(model, odd)
+    found, expected = drawn(ax), model.explain(odd).iloc[0]
+    label = {name: f"{name} = {odd[name].iloc[0]:g}" for name in NAMES}
+    assert list(found)[-1] == "b = 40"
+    for name in NAMES:
+        np.testing.assert_allclose(found[label[name]], expected[name], rtol=1e-12)
+    assert "nats" in ax.get_xlabel()
+    assert "surprise more than usual" in ax.get_title()
+
+
+def test_a_row_of_the_model_itself_is_mostly_usual(model, rows):
+    titles = [plotting.explanation(model, rows.iloc[i]).get_title() for i in range(10)]
+    assert sum(title.startswith("0 of 3") for title in titles) >= 8
+
+
+def test_a_row_is_an_array_series_or_frame_in_any_order(model, rows):
+    expected = drawn(plotting.explanation(model, rows[:1]))
+    given = (rows.iloc[0], rows.iloc[0].to_numpy(), rows[:1].to_numpy(), rows.iloc[0][NAMES[::-1]])
+    for row in given:
+        assert drawn(plotting.explanation(model, row)) == expected
+    assert hasattr(model, "feature_names_in_")
+    assert len(drawn(plotting.explanation(model, rows[:1], most=2))) == 2
+
+
+def test_other_than_one_row_of_numbers_is_refused(model, rows):
+    with pytest.raises(ConfigurationError, match=r"shape \(2, 3\)"):
+        plotting.explanation(model, rows[:2])
+    with pytest.raises(DataError, match="NaN"):
+        plotting.explanation(model, rows[:1].assign(a=np.nan))
