@@ -57,6 +57,7 @@ _HOMES = {
     "select": "daskgmm.cli.commands.select",
     "update": "daskgmm.cli.commands.update",
     "predict": "daskgmm.cli.commands.predict",
+    "impute": "daskgmm.cli.commands.impute",
     "score": "daskgmm.cli.commands.score",
     "sample": "daskgmm.cli.commands.sample",
     "show": "daskgmm.cli.commands.show",

@@ -166,6 +166,13 @@ class ReadOptions(RowsOptions, ClusterOptions, total=False):
 
 
 Force = Annotated[bool, Option(default=False, help="Replace an existing output.")]
+Keep = Annotated[
+    Sequence[str] | None,
+    Option(
+        metavar="A,B",
+        help="Columns of INPUT to copy to the output; repeated and quoted as for --columns.",
+    ),
+]
 
 
 class ReferenceOptions(TypedDict, total=False):
@@ -241,13 +248,14 @@ class PredictOptions(ReadOptions, total=False):
             help="Log-density below which a row counts as anomalous, in place of a share.",
         ),
     ]
-    keep: Annotated[
-        Sequence[str] | None,
-        Option(
-            metavar="A,B",
-            help="Columns of INPUT to copy to the output; repeated and quoted as for --columns.",
-        ),
-    ]
+    keep: Keep
+    force: Force
+
+
+class ImputeOptions(ReadOptions, total=False):
+    """Options of rows whose missing values are replaced."""
+
+    keep: Keep
     force: Force
 
 

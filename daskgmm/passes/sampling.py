@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,6 +137,8 @@ class Drawn:
     labels : bool
         Whether to write the rows' components too.
     """
+
+    takes_missing: ClassVar[bool] = False
 
     names: tuple[str, ...]
     labels: bool = False

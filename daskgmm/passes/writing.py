@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,9 @@ def windows(n_rows: int, n_values: int) -> Iterator[slice]:
 class OutputContent(Protocol):
     """The columns that are written for each row."""
 
+    takes_missing: ClassVar[bool]
+    """Whether values of a row may be missing (NaN)."""
+
     @property
     def fields(self) -> tuple[OutputField, ...]:
         """Names and types of the columns."""
@@ -65,6 +68,8 @@ class Output:
     explanation : Explanation or None
         The most surprising columns; ``None`` to write none.
     """
+
+    takes_missing: ClassVar[bool] = False
 
     predictor: Predictor
     labels: bool = True
@@ -233,7 +238,7 @@ def _write(
     content, sink = shared
     with one_thread(), sink.writer(number) as writer:
         for part, first, block in share.read(inputs):
-            _require_finite(block.rows, part, first, columns)
+            _require_values(block.rows, content, part, first, columns)
             _write_block(block, content, writer)
     return writer.written()
 
@@ -252,8 +257,10 @@ def _write_block(block: Block, content: OutputContent, writer: Writer) -> None:
         writer.write(content.of(own.rows.T), own.kept)
 
 
-def _require_finite(rows: Floats, part: Part, before: int, columns: tuple[str, ...] | None) -> None:
-    flaw = Flaw.in_rows(rows)
+def _require_values(
+    rows: Floats, content: OutputContent, part: Part, before: int, columns: tuple[str, ...] | None
+) -> None:
+    flaw = Flaw.in_rows(np.where(np.isnan(rows), 0, rows) if content.takes_missing else rows)
     if flaw is not None:
         flaw = flaw.after(before)
         written = text_at(part, flaw.row, flaw.feature)

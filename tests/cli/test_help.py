@@ -11,6 +11,7 @@ HEAVY = ("numpy", "sklearn", "dask", "distributed", "pyarrow", "rich", "scipy", 
 
 COMMANDS = (
     "fit", "select", "update", "predict", "sample", "score", "show", "plot", "export", "watch",
+    "fit", "select", "update", "predict", "sample", "impute", "score", "show", "plot", "watch",
     "config", "plan", "doctor",
 )  # fmt: skip
 
