@@ -1,4 +1,4 @@
-"""Regression with uncertainty: how late will a flight arrive, given what is known of it?
+"""Regression with uncertainty: a flight's delay, given what is known of it.
 
 A mixture of all columns is fitted once. Given values of some of them it is a mixture of the others,
 so it predicts any column from any others, and tells how sure that is: narrow or wide, lopsided or

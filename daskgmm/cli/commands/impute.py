@@ -19,7 +19,7 @@ from daskgmm.jobs.options import ImputeOptions
 @FORCE
 @READING
 def impute(model: str, inputs: tuple[str, ...], **options: Any) -> None:
-    """Write the rows of INPUT with missing values replaced by MODEL's conditional means.
+    """Write the rows of INPUT with missing values replaced.
 
     MODEL is a run directory or a model file. A missing value becomes its mean given the row's other
     values. Rows and files keep the order of the input. Running the same command again continues an
