@@ -8,8 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
-from daskgmm.model.questions.merging import by_entropy, by_overlap, elbow
-from tests.support.mixtures import FULL, random_mixture
+from daskgmm.model.questions.merging import _joined, by_entropy, by_overlap, elbow
+from tests.support.mixtures import FULL, matrices_of, random_mixture
 
 
 def entropy(t):
@@ -114,3 +114,29 @@ def test_components_too_far_for_a_distance_are_joined_last(covariance):
     path = by_overlap(far)
     assert set(path.joined[0]) == {(0,), (1,)}
     assert path.n_clusters >= 2
+
+
+def test_a_joined_cluster_has_the_mean_and_covariance_of_both(covariance):
+    mixture = random_mixture(covariance, n_components=3)
+    found, (w, pair) = (
+        _joined(mixture.with_covariance(FULL), 0, 2),
+        (mixture.weights[[0, 2]], [0, 2]),
+    )
+    matrices = matrices_of(mixture)[pair]
+    mean = w @ mixture.means[pair] / w.sum()
+    second = [m + np.outer(x, x) for m, x in zip(matrices, mixture.means[pair], strict=True)]
+    expected = np.einsum("k,kij->ij", w / w.sum(), second) - np.outer(mean, mean)
+    assert_allclose(found.weights, [w.sum(), mixture.weights[1]])
+    assert_allclose(found.means[0], mean, rtol=1e-12)
+    assert_allclose(found.covariances[0], expected, rtol=1e-10, atol=1e-13)
+    found.require_sound()
+
+
+def test_narrow_clusters_far_apart_are_joined_by_what_is_near():
+    """Their covariance together is singular in double precision."""
+    means = np.array([[0.0, 0], [1e-9, 0], [1, 0], [1, 1e-9]])
+    matrices = np.tile(np.eye(2) * 1e-18, (4, 1, 1))
+    path = by_overlap(Mixture.from_covariances(FULL, np.full(4, 0.25), means, matrices))
+    assert path.n_clusters == 2
+    assert_array_equal(path.clusters(2), [0, 0, 1, 1])
+    assert np.isfinite(path.values[1:]).all()

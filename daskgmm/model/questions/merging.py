@@ -134,8 +134,11 @@ def by_overlap(mixture: Mixture) -> MergePath:
     """
     n_components = mixture.n_components
     full = covariance_named("full")
-    matrices = mixture.covariance.as_matrices(mixture.covariances, mixture.shape)
-    state = Mixture.from_covariances(full, mixture.weights, mixture.means, np.array(matrices))
+    arrays = (
+        np.array(mixture.covariance.as_matrices(values, mixture.shape))
+        for values in (mixture.covariances, mixture.factors)
+    )
+    state = Mixture(full, mixture.weights, mixture.means, *arrays)
     clusters: list[Cluster] = [(k,) for k in range(n_components)]
     distances = bhattacharyya(state, state)
     np.fill_diagonal(distances, np.inf)
@@ -165,14 +168,21 @@ def _joined(state: Mixture, first: int, second: int) -> Mixture:
     weights = state.weights[pair]
     total = weights.sum()
     shares = weights / total if total > 0 else np.full(2, 0.5)
-    mean = shares @ state.means[pair]
     gap = state.means[first] - state.means[second]
-    within = np.einsum("k,kij->ij", shares, state.covariances[pair])
-    arrays = [state.weights.copy(), state.means.copy(), state.covariances.copy()]
-    for array, value in zip(
-        arrays, (total, mean, within + shares[0] * shares[1] * np.outer(gap, gap)), strict=True
-    ):
-        array[first] = value
-    return Mixture.from_covariances(
-        state.covariance, *(np.delete(array, second, axis=0) for array in arrays)
+    # Of a triangle, as the sum itself may be as good as singular: narrow clusters far apart. The
+    # gap's row comes first, because small rows keep their digits below large ones.
+    halves = np.sqrt(shares)[:, np.newaxis, np.newaxis] * np.linalg.inv(state.factors[pair])
+    stacked = np.concatenate([np.sqrt(shares.prod()) * gap[np.newaxis], *halves])
+    triangle = np.asarray(np.linalg.qr(stacked, mode="r"))
+    triangle *= np.sign(np.diagonal(triangle))[:, np.newaxis]
+    found = (
+        total,
+        shares @ state.means[pair],
+        triangle.T @ triangle,
+        np.triu(np.linalg.inv(triangle)),
     )
+    arrays = [state.weights, state.means, state.covariances, state.factors]
+    for at, value in enumerate(found):
+        arrays[at] = np.delete(arrays[at], second, axis=0)
+        arrays[at][first] = value
+    return Mixture(state.covariance, *arrays)
