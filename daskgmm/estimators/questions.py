@@ -1,4 +1,4 @@
-"""Questions to a fitted mixture: conditionals, marginals, missing and surprising values."""
+"""Questions to a fitted mixture: conditionals, missing and surprising values, clusters."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -25,6 +25,7 @@ from daskgmm.model.typing import Doubles
 
 if TYPE_CHECKING:
     from daskgmm.estimators.gaussian_mixture import GaussianMixture
+    from daskgmm.estimators.merged import MergedMixture
 
 
 class QuestionMethods:
@@ -178,6 +179,44 @@ class QuestionMethods:
             )
         reference = fitted_mixture(other, "other")
         return DIVERGENCES[kind](*Fitted.of(self).beside(reference, "other"))
+
+    def merge(
+        self: FittedMixture,
+        n_clusters: int | None = None,
+        criterion: str = "entropy",
+        X: Any = None,
+    ) -> "MergedMixture":
+        """Join components into clusters: several may describe one that is not Gaussian.
+
+        Parameters
+        ----------
+        n_clusters : int, optional
+            Number C of clusters. By default the elbow of the entropy (two lines fitted, as Baudry
+            et al., sec. 4), or as many as remain when no pair overlaps by a Bhattacharyya
+            coefficient of 0.1 (Hennig, 2010).
+        criterion : {'entropy', 'overlap'}, default 'entropy'
+            'entropy' joins the pair after which rows are labelled with most certainty (Baudry,
+            Raftery, Celeux, Lo and Gottardo, 2010); 'overlap' the pair of least Bhattacharyya
+            distance, a cluster counting as the Gaussian of its mean and covariance.
+        X : array, frame, dask collection or dataset of shape (n, D)
+            Rows for 'entropy', in one pass; of more than 100,000 so many are drawn at random, and
+            sample weights in a dataset count. 'overlap' reads none.
+
+        Returns
+        -------
+        MergedMixture
+
+        Raises
+        ------
+        ConfigurationError
+            The criterion is unknown, the number out of range, or X is missing or not needed.
+        DataError
+            A value is not finite, or there are no rows.
+        """
+        from daskgmm.estimators.merged import merged
+
+        require_fitted(self)
+        return merged(self, n_clusters, criterion, X)  # type: ignore[arg-type]
 
 
 def _positions(estimator: FittedMixture, columns: Any, name: str) -> NDArray[np.int64]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daskgmm.data.storage.credentials import shown_address
 from daskgmm.data.storage.errors import first_line, input_errors
@@ -26,10 +27,15 @@ from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.prediction import Predictor
+from daskgmm.model.questions.clusters import ClusterPredictor
+from daskgmm.model.questions.merging import MergePath
 
 FORMAT = 1
 MODEL_FILE = "model.safetensors"
 """Name of the model file in a run directory."""
+
+MERGED = "MergedMixture"
+"""Tag of models whose components are joined into clusters."""
 
 DIGEST = "sha256"
 """Name of the digest in the metadata; files of earlier versions have no digest."""
@@ -51,6 +57,7 @@ _METADATA = {
     "feature_names": list | None,
     "dtype": str,
     "moments": dict | None,
+    "merging?": {"criterion": str, "n_clusters": int},
 }
 """Form of a model file's metadata; see `daskgmm.data.storage.json.require_form`."""
 _MOMENTS = {"log_likelihood": _NUMBER, "weight": _NUMBER, "rows": int}
@@ -64,11 +71,29 @@ FITTED = (
 )  # fmt: skip
 
 
-def to_bytes(estimator: FittedMixture) -> bytes:
-    """Serialise a fitted estimator as the content of a model file."""
+@dataclass(frozen=True, eq=False)
+class Merging:
+    """How the components of a mixture were joined into clusters.
+
+    Parameters
+    ----------
+    clusters : ndarray of shape (K,)
+        The cluster of each component.
+    path : MergePath
+    criterion : str
+        ``"entropy"`` or ``"overlap"``.
+    """
+
+    clusters: NDArray[np.int64]
+    path: MergePath
+    criterion: str
+
+
+def to_bytes(estimator: FittedMixture, merging: Merging | None = None) -> bytes:
+    """Serialise a fitted estimator, and its clusters if it has any, as a model file's content."""
     predictor, moments = estimator._predictor, estimator._moments  # noqa: SLF001  a protocol's
     mixture, frame = predictor.mixture, predictor.frame
-    tensors = {
+    tensors: dict[str, NDArray[Any]] = {
         "weights": mixture.weights,
         "means": mixture.means,
         "covariances": mixture.covariances,
@@ -83,6 +108,14 @@ def to_bytes(estimator: FittedMixture) -> bytes:
             "moments.shared": moments.shared,
         }
     metadata = _metadata(estimator, moments)
+    if merging is not None:
+        tensors |= {
+            "clusters": merging.clusters,
+            "merging.pairs": merging.path.pairs,
+            "merging.values": np.array(merging.path.values),
+        }
+        facts = {"criterion": merging.criterion, "n_clusters": merging.path.n_clusters}
+        metadata |= {"estimator": MERGED, "merging": facts}
     metadata[DIGEST] = content_digest(metadata, tensors)
     return TensorFile(tensors, metadata).to_bytes(FORMAT)
 
@@ -113,10 +146,15 @@ def _metadata(estimator: FittedMixture, moments: Moments | None) -> dict[str, An
     }
 
 
-def save(estimator: FittedMixture, path: Any, storage_options: dict[str, Any] | None) -> None:
+def save(
+    estimator: FittedMixture,
+    path: Any,
+    storage_options: dict[str, Any] | None,
+    merging: Merging | None = None,
+) -> None:
     """Write an estimator to a path or URL, completely or not at all."""
     folder, name = Folder.of_file(path, storage_options or {})
-    folder.write(name, to_bytes(estimator))
+    folder.write(name, to_bytes(estimator, merging))
 
 
 _REMEDY = "Restore it from a copy, or fit and save the model again."
@@ -185,6 +223,23 @@ class Stored:
         found = Moments(origins, totals, shared, **{name: sums[name] for name in _MOMENTS})
         found.require_sound(self.fitted.predictor.mixture)
         return found
+
+    def merging(self) -> Merging | None:
+        """How components were joined into clusters, if they were.
+
+        Raises
+        ------
+        KeyError, ValueError
+            The clusters are damaged.
+        """
+        facts, predictor = self.file.metadata.get("merging"), self.fitted.predictor
+        if facts is None or not isinstance(predictor, ClusterPredictor):
+            return None
+        pairs, values = (self.file.tensors[f"merging.{name}"] for name in ("pairs", "values"))
+        path = MergePath.of_pairs(pairs, values, facts["n_clusters"])
+        if not np.array_equal(path.clusters(predictor.n_labels), predictor.clusters):
+            raise ValueError("its clusters are not those of its joins")
+        return Merging(predictor.clusters, path, facts["criterion"])
 
 
 def read(path: Any, storage_options: Mapping[str, Any]) -> tuple[bytes, str]:
@@ -264,4 +319,17 @@ def _fitted(file: TensorFile) -> Fitted:
     if metadata["dtype"] not in ("float32", "float64"):
         raise ValueError(f"its dtype is {metadata['dtype']!r}")
     forced = None if parameters["dtype"] is None else np.dtype(metadata["dtype"])
-    return Fitted(Predictor(mixture, frame, forced), columns)
+    return Fitted(_predictor(file, mixture, frame, forced), columns)
+
+
+def _predictor(
+    file: TensorFile, mixture: Mixture, frame: Frame, dtype: np.dtype[Any] | None
+) -> Predictor:
+    if file.metadata["estimator"] != MERGED:
+        return Predictor(mixture, frame, dtype)
+    clusters = file.tensors["clusters"]
+    if clusters.dtype != np.int64 or clusters.shape != (mixture.n_components,):
+        raise ValueError(f"its clusters have the shape {clusters.shape}")
+    if not np.array_equal(np.unique(clusters), np.arange(clusters.max() + 1)):
+        raise ValueError("its clusters are not numbered from 0")
+    return ClusterPredictor(mixture, frame, dtype, clusters=clusters)

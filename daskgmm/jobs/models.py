@@ -52,16 +52,18 @@ class Model:
 
     @cached_property
     def estimator(self) -> "GaussianMixture":
-        """The estimator that was saved; this imports scikit-learn.
+        """The mixture that was saved, without its clusters; this imports scikit-learn.
 
         Raises
         ------
         DataError
             The file has parameters or attributes that the estimator doesn't have.
         """
+        from daskgmm.estimators.merged import MergedMixture
         from daskgmm.estimators.persistence import restored
 
-        return restored(self.stored)
+        found = restored(self.stored)
+        return found.mixture_ if isinstance(found, MergedMixture) else found
 
 
 def find_model(name: str, storage_options: Mapping[str, Any] | None = None) -> Model:
@@ -146,7 +148,7 @@ def describe(model: Model) -> dict[str, Any]:
     dict
         Plain JSON values.
     """
-    fitted = model.estimator
+    fitted, merging = model.estimator, model.stored.merging()
     names = getattr(fitted, "feature_names_in_", None)
     return {
         "model": model.name,
@@ -158,6 +160,7 @@ def describe(model: Model) -> dict[str, Any]:
         "weights": fitted.weights_.tolist(),
         "means": fitted.means_.tolist(),
         "covariances": fitted.covariances_.tolist(),
+        "clusters": None if merging is None else merging.clusters.tolist(),
         "fit": _course(fitted),
         "run": None if model.run is None else dict(model.run.record),
     }

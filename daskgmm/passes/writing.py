@@ -81,8 +81,7 @@ class Output:
     @property
     def fields(self) -> tuple[OutputField, ...]:
         """Fields of the chosen predictions."""
-        n_components = self.predictor.mixture.n_components
-        shares = tuple(f"probability_{k}" for k in range(n_components))
+        shares = tuple(f"probability_{k}" for k in range(self.predictor.n_labels))
         offered = (
             (self.labels, OutputField("label", np.dtype(np.int32), ("label",))),
             (

@@ -1,6 +1,7 @@
 """Components joined into clusters, pair after pair, until all are one."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,31 @@ class MergePath:
     def n_components(self) -> int:
         """Number K of components."""
         return len(self.values)
+
+    @property
+    def pairs(self) -> NDArray[np.int64]:
+        """The pairs (K - 1, 2) of clusters, each by its first component."""
+        found = [(first[0], second[0]) for first, second in self.joined]
+        return np.array(found, np.int64).reshape(-1, 2)
+
+    @classmethod
+    def of_pairs(cls, pairs: NDArray[np.int64], values: Doubles, n_clusters: int) -> Self:
+        """Make a path from its `pairs`.
+
+        Raises
+        ------
+        KeyError, ValueError
+            They are not those of a path.
+        """
+        clusters: dict[int, Cluster] = {k: (k,) for k in range(len(values))}
+        joined = []
+        for one, other in pairs.tolist():
+            pair = clusters.pop(one), clusters.pop(other)
+            joined.append(pair)
+            clusters[min(one, other)] = tuple(sorted(pair[0] + pair[1]))
+        if len(clusters) != 1 or not 1 <= n_clusters <= len(values):
+            raise ValueError("its clusters do not end in one")
+        return cls(tuple(joined), tuple(values.tolist()), n_clusters)
 
     def clusters(self, n_clusters: int) -> NDArray[np.int64]:
         """The cluster (K,) of each component; numbers go by the clusters' first components."""

@@ -1,0 +1,134 @@
+"""`MergedMixture`: a fitted mixture whose components are joined into clusters."""
+
+import copy
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daskgmm.errors import ConfigurationError
+from daskgmm.estimators.inputs import as_source, require_unchanged
+from daskgmm.estimators.predictions import predict_rows
+from daskgmm.fitting import model_file
+from daskgmm.fitting.merging import entropy_path
+from daskgmm.fitting.model_file import Merging
+from daskgmm.model.questions.clusters import ClusterPredictor
+from daskgmm.model.questions.merging import MergePath, by_overlap
+
+if TYPE_CHECKING:
+    from daskgmm.estimators.gaussian_mixture import GaussianMixture
+
+CRITERIA = ("entropy", "overlap")
+
+
+class MergedMixture:
+    """A fitted mixture whose components are joined into clusters, as `merge` makes it.
+
+    It is the same density; only labels are of clusters. A cluster may have any shape, as each is a
+    mixture itself.
+
+    Attributes
+    ----------
+    mixture_ : GaussianMixture
+        The mixture of K components.
+    clusters_ : ndarray of shape (K,)
+        The cluster of each component; clusters are numbered from 0, by their first components.
+    n_clusters_ : int
+        Number C of clusters.
+    criterion_ : str
+        ``"entropy"`` or ``"overlap"``.
+    path_ : DataFrame
+        A row for each number of clusters from K to 1: ``n_clusters``; ``joined``, the pair of
+        clusters, each a tuple of components, whose join led there; and ``entropy`` of the clusters
+        (nats a row), or ``distance``, the Bhattacharyya distance of that pair (nats).
+    """
+
+    def __init__(self, mixture: "GaussianMixture", merging: Merging) -> None:
+        self.mixture_ = mixture
+        self.clusters_: NDArray[np.int64] = merging.clusters
+        self.criterion_ = merging.criterion
+        self._merging = merging
+        self._clustered = copy.copy(mixture)
+        own = mixture._predictor  # noqa: SLF001  the same floor's
+        predictor = ClusterPredictor(own.mixture, own.frame, own.dtype, clusters=merging.clusters)
+        self._clustered._predictor = self._predictor = predictor  # noqa: SLF001
+
+    def __repr__(self) -> str:
+        return f"<MergedMixture: {len(self.clusters_)} components in {self.n_clusters_} clusters>"
+
+    @property
+    def n_clusters_(self) -> int:
+        """Number C of clusters."""
+        return self._predictor.n_labels
+
+    @property
+    def path_(self) -> Any:
+        """DataFrame with a row for each number of clusters from K to 1."""
+        import pandas as pd
+
+        path = self._merging.path
+        name = "entropy" if self.criterion_ == "entropy" else "distance"
+        numbers = range(path.n_components, 0, -1)
+        return pd.DataFrame(
+            {"n_clusters": numbers, "joined": [(), *path.joined], name: path.values}
+        )
+
+    def predict(self, X: Any) -> Any:
+        """Most probable cluster of each row, of shape (n,)."""
+        return predict_rows(self._clustered, X, ClusterPredictor.labels)
+
+    def predict_proba(self, X: Any) -> Any:
+        """Probability of each cluster given each row, of shape (n, C)."""
+        return predict_rows(self._clustered, X, ClusterPredictor.responsibilities)
+
+    def score_samples(self, X: Any) -> Any:
+        """Log-density at each row (nats), of shape (n,): the mixture's."""
+        return self.mixture_.score_samples(X)
+
+    def save(self, path: Any, *, storage_options: dict[str, Any] | None = None) -> None:
+        """Write the mixture and its clusters to a safetensors file, completely or not at all.
+
+        Parameters
+        ----------
+        path : path or fsspec URL
+        storage_options : dict, optional
+            Options for fsspec.
+        """
+        model_file.save(self.mixture_, path, storage_options, self._merging)
+
+
+def merged(mixture: "GaussianMixture", n_clusters: Any, criterion: str, X: Any) -> MergedMixture:
+    """Join a fitted mixture's components; see `daskgmm.GaussianMixture.merge`."""
+    if criterion not in CRITERIA:
+        raise ConfigurationError(
+            f"criterion={criterion!r} is not known.", f"Use one of: {', '.join(CRITERIA)}."
+        )
+    path = _path(mixture, criterion, X)
+    wanted = path.n_clusters if n_clusters is None else n_clusters
+    whole = isinstance(wanted, Integral) and not isinstance(wanted, bool)
+    if not whole or not 1 <= wanted <= path.n_components:
+        raise ConfigurationError(
+            f"n_clusters={wanted!r} for {path.n_components} components.",
+            f"Give a whole number from 1 to {path.n_components}, or None.",
+        )
+    return MergedMixture(mixture, Merging(path.clusters(int(wanted)), path, criterion))
+
+
+def _path(mixture: "GaussianMixture", criterion: str, X: Any) -> MergePath:
+    predictor = mixture._predictor  # noqa: SLF001  the same floor's
+    if criterion == "overlap":
+        if X is not None:
+            raise ConfigurationError(
+                "X was given, but overlap is that of components and reads no rows.",
+                "Leave X out, or use criterion='entropy'.",
+            )
+        return by_overlap(predictor.mixture)
+    if X is None:
+        raise ConfigurationError(
+            "Entropy is that of rows, and X is missing.",
+            "Give X, the rows that were fitted or others like them, or use criterion='overlap'.",
+        )
+    found = entropy_path(predictor, as_source(mixture, X, reset=False))
+    require_unchanged(X)
+    return found
