@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from daskgmm.data.dataset import Dataset
 from daskgmm.data.storage.folder import Folder
-from daskgmm.errors import OutputError
+from daskgmm.errors import ConfigurationError, OutputError
 from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.inputs import Inputs, fingerprint, version_of
