@@ -10,9 +10,8 @@ HEAVY = ("numpy", "sklearn", "dask", "distributed", "pyarrow", "rich", "scipy", 
 
 
 COMMANDS = (
-    "fit", "select", "update", "predict", "sample", "score", "show", "plot", "export", "watch",
-    "fit", "select", "update", "predict", "sample", "impute", "score", "show", "plot", "watch",
-    "config", "plan", "doctor",
+    "fit", "select", "update", "predict", "sample", "impute", "score", "show", "plot", "export",
+    "watch", "config", "plan", "doctor",
 )  # fmt: skip
 
 

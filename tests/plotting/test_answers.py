@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
 
 from daskgmm import GaussianMixture, plotting
 from daskgmm.errors import ConfigurationError, DataError
+from daskgmm.plotting.figure import PALETTE
 from tests.support.rows import overlapping
 
 NAMES = ["a", "b", "price ($)"]
@@ -59,3 +61,39 @@ def test_other_than_one_row_of_numbers_is_refused(model, rows):
         plotting.explanation(model, rows[:2])
     with pytest.raises(DataError, match="NaN"):
         plotting.explanation(model, rows[:1].assign(a=np.nan))
+
+
+# --- clusters
+
+
+def colours(artist):
+    return {to_hex(colour) for colour in np.atleast_2d(artist.get_facecolor())}
+
+
+@pytest.mark.parametrize("criterion", ["entropy", "overlap"])
+def test_a_merges_curve_is_its_path_with_the_chosen_number_ringed(model, rows, criterion):
+    merged = model.merge(2, criterion, X=rows if criterion == "entropy" else None)
+    ax = plotting.merging(merged)
+    path = merged.path_.iloc[:, [0, 2]].to_numpy()
+    np.testing.assert_array_equal(ax.lines[0].get_xydata(), path)
+    assert ax.lines[1].get_xdata()[0] == 2
+    assert ax.get_title() == "3 components in 2 clusters"
+    assert "nats" in ax.get_ylabel()
+
+
+def test_components_and_rows_have_the_colours_of_their_clusters(model, rows):
+    merged = model.merge(2, "overlap")
+    ax = plotting.scatter(merged, rows)
+    assert colours(ax.collections[0]) == {PALETTE[c] for c in np.unique(merged.predict(rows))}
+    means = [line for line in ax.lines if line.get_marker() == "X"]
+    assert [mean.get_color() for mean in means] == [PALETTE[c] for c in merged.clusters_]
+    legend = ax.get_legend()
+    assert legend.get_title().get_text() == "Cluster"
+    shares = np.bincount(merged.clusters_, model.weights_)
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert texts == [f"{c} ({share:.1%})" for c, share in enumerate(shares)]
+
+
+def test_a_histogram_is_stacked_by_cluster(model, rows):
+    ax = plotting.scatter(model.merge(2, "overlap"), rows, columns=[1])
+    assert len(ax.containers) == 2
