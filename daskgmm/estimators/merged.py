@@ -38,6 +38,8 @@ class MergedMixture:
         Number C of clusters.
     criterion_ : str
         ``"entropy"`` or ``"overlap"``.
+    merging : Merging
+        The same facts as plain values.
     path_ : DataFrame
         A row for each number of clusters from K to 1: ``n_clusters``; ``joined``, the pair of
         clusters, each a tuple of components, whose join led there; and ``entropy`` of the clusters
@@ -48,11 +50,11 @@ class MergedMixture:
         self.mixture_ = mixture
         self.clusters_: NDArray[np.int64] = merging.clusters
         self.criterion_ = merging.criterion
-        self._merging = merging
+        self.merging = merging
         self._clustered = copy.copy(mixture)
         own = mixture._predictor  # noqa: SLF001  the same floor's
         predictor = ClusterPredictor(own.mixture, own.frame, own.dtype, clusters=merging.clusters)
-        self._clustered._predictor = self._predictor = predictor  # noqa: SLF001
+        self._clustered._predictor = predictor  # noqa: SLF001
 
     def __repr__(self) -> str:
         return f"<MergedMixture: {len(self.clusters_)} components in {self.n_clusters_} clusters>"
@@ -60,19 +62,24 @@ class MergedMixture:
     @property
     def n_clusters_(self) -> int:
         """Number C of clusters."""
-        return self._predictor.n_labels
+        return int(self.clusters_.max()) + 1
 
     @property
     def path_(self) -> Any:
         """DataFrame with a row for each number of clusters from K to 1."""
         import pandas as pd
 
-        path = self._merging.path
+        return pd.DataFrame(self.steps())
+
+    def steps(self) -> list[dict[str, Any]]:
+        """The rows of ``path_`` as dicts."""
+        path = self.merging.path
         name = "entropy" if self.criterion_ == "entropy" else "distance"
         numbers = range(path.n_components, 0, -1)
-        return pd.DataFrame(
-            {"n_clusters": numbers, "joined": [(), *path.joined], name: path.values}
-        )
+        return [
+            {"n_clusters": number, "joined": joined, name: value}
+            for number, joined, value in zip(numbers, ((), *path.joined), path.values, strict=True)
+        ]
 
     def predict(self, X: Any) -> Any:
         """Most probable cluster of each row, of shape (n,)."""
@@ -95,7 +102,7 @@ class MergedMixture:
         storage_options : dict, optional
             Options for fsspec.
         """
-        model_file.save(self.mixture_, path, storage_options, self._merging)
+        model_file.save(self.mixture_, path, storage_options, self.merging)
 
 
 def merged(mixture: "GaussianMixture", n_clusters: Any, criterion: str, X: Any) -> MergedMixture:

@@ -16,6 +16,7 @@ from daskgmm.jobs.runs.record import how_it_goes_on
 
 if TYPE_CHECKING:
     from daskgmm.estimators.gaussian_mixture import GaussianMixture
+    from daskgmm.estimators.merged import MergedMixture
 
 _ANEW = "run the run's command again: with the same inputs and options it makes the same model"
 
@@ -50,20 +51,25 @@ class Model:
         run_id = None if self.run is None else self.run.record["run_id"]
         return {"run_id": run_id, "model_sha256": self.sha256}
 
-    @cached_property
+    @property
     def estimator(self) -> "GaussianMixture":
-        """The mixture that was saved, without its clusters; this imports scikit-learn.
+        """The mixture that was saved, without its clusters; see `restored`."""
+        found: Any = self.restored
+        mixture: GaussianMixture = getattr(found, "mixture_", found)
+        return mixture
+
+    @cached_property
+    def restored(self) -> "GaussianMixture | MergedMixture":
+        """The estimator that was saved; this imports scikit-learn.
 
         Raises
         ------
         DataError
             The file has parameters or attributes that the estimator doesn't have.
         """
-        from daskgmm.estimators.merged import MergedMixture
         from daskgmm.estimators.persistence import restored
 
-        found = restored(self.stored)
-        return found.mixture_ if isinstance(found, MergedMixture) else found
+        return restored(self.stored)
 
 
 def find_model(name: str, storage_options: Mapping[str, Any] | None = None) -> Model:

@@ -259,6 +259,27 @@ class ImputeOptions(ReadOptions, total=False):
     force: Force
 
 
+class MergeOptions(ReadOptions, total=False):
+    """Options of a mixture whose components are joined into clusters.
+
+    Parameters
+    ----------
+    command : tuple of str
+        Command line, for the run's record.
+    """
+
+    clusters: Annotated[
+        int | None,
+        Option(
+            least=1,
+            help="Number of clusters; by default the elbow of their entropy, or as many as remain "
+            "when no pair overlaps by a Bhattacharyya coefficient of 0.1.",
+        ),
+    ]
+    force: Force
+    command: tuple[str, ...]
+
+
 class SampleOptions(ReadOptions, total=False):
     """Options of drawn rows and their output."""
 

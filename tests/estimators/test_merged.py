@@ -135,6 +135,11 @@ def test_the_command_line_labels_rows_by_cluster(merged, rows, tmp_path):
     assert in_process(*other, "--with", "labels,probabilities").code == 73
 
 
+def test_a_merged_mixture_stands_for_its_components_where_mixtures_are_compared(model, merged):
+    assert_array_equal(model.match(merged), range(7))
+    assert_allclose(np.diagonal(model.divergence(merged)), 0, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

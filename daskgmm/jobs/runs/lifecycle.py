@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from daskgmm.data.storage.deadline import try_after_error
 from daskgmm.data.storage.folder import Folder
-from daskgmm.fitting.model_file import MODEL_FILE, to_bytes
+from daskgmm.fitting.model_file import MODEL_FILE, Merging, to_bytes
 from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.jobs.json_values import as_plain, digest
 from daskgmm.jobs.locks import LOCK_FILE, Lock, locked
@@ -62,10 +62,13 @@ class Result:
         Fitted mixture.
     facts : mapping
         Further entries of the run's record.
+    merging : Merging or None
+        Clusters of the model's components, if they were joined.
     """
 
     model: FittedMixture
     facts: Mapping[str, Any]
+    merging: Merging | None = None
 
 
 @dataclass(frozen=True)
@@ -231,7 +234,7 @@ def _complete(
     opening: Mapping[str, Any], result: Result, clock: record.Stopwatch, attempt: Attempt
 ) -> Mapping[str, Any]:
     """Write the model, then the record that marks the run as complete."""
-    model = to_bytes(result.model)
+    model = to_bytes(result.model, result.merging)
     attempt.check()
     attempt.folder.write(MODEL_FILE, model)
     ending = {
