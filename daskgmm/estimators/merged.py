@@ -1,6 +1,7 @@
 """`MergedMixture`: a fitted mixture whose components are joined into clusters."""
 
 import copy
+from collections.abc import Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,19 @@ class MergedMixture:
     def score_samples(self, X: Any) -> Any:
         """Log-density at each row (nats), of shape (n,): the mixture's."""
         return self.mixture_.score_samples(X)
+
+    def to_sql(
+        self, table: str, dialect: str = "duckdb", columns: Sequence[str] | None = None
+    ) -> str:
+        """One SELECT of each row's cluster, its probabilities and the log-density.
+
+        Parameters, errors and sizes are those of `daskgmm.GaussianMixture.to_sql`.
+        """
+        return self._clustered.to_sql(table, dialect, columns)
+
+    def to_onnx(self) -> Any:
+        """An ONNX model of clusters, as `daskgmm.GaussianMixture.to_onnx` of components."""
+        return self._clustered.to_onnx()
 
     def save(self, path: Any, *, storage_options: dict[str, Any] | None = None) -> None:
         """Write the mixture and its clusters to a safetensors file, completely or not at all.

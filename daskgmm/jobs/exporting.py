@@ -12,7 +12,6 @@ from daskgmm.export.onnx import to_onnx
 from daskgmm.export.sql import to_sql
 from daskgmm.jobs.models import Model, find_model
 from daskgmm.jobs.runs.directory import require_writable_here
-from daskgmm.model.questions.clusters import ClusterPredictor
 
 
 def _sql(model: Model, table: str, dialect: str, columns: Sequence[str] | None) -> bytes:
@@ -67,14 +66,7 @@ def export(
             f"Name the language (--to {' or '.join(FORMATS)}), or let the name end in it.",
         )
     require_writable_here(path)
-    model = find_model(name, storage_options)
-    if isinstance(model.fitted.predictor, ClusterPredictor):
-        raise ConfigurationError(
-            f"The components of {model.name} are joined into clusters, and exported models label "
-            "rows by component.",
-            "Export the model that they were joined from.",
-        )
-    write_whole(Path(path), FORMATS[language](model, **options))
+    write_whole(Path(path), FORMATS[language](find_model(name, storage_options), **options))
 
 
 def _origin(model: Model) -> str:
