@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.mixture import Mixture
-from daskgmm.model.questions.products import padded, product
 from daskgmm.model.responsibilities import normalise
 from daskgmm.model.typing import Doubles
 
@@ -60,53 +59,24 @@ class Conditional:
         FloatingPointError
             The values are so far from all components that none has a density.
         """
-        rows = padded(values[np.newaxis])
-        weights = self._logits(rows)[:, :1]
+        given, rest, weights = self.given, self.rest, self._logits(values)[:, np.newaxis]
         if np.isneginf(normalise(weights)).any():
             raise FloatingPointError("no component has a density there")
-        means = np.stack([self._means(rows, k)[0] for k in range(self.given.n_components)])
-        rest = self.rest
+        means = rest.means
+        if self.slopes is not None:
+            moved = (values - given.means)[:, np.newaxis] @ self.slopes
+            means = means + moved[:, 0]
         return Mixture(rest.covariance, weights[:, 0], means, rest.covariances, rest.factors)
 
-    def expectations(self, rows: Doubles) -> Doubles:
-        """Means (n, R) of the other features for rows (n, G) of the given ones.
-
-        The bits of a row don't depend on the rows beside it.
-        """
-        n_rows, rows = len(rows), padded(rows)
-        weights = self._logits(rows)
-        normalise(weights)
-        found = np.zeros((len(rows), self.rest.n_features))
-        for k, weight in enumerate(weights):
-            found += weight[:, np.newaxis] * self._means(rows, k)
-        return found[:n_rows]
-
-    def _logits(self, rows: Doubles) -> Doubles:
-        """Weighted log-densities (K, n) of the given features."""
+    def _logits(self, values: Doubles) -> Doubles:
+        """Weighted log-densities (K,) of the given features at values (G,)."""
         given = self.given
         factors = given.covariance.whitening(given.factors, given.shape)
-        found = np.empty((given.n_components, len(rows)))
+        centred = (values - given.means)[:, np.newaxis]
         with np.errstate(over="ignore", invalid="ignore"):
-            for k, (mean, at_mean) in enumerate(
-                zip(given.means, given.log_normalisers, strict=True)
-            ):
-                whitened = whiten(rows - mean, factors[k % len(factors)])
-                found[k] = at_mean - (whitened**2).sum(axis=1) / 2
-        found[np.isnan(found)] = -np.inf  # distances that overflow
-        return found
-
-    def _means(self, rows: Doubles, k: int) -> Doubles:
-        mean = self.rest.means[k]
-        if self.slopes is None:
-            return np.broadcast_to(mean, (len(rows), len(mean)))
-        slope = self.slopes[k % len(self.slopes)]
-        return np.asarray(mean + product(rows - self.given.means[k], slope))
-
-
-def whiten(centred: Doubles, factor: Doubles) -> Doubles:
-    """Centred rows (n, D) of whole tiles in units of deviations, by a factor of `whitening`."""
-    # Along the axes a factor has one row; the matrix of one feature is the same.
-    return np.asarray(centred * factor) if len(factor) == 1 else product(centred, factor)
+            white = centred @ factors if given.covariance.has_matrices else centred * factors
+            found = given.log_normalisers - (white[:, 0] ** 2).sum(axis=1) / 2
+        return np.where(np.isnan(found), -np.inf, found)  # distances that overflow
 
 
 def _triangles(mixture: Mixture, order: NDArray[np.int64]) -> Doubles:

@@ -7,7 +7,6 @@ import numpy as np
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.nonfinite import Flaw
 from daskgmm.model.prediction import NotFiniteError, Predictor
-from daskgmm.model.questions.conditioning import whiten
 from daskgmm.model.questions.products import TILE, padded, product
 from daskgmm.model.typing import Doubles, Floats
 
@@ -78,9 +77,9 @@ def _split(centred: Doubles, factor: Doubles) -> tuple[Doubles, Doubles]:
     The first are squared distances (n, D) of all features but one, with twice the logarithm of
     that one's precision, so that `log_normalisers` are right for them too.
     """
-    y = whiten(centred, factor)
-    along_axes = len(factor) == 1
+    along_axes = len(factor) == 1  # the matrix of a single feature is the same
     directions = np.diag(factor[0]) if along_axes else factor
+    y = centred * factor if along_axes else product(centred, factor)
     projected = y * factor if along_axes else product(y, factor.T)
     precisions = (directions**2).sum(axis=1)
     share = projected**2 / precisions

@@ -98,7 +98,7 @@ def by_entropy(shares: Floats, weights: Doubles | None = None) -> MergePath:
     clusters: dict[int, Cluster] = {k: (k,) for k in range(n_components)}
     gains = np.full((n_components, n_components), -np.inf)
     for k in range(n_components):
-        gains[k, k + 1 :] = _gains(t, weights, k)[k + 1 :]
+        gains[k, k + 1 :] = _gains(t, weights, k, np.arange(k + 1, n_components))
     logs = np.log(t, out=np.zeros_like(t), where=t > 0)
     values = [-float(weights @ (t * logs).sum(axis=1))]
     joined = []
@@ -111,7 +111,7 @@ def by_entropy(shares: Floats, weights: Doubles | None = None) -> MergePath:
         t[:, second] = 0
         gains[second], gains[:, second] = -np.inf, -np.inf
         others = np.array([k for k in clusters if k != first], np.int64)
-        found = _gains(t, weights, first)[others]
+        found = _gains(t, weights, first, others)
         gains[np.minimum(others, first), np.maximum(others, first)] = found
     values[-1] = 0.0  # all in one cluster
     total = weights.sum()
@@ -119,10 +119,10 @@ def by_entropy(shares: Floats, weights: Doubles | None = None) -> MergePath:
     return MergePath(tuple(joined), entropies, elbow(entropies))
 
 
-def _gains(t: Doubles, weights: Doubles, k: int) -> Doubles:
-    """What joining cluster k with each other one takes off the entropy, of shape (K,)."""
+def _gains(t: Doubles, weights: Doubles, k: int, with_: NDArray[np.int64]) -> Doubles:
+    """What joining cluster k with each of these takes off the entropy."""
     rows = np.flatnonzero(t[:, k] > _NEGLIGIBLE)
-    own, others = t[rows, k][:, np.newaxis], t[rows]
+    own, others = t[rows, k][:, np.newaxis], t[np.ix_(rows, with_)]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         gain = own * np.log1p(others / own) + others * np.log1p(own / others)
     gain[others <= _NEGLIGIBLE] = 0
