@@ -18,6 +18,7 @@ from daskgmm.data.storage.folder import Folder
 from daskgmm.data.storage.json import require_form
 from daskgmm.data.storage.urls import address_of, file_system
 from daskgmm.errors import DataError
+from daskgmm.fitting.clusters import FORM, Merging, clusters_in
 from daskgmm.fitting.fitted import Fitted
 from daskgmm.fitting.identity import plain_parameters
 from daskgmm.fitting.protocols import FittedMixture
@@ -28,7 +29,6 @@ from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.prediction import Predictor
 from daskgmm.model.questions.clusters import ClusterPredictor
-from daskgmm.model.questions.merging import MergePath
 
 FORMAT = 1
 MODEL_FILE = "model.safetensors"
@@ -57,7 +57,7 @@ _METADATA = {
     "feature_names": list | None,
     "dtype": str,
     "moments": dict | None,
-    "merging?": {"criterion": str, "n_clusters": int},
+    "merging?": FORM,
 }
 """Form of a model file's metadata; see `daskgmm.data.storage.json.require_form`."""
 _MOMENTS = {"log_likelihood": _NUMBER, "weight": _NUMBER, "rows": int}
@@ -69,24 +69,6 @@ FITTED = (
     "converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_rows_", "n_passes_", "history_",
     "n_features_in_",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class Merging:
-    """How the components of a mixture were joined into clusters.
-
-    Parameters
-    ----------
-    clusters : ndarray of shape (K,)
-        The cluster of each component.
-    path : MergePath
-    criterion : str
-        ``"entropy"`` or ``"overlap"``.
-    """
-
-    clusters: NDArray[np.int64]
-    path: MergePath
-    criterion: str
 
 
 def to_bytes(estimator: FittedMixture, merging: Merging | None = None) -> bytes:
@@ -109,13 +91,8 @@ def to_bytes(estimator: FittedMixture, merging: Merging | None = None) -> bytes:
         }
     metadata = _metadata(estimator, moments)
     if merging is not None:
-        tensors |= {
-            "clusters": merging.clusters,
-            "merging.pairs": merging.path.pairs,
-            "merging.values": np.array(merging.path.values),
-        }
-        facts = {"criterion": merging.criterion, "n_clusters": merging.path.n_clusters}
-        metadata |= {"estimator": MERGED, "merging": facts}
+        tensors |= merging.tensors
+        metadata |= {"estimator": MERGED, "merging": merging.facts}
     metadata[DIGEST] = content_digest(metadata, tensors)
     return TensorFile(tensors, metadata).to_bytes(FORMAT)
 
@@ -235,11 +212,7 @@ class Stored:
         facts, predictor = self.file.metadata.get("merging"), self.fitted.predictor
         if facts is None or not isinstance(predictor, ClusterPredictor):
             return None
-        pairs, values = (self.file.tensors[f"merging.{name}"] for name in ("pairs", "values"))
-        path = MergePath.of_pairs(pairs, values, facts["n_clusters"])
-        if not np.array_equal(path.clusters(predictor.n_labels), predictor.clusters):
-            raise ValueError("its clusters are not those of its joins")
-        return Merging(predictor.clusters, path, facts["criterion"])
+        return Merging.of_file(self.file.tensors, facts, predictor)
 
 
 def read(path: Any, storage_options: Mapping[str, Any]) -> tuple[bytes, str]:
@@ -327,9 +300,5 @@ def _predictor(
 ) -> Predictor:
     if file.metadata["estimator"] != MERGED:
         return Predictor(mixture, frame, dtype)
-    clusters = file.tensors["clusters"]
-    if clusters.dtype != np.int64 or clusters.shape != (mixture.n_components,):
-        raise ValueError(f"its clusters have the shape {clusters.shape}")
-    if not np.array_equal(np.unique(clusters), np.arange(clusters.max() + 1)):
-        raise ValueError("its clusters are not numbered from 0")
+    clusters = clusters_in(file.tensors, mixture.n_components)
     return ClusterPredictor(mixture, frame, dtype, clusters=clusters)

@@ -10,6 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from daskgmm import GaussianMixture, MergedMixture, load, open_dataset
 from daskgmm.errors import ConfigurationError, DataError
 from daskgmm.fitting import merging as fitting
+from daskgmm.fitting import model_file
+from daskgmm.fitting.tensors import TensorFile
 from daskgmm.model.questions.merging import by_entropy
 from tests.support.command import in_process
 
@@ -165,3 +167,25 @@ def test_rows_with_a_value_missing_are_named(model, rows):
         model.merge(X=bad)
     with pytest.raises(DataError, match="no rows"):
         model.merge(X=da.zeros((0, 2), chunks=(1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ({"clusters": np.zeros(3, np.int64)}, r"clusters have the shape \(3,\)"),
+        ({"clusters": np.array([0, 2, 2, 2, 2, 2, 2])}, "not numbered from 0"),
+        ({"clusters": np.array([0, 1, 1, 1, 1, 1, 1])}, "not those of its joins"),
+        ({"merging.pairs": np.array([[0, 1]] * 6)}, "missing"),
+    ],
+)
+def test_damaged_clusters_are_refused(model, tmp_path, damage, message):
+    merged = model.merge(2, "overlap")
+    if np.array_equal(damage.get("clusters"), merged.clusters_):
+        damage = {"clusters": np.array([0, 0, 0, 0, 0, 0, 1])}
+    content = model_file.to_bytes(merged.mixture_, merged.merging)
+    file = TensorFile.from_bytes(content)
+    metadata = {key: value for key, value in file.metadata.items() if key != model_file.DIGEST}
+    other = TensorFile({**file.tensors, **damage}, metadata).to_bytes(model_file.FORMAT)
+    (tmp_path / "model.safetensors").write_bytes(other)
+    with pytest.raises(DataError, match=message):
+        load(tmp_path / "model.safetensors")
