@@ -28,7 +28,7 @@ def explanation(model: Any, row: Any, *, most: int = 20, ax: "Axes | None" = Non
 
     Parameters
     ----------
-    model : fitted mixture or selector
+    model : fitted mixture, merged mixture or selector
         Mixture with the method ``explain``; a selector stands for the mixture that it chose.
     row : array-like of shape (D,) or (1, D), Series, or frame of one row
         In the data's units, with finite values.
@@ -48,7 +48,8 @@ def explanation(model: Any, row: Any, *, most: int = 20, ax: "Axes | None" = Non
     DataError
         A value is not finite.
     """
-    model = copy.copy(mixture_of(model)).set_params(random_state=0)
+    model = mixture_of(model)
+    model = copy.copy(getattr(model, "mixture_", model)).set_params(random_state=0)
     check_is_fitted(model, "means_")
     names = column_names(model)
     values = _one_row(model, row)

@@ -52,6 +52,7 @@ def test_a_row_is_an_array_series_or_frame_in_any_order(model, rows):
     given = (rows.iloc[0], rows.iloc[0].to_numpy(), rows[:1].to_numpy(), rows.iloc[0][NAMES[::-1]])
     for row in given:
         assert drawn(plotting.explanation(model, row)) == expected
+    assert drawn(plotting.explanation(model.merge(2, "overlap"), rows[:1])) == expected
     assert hasattr(model, "feature_names_in_")
     assert len(drawn(plotting.explanation(model, rows[:1], most=2))) == 2
 
