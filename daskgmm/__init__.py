@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from daskgmm import errors, jobs, monitoring, plotting
     from daskgmm.data.dataset import open_dataset
     from daskgmm.estimators.gaussian_mixture import GaussianMixture
+    from daskgmm.estimators.merged import MergedMixture
     from daskgmm.estimators.persistence import load
     from daskgmm.estimators.selector import GaussianMixtureSelector
 
 __all__ = [
     "GaussianMixture",
     "GaussianMixtureSelector",
+    "MergedMixture",
     "errors",
     "jobs",
     "load",
@@ -28,6 +30,7 @@ __all__ = [
 _HOMES = {
     "GaussianMixture": "daskgmm.estimators.gaussian_mixture",
     "GaussianMixtureSelector": "daskgmm.estimators.selector",
+    "MergedMixture": "daskgmm.estimators.merged",
     "load": "daskgmm.estimators.persistence",
     "open_dataset": "daskgmm.data.dataset",
 }

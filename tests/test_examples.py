@@ -81,3 +81,12 @@ def test_out_of_core_finds_the_means_in_more_rows_than_memory(tmp_path):
     assert "Workers restarted: 0" in done.stdout
     labels = pq.ParquetDataset(tmp_path / "labels")
     assert sum(fragment.count_rows() for fragment in labels.fragments) == n_rows
+
+
+@pytest.mark.slow
+def test_conditioning_predicts_with_intervals_that_are_right(tmp_path):
+    done = run_example("conditioning.py", tmp_path / "figure.png")
+    assert done.returncode == 0, done.stderr
+    share = next(line for line in done.stdout.splitlines() if "lie within 90%" in line)
+    assert 87 <= int(share.split("%")[0].split()[-1]) <= 93
+    assert np.ptp(imread(tmp_path / "figure.png")) == 1

@@ -57,6 +57,8 @@ _HOMES = {
     "select": "daskgmm.cli.commands.select",
     "update": "daskgmm.cli.commands.update",
     "predict": "daskgmm.cli.commands.predict",
+    "impute": "daskgmm.cli.commands.impute",
+    "merge": "daskgmm.cli.commands.merge",
     "score": "daskgmm.cli.commands.score",
     "sample": "daskgmm.cli.commands.sample",
     "show": "daskgmm.cli.commands.show",

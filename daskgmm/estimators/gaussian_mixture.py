@@ -21,6 +21,7 @@ from daskgmm.estimators.observing import Callback, watched
 from daskgmm.estimators.parameters import check_parameters, random_numbers
 from daskgmm.estimators.partial_fit import PartialFit
 from daskgmm.estimators.predictions import PredictMethods
+from daskgmm.estimators.questions import QuestionMethods
 from daskgmm.estimators.references import MatchMethods, StartsFrom, start_of
 from daskgmm.estimators.validation import require_fitted
 from daskgmm.fitting import model_file
@@ -43,6 +44,7 @@ class GaussianMixture(
     PredictMethods,
     MatchMethods,
     ExportMethods,
+    QuestionMethods,
     PartialFit,
     StartsFrom,
     DensityMixin,

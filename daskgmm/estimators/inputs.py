@@ -61,7 +61,7 @@ def as_source(estimator: NamedColumns, X: Any, sample_weight: Any = None, *, res
 
 
 def _in_memory(estimator: NamedColumns, X: Any, sample_weight: Any, *, reset: bool) -> Source:
-    if _is_frame(X):
+    if is_frame(X):
         source = from_frame(X, sample_weight)
         require_distinct(X.columns)
         with as_data_error(reset=reset):
@@ -94,7 +94,7 @@ def require_unchanged(X: Any) -> None:
 
 def in_memory_rows(estimator: NamedColumns, X: Any, *, reset: bool) -> np.ndarray[Any, Any]:
     """Rows (n, D) of an array or frame in memory; NaN and infinity are allowed."""
-    if _is_frame(X):
+    if is_frame(X):
         parts: Any = _in_memory(estimator, X, None, reset=reset).parts
         return np.concatenate([part.rows for part in parts], axis=1).T
     with as_data_error(reset=reset):
@@ -110,7 +110,8 @@ def in_memory_rows(estimator: NamedColumns, X: Any, *, reset: bool) -> np.ndarra
     return rows
 
 
-def _is_frame(X: Any) -> bool:
+def is_frame(X: Any) -> bool:
+    """Whether X is a pandas or Polars frame."""
     # scikit-learn checks arrays, and single columns of pandas or Polars.
     return type(X).__name__ in ("DataFrame", "LazyFrame")
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from daskgmm.estimators.gaussian_mixture import GaussianMixture
+    from daskgmm.estimators.merged import MergedMixture
 
 
 class Labels:
@@ -11,18 +12,18 @@ class Labels:
 
     Parameters
     ----------
-    model : GaussianMixture
+    model : GaussianMixture or MergedMixture
     """
 
-    def __init__(self, model: "GaussianMixture") -> None:
+    def __init__(self, model: "GaussianMixture | MergedMixture") -> None:
         self.model = model
 
     def predict(self, rows: Any, params: Any = None) -> Any:
-        """Label each row with its most probable component."""
+        """Label each row with its most probable component or cluster."""
         del params
         return self.model.predict(rows)
 
-    def get_raw_model(self) -> "GaussianMixture":
+    def get_raw_model(self) -> "GaussianMixture | MergedMixture":
         """Return the mixture itself."""
         return self.model
 

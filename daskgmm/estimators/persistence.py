@@ -6,12 +6,16 @@ from typing import Any
 import numpy as np
 
 from daskgmm.estimators.gaussian_mixture import GaussianMixture
+from daskgmm.estimators.merged import MergedMixture
 from daskgmm.estimators.parameters import check_settings
 from daskgmm.fitting.identity import plain_parameters
-from daskgmm.fitting.model_file import FITTED, Stored, explained_as_damaged
+from daskgmm.fitting.model_file import FITTED, MERGED, Stored, explained_as_damaged
+from daskgmm.model.prediction import Predictor
 
 
-def load(path: Any, *, storage_options: dict[str, Any] | None = None) -> GaussianMixture:
+def load(
+    path: Any, *, storage_options: dict[str, Any] | None = None
+) -> GaussianMixture | MergedMixture:
     """Load a fitted estimator that ``save`` wrote.
 
     Parameters
@@ -23,7 +27,7 @@ def load(path: Any, *, storage_options: dict[str, Any] | None = None) -> Gaussia
 
     Returns
     -------
-    GaussianMixture
+    GaussianMixture or MergedMixture
 
     Raises
     ------
@@ -37,7 +41,7 @@ def load(path: Any, *, storage_options: dict[str, Any] | None = None) -> Gaussia
     return restored(Stored.at(path, storage_options))
 
 
-def restored(model: Stored) -> GaussianMixture:
+def restored(model: Stored) -> GaussianMixture | MergedMixture:
     """Build the estimator that was saved.
 
     Raises
@@ -46,16 +50,18 @@ def restored(model: Stored) -> GaussianMixture:
         The file has parameters or attributes that the estimator doesn't have.
     """
     with explained_as_damaged(model.name):
-        return _restored(model)
+        found, merging = _restored(model), model.merging()
+        return found if merging is None else MergedMixture(found, merging)
 
 
 def _restored(model: Stored) -> GaussianMixture:
     metadata, n_features = model.file.metadata, model.fitted.n_features
-    if metadata["estimator"] != GaussianMixture.__name__:
+    if metadata["estimator"] not in (GaussianMixture.__name__, MERGED):
         raise ValueError(f"its estimator is {metadata['estimator']!r}")
     estimator = GaussianMixture(**_parameters(metadata["parameters"]))
     check_settings(estimator)
-    estimator._predictor = model.fitted.predictor  # noqa: SLF001
+    own = model.fitted.predictor
+    estimator._predictor = Predictor(own.mixture, own.frame, own.dtype)  # noqa: SLF001
     estimator._dtype = np.dtype(metadata["dtype"])  # noqa: SLF001
     estimator._moments = model.moments()  # noqa: SLF001
     if metadata["fitted"]["n_features_in_"] != n_features:

@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 
+from daskgmm.data.containers.frames import like_frame
 from daskgmm.errors import ConfigurationError
 from daskgmm.estimators.inputs import (
     as_source,
     in_memory_rows,
+    is_frame,
     kind_of,
     names_of,
     require_unchanged,
@@ -22,8 +24,19 @@ from daskgmm.passes.prediction import Method, explaining, predict_frame, predict
 from daskgmm.passes.quantile import log_density_quantile
 
 
-def predict_rows(estimator: "PredictMethods", X: Any, method: Method) -> Any:
+def predict_rows(
+    estimator: "PredictMethods", X: Any, method: Method, *, named: bool = False
+) -> Any:
     """Apply a method of the estimator's predictor to each row of X.
+
+    Parameters
+    ----------
+    estimator : estimator
+    X : array, frame, dask collection or dataset of shape (n, D)
+    method : callable
+    named : bool
+        Whether the method gives a value for each column: then the result for a frame is a frame of
+        the same columns and index.
 
     Returns
     -------
@@ -37,11 +50,12 @@ def predict_rows(estimator: "PredictMethods", X: Any, method: Method) -> Any:
     if kind == "memory":
         rows = in_memory_rows(estimator, X, reset=False)
         with one_thread():
-            return explaining(method, predictor, names_of(estimator), rows, "the array or frame")
+            found = explaining(method, predictor, names_of(estimator), rows, "the array or frame")
+        return like_frame(X, found) if named and is_frame(X) else found
     source = as_source(estimator, X, reset=False)
     example = method(predictor, np.zeros((1, source.n_features), source.dtype))
     if kind == "frame":
-        return predict_frame(X, predictor, method, example)
+        return predict_frame(X, predictor, method, example, named=named)
     columns = None if example.ndim == 1 else example.shape[1]
     return predict_lazily(source, predictor, method, columns, example.dtype)
 

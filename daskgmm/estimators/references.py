@@ -32,7 +32,8 @@ def fitted_mixture(given: Any, name: str) -> Fitted:
     Parameters
     ----------
     given : estimator, path, fsspec URL or Fitted
-        Estimators are ours or scikit-learn's; a selector stands for its best.
+        Estimators are ours or scikit-learn's; a selector stands for its best, and a merged mixture
+        for its components.
     name : str
         Name of the argument in errors.
 
@@ -50,6 +51,7 @@ def fitted_mixture(given: Any, name: str) -> Fitted:
     if isinstance(given, str | os.PathLike):
         return Stored.at(given, None).fitted
     found: Any = getattr(given, "best_estimator_", given)
+    found = getattr(found, "mixture_", found)
     if isinstance(found, ScikitLearn) and hasattr(found, "weights_"):
         from daskgmm.estimators.gaussian_mixture import GaussianMixture
 

@@ -42,7 +42,8 @@ def to_sklearn(estimator: FittedMixture) -> Any:
         parameters["init_params"] = "kmeans"
     other = GaussianMixture(**parameters)
     for name in (*_FITTED, *_DERIVED):
-        setattr(other, name, getattr(estimator, name))
+        if hasattr(estimator, name):  # a mixture derived from another has no course of a fit
+            setattr(other, name, getattr(estimator, name))
     _copy_names(estimator, other)
     return other
 

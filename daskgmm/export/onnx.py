@@ -1,12 +1,16 @@
 """A fitted mixture as an ONNX model, for any runtime that takes these."""
 
 import json
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from daskgmm.errors import require_package
 from daskgmm.fitting.fitted import Fitted
+from daskgmm.model.questions.clusters import ClusterPredictor
+
+_Step: TypeAlias = tuple[str, tuple[str, ...], str, dict[str, Any]]
+"""Operator, inputs, output and attributes of a node."""
 
 _OPSET, _IR = 17, 8
 """Versions of the operators and of the file that runtimes from 2022 on read."""
@@ -28,7 +32,8 @@ def to_onnx(fitted: Fitted, dtype: np.dtype[np.floating]) -> Any:
     -------
     onnx.ModelProto
         Outputs are ``label`` (n,) of type int64, ``probabilities`` (n, K) and ``log_density`` (n,)
-        in nats. The columns of ``X`` are in its metadata as ``columns``, a list in JSON.
+        in nats; of clusters, where components are joined into such. The columns of ``X`` are in its
+        metadata as ``columns``, a list in JSON.
 
     Raises
     ------
@@ -39,14 +44,14 @@ def to_onnx(fitted: Fitted, dtype: np.dtype[np.floating]) -> Any:
     from onnx import TensorProto, checker, helper
 
     kind = TensorProto.FLOAT if dtype == np.float32 else TensorProto.DOUBLE
-    n_components, n_features = fitted.n_components, fitted.n_features
+    n_labels, n_features = fitted.predictor.n_labels, fitted.n_features
     graph = helper.make_graph(
         _nodes(helper, fitted),
         "mixture",
         [helper.make_tensor_value_info("X", kind, ["n", n_features])],
         [
             helper.make_tensor_value_info("label", TensorProto.INT64, ["n"]),
-            helper.make_tensor_value_info("probabilities", kind, ["n", n_components]),
+            helper.make_tensor_value_info("probabilities", kind, ["n", n_labels]),
             helper.make_tensor_value_info("log_density", kind, ["n"]),
         ],
         _constants(fitted, dtype),
@@ -75,6 +80,8 @@ def _constants(fitted: Fitted, dtype: np.dtype[np.floating]) -> list[Any]:
         "half": np.array(0.5),
         "jacobian": np.array(frame.log_jacobian),
     }
+    if isinstance(fitted.predictor, ClusterPredictor):
+        values["members"] = np.eye(fitted.predictor.n_labels)[:, fitted.predictor.clusters]
     axes = {"components": np.array([0]), "features": np.array([2])}
     typed = {name: np.asarray(value, dtype) for name, value in values.items()} | axes
     return [numpy_helper.from_array(value, name) for name, value in typed.items()]
@@ -82,7 +89,11 @@ def _constants(fitted: Fitted, dtype: np.dtype[np.floating]) -> list[Any]:
 
 def _nodes(helper: Any, fitted: Fitted) -> list[Any]:
     whiten = "MatMul" if fitted.predictor.mixture.covariance.has_matrices else "Mul"
-    steps: list[tuple[str, tuple[str, ...], str, dict[str, Any]]] = [
+    labelled, probable, ends = "logits", "shares", list[_Step]()
+    if isinstance(fitted.predictor, ClusterPredictor):  # whose probabilities are sums
+        labelled = probable = "of_labels"
+        ends = [("MatMul", ("members", "shares"), "of_labels", {})]
+    steps: list[_Step] = [
         ("Sub", ("X", "origin"), "moved", {}),
         ("Div", ("moved", "scale"), "z", {}),
         ("Sub", ("z", "means"), "centred", {}),  # (K, n, D)
@@ -91,13 +102,14 @@ def _nodes(helper: Any, fitted: Fitted) -> list[Any]:
         ("ReduceSum", ("squares", "features"), "distances", {"keepdims": 0}),  # (K, n)
         ("Mul", ("distances", "half"), "below", {}),
         ("Sub", ("normalisers", "below"), "logits", {}),
-        ("ArgMax", ("logits",), "label", {"axis": 0, "keepdims": 0}),
         ("ReduceMax", ("logits",), "peak", {"axes": [0], "keepdims": 1}),
         ("Sub", ("logits", "peak"), "from_peak", {}),
         ("Exp", ("from_peak",), "densities", {}),
         ("ReduceSum", ("densities", "components"), "total", {"keepdims": 1}),
         ("Div", ("densities", "total"), "shares", {}),
-        ("Transpose", ("shares",), "probabilities", {"perm": [1, 0]}),
+        *ends,
+        ("ArgMax", (labelled,), "label", {"axis": 0, "keepdims": 0}),
+        ("Transpose", (probable,), "probabilities", {"perm": [1, 0]}),
         ("Log", ("total",), "log_total", {}),
         ("Add", ("peak", "log_total"), "both", {}),
         ("Squeeze", ("both", "components"), "in_frame", {}),

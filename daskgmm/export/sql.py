@@ -13,6 +13,7 @@ import numpy as np
 
 from daskgmm.errors import ConfigurationError, require_package
 from daskgmm.fitting.fitted import Fitted
+from daskgmm.model.questions.clusters import ClusterPredictor
 from daskgmm.model.typing import Doubles
 
 DIALECTS = ("duckdb", "spark", "bigquery", "snowflake", "postgres")
@@ -46,7 +47,8 @@ def to_sql(
     -------
     str
         A query whose last columns are ``label`` (0 to K - 1), ``probability_0`` to the last, and
-        ``log_density`` (nats). They are NULL where a feature is.
+        ``log_density`` (nats); of clusters, where components are joined into such. They are NULL
+        where a feature is.
 
     Raises
     ------
@@ -96,7 +98,7 @@ def _names(fitted: Fitted, columns: Sequence[str] | None) -> tuple[str, ...]:
             f"model was fitted on {fitted.n_features}.",
             "Name a column of the table for each column of the fit, in its order.",
         )
-    if taken := sorted(set(names) & set(_outputs(fitted.n_components))):
+    if taken := sorted(set(names) & set(_outputs(fitted.predictor.n_labels))):
         raise ConfigurationError(
             f"A feature is called {taken[0]!r}, as a column of the result is.",
             "Rename it in a view of the table.",
@@ -104,8 +106,8 @@ def _names(fitted: Fitted, columns: Sequence[str] | None) -> tuple[str, ...]:
     return names
 
 
-def _outputs(n_components: int) -> list[str]:
-    return ["label", *(f"probability_{k}" for k in range(n_components)), "log_density"]
+def _outputs(n_labels: int) -> list[str]:
+    return ["label", *(f"probability_{k}" for k in range(n_labels)), "log_density"]
 
 
 def _query(fitted: Fitted, names: Sequence[str], dialect: str) -> str:
@@ -120,13 +122,23 @@ def _query(fitted: Fitted, names: Sequence[str], dialect: str) -> str:
         [(peak, largest)],
         [(density, f"{peak} + LN({total})")],
     ]
+    shares = [_exponential(f"{one} - {density}") for one in own]
+    compared, most = own, peak
+    if isinstance(fitted.predictor, ClusterPredictor):  # the largest sum of components' shares
+        clusters, n_labels = fitted.predictor.clusters, fitted.predictor.n_labels
+        members = [np.flatnonzero(clusters == c) for c in range(n_labels)]
+        compared, most = [f"{_OWN}share{c}" for c in range(n_labels)], f"{_OWN}most"
+        sums = [" + ".join(shares[k] for k in inside) for inside in members]
+        steps.append(list(zip(compared, sums, strict=True)))
+        largest = compared[0] if n_labels == 1 else f"GREATEST({', '.join(compared)})"
+        steps.append([(most, largest)])
+        shares = compared
     # What is no number has no label; in most dialects it is larger than any.
     cases = f"WHEN NOT {density} < 1e+308 THEN NULL "
-    cases += " ".join(f"WHEN {one} = {peak} THEN {k}" for k, one in enumerate(own))
-    shares = [_exponential(f"{one} - {density}") for one in own]
+    cases += " ".join(f"WHEN {one} = {most} THEN {k}" for k, one in enumerate(compared))
     values = [f"CASE {cases} END", *shares, _jacobian(fitted, density)]
     results = ", ".join(
-        f"{value} AS {name}" for value, name in zip(values, _outputs(len(own)), strict=True)
+        f"{value} AS {name}" for value, name in zip(values, _outputs(len(shares)), strict=True)
     )
     if dialect == "postgres":  # which cannot leave columns out of all
         laterals = " ".join(

@@ -13,6 +13,7 @@ from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prediction import Predictor
+from daskgmm.model.questions.clusters import ClusterPredictor
 from daskgmm.model.questions.matching import matching
 
 _REMEDY = "Choose the columns that both were fitted on, or another model."
@@ -55,7 +56,10 @@ class Fitted:
         predictor, arrays = self.predictor, Arrays()
         mixture = to_plain((predictor.mixture, predictor.frame), "", arrays)
         columns = None if self.columns is None else list(self.columns)
-        return digest([mixture, str(predictor.dtype), columns], arrays)
+        facts = [mixture, str(predictor.dtype), columns]
+        if isinstance(predictor, ClusterPredictor):
+            facts.append(predictor.clusters.tolist())
+        return digest(facts, arrays)
 
     def over(self, columns: tuple[str, ...] | None, n_features: int, name: str) -> Self:
         """The same over columns in their order; by position where either side has no names.
@@ -119,11 +123,23 @@ class Fitted:
             The reference has other columns, or another number of components.
         """
         reference.require_components(self.n_components, name)
+        return matching(*self.beside(reference, name))
+
+    def beside(self, reference: "Fitted", name: str) -> tuple[Mixture, Mixture]:
+        """The mixture and a reference in the same coordinates, which are near this one's frame.
+
+        Columns are matched by name where both have names. `name` is the reference's in errors.
+
+        Raises
+        ------
+        ConfigurationError
+            The reference has other columns.
+        """
         other = reference.over(self.columns, self.n_features, name).predictor
         mixture, frame = _in_frame_for(
             other.mixture.covariance, self.predictor.mixture, self.predictor.frame
         )
-        return matching(mixture, other.mixture.outside(other.frame.seen_from(frame)))
+        return mixture, other.mixture.outside(other.frame.seen_from(frame))
 
 
 def _in_frame_for(covariance: Covariance, mixture: Mixture, frame: Frame) -> tuple[Mixture, Frame]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daskgmm.data.storage.credentials import shown_address
 from daskgmm.data.storage.errors import first_line, input_errors
@@ -17,6 +18,7 @@ from daskgmm.data.storage.folder import Folder
 from daskgmm.data.storage.json import require_form
 from daskgmm.data.storage.urls import address_of, file_system
 from daskgmm.errors import DataError
+from daskgmm.fitting.clusters import FORM, Merging, clusters_in
 from daskgmm.fitting.fitted import Fitted
 from daskgmm.fitting.identity import plain_parameters
 from daskgmm.fitting.protocols import FittedMixture
@@ -26,10 +28,14 @@ from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.prediction import Predictor
+from daskgmm.model.questions.clusters import ClusterPredictor
 
 FORMAT = 1
 MODEL_FILE = "model.safetensors"
 """Name of the model file in a run directory."""
+
+MERGED = "MergedMixture"
+"""Tag of models whose components are joined into clusters."""
 
 DIGEST = "sha256"
 """Name of the digest in the metadata; files of earlier versions have no digest."""
@@ -52,6 +58,7 @@ _METADATA = {
     "feature_names": list | None,
     "dtype": str,
     "moments": dict | None,
+    "merging?": FORM,
 }
 """Form of a model file's metadata; see `daskgmm.data.storage.json.require_form`."""
 _MOMENTS = {"log_likelihood": _NUMBER, "weight": _NUMBER, "rows": int}
@@ -65,11 +72,11 @@ FITTED = (
 )  # fmt: skip
 
 
-def to_bytes(estimator: FittedMixture) -> bytes:
-    """Serialise a fitted estimator as the content of a model file."""
+def to_bytes(estimator: FittedMixture, merging: Merging | None = None) -> bytes:
+    """Serialise a fitted estimator, and its clusters if it has any, as a model file's content."""
     predictor, moments = estimator._predictor, estimator._moments  # noqa: SLF001  a protocol's
     mixture, frame = predictor.mixture, predictor.frame
-    tensors = {
+    tensors: dict[str, NDArray[Any]] = {
         "weights": mixture.weights,
         "means": mixture.means,
         "covariances": mixture.covariances,
@@ -84,6 +91,9 @@ def to_bytes(estimator: FittedMixture) -> bytes:
             "moments.shared": moments.shared,
         }
     metadata = _metadata(estimator, moments)
+    if merging is not None:
+        tensors |= merging.tensors
+        metadata |= {"estimator": MERGED, "merging": merging.facts}
     metadata[DIGEST] = content_digest(metadata, tensors)
     return TensorFile(tensors, metadata).to_bytes(FORMAT)
 
@@ -114,10 +124,15 @@ def _metadata(estimator: FittedMixture, moments: Moments | None) -> dict[str, An
     }
 
 
-def save(estimator: FittedMixture, path: Any, storage_options: dict[str, Any] | None) -> None:
+def save(
+    estimator: FittedMixture,
+    path: Any,
+    storage_options: dict[str, Any] | None,
+    merging: Merging | None = None,
+) -> None:
     """Write an estimator to a path or URL, completely or not at all."""
     folder, name = Folder.of_file(path, storage_options or {})
-    folder.write(name, to_bytes(estimator))
+    folder.write(name, to_bytes(estimator, merging))
 
 
 _REMEDY = "Restore it from a copy, or fit and save the model again."
@@ -186,6 +201,19 @@ class Stored:
         found = Moments(origins, totals, shared, **{name: sums[name] for name in _MOMENTS})
         found.require_sound(self.fitted.predictor.mixture)
         return found
+
+    def merging(self) -> Merging | None:
+        """How components were joined into clusters, if they were.
+
+        Raises
+        ------
+        KeyError, ValueError
+            The clusters are damaged.
+        """
+        facts, predictor = self.file.metadata.get("merging"), self.fitted.predictor
+        if facts is None or not isinstance(predictor, ClusterPredictor):
+            return None
+        return Merging.of_file(self.file.tensors, facts, predictor)
 
 
 def read(path: Any, storage_options: Mapping[str, Any]) -> tuple[bytes, str]:
@@ -265,4 +293,13 @@ def _fitted(file: TensorFile) -> Fitted:
     if metadata["dtype"] not in ("float32", "float64"):
         raise ValueError(f"its dtype is {metadata['dtype']!r}")
     forced = None if parameters["dtype"] is None else np.dtype(metadata["dtype"])
-    return Fitted(Predictor(mixture, frame, forced), columns)
+    return Fitted(_predictor(file, mixture, frame, forced), columns)
+
+
+def _predictor(
+    file: TensorFile, mixture: Mixture, frame: Frame, dtype: np.dtype[Any] | None
+) -> Predictor:
+    if file.metadata["estimator"] != MERGED:
+        return Predictor(mixture, frame, dtype)
+    clusters = clusters_in(file.tensors, mixture.n_components)
+    return ClusterPredictor(mixture, frame, dtype, clusters=clusters)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from daskgmm.jobs.fitting import fit
+    from daskgmm.jobs.imputing import impute
+    from daskgmm.jobs.merging import merge
     from daskgmm.jobs.planning.report import plan
     from daskgmm.jobs.predicting import predict
     from daskgmm.jobs.sampling import sample
@@ -17,13 +19,15 @@ if TYPE_CHECKING:
     from daskgmm.jobs.selecting import select
     from daskgmm.jobs.updating import update
 
-__all__ = ["fit", "plan", "predict", "sample", "score", "select", "update"]
+__all__ = ["fit", "impute", "merge", "plan", "predict", "sample", "score", "select", "update"]
 
 # Modules are verbs in -ing: a module jobs/fit.py would shadow the function `jobs.fit`.
 _HOMES = {
     "fit": "daskgmm.jobs.fitting",
     "select": "daskgmm.jobs.selecting",
     "predict": "daskgmm.jobs.predicting",
+    "impute": "daskgmm.jobs.imputing",
+    "merge": "daskgmm.jobs.merging",
     "sample": "daskgmm.jobs.sampling",
     "update": "daskgmm.jobs.updating",
     "score": "daskgmm.jobs.scoring",

@@ -16,6 +16,7 @@ from daskgmm.jobs.runs.record import how_it_goes_on
 
 if TYPE_CHECKING:
     from daskgmm.estimators.gaussian_mixture import GaussianMixture
+    from daskgmm.estimators.merged import MergedMixture
 
 _ANEW = "run the run's command again: with the same inputs and options it makes the same model"
 
@@ -50,8 +51,15 @@ class Model:
         run_id = None if self.run is None else self.run.record["run_id"]
         return {"run_id": run_id, "model_sha256": self.sha256}
 
-    @cached_property
+    @property
     def estimator(self) -> "GaussianMixture":
+        """The mixture that was saved, without its clusters; see `restored`."""
+        found: Any = self.restored
+        mixture: GaussianMixture = getattr(found, "mixture_", found)
+        return mixture
+
+    @cached_property
+    def restored(self) -> "GaussianMixture | MergedMixture":
         """The estimator that was saved; this imports scikit-learn.
 
         Raises
@@ -146,7 +154,7 @@ def describe(model: Model) -> dict[str, Any]:
     dict
         Plain JSON values.
     """
-    fitted = model.estimator
+    fitted, merging = model.estimator, model.stored.merging()
     names = getattr(fitted, "feature_names_in_", None)
     return {
         "model": model.name,
@@ -158,6 +166,7 @@ def describe(model: Model) -> dict[str, Any]:
         "weights": fitted.weights_.tolist(),
         "means": fitted.means_.tolist(),
         "covariances": fitted.covariances_.tolist(),
+        "clusters": None if merging is None else merging.clusters.tolist(),
         "fit": _course(fitted),
         "run": None if model.run is None else dict(model.run.record),
     }

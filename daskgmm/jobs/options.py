@@ -167,6 +167,13 @@ class ReadOptions(RowsOptions, ClusterOptions, total=False):
 
 
 Force = Annotated[bool, Option(default=False, help="Replace an existing output.")]
+Keep = Annotated[
+    Sequence[str] | None,
+    Option(
+        metavar="A,B",
+        help="Columns of INPUT to copy to the output; repeated and quoted as for --columns.",
+    ),
+]
 
 
 class ReferenceOptions(TypedDict, total=False):
@@ -220,8 +227,9 @@ class PredictOptions(ReadOptions, total=False):
             default=("labels",),
             flag="with",
             metavar="KINDS",
-            help="Results to write for each row: any of labels, probabilities, log-density and "
-            "anomaly.",
+            help="Results to write for each row: any of labels, probabilities, log-density, "
+            "anomaly and explanation (the three columns that surprise most given the others, and "
+            "their surprise in nats).",
         ),
     ]
     anomaly_quantile: Annotated[
@@ -241,14 +249,36 @@ class PredictOptions(ReadOptions, total=False):
             help="Log-density below which a row counts as anomalous, in place of a share.",
         ),
     ]
-    keep: Annotated[
-        Sequence[str] | None,
+    keep: Keep
+    force: Force
+
+
+class ImputeOptions(ReadOptions, total=False):
+    """Options of rows whose missing values are replaced."""
+
+    keep: Keep
+    force: Force
+
+
+class MergeOptions(ReadOptions, total=False):
+    """Options of a mixture whose components are joined into clusters.
+
+    Parameters
+    ----------
+    command : tuple of str
+        Command line, for the run's record.
+    """
+
+    clusters: Annotated[
+        int | None,
         Option(
-            metavar="A,B",
-            help="Columns of INPUT to copy to the output; repeated and quoted as for --columns.",
+            least=1,
+            help="Number of clusters; by default the elbow of their entropy, or as many as remain "
+            "when no pair overlaps by a Bhattacharyya coefficient of 0.1.",
         ),
     ]
     force: Force
+    command: tuple[str, ...]
 
 
 class SampleOptions(ReadOptions, total=False):

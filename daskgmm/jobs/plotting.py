@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daskgmm.errors import ConfigurationError
-from daskgmm.fitting.fitted import Fitted
 from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.inputs import Inputs, rows_of
 from daskgmm.jobs.listener import Listener, Silence
@@ -14,6 +13,7 @@ from daskgmm.jobs.runs.directory import require_writable_here
 
 if TYPE_CHECKING:
     from daskgmm.estimators.gaussian_mixture import GaussianMixture
+    from daskgmm.estimators.merged import MergedMixture
 
 _POINTS = 20_000
 
@@ -41,7 +41,7 @@ def check_figure(path: str) -> None:
 
 
 def plot(
-    model: "GaussianMixture",
+    model: "GaussianMixture | MergedMixture",
     path: str,
     *,
     inputs: Inputs | None = None,
@@ -55,7 +55,7 @@ def plot(
 
     Parameters
     ----------
-    model : GaussianMixture
+    model : GaussianMixture or MergedMixture
     path : str
         Path of the figure; its ending decides the format.
     inputs : Inputs or None
@@ -69,12 +69,13 @@ def plot(
         Selection of the run that chose the model; its criterion is drawn too.
     listener : Listener or None
     """
+    from daskgmm.estimators.references import fitted_mixture
     from daskgmm.plotting.files import save
 
     check_figure(path)
     rows = None
     if inputs is not None:
-        dataset = inputs.open_for(Fitted.of(model))
+        dataset = inputs.open_for(fitted_mixture(model, "model"))
         listener = listener or Silence()
         with workplace(resources or Resources(), dataset, listener) as start:
             listener.start(start)

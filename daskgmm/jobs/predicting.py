@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Unpack
 
-from daskgmm.data.sinks import WrittenParts, check_name, sink_for
+from daskgmm.data.sinks import Sink, WrittenParts, check_name, sink_for
 from daskgmm.data.source import Source
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError
@@ -17,12 +17,13 @@ from daskgmm.jobs.listener import Listener, Silence
 from daskgmm.jobs.models import find_model
 from daskgmm.jobs.options import Paths, PredictOptions, build, check
 from daskgmm.jobs.outputs import CompleteOutput, OutputRequest, OutputWriter, make_output
+from daskgmm.passes.explanation import Explanation
 from daskgmm.passes.prediction import readied
 from daskgmm.passes.quantile import log_density_quantile
 from daskgmm.passes.writing import Output
 
-LABELS, PROBABILITIES, LOG_DENSITY, ANOMALY = KINDS = (
-    "labels", "probabilities", "log-density", "anomaly",
+LABELS, PROBABILITIES, LOG_DENSITY, ANOMALY, EXPLANATION = KINDS = (
+    "labels", "probabilities", "log-density", "anomaly", "explanation",
 )  # fmt: skip
 USUAL_QUANTILE = 0.01
 
@@ -150,8 +151,9 @@ def write_predictions(
     target = Folder.of(request.output, request.inputs.storage_options)
     dataset = request.inputs.open_for(model).select(keep=request.keep)
     marks = fingerprint(dataset)
-    content = _content(model, request)
-    columns = (*request.keep, *sink_for(target.name).names(content.fields))
+    sink = sink_for(target.name)
+    content = _content(model, request, sink)
+    columns = (*request.keep, *sink.names(content.fields))
     output_request = OutputRequest(
         target,
         _configuration(model, request, marks),
@@ -174,15 +176,17 @@ def write_predictions(
     return make_output(output_request, work)
 
 
-def _content(model: Fitted, request: PredictRequest) -> Output:
+def _content(model: Fitted, request: PredictRequest, sink: type[Sink]) -> Output:
     """Predictions to write, without a threshold that must be computed first."""
     kinds = request.kinds
+    explanation = Explanation(model.n_features, model.columns if sink.holds_text else None)
     output = Output(
         model.predictor,
         LABELS in kinds,
         PROBABILITIES in kinds,
         LOG_DENSITY in kinds,
         math.nan if ANOMALY in kinds else None,
+        explanation if EXPLANATION in kinds else None,
     )
     names = {*output.names(), *(field.name for field in output.fields)}
     clashes = sorted(names & set(request.keep))

@@ -20,6 +20,7 @@ from daskgmm.jobs.outputs import (
     earlier_seed,
     make_output,
 )
+from daskgmm.model.questions.clusters import ClusterPredictor
 from daskgmm.passes.sampling import Drawn, sample_source
 
 
@@ -155,7 +156,9 @@ def _output_request(model: Fitted, request: SampleRequest) -> OutputRequest:
 
 def _content(model: Fitted, request: SampleRequest) -> Drawn:
     names = model.columns or tuple(f"x{d}" for d in range(model.n_features))
-    content = Drawn(names, request.with_labels)
+    own = model.predictor
+    clusters = tuple(own.clusters.tolist()) if isinstance(own, ClusterPredictor) else None
+    content = Drawn(names, request.with_labels, clusters)
     if request.with_labels and "label" in content.names:
         raise ConfigurationError(
             "A feature is called 'label', like the column that holds the components.",

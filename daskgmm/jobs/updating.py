@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from daskgmm.data.dataset import Dataset
 from daskgmm.data.storage.folder import Folder
-from daskgmm.errors import OutputError
+from daskgmm.errors import ConfigurationError, OutputError
 from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.inputs import Inputs, fingerprint, version_of
@@ -218,6 +218,12 @@ def run_update(request: UpdateRequest, listener: Listener | None = None) -> Comp
         The job failed; the subclass gives the kind of failure.
     """
     model = request.model.fitted
+    if request.model.stored.merging() is not None:
+        raise ConfigurationError(
+            f"The components of {request.model.name} are joined into clusters, which an update "
+            "would lose.",
+            "Update the model that they were joined from, then merge again.",
+        )
     dataset = request.inputs.open_for(model)
     request.references.require_fit(dataset, (model.n_components,))
     return make_run(

@@ -69,6 +69,11 @@ class Predictor:
         """The mixture in the data's units."""
         return self.mixture.outside(self.frame)
 
+    @property
+    def n_labels(self) -> int:
+        """Number of labels: that of the components, K."""
+        return self.mixture.n_components
+
     def labels(self, rows: Floats) -> NDArray[np.int64]:
         """Most probable component of each row, of shape (n,)."""
         found = np.empty(len(rows), np.int64)

@@ -97,7 +97,9 @@ def predict_lazily(
     return da.Array(graph, name, chunks, dtype=dtype)
 
 
-def predict_frame(frame: Any, predictor: Predictor, method: Method, example: Any) -> Any:
+def predict_frame(
+    frame: Any, predictor: Predictor, method: Method, example: Any, *, named: bool = False
+) -> Any:
     """Dask Series or DataFrame of the results of `method` for each row of a dask DataFrame.
 
     Parameters
@@ -109,16 +111,20 @@ def predict_frame(frame: Any, predictor: Predictor, method: Method, example: Any
         A method of `Predictor` that returns a value, or a row of values, for each row.
     example : ndarray
         Example of the method's result, which shows its type.
+    named : bool
+        Whether there is a value for each of the frame's columns, which then gives it its name.
     """
     from dask import delayed
 
     shared = delayed(predictor, pure=False, name=None, traverse=False)
+    result_names = list(frame.columns) if named else None
     return frame.map_partitions(
         _predict_partition,
         method,
         shared,
         tuple(frame.columns),
-        meta=_as_frame(example[:0], None),
+        result_names,
+        meta=_as_frame(example[:0], None, result_names),
         token=Phase.PREDICTION.prefix,
         enforce_metadata=False,
     )
@@ -129,6 +135,7 @@ def _predict_partition(
     method: Method,
     predictor: Predictor,
     names: tuple[Any, ...],
+    result_names: list[Any] | None,
     partition_info: Any = None,
 ) -> Any:
     with one_thread():
@@ -136,13 +143,14 @@ def _predict_partition(
         where = f"partition {partition_info['number']}" if partition_info else "the frame"
         rows = DeclaredColumns(len(names), names).rows_of(frame, where)
         index = getattr(frame, "index", None)  # a partition may turn out to be an array
-        return _as_frame(explaining(method, predictor, tuple(map(str, names)), rows, where), index)
+        found = explaining(method, predictor, tuple(map(str, names)), rows, where)
+        return _as_frame(found, index, result_names)
 
 
-def _as_frame(values: np.ndarray[Any, Any], index: Any) -> Any:
+def _as_frame(values: np.ndarray[Any, Any], index: Any, names: list[Any] | None) -> Any:
     import pandas as pd
 
-    return pd.Series(values, index) if values.ndim == 1 else pd.DataFrame(values, index)
+    return pd.Series(values, index) if values.ndim == 1 else pd.DataFrame(values, index, names)
 
 
 def _begin_totals(argument: tuple[Scoring, Columns]) -> OnPart:

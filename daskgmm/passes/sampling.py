@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,10 +136,15 @@ class Drawn:
         Names of the features.
     labels : bool
         Whether to write the rows' components too.
+    clusters : tuple of int or None
+        The cluster of each component, to write in its place.
     """
+
+    takes_missing: ClassVar[bool] = False
 
     names: tuple[str, ...]
     labels: bool = False
+    clusters: tuple[int, ...] | None = None
 
     @property
     def fields(self) -> tuple[OutputField, ...]:
@@ -157,5 +162,7 @@ class Drawn:
         """Columns (n,) by name, for rows (n, D + 1)."""
         columns: dict[str, NDArray[Any]] = dict(zip(self.names, rows.T[:-1], strict=True))
         if self.labels:
-            columns["label"] = rows[:, -1].astype(np.int32)
+            found = rows[:, -1].astype(np.int32)
+            known = self.clusters
+            columns["label"] = found if known is None else np.array(known, np.int32)[found]
         return columns

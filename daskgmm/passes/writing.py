@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.graph import compute
 from daskgmm.passes.engine.keys import Phase, token
 from daskgmm.passes.engine.progress import announced
+from daskgmm.passes.explanation import Explanation
 
 VALUES_AT_ONCE = 2**21
 """Most values of rows and their predictions that a task has in memory at a time."""
@@ -37,6 +38,9 @@ def windows(n_rows: int, n_values: int) -> Iterator[slice]:
 
 class OutputContent(Protocol):
     """The columns that are written for each row."""
+
+    takes_missing: ClassVar[bool]
+    """Whether values of a row may be missing (NaN)."""
 
     @property
     def fields(self) -> tuple[OutputField, ...]:
@@ -61,19 +65,23 @@ class Output:
         Which predictions to write.
     threshold : float or None
         Log-density (nats) below which a row is an anomaly; ``None`` to write no such column.
+    explanation : Explanation or None
+        The most surprising columns; ``None`` to write none.
     """
+
+    takes_missing: ClassVar[bool] = False
 
     predictor: Predictor
     labels: bool = True
     probabilities: bool = False
     log_density: bool = False
     threshold: float | None = None
+    explanation: Explanation | None = None
 
     @property
     def fields(self) -> tuple[OutputField, ...]:
         """Fields of the chosen predictions."""
-        n_components = self.predictor.mixture.n_components
-        shares = tuple(f"probability_{k}" for k in range(n_components))
+        shares = tuple(f"probability_{k}" for k in range(self.predictor.n_labels))
         offered = (
             (self.labels, OutputField("label", np.dtype(np.int32), ("label",))),
             (
@@ -83,7 +91,8 @@ class Output:
             (self.log_density, OutputField("log_density", np.dtype(np.float64), ("log_density",))),
             (self.threshold is not None, OutputField("anomaly", np.dtype(np.bool_), ("anomaly",))),
         )
-        return tuple(field for wanted, field in offered if wanted)
+        explained = () if self.explanation is None else self.explanation.fields
+        return (*(field for wanted, field in offered if wanted), *explained)
 
     @property
     def n_values(self) -> int:
@@ -112,6 +121,8 @@ class Output:
             columns.append(densities.astype(np.float64, copy=False))
         if self.threshold is not None:
             columns.append(densities.astype(np.float64) < self.threshold)
+        if self.explanation is not None:
+            columns.extend(self.explanation.of(self.predictor, rows))
         return dict(zip(self.names(), columns, strict=True))
 
 
@@ -226,7 +237,7 @@ def _write(
     content, sink = shared
     with one_thread(), sink.writer(number) as writer:
         for part, first, block in share.read(inputs):
-            _require_finite(block.rows, part, first, columns)
+            _require_values(block.rows, content, part, first, columns)
             _write_block(block, content, writer)
     return writer.written()
 
@@ -245,8 +256,10 @@ def _write_block(block: Block, content: OutputContent, writer: Writer) -> None:
         writer.write(content.of(own.rows.T), own.kept)
 
 
-def _require_finite(rows: Floats, part: Part, before: int, columns: tuple[str, ...] | None) -> None:
-    flaw = Flaw.in_rows(rows)
+def _require_values(
+    rows: Floats, content: OutputContent, part: Part, before: int, columns: tuple[str, ...] | None
+) -> None:
+    flaw = Flaw.in_rows(np.where(np.isnan(rows), 0, rows) if content.takes_missing else rows)
     if flaw is not None:
         flaw = flaw.after(before)
         written = text_at(part, flaw.row, flaw.feature)

@@ -1,4 +1,4 @@
-"""Figures of a fitted mixture: its components, the course of its fit, and its selection.
+"""Figures of a fitted mixture: its components, its fit and selection, and answers that it gives.
 
 They read public fitted attributes only, so scikit-learn's mixtures can be drawn as well.
 Matplotlib is an extra, imported when a figure is drawn; its object interface needs no display
@@ -6,8 +6,10 @@ and, unlike ``pyplot``, keeps no state that threads would share.
 """
 
 from daskgmm.plotting.course import convergence
+from daskgmm.plotting.explanation import explanation
 from daskgmm.plotting.files import save
+from daskgmm.plotting.merging import merging
 from daskgmm.plotting.mixture import scatter
 from daskgmm.plotting.selection import selection
 
-__all__ = ["convergence", "save", "scatter", "selection"]
+__all__ = ["convergence", "explanation", "merging", "save", "scatter", "selection"]

@@ -38,6 +38,10 @@ class Component:
     covariance : ndarray of shape (d, d)
     opacity : float
         Opacity of its lines; 1 for the model's heaviest component.
+    group : int
+        Label of its rows, which gives the colour: its number, or its cluster.
+    entry : str or None
+        Text for the legend; ``None`` if another component of the group has it.
     """
 
     number: int
@@ -45,22 +49,19 @@ class Component:
     mean: Floats
     covariance: Floats
     opacity: float
+    group: int
+    entry: str | None
 
     @property
     def colour(self) -> str:
-        """Colour of the component, the same in every figure."""
-        return PALETTE[self.number % len(PALETTE)]
+        """Colour of the component's group, the same in every figure."""
+        return PALETTE[self.group % len(PALETTE)]
 
     @property
     def line(self) -> dict[str, Any]:
         """Style of the component's lines, as keywords of matplotlib."""
-        style = LINE_STYLES[self.number // len(PALETTE) % len(LINE_STYLES)]
+        style = LINE_STYLES[self.group // len(PALETTE) % len(LINE_STYLES)]
         return {"color": self.colour, "alpha": self.opacity, "linestyle": style}
-
-    @property
-    def label(self) -> str:
-        """Entry of the component in a legend: number and weight."""
-        return f"{self.number} ({self.weight:.1%})"
 
     @property
     def deviations(self) -> Floats:
@@ -80,11 +81,19 @@ class Component:
         return float(width), float(height), float(np.degrees(np.arctan2(*axes[::-1, 1])))
 
 
-def components_of(model: Any, positions: list[int]) -> list[Component]:
-    """Return the components of a fitted mixture, of any covariance type, in these columns."""
+def components_of(
+    model: Any, positions: list[int], clusters: NDArray[np.integer[Any]] | None = None
+) -> list[Component]:
+    """Return the components of a fitted mixture, of any covariance type, in these columns.
+
+    `clusters` (K,) are those of the components, if they are joined into such.
+    """
     weights, means = np.asarray(model.weights_), np.asarray(model.means_)
     covariance = covariance_named(model.covariance_type)
     covariances = covariance.as_matrices(np.asarray(model.covariances_), means.shape)
+    groups = np.arange(len(weights)) if clusters is None else clusters
+    shares = np.bincount(groups, weights)
+    firsts = np.unique(groups, return_index=True)[1]
     return [
         Component(
             number=k,
@@ -92,9 +101,21 @@ def components_of(model: Any, positions: list[int]) -> list[Component]:
             mean=means[k, positions],
             covariance=covariances[k][np.ix_(positions, positions)],
             opacity=float(0.35 + 0.65 * weights[k] / weights.max()),
+            group=int(groups[k]),
+            entry=f"{groups[k]} ({shares[groups[k]]:.1%})" if k in firsts else None,
         )
         for k in range(len(weights))
     ]
+
+
+def _colours(components: list[Component]) -> list[str]:
+    """Colours by label."""
+    return [own.colour for own in sorted(_entries(components), key=lambda own: own.group)]
+
+
+def _entries(components: list[Component]) -> list[Component]:
+    """The first component of each group."""
+    return [component for component in components if component.entry is not None]
 
 
 def draw_points(
@@ -105,7 +126,7 @@ def draw_points(
         values[:, 0],
         values[:, 1],
         s=float(np.clip(8000 / max(len(values), 1), 3, 18)),
-        c=np.take([component.colour for component in components], labels),
+        c=np.take(_colours(components), labels),
         alpha=0.45,
         linewidths=0,
         rasterized=True,  # otherwise SVG and PDF hold a path for each point
@@ -121,7 +142,7 @@ def draw_ellipses(ax: "Axes", components: list[Component]) -> None:
             x,
             y,
             color=component.colour,
-            label=component.label,
+            label=component.entry,
             linestyle="none",
             marker="X",
             markersize=8,
@@ -150,11 +171,11 @@ def draw_histogram(
     column = values[:, 0]
     known = np.isfinite(column)
     ax.hist(
-        [column[known & (labels == component.number)] for component in components],
+        [column[known & (labels == group)] for group in range(len(_entries(components)))],
         bins=int(np.clip(np.sqrt(known.sum()), 20, 100)),
         density=True,
         stacked=True,
-        color=[component.colour for component in components],
+        color=_colours(components),
         alpha=0.35,
     )
 
@@ -165,7 +186,7 @@ def draw_densities(ax: "Axes", components: list[Component]) -> None:
     steps = np.linspace(-5, 5, 201)
     grids = [component.mean + steps * component.deviations for component in components]
     for component, x in zip(components, grids, strict=True):
-        ax.plot(x, component.density(x), linewidth=2, label=component.label, **component.line)
+        ax.plot(x, component.density(x), linewidth=2, label=component.entry, **component.line)
         if len(components) > MAX_LEGEND:
             peak = component.density(component.mean)
             write_number(ax, component.number, float(component.mean[0]), float(peak[0]))

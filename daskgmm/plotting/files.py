@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from daskgmm.errors import ConfigurationError, OutputError
 from daskgmm.plotting.course import convergence
 from daskgmm.plotting.figure import new_figure
+from daskgmm.plotting.merging import merging
 from daskgmm.plotting.mixture import scatter
 from daskgmm.plotting.selection import selection
 
@@ -29,7 +30,7 @@ def save(
 
     Parameters
     ----------
-    model : fitted mixture or selector
+    model : fitted mixture, merged mixture or selector
     path : path-like
         Name that ends in ``.png``, ``.svg`` or ``.pdf``.
     rows, columns
@@ -57,7 +58,10 @@ def save(
     figure = new_figure(width=2.5 * sum(ratios))
     left, right, *further = figure.subplots(1, len(ratios), width_ratios=ratios)
     scatter(model, rows, columns=(0, 1) if columns is None else columns, ax=left)
-    convergence(model, ax=right)
+    if hasattr(model, "clusters_"):
+        merging(model, ax=right)
+    else:
+        convergence(model, ax=right)
     if chosen is not None:
         selection(chosen["candidates"], chosen["criterion"], ax=further[0])
     _write(figure, target)

@@ -83,8 +83,9 @@ def scatter(
 
     Parameters
     ----------
-    model : fitted mixture or selector
-        Mixture of any covariance type; a selector stands for the mixture that it chose.
+    model : fitted mixture, merged mixture or selector
+        Mixture of any covariance type; a selector stands for the mixture that it chose. The
+        components of a merged one have the colours of their clusters.
     rows : array or frame of shape (n, D), optional
         Rows in memory, as ``model.predict`` takes them; without them only the components show.
     columns : sequence of one or two int or str
@@ -108,22 +109,26 @@ def scatter(
         Columns that the model doesn't have, rows or labels of another shape, or matplotlib is
         not installed.
     """
-    model = mixture_of(model)
+    labelled = mixture_of(model)
+    model = getattr(labelled, "mixture_", labelled)
     check_is_fitted(model, "means_")
     positions = column_positions(model, columns)
-    components = components_of(model, positions)
+    clusters = getattr(labelled, "clusters_", None)
+    components = components_of(model, positions, clusters)
     ax = new_axes() if ax is None else ax
     if rows is not None:
         _check_rows(model, rows, labels)
         rows, labels = _sample(rows, labels, max_points, random_state)
         values = np.asarray(rows, dtype=np.float64)[:, positions]
-        labels = np.asarray(model.predict(rows) if labels is None else labels)
+        labels = np.asarray(labelled.predict(rows) if labels is None else labels)
         draw_rows = draw_points if len(positions) == 2 else draw_histogram
         draw_rows(ax, components, values, labels)
     draw_components = draw_ellipses if len(positions) == 2 else draw_densities
     draw_components(ax, components)
     names = [column_names(model)[position] for position in positions]
-    _label(ax, *names, few=len(components) <= MAX_LEGEND)
+    title = "Component" if clusters is None else "Cluster"
+    few = len({component.group for component in components}) <= MAX_LEGEND
+    _label(ax, *names, title=title if few else None)
     return ax
 
 
@@ -151,10 +156,10 @@ def _sample(
     return draw(rows), None if labels is None else draw(np.asarray(labels))
 
 
-def _label(ax: "Axes", x_name: str, y_name: str = "Density", *, few: bool) -> None:
+def _label(ax: "Axes", x_name: str, y_name: str = "Density", *, title: str | None) -> None:
     # A column's name is not a formula, even if it contains dollar signs.
     ax.set_xlabel(x_name, parse_math=False)
     ax.set_ylabel(y_name, parse_math=False)
-    if few:
+    if title is not None:
         # Beside the axes: finding the best place inside is slow with many points.
-        ax.legend(title="Component", loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+        ax.legend(title=title, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)

@@ -10,8 +10,8 @@ HEAVY = ("numpy", "sklearn", "dask", "distributed", "pyarrow", "rich", "scipy", 
 
 
 COMMANDS = (
-    "fit", "select", "update", "predict", "sample", "score", "show", "plot", "export", "watch",
-    "config", "plan", "doctor",
+    "fit", "select", "update", "predict", "sample", "impute", "merge", "score", "show", "plot",
+    "export", "watch", "config", "plan", "doctor",
 )  # fmt: skip
 
 

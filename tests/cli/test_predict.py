@@ -263,3 +263,50 @@ def test_kept_columns_of_several_types_come_out_as_one_or_nothing_is_written(
     assert done.code == 65
     assert "'k' is string in" in done.err
     assert not (tmp_path / "other").exists()
+
+
+def explained(model, rows, names):
+    found = model.explain(rows).to_numpy()
+    order = np.argsort(-found, axis=1, kind="stable")
+    return np.array(names)[order], np.take_along_axis(found, order, axis=1)
+
+
+def test_an_explanation_names_the_most_surprising_columns(folder, tmp_path, here, frame, model):
+    run, out = folder / "run", tmp_path / "out"
+    kinds = ("--with", "labels,anomaly,explanation")
+    assert here("predict", run, folder / "rows", "-o", out, *kinds, "--keep", "id").code == 0
+    found = pd.read_parquet(out)
+    which, amounts = ["surprising_1", "surprising_2"], ["surprise_1", "surprise_2"]
+    assert list(found.columns) == ["id", "label", "anomaly", *which, *amounts]
+    names, nats = explained(model, frame[NAMES], NAMES)
+    np.testing.assert_array_equal(found[which], names)
+    np.testing.assert_array_equal(found[amounts], nats)
+    schema = pq.read_schema(out / "part-00000.parquet")
+    assert schema.field("surprising_1").type == pa.string()
+
+
+def test_at_most_three_columns_are_named_whatever_their_names(tmp_path, here):
+    names = ["größe, m", "b", "c", "d", "e"]
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 5)), columns=names)
+    frame.to_parquet(tmp_path / "rows.parquet")
+    fit = ("fit", tmp_path / "rows.parquet", "-k", 2, "-o", tmp_path / "run", "--seed", 0)
+    assert here(*fit).code == 0
+    command = ("predict", tmp_path / "run", tmp_path / "rows.parquet", "--with", "explanation")
+    assert here(*command, "-o", tmp_path / "out").code == 0
+    found = pd.read_parquet(tmp_path / "out")
+    expected, nats = explained(load(tmp_path / "run"), frame, names)
+    assert list(found.columns) == [
+        f"{a}_{i}" for a in ("surprising", "surprise") for i in (1, 2, 3)
+    ]
+    np.testing.assert_array_equal(found.iloc[:, :3], expected[:, :3])
+    np.testing.assert_array_equal(found.iloc[:, 3:], nats[:, :3])
+
+
+def test_zarr_has_positions_in_place_of_names(folder, tmp_path, here, frame, model):
+    zarr = pytest.importorskip("zarr")
+    command = ("predict", folder / "run", folder / "rows", "--with", "explanation")
+    assert here(*command, "-o", tmp_path / "out.zarr").code == 0
+    group = zarr.open_group(tmp_path / "out.zarr", mode="r")
+    positions, nats = explained(model, frame[NAMES], [0, 1])
+    np.testing.assert_array_equal(group["surprising"][:], positions)
+    np.testing.assert_array_equal(group["surprise"][:], nats)

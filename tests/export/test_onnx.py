@@ -55,3 +55,13 @@ def test_the_columns_are_in_the_metadata():
     model = GaussianMixture(2, random_state=0, max_iter=3).fit(frame)
     (found,) = model.to_onnx().metadata_props
     assert (found.key, json.loads(found.value)) == ("columns", ["Größe", "x"])
+
+
+@pytest.mark.parametrize("n_clusters", [1, 2])
+def test_clusters_are_labelled_as_a_merged_mixture_does(n_clusters):
+    rows, _ = correlated(500, 3, 4, spread=3, apart=3)
+    merged = GaussianMixture(4, random_state=0, max_iter=3).fit(rows).merge(n_clusters, "overlap")
+    label, shares, density = answers(merged, rows)
+    assert_array_equal(label, merged.predict(rows))
+    assert_allclose(shares, merged.predict_proba(rows), atol=1e-9)
+    assert_allclose(density, merged.score_samples(rows), atol=1e-9)

@@ -147,3 +147,17 @@ def test_postgres_answers_as_predict_does(kind, tmp_path):
         names = [column.name for column in cursor.description]
         assert_as_predicted(pd.DataFrame(cursor.fetchall(), columns=names), model, frame)
     server.cleanup()
+
+
+@pytest.mark.parametrize("n_clusters", [1, 2])
+def test_clusters_are_labelled_as_a_merged_mixture_does(usual, n_clusters):
+    model, frame = usual
+    merged = model.merge(n_clusters, "overlap")
+    found = answers(merged.to_sql('"my rows"'), frame)
+    shares = [f"probability_{c}" for c in range(n_clusters)]
+    assert list(found) == [*frame, "key", "label", *shares, "log_density"]
+    assert_array_equal(found["label"], merged.predict(frame))
+    assert_allclose(found[shares], merged.predict_proba(frame), rtol=0, atol=1e-9)
+    assert_allclose(found["log_density"], merged.score_samples(frame), rtol=0, atol=1e-9)
+    for dialect in DIALECTS:
+        sqlglot.parse_one(merged.to_sql("rows", dialect), read=dialect)

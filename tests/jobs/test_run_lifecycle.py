@@ -366,7 +366,7 @@ def test_a_stopped_owner_writes_nothing_after_its_lock_was_taken(s3, monkeypatch
     else:
         listener = Stop(0)
         to_bytes = lifecycle.to_bytes
-        monkeypatch.setattr(lifecycle, "to_bytes", lambda model: (take(), to_bytes(model))[1])
+        monkeypatch.setattr(lifecycle, "to_bytes", lambda *given: (take(), to_bytes(*given))[1])
     with pytest.raises(OutputError, match="was taken over by another run"):
         fit(run, s3.options, listener=listener)
     assert {name: folder.read(name) for name in folder.names()} == before

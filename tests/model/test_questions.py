@@ -5,11 +5,18 @@ from itertools import permutations
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.stats import multivariate_normal
 
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
-from daskgmm.model.questions.distances import bhattacharyya
+from daskgmm.model.questions.distances import (
+    DIVERGENCES,
+    bhattacharyya,
+    hellinger,
+    jeffreys,
+    kullback_leibler,
+)
 from daskgmm.model.questions.matching import matching
 
 K, D = 4, 3
@@ -138,3 +145,67 @@ def test_the_mixture_of_some_features_has_their_means_and_covariances(covariance
     found, whole = in_full(mixture.of_features(chosen)), in_full(mixture)
     assert_array_equal(found.means, whole.means[:, chosen])
     assert_allclose(found.covariances, whole.covariances[:, chosen][:, :, chosen], rtol=1e-14)
+
+
+# --- divergences
+
+
+def log_ratio(one, other, x):
+    return one.logpdf(x) - other.logpdf(x)
+
+
+def by_nodes(one, other, of_density):
+    """Integrals over one component's density, by a product rule exact for quadratic functions."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(3)
+    grid = np.stack(np.meshgrid(*[nodes] * D, indexing="ij"), axis=-1).reshape(-1, D)
+    shares = np.prod(np.meshgrid(*[weights / weights.sum()] * D, indexing="ij"), axis=0).ravel()
+    x = grid @ np.linalg.cholesky(one.cov).T + one.mean
+    return shares @ of_density(one, other, x)
+
+
+@pytest.mark.parametrize("other_type", list(COVARIANCES))
+def test_divergences_are_integrals_over_densities(covariance, other_type):
+    one, other = mixture_of(covariance), mixture_of(COVARIANCES[other_type], 1)
+    first, second = (
+        [multivariate_normal(*each) for each in zip(m.means, in_full(m).covariances, strict=True)]
+        for m in (one, other)
+    )
+    found = kullback_leibler(one, other)
+    for k, j in ((0, 0), (1, 3)):
+        expected = by_nodes(first[k], second[j], log_ratio)
+        assert_allclose(found[k, j], expected, rtol=1e-9)
+        assert_allclose(
+            jeffreys(one, other)[k, j],
+            expected + by_nodes(second[j], first[k], log_ratio),
+            rtol=1e-9,
+        )
+
+
+@pytest.mark.parametrize("kind", list(DIVERGENCES))
+def test_divergences_of_a_component_from_itself_are_zero(covariance, kind):
+    one = mixture_of(covariance, narrow=1e-3)
+    found = DIVERGENCES[kind](one, one)
+    assert (found >= 0).all()
+    assert_allclose(np.diagonal(found), 0, atol=1e-6 if kind == "hellinger" else 1e-9)
+
+
+def test_hellinger_distances_obey_the_triangle_inequality_and_end_at_one(covariance):
+    first, second, third = (mixture_of(covariance, seed) for seed in range(3))
+    direct, one, other = hellinger(first, third), hellinger(first, second), hellinger(second, third)
+    assert (direct <= (one[:, :, None] + other[None]).min(axis=1) + 1e-12).all()
+    far = Mixture(covariance, first.weights, first.means + 1e6, first.covariances, first.factors)
+    assert_array_equal(hellinger(first, far), 1)
+
+
+def test_divergences_of_narrow_components_keep_their_digits():
+    one = mixture_of(FULL, narrow=1e-7)
+    step = np.einsum("kij,j->ki", np.linalg.inv(one.factors).transpose(0, 2, 1), np.ones(D))
+    moved = Mixture(FULL, one.weights, one.means + step, one.covariances, one.factors)
+    assert_allclose(np.diagonal(kullback_leibler(one, moved)), D / 2, rtol=1e-8)
+
+
+def test_divergences_that_overflow_are_infinite(covariance):
+    one = mixture_of(covariance)
+    far = Mixture(one.covariance, one.weights, one.means * 1e307, one.covariances, one.factors)
+    for kind in ("jeffreys", "kl"):
+        assert np.isposinf(DIVERGENCES[kind](one, far)).all()

@@ -45,8 +45,9 @@ def plot(
 ) -> None:
     """Draw MODEL in two of its columns, and the convergence of its fit.
 
-    Rows of INPUT, if given, are drawn too, and so are the criteria of a run of select. MODEL is a
-    run directory or a model file. FILE ends in .png, .svg or .pdf.
+    Rows of INPUT, if given, are drawn too, and so are the criteria of a run of select. Of a run of
+    merge the joins are drawn in place of the convergence. MODEL is a run directory or a model file.
+    FILE ends in .png, .svg or .pdf.
     """
     from daskgmm.cli.output.progress import progress
     from daskgmm.jobs import plotting as jobs
@@ -60,7 +61,7 @@ def plot(
     found = find_model(model, dict(rows.storage_options))
     with progress(shown=options["progress"], verb="Drawing") as listener:
         jobs.plot(
-            found.estimator,
+            found.restored,
             output,
             inputs=rows if inputs else None,
             columns=columns,

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from daskgmm.cli.commands.merge import clusters_in_words
 from daskgmm.cli.options.shared import COMMON, JSON, MODEL, STORAGE
 
 
@@ -45,7 +46,9 @@ def _text(description: Mapping[str, Any]) -> str:
     return "\n\n".join(sections)
 
 
-def _files(paths: Sequence[str]) -> str:
+def _files(paths: Sequence[str]) -> str | None:
+    if not paths:
+        return None
     return paths[0] if len(paths) == 1 else f"{len(paths)} files, the first {paths[0]}"
 
 
@@ -60,6 +63,7 @@ def _facts(description: Mapping[str, Any]) -> dict[str, Any]:
     facts = {
         "model": description["model"],
         "components": description["components"],
+        "clusters": description["clusters"] and clusters_in_words(description["clusters"]),
         "columns": description["features"],
         "covariance": description["covariance_type"],
         "rows": fit["n_rows"] and f"{fit['n_rows']:,}",
@@ -77,6 +81,7 @@ def _facts(description: Mapping[str, Any]) -> dict[str, Any]:
             "updated from run": _run_in(run, "updated_from"),
             "started from run": _run_in(run, "started_from"),
             "aligned to run": _run_in(run, "aligned_to"),
+            "merged from run": _run_in(run, "merged_from"),
             "fitted": f"{run['timings']['ended']} in {run['timings']['seconds']:.1f} s",
             "inputs": _files([file["path"] for file in run["inputs"]["files"]]),
         }

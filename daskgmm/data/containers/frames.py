@@ -66,6 +66,13 @@ def _columns(frame: Any) -> list[_Column]:
     raise InputTypeError(f"X is a {type(frame).__qualname__}, not a frame of rows.", remedy)
 
 
+def like_frame(frame: Any, values: NDArray[Any]) -> Any:
+    """Values (n, D) as a frame of the same library, columns and index."""
+    if hasattr(frame, "iloc"):
+        return type(frame)(values, index=frame.index, columns=frame.columns)
+    return type(frame)(values, schema=frame.columns)
+
+
 def require_distinct(names: Iterable[Any]) -> None:
     """Raise DataError if two columns have the same name.
 

@@ -152,6 +152,8 @@ class Sink(ABC):
     """Ending of the names of outputs of this format."""
     needs_shape: ClassVar[bool]
     """Whether the layout must have lengths and kept columns."""
+    holds_text: ClassVar[bool]
+    """Whether columns can hold text, not only numbers."""
 
     @classmethod
     @abstractmethod

@@ -137,6 +137,7 @@ class ParquetSink(Sink):
 
     ending: ClassVar[str] = ""
     needs_shape: ClassVar[bool] = False
+    holds_text: ClassVar[bool] = True
 
     @classmethod
     def found(cls, folder: Folder) -> ExistingOutput | None:
@@ -237,5 +238,15 @@ def _as_arrow(values: np.ndarray[Any, Any]) -> pa.Array:
     """An array for Arrow, without a copy except for bools; ``pa.array`` would import pandas."""
     if values.dtype == np.bool_:
         return _as_arrow(values.view(np.uint8)).cast(pa.bool_())
+    if values.dtype.kind == "U":
+        words, positions = np.unique(values, return_inverse=True)
+        return _words(words.tolist()).take(_as_arrow(positions))
     buffer = pa.py_buffer(np.ascontiguousarray(values))
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, buffer])
+
+
+def _words(words: Sequence[str]) -> pa.Array:
+    encoded = [word.encode() for word in words]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    buffers = pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))
+    return pa.StringArray.from_buffers(len(words), *buffers)

@@ -46,6 +46,7 @@ class ZarrSink(Sink):
 
     ending: ClassVar[str] = ".zarr"
     needs_shape: ClassVar[bool] = True
+    holds_text: ClassVar[bool] = False
 
     @classmethod
     def found(cls, folder: Folder) -> ExistingOutput | None:

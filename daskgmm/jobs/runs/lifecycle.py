@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from daskgmm.data.storage.deadline import try_after_error
 from daskgmm.data.storage.folder import Folder
+from daskgmm.fitting.clusters import Merging
 from daskgmm.fitting.model_file import MODEL_FILE, to_bytes
 from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.jobs.json_values import as_plain, digest
@@ -62,10 +63,13 @@ class Result:
         Fitted mixture.
     facts : mapping
         Further entries of the run's record.
+    merging : Merging or None
+        Clusters of the model's components, if they were joined.
     """
 
     model: FittedMixture
     facts: Mapping[str, Any]
+    merging: Merging | None = None
 
 
 @dataclass(frozen=True)
@@ -231,7 +235,7 @@ def _complete(
     opening: Mapping[str, Any], result: Result, clock: record.Stopwatch, attempt: Attempt
 ) -> Mapping[str, Any]:
     """Write the model, then the record that marks the run as complete."""
-    model = to_bytes(result.model)
+    model = to_bytes(result.model, result.merging)
     attempt.check()
     attempt.folder.write(MODEL_FILE, model)
     ending = {

@@ -1,1 +1,1 @@
-"""What a fitted mixture answers without rows: pure functions of mixtures."""
+"""Questions to a fitted mixture, answered by pure functions of it and, for some, of rows."""

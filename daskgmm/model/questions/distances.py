@@ -1,4 +1,6 @@
-"""Distances between the components of two mixtures."""
+"""Distances and divergences between the components of two mixtures."""
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -54,3 +56,68 @@ def _of_matrices(one: Mixture, other: Mixture) -> Doubles:
         volume = sizes - n_features * np.log(2) / 2 - widths / 2
         found[k] = (whitened**2).sum(axis=1) / 4 + volume
     return found
+
+
+def kullback_leibler(one: Mixture, other: Mixture) -> Doubles:
+    """Divergences KL(one || other) of shape (K, K') between components (nats).
+
+    The mean under the first component of its log-density less that of the second (Kullback and
+    Leibler, 1951): 0 for equal components, and not symmetric. Otherwise as `bhattacharyya`.
+    """
+    matrices = one.covariance.has_matrices or other.covariance.has_matrices
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = _relative_matrices(one, other) if matrices else _relative_axes(one, other)
+    return np.where(np.isnan(found), np.inf, np.maximum(found, 0.0))
+
+
+def _relative_axes(one: Mixture, other: Mixture) -> Doubles:
+    first, second = (np.log(mixture.deviations) for mixture in (one, other))
+    found = np.empty((one.n_components, other.n_components))
+    for k, (mean, logs) in enumerate(zip(one.means, first, strict=True)):
+        gaps = ((other.means - mean) * np.exp(-second)) ** 2
+        found[k] = (_excess(2 * (logs - second)) + gaps).sum(axis=1) / 2
+    return found
+
+
+def _relative_matrices(one: Mixture, other: Mixture) -> Doubles:
+    """Divergences in coordinates that whiten the other component.
+
+    There the first component's covariance is ``B.T @ B`` of a triangle B, and its trace less its
+    log-determinant less D is a sum of terms that are not negative.
+    """
+    factors, others = (
+        mixture.covariance.as_matrices(mixture.factors, mixture.shape) for mixture in (one, other)
+    )
+    found = np.empty((one.n_components, other.n_components))
+    for k, (mean, root) in enumerate(zip(one.means, np.linalg.inv(factors), strict=True)):
+        relative = root @ others
+        widths = np.diagonal(relative, axis1=1, axis2=2)
+        sizes = _excess(2 * np.log(np.abs(widths))).sum(axis=1)
+        askew = (np.triu(relative, 1) ** 2).sum(axis=(1, 2))
+        gaps = np.einsum("kij,ki->kj", others, other.means - mean)
+        found[k] = (sizes + askew + (gaps**2).sum(axis=1)) / 2
+    return found
+
+
+def _excess(logs: Doubles) -> Doubles:
+    """``x - 1 - log(x)`` of ratios of variances x, from their logarithms."""
+    return np.asarray(np.expm1(logs) - logs)
+
+
+def jeffreys(one: Mixture, other: Mixture) -> Doubles:
+    """Symmetric divergences (K, K'): both directions of `kullback_leibler` (Jeffreys, 1946)."""
+    return kullback_leibler(one, other) + kullback_leibler(other, one).T
+
+
+def hellinger(one: Mixture, other: Mixture) -> Doubles:
+    """Hellinger distances (K, K') between components, from 0 to 1 where they don't overlap."""
+    return np.asarray(np.sqrt(-np.expm1(-bhattacharyya(one, other))))
+
+
+DIVERGENCES: dict[str, Callable[[Mixture, Mixture], Doubles]] = {
+    "jeffreys": jeffreys,
+    "bhattacharyya": bhattacharyya,
+    "hellinger": hellinger,
+    "kl": kullback_leibler,
+}
+"""Divergences between components by name."""
