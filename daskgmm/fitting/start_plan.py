@@ -17,6 +17,9 @@ from daskgmm.training.starts import Given, StartPlan
 SUBSAMPLE_FLOOR = 20_000
 """Least number of rows that subsample='auto' draws."""
 
+ROWS_A_FEATURE = 10
+"""Rows that subsample='auto' draws for each component and feature, if they are more than those."""
+
 SUBSAMPLE_BYTES = 2**27
 """Most bytes of rows that subsample='auto' draws, if `SUBSAMPLE_FLOOR` rows take fewer."""
 
@@ -76,7 +79,9 @@ def sample_rows(estimator: MixtureParameters, n_features: int, rows_in_memory: i
         return rows_in_memory
     if wanted is None or (isinstance(wanted, str) and wanted == "auto"):
         most = max(SUBSAMPLE_BYTES // (8 * n_features), SUBSAMPLE_FLOOR)
-        return min(max(SUBSAMPLE_FLOOR, 100 * int(estimator.n_components) * n_features), most)
+        return min(
+            max(SUBSAMPLE_FLOOR, ROWS_A_FEATURE * int(estimator.n_components) * n_features), most
+        )
     if not isinstance(wanted, Integral) or wanted < max(2, estimator.n_components):
         raise ConfigurationError(
             f"The 'subsample' parameter is {wanted!r}.",

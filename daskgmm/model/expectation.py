@@ -136,6 +136,12 @@ class Accumulator:
             found.update(zip(indices, kernel.take(), strict=True))
         return [found[index] for index in range(self.n_mixtures)]
 
+    def share(self, n_rows: int) -> float:
+        """Share of the multiplications of all pairs that so many rows took."""
+        sizes = [kernel.n_components for _, kernel in self.kernels]
+        shares = [kernel.share(n_rows) for _, kernel in self.kernels]
+        return float(np.average(shares, weights=sizes))
+
 
 def add(left: Sequence[Moments], right: Sequence[Moments]) -> list[Moments]:
     """Sum of two lists of moments of the same mixtures."""

@@ -1,6 +1,6 @@
 """A pass over rows in this process's memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,8 @@ class InMemory:
         Total second moments about the frame's origin, where the covariance type needs them.
     compiled : bool
         Whether a compiled loop is worth loading.
+    observe : callable or None
+        Called after each pass with the share of all pairs' multiplications that it took.
     """
 
     rows: Floats
@@ -37,13 +39,18 @@ class InMemory:
     dtype: np.dtype[np.floating]
     scatter: Doubles | None
     compiled: bool = False
+    observe: Callable[[float], None] | None = None
 
     def __call__(self, mixtures: Sequence[Mixture], origins: Origins = None) -> list[Moments]:
         """Moments of each mixture; see `daskgmm.training.em.Expect`."""
         expectation = Expectation(
             tuple(mixtures), self.frame, self.dtype, self.scatter, origins, self.compiled
         )
-        return expectation.complete(Accumulator(expectation)([(self.rows, self.weights)]))
+        accumulator = Accumulator(expectation)
+        moments = accumulator([(self.rows, self.weights)])
+        if self.observe is not None:
+            self.observe(accumulator.share(self.rows.shape[1]))
+        return expectation.complete(moments)
 
 
 def total_scatter(rows: Floats, weights: Doubles | None, frame: Frame) -> Doubles:

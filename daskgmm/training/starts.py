@@ -22,6 +22,7 @@ from daskgmm.training.initialisation import (
     Initialiser,
     Nearest,
     adaptive,
+    kmeans,
     kmeans_plus_plus,
     near_drawn_rows,
     random_rows,
@@ -32,18 +33,29 @@ from daskgmm.training.states import FitState, Trace
 
 logger = logging.getLogger(__name__)
 
+FURTHER_STARTS = 3
+"""Starts that a search tries besides those that are asked for, at the most."""
+
 OTHER_WAYS: tuple[Initialiser, ...] = (
     near_drawn_rows(kmeans_plus_plus),
     near_drawn_rows(random_rows),
     adaptive,
 )
-"""Ways of the starts that a search tries besides those that are asked for."""
+"""Ways of those starts."""
+
+MANY_COMPONENTS = 24
+"""From so many on, the other ways are k-means again and again: single rows miss some clusters in
+every draw, and moves mend one at a time."""
 
 MOST_OF_EACH_WAY = 10
 """Starts in each of these ways, at the most, where others end with spurious components."""
 
-SHARE_OF_STARTS = 4
+SHARE_OF_STARTS = 2
 """Part of a search's budget, as one of so many, that its first starts may take."""
+
+PAIRS_THAT_COUNT = 8
+"""Pairs a row that the compiled loop computes, about, where components are apart; with its bounds,
+which cost as much as a few."""
 
 CLOSER_ON_SAMPLE = 4
 """How many times smaller than `tol` a step on the sample must be: what is left of a slow way costs
@@ -132,7 +144,7 @@ class StartPlan:
             given = self.given.override(None, self.covariance, sample.frame)
             best, found = search([given], sample)
             return Trace(best), found
-        rows = standardised(sample, self.covariance)
+        few = sample.thinned(self.n_components)
         units = sample.frame.scale * units_of(sample, self.covariance)
         asked: list[Initialiser] = [
             Nearest((centres - sample.frame.origin) / units) for centres in self.centres
@@ -141,21 +153,28 @@ class StartPlan:
             asked = [self.initialiser] * self.n_init
         # The other ways draw numbers of their own, whatever the number of starts.
         apart = np.random.RandomState(copy.deepcopy(random).randint(2**31))
-        cost = FIRST_STEPS * step_cost(len(rows), self.covariance, self.n_components, rows.shape[1])
+        share = min(PAIRS_THAT_COUNT / self.n_components, 1) if sample.compiled else 1.0
+        sizes = self.n_components, sample.n_features
+        cost = FIRST_STEPS * step_cost(few.n_rows, self.covariance, *sizes, share)
         affordable = max(int(sample.budget.most / SHARE_OF_STARTS / cost) - self.n_init, 0)
 
-        def drawn(way: Initialiser, numbers: np.random.RandomState) -> Mixture:
-            shares = way(rows, self.n_components, numbers, sample.weights).T
-            return self._first(shares, sample.rows.T, sample.weights, sample.frame, sample.settings)
+        def drawn(
+            way: Initialiser, numbers: np.random.RandomState, own: SampledRows, rows: Floats
+        ) -> Mixture:
+            shares = way(rows, self.n_components, numbers, own.weights).T
+            return self._first(shares, own.rows.T, own.weights, own.frame, own.settings)
 
         def others() -> Iterator[Mixture]:
-            for way in OTHER_WAYS * MOST_OF_EACH_WAY:
+            rows = standardised(few, self.covariance)
+            many = self.n_components >= MANY_COMPONENTS
+            ways = (kmeans,) if many else OTHER_WAYS
+            for way in ways * MOST_OF_EACH_WAY:
                 with suppress(CollapsedComponentError):
-                    yield drawn(way, apart)
+                    yield drawn(way, apart, few, rows)
 
-        more = others()
-        mixtures = _not_collapsed(asked, lambda way: drawn(way, random))
-        mixtures += itertools.islice(more, min(affordable, len(OTHER_WAYS)))
+        more, rows = others(), standardised(sample, self.covariance)
+        mixtures = _not_collapsed(asked, lambda way: drawn(way, random, sample, rows))
+        mixtures += itertools.islice(more, min(affordable, FURTHER_STARTS))
         best, found = search(mixtures, sample, more)
         return Trace(best), found
 

@@ -95,6 +95,10 @@ class Kernel(ABC):
         In frame coordinates, and without what the feature form leaves to the total scatter.
         """
 
+    def share(self, n_rows: int) -> float:  # noqa: ARG002  what screens asks for it
+        """Share of all pairs' multiplications that so many rows took."""
+        return 1.0
+
     def take(self) -> list[Moments]:
         """Return the moments of each mixture since the last call, and start again from zero."""
         found = [

@@ -6,6 +6,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
+from daskgmm.model import screening
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.arguments import (
     FeatureWork,
@@ -174,6 +175,18 @@ class ScreenedKernel(LoopKernel):
             tuple(work),
             sums,
         )
+
+    def share(self, n_rows: int) -> float:
+        pairs, by_features, whole, bounds = self.counted
+        if self.covariance.has_matrices:
+            a_pair, a_bound = 2 * self.n_features**2, screening.MOST_DIRECTIONS * self.n_features
+        else:
+            a_pair, a_bound = 4 * self.n_features, screening.MOST_DIRECTIONS + 1
+        together = self.n_components / len(self.mixtures)
+        all_pairs = 2 * self.length
+        done = pairs * a_pair + bounds * a_bound
+        done += together * (by_features * all_pairs + whole * a_pair)
+        return float(done / (n_rows * self.n_components * all_pairs))
 
     def take(self) -> list[Moments]:
         for i, segment in enumerate(self.segments):

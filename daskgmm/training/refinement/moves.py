@@ -93,7 +93,6 @@ def moves(
     most : int
         Number of moves; two at most split the same component.
     """
-    sample = sample.thinned(mixture.n_components)
     (moments,) = sample.expect([mixture])
     logits = sample.logits(mixture)
     gamma = sample.responsibilities(logits)

@@ -24,17 +24,23 @@ _A_PAIR, _A_COMPONENT = 30, 50_000
 component's M-step."""
 
 
-ENOUGH_ROWS = 10_000
-"""Rows by which starts are compared first, and moves are ranked."""
+ENOUGH_ROWS, ENOUGH_A_FEATURE = 10_000, 10
+"""Rows by which starts are compared first, and moves are ranked; and those for each component and
+feature, as on fewer components shrink onto single rows."""
 
 MOST_PAIRS = 2**25
 """Pairs of a row and a component whose responsibilities are in memory at a time, at the most."""
 
 
-def step_cost(n_rows: int, covariance: Covariance, n_components: int, n_features: int) -> float:
-    """Multiplications of an EM step, with those that take as long as what else it does."""
+def step_cost(
+    n_rows: int, covariance: Covariance, n_components: int, n_features: int, share: float = 1.0
+) -> float:
+    """Multiplications of an EM step, with those that take as long as what else it does.
+
+    `share` is that of the pairs' multiplications that count.
+    """
     length = covariance.feature_length(n_features)
-    return n_components * (n_rows * (2.0 * length + _A_PAIR) + _A_COMPONENT)
+    return n_components * (n_rows * share * (2.0 * length + _A_PAIR) + _A_COMPONENT)
 
 
 @dataclass
@@ -47,11 +53,18 @@ class Budget:
     spent : float
     ended : bool
         Whether something was left undone for want of multiplications.
+    share : float
+        Share of all pairs' multiplications that the latest pass took: the next takes about as many.
     """
 
     most: float
     spent: float = 0.0
     ended: bool = False
+    share: float = 1.0
+
+    def observe(self, share: float) -> None:
+        """Note the share of all pairs' multiplications that a pass took."""
+        self.share = share
 
     def spend(self, multiplications: float) -> bool:
         """Take so many from the budget if there are as many left; returns whether there were."""
@@ -133,13 +146,19 @@ class SampledRows:
     def expect(self) -> InMemory:
         """A pass over the rows."""
         return InMemory(
-            self.rows, self.weights, self.frame, self.settings.dtype, self.scatter, self.compiled
-        )
+            self.rows, self.weights, self.frame, self.settings.dtype, self.scatter, self.compiled,
+            self.budget.observe,
+        )  # fmt: skip
 
     @property
     def n_rows(self) -> int:
         """Number n of rows."""
         return int(self.rows.shape[1])
+
+    @property
+    def n_features(self) -> int:
+        """Number D of features."""
+        return int(self.rows.shape[0])
 
     @property
     def weight(self) -> float:
@@ -166,11 +185,12 @@ class SampledRows:
                 for index, run in enumerate(found)
                 if run is not None and not (until is not None and until(run))
             ]
-            if not going or not self.afford([run.mixture for _, run in going]):
+            mixtures = [run.mixture for _, run in going]
+            if not going or not self.afford(mixtures):
                 break
-            moments, outcomes = advance(
-                [run.mixture for _, run in going], self.expect, self.settings
-            )
+            expected = sum(map(self._cost, mixtures))
+            moments, outcomes = advance(mixtures, self.expect, self.settings)
+            self.budget.spent += sum(map(self._cost, mixtures)) - expected
             for (index, run), own, outcome in zip(going, moments, outcomes, strict=True):
                 found[index] = None
                 if isinstance(outcome, CollapsedComponentError):
@@ -184,16 +204,22 @@ class SampledRows:
                     )
         return [run for run in found if run is not None]
 
-    def afford(self, mixtures: Sequence[Mixture], times: float = 1.0) -> bool:
-        """Spend so many EM steps of these mixtures, if the budget has them."""
-        return self.budget.spend(times * sum(map(self._cost, mixtures)))
+    def afford(self, mixtures: Sequence[Mixture]) -> bool:
+        """Spend an EM step of these mixtures, if the budget has it."""
+        return self.budget.spend(sum(map(self._cost, mixtures)))
+
+    def afford_pairs(self, mixture: Mixture, times: float) -> bool:
+        """Spend so many EM steps in which all pairs count, if the budget has them."""
+        cost = step_cost(self.n_rows, mixture.covariance, *mixture.shape)
+        return self.budget.spend(times * cost)
 
     def _cost(self, mixture: Mixture) -> float:
-        return step_cost(self.n_rows, mixture.covariance, *mixture.shape)
+        return step_cost(self.n_rows, mixture.covariance, *mixture.shape, self.budget.share)
 
     def thinned(self, n_components: int) -> "SampledRows":
         """Every so manieth row, where these are enough to compare mixtures by."""
-        most = min(ENOUGH_ROWS, MOST_PAIRS // n_components)
+        most = max(ENOUGH_ROWS, ENOUGH_A_FEATURE * self.n_features * n_components)
+        most = min(most, MOST_PAIRS // n_components)
         step = -(-self.n_rows // max(most, 1))
         if step <= 1:
             return self

@@ -159,11 +159,12 @@ def _best_start(runs: list[Run], sample: SampledRows, more: Iterator[Mixture]) -
 
 def _candidates(run: Run, sample: SampledRows) -> list[Run]:
     """Moves from a mixture, as runs that have not begun."""
-    if run.mixture.n_components < 2 or not sample.afford([run.mixture], _COST_OF_RANKING):
+    few = sample.thinned(run.mixture.n_components)
+    if run.mixture.n_components < 2 or not few.afford_pairs(run.mixture, _COST_OF_RANKING):
         return []
     wrong = _wrong(run)
     most = MORE_CANDIDATES if wrong.any() else CANDIDATES
-    found = moves(run.mixture, sample, wrong, most)
+    found = moves(run.mixture, few, wrong, most)
     return [Run(mixture) for mixture in found]
 
 
