@@ -102,26 +102,33 @@ class Bundle:
         """Labels of the first and the last part."""
         return f"{self.parts[0].label} to {self.parts[-1].label}"
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of all parts, in order."""
+        return tuple(part.label for part in self.parts)
+
     def read(self, *inputs: Any) -> Iterator[Block]:
         """Yield all rows as one block; none if there are no rows."""
         values = iter(inputs)
-        # A part may overwrite a block's arrays when it reads the next block.
-        blocks = [
-            copied(block)
-            for part in self.parts
-            for block in part.read(*(next(values) for _ in part.inputs))
-            if block.rows.shape[1] > 0
-        ]
+        blocks: list[Block] = []
+        lengths: list[int] = []
+        for part in self.parts:
+            own = part.read(*(next(values) for _ in part.inputs))
+            # A part may overwrite a block's arrays when it reads the next block.
+            found = [copied(block) for block in own if block.rows.shape[1] > 0]
+            lengths.append(sum(block.rows.shape[1] for block in found))
+            blocks += found
         if blocks:
-            yield joined(blocks)
+            yield _joined(blocks, tuple(lengths))
 
 
-def joined(blocks: Sequence[Block]) -> Block:
-    """The rows of several blocks as one block."""
+def _joined(blocks: Sequence[Block], lengths: tuple[int, ...]) -> Block:
+    """The rows of several blocks as one block, of parts of these lengths."""
     weights = None
     if any(block.weights is not None for block in blocks):
         weights = np.concatenate([_weights(block) for block in blocks])
-    return Block(np.concatenate([block.rows for block in blocks], axis=1), weights)
+    rows = np.concatenate([block.rows for block in blocks], axis=1)
+    return Block(rows, weights, lengths=lengths)
 
 
 def _weights(block: Block) -> Any:

@@ -17,7 +17,7 @@ from daskgmm.data.containers.arrays import ArrayPart
 from daskgmm.data.containers.dask import InlinePart, is_future, require_complete
 from daskgmm.data.containers.subgraph import closure, shared_tasks
 from daskgmm.data.containers.task_spec import DataNode, GraphNode, Task, TaskRef
-from daskgmm.data.source import Block, Part, Source, TextPart, aligned
+from daskgmm.data.source import Block, Part, Source, TextPart, aligned, labels_of
 from daskgmm.passes.cache.memory import copied, nbytes
 from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.graph import (
@@ -88,11 +88,16 @@ class DecodedPart:
     label : str
         Label of the part.
     blocks : tuple of Block
+    inputs : tuple of hashable
+        None: it holds its rows.
+    labels : tuple of str
+        Labels of the parts that it joins, if it joins several.
     """
 
     label: str
     blocks: tuple[Block, ...]
     inputs: tuple[Hashable, ...] = ()
+    labels: tuple[str, ...] = ()
 
     def read(self, *inputs: Any) -> Iterator[Block]:  # noqa: ARG002  the protocol's signature
         """Yield the decoded blocks."""
@@ -104,7 +109,7 @@ class DecodedPart:
 
 def _aligned(block: Block) -> Block:
     weights = None if block.weights is None else aligned(block.weights)
-    return Block(aligned(block.rows), weights)
+    return replace(block, rows=aligned(block.rows), weights=weights)
 
 
 def held(source: Source) -> Source:
@@ -322,6 +327,7 @@ def _holding(source: Source, key: Hashable, leaf: Leaf) -> dict[Hashable, Any]:
 
 def _gathered(stretch: Stretch, *inputs: Any) -> Stretch:
     parts = tuple(
-        DecodedPart(part.label, tuple(blocks)) for _, part, blocks in stretch.read(inputs)
+        DecodedPart(part.label, tuple(blocks), labels=labels_of(part))
+        for _, part, blocks in stretch.read(inputs)
     )
     return Stretch(parts, stretch.first)
