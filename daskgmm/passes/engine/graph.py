@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
 from typing import Any, Protocol, TypeAlias
+from uuid import uuid4
 
 import dask
+from dask.base import normalize_token
 
 from daskgmm.data.containers.task_spec import DataNode, List, Task, TaskRef
 from daskgmm.data.source import Block, Part, Source
@@ -33,6 +35,17 @@ _FEW_NODES = 4
 """Nodes of a graph with one group of parts: its argument, its task, and the survey's two ends."""
 
 Graph: TypeAlias = Mapping[Hashable, Any]
+
+
+class _NewGraph(dict[Hashable, Any]):
+    """A graph whose keys are used only once."""
+
+
+@normalize_token.register(_NewGraph)
+def _name(graph: _NewGraph) -> str:
+    """Name a graph for Dask, which would else read all that its tasks carry to make a name."""
+    del graph
+    return uuid4().hex
 
 
 @dataclass(frozen=True)
@@ -229,7 +242,7 @@ def compute(graph: Graph, keys: Any, phase: Phase) -> Any:
     client = active_client()
     if client is not None:
         with explaining_losses(), counted(phase), giving_up(client):
-            return client.get(graph, keys)
+            return client.get(_NewGraph(graph), keys)
     if dask.config.get("scheduler", None) not in (None, "dask.distributed"):
         return dask.base.get_scheduler()(graph, keys)
     if len(graph) <= _FEW_NODES:  # starting a pool of threads takes longer than these tasks
@@ -252,5 +265,5 @@ def _compute_in_threads(graph: Graph, keys: Any) -> Any:
 def hold(graph: Graph, keys: Sequence[Hashable]) -> dict[Hashable, Any]:
     """Compute some keys on the active cluster, which keeps them as long as their futures live."""
     with explaining_losses(), counted(Phase.INITIALISATION):
-        futures = active_client().get(graph, list(keys), sync=False)
+        futures = active_client().get(_NewGraph(graph), list(keys), sync=False)
     return dict(zip(keys, futures, strict=True))
