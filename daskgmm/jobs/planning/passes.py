@@ -86,14 +86,11 @@ class PassPlan:
         )
         plan = candidate.plan
         starts = plan.most_polished if on_sample else candidate.starts
-        keys = [str(position) for position in range(len(source.parts))]
-        decoded = held_as(source, keys) if source.decoded else source
         cost = settings.cost_a_row(source.n_features)
-        fewest = settings.fewest_rows(source.n_features)
-        cut, groups = laid_out(source, lengths, cost, fewest)
-        held_groups = laid_out(decoded, lengths, cost, fewest)
-        read, held = Tasks.of(cut, groups), Tasks.of(*held_groups)
-        return cls(cut, settings, settings.task(source), starts, read, held)
+        cut, groups = laid_out(source, lengths, cost, settings.fewest_rows(source.n_features))
+        keys = [str(position) for position in range(len(cut.parts))]
+        held = Tasks.of(held_as(cut, keys) if source.decoded else cut, groups)
+        return cls(cut, settings, settings.task(source), starts, Tasks.of(cut, groups), held)
 
     @property
     def rows(self) -> int:

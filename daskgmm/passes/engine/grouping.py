@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from daskgmm.data.source import Block, Part, Source
+from daskgmm.data.source import Block, Part, Source, labels_of
 from daskgmm.passes.cache.memory import copied
 
 SECONDS_A_TASK = 0.1
@@ -105,7 +105,7 @@ class Bundle:
     @property
     def labels(self) -> tuple[str, ...]:
         """Labels of all parts, in order."""
-        return tuple(part.label for part in self.parts)
+        return tuple(label for part in self.parts for label in labels_of(part))
 
     def read(self, *inputs: Any) -> Iterator[Block]:
         """Yield all rows as one block; none if there are no rows."""
@@ -139,8 +139,11 @@ def bundled(source: Source, lengths: Sequence[int]) -> Source:
     """The same rows with tiny adjacent parts bundled, with the lengths of the new parts.
 
     A bundle takes at most 16,384 rows and 1 MiB, and so few parts that at least `FEWEST_TASKS`
-    tasks remain, because the cost of reading a part is not known.
+    tasks remain, because the cost of reading a part is not known. Parts that are bundled already
+    stay as they are.
     """
+    if any(len(labels_of(part)) > 1 for part in source.parts):
+        return replace(source, lengths=lengths_together(source, lengths))
     most_rows = min(_BUNDLE_ROWS, _BUNDLE_BYTES // (source.n_features * source.dtype.itemsize))
     most_parts = -(-len(lengths) // FEWEST_TASKS)
     runs = list(_runs(lengths, most_rows, most_parts))
@@ -149,6 +152,14 @@ def bundled(source: Source, lengths: Sequence[int]) -> Source:
         parts=[_as_one(source.parts[run.start : run.stop]) for run in runs],
         lengths=tuple(sum(lengths[run.start : run.stop]) for run in runs),
     )
+
+
+def lengths_together(source: Source, lengths: Sequence[int]) -> tuple[int, ...]:
+    """Rows of a source's parts, given those of all that they join."""
+    if len(lengths) == len(source.parts):
+        return tuple(lengths)
+    values = iter(lengths)
+    return tuple(sum(next(values) for _ in labels_of(part)) for part in source.parts)
 
 
 def _as_one(parts: Sequence[Part]) -> Part:

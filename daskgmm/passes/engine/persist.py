@@ -12,12 +12,13 @@ from itertools import accumulate
 from typing import Any, TypeVar
 
 from dask.sizeof import sizeof
+from dask.utils import format_bytes
 
 from daskgmm.data.containers.arrays import ArrayPart
 from daskgmm.data.containers.dask import InlinePart, is_future, require_complete
 from daskgmm.data.containers.subgraph import closure, shared_tasks
 from daskgmm.data.containers.task_spec import DataNode, GraphNode, Task, TaskRef
-from daskgmm.data.source import Block, Part, Source, TextPart, aligned, labels_of
+from daskgmm.data.source import Block, Part, Source, TextPart, aligned, labels_of, text_at
 from daskgmm.passes.cache.memory import copied, nbytes
 from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.graph import (
@@ -30,6 +31,7 @@ from daskgmm.passes.engine.graph import (
     part_bytes,
     runs,
 )
+from daskgmm.passes.engine.grouping import Bundle, bundled
 from daskgmm.passes.engine.keys import Phase, counted, token
 from daskgmm.passes.engine.work import read_part
 from daskgmm.passes.engine.workers import explaining_losses
@@ -64,15 +66,18 @@ class HeldPart:
         Key of the part on the cluster.
     text : TextPart or None
         The part itself, where it is of text.
+    labels : tuple of str
+        Labels of the parts that it joins, if it joins several.
     """
 
     label: str
     inputs: tuple[str, ...]
     text: TextPart | None = None
+    labels: tuple[str, ...] = ()
 
-    def written(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
+    def text_at(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
         """Line of a row and text of a feature, as `TextPart.text_at` returns; or ``None``."""
-        return None if self.text is None else self.text.text_at(row, feature)
+        return None if self.text is None else text_at(self.text, row, feature)
 
     def read(self, part: Part) -> Iterator[Block]:
         """Yield the blocks of the part that the worker holds."""
@@ -218,7 +223,8 @@ def decoded(source: Source, client: Any, room: int) -> Iterator[Source]:
     """The same rows, decoded once by the cluster's workers, which hold them during the block.
 
     Dask then sends tasks to their rows, spills rows to disk where memory is short, decodes
-    again the blocks lost with a worker, and releases everything if the client is killed.
+    again the blocks lost with a worker, and releases everything if the client is killed. Tiny
+    parts are bundled, and each bundle is decoded by one task, where the source knows its lengths.
 
     Parameters
     ----------
@@ -228,6 +234,7 @@ def decoded(source: Source, client: Any, room: int) -> Iterator[Source]:
         Bytes that may be held, if the source knows its lengths. Parts beyond are decoded in each
         pass.
     """
+    source = source if source.lengths is None else bundled(source, source.lengths)
     count = _fitting(source, room)
     suffix = token()
     keys = [f"gmm-init-decoded-{suffix}-{index}" for index in range(count)]
@@ -244,7 +251,12 @@ def decoded(source: Source, client: Any, room: int) -> Iterator[Source]:
 def held_as(source: Source, keys: Sequence[str]) -> Source:
     """The same rows, with the first parts as values that a cluster has under these keys."""
     held_parts = [
-        HeldPart(part.label, (key,), part if isinstance(part, TextPart) else None)
+        HeldPart(
+            part.label,
+            (key,),
+            part if isinstance(part, TextPart) else None,
+            part.labels if isinstance(part, Bundle) else (),
+        )
         for part, key in zip(source.parts, keys, strict=False)
     ]
     return replace(source, parts=[*held_parts, *source.parts[len(keys) :]])
@@ -266,14 +278,18 @@ def _fitting(source: Source, room: int) -> int:
 
 
 def _decode(part: Part) -> DecodedPart:
-    return DecodedPart(part.label, tuple(map(copied, read_part(part, ()))))
+    return DecodedPart(part.label, tuple(map(_once_copied, read_part(part, ()))))
+
+
+def _once_copied(block: Block) -> Block:
+    return block if block.lengths else copied(block)  # a bundle's block is a copy
 
 
 def held_groups(source: Source, groups: Sequence[Group]) -> tuple[Source, Sequence[Group]]:
     """The same rows and groups, with each task's list of parts sent to the active cluster once.
 
     Tiny chunks that the cluster holds are gathered, those of one task onto one worker, up to
-    256 MiB in all.
+    256 MiB in all, which are then held twice. Others are read where they are, in place.
     """
     if active_client() is None:
         return source, groups
@@ -297,6 +313,12 @@ def held_groups(source: Source, groups: Sequence[Group]) -> tuple[Source, Sequen
                 tasks[key] = Task(key, _itself, leaf.stretch)
                 leaves[index] = replace(leaf, stretch=TaskRef(key))
         known.append(HeldGroup(group.start, group.stop, tuple(leaves)))
+    if room < _GATHERED_BYTES:
+        logger.info(
+            "Small chunks that the cluster holds, %s in all, are held a second time during the "
+            "fit, those of a task together. Larger chunks are not: X.rechunk() saves the memory.",
+            format_bytes(_GATHERED_BYTES - room),
+        )
     waiting = any(leaf.inputs for group in known for leaf in group.leaves)
     graph = {**(source.graph if waiting else {}), **hold(tasks, keys)}
     return replace(source, graph=graph), known
