@@ -18,6 +18,7 @@ from daskgmm.model.kernels.base import slab_rows
 from daskgmm.model.kernels.neighbours import sorting_values
 from daskgmm.model.kernels.tiles import tile_pairs, tile_values
 from daskgmm.passes.engine.client import active_client
+from daskgmm.passes.engine.graph import fan_in
 from daskgmm.passes.engine.workers import explaining_losses, wait_for_workers
 
 LIBRARIES = 300 * 2**20
@@ -126,9 +127,11 @@ def worker_bytes(task: TaskSizes, threads: int = 1) -> int:
     Notes
     -----
     A task holds a block, work arrays, a part's moments and the sum of those before; the number
-    of its parts does not count, as it reads them one after another.
+    of its parts does not count, as it reads them one after another. Beside it lie moments that
+    wait for their neighbours, or that a task of the tree adds up.
     """
-    return LIBRARIES + threads * (task.reading_bytes + task.kernel_bytes + 2 * task.result_bytes)
+    results = (2 + fan_in(task.result_bytes)) * task.result_bytes
+    return LIBRARIES + threads * (task.reading_bytes + task.kernel_bytes + results)
 
 
 def rows_bytes(source: Source) -> int | None:

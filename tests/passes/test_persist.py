@@ -144,7 +144,7 @@ class Unread:
 def test_dask_makes_no_name_of_what_a_pass_carries(cluster):
     def begin(argument):
         assert isinstance(argument, Unread)
-        return lambda position, part, blocks: sum(block.rows.shape[1] for block in blocks)
+        return lambda _, __, blocks: sum(block.rows.shape[1] for block in blocks)
 
     source = from_numpy(np.zeros((10, 2)))
     with Client(cluster):
