@@ -31,9 +31,7 @@ class PassCost:
     exponent: float
     a_byte: float = 0.0
 
-    def scheduler(
-        self, tasks: int, partitions: int, workers: int, most: int = FAN_IN
-    ) -> float:
+    def scheduler(self, tasks: int, partitions: int, workers: int, most: int = FAN_IN) -> float:
         """Seconds that a pass keeps the scheduler busy."""
         in_tree, meetings, partitions_ = factors(tasks, partitions, workers, self.exponent, most)
         return self.a_task * in_tree + self.a_meeting * meetings + self.a_partition * partitions_

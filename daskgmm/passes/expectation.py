@@ -125,9 +125,7 @@ def expect_checked(source: Source, expectation: Expectation, cost_a_row: float) 
     DataError
         A value is not finite.
     """
-    work = Work(
-        _begin_checked, CheckedMoments.__add__, expectation, expectation.moments_bytes
-    )
+    work = Work(_begin_checked, CheckedMoments.__add__, expectation, expectation.moments_bytes)
     checked: CheckedMoments = run_pass(source, group_by_cost(source, cost_a_row), work, Phase.PASS)
     if checked.flawed is not None:
         raise checked.flawed.error(source.columns, checked.lengths)
