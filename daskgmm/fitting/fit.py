@@ -13,6 +13,7 @@ import numpy as np
 from daskgmm.data.source import Source
 from daskgmm.errors import DataError
 from daskgmm.fitting.checkpoint import Checkpoint
+from daskgmm.fitting.checks import require_rows
 from daskgmm.fitting.progress import FitProgress
 from daskgmm.fitting.settings import Candidate, Settings
 from daskgmm.fitting.starts import Preparation, StandardisedData, Started, with_centres
@@ -21,10 +22,12 @@ from daskgmm.model.kernels.compiled import compile_ahead
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.passes.engine.blas import one_thread
+from daskgmm.passes.engine.gathering import held_groups
 from daskgmm.passes.engine.graph import Group
 from daskgmm.passes.engine.grouping import laid_out
-from daskgmm.passes.engine.persist import held, held_groups
+from daskgmm.passes.engine.persist import held
 from daskgmm.passes.expectation import expect
+from daskgmm.passes.memory import require_room
 from daskgmm.passes.survey import Request, Survey, survey
 from daskgmm.training.em import Origins, em
 from daskgmm.training.states import FitState, Trace
@@ -64,6 +67,7 @@ class Fit:
         checkpoint: Checkpoint,
         followed: Callable[[FitState], Sequence[Trace | None]],
     ) -> None:
+        _require_possible(source, settings)
         self.source = held(source)
         self.settings = settings
         self._checkpoint, self._followed = checkpoint, followed
@@ -179,6 +183,16 @@ class Fit:
                 "The input has changed meanwhile: fit again, without the checkpoint.",
             )
         return moments
+
+
+def _require_possible(source: Source, settings: Settings) -> None:
+    """Refuse what is known to fail before any row is read."""
+    sample_rows = max(candidate.sample_rows for candidate in settings.candidates)
+    if source.lengths is not None:
+        rows = sum(source.lengths)
+        require_rows(rows, max(one.plan.n_components for one in settings.candidates))
+        sample_rows = min(sample_rows, rows)
+    require_room(settings.task(source), sample_rows)
 
 
 def _compile(rows: np.dtype[Any], dtype: np.dtype[Any]) -> None:

@@ -20,6 +20,7 @@ from daskgmm.errors import ClusterError, ConfigurationError, DataError
 from daskgmm.passes.engine.graph import run_pass
 from daskgmm.passes.engine.keys import Phase
 from daskgmm.passes.engine.work import Work
+from daskgmm.passes.memory import largest_worker
 from tests.support.clusters import assert_forgotten, recording, running
 from tests.support.fits import bits
 from tests.support.rows import overlapping
@@ -129,6 +130,12 @@ def test_a_line_of_text_that_a_worker_decoded_is_told(cluster, tmp_path):
     dataset = open_dataset(tmp_path / "rows.csv", columns=["a", "b"])
     with Client(cluster), pytest.raises(DataError, match=r"line 43"):
         GaussianMixture(2, cache="memory").fit(dataset)
+
+
+def test_the_largest_worker_is_known_by_its_limit(cluster):
+    with Client(cluster) as client:
+        (worker,) = client.scheduler_info()["workers"].values()
+        assert largest_worker() == worker["memory_limit"]
 
 
 # --- names

@@ -49,11 +49,13 @@ class _NewGraph(dict[Hashable, Any]):
     """A graph whose keys are used only once."""
 
 
-@normalize_token.register(_NewGraph)
 def _name(graph: _NewGraph) -> str:
     """Name a graph for Dask, which would else read all that its tasks carry to make a name."""
     del graph
     return uuid4().hex
+
+
+normalize_token.register(_NewGraph, _name)
 
 
 @dataclass(frozen=True)

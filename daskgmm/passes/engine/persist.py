@@ -4,7 +4,6 @@ The scheduler knows how each held value is computed, so nothing is lost with a w
 """
 
 import logging
-import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,23 +11,16 @@ from itertools import accumulate
 from typing import Any, TypeVar
 
 from dask.sizeof import sizeof
-from dask.utils import format_bytes
 
 from daskgmm.data.containers.arrays import ArrayPart
 from daskgmm.data.containers.dask import InlinePart, is_future, require_complete
 from daskgmm.data.containers.subgraph import closure, shared_tasks
-from daskgmm.data.containers.task_spec import DataNode, GraphNode, Task, TaskRef
-from daskgmm.data.source import Block, Part, Source, TextPart, aligned, labels_of, text_at
+from daskgmm.data.containers.task_spec import DataNode, GraphNode, Task
+from daskgmm.data.source import Block, Part, Source, TextPart, aligned, text_at
 from daskgmm.passes.cache.memory import copied, nbytes
 from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.graph import (
-    Group,
-    HeldGroup,
-    Leaf,
-    Stretch,
     hold,
-    leaves_of,
-    part_bytes,
     runs,
 )
 from daskgmm.passes.engine.grouping import Bundle, bundled
@@ -38,9 +30,6 @@ from daskgmm.passes.engine.workers import explaining_losses
 from daskgmm.passes.memory import rows_bytes
 
 logger = logging.getLogger(__name__)
-
-_GATHERED_BYTES = 2**28
-"""Most bytes of tiny chunks that are gathered onto workers, in all."""
 
 _SENT_BYTES = 2**22
 """Most bytes of rows in one graph: sending keeps the scheduler busy, and Dask warns over 10 MB."""
@@ -283,73 +272,3 @@ def _decode(part: Part) -> DecodedPart:
 
 def _once_copied(block: Block) -> Block:
     return block if block.lengths else copied(block)  # a bundle's block is a copy
-
-
-def held_groups(source: Source, groups: Sequence[Group]) -> tuple[Source, Sequence[Group]]:
-    """The same rows and groups, with each task's list of parts sent to the active cluster once.
-
-    Tiny chunks that the cluster holds are gathered, those of one task onto one worker, up to
-    256 MiB in all, which are then held twice. Others are read where they are, in place.
-    """
-    if active_client() is None:
-        return source, groups
-    tasks: dict[Hashable, Any] = {}
-    keys: list[Hashable] = []
-    suffix, known = token(), []
-    room: float = _GATHERED_BYTES
-    for group in groups:
-        leaves = leaves_of(source, group)
-        for index, leaf in enumerate(leaves):
-            size = _gathered_bytes(source, leaf)
-            if size <= room:
-                key = f"gmm-init-group-{suffix}-{leaf.first}"
-                keys.append(key)
-                tasks |= _holding(source, key, leaf)
-                leaves[index] = replace(leaf, stretch=TaskRef(key), inputs=())
-                room -= size
-            elif any(map(_has_tasks, source.parts[leaf.first : leaf.stop])):
-                key = f"gmm-init-group-{suffix}-{leaf.first}"
-                keys.append(key)
-                tasks[key] = Task(key, _itself, leaf.stretch)
-                leaves[index] = replace(leaf, stretch=TaskRef(key))
-        known.append(HeldGroup(group.start, group.stop, tuple(leaves)))
-    if room < _GATHERED_BYTES:
-        logger.info(
-            "Small chunks that the cluster holds, %s in all, are held a second time during the "
-            "fit, those of a task together. Larger chunks are not: X.rechunk() saves the memory.",
-            format_bytes(_GATHERED_BYTES - room),
-        )
-    waiting = any(leaf.inputs for group in known for leaf in group.leaves)
-    graph = {**(source.graph if waiting else {}), **hold(tasks, keys)}
-    return replace(source, graph=graph), known
-
-
-def _gathered_bytes(source: Source, leaf: Leaf) -> float:
-    """Bytes that gathering a task's chunks takes; infinite where that gains nothing."""
-    if not leaf.inputs:
-        return 0.0
-    if len(leaf.inputs) == 1 or not all(is_future(source.graph.get(key)) for key in leaf.inputs):
-        return math.inf
-    if leaf.stop - leaf.first == 1 and isinstance(source.parts[leaf.first], InlinePart):
-        return math.inf
-    return sum(part_bytes(source, position) for position in range(leaf.first, leaf.stop))
-
-
-def _has_tasks(part: Part) -> bool:
-    return any(isinstance(one, InlinePart) for one in getattr(part, "parts", (part,)))
-
-
-def _holding(source: Source, key: Hashable, leaf: Leaf) -> dict[Hashable, Any]:
-    """Graph of a task that returns the parts that a leaf reads."""
-    if not leaf.inputs:
-        return {key: Task(key, _itself, leaf.stretch)}
-    chunks = {name: source.graph[name] for name in leaf.inputs}
-    return {**chunks, key: Task(key, _gathered, leaf.stretch, *map(TaskRef, leaf.inputs))}
-
-
-def _gathered(stretch: Stretch, *inputs: Any) -> Stretch:
-    parts = tuple(
-        DecodedPart(part.label, tuple(blocks), labels=labels_of(part))
-        for _, part, blocks in stretch.read(inputs)
-    )
-    return Stretch(parts, stretch.first)
