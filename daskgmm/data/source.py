@@ -28,11 +28,14 @@ class Block:
         The rows' sample weights; ``None`` means one each.
     kept : pyarrow.Table or None
         Columns that are not features but repeated in the output.
+    lengths : tuple of int
+        Rows of each part, where the block joins the rows of several; else empty.
     """
 
     rows: Floats
     weights: Floats | None = None
     kept: Any = None
+    lengths: tuple[int, ...] = ()
 
 
 def aligned(values: NDArray[Any]) -> NDArray[Any]:
@@ -63,6 +66,11 @@ class Part(Protocol):
 
         A block's arrays may be overwritten when the next block is read.
         """
+
+
+def labels_of(part: Part) -> tuple[str, ...]:
+    """Labels of the parts that a part joins, as its ``labels`` say; or its own."""
+    return getattr(part, "labels", ()) or (part.label,)
 
 
 class SelfContainedPart(ABC):

@@ -26,17 +26,7 @@ def require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | N
     """
     if found.flawed is not None:
         raise found.flawed.error(columns, found.lengths)
-    if found.rows < 2:
-        raise DataError(
-            f"Found array with {found.rows} sample(s) while a minimum of 2 is required.",
-            "Check that the input is the right one, and that it holds enough rows.",
-        )
-    if found.rows < n_components:
-        raise DataError(
-            "Expected n_samples >= n_components but got "
-            f"n_components = {n_components}, n_samples = {found.rows}.",
-            "Use fewer components or more rows.",
-        )
+    require_rows(found.rows, n_components)
     if found.statistics is None:
         raise DataError("All sample weights are zero.", "Give at least one row a positive weight.")
     require_finite_sum(found.statistics.weight)
@@ -52,6 +42,21 @@ def require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | N
         raise DataError(
             f"The values of {name} are too large to be squared.",
             "Scale the features first, and the sample weights if they are very large too.",
+        )
+
+
+def require_rows(rows: int, n_components: int) -> None:
+    """Raise DataError if there are fewer rows than components, or fewer than two."""
+    if rows < 2:
+        raise DataError(
+            f"Found array with {rows} sample(s) while a minimum of 2 is required.",
+            "Check that the input is the right one, and that it holds enough rows.",
+        )
+    if rows < n_components:
+        raise DataError(
+            "Expected n_samples >= n_components but got "
+            f"n_components = {n_components}, n_samples = {rows}.",
+            "Use fewer components or more rows.",
         )
 
 

@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from daskgmm.data.source import Source
 from daskgmm.errors import DataError
 from daskgmm.fitting.checkpoint import Checkpoint
+from daskgmm.fitting.checks import require_rows
 from daskgmm.fitting.progress import FitProgress
 from daskgmm.fitting.settings import Candidate, Settings
 from daskgmm.fitting.starts import Preparation, StandardisedData, Started, with_centres
@@ -21,14 +22,20 @@ from daskgmm.model.kernels.compiled import compile_ahead
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.passes.engine.blas import one_thread
+from daskgmm.passes.engine.gathering import held_groups
+from daskgmm.passes.engine.graph import Group
 from daskgmm.passes.engine.grouping import laid_out
-from daskgmm.passes.engine.persist import held, held_groups
+from daskgmm.passes.engine.persist import held
 from daskgmm.passes.expectation import expect
+from daskgmm.passes.memory import require_room
 from daskgmm.passes.survey import Request, Survey, survey
 from daskgmm.training.em import Origins, em
 from daskgmm.training.states import FitState, Trace
 
 logger = logging.getLogger(__name__)
+
+Tasks: TypeAlias = tuple[Source, Sequence[Group]]
+"""Rows, and the parts of each task of a pass over them."""
 
 _LONG_TO_LOAD = 3.0
 """Seconds above which the loop was not loaded from its cache, but compiled."""
@@ -60,24 +67,29 @@ class Fit:
         checkpoint: Checkpoint,
         followed: Callable[[FitState], Sequence[Trace | None]],
     ) -> None:
+        _require_possible(source, settings)
         self.source = held(source)
         self.settings = settings
         self._checkpoint, self._followed = checkpoint, followed
-        self.progress = checkpoint.progress or self._begun(random)
+        tasks = None if source.lengths is None else self._laid_out(source.lengths)
+        self.progress = checkpoint.progress or self._begun(random, tasks)
         self.passes = self.progress.passes
         assert self.survey.statistics is not None  # noqa: S101  starts need statistics
         self.standardised = StandardisedData.of(self.survey.statistics, settings)
-        cost_a_row = settings.cost_a_row(source.n_features)
         self.compiled = settings.worth_compiling(self.survey.rows, source.n_features)
         if self.compiled:  # in this process, so that workers of this machine need not compile
             _compile(source.dtype, settings.dtype)
-        found = laid_out(
-            self.source,
-            self.survey.lengths,
-            cost_a_row,
-            settings.fewest_rows(source.n_features),
-        )
-        self.source, self._groups = held_groups(*found)
+        self.source, self._groups = tasks or self._laid_out(self.survey.lengths)
+
+    def _laid_out(self, lengths: Sequence[int]) -> Tasks:
+        """The rows as passes read them, and the parts of each task.
+
+        The first pass reads them so too where the lengths are known before it: rows that move to
+        the worker of their task move once.
+        """
+        cost_a_row = self.settings.cost_a_row(self.source.n_features)
+        fewest_rows = self.settings.fewest_rows(self.source.n_features)
+        return held_groups(*laid_out(self.source, lengths, cost_a_row, fewest_rows))
 
     @property
     def survey(self) -> Survey:
@@ -97,8 +109,8 @@ class Fit:
                 self._checkpoint.save(self.progress)
                 yield state
 
-    def _begun(self, random: np.random.RandomState) -> FitProgress:
-        """Survey the rows and find the starts."""
+    def _begun(self, random: np.random.RandomState, tasks: Tasks | None) -> FitProgress:
+        """Survey the rows, as they are laid out if they are, and find the starts."""
         # The seed is drawn from a copy, so that the survey doesn't change the starts' numbers.
         seed = int(copy.deepcopy(random).randint(2**31))
         request = Request(
@@ -109,7 +121,8 @@ class Fit:
             None if self.source.lengths is None else sum(self.source.lengths),
         )
         prepare, passes = self._prepared(random)
-        found, started = survey(self.source, request, prepare)
+        source, groups = tasks or (self.source, None)
+        found, started = survey(source, request, prepare, groups)
         random.set_state(started[-1].random.get_state(legacy=False))
         starts = _unless_all_collapsed(started)
         state = FitState(0, tuple(chain.from_iterable(starts)), found.rows, 0.0)
@@ -170,6 +183,16 @@ class Fit:
                 "The input has changed meanwhile: fit again, without the checkpoint.",
             )
         return moments
+
+
+def _require_possible(source: Source, settings: Settings) -> None:
+    """Refuse what is known to fail before any row is read."""
+    sample_rows = max(candidate.sample_rows for candidate in settings.candidates)
+    if source.lengths is not None:
+        rows = sum(source.lengths)
+        require_rows(rows, max(one.plan.n_components for one in settings.candidates))
+        sample_rows = min(sample_rows, rows)
+    require_room(settings.task(source), sample_rows)
 
 
 def _compile(rows: np.dtype[Any], dtype: np.dtype[Any]) -> None:

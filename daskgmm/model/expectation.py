@@ -80,6 +80,15 @@ class Expectation:
         return kernel([self.mixtures[index] for index in indices], self.frame, dtype, origins)
 
     @property
+    def moments_bytes(self) -> int:
+        """Bytes of the moments of all mixtures."""
+        length = sum(
+            mixture.n_components * mixture.covariance.feature_length(mixture.n_features)
+            for mixture in self.mixtures
+        )
+        return length * np.dtype(np.float64).itemsize
+
+    @property
     def needs_scatter(self) -> bool:
         """Whether any kernel needs the rows' total scatter to complete its moments."""
         return any(

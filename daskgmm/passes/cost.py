@@ -7,7 +7,7 @@ loading; `PassCost` forecasts a pass on a cluster of any size.
 import math
 from dataclasses import dataclass
 
-from daskgmm.passes.engine.graph import FAN_IN
+from daskgmm.passes.engine.graph import FAN_IN, fan_in
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class PassCost:
     exponent: float
     a_byte: float = 0.0
 
-    def scheduler(self, tasks: int, partitions: int, workers: int) -> float:
+    def scheduler(self, tasks: int, partitions: int, workers: int, most: int = FAN_IN) -> float:
         """Seconds that a pass keeps the scheduler busy."""
-        in_tree, meetings, partitions_ = factors(tasks, partitions, workers, self.exponent)
+        in_tree, meetings, partitions_ = factors(tasks, partitions, workers, self.exponent, most)
         return self.a_task * in_tree + self.a_meeting * meetings + self.a_partition * partitions_
 
     def seconds(
@@ -58,18 +58,24 @@ class PassCost:
         threads : int
             Tasks that a worker runs at a time.
         """
-        handing = self.scheduler(tasks, partitions, workers)
+        most = fan_in(bytes_)
+        handing = self.scheduler(tasks, partitions, workers, most)
         kernels = math.ceil(tasks / (workers * threads)) * wait
         # The longer of the two decides; add the task handed out last, or its handing out.
         busy = max(handing, kernels) + min(handing, wait)
-        levels = math.ceil(math.log2(max(tasks, 2)) / math.log2(FAN_IN))
+        levels = math.ceil(math.log2(max(tasks, 2)) / math.log2(most))
         # A worker receives its share of all moments, and the last ones level by level.
-        return busy + bytes_ * self.a_byte * (tasks / workers + levels * FAN_IN)
+        return busy + bytes_ * self.a_byte * (tasks / workers + levels * most)
 
 
-def factors(tasks: int, partitions: int, workers: int, exponent: float) -> tuple[float, ...]:
-    """Factors of the scheduler's coefficients: tasks, tasks times workers, partitions."""
-    in_tree = tasks * (1 + 1 / (FAN_IN - 1))
+def factors(
+    tasks: int, partitions: int, workers: int, exponent: float, most: int = FAN_IN
+) -> tuple[float, ...]:
+    """Factors of the scheduler's coefficients: tasks, tasks times workers, partitions.
+
+    A task of the tree adds up at most `most` results.
+    """
+    in_tree = tasks * (1 + 1 / (most - 1))
     return in_tree, in_tree * workers**exponent, float(partitions)
 
 

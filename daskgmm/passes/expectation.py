@@ -52,7 +52,7 @@ def _begin(expectation: Expectation) -> OnPart:
 
 def expect(source: Source, groups: Sequence[Group], expectation: Expectation) -> list[Moments]:
     """Compute each mixture's moments over all rows of `source`, in one pass."""
-    work = Work(_begin, add, expectation)
+    work = Work(_begin, add, expectation, expectation.moments_bytes)
     return expectation.complete(run_pass(source, groups, work, Phase.PASS))
 
 
@@ -125,7 +125,7 @@ def expect_checked(source: Source, expectation: Expectation, cost_a_row: float) 
     DataError
         A value is not finite.
     """
-    work = Work(_begin_checked, CheckedMoments.__add__, expectation)
+    work = Work(_begin_checked, CheckedMoments.__add__, expectation, expectation.moments_bytes)
     checked: CheckedMoments = run_pass(source, group_by_cost(source, cost_a_row), work, Phase.PASS)
     if checked.flawed is not None:
         raise checked.flawed.error(source.columns, checked.lengths)

@@ -17,6 +17,7 @@ from daskgmm.model.frame import Frame
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.client import as_passes_do
+from daskgmm.passes.engine.grouping import lengths_together
 from daskgmm.passes.engine.keys import Phase, counted, token
 from daskgmm.passes.engine.work import read_part
 from daskgmm.passes.engine.workers import explaining_losses
@@ -45,7 +46,7 @@ class AllRows:
     ----------
     source : Source
     lengths : tuple of int
-        Rows of each part.
+        Rows of each part, or of all parts that those join.
     weighted : bool
         Whether rows have sample weights. dask-ml takes none: rows of weight zero are left out.
     """
@@ -61,12 +62,13 @@ class AllRows:
         source, suffix = self.source, token()
         name, argument = f"gmm-init-rows-{suffix}", f"gmm-init-frame-{suffix}"
         graph: dict[Any, Any] = {**source.graph, argument: DataNode(argument, frame)}
-        kept = [index for index, length in enumerate(self.lengths) if length]
+        rows = lengths_together(source, self.lengths)
+        kept = [index for index, length in enumerate(rows) if length]
         for position, index in enumerate(kept):
             part, key = source.parts[index], (name, position, 0)
             inputs = [TaskRef(wanted) for wanted in part.inputs]
             graph[key] = Task(key, _standard, part, source.dtype, TaskRef(argument), *inputs)
-        lengths = tuple(self.lengths[index] for index in kept)
+        lengths = tuple(rows[index] for index in kept)
         array = da.Array(graph, name, (lengths, (source.n_features,)), dtype=source.dtype)
         # The rows of a part that have a weight above zero are not counted yet.
         return array.compute_chunk_sizes() if self.weighted else array

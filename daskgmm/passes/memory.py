@@ -10,14 +10,17 @@ from typing import Any
 import dask
 import numpy as np
 import psutil
+from dask.utils import format_bytes
 
 from daskgmm.data.source import Source
 from daskgmm.data.storage.scratch import boot_id, root
+from daskgmm.errors import ConfigurationError
 from daskgmm.model.kernels import centred, features
 from daskgmm.model.kernels.base import slab_rows
 from daskgmm.model.kernels.neighbours import sorting_values
 from daskgmm.model.kernels.tiles import tile_pairs, tile_values
 from daskgmm.passes.engine.client import active_client
+from daskgmm.passes.engine.graph import fan_in
 from daskgmm.passes.engine.workers import explaining_losses, wait_for_workers
 
 LIBRARIES = 300 * 2**20
@@ -113,6 +116,11 @@ class TaskSizes:
         """Bytes of a part's moments (F, K)."""
         return self.length * self.n_components * np.dtype(np.float64).itemsize
 
+    @property
+    def held_results_bytes(self) -> int:
+        """Bytes of the moments that a worker holds for each task at a time."""
+        return (2 + fan_in(self.result_bytes)) * self.result_bytes
+
 
 def worker_bytes(task: TaskSizes, threads: int = 1) -> int:
     """Peak memory of a worker's process in a pass, without a cache in memory.
@@ -126,9 +134,10 @@ def worker_bytes(task: TaskSizes, threads: int = 1) -> int:
     Notes
     -----
     A task holds a block, work arrays, a part's moments and the sum of those before; the number
-    of its parts does not count, as it reads them one after another.
+    of its parts does not count, as it reads them one after another. Beside it lie moments that
+    wait for their neighbours, or that a task of the tree adds up.
     """
-    return LIBRARIES + threads * (task.reading_bytes + task.kernel_bytes + 2 * task.result_bytes)
+    return LIBRARIES + threads * (task.reading_bytes + task.kernel_bytes + task.held_results_bytes)
 
 
 def rows_bytes(source: Source) -> int | None:
@@ -161,6 +170,9 @@ def available_memory() -> int:
 
 TARGET = 0.6
 """Share of a worker's memory limit above which Dask starts to spill to disk."""
+
+_ALWAYS_FREE = 2**28
+"""Bytes that a worker has for moments and sample: no cluster is asked about fewer."""
 
 SHARE = 0.5
 """Share of free memory that rows may take where there is no limit; other processes need some."""
@@ -222,6 +234,56 @@ def room_for(task: TaskSizes) -> Room:
 def memory_limit_for(task: TaskSizes, threads: int, held: int = 0) -> int:
     """The smallest memory limit of a worker that holds so many bytes of rows without spilling."""
     return math.ceil((worker_bytes(task, threads) + held) / TARGET)
+
+
+def largest_worker() -> int | None:
+    """Memory limit of the active cluster's largest worker, or what is free here without a cluster.
+
+    ``None`` where a worker has no limit.
+    """
+    client = active_client()
+    if client is None:
+        return available_memory()
+    wait_for_workers(client)
+    with explaining_losses():
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    limits = [worker["memory_limit"] for worker in workers]
+    return max(limits) if limits and all(limits) else None
+
+
+def require_room(task: TaskSizes, sample_rows: int) -> None:
+    """Refuse moments and samples that no worker can hold, before any row is read.
+
+    Parameters
+    ----------
+    task : TaskSizes
+        Sizes of a task of the fit's passes.
+    sample_rows : int
+        Number of rows that starts are found on.
+
+    Raises
+    ------
+    ConfigurationError
+        They take more than the memory of the largest worker.
+    """
+    moments = task.held_results_bytes
+    sample = sample_rows * task.n_features * task.row_dtype.itemsize
+    needed = max(moments, 2 * sample)
+    if needed <= _ALWAYS_FREE or (memory := largest_worker()) is None or needed <= memory:
+        return
+    there = f"the largest worker has {format_bytes(memory)} of memory."
+    if moments > memory:
+        raise ConfigurationError(
+            f"The moments of {task.n_components:,} components and {task.n_features:,} features "
+            f"take {format_bytes(task.result_bytes)}, and with those that are added up "
+            f"{format_bytes(moments)}; {there}",
+            "Use fewer components or starts, covariance_type='diag', or workers of more memory.",
+        )
+    raise ConfigurationError(
+        f"The sample of {sample_rows:,} rows that starts are found on takes "
+        f"{format_bytes(sample)}, and twice that while it is drawn; {there}",
+        "Give a smaller number for subsample, or use workers of more memory.",
+    )
 
 
 def room_under(limit: int, task: TaskSizes, threads: int) -> int:

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.data.containers.task_spec import Task, TaskRef
-from daskgmm.data.source import Block, Part, Source, TextPart, text_at
+from daskgmm.data.source import Block, Part, Source, TextPart, labels_of, text_at
 from daskgmm.errors import DataError
 from daskgmm.model.nonfinite import Flaw
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.passes.cost import survey_seconds_a_row
 from daskgmm.passes.engine.blas import one_thread
-from daskgmm.passes.engine.graph import compute, pass_graph
+from daskgmm.passes.engine.graph import Group, compute, pass_graph
 from daskgmm.passes.engine.grouping import group_by_cost, group_unmeasured
 from daskgmm.passes.engine.keys import Phase, token
 from daskgmm.passes.engine.work import OnPart, Work
@@ -62,6 +62,16 @@ class FlawedPart:
     def of(cls, part: Part, position: int, flaw: Flaw) -> Self:
         """The flaw of a part, without the part itself where that may hold rows."""
         return cls(part.label, position, flaw, part if isinstance(part, TextPart) else None)
+
+    @classmethod
+    def among(cls, part: Part, position: int, flaw: Flaw, lengths: Sequence[int]) -> Self:
+        """The flaw of one of the parts that a part joins, which have these lengths."""
+        if len(lengths) == 1:
+            return cls.of(part, position, flaw)
+        ends = np.cumsum(lengths)
+        index = int(np.searchsorted(ends, flaw.row, side="right"))
+        within = flaw.after(lengths[index] - int(ends[index]))
+        return cls(labels_of(part)[index], position + index, within, None)
 
     def error(self, columns: tuple[str, ...] | None, lengths: Sequence[int]) -> DataError:
         """The error for the value that is not finite; `lengths` are those of the parts."""
@@ -132,16 +142,28 @@ class Request:
 
 
 def survey(
-    source: Source, request: Request, then: Sequence[Callable[[Survey], T]]
+    source: Source,
+    request: Request,
+    then: Sequence[Callable[[Survey], T]],
+    groups: Sequence[Group] | None = None,
 ) -> tuple[Survey, list[T]]:
     """Survey all rows, and apply each function of `then` to the survey with its sample.
 
     The functions run where the sample is, each as a task of its own; the survey that is returned
-    has no sample.
+    has no sample. Where parts are joined, its lengths are those of the parts that they join.
+
+    Parameters
+    ----------
+    source : Source
+    request : Request
+    then : sequence of callable
+    groups : sequence of Group, optional
+        The parts of each task; by default those that are worth a task of the survey alone.
     """
     suffix = token()
-    work = Work(_begin, partial(_add, request=request), (request, _first_rows(source)))
-    graph, root = pass_graph(source, _groups(source), work, "gmm-init", suffix)
+    argument = request, _first_rows(source), _first_parts(source)
+    work = Work(_begin, partial(_add, request=request), argument)
+    graph, root = pass_graph(source, groups or _groups(source), work, "gmm-init", suffix)
     facts = f"gmm-init-facts-{suffix}"
     outcomes = [(f"gmm-init-starts-{suffix}", number) for number in range(len(then))]
     ends: dict[Hashable, Any] = {facts: Task(facts, _without_sample, TaskRef(root))}
@@ -195,9 +217,14 @@ def _first_rows(source: Source) -> NDArray[np.int64] | None:
     return None if source.lengths is None else np.cumsum([0, *source.lengths])
 
 
-def _begin(argument: tuple[Request, NDArray[np.int64] | None]) -> OnPart:
-    request, first_rows = argument
-    return partial(_survey_part, request=request, first_rows=first_rows)
+def _first_parts(source: Source) -> NDArray[np.int64]:
+    """Number of parts before each part, where those that are joined count one by one."""
+    return np.cumsum([0, *(len(labels_of(part)) for part in source.parts)])
+
+
+def _begin(argument: tuple[Request, NDArray[np.int64] | None, NDArray[np.int64]]) -> OnPart:
+    request, first_rows, first_parts = argument
+    return partial(_survey_part, request=request, first_rows=first_rows, first_parts=first_parts)
 
 
 def _survey_part(
@@ -206,23 +233,26 @@ def _survey_part(
     blocks: Iterator[Block],
     request: Request,
     first_rows: NDArray[np.int64] | None,
+    first_parts: NDArray[np.int64],
 ) -> Survey:
-    found = Survey((0,), None, None, None)
+    n_parts = int(first_parts[position + 1] - first_parts[position])
+    found, flaw, lengths = Survey((), None, None, None), None, (0,) * n_parts
     first_row = None if first_rows is None else int(first_rows[position])
     stream = priorities(request.seed, position, first_row)
+    start = 0
     with np.errstate(all="ignore"):  # the lines below look for values that are not finite
         for block in blocks:
+            lengths = block.lengths or (lengths[0] + block.rows.shape[1],)
             for rows, weights in _slabs(block):
-                start = found.lengths[0]
-                piece = Survey(
-                    (rows.shape[1],),
-                    _statistics(rows, weights, request),
-                    _flawed(rows, part, position, start),
-                    _draw(rows, weights, stream, (position, start), request),
-                )
-                both = _add(found, piece, request)
-                found = replace(both, lengths=(sum(both.lengths),))
-    return found
+                statistics = _statistics(rows, weights, request)
+                drawn = _draw(rows, weights, stream, (position, start), request)
+                found = _add(found, Survey((), statistics, None, drawn), request)
+                flaw = flaw or _flaw(rows, start)
+                start += rows.shape[1]
+    flawed = None
+    if flaw is not None:
+        flawed = FlawedPart.among(part, int(first_parts[position]), flaw, lengths)
+    return replace(found, lengths=lengths, flawed=flawed)
 
 
 def _slabs(block: Block) -> Iterator[tuple[Floats, Doubles | None]]:
@@ -241,9 +271,9 @@ def _statistics(rows: Floats, weights: Doubles | None, request: Request) -> Stat
     return Statistics.of(rows, weights, scatter=request.scatter)
 
 
-def _flawed(rows: Floats, part: Part, position: int, start: int) -> FlawedPart | None:
+def _flaw(rows: Floats, start: int) -> Flaw | None:
     flaw = Flaw.in_rows(rows)
-    return None if flaw is None else FlawedPart.of(part, position, flaw.after(start))
+    return None if flaw is None else flaw.after(start)
 
 
 def _draw(

@@ -160,3 +160,40 @@ def test_what_is_no_path_is_a_configuration_error(model, path):
 @pytest.mark.parametrize("paths", [[3], [None], [""]])
 def test_a_list_of_what_is_no_path_is_a_configuration_error(paths):
     refused(ConfigurationError, open_dataset, paths)
+
+
+def unread(rows, n_features):
+    """Rows that nobody may read."""
+
+    def read(block_info=None):
+        raise AssertionError("a row was read")
+
+    chunks = ((rows // 4,) * 4, (n_features,))
+    return da.map_blocks(read, chunks=chunks, dtype=np.float64, meta=np.empty((0, 0)))
+
+
+@pytest.mark.parametrize(
+    ("rows", "n_features", "options", "told"),
+    [
+        (400, 3, {"n_components": 401}, "n_components = 401, n_samples = 400"),
+        (
+            4_000_000,
+            100,
+            {"n_components": 4096},
+            r"take 160.97 MiB.*643.88 MiB; the largest worker has 256.00 MiB.*fewer components",
+        ),
+        (
+            40_000_000,
+            4,
+            {"n_components": 2, "subsample": 10**7},
+            r"10,000,000 rows .*305.18 MiB.*256.00 MiB.*smaller number for subsample",
+        ),
+    ],
+    ids=["rows", "moments", "sample"],
+)
+def test_what_cannot_fit_is_refused_before_a_row_is_read(
+    rows, n_features, options, told, monkeypatch
+):
+    monkeypatch.setattr("daskgmm.passes.memory.available_memory", lambda: 2**28)
+    with pytest.raises(DaskGMMError, match=told):
+        GaussianMixture(**options).fit(unread(rows, n_features))

@@ -353,6 +353,15 @@ def test_what_is_no_covariance_is_refused(covariance, value):
         covariance.factorise_precisions(good)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1.0, 0.0])
+def test_the_first_of_several_that_are_no_covariance_is_named(value):
+    covariances = np.stack([np.eye(3)] * 5)
+    covariances[2, 1, 1], covariances[4, 0, 0] = value, -1.0
+    with pytest.raises(NotPositiveDefiniteError) as found:
+        COVARIANCES["full"].factorise(covariances)
+    assert found.value.component == 2
+
+
 def test_a_precision_that_is_not_symmetric_is_refused():
     for kind in ("full", "tied"):
         matrix = np.array([[2.0, 1.0], [0.5, 2.0]])

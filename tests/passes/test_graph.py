@@ -1,5 +1,6 @@
 """Graphs of passes: groups, trees, keys."""
 
+import functools
 import operator
 import subprocess
 import sys
@@ -18,8 +19,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from daskgmm import GaussianMixture
 from daskgmm.data.containers.arrays import from_numpy
-from daskgmm.data.containers.dask import from_dask_array
-from daskgmm.data.containers.task_spec import Task
+from daskgmm.data.containers.chunks import DeclaredColumns
+from daskgmm.data.containers.dask import ChunkPart, from_dask_array
+from daskgmm.data.containers.task_spec import DataNode, Task
 from daskgmm.data.source import Block, Source
 from daskgmm.errors import ClusterError
 from daskgmm.passes.cost import seconds_a_row
@@ -137,6 +139,37 @@ def test_the_tree_adds_each_part_once_and_in_order(n_parts, a_group):
     assert max(arity) <= FAN_IN
     leaves = len(groups)
     assert len(graph) <= 1 + leaves + 2 + leaves / (FAN_IN - 1) + np.log(leaves + 1)
+
+
+@pytest.mark.parametrize(("n_bytes", "most"), [(2**20, 16), (2**24, 4), (2**30, 2)])
+def test_a_task_adds_up_fewer_results_the_larger_they_are(n_bytes, most):
+    source = Source(tuple(map(CountedPart, range(100))), 1, np.dtype(np.float64))
+    work = Work(positions, operator.add, 10, n_bytes)
+    graph, root = pass_graph(source, [range(i, i + 1) for i in range(100)], work, "a", "b")
+    assert dask.get(graph, root) == [10 + i for i in range(100)]
+    adding = [task for key, task in graph.items() if key[0] == "gmm-reduce-b"]
+    assert max(len(task.dependencies) for task in adding) == most
+
+
+def test_tasks_of_a_group_are_added_up_in_order_whatever_their_size():
+    # As one task that reads all parts of the group does: to the bit.
+    x = np.random.default_rng(0).normal(size=64)
+    source = Source(
+        tuple(ChunkPart(i, DeclaredColumns(1), (f"x{i}",)) for i in range(64)),
+        1,
+        np.dtype(np.float64),
+        graph={f"x{i}": DataNode(f"x{i}", np.full((1, 1), x[i])) for i in range(64)},
+    )
+
+    def begin(argument):
+        return lambda _, __, blocks: sum(float(block.rows.sum()) for block in blocks)
+
+    for n_bytes in (1, 2**24, 2**30):
+        graph, root = pass_graph(
+            source, [range(64)], Work(begin, operator.add, None, n_bytes), "a", "b"
+        )
+        assert sum(key[0] == "a-b" for key in graph) == 64
+        assert dask.get(graph, root) == functools.reduce(operator.add, x.tolist())
 
 
 @pytest.mark.slow

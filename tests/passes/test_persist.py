@@ -1,6 +1,7 @@
 """Rows of this process's memory and of Dask's graphs, sent to a cluster."""
 
 import gc
+import operator
 import os
 import signal
 
@@ -13,8 +14,13 @@ import pytest
 from distributed import Client, LocalCluster
 from numpy.testing import assert_allclose, assert_array_equal
 
-from daskgmm import GaussianMixture
-from daskgmm.errors import ClusterError, ConfigurationError
+from daskgmm import GaussianMixture, open_dataset
+from daskgmm.data.containers.arrays import from_numpy
+from daskgmm.errors import ClusterError, ConfigurationError, DataError
+from daskgmm.passes.engine.graph import run_pass
+from daskgmm.passes.engine.keys import Phase
+from daskgmm.passes.engine.work import Work
+from daskgmm.passes.memory import largest_worker
 from tests.support.clusters import assert_forgotten, recording, running
 from tests.support.fits import bits
 from tests.support.rows import overlapping
@@ -115,6 +121,42 @@ def test_a_worker_that_dies_takes_no_held_part_of_a_graph_along(kind):
 
         assert bits(X, callbacks=[kill_one]) == expected
         assert len(killed) == 1
+
+
+def test_a_line_of_text_that_a_worker_decoded_is_told(cluster, tmp_path):
+    lines = [f"{number},{number / 7}" for number in range(100)]
+    lines[41] = "41,nan"
+    (tmp_path / "rows.csv").write_text("\n".join(["a,b", *lines]))
+    dataset = open_dataset(tmp_path / "rows.csv", columns=["a", "b"])
+    with Client(cluster), pytest.raises(DataError, match=r"line 43"):
+        GaussianMixture(2, cache="memory").fit(dataset)
+
+
+def test_the_largest_worker_is_known_by_its_limit(cluster):
+    with Client(cluster) as client:
+        (worker,) = client.scheduler_info()["workers"].values()
+        assert largest_worker() == worker["memory_limit"]
+
+
+# --- names
+
+
+class Unread:
+    """A value that Dask may not look into."""
+
+    def __dask_tokenize__(self):
+        raise AssertionError("Dask makes a name of it")
+
+
+def test_dask_makes_no_name_of_what_a_pass_carries(cluster):
+    def begin(argument):
+        assert isinstance(argument, Unread)
+        return lambda _, __, blocks: sum(block.rows.shape[1] for block in blocks)
+
+    source = from_numpy(np.zeros((10, 2)))
+    with Client(cluster):
+        work = Work(begin, operator.add, Unread())
+        assert run_pass(source, [range(1)], work, Phase.PASS) == 10
 
 
 # --- what a cluster holds already

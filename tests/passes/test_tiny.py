@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import nullcontext
 
 import cloudpickle
 import dask
@@ -9,6 +10,7 @@ import dask.array as da
 import dask.dataframe as dd
 import numpy as np
 import pytest
+from dask.core import flatten
 from distributed import Client
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,9 +18,10 @@ from numpy.testing import assert_array_equal
 
 from daskgmm import GaussianMixture
 from daskgmm.data.source import Block, Source
+from daskgmm.errors import DataError
 from daskgmm.passes.cache.memory import copied
 from daskgmm.passes.engine.grouping import FEWEST_TASKS, Bundle, bundled
-from tests.support.clusters import assert_forgotten, cluster_of, recording, running
+from tests.support.clusters import assert_forgotten, cluster_of, in_threads, recording, running
 from tests.support.fits import bits
 from tests.support.rows import overlapping
 
@@ -137,6 +140,52 @@ def workers():
 def client(workers):
     with Client(workers) as client:
         yield client
+
+
+@pytest.mark.parametrize("persisted", [False, True])
+def test_a_value_in_a_bundle_is_told_by_its_own_partition_and_row(persisted):
+    rows = overlapping(8 * 300, 4)
+    rows[8 * 217 + 3, 2] = np.nan
+    told = r"partition 217, row 3, .*row 1739 of all"
+    X = da.from_array(rows, chunks=(8, 4))
+    with in_threads() if persisted else nullcontext(), pytest.raises(DataError, match=told):
+        GaussianMixture(2).fit(X.persist() if persisted else X)
+
+
+def test_chunks_that_a_cluster_holds_are_asked_for_once_and_their_copy_is_told(caplog):
+    caplog.set_level("INFO", "daskgmm")
+    asked, plain = [], Client.get
+
+    def get(client, graph, *arguments, **options):
+        asked.append(sum(key in chunks for key in graph))
+        return plain(client, graph, *arguments, **options)
+
+    with in_threads(2):
+        X = in_tiny_chunks(300).persist()
+        chunks = set(flatten(X.__dask_keys__()))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Client, "get", get)
+            GaussianMixture(2, max_iter=3, tol=0, random_state=0).fit(X)
+    assert len(asked) >= 5
+    assert [found for found in asked if found] == [300]
+    assert "75.00 kiB in all, are held a second time" in caplog.text
+
+
+def test_tiny_chunks_that_are_drawn_on_a_cluster_are_drawn_by_few_tasks():
+    X = in_tiny_chunks(300).map_blocks(np.negative)
+    with in_threads(2) as client:
+
+        def count(state):
+            seen.append(client.run_on_scheduler(_tasks_named, "gmm-init-decoded"))
+
+        seen = []
+        found = bits(X, cache="memory", callbacks=[count])
+    assert 0 < max(seen) <= FEWEST_TASKS
+    assert found == bits(X)
+
+
+def _tasks_named(name, dask_scheduler):
+    return sum(str(key).startswith(name) for key in dask_scheduler.tasks)
 
 
 @pytest.mark.slow

@@ -33,9 +33,10 @@ class Tasks:
     adding: int
 
     @classmethod
-    def of(cls, source: Source, groups: Sequence[range]) -> Self:
-        """Count the tasks in the graph of a pass."""
-        graph, _ = pass_graph(source, groups, Work(_nothing, _nothing, None), "gmm-pass", "")
+    def of(cls, source: Source, groups: Sequence[range], moments_bytes: int) -> Self:
+        """Count the tasks in the graph of a pass whose moments take so many bytes."""
+        work = Work(_nothing, _nothing, None, moments_bytes)
+        graph, _ = pass_graph(source, groups, work, "gmm-pass", "")
         names = [str(key[0]) for key in graph if isinstance(key, tuple)]
         adding = sum(name.startswith("gmm-reduce") for name in names)
         return cls(len(names) - adding, adding)
@@ -86,14 +87,13 @@ class PassPlan:
         )
         plan = candidate.plan
         starts = plan.most_polished if on_sample else candidate.starts
-        keys = [str(position) for position in range(len(source.parts))]
-        decoded = held_as(source, keys) if source.decoded else source
         cost = settings.cost_a_row(source.n_features)
-        fewest = settings.fewest_rows(source.n_features)
-        cut, groups = laid_out(source, lengths, cost, fewest)
-        held_groups = laid_out(decoded, lengths, cost, fewest)
-        read, held = Tasks.of(cut, groups), Tasks.of(*held_groups)
-        return cls(cut, settings, settings.task(source), starts, read, held)
+        cut, groups = laid_out(source, lengths, cost, settings.fewest_rows(source.n_features))
+        keys = [str(position) for position in range(len(cut.parts))]
+        task = settings.task(source)
+        moments = replace(task, n_components=starts * plan.n_components).result_bytes
+        held = Tasks.of(held_as(cut, keys) if source.decoded else cut, groups, moments)
+        return cls(cut, settings, task, starts, Tasks.of(cut, groups, moments), held)
 
     @property
     def rows(self) -> int:

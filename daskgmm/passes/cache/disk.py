@@ -119,7 +119,8 @@ def _read(stream: FileIO) -> Iterator[Block]:
     stream.seek(0)
     memories = [_largest(contents, which) for which in (0, 1)]
     for own in contents:
-        yield Block(*(_fill(stream, *pair) for pair in zip(own, memories, strict=False)))
+        rows, *weights = (_fill(stream, *pair) for pair in zip(own, memories, strict=False))
+        yield Block(rows, weights[0] if weights else None)
 
 
 def _largest(contents: Sequence[Sequence[_StoredArray]], which: int) -> NDArray[np.uint8]:

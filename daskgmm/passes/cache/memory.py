@@ -82,7 +82,7 @@ class _MemoryEntry(CachedPart):
 def copied(block: Block) -> Block:
     """A copy of the block, without the columns that only outputs need."""
     weights = None if block.weights is None else block.weights.copy()
-    return Block(np.array(block.rows, order="C"), weights)
+    return Block(np.array(block.rows, order="C"), weights, lengths=block.lengths)
 
 
 def nbytes(block: Block) -> int:

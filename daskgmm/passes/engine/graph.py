@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
 from typing import Any, Protocol, TypeAlias
+from uuid import uuid4
 
 import dask
+from dask.base import normalize_token
 
 from daskgmm.data.containers.task_spec import DataNode, List, Task, TaskRef
 from daskgmm.data.source import Block, Part, Source
@@ -24,7 +26,10 @@ from daskgmm.passes.engine.work import Add, OnPart, Work, read_part
 from daskgmm.passes.engine.workers import explaining_losses, giving_up
 
 FAN_IN = 16
-"""Results that one task of the tree adds up."""
+"""Most results that one task of the tree adds up."""
+
+ADDED_BYTES = 2**26
+"""Bytes of results that one task of the tree adds up, unless two take more."""
 
 TINY_BYTES = 2**20
 """Chunks that take no more together are moved to one task: several tasks would cost more."""
@@ -33,6 +38,24 @@ _FEW_NODES = 4
 """Nodes of a graph with one group of parts: its argument, its task, and the survey's two ends."""
 
 Graph: TypeAlias = Mapping[Hashable, Any]
+
+
+def fan_in(result_bytes: int) -> int:
+    """Number of results of this size that one task of the tree adds up."""
+    return min(max(ADDED_BYTES // max(result_bytes, 1), 2), FAN_IN)
+
+
+class _NewGraph(dict[Hashable, Any]):
+    """A graph whose keys are used only once."""
+
+
+def _name(graph: _NewGraph) -> str:
+    """Name a graph for Dask, which would else read all that its tasks carry to make a name."""
+    del graph
+    return uuid4().hex
+
+
+normalize_token.register(_NewGraph, _name)
 
 
 @dataclass(frozen=True)
@@ -162,8 +185,8 @@ def pass_graph(
             read = (leaf.stretch, TaskRef(argument), *map(TaskRef, leaf.inputs))
             graph[key] = Task(key, _sum_parts, work.begin, work.add, *read)
             members.append(key)
-        leaves.append(_sum(graph, members, work.add, (f"gmm-reduce-{suffix}", "group", number)))
-    return graph, _tree(graph, leaves, work.add, suffix)
+        leaves.append(_chain(graph, members, work, suffix, number))
+    return graph, _tree(graph, leaves, work, suffix)
 
 
 def leaves_of(source: Source, group: Group) -> list[Leaf]:
@@ -206,14 +229,25 @@ def _sum(
     return key
 
 
-def _tree(
-    graph: dict[Hashable, Any], leaves: Sequence[Hashable], add: Add, suffix: str
+def _chain(
+    graph: dict[Hashable, Any], members: Sequence[Hashable], work: Work, suffix: str, group: int
 ) -> Hashable:
-    level, depth = list(leaves), 0
+    """Add up a group's results from the first to the last, as one task of all its parts does."""
+    most, found = fan_in(work.result_bytes), members[0]
+    for step, start in enumerate(range(1, len(members), most - 1)):
+        bunch = [found, *members[start : start + most - 1]]
+        found = _sum(graph, bunch, work.add, (f"gmm-reduce-{suffix}", "group", group, step))
+    return found
+
+
+def _tree(
+    graph: dict[Hashable, Any], leaves: Sequence[Hashable], work: Work, suffix: str
+) -> Hashable:
+    level, depth, most = list(leaves), 0, fan_in(work.result_bytes)
     while len(level) > 1:
-        bunches = [level[start : start + FAN_IN] for start in range(0, len(level), FAN_IN)]
+        bunches = [level[start : start + most] for start in range(0, len(level), most)]
         level = [
-            _sum(graph, bunch, add, (f"gmm-reduce-{suffix}", depth, number))
+            _sum(graph, bunch, work.add, (f"gmm-reduce-{suffix}", depth, number))
             for number, bunch in enumerate(bunches)
         ]
         depth += 1
@@ -229,7 +263,7 @@ def compute(graph: Graph, keys: Any, phase: Phase) -> Any:
     client = active_client()
     if client is not None:
         with explaining_losses(), counted(phase), giving_up(client):
-            return client.get(graph, keys)
+            return client.get(_NewGraph(graph), keys)
     if dask.config.get("scheduler", None) not in (None, "dask.distributed"):
         return dask.base.get_scheduler()(graph, keys)
     if len(graph) <= _FEW_NODES:  # starting a pool of threads takes longer than these tasks
@@ -252,5 +286,5 @@ def _compute_in_threads(graph: Graph, keys: Any) -> Any:
 def hold(graph: Graph, keys: Sequence[Hashable]) -> dict[Hashable, Any]:
     """Compute some keys on the active cluster, which keeps them as long as their futures live."""
     with explaining_losses(), counted(Phase.INITIALISATION):
-        futures = active_client().get(graph, list(keys), sync=False)
+        futures = active_client().get(_NewGraph(graph), list(keys), sync=False)
     return dict(zip(keys, futures, strict=True))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from daskgmm.data.source import Block, Part, Source
+from daskgmm.data.source import Block, Part, Source, labels_of
 from daskgmm.passes.cache.memory import copied
 
 SECONDS_A_TASK = 0.1
@@ -102,26 +102,33 @@ class Bundle:
         """Labels of the first and the last part."""
         return f"{self.parts[0].label} to {self.parts[-1].label}"
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of all parts, in order."""
+        return tuple(label for part in self.parts for label in labels_of(part))
+
     def read(self, *inputs: Any) -> Iterator[Block]:
         """Yield all rows as one block; none if there are no rows."""
         values = iter(inputs)
-        # A part may overwrite a block's arrays when it reads the next block.
-        blocks = [
-            copied(block)
-            for part in self.parts
-            for block in part.read(*(next(values) for _ in part.inputs))
-            if block.rows.shape[1] > 0
-        ]
+        blocks: list[Block] = []
+        lengths: list[int] = []
+        for part in self.parts:
+            own = part.read(*(next(values) for _ in part.inputs))
+            # A part may overwrite a block's arrays when it reads the next block.
+            found = [copied(block) for block in own if block.rows.shape[1] > 0]
+            lengths.append(sum(block.rows.shape[1] for block in found))
+            blocks += found
         if blocks:
-            yield joined(blocks)
+            yield _joined(blocks, tuple(lengths))
 
 
-def joined(blocks: Sequence[Block]) -> Block:
-    """The rows of several blocks as one block."""
+def _joined(blocks: Sequence[Block], lengths: tuple[int, ...]) -> Block:
+    """The rows of several blocks as one block, of parts of these lengths."""
     weights = None
     if any(block.weights is not None for block in blocks):
         weights = np.concatenate([_weights(block) for block in blocks])
-    return Block(np.concatenate([block.rows for block in blocks], axis=1), weights)
+    rows = np.concatenate([block.rows for block in blocks], axis=1)
+    return Block(rows, weights, lengths=lengths)
 
 
 def _weights(block: Block) -> Any:
@@ -132,8 +139,11 @@ def bundled(source: Source, lengths: Sequence[int]) -> Source:
     """The same rows with tiny adjacent parts bundled, with the lengths of the new parts.
 
     A bundle takes at most 16,384 rows and 1 MiB, and so few parts that at least `FEWEST_TASKS`
-    tasks remain, because the cost of reading a part is not known.
+    tasks remain, because the cost of reading a part is not known. Parts that are bundled already
+    stay as they are.
     """
+    if any(len(labels_of(part)) > 1 for part in source.parts):
+        return replace(source, lengths=lengths_together(source, lengths))
     most_rows = min(_BUNDLE_ROWS, _BUNDLE_BYTES // (source.n_features * source.dtype.itemsize))
     most_parts = -(-len(lengths) // FEWEST_TASKS)
     runs = list(_runs(lengths, most_rows, most_parts))
@@ -142,6 +152,14 @@ def bundled(source: Source, lengths: Sequence[int]) -> Source:
         parts=[_as_one(source.parts[run.start : run.stop]) for run in runs],
         lengths=tuple(sum(lengths[run.start : run.stop]) for run in runs),
     )
+
+
+def lengths_together(source: Source, lengths: Sequence[int]) -> tuple[int, ...]:
+    """Rows of a source's parts, given those of all that they join."""
+    if len(lengths) == len(source.parts):
+        return tuple(lengths)
+    values = iter(lengths)
+    return tuple(sum(next(values) for _ in labels_of(part)) for part in source.parts)
 
 
 def _as_one(parts: Sequence[Part]) -> Part:

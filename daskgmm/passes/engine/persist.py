@@ -4,7 +4,6 @@ The scheduler knows how each held value is computed, so nothing is lost with a w
 """
 
 import logging
-import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,29 +15,21 @@ from dask.sizeof import sizeof
 from daskgmm.data.containers.arrays import ArrayPart
 from daskgmm.data.containers.dask import InlinePart, is_future, require_complete
 from daskgmm.data.containers.subgraph import closure, shared_tasks
-from daskgmm.data.containers.task_spec import DataNode, GraphNode, Task, TaskRef
-from daskgmm.data.source import Block, Part, Source, TextPart, aligned
+from daskgmm.data.containers.task_spec import DataNode, GraphNode, Task
+from daskgmm.data.source import Block, Part, Source, TextPart, aligned, text_at
 from daskgmm.passes.cache.memory import copied, nbytes
 from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.graph import (
-    Group,
-    HeldGroup,
-    Leaf,
-    Stretch,
     hold,
-    leaves_of,
-    part_bytes,
     runs,
 )
+from daskgmm.passes.engine.grouping import Bundle, bundled
 from daskgmm.passes.engine.keys import Phase, counted, token
 from daskgmm.passes.engine.work import read_part
 from daskgmm.passes.engine.workers import explaining_losses
 from daskgmm.passes.memory import rows_bytes
 
 logger = logging.getLogger(__name__)
-
-_GATHERED_BYTES = 2**28
-"""Most bytes of tiny chunks that are gathered onto workers, in all."""
 
 _SENT_BYTES = 2**22
 """Most bytes of rows in one graph: sending keeps the scheduler busy, and Dask warns over 10 MB."""
@@ -64,15 +55,18 @@ class HeldPart:
         Key of the part on the cluster.
     text : TextPart or None
         The part itself, where it is of text.
+    labels : tuple of str
+        Labels of the parts that it joins, if it joins several.
     """
 
     label: str
     inputs: tuple[str, ...]
     text: TextPart | None = None
+    labels: tuple[str, ...] = ()
 
-    def written(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
+    def text_at(self, row: int, feature: int | None = None) -> tuple[int, str] | None:
         """Line of a row and text of a feature, as `TextPart.text_at` returns; or ``None``."""
-        return None if self.text is None else self.text.text_at(row, feature)
+        return None if self.text is None else text_at(self.text, row, feature)
 
     def read(self, part: Part) -> Iterator[Block]:
         """Yield the blocks of the part that the worker holds."""
@@ -88,11 +82,16 @@ class DecodedPart:
     label : str
         Label of the part.
     blocks : tuple of Block
+    inputs : tuple of hashable
+        None: it holds its rows.
+    labels : tuple of str
+        Labels of the parts that it joins, if it joins several.
     """
 
     label: str
     blocks: tuple[Block, ...]
     inputs: tuple[Hashable, ...] = ()
+    labels: tuple[str, ...] = ()
 
     def read(self, *inputs: Any) -> Iterator[Block]:  # noqa: ARG002  the protocol's signature
         """Yield the decoded blocks."""
@@ -104,7 +103,7 @@ class DecodedPart:
 
 def _aligned(block: Block) -> Block:
     weights = None if block.weights is None else aligned(block.weights)
-    return Block(aligned(block.rows), weights)
+    return replace(block, rows=aligned(block.rows), weights=weights)
 
 
 def held(source: Source) -> Source:
@@ -213,7 +212,8 @@ def decoded(source: Source, client: Any, room: int) -> Iterator[Source]:
     """The same rows, decoded once by the cluster's workers, which hold them during the block.
 
     Dask then sends tasks to their rows, spills rows to disk where memory is short, decodes
-    again the blocks lost with a worker, and releases everything if the client is killed.
+    again the blocks lost with a worker, and releases everything if the client is killed. Tiny
+    parts are bundled, and each bundle is decoded by one task, where the source knows its lengths.
 
     Parameters
     ----------
@@ -223,6 +223,7 @@ def decoded(source: Source, client: Any, room: int) -> Iterator[Source]:
         Bytes that may be held, if the source knows its lengths. Parts beyond are decoded in each
         pass.
     """
+    source = source if source.lengths is None else bundled(source, source.lengths)
     count = _fitting(source, room)
     suffix = token()
     keys = [f"gmm-init-decoded-{suffix}-{index}" for index in range(count)]
@@ -239,7 +240,12 @@ def decoded(source: Source, client: Any, room: int) -> Iterator[Source]:
 def held_as(source: Source, keys: Sequence[str]) -> Source:
     """The same rows, with the first parts as values that a cluster has under these keys."""
     held_parts = [
-        HeldPart(part.label, (key,), part if isinstance(part, TextPart) else None)
+        HeldPart(
+            part.label,
+            (key,),
+            part if isinstance(part, TextPart) else None,
+            part.labels if isinstance(part, Bundle) else (),
+        )
         for part, key in zip(source.parts, keys, strict=False)
     ]
     return replace(source, parts=[*held_parts, *source.parts[len(keys) :]])
@@ -261,67 +267,8 @@ def _fitting(source: Source, room: int) -> int:
 
 
 def _decode(part: Part) -> DecodedPart:
-    return DecodedPart(part.label, tuple(map(copied, read_part(part, ()))))
+    return DecodedPart(part.label, tuple(map(_once_copied, read_part(part, ()))))
 
 
-def held_groups(source: Source, groups: Sequence[Group]) -> tuple[Source, Sequence[Group]]:
-    """The same rows and groups, with each task's list of parts sent to the active cluster once.
-
-    Tiny chunks that the cluster holds are gathered, those of one task onto one worker, up to
-    256 MiB in all.
-    """
-    if active_client() is None:
-        return source, groups
-    tasks: dict[Hashable, Any] = {}
-    keys: list[Hashable] = []
-    suffix, known = token(), []
-    room: float = _GATHERED_BYTES
-    for group in groups:
-        leaves = leaves_of(source, group)
-        for index, leaf in enumerate(leaves):
-            size = _gathered_bytes(source, leaf)
-            if size <= room:
-                key = f"gmm-init-group-{suffix}-{leaf.first}"
-                keys.append(key)
-                tasks |= _holding(source, key, leaf)
-                leaves[index] = replace(leaf, stretch=TaskRef(key), inputs=())
-                room -= size
-            elif any(map(_has_tasks, source.parts[leaf.first : leaf.stop])):
-                key = f"gmm-init-group-{suffix}-{leaf.first}"
-                keys.append(key)
-                tasks[key] = Task(key, _itself, leaf.stretch)
-                leaves[index] = replace(leaf, stretch=TaskRef(key))
-        known.append(HeldGroup(group.start, group.stop, tuple(leaves)))
-    waiting = any(leaf.inputs for group in known for leaf in group.leaves)
-    graph = {**(source.graph if waiting else {}), **hold(tasks, keys)}
-    return replace(source, graph=graph), known
-
-
-def _gathered_bytes(source: Source, leaf: Leaf) -> float:
-    """Bytes that gathering a task's chunks takes; infinite where that gains nothing."""
-    if not leaf.inputs:
-        return 0.0
-    if len(leaf.inputs) == 1 or not all(is_future(source.graph.get(key)) for key in leaf.inputs):
-        return math.inf
-    if leaf.stop - leaf.first == 1 and isinstance(source.parts[leaf.first], InlinePart):
-        return math.inf
-    return sum(part_bytes(source, position) for position in range(leaf.first, leaf.stop))
-
-
-def _has_tasks(part: Part) -> bool:
-    return any(isinstance(one, InlinePart) for one in getattr(part, "parts", (part,)))
-
-
-def _holding(source: Source, key: Hashable, leaf: Leaf) -> dict[Hashable, Any]:
-    """Graph of a task that returns the parts that a leaf reads."""
-    if not leaf.inputs:
-        return {key: Task(key, _itself, leaf.stretch)}
-    chunks = {name: source.graph[name] for name in leaf.inputs}
-    return {**chunks, key: Task(key, _gathered, leaf.stretch, *map(TaskRef, leaf.inputs))}
-
-
-def _gathered(stretch: Stretch, *inputs: Any) -> Stretch:
-    parts = tuple(
-        DecodedPart(part.label, tuple(blocks)) for _, part, blocks in stretch.read(inputs)
-    )
-    return Stretch(parts, stretch.first)
+def _once_copied(block: Block) -> Block:
+    return block if block.lengths else copied(block)  # a bundle's block is a copy

@@ -33,11 +33,14 @@ class Work:
         Adds two parts' results.
     argument : object
         Sent once to each worker.
+    result_bytes : int
+        Bytes of a part's result, where they may be many.
     """
 
     begin: Callable[[Any], OnPart]
     add: Add
     argument: Any
+    result_bytes: int = 0
 
 
 def read_part(part: Part, inputs: Sequence[Any]) -> Iterator[Block]:
