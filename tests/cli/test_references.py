@@ -88,6 +88,7 @@ def test_a_selection_starts_from_a_run_and_is_aligned_to_it(folder, tmp_path, he
         assert_array_equal(load(out).match(other), range(K))
 
 
+@pytest.mark.filterwarnings("ignore:The best number of components")
 def test_a_selection_of_another_number_keeps_its_own_order(folder, tmp_path, caplog):
     two = jobs.fit(folder / "first.csv", tmp_path / "two", components=2, seed=0)
     with caplog.at_level(logging.WARNING, "daskgmm"):

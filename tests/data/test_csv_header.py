@@ -152,7 +152,8 @@ def test_a_value_that_is_not_finite_is_told_with_its_line_and_text(value, words,
         GaussianMixture(1).fit(dataset)
     assert "2.csv, row 8 (line 12), " in caught.value.cause
     assert words in caught.value.cause
-    model = GaussianMixture(1).fit(pd.DataFrame({"a": [1.0, 2.0, 4.0], "b": [1.0, 0.0, 0.0]}))
+    frame = pd.DataFrame({"a": [1.0, 2.0, 4.0, 1.0], "b": [1.0, 0.0, 0.0, 3.0]})
+    model = GaussianMixture(1).fit(frame)
     with pytest.raises(DataError, match=r"2\.csv, row 8 \(line 12\), "):
         model.predict(dataset).compute()
 

@@ -58,6 +58,7 @@ def test_chunks_change_no_bit_of_it(X, model):
     assert once == again
 
 
+@pytest.mark.filterwarnings("ignore:The best number of components")
 def test_a_selector_asks_its_best_model(X):
     chosen = GaussianMixtureSelector([1, 2], random_state=0).fit(X[:2000])
     assert chosen.anomaly_threshold(X, 0.1) == chosen.best_estimator_.anomaly_threshold(X, 0.1)

@@ -153,6 +153,7 @@ def test_a_spherical_start_from_matrices_has_the_mean_of_their_variances():
     assert_allclose(as_matrices.covariances_[:, 0, 0], found.covariances_, rtol=1e-10)
 
 
+@pytest.mark.filterwarnings("ignore:The best number of components")
 def test_a_clone_keeps_the_fitted_model_to_start_from():
     start = reordered(fitted(), ORDER)
     model = GaussianMixture(K, start_from=start, random_state=0)
@@ -165,6 +166,7 @@ def test_a_clone_keeps_the_fitted_model_to_start_from():
     assert best.start_from is start
 
 
+@pytest.mark.filterwarnings("ignore:The best number of components")
 def test_of_a_selection_only_candidates_with_as_many_components_start_from_it():
     start = reordered(fitted(), ORDER)
     options = {"random_state": 0, "covariance_type": ("full", "diag")}

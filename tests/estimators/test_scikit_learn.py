@@ -40,6 +40,7 @@ def expected_failures(estimator):
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@pytest.mark.filterwarnings("ignore:The best number of components")
 def test_scikit_learns_estimator_checks(estimator, check):
     check(estimator)
 
