@@ -162,7 +162,7 @@ class GaussianMixture(
     --------
     >>> import numpy as np
     >>> from daskgmm import GaussianMixture
-    >>> X = np.array([[1, 2], [1, 4], [1, 0], [10, 2], [10, 4], [10, 0]])
+    >>> X = np.array([[1, 2], [2, 4], [1, 0], [0, 2], [10, 2], [11, 4], [10, 0], [9, 2]])
     >>> model = GaussianMixture(n_components=2, random_state=0).fit(X)
     >>> model.means_.round(6)
     array([[10.,  2.],
