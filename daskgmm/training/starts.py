@@ -44,8 +44,8 @@ OTHER_WAYS: tuple[Initialiser, ...] = (
 """Ways of those starts."""
 
 MANY_COMPONENTS = 24
-"""From so many on, the other ways are k-means again and again: single rows miss some clusters in
-every draw, and moves mend one at a time."""
+"""From so many on, the other ways are k-means a few times: single rows miss some clusters in every
+draw, and moves mend one at a time."""
 
 MOST_OF_EACH_WAY = 10
 """Starts in each of these ways, at the most, where others end with spurious components."""
@@ -167,8 +167,8 @@ class StartPlan:
         def others() -> Iterator[Mixture]:
             rows = standardised(few, self.covariance)
             many = self.n_components >= MANY_COMPONENTS
-            ways = (kmeans,) if many else OTHER_WAYS
-            for way in ways * MOST_OF_EACH_WAY:
+            more_of_each = OTHER_WAYS * MOST_OF_EACH_WAY
+            for way in (kmeans,) * FURTHER_STARTS if many else more_of_each:
                 with suppress(CollapsedComponentError):
                     yield drawn(way, apart, few, rows)
 
