@@ -1,5 +1,6 @@
 """A client or scheduler that goes away in the middle of a fit ends it in our words."""
 
+import asyncio
 import os
 import signal
 import threading
@@ -13,6 +14,7 @@ from distributed import Client, LocalCluster
 
 from daskgmm import GaussianMixture, open_dataset
 from daskgmm.errors import ClusterError
+from daskgmm.passes.engine.workers import explaining_losses
 from tests.support.started import started
 
 ENDLESS = {"subsample": None, "tol": 0, "max_iter": 10**6, "random_state": 0}
@@ -112,6 +114,24 @@ def test_a_client_that_is_closed(client, rows, file, kind, how):
     X, parameters = kind(rows, file)
     with lost():
         fit(X, client.close, how, **parameters)
+
+
+async def stopped():
+    raise asyncio.CancelledError
+
+
+def test_a_call_that_a_closing_client_stops(client):
+    """Which Dask tells as a variable of its own that has no value."""
+    with lost(), explaining_losses():
+        client.sync(stopped)
+
+
+def test_a_variable_without_a_value_in_a_task_is_told_as_it_is(client):
+    def task():
+        raise UnboundLocalError("value")
+
+    with pytest.raises(UnboundLocalError, match="value"), explaining_losses():
+        client.submit(task).result()
 
 
 @pytest.mark.parametrize("how", [at_once, beside])

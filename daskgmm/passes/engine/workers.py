@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -72,10 +73,8 @@ def explaining_losses() -> Iterator[None]:
         raise _cancelled(error) from error
     except (CommClosedError, TimeoutError) as error:
         raise _lost(error) from error
-    except ClosedClientError as error:
-        raise _closed() from error
-    except RuntimeError as error:
-        if str(error) == _NO_LOOP:
+    except (ClosedClientError, RuntimeError, UnboundLocalError) as error:
+        if _tells_of_a_closed_client(error):
             raise _closed() from error
         if not str(error).startswith(_NOT_LOADED):
             raise
@@ -83,6 +82,21 @@ def explaining_losses() -> Iterator[None]:
             "The scheduler can't load the tasks of a pass.",
             "Install the same versions of daskgmm and of its libraries where the scheduler runs.",
         ) from error
+
+
+def _tells_of_a_closed_client(error: Exception) -> bool:
+    """Whether Dask raises such an error where a call waits on a client that another closes.
+
+    A client that closes cancels what is waited for. Dask's function for waiting then has nothing
+    to return, and fails on that: https://github.com/dask/distributed/issues/8514
+    """
+    from distributed.client import ClosedClientError
+    from distributed.utils import sync
+
+    if isinstance(error, UnboundLocalError):
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        return frame.f_code is sync.__code__
+    return isinstance(error, ClosedClientError) or str(error) == _NO_LOOP
 
 
 def _cancelled(error: Any) -> ClusterError:
