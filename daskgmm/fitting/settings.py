@@ -17,8 +17,10 @@ from daskgmm.model.mixture import Mixture
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.cost import FIT_WORTH_COMPILING, seconds_a_row
 from daskgmm.passes.memory import TaskSizes, largest_block, largest_part
+from daskgmm.passes.statistics import Statistics
 from daskgmm.training.acceleration import Acceleration, acceleration_named
 from daskgmm.training.em import EMSettings
+from daskgmm.training.m_step import Estimation, maximum_likelihood
 from daskgmm.training.starts import StartPlan
 from daskgmm.training.stopping import Rule, stopping_named
 
@@ -95,6 +97,8 @@ class Settings:
         all rows.
     dtype : dtype
         Float type of the computation.
+    estimation : Estimation
+        What is maximised.
     """
 
     candidates: tuple[Candidate, ...]
@@ -105,6 +109,7 @@ class Settings:
     accelerate: Acceleration
     fit_on_sample: bool
     dtype: np.dtype[np.floating[Any]]
+    estimation: Estimation = maximum_likelihood
 
     @classmethod
     def of(
@@ -136,8 +141,9 @@ class Settings:
 
     @property
     def needs_scatter(self) -> bool:
-        """Whether a covariance type needs the rows' total second moments."""
-        return any(covariance.needs_scatter for covariance in self.covariances)
+        """Whether a covariance type, or the M-step, needs the rows' total second moments."""
+        asked = self.estimation.needs_scatter
+        return asked or any(covariance.needs_scatter for covariance in self.covariances)
 
     def frame(self, origin: Doubles, deviations: Doubles) -> Frame:
         """Choose the frame that suits all covariance types.
@@ -195,17 +201,18 @@ class Settings:
             decoded=source.decoded,
         )
 
-    def em_settings(self, frame: Frame, deviations: Doubles) -> EMSettings:
-        """Settings of EM in a frame; `deviations` (D,) are the features', in the data's units."""
+    def em_settings(self, frame: Frame, statistics: Statistics) -> EMSettings:
+        """Settings of EM in a frame, for rows with these statistics."""
         return EMSettings(
             self.tol,
             self.max_iter,
             self.stopping,
             self.reg_covar / frame.scale**2,
-            deviations / frame.scale,
+            statistics.deviations / frame.scale,
             self.dtype,
             self.accelerate,
             frame.enter(np.zeros_like(frame.origin)),
+            self.estimation.m_step(frame, statistics),
         )
 
 

@@ -45,10 +45,10 @@ class StandardisedData:
         """Choose the frame for rows with these statistics (origin, deviations, second moments)."""
         frame = settings.frame(statistics.origin, statistics.deviations)
         scatter = None
-        if settings.needs_scatter:
+        if statistics.second.ndim == 2:
             second = statistics.about(frame.origin).second
             scatter = second / np.outer(frame.scale, frame.scale)
-        return cls(frame, settings.em_settings(frame, statistics.deviations), scatter)
+        return cls(frame, settings.em_settings(frame, statistics), scatter)
 
 
 @dataclass(frozen=True, eq=False)

@@ -70,6 +70,8 @@ def to_plain(value: Any, name: str, arrays: Arrays) -> Any:
             inside = {
                 field.name: to_plain(getattr(value, field.name), f"{name}.{field.name}", arrays)
                 for field in fields(value)
+                # So files and digests stay as they were before there was an optional field.
+                if field.default is not None or getattr(value, field.name) is not None
             }
             return {"kind": _TAGS[type(value)], "fields": inside}
         case _:  # a number, text, None, or a dict of such

@@ -1,6 +1,6 @@
 """A mixture of Gaussians, immutable."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -34,6 +34,9 @@ class Mixture:
     means : ndarray of shape (K, D)
     covariances, factors : ndarray in the type's natural shape
         Covariances, and the Cholesky factors of the precisions.
+    log_weights : ndarray of shape (K,) or None
+        Terms that the E-step adds to the components' log-densities, where they are not the
+        logarithms of the weights: the expectations of a variational mixture.
     """
 
     covariance: Covariance
@@ -41,6 +44,7 @@ class Mixture:
     means: Doubles
     covariances: Doubles
     factors: Doubles
+    log_weights: Doubles | None = None
 
     @classmethod
     def from_covariances(
@@ -131,8 +135,10 @@ class Mixture:
     @property
     def log_normalisers(self) -> Doubles:
         """Weighted log-density at each component's mean, of shape (K,)."""
-        with np.errstate(divide="ignore"):
-            log_weights = np.maximum(np.log(self.weights), _LOG_OF_ZERO)
+        log_weights = self.log_weights
+        if log_weights is None:
+            with np.errstate(divide="ignore"):
+                log_weights = np.maximum(np.log(self.weights), _LOG_OF_ZERO)
         determinants = self.covariance.log_determinants(self.factors, self.shape)
         return np.asarray(log_weights + determinants - self.n_features / 2 * np.log(2 * np.pi))
 
@@ -152,13 +158,15 @@ class Mixture:
             self.means[order],
             self.covariance.of_components(self.covariances, order),
             self.covariance.of_components(self.factors, order),
+            None if self.log_weights is None else self.log_weights[order],
         )
 
     def of_features(self, features: NDArray[np.int64]) -> "Mixture":
         """The mixture of some features, in this order: its marginal distribution."""
         covariances = self.covariance.of_features(self.covariances, features)
         means = self.means[:, features]
-        return Mixture.from_covariances(self.covariance, self.weights, means, covariances)
+        found = Mixture.from_covariances(self.covariance, self.weights, means, covariances)
+        return replace(found, log_weights=self.log_weights)
 
     def with_covariance(self, covariance: Covariance) -> "Mixture":
         """The mixture of another covariance type that is nearest component by component.
@@ -180,7 +188,8 @@ class Mixture:
         """The mixture in the coordinates in which its frame is given."""
         covariances = self.covariance.rescale(self.covariances, frame.scale)
         means = frame.leave(self.means)
-        return Mixture.from_covariances(self.covariance, self.weights, means, covariances)
+        found = Mixture.from_covariances(self.covariance, self.weights, means, covariances)
+        return replace(found, log_weights=self.log_weights)
 
 
 def collapsed(component: int | None, weights: Doubles) -> CollapsedComponentError:

@@ -17,6 +17,7 @@ from daskgmm.model.moments import Moments
 from daskgmm.model.precision import step_suffices
 from daskgmm.model.typing import Doubles
 from daskgmm.training.acceleration import Acceleration, plain
+from daskgmm.training.m_step import MStep, Regularisation, maximum_likelihood
 from daskgmm.training.states import FitState, StopReason, Trace
 from daskgmm.training.stopping import Rule, Step
 
@@ -54,6 +55,8 @@ class EMSettings:
         See `daskgmm.training.acceleration`.
     zero : ndarray of shape (D,) or None
         Where the data's own zero lies in the frame; ``None`` for its origin.
+    m_step : MStep
+        What is maximised.
     """
 
     tol: float
@@ -64,20 +67,21 @@ class EMSettings:
     dtype: np.dtype[np.floating]
     accelerate: Acceleration = plain
     zero: Doubles | None = None
+    m_step: MStep = maximum_likelihood
 
     def maximise(self, mixture: Mixture, moments: Moments) -> Mixture:
         """M-step from moments under `mixture`."""
         with self._advice_on_precision():
-            return moments.maximise(mixture.covariance, self.ridge, self._epsilon, self.zero)
+            return self.m_step.maximise(mixture, moments, self._regularisation)
 
     def first_mixture(self, covariance: Covariance, moments: Moments) -> Mixture:
         """First mixture of a start, from moments under its responsibilities."""
         with self._advice_on_precision():
-            return moments.first_mixture(covariance, self.ridge, self._epsilon, self.zero)
+            return self.m_step.first_mixture(covariance, moments, self._regularisation)
 
     @property
-    def _epsilon(self) -> float:
-        return float(np.finfo(self.dtype).eps)
+    def _regularisation(self) -> Regularisation:
+        return Regularisation(self.ridge, float(np.finfo(self.dtype).eps), self.zero)
 
     @contextmanager
     def _advice_on_precision(self) -> Iterator[None]:
@@ -196,20 +200,20 @@ def _stepped(
     iteration: int,
 ) -> Trace:
     """Trace after a plain EM step; only such a step can show that a start has converged."""
-    bound = moments.lower_bound
-    if not math.isfinite(bound):
+    if not math.isfinite(moments.lower_bound):
         raise DataError(
-            f"The log-likelihood became {bound} in pass {iteration}.",
+            f"The log-likelihood became {moments.lower_bound} in pass {iteration}.",
             "The rows' values are too large to be squared: scale the features.",
         )
     if isinstance(outcome, CollapsedComponentError):
         logger.warning("A start was given up in pass %d. %s", iteration, outcome)
         return replace(trace, stopped=StopReason.COLLAPSED)
+    bound = settings.m_step.bound(trace.mixture, moments, outcome)
     step = Step(trace.mixture, outcome, trace.lower_bound, bound, settings.deviations)
     change = settings.stopping.change(step)
     converged = settings.stopping.is_met(change, settings.tol, tried=trace.acceleration.tried)
     return replace(
-        _taken(trace, moments, outcome, settings),
+        _taken(trace, moments, outcome, bound, settings),
         change=change,
         stopped=StopReason.CONVERGED if converged else None,
     )
@@ -219,15 +223,14 @@ def _tried(
     trace: Trace, moments: Moments, outcome: Mixture | CollapsedComponentError, settings: EMSettings
 ) -> Trace:
     """Trace after a trial: go on from it, or from where EM stood if the trial is worse."""
-    # A likelihood that is no number has fallen too.
-    risen = trace.lower_bound <= moments.lower_bound < math.inf
-    if (
-        risen
-        and isinstance(outcome, Mixture)
-        and trace.acceleration.leads_on(trace.mixture, outcome)
-    ):
-        return _taken(trace, moments, outcome, settings)
-    logger.debug("A trial was refused: %s against %s.", moments.lower_bound, trace.lower_bound)
+    bound = math.nan
+    if isinstance(outcome, Mixture):
+        bound = settings.m_step.bound(trace.next_mixture, moments, outcome)
+        # A bound that is no number has fallen too.
+        risen = trace.lower_bound <= bound < math.inf
+        if risen and trace.acceleration.leads_on(trace.mixture, outcome):
+            return _taken(trace, moments, outcome, bound, settings)
+    logger.debug("A trial was refused: %s against %s.", bound, trace.lower_bound)
     return replace(
         trace,
         lower_bounds=(*trace.lower_bounds, trace.lower_bound),
@@ -235,13 +238,15 @@ def _tried(
     )
 
 
-def _taken(trace: Trace, moments: Moments, outcome: Mixture, settings: EMSettings) -> Trace:
-    gain = moments.lower_bound - trace.lower_bound
+def _taken(
+    trace: Trace, moments: Moments, outcome: Mixture, bound: float, settings: EMSettings
+) -> Trace:
+    gain = bound - trace.lower_bound
     return replace(
         trace,
         mixture=outcome,
         moments=moments,
-        lower_bounds=(*trace.lower_bounds, moments.lower_bound),
+        lower_bounds=(*trace.lower_bounds, bound),
         acceleration=settings.accelerate(trace.acceleration, trace.next_mixture, outcome, gain),
     )
 

@@ -30,8 +30,9 @@ class Trace:
     moments : Moments or None
         Moments from which the M-step computed it; ``None`` before the first step.
     lower_bounds : tuple of float
-        Mean log-likelihood a row (nats) under the mixture that each pass began with; a pass
-        whose trial was refused repeats the one before.
+        What EM raises (nats a row), after each pass: see `daskgmm.training.m_step.MStep.bound`.
+        Of maximum likelihood it is the mean log-likelihood under the mixture that the pass began
+        with. A pass whose trial was refused repeats the one before.
     settled_bound : float
         Lower bound of the fit that this one continues, with which the first pass's is compared.
     change : float

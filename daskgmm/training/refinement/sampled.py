@@ -86,7 +86,7 @@ class Run:
     moments : Moments or None
         From which it was computed; ``None`` before the first step.
     bounds : tuple of float
-        Latest three lower bounds of mixtures that a step began with (nats a row).
+        Latest three lower bounds (nats a row); see `daskgmm.training.m_step.MStep.bound`.
     """
 
     mixture: Mixture
@@ -108,9 +108,9 @@ class Run:
             return 0.0
         return float(gain * gain / (before - gain)) if gain < before else math.inf
 
-    def after(self, mixture: Mixture, moments: Moments) -> "Run":
+    def after(self, mixture: Mixture, moments: Moments, bound: float) -> "Run":
         """The run after one more step."""
-        return Run(mixture, moments, (*self.bounds[-2:], moments.lower_bound))
+        return Run(mixture, moments, (*self.bounds[-2:], bound))
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +196,8 @@ class SampledRows:
                 if isinstance(outcome, CollapsedComponentError):
                     self.collapses.append(outcome)
                 elif math.isfinite(own.lower_bound):
-                    found[index] = run.after(outcome, own)
+                    bound = self.settings.m_step.bound(run.mixture, own, outcome)
+                    found[index] = run.after(outcome, own, bound)
                 else:
                     raise DataError(
                         f"The log-likelihood became {own.lower_bound} on sampled rows.",

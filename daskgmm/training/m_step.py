@@ -1,0 +1,105 @@
+"""What EM maximises: the M-step, and the bound that it raises.
+
+The E-step is the same for all: moments of the rows under a mixture. An M-step makes the next
+mixture of them. A new one is a class here or beside, whose bound no step of EM lowers; the loop,
+starts and moves ask no further.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from daskgmm.model.covariance.base import Covariance
+from daskgmm.model.frame import Frame
+from daskgmm.model.mixture import Mixture
+from daskgmm.model.moments import Moments
+from daskgmm.model.typing import Doubles
+from daskgmm.passes.statistics import Statistics
+
+
+@dataclass(frozen=True, eq=False)
+class Regularisation:
+    """What keeps covariances positive definite; see `daskgmm.model.moments.Moments.maximise`.
+
+    Parameters
+    ----------
+    ridge : ndarray of shape (D,)
+        Added to the covariances' diagonals, in the frame's units.
+    epsilon : float
+        Machine epsilon of the data's float type.
+    zero : ndarray of shape (D,) or None
+        Where the data's own zero lies in the frame; ``None`` for its origin.
+    """
+
+    ridge: Doubles
+    epsilon: float
+    zero: Doubles | None
+
+
+class MStep(ABC):
+    """The M-step in the coordinates of a frame."""
+
+    @abstractmethod
+    def maximise(
+        self, mixture: Mixture, moments: Moments, regularisation: Regularisation
+    ) -> Mixture:
+        """The next mixture, from the moments of all rows under `mixture`.
+
+        Raises
+        ------
+        CollapsedComponentError
+            A covariance is not positive definite.
+        """
+
+    @abstractmethod
+    def first_mixture(
+        self, covariance: Covariance, moments: Moments, regularisation: Regularisation
+    ) -> Mixture:
+        """First mixture of a start, from moments under its responsibilities; likewise."""
+
+    @abstractmethod
+    def bound(self, mixture: Mixture, moments: Moments, following: Mixture) -> float:
+        """What EM raises (nats a row), after the step from `mixture` to the `following` one."""
+
+
+class Estimation(ABC):
+    """A choice of what is maximised, before anything is known of the rows."""
+
+    needs_scatter: ClassVar[bool] = False
+    """Whether it needs the rows' total second moments."""
+
+    @abstractmethod
+    def m_step(self, frame: Frame, statistics: Statistics) -> MStep:
+        """The M-step in a frame, for rows with these statistics."""
+
+
+class MaximumLikelihood(Estimation, MStep):
+    """Maximum likelihood: the bound is the mean log-likelihood under the mixture before."""
+
+    def m_step(self, frame: Frame, statistics: Statistics) -> MStep:
+        """The same for any rows."""
+        del frame, statistics
+        return self
+
+    def maximise(
+        self, mixture: Mixture, moments: Moments, regularisation: Regularisation
+    ) -> Mixture:
+        """The mixture under which the moments are most likely."""
+        how = regularisation
+        return moments.maximise(mixture.covariance, how.ridge, how.epsilon, how.zero)
+
+    def first_mixture(
+        self, covariance: Covariance, moments: Moments, regularisation: Regularisation
+    ) -> Mixture:
+        """The same, where components may be single rows."""
+        how = regularisation
+        return moments.first_mixture(covariance, how.ridge, how.epsilon, how.zero)
+
+    def bound(self, mixture: Mixture, moments: Moments, following: Mixture) -> float:
+        """Mean log-likelihood a row under `mixture`."""
+        del mixture, following
+        return moments.lower_bound
+
+
+maximum_likelihood = MaximumLikelihood()
+"""What is maximised unless a fit asks for something else."""
