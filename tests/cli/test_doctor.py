@@ -103,6 +103,7 @@ def hindered():
 
 
 @pytest.mark.skipif(not WIDE, reason="the CPU has no AVX-512")
+@pytest.mark.slow
 def test_a_blas_that_misses_the_vector_width_is_a_problem(hindered):
     found = hindered["vector width"]
     assert found["level"] == "problem"
@@ -111,6 +112,7 @@ def test_a_blas_that_misses_the_vector_width_is_a_problem(hindered):
 
 
 @pytest.mark.skipif(not WIDE, reason="the CPU has no AVX-512")
+@pytest.mark.slow
 def test_a_blas_that_uses_the_vector_width_is_well():
     assert examined(OPENBLAS_CORETYPE="SkylakeX")["vector width"]["level"] == "ok"
 

@@ -185,6 +185,7 @@ def test_debugging_adds_the_traceback_to_the_event(run):
 
 
 @pytest.mark.filterwarnings("default:Column 'const'")
+@pytest.mark.slow
 def test_what_libraries_warn_of_is_a_line_without_its_code(tmp_path, here):
     frame = pd.read_csv(IRIS)[["sepal_length", "sepal_width"]].assign(const=1.0)
     frame.to_csv(tmp_path / "rows.csv", index=False)

@@ -91,6 +91,7 @@ def test_a_file_that_cannot_grow_is_an_output_that_cannot_be_written(rows, many,
 
 
 @pytest.mark.parametrize("ending", ["", ".zarr"])
+@pytest.mark.slow
 def test_a_full_disk_is_an_output_that_cannot_be_written(rows, many, tmp_path, ending):
     disk = tmp_path / "disk"
     disk.mkdir()

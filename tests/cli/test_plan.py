@@ -70,6 +70,7 @@ def test_each_number_is_shown_with_what_it_is(told):
     assert "more than these have" in text
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_plans_for_files_and_leaves_nothing(tmp_path):
     import pandas as pd
 

@@ -138,6 +138,7 @@ def test_what_is_written_on_this_machine_only_is_not_taken_for_a_folder_of_that_
     assert "path" in remedy
 
 
+@pytest.mark.slow
 def test_characters_that_a_font_lacks_are_told_in_a_line(tmp_path, here):
     rows = np.random.default_rng(0).normal(size=(50, 2))
     frame = pd.DataFrame(rows, columns=["高さ", "weight"])

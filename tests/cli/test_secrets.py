@@ -66,6 +66,7 @@ def test_in_runs_on_a_store_by_options(tmp_path, store):
 
 
 @pytest.mark.parametrize("loud", LOUD, ids=["text", "json"])
+@pytest.mark.slow
 def test_in_a_run_on_what_the_store_has_not(tmp_path, store, loud):
     fit = ("fit", "s3://rows/nope.csv", *FIT, "-o", "run", *options(store), *loud)
     check(*run(tmp_path, *fit), 66)
@@ -86,6 +87,7 @@ def test_in_runs_on_a_store_by_a_file_and_a_variable(tmp_path, store):
 @pytest.mark.parametrize(
     ("user", "loud"), [("", LOUD[1]), (f"me:{SECRET.replace('/', '%2F')}@", LOUD[0])]
 )
+@pytest.mark.slow
 def test_in_failures_to_reach_a_store(tmp_path, user, loud):
     url = f"http://{user}127.0.0.1:{closed_port()}"
     fit = ("fit", "s3://rows/iris.csv", *FIT, "-o", "run", *options(url), *loud)
@@ -118,6 +120,7 @@ def website():
 @pytest.mark.parametrize(
     ("name", "loud"), [("iris.csv", LOUD[1]), ("nope.csv", LOUD[0]), ("nope.csv", LOUD[1])]
 )
+@pytest.mark.slow
 def test_in_runs_on_addresses_with_passwords_and_signatures(tmp_path, website, loud, name):
     # As in a signed URL, where a slash is quoted.
     quoted = SECRET.replace("/", "%2F")

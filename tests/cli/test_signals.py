@@ -89,6 +89,7 @@ def test_what_a_killed_fit_leaves_is_in_the_way_of_others_until_forced(rows, tmp
     assert names(run) == ["model.safetensors", "run.json"]
 
 
+@pytest.mark.slow
 def test_a_replaced_run_survives_an_interrupted_replacement(rows, tmp_path):
     run = tmp_path / "run"
     assert made("fit", rows, "-k", 1, "-o", run).code == 0
@@ -102,6 +103,7 @@ def test_a_replaced_run_survives_an_interrupted_replacement(rows, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.slow
 def test_what_ends_before_its_first_pass_says_that_it_begins_anew(rows, tmp_path, here, number):
     run = tmp_path / "run"
     process = subprocess.Popen(

@@ -77,17 +77,20 @@ LONG = "fit rows.csv -k 2 -o run --tol 0 --max-iter 40 --seed 0"
         pytest.param("--log-level debug --workers 1", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_a_reader_of_messages_may_leave_early_and_the_fit_goes_on(rows, options):
     in_shell(rows, f"{LONG} {options}", "2>&1 >/dev/null | head -1; echo ${PIPESTATUS[0]} >code")
     assert (rows / "code").read_text() == "0\n"
     assert complete(rows)
 
 
+@pytest.mark.slow
 def test_messages_that_find_no_space_are_left_unsaid(rows):
     done = in_shell(rows, f"{LONG} --log-format json", "2>/dev/full")
     assert (done.returncode, complete(rows)) == (0, True)
 
 
+@pytest.mark.slow
 def test_a_terminal_that_is_closed_takes_the_lines_with_it_and_not_the_fit(rows):
     screen, terminal = pty.openpty()
     command = [*COMMAND, *shlex.split(LONG)]

@@ -156,6 +156,7 @@ def test_kinds_of_predictions_go_by_the_names_of_their_columns_too(here, model):
     assert list(pd.read_parquet("out").columns) == ["label", "log_density"]
 
 
+@pytest.mark.slow
 def test_a_table_takes_no_more_columns_than_the_terminal_has_room_for(here):
     rng = np.random.default_rng(0)
     rows = pd.DataFrame(rng.normal(size=(60, 6)), columns=[f"temperature {n}" for n in range(6)])

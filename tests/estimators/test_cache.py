@@ -285,6 +285,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.slow
 def test_a_process_that_is_ended_leaves_nothing_for_good(number, files, place):
     command = [sys.executable, "-u", "-c", SCRIPT, str(files / "parquet")]
     environment = os.environ | {"DASK_TEMPORARY_DIRECTORY": str(place)}

@@ -153,6 +153,7 @@ def test_single_precision_rows_of_any_size_are_fitted_like_ordinary_ones(kind, i
 
 @pytest.mark.filterwarnings("ignore:Every mixture that was found has")
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_whether_a_component_of_few_single_precision_rows_collapses_hangs_on_no_chunks(kind):
     random = np.random.default_rng(3)
     rows = (1e4 * random.normal(size=(3000, 4))).astype(np.float32)
@@ -176,6 +177,7 @@ def test_a_collapse_in_single_precision_tells_of_double_precision():
 
 @pytest.mark.filterwarnings("ignore:Every mixture that was found has")
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_without_regularisation_the_likelihood_of_small_fits_never_falls(kind):
     ended = 0
     for seed in range(60):

@@ -111,6 +111,7 @@ def bound_of_five_starts(covariance_type):
 
 
 @pytest.mark.parametrize("subsample", ["auto", 1000, None])
+@pytest.mark.slow
 def test_a_fit_from_it_finds_the_blobs_whatever_the_sample(covariance_type, subsample):
     model = GaussianMixture(6, covariance_type=covariance_type, subsample=subsample, **WAY)
     found = model.fit(in_chunks(blobs())).lower_bound_

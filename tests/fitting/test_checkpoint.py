@@ -560,6 +560,7 @@ for room in (4096, most):
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_fit_at_the_next_checkpoint_and_leaves_the_last(tmp_path):
     path = tmp_path / NAME
     command = [sys.executable, "-c", FULL, str(path)]

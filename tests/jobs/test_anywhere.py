@@ -124,6 +124,7 @@ def test_an_asynchronous_client_is_left_alone(rows, tmp_path, cluster, expected)
     assert bound(asyncio.run(main())) == expected
 
 
+@pytest.mark.slow
 def test_in_a_daemonic_process(rows, tmp_path, expected):
     context = get_context("spawn")
     with context.Pool(1) as pool:

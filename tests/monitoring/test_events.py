@@ -182,6 +182,7 @@ with LocalCluster(n_workers=1, processes=False, dashboard_address=":0") as clust
 """
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_never_takes_an_event_does_not_keep_the_process_alive():
     done = subprocess.run(
         [sys.executable, "-c", SILENT], capture_output=True, text=True, timeout=60, check=True

@@ -215,6 +215,7 @@ def in_chunks(rows, weights, edges):
 
 @pytest.mark.parametrize("dtype", [DOUBLE, SINGLE])
 @pytest.mark.parametrize("stopping", ["lower_bound", "parameters"])
+@pytest.mark.slow
 def test_no_more_passes_to_a_bound_that_is_no_lower(covariance_type, dtype, stopping):
     """How many fewer hangs on the processor's rounding: the benchmark `passes` tells that."""
     tol = {"lower_bound": 1e-6, "parameters": 1e-3}[stopping]
