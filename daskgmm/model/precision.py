@@ -14,7 +14,11 @@ from daskgmm.model.once import once_a_mixture
 from daskgmm.model.typing import Doubles
 
 TOLERANCE = {np.dtype(np.float32): 1e-3, np.dtype(np.float64): 1e-10}
-"""Error of a log-density (nats), and relative error of a covariance, that is put up with."""
+"""Error of a log-density (nats) that is put up with."""
+
+COVARIANCE_TOLERANCE = {np.dtype(np.float32): 1e-3, np.dtype(np.float64): 1e-8}
+"""Relative error of a covariance that is put up with. The likelihood loses its square only, as the
+M-step is at a maximum; and steps that end in an optimum move too little to have any."""
 
 SINGLE_ERROR = 1 / 16
 """Error of a log-density (nats), and relative error of a covariance, that the centred form may have
@@ -57,7 +61,7 @@ def feature_components(mixture: Mixture, dtype: np.dtype[np.floating]) -> NDArra
 
 def moments_suffice(mixture: Mixture, origins: Doubles, dtype: np.dtype[np.floating]) -> bool:
     """Whether a mixture from moments about `origins` is exact enough."""
-    return bool((covariance_errors(mixture, origins, dtype) <= TOLERANCE[dtype]).all())
+    return bool((covariance_errors(mixture, origins, dtype) <= COVARIANCE_TOLERANCE[dtype]).all())
 
 
 @once_a_mixture
