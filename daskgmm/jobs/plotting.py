@@ -60,7 +60,7 @@ def plot(
         Path of the figure; its ending decides the format.
     inputs : Inputs or None
         Rows to draw, of which 20,000 are sampled.
-    columns : sequence of one or two str, optional
+    columns : sequence of up to eight str, optional
         Columns to show.
     resources : Resources or None
     seed : int

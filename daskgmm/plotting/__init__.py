@@ -8,8 +8,12 @@ and, unlike ``pyplot``, keeps no state that threads would share.
 from daskgmm.plotting.course import convergence
 from daskgmm.plotting.explanation import explanation
 from daskgmm.plotting.files import save
+from daskgmm.plotting.matrix import matrix
 from daskgmm.plotting.merging import merging
 from daskgmm.plotting.mixture import scatter
+from daskgmm.plotting.profiles import profiles
 from daskgmm.plotting.selection import selection
 
-__all__ = ["convergence", "explanation", "merging", "save", "scatter", "selection"]
+__all__ = [
+    "convergence", "explanation", "matrix", "merging", "profiles", "save", "scatter", "selection",
+]  # fmt: skip

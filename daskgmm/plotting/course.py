@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 _BOUND_COLOUR, _CHANGE_COLOUR = PALETTE[0], PALETTE[6]
 
+_LEAST_SHARE = 1e-5
+"""Least range of lower bounds that is drawn, as a share of their size."""
+
 
 def convergence(model: Any, ax: "Axes | None" = None) -> "Axes":
     """Draw the lower bound of each pass, and the change compared with ``tol`` on a log scale.
@@ -45,10 +48,20 @@ def convergence(model: Any, ax: "Axes | None" = None) -> "Axes":
     ax.set_ylabel("Lower bound (nats a row)", color=_BOUND_COLOUR)
     ax.locator_params(axis="x", integer=True)
     write_in_full(ax.yaxis)
+    _leave_out_rounding(ax, bounds)
     _draw_changes(ax.twinx(), model, bounds)
     outcome = "Converged" if model.converged_ else "Not converged"
     ax.set_title(f"{outcome} after {len(bounds)} {'pass' if len(bounds) == 1 else 'passes'}")
     return ax
+
+
+def _leave_out_rounding(ax: "Axes", bounds: NDArray[np.float64]) -> None:
+    """Widen the range of the bounds until differences in their last digits look like none."""
+    least = _LEAST_SHARE * max(float(np.abs(bounds).max(initial=0)), 1.0)
+    low, high = ax.get_ylim()
+    if high - low < least:
+        middle = (low + high) / 2
+        ax.set_ylim(middle - least / 2, middle + least / 2)
 
 
 def _draw_changes(ax: "Axes", model: Any, bounds: NDArray[np.float64]) -> None:

@@ -7,8 +7,9 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from daskgmm.errors import ConfigurationError
+from daskgmm.plotting.columns import column_names
 from daskgmm.plotting.figure import INK, PALETTE, new_axes
-from daskgmm.plotting.mixture import column_names, mixture_of
+from daskgmm.plotting.mixture import mixture_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from dask.base import is_dask_collection
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import resample
 from sklearn.utils.validation import check_is_fitted
 
 from daskgmm.errors import ConfigurationError
+from daskgmm.plotting.columns import column_names, column_positions
 from daskgmm.plotting.density import (
     components_of,
     draw_densities,
@@ -29,47 +30,11 @@ def mixture_of(model: Any) -> Any:
     return getattr(model, "best_estimator_", model)
 
 
-def column_names(model: Any) -> list[str]:
-    """Return the names of the features, or numbered ones where the fit had none."""
-    names = getattr(model, "feature_names_in_", None)
-    if names is None:
-        return [f"feature {position}" for position in range(model.n_features_in_)]
-    return [str(name) for name in names]
-
-
-def column_positions(model: Any, columns: Sequence[int | str]) -> list[int]:
-    """Return the positions of one or two columns, given by position or name.
-
-    For a model of one feature ``columns`` is ignored.
-    """
-    if model.n_features_in_ == 1:
-        return [0]
-    if isinstance(columns, str) or len(columns) not in {1, 2}:
-        raise ConfigurationError(
-            f"A figure shows one or two columns, not {columns!r}.",
-            "Give one or two with columns= (--columns), by name, or in Python by position.",
-        )
-    return [_position(model, column) for column in columns]
-
-
-def _position(model: Any, column: int | str) -> int:
-    names = column_names(model)
-    if isinstance(column, str):
-        if column in names:
-            return names.index(column)
-    elif 0 <= column < len(names):
-        return int(column)
-    raise ConfigurationError(
-        f"The model has no column {column!r}.",
-        f"Give one of {', '.join(names)}, or a position from 0 to {len(names) - 1}.",
-    )
-
-
 def scatter(
     model: Any,
     rows: Any = None,
     *,
-    columns: Sequence[int | str] = (0, 1),
+    columns: Sequence[int | str] | None = None,
     labels: "ArrayLike | None" = None,
     ax: "Axes | None" = None,
     max_points: int = 20_000,
@@ -88,8 +53,9 @@ def scatter(
         components of a merged one have the colours of their clusters.
     rows : array or frame of shape (n, D), optional
         Rows in memory, as ``model.predict`` takes them; without them only the components show.
-    columns : sequence of one or two int or str
-        The columns to show, by position or name.
+    columns : sequence of one or two int or str, optional
+        Columns to show, by position or name. By default the two in which components lie furthest
+        apart, in units of their deviations.
     labels : array-like of int of shape (n,), optional
         Components of the rows, the most probable ones by default.
     ax : matplotlib Axes, optional
@@ -112,15 +78,13 @@ def scatter(
     labelled = mixture_of(model)
     model = getattr(labelled, "mixture_", labelled)
     check_is_fitted(model, "means_")
-    positions = column_positions(model, columns)
+    positions = column_positions(model, columns, most=2)
     clusters = getattr(labelled, "clusters_", None)
     components = components_of(model, positions, clusters)
     ax = new_axes() if ax is None else ax
     if rows is not None:
-        _check_rows(model, rows, labels)
-        rows, labels = _sample(rows, labels, max_points, random_state)
-        values = np.asarray(rows, dtype=np.float64)[:, positions]
-        labels = np.asarray(labelled.predict(rows) if labels is None else labels)
+        found, labels = sampled(labelled, rows, labels, max_points, random_state)
+        values = found[:, positions]
         draw_rows = draw_points if len(positions) == 2 else draw_histogram
         draw_rows(ax, components, values, labels)
     draw_components = draw_ellipses if len(positions) == 2 else draw_densities
@@ -128,11 +92,22 @@ def scatter(
     names = [column_names(model)[position] for position in positions]
     title = "Component" if clusters is None else "Cluster"
     few = len({component.group for component in components}) <= MAX_LEGEND
-    _label(ax, *names, title=title if few else None)
+    label_axes(ax, *names, title=title if few else None)
     return ax
 
 
-def _check_rows(model: Any, rows: Any, labels: ArrayLike | None) -> None:
+def sampled(
+    labelled: Any,
+    rows: Any,
+    labels: ArrayLike | None,
+    max_points: int,
+    random_state: int | None,
+) -> tuple[NDArray[np.float64], NDArray[np.integer[Any]]]:
+    """Some rows (m, D) in random order, and their labels (m,): those given, or the predicted ones.
+
+    All are shuffled even if all are drawn: otherwise the last ones cover the others.
+    """
+    model = getattr(labelled, "mixture_", labelled)
     shape = tuple(getattr(rows, "shape", ()))
     if is_dask_collection(rows) or shape[1:] != (model.n_features_in_,):
         raise ConfigurationError(
@@ -145,18 +120,15 @@ def _check_rows(model: Any, rows: Any, labels: ArrayLike | None) -> None:
             f"Labels of shape {np.shape(labels)} do not fit {shape[0]} rows.",
             "Give one label a row, or none.",
         )
-
-
-def _sample(
-    rows: Any, labels: ArrayLike | None, max_points: int, random_state: int | None
-) -> tuple[Any, ArrayLike | None]:
-    # Rows are shuffled even if all are drawn: otherwise the last ones cover the others.
     count = min(len(rows), max_points)
     draw = partial(resample, replace=False, n_samples=count, random_state=random_state)
-    return draw(rows), None if labels is None else draw(np.asarray(labels))
+    rows = draw(rows)
+    found = labelled.predict(rows) if labels is None else draw(np.asarray(labels))
+    return np.asarray(rows, dtype=np.float64), np.asarray(found)
 
 
-def _label(ax: "Axes", x_name: str, y_name: str = "Density", *, title: str | None) -> None:
+def label_axes(ax: "Axes", x_name: str, y_name: str = "Density", *, title: str | None) -> None:
+    """Name the axes after columns, and put a legend with a title beside them."""
     # A column's name is not a formula, even if it contains dollar signs.
     ax.set_xlabel(x_name, parse_math=False)
     ax.set_ylabel(y_name, parse_math=False)

@@ -17,12 +17,20 @@ if TYPE_CHECKING:
     Candidates = Any  # a selector, a DataFrame or an iterable of mappings
 
 
+_FAR = 4.0
+"""Ranges of the best curve above its least value, within which all curves are shown whole."""
+
+_SHOWN = 1.5
+"""Ranges of the best curve that are shown where others lie further off."""
+
+
 def selection(
     results: "Candidates", criterion: str | None = None, ax: "Axes | None" = None
 ) -> "Axes":
     """Draw a criterion against the number of components, a line for each covariance type.
 
-    The best of several starts is drawn; a ring marks the least value of all.
+    The best of several starts is drawn; a ring marks the least value of all. Curves that lie far
+    above the one with the least value leave the view, and a line in it says so.
 
     Parameters
     ----------
@@ -59,6 +67,7 @@ def selection(
         values = [curve[number] for number in numbers]
         ax.plot(numbers, values, color=colour, marker="o", markersize=4, label=kind)
     _ring(ax, curves)
+    _keep_in_view(ax, curves)
     ax.set_xlabel("Components")
     ax.set_ylabel(criterion.upper())
     ax.locator_params(axis="x", integer=True)
@@ -87,3 +96,21 @@ def _ring(ax: "Axes", curves: Mapping[str, Mapping[int, float]]) -> None:
     value, number = min(points)
     ax.plot(number, value, "o", markersize=11, markerfacecolor="none", markeredgecolor=INK)
     ax.set_title(f"Least with {number} component{'s' * (number != 1)}")
+
+
+def _keep_in_view(ax: "Axes", curves: Mapping[str, Mapping[int, float]]) -> None:
+    """Show the best curve large, where others lie far above it."""
+    least = {kind: min(curve.values()) for kind, curve in curves.items()}
+    best = min(least, key=lambda kind: least[kind])
+    span = max(curves[best].values()) - least[best]
+    highest = max(max(curve.values()) for curve in curves.values())
+    if span == 0 or highest - least[best] <= _FAR * span:
+        return
+    top = least[best] + _SHOWN * span
+    ax.set_ylim(least[best] - 0.1 * span, top)
+    beyond = [f"{kind} from {value:,.0f}" for kind, value in least.items() if value > top]
+    if beyond:
+        ax.annotate(
+            f"Above this view: {', '.join(beyond)}",
+            (0.02, 0.98), xycoords="axes fraction", va="top", fontsize=8, color=INK,
+        )  # fmt: skip

@@ -24,8 +24,8 @@ from daskgmm.cli.options.types import Names
     "--columns",
     cls=Names,
     metavar="A,B",
-    help="One or two columns to draw; by default the first two. Names that contain commas are "
-    "quoted as for fit.",
+    help="Columns to draw, up to eight; by default up to four in which components lie furthest "
+    "apart. Names that contain commas are quoted as for fit.",
 )
 @click.option(
     "--seed",
@@ -43,7 +43,7 @@ def plot(
     columns: tuple[str, ...] | None,
     **options: Any,
 ) -> None:
-    """Draw MODEL in two of its columns, and the convergence of its fit.
+    """Draw MODEL in pairs of columns, and the convergence of its fit.
 
     Rows of INPUT, if given, are drawn too, and so are the criteria of a run of select. Of a run of
     merge the joins are drawn in place of the convergence. MODEL is a run directory or a model file.
