@@ -1,4 +1,4 @@
-"""Figures of a fitted mixture: its components, its fit and selection, and answers that it gives.
+"""Figures of a fitted mixture: its components, its fit, its answers, and its history.
 
 They read public fitted attributes only, so scikit-learn's mixtures can be drawn as well.
 Matplotlib is an extra, imported when a figure is drawn; its object interface needs no display
@@ -10,6 +10,10 @@ from daskgmm.plotting.explanation import explanation
 from daskgmm.plotting.files import save
 from daskgmm.plotting.merging import merging
 from daskgmm.plotting.mixture import scatter
+from daskgmm.plotting.nights import nights
+from daskgmm.plotting.overlay import overlay
 from daskgmm.plotting.selection import selection
 
-__all__ = ["convergence", "explanation", "merging", "save", "scatter", "selection"]
+__all__ = [
+    "convergence", "explanation", "merging", "nights", "overlay", "save", "scatter", "selection",
+]  # fmt: skip

@@ -26,12 +26,12 @@ def require_matplotlib() -> None:
     require_package("matplotlib", "plot", "Figures need matplotlib")
 
 
-def new_figure(width: float = 7.5) -> "Figure":
-    """Return an empty figure, `width` inches wide, that belongs to no window."""
+def new_figure(width: float = 7.5, height: float = 5) -> "Figure":
+    """Return an empty figure of this width and height (inches) that belongs to no window."""
     require_matplotlib()
     from daskgmm.plotting.notebook import ShownFigure
 
-    return ShownFigure(figsize=(width, 5), layout="constrained")
+    return ShownFigure(figsize=(width, height), layout="constrained")
 
 
 def new_axes() -> "Axes":

@@ -46,12 +46,6 @@ def save(
     OutputError
         The file cannot be written.
     """
-    target = Path(path)
-    if target.suffix.lower() not in FORMATS:
-        raise ConfigurationError(
-            f"The name of the figure {target.name} has no known ending.",
-            f"Use one of these endings: {', '.join(FORMATS)}.",
-        )
     if chosen is None and hasattr(model, "results_"):
         chosen = {"candidates": model.results_, "criterion": model.criterion}
     ratios = (3, 2) if chosen is None else (3, 2, 2)
@@ -64,10 +58,25 @@ def save(
         convergence(model, ax=right)
     if chosen is not None:
         selection(chosen["candidates"], chosen["criterion"], ax=further[0])
-    _write(figure, target)
+    write(figure, path)
 
 
-def _write(figure: "Figure", target: Path) -> None:
+def write(figure: "Figure", path: str | os.PathLike[str]) -> None:
+    """Write a figure to a file, whole or not at all.
+
+    Raises
+    ------
+    ConfigurationError
+        The name has no known ending.
+    OutputError
+        The file cannot be written.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in FORMATS:
+        raise ConfigurationError(
+            f"The name of the figure {target.name} has no known ending.",
+            f"Use one of these endings: {', '.join(FORMATS)}.",
+        )
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
     try:
         figure.savefig(unfinished, format=target.suffix[1:].lower(), dpi=130)

@@ -128,7 +128,7 @@ def scatter(
     names = [column_names(model)[position] for position in positions]
     title = "Component" if clusters is None else "Cluster"
     few = len({component.group for component in components}) <= MAX_LEGEND
-    _label(ax, *names, title=title if few else None)
+    label_axes(ax, *names, title=title if few else None)
     return ax
 
 
@@ -156,7 +156,8 @@ def _sample(
     return draw(rows), None if labels is None else draw(np.asarray(labels))
 
 
-def _label(ax: "Axes", x_name: str, y_name: str = "Density", *, title: str | None) -> None:
+def label_axes(ax: "Axes", x_name: str, y_name: str = "Density", *, title: str | None) -> None:
+    """Name the axes after columns, and put a legend with a title beside them."""
     # A column's name is not a formula, even if it contains dollar signs.
     ax.set_xlabel(x_name, parse_math=False)
     ax.set_ylabel(y_name, parse_math=False)
