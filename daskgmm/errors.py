@@ -9,6 +9,7 @@
     │   └── CollapsedComponentError       a component has no proper covariance
     ├── MissingInputError (FileNotFoundError)   no such file, directory or match
     ├── OutputError (OSError)             the output exists or cannot be written
+    ├── BelowThresholdError (ValueError)  the result is worse than was asked for
     └── ClusterError (ConnectionError)    scheduler, workers or network: try again
 
 Each carries its ``cause`` (the fact with the offending value) and a ``remedy``; the text is
@@ -64,6 +65,10 @@ class MissingInputError(DaskGMMError, FileNotFoundError):
 
 class OutputError(DaskGMMError, OSError):
     """The output exists already or cannot be written."""
+
+
+class BelowThresholdError(DaskGMMError, ValueError):
+    """The result is worse than was asked for, so it is not kept."""
 
 
 class ClusterError(DaskGMMError, ConnectionError):

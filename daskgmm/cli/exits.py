@@ -63,6 +63,7 @@ _CODES: tuple[tuple[type[BaseException], Exit], ...] = (
     (errors.DataError, Exit.BAD_DATA),
     (errors.MissingInputError, Exit.NO_INPUT),
     (errors.OutputError, Exit.NO_OUTPUT),
+    (errors.BelowThresholdError, Exit.TOO_LOW),
     (errors.ClusterError, Exit.TRY_AGAIN),
     (Terminated, Exit.TERMINATED),
     (KeyboardInterrupt, Exit.INTERRUPTED),

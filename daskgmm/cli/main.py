@@ -15,7 +15,7 @@ import click
 from daskgmm.cli.exits import CommandFailure, Exit, code_of, interruptible, show
 from daskgmm.cli.options import secrets
 from daskgmm.cli.options.names import CONFIG, likely
-from daskgmm.cli.options.sources import PREFIX, let_variables_set
+from daskgmm.cli.options.sources import PREFIX, let_variables_set, single_commands
 from daskgmm.cli.options.toml import read_toml
 from daskgmm.cli.output import logs, streams
 
@@ -64,6 +64,7 @@ _HOMES = {
     "show": "daskgmm.cli.commands.show",
     "plot": "daskgmm.cli.commands.plot",
     "export": "daskgmm.cli.commands.export",
+    "runs": "daskgmm.cli.commands.runs",
     "watch": "daskgmm.cli.commands.watch",
     "config": "daskgmm.cli.commands.config",
     "plan": "daskgmm.cli.commands.plan",
@@ -84,7 +85,8 @@ class Commands(click.Group):
             return None
         command: click.Command = getattr(import_module(_HOMES[cmd_name]), cmd_name)
         if cmd_name != CONFIG:
-            let_variables_set(cmd_name, command)
+            for name, each in single_commands(cmd_name, command).items():
+                let_variables_set(name, each)
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:

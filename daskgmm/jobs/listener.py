@@ -21,7 +21,7 @@ class Start:
     dashboard : str or None
         The cluster's dashboard, where one is served.
     run_id : str or None
-        Id of the run that the job writes, if it writes one.
+        Id of the run that the job writes, or of the one whose model it scores.
     """
 
     rows: int | None

@@ -298,6 +298,15 @@ class UpdateOptions(ReferenceOptions, ReadOptions, total=False):
         Command line, for the run's record.
     """
 
+    fail_below_difference: Annotated[
+        float | None,
+        Option(
+            metavar="NATS",
+            help="Least difference, mean log-likelihood of the new rows under the old model less "
+            "its bound before (nats per row), at which the update is kept; below it nothing is "
+            "written or replaced, and the exit code is 3.",
+        ),
+    ]
     force: Force
     command: tuple[str, ...]
 

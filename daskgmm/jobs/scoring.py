@@ -1,6 +1,6 @@
 """Score a model on rows."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Unpack
 
 from daskgmm.fitting import criteria
@@ -57,8 +57,9 @@ def score(model: str, inputs: Paths, **options: Unpack[ReadOptions]) -> dict[str
     """
     check(options, ReadOptions)
     rows = Inputs.of(inputs, options)
-    fitted = find_model(model, rows.storage_options).fitted
-    return asdict(evaluate(fitted, rows, build(Resources, options), options.get("listener")))
+    found = find_model(model, rows.storage_options)
+    resources, listener = build(Resources, options), options.get("listener")
+    return asdict(evaluate(found.fitted, rows, resources, listener, found.identity()["run_id"]))
 
 
 def evaluate(
@@ -66,8 +67,11 @@ def evaluate(
     inputs: Inputs,
     resources: Resources | None = None,
     listener: Listener | None = None,
+    run_id: str | None = None,
 ) -> Scores:
     """Score a fitted model on rows, in one pass.
+
+    `run_id` is that of the model's run, for the listener.
 
     Raises
     ------
@@ -77,7 +81,7 @@ def evaluate(
     dataset = inputs.open_for(model)
     listener = listener or Silence()
     with workplace(resources or Resources(), dataset, listener, one_pass=True) as start:
-        listener.start(start)
+        listener.start(replace(start, run_id=run_id))
         found = criteria.score(model.predictor, dataset.source())
     dataset.require_unchanged()
     return Scores(found.rows, found.log_likelihood_a_row, found.aic, found.bic, found.icl)

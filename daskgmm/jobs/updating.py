@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from daskgmm.data.dataset import Dataset
 from daskgmm.data.storage.folder import Folder
-from daskgmm.errors import ConfigurationError, OutputError
+from daskgmm.errors import BelowThresholdError, ConfigurationError, OutputError
 from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.inputs import Inputs, fingerprint, version_of
@@ -44,6 +44,9 @@ class UpdateRequest:
     forgetting : float
         Factor on the moments of the earlier rows; see
         `daskgmm.GaussianMixture.partial_fit`.
+    fail_below_difference : float or None
+        Least difference of the drift (nats a row) at which the update is kept; no part of the
+        configuration, as it does not change the result.
     references : References
         Models to start from, and in whose order components are brought.
     resources : Resources
@@ -57,6 +60,7 @@ class UpdateRequest:
     inputs: Inputs
     output: str
     forgetting: float = 1.0
+    fail_below_difference: float | None = None
     references: References = field(default_factory=References)
     resources: Resources = field(default_factory=Resources)
     force: bool = False
@@ -90,6 +94,19 @@ class UpdateRequest:
         resources = asdict(self.resources)
         return RunRequest(
             folder, self.configuration(), marks, resources, self.command, force=self.force
+        )
+
+    def require_fit(self, drift: Mapping[str, Any]) -> None:
+        """Raise BelowThresholdError for a drift whose difference is below the least allowed one."""
+        found, least = drift["difference"], self.fail_below_difference
+        if least is None or (found is not None and found >= least):  # NaN is below
+            return
+        number = "unknown" if found is None else f"{found:.6g} nats a row"
+        raise BelowThresholdError(
+            f"The difference is {number}, below {least:g}: the new rows fit "
+            f"{self.model.name} worse than its own, so it was not updated.",
+            "Look at the rows, fit a model anew, or allow more with fail_below_difference= "
+            "(--fail-below-difference).",
         )
 
     def warn_of_rows_again(self, marks: Mapping[str, Any]) -> None:
@@ -226,9 +243,11 @@ def run_update(request: UpdateRequest, listener: Listener | None = None) -> Comp
         )
     dataset = request.inputs.open_for(model)
     request.references.require_fit(dataset, (model.n_components,))
-    return make_run(
+    found = make_run(
         request.run_request(dataset), partial(_update, request, dataset, listener or Silence())
     )
+    request.require_fit(found.run.record["drift"])
+    return found
 
 
 def _update(
@@ -245,8 +264,9 @@ def _update(
     with workplace(request.resources, dataset, listener, run_id=attempt.run_id) as start:
         listener.start(start)
         increment = partial_fit.update(model, dataset, None, request.forgetting)
-    order = references.order(model)
     drift = drift_of(before, increment)
+    request.require_fit(drift)
+    order = references.order(model)
     drift["components"] = [drift["components"][component] for component in order]
     facts = {
         "inputs": fingerprint(dataset, increment.fresh.rows),

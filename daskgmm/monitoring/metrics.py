@@ -49,6 +49,35 @@ _COUNTERS: dict[str, tuple[str, Callable[[FitHistory], Any]]] = {
 }
 
 
+def _named(name: str) -> Callable[[FitHistory], str]:
+    return lambda run: str(run.about.get(name, ""))
+
+
+def _components(run: FitHistory) -> str:
+    """Numbers of components K of the candidates, such as ``8``, ``1..10`` or ``2,4,8``."""
+    numbers = sorted(set(run.about.get("n_components", ())))
+    if len(numbers) > 2 and numbers == list(range(numbers[0], numbers[-1] + 1)):
+        return f"{numbers[0]}..{numbers[-1]}"
+    return ",".join(map(str, numbers))
+
+
+def _rows(run: FitHistory) -> str:
+    """Rows of a pass, where they are known."""
+    found = run.latest.get("rows") or run.about.get("rows")
+    return "" if found is None else str(found)
+
+
+_ABOUT: dict[str, Callable[[FitHistory], str]] = {
+    "run_id": lambda run: run.run_id,
+    "estimator": _named("estimator"),
+    "host": _named("host"),
+    "components": _components,
+    "covariance": lambda run: ",".join(dict.fromkeys(run.about.get("covariance_type", ()))),
+    "rows": _rows,
+}
+"""Labels of ``daskgmm_fit_info``; other metrics are joined to it by ``run``."""
+
+
 class Collector:
     """Collects the metrics of all fits that schedulers in this process know.
 
@@ -97,12 +126,9 @@ def _of_runs(runs: Iterable[FitHistory]) -> Iterator[Metric]:
                 if value is not None:  # before the first pass, or where it is not finite
                     metric.add_metric([run.run_id], value)
             yield metric
-    about = GaugeMetricFamily(
-        "daskgmm_fit_info", "Which fit a run is.", labels=["run", "estimator", "host"]
-    )
+    about = GaugeMetricFamily("daskgmm_fit_info", "Which fit a run is.", labels=["run", *_ABOUT])
     for run in runs:
-        names = (str(run.about.get(name, "")) for name in ("estimator", "host"))
-        about.add_metric([run.run_id, *names], 1)
+        about.add_metric([run.run_id, *(value_of(run) for value_of in _ABOUT.values())], 1)
     yield about
 
 

@@ -6,6 +6,8 @@ environment needs nothing of ours: the commands have one of their own.
 Two edits: NIGHTLY, where nightly.sh lies on the workers, and in it the environment and the data's
 location (or in Airflow's environment, which the steps see).
 
+STEPS in the environment takes other steps of nightly.sh, such as "refresh gate predict publish".
+
 A step is tried again after exit code 75, a passing failure, and after no other: a shut gate (3) or
 bad data (65) fail the night at once, and what comes after is not run.
 """
@@ -21,7 +23,7 @@ NIGHTLY = os.environ.get("NIGHTLY", "/opt/daskgmm/deploy/schedules/nightly.sh")
 TRIES = int(os.environ.get("TRIES", "6"))
 PAUSE = timedelta(seconds=float(os.environ.get("PAUSE", "600")))
 
-STEPS = ("fit", "gate", "predict", "publish")
+STEPS = os.environ.get("STEPS", "fit gate predict publish").split()
 PASSING_FAILURE = 75
 
 

@@ -11,7 +11,7 @@ HEAVY = ("numpy", "sklearn", "dask", "distributed", "pyarrow", "rich", "scipy", 
 
 COMMANDS = (
     "fit", "select", "update", "predict", "sample", "impute", "merge", "score", "show", "plot",
-    "export", "watch", "config", "plan", "doctor",
+    "export", "runs", "watch", "config", "plan", "doctor",
 )  # fmt: skip
 
 

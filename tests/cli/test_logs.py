@@ -87,6 +87,12 @@ def test_other_jobs_tell_their_start_and_end(tmp_path, monkeypatch, here, run, a
     assert (first["event"], last["event"]) == (f"{arguments[0]}-start", f"{arguments[0]}-end")
 
 
+def test_a_score_carries_the_id_of_the_models_run(run, here):
+    lines = events(here("score", run[0], IRIS, "--fail-below", 100, *JSON).err)
+    assert [line["event"] for line in lines] == ["score-start", "score-end", "error"]
+    assert {line["run_id"] for line in lines} == {run[1][0]["run_id"]}
+
+
 def test_what_only_reads_a_model_says_nothing(run, here):
     assert here("show", run[0], *JSON).err == ""
     assert here("config", "fit", *JSON).err == ""

@@ -59,12 +59,16 @@ def test_a_score_below_the_least_wanted_is_printed_and_then_a_failure(run, model
     done = here("score", run, IRIS, "--json", "--fail-below", found + 0.01)
     assert done.code == 3
     assert json.loads(done.out)["mean_log_likelihood"] == found
+    assert json.loads(done.out)["fail_below"] == found + 0.01
     cause, remedy = done.err.splitlines()[-2:]
     assert cause == (
         f"error: The mean log-likelihood is {found:.6g} nats a row, below {found + 0.01:g}."
     )
     assert "--fail-below" in remedy
     assert here("score", run, IRIS, "--fail-below", found).code == 0
+    for least, outcome in ((-100, "passed"), (100, "not passed")):
+        told = here("score", run, IRIS, "--fail-below", least).out.splitlines()[-1]
+        assert told == f"threshold            {least} nats a row, {outcome}"
     assert here("score", run, IRIS, "--fail-below", "-inf").code == 0
 
 

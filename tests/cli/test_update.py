@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from scipy.stats import multivariate_normal
 
 from daskgmm import GaussianMixture, jobs, load
-from daskgmm.errors import ConfigurationError, OutputError
+from daskgmm.errors import BelowThresholdError, ConfigurationError, OutputError
 from daskgmm.jobs.listener import Silence
 from tests.support.command import here, in_process, made
 
@@ -220,13 +220,15 @@ def test_the_text_tells_the_same(folder, tmp_path, here):
     done = here(*command)
     drift = record_of(tmp_path / "run")["drift"]
     titles, *lines = done.out.splitlines()
-    words = "component weight of new rows after shift of new rows shift divergence"
+    words = "component weight of new rows after shift of new rows (sd) shift (sd) divergence (nats)"
     assert " ".join(titles.split()) == words
-    for line, one in zip(lines, drift["components"], strict=False):
+    for line, one in zip(lines[:K], drift["components"], strict=True):
         _, before, new, after, *moves = line.split()
         shown = [float(before), float(new), float(after), *map(float, moves)]
         assert_allclose(shown, list(one.values()), rtol=1e-3, atol=1e-4)
-    assert f"difference      {drift['difference']:.6f} nats a row" in done.out
+    assert f"difference      {drift['difference']:.6f} nats a row (new rows fit worse" in done.out
+    explained = [line.partition(":")[0] for line in lines[K : K + 2]]
+    assert explained == ["shift", "divergence"]
     assert "rows seen       1,200, which count 1,200" in done.out
     assert "Updating with rows of 2 columns in this process." in done.err
 
@@ -330,6 +332,41 @@ def test_a_model_without_moments_can_only_forget(folder, tmp_path, here):
     assert "holds no moments" in done.err
     assert here(*command, "--forgetting", 0).code == 0
     assert record_of(tmp_path / "run")["result"]["rows_seen"] == 300
+
+
+# --- a gate
+
+
+def test_an_update_that_drifts_too_far_leaves_no_model_and_replaces_none(folder, tmp_path, here):
+    out = tmp_path / "run"
+    command = ("update", folder / "run", folder / "moved.csv", "-o", out)
+    assert here("update", folder / "run", folder / "new.parquet", "-o", out).code == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    drifted = here(*command, "--force", "--fail-below-difference", -0.1)
+    assert drifted.code == 3
+    assert ", below -0.1" in drifted.err
+    assert "--fail-below-difference" in drifted.err
+    assert {name: (out / name).read_bytes() for name in before} == before
+    assert load(out).n_rows_ == 1800
+    fresh = tmp_path / "fresh"
+    for _ in range(2):
+        assert here(*command[:-1], fresh, "--fail-below-difference", -0.1).code == 3
+        assert record_of(fresh)["state"] == "failed"
+        assert not (fresh / "model.safetensors").exists()
+
+
+def test_the_least_difference_is_no_part_of_the_run_but_holds_for_a_complete_one(
+    folder, tmp_path, here
+):
+    command = ("update", folder / "run", folder / "moved.csv", "-o", tmp_path / "run")
+    assert here(*command, "--fail-below-difference", -100).code == 0
+    difference = record_of(tmp_path / "run")["drift"]["difference"]
+    done = here(*command, "--fail-below-difference", difference)
+    assert (done.code, "already complete" in done.err) == (0, True)
+    assert here(*command, "--fail-below-difference", difference + 1e-9).code == 3
+    assert record_of(tmp_path / "run")["state"] == "complete"
+    with pytest.raises(BelowThresholdError, match="below 0"):
+        jobs.update(folder / "run", folder / "moved.csv", tmp_path / "o", fail_below_difference=0)
 
 
 # --- from Python

@@ -79,7 +79,7 @@ def test_files_that_containers_see_are_there():
     services = compose(example())["services"]
     volumes = [each for service in services.values() for each in service.get("volumes", ())]
     paths = [each.split(":")[0] for each in volumes if isinstance(each, str) and each[0] == "."]
-    assert len(paths) == 6
+    assert len(paths) == 7
     assert all((FOLDER / path).exists() for path in paths)
 
 
@@ -94,6 +94,8 @@ def test_prometheus_asks_scheduler_and_workers_and_grafana_asks_prometheus():
     )
     scheduler, worker = prometheus["scrape_configs"]
     assert scheduler["static_configs"] == [{"targets": ["scheduler:8787"]}]
+    (rules,) = prometheus["rule_files"]
+    assert f"../prometheus/alerts.yaml:{rules}:ro" in compose()["services"]["prometheus"]["volumes"]
     found = worker["dns_sd_configs"][0]
     assert (found["names"], found["port"]) == (["worker"], 8787)
     services = compose()["services"]

@@ -15,7 +15,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support.command import HURRIED
+from daskgmm import load
+from tests.support.command import COMMAND, HURRIED
 from tests.support.isolated import OURS, environment
 from tests.support.paths import DEPLOY
 from tests.support.stores import KEY, SECRET
@@ -175,6 +176,51 @@ def test_the_script_hands_the_start_to_the_fit(tmp_path):
     assert start_of(GOOD) == f"{tmp_path}/models/{EARLIER}"
     assert start_of(EARLIER) == start_of(GOOD, START="none") == ""
     assert start_of(GOOD, START="other") == "other"
+
+
+@pytest.mark.slow
+def test_good_days_are_added_to_the_model_and_a_drifting_one_has_it_fitted_anew(tmp_path):
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    script(tmp_path / "venv" / "bin" / "daskgmm", f'exec {shlex.join(COMMAND)} "$@"')
+    script(tmp_path / "venv" / "bin" / "python", f'exec {sys.executable} "$@"')
+    rng = np.random.default_rng(0)
+    centres = np.array([[0, 0], [9, 0], [0, 9]])
+    for day, move in ((EARLIER, 0), (GOOD, 0), (BAD, 3)):
+        rows = np.repeat(centres, 80, axis=0) + rng.normal(size=(240, 2)) + (move, 0)
+        folder = tmp_path / "rows" / f"date={day}"
+        folder.mkdir(parents=True)
+        pd.DataFrame(rng.permutation(rows), columns=["a", "b"]).to_parquet(folder / "0.parquet")
+    config = (SCHEDULES / "nightly.toml").read_text().replace("components = 8", "components = 3")
+    (tmp_path / "nightly.toml").write_text(config)
+    own = {
+        "VENV": str(tmp_path / "venv"),
+        "DATA": str(tmp_path / "rows"),
+        "RESULTS": str(tmp_path),
+        "CONFIG": str(tmp_path / "nightly.toml"),
+        "STEPS": "refresh",
+    }
+
+    def refresh(day):
+        command = [SCHEDULES / "nightly.sh", day]
+        env = os.environ | own
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        run = tmp_path / "models" / day
+        (tmp_path / "labels" / day).mkdir(exist_ok=True)
+        (tmp_path / "labels" / day / "_SUCCESS").touch()
+        return json.loads((run / "run.json").read_text()), load(run)
+
+    (first, one), (second, two), (third, three) = map(refresh, (EARLIER, GOOD, BAD))
+    assert "updated_from" not in first
+    assert "aligned_to" not in first
+    assert second["updated_from"]["run_id"] == first["run_id"]
+    assert two.n_rows_ == 480
+    assert "updated_from" not in third
+    assert third["aligned_to"]["run_id"] == second["run_id"]
+    assert three.n_rows_ == 240
+    for after in (two, three):  # components keep their order
+        assert np.abs(after.means_ - one.means_).max() < 4
+    assert refresh(BAD)[0] == third  # made already
 
 
 @pytest.mark.slow

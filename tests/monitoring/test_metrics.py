@@ -8,7 +8,7 @@ import pytest
 from distributed import Client, LocalCluster
 from prometheus_client import REGISTRY
 
-from daskgmm import GaussianMixture
+from daskgmm import GaussianMixture, GaussianMixtureSelector
 from daskgmm.errors import DataError
 from daskgmm.monitoring import install
 from daskgmm.monitoring.events import TOPIC
@@ -54,6 +54,34 @@ def test_a_finished_fit_is_told_by_its_run(client):
     assert of(found, "daskgmm_passes_total", run=run) == model.n_iter_
     assert of(found, "daskgmm_pass_seconds", run=run) == model.history_[-1]["seconds"]
     assert of(found, "daskgmm_running", run=run) == 0
+
+
+def info(client):
+    found = scrape(client.cluster)
+    run = last_run(client)
+    (labels,) = [
+        dict(labels) for name, labels in found
+        if name == "daskgmm_fit_info" and dict(labels)["run_id"] == run
+    ]  # fmt: skip
+    assert of(found, "daskgmm_fit_info", **labels) == 1
+    return labels
+
+
+def test_a_fits_size_and_kind_are_labels(client):
+    GaussianMixture(3, covariance_type="diag", random_state=0).fit(two_groups())
+    labels = info(client)
+    assert labels["run"] == labels["run_id"]
+    own = {name: labels[name] for name in ("estimator", "components", "covariance", "rows")}
+    assert own == {
+        "estimator": "GaussianMixture",
+        "components": "3",
+        "covariance": "diag",
+        "rows": "2000",
+    }
+    kinds = ("full", "diag")
+    GaussianMixtureSelector(range(1, 4), covariance_type=kinds, random_state=0).fit(two_groups())
+    labels = info(client)
+    assert (labels["components"], labels["covariance"]) == ("1..3", "full,diag")
 
 
 def test_a_fit_that_goes_on_is_running_and_its_passes_move(client):

@@ -43,7 +43,8 @@ def score(
     """Print how well MODEL fits the rows of INPUT.
 
     The result is the mean log-likelihood and the criteria AIC, BIC and ICL, of which lower values
-    are better. MODEL is a run directory or a model file.
+    are better; with --fail-below also whether the log-likelihood passed that threshold. MODEL is a
+    run directory or a model file.
     """
     from dataclasses import asdict
 
@@ -53,14 +54,16 @@ def score(
     from daskgmm.jobs.models import find_model
 
     rows, resources = inputs_of(options, inputs), resources_of(options)
-    fitted = find_model(model, dict(rows.storage_options)).fitted
+    found = find_model(model, dict(rows.storage_options))
     with progress(shown=options["progress"], verb="Scoring") as listener:
-        scores = jobs.evaluate(fitted, rows, resources, listener)
-    click.echo(to_json(asdict(scores)) if as_json else _text(scores))
+        run_id = found.identity()["run_id"]
+        scores = jobs.evaluate(found.fitted, rows, resources, listener, run_id)
+    least = {} if fail_below is None else {"fail_below": fail_below}
+    click.echo(to_json(asdict(scores) | least) if as_json else _text(scores, fail_below))
     _require(scores.mean_log_likelihood, fail_below)
 
 
-def _text(scores: "Scores") -> str:
+def _text(scores: "Scores", fail_below: float | None) -> str:
     from daskgmm.cli.output.tables import facts_table
 
     facts = {
@@ -70,6 +73,9 @@ def _text(scores: "Scores") -> str:
         "BIC": f"{scores.bic:.2f}",
         "ICL": f"{scores.icl:.2f}",
     }
+    if fail_below is not None:
+        outcome = "passed" if scores.mean_log_likelihood >= fail_below else "not passed"
+        facts["threshold"] = f"{fail_below:g} nats a row, {outcome}"
     return facts_table(facts)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from daskgmm.cli.options.declared import options_of
 from daskgmm.cli.options.secrets import typed_command
 from daskgmm.cli.options.shared import (
     COLUMNS,
@@ -17,8 +18,13 @@ from daskgmm.cli.options.shared import (
     WEIGHTS,
 )
 from daskgmm.cli.options.types import Number
+from daskgmm.jobs.options import UpdateOptions
 
 logger = logging.getLogger(__name__)
+
+_WORDS = """\
+shift: from the old mean to that of the new rows, and to the new mean, in old standard deviations
+divergence: of the new component from the old one (Jeffreys); 0 for equal ones"""
 
 _REPORTED = ("run", "already", "run_id", "updated_from", "forgetting", "result", "drift")
 
@@ -41,15 +47,22 @@ _REPORTED = ("run", "already", "run_id", "updated_from", "forgetting", "result",
 @REFERENCES
 @COLUMNS
 @WEIGHTS
+@options_of(UpdateOptions, ["fail_below_difference"])
 @FORCE
 @READING
 def update(run: str, inputs: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
     """Update the model of RUN with new rows of INPUT.
 
     This makes one EM step in one pass over the new rows; sufficient statistics in RUN stand for
-    the earlier rows. The new model is written to RUN2, a directory or a URL. The command prints
-    how far the new rows have drifted from the old model. RUN may also be a model file. Running
-    the same command again does nothing once RUN2 is complete.
+    the earlier rows. The new model is written to RUN2, a directory or a URL. RUN may also be a
+    model file. Running the same command again does nothing once RUN2 is complete.
+
+    The command prints how far the new rows have drifted from the old model. The difference is
+    the mean log-likelihood of the new rows under the old model less its bound before, in nats per
+    row: about 0 for rows like the earlier ones, below 0 for rows that fit worse. Of each component
+    the shift is the distance from its old mean, to the mean of its new rows or to its new mean, in
+    its old standard deviations (Mahalanobis); the divergence is that of the new component from the
+    old one, in nats (Jeffreys).
     """
     from daskgmm import jobs
     from daskgmm.cli.output.progress import progress
@@ -73,20 +86,26 @@ def _text(report: Mapping[str, Any]) -> str:
         "rows seen": f"{result['rows_seen']:,}, which count {result['weight']:,.6g}",
         "log-likelihood": _nats(drift["mean_log_likelihood"]),
         "bound before": _nats(drift["lower_bound_before"]),
-        "difference": _nats(drift["difference"]),
+        "difference": f"{_nats(drift['difference'])}{_better_or_worse(drift['difference'])}",
         "updated from": report["updated_from"]["run_id"] or report["updated_from"]["model_sha256"],
         "run": report["run"],
     }
-    return f"{table(_rows(drift['components']))}\n\n{facts_table(facts)}"
+    return f"{table(_rows(drift['components']))}\n{_WORDS}\n\n{facts_table(facts)}"
 
 
 def _nats(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.6f} nats a row"
 
 
+def _better_or_worse(difference: float | None) -> str:
+    if difference is None:
+        return ""
+    return f" (new rows fit {'worse' if difference < 0 else 'no worse'} than the earlier ones)"
+
+
 def _rows(components: list[dict[str, Any]]) -> list[list[str]]:
-    titles = ["component", "weight", "of new rows", "after", "shift of new rows", "shift"]
-    rows = [[*titles, "divergence"]]
+    titles = ["component", "weight", "of new rows", "after", "shift of new rows (sd)"]
+    rows = [[*titles, "shift (sd)", "divergence (nats)"]]
     for k, one in enumerate(components):
         weights = (one["weight_before"], one["weight_of_new_rows"], one["weight_after"])
         moves = (one["shift_of_new_rows"], one["shift"], one["divergence"])

@@ -23,7 +23,14 @@ _OTHERS = re.compile(r"(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP)(_\
 def variables(command: str, param: click.Parameter) -> tuple[str, str]:
     """Names of the variables that set an option; the first one that is set wins."""
     name = normal(long_name(param)).upper()
-    return f"{PREFIX}{command.upper()}_{name}", f"{PREFIX}{name}"
+    return f"{PREFIX}{normal(command).upper()}_{name}", f"{PREFIX}{name}"
+
+
+def single_commands(name: str, command: click.Command) -> dict[str, click.Command]:
+    """A command by its name or, of a group, those in it by names such as ``runs-list``."""
+    if isinstance(command, click.Group):
+        return {f"{name}-{inner}": each for inner, each in command.commands.items()}
+    return {name: command}
 
 
 def let_variables_set(name: str, command: click.Command) -> None:
@@ -57,9 +64,16 @@ def take_from_file(context: click.Context, _option: Any, path: str | None) -> No
     """
     commands = all_commands(context)
     refuse_unknown(commands.values())
-    found = {} if path is None else settings(path, str(context.info_name), commands)
+    found = {} if path is None else settings(path, _name(context), commands)
     context.default_map = {name: setting.value for name, setting in found.items()}
     context.meta[_ORIGINS] = {name: setting.origin for name, setting in found.items()}
+
+
+def _name(context: click.Context) -> str:
+    """The name of a command as in `single_commands`."""
+    above = context.parent
+    own = str(context.info_name)
+    return own if above is None or above.parent is None else f"{_name(above)}-{own}"
 
 
 def all_commands(context: click.Context) -> Commands:
@@ -69,8 +83,9 @@ def all_commands(context: click.Context) -> Commands:
     if not isinstance(group, click.Group):
         return {}
     names = [name for name in group.list_commands(root) if name != CONFIG]
-    found = {name: group.get_command(root, name) for name in names}
-    return {name: command for name, command in found.items() if command is not None}
+    found = ((name, group.get_command(root, name)) for name in names)
+    single = (single_commands(name, command) for name, command in found if command is not None)
+    return {name: command for commands in single for name, command in commands.items()}
 
 
 def origin(context: click.Context, name: str) -> str:

@@ -154,7 +154,7 @@ def settings(path: str, command: str, commands: Commands) -> dict[str, Setting]:
         reader = entry.table or command
         if reader in takers:
             param = takers[reader]
-            value = _checked(entry, path, commands[reader], param)
+            value = _checked(entry, path, reader, commands[reader], param)
             if reader == command:
                 target = common if entry.table is None else own
                 target[str(param.name)] = Setting(value, f"{path}, line {entry.line}")
@@ -204,7 +204,9 @@ def _takers(entry: TomlEntry, path: str, commands: Commands) -> dict[str, click.
     )
 
 
-def _checked(entry: TomlEntry, path: str, command: click.Command, param: click.Parameter) -> Any:
+def _checked(
+    entry: TomlEntry, path: str, name: str, command: click.Command, param: click.Parameter
+) -> Any:
     """The value of a key, once the type of its option accepts it."""
     context = click.Context(command, info_name=command.name)
     try:
@@ -213,7 +215,7 @@ def _checked(entry: TomlEntry, path: str, command: click.Command, param: click.P
     except click.BadParameter as error:
         raise CommandFailure(
             f"{path}, line {entry.line}: {entry.key}: {error.message}",
-            f"See daskgmm {command.name} --help for what it takes.",
+            f"See daskgmm {name.replace('-', ' ')} --help for what it takes.",
             Exit.USAGE,
         ) from error
     return value

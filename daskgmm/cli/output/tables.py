@@ -3,21 +3,17 @@
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from io import StringIO
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from rich.control import strip_control_codes
 
 if TYPE_CHECKING:
     from daskgmm.estimators.gaussian_mixture import GaussianMixture
 
 _COLUMNS_SHOWN = 6
 _COMPONENTS_SHOWN = 30
-_WIDEST = 1_000_000
 
 
 def fit_summary(record: Mapping[str, Any], model: "GaussianMixture") -> str:
@@ -123,16 +119,21 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 def _aligned(rows: Sequence[Sequence[str]], side: Literal["left", "right"]) -> str:
     """Cells in columns by their width on a terminal, where a Chinese character takes two places."""
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    for _ in rows[0]:
-        grid.add_column(justify=side, no_wrap=True)
-    for row in rows:
-        grid.add_row(*map(Text, row))
-    # As wide as necessary: a terminal wraps lines that are too long for it.
-    console = Console(file=StringIO(), width=_WIDEST, color_system=None, force_jupyter=False)
-    with console.capture() as capture:
-        console.print(grid)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+    shown = [[_cell(text) for text in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*shown, strict=True)]
+    return "\n".join(_line(row, widths, side) for row in shown)
+
+
+def _cell(text: str) -> str:
+    """The text on one line, without codes that move a terminal's cursor."""
+    return strip_control_codes(text.replace("\n", " "))
+
+
+def _line(row: Sequence[str], widths: Sequence[int], side: Literal["left", "right"]) -> str:
+    gaps = (" " * (width - cell_len(text)) for text, width in zip(row, widths, strict=True))
+    pairs = zip(row, gaps, strict=True)
+    cells = (text + gap if side == "left" else gap + text for text, gap in pairs)
+    return "  ".join(cells).rstrip()
 
 
 def covariances(values: Any, kind: str) -> str:

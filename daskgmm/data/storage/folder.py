@@ -187,6 +187,18 @@ class Folder:
         found = (key.rstrip("/").rpartition("/")[2] for key in keys)
         return sorted(name for name in found if name)
 
+    def folders(self) -> list[str] | None:
+        """Names of the folders in it, sorted and without links; ``None`` if there is no folder."""
+        path, found = self.local, None
+        self.filesystem.invalidate_cache(self.root)
+        with self._explaining(deed="read"), _IgnoreMissing():
+            if path is not None:
+                entries = (one for one in path.iterdir() if one.is_dir() and not one.is_symlink())
+                return sorted(one.name for one in entries)
+            found = self.filesystem.ls(self.root, detail=True)
+        keys = (one["name"].rstrip("/") for one in found or () if one["type"] == "directory")
+        return sorted(key.rpartition("/")[2] for key in keys) if found else None
+
     def remove(self, name: str) -> None:
         """Remove a file or folder, if it is there.
 

@@ -94,7 +94,7 @@ class ExistingRun:
         OutputError
             The folder is not a run directory, so nothing may be written there, even with ``force``.
         """
-        names = _ours(folder)
+        names = own_files(folder)
         run, damaged = None, None
         try:
             run = Run.at(folder) if names else None
@@ -154,7 +154,14 @@ def _in_the_way(existing: ExistingRun, what: str) -> OutputError:
     )
 
 
-def _ours(folder: Folder) -> frozenset[str]:
+def own_files(folder: Folder) -> frozenset[str]:
+    """Names of a run's files in its directory, without the lock; none if there is no run.
+
+    Raises
+    ------
+    OutputError
+        The directory holds other files as well, or only those.
+    """
     names = frozenset(folder.names())
     kept = names - leftovers(names)
     if not (kept <= {LOCK_FILE} or (RECORD_FILE in kept and kept <= _FILES)):

@@ -1,4 +1,8 @@
-"""Run directories: their record, its form, and how one run differs from another."""
+"""Run directories: their record, its form, and how one run differs from another.
+
+A folder of a thousand runs is listed within a second or two, so modules that load numerical
+libraries are imported where they are used.
+"""
 
 import hashlib
 import json
@@ -14,8 +18,6 @@ from daskgmm.data.storage.errors import first_line
 from daskgmm.data.storage.folder import Folder, require_folder
 from daskgmm.data.storage.json import from_json, require_form
 from daskgmm.errors import ConfigurationError, DataError, OutputError
-from daskgmm.fitting.model_file import MODEL_FILE
-from daskgmm.jobs.inputs import OTHER_INPUTS, version_of
 from daskgmm.jobs.json_values import differences, to_json
 
 RECORD_FILE = "run.json"
@@ -105,12 +107,16 @@ class Run:
         """Content of the model file; ``None`` unless the run is complete and wrote this file."""
         if self.state is not State.COMPLETE:
             return None
+        from daskgmm.fitting.model_file import MODEL_FILE
+
         content = self.folder.read(MODEL_FILE)
         fits = content is not None and sha256(content) == self.record.get("model_sha256")
         return content if fits else None
 
     def differences(self, configuration: Mapping[str, Any], inputs: Mapping[str, Any]) -> list[str]:
         """Differences of another run from this one, in words."""
+        from daskgmm.jobs.inputs import OTHER_INPUTS
+
         found = list(differences(self.record["configuration"], configuration).values())
         if self.record["inputs"]["sha256"] != inputs["sha256"]:
             same = _versions(self.record["inputs"]) == _versions(inputs)
@@ -121,6 +127,8 @@ class Run:
 
 def _versions(inputs: Mapping[str, Any]) -> list[str]:
     """Files of a fingerprint, sorted, so that the order of reading doesn't matter."""
+    from daskgmm.jobs.inputs import version_of
+
     files = inputs.get("files")
     known = [file for file in files if isinstance(file, Mapping)] if isinstance(files, list) else ()
     return sorted(json.dumps(version_of(file), sort_keys=True) for file in known)
@@ -150,6 +158,8 @@ _RECORD = {
     "attempts?": int,
     "host?": dict,
     "failure?": {"cause": str, "remedy": str},
+    "result?": dict,
+    "timings?": {"started?": str, "ended?": str, "seconds?": _NUMBER},
     **dict.fromkeys(("updated_from?", "started_from?", "aligned_to?"), _MODEL),
     "drift?": {
         **dict.fromkeys(("mean_log_likelihood", "lower_bound_before", "difference"), _KNOWN),

@@ -1,0 +1,1 @@
+"""Folders of runs: what they hold, how their runs differ, and which of them go."""

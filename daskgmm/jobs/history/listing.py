@@ -1,0 +1,135 @@
+"""The runs of a folder, from their records alone."""
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from daskgmm.data.storage.folder import Folder
+from daskgmm.errors import DataError, MissingInputError, OutputError
+from daskgmm.jobs.runs.directory import Run
+
+_READERS = 32
+"""Records that are read at a time: a store answers each after some milliseconds."""
+
+UNREADABLE = "unreadable"
+"""State of a run whose record can't be read."""
+
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """A run of a folder.
+
+    Parameters
+    ----------
+    folder : Folder
+        Run directory.
+    run : Run or None
+        ``None`` where its record can't be read.
+    fault : str or None
+        Reason why it can't be read.
+    """
+
+    folder: Folder
+    run: Run | None
+    fault: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of its directory in the folder."""
+        return self.folder.root.rpartition("/")[2]
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """Content of its record; empty where that can't be read."""
+        return {} if self.run is None else self.run.record
+
+    @property
+    def state(self) -> str:
+        """State of the run by its record."""
+        return UNREADABLE if self.run is None else str(self.run.state)
+
+    @property
+    def when(self) -> datetime | None:
+        """When it ended or, if it has not, when it started."""
+        timings = self.record.get("timings", {})
+        try:
+            found = datetime.fromisoformat(timings.get("ended") or timings.get("started") or "")
+        except ValueError:
+            return None
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+    @property
+    def components(self) -> int | None:
+        """Number K of components, where it is known already."""
+        asked = self.record.get("configuration", {}).get("components")
+        found = self.record.get("result", {}).get("components", asked)
+        return found if isinstance(found, int) else None
+
+    @property
+    def difference(self) -> float | None:
+        """Drift of an update: log-likelihood of its rows less the bound before (nats a row)."""
+        found: float | None = self.record.get("drift", {}).get("difference")
+        return found
+
+    def plain(self) -> dict[str, Any]:
+        """Plain JSON values for lists of runs."""
+        result, when = self.record.get("result", {}), self.when
+        return {
+            "run": self.folder.name,
+            "id": self.record.get("run_id"),
+            "state": self.state,
+            "when": None if when is None else when.isoformat(),
+            "rows": result.get("rows"),
+            "components": self.components,
+            "lower_bound": result.get("lower_bound"),
+            "seconds": self.record.get("timings", {}).get("seconds"),
+            "difference": self.difference,
+            "fault": self.fault,
+        }
+
+
+def runs_in(
+    path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None
+) -> list[ListedRun]:
+    """The runs whose directories are in a folder, the oldest first.
+
+    Only records are read, many at a time. Other files and folders are passed over, and so are
+    links, which are second names.
+
+    Parameters
+    ----------
+    path : path-like
+        The folder, local or a URL.
+    storage_options : mapping or None
+        Options for its store.
+
+    Raises
+    ------
+    MissingInputError
+        There is no such folder.
+    ClusterError
+        The store doesn't answer.
+    """
+    folder = Folder.of(path, storage_options or {})
+    names = folder.folders()
+    if names is None:
+        raise MissingInputError(
+            f"There is no folder {folder.name}.", "Name the folder that holds the run directories."
+        )
+    with ThreadPoolExecutor(_READERS) as pool:
+        found = pool.map(_listed, (folder.inside(name) for name in names))
+        runs = [run for run in found if run is not None]
+    return sorted(runs, key=lambda one: (one.when or _EARLIEST, one.name))
+
+
+def _listed(folder: Folder) -> ListedRun | None:
+    try:
+        run = Run.at(folder)
+    except (DataError, OutputError) as error:
+        return ListedRun(folder, None, error.cause)
+    return None if run is None else ListedRun(folder, run)

@@ -1,0 +1,290 @@
+"""Folders of runs: listed, compared and pruned."""
+
+import json
+import shutil
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from daskgmm import jobs, load
+from daskgmm.data.storage.folder import Folder
+from daskgmm.jobs.locks import locked
+from tests.support.command import here
+
+__all__ = ["here"]
+
+NAMES = ["speed", "height", "width ($)"]
+CENTRES = np.array([[0, 0, 0], [6, 0, 2], [0, 6, -2]])
+FIRST = datetime(2026, 11, 1, 2, 30, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Two nights' runs: a fit, and a fit of rows that have moved with another seed."""
+    folder = tmp_path_factory.mktemp("made")
+    rng = np.random.default_rng(0)
+    for night, (move, order) in enumerate([(0, [0, 1, 2]), (0.5, [2, 0, 1])]):
+        rows = np.repeat(CENTRES[order] + [0, move, 0], 60, axis=0) + rng.normal(size=(180, 3))
+        pd.DataFrame(rows, columns=NAMES).to_csv(folder / f"{night}.csv", index=False)
+        jobs.fit(str(folder / f"{night}.csv"), str(folder / f"{night}"), components=3, seed=night)
+    return folder
+
+
+@pytest.fixture
+def nights(made, tmp_path):
+    """Makes runs of a folder: complete ones in turn, or others with only a record."""
+    folder = tmp_path / "nights"
+    folder.mkdir()
+
+    def make(night, state="complete"):
+        run = folder / f"night-{night:03d}"
+        run.mkdir()
+        record = json.loads((made / f"{night % 2}" / "run.json").read_text())
+        began = FIRST + timedelta(days=night)
+        record |= {"run_id": f"{night:032x}", "state": state}
+        record["timings"] = {"started": began.isoformat()}
+        if state != "running":
+            record["timings"] |= {"ended": began.isoformat(), "seconds": 1.5}
+        if state == "complete":
+            shutil.copy(made / f"{night % 2}" / "model.safetensors", run)
+        else:
+            del record["result"]
+        (run / "run.json").write_text(json.dumps(record))
+        return run
+
+    make.folder = folder
+    return make
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_folders_runs_are_listed_by_time_with_or_without_the_word(nights, here):
+    nights(2)
+    nights(0)
+    nights(1, "failed")
+    nights(3, "running")
+    done = here("runs", nights.folder)
+    assert (done.code, done.err) == (0, "")
+    heading, *lines = (line.split() for line in done.out.splitlines())
+    assert heading == ["run", "id", "state", "when", "rows", "K", "lower", "bound", "seconds"]
+    assert [(line[0], line[2]) for line in lines] == [
+        ("night-000", "complete"),
+        ("night-001", "failed"),
+        ("night-002", "complete"),
+        ("night-003", "running"),
+    ]
+    bound = load(nights.folder / "night-000").lower_bound_
+    assert lines[0][3:] == ["2026-11-01", "02:30Z", "180", "3", f"{bound:.6f}", "1.5"]
+    assert lines[3][3:] == ["2026-11-04", "02:30Z", "-", "3", "-", "-"]
+    assert here("runs", "list", nights.folder).out == done.out
+
+
+def test_json_has_every_value_in_full(nights, here):
+    run = nights(0)
+    nights(1, "running")
+    done = here("runs", nights.folder, "--json")
+    first, second = json.loads(done.out)
+    record = json.loads((run / "run.json").read_text())
+    assert first == {
+        "run": str(run),
+        "id": record["run_id"],
+        "state": "complete",
+        "when": FIRST.isoformat(),
+        "rows": 180,
+        "components": 3,
+        "lower_bound": record["result"]["lower_bound"],
+        "seconds": 1.5,
+        "difference": None,
+        "fault": None,
+    }
+    assert (second["state"], second["rows"], second["seconds"]) == ("running", None, None)
+
+
+def test_what_is_no_run_is_passed_over_and_a_damaged_record_is_told(nights, here):
+    nights(0)
+    nights(1).joinpath("run.json").write_text("[]")
+    (nights.folder / "notes").mkdir()
+    (nights.folder / "notes.txt").touch()
+    (nights.folder / "latest").symlink_to("night-000")
+    done = here("runs", nights.folder)
+    assert [line.split()[0] for line in done.out.splitlines()[1:]] == ["night-001", "night-000"]
+    assert "unreadable" in done.out
+    assert "night-001/run.json is not the record of a run" in done.err
+
+
+def test_only_records_are_read(nights, here, monkeypatch):
+    for night in range(5):
+        nights(night)
+    read, inner = [], Folder.read
+    monkeypatch.setattr(Folder, "read", lambda self, name: read.append(name) or inner(self, name))
+    assert here("runs", nights.folder).code == 0
+    assert read == ["run.json"] * 5
+
+
+def test_a_missing_folder_is_no_input_and_an_empty_one_holds_no_runs(tmp_path, here):
+    assert here("runs", tmp_path / "none").code == 66
+    done = here("runs", "list", tmp_path, "--json")
+    assert (done.code, json.loads(done.out)) == (0, [])
+    assert "holds no runs" in done.err
+
+
+def test_a_store_is_listed_and_pruned_as_a_folder_is(nights, here, s3):
+    for night in range(3):
+        nights(night)
+    s3.filesystem.put(str(nights.folder), f"{s3.url}/nights", recursive=True)
+    url = f"{s3.url}/nights"
+    done = here("runs", url, *s3.arguments)
+    assert done.code == 0, done.err
+    assert done.out == here("runs", nights.folder).out
+    assert here("runs", "prune", url, "--keep", 1, "--yes", *s3.arguments).code == 0
+    keys = s3.filesystem.find(url)
+    assert {key.split("/")[2] for key in keys} == {"night-002"}
+    assert here("runs", f"{s3.url}/none", *s3.arguments).code == 66
+
+
+def test_nothing_goes_without_yes(nights, here):
+    for night in range(3):
+        nights(night)
+    done = here("runs", "prune", nights.folder, "--keep", 1)
+    assert done.code == 0
+    assert [line.split()[0] for line in done.out.splitlines()[1:]] == ["night-000", "night-001"]
+    assert "2 of 3 runs would be deleted: add --yes." in done.err
+    assert len(names(nights.folder)) == 3
+
+
+def test_complete_runs_are_kept_by_number_and_running_ones_always(nights, here):
+    states = ["running", "failed", "complete", "complete", "failed", "complete", "failed"]
+    for night, state in enumerate(states):
+        nights(night, state)
+    done = here("runs", "prune", nights.folder, "--keep", 2, "--yes")
+    assert done.code == 0, done.err
+    # Of the failed ones, the newer ones may still be resumed.
+    kept = (0, 3, 4, 5, 6)
+    assert names(nights.folder) == [f"night-{night:03d}" for night in kept]
+    assert here("runs", "prune", nights.folder, "--keep", 5, "--yes").out == ""
+    assert len(names(nights.folder)) == len(kept)
+
+
+def test_age_decides_alone_or_together_with_a_number(nights, here):
+    days = (datetime.now(UTC) - FIRST).days
+    for night in (0, days - 10, days - 1):
+        nights(night)
+    nights(1, "running")
+    everything = names(nights.folder)
+    command = ("runs", "prune", nights.folder, "--older-than", "5d")
+    assert here(*command, "--keep", 3, "--yes").out == ""
+    assert names(nights.folder) == everything
+    assert here(*command, "--keep", 2, "--yes").code == 0
+    assert names(nights.folder) == everything[1:]
+    assert here(*command, "--yes").code == 0
+    assert names(nights.folder) == ["night-001", everything[-1]]
+
+
+def test_a_folder_with_other_files_stays_and_ends_with_73(nights, here):
+    nights(0).joinpath("notes.txt").write_text("mine")
+    for night in (1, 2):
+        nights(night)
+    done = here("runs", "prune", nights.folder, "--keep", 1, "--yes")
+    assert done.code == 73
+    assert "holds other files as well" in done.err
+    assert names(nights.folder) == ["night-000", "night-002"]
+    assert names(nights.folder / "night-000") == ["model.safetensors", "notes.txt", "run.json"]
+
+
+def test_a_run_that_is_being_replaced_stays(nights, here):
+    busy = nights(0)
+    nights(1)
+    with locked(Folder.of(busy, {})):
+        done = here("runs", "prune", nights.folder, "--keep", 1, "--yes")
+        assert done.code == 73
+        assert "is being written by" in done.err
+    assert names(busy) == ["model.safetensors", "run.json"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cause"),
+    [
+        (["prune", "x"], "--keep N, --older-than AGE"),
+        (["prune", "x", "--keep", 0], "x>=1"),
+        (["prune", "x", "--older-than", "30"], "no age such as"),
+        (["prune", "x", "--older-than", "9" * 30 + "d"], "no age such as"),
+        (["compare", "x"], "two or more"),
+        (["list"], "Missing argument 'FOLDER'"),
+        ([], "Missing command"),
+    ],
+)
+def test_wrong_usage_is_told(here, arguments, cause):
+    done = here("runs", *arguments)
+    assert done.code == 2
+    assert cause in done.err
+
+
+def test_a_file_and_variables_set_options_of_the_commands_of_the_group(
+    nights, here, tmp_path, monkeypatch
+):
+    for night in range(3):
+        nights(night)
+    (tmp_path / "job.toml").write_text("[runs-prune]\nkeep = 1\n")
+    command = ("runs", "prune", nights.folder)
+    config = ("--config", tmp_path / "job.toml")
+    assert "2 of 3 runs would" in here(*command, *config).err
+    monkeypatch.setenv("DASKGMM_RUNS_PRUNE_KEEP", "2")
+    assert "1 of 3 runs would" in here(*command, *config).err
+    assert "keep = 2" in here("config", "runs-prune").out
+    monkeypatch.setenv("DASKGMM_RUNS_PRUNE_KEEPS", "2")
+    assert "Did you mean" in here(*command).err
+
+
+def test_components_are_compared_with_their_like(nights, here):
+    runs = [nights(0), nights(1)]
+    done = here("runs", "compare", *runs, "--json")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    before, after = map(load, runs)
+    order = after.match(before)
+    assert order.tolist() != [0, 1, 2]
+    (pair,) = found["components"]
+    assert [one["matched"] for one in pair["matched"]] == order.tolist()
+    for k, one in enumerate(pair["matched"]):
+        gap = after.means_[order[k]] - before.means_[k]
+        shift = np.sqrt(gap @ before.precisions_[k] @ gap)
+        divergence = before.divergence(after)[k, order[k]]
+        np.testing.assert_allclose([one["shift"], one["divergence"]], [shift, divergence])
+        assert one["weight_after"] == after.weights_[order[k]]
+    assert found["options"]["seed"] == [0, 1]
+    assert set(found["options"]) == {"seed", "inputs"}
+    gain = after.lower_bound_ - before.lower_bound_
+    np.testing.assert_allclose([run["gain"] for run in found["runs"]], [0, gain])
+    text = here("runs", "compare", *runs).out
+    assert f"{gain:+.6f}" in text
+    assert "shift (sd)" in text
+
+
+def test_a_component_that_is_the_same_has_no_shift_and_no_divergence(nights, here):
+    run = nights(0)
+    found = json.loads(here("runs", "compare", run, run / "model.safetensors", "--json").out)
+    for k, one in enumerate(found["components"][0]["matched"]):
+        assert (one["component"], one["matched"]) == (k, k)
+        assert one["shift"] == 0
+        assert one["divergence"] < 1e-12
+
+
+def test_models_of_other_sizes_are_compared_without_their_components(nights, made, here, tmp_path):
+    jobs.fit(str(made / "0.csv"), str(tmp_path / "two"), components=2, seed=0)
+    done = here("runs", "compare", nights(0), tmp_path / "two", "--plot", tmp_path / "two.png")
+    assert done.code == 0, done.err
+    assert "components are not matched" in done.out
+    assert (tmp_path / "two.png").stat().st_size > 10_000
+
+
+def test_figures_are_written_for_a_folder_and_a_comparison(nights, here, tmp_path):
+    runs = [nights(night) for night in range(3)]
+    assert here("runs", nights.folder, "--plot", tmp_path / "nights.png").code == 0
+    done = here("runs", "compare", *runs, "--plot", tmp_path / "both.svg", "--columns", NAMES[1])
+    assert done.code == 0, done.err
+    assert (tmp_path / "nights.png").stat().st_size > 10_000
+    assert here("runs", nights.folder, "--plot", tmp_path / "nights.xyz").code == 2
