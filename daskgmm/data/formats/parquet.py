@@ -1,14 +1,16 @@
 """Rows of Parquet files, a row group at a time and never more than a batch of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from daskgmm.data.columns import ColumnSelection
 from daskgmm.data.decode import Decoder, block_rows_for, kept_schema
@@ -40,6 +42,10 @@ class ParquetPart(SelfContainedPart):
     block_rows : int
     kept : pyarrow.Schema
         Types of the kept columns.
+    stored : mapping
+        Names in the file of columns that are called otherwise in the table.
+    removed : ndarray of int or None
+        Positions in the row group of rows that are not part of the table, in order.
     """
 
     file: InputFile
@@ -51,6 +57,13 @@ class ParquetPart(SelfContainedPart):
     dtype: np.dtype[Any]
     block_rows: int
     kept: pa.Schema
+    stored: Mapping[str, str] = field(default_factory=dict)
+    removed: NDArray[np.int64] | None = field(default=None, compare=False)
+
+    @property
+    def length(self) -> int:
+        """Number of rows that are part of the table."""
+        return self.rows - (0 if self.removed is None else len(self.removed))
 
     @property
     def label(self) -> str:
@@ -70,7 +83,8 @@ class ParquetPart(SelfContainedPart):
     def _batches(self) -> Iterator[pa.RecordBatch]:
         if self.rows == 0:  # a file without rows has no row group to read
             return
-        names = [name for name in self.selection.names if name not in self.constants]
+        wanted = [name for name in self.selection.names if name not in self.constants]
+        names = [self.stored.get(name, name) for name in wanted]
         with input_errors(self.file.path), _opened(self.file) as stream:
             # Without a buffer, Arrow reads all bytes of the row group before it decodes any.
             buffer_size = min(max(_READ_BYTES // max(len(names), 1), 2**16), 2**22)
@@ -86,18 +100,31 @@ class ParquetPart(SelfContainedPart):
 
     def _decoded(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         rows = 0
+        called = {there: name for name, there in self.stored.items()}
         while True:
             with decoder_errors(self.label, path=self.file.path):
                 batch = next(batches, None)
             if batch is None:
                 break
+            if called:
+                batch = batch.rename_columns([called.get(n, n) for n in batch.schema.names])
+            yield with_constants(self._left(batch, rows), self.constants)
             rows += batch.num_rows
-            yield with_constants(batch, self.constants)
         if rows != self.rows:
             raise DataError(
                 f"{self.label} is damaged: it has {rows} rows, and its footer says {self.rows}.",
                 "Write the file again or leave it out.",
             )
+
+    def _left(self, batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
+        """The rows of a batch that are part of the table; ``first`` is its first row's position."""
+        if self.removed is None:
+            return batch
+        start, stop = np.searchsorted(self.removed, (first, first + batch.num_rows))
+        stays = np.ones(batch.num_rows, np.bool_)
+        stays[self.removed[start:stop] - first] = False
+        bits = pa.py_buffer(np.packbits(stays, bitorder="little"))
+        return batch.filter(pa.Array.from_buffers(pa.bool_(), len(stays), [None, bits]))
 
 
 @contextmanager
@@ -194,14 +221,18 @@ class ParquetTable:
 
     def _dtype(self, selection: ColumnSelection) -> np.dtype[Any]:
         """Return float32 where every feature of every file fits it, else float64."""
-        small = {pa.float16(), pa.float32()}
         schemas = {id(schema): schema for schema in self.schemas}.values()
         kinds = {
             schema.field(name).type if name in schema.names else None  # a key of directories
             for schema in schemas
             for name in selection.features
         }
-        return np.dtype(np.float32 if kinds <= small else np.float64)
+        return float_type(kinds)
+
+
+def float_type(kinds: AbstractSet[pa.DataType | None]) -> np.dtype[Any]:
+    """Return float32 where it holds all values of some types, else float64."""
+    return np.dtype(np.float32 if kinds <= {pa.float16(), pa.float32()} else np.float64)
 
 
 def open_parquet(files: Sequence[InputFile]) -> ParquetTable:

@@ -15,6 +15,7 @@ from daskgmm.data.formats.hdf5 import open_hdf5
 from daskgmm.data.formats.npy import open_npy
 from daskgmm.data.formats.parquet import open_parquet
 from daskgmm.data.formats.zarr import open_zarr
+from daskgmm.data.lakes.delta import open_delta
 from daskgmm.data.source import Source
 from daskgmm.data.storage.credentials import shown_address
 from daskgmm.data.storage.urls import address_of
@@ -57,6 +58,8 @@ class Format:
         Whether a file may hold several arrays; a path may then go on with the name of one.
     directory : bool
         Whether a directory counts as one file.
+    versioned : bool
+        Whether it is a table with versions; ``open`` then takes its folder and a `TableRequest`.
     """
 
     open: Callable[..., Table]
@@ -65,6 +68,7 @@ class Format:
     delimited: bool = False
     holds_arrays: bool = False
     directory: bool = False
+    versioned: bool = False
 
 
 # A new format is a file beside this one and a line here.
@@ -74,6 +78,7 @@ FORMATS: dict[str, Format] = {
     "npy": Format(open_npy, (".npy",), named=False),
     "zarr": Format(open_zarr, (".zarr",), named=False, holds_arrays=True, directory=True),
     "hdf5": Format(open_hdf5, (".h5", ".hdf5"), named=False, holds_arrays=True),
+    "delta": Format(open_delta, (), versioned=True),
 }
 
 
@@ -98,22 +103,37 @@ def find_inputs(
         remedy = f"Known formats are {', '.join(FORMATS)}."
         raise ConfigurationError(f"The format {format_name!r} is not known.", remedy)
     known = FORMATS.values()
+    tables = {name for name, each in FORMATS.items() if each.versioned}
     containers = tuple(end for each in known if each.holds_arrays for end in each.extensions)
     inputs: dict[tuple[str, str], InputFile] = {}
-    for name in _path_names(path):
+    names = _path_names(path)
+    for name in names:
         found = find_files(
             name,
             storage_options,
             where,
             stores=format_name is not None and FORMATS[format_name].directory,
             containers=containers,
+            tables=tables if format_name is None else tables & {format_name},
         )
+        if found.table:
+            return found.table, _alone(found.files, names)
         files = _of_known_format(name, found, format_name)
         _require_text(files)
         for file in sorted(files, key=lambda file: natural_order(file.path)):
             inputs.setdefault((file.path, file.key), file)
     ordered = tuple(inputs.values())
     return format_name or _common_format(ordered), ordered
+
+
+def _alone(files: tuple[InputFile, ...], names: Sequence[str]) -> tuple[InputFile, ...]:
+    """A table's folder; raise ConfigurationError where other paths are given beside it."""
+    if len(names) > 1:
+        raise ConfigurationError(
+            f"{files[0].path} is a table, and {len(names)} paths were given.",
+            "Give the table alone: its rows are read at one version.",
+        )
+    return files
 
 
 def _require_text(files: Sequence[InputFile]) -> None:
@@ -144,6 +164,11 @@ def _format_of(file: InputFile) -> str | None:
 
 def _of_known_format(path: str, found: Listing, format_name: str | None) -> tuple[InputFile, ...]:
     """Drop other files of a directory; a file that is given by name stays."""
+    if format_name is not None and FORMATS[format_name].versioned:
+        raise MissingInputError(
+            f"{shown_address(path)} is no table of the format {format_name}.",
+            "Give the folder of the table, or leave format= (--format) out.",
+        )
     wanted = tuple(FORMATS) if format_name is None else (format_name,)
     files = tuple(file for file in found.files if _format_of(file) in wanted)
     if files or (format_name and found.files):
