@@ -179,8 +179,11 @@ def open_dataset(
         before ``part.10``), those of a sequence in its order; each once. A Zarr store counts as
         a file.
     format : str, optional
-        ``"parquet"``, ``"csv"``, ``"npy"``, ``"zarr"``, ``"hdf5"`` or ``"delta"``; by default
-        the files' extensions decide, and a folder with the log of a table is that table.
+        ``"parquet"``, ``"csv"``, ``"npy"``, ``"zarr"``, ``"hdf5"``, ``"delta"`` or ``"iceberg"``;
+        by default the files' extensions decide, and a folder with the log or metadata of a table,
+        or a ``.metadata.json`` file of Iceberg, is that table. With ``"iceberg"`` the path may be a
+        name in a catalog of pyiceberg, ``catalog.namespace.table``, and `storage_options` are then
+        the catalog's properties.
     columns : sequence of str or int, optional
         The features, in this order; by default all columns but the weights'. Columns of arrays
         go by their positions, from 0, which then are their names. Keys of directories named
@@ -191,9 +194,10 @@ def open_dataset(
         Conditions on keys in the names of directories, such as ``"date=2026-11-21"``, or
         ``["date>=2026-11-01", "date<2026-12-01"]``: all of them. Operators are ``= != < <= >
         >=``; values compare as numbers where both are, else as text. Other
-        directories are neither listed nor opened. In tables, conditions on partition columns.
+        directories are neither listed nor opened. In tables, conditions on partition fields.
     version : int or str, optional
-        Version of a table; by default the current one.
+        Version of a table: a number in Delta, a snapshot, tag or branch in Iceberg; by default
+        the current one.
     as_of : str, date or datetime, optional
         Time for the version of a table that was current then, as ISO 8601 writes it; UTC unless
         it has a zone, and a date stands for its first moment.

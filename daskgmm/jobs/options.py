@@ -69,7 +69,8 @@ class RowsOptions(TypedDict, total=False):
         str | None,
         Option(
             metavar="VERSION",
-            help="Version of a Delta table to read; by default the current one.",
+            help="Version of a table to read: its number in Delta, a snapshot, tag or branch in "
+            "Iceberg; by default the current one.",
         ),
     ]
     as_of: Annotated[

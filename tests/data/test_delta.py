@@ -12,26 +12,9 @@ from numpy.testing import assert_array_equal
 
 from daskgmm import GaussianMixture, errors, open_dataset
 from tests.support.deltas import actions, commits, map_columns, remove_rows, write_actions
+from tests.support.tables_read import kept, numbers, rows_of
 
 VECTORS = {"delta.enableDeletionVectors": "true"}
-
-
-def rows_of(dataset, *, kept=False):
-    """All rows of a dataset, sorted by the first feature; or its kept columns."""
-    blocks = [
-        (block.rows.T.copy(), block.kept)
-        for part in dataset.source().parts
-        for block in part.read()
-    ]
-    if kept:
-        return pa.concat_tables([own for _, own in blocks]).to_pylist()
-    rows = np.concatenate([rows for rows, _ in blocks])
-    assert len(rows) == sum(dataset.source().lengths) == sum(dataset.table.rows)
-    return rows[np.argsort(rows[:, 0])]
-
-
-def numbers(dataset):
-    return rows_of(dataset)[:, 0].tolist()
 
 
 @pytest.fixture
@@ -83,7 +66,7 @@ def test_columns_that_were_added_later_are_missing_in_older_rows(tmp_path):
     write_deltalake(path, later, mode="append", schema_mode="merge")
     dataset = open_dataset(path, columns=["x", "y"]).select(keep=["note"])
     assert_array_equal(rows_of(dataset), [[1, np.nan], [2, 3]])
-    assert sorted(str(row["note"]) for row in rows_of(dataset, kept=True)) == ["None", "new"]
+    assert sorted(str(row["note"]) for row in kept(dataset)) == ["None", "new"]
 
 
 def test_a_deletion_vector_removes_rows_of_any_block_and_row_group(tmp_path):
@@ -131,7 +114,7 @@ def test_partitions_are_chosen_by_their_values_whatever_these_hold(tmp_path, vec
         dataset = open_dataset(path, where=f"key={value}").select(keep=["key"])
         there = [position, position + 6][: 1 if vectors and value == "50%" else 2]
         assert numbers(dataset) == there
-        assert rows_of(dataset, kept=True) == [{"key": value}] * len(there)
+        assert kept(dataset) == [{"key": value}] * len(there)
 
 
 def test_partition_columns_are_no_features_by_default_and_can_be_chosen(tmp_path):
@@ -142,7 +125,7 @@ def test_partition_columns_are_no_features_by_default_and_can_be_chosen(tmp_path
     assert open_dataset(path).columns == ("x",)
     assert_array_equal(rows_of(open_dataset(path, columns=["x", "hour"])), [[1, 1], [2, 2], [3, 3]])
     chosen = open_dataset(path, where=["day>=2026-11-21", "hour<3"]).select(keep=["day"])
-    assert rows_of(chosen, kept=True) == [{"day": date(2026, 11, 21)}]
+    assert kept(chosen) == [{"day": date(2026, 11, 21)}]
 
 
 def test_files_of_other_partitions_are_not_opened(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from tests.support.command import here
+from tests.support.icebergs import catalog_at
 
 __all__ = ["here"]
 
@@ -92,3 +93,23 @@ def test_an_update_with_rows_that_a_run_has_read_is_warned_of(here, table):
     new = here("update", run, table, "--where", "day=4", "-o", table.parent / "other")
     assert new.code == 0, new.err
     assert "count twice" not in new.err
+
+
+def test_an_iceberg_table_of_a_catalog_is_fitted_again_and_again(here, tmp_path):
+    catalog, options = catalog_at(tmp_path)
+    rows = frame(np.random.default_rng(0).normal(size=(60, 2)), np.repeat([1, 2], 30))
+    table = catalog.create_table("db.rows", rows.schema)
+    table.append(rows)
+    first = table.current_snapshot().snapshot_id
+    named = ("--format", "iceberg", f"--storage-option=uri={options['uri']}")
+    command = ("fit", "default.db.rows", "-k", 2, "-o", tmp_path / "run", "--seed", 0, *named)
+    assert here(*command).code == 0
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["inputs"]["files"][0]["version"] == first
+    assert "already complete" in here(*command).err
+    table.append(rows)
+    assert here(*command).code == 73
+    assert "already complete" in here(*command, "--version", first).err
+    folder = table.location().removeprefix("file://")
+    scored = here("score", tmp_path / "run", folder, "--json")
+    assert json.loads(scored.out)["rows"] == 120

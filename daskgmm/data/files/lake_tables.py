@@ -1,7 +1,7 @@
 """Folders of Delta, Iceberg, Hudi and Lance tables, which must not be read as plain files.
 
 Their metadata list the files that count; the others hold rows that were removed or replaced. Those
-of Delta are read by these metadata; the others are refused.
+of Delta and Iceberg are read by these metadata; the others are refused.
 """
 
 import logging
@@ -19,8 +19,10 @@ LOG_FOLDERS = {
     "_versions": "Lance",
 }
 """Folders that mark tables; the logs in them list the files that count."""
-READABLE = {"Delta": "delta"}
+READABLE = {"Delta": "delta", "Iceberg": "iceberg"}
 """Kinds of tables that are read, and the names of their formats."""
+METADATA_FILE = re.compile(r".*\.metadata\.json(\.gz)?")
+"""Metadata of an Iceberg table, which stand for the table."""
 LOG_FILE = re.compile(
     r"(?P<root>.*?)/(?P<mark>_delta_log|\.hoodie)(?:/.*)?"
     r"|(?P<iceberg>.*?)/metadata/(?:[^/]*\.metadata\.json|version-hint\.text)"

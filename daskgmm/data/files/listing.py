@@ -13,6 +13,7 @@ from daskgmm.data.files.hive import Condition, PartitionFilter
 from daskgmm.data.files.lake_tables import (
     LOG_FILE,
     LOG_FOLDERS,
+    METADATA_FILE,
     READABLE,
     require_plain_files,
     table_error,
@@ -50,7 +51,7 @@ class Listing:
     listed : bool
         Whether it is a directory or pattern.
     table : str or None
-        Format of the table whose folder it is; the only file then stands for the folder.
+        Format of the table whose folder or metadata it is; the only file then stands for it.
     """
 
     files: tuple[InputFile, ...]
@@ -185,7 +186,9 @@ class _Finder:
                 raise
             return Listing(tuple(self._matches(root)), listed=True)
         if info["type"] != "directory":
-            return Listing((self._file(root, info),), listed=False)
+            table = "iceberg" if METADATA_FILE.fullmatch(root) else None
+            table = table if table in self.tables else None
+            return Listing((self._file(root, info),), listed=False, table=table)
         if self.stores and is_store(self.filesystem, root):
             return Listing((store_file(self.filesystem, root),), listed=False)
         if table := self._table(root):

@@ -79,12 +79,15 @@ class InputFile:
     filesystem : AbstractFileSystem
     inner : str
         Name of an array inside the file, where one was chosen.
+    catalogued : bool
+        Whether it is the name of a table in a catalog, and no path.
     """
 
     record: FileRecord
     key: str = field(repr=False)
     filesystem: AbstractFileSystem = field(repr=False, compare=False)
     inner: str = ""
+    catalogued: bool = False
 
     @property
     def path(self) -> str:

@@ -1,21 +1,26 @@
 """The known file formats, and the format and files that paths stand for."""
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from glob import has_magic
+from pathlib import Path as PathOnDisk
 from typing import Any, Protocol, TypeAlias
+
+from fsspec.implementations.local import LocalFileSystem
 
 from daskgmm.data.columns import ColumnSelection
 from daskgmm.data.files.hive import Condition
 from daskgmm.data.files.listing import Listing, find_files, natural_order
-from daskgmm.data.files.versions import InputFile
+from daskgmm.data.files.versions import FileRecord, InputFile
 from daskgmm.data.formats.csv import open_csv
 from daskgmm.data.formats.hdf5 import open_hdf5
 from daskgmm.data.formats.npy import open_npy
 from daskgmm.data.formats.parquet import open_parquet
 from daskgmm.data.formats.zarr import open_zarr
 from daskgmm.data.lakes.delta import open_delta
+from daskgmm.data.lakes.iceberg import open_iceberg
 from daskgmm.data.source import Source
 from daskgmm.data.storage.credentials import shown_address
 from daskgmm.data.storage.urls import address_of
@@ -60,6 +65,8 @@ class Format:
         Whether a directory counts as one file.
     versioned : bool
         Whether it is a table with versions; ``open`` then takes its folder and a `TableRequest`.
+    catalogs : bool
+        Whether a table may also be given by its name in a catalog.
     """
 
     open: Callable[..., Table]
@@ -69,6 +76,7 @@ class Format:
     holds_arrays: bool = False
     directory: bool = False
     versioned: bool = False
+    catalogs: bool = False
 
 
 # A new format is a file beside this one and a line here.
@@ -79,6 +87,7 @@ FORMATS: dict[str, Format] = {
     "zarr": Format(open_zarr, (".zarr",), named=False, holds_arrays=True, directory=True),
     "hdf5": Format(open_hdf5, (".h5", ".hdf5"), named=False, holds_arrays=True),
     "delta": Format(open_delta, (), versioned=True),
+    "iceberg": Format(open_iceberg, (), versioned=True, catalogs=True),
 }
 
 
@@ -107,6 +116,10 @@ def find_inputs(
     containers = tuple(end for each in known if each.holds_arrays for end in each.extensions)
     inputs: dict[tuple[str, str], InputFile] = {}
     names = _path_names(path)
+    if format_name is not None and FORMATS[format_name].catalogs:
+        in_catalog = [_catalogued(name) for name in names if _may_be_catalogued(name)]
+        if in_catalog:
+            return format_name, _alone(tuple(in_catalog), names)
     for name in names:
         found = find_files(
             name,
@@ -124,6 +137,16 @@ def find_inputs(
             inputs.setdefault((file.path, file.key), file)
     ordered = tuple(inputs.values())
     return format_name or _common_format(ordered), ordered
+
+
+def _may_be_catalogued(name: str) -> bool:
+    """Whether a name is one of a catalog, such as ``default.db.table``, and no path."""
+    is_path = bool(re.search(r"[/\\*?\[:]", name)) or PathOnDisk(name).exists()
+    return "." in name.strip(".") and not is_path
+
+
+def _catalogued(name: str) -> InputFile:
+    return InputFile(FileRecord(name, None), name, LocalFileSystem(), catalogued=True)
 
 
 def _alone(files: tuple[InputFile, ...], names: Sequence[str]) -> tuple[InputFile, ...]:

@@ -58,9 +58,8 @@ def open_delta(folder: InputFile, request: TableRequest) -> LakeTable:
         there = set(own.names)
         return {name: inner for name, inner in physical.items() if inner in there}
 
-    wanted = [each for each in files if each.meets(request.where)]
     try:
-        return LakeTable.of(record, schema, keys, wanted, stored)
+        return LakeTable.of(record, schema, keys, files, stored)
     except DataError as error:
         raise removed_file(error, shown, version) from error
 
@@ -143,7 +142,7 @@ def _no_version(shown: str, number: int, reason: str) -> MissingInputError:
 def _files(
     folder: InputFile, table: Any, schema: pa.Schema, keys: list[str], request: TableRequest
 ) -> list[LakeFile]:
-    """The files of a version, in natural order of their paths."""
+    """The files of a version that meet the conditions, in natural order of their paths."""
     try:
         actions = pa.table(table.get_add_actions(flatten=True))
         removed = _removed(table)
@@ -159,11 +158,12 @@ def _files(
         )
     ):
         values = {key: _scalar(columns[key][row], schema.field(key).type) for key in keys}
+        if not all(each.holds(text_of(values[each.key])) for each in request.where):
+            continue
         path = unquote(name)
         files.append(
             LakeFile(
                 _file(folder, path, size, request.storage_options),
-                {key: text_of(value) for key, value in values.items()},
                 values,
                 removed.get(path),
             )

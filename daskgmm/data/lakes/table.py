@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from daskgmm.data.columns import ColumnSelection
 from daskgmm.data.decode import block_rows_for, kept_schema
-from daskgmm.data.files.hive import Condition
 from daskgmm.data.files.versions import FileRecord, InputFile
 from daskgmm.data.formats.parquet import ParquetPart, ParquetTable, float_type, open_parquet
 from daskgmm.data.source import Source
@@ -48,8 +47,6 @@ class LakeFile:
     Parameters
     ----------
     file : InputFile
-    partition : mapping
-        Values of its partition keys as text, for conditions; ``None`` for null.
     constants : mapping
         Columns of the table that are constant over the file, by name.
     removed : ndarray of int or None
@@ -57,13 +54,8 @@ class LakeFile:
     """
 
     file: InputFile
-    partition: Mapping[str, str | None]
     constants: Mapping[str, pa.Scalar]
     removed: NDArray[np.int64] | None = field(default=None, compare=False)
-
-    def meets(self, where: Sequence[Condition]) -> bool:
-        """Whether the file's partition meets all conditions."""
-        return all(each.holds(self.partition[each.key]) for each in where)
 
 
 @dataclass(frozen=True)
@@ -74,9 +66,9 @@ class LakeTable:
     ----------
     record : TableRecord
     schema : pyarrow.Schema
-        The table's columns but those that the partition gives.
+        The table's columns but those that it is partitioned by.
     keys : pyarrow.Schema
-        The columns that the partition gives: they can be chosen, but are no features by default.
+        The columns that it is partitioned by: they can be chosen, but are no features by default.
     parquet : ParquetTable
         The files and their footers.
     names : tuple of mapping
@@ -103,6 +95,7 @@ class LakeTable:
         keys: Sequence[str],
         files: Sequence[LakeFile],
         stored: Callable[[pa.Schema], Mapping[str, str]],
+        defaults: Mapping[str, pa.Scalar] | None = None,
     ) -> Self:
         """Read the footers of a table's files.
 
@@ -113,10 +106,12 @@ class LakeTable:
         schema : pyarrow.Schema
             All columns of the table.
         keys : sequence of str
-            The columns that the partition gives.
+            The columns that it is partitioned by.
         files : sequence of LakeFile
         stored : callable
             Given the schema of a file, returns the names there of the table's columns.
+        defaults : mapping, optional
+            Values of columns in files that lack them; else they are missing there.
 
         Raises
         ------
@@ -132,7 +127,7 @@ class LakeTable:
                 "Check the version, and the conditions on partitions.",
             )
         parquet = open_parquet([each.file for each in files])
-        inner = {own.name: own for own in schema if own.name not in keys}
+        fill = {own.name: pa.scalar(None, own.type) for own in schema} | dict(defaults or {})
         names, constants = [], []
         known: dict[int, Mapping[str, str]] = {}
         for each, own in zip(files, parquet.schemas, strict=True):
@@ -140,15 +135,11 @@ class LakeTable:
                 known[id(own)] = stored(own)
             found = known[id(own)]
             names.append({name: there for name, there in found.items() if name != there})
-            absent = {
-                name: pa.scalar(None, column.type)
-                for name, column in inner.items()
-                if name not in found
-            }
+            absent = {name: value for name, value in fill.items() if name not in found}
             constants.append(absent | dict(each.constants))
         table = cls(
             record,
-            pa.schema([_plain(own) for own in inner.values()]),
+            pa.schema([_plain(own) for own in schema if own.name not in keys]),
             pa.schema([_plain(schema.field(key)) for key in keys]),
             parquet,
             tuple(names),
