@@ -187,7 +187,10 @@ def open_dataset(
     columns : sequence of str or int, optional
         The features, in this order; by default all columns but the weights'. Columns of arrays
         go by their positions, from 0, which then are their names. Keys of directories named
-        ``key=value`` can be chosen like columns where the values are numbers.
+        ``key=value`` can be chosen like columns where the values are numbers. A column of lists
+        of numbers (also Spark's vectors) stands for its elements, ``name[0]``, ``name[1]``, …,
+        which can be chosen one by one too; where its type does not tell their number, the first
+        list that is not null does, and is read at once.
     sample_weight : str or int, optional
         The column of sample weights.
     where : str or sequence of str, optional

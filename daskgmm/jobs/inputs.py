@@ -7,6 +7,7 @@ from typing import Any, Protocol, Self
 
 from daskgmm.data.dataset import Dataset, open_dataset
 from daskgmm.data.files.versions import FileRecord
+from daskgmm.data.vectors import whole_columns
 from daskgmm.errors import ConfigurationError, DataError
 from daskgmm.fitting.fitted import Fitted
 from daskgmm.jobs.json_values import digest
@@ -93,7 +94,7 @@ class Inputs:
             A column is missing, or the number of columns differs from the model's.
         """
         fitted = model.columns
-        if fitted is not None and self.columns not in (None, fitted):
+        if fitted is not None and self.columns not in (None, fitted, whole_columns(fitted)):
             raise ConfigurationError(
                 f"The columns {_listed(self.columns)} were chosen, but the model was fitted on "
                 f"{_listed(fitted)}.",

@@ -19,8 +19,10 @@ from daskgmm.data.files.versions import InputFile, for_each
 from daskgmm.data.source import Block, SelfContainedPart, Source
 from daskgmm.data.storage.errors import decoder_errors, input_errors
 from daskgmm.data.storage.retry import retried
+from daskgmm.data.vectors import length_in
 from daskgmm.errors import DataError
 
+_LISTS_AT_ONCE = 64
 _READ_BYTES = 2**23  # read ahead of the decoder, over all columns
 
 
@@ -173,7 +175,7 @@ class ParquetTable:
             together with those of other files.
         """
         keys, values = key_columns([file.path for file in self.files], selection.unread)
-        selection = selection.resolve(self.schemas[0], self.files[0].path, keys)
+        selection = selection.resolve(self.schemas[0], self.files[0].path, keys, self.length_of)
         checked = self.schemas[0]
         for file, schema in zip(self.files, self.schemas, strict=True):
             if schema is not checked:
@@ -219,15 +221,28 @@ class ParquetTable:
             described.setdefault((id(schema), tuple(given)), (file.path, own))
         return kept_schema(selection.keep, described.values())
 
+    def length_of(self, name: str, stored: Sequence[Mapping[str, str]] = ()) -> int:
+        """Length of the first list in a column; ``stored`` has each file's names of columns.
+
+        Raises
+        ------
+        DataError
+            There is none.
+        """
+        names = [own.get(name, name) for own in stored] or [name] * len(self.files)
+        for file, there, schema in zip(self.files, names, self.schemas, strict=True):
+            length = _first_length(file, there) if there in schema.names else None
+            if length is not None:
+                return length
+        raise DataError(
+            f"Column {name!r} of {self.files[0].path} has no list whose length could be taken.",
+            "Leave it out.",
+        )
+
     def _dtype(self, selection: ColumnSelection) -> np.dtype[Any]:
         """Return float32 where every feature of every file fits it, else float64."""
         schemas = {id(schema): schema for schema in self.schemas}.values()
-        kinds = {
-            schema.field(name).type if name in schema.names else None  # a key of directories
-            for schema in schemas
-            for name in selection.features
-        }
-        return float_type(kinds)
+        return float_type({kind for schema in schemas for kind in selection.types(schema)})
 
 
 def float_type(kinds: AbstractSet[pa.DataType | None]) -> np.dtype[Any]:
@@ -269,6 +284,21 @@ def _describe(file: InputFile) -> tuple[pa.Schema, tuple[int, ...]]:
         cause = f"{file.path} is damaged: a row group has {min(groups)} rows."
         raise DataError(cause, "Write the file again or leave it out.")
     return schema, tuple(groups)
+
+
+@lru_cache(maxsize=256)
+def _first_length(file: InputFile, column: str) -> int | None:
+    """Length of the first list in a column of a file."""
+    with (
+        input_errors(file.path),
+        file.open(cache_type="none") as stream,
+        decoder_errors(file.path),
+    ):
+        for batch in pq.ParquetFile(stream).iter_batches(_LISTS_AT_ONCE, columns=[column]):
+            length = length_in(batch.column(0))
+            if length is not None:
+                return length
+    return None
 
 
 @lru_cache(maxsize=16)

@@ -165,6 +165,10 @@ class LakeTable:
         gone = [0 if own is None else len(own) for own in self.removed]
         return tuple(rows - less for rows, less in zip(self.parquet.rows, gone, strict=True))
 
+    def _length_of(self, name: str) -> int:
+        """Length of the first list in a column."""
+        return self.parquet.length_of(name, self.names)
+
     def source(self, selection: ColumnSelection, block_rows: int | None = None) -> Source:
         """Return the selected columns' rows, a part for each row group.
 
@@ -174,16 +178,16 @@ class LakeTable:
             The table lacks a column, or holds no numbers in it.
         """
         path = self.record.path
-        selection = selection.resolve(self.schema, path, self.keys)
+        selection = selection.resolve(self.schema, path, self.keys, self._length_of)
         columns = pa.schema([*self.schema, *self.keys])
-        dtype = float_type({columns.field(name).type for name in selection.features})
+        dtype = float_type(selection.types(columns))
         size = block_rows or block_rows_for(len(selection.features))
         kept = kept_schema(selection.keep, [(path, columns)])
-        parts = []
+        parts, wanted = [], selection.names
         described = (self.files, self.parquet.row_groups, self.names, self.constants, self.removed)
         for file, groups, names, constants, removed in zip(*described, strict=True):
-            given = {name: constants[name] for name in selection.names if name in constants}
-            there = {name: names[name] for name in selection.names if name in names}
+            given = {name: constants[name] for name in wanted if name in constants}
+            there = {name: names[name] for name in wanted if name in names}
             first = 0
             for number, rows in enumerate(groups or (0,)):
                 gone = _within(removed, first, rows)
