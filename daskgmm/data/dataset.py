@@ -117,11 +117,11 @@ class Dataset:
         """
         chosen = self.selection
         if columns is not None:
-            chosen = replace(chosen, columns=_feature_names(columns, self.format))
+            chosen = replace(chosen, columns=feature_names(columns, self.format))
         if keep is not None:
             chosen = replace(chosen, keep=_names(keep, "keep", self.format))
         if sample_weight is not None:
-            chosen = replace(chosen, weight=_weight_name(sample_weight, self.format))
+            chosen = replace(chosen, weight=weight_name(sample_weight, self.format))
         return replace(self, selection=chosen)
 
     @cached_property
@@ -230,8 +230,8 @@ def open_dataset(
     request = TableRequest(conditions(where), version, moment(as_of), storage_options or {})
     name, files = find_inputs(path, format, request.storage_options, request.where)
     selection = ColumnSelection(
-        None if columns is None else _feature_names(columns, name),
-        None if sample_weight is None else _weight_name(sample_weight, name),
+        None if columns is None else feature_names(columns, name),
+        None if sample_weight is None else weight_name(sample_weight, name),
     )
     return Dataset(name, _open(name, files, delimiter, request), selection, block_rows)
 
@@ -255,14 +255,16 @@ def _open(
     return known.open(files) if delimiter is None else known.open(files, delimiter)
 
 
-def _feature_names(columns: Sequence[str | int], format_name: str) -> tuple[str, ...]:
+def feature_names(columns: Sequence[str | int], format_name: str) -> tuple[str, ...]:
+    """The option ``columns`` as names; raise ConfigurationError where it is none."""
     names = _names(columns, "columns", format_name)
     if not names:
         raise ConfigurationError("columns is empty.", "Name at least one, or leave it out.")
     return names
 
 
-def _weight_name(column: str | int, format_name: str) -> str:
+def weight_name(column: str | int, format_name: str) -> str:
+    """The option ``sample_weight`` as a name; raise ConfigurationError where it is none."""
     return _names([column], "sample_weight", format_name)[0]
 
 
