@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     __version__: str
     from daskgmm import errors, jobs, monitoring, plotting
     from daskgmm.data.dataset import open_dataset
+    from daskgmm.data.streams import open_table
     from daskgmm.estimators.gaussian_mixture import GaussianMixture
     from daskgmm.estimators.merged import MergedMixture
     from daskgmm.estimators.persistence import load
@@ -24,6 +25,7 @@ __all__ = [
     "load",
     "monitoring",
     "open_dataset",
+    "open_table",
     "plotting",
 ]
 
@@ -33,6 +35,7 @@ _HOMES = {
     "MergedMixture": "daskgmm.estimators.merged",
     "load": "daskgmm.estimators.persistence",
     "open_dataset": "daskgmm.data.dataset",
+    "open_table": "daskgmm.data.streams",
 }
 
 

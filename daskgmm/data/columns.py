@@ -1,7 +1,7 @@
 """The columns that are read from files, and errors about columns that can't be read."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Self
 
@@ -9,6 +9,14 @@ import numpy as np
 import pyarrow as pa
 
 from daskgmm.data.number_text import format_flaw
+from daskgmm.data.vectors import (
+    element_name,
+    element_of,
+    fixed_length,
+    is_number,
+    is_vector,
+    number_type,
+)
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
 
 _KINDS = (
@@ -23,6 +31,7 @@ _KINDS = (
     (pa.types.is_duration, "durations"),
     (pa.types.is_list, "lists"),
     (pa.types.is_large_list, "lists"),
+    (pa.types.is_fixed_size_list, "lists"),
 )
 
 
@@ -55,11 +64,14 @@ class ColumnSelection:
         The column of sample weights.
     keep : tuple of str
         Columns carried along for outputs; features and weight may be among them.
+    lengths : mapping of str to int
+        Lengths of the lists in columns of vectors, whose elements are features; once resolved.
     """
 
     columns: tuple[str, ...] | None = None
     weight: str | None = None
     keep: tuple[str, ...] = ()
+    lengths: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -67,9 +79,18 @@ class ColumnSelection:
         return self.columns or ()
 
     @property
+    def places(self) -> tuple[tuple[str, int | None], ...]:
+        """For each feature its column, and its position in the column's lists, if it has lists."""
+        if not self.lengths:
+            return tuple((name, None) for name in self.features)
+        found = ((name, element_of(name)) for name in self.features)
+        return tuple(e if e and e[0] in self.lengths else (name, None) for name, e in found)
+
+    @property
     def numeric(self) -> tuple[str, ...]:
-        """Names of the columns that are read as numbers: features and weight."""
-        return self.features if self.weight is None else (*self.features, self.weight)
+        """Names of the columns that are read as numbers: those of features, and weight."""
+        own = tuple(dict.fromkeys(column for column, _ in self.places))
+        return own if self.weight is None else (*own, self.weight)
 
     @property
     def unread(self) -> tuple[str, ...]:
@@ -81,10 +102,34 @@ class ColumnSelection:
         """All names to read, each once."""
         return tuple(dict.fromkeys((*self.numeric, *self.keep)))
 
-    def resolve(self, schema: pa.Schema, path: str, keys: pa.Schema = _NO_KEYS) -> Self:
+    def types(self, schema: pa.Schema) -> set[pa.DataType | None]:
+        """Types of the features' numbers; ``None`` for columns that a schema lacks."""
+        columns = {column for column, _ in self.places}
+        there = columns & set(schema.names)
+        found: set[pa.DataType | None] = {number_type(schema.field(name).type) for name in there}
+        return found | ({None} if columns > there else set())
+
+    def resolve(
+        self,
+        schema: pa.Schema,
+        path: str,
+        keys: pa.Schema = _NO_KEYS,
+        length_of: Callable[[str], int] | None = None,
+    ) -> Self:
         """Fill in the default features from a table's schema and check them against it.
 
-        Keys of directories can be chosen, but are not features by default.
+        Keys of directories can be chosen, but are not features by default. A column of lists of
+        numbers stands for its elements.
+
+        Parameters
+        ----------
+        schema : pyarrow.Schema
+        path : str
+            Name of the table, for errors.
+        keys : pyarrow.Schema
+            Further columns, which are no features by default.
+        length_of : callable, optional
+            Finds the length of the lists in a column whose type does not tell it.
 
         Raises
         ------
@@ -97,6 +142,7 @@ class ColumnSelection:
         if self.columns is None:
             taken = {self.weight, *self.keep, *_index_columns(schema)}
             resolved = replace(self, columns=tuple(n for n in schema.names if n not in taken))
+        resolved = resolved.with_elements(schema, path, length_of)
         if not resolved.columns:
             raise DataError(f"{path} has no columns for features.", "Check the file's columns.")
         resolved.check(schema, path, keys)
@@ -108,8 +154,59 @@ class ColumnSelection:
         check_names(self.names, schema.names, path)
         for name in self.numeric:
             column = schema.field(name)
-            if not is_numeric(column.type):
+            if name in self.lengths:
+                self._check_lists(column, path)
+            elif not is_number(column.type):
                 raise _not_numeric(column, path)
+
+    def _check_lists(self, column: pa.Field, path: str) -> None:
+        """Raise unless a column holds lists, of the expected length if its type tells."""
+        if not is_vector(column.type) or column.name == self.weight:
+            raise _not_numeric(column, path)
+        own, length = fixed_length(column.type), self.lengths[column.name]
+        if own not in (None, length):
+            raise DataError(
+                f"Column {column.name!r} of {path} holds lists of {own} values, and others of "
+                f"{length}.",
+                "Write lists of one length, or leave the column out.",
+            )
+
+    def with_elements(
+        self, schema: pa.Schema, path: str, length_of: Callable[[str], int] | None
+    ) -> Self:
+        """The same columns, with those of lists replaced by their elements; see `resolve`."""
+        vectors = {own.name: own.type for own in schema if is_vector(own.type)}
+        found: list[str] = []
+        lengths: dict[str, int] = {}
+        for name in self.columns or ():
+            column, position = (name, None) if name in schema.names else _element(name)
+            if column not in vectors:
+                found.append(name)
+                continue
+            if column not in lengths:
+                known = fixed_length(vectors[column])
+                if known is None and length_of is not None:
+                    known = length_of(column)
+                lengths[column] = known or 0
+            if position is None:
+                found += [element_name(column, each) for each in range(lengths[column])]
+                continue
+            if position >= lengths[column]:
+                raise DataError(
+                    f"{path} has no {name!r}: the lists of {column!r} have {lengths[column]} "
+                    "values, counted from 0.",
+                    "Choose other columns.",
+                )
+            found.append(name)
+        if lengths and len(set(found)) < len(found):
+            twice = next(name for name in found if found.count(name) > 1)
+            raise ConfigurationError(f"columns names {twice!r} twice.", "Name it once.")
+        return replace(self, columns=tuple(found), lengths=lengths)
+
+
+def _element(name: str) -> tuple[str, int | None]:
+    """The column and position that a name may stand for."""
+    return element_of(name) or (name, None)
 
 
 def as_names(
@@ -150,13 +247,6 @@ def check_names(wanted: Sequence[str], available: Sequence[str], path: str) -> N
         if available.count(name) > 1:
             cause = f"{path} has {available.count(name)} columns named {name!r}."
             raise DataError(cause, "Give each column a name of its own.")
-
-
-def is_numeric(kind: pa.DataType) -> bool:
-    """Whether an Arrow type is read as float; a column of nulls only is, as NaN."""
-    types = pa.types
-    tests = (types.is_floating, types.is_integer, types.is_boolean, types.is_decimal)
-    return any(test(kind) for test in (*tests, types.is_null))
 
 
 def _not_numeric(column: pa.Field, path: str) -> InputTypeError:

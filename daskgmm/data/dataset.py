@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 from typing import Any, NoReturn, Self
 
@@ -12,6 +13,8 @@ from daskgmm.data.files.hive import conditions
 from daskgmm.data.files.listing import require_unchanged
 from daskgmm.data.files.versions import FileRecord, InputFile
 from daskgmm.data.formats.registry import FORMATS, Path, Table, find_inputs
+from daskgmm.data.lakes.request import TableRequest, moment
+from daskgmm.data.lakes.table import LakeTable
 from daskgmm.data.source import Source
 from daskgmm.errors import ConfigurationError, InputTypeError
 
@@ -57,12 +60,14 @@ class Dataset:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The files' paths or URLs, in row order."""
-        return tuple(file.path for file in self.table.files)
+        """The files' paths or URLs, in row order; of a table with versions its folder's."""
+        return tuple(record.path for record in self.files)
 
     @property
     def files(self) -> tuple[FileRecord, ...]:
-        """Records that identify the files and their versions."""
+        """Records that identify the files and their versions, or the version of a table."""
+        if isinstance(self.table, LakeTable):
+            return (self.table.record,)
         pairs = zip(self.table.files, self.table.rows, strict=True)
         return tuple(replace(file.record, rows=rows) for file, rows in pairs)
 
@@ -76,6 +81,8 @@ class Dataset:
         DataError
             A file has changed or is gone.
         """
+        if isinstance(self.table, LakeTable):  # the files of a version never change
+            return
         require_unchanged(self.table.files, stores=FORMATS[self.format].directory)
 
     def source(self, columns: Sequence[str] | None = None) -> Source:
@@ -110,11 +117,11 @@ class Dataset:
         """
         chosen = self.selection
         if columns is not None:
-            chosen = replace(chosen, columns=_feature_names(columns, self.format))
+            chosen = replace(chosen, columns=feature_names(columns, self.format))
         if keep is not None:
             chosen = replace(chosen, keep=_names(keep, "keep", self.format))
         if sample_weight is not None:
-            chosen = replace(chosen, weight=_weight_name(sample_weight, self.format))
+            chosen = replace(chosen, weight=weight_name(sample_weight, self.format))
         return replace(self, selection=chosen)
 
     @cached_property
@@ -130,12 +137,15 @@ class Dataset:
 
     def __repr__(self) -> str:
         rows = [rows for rows in self.table.rows if rows is not None]
-        known = f", {sum(rows):,} rows" if len(rows) == len(self.paths) else ""
+        known = f", {sum(rows):,} rows" if len(rows) == len(self.table.files) else ""
         names = self.columns or ()
         listed = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
         shown = f": {listed}" if names else ""
         weight = f", weights in {self.weight_column}" if self.weight_column else ""
-        size = f"{len(self.paths)} {self.format} file{'s' * (len(self.paths) != 1)}"
+        count = len(self.table.files)
+        size = f"{count} {self.format} file{'s' * (count != 1)}"
+        if isinstance(self.table, LakeTable):
+            size = f"{self.format} table at version {self.table.record.version}"
         return f"Dataset({size}{known}, {self.n_features} features{shown}{weight})"
 
 
@@ -146,6 +156,8 @@ def open_dataset(
     columns: Sequence[str | int] | None = None,
     sample_weight: str | int | None = None,
     where: str | Sequence[str] | None = None,
+    version: int | str | None = None,
+    as_of: str | date | None = None,
     delimiter: str | None = None,
     storage_options: Mapping[str, Any] | None = None,
     block_rows: int | None = None,
@@ -167,19 +179,31 @@ def open_dataset(
         before ``part.10``), those of a sequence in its order; each once. A Zarr store counts as
         a file.
     format : str, optional
-        ``"parquet"``, ``"csv"``, ``"npy"``, ``"zarr"`` or ``"hdf5"``; by default
-        the files' extensions decide.
+        ``"parquet"``, ``"csv"``, ``"npy"``, ``"zarr"``, ``"hdf5"``, ``"delta"`` or ``"iceberg"``;
+        by default the files' extensions decide, and a folder with the log or metadata of a table,
+        or a ``.metadata.json`` file of Iceberg, is that table. With ``"iceberg"`` the path may be a
+        name in a catalog of pyiceberg, ``catalog.namespace.table``, and `storage_options` are then
+        the catalog's properties.
     columns : sequence of str or int, optional
         The features, in this order; by default all columns but the weights'. Columns of arrays
         go by their positions, from 0, which then are their names. Keys of directories named
-        ``key=value`` can be chosen like columns where the values are numbers.
+        ``key=value`` can be chosen like columns where the values are numbers. A column of lists
+        of numbers (also Spark's vectors) stands for its elements, ``name[0]``, ``name[1]``, …,
+        which can be chosen one by one too; where its type does not tell their number, the first
+        list that is not null does, and is read at once.
     sample_weight : str or int, optional
         The column of sample weights.
     where : str or sequence of str, optional
         Conditions on keys in the names of directories, such as ``"date=2026-11-21"``, or
         ``["date>=2026-11-01", "date<2026-12-01"]``: all of them. Operators are ``= != < <= >
         >=``; values compare as numbers where both are, else as text. Other
-        directories are neither listed nor opened.
+        directories are neither listed nor opened. In tables, conditions on partition fields.
+    version : int or str, optional
+        Version of a table: a number in Delta, a snapshot, tag or branch in Iceberg; by default
+        the current one.
+    as_of : str, date or datetime, optional
+        Time for the version of a table that was current then, as ISO 8601 writes it; UTC unless
+        it has a zone, and a date stands for its first moment.
     delimiter : str, optional
         The character between the values of CSV files; by default the one of ``, ; tab |`` that
         parts each file's header and first rows alike.
@@ -203,34 +227,44 @@ def open_dataset(
     """
     if block_rows is not None and not (isinstance(block_rows, int | np.integer) and block_rows > 0):
         raise ConfigurationError(f"block_rows={block_rows!r}.", "Pass a whole number above 0.")
-    name, files = find_inputs(path, format, storage_options or {}, conditions(where))
+    request = TableRequest(conditions(where), version, moment(as_of), storage_options or {})
+    name, files = find_inputs(path, format, request.storage_options, request.where)
     selection = ColumnSelection(
-        None if columns is None else _feature_names(columns, name),
-        None if sample_weight is None else _weight_name(sample_weight, name),
+        None if columns is None else feature_names(columns, name),
+        None if sample_weight is None else weight_name(sample_weight, name),
     )
-    return Dataset(name, _open(name, files, delimiter), selection, block_rows)
+    return Dataset(name, _open(name, files, delimiter, request), selection, block_rows)
 
 
-def _open(format_name: str, files: Sequence[InputFile], delimiter: str | None) -> Table:
+def _open(
+    format_name: str, files: Sequence[InputFile], delimiter: str | None, request: TableRequest
+) -> Table:
     known = FORMATS[format_name]
-    if delimiter is None:
-        return known.open(files)
-    if not known.delimited:
+    if delimiter is not None and not known.delimited:
         raise ConfigurationError(
             f"A delimiter was given, and the files are {format_name}.",
             "Leave delimiter= (--delimiter) out: it is for CSV.",
         )
-    return known.open(files, delimiter)
+    if known.versioned:
+        return known.open(files[0], request)
+    if (request.version, request.as_of) != (None, None):
+        raise ConfigurationError(
+            f"A version or time was given, and the files are {format_name}, which has none.",
+            "Leave version= and as_of= (--version, --as-of) out: they are for tables.",
+        )
+    return known.open(files) if delimiter is None else known.open(files, delimiter)
 
 
-def _feature_names(columns: Sequence[str | int], format_name: str) -> tuple[str, ...]:
+def feature_names(columns: Sequence[str | int], format_name: str) -> tuple[str, ...]:
+    """The option ``columns`` as names; raise ConfigurationError where it is none."""
     names = _names(columns, "columns", format_name)
     if not names:
         raise ConfigurationError("columns is empty.", "Name at least one, or leave it out.")
     return names
 
 
-def _weight_name(column: str | int, format_name: str) -> str:
+def weight_name(column: str | int, format_name: str) -> str:
+    """The option ``sample_weight`` as a name; raise ConfigurationError where it is none."""
     return _names([column], "sample_weight", format_name)[0]
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from daskgmm.data.columns import ColumnSelection
 from daskgmm.data.source import Block, Floats, Part, check_weights, text_at
 from daskgmm.data.storage.errors import first_line
+from daskgmm.data.vectors import elements
 from daskgmm.errors import DataError
 
 _BLOCK_BYTES = 2**21
@@ -55,12 +56,25 @@ class Decoder:
         self.part = part
         self.kind = pa.from_numpy_dtype(dtype)
         self.rows = np.empty((len(selection.features), block_rows), dtype)
+        self.places = selection.places
+        self.vectors: dict[str, tuple[list[int], list[int]]] = {}
+        for feature, (name, position) in enumerate(self.places):
+            if position is not None:
+                features, positions = self.vectors.setdefault(name, ([], []))
+                features.append(feature)
+                positions.append(position)
 
     def block(self, batch: pa.RecordBatch, row: int) -> Block:
         """Convert a batch whose first row is row ``row`` of the part, counted from 0."""
         rows = self.rows[:, : batch.num_rows]
-        for feature, name in zip(rows, self.selection.features, strict=True):
-            feature[:] = _floats(batch.column(name), self.kind)
+        for feature, (name, position) in zip(rows, self.places, strict=True):
+            if position is None:
+                feature[:] = _floats(batch.column(name), self.kind)
+        for name, (features, positions) in self.vectors.items():
+            where = f"{self.part.label}, column {name!r}"
+            length = self.selection.lengths[name]
+            lists = elements(batch.column(name), length, self.kind, where, row)
+            rows[features] = lists.T[positions]
         return Block(
             rows,
             self._weights(batch, row),

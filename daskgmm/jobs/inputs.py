@@ -7,6 +7,7 @@ from typing import Any, Protocol, Self
 
 from daskgmm.data.dataset import Dataset, open_dataset
 from daskgmm.data.files.versions import FileRecord
+from daskgmm.data.vectors import whole_columns
 from daskgmm.errors import ConfigurationError, DataError
 from daskgmm.fitting.fitted import Fitted
 from daskgmm.jobs.json_values import digest
@@ -18,7 +19,7 @@ OTHER_INPUTS = "the input files, or versions of them"
 
 @dataclass(frozen=True)
 class Inputs:
-    """Files that hold rows, and the columns and directories to read from them.
+    """Files or a table that hold rows, and the columns and partitions to read from them.
 
     Parameters
     ----------
@@ -36,6 +37,11 @@ class Inputs:
         Conditions on directories named ``key=value``, such as ``date=2026-11-21``.
     delimiter : str or None
         The character between the values of CSV files, where their first lines don't show it.
+    version : int or str or None
+        Version of a table. It and the time are no part of the configuration: the fingerprint has
+        the version that they stand for.
+    as_of : str or None
+        Time for the version of a table that was current then.
     """
 
     paths: tuple[str, ...]
@@ -45,6 +51,8 @@ class Inputs:
     storage_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     where: tuple[str, ...] = ()
     delimiter: str | None = None
+    version: int | str | None = None
+    as_of: str | None = None
 
     @classmethod
     def of(cls, paths: Paths, options: Mapping[str, Any]) -> Self:
@@ -86,7 +94,7 @@ class Inputs:
             A column is missing, or the number of columns differs from the model's.
         """
         fitted = model.columns
-        if fitted is not None and self.columns not in (None, fitted):
+        if fitted is not None and self.columns not in (None, fitted, whole_columns(fitted)):
             raise ConfigurationError(
                 f"The columns {_listed(self.columns)} were chosen, but the model was fitted on "
                 f"{_listed(fitted)}.",
@@ -108,6 +116,8 @@ class Inputs:
             columns=columns,
             sample_weight=self.weight_column,
             where=self.where,
+            version=self.version,
+            as_of=self.as_of,
             delimiter=self.delimiter,
             storage_options=self.storage_options,
         )
@@ -133,7 +143,7 @@ def rows_of(dataset: Described) -> int | None:
 
 
 def fingerprint(dataset: Dataset, rows: int | None = None) -> dict[str, Any]:
-    """Each file with its size and rows, and a hash that identifies the inputs.
+    """Each file with its size and rows, or a table's version, and a hash that identifies them.
 
     Parameters
     ----------
@@ -151,6 +161,16 @@ def fingerprint(dataset: Dataset, rows: int | None = None) -> dict[str, Any]:
 def version_of(file: Mapping[str, Any]) -> dict[str, Any]:
     """A file's version: all but its number of rows, which some formats give only after reading."""
     return {name: value for name, value in file.items() if name != "rows"}
+
+
+def rows_in(file: Mapping[str, Any]) -> dict[str, Any]:
+    """What files with the same rows share: a file's version, or the partitions of a table.
+
+    A later version of a table repeats most rows of an earlier one.
+    """
+    if file.get("table"):
+        return {name: file[name] for name in ("path", "table", "where")}
+    return version_of(file)
 
 
 def _listed(names: Sequence[str] | None) -> str:

@@ -60,8 +60,25 @@ class RowsOptions(TypedDict, total=False):
         Option(
             default=(),
             metavar="KEY=VALUE",
-            help="Condition on directories named KEY=VALUE; others are not read. Also with "
-            "!= < <= > >=. May be repeated; all conditions must hold.",
+            help="Condition on directories named KEY=VALUE, or on the partitions of a table; "
+            "others are not read. Also with != < <= > >=. May be repeated; all conditions must "
+            "hold.",
+        ),
+    ]
+    version: Annotated[
+        str | None,
+        Option(
+            metavar="VERSION",
+            help="Version of a table to read: its number in Delta, a snapshot, tag or branch in "
+            "Iceberg; by default the current one.",
+        ),
+    ]
+    as_of: Annotated[
+        str | None,
+        Option(
+            metavar="TIME",
+            help="Time for the version of a table that was current then, such as 2026-11-21 or "
+            "2026-11-21T05:00:00Z; UTC unless it has a zone.",
         ),
     ]
     storage_options: Annotated[

@@ -13,7 +13,7 @@ from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import BelowThresholdError, ConfigurationError, OutputError
 from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.jobs.cluster.resources import Resources, workplace
-from daskgmm.jobs.inputs import Inputs, fingerprint, version_of
+from daskgmm.jobs.inputs import Inputs, fingerprint, rows_in
 from daskgmm.jobs.json_values import as_plain
 from daskgmm.jobs.listener import Listener, Silence
 from daskgmm.jobs.models import Model, find_model
@@ -114,8 +114,8 @@ class UpdateRequest:
         run, files = self.model.run, marks["files"]
         if run is None or self.forgetting == 0:
             return
-        seen = [version_of(file) for file in run.record["inputs"]["files"]]
-        again = [file["path"] for file in files if version_of(file) in seen]
+        seen = [rows_in(file) for file in run.record["inputs"]["files"]]
+        again = [file["path"] for file in files if rows_in(file) in seen]
         if again:
             fact = (
                 "The run %s has already read %d of %d inputs, such as %s: their rows count twice."

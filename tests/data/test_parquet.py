@@ -135,7 +135,7 @@ def test_nulls_become_nan(tmp_path, column):
     [
         (pa.array(["a"]), "text"),
         (pa.array([dt.date(2020, 1, 1)]), "dates"),
-        (pa.array([[1.0]]), "lists"),
+        (pa.array([["a"]]), "lists"),
         (pa.array([{"z": 1.0}]), "struct"),
         (pa.array(["a"]).dictionary_encode(), "text"),
     ],

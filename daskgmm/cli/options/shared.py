@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 COLUMNS = options_of(RowsOptions, ["columns"])
 WEIGHTS = options_of(RowsOptions, ["weight_column"])
-FORMAT = options_of(RowsOptions, ["format", "delimiter", "where"])
+FORMAT = options_of(RowsOptions, ["format", "delimiter", "where", "version", "as_of"])
 STORAGE = options_of(RowsOptions, ["storage_options"])
 REFERENCES = options_of(ReferenceOptions)
 FORCE = options_of(FitOptions, ["force"])

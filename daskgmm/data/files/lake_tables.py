@@ -1,6 +1,7 @@
 """Folders of Delta, Iceberg, Hudi and Lance tables, which must not be read as plain files.
 
-Their metadata list the files that count; the others hold rows that were removed or replaced.
+Their metadata list the files that count; the others hold rows that were removed or replaced. Those
+of Delta and Iceberg are read by these metadata; the others are refused.
 """
 
 import logging
@@ -18,6 +19,10 @@ LOG_FOLDERS = {
     "_versions": "Lance",
 }
 """Folders that mark tables; the logs in them list the files that count."""
+READABLE = {"Delta": "delta", "Iceberg": "iceberg"}
+"""Kinds of tables that are read, and the names of their formats."""
+METADATA_FILE = re.compile(r".*\.metadata\.json(\.gz)?")
+"""Metadata of an Iceberg table, which stand for the table."""
 LOG_FILE = re.compile(
     r"(?P<root>.*?)/(?P<mark>_delta_log|\.hoodie)(?:/.*)?"
     r"|(?P<iceberg>.*?)/metadata/(?:[^/]*\.metadata\.json|version-hint\.text)"
@@ -49,9 +54,16 @@ def require_plain_files(root: str, keys: Iterable[str]) -> None:
 
 def table_error(root: str, kind: str) -> DataError:
     """The error that a folder is a table of some kind, not plain files."""
+    shown = shown_address(root)
+    remedy = (
+        f"Give the table itself, {shown}, without a format or others beside it; where= (--where) "
+        "chooses partitions."
+        if kind in READABLE
+        else "Write its current rows as plain Parquet files and give those, or name each of the "
+        "files that its metadata list."
+    )
     return DataError(
-        f"{shown_address(root)} is a table of {kind}, whose metadata list the files that count: "
+        f"{shown} is a table of {kind}, whose metadata list the files that count: "
         "read as plain files, rows that were removed or replaced would come back.",
-        "Write its current rows as plain Parquet files and give those, or name each of the files "
-        "that its metadata list.",
+        remedy,
     )

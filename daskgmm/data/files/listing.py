@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from glob import has_magic
 from typing import Any
@@ -13,6 +13,8 @@ from daskgmm.data.files.hive import Condition, PartitionFilter
 from daskgmm.data.files.lake_tables import (
     LOG_FILE,
     LOG_FOLDERS,
+    METADATA_FILE,
+    READABLE,
     require_plain_files,
     table_error,
     table_root,
@@ -25,7 +27,7 @@ from daskgmm.data.files.stores import (
     store_file,
     store_of,
 )
-from daskgmm.data.files.versions import InputFile, for_each, record_of
+from daskgmm.data.files.versions import InputFile, folder_file, for_each, record_of
 from daskgmm.data.storage.errors import (
     FailureKind,
     failure_kind,
@@ -41,10 +43,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Listing:
-    """The files that one path stands for; ``listed`` if it is a directory or pattern."""
+    """The files that one path stands for.
+
+    Parameters
+    ----------
+    files : tuple of InputFile
+    listed : bool
+        Whether it is a directory or pattern.
+    table : str or None
+        Format of the table whose folder or metadata it is; the only file then stands for it.
+    """
 
     files: tuple[InputFile, ...]
     listed: bool
+    table: str | None = None
 
 
 def natural_order(path: str) -> tuple[list[str | int], str]:
@@ -67,6 +79,7 @@ def find_files(
     *,
     stores: bool = False,
     containers: tuple[str, ...] = (),
+    tables: Collection[str] = (),
 ) -> Listing:
     """Return the files that a path, directory, pattern or URL stands for.
 
@@ -82,6 +95,8 @@ def find_files(
         Whether a directory with Zarr's metadata is a store, even without ``.zarr`` in its name.
     containers : tuple of str
         Extensions of files that may hold several arrays.
+    tables : collection of str
+        Formats of tables whose folder may be given.
 
     Raises
     ------
@@ -92,7 +107,8 @@ def find_files(
     """
     name = path.partition("?")[0] if "://" in path else path
     filesystem, root = file_system(path, storage_options)
-    return _list_files(name, _Finder(filesystem, PartitionFilter(where), stores, containers), root)
+    finder = _Finder(filesystem, PartitionFilter(where), stores, containers, tables)
+    return _list_files(name, finder, root)
 
 
 @retried
@@ -128,7 +144,7 @@ def _list_files(name: str, finder: "_Finder", root: str) -> Listing:
         cause = f"{name} can't be listed: {type(error).__name__}: {first_line(error)}."
         remedy = "Check the URL and the storage options, such as the credentials."
         raise MissingInputError(cause, remedy) from error
-    if chosen.wanted:
+    if chosen.wanted and found.table is None:
         files = tuple(file for file in found.files if chosen.admits(file.name.rpartition("/")[0]))
         chosen.require((file.name for file in files), name)
         return Listing(files, found.listed)
@@ -145,6 +161,7 @@ class _Finder:
     chosen : PartitionFilter
     stores : bool
     containers : tuple of str
+    tables : collection of str
         See `find_files`.
     """
 
@@ -152,6 +169,7 @@ class _Finder:
     chosen: PartitionFilter
     stores: bool
     containers: tuple[str, ...] = ()
+    tables: Collection[str] = ()
 
     def find(self, root: str) -> Listing:
         """Files of a path, which is a pattern unless a file or directory has that name."""
@@ -168,9 +186,13 @@ class _Finder:
                 raise
             return Listing(tuple(self._matches(root)), listed=True)
         if info["type"] != "directory":
-            return Listing((self._file(root, info),), listed=False)
+            table = "iceberg" if METADATA_FILE.fullmatch(root) else None
+            table = table if table in self.tables else None
+            return Listing((self._file(root, info),), listed=False, table=table)
         if self.stores and is_store(self.filesystem, root):
             return Listing((store_file(self.filesystem, root),), listed=False)
+        if table := self._table(root):
+            return Listing((folder_file(self.filesystem, root),), listed=False, table=table)
         return Listing(tuple(self._below(root)), listed=True)
 
     def _container(self, root: str) -> re.Match[str] | None:
@@ -212,15 +234,32 @@ class _Finder:
         entries = walk.items()
         yield from self._files(entry for entry in entries if not _hidden(store_of(entry[0]), root))
 
+    def _table(self, root: str) -> str | None:
+        """The format of the table that a folder is, if it is one of those to look for."""
+        wanted = {mark for mark, kind in LOG_FOLDERS.items() if READABLE.get(kind) in self.tables}
+        if not wanted:
+            return None
+        inside = {key.rstrip("/").rpartition("/")[2] for key in self._names(root)}
+        return READABLE[kind] if (kind := self._kind(root, wanted & inside)) else None
+
+    def _kind(self, root: str, marks: Collection[str]) -> str | None:
+        """The kind of table that a folder is, by the logs in folders of some names."""
+        for mark in LOG_FOLDERS:
+            below = self._names(f"{root.rstrip('/')}/{mark}") if mark in marks else ()
+            if any(LOG_FILE.fullmatch(key.rstrip("/")) for key in below):
+                return LOG_FOLDERS[mark]
+        return None
+
+    def _names(self, folder: str) -> list[str]:
+        try:
+            return list(map(str, self.filesystem.ls(folder, detail=False)))
+        except OSError:  # the folder is missing or not readable
+            return []
+
     def _require_no_table(self, root: str) -> None:
         """Raise DataError where a folder is a table whose files don't all count."""
-        for mark, kind in LOG_FOLDERS.items():
-            try:
-                below = self.filesystem.ls(f"{root}/{mark}", detail=False)
-            except OSError:  # the folder is missing or not readable
-                continue
-            if any(LOG_FILE.fullmatch(str(key).rstrip("/")) for key in below):
-                raise table_error(root, kind)
+        if kind := self._kind(root, LOG_FOLDERS):
+            raise table_error(root, kind)
 
     def _walk(self, root: str) -> dict[str, Mapping[str, Any]]:
         """Entries of files in those directories that the conditions admit."""

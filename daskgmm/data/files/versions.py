@@ -47,6 +47,11 @@ class FileRecord:
     modified: str | None = None
     etag: str | None = None
 
+    @property
+    def mark(self) -> tuple[Any, ...]:
+        """The values that tell this version from others."""
+        return self.path, self.bytes, self.modified, self.etag
+
     def naming(self, inner: str) -> Self:
         """The same version, with the name of an array in the file, if any, as part of the path."""
         return replace(self, path=f"{self.path}/{inner}") if inner else self
@@ -74,12 +79,15 @@ class InputFile:
     filesystem : AbstractFileSystem
     inner : str
         Name of an array inside the file, where one was chosen.
+    catalogued : bool
+        Whether it is the name of a table in a catalog, and no path.
     """
 
     record: FileRecord
     key: str = field(repr=False)
     filesystem: AbstractFileSystem = field(repr=False, compare=False)
     inner: str = ""
+    catalogued: bool = False
 
     @property
     def path(self) -> str:
@@ -180,6 +188,13 @@ def record_of(
     path = shown_address(str(filesystem.unstrip_protocol(key)))
     etag = next((str(details[name]) for name in _ETAGS if details.get(name)), None)
     return FileRecord(path, details.get("size"), modified=_modified(details), etag=etag)
+
+
+def folder_file(filesystem: AbstractFileSystem, key: str) -> InputFile:
+    """A folder that is read as one input, whose content knows its version."""
+    local = isinstance(filesystem, LocalFileSystem)
+    path = key if local else shown_address(str(filesystem.unstrip_protocol(key)))
+    return InputFile(FileRecord(path.rstrip("/") or path, None), key.rstrip("/") or key, filesystem)
 
 
 def _modified(info: Mapping[str, Any]) -> str | None:

@@ -1,14 +1,16 @@
 """Rows of Parquet files, a row group at a time and never more than a batch of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from daskgmm.data.columns import ColumnSelection
 from daskgmm.data.decode import Decoder, block_rows_for, kept_schema
@@ -17,8 +19,10 @@ from daskgmm.data.files.versions import InputFile, for_each
 from daskgmm.data.source import Block, SelfContainedPart, Source
 from daskgmm.data.storage.errors import decoder_errors, input_errors
 from daskgmm.data.storage.retry import retried
+from daskgmm.data.vectors import length_in
 from daskgmm.errors import DataError
 
+_LISTS_AT_ONCE = 64
 _READ_BYTES = 2**23  # read ahead of the decoder, over all columns
 
 
@@ -40,6 +44,10 @@ class ParquetPart(SelfContainedPart):
     block_rows : int
     kept : pyarrow.Schema
         Types of the kept columns.
+    stored : mapping
+        Names in the file of columns that are called otherwise in the table.
+    removed : ndarray of int or None
+        Positions in the row group of rows that are not part of the table, in order.
     """
 
     file: InputFile
@@ -51,6 +59,13 @@ class ParquetPart(SelfContainedPart):
     dtype: np.dtype[Any]
     block_rows: int
     kept: pa.Schema
+    stored: Mapping[str, str] = field(default_factory=dict)
+    removed: NDArray[np.int64] | None = field(default=None, compare=False)
+
+    @property
+    def length(self) -> int:
+        """Number of rows that are part of the table."""
+        return self.rows - (0 if self.removed is None else len(self.removed))
 
     @property
     def label(self) -> str:
@@ -70,7 +85,8 @@ class ParquetPart(SelfContainedPart):
     def _batches(self) -> Iterator[pa.RecordBatch]:
         if self.rows == 0:  # a file without rows has no row group to read
             return
-        names = [name for name in self.selection.names if name not in self.constants]
+        wanted = [name for name in self.selection.names if name not in self.constants]
+        names = [self.stored.get(name, name) for name in wanted]
         with input_errors(self.file.path), _opened(self.file) as stream:
             # Without a buffer, Arrow reads all bytes of the row group before it decodes any.
             buffer_size = min(max(_READ_BYTES // max(len(names), 1), 2**16), 2**22)
@@ -86,18 +102,31 @@ class ParquetPart(SelfContainedPart):
 
     def _decoded(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         rows = 0
+        called = {there: name for name, there in self.stored.items()}
         while True:
             with decoder_errors(self.label, path=self.file.path):
                 batch = next(batches, None)
             if batch is None:
                 break
+            if called:
+                batch = batch.rename_columns([called.get(n, n) for n in batch.schema.names])
+            yield with_constants(self._left(batch, rows), self.constants)
             rows += batch.num_rows
-            yield with_constants(batch, self.constants)
         if rows != self.rows:
             raise DataError(
                 f"{self.label} is damaged: it has {rows} rows, and its footer says {self.rows}.",
                 "Write the file again or leave it out.",
             )
+
+    def _left(self, batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
+        """The rows of a batch that are part of the table; ``first`` is its first row's position."""
+        if self.removed is None:
+            return batch
+        start, stop = np.searchsorted(self.removed, (first, first + batch.num_rows))
+        stays = np.ones(batch.num_rows, np.bool_)
+        stays[self.removed[start:stop] - first] = False
+        bits = pa.py_buffer(np.packbits(stays, bitorder="little"))
+        return batch.filter(pa.Array.from_buffers(pa.bool_(), len(stays), [None, bits]))
 
 
 @contextmanager
@@ -146,7 +175,7 @@ class ParquetTable:
             together with those of other files.
         """
         keys, values = key_columns([file.path for file in self.files], selection.unread)
-        selection = selection.resolve(self.schemas[0], self.files[0].path, keys)
+        selection = selection.resolve(self.schemas[0], self.files[0].path, keys, self.length_of)
         checked = self.schemas[0]
         for file, schema in zip(self.files, self.schemas, strict=True):
             if schema is not checked:
@@ -192,16 +221,33 @@ class ParquetTable:
             described.setdefault((id(schema), tuple(given)), (file.path, own))
         return kept_schema(selection.keep, described.values())
 
+    def length_of(self, name: str, stored: Sequence[Mapping[str, str]] = ()) -> int:
+        """Length of the first list in a column; ``stored`` has each file's names of columns.
+
+        Raises
+        ------
+        DataError
+            There is none.
+        """
+        names = [own.get(name, name) for own in stored] or [name] * len(self.files)
+        for file, there, schema in zip(self.files, names, self.schemas, strict=True):
+            length = _first_length(file, there) if there in schema.names else None
+            if length is not None:
+                return length
+        raise DataError(
+            f"Column {name!r} of {self.files[0].path} has no list whose length could be taken.",
+            "Leave it out.",
+        )
+
     def _dtype(self, selection: ColumnSelection) -> np.dtype[Any]:
         """Return float32 where every feature of every file fits it, else float64."""
-        small = {pa.float16(), pa.float32()}
         schemas = {id(schema): schema for schema in self.schemas}.values()
-        kinds = {
-            schema.field(name).type if name in schema.names else None  # a key of directories
-            for schema in schemas
-            for name in selection.features
-        }
-        return np.dtype(np.float32 if kinds <= small else np.float64)
+        return float_type({kind for schema in schemas for kind in selection.types(schema)})
+
+
+def float_type(kinds: AbstractSet[pa.DataType | None]) -> np.dtype[Any]:
+    """Return float32 where it holds all values of some types, else float64."""
+    return np.dtype(np.float32 if kinds <= {pa.float16(), pa.float32()} else np.float64)
 
 
 def open_parquet(files: Sequence[InputFile]) -> ParquetTable:
@@ -238,6 +284,21 @@ def _describe(file: InputFile) -> tuple[pa.Schema, tuple[int, ...]]:
         cause = f"{file.path} is damaged: a row group has {min(groups)} rows."
         raise DataError(cause, "Write the file again or leave it out.")
     return schema, tuple(groups)
+
+
+@lru_cache(maxsize=256)
+def _first_length(file: InputFile, column: str) -> int | None:
+    """Length of the first list in a column of a file."""
+    with (
+        input_errors(file.path),
+        file.open(cache_type="none") as stream,
+        decoder_errors(file.path),
+    ):
+        for batch in pq.ParquetFile(stream).iter_batches(_LISTS_AT_ONCE, columns=[column]):
+            length = length_in(batch.column(0))
+            if length is not None:
+                return length
+    return None
 
 
 @lru_cache(maxsize=16)

@@ -1,20 +1,26 @@
 """The known file formats, and the format and files that paths stand for."""
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from glob import has_magic
+from pathlib import Path as PathOnDisk
 from typing import Any, Protocol, TypeAlias
+
+from fsspec.implementations.local import LocalFileSystem
 
 from daskgmm.data.columns import ColumnSelection
 from daskgmm.data.files.hive import Condition
 from daskgmm.data.files.listing import Listing, find_files, natural_order
-from daskgmm.data.files.versions import InputFile
+from daskgmm.data.files.versions import FileRecord, InputFile
 from daskgmm.data.formats.csv import open_csv
 from daskgmm.data.formats.hdf5 import open_hdf5
 from daskgmm.data.formats.npy import open_npy
 from daskgmm.data.formats.parquet import open_parquet
 from daskgmm.data.formats.zarr import open_zarr
+from daskgmm.data.lakes.delta import open_delta
+from daskgmm.data.lakes.iceberg import open_iceberg
 from daskgmm.data.source import Source
 from daskgmm.data.storage.credentials import shown_address
 from daskgmm.data.storage.urls import address_of
@@ -57,6 +63,10 @@ class Format:
         Whether a file may hold several arrays; a path may then go on with the name of one.
     directory : bool
         Whether a directory counts as one file.
+    versioned : bool
+        Whether it is a table with versions; ``open`` then takes its folder and a `TableRequest`.
+    catalogs : bool
+        Whether a table may also be given by its name in a catalog.
     """
 
     open: Callable[..., Table]
@@ -65,6 +75,8 @@ class Format:
     delimited: bool = False
     holds_arrays: bool = False
     directory: bool = False
+    versioned: bool = False
+    catalogs: bool = False
 
 
 # A new format is a file beside this one and a line here.
@@ -74,6 +86,8 @@ FORMATS: dict[str, Format] = {
     "npy": Format(open_npy, (".npy",), named=False),
     "zarr": Format(open_zarr, (".zarr",), named=False, holds_arrays=True, directory=True),
     "hdf5": Format(open_hdf5, (".h5", ".hdf5"), named=False, holds_arrays=True),
+    "delta": Format(open_delta, (), versioned=True),
+    "iceberg": Format(open_iceberg, (), versioned=True, catalogs=True),
 }
 
 
@@ -98,22 +112,51 @@ def find_inputs(
         remedy = f"Known formats are {', '.join(FORMATS)}."
         raise ConfigurationError(f"The format {format_name!r} is not known.", remedy)
     known = FORMATS.values()
+    tables = {name for name, each in FORMATS.items() if each.versioned}
     containers = tuple(end for each in known if each.holds_arrays for end in each.extensions)
     inputs: dict[tuple[str, str], InputFile] = {}
-    for name in _path_names(path):
+    names = _path_names(path)
+    if format_name is not None and FORMATS[format_name].catalogs:
+        in_catalog = [_catalogued(name) for name in names if _may_be_catalogued(name)]
+        if in_catalog:
+            return format_name, _alone(tuple(in_catalog), names)
+    for name in names:
         found = find_files(
             name,
             storage_options,
             where,
             stores=format_name is not None and FORMATS[format_name].directory,
             containers=containers,
+            tables=tables if format_name is None else tables & {format_name},
         )
+        if found.table:
+            return found.table, _alone(found.files, names)
         files = _of_known_format(name, found, format_name)
         _require_text(files)
         for file in sorted(files, key=lambda file: natural_order(file.path)):
             inputs.setdefault((file.path, file.key), file)
     ordered = tuple(inputs.values())
     return format_name or _common_format(ordered), ordered
+
+
+def _may_be_catalogued(name: str) -> bool:
+    """Whether a name is one of a catalog, such as ``default.db.table``, and no path."""
+    is_path = bool(re.search(r"[/\\*?\[:]", name)) or PathOnDisk(name).exists()
+    return "." in name.strip(".") and not is_path
+
+
+def _catalogued(name: str) -> InputFile:
+    return InputFile(FileRecord(name, None), name, LocalFileSystem(), catalogued=True)
+
+
+def _alone(files: tuple[InputFile, ...], names: Sequence[str]) -> tuple[InputFile, ...]:
+    """A table's folder; raise ConfigurationError where other paths are given beside it."""
+    if len(names) > 1:
+        raise ConfigurationError(
+            f"{files[0].path} is a table, and {len(names)} paths were given.",
+            "Give the table alone: its rows are read at one version.",
+        )
+    return files
 
 
 def _require_text(files: Sequence[InputFile]) -> None:
@@ -144,6 +187,11 @@ def _format_of(file: InputFile) -> str | None:
 
 def _of_known_format(path: str, found: Listing, format_name: str | None) -> tuple[InputFile, ...]:
     """Drop other files of a directory; a file that is given by name stays."""
+    if format_name is not None and FORMATS[format_name].versioned:
+        raise MissingInputError(
+            f"{shown_address(path)} is no table of the format {format_name}.",
+            "Give the folder of the table, or leave format= (--format) out.",
+        )
     wanted = tuple(FORMATS) if format_name is None else (format_name,)
     files = tuple(file for file in found.files if _format_of(file) in wanted)
     if files or (format_name and found.files):

@@ -59,6 +59,8 @@ OPTIONAL = {
     "bokeh": ("dashboard", "the dashboard"),
     "polars": ("polars", "Polars frames"),
     "dask_ml": ("kmeans", "k-means||"),
+    "deltalake": ("delta", "Delta tables"),
+    "pyiceberg": ("iceberg", "Iceberg tables"),
 }
 """Optional modules: the extra that installs each, and the feature that needs it."""
 

@@ -1,0 +1,1 @@
+"""Tables with versions: Delta Lake and Apache Iceberg, whose data files are Parquet."""

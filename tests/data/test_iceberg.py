@@ -1,0 +1,293 @@
+"""Iceberg tables are read as they stand at a snapshot, as pyiceberg itself reads them."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from numpy.testing import assert_array_equal
+from pyiceberg.transforms import BucketTransform, DayTransform, IdentityTransform
+from pyiceberg.types import DoubleType, LongType
+
+from daskgmm import GaussianMixture, errors, open_dataset
+from tests.support.icebergs import catalog_at, remove_rows
+from tests.support.tables_read import kept, numbers, rows_of
+
+
+@pytest.fixture
+def catalogue(tmp_path):
+    return catalog_at(tmp_path)
+
+
+@pytest.fixture
+def catalog(catalogue):
+    return catalogue[0]
+
+
+@pytest.fixture
+def table(catalog):
+    """Three snapshots: rows 0 to 5; 100 to 102 added; row 1 deleted."""
+    rows = pa.table({"x": np.arange(6.0)})
+    table = catalog.create_table("db.rows", rows.schema)
+    table.append(rows)
+    table.append(pa.table({"x": np.arange(100.0, 103.0)}))
+    table.delete("x = 1")
+    return table
+
+
+def folder(table):
+    return table.location().removeprefix("file://")
+
+
+def files(table):
+    return {task.file.file_path: task.file for task in table.scan().plan_files()}
+
+
+def test_the_current_snapshot_is_read_by_folder_metadata_or_name(table, catalogue):
+    name = ("default.db.rows", {"format": "iceberg", "storage_options": catalogue[1]})
+    places = [(folder(table), {}), (Path(folder(table)), {}), (table.metadata_location, {}), name]
+    for place, options in places:
+        dataset = open_dataset(place, **options)
+        assert numbers(dataset) == [0, 2, 3, 4, 5, 100, 101, 102]
+        (record,) = dataset.files
+        assert record.path == folder(table)
+        assert record.version == table.current_snapshot().snapshot_id
+        assert record.table == str(table.metadata.table_uuid)
+
+
+def test_an_earlier_version_is_a_snapshot_or_a_name(table):
+    first, second, _ = (each.snapshot_id for each in table.snapshots())
+    table.manage_snapshots().create_tag(first, "start").commit()
+    for version in (first, str(first), "start"):
+        assert numbers(open_dataset(folder(table), version=version)) == list(range(6))
+    assert len(numbers(open_dataset(folder(table), version=second))) == 9
+
+
+def test_a_time_stands_for_the_snapshot_that_was_current_then(table):
+    first, second, third = table.snapshots()
+    for each, rows in ((first, 6), (second, 9), (third, 8)):
+        moment = datetime.fromtimestamp(each.timestamp_ms / 1000, UTC)
+        later = [
+            one.timestamp_ms
+            for one in (first, second, third)
+            if one.timestamp_ms == each.timestamp_ms
+        ]
+        if len(later) == 1:
+            assert len(numbers(open_dataset(folder(table), as_of=moment))) == rows
+    with pytest.raises(errors.MissingInputError, match="no version as old as 2020-01-01"):
+        open_dataset(folder(table), as_of="2020-01-01")
+
+
+def test_columns_are_known_by_their_identifiers(catalog):
+    rows = pa.table({"x": [1.0, 2.0], "y": [5.0, 6.0]})
+    table = catalog.create_table("db.rows", rows.schema)
+    table.append(rows)
+    with table.update_schema() as update:
+        update.rename_column("x", "a")
+        update.delete_column("y")
+    with table.update_schema() as update:
+        update.add_column("y", DoubleType())  # another column of the old name
+    table.append(pa.table({"a": [3.0], "y": [7.0]}))
+    dataset = open_dataset(folder(table), columns=["a", "y"])
+    assert_array_equal(rows_of(dataset), [[1, np.nan], [2, np.nan], [3, 7]])
+    first = table.snapshots()[0].snapshot_id
+    assert_array_equal(rows_of(open_dataset(folder(table), version=first)), [[1, 5], [2, 6]])
+
+
+def test_types_that_were_widened_are_read_as_they_are_now(catalog):
+    rows = pa.table({"x": pa.array([1.0], pa.float32()), "n": pa.array([2], pa.int32())})
+    table = catalog.create_table("db.rows", rows.schema)
+    table.append(rows)
+    with table.update_schema() as update:
+        update.update_column("x", DoubleType())
+        update.update_column("n", LongType())
+    table.append(pa.table({"x": [0.1], "n": [2**40]}))
+    dataset = open_dataset(folder(table)).select(keep=["n"])
+    assert_array_equal(
+        rows_of(dataset), [[0.1, 2**40], [1, 2]] if dataset.n_features == 2 else [[0.1], [1]]
+    )
+    assert dataset.source().dtype == np.float64
+    assert sorted(row["n"] for row in kept(dataset)) == [2, 2**40]
+
+
+def test_positional_deletes_remove_rows_of_any_row_group(catalog):
+    rows = pa.table({"x": np.arange(10.0)})
+    table = catalog.create_table(
+        "db.rows", rows.schema, properties={"write.parquet.row-group-limit": "4"}
+    )
+    table.append(rows)
+    (path,) = files(table)
+    remove_rows(table, {path: [0, 3, 4, 9]})
+    remove_rows(table, {path: [3, 5]})
+    dataset = open_dataset(folder(table), block_rows=3)
+    assert len(dataset.source().parts) > 1
+    assert numbers(dataset) == sorted(table.scan().to_arrow()["x"].to_pylist()) == [1, 2, 6, 7, 8]
+    table.append(rows)  # later rows are not removed by earlier deletes
+    assert len(numbers(open_dataset(folder(table)))) == 15
+
+
+def test_deletes_by_value_are_refused(table):
+    remove_rows(table, {next(iter(files(table))): [0]}, equality=True)
+    with pytest.raises(errors.DataError, match=r"can't be read: .*equality deletes"):
+        open_dataset(folder(table))
+
+
+@pytest.fixture
+def parted(catalog):
+    times = [datetime(2026, 11, 20, 5), datetime(2026, 11, 21, 5), datetime(2026, 11, 22, 6)]
+    rows = pa.table(
+        {"x": [1.0, 2.0, 3.0], "kind": ["a b", "c/ä", None], "time": times, "n": [7, 8, 9]}
+    )
+    table = catalog.create_table("db.rows", rows.schema)
+    with table.update_spec() as update:
+        update.add_field("kind", IdentityTransform())
+        update.add_field("time", DayTransform(), "day")
+        update.add_field("n", BucketTransform(4), "n_bucket")
+    table.append(rows)
+    return table
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("kind=a b", [1]),
+        ("kind=c/ä", [2]),
+        ("kind!=c/ä", [1]),  # a null meets no condition
+        ("day>=2026-11-21", [2, 3]),
+        (["day>=2026-11-21", "day<2026-11-22"], [2]),
+    ],
+)
+def test_partitions_are_chosen_and_others_not_opened(parted, where, expected):
+    wanted = open_dataset(folder(parted), columns=["x"], where=where)
+    assert numbers(wanted) == expected
+    read = {file.path for file in wanted.table.files}
+    for path in files(parted):
+        if path.removeprefix("file://") not in read:
+            Path(path.removeprefix("file://")).unlink()
+    assert numbers(open_dataset(folder(parted), columns=["x"], where=where)) == expected
+    with pytest.raises(errors.DataError, match="can no longer be read at version"):
+        open_dataset(folder(parted), columns=["x"])
+
+
+def test_columns_of_partitions_are_no_features_by_default(catalog):
+    days = [date(2026, 11, 20), None]
+    rows = pa.table({"x": [1.0, 2.0], "n": [5, 6], "day": days})
+    table = catalog.create_table("db.rows", rows.schema)
+    with table.update_spec() as update:
+        update.add_identity("n")
+        update.add_identity("day")
+    table.append(rows)
+    dataset = open_dataset(folder(table))
+    assert dataset.columns == ("x",)
+    assert [row["day"] for row in kept(dataset.select(keep=["day"]))] == days
+    assert_array_equal(rows_of(dataset.select(columns=["n", "x"])), [[5, 1], [6, 2]])
+
+
+def test_files_of_an_older_partitioning_are_named(catalog):
+    rows = pa.table({"x": [1.0], "day": [date(2026, 11, 20)]})
+    table = catalog.create_table("db.rows", rows.schema)
+    table.append(rows)
+    with table.update_spec() as update:
+        update.add_identity("day")
+    table.append(rows)
+    assert numbers(open_dataset(folder(table), columns=["x"])) == [1, 1]
+    with pytest.raises(errors.DataError, match="was not partitioned by day"):
+        open_dataset(folder(table), columns=["x"], where="day=2026-11-20")
+
+
+def test_files_without_identifiers_go_by_the_tables_names_for_them(catalog, tmp_path):
+    path = tmp_path / "foreign.parquet"
+    pq.write_table(pa.table({"x": [1.0]}), path)
+    table = catalog.create_table("db.rows", pa.schema({"x": pa.float64()}))
+    table.add_files([str(path)])
+    with table.update_schema() as update:
+        update.rename_column("x", "renamed")
+    dataset = open_dataset(folder(table))
+    assert dataset.columns == ("renamed",)
+    assert numbers(dataset) == [1]
+
+
+def test_a_table_is_fitted_like_its_rows(catalog):
+    X = np.random.default_rng(0).normal(size=(200, 2))
+    rows = pa.table({"a": X[:, 0], "b": X[:, 1]})
+    table = catalog.create_table("db.rows", rows.schema)
+    table.append(rows)
+    found = GaussianMixture(1).fit(open_dataset(folder(table)))
+    np.testing.assert_allclose(found.means_, X.mean(axis=0, keepdims=True), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "said"),
+    [
+        ({"version": 9}, errors.MissingInputError, "has no version 9.*main"),
+        ({"version": "start"}, errors.MissingInputError, "has no version start"),
+        ({"where": "x=1"}, errors.ConfigurationError, "not partitioned by x"),
+        ({"format": "parquet"}, errors.DataError, "is a table of Iceberg"),
+        ({"format": "delta"}, errors.DataError, "is a table of Iceberg"),
+    ],
+)
+def test_what_can_not_be_read_is_said(table, options, kind, said):
+    with pytest.raises(kind, match=said):
+        open_dataset(folder(table), **options)
+
+
+def test_a_name_that_no_catalog_knows_is_said(table, catalogue):
+    for name in ("default.db.other", "default.rows"):
+        with pytest.raises(errors.MissingInputError, match="nor a table of this name"):
+            open_dataset(name, format="iceberg", storage_options=catalogue[1])
+    with pytest.raises(errors.ConfigurationError, match="The catalog 'nowhere'"):
+        open_dataset("nowhere.db.rows", format="iceberg")
+
+
+def test_two_newest_metadata_files_need_a_choice(table):
+    newest = Path(table.metadata_location.removeprefix("file://"))
+    other = newest.with_name(f"{newest.name.partition('-')[0]}-other.metadata.json")
+    other.write_bytes(newest.read_bytes())
+    with pytest.raises(errors.DataError, match="several metadata files of the number 3"):
+        open_dataset(folder(table))
+    assert len(numbers(open_dataset(newest))) == 8
+    newest.with_name("version-hint.text").write_text(other.name)
+    assert len(numbers(open_dataset(folder(table)))) == 8
+
+
+def test_what_a_dropped_table_left_is_not_taken_for_its_successor(table, catalog):
+    catalog.drop_table("db.rows")
+    rows = pa.table({"x": [7.0]})
+    catalog.create_table("db.rows", rows.schema).append(rows)
+    with pytest.raises(errors.DataError, match="several metadata files of two tables"):
+        open_dataset(folder(table))
+
+
+def test_a_table_without_rows_and_a_damaged_one_are_said(catalog):
+    table = catalog.create_table("db.rows", pa.schema({"x": pa.float64()}))
+    with pytest.raises(errors.MissingInputError, match="has no rows yet"):
+        open_dataset(folder(table))
+    Path(table.metadata_location.removeprefix("file://")).write_text("{}")
+    with pytest.raises(errors.DataError, match=r"The Iceberg table .* can't be read"):
+        open_dataset(folder(table))
+
+
+def test_a_missing_package_is_named_with_its_extra(table, monkeypatch):
+    monkeypatch.setattr(errors, "find_spec", lambda _name: None)
+    with pytest.raises(errors.ConfigurationError, match=r"pyiceberg.*daskgmm\[iceberg\]"):
+        open_dataset(folder(table))
+
+
+def test_a_table_in_a_store_is_read_with_the_stores_or_the_catalogs_options(s3, tmp_path):
+    properties = {
+        "s3.endpoint": s3.endpoint,
+        "s3.access-key-id": s3.options["key"],
+        "s3.secret-access-key": s3.options["secret"],
+        "py-io-impl": "pyiceberg.io.fsspec.FsspecFileIO",
+    }
+    catalog, options = catalog_at(tmp_path, f"{s3.url}/lake", **properties)
+    rows = pa.table({"x": [1.0, 2.0]})
+    table = catalog.create_table("db.rows", rows.schema)
+    table.append(rows)
+    by_place = open_dataset(table.location(), storage_options=s3.options)
+    by_name = open_dataset("default.db.rows", format="iceberg", storage_options=options)
+    for dataset in (by_place, by_name):
+        assert numbers(dataset) == [1, 2]
+        assert dataset.paths == (table.location(),)
