@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -16,19 +17,23 @@ from daskgmm.fitting.checkpoint import Checkpoint
 from daskgmm.fitting.checks import require_rows
 from daskgmm.fitting.progress import FitProgress
 from daskgmm.fitting.settings import Candidate, Settings
+from daskgmm.fitting.start_report import StartsReport
 from daskgmm.fitting.starts import Preparation, StandardisedData, Started, with_centres
 from daskgmm.model.expectation import Expectation
 from daskgmm.model.kernels.compiled import compile_ahead
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
+from daskgmm.monitoring.events import TOPIC
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.gathering import held_groups
 from daskgmm.passes.engine.graph import Group
 from daskgmm.passes.engine.grouping import laid_out
+from daskgmm.passes.engine.keys import current_run, token
 from daskgmm.passes.engine.persist import held
+from daskgmm.passes.engine.progress import STARTS, announced_tasks
 from daskgmm.passes.expectation import expect
 from daskgmm.passes.memory import require_room
-from daskgmm.passes.survey import Request, Survey, survey
+from daskgmm.passes.survey import Request, SampledSurvey, Survey, surveyed
 from daskgmm.training.em import Origins, em
 from daskgmm.training.states import FitState, Trace
 
@@ -122,7 +127,8 @@ class Fit:
         )
         prepare, passes = self._prepared(random)
         source, groups = tasks or (self.source, None)
-        found, started = survey(source, request, prepare, groups)
+        sampled = surveyed(source, request, groups)
+        found, started = sampled.found, _found_starts(sampled, prepare)
         random.set_state(started[-1].random.get_state(legacy=False))
         starts = _unless_all_collapsed(started)
         state = FitState(0, tuple(chain.from_iterable(starts)), found.rows, 0.0)
@@ -183,6 +189,18 @@ class Fit:
                 "The input has changed meanwhile: fit again, without the checkpoint.",
             )
         return moments
+
+
+def _found_starts(sampled: SampledSurvey, prepare: Sequence[Preparation]) -> list[Started]:
+    """Find each candidate's starts, where the sample is."""
+    suffix = token()
+    run_id = current_run() or suffix
+    reports = announced_tasks(STARTS, suffix, len(prepare), TOPIC, {"run_id": run_id})
+    searches = [
+        partial(one, report=StartsReport(run_id, number, reports))
+        for number, one in enumerate(prepare)
+    ]
+    return sampled.apply(searches, suffix)
 
 
 def _require_possible(source: Source, settings: Settings) -> None:

@@ -10,12 +10,14 @@ from daskgmm.data.source import Source
 from daskgmm.errors import CollapsedComponentError
 from daskgmm.fitting.checks import require_sound
 from daskgmm.fitting.settings import Candidate, Settings
+from daskgmm.fitting.start_report import StartsReport
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.compiled import compile_ahead
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.kmeans import AllRows, require_dask_ml
 from daskgmm.passes.statistics import Statistics
 from daskgmm.passes.survey import Request, Survey, survey
+from daskgmm.training.course import Course
 from daskgmm.training.em import EMSettings
 from daskgmm.training.in_memory import total_scatter
 from daskgmm.training.refinement.sampled import SampledRows
@@ -92,19 +94,24 @@ class Preparation:
     columns: tuple[str, ...] | None
     random: np.random.RandomState
 
-    def __call__(self, found: Survey) -> Started:
+    def __call__(self, found: Survey, report: StartsReport) -> Started:
         """Check the survey and find the starts."""
         most = max(candidate.plan.n_components for candidate in self.settings.candidates)
         require_sound(found, most, self.columns)
+        started = self._started(found, Course(report))
+        report.end()
+        return started
+
+    def _started(self, found: Survey, course: Course) -> Started:
         try:
             if self.candidate.refined:
-                trace, refinement = self._refined(found)
+                trace, refinement = self._refined(found, course)
                 return Started((trace,), self.random, refinement=refinement)
-            return Started(self._traces(found), self.random)
+            return Started(self._traces(found, course), self.random)
         except CollapsedComponentError as error:
             return Started((), self.random, error)
 
-    def _refined(self, found: Survey) -> tuple[Trace, Refinement]:
+    def _refined(self, found: Survey, course: Course) -> tuple[Trace, Refinement]:
         assert found.statistics is not None and found.sample is not None  # noqa: PT018, S101  sound
         base = StandardisedData.of(found.statistics, self.settings)
         drawn = found.sample.smallest(self.candidate.sample_rows).ordered()
@@ -122,10 +129,11 @@ class Preparation:
             else None,
             budget_for(found.rows, plan.covariance, plan.n_components, n_features),
             compiled,
+            course=course,
         )
         return plan.refined(sample, self.random)
 
-    def _traces(self, found: Survey) -> tuple[Trace, ...]:
+    def _traces(self, found: Survey, course: Course) -> tuple[Trace, ...]:
         assert found.statistics is not None and found.sample is not None  # noqa: PT018, S101  sound
         base = StandardisedData.of(found.statistics, self.settings)
         if self.candidate.resume_from is not None:
@@ -140,6 +148,7 @@ class Preparation:
             base.em_settings,
             self.random,
             fit_on_sample=partial,
+            course=course,
         )
         return tuple(drawn)
 

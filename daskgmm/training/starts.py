@@ -16,6 +16,7 @@ from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import moments_under
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.training.acceleration import plain
+from daskgmm.training.course import CLUSTERING, EM, Course
 from daskgmm.training.em import EMSettings, em
 from daskgmm.training.in_memory import InMemory, total_scatter
 from daskgmm.training.initialisation import (
@@ -158,11 +159,18 @@ class StartPlan:
         cost = FIRST_STEPS * step_cost(few.n_rows, self.covariance, *sizes, share)
         affordable = max(int(sample.budget.most / SHARE_OF_STARTS / cost) - self.n_init, 0)
 
+        further = min(affordable, FURTHER_STARTS)
+        course = sample.course
+        course.note(of=len(asked) + further, rows=sample.n_rows, most=sample.budget.most)
+
         def drawn(
             way: Initialiser, numbers: np.random.RandomState, own: SampledRows, rows: Floats
         ) -> Mixture:
+            course.note(phase=CLUSTERING, rows=own.n_rows)
             shares = way(rows, self.n_components, numbers, own.weights).T
-            return self._first(shares, own.rows.T, own.weights, own.frame, own.settings)
+            mixture = self._first(shares, own.rows.T, own.weights, own.frame, own.settings)
+            course.one_more()
+            return mixture
 
         def others() -> Iterator[Mixture]:
             rows = standardised(few, self.covariance)
@@ -172,10 +180,13 @@ class StartPlan:
                 with suppress(CollapsedComponentError):
                     yield drawn(way, apart, few, rows)
 
-        more, rows = others(), standardised(sample, self.covariance)
-        mixtures = _not_collapsed(asked, lambda way: drawn(way, random, sample, rows))
-        mixtures += itertools.islice(more, min(affordable, FURTHER_STARTS))
-        best, found = search(mixtures, sample, more)
+        def first() -> Iterator[Mixture]:
+            rows = standardised(sample, self.covariance)
+            yield from _not_collapsed(asked, lambda way: drawn(way, random, sample, rows))
+            yield from itertools.islice(more, further)
+
+        more = others()
+        best, found = search(first(), sample, more)
         return Trace(best), found
 
     def starts(
@@ -187,6 +198,7 @@ class StartPlan:
         random: np.random.RandomState,
         *,
         fit_on_sample: bool,
+        course: Course,
     ) -> list[Trace]:
         """Starts in frame coordinates, from sampled rows (m, D) in data units, as scikit-learn's.
 
@@ -194,15 +206,19 @@ class StartPlan:
         that are given whole are where EM over all rows starts.
         """
         on_sample = fit_on_sample and not self.given.complete and settings.max_iter > 0
-        mixtures = self._mixtures(rows, weights, frame, settings, random)
-        traces = [Trace(mixture) for mixture in mixtures]
+        course.note(of=self.n_init, rows=len(rows), most=float(settings.max_iter))
+        traces: list[Trace] = []
+        for mixture in self._mixtures(rows, weights, frame, settings, random):
+            traces.append(Trace(mixture))
+            course.one_more()
         if not on_sample:
             return traces
         scatter = total_scatter(rows, weights, frame) if self.covariance.needs_scatter else None
         expect = InMemory(rows.T, weights, frame, settings.dtype, scatter)
         # Passes are free here, so they are EM's own: they keep closest to its optimum.
         closer = replace(settings, accelerate=plain, tol=settings.tol / CLOSER_ON_SAMPLE)
-        *_, last = em(traces, expect, closer)
+        for last in em(traces, expect, closer):
+            course.note(phase=EM, spent=float(last.iteration))
         chosen = most_promising(last, settings.tol)[: self.most_polished]
         return [Trace(trace.mixture) for trace in chosen]
 
@@ -213,9 +229,9 @@ class StartPlan:
         frame: Frame,
         settings: EMSettings,
         random: np.random.RandomState,
-    ) -> list[Mixture]:
+    ) -> Iterator[Mixture]:
         if self.given.complete:
-            return [self.given.override(None, self.covariance, frame)]
+            return iter([self.given.override(None, self.covariance, frame)])
         seen = squarable(rows, frame)
 
         def mixture(way: Initialiser) -> Mixture:
@@ -246,17 +262,19 @@ class StartPlan:
 
 def _not_collapsed(
     ways: Sequence[Initialiser], mixture: Callable[[Initialiser], Mixture]
-) -> list[Mixture]:
+) -> Iterator[Mixture]:
     """The first mixture of each way but those that collapse; all of them raise."""
-    found: list[Mixture] = []
-    for number, way in enumerate(ways, start=1):
+    collapsed = 0
+    for way in ways:
         try:
-            found.append(mixture(way))
+            found = mixture(way)
         except CollapsedComponentError as error:
-            if number == len(ways) and not found:
+            collapsed += 1
+            if collapsed == len(ways):
                 raise
             logger.warning("A start was given up before its first pass. %s", error)
-    return found
+        else:
+            yield found
 
 
 def units_of(sample: SampledRows, covariance: Covariance) -> Doubles:

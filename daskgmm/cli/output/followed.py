@@ -25,8 +25,9 @@ from daskgmm.monitoring.phrases import (
     pass_number,
     remaining,
     rows_and_columns,
+    search_line,
 )
-from daskgmm.monitoring.schema import END, START
+from daskgmm.monitoring.schema import END, START, STARTS
 from daskgmm.monitoring.text import duration, stopwatch
 
 WELL = (Reason.CONVERGED.value, Reason.MAX_ITER.value)
@@ -105,7 +106,7 @@ class WatchDisplay:
             return Group()
         now = time.time()
         first = f"run {run.run_id[:8]}  {stopwatch(max(now - run.started, 0))}"
-        second = BEFORE_PASSES
+        second = search_line(run.search) if run.search else BEFORE_PASSES
         if run.latest:
             first += f"  {pass_number(run.iteration, run.latest.get('max_iter'))}"
             second = _pass_line(run.latest)
@@ -128,6 +129,8 @@ def event_line(event: Mapping[str, Any], run: FitHistory) -> str:
         return _start_line(event)
     if event["event"] == END:
         return end_line(run)
+    if event["event"] == STARTS:
+        return search_line([event]).capitalize()
     return f"Pass {event['iteration']}: {_pass_line(event)}"
 
 

@@ -16,6 +16,7 @@ from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.responsibilities import normalise
 from daskgmm.model.typing import Doubles, Floats
+from daskgmm.training.course import EM, Course
 from daskgmm.training.em import EMSettings, advance
 from daskgmm.training.in_memory import InMemory
 
@@ -131,6 +132,8 @@ class SampledRows:
         Whether EM's steps go by a compiled loop.
     collapses : list of CollapsedComponentError
         Errors of the runs that collapsed.
+    course : Course
+        Progress of the search.
     """
 
     rows: Floats
@@ -141,6 +144,7 @@ class SampledRows:
     budget: Budget
     compiled: bool = False
     collapses: list[CollapsedComponentError] = field(default_factory=list)
+    course: Course = field(default_factory=Course)
 
     @cached_property
     def expect(self) -> InMemory:
@@ -191,6 +195,7 @@ class SampledRows:
             expected = sum(map(self._cost, mixtures))
             moments, outcomes = advance(mixtures, self.expect, self.settings)
             self.budget.spent += sum(map(self._cost, mixtures)) - expected
+            self.course.note(phase=EM, rows=self.n_rows, spent=self.budget.spent)
             for (index, run), own, outcome in zip(going, moments, outcomes, strict=True):
                 found[index] = None
                 if isinstance(outcome, CollapsedComponentError):

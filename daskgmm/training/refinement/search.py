@@ -105,10 +105,12 @@ def search(
     while run.moments is not None:
         candidates = _candidates(run, sample)
         tried += len(candidates)
+        sample.course.note(tried=tried)
         better = _better(run, candidates, sample)
         if better is None:
             break
         run, taken = better, taken + 1
+        sample.course.note(taken=taken)
     gain = run.bound - before if taken else 0.0
     (run,) = sample.advanced([run], MOST_STEPS, _done(LEFT_AT_THE_END)) or [run]
     found = Refinement(tried, taken, gain, sample.budget.ended, bool(_wrong(run).any()))
