@@ -23,6 +23,7 @@ from daskgmm.model.expectation import Expectation
 from daskgmm.model.kernels.compiled import compile_ahead
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
+from daskgmm.monitoring import schema
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.gathering import held_groups
@@ -30,7 +31,7 @@ from daskgmm.passes.engine.graph import Group
 from daskgmm.passes.engine.grouping import laid_out
 from daskgmm.passes.engine.keys import current_run, token
 from daskgmm.passes.engine.persist import held
-from daskgmm.passes.engine.progress import STARTS, announced_tasks
+from daskgmm.passes.engine.progress import STARTS, Wanted, announced_tasks
 from daskgmm.passes.expectation import expect
 from daskgmm.passes.memory import require_room
 from daskgmm.passes.survey import Request, SampledSurvey, Survey, surveyed
@@ -195,7 +196,8 @@ def _found_starts(sampled: SampledSurvey, prepare: Sequence[Preparation]) -> lis
     """Find each candidate's starts, where the sample is."""
     suffix = token()
     run_id = current_run() or suffix
-    reports = announced_tasks(STARTS, suffix, len(prepare), TOPIC, {"run_id": run_id})
+    events = Wanted(TOPIC, {"event": schema.STARTS, "run_id": run_id}, schema.is_ours)
+    reports = announced_tasks(STARTS, suffix, len(prepare), events)
     searches = [
         partial(one, report=StartsReport(run_id, number, reports))
         for number, one in enumerate(prepare)

@@ -18,6 +18,7 @@ from daskgmm.monitoring.phrases import (
     search_line,
 )
 from daskgmm.monitoring.search import search_share
+from daskgmm.monitoring.text import capitalised
 from daskgmm.passes.engine import progress
 
 _SECONDS_BETWEEN_UPDATES = 0.5
@@ -94,7 +95,7 @@ class NotebookObserver:
     def _step(self) -> str:
         made, begun = self._made, self._pass
         if begun is not None and begun.name == progress.STARTS:
-            return search_line(begun.events()).capitalize()
+            return capitalised(search_line(begun.events()))
         if made is None:
             step = READING_ROWS
         else:

@@ -17,6 +17,7 @@ from daskgmm.cli.options.secrets import masked
 from daskgmm.cli.output.lines import PATIENCE, Repeater, pass_line, start_line
 from daskgmm.cli.output.streams import drop_unwritable_messages
 from daskgmm.monitoring.phrases import search_line
+from daskgmm.monitoring.text import capitalised
 
 if TYPE_CHECKING:
     from daskgmm.jobs.listener import Start
@@ -192,4 +193,4 @@ def _log_search(a_pass: "PassProgress") -> None:
     """Log an event with the figures of each candidate's search for starts."""
     for found in a_pass.events():
         fields = {key: one for key, one in found.items() if key not in _OF_THE_CLUSTER}
-        logger.info(search_line([found]).capitalize(), extra=event("starts", **fields))
+        logger.info(capitalised(search_line([found])), extra=event("starts", **fields))

@@ -111,7 +111,8 @@ class LiveView:
     def _search(self, narrow: bool) -> Sequence[RenderableType]:
         """How far the search for starts is, and a bar of the multiplications that it has made."""
         figures = search_figures(self.search)
-        words = ", ".join(map(str, figures[:1] if narrow else figures[:2]))
+        own = figures[:1] if narrow else [one for one in figures if one.label != "moves"]
+        words = ", ".join(map(str, own))
         share = search_share(self.search)
         return (words, ProgressBar(total=1.0, completed=share), f"{share:.0%}")
 
@@ -128,7 +129,8 @@ class LiveView:
             figures = [one for one in figures_of_state(state) if one.label != "change"]
         elif self.rows is not None and self.share:
             figures = [speed(self.rows * self.share, self.seconds)]
-        phrases = list(map(str, [*figures, *search_figures(self.search)[2:]]))
+        figures += [one for one in search_figures(self.search) if one.label == "moves"]
+        phrases = list(map(str, figures))
         if self.workers is not None:
             phrases.append(plural(self.workers, "worker"))
         return [*phrases, *self._left(), f"{stopwatch(self.elapsed)} so far"]

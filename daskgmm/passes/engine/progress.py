@@ -144,7 +144,26 @@ class Reports:
     client: str | None
 
 
-def announced_tasks(prefix: str, suffix: str, tasks: int, topic: str, ours: Event) -> Reports:
+@dataclass(frozen=True)
+class Wanted:
+    """Events of some tasks among all that a scheduler keeps.
+
+    Parameters
+    ----------
+    topic : str
+    fields : mapping
+        Fields with values that only these events have. In a further field ``"candidate"`` they
+        have the number of their task.
+    is_sound : callable
+        Whether an event has the values that it should: anyone may log anything.
+    """
+
+    topic: str
+    fields: Event
+    is_sound: Callable[[Any], bool]
+
+
+def announced_tasks(prefix: str, suffix: str, tasks: int, wanted: Wanted) -> Reports:
     """Report tasks that are about to run to the tracker; returns where they report to.
 
     Parameters
@@ -153,11 +172,8 @@ def announced_tasks(prefix: str, suffix: str, tasks: int, topic: str, ours: Even
         Start and end of the tasks' keys.
     tasks : int
         Their number.
-    topic : str
-        Topic of their events where a cluster runs them: the scheduler keeps them.
-    ours : mapping
-        Fields with values that only events of these tasks have. In each further field
-        ``"candidate"`` they have the number of their task.
+    wanted : Wanted
+        Their events where a cluster runs them: its scheduler keeps them.
     """
     tracker, client = _tracker.get(), active_client()
     if client is None:
@@ -167,9 +183,9 @@ def announced_tasks(prefix: str, suffix: str, tasks: int, topic: str, ours: Even
             tracker.report(PassProgress(prefix, tasks, _unknown, events=latest))
         return Reports(partial(_kept, here), None)
     if tracker is not None:
-        looks = _Looks(tracker, client, f"{prefix}-{suffix}", tasks, (topic, ours))
+        looks = _Looks(tracker, client, f"{prefix}-{suffix}", tasks, wanted)
         tracker.report(PassProgress(prefix, tasks, looks.done, looks.workers, looks.events))
-    return Reports(partial(_logged, topic), client.id)
+    return Reports(partial(_logged, wanted.topic), client.id)
 
 
 def _kept(events: dict[int, Event], event: Event) -> None:
@@ -216,8 +232,8 @@ class _Looks:
         Dask's name of the group of the pass's tasks.
     parts : int
         Number of parts that they read.
-    wanted : tuple of (str, mapping) or None
-        Topic of the tasks' events, and fields that only these have.
+    wanted : Wanted or None
+        The tasks' events.
     """
 
     def __init__(
@@ -226,7 +242,7 @@ class _Looks:
         client: Any,
         group: str,
         parts: int,
-        wanted: tuple[str, Event] | None = None,
+        wanted: Wanted | None = None,
     ) -> None:
         self._tracker, self._client = tracker, client
         self._group, self._parts, self._wanted = group, parts, wanted
@@ -258,8 +274,10 @@ class _Looks:
     def _look(self) -> None:
         tracker = self._tracker
         try:
+            wanted = self._wanted
+            asked = None if wanted is None else (wanted.topic, wanted.fields)
             finished, tasks, workers, events = self._client.run_on_scheduler(
-                _progress, self._group, self._wanted
+                _progress, self._group, asked
             )
         except Exception:  # noqa: BLE001  a cluster may refuse in any way; a fit goes on without
             self._share = tracker.workers = None
@@ -268,7 +286,9 @@ class _Looks:
             self._share = finished / tasks
         elif self._share:  # the tasks were there, and Dask has released them
             self._share = 1.0
-        self._events.update(events)
+        if wanted is not None:
+            sound = {number: event for number, event in events.items() if wanted.is_sound(event)}
+            self._events.update(sound)
         tracker.workers = workers
         tracker.next_look = time.monotonic() + _SECONDS_BETWEEN_LOOKS
         tracker.asking.release()
@@ -286,10 +306,10 @@ def _progress(
     return tasks - left, tasks, len(dask_scheduler.workers), events
 
 
-def _latest(scheduler: Any, topic: str, ours: Event) -> dict[int, Event]:
+def _latest(scheduler: Any, topic: str, fields: Event) -> dict[int, Event]:
     """The latest event of each task, by its number, among the events that a scheduler keeps."""
     found: dict[int, Event] = {}
     for _, event in scheduler.get_events(topic)[-_MOST_EVENTS:]:
-        if isinstance(event, dict) and ours.items() <= event.items():
+        if isinstance(event, dict) and all(event.get(key) == fields[key] for key in fields):
             found[event.get("candidate", 0)] = event
     return found

@@ -7,7 +7,7 @@ from daskgmm.monitoring.page.view import PageView
 from daskgmm.monitoring.phrases import search_line
 from daskgmm.monitoring.search import search_share
 from daskgmm.monitoring.state import TaskProgress
-from daskgmm.monitoring.text import html
+from daskgmm.monitoring.text import capitalised, html
 
 MOST = 40
 
@@ -38,7 +38,7 @@ class Workers:
             self.root.text = f'<p class="faint">{status}</p>'
             return
         starts = () if view.run is None else view.run.search
-        search = _bar(search_line(starts).capitalize(), search_share(starts)) if starts else ""
+        search = _bar(capitalised(search_line(starts)), search_share(starts)) if starts else ""
         self.root.text = search + _all(view.progress) + _each(view.progress, view)
 
 
