@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -17,24 +16,20 @@ from daskgmm.fitting.checkpoint import Checkpoint
 from daskgmm.fitting.checks import require_rows
 from daskgmm.fitting.progress import FitProgress
 from daskgmm.fitting.settings import Candidate, Settings
-from daskgmm.fitting.start_report import StartsReport
+from daskgmm.fitting.start_search import found_starts
 from daskgmm.fitting.starts import Preparation, StandardisedData, Started, with_centres
 from daskgmm.model.expectation import Expectation
 from daskgmm.model.kernels.compiled import compile_ahead
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
-from daskgmm.monitoring import schema
-from daskgmm.monitoring.events import TOPIC
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.gathering import held_groups
 from daskgmm.passes.engine.graph import Group
 from daskgmm.passes.engine.grouping import laid_out
-from daskgmm.passes.engine.keys import current_run, token
 from daskgmm.passes.engine.persist import held
-from daskgmm.passes.engine.progress import STARTS, Wanted, announced_tasks
 from daskgmm.passes.expectation import expect
 from daskgmm.passes.memory import require_room
-from daskgmm.passes.survey import Request, SampledSurvey, Survey, surveyed
+from daskgmm.passes.survey import Request, Survey, surveyed
 from daskgmm.training.em import Origins, em
 from daskgmm.training.states import FitState, Trace
 
@@ -51,7 +46,8 @@ class Fit:
     """One fit: a survey and starts, then one state after each pass of EM.
 
     Progress is saved in a checkpoint. If the checkpoint holds progress of an earlier attempt, the
-    fit continues from it, without a survey and starts.
+    fit continues from it, without a survey and starts; or, if that attempt had not found the
+    starts, with a survey and from the latest steps of the search for them.
 
     Parameters
     ----------
@@ -129,7 +125,7 @@ class Fit:
         prepare, passes = self._prepared(random)
         source, groups = tasks or (self.source, None)
         sampled = surveyed(source, request, groups)
-        found, started = sampled.found, _found_starts(sampled, prepare)
+        found, started = sampled.found, found_starts(sampled, prepare, self._checkpoint)
         random.set_state(started[-1].random.get_state(legacy=False))
         starts = _unless_all_collapsed(started)
         state = FitState(0, tuple(chain.from_iterable(starts)), found.rows, 0.0)
@@ -192,19 +188,6 @@ class Fit:
         return moments
 
 
-def _found_starts(sampled: SampledSurvey, prepare: Sequence[Preparation]) -> list[Started]:
-    """Find each candidate's starts, where the sample is."""
-    suffix = token()
-    run_id = current_run() or suffix
-    events = Wanted(TOPIC, {"event": schema.STARTS, "run_id": run_id}, schema.is_ours)
-    reports = announced_tasks(STARTS, suffix, len(prepare), events)
-    searches = [
-        partial(one, report=StartsReport(run_id, number, reports))
-        for number, one in enumerate(prepare)
-    ]
-    return sampled.apply(searches, suffix)
-
-
 def _require_possible(source: Source, settings: Settings) -> None:
     """Refuse what is known to fail before any row is read."""
     sample_rows = max(candidate.sample_rows for candidate in settings.candidates)
@@ -233,4 +216,4 @@ def _unless_all_collapsed(started: Sequence[Started]) -> tuple[tuple[Trace, ...]
     collapses = [one.collapse for one in started if one.collapse is not None]
     if len(collapses) == len(started):
         raise collapses[0]
-    return tuple(one.traces for one in started)
+    return tuple(one.traces or () for one in started)

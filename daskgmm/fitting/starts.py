@@ -1,5 +1,6 @@
 """Starts of the candidates: from the sample of the first pass, or from k-means over all rows."""
 
+import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
@@ -17,7 +18,7 @@ from daskgmm.model.typing import Doubles
 from daskgmm.passes.kmeans import AllRows, require_dask_ml
 from daskgmm.passes.statistics import Statistics
 from daskgmm.passes.survey import Request, Survey, survey
-from daskgmm.training.course import Course
+from daskgmm.training.course import Course, Paused, Steps
 from daskgmm.training.em import EMSettings
 from daskgmm.training.in_memory import total_scatter
 from daskgmm.training.refinement.sampled import SampledRows
@@ -59,19 +60,23 @@ class Started:
 
     Parameters
     ----------
-    traces : tuple of Trace
+    traces : tuple of Trace or None
+        ``None`` where the search has not ended.
     random : RandomState
         Random numbers after the starts were drawn.
     collapse : CollapsedComponentError or None
         Error that explains why there are no starts.
     refinement : Refinement or None
         What the search for the start did, where there was one.
+    steps : Steps or None
+        What the search needs to go on, or to end again as it did; ``None`` where nothing is kept.
     """
 
-    traces: tuple[Trace, ...]
+    traces: tuple[Trace, ...] | None
     random: np.random.RandomState
     collapse: CollapsedComponentError | None = None
     refinement: Refinement | None = None
+    steps: Steps | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,24 +99,42 @@ class Preparation:
     columns: tuple[str, ...] | None
     random: np.random.RandomState
 
-    def __call__(self, found: Survey, report: StartsReport) -> Started:
-        """Check the survey and find the starts."""
-        most = max(candidate.plan.n_components for candidate in self.settings.candidates)
-        require_sound(found, most, self.columns)
-        started = self._started(found, Course(report))
-        report.end()
-        return started
+    def __call__(
+        self, found: Survey, report: StartsReport, earlier: Steps | None, most: float
+    ) -> Started:
+        """Check the survey and find the starts, or a stretch of the way to them.
 
-    def _started(self, found: Survey, course: Course) -> Started:
+        Parameters
+        ----------
+        found : Survey
+        report : StartsReport
+        earlier : Steps or None
+            Steps of the search that were made before; ``None`` where none are to be kept.
+        most : float
+            Multiplications of the stretch.
+        """
+        largest = max(candidate.plan.n_components for candidate in self.settings.candidates)
+        require_sound(found, largest, self.columns)
+        course, random = Course(report, earlier, most), copy.deepcopy(self.random)
+        try:
+            started = self._started(found, course, random)
+        except Paused:
+            return Started(None, self.random, steps=course.steps)
+        report.end()
+        return replace(started, steps=None if earlier is None else course.steps)
+
+    def _started(self, found: Survey, course: Course, random: np.random.RandomState) -> Started:
         try:
             if self.candidate.refined:
-                trace, refinement = self._refined(found, course)
-                return Started((trace,), self.random, refinement=refinement)
-            return Started(self._traces(found, course), self.random)
+                trace, refinement = self._refined(found, course, random)
+                return Started((trace,), random, refinement=refinement)
+            return Started(self._traces(found, course, random), random)
         except CollapsedComponentError as error:
-            return Started((), self.random, error)
+            return Started((), random, error)
 
-    def _refined(self, found: Survey, course: Course) -> tuple[Trace, Refinement]:
+    def _refined(
+        self, found: Survey, course: Course, random: np.random.RandomState
+    ) -> tuple[Trace, Refinement]:
         assert found.statistics is not None and found.sample is not None  # noqa: PT018, S101  sound
         base = StandardisedData.of(found.statistics, self.settings)
         drawn = found.sample.smallest(self.candidate.sample_rows).ordered()
@@ -131,9 +154,11 @@ class Preparation:
             compiled,
             course=course,
         )
-        return plan.refined(sample, self.random)
+        return plan.refined(sample, random)
 
-    def _traces(self, found: Survey, course: Course) -> tuple[Trace, ...]:
+    def _traces(
+        self, found: Survey, course: Course, random: np.random.RandomState
+    ) -> tuple[Trace, ...]:
         assert found.statistics is not None and found.sample is not None  # noqa: PT018, S101  sound
         base = StandardisedData.of(found.statistics, self.settings)
         if self.candidate.resume_from is not None:
@@ -146,7 +171,7 @@ class Preparation:
             sample.weights,
             base.frame,
             base.em_settings,
-            self.random,
+            random,
             fit_on_sample=partial,
             course=course,
         )

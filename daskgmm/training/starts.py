@@ -13,16 +13,17 @@ from daskgmm.errors import CollapsedComponentError
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
-from daskgmm.model.moments import moments_under
+from daskgmm.model.moments import Moments, moments_under
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.training.acceleration import plain
-from daskgmm.training.course import CLUSTERING, EM, Course
+from daskgmm.training.course import CLUSTERING, EM, Course, Numbers
 from daskgmm.training.em import EMSettings, em
 from daskgmm.training.in_memory import InMemory, total_scatter
 from daskgmm.training.initialisation import (
     Initialiser,
     Nearest,
     adaptive,
+    clustering_cost,
     kmeans,
     kmeans_plus_plus,
     near_drawn_rows,
@@ -143,6 +144,7 @@ class StartPlan:
         """
         if self.given.complete:
             given = self.given.override(None, self.covariance, sample.frame)
+            sample.course.follow(sample)
             best, found = search([given], sample)
             return Trace(best), found
         few = sample.thinned(self.n_components)
@@ -162,13 +164,19 @@ class StartPlan:
         further = min(affordable, FURTHER_STARTS)
         course = sample.course
         course.note(of=len(asked) + further, rows=sample.n_rows, most=sample.budget.most)
+        course.follow(sample, Numbers(random), Numbers(apart))
 
         def drawn(
             way: Initialiser, numbers: np.random.RandomState, own: SampledRows, rows: Floats
         ) -> Mixture:
             course.note(phase=CLUSTERING, rows=own.n_rows)
-            shares = way(rows, self.n_components, numbers, own.weights).T
-            mixture = self._first(shares, own.rows.T, own.weights, own.frame, own.settings)
+
+            def moments() -> Moments:
+                shares = way(rows, self.n_components, numbers, own.weights).T
+                return self._moments(shares, own.rows.T, own.weights, own.frame)
+
+            found = course.step(moments, clustering_cost(own.n_rows, *sizes))
+            mixture = self._first(found, own.frame, own.settings)
             course.one_more()
             return mixture
 
@@ -207,18 +215,21 @@ class StartPlan:
         """
         on_sample = fit_on_sample and not self.given.complete and settings.max_iter > 0
         course.note(of=self.n_init, rows=len(rows), most=float(settings.max_iter))
-        traces: list[Trace] = []
-        for mixture in self._mixtures(rows, weights, frame, settings, random):
-            traces.append(Trace(mixture))
-            course.one_more()
+        course.follow(Numbers(random))
+        mixtures = self._mixtures(rows, weights, frame, settings, random, course)
+        traces = tuple(map(Trace, mixtures))
         if not on_sample:
-            return traces
+            return list(traces)
         scatter = total_scatter(rows, weights, frame) if self.covariance.needs_scatter else None
         expect = InMemory(rows.T, weights, frame, settings.dtype, scatter)
         # Passes are free here, so they are EM's own: they keep closest to its optimum.
         closer = replace(settings, accelerate=plain, tol=settings.tol / CLOSER_ON_SAMPLE)
+        traces = course.begin(traces)
+        last = FitState(0, traces, len(rows), 0.0)
+        cost = step_cost(len(rows), self.covariance, self.n_components, rows.shape[1])
         for last in em(traces, expect, closer):
             course.note(phase=EM, spent=float(last.iteration))
+            course.keep(last.traces, cost * len(traces))
         chosen = most_promising(last, settings.tol)[: self.most_polished]
         return [Trace(trace.mixture) for trace in chosen]
 
@@ -229,14 +240,21 @@ class StartPlan:
         frame: Frame,
         settings: EMSettings,
         random: np.random.RandomState,
+        course: Course,
     ) -> Iterator[Mixture]:
         if self.given.complete:
             return iter([self.given.override(None, self.covariance, frame)])
-        seen = squarable(rows, frame)
+        seen, sizes = squarable(rows, frame), (self.n_components, rows.shape[1])
 
         def mixture(way: Initialiser) -> Mixture:
-            responsibilities = way(seen.rows, self.n_components, random, weights).T
-            return self._first(responsibilities, rows, weights, frame, settings)
+            def moments() -> Moments:
+                shares = way(seen.rows, self.n_components, random, weights).T
+                return self._moments(shares, rows, weights, frame)
+
+            found = course.step(moments, clustering_cost(len(rows), *sizes))
+            first = self._first(found, frame, settings)
+            course.one_more()
+            return first
 
         return _not_collapsed(self._initialisers(self.n_init, seen), mixture)
 
@@ -245,17 +263,15 @@ class StartPlan:
             return [Nearest((centres - seen.origin) * seen.factor) for centres in self.centres]
         return [self.initialiser] * tries
 
-    def _first(
-        self,
-        responsibilities: Doubles,
-        rows: Floats,
-        weights: Doubles | None,
-        frame: Frame,
-        settings: EMSettings,
-    ) -> Mixture:
+    def _moments(
+        self, shares: Doubles, rows: Floats, weights: Doubles | None, frame: Frame
+    ) -> Moments:
+        """Moments of rows (n, D) under responsibilities (K, n)."""
         if weights is not None:
-            responsibilities = responsibilities * weights
-        moments = moments_under(responsibilities, rows.T, frame, self.covariance)
+            shares = shares * weights
+        return moments_under(shares, rows.T, frame, self.covariance)
+
+    def _first(self, moments: Moments, frame: Frame, settings: EMSettings) -> Mixture:
         found = settings.first_mixture(self.covariance, moments)
         return self.given.override(found, self.covariance, frame)
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -133,7 +134,7 @@ class SampledRows:
     collapses : list of CollapsedComponentError
         Errors of the runs that collapsed.
     course : Course
-        Progress of the search.
+        Progress of the search, and what it needs to go on elsewhere.
     """
 
     rows: Floats
@@ -182,8 +183,9 @@ class SampledRows:
         until : callable, optional
             Whether a run needs no further step.
         """
-        found: list[Run | None] = list(runs)
-        for _ in range(steps):
+        made, before = self.course.begin((0, tuple(runs)))
+        found: list[Run | None] = list(before)
+        for number in range(made, steps):
             going = [
                 (index, run)
                 for index, run in enumerate(found)
@@ -194,7 +196,8 @@ class SampledRows:
                 break
             expected = sum(map(self._cost, mixtures))
             moments, outcomes = advance(mixtures, self.expect, self.settings)
-            self.budget.spent += sum(map(self._cost, mixtures)) - expected
+            cost = sum(map(self._cost, mixtures))
+            self.budget.spent += cost - expected
             self.course.note(phase=EM, rows=self.n_rows, spent=self.budget.spent)
             for (index, run), own, outcome in zip(going, moments, outcomes, strict=True):
                 found[index] = None
@@ -208,7 +211,18 @@ class SampledRows:
                         f"The log-likelihood became {own.lower_bound} on sampled rows.",
                         "The rows' values are too large to be squared: scale the features.",
                     )
+            self.course.keep((number + 1, tuple(found)), cost)
         return [run for run in found if run is not None]
+
+    def state(self) -> Any:
+        """What has changed so far; see `daskgmm.training.course.Changing`."""
+        errors = [(error.cause, error.remedy) for error in self.collapses]
+        return self.budget.spent, self.budget.ended, self.budget.share, tuple(errors)
+
+    def restore(self, state: Any) -> None:
+        """Take a state on again."""
+        self.budget.spent, self.budget.ended, self.budget.share, errors = state
+        self.collapses[:] = [CollapsedComponentError(*error) for error in errors]
 
     def afford(self, mixtures: Sequence[Mixture]) -> bool:
         """Spend an EM step of these mixtures, if the budget has it."""
@@ -216,8 +230,11 @@ class SampledRows:
 
     def afford_pairs(self, mixture: Mixture, times: float) -> bool:
         """Spend so many EM steps in which all pairs count, if the budget has them."""
-        cost = step_cost(self.n_rows, mixture.covariance, *mixture.shape)
-        return self.budget.spend(times * cost)
+        return self.budget.spend(self.cost_of_pairs(mixture, times))
+
+    def cost_of_pairs(self, mixture: Mixture, times: float) -> float:
+        """Multiplications of so many EM steps in which all pairs count."""
+        return times * step_cost(self.n_rows, mixture.covariance, *mixture.shape)
 
     def _cost(self, mixture: Mixture) -> float:
         return step_cost(self.n_rows, mixture.covariance, *mixture.shape, self.budget.share)
