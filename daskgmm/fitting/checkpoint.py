@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from abc import ABC, abstractmethod
+from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,7 +14,7 @@ from daskgmm.data.storage.deadline import try_after_error
 from daskgmm.errors import ClusterError, ConfigurationError, OutputError
 from daskgmm.fitting.checkpoint_file import CheckpointContent, CheckpointFile, checkpoint_file
 from daskgmm.fitting.identity import Identity
-from daskgmm.fitting.progress import FitProgress
+from daskgmm.fitting.progress import FitProgress, Progress, StartsProgress
 
 
 class Checkpoint(ABC):
@@ -23,15 +24,21 @@ class Checkpoint(ABC):
     ----------
     progress : FitProgress or None
         Progress of an earlier attempt at the same fit.
+    starts : StartsProgress or None
+        Progress of an earlier attempt that had not found its starts.
+    keeps : bool
+        Whether progress is kept.
     seed : int, RandomState or None
         The candidates' ``random_state``, from the earlier attempt if there was one.
     """
 
     progress: FitProgress | None
+    starts: StartsProgress | None
+    keeps: bool
     seed: Any
 
     @abstractmethod
-    def save(self, progress: FitProgress) -> None:
+    def save(self, progress: Progress) -> None:
         """Keep the fit's progress."""
 
     @abstractmethod
@@ -68,10 +75,11 @@ class NoCheckpoint(Checkpoint):
     """
 
     def __init__(self, identity: Identity) -> None:
-        self.progress = None
+        self.progress = self.starts = None
+        self.keeps = False
         self.seed = identity.seed
 
-    def save(self, progress: FitProgress) -> None:
+    def save(self, progress: Progress) -> None:
         """Do nothing."""
 
     def remove(self) -> None:
@@ -126,9 +134,10 @@ class FileCheckpoint(Checkpoint):
     def __init__(
         self, file: CheckpointFile, identity: Identity, random: np.random.RandomState
     ) -> None:
-        self.progress = None
+        self.progress = self.starts = None
+        self.keeps = True
         self._file, self._facts, self._random = file, identity.facts, random
-        self._unsaved: FitProgress | None = None
+        self._unsaved: Progress | None = None
         self._written = -math.inf
         content = file.read()
         if content is not None:
@@ -143,12 +152,22 @@ class FileCheckpoint(Checkpoint):
                 f"{', '.join(differences)}.",
                 "Remove it, or give this fit another checkpoint.",
             )
-        self.progress, self._facts = content.progress, content.fit
+        self._facts = content.fit
         self._random.set_state(content.random)
-        passes = self.progress.state.iteration
-        logger.info("The fit continues after pass %d, from %s.", passes, self._file.path)
+        if isinstance(content.progress, FitProgress):
+            self.progress = content.progress
+            passes = self.progress.state.iteration
+            logger.info("The fit continues after pass %d, from %s.", passes, self._file.path)
+        elif content.progress.version == version("daskgmm"):
+            self.starts = content.progress
+            logger.info("The search for starts continues, from %s.", self._file.path)
+        else:
+            logger.info(
+                "The search for starts begins again: the one in %s is by daskgmm %s.",
+                self._file.path, content.progress.version,
+            )  # fmt: skip
 
-    def save(self, progress: FitProgress) -> None:
+    def save(self, progress: Progress) -> None:
         """Write the progress, unless the last write was less than `every` seconds ago.
 
         Raises
@@ -180,9 +199,9 @@ class FileCheckpoint(Checkpoint):
         try:
             self._write(self._unsaved)
         except (OutputError, ClusterError) as error:  # the error that ended the fit matters more
-            logger.warning("The progress of the last passes is lost. %s", error)
+            logger.warning("The progress since the last checkpoint is lost. %s", error)
 
-    def _write(self, progress: FitProgress) -> None:
+    def _write(self, progress: Progress) -> None:
         state = self._random.get_state(legacy=False)
         content = CheckpointContent(self._facts, state, progress).to_bytes()
         try:

@@ -9,9 +9,10 @@ import numpy as np
 
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError, DataError
-from daskgmm.fitting.progress import FitProgress
+from daskgmm.fitting.progress import FitProgress, Progress, StartsProgress
 from daskgmm.fitting.tensors import MALFORMED, Arrays, TensorFile, digest, from_plain, to_plain
 from daskgmm.passes.survey import Survey
+from daskgmm.training.course import Steps
 from daskgmm.training.states import FitState
 
 FORMAT = 3
@@ -29,12 +30,12 @@ class CheckpointContent:
         Facts that identify the fit; see `daskgmm.fitting.identity.Identity`.
     random : dict
         State of the user's random numbers.
-    progress : FitProgress
+    progress : FitProgress or StartsProgress
     """
 
     fit: Any
     random: dict[str, Any]
-    progress: FitProgress
+    progress: Progress
 
     def to_bytes(self) -> bytes:
         """Serialise, with a checksum."""
@@ -85,6 +86,10 @@ def _of_an_earlier_version(name: str, metadata: Mapping[str, Any]) -> DataError:
 def _require_sound(found: Any, progress: Any) -> None:
     """Raise one of `MALFORMED` if a fit can't continue from this content."""
     np.random.RandomState().set_state(found["random"])
+    if type(progress) is StartsProgress:
+        if not all(type(one) is Steps for one in progress.searches):
+            raise TypeError("kind")
+        return
     parts = (progress, progress.survey, progress.state, found["fit"])
     if tuple(map(type, parts)) != (FitProgress, Survey, FitState, dict):
         raise TypeError("kind")

@@ -16,6 +16,7 @@ from daskgmm.fitting.checkpoint import Checkpoint
 from daskgmm.fitting.checks import require_rows
 from daskgmm.fitting.progress import FitProgress
 from daskgmm.fitting.settings import Candidate, Settings
+from daskgmm.fitting.start_search import found_starts
 from daskgmm.fitting.starts import Preparation, StandardisedData, Started, with_centres
 from daskgmm.model.expectation import Expectation
 from daskgmm.model.kernels.compiled import compile_ahead
@@ -28,7 +29,7 @@ from daskgmm.passes.engine.grouping import laid_out
 from daskgmm.passes.engine.persist import held
 from daskgmm.passes.expectation import expect
 from daskgmm.passes.memory import require_room
-from daskgmm.passes.survey import Request, Survey, survey
+from daskgmm.passes.survey import Request, Survey, surveyed
 from daskgmm.training.em import Origins, em
 from daskgmm.training.states import FitState, Trace
 
@@ -45,7 +46,8 @@ class Fit:
     """One fit: a survey and starts, then one state after each pass of EM.
 
     Progress is saved in a checkpoint. If the checkpoint holds progress of an earlier attempt, the
-    fit continues from it, without a survey and starts.
+    fit continues from it, without a survey and starts; or, if that attempt had not found the
+    starts, with a survey and from the latest steps of the search for them.
 
     Parameters
     ----------
@@ -122,7 +124,8 @@ class Fit:
         )
         prepare, passes = self._prepared(random)
         source, groups = tasks or (self.source, None)
-        found, started = survey(source, request, prepare, groups)
+        sampled = surveyed(source, request, groups)
+        found, started = sampled.found, found_starts(sampled, prepare, self._checkpoint)
         random.set_state(started[-1].random.get_state(legacy=False))
         starts = _unless_all_collapsed(started)
         state = FitState(0, tuple(chain.from_iterable(starts)), found.rows, 0.0)
@@ -213,4 +216,4 @@ def _unless_all_collapsed(started: Sequence[Started]) -> tuple[tuple[Trace, ...]
     collapses = [one.collapse for one in started if one.collapse is not None]
     if len(collapses) == len(started):
         raise collapses[0]
-    return tuple(one.traces for one in started)
+    return tuple(one.traces or () for one in started)

@@ -5,11 +5,34 @@ from dataclasses import dataclass, replace
 from typing import Any, Self, TypeAlias
 
 from daskgmm.passes.survey import Survey
+from daskgmm.training.course import Steps
 from daskgmm.training.refinement.search import Refinement
 from daskgmm.training.states import FitState
 
+Progress: TypeAlias = "FitProgress | StartsProgress"
+"""What a checkpoint keeps."""
+
 Entry: TypeAlias = Mapping[str, Any]
 """Entry of a pass in a history: plain JSON values."""
+
+
+@dataclass(frozen=True, eq=False)
+class StartsProgress:
+    """State of a fit before its starts are found.
+
+    Parameters
+    ----------
+    survey : str
+        Digest of the first pass's result, which the searches depend on.
+    searches : tuple of Steps
+        Steps of each candidate's search for starts.
+    version : str
+        Version of the library that made them; another one may make other steps.
+    """
+
+    survey: str
+    searches: tuple[Steps, ...]
+    version: str
 
 
 @dataclass(frozen=True, eq=False)

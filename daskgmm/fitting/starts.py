@@ -1,5 +1,6 @@
 """Starts of the candidates: from the sample of the first pass, or from k-means over all rows."""
 
+import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
@@ -10,12 +11,14 @@ from daskgmm.data.source import Source
 from daskgmm.errors import CollapsedComponentError
 from daskgmm.fitting.checks import require_sound
 from daskgmm.fitting.settings import Candidate, Settings
+from daskgmm.fitting.start_report import StartsReport
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.compiled import compile_ahead
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.kmeans import AllRows, require_dask_ml
 from daskgmm.passes.statistics import Statistics
 from daskgmm.passes.survey import Request, Survey, survey
+from daskgmm.training.course import Course, Paused, Steps
 from daskgmm.training.em import EMSettings
 from daskgmm.training.in_memory import total_scatter
 from daskgmm.training.refinement.sampled import SampledRows
@@ -57,19 +60,23 @@ class Started:
 
     Parameters
     ----------
-    traces : tuple of Trace
+    traces : tuple of Trace or None
+        ``None`` where the search has not ended.
     random : RandomState
         Random numbers after the starts were drawn.
     collapse : CollapsedComponentError or None
         Error that explains why there are no starts.
     refinement : Refinement or None
         What the search for the start did, where there was one.
+    steps : Steps or None
+        What the search needs to go on, or to end again as it did; ``None`` where nothing is kept.
     """
 
-    traces: tuple[Trace, ...]
+    traces: tuple[Trace, ...] | None
     random: np.random.RandomState
     collapse: CollapsedComponentError | None = None
     refinement: Refinement | None = None
+    steps: Steps | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,19 +99,42 @@ class Preparation:
     columns: tuple[str, ...] | None
     random: np.random.RandomState
 
-    def __call__(self, found: Survey) -> Started:
-        """Check the survey and find the starts."""
-        most = max(candidate.plan.n_components for candidate in self.settings.candidates)
-        require_sound(found, most, self.columns)
+    def __call__(
+        self, found: Survey, report: StartsReport, earlier: Steps | None, most: float
+    ) -> Started:
+        """Check the survey and find the starts, or a stretch of the way to them.
+
+        Parameters
+        ----------
+        found : Survey
+        report : StartsReport
+        earlier : Steps or None
+            Steps of the search that were made before; ``None`` where none are to be kept.
+        most : float
+            Multiplications of the stretch.
+        """
+        largest = max(candidate.plan.n_components for candidate in self.settings.candidates)
+        require_sound(found, largest, self.columns)
+        course, random = Course(report, earlier, most), copy.deepcopy(self.random)
+        try:
+            started = self._started(found, course, random)
+        except Paused:
+            return Started(None, self.random, steps=course.steps)
+        report.end()
+        return replace(started, steps=None if earlier is None else course.steps)
+
+    def _started(self, found: Survey, course: Course, random: np.random.RandomState) -> Started:
         try:
             if self.candidate.refined:
-                trace, refinement = self._refined(found)
-                return Started((trace,), self.random, refinement=refinement)
-            return Started(self._traces(found), self.random)
+                trace, refinement = self._refined(found, course, random)
+                return Started((trace,), random, refinement=refinement)
+            return Started(self._traces(found, course, random), random)
         except CollapsedComponentError as error:
-            return Started((), self.random, error)
+            return Started((), random, error)
 
-    def _refined(self, found: Survey) -> tuple[Trace, Refinement]:
+    def _refined(
+        self, found: Survey, course: Course, random: np.random.RandomState
+    ) -> tuple[Trace, Refinement]:
         assert found.statistics is not None and found.sample is not None  # noqa: PT018, S101  sound
         base = StandardisedData.of(found.statistics, self.settings)
         drawn = found.sample.smallest(self.candidate.sample_rows).ordered()
@@ -122,10 +152,13 @@ class Preparation:
             else None,
             budget_for(found.rows, plan.covariance, plan.n_components, n_features),
             compiled,
+            course=course,
         )
-        return plan.refined(sample, self.random)
+        return plan.refined(sample, random)
 
-    def _traces(self, found: Survey) -> tuple[Trace, ...]:
+    def _traces(
+        self, found: Survey, course: Course, random: np.random.RandomState
+    ) -> tuple[Trace, ...]:
         assert found.statistics is not None and found.sample is not None  # noqa: PT018, S101  sound
         base = StandardisedData.of(found.statistics, self.settings)
         if self.candidate.resume_from is not None:
@@ -138,8 +171,9 @@ class Preparation:
             sample.weights,
             base.frame,
             base.em_settings,
-            self.random,
+            random,
             fit_on_sample=partial,
+            course=course,
         )
         return tuple(drawn)
 

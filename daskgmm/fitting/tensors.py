@@ -17,7 +17,7 @@ from safetensors.numpy import save as serialise
 
 from daskgmm.data.storage.json import from_json
 from daskgmm.errors import DataError
-from daskgmm.fitting.progress import FitProgress
+from daskgmm.fitting.progress import FitProgress, StartsProgress
 from daskgmm.model.covariance import covariance_named
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame
@@ -26,6 +26,8 @@ from daskgmm.model.moments import Moments
 from daskgmm.passes.statistics import Statistics
 from daskgmm.passes.survey import Survey
 from daskgmm.training.acceleration import AccelerationState
+from daskgmm.training.course import SearchProgress, Step, Steps
+from daskgmm.training.refinement.sampled import Run
 from daskgmm.training.refinement.search import Refinement
 from daskgmm.training.states import FitState, StopReason, Trace
 
@@ -35,6 +37,11 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 # when its class is renamed.
 _CLASSES: dict[str, Any] = {
     "FitProgress": FitProgress,
+    "StartsProgress": StartsProgress,
+    "Steps": Steps,
+    "Step": Step,
+    "SearchProgress": SearchProgress,
+    "Run": Run,
     "Survey": Survey,
     "Statistics": Statistics,
     "FitState": FitState,

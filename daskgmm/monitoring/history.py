@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from daskgmm.monitoring.schema import PASS, START, is_ours
+from daskgmm.monitoring.schema import PASS, START, STARTS, is_ours
 
 MOST_POINTS = 400
 """Passes of a fit that are kept; of more, every second, fourth and so on, and the latest."""
@@ -75,6 +75,8 @@ class FitHistory:
         When its latest event came, by the scheduler's clock (seconds since 1970).
     about : mapping
         The fit's event ``fit-start``; empty where that is not known.
+    starts : mapping of int to mapping
+        The latest event ``starts`` of each candidate, by its number.
     latest : mapping
         The fit's last event ``pass``; empty before the first.
     ending : mapping
@@ -94,6 +96,7 @@ class FitHistory:
     run_id: str
     heard: float
     about: Mapping[str, Any] = field(default_factory=dict)
+    starts: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     latest: Mapping[str, Any] = field(default_factory=dict)
     ending: Mapping[str, Any] = field(default_factory=dict)
     gone: bool = False
@@ -116,6 +119,11 @@ class FitHistory:
         return (self.latest or self.about).get("client")
 
     @property
+    def search(self) -> tuple[Mapping[str, Any], ...]:
+        """Latest events of the search for starts, one a candidate, until the first pass."""
+        return () if self.latest else tuple(one for _, one in sorted(self.starts.items()))
+
+    @property
     def running(self) -> bool:
         """Whether the fit has not ended and its process is not lost."""
         return self.state == RUNNING
@@ -135,7 +143,9 @@ class FitHistory:
         """The fit's history after one more event."""
         changed: dict[str, Any] = {"ending": event}
         if event["event"] == START:  # a second one: the fit resumes
-            changed = {"about": event, "ending": {}}
+            changed = {"about": event, "starts": {}, "ending": {}}
+        elif event["event"] == STARTS:
+            changed = {"starts": {**self.starts, event.get("candidate", 0): event}}
         elif event["event"] == PASS:
             changed = {"latest": event, "ending": {}, **self._with_point(Point.of(event))}
         return replace(self, heard=at, gone=False, **changed)

@@ -55,6 +55,7 @@ def _run(run: FitHistory, fits: ClusterFits) -> dict[str, Any]:
         "state": run.state,
         "heard": run.heard,
         "start": run.about or None,
+        "starts": [event for _, event in sorted(run.starts.items())],
         "passes": [_point(point) for point in run.points],
         "every": run.every,
         "latest": run.latest or None,

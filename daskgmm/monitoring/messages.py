@@ -17,7 +17,9 @@ from daskgmm.monitoring.schema import (
     MOST_WEIGHTS,
     PASS,
     START,
+    STARTS,
 )
+from daskgmm.training.course import SearchProgress
 
 _LONGEST_MESSAGE = 1000
 """Characters of an error's message: schedulers keep it, and all their users may read it."""
@@ -29,7 +31,7 @@ def started(about: FitStart) -> dict[str, Any]:
     """The event of a fit that begins."""
     columns = about.columns
     return {
-        **_heading(START, about),
+        **_heading(START, about.run_id),
         **limits(about),
         "estimator": about.estimator,
         "n_components": [number for number, _ in about.kinds],
@@ -43,11 +45,46 @@ def started(about: FitStart) -> dict[str, Any]:
     }
 
 
+def searched(
+    run_id: str,
+    client: str | None,
+    candidate: int,
+    progress: SearchProgress,
+    seconds_left: float | None,
+) -> dict[str, Any]:
+    """The event of a search for starts that goes on.
+
+    Parameters
+    ----------
+    run_id : str
+    client : str or None
+        Dask's id of the client that the fit runs on.
+    candidate : int
+        Number of the candidate that the starts are for.
+    progress : SearchProgress
+    seconds_left : float or None
+        Seconds until its multiplications are used up, at the rate so far.
+    """
+    return {
+        **_heading(STARTS, run_id),
+        "client": client,
+        "candidate": candidate,
+        "phase": progress.phase,
+        "done": progress.done,
+        "of": progress.of,
+        "rows": progress.rows,
+        "share": progress.share,
+        "seconds_left": seconds_left,
+        "moves_tried": progress.tried,
+        "moves_taken": progress.taken,
+    }
+
+
 def passed(about: FitStart, made: FitPass) -> dict[str, Any]:
     """The event of one more pass; it can be shown without those before."""
     state, best = made.state, made.state.best
     return {
-        **_heading(PASS, about),
+        **_heading(PASS, about.run_id),
         **limits(about),
         "iteration": state.iteration,
         "passes": made.passes,
@@ -77,7 +114,7 @@ def ended(about: FitStart, last: FitPass | None, ending: FitEnd) -> dict[str, An
     """The event of a fit that has ended."""
     best, message = None if last is None else last.state.best, ending.message
     return {
-        **_heading(END, about),
+        **_heading(END, about.run_id),
         "iteration": 0 if last is None else last.state.iteration,
         "lower_bound": None if best is None else finite(best.lower_bound),
         "stopped": ending.reason.value,
@@ -107,8 +144,8 @@ def finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _heading(event: str, about: FitStart) -> dict[str, Any]:
-    return {"event": event, "run_id": about.run_id, "time": time.time()}
+def _heading(event: str, run_id: str) -> dict[str, Any]:
+    return {"event": event, "run_id": run_id, "time": time.time()}
 
 
 def _plain(value: Any) -> Any:

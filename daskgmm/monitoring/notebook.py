@@ -15,7 +15,10 @@ from daskgmm.monitoring.phrases import (
     parts_done,
     pass_number,
     remaining,
+    search_line,
 )
+from daskgmm.monitoring.search import search_share
+from daskgmm.monitoring.text import capitalised
 from daskgmm.passes.engine import progress
 
 _SECONDS_BETWEEN_UPDATES = 0.5
@@ -76,6 +79,8 @@ class NotebookObserver:
             self._handle.update(_Output(self._share(), self._text()))
 
     def _share(self) -> float:
+        if self._pass is not None and self._pass.name == progress.STARTS:
+            return search_share(self._pass.events())
         return (self._forecast and self._forecast.share) or 0.0
 
     def _text(self) -> str:
@@ -89,6 +94,8 @@ class NotebookObserver:
 
     def _step(self) -> str:
         made, begun = self._made, self._pass
+        if begun is not None and begun.name == progress.STARTS:
+            return capitalised(search_line(begun.events()))
         if made is None:
             step = READING_ROWS
         else:

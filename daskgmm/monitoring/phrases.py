@@ -4,11 +4,13 @@ Pure functions of plain values. Bars, tables and colours stay with each medium.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from daskgmm.monitoring.search import search_left, search_share
 from daskgmm.monitoring.text import count, duration, plural
+from daskgmm.training.course import CLUSTERING, EM
 
 if TYPE_CHECKING:
     from daskgmm.training.states import FitState
@@ -91,6 +93,43 @@ def moves(taken: int, tried: int, *, budget_ended: bool) -> Figure:
     """``2 of 15 moves taken``."""
     note = f"of {tried} taken" + (", then the budget ended" if budget_ended else "")
     return Figure("moves", str(taken), note, f"{taken} of {tried} moves taken")
+
+
+def search_figures(events: Sequence[Mapping[str, Any]]) -> list[Figure]:
+    """``starts: 3 of 10``, ``41% of EM on 30,000 rows``, and the moves if there are any.
+
+    Parameters
+    ----------
+    events : sequence of mapping
+        The latest event ``starts`` of each candidate; of several the figures are added up.
+    """
+    if not events:
+        return []
+    done, of = (sum(event[name] for event in events) for name in ("done", "of"))
+    figures = [Figure("starts", str(done), f"of {of}", f"starts: {done} of {of}")]
+    rows = f"{max(event.get('rows') or 0 for event in events):,} rows"
+    if any(event["phase"] == CLUSTERING for event in events):
+        figures.append(Figure(CLUSTERING, rows))
+    elif any(event["phase"] == EM for event in events):
+        share = f"{search_share(events):.0%}"
+        figures.append(Figure("EM", share, f"on {rows}", f"{share} of EM on {rows}"))
+    tried, taken = (
+        sum(event.get(name) or 0 for event in events) for name in ("moves_tried", "moves_taken")
+    )
+    return [*figures, moves(taken, tried, budget_ended=False)] if tried else figures
+
+
+def at_most(seconds: float) -> Figure:
+    """``at most 40 s left``."""
+    time = f"at most {duration(seconds)}"
+    return Figure("left", time, phrase=f"{time} left")
+
+
+def search_line(events: Sequence[Mapping[str, Any]]) -> str:
+    """The figures of a search for starts and its forecast, in a line."""
+    left = search_left(events)
+    figures = [*search_figures(events), *([] if left is None else [at_most(left)])]
+    return ", ".join(map(str, figures)) or FINDING_STARTS
 
 
 def speed(rows: float, seconds: float) -> Figure:

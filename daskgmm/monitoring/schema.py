@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from daskgmm.monitoring.observer import Reason
 
-START, PASS, END = "fit-start", "pass", "fit-end"
+START, STARTS, PASS, END = "fit-start", "starts", "pass", "fit-end"
 
 MOST_WEIGHTS = 100
 """Components whose weights are in an event."""
@@ -92,11 +92,12 @@ def _optional(check: Check) -> Check:
 
 
 _positive: Check = partial(_number, least=0.0)
+_share: Check = partial(_number, least=0.0, most=1.0)
 _at_least_one: Check = partial(_whole, least=1)
 _table = _list_of(_list_of(_number, MOST_COLUMNS), MOST_COMPONENTS)
 _REASONS = tuple(reason.value for reason in Reason)
 
-EVENTS = (START, PASS, END)
+EVENTS = (START, STARTS, PASS, END)
 _COURSE = (START, PASS)
 _RESULT = (PASS, END)
 
@@ -110,7 +111,7 @@ FIELDS: dict[str, Field] = {
     "acceleration": Field(_optional(_word), _COURSE),
     "max_iter": Field(_optional(_whole), _COURSE),
     "n_init": Field(_optional(_whole), _COURSE),
-    "rows": Field(_optional(_whole), _COURSE),
+    "rows": Field(_optional(_whole), (START, STARTS, PASS)),
     "estimator": Field(_word, (START,)),
     "n_components": Field(_list_of(_at_least_one, _MOST_CANDIDATES), (START,)),
     "covariance_type": Field(_list_of(_word, _MOST_CANDIDATES), (START,)),
@@ -119,6 +120,12 @@ FIELDS: dict[str, Field] = {
     "parts": Field(_whole, (START,)),
     "host": Field(_word, (START,)),
     "pid": Field(_whole, (START,)),
+    "phase": Field(_word, (STARTS,), (STARTS,)),
+    "done": Field(_whole, (STARTS,), (STARTS,)),
+    "of": Field(_at_least_one, (STARTS,), (STARTS,)),
+    "share": Field(_share, (STARTS,)),
+    "seconds_left": Field(_optional(_positive), (STARTS,)),
+    "candidate": Field(_whole, (STARTS,)),
     "iteration": Field(_whole, _RESULT, (PASS,)),
     "lower_bound": Field(_optional(_number), _RESULT),
     "seconds": Field(partial(_number, least=0.0, most=1e12), _RESULT),
@@ -126,8 +133,8 @@ FIELDS: dict[str, Field] = {
     "change": Field(_optional(_number), (PASS,)),
     "bytes_read": Field(_whole, (PASS,)),
     "starts": Field(_at_least_one, (PASS,)),
-    "moves_tried": Field(_optional(_whole), (PASS,)),
-    "moves_taken": Field(_optional(_whole), (PASS,)),
+    "moves_tried": Field(_optional(_whole), (STARTS, PASS)),
+    "moves_taken": Field(_optional(_whole), (STARTS, PASS)),
     "budget_ended": Field(_optional(_boolean), (PASS,)),
     "starts_going": Field(_whole, (PASS,)),
     "weights": Field(_list_of(_positive, MOST_WEIGHTS), (PASS,)),

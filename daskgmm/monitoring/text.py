@@ -34,6 +34,11 @@ def plural(number: int, noun: str) -> str:
     return f"{number} {noun}{ending * (number != 1)}"
 
 
+def capitalised(text: str) -> str:
+    """A text with a capital at the beginning, its other letters as they are."""
+    return text[:1].upper() + text[1:]
+
+
 def stopwatch(seconds: float) -> str:
     """Minutes and seconds, after hours if there are any: ``1:05``, ``1:02:05``."""
     minutes, rest = divmod(round(seconds), _MINUTE)

@@ -1,7 +1,7 @@
 """The first pass: row counts, values that are not finite, statistics, and a sample."""
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self, TypeVar
@@ -9,16 +9,17 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from daskgmm.data.containers.task_spec import Task, TaskRef
 from daskgmm.data.source import Block, Part, Source, TextPart, labels_of, text_at
 from daskgmm.errors import DataError
 from daskgmm.model.nonfinite import Flaw
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.passes.cost import survey_seconds_a_row
 from daskgmm.passes.engine.blas import one_thread
-from daskgmm.passes.engine.graph import Group, compute, pass_graph
+from daskgmm.passes.engine.graph import Group, pass_graph
 from daskgmm.passes.engine.grouping import group_by_cost, group_unmeasured
-from daskgmm.passes.engine.keys import Phase, token
+from daskgmm.passes.engine.held import Held
+from daskgmm.passes.engine.keys import token
+from daskgmm.passes.engine.progress import STARTS
 from daskgmm.passes.engine.work import OnPart, Work
 from daskgmm.passes.sample import Sample, priorities
 from daskgmm.passes.statistics import Statistics
@@ -141,22 +142,40 @@ class Request:
         return (self.capacity + 7 * math.sqrt(self.capacity) + 25) / max(self.expected, 1)
 
 
-def survey(
-    source: Source,
-    request: Request,
-    then: Sequence[Callable[[Survey], T]],
-    groups: Sequence[Group] | None = None,
-) -> tuple[Survey, list[T]]:
-    """Survey all rows, and apply each function of `then` to the survey with its sample.
+@dataclass(frozen=True, eq=False)
+class SampledSurvey:
+    """A survey whose sample stays where the rows are, for functions that run there.
 
-    The functions run where the sample is, each as a task of its own; the survey that is returned
-    has no sample. Where parts are joined, its lengths are those of the parts that they join.
+    Parameters
+    ----------
+    found : Survey
+        Without its sample. Where parts are joined, its lengths are those of the parts that they
+        join.
+    held : Held
+        The survey with its sample.
+    """
+
+    found: Survey
+    held: Held
+
+    def apply(self, then: Sequence[Callable[[Survey], T]], suffix: str) -> list[T]:
+        """Apply functions to the survey with its sample, each as a task of its own.
+
+        `suffix` ends the tasks' keys, which begin with `daskgmm.passes.engine.progress.STARTS`.
+        """
+        keys = [(f"{STARTS}-{suffix}", number) for number in range(len(then))]
+        return self.held.apply([partial(_apply, function) for function in then], keys)
+
+
+def surveyed(
+    source: Source, request: Request, groups: Sequence[Group] | None = None
+) -> SampledSurvey:
+    """Survey all rows.
 
     Parameters
     ----------
     source : Source
     request : Request
-    then : sequence of callable
     groups : sequence of Group, optional
         The parts of each task; by default those that are worth a task of the survey alone.
     """
@@ -164,13 +183,17 @@ def survey(
     argument = request, _first_rows(source), _first_parts(source)
     work = Work(_begin, partial(_add, request=request), argument)
     graph, root = pass_graph(source, groups or _groups(source), work, "gmm-init", suffix)
-    facts = f"gmm-init-facts-{suffix}"
-    outcomes = [(f"gmm-init-starts-{suffix}", number) for number in range(len(then))]
-    ends: dict[Hashable, Any] = {facts: Task(facts, _without_sample, TaskRef(root))}
-    for key, function in zip(outcomes, then, strict=True):
-        ends[key] = Task(key, _apply, function, TaskRef(root))
-    found, *results = compute(graph | ends, [facts, *outcomes], Phase.INITIALISATION)
-    return found, results
+    held = Held.of(graph, root)
+    (found,) = held.apply([_without_sample], [f"gmm-init-facts-{suffix}"])
+    return SampledSurvey(found, held)
+
+
+def survey(
+    source: Source, request: Request, then: Sequence[Callable[[Survey], T]]
+) -> tuple[Survey, list[T]]:
+    """Survey all rows, and apply each function of `then` to the survey with its sample."""
+    sampled = surveyed(source, request)
+    return sampled.found, sampled.apply(then, token())
 
 
 def _groups(source: Source) -> list[range]:

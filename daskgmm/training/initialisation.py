@@ -21,6 +21,15 @@ _MOST_ROWS_FOR_WARD = 4000
 """Ward's distance matrix holds n ** 2 / 2 numbers: 64 MB here."""
 
 
+USUAL_ROUNDS = 60
+"""Rounds of k-means until its centres stay, about, on a few tens of thousands of rows."""
+
+
+def clustering_cost(n_rows: int, n_components: int, n_features: int) -> float:
+    """Multiplications that take about as long as one clustering of rows by k-means."""
+    return 2.0 * USUAL_ROUNDS * n_rows * n_components * n_features
+
+
 def kmeans(
     rows: Floats, n_components: int, random: np.random.RandomState, weights: Doubles | None
 ) -> Doubles:

@@ -13,15 +13,17 @@ from daskgmm.errors import CollapsedComponentError
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
-from daskgmm.model.moments import moments_under
+from daskgmm.model.moments import Moments, moments_under
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.training.acceleration import plain
+from daskgmm.training.course import CLUSTERING, EM, Course, Numbers
 from daskgmm.training.em import EMSettings, em
 from daskgmm.training.in_memory import InMemory, total_scatter
 from daskgmm.training.initialisation import (
     Initialiser,
     Nearest,
     adaptive,
+    clustering_cost,
     kmeans,
     kmeans_plus_plus,
     near_drawn_rows,
@@ -142,6 +144,7 @@ class StartPlan:
         """
         if self.given.complete:
             given = self.given.override(None, self.covariance, sample.frame)
+            sample.course.follow(sample)
             best, found = search([given], sample)
             return Trace(best), found
         few = sample.thinned(self.n_components)
@@ -158,11 +161,24 @@ class StartPlan:
         cost = FIRST_STEPS * step_cost(few.n_rows, self.covariance, *sizes, share)
         affordable = max(int(sample.budget.most / SHARE_OF_STARTS / cost) - self.n_init, 0)
 
+        further = min(affordable, FURTHER_STARTS)
+        course = sample.course
+        course.note(of=len(asked) + further, rows=sample.n_rows, most=sample.budget.most)
+        course.follow(sample, Numbers(random), Numbers(apart))
+
         def drawn(
             way: Initialiser, numbers: np.random.RandomState, own: SampledRows, rows: Floats
         ) -> Mixture:
-            shares = way(rows, self.n_components, numbers, own.weights).T
-            return self._first(shares, own.rows.T, own.weights, own.frame, own.settings)
+            course.note(phase=CLUSTERING, rows=own.n_rows)
+
+            def moments() -> Moments:
+                shares = way(rows, self.n_components, numbers, own.weights).T
+                return self._moments(shares, own.rows.T, own.weights, own.frame)
+
+            found = course.step(moments, clustering_cost(own.n_rows, *sizes))
+            mixture = self._first(found, own.frame, own.settings)
+            course.one_more()
+            return mixture
 
         def others() -> Iterator[Mixture]:
             rows = standardised(few, self.covariance)
@@ -172,10 +188,13 @@ class StartPlan:
                 with suppress(CollapsedComponentError):
                     yield drawn(way, apart, few, rows)
 
-        more, rows = others(), standardised(sample, self.covariance)
-        mixtures = _not_collapsed(asked, lambda way: drawn(way, random, sample, rows))
-        mixtures += itertools.islice(more, min(affordable, FURTHER_STARTS))
-        best, found = search(mixtures, sample, more)
+        def first() -> Iterator[Mixture]:
+            rows = standardised(sample, self.covariance)
+            yield from _not_collapsed(asked, lambda way: drawn(way, random, sample, rows))
+            yield from itertools.islice(more, further)
+
+        more = others()
+        best, found = search(first(), sample, more)
         return Trace(best), found
 
     def starts(
@@ -187,6 +206,7 @@ class StartPlan:
         random: np.random.RandomState,
         *,
         fit_on_sample: bool,
+        course: Course,
     ) -> list[Trace]:
         """Starts in frame coordinates, from sampled rows (m, D) in data units, as scikit-learn's.
 
@@ -194,15 +214,22 @@ class StartPlan:
         that are given whole are where EM over all rows starts.
         """
         on_sample = fit_on_sample and not self.given.complete and settings.max_iter > 0
-        mixtures = self._mixtures(rows, weights, frame, settings, random)
-        traces = [Trace(mixture) for mixture in mixtures]
+        course.note(of=self.n_init, rows=len(rows), most=float(settings.max_iter))
+        course.follow(Numbers(random))
+        mixtures = self._mixtures(rows, weights, frame, settings, random, course)
+        traces = tuple(map(Trace, mixtures))
         if not on_sample:
-            return traces
+            return list(traces)
         scatter = total_scatter(rows, weights, frame) if self.covariance.needs_scatter else None
         expect = InMemory(rows.T, weights, frame, settings.dtype, scatter)
         # Passes are free here, so they are EM's own: they keep closest to its optimum.
         closer = replace(settings, accelerate=plain, tol=settings.tol / CLOSER_ON_SAMPLE)
-        *_, last = em(traces, expect, closer)
+        traces = course.begin(traces)
+        last = FitState(0, traces, len(rows), 0.0)
+        cost = step_cost(len(rows), self.covariance, self.n_components, rows.shape[1])
+        for last in em(traces, expect, closer):
+            course.note(phase=EM, spent=float(last.iteration))
+            course.keep(last.traces, cost * len(traces))
         chosen = most_promising(last, settings.tol)[: self.most_polished]
         return [Trace(trace.mixture) for trace in chosen]
 
@@ -213,14 +240,21 @@ class StartPlan:
         frame: Frame,
         settings: EMSettings,
         random: np.random.RandomState,
-    ) -> list[Mixture]:
+        course: Course,
+    ) -> Iterator[Mixture]:
         if self.given.complete:
-            return [self.given.override(None, self.covariance, frame)]
-        seen = squarable(rows, frame)
+            return iter([self.given.override(None, self.covariance, frame)])
+        seen, sizes = squarable(rows, frame), (self.n_components, rows.shape[1])
 
         def mixture(way: Initialiser) -> Mixture:
-            responsibilities = way(seen.rows, self.n_components, random, weights).T
-            return self._first(responsibilities, rows, weights, frame, settings)
+            def moments() -> Moments:
+                shares = way(seen.rows, self.n_components, random, weights).T
+                return self._moments(shares, rows, weights, frame)
+
+            found = course.step(moments, clustering_cost(len(rows), *sizes))
+            first = self._first(found, frame, settings)
+            course.one_more()
+            return first
 
         return _not_collapsed(self._initialisers(self.n_init, seen), mixture)
 
@@ -229,34 +263,34 @@ class StartPlan:
             return [Nearest((centres - seen.origin) * seen.factor) for centres in self.centres]
         return [self.initialiser] * tries
 
-    def _first(
-        self,
-        responsibilities: Doubles,
-        rows: Floats,
-        weights: Doubles | None,
-        frame: Frame,
-        settings: EMSettings,
-    ) -> Mixture:
+    def _moments(
+        self, shares: Doubles, rows: Floats, weights: Doubles | None, frame: Frame
+    ) -> Moments:
+        """Moments of rows (n, D) under responsibilities (K, n)."""
         if weights is not None:
-            responsibilities = responsibilities * weights
-        moments = moments_under(responsibilities, rows.T, frame, self.covariance)
+            shares = shares * weights
+        return moments_under(shares, rows.T, frame, self.covariance)
+
+    def _first(self, moments: Moments, frame: Frame, settings: EMSettings) -> Mixture:
         found = settings.first_mixture(self.covariance, moments)
         return self.given.override(found, self.covariance, frame)
 
 
 def _not_collapsed(
     ways: Sequence[Initialiser], mixture: Callable[[Initialiser], Mixture]
-) -> list[Mixture]:
+) -> Iterator[Mixture]:
     """The first mixture of each way but those that collapse; all of them raise."""
-    found: list[Mixture] = []
-    for number, way in enumerate(ways, start=1):
+    collapsed = 0
+    for way in ways:
         try:
-            found.append(mixture(way))
+            found = mixture(way)
         except CollapsedComponentError as error:
-            if number == len(ways) and not found:
+            collapsed += 1
+            if collapsed == len(ways):
                 raise
             logger.warning("A start was given up before its first pass. %s", error)
-    return found
+        else:
+            yield found
 
 
 def units_of(sample: SampledRows, covariance: Covariance) -> Doubles:

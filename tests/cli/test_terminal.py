@@ -326,11 +326,22 @@ def test_only_parts_that_are_still_to_be_written_count(tmp_path):
     assert ear.heard == []
 
 
+SEARCH = {"phase": "em", "done": 3, "of": 10, "share": 0.41, "rows": 30_000, "candidate": 0}
+
+
 @pytest.mark.parametrize(
-    ("read", "said"),
-    [(3, "Reading all rows, 0:00 so far."), (4, "Finding starts in a sample, 0:00 so far: with")],
+    ("name", "events", "said"),
+    [
+        ("gmm-init", [], "Reading all rows, 0:00 so far."),
+        ("gmm-init-starts", [], "Finding starts in a sample, 0:00 so far."),
+        (
+            "gmm-init-starts",
+            [SEARCH],
+            "Starts: 3 of 10, 41% of EM on 30,000 rows, 0:00 so far.",
+        ),
+    ],
 )
-def test_while_starts_are_sought_a_line_comes_now_and_then(read, said):
+def test_while_starts_are_sought_a_line_comes_now_and_then(name, events, said):
     heard = queue.Queue()
     handler = logging.handlers.QueueHandler(heard)
     logger = logging.getLogger("daskgmm.cli.output.lines")
@@ -338,9 +349,9 @@ def test_while_starts_are_sought_a_line_comes_now_and_then(read, said):
         logger.parent.setLevel("INFO")
         logger.addHandler(handler)
         try:
-            lines.watch(PassProgress("gmm-init", 4, lambda: read))
-            assert heard.get(timeout=60).getMessage().startswith(said)
-            assert heard.get(timeout=60).getMessage().startswith(said)
+            lines.watch(PassProgress(name, 4, lambda: 0, events=lambda: events))
+            assert heard.get(timeout=60).getMessage() == said
+            assert heard.get(timeout=60).getMessage() == said
         finally:
             logger.removeHandler(handler)
 

@@ -32,8 +32,10 @@ def test_a_fit_tells_its_start_each_pass_and_its_end_in_order(told):
     model = GaussianMixture(2, random_state=0, subsample=None, tol=1e-9, max_iter=50).fit(
         two_groups()
     )
-    start, *passes, end = told()
+    start, *between, end = told()
+    passes = [event for event in between if event["event"] == "pass"]
     assert (start["event"], end["event"]) == ("fit-start", "fit-end")
+    assert [event["event"] for event in between[-len(passes) :]] == ["pass"] * len(passes)
     assert {event["run_id"] for event in (start, *passes, end)} == {start["run_id"]}
     assert [event["iteration"] for event in passes] == list(range(1, model.n_iter_ + 1))
     assert [event["lower_bound"] for event in passes] == model.lower_bounds_
@@ -44,6 +46,44 @@ def test_a_fit_tells_its_start_each_pass_and_its_end_in_order(told):
     np.testing.assert_allclose(passes[-1]["means"], model.means_)
     variances = np.array([np.diag(matrix) for matrix in model.covariances_])
     np.testing.assert_allclose(passes[-1]["deviations"], np.sqrt(variances))
+
+
+def test_the_search_for_starts_says_how_far_it_is_before_the_first_pass(told):
+    model = GaussianMixture(6, n_init=2, random_state=0, subsample=1_000).fit(two_groups())
+    events = told()
+    searched = [event for event in events if event["event"] == "starts"]
+    assert events[1 : 1 + len(searched)] == searched
+    assert {event["run_id"] for event in searched} == {events[0]["run_id"]}
+    assert {event["client"] for event in searched} == {events[0]["client"]}
+    done = [event["done"] for event in searched]
+    assert (done[0], done) == (0, sorted(done))
+    assert [event["phase"] for event in searched if event["phase"] == "clustering"]
+    assert all(event["share"] <= 1 and event["rows"] <= 1_000 for event in searched)
+    last = searched[-1]
+    assert (last["phase"], last["done"], last["moves_tried"], last["moves_taken"]) == (
+        "found", last["of"], model.refinement_["tried"], model.refinement_["taken"],
+    )  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:The best number of components")
+def test_each_candidate_reports_a_search_of_its_own(told):
+    GaussianMixtureSelector((1, 2), random_state=0).fit(two_groups())
+    ends = [event for event in told() if event.get("phase") == "found"]
+    assert sorted(event["candidate"] for event in ends) == [0, 1]
+
+
+def test_a_fit_goes_on_where_its_workers_can_log_nothing(client, told, monkeypatch):
+    from distributed import Worker
+
+    def refuse(*_):
+        raise RuntimeError("no")
+
+    expected = GaussianMixture(2, random_state=0).fit(two_groups())
+    before = len(told())
+    monkeypatch.setattr(Worker, "log_event", refuse)
+    model = GaussianMixture(2, random_state=0).fit(two_groups())
+    assert not any(event["event"] == "starts" for event in told()[before:])
+    assert (model.means_ == expected.means_).all()
 
 
 def test_a_fit_that_fails_says_so(told):
@@ -69,7 +109,7 @@ def test_a_fit_that_a_callback_makes_is_a_run_of_its_own(told):
             GaussianMixture(1, random_state=0).fit(two_groups())
 
     GaussianMixture(2, random_state=0, callbacks=[another]).fit(two_groups())
-    told_of = [(event["event"], event["run_id"]) for event in told()]
+    told_of = [(event["event"], event["run_id"]) for event in told() if event["event"] != "starts"]
     assert len(set(told_of)) == 6
     assert len([event for event, _ in told_of if event == "fit-end"]) == 2
 

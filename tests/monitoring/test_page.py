@@ -146,9 +146,12 @@ def test_the_json_has_what_the_events_said(client):
     GaussianMixture(2, random_state=0, tol=1e-9).fit(two_groups())
     run_id = starts(client)[-1]["run_id"]
     told = [event for _, event in client.get_events(TOPIC) if event["run_id"] == run_id]
-    start, *passes, end = json.loads(json.dumps(told))
+    start, *between, end = json.loads(json.dumps(told))
+    searched = [event for event in between if event["event"] == "starts"]
+    passes = between[len(searched) :]
     run = next(run for run in runs_at(link) if run["run_id"] == run_id)
     assert (run["start"], run["latest"], run["end"]) == (start, passes[-1], end)
+    assert run["starts"] == searched[-1:]
     assert (run["state"], run["every"]) == ("converged", 1)
     for kept, event in zip(run["passes"], passes, strict=True):
         assert kept == {name: event[name] for name in kept}

@@ -13,12 +13,24 @@ from daskgmm.cli.output.live import LiveView
 from daskgmm.monitoring import phrases
 from daskgmm.monitoring.forecast import Forecast
 from daskgmm.monitoring.history import LOST, RUNNING, FitHistory
-from daskgmm.monitoring.messages import ended, passed, started
+from daskgmm.monitoring.messages import ended, passed, searched, started
 from daskgmm.monitoring.notebook import NotebookObserver
 from daskgmm.monitoring.observer import Observer, Reason
 from daskgmm.monitoring.page.panels.heading import Heading
+from daskgmm.monitoring.page.panels.workers import Workers
 from daskgmm.monitoring.page.view import PageView
-from daskgmm.monitoring.text import count, duration, html, number, plural, stopwatch
+from daskgmm.monitoring.state import TaskProgress
+from daskgmm.monitoring.text import (
+    capitalised,
+    count,
+    duration,
+    html,
+    number,
+    plural,
+    stopwatch,
+)
+from daskgmm.passes.engine.progress import STARTS, PassProgress
+from daskgmm.training.course import SearchProgress
 
 
 class Recorder(Observer):
@@ -79,6 +91,48 @@ def test_terminal_watch_notebook_and_page_say_the_same_of_a_pass(recorded):
     assert all(part in shown for part in ("pass 3 of at most 3", expected[0], *expected[2:]))
     assert expected[1].split(" (")[0] in shown
     assert "tol 1e-09" in shown
+
+
+SEARCH = SearchProgress("em", 3, 10, 30_000, 41.0, 100.0, tried=15, taken=2)
+SAID = "starts: 3 of 10, 41% of EM on 30,000 rows"
+MORE = ("2 of 15 moves taken", "at most 40 s left")
+
+
+def test_terminal_watch_notebook_and_page_say_the_same_of_the_search_for_starts(recorded):
+    event = searched(recorded.about.run_id, None, 0, SEARCH, 40.0)
+    line = ", ".join([SAID, *MORE])
+    run = FitHistory(event["run_id"], heard=0.0).after(event, 0.0)
+    assert event_line(event, run) == capitalised(line)
+
+    observer = NotebookObserver(Handle())
+    observer._pass = PassProgress(STARTS, 1, lambda: 0, events=lambda: [event])
+    assert (observer._text(), observer._share()) == (capitalised(line), 0.41)
+
+    panel, workers = Heading(), Workers()
+    panel.show(PageView((run,), run, None, {"tcp://a": "0"}, 0.0))
+    for one in phrases.search_figures([event]):
+        assert f"<dt>{one.label}</dt><dd>{html(one.value)}" in panel.root.text
+        assert one.note in panel.root.text
+    assert "at most 40 s" in panel.root.text
+    progress = TaskProgress("initialisation", 4, 0.0, {"tcp://a": 4})
+    workers.show(PageView((run,), run, progress, {"tcp://a": "0"}, 0.0))
+    assert capitalised(line) in workers.root.text
+
+    file = StringIO()
+    Console(file=file, width=100).print(LiveView("-", "finding", 1.0, search=[event]))
+    first, second, *_ = file.getvalue().splitlines()
+    assert first.startswith(f"- {SAID} ━")
+    assert second == f"  {', '.join(MORE)}, 0:01 so far"
+
+
+def test_searches_of_several_candidates_are_added_up():
+    events = [
+        searched("a" * 32, None, 0, SearchProgress("found", 4, 4, 900, 1.0, 9.0, 5, 1), 0.0),
+        searched("a" * 32, None, 1, SearchProgress("em", 3, 4, 900, 1.0, 2.0), 7.0),
+    ]
+    assert phrases.search_line(events) == (
+        "starts: 7 of 8, 75% of EM on 900 rows, 1 of 5 moves taken, at most 7.0 s left"
+    )
 
 
 def test_watch_and_notebook_say_the_same_of_the_end(recorded):

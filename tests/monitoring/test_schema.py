@@ -11,12 +11,14 @@ from daskgmm.cli.output.followed import event_line, runs_table
 from daskgmm.monitoring.events import EventObserver
 from daskgmm.monitoring.follow import Follower
 from daskgmm.monitoring.http import as_json
+from daskgmm.monitoring.messages import searched
 from daskgmm.monitoring.metrics import Collector
 from daskgmm.monitoring.observer import Observer
 from daskgmm.monitoring.page.panels import CHARTS, TEXTS
 from daskgmm.monitoring.page.view import view
-from daskgmm.monitoring.schema import END, EVENTS, FIELDS, PASS, START, fields_of, is_ours
+from daskgmm.monitoring.schema import END, EVENTS, FIELDS, PASS, START, STARTS, fields_of, is_ours
 from daskgmm.monitoring.state import ClusterFits
+from daskgmm.training.course import EM, SearchProgress
 
 
 class Client:
@@ -49,7 +51,8 @@ def events_of(rows):
 def written():
     with pytest.warns(match="did not converge"):
         good = events_of(np.random.default_rng(0).normal(size=(300, 2)))
-    return [*good, *events_of(np.full((50, 2), np.nan))]
+    search = searched(good[0]["run_id"], Client.id, 0, SearchProgress(EM, 2, 3, 300, 1.0, 4.0), 1.5)
+    return [good[0], search, *good[1:], *events_of(np.full((50, 2), np.nan))]
 
 
 def test_each_event_is_written_with_the_fields_that_are_declared(written):
@@ -66,6 +69,10 @@ def test_fields_keep_their_names():
     assert set(fields_of(START)) == both | limits | {
         *("estimator", "n_components", "covariance_type", "n_features", "columns", "parts"),
         *("host", "pid"),
+    }
+    assert set(fields_of(STARTS)) == both | {
+        *("candidate", "phase", "done", "of", "share", "rows", "seconds_left"),
+        *("moves_tried", "moves_taken"),
     }
     assert set(fields_of(PASS)) == both | limits | {
         *("iteration", "passes", "lower_bound", "change", "seconds", "bytes_read", "starts"),

@@ -117,10 +117,12 @@ def test_two_thousand_tiny_partitions_are_a_few_tasks():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("daskgmm.passes.engine.graph.compute", counting)
-        patch.setattr("daskgmm.passes.survey.compute", counting)
+        patch.setattr("daskgmm.passes.engine.held.compute", counting)
         GaussianMixture(2, random_state=0, max_iter=2, tol=1e9).fit(X)
-    survey, *passes = seen
+    survey, *ends = seen[:3]
+    passes = seen[3:]
     assert survey < 200
+    assert ends == [2, 2]
     assert passes
     assert max(passes) < 200
 
@@ -204,13 +206,13 @@ def test_keys_have_the_same_prefix_in_every_pass():
 
     rows = np.random.default_rng(0).normal(size=(40_000, 30))
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("engine.graph", "survey"):
-            patch.setattr(f"daskgmm.passes.{module}.compute", keeping)
+        for module in ("graph", "held"):
+            patch.setattr(f"daskgmm.passes.engine.{module}.compute", keeping)
         model = GaussianMixture(8, random_state=0, max_iter=3, tol=1e9).fit(rows)
         model.score(rows)
     names = [{key_split(key) for key in graph} for graph in graphs]
-    first, *passes, score = names
-    assert all(name.startswith(("gmm-init", "gmm-reduce")) for name in first)
+    first, passes, score = names[:3], names[3:-1], names[-1]
+    assert all(name.startswith(("gmm-init", "gmm-reduce")) for one in first for name in one)
     for one in passes:
         assert one == passes[0]
         assert all(name.startswith(("gmm-pass", "gmm-reduce")) for name in one)
@@ -276,7 +278,7 @@ def test_a_scheduler_set_in_the_configuration_is_used():
     rows = np.random.default_rng(0).normal(size=(200, 2))
     with dask.config.set(scheduler=scheduler):
         model = GaussianMixture(2, random_state=0).fit(rows)
-    assert len(used) == model.n_passes_
+    assert len(used) == model.n_passes_ + 2  # what the survey found, and the starts
 
 
 def test_errors_of_a_part_reach_the_caller_as_they_are():

@@ -16,7 +16,7 @@ from daskgmm.data.source import Source
 from daskgmm.passes.engine.client import running_on
 from daskgmm.passes.engine.graph import compute, pass_graph
 from daskgmm.passes.engine.keys import Phase
-from daskgmm.passes.engine.progress import tracking
+from daskgmm.passes.engine.progress import STARTS, tracking
 from daskgmm.passes.engine.work import Work
 from tests.support.clusters import in_threads
 from tests.support.tasks import HeldPart, begin_sum
@@ -131,7 +131,9 @@ def test_a_fit_tells_its_passes_in_their_order_and_is_the_same_to_the_bit(client
         alone = GaussianMixture(3, random_state=0, subsample=1000).fit(rows)
         with tracking(told.append):
             tracked = GaussianMixture(3, random_state=0, subsample=1000).fit(rows)
-    assert [one.name for one in told] == ["gmm-init", *["gmm-pass"] * (tracked.n_passes_ - 1)]
+    passes = ["gmm-pass"] * (tracked.n_passes_ - 1)
+    assert [one.name for one in told] == ["gmm-init", STARTS, *passes]
+    wait_until(lambda: [one["phase"] for one in told[1].events()] == ["found"])
     assert all(one.parts >= 1 for one in told)
     assert (tracked.means_ == alone.means_).all()
 

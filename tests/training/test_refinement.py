@@ -179,6 +179,7 @@ def test_more_starts_are_the_same_ones_and_further_ones(monkeypatch):
     seen = []
 
     def noting(starts, sample, more):
+        starts = list(starts)
         seen.append([mixture.means for mixture in starts])
         return search(starts, sample, more)
 
@@ -195,6 +196,7 @@ def test_the_first_start_is_scikit_learns_on_standardised_rows(monkeypatch):
     first = []
 
     def noting(starts, sample, more):
+        starts = list(starts)
         first.append(starts[0].means * sample.frame.scale + sample.frame.origin)
         return search(starts, sample, more)
 

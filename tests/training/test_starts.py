@@ -10,6 +10,7 @@ from daskgmm.errors import CollapsedComponentError, ConfigurationError
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.frame import Frame
 from daskgmm.training import initialisation
+from daskgmm.training.course import Course
 from daskgmm.training.em import EMSettings
 from daskgmm.training.initialisation import INITIALISERS, initialiser_named
 from daskgmm.training.starts import MOST_POLISHED, Given, StartPlan, most_promising
@@ -54,6 +55,7 @@ def starts(made, rows, *, seed=0, weights=None, fit_on_sample=False, **options):
         recipe(rows.shape[1], **options),
         np.random.RandomState(seed),
         fit_on_sample=fit_on_sample,
+        course=Course(),
     )
 
 

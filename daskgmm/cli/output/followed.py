@@ -12,6 +12,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from daskgmm.cli.output.lines import PATIENCE
 from daskgmm.cli.output.tables import table
 from daskgmm.monitoring.follow import News
 from daskgmm.monitoring.forecast import remaining_of
@@ -25,9 +26,10 @@ from daskgmm.monitoring.phrases import (
     pass_number,
     remaining,
     rows_and_columns,
+    search_line,
 )
-from daskgmm.monitoring.schema import END, START
-from daskgmm.monitoring.text import duration, stopwatch
+from daskgmm.monitoring.schema import END, START, STARTS
+from daskgmm.monitoring.text import capitalised, duration, stopwatch
 
 WELL = (Reason.CONVERGED.value, Reason.MAX_ITER.value)
 """States of a fit that has ended without an error."""
@@ -44,7 +46,7 @@ def shown(*, as_json: bool) -> Iterator[Callable[[News], None]]:
     """A function that prints news: as JSON, as moving lines on a terminal, or a line an event."""
     console = Console()
     if as_json or not console.is_terminal or console.is_dumb_terminal:
-        yield _print_as_json if as_json else _print
+        yield _print_as_json if as_json else LinePrinter().show
     else:
         with WatchDisplay(console) as display:
             yield display.show
@@ -56,10 +58,23 @@ def _print_as_json(news: News) -> None:
         sys.stdout.flush()  # a program reads them as they come
 
 
-def _print(news: News) -> None:
-    if news.event is not None and news.run is not None:
-        click.echo(event_line(news.event, news.run))
-        sys.stdout.flush()
+class LinePrinter:
+    """Prints a line an event, but for a search for starts only one now and then."""
+
+    def __init__(self) -> None:
+        self._latest: float | None = None
+
+    def show(self, news: News) -> None:
+        """Print the event, if it is worth a line."""
+        if news.event is None or news.run is None:
+            return
+        at = news.event.get("time", 0.0)
+        if self._latest is None:
+            self._latest = at
+        if news.event["event"] != STARTS or at - self._latest >= PATIENCE:
+            self._latest = at
+            click.echo(event_line(news.event, news.run))
+            sys.stdout.flush()
 
 
 class WatchDisplay:
@@ -105,7 +120,7 @@ class WatchDisplay:
             return Group()
         now = time.time()
         first = f"run {run.run_id[:8]}  {stopwatch(max(now - run.started, 0))}"
-        second = BEFORE_PASSES
+        second = search_line(run.search) if run.search else BEFORE_PASSES
         if run.latest:
             first += f"  {pass_number(run.iteration, run.latest.get('max_iter'))}"
             second = _pass_line(run.latest)
@@ -128,6 +143,8 @@ def event_line(event: Mapping[str, Any], run: FitHistory) -> str:
         return _start_line(event)
     if event["event"] == END:
         return end_line(run)
+    if event["event"] == STARTS:
+        return capitalised(search_line([event]))
     return f"Pass {event['iteration']}: {_pass_line(event)}"
 
 

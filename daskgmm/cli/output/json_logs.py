@@ -14,8 +14,10 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from daskgmm.cli.options.secrets import masked
-from daskgmm.cli.output.lines import pass_line, start_line
+from daskgmm.cli.output.lines import PATIENCE, Repeater, pass_line, start_line
 from daskgmm.cli.output.streams import drop_unwritable_messages
+from daskgmm.monitoring.phrases import search_line
+from daskgmm.monitoring.text import capitalised
 
 if TYPE_CHECKING:
     from daskgmm.jobs.listener import Start
@@ -120,6 +122,10 @@ def _shown(value: Any) -> Any:
 logger = logging.getLogger(__name__)
 
 
+_OF_THE_CLUSTER = ("event", "run_id", "time", "client")
+"""Fields of a cluster's events; a line has its own."""
+
+
 class JsonEvents:
     """Logs the start of a job, each pass, and the end.
 
@@ -137,6 +143,7 @@ class JsonEvents:
         self._began: float | None = None
         self._last: dict[str, Any] = {}
         self._outcome: dict[str, Any] = {}
+        self._search: Repeater | None = None
 
     def wait(self, what: str) -> None:
         """Do nothing: waiting is not an event."""
@@ -162,7 +169,16 @@ class JsonEvents:
         logger.info("Pass %d: %s", state.iteration, pass_line(state), extra=fields)
 
     def watch(self, a_pass: "PassProgress") -> None:
-        """Do nothing: progress within a pass is shown on terminals only."""
+        """Log the search for starts now and then; progress within a pass is for terminals only."""
+        self.close()
+        if a_pass.name == "gmm-init-starts":
+            self._search = Repeater(lambda _: _log_search(a_pass), PATIENCE)
+
+    def close(self) -> None:
+        """Stop logging the search for starts: it has ended, or the job has."""
+        if self._search is not None:
+            self._search.stop()
+            self._search = None
 
     def end(self) -> None:
         """Log the end of a job that succeeded."""
@@ -171,3 +187,10 @@ class JsonEvents:
         seconds = time.monotonic() - self._began
         fields = event(f"{self._job}-end", **self._last, **self._outcome, seconds=seconds)
         logger.info("Done in %.1f s.", seconds, extra=fields)
+
+
+def _log_search(a_pass: "PassProgress") -> None:
+    """Log an event with the figures of each candidate's search for starts."""
+    for found in a_pass.events():
+        fields = {key: one for key, one in found.items() if key not in _OF_THE_CLUSTER}
+        logger.info(capitalised(search_line([found])), extra=event("starts", **fields))

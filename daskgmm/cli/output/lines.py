@@ -8,13 +8,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from daskgmm.monitoring.phrases import (
-    FINDING_STARTS,
     READING_ROWS,
     figures_of_state,
     remaining,
     rows_and_columns,
+    search_line,
 )
-from daskgmm.monitoring.text import stopwatch
+from daskgmm.monitoring.text import capitalised, stopwatch
 
 if TYPE_CHECKING:
     from daskgmm.jobs.listener import Start
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from daskgmm.passes.engine.progress import PassProgress
     from daskgmm.training.states import FitState
 
+
+PATIENCE = 20.0
+"""Seconds from one line to the next during the search for starts."""
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +78,7 @@ class ProgressLines:
         *,
         every: int,
         forecast: "Forecast | None" = None,
-        patience: float = 20.0,
+        patience: float = PATIENCE,
     ) -> None:
         self.verb = verb
         self.every = every
@@ -105,7 +108,7 @@ class ProgressLines:
     def watch(self, a_pass: "PassProgress") -> None:
         """Log the search for starts now and then; later passes are logged when they end."""
         self.close()
-        if self.every and self.forecast is not None and a_pass.name == "gmm-init":
+        if self.every and self.forecast is not None and a_pass.name.startswith("gmm-init"):
             self._search = Repeater(partial(_log_search, a_pass), self._patience)
 
     def close(self) -> None:
@@ -116,12 +119,9 @@ class ProgressLines:
 
 
 def _log_search(a_pass: "PassProgress", seconds: float) -> None:
-    """Log which step of the search for starts goes on."""
-    if a_pass.done() == a_pass.parts:
-        step, note = FINDING_STARTS, ": with many components that takes minutes"
-    else:
-        step, note = READING_ROWS, ""
-    logger.info("%s, %s so far%s.", step.capitalize(), stopwatch(seconds), note)
+    """Log how far the search for starts is, or that the rows for it are read."""
+    step = search_line(a_pass.events()) if a_pass.name == "gmm-init-starts" else READING_ROWS
+    logger.info("%s, %s so far.", capitalised(step), stopwatch(seconds))
 
 
 def start_line(verb: str, start: "Start") -> str:

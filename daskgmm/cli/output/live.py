@@ -16,19 +16,22 @@ from daskgmm.cli.output.lines import ProgressLines, remaining_phrases
 from daskgmm.monitoring.phrases import (
     FINDING_STARTS,
     READING_ROWS,
+    at_most,
     change,
     figures_of_state,
     parts_done,
     pass_number,
+    search_figures,
     speed,
     tolerance,
 )
+from daskgmm.monitoring.search import search_left, search_share
 from daskgmm.monitoring.text import duration, plural, stopwatch
 
 if TYPE_CHECKING:
     from daskgmm.jobs.listener import Start
     from daskgmm.monitoring.forecast import Forecast
-    from daskgmm.passes.engine.progress import PassProgress
+    from daskgmm.passes.engine.progress import Event, PassProgress
     from daskgmm.training.states import FitState
 
 
@@ -66,6 +69,8 @@ class LiveView:
         Forecast of a fit.
     since : float
         Seconds since the fit's latest pass ended.
+    search : sequence of mapping
+        Latest events of a fit's search for starts, while it goes on.
     """
 
     frame: str
@@ -79,6 +84,7 @@ class LiveView:
     workers: int | None = None
     forecast: "Forecast | None" = None
     since: float = 0.0
+    search: "Sequence[Event]" = ()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw the view in lines no longer than the terminal is wide."""
@@ -86,20 +92,29 @@ class LiveView:
         grid = Table.grid(padding=(0, 1, 0, 0), expand=True)
         for ratio in (None, 1, None):
             grid.add_column(ratio=ratio, no_wrap=True, overflow="ellipsis")
-        words = (self.frame, self.doing, "" if narrow else self.note)
-        grid.add_row(" ".join(filter(None, words)), *self._pass(narrow))
+        first = self._search(narrow) if self.search else self._step(narrow)
+        grid.add_row(f"{self.frame} {first[0]}", *first[1:])
         if self.forecast is not None and self.forecast.share is not None:
             grid.add_row(*_change_bar(self.forecast, self.forecast.share))
         yield grid
         for line in wrapped(self.facts(), options.max_width - len(_INDENT) - len(_ECHO)):
             yield Text(f"{_INDENT}{line}", no_wrap=True, overflow="ellipsis", style="dim")
 
-    def _pass(self, narrow: bool) -> Sequence[RenderableType]:
-        """A bar of the parts of the current pass that are done."""
+    def _step(self, narrow: bool) -> Sequence[RenderableType]:
+        """The step, and a bar of the parts of the current pass that are done."""
+        words = " ".join(filter(None, (self.doing, "" if narrow else self.note)))
         if not self.parts or self.done is None:
-            return ("", "")
+            return (words, "", "")
         done = f"{self.done}/{self.parts}" if narrow else parts_done(self.done, self.parts)
-        return (ProgressBar(total=self.parts, completed=self.done), done)
+        return (words, ProgressBar(total=self.parts, completed=self.done), done)
+
+    def _search(self, narrow: bool) -> Sequence[RenderableType]:
+        """How far the search for starts is, and a bar of the multiplications that it has made."""
+        figures = search_figures(self.search)
+        own = figures[:1] if narrow else [one for one in figures if one.label != "moves"]
+        words = ", ".join(map(str, own))
+        share = search_share(self.search)
+        return (words, ProgressBar(total=1.0, completed=share), f"{share:.0%}")
 
     @property
     def share(self) -> float:
@@ -114,12 +129,15 @@ class LiveView:
             figures = [one for one in figures_of_state(state) if one.label != "change"]
         elif self.rows is not None and self.share:
             figures = [speed(self.rows * self.share, self.seconds)]
+        figures += [one for one in search_figures(self.search) if one.label == "moves"]
         phrases = list(map(str, figures))
         if self.workers is not None:
             phrases.append(plural(self.workers, "worker"))
         return [*phrases, *self._left(), f"{stopwatch(self.elapsed)} so far"]
 
     def _left(self) -> list[str]:
+        if (most := search_left(self.search)) is not None:
+            return [str(at_most(most))]
         known = remaining_phrases(self.forecast, self.since)
         if known or not 0 < self.share < 1:
             return known
@@ -205,7 +223,7 @@ class LiveDisplay:
     def _step(self, a_pass: "PassProgress") -> tuple[str, str]:
         """Purpose of a pass, and a note on it."""
         forecast = self._lines.forecast
-        if a_pass.name == "gmm-init":
+        if a_pass.name.startswith("gmm-init"):
             return READING_ROWS, ""
         if forecast is None:
             again = f", pass {self._passes}" if self._passes > 1 else ""
@@ -231,7 +249,7 @@ class LiveDisplay:
 
     def _in_pass(self, view: LiveView, a_pass: "PassProgress", now: float) -> LiveView:
         done, workers = a_pass.done(), a_pass.workers()
-        if view.forecast is not None and a_pass.name == "gmm-init" and done == a_pass.parts:
-            return replace(view, doing=FINDING_STARTS, workers=workers)
+        if a_pass.name == "gmm-init-starts":
+            return replace(view, doing=FINDING_STARTS, workers=workers, search=a_pass.events())
         seconds = now - self._pass_began
         return replace(view, parts=a_pass.parts, done=done, seconds=seconds, workers=workers)

@@ -73,9 +73,9 @@ def _events(verb: str) -> "Iterator[Listener]":
     from daskgmm.cli.output.json_logs import JsonEvents
 
     job = "fit" if verb == "Fitting" else click.get_current_context().info_name
-    events = JsonEvents(str(job), verb)
-    yield events
-    events.end()
+    with closing(JsonEvents(str(job), verb)) as events:
+        yield events
+        events.end()
 
 
 @contextmanager

@@ -64,6 +64,11 @@ def apart() -> Iterator[None]:
         _current.reset(token)
 
 
+def current_run() -> str | None:
+    """Id of the run that passes are made for in this context."""
+    return _current.get()
+
+
 def token() -> str:
     """A fresh suffix for task names: two fits on one cluster must not share keys."""
     run_id = _current.get()

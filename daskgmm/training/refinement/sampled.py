@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.responsibilities import normalise
 from daskgmm.model.typing import Doubles, Floats
+from daskgmm.training.course import EM, Course
 from daskgmm.training.em import EMSettings, advance
 from daskgmm.training.in_memory import InMemory
 
@@ -131,6 +133,8 @@ class SampledRows:
         Whether EM's steps go by a compiled loop.
     collapses : list of CollapsedComponentError
         Errors of the runs that collapsed.
+    course : Course
+        Progress of the search, and what it needs to go on elsewhere.
     """
 
     rows: Floats
@@ -141,6 +145,7 @@ class SampledRows:
     budget: Budget
     compiled: bool = False
     collapses: list[CollapsedComponentError] = field(default_factory=list)
+    course: Course = field(default_factory=Course)
 
     @cached_property
     def expect(self) -> InMemory:
@@ -178,8 +183,9 @@ class SampledRows:
         until : callable, optional
             Whether a run needs no further step.
         """
-        found: list[Run | None] = list(runs)
-        for _ in range(steps):
+        made, before = self.course.begin((0, tuple(runs)))
+        found: list[Run | None] = list(before)
+        for number in range(made, steps):
             going = [
                 (index, run)
                 for index, run in enumerate(found)
@@ -190,7 +196,9 @@ class SampledRows:
                 break
             expected = sum(map(self._cost, mixtures))
             moments, outcomes = advance(mixtures, self.expect, self.settings)
-            self.budget.spent += sum(map(self._cost, mixtures)) - expected
+            cost = sum(map(self._cost, mixtures))
+            self.budget.spent += cost - expected
+            self.course.note(phase=EM, rows=self.n_rows, spent=self.budget.spent)
             for (index, run), own, outcome in zip(going, moments, outcomes, strict=True):
                 found[index] = None
                 if isinstance(outcome, CollapsedComponentError):
@@ -203,7 +211,18 @@ class SampledRows:
                         f"The log-likelihood became {own.lower_bound} on sampled rows.",
                         "The rows' values are too large to be squared: scale the features.",
                     )
+            self.course.keep((number + 1, tuple(found)), cost)
         return [run for run in found if run is not None]
+
+    def state(self) -> Any:
+        """What has changed so far; see `daskgmm.training.course.Changing`."""
+        errors = [(error.cause, error.remedy) for error in self.collapses]
+        return self.budget.spent, self.budget.ended, self.budget.share, tuple(errors)
+
+    def restore(self, state: Any) -> None:
+        """Take a state on again."""
+        self.budget.spent, self.budget.ended, self.budget.share, errors = state
+        self.collapses[:] = [CollapsedComponentError(*error) for error in errors]
 
     def afford(self, mixtures: Sequence[Mixture]) -> bool:
         """Spend an EM step of these mixtures, if the budget has it."""
@@ -211,8 +230,11 @@ class SampledRows:
 
     def afford_pairs(self, mixture: Mixture, times: float) -> bool:
         """Spend so many EM steps in which all pairs count, if the budget has them."""
-        cost = step_cost(self.n_rows, mixture.covariance, *mixture.shape)
-        return self.budget.spend(times * cost)
+        return self.budget.spend(self.cost_of_pairs(mixture, times))
+
+    def cost_of_pairs(self, mixture: Mixture, times: float) -> float:
+        """Multiplications of so many EM steps in which all pairs count."""
+        return times * step_cost(self.n_rows, mixture.covariance, *mixture.shape)
 
     def _cost(self, mixture: Mixture) -> float:
         return step_cost(self.n_rows, mixture.covariance, *mixture.shape, self.budget.share)

@@ -100,15 +100,21 @@ def search(
     CollapsedComponentError
         No start has an EM step that does not collapse.
     """
-    run = _best_start([Run(mixture) for mixture in starts], sample, more)
-    before, tried, taken = run.bound, 0, 0
+    reached = sample.course.resumed()
+    if reached is None:
+        run = _best_start([Run(mixture) for mixture in starts], sample, more)
+        reached = run, run.bound, 0, 0
+    run, before, tried, taken = reached
     while run.moments is not None:
+        sample.course.reach((run, before, tried, taken))
         candidates = _candidates(run, sample)
         tried += len(candidates)
+        sample.course.note(tried=tried)
         better = _better(run, candidates, sample)
         if better is None:
             break
         run, taken = better, taken + 1
+        sample.course.note(taken=taken)
     gain = run.bound - before if taken else 0.0
     (run,) = sample.advanced([run], MOST_STEPS, _done(LEFT_AT_THE_END)) or [run]
     found = Refinement(tried, taken, gain, sample.budget.ended, bool(_wrong(run).any()))
@@ -162,9 +168,10 @@ def _candidates(run: Run, sample: SampledRows) -> list[Run]:
     few = sample.thinned(run.mixture.n_components)
     if run.mixture.n_components < 2 or not few.afford_pairs(run.mixture, _COST_OF_RANKING):
         return []
+    cost = few.cost_of_pairs(run.mixture, _COST_OF_RANKING)
     wrong = _wrong(run)
     most = MORE_CANDIDATES if wrong.any() else CANDIDATES
-    found = moves(run.mixture, few, wrong, most)
+    found = sample.course.step(lambda: tuple(moves(run.mixture, few, wrong, most)), cost)
     return [Run(mixture) for mixture in found]
 
 

@@ -9,12 +9,15 @@ from daskgmm.monitoring.page.view import PageView
 from daskgmm.monitoring.phrases import (
     STATES,
     Figure,
+    at_most,
     ended,
     figures_of_event,
     pass_number,
     remaining,
     rows_and_columns,
+    search_figures,
 )
+from daskgmm.monitoring.search import search_left
 from daskgmm.monitoring.text import duration, html, time_of_day
 
 _CSS = """
@@ -97,7 +100,9 @@ def _trouble(view: PageView) -> str:
 def _figures(run: FitHistory) -> list[Figure]:
     latest = run.latest
     if not latest:
-        return [Figure("pass", "none yet")]
+        left = search_left(run.search)
+        ends = [] if left is None else [at_most(left)]
+        return [*search_figures(run.search), *ends] or [Figure("pass", "none yet")]
     number = pass_number(run.iteration, latest.get("max_iter"))
     average = Figure("average pass", duration(run.seconds / max(run.passes, 1)))
     return [number, *figures_of_event(latest), average, _end(run)]

@@ -4,8 +4,10 @@ from bokeh.models import Div
 
 from daskgmm.monitoring.page.panels.base import sheet
 from daskgmm.monitoring.page.view import PageView
+from daskgmm.monitoring.phrases import search_line
+from daskgmm.monitoring.search import search_share
 from daskgmm.monitoring.state import TaskProgress
-from daskgmm.monitoring.text import html
+from daskgmm.monitoring.text import capitalised, html
 
 MOST = 40
 
@@ -35,13 +37,19 @@ class Workers:
             status = "The fit has ended." if ended else "No pass is being made."
             self.root.text = f'<p class="faint">{status}</p>'
             return
-        self.root.text = _all(view.progress) + _each(view.progress, view)
+        starts = () if view.run is None else view.run.search
+        search = _bar(capitalised(search_line(starts)), search_share(starts)) if starts else ""
+        self.root.text = search + _all(view.progress) + _each(view.progress, view)
 
 
 def _all(progress: TaskProgress) -> str:
     share = progress.finished / progress.total
     done = f"{progress.phase.capitalize()}: {progress.finished} of {progress.total} tasks"
-    return f'<div class="all"><p style="margin:0 0 4px">{done}</p>{_track(share)}</div>'
+    return _bar(done, share)
+
+
+def _bar(text: str, share: float) -> str:
+    return f'<div class="all"><p style="margin:0 0 4px">{html(text)}</p>{_track(share)}</div>'
 
 
 def _each(progress: TaskProgress, view: PageView) -> str:

@@ -1,0 +1,209 @@
+"""A fit that is ended while its starts are sought goes on with the search, to the same bits."""
+
+import signal
+import subprocess
+import sys
+
+import dask.array as da
+import numpy as np
+import pytest
+
+from daskgmm import GaussianMixture, GaussianMixtureSelector, load
+from daskgmm.errors import DataError
+from daskgmm.fitting import start_search
+from daskgmm.fitting.checkpoint import FileCheckpoint
+from daskgmm.fitting.checkpoint_file import CheckpointContent
+from daskgmm.fitting.progress import FitProgress, StartsProgress
+from tests.fitting.test_checkpoint import NAME, EndedError, bits, bits_of_sweep
+from tests.support.clusters import in_threads
+from tests.support.rows import correlated
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+OPTIONS = {"tol": 1e-3, "max_iter": 12, "random_state": 0}
+
+
+def in_chunks(n=900):
+    rows, _ = correlated(n, 3, 4, spread=2, apart=1.5)
+    return da.from_array(rows, chunks=(200, 3))
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """Stretches of a few steps each."""
+    monkeypatch.setattr(start_search, "STRETCH", 1e6)
+
+
+def ended_in_starts(monkeypatch, fit, path):
+    """Fit again and again, each attempt ended after it has saved a stretch; returns how many."""
+    write = FileCheckpoint._write
+
+    def end(checkpoint, progress):
+        write(checkpoint, progress)
+        if isinstance(progress, StartsProgress):
+            raise EndedError
+
+    monkeypatch.setattr(FileCheckpoint, "_write", end)
+    for attempts in range(1000):
+        try:
+            fit(path)
+        except EndedError:
+            continue
+        return attempts
+    raise AssertionError("the search goes on for ever")
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"refine": "none", "subsample": 300, "n_init": 2, "max_iter": 30}]
+)
+def test_ended_in_each_stretch_it_comes_to_the_same_bits(short, monkeypatch, tmp_path, more):
+    options = OPTIONS | more
+    expected = GaussianMixture(4, **options).fit(in_chunks())
+    found = []
+
+    def fit(path):
+        found.append(GaussianMixture(4, **options, checkpoint=path).fit(in_chunks()))
+
+    assert ended_in_starts(monkeypatch, fit, tmp_path / NAME) > 2
+    assert bits(found[0]) == bits(expected)
+    assert found[0].refinement_ == expected.refinement_
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_random_numbers_are_left_as_they_were(short, monkeypatch, tmp_path):
+    one, other = np.random.RandomState(5), np.random.RandomState(5)
+    options = OPTIONS | {"n_init": 2}
+    GaussianMixture(3, **options | {"random_state": one}).fit(in_chunks())
+    model = GaussianMixture(3, **options | {"random_state": other})
+    attempts = ended_in_starts(
+        monkeypatch,
+        lambda path: model.set_params(checkpoint=path).fit(in_chunks()),
+        tmp_path / NAME,
+    )
+    assert attempts > 2
+    assert one.random_sample() == other.random_sample()
+
+
+@pytest.mark.filterwarnings("ignore:The best number of components")
+def test_each_candidates_search_goes_on_by_itself(short, monkeypatch, tmp_path):
+    expected = GaussianMixtureSelector((1, 3), **OPTIONS).fit(in_chunks())
+    found = []
+
+    def fit(path):
+        found.append(GaussianMixtureSelector((1, 3), **OPTIONS, checkpoint=path).fit(in_chunks()))
+
+    assert ended_in_starts(monkeypatch, fit, tmp_path / NAME) > 2
+    assert bits_of_sweep(found[0]) == bits_of_sweep(expected)
+
+
+def test_a_cluster_goes_on_with_what_threads_began_and_reads_the_rows_once(
+    short, monkeypatch, tmp_path
+):
+    expected = GaussianMixture(4, **OPTIONS).fit(in_chunks())
+    left = tmp_path / NAME
+    with monkeypatch.context() as patch:
+        fit = GaussianMixture(4, **OPTIONS, checkpoint=left).fit
+        patch.setattr(FileCheckpoint, "remove", lambda _: None)
+        save, saved = FileCheckpoint.save, []
+
+        def end(checkpoint, progress):
+            save(checkpoint, progress)
+            saved.append(progress)
+            if len(saved) == 2:
+                raise EndedError
+
+        patch.setattr(FileCheckpoint, "save", end)
+        with pytest.raises(EndedError):
+            fit(in_chunks())
+    with in_threads(n_workers=2) as client:
+        found = GaussianMixture(4, **OPTIONS, checkpoint=left).fit(in_chunks())
+        prefixes = client.run_on_scheduler(
+            lambda dask_scheduler: {
+                name: prefix.state_counts["memory"]
+                for name, prefix in dask_scheduler.task_prefixes.items()
+            }
+        )
+    assert bits(found) == bits(expected)
+    assert prefixes["gmm-init-starts"] > 2
+    assert prefixes["gmm-init"] < 10
+
+
+def of_two_stretches(monkeypatch, path):
+    saved, save = [], FileCheckpoint.save
+
+    def end(checkpoint, progress):
+        save(checkpoint, progress)
+        saved.append(progress)
+        if len(saved) == 2:
+            raise EndedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileCheckpoint, "save", end)
+        with pytest.raises(EndedError):
+            GaussianMixture(4, **OPTIONS, checkpoint=path).fit(in_chunks())
+
+
+def test_another_version_begins_the_search_again(short, monkeypatch, tmp_path, caplog):
+    path = tmp_path / NAME
+    of_two_stretches(monkeypatch, path)
+    monkeypatch.setattr("daskgmm.fitting.checkpoint.version", lambda _: "9.9")
+    with caplog.at_level("INFO"):
+        found = GaussianMixture(4, **OPTIONS, checkpoint=path).fit(in_chunks())
+    assert "begins again" in caplog.text
+    assert bits(found) == bits(GaussianMixture(4, **OPTIONS).fit(in_chunks()))
+
+
+def test_rows_that_have_changed_are_bad_data(short, monkeypatch, tmp_path):
+    path = tmp_path / NAME
+    of_two_stretches(monkeypatch, path)
+    monkeypatch.setattr(start_search, "_digest", lambda _: "other")
+    with pytest.raises(DataError, match="other rows than before"):
+        GaussianMixture(4, **OPTIONS, checkpoint=path).fit(in_chunks())
+
+
+def test_a_short_search_writes_no_checkpoint_of_its_own(monkeypatch, tmp_path):
+    kinds, write = [], FileCheckpoint._write
+
+    def note(checkpoint, progress):
+        kinds.append(type(progress))
+        write(checkpoint, progress)
+
+    monkeypatch.setattr(FileCheckpoint, "_write", note)
+    GaussianMixture(4, **OPTIONS, checkpoint=tmp_path / NAME).fit(in_chunks())
+    assert set(kinds) == {FitProgress}
+
+
+SCRIPT = """
+import os, signal, sys, warnings
+import dask
+from daskgmm import GaussianMixture
+from daskgmm.fitting import start_search
+from daskgmm.fitting.checkpoint import FileCheckpoint
+from tests.fitting.test_start_search import OPTIONS, in_chunks
+
+path, last = sys.argv[1], int(sys.argv[2])
+start_search.STRETCH, writes, write = 0.0, [], FileCheckpoint._write
+
+def killed(checkpoint, progress):
+    write(checkpoint, progress)
+    writes.append(progress)
+    if len(writes) == last:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+FileCheckpoint._write = killed
+warnings.simplefilter("ignore")
+GaussianMixture(4, **OPTIONS, checkpoint=path).fit(in_chunks()).save(path)
+"""
+
+
+@pytest.mark.slow
+def test_a_process_killed_within_the_starts_leaves_what_leads_to_the_same_bits(tmp_path):
+    path = tmp_path / NAME
+    for last in (2, 3, 0):
+        command = [sys.executable, "-c", SCRIPT, str(path), str(last)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == (-signal.SIGKILL if last else 0), done.stderr
+        if last:
+            content = CheckpointContent.from_bytes(path.read_bytes(), NAME)
+            assert isinstance(content.progress, StartsProgress)
+    assert bits(load(path)) == bits(GaussianMixture(4, **OPTIONS).fit(in_chunks()))

@@ -1,0 +1,110 @@
+"""A search that is cut off after any of its steps, and goes on, ends in the same bits."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from daskgmm.fitting.tensors import from_plain, to_plain
+from daskgmm.model.covariance import COVARIANCES
+from daskgmm.training.course import Course, Paused, Steps
+from daskgmm.training.initialisation import initialiser_named
+from daskgmm.training.refinement.search import LEAST_BUDGET
+from daskgmm.training.starts import Given, StartPlan
+from tests.support.rows import correlated
+from tests.training.test_refinement import sample_of
+from tests.training.test_starts import recipe
+
+PARAMETERS = [
+    ("full", "kmeans", 3, 2, 400),
+    ("tied", "random", 4, 1, 300),
+    ("diag", "k-means++", 3, 3, 200),
+    ("spherical", "random_from_data", 2, 1, 100),
+    ("full", "random", 6, 1, 60),  # all its starts end with spurious components
+    ("full", "kmeans", 1, 1, 50),
+]
+
+
+def through_a_file(steps):
+    arrays = {}
+    plain = to_plain(steps, "steps", arrays)
+    return from_plain(plain, {name: array.copy() for name, array in arrays.items()})
+
+
+def in_stretches(search, most):
+    """The result of a search that is paused after so many multiplications, and how often it was."""
+    steps = Steps()
+    pauses = 0
+    while True:
+        course = Course(earlier=steps, most=most)
+        try:
+            return search(course), pauses, course.progress
+        except Paused:
+            steps, pauses = through_a_file(course.steps), pauses + 1
+
+
+def bits_of(trace, random):
+    arrays = {}
+    plain = to_plain(trace, "trace", arrays)
+    drawn = random.random_sample(3).tobytes()
+    return plain, {name: array.tobytes() for name, array in arrays.items()}, drawn
+
+
+@pytest.mark.parametrize("most", [0.0, 3e6])
+@pytest.mark.parametrize(("kind", "name", "k", "n_init", "n"), PARAMETERS)
+def test_wherever_a_search_is_cut_it_ends_in_the_same_bits(kind, name, k, n_init, n, most):
+    rows, _ = correlated(n, 2, 3, spread=2, apart=1.0)
+    plan = StartPlan(COVARIANCES[kind], k, n_init, initialiser_named(name), Given())
+
+    def search(course):
+        sample, random = sample_of(rows, kind, budget=LEAST_BUDGET), np.random.RandomState(3)
+        trace, refinement = plan.refined(replace(sample, course=course), random)
+        return bits_of(trace, random), refinement, sample.budget.spent
+
+    alone = Course()
+    expected = search(alone)
+    found, pauses, progress = in_stretches(search, most)
+    assert found == expected
+    assert progress == alone.progress
+    assert pauses > (10 if most == 0 else 0)
+
+
+def test_em_on_a_sample_ends_in_the_same_bits():
+    rows, _ = correlated(200, 2, 3, spread=2, apart=1.0)
+    plan = StartPlan(COVARIANCES["full"], 3, 2, initialiser_named("random"), Given())
+    sample = sample_of(rows)
+
+    def search(course):
+        random = np.random.RandomState(3)
+        settings = recipe(2, max_iter=20)
+        traces = plan.starts(
+            rows, None, sample.frame, settings, random, fit_on_sample=True, course=course
+        )
+        return [bits_of(trace, random) for trace in traces]
+
+    found, pauses, _ = in_stretches(search, 0.0)
+    assert found == search(Course())
+    assert pauses >= 5
+
+
+def test_nothing_is_kept_where_nobody_asks_for_it():
+    rows, _ = correlated(200, 2, 3, spread=2, apart=1.0)
+    sample = sample_of(rows)
+    plan = StartPlan(COVARIANCES["full"], 3, 1, initialiser_named("kmeans"), Given())
+    plan.refined(sample, np.random.RandomState(0))
+    assert (sample.course.steps.place, sample.course.steps.steps) == (None, ())
+
+
+def test_a_search_that_has_ended_ends_again_without_a_step():
+    rows, _ = correlated(300, 2, 3, spread=2, apart=1.0)
+    plan = StartPlan(COVARIANCES["full"], 3, 2, initialiser_named("kmeans"), Given())
+
+    def search(course):
+        sample, random = sample_of(rows, budget=LEAST_BUDGET), np.random.RandomState(3)
+        trace, _ = plan.refined(replace(sample, course=course), random)
+        return bits_of(trace, random)
+
+    first = Course(earlier=Steps())
+    expected = search(first)
+    again = Course(earlier=through_a_file(first.steps), most=0.0)  # a step would pause it
+    assert search(again) == expected
