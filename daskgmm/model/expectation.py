@@ -13,7 +13,7 @@ from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.features import kernel_in_numpy
 from daskgmm.model.kernels.screened import ScreenedKernel, compiled_kernel
 from daskgmm.model.missing.accumulation import MissingSums
-from daskgmm.model.missing.patterns import Missing, any_missing, complete_rows
+from daskgmm.model.missing.patterns import Missing, any_missing, complete
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.precision import working_dtype
@@ -198,8 +198,7 @@ class Accumulator:
             return rows, weights
         if self.gaps is not None:
             return self.gaps.add(rows, weights)
-        complete = complete_rows(rows)
-        return rows[:, complete], None if weights is None else weights[complete]
+        return complete(rows, weights)
 
     def share(self, n_rows: int) -> float:
         """Share of the multiplications of all pairs that so many rows took."""

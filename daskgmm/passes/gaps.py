@@ -96,7 +96,9 @@ class Gaps:
         """
         own = self
         if complete is not None:
-            diagonal = np.diagonal(complete.second) if complete.second.ndim == 2 else complete.second
+            diagonal = (
+                np.diagonal(complete.second) if complete.second.ndim == 2 else complete.second
+            )
             counts = np.full(len(self.origin), complete.weight)
             own += Gaps(
                 0, self.dropped, complete.weight, counts, complete.origin, complete.first, diagonal
@@ -105,8 +107,10 @@ class Gaps:
             moved = own.first / own.weights
             variances = np.maximum(own.second / own.weights - moved**2, 0)
         diagonal = own.weight * variances
-        second = diagonal if complete is None or complete.second.ndim == 1 else _scaled(
-            complete, diagonal
+        second = (
+            diagonal
+            if complete is None or complete.second.ndim == 1
+            else _scaled(complete, diagonal)
         )
         return Statistics(own.origin + moved, own.weight, np.zeros_like(moved), second)
 

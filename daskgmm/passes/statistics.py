@@ -60,6 +60,11 @@ class Statistics:
         return Statistics(origin, weight, one.first + two.first, one.second + two.second)
 
     @property
+    def mean(self) -> Doubles:
+        """Mean of the rows, of shape (D,)."""
+        return np.asarray(self.origin + self.first / self.weight)
+
+    @property
     def deviations(self) -> Doubles:
         """Standard deviations of the features, of shape (D,); not finite where squares overflow."""
         diagonal = self.second if self.second.ndim == 1 else np.diagonal(self.second)

@@ -5,15 +5,14 @@ import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.data.containers.task_spec import Task, TaskRef
-from daskgmm.data.source import Block, Part, Source, TextPart, labels_of, text_at
-from daskgmm.errors import DataError
-from daskgmm.model.missing.patterns import Missing, complete_rows
+from daskgmm.data.source import Block, Part, Source, labels_of
+from daskgmm.model.missing.patterns import Missing, complete, complete_rows
 from daskgmm.model.nonfinite import Flaw
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.passes.cost import survey_seconds_a_row
@@ -22,6 +21,7 @@ from daskgmm.passes.engine.graph import Group, compute, pass_graph
 from daskgmm.passes.engine.grouping import group_by_cost, group_unmeasured
 from daskgmm.passes.engine.keys import Phase, token
 from daskgmm.passes.engine.work import OnPart, Work
+from daskgmm.passes.flaws import FlawedPart
 from daskgmm.passes.gaps import Gaps
 from daskgmm.passes.sample import Sample, priorities
 from daskgmm.passes.statistics import Statistics
@@ -38,50 +38,6 @@ _SLAB_VALUES = 2**19
 """Most values of rows that are worked through at a time, so that temporary arrays stay small."""
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class FlawedPart:
-    """The first part with a value that is not finite.
-
-    Parameters
-    ----------
-    label : str
-        The part's name in errors.
-    position : int
-        The part's number.
-    flaw : Flaw
-        Row and feature of the value.
-    text : TextPart or None
-        The part itself, where it is of text: the line is looked up when the error is raised.
-    """
-
-    label: str
-    position: int
-    flaw: Flaw
-    text: TextPart | None
-
-    @classmethod
-    def of(cls, part: Part, position: int, flaw: Flaw) -> Self:
-        """The flaw of a part, without the part itself where that may hold rows."""
-        return cls(part.label, position, flaw, part if isinstance(part, TextPart) else None)
-
-    @classmethod
-    def among(cls, part: Part, position: int, flaw: Flaw, lengths: Sequence[int]) -> Self:
-        """The flaw of one of the parts that a part joins, which have these lengths."""
-        if len(lengths) == 1:
-            return cls.of(part, position, flaw)
-        ends = np.cumsum(lengths)
-        index = int(np.searchsorted(ends, flaw.row, side="right"))
-        within = flaw.after(lengths[index] - int(ends[index]))
-        return cls(labels_of(part)[index], position + index, within, None)
-
-    def error(self, columns: tuple[str, ...] | None, lengths: Sequence[int]) -> DataError:
-        """The error for the value that is not finite; `lengths` are those of the parts."""
-        written = None
-        if self.text is not None:
-            written = text_at(self.text, self.flaw.row, self.flaw.feature)
-        return self.flaw.error(self.label, columns, sum(lengths[: self.position]), written)
 
 
 @dataclass(frozen=True, eq=False)
@@ -301,11 +257,11 @@ def _slabs(block: Block) -> Iterator[tuple[Floats, Doubles | None]]:
         yield block.rows[:, window], weights
 
 
-def _statistics(rows: Floats, weights: Doubles | None, request: Request) -> Statistics | None:
+def _statistics(rows: Floats, weights: Floats | None, request: Request) -> Statistics | None:
     if weights is not None:  # a row of weight zero may hold any number
         rows, weights = rows[:, weights > 0], weights[weights > 0]
-    if request.missing is not Missing.ERROR and not (complete := complete_rows(rows)).all():
-        rows, weights = rows[:, complete], None if weights is None else weights[complete]
+    if request.missing is not Missing.ERROR:
+        rows, weights = complete(rows, weights)
     if rows.shape[1] == 0:
         return None
     return Statistics.of(rows, weights, scatter=request.scatter)

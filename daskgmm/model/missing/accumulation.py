@@ -28,7 +28,7 @@ KEPT_BYTES = 2**27
 FEWEST_KEPT, MOST_KEPT = 2, 256
 """Patterns whose kernels are kept, whatever their size."""
 
-_SIZES_KEPT = 4
+SIZES_KEPT = 4
 """Numbers of known features for which work arrays are kept."""
 
 Kernels: TypeAlias = list[tuple[list[int], Kernel]]
@@ -179,7 +179,7 @@ class MissingSums:
             kernel.share_work(other)
         self.works.setdefault(size, kernels)
         self.works.move_to_end(size)
-        if len(self.works) > _SIZES_KEPT:
+        if len(self.works) > SIZES_KEPT:
             self.works.popitem(last=False)
         return kernels
 

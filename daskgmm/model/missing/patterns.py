@@ -82,6 +82,14 @@ def complete_rows(rows: Floats) -> NDArray[np.bool_]:
     return np.asarray(~np.isnan(rows).any(axis=0))
 
 
+def complete(rows: Floats, weights: NDArray[Any] | None) -> tuple[Floats, NDArray[Any] | None]:
+    """The rows (D, n) without a missing value, and their weights."""
+    mask = complete_rows(rows)
+    if mask.all():
+        return rows, weights
+    return rows[:, mask], None if weights is None else weights[mask]
+
+
 def by_pattern(rows: Floats) -> Sorted:
     """Sort rows (D, n) by the features that are missing; those of a pattern keep their order."""
     with np.errstate(over="ignore", invalid="ignore"):
