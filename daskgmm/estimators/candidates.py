@@ -119,7 +119,8 @@ def _scored(fit: Fit, outcomes: Sequence[CandidateResult]) -> list[CandidateResu
     mixtures = tuple(one.trace.mixture for one in standing if one.trace is not None)
     if fit.compiled:  # in this process, so that workers of this machine need not compile
         compile_densities_ahead(fit.source.dtype, fit.settings.dtype)
-    question = Scoring(mixtures, fit.standardised.frame, fit.settings.dtype, fit.compiled)
+    own = fit.settings
+    question = Scoring(mixtures, fit.standardised.frame, own.dtype, fit.compiled, own.missing)
     found = iter(scores(fit.source, question))
     fit.passes += 1
     return [replace(one, score=next(found)) if one in standing else one for one in outcomes]

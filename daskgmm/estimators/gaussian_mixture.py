@@ -130,6 +130,13 @@ class GaussianMixture(
         the start, so there is one start and none on a sample, and components keep its order. It
         has K components and the columns of X, in any order where both have names; another
         covariance type is converted. With `warm_start` it is where the first fit starts.
+    missing : {'error', 'drop', 'marginalize'}, default 'error'
+        What rows with a missing value count as: NaN, in frames also null or `pandas.NA`, and
+        masked values. With 'drop' they count as absent in `fit`, `partial_fit` and `score`. With
+        'marginalize' they count by what is known of them: exact EM for values that are missing at
+        random (Ghahramani and Jordan, 1994), and predictions from the known values. Starts are
+        found on the complete rows of the sample if they are half of it, or ten for each component
+        and column; else with means in place of what is missing.
 
     Attributes
     ----------
@@ -148,6 +155,8 @@ class GaussianMixture(
     feature_names_in_ : ndarray of str, where X has names
     n_rows_ : int
         Number of rows that were fitted.
+    n_rows_dropped_ : int
+        Number of rows that were left out for a missing value.
     n_passes_ : int
         Number of passes over all rows, including those of the initialisation.
     history_ : list of dict
@@ -170,6 +179,8 @@ class GaussianMixture(
     >>> model.predict([[0, 0], [12, 3]])
     array([1, 0])
     """
+
+    _max_missing: float = 1.0
 
     def __init__(
         self,
@@ -197,6 +208,7 @@ class GaussianMixture(
         checkpoint: "str | os.PathLike[str] | CheckpointFile | None" = None,
         callbacks: "Iterable[Callback]" = (),
         start_from: Any = None,
+        missing: str = "error",
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -221,6 +233,7 @@ class GaussianMixture(
         self.checkpoint = checkpoint
         self.callbacks = callbacks
         self.start_from = start_from
+        self.missing = missing
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit the mixture.
@@ -228,7 +241,7 @@ class GaussianMixture(
         Parameters
         ----------
         X : array, frame, dask collection or dataset of shape (n, D)
-            Rows, with finite values.
+            Rows, with finite values; see `missing` for others.
         y : ignored
         sample_weight : array-like or dask array of shape (n,), optional
             Weights, finite and not negative; a row of weight 2 counts twice.
@@ -282,7 +295,9 @@ class GaussianMixture(
     ) -> None:
         self._dtype = fit.settings.dtype
         forced = None if self.dtype is None else self._dtype
-        found = Predictor(best.mixture, fit.standardised.frame, forced)
+        found = Predictor(
+            best.mixture, fit.standardised.frame, forced, missing=fit.settings.missing
+        )
         require_held(found)
         self._predictor = found
         self._moments = best.moments
@@ -291,6 +306,7 @@ class GaussianMixture(
         self.lower_bound_ = best.lower_bound
         self.n_iter_ = len(best.lower_bounds)
         self.n_rows_ = fit.survey.rows
+        self.n_rows_dropped_ = fit.survey.dropped
         self.n_passes_ = fit.passes
         self.history_ = [dict(entry) for entry in history]
         self.refinement_ = None if refinement is None else asdict(refinement)

@@ -54,7 +54,9 @@ class MergedMixture:
         self.merging = merging
         self._clustered = copy.copy(mixture)
         own = mixture._predictor  # noqa: SLF001  the same floor's
-        predictor = ClusterPredictor(own.mixture, own.frame, own.dtype, clusters=merging.clusters)
+        predictor = ClusterPredictor(
+            own.mixture, own.frame, own.dtype, missing=own.missing, clusters=merging.clusters
+        )
         self._clustered._predictor = predictor  # noqa: SLF001
 
     def __repr__(self) -> str:

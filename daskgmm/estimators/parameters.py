@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 from daskgmm.errors import ConfigurationError
 from daskgmm.fitting.options import MethodOptions, check_number, declared
 from daskgmm.fitting.protocols import MixtureParameters
-from daskgmm.fitting.settings import compute_dtype
+from daskgmm.fitting.settings import compute_dtype, missing_named
 from daskgmm.model.covariance import covariance_named
 from daskgmm.monitoring.observer import Observer
 from daskgmm.passes.cache.choose import check_cache
@@ -56,6 +56,7 @@ def check_settings(estimator: MixtureParameters) -> None:
     random_numbers(estimator.random_state)
     stopping_named(estimator.stopping)
     acceleration_named(estimator.acceleration)
+    missing_named(estimator.missing)
     check_cache(estimator.cache)
 
 

@@ -11,7 +11,7 @@ from daskgmm.estimators.inputs import as_source, require_unchanged
 from daskgmm.estimators.parameters import check_parameters
 from daskgmm.estimators.validation import is_share
 from daskgmm.fitting.protocols import FittedMixture
-from daskgmm.fitting.settings import compute_dtype
+from daskgmm.fitting.settings import compute_dtype, missing_named
 from daskgmm.fitting.update import NewRows
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
@@ -47,7 +47,8 @@ def update(estimator: FittedMixture, X: Any, sample_weight: Any, forgetting: flo
     source = as_source(estimator, X, sample_weight, reset=False)
     before = estimator._predictor  # noqa: SLF001  the estimator's own helper
     em_settings = _em_settings(estimator, before, compute_dtype(estimator, source.dtype))
-    rows = NewRows(held(source), before, em_settings.dtype)
+    missing, most = missing_named(estimator.missing), estimator._max_missing  # noqa: SLF001
+    rows = NewRows(held(source), before, em_settings.dtype, missing, most)
     with one_thread():
         found = absorb(before.mixture, history, rows.expect, em_settings)
     require_unchanged(X)
@@ -107,6 +108,7 @@ def _adopt(
     estimator.lower_bounds_ = list(bounds)
     estimator.lower_bound_ = bound
     estimator.n_rows_ = getattr(estimator, "n_rows_", 0) + state.rows
+    estimator.n_rows_dropped_ = getattr(estimator, "n_rows_dropped_", 0) + rows.dropped
     estimator.n_passes_ = getattr(estimator, "n_passes_", 0) + rows.passes
     estimator.history_ = [
         *getattr(estimator, "history_", ()),
@@ -148,7 +150,7 @@ class PartialFit:
         Parameters
         ----------
         X : array, frame, dask collection or dataset of shape (n, D)
-            New rows, one or more, with finite values.
+            New rows, one or more, with finite values; see `missing` for others.
         y : array-like or dask array of shape (n,), optional
             Sample weights given by position, as in ``partial_fit(rows, weights)``; scikit-learn
             requires this name for the second parameter.

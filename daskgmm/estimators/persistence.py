@@ -61,7 +61,9 @@ def _restored(model: Stored) -> GaussianMixture:
     estimator = GaussianMixture(**_parameters(metadata["parameters"]))
     check_settings(estimator)
     own = model.fitted.predictor
-    estimator._predictor = Predictor(own.mixture, own.frame, own.dtype)  # noqa: SLF001
+    estimator._predictor = Predictor(  # noqa: SLF001
+        own.mixture, own.frame, own.dtype, missing=own.missing
+    )
     estimator._dtype = np.dtype(metadata["dtype"])  # noqa: SLF001
     estimator._moments = model.moments()  # noqa: SLF001
     if metadata["fitted"]["n_features_in_"] != n_features:

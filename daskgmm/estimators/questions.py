@@ -275,6 +275,7 @@ def _derived(
         covariance_type=mixture.covariance.name,
         random_state=estimator.random_state,
         dtype=estimator.dtype,
+        missing=estimator.missing,
     )
     own = estimator._predictor  # noqa: SLF001  a protocol's
     frame = Frame(own.frame.origin[features], own.frame.scale[features])

@@ -115,7 +115,7 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
         As in `GaussianMixture`, for each candidate. With ``None`` or a RandomState one seed is
         drawn for all; the ``random_state`` of the chosen estimator holds that seed.
     verbose, verbose_interval, subsample, refine, stopping, acceleration, dtype, cache,
-    checkpoint, callbacks
+    checkpoint, callbacks, missing
         As in `GaussianMixture`; the state that callbacks get holds the starts of all candidates.
     start_from
         As in `GaussianMixture`, for the candidates with as many components; others have starts of
@@ -151,6 +151,8 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
     array([ True])
     """
 
+    _max_missing: float = 1.0
+
     def __init__(
         self,
         n_components: Iterable[int] | int = range(1, 11),
@@ -174,6 +176,7 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
         checkpoint: "str | os.PathLike[str] | CheckpointFile | None" = None,
         callbacks: "Iterable[Callback]" = (),
         start_from: Any = None,
+        missing: str = "error",
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -195,6 +198,7 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
         self.checkpoint = checkpoint
         self.callbacks = callbacks
         self.start_from = start_from
+        self.missing = missing
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit all candidates and keep the best.
@@ -275,6 +279,7 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
             for kind in kinds
         ]
         for estimator in estimators:
+            estimator._max_missing = self._max_missing  # noqa: SLF001  of one family
             if start is not None and estimator.n_components != start.n_components:
                 estimator.start_from = None
             check_parameters(estimator)

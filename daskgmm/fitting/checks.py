@@ -16,8 +16,15 @@ _MOST_BITS = 1020
 """Largest absolute binary exponent of a variance whose inverse is finite too."""
 
 
-def require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | None) -> None:
+def require_sound(
+    found: Survey,
+    n_components: int,
+    columns: tuple[str, ...] | None,
+    max_missing: float = 1.0,
+) -> None:
     """Refuse rows to which no mixture of this many components can be fitted.
+
+    More than a share `max_missing` of them with missing values are refused too.
 
     Raises
     ------
@@ -26,6 +33,13 @@ def require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | N
     """
     if found.flawed is not None:
         raise found.flawed.error(columns, found.lengths)
+    require_known(found.incomplete, found.rows + found.dropped, max_missing)
+    if found.dropped and found.rows < max(n_components, 2):
+        raise DataError(
+            f"{found.dropped} of {found.rows + found.dropped} rows have a missing value and count "
+            f"as absent, which leaves {found.rows} for {n_components} components.",
+            "Use missing='marginalize', or leave out the columns that lack most values.",
+        )
     require_rows(found.rows, n_components)
     if found.statistics is None:
         raise DataError("All sample weights are zero.", "Give at least one row a positive weight.")
@@ -36,12 +50,28 @@ def require_sound(found: Survey, n_components: int, columns: tuple[str, ...] | N
             f"{n_components} components.",
             "Use fewer components or more rows.",
         )
+    unknown = np.isnan(found.statistics.mean) & (found.incomplete > 0)
+    if unknown.any():
+        name = feature_name(int(np.argmax(unknown)), columns)
+        raise DataError(
+            f"All values of {name} are missing.", "Leave it out, or check that it was read rightly."
+        )
     too_large = ~np.isfinite(found.statistics.deviations)
     if too_large.any():
         name = feature_name(int(np.argmax(too_large)), columns)
         raise DataError(
             f"The values of {name} are too large to be squared.",
             "Scale the features first, and the sample weights if they are very large too.",
+        )
+
+
+def require_known(incomplete: int, rows: int, max_missing: float) -> None:
+    """Raise DataError if more than a share of the rows have missing values."""
+    if incomplete > max_missing * rows:
+        raise DataError(
+            f"{incomplete} of {rows} rows ({incomplete / rows:.2%}) have missing values, more than "
+            f"the allowed share of {max_missing:g}.",
+            "Check what the input is to hold, or allow a larger share.",
         )
 
 

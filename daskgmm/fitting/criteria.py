@@ -59,7 +59,9 @@ class Score:
 
 def score(own: Predictor, source: Source) -> Score:
     """Score a fitted mixture on rows, in one pass."""
-    (found,) = scores(held(source), Scoring((own.mixture,), own.frame, own.dtype or source.dtype))
+    dtype = own.dtype or source.dtype
+    question = Scoring((own.mixture,), own.frame, dtype, missing=own.missing)
+    (found,) = scores(held(source), question)
     return found
 
 

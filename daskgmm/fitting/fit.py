@@ -76,8 +76,7 @@ class Fit:
         tasks = None if source.lengths is None else self._laid_out(source.lengths)
         self.progress = checkpoint.progress or self._begun(random, tasks)
         self.passes = self.progress.passes
-        assert self.survey.statistics is not None  # noqa: S101  starts need statistics
-        self.standardised = StandardisedData.of(self.survey.statistics, settings)
+        self.standardised = StandardisedData.of(self.survey, settings)
         self.compiled = settings.worth_compiling(self.survey.rows, source.n_features)
         if self.compiled:  # in this process, so that workers of this machine need not compile
             _compile(source.dtype, settings.dtype)
@@ -121,12 +120,20 @@ class Fit:
             self.settings.needs_scatter,
             self.source.dtype,
             None if self.source.lengths is None else sum(self.source.lengths),
+            self.settings.missing,
         )
         prepare, passes = self._prepared(random)
         source, groups = tasks or (self.source, None)
         sampled = surveyed(source, request, groups)
         found, started = sampled.found, found_starts(sampled, prepare, self._checkpoint)
         random.set_state(started[-1].random.get_state(legacy=False))
+        if found.incomplete:
+            logger.info(
+                "%d of %d rows have missing values and %s.",
+                found.incomplete,
+                found.rows + found.dropped,
+                "are left out" if found.dropped else "count by what is known of them",
+            )
         starts = _unless_all_collapsed(started)
         state = FitState(0, tuple(chain.from_iterable(starts)), found.rows, 0.0)
         histories = ((),) * len(self._followed(state))
@@ -176,7 +183,13 @@ class Fit:
     def _expect(self, mixtures: Sequence[Mixture], origins: Origins = None) -> list[Moments]:
         base = self.standardised
         expectation = Expectation(
-            tuple(mixtures), base.frame, self.settings.dtype, base.scatter, origins, self.compiled
+            tuple(mixtures),
+            base.frame,
+            self.settings.dtype,
+            base.scatter,
+            origins,
+            self.compiled,
+            self.settings.missing,
         )
         self.passes += 1
         moments = expect(self.source, self._groups, expectation)

@@ -25,6 +25,7 @@ from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.fitting.tensors import MALFORMED, TensorFile, digest, read_whole
 from daskgmm.model.covariance import covariance_named
 from daskgmm.model.frame import Frame
+from daskgmm.model.missing.patterns import Missing
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.prediction import Predictor
@@ -43,13 +44,14 @@ DIGEST = "sha256"
 _NUMBER = int | float
 _METADATA = {
     "estimator": str,
-    "parameters": {"covariance_type": str, "dtype": str | None},
+    "parameters": {"covariance_type": str, "dtype": str | None, "missing?": str},
     "fitted": {
         "converged_?": bool | None,
         "n_iter_?": int,
         "lower_bound_?": _NUMBER,
         "lower_bounds_?": [_NUMBER],
         "n_rows_?": int,
+        "n_rows_dropped_?": int,
         "n_passes_?": int,
         "history_?": [dict],
         "refinement_?": dict | None,
@@ -67,8 +69,8 @@ _OUTSIDE = ("format", "version", DIGEST)
 """Metadata of the file format and version, which the digest leaves out."""
 
 FITTED = (
-    "converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_rows_", "n_passes_", "history_",
-    "refinement_", "n_features_in_",
+    "converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_rows_", "n_rows_dropped_",
+    "n_passes_", "history_", "refinement_", "n_features_in_",
 )  # fmt: skip
 
 
@@ -293,13 +295,14 @@ def _fitted(file: TensorFile) -> Fitted:
     if metadata["dtype"] not in ("float32", "float64"):
         raise ValueError(f"its dtype is {metadata['dtype']!r}")
     forced = None if parameters["dtype"] is None else np.dtype(metadata["dtype"])
-    return Fitted(_predictor(file, mixture, frame, forced), columns)
+    found = Predictor(mixture, frame, forced, missing=Missing(parameters.get("missing", "error")))
+    return Fitted(_predictor(file, found), columns)
 
 
-def _predictor(
-    file: TensorFile, mixture: Mixture, frame: Frame, dtype: np.dtype[Any] | None
-) -> Predictor:
+def _predictor(file: TensorFile, found: Predictor) -> Predictor:
     if file.metadata["estimator"] != MERGED:
-        return Predictor(mixture, frame, dtype)
-    clusters = clusters_in(file.tensors, mixture.n_components)
-    return ClusterPredictor(mixture, frame, dtype, clusters=clusters)
+        return found
+    clusters = clusters_in(file.tensors, found.mixture.n_components)
+    return ClusterPredictor(
+        found.mixture, found.frame, found.dtype, missing=found.missing, clusters=clusters
+    )

@@ -236,6 +236,15 @@ class MethodOptions(TypedDict, total=False):
     ]
     refine: Refine
     dtype: DType
+    missing: Annotated[
+        str,
+        Option(
+            default="error",
+            choices=("error", "drop", "marginalize"),
+            help="What rows with a missing value count as: an error, absent, or what is known of "
+            "them (exact EM for values missing at random).",
+        ),
+    ]
 
 
 class CacheOptions(TypedDict, total=False):

@@ -42,6 +42,9 @@ class Estimator(NamedColumns, Protocol):
     cache: str
     checkpoint: Any
     callbacks: Iterable[Any]
+    missing: str
+    _max_missing: float
+    """Largest share of rows with missing values that a job allows."""
 
     def get_params(self, deep: bool = ...) -> dict[str, Any]:
         """Constructor parameters by name."""
@@ -78,6 +81,7 @@ class FittedMixture(MixtureParameters, Protocol):
     lower_bounds_: list[float]
     n_iter_: int
     n_rows_: int
+    n_rows_dropped_: int
     n_passes_: int
     history_: list[dict[str, Any]]
     refinement_: dict[str, Any] | None

@@ -13,6 +13,7 @@ from daskgmm.fitting.protocols import Estimator, MixtureParameters
 from daskgmm.fitting.start_plan import is_refined, sample_rows, start_plan
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame
+from daskgmm.model.missing.patterns import Missing
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.cost import FIT_WORTH_COMPILING, seconds_a_row
@@ -99,6 +100,10 @@ class Settings:
         Float type of the computation.
     estimation : Estimation
         What is maximised.
+    missing : Missing
+        What rows with missing values count as.
+    max_missing : float
+        Largest share of the rows that may have missing values.
     """
 
     candidates: tuple[Candidate, ...]
@@ -110,6 +115,8 @@ class Settings:
     fit_on_sample: bool
     dtype: np.dtype[np.floating[Any]]
     estimation: Estimation = maximum_likelihood
+    missing: Missing = Missing.ERROR
+    max_missing: float = 1.0
 
     @classmethod
     def of(
@@ -128,6 +135,8 @@ class Settings:
             accelerate=acceleration_named(estimator.acceleration),
             fit_on_sample=isinstance(estimator.subsample, Integral),
             dtype=dtype,
+            missing=missing_named(estimator.missing),
+            max_missing=estimator._max_missing,  # noqa: SLF001  a protocol's
         )
 
     @property
@@ -199,6 +208,7 @@ class Settings:
             source.dtype,
             self.dtype,
             decoded=source.decoded,
+            marginalized=self.missing is Missing.MARGINALIZE,
         )
 
     def em_settings(self, frame: Frame, statistics: Statistics) -> EMSettings:
@@ -222,6 +232,17 @@ def _at(start: Fitted, plan: StartPlan, source: Source) -> tuple[Mixture, Frame,
     start.require_components(plan.n_components, name)
     found = start.over(source.columns, source.n_features, name)
     return *found.of_type(plan.covariance), -np.inf
+
+
+def missing_named(name: Any) -> Missing:
+    """What rows with missing values count as, by the name that users give."""
+    try:
+        return Missing(name)
+    except ValueError as error:
+        known = ", ".join(repr(one.value) for one in Missing)
+        raise ConfigurationError(
+            f"missing={name!r} is not known.", f"Use one of: {known}."
+        ) from error
 
 
 def compute_dtype(estimator: Estimator, found: np.dtype[Any]) -> np.dtype[Any]:

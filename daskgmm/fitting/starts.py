@@ -15,8 +15,9 @@ from daskgmm.fitting.start_report import StartsReport
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.compiled import compile_ahead
 from daskgmm.model.typing import Doubles
+from daskgmm.passes.gaps import without_gaps
 from daskgmm.passes.kmeans import AllRows, require_dask_ml
-from daskgmm.passes.statistics import Statistics
+from daskgmm.passes.sample import Sample
 from daskgmm.passes.survey import Request, Survey, survey
 from daskgmm.training.course import Course, Paused, Steps
 from daskgmm.training.em import EMSettings
@@ -36,7 +37,7 @@ class StandardisedData:
     frame : Frame
     em_settings : EMSettings
     scatter : ndarray of shape (D, D) or None
-        Second moments about the frame's origin, in its units.
+        Second moments of complete rows about the frame's origin, in its units.
     """
 
     frame: Frame
@@ -44,12 +45,17 @@ class StandardisedData:
     scatter: Doubles | None
 
     @classmethod
-    def of(cls, statistics: Statistics, settings: Settings) -> Self:
-        """Choose the frame for rows with these statistics (origin, deviations, second moments)."""
+    def of(cls, found: Survey, settings: Settings) -> Self:
+        """Choose the frame for the rows of a survey (origin, deviations, second moments)."""
+        statistics = found.statistics
+        assert statistics is not None  # noqa: S101  sound
         frame = settings.frame(statistics.origin, statistics.deviations)
         scatter = None
         if statistics.second.ndim == 2:
-            second = statistics.about(frame.origin).second
+            own = found.of_complete_rows
+            second = (
+                np.zeros_like(statistics.second) if own is None else own.about(frame.origin).second
+            )
             scatter = second / np.outer(frame.scale, frame.scale)
         return cls(frame, settings.em_settings(frame, statistics), scatter)
 
@@ -114,7 +120,7 @@ class Preparation:
             Multiplications of the stretch.
         """
         largest = max(candidate.plan.n_components for candidate in self.settings.candidates)
-        require_sound(found, largest, self.columns)
+        require_sound(found, largest, self.columns, self.settings.max_missing)
         course, random = Course(report, earlier, most), copy.deepcopy(self.random)
         try:
             started = self._started(found, course, random)
@@ -135,9 +141,7 @@ class Preparation:
     def _refined(
         self, found: Survey, course: Course, random: np.random.RandomState
     ) -> tuple[Trace, Refinement]:
-        assert found.statistics is not None and found.sample is not None  # noqa: PT018, S101  sound
-        base = StandardisedData.of(found.statistics, self.settings)
-        drawn = found.sample.smallest(self.candidate.sample_rows).ordered()
+        base, drawn = StandardisedData.of(found, self.settings), self._sampled(found)
         plan, n_features = self.candidate.plan, drawn.rows.shape[1]
         compiled = self.settings.worth_compiling(found.rows, n_features)
         if compiled:
@@ -159,12 +163,11 @@ class Preparation:
     def _traces(
         self, found: Survey, course: Course, random: np.random.RandomState
     ) -> tuple[Trace, ...]:
-        assert found.statistics is not None and found.sample is not None  # noqa: PT018, S101  sound
-        base = StandardisedData.of(found.statistics, self.settings)
+        base = StandardisedData.of(found, self.settings)
         if self.candidate.resume_from is not None:
             mixture, old, bound = self.candidate.resume_from
             return (Trace(mixture.outside(old.seen_from(base.frame)), settled_bound=bound),)
-        sample = found.sample.smallest(self.candidate.sample_rows).ordered()
+        sample = self._sampled(found)
         partial = self.settings.fit_on_sample and len(sample.rows) < found.rows
         drawn = self.candidate.plan.starts(
             sample.rows,
@@ -176,6 +179,12 @@ class Preparation:
             course=course,
         )
         return tuple(drawn)
+
+    def _sampled(self, found: Survey) -> Sample:
+        """The candidate's rows of the sample, in the order of the data and without gaps."""
+        assert found.statistics is not None and found.sample is not None  # noqa: PT018, S101  sound
+        drawn = found.sample.smallest(self.candidate.sample_rows).ordered()
+        return without_gaps(drawn, found.statistics.mean, self.candidate.plan.n_components)
 
 
 def with_centres(

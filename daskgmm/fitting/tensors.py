@@ -23,6 +23,7 @@ from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
+from daskgmm.passes.gaps import Gaps
 from daskgmm.passes.statistics import Statistics
 from daskgmm.passes.survey import Survey
 from daskgmm.training.acceleration import AccelerationState
@@ -44,6 +45,7 @@ _CLASSES: dict[str, Any] = {
     "Run": Run,
     "Survey": Survey,
     "Statistics": Statistics,
+    "Gaps": Gaps,
     "FitState": FitState,
     "Trace": Trace,
     "Refinement": Refinement,

@@ -8,8 +8,10 @@ import numpy as np
 
 from daskgmm.data.source import Source, require_finite_sum
 from daskgmm.errors import DataError
+from daskgmm.fitting.checks import require_known
 from daskgmm.model.expectation import Expectation
 from daskgmm.model.kernels.compiled import compile_ahead
+from daskgmm.model.missing.patterns import Missing
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.prediction import Predictor
@@ -29,14 +31,23 @@ class NewRows:
         Mixture before the update, and its frame.
     dtype : dtype
         Float type of the computation.
+    missing : Missing
+        What rows with missing values count as.
+    max_missing : float
+        Largest share of the rows that may have missing values.
     passes : int
         Number of passes made so far.
+    dropped : int
+        Number of rows that counted as absent in the last pass.
     """
 
     source: Source
     before: Predictor
     dtype: np.dtype[Any]
+    missing: Missing = Missing.ERROR
+    max_missing: float = 1.0
     passes: int = 0
+    dropped: int = 0
 
     def expect(self, mixtures: Sequence[Mixture], origins: Origins = None) -> list[Moments]:
         """Compute moments in one pass; see `daskgmm.training.em.Expect`."""
@@ -46,10 +57,18 @@ class NewRows:
         if compiled:
             compile_ahead(self.source.dtype, self.dtype)
         asked = Expectation(
-            tuple(mixtures), self.before.frame, self.dtype, origins=origins, compiled=compiled
+            tuple(mixtures),
+            self.before.frame,
+            self.dtype,
+            origins=origins,
+            compiled=compiled,
+            missing=self.missing,
         )
         self.passes += 1
-        (found,) = expect_checked(self.source, asked, cost)
+        checked = expect_checked(self.source, asked, cost)
+        require_known(checked.incomplete, sum(checked.lengths), self.max_missing)
+        self.dropped = checked.incomplete if self.missing is Missing.DROP else 0
+        (found,) = checked.moments
         require_finite_sum(found.weight)
         if found.weight == 0:
             raise DataError(

@@ -51,6 +51,9 @@ compiled loop, which long passes take, only for the pairs (row, component) that 
 components are apart few do, and a few whitened coordinates bound the logits of all others away.
 `kernels.ways` says which way a tile of rows goes: the cheapest that is exact enough.
 
+Rows with missing values count by what is known of them: `missing` groups them by pattern, and maps
+the moments of marginal mixtures to those of all features.
+
 What a fitted mixture answers without rows is in `questions`.
 
 Notation everywhere: n rows, K components, D features, F the length of a feature vector.

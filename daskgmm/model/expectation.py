@@ -1,16 +1,19 @@
 """The E-step of several mixtures over a stream of blocks: the work of one pass."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.base import Kernel
 from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.features import kernel_in_numpy
 from daskgmm.model.kernels.screened import ScreenedKernel, compiled_kernel
+from daskgmm.model.missing.accumulation import MissingSums
+from daskgmm.model.missing.patterns import Missing, any_missing, complete
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.precision import working_dtype
@@ -31,11 +34,15 @@ class Expectation:
         What rows are computed in, float32 or float64, but for mixtures that only float64 serves:
         see `daskgmm.model.precision.working_dtype`.
     scatter : ndarray of shape (D, D) or None
-        The rows' total second moments about the frame's origin, for tied covariances.
+        The total second moments of complete rows about the frame's origin, for tied covariances.
     origins : tuple of (ndarray of shape (K, D) or None), optional
         Where given, second moments are taken about these by a centred kernel, in float64.
     compiled : bool
         Whether there are so many rows that a compiled loop is worth loading.
+    missing : Missing
+        What rows with missing values (NaN) count as.
+    whole : bool
+        Whether kernels are to leave nothing to the total scatter.
     """
 
     mixtures: tuple[Mixture, ...]
@@ -44,6 +51,8 @@ class Expectation:
     scatter: Doubles | None = None
     origins: tuple[Doubles | None, ...] | None = None
     compiled: bool = False
+    missing: Missing = Missing.ERROR
+    whole: bool = False
 
     @cached_property
     def dtypes(self) -> tuple[np.dtype[np.floating], ...]:
@@ -79,6 +88,24 @@ class Expectation:
         origins = [points for points in given if points is not None] or None
         return kernel([self.mixtures[index] for index in indices], self.frame, dtype, origins)
 
+    def of_features(self, features: NDArray[np.int64]) -> "Expectation":
+        """The same of the marginal mixtures of some features, for rows that lack the others.
+
+        Their total scatter is not known.
+        """
+        origins = self.origins
+        if origins is not None:
+            origins = tuple(None if one is None else one[:, features] for one in origins)
+        return replace(
+            self,
+            mixtures=tuple(mixture.of_features(features) for mixture in self.mixtures),
+            frame=self.frame.of_features(features),
+            scatter=None,
+            origins=origins,
+            missing=Missing.ERROR,
+            whole=True,
+        )
+
     @property
     def moments_bytes(self) -> int:
         """Bytes of the moments of all mixtures."""
@@ -104,9 +131,10 @@ class Expectation:
         ]
 
     def _kernel(self, index: int) -> type[Kernel]:
-        if self._origins(index) is not None:
-            return ScreenedKernel if self.compiled else CentredKernel
         mixture, dtype = self.mixtures[index], self.dtypes[index]
+        alone = self.whole and mixture.covariance.needs_scatter
+        if alone or self._origins(index) is not None:
+            return ScreenedKernel if self.compiled else CentredKernel
         return compiled_kernel(mixture, dtype) if self.compiled else kernel_in_numpy(mixture, dtype)
 
     def _is_whole(self, index: int) -> bool:
@@ -128,6 +156,22 @@ class Accumulator:
     def __init__(self, expectation: Expectation) -> None:
         self.kernels = expectation.kernels()
         self.n_mixtures = len(expectation.mixtures)
+        self.missing = expectation.missing
+        self.gaps: MissingSums | None = None
+        if self.missing is Missing.MARGINALIZE:
+            self.gaps = self._for_gaps(expectation)
+
+    def _for_gaps(self, expectation: Expectation) -> MissingSums:
+        about: dict[int, Doubles] = {}
+        for indices, kernel in self.kernels:
+            about.update(zip(indices, kernel.origins, strict=True))
+        return MissingSums(
+            expectation.mixtures,
+            expectation.frame,
+            expectation.origins or (None,) * self.n_mixtures,
+            [about[index] for index in range(self.n_mixtures)],
+            lambda features: expectation.of_features(features).kernels(),
+        )
 
     def __call__(self, blocks: Iterable[tuple[Floats, Floats | None]]) -> list[Moments]:
         """Moments of each mixture over these blocks, still to be added up and completed.
@@ -137,13 +181,24 @@ class Accumulator:
         blocks : iterable of (rows, weights)
             Rows of shape (D, n) in data coordinates; weights of shape (n,) or None.
         """
-        for rows, weights in blocks:
+        for block in blocks:
+            rows, weights = self._complete(*block)
             for _, kernel in self.kernels:
                 kernel.add(rows, weights)
         found: dict[int, Moments] = {}
         for indices, kernel in self.kernels:
             found.update(zip(indices, kernel.take(), strict=True))
-        return [found[index] for index in range(self.n_mixtures)]
+        moments = [found[index] for index in range(self.n_mixtures)]
+        others = None if self.gaps is None else self.gaps.take()
+        return moments if others is None else add(moments, others)
+
+    def _complete(self, rows: Floats, weights: Floats | None) -> tuple[Floats, Floats | None]:
+        """The rows (D, n) without a missing value, and their weights; others are seen to here."""
+        if self.missing is Missing.ERROR or not any_missing(rows):
+            return rows, weights
+        if self.gaps is not None:
+            return self.gaps.add(rows, weights)
+        return complete(rows, weights)
 
     def share(self, n_rows: int) -> float:
         """Share of the multiplications of all pairs that so many rows took."""

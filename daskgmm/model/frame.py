@@ -7,6 +7,7 @@ addition to the feature form.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daskgmm.model.typing import Doubles, Floats
 
@@ -69,6 +70,10 @@ class Frame:
     def seen_from(self, other: "Frame") -> "Frame":
         """Convert to the coordinates of another frame."""
         return Frame((self.origin - other.origin) / other.scale, self.scale / other.scale)
+
+    def of_features(self, features: NDArray[np.int64]) -> "Frame":
+        """The frame of some features, in this order."""
+        return Frame(self.origin[features], self.scale[features])
 
     @property
     def log_jacobian(self) -> float:

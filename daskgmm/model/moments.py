@@ -139,11 +139,15 @@ class Moments:
         return self.about(origins, covariance) + other.about(origins, covariance)
 
     def complete(self, mixture: Mixture, scatter: Doubles | None) -> "Moments":
-        """Add the terms that `mixture`'s feature form leaves out, from the rows' total scatter."""
+        """Add the terms that `mixture`'s feature form leaves out, from the rows' total scatter.
+
+        About the frame's origin; rows with missing values, whose sums are whole, may be in already.
+        """
         shared, log_likelihood = mixture.covariance.completes(scatter, mixture.factors)
         if shared is None:
             return self
-        return replace(self, shared=shared, log_likelihood=self.log_likelihood + log_likelihood)
+        log_likelihood += self.log_likelihood
+        return replace(self, shared=self.shared + shared, log_likelihood=log_likelihood)
 
     def maximise(
         self, covariance: Covariance, ridge: Doubles, epsilon: float, zero: Doubles | None = None

@@ -25,13 +25,13 @@ class Flaw:
     value: float
 
     @classmethod
-    def in_rows(cls, rows: Floats) -> Self | None:
-        """The first flaw of rows (D, n), or None."""
+    def in_rows(cls, rows: Floats, *, missing: bool = False) -> Self | None:
+        """The first flaw of rows (D, n), or None; with `missing` NaN is none."""
         # The sum of finite numbers is finite, but for overflow: then the second look clears it.
         with np.errstate(over="ignore", invalid="ignore"):
             if np.isfinite(rows.sum(dtype=np.float64)):
                 return None
-        bad = ~np.isfinite(rows)
+        bad = np.isinf(rows) if missing else ~np.isfinite(rows)
         if not bad.any():
             return None
         row = int(np.argmax(bad.any(axis=0)))
@@ -68,10 +68,15 @@ class Flaw:
         if text.strip() and text.strip().lower() != "nan":
             value += f", written {text!r}"
         of_all = "" if before is None else f"row {before + self.row} of all, "
+        remedy = "Drop or fill such rows first."
+        if np.isnan(self.value):
+            remedy = (
+                "Drop or fill such rows first, or fit with missing='drop' or missing='marginalize'."
+            )
         return DataError(
             f"{where}, {place}, {feature_name(self.feature, columns)} is {value} "
             f"({of_all}counted from 0).",
-            "Drop or fill such rows first.",
+            remedy,
         )
 
 

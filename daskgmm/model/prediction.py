@@ -1,6 +1,6 @@
 """Labels, responsibilities and densities of rows under a fitted mixture."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -14,6 +14,8 @@ from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.compiled import CompiledKernel
 from daskgmm.model.kernels.features import kernel_in_numpy
 from daskgmm.model.kernels.screened import ScreenedKernel
+from daskgmm.model.missing.densities import MarginalDensities
+from daskgmm.model.missing.patterns import Missing
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.nonfinite import Flaw
 from daskgmm.model.precision import feature_components, working_dtype
@@ -46,7 +48,7 @@ class Predictor:
 
     All methods take rows of shape (n, D) in data units, float32 or float64, and compute in
     that type unless `dtype` forces one or only float64 serves the mixture. They raise
-    `NotFiniteError` where a value is not finite.
+    `NotFiniteError` where a value is not finite, and is not missing where that is allowed.
 
     Parameters
     ----------
@@ -57,17 +59,26 @@ class Predictor:
         Float type to compute in; by default the rows' type.
     compiled : bool
         Whether there are enough rows to make loading a compiled loop worthwhile.
+    missing : Missing
+        What rows with missing values (NaN) count as; they have predictions where they are
+        marginalized.
     """
 
     mixture: Mixture
     frame: Frame
     dtype: np.dtype[Any] | None = None
     compiled: bool = False
+    missing: Missing = Missing.ERROR
 
     @cached_property
     def in_data_units(self) -> Mixture:
         """The mixture in the data's units."""
         return self.mixture.outside(self.frame)
+
+    @property
+    def takes_missing(self) -> bool:
+        """Whether rows with missing values have predictions."""
+        return self.missing is Missing.MARGINALIZE
 
     @property
     def n_labels(self) -> int:
@@ -79,7 +90,7 @@ class Predictor:
         found = np.empty(len(rows), np.int64)
         for window, logits in self._slabs(rows):
             peak = logits.max(axis=0)
-            require_finite(peak, rows[window], window.start)
+            self._require_finite(peak, rows, window)
             logits.argmax(axis=0, out=found[window])
             found[window][~np.isfinite(peak)] = _LABEL_OF_NONE
         return found
@@ -88,7 +99,7 @@ class Predictor:
         """Probability of each component given each row, of shape (n, K)."""
         found = np.empty((len(rows), self.mixture.n_components), self.dtype or rows.dtype)
         for window, logits in self._slabs(rows):
-            require_finite(normalise(logits), rows[window], window.start)
+            self._require_finite(normalise(logits), rows, window)
             found[window] = logits.T
         return found
 
@@ -97,7 +108,7 @@ class Predictor:
         found = np.empty(len(rows), self.dtype or rows.dtype)
         for window, logits in self._slabs(rows):
             found[window] = normalise(logits)
-            require_finite(found[window], rows[window], window.start)
+            self._require_finite(found[window], rows, window)
         found += found.dtype.type(self.frame.log_jacobian)
         return found
 
@@ -110,7 +121,7 @@ class Predictor:
         for window, logits in self._slabs(rows):
             logits.argmax(axis=0, out=labels[window])
             densities[window] = normalise(logits)
-            require_finite(densities[window], rows[window], window.start)
+            self._require_finite(densities[window], rows, window)
             labels[window][~np.isfinite(densities[window])] = _LABEL_OF_NONE
             shares[:, window] = logits
         densities += densities.dtype.type(self.frame.log_jacobian)
@@ -118,13 +129,45 @@ class Predictor:
 
     def _slabs(self, rows: Floats) -> Iterator[tuple[slice, Floats]]:
         dtype = working_dtype(self.mixture, self.dtype or rows.dtype)
-        kind = density_kernel(self.mixture, dtype, compiled=self.compiled)
-        kernel = kind([self.mixture], self.frame, dtype)
+        kernel = densities_of(
+            [self.mixture], self.frame, dtype, compiled=self.compiled, missing=self.missing
+        )
         for start in range(0, len(rows), kernel.slab):
             window = slice(start, min(start + kernel.slab, len(rows)))
             with np.errstate(invalid="ignore", over="ignore"):
                 logits = kernel.logits(rows[window].T)
             yield window, logits
+
+    def _require_finite(self, found: Floats, rows: Floats, window: slice) -> None:
+        require_finite(found, rows[window], window.start, missing=self.takes_missing)
+
+
+def densities_of(
+    mixtures: Sequence[Mixture],
+    frame: Frame,
+    dtype: np.dtype[Any],
+    *,
+    compiled: bool,
+    missing: Missing,
+) -> Kernel | MarginalDensities:
+    """What computes the densities of mixtures of one type, all by the kernel that suits the first.
+
+    Parameters
+    ----------
+    mixtures : sequence of Mixture
+    frame : Frame
+    dtype : dtype
+        What rows are computed in.
+    compiled : bool
+        Whether a compiled loop is worth loading.
+    missing : Missing
+    """
+
+    def kernel_of(mixtures: Sequence[Mixture], frame: Frame) -> Kernel:
+        return density_kernel(mixtures[0], dtype, compiled=compiled)(mixtures, frame, dtype)
+
+    kernel = kernel_of(mixtures, frame)
+    return MarginalDensities(kernel, kernel_of) if missing is Missing.MARGINALIZE else kernel
 
 
 def density_kernel(mixture: Mixture, dtype: np.dtype[Any], *, compiled: bool) -> type[Kernel]:
@@ -150,10 +193,13 @@ class NotFiniteError(ArithmeticError):
         self.flaw = flaw
 
 
-def require_finite(found: Floats, rows: Floats, start: int) -> None:
-    """Raise `NotFiniteError` if a result is not finite because of a value in rows (n, D)."""
+def require_finite(found: Floats, rows: Floats, start: int, *, missing: bool = False) -> None:
+    """Raise `NotFiniteError` if a result is not finite because of a value in rows (n, D).
+
+    With `missing` NaN is none.
+    """
     if np.isfinite(found).all():
         return
-    flaw = Flaw.in_rows(rows.T)
+    flaw = Flaw.in_rows(rows.T, missing=missing)
     if flaw is not None:
         raise NotFiniteError(flaw.after(start))

@@ -7,9 +7,11 @@ import numpy as np
 
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.base import Kernel
+from daskgmm.model.missing.densities import MarginalDensities
+from daskgmm.model.missing.patterns import Missing, complete
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.precision import working_dtype
-from daskgmm.model.prediction import density_kernel, require_finite
+from daskgmm.model.prediction import densities_of, density_kernel, require_finite
 from daskgmm.model.responsibilities import normalise
 from daskgmm.model.typing import Doubles, Floats
 
@@ -30,14 +32,17 @@ class Scoring:
         Float type of the computation.
     compiled : bool
         Whether there are enough rows to make loading a compiled loop worthwhile.
+    missing : Missing
+        What rows with missing values (NaN) count as.
     """
 
     mixtures: tuple[Mixture, ...]
     frame: Frame
     dtype: np.dtype[Any]
     compiled: bool = False
+    missing: Missing = Missing.ERROR
 
-    def kernels(self) -> list[tuple[list[int], Kernel]]:
+    def kernels(self) -> list[tuple[list[int], Kernel | MarginalDensities]]:
         """New kernels, each with the positions of the mixtures that it computes."""
         groups: dict[tuple[str, type[Kernel], np.dtype[Any]], list[int]] = {}
         for index, mixture in enumerate(self.mixtures):
@@ -45,8 +50,17 @@ class Scoring:
             kernel = density_kernel(mixture, dtype, compiled=self.compiled)
             groups.setdefault((mixture.covariance.name, kernel, dtype), []).append(index)
         return [
-            (indices, kernel([self.mixtures[i] for i in indices], self.frame, dtype))
-            for (_, kernel, dtype), indices in groups.items()
+            (
+                indices,
+                densities_of(
+                    [self.mixtures[i] for i in indices],
+                    self.frame,
+                    dtype,
+                    compiled=self.compiled,
+                    missing=self.missing,
+                ),
+            )
+            for (_, _, dtype), indices in groups.items()
         ]
 
 
@@ -62,6 +76,7 @@ class Scorer:
         self.kernels = scoring.kernels()
         self.log_jacobian = scoring.frame.log_jacobian
         self.n_mixtures = len(scoring.mixtures)
+        self.missing = scoring.missing
 
     def totals(self, rows: Floats, weights: Floats | None) -> Doubles:
         """Sums over rows (n, D) in data units, with sample weights (n,) if there are any.
@@ -77,6 +92,9 @@ class Scorer:
         NotFiniteError
             A value is not finite.
         """
+        if self.missing is Missing.DROP:
+            kept, weights = complete(rows.T, weights)
+            rows = kept.T
         sums = np.zeros((self.n_mixtures, 4))
         for indices, kernel in self.kernels:
             for start in range(0, len(rows), kernel.slab):
@@ -86,7 +104,7 @@ class Scorer:
         return sums
 
     def _slab(
-        self, kernel: Kernel, rows: Floats, weights: Floats, start: int
+        self, kernel: Kernel | MarginalDensities, rows: Floats, weights: Floats, start: int
     ) -> list[tuple[Any, ...]]:
         with np.errstate(invalid="ignore", over="ignore"):
             logits = kernel.logits(rows.T)
@@ -94,7 +112,7 @@ class Scorer:
         for segment in kernel.segments:
             gamma = logits[segment]
             density = normalise(gamma)
-            require_finite(density, rows, start)
+            require_finite(density, rows, start, missing=self.missing is Missing.MARGINALIZE)
             # A row that doesn't count may have no density; zero times infinity would be NaN.
             likelihood = np.where(weights > 0, density, 0).astype(np.float64) + self.log_jacobian
             certainty = np.log(gamma.max(axis=0), dtype=np.float64)

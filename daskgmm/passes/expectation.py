@@ -14,6 +14,7 @@ import numpy as np
 from daskgmm.data.source import Block, Part, Source
 from daskgmm.model.expectation import Accumulator, Expectation, add
 from daskgmm.model.frame import scatter
+from daskgmm.model.missing.patterns import Missing, complete, complete_rows
 from daskgmm.model.moments import Moments
 from daskgmm.model.nonfinite import Flaw
 from daskgmm.model.typing import Doubles
@@ -21,7 +22,7 @@ from daskgmm.passes.engine.graph import Group, run_pass
 from daskgmm.passes.engine.grouping import group_by_cost
 from daskgmm.passes.engine.keys import Phase
 from daskgmm.passes.engine.work import OnPart, Work
-from daskgmm.passes.survey import FlawedPart
+from daskgmm.passes.flaws import FlawedPart
 
 _idle: WeakKeyDictionary[Expectation, list[Accumulator]] = WeakKeyDictionary()
 
@@ -58,7 +59,7 @@ def expect(source: Source, groups: Sequence[Group], expectation: Expectation) ->
 
 @dataclass(frozen=True, eq=False)
 class CheckedMoments:
-    """Moments of rows that were checked for values that are not finite.
+    """Moments of rows that were checked for values that are not finite, but for missing ones.
 
     Parameters
     ----------
@@ -69,13 +70,17 @@ class CheckedMoments:
     moments : list of Moments
         Each mixture's, over the rows before the flaw.
     scatter : ndarray of shape (D, D) or (0, 0)
-        Second moments of the same rows about the frame's origin; empty unless needed.
+        Second moments of complete rows among the same about the frame's origin; empty unless
+        needed.
+    incomplete : int
+        Rows with missing values.
     """
 
     lengths: tuple[int, ...]
     flawed: FlawedPart | None
     moments: list[Moments]
     scatter: Doubles
+    incomplete: int
 
     def __add__(self, other: "CheckedMoments") -> "CheckedMoments":
         return CheckedMoments(
@@ -83,35 +88,40 @@ class CheckedMoments:
             self.flawed or other.flawed,
             add(self.moments, other.moments),
             self.scatter + other.scatter,
+            self.incomplete + other.incomplete,
         )
 
 
 def _check_part(
     position: int, part: Part, blocks: Iterator[Block], expectation: Expectation
 ) -> CheckedMoments:
-    length, flawed = 0, None
+    length, incomplete, flawed = 0, 0, None
+    allowed = expectation.missing is not Missing.ERROR
     side = len(expectation.frame.origin) if expectation.needs_scatter else 0
     second = np.zeros((side, side))
     with accumulator(expectation) as accumulate:
         moments = accumulate(())
         for block in blocks:
-            flaw = Flaw.in_rows(block.rows)
+            flaw = Flaw.in_rows(block.rows, missing=allowed)
             if flaw is not None:
                 flawed = FlawedPart.of(part, position, flaw.after(length))
                 break
             moments = add(moments, accumulate([(block.rows, block.weights)]))
+            incomplete += int(np.count_nonzero(~complete_rows(block.rows)))
             if side:
-                second += scatter(block.rows, block.weights, expectation.frame)
+                second += scatter(*complete(block.rows, block.weights), expectation.frame)
             length += block.rows.shape[1]
-    return CheckedMoments((length,), flawed, moments, second)
+    return CheckedMoments((length,), flawed, moments, second, incomplete)
 
 
 def _begin_checked(expectation: Expectation) -> OnPart:
     return partial(_check_part, expectation=expectation)
 
 
-def expect_checked(source: Source, expectation: Expectation, cost_a_row: float) -> list[Moments]:
+def expect_checked(source: Source, expectation: Expectation, cost_a_row: float) -> CheckedMoments:
     """Compute each mixture's moments over all rows and check each value, in one pass.
+
+    The moments that are returned are complete.
 
     Parameters
     ----------
@@ -129,4 +139,5 @@ def expect_checked(source: Source, expectation: Expectation, cost_a_row: float) 
     checked: CheckedMoments = run_pass(source, group_by_cost(source, cost_a_row), work, Phase.PASS)
     if checked.flawed is not None:
         raise checked.flawed.error(source.columns, checked.lengths)
-    return replace(expectation, scatter=checked.scatter).complete(checked.moments)
+    whole = replace(expectation, scatter=checked.scatter).complete(checked.moments)
+    return replace(checked, moments=whole)

@@ -19,6 +19,7 @@ from daskgmm.model.kernels import centred, features
 from daskgmm.model.kernels.base import slab_rows
 from daskgmm.model.kernels.neighbours import sorting_values
 from daskgmm.model.kernels.tiles import tile_pairs, tile_values
+from daskgmm.model.missing.accumulation import KEPT_BYTES, SIZES_KEPT
 from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.graph import fan_in
 from daskgmm.passes.engine.workers import explaining_losses, wait_for_workers
@@ -65,6 +66,8 @@ class TaskSizes:
         Type of the rows as read, and of the arithmetic.
     decoded : bool
         Whether blocks are decoded, and not in memory already.
+    marginalized : bool
+        Whether rows with missing values may come.
     """
 
     n_features: int
@@ -76,6 +79,7 @@ class TaskSizes:
     row_dtype: np.dtype[np.floating]
     dtype: np.dtype[np.floating]
     decoded: bool = True
+    marginalized: bool = False
 
     @property
     def block_bytes(self) -> int:
@@ -109,7 +113,11 @@ class TaskSizes:
         parameters = 8 * self.length * self.n_components + 4 * self.n_features**2
         double = np.dtype(np.float64).itemsize
         parameters += sorting_values(self.most_components, self.n_features)
-        return max(slab, tile) * self.dtype.itemsize + parameters * double
+        own = max(slab, tile) * self.dtype.itemsize + parameters * double
+        if not self.marginalized:
+            return own
+        # Work arrays for a few numbers of features, kept patterns, rows sorted and completed.
+        return (1 + SIZES_KEPT) * own + KEPT_BYTES + 2 * self.block_bytes
 
     @property
     def result_bytes(self) -> int:

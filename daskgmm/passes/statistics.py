@@ -32,7 +32,7 @@ class Statistics:
     second: Doubles
 
     @classmethod
-    def of(cls, rows: Floats, weights: Doubles | None, *, scatter: bool) -> "Statistics":
+    def of(cls, rows: Floats, weights: Floats | None, *, scatter: bool) -> "Statistics":
         """Statistics of rows (D, n), with the full scatter or its diagonal."""
         rows = np.ascontiguousarray(rows)  # sums would otherwise round according to the layout
         origin = rows.mean(axis=1, dtype=np.float64)
@@ -58,6 +58,11 @@ class Statistics:
         origin = self.origin + moved / weight
         one, two = self.about(origin), other.about(origin)
         return Statistics(origin, weight, one.first + two.first, one.second + two.second)
+
+    @property
+    def mean(self) -> Doubles:
+        """Mean of the rows, of shape (D,)."""
+        return np.asarray(self.origin + self.first / self.weight)
 
     @property
     def deviations(self) -> Doubles:

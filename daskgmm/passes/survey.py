@@ -1,16 +1,17 @@
 """The first pass: row counts, values that are not finite, statistics, and a sample."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from daskgmm.data.source import Block, Part, Source, TextPart, labels_of, text_at
-from daskgmm.errors import DataError
+from daskgmm.data.source import Block, Part, Source, labels_of
+from daskgmm.model.missing.patterns import Missing, complete, complete_rows
 from daskgmm.model.nonfinite import Flaw
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.passes.cost import survey_seconds_a_row
@@ -21,6 +22,8 @@ from daskgmm.passes.engine.held import Held
 from daskgmm.passes.engine.keys import token
 from daskgmm.passes.engine.progress import STARTS
 from daskgmm.passes.engine.work import OnPart, Work
+from daskgmm.passes.flaws import FlawedPart
+from daskgmm.passes.gaps import Gaps
 from daskgmm.passes.sample import Sample, priorities
 from daskgmm.passes.statistics import Statistics
 
@@ -38,50 +41,6 @@ _SLAB_VALUES = 2**19
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class FlawedPart:
-    """The first part with a value that is not finite.
-
-    Parameters
-    ----------
-    label : str
-        The part's name in errors.
-    position : int
-        The part's number.
-    flaw : Flaw
-        Row and feature of the value.
-    text : TextPart or None
-        The part itself, where it is of text: the line is looked up when the error is raised.
-    """
-
-    label: str
-    position: int
-    flaw: Flaw
-    text: TextPart | None
-
-    @classmethod
-    def of(cls, part: Part, position: int, flaw: Flaw) -> Self:
-        """The flaw of a part, without the part itself where that may hold rows."""
-        return cls(part.label, position, flaw, part if isinstance(part, TextPart) else None)
-
-    @classmethod
-    def among(cls, part: Part, position: int, flaw: Flaw, lengths: Sequence[int]) -> Self:
-        """The flaw of one of the parts that a part joins, which have these lengths."""
-        if len(lengths) == 1:
-            return cls.of(part, position, flaw)
-        ends = np.cumsum(lengths)
-        index = int(np.searchsorted(ends, flaw.row, side="right"))
-        within = flaw.after(lengths[index] - int(ends[index]))
-        return cls(labels_of(part)[index], position + index, within, None)
-
-    def error(self, columns: tuple[str, ...] | None, lengths: Sequence[int]) -> DataError:
-        """The error for the value that is not finite; `lengths` are those of the parts."""
-        written = None
-        if self.text is not None:
-            written = text_at(self.text, self.flaw.row, self.flaw.feature)
-        return self.flaw.error(self.label, columns, sum(lengths[: self.position]), written)
-
-
 @dataclass(frozen=True, eq=False)
 class Survey:
     """The result of the first pass.
@@ -91,23 +50,41 @@ class Survey:
     lengths : tuple of int
         Rows of each part, in order.
     statistics : Statistics or None
-        ``None`` if there are no rows.
+        Of the values that are known; ``None`` if there are no rows.
     flawed : FlawedPart or None
         The first part with a value that is not finite.
     sample : Sample or None
         A uniform sample of the rows, in their order; ``None`` in the survey that is returned, as
         the sample stays on the cluster.
+    gaps : Gaps or None
+        Rows with missing values, if there are any and the request allows them.
     """
 
     lengths: tuple[int, ...]
     statistics: Statistics | None
     flawed: FlawedPart | None
     sample: Sample | None
+    gaps: Gaps | None = None
 
     @property
     def rows(self) -> int:
-        """Number of rows in all parts."""
-        return sum(self.lengths)
+        """Number of rows in all parts, without those that count as absent."""
+        return sum(self.lengths) - self.dropped
+
+    @property
+    def incomplete(self) -> int:
+        """Number of rows with missing values."""
+        return 0 if self.gaps is None else self.gaps.rows
+
+    @property
+    def dropped(self) -> int:
+        """Number of rows that count as absent."""
+        return 0 if self.gaps is None or not self.gaps.dropped else self.gaps.rows
+
+    @property
+    def of_complete_rows(self) -> Statistics | None:
+        """Statistics of the rows that lack no value, if there are any."""
+        return self.statistics if self.gaps is None or self.gaps.dropped else self.gaps.complete
 
 
 @dataclass(frozen=True)
@@ -126,6 +103,8 @@ class Request:
         Type of the sampled rows.
     expected : int or None
         Number of rows, if the source knows it: tasks then keep fewer candidates.
+    missing : Missing
+        What rows with missing values count as.
     """
 
     seed: int
@@ -133,11 +112,12 @@ class Request:
     scatter: bool
     dtype: np.dtype[np.floating[Any]]
     expected: int | None
+    missing: Missing = Missing.ERROR
 
     @property
     def highest_priority(self) -> float:
         """Priority above which a row is not in the sample, except with odds of about 1e-9."""
-        if self.expected is None:
+        if self.expected is None or self.missing is Missing.DROP:
             return 1.0
         return (self.capacity + 7 * math.sqrt(self.capacity) + 25) / max(self.expected, 1)
 
@@ -203,13 +183,23 @@ def _groups(source: Source) -> list[range]:
 
 
 def _without_sample(found: Survey) -> Survey:
-    return Survey(found.lengths, _about_median(found), found.flawed, None)
+    return replace(_whole(found), sample=None)
 
 
 def _apply(then: Callable[[Survey], T], found: Survey) -> T:
     sample = None if found.sample is None else found.sample.ordered()
     with one_thread():
-        return then(Survey(found.lengths, _about_median(found), found.flawed, sample))
+        return then(replace(_whole(found), sample=sample))
+
+
+def _whole(found: Survey) -> Survey:
+    """The survey with statistics of all rows, where the sums are those of complete ones."""
+    if found.gaps is None or found.gaps.dropped:
+        return replace(found, statistics=_about_median(found))
+    own = found.statistics
+    joined = replace(found, statistics=found.gaps.joined(own))
+    gaps = replace(found.gaps, complete=own)
+    return replace(joined, statistics=_about_median(joined), gaps=gaps)
 
 
 def _about_median(found: Survey) -> Statistics | None:
@@ -223,8 +213,11 @@ def _about_median(found: Survey) -> Statistics | None:
     few = found.sample.smallest(_MEDIAN_ROWS).ordered()
     if len(few.rows) < min(_FEWEST_MEDIAN_ROWS, found.rows):
         return known
-    with np.errstate(all="ignore"):  # values that are not finite are reported elsewhere
-        low, median, high = np.quantile(
+    # Of a feature that is known in none of them, the median is NaN and nothing moves.
+    quantiles = np.nanquantile if np.isnan(few.rows).any() else np.quantile
+    with np.errstate(all="ignore"), warnings.catch_warnings():  # reported elsewhere
+        warnings.simplefilter("ignore", RuntimeWarning)
+        low, median, high = quantiles(
             few.rows.astype(np.float64),
             (0.25, 0.5, 0.75),
             axis=0,
@@ -269,8 +262,9 @@ def _survey_part(
             for rows, weights in _slabs(block):
                 statistics = _statistics(rows, weights, request)
                 drawn = _draw(rows, weights, stream, (position, start), request)
-                found = _add(found, Survey((), statistics, None, drawn), request)
-                flaw = flaw or _flaw(rows, start)
+                gaps = Gaps.of(rows, weights, request.missing)
+                found = _add(found, Survey((), statistics, None, drawn, gaps), request)
+                flaw = flaw or _flaw(rows, start, request)
                 start += rows.shape[1]
     flawed = None
     if flaw is not None:
@@ -286,16 +280,18 @@ def _slabs(block: Block) -> Iterator[tuple[Floats, Doubles | None]]:
         yield block.rows[:, window], weights
 
 
-def _statistics(rows: Floats, weights: Doubles | None, request: Request) -> Statistics | None:
+def _statistics(rows: Floats, weights: Floats | None, request: Request) -> Statistics | None:
     if weights is not None:  # a row of weight zero may hold any number
         rows, weights = rows[:, weights > 0], weights[weights > 0]
+    if request.missing is not Missing.ERROR:
+        rows, weights = complete(rows, weights)
     if rows.shape[1] == 0:
         return None
     return Statistics.of(rows, weights, scatter=request.scatter)
 
 
-def _flaw(rows: Floats, start: int) -> Flaw | None:
-    flaw = Flaw.in_rows(rows)
+def _flaw(rows: Floats, start: int, request: Request) -> Flaw | None:
+    flaw = Flaw.in_rows(rows, missing=request.missing is not Missing.ERROR)
     return None if flaw is None else flaw.after(start)
 
 
@@ -311,6 +307,8 @@ def _draw(
         chosen = np.flatnonzero(drawn < request.highest_priority)
     else:  # the number of rows that count is not known
         chosen = np.flatnonzero(weights > 0)
+    if request.missing is Missing.DROP:
+        chosen = chosen[complete_rows(rows[:, chosen])]
     positions = np.column_stack([np.full(len(chosen), start[0]), start[1] + chosen])
     picked = np.ascontiguousarray(rows[:, chosen].T, dtype=request.dtype)
     own = None if weights is None else weights[chosen]
@@ -320,7 +318,9 @@ def _draw(
 def _add(left: Survey, right: Survey, request: Request) -> Survey:
     statistics = _either(left.statistics, right.statistics, Statistics.__add__)
     sample = _either(left.sample, right.sample, partial(Sample.merge, capacity=request.capacity))
-    return Survey(left.lengths + right.lengths, statistics, left.flawed or right.flawed, sample)
+    gaps = _either(left.gaps, right.gaps, Gaps.__add__)
+    lengths, flawed = left.lengths + right.lengths, left.flawed or right.flawed
+    return Survey(lengths, statistics, flawed, sample, gaps)
 
 
 def _either(left: T | None, right: T | None, both: Callable[[T, T], T]) -> T | None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +39,9 @@ def windows(n_rows: int, n_values: int) -> Iterator[slice]:
 class OutputContent(Protocol):
     """The columns that are written for each row."""
 
-    takes_missing: ClassVar[bool]
-    """Whether values of a row may be missing (NaN)."""
+    @property
+    def takes_missing(self) -> bool:
+        """Whether values of a row may be missing (NaN)."""
 
     @property
     def fields(self) -> tuple[OutputField, ...]:
@@ -69,14 +70,17 @@ class Output:
         The most surprising columns; ``None`` to write none.
     """
 
-    takes_missing: ClassVar[bool] = False
-
     predictor: Predictor
     labels: bool = True
     probabilities: bool = False
     log_density: bool = False
     threshold: float | None = None
     explanation: Explanation | None = None
+
+    @property
+    def takes_missing(self) -> bool:
+        """Whether values may be missing: nothing explains those."""
+        return self.predictor.takes_missing and self.explanation is None
 
     @property
     def fields(self) -> tuple[OutputField, ...]:
@@ -259,7 +263,7 @@ def _write_block(block: Block, content: OutputContent, writer: Writer) -> None:
 def _require_values(
     rows: Floats, content: OutputContent, part: Part, before: int, columns: tuple[str, ...] | None
 ) -> None:
-    flaw = Flaw.in_rows(np.where(np.isnan(rows), 0, rows) if content.takes_missing else rows)
+    flaw = Flaw.in_rows(rows, missing=content.takes_missing)
     if flaw is not None:
         flaw = flaw.after(before)
         written = text_at(part, flaw.row, flaw.feature)

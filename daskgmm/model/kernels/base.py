@@ -95,6 +95,9 @@ class Kernel(ABC):
         In frame coordinates, and without what the feature form leaves to the total scatter.
         """
 
+    def share_work(self, other: "Kernel") -> None:  # noqa: B027  few need to
+        """Use the work arrays of a kernel of the same sizes, which is not at work meanwhile."""
+
     def share(self, n_rows: int) -> float:  # noqa: ARG002  what screens asks for it
         """Share of all pairs' multiplications that so many rows took."""
         return 1.0

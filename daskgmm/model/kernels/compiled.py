@@ -113,6 +113,10 @@ class CompiledKernel(LoopKernel):
             tuple(self.form), tuple(self.work), out,
         )  # fmt: skip
 
+    def share_work(self, other: Kernel) -> None:
+        if isinstance(other, CompiledKernel):
+            self.work = other.work
+
     def _add_rows(self, rows: Floats, weights: Doubles | None) -> None:
         from daskgmm.model.kernels.loops.moments import loop
 

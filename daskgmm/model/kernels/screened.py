@@ -91,6 +91,13 @@ class ScreenedKernel(LoopKernel):
                 kernel.work = features.setdefault(size, kernel.work)
             self.by_features.append(kernel)
 
+    def share_work(self, other: Kernel) -> None:
+        if isinstance(other, ScreenedKernel):
+            self.works = other.works
+            for own, theirs in zip(self.by_features, other.by_features, strict=True):
+                if own is not None and theirs is not None:
+                    own.share_work(theirs)
+
     def _clear(self) -> None:
         super()._clear()
         height = self.n_features if self.covariance.has_matrices else 1

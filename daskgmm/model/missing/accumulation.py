@@ -1,0 +1,222 @@
+"""Sums over rows with missing values, for all mixtures of a pass."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daskgmm.model.frame import Frame
+from daskgmm.model.kernels.base import Kernel
+from daskgmm.model.missing.completion import Completion
+from daskgmm.model.missing.patterns import Group, by_pattern
+from daskgmm.model.missing.regression import add_second
+from daskgmm.model.missing.rows import RowByRow
+from daskgmm.model.mixture import Mixture
+from daskgmm.model.moments import Moments
+from daskgmm.model.typing import Doubles, Floats
+
+FEWEST_ROWS, FEWEST_ROWS_ALONG_AXES = 96, 256
+"""Rows of a block with which a pattern has kernels of its own. With fewer, rows are completed one
+by one, which costs less where features are independent in each component."""
+
+KEPT_BYTES = 2**27
+"""Bytes of the patterns whose kernels are kept, at the most, but for the work arrays."""
+
+FEWEST_KEPT, MOST_KEPT = 2, 256
+"""Patterns whose kernels are kept, whatever their size."""
+
+SIZES_KEPT = 4
+"""Numbers of known features for which work arrays are kept."""
+
+Kernels: TypeAlias = list[tuple[list[int], Kernel]]
+"""Kernels, each with the positions of the mixtures that it computes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pattern:
+    """The kernels of a pattern's marginal mixtures, and the maps of their moments.
+
+    Parameters
+    ----------
+    known : ndarray of int
+        Features that are known.
+    kernels : list
+    completions : list of Completion
+        One a mixture.
+    """
+
+    known: NDArray[np.int64]
+    kernels: Kernels
+    completions: list[Completion]
+
+
+def most_kept(mixtures: Sequence[Mixture]) -> int:
+    """Number of patterns whose kernels are kept at a time, from the mixtures' sizes alone."""
+    values = sum(3 * one.n_components * one.n_features**2 for one in mixtures)
+    return int(np.clip(KEPT_BYTES // (8 * values), FEWEST_KEPT, MOST_KEPT))
+
+
+@final
+class MissingSums:
+    """Adds rows with missing values to moments of all features.
+
+    A pattern's sums are kept until the end, or until there are too many patterns; that depends on
+    the rows since the last `take` alone.
+
+    Parameters
+    ----------
+    mixtures : sequence of Mixture
+        In frame coordinates.
+    frame : Frame
+    origins : sequence of (ndarray of shape (K, D) or None)
+        What second moments are taken about, where that is not the means.
+    about : sequence of ndarray of shape (K, D)
+        Origins of the moments that are returned.
+    kernels_of : callable
+        Makes the kernels of the marginal mixtures of some features.
+    """
+
+    def __init__(
+        self,
+        mixtures: Sequence[Mixture],
+        frame: Frame,
+        origins: Sequence[Doubles | None],
+        about: Sequence[Doubles],
+        kernels_of: Callable[[NDArray[np.int64]], Kernels],
+    ) -> None:
+        self.mixtures, self.about, self.kernels_of = mixtures, about, kernels_of
+        matrices = any(mixture.covariance.has_matrices for mixture in mixtures)
+        self.fewest_rows = FEWEST_ROWS if matrices else FEWEST_ROWS_ALONG_AXES
+        self.row_by_row = [
+            RowByRow(mixture, frame, points)
+            for mixture, points in zip(mixtures, origins, strict=True)
+        ]
+        self.most_kept = most_kept(mixtures)
+        self.kept: OrderedDict[bytes, Pattern] = OrderedDict()
+        self.works: OrderedDict[int, Kernels] = OrderedDict()
+        self._clear()
+
+    def _clear(self) -> None:
+        self.live: dict[bytes, Pattern] = {}
+        self.found: list[Moments] | None = None
+        self.weight_of_unknown, self.rows = 0.0, 0
+
+    def add(self, rows: Floats, weights: Floats | None) -> tuple[Floats, Floats | None]:
+        """Add the rows (D, n) that lack values, and return the complete ones and their weights.
+
+        Those of weight zero, of which values may be anything, are only counted.
+        """
+        if weights is not None and not weights.all():
+            self.rows += int((weights <= 0).sum())
+            rows, weights = rows[:, weights > 0], weights[weights > 0]
+        order, groups = found = by_pattern(rows)
+        rows = np.take(rows, order, axis=1)
+        own = None if weights is None else weights[order].astype(np.float64)
+        few = []
+        for group in groups:
+            if group.missing.all():
+                self._add_unknown(group, own)
+            elif group.stop - group.start < self.fewest_rows:
+                few.append(group)
+            else:
+                self._add_pattern(rows, own, group)
+        if few:
+            for one in self.row_by_row:
+                one.add(rows, own, few)
+        complete = slice(0, found.n_complete)
+        return rows[:, complete], None if own is None else own[complete]
+
+    def take(self) -> list[Moments] | None:
+        """The moments since the last call, or None if no row lacked a value; then start again."""
+        self._complete_live()
+        if self.row_by_row[0].rows:
+            self._add([one.take() for one in self.row_by_row])
+        if self.weight_of_unknown:
+            weight = self.weight_of_unknown
+            self._add([_of_unknown(mixture, weight) for mixture in self.mixtures])
+        found, rows = self.found, self.rows
+        if rows and found is None:
+            found = [_of_unknown(mixture, 0.0) for mixture in self.mixtures]
+        self._clear()
+        return found and [replace(one, rows=one.rows + rows) for one in found]
+
+    def _add_unknown(self, group: Group, weights: Doubles | None) -> None:
+        n_rows = group.stop - group.start
+        self.rows += n_rows
+        self.weight_of_unknown += n_rows if weights is None else float(weights[group.window].sum())
+
+    def _add_pattern(self, rows: Floats, weights: Doubles | None, group: Group) -> None:
+        key = group.missing.tobytes()
+        if key not in self.live:
+            if len(self.live) == self.most_kept:
+                self._complete_live()
+            self.live[key] = self._pattern(key, group)
+        pattern = self.live[key]
+        own = rows[pattern.known, group.window]
+        for _, kernel in pattern.kernels:
+            kernel.add(own, None if weights is None else weights[group.window])
+
+    def _pattern(self, key: bytes, group: Group) -> Pattern:
+        """The pattern as it was kept, or a new one in place of that used longest ago."""
+        if key in self.kept:
+            self.kept.move_to_end(key)
+            return self.kept[key]
+        if len(self.kept) == self.most_kept:
+            idle = next(other for other in self.kept if other not in self.live)
+            del self.kept[idle]
+        known, missing = np.flatnonzero(~group.missing), np.flatnonzero(group.missing)
+        completions = [Completion(mixture, known, missing) for mixture in self.mixtures]
+        self.kept[key] = Pattern(known, self._kernels(known), completions)
+        return self.kept[key]
+
+    def _kernels(self, known: NDArray[np.int64]) -> Kernels:
+        """New kernels, which share work arrays with those of as many features."""
+        kernels, size = self.kernels_of(known), len(known)
+        for (_, kernel), (_, other) in zip(kernels, self.works.get(size, ()), strict=False):
+            kernel.share_work(other)
+        self.works.setdefault(size, kernels)
+        self.works.move_to_end(size)
+        if len(self.works) > SIZES_KEPT:
+            self.works.popitem(last=False)
+        return kernels
+
+    def _complete_live(self) -> None:
+        for pattern in self.live.values():
+            marginal: dict[int, Moments] = {}
+            for indices, kernel in pattern.kernels:
+                marginal.update(zip(indices, kernel.take(), strict=True))
+            self._add([map_(marginal[at]) for at, map_ in enumerate(pattern.completions)])
+        self.live = {}
+
+    def _add(self, moments: Sequence[Moments]) -> None:
+        found = [
+            one if np.array_equal(one.origins, points) else one.about(points, mixture.covariance)
+            for one, points, mixture in zip(moments, self.about, self.mixtures, strict=True)
+        ]
+        if self.found is not None:
+            found = [one + other for one, other in zip(self.found, found, strict=True)]
+        self.found = found
+
+
+def _of_unknown(mixture: Mixture, weight: float) -> Moments:
+    """Moments of rows of which nothing is known, of this weight; their number is not counted."""
+    shares, log_likelihood = mixture.weights, 0.0
+    if mixture.log_weights is not None:
+        odds = np.exp(mixture.log_weights)
+        shares, log_likelihood = odds / odds.sum(), weight * float(np.log(odds.sum()))
+    covariance, n_features = mixture.covariance, mixture.n_features
+    counts = weight * shares
+    sums = np.zeros((covariance.feature_length(n_features), mixture.n_components))
+    sums[-1] = counts
+    side = n_features if covariance.needs_scatter else 0
+    shared = np.zeros((side, side))
+    if covariance.has_matrices:
+        second = covariance.as_matrices(mixture.covariances, mixture.shape)
+        second = counts[:, np.newaxis, np.newaxis] * second
+    else:
+        second = counts[:, np.newaxis] * mixture.deviations**2
+    add_second(mixture, second, sums, shared)
+    return Moments(mixture.means, sums, shared, log_likelihood, weight, 0)

@@ -1,0 +1,133 @@
+"""Rows grouped by the features that are missing in them."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daskgmm.model.typing import Floats
+
+_LEAST_SORTED = 3
+"""Features whose patterns are so few that looking for each costs less than sorting."""
+
+_FEW_FEATURES = 16
+"""Features whose patterns are sorted by radix, which takes a few nanoseconds a row."""
+
+
+class Missing(Enum):
+    """What rows with a missing value count as, by the names that users give."""
+
+    ERROR = "error"
+    """They are refused before, so nothing looks for them."""
+    DROP = "drop"
+    """They count as absent."""
+    MARGINALIZE = "marginalize"
+    """They count by what is known of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Rows of one pattern, among rows that are sorted by pattern.
+
+    Parameters
+    ----------
+    missing : ndarray of bool of shape (D,)
+        Which features are missing.
+    start, stop : int
+        The first row, and the one after the last.
+    """
+
+    missing: NDArray[np.bool_]
+    start: int
+    stop: int
+
+    @property
+    def window(self) -> slice:
+        """Where the rows are."""
+        return slice(self.start, self.stop)
+
+
+class Sorted(NamedTuple):
+    """Rows sorted by pattern.
+
+    Parameters
+    ----------
+    order : ndarray of int of shape (n,)
+        Positions of the rows among all: complete ones first, then pattern by pattern.
+    groups : list of Group
+        The patterns but for complete rows, which come before.
+    """
+
+    order: NDArray[np.int64]
+    groups: list[Group]
+
+    @property
+    def n_complete(self) -> int:
+        """Number of complete rows."""
+        return self.groups[0].start if self.groups else len(self.order)
+
+
+def any_missing(rows: Floats) -> bool:
+    """Whether rows (D, n) of finite values may have some missing ones (NaN)."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isnan(rows.sum(dtype=np.float64)))
+
+
+def complete_rows(rows: Floats) -> NDArray[np.bool_]:
+    """Mask (n,) of the rows (D, n) without a missing value."""
+    if not any_missing(rows):
+        return np.ones(rows.shape[1], np.bool_)
+    return np.asarray(~np.isnan(rows).any(axis=0))
+
+
+def complete(rows: Floats, weights: NDArray[Any] | None) -> tuple[Floats, NDArray[Any] | None]:
+    """The rows (D, n) without a missing value, and their weights."""
+    mask = complete_rows(rows)
+    if mask.all():
+        return rows, weights
+    return rows[:, mask], None if weights is None else weights[mask]
+
+
+def by_pattern(rows: Floats) -> Sorted:
+    """Sort rows (D, n) by the features that are missing; those of a pattern keep their order."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        columns = np.flatnonzero(np.isnan(rows.sum(axis=1, dtype=np.float64)))
+    if rows.shape[1] == 0:
+        return Sorted(np.empty(0, np.int64), [])
+    codes = _codes(rows, columns)
+    if len(columns) <= _LEAST_SORTED:
+        known = np.flatnonzero(np.bincount(codes, minlength=1))
+        places = [np.flatnonzero(codes == code) for code in known]
+        order, ends = np.concatenate(places), np.cumsum([len(own) for own in places])
+    else:
+        order = np.argsort(codes, kind="stable")
+        ordered = codes[order]
+        ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]) + 1, len(order))
+    starts = np.concatenate([[0], ends[:-1]])
+    groups = [
+        Group(np.isnan(rows[:, order[start]]), int(start), int(stop))
+        for start, stop in zip(starts, ends, strict=True)
+        if stop > start
+    ]
+    return Sorted(order, [group for group in groups if group.missing.any()])
+
+
+def _codes(rows: Floats, columns: NDArray[np.int64]) -> NDArray[Any]:
+    """A number for the pattern of each row (n,), from the features that may be missing.
+
+    That of complete rows is the least.
+    """
+    if len(columns) <= _FEW_FEATURES:
+        codes = np.zeros(rows.shape[1], np.uint16)
+        for bit, column in enumerate(columns):
+            codes |= np.isnan(rows[column]).astype(np.uint16) << np.uint16(bit)
+        return codes
+    missing = np.zeros((-(-len(columns) // 64) * 64, rows.shape[1]), np.bool_)
+    for bit, column in enumerate(columns):
+        np.isnan(rows[column], out=missing[bit])
+    words = np.ascontiguousarray(np.packbits(missing, axis=0).T).view(np.uint64)
+    if words.shape[1] == 1:
+        return words[:, 0]
+    return np.unique(words, axis=0, return_inverse=True)[1].ravel()
