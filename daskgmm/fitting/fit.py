@@ -157,7 +157,7 @@ class Fit:
     ) -> tuple[Candidate, int]:
         if candidate.plan.initialiser is not None or candidate.resume_from is not None:
             return candidate, 0
-        plan, passes = with_centres(candidate.plan, self.source, random)
+        plan, passes = with_centres(candidate.plan, self.source, random, self.settings)
         return replace(candidate, plan=plan), passes
 
     def bytes_of(self, state: FitState) -> int:
