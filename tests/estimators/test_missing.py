@@ -14,6 +14,7 @@ from daskgmm import GaussianMixture, GaussianMixtureSelector, load, open_dataset
 from daskgmm.errors import ConfigurationError, DataError
 from daskgmm.fitting.fit import Fit
 from tests.support import missing
+from tests.support.clusters import in_threads
 
 MEANS = np.array([[0.0, 0.0, 0.0], [6.0, 0.0, 3.0], [0.0, 6.0, -3.0]])
 WEIGHTS = np.array([0.5, 0.3, 0.2])
@@ -245,9 +246,10 @@ def test_any_number_of_workers_gives_the_same_bits(kind):
 @each_kind
 def test_any_chunks_give_the_same_up_to_rounding(kind):
     X = gappy(1200)
-    found = []
-    for size in (1200, 500, 37):
-        found.append(mixture(kind, **start(kind)).fit(da.from_array(X, chunks=(size, 3))))
+    found = [
+        mixture(kind, **start(kind)).fit(da.from_array(X, chunks=(size, 3)))
+        for size in (1200, 500, 37)
+    ]
     for other in found[1:]:
         for mine, theirs in zip(parameters(found[0]), parameters(other), strict=True):
             assert_allclose(mine, theirs, rtol=1e-9, atol=1e-10)
@@ -307,6 +309,11 @@ def test_missing_values_are_refused_unless_they_are_allowed():
     assert "missing='marginalize'" in caught.value.remedy
     with pytest.raises(ConfigurationError, match="missing='skip'"):
         mixture(how="skip").fit(gappy())
+
+
+def test_a_fit_with_a_checkpoint_refuses_them_too(tmp_path):
+    with pytest.raises(DataError, match="is NaN"):
+        mixture(how="error", checkpoint=tmp_path / "checkpoint").fit(gappy())
 
 
 @pytest.mark.parametrize("how", ["drop", "marginalize"])
