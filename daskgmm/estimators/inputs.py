@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from daskgmm.data.containers.arrays import from_numpy, real_values
+from daskgmm.data.containers.arrays import from_numpy, masked_as_nan, real_values
 from daskgmm.data.containers.frames import from_frame, require_distinct
 from daskgmm.data.source import Source
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
@@ -97,7 +97,8 @@ def in_memory_rows(estimator: NamedColumns, X: Any, *, reset: bool) -> np.ndarra
         parts: Any = _in_memory(estimator, X, None, reset=reset).parts
         return np.concatenate([part.rows for part in parts], axis=1).T
     with as_data_error(reset=reset):
-        real_values(X, "X")  # validate_data would drop masks, imaginary parts and dates
+        X = masked_as_nan(X)
+        real_values(X, "X")  # validate_data would drop imaginary parts and dates
         rows: np.ndarray[Any, Any] = validate_data(
             estimator,
             X,

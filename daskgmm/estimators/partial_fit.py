@@ -102,7 +102,9 @@ def _adopt(
     state = FitState(1, (trace,), found.fresh.rows, seconds)
     for callback in estimator.callbacks:
         callback(state)
-    estimator._predictor = replace(before, mixture=found.mixture)  # noqa: SLF001
+    estimator._predictor = replace(  # noqa: SLF001
+        before, mixture=found.mixture, missing=rows.missing
+    )
     estimator._moments = found.moments  # noqa: SLF001
     estimator.n_iter_ += 1
     estimator.lower_bounds_ = list(bounds)

@@ -13,7 +13,7 @@ import numpy as np
 from daskgmm.data.source import Source
 from daskgmm.errors import DataError
 from daskgmm.fitting.checkpoint import Checkpoint
-from daskgmm.fitting.checks import require_rows
+from daskgmm.fitting.checks import require_rows, require_sound
 from daskgmm.fitting.progress import FitProgress
 from daskgmm.fitting.settings import Candidate, Settings
 from daskgmm.fitting.start_search import found_starts
@@ -125,7 +125,10 @@ class Fit:
         prepare, passes = self._prepared(random)
         source, groups = tasks or (self.source, None)
         sampled = surveyed(source, request, groups)
-        found, started = sampled.found, found_starts(sampled, prepare, self._checkpoint)
+        found = sampled.found
+        numbers = [candidate.plan.n_components for candidate in self.settings.candidates]
+        require_sound(found, max(numbers), self.source.columns, self.settings.max_missing)
+        started = found_starts(sampled, prepare, self._checkpoint)
         random.set_state(started[-1].random.get_state(legacy=False))
         if found.incomplete:
             logger.info(
@@ -157,7 +160,7 @@ class Fit:
     ) -> tuple[Candidate, int]:
         if candidate.plan.initialiser is not None or candidate.resume_from is not None:
             return candidate, 0
-        plan, passes = with_centres(candidate.plan, self.source, random)
+        plan, passes = with_centres(candidate.plan, self.source, random, self.settings)
         return replace(candidate, plan=plan), passes
 
     def bytes_of(self, state: FitState) -> int:

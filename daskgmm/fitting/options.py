@@ -179,6 +179,10 @@ Seed = Annotated[
 ]
 
 
+MISSING = ("error", "drop", "marginalize")
+"""Names of what rows with missing values count as."""
+
+
 class MethodOptions(TypedDict, total=False):
     """Options of a fit that its result depends on."""
 
@@ -240,7 +244,7 @@ class MethodOptions(TypedDict, total=False):
         str,
         Option(
             default="error",
-            choices=("error", "drop", "marginalize"),
+            choices=MISSING,
             help="What rows with a missing value count as: an error, absent, or what is known of "
             "them (exact EM for values missing at random).",
         ),

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from daskgmm.data.source import Source
-from daskgmm.errors import CollapsedComponentError
+from daskgmm.errors import CollapsedComponentError, DataError
 from daskgmm.fitting.checks import require_sound
 from daskgmm.fitting.settings import Candidate, Settings
 from daskgmm.fitting.start_report import StartsReport
@@ -188,9 +188,9 @@ class Preparation:
 
 
 def with_centres(
-    plan: StartPlan, source: Source, random: np.random.RandomState
+    plan: StartPlan, source: Source, random: np.random.RandomState, settings: Settings
 ) -> tuple[StartPlan, int]:
-    """Find centres for each start of a plan by k-means over all rows.
+    """Find centres for each start of a plan by k-means over all rows without missing values.
 
     Returns
     -------
@@ -209,21 +209,39 @@ def with_centres(
     if plan.given.complete:
         return plan, 0
     require_dask_ml()
-    request = Request(0, plan.n_components, scatter=False, dtype=source.dtype, expected=None)
-    check = partial(_is_weighted, n_components=plan.n_components, columns=source.columns)
-    found, (weighted,) = survey(source, request, [check])
+    request = Request(
+        0,
+        plan.n_components,
+        scatter=False,
+        dtype=source.dtype,
+        expected=None,
+        missing=settings.missing,
+    )
+    check = partial(_leaves_out, plan=plan, columns=source.columns, settings=settings)
+    found, (some,) = survey(source, request, [check])
     assert found.statistics is not None  # noqa: S101  sound
     # One scale for all features keeps k-means' distances in proportion, and makes dask-ml's
     # tolerance and number of rounds, which have units, relative.
     spread = np.full(source.n_features, np.sqrt((found.statistics.deviations**2).mean()))
     frame = Frame.around(found.statistics.origin, spread, source.dtype)
-    rows = AllRows(source, found.lengths, weighted)
+    rows = AllRows(source, found.lengths, some)
     seeds = random.randint(2**31, size=plan.n_init)
     runs = [rows.centres(frame, plan.n_components, int(seed)) for seed in seeds]
     centres, passes = zip(*runs, strict=True)
     return replace(plan, centres=centres), 1 + sum(passes)
 
 
-def _is_weighted(found: Survey, n_components: int, columns: tuple[str, ...] | None) -> bool:
-    require_sound(found, n_components, columns)
-    return found.sample is not None and found.sample.weights is not None
+def _leaves_out(
+    found: Survey, plan: StartPlan, columns: tuple[str, ...] | None, settings: Settings
+) -> bool:
+    """Whether k-means may leave out rows, for their weight or what they lack."""
+    require_sound(found, plan.n_components, columns, settings.max_missing)
+    complete = sum(found.lengths) - found.incomplete
+    if found.incomplete and complete <= plan.n_components:
+        raise DataError(
+            f"Only {complete} rows have no missing value, from which 'k-means||' finds "
+            f"{plan.n_components} centres.",
+            "Start from 'kmeans', which can do with less.",
+        )
+    weighted = found.sample is not None and found.sample.weights is not None
+    return weighted or found.incomplete > 0

@@ -39,6 +39,8 @@ class FitRequest:
     cache : str
         Place of decoded blocks between passes; not part of the configuration, as it never
         changes the result.
+    max_missing : float
+        Largest share of the rows that may have missing values.
     resume : bool
         Resume an unfinished run of the same configuration and inputs.
     force : bool
@@ -53,6 +55,7 @@ class FitRequest:
     references: References = field(default_factory=References)
     resources: Resources = field(default_factory=Resources)
     cache: str = "auto"
+    max_missing: float = 1.0
     resume: bool = True
     force: bool = False
     command: tuple[str, ...] = ()
@@ -163,12 +166,13 @@ def _fit(request: FitRequest, dataset: Dataset, listener: Listener, attempt: Att
         callbacks=(listener.tell,),
         start_from=references.start,
     )
+    estimator._max_missing = request.max_missing  # noqa: SLF001  of one family
     with workplace(request.resources, dataset, listener, run_id=attempt.run_id) as start:
         listener.start(start)
         fitted = _fitted(estimator, dataset)
     model, more = method.outcome(fitted)
     facts = {
-        "inputs": fingerprint(dataset, model.n_rows_),
+        "inputs": fingerprint(dataset, model.n_rows_ + model.n_rows_dropped_),
         "result": _result(model, dataset, fitted.n_passes_) | more,
         "trace": model.history_,
         **references.facts(),
@@ -190,6 +194,7 @@ def _result(model: FittedMixture, dataset: Dataset, passes: int) -> dict[str, An
         "components": model.n_components,
         "columns": None if dataset.columns is None else list(dataset.columns),
         "rows": model.n_rows_,
+        "rows_dropped": model.n_rows_dropped_,
         "lower_bound": model.lower_bound_,
         "converged": model.converged_,
         "n_iter": model.n_iter_,

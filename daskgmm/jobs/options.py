@@ -10,6 +10,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypedDict, TypeVar
 
 from daskgmm.fitting.options import (
+    MISSING,
     CacheOptions,
     DType,
     MethodOptions,
@@ -184,6 +185,17 @@ class ReadOptions(RowsOptions, ClusterOptions, total=False):
 
 
 Force = Annotated[bool, Option(default=False, help="Replace an existing output.")]
+MaxMissing = Annotated[
+    float,
+    Option(
+        default=1.0,
+        least=0,
+        most=1,
+        metavar="SHARE",
+        help="Largest share of the rows that may have missing values; with more of them the exit "
+        "code is 65.",
+    ),
+]
 Keep = Annotated[
     Sequence[str] | None,
     Option(
@@ -223,6 +235,7 @@ class FitOptions(MethodOptions, CacheOptions, ReferenceOptions, ReadOptions, tot
         Command line, for the run's record.
     """
 
+    max_missing: MaxMissing
     resume: Annotated[
         bool,
         Option(
@@ -315,6 +328,15 @@ class UpdateOptions(ReferenceOptions, ReadOptions, total=False):
         Command line, for the run's record.
     """
 
+    missing: Annotated[
+        str | None,
+        Option(
+            choices=MISSING,
+            help="What rows with a missing value count as, from here on; by default as in the "
+            "model's fit.",
+        ),
+    ]
+    max_missing: MaxMissing
     fail_below_difference: Annotated[
         float | None,
         Option(

@@ -50,6 +50,10 @@ class UpdateRequest:
     references : References
         Models to start from, and in whose order components are brought.
     resources : Resources
+    missing : str or None
+        What rows with missing values count as; ``None`` for what they did in the model's fit.
+    max_missing : float
+        Largest share of the new rows that may have missing values.
     force : bool
         Replace a run that differs.
     command : tuple of str
@@ -63,6 +67,8 @@ class UpdateRequest:
     fail_below_difference: float | None = None
     references: References = field(default_factory=References)
     resources: Resources = field(default_factory=Resources)
+    missing: str | None = None
+    max_missing: float = 1.0
     force: bool = False
     command: tuple[str, ...] = ()
 
@@ -70,6 +76,8 @@ class UpdateRequest:
         """All that the result depends on except the rows."""
         own = {"forgetting": float(self.forgetting), "updated_from": self.model.identity()}
         own |= self.references.configuration()
+        if self.missing is not None:
+            own["missing"] = self.missing
         # An update draws no numbers; the seed keeps a figure's sample.
         if self.model.run is not None:
             own["seed"] = self.model.run.seed
@@ -261,6 +269,9 @@ def _update(
         before = restarted(before, references.start)
     request.warn_of_rows_again(fingerprint(dataset))
     model = copy.copy(before).set_params(callbacks=(lambda _: attempt.check(), listener.tell))
+    if request.missing is not None:
+        model.set_params(missing=request.missing)
+    model._max_missing = request.max_missing  # noqa: SLF001  of one family
     with workplace(request.resources, dataset, listener, run_id=attempt.run_id) as start:
         listener.start(start)
         increment = partial_fit.update(model, dataset, None, request.forgetting)
@@ -289,6 +300,7 @@ def _result(
         "columns": None if dataset.columns is None else list(dataset.columns),
         "rows": last["rows"],
         "rows_seen": model.n_rows_,
+        "rows_dropped": model.n_rows_dropped_ - getattr(before, "n_rows_dropped_", 0),
         "weight": increment.moments.weight,  # after forgetting
         "lower_bound": model.lower_bound_,
         "converged": getattr(model, "converged_", None),

@@ -1,5 +1,6 @@
 """What the first pass finds of rows with missing values."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -71,17 +72,12 @@ class Gaps:
     def __add__(self, other: "Gaps") -> "Gaps":
         counts = self.weights + other.weights
         share = other.weights / np.where(counts > 0, counts, 1.0)
-        origin = self.origin + share * (other.origin - self.origin)
-        one, two = self._about(origin), other._about(origin)
-        return Gaps(
-            self.rows + other.rows,
-            self.dropped,
-            self.weight + other.weight,
-            counts,
-            origin,
-            one.first + two.first,
-            one.second + two.second,
-        )
+        with np.errstate(all="ignore"):  # values that are not finite are reported elsewhere
+            origin = self.origin + share * (other.origin - self.origin)
+            one, two = self._about(origin), other._about(origin)
+            first, second = one.first + two.first, one.second + two.second
+        rows, weight = self.rows + other.rows, self.weight + other.weight
+        return Gaps(rows, self.dropped, weight, counts, origin, first, second)
 
     def _about(self, origin: Doubles) -> Self:
         shift = self.origin - origin
@@ -103,7 +99,7 @@ class Gaps:
             own += Gaps(
                 0, self.dropped, complete.weight, counts, complete.origin, complete.first, diagonal
             )
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             moved = own.first / own.weights
             variances = np.maximum(own.second / own.weights - moved**2, 0)
         diagonal = own.weight * variances
@@ -125,6 +121,25 @@ def _scaled(complete: Statistics, diagonal: Doubles) -> Doubles:
     found = second * np.outer(factors, factors)
     np.fill_diagonal(found, diagonal)
     return np.asarray(found)
+
+
+def quantiles(sample: Sample, shares: Sequence[float]) -> Doubles:
+    """Quantiles of what is known of each feature: (S, D) for S shares; NaN where nothing is."""
+    rows = sample.rows.astype(np.float64)
+
+    def of(rows: Floats, weights: Doubles | None) -> Doubles:
+        found = np.quantile(rows, shares, axis=0, weights=weights, method="inverted_cdf")
+        return np.asarray(found)
+
+    if not any_missing(rows):
+        return of(rows, sample.weights)
+    found = np.full((len(shares), rows.shape[1]), np.nan)
+    for feature, values in enumerate(rows.T):
+        known = ~np.isnan(values)
+        if known.any():
+            own = None if sample.weights is None else sample.weights[known]
+            found[:, feature] = of(values[known], own)
+    return found
 
 
 def without_gaps(sample: Sample, means: Doubles, n_components: int) -> Sample:

@@ -14,6 +14,7 @@ from daskgmm.data.containers.task_spec import DataNode, Task, TaskRef
 from daskgmm.data.source import Part, Source
 from daskgmm.errors import ConfigurationError
 from daskgmm.model.frame import Frame
+from daskgmm.model.missing.patterns import complete
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.client import as_passes_do
@@ -47,13 +48,14 @@ class AllRows:
     source : Source
     lengths : tuple of int
         Rows of each part, or of all parts that those join.
-    weighted : bool
-        Whether rows have sample weights. dask-ml takes none: rows of weight zero are left out.
+    leaves_out : bool
+        Whether rows may be left out. dask-ml takes no weights: rows of weight zero are, and rows
+        with missing values.
     """
 
     source: Source
     lengths: tuple[int, ...]
-    weighted: bool
+    leaves_out: bool
 
     def standard(self, frame: Frame) -> Any:
         """Dask array of shape (n, D) in a frame's coordinates, with known chunks."""
@@ -70,8 +72,8 @@ class AllRows:
             graph[key] = Task(key, _standard, part, source.dtype, TaskRef(argument), *inputs)
         lengths = tuple(rows[index] for index in kept)
         array = da.Array(graph, name, (lengths, (source.n_features,)), dtype=source.dtype)
-        # The rows of a part that have a weight above zero are not counted yet.
-        return array.compute_chunk_sizes() if self.weighted else array
+        # The rows of a part that stay are not counted yet.
+        return array.compute_chunk_sizes() if self.leaves_out else array
 
     def centres(self, frame: Frame, n_components: int, seed: int) -> tuple[Doubles, int]:
         """Centres (K, D) in data units, and the number of passes that were made."""
@@ -94,7 +96,7 @@ class AllRows:
         ):
             clustering.fit(self.standard(frame))
         # Passes: a check, the first cost, two a round, one a step, and the last cost.
-        passes = self.weighted + 1 + 1 + 2 * ROUNDS + clustering.n_iter_ + 1
+        passes = self.leaves_out + 1 + 1 + 2 * ROUNDS + clustering.n_iter_ + 1
         return frame.leave(clustering.cluster_centers_.astype(np.float64)), passes
 
 
@@ -108,10 +110,11 @@ def _steadied() -> Iterator[None]:
 
 
 def _standard(part: Part, dtype: np.dtype[Any], frame: Frame, *inputs: Any) -> Floats:
-    """Rows (n, D) of a part in frame coordinates, without those of weight zero."""
+    """Rows (n, D) of a part in frame coordinates, without those that are left out."""
     found = [np.empty((0, len(frame.origin)), dtype)]
     for block in read_part(part, inputs):
         rows = block.rows if block.weights is None else block.rows[:, block.weights > 0]
+        rows, _ = complete(rows, None)
         z = np.empty(rows.shape, dtype)
         frame.standardise(rows, out=z)
         found.append(z.T)

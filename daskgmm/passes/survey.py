@@ -1,7 +1,6 @@
 """The first pass: row counts, values that are not finite, statistics, and a sample."""
 
 import math
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,7 +22,7 @@ from daskgmm.passes.engine.keys import token
 from daskgmm.passes.engine.progress import STARTS
 from daskgmm.passes.engine.work import OnPart, Work
 from daskgmm.passes.flaws import FlawedPart
-from daskgmm.passes.gaps import Gaps
+from daskgmm.passes.gaps import Gaps, quantiles
 from daskgmm.passes.sample import Sample, priorities
 from daskgmm.passes.statistics import Statistics
 
@@ -213,17 +212,8 @@ def _about_median(found: Survey) -> Statistics | None:
     few = found.sample.smallest(_MEDIAN_ROWS).ordered()
     if len(few.rows) < min(_FEWEST_MEDIAN_ROWS, found.rows):
         return known
-    # Of a feature that is known in none of them, the median is NaN and nothing moves.
-    quantiles = np.nanquantile if np.isnan(few.rows).any() else np.quantile
-    with np.errstate(all="ignore"), warnings.catch_warnings():  # reported elsewhere
-        warnings.simplefilter("ignore", RuntimeWarning)
-        low, median, high = quantiles(
-            few.rows.astype(np.float64),
-            (0.25, 0.5, 0.75),
-            axis=0,
-            weights=few.weights,
-            method="inverted_cdf",
-        )
+    with np.errstate(all="ignore"):  # values that are not finite are reported elsewhere
+        low, median, high = quantiles(few, (0.25, 0.5, 0.75))
         away = np.abs(known.origin - median) > _FAR * (high - low)
         return known.about(np.where(away, median, known.origin)) if away.any() else known
 

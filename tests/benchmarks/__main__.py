@@ -18,6 +18,7 @@ GOALS = {
     "optima": "how often fits find the best optimum, and at what cost",
     "iteration": "seconds an EM iteration on rows in memory",
     "ways": "nanoseconds a row and component, by each way through the loop",
+    "missing": "CPU seconds a pass over rows with missing values",
     "wide": "the same on up to 1,000 features",
     "sizes": "seconds a pass against the number of components and of features",
     "jobs": "seconds from Parquet to a model file, whole processes",

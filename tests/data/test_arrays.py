@@ -109,9 +109,13 @@ def test_an_array_of_anything_but_real_numbers_is_refused(values):
         from_numpy(np.array([values]))
 
 
-def test_a_masked_array_is_refused():
-    with pytest.raises(InputTypeError, match="masked"):
-        from_numpy(np.ma.masked_equal(np.eye(2), 0))
+@pytest.mark.parametrize("dtype", [np.int64, np.float32, np.float64])
+def test_masked_numbers_become_nan(dtype):
+    masked = np.ma.masked_equal(np.eye(2, dtype=dtype), 0)
+    for X in (masked, list(masked)):
+        (block,) = from_numpy(X).parts[0].blocks()
+        assert_array_equal(block.rows, [[1, np.nan], [np.nan, 1]])
+        assert block.rows.dtype == (np.float32 if dtype is np.float32 else np.float64)
 
 
 @pytest.mark.parametrize("shape", [(3,), (1, 2, 3), ()])

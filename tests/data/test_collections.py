@@ -151,7 +151,7 @@ OTHER_CHUNKS = {
     "wider": (lambda rows: np.hstack([rows, rows]), r"shape \(50, 4\)"),
     "of one dimension": (lambda rows: rows[:, 0], r"shape \(50,\)"),
     "of three dimensions": (lambda rows: rows[None], r"shape \(1, 50, 2\)"),
-    "masked": (lambda rows: np.ma.masked_equal(rows, rows[7, 1]), "row 7: a value is masked"),
+    "masked": (lambda rows: np.ma.masked_equal(rows, rows[7, 1]), "row 7, feature 1 is NaN"),
     "complex": (lambda rows: rows + 0j, "complex128"),
     "of dates": (lambda rows: rows.astype("M8[s]"), "datetime64"),
     "of durations": (lambda rows: rows.astype("m8[s]"), "timedelta64"),
@@ -199,7 +199,7 @@ def test_a_chunk_without_rows_may_have_any_shape(change):
 
 def test_masks_of_column_chunks_are_kept_where_they_are_joined():
     X = da.ma.masked_greater(da.from_array(ROWS, chunks=(PER_PART, 1)), 50)
-    with pytest.raises(InputTypeError, match="a value is masked"):
+    with pytest.raises(DataError, match="feature 1 is NaN"):
         GaussianMixture(1).fit(X)
 
 
@@ -303,10 +303,9 @@ def test_weights_whose_sum_overflows_are_refused():
         [[np.datetime64("2020"), np.datetime64("NaT")]] * 5,
         np.array([[pd.NaT, 1.0]] * 5, dtype=object),
         np.array([[np.complex128(1j), 1.0]] * 5, dtype=object),
-        [np.ma.masked_equal([1.0, 2.0], 2.0)] * 5,
         np.ones((5, 1), [("a", float)]),
     ],
-    ids=["dates", "durations", "NaT", "NaT object", "complex object", "masked rows", "records"],
+    ids=["dates", "durations", "NaT", "NaT object", "complex object", "records"],
 )
 def test_arrays_in_memory_that_lose_something_as_floats_are_refused(X):
     for call in (GaussianMixture(1).fit, models(named=False).predict):

@@ -61,7 +61,7 @@ ROWS_AND_RUN = in_order(
 )
 AFTERWARDS = in_order(
     REFERENCES,
-    options_of(FitOptions, ["cache", "resume", "force"]),
+    options_of(FitOptions, ["max_missing", "cache", "resume", "force"]),
     click.option(
         "--require-convergence", is_flag=True, help="Exit with 3 if the fit does not converge."
     ),

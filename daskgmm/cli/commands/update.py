@@ -47,7 +47,7 @@ _REPORTED = ("run", "already", "run_id", "updated_from", "forgetting", "result",
 @REFERENCES
 @COLUMNS
 @WEIGHTS
-@options_of(UpdateOptions, ["fail_below_difference"])
+@options_of(UpdateOptions, ["missing", "max_missing", "fail_below_difference"])
 @FORCE
 @READING
 def update(run: str, inputs: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
@@ -78,11 +78,12 @@ def update(run: str, inputs: tuple[str, ...], *, as_json: bool, **options: Any) 
 
 
 def _text(report: Mapping[str, Any]) -> str:
-    from daskgmm.cli.output.tables import facts_table, table
+    from daskgmm.cli.output.tables import dropped_rows, facts_table, table
 
     drift, result = report["drift"], report["result"]
     facts = {
         "new rows": f"{result['rows']:,}",
+        **dropped_rows(result),
         "rows seen": f"{result['rows_seen']:,}, which count {result['weight']:,.6g}",
         "log-likelihood": _nats(drift["mean_log_likelihood"]),
         "bound before": _nats(drift["lower_bound_before"]),

@@ -23,6 +23,7 @@ def fit_summary(record: Mapping[str, Any], model: "GaussianMixture") -> str:
     result = record["result"]
     facts = {
         "rows": f"{result['rows']:,}",
+        **dropped_rows(result),
         "lower bound": f"{result['lower_bound']:.6f} nats a row",
         "iterations": f"{result['n_iter']} ({result['n_passes']} passes over all rows)",
         "converged": "yes" if result["converged"] else "no",
@@ -37,6 +38,12 @@ def fit_summary(record: Mapping[str, Any], model: "GaussianMixture") -> str:
     if "candidates" in result:
         sections.insert(0, candidates(result))
     return "\n\n".join(sections)
+
+
+def dropped_rows(result: Mapping[str, Any]) -> dict[str, str]:
+    """The fact of rows that were left out, if there are any."""
+    dropped = result.get("rows_dropped", 0)
+    return {"rows dropped": f"{dropped:,} with missing values"} if dropped else {}
 
 
 def candidates(selection: Mapping[str, Any]) -> str:

@@ -81,9 +81,9 @@ def from_numpy(X: ArrayLike, sample_weight: ArrayLike | None = None) -> Source:
     DataError
         The array is not two-dimensional, has no column, or a weight is wrong.
     InputTypeError
-        It holds something other than real numbers, or is masked.
+        It holds something other than real numbers.
     """
-    array = real_values(X, "X")
+    array = real_values(masked_as_nan(X), "X")
     if array.dtype.kind not in "biuf":
         remedy = "Convert it to numbers first, as with X.astype(float)."
         raise InputTypeError(f"X is an array of {array.dtype}, not of real numbers.", remedy)
@@ -118,6 +118,27 @@ def in_parts(
     )
     lengths = tuple(part.rows.shape[1] for part in parts)
     return Source(parts, n_features, dtype, columns, lengths, in_memory=True)
+
+
+def masked_as_nan(X: Any) -> Any:
+    """X with NaN in place of masked numbers; X itself where no number is masked.
+
+    Rows may be masked arrays in a list as well.
+    """
+    masked = X
+    if isinstance(X, list | tuple) and any(isinstance(row, np.ma.MaskedArray) for row in X):
+        masked = np.ma.asarray(X)
+    if not isinstance(masked, np.ma.MaskedArray) or masked.dtype.kind not in "biuf":
+        return X
+    if not np.ma.is_masked(masked):
+        return X
+    return np.ma.filled(masked.astype(float_type(masked.dtype)), np.nan)
+
+
+def float_type(kind: Any) -> np.dtype[Any]:
+    """The float type that holds a column of some type: float32 for halves and singles."""
+    single = str(kind).lower() in ("float16", "float32")
+    return np.dtype(np.float32 if single else np.float64)
 
 
 def real_values(values: Any, where: str) -> NDArray[Any]:

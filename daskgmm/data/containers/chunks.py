@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from daskgmm.data.containers.arrays import as_floats
+from daskgmm.data.containers.arrays import as_floats, float_type, masked_as_nan
 from daskgmm.data.containers.frames import is_real
 from daskgmm.data.source import Block, aligned, check_weights
 from daskgmm.errors import DataError, InputTypeError
@@ -47,7 +47,7 @@ class DeclaredColumns:
                 f"{where} has shape {array.shape}; {self.count} columns were declared.",
                 "Have each chunk made with all columns, or declare what it has.",
             )
-        return as_floats(array, where)
+        return as_floats(masked_as_nan(array), where)
 
     def _of_frame(self, frame: Any, where: str) -> np.ndarray:
         if len(frame) == 0:  # empty partitions often have other types or columns
@@ -115,12 +115,6 @@ def frame_rows(frame: Any, where: str) -> np.ndarray:
         as_floats(column.to_numpy(na_value=np.nan), of)
     dtype = np.result_type(np.float32, *(float_type(kind) for kind in frame.dtypes))
     return np.asarray(frame.to_numpy(dtype=dtype, na_value=np.nan))
-
-
-def float_type(kind: Any) -> np.dtype[Any]:
-    """The float type that holds a column of some type: float32 for halves and singles."""
-    single = str(kind).lower() in ("float16", "float32")
-    return np.dtype(np.float32 if single else np.float64)
 
 
 def _array(chunk: Any, where: str) -> np.ndarray:

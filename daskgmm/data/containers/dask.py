@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from dask.base import flatten
 
-from daskgmm.data.containers.chunks import DeclaredColumns, as_block, float_type
+from daskgmm.data.containers.arrays import float_type
+from daskgmm.data.containers.chunks import DeclaredColumns, as_block
 from daskgmm.data.containers.frames import is_real, require_distinct
 from daskgmm.data.containers.subgraph import closure, evaluate
 from daskgmm.data.containers.task_spec import DataNode, GraphNode, convert_legacy_graph

@@ -178,6 +178,7 @@ _COMPLETE = {
         "n_passes": int,
         "converged": bool | None,
         "rows_seen?": int,
+        "rows_dropped?": int,
         "weight?": _NUMBER,
         "candidates?": [_CANDIDATE],
         "criterion?": str,
