@@ -32,6 +32,18 @@ class FittedParameters:
         return self._rounded(self._fitted().weights)
 
     @property
+    def noise_weight_(self) -> float:
+        """Share of noise, which with the weights sums to 1; 0 without noise."""
+        noise = self._fitted().noise
+        return 0.0 if noise is None else noise.weight
+
+    @property
+    def noise_density_(self) -> float:
+        """Density of noise, the inverse of its box's volume in the data's units; 0 without it."""
+        noise = self._fitted().noise
+        return 0.0 if noise is None else float(np.exp(noise.log_density))
+
+    @property
     def means_(self) -> Floats:
         """Means, of shape (K, D)."""
         return self._rounded(self._fitted().means)

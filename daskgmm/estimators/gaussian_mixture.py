@@ -138,12 +138,20 @@ class GaussianMixture(
         found on the complete rows of the sample if they are half of it, or ten for each component
         and column; else with means in place of what is missing.
 
+    noise : bool or float, default False
+        Uniform background over the bounding box of all rows, for those that belong to no cluster
+        (Banfield and Raftery, 1993); a number is its first share (``True``: 0.05). `predict` gives
+        its rows the label -1, `predict_proba` has it as the last of K + 1 columns, and `weights_`
+        and `noise_weight_` sum to 1. Rows outside the box are held against the same density.
+
     Attributes
     ----------
     weights_ : ndarray of shape (K,)
     means_ : ndarray of shape (K, D)
     covariances_, precisions_, precisions_cholesky_ : ndarray
         Shape by type: (K, D, D) full, (D, D) tied, (K, D) diag, (K,) spherical.
+    noise_weight_, noise_density_ : float
+        Share of noise, and its density in the data's units; 0 without noise.
     converged_ : bool
     n_iter_ : int
         Number of EM passes of the best start over all rows.
@@ -209,6 +217,7 @@ class GaussianMixture(
         callbacks: "Iterable[Callback]" = (),
         start_from: Any = None,
         missing: str = "error",
+        noise: bool | float = False,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -234,6 +243,7 @@ class GaussianMixture(
         self.callbacks = callbacks
         self.start_from = start_from
         self.missing = missing
+        self.noise = noise
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit the mixture.

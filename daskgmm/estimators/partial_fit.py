@@ -82,7 +82,8 @@ def _em_settings(estimator: FittedMixture, before: Predictor, dtype: np.dtype[An
 
 
 def _deviations(mixture: Mixture) -> Doubles:
-    """Standard deviations (D,) of the features under a mixture."""
+    """Standard deviations (D,) of the features under a mixture, without its noise."""
+    mixture = mixture.beside(None)
     spread = mixture.means - mixture.weights @ mixture.means
     return np.sqrt(mixture.weights @ (mixture.deviations**2 + spread**2))
 

@@ -120,6 +120,8 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
     start_from
         As in `GaussianMixture`, for the candidates with as many components; others have starts of
         their own.
+    noise
+        As in `GaussianMixture`, beside the components of each candidate.
 
     Attributes
     ----------
@@ -177,6 +179,7 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
         callbacks: "Iterable[Callback]" = (),
         start_from: Any = None,
         missing: str = "error",
+        noise: bool | float = False,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -199,6 +202,7 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
         self.callbacks = callbacks
         self.start_from = start_from
         self.missing = missing
+        self.noise = noise
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit all candidates and keep the best.

@@ -75,6 +75,26 @@ def require_known(incomplete: int, rows: int, max_missing: float) -> None:
         )
 
 
+def require_ranges(found: Survey, columns: tuple[str, ...] | None) -> None:
+    """Refuse rows that have the same value in some feature: noise would have no volume.
+
+    Raises
+    ------
+    DataError
+        A feature has no range.
+    """
+    assert found.ranges is not None  # noqa: S101  asked of the survey
+    low, high = found.ranges.low, found.ranges.high
+    flat = ~(high > low)
+    if flat.any():
+        name = feature_name(int(np.argmax(flat)), columns)
+        raise DataError(
+            f"{name[0].upper()}{name[1:]} is {low[flat][0]:g} in all rows, so that noise has no "
+            "range there.",
+            "Leave the column out, or fit without noise.",
+        )
+
+
 def require_rows(rows: int, n_components: int) -> None:
     """Raise DataError if there are fewer rows than components, or fewer than two."""
     if rows < 2:

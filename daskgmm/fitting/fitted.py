@@ -105,6 +105,14 @@ class Fitted:
                 "Choose the same number, or another model.",
             )
 
+    def require_no_noise(self, subject: str) -> None:
+        """Raise ConfigurationError if there is noise, which the subject cannot hold."""
+        if self.predictor.mixture.noise is not None:
+            raise ConfigurationError(
+                f"{subject} cannot hold the noise of this mixture.",
+                "Fit without noise, or predict with daskgmm.",
+            )
+
     def of_type(self, covariance: Covariance) -> tuple[Mixture, Frame]:
         """The mixture as one of a covariance type, and a frame that suits the type."""
         mixture, frame = _in_frame_for(covariance, self.predictor.mixture, self.predictor.frame)

@@ -235,6 +235,13 @@ class MethodOptions(TypedDict, total=False):
         ),
     ]
     refine: Refine
+    noise: Annotated[
+        bool,
+        Option(
+            default=False,
+            help="Add a uniform background for rows that belong to no cluster; their label is -1.",
+        ),
+    ]
     dtype: DType
     missing: Annotated[
         str,

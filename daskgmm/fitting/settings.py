@@ -10,14 +10,16 @@ from daskgmm.data.source import Source
 from daskgmm.errors import ConfigurationError
 from daskgmm.fitting.fitted import Fitted
 from daskgmm.fitting.protocols import Estimator, MixtureParameters
-from daskgmm.fitting.start_plan import is_refined, sample_rows, start_plan
+from daskgmm.fitting.start_plan import first_share, is_refined, sample_rows, start_plan
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame
 from daskgmm.model.missing.patterns import Missing
 from daskgmm.model.mixture import Mixture
+from daskgmm.model.noise import Noise
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.cost import FIT_WORTH_COMPILING, seconds_a_row
 from daskgmm.passes.memory import TaskSizes, largest_block, largest_part
+from daskgmm.passes.ranges import Ranges
 from daskgmm.passes.statistics import Statistics
 from daskgmm.training.acceleration import Acceleration, acceleration_named
 from daskgmm.training.em import EMSettings
@@ -104,6 +106,8 @@ class Settings:
         What rows with missing values count as.
     max_missing : float
         Largest share of the rows that may have missing values.
+    noise : float or None
+        Share of the rows that noise has at first; ``None`` without noise.
     """
 
     candidates: tuple[Candidate, ...]
@@ -117,6 +121,7 @@ class Settings:
     estimation: Estimation = maximum_likelihood
     missing: Missing = Missing.ERROR
     max_missing: float = 1.0
+    noise: float | None = None
 
     @classmethod
     def of(
@@ -137,6 +142,7 @@ class Settings:
             dtype=dtype,
             missing=missing_named(estimator.missing),
             max_missing=estimator._max_missing,  # noqa: SLF001  a protocol's
+            noise=first_share(estimator.noise),
         )
 
     @property
@@ -211,8 +217,10 @@ class Settings:
             marginalized=self.missing is Missing.MARGINALIZE,
         )
 
-    def em_settings(self, frame: Frame, statistics: Statistics) -> EMSettings:
-        """Settings of EM in a frame, for rows with these statistics."""
+    def em_settings(
+        self, frame: Frame, statistics: Statistics, ranges: Ranges | None
+    ) -> EMSettings:
+        """Settings of EM in a frame, for rows with these statistics, and ranges beside noise."""
         return EMSettings(
             self.tol,
             self.max_iter,
@@ -223,7 +231,15 @@ class Settings:
             self.accelerate,
             frame.enter(np.zeros_like(frame.origin)),
             self.estimation.m_step(frame, statistics),
+            self._noise(frame, ranges),
         )
+
+    def _noise(self, frame: Frame, ranges: Ranges | None) -> Noise | None:
+        """Noise over the bounding box of the rows, in a frame."""
+        if self.noise is None:
+            return None
+        assert ranges is not None  # noqa: S101  asked of the survey
+        return Noise(self.noise, frame.enter(ranges.low), (ranges.high - ranges.low) / frame.scale)
 
 
 def _at(start: Fitted, plan: StartPlan, source: Source) -> tuple[Mixture, Frame, float]:

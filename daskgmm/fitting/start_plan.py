@@ -1,6 +1,6 @@
 """A mixture's parameters for its starts, checked, and how many rows to find the starts on."""
 
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,22 @@ def is_refined(estimator: MixtureParameters) -> bool:
     return not (starts_given or estimator.warm_start or few)
 
 
+FIRST_SHARE = 0.05
+"""Share of the rows that noise has at first, unless another is given."""
+
+
+def first_share(noise: Any) -> float | None:
+    """First share of noise that the ``noise`` parameter stands for; ``None`` for no noise."""
+    if isinstance(noise, bool | np.bool_):
+        return FIRST_SHARE if noise else None
+    if isinstance(noise, Real) and 0 < float(noise) < 1:
+        return float(noise)
+    raise ConfigurationError(
+        f"The 'noise' parameter is {noise!r}.",
+        "It must be True, False, or the share of noise to begin with, between 0 and 1.",
+    )
+
+
 def sample_rows(estimator: MixtureParameters, n_features: int, rows_in_memory: int | None) -> int:
     """Number of rows to find starts on: enough for all parameters, and few enough for memory.
 
@@ -95,7 +111,7 @@ def _given(estimator: MixtureParameters, covariance: Covariance, n_features: int
     shape = covariance.shape(n_components, n_features)
     weights = _array(estimator.weights_init, "weights", (n_components,))
     if weights is not None:
-        _check_weights(weights)
+        _check_weights(weights, first_share(estimator.noise))
     means = _array(estimator.means_init, "means", (n_components, n_features))
     precisions = _array(estimator.precisions_init, f"{covariance.name} precision", shape)
     if precisions is not None:
@@ -127,15 +143,17 @@ def _array(values: Any, name: str, shape: tuple[int, ...]) -> Doubles | None:
     return array
 
 
-def _check_weights(weights: Doubles) -> None:
+def _check_weights(weights: Doubles, noise: float | None) -> None:
     if (weights < 0).any() or (weights > 1).any():
         raise ConfigurationError(
             "The parameter 'weights' should be in the range [0, 1], but got "
             f"max value {weights.min():.5f}, min value {weights.max():.5f}",  # as scikit-learn's
             "Make all weights_init non-negative, then divide them by their sum.",
         )
-    # Weights computed in single precision sum to 1 only within its rounding.
-    if not np.isclose(weights.sum(), 1, rtol=1e-6, atol=1e-6):
+    # Weights computed in single precision sum to 1 only within its rounding; those of a mixture
+    # with noise are given with its share left out.
+    sums = (1,) if noise is None else (1, 1 - noise)
+    if not np.isclose(weights.sum(), sums, rtol=1e-6, atol=1e-6).any():
         raise ConfigurationError(
             "The parameter 'weights' should be normalized, "
             f"but got sum(weights) = {weights.sum():.5f}",

@@ -166,10 +166,18 @@ def describe(model: Model) -> dict[str, Any]:
         "weights": fitted.weights_.tolist(),
         "means": fitted.means_.tolist(),
         "covariances": fitted.covariances_.tolist(),
+        "noise": _noise(fitted),
         "clusters": None if merging is None else merging.clusters.tolist(),
         "fit": _course(fitted),
         "run": None if model.run is None else dict(model.run.record),
     }
+
+
+def _noise(fitted: "GaussianMixture") -> dict[str, float] | None:
+    """Share and density of noise; ``None`` without noise."""
+    if fitted._predictor.mixture.noise is None:  # noqa: SLF001  a protocol's
+        return None
+    return {"weight": fitted.noise_weight_, "density": fitted.noise_density_}
 
 
 def _course(fitted: FittedMixture) -> dict[str, Any]:

@@ -6,13 +6,14 @@ starts and moves ask no further.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
+from daskgmm.model.noise import Noise
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.statistics import Statistics
 
@@ -86,7 +87,8 @@ class MaximumLikelihood(Estimation, MStep):
     ) -> Mixture:
         """The mixture under which the moments are most likely."""
         how = regularisation
-        return moments.maximise(mixture.covariance, how.ridge, how.epsilon, how.zero)
+        found = moments.maximise(mixture.covariance, how.ridge, how.epsilon, how.zero)
+        return found.beside(noise_after(mixture, moments))
 
     def first_mixture(
         self, covariance: Covariance, moments: Moments, regularisation: Regularisation
@@ -99,6 +101,13 @@ class MaximumLikelihood(Estimation, MStep):
         """Mean log-likelihood a row under `mixture`."""
         del mixture, following
         return moments.lower_bound
+
+
+def noise_after(mixture: Mixture, moments: Moments) -> Noise | None:
+    """A mixture's noise with the share of the rows that moments under it leave to noise."""
+    if mixture.noise is None:
+        return None
+    return replace(mixture.noise, weight=moments.left_to_noise)
 
 
 maximum_likelihood = MaximumLikelihood()

@@ -144,6 +144,7 @@ class StartPlan:
         """
         if self.given.complete:
             given = self.given.override(None, self.covariance, sample.frame)
+            given = given.beside(sample.settings.noise)
             sample.course.follow(sample)
             best, found = search([given], sample)
             return Trace(best), found
@@ -243,7 +244,7 @@ class StartPlan:
         course: Course,
     ) -> Iterator[Mixture]:
         if self.given.complete:
-            return iter([self.given.override(None, self.covariance, frame)])
+            return iter([self.given.override(None, self.covariance, frame).beside(settings.noise)])
         seen, sizes = squarable(rows, frame), (self.n_components, rows.shape[1])
 
         def mixture(way: Initialiser) -> Mixture:
@@ -273,7 +274,7 @@ class StartPlan:
 
     def _first(self, moments: Moments, frame: Frame, settings: EMSettings) -> Mixture:
         found = settings.first_mixture(self.covariance, moments)
-        return self.given.override(found, self.covariance, frame)
+        return self.given.override(found, self.covariance, frame).beside(settings.noise)
 
 
 def _not_collapsed(

@@ -66,6 +66,7 @@ def _facts(description: Mapping[str, Any]) -> dict[str, Any]:
         "clusters": description["clusters"] and clusters_in_words(description["clusters"]),
         "columns": description["features"],
         "covariance": description["covariance_type"],
+        "noise": description["noise"] and f"{description['noise']['weight']:.4f} of the rows",
         "rows": fit["n_rows"] and f"{fit['n_rows']:,}",
         "lower bound": fit["lower_bound"] and f"{fit['lower_bound']:.6f} nats a row",
         "iterations": fit["n_iter"],
