@@ -27,7 +27,12 @@ from daskgmm.estimators.validation import require_fitted
 from daskgmm.fitting import model_file
 from daskgmm.fitting.checkpoint import open_checkpoint
 from daskgmm.fitting.checkpoint_file import CheckpointFile
-from daskgmm.fitting.checks import require_held, warn_of_constants
+from daskgmm.fitting.checks import (
+    require_held,
+    warn_of_components,
+    warn_of_constants,
+    warn_of_scales,
+)
 from daskgmm.fitting.fit import Fit
 from daskgmm.fitting.identity import Identity
 from daskgmm.fitting.progress import Entry
@@ -152,6 +157,8 @@ class GaussianMixture(
         Shape by type: (K, D, D) full, (D, D) tied, (K, D) diag, (K,) spherical.
     noise_weight_, noise_density_ : float
         Share of noise, and its density in the data's units; 0 without noise.
+    components_ : DataFrame
+        How each component stands: ``weight, rows, condition, overlap, entropy, flags``.
     converged_ : bool
     n_iter_ : int
         Number of EM passes of the best start over all rows.
@@ -287,6 +294,7 @@ class GaussianMixture(
             with kept(source, self.cache, settings.task(source)) as rows, checkpoint:
                 fit = Fit(rows, settings, random, checkpoint, _best)
                 warn_of_constants(fit.survey, source.columns)
+                warn_of_scales(fit.survey, self.reg_covar, source.columns)
                 notify = watch.begin(fit)
                 for state in fit.states():
                     notify(state)
@@ -298,6 +306,8 @@ class GaussianMixture(
             warn_not_converged()
         if refinement is not None and refinement.spurious:
             warn_of_spurious()
+        else:
+            warn_of_components(self, fit.survey)
         return self
 
     def _adopt(

@@ -14,6 +14,7 @@ from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prediction import Predictor
 from daskgmm.model.questions.clusters import ClusterPredictor
+from daskgmm.model.questions.diagnosis import ComponentReport, diagnosed
 from daskgmm.model.questions.matching import matching
 
 _REMEDY = "Choose the columns that both were fitted on, or another model."
@@ -148,6 +149,12 @@ class Fitted:
             other.mixture.covariance, self.predictor.mixture, self.predictor.frame
         )
         return mixture, other.mixture.outside(other.frame.seen_from(frame))
+
+
+def reports_of(estimator: FittedMixture) -> list[ComponentReport]:
+    """How each component of a fitted estimator stands; no row is read."""
+    moments = estimator._moments  # noqa: SLF001  a protocol's
+    return diagnosed(estimator._predictor, moments, estimator.reg_covar)  # noqa: SLF001
 
 
 def _in_frame_for(covariance: Covariance, mixture: Mixture, frame: Frame) -> tuple[Mixture, Frame]:

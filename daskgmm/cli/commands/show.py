@@ -33,12 +33,14 @@ def _text(description: Mapping[str, Any]) -> str:
         covariances,
         deviations,
         facts_table,
+        standing,
     )
 
     weights, means, names = (description[key] for key in ("weights", "means", "columns"))
     values, kind = description["covariances"], description["covariance_type"]
     spread = deviations(values, kind, (len(means), len(means[0])))
     sections = [facts_table(_facts(description)), components(weights, means, spread, names)]
+    sections.append(standing(description["standing"]))
     sections.append(covariances(values, kind))
     run = description["run"]
     if run is not None and "candidates" in run["result"]:
