@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Any, Self
@@ -38,6 +38,7 @@ from daskgmm.fitting.identity import Identity
 from daskgmm.fitting.progress import Entry
 from daskgmm.fitting.settings import Candidate, Settings, compute_dtype
 from daskgmm.model.prediction import Predictor
+from daskgmm.model.prior import Prior
 from daskgmm.passes import sampling
 from daskgmm.passes.cache.choose import check_cache, kept
 from daskgmm.training.refinement.search import Refinement
@@ -149,6 +150,16 @@ class GaussianMixture(
         its rows the label -1, `predict_proba` has it as the last of K + 1 columns, and `weights_`
         and `noise_weight_` sum to 1. Rows outside the box are held against the same density.
 
+    prior : {None, 'default'} or Prior, default None
+        Prior of means and covariances, for maximum a posteriori in place of maximum likelihood: no
+        component can collapse, so `reg_covar` may be 0. 'default' is mclust's (Fraley and Raftery,
+        2007). `lower_bound_` is then the mean log-likelihood with the prior's log-density, a row.
+    fixed : mapping or None, default None
+        From 'weights', 'means' and 'covariances' to a mask of shape (K,): those components keep
+        what `weights_init`, `means_init` and `precisions_init` say, and the others are learned
+        beside them; entries of components that are to be found may be NaN. A tied covariance is
+        fixed for all or none.
+
     Attributes
     ----------
     weights_ : ndarray of shape (K,)
@@ -225,6 +236,8 @@ class GaussianMixture(
         start_from: Any = None,
         missing: str = "error",
         noise: bool | float = False,
+        prior: "str | Prior | None" = None,
+        fixed: "Mapping[str, ArrayLike] | None" = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -251,6 +264,8 @@ class GaussianMixture(
         self.start_from = start_from
         self.missing = missing
         self.noise = noise
+        self.prior = prior
+        self.fixed = fixed
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit the mixture.

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from daskgmm.errors import ConfigurationError
+from daskgmm.fitting.estimation import checked_prior
 from daskgmm.fitting.options import MethodOptions, check_number, declared
 from daskgmm.fitting.protocols import MixtureParameters
 from daskgmm.fitting.settings import compute_dtype, missing_named
@@ -41,6 +42,7 @@ def check_parameters(estimator: MixtureParameters) -> None:
             f"The 'warm_start' parameter is {estimator.warm_start!r}.", "It must be True or False."
         )
     first_share(estimator.noise)
+    checked_prior(estimator.prior)
     callbacks = estimator.callbacks
     if not isinstance(callbacks, Iterable) or not all(map(_hears, callbacks)):
         raise ConfigurationError(

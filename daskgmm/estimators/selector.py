@@ -40,6 +40,7 @@ from daskgmm.fitting.fitted import Fitted
 from daskgmm.fitting.identity import Identity
 from daskgmm.fitting.protocols import Estimator
 from daskgmm.fitting.settings import Candidate, compute_dtype
+from daskgmm.model.prior import Prior
 from daskgmm.model.scoring import CRITERIA
 from daskgmm.passes.cache.choose import check_cache
 from daskgmm.training.states import StopReason
@@ -120,8 +121,8 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
     start_from
         As in `GaussianMixture`, for the candidates with as many components; others have starts of
         their own.
-    noise
-        As in `GaussianMixture`, beside the components of each candidate.
+    noise, prior
+        As in `GaussianMixture`, for each candidate.
 
     Attributes
     ----------
@@ -182,6 +183,7 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
         start_from: Any = None,
         missing: str = "error",
         noise: bool | float = False,
+        prior: "str | Prior | None" = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -205,6 +207,7 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
         self.start_from = start_from
         self.missing = missing
         self.noise = noise
+        self.prior = prior
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit all candidates and keep the best.

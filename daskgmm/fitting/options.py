@@ -235,6 +235,14 @@ class MethodOptions(TypedDict, total=False):
         ),
     ]
     refine: Refine
+    prior: Annotated[
+        str | None,
+        Option(
+            choices=("default",),
+            help="Prior of means and covariances: default is that of Fraley and Raftery (2007), "
+            "under which no component collapses; by default none.",
+        ),
+    ]
     noise: Annotated[
         bool,
         Option(

@@ -8,6 +8,7 @@ import numpy as np
 
 from daskgmm.data.source import Source
 from daskgmm.errors import ConfigurationError
+from daskgmm.fitting.estimation import estimation_of
 from daskgmm.fitting.fitted import Fitted
 from daskgmm.fitting.protocols import Estimator, MixtureParameters
 from daskgmm.fitting.start_plan import first_share, is_refined, sample_rows, start_plan
@@ -43,6 +44,7 @@ class Candidate:
         Number of sampled rows on which starts are found.
     refined : bool
         Whether a search with split-and-merge moves finds the start.
+    n_features : int
     resume_from : tuple of (Mixture, Frame, float) or None
         Mixture to continue from in place of starts, its frame and its lower bound (nats a row).
     """
@@ -50,6 +52,7 @@ class Candidate:
     plan: StartPlan
     sample_rows: int
     refined: bool
+    n_features: int
     resume_from: tuple[Mixture, Frame, float] | None = None
 
     @property
@@ -78,7 +81,7 @@ class Candidate:
         if last is None and start is not None:
             last = _at(start, plan, source)
         found = sample_rows(estimator, n_features, rows)
-        return cls(plan, found, last is None and is_refined(estimator), last)
+        return cls(plan, found, last is None and is_refined(estimator), n_features, last)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +146,7 @@ class Settings:
             missing=missing_named(estimator.missing),
             max_missing=estimator._max_missing,  # noqa: SLF001  a protocol's
             noise=first_share(estimator.noise),
+            estimation=estimation_of(estimator, candidates[0].plan, candidates[0].n_features),
         )
 
     @property

@@ -11,8 +11,9 @@ from daskgmm.fitting.protocols import MixtureParameters
 from daskgmm.model.covariance import covariance_named
 from daskgmm.model.covariance.base import Covariance, NotPositiveDefiniteError
 from daskgmm.model.typing import Doubles
+from daskgmm.training.given import Given, known_in
 from daskgmm.training.initialisation import initialiser_named
-from daskgmm.training.starts import Given, StartPlan
+from daskgmm.training.starts import StartPlan
 
 SUBSAMPLE_FLOOR = 20_000
 """Least number of rows that subsample='auto' draws."""
@@ -55,6 +56,11 @@ def is_refined(estimator: MixtureParameters) -> bool:
     if not isinstance(estimator.refine, str) or estimator.refine not in REFINEMENTS:
         raise ConfigurationError(
             f"refine={estimator.refine!r} is not known.", f"Use one of: {', '.join(REFINEMENTS)}."
+        )
+    if estimator.fixed is not None and estimator.refine == "split-merge":
+        raise ConfigurationError(
+            "refine='split-merge' moves components, and parts of some are fixed.",
+            "Use refine='none' with fixed.",
         )
     if estimator.refine != "auto":
         return estimator.refine == "split-merge"
@@ -109,17 +115,19 @@ def sample_rows(estimator: MixtureParameters, n_features: int, rows_in_memory: i
 def _given(estimator: MixtureParameters, covariance: Covariance, n_features: int) -> Given:
     n_components = estimator.n_components
     shape = covariance.shape(n_components, n_features)
-    weights = _array(estimator.weights_init, "weights", (n_components,))
+    some = estimator.fixed is not None
+    weights = _array(estimator.weights_init, "weights", (n_components,), some=some)
     if weights is not None:
         _check_weights(weights, first_share(estimator.noise))
-    means = _array(estimator.means_init, "means", (n_components, n_features))
-    precisions = _array(estimator.precisions_init, f"{covariance.name} precision", shape)
+    means = _array(estimator.means_init, "means", (n_components, n_features), some=some)
+    precisions = _array(estimator.precisions_init, f"{covariance.name} precision", shape, some=some)
     if precisions is not None:
         _check_precisions(precisions, covariance)
     return Given(weights, means, precisions)
 
 
-def _array(values: Any, name: str, shape: tuple[int, ...]) -> Doubles | None:
+def _array(values: Any, name: str, shape: tuple[int, ...], *, some: bool) -> Doubles | None:
+    """A parameter as an array; with `some`, NaN stands for what is to be found."""
     if values is None:
         return None
     try:
@@ -136,14 +144,22 @@ def _array(values: Any, name: str, shape: tuple[int, ...]) -> Doubles | None:
             f"The parameter '{name}' should have the shape of {shape}, but got {array.shape}.",
             "It follows from n_components, covariance_type and the columns of X.",
         )
-    if not np.isfinite(array).all():
+    if not (np.isfinite(array) | (np.isnan(array) & some)).all():
         raise ConfigurationError(
-            f"The parameter '{name}' holds NaN or infinity.", "Give finite numbers, or None."
+            f"The parameter '{name}' holds NaN or infinity.",
+            "Give finite numbers, or None; NaN is for what is to be found beside `fixed` parts.",
         )
     return array
 
 
 def _check_weights(weights: Doubles, noise: float | None) -> None:
+    if np.isnan(weights).any():
+        if np.nansum(weights) > 1 or (weights < 0).any():
+            raise ConfigurationError(
+                f"The weights that are given sum to {np.nansum(weights):.5f}.",
+                "They must not be negative, and sum to 1 at most.",
+            )
+        return
     if (weights < 0).any() or (weights > 1).any():
         raise ConfigurationError(
             "The parameter 'weights' should be in the range [0, 1], but got "
@@ -162,8 +178,10 @@ def _check_weights(weights: Doubles, noise: float | None) -> None:
 
 
 def _check_precisions(precisions: Doubles, covariance: Covariance) -> None:
+    known = known_in(precisions, shared=covariance.needs_scatter)
+    unit = np.eye(precisions.shape[-1]) if covariance.has_matrices else 1.0
     try:
-        covariance.factorise_precisions(precisions)
+        covariance.factorise_precisions(np.where(known, precisions, unit))
     except NotPositiveDefiniteError as error:
         kind = "symmetric, positive-definite" if covariance.has_matrices else "positive"
         raise ConfigurationError(

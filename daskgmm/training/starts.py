@@ -18,6 +18,7 @@ from daskgmm.model.typing import Doubles, Floats
 from daskgmm.training.acceleration import plain
 from daskgmm.training.course import CLUSTERING, EM, Course, Numbers
 from daskgmm.training.em import EMSettings, em
+from daskgmm.training.given import Given
 from daskgmm.training.in_memory import InMemory, total_scatter
 from daskgmm.training.initialisation import (
     Initialiser,
@@ -71,40 +72,6 @@ _FAR = 2.0**12
 
 _SQUARABLE = {np.dtype(np.float32): 40, np.dtype(np.float64): 400}
 """Exponents of the largest value, either way, between which squares of rows can be summed."""
-
-
-@dataclass(frozen=True, eq=False)
-class Given:
-    """Start values from the user, in data units; ``None`` where there are none.
-
-    Parameters
-    ----------
-    weights : ndarray of shape (K,) or None
-    means : ndarray of shape (K, D) or None
-    precisions : ndarray in the type's natural shape or None
-    """
-
-    weights: Doubles | None = None
-    means: Doubles | None = None
-    precisions: Doubles | None = None
-
-    @property
-    def complete(self) -> bool:
-        """Whether all start values are given."""
-        return not any(one is None for one in (self.weights, self.means, self.precisions))
-
-    def override(self, mixture: Mixture | None, covariance: Covariance, frame: Frame) -> Mixture:
-        """A mixture in frame coordinates, with the given values in place of its own."""
-        weights, means = self.weights, None if self.means is None else frame.enter(self.means)
-        if mixture is not None:
-            weights = mixture.weights if weights is None else weights
-            means = mixture.means if means is None else means
-        assert weights is not None and means is not None  # noqa: PT018, S101  see `complete`
-        if self.precisions is not None:
-            inside = covariance.rescale(self.precisions, frame.scale)
-            return Mixture.from_precisions(covariance, weights, means, inside)
-        assert mixture is not None  # noqa: S101  see `complete`
-        return Mixture(covariance, weights, means, mixture.covariances, mixture.factors)
 
 
 @dataclass(frozen=True, eq=False)
