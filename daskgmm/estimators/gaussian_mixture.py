@@ -13,6 +13,7 @@ from sklearn.base import DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 
 from daskgmm.estimators import sklearn_model
+from daskgmm.estimators.adaptation import AdaptMethods
 from daskgmm.estimators.attributes import FittedParameters
 from daskgmm.estimators.display import NotebookRepr
 from daskgmm.estimators.exports import ExportMethods
@@ -52,6 +53,7 @@ class GaussianMixture(
     ExportMethods,
     QuestionMethods,
     PartialFit,
+    AdaptMethods,
     StartsFrom,
     DensityMixin,
     NotebookRepr,

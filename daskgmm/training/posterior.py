@@ -60,9 +60,8 @@ class PosteriorMode(ConditionalMStep):
         self, mixture: Mixture, moments: Moments, regularisation: Regularisation
     ) -> Mixture:
         """The most probable mixture given the moments; see `NormalPrior.mode`."""
-        return self.maximise_beside(
-            mixture, moments, regularisation, np.zeros(mixture.n_components, np.bool_)
-        )
+        found = self.first_mixture(mixture.covariance, moments, regularisation)
+        return found.beside(noise_after(mixture, moments))
 
     def maximise_beside(
         self,
@@ -80,7 +79,7 @@ class PosteriorMode(ConditionalMStep):
     def first_mixture(
         self, covariance: Covariance, moments: Moments, regularisation: Regularisation
     ) -> Mixture:
-        """The same, from moments under a start's responsibilities."""
+        """The same without noise, from moments under any responsibilities."""
         held = np.zeros(len(moments.origins), np.bool_)
         return self.prior.mode(covariance, moments, regularisation.ridge, moments.origins, held)
 

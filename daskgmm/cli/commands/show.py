@@ -84,6 +84,7 @@ def _facts(description: Mapping[str, Any]) -> dict[str, Any]:
             "updated from run": _run_in(run, "updated_from"),
             "started from run": _run_in(run, "started_from"),
             "aligned to run": _run_in(run, "aligned_to"),
+            "adapted from run": _run_in(run, "adapted_from"),
             "merged from run": _run_in(run, "merged_from"),
             "fitted": f"{run['timings']['ended']} in {run['timings']['seconds']:.1f} s",
             "inputs": _files([file["path"] for file in run["inputs"]["files"]]),
