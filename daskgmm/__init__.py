@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from daskgmm.estimators.merged import MergedMixture
     from daskgmm.estimators.persistence import load
     from daskgmm.estimators.selector import GaussianMixtureSelector
+    from daskgmm.model.prior import Prior
 
 __all__ = [
     "GaussianMixture",
     "GaussianMixtureSelector",
     "MergedMixture",
+    "Prior",
     "errors",
     "jobs",
     "load",
@@ -33,6 +35,7 @@ _HOMES = {
     "GaussianMixture": "daskgmm.estimators.gaussian_mixture",
     "GaussianMixtureSelector": "daskgmm.estimators.selector",
     "MergedMixture": "daskgmm.estimators.merged",
+    "Prior": "daskgmm.model.prior",
     "load": "daskgmm.estimators.persistence",
     "open_dataset": "daskgmm.data.dataset",
     "open_table": "daskgmm.data.streams",

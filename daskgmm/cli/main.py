@@ -59,6 +59,7 @@ _HOMES = {
     "predict": "daskgmm.cli.commands.predict",
     "impute": "daskgmm.cli.commands.impute",
     "merge": "daskgmm.cli.commands.merge",
+    "adapt": "daskgmm.cli.commands.adapt",
     "score": "daskgmm.cli.commands.score",
     "sample": "daskgmm.cli.commands.sample",
     "show": "daskgmm.cli.commands.show",

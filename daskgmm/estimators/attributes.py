@@ -1,10 +1,12 @@
 """Fitted parameters in the data's units, computed from the frame that the fit ran in."""
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from daskgmm.estimators.validation import require_fitted
+from daskgmm.fitting.fitted import reports_of
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prediction import Predictor
@@ -30,6 +32,33 @@ class FittedParameters:
     def weights_(self) -> Floats:
         """Weights of the components, of shape (K,)."""
         return self._rounded(self._fitted().weights)
+
+    @property
+    def noise_weight_(self) -> float:
+        """Share of noise, which with the weights sums to 1; 0 without noise."""
+        noise = self._fitted().noise
+        return 0.0 if noise is None else noise.weight
+
+    @property
+    def noise_density_(self) -> float:
+        """Density of noise, the inverse of its box's volume in the data's units; 0 without it."""
+        noise = self._fitted().noise
+        return 0.0 if noise is None else float(np.exp(noise.log_density))
+
+    @property
+    def components_(self) -> Any:
+        """DataFrame with a row a component: how each stands, found without reading rows.
+
+        ``weight``; ``rows``, its responsibilities summed over the rows of the fit (NaN if not
+        known); ``condition``, the condition number of its covariance; ``overlap``, the largest
+        Bhattacharyya coefficient with another component, from 0 to 1; ``entropy``, the mean entropy
+        (nats) of the responsibilities of rows that are drawn from it; and ``flags``, what is odd: a
+        tuple of ``"coincides"``, ``"few rows"`` and ``"on reg_covar"``.
+        """
+        import pandas as pd
+
+        self._fitted()
+        return pd.DataFrame([asdict(one) for one in reports_of(self)])  # type: ignore[arg-type]
 
     @property
     def means_(self) -> Floats:

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Any, Self
@@ -13,6 +13,7 @@ from sklearn.base import DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 
 from daskgmm.estimators import sklearn_model
+from daskgmm.estimators.adaptation import AdaptMethods
 from daskgmm.estimators.attributes import FittedParameters
 from daskgmm.estimators.display import NotebookRepr
 from daskgmm.estimators.exports import ExportMethods
@@ -27,12 +28,18 @@ from daskgmm.estimators.validation import require_fitted
 from daskgmm.fitting import model_file
 from daskgmm.fitting.checkpoint import open_checkpoint
 from daskgmm.fitting.checkpoint_file import CheckpointFile
-from daskgmm.fitting.checks import require_held, warn_of_constants
+from daskgmm.fitting.checks import (
+    require_held,
+    warn_of_components,
+    warn_of_constants,
+    warn_of_scales,
+)
 from daskgmm.fitting.fit import Fit
 from daskgmm.fitting.identity import Identity
 from daskgmm.fitting.progress import Entry
 from daskgmm.fitting.settings import Candidate, Settings, compute_dtype
 from daskgmm.model.prediction import Predictor
+from daskgmm.model.prior import Prior
 from daskgmm.passes import sampling
 from daskgmm.passes.cache.choose import check_cache, kept
 from daskgmm.training.refinement.search import Refinement
@@ -46,6 +53,7 @@ class GaussianMixture(
     ExportMethods,
     QuestionMethods,
     PartialFit,
+    AdaptMethods,
     StartsFrom,
     DensityMixin,
     NotebookRepr,
@@ -138,12 +146,32 @@ class GaussianMixture(
         found on the complete rows of the sample if they are half of it, or ten for each component
         and column; else with means in place of what is missing.
 
+    noise : bool or float, default False
+        Uniform background over the bounding box of all rows, for those that belong to no cluster
+        (Banfield and Raftery, 1993); a number is its first share (``True``: 0.05). `predict` gives
+        its rows the label -1, `predict_proba` has it as the last of K + 1 columns, and `weights_`
+        and `noise_weight_` sum to 1. Rows outside the box are held against the same density.
+
+    prior : {None, 'default'} or Prior, default None
+        Prior of means and covariances, for maximum a posteriori in place of maximum likelihood: no
+        component can collapse, so `reg_covar` may be 0. 'default' is mclust's (Fraley and Raftery,
+        2007). `lower_bound_` is then the mean log-likelihood with the prior's log-density, a row.
+    fixed : mapping or None, default None
+        From 'weights', 'means' and 'covariances' to a mask of shape (K,): those components keep
+        what `weights_init`, `means_init` and `precisions_init` say, and the others are learned
+        beside them; entries of components that are to be found may be NaN. A tied covariance is
+        fixed for all or none.
+
     Attributes
     ----------
     weights_ : ndarray of shape (K,)
     means_ : ndarray of shape (K, D)
     covariances_, precisions_, precisions_cholesky_ : ndarray
         Shape by type: (K, D, D) full, (D, D) tied, (K, D) diag, (K,) spherical.
+    noise_weight_, noise_density_ : float
+        Share of noise, and its density in the data's units; 0 without noise.
+    components_ : DataFrame
+        How each component stands: ``weight, rows, condition, overlap, entropy, flags``.
     converged_ : bool
     n_iter_ : int
         Number of EM passes of the best start over all rows.
@@ -209,6 +237,9 @@ class GaussianMixture(
         callbacks: "Iterable[Callback]" = (),
         start_from: Any = None,
         missing: str = "error",
+        noise: bool | float = False,
+        prior: "str | Prior | None" = None,
+        fixed: "Mapping[str, ArrayLike] | None" = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -234,6 +265,9 @@ class GaussianMixture(
         self.callbacks = callbacks
         self.start_from = start_from
         self.missing = missing
+        self.noise = noise
+        self.prior = prior
+        self.fixed = fixed
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit the mixture.
@@ -277,6 +311,7 @@ class GaussianMixture(
             with kept(source, self.cache, settings.task(source)) as rows, checkpoint:
                 fit = Fit(rows, settings, random, checkpoint, _best)
                 warn_of_constants(fit.survey, source.columns)
+                warn_of_scales(fit.survey, self.reg_covar, source.columns)
                 notify = watch.begin(fit)
                 for state in fit.states():
                     notify(state)
@@ -288,6 +323,8 @@ class GaussianMixture(
             warn_not_converged()
         if refinement is not None and refinement.spurious:
             warn_of_spurious()
+        else:
+            warn_of_components(self, fit.survey)
         return self
 
     def _adopt(

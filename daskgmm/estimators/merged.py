@@ -13,6 +13,7 @@ from daskgmm.estimators.inputs import as_source, require_unchanged
 from daskgmm.estimators.predictions import predict_rows
 from daskgmm.fitting import model_file
 from daskgmm.fitting.clusters import Merging
+from daskgmm.fitting.fitted import Fitted
 from daskgmm.fitting.merging import entropy_path
 from daskgmm.model.questions.clusters import ClusterPredictor
 from daskgmm.model.questions.merging import MergePath, by_overlap
@@ -127,6 +128,7 @@ def merged(mixture: "GaussianMixture", n_clusters: Any, criterion: str, X: Any) 
         raise ConfigurationError(
             f"criterion={criterion!r} is not known.", f"Use one of: {', '.join(CRITERIA)}."
         )
+    Fitted.of(mixture).require_no_noise("A MergedMixture")
     path = _path(mixture, criterion, X)
     wanted = path.n_clusters if n_clusters is None else n_clusters
     whole = isinstance(wanted, Integral) and not isinstance(wanted, bool)

@@ -8,9 +8,11 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from daskgmm.errors import ConfigurationError
+from daskgmm.fitting.estimation import checked_prior
 from daskgmm.fitting.options import MethodOptions, check_number, declared
 from daskgmm.fitting.protocols import MixtureParameters
 from daskgmm.fitting.settings import compute_dtype, missing_named
+from daskgmm.fitting.start_plan import first_share
 from daskgmm.model.covariance import covariance_named
 from daskgmm.monitoring.observer import Observer
 from daskgmm.passes.cache.choose import check_cache
@@ -39,6 +41,8 @@ def check_parameters(estimator: MixtureParameters) -> None:
         raise ConfigurationError(
             f"The 'warm_start' parameter is {estimator.warm_start!r}.", "It must be True or False."
         )
+    first_share(estimator.noise)
+    checked_prior(estimator.prior)
     callbacks = estimator.callbacks
     if not isinstance(callbacks, Iterable) or not all(map(_hears, callbacks)):
         raise ConfigurationError(

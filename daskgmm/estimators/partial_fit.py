@@ -42,6 +42,11 @@ def update(estimator: FittedMixture, X: Any, sample_weight: Any, forgetting: flo
     After an error the estimator is unchanged.
     """
     check_parameters(estimator)
+    if estimator.prior is not None or estimator.fixed is not None:
+        raise ConfigurationError(
+            "An update is a step of maximum likelihood, and this model has a prior or fixed parts.",
+            "Fit all rows anew, or use adapt() to move means towards new rows.",
+        )
     began = time.perf_counter()
     history = _history(estimator, forgetting)
     source = as_source(estimator, X, sample_weight, reset=False)
@@ -82,7 +87,8 @@ def _em_settings(estimator: FittedMixture, before: Predictor, dtype: np.dtype[An
 
 
 def _deviations(mixture: Mixture) -> Doubles:
-    """Standard deviations (D,) of the features under a mixture."""
+    """Standard deviations (D,) of the features under a mixture, without its noise."""
+    mixture = mixture.beside(None)
     spread = mixture.means - mixture.weights @ mixture.means
     return np.sqrt(mixture.weights @ (mixture.deviations**2 + spread**2))
 

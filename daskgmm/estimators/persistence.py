@@ -11,6 +11,7 @@ from daskgmm.estimators.parameters import check_settings
 from daskgmm.fitting.identity import plain_parameters
 from daskgmm.fitting.model_file import FITTED, MERGED, Stored, explained_as_damaged
 from daskgmm.model.prediction import Predictor
+from daskgmm.model.prior import Prior
 
 
 def load(
@@ -82,4 +83,5 @@ def _parameters(found: Mapping[str, Any]) -> Mapping[str, Any]:
     for name in found:
         if name not in known:  # such as a checkpoint, which a fit would write
             raise ValueError(f"{name!r} is not a parameter of the estimator")
-    return found
+    prior = found.get("prior")
+    return {**found, "prior": Prior(**prior)} if isinstance(prior, dict) else found

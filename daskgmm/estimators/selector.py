@@ -34,12 +34,13 @@ from daskgmm.estimators.references import StartsFrom, start_of
 from daskgmm.estimators.validation import require_fitted
 from daskgmm.fitting.checkpoint import open_checkpoint
 from daskgmm.fitting.checkpoint_file import CheckpointFile
-from daskgmm.fitting.checks import warn_of_constants
+from daskgmm.fitting.checks import warn_of_components, warn_of_constants, warn_of_scales
 from daskgmm.fitting.fit import Fit
 from daskgmm.fitting.fitted import Fitted
 from daskgmm.fitting.identity import Identity
 from daskgmm.fitting.protocols import Estimator
 from daskgmm.fitting.settings import Candidate, compute_dtype
+from daskgmm.model.prior import Prior
 from daskgmm.model.scoring import CRITERIA
 from daskgmm.passes.cache.choose import check_cache
 from daskgmm.training.states import StopReason
@@ -120,6 +121,8 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
     start_from
         As in `GaussianMixture`, for the candidates with as many components; others have starts of
         their own.
+    noise, prior
+        As in `GaussianMixture`, for each candidate.
 
     Attributes
     ----------
@@ -131,7 +134,9 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
         Row of the chosen candidate in `results_`.
     results_ : DataFrame
         One row for each start of each candidate that made passes over all rows:
-        ``n_components, covariance_type, start, lower_bound, bic, aic, icl, n_iter, converged``.
+        ``n_components, covariance_type, start, lower_bound, bic, aic, icl, n_iter, converged``;
+        and of its components the fewest ``rows``, the largest ``condition`` and ``overlap``, the
+        mean ``entropy`` and all ``flags``: see `GaussianMixture.components_`.
         Unknown values of a candidate that collapsed are NaN.
     n_features_in_ : int
     feature_names_in_ : ndarray of str, where X has names
@@ -177,6 +182,8 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
         callbacks: "Iterable[Callback]" = (),
         start_from: Any = None,
         missing: str = "error",
+        noise: bool | float = False,
+        prior: "str | Prior | None" = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -199,6 +206,8 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
         self.callbacks = callbacks
         self.start_from = start_from
         self.missing = missing
+        self.noise = noise
+        self.prior = prior
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit all candidates and keep the best.
@@ -242,6 +251,7 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
         with watched(self, candidates, source) as watch:
             with begun(estimators, candidates, source, dtype, checkpoint) as fit:
                 warn_of_constants(fit.survey, source.columns)
+                warn_of_scales(fit.survey, self.reg_covar, source.columns)
                 notify = watch.begin(fit)
                 for state in fit.states():
                     notify(state)
@@ -255,6 +265,8 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
         refinement = self.best_estimator_.refinement_
         if refinement is not None and refinement["spurious"]:
             warn_of_spurious()
+        else:
+            warn_of_components(self.best_estimator_, fit.survey)
         if found := shortfalls([one.row() for one in outcomes], self.best_index_, self.tol):
             remedy = "Try n_init=10, or init_params='random'."
             warnings.warn(shortfall_warning(found, remedy), ConvergenceWarning, stacklevel=2)
@@ -299,7 +311,7 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
             self.best_estimator_.feature_names_in_ = self.feature_names_in_
         names = ("n_components", "covariance_type")
         self.best_params_ = {name: getattr(self.best_estimator_, name) for name in names}
-        self.results_ = pd.DataFrame([outcome.row() for outcome in outcomes])
+        self.results_ = pd.DataFrame([one.row() | one.standing() for one in outcomes])
         self.n_passes_ = fit.passes
 
     def _is_largest(self) -> bool:

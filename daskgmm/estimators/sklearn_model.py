@@ -6,6 +6,7 @@ import numpy as np
 
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
 from daskgmm.estimators.validation import require_fitted
+from daskgmm.fitting.fitted import Fitted
 from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.model.covariance import COVARIANCES, covariance_named
 from daskgmm.model.frame import Frame
@@ -27,6 +28,7 @@ def to_sklearn(estimator: FittedMixture) -> Any:
     """Fitted ``sklearn.mixture.GaussianMixture`` with the same parameters."""
     from sklearn.mixture import GaussianMixture
 
+    Fitted.of(estimator).require_no_noise("scikit-learn's GaussianMixture")
     covariance = covariance_named(estimator.covariance_type)
     if not covariance.in_scikit_learn:
         known = ", ".join(name for name, one in COVARIANCES.items() if one.in_scikit_learn)

@@ -38,8 +38,9 @@ def to_onnx(fitted: Fitted, dtype: np.dtype[np.floating]) -> Any:
     Raises
     ------
     ConfigurationError
-        onnx is not installed.
+        onnx is not installed, or the mixture has noise.
     """
+    fitted.require_no_noise("An ONNX model")
     require_package("onnx", "onnx", "An ONNX model needs onnx")
     from onnx import TensorProto, checker, helper
 

@@ -60,6 +60,7 @@ def to_sql(
         raise ConfigurationError(
             f"The dialect {dialect!r} is not known.", f"Use one of: {', '.join(DIALECTS)}."
         )
+    fitted.require_no_noise("A SELECT")
     require_package("sqlglot", "sql", "SQL needs sqlglot")
     import sqlglot
 

@@ -3,14 +3,26 @@
 import warnings
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daskgmm.data.source import require_finite_sum
 from daskgmm.errors import CollapsedComponentError, DataError
+from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.model.nonfinite import feature_name
 from daskgmm.model.prediction import Predictor
+from daskgmm.model.questions.diagnosis import (
+    COINCIDES,
+    FEW_ROWS,
+    ON_REG_COVAR,
+    flags,
+    overlaps,
+)
 from daskgmm.passes.survey import Survey
 
 _SHOWN = 6
+
+_SHARE_OF_VARIANCE = 0.1
+"""Share of a feature's variance from which on ``reg_covar`` is warned of."""
 
 _MOST_BITS = 1020
 """Largest absolute binary exponent of a variance whose inverse is finite too."""
@@ -75,6 +87,26 @@ def require_known(incomplete: int, rows: int, max_missing: float) -> None:
         )
 
 
+def require_ranges(found: Survey, columns: tuple[str, ...] | None) -> None:
+    """Refuse rows that have the same value in some feature: noise would have no volume.
+
+    Raises
+    ------
+    DataError
+        A feature has no range.
+    """
+    assert found.ranges is not None  # noqa: S101  asked of the survey
+    low, high = found.ranges.low, found.ranges.high
+    flat = ~(high > low)
+    if flat.any():
+        name = feature_name(int(np.argmax(flat)), columns)
+        raise DataError(
+            f"{name[0].upper()}{name[1:]} is {low[flat][0]:g} in all rows, so that noise has no "
+            "range there.",
+            "Leave the column out, or fit without noise.",
+        )
+
+
 def require_rows(rows: int, n_components: int) -> None:
     """Raise DataError if there are fewer rows than components, or fewer than two."""
     if rows < 2:
@@ -95,10 +127,61 @@ def warn_of_constants(found: Survey, columns: tuple[str, ...] | None) -> None:
     assert found.statistics is not None  # noqa: S101  sound
     names = [feature_name(int(k), columns) for k in np.flatnonzero(found.statistics.constant)]
     if names:
-        listed = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+        listed = _listed(names)
         verb, them = ("is", "it") if len(names) == 1 else ("are", "them")
         text = f"{listed[0].upper()}{listed[1:]} {verb} constant; leave {them} out."
         warnings.warn(text, UserWarning, stacklevel=3)
+
+
+def warn_of_scales(found: Survey, reg_covar: float, columns: tuple[str, ...] | None) -> None:
+    """Warn the caller of ``fit`` about features whose variance ``reg_covar`` changes."""
+    assert found.statistics is not None  # noqa: S101  sound
+    variances = found.statistics.deviations**2
+    small = _changed(found, reg_covar) & ~found.statistics.constant
+    names = [feature_name(int(k), columns) for k in np.flatnonzero(small)]
+    if names:
+        verb, them = ("varies", "it") if len(names) == 1 else ("vary", "them")
+        warnings.warn(
+            f"reg_covar={reg_covar:g} is added to variances, and {_listed(names)} {verb} little "
+            f"more ({variances[small].min():.2g}): scale {them} up, or lower reg_covar.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+
+
+_ADVICE = {
+    COINCIDES: ("coincides with another", "coincide with others", "use fewer components"),
+    FEW_ROWS: ("holds almost no rows", "hold almost no rows", "use fewer components"),
+    ON_REG_COVAR: (
+        "is hardly wider than reg_covar in some direction",
+        "are hardly wider than reg_covar in some direction",
+        "use fewer components, or scale the columns and lower reg_covar",
+    ),
+}
+
+
+def _changed(found: Survey, reg_covar: float) -> NDArray[np.bool_]:
+    """Mask (D,) of features whose variance ``reg_covar`` changes."""
+    assert found.statistics is not None  # noqa: S101  sound
+    return np.asarray(found.statistics.deviations**2 * _SHARE_OF_VARIANCE < reg_covar)
+
+
+def warn_of_components(estimator: FittedMixture, survey: Survey) -> None:
+    """Warn the caller of ``fit`` about components that are odd, unless columns are the cause."""
+    found = estimator._predictor  # noqa: SLF001  a protocol's
+    moments = estimator._moments  # noqa: SLF001
+    flagged = flags(found, moments, estimator.reg_covar, overlaps(found.mixture))
+    for flag, (one, several, advice) in _ADVICE.items():
+        which = [str(k) for k, own in enumerate(flagged) if flag in own]
+        explained = flag == ON_REG_COVAR and _changed(survey, estimator.reg_covar).any()
+        if which and not explained:
+            subject, verb = ("Component", one) if len(which) == 1 else ("Components", several)
+            text = f"{subject} {_listed(which)} {verb}: {advice}."
+            warnings.warn(text, UserWarning, stacklevel=3)
 
 
 def require_held(found: Predictor) -> None:

@@ -121,6 +121,7 @@ class Fit:
             self.source.dtype,
             None if self.source.lengths is None else sum(self.source.lengths),
             self.settings.missing,
+            ranges=self.settings.noise is not None,
         )
         prepare, passes = self._prepared(random)
         source, groups = tasks or (self.source, None)

@@ -14,6 +14,7 @@ from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prediction import Predictor
 from daskgmm.model.questions.clusters import ClusterPredictor
+from daskgmm.model.questions.diagnosis import ComponentReport, diagnosed
 from daskgmm.model.questions.matching import matching
 
 _REMEDY = "Choose the columns that both were fitted on, or another model."
@@ -105,6 +106,14 @@ class Fitted:
                 "Choose the same number, or another model.",
             )
 
+    def require_no_noise(self, subject: str) -> None:
+        """Raise ConfigurationError if there is noise, which the subject cannot hold."""
+        if self.predictor.mixture.noise is not None:
+            raise ConfigurationError(
+                f"{subject} cannot hold the noise of this mixture.",
+                "Fit without noise, or predict with daskgmm.",
+            )
+
     def of_type(self, covariance: Covariance) -> tuple[Mixture, Frame]:
         """The mixture as one of a covariance type, and a frame that suits the type."""
         mixture, frame = _in_frame_for(covariance, self.predictor.mixture, self.predictor.frame)
@@ -140,6 +149,12 @@ class Fitted:
             other.mixture.covariance, self.predictor.mixture, self.predictor.frame
         )
         return mixture, other.mixture.outside(other.frame.seen_from(frame))
+
+
+def reports_of(estimator: FittedMixture) -> list[ComponentReport]:
+    """How each component of a fitted estimator stands; no row is read."""
+    moments = estimator._moments  # noqa: SLF001  a protocol's
+    return diagnosed(estimator._predictor, moments, estimator.reg_covar)  # noqa: SLF001
 
 
 def _in_frame_for(covariance: Covariance, mixture: Mixture, frame: Frame) -> tuple[Mixture, Frame]:

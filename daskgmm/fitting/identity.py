@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from daskgmm.data.source import Source
+from daskgmm.fitting.estimation import plain_fixed, plain_prior
 from daskgmm.fitting.protocols import Estimator, MixtureParameters
 from daskgmm.fitting.settings import Candidate
 from daskgmm.fitting.tensors import Arrays, digest, to_plain
@@ -24,6 +25,9 @@ def plain_parameters(estimator: Estimator) -> dict[str, Any]:
     del found["callbacks"], found["checkpoint"], found["start_from"]
     if isinstance(found["random_state"], np.random.RandomState):
         del found["random_state"]
+    for name, plain in (("prior", plain_prior), ("fixed", plain_fixed)):
+        if name in found:
+            found[name] = plain(found[name])
     if found["dtype"] is not None:
         found["dtype"] = str(np.dtype(found["dtype"]))
     for name in ("weights_init", "means_init", "precisions_init"):

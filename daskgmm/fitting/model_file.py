@@ -28,6 +28,7 @@ from daskgmm.model.frame import Frame
 from daskgmm.model.missing.patterns import Missing
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
+from daskgmm.model.noise import Noise
 from daskgmm.model.prediction import Predictor
 from daskgmm.model.questions.clusters import ClusterPredictor
 
@@ -86,6 +87,13 @@ def to_bytes(estimator: FittedMixture, merging: Merging | None = None) -> bytes:
         "frame.origin": frame.origin,
         "frame.scale": frame.scale,
     }
+    if mixture.noise is not None:
+        noise = mixture.noise
+        tensors |= {
+            "noise.weight": np.array([noise.weight]),
+            "noise.low": noise.low,
+            "noise.sides": noise.sides,
+        }
     if moments is not None:
         tensors |= {
             "moments.origins": moments.origins,
@@ -276,6 +284,7 @@ def _fitted(file: TensorFile) -> Fitted:
     mixture = Mixture(
         covariance_named(kind),
         *(tensors[key] for key in ("weights", "means", "covariances", "factors")),
+        noise=_noise(tensors),
     )
     mixture.require_sound()
     frame = Frame(tensors["frame.origin"], tensors["frame.scale"])
@@ -297,6 +306,13 @@ def _fitted(file: TensorFile) -> Fitted:
     forced = None if parameters["dtype"] is None else np.dtype(metadata["dtype"])
     found = Predictor(mixture, frame, forced, missing=Missing(parameters.get("missing", "error")))
     return Fitted(_predictor(file, found), columns)
+
+
+def _noise(tensors: Mapping[str, NDArray[Any]]) -> Noise | None:
+    if "noise.weight" not in tensors:
+        return None
+    (weight,) = tensors["noise.weight"].tolist()
+    return Noise(weight, tensors["noise.low"], tensors["noise.sides"])
 
 
 def _predictor(file: TensorFile, found: Predictor) -> Predictor:

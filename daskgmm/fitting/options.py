@@ -239,6 +239,21 @@ class MethodOptions(TypedDict, total=False):
         ),
     ]
     refine: Refine
+    prior: Annotated[
+        str | None,
+        Option(
+            choices=("default",),
+            help="Prior of means and covariances: default is that of Fraley and Raftery (2007), "
+            "under which no component collapses; by default none.",
+        ),
+    ]
+    noise: Annotated[
+        bool,
+        Option(
+            default=False,
+            help="Add a uniform background for rows that belong to no cluster; their label is -1.",
+        ),
+    ]
     dtype: DType
     missing: Annotated[
         str,

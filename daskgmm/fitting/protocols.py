@@ -62,6 +62,9 @@ class MixtureParameters(Estimator, Protocol):
     means_init: Any
     precisions_init: Any
     warm_start: bool
+    noise: Any
+    prior: Any
+    fixed: Any
 
     def _last_fit(self, plan: StartPlan, n_features: int) -> tuple[Mixture, Frame, float] | None:
         """Mixture, frame and lower bound of the last fit, if it is of the planned kind."""

@@ -8,16 +8,19 @@ import numpy as np
 
 from daskgmm.data.source import Source
 from daskgmm.errors import ConfigurationError
+from daskgmm.fitting.estimation import estimation_of
 from daskgmm.fitting.fitted import Fitted
 from daskgmm.fitting.protocols import Estimator, MixtureParameters
-from daskgmm.fitting.start_plan import is_refined, sample_rows, start_plan
+from daskgmm.fitting.start_plan import first_share, is_refined, sample_rows, start_plan
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame
 from daskgmm.model.missing.patterns import Missing
 from daskgmm.model.mixture import Mixture
+from daskgmm.model.noise import Noise
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.cost import FIT_WORTH_COMPILING, seconds_a_row
 from daskgmm.passes.memory import TaskSizes, largest_block, largest_part
+from daskgmm.passes.ranges import Ranges
 from daskgmm.passes.statistics import Statistics
 from daskgmm.training.acceleration import Acceleration, acceleration_named
 from daskgmm.training.em import EMSettings
@@ -41,6 +44,7 @@ class Candidate:
         Number of sampled rows on which starts are found.
     refined : bool
         Whether a search with split-and-merge moves finds the start.
+    n_features : int
     resume_from : tuple of (Mixture, Frame, float) or None
         Mixture to continue from in place of starts, its frame and its lower bound (nats a row).
     """
@@ -48,6 +52,7 @@ class Candidate:
     plan: StartPlan
     sample_rows: int
     refined: bool
+    n_features: int
     resume_from: tuple[Mixture, Frame, float] | None = None
 
     @property
@@ -76,7 +81,7 @@ class Candidate:
         if last is None and start is not None:
             last = _at(start, plan, source)
         found = sample_rows(estimator, n_features, rows)
-        return cls(plan, found, last is None and is_refined(estimator), last)
+        return cls(plan, found, last is None and is_refined(estimator), n_features, last)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +109,8 @@ class Settings:
         What rows with missing values count as.
     max_missing : float
         Largest share of the rows that may have missing values.
+    noise : float or None
+        Share of the rows that noise has at first; ``None`` without noise.
     """
 
     candidates: tuple[Candidate, ...]
@@ -117,6 +124,7 @@ class Settings:
     estimation: Estimation = maximum_likelihood
     missing: Missing = Missing.ERROR
     max_missing: float = 1.0
+    noise: float | None = None
 
     @classmethod
     def of(
@@ -137,6 +145,8 @@ class Settings:
             dtype=dtype,
             missing=missing_named(estimator.missing),
             max_missing=estimator._max_missing,  # noqa: SLF001  a protocol's
+            noise=first_share(estimator.noise),
+            estimation=estimation_of(estimator, candidates[0].plan, candidates[0].n_features),
         )
 
     @property
@@ -211,8 +221,10 @@ class Settings:
             marginalized=self.missing is Missing.MARGINALIZE,
         )
 
-    def em_settings(self, frame: Frame, statistics: Statistics) -> EMSettings:
-        """Settings of EM in a frame, for rows with these statistics."""
+    def em_settings(
+        self, frame: Frame, statistics: Statistics, ranges: Ranges | None
+    ) -> EMSettings:
+        """Settings of EM in a frame, for rows with these statistics, and ranges beside noise."""
         return EMSettings(
             self.tol,
             self.max_iter,
@@ -223,7 +235,15 @@ class Settings:
             self.accelerate,
             frame.enter(np.zeros_like(frame.origin)),
             self.estimation.m_step(frame, statistics),
+            self._noise(frame, ranges),
         )
+
+    def _noise(self, frame: Frame, ranges: Ranges | None) -> Noise | None:
+        """Noise over the bounding box of the rows, in a frame."""
+        if self.noise is None:
+            return None
+        assert ranges is not None  # noqa: S101  asked of the survey
+        return Noise(self.noise, frame.enter(ranges.low), (ranges.high - ranges.low) / frame.scale)
 
 
 def _at(start: Fitted, plan: StartPlan, source: Source) -> tuple[Mixture, Frame, float]:

@@ -1,6 +1,6 @@
 """A mixture's parameters for its starts, checked, and how many rows to find the starts on."""
 
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,9 @@ from daskgmm.fitting.protocols import MixtureParameters
 from daskgmm.model.covariance import covariance_named
 from daskgmm.model.covariance.base import Covariance, NotPositiveDefiniteError
 from daskgmm.model.typing import Doubles
+from daskgmm.training.given import Given, known_in
 from daskgmm.training.initialisation import initialiser_named
-from daskgmm.training.starts import Given, StartPlan
+from daskgmm.training.starts import StartPlan
 
 SUBSAMPLE_FLOOR = 20_000
 """Least number of rows that subsample='auto' draws."""
@@ -56,12 +57,33 @@ def is_refined(estimator: MixtureParameters) -> bool:
         raise ConfigurationError(
             f"refine={estimator.refine!r} is not known.", f"Use one of: {', '.join(REFINEMENTS)}."
         )
+    if estimator.fixed is not None and estimator.refine == "split-merge":
+        raise ConfigurationError(
+            "refine='split-merge' moves components, and parts of some are fixed.",
+            "Use refine='none' with fixed.",
+        )
     if estimator.refine != "auto":
         return estimator.refine == "split-merge"
     given = (estimator.weights_init, estimator.means_init, estimator.precisions_init)
     starts_given = any(values is not None for values in given)
     few = estimator.max_iter < LEAST_PASSES_OF_REFINED
     return not (starts_given or estimator.warm_start or few)
+
+
+FIRST_SHARE = 0.05
+"""Share of the rows that noise has at first, unless another is given."""
+
+
+def first_share(noise: Any) -> float | None:
+    """First share of noise that the ``noise`` parameter stands for; ``None`` for no noise."""
+    if isinstance(noise, bool | np.bool_):
+        return FIRST_SHARE if noise else None
+    if isinstance(noise, Real) and 0 < float(noise) < 1:
+        return float(noise)
+    raise ConfigurationError(
+        f"The 'noise' parameter is {noise!r}.",
+        "It must be True, False, or the share of noise to begin with, between 0 and 1.",
+    )
 
 
 def sample_rows(estimator: MixtureParameters, n_features: int, rows_in_memory: int | None) -> int:
@@ -93,17 +115,19 @@ def sample_rows(estimator: MixtureParameters, n_features: int, rows_in_memory: i
 def _given(estimator: MixtureParameters, covariance: Covariance, n_features: int) -> Given:
     n_components = estimator.n_components
     shape = covariance.shape(n_components, n_features)
-    weights = _array(estimator.weights_init, "weights", (n_components,))
+    some = estimator.fixed is not None
+    weights = _array(estimator.weights_init, "weights", (n_components,), some=some)
     if weights is not None:
-        _check_weights(weights)
-    means = _array(estimator.means_init, "means", (n_components, n_features))
-    precisions = _array(estimator.precisions_init, f"{covariance.name} precision", shape)
+        _check_weights(weights, first_share(estimator.noise))
+    means = _array(estimator.means_init, "means", (n_components, n_features), some=some)
+    precisions = _array(estimator.precisions_init, f"{covariance.name} precision", shape, some=some)
     if precisions is not None:
         _check_precisions(precisions, covariance)
     return Given(weights, means, precisions)
 
 
-def _array(values: Any, name: str, shape: tuple[int, ...]) -> Doubles | None:
+def _array(values: Any, name: str, shape: tuple[int, ...], *, some: bool) -> Doubles | None:
+    """A parameter as an array; with `some`, NaN stands for what is to be found."""
     if values is None:
         return None
     try:
@@ -120,22 +144,32 @@ def _array(values: Any, name: str, shape: tuple[int, ...]) -> Doubles | None:
             f"The parameter '{name}' should have the shape of {shape}, but got {array.shape}.",
             "It follows from n_components, covariance_type and the columns of X.",
         )
-    if not np.isfinite(array).all():
+    if not (np.isfinite(array) | (np.isnan(array) & some)).all():
         raise ConfigurationError(
-            f"The parameter '{name}' holds NaN or infinity.", "Give finite numbers, or None."
+            f"The parameter '{name}' holds NaN or infinity.",
+            "Give finite numbers, or None; NaN is for what is to be found beside `fixed` parts.",
         )
     return array
 
 
-def _check_weights(weights: Doubles) -> None:
+def _check_weights(weights: Doubles, noise: float | None) -> None:
+    if np.isnan(weights).any():
+        if np.nansum(weights) > 1 or (weights < 0).any():
+            raise ConfigurationError(
+                f"The weights that are given sum to {np.nansum(weights):.5f}.",
+                "They must not be negative, and sum to 1 at most.",
+            )
+        return
     if (weights < 0).any() or (weights > 1).any():
         raise ConfigurationError(
             "The parameter 'weights' should be in the range [0, 1], but got "
             f"max value {weights.min():.5f}, min value {weights.max():.5f}",  # as scikit-learn's
             "Make all weights_init non-negative, then divide them by their sum.",
         )
-    # Weights computed in single precision sum to 1 only within its rounding.
-    if not np.isclose(weights.sum(), 1, rtol=1e-6, atol=1e-6):
+    # Weights computed in single precision sum to 1 only within its rounding; those of a mixture
+    # with noise are given with its share left out.
+    sums = (1,) if noise is None else (1, 1 - noise)
+    if not np.isclose(weights.sum(), sums, rtol=1e-6, atol=1e-6).any():
         raise ConfigurationError(
             "The parameter 'weights' should be normalized, "
             f"but got sum(weights) = {weights.sum():.5f}",
@@ -144,8 +178,10 @@ def _check_weights(weights: Doubles) -> None:
 
 
 def _check_precisions(precisions: Doubles, covariance: Covariance) -> None:
+    known = known_in(precisions, shared=covariance.needs_scatter)
+    unit = np.eye(precisions.shape[-1]) if covariance.has_matrices else 1.0
     try:
-        covariance.factorise_precisions(precisions)
+        covariance.factorise_precisions(np.where(known, precisions, unit))
     except NotPositiveDefiniteError as error:
         kind = "symmetric, positive-definite" if covariance.has_matrices else "positive"
         raise ConfigurationError(

@@ -9,7 +9,7 @@ import numpy as np
 
 from daskgmm.data.source import Source
 from daskgmm.errors import CollapsedComponentError, DataError
-from daskgmm.fitting.checks import require_sound
+from daskgmm.fitting.checks import require_ranges, require_sound
 from daskgmm.fitting.settings import Candidate, Settings
 from daskgmm.fitting.start_report import StartsReport
 from daskgmm.model.frame import Frame
@@ -57,7 +57,7 @@ class StandardisedData:
                 np.zeros_like(statistics.second) if own is None else own.about(frame.origin).second
             )
             scatter = second / np.outer(frame.scale, frame.scale)
-        return cls(frame, settings.em_settings(frame, statistics), scatter)
+        return cls(frame, settings.em_settings(frame, statistics, found.ranges), scatter)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +121,8 @@ class Preparation:
         """
         largest = max(candidate.plan.n_components for candidate in self.settings.candidates)
         require_sound(found, largest, self.columns, self.settings.max_missing)
+        if self.settings.noise is not None:
+            require_ranges(found, self.columns)
         course, random = Course(report, earlier, most), copy.deepcopy(self.random)
         try:
             started = self._started(found, course, random)
@@ -166,7 +168,11 @@ class Preparation:
         base = StandardisedData.of(found, self.settings)
         if self.candidate.resume_from is not None:
             mixture, old, bound = self.candidate.resume_from
-            return (Trace(mixture.outside(old.seen_from(base.frame)), settled_bound=bound),)
+            mixture = mixture.outside(old.seen_from(base.frame))
+            noise = base.em_settings.noise
+            if noise is not None and mixture.noise is not None:
+                noise = replace(noise, weight=mixture.noise.weight)
+            return (Trace(mixture.beside(noise), settled_bound=bound),)
         sample = self._sampled(found)
         partial = self.settings.fit_on_sample and len(sample.rows) < found.rows
         drawn = self.candidate.plan.starts(

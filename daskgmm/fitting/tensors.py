@@ -23,7 +23,9 @@ from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
+from daskgmm.model.noise import Noise
 from daskgmm.passes.gaps import Gaps
+from daskgmm.passes.ranges import Ranges
 from daskgmm.passes.statistics import Statistics
 from daskgmm.passes.survey import Survey
 from daskgmm.training.acceleration import AccelerationState
@@ -53,6 +55,8 @@ _CLASSES: dict[str, Any] = {
     "Mixture": Mixture,
     "Moments": Moments,
     "Frame": Frame,
+    "Noise": Noise,
+    "Ranges": Ranges,
 }
 """Dataclasses that files may hold, by tag."""
 _TAGS = {kind: tag for tag, kind in _CLASSES.items()}

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from daskgmm.jobs.adapting import adapt
     from daskgmm.jobs.fitting import fit
     from daskgmm.jobs.imputing import impute
     from daskgmm.jobs.merging import merge
@@ -19,7 +20,18 @@ if TYPE_CHECKING:
     from daskgmm.jobs.selecting import select
     from daskgmm.jobs.updating import update
 
-__all__ = ["fit", "impute", "merge", "plan", "predict", "sample", "score", "select", "update"]
+__all__ = [
+    "adapt",
+    "fit",
+    "impute",
+    "merge",
+    "plan",
+    "predict",
+    "sample",
+    "score",
+    "select",
+    "update",
+]
 
 # Modules are verbs in -ing: a module jobs/fit.py would shadow the function `jobs.fit`.
 _HOMES = {
@@ -27,6 +39,7 @@ _HOMES = {
     "select": "daskgmm.jobs.selecting",
     "predict": "daskgmm.jobs.predicting",
     "impute": "daskgmm.jobs.imputing",
+    "adapt": "daskgmm.jobs.adapting",
     "merge": "daskgmm.jobs.merging",
     "sample": "daskgmm.jobs.sampling",
     "update": "daskgmm.jobs.updating",

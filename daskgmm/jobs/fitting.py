@@ -15,7 +15,7 @@ from daskgmm.jobs.inputs import Inputs, fingerprint
 from daskgmm.jobs.json_values import as_plain
 from daskgmm.jobs.listener import Listener, Silence
 from daskgmm.jobs.methods import E, Method, MixtureSpec
-from daskgmm.jobs.options import FitOptions, Paths, build, check
+from daskgmm.jobs.options import MixtureOptions, Paths, build, check
 from daskgmm.jobs.references import References
 from daskgmm.jobs.runs.decision import RunRequest
 from daskgmm.jobs.runs.directory import CHECKPOINT_FILE
@@ -88,7 +88,7 @@ def fit(
     *,
     components: int,
     covariance: str = "full",
-    **options: Unpack[FitOptions],
+    **options: Unpack[MixtureOptions],
 ) -> dict[str, Any]:
     """Fit a mixture to rows, and leave a run directory, as ``daskgmm fit`` does.
 
@@ -103,7 +103,7 @@ def fit(
     covariance : str
         The covariance type.
     options
-        As the command line has them, with its defaults; see `daskgmm.jobs.options.FitOptions`.
+        As the command line has them, with its defaults; see `daskgmm.jobs.options.MixtureOptions`.
 
     Returns
     -------
@@ -124,7 +124,7 @@ def request_of(
     inputs: Paths, output: str, method: Method[Any], options: Mapping[str, Any]
 ) -> FitRequest:
     """Build a fit's request from plain values."""
-    check(options, FitOptions)
+    check(options, MixtureOptions)
     resources = build(Resources, options)
     return build(
         FitRequest,
@@ -167,6 +167,7 @@ def _fit(request: FitRequest, dataset: Dataset, listener: Listener, attempt: Att
         start_from=references.start,
     )
     estimator._max_missing = request.max_missing  # noqa: SLF001  of one family
+    estimator.set_params(**references.fixed(estimator, dataset))
     with workplace(request.resources, dataset, listener, run_id=attempt.run_id) as start:
         listener.start(start)
         fitted = _fitted(estimator, dataset)

@@ -1,14 +1,14 @@
 """Models found in run directories or model files, and their description as plain values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from daskgmm.data.storage.credentials import shown_address
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import DataError, MissingInputError, OutputError
-from daskgmm.fitting.fitted import Fitted
+from daskgmm.fitting.fitted import Fitted, reports_of
 from daskgmm.fitting.model_file import MODEL_FILE, Stored, read
 from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.jobs.runs.directory import CHECKPOINT_FILE, RECORD_FILE, Run, State, sha256
@@ -166,10 +166,19 @@ def describe(model: Model) -> dict[str, Any]:
         "weights": fitted.weights_.tolist(),
         "means": fitted.means_.tolist(),
         "covariances": fitted.covariances_.tolist(),
+        "noise": _noise(fitted),
+        "standing": [asdict(one) for one in reports_of(fitted)],
         "clusters": None if merging is None else merging.clusters.tolist(),
         "fit": _course(fitted),
         "run": None if model.run is None else dict(model.run.record),
     }
+
+
+def _noise(fitted: "GaussianMixture") -> dict[str, float] | None:
+    """Share and density of noise; ``None`` without noise."""
+    if fitted._predictor.mixture.noise is None:  # noqa: SLF001  a protocol's
+        return None
+    return {"weight": fitted.noise_weight_, "density": fitted.noise_density_}
 
 
 def _course(fitted: FittedMixture) -> dict[str, Any]:

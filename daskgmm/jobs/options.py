@@ -248,6 +248,24 @@ class FitOptions(MethodOptions, CacheOptions, ReferenceOptions, ReadOptions, tot
     command: tuple[str, ...]
 
 
+class MixtureOptions(FitOptions, total=False):
+    """Options of a fit of one mixture, and of its parts that stay."""
+
+    fix: Annotated[
+        Sequence[str],
+        Option(
+            default=(),
+            metavar="PARTS",
+            help="Parts of the model in --fix-from that stay, as its components do: any of means, "
+            "weights and covariances. They come first; the others are learned beside them.",
+        ),
+    ]
+    fix_from: Annotated[
+        str | None,
+        Option(metavar="RUN", help="Run directory or model file of components that stay."),
+    ]
+
+
 class PredictOptions(ReadOptions, total=False):
     """Options of the predictions that are written for each row."""
 
@@ -306,6 +324,23 @@ class MergeOptions(ReadOptions, total=False):
             help="Number of clusters; by default the elbow of their entropy, or as many as remain "
             "when no pair overlaps by a Bhattacharyya coefficient of 0.1.",
         ),
+    ]
+    force: Force
+    command: tuple[str, ...]
+
+
+class AdaptOptions(ReadOptions, total=False):
+    """Options of a mixture whose means are moved towards rows.
+
+    Parameters
+    ----------
+    command : tuple of str
+        Command line, for the run's record.
+    """
+
+    relevance: Annotated[
+        float,
+        Option(default=16.0, least=0, metavar="R", help="Rows that an old mean counts as."),
     ]
     force: Force
     command: tuple[str, ...]

@@ -40,6 +40,7 @@ Where each term is computed:
                         them, `kernels.loops.pairs` sums over them; of hundreds of
                         components, `kernels.neighbours` leaves a few to look at
     gamma               `responsibilities.normalise`; the compiled loop has its own
+    noise               `noise.Noise`: a constant logit beside the others, and no moments
     a block's moments   `expectation.Accumulator`, `moments.Moments`
     M-step              `moments.Moments.maximise`, `covariance.base.Covariance.estimate`
     =================== =============================================================

@@ -1,6 +1,6 @@
 """A mixture of Gaussians, immutable."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from daskgmm.errors import CollapsedComponentError
 from daskgmm.model.covariance.base import Covariance, NotPositiveDefiniteError
 from daskgmm.model.frame import Frame, require_numbers
+from daskgmm.model.noise import Noise
 from daskgmm.model.typing import Doubles
 
 _LOG_OF_ZERO = -1e30
@@ -30,13 +31,15 @@ class Mixture:
     covariance : Covariance
         The covariance type.
     weights : ndarray of shape (K,)
-        Not negative, with sum 1.
+        Not negative, with sum 1; with noise, 1 less its weight.
     means : ndarray of shape (K, D)
     covariances, factors : ndarray in the type's natural shape
         Covariances, and the Cholesky factors of the precisions.
     log_weights : ndarray of shape (K,) or None
         Terms that the E-step adds to the components' log-densities, where they are not the
         logarithms of the weights: the expectations of a variational mixture.
+    noise : Noise or None
+        A uniform background beside the components.
     """
 
     covariance: Covariance
@@ -45,6 +48,7 @@ class Mixture:
     covariances: Doubles
     factors: Doubles
     log_weights: Doubles | None = None
+    noise: Noise | None = field(default=None, kw_only=True)
 
     @classmethod
     def from_covariances(
@@ -87,8 +91,12 @@ class Mixture:
                 raise ValueError(f"the {name} have the shape {found}, where {shape} is needed")
         if (self.weights < 0).any():
             raise ValueError(f"a weight is {self.weights.min():g}")
-        if abs(self.weights.sum() - 1) > _ROUNDING_OF_WEIGHTS:
-            raise ValueError(f"the weights sum to {self.weights.sum():.6g}, not to 1")
+        total = self.weights.sum()
+        if self.noise is not None:
+            self.noise.require_sound(self.n_features)
+            total += self.noise.weight
+        if abs(total - 1) > _ROUNDING_OF_WEIGHTS:
+            raise ValueError(f"the weights sum to {total:.6g}, not to 1")
         self._require_proper_covariances()
 
     def _require_proper_covariances(self) -> None:
@@ -125,7 +133,13 @@ class Mixture:
     def n_parameters(self) -> int:
         """Number of free parameters, for information criteria."""
         in_covariances = self.covariance.n_parameters(*self.shape)
-        return in_covariances + self.means.size + self.n_components - 1
+        of_weights = self.n_components - (self.noise is None)
+        return in_covariances + self.means.size + of_weights
+
+    @property
+    def noise_logit(self) -> float:
+        """Weighted log-density of noise at any row; minus infinity where there is none."""
+        return -np.inf if self.noise is None else self.noise.logit
 
     @property
     def deviations(self) -> Doubles:
@@ -159,6 +173,7 @@ class Mixture:
             self.covariance.of_components(self.covariances, order),
             self.covariance.of_components(self.factors, order),
             None if self.log_weights is None else self.log_weights[order],
+            noise=self.noise,
         )
 
     def of_features(self, features: NDArray[np.int64]) -> "Mixture":
@@ -166,7 +181,16 @@ class Mixture:
         covariances = self.covariance.of_features(self.covariances, features)
         means = self.means[:, features]
         found = Mixture.from_covariances(self.covariance, self.weights, means, covariances)
-        return replace(found, log_weights=self.log_weights)
+        noise = None if self.noise is None else self.noise.of_features(features)
+        return replace(found, log_weights=self.log_weights, noise=noise)
+
+    def beside(self, noise: Noise | None) -> "Mixture":
+        """The same components beside noise, to which they leave its weight."""
+        if noise is None and self.noise is None:
+            return self
+        left = 1.0 if noise is None else 1 - noise.weight
+        weights = self.weights * (left / self.weights.sum())
+        return replace(self, weights=weights, noise=noise)
 
     def with_covariance(self, covariance: Covariance) -> "Mixture":
         """The mixture of another covariance type that is nearest component by component.
@@ -182,14 +206,16 @@ class Mixture:
         shared = np.einsum("k,kij->ij", counts, matrices)
         nothing = np.zeros_like(self.means)
         found = covariance.estimate(quadratic, shared, counts, nothing, nothing[0])
-        return Mixture.from_covariances(covariance, self.weights, self.means, found)
+        mixture = Mixture.from_covariances(covariance, self.weights, self.means, found)
+        return replace(mixture, noise=self.noise)
 
     def outside(self, frame: Frame) -> "Mixture":
         """The mixture in the coordinates in which its frame is given."""
         covariances = self.covariance.rescale(self.covariances, frame.scale)
         means = frame.leave(self.means)
         found = Mixture.from_covariances(self.covariance, self.weights, means, covariances)
-        return replace(found, log_weights=self.log_weights)
+        noise = None if self.noise is None else self.noise.outside(frame)
+        return replace(found, log_weights=self.log_weights, noise=noise)
 
 
 def collapsed(component: int | None, weights: Doubles) -> CollapsedComponentError:

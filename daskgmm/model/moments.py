@@ -87,6 +87,11 @@ class Moments:
         return self.log_likelihood / self.weight
 
     @property
+    def left_to_noise(self) -> float:
+        """Share of the rows' weight that no component has."""
+        return max(1 - float(self.sums[-1].sum()) / self.weight, 0.0)
+
+    @property
     def means(self) -> Doubles:
         """Means (K, D) of the components that have any weight; the origins of others."""
         counts = self.sums[-1]

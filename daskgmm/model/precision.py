@@ -48,13 +48,15 @@ def covariance_errors(mixture: Mixture, origins: Doubles, dtype: np.dtype[np.flo
 def feature_components(mixture: Mixture, dtype: np.dtype[np.floating]) -> NDArray[np.bool_]:
     """Mask (K,) of the components for which the feature form is exact enough and pays.
 
-    Where components share moments, the worst of them decides for all.
+    Where components share moments, the worst of them decides for all; and beside noise none is
+    left out: its logit can't be compared with logits that lack their quadratic term.
     """
     n_features = mixture.n_features
     crosses = mixture.covariance.quadratic_length(n_features) > n_features
     few = crosses and n_features > FEATURES_A_COMPONENT * mixture.n_components
     exact = log_density_errors(mixture, dtype) <= TOLERANCE[dtype]
-    if few or (mixture.covariance.needs_scatter and not exact.all()):
+    beside_noise = mixture.noise is not None
+    if few or (mixture.covariance.needs_scatter and (beside_noise or not exact.all())):
         return np.zeros(mixture.n_components, np.bool_)
     return np.asarray(exact)
 

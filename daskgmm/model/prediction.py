@@ -22,6 +22,9 @@ from daskgmm.model.precision import feature_components, working_dtype
 from daskgmm.model.responsibilities import normalise
 from daskgmm.model.typing import Floats
 
+NOISE = -1
+"""Label of rows that are most probably noise."""
+
 _LABEL_OF_NONE = 0
 """Label of rows so far from all components that densities are zero: the first of equal ones."""
 
@@ -32,7 +35,7 @@ class Predictions(NamedTuple):
     Parameters
     ----------
     labels : ndarray of shape (n,)
-    responsibilities : ndarray of shape (K, n)
+    responsibilities : ndarray of shape (K, n), or (K + 1, n) with those of noise last
     log_densities : ndarray of shape (n,)
         In nats.
     """
@@ -82,32 +85,55 @@ class Predictor:
 
     @property
     def n_labels(self) -> int:
-        """Number of labels: that of the components, K."""
-        return self.mixture.n_components
+        """Number of labels: that of the components, K, and one more with noise."""
+        return self.mixture.n_components + (self.mixture.noise is not None)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the labels, in the order of the responsibilities."""
+        noise = () if self.mixture.noise is None else ("noise",)
+        return (*map(str, range(self.n_labels - len(noise))), *noise)
 
     def labels(self, rows: Floats) -> NDArray[np.int64]:
-        """Most probable component of each row, of shape (n,)."""
+        """Most probable component of each row, of shape (n,); `NOISE` where noise is."""
         found = np.empty(len(rows), np.int64)
         for window, logits in self._slabs(rows):
             peak = logits.max(axis=0)
             self._require_finite(peak, rows, window)
             logits.argmax(axis=0, out=found[window])
             found[window][~np.isfinite(peak)] = _LABEL_OF_NONE
+            found[window][peak < self._noise(rows[window])] = NOISE
         return found
 
     def responsibilities(self, rows: Floats) -> Floats:
-        """Probability of each component given each row, of shape (n, K)."""
-        found = np.empty((len(rows), self.mixture.n_components), self.dtype or rows.dtype)
+        """Probability of each component, and of noise last, given each row: (n, K or K + 1)."""
+        found = np.empty((len(rows), self.n_labels), self.dtype or rows.dtype)
         for window, logits in self._slabs(rows):
-            self._require_finite(normalise(logits), rows, window)
-            found[window] = logits.T
+            noise = self._noise(rows[window])
+            densities = normalise(logits, noise)
+            self._require_finite(densities, rows, window)
+            self._write_shares(logits, densities, noise, found[window].T)
         return found
+
+    def _noise(self, rows: Floats) -> float | Floats:
+        """Weighted log-density of noise at rows (n, D), as `MarginalDensities` has others."""
+        return noise_at(self.mixture, self.frame, rows, missing=self.takes_missing)
+
+    def _write_shares(
+        self, shares: Floats, densities: Floats, noise: float | Floats, out: Floats
+    ) -> None:
+        """Write responsibilities (K, n), and those of noise if there is any, to `out`."""
+        n_components = self.mixture.n_components
+        out[:n_components] = shares
+        if self.mixture.noise is not None:
+            with np.errstate(invalid="ignore"):  # no density, and noise without weight
+                out[n_components] = np.nan_to_num(np.exp(noise - densities))
 
     def log_densities(self, rows: Floats) -> Floats:
         """Log-density at each row (nats), of shape (n,)."""
         found = np.empty(len(rows), self.dtype or rows.dtype)
         for window, logits in self._slabs(rows):
-            found[window] = normalise(logits)
+            found[window] = normalise(logits, self._noise(rows[window]))
             self._require_finite(found[window], rows, window)
         found += found.dtype.type(self.frame.log_jacobian)
         return found
@@ -116,14 +142,16 @@ class Predictor:
         """Labels, responsibilities and log-densities of each row, computed together."""
         dtype = self.dtype or rows.dtype
         labels = np.empty(len(rows), np.int64)
-        shares = np.empty((self.mixture.n_components, len(rows)), dtype)
+        shares = np.empty((self.n_labels, len(rows)), dtype)
         densities = np.empty(len(rows), dtype)
         for window, logits in self._slabs(rows):
             logits.argmax(axis=0, out=labels[window])
-            densities[window] = normalise(logits)
+            peak, noise = logits.max(axis=0), self._noise(rows[window])
+            densities[window] = found = normalise(logits, noise)
             self._require_finite(densities[window], rows, window)
-            labels[window][~np.isfinite(densities[window])] = _LABEL_OF_NONE
-            shares[:, window] = logits
+            labels[window][~np.isfinite(found)] = _LABEL_OF_NONE
+            labels[window][peak < noise] = NOISE
+            self._write_shares(logits, found, noise, shares[:, window])
         densities += densities.dtype.type(self.frame.log_jacobian)
         return Predictions(labels, shares, densities)
 
@@ -168,6 +196,18 @@ def densities_of(
 
     kernel = kernel_of(mixtures, frame)
     return MarginalDensities(kernel, kernel_of) if missing is Missing.MARGINALIZE else kernel
+
+
+def noise_at(mixture: Mixture, frame: Frame, rows: Floats, *, missing: bool) -> float | Floats:
+    """Weighted log-density of a mixture's noise at rows (n, D) in data units.
+
+    In frame coordinates; with `missing` that of what is known, less the log-Jacobian of all
+    features.
+    """
+    if mixture.noise is None or not missing:
+        return mixture.noise_logit
+    lacks = np.isnan(rows)
+    return np.asarray(mixture.noise.logits_lacking(lacks) + lacks @ np.log(frame.scale))
 
 
 def density_kernel(mixture: Mixture, dtype: np.dtype[Any], *, compiled: bool) -> type[Kernel]:

@@ -11,7 +11,7 @@ from daskgmm.model.missing.densities import MarginalDensities
 from daskgmm.model.missing.patterns import Missing, complete
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.precision import working_dtype
-from daskgmm.model.prediction import densities_of, density_kernel, require_finite
+from daskgmm.model.prediction import densities_of, density_kernel, noise_at, require_finite
 from daskgmm.model.responsibilities import normalise
 from daskgmm.model.typing import Doubles, Floats
 
@@ -74,7 +74,7 @@ class Scorer:
 
     def __init__(self, scoring: Scoring) -> None:
         self.kernels = scoring.kernels()
-        self.log_jacobian = scoring.frame.log_jacobian
+        self.frame, self.log_jacobian = scoring.frame, scoring.frame.log_jacobian
         self.n_mixtures = len(scoring.mixtures)
         self.missing = scoring.missing
 
@@ -109,13 +109,18 @@ class Scorer:
         with np.errstate(invalid="ignore", over="ignore"):
             logits = kernel.logits(rows.T)
         found = []
-        for segment in kernel.segments:
+        missing = self.missing is Missing.MARGINALIZE
+        for segment, mixture in zip(kernel.segments, kernel.mixtures, strict=True):
             gamma = logits[segment]
-            density = normalise(gamma)
-            require_finite(density, rows, start, missing=self.missing is Missing.MARGINALIZE)
+            noise = noise_at(mixture, self.frame, rows, missing=missing)
+            density = normalise(gamma, noise)
+            require_finite(density, rows, start, missing=missing)
             # A row that doesn't count may have no density; zero times infinity would be NaN.
             likelihood = np.where(weights > 0, density, 0).astype(np.float64) + self.log_jacobian
-            certainty = np.log(gamma.max(axis=0), dtype=np.float64)
+            largest = gamma.max(axis=0)
+            if mixture.noise is not None:
+                largest = np.maximum(largest, np.exp(noise - density))
+            certainty = np.log(largest, dtype=np.float64)
             sums = ((likelihood * weights).sum(), (certainty * weights).sum())
             found.append((*sums, weights.sum(), len(rows)))
         return found

@@ -51,6 +51,7 @@ def directions(mixture: Mixture, factors: Doubles) -> Doubles:
     factors : ndarray of shape (K, D, D) or (1, D, D)
         Factors of the precisions.
     """
+    mixture = mixture.beside(None)
     n_components, n_features = mixture.shape
     centre = mixture.weights @ mixture.means
     away = mixture.means - centre
@@ -80,6 +81,7 @@ def axes(mixture: Mixture, scales: Doubles) -> NDArray[np.int64]:
     scales : ndarray of shape (K, D)
         Roots of the precisions.
     """
+    mixture = mixture.beside(None)
     away = mixture.means - mixture.weights @ mixture.means
     variances = mixture.covariance.variances(mixture.covariances, mixture.shape)
     spread = mixture.weights @ (variances + away**2)

@@ -71,4 +71,7 @@ class Coordinates:
                 return None
         if not all(np.isfinite(one).all() for one in (weights, self.means, factors, covariances)):
             return None
-        return Mixture(like.covariance, weights / weights.sum(), self.means, covariances, factors)
+        weights /= weights.sum()
+        return Mixture(like.covariance, weights, self.means, covariances, factors).beside(
+            like.noise
+        )

@@ -6,12 +6,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from daskgmm.data.containers.task_spec import DataNode, Task, TaskRef
 from daskgmm.data.sinks import OutputField
 from daskgmm.data.source import Block, Floats, Source
 from daskgmm.errors import ConfigurationError
-from daskgmm.model.prediction import Predictor
+from daskgmm.model.mixture import Mixture
+from daskgmm.model.prediction import NOISE, Predictor
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.engine.keys import token
 
@@ -29,11 +31,24 @@ def draw(predictor: Predictor, n_samples: Any, random: np.random.RandomState) ->
     if n_samples * predictor.mixture.n_features > _MOST_VALUES_AT_ONCE:
         return _draw_lazily(predictor, int(n_samples), int(random.randint(2**31)))
     mixture = predictor.in_data_units
+    weights = _weights(mixture)
     # In single precision weights sum to 1 only nearly, and multinomial() is strict.
-    counts = random.multinomial(n_samples, mixture.weights / mixture.weights.sum())
-    labels = np.repeat(np.arange(mixture.n_components), counts)
+    counts = random.multinomial(n_samples, weights / weights.sum())
+    labels = np.repeat(_labels(mixture), counts)
     noise = random.standard_normal((int(n_samples), mixture.n_features))
     return _colour(predictor, noise, labels), labels
+
+
+def _weights(mixture: Mixture) -> Doubles:
+    """Weights (K,) of the components, and that of noise where there is any."""
+    noise = mixture.noise
+    return mixture.weights if noise is None else np.append(mixture.weights, noise.weight)
+
+
+def _labels(mixture: Mixture) -> NDArray[np.int64]:
+    """Labels in the order of the weights."""
+    components = np.arange(mixture.n_components)
+    return components if mixture.noise is None else np.append(components, NOISE)
 
 
 def _colour(predictor: Predictor, noise: Doubles, labels: np.ndarray[Any, Any]) -> Doubles:
@@ -41,14 +56,18 @@ def _colour(predictor: Predictor, noise: Doubles, labels: np.ndarray[Any, Any]) 
     rows: Doubles = mixture.means[labels]
     for k in np.unique(labels):
         own = labels == k
-        rows[own] += mixture.covariance.colour(noise[own], mixture.factors, int(k))
+        if k == NOISE and mixture.noise is not None:  # the normal distribution makes it uniform
+            rows[own] = mixture.noise.low + mixture.noise.sides * ndtr(noise[own])
+        else:
+            rows[own] += mixture.covariance.colour(noise[own], mixture.factors, int(k))
     return rows
 
 
 def _draw_chunk(predictor: Predictor, rows: int, seed: int, chunk: int) -> tuple[Any, Any]:
     random = np.random.Generator(np.random.Philox(key=[seed, chunk]))
-    weights = predictor.mixture.weights
-    labels = random.choice(len(weights), size=rows, p=weights / weights.sum())
+    weights = _weights(predictor.mixture)
+    drawn = random.choice(len(weights), size=rows, p=weights / weights.sum())
+    labels = _labels(predictor.mixture)[drawn]
     noise = random.standard_normal((rows, predictor.mixture.n_features))
     return _colour(predictor, noise, labels), labels
 

@@ -23,6 +23,7 @@ from daskgmm.passes.engine.progress import STARTS
 from daskgmm.passes.engine.work import OnPart, Work
 from daskgmm.passes.flaws import FlawedPart
 from daskgmm.passes.gaps import Gaps, quantiles
+from daskgmm.passes.ranges import Ranges
 from daskgmm.passes.sample import Sample, priorities
 from daskgmm.passes.statistics import Statistics
 
@@ -57,6 +58,8 @@ class Survey:
         the sample stays on the cluster.
     gaps : Gaps or None
         Rows with missing values, if there are any and the request allows them.
+    ranges : Ranges or None
+        Of the features, where they were asked for.
     """
 
     lengths: tuple[int, ...]
@@ -64,6 +67,7 @@ class Survey:
     flawed: FlawedPart | None
     sample: Sample | None
     gaps: Gaps | None = None
+    ranges: Ranges | None = None
 
     @property
     def rows(self) -> int:
@@ -104,6 +108,8 @@ class Request:
         Number of rows, if the source knows it: tasks then keep fewer candidates.
     missing : Missing
         What rows with missing values count as.
+    ranges : bool
+        Whether to find the features' least and largest values.
     """
 
     seed: int
@@ -112,6 +118,7 @@ class Request:
     dtype: np.dtype[np.floating[Any]]
     expected: int | None
     missing: Missing = Missing.ERROR
+    ranges: bool = False
 
     @property
     def highest_priority(self) -> float:
@@ -253,7 +260,8 @@ def _survey_part(
                 statistics = _statistics(rows, weights, request)
                 drawn = _draw(rows, weights, stream, (position, start), request)
                 gaps = Gaps.of(rows, weights, request.missing)
-                found = _add(found, Survey((), statistics, None, drawn, gaps), request)
+                ranges = _ranges(rows, weights, request)
+                found = _add(found, Survey((), statistics, None, drawn, gaps, ranges), request)
                 flaw = flaw or _flaw(rows, start, request)
                 start += rows.shape[1]
     flawed = None
@@ -278,6 +286,14 @@ def _statistics(rows: Floats, weights: Floats | None, request: Request) -> Stati
     if rows.shape[1] == 0:
         return None
     return Statistics.of(rows, weights, scatter=request.scatter)
+
+
+def _ranges(rows: Floats, weights: Floats | None, request: Request) -> Ranges | None:
+    if not request.ranges:
+        return None
+    if request.missing is Missing.DROP:
+        rows, weights = complete(rows, weights)
+    return Ranges.of(rows, weights)
 
 
 def _flaw(rows: Floats, start: int, request: Request) -> Flaw | None:
@@ -310,7 +326,8 @@ def _add(left: Survey, right: Survey, request: Request) -> Survey:
     sample = _either(left.sample, right.sample, partial(Sample.merge, capacity=request.capacity))
     gaps = _either(left.gaps, right.gaps, Gaps.__add__)
     lengths, flawed = left.lengths + right.lengths, left.flawed or right.flawed
-    return Survey(lengths, statistics, flawed, sample, gaps)
+    ranges = _either(left.ranges, right.ranges, Ranges.__add__)
+    return Survey(lengths, statistics, flawed, sample, gaps, ranges)
 
 
 def _either(left: T | None, right: T | None, both: Callable[[T, T], T]) -> T | None:

@@ -85,7 +85,7 @@ class Output:
     @property
     def fields(self) -> tuple[OutputField, ...]:
         """Fields of the chosen predictions."""
-        shares = tuple(f"probability_{k}" for k in range(self.predictor.n_labels))
+        shares = tuple(f"probability_{label}" for label in self.predictor.label_names)
         offered = (
             (self.labels, OutputField("label", np.dtype(np.int32), ("label",))),
             (
@@ -100,8 +100,9 @@ class Output:
 
     @property
     def n_values(self) -> int:
-        """D + K: a row and its probabilities."""
-        return self.predictor.mixture.n_features + self.predictor.mixture.n_components
+        """D + K: a row and its probabilities, and that of noise."""
+        mixture = self.predictor.mixture
+        return mixture.n_features + mixture.n_components + (mixture.noise is not None)
 
     def names(self) -> list[str]:
         """Names of the predictions' columns."""

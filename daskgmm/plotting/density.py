@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.covariance import covariance_named
+from daskgmm.model.prediction import NOISE
 from daskgmm.plotting.figure import (
     INK,
     LINE_STYLES,
@@ -23,6 +24,9 @@ Floats = NDArray[np.floating[Any]]
 
 _LINE_WIDTHS = {1: 2.2, 2: 1.4}
 """Widths (points) of the contours, by their standard deviations from the mean."""
+
+_OF_NOISE = "0.6"
+"""Colour of rows that are noise: a grey."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,12 +125,12 @@ def _entries(components: list[Component]) -> list[Component]:
 def draw_points(
     ax: "Axes", components: list[Component], values: Floats, labels: NDArray[np.integer[Any]]
 ) -> None:
-    """Draw rows of shape (n, 2) as points in the colours of their components."""
+    """Draw rows of shape (n, 2) as points in the colours of their components; noise in grey."""
     ax.scatter(
         values[:, 0],
         values[:, 1],
         s=float(np.clip(8000 / max(len(values), 1), 3, 18)),
-        c=np.take(_colours(components), labels),
+        c=np.take([*_colours(components), _OF_NOISE], labels),
         alpha=0.45,
         linewidths=0,
         rasterized=True,  # otherwise SVG and PDF hold a path for each point
@@ -169,13 +173,16 @@ def draw_histogram(
 ) -> None:
     """Draw a histogram of rows of shape (n, 1), stacked in the colours of their components."""
     column = values[:, 0]
-    known = np.isfinite(column)
+    known, groups = np.isfinite(column), list(range(len(_entries(components))))
+    colours = _colours(components)
+    if (labels == NOISE).any():
+        groups, colours = [*groups, NOISE], [*colours, _OF_NOISE]
     ax.hist(
-        [column[known & (labels == group)] for group in range(len(_entries(components)))],
+        [column[known & (labels == group)] for group in groups],
         bins=int(np.clip(np.sqrt(known.sum()), 20, 100)),
         density=True,
         stacked=True,
-        color=_colours(components),
+        color=colours,
         alpha=0.35,
     )
 

@@ -14,6 +14,7 @@ from daskgmm.errors import CollapsedComponentError, DataError
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
+from daskgmm.model.noise import Noise
 from daskgmm.model.precision import step_suffices
 from daskgmm.model.typing import Doubles
 from daskgmm.training.acceleration import Acceleration, plain
@@ -57,6 +58,8 @@ class EMSettings:
         Where the data's own zero lies in the frame; ``None`` for its origin.
     m_step : MStep
         What is maximised.
+    noise : Noise or None
+        Noise that starts have beside their components.
     """
 
     tol: float
@@ -68,6 +71,7 @@ class EMSettings:
     accelerate: Acceleration = plain
     zero: Doubles | None = None
     m_step: MStep = maximum_likelihood
+    noise: Noise | None = None
 
     def maximise(self, mixture: Mixture, moments: Moments) -> Mixture:
         """M-step from moments under `mixture`."""

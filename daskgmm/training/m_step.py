@@ -6,13 +6,17 @@ starts and moves ask no further.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
+from daskgmm.model.noise import Noise
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.statistics import Statistics
 
@@ -62,6 +66,20 @@ class MStep(ABC):
         """What EM raises (nats a row), after the step from `mixture` to the `following` one."""
 
 
+class ConditionalMStep(MStep):
+    """An M-step that can leave means as they are."""
+
+    @abstractmethod
+    def maximise_beside(
+        self,
+        mixture: Mixture,
+        moments: Moments,
+        regularisation: Regularisation,
+        held: NDArray[np.bool_],
+    ) -> Mixture:
+        """The next mixture where means of `mixture` stay for the components of a mask (K,)."""
+
+
 class Estimation(ABC):
     """A choice of what is maximised, before anything is known of the rows."""
 
@@ -73,10 +91,10 @@ class Estimation(ABC):
         """The M-step in a frame, for rows with these statistics."""
 
 
-class MaximumLikelihood(Estimation, MStep):
+class MaximumLikelihood(Estimation, ConditionalMStep):
     """Maximum likelihood: the bound is the mean log-likelihood under the mixture before."""
 
-    def m_step(self, frame: Frame, statistics: Statistics) -> MStep:
+    def m_step(self, frame: Frame, statistics: Statistics) -> "MaximumLikelihood":
         """The same for any rows."""
         del frame, statistics
         return self
@@ -86,7 +104,24 @@ class MaximumLikelihood(Estimation, MStep):
     ) -> Mixture:
         """The mixture under which the moments are most likely."""
         how = regularisation
-        return moments.maximise(mixture.covariance, how.ridge, how.epsilon, how.zero)
+        found = moments.maximise(mixture.covariance, how.ridge, how.epsilon, how.zero)
+        return found.beside(noise_after(mixture, moments))
+
+    def maximise_beside(
+        self,
+        mixture: Mixture,
+        moments: Moments,
+        regularisation: Regularisation,
+        held: NDArray[np.bool_],
+    ) -> Mixture:
+        """The same, with second moments about the means that stay."""
+        if held.any():
+            origins = np.where(held[:, np.newaxis], mixture.means, moments.origins)
+            moments = moments.about(origins, mixture.covariance)
+            sums = moments.sums.copy()
+            sums[-1 - mixture.n_features : -1, held] = 0
+            moments = replace(moments, sums=sums)
+        return self.maximise(mixture, moments, regularisation)
 
     def first_mixture(
         self, covariance: Covariance, moments: Moments, regularisation: Regularisation
@@ -99,6 +134,13 @@ class MaximumLikelihood(Estimation, MStep):
         """Mean log-likelihood a row under `mixture`."""
         del mixture, following
         return moments.lower_bound
+
+
+def noise_after(mixture: Mixture, moments: Moments) -> Noise | None:
+    """A mixture's noise with the share of the rows that moments under it leave to noise."""
+    if mixture.noise is None:
+        return None
+    return replace(mixture.noise, weight=moments.left_to_noise)
 
 
 maximum_likelihood = MaximumLikelihood()

@@ -18,6 +18,7 @@ from daskgmm.model.typing import Doubles, Floats
 from daskgmm.training.acceleration import plain
 from daskgmm.training.course import CLUSTERING, EM, Course, Numbers
 from daskgmm.training.em import EMSettings, em
+from daskgmm.training.given import Given
 from daskgmm.training.in_memory import InMemory, total_scatter
 from daskgmm.training.initialisation import (
     Initialiser,
@@ -74,40 +75,6 @@ _SQUARABLE = {np.dtype(np.float32): 40, np.dtype(np.float64): 400}
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
-    """Start values from the user, in data units; ``None`` where there are none.
-
-    Parameters
-    ----------
-    weights : ndarray of shape (K,) or None
-    means : ndarray of shape (K, D) or None
-    precisions : ndarray in the type's natural shape or None
-    """
-
-    weights: Doubles | None = None
-    means: Doubles | None = None
-    precisions: Doubles | None = None
-
-    @property
-    def complete(self) -> bool:
-        """Whether all start values are given."""
-        return not any(one is None for one in (self.weights, self.means, self.precisions))
-
-    def override(self, mixture: Mixture | None, covariance: Covariance, frame: Frame) -> Mixture:
-        """A mixture in frame coordinates, with the given values in place of its own."""
-        weights, means = self.weights, None if self.means is None else frame.enter(self.means)
-        if mixture is not None:
-            weights = mixture.weights if weights is None else weights
-            means = mixture.means if means is None else means
-        assert weights is not None and means is not None  # noqa: PT018, S101  see `complete`
-        if self.precisions is not None:
-            inside = covariance.rescale(self.precisions, frame.scale)
-            return Mixture.from_precisions(covariance, weights, means, inside)
-        assert mixture is not None  # noqa: S101  see `complete`
-        return Mixture(covariance, weights, means, mixture.covariances, mixture.factors)
-
-
-@dataclass(frozen=True, eq=False)
 class StartPlan:
     """How starts are found.
 
@@ -144,6 +111,7 @@ class StartPlan:
         """
         if self.given.complete:
             given = self.given.override(None, self.covariance, sample.frame)
+            given = given.beside(sample.settings.noise)
             sample.course.follow(sample)
             best, found = search([given], sample)
             return Trace(best), found
@@ -243,7 +211,7 @@ class StartPlan:
         course: Course,
     ) -> Iterator[Mixture]:
         if self.given.complete:
-            return iter([self.given.override(None, self.covariance, frame)])
+            return iter([self.given.override(None, self.covariance, frame).beside(settings.noise)])
         seen, sizes = squarable(rows, frame), (self.n_components, rows.shape[1])
 
         def mixture(way: Initialiser) -> Mixture:
@@ -273,7 +241,7 @@ class StartPlan:
 
     def _first(self, moments: Moments, frame: Frame, settings: EMSettings) -> Mixture:
         found = settings.first_mixture(self.covariance, moments)
-        return self.given.override(found, self.covariance, frame)
+        return self.given.override(found, self.covariance, frame).beside(settings.noise)
 
 
 def _not_collapsed(

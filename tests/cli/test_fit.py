@@ -227,3 +227,14 @@ def _all_of(terminal):
             said += piece
     os.close(terminal)
     return said.decode()
+
+
+def test_noise_is_labelled_and_shown(tmp_path, here):
+    path = tmp_path / "run"
+    assert here(*FIT, "-o", path, "--noise", "--seed", 0).code == 0
+    shown = json.loads(here("show", path, "--json").out)
+    assert sum(shown["weights"]) + shown["noise"]["weight"] == pytest.approx(1)
+    assert "noise" in here("show", path).out
+    out = tmp_path / "labels"
+    assert here("predict", path, IRIS, "-o", out, "--with", "labels,probabilities").code == 0
+    assert "probability_noise" in open_dataset(out).columns

@@ -10,8 +10,8 @@ HEAVY = ("numpy", "sklearn", "dask", "distributed", "pyarrow", "rich", "scipy", 
 
 
 COMMANDS = (
-    "fit", "select", "update", "predict", "sample", "impute", "merge", "score", "show", "plot",
-    "export", "runs", "watch", "config", "plan", "doctor",
+    "fit", "select", "update", "predict", "sample", "impute", "merge", "adapt", "score", "show",
+    "plot", "export", "runs", "watch", "config", "plan", "doctor",
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from daskgmm import jobs, load
 from daskgmm.errors import ConfigurationError, MissingInputError
 from daskgmm.estimators.references import reordered
 from tests.support.command import here, made
+from tests.support.paths import IRIS
 from tests.support.rows import separated
 
 __all__ = ["here"]
@@ -143,3 +144,34 @@ def test_columns_may_be_in_another_order(folder, tmp_path):
     jobs.fit(folder / "first.csv", out, components=K, columns=["b", "a"], start_from=other)
     assert_array_equal(load(out).match(other), range(K))
     assert_allclose(load(out).means_[:, ::-1], load(other).means_, atol=0.01)
+
+
+def test_components_of_another_run_stay_while_others_are_learned_beside_them(tmp_path, here):
+    known, path = tmp_path / "known", tmp_path / "run"
+    fit = ("fit", IRIS, "--columns", "sepal_length,petal_length", "--seed", 0)
+    assert here(*fit, "-k", 2, "-o", known).code == 0
+    fixed = ("--fix", "means,covariances", "--fix-from", known)
+    done = here(*fit, "-k", 3, *fixed, "-o", path)
+    assert done.code == 0, done.err
+    found, expected = load(path), load(known)
+    assert_allclose(found.means_[:2], expected.means_, rtol=1e-12)
+    assert_allclose(found.covariances_[:2], expected.covariances_, rtol=1e-9)
+    record = json.loads((path / "run.json").read_text())
+    assert record["fixed_from"]["run_id"] == json.loads((known / "run.json").read_text())["run_id"]
+    for wrong in (
+        ("--fix", "means"),
+        ("--fix-from", known),
+        ("--fix", "shapes", "--fix-from", known),
+        ("--fix", "weights", "--fix-from", known),
+    ):
+        assert here(*fit, "-k", 3, *wrong, "-o", tmp_path / "other").code == 2
+
+
+def test_a_prior_and_noise_are_options_of_a_selection_too(tmp_path, here):
+    path = tmp_path / "run"
+    done = here("select", IRIS, "--columns", "sepal_length,petal_length", "-k", "1..3", "--seed", 0,
+                "--prior", "default", "--noise", "-o", path)  # fmt: skip
+    assert done.code == 0, done.err
+    found = load(path)
+    assert found.prior == "default"
+    assert found.noise is True

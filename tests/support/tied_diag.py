@@ -70,6 +70,9 @@ class TiedDiag(Covariance):
     def estimate(self, quadratic, shared, counts, offsets, ridge):
         return (np.diagonal(shared) - counts @ offsets**2) / counts.sum() + ridge
 
+    def prior_strength(self, degrees, n_components, n_features):
+        return (degrees + n_components + 2) / n_components, 1 / n_components
+
     def factorise(self, covariances):
         return 1 / _roots(covariances)
 

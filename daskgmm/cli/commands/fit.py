@@ -20,7 +20,7 @@ from daskgmm.cli.options.shared import (
 )
 from daskgmm.cli.options.types import Components
 from daskgmm.fitting.options import MethodOptions
-from daskgmm.jobs.options import FitOptions
+from daskgmm.jobs.options import FitOptions, MixtureOptions
 from daskgmm.model.covariance import COVARIANCES, REGISTRY
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ MIXTURE = in_order(
     ),
 )
 METHOD = options_of(MethodOptions)
+FIXED = options_of(MixtureOptions, ["fix", "fix_from"])
 ROWS_AND_RUN = in_order(
     INPUTS,
     click.option(
@@ -75,6 +76,7 @@ AFTERWARDS = in_order(
 @ROWS_AND_RUN
 @MIXTURE
 @METHOD
+@FIXED
 @AFTERWARDS
 def fit(inputs: tuple[str, ...], **options: Any) -> None:
     """Fit a mixture of K Gaussians to the rows of INPUT.

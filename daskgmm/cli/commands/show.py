@@ -33,12 +33,14 @@ def _text(description: Mapping[str, Any]) -> str:
         covariances,
         deviations,
         facts_table,
+        standing,
     )
 
     weights, means, names = (description[key] for key in ("weights", "means", "columns"))
     values, kind = description["covariances"], description["covariance_type"]
     spread = deviations(values, kind, (len(means), len(means[0])))
     sections = [facts_table(_facts(description)), components(weights, means, spread, names)]
+    sections.append(standing(description["standing"]))
     sections.append(covariances(values, kind))
     run = description["run"]
     if run is not None and "candidates" in run["result"]:
@@ -66,6 +68,7 @@ def _facts(description: Mapping[str, Any]) -> dict[str, Any]:
         "clusters": description["clusters"] and clusters_in_words(description["clusters"]),
         "columns": description["features"],
         "covariance": description["covariance_type"],
+        "noise": description["noise"] and f"{description['noise']['weight']:.4f} of the rows",
         "rows": fit["n_rows"] and f"{fit['n_rows']:,}",
         "lower bound": fit["lower_bound"] and f"{fit['lower_bound']:.6f} nats a row",
         "iterations": fit["n_iter"],
@@ -81,6 +84,7 @@ def _facts(description: Mapping[str, Any]) -> dict[str, Any]:
             "updated from run": _run_in(run, "updated_from"),
             "started from run": _run_in(run, "started_from"),
             "aligned to run": _run_in(run, "aligned_to"),
+            "adapted from run": _run_in(run, "adapted_from"),
             "merged from run": _run_in(run, "merged_from"),
             "fitted": f"{run['timings']['ended']} in {run['timings']['seconds']:.1f} s",
             "inputs": _files([file["path"] for file in run["inputs"]["files"]]),

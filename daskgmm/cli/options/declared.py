@@ -13,6 +13,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _SPECIAL: dict[str, dict[str, Any]] = {
     "columns": {"cls": Names},
     "keep": {"cls": Names},
+    "fix": {"cls": Names},
     "with_": {"cls": Names},
     "where": {"multiple": True},
     "storage_options": {"cls": Pairs, "type": key_value, "multiple": True},

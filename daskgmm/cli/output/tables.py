@@ -91,6 +91,15 @@ def components(
     return text
 
 
+def standing(reports: Sequence[Mapping[str, Any]]) -> str:
+    """Table of how components stand: rows, condition number, overlap, entropy and flags."""
+    rows = [["component", "rows", "condition", "overlap", "entropy", ""]]
+    for k, one in enumerate(reports[:_COMPONENTS_SHOWN]):
+        numbers = (f"{one['rows']:.1f}", f"{one['condition']:.3g}", f"{one['overlap']:.4f}")
+        rows.append([str(k), *numbers, f"{one['entropy']:.4f}", ", ".join(one["flags"])])
+    return table(rows)
+
+
 def deviations(values: Any, kind: str, shape: tuple[int, int]) -> Any:
     """Standard deviations (K, D) of components from covariances in their type's shape."""
     import numpy as np

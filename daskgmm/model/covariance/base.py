@@ -130,6 +130,24 @@ class Covariance(ABC):
         """
 
     @abstractmethod
+    def prior_strength(
+        self, degrees: float, n_components: int, n_features: int
+    ) -> tuple[float, float]:
+        """How strongly a prior holds the covariances: as rows, and its scale's share in each.
+
+        The prior density of a component's covariance and mean is proportional to
+        ``det(Sigma) ** (-rows / 2) * exp(-share / 2 * trace(scale @ inv(Sigma)))`` times the
+        exponential of the mean's distance, so that the mode divides second moments, the share of
+        the scale among them, by ``counts + rows`` (Fraley and Raftery, 2007, tables 3 and 4).
+
+        Parameters
+        ----------
+        degrees : float
+            Degrees of freedom of the inverse Wishart or inverse gamma distribution.
+        n_components, n_features : int
+        """
+
+    @abstractmethod
     def factorise(self, covariances: Doubles) -> Doubles:
         """Factors from covariances; `NotPositiveDefiniteError` names the first that has none."""
 

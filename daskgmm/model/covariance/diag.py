@@ -70,6 +70,13 @@ class Diag(Covariance):
         del shared
         return np.asarray((quadratic / counts).T - offsets**2 + ridge)
 
+    def prior_strength(
+        self, degrees: float, n_components: int, n_features: int
+    ) -> tuple[float, float]:
+        """An inverse gamma distribution of each variance."""
+        del n_components, n_features
+        return degrees + 3, 1.0
+
     def factorise(self, covariances: Doubles) -> Doubles:
         return axes.factorise(covariances)
 

@@ -96,6 +96,13 @@ class Full(Covariance):
         covariances += np.diag(ridge)
         return covariances
 
+    def prior_strength(
+        self, degrees: float, n_components: int, n_features: int
+    ) -> tuple[float, float]:
+        """An inverse Wishart distribution of each matrix."""
+        del n_components
+        return degrees + n_features + 2, 1.0
+
     def factorise(self, covariances: Doubles) -> Doubles:
         return np.stack([matrices.factor_of_precision(c, k) for k, c in enumerate(covariances)])
 

@@ -72,6 +72,13 @@ class Spherical(Covariance):
         second = quadratic[0] / counts - (offsets**2).sum(axis=1)
         return np.asarray(second / offsets.shape[1] + ridge.mean())
 
+    def prior_strength(
+        self, degrees: float, n_components: int, n_features: int
+    ) -> tuple[float, float]:
+        """One inverse gamma distribution of each component, which its features share."""
+        del n_components
+        return (degrees + n_features + 2) / n_features, 1 / n_features
+
     def factorise(self, covariances: Doubles) -> Doubles:
         return axes.factorise(covariances)
 

@@ -83,6 +83,12 @@ class Tied(Covariance):
         covariance = (shared - (counts * offsets.T) @ offsets) / counts.sum()
         return np.asarray((covariance + covariance.T) / 2 + np.diag(ridge))
 
+    def prior_strength(
+        self, degrees: float, n_components: int, n_features: int
+    ) -> tuple[float, float]:
+        """One inverse Wishart distribution, which the components share."""
+        return (degrees + n_features + n_components + 1) / n_components, 1 / n_components
+
     def factorise(self, covariances: Doubles) -> Doubles:
         return matrices.factor_of_precision(covariances, None)
 

@@ -46,6 +46,8 @@ class Form(NamedTuple):
         Where each mixture's components begin, and their end.
     stretch : int
         Most rows at once.
+    noise : ndarray of shape (M,)
+        Logit of each mixture's noise; minus infinity where there is none.
     """
 
     monomials: NDArray[np.int64]
@@ -54,6 +56,7 @@ class Form(NamedTuple):
     eta: Floats
     edges: NDArray[np.int64]
     stretch: int
+    noise: Doubles
 
 
 class FeatureWork(NamedTuple):
@@ -85,6 +88,8 @@ class Model(NamedTuple):
         See `daskgmm.model.screening.axes`; not used with matrices.
     offsets, scales : ndarray of shape (K m,)
         Subtracted from the leading coordinates; and then multiplied.
+    noise : float
+        Logit of noise; minus infinity where there is none.
     """
 
     means: Floats
@@ -97,6 +102,7 @@ class Model(NamedTuple):
     axes: NDArray[np.int64]
     offsets: Floats
     scales: Floats
+    noise: float
 
 
 class Near(NamedTuple):
@@ -149,7 +155,7 @@ class PairWork(NamedTuple):
 def no_form(dtype: np.dtype[np.floating]) -> tuple[Form, FeatureWork]:
     """For mixtures of which no tile goes by features."""
     none, values = np.zeros(1, np.int64), np.empty(0, dtype)
-    form = Form(np.empty((0, 3), np.int64), none, none, values, none, 1)
+    form = Form(np.empty((0, 3), np.int64), none, none, values, none, 1, np.empty(0))
     return form, FeatureWork(values, values, values, values, values, np.empty((2, 0)))
 
 
@@ -167,6 +173,7 @@ def no_model(dtype: np.dtype[np.floating], tile: int) -> tuple[Model, PairWork]:
     model = Model(
         means=table, origins=table, factors=whole, whitens=False, normalisers=values, gaps=values,
         directions=table, axes=integers, offsets=values, scales=values,
+        noise=-np.inf,
     )  # fmt: skip
     return model, PairWork(
         active=integers, is_near=np.empty(0, np.uint8),

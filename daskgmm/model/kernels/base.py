@@ -58,6 +58,7 @@ class Kernel(ABC):
         self.n_features = mixtures[0].n_features
         self.segments = segments_of([mixture.n_components for mixture in mixtures])
         self.n_components = self.segments[-1].stop
+        self.noise = np.array([mixture.noise_logit for mixture in mixtures])
         self.most_components = max(mixture.n_components for mixture in mixtures)
         self.n_quadratic = self.covariance.quadratic_length(self.n_features)
         self.length = self.covariance.feature_length(self.n_features)
@@ -93,6 +94,7 @@ class Kernel(ABC):
         """Weighted log-densities (K, n) of at most `slab` rows, in a work array.
 
         In frame coordinates, and without what the feature form leaves to the total scatter.
+        That of noise, the same for all rows, is in the attribute ``noise`` (M,).
         """
 
     def share_work(self, other: "Kernel") -> None:  # noqa: B027  few need to
@@ -132,7 +134,8 @@ class SlabKernel(Kernel, ABC):
     def _add_slab(self, rows: Floats, weights: Doubles | None) -> None:
         gamma = self.logits(rows)
         for index, segment in enumerate(self.segments):
-            log_density = normalise(gamma[segment], for_sums=True).astype(np.float64, copy=False)
+            log_density = normalise(gamma[segment], self.noise[index], for_sums=True)
+            log_density = log_density.astype(np.float64, copy=False)
             weighted = log_density if weights is None else log_density * weights
             self.log_likelihoods[index] += weighted.sum()
         if weights is not None:

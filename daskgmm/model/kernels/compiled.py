@@ -92,7 +92,7 @@ class CompiledKernel(LoopKernel):
         eta = np.vstack([one.natural_parameters for one in mixtures]).astype(dtype)
         by_tile = np.concatenate([eta[:, a:b].ravel() for a, b in pairwise(tiles)])
         edges = np.concatenate([[0], np.cumsum([mixture.n_components for mixture in mixtures])])
-        self.form = Form(monomials, cuts, tiles, by_tile, edges, stretch)
+        self.form = Form(monomials, cuts, tiles, by_tile, edges, stretch, self.noise)
         height = min(self.length, int(np.diff(tiles).max()) + self.n_features + 1)
         self.work = FeatureWork(
             phi=np.empty(height * stretch, dtype),

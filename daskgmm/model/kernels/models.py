@@ -46,4 +46,5 @@ def model_of(mixture: Mixture, dtype: np.dtype[np.floating]) -> Model:
         axes=axes,
         offsets=offsets.astype(dtype),
         scales=scales.astype(dtype),
+        noise=mixture.noise_logit,
     )

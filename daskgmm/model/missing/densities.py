@@ -30,6 +30,7 @@ class MarginalDensities:
     def __init__(self, kernel: Kernel, kernel_of: Callable[[list[Mixture], Frame], Kernel]) -> None:
         self.kernel, self.kernel_of = kernel, kernel_of
         self.slab, self.segments = kernel.slab, kernel.segments
+        self.mixtures = kernel.mixtures
         matrices = kernel.covariance.has_matrices
         self.fewest_rows = FEWEST_ROWS if matrices else FEWEST_ROWS_ALONG_AXES
         self.log_scales = np.log(kernel.frame.scale)

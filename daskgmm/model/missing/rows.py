@@ -96,7 +96,10 @@ class RowByRow:
         for slab in self._slabs(rows, groups):
             expected = self._expected(slab)
             gamma = expected.logits
-            densities = normalise(gamma, for_sums=True)
+            noise: float | Doubles = -np.inf
+            if self.mixture.noise is not None:
+                noise = self.mixture.noise.logits_lacking(slab.missing[slab.pattern])
+            densities = normalise(gamma, noise, for_sums=True)
             densities -= ~slab.missing[slab.pattern] @ np.log(self.frame.scale)
             own = np.ones(len(slab.z)) if weights is None else weights[slab.positions]
             self.log_likelihood += float(own @ densities)

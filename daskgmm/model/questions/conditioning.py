@@ -1,6 +1,6 @@
 """The distribution of some features of a mixture given values of the others: a mixture again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -60,13 +60,17 @@ class Conditional:
             The values are so far from all components that none has a density.
         """
         given, rest, weights = self.given, self.rest, self._logits(values)[:, np.newaxis]
-        if np.isneginf(normalise(weights)).any():
+        density = normalise(weights, given.noise_logit)
+        if np.isneginf(density).any():
             raise FloatingPointError("no component has a density there")
         means = rest.means
         if self.slopes is not None:
             moved = (values - given.means)[:, np.newaxis] @ self.slopes
             means = means + moved[:, 0]
-        return Mixture(rest.covariance, weights[:, 0], means, rest.covariances, rest.factors)
+        noise = rest.noise
+        if noise is not None:
+            noise = replace(noise, weight=float(np.exp(given.noise_logit - density[0])))
+        return replace(rest, weights=weights[:, 0], means=means, noise=noise)
 
     def _logits(self, values: Doubles) -> Doubles:
         """Weighted log-densities (K,) of the given features at values (G,)."""
@@ -104,6 +108,7 @@ def _parts(
             mixture.means[:, own],
             values.reshape(covariance.shape(mixture.n_components, len(own))),
             roots.reshape(covariance.shape(mixture.n_components, len(own))),
+            noise=None if mixture.noise is None else mixture.noise.of_features(own),
         )
         for own, values, roots in zip(features, covariances, factors, strict=True)
     )

@@ -50,7 +50,8 @@ def windows(n_rows: int, mixture: Mixture) -> Iterator[slice]:
 
 
 def _of_slab(mixture: Mixture, z: Doubles) -> Doubles:
-    shape = (mixture.n_components, *z.shape)
+    with_noise = mixture.noise is not None and mixture.noise.weight > 0
+    shape = (mixture.n_components + with_noise, *z.shape)
     others, own = np.empty(shape), np.empty(shape)  # log-densities of the others, and given them
     factors = mixture.covariance.whitening(mixture.factors, mixture.shape)
     normalisers = mixture.log_normalisers
@@ -58,6 +59,9 @@ def _of_slab(mixture: Mixture, z: Doubles) -> Doubles:
         for k, mean in enumerate(mixture.means):
             squares, own[k] = _split(z - mean, factors[k % len(factors)])
             others[k] = normalisers[k] - squares / 2
+        if mixture.noise is not None and with_noise:
+            own[-1] = -np.log(mixture.noise.sides)
+            others[-1] = mixture.noise.logit - own[-1]
         # Shares before sums: for a row far off, log-densities themselves have few digits left.
         peak = others.max(axis=0)
         others = np.where(np.isfinite(peak), others - peak, 0.0)  # no density: equal shares

@@ -82,8 +82,15 @@ def _expected(mixture: Mixture, z: Doubles, unknown: NDArray[np.int64]) -> Doubl
                 white = centred * factors[at]
             logits[k] = normalisers[k] - logs[at] - (white**2).sum(axis=1) / 2
     logits[np.isnan(logits)] = -np.inf  # distances that overflow
-    normalise(logits)
+    noise = None
+    if mixture.noise is not None:
+        noise = mixture.noise.of_features(np.setdiff1d(np.arange(z.shape[1]), unknown))
+    logit = -np.inf if noise is None else noise.logit
+    densities = normalise(logits, logit)
     found = np.zeros(means.shape[1:])
     for share, own in zip(logits, means, strict=True):
         found += share[:, np.newaxis] * own
+    if mixture.noise is not None and logit > -np.inf:
+        share, box = np.exp(logit - densities), mixture.noise
+        found += share[:, np.newaxis] * (box.low + box.sides / 2)[unknown]
     return found

@@ -95,7 +95,7 @@ def moves(
     """
     (moments,) = sample.expect([mixture])
     logits = sample.logits(mixture)
-    gamma = sample.responsibilities(logits)
+    gamma = sample.responsibilities(mixture, logits)
     splits = _splits(mixture, sample, moments, logits, gamma)
     removals = _removals(mixture, sample, moments, gamma)
     least = -_HOPELESS * sample.weight
@@ -144,9 +144,10 @@ def _joined(parts: Sequence[Mixture]) -> Mixture:
         return np.concatenate([getattr(part, name) for part in parts])
 
     weights = together("weights")
+    left = 1.0 if first.noise is None else 1 - first.noise.weight
     return replace(
         first,
-        weights=weights / weights.sum(),
+        weights=left * (weights / weights.sum()),
         means=together("means"),
         covariances=first.covariances if shared else together("covariances"),
         factors=first.factors if shared else together("factors"),

@@ -270,8 +270,8 @@ class SampledRows:
             found[:, window] = kernel.logits(self.rows[:, window])
         return found
 
-    def responsibilities(self, logits: Doubles) -> Doubles:
+    def responsibilities(self, mixture: Mixture, logits: Doubles) -> Doubles:
         """Responsibilities (K, n) times the rows' weights, from weighted log-densities."""
         found = logits.copy()
-        normalise(found, for_sums=True)
+        normalise(found, mixture.noise_logit, for_sums=True)
         return found if self.weights is None else found * self.weights

@@ -34,6 +34,7 @@ def spurious(mixture: Mixture, moments: Moments) -> NDArray[np.bool_]:
     """
     rows = moments.sums[-1] * (moments.rows / moments.weight)
     few = rows < least_rows(mixture.n_features)
+    mixture = mixture.beside(None)
     matrices = mixture.covariance.as_matrices(mixture.covariances, mixture.shape)
     within = np.einsum("k,kij->ij", mixture.weights, matrices)
     centred = mixture.means - mixture.weights @ mixture.means

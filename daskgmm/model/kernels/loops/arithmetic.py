@@ -147,16 +147,20 @@ def normalise(
     least: float,
     peak: NDArray[Any],
     columns: NDArray[Any],
+    noise: float,
 ) -> float:
     """Turn logits (K, n) into weighted responsibilities; return the log-likelihood.
 
-    What is summed over components or rows is float64.
+    What is summed over components or rows is float64. Noise, of this logit at each row, takes its
+    share of the rows, and is a branch of its own, so that it costs nothing where there is none.
     """
     n_components, n = gamma.shape
     lowest, none = gamma.dtype.type(np.log(least)), gamma.dtype.type(0)
     total = columns[0, :n]
     peaks_of(gamma, peak)
     total[:] = 0
+    if noise > -np.inf:
+        begin_with_noise(noise, lowest, peak, total)
     for k in range(n_components):
         for r in range(n):
             below = gamma[k, r] - peak[r]
@@ -170,6 +174,16 @@ def normalise(
         for r in range(n):
             gamma[k, r] *= peak[r]
     return found
+
+
+@compiled
+def begin_with_noise(noise: float, lowest: Any, peak: NDArray[Any], total: NDArray[Any]) -> None:
+    """Raise each row's largest logit to that of noise, and write the density of noise to total."""
+    logit, none = peak.dtype.type(noise), peak.dtype.type(0)
+    for r in range(len(peak)):
+        peak[r] = logit if logit > peak[r] else peak[r]  # noqa: FURB136  NaN stays
+        below = logit - peak[r]
+        total[r] = none if below < lowest else exp(below)
 
 
 @compiled

@@ -134,7 +134,7 @@ def add_by_features(
         for i in range(len(edges) - 1):
             log_likelihoods[i] += normalise(
                 gamma[edges[i] : edges[i + 1]], weights[start : start + n], least,
-                work.peak[:n], work.columns,
+                work.peak[:n], work.columns, form.noise[i],
             )  # fmt: skip
         _sums(phi[len(phi) - (tiles[last + 1] - tiles[last]) :], gamma, edges, work.product,
               sums[tiles[last] :])  # fmt: skip

@@ -88,7 +88,7 @@ def _adding(digest: str) -> Callable[..., None]:
                 standardise(own, origin, scale, z)
                 write_all_logits(model, z, work, gamma)
                 log_likelihoods[0] += normalise(gamma, own_weights, least, work.peak[:n],
-                                                work.columns)  # fmt: skip
+                                                work.columns, model.noise)  # fmt: skip
                 add_all_sums(model, z, work, gamma, second, first)
 
     return add

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import Model, PairWork
-from daskgmm.model.kernels.loops.arithmetic import exp, log_likelihood, shares_of
+from daskgmm.model.kernels.loops.arithmetic import begin_with_noise, exp, log_likelihood, shares_of
 from daskgmm.model.kernels.loops.compiling import compiled
 from daskgmm.model.kernels.loops.screened import pair_logits
 
@@ -16,6 +16,9 @@ def _densities(model: Model, active: NDArray[Any], work: PairWork, n: int) -> No
     """Turn logits into densities over the row's largest, zero beyond the gaps; sum them by row."""
     low, peak, total = work.low[:n], work.peak[:n], work.columns[0, :n]
     none, lowest = low.dtype.type(0), low.dtype.type(-80 if low.itemsize == 4 else -700)
+    total[:] = 0
+    if model.noise > -np.inf:
+        begin_with_noise(model.noise, lowest, peak, total)
     for r in range(n):
         low[r] -= peak[r]
     for a in range(len(active)):  # a guess may have been a poor one
@@ -25,7 +28,7 @@ def _densities(model: Model, active: NDArray[Any], work: PairWork, n: int) -> No
             low[r] = -np.inf if low[r] < -gap else low[r]
     for r in range(n):
         low[r] = none if low[r] < lowest else exp(low[r])
-        total[r] = low[r]
+        total[r] += low[r]
     for a in range(len(active)):
         gap = model.gaps[active[a]]
         for q in range(work.pair_starts[a], work.pair_starts[a + 1]):

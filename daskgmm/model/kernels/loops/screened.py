@@ -109,6 +109,11 @@ def _survivors(
     for r in range(n):
         own = np.float32(low[r])
         least[r] = own - rounding * abs(own)
+    if model.noise > -np.inf:
+        own = np.float32(model.noise)
+        own -= rounding * abs(own)
+        for r in range(n):
+            least[r] = own if own > least[r] else least[r]  # noqa: FURB136  NaN stays
     found = 0
     for a in range(n_active):
         starts[a] = found

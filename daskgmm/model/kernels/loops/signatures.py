@@ -7,6 +7,8 @@ from numba import types
 
 from daskgmm.model.kernels.loops.compiling import TABLE, array
 
+_DOUBLES = types.Array(types.float64, 1, "C")
+
 
 def ways_type() -> Any:
     """Compiled type of the fields of `Ways`."""
@@ -16,7 +18,7 @@ def ways_type() -> Any:
 def form_type(dtype: np.dtype[Any]) -> Any:
     """Compiled type of the fields of `Form`."""
     integers, table = types.Array(types.int64, 1, "C"), types.Array(types.int64, 2, "C")
-    fields = (table, integers, integers, array(dtype, 1), integers, types.int64)
+    fields = (table, integers, integers, array(dtype, 1), integers, types.int64, _DOUBLES)
     return types.Tuple(fields)
 
 
@@ -31,7 +33,7 @@ def model_type(dtype: np.dtype[Any]) -> Any:
     integers = types.Array(types.int64, 1, "C")
     fields = (
         table, table, array(dtype, 3), types.boolean, vector, vector,
-        table, integers, vector, vector,
+        table, integers, vector, vector, types.float64,
     )  # fmt: skip
     return types.Tuple(fields)
 

@@ -1,0 +1,241 @@
+"""M-steps beside maximum likelihood: maximum a posteriori, and parts of the mixture that stay."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daskgmm.model.covariance.base import Covariance
+from daskgmm.model.frame import Frame
+from daskgmm.model.mixture import Mixture
+from daskgmm.model.moments import Moments
+from daskgmm.model.prior import NormalPrior, Prior
+from daskgmm.model.typing import Doubles
+from daskgmm.passes.statistics import Statistics
+from daskgmm.training.given import Given
+from daskgmm.training.m_step import (
+    ConditionalMStep,
+    Estimation,
+    MaximumLikelihood,
+    MStep,
+    Regularisation,
+    noise_after,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class MaximumAPosteriori(Estimation):
+    """Maximum a posteriori, under a prior that may leave some of its numbers to the rows.
+
+    Parameters
+    ----------
+    prior : Prior
+    """
+
+    needs_scatter: ClassVar[bool] = True
+
+    prior: Prior
+
+    def m_step(self, frame: Frame, statistics: Statistics) -> "PosteriorMode":
+        """With the rows' mean and covariance where the prior gives none."""
+        mean = statistics.origin + statistics.first / statistics.weight
+        second = statistics.about(mean).second
+        rows = statistics.weight - 1 if statistics.weight >= 2 else statistics.weight
+        return PosteriorMode(NormalPrior.of(self.prior, frame, mean, second / rows))
+
+
+@dataclass(frozen=True, eq=False)
+class PosteriorMode(ConditionalMStep):
+    """The M-step under a prior: the bound is the log-likelihood and the prior's log-density, a row.
+
+    Parameters
+    ----------
+    prior : NormalPrior
+    """
+
+    prior: NormalPrior
+
+    def maximise(
+        self, mixture: Mixture, moments: Moments, regularisation: Regularisation
+    ) -> Mixture:
+        """The most probable mixture given the moments; see `NormalPrior.mode`."""
+        found = self.first_mixture(mixture.covariance, moments, regularisation)
+        return found.beside(noise_after(mixture, moments))
+
+    def maximise_beside(
+        self,
+        mixture: Mixture,
+        moments: Moments,
+        regularisation: Regularisation,
+        held: NDArray[np.bool_],
+    ) -> Mixture:
+        """The same, where some means stay."""
+        found = self.prior.mode(
+            mixture.covariance, moments, regularisation.ridge, mixture.means, held
+        )
+        return found.beside(noise_after(mixture, moments))
+
+    def first_mixture(
+        self, covariance: Covariance, moments: Moments, regularisation: Regularisation
+    ) -> Mixture:
+        """The same without noise, from moments under any responsibilities."""
+        held = np.zeros(len(moments.origins), np.bool_)
+        return self.prior.mode(covariance, moments, regularisation.ridge, moments.origins, held)
+
+    def bound(self, mixture: Mixture, moments: Moments, following: Mixture) -> float:
+        """Mean log-likelihood and log-density of the prior under `mixture` (nats a row)."""
+        del following
+        return moments.lower_bound + self.prior.log_density(mixture) / moments.weight
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Masks (K,) of the components whose weights, means and covariances stay as they are given.
+
+    A covariance that components share stays for all of them or for none.
+    """
+
+    weights: NDArray[np.bool_]
+    means: NDArray[np.bool_]
+    covariances: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Fixed(Estimation):
+    """Parts of a mixture stay; the rest is the conditional maximum of another estimation.
+
+    Parameters
+    ----------
+    other : MaximumLikelihood or MaximumAPosteriori
+    parts : Parts
+    given : Given
+        What they are.
+    covariance : Covariance
+        Type of the covariances.
+    """
+
+    other: MaximumLikelihood | MaximumAPosteriori
+    parts: Parts
+    given: Given
+    covariance: Covariance
+
+    @property
+    def needs_scatter(self) -> bool:  # type: ignore[override]
+        """Whether the other estimation needs the rows' total second moments."""
+        return self.other.needs_scatter
+
+    def m_step(self, frame: Frame, statistics: Statistics) -> "BesideParts":
+        """The other's, beside the parts in a frame."""
+        given = self.given
+        means = None if given.means is None else frame.enter(given.means)
+        shapes = None
+        if given.precisions is not None:
+            shapes = given.shapes(self.covariance, frame)
+        other = self.other.m_step(frame, statistics)
+        return BesideParts(other, self.parts, given.weights, means, shapes)
+
+
+@dataclass(frozen=True, eq=False)
+class BesideParts(MStep):
+    """The M-step of another estimation on what does not stay.
+
+    Parameters
+    ----------
+    other : ConditionalMStep
+    parts : Parts
+    weights, means, shapes
+        What stays, in the frame's coordinates; shapes are covariances and factors. ``None`` where
+        nothing does.
+    """
+
+    other: ConditionalMStep
+    parts: Parts
+    weights: Doubles | None
+    means: Doubles | None
+    shapes: tuple[Doubles, Doubles] | None
+
+    def maximise(
+        self, mixture: Mixture, moments: Moments, regularisation: Regularisation
+    ) -> Mixture:
+        """The conditional maximum: covariances about the means that stay."""
+        parts = self.parts
+        standing = self._with_means(mixture)
+        known = self._with_covariances(moments, mixture.covariance)
+        found = self.other.maximise_beside(standing, known, regularisation, parts.means)
+        found = self._with_means(found)
+        if self.shapes is not None and parts.covariances.any():
+            mask = _across(parts.covariances, self.shapes[0], mixture)
+            covariances, factors = (
+                np.where(mask, own, its)
+                for own, its in zip(self.shapes, (found.covariances, found.factors), strict=True)
+            )
+            found = replace(found, covariances=covariances, factors=factors)
+        return self._with_weights(found, mixture, moments)
+
+    def first_mixture(
+        self, covariance: Covariance, moments: Moments, regularisation: Regularisation
+    ) -> Mixture:
+        """The other's: start values take the place of its own where they are given."""
+        return self.other.first_mixture(covariance, moments, regularisation)
+
+    def bound(self, mixture: Mixture, moments: Moments, following: Mixture) -> float:
+        """The other's."""
+        return self.other.bound(mixture, moments, following)
+
+    def _with_means(self, mixture: Mixture) -> Mixture:
+        if self.means is None or not self.parts.means.any():
+            return mixture
+        held = self.parts.means[:, np.newaxis]
+        return replace(mixture, means=np.where(held, self.means, mixture.means))
+
+    def _with_covariances(self, moments: Moments, covariance: Covariance) -> Moments:
+        """Moments in which components have the covariances that stay.
+
+        So none of them collapses, with however few rows.
+        """
+        stay = self.parts.covariances
+        if self.shapes is None or not stay.any():
+            return moments
+        shape = moments.origins.shape
+        matrices = covariance.as_matrices(self.shapes[0], shape)
+        about = moments.about(
+            np.where(stay[:, np.newaxis], moments.means, moments.origins), covariance
+        )
+        if covariance.needs_scatter:
+            return replace(about, shared=about.sums[-1].sum() * matrices[0])
+        sums = about.sums.copy()
+        counts = np.maximum(sums[-1], _LEAST_ROWS * moments.weight / moments.rows)
+        feature, i, j = covariance.monomials(shape[1]).T
+        sums[:-1, stay] = 0
+        own = np.zeros_like(sums)
+        np.add.at(own, feature, (counts[:, np.newaxis] * matrices[:, i, j]).T)
+        sums[:-1, stay] = own[:-1, stay]
+        sums[-1, stay] = counts[stay]
+        return replace(about, sums=sums)
+
+    def _with_weights(self, found: Mixture, before: Mixture, moments: Moments) -> Mixture:
+        """Weights that stay, and what they leave, shared out among the others and noise."""
+        counts, noise = moments.sums[-1], noise_after(before, moments)
+        if self.weights is None or not self.parts.weights.any():
+            return replace(found, weights=counts / counts.sum(), noise=None).beside(noise)
+        stay = self.parts.weights
+        left = max(1 - float(self.weights[stay].sum()), 0.0)
+        free = np.where(stay, 0.0, counts)
+        of_noise = 0.0 if noise is None else noise.weight * moments.weight
+        scale = left / max(float(free.sum()) + of_noise, np.finfo(np.float64).tiny)
+        weights = np.where(stay, self.weights, scale * free)
+        if noise is not None:
+            noise = replace(noise, weight=scale * of_noise)
+        return replace(found, weights=weights, noise=noise)
+
+
+_LEAST_ROWS = 1e-6
+"""Rows at the least of a component whose covariance stays."""
+
+
+def _across(mask: NDArray[np.bool_], covariances: Doubles, mixture: Mixture) -> NDArray[np.bool_]:
+    """A mask (K,) in a shape that goes with the covariances."""
+    if mixture.covariance.needs_scatter:
+        return mask[:1].reshape((1,) * covariances.ndim)
+    return mask.reshape(-1, *(1,) * (covariances.ndim - 1))
