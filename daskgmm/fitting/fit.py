@@ -90,7 +90,8 @@ class Fit:
         """
         cost_a_row = self.settings.cost_a_row(self.source.n_features)
         fewest_rows = self.settings.fewest_rows(self.source.n_features)
-        return held_groups(*laid_out(self.source, lengths, cost_a_row, fewest_rows))
+        source, groups = laid_out(self.source, lengths, cost_a_row, fewest_rows)
+        return held_groups(source, groups, cost_a_row, self.settings.task(source).result_bytes)
 
     @property
     def survey(self) -> Survey:

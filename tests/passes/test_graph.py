@@ -25,7 +25,15 @@ from daskgmm.data.containers.task_spec import DataNode, Task
 from daskgmm.data.source import Block, Source
 from daskgmm.errors import ClusterError
 from daskgmm.passes.cost import seconds_a_row
-from daskgmm.passes.engine.graph import FAN_IN, compute, pass_graph, run_pass
+from daskgmm.passes.engine.graph import (
+    FAN_IN,
+    HeldGroup,
+    Leaf,
+    Stretch,
+    compute,
+    pass_graph,
+    run_pass,
+)
 from daskgmm.passes.engine.grouping import (
     MOST_TASKS,
     MOST_TASKS_UNMEASURED,
@@ -141,6 +149,25 @@ def test_the_tree_adds_each_part_once_and_in_order(n_parts, a_group):
     assert max(arity) <= FAN_IN
     leaves = len(groups)
     assert len(graph) <= 1 + leaves + 2 + leaves / (FAN_IN - 1) + np.log(leaves + 1)
+
+
+@pytest.mark.parametrize("n_parts", [17, 100, 256, 300])
+def test_a_task_of_joined_groups_adds_as_the_tree_does(n_parts):
+    x = 10.0 ** np.random.default_rng(0).integers(-9, 9, n_parts)
+    source = Source(tuple(map(CountedPart, range(n_parts))), 1, np.dtype(np.float64))
+    work = Work(lambda _: lambda position, *_: x[position], operator.add, None)
+    groups = [range(i, i + 1) for i in range(n_parts)]
+    joined = []
+    for first in range(0, n_parts, FAN_IN):
+        stop = min(first + FAN_IN, n_parts)
+        each = tuple(Stretch((source.parts[i],), i) for i in range(first, stop))
+        joined.append(HeldGroup(first, stop, (Leaf(first, stop, each),), stop - first))
+    one, two, three = (
+        pass_graph(source, own, work, "a", "b")
+        for own in (groups, joined, [*groups[:FAN_IN], *joined[1:]])
+    )
+    assert len(two[0]) <= 4 + n_parts / (FAN_IN - 1)
+    assert dask.get(*one) == dask.get(*two) == dask.get(*three)
 
 
 @pytest.mark.parametrize(("n_bytes", "most"), [(2**20, 16), (2**24, 4), (2**30, 2)])

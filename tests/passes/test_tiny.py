@@ -171,6 +171,15 @@ def test_chunks_that_a_cluster_holds_are_asked_for_once_and_their_copy_is_told(c
     assert "75.00 kiB in all, are held a second time" in caplog.text
 
 
+def test_a_pass_over_tiny_chunks_that_a_cluster_holds_has_very_few_tasks():
+    X = in_tiny_chunks()
+    alone = bits(X)
+    with in_threads(2), recording() as graphs:
+        assert bits(X.persist()) == alone
+    assert len(graphs) >= 3
+    assert max(map(len, graphs)) <= 12
+
+
 def test_tiny_chunks_that_are_drawn_on_a_cluster_are_drawn_by_few_tasks():
     X = in_tiny_chunks(300).map_blocks(np.negative)
     with in_threads(2) as client:

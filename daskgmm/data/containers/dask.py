@@ -203,6 +203,8 @@ def lowered(collection: Any) -> tuple[dict[Hashable, Any], list[Hashable]]:
         graph = dict(collection.__dask_graph__())
     else:
         before, ends = collection.__dask_graph__(), collection.__dask_keys__()
+        if all(map(is_future, dict(before).values())):  # persisted: there is nothing to optimise
+            return dict(before), list(flatten(ends))
         graph = dict(collection.__dask_optimize__(before, ends))
         # Optimisation of arrays forgets the futures that keep persisted chunks alive.
         graph |= {key: value for key, value in dict(before).items() if is_future(value)}

@@ -13,60 +13,138 @@ from daskgmm.data.containers.task_spec import Task, TaskRef
 from daskgmm.data.source import Part, Source, labels_of
 from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.graph import (
+    FAN_IN,
     Group,
     HeldGroup,
     Leaf,
     Stretch,
+    fan_in,
     hold,
     leaves_of,
     part_bytes,
 )
+from daskgmm.passes.engine.grouping import SECONDS_A_TASK
 from daskgmm.passes.engine.keys import token
 from daskgmm.passes.engine.persist import DecodedPart
 
 logger = logging.getLogger(__name__)
 
+_FEWEST_BUNCHES = 4
+"""Tasks of joined groups are more than these, so that workers share them out about evenly."""
+
 _GATHERED_BYTES = 2**28
 """Most bytes of tiny chunks that are gathered onto workers, in all."""
 
 
-def held_groups(source: Source, groups: Sequence[Group]) -> tuple[Source, Sequence[Group]]:
+def held_groups(
+    source: Source,
+    groups: Sequence[Group],
+    cost_a_row: float = math.inf,
+    result_bytes: int = 0,
+) -> tuple[Source, Sequence[Group]]:
     """The same rows and groups, with each task's list of parts sent to the active cluster once.
 
     Tiny chunks that the cluster holds are gathered, those of one task onto one worker, up to
-    256 MiB in all, which are then held twice. Others are read where they are, in place.
+    256 MiB in all, which are then held twice. Others are read where they are, in place. Where so
+    little is to be computed that tasks are not worth their overhead, one task takes the groups
+    that the tree's first task adds up, and adds them as the tree does.
+
+    Parameters
+    ----------
+    source : Source
+    groups : sequence of Group
+    cost_a_row : float
+        Cost of a row in a pass, in seconds.
+    result_bytes : int
+        Bytes of a part's result.
     """
     if active_client() is None:
         return source, groups
-    tasks: dict[Hashable, Any] = {}
-    keys: list[Hashable] = []
-    suffix, known = token(), []
-    room: float = _GATHERED_BYTES
-    for group in groups:
-        leaves = leaves_of(source, group)
-        for index, leaf in enumerate(leaves):
-            size = _gathered_bytes(source, leaf)
-            if size <= room:
-                key = f"gmm-init-group-{suffix}-{leaf.first}"
-                keys.append(key)
-                tasks |= _holding(source, key, leaf)
-                leaves[index] = replace(leaf, stretch=TaskRef(key), inputs=())
-                room -= size
-            elif any(map(_has_tasks, source.parts[leaf.first : leaf.stop])):
-                key = f"gmm-init-group-{suffix}-{leaf.first}"
-                keys.append(key)
-                tasks[key] = Task(key, _unchanged, leaf.stretch)
-                leaves[index] = replace(leaf, stretch=TaskRef(key))
-        known.append(HeldGroup(group.start, group.stop, tuple(leaves)))
-    if room < _GATHERED_BYTES:
+    sending = _Sending(source)
+    worth_joining = len(groups) > _FEWEST_BUNCHES * FAN_IN and fan_in(result_bytes) == FAN_IN
+    for start in range(0, len(groups), FAN_IN):
+        bunch = groups[start : start + FAN_IN]
+        whole = [leaves_of(source, group) for group in bunch]
+        if not (worth_joining and sending.join(whole, SECONDS_A_TASK / cost_a_row)):
+            for group, leaves in zip(bunch, whole, strict=True):
+                sending.send(group, leaves)
+    if sending.room < _GATHERED_BYTES:
         logger.info(
             "Small chunks that the cluster holds, %s in all, are held a second time during the "
             "fit, those of a task together. Larger chunks are not: X.rechunk() saves the memory.",
-            format_bytes(_GATHERED_BYTES - room),
+            format_bytes(_GATHERED_BYTES - sending.room),
         )
+    known = sending.groups
     waiting = any(leaf.inputs for group in known for leaf in group.leaves)
-    graph = {**(source.graph if waiting else {}), **hold(tasks, keys)}
+    graph = {**(source.graph if waiting else {}), **hold(sending.tasks, sending.keys)}
     return replace(source, graph=graph), known
+
+
+class _Sending:
+    """Groups whose lists of parts are to be sent to the cluster.
+
+    Parameters
+    ----------
+    source : Source
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source, self._suffix = source, token()
+        self.tasks: dict[Hashable, Any] = {}
+        self.keys: list[Hashable] = []
+        self.groups: list[HeldGroup] = []
+        self.room: float = _GATHERED_BYTES
+
+    def join(self, whole: Sequence[Sequence[Leaf]], most_rows: float) -> bool:
+        """Add some groups as one task, if their rows are few and all held in memory."""
+        leaves, lengths = [leaf for group in whole for leaf in group], self._source.lengths
+        first, stop = leaves[0].first, leaves[-1].stop
+        if lengths is None or sum(lengths[first:stop]) > most_rows:
+            return False
+        stretches = tuple(
+            Stretch(tuple(self._source.parts[group[0].first : group[-1].stop]), group[0].first)
+            for group in whole
+        )
+        leaf = Leaf(first, stop, stretches, [key for one in leaves for key in one.inputs])
+        size = _held_bytes(self._source, leaf)
+        if size > self.room:
+            return False
+        self.groups.append(HeldGroup(first, stop, (self._gather(leaf, size),), len(whole)))
+        return True
+
+    def send(self, group: Group, leaves: list[Leaf]) -> None:
+        """Add a group with its tasks as they are."""
+        parts = self._source.parts
+        for index, leaf in enumerate(leaves):
+            size = _gathered_bytes(self._source, leaf)
+            if size <= self.room:
+                leaves[index] = self._gather(leaf, size)
+            elif any(map(_has_tasks, parts[leaf.first : leaf.stop])):
+                key = self._key(leaf)
+                self.tasks[key] = Task(key, _unchanged, leaf.stretches)
+                leaves[index] = replace(leaf, stretches=TaskRef(key))
+        self.groups.append(HeldGroup(group.start, group.stop, tuple(leaves)))
+
+    def _gather(self, leaf: Leaf, size: float) -> Leaf:
+        key = self._key(leaf)
+        self.tasks |= _holding(self._source, key, leaf)
+        self.room -= size
+        return replace(leaf, stretches=TaskRef(key), inputs=())
+
+    def _key(self, leaf: Leaf) -> Hashable:
+        key = f"gmm-init-group-{self._suffix}-{leaf.first}"
+        self.keys.append(key)
+        return key
+
+
+def _held_bytes(source: Source, leaf: Leaf) -> float:
+    """Bytes of a task's rows; infinite unless the cluster holds all of them."""
+    parts = source.parts[leaf.first : leaf.stop]
+    if any(map(_has_tasks, parts)) or not all(part.inputs for part in parts):
+        return math.inf
+    if not all(is_future(source.graph.get(key)) for key in leaf.inputs):
+        return math.inf
+    return sum(part_bytes(source, position) for position in range(leaf.first, leaf.stop))
 
 
 def _gathered_bytes(source: Source, leaf: Leaf) -> float:
@@ -87,18 +165,24 @@ def _has_tasks(part: Part) -> bool:
 def _holding(source: Source, key: Hashable, leaf: Leaf) -> dict[Hashable, Any]:
     """Graph of a task that returns the parts that a leaf reads."""
     if not leaf.inputs:
-        return {key: Task(key, _unchanged, leaf.stretch)}
+        return {key: Task(key, _unchanged, leaf.stretches)}
     chunks = {name: source.graph[name] for name in leaf.inputs}
-    return {**chunks, key: Task(key, _gathered, leaf.stretch, *map(TaskRef, leaf.inputs))}
+    return {**chunks, key: Task(key, _gathered, leaf.stretches, *map(TaskRef, leaf.inputs))}
 
 
-def _gathered(stretch: Stretch, *inputs: Any) -> Stretch:
-    parts = tuple(
-        DecodedPart(part.label, tuple(blocks), labels=labels_of(part))
-        for _, part, blocks in stretch.read(inputs)
+def _gathered(stretches: tuple[Stretch, ...], *inputs: Any) -> tuple[Stretch, ...]:
+    values = iter(inputs)
+    return tuple(
+        Stretch(
+            tuple(
+                DecodedPart(part.label, tuple(blocks), labels=labels_of(part))
+                for _, part, blocks in stretch.read(values)
+            ),
+            stretch.first,
+        )
+        for stretch in stretches
     )
-    return Stretch(parts, stretch.first)
 
 
-def _unchanged(stretch: Stretch) -> Stretch:
-    return stretch
+def _unchanged(stretches: tuple[Stretch, ...]) -> tuple[Stretch, ...]:
+    return stretches

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
-from itertools import pairwise
+from itertools import accumulate, groupby, pairwise
 from typing import Any, Protocol, TypeAlias
 from uuid import uuid4
 
@@ -77,9 +77,8 @@ class Stretch:
         """Keys of the chunks that the parts are read from, in order."""
         return [key for part in self.parts for key in part.inputs]
 
-    def read(self, inputs: Sequence[Any]) -> Iterator[tuple[int, Part, Iterator[Block]]]:
+    def read(self, values: Iterator[Any]) -> Iterator[tuple[int, Part, Iterator[Block]]]:
         """Yield each part's position, the part and its blocks, given the values of `inputs`."""
-        values = iter(inputs)
         for position, part in enumerate(self.parts, start=self.first):
             yield position, part, read_part(part, [next(values) for _ in part.inputs])
 
@@ -104,15 +103,16 @@ class Leaf:
     ----------
     first, stop : int
         Positions of its first part and after its last one.
-    stretch : Stretch or TaskRef
-        The parts that it reads, or the key of a value on the cluster that lists them.
+    stretches : tuple of Stretch or TaskRef
+        The parts that it reads, or the key of a value on the cluster that lists them. It adds up
+        each stretch, then their sums.
     inputs : sequence of hashable
         Keys of the chunks that it waits for.
     """
 
     first: int
     stop: int
-    stretch: Stretch | TaskRef
+    stretches: tuple[Stretch, ...] | TaskRef
     inputs: Sequence[Hashable] = ()
 
 
@@ -124,20 +124,30 @@ class HeldGroup:
     ----------
     start, stop : int
     leaves : tuple of Leaf
+    joined : int
+        Number of groups that its one task adds up, in place of the tree's first task of them.
     """
 
     start: int
     stop: int
     leaves: tuple[Leaf, ...]
+    joined: int = 1
 
 
 def _sum_parts(
-    begin: Callable[[Any], OnPart], add: Add, stretch: Stretch, argument: Any, *inputs: Any
+    begin: Callable[[Any], OnPart],
+    add: Add,
+    stretches: tuple[Stretch, ...],
+    argument: Any,
+    *inputs: Any,
 ) -> Any:
-    """The sum of the results of a task's parts."""
+    """The sum of the results of a task's parts, stretch by stretch."""
     with one_thread():
-        on_part = begin(argument)
-        return reduce(add, (on_part(*part) for part in stretch.read(inputs)))
+        on_part, values = begin(argument), iter(inputs)
+        return reduce(
+            add,
+            (reduce(add, (on_part(*part) for part in one.read(values))) for one in stretches),
+        )
 
 
 def _add_all(add: Add, values: Sequence[Any]) -> Any:
@@ -178,15 +188,17 @@ def pass_graph(
     argument = f"{prefix}-argument-{suffix}"
     graph: dict[Hashable, Any] = {**source.graph, argument: DataNode(argument, work.argument)}
     leaves: list[Hashable] = []
+    joined: list[int] = []
     for number, group in enumerate(groups):
         members: list[Hashable] = []
+        joined.append(group.joined if isinstance(group, HeldGroup) else 1)
         for leaf in group.leaves if isinstance(group, HeldGroup) else leaves_of(source, group):
             key = (f"{prefix}-{suffix}", leaf.first)
-            read = (leaf.stretch, TaskRef(argument), *map(TaskRef, leaf.inputs))
+            read = (leaf.stretches, TaskRef(argument), *map(TaskRef, leaf.inputs))
             graph[key] = Task(key, _sum_parts, work.begin, work.add, *read)
             members.append(key)
         leaves.append(_chain(graph, members, work, suffix, number))
-    return graph, _tree(graph, leaves, work, suffix)
+    return graph, _tree(graph, leaves, joined, work, suffix)
 
 
 def leaves_of(source: Source, group: Group) -> list[Leaf]:
@@ -198,7 +210,7 @@ def leaves_of(source: Source, group: Group) -> list[Leaf]:
     alone = any(part.inputs for part in parts)
     cuts = runs(source, group, TINY_BYTES) if alone else [(group.start, group.stop)]
     stretches = [Stretch(tuple(source.parts[first:stop]), first) for first, stop in cuts]
-    return [Leaf(*cut, own, own.inputs) for cut, own in zip(cuts, stretches, strict=True)]
+    return [Leaf(*cut, (own,), own.inputs) for cut, own in zip(cuts, stretches, strict=True)]
 
 
 def runs(source: Source, group: Group, most: int) -> list[tuple[int, int]]:
@@ -241,17 +253,26 @@ def _chain(
 
 
 def _tree(
-    graph: dict[Hashable, Any], leaves: Sequence[Hashable], work: Work, suffix: str
+    graph: dict[Hashable, Any],
+    leaves: Sequence[Hashable],
+    joined: Sequence[int],
+    work: Work,
+    suffix: str,
 ) -> Hashable:
-    level, depth, most = list(leaves), 0, fan_in(work.result_bytes)
-    while len(level) > 1:
-        bunches = [level[start : start + most] for start in range(0, len(level), most)]
+    """Add up the groups' results, of which some are the sums of several groups already."""
+    most = fan_in(work.result_bytes)
+    firsts = accumulate(joined, initial=0)
+    by_bunch = groupby(zip(firsts, leaves, strict=False), lambda pair: pair[0] // most)
+    bunches, depth = [[key for _, key in bunch] for _, bunch in by_bunch], 0
+    while True:
         level = [
             _sum(graph, bunch, work.add, (f"gmm-reduce-{suffix}", depth, number))
             for number, bunch in enumerate(bunches)
         ]
+        if len(level) == 1:
+            return level[0]
+        bunches = [level[start : start + most] for start in range(0, len(level), most)]
         depth += 1
-    return level[0]
 
 
 def compute(graph: Graph, keys: Any, phase: Phase) -> Any:

@@ -116,7 +116,8 @@ def held(source: Source) -> Source:
         require_complete(source)
         return source
     if source.graph:
-        return _graph_held(source)
+        persisted = all(map(is_future, source.graph.values()))
+        return source if persisted else _graph_held(source)
     if not all(isinstance(part, ArrayPart) for part in source.parts):
         return source
     suffix = token()
