@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Unpack
 
@@ -75,7 +75,7 @@ class FitRequest:
             self.folder(),
             self.configuration(),
             fingerprint(dataset),
-            asdict(self.resources),
+            self.resources.plain(),
             self.command,
             resume=self.resume,
             force=self.force,

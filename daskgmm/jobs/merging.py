@@ -1,7 +1,6 @@
 """Join the components of a model into clusters, and leave a run directory."""
 
 import os
-from dataclasses import asdict
 from typing import Any, Unpack
 
 from daskgmm.data.storage.folder import Folder
@@ -64,7 +63,7 @@ def merge(
         folder,
         dict(as_plain(rows.configuration() | own)),
         marks,
-        asdict(resources),
+        resources.plain(),
         options.get("command", ()),
         force=options.get("force", False),
     )

@@ -144,6 +144,15 @@ class SizeOptions(TypedDict, total=False):
 class ClusterOptions(SchedulerOptions, SizeOptions, total=False):
     """Options of the cluster that a job runs on."""
 
+    cluster: Annotated[
+        Mapping[str, Any] | None,
+        Option(
+            metavar="JSON",
+            help="Cluster that the job starts, scales and closes: its class, the arguments of the "
+            "class, and scale (a number of workers) or adapt (minimum and maximum). Best as a "
+            "table [cluster] in the file of --config.",
+        ),
+    ]
     performance_report: Annotated[
         str | None,
         Option(

@@ -4,7 +4,7 @@ import copy
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -99,7 +99,7 @@ class UpdateRequest:
                 "repeated.",
             )
         marks = fingerprint(dataset)
-        resources = asdict(self.resources)
+        resources = self.resources.plain()
         return RunRequest(
             folder, self.configuration(), marks, resources, self.command, force=self.force
         )

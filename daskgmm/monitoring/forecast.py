@@ -87,6 +87,8 @@ class Forecast:
     tol : float
     max_iter : int
         Most passes.
+    criterion : str
+        Criterion of a selection.
     latest : FitState or None
         After the latest pass.
     changes : tuple of tuple of float
@@ -97,6 +99,7 @@ class Forecast:
 
     tol: float
     max_iter: int
+    criterion: str = "bic"
     latest: FitState | None = None
     changes: tuple[tuple[float, ...], ...] = ()
     seconds: tuple[float, ...] = ()

@@ -9,6 +9,7 @@ from typing import Any
 
 from daskgmm.data.storage.credentials import without_credentials
 from daskgmm.model.mixture import Mixture
+from daskgmm.monitoring.candidates import as_rows, candidates_of
 from daskgmm.monitoring.observer import FitEnd, FitPass, FitStart
 from daskgmm.monitoring.schema import (
     END,
@@ -95,9 +96,17 @@ def passed(about: FitStart, made: FitPass) -> dict[str, Any]:
         "bytes_read": int(made.bytes_read),
         "starts": len(state.traces),
         "starts_going": sum(trace.stopped is None for trace in state.traces),
+        **selection(about, made),
         **moves(made),
         **parameters(best.mixture, made),
     }
+
+
+def selection(about: FitStart, made: FitPass) -> dict[str, Any]:
+    """The criterion and the candidates of a selection; ``None`` for the fit of one mixture."""
+    criterion = about.parameters.get("criterion")
+    rows = None if criterion is None else as_rows(candidates_of(made.state, criterion))
+    return {"criterion": criterion, "candidates": rows}
 
 
 def moves(made: FitPass) -> dict[str, Any]:

@@ -52,7 +52,8 @@ class NotebookObserver:
     def start(self, about: FitStart) -> None:
         """Show that the fit begins."""
         self._about = about
-        self._forecast = Forecast(about.parameters["tol"], about.parameters["max_iter"])
+        own = about.parameters
+        self._forecast = Forecast(own["tol"], own["max_iter"], own.get("criterion", "bic"))
         self._stack.enter_context(progress.tracking(self._track))
         self._handle.display(_Output(0.0, READING_ROWS.capitalize()))
         self._updater.start()
@@ -87,7 +88,7 @@ class NotebookObserver:
         phrases = [self._step()]
         made, forecast = self._made, self._forecast
         if made is not None and forecast is not None:
-            phrases += map(str, figures_of_state(made.state, forecast.tol))
+            phrases += map(str, figures_of_state(made.state, forecast.tol, forecast.criterion))
             if (left := forecast.remaining) is not None and left.passes:
                 phrases.append(str(remaining(left.passes, left.seconds)))
         return " · ".join(phrases)

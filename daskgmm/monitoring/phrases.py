@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from daskgmm.monitoring.candidates import LIVE, LiveCandidate, best_of, candidates_in, candidates_of
 from daskgmm.monitoring.search import search_left, search_share
 from daskgmm.monitoring.text import count, duration, plural
 from daskgmm.training.course import CLUSTERING, EM
@@ -132,6 +133,22 @@ def search_line(events: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(map(str, figures)) or FINDING_STARTS
 
 
+def least_criterion(candidates: Sequence[LiveCandidate], criterion: str) -> list[Figure]:
+    """``least BIC 1234.56 with 4 components (full)``; nothing before the first pass."""
+    best = best_of(candidates)
+    if best is None:
+        return []
+    note = f"with {plural(best.n_components, 'component')} ({best.covariance_type})"
+    return [Figure(f"least {LIVE[criterion].upper()}", f"{best.value:.2f}", note)]
+
+
+def going_candidates(candidates: Sequence[LiveCandidate]) -> Figure:
+    """``3 of 10 candidates go on``."""
+    going = sum(one.running for one in candidates)
+    phrase = f"{going} of {len(candidates)} candidates go on"
+    return Figure("candidates", str(going), f"of {len(candidates)} go on", phrase)
+
+
 def speed(rows: float, seconds: float) -> Figure:
     """``1.23M rows/s``."""
     value = f"{count(rows / max(seconds, 1e-9))} rows/s"
@@ -163,6 +180,8 @@ def pass_figures(
     number: int,
     rows: int,
     seconds: float,
+    candidates: Sequence[LiveCandidate] = (),
+    criterion: str = "bic",
 ) -> list[Figure]:
     """The figures of a pass that has been made, in the order in which they are shown.
 
@@ -179,25 +198,34 @@ def pass_figures(
         Rows that the pass read.
     seconds : float
         Time that the pass took (seconds).
+    candidates : sequence of LiveCandidate
+        Those of a selection; they are counted instead of the starts.
+    criterion : str
+        Criterion by which it selects.
     """
     figures = [lower_bound(bound)]
     if size is not None:
         figures.append(change(size, tol))
-    if number > 1:
+    if candidates:
+        figures += [*least_criterion(candidates, criterion), going_candidates(candidates)]
+    elif number > 1:
         figures.append(starts(going, number))
     if seconds > 0:
         figures.append(speed(rows, seconds))
     return figures
 
 
-def figures_of_state(state: "FitState", tol: float | None = None) -> list[Figure]:
+def figures_of_state(
+    state: "FitState", tol: float | None = None, criterion: str = "bic"
+) -> list[Figure]:
     """Figures of the latest pass of a fit in this process."""
     best = state.best
     size = best.change if math.isfinite(best.change) else None
     going = sum(trace.stopped is None for trace in state.traces)
     return pass_figures(
-        best.lower_bound, size, tol, going, len(state.traces), state.rows, state.seconds
-    )
+        best.lower_bound, size, tol, going, len(state.traces), state.rows, state.seconds,
+        candidates_of(state, criterion), criterion,
+    )  # fmt: skip
 
 
 def figures_of_event(event: Mapping[str, Any]) -> list[Figure]:
@@ -211,6 +239,8 @@ def figures_of_event(event: Mapping[str, Any]) -> list[Figure]:
         number,
         event.get("rows") or 0,
         event.get("seconds", 0.0),
+        candidates_in(event),
+        event.get("criterion") or "bic",
     )
     if tried := event.get("moves_tried"):
         taken, ended_ = event.get("moves_taken") or 0, bool(event.get("budget_ended"))

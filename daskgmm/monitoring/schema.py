@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
+from daskgmm.model.scoring import CRITERIA
+from daskgmm.monitoring.candidates import MOST_SHOWN
 from daskgmm.monitoring.observer import Reason
 
 START, STARTS, PASS, END = "fit-start", "starts", "pass", "fit-end"
@@ -91,6 +93,14 @@ def _optional(check: Check) -> Check:
     return partial(_or_none, check=check)
 
 
+def _candidate(value: Any) -> bool:
+    """Whether this is a number of components, a covariance type, a criterion, and if it runs."""
+    checks = (_at_least_one, _word, _optional(_number), _boolean)
+    if not isinstance(value, list | tuple) or len(value) != len(checks):
+        return False
+    return all(check(each) for check, each in zip(checks, value, strict=True))
+
+
 _positive: Check = partial(_number, least=0.0)
 _share: Check = partial(_number, least=0.0, most=1.0)
 _at_least_one: Check = partial(_whole, least=1)
@@ -137,6 +147,8 @@ FIELDS: dict[str, Field] = {
     "moves_taken": Field(_optional(_whole), (STARTS, PASS)),
     "budget_ended": Field(_optional(_boolean), (PASS,)),
     "starts_going": Field(_whole, (PASS,)),
+    "criterion": Field(_optional(CRITERIA.__contains__), (PASS,)),
+    "candidates": Field(_optional(_list_of(_candidate, MOST_SHOWN)), (PASS,)),
     "weights": Field(_list_of(_positive, MOST_WEIGHTS), (PASS,)),
     "means": Field(_table, (PASS,)),
     "deviations": Field(_table, (PASS,)),

@@ -61,17 +61,25 @@ def test_the_table_is_printed_with_the_best_starred_and_all_else_is_no_result(do
     _, said = done
     lines = said.out.splitlines()
     assert lines[0].split()[:4] == ["K", "covariance", "start", "lower"]
-    end = 1 + 3 * len(COVARIANCES)
+    end = 2 + 3 * len(COVARIANCES)  # and an empty line below the five best
     starred = [line.split() for line in lines[1:end] if line.startswith("*")]
     best = expected.results_.loc[expected.best_index_]
     assert starred == [
         ["*", "2", "full", "0", f"{best.lower_bound:.6f}", f"{best.bic:.2f}", f"{best.aic:.2f}",
          f"{best.icl:.2f}", str(best.n_iter)]
     ]  # fmt: skip
-    assert lines[end] == "* the least BIC"
+    assert lines[end] == "* the least BIC; the 5 best come first"
+    shown = [line.split()[-8:] for line in lines[1:6]]
+    ordered = expected.results_.sort_values("bic")
+    assert [float(row[4]) for row in shown] == ordered.bic[:5].round(2).tolist()
+    assert lines[6] == ""
+    rest = [line.split()[:2] for line in lines[7:end]]
+    others = expected.results_.drop(ordered.index[:5])
+    assert rest == [[str(one.n_components), one.covariance_type] for one in others.itertuples()]
     assert "mean sepal_length" in said.out
     assert "Fitting rows of 4 columns in this process." in said.err
-    assert "BIC" not in said.err
+    assert "the least BIC" not in said.err
+    assert "0 of 12 candidates go on" in said.err
 
 
 def test_the_same_command_again_does_nothing_and_another_is_refused(done, here):
@@ -91,7 +99,7 @@ def test_the_same_command_again_does_nothing_and_another_is_refused(done, here):
 def test_a_run_is_shown_with_its_candidates(done, here):
     path, said = done
     text = here("show", path).out
-    table = "\n".join(said.out.splitlines()[:14])
+    table = "\n".join(said.out.splitlines()[:15])
     assert table in text
     found = json.loads(here("show", path, "--json").out)
     assert found["run"]["result"]["candidates"] == result(path)["candidates"]

@@ -76,7 +76,7 @@ def test_fields_keep_their_names():
     }
     assert set(fields_of(PASS)) == both | limits | {
         *("iteration", "passes", "lower_bound", "change", "seconds", "bytes_read", "starts"),
-        *("starts_going", "moves_tried", "moves_taken", "budget_ended"),
+        *("starts_going", "criterion", "candidates", "moves_tried", "moves_taken", "budget_ended"),
         *("weights", "means", "deviations"),
     }
     assert set(fields_of(END)) == both | {

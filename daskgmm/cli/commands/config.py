@@ -139,12 +139,16 @@ def _plain(value: Any) -> Any:
     """Plain values, with None for click's marker of a missing value."""
     if isinstance(value, tuple | list):
         return [_plain(each) for each in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
     return value if isinstance(value, str | int | float | bool) else None
 
 
 def _masked(value: Any) -> Any:
     if isinstance(value, list):
         return [_masked(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _masked(each) for key, each in value.items()}
     return masked(value) if isinstance(value, str) else value
 
 

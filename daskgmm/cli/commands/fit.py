@@ -104,7 +104,7 @@ def fit_and_report(
         check_figure(figure)
     options["storage_options"] = dict(options["storage_options"])
     shown = options.pop("progress")
-    forecast = Forecast(options["tol"], options["max_iter"])
+    forecast = Forecast(options["tol"], options["max_iter"], options.get("criterion", "bic"))
     with progress(shown=shown, verb="Fitting", forecast=forecast) as listener:
         record = job(inputs, listener=listener, command=typed_command(), **options)
     model = find_model(record["run"], options["storage_options"])

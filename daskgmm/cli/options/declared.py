@@ -5,7 +5,16 @@ from typing import Any, TypeVar
 
 import click
 
-from daskgmm.cli.options.types import Names, Number, Pairs, key_value, subsample
+from daskgmm.cli.options.types import (
+    Names,
+    Number,
+    Pairs,
+    Table,
+    key_value,
+    none_if_overridden,
+    subsample,
+    table,
+)
 from daskgmm.fitting.options import Declared, declared
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -18,6 +27,7 @@ _SPECIAL: dict[str, dict[str, Any]] = {
     "where": {"multiple": True},
     "storage_options": {"cls": Pairs, "type": key_value, "multiple": True},
     "subsample": {"type": subsample},
+    "cluster": {"cls": Table, "type": table, "callback": none_if_overridden},
 }
 """What click needs to know beside the declaration."""
 

@@ -40,6 +40,14 @@ def remember(name: str, value: Any) -> None:
             _add(each)
 
 
+def remember_named(values: Mapping[str, Any]) -> None:
+    """Mask those of the values, and of the values inside them, whose names say a secret."""
+    for name, value in values.items():
+        for inner, each in _leaves(name, value):
+            if _VARIABLE.search(inner):
+                remember(inner, each)
+
+
 def masked(text: str) -> str:
     """The text with every known secret masked."""
     for secret in sorted(_known, key=len, reverse=True):  # a secret may be part of another

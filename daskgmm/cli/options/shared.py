@@ -36,7 +36,9 @@ SIZES = options_of(SizeOptions)
 RESOURCES = in_order(
     SCHEDULER,
     SIZES,
-    options_of(ClusterOptions, ["performance_report", "wait_for_workers", "worker_timeout"]),
+    options_of(
+        ClusterOptions, ["cluster", "performance_report", "wait_for_workers", "worker_timeout"]
+    ),
 )
 RESOURCE_NAMES = tuple(set(declared(ClusterOptions)) - {"wait_for_workers", "worker_timeout"})
 """Parameters of `RESOURCES` that need rows to read."""

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
@@ -148,6 +149,34 @@ def _plain_value(text: str) -> Any:
     except ValueError:
         return text
     return text if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+class Table(click.Option):
+    """A table of a configuration file, or JSON on the command line and in variables."""
+
+
+def table(given: Any) -> dict[str, Any]:
+    """A table from a file, or from the text of a JSON object."""
+    if isinstance(given, str):
+        try:
+            given = json.loads(given)
+        except ValueError:
+            given = None
+    if not isinstance(given, Mapping):
+        raise click.BadParameter("it is no table, nor a JSON object.")
+    secrets.remember_named(given)
+    return dict(given)
+
+
+def none_if_overridden(context: click.Context, option: click.Parameter, value: Any) -> Any:
+    """None for a cluster in a file where the command line or a variable names another place."""
+    stronger = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+    others = ("scheduler", "workers", "threads", "memory_limit")
+    if context.get_parameter_source(str(option.name)) not in stronger and any(
+        context.get_parameter_source(name) in stronger for name in others
+    ):
+        return None
+    return value
 
 
 def subsample(text: str) -> str | int | None:

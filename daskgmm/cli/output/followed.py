@@ -14,6 +14,7 @@ from rich.text import Text
 
 from daskgmm.cli.output.lines import PATIENCE
 from daskgmm.cli.output.tables import table
+from daskgmm.monitoring.candidates import candidates_in, curve_lines
 from daskgmm.monitoring.follow import News
 from daskgmm.monitoring.forecast import remaining_of
 from daskgmm.monitoring.history import FitHistory
@@ -125,6 +126,9 @@ class WatchDisplay:
             first += f"  {pass_number(run.iteration, run.latest.get('max_iter'))}"
             second = _pass_line(run.latest)
         lines = [first, second]
+        criterion = run.latest.get("criterion") or "bic"
+        bars = str(sys.stdout.encoding).lower().startswith("utf")
+        lines += curve_lines(candidates_in(run.latest), criterion, ascii_only=not bars)
         if (left := remaining_of(run)) is not None:
             lines.append(str(remaining(left.passes, left.seconds)))
         if run.running and now - run.heard > _SILENCE_SECONDS:

@@ -102,7 +102,8 @@ class ProgressLines:
         level = logging.DEBUG
         if self.every and (state.iteration % self.every == 0 or state.finished):
             level = logging.INFO
-        line = ", ".join([pass_line(state), *remaining_phrases(self.forecast)])
+        criterion = "bic" if self.forecast is None else self.forecast.criterion
+        line = ", ".join([pass_line(state, criterion), *remaining_phrases(self.forecast)])
         logger.log(level, "Pass %d: %s", state.iteration, line)
 
     def watch(self, a_pass: "PassProgress") -> None:
@@ -129,9 +130,9 @@ def start_line(verb: str, start: "Start") -> str:
     return f"{verb} {rows_and_columns(start.rows, start.n_features)} {start.place}."
 
 
-def pass_line(state: "FitState") -> str:
-    """The figures of a pass."""
-    return ", ".join(map(str, figures_of_state(state)))
+def pass_line(state: "FitState", criterion: str = "bic") -> str:
+    """The figures of a pass; `criterion` is that of a selection."""
+    return ", ".join(map(str, figures_of_state(state, criterion=criterion)))
 
 
 def remaining_phrases(forecast: "Forecast | None", since: float = 0.0) -> list[str]:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from daskgmm.cli.output.lines import ProgressLines, remaining_phrases
+from daskgmm.monitoring.candidates import candidates_of, curve_lines
 from daskgmm.monitoring.phrases import (
     FINDING_STARTS,
     READING_ROWS,
@@ -99,6 +100,8 @@ class LiveView:
         yield grid
         for line in wrapped(self.facts(), options.max_width - len(_INDENT) - len(_ECHO)):
             yield Text(f"{_INDENT}{line}", no_wrap=True, overflow="ellipsis", style="dim")
+        for line in self.curves(ascii_only=options.ascii_only):
+            yield Text(f"{_INDENT}{line}", no_wrap=True, overflow="ellipsis")
 
     def _step(self, narrow: bool) -> Sequence[RenderableType]:
         """The step, and a bar of the parts of the current pass that are done."""
@@ -123,10 +126,11 @@ class LiveView:
 
     def facts(self) -> list[str]:
         """Phrases below the bars."""
-        state = None if self.forecast is None else self.forecast.latest
         figures = []
-        if state is not None:  # the change has a bar
-            figures = [one for one in figures_of_state(state) if one.label != "change"]
+        if self.forecast is not None and (state := self.forecast.latest) is not None:
+            # The change has a bar.
+            known = figures_of_state(state, criterion=self.forecast.criterion)
+            figures = [one for one in known if one.label != "change"]
         elif self.rows is not None and self.share:
             figures = [speed(self.rows * self.share, self.seconds)]
         figures += [one for one in search_figures(self.search) if one.label == "moves"]
@@ -134,6 +138,14 @@ class LiveView:
         if self.workers is not None:
             phrases.append(plural(self.workers, "worker"))
         return [*phrases, *self._left(), f"{stopwatch(self.elapsed)} so far"]
+
+    def curves(self, *, ascii_only: bool) -> list[str]:
+        """The criterion of a selection against the number of components, a line for each type."""
+        if self.forecast is None or self.forecast.latest is None:
+            return []
+        criterion = self.forecast.criterion
+        candidates = candidates_of(self.forecast.latest, criterion)
+        return curve_lines(candidates, criterion, ascii_only=ascii_only)
 
     def _left(self) -> list[str]:
         if (most := search_left(self.search)) is not None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _COLUMNS_SHOWN = 6
 _COMPONENTS_SHOWN = 30
+_BEST = 5
+"""Candidates of a selection that its table begins with."""
 
 
 def fit_summary(record: Mapping[str, Any], model: "GaussianMixture") -> str:
@@ -47,11 +49,16 @@ def dropped_rows(result: Mapping[str, Any]) -> dict[str, str]:
 
 
 def candidates(selection: Mapping[str, Any]) -> str:
-    """Table of the candidates of a selection, with a star at the best."""
+    """Table of the candidates of a selection: the five best, then the others in their order."""
     from daskgmm.model.scoring import CRITERIA
 
+    criterion, found = selection["criterion"], selection["candidates"]
+    known = [at for at, one in enumerate(found) if one[criterion] is not None]
+    first = sorted(known, key=lambda at: (at != selection["best"], found[at][criterion]))[:_BEST]
+    others = [at for at in range(len(found)) if at not in first]
     rows = [["", "K", "covariance", "start", "lower bound", "BIC", "AIC", "ICL", "iterations", ""]]
-    for position, one in enumerate(selection["candidates"]):
+    for position in (*first, *others):
+        one = found[position]
         numbers = (_number(one["lower_bound"], 6), *(_number(one[c], 2) for c in CRITERIA))
         outcome = "" if one["converged"] else "not converged"
         if one["bic"] is None:
@@ -59,7 +66,10 @@ def candidates(selection: Mapping[str, Any]) -> str:
         best = "*" if position == selection["best"] else ""
         kind = (str(one["n_components"]), one["covariance_type"], str(one["start"]))
         rows.append([best, *kind, *numbers, str(one["n_iter"]), outcome])
-    chosen = f"* the least {selection['criterion'].upper()}"
+    chosen = f"* the least {criterion.upper()}"
+    if len(found) > _BEST:
+        rows.insert(1 + len(first), [""] * len(rows[0]))
+        chosen += f"; the {len(first)} best come first"
     return f"{table(rows)}\n{chosen}"
 
 

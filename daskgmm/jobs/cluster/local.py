@@ -55,7 +55,7 @@ def embedded(
 
     processes, threads_each = size_of(workers, threads)
     try:
-        with _threads_deaf_to_interrupts():
+        with threads_deaf_to_interrupts():
             cluster = LocalCluster(
                 processes=True,
                 n_workers=processes,
@@ -73,12 +73,12 @@ def embedded(
         try:
             yield client
         except KeyboardInterrupt:
-            _stop(cluster)
+            kill_workers(cluster)
             raise
 
 
-def _stop(cluster: Any) -> None:
-    """Kill workers in the middle of their tasks, for which Dask would wait four seconds."""
+def kill_workers(cluster: Any) -> None:
+    """Kill workers on this machine amid their tasks, for which Dask would wait four seconds."""
 
     async def stop() -> None:
         nannies = list(cluster.workers.values())
@@ -91,7 +91,7 @@ def _stop(cluster: Any) -> None:
 
 
 @contextmanager
-def _threads_deaf_to_interrupts() -> Iterator[None]:
+def threads_deaf_to_interrupts() -> Iterator[None]:
     """Block Ctrl-C in threads that start in the block, and in the workers that these start.
 
     A terminal sends Ctrl-C to all processes; only this process should handle it and stop the

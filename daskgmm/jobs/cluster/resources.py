@@ -2,15 +2,16 @@
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
 from multiprocessing import current_process
 from typing import Any
 from uuid import uuid4
 
 from daskgmm.errors import ConfigurationError
+from daskgmm.jobs.cluster.classes import ClusterSpec, started
 from daskgmm.jobs.cluster.dashboard import check_report, page_on, reported
 from daskgmm.jobs.cluster.local import embedded
 from daskgmm.jobs.cluster.scheduler import connected
@@ -52,6 +53,9 @@ class Resources:
         machine's memory.
     tls_ca, tls_cert, tls_key : str or None
         Files for an encrypted connection to the scheduler; see `Tls`.
+    cluster : mapping or None
+        Class of a cluster that the job starts, its arguments, and ``scale`` or ``adapt``; see
+        `daskgmm.jobs.cluster.classes`.
     performance_report : str or None
         File for Dask's performance report. A job that would run without a cluster then starts
         an embedded one.
@@ -69,6 +73,7 @@ class Resources:
     tls_ca: str | None = None
     tls_cert: str | None = None
     tls_key: str | None = None
+    cluster: Mapping[str, Any] | None = field(default=None, repr=False)
     performance_report: str | None = None
     wait_for_workers: int | None = None
     worker_timeout: float = 300.0
@@ -80,6 +85,14 @@ class Resources:
                 "given.",
                 "Leave out workers, threads and memory limit: a running cluster has its own.",
             )
+        if self.cluster is not None:
+            name = ClusterSpec.of(self.cluster).name
+            if self.scheduler is not None or self.asks_for_cluster:
+                other = "a scheduler" if self.scheduler else "the size of an embedded cluster"
+                raise ConfigurationError(
+                    f"Both the cluster class {name} and {other} were given.",
+                    "Leave one of them out.",
+                )
         if self.tls and self.scheduler is None:
             raise ConfigurationError(
                 "Certificates were given without a scheduler.",
@@ -112,6 +125,12 @@ class Resources:
     def asks_for_cluster(self) -> bool:
         """Whether the size of an embedded cluster is given."""
         return (self.workers, self.threads, self.memory_limit) != (None, None, None)
+
+    def plain(self) -> dict[str, Any]:
+        """Plain values for a run's record: of a cluster only its class, without arguments."""
+        own = {one.name: getattr(self, one.name) for one in fields(self)}
+        cluster = None if self.cluster is None else ClusterSpec.of(self.cluster).name
+        return own | {"cluster": cluster}
 
 
 @contextmanager
@@ -176,6 +195,8 @@ def _place(stack: ExitStack, resources: Resources, listener: Listener, *, small:
         _let_go(stack)
         client = stack.enter_context(connected(resources.scheduler, resources.tls))
         return _on(client, resources, listener)
+    if resources.cluster is not None:
+        return _of_class(stack, resources, listener)
     if not resources.asks_for_cluster:
         inside, client = in_task(), _users_client()
         if client is not None:
@@ -195,13 +216,30 @@ def _on(client: Any, resources: Resources, listener: Listener) -> _Place:
     return _Place(client, f"on {_workers(workers)} of {client.scheduler.address}")
 
 
-def _embedded(stack: ExitStack, resources: Resources) -> _Place:
+def _of_class(stack: ExitStack, resources: Resources, listener: Listener) -> _Place:
+    assert resources.cluster is not None  # noqa: S101  the caller looked
+    spec = ClusterSpec.of(resources.cluster)
+    _refuse_daemons(spec.name)
+    _let_go(stack)
+    listener.wait(f"starting {spec.name}")
+    client = stack.enter_context(started(spec, resources.wait_for_workers))
+    found = _on(client, resources, listener)
+    link = getattr(client.cluster, "dashboard_link", None)
+    return replace(found, dashboard=link if find_spec("bokeh") else None)
+
+
+def _refuse_daemons(what: str) -> None:
     if _is_daemon():
         raise ConfigurationError(
-            "An embedded cluster was requested in a process that can't start other processes, "
+            f"{what} was requested in a process that can't start other processes, "
             "such as a Dask worker.",
-            "Leave out workers, threads, memory limit and performance report, or give a scheduler.",
+            "Leave out workers, threads, memory limit, cluster class and performance report, or "
+            "give a scheduler.",
         )
+
+
+def _embedded(stack: ExitStack, resources: Resources) -> _Place:
+    _refuse_daemons("An embedded cluster")
     _let_go(stack)
     sizes = (resources.workers, resources.threads, resources.memory_limit)
     client = stack.enter_context(embedded(*sizes))

@@ -7,6 +7,7 @@ from bokeh.models import ColumnDataSource
 from daskgmm.monitoring.page.panels.base import Panel
 from daskgmm.monitoring.page.panels.bound import Bound
 from daskgmm.monitoring.page.panels.change import Change
+from daskgmm.monitoring.page.panels.criterion import Criterion
 from daskgmm.monitoring.page.panels.heading import Heading
 from daskgmm.monitoring.page.panels.parameters import Parameters
 from daskgmm.monitoring.page.panels.speed import Speed
@@ -16,5 +17,5 @@ from daskgmm.monitoring.page.panels.workers import Workers
 CHARTS: tuple[Callable[[ColumnDataSource], Panel], ...] = (Bound, Change, Weights, Speed)
 """Panels that draw the passes in a column source."""
 
-TEXTS: tuple[Callable[[], Panel], ...] = (Heading, Workers, Parameters)
-"""Panels of text."""
+TEXTS: tuple[Callable[[], Panel], ...] = (Heading, Criterion, Workers, Parameters)
+"""Panels of the latest pass."""
