@@ -40,6 +40,22 @@ class RowsOptions(TypedDict, total=False):
             "'a,\"speed, m/s\"'.",
         ),
     ]
+    exclude: Annotated[
+        Sequence[str],
+        Option(
+            default=(),
+            metavar="A,B",
+            help="Columns that are not to be used, in place of --columns; repeated and quoted as "
+            "there.",
+        ),
+    ]
+    numeric: Annotated[
+        bool,
+        Option(
+            default=False,
+            help="Use all columns that hold numbers and no others, in place of --columns.",
+        ),
+    ]
     weight_column: Annotated[
         str | None, Option(metavar="W", help="Column that holds the sample weights.")
     ]

@@ -12,6 +12,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _SPECIAL: dict[str, dict[str, Any]] = {
     "columns": {"cls": Names},
+    "exclude": {"cls": Names},
     "keep": {"cls": Names},
     "with_": {"cls": Names},
     "where": {"multiple": True},
