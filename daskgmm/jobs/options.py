@@ -282,6 +282,15 @@ class PredictOptions(ReadOptions, total=False):
             help="Log-density below which a row counts as anomalous, in place of a share.",
         ),
     ]
+    partition_by: Annotated[
+        Sequence[str],
+        Option(
+            default=(),
+            metavar="KEY",
+            help="Columns of INPUT whose values make directories such as day=2026-11-21, one below "
+            "the other, to which the rows go; repeated and quoted as for --columns.",
+        ),
+    ]
     keep: Keep
     force: Force
 

@@ -15,6 +15,7 @@ _SPECIAL: dict[str, dict[str, Any]] = {
     "exclude": {"cls": Names},
     "keep": {"cls": Names},
     "with_": {"cls": Names},
+    "partition_by": {"cls": Names},
     "where": {"multiple": True},
     "storage_options": {"cls": Pairs, "type": key_value, "multiple": True},
     "subsample": {"type": subsample},
