@@ -49,7 +49,6 @@ FIRST_VALUE, FIRST_ROW, FIRST_LOCATION, DELIMITER = (
 
 _NO_KEYS = pa.schema([])
 _SHOWN = 20
-_REMEDY = "Choose numeric columns with columns= (--columns), or convert this one to numbers."
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,10 @@ class ColumnSelection:
         The column of sample weights.
     keep : tuple of str
         Columns carried along for outputs; features and weight may be among them.
+    exclude : tuple of str
+        Columns that are no features by default.
+    only_numeric : bool
+        Whether columns that hold no numbers are no features by default.
     lengths : mapping of str to int
         Lengths of the lists in columns of vectors, whose elements are features; once resolved.
     """
@@ -71,6 +74,8 @@ class ColumnSelection:
     columns: tuple[str, ...] | None = None
     weight: str | None = None
     keep: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    only_numeric: bool = False
     lengths: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -140,13 +145,21 @@ class ColumnSelection:
         """
         resolved = self
         if self.columns is None:
-            taken = {self.weight, *self.keep, *_index_columns(schema)}
-            resolved = replace(self, columns=tuple(n for n in schema.names if n not in taken))
+            resolved = replace(self, columns=self._by_default(schema, path, keys))
         resolved = resolved.with_elements(schema, path, length_of)
         if not resolved.columns:
             raise DataError(f"{path} has no columns for features.", "Check the file's columns.")
         resolved.check(schema, path, keys)
         return resolved
+
+    def _by_default(self, schema: pa.Schema, path: str, keys: pa.Schema) -> tuple[str, ...]:
+        """The features where none are named."""
+        check_names(self.exclude, [*schema.names, *keys.names], path)
+        taken = {self.weight, *self.keep, *self.exclude, *_index_columns(schema)}
+        found = [own for own in schema if own.name not in taken]
+        if self.only_numeric:
+            found = [own for own in found if is_number(own.type) or is_vector(own.type)]
+        return tuple(own.name for own in found)
 
     def check(self, schema: pa.Schema, path: str, keys: pa.Schema = _NO_KEYS) -> None:
         """Raise unless a file's schema or the keys have all columns, and numbers if needed."""
@@ -155,14 +168,14 @@ class ColumnSelection:
         for name in self.numeric:
             column = schema.field(name)
             if name in self.lengths:
-                self._check_lists(column, path)
+                self._check_lists(column, path, schema)
             elif not is_number(column.type):
-                raise _not_numeric(column, path)
+                raise _not_numeric(column, path, schema)
 
-    def _check_lists(self, column: pa.Field, path: str) -> None:
+    def _check_lists(self, column: pa.Field, path: str, schema: pa.Schema) -> None:
         """Raise unless a column holds lists, of the expected length if its type tells."""
         if not is_vector(column.type) or column.name == self.weight:
-            raise _not_numeric(column, path)
+            raise _not_numeric(column, path, schema)
         own, length = fixed_length(column.type), self.lengths[column.name]
         if own not in (None, length):
             raise DataError(
@@ -249,7 +262,7 @@ def check_names(wanted: Sequence[str], available: Sequence[str], path: str) -> N
             raise DataError(cause, "Give each column a name of its own.")
 
 
-def _not_numeric(column: pa.Field, path: str) -> InputTypeError:
+def _not_numeric(column: pa.Field, path: str, schema: pa.Schema) -> InputTypeError:
     metadata = {key: value.decode() for key, value in (column.metadata or {}).items()}
     text, location = metadata.get(FIRST_VALUE, ""), metadata.get(FIRST_LOCATION, "")
     text = text if FIRST_ROW in metadata else ""
@@ -258,7 +271,18 @@ def _not_numeric(column: pa.Field, path: str) -> InputTypeError:
     cause = f"Column {column.name!r} of {path} is not numeric: it holds {held}{shown}"
     if flaw := format_flaw(text, metadata.get(DELIMITER, "")):
         return InputTypeError(f"{cause}, which has {flaw[0]}.{location}", flaw[1])
-    return InputTypeError(f"{cause}.{location}", _REMEDY)
+    found = [own.name for own in schema if is_number(own.type) or is_vector(own.type)]
+    return InputTypeError(f"{cause}.{location}", choose_numeric(found))
+
+
+def choose_numeric(names: Sequence[str]) -> str:
+    """The remedy for a column that is not numeric, with the names of those that are."""
+    if not names:
+        return "No column is numeric: convert those that hold numbers as text."
+    return (
+        f"Choose numeric columns with columns= (--columns), of {_listed(names)}; take all of them "
+        "with numeric= (--numeric); or leave this one out with exclude= (--exclude)."
+    )
 
 
 def _index_columns(schema: pa.Schema) -> set[str]:

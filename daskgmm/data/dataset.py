@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
 
@@ -13,10 +13,14 @@ from daskgmm.data.files.hive import conditions
 from daskgmm.data.files.listing import require_unchanged
 from daskgmm.data.files.versions import FileRecord, InputFile
 from daskgmm.data.formats.registry import FORMATS, Path, Table, find_inputs
+from daskgmm.data.head import head
 from daskgmm.data.lakes.request import TableRequest, moment
 from daskgmm.data.lakes.table import LakeTable
 from daskgmm.data.source import Source
 from daskgmm.errors import ConfigurationError, InputTypeError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,6 +93,48 @@ class Dataset:
         """Return the rows in parts, with ``columns`` as features in that order if given."""
         return self._source if columns is None else self.select(columns=columns).source()
 
+    def head(self, n: int = 5) -> "pd.DataFrame":
+        """Return the first rows as they are read: features, then the weights and kept columns.
+
+        Parameters
+        ----------
+        n : int
+            Most rows.
+
+        Returns
+        -------
+        pandas.DataFrame
+
+        Raises
+        ------
+        ConfigurationError
+            It is not a whole number of at least 0.
+        """
+        if not (isinstance(n, int | np.integer) and n >= 0):
+            raise ConfigurationError(f"n={n!r}.", "Pass a whole number of at least 0.")
+        return head(self.table.source(self.selection, max(int(n), 1)), int(n), self.weight_column)
+
+    def __len__(self) -> int:
+        """Number of rows, where the files' metadata tell it.
+
+        Raises
+        ------
+        InputTypeError
+            They do not.
+        """
+        lengths = self._source.lengths
+        if lengths is None:
+            raise InputTypeError(
+                f"The number of rows of {self.paths[0]} is known only when they have been read.",
+                "Fit or score, which count them; Parquet, arrays and tables have it in their "
+                "metadata.",
+            )
+        return sum(lengths)
+
+    def __bool__(self) -> bool:
+        """True, also without rows, whose number may not be known."""
+        return True
+
     def select(
         self,
         *,
@@ -155,6 +201,8 @@ def open_dataset(
     format: str | None = None,  # noqa: A002  the name that readers of files give it
     columns: Sequence[str | int] | None = None,
     sample_weight: str | int | None = None,
+    exclude: Sequence[str | int] = (),
+    numeric: bool = False,
     where: str | Sequence[str] | None = None,
     version: int | str | None = None,
     as_of: str | date | None = None,
@@ -193,6 +241,10 @@ def open_dataset(
         list that is not null does, and is read at once.
     sample_weight : str or int, optional
         The column of sample weights.
+    exclude : sequence of str or int
+        Columns that are no features, in place of `columns`.
+    numeric : bool
+        Whether all columns of numbers are features and no others, in place of `columns`.
     where : str or sequence of str, optional
         Conditions on keys in the names of directories, such as ``"date=2026-11-21"``, or
         ``["date>=2026-11-01", "date<2026-12-01"]``: all of them. Operators are ``= != < <= >
@@ -227,11 +279,19 @@ def open_dataset(
     """
     if block_rows is not None and not (isinstance(block_rows, int | np.integer) and block_rows > 0):
         raise ConfigurationError(f"block_rows={block_rows!r}.", "Pass a whole number above 0.")
+    if columns is not None and (numeric or len(exclude)):
+        raise ConfigurationError(
+            f"Both columns and {'numeric' if numeric else 'exclude'} were given.",
+            "Name the features with columns= (--columns), or choose them by exclude= (--exclude) "
+            "and numeric= (--numeric).",
+        )
     request = TableRequest(conditions(where), version, moment(as_of), storage_options or {})
     name, files = find_inputs(path, format, request.storage_options, request.where)
     selection = ColumnSelection(
         None if columns is None else feature_names(columns, name),
         None if sample_weight is None else weight_name(sample_weight, name),
+        exclude=_names(exclude, "exclude", name),
+        only_numeric=numeric,
     )
     return Dataset(name, _open(name, files, delimiter, request), selection, block_rows)
 

@@ -42,6 +42,10 @@ class Inputs:
         the version that they stand for.
     as_of : str or None
         Time for the version of a table that was current then.
+    exclude : tuple of str
+        Columns that are no features, where neither `columns` nor a model names them.
+    numeric : bool
+        Whether only columns of numbers are features, likewise.
     """
 
     paths: tuple[str, ...]
@@ -53,6 +57,8 @@ class Inputs:
     delimiter: str | None = None
     version: int | str | None = None
     as_of: str | None = None
+    exclude: tuple[str, ...] = ()
+    numeric: bool = False
 
     @classmethod
     def of(cls, paths: Paths, options: Mapping[str, Any]) -> Self:
@@ -70,18 +76,25 @@ class Inputs:
             paths=tuple(os.fspath(path) for path in several),
             columns=None if columns is None else tuple(columns),
             where=tuple(options.get("where", ())),
+            exclude=tuple(options.get("exclude") or ()),
         )
 
     def configuration(self) -> dict[str, Any]:
         """The choices that a run's result depends on, beside the rows themselves."""
-        found = {"columns": self.columns, "weight_column": self.weight_column, "where": self.where}
+        found: dict[str, Any] = {
+            "columns": self.columns,
+            "weight_column": self.weight_column,
+            "where": self.where,
+        }
         if self.delimiter is not None:  # earlier records have none
             found["delimiter"] = self.delimiter
+        if self.exclude or self.numeric:
+            found |= {"exclude": self.exclude, "numeric": self.numeric}
         return found | {"format": self.format}
 
     def open(self) -> Dataset:
         """Open the rows; only their metadata is read."""
-        return self._open(self.columns)
+        return self._open(self.columns, self.exclude, numeric=self.numeric)
 
     def open_for(self, model: Fitted) -> Dataset:
         """Open the rows with the columns that a model was fitted on.
@@ -100,7 +113,7 @@ class Inputs:
                 f"{_listed(fitted)}.",
                 "Don't choose columns: those of the model are used by default.",
             )
-        dataset = self._open(self.columns if fitted is None else fitted)
+        dataset = self.open() if fitted is None else self._open(fitted)
         if dataset.n_features != model.n_features:
             raise DataError(
                 f"{dataset.paths[0]} has {dataset.n_features} feature columns, but the model was "
@@ -109,12 +122,20 @@ class Inputs:
             )
         return dataset
 
-    def _open(self, columns: tuple[str, ...] | None) -> Dataset:
+    def _open(
+        self,
+        columns: tuple[str, ...] | None,
+        exclude: tuple[str, ...] = (),
+        *,
+        numeric: bool = False,
+    ) -> Dataset:
         return open_dataset(
             list(self.paths),
             format=self.format,
             columns=columns,
             sample_weight=self.weight_column,
+            exclude=exclude,
+            numeric=numeric,
             where=self.where,
             version=self.version,
             as_of=self.as_of,

@@ -41,6 +41,22 @@ class RowsOptions(TypedDict, total=False):
             "'a,\"speed, m/s\"'.",
         ),
     ]
+    exclude: Annotated[
+        Sequence[str],
+        Option(
+            default=(),
+            metavar="A,B",
+            help="Columns that are not to be used, in place of --columns; repeated and quoted as "
+            "there.",
+        ),
+    ]
+    numeric: Annotated[
+        bool,
+        Option(
+            default=False,
+            help="Use all columns that hold numbers and no others, in place of --columns.",
+        ),
+    ]
     weight_column: Annotated[
         str | None, Option(metavar="W", help="Column that holds the sample weights.")
     ]
@@ -304,6 +320,15 @@ class PredictOptions(ReadOptions, total=False):
         Option(
             metavar="NATS",
             help="Log-density below which a row counts as anomalous, in place of a share.",
+        ),
+    ]
+    partition_by: Annotated[
+        Sequence[str],
+        Option(
+            default=(),
+            metavar="KEY",
+            help="Columns of INPUT whose values make directories such as day=2026-11-21, one below "
+            "the other, to which the rows go; repeated and quoted as for --columns.",
         ),
     ]
     keep: Keep

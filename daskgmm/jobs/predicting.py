@@ -45,6 +45,8 @@ class PredictRequest:
         Share of the rows, those of lowest log-density, that count as anomalous; by default 0.01.
     anomaly_threshold : float or None
         Log-density (nats) below which a row counts as anomalous, in place of a share.
+    partition_by : tuple of str
+        Columns of the inputs whose values choose the directories that rows go to.
     resources : Resources
     force : bool
         Replace an existing output.
@@ -56,6 +58,7 @@ class PredictRequest:
     keep: tuple[str, ...] = ()
     anomaly_quantile: float | None = None
     anomaly_threshold: float | None = None
+    partition_by: tuple[str, ...] = ()
     resources: Resources = field(default_factory=Resources)
     force: bool = False
 
@@ -84,6 +87,11 @@ class PredictRequest:
                 f"The quantile of anomalies is {share}.",
                 "Give a share of the rows between 0 and 1, such as 0.01.",
             )
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Columns of the inputs to read for the output: those to repeat, and keys."""
+        return tuple(dict.fromkeys((*self.keep, *self.partition_by)))
 
     @property
     def quantile(self) -> float | None:
@@ -131,6 +139,7 @@ def predict(
         output=str(output),
         kinds=tuple(kinds),
         keep=tuple(keep),
+        partition_by=tuple(options.get("partition_by") or ()),
         resources=build(Resources, options),
     )
     return write_predictions(fitted, request, options.get("listener")).plain()
@@ -149,11 +158,16 @@ def write_predictions(
     listener = listener or Silence()
     check_name(request.output)
     target = Folder.of(request.output, request.inputs.storage_options)
-    dataset = request.inputs.open_for(model).select(keep=request.keep)
+    dataset = request.inputs.open_for(model).select(keep=request.kept)
     marks = fingerprint(dataset)
     sink = sink_for(target.name)
+    if request.partition_by and not sink.takes_keys:
+        raise ConfigurationError(
+            f"{target.name} is no folder that keys could cut.",
+            "Leave partition_by= (--partition-by) out, or write Parquet.",
+        )
     content = _content(model, request, sink)
-    columns = (*request.keep, *sink.names(content.fields))
+    columns = (*request.kept, *sink.names(content.fields))
     output_request = OutputRequest(
         target,
         _configuration(model, request, marks),
@@ -169,7 +183,7 @@ def write_predictions(
             listener.start(start)
             ready = replace(content, predictor=readied(content.predictor, source))
             output = replace(ready, threshold=_threshold(writer, source, ready, request))
-            written = writer.write(source, output, request.keep)
+            written = writer.write(source, output, request.kept, request.partition_by)
         dataset.require_unchanged()
         return written
 
@@ -189,7 +203,7 @@ def _content(model: Fitted, request: PredictRequest, sink: type[Sink]) -> Output
         explanation if EXPLANATION in kinds else None,
     )
     names = {*output.names(), *(field.name for field in output.fields)}
-    clashes = sorted(names & set(request.keep))
+    clashes = sorted(names & set(request.kept))
     if clashes:
         raise ConfigurationError(
             f"The kept column {clashes[0]!r} has the same name as a prediction.",
@@ -214,6 +228,8 @@ def _configuration(
     }
     if request.inputs.delimiter is not None:
         asked["delimiter"] = request.inputs.delimiter
+    if request.partition_by:
+        asked["partition_by"] = request.partition_by
     return dict(as_plain(asked))
 
 

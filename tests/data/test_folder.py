@@ -149,7 +149,7 @@ DEEDS = {
     "create": lambda place: place.create("other", b"x"),
     "remove": lambda place: place.remove("file"),
     "remove_all": lambda place: place.remove_all(["file"]),
-    "copy": lambda place: place.copy("file", place.inside("inner")),
+    "copy": lambda place: place.copy("file", place.inside("inner"), "file"),
 }
 
 

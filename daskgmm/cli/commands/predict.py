@@ -16,6 +16,7 @@ OUTPUT = click.option(
     required=True,
     help="Folder or URL to write: Zarr if it ends in .zarr, else Parquet files.",
 )
+KINDS = ["with_", "anomaly_quantile", "anomaly_threshold", "keep", "partition_by"]
 logger = logging.getLogger(__name__)
 
 
@@ -23,7 +24,9 @@ logger = logging.getLogger(__name__)
 @MODEL
 @INPUTS
 @OUTPUT
-@options_of(PredictOptions, ["with_", "anomaly_quantile", "anomaly_threshold", "keep"])
+@options_of(
+    PredictOptions, ["with_", "anomaly_quantile", "anomaly_threshold", "keep", "partition_by"]
+)
 @COLUMNS
 @FORCE
 @READING

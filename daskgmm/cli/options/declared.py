@@ -21,9 +21,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _SPECIAL: dict[str, dict[str, Any]] = {
     "columns": {"cls": Names},
+    "exclude": {"cls": Names},
     "keep": {"cls": Names},
     "fix": {"cls": Names},
     "with_": {"cls": Names},
+    "partition_by": {"cls": Names},
     "where": {"multiple": True},
     "storage_options": {"cls": Pairs, "type": key_value, "multiple": True},
     "subsample": {"type": subsample},

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from daskgmm.jobs.cluster.resources import Resources
     from daskgmm.jobs.inputs import Inputs
 
-COLUMNS = options_of(RowsOptions, ["columns"])
+COLUMNS = options_of(RowsOptions, ["columns", "exclude", "numeric"])
 WEIGHTS = options_of(RowsOptions, ["weight_column"])
 FORMAT = options_of(RowsOptions, ["format", "delimiter", "where", "version", "as_of"])
 STORAGE = options_of(RowsOptions, ["storage_options"])

@@ -151,11 +151,12 @@ def from_dask_frame(frame: Any, sample_weight: Any = None) -> Source:
 
 def require_numbers(dtypes: Any) -> None:
     """Raise InputTypeError for the first column that is not numeric."""
+    real = ", ".join(repr(name) for name, kind in dtypes.items() if is_real(kind)) or "none"
     for name, kind in dtypes.items():
         if not is_real(kind):
             raise InputTypeError(
                 f"Column {name!r} has type {kind}, which is not a real number.",
-                "Drop it, or convert it to numbers.",
+                f"Drop it, or convert it to numbers; real numbers are in {real}.",
             )
 
 

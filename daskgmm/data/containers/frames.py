@@ -41,7 +41,9 @@ def from_frame(frame: Any, sample_weight: ArrayLike | None = None) -> Source:
     for column in columns:
         if not column.numeric:
             cause = f"Column {column.name!r} is not numeric: its type is {column.kind}."
-            raise InputTypeError(cause, "Convert it to numbers, or choose other columns.")
+            known = ", ".join(repr(own.name) for own in columns if own.numeric) or "none"
+            remedy = f"Convert it to numbers, or choose other columns; numeric are {known}."
+            raise InputTypeError(cause, remedy)
     single = bool(columns) and all(column.single for column in columns)
     rows = np.empty((len(columns), len(frame)), np.float32 if single else np.float64)
     for feature, column in zip(rows, columns, strict=True):

@@ -11,7 +11,9 @@ import pyarrow as pa
 
 from daskgmm.errors import ConfigurationError, MissingInputError
 
-_NULL = "__HIVE_DEFAULT_PARTITION__"
+NULL = "__HIVE_DEFAULT_PARTITION__"
+"""Name that stands for a null in the name of a directory."""
+
 _SHOWN = 20
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _CONDITION = re.compile(r"\s*([^=!<>]*[^=!<>\s])\s*(<=|>=|!=|=|<|>)\s*(.*?)\s*", re.DOTALL)
@@ -77,7 +79,7 @@ def partition_keys(path: str) -> dict[str, str | None]:
     """Keys and values of the directories in a path; ``None`` for the directory of nulls."""
     pairs = (name.partition("=") for name in path.split("/")[:-1])
     found = {unquote(key): unquote(value) for key, sign, value in pairs if sign and key}
-    return {key: None if value == _NULL else value for key, value in found.items()}
+    return {key: None if value == NULL else value for key, value in found.items()}
 
 
 class PartitionFilter:
@@ -139,7 +141,7 @@ class PartitionFilter:
     def _keys(self, path: str) -> dict[str, str | None]:
         known = partition_keys(path)
         for key, value in known.items():
-            self._seen.setdefault(key, set()).add(_NULL if value is None else value)
+            self._seen.setdefault(key, set()).add(NULL if value is None else value)
         return known
 
     def _values(self) -> str:

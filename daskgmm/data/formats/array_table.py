@@ -161,7 +161,7 @@ class StoredArrayTable:
             part for array in self.arrays for part in _parts(array, columns, dtype, size, kept)
         )
         names = tuple(map(str, columns.features))
-        everything = selection.columns is None and selection.weight is None
+        everything = (selection.columns, selection.weight, selection.exclude) == (None, None, ())
         return Source(
             parts,
             len(names),
@@ -193,7 +193,8 @@ class StoredArrayTable:
         weight = None if selection.weight is None else _position(selection.weight, count, path)
         keep = tuple(_position(name, count, path) for name in selection.keep)
         if selection.columns is None:
-            features = tuple(position for position in range(count) if position != weight)
+            left_out = {weight, *(_position(name, count, path) for name in selection.exclude)}
+            features = tuple(position for position in range(count) if position not in left_out)
         else:
             features = tuple(_position(name, count, path) for name in selection.columns)
         if not features:

@@ -61,6 +61,8 @@ class Layout:
         Schema of the kept columns.
     record : mapping
         Plain values that identify the run; each file of the output has them.
+    partition_by : tuple of str
+        Kept columns whose values choose the directories that rows go to.
     """
 
     fields: tuple[OutputField, ...]
@@ -68,6 +70,7 @@ class Layout:
     lengths: tuple[int, ...] | None = None
     kept: pa.Schema | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
+    partition_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,8 @@ class Sink(ABC):
     """Whether the layout must have lengths and kept columns."""
     holds_text: ClassVar[bool]
     """Whether columns can hold text, not only numbers."""
+    takes_keys: ClassVar[bool]
+    """Whether rows can go to directories by the values of keys."""
 
     @classmethod
     @abstractmethod
@@ -200,6 +205,10 @@ class Sink(ABC):
     @abstractmethod
     def files(self, numbers: Collection[int]) -> list[str]:
         """The files that hold whole parts, by their paths in the folder."""
+
+    @abstractmethod
+    def places(self, files: Sequence[tuple[Folder, str]]) -> list[str]:
+        """Paths in the complete output of files of parts, each given by its folder and name."""
 
     @contextmanager
     def writer(self, number: int) -> Iterator[Writer]:
@@ -264,16 +273,17 @@ class WrittenParts:
             Raises where this process may no longer write there; called before each file.
         """
 
-        def copy(source: Folder, name: str) -> None:
+        def copy(file: tuple[Folder, str], place: str) -> None:
             check()
-            source.copy(name, folder)
+            file[0].copy(file[1], folder, place)
 
         sink = replace(self.sink, folder=folder)
         sink.prepare()
         sources = {own.folder.name: own for own, _ in self.parts.values()}
+        files: list[tuple[Folder, str]] = []
+        for own in sources.values():
+            mine = [number for number, (other, _) in self.parts.items() if other == own]
+            files += [(own.folder, name) for name in own.files(mine)]
         with ThreadPoolExecutor(_COPIES_AT_ONCE) as pool:
-            for own in sources.values():
-                mine = [number for number, (other, _) in self.parts.items() if other == own]
-                names = own.files(mine)
-                list(pool.map(copy, [own.folder] * len(names), names))
+            list(pool.map(copy, files, sink.places(files)))
         return sink.complete({number: written for number, (_, written) in self.parts.items()})

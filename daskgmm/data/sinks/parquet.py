@@ -1,13 +1,11 @@
 """Output as Parquet: one file for each part."""
 
 import json
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -23,14 +21,24 @@ from daskgmm.data.sinks.base import (
     Sink,
     WrittenPart,
 )
+from daskgmm.data.sinks.part_files import (
+    DIGITS,
+    PART,
+    PIECE,
+    PLACED,
+    PartFile,
+    are_all,
+    in_order,
+    part_name,
+    piece_numbers,
+)
+from daskgmm.data.sinks.partitions import PartitionedWriter, directory_of
 from daskgmm.data.storage.errors import output_errors
 from daskgmm.data.storage.folder import Folder
+from daskgmm.errors import OutputError
 
 COMPRESSION = "snappy"
 """Random digits hardly compress: Zstandard takes half as long again to save 5%."""
-
-_PART = re.compile(r"part-(\d+)\.parquet")
-_DIGITS = 5
 
 
 class PartWriter:
@@ -51,7 +59,7 @@ class PartWriter:
     def __init__(self, name: str, unfinished: Path, shown: str, record: str) -> None:
         self.name = name
         self.rows = 0
-        self._record = record
+        self._notes = {RECORD: record}
         self._unfinished = unfinished
         self._shown = shown
         self._bytes = 0
@@ -77,11 +85,15 @@ class PartWriter:
             self._writer.write_table(table)
         self.rows += table.num_rows
 
+    def note(self, name: str, content: Mapping[str, Any]) -> None:
+        """Put plain values into the file's metadata."""
+        self._notes[name] = json.dumps(content)
+
     def close(self) -> None:
         """Finish the file; without appended rows no file exists."""
         if self._writer is not None:
             with output_errors(self._shown):
-                self._writer.add_key_value_metadata({RECORD: self._record})
+                self._writer.add_key_value_metadata(self._notes)
                 self._writer.close()
                 self._bytes = self._unfinished.stat().st_size
 
@@ -91,73 +103,42 @@ class PartWriter:
 
 
 @dataclass(frozen=True)
-class _PartFile:
-    """A file of an output, by its footer.
-
-    Parameters
-    ----------
-    written : WrittenPart
-    record : mapping or None
-        The record in its metadata, if it is a file of this package.
-    """
-
-    written: WrittenPart
-    record: Mapping[str, Any] | None
-
-    @classmethod
-    def at(cls, folder: Folder, name: str) -> Self | None:
-        """The part in a file; ``None`` if the file is incomplete, as after a crash."""
-        try:
-            with folder.open(name) as stream:
-                footer = pq.read_metadata(stream)
-                written = WrittenPart(name, footer.num_rows, stream.seek(0, 2))
-        except pa.ArrowException:
-            return None
-        return cls(written, _record_in(footer.metadata))
-
-    @classmethod
-    def all_at(cls, folder: Folder) -> dict[str, Self | None]:
-        """The parts in a folder, by name, in order."""
-        names = [name for name in folder.names() if _PART.fullmatch(name)]
-        return dict(zip(names, for_each(names, partial(cls.at, folder)), strict=True))
-
-
-def _record_in(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, Any] | None:
-    """The output's record in a file's metadata."""
-    with suppress(ValueError, TypeError, KeyError):
-        record = json.loads((metadata or {})[RECORD.encode()])
-        record["run_id"], range(record["parts"])
-        return dict(record)
-    return None
-
-
-@dataclass(frozen=True)
 class ParquetSink(Sink):
     """A folder of files, one for each part of the input."""
 
     ending: ClassVar[str] = ""
     needs_shape: ClassVar[bool] = False
     holds_text: ClassVar[bool] = True
+    takes_keys: ClassVar[bool] = True
 
     @classmethod
     def found(cls, folder: Folder) -> ExistingOutput | None:
         """The output by its parts' footers; damaged files among them belong to it."""
-        parts = _PartFile.all_at(folder)
+        keyed = any("=" in name for name in folder.names())
+        parts = PartFile.all_at(folder, PLACED if keyed else PART, below=keyed)
         record = next((part.record for part in parts.values() if part and part.record), None)
         if record is None:
             return None
         whole = [part.written for part in parts.values() if part and part.record == record]
-        expected = [_name(number, record["parts"]) for number in range(record["parts"])]
+        names = {name for name, part in parts.items() if part is None or part.record}
+        if keyed:
+            others = {name.partition("/")[0] for name in folder.sizes() if name not in names}
+            return ExistingOutput(
+                record,
+                frozenset({name.partition("/")[0] for name in names} - others),
+                tuple(in_order(whole)) if are_all(list(parts), len(whole)) else None,
+            )
+        expected = [part_name(number, record["parts"]) for number in range(record["parts"])]
         return ExistingOutput(
             record,
-            frozenset(name for name, part in parts.items() if part is None or part.record),
+            frozenset(names),
             tuple(whole) if [part.name for part in whole] == expected == list(parts) else None,
         )
 
     @classmethod
     def owns(cls, name: str, columns: Sequence[str]) -> bool:  # noqa: ARG003  the base's signature
         """Whether a file has the name of a part."""
-        return _PART.fullmatch(name) is not None
+        return PART.fullmatch(name) is not None
 
     @staticmethod
     def names(fields: Sequence[OutputField]) -> list[str]:
@@ -174,34 +155,97 @@ class ParquetSink(Sink):
 
     def numbers(self) -> set[int]:
         """Numbers of the parts, by their names."""
-        found = map(_PART.fullmatch, self.folder.names())
+        found = map((PIECE if self.layout.partition_by else PART).fullmatch, self.folder.names())
         return {int(match[1]) for match in found if match}
 
     def whole(self) -> dict[int, WrittenPart]:
         """The parts whose footer has this run's record."""
-        found = _PartFile.all_at(self.folder)
+        if self.layout.partition_by:
+            return self._whole_of_pieces()
+        found = PartFile.all_at(self.folder, PART)
         named = ((number, found.get(self._name(number))) for number in range(self.layout.n_parts))
         return {n: part.written for n, part in named if part and part.record == self._record}
 
+    def _whole_of_pieces(self) -> dict[int, WrittenPart]:
+        """The parts that have all of their files, each of them with this run's record."""
+        pieces: dict[int, dict[int, PartFile]] = {}
+        for name, piece in PartFile.all_at(self.folder, PIECE).items():
+            if piece and piece.record == self._record and piece.partition:
+                number, position = piece_numbers(name)
+                pieces.setdefault(number, {})[position] = piece
+        found = {}
+        for number, own in pieces.items():
+            if set(own) == set(range(own[min(own)].partition["files"])):
+                written = [each.written for each in own.values()]
+                total = sum(each.bytes or 0 for each in written)
+                rows = sum(each.rows for each in written)
+                found[number] = WrittenPart(self._name(number), rows, total)
+        return found
+
     def files(self, numbers: Collection[int]) -> list[str]:
-        """One file for each part that has rows."""
+        """The files of parts that have rows: one each, or one for each value of the keys."""
+        if self.layout.partition_by:
+            names = [name for name in self.folder.names() if PIECE.fullmatch(name)]
+            return [name for name in names if piece_numbers(name)[0] in numbers]
         there = self.numbers()
         return [self._name(number) for number in sorted(numbers) if number in there]
 
+    def places(self, files: Sequence[tuple[Folder, str]]) -> list[str]:
+        """The files' own names, or their paths in the directories of their keys' values."""
+        if not self.layout.partition_by:
+            return [name for _, name in files]
+        found = for_each(files, lambda file: PartFile.at(*file))
+        order = sorted(range(len(files)), key=lambda index: piece_numbers(files[index][1]))
+        placed = [""] * len(files)
+        for number, index in enumerate(order):
+            part = found[index]
+            if part is None:  # its task ended well, and its file is damaged
+                raise OutputError(f"{files[index][1]} is damaged.", "Run the command again.")
+            directory = directory_of(part.partition["values"])
+            digits = max(DIGITS, len(str(len(files))))
+            placed[index] = f"{directory}/part-{number:0{digits}}-of-{len(files):0{digits}}.parquet"
+        return placed
+
     @contextmanager
-    def part(self, number: int) -> Iterator[PartWriter]:
-        """Write a part into a file of its own."""
+    def part(self, number: int) -> Iterator[PartWriter | PartitionedWriter]:
+        """Write a part into a file of its own, or into one for each value of the keys."""
+        if self.layout.partition_by:
+            with self._pieces(number) as pieces:
+                yield pieces
+            return
         name = self._name(number)
         with self.folder.appearing(name) as unfinished:
-            shown, record = f"{self.folder.name}/{name}", json.dumps(self._record)
-            writer = PartWriter(name, unfinished, shown, record)
+            writer = self._file_writer(name, unfinished)
             try:
                 yield writer
             finally:
                 writer.close()
 
+    @contextmanager
+    def _pieces(self, number: int) -> Iterator[PartitionedWriter]:
+        with ExitStack() as unfinished:
+
+            def begin(position: int) -> PartWriter:
+                name = f"part-{number:0{DIGITS}}~{position:0{DIGITS}}.parquet"
+                path = unfinished.enter_context(self.folder.appearing(name))
+                return self._file_writer(name, path)
+
+            name = self._name(number)
+            writer = PartitionedWriter(name, self.layout.partition_by, begin, as_table)
+            try:
+                yield writer
+            finally:
+                writer.close()
+
+    def _file_writer(self, name: str, unfinished: Path) -> PartWriter:
+        shown, record = f"{self.folder.name}/{name}", json.dumps(self._record)
+        return PartWriter(name, unfinished, shown, record)
+
     def complete(self, parts: Mapping[int, WrittenPart]) -> list[WrittenPart]:
         """Add files for parts without rows, with the columns of the others."""
+        if self.layout.partition_by:
+            placed = PartFile.all_at(self.folder, PLACED, below=True).values()
+            return in_order([part.written for part in placed if part])
         found = dict(parts)
         empty = sorted(set(range(self.layout.n_parts)) - self.numbers())
         if empty:
@@ -209,23 +253,20 @@ class ParquetSink(Sink):
             with self.folder.open(filled) as stream:
                 schema = pq.read_schema(stream)
         for number in empty:
-            with self.part(number) as writer:
+            name = self._name(number)
+            with self.folder.appearing(name) as unfinished:
+                writer = self._file_writer(name, unfinished)
                 writer.append(schema.empty_table())
+                writer.close()
             found[number] = writer.written()
         return [found[number] for number in sorted(found)]
 
     def _name(self, number: int) -> str:
-        return _name(number, self.layout.n_parts)
+        return part_name(number, self.layout.n_parts)
 
     @property
     def _record(self) -> dict[str, Any]:
         return {**self.layout.record, "parts": self.layout.n_parts}
-
-
-def _name(number: int, n_parts: int) -> str:
-    """Name of a part's file; names sort in the order of the parts."""
-    digits = max(_DIGITS, len(str(n_parts - 1)))
-    return f"part-{number:0{digits}}.parquet"
 
 
 def as_table(columns: Mapping[str, np.ndarray[Any, Any]], kept: pa.Table | None) -> pa.Table:

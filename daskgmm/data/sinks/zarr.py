@@ -47,6 +47,7 @@ class ZarrSink(Sink):
     ending: ClassVar[str] = ".zarr"
     needs_shape: ClassVar[bool] = True
     holds_text: ClassVar[bool] = False
+    takes_keys: ClassVar[bool] = False
 
     @classmethod
     def found(cls, folder: Folder) -> ExistingOutput | None:
@@ -192,6 +193,10 @@ class ZarrSink(Sink):
         marks = self.folder.inside(_MARKS)
         marks.make()
         marks.write(str(number), mark.encode())
+
+    def places(self, files: Sequence[tuple[Folder, str]]) -> list[str]:
+        """The files' own paths."""
+        return [name for _, name in files]
 
     def complete(self, parts: Mapping[int, WrittenPart]) -> list[WrittenPart]:
         """Write the group's metadata, with that of its arrays for readers that do not list."""

@@ -273,8 +273,8 @@ class Folder:
         start = len(self.root) + 1
         return {key[start:]: int(info["size"]) for key, info in found.items()}
 
-    def copy(self, name: str, target: Self) -> None:
-        """Put a file of this folder into another one of the same file system, as it is.
+    def copy(self, name: str, target: Self, place: str) -> None:
+        """Put a file of this folder at a place in another one of the same file system, as it is.
 
         A store copies it itself; on a disk it gets a second name, so that nothing is read.
 
@@ -285,11 +285,11 @@ class Folder:
         ClusterError
             The store doesn't answer.
         """
-        with target._explaining(name):
+        with target._explaining(place):
             if self.local is not None and target.local is not None:
-                link(self.local / name, target.local / name)
+                link(self.local / name, target.local / place)
             else:
-                self.filesystem.cp_file(self._key(name), target._key(name))
+                self.filesystem.cp_file(self._key(name), target._key(place))
 
     def _explaining(self, name: str = "", deed: str = "written") -> AbstractContextManager[None]:
         """Turn failures into our errors about a file, or about the folder itself."""

@@ -47,7 +47,11 @@ class OutputWriter:
         self.manifest.write(self.folder)
 
     def write(
-        self, source: Source, content: OutputContent, keep: Sequence[str] = ()
+        self,
+        source: Source,
+        content: OutputContent,
+        keep: Sequence[str] = (),
+        partition_by: Sequence[str] = (),
     ) -> WrittenParts:
         """Write the parts that no attempt has written yet; return all of them.
 
@@ -57,9 +61,16 @@ class OutputWriter:
         content : OutputContent
         keep : sequence of str
             Columns of the source to repeat.
+        partition_by : sequence of str
+            Those of them whose values choose the directories that rows go to.
         """
         kind = sink_for(self.target.name)
-        layout = Layout(content.fields, len(source.parts), record=self.manifest.record)
+        layout = Layout(
+            content.fields,
+            len(source.parts),
+            record=self.manifest.record,
+            partition_by=tuple(partition_by),
+        )
         if kind.needs_shape:
             kept = kept_columns(source) if keep else None
             layout = replace(layout, lengths=lengths_of(source), kept=kept)
