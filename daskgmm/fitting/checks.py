@@ -7,16 +7,11 @@ from numpy.typing import NDArray
 
 from daskgmm.data.source import require_finite_sum
 from daskgmm.errors import CollapsedComponentError, DataError
+from daskgmm.fitting.fitted import flags_of
 from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.model.nonfinite import feature_name
 from daskgmm.model.prediction import Predictor
-from daskgmm.model.questions.diagnosis import (
-    COINCIDES,
-    FEW_ROWS,
-    ON_REG_COVAR,
-    flags,
-    overlaps,
-)
+from daskgmm.model.questions.diagnosis import COINCIDES, FEW_ROWS, ON_REG_COVAR
 from daskgmm.passes.survey import Survey
 
 _SHOWN = 6
@@ -172,10 +167,7 @@ _ADVICE = {
 
 def odd_components(estimator: FittedMixture, survey: Survey) -> list[str]:
     """What a fit warns of in its components, unless columns are the cause."""
-    found = estimator._predictor  # noqa: SLF001  a protocol's
-    moments = estimator._moments  # noqa: SLF001
-    flagged = flags(found, moments, estimator.reg_covar, overlaps(found.mixture))
-    texts = []
+    flagged, texts = flags_of(estimator), []
     for flag, (one, several, advice) in _ADVICE.items():
         which = [str(k) for k, own in enumerate(flagged) if flag in own]
         explained = flag == ON_REG_COVAR and _changed(survey, estimator.reg_covar).any()
