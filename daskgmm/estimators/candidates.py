@@ -14,7 +14,6 @@ from daskgmm.estimators.parameters import random_numbers
 from daskgmm.fitting.checkpoint import Checkpoint
 from daskgmm.fitting.criteria import Score, scores
 from daskgmm.fitting.fit import Fit
-from daskgmm.fitting.fitted import reports_of
 from daskgmm.fitting.settings import Candidate, Settings
 from daskgmm.model.kernels.compiled import compile_densities_ahead
 from daskgmm.model.scoring import Scoring
@@ -66,21 +65,6 @@ class CandidateResult:
             "icl": self.criterion("icl"),
             "n_iter": len(bounds),
             "converged": self.stopped is StopReason.CONVERGED,
-        }
-
-    def standing(self) -> dict[str, Any]:
-        """Further columns of ``results_``: how the components stand, the worst of each."""
-        if self.trace is None or self.stopped is StopReason.COLLAPSED:
-            unknown = dict.fromkeys(("rows", "condition", "overlap", "entropy"), float("nan"))
-            return {**unknown, "flags": ""}
-        found = reports_of(self.estimator)
-        named = dict.fromkeys(flag for one in found for flag in one.flags)
-        return {
-            "rows": min(one.rows for one in found),
-            "condition": max(one.condition for one in found),
-            "overlap": max(one.overlap for one in found),
-            "entropy": sum(one.weight * one.entropy for one in found),
-            "flags": ", ".join(named),
         }
 
 

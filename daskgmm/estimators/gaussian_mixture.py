@@ -29,8 +29,8 @@ from daskgmm.fitting import model_file
 from daskgmm.fitting.checkpoint import open_checkpoint
 from daskgmm.fitting.checkpoint_file import CheckpointFile
 from daskgmm.fitting.checks import (
+    odd_components,
     require_held,
-    warn_of_components,
     warn_of_constants,
     warn_of_scales,
 )
@@ -323,8 +323,8 @@ class GaussianMixture(
             warn_not_converged()
         if refinement is not None and refinement.spurious:
             warn_of_spurious()
-        else:
-            warn_of_components(self, fit.survey)
+        elif best.stopped is StopReason.CONVERGED:
+            warn_of_components(odd_components(self, fit.survey))
         return self
 
     def _adopt(
@@ -406,6 +406,12 @@ def warn_of_spurious() -> None:
         ConvergenceWarning,
         stacklevel=3,
     )
+
+
+def warn_of_components(texts: Iterable[str]) -> None:
+    """Warn the caller of ``fit`` of what is odd about components."""
+    for text in texts:
+        warnings.warn(text, ConvergenceWarning, stacklevel=3)
 
 
 def warn_not_converged() -> None:

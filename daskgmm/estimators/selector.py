@@ -25,6 +25,7 @@ from daskgmm.estimators.display import NotebookRepr
 from daskgmm.estimators.gaussian_mixture import (
     GaussianMixture,
     warn_not_converged,
+    warn_of_components,
     warn_of_spurious,
 )
 from daskgmm.estimators.inputs import as_source, kind_of, marks_of, require_unchanged
@@ -34,7 +35,7 @@ from daskgmm.estimators.references import StartsFrom, start_of
 from daskgmm.estimators.validation import require_fitted
 from daskgmm.fitting.checkpoint import open_checkpoint
 from daskgmm.fitting.checkpoint_file import CheckpointFile
-from daskgmm.fitting.checks import warn_of_components, warn_of_constants, warn_of_scales
+from daskgmm.fitting.checks import odd_components, warn_of_constants, warn_of_scales
 from daskgmm.fitting.fit import Fit
 from daskgmm.fitting.fitted import Fitted
 from daskgmm.fitting.identity import Identity
@@ -54,6 +55,11 @@ class Delegating:
     def _best(self) -> GaussianMixture:
         require_fitted(self)
         return self.best_estimator_
+
+    @property
+    def components_(self) -> Any:
+        """How the components of the best mixture stand, as a DataFrame."""
+        return self._best().components_
 
     def predict(self, X: Any) -> Any:
         """Most probable component of each row, of shape (n,)."""
@@ -134,9 +140,7 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
         Row of the chosen candidate in `results_`.
     results_ : DataFrame
         One row for each start of each candidate that made passes over all rows:
-        ``n_components, covariance_type, start, lower_bound, bic, aic, icl, n_iter, converged``;
-        and of its components the fewest ``rows``, the largest ``condition`` and ``overlap``, the
-        mean ``entropy`` and all ``flags``: see `GaussianMixture.components_`.
+        ``n_components, covariance_type, start, lower_bound, bic, aic, icl, n_iter, converged``.
         Unknown values of a candidate that collapsed are NaN.
     n_features_in_ : int
     feature_names_in_ : ndarray of str, where X has names
@@ -265,8 +269,8 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
         refinement = self.best_estimator_.refinement_
         if refinement is not None and refinement["spurious"]:
             warn_of_spurious()
-        else:
-            warn_of_components(self.best_estimator_, fit.survey)
+        elif self.best_estimator_.converged_:
+            warn_of_components(odd_components(self.best_estimator_, fit.survey))
         if found := shortfalls([one.row() for one in outcomes], self.best_index_, self.tol):
             remedy = "Try n_init=10, or init_params='random'."
             warnings.warn(shortfall_warning(found, remedy), ConvergenceWarning, stacklevel=2)
@@ -311,7 +315,7 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
             self.best_estimator_.feature_names_in_ = self.feature_names_in_
         names = ("n_components", "covariance_type")
         self.best_params_ = {name: getattr(self.best_estimator_, name) for name in names}
-        self.results_ = pd.DataFrame([one.row() | one.standing() for one in outcomes])
+        self.results_ = pd.DataFrame([outcome.row() for outcome in outcomes])
         self.n_passes_ = fit.passes
 
     def _is_largest(self) -> bool:

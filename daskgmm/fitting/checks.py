@@ -7,16 +7,11 @@ from numpy.typing import NDArray
 
 from daskgmm.data.source import require_finite_sum
 from daskgmm.errors import CollapsedComponentError, DataError
+from daskgmm.fitting.fitted import flags_of
 from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.model.nonfinite import feature_name
 from daskgmm.model.prediction import Predictor
-from daskgmm.model.questions.diagnosis import (
-    COINCIDES,
-    FEW_ROWS,
-    ON_REG_COVAR,
-    flags,
-    overlaps,
-)
+from daskgmm.model.questions.diagnosis import COINCIDES, FEW_ROWS, ON_REG_COVAR
 from daskgmm.passes.survey import Survey
 
 _SHOWN = 6
@@ -153,6 +148,12 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 
+def _changed(found: Survey, reg_covar: float) -> NDArray[np.bool_]:
+    """Mask (D,) of features whose variance ``reg_covar`` changes."""
+    assert found.statistics is not None  # noqa: S101  sound
+    return np.asarray(found.statistics.deviations**2 * _SHARE_OF_VARIANCE < reg_covar)
+
+
 _ADVICE = {
     COINCIDES: ("coincides with another", "coincide with others", "use fewer components"),
     FEW_ROWS: ("holds almost no rows", "hold almost no rows", "use fewer components"),
@@ -164,24 +165,16 @@ _ADVICE = {
 }
 
 
-def _changed(found: Survey, reg_covar: float) -> NDArray[np.bool_]:
-    """Mask (D,) of features whose variance ``reg_covar`` changes."""
-    assert found.statistics is not None  # noqa: S101  sound
-    return np.asarray(found.statistics.deviations**2 * _SHARE_OF_VARIANCE < reg_covar)
-
-
-def warn_of_components(estimator: FittedMixture, survey: Survey) -> None:
-    """Warn the caller of ``fit`` about components that are odd, unless columns are the cause."""
-    found = estimator._predictor  # noqa: SLF001  a protocol's
-    moments = estimator._moments  # noqa: SLF001
-    flagged = flags(found, moments, estimator.reg_covar, overlaps(found.mixture))
+def odd_components(estimator: FittedMixture, survey: Survey) -> list[str]:
+    """What a fit warns of in its components, unless columns are the cause."""
+    flagged, texts = flags_of(estimator), []
     for flag, (one, several, advice) in _ADVICE.items():
         which = [str(k) for k, own in enumerate(flagged) if flag in own]
         explained = flag == ON_REG_COVAR and _changed(survey, estimator.reg_covar).any()
         if which and not explained:
             subject, verb = ("Component", one) if len(which) == 1 else ("Components", several)
-            text = f"{subject} {_listed(which)} {verb}: {advice}."
-            warnings.warn(text, UserWarning, stacklevel=3)
+            texts.append(f"{subject} {_listed(which)} {verb}: {advice}.")
+    return texts
 
 
 def require_held(found: Predictor) -> None:

@@ -14,7 +14,7 @@ from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prediction import Predictor
 from daskgmm.model.questions.clusters import ClusterPredictor
-from daskgmm.model.questions.diagnosis import ComponentReport, diagnosed
+from daskgmm.model.questions.diagnosis import ComponentReport, diagnosed, flags, overlaps
 from daskgmm.model.questions.matching import matching
 
 _REMEDY = "Choose the columns that both were fitted on, or another model."
@@ -155,6 +155,13 @@ def reports_of(estimator: FittedMixture) -> list[ComponentReport]:
     """How each component of a fitted estimator stands; no row is read."""
     moments = estimator._moments  # noqa: SLF001  a protocol's
     return diagnosed(estimator._predictor, moments, estimator.reg_covar)  # noqa: SLF001
+
+
+def flags_of(estimator: FittedMixture) -> list[tuple[str, ...]]:
+    """What is odd about each component of a fitted estimator; no row is read."""
+    found = estimator._predictor  # noqa: SLF001  a protocol's
+    moments, shared = estimator._moments, overlaps(found.mixture)  # noqa: SLF001
+    return flags(found, moments, estimator.reg_covar, shared)
 
 
 def _in_frame_for(covariance: Covariance, mixture: Mixture, frame: Frame) -> tuple[Mixture, Frame]:

@@ -42,7 +42,8 @@ Where each term is computed:
     gamma               `responsibilities.normalise`; the compiled loop has its own
     noise               `noise.Noise`: a constant logit beside the others, and no moments
     a block's moments   `expectation.Accumulator`, `moments.Moments`
-    M-step              `moments.Moments.maximise`, `covariance.base.Covariance.estimate`
+    M-step              `moments.Moments.maximise`, `covariance.base.Covariance.estimate`;
+                        under a prior `prior.NormalPrior.mode`
     =================== =============================================================
 
 The products subtract large numbers where a component is tight and far from the origin.

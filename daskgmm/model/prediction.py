@@ -86,6 +86,10 @@ class Predictor:
     @property
     def n_labels(self) -> int:
         """Number of labels: that of the components, K, and one more with noise."""
+        return self._n_shares
+
+    @property
+    def _n_shares(self) -> int:
         return self.mixture.n_components + (self.mixture.noise is not None)
 
     @property
@@ -107,7 +111,7 @@ class Predictor:
 
     def responsibilities(self, rows: Floats) -> Floats:
         """Probability of each component, and of noise last, given each row: (n, K or K + 1)."""
-        found = np.empty((len(rows), self.n_labels), self.dtype or rows.dtype)
+        found = np.empty((len(rows), self._n_shares), self.dtype or rows.dtype)
         for window, logits in self._slabs(rows):
             noise = self._noise(rows[window])
             densities = normalise(logits, noise)
@@ -142,7 +146,7 @@ class Predictor:
         """Labels, responsibilities and log-densities of each row, computed together."""
         dtype = self.dtype or rows.dtype
         labels = np.empty(len(rows), np.int64)
-        shares = np.empty((self.n_labels, len(rows)), dtype)
+        shares = np.empty((self._n_shares, len(rows)), dtype)
         densities = np.empty(len(rows), dtype)
         for window, logits in self._slabs(rows):
             logits.argmax(axis=0, out=labels[window])

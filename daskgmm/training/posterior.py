@@ -39,8 +39,10 @@ class MaximumAPosteriori(Estimation):
 
     def m_step(self, frame: Frame, statistics: Statistics) -> "PosteriorMode":
         """With the rows' mean and covariance where the prior gives none."""
-        mean = statistics.origin + statistics.first / statistics.weight
+        mean = statistics.mean
         second = statistics.about(mean).second
+        if second.ndim == 1:  # without complete rows nothing is known of products
+            second = np.diag(second)
         rows = statistics.weight - 1 if statistics.weight >= 2 else statistics.weight
         return PosteriorMode(NormalPrior.of(self.prior, frame, mean, second / rows))
 

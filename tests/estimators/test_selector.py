@@ -315,7 +315,7 @@ def test_it_has_the_mixtures_parameters_but_starts_of_its_own(rows):
     own = dict(inspect.signature(GaussianMixtureSelector).parameters)
     theirs = dict(inspect.signature(GaussianMixture).parameters)
     assert own.keys() - theirs.keys() == {"criterion"}
-    left_out = {"weights_init", "means_init", "precisions_init", "warm_start"}
+    left_out = {"weights_init", "means_init", "precisions_init", "warm_start", "fixed"}
     assert theirs.keys() - own.keys() == left_out
     for name in own.keys() & theirs.keys() - {"n_components", "covariance_type"}:
         assert own[name].default == theirs[name].default

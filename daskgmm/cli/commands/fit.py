@@ -142,7 +142,18 @@ def _report(record: dict[str, Any], estimator: "GaussianMixture") -> None:
             result["n_iter"],
             "es" * (result["n_iter"] != 1),
         )
+    _warn_of_components(result, estimator)
     if "candidates" in result and (
         found := shortfalls(result["candidates"], result["best"], estimator.tol)
     ):
         logger.warning(shortfall_warning(found, _STARTS))
+
+
+def _warn_of_components(result: dict[str, Any], estimator: "GaussianMixture") -> None:
+    """Log what is odd about components, but for those that EM has not done with."""
+    from daskgmm.fitting.fitted import flags_of
+
+    if result["converged"]:
+        for component, flags in enumerate(flags_of(estimator)):
+            if flags:
+                logger.warning("Component %d: %s. See `daskgmm show`.", component, ", ".join(flags))

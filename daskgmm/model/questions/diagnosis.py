@@ -17,13 +17,16 @@ COINCIDES = "coincides"
 """Flag of a component that overlaps with another by `COINCIDENCE` or more."""
 
 FEW_ROWS = "few rows"
-"""Flag of a component with no more rows than determine it."""
+"""Flag of a component with less than a row."""
 
 ON_REG_COVAR = "on reg_covar"
 """Flag of a component with more of ``reg_covar`` than of its rows' variance in some direction."""
 
 COINCIDENCE = 0.99
 """Bhattacharyya coefficient from which on two components are one."""
+
+_A_ROW = 0.99
+"""Responsibilities that are a whole row, but for what others have of it."""
 
 _DRAWN, _FEWEST_DRAWN, _MOST_DRAWN = 2**15, 32, 512
 """Rows that are drawn for entropies, in all; and limits of those of a component."""
@@ -153,12 +156,11 @@ def flags(
 
 
 def _few_rows(mixture: Mixture, moments: Moments | None) -> NDArray[np.bool_]:
-    """Mask (K,) of components with no more rows than determine a covariance of their own."""
+    """Mask (K,) of components with less than a row."""
     if moments is None:
         return np.zeros(mixture.n_components, np.bool_)
-    own_matrix = mixture.covariance.has_matrices and not mixture.covariance.needs_scatter
     rows = moments.sums[-1] * (moments.rows / moments.weight)
-    return np.asarray(rows < (mixture.n_features + 1 if own_matrix else 2))
+    return np.asarray(rows < _A_ROW)
 
 
 def _narrow(mixture: Mixture, variance: float) -> NDArray[np.bool_]:
