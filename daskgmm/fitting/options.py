@@ -150,6 +150,14 @@ def values_of(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
 NInit = Annotated[
     int, Option(default=1, least=1, help="Number of starts; the best result is kept.")
 ]
+Subsample = Annotated[
+    str | int | None,
+    Option(
+        default="auto",
+        metavar="auto|none|N",
+        help="Number of rows on which starts are first fitted in memory.",
+    ),
+]
 Refine = Annotated[
     str,
     Option(
@@ -230,14 +238,7 @@ class MethodOptions(TypedDict, total=False):
             help="Constant added to all variances, in squared units of the data.",
         ),
     ]
-    subsample: Annotated[
-        str | int | None,
-        Option(
-            default="auto",
-            metavar="auto|none|N",
-            help="Number of rows on which starts are first fitted in memory.",
-        ),
-    ]
+    subsample: Subsample
     refine: Refine
     prior: Annotated[
         str | None,

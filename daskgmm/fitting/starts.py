@@ -129,7 +129,9 @@ class Preparation:
         except Paused:
             return Started(None, self.random, steps=course.steps)
         report.end()
-        return replace(started, steps=None if earlier is None else course.steps)
+        # Others may need further stretches, in which this one ends again.
+        alone = len(self.settings.candidates) == 1
+        return replace(started, steps=None if earlier is None or alone else course.steps)
 
     def _started(self, found: Survey, course: Course, random: np.random.RandomState) -> Started:
         try:

@@ -18,6 +18,7 @@ from daskgmm.fitting.options import (
     Option,
     Refine,
     Seed,
+    Subsample,
     declared,
 )
 
@@ -423,6 +424,7 @@ class PlanOptions(RowsOptions, SizeOptions, total=False):
     """Options of a plan: the fit and the cluster that it is for."""
 
     n_init: NInit
+    subsample: Subsample
     refine: Refine
     dtype: DType
 

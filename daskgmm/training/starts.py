@@ -101,6 +101,16 @@ class StartPlan:
         """Largest number of starts that go on to full passes after EM on a sample."""
         return min(self.n_init, MOST_POLISHED)
 
+    def share_of_pairs(self, *, compiled: bool) -> float:
+        """Share of all pairs that an EM step computes, about, where components are apart."""
+        return min(PAIRS_THAT_COUNT / self.n_components, 1) if compiled else 1.0
+
+    def further_starts(self, n_rows: int, n_features: int, budget: float, *, compiled: bool) -> int:
+        """Number of starts besides those asked for that a search on so many rows can afford."""
+        sizes, share = (self.n_components, n_features), self.share_of_pairs(compiled=compiled)
+        cost = FIRST_STEPS * step_cost(n_rows, self.covariance, *sizes, share)
+        return min(max(int(budget / SHARE_OF_STARTS / cost) - self.n_init, 0), FURTHER_STARTS)
+
     def refined(
         self, sample: SampledRows, random: np.random.RandomState
     ) -> tuple[Trace, Refinement]:
@@ -124,12 +134,11 @@ class StartPlan:
             asked = [self.initialiser] * self.n_init
         # The other ways draw numbers of their own, whatever the number of starts.
         apart = np.random.RandomState(copy.deepcopy(random).randint(2**31))
-        share = min(PAIRS_THAT_COUNT / self.n_components, 1) if sample.compiled else 1.0
         sizes = self.n_components, sample.n_features
-        cost = FIRST_STEPS * step_cost(few.n_rows, self.covariance, *sizes, share)
-        affordable = max(int(sample.budget.most / SHARE_OF_STARTS / cost) - self.n_init, 0)
+        further = self.further_starts(
+            few.n_rows, sample.n_features, sample.budget.most, compiled=sample.compiled
+        )
 
-        further = min(affordable, FURTHER_STARTS)
         course = sample.course
         course.note(of=len(asked) + further, rows=sample.n_rows, most=sample.budget.most)
         course.follow(sample, Numbers(random), Numbers(apart))

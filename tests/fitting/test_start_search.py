@@ -54,7 +54,12 @@ def ended_in_starts(monkeypatch, fit, path):
 
 
 @pytest.mark.parametrize(
-    "more", [{}, {"refine": "none", "subsample": 300, "n_init": 2, "max_iter": 30}]
+    "more",
+    [
+        {},
+        {"refine": "none", "subsample": 300, "n_init": 2, "max_iter": 30},
+        {"noise": True, "prior": "default"},
+    ],
 )
 def test_ended_in_each_stretch_it_comes_to_the_same_bits(short, monkeypatch, tmp_path, more):
     options = OPTIONS | more

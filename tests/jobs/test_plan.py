@@ -20,10 +20,12 @@ from daskgmm.jobs.planning.passes import PassPlan
 from daskgmm.jobs.planning.source import imagined
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.passes.cache import choose
+from daskgmm.passes.engine.progress import STARTS, tracking
 from daskgmm.passes.memory import memory_limit_for, room_under, rows_bytes, worker_bytes
 from tests.support.clusters import running
 from tests.support.paths import IRIS
 from tests.support.plans import brief
+from tests.support.rows import correlated, parquet_of
 
 __all__ = ["brief"]
 
@@ -140,9 +142,30 @@ def test_rows_that_are_still_to_be_written_plan_as_those_that_are(tmp_path):
     there = jobs.plan(str(tmp_path), components=2)
     yet = jobs.plan(rows=1500, features=3, components=2)
     measured = {"rows_a_second_a_thread", "seconds_a_pass", "seconds", "cheapest"}
+    measured |= {"seconds_of_starts"}
     assert {name: there[name] for name in there.keys() - measured} == {
         name: yet[name] for name in yet.keys() - measured
     }
+
+
+@pytest.mark.parametrize("options", [{"n_init": 2}, {"refine": "none", "subsample": 500}])
+def test_the_planned_search_for_starts_is_the_one_of_a_fit(options, tmp_path):
+    rows, _ = correlated(1500, 3, 2, spread=2, apart=3.0)
+    path, searches = parquet_of(rows, tmp_path / "rows.parquet"), []
+    plan = jobs.plan(path, components=2, **options)
+    with tracking(searches.append):
+        GaussianMixture(2, random_state=0, **options).fit(open_dataset(path))
+    ((event,),) = [search.events() for search in searches if search.name == STARTS]
+    assert (plan["starts_sought"], plan["sample_rows"]) == (event["of"], event["rows"])
+
+
+def test_a_fit_takes_the_search_for_starts_and_the_usual_passes():
+    few, many = (jobs.plan(**SMALL | {"rows": 10_000, "n_init": n}) for n in (1, 50))
+    for plan in (few, many):
+        passes = plan["passes"] * plan["seconds_a_pass"]
+        assert plan["seconds"] == passes + plan["seconds_of_starts"]
+        assert plan["cheapest"]["seconds"] > plan["seconds_of_starts"]
+    assert many["seconds_of_starts"] > 5 * few["seconds_of_starts"] > 0
 
 
 ROWS = st.integers(1, 10**9)
@@ -208,7 +231,8 @@ def test_every_covariance_type_and_float_is_measured(kind):
         plan = jobs.plan(rows=500_000, features=3, components=4, covariance=kind, dtype=dtype)
         assert plan["dtype"] == dtype
         assert 0 < plan["rows_a_second_a_thread"] < math.inf
-        assert plan["seconds"] == plan["passes"] * plan["seconds_a_pass"]
+        passes = plan["passes"] * plan["seconds_a_pass"]
+        assert plan["seconds"] == passes + plan["seconds_of_starts"]
         assert plan["data_bytes"] == 500_000 * (3 * np.dtype(dtype).itemsize + 8)
         assert json.loads(json.dumps(plan)) == plan
 

@@ -49,7 +49,7 @@ _ROWS = in_order(
 @click.command()
 @_ROWS
 @MIXTURE
-@options_of(PlanOptions, ["n_init", "refine", "dtype"])
+@options_of(PlanOptions, ["n_init", "subsample", "refine", "dtype"])
 @JSON
 @SIZES
 @COMMON
@@ -57,8 +57,9 @@ def plan(inputs: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
     """Estimate the time and memory of a fit of INPUT or of N rows.
 
     Tasks, blocks and memory are computed by the fit's own code; only the metadata of INPUT is
-    read. Times are extrapolated from a few short passes over generated rows on one thread of this
-    machine, plus the measured overhead of a scheduler. They do not include reading the rows.
+    read. Times are extrapolated from a few short passes over generated rows, whose clusters lie
+    apart, on one thread of this machine, plus the measured overhead of a scheduler. They do not
+    include reading the rows. The search for starts is as long as it usually is for such rows.
 
     With --rows the rows need not exist yet. They are assumed to be Parquet in row groups of
     1,048,576 rows, as Arrow writes it, of type float64 or --dtype.
@@ -120,7 +121,10 @@ def _here(found: Mapping[str, Any]) -> dict[str, str]:
         f"{found['sums_a_pass']:,} more add up what they find",
         "rate": f"{found['rows_a_second_a_thread']:,.0f} rows a second on a thread of this machine",
         "a pass": f"{_seconds(found['seconds_a_pass'])} with rows in memory; reading comes on top",
-        "a fit": f"{_seconds(found['seconds'])} for the usual passes",
+        "the starts": f"{_seconds(found['seconds_of_starts'])} in one thread, for "
+        f"{_many(found['starts_sought'], 'clustering')} of {found['sample_rows']:,} sampled rows, "
+        "and EM on them",
+        "a fit": f"{_seconds(found['seconds'])} for the starts and the usual passes",
     }
 
 

@@ -28,7 +28,7 @@ class Cluster:
     memory_a_worker_bytes, memory_bytes : int
         Memory limit of each worker, and of all together.
     seconds_a_pass, seconds : float
-        Seconds of a pass, and of a fit of `USUAL_PASSES`.
+        Seconds of a pass, and of a fit: the search for starts and `USUAL_PASSES`.
     """
 
     workers: int
@@ -53,12 +53,15 @@ class Planner:
         Threads of each worker.
     seconds_a_row : float
         Seconds a row in one thread.
+    seconds_of_starts : float
+        Seconds of the search for starts, which one thread makes.
     """
 
     pass_plan: PassPlan
     data_bytes: int
     threads: int
     seconds_a_row: float
+    seconds_of_starts: float = 0.0
 
     def seconds_a_pass(self, workers: int, *, in_memory: bool) -> float:
         """Seconds of a pass in kernels and scheduler, without the time to read rows from files."""
@@ -96,7 +99,7 @@ class Planner:
             each,
             workers * each,
             seconds,
-            USUAL_PASSES * seconds,
+            USUAL_PASSES * seconds + self.seconds_of_starts,
         )
 
 

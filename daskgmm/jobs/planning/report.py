@@ -13,6 +13,7 @@ from daskgmm.jobs.options import Paths, PlanOptions, build, check
 from daskgmm.jobs.planning.benchmark import seconds_a_row
 from daskgmm.jobs.planning.cluster import Planner, limit_of
 from daskgmm.jobs.planning.passes import SEEN_PASSES, USUAL_PASSES, PassPlan
+from daskgmm.jobs.planning.search import SearchPlan
 from daskgmm.jobs.planning.source import source_of
 from daskgmm.passes.memory import largest_part, memory_limit_for, rows_bytes, worker_bytes
 
@@ -29,7 +30,8 @@ def plan(
     """Compute the time, tasks and memory that a fit will take, as ``daskgmm plan`` does.
 
     Sizes, tasks and memory come from the same code that a fit uses; seconds follow from a short
-    pass over generated rows in one thread of this process. Only the inputs' metadata is read.
+    pass over generated rows in one thread of this process, where the search for starts runs on one
+    worker. Only the inputs' metadata is read.
 
     Parameters
     ----------
@@ -71,7 +73,11 @@ def plan(
     workers, threads = size_of(resources.workers, resources.threads)
     limit, sizes = limit_of(resources, threads, pass_plan), _sizes(pass_plan)
     small = not resources.asks_for_cluster and is_small(pass_plan.rows, source.n_features)
-    planner = Planner(pass_plan, sizes["data_bytes"], threads, seconds_a_row(pass_plan))
+    rate = seconds_a_row(pass_plan)
+    search = SearchPlan.of(pass_plan)
+    sizes |= {"sample_rows": search.rows, "starts_sought": search.starts}
+    found = search.seconds(pass_plan, rate)
+    planner = Planner(pass_plan, sizes["data_bytes"], threads, rate, found)
     return sizes | {"in_this_process": small} | _on(planner, workers, limit)
 
 
@@ -114,6 +120,7 @@ def _on(planner: Planner, workers: int, limit: int) -> dict[str, Any]:
         "rows_a_task": math.ceil(planner.pass_plan.rows / tasks.reading),
         "rows_a_second_a_thread": 1 / planner.seconds_a_row,
         "seconds_a_pass": seconds,
-        "seconds": USUAL_PASSES * seconds,
+        "seconds_of_starts": planner.seconds_of_starts,
+        "seconds": USUAL_PASSES * seconds + planner.seconds_of_starts,
         "cheapest": asdict(planner.cheapest(limit)),
     }

@@ -156,8 +156,10 @@ def _best_start(runs: list[Run], sample: SampledRows, more: Iterator[Mixture]) -
     if not ends:
         raise sample.collapses[-1]
     for _ in range(MOST_FURTHER):
+        if not _wrong(_best_first(ends)[0]).any():
+            break
         further = [Run(mixture) for mixture in itertools.islice(more, together)]
-        if not _wrong(_best_first(ends)[0]).any() or not further:
+        if not further:
             break
         ends += sample.advanced(further, MOST_STEPS, _done(LEFT))
     return _best_first(ends)[0]
