@@ -13,7 +13,7 @@ from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.features import kernel_in_numpy
 from daskgmm.model.kernels.screened import ScreenedKernel, compiled_kernel
 from daskgmm.model.missing.accumulation import MissingSums
-from daskgmm.model.missing.patterns import Missing, any_missing, complete
+from daskgmm.model.missing.patterns import Missing, complete
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.precision import working_dtype
@@ -194,11 +194,9 @@ class Accumulator:
 
     def _complete(self, rows: Floats, weights: Floats | None) -> tuple[Floats, Floats | None]:
         """The rows (D, n) without a missing value, and their weights; others are seen to here."""
-        if self.missing is Missing.ERROR or not any_missing(rows):
-            return rows, weights
         if self.gaps is not None:
             return self.gaps.add(rows, weights)
-        return complete(rows, weights)
+        return complete(rows, weights) if self.missing is Missing.DROP else (rows, weights)
 
     def share(self, n_rows: int) -> float:
         """Share of the multiplications of all pairs that so many rows took."""

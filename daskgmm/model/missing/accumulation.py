@@ -109,10 +109,13 @@ class MissingSums:
 
         Those of weight zero, of which values may be anything, are only counted.
         """
+        order, groups = found = by_pattern(rows)
+        if not groups:
+            return rows, weights
         if weights is not None and not weights.all():
             self.rows += int((weights <= 0).sum())
             rows, weights = rows[:, weights > 0], weights[weights > 0]
-        order, groups = found = by_pattern(rows)
+            order, groups = found = by_pattern(rows)
         rows = np.take(rows, order, axis=1)
         own = None if weights is None else weights[order].astype(np.float64)
         few = []
