@@ -13,7 +13,7 @@ from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.features import kernel_in_numpy
 from daskgmm.model.kernels.screened import ScreenedKernel, compiled_kernel
 from daskgmm.model.missing.accumulation import MissingSums
-from daskgmm.model.missing.patterns import Missing, any_missing, complete
+from daskgmm.model.missing.patterns import Missing, complete
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.precision import working_dtype
@@ -41,8 +41,6 @@ class Expectation:
         Whether there are so many rows that a compiled loop is worth loading.
     missing : Missing
         What rows with missing values (NaN) count as.
-    whole : bool
-        Whether kernels are to leave nothing to the total scatter.
     """
 
     mixtures: tuple[Mixture, ...]
@@ -52,7 +50,6 @@ class Expectation:
     origins: tuple[Doubles | None, ...] | None = None
     compiled: bool = False
     missing: Missing = Missing.ERROR
-    whole: bool = False
 
     @cached_property
     def dtypes(self) -> tuple[np.dtype[np.floating], ...]:
@@ -89,10 +86,7 @@ class Expectation:
         return kernel([self.mixtures[index] for index in indices], self.frame, dtype, origins)
 
     def of_features(self, features: NDArray[np.int64]) -> "Expectation":
-        """The same of the marginal mixtures of some features, for rows that lack the others.
-
-        Their total scatter is not known.
-        """
+        """The same of the marginal mixtures of some features, for rows that lack the others."""
         origins = self.origins
         if origins is not None:
             origins = tuple(None if one is None else one[:, features] for one in origins)
@@ -103,7 +97,6 @@ class Expectation:
             scatter=None,
             origins=origins,
             missing=Missing.ERROR,
-            whole=True,
         )
 
     @property
@@ -123,17 +116,20 @@ class Expectation:
             for index, mixture in enumerate(self.mixtures)
         )
 
-    def complete(self, moments: Sequence[Moments]) -> list[Moments]:
-        """Moments over all rows, with what the feature form leaves to the total scatter."""
+    def complete(self, moments: Sequence[Moments], scatter: Doubles | None = None) -> list[Moments]:
+        """Moments over all rows, with what the feature form leaves to the total scatter.
+
+        That is the expectation's own unless another is given.
+        """
+        total = self.scatter if scatter is None else scatter
         return [
-            found if self._is_whole(index) else found.complete(mixture, self.scatter)
+            found if self._is_whole(index) else found.complete(mixture, total)
             for index, (mixture, found) in enumerate(zip(self.mixtures, moments, strict=True))
         ]
 
     def _kernel(self, index: int) -> type[Kernel]:
         mixture, dtype = self.mixtures[index], self.dtypes[index]
-        alone = self.whole and mixture.covariance.needs_scatter
-        if alone or self._origins(index) is not None:
+        if self._origins(index) is not None:
             return ScreenedKernel if self.compiled else CentredKernel
         return compiled_kernel(mixture, dtype) if self.compiled else kernel_in_numpy(mixture, dtype)
 
@@ -170,7 +166,7 @@ class Accumulator:
             expectation.frame,
             expectation.origins or (None,) * self.n_mixtures,
             [about[index] for index in range(self.n_mixtures)],
-            lambda features: expectation.of_features(features).kernels(),
+            expectation.of_features,
         )
 
     def __call__(self, blocks: Iterable[tuple[Floats, Floats | None]]) -> list[Moments]:
@@ -194,11 +190,9 @@ class Accumulator:
 
     def _complete(self, rows: Floats, weights: Floats | None) -> tuple[Floats, Floats | None]:
         """The rows (D, n) without a missing value, and their weights; others are seen to here."""
-        if self.missing is Missing.ERROR or not any_missing(rows):
-            return rows, weights
         if self.gaps is not None:
             return self.gaps.add(rows, weights)
-        return complete(rows, weights)
+        return complete(rows, weights) if self.missing is Missing.DROP else (rows, weights)
 
     def share(self, n_rows: int) -> float:
         """Share of the multiplications of all pairs that so many rows took."""

@@ -155,7 +155,7 @@ def test_whole_weights_count_as_repeated_rows_and_chunks_do_not_count(covariance
     z[1] = z[3]  # of weight zero, so anything
     z[0] = [np.nan, np.inf, 0.0, np.nan]
     repeated = np.repeat(z, weights, axis=0)
-    options = {"compiled": compiled, "whole": True}
+    options = {"compiled": compiled, "scatter": scatter_of(repeated)}
     (one,) = moments_of([mixture], frame, z, weights.astype(float), cuts=(1, 2, 150), **options)
     (other,) = moments_of([mixture], frame, repeated, **options)
     assert_allclose(one.sums, other.sums, rtol=1e-11, atol=1e-9)
@@ -177,7 +177,7 @@ def test_the_order_of_columns_does_not_count(covariance):
 
 def test_rows_of_which_nothing_is_known_take_the_weights_and_add_nothing(covariance):
     _, frame, mixture = rows_and_mixture(covariance.name)
-    (found,) = moments_of([mixture], frame, np.full((50, 4), np.nan), whole=True)
+    (found,) = moments_of([mixture], frame, np.full((50, 4), np.nan), scatter=np.zeros((4, 4)))
     assert found.log_likelihood == 0.0
     assert_allclose(found.sums[-1], 50 * mixture.weights)
     after = found.maximise(covariance, np.zeros(4), EPSILON)

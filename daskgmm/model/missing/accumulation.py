@@ -2,13 +2,13 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeAlias, final
+from dataclasses import replace
+from typing import Protocol, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from daskgmm.model.frame import Frame
+from daskgmm.model.frame import Frame, scatter
 from daskgmm.model.kernels.base import Kernel
 from daskgmm.model.missing.completion import Completion
 from daskgmm.model.missing.patterns import Group, by_pattern
@@ -35,22 +35,67 @@ Kernels: TypeAlias = list[tuple[list[int], Kernel]]
 """Kernels, each with the positions of the mixtures that it computes."""
 
 
-@dataclass(frozen=True, eq=False)
+class Marginals(Protocol):
+    """The marginal mixtures of some features: a `daskgmm.model.expectation.Expectation`."""
+
+    @property
+    def frame(self) -> Frame:
+        """Frame of those features."""
+
+    @property
+    def needs_scatter(self) -> bool:
+        """Whether a kernel needs the rows' total scatter to complete its moments."""
+
+    def kernels(self) -> Kernels:
+        """New kernels."""
+
+    def complete(self, moments: Sequence[Moments], scatter: Doubles | None) -> list[Moments]:
+        """Moments with what the feature form leaves to the total scatter."""
+
+
+@final
 class Pattern:
-    """The kernels of a pattern's marginal mixtures, and the maps of their moments.
+    """Sums over the rows of one pattern.
 
     Parameters
     ----------
-    known : ndarray of int
-        Features that are known.
-    kernels : list
-    completions : list of Completion
-        One a mixture.
+    mixtures : sequence of Mixture
+        Of all features.
+    missing : ndarray of bool of shape (D,)
+    marginals : Marginals
+        Of the features that are known.
     """
 
-    known: NDArray[np.int64]
-    kernels: Kernels
-    completions: list[Completion]
+    def __init__(
+        self, mixtures: Sequence[Mixture], missing: NDArray[np.bool_], marginals: Marginals
+    ) -> None:
+        self.known, self.marginals = np.flatnonzero(~missing), marginals
+        self.kernels = marginals.kernels()
+        self.completions = [
+            Completion(mixture, self.known, np.flatnonzero(missing)) for mixture in mixtures
+        ]
+        self._clear()
+
+    def _clear(self) -> None:
+        side = len(self.known) if self.marginals.needs_scatter else 0
+        self.scatter = np.zeros((side, side))
+
+    def add(self, rows: Floats, weights: Doubles | None) -> None:
+        """Add rows (O, n) of the known features, with positive weights."""
+        for _, kernel in self.kernels:
+            kernel.add(rows, weights)
+        if self.scatter.size:
+            self.scatter += scatter(rows, weights, self.marginals.frame)
+
+    def take(self) -> list[Moments]:
+        """Moments of all features since the last call; then start again from zero."""
+        found: dict[int, Moments] = {}
+        for indices, kernel in self.kernels:
+            found.update(zip(indices, kernel.take(), strict=True))
+        marginal = [found[index] for index in range(len(found))]
+        whole = self.marginals.complete(marginal, self.scatter)
+        self._clear()
+        return [complete(own) for complete, own in zip(self.completions, whole, strict=True)]
 
 
 def most_kept(mixtures: Sequence[Mixture]) -> int:
@@ -75,8 +120,8 @@ class MissingSums:
         What second moments are taken about, where that is not the means.
     about : sequence of ndarray of shape (K, D)
         Origins of the moments that are returned.
-    kernels_of : callable
-        Makes the kernels of the marginal mixtures of some features.
+    marginals_of : callable
+        Makes the marginal mixtures of some features.
     """
 
     def __init__(
@@ -85,9 +130,9 @@ class MissingSums:
         frame: Frame,
         origins: Sequence[Doubles | None],
         about: Sequence[Doubles],
-        kernels_of: Callable[[NDArray[np.int64]], Kernels],
+        marginals_of: Callable[[NDArray[np.int64]], Marginals],
     ) -> None:
-        self.mixtures, self.about, self.kernels_of = mixtures, about, kernels_of
+        self.mixtures, self.about, self.marginals_of = mixtures, about, marginals_of
         matrices = any(mixture.covariance.has_matrices for mixture in mixtures)
         self.fewest_rows = FEWEST_ROWS if matrices else FEWEST_ROWS_ALONG_AXES
         self.row_by_row = [
@@ -109,10 +154,13 @@ class MissingSums:
 
         Those of weight zero, of which values may be anything, are only counted.
         """
+        order, groups = found = by_pattern(rows)
+        if not groups:
+            return rows, weights
         if weights is not None and not weights.all():
             self.rows += int((weights <= 0).sum())
             rows, weights = rows[:, weights > 0], weights[weights > 0]
-        order, groups = found = by_pattern(rows)
+            order, groups = found = by_pattern(rows)
         rows = np.take(rows, order, axis=1)
         own = None if weights is None else weights[order].astype(np.float64)
         few = []
@@ -155,9 +203,8 @@ class MissingSums:
                 self._complete_live()
             self.live[key] = self._pattern(key, group)
         pattern = self.live[key]
-        own = rows[pattern.known, group.window]
-        for _, kernel in pattern.kernels:
-            kernel.add(own, None if weights is None else weights[group.window])
+        own = None if weights is None else weights[group.window]
+        pattern.add(rows[pattern.known, group.window], own)
 
     def _pattern(self, key: bytes, group: Group) -> Pattern:
         """The pattern as it was kept, or a new one in place of that used longest ago."""
@@ -167,28 +214,25 @@ class MissingSums:
         if len(self.kept) == self.most_kept:
             idle = next(other for other in self.kept if other not in self.live)
             del self.kept[idle]
-        known, missing = np.flatnonzero(~group.missing), np.flatnonzero(group.missing)
-        completions = [Completion(mixture, known, missing) for mixture in self.mixtures]
-        self.kept[key] = Pattern(known, self._kernels(known), completions)
-        return self.kept[key]
+        known = np.flatnonzero(~group.missing)
+        pattern = Pattern(self.mixtures, group.missing, self.marginals_of(known))
+        self._share_work(pattern)
+        self.kept[key] = pattern
+        return pattern
 
-    def _kernels(self, known: NDArray[np.int64]) -> Kernels:
-        """New kernels, which share work arrays with those of as many features."""
-        kernels, size = self.kernels_of(known), len(known)
-        for (_, kernel), (_, other) in zip(kernels, self.works.get(size, ()), strict=False):
+    def _share_work(self, pattern: Pattern) -> None:
+        """Give its kernels the work arrays of those of as many features."""
+        size = len(pattern.known)
+        for (_, kernel), (_, other) in zip(pattern.kernels, self.works.get(size, ()), strict=False):
             kernel.share_work(other)
-        self.works.setdefault(size, kernels)
+        self.works.setdefault(size, pattern.kernels)
         self.works.move_to_end(size)
         if len(self.works) > SIZES_KEPT:
             self.works.popitem(last=False)
-        return kernels
 
     def _complete_live(self) -> None:
         for pattern in self.live.values():
-            marginal: dict[int, Moments] = {}
-            for indices, kernel in pattern.kernels:
-                marginal.update(zip(indices, kernel.take(), strict=True))
-            self._add([map_(marginal[at]) for at, map_ in enumerate(pattern.completions)])
+            self._add(pattern.take())
         self.live = {}
 
     def _add(self, moments: Sequence[Moments]) -> None:

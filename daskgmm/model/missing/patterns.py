@@ -94,14 +94,13 @@ def by_pattern(rows: Floats) -> Sorted:
     """Sort rows (D, n) by the features that are missing; those of a pattern keep their order."""
     with np.errstate(over="ignore", invalid="ignore"):
         columns = np.flatnonzero(np.isnan(rows.sum(axis=1, dtype=np.float64)))
-    if rows.shape[1] == 0:
-        return Sorted(np.empty(0, np.int64), [])
-    codes = _codes(rows, columns)
+    if len(columns) == 0 or rows.shape[1] == 0:
+        return Sorted(np.arange(rows.shape[1]), [])
     if len(columns) <= _LEAST_SORTED:
-        known = np.flatnonzero(np.bincount(codes, minlength=1))
-        places = [np.flatnonzero(codes == code) for code in known]
+        places = _places(np.isnan(rows[columns]))
         order, ends = np.concatenate(places), np.cumsum([len(own) for own in places])
     else:
+        codes = _codes(rows, columns)
         order = np.argsort(codes, kind="stable")
         ordered = codes[order]
         ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]) + 1, len(order))
@@ -112,6 +111,18 @@ def by_pattern(rows: Floats) -> Sorted:
         if stop > start
     ]
     return Sorted(order, [group for group in groups if group.missing.any()])
+
+
+def _places(missing: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+    """Positions of the rows of each pattern of a few features, complete rows first."""
+    places = [np.flatnonzero(~missing[0]), np.flatnonzero(missing[0])]
+    for column in missing[1:]:
+        parts = []
+        for own in places:
+            lacks = column[own]
+            parts += [own[~lacks], own[lacks]]
+        places = parts
+    return places
 
 
 def _codes(rows: Floats, columns: NDArray[np.int64]) -> NDArray[Any]:

@@ -14,7 +14,7 @@ from daskgmm.model.moments import Moments
 from daskgmm.model.responsibilities import normalise
 from daskgmm.model.typing import Doubles, Floats
 
-SLAB_VALUES = 2**19
+SLAB_VALUES = 2**20
 """Numbers of a slab's work arrays, about."""
 
 
@@ -46,14 +46,14 @@ class Expected(NamedTuple):
     ----------
     logits : ndarray of shape (K, n)
         Weighted log-densities of what is known, in frame coordinates.
-    shifts : ndarray of shape (K, n, D)
-        What is expected of missing values, measured from the means; else zero.
+    centred : ndarray of shape (K, n, D)
+        The rows from which the means are taken, with what is expected of missing values.
     regression : Regression or None
         ``None`` where features are independent in each component.
     """
 
     logits: Doubles
-    shifts: Doubles
+    centred: Doubles
     regression: Regression | None
 
 
@@ -85,10 +85,8 @@ class RowByRow:
         n_components, n_features = self.mixture.shape
         covariance = self.mixture.covariance
         self.sums = np.zeros((covariance.feature_length(n_features), n_components))
-        side = n_features if covariance.needs_scatter else 0
-        self.shared = np.zeros((side, side))
         shape = (len(self.factors), n_features, n_features)
-        self.left = np.zeros(shape if self.matrices else self.mixture.shape)
+        self.second = np.zeros(shape if self.matrices else self.mixture.shape)
         self.log_likelihood, self.weight, self.rows = 0.0, 0.0, 0
 
     def add(self, rows: Floats, weights: Doubles | None, groups: Sequence[Group]) -> None:
@@ -119,9 +117,11 @@ class RowByRow:
 
     def take(self) -> Moments:
         """The moments about the origins since the last call; then start again from zero."""
-        add_second(self.mixture, self.left, self.sums, self.shared)
+        side = self.mixture.n_features if self.mixture.covariance.needs_scatter else 0
+        shared = np.zeros((side, side))
+        add_second(self.mixture, self.second, self.sums, shared)
         found = Moments(
-            self.origins, self.sums, self.shared, self.log_likelihood, self.weight, self.rows
+            self.origins, self.sums, shared, self.log_likelihood, self.weight, self.rows
         )
         self.clear()
         return found
@@ -147,62 +147,70 @@ class RowByRow:
         n_components, n_features = self.mixture.shape
         values = 3 * n_components * n_features
         if self.matrices:
-            values += 4 * len(self.factors) * n_features * missing
+            values += 2 * len(self.factors) * n_features * missing
         return max(SLAB_VALUES // values, 1)
 
     def _expected(self, slab: Slab) -> Expected:
         lacks = slab.missing[slab.pattern]
-        centred = np.where(lacks, 0.0, slab.z - self.mixture.means[:, np.newaxis])  # (K, n, D)
+        centred = slab.z - self.mixture.means[:, np.newaxis]  # (K, n, D)
+        np.copyto(centred, 0.0, where=lacks)
         with np.errstate(over="ignore", invalid="ignore"):
             if self.matrices:
-                logits, shifts, regression = self._by_regression(slab, centred)
+                logits, regression = self._by_regression(slab, centred)
             else:
-                white = centred * self.factors
-                logs = lacks @ log_peaks_along_axes(self.factors[:, 0]).T  # (n, K)
-                logits = -0.5 * np.einsum("knd,knd->kn", white, white) - logs.T
-                shifts, regression = np.zeros_like(centred), None
+                precisions = self.factors.swapaxes(1, 2) ** 2  # (K, D, 1)
+                logits = -0.5 * (centred**2 @ precisions)[:, :, 0]
+                logits -= log_peaks_along_axes(self.factors[:, 0]) @ lacks.T
+                regression = None
         logits += self.normalisers[:, np.newaxis]
         logits[np.isnan(logits)] = -np.inf  # distances that overflow
-        return Expected(logits, shifts, regression)
+        return Expected(logits, centred, regression)
 
-    def _by_regression(self, slab: Slab, centred: Doubles) -> tuple[Doubles, Doubles, Regression]:
+    def _by_regression(self, slab: Slab, centred: Doubles) -> tuple[Doubles, Regression]:
+        """Logits (K, n) without normalisers; what is expected is written into `centred`."""
         missing = np.nonzero(slab.missing)[1].reshape(len(slab.missing), -1)  # (P, M)
         found = Regression.of(self.factors, missing)
-        bases, backs = found.bases[slab.pattern], found.backs[slab.pattern]  # (n, H, D, M), …
+        bases, backs, log_peaks = found
+        if len(missing) < len(slab.z):
+            bases, backs, log_peaks = (values[slab.pattern] for values in found)
         white = (centred @ self.factors).transpose(1, 0, 2)[:, :, np.newaxis]  # (n, K, 1, D)
         inside = white @ bases
         white = white - inside @ bases.swapaxes(2, 3)
-        shifts = np.zeros_like(centred)
-        rows = np.arange(len(slab.z))[:, np.newaxis]
         moved = (inside @ backs.swapaxes(2, 3))[:, :, 0]  # (n, K, M)
-        shifts[:, rows, missing[slab.pattern]] = -moved.transpose(1, 0, 2)
-        logits = -0.5 * (white**2).sum(axis=(2, 3)) - found.log_peaks[slab.pattern]
-        return logits.T, shifts, found
+        rows = np.arange(len(slab.z))[:, np.newaxis]
+        centred[:, rows, missing[slab.pattern]] = -moved.transpose(1, 0, 2)
+        logits = -0.5 * np.einsum("nkid,nkid->nk", white, white) - log_peaks
+        return logits.T, found
 
     def _accumulate(self, slab: Slab, expected: Expected, gamma: Doubles) -> None:
-        covariance, n_features = self.mixture.covariance, self.mixture.n_features
-        lacks = slab.missing[slab.pattern].T
-        n_quadratic = len(self.sums) - 1 - n_features
-        z = np.ascontiguousarray(slab.z.T)
-        for k, own in enumerate(gamma):
-            mean, origin = (
-                points[k][:, np.newaxis] for points in (self.mixture.means, self.origins)
-            )
-            centred = np.where(lacks, expected.shifts[k].T + (mean - origin), z - origin)
-            column = self.sums[:, k]
-            column[n_quadratic:-1] += centred @ own
-            column[-1] += own.sum()
-            covariance.add_scatter(centred, own, column[:n_quadratic], self.shared)
+        n_features, lacks = self.mixture.n_features, slab.missing[slab.pattern]
+        centred = expected.centred
+        if self.origins is not self.mixture.means:
+            moved = (self.mixture.means - self.origins)[:, np.newaxis]
+            # What is known is measured from the origins at once, so that it rounds once.
+            known = slab.z - self.origins[:, np.newaxis]
+            centred = np.where(lacks, centred + moved, known)
+        own = gamma[:, np.newaxis]  # (K, 1, n)
+        self.sums[-1] += gamma.sum(axis=1)
+        self.sums[-1 - n_features : -1] += (own @ centred)[:, 0].T
         if expected.regression is None:
-            variances = covariance.variances(self.mixture.covariances, self.mixture.shape)
-            self.left += variances * (gamma @ lacks.T)
+            self.second += (own @ centred**2)[:, 0]
+            variances = self.mixture.covariance.variances(
+                self.mixture.covariances, self.mixture.shape
+            )
+            self.second += variances * (gamma @ lacks)
+            return
+        weighted = centred * gamma[:, :, np.newaxis]
+        if len(self.second) == len(gamma):
+            self.second += weighted.swapaxes(1, 2) @ centred
         else:
-            self._add_left(slab, expected.regression, gamma)
+            self.second[0] += weighted.reshape(-1, n_features).T @ centred.reshape(-1, n_features)
+        self._add_left(slab, expected.regression, gamma)
 
     def _add_left(self, slab: Slab, regression: Regression, gamma: Doubles) -> None:
         """Add the covariances that regressions leave, as often as patterns have rows."""
         n_features = self.mixture.n_features
-        together = gamma if len(self.left) == len(gamma) else gamma.sum(axis=0, keepdims=True)
+        together = gamma if len(self.second) == len(gamma) else gamma.sum(axis=0, keepdims=True)
         missing = np.nonzero(slab.missing)[1].reshape(len(slab.missing), -1)
         cells = missing[:, :, np.newaxis] * n_features + missing[:, np.newaxis]
         covariances = regression.covariances
@@ -210,4 +218,4 @@ class RowByRow:
             counts = np.bincount(slab.pattern, own, minlength=len(missing))
             values = counts[:, np.newaxis, np.newaxis] * covariances[:, h]
             found = np.bincount(cells.ravel(), values.ravel(), minlength=n_features**2)
-            self.left[h] += found.reshape(n_features, n_features)
+            self.second[h] += found.reshape(n_features, n_features)
