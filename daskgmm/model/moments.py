@@ -5,11 +5,13 @@ responsibilities, by which starts become mixtures.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.errors import CollapsedComponentError
+from daskgmm.model.compact import packed_columns, unpacked_columns
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame, require_numbers
 from daskgmm.model.mixture import Mixture, collapsed
@@ -68,6 +70,16 @@ class Moments:
             raise ValueError("the moments' counts of rows are negative")
         if np.isnan(self.log_likelihood):
             raise ValueError("the moments' log-likelihood is NaN")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"sums": packed_columns(self.sums)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, sums=unpacked_columns(state["sums"]))
+
+    def __sizeof__(self) -> int:  # Dask reckons with it where it sends moments
+        arrays = self.origins, self.sums, self.shared
+        return object.__sizeof__(self) + sum(one.nbytes for one in arrays)
 
     def __add__(self, other: "Moments") -> "Moments":
         if not np.array_equal(self.origins, other.origins):

@@ -7,11 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from threading import Lock
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from daskgmm.data.source import Block, Part, Source
+from daskgmm.model.compact import PackedMixture, packed_mixture, unpacked_mixture
 from daskgmm.model.expectation import Accumulator, Expectation, add
 from daskgmm.model.frame import scatter
 from daskgmm.model.missing.patterns import Missing, complete, complete_rows
@@ -47,13 +50,59 @@ def _add_part(
         return accumulate((block.rows, block.weights) for block in blocks)
 
 
-def _begin(expectation: Expectation) -> OnPart:
-    return partial(_add_part, expectation=expectation)
+class _Sent:
+    """An expectation that is sent with half of each matrix, and unpacked once in a process.
+
+    Parameters
+    ----------
+    expectation : Expectation or None
+        ``None`` where it is packed.
+    packed : tuple, optional
+        The expectation without mixtures, and these, packed.
+    """
+
+    def __init__(
+        self,
+        expectation: Expectation | None,
+        packed: tuple[Expectation, list[PackedMixture]] | None = None,
+    ) -> None:
+        self._expectation, self._packed = expectation, packed
+        self._unpacking = Lock()
+
+    @property
+    def expectation(self) -> Expectation:
+        """The expectation; its mixtures are the same objects in all tasks of a process."""
+        with self._unpacking:
+            if self._expectation is None and self._packed is not None:
+                rest, mixtures = self._packed
+                own = tuple(map(unpacked_mixture, mixtures))
+                self._expectation = replace(rest, mixtures=own)
+        assert self._expectation is not None  # noqa: S101  it is one or the other
+        return self._expectation
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._packed is None:
+            rest = replace(self.expectation, mixtures=())
+            self._packed = rest, [packed_mixture(one) for one in self.expectation.mixtures]
+        return _Sent, (None, self._packed)
+
+    def __sizeof__(self) -> int:  # Dask reckons with it where it sends parameters
+        mixtures = () if self._expectation is None else self._expectation.mixtures
+        whole = sum(one.covariances.nbytes + one.factors.nbytes for one in mixtures)
+        packed = [] if self._packed is None else self._packed[1]
+        halves = sum(
+            one[0].nbytes for _, covariances, factors in packed for one in (covariances, factors)
+        )
+        return object.__sizeof__(self) + whole + halves
+
+
+def _begin(sent: _Sent) -> OnPart:
+    return partial(_add_part, expectation=sent.expectation)
 
 
 def expect(source: Source, groups: Sequence[Group], expectation: Expectation) -> list[Moments]:
     """Compute each mixture's moments over all rows of `source`, in one pass."""
-    work = Work(_begin, add, expectation, expectation.moments_bytes)
+    work = Work(_begin, add, _Sent(expectation), expectation.moments_bytes)
     return expectation.complete(run_pass(source, groups, work, Phase.PASS))
 
 
@@ -114,8 +163,8 @@ def _check_part(
     return CheckedMoments((length,), flawed, moments, second, incomplete)
 
 
-def _begin_checked(expectation: Expectation) -> OnPart:
-    return partial(_check_part, expectation=expectation)
+def _begin_checked(sent: _Sent) -> OnPart:
+    return partial(_check_part, expectation=sent.expectation)
 
 
 def expect_checked(source: Source, expectation: Expectation, cost_a_row: float) -> CheckedMoments:
@@ -135,7 +184,8 @@ def expect_checked(source: Source, expectation: Expectation, cost_a_row: float) 
     DataError
         A value is not finite.
     """
-    work = Work(_begin_checked, CheckedMoments.__add__, expectation, expectation.moments_bytes)
+    sent = _Sent(expectation)
+    work = Work(_begin_checked, CheckedMoments.__add__, sent, expectation.moments_bytes)
     checked: CheckedMoments = run_pass(source, group_by_cost(source, cost_a_row), work, Phase.PASS)
     if checked.flawed is not None:
         raise checked.flawed.error(source.columns, checked.lengths)
