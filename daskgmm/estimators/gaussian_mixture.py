@@ -36,8 +36,16 @@ from daskgmm.fitting.checks import (
 )
 from daskgmm.fitting.fit import Fit
 from daskgmm.fitting.identity import Identity
+from daskgmm.fitting.options import (
+    AccelerationChoice,
+    CacheChoice,
+    InitChoice,
+    RefineChoice,
+    StoppingChoice,
+)
 from daskgmm.fitting.progress import Entry
 from daskgmm.fitting.settings import Candidate, Settings, compute_dtype
+from daskgmm.model.covariance import CovarianceType
 from daskgmm.model.prediction import Predictor
 from daskgmm.model.prior import Prior
 from daskgmm.passes import sampling
@@ -214,12 +222,12 @@ class GaussianMixture(
         self,
         n_components: int = 1,
         *,
-        covariance_type: str = "full",
+        covariance_type: "CovarianceType" = "full",
         tol: float = 1e-3,
         reg_covar: float = 1e-6,
         max_iter: int = 100,
         n_init: int = 1,
-        init_params: str = "kmeans",
+        init_params: "InitChoice" = "kmeans",
         weights_init: "ArrayLike | None" = None,
         means_init: "ArrayLike | None" = None,
         precisions_init: "ArrayLike | None" = None,
@@ -228,11 +236,11 @@ class GaussianMixture(
         verbose: int = 0,
         verbose_interval: int = 10,
         subsample: str | int | None = "auto",
-        refine: str = "auto",
-        stopping: str = "lower_bound",
-        acceleration: str | None = None,
+        refine: "RefineChoice" = "auto",
+        stopping: "StoppingChoice" = "lower_bound",
+        acceleration: "AccelerationChoice | None" = None,
         dtype: "DTypeLike | None" = None,
-        cache: str = "auto",
+        cache: "CacheChoice" = "auto",
         checkpoint: "str | os.PathLike[str] | CheckpointFile | None" = None,
         callbacks: "Iterable[Callback]" = (),
         start_from: Any = None,

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Sequence
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from daskgmm.model.questions.clusters import ClusterPredictor
 from daskgmm.model.questions.merging import MergePath, by_overlap
 
 if TYPE_CHECKING:
+    import dask.array as da
+
+    from daskgmm.data.dataset import Dataset
     from daskgmm.estimators.gaussian_mixture import GaussianMixture
 
 CRITERIA = ("entropy", "overlap")
@@ -85,14 +88,32 @@ class MergedMixture:
             for number, joined, value in zip(numbers, ((), *path.joined), path.values, strict=True)
         ]
 
+    @overload
+    def predict(self, X: NDArray[Any]) -> NDArray[np.int64]: ...
+    @overload
+    def predict(self, X: "da.Array | Dataset") -> "da.Array": ...
+    @overload
+    def predict(self, X: Any) -> Any: ...  # type: ignore[overload-cannot-match]  # dask is Any here
     def predict(self, X: Any) -> Any:
         """Most probable cluster of each row, of shape (n,)."""
         return predict_rows(self._clustered, X, ClusterPredictor.labels)
 
+    @overload
+    def predict_proba(self, X: NDArray[Any]) -> NDArray[np.floating]: ...
+    @overload
+    def predict_proba(self, X: "da.Array | Dataset") -> "da.Array": ...
+    @overload
+    def predict_proba(self, X: Any) -> Any: ...  # type: ignore[overload-cannot-match]  # dask is Any here
     def predict_proba(self, X: Any) -> Any:
         """Probability of each cluster given each row, of shape (n, C)."""
         return predict_rows(self._clustered, X, ClusterPredictor.responsibilities)
 
+    @overload
+    def score_samples(self, X: NDArray[Any]) -> NDArray[np.floating]: ...
+    @overload
+    def score_samples(self, X: "da.Array | Dataset") -> "da.Array": ...
+    @overload
+    def score_samples(self, X: Any) -> Any: ...  # type: ignore[overload-cannot-match]  # dask is Any here
     def score_samples(self, X: Any) -> Any:
         """Log-density at each row (nats), of shape (n,): the mixture's."""
         return self.mixture_.score_samples(X)

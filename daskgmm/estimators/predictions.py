@@ -1,8 +1,9 @@
 """Predictions of a fitted mixture for rows: labels, probabilities, densities and criteria."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daskgmm.data.containers.frames import like_frame
 from daskgmm.errors import ConfigurationError
@@ -22,6 +23,11 @@ from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.persist import held
 from daskgmm.passes.prediction import Method, explaining, predict_frame, predict_lazily
 from daskgmm.passes.quantile import log_density_quantile
+
+if TYPE_CHECKING:
+    import dask.array as da
+
+    from daskgmm.data.dataset import Dataset
 
 
 def predict_rows(
@@ -88,14 +94,32 @@ class PredictMethods:
     feature_names_in_: Any
     _predictor: Predictor
 
+    @overload
+    def predict(self, X: NDArray[Any]) -> NDArray[np.int64]: ...
+    @overload
+    def predict(self, X: "da.Array | Dataset") -> "da.Array": ...
+    @overload
+    def predict(self, X: Any) -> Any: ...  # type: ignore[overload-cannot-match]  # dask is Any here
     def predict(self, X: Any) -> Any:
         """Most probable component of each row, of shape (n,)."""
         return predict_rows(self, X, Predictor.labels)
 
+    @overload
+    def predict_proba(self, X: NDArray[Any]) -> NDArray[np.floating]: ...
+    @overload
+    def predict_proba(self, X: "da.Array | Dataset") -> "da.Array": ...
+    @overload
+    def predict_proba(self, X: Any) -> Any: ...  # type: ignore[overload-cannot-match]  # dask is Any here
     def predict_proba(self, X: Any) -> Any:
         """Probability of each component given each row, of shape (n, K)."""
         return predict_rows(self, X, Predictor.responsibilities)
 
+    @overload
+    def score_samples(self, X: NDArray[Any]) -> NDArray[np.floating]: ...
+    @overload
+    def score_samples(self, X: "da.Array | Dataset") -> "da.Array": ...
+    @overload
+    def score_samples(self, X: Any) -> Any: ...  # type: ignore[overload-cannot-match]  # dask is Any here
     def score_samples(self, X: Any) -> Any:
         """Log-density at each row (nats), of shape (n,)."""
         return predict_rows(self, X, Predictor.log_densities)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from daskgmm.estimators.references import fitted_mixture
 from daskgmm.estimators.validation import require_fitted
 from daskgmm.fitting.fitted import Fitted
 from daskgmm.fitting.protocols import FittedMixture
+from daskgmm.model.covariance import CovarianceType
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.questions.conditioning import Conditional
@@ -272,7 +273,7 @@ def _derived(
 
     found = GaussianMixture(
         mixture.n_components,
-        covariance_type=mixture.covariance.name,
+        covariance_type=cast("CovarianceType", mixture.covariance.name),
         random_state=estimator.random_state,
         dtype=estimator.dtype,
         missing=estimator.missing,

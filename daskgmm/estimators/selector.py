@@ -39,8 +39,16 @@ from daskgmm.fitting.checks import odd_components, warn_of_constants, warn_of_sc
 from daskgmm.fitting.fit import Fit
 from daskgmm.fitting.fitted import Fitted
 from daskgmm.fitting.identity import Identity
+from daskgmm.fitting.options import (
+    AccelerationChoice,
+    CacheChoice,
+    InitChoice,
+    RefineChoice,
+    StoppingChoice,
+)
 from daskgmm.fitting.protocols import Estimator
 from daskgmm.fitting.settings import Candidate, compute_dtype
+from daskgmm.model.covariance import CovarianceType
 from daskgmm.model.prior import Prior
 from daskgmm.model.scoring import CRITERIA
 from daskgmm.passes.cache.choose import check_cache
@@ -166,22 +174,22 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
         self,
         n_components: Iterable[int] | int = range(1, 11),
         *,
-        covariance_type: Iterable[str] | str = ("full",),
+        covariance_type: "Iterable[CovarianceType] | CovarianceType" = ("full",),
         criterion: str = "bic",
         tol: float = 1e-3,
         reg_covar: float = 1e-6,
         max_iter: int = 100,
         n_init: int = 1,
-        init_params: str = "kmeans",
+        init_params: "InitChoice" = "kmeans",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
         verbose_interval: int = 10,
         subsample: str | int | None = "auto",
-        refine: str = "auto",
-        stopping: str = "lower_bound",
-        acceleration: str | None = None,
+        refine: "RefineChoice" = "auto",
+        stopping: "StoppingChoice" = "lower_bound",
+        acceleration: "AccelerationChoice | None" = None,
         dtype: "DTypeLike | None" = None,
-        cache: str = "auto",
+        cache: "CacheChoice" = "auto",
         checkpoint: "str | os.PathLike[str] | CheckpointFile | None" = None,
         callbacks: "Iterable[Callback]" = (),
         start_from: Any = None,

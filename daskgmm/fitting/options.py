@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from math import inf
 from numbers import Integral, Real
-from typing import Annotated, Any, TypedDict, get_args
+from typing import Annotated, Any, Literal, TypeAlias, TypedDict, get_args
 
 from daskgmm.errors import ConfigurationError
 
@@ -146,6 +146,15 @@ def values_of(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
     """Values of all options of a class: the given ones, and defaults for the others."""
     return {name: given.get(name, one.option.default) for name, one in declared(kind).items()}
 
+
+# Values of parameters, for type checkers; a test holds them against the choices below.
+InitChoice: TypeAlias = Literal[
+    "kmeans", "k-means++", "random", "random_from_data", "hierarchical", "k-means||"
+]
+StoppingChoice: TypeAlias = Literal["lower_bound", "parameters"]
+AccelerationChoice: TypeAlias = Literal["squarem"]
+RefineChoice: TypeAlias = Literal["auto", "split-merge", "none"]
+CacheChoice: TypeAlias = Literal["auto", "memory", "disk", "none"]
 
 NInit = Annotated[
     int, Option(default=1, least=1, help="Number of starts; the best result is kept.")

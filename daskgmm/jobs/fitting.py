@@ -20,6 +20,7 @@ from daskgmm.jobs.references import References
 from daskgmm.jobs.runs.decision import RunRequest
 from daskgmm.jobs.runs.directory import CHECKPOINT_FILE
 from daskgmm.jobs.runs.lifecycle import Attempt, CompleteRun, Result, make_run
+from daskgmm.model.covariance import CovarianceType
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def fit(
     output: str,
     *,
     components: int,
-    covariance: str = "full",
+    covariance: CovarianceType = "full",
     **options: Unpack[MixtureOptions],
 ) -> dict[str, Any]:
     """Fit a mixture to rows, and leave a run directory, as ``daskgmm fit`` does.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from daskgmm.fitting.options import MethodOptions, declared, values_of
 from daskgmm.fitting.protocols import Estimator
 from daskgmm.jobs.options import build
+from daskgmm.model.covariance import CovarianceType
 
 if TYPE_CHECKING:
     from daskgmm.estimators.gaussian_mixture import GaussianMixture
@@ -76,7 +77,7 @@ class MixtureSpec(Method["GaussianMixture"]):
     """
 
     components: int
-    covariance: str = "full"
+    covariance: CovarianceType = "full"
 
     @property
     def numbers(self) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from daskgmm.jobs.fitting import request_of, run_fit
 from daskgmm.jobs.methods import Method
 from daskgmm.jobs.options import FitOptions, Paths
+from daskgmm.model.covariance import CovarianceType
 
 if TYPE_CHECKING:
     from daskgmm.estimators.gaussian_mixture import GaussianMixture
@@ -28,7 +29,7 @@ class SelectionSpec(Method["GaussianMixtureSelector"]):
     """
 
     components: tuple[int, ...]
-    covariance: tuple[str, ...] = ("full",)
+    covariance: tuple[CovarianceType, ...] = ("full",)
     criterion: str = "bic"
 
     @property
@@ -64,7 +65,7 @@ def select(
     output: str,
     *,
     components: Sequence[int],
-    covariance: str | Sequence[str] = "full",
+    covariance: CovarianceType | Sequence[CovarianceType] = "full",
     criterion: str = "bic",
     **options: Unpack[FitOptions],
 ) -> dict[str, Any]:

@@ -9,9 +9,10 @@ and the search ends in the same bits wherever that is.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 PHASES = CLUSTERING, EM, FOUND = "clustering", "em", "found"
 """Phases of a search: first mixtures are found, then EM and moves make the best of them, and then
@@ -108,7 +109,7 @@ class Numbers:
     random : RandomState
     """
 
-    def __init__(self, random: np.random.RandomState) -> None:
+    def __init__(self, random: "np.random.RandomState") -> None:
         self._random = random
 
     def state(self) -> Any:
@@ -123,7 +124,7 @@ class Numbers:
 def _listed(state: Any) -> Any:
     if isinstance(state, dict):
         return {key: _listed(value) for key, value in state.items()}
-    return state.tolist() if isinstance(state, np.ndarray) else state
+    return state.tolist() if hasattr(state, "tolist") else state
 
 
 def _unheard(_: SearchProgress) -> None:

@@ -76,7 +76,7 @@ def test_a_plan_is_what_a_fit_does(groups, group_rows, n_files, tmp_path, tasks_
 
     limit = plan["memory_a_worker_in_memory_bytes"]
     with (
-        caplog.at_level(logging.INFO),
+        caplog.at_level(logging.DEBUG, "daskgmm.passes.cache"),
         running(n_workers=1, threads_per_worker=2, memory_limit=limit) as client,
         get_task_stream(client) as stream,
     ):

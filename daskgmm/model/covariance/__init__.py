@@ -1,4 +1,6 @@
-"""The covariance types. A new one is a file here and a line in the registry.
+"""The covariance types.
+
+A new one is a file here, a line in the registry and a name in `CovarianceType`.
 
 Their names can be had without loading numpy, as ``--help`` does: a type is imported when it is
 first looked up.
@@ -6,7 +8,7 @@ first looked up.
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple, final
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, final
 
 from daskgmm.errors import ConfigurationError
 
@@ -29,6 +31,9 @@ class Entry(NamedTuple):
     class_name: str
     summary: str
 
+
+CovarianceType: TypeAlias = Literal["full", "tied", "diag", "spherical"]
+"""Names of the types, for type checkers; the registry has the same."""
 
 REGISTRY: dict[str, Entry] = {
     "full": Entry("daskgmm.model.covariance.full", "Full", "a matrix each"),

@@ -56,7 +56,7 @@ def check_cache(name: Any) -> str:
 
 def _auto(source: Source, task: TaskSizes) -> AbstractContextManager[Source]:
     name, why = choose(rows_bytes(source), room_for(task))
-    logger.info("Decoded rows are cached: %s. %s", name, why)
+    logger.debug("Decoded rows are cached: %s. %s", name, why)
     return CACHES[name](source, task)
 
 
