@@ -1,12 +1,17 @@
 """Logs for programs: nothing but JSON on standard error, and all that happens in it."""
 
 import json
+import logging
 import subprocess
 import sys
 
 import pandas as pd
 import pytest
 
+from daskgmm.cli.output.json_logs import _log_search
+from daskgmm.monitoring.messages import searched
+from daskgmm.passes.engine.progress import PassProgress
+from daskgmm.training.course import SearchProgress
 from tests.support.command import here, in_process, made
 from tests.support.paths import IRIS
 
@@ -201,3 +206,14 @@ def test_what_libraries_warn_of_is_a_line_without_its_code(tmp_path, here):
     assert not [line for line in said if "UserWarning" in line or "warnings.warn" in line]
     silent = here(*fit, "-o", tmp_path / "again", "--log-level", "error")
     assert (silent.code, silent.err) == (0, "")
+
+
+def test_the_search_for_starts_is_an_event_with_its_figures(caplog):
+    event = searched("a" * 32, None, 0, SearchProgress("em", 3, 10, 30_000, 41.0, 100.0), 40.0)
+    with caplog.at_level(logging.INFO):
+        _log_search(PassProgress("gmm-init-starts", 1, lambda: 0, events=lambda: [event]))
+    (record,) = caplog.records
+    assert record.getMessage() == "Starts: 3 of 10, 41% of EM on 30,000 rows, at most 40 s left"
+    assert record.fields["event"] == "starts"
+    assert [record.fields[name] for name in ("phase", "done", "of", "share")] == ["em", 3, 10, 0.41]
+    assert "client" not in record.fields
