@@ -28,6 +28,7 @@ GOALS = {
     "scheduling": "seconds a pass over 10,000 tiny partitions",
     "watching": "seconds a pass that is watched, and one that is not",
     "scale": "where the scheduler limits a pass, measured and predicted",
+    "thousand": "a pass on a thousand workers, task by task through the graph of a fit",
 }
 """Modules of this package, each with ``measure(size)``, and what they measure."""
 
