@@ -259,7 +259,7 @@ def test_any_chunks_give_the_same_up_to_rounding(kind):
 @pytest.mark.parametrize("how", ["drop", "marginalize"])
 def test_a_fit_that_was_killed_goes_on_to_the_same_bits(kind, how, tmp_path, monkeypatch):
     X = gappy(1500)
-    options = {"tol": 0, "max_iter": 6, "refine": "none", "init_params": "random"}
+    options = {"tol": 0, "max_iter": 6, "refine": "none", "init_params": "random_from_data"}
     whole = mixture(kind, how, **options).fit(X)
     assert whole.n_iter_ > 2
 

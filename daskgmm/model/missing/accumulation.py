@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from daskgmm.model.frame import Frame, scatter
 from daskgmm.model.kernels.base import Kernel
 from daskgmm.model.missing.completion import Completion
-from daskgmm.model.missing.patterns import Group, by_pattern
+from daskgmm.model.missing.patterns import Group, by_pattern, gathered
 from daskgmm.model.missing.regression import add_second
 from daskgmm.model.missing.rows import RowByRow
 from daskgmm.model.mixture import Mixture
@@ -161,7 +161,7 @@ class MissingSums:
             self.rows += int((weights <= 0).sum())
             rows, weights = rows[:, weights > 0], weights[weights > 0]
             order, groups = found = by_pattern(rows)
-        rows = np.take(rows, order, axis=1)
+        rows = gathered(rows, order)
         own = None if weights is None else weights[order].astype(np.float64)
         few = []
         for group in groups:

@@ -113,6 +113,16 @@ def by_pattern(rows: Floats) -> Sorted:
     return Sorted(order, [group for group in groups if group.missing.any()])
 
 
+def gathered(rows: Floats, order: NDArray[np.int64]) -> Floats:
+    """The rows (D, n) at these positions; feature by feature where these lie together."""
+    if rows.T.flags.c_contiguous:
+        return np.take(rows.T, order, axis=0).T
+    found = np.empty((len(rows), len(order)), rows.dtype)
+    for own, out in zip(rows, found, strict=True):
+        np.take(own, order, out=out, mode="clip")  # without a mode a copy is made first
+    return found
+
+
 def _places(missing: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
     """Positions of the rows of each pattern of a few features, complete rows first."""
     places = [np.flatnonzero(~missing[0]), np.flatnonzero(missing[0])]
