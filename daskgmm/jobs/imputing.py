@@ -28,7 +28,8 @@ def impute(
     inputs : path or sequence of paths
         Files, directories, patterns or URLs.
     output : str
-        A folder or URL to write: Zarr if it ends in ``.zarr``, else Parquet files.
+        A folder or URL to write: Zarr if it ends in ``.zarr``, a Delta table if it ends in
+        ``.delta`` or is one, else Parquet files.
     options
         As the command line has them, with its defaults; see
         `daskgmm.jobs.options.ImputeOptions`.
@@ -62,7 +63,7 @@ def impute(
     request = OutputRequest(
         target,
         dict(as_plain(asked)),
-        (*keep, *sink_for(target.name).names(content.fields)),
+        (*keep, *sink_for(target).names(content.fields)),
         {"inputs": marks},
         force=options.get("force", False),
     )

@@ -36,7 +36,8 @@ class PredictRequest:
     ----------
     inputs : Inputs
     output : str
-        A folder or URL: Zarr if it ends in ``.zarr``, else Parquet files.
+        A folder or URL: Zarr if it ends in ``.zarr``, a Delta table if it ends in ``.delta`` or is
+        one, else Parquet files.
     kinds : tuple of str
         Predictions to write, among `KINDS`.
     keep : tuple of str
@@ -113,7 +114,8 @@ def predict(
     inputs : path or sequence of paths
         Files, directories, patterns or URLs.
     output : str
-        A folder or URL to write: Zarr if it ends in ``.zarr``, else Parquet files.
+        A folder or URL to write: Zarr if it ends in ``.zarr``, a Delta table if it ends in
+        ``.delta`` or is one, else Parquet files.
     options
         As the command line has them, with its defaults; see
         `daskgmm.jobs.options.PredictOptions`.
@@ -160,7 +162,7 @@ def write_predictions(
     target = Folder.of(request.output, request.inputs.storage_options)
     dataset = request.inputs.open_for(model).select(keep=request.kept)
     marks = fingerprint(dataset)
-    sink = sink_for(target.name)
+    sink = sink_for(target)
     if request.partition_by and not sink.takes_keys:
         raise ConfigurationError(
             f"{target.name} is no folder that keys could cut.",

@@ -33,7 +33,8 @@ class SampleRequest:
     rows : int
         Number of rows.
     output : str
-        A folder or URL: Zarr if it ends in ``.zarr``, else Parquet files.
+        A folder or URL: Zarr if it ends in ``.zarr``, a Delta table if it ends in ``.delta`` or is
+        one, else Parquet files.
     with_labels : bool
         Write the component of each row too.
     seed : int or None
@@ -77,7 +78,8 @@ def sample(model: str, output: str, *, n: int, **options: Unpack[SampleOptions])
     model : str
         A run directory or model file, local or a URL.
     output : str
-        A folder or URL to write: Zarr if it ends in ``.zarr``, else Parquet files.
+        A folder or URL to write: Zarr if it ends in ``.zarr``, a Delta table if it ends in
+        ``.delta`` or is one, else Parquet files.
     n : int
         Number of rows.
     options
@@ -145,7 +147,7 @@ def _output_request(model: Fitted, request: SampleRequest) -> OutputRequest:
     content = _content(model, request)
     check_name(request.output)
     target = Folder.of(request.output, request.storage_options)
-    columns = tuple(sink_for(target.name).names(content.fields))
+    columns = tuple(sink_for(target).names(content.fields))
     output_request = OutputRequest(target, configuration, columns, force=request.force)
     if request.seed is not None:
         return output_request

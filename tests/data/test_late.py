@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from daskgmm import GaussianMixture, jobs
-from daskgmm.data.sinks.parquet import PartWriter
+from daskgmm.data.sinks.parquet_parts import PartWriter
 from daskgmm.data.sinks.zarr_stretch import StretchWriter
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import OutputError
@@ -221,12 +221,12 @@ def test_a_command_whose_lock_was_taken_brings_nothing_into_the_output(rows, s3,
     folder = Folder.of(out, s3.options).beside(".out.unfinished")
     copy, copied = Folder.copy, []
 
-    def taken_after_two(self, name, target):
+    def taken_after_two(self, name, target, place):
         copied.append(name)
         if len(copied) == 2:
             theirs = Owner({"space": ["elsewhere"], "process": 1}, Owner.here().since)
             folder.write(LOCK_FILE, theirs.content(mark="theirs"))
-        copy(self, name, target)
+        copy(self, name, target, place)
 
     monkeypatch.setattr(Folder, "copy", taken_after_two)
     monkeypatch.setattr("daskgmm.data.sinks.base._COPIES_AT_ONCE", 1)

@@ -15,7 +15,8 @@ import pytest
 
 from daskgmm import jobs, open_dataset
 from daskgmm.data.sinks import Layout, WrittenParts
-from daskgmm.data.sinks.parquet import ParquetSink, PartWriter
+from daskgmm.data.sinks.parquet import ParquetSink
+from daskgmm.data.sinks.parquet_parts import PartWriter
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import DataError, OutputError
 from daskgmm.jobs.outputs import OutputRequest, make_output
@@ -245,7 +246,7 @@ def test_a_replacement_that_stopped_half_way_goes_on(rows, place, predict, monke
     predict()
     kind = "local.LocalCommitter" if place.local else "store.StoreCommitter"
     with monkeypatch.context() as patch:
-        patch.setattr(f"daskgmm.jobs.outputs.{kind}.commit", lambda *_: raising(Stop()))
+        patch.setattr(f"daskgmm.jobs.outputs.{kind}.commit", lambda *_, **__: raising(Stop()))
         with pytest.raises(Stop):
             predict(rows.csv, force=True)
     written = fail_after(monkeypatch, 0, Stop())

@@ -14,7 +14,7 @@ import pytest
 
 from daskgmm import jobs, open_dataset
 from daskgmm.data.sinks import partitions
-from daskgmm.data.sinks.parquet import PartWriter
+from daskgmm.data.sinks.parquet_parts import PartWriter
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError, DataError, OutputError
 from tests.support.command import here

@@ -48,7 +48,8 @@ def test_files_written_by_the_compiled_loop_say_the_same(source, predictor, tmp_
         ready = prediction.readied(predictor, source)
         output = Output(ready, probabilities=True, log_density=True)
         layout = Layout(output.fields, len(source.parts))
-        sink = sink_for(name)(Folder.of(tmp_path / name, {}), layout)
+        folder = Folder.of(tmp_path / name, {})
+        sink = sink_for(folder)(folder, layout)
         made = write_rows(source, output, sink)
         assert sum(part.rows for _, part in made.parts.values()) == 6000
         written[name] = pq.read_table(tmp_path / name).to_pandas()

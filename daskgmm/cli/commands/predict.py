@@ -14,7 +14,8 @@ OUTPUT = click.option(
     "--output",
     metavar="OUT",
     required=True,
-    help="Folder or URL to write: Zarr if it ends in .zarr, else Parquet files.",
+    help="Folder or URL to write: Zarr if it ends in .zarr, a Delta table if it ends in .delta "
+    "or is one, else Parquet files.",
 )
 KINDS = ["with_", "anomaly_quantile", "anomaly_threshold", "keep", "partition_by"]
 logger = logging.getLogger(__name__)

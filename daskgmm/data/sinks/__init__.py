@@ -4,6 +4,7 @@ import os
 from typing import Final
 
 from daskgmm.data.formats.registry import FORMATS
+from daskgmm.data.lakes.delta_commit import is_table
 from daskgmm.data.sinks.base import (
     ExistingOutput,
     Layout,
@@ -13,11 +14,17 @@ from daskgmm.data.sinks.base import (
     WrittenPart,
     WrittenParts,
 )
+from daskgmm.data.sinks.delta import DeltaSink
 from daskgmm.data.sinks.parquet import ParquetSink
 from daskgmm.data.sinks.zarr import ZarrSink
+from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError, OutputError
 
-SINKS: Final[dict[str, type[Sink]]] = {"zarr": ZarrSink, "parquet": ParquetSink}
+SINKS: Final[dict[str, type[Sink]]] = {
+    "zarr": ZarrSink,
+    "delta": DeltaSink,
+    "parquet": ParquetSink,
+}
 """Sinks by format; the last one takes outputs with any other ending."""
 
 __all__ = [
@@ -61,16 +68,17 @@ def check_name(name: str) -> None:
     if ending is not None:
         raise ConfigurationError(
             f"Output {name} would be a folder of Parquet files.",
-            f"Choose a name without {ending}, or one that ends in .zarr.",
+            f"Choose a name without {ending}, or one that ends in .zarr or .delta.",
         )
 
 
-def sink_for(name: str) -> type[Sink]:
-    """The sink that writes an output of this name."""
-    return SINKS[format_of(name)]
+def sink_for(target: Folder) -> type[Sink]:
+    """The sink that writes to an output."""
+    return SINKS[format_of(target)]
 
 
-def format_of(name: str) -> str:
-    """The format of an output by its name."""
-    ends = (known for known, sink in SINKS.items() if name.endswith(sink.ending))
-    return next(ends)
+def format_of(target: Folder) -> str:
+    """The format of an output by its name, or by the table that is there."""
+    ends = (known for known, sink in SINKS.items() if target.name.endswith(sink.ending))
+    found = next(ends)
+    return "delta" if found == "parquet" and is_table(target) else found

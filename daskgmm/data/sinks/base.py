@@ -159,11 +159,16 @@ class Sink(ABC):
     """Whether columns can hold text, not only numbers."""
     takes_keys: ClassVar[bool]
     """Whether rows can go to directories by the values of keys."""
+    shared: ClassVar[bool]
+    """Whether several runs write to one output, which then is a table with a commit of each."""
 
     @classmethod
     @abstractmethod
-    def found(cls, folder: Folder) -> ExistingOutput | None:
-        """The output in a folder, by its files' metadata; ``None`` if none is of this package."""
+    def found(cls, folder: Folder, run_id: str | None = None) -> ExistingOutput | None:
+        """The output in a folder, by its files' metadata; ``None`` if none is of this package.
+
+        Where several runs share an output, it is that of `run_id`, or by default of the newest.
+        """
 
     @classmethod
     @abstractmethod

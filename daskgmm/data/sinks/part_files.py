@@ -2,6 +2,7 @@
 
 import json
 import re
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -41,6 +42,11 @@ class PartFile:
     written: WrittenPart
     record: Mapping[str, Any] | None
     partition: Mapping[str, Any]
+
+    def key_field(self, key: str) -> pa.Field:
+        """Name and type of a key that the file is cut by."""
+        types = pa.ipc.read_schema(pa.py_buffer(b64decode(self.partition["types"])))
+        return types.field(key)
 
     @classmethod
     def at(cls, folder: Folder, name: str) -> Self | None:

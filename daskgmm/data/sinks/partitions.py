@@ -1,5 +1,6 @@
 """Parts of an output cut by the values of keys, as hive lays tables out: ``day=2026-11-21/…``."""
 
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 from urllib.parse import quote
@@ -61,10 +62,14 @@ class PartitionedWriter:
         self._begin = begin
         self._as_table = as_table
         self._files: dict[tuple[str | None, ...], FileWriter] = {}
+        self._types = ""
 
     def write(self, columns: Mapping[str, np.ndarray], kept: pa.Table | None) -> None:
         """Append rows."""
-        for values, rows in split(self._as_table(columns, kept), self._keys):
+        table = self._as_table(columns, kept)
+        types = pa.schema([pa.field(key, table.schema.field(key).type) for key in self._keys])
+        self._types = b64encode(types.serialize()).decode()
+        for values, rows in split(table, self._keys):
             if values not in self._files:
                 if len(self._files) == _MOST_VALUES:
                     raise DataError(
@@ -79,7 +84,8 @@ class PartitionedWriter:
         """Finish the files; each knows how many there are."""
         for position, (values, file) in enumerate(self._files.items()):
             partition = dict(zip(self._keys, values, strict=True))
-            file.note(PARTITION, {"file": position, "files": len(self._files), "values": partition})
+            facts = {"file": position, "files": len(self._files), "types": self._types}
+            file.note(PARTITION, {**facts, "values": partition})
             file.close()
 
     def written(self) -> WrittenPart:

@@ -48,9 +48,10 @@ class ZarrSink(Sink):
     needs_shape: ClassVar[bool] = True
     holds_text: ClassVar[bool] = False
     takes_keys: ClassVar[bool] = False
+    shared: ClassVar[bool] = False
 
     @classmethod
-    def found(cls, folder: Folder) -> ExistingOutput | None:
+    def found(cls, folder: Folder, run_id: str | None = None) -> ExistingOutput | None:  # noqa: ARG003  the base's signature
         """The output by the attributes of the group, or of an array if the group is missing."""
         folders = (folder, *(folder.inside(name) for name in folder.names()))
         records = (_attributes(each).get(RECORD) for each in folders)

@@ -60,8 +60,12 @@ class Committer(ABC):
         """Remove the folder of an unfinished run, even while its tasks still write there."""
 
     @abstractmethod
-    def commit(self, made: WrittenParts, check: Check) -> Sequence[WrittenPart]:
+    def commit(
+        self, made: WrittenParts, check: Check, *, force: bool = False
+    ) -> Sequence[WrittenPart]:
         """Replace the target by a complete output; return the output's parts.
+
+        A table that several runs share gets more rows instead, unless `force` is set.
 
         Raises
         ------

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
 
-from daskgmm.data.sinks import WrittenParts, format_of
+from daskgmm.data.sinks import WrittenParts, format_of, sink_for
 from daskgmm.data.storage.deadline import try_after_error
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError, DataError, OutputError
@@ -20,6 +20,7 @@ from daskgmm.jobs.outputs.committer import SUCCESS, Check, Committer
 from daskgmm.jobs.outputs.local import LocalCommitter
 from daskgmm.jobs.outputs.manifest import Manifest, earlier_at, list_differences
 from daskgmm.jobs.outputs.store import StoreCommitter
+from daskgmm.jobs.outputs.table import TableCommitter, require_fitting
 from daskgmm.jobs.outputs.writer import OutputWriter
 
 logger = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class OutputRequest:
         content = {
             "run_id": self.run_id,
             "state": "running",
-            "format": format_of(self.target.name),
+            "format": format_of(self.target),
             "columns": list(self.columns),
             "asked": self.configuration,
             "found": interim,
@@ -141,12 +142,13 @@ def _runs_in(unfinished: Folder) -> list[Folder]:
 
 
 def _committer(target: Folder) -> Committer:
-    return StoreCommitter(target) if target.local is None else LocalCommitter(target)
+    base = StoreCommitter(target) if target.local is None else LocalCommitter(target)
+    return TableCommitter(target, base) if sink_for(target).shared else base
 
 
 def _complete(request: OutputRequest) -> CompleteOutput | None:
     """The output at the target, where it is the requested one and complete."""
-    earlier = None if request.force else earlier_at(request.target)
+    earlier = None if request.force else earlier_at(request.target, request.run_id)
     if earlier is None or earlier.parts is None or earlier.record["run_id"] != request.run_id:
         return None
     manifest = request.manifest(earlier.record["found"]).completed(earlier.parts)
@@ -157,7 +159,9 @@ def _make(request: OutputRequest, committer: Committer, work: Work, check: Check
     folder = committer.unfinished.inside(request.run_id)
     begun = Manifest.at(folder)
     # A run that was being committed passed this test before, and may have removed some files.
-    if begun is None or begun.content["state"] != _COMMITTING:
+    if sink_for(request.target).shared:
+        require_fitting(request.target, request.run_id, request.columns, request.configuration)
+    elif begun is None or begun.content["state"] != _COMMITTING:
         _require_replaceable(request)
     for other in _runs_in(committer.unfinished):
         if begun is None or other.name != folder.name:
@@ -176,7 +180,7 @@ def _make(request: OutputRequest, committer: Committer, work: Work, check: Check
         raise
     check()
     Manifest({**writer.manifest.content, "state": _COMMITTING}).write(folder)
-    parts = committer.commit(made, check)
+    parts = committer.commit(made, check, force=request.force)
     committer.discard(folder)
     return CompleteOutput(request.target.name, writer.manifest.completed(parts))
 

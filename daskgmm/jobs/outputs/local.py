@@ -63,7 +63,13 @@ class LocalCommitter(Committer):
         with suppress(OSError):  # the folder of unfinished runs holds others
             path.parent.rmdir()
 
-    def commit(self, made: WrittenParts, check: Check) -> Sequence[WrittenPart]:
+    def commit(
+        self,
+        made: WrittenParts,
+        check: Check,
+        *,
+        force: bool = False,  # noqa: ARG002
+    ) -> Sequence[WrittenPart]:
         """Assemble the output in a folder of its own and rename that to the target."""
         whole = self.unfinished.inside(f"whole-{uuid4().hex}")
         parts = made.bring(whole, check)

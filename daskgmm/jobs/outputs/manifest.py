@@ -91,18 +91,21 @@ class Manifest:
         return type(self)({**self.content, **facts})
 
 
-def earlier_at(target: Folder) -> ExistingOutput | None:
-    """The output of daskgmm in a folder, known by its files or, from 0.1.0, by its manifest."""
-    sink = sink_for(target.name)
+def earlier_at(target: Folder, run_id: str | None = None) -> ExistingOutput | None:
+    """The output of daskgmm in a folder, known by its files or, from 0.1.0, by its manifest.
+
+    Where several runs share an output, it is that of `run_id`, or by default of the newest.
+    """
+    sink = sink_for(target)
     names = target.names()
-    earlier = sink.found(target) if names else None
+    earlier = sink.found(target, run_id) if names else None
     if earlier is None and _FORMER in names:
         manifest = Manifest.at(target, _FORMER)
         if manifest is not None:  # its parts hold no run id, so they are written again
             columns = manifest.content["columns"]
             own = {_FORMER, REPLACEMENT, *(name for name in names if sink.owns(name, columns))}
             earlier = ExistingOutput(manifest.record, frozenset(own))
-    if earlier is None or SUCCESS in names:
+    if earlier is None or sink.shared or SUCCESS in names:
         return earlier
     return ExistingOutput(earlier.record, earlier.names)
 

@@ -30,7 +30,13 @@ class StoreCommitter(Committer):
         """Remove the folder's objects."""
         self.unfinished.remove(folder.name.rpartition("/")[2])
 
-    def commit(self, made: WrittenParts, check: Check) -> Sequence[WrittenPart]:
+    def commit(
+        self,
+        made: WrittenParts,
+        check: Check,
+        *,
+        force: bool = False,  # noqa: ARG002
+    ) -> Sequence[WrittenPart]:
         """Remove the earlier output and copy the new one; in between neither is complete."""
         check()
         earlier = earlier_at(self.target)

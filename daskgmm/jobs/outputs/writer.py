@@ -64,7 +64,7 @@ class OutputWriter:
         partition_by : sequence of str
             Those of them whose values choose the directories that rows go to.
         """
-        kind = sink_for(self.target.name)
+        kind = sink_for(self.target)
         layout = Layout(
             content.fields,
             len(source.parts),
