@@ -58,6 +58,13 @@ def nights(made, tmp_path):
     return make
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """A cache of this test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
@@ -144,6 +151,42 @@ def test_a_store_is_listed_and_pruned_as_a_folder_is(nights, here, s3):
     keys = s3.filesystem.find(url)
     assert {key.split("/")[2] for key in keys} == {"night-002"}
     assert here("runs", f"{s3.url}/none", *s3.arguments).code == 66
+
+
+def test_of_a_store_only_records_are_read_that_were_not_before(
+    nights, here, s3, cache, monkeypatch
+):
+    for night, state in enumerate(["complete", "failed", "running"]):
+        nights(night, state)
+    s3.filesystem.put(str(nights.folder), f"{s3.url}/nights", recursive=True)
+    read, inner = [], Folder.read
+    monkeypatch.setattr(
+        Folder, "read", lambda self, name: read.append(self.name[-9:]) or inner(self, name)
+    )
+
+    def listed():
+        read.clear()
+        done = here("runs", f"{s3.url}/nights", *s3.arguments)
+        assert done.code == 0, done.err
+        return done.out, sorted(read)
+
+    everything = listed()
+    assert everything[1] == ["night-000", "night-001", "night-002"]
+    assert listed() == (everything[0], ["night-002"])
+    again = json.loads((nights.folder / "night-000" / "run.json").read_text())
+    again["timings"]["seconds"] = 77.5
+    s3.filesystem.pipe(f"{s3.url}/nights/night-000/run.json", json.dumps(again).encode())
+    text, own = listed()
+    assert own == ["night-000", "night-002"]
+    assert "77.5" in text
+    (file,) = (cache / "daskgmm" / "runs").iterdir()
+    assert s3.options["secret"] not in file.read_text()
+    for content in (b"[]", b"{", b'{"night-000": 3, "night-001": ["x", 2]}'):
+        file.write_bytes(content)
+        assert listed() == (text, everything[1])
+    shutil.rmtree(cache)
+    cache.write_text("no folder")
+    assert listed() == (text, everything[1])
 
 
 def test_nothing_goes_without_yes(nights, here):

@@ -63,10 +63,10 @@ def list_runs(
 ) -> None:
     """List the runs in FOLDER, the oldest first.
 
-    FOLDER is a directory or a URL that holds run directories; only their records are read. A run
-    that was killed counts as running until its command is run again. With --plot the models are
-    read too: FILE shows the lower bound, the weights and the drift over the nights, each
-    component followed from night to night.
+    FOLDER is a directory or a URL that holds run directories; only their records are read, and
+    those in a store only once, unless they change. A run that was killed counts as running until
+    its command is run again. With --plot the models are read too: FILE shows the lower bound, the
+    weights and the drift over the nights, each component followed from night to night.
     """
     from daskgmm.jobs.history.listing import runs_in
     from daskgmm.jobs.json_values import to_json

@@ -188,16 +188,24 @@ class Folder:
         return sorted(name for name in found if name)
 
     def folders(self) -> list[str] | None:
-        """Names of the folders in it, sorted and without links; ``None`` if there is no folder."""
-        path, found = self.local, None
-        self.filesystem.invalidate_cache(self.root)
+        """Names of the folders in a local one, sorted, without links; ``None`` if it is missing."""
+        path = self.local
+        assert path is not None  # noqa: S101  a store's are known by the files in them
         with self._explaining(deed="read"), _IgnoreMissing():
-            if path is not None:
-                entries = (one for one in path.iterdir() if one.is_dir() and not one.is_symlink())
-                return sorted(one.name for one in entries)
-            found = self.filesystem.ls(self.root, detail=True)
-        keys = (one["name"].rstrip("/") for one in found or () if one["type"] == "directory")
-        return sorted(key.rpartition("/")[2] for key in keys) if found else None
+            entries = (one for one in path.iterdir() if one.is_dir() and not one.is_symlink())
+            return sorted(one.name for one in entries)
+        return None
+
+    def marks(self) -> dict[str, str | None]:
+        """All files in the folder and below by their path in it, with their ETags if they have any.
+
+        A file with the same ETag has the same content.
+        """
+        self.filesystem.invalidate_cache(self.root)
+        with self._explaining(deed="read"):
+            found = self.filesystem.find(self.root, detail=True)
+        start = len(self.root) + 1
+        return {key[start:]: info.get("ETag") for key, info in found.items()}
 
     def remove(self, name: str) -> None:
         """Remove a file or folder, if it is there.

@@ -1,7 +1,7 @@
 """The runs of a folder, from their records alone."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +9,8 @@ from typing import Any
 
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import DataError, MissingInputError, OutputError
-from daskgmm.jobs.runs.directory import Run
+from daskgmm.jobs.history.known import KnownRecords
+from daskgmm.jobs.runs.directory import RECORD_FILE, Run
 
 _READERS = 32
 """Records that are read at a time: a store answers each after some milliseconds."""
@@ -98,8 +99,8 @@ def runs_in(
 ) -> list[ListedRun]:
     """The runs whose directories are in a folder, the oldest first.
 
-    Only records are read, many at a time. Other files and folders are passed over, and so are
-    links, which are second names.
+    Only records are read, many at a time; of a store only those that were not read before. Other
+    files and folders are passed over, and so are links, which are second names.
 
     Parameters
     ----------
@@ -116,15 +117,42 @@ def runs_in(
         The store doesn't answer.
     """
     folder = Folder.of(path, storage_options or {})
-    names = folder.folders()
-    if names is None:
+    runs = _in_store(folder) if folder.local is None else _read(folder, folder.folders())
+    if runs is None:
         raise MissingInputError(
             f"There is no folder {folder.name}.", "Name the folder that holds the run directories."
         )
+    return sorted(runs, key=lambda one: (one.when or _EARLIEST, one.name))
+
+
+def _read(folder: Folder, names: Iterable[str] | None) -> list[ListedRun] | None:
+    if names is None:
+        return None
     with ThreadPoolExecutor(_READERS) as pool:
         found = pool.map(_listed, (folder.inside(name) for name in names))
-        runs = [run for run in found if run is not None]
-    return sorted(runs, key=lambda one: (one.when or _EARLIEST, one.name))
+        return [run for run in found if run is not None]
+
+
+def _in_store(folder: Folder) -> list[ListedRun] | None:
+    """The runs of a folder in a store, of which only the records that have changed are read."""
+    marks = folder.marks()
+    if not marks:
+        return None
+    own = {
+        path.removesuffix(f"/{RECORD_FILE}"): mark
+        for path, mark in marks.items()
+        if path.count("/") == 1 and path.endswith(f"/{RECORD_FILE}")
+    }
+    known = KnownRecords(folder.name)
+    records = {run: known.record(run, mark) for run, mark in own.items()}
+    runs = [
+        ListedRun(folder.inside(run), Run(folder.inside(run), record))
+        for run, record in records.items()
+        if record is not None
+    ]
+    runs += _read(folder, [run for run, record in records.items() if record is None]) or []
+    known.keep({run.name: (own[run.name], run.record) for run in runs if run.run is not None})
+    return runs
 
 
 def _listed(folder: Folder) -> ListedRun | None:

@@ -71,7 +71,7 @@ def remove(listed: ListedRun) -> None:
     own_files(folder)
     with locked(folder) as lock:
         run = Run.at(folder)
-        if run is None or run.state is State.RUNNING or run.record != listed.record:
+        if run is None or run.state is State.RUNNING or _version(run) != _version(listed):
             raise OutputError(
                 f"{folder.name} has changed since it was listed.", "List the runs again."
             )
@@ -84,3 +84,8 @@ def remove(listed: ListedRun) -> None:
     if folder.local is not None:
         with output_errors(folder.name, "removed"):
             folder.local.rmdir()
+
+
+def _version(run: Run | ListedRun) -> tuple[object, ...]:
+    """What differs between a run and one that took its place."""
+    return run.record.get("run_id"), run.state, run.record.get("timings")
