@@ -132,6 +132,7 @@ class Settings:
         estimator: MixtureParameters,
         candidates: tuple[Candidate, ...],
         dtype: np.dtype[np.floating[Any]],
+        estimation: Estimation | None = None,
     ) -> Self:
         """Take the settings that all candidates share from one estimator's parameters."""
         return cls(
@@ -146,7 +147,9 @@ class Settings:
             missing=missing_named(estimator.missing),
             max_missing=estimator._max_missing,  # noqa: SLF001  a protocol's
             noise=first_share(estimator.noise),
-            estimation=estimation_of(estimator, candidates[0].plan, candidates[0].n_features),
+            estimation=estimation or estimation_of(
+                estimator, candidates[0].plan, candidates[0].n_features
+            ),
         )
 
     @property
