@@ -8,7 +8,6 @@ import numpy as np
 
 from daskgmm.data.source import Source
 from daskgmm.errors import ConfigurationError
-from daskgmm.fitting.estimation import estimation_of
 from daskgmm.fitting.fitted import Fitted
 from daskgmm.fitting.protocols import Estimator, MixtureParameters
 from daskgmm.fitting.start_plan import first_share, is_refined, sample_rows, start_plan
@@ -132,7 +131,6 @@ class Settings:
         estimator: MixtureParameters,
         candidates: tuple[Candidate, ...],
         dtype: np.dtype[np.floating[Any]],
-        estimation: Estimation | None = None,
     ) -> Self:
         """Take the settings that all candidates share from one estimator's parameters."""
         return cls(
@@ -147,8 +145,8 @@ class Settings:
             missing=missing_named(estimator.missing),
             max_missing=estimator._max_missing,  # noqa: SLF001  a protocol's
             noise=first_share(estimator.noise),
-            estimation=estimation or estimation_of(
-                estimator, candidates[0].plan, candidates[0].n_features
+            estimation=estimator._estimation(  # noqa: SLF001  a protocol's
+                candidates[0].plan, candidates[0].n_features
             ),
         )
 

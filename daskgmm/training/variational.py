@@ -85,8 +85,9 @@ class Variational(Estimation):
         return np.asarray((second - pairs / rows.weight) / (rows.weight - 1))
 
     def m_step(self, frame: Frame, statistics: Statistics) -> "VariationalStep":
-        """The M-step with the priors in a frame's coordinates."""
-        return VariationalStep(self.priors(statistics).inside(frame), frame, statistics.weight)
+        """The M-step in a frame."""
+        priors = self.priors(statistics)
+        return VariationalStep(priors, priors.inside(frame), frame, statistics.weight)
 
 
 @final
@@ -96,13 +97,14 @@ class VariationalStep(MStep):
 
     Parameters
     ----------
-    priors : Priors
-        In the frame's coordinates.
+    outside, priors : Priors
+        In the data's units, and in the frame's coordinates.
     frame : Frame
     weight : float
         Sum of all rows' weights; moments of a sample stand for all rows.
     """
 
+    outside: Priors
     priors: Priors
     frame: Frame
     weight: float
@@ -135,10 +137,10 @@ class VariationalStep(MStep):
     def bound(self, mixture: Mixture, moments: Moments, following: Mixture) -> float:
         """The ELBO a row (nats) of the responsibilities and of the posterior that they led to."""
         covariance, n_components = following.covariance, following.n_components
-        constant = self.priors.constant(covariance, n_components, self.weight)
+        constant = self.outside.constant(covariance, n_components, self.weight)
         found = entropy(mixture, self._of_all(moments), self.frame)
-        found += self.priors.evidence(following) - constant
-        return found / self.weight + self.frame.log_jacobian
+        found += self.priors.evidence(following, self.frame) - constant
+        return found / self.weight
 
     def _of_all(self, moments: Moments) -> Moments:
         share = self.weight / moments.weight if moments.weight > 0 else 1.0

@@ -9,6 +9,7 @@ The E-step is that of an ordinary mixture: its covariances are the inverses of t
 precisions, and its log-weights hold what else is expected of a component's log-density.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +17,7 @@ from scipy.special import digamma, gammaln
 
 from daskgmm.model.bayesian.concentration import Concentration
 from daskgmm.model.bayesian.posterior import Posterior
-from daskgmm.model.covariance.base import Covariance
+from daskgmm.model.covariance.base import Covariance, NotPositiveDefiniteError
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
@@ -102,7 +103,11 @@ class Priors:
         )
         weights = self.concentration.weights(posterior.weight_concentration)
         found = Mixture.from_covariances(covariance, weights, means, covariances)
-        return replace(found, log_weights=self._log_weights(posterior), posterior=posterior)
+        return self.expecting(found, posterior)
+
+    def expecting(self, mixture: Mixture, posterior: Posterior) -> Mixture:
+        """An expected mixture with its posterior, and the log-weights that follow from it."""
+        return replace(mixture, log_weights=self._log_weights(posterior), posterior=posterior)
 
     def posterior(self, covariance: Covariance, counts: Doubles) -> Posterior:
         """The posterior after rows that the components hold by these counts (K,)."""
@@ -116,7 +121,7 @@ class Priors:
         )
 
     def _log_weights(self, posterior: Posterior) -> Doubles:
-        """What is expected of a component's log-density but for its expected precision."""
+        """Log-weights (K,) of the E-step: what is expected beside means and precisions."""
         n_features, freedom = len(self.mean), posterior.degrees_of_freedom
         halves = (freedom - np.arange(n_features)[:, np.newaxis]) / 2
         precision = digamma(halves).sum(axis=0) - n_features * np.log(freedom / 2)
@@ -137,17 +142,21 @@ class Priors:
     def _matrix(self) -> Doubles:
         return np.diag(self.scale) if self.scale.ndim == 1 else self.scale
 
-    def evidence(self, mixture: Mixture) -> float:
+    def evidence(self, mixture: Mixture, frame: Frame) -> float:
         """What the ELBO holds but for the entropy of the responsibilities and constants (nats).
+
+        With the entropy it is scikit-learn's ``lower_bound_``.
 
         Parameters
         ----------
         mixture : Mixture
-            With a posterior; in the same coordinates.
+            With a posterior; in the frame's coordinates.
+        frame : Frame
         """
         posterior = mixture.posterior
         assert posterior is not None  # noqa: S101  the M-step's own
         determinants = mixture.covariance.log_determinants(mixture.factors, mixture.shape)
+        determinants = determinants + frame.log_jacobian
         wishart = _log_wishart(posterior.degrees_of_freedom, 2 * determinants, len(self.mean))
         weights = self.concentration.log_normaliser(posterior.weight_concentration)
         precisions = len(self.mean) / 2 * np.log(posterior.mean_precision)
@@ -155,6 +164,9 @@ class Priors:
 
     def constant(self, covariance: Covariance, n_components: int, weight: float) -> float:
         """What is to be taken off `evidence` and the entropy to make the ELBO (nats).
+
+        The priors are in the data's units. Of rows in a plane, whose covariance is no proper prior,
+        the ELBO has no finite value: then what is infinite is left out.
 
         Parameters
         ----------
@@ -172,9 +184,10 @@ class Priors:
             np.zeros((1, n_features)),
             np.zeros(n_features),
         )
-        factors = covariance.factorise(scale)
-        determinant = covariance.log_determinants(factors, (1, n_features))
-        freedom = np.array([self.degrees_of_freedom])
+        freedom, determinant = np.array([self.degrees_of_freedom]), np.zeros(1)
+        with suppress(NotPositiveDefiniteError):
+            factors = covariance.factorise(scale)
+            determinant = covariance.log_determinants(factors, (1, n_features))
         wishart = float(_log_wishart(freedom, 2 * determinant, n_features)[0])
         mean = n_features / 2 * np.log(self.mean_precision)
         prior = self.concentration.posterior(np.zeros(n_components))
