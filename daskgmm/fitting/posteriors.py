@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from daskgmm.data.storage.json import require_form
 from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.model.bayesian.concentration import concentration_named
-from daskgmm.model.bayesian.posterior import Posterior
+from daskgmm.model.bayesian.posterior import HOLDS, Posterior
 from daskgmm.model.bayesian.priors import Priors
 from daskgmm.model.frame import require_numbers
 from daskgmm.model.mixture import Mixture
@@ -20,6 +20,17 @@ _FORM = {"concentration_type": str, **dict.fromkeys(_NUMBERS, int | float)}
 """Form of the priors in a model file's metadata."""
 
 Tensors = Mapping[str, NDArray[Any]]
+
+
+def components_with_rows(estimator: Any) -> int | None:
+    """Number of a fitted variational mixture's components that hold rows.
+
+    ``None`` for an ordinary mixture, which holds all components for needed.
+    """
+    if not hasattr(estimator, "mean_precision_"):
+        return None
+    counts = estimator.mean_precision_ - estimator.mean_precision_prior_
+    return int((counts >= HOLDS).sum())
 
 
 def tensors_of(estimator: FittedMixture) -> dict[str, NDArray[Any]]:

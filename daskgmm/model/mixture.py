@@ -102,6 +102,9 @@ class Mixture:
         if abs(total - 1) > _ROUNDING_OF_WEIGHTS:
             raise ValueError(f"the weights sum to {total:.6g}, not to 1")
         self._require_proper_covariances()
+        self._require_sound_posterior()
+
+    def _require_sound_posterior(self) -> None:
         if self.log_weights is not None:
             require_numbers("the array of log-weights", self.log_weights)
             if self.log_weights.shape != self.weights.shape:

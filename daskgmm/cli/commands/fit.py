@@ -20,7 +20,7 @@ from daskgmm.cli.options.shared import (
 )
 from daskgmm.cli.options.types import Components
 from daskgmm.fitting.options import MethodOptions
-from daskgmm.jobs.options import FitOptions, MixtureOptions
+from daskgmm.jobs.options import BayesianOptions, FitOptions, MixtureOptions
 from daskgmm.model.covariance import COVARIANCES, REGISTRY
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ AFTERWARDS = in_order(
 @click.command()
 @ROWS_AND_RUN
 @MIXTURE
+@options_of(BayesianOptions)
 @METHOD
 @FIXED
 @AFTERWARDS

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from daskgmm.model.frame import require_numbers
 from daskgmm.model.typing import Doubles
 
+HOLDS = 0.5
+"""Rows that a component holds at the least, or it is empty."""
+
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
