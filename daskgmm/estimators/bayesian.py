@@ -58,8 +58,9 @@ class BayesianGaussianMixture(GaussianMixture):
         full and tied, (D,) diag, or one number spherical. By default the rows' covariance.
     random_state, warm_start, verbose, verbose_interval
         As in `GaussianMixture`.
-    subsample, stopping, dtype, cache, checkpoint, callbacks, start_from
-        As in `GaussianMixture`. A sample on which EM runs stands for all rows.
+    subsample, stopping, dtype, cache, checkpoint, callbacks, start_from, missing
+        As in `GaussianMixture`. A sample on which EM runs stands for all rows. With 'marginalize'
+        missing values have posteriors too, and priors that come from the rows, from what is known.
     refine : {'auto', 'split-merge', 'none'}, default 'auto'
         'auto' is 'none' here: scikit-learn's course from scikit-learn's start. 'split-merge' starts
         from the most likely mixture of all K components that a search finds on the sampled rows,
@@ -84,7 +85,8 @@ class BayesianGaussianMixture(GaussianMixture):
     history_ : list of dict
         As `GaussianMixture` has it; its ``lower_bound`` is the evidence lower bound itself, in
         nats a row. ``change`` is the change of `lower_bound_`.
-    converged_, n_iter_, n_features_in_, feature_names_in_, n_rows_, n_passes_, refinement_
+    converged_, n_iter_, n_features_in_, feature_names_in_, n_rows_, n_rows_dropped_, n_passes_,
+    refinement_
         As in `GaussianMixture`.
 
     Examples
@@ -132,6 +134,7 @@ class BayesianGaussianMixture(GaussianMixture):
         checkpoint: "str | os.PathLike[str] | CheckpointFile | None" = None,
         callbacks: "Iterable[Callback]" = (),
         start_from: Any = None,
+        missing: str = "error",
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -158,6 +161,7 @@ class BayesianGaussianMixture(GaussianMixture):
         self.checkpoint = checkpoint
         self.callbacks = callbacks
         self.start_from = start_from
+        self.missing = missing
 
     def _estimation(self, plan: StartPlan, n_features: int) -> Variational:
         del plan

@@ -65,7 +65,7 @@ class Variational(Estimation):
         rows = statistics
         mean, scale = self.mean, self.scale
         if mean is None:
-            mean = rows.origin + rows.first / rows.weight
+            mean = rows.mean
         if scale is None:
             scale = self._spread(rows)
         return Priors(self.concentration, self.mean_precision, mean, self.degrees_of_freedom, scale)
@@ -82,7 +82,9 @@ class Variational(Estimation):
         if second.ndim == 2 and not self.covariance.has_matrices:
             second = np.diagonal(second)
         pairs = np.outer(first, first) if second.ndim == 2 else first**2
-        return np.asarray((second - pairs / rows.weight) / (rows.weight - 1))
+        found = (second - pairs / rows.weight) / (rows.weight - 1)
+        # Where no row is complete, the rows show no correlations.
+        return np.diag(found) if self.needs_scatter and found.ndim == 1 else np.asarray(found)
 
     def m_step(self, frame: Frame, statistics: Statistics) -> "VariationalStep":
         """The M-step in a frame."""
