@@ -13,10 +13,18 @@ from daskgmm.estimators.observing import Callback
 from daskgmm.estimators.validation import require_fitted
 from daskgmm.fitting.checkpoint_file import CheckpointFile
 from daskgmm.fitting.fit import Fit
+from daskgmm.fitting.options import (
+    CacheChoice,
+    ConcentrationChoice,
+    InitChoice,
+    RefineChoice,
+    StoppingChoice,
+)
 from daskgmm.fitting.prior_parameters import variational
 from daskgmm.fitting.progress import Entry
 from daskgmm.model.bayesian.posterior import Posterior
 from daskgmm.model.bayesian.priors import Priors
+from daskgmm.model.covariance import CovarianceType
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.typing import Doubles
@@ -110,13 +118,13 @@ class BayesianGaussianMixture(GaussianMixture):
         self,
         *,
         n_components: int = 1,
-        covariance_type: str = "full",
+        covariance_type: "CovarianceType" = "full",
         tol: float = 1e-3,
         reg_covar: float = 1e-6,
         max_iter: int = 100,
         n_init: int = 1,
-        init_params: str = "kmeans",
-        weight_concentration_prior_type: str = "dirichlet_process",
+        init_params: "InitChoice" = "kmeans",
+        weight_concentration_prior_type: "ConcentrationChoice" = "dirichlet_process",
         weight_concentration_prior: float | None = None,
         mean_precision_prior: float | None = None,
         mean_prior: "ArrayLike | None" = None,
@@ -127,10 +135,10 @@ class BayesianGaussianMixture(GaussianMixture):
         verbose: int = 0,
         verbose_interval: int = 10,
         subsample: str | int | None = "auto",
-        refine: str = "auto",
-        stopping: str = "lower_bound",
+        refine: "RefineChoice" = "auto",
+        stopping: "StoppingChoice" = "lower_bound",
         dtype: "DTypeLike | None" = None,
-        cache: str = "auto",
+        cache: "CacheChoice" = "auto",
         checkpoint: "str | os.PathLike[str] | CheckpointFile | None" = None,
         callbacks: "Iterable[Callback]" = (),
         start_from: Any = None,
@@ -184,7 +192,8 @@ class BayesianGaussianMixture(GaussianMixture):
         if last is None:
             return None
         mixture, frame, _ = last
-        return mixture, frame, self.history_[-1]["lower_bound"] if self.history_ else -np.inf
+        history = getattr(self, "history_", None)
+        return mixture, frame, history[-1]["lower_bound"] if history else -np.inf
 
     @property
     def weight_concentration_(self) -> Doubles | tuple[Doubles, Doubles]:
@@ -240,6 +249,12 @@ class BayesianGaussianMixture(GaussianMixture):
     def _prior(self) -> Priors:
         self._fitted()
         return self._priors
+
+    def adapt(self, X: Any, relevance: float = 16.0) -> Self:
+        """As of `GaussianMixture`: the posterior but for the means stays as it is."""
+        found = super().adapt(X, relevance)
+        found._priors = self._priors  # noqa: SLF001  the same class
+        return found
 
     @property
     def partial_fit(self) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from daskgmm.errors import ConfigurationError
-from daskgmm.fitting.options import MethodOptions, declared, values_of
+from daskgmm.fitting.options import ConcentrationChoice, MethodOptions, declared, values_of
 from daskgmm.fitting.protocols import Estimator
 from daskgmm.jobs.options import BayesianOptions, build, check
 from daskgmm.model.covariance import CovarianceType
@@ -115,7 +115,7 @@ class BayesianSpec(MixtureSpec):
     """
 
     concentration: float | None = None
-    concentration_type: str = "dirichlet_process"
+    concentration_type: ConcentrationChoice = "dirichlet_process"
 
     def configuration(self) -> dict[str, Any]:
         """As of any method, and that the mixture is variational."""

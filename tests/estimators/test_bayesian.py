@@ -326,6 +326,16 @@ def test_rows_that_weigh_next_to_nothing_have_no_covariance_for_a_prior():
         BayesianGaussianMixture().fit(clusters(), sample_weight=np.full(300, 1e-3))
 
 
+def test_its_means_can_be_adapted_and_the_result_is_a_model_like_it(tmp_path):
+    X = clusters(2)
+    model = quietly(ours(n_components=3, random_state=0, max_iter=5), X)
+    moved = model.adapt(X + 1)
+    assert (moved.means_ > model.means_ - 1e-9).any()
+    assert_array_equal(moved.mean_precision_, model.mean_precision_)
+    moved.save(tmp_path / "model")
+    assert_array_equal(load(tmp_path / "model").score_samples(X), moved.score_samples(X))
+
+
 def test_it_has_no_partial_fit():
     assert not hasattr(BayesianGaussianMixture(), "partial_fit")
 
