@@ -167,8 +167,6 @@ _ADVICE = {
 
 def odd_components(estimator: FittedMixture, survey: Survey) -> list[str]:
     """What a fit warns of in its components, unless columns are the cause."""
-    if estimator._predictor.mixture.posterior is not None:  # noqa: SLF001  a protocol's
-        return []  # that components empty is what they are asked to do
     flagged, texts = flags_of(estimator), []
     for flag, (one, several, advice) in _ADVICE.items():
         which = [str(k) for k, own in enumerate(flagged) if flag in own]
