@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from daskgmm import errors, jobs, monitoring, plotting
     from daskgmm.data.dataset import open_dataset
     from daskgmm.data.streams import open_table
+    from daskgmm.estimators.bayesian import BayesianGaussianMixture
     from daskgmm.estimators.gaussian_mixture import GaussianMixture
     from daskgmm.estimators.merged import MergedMixture
     from daskgmm.estimators.persistence import load
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from daskgmm.model.prior import Prior
 
 __all__ = [
+    "BayesianGaussianMixture",
     "GaussianMixture",
     "GaussianMixtureSelector",
     "MergedMixture",
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BayesianGaussianMixture": "daskgmm.estimators.bayesian",
     "GaussianMixture": "daskgmm.estimators.gaussian_mixture",
     "GaussianMixtureSelector": "daskgmm.estimators.selector",
     "MergedMixture": "daskgmm.estimators.merged",

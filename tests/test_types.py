@@ -8,6 +8,8 @@ import pytest
 
 from daskgmm.fitting import options
 from daskgmm.fitting.options import CacheOptions, MethodOptions, declared
+from daskgmm.jobs.options import BayesianOptions
+from daskgmm.model.bayesian.concentration import CONCENTRATIONS
 from daskgmm.model.covariance import COVARIANCES, CovarianceType
 
 USE = """
@@ -94,4 +96,7 @@ def test_type_checkers_know_the_values_that_there_are():
     }
     for name, choices in names.items():
         assert get_args(choices) == found[name].option.choices
+    assert get_args(options.ConcentrationChoice) == tuple(CONCENTRATIONS)
+    kinds = declared(BayesianOptions)["concentration_type"].option.choices
+    assert kinds == tuple(CONCENTRATIONS)
     assert get_args(CovarianceType) == tuple(COVARIANCES)

@@ -53,7 +53,8 @@ class FittedParameters:
         known); ``condition``, the condition number of its covariance; ``overlap``, the largest
         Bhattacharyya coefficient with another component, from 0 to 1; ``entropy``, the mean entropy
         (nats) of the responsibilities of rows that are drawn from it; and ``flags``, what is odd: a
-        tuple of ``"coincides"``, ``"few rows"`` and ``"on reg_covar"``.
+        tuple of ``"coincides"``, ``"few rows"`` and ``"on reg_covar"``, or ``"empty"`` alone of a
+        component that a variational mixture did not need.
         """
         import pandas as pd
 

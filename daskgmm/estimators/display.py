@@ -6,6 +6,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
+from daskgmm.fitting.fitted import bound_a_row
 from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.monitoring.phrases import ended
 
@@ -45,7 +46,7 @@ def lower_bound_figure(model: FittedMixture) -> str:
     points = _points(bounds)
     dots = points if count <= _MOST_DOTS else points[-1:]
     return _FIGURE.format(
-        caption=ended(state, count, bound=bounds[-1]),
+        caption=ended(state, count, bound=bound_a_row(model)),
         width=_WIDTH,
         height=_HEIGHT,
         floor=_HEIGHT - 1,

@@ -34,6 +34,7 @@ from daskgmm.fitting.checks import (
     warn_of_constants,
     warn_of_scales,
 )
+from daskgmm.fitting.estimation import estimation_of
 from daskgmm.fitting.fit import Fit
 from daskgmm.fitting.identity import Identity
 from daskgmm.fitting.options import (
@@ -50,7 +51,9 @@ from daskgmm.model.prediction import Predictor
 from daskgmm.model.prior import Prior
 from daskgmm.passes import sampling
 from daskgmm.passes.cache.choose import check_cache, kept
+from daskgmm.training.m_step import Estimation
 from daskgmm.training.refinement.search import Refinement
+from daskgmm.training.starts import StartPlan
 from daskgmm.training.states import FitState, StopReason, Trace
 
 
@@ -217,6 +220,7 @@ class GaussianMixture(
     """
 
     _max_missing: float = 1.0
+    _refines = True
 
     def __init__(
         self,
@@ -334,6 +338,9 @@ class GaussianMixture(
         elif best.stopped is StopReason.CONVERGED:
             warn_of_components(odd_components(self, fit.survey))
         return self
+
+    def _estimation(self, plan: StartPlan, n_features: int) -> Estimation:
+        return estimation_of(self, plan, n_features)
 
     def _adopt(
         self, fit: Fit, best: Trace, history: Iterable[Entry], refinement: Refinement | None

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from daskgmm.estimators.bayesian import BayesianGaussianMixture
 from daskgmm.estimators.gaussian_mixture import GaussianMixture
 from daskgmm.estimators.merged import MergedMixture
 from daskgmm.estimators.parameters import check_settings
@@ -12,6 +13,8 @@ from daskgmm.fitting.identity import plain_parameters
 from daskgmm.fitting.model_file import FITTED, MERGED, Stored, explained_as_damaged
 from daskgmm.model.prediction import Predictor
 from daskgmm.model.prior import Prior
+
+_KINDS = (GaussianMixture.__name__, BayesianGaussianMixture.__name__)
 
 
 def load(
@@ -28,7 +31,7 @@ def load(
 
     Returns
     -------
-    GaussianMixture or MergedMixture
+    GaussianMixture, BayesianGaussianMixture or MergedMixture
 
     Raises
     ------
@@ -57,10 +60,14 @@ def restored(model: Stored) -> GaussianMixture | MergedMixture:
 
 def _restored(model: Stored) -> GaussianMixture:
     metadata, n_features = model.file.metadata, model.fitted.n_features
-    if metadata["estimator"] not in (GaussianMixture.__name__, MERGED):
+    if metadata["estimator"] not in (*_KINDS, MERGED):
         raise ValueError(f"its estimator is {metadata['estimator']!r}")
-    estimator = GaussianMixture(**_parameters(metadata["parameters"]))
+    priors = model.priors()
+    kind = GaussianMixture if priors is None else BayesianGaussianMixture
+    estimator = kind(**_parameters(kind, metadata["parameters"]))
     check_settings(estimator)
+    if isinstance(estimator, BayesianGaussianMixture) and priors is not None:
+        estimator._priors = priors  # noqa: SLF001
     own = model.fitted.predictor
     estimator._predictor = Predictor(  # noqa: SLF001
         own.mixture, own.frame, own.dtype, missing=own.missing
@@ -78,8 +85,8 @@ def _restored(model: Stored) -> GaussianMixture:
     return estimator
 
 
-def _parameters(found: Mapping[str, Any]) -> Mapping[str, Any]:
-    known = plain_parameters(GaussianMixture()).keys()
+def _parameters(kind: type[GaussianMixture], found: Mapping[str, Any]) -> Mapping[str, Any]:
+    known = plain_parameters(kind()).keys()
     for name in found:
         if name not in known:  # such as a checkpoint, which a fit would write
             raise ValueError(f"{name!r} is not a parameter of the estimator")

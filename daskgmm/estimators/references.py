@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.mixture import BayesianGaussianMixture as Variational
 from sklearn.mixture import GaussianMixture as ScikitLearn
 
 from daskgmm.errors import ConfigurationError, InputTypeError
@@ -56,6 +57,10 @@ def fitted_mixture(given: Any, name: str) -> Fitted:
         from daskgmm.estimators.gaussian_mixture import GaussianMixture
 
         found = from_sklearn(GaussianMixture, found)
+    if isinstance(found, Variational) and hasattr(found, "weights_"):
+        from daskgmm.estimators.bayesian import BayesianGaussianMixture
+
+        found = BayesianGaussianMixture.from_sklearn(found)
     if hasattr(found, "_predictor"):
         return Fitted.of(found)
     if hasattr(found, "fit"):

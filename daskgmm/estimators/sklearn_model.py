@@ -20,8 +20,8 @@ _PARAMETERS = (
     "weights_init", "means_init", "precisions_init", "random_state", "warm_start", "verbose",
     "verbose_interval",
 )  # fmt: skip
-_FITTED = ("converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_features_in_")
-_DERIVED = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
+FITTED = ("converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_features_in_")
+DERIVED = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
 
 
 def to_sklearn(estimator: FittedMixture) -> Any:
@@ -43,10 +43,10 @@ def to_sklearn(estimator: FittedMixture) -> Any:
     ):  # unknown to scikit-learn, and no longer needed
         parameters["init_params"] = "kmeans"
     other = GaussianMixture(**parameters)
-    for name in (*_FITTED, *_DERIVED):
+    for name in (*FITTED, *DERIVED):
         if hasattr(estimator, name):  # a mixture derived from another has no course of a fit
             setattr(other, name, getattr(estimator, name))
-    _copy_names(estimator, other)
+    copy_names(estimator, other)
     return other
 
 
@@ -62,14 +62,28 @@ def from_sklearn(cls: type[T], given: Any) -> T:
     other: Any = given
     require_fitted(other)
     estimator: Any = cls(**{name: getattr(other, name) for name in _PARAMETERS})
-    covariance = covariance_named(other.covariance_type)
-    mixture = Mixture(
-        covariance,
+    return adopted(estimator, other, mixture_in(other))  # type: ignore[no-any-return]
+
+
+def mixture_in(other: Any) -> Mixture:
+    """The mixture of a fitted estimator of scikit-learn, in data units."""
+    return Mixture(
+        covariance_named(other.covariance_type),
         np.asarray(other.weights_, np.float64),
         np.asarray(other.means_, np.float64),
         np.asarray(other.covariances_, np.float64),
         np.asarray(other.precisions_cholesky_, np.float64),
     )
+
+
+def adopted(estimator: Any, other: Any, mixture: Mixture) -> Any:
+    """Give an estimator a mixture in data units, and the facts of scikit-learn's fit.
+
+    Raises
+    ------
+    DataError
+        The mixture is not valid.
+    """
     # The heaviest component's mean, as one far component would draw the mean of all away from
     # most rows, which would then lose digits.
     origin = mixture.means[mixture.weights.argmax()]
@@ -86,14 +100,15 @@ def from_sklearn(cls: type[T], given: Any) -> T:
     estimator._predictor = Predictor(mixture, frame)  # noqa: SLF001
     estimator._dtype = np.asarray(other.means_).dtype  # noqa: SLF001
     estimator._moments = None  # noqa: SLF001
-    for name in _FITTED:
+    for name in FITTED:
         if hasattr(other, name):
             setattr(estimator, name, getattr(other, name))
     estimator.n_features_in_ = mixture.n_features
-    _copy_names(other, estimator)
-    return estimator  # type: ignore[no-any-return]
+    copy_names(other, estimator)
+    return estimator
 
 
-def _copy_names(source: Any, target: Any) -> None:
+def copy_names(source: Any, target: Any) -> None:
+    """Copy the names of the features from one estimator to another, if it has any."""
     if hasattr(source, "feature_names_in_"):
         target.feature_names_in_ = source.feature_names_in_

@@ -1,7 +1,7 @@
 """A fitted mixture and its columns: to apply to rows, to start from, or to compare with another."""
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,17 @@ from daskgmm.model.prediction import Predictor
 from daskgmm.model.questions.clusters import ClusterPredictor
 from daskgmm.model.questions.diagnosis import ComponentReport, diagnosed, flags, overlaps
 from daskgmm.model.questions.matching import matching
+
+
+def bound_a_row(estimator: Any) -> float | None:
+    """Lower bound (nats a row) with which an estimator's fit ended, if that is known.
+
+    ``lower_bound_`` of a variational mixture is a total without constants, as in scikit-learn.
+    """
+    history = getattr(estimator, "history_", None)
+    found: float | None = getattr(estimator, "lower_bound_", None)
+    return history[-1]["lower_bound"] if history else found
+
 
 _REMEDY = "Choose the columns that both were fitted on, or another model."
 

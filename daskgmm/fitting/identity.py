@@ -15,6 +15,8 @@ from daskgmm.fitting.protocols import Estimator, MixtureParameters
 from daskgmm.fitting.settings import Candidate
 from daskgmm.fitting.tensors import Arrays, digest, to_plain
 
+_ARRAYS = ("weights_init", "means_init", "precisions_init", "mean_prior", "covariance_prior")
+
 
 def plain_parameters(estimator: Estimator) -> dict[str, Any]:
     """Constructor parameters as JSON values, without those that can't be written as such.
@@ -30,8 +32,8 @@ def plain_parameters(estimator: Estimator) -> dict[str, Any]:
             found[name] = plain(found[name])
     if found["dtype"] is not None:
         found["dtype"] = str(np.dtype(found["dtype"]))
-    for name in ("weights_init", "means_init", "precisions_init"):
-        if found[name] is not None:
+    for name in _ARRAYS:
+        if found.get(name) is not None:
             found[name] = np.asarray(found[name]).tolist()
     return {name: getattr(value, "item", lambda v=value: v)() for name, value in found.items()}
 

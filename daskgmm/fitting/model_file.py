@@ -18,11 +18,13 @@ from daskgmm.data.storage.folder import Folder
 from daskgmm.data.storage.json import require_form
 from daskgmm.data.storage.urls import address_of, file_system
 from daskgmm.errors import DataError
+from daskgmm.fitting import posteriors
 from daskgmm.fitting.clusters import FORM, Merging, clusters_in
 from daskgmm.fitting.fitted import Fitted
 from daskgmm.fitting.identity import plain_parameters
 from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.fitting.tensors import MALFORMED, TensorFile, digest, read_whole
+from daskgmm.model.bayesian.priors import Priors
 from daskgmm.model.covariance import covariance_named
 from daskgmm.model.frame import Frame
 from daskgmm.model.missing.patterns import Missing
@@ -62,6 +64,7 @@ _METADATA = {
     "dtype": str,
     "moments": dict | None,
     "merging?": FORM,
+    "priors?": dict,
 }
 """Form of a model file's metadata; see `daskgmm.data.storage.json.require_form`."""
 _MOMENTS = {"log_likelihood": _NUMBER, "weight": _NUMBER, "rows": int}
@@ -94,6 +97,7 @@ def to_bytes(estimator: FittedMixture, merging: Merging | None = None) -> bytes:
             "noise.low": noise.low,
             "noise.sides": noise.sides,
         }
+    tensors |= posteriors.tensors_of(estimator)
     if moments is not None:
         tensors |= {
             "moments.origins": moments.origins,
@@ -131,6 +135,7 @@ def _metadata(estimator: FittedMixture, moments: Moments | None) -> dict[str, An
         "feature_names": None if names is None else list(names),
         "dtype": str(estimator._dtype),  # noqa: SLF001
         "moments": sums,
+        **posteriors.facts_of(estimator),
     }
 
 
@@ -212,6 +217,11 @@ class Stored:
         found.require_sound(self.fitted.predictor.mixture)
         return found
 
+    def priors(self) -> Priors | None:
+        """The priors of a variational mixture; it raises what `merging` raises."""
+        found, facts = self.fitted.n_features, self.file.metadata.get("priors")
+        return posteriors.priors_in(self.file.tensors, facts, found)
+
     def merging(self) -> Merging | None:
         """How components were joined into clusters, if they were.
 
@@ -286,6 +296,7 @@ def _fitted(file: TensorFile) -> Fitted:
         *(tensors[key] for key in ("weights", "means", "covariances", "factors")),
         noise=_noise(tensors),
     )
+    mixture = posteriors.with_posterior(mixture, tensors)
     mixture.require_sound()
     frame = Frame(tensors["frame.origin"], tensors["frame.scale"])
     frame.require_sound(mixture.n_features)

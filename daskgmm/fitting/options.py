@@ -154,6 +154,7 @@ InitChoice: TypeAlias = Literal[
 StoppingChoice: TypeAlias = Literal["lower_bound", "parameters"]
 AccelerationChoice: TypeAlias = Literal["squarem"]
 RefineChoice: TypeAlias = Literal["auto", "split-merge", "none"]
+ConcentrationChoice: TypeAlias = Literal["dirichlet_process", "dirichlet_distribution"]
 CacheChoice: TypeAlias = Literal["auto", "memory", "disk", "none"]
 
 NInit = Annotated[

@@ -9,6 +9,7 @@ from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.prediction import Predictor
+from daskgmm.training.m_step import Estimation
 from daskgmm.training.starts import StartPlan
 
 
@@ -65,6 +66,11 @@ class MixtureParameters(Estimator, Protocol):
     noise: Any
     prior: Any
     fixed: Any
+    _refines: bool
+    """Whether refine='auto' searches for the start."""
+
+    def _estimation(self, plan: StartPlan, n_features: int) -> Estimation:
+        """What a fit of one candidate, or of several without fixed parts, maximises."""
 
     def _last_fit(self, plan: StartPlan, n_features: int) -> tuple[Mixture, Frame, float] | None:
         """Mixture, frame and lower bound of the last fit, if it is of the planned kind."""

@@ -8,7 +8,6 @@ import numpy as np
 
 from daskgmm.data.source import Source
 from daskgmm.errors import ConfigurationError
-from daskgmm.fitting.estimation import estimation_of
 from daskgmm.fitting.fitted import Fitted
 from daskgmm.fitting.protocols import Estimator, MixtureParameters
 from daskgmm.fitting.start_plan import first_share, is_refined, sample_rows, start_plan
@@ -146,7 +145,9 @@ class Settings:
             missing=missing_named(estimator.missing),
             max_missing=estimator._max_missing,  # noqa: SLF001  a protocol's
             noise=first_share(estimator.noise),
-            estimation=estimation_of(estimator, candidates[0].plan, candidates[0].n_features),
+            estimation=estimator._estimation(  # noqa: SLF001  a protocol's
+                candidates[0].plan, candidates[0].n_features
+            ),
         )
 
     @property

@@ -64,6 +64,8 @@ def is_refined(estimator: MixtureParameters) -> bool:
         )
     if estimator.refine != "auto":
         return estimator.refine == "split-merge"
+    if not estimator._refines:  # noqa: SLF001  a protocol's
+        return False
     given = (estimator.weights_init, estimator.means_init, estimator.precisions_init)
     starts_given = any(values is not None for values in given)
     few = estimator.max_iter < LEAST_PASSES_OF_REFINED
@@ -116,17 +118,21 @@ def _given(estimator: MixtureParameters, covariance: Covariance, n_features: int
     n_components = estimator.n_components
     shape = covariance.shape(n_components, n_features)
     some = estimator.fixed is not None
-    weights = _array(estimator.weights_init, "weights", (n_components,), some=some)
+    weights = array_of(estimator.weights_init, "weights", (n_components,), some=some)
     if weights is not None:
         _check_weights(weights, first_share(estimator.noise))
-    means = _array(estimator.means_init, "means", (n_components, n_features), some=some)
-    precisions = _array(estimator.precisions_init, f"{covariance.name} precision", shape, some=some)
+    means = array_of(estimator.means_init, "means", (n_components, n_features), some=some)
+    precisions = array_of(
+        estimator.precisions_init, f"{covariance.name} precision", shape, some=some
+    )
     if precisions is not None:
         _check_precisions(precisions, covariance)
     return Given(weights, means, precisions)
 
 
-def _array(values: Any, name: str, shape: tuple[int, ...], *, some: bool) -> Doubles | None:
+def array_of(
+    values: Any, name: str, shape: tuple[int, ...], *, some: bool = False
+) -> Doubles | None:
     """A parameter as an array; with `some`, NaN stands for what is to be found."""
     if values is None:
         return None

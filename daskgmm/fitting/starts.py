@@ -154,7 +154,7 @@ class Preparation:
             drawn.rows.T,
             drawn.weights,
             base.frame,
-            base.em_settings,
+            replace(base.em_settings, m_step=base.em_settings.m_step.of_search),
             total_scatter(drawn.rows, drawn.weights, base.frame)
             if plan.covariance.needs_scatter
             else None,

@@ -18,6 +18,7 @@ from safetensors.numpy import save as serialise
 from daskgmm.data.storage.json import from_json
 from daskgmm.errors import DataError
 from daskgmm.fitting.progress import FitProgress, StartsProgress
+from daskgmm.model.bayesian.posterior import Posterior
 from daskgmm.model.covariance import covariance_named
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame
@@ -53,6 +54,7 @@ _CLASSES: dict[str, Any] = {
     "Refinement": Refinement,
     "AccelerationState": AccelerationState,
     "Mixture": Mixture,
+    "Posterior": Posterior,
     "Moments": Moments,
     "Frame": Frame,
     "Noise": Noise,

@@ -9,13 +9,14 @@ from typing import Any, Unpack
 from daskgmm.data.dataset import Dataset
 from daskgmm.data.storage.folder import Folder
 from daskgmm.fitting.checkpoint_file import CheckpointFile
+from daskgmm.fitting.options import declared
 from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.inputs import Inputs, fingerprint
 from daskgmm.jobs.json_values import as_plain
 from daskgmm.jobs.listener import Listener, Silence
-from daskgmm.jobs.methods import E, Method, MixtureSpec
-from daskgmm.jobs.options import MixtureOptions, Paths, build, check
+from daskgmm.jobs.methods import E, Method, mixture_spec
+from daskgmm.jobs.options import BayesianOptions, MixtureOptions, OneFitOptions, Paths, build, check
 from daskgmm.jobs.references import References
 from daskgmm.jobs.runs.decision import RunRequest
 from daskgmm.jobs.runs.directory import CHECKPOINT_FILE
@@ -89,7 +90,7 @@ def fit(
     *,
     components: int,
     covariance: CovarianceType = "full",
-    **options: Unpack[MixtureOptions],
+    **options: Unpack[OneFitOptions],
 ) -> dict[str, Any]:
     """Fit a mixture to rows, and leave a run directory, as ``daskgmm fit`` does.
 
@@ -104,7 +105,7 @@ def fit(
     covariance : str
         The covariance type.
     options
-        As the command line has them, with its defaults; see `daskgmm.jobs.options.MixtureOptions`.
+        As the command line has them, with its defaults; see `daskgmm.jobs.options.OneFitOptions`.
 
     Returns
     -------
@@ -117,7 +118,8 @@ def fit(
     DaskGMMError
         The job failed; the subclass gives the kind of failure.
     """
-    method = MixtureSpec.of(options, components=components, covariance=covariance)
+    priors = {name: options.pop(name) for name in declared(BayesianOptions) if name in options}  # type: ignore[misc]
+    method = mixture_spec(priors, options, components=components, covariance=covariance)
     return run_fit(request_of(inputs, output, method, options), options.get("listener")).plain()
 
 
@@ -197,7 +199,7 @@ def _result(model: FittedMixture, dataset: Dataset, passes: int) -> dict[str, An
         "columns": None if dataset.columns is None else list(dataset.columns),
         "rows": model.n_rows_,
         "rows_dropped": model.n_rows_dropped_,
-        "lower_bound": model.lower_bound_,
+        "lower_bound": last["lower_bound"],
         "converged": model.converged_,
         "n_iter": model.n_iter_,
         "n_passes": passes,

@@ -5,6 +5,7 @@ from typing import Any, Unpack
 
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import OutputError
+from daskgmm.fitting.fitted import bound_a_row
 from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.inputs import Inputs, fingerprint
 from daskgmm.jobs.json_values import as_plain, digest
@@ -83,7 +84,7 @@ def merge(
             "clusters": merged.n_clusters_,
             "columns": found.fitted.columns,
             "rows": getattr(mixture, "n_rows_", 0),
-            "lower_bound": getattr(mixture, "lower_bound_", None),
+            "lower_bound": bound_a_row(mixture),
             "n_iter": getattr(mixture, "n_iter_", 0),
             "n_passes": 0 if dataset is None else 1,
             "converged": getattr(mixture, "converged_", None),

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from daskgmm.fitting.options import MethodOptions, declared, values_of
+from daskgmm.errors import ConfigurationError
+from daskgmm.fitting.options import ConcentrationChoice, MethodOptions, declared, values_of
 from daskgmm.fitting.protocols import Estimator
-from daskgmm.jobs.options import build
+from daskgmm.jobs.options import BayesianOptions, build, check
 from daskgmm.model.covariance import CovarianceType
 
 if TYPE_CHECKING:
@@ -95,3 +96,82 @@ class MixtureSpec(Method["GaussianMixture"]):
     def outcome(self, fitted: "GaussianMixture") -> tuple["GaussianMixture", dict[str, Any]]:
         """The mixture itself; there are no further results."""
         return fitted, {}
+
+
+_OF_LIKELIHOOD = ("acceleration", "prior", "noise")
+"""Options that variational mixtures do not take."""
+
+
+@dataclass(frozen=True)
+class BayesianSpec(MixtureSpec):
+    """Method of a fit of one variational mixture.
+
+    Parameters
+    ----------
+    concentration : float or None
+        Concentration of the weights' prior.
+    concentration_type : str
+        Kind of that prior.
+    """
+
+    concentration: float | None = None
+    concentration_type: ConcentrationChoice = "dirichlet_process"
+
+    def configuration(self) -> dict[str, Any]:
+        """As of any method, and that the mixture is variational."""
+        found = super().configuration()
+        for name in _OF_LIKELIHOOD:
+            del found[name]
+        return found | {"bayesian": True}
+
+    def estimator(self, **more: Any) -> "GaussianMixture":
+        """A `BayesianGaussianMixture`."""
+        from daskgmm.estimators.bayesian import BayesianGaussianMixture
+
+        without = {declared(MethodOptions)[name].parameter for name in _OF_LIKELIHOOD}
+        parameters = {
+            name: value for name, value in self.parameters().items() if name not in without
+        }
+        return BayesianGaussianMixture(
+            n_components=self.components,
+            covariance_type=self.covariance,
+            weight_concentration_prior=self.concentration,
+            weight_concentration_prior_type=self.concentration_type,
+            **parameters,
+            **more,
+        )
+
+
+def mixture_spec(priors: Mapping[str, Any], options: Mapping[str, Any], **own: Any) -> MixtureSpec:
+    """The method of a fit of one mixture, variational or not, from the options of a job.
+
+    Parameters
+    ----------
+    priors : mapping
+        Values of `BayesianOptions`.
+    options : mapping
+        The other options.
+    own
+        Number of components and covariance type.
+
+    Raises
+    ------
+    ConfigurationError
+        A prior is out of range, or options do not go together.
+    """
+    check(priors, BayesianOptions)
+    given = values_of(BayesianOptions, priors)
+    if given.pop("bayesian"):
+        for name in (*_OF_LIKELIHOOD, "fix", "fix_from"):
+            if options.get(name):
+                raise ConfigurationError(
+                    f"A variational mixture was asked for with {name}, which it does not take.",
+                    f"Leave out --{name.replace('_', '-')}, or --bayesian.",
+                )
+        return BayesianSpec.of(options, **own, **given)
+    if given["concentration"] is not None:
+        raise ConfigurationError(
+            f"The concentration is {given['concentration']:g}, but the mixture has no priors.",
+            "Ask for a variational mixture too: --bayesian.",
+        )
+    return MixtureSpec.of(options, **own)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from daskgmm.data.storage.credentials import shown_address
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import DataError, MissingInputError, OutputError
-from daskgmm.fitting.fitted import Fitted, reports_of
+from daskgmm.fitting.fitted import Fitted, bound_a_row, reports_of
 from daskgmm.fitting.model_file import MODEL_FILE, Stored, read
+from daskgmm.fitting.posteriors import components_with_rows
 from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.jobs.runs.directory import CHECKPOINT_FILE, RECORD_FILE, Run, State, sha256
 from daskgmm.jobs.runs.record import how_it_goes_on
@@ -168,6 +169,7 @@ def describe(model: Model) -> dict[str, Any]:
         "covariances": fitted.covariances_.tolist(),
         "noise": _noise(fitted),
         "standing": [asdict(one) for one in reports_of(fitted)],
+        "components_with_rows": components_with_rows(fitted),
         "clusters": None if merging is None else merging.clusters.tolist(),
         "fit": _course(fitted),
         "run": None if model.run is None else dict(model.run.record),
@@ -183,5 +185,6 @@ def _noise(fitted: "GaussianMixture") -> dict[str, float] | None:
 
 def _course(fitted: FittedMixture) -> dict[str, Any]:
     """Facts of the fit; None for those that a model from scikit-learn lacks."""
-    facts = ("converged", "n_iter", "n_passes", "lower_bound", "n_rows")
-    return {name: getattr(fitted, f"{name}_", None) for name in facts}
+    facts = ("converged", "n_iter", "n_passes", "n_rows")
+    course = {name: getattr(fitted, f"{name}_", None) for name in facts}
+    return course | {"lower_bound": bound_a_row(fitted)}

@@ -292,6 +292,40 @@ class MixtureOptions(FitOptions, total=False):
     ]
 
 
+class BayesianOptions(TypedDict, total=False):
+    """Options of a variational mixture, whose parameters have priors."""
+
+    bayesian: Annotated[
+        bool,
+        Option(
+            default=False,
+            help="Fit a variational mixture of K components at the most: those that the rows do "
+            "not need empty. --tol is then about the bound of all rows together.",
+        ),
+    ]
+    concentration: Annotated[
+        float | None,
+        Option(
+            least=0,
+            above=True,
+            help="Concentration of the weights' prior: the lower, the fewer components hold rows; "
+            "by default 1 / K.",
+        ),
+    ]
+    concentration_type: Annotated[
+        str,
+        Option(
+            default="dirichlet_process",
+            choices=("dirichlet_process", "dirichlet_distribution"),
+            help="Prior of the weights of a variational mixture.",
+        ),
+    ]
+
+
+class OneFitOptions(BayesianOptions, MixtureOptions, total=False):
+    """Options of a fit of one mixture, variational or not."""
+
+
 class PredictOptions(ReadOptions, total=False):
     """Options of the predictions that are written for each row."""
 

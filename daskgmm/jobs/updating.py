@@ -249,6 +249,11 @@ def run_update(request: UpdateRequest, listener: Listener | None = None) -> Comp
             "would lose.",
             "Update the model that they were joined from, then merge again.",
         )
+    if model.predictor.mixture.posterior is not None:
+        raise ConfigurationError(
+            f"{request.model.name} is a variational mixture, which has no update.",
+            "Fit all rows again, from it: daskgmm fit --bayesian --start-from.",
+        )
     dataset = request.inputs.open_for(model)
     request.references.require_fit(dataset, (model.n_components,))
     found = make_run(

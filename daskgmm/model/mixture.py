@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.errors import CollapsedComponentError
+from daskgmm.model.bayesian.posterior import Posterior
 from daskgmm.model.covariance.base import Covariance, NotPositiveDefiniteError
 from daskgmm.model.frame import Frame, require_numbers
 from daskgmm.model.noise import Noise
@@ -40,6 +41,8 @@ class Mixture:
         logarithms of the weights: the expectations of a variational mixture.
     noise : Noise or None
         A uniform background beside the components.
+    posterior : Posterior or None
+        What else a variational mixture knows of its parameters.
     """
 
     covariance: Covariance
@@ -49,6 +52,7 @@ class Mixture:
     factors: Doubles
     log_weights: Doubles | None = None
     noise: Noise | None = field(default=None, kw_only=True)
+    posterior: Posterior | None = field(default=None, kw_only=True)
 
     @classmethod
     def from_covariances(
@@ -98,6 +102,15 @@ class Mixture:
         if abs(total - 1) > _ROUNDING_OF_WEIGHTS:
             raise ValueError(f"the weights sum to {total:.6g}, not to 1")
         self._require_proper_covariances()
+        self._require_sound_posterior()
+
+    def _require_sound_posterior(self) -> None:
+        if self.log_weights is not None:
+            require_numbers("the array of log-weights", self.log_weights)
+            if self.log_weights.shape != self.weights.shape:
+                raise ValueError(f"the log-weights have the shape {self.log_weights.shape}")
+        if self.posterior is not None:
+            self.posterior.require_sound(self.n_components)
 
     def _require_proper_covariances(self) -> None:
         if self.covariance.has_matrices:  # of which one half is looked at below
@@ -174,15 +187,20 @@ class Mixture:
             self.covariance.of_components(self.factors, order),
             None if self.log_weights is None else self.log_weights[order],
             noise=self.noise,
+            posterior=None if self.posterior is None else self.posterior.of_components(order),
         )
 
     def of_features(self, features: NDArray[np.int64]) -> "Mixture":
-        """The mixture of some features, in this order: its marginal distribution."""
+        """The mixture of some features, in this order: its marginal distribution.
+
+        Log-weights stay: they weigh components whatever is known of a row.
+        """
         covariances = self.covariance.of_features(self.covariances, features)
         means = self.means[:, features]
         found = Mixture.from_covariances(self.covariance, self.weights, means, covariances)
         noise = None if self.noise is None else self.noise.of_features(features)
-        return replace(found, log_weights=self.log_weights, noise=noise)
+        posterior = self.posterior if len(features) == self.n_features else None
+        return replace(found, log_weights=self.log_weights, noise=noise, posterior=posterior)
 
     def beside(self, noise: Noise | None) -> "Mixture":
         """The same components beside noise, to which they leave its weight."""
@@ -215,7 +233,8 @@ class Mixture:
         means = frame.leave(self.means)
         found = Mixture.from_covariances(self.covariance, self.weights, means, covariances)
         noise = None if self.noise is None else self.noise.outside(frame)
-        return replace(found, log_weights=self.log_weights, noise=noise)
+        log_weights, posterior = self.log_weights, self.posterior
+        return replace(found, log_weights=log_weights, noise=noise, posterior=posterior)
 
 
 def collapsed(component: int | None, weights: Doubles) -> CollapsedComponentError:

@@ -12,7 +12,9 @@ gets no responsibility. The gap is such that
   what is lost lies within a thousand deviations: the weight that rows lose is at most the gap's
   exponential of all rows' weight, of which the component has its share. That share is the last
   pass's: a component whose weight falls a millionfold in one pass may lose more, and all of it
-  where it had next to nothing; the M-step counts such a component as empty.
+  where it had next to nothing; the M-step counts such a component as empty. Where log-weights
+  are not the weights' logarithms, priors count as rows too, and a component's share is that of
+  both: what it loses is as small beside what its posterior rests on.
 """
 
 import numpy as np

@@ -7,7 +7,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from daskgmm.data.storage.credentials import without_credentials
+from daskgmm.model.bayesian.posterior import HOLDS
 from daskgmm.model.mixture import Mixture
 from daskgmm.monitoring.candidates import as_rows, candidates_of
 from daskgmm.monitoring.observer import FitEnd, FitPass, FitStart
@@ -21,6 +24,7 @@ from daskgmm.monitoring.schema import (
     STARTS,
 )
 from daskgmm.training.course import SearchProgress
+from daskgmm.training.states import Trace
 
 _LONGEST_MESSAGE = 1000
 """Characters of an error's message: schedulers keep it, and all their users may read it."""
@@ -99,6 +103,7 @@ def passed(about: FitStart, made: FitPass) -> dict[str, Any]:
         **selection(about, made),
         **moves(made),
         **parameters(best.mixture, made),
+        "empty": empty(best),
     }
 
 
@@ -146,6 +151,13 @@ def parameters(mixture: Mixture, made: FitPass) -> dict[str, list[Any]]:
         "means": frame.leave(mixture.means)[shown].tolist(),
         "deviations": (mixture.deviations * frame.scale)[shown].tolist(),
     }
+
+
+def empty(best: Trace) -> list[int]:
+    """Components of a variational mixture that hold no rows, among the first."""
+    if best.moments is None or best.mixture.posterior is None:
+        return []
+    return np.flatnonzero(best.moments.sums[-1][:MOST_WEIGHTS] < HOLDS).tolist()
 
 
 def finite(value: float) -> float | None:

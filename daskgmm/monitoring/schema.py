@@ -150,6 +150,7 @@ FIELDS: dict[str, Field] = {
     "criterion": Field(_optional(CRITERIA.__contains__), (PASS,)),
     "candidates": Field(_optional(_list_of(_candidate, MOST_SHOWN)), (PASS,)),
     "weights": Field(_list_of(_positive, MOST_WEIGHTS), (PASS,)),
+    "empty": Field(_list_of(_whole, MOST_WEIGHTS), (PASS,)),
     "means": Field(_table, (PASS,)),
     "deviations": Field(_table, (PASS,)),
     "stopped": Field(_REASONS.__contains__, (END,), (END,)),

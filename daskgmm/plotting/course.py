@@ -45,7 +45,8 @@ def convergence(model: Any, ax: "Axes | None" = None) -> "Axes":
     ax = new_axes() if ax is None else ax
     ax.plot(passes, bounds, color=_BOUND_COLOUR, marker="o", markersize=4)
     ax.set_xlabel("Pass")
-    ax.set_ylabel("Lower bound (nats a row)", color=_BOUND_COLOUR)
+    unit = "nats, but for constants" if hasattr(model, "mean_precision_") else "nats a row"
+    ax.set_ylabel(f"Lower bound ({unit})", color=_BOUND_COLOUR)
     ax.locator_params(axis="x", integer=True)
     write_in_full(ax.yaxis)
     _leave_out_rounding(ax, bounds)

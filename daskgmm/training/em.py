@@ -213,7 +213,9 @@ def _stepped(
         logger.warning("A start was given up in pass %d. %s", iteration, outcome)
         return replace(trace, stopped=StopReason.COLLAPSED)
     bound = settings.m_step.bound(trace.mixture, moments, outcome)
-    step = Step(trace.mixture, outcome, trace.lower_bound, bound, settings.deviations)
+    unit = settings.m_step.unit
+    bounds = unit * trace.lower_bound, unit * bound
+    step = Step(trace.mixture, outcome, *bounds, settings.deviations)
     change = settings.stopping.change(step)
     converged = settings.stopping.is_met(change, settings.tol, tried=trace.acceleration.tried)
     return replace(

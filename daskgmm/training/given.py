@@ -1,6 +1,6 @@
 """Start values from the user, some of which may be left to be found, and some of which may stay."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +52,7 @@ class Given:
         means = _either(means, None if mixture is None else mixture.means)
         if self.precisions is None:
             assert mixture is not None  # noqa: S101  see `complete`
-            return Mixture(covariance, weights, means, mixture.covariances, mixture.factors)
+            return replace(mixture, weights=weights, means=means)
         covariances, factors = self.shapes(covariance, frame)
         if mixture is not None:
             shared = covariance.needs_scatter

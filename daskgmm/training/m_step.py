@@ -61,6 +61,16 @@ class MStep(ABC):
     ) -> Mixture:
         """First mixture of a start, from moments under its responsibilities; likewise."""
 
+    @property
+    def unit(self) -> float:
+        """Factor on the bound before its change is held against ``tol``."""
+        return 1.0
+
+    @property
+    def of_search(self) -> "MStep":
+        """The M-step with which a search for the start compares mixtures on sampled rows."""
+        return self
+
     @abstractmethod
     def bound(self, mixture: Mixture, moments: Moments, following: Mixture) -> float:
         """What EM raises (nats a row), after the step from `mixture` to the `following` one."""

@@ -19,7 +19,8 @@ class Step:
     before, after : Mixture
         In frame coordinates.
     previous_bound, bound : float
-        Lower bounds of the step before and of this one (nats a row).
+        Lower bounds of the step before and of this one: nats a row, or another unit that the
+        M-step holds against ``tol``.
     deviations : ndarray of shape (D,)
         The features' standard deviations, in the frame's units.
     """
@@ -32,7 +33,7 @@ class Step:
 
 
 def lower_bound_change(step: Step) -> float:
-    """Change of the mean log-likelihood a row (nats)."""
+    """Change of the lower bound, which is the mean log-likelihood a row unless there are priors."""
     return step.bound - step.previous_bound
 
 

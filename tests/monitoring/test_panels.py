@@ -11,6 +11,7 @@ from daskgmm.monitoring.page.panels import CHARTS, TEXTS
 from daskgmm.monitoring.page.panels.bound import span
 from daskgmm.monitoring.page.panels.change import span as change_span
 from daskgmm.monitoring.page.panels.heading import Heading
+from daskgmm.monitoring.page.panels.parameters import Parameters
 from daskgmm.monitoring.page.panels.weights import Weights, colour, fading
 from daskgmm.monitoring.page.panels.workers import MOST, Workers
 from daskgmm.monitoring.page.view import PageView, view
@@ -152,6 +153,15 @@ def test_those_that_die_are_named_together_where_they_would_hide_each_other():
     assert labels["text"] == ["component 4", together]
     panel.show(seen(run_of(start())))
     assert panel.root.renderers[0].data_source.data["text"] == []
+
+
+def test_components_that_emptied_are_marked_and_the_others_counted():
+    whole = made(3, weights=[0.7, 0.2999, 0.0001])
+    whole |= {"means": [[0.0], [1.0], [2.0]], "deviations": [[1.0]] * 3}
+    text = text_of(Parameters(), run_of(start(), whole | {"empty": [2]}))
+    assert text.count("empty") == 1
+    assert "2 of 3 components hold rows." in text
+    assert "hold rows" not in text_of(Parameters(), run_of(start(), whole))
 
 
 def test_the_run_that_is_asked_for_is_shown_and_else_the_first():

@@ -77,7 +77,7 @@ def test_fields_keep_their_names():
     assert set(fields_of(PASS)) == both | limits | {
         *("iteration", "passes", "lower_bound", "change", "seconds", "bytes_read", "starts"),
         *("starts_going", "criterion", "candidates", "moves_tried", "moves_taken", "budget_ended"),
-        *("weights", "means", "deviations"),
+        *("weights", "means", "deviations", "empty"),
     }
     assert set(fields_of(END)) == both | {
         *("iteration", "lower_bound", "seconds", "stopped", "message", "error"),

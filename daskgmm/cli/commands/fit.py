@@ -20,7 +20,7 @@ from daskgmm.cli.options.shared import (
 )
 from daskgmm.cli.options.types import Components
 from daskgmm.fitting.options import MethodOptions
-from daskgmm.jobs.options import FitOptions, MixtureOptions
+from daskgmm.jobs.options import BayesianOptions, FitOptions, MixtureOptions
 from daskgmm.model.covariance import COVARIANCES, REGISTRY
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ AFTERWARDS = in_order(
 @click.command()
 @ROWS_AND_RUN
 @MIXTURE
+@options_of(BayesianOptions)
 @METHOD
 @FIXED
 @AFTERWARDS
@@ -152,8 +153,9 @@ def _report(record: dict[str, Any], estimator: "GaussianMixture") -> None:
 def _warn_of_components(result: dict[str, Any], estimator: "GaussianMixture") -> None:
     """Log what is odd about components, but for those that EM has not done with."""
     from daskgmm.fitting.fitted import flags_of
+    from daskgmm.model.questions.diagnosis import EMPTY
 
     if result["converged"]:
         for component, flags in enumerate(flags_of(estimator)):
-            if flags:
+            if flags and flags != (EMPTY,):
                 logger.warning("Component %d: %s. See `daskgmm show`.", component, ", ".join(flags))

@@ -61,10 +61,13 @@ def _run_in(record: Mapping[str, Any], key: str) -> str | None:
 
 
 def _facts(description: Mapping[str, Any]) -> dict[str, Any]:
+    from daskgmm.cli.output.tables import rows_shared
+
     fit, run = description["fit"], description["run"]
     facts = {
         "model": description["model"],
         "components": description["components"],
+        **rows_shared(description["components_with_rows"], description["components"]),
         "clusters": description["clusters"] and clusters_in_words(description["clusters"]),
         "columns": description["features"],
         "covariance": description["covariance_type"],

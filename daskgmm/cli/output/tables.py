@@ -21,11 +21,13 @@ _BEST = 5
 def fit_summary(record: Mapping[str, Any], model: "GaussianMixture") -> str:
     """Summary of a fit: its components, its course, and the place of its run."""
     from daskgmm.fitting.model_file import MODEL_FILE
+    from daskgmm.fitting.posteriors import components_with_rows
 
     result = record["result"]
     facts = {
         "rows": f"{result['rows']:,}",
         **dropped_rows(result),
+        **rows_shared(components_with_rows(model), len(model.weights_)),
         "lower bound": f"{result['lower_bound']:.6f} nats a row",
         "iterations": f"{result['n_iter']} ({result['n_passes']} passes over all rows)",
         "converged": "yes" if result["converged"] else "no",
@@ -46,6 +48,11 @@ def dropped_rows(result: Mapping[str, Any]) -> dict[str, str]:
     """The fact of rows that were left out, if there are any."""
     dropped = result.get("rows_dropped", 0)
     return {"rows dropped": f"{dropped:,} with missing values"} if dropped else {}
+
+
+def rows_shared(holding: int | None, components: int) -> dict[str, str]:
+    """Line of how many components of a variational mixture hold rows; none for other mixtures."""
+    return {} if holding is None else {"holding rows": f"{holding} of {components} components"}
 
 
 def candidates(selection: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr
 
+from daskgmm.model.bayesian.posterior import HOLDS
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
@@ -18,6 +19,9 @@ COINCIDES = "coincides"
 
 FEW_ROWS = "few rows"
 """Flag of a component with less than a row."""
+
+EMPTY = "empty"
+"""Flag of a component that a variational mixture did not need, which is as it should be."""
 
 ON_REG_COVAR = "on reg_covar"
 """Flag of a component with more of ``reg_covar`` than of its rows' variance in some direction."""
@@ -150,9 +154,18 @@ def flags(
         FEW_ROWS: _few_rows(mixture, moments),
         ON_REG_COVAR: _narrow(mixture, 2 * reg_covar),
     }
+    empty = _emptied(mixture, moments)
     return [
-        tuple(name for name, mask in masks.items() if mask[k]) for k in range(mixture.n_components)
+        (EMPTY,) if empty[k] else tuple(name for name, mask in masks.items() if mask[k])
+        for k in range(mixture.n_components)
     ]
+
+
+def _emptied(mixture: Mixture, moments: Moments | None) -> NDArray[np.bool_]:
+    """Mask (K,) of components of a variational mixture that hold no rows."""
+    if mixture.posterior is None or moments is None:
+        return np.zeros(mixture.n_components, np.bool_)
+    return np.asarray(moments.sums[-1] < HOLDS)
 
 
 def _few_rows(mixture: Mixture, moments: Moments | None) -> NDArray[np.bool_]:

@@ -38,9 +38,15 @@ def _table(run: FitHistory) -> str:
     latest = run.latest
     means, weights = latest.get("means", ()), latest["weights"]
     heads = "".join(f"<th>{html(name)}</th>" for name in _columns(run))
-    dying = set(fading(tuple(weights)))
+    dying, empty = set(fading(tuple(weights))), set(latest.get("empty", ()))
     rows = "".join(
-        _row(index, len(weights), weights[index], index in dying, means[index], deviations)
+        _row(
+            index,
+            len(weights),
+            _weight(weights[index], index in dying, index in empty),
+            means[index],
+            deviations,
+        )
         for index, deviations in enumerate(latest.get("deviations", ()))
     )
     note = _note(run, len(means))
@@ -53,8 +59,7 @@ def _table(run: FitHistory) -> str:
 def _row(
     index: int,
     components: int,
-    weight: float,
-    dying: bool,
+    weight: str,
     means: list[float],
     deviations: list[float],
 ) -> str:
@@ -63,8 +68,15 @@ def _row(
         for mean, deviation in zip(means, deviations, strict=True)
     )
     swatch = f'<span class="swatch" style="background:{colour(index, components)}"></span>'
+    return f"<tr><td>{swatch}{index}</td>{weight}{cells}</tr>"
+
+
+def _weight(weight: float, dying: bool, empty: bool) -> str:
+    """Cell of a weight; of a component without rows it says so."""
+    if empty:
+        return f'<td class="faint">{number(weight)}, empty</td>'
     mark = ' class="bad"' if dying else ""
-    return f"<tr><td>{swatch}{index}</td><td{mark}>{number(weight)}</td>{cells}</tr>"
+    return f"<td{mark}>{number(weight)}</td>"
 
 
 def _columns(run: FitHistory) -> list[str]:
@@ -77,8 +89,11 @@ def _note(run: FitHistory, shown: int) -> str:
     components = len(run.latest["weights"])
     columns, features = len(_columns(run)), run.about.get("n_features") or 0
     left = []
+    empty = run.latest.get("empty", ())
+    rows = f'<p class="faint">{components - len(empty)} of {components} components hold rows.</p>'
     if components > shown:
         left.append(f"{components - shown} more components")
     if features > columns:
         left.append(f"{features - columns} more columns")
-    return f'<p class="faint">Not shown: {", ".join(left)}.</p>' if left else ""
+    hidden = f'<p class="faint">Not shown: {", ".join(left)}.</p>' if left else ""
+    return (rows if empty else "") + hidden

@@ -1,0 +1,1 @@
+"""Variational mixtures: priors of all parameters, and posteriors in place of point estimates."""
