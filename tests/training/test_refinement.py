@@ -13,7 +13,8 @@ from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import moments_under
 from daskgmm.training.em import EMSettings
 from daskgmm.training.in_memory import total_scatter
-from daskgmm.training.refinement.moves import moves
+from daskgmm.training.refinement.growth import grown
+from daskgmm.training.refinement.moves import halved, moves
 from daskgmm.training.refinement.partial import Neighbourhoods, chosen, joined
 from daskgmm.training.refinement.sampled import Budget, Run, SampledRows
 from daskgmm.training.refinement.search import budget_for, search
@@ -82,6 +83,23 @@ def test_moves_keep_the_number_of_components_and_come_best_first(covariance_type
         assert move.mixture.shape == start.shape
     bounds = [sample.advanced([Run(move.mixture)], 5)[0].bound for move in found]
     assert_allclose(bounds[0], max(bounds), atol=1e-9)
+
+
+def test_a_larger_mixture_is_no_less_likely_than_the_smaller_one_it_grows_from(covariance_type):
+    sample, start = trapped(covariance_type)
+    (good, _), lone = search([start], sample), of_labels(sample, np.zeros(900), covariance_type)
+    poor = lone
+    for component in (0, 0, 1):
+        poor = halved(poor, component)
+    assert_allclose(bound(sample, poor), bound(sample, lone), rtol=1e-12)
+    better = grown(good, poor, sample)
+    assert better.mixture.n_components == 4
+    assert bound(sample, better.mixture) >= bound(sample, good)
+    far = grown(lone, poor, sample)  # from one component to four
+    assert bound(sample, far.mixture) > bound(sample, lone) + 0.5
+    assert grown(lone, better.mixture, sample) is None
+    nothing = replace(sample, budget=Budget(0.0))
+    assert grown(good, poor, nothing) is None
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -136,6 +136,30 @@ def moves(
     return found
 
 
+def split(run: Run, sample: SampledRows, most: int) -> Mixture:
+    """The mixture after splits of the components that gain most by them, `most` at the most.
+
+    Where none gains anything, two halves of the heaviest component are as it was.
+    """
+    assert run.moments is not None  # noqa: S101  see `moves`
+    mixture, best = run.mixture, dict[int, Split]()
+    if sample.afford_pairs(mixture):
+        around = Neighbourhoods(mixture, run.moments, sample)
+        for one in _splits(around, np.arange(mixture.n_components)):
+            if one.gain > 0 and len(best) < most:
+                best.setdefault(one.component, one)
+    if not best:
+        return halved(mixture, int(np.argmax(mixture.weights)))
+    return _moved(mixture, list(best.values()), [])
+
+
+def halved(mixture: Mixture, component: int) -> Mixture:
+    """The same density, with a component written as two of half its weight."""
+    twice = np.sort(np.append(np.arange(mixture.n_components), component))
+    weights = mixture.weights[twice] / np.where(twice == component, 2, 1)
+    return joined([chosen(mixture, twice)], weights)
+
+
 def _all_at_once(
     mixture: Mixture, pairs: Sequence[tuple[float, Split, Removal]], least: float
 ) -> list[Move]:

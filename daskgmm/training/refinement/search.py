@@ -129,22 +129,23 @@ def search(
         sample.course.note(taken=taken)
     gain = run.bound - before if taken else 0.0
     (run,) = sample.advanced([run], MOST_STEPS, _done(LEFT_AT_THE_END)) or [run]
-    found = Refinement(tried, taken, gain, sample.budget.ended, bool(_wrong(run).any()))
+    found = Refinement(tried, taken, gain, sample.budget.ended, bool(spurious_of(run).any()))
     return run.mixture, found
 
 
-def _wrong(run: Run) -> NDArray[np.bool_]:
+def spurious_of(run: Run) -> NDArray[np.bool_]:
+    """Mask (K,) of a run's spurious components; none before its first step."""
     if run.moments is None:
         return np.zeros(run.mixture.n_components, np.bool_)
     return spurious(run.mixture, run.moments)
 
 
-def _best_first(runs: Sequence[Run]) -> list[Run]:
+def best_first(runs: Sequence[Run]) -> list[Run]:
     """Runs in order: the fewer spurious components the better, then the likelier.
 
     Of those that EM can't tell apart yet the first: rounding must not choose.
     """
-    return sorted(runs, key=lambda run: (int(_wrong(run).sum()), -np.rint(run.bound / LEFT)))
+    return sorted(runs, key=lambda run: (int(spurious_of(run).sum()), -np.rint(run.bound / LEFT)))
 
 
 def _done(left: float) -> Callable[[Run], bool]:
@@ -167,34 +168,34 @@ def _best_start(runs: list[Run], sample: SampledRows, more: Iterator[Mixture]) -
     together = len(runs)
     if len(runs) > 1:
         few = sample.thinned(runs[0].mixture.n_components)
-        runs = [Run(run.mixture) for run in _best_first(few.advanced(runs, FIRST_STEPS))]
+        runs = [Run(run.mixture) for run in best_first(few.advanced(runs, FIRST_STEPS))]
         affordable = sample.budget.most / SHARE_OF_HALVING
         affordable /= 2 * FIRST_STEPS * sample.cost([runs[0].mixture])
         half = max(min(-(-len(runs) // 2), int(affordable)), 1)
-        runs = _best_first(sample.advanced(runs[:half], 2 * FIRST_STEPS)) + runs[half:]
+        runs = best_first(sample.advanced(runs[:half], 2 * FIRST_STEPS)) + runs[half:]
     ends: list[Run] = []
     for run in runs:
         ends += sample.advanced([run], MOST_STEPS, _settled(sample.budget))
-        if ends and not _wrong(ends[-1]).any():
+        if ends and not spurious_of(ends[-1]).any():
             break
     if not ends:
         raise sample.collapses[-1]
     for _ in range(MOST_FURTHER):
-        if not _wrong(_best_first(ends)[0]).any():
+        if not spurious_of(best_first(ends)[0]).any():
             break
         further = [Run(mixture) for mixture in itertools.islice(more, together)]
         if not further:
             break
         ends += sample.advanced(further, MOST_STEPS, _done(LEFT))
-    return _best_first(ends)[0]
+    return best_first(ends)[0]
 
 
 def _candidates(run: Run, sample: SampledRows) -> tuple[Move | None, list[Move]]:
     """Moves from a mixture: several at once where there are any, and single ones."""
     few = sample.thinned(run.mixture.n_components)
-    wrong = _wrong(run)
+    wrong = spurious_of(run)
     most = MORE_CANDIDATES if wrong.any() else CANDIDATES
-    together = np.inf if wrong.any() else _least_gain(few) * few.weight
+    together = np.inf if wrong.any() else least_gain(few) * few.weight
     found = list(_ranked(run, few, wrong, most, together))
     several = found.pop(0) if found and found[0].count > 1 else None
     return several, found
@@ -213,29 +214,29 @@ def _ranked(
     return found
 
 
-def _least_gain(sample: SampledRows) -> float:
+def least_gain(sample: SampledRows) -> float:
     """Least gain (nats a row) of a move."""
     return max(GAIN / sample.weight, GAIN_A_ROW)
 
 
 def _together(run: Run, move: Move, sample: SampledRows) -> Run | None:
     """Several moves made together, if EM soon has them better than where they began."""
-    goal = run.bound + run.left + _least_gain(sample)
+    goal = run.bound + run.left + least_gain(sample)
     found = sample.advanced([Run(move.mixture)], STEPS_TOGETHER, lambda one: one.bound > goal)
     better = [one for one in found if one.bound > goal]
     ends = sample.advanced(better, MOST_STEPS, _settled(sample.budget))
-    return ends[0] if ends and not _wrong(ends[0]).any() else None
+    return ends[0] if ends and not spurious_of(ends[0]).any() else None
 
 
 def _better(run: Run, candidates: Sequence[Run], sample: SampledRows) -> Run | None:
     """The best of the moves, run to its end, if it is better than where they began."""
-    wrong = int(_wrong(run).sum())
-    goal = run.bound + (run.left if not wrong else 0.0) + _least_gain(sample)
+    wrong = int(spurious_of(run).sum())
+    goal = run.bound + (run.left if not wrong else 0.0) + least_gain(sample)
     runs = list(candidates)
     for steps, stay in ROUNDS if not wrong else ((MOST_STEPS, 1),):
         # Whether a component is spurious shows at the end only.
         until = _done(LEFT) if wrong else None
-        runs = _best_first(sample.advanced(runs, steps, until))[:stay]
+        runs = best_first(sample.advanced(runs, steps, until))[:stay]
     if not runs:
         return None
 
@@ -248,5 +249,5 @@ def _better(run: Run, candidates: Sequence[Run], sample: SampledRows) -> Run | N
     (best,) = sample.advanced(runs, MOST_STEPS, hopeless_or_done) or (None,)
     if best is None:
         return None
-    left = int(_wrong(best).sum())
+    left = int(spurious_of(best).sum())
     return best if left < wrong or (left == wrong == 0 and best.bound > goal) else None
