@@ -213,7 +213,8 @@ def _stepped(
         logger.warning("A start was given up in pass %d. %s", iteration, outcome)
         return replace(trace, stopped=StopReason.COLLAPSED)
     bound = settings.m_step.bound(trace.mixture, moments, outcome)
-    step = Step(trace.mixture, outcome, trace.lower_bound, bound, settings.deviations)
+    earlier = trace.lower_bounds[-2] if len(trace.lower_bounds) > 1 else -math.inf
+    step = Step(trace.mixture, outcome, trace.lower_bound, bound, settings.deviations, earlier)
     change = settings.stopping.change(step)
     converged = settings.stopping.is_met(change, settings.tol, tried=trace.acceleration.tried)
     return replace(
