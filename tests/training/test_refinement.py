@@ -206,6 +206,34 @@ def test_components_on_few_rows_or_of_no_width_are_spurious_unless_all_are_alike
     assert not spurious(tight, replace(moments, sums=np.full_like(moments.sums, 100.0))).any()
 
 
+@pytest.mark.parametrize(("kind", "least"), [("full", 4), ("diag", 4), ("tied", 3)])
+def test_a_covariance_of_its_own_takes_a_component_one_row_more(kind, least):
+    rows = np.random.default_rng(0).normal(size=(40, 2))
+    rows[:5] += 9
+    sample = sample_of(rows)
+    for few in (least - 1, least):
+        labels = (np.arange(40) >= few).astype(int)
+        shares = (labels == np.arange(2)[:, np.newaxis]).astype(float)
+        moments = moments_under(shares, sample.rows, sample.frame, COVARIANCES[kind])
+        mixture = of_labels(sample, labels, kind)
+        assert spurious(mixture, moments).tolist() == [few < least, False]
+
+
+def test_more_starts_are_tried_where_components_share_a_covariance(monkeypatch):
+    counts = {}
+
+    def counting(starts, sample, more):
+        drawn = list(starts)
+        counts[drawn[0].covariance.name] = len(drawn)
+        return search(drawn, sample, more)
+
+    monkeypatch.setattr("daskgmm.training.starts.search", counting)
+    rows, _ = correlated(300, 2, 3, spread=2, apart=1.0)
+    for kind in ("full", "tied"):
+        GaussianMixture(3, covariance_type=kind, random_state=0).fit(rows)
+    assert counts == {"full": 4, "tied": 24}
+
+
 def test_a_start_with_a_spurious_end_loses_to_any_without():
     random = np.random.default_rng(1)
     rows = np.concatenate([random.normal(size=(200, 2)), random.normal(8, 1, size=(200, 2))])

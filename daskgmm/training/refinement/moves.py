@@ -208,7 +208,7 @@ def _splits(around: Neighbourhoods, components: NDArray[np.int64]) -> list[Split
             continue
         for index, (k, gain) in enumerate(zip(own, gains, strict=True)):
             pair = chosen(halves, (2 * index, 2 * index + 1))
-            if pair.weights.min() * sample.n_rows >= least_rows(mixture.n_features):
+            if pair.weights.min() * sample.n_rows >= least_rows(mixture):
                 found.append(Split(float(gain), int(k), pair))
     return sorted(found, key=lambda one: -one.gain)
 

@@ -171,8 +171,10 @@ def _best_start(runs: list[Run], sample: SampledRows, more: Iterator[Mixture]) -
         runs = [Run(run.mixture) for run in best_first(few.advanced(runs, FIRST_STEPS))]
         affordable = sample.budget.most / SHARE_OF_HALVING
         affordable /= 2 * FIRST_STEPS * sample.cost([runs[0].mixture])
-        half = max(min(-(-len(runs) // 2), int(affordable)), 1)
-        runs = best_first(sample.advanced(runs[:half], 2 * FIRST_STEPS)) + runs[half:]
+        steps, half = 2 * FIRST_STEPS, max(min(-(-len(runs) // 2), int(affordable)), 1)
+        while half > 1 or steps == 2 * FIRST_STEPS:
+            runs = best_first(sample.advanced(runs[:half], steps)) + runs[half:]
+            steps, half = 2 * steps, half // 2
     ends: list[Run] = []
     for run in runs:
         ends += sample.advanced([run], MOST_STEPS, _settled(sample.budget))
