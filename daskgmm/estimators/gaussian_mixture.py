@@ -123,7 +123,9 @@ class GaussianMixture(
     stopping : {'lower_bound', 'parameters'}, default 'lower_bound'
         Change that `tol` is compared with: that of the mean log-likelihood a row (nats), or the
         largest of any weight, mean or covariance entry, with means and covariances in units of
-        the features' standard deviations.
+        the features' standard deviations. Where the start was refined and there is no
+        `acceleration`, it is what the likelihood is still to gain, by Aitken's estimate from the
+        last two changes, if that is more than the last one.
     acceleration : {None, 'squarem'}, default None
         Extrapolation of EM steps: 'squarem' (Varadhan and Roland, 2008) returns to plain EM
         whenever the likelihood would fall. It saves passes where EM needs many: with a small

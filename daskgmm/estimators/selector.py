@@ -116,7 +116,10 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
     All candidates (each number with each type and each start) advance in the same passes over
     the data, and one more pass scores them all. X is anything that `GaussianMixture` takes. A
     candidate gives the same result as a separate fit with the same integer ``random_state``;
-    with several types, or if tasks get other rows, the same up to rounding.
+    with several types, or if tasks get other rows, the same up to rounding. Where starts are
+    refined, a candidate also starts from the best one of the same type with fewer components, some
+    of which are split: where that is better, so is its result, and on the sample no candidate's
+    likelihood is below a smaller one's.
 
     Parameters
     ----------

@@ -14,6 +14,7 @@ from daskgmm.data.source import Source
 from daskgmm.errors import DataError
 from daskgmm.fitting.checkpoint import Checkpoint
 from daskgmm.fitting.checks import require_rows, require_sound
+from daskgmm.fitting.growth import grown_starts
 from daskgmm.fitting.progress import FitProgress
 from daskgmm.fitting.settings import Candidate, Settings
 from daskgmm.fitting.start_search import found_starts
@@ -131,6 +132,7 @@ class Fit:
         numbers = [candidate.plan.n_components for candidate in self.settings.candidates]
         require_sound(found, max(numbers), self.source.columns, self.settings.max_missing)
         started = found_starts(sampled, prepare, self._checkpoint)
+        started = grown_starts(sampled, prepare, started)
         random.set_state(started[-1].random.get_state(legacy=False))
         if found.incomplete:
             logger.info(

@@ -25,7 +25,7 @@ from daskgmm.training.acceleration import Acceleration, acceleration_named
 from daskgmm.training.em import EMSettings
 from daskgmm.training.m_step import Estimation, maximum_likelihood
 from daskgmm.training.starts import StartPlan
-from daskgmm.training.stopping import Rule, stopping_named
+from daskgmm.training.stopping import PREDICTED, Rule, stopping_named
 
 ROWS_A_COMPONENT, LONG_FEATURES = 8, 512
 """Rows of a task for each component, of feature vectors so long: with fewer, sums cost more to make
@@ -133,12 +133,17 @@ class Settings:
         dtype: np.dtype[np.floating[Any]],
     ) -> Self:
         """Take the settings that all candidates share from one estimator's parameters."""
+        stopping = stopping_named(estimator.stopping)
+        # After trials of an acceleration gains do not shrink evenly.
+        refined = any(candidate.refined for candidate in candidates)
+        if refined and estimator.stopping == "lower_bound" and estimator.acceleration is None:
+            stopping = PREDICTED
         return cls(
             candidates,
             tol=estimator.tol,
             reg_covar=estimator.reg_covar,
             max_iter=estimator.max_iter,
-            stopping=stopping_named(estimator.stopping),
+            stopping=stopping,
             accelerate=acceleration_named(estimator.acceleration),
             fit_on_sample=isinstance(estimator.subsample, Integral),
             dtype=dtype,

@@ -145,12 +145,16 @@ class Preparation:
     def _refined(
         self, found: Survey, course: Course, random: np.random.RandomState
     ) -> tuple[Trace, Refinement]:
+        return self.candidate.plan.refined(self.sample_of(found, course), random)
+
+    def sample_of(self, found: Survey, course: Course) -> SampledRows:
+        """The sampled rows on which the start is sought, with the budget of a search."""
         base, drawn = StandardisedData.of(found, self.settings), self._sampled(found)
         plan, n_features = self.candidate.plan, drawn.rows.shape[1]
         compiled = self.settings.worth_compiling(found.rows, n_features)
         if compiled:
             compile_ahead(drawn.rows.dtype, self.settings.dtype)
-        sample = SampledRows(
+        return SampledRows(
             drawn.rows.T,
             drawn.weights,
             base.frame,
@@ -162,7 +166,6 @@ class Preparation:
             compiled,
             course=course,
         )
-        return plan.refined(sample, random)
 
     def _traces(
         self, found: Survey, course: Course, random: np.random.RandomState

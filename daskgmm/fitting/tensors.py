@@ -31,6 +31,7 @@ from daskgmm.passes.statistics import Statistics
 from daskgmm.passes.survey import Survey
 from daskgmm.training.acceleration import AccelerationState
 from daskgmm.training.course import SearchProgress, Step, Steps
+from daskgmm.training.refinement.moves import Move
 from daskgmm.training.refinement.sampled import Run
 from daskgmm.training.refinement.search import Refinement
 from daskgmm.training.states import FitState, StopReason, Trace
@@ -46,6 +47,7 @@ _CLASSES: dict[str, Any] = {
     "Step": Step,
     "SearchProgress": SearchProgress,
     "Run": Run,
+    "Move": Move,
     "Survey": Survey,
     "Statistics": Statistics,
     "Gaps": Gaps,

@@ -214,8 +214,9 @@ def _stepped(
         return replace(trace, stopped=StopReason.COLLAPSED)
     bound = settings.m_step.bound(trace.mixture, moments, outcome)
     unit = settings.m_step.unit
-    bounds = unit * trace.lower_bound, unit * bound
-    step = Step(trace.mixture, outcome, *bounds, settings.deviations)
+    earlier = trace.lower_bounds[-2] if len(trace.lower_bounds) > 1 else -math.inf
+    bounds = [unit * one for one in (trace.lower_bound, bound, earlier)]
+    step = Step(trace.mixture, outcome, bounds[0], bounds[1], settings.deviations, bounds[2])
     change = settings.stopping.change(step)
     converged = settings.stopping.is_met(change, settings.tol, tried=trace.acceleration.tried)
     return replace(

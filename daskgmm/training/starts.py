@@ -50,6 +50,10 @@ MANY_COMPONENTS = 24
 """From so many on, the other ways are k-means a few times: single rows miss some clusters in every
 draw, and moves mend one at a time."""
 
+FURTHER_STARTS_OF_SHARED = 23
+"""The same where components share a covariance: a move of some of them cannot change what all have,
+so that moves mend little, and starts have to."""
+
 MOST_OF_EACH_WAY = 10
 """Starts in each of these ways, at the most, where others end with spurious components."""
 
@@ -109,7 +113,13 @@ class StartPlan:
         """Number of starts besides those asked for that a search on so many rows can afford."""
         sizes, share = (self.n_components, n_features), self.share_of_pairs(compiled=compiled)
         cost = FIRST_STEPS * step_cost(n_rows, self.covariance, *sizes, share)
-        return min(max(int(budget / SHARE_OF_STARTS / cost) - self.n_init, 0), FURTHER_STARTS)
+        most = FURTHER_STARTS_OF_SHARED if self._starts_for_moves else FURTHER_STARTS
+        return min(max(int(budget / SHARE_OF_STARTS / cost) - self.n_init, 0), most)
+
+    @property
+    def _starts_for_moves(self) -> bool:
+        """Whether more starts take the place of moves; of k-means alone they would take long."""
+        return self.covariance.needs_scatter and self.n_components < MANY_COMPONENTS
 
     def refined(
         self, sample: SampledRows, random: np.random.RandomState
@@ -160,8 +170,8 @@ class StartPlan:
         def others() -> Iterator[Mixture]:
             rows = standardised(few, self.covariance)
             many = self.n_components >= MANY_COMPONENTS
-            more_of_each = OTHER_WAYS * MOST_OF_EACH_WAY
-            for way in (kmeans,) * FURTHER_STARTS if many else more_of_each:
+            ways = (*OTHER_WAYS, kmeans) if self._starts_for_moves else OTHER_WAYS
+            for way in (kmeans,) * FURTHER_STARTS if many else ways * MOST_OF_EACH_WAY:
                 with suppress(CollapsedComponentError):
                     yield drawn(way, apart, few, rows)
 

@@ -14,7 +14,7 @@ import pytest
 from distributed import Client
 from threadpoolctl import threadpool_limits
 
-from daskgmm import GaussianMixtureSelector, open_dataset
+from daskgmm import GaussianMixture, GaussianMixtureSelector, open_dataset
 from daskgmm.model.covariance import COVARIANCES
 from tests.support.clusters import cluster_of, running
 from tests.support.fits import OPTIONS, bits
@@ -50,6 +50,22 @@ def expected():
 def expected_selection():
     with dask.config.set(scheduler="synchronous"):
         return selected(in_chunks())
+
+
+def searched(X):
+    """The bits of a fit whose start is sought with moves, and of a selection of such starts."""
+    model = GaussianMixture(6, random_state=1).fit(X)
+    assert model.refinement_["tried"] > 0
+    sweep = GaussianMixtureSelector([2, 6, 4], random_state=1).fit(X)
+    arrays = (model.weights_, model.means_, model.covariances_, model.lower_bounds_)
+    found = [np.asarray(array).tobytes() for array in arrays]
+    return b"".join([*found, repr((model.refinement_, sweep.results_.to_dict())).encode()])
+
+
+@pytest.fixture(scope="module")
+def expected_search():
+    with dask.config.set(scheduler="synchronous"):
+        return searched(in_chunks()[:6000])
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +175,12 @@ def test_no_number_of_threads_changes_a_bit_of_a_selection(workers, expected_sel
         assert selected(in_chunks()) == expected_selection
 
 
+@pytest.mark.parametrize(("workers", "threads"), [(1, 4), (3, 1)])
+def test_no_number_of_threads_changes_a_bit_of_a_search(workers, threads, expected_search):
+    with dask.config.set(scheduler="threads", num_workers=workers), threadpool_limits(threads):
+        assert searched(in_chunks()[:6000]) == expected_search
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_trials_keep_their_bits(kind):
     """Whether one is refused hangs on the last digits of a bound."""
@@ -191,6 +213,13 @@ def test_no_cluster_changes_a_bit(options, expected, expected_selection, expecte
         assert bits(dataset) == from_files
         assert selected(in_chunks()) == expected_selection
         assert bits(dataset, acceleration="squarem", max_iter=20) == accelerated
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 3])
+def test_no_number_of_workers_changes_a_bit_of_a_search(workers, expected_search):
+    with running(n_workers=workers):
+        assert searched(in_chunks()[:6000]) == expected_search
 
 
 @pytest.mark.slow

@@ -22,11 +22,12 @@ from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.scoring import Scorer, Scoring
 from tests.support.paths import IRIS
 from tests.support.reference import DOUBLE, THEIRS, frame_of, random_mixture
+from tests.support.truths import truth
 
 KINDS = list(COVARIANCES)
 CRITERIA = ["bic", "aic", "icl"]
 COLUMNS = ["n_components", "covariance_type", "start", "lower_bound", *CRITERIA, "n_iter"]
-SETTINGS = [{}, {"subsample": None}, {"subsample": 700, "n_init": 2}]
+SETTINGS = [{"refine": "none"}, {"refine": "none", "subsample": 700, "n_init": 2}]
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:K = :sklearn.exceptions.ConvergenceWarning",  # of poor starts: one each is meant
@@ -57,7 +58,7 @@ def apart(X, row, **options):
 
 @pytest.mark.filterwarnings("ignore:Every mixture that was found has")
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("options", SETTINGS, ids=["defaults", "full passes", "sampled"])
+@pytest.mark.parametrize("options", SETTINGS, ids=["full passes", "sampled"])
 def test_candidates_of_one_type_are_separate_fits_to_the_bit(rows, kind, options):
     X = da.from_array(rows, chunks=((1300, 1, 0, 1699), 3))
     options = {"random_state": 3, "n_init": 1} | options
@@ -78,7 +79,7 @@ def test_candidates_of_one_type_are_separate_fits_to_the_bit(rows, kind, options
     assert same.lower_bounds_ == chosen.lower_bounds_
 
 
-@pytest.mark.parametrize("options", SETTINGS, ids=["defaults", "full passes", "sampled"])
+@pytest.mark.parametrize("options", SETTINGS, ids=["full passes", "sampled"])
 def test_candidates_of_all_types_are_separate_fits_up_to_rounding(rows, options):
     options = {"random_state": 0, "n_init": 1} | options
     found = GaussianMixtureSelector([1, 2, 4], covariance_type=KINDS, **options).fit(rows)
@@ -141,6 +142,22 @@ def test_criteria_count_sample_weights():
     repeated = GaussianMixtureSelector([1], **options).fit(np.repeat(X, weights, axis=0))
     columns = ["lower_bound", *CRITERIA]
     assert_allclose(weighted.results_[columns], repeated.results_[columns], rtol=1e-10)
+
+
+def test_refined_candidates_are_separate_fits_or_better_ones(rows):
+    found = GaussianMixtureSelector([2, 5, 3], random_state=3).fit(rows)
+    for row in found.results_.itertuples():
+        model = apart(rows, row, random_state=3)
+        same = row.lower_bound == model.lower_bound_ and row.bic == model.bic(rows)
+        assert same or row.lower_bound > model.lower_bound_
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_with_more_components_the_bound_never_falls(seed):
+    X, _ = truth(seed, 2, 6).draw(300, seed)
+    options = {"random_state": seed, "tol": 1e-9, "max_iter": 500}
+    found = GaussianMixtureSelector(range(1, 9), **options).fit(X)
+    assert (np.diff(found.results_.lower_bound) > 0).all()
 
 
 # --- the choice

@@ -8,6 +8,7 @@ import pytest
 from daskgmm import GaussianMixture
 from daskgmm.data.source import Source
 from daskgmm.fitting.settings import Candidate, Settings
+from daskgmm.training.stopping import PREDICTED, STOPPING
 
 SOURCE = Source((), 5, np.dtype(np.float64), lengths=(100_000,))
 
@@ -18,6 +19,23 @@ def settings_of(*sizes, n_init):
     ]
     candidates = [Candidate.of(one, SOURCE, in_memory=False) for one in estimators]
     return Settings.of(estimators[0], tuple(candidates), SOURCE.dtype)
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        ({}, PREDICTED),
+        ({"refine": "none"}, STOPPING["lower_bound"]),
+        ({"max_iter": 5}, STOPPING["lower_bound"]),
+        ({"acceleration": "squarem"}, STOPPING["lower_bound"]),
+        ({"stopping": "parameters"}, STOPPING["parameters"]),
+    ],
+    ids=["defaults", "scikit-learn's course", "few passes", "accelerated", "parameters"],
+)
+def test_what_is_left_counts_where_starts_were_refined(options, rule):
+    estimator = GaussianMixture(3, **options)
+    candidates = (Candidate.of(estimator, SOURCE, in_memory=False),)
+    assert Settings.of(estimator, candidates, SOURCE.dtype).stopping is rule
 
 
 @pytest.mark.parametrize("n_init", [1, 10])

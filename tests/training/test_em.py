@@ -1,13 +1,13 @@
 """The EM loop, fed by a plain function on one array: no Dask anywhere."""
 
 import math
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture as Theirs
 
@@ -18,7 +18,7 @@ from daskgmm.model.mixture import Mixture
 from daskgmm.training.em import EMSettings, em
 from daskgmm.training.starts import InMemory
 from daskgmm.training.states import FitState, StopReason, Trace
-from daskgmm.training.stopping import stopping_named
+from daskgmm.training.stopping import PREDICTED, Step, lower_bound_left, stopping_named
 from tests.support import reference
 from tests.support.rows import overlapping
 
@@ -197,6 +197,36 @@ def test_units_do_not_move_the_stop_on_parameters(covariance_type):
     small = run(rows, [start], ridge=0.0, **options)
     large = run(factor * rows, [larger], ridge=0.0, **options)
     assert len(small) == len(large)
+
+
+def bounds_of(*values):
+    return Step(None, None, values[-2], values[-1], None, *values[:-2])
+
+
+def test_what_is_left_is_the_sum_of_gains_that_shrink_evenly():
+    gains = 0.1 * 0.9 ** np.arange(200)
+    bounds = -3 + np.cumsum([0, *gains])
+    assert_allclose(lower_bound_left(bounds_of(*bounds[3:6])), bounds[-1] - bounds[5], rtol=1e-6)
+    # Where they shrink fast, the last gain counts; where they grow, there is no end in sight.
+    assert lower_bound_left(bounds_of(-3.0, -2.0, -1.9)) == pytest.approx(0.1)
+    assert lower_bound_left(bounds_of(-3.0, -2.9, -2.7)) == np.inf
+    # Neither rounding nor a ridge keeps EM going.
+    assert lower_bound_left(bounds_of(-3.0, -3.0 + 1e-12, -3.0 + 3e-12)) < 1e-11
+    assert lower_bound_left(bounds_of(-3.0, -2.9, -2.95)) == pytest.approx(-0.05)
+    assert lower_bound_left(bounds_of(-3.0, -2.9)) == pytest.approx(0.1)
+    assert lower_bound_left(bounds_of(-np.inf, -3.0)) == np.inf
+
+
+def test_by_what_is_left_em_stops_no_farther_from_its_end_than_by_its_last_step(covariance_type):
+    rows = some_rows()
+    start = from_rows(rows, covariance_type)
+    *_, short = em([Trace(start)], passes_over(rows), recipe(rows, tol=1e-4))
+    predicted = replace(recipe(rows, tol=1e-4, max_iter=2000), stopping=PREDICTED)
+    *_, near = em([Trace(start)], passes_over(rows), predicted)
+    assert near.iteration > short.iteration
+    assert near.best.stopped is StopReason.CONVERGED
+    assert near.best.lower_bound > short.best.lower_bound
+    assert lower_bound_left(bounds_of(*near.best.lower_bounds[-3:])) < 1e-4
 
 
 def test_an_unknown_rule_is_named_with_the_known_ones():

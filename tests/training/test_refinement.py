@@ -13,7 +13,9 @@ from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import moments_under
 from daskgmm.training.em import EMSettings
 from daskgmm.training.in_memory import total_scatter
-from daskgmm.training.refinement.moves import moves
+from daskgmm.training.refinement.growth import grown
+from daskgmm.training.refinement.moves import halved, moves
+from daskgmm.training.refinement.partial import Neighbourhoods, chosen, joined
 from daskgmm.training.refinement.sampled import Budget, Run, SampledRows
 from daskgmm.training.refinement.search import budget_for, search
 from daskgmm.training.refinement.spurious import spurious
@@ -73,13 +75,84 @@ def test_moves_leave_the_optimum_that_em_cannot_leave(covariance_type):
 
 def test_moves_keep_the_number_of_components_and_come_best_first(covariance_type):
     sample, start = trapped(covariance_type)
-    found = list(moves(start, sample, np.zeros(3, np.bool_), 5))
+    (run,) = sample.advanced([Run(start)], 1)
+    found = moves(run, sample, np.zeros(3, np.bool_), 5)
     assert 1 <= len(found) <= 5
-    for mixture in found:
-        mixture.require_sound()
-        assert mixture.shape == start.shape
-    bounds = [sample.advanced([Run(one)], 5)[0].bound for one in found]
+    for move in found:
+        move.mixture.require_sound()
+        assert move.mixture.shape == start.shape
+    bounds = [sample.advanced([Run(move.mixture)], 5)[0].bound for move in found]
     assert_allclose(bounds[0], max(bounds), atol=1e-9)
+
+
+def test_a_larger_mixture_is_no_less_likely_than_the_smaller_one_it_grows_from(covariance_type):
+    sample, start = trapped(covariance_type)
+    (good, _), lone = search([start], sample), of_labels(sample, np.zeros(900), covariance_type)
+    poor = lone
+    for component in (0, 0, 1):
+        poor = halved(poor, component)
+    assert_allclose(bound(sample, poor), bound(sample, lone), rtol=1e-12)
+    better = grown(good, poor, sample)
+    assert better.mixture.n_components == 4
+    assert bound(sample, better.mixture) >= bound(sample, good)
+    far = grown(lone, poor, sample)  # from one component to four
+    assert bound(sample, far.mixture) > bound(sample, lone) + 0.5
+    assert grown(lone, better.mixture, sample) is None
+    nothing = replace(sample, budget=Budget(0.0))
+    assert grown(good, poor, nothing) is None
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_partial_em_never_gains_more_than_the_whole_mixture_does(
+    covariance_type, seed, monkeypatch
+):
+    monkeypatch.setattr("daskgmm.training.refinement.partial.NEAR", -1.0)  # all rows are near
+    rows, _ = correlated(300, 2, 3, spread=2, apart=1.0, seed=seed)
+    weights = np.random.default_rng(seed).uniform(0.5, 2, 300)
+    sample = sample_of(rows, covariance_type, weights=weights)
+    labels = KMeans(3, n_init=1, random_state=seed).fit(rows).labels_
+    (run,) = sample.advanced([Run(of_labels(sample, labels, covariance_type))], 3)
+    before = bound(sample, run.mixture)
+    around = Neighbourhoods(run.mixture, run.moments, sample)
+    for components in ((1,), (0, 2)):
+        others = [k for k in range(3) if k not in components]
+        axis = run.mixture.deviations[components[0]]
+        start = chosen(run.mixture, (components[0], components[0]))
+        weight = run.mixture.weights[list(components)].sum()
+        start = replace(
+            start, means=start.means + np.outer([1, -1], axis), weights=np.full(2, weight / 2)
+        )
+        previous = -np.inf
+        for steps in (1, 2, 5):
+            gains, found = around.em([around.place(components)], start, steps)
+            whole = joined([chosen(run.mixture, others), found])
+            whole.require_sound()
+            # Partial EM gains at every step, and the last one is still to come in what it returns.
+            assert previous < gains[0] <= (bound(sample, whole) - before) * weights.sum() + 1e-9
+            previous = gains[0]
+
+
+def test_many_components_are_moved_several_at_once_in_few_multiplications():
+    random = np.random.default_rng(0)
+    clusters = np.arange(25).repeat(200)
+    centres = 8.0 * np.stack(np.divmod(np.arange(25), 5), axis=1)
+    rows = centres[clusters] + random.normal(size=(len(clusters), 2))
+    sample = sample_of(rows)
+    labels = clusters.copy()
+    for first in (0, 10, 20):  # two components on this cluster, and one on the next two
+        labels[(clusters == first) & (rows[:, 1] > centres[first, 1])] = first + 1
+        labels[(clusters == first + 1)] = first + 2
+    start = of_labels(sample, labels, "full")
+    step = sample.cost([start])
+    (run,) = sample.advanced([Run(start)], 10)
+    spent = sample.budget.spent
+    several, *_ = moves(run, sample, np.zeros(25, np.bool_), 5, together=5.0)
+    assert several.count >= 2
+    assert sample.budget.spent - spent < 12 * step  # eight of halves of all on all rows: 32
+    found, refinement = search([start], replace(sample, budget=Budget(60 * step)))
+    assert refinement.taken == 3
+    assert not refinement.budget_ended
+    assert_allclose(found.weights, 1 / 25, atol=1e-3)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -131,6 +204,34 @@ def test_components_on_few_rows_or_of_no_width_are_spurious_unless_all_are_alike
         mixture.covariance, np.full(3, 1 / 3), mixture.means, np.tile(1e-9 * np.eye(2), (3, 1, 1))
     )
     assert not spurious(tight, replace(moments, sums=np.full_like(moments.sums, 100.0))).any()
+
+
+@pytest.mark.parametrize(("kind", "least"), [("full", 4), ("diag", 4), ("tied", 3)])
+def test_a_covariance_of_its_own_takes_a_component_one_row_more(kind, least):
+    rows = np.random.default_rng(0).normal(size=(40, 2))
+    rows[:5] += 9
+    sample = sample_of(rows)
+    for few in (least - 1, least):
+        labels = (np.arange(40) >= few).astype(int)
+        shares = (labels == np.arange(2)[:, np.newaxis]).astype(float)
+        moments = moments_under(shares, sample.rows, sample.frame, COVARIANCES[kind])
+        mixture = of_labels(sample, labels, kind)
+        assert spurious(mixture, moments).tolist() == [few < least, False]
+
+
+def test_more_starts_are_tried_where_components_share_a_covariance(monkeypatch):
+    counts = {}
+
+    def counting(starts, sample, more):
+        drawn = list(starts)
+        counts[drawn[0].covariance.name] = len(drawn)
+        return search(drawn, sample, more)
+
+    monkeypatch.setattr("daskgmm.training.starts.search", counting)
+    rows, _ = correlated(300, 2, 3, spread=2, apart=1.0)
+    for kind in ("full", "tied"):
+        GaussianMixture(3, covariance_type=kind, random_state=0).fit(rows)
+    assert counts == {"full": 4, "tied": 24}
 
 
 def test_a_start_with_a_spurious_end_loses_to_any_without():

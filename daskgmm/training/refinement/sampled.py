@@ -1,7 +1,7 @@
 """EM of several mixtures on sampled rows in memory, within a budget of multiplications."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -11,11 +11,9 @@ import numpy as np
 from daskgmm.errors import CollapsedComponentError, DataError
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame
-from daskgmm.model.kernels.base import SlabKernel
 from daskgmm.model.kernels.features import kernel_in_numpy
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
-from daskgmm.model.responsibilities import normalise
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.training.course import EM, Course
 from daskgmm.training.em import EMSettings, advance
@@ -194,9 +192,9 @@ class SampledRows:
             mixtures = [run.mixture for _, run in going]
             if not going or not self.afford(mixtures):
                 break
-            expected = sum(map(self._cost, mixtures))
+            expected = self.cost(mixtures)
             moments, outcomes = advance(mixtures, self.expect, self.settings)
-            cost = sum(map(self._cost, mixtures))
+            cost = self.cost(mixtures)
             self.budget.spent += cost - expected
             self.course.note(phase=EM, rows=self.n_rows, spent=self.budget.spent)
             for (index, run), own, outcome in zip(going, moments, outcomes, strict=True):
@@ -226,18 +224,16 @@ class SampledRows:
 
     def afford(self, mixtures: Sequence[Mixture]) -> bool:
         """Spend an EM step of these mixtures, if the budget has it."""
-        return self.budget.spend(sum(map(self._cost, mixtures)))
+        return self.budget.spend(self.cost(mixtures))
 
-    def afford_pairs(self, mixture: Mixture, times: float) -> bool:
-        """Spend so many EM steps in which all pairs count, if the budget has them."""
-        return self.budget.spend(self.cost_of_pairs(mixture, times))
+    def afford_pairs(self, mixture: Mixture) -> bool:
+        """Spend an EM step in which all pairs count, if the budget has it."""
+        return self.budget.spend(step_cost(self.n_rows, mixture.covariance, *mixture.shape))
 
-    def cost_of_pairs(self, mixture: Mixture, times: float) -> float:
-        """Multiplications of so many EM steps in which all pairs count."""
-        return times * step_cost(self.n_rows, mixture.covariance, *mixture.shape)
-
-    def _cost(self, mixture: Mixture) -> float:
-        return step_cost(self.n_rows, mixture.covariance, *mixture.shape, self.budget.share)
+    def cost(self, mixtures: Sequence[Mixture]) -> float:
+        """Multiplications of an EM step of these mixtures."""
+        share = self.budget.share
+        return sum(step_cost(self.n_rows, one.covariance, *one.shape, share) for one in mixtures)
 
     def thinned(self, n_components: int) -> "SampledRows":
         """Every so manieth row, where these are enough to compare mixtures by."""
@@ -252,26 +248,12 @@ class SampledRows:
             return few
         return replace(few, scatter=self.scatter * (few.weight / self.weight))
 
-    def kernel(self, mixture: Mixture) -> SlabKernel:
-        """A new kernel for a mixture, whose responsibilities may be changed on the way."""
-        dtype = self.settings.dtype
-        return kernel_in_numpy(mixture, dtype)([mixture], self.frame, dtype)
-
-    def windows(self, kernel: SlabKernel) -> Iterator[slice]:
-        """Stretches of rows that a kernel takes at a time."""
-        for start in range(0, self.n_rows, kernel.slab):
-            yield slice(start, start + kernel.slab)
-
     def logits(self, mixture: Mixture) -> Doubles:
         """Weighted log-densities (K, n), up to what is the same for all components of a row."""
-        kernel = self.kernel(mixture)
+        dtype = self.settings.dtype
+        kernel = kernel_in_numpy(mixture, dtype)([mixture], self.frame, dtype)
         found = np.empty((mixture.n_components, self.n_rows))
-        for window in self.windows(kernel):
+        for start in range(0, self.n_rows, kernel.slab):
+            window = slice(start, start + kernel.slab)
             found[:, window] = kernel.logits(self.rows[:, window])
         return found
-
-    def responsibilities(self, mixture: Mixture, logits: Doubles) -> Doubles:
-        """Responsibilities (K, n) times the rows' weights, from weighted log-densities."""
-        found = logits.copy()
-        normalise(found, mixture.noise_logit, for_sums=True)
-        return found if self.weights is None else found * self.weights

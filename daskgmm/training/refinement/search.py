@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.mixture import Mixture
-from daskgmm.training.refinement.moves import STEPS_OF_HALVES, moves
+from daskgmm.training.refinement.moves import Move, moves
 from daskgmm.training.refinement.sampled import Budget, Run, SampledRows
 from daskgmm.training.refinement.spurious import spurious
 
@@ -38,18 +38,24 @@ GAIN_A_ROW = 1e-3
 LEFT = 5e-4
 """Nats a row that EM has still to gain by its own estimate when it counts as done."""
 
+LEFT_IN_HASTE, SHARE_WITHOUT_HASTE = 2e-3, 3
+"""The same where of the budget more than such a part, as one of so many, is spent: moves gain more
+for it than the end of EM."""
+
 LEFT_AT_THE_END = 2e-5
 """The same once the moves have ended."""
+
+STEPS_TOGETHER = 12
+"""EM steps of several moves that are made together, at the most."""
+
+SHARE_OF_HALVING = 8
+"""Part of the budget, as one of so many, that EM of the better half of the starts may take."""
 
 MOST_STEPS = 300
 """EM steps to the end, at the most."""
 
 LEAST_BUDGET = 10.0**10
 """Multiplications that a search may take at the least: those of about a second."""
-
-_COST_OF_RANKING = 4 * STEPS_OF_HALVES + 4
-"""EM steps that take as long as the ranking of moves."""
-
 
 _NONE: Iterator[Mixture] = iter(())
 
@@ -107,32 +113,39 @@ def search(
     run, before, tried, taken = reached
     while run.moments is not None:
         sample.course.reach((run, before, tried, taken))
-        candidates = _candidates(run, sample)
-        tried += len(candidates)
-        sample.course.note(tried=tried)
-        better = _better(run, candidates, sample)
+        several, single = _candidates(run, sample)
+        better, count = None, 1
+        if several is not None:
+            tried, count = tried + several.count, several.count
+            sample.course.note(tried=tried)
+            better = _together(run, several, sample)
+        if better is None:
+            tried, count = tried + len(single), 1
+            sample.course.note(tried=tried)
+            better = _better(run, [Run(move.mixture) for move in single], sample)
         if better is None:
             break
-        run, taken = better, taken + 1
+        run, taken = better, taken + count
         sample.course.note(taken=taken)
     gain = run.bound - before if taken else 0.0
     (run,) = sample.advanced([run], MOST_STEPS, _done(LEFT_AT_THE_END)) or [run]
-    found = Refinement(tried, taken, gain, sample.budget.ended, bool(_wrong(run).any()))
+    found = Refinement(tried, taken, gain, sample.budget.ended, bool(spurious_of(run).any()))
     return run.mixture, found
 
 
-def _wrong(run: Run) -> NDArray[np.bool_]:
+def spurious_of(run: Run) -> NDArray[np.bool_]:
+    """Mask (K,) of a run's spurious components; none before its first step."""
     if run.moments is None:
         return np.zeros(run.mixture.n_components, np.bool_)
     return spurious(run.mixture, run.moments)
 
 
-def _best_first(runs: Sequence[Run]) -> list[Run]:
+def best_first(runs: Sequence[Run]) -> list[Run]:
     """Runs in order: the fewer spurious components the better, then the likelier.
 
     Of those that EM can't tell apart yet the first: rounding must not choose.
     """
-    return sorted(runs, key=lambda run: (int(_wrong(run).sum()), -np.rint(run.bound / LEFT)))
+    return sorted(runs, key=lambda run: (int(spurious_of(run).sum()), -np.rint(run.bound / LEFT)))
 
 
 def _done(left: float) -> Callable[[Run], bool]:
@@ -140,61 +153,103 @@ def _done(left: float) -> Callable[[Run], bool]:
     return lambda run: run.left < left
 
 
+def _settled(budget: Budget) -> Callable[[Run], bool]:
+    """Whether a run is near enough to its end that moves may go on from it."""
+
+    def settled(run: Run) -> bool:
+        hasty = budget.spent > budget.most / SHARE_WITHOUT_HASTE
+        return run.left < (LEFT_IN_HASTE if hasty else LEFT)
+
+    return settled
+
+
 def _best_start(runs: list[Run], sample: SampledRows, more: Iterator[Mixture]) -> Run:
     """The best of several starts; where it ends with a spurious component, the best of all ends."""
     together = len(runs)
     if len(runs) > 1:
         few = sample.thinned(runs[0].mixture.n_components)
-        runs = [Run(run.mixture) for run in _best_first(few.advanced(runs, FIRST_STEPS))]
-        half = -(-len(runs) // 2)
-        runs = _best_first(sample.advanced(runs[:half], 2 * FIRST_STEPS)) + runs[half:]
+        runs = [Run(run.mixture) for run in best_first(few.advanced(runs, FIRST_STEPS))]
+        affordable = sample.budget.most / SHARE_OF_HALVING
+        affordable /= 2 * FIRST_STEPS * sample.cost([runs[0].mixture])
+        steps, half = 2 * FIRST_STEPS, max(min(-(-len(runs) // 2), int(affordable)), 1)
+        while half > 1 or steps == 2 * FIRST_STEPS:
+            runs = best_first(sample.advanced(runs[:half], steps)) + runs[half:]
+            steps, half = 2 * steps, half // 2
     ends: list[Run] = []
     for run in runs:
-        ends += sample.advanced([run], MOST_STEPS, _done(LEFT))
-        if ends and not _wrong(ends[-1]).any():
+        ends += sample.advanced([run], MOST_STEPS, _settled(sample.budget))
+        if ends and not spurious_of(ends[-1]).any():
             break
     if not ends:
         raise sample.collapses[-1]
     for _ in range(MOST_FURTHER):
-        if not _wrong(_best_first(ends)[0]).any():
+        if not spurious_of(best_first(ends)[0]).any():
             break
         further = [Run(mixture) for mixture in itertools.islice(more, together)]
         if not further:
             break
         ends += sample.advanced(further, MOST_STEPS, _done(LEFT))
-    return _best_first(ends)[0]
+    return best_first(ends)[0]
 
 
-def _candidates(run: Run, sample: SampledRows) -> list[Run]:
-    """Moves from a mixture, as runs that have not begun."""
+def _candidates(run: Run, sample: SampledRows) -> tuple[Move | None, list[Move]]:
+    """Moves from a mixture: several at once where there are any, and single ones."""
     few = sample.thinned(run.mixture.n_components)
-    if run.mixture.n_components < 2 or not few.afford_pairs(run.mixture, _COST_OF_RANKING):
-        return []
-    cost = few.cost_of_pairs(run.mixture, _COST_OF_RANKING)
-    wrong = _wrong(run)
+    wrong = spurious_of(run)
     most = MORE_CANDIDATES if wrong.any() else CANDIDATES
-    found = sample.course.step(lambda: tuple(moves(run.mixture, few, wrong, most)), cost)
-    return [Run(mixture) for mixture in found]
+    together = np.inf if wrong.any() else least_gain(few) * few.weight
+    found = list(_ranked(run, few, wrong, most, together))
+    several = found.pop(0) if found and found[0].count > 1 else None
+    return several, found
+
+
+def _ranked(
+    run: Run, few: SampledRows, wrong: NDArray[np.bool_], most: int, together: float
+) -> tuple[Move, ...]:
+    """The most promising moves: a step of the search's course."""
+    known: tuple[Move, ...] | None = few.course.begin(None)
+    if known is not None:
+        return known
+    spent = few.budget.spent
+    found = tuple(moves(run, few, wrong, most, together))
+    few.course.keep(found, few.budget.spent - spent)
+    return found
+
+
+def least_gain(sample: SampledRows) -> float:
+    """Least gain (nats a row) of a move."""
+    return max(GAIN / sample.weight, GAIN_A_ROW)
+
+
+def _together(run: Run, move: Move, sample: SampledRows) -> Run | None:
+    """Several moves made together, if EM soon has them better than where they began."""
+    goal = run.bound + run.left + least_gain(sample)
+    found = sample.advanced([Run(move.mixture)], STEPS_TOGETHER, lambda one: one.bound > goal)
+    better = [one for one in found if one.bound > goal]
+    ends = sample.advanced(better, MOST_STEPS, _settled(sample.budget))
+    return ends[0] if ends and not spurious_of(ends[0]).any() else None
 
 
 def _better(run: Run, candidates: Sequence[Run], sample: SampledRows) -> Run | None:
     """The best of the moves, run to its end, if it is better than where they began."""
-    wrong = int(_wrong(run).sum())
-    goal = run.bound + max(GAIN / sample.weight, GAIN_A_ROW)
+    wrong = int(spurious_of(run).sum())
+    goal = run.bound + (run.left if not wrong else 0.0) + least_gain(sample)
     runs = list(candidates)
     for steps, stay in ROUNDS if not wrong else ((MOST_STEPS, 1),):
         # Whether a component is spurious shows at the end only.
         until = _done(LEFT) if wrong else None
-        runs = _best_first(sample.advanced(runs, steps, until))[:stay]
+        runs = best_first(sample.advanced(runs, steps, until))[:stay]
     if not runs:
         return None
 
+    settled = _settled(sample.budget)
+
     def hopeless_or_done(one: Run) -> bool:
         short = one.bound + 2 * one.left < goal if not wrong else False
-        return one.left < LEFT or short
+        return settled(one) or short
 
     (best,) = sample.advanced(runs, MOST_STEPS, hopeless_or_done) or (None,)
     if best is None:
         return None
-    left = int(_wrong(best).sum())
+    left = int(spurious_of(best).sum())
     return best if left < wrong or (left == wrong == 0 and best.bound > goal) else None

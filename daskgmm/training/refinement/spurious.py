@@ -14,9 +14,12 @@ THINNEST_WITHIN = 1e-3
 """The same of the components' common variance in that direction (Hathaway, 1985)."""
 
 
-def least_rows(n_features: int) -> int:
-    """Effective rows below which a component is spurious: D + 1 determine it altogether."""
-    return n_features + 2
+def least_rows(mixture: Mixture) -> int:
+    """Effective rows below which a component is spurious.
+
+    D + 1 determine a component with a covariance of its own altogether, so it needs one more.
+    """
+    return mixture.n_features + (1 if mixture.covariance.needs_scatter else 2)
 
 
 def spurious(mixture: Mixture, moments: Moments) -> NDArray[np.bool_]:
@@ -33,7 +36,7 @@ def spurious(mixture: Mixture, moments: Moments) -> NDArray[np.bool_]:
         From which the mixture was computed.
     """
     rows = moments.sums[-1] * (moments.rows / moments.weight)
-    few = rows < least_rows(mixture.n_features)
+    few = rows < least_rows(mixture)
     mixture = mixture.beside(None)
     matrices = mixture.covariance.as_matrices(mixture.covariances, mixture.shape)
     within = np.einsum("k,kij->ij", mixture.weights, matrices)

@@ -1,0 +1,274 @@
+"""Partial EM: some components on the rows near them, while all other components stay as they are.
+
+A step of it takes the rows near a component alone, of which each row has a few, however many
+components there are (Ueda et al., 2000).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daskgmm.model.mixture import Mixture
+from daskgmm.model.moments import Moments
+from daskgmm.model.responsibilities import normalise
+from daskgmm.model.typing import Doubles
+from daskgmm.training.refinement.sampled import SampledRows, step_cost
+
+NEAR = 0.01
+"""Responsibility from which a row belongs to a component, among others."""
+
+_TINY = 1e-16
+"""Least share of a row that the components that stay have: what rounding leaves of 1."""
+
+_FEATURE_VALUES, _ROWS_A_FEATURE = 2**22, 4
+"""Values of feature vectors in memory at a time, about; and rows a feature of the components at one
+place, at the least, where that is less."""
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Rows near some components of a mixture.
+
+    Parameters
+    ----------
+    components : tuple of int
+        Those in whose stead others are to come.
+    rows : ndarray of int of shape (m,)
+    log_share : ndarray of shape (m,)
+        Logarithm of the first component's responsibility.
+    log_held : ndarray of shape (m,)
+        Logarithm of the responsibility of all components but these, and of noise.
+    times : int
+        Of so many near rows one is here.
+    """
+
+    components: tuple[int, ...]
+    rows: NDArray[np.int64]
+    log_share: Doubles
+    log_held: Doubles
+    times: int
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbourhoods:
+    """Rows and responsibilities under a mixture, by which its components are told apart.
+
+    Parameters
+    ----------
+    mixture : Mixture
+        In frame coordinates.
+    moments : Moments
+        From which the mixture was computed.
+    sample : SampledRows
+    """
+
+    mixture: Mixture
+    moments: Moments
+    sample: SampledRows
+
+    @cached_property
+    def log_shares(self) -> Doubles:
+        """Logarithms of the responsibilities (K, n)."""
+        logits = self.sample.logits(self.mixture)
+        return np.asarray(logits - normalise(logits.copy(), self.mixture.noise_logit))
+
+    @cached_property
+    def shares(self) -> Doubles:
+        """Responsibilities (K, n), without the rows' weights."""
+        return np.exp(self.log_shares)
+
+    @cached_property
+    def near(self) -> NDArray[np.bool_]:
+        """Whether rows belong to components, among others, of shape (K, n)."""
+        return np.asarray(self.shares > NEAR)
+
+    @cached_property
+    def weights(self) -> Doubles:
+        """Sample weights (n,)."""
+        given = self.sample.weights
+        return np.ones(self.sample.n_rows) if given is None else given
+
+    @cached_property
+    def z(self) -> Doubles:
+        """Rows (D, n) in frame coordinates."""
+        found = np.empty(self.sample.rows.shape)
+        self.sample.frame.standardise(self.sample.rows.astype(np.float64, copy=False), out=found)
+        return found
+
+    def place(self, components: tuple[int, ...]) -> Place:
+        """Rows near some components: every so manieth where there are very many."""
+        own = list(components)
+        rows = np.flatnonzero(self.near[own].any(axis=0))
+        n_features = self.mixture.n_features
+        length = self.mixture.covariance.feature_length(n_features)
+        most = max(_FEATURE_VALUES // length, _ROWS_A_FEATURE * n_features)
+        times = max(-(-len(rows) // most), 1)
+        rows = rows[::times]
+        held = 1 - self.shares[own][:, rows].sum(axis=0)
+        log_held = np.log(np.maximum(held, _TINY))
+        return Place(components, rows, self.log_shares[own[0], rows], log_held, times)
+
+    def cost(self, places: Sequence[Place], n_components: int, steps: int) -> float:
+        """Multiplications of so many steps of so many components at each place."""
+        covariance, n_features = self.mixture.covariance, self.mixture.n_features
+        rows = [len(place.rows) for place in places]
+        return steps * sum(step_cost(n, covariance, n_components, n_features) for n in rows)
+
+    def em(
+        self, places: Sequence[Place], start: Mixture, steps: int, added: float = 0.0
+    ) -> tuple[Doubles, Mixture]:
+        """EM of the components at each place.
+
+        Parameters
+        ----------
+        places : sequence of Place
+        start : Mixture
+            Of as many components at each place, place by place, with the weights that the
+            components there have in the mixture.
+        steps : int
+        added : float
+            Rows like those of a place's first component that are added to each component.
+
+        Returns
+        -------
+        gains : ndarray of shape (P,)
+            What the log-likelihood (nats) gains by each place's components, before the last step.
+        mixture : Mixture
+            All components, with such weights.
+
+        Raises
+        ------
+        CollapsedComponentError
+            A component has collapsed.
+        """
+        each = start.n_components // len(places)
+        gains, parts = [], []
+        for window in self._batches(places):
+            components = np.arange(window.start * each, window.stop * each)
+            own, found = self._em(places[window], chosen(start, components), steps, added)
+            gains.append(own)
+            parts.append(found)
+        return np.concatenate(gains), joined(parts)
+
+    def _batches(self, places: Sequence[Place]) -> Iterator[slice]:
+        """Stretches of places whose feature vectors are in memory together."""
+        length = self.mixture.covariance.feature_length(self.mixture.n_features)
+        start, values = 0, 0
+        for index, place in enumerate(places):
+            if index > start and values + len(place.rows) * length > _FEATURE_VALUES:
+                yield slice(start, index)
+                start, values = index, 0
+            values += len(place.rows) * length
+        yield slice(start, len(places))
+
+    def _em(
+        self, places: Sequence[Place], start: Mixture, steps: int, added: float
+    ) -> tuple[Doubles, Mixture]:
+        each = start.n_components // len(places)
+        first = np.array([place.components[0] for place in places])
+        origins = np.repeat(self.mixture.means[first], each, axis=0)
+        reference = _natural(chosen(self.mixture, first), self.mixture.means[first])
+        like_first = self._like(first, added).repeat(each, axis=1)
+        features = [self._features(place) for place in places]
+        ends = np.cumsum([len(place.rows) for place in places])
+        windows = [slice(end - len(own.rows), end) for own, end in zip(places, ends, strict=True)]
+        log_share = np.concatenate([place.log_share for place in places])
+        log_held = np.concatenate([place.log_held for place in places])
+        weights = np.concatenate([self.weights[place.rows] * place.times for place in places])
+        logits = np.empty((each, ends[-1]))
+        sums = np.empty((len(features[0]), start.n_components))
+        totals = start.weights.reshape(-1, each).sum(axis=1)
+        gains, found = np.zeros(len(places)), start
+        for _ in range(steps):
+            eta = _natural(found, origins).reshape(len(places), each, -1)
+            eta -= reference[:, np.newaxis]
+            for own, phi, window in zip(eta, features, windows, strict=True):
+                np.matmul(own, phi, out=logits[:, window])
+            logits += log_share
+            density = _normalised_beside(logits, log_held)
+            gains = np.add.reduceat(density * weights, ends - [len(own.rows) for own in places])
+            logits *= weights
+            for index, (phi, window) in enumerate(zip(features, windows, strict=True)):
+                sums[:, index * each : (index + 1) * each] = phi @ logits[:, window].T
+            moments = replace(
+                self.moments, origins=origins, sums=sums + like_first, log_likelihood=0.0,
+                weight=float(sums[-1].sum()), rows=self.sample.n_rows,
+            )  # fmt: skip
+            after = self.sample.settings.maximise(found, moments)
+            counts = sums[-1].reshape(-1, each)
+            shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), _TINY)
+            # A covariance that all share stays.
+            found = joined([chosen(found, ()), after], (shares * totals[:, np.newaxis]).ravel())
+        return gains, found
+
+    def _like(self, components: NDArray[np.int64], rows: float) -> Doubles:
+        """Moments (F, P) of so many rows like those of each component, about its mean."""
+        own = replace(
+            self.moments,
+            origins=self.moments.origins[components],
+            sums=self.moments.sums[:, components],
+        ).about(self.mixture.means[components], self.mixture.covariance)
+        return np.asarray(own.sums * (rows / np.maximum(own.sums[-1], _TINY)))
+
+    def _features(self, place: Place) -> Doubles:
+        """Feature vectors (F, m) about the mean of a place's first component."""
+        covariance, (n_features, _) = self.mixture.covariance, self.z.shape
+        found = np.empty((covariance.feature_length(n_features), len(place.rows)))
+        linear = found[-1 - n_features : -1]
+        origin = self.mixture.means[place.components[0]]
+        np.subtract(self.z[:, place.rows], origin[:, np.newaxis], out=linear)
+        covariance.quadratic(linear, out=found[: -1 - n_features])
+        found[-1] = 1
+        return found
+
+
+def _natural(mixture: Mixture, origins: Doubles) -> Doubles:
+    """Natural parameters (K, F) for feature vectors about other origins (K, D)."""
+    return replace(mixture, means=mixture.means - origins).natural_parameters
+
+
+def _normalised_beside(logits: Doubles, held: Doubles) -> Doubles:
+    """Turn logits (c, m) into responsibilities in place, beside a held part (m,) of the density.
+
+    Returns the log-density (m,).
+    """
+    peak = np.maximum(logits.max(axis=0), held)
+    logits -= peak
+    np.exp(logits, out=logits)
+    total = logits.sum(axis=0) + np.exp(held - peak)
+    logits /= total
+    return np.asarray(np.log(total, out=total) + peak)
+
+
+def chosen(mixture: Mixture, indices: Sequence[int] | NDArray[np.int64]) -> Mixture:
+    """Some components of a mixture, with the weights that they have there."""
+    index = np.asarray(indices, np.int64)
+    covariance, log_weights = mixture.covariance, mixture.log_weights
+    return replace(
+        mixture,
+        weights=mixture.weights[index],
+        means=mixture.means[index],
+        covariances=covariance.of_components(mixture.covariances, index),
+        factors=covariance.of_components(mixture.factors, index),
+        log_weights=None if log_weights is None else log_weights[index],
+    )
+
+
+def joined(parts: Sequence[Mixture], weights: Doubles | None = None) -> Mixture:
+    """All components, with their weights or others; a covariance that they share is the first's."""
+    first, shared = parts[0], parts[0].covariance.needs_scatter
+
+    def together(name: str) -> Doubles:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return replace(
+        first,
+        weights=together("weights") if weights is None else weights,
+        means=together("means"),
+        covariances=first.covariances if shared else together("covariances"),
+        factors=first.factors if shared else together("factors"),
+        log_weights=None,
+    )
