@@ -236,4 +236,4 @@ def test_a_nights_unknown_step_is_refused_before_any_is_made(folder):
         env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "unknown step 'rm': fit, gate, predict or publish\n"
+    assert done.stderr == "unknown step 'rm': fit, refresh, gate, predict or publish\n"
