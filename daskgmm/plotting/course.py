@@ -74,6 +74,8 @@ def _draw_changes(ax: "Axes", model: Any, bounds: NDArray[np.float64]) -> None:
     label = f"Change of the {of_what} (dashed: tol {model.tol:g})"
     ax.set_ylabel(label, color=_CHANGE_COLOUR)
     if model.tol > 0:
+        if np.isnan(shown).all():  # a line alone makes no range
+            ax.set_ylim(model.tol / 10, model.tol * 10)
         ax.axhline(model.tol, color=_CHANGE_COLOUR, linestyle="dashed", linewidth=1)
 
 
