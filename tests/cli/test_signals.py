@@ -68,7 +68,8 @@ def test_a_signal_ends_a_fit_and_leaves_its_checkpoint_only(rows, tmp_path, numb
     os.killpg(process.pid, number)  # as a terminal does: to the workers as well
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (code, "")
-    first, second = err.splitlines()
+    *passes, first, second = err.splitlines()
+    assert all(line.startswith("Pass ") for line in passes)
     assert (first, "continues from its checkpoint" in second) == ("error: Interrupted.", True)
     assert names(run) == ["checkpoint.safetensors", "run.json"]
     record = json.loads((run / "run.json").read_text())

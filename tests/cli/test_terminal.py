@@ -226,7 +226,7 @@ def forecast():
     states = []
     values = np.random.default_rng(0).normal(size=(2000, 2)) + 3 * np.arange(2000)[:, None] % 2
     options = {"tol": 1e-7, "max_iter": 500, "subsample": 300, "random_state": 0}
-    GaussianMixture(2, **options, callbacks=(states.append,)).fit(values)
+    GaussianMixture(2, **options, refine="none", callbacks=(states.append,)).fit(values)
     found = Forecast(1e-7, 500)
     for state in states[: len(states) // 2]:
         found = found.after(state)
