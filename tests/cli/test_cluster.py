@@ -212,7 +212,7 @@ def test_workers_that_all_go_away_in_a_pass_are_waited_for_and_given_up(
 def test_a_cache_is_chosen_once_the_first_worker_has_come(alone_scheduler, tmp_path, caplog):
     numbers = np.random.default_rng(0).normal(size=(40, 2))
     pd.DataFrame(numbers, columns=["a", "b"]).to_parquet(tmp_path / "rows.parquet")
-    caplog.set_level("INFO")
+    caplog.set_level("DEBUG")
     with Client(scheduler_file=alone_scheduler) as client, ThreadPoolExecutor(1) as pool:
         rows = open_dataset(tmp_path / "rows.parquet")
         fitting = pool.submit(GaussianMixture().fit, rows)

@@ -8,7 +8,8 @@ from daskgmm.data.source import Source
 from daskgmm.estimators.parameters import check_parameters
 from daskgmm.fitting.protocols import MixtureParameters
 from daskgmm.fitting.settings import Candidate, Settings, compute_dtype
-from daskgmm.passes.engine.graph import pass_graph
+from daskgmm.passes.engine.gathering import joined_groups
+from daskgmm.passes.engine.graph import Group, pass_graph
 from daskgmm.passes.engine.grouping import laid_out
 from daskgmm.passes.engine.persist import held_as
 from daskgmm.passes.engine.work import Work
@@ -33,7 +34,7 @@ class Tasks:
     adding: int
 
     @classmethod
-    def of(cls, source: Source, groups: Sequence[range], moments_bytes: int) -> Self:
+    def of(cls, source: Source, groups: Sequence[Group], moments_bytes: int) -> Self:
         """Count the tasks in the graph of a pass whose moments take so many bytes."""
         work = Work(_nothing, _nothing, None, moments_bytes)
         graph, _ = pass_graph(source, groups, work, "gmm-pass", "")
@@ -92,7 +93,8 @@ class PassPlan:
         keys = [str(position) for position in range(len(cut.parts))]
         task = settings.task(source)
         moments = replace(task, n_components=starts * plan.n_components).result_bytes
-        held = Tasks.of(held_as(cut, keys) if source.decoded else cut, groups, moments)
+        kept = held_as(cut, keys) if source.decoded else cut
+        held = Tasks.of(kept, joined_groups(kept, groups, cost, moments), moments)
         return cls(cut, settings, task, starts, Tasks.of(cut, groups, moments), held)
 
     @property

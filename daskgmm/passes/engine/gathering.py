@@ -61,7 +61,7 @@ def held_groups(
     if active_client() is None:
         return source, groups
     sending = _Sending(source)
-    worth_joining = len(groups) > _FEWEST_BUNCHES * FAN_IN and fan_in(result_bytes) == FAN_IN
+    worth_joining = _worth_joining(groups, result_bytes)
     for start in range(0, len(groups), FAN_IN):
         bunch = groups[start : start + FAN_IN]
         whole = [leaves_of(source, group) for group in bunch]
@@ -78,6 +78,44 @@ def held_groups(
     waiting = any(leaf.inputs for group in known for leaf in group.leaves)
     graph = {**(source.graph if waiting else {}), **hold(sending.tasks, sending.keys)}
     return replace(source, graph=graph), known
+
+
+def joined_groups(
+    source: Source, groups: Sequence[Group], cost_a_row: float, result_bytes: int
+) -> list[Group]:
+    """The groups as `held_groups` would join them if a cluster held all rows."""
+    if not _worth_joining(groups, result_bytes):
+        return list(groups)
+    found: list[Group] = []
+    room: float = _GATHERED_BYTES
+    for start in range(0, len(groups), FAN_IN):
+        bunch = groups[start : start + FAN_IN]
+        whole = [leaves_of(source, group) for group in bunch]
+        leaf = _one_leaf(source, whole, SECONDS_A_TASK / cost_a_row)
+        size = math.inf if leaf is None else _bytes_of(source, leaf)
+        if leaf is None or size > room:
+            found += bunch
+        else:
+            room -= size
+            found.append(HeldGroup(leaf.first, leaf.stop, (leaf,), len(whole)))
+    return found
+
+
+def _worth_joining(groups: Sequence[Group], result_bytes: int) -> bool:
+    return len(groups) > _FEWEST_BUNCHES * FAN_IN and fan_in(result_bytes) == FAN_IN
+
+
+def _one_leaf(source: Source, whole: Sequence[Sequence[Leaf]], most_rows: float) -> Leaf | None:
+    """One task in place of those of some groups; ``None`` if their rows are not known to be few."""
+    leaves, lengths = [leaf for group in whole for leaf in group], source.lengths
+    first, stop = leaves[0].first, leaves[-1].stop
+    if lengths is None or sum(lengths[first:stop]) > most_rows:
+        return None
+    stretches = tuple(
+        Stretch(tuple(source.parts[group[0].first : group[-1].stop]), group[0].first)
+        for group in whole
+    )
+    return Leaf(first, stop, stretches, [key for one in leaves for key in one.inputs])
 
 
 class _Sending:
@@ -97,19 +135,14 @@ class _Sending:
 
     def join(self, whole: Sequence[Sequence[Leaf]], most_rows: float) -> bool:
         """Add some groups as one task, if their rows are few and all held in memory."""
-        leaves, lengths = [leaf for group in whole for leaf in group], self._source.lengths
-        first, stop = leaves[0].first, leaves[-1].stop
-        if lengths is None or sum(lengths[first:stop]) > most_rows:
+        leaf = _one_leaf(self._source, whole, most_rows)
+        if leaf is None:
             return False
-        stretches = tuple(
-            Stretch(tuple(self._source.parts[group[0].first : group[-1].stop]), group[0].first)
-            for group in whole
-        )
-        leaf = Leaf(first, stop, stretches, [key for one in leaves for key in one.inputs])
         size = _held_bytes(self._source, leaf)
         if size > self.room:
             return False
-        self.groups.append(HeldGroup(first, stop, (self._gather(leaf, size),), len(whole)))
+        held = self._gather(leaf, size)
+        self.groups.append(HeldGroup(leaf.first, leaf.stop, (held,), len(whole)))
         return True
 
     def send(self, group: Group, leaves: list[Leaf]) -> None:
@@ -144,6 +177,10 @@ def _held_bytes(source: Source, leaf: Leaf) -> float:
         return math.inf
     if not all(is_future(source.graph.get(key)) for key in leaf.inputs):
         return math.inf
+    return _bytes_of(source, leaf)
+
+
+def _bytes_of(source: Source, leaf: Leaf) -> float:
     return sum(part_bytes(source, position) for position in range(leaf.first, leaf.stop))
 
 
@@ -155,7 +192,7 @@ def _gathered_bytes(source: Source, leaf: Leaf) -> float:
         return math.inf
     if leaf.stop - leaf.first == 1 and isinstance(source.parts[leaf.first], InlinePart):
         return math.inf
-    return sum(part_bytes(source, position) for position in range(leaf.first, leaf.stop))
+    return _bytes_of(source, leaf)
 
 
 def _has_tasks(part: Part) -> bool:
