@@ -103,9 +103,9 @@ class BayesianGaussianMixture(GaussianMixture):
     >>> from daskgmm import BayesianGaussianMixture
     >>> X = np.array([[1, 2], [1, 4], [1, 0], [4, 2], [12, 4], [10, 7]])
     >>> model = BayesianGaussianMixture(n_components=2, random_state=42).fit(X)
-    >>> model.means_.round(2)
-    array([[2.49, 2.29],
-           [8.45, 4.52]])
+    >>> model.means_.round(1)
+    array([[2.5, 2.3],
+           [8.5, 4.5]])
     """
 
     # Parameters of the likelihood alone.
