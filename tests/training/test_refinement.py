@@ -206,6 +206,24 @@ def test_components_on_few_rows_or_of_no_width_are_spurious_unless_all_are_alike
     assert not spurious(tight, replace(moments, sums=np.full_like(moments.sums, 100.0))).any()
 
 
+@pytest.mark.parametrize("units", [(1.0, 1.0, 1.0), (1e3, 1.0, 1e-2)])
+def test_a_thin_cluster_of_many_rows_is_found_and_equal_values_are_no_cluster(units):
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 3, 6000)
+    widths = np.array([[1, 1, 1], [1, 1, 3e-3], [1, 1, 1]])[labels]
+    turned, _ = np.linalg.qr(random.normal(size=(3, 3)))
+    rows = (random.normal(size=(6000, 3)) * widths) @ turned + 7 * labels[:, np.newaxis] + 500
+    model = GaussianMixture(3, random_state=0).fit(rows * units)
+    assert_allclose(sorted(model.weights_), [1 / 3] * 3, atol=0.02)
+    assert not model.refinement_["spurious"]
+    rows[labels == 1, 2] = 3.0
+    sample = sample_of(rows, ridge=1e-6)
+    mixture = of_labels(sample, labels, "full")
+    shares = (labels == np.arange(3)[:, np.newaxis]).astype(float)
+    moments = moments_under(shares, sample.rows, sample.frame, COVARIANCES["full"])
+    assert spurious(mixture, moments).tolist() == [False, True, False]
+
+
 @pytest.mark.parametrize(("kind", "least"), [("full", 4), ("diag", 4), ("tied", 3)])
 def test_a_covariance_of_its_own_takes_a_component_one_row_more(kind, least):
     rows = np.random.default_rng(0).normal(size=(40, 2))

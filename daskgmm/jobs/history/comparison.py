@@ -96,12 +96,19 @@ def _facts(model: Model) -> dict[str, Any]:
         "rows": listed["rows"] if listed else stored.get("n_rows_"),
         "components": fitted.n_components,
         "covariance": fitted.predictor.mixture.covariance.name,
-        "lower_bound": stored.get("lower_bound_"),
+        "lower_bound": _bound_a_row(stored),
         "converged": stored.get("converged_"),
         "iterations": stored.get("n_iter_"),
         "seconds": listed and listed["seconds"],
         "difference": listed and listed["difference"],
     }
+
+
+def _bound_a_row(stored: Mapping[str, Any]) -> float | None:
+    """Lower bound (nats a row); that of a variational mixture itself is a total."""
+    history = stored.get("history_")
+    found: float | None = history[-1]["lower_bound"] if history else stored.get("lower_bound_")
+    return found
 
 
 def _options(models: Sequence[Model]) -> dict[str, list[Any]]:

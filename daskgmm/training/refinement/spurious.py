@@ -13,6 +13,14 @@ THINNEST = 1e-4
 THINNEST_WITHIN = 1e-3
 """The same of the components' common variance in that direction (Hathaway, 1985)."""
 
+SUPPORTED = 100
+"""Rows, for each of D + 1, from which on a component is not thin by chance: its columns determine
+each other."""
+
+EQUAL = 1e-10
+"""Share of the columns' variance below which rows have equal values in some direction, to which the
+ridge alone gives width: a component of such rows is spurious however many they are."""
+
 
 def least_rows(mixture: Mixture) -> int:
     """Effective rows below which a component is spurious.
@@ -27,7 +35,7 @@ def spurious(mixture: Mixture, moments: Moments) -> NDArray[np.bool_]:
 
     What is determined by a few rows says nothing of others, and where a variance is next to nothing
     the likelihood rises without bound. Components that are all as thin as each other are not
-    spurious.
+    spurious, nor are those on many rows whose values are not equal.
 
     Parameters
     ----------
@@ -42,9 +50,23 @@ def spurious(mixture: Mixture, moments: Moments) -> NDArray[np.bool_]:
     within = np.einsum("k,kij->ij", mixture.weights, matrices)
     centred = mixture.means - mixture.weights @ mixture.means
     columns = np.diag(within) + mixture.weights @ centred**2
-    narrow = _least(matrices, np.diag(1 / np.sqrt(columns))) < THINNEST
+    to_columns = np.diag(1 / np.sqrt(columns))
+    least = _least(matrices, to_columns)
     thin = _least(matrices, np.linalg.inv(np.linalg.cholesky(within))) < THINNEST_WITHIN
-    return np.asarray(few | (thin & narrow))
+    by_chance = rows < SUPPORTED * (mixture.n_features + 1)
+    equal = _least(_without_ridge(mixture, moments), to_columns) < EQUAL
+    return np.asarray(few | (thin & (least < THINNEST) & (by_chance | equal)))
+
+
+def _without_ridge(mixture: Mixture, moments: Moments) -> Doubles:
+    """Covariances (K, D, D) of the components' own rows, to which nothing is added."""
+    n_features = mixture.n_features
+    counts = np.maximum(moments.sums[-1], np.finfo(np.float64).tiny)
+    offsets = moments.sums[-1 - n_features : -1].T / counts[:, np.newaxis]
+    quadratic = moments.sums[: -1 - n_features]
+    covariance, nothing = mixture.covariance, np.zeros(n_features)
+    found = covariance.estimate(quadratic, moments.shared, counts, offsets, nothing)
+    return covariance.as_matrices(found, mixture.shape)
 
 
 def _least(matrices: Doubles, whitening: Doubles) -> Doubles:
