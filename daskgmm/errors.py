@@ -19,6 +19,18 @@ both. They hold plain strings only, so they travel between processes as they are
 from importlib.util import find_spec
 from typing import Self
 
+__all__ = [
+    "BelowThresholdError",
+    "ClusterError",
+    "CollapsedComponentError",
+    "ConfigurationError",
+    "DaskGMMError",
+    "DataError",
+    "InputTypeError",
+    "MissingInputError",
+    "OutputError",
+]
+
 
 class DaskGMMError(Exception):
     """Base of all errors raised on purpose.

@@ -83,9 +83,11 @@ class BayesianGaussianMixture(GaussianMixture):
     mean_precision_, degrees_of_freedom_ : ndarray of shape (K,)
         Of the posteriors of means and precisions; a number for the degrees of tied covariances.
     weight_concentration_prior_, mean_precision_prior_, degrees_of_freedom_prior_ : float
+        Numbers of the priors as they were used.
     mean_prior_ : ndarray of shape (D,)
+        Mean of the prior of the means.
     covariance_prior_ : ndarray or float
-        The priors as they were used.
+        Inverse scale of the prior of the precisions.
     lower_bound_ : float
         scikit-learn's: the evidence lower bound of all rows (nats), but for constants.
     lower_bounds_ : list of float
@@ -93,8 +95,9 @@ class BayesianGaussianMixture(GaussianMixture):
     history_ : list of dict
         As `GaussianMixture` has it; its ``lower_bound`` is the evidence lower bound itself, in
         nats a row. ``change`` is the change of `lower_bound_`.
-    converged_, n_iter_, n_features_in_, feature_names_in_, n_rows_, n_rows_dropped_, n_passes_,
-    refinement_
+    converged_, n_iter_, n_features_in_, feature_names_in_ : bool, int, int, ndarray
+        As in `GaussianMixture`.
+    n_rows_, n_rows_dropped_, n_passes_, refinement_ : int, int, int, dict or None
         As in `GaussianMixture`.
 
     Examples
@@ -251,7 +254,15 @@ class BayesianGaussianMixture(GaussianMixture):
         return self._priors
 
     def adapt(self, X: Any, relevance: float = 16.0) -> Self:
-        """As of `GaussianMixture`: the posterior but for the means stays as it is."""
+        """A new mixture whose means are moved towards X; the rest of the posterior stays as it is.
+
+        Parameters
+        ----------
+        X : array, frame, dask collection or dataset of shape (n, D)
+            Rows, one or more, with finite values.
+        relevance : float, default 16.0
+            Rows that an old mean counts as, not negative.
+        """
         found = super().adapt(X, relevance)
         found._priors = self._priors  # noqa: SLF001  the same class
         return found
@@ -268,5 +279,10 @@ class BayesianGaussianMixture(GaussianMixture):
 
     @classmethod
     def from_sklearn(cls, estimator: Any) -> Self:
-        """Convert from a fitted ``sklearn.mixture.BayesianGaussianMixture``."""
+        """Convert from a fitted ``sklearn.mixture.BayesianGaussianMixture``.
+
+        Parameters
+        ----------
+        estimator : sklearn.mixture.BayesianGaussianMixture
+        """
         return sklearn_bayesian.from_sklearn(cls, estimator)

@@ -158,13 +158,11 @@ class GaussianMixture(
         random (Ghahramani and Jordan, 1994), and predictions from the known values. Starts are
         found on the complete rows of the sample if they are half of it, or ten for each component
         and column; else with means in place of what is missing.
-
     noise : bool or float, default False
         Uniform background over the bounding box of all rows, for those that belong to no cluster
         (Banfield and Raftery, 1993); a number is its first share (``True``: 0.05). `predict` gives
         its rows the label -1, `predict_proba` has it as the last of K + 1 columns, and `weights_`
         and `noise_weight_` sum to 1. Rows outside the box are held against the same density.
-
     prior : {None, 'default'} or Prior, default None
         Prior of means and covariances, for maximum a posteriori in place of maximum likelihood: no
         component can collapse, so `reg_covar` may be 0. 'default' is mclust's (Fraley and Raftery,
@@ -366,7 +364,18 @@ class GaussianMixture(
         self.refinement_ = None if refinement is None else asdict(refinement)
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
-        """Fit, then label the same rows."""
+        """Fit, then label the same rows.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        array of shape (n,)
+            Labels, of the kind of X.
+        """
         return self.fit(X, y, sample_weight).predict(X)
 
     def sample(self, n_samples: int = 1) -> tuple[Any, Any]:
@@ -405,7 +414,12 @@ class GaussianMixture(
 
     @classmethod
     def from_sklearn(cls, estimator: Any) -> Self:
-        """Convert from a fitted ``sklearn.mixture.GaussianMixture``."""
+        """Convert from a fitted ``sklearn.mixture.GaussianMixture``.
+
+        Parameters
+        ----------
+        estimator : sklearn.mixture.GaussianMixture
+        """
         return sklearn_model.from_sklearn(cls, estimator)
 
 

@@ -33,6 +33,13 @@ class MergedMixture:
     It is the same density; only labels are of clusters. A cluster may have any shape, as each is a
     mixture itself.
 
+    Parameters
+    ----------
+    mixture : GaussianMixture
+        A fitted one, of K components.
+    merging : Merging
+        The joins, and the cluster of each component.
+
     Attributes
     ----------
     mixture_ : GaussianMixture
@@ -123,7 +130,16 @@ class MergedMixture:
     ) -> str:
         """One SELECT of each row's cluster, its probabilities and the log-density.
 
-        Parameters, errors and sizes are those of `daskgmm.GaussianMixture.to_sql`.
+        Errors and sizes are those of `daskgmm.GaussianMixture.to_sql`.
+
+        Parameters
+        ----------
+        table : str
+            The table's name, with its schema if it has one.
+        dialect : str, default 'duckdb'
+            As there.
+        columns : sequence of str, optional
+            The columns of the features, in their order; by default the names they were fitted by.
         """
         return self._clustered.to_sql(table, dialect, columns)
 

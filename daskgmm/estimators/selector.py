@@ -98,15 +98,35 @@ class Delegating:
         return self._best().icl(X)
 
     def anomaly_threshold(self, X: Any, quantile: float) -> float:
-        """Log-density (nats) below which a share of X's rows lies."""
+        """Log-density (nats) below which a share of X's rows lies.
+
+        Parameters
+        ----------
+        X : array, frame, dask collection or dataset of shape (n, D)
+        quantile : float
+            The share, between 0 and 1.
+        """
         return self._best().anomaly_threshold(X, quantile)
 
     def sample(self, n_samples: int = 1) -> tuple[Any, Any]:
-        """Draw rows from the chosen mixture; also returns their components."""
+        """Draw rows from the chosen mixture; also returns their components.
+
+        Parameters
+        ----------
+        n_samples : int, default 1
+            Number n of rows.
+        """
         return self._best().sample(n_samples)
 
     def save(self, path: Any, *, storage_options: dict[str, Any] | None = None) -> None:
-        """Write the chosen model to a safetensors file, which `daskgmm.load` reads."""
+        """Write the chosen model to a safetensors file, which `daskgmm.load` reads.
+
+        Parameters
+        ----------
+        path : path or fsspec URL
+        storage_options : dict, optional
+            Options for fsspec.
+        """
         self._best().save(path, storage_options=storage_options)
 
 
@@ -337,7 +357,18 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
         return bool(numbers.min() < numbers.max() == best["n_components"])
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
-        """Fit, then label the same rows."""
+        """Fit, then label the same rows.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        array of shape (n,)
+            Labels, of the kind of X.
+        """
         return self.fit(X, y, sample_weight).predict(X)
 
 

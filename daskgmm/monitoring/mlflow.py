@@ -52,7 +52,13 @@ class MLflowLogger:
         self.log_model = log_model
 
     def start(self, about: FitStart) -> None:
-        """Begin a run, or take the active one, and log the parameters."""
+        """Begin a run, or take the active one, and log the parameters.
+
+        Parameters
+        ----------
+        about : FitStart
+            What is known of the fit before its first pass.
+        """
         import mlflow
 
         self._own = mlflow.active_run() is None
@@ -62,7 +68,13 @@ class MLflowLogger:
         mlflow.set_tag("daskgmm.run_id", about.run_id)
 
     def tell(self, made: FitPass) -> None:
-        """Log the figures of a pass."""
+        """Log the figures of a pass.
+
+        Parameters
+        ----------
+        made : FitPass
+            The pass, and the state of the fit after it.
+        """
         import mlflow
 
         state, best = made.state, made.state.best
@@ -76,7 +88,13 @@ class MLflowLogger:
         mlflow.log_metrics(known, step=state.iteration, synchronous=False)  # no pass waits
 
     def end(self, ending: FitEnd) -> None:
-        """Log how the fit ended, and the model."""
+        """Log how the fit ended, and the model.
+
+        Parameters
+        ----------
+        ending : FitEnd
+            Why it ended, its seconds, and the fitted estimator if there is one.
+        """
         import mlflow
 
         try:
