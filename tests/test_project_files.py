@@ -14,6 +14,7 @@ GITHUB = ROOT / ".github"
 GUIDE = (GITHUB / "CONTRIBUTING.md").read_text("utf-8")
 SCHEMAS = {
     "workflows/ci.yml": "vendor.github-workflows",
+    "workflows/release.yml": "vendor.github-workflows",
     "ISSUE_TEMPLATE/bug.yml": "vendor.github-issue-forms",
     "ISSUE_TEMPLATE/feature.yml": "vendor.github-issue-forms",
     "ISSUE_TEMPLATE/config.yml": "vendor.github-issue-config",
@@ -34,12 +35,19 @@ def test_a_file_for_the_forge_fits_its_schema(name):
     assert done.exit_code == 0, done.output
 
 
-def test_the_workflow_runs_the_script_on_each_python_that_the_package_names():
+def jobs_of(workflow):
+    return yaml.safe_load((GITHUB / "workflows" / workflow).read_text("utf-8"))["jobs"]
+
+
+def test_the_workflows_run_on_each_python_that_the_package_names():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     named = [line.rsplit(" ", 1)[1] for line in project["classifiers"] if " :: 3." in line]
-    (job,) = yaml.safe_load((GITHUB / "workflows" / "ci.yml").read_text("utf-8"))["jobs"].values()
-    assert job["strategy"]["matrix"]["python"] == named
-    assert [step["run"] for step in job["steps"] if "run" in step][-1] == ".ci/run"
+    checks, trial = jobs_of("ci.yml")["checks"], jobs_of("release.yml")["try"]
+    assert checks["strategy"]["matrix"]["python"] == named
+    assert trial["strategy"]["matrix"]["python"] == named
+    oldest = [step for step in jobs_of("ci.yml")["lowest"]["steps"] if "with" in step]
+    assert oldest[0]["with"]["python-version"] == named[0]
+    assert [step["run"] for step in checks["steps"] if "run" in step][-1] == ".ci/run"
     assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
 
 
