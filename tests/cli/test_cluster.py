@@ -10,7 +10,7 @@ import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
-from distributed import Client
+from distributed import Client, Event
 
 from daskgmm import GaussianMixture, load, open_dataset
 from daskgmm.errors import ClusterError, DataError
@@ -181,14 +181,26 @@ def test_too_few_workers_are_told_by_number(tmp_path, cluster, here):
     assert "1 of 2 workers are there after 0.5 s" in done.err
 
 
-def slowly():
-    """A function whose rows take longer than any test; it travels by value, being a local one."""
+@contextmanager
+def once_a_task_runs(client, act):
+    """Rows that take longer than any test; once a worker begins with them, something happens.
+
+    What waits travels by value, being a local function.
+    """
 
     def wait(block):
+        Event("a task runs").set()
         time.sleep(600)
         return block
 
-    return wait
+    def follow():
+        Event("a task runs", client=client).wait()
+        act()
+
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(follow)
+        yield da.ones((4, 2), chunks=(2, 2)).map_blocks(wait, meta=np.empty((0, 2)))
+        following.result()
 
 
 @pytest.mark.slow
@@ -198,9 +210,8 @@ def test_workers_that_all_go_away_in_a_pass_are_waited_for_and_given_up(
     monkeypatch.setattr(engine, "_SECONDS_BEFORE_WARNING", 0.0)
     with worker(alone_scheduler) as lost, Client(scheduler_file=alone_scheduler) as client:
         client.wait_for_workers(1)
-        rows = da.ones((4, 2), chunks=(2, 2)).map_blocks(slowly(), meta=np.empty((0, 2)))
-        client.loop.call_later(2, lost.process.kill)
         with (
+            once_a_task_runs(client, lost.process.kill) as rows,
             engine.waiting_for_workers(3.0),
             pytest.raises(ClusterError, match="No worker is there after 3 s"),
         ):
@@ -224,11 +235,13 @@ def test_a_cache_is_chosen_once_the_first_worker_has_come(alone_scheduler, tmp_p
 
 @pytest.mark.slow
 def test_a_restarted_cluster_is_told_as_such():
-    with running() as client, Client(client.cluster, set_as_default=False) as other:
-        rows = da.ones((4, 2), chunks=(2, 2)).map_blocks(slowly(), meta=np.empty((0, 2)))
-        client.loop.call_later(2, other.restart)
-        with pytest.raises(ClusterError, match=r"was restarted \(client\.restart\(\)\)"):
-            GaussianMixture().fit(rows)
+    with (
+        running() as client,
+        Client(client.cluster, set_as_default=False) as other,
+        once_a_task_runs(other, other.restart) as rows,
+        pytest.raises(ClusterError, match=r"was restarted \(client\.restart\(\)\)"),
+    ):
+        GaussianMixture().fit(rows)
 
 
 @pytest.mark.slow
