@@ -19,6 +19,9 @@ _ELEMENT = re.compile(r"(?P<column>.+)\[(?P<position>\d+)\]", re.DOTALL)
 _SPARK = {"type", "size", "indices", "values"}
 _SPARSE, _DENSE = 0, 1
 
+MOST_ELEMENTS = 1_000_000
+"""Elements of a list that become features; a damaged or hashed vector may claim billions."""
+
 
 def is_number(kind: pa.DataType) -> bool:
     """Whether an Arrow type is read as float; a column of nulls only is, as NaN."""
@@ -166,9 +169,9 @@ def _require_spark(column: pa.StructArray, length: int, where: str, first: int) 
     wrong[rows[outside]] = True
     if wrong.any():
         row = int(wrong.argmax())
+        shown = reprlib.repr(column[row].as_py())
         raise DataError(
-            f"{where}, row {first + row}: {reprlib.repr(column[row].as_py())} is no vector of Spark's. Rows are "
-            "counted from 0.",
+            f"{where}, row {first + row}: {shown} is no vector of Spark's (rows from 0).",
             "Dense ones have type 1 and values; sparse ones type 0, a size, and as many ascending "
             "indices below it as values. Write the column again, or leave it out.",
         )

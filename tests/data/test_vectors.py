@@ -154,8 +154,14 @@ def test_what_is_no_vector_of_sparks_is_refused_by_its_row(tmp_path, what):
     with pytest.raises(DataError, match=r"row group 1, column 'v', row 1: .* is no vector of Sp"):
         all_rows(open_dataset(path))
     first = written(tmp_path / "b.parquet", [wrong, right], SPARK)
-    with pytest.raises(DataError, match="is no vector of Spark's|no list whose length"):
+    with pytest.raises(DataError, match=r"is no vector of Spark's|no list whose length"):
         all_rows(open_dataset(first))
+
+
+def test_vectors_of_billions_are_refused_without_names_for_them(tmp_path):
+    vector = {"type": 0, "size": 2**31 - 1, "indices": [2], "values": [1.0]}
+    with pytest.raises(DataError, match="have 2147483647 values, and 1000000 are the most"):
+        open_dataset(written(tmp_path / "a.parquet", [vector], SPARK))
 
 
 def test_what_polars_and_duckdb_write_is_read(tmp_path):
