@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.cluster import KMeans
 
 from daskgmm import GaussianMixture
+from daskgmm.errors import CollapsedComponentError
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import moments_under
@@ -267,6 +268,16 @@ def test_a_start_with_a_spurious_end_loses_to_any_without():
     found, refinement = search([likelier.mixture, sound], sample)
     assert not refinement.spurious
     assert_allclose(sorted(found.weights), [0.5, 0.5], atol=0.02)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_where_all_starts_collapse_in_their_first_steps_it_is_said():
+    rows = np.round(np.random.default_rng(2).normal(size=(8, 2)))
+    model = GaussianMixture(
+        3, noise=True, covariance_type="tied", reg_covar=0, random_state=2, subsample=None
+    )
+    with pytest.raises(CollapsedComponentError, match="has collapsed"):
+        model.fit(rows)
 
 
 def test_a_fit_without_any_sound_mixture_warns_and_names_remedies():
