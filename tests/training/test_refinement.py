@@ -12,6 +12,7 @@ from daskgmm.errors import CollapsedComponentError
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import moments_under
+from daskgmm.model.noise import Noise
 from daskgmm.training.em import EMSettings
 from daskgmm.training.in_memory import total_scatter
 from daskgmm.training.refinement.growth import grown
@@ -205,6 +206,16 @@ def test_components_on_few_rows_or_of_no_width_are_spurious_unless_all_are_alike
         mixture.covariance, np.full(3, 1 / 3), mixture.means, np.tile(1e-9 * np.eye(2), (3, 1, 1))
     )
     assert not spurious(tight, replace(moments, sums=np.full_like(moments.sums, 100.0))).any()
+
+
+def test_all_components_are_spurious_where_noise_holds_every_row():
+    rows = np.random.default_rng(0).uniform(size=(30, 2))
+    sample = sample_of(rows)
+    mixture = of_labels(sample, np.arange(30) % 2, "full")
+    noise = Noise(1.0, rows.min(axis=0), np.ptp(rows, axis=0))
+    mixture = replace(mixture, weights=np.zeros(2), noise=noise)
+    (moments,) = sample.expect([mixture])
+    assert spurious(mixture, moments).all()
 
 
 @pytest.mark.parametrize("units", [(1.0, 1.0, 1.0), (1e3, 1.0, 1e-2)])
