@@ -190,7 +190,7 @@ def test_an_output_that_keys_can_not_cut_is_refused(rows, tmp_path):
 def test_lists_and_records_are_no_keys(rows, tmp_path, value):
     keyed = tmp_path / "keyed.parquet"
     rows.frame.assign(nested=[value] * 1000).to_parquet(keyed)
-    with pytest.raises(DataError, match="'nested' is .* directories are named by single values"):
+    with pytest.raises(DataError, match=r"'nested' is .* directories are named by single values"):
         jobs.predict(str(rows.saved), str(keyed), tmp_path / "out", partition_by=["nested"])
     assert not (tmp_path / "out").exists()
 
