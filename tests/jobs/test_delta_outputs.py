@@ -230,6 +230,16 @@ def test_types_that_delta_lacks_are_widened_or_refused(rows, tmp_path):
         jobs.predict(str(rows.saved), odd, tmp_path / "other.delta", keep=["clock"])
 
 
+def test_a_run_in_a_log_that_is_damaged_is_not_said_to_be_there(rows, tmp_path):
+    out = tmp_path / "out.delta"
+    jobs.predict(str(rows.saved), keyed(rows), out)
+    (commit,) = (out / "_delta_log").glob("*.json")
+    lines = commit.read_text().splitlines()
+    commit.write_text("\n".join(line for line in lines if '"metaData"' not in line))
+    with pytest.raises(OutputError, match=r"The Delta table .* can't be read"):
+        jobs.predict(str(rows.saved), keyed(rows), out)
+
+
 def test_times_keep_their_digits_or_are_refused(rows, tmp_path):
     frame = rows.frame[NAMES].assign(when=np.datetime64("2026-11-20T01:02:03.000004", "ns"))
     frame.to_parquet(tmp_path / "times.parquet")

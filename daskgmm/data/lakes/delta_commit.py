@@ -64,8 +64,16 @@ def run_at(folder: Folder, run_id: str | None) -> Mapping[str, Any] | None:
     """The record of a run whose rows are in a table, by default of the newest run.
 
     ``None`` if the table has no rows of it, also where a later commit replaced them.
+
+    Raises
+    ------
+    OutputError
+        The table's log is damaged: no reader would find the rows.
     """
-    return _record_of(folder, run_id)
+    record = _record_of(folder, run_id)
+    if record is not None:
+        _table(folder)
+    return record
 
 
 def has_run(folder: Folder, run_id: str) -> bool:
