@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from daskgmm.data.number_text import format_flaw
 from daskgmm.data.vectors import (
+    MOST_ELEMENTS,
     element_name,
     element_of,
     fixed_length,
@@ -200,6 +201,12 @@ class ColumnSelection:
                 known = fixed_length(vectors[column])
                 if known is None and length_of is not None:
                     known = length_of(column)
+                if known is not None and known > MOST_ELEMENTS:
+                    raise DataError(
+                        f"The lists of {column!r} in {path} have {known} values, and "
+                        f"{MOST_ELEMENTS} are the most that features are made of.",
+                        "Write shorter vectors, or leave the column out.",
+                    )
                 lengths[column] = known or 0
             if position is None:
                 found += [element_name(column, each) for each in range(lengths[column])]

@@ -4,6 +4,7 @@ Each element is a feature: ``embedding[0]``, ``embedding[1]``, and so on.
 """
 
 import re
+import reprlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ from daskgmm.errors import DataError
 _ELEMENT = re.compile(r"(?P<column>.+)\[(?P<position>\d+)\]", re.DOTALL)
 _SPARK = {"type", "size", "indices", "values"}
 _SPARSE, _DENSE = 0, 1
+
+MOST_ELEMENTS = 1_000_000
+"""Elements of a list that become features; a damaged or hashed vector may claim billions."""
 
 
 def is_number(kind: pa.DataType) -> bool:
@@ -100,8 +104,10 @@ def elements(
     Raises
     ------
     DataError
-        A list has another length.
+        A list has another length, or a vector of Spark's makes no sense.
     """
+    if _is_spark(column.type):
+        _require_spark(column, length, where, first)
     lengths = np.asarray(_lengths(column).fill_null(length))
     wrong = lengths != length
     if wrong.any():
@@ -141,6 +147,34 @@ def _lengths(column: pa.Array) -> pa.Array:
     stored = pc.list_value_length(column.field("values")).cast(pa.int64())
     lengths = pc.if_else(dense, stored, column.field("size").cast(pa.int64()))
     return pc.if_else(column.is_valid(), lengths, pa.scalar(None, pa.int64()))
+
+
+def _require_spark(column: pa.StructArray, length: int, where: str, first: int) -> None:
+    """Raise DataError with the first row that is no vector by Spark's own rules."""
+    kinds = np.asarray(column.field("type").fill_null(-1))
+    sizes = np.asarray(column.field("size").fill_null(-1))
+    stored, places = (
+        np.asarray(pc.list_value_length(column.field(name)).fill_null(-1))
+        for name in ("values", "indices")
+    )
+    sparse = kinds == _SPARSE
+    wrong = (stored < 0) | ~(sparse | (kinds == _DENSE))
+    wrong |= sparse & ((places != stored) | (sizes < 0))
+    wrong &= np.asarray(column.is_valid())
+    looked = np.flatnonzero(sparse & (sizes == length) & ~wrong & np.asarray(column.is_valid()))
+    own = column.field("indices").take(pa.array(looked)).flatten()
+    rows, found = np.repeat(looked, places[looked]), np.asarray(own.fill_null(-1))
+    outside = (found < 0) | (found >= length)
+    outside[1:] |= (rows[1:] == rows[:-1]) & (found[1:] <= found[:-1])
+    wrong[rows[outside]] = True
+    if wrong.any():
+        row = int(wrong.argmax())
+        shown = reprlib.repr(column[row].as_py())
+        raise DataError(
+            f"{where}, row {first + row}: {shown} is no vector of Spark's (rows from 0).",
+            "Dense ones have type 1 and values; sparse ones type 0, a size, and as many ascending "
+            "indices below it as values. Write the column again, or leave it out.",
+        )
 
 
 def _spark_rows(column: pa.StructArray, length: int) -> NDArray[np.float64]:

@@ -105,12 +105,17 @@ class Mixture:
         self._require_sound_posterior()
 
     def _require_sound_posterior(self) -> None:
-        if self.log_weights is not None:
-            require_numbers("the array of log-weights", self.log_weights)
-            if self.log_weights.shape != self.weights.shape:
-                raise ValueError(f"the log-weights have the shape {self.log_weights.shape}")
-        if self.posterior is not None:
-            self.posterior.require_sound(self.n_components)
+        if self.log_weights is None and self.posterior is None:
+            return
+        if self.log_weights is None or self.posterior is None:
+            raise ValueError("of its posterior and its log-weights one is missing")
+        require_numbers("the array of log-weights", self.log_weights)
+        if self.log_weights.shape != self.weights.shape:
+            raise ValueError(f"the log-weights have the shape {self.log_weights.shape}")
+        total = np.exp(np.minimum(self.log_weights, 1.0)).sum()
+        if total > 1 + _ROUNDING_OF_WEIGHTS:  # by Jensen's inequality it is 1 at the most
+            raise ValueError("its log-weights are those of weights that sum to more than 1")
+        self.posterior.require_sound(self.n_components)
 
     def _require_proper_covariances(self) -> None:
         if self.covariance.has_matrices:  # of which one half is looked at below

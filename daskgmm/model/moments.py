@@ -68,6 +68,8 @@ class Moments:
                 raise ValueError(f"the moments' {name} have the shape {array.shape}, not {shape}")
         if (self.sums[-1] < 0).any() or not 0 <= self.weight < np.inf or self.rows < 0:
             raise ValueError("the moments' counts of rows are negative")
+        if (self.weight > 0) != (self.rows > 0):
+            raise ValueError(f"the moments are of {self.rows} rows with the weight {self.weight:g}")
         if np.isnan(self.log_likelihood):
             raise ValueError("the moments' log-likelihood is NaN")
 

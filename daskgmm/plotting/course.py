@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from daskgmm.plotting.figure import PALETTE, new_axes, write_in_full
-from daskgmm.plotting.mixture import mixture_of
+from daskgmm.plotting.mixture import mixture_of, require_drawable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,8 +37,11 @@ def convergence(model: Any, ax: "Axes | None" = None) -> "Axes":
     ------
     ConfigurationError
         Matplotlib is not installed.
+    InputTypeError
+        The model has no passes of its own, as a `daskgmm.MergedMixture`.
     """
     model = mixture_of(model)
+    require_drawable(model, "lower_bounds_", "the fitted mixture itself, or a selector")
     check_is_fitted(model, "lower_bounds_")
     bounds = np.asarray(model.lower_bounds_, dtype=np.float64)
     passes = np.arange(1, len(bounds) + 1)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from daskgmm.errors import InputTypeError
 from daskgmm.plotting.figure import INK, PALETTE, new_axes
 
 if TYPE_CHECKING:
@@ -36,7 +37,14 @@ def merging(merged: Any, ax: "Axes | None" = None) -> "Axes":
     ------
     ConfigurationError
         Matplotlib is not installed.
+    InputTypeError
+        It is no merged mixture.
     """
+    if not hasattr(merged, "path_"):
+        raise InputTypeError(
+            f"{merged!r:.100} has no path of joins to draw.",
+            "Give what `merge` of a fitted mixture returns.",
+        )
     path, chosen = merged.path_, merged.n_clusters_
     name = next(label for label in _LABELS if label in path)
     numbers, values = path["n_clusters"].to_numpy(), path[name].to_numpy()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from daskgmm.errors import ConfigurationError
+from daskgmm.errors import ConfigurationError, InputTypeError
 from daskgmm.plotting.figure import INK, LINE_STYLES, MAX_LEGEND, PALETTE, new_figure, write_in_full
 
 if TYPE_CHECKING:
@@ -58,7 +58,14 @@ def nights(history: Sequence[Night]) -> "Figure":
     ------
     ConfigurationError
         There are no nights, or matplotlib is not installed.
+    InputTypeError
+        It is no sequence.
     """
+    if not isinstance(history, Sequence):
+        raise InputTypeError(
+            f"{history!r:.100} is no sequence of nights.",
+            "Give a list of them; `daskgmm runs FOLDER --plot FILE.png` draws a folder's.",
+        )
     if not history:
         raise ConfigurationError(
             "There are no nights to draw.", "Name a folder with complete runs."

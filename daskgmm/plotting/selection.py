@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from daskgmm.errors import ConfigurationError
+from daskgmm.errors import ConfigurationError, InputTypeError
 from daskgmm.model.scoring import CRITERIA
 from daskgmm.plotting.figure import INK, PALETTE, new_axes, write_in_full
 
@@ -49,11 +49,18 @@ def selection(
     ------
     ConfigurationError
         An unknown criterion, results without any value, or matplotlib is not installed.
+    InputTypeError
+        The results are of no selection.
     """
     if isinstance(results, BaseEstimator):
         check_is_fitted(results)
         criterion = criterion or getattr(results, "criterion", None)
         results = getattr(results, "results_", ())
+    if not isinstance(results, Iterable):
+        raise InputTypeError(
+            f"{results!r:.100} holds no candidates to draw.",
+            "Give a fitted GaussianMixtureSelector, or its results_.",
+        )
     criterion = criterion or "bic"
     if criterion not in CRITERIA:
         raise ConfigurationError(

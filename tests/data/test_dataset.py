@@ -633,6 +633,15 @@ def test_a_chain_of_urls_is_followed(tmp_path):
     assert firsts(open_dataset(f"zip://a.csv::{tmp_path}/a.zip")) == [1]
 
 
+def test_an_archive_that_is_missing_or_damaged_is_said(tmp_path):
+    (tmp_path / "no.zip").write_bytes(b"x\n1\n")
+    for chain in ("zip://a.csv::", "tar://a.csv::", "zip::"):
+        with pytest.raises(MissingInputError, match=r"none\.zip does not exist"):
+            open_dataset(f"{chain}{tmp_path}/none.zip")
+        with pytest.raises(DataError, match=r"no\.zip is damaged"):
+            open_dataset(f"{chain}{tmp_path}/no.zip")
+
+
 @pytest.mark.parametrize(
     "name", [b"caf\xe9.csv", b"caf\xe9.parquet", b"\xff/a.csv", b"caf\xe9.zarr"]
 )

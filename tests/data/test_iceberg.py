@@ -269,6 +269,49 @@ def test_a_table_without_rows_and_a_damaged_one_are_said(catalog):
         open_dataset(folder(table))
 
 
+def manifests(table):
+    """The manifest list of the current snapshot, and its manifests."""
+    snapshot = table.current_snapshot()
+    found = [snapshot.manifest_list, *(each.manifest_path for each in snapshot.manifests(table.io))]
+    return [Path(each.removeprefix("file://")) for each in found]
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_a_damaged_manifest_is_refused_before_rows_are_lost(table, which):
+    path = manifests(table)[which]
+    content = path.read_bytes()
+    end = content.rindex(content[-16:], 0, -16) + 16  # of the header, which ends with the mark
+    for damaged in (
+        content[:end],  # which names no files
+        content[:-1],
+        content[:end] + b"\x00" + content[end + 1 :],  # a block of no records
+        content[:end] + b"\x04" + content[end + 1 :],  # of one more
+        content[:end] + b"\x02\xfe\xff\xff\x0f" + content[end + 1 :],  # of a huge length
+        b"",
+    ):
+        path.write_bytes(damaged)
+        if which == 0 and damaged == content[:end]:  # as of a table whose rows were all deleted
+            continue
+        with pytest.raises(errors.DataError, match=r"manifest .*avro is damaged"):
+            open_dataset(folder(table))
+
+
+def test_flipped_bits_of_manifests_do_not_end_the_process(table):
+    draw = np.random.default_rng(0)
+    for path in manifests(table):
+        content = path.read_bytes()
+        for place in draw.integers(0, len(content), 20):
+            changed = bytearray(content)
+            changed[place] ^= 1 << int(place) % 8
+            path.write_bytes(changed)
+            try:
+                found = rows_of(open_dataset(folder(table)))
+            except (errors.DataError, errors.MissingInputError):
+                continue
+            assert len(found) <= 9
+        path.write_bytes(content)
+
+
 def test_a_missing_package_is_named_with_its_extra(table, monkeypatch):
     monkeypatch.setattr(errors, "find_spec", lambda _name: None)
     with pytest.raises(errors.ConfigurationError, match=r"pyiceberg.*daskgmm\[iceberg\]"):

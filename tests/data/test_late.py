@@ -10,9 +10,12 @@ from uuid import uuid4
 import dask
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 
 from daskgmm import GaussianMixture, jobs
+from daskgmm.data.lakes.delta import store_options
 from daskgmm.data.sinks.parquet_parts import PartWriter
 from daskgmm.data.sinks.zarr_stretch import StretchWriter
 from daskgmm.data.storage.folder import Folder
@@ -30,6 +33,9 @@ MEETING_POINTS = {
     "zarr": (StretchWriter, "flush", lambda writer, *_: writer._first // 20),
     "object": (Folder, "_take", lambda _place, _file, name: int(name[5:10])),
 }
+MEETING_POINTS |= dict.fromkeys(("delta", "parted"), MEETING_POINTS["parquet"])
+MORE = {"delta": {"keep": ["id"]}, "parted": {"keep": ["id"], "partition_by": ["half"]}}
+"""Further options of these outputs, whose rows have no order but that of their identifiers."""
 """Where the writer of a part is held, by the class and its method, and the part's number."""
 
 
@@ -38,7 +44,7 @@ def rows(tmp_path_factory):
     folder = tmp_path_factory.mktemp("late")
     found = prepare(folder)
     for number in range(5):
-        own = found.frame[number * 20 : (number + 1) * 20]
+        own = found.frame[number * 20 : (number + 1) * 20].assign(half=["a", "b"] * 10)
         (folder / "few").mkdir(exist_ok=True)
         own.to_parquet(folder / "few" / f"{number}.parquet", index=False)
     other = GaussianMixture(3, random_state=5).fit(-found.frame[NAMES])
@@ -68,6 +74,14 @@ def labels(out, options):
 
         return zarr.open_group(out, mode="r", storage_options=options or None)["label"][:]
     place = Folder.of(out, options)
+    if out.endswith(".delta"):
+        table = DeltaTable(place.name, storage_options=store_options(place.name, options))
+        found = pa.table(table.scan()).to_pandas()
+        return found.sort_values("id")["label"].to_numpy()
+    if out.endswith("parted"):
+        names = [name for name in place.filesystem.find(place.root) if name.endswith(".parquet")]
+        found = pd.concat(pd.read_parquet(place.filesystem.open(name)) for name in names)
+        return found.sort_values("id")["label"].to_numpy()
     tables = []
     for name in place.names():
         if name.startswith("part-"):
@@ -139,7 +153,7 @@ class Late:
         self.pool.shutdown()
 
 
-@pytest.fixture(params=["parquet", "zarr", "object"])
+@pytest.fixture(params=["parquet", "zarr", "object", "delta", "parted"])
 def late(request, monkeypatch, root):
     if request.param == "object" and not root[1]:
         pytest.skip("a folder has no objects")
@@ -148,13 +162,15 @@ def late(request, monkeypatch, root):
         monkeypatch.setattr("daskgmm.data.sinks.zarr._FEWEST_ROWS", 1)
         monkeypatch.setattr("daskgmm.data.sinks.zarr._VALUES_A_CHUNK", 20)
     found = Late(request.param, monkeypatch)
-    found.out = f"{root[0]}/out{'.zarr' if request.param == 'zarr' else ''}"
+    endings = {"zarr": ".zarr", "delta": ".delta", "parted": "parted"}
+    found.out = f"{root[0]}/out{endings.get(request.param, '')}"
+    found.more = MORE.get(request.param, {})
     yield found
     found.woken.set()
 
 
 def test_a_part_of_another_run_that_comes_while_an_output_is_made_is_not_in_it(rows, root, late):
-    late.kill(lambda: predict(rows, "model.safetensors", late.out, root[1]))
+    late.kill(lambda: predict(rows, "model.safetensors", late.out, root[1], **late.more))
     begun = []
 
     def meanwhile(number):
@@ -164,7 +180,7 @@ def test_a_part_of_another_run_that_comes_while_an_output_is_made_is_not_in_it(r
 
     late.meanwhile = meanwhile
     with dask.config.set(scheduler="synchronous"):
-        predict(rows, "other.safetensors", late.out, root[1], force=True)
+        predict(rows, "other.safetensors", late.out, root[1], **late.more, force=True)
     assert late.ended.is_set()
     other = expected(rows, "other.safetensors")
     assert (other != expected(rows, "model.safetensors"))[20:40].any()
@@ -172,17 +188,17 @@ def test_a_part_of_another_run_that_comes_while_an_output_is_made_is_not_in_it(r
 
 
 def test_a_part_of_another_run_that_comes_when_an_output_is_complete_is_not_in_it(rows, root, late):
-    late.kill(lambda: predict(rows, "model.safetensors", late.out, root[1]))
-    predict(rows, "other.safetensors", late.out, root[1], force=True)
+    late.kill(lambda: predict(rows, "model.safetensors", late.out, root[1], **late.more))
+    predict(rows, "other.safetensors", late.out, root[1], **late.more, force=True)
     late.wake()
     other = expected(rows, "other.safetensors")
     np.testing.assert_array_equal(labels(late.out, root[1]), other)
-    assert predict(rows, "other.safetensors", late.out, root[1])["already"]
+    assert predict(rows, "other.safetensors", late.out, root[1], **late.more)["already"]
 
 
 def test_the_same_command_goes_on_whatever_its_earlier_attempt_still_writes(rows, root, late):
     written = []
-    late.kill(lambda: predict(rows, "model.safetensors", late.out, root[1]))
+    late.kill(lambda: predict(rows, "model.safetensors", late.out, root[1], **late.more))
 
     def meanwhile(number):
         written.append(number)
@@ -191,7 +207,7 @@ def test_the_same_command_goes_on_whatever_its_earlier_attempt_still_writes(rows
 
     late.meanwhile = meanwhile
     with dask.config.set(scheduler="synchronous"):
-        predict(rows, "model.safetensors", late.out, root[1])
+        predict(rows, "model.safetensors", late.out, root[1], **late.more)
     assert {1, 2} <= set(written)
     np.testing.assert_array_equal(labels(late.out, root[1]), expected(rows, "model.safetensors"))
     place = Folder.of(late.out, root[1])

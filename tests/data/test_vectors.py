@@ -130,6 +130,40 @@ def test_sparks_vectors_are_features_dense_or_sparse(tmp_path):
         all_rows(open_dataset(written(tmp_path / "b.parquet", first, SPARK)))
 
 
+NO_VECTORS = {
+    "another type": {"type": 7},
+    "no type": {"type": None},
+    "no size": {"size": None},
+    "no values": {"values": None},
+    "no indices": {"indices": None},
+    "dense without values": {"type": 1, "values": None},
+    "an index beyond": {"indices": [0, 3]},
+    "an index below": {"indices": [-1, 0]},
+    "an index twice": {"indices": [1, 1]},
+    "a null for an index": {"indices": [None, 1]},
+    "an index more": {"indices": [0, 1, 2]},
+    "an index less": {"indices": [0]},
+}
+
+
+@pytest.mark.parametrize("what", NO_VECTORS)
+def test_what_is_no_vector_of_sparks_is_refused_by_its_row(tmp_path, what):
+    right = {"type": 0, "size": 3, "indices": [0, 2], "values": [5.0, 7]}
+    wrong = {**right, **NO_VECTORS[what]}
+    path = written(tmp_path / "a.parquet", [right, None, right, None, wrong], SPARK)
+    with pytest.raises(DataError, match=r"row group 1, column 'v', row 1: .* is no vector of Sp"):
+        all_rows(open_dataset(path))
+    first = written(tmp_path / "b.parquet", [wrong, right], SPARK)
+    with pytest.raises(DataError, match=r"is no vector of Spark's|no list whose length"):
+        all_rows(open_dataset(first))
+
+
+def test_vectors_of_billions_are_refused_without_names_for_them(tmp_path):
+    vector = {"type": 0, "size": 2**31 - 1, "indices": [2], "values": [1.0]}
+    with pytest.raises(DataError, match="have 2147483647 values, and 1000000 are the most"):
+        open_dataset(written(tmp_path / "a.parquet", [vector], SPARK))
+
+
 def test_what_polars_and_duckdb_write_is_read(tmp_path):
     frame = pl.DataFrame({"v": pl.Series(V, dtype=pl.Array(pl.Float32, 3))})
     frame.write_parquet(tmp_path / "polars.parquet")

@@ -10,7 +10,7 @@ from safetensors.numpy import load as parse
 from safetensors.numpy import save as serialise
 from sklearn.mixture import GaussianMixture as Theirs
 
-from daskgmm import GaussianMixture, load
+from daskgmm import BayesianGaussianMixture, GaussianMixture, load
 from daskgmm.errors import DaskGMMError, DataError
 from tests.support.command import here
 
@@ -149,6 +149,41 @@ def test_what_makes_no_mixture_is_refused_where_no_digest_tells(what, tmp_path):
         load(tmp_path / "m")
     assert str(tmp_path / "m") in caught.value.cause
     assert caught.value.remedy
+
+
+VARIATIONAL = {
+    "no log-weights": (lambda tensors, _: tensors.pop("log_weights"), "one is missing"),
+    "no posterior": (lambda tensors, _: remove(tensors, "posterior"), "one is missing"),
+    "half a posterior": (
+        lambda tensors, _: tensors.pop("posterior.mean_precision"), "mean_precision' is missing",
+    ),
+    "heavy log-weights": (with_tensor("log_weights", np.zeros_like), "sum to more than 1"),
+    "huge log-weights": (with_tensor("log_weights", lambda a: a * -1e200), "sum to more than 1"),
+    "NaN log-weights": (with_tensor("log_weights", lambda a: a * np.nan), "log-weights holds NaN"),
+    "posterior's shape": (
+        with_tensor("posterior.degrees_of_freedom", lambda a: a[:, None]), "is not 2 numbers",
+    ),
+    "negative counts": (with_tensor("posterior.mean_precision", np.negative), "is not 2 numbers"),
+    "infinite prior": (with_tensor("priors.mean", lambda a: a * np.inf), "priors' mean holds"),
+    "kind of prior": (with_value("priors.concentration_type", "x"), "'x'"),
+    "moments of nothing": (with_value("moments.weight", 0), "200 rows with the weight 0"),
+}  # fmt: skip
+
+
+def remove(tensors, beginning):
+    for name in [name for name in tensors if name.startswith(beginning)]:
+        del tensors[name]
+
+
+@pytest.mark.parametrize("what", VARIATIONAL)
+def test_what_makes_no_variational_mixture_is_refused(what, tmp_path):
+    edit, said = VARIATIONAL[what]
+    BayesianGaussianMixture(n_components=2, random_state=0).fit(some_rows()).save(tmp_path / "m")
+    halves = as_before((tmp_path / "m").read_bytes())
+    edit(*halves)
+    (tmp_path / "m").write_bytes(written(*halves))
+    with pytest.raises(DataError, match=said):
+        load(tmp_path / "m")
 
 
 HEADERS = {

@@ -230,6 +230,29 @@ def test_types_that_delta_lacks_are_widened_or_refused(rows, tmp_path):
         jobs.predict(str(rows.saved), odd, tmp_path / "other.delta", keep=["clock"])
 
 
+def test_a_run_in_a_log_that_is_damaged_is_not_said_to_be_there(rows, tmp_path):
+    out = tmp_path / "out.delta"
+    jobs.predict(str(rows.saved), keyed(rows), out)
+    (commit,) = (out / "_delta_log").glob("*.json")
+    lines = commit.read_text().splitlines()
+    commit.write_text("\n".join(line for line in lines if '"metaData"' not in line))
+    with pytest.raises(OutputError, match=r"The Delta table .* can't be read"):
+        jobs.predict(str(rows.saved), keyed(rows), out)
+
+
+def test_times_keep_their_digits_or_are_refused(rows, tmp_path):
+    frame = rows.frame[NAMES].assign(when=np.datetime64("2026-11-20T01:02:03.000004", "ns"))
+    frame.to_parquet(tmp_path / "times.parquet")
+    times, out = str(tmp_path / "times.parquet"), tmp_path / "out.delta"
+    jobs.predict(str(rows.saved), times, out, keep=["when"])
+    found = pa.table(DeltaTable(str(out)).scan()).to_pandas()
+    assert (found["when"] == frame["when"][0]).all()
+    frame.loc[7, "when"] += np.timedelta64(1, "ns")
+    frame.to_parquet(tmp_path / "times.parquet")
+    with pytest.raises(DataError, match=r"'when' is timestamp\[ns\].*would lose digits"):
+        jobs.predict(str(rows.saved), times, tmp_path / "other.delta", keep=["when"])
+
+
 def test_a_missing_package_is_named_with_its_extra(rows, tmp_path, monkeypatch):
     monkeypatch.setattr(errors, "find_spec", lambda _name: None)
     with pytest.raises(ConfigurationError, match=r"deltalake.*daskgmm\[delta\]"):

@@ -186,6 +186,15 @@ def test_an_output_that_keys_can_not_cut_is_refused(rows, tmp_path):
         jobs.predict(str(rows.saved), keyed, tmp_path / "out", partition_by=["hours"])
 
 
+@pytest.mark.parametrize("value", [[1, 2], {"a": 1}])
+def test_lists_and_records_are_no_keys(rows, tmp_path, value):
+    keyed = tmp_path / "keyed.parquet"
+    rows.frame.assign(nested=[value] * 1000).to_parquet(keyed)
+    with pytest.raises(DataError, match=r"'nested' is .* directories are named by single values"):
+        jobs.predict(str(rows.saved), str(keyed), tmp_path / "out", partition_by=["nested"])
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_key_of_too_many_values_is_said(rows, tmp_path, monkeypatch):
     monkeypatch.setattr(partitions, "_MOST_VALUES", 100)
     keyed = str(rows.folder / "keyed.parquet")

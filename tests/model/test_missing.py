@@ -147,6 +147,20 @@ def test_dropped_rows_count_as_absent(covariance):
     assert (found.rows, found.weight) == (without.rows, without.weight)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_gaps_in_rows_of_no_weight_alone_change_nothing(covariance, compiled):
+    z, frame, mixture = rows_and_mixture(covariance.name, share=0.0)
+    weights = np.ones(len(z))
+    weights[::9] = 0.0
+    options = {"compiled": compiled, "scatter": z.T @ (z * weights[:, np.newaxis])}
+    (expected,) = moments_of([mixture], frame, z, weights, **options)
+    z[::9, 1] = np.nan
+    (found,) = moments_of([mixture], frame, z, weights, **options)
+    assert_allclose(found.sums, expected.sums, rtol=1e-12, atol=1e-12)
+    assert_allclose(found.shared, expected.shared, rtol=1e-12, atol=1e-12)
+    assert (found.rows, found.weight) == (expected.rows, expected.weight)
+
+
 @each_way
 @pytest.mark.usefixtures("fewest_rows")
 def test_whole_weights_count_as_repeated_rows_and_chunks_do_not_count(covariance, compiled):

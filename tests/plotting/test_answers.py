@@ -6,7 +6,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from daskgmm import GaussianMixture, plotting
-from daskgmm.errors import ConfigurationError, DataError
+from daskgmm.errors import ConfigurationError, DataError, InputTypeError
 from daskgmm.plotting.figure import PALETTE
 from tests.support.rows import overlapping
 
@@ -28,6 +28,18 @@ def drawn(ax):
     labels = [label.get_text() for label in ax.get_yticklabels()]
     dots = [line for line in ax.lines if line.get_marker() == "o"]
     return dict(zip(labels, [float(dot.get_xdata()[0]) for dot in dots], strict=True))
+
+
+@pytest.mark.parametrize("draw", [plotting.merging, plotting.nights, plotting.selection])
+def test_what_has_nothing_of_this_to_draw_is_refused_in_words(model, draw):
+    wrong = model if draw is not plotting.selection else model.merge(2, criterion="overlap")
+    with pytest.raises(InputTypeError, match=r"(path of joins|sequence of nights|no candidates)"):
+        draw(wrong)
+
+
+def test_a_merged_mixture_has_no_course(model):
+    with pytest.raises(InputTypeError, match="has no lower_bounds_ to draw"):
+        plotting.convergence(model.merge(2, criterion="overlap"))
 
 
 def test_a_rows_surprises_are_drawn_with_the_odd_column_on_top(model, rows):

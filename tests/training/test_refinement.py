@@ -8,9 +8,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.cluster import KMeans
 
 from daskgmm import GaussianMixture
+from daskgmm.errors import CollapsedComponentError
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import moments_under
+from daskgmm.model.noise import Noise
 from daskgmm.training.em import EMSettings
 from daskgmm.training.in_memory import total_scatter
 from daskgmm.training.refinement.growth import grown
@@ -206,6 +208,16 @@ def test_components_on_few_rows_or_of_no_width_are_spurious_unless_all_are_alike
     assert not spurious(tight, replace(moments, sums=np.full_like(moments.sums, 100.0))).any()
 
 
+def test_all_components_are_spurious_where_noise_holds_every_row():
+    rows = np.random.default_rng(0).uniform(size=(30, 2))
+    sample = sample_of(rows)
+    mixture = of_labels(sample, np.arange(30) % 2, "full")
+    noise = Noise(1.0, rows.min(axis=0), np.ptp(rows, axis=0))
+    mixture = replace(mixture, weights=np.zeros(2), noise=noise)
+    (moments,) = sample.expect([mixture])
+    assert spurious(mixture, moments).all()
+
+
 @pytest.mark.parametrize("units", [(1.0, 1.0, 1.0), (1e3, 1.0, 1e-2)])
 def test_a_thin_cluster_of_many_rows_is_found_and_equal_values_are_no_cluster(units):
     random = np.random.default_rng(0)
@@ -267,6 +279,16 @@ def test_a_start_with_a_spurious_end_loses_to_any_without():
     found, refinement = search([likelier.mixture, sound], sample)
     assert not refinement.spurious
     assert_allclose(sorted(found.weights), [0.5, 0.5], atol=0.02)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_where_all_starts_collapse_in_their_first_steps_it_is_said():
+    rows = np.round(np.random.default_rng(2).normal(size=(8, 2)))
+    model = GaussianMixture(
+        3, noise=True, covariance_type="tied", reg_covar=0, random_state=2, subsample=None
+    )
+    with pytest.raises(CollapsedComponentError, match="has collapsed"):
+        model.fit(rows)
 
 
 def test_a_fit_without_any_sound_mixture_warns_and_names_remedies():

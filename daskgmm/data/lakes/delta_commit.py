@@ -64,8 +64,16 @@ def run_at(folder: Folder, run_id: str | None) -> Mapping[str, Any] | None:
     """The record of a run whose rows are in a table, by default of the newest run.
 
     ``None`` if the table has no rows of it, also where a later commit replaced them.
+
+    Raises
+    ------
+    OutputError
+        The table's log is damaged: no reader would find the rows.
     """
-    return _record_of(folder, run_id)
+    record = _record_of(folder, run_id)
+    if record is not None:
+        _table(folder)
+    return record
 
 
 def has_run(folder: Folder, run_id: str) -> bool:
@@ -223,12 +231,13 @@ def _as_delta(values: Mapping[str, str | None], schema: pa.Schema) -> dict[str, 
 
 
 def typed(table: pa.Table) -> pa.Table:
-    """Rows with the types that Delta has for them; times lose what is below a microsecond.
+    """Rows with the types that Delta has for them.
 
     Raises
     ------
     DataError
-        A column has a type that Delta has no other for, such as times of day.
+        A column has a type that Delta has no other for, such as times of day, or values that
+        Delta's has no digits for, such as nanoseconds.
     """
     for position, field in enumerate(table.schema):
         kind = _delta_type(field.type)
@@ -238,7 +247,14 @@ def typed(table: pa.Table) -> pa.Table:
                 "Leave it out, or convert it.",
             )
         if kind != field.type:
-            values = table.column(position).cast(kind, safe=not pa.types.is_timestamp(kind))
+            try:
+                values = table.column(position).cast(kind)
+            except pa.ArrowInvalid as error:
+                raise DataError(
+                    f"The kept column {field.name!r} is {field.type}, and Delta tables hold "
+                    f"{kind}, which would lose digits ({first_line(error)}).",
+                    "Leave it out, or convert it: as text it is kept as it is.",
+                ) from error
             table = table.set_column(position, pa.field(field.name, kind), values)
     return table
 

@@ -61,7 +61,10 @@ def open_iceberg(place: InputFile, request: TableRequest) -> LakeTable:
         table, open_file = _table(place, request.storage_options)
         shown = shown_address(table.location()).removeprefix("file://")
     snapshot = _snapshot(table, request, shown)
+    from daskgmm.data.lakes.iceberg_manifests import require_sound_manifests
+
     with _iceberg_errors(shown):
+        require_sound_manifests(table.io, snapshot)
         # Columns are called as now in the current version, and as then in an earlier one.
         current = (request.version, request.as_of) == (None, None)
         scan = table.scan(snapshot_id=None if current else snapshot.snapshot_id)

@@ -98,7 +98,19 @@ class PartitionedWriter:
 def split(
     table: pa.Table, keys: Sequence[str]
 ) -> Iterator[tuple[tuple[str | None, ...], pa.Table]]:
-    """Rows by the values of some columns as text; they keep their order."""
+    """Rows by the values of some columns as text; they keep their order.
+
+    Raises
+    ------
+    DataError
+        A column holds lists or records, which are no names of directories.
+    """
+    for key in keys:
+        if pa.types.is_nested(kind := table.schema.field(key).type):
+            raise DataError(
+                f"The key {key!r} is {kind}, and directories are named by single values.",
+                "Partition by other columns.",
+            )
     if not table.num_rows:
         return
     groups = np.zeros(table.num_rows, np.int64)

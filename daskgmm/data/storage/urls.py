@@ -10,7 +10,7 @@ from fsspec.config import conf
 from fsspec.core import url_to_fs
 
 from daskgmm.data.storage.credentials import shown_address
-from daskgmm.data.storage.errors import first_line
+from daskgmm.data.storage.errors import decoder_errors, first_line, input_errors
 from daskgmm.errors import ConfigurationError
 
 _S3 = ("s3://", "s3a://")
@@ -85,11 +85,16 @@ def file_system(address: str, options: Mapping[str, Any]) -> tuple[AbstractFileS
     ------
     ConfigurationError
         The URL's protocol is unknown, its package isn't installed, or takes no such options.
+    MissingInputError, DataError, ClusterError
+        What it is opened on top of, such as an archive, is missing, damaged, or can't be reached.
     """
-    try:
-        return open_file_system(address, options)
-    except (ImportError, ValueError, TypeError) as error:
-        raise ConfigurationError(
-            f"{shown_address(address)} can't be opened: {first_line(error)}.",
-            "Check the URL's protocol, the package for it, and the storage options.",
-        ) from error
+    shown = shown_address(address)
+    on_top = decoder_errors if "::" in address else input_errors
+    with on_top(shown, seen=False):
+        try:
+            return open_file_system(address, options)
+        except (ImportError, ValueError, TypeError) as error:
+            raise ConfigurationError(
+                f"{shown} can't be opened: {first_line(error)}.",
+                "Check the URL's protocol, the package for it, and the storage options.",
+            ) from error

@@ -40,5 +40,7 @@ class Posterior:
         for field in fields(self):
             array = getattr(self, field.name)
             require_numbers(f"the posterior's {field.name}", array)
-            if len(array) != n_components or (array <= 0).any():
+            pairs = field.name == "weight_concentration" and array.ndim == 2
+            wanted = (n_components, 2) if pairs else (n_components,)
+            if array.shape != wanted or (array <= 0).any():
                 raise ValueError(f"the posterior's {field.name} is not {n_components} numbers")

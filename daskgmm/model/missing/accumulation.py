@@ -182,12 +182,10 @@ class MissingSums:
         self._complete_live()
         if self.row_by_row[0].rows:
             self._add([one.take() for one in self.row_by_row])
-        if self.weight_of_unknown:
-            weight = self.weight_of_unknown
+        weight = self.weight_of_unknown
+        if weight or (self.rows and self.found is None):  # those of no weight are only counted
             self._add([_of_unknown(mixture, weight) for mixture in self.mixtures])
         found, rows = self.found, self.rows
-        if rows and found is None:
-            found = [_of_unknown(mixture, 0.0) for mixture in self.mixtures]
         self._clear()
         return found and [replace(one, rows=one.rows + rows) for one in found]
 

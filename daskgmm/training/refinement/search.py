@@ -169,6 +169,8 @@ def _best_start(runs: list[Run], sample: SampledRows, more: Iterator[Mixture]) -
     if len(runs) > 1:
         few = sample.thinned(runs[0].mixture.n_components)
         runs = [Run(run.mixture) for run in best_first(few.advanced(runs, FIRST_STEPS))]
+        if not runs:
+            raise few.collapses[-1]
         affordable = sample.budget.most / SHARE_OF_HALVING
         affordable /= 2 * FIRST_STEPS * sample.cost([runs[0].mixture])
         steps, half = 2 * FIRST_STEPS, max(min(-(-len(runs) // 2), int(affordable)), 1)

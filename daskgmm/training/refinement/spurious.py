@@ -45,6 +45,8 @@ def spurious(mixture: Mixture, moments: Moments) -> NDArray[np.bool_]:
     """
     rows = moments.sums[-1] * (moments.rows / moments.weight)
     few = rows < least_rows(mixture)
+    if few.all():  # as where noise holds all rows: there is nothing to compare widths with
+        return np.asarray(few)
     mixture = mixture.beside(None)
     matrices = mixture.covariance.as_matrices(mixture.covariances, mixture.shape)
     within = np.einsum("k,kij->ij", mixture.weights, matrices)
