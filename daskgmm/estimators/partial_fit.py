@@ -10,9 +10,11 @@ from daskgmm.errors import ConfigurationError
 from daskgmm.estimators.inputs import as_source, require_unchanged
 from daskgmm.estimators.parameters import check_parameters
 from daskgmm.estimators.validation import is_share
+from daskgmm.fitting.estimation import checked_prior
 from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.fitting.settings import compute_dtype, missing_named
-from daskgmm.fitting.update import NewRows
+from daskgmm.fitting.start_plan import start_plan
+from daskgmm.fitting.update import NewRows, remembered
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.prediction import Predictor
@@ -21,6 +23,8 @@ from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.persist import held
 from daskgmm.training.em import EMSettings
 from daskgmm.training.incremental import Increment, absorb
+from daskgmm.training.m_step import MStep, maximum_likelihood
+from daskgmm.training.posterior import BesideParts
 from daskgmm.training.states import FitState, Trace
 from daskgmm.training.stopping import Step, stopping_named
 
@@ -42,11 +46,6 @@ def update(estimator: FittedMixture, X: Any, sample_weight: Any, forgetting: flo
     After an error the estimator is unchanged.
     """
     check_parameters(estimator)
-    if estimator.prior is not None or estimator.fixed is not None:
-        raise ConfigurationError(
-            "An update is a step of maximum likelihood, and this model has a prior or fixed parts.",
-            "Fit all rows anew, or use adapt() to move means towards new rows.",
-        )
     began = time.perf_counter()
     history = _history(estimator, forgetting)
     source = as_source(estimator, X, sample_weight, reset=False)
@@ -83,7 +82,32 @@ def _em_settings(estimator: FittedMixture, before: Predictor, dtype: np.dtype[An
         _deviations(before.mixture),
         dtype,
         zero=before.frame.enter(np.zeros_like(before.frame.origin)),
+        m_step=_m_step(estimator, before),
     )
+
+
+def _m_step(estimator: FittedMixture, before: Predictor) -> MStep:
+    """The M-step of the model's fit: with its prior and beside its fixed parts."""
+    if estimator.prior is None and estimator.fixed is None:
+        return maximum_likelihood
+    mixture, frame, moments = before.mixture, before.frame, estimator._moments  # noqa: SLF001
+    plan = start_plan(estimator, mixture.n_features)
+    prior = checked_prior(estimator.prior)
+    if moments is None and prior is not None and (prior.mean is None or prior.scale is None):
+        raise ConfigurationError(
+            "The prior takes its mean or scale from the rows that were fitted, and the model holds "
+            "no moments of them.",
+            "Give both in a daskgmm.Prior, or fit the model again with daskgmm.",
+        )
+    statistics = remembered(moments, mixture, frame)
+    found = estimator._estimation(plan, mixture.n_features).m_step(frame, statistics)  # noqa: SLF001
+    if isinstance(found, BesideParts) and not found.stand_in(mixture):
+        raise ConfigurationError(
+            "The parts that are fixed are not those of the model.",
+            "Its components are in another order than the start values, or one of both was "
+            "changed: give fixed, weights_init, means_init and precisions_init anew.",
+        )
+    return found
 
 
 def _deviations(mixture: Mixture) -> Doubles:
@@ -100,7 +124,9 @@ def _adopt(
     rows: NewRows,
     seconds: float,
 ) -> None:
-    before, bound = rows.before, found.fresh.lower_bound
+    before = rows.before
+    bound = em_settings.m_step.bound(before.mixture, found.moments, found.mixture)
+    bound += found.fresh.lower_bound - found.moments.lower_bound  # that of the new rows
     last = getattr(estimator, "lower_bound_", float("-inf"))
     step = Step(before.mixture, found.mixture, last, bound, em_settings.deviations)
     bounds = (*getattr(estimator, "lower_bounds_", ()), bound)
@@ -149,7 +175,9 @@ class PartialFit:
         the M-step computes the new mixture from the sums. With ``forgetting=1`` earlier rows keep
         their responsibilities: this is incremental EM in which each batch is seen once (Neal and
         Hinton, 1998), or online EM with the new rows' share of all weight as its step, the
-        running mean of statistics (Cappé and Moulines, 2009). Below 1, earlier moments fade by
+        running mean of statistics (Cappé and Moulines, 2009). A prior counts as in a fit, with
+        numbers that it leaves to the rows from those that the model remembers; fixed parts stay.
+        Below 1, earlier moments fade by
         that factor at each call: the decaying statistics that Neal and Hinton describe after
         Nowlan (1991). With 0 the step is one of plain EM on the new rows alone.
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from daskgmm.errors import require_package
 from daskgmm.fitting.fitted import Fitted
+from daskgmm.model.prediction import NOISE
 from daskgmm.model.questions.clusters import ClusterPredictor
 
 _Step: TypeAlias = tuple[str, tuple[str, ...], str, dict[str, Any]]
@@ -32,15 +33,14 @@ def to_onnx(fitted: Fitted, dtype: np.dtype[np.floating]) -> Any:
     -------
     onnx.ModelProto
         Outputs are ``label`` (n,) of type int64, ``probabilities`` (n, K) and ``log_density`` (n,)
-        in nats; of clusters, where components are joined into such. The columns of ``X`` are in its
-        metadata as ``columns``, a list in JSON.
+        in nats; of clusters, where components are joined into such. Noise has the label -1 and the
+        last probability. The columns of ``X`` are in its metadata as ``columns``, a list in JSON.
 
     Raises
     ------
     ConfigurationError
-        onnx is not installed, or the mixture has noise.
+        onnx is not installed.
     """
-    fitted.require_no_noise("An ONNX model")
     require_package("onnx", "onnx", "An ONNX model needs onnx")
     from onnx import TensorProto, checker, helper
 
@@ -83,14 +83,30 @@ def _constants(fitted: Fitted, dtype: np.dtype[np.floating]) -> list[Any]:
     }
     if isinstance(fitted.predictor, ClusterPredictor):
         values["members"] = np.eye(fitted.predictor.n_labels)[:, fitted.predictor.clusters]
-    axes = {"components": np.array([0]), "features": np.array([2])}
-    typed = {name: np.asarray(value, dtype) for name, value in values.items()} | axes
+    whole = {"components": np.array([0]), "features": np.array([2])}
+    if mixture.noise is not None:
+        values["noise"] = np.array(mixture.noise.logit)
+        whole |= {"one": np.array([1]), "last": np.array(mixture.n_components)}
+        whole["label_of_noise"] = np.array(NOISE)
+    typed = {name: np.asarray(value, dtype) for name, value in values.items()} | whole
     return [numpy_helper.from_array(value, name) for name, value in typed.items()]
 
 
 def _nodes(helper: Any, fitted: Fitted) -> list[Any]:
     whiten = "MatMul" if fitted.predictor.mixture.covariance.has_matrices else "Mul"
     labelled, probable, ends = "logits", "shares", list[_Step]()
+    beside, label = list[_Step](), list[_Step]()
+    if fitted.predictor.mixture.noise is not None:
+        beside = [  # a row of the noise's logit for each row of X
+            ("Slice", ("distances", "components", "one", "components"), "first", {}),
+            ("Less", ("first", "first"), "never", {}),
+            ("Where", ("never", "first", "noise"), "of_noise", {}),
+            ("Concat", ("of_components", "of_noise"), "logits", {"axis": 0}),
+        ]
+        label = [
+            ("Equal", ("largest", "last"), "is_noise", {}),
+            ("Where", ("is_noise", "label_of_noise", "largest"), "label", {}),
+        ]
     if isinstance(fitted.predictor, ClusterPredictor):  # whose probabilities are sums
         labelled = probable = "of_labels"
         ends = [("MatMul", ("members", "shares"), "of_labels", {})]
@@ -102,14 +118,16 @@ def _nodes(helper: Any, fitted: Fitted) -> list[Any]:
         ("Mul", ("white", "white"), "squares", {}),
         ("ReduceSum", ("squares", "features"), "distances", {"keepdims": 0}),  # (K, n)
         ("Mul", ("distances", "half"), "below", {}),
-        ("Sub", ("normalisers", "below"), "logits", {}),
+        ("Sub", ("normalisers", "below"), "of_components" if beside else "logits", {}),
+        *beside,
         ("ReduceMax", ("logits",), "peak", {"axes": [0], "keepdims": 1}),
         ("Sub", ("logits", "peak"), "from_peak", {}),
         ("Exp", ("from_peak",), "densities", {}),
         ("ReduceSum", ("densities", "components"), "total", {"keepdims": 1}),
         ("Div", ("densities", "total"), "shares", {}),
         *ends,
-        ("ArgMax", (labelled,), "label", {"axis": 0, "keepdims": 0}),
+        ("ArgMax", (labelled,), "largest" if label else "label", {"axis": 0, "keepdims": 0}),
+        *label,
         ("Transpose", (probable,), "probabilities", {"perm": [1, 0]}),
         ("Log", ("total",), "log_total", {}),
         ("Add", ("peak", "log_total"), "both", {}),

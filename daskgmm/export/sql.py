@@ -24,6 +24,9 @@ _OWN = "_gmm_"
 _UNDERFLOW = "-7e+02"
 """Difference of log-densities below which an exponential is zero: PostgreSQL refuses to round."""
 
+_LEAST_LOGIT = -1e300
+"""In place of minus infinity, where noise has no weight."""
+
 _TABLE, _FORMULA = f"{_OWN}table", f"{_OWN}formula"
 """Names that stand for the table and for a component's logit, until these are put in."""
 
@@ -46,9 +49,9 @@ def to_sql(
     Returns
     -------
     str
-        A query whose last columns are ``label`` (0 to K - 1), ``probability_0`` to the last, and
-        ``log_density`` (nats); of clusters, where components are joined into such. They are NULL
-        where a feature is.
+        A query whose last columns are ``label`` (0 to K - 1, -1 for noise), ``probability_0`` to
+        the last, ``probability_noise`` where there is noise, and ``log_density`` (nats); of
+        clusters, where components are joined into such. They are NULL where a feature is.
 
     Raises
     ------
@@ -60,7 +63,6 @@ def to_sql(
         raise ConfigurationError(
             f"The dialect {dialect!r} is not known.", f"Use one of: {', '.join(DIALECTS)}."
         )
-    fitted.require_no_noise("A SELECT")
     require_package("sqlglot", "sql", "SQL needs sqlglot")
     import sqlglot
 
@@ -99,7 +101,7 @@ def _names(fitted: Fitted, columns: Sequence[str] | None) -> tuple[str, ...]:
             f"model was fitted on {fitted.n_features}.",
             "Name a column of the table for each column of the fit, in its order.",
         )
-    if taken := sorted(set(names) & set(_outputs(fitted.predictor.n_labels))):
+    if taken := sorted(set(names) & set(_outputs(fitted))):
         raise ConfigurationError(
             f"A feature is called {taken[0]!r}, as a column of the result is.",
             "Rename it in a view of the table.",
@@ -107,13 +109,15 @@ def _names(fitted: Fitted, columns: Sequence[str] | None) -> tuple[str, ...]:
     return names
 
 
-def _outputs(n_labels: int) -> list[str]:
-    return ["label", *(f"probability_{k}" for k in range(n_labels)), "log_density"]
+def _outputs(fitted: Fitted) -> list[str]:
+    shares = [f"probability_{name}" for name in fitted.predictor.label_names]
+    return ["label", *shares, "log_density"]
 
 
 def _query(fitted: Fitted, names: Sequence[str], dialect: str) -> str:
     """The query over a table of a name of ours, in the dialect of DuckDB."""
-    own = [f"{_OWN}{k}" for k in range(fitted.n_components)]
+    noise = fitted.predictor.mixture.noise is not None
+    own = [f"{_OWN}{k}" for k in range(fitted.n_components + noise)]
     peak, density = f"{_OWN}peak", f"{_OWN}density"
     largest = own[0] if len(own) == 1 else f"GREATEST({', '.join(own)})"
     total = " + ".join(_exponential(f"{one} - {peak}") for one in own)
@@ -136,10 +140,13 @@ def _query(fitted: Fitted, names: Sequence[str], dialect: str) -> str:
         shares = compared
     # What is no number has no label; in most dialects it is larger than any.
     cases = f"WHEN NOT {density} < 1e+308 THEN NULL "
-    cases += " ".join(f"WHEN {one} = {most} THEN {k}" for k, one in enumerate(compared))
+    labels = [-1 if k == fitted.n_components else k for k in range(len(compared))]  # -1: noise
+    cases += " ".join(
+        f"WHEN {one} = {most} THEN {label}" for one, label in zip(compared, labels, strict=True)
+    )
     values = [f"CASE {cases} END", *shares, _jacobian(fitted, density)]
     results = ", ".join(
-        f"{value} AS {name}" for value, name in zip(values, _outputs(len(shares)), strict=True)
+        f"{value} AS {name}" for value, name in zip(values, _outputs(fitted), strict=True)
     )
     if dialect == "postgres":  # which cannot leave columns out of all
         laterals = " ".join(
@@ -180,6 +187,9 @@ def _logits(fitted: Fitted) -> Iterator[str]:
         whole = mixture.covariance.has_matrices
         white = _whitened(centred, factor) if whole else _scaled(centred, factor[0])
         yield f"{_number(normaliser)} - 5e-01 * ({' + '.join(f'POWER({y}, 2)' for y in white)})"
+    if mixture.noise is not None:  # which is NULL or no number where a feature is
+        logit = max(mixture.noise.logit, _LEAST_LOGIT)
+        yield " + ".join([_number(logit), *(f"0e+00 * {z}" for z in places)])
 
 
 def _whitened(centred: Sequence[str], factor: Doubles) -> Iterator[str]:

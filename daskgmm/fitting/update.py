@@ -10,6 +10,7 @@ from daskgmm.data.source import Source, require_finite_sum
 from daskgmm.errors import DataError
 from daskgmm.fitting.checks import require_known
 from daskgmm.model.expectation import Expectation
+from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.compiled import compile_ahead
 from daskgmm.model.missing.patterns import Missing
 from daskgmm.model.mixture import Mixture
@@ -17,6 +18,7 @@ from daskgmm.model.moments import Moments
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes.cost import PASS_WORTH_COMPILING, seconds_a_row
 from daskgmm.passes.expectation import expect_checked
+from daskgmm.passes.statistics import Statistics
 from daskgmm.training.em import Origins
 
 
@@ -81,3 +83,26 @@ class NewRows:
         n_features = mixture.n_features
         length = mixture.covariance.feature_length(n_features)
         return seconds_a_row(n_features, length, mixture.n_components)
+
+
+def remembered(moments: Moments | None, mixture: Mixture, frame: Frame) -> Statistics:
+    """Statistics of the rows of which a model holds moments, in data units; else those of none.
+
+    Second moments are those that the covariance type keeps: a mean of the diagonal for spherical
+    ones, and only the diagonal along the axes.
+    """
+    n_features = mixture.n_features
+    if moments is None:
+        return Statistics(frame.origin, 1.0, np.zeros(n_features), np.zeros((n_features,) * 2))
+    covariance, counts = mixture.covariance, moments.sums[-1]
+    centre = counts @ moments.means / counts.sum()
+    about = moments.about(np.broadcast_to(centre, mixture.shape), covariance)
+    second = about.shared
+    if not covariance.needs_scatter:
+        feature, i, j = covariance.monomials(n_features).T
+        values = about.sums[: -1 - n_features].sum(axis=1)[feature] / np.bincount(feature)[feature]
+        second = np.zeros((n_features, n_features))
+        second[i, j] = second[j, i] = values
+    unit = np.outer(frame.scale, frame.scale)
+    total = float(counts.sum())
+    return Statistics(frame.leave(centre), total, np.zeros(n_features), second * unit)

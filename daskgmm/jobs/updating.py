@@ -149,16 +149,19 @@ def drift_of(model: FittedMixture, increment: "Increment") -> dict[str, Any]:
     -------
     dict
         ``mean_log_likelihood`` of the new rows, ``lower_bound_before`` (the model's on the rows
-        of its last pass) and their ``difference``, in nats a row; and for each of the
+        of its last pass, or that it remembers, without a prior's log-density) and their
+        ``difference``, in nats a row; and for each of the
         ``components`` its weight before, among the new rows and after, how far the mean of its
         new rows and its new mean are from the old one, in its old deviations (Mahalanobis), and
         its ``divergence`` from before to after (both Kullback-Leibler divergences, in nats).
     """
-    found = increment.fresh.lower_bound
+    found, before = increment.fresh.lower_bound, model.lower_bound_
+    if model.prior is not None and model._moments is not None:  # noqa: SLF001  a protocol's
+        before = model._moments.lower_bound  # noqa: SLF001
     return {
         "mean_log_likelihood": found,
-        "lower_bound_before": model.lower_bound_,
-        "difference": found - model.lower_bound_,
+        "lower_bound_before": before,
+        "difference": found - before,
         "components": _components(model, increment),
     }
 

@@ -178,9 +178,9 @@ class Accumulator:
             Rows of shape (D, n) in data coordinates; weights of shape (n,) or None.
         """
         for block in blocks:
-            rows, weights = self._complete(*block)
-            for _, kernel in self.kernels:
-                kernel.add(rows, weights)
+            for rows, weights in self._complete(*block):
+                for _, kernel in self.kernels:
+                    kernel.add(rows, weights)
         found: dict[int, Moments] = {}
         for indices, kernel in self.kernels:
             found.update(zip(indices, kernel.take(), strict=True))
@@ -188,11 +188,13 @@ class Accumulator:
         others = None if self.gaps is None else self.gaps.take()
         return moments if others is None else add(moments, others)
 
-    def _complete(self, rows: Floats, weights: Floats | None) -> tuple[Floats, Floats | None]:
+    def _complete(
+        self, rows: Floats, weights: Floats | None
+    ) -> Iterable[tuple[Floats, Floats | None]]:
         """The rows (D, n) without a missing value, and their weights; others are seen to here."""
         if self.gaps is not None:
             return self.gaps.add(rows, weights)
-        return complete(rows, weights) if self.missing is Missing.DROP else (rows, weights)
+        return [complete(rows, weights) if self.missing is Missing.DROP else (rows, weights)]
 
     def share(self, n_rows: int) -> float:
         """Share of the multiplications of all pairs that so many rows took."""

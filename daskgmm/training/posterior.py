@@ -185,6 +185,21 @@ class BesideParts(MStep):
         """The other's."""
         return self.other.bound(mixture, moments, following)
 
+    def stand_in(self, mixture: Mixture) -> bool:
+        """Whether the parts that stay are as they are in this mixture, but for rounding."""
+        pairs = []
+        if self.weights is not None:
+            pairs.append((self.parts.weights, self.weights, mixture.weights))
+        if self.means is not None:
+            pairs.append((self.parts.means[:, np.newaxis], self.means, mixture.means))
+        if self.shapes is not None:
+            mask = _across(self.parts.covariances, self.shapes[0], mixture)
+            pairs.append((mask, self.shapes[0], mixture.covariances))
+        return all(
+            bool((~mask | np.isclose(own, its, rtol=1e-6, atol=1e-6)).all())
+            for mask, own, its in pairs
+        )
+
     def _with_means(self, mixture: Mixture) -> Mixture:
         if self.means is None or not self.parts.means.any():
             return mixture

@@ -99,3 +99,22 @@ def test_an_update_follows_the_model_unless_it_says_otherwise(gaps, tmp_path, he
     assert done.code == 0, done.err
     result = json.loads(done.out)["result"]
     assert (result["rows"], result["rows_dropped"]) == (600 - dropped, dropped)
+
+
+def test_missing_values_noise_and_a_prior_go_from_a_fit_to_its_update(gaps, tmp_path, here):
+    rows, options = gaps / "gaps.parquet", ("--missing", "marginalize", "--noise", "--prior",
+                                            "default")  # fmt: skip
+    done = fit(here, gaps, tmp_path / "run", *options, "--tol", "1e-6")
+    assert done.code == 0, done.err
+    shown = json.loads(here("show", tmp_path / "run", "--json").out)
+    assert shown["noise"]["weight"] > 0
+    done = here("impute", tmp_path / "run", rows, "-o", tmp_path / "filled")
+    assert done.code == 0, done.err
+    assert pd.read_parquet(tmp_path / "filled").notna().all(axis=None)
+    done = here("update", tmp_path / "run", rows, "-o", tmp_path / "next", "--forgetting", "0")
+    assert done.code == 0, done.err
+    drift = json.loads((tmp_path / "next" / "run.json").read_text())["drift"]
+    assert abs(drift["difference"]) < 1e-4
+    assert max(one["shift"] for one in drift["components"]) < 0.01
+    done = fit(here, gaps, tmp_path / "selection", *options, command="select", k="2..3")
+    assert done.code == 0, done.err

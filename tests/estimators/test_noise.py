@@ -180,7 +180,6 @@ def test_what_cannot_hold_noise_says_so():
     found = fitted(with_noise(300), noise=True)
     for ask in (
         found.to_sklearn,
-        lambda: found.to_sql("t", columns=["a", "b"]),
         lambda: found.merge(criterion="overlap"),
     ):
         with pytest.raises(ConfigurationError, match="cannot hold the noise"):

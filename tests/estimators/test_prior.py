@@ -180,7 +180,60 @@ def test_what_makes_no_sense_is_refused(options, said):
         GaussianMixture(2, **options).fit(faithful(100))
 
 
-def test_an_update_does_not_forget_the_prior_in_silence():
-    found = GaussianMixture(2, prior="default", random_state=0).fit(faithful(200))
-    with pytest.raises(ConfigurationError, match="maximum likelihood"):
-        found.partial_fit(faithful(100))
+# --- updates
+
+
+FIXED = {"fixed": {"means": [True, False]}, "means_init": [[2.0, 55.0], [np.nan, np.nan]]}
+OWN = Prior([3.0, 70.0], 0.5, 5, np.diag([0.2, 30.0]))
+
+
+@each_kind
+@pytest.mark.parametrize(
+    "options",
+    [{"prior": OWN}, {"prior": OWN, "noise": True}, FIXED, FIXED | {"prior": OWN}],
+    ids=["prior", "noise", "fixed", "both"],
+)
+@ignore_passes
+def test_an_update_that_forgets_is_one_more_step_of_the_fit(kind, options):
+    rows = with_noise(300)
+    course = {"covariance_type": kind, "tol": 0, "random_state": 0, "refine": "none"}
+    course |= {"init_params": "random_from_data", "subsample": None} | options
+    short, whole = (GaussianMixture(2, max_iter=n, **course).fit(rows) for n in (3, 4))
+    short.partial_fit(rows, forgetting=0)
+    assert_allclose(short.means_, whole.means_, rtol=1e-9)
+    assert_allclose(short.covariances_, whole.covariances_, rtol=1e-8, atol=1e-10)
+    assert_allclose(short.weights_, whole.weights_, rtol=1e-9)
+    assert_allclose(short.lower_bounds_, whole.lower_bounds_, rtol=1e-10)
+
+
+@each_kind
+def test_an_update_by_the_rows_themselves_has_the_prior_of_their_fit(kind):
+    rows = faithful(300)
+    course = {"covariance_type": kind, "prior": "default", "tol": 1e-9, "random_state": 0}
+    found = GaussianMixture(2, max_iter=1000, **course).fit(rows)
+    before = found.means_.copy(), found.covariances_.copy()
+    found.partial_fit(rows, forgetting=0)
+    assert_allclose(found.means_, before[0], rtol=1e-4)
+    assert_allclose(found.covariances_, before[1], rtol=1e-3, atol=1e-6)
+
+
+def test_a_prior_that_needs_rows_is_refused_where_none_are_remembered():
+    fitted = GaussianMixture(2, random_state=0).fit(faithful(200))
+    found = GaussianMixture.from_sklearn(fitted.to_sklearn()).set_params(prior="default")
+    with pytest.raises(ConfigurationError, match="holds no moments"):
+        found.partial_fit(faithful(100), forgetting=0)
+    found.set_params(prior=OWN).partial_fit(faithful(100), forgetting=0)
+
+
+def test_fixed_parts_of_another_order_are_refused_by_an_update():
+    rows = faithful(300)
+    found = GaussianMixture(2, random_state=0, **FIXED).fit(rows)
+    other = GaussianMixture(2, random_state=0).fit(rows)
+    other = other.align_to(found)
+    swapped = found.align_to(GaussianMixture(
+        2, random_state=0, weights_init=other.weights_[::-1], means_init=other.means_[::-1],
+        precisions_init=other.precisions_[::-1],
+    ).fit(rows))  # fmt: skip
+    assert_array_equal(swapped.means_, found.means_[::-1])
+    with pytest.raises(ConfigurationError, match="fixed are not those"):
+        swapped.partial_fit(rows)

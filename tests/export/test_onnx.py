@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from daskgmm import GaussianMixture
 from daskgmm.model.covariance import COVARIANCES
+from tests.support.faithful import with_noise
 from tests.support.rows import correlated
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -65,3 +66,18 @@ def test_clusters_are_labelled_as_a_merged_mixture_does(n_clusters):
     assert_array_equal(label, merged.predict(rows))
     assert_allclose(shares, merged.predict_proba(rows), atol=1e-9)
     assert_allclose(density, merged.score_samples(rows), atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["full", "diag"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_noise_is_labelled_as_predict_does(kind, dtype):
+    rows = with_noise(600).astype(dtype)
+    model = GaussianMixture(2, covariance_type=kind, noise=True, random_state=0).fit(rows)
+    for own in (rows, rows[:1], np.full((1, 2), 1e6, dtype)):
+        label, shares, density = answers(model, own)
+        near = 1e-9 if dtype == np.float64 else 2e-3
+        assert_allclose(density, model.score_samples(own), atol=near)
+        assert_allclose(shares, model.predict_proba(own), atol=near)
+        sure = shares.max(axis=1) > 0.51
+        assert_array_equal(label[sure], model.predict(own)[sure])
+    assert label.tolist() == [-1]

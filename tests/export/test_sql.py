@@ -11,6 +11,7 @@ from daskgmm import GaussianMixture
 from daskgmm.errors import ConfigurationError
 from daskgmm.export.sql import DIALECTS
 from daskgmm.model.covariance import COVARIANCES
+from tests.support.faithful import with_noise
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -161,3 +162,23 @@ def test_clusters_are_labelled_as_a_merged_mixture_does(usual, n_clusters):
     assert_allclose(found["log_density"], merged.score_samples(frame), rtol=0, atol=1e-9)
     for dialect in DIALECTS:
         sqlglot.parse_one(merged.to_sql("rows", dialect), read=dialect)
+
+
+@pytest.mark.parametrize("kind", ["full", "diag"])
+def test_noise_is_labelled_as_predict_does(kind):
+    frame = pd.DataFrame(with_noise(600), columns=["length", "wait"])
+    model = GaussianMixture(2, covariance_type=kind, noise=True, random_state=0).fit(frame)
+    found = answers(model.to_sql('"my rows"'), frame)
+    shares = ["probability_0", "probability_1", "probability_noise"]
+    assert list(found) == [*frame, "key", "label", *shares, "log_density"]
+    assert_array_equal(found["label"], model.predict(frame))
+    assert (found["label"] == -1).any()
+    assert_allclose(found["log_density"], model.score_samples(frame), rtol=0, atol=1e-9)
+    assert_allclose(found[shares], model.predict_proba(frame), rtol=0, atol=1e-9)
+    rows = pd.DataFrame({"length": [None, 2.0, np.inf], "wait": [50.0, 1e9, 50.0]})
+    found = answers(model.to_sql('"my rows"'), rows)
+    assert found["label"].isna().tolist() == [True, False, True]
+    assert found["label"][1] == -1
+    assert found.loc[0, ["log_density", *shares]].isna().all()
+    for dialect in DIALECTS:
+        sqlglot.parse_one(model.to_sql('"my rows"', dialect), read=dialect)

@@ -222,3 +222,29 @@ def test_rows_are_sorted_by_what_they_lack(n_features):
         assert_array_equal(np.isnan(own), np.repeat(group.missing[:, None], own.shape[1], axis=1))
         assert (np.diff(order[group.window]) > 0).all()
     assert groups[-1].stop == 200
+
+
+def test_stretches_are_the_rows_in_order_with_their_patterns():
+    rows = missing.with_gaps(gaussian(200, 3), share=0.2).T
+    found = by_pattern(rows)
+    parts = list(found.stretches(33))
+    assert_array_equal(np.concatenate([part.order for part in parts]), found.order)
+    for part in parts:
+        lacks = np.isnan(rows[:, part.order])
+        assert not lacks[:, : part.n_complete].any()
+        for group in part.groups:
+            assert (lacks[:, group.window] == group.missing[:, np.newaxis]).all()
+        ends = [group.stop for group in part.groups]
+        assert ends == [group.start for group in part.groups][1:] + ends[-1:]
+        assert not ends or ends[-1] == len(part.order)
+
+
+def test_rows_that_are_gathered_part_by_part_give_the_same(covariance, monkeypatch):
+    z, frame, mixture = rows_and_mixture(covariance.name, share=0)
+    z[np.arange(len(z)) % 3 == 0, 1] = np.nan
+    monkeypatch.setattr(accumulation, "FEWEST_ROWS", 4)
+    monkeypatch.setattr(accumulation, "FEWEST_ROWS_ALONG_AXES", 4)
+    monkeypatch.setattr(accumulation, "GATHERED_VALUES", 24 * z.shape[1])
+    (found,) = moments_of([mixture], frame, z, scatter=scatter_of(z))
+    likelihood, *others = missing.step(z, mixture, 1e-3)
+    assert_step(found, mixture, frame, (likelihood + jacobian(z, frame), *others))

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from distributed import Client, LocalCluster
 
-from daskgmm import GaussianMixture, GaussianMixtureSelector
+from daskgmm import BayesianGaussianMixture, GaussianMixture, GaussianMixtureSelector
 from daskgmm.errors import ClusterError, ConfigurationError
 from daskgmm.jobs.cluster.dashboard import page_on
 from daskgmm.monitoring import install
@@ -139,6 +139,25 @@ def test_a_page_opened_before_a_fit_shows_its_points_move_and_others_join_it(cli
         page.get_by_text("stopped at max_iter").wait_for()
         assert page.locator("tr").count() == 1 + 3
     assert "daskgmm" in get(link.replace("/daskgmm", "/status"))
+
+
+def test_components_that_emptied_are_marked(client, browser):
+    link, gate = install(client), Gate()
+    model = BayesianGaussianMixture(
+        n_components=6, weight_concentration_prior=1e-3, mean_precision_prior=100.0, tol=0,
+        max_iter=60, subsample=None, refine="none", random_state=0, callbacks=[gate],
+    )  # fmt: skip
+    with fitting(client, model, gate):
+        pass
+    page = browser(link)
+    page.get_by_text("BayesianGaussianMixture: 6 components, full").wait_for()
+    (start,) = (one for one in starts(client) if one["estimator"] == "BayesianGaussianMixture")
+    page.get_by_text(f"run {start['run_id'][:8]}").wait_for()
+    (run,) = (one for one in runs_at(link) if one["run_id"] == start["run_id"])
+    held = 6 - len(run["latest"]["empty"])
+    assert 2 <= held < 6
+    page.get_by_text(f"{held} of 6 components hold rows.").wait_for()
+    assert page.get_by_text(", empty").count() == 6 - held
 
 
 def test_the_json_has_what_the_events_said(client):

@@ -1,7 +1,7 @@
 """Sums over rows with missing values, for all mixtures of a pass."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeAlias, final
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from daskgmm.model.frame import Frame, scatter
 from daskgmm.model.kernels.base import Kernel
 from daskgmm.model.missing.completion import Completion
-from daskgmm.model.missing.patterns import Group, by_pattern, gathered
+from daskgmm.model.missing.patterns import Gathering, Group, by_pattern
 from daskgmm.model.missing.regression import add_second
 from daskgmm.model.missing.rows import RowByRow
 from daskgmm.model.mixture import Mixture
@@ -30,6 +30,12 @@ FEWEST_KEPT, MOST_KEPT = 2, 256
 
 SIZES_KEPT = 4
 """Numbers of known features for which work arrays are kept."""
+
+GATHERED_VALUES = 2**19
+"""Numbers that are gathered at a time, so few that they are still in the cache when computed."""
+
+FEW_PATTERNS = 3
+"""Patterns of a block up to which that is done: each pattern reads all of the block once."""
 
 Kernels: TypeAlias = list[tuple[list[int], Kernel]]
 """Kernels, each with the positions of the mixtures that it computes."""
@@ -142,6 +148,7 @@ class MissingSums:
         self.most_kept = most_kept(mixtures)
         self.kept: OrderedDict[bytes, Pattern] = OrderedDict()
         self.works: OrderedDict[int, Kernels] = OrderedDict()
+        self.gather = Gathering()
         self._clear()
 
     def _clear(self) -> None:
@@ -149,33 +156,28 @@ class MissingSums:
         self.found: list[Moments] | None = None
         self.weight_of_unknown, self.rows = 0.0, 0
 
-    def add(self, rows: Floats, weights: Floats | None) -> tuple[Floats, Floats | None]:
-        """Add the rows (D, n) that lack values, and return the complete ones and their weights.
+    def add(self, rows: Floats, weights: Floats | None) -> Iterator[tuple[Floats, Floats | None]]:
+        """Add the rows (D, n) that lack values, and yield the complete ones and their weights.
 
-        Those of weight zero, of which values may be anything, are only counted.
+        Those of weight zero, of which values may be anything, are only counted. What is yielded
+        holds until the next.
         """
-        order, groups = found = by_pattern(rows)
-        if not groups:
-            return rows, weights
+        found = by_pattern(rows)
+        if not found.groups:
+            yield rows, weights
+            return
         if weights is not None and not weights.all():
             self.rows += int((weights <= 0).sum())
             rows, weights = rows[:, weights > 0], weights[weights > 0]
-            order, groups = found = by_pattern(rows)
-        rows = gathered(rows, order)
-        own = None if weights is None else weights[order].astype(np.float64)
-        few = []
-        for group in groups:
-            if group.missing.all():
-                self._add_unknown(group, own)
-            elif group.stop - group.start < self.fewest_rows:
-                few.append(group)
-            else:
-                self._add_pattern(rows, own, group)
-        if few:
-            for one in self.row_by_row:
-                one.add(rows, own, few)
-        complete = slice(0, found.n_complete)
-        return rows[:, complete], None if own is None else own[complete]
+            found = by_pattern(rows)
+        few = len(found.groups) <= FEW_PATTERNS
+        size = max(GATHERED_VALUES // len(rows), 1) if few else len(found.order)
+        for part in found.stretches(size):
+            own = None if weights is None else weights[part.order].astype(np.float64)
+            gathered, n = self.gather(rows, part.order), part.n_complete
+            if n:
+                yield gathered[:, :n], None if own is None else own[:n]
+            self._add_incomplete(gathered, own, part.groups)
 
     def take(self) -> list[Moments] | None:
         """The moments since the last call, or None if no row lacked a value; then start again."""
@@ -188,6 +190,21 @@ class MissingSums:
         found, rows = self.found, self.rows
         self._clear()
         return found and [replace(one, rows=one.rows + rows) for one in found]
+
+    def _add_incomplete(
+        self, rows: Floats, weights: Doubles | None, groups: Sequence[Group]
+    ) -> None:
+        few = []
+        for group in groups:
+            if group.missing.all():
+                self._add_unknown(group, weights)
+            elif group.stop - group.start < self.fewest_rows:
+                few.append(group)
+            else:
+                self._add_pattern(rows, weights, group)
+        if few:
+            for one in self.row_by_row:
+                one.add(rows, weights, few)
 
     def _add_unknown(self, group: Group, weights: Doubles | None) -> None:
         n_rows = group.stop - group.start

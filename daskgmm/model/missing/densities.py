@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.base import Kernel
 from daskgmm.model.missing.accumulation import FEWEST_ROWS, FEWEST_ROWS_ALONG_AXES
-from daskgmm.model.missing.patterns import any_missing, by_pattern, gathered
+from daskgmm.model.missing.patterns import Gathering, any_missing, by_pattern
 from daskgmm.model.missing.rows import RowByRow
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.typing import Floats
@@ -33,6 +33,7 @@ class MarginalDensities:
         self.mixtures = kernel.mixtures
         matrices = kernel.covariance.has_matrices
         self.fewest_rows = FEWEST_ROWS if matrices else FEWEST_ROWS_ALONG_AXES
+        self.gather = Gathering()
         self.log_scales = np.log(kernel.frame.scale)
         self.row_by_row = [RowByRow(mixture, kernel.frame) for mixture in kernel.mixtures]
 
@@ -45,7 +46,7 @@ class MarginalDensities:
         if not any_missing(rows):
             return self.kernel.logits(rows)
         order, groups = found = by_pattern(rows)
-        rows = gathered(rows, order)
+        rows = self.gather(rows, order)
         logits = np.empty((self.segments[-1].stop, len(order)), self.kernel.dtype)
         if found.n_complete:
             logits[:, : found.n_complete] = self.kernel.logits(rows[:, : found.n_complete])

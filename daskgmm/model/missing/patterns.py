@@ -1,8 +1,9 @@
 """Rows grouped by the features that are missing in them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,11 +69,24 @@ class Sorted(NamedTuple):
         """Number of complete rows."""
         return self.groups[0].start if self.groups else len(self.order)
 
+    def stretches(self, size: int) -> Iterator["Sorted"]:
+        """So many rows at a time; a group goes on in the next stretch."""
+        at = 0
+        for start in range(0, len(self.order), size):
+            order, own = self.order[start : start + size], []
+            while at < len(self.groups) and self.groups[at].start < start + len(order):
+                group = self.groups[at]
+                stop = min(group.stop - start, len(order))
+                own.append(Group(group.missing, max(group.start - start, 0), stop))
+                if group.stop > start + len(order):
+                    break
+                at += 1
+            yield Sorted(order, own)
+
 
 def any_missing(rows: Floats) -> bool:
     """Whether rows (D, n) of finite values may have some missing ones (NaN)."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isnan(rows.sum(dtype=np.float64)))
+    return bool(rows.size) and bool(np.isnan(rows.min()))
 
 
 def complete_rows(rows: Floats) -> NDArray[np.bool_]:
@@ -92,9 +106,10 @@ def complete(rows: Floats, weights: NDArray[Any] | None) -> tuple[Floats, NDArra
 
 def by_pattern(rows: Floats) -> Sorted:
     """Sort rows (D, n) by the features that are missing; those of a pattern keep their order."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        columns = np.flatnonzero(np.isnan(rows.sum(axis=1, dtype=np.float64)))
-    if len(columns) == 0 or rows.shape[1] == 0:
+    if rows.size == 0:
+        return Sorted(np.arange(rows.shape[1]), [])
+    columns = np.flatnonzero(np.isnan(rows.min(axis=1)))  # NaN if one is, and quick
+    if len(columns) == 0:
         return Sorted(np.arange(rows.shape[1]), [])
     if len(columns) <= _LEAST_SORTED:
         places = _places(np.isnan(rows[columns]))
@@ -113,14 +128,28 @@ def by_pattern(rows: Floats) -> Sorted:
     return Sorted(order, [group for group in groups if group.missing.any()])
 
 
-def gathered(rows: Floats, order: NDArray[np.int64]) -> Floats:
-    """The rows (D, n) at these positions; feature by feature where these lie together."""
-    if rows.T.flags.c_contiguous:
-        return np.take(rows.T, order, axis=0).T
-    found = np.empty((len(rows), len(order)), rows.dtype)
-    for own, out in zip(rows, found, strict=True):
-        np.take(own, order, out=out, mode="clip")  # without a mode a copy is made first
-    return found
+@final
+class Gathering:
+    """Gathers rows into an array that the next call overwrites: a new one costs as much again."""
+
+    def __init__(self) -> None:
+        self.values: Floats = np.empty(0)
+
+    def __call__(self, rows: Floats, order: NDArray[np.int64]) -> Floats:
+        """The rows (D, n) at these positions; feature by feature where these lie together."""
+        if rows.T.flags.c_contiguous:
+            found = self._room(rows.dtype, len(order), len(rows))
+            return np.take(rows.T, order, axis=0, out=found, mode="clip").T
+        found = self._room(rows.dtype, len(rows), len(order))
+        for own, out in zip(rows, found, strict=True):
+            np.take(own, order, out=out, mode="clip")  # without a mode a copy is made first
+        return found
+
+    def _room(self, dtype: np.dtype[Any], height: int, width: int) -> Floats:
+        size = height * width
+        if self.values.dtype != dtype or self.values.size < size:
+            self.values = np.empty(size, dtype)
+        return self.values[:size].reshape(height, width)
 
 
 def _places(missing: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
