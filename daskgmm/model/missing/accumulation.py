@@ -174,6 +174,10 @@ class MissingSums:
         size = max(GATHERED_VALUES // len(rows), 1) if few else len(found.order)
         for part in found.stretches(size):
             own = None if weights is None else weights[part.order].astype(np.float64)
+            if (group := part.alone) is not None and self._has_kernels(group):
+                pattern = self._pattern_of(group)
+                pattern.add(self.gather(rows, part.order, pattern.known), own)
+                continue
             gathered, n = self.gather(rows, part.order), part.n_complete
             if n:
                 yield gathered[:, :n], None if own is None else own[:n]
@@ -198,10 +202,12 @@ class MissingSums:
         for group in groups:
             if group.missing.all():
                 self._add_unknown(group, weights)
-            elif group.stop - group.start < self.fewest_rows:
-                few.append(group)
+            elif self._has_kernels(group):
+                pattern = self._pattern_of(group)
+                own = None if weights is None else weights[group.window]
+                pattern.add(rows[pattern.known, group.window], own)
             else:
-                self._add_pattern(rows, weights, group)
+                few.append(group)
         if few:
             for one in self.row_by_row:
                 one.add(rows, weights, few)
@@ -211,15 +217,17 @@ class MissingSums:
         self.rows += n_rows
         self.weight_of_unknown += n_rows if weights is None else float(weights[group.window].sum())
 
-    def _add_pattern(self, rows: Floats, weights: Doubles | None, group: Group) -> None:
+    def _has_kernels(self, group: Group) -> bool:
+        """Whether rows are so many that their pattern has kernels of its own."""
+        return group.stop - group.start >= self.fewest_rows and not group.missing.all()
+
+    def _pattern_of(self, group: Group) -> Pattern:
         key = group.missing.tobytes()
         if key not in self.live:
             if len(self.live) == self.most_kept:
                 self._complete_live()
             self.live[key] = self._pattern(key, group)
-        pattern = self.live[key]
-        own = None if weights is None else weights[group.window]
-        pattern.add(rows[pattern.known, group.window], own)
+        return self.live[key]
 
     def _pattern(self, key: bytes, group: Group) -> Pattern:
         """The pattern as it was kept, or a new one in place of that used longest ago."""

@@ -69,6 +69,11 @@ class Sorted(NamedTuple):
         """Number of complete rows."""
         return self.groups[0].start if self.groups else len(self.order)
 
+    @property
+    def alone(self) -> Group | None:
+        """The group that all rows belong to, if there is one."""
+        return self.groups[0] if len(self.groups) == 1 and self.n_complete == 0 else None
+
     def stretches(self, size: int) -> Iterator["Sorted"]:
         """So many rows at a time; a group goes on in the next stretch."""
         at = 0
@@ -135,14 +140,21 @@ class Gathering:
     def __init__(self) -> None:
         self.values: Floats = np.empty(0)
 
-    def __call__(self, rows: Floats, order: NDArray[np.int64]) -> Floats:
-        """The rows (D, n) at these positions; feature by feature where these lie together."""
+    def __call__(
+        self, rows: Floats, order: NDArray[np.int64], features: NDArray[np.int64] | None = None
+    ) -> Floats:
+        """The rows (D, n) at these positions, in some features or all.
+
+        Feature by feature where the values of each lie together.
+        """
         if rows.T.flags.c_contiguous:
             found = self._room(rows.dtype, len(order), len(rows))
-            return np.take(rows.T, order, axis=0, out=found, mode="clip").T
-        found = self._room(rows.dtype, len(rows), len(order))
-        for own, out in zip(rows, found, strict=True):
-            np.take(own, order, out=out, mode="clip")  # without a mode a copy is made first
+            np.take(rows.T, order, axis=0, out=found, mode="clip")
+            return found.T if features is None else found.T[features]
+        chosen = range(len(rows)) if features is None else features.tolist()
+        found = self._room(rows.dtype, len(chosen), len(order))
+        for feature, out in zip(chosen, found, strict=True):
+            np.take(rows[feature], order, out=out, mode="clip")  # without a mode it copies first
         return found
 
     def _room(self, dtype: np.dtype[Any], height: int, width: int) -> Floats:
