@@ -216,7 +216,8 @@ def reference(folder: Path) -> None:
     """Pages of all public names, made by pdoc from their docstrings."""
     for name in MODULES:
         module = import_module(name)
-        for public in getattr(module, "__all__", ()):
+        module.__all__ = sorted(module.__all__, key=lambda public: public != "GaussianMixture")
+        for public in module.__all__:
             value = getattr(module, public)
             setattr(
                 module, public, value
