@@ -63,6 +63,7 @@ def truth(
     rare: Sequence[float] = (),
     scaled: bool = False,
     apart: float = 1.0,
+    thinnest: float = THINNEST,
 ) -> Truth:
     """Overlapping components with random axes and unequal weights: the same for the same seed.
 
@@ -78,6 +79,8 @@ def truth(
         Whether one column is in other units than the others.
     apart : float
         Factor on the usual distances between means.
+    thinnest : float
+        Least deviation of a component along one of its axes.
     """
     rng = np.random.default_rng(seed)
     weights = rng.dirichlet(np.full(n_components, 5.0))
@@ -85,7 +88,7 @@ def truth(
         weights[: len(rare)] = rare
         weights[len(rare) :] *= (1 - sum(rare)) / weights[len(rare) :].sum()
     means = apart * SPREAD[n_features] * rng.normal(size=(n_components, n_features))
-    deviations = np.exp(rng.uniform(np.log(THINNEST), 0, size=(n_components, 1, n_features)))
+    deviations = np.exp(rng.uniform(np.log(thinnest), 0, size=(n_components, 1, n_features)))
     axes = np.linalg.qr(rng.normal(size=(n_components, n_features, n_features)))[0]
     units = np.ones(n_features)
     if scaled:

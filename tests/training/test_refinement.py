@@ -19,7 +19,8 @@ from daskgmm.training.refinement.growth import grown
 from daskgmm.training.refinement.moves import halved, moves
 from daskgmm.training.refinement.partial import Neighbourhoods, chosen, joined
 from daskgmm.training.refinement.sampled import Budget, Run, SampledRows
-from daskgmm.training.refinement.search import budget_for, search
+from daskgmm.training.refinement.search import LEFT, best_first, budget_for, search
+from daskgmm.training.refinement.smoothing import SMOOTHING, smoothed
 from daskgmm.training.refinement.spurious import spurious
 from daskgmm.training.stopping import stopping_named
 from tests.support.reference import frame_of
@@ -167,6 +168,59 @@ def test_no_search_ends_below_em_from_its_start(covariance_type, seed):
     found, refinement = search([start], sample)
     assert bound(sample, found) > alone.bound - 1e-4
     assert refinement.taken <= refinement.tried
+
+
+def test_rows_of_the_common_covariance_smooth_each_component_while_moves_are_tried(covariance_type):
+    rows, _ = correlated(300, 3, 3, spread=3, apart=1.0, seed=0)
+    sample = sample_of(rows, covariance_type)
+    labels = KMeans(3, n_init=1, random_state=0).fit(rows).labels_
+    first = of_labels(sample, labels, covariance_type)
+    smooth = smoothed(sample, first)
+    if covariance_type == "tied":
+        assert smooth is sample
+        return
+    assert smooth.budget is sample.budget
+    own, ours = (one.advanced([Run(first)], 1)[0] for one in (sample, smooth))
+    matrices, found, before = (
+        one.covariance.as_matrices(one.covariances, one.shape)
+        for one in (own.mixture, ours.mixture, first)
+    )
+    within = np.einsum("k,kij->ij", first.weights, before)
+    if covariance_type != "full":
+        within = np.diag(np.diag(within))
+    counts, seen = own.moments.sums[-1][:, np.newaxis, np.newaxis], SMOOTHING * 4
+    assert_allclose(found, (counts * matrices + seen * within) / (counts + seen), rtol=1e-9)
+    assert_allclose(ours.mixture.means, own.mixture.means, rtol=1e-12)
+    bounds = [ours.bound]
+    for _ in range(10):
+        (ours,) = smooth.advanced([ours], 1)
+        bounds.append(ours.bound)
+    assert (np.diff(bounds) > -1e-12).all()
+
+
+@pytest.mark.parametrize("zero", [0.0, 0.25, 0.5, 0.75])
+def test_which_of_two_ends_is_better_does_not_depend_on_units(zero):
+    mixture, shift = trapped()[1], zero * LEFT
+    near = [Run(mixture, None, (bound + shift,)) for bound in (0.0, 0.3 * LEFT)]
+    apart = [Run(mixture, None, (bound + shift,)) for bound in (0.0, 0.7 * LEFT)]
+    assert best_first(near)[0] is near[0]
+    assert best_first(apart)[0] is apart[1]
+
+
+def test_where_the_budget_ends_before_the_last_steps_moves_are_kept():
+    sample, start = trapped()
+    whole = replace(sample, budget=Budget(PLENTY))
+    search([start], whole)
+    kept = []
+    for share in (0.2, 0.4, 0.6, 0.8, 0.95):
+        short = replace(sample, budget=Budget(share * whole.budget.spent))
+        found, refinement = search([start], short)
+        kept.append((refinement.taken, bound(sample, found)))
+        assert refinement.budget_ended
+        assert np.isfinite(refinement.gain)
+    (stuck,) = sample.advanced([Run(start)], 300, lambda run: run.left < 1e-6)
+    assert any(taken for taken, _ in kept)
+    assert all(found > stuck.bound + 0.1 for taken, found in kept if taken)
 
 
 def test_nothing_is_spent_beyond_the_budget_and_the_record_says_so():

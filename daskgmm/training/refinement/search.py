@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,13 @@ from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.mixture import Mixture
 from daskgmm.training.refinement.moves import Move, moves
 from daskgmm.training.refinement.sampled import Budget, Run, SampledRows
+from daskgmm.training.refinement.smoothing import smoothed
 from daskgmm.training.refinement.spurious import spurious
 
 FIRST_STEPS = 8
 """EM steps of each start before the better half go on."""
 
-CANDIDATES = 5
+CANDIDATES = 10
 """Moves of a round that EM tries together."""
 
 MOST_FURTHER = 8
@@ -25,7 +26,7 @@ MOST_FURTHER = 8
 MORE_CANDIDATES = 20
 """The same where a component is spurious: they are few rows then, and any way out will do."""
 
-ROUNDS = ((3, 3), (6, 2), (12, 1))
+ROUNDS = ((3, 5), (6, 3), (12, 2), (12, 1))
 """EM steps of the moves, and how many of them then go on."""
 
 GAIN = 5.0
@@ -109,8 +110,11 @@ def search(
     reached = sample.course.resumed()
     if reached is None:
         run = _best_start([Run(mixture) for mixture in starts], sample, more)
-        reached = run, run.bound, 0, 0
-    run, before, tried, taken = reached
+        reached = None, run, 0, 0
+    before: Run
+    latest, before, tried, taken = reached
+    plain, sample = sample, smoothed(sample, before.mixture)
+    run = latest or (before if sample is plain else _again(before, sample))
     while run.moments is not None:
         sample.course.reach((run, before, tried, taken))
         several, single = _candidates(run, sample)
@@ -127,10 +131,27 @@ def search(
             break
         run, taken = better, taken + count
         sample.course.note(taken=taken)
-    gain = run.bound - before if taken else 0.0
-    (run,) = sample.advanced([run], MOST_STEPS, _done(LEFT_AT_THE_END)) or [run]
+    run = _end([run] if sample is plain else [Run(run.mixture), before], run, plain)
+    gain = run.bound - before.bound if taken and run.bounds else 0.0
     found = Refinement(tried, taken, gain, sample.budget.ended, bool(spurious_of(run).any()))
     return run.mixture, found
+
+
+def _again(run: Run, sample: SampledRows) -> Run:
+    """The run where EM is another on these rows: from its mixture, near enough to its end."""
+    if run.moments is None:
+        return run
+    (found,) = sample.advanced([Run(run.mixture)], MOST_STEPS, _settled(sample.budget)) or [run]
+    return found
+
+
+def _end(runs: Sequence[Run], led: Run, sample: SampledRows) -> Run:
+    """EM to its end from where moves led, or from before them where that is better.
+
+    Where the budget leaves no step for that, it is where moves led, with a bound that is unknown.
+    """
+    (first, *_) = ends = sample.advanced(runs, MOST_STEPS, _done(LEFT_AT_THE_END)) or [led]
+    return best_first(ends)[0] if first.bounds else replace(led, bounds=())
 
 
 def spurious_of(run: Run) -> NDArray[np.bool_]:
@@ -145,7 +166,11 @@ def best_first(runs: Sequence[Run]) -> list[Run]:
 
     Of those that EM can't tell apart yet the first: rounding must not choose.
     """
-    return sorted(runs, key=lambda run: (int(spurious_of(run).sum()), -np.rint(run.bound / LEFT)))
+    # Held against the best, as bounds have another zero in other units.
+    top = max((run.bound for run in runs if run.bounds), default=0.0)
+    return sorted(
+        runs, key=lambda run: (int(spurious_of(run).sum()), -np.rint((run.bound - top) / LEFT))
+    )
 
 
 def _done(left: float) -> Callable[[Run], bool]:

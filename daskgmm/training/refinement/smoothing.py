@@ -1,0 +1,43 @@
+"""Covariances that are smoothed while components move, so that few rows do not hold them back."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from daskgmm.model.mixture import Mixture
+from daskgmm.model.prior import NormalPrior
+from daskgmm.training.m_step import MaximumLikelihood
+from daskgmm.training.posterior import PosteriorMode
+from daskgmm.training.refinement.sampled import SampledRows
+
+SMOOTHING = 3
+"""Rows, for each of D + 1, that count as seen of every component."""
+
+
+def smoothed(sample: SampledRows, mixture: Mixture) -> SampledRows:
+    """The sample, with EM in which rows of the components' common covariance add to each one.
+
+    A component of a few dozen rows fits them so closely that EM hardly leads away from them, and it
+    looks better than what is there. Under an inverse Wishart prior it does neither (after Fraley
+    and Raftery, 2007). Nothing changes where there is a prior, or a covariance that all share.
+
+    Parameters
+    ----------
+    sample : SampledRows
+        The budget and the course stay its own.
+    mixture : Mixture
+        In frame coordinates. Its common covariance is the prior's.
+    """
+    covariance, settings = mixture.covariance, sample.settings
+    if not isinstance(settings.m_step, MaximumLikelihood) or covariance.needs_scatter:
+        return sample
+    seen = SMOOTHING * (mixture.n_features + 1.0)
+    matrices = covariance.as_matrices(mixture.covariances, mixture.shape)
+    within = np.einsum("k,kij->ij", mixture.weights / mixture.weights.sum(), matrices)
+    of_none, share = covariance.prior_strength(0.0, *mixture.shape)
+    scale = seen / share * within
+    prior = NormalPrior(
+        np.zeros(mixture.n_features), 0.0, (seen - of_none) / share, scale, scale,
+        per_component=False, log_volume=0.0,
+    )  # fmt: skip
+    return replace(sample, settings=replace(settings, m_step=PosteriorMode(prior)))
