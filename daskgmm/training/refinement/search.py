@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.mixture import Mixture
 from daskgmm.training.refinement.moves import Move, moves
-from daskgmm.training.refinement.sampled import Budget, Run, SampledRows
+from daskgmm.training.refinement.sampled import ENOUGH_ROWS, Budget, Run, SampledRows
 from daskgmm.training.refinement.smoothing import smoothed
 from daskgmm.training.refinement.spurious import spurious
 
 FIRST_STEPS = 8
 """EM steps of each start before the better half go on."""
 
-CANDIDATES = 10
-"""Moves of a round that EM tries together."""
+CANDIDATES, CANDIDATES_ON_FEW_ROWS = 5, 10
+"""Moves of a round that EM tries together; on up to `ENOUGH_ROWS` their ranks say less."""
 
 MOST_FURTHER = 8
 """Times that as many further starts are tried while all end with a spurious component."""
@@ -26,7 +26,7 @@ MOST_FURTHER = 8
 MORE_CANDIDATES = 20
 """The same where a component is spurious: they are few rows then, and any way out will do."""
 
-ROUNDS = ((3, 5), (6, 3), (12, 2), (12, 1))
+ROUNDS, ROUNDS_ON_FEW_ROWS = ((3, 3), (6, 2), (12, 1)), ((3, 5), (6, 3), (12, 2), (12, 1))
 """EM steps of the moves, and how many of them then go on."""
 
 GAIN = 5.0
@@ -223,7 +223,8 @@ def _candidates(run: Run, sample: SampledRows) -> tuple[Move | None, list[Move]]
     """Moves from a mixture: several at once where there are any, and single ones."""
     few = sample.thinned(run.mixture.n_components)
     wrong = spurious_of(run)
-    most = MORE_CANDIDATES if wrong.any() else CANDIDATES
+    usual = CANDIDATES if sample.n_rows > ENOUGH_ROWS else CANDIDATES_ON_FEW_ROWS
+    most = MORE_CANDIDATES if wrong.any() else usual
     together = np.inf if wrong.any() else least_gain(few) * few.weight
     found = list(_ranked(run, few, wrong, most, together))
     several = found.pop(0) if found and found[0].count > 1 else None
@@ -262,7 +263,8 @@ def _better(run: Run, candidates: Sequence[Run], sample: SampledRows) -> Run | N
     wrong = int(spurious_of(run).sum())
     goal = run.bound + (run.left if not wrong else 0.0) + least_gain(sample)
     runs = list(candidates)
-    for steps, stay in ROUNDS if not wrong else ((MOST_STEPS, 1),):
+    rounds = ROUNDS if sample.n_rows > ENOUGH_ROWS else ROUNDS_ON_FEW_ROWS
+    for steps, stay in rounds if not wrong else ((MOST_STEPS, 1),):
         # Whether a component is spurious shows at the end only.
         until = _done(LEFT) if wrong else None
         runs = best_first(sample.advanced(runs, steps, until))[:stay]

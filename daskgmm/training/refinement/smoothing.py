@@ -8,7 +8,7 @@ from daskgmm.model.mixture import Mixture
 from daskgmm.model.prior import NormalPrior
 from daskgmm.training.m_step import MaximumLikelihood
 from daskgmm.training.posterior import PosteriorMode
-from daskgmm.training.refinement.sampled import SampledRows
+from daskgmm.training.refinement.sampled import ENOUGH_ROWS, SampledRows
 
 SMOOTHING = 3
 """Rows, for each of D + 1, that count as seen of every component."""
@@ -19,7 +19,9 @@ def smoothed(sample: SampledRows, mixture: Mixture) -> SampledRows:
 
     A component of a few dozen rows fits them so closely that EM hardly leads away from them, and it
     looks better than what is there. Under an inverse Wishart prior it does neither (after Fraley
-    and Raftery, 2007). Nothing changes where there is a prior, or a covariance that all share.
+    and Raftery, 2007). Nothing changes where there is a prior, or a covariance that all share, and
+    on more than `ENOUGH_ROWS`: of large data a component of a few rows of the sample may be a
+    cluster, which must not be smoothed away.
 
     Parameters
     ----------
@@ -29,7 +31,8 @@ def smoothed(sample: SampledRows, mixture: Mixture) -> SampledRows:
         In frame coordinates. Its common covariance is the prior's.
     """
     covariance, settings = mixture.covariance, sample.settings
-    if not isinstance(settings.m_step, MaximumLikelihood) or covariance.needs_scatter:
+    own = isinstance(settings.m_step, MaximumLikelihood) and not covariance.needs_scatter
+    if not own or sample.n_rows > ENOUGH_ROWS:
         return sample
     seen = SMOOTHING * (mixture.n_features + 1.0)
     matrices = covariance.as_matrices(mixture.covariances, mixture.shape)
