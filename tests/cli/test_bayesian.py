@@ -53,6 +53,14 @@ def test_how_many_components_hold_rows_is_shown_and_the_page_hears_which_do_not(
     assert model.weights_[found].sum() < 1e-3
 
 
+def test_runs_are_compared_by_their_bounds_a_row(folder, here):
+    twice = folder / "run", folder / "run" / "model.safetensors"
+    done = here("runs", "compare", *twice, "--json")
+    assert done.code == 0, done.err
+    bound = load(folder / "run").history_[-1]["lower_bound"]
+    assert [run["lower_bound"] for run in json.loads(done.out)["runs"]] == [bound, bound]
+
+
 def test_the_record_has_its_priors_and_the_same_command_again_does_nothing(folder, here):
     configuration = json.loads((folder / "run" / "run.json").read_text())["configuration"]
     asked = ("bayesian", "concentration", "concentration_type")
