@@ -1,7 +1,5 @@
 """Everything that can go wrong, as a tree.
 
-::
-
     DaskGMMError
     ├── ConfigurationError (ValueError)   an option or parameter is wrong
     ├── DataError (ValueError)            the rows are wrong: which, where, why

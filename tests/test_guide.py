@@ -89,6 +89,8 @@ def run_block(language: str, block: str, folder: Path) -> None:
     if named := re.match(r"# file: (\S+)\n", block):
         (folder / named[1]).write_text(block, "utf-8")
         return
+    if language == "text":  # it installs the package
+        return
     if language == "crontab":
         block, language = f"bash -n -c {shlex.quote(block.split(maxsplit=5)[5])}", "sh"
     command = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}

@@ -228,15 +228,15 @@ def reference(folder: Path) -> None:
     pdoc.pdoc(MODULES[0], r"!daskgmm\.plotting\.", output_directory=folder)
     for page in folder.rglob("*.html"):
         deep = "../" * (len(page.relative_to(folder).parts) - 1)
-        page.write_text(to_commands(page.read_text("utf-8"), f"{deep}commands.html"), "utf-8")
+        text = to_commands(page.read_text("utf-8"), f"{deep}commands.html")
+        page.write_text(re.sub(r"\):\s*</(p|li)>", r")</\1>", text), "utf-8")  # nothing follows
 
 
 def explain(value: Any) -> None:
     """Take types from signatures, as docstrings tell them, and add all options of a job."""
     if inspect.isclass(value):
         for method in vars(value).values():
-            if inspect.isfunction(method):
-                explain(method)
+            explain(getattr(method, "__func__", method))
     if not inspect.isfunction(value):
         return
     signature = inspect.signature(value)
