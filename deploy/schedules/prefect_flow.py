@@ -1,4 +1,4 @@
-"""Prefect's flow of a night: fit, gate, predict and publish, as `daskgmm.jobs` has them.
+"""Prefect's flow of a night: fit or refresh, gate, predict and publish, by `daskgmm.jobs`.
 
 Start, in an environment with prefect and daskgmm (Prefect 3.8 does not start with FastAPI 0.165:
 install 'fastapi<0.140' beside it)::
@@ -7,6 +7,7 @@ install 'fastapi<0.140' beside it)::
 
 Two edits: that environment, or the image of the work pool that runs the flow, and DATA and
 RESULTS, folders or URLs; they can be given in the environment, as the credentials of stores are.
+STEPS="refresh gate predict publish" keeps a chain of updates, as in nightly.sh.
 
 A step is tried again after a `ClusterError`, a passing failure (the command line's exit code 75),
 and after no other: a shut gate or bad data fail the night at once, and nothing is published. The
@@ -14,6 +15,7 @@ same day again does what is missing.
 """
 
 import os
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -23,17 +25,20 @@ from prefect import flow, task
 from previous import previous
 from publish import publish as point_to
 
-from daskgmm import jobs
-from daskgmm.errors import ClusterError
+from daskgmm import jobs, load
+from daskgmm.errors import BelowThresholdError, ClusterError, MissingInputError, OutputError
 
 DATA = os.environ.get("DATA", "s3://rows")  # with the rows of a day in date=YYYY-MM-DD/
 RESULTS = os.environ.get("RESULTS", "s3://results")  # models/DAY, labels/DAY, and latest.json
 START = os.environ.get("START")  # another run to start from, or none: see nightly.sh
+STEPS = os.environ.get("STEPS", "fit gate predict publish").split()
 TRIES = int(os.environ.get("TRIES", "6"))
 PAUSE = float(os.environ.get("PAUSE", "600"))
 
 COMPONENTS = 8
 GATE = -3.2  # nats a row
+FORGETTING = 0.9  # of a refreshed model: a row counts for about ten nights
+DRIFT = -0.2  # nats a row: rows that fit so much worse have a model fitted anew
 
 
 class ShutGateError(Exception):
@@ -48,11 +53,30 @@ def passing(_task: Any, _run: Any, state: Any) -> bool:
 step = partial(task, retries=TRIES - 1, retry_delay_seconds=PAUSE, retry_condition_fn=passing)
 
 
+def before(day: str) -> str | None:
+    """Run of the last accepted night, if there is one and it is wanted."""
+    return None if START == "none" else START or previous(RESULTS, day)
+
+
 @step
 def fit(model: str, where: str, day: str) -> None:
     """Leave the night's run directory; component 3 is that of the last accepted night."""
-    start = None if START == "none" else START or previous(RESULTS, day)
-    jobs.fit(DATA, model, components=COMPONENTS, where=[where], start_from=start)
+    jobs.fit(DATA, model, components=COMPONENTS, where=[where], start_from=before(day))
+
+
+@step
+def refresh(model: str, where: str, day: str) -> None:
+    """Update the last accepted night's model; fit anew where the rows have drifted from it."""
+    with suppress(MissingInputError):
+        load(model)
+        return  # made already
+    if last := before(day):
+        with suppress(BelowThresholdError, OutputError):  # OutputError: an unfinished fit is there
+            jobs.update(
+                last, DATA, model, where=[where], forgetting=FORGETTING, fail_below_difference=DRIFT
+            )
+            return
+    jobs.fit(DATA, model, components=COMPONENTS, where=[where], align_to=before(day))
 
 
 @step
@@ -83,7 +107,7 @@ def nightly(day: str | None = None) -> None:
         for name in ("models", "labels"):
             Path(RESULTS, name).mkdir(parents=True, exist_ok=True)
     model, labels, where = f"{RESULTS}/models/{day}", f"{RESULTS}/labels/{day}", f"date={day}"
-    fit(model, where, day)
+    (refresh if "refresh" in STEPS else fit)(model, where, day)
     gate(model, where)
     predict(model, where, labels)
     publish(day, model, labels)

@@ -178,18 +178,39 @@ def test_the_script_hands_the_start_to_the_fit(tmp_path):
     assert start_of(GOOD, START="other") == "other"
 
 
+def a_drifting_day(folder):
+    """Rows of three days, of which those of the last have moved."""
+    rng = np.random.default_rng(0)
+    centres = np.array([[0, 0], [9, 0], [0, 9]])
+    for day, move in ((EARLIER, 0), (GOOD, 0), (BAD, 3)):
+        rows = np.repeat(centres, 80, axis=0) + rng.normal(size=(240, 2)) + (move, 0)
+        (folder / f"date={day}").mkdir(parents=True)
+        file = folder / f"date={day}" / "0.parquet"
+        pd.DataFrame(rng.permutation(rows), columns=["a", "b"]).to_parquet(file)
+
+
+def check_chain(models):
+    """The good day was added to the model of the earlier one, and the drifting one fitted anew."""
+    days = EARLIER, GOOD, BAD
+    first, second, third = (json.loads((models / day / "run.json").read_text()) for day in days)
+    one, two, three = (load(models / day) for day in days)
+    assert "updated_from" not in first
+    assert "aligned_to" not in first
+    assert second["updated_from"]["run_id"] == first["run_id"]
+    assert two.n_rows_ == 480
+    assert "updated_from" not in third
+    assert third["aligned_to"]["run_id"] == second["run_id"]
+    assert three.n_rows_ == 240
+    for after in (two, three):  # components keep their order
+        assert np.abs(after.means_ - one.means_).max() < 4
+
+
 @pytest.mark.slow
 def test_good_days_are_added_to_the_model_and_a_drifting_one_has_it_fitted_anew(tmp_path):
     (tmp_path / "venv" / "bin").mkdir(parents=True)
     script(tmp_path / "venv" / "bin" / "daskgmm", f'exec {shlex.join(COMMAND)} "$@"')
     script(tmp_path / "venv" / "bin" / "python", f'exec {sys.executable} "$@"')
-    rng = np.random.default_rng(0)
-    centres = np.array([[0, 0], [9, 0], [0, 9]])
-    for day, move in ((EARLIER, 0), (GOOD, 0), (BAD, 3)):
-        rows = np.repeat(centres, 80, axis=0) + rng.normal(size=(240, 2)) + (move, 0)
-        folder = tmp_path / "rows" / f"date={day}"
-        folder.mkdir(parents=True)
-        pd.DataFrame(rng.permutation(rows), columns=["a", "b"]).to_parquet(folder / "0.parquet")
+    a_drifting_day(tmp_path / "rows")
     config = (SCHEDULES / "nightly.toml").read_text().replace("components = 8", "components = 3")
     (tmp_path / "nightly.toml").write_text(config)
     own = {
@@ -205,22 +226,13 @@ def test_good_days_are_added_to_the_model_and_a_drifting_one_has_it_fitted_anew(
         env = os.environ | own
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        run = tmp_path / "models" / day
         (tmp_path / "labels" / day).mkdir(exist_ok=True)
         (tmp_path / "labels" / day / "_SUCCESS").touch()
-        return json.loads((run / "run.json").read_text()), load(run)
+        return json.loads((tmp_path / "models" / day / "run.json").read_text())
 
-    (first, one), (second, two), (third, three) = map(refresh, (EARLIER, GOOD, BAD))
-    assert "updated_from" not in first
-    assert "aligned_to" not in first
-    assert second["updated_from"]["run_id"] == first["run_id"]
-    assert two.n_rows_ == 480
-    assert "updated_from" not in third
-    assert third["aligned_to"]["run_id"] == second["run_id"]
-    assert three.n_rows_ == 240
-    for after in (two, three):  # components keep their order
-        assert np.abs(after.means_ - one.means_).max() < 4
-    assert refresh(BAD)[0] == third  # made already
+    *_, third = map(refresh, (EARLIER, GOOD, BAD))
+    check_chain(tmp_path / "models")
+    assert refresh(BAD) == third  # made already
 
 
 @pytest.mark.slow
@@ -331,6 +343,14 @@ for day in ({GOOD!r}, {BAD!r}):
 """
 
 
+PREFECT_REFRESH = f"""
+import prefect_flow
+prefect_flow.COMPONENTS, prefect_flow.GATE = 3, -10
+for day in ({EARLIER!r}, {GOOD!r}, {BAD!r}, {BAD!r}):
+    print("RUN", day, prefect_flow.nightly(day, return_state=True).name)
+"""
+
+
 @pytest.mark.slow
 def test_prefect_runs_the_night_again_after_a_passing_failure_and_publishes_no_bad_model(
     store, tmp_path
@@ -348,18 +368,30 @@ def test_prefect_runs_the_night_again_after_a_passing_failure_and_publishes_no_b
         "PAUSE": "0",
         "PYTHONPATH": str(SCHEDULES),
     }
-    done = subprocess.run(
-        [python, "-c", PREFECT],
-        env=os.environ | at(bucket) | own,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    runs = [line for line in done.stdout.splitlines() if line.startswith("RUN")]
+
+    def run(code, **place):
+        done = subprocess.run(
+            [python, "-c", code],
+            env=os.environ | own | place,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+        return done, [line for line in done.stdout.splitlines() if line.startswith("RUN")]
+
+    done, runs = run(PREFECT, **at(bucket))
     assert runs == [f"RUN {GOOD} Completed NoneType", f"RUN {BAD} Failed ShutGateError"], (
         done.stderr
     )
     assert re.findall(r"Retry \d+/\d+", done.stdout + done.stderr) == ["Retry 1/5"]
     assert published(bucket)["day"] == GOOD
     assert names(bucket, f"{bucket.url}/results/labels") == [GOOD]
+
+    a_drifting_day(tmp_path / "rows")
+    chain = "refresh gate predict publish"
+    done, runs = run(
+        PREFECT_REFRESH, DATA=str(tmp_path / "rows"), RESULTS=str(tmp_path), STEPS=chain
+    )
+    assert runs == [f"RUN {day} Completed" for day in (EARLIER, GOOD, BAD, BAD)], done.stderr
+    check_chain(tmp_path / "models")
