@@ -16,8 +16,9 @@ from daskgmm.model.kernels.loops.compiling import OPTIONS, compiled
 _TOGETHER = 8
 """Totals, each between 1 and K, that are multiplied before their logarithm is taken."""
 
-_BAND = 32
-"""Rows that change their layout together."""
+_BAND, _BLOCK = 16, 8
+"""Rows that change their layout together, and side of the squares that do so among features: loops
+of a length that the compiler knows, over what stays in the nearest cache."""
 
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH = 0.6931471803691238  # the digits of ln 2 that k * _LN2_HIGH holds exactly
@@ -112,21 +113,34 @@ def enter(
             for d in range(n_features):
                 by_row[r, d] = (np.float64(rows[d, r]) - origin[d]) * scale[d]
         return
-    for first in range(0, n, _BAND):  # a few rows at a time, that stay in the nearest cache
-        last = min(first + _BAND, n)
+    whole = n // _BAND * _BAND
+    for first in range(0, whole, _BAND):
         for d in range(n_features):
-            for r in range(first, last):
+            for r in range(first, first + _BAND):
                 by_row[r, d] = (np.float64(rows[d, r]) - origin[d]) * scale[d]
+    for d in range(n_features):
+        for r in range(whole, n):
+            by_row[r, d] = (np.float64(rows[d, r]) - origin[d]) * scale[d]
 
 
 @compiled
 def place(by_row: NDArray[Any], z: NDArray[Any]) -> None:
     """Write by_row (n, D) feature by feature to z (D, n)."""
-    for first in range(0, len(by_row), _BAND):
-        last = min(first + _BAND, len(by_row))
-        for d in range(len(z)):
-            for r in range(first, last):
-                z[d, r] = by_row[r, d]
+    n, n_features = by_row.shape
+    whole, wide = n // _BLOCK * _BLOCK, n_features // _BLOCK * _BLOCK
+    for first in range(0, whole, _BLOCK):
+        x = by_row[first : first + _BLOCK]
+        for start in range(0, wide, _BLOCK):
+            for d in range(start, start + _BLOCK):
+                own = z[d, first : first + _BLOCK]
+                for r in range(_BLOCK):
+                    own[r] = x[r, d]
+    for d in range(wide, n_features):
+        for r in range(whole):
+            z[d, r] = by_row[r, d]
+    for d in range(n_features):
+        for r in range(whole, n):
+            z[d, r] = by_row[r, d]
 
 
 @compiled
