@@ -89,7 +89,7 @@ def run_block(language: str, block: str, folder: Path) -> None:
     if named := re.match(r"# file: (\S+)\n", block):
         (folder / named[1]).write_text(block, "utf-8")
         return
-    if language == "text":  # it installs the package
+    if language in {"text", "bibtex"}:  # it installs the package, or is to be cited
         return
     if language == "crontab":
         block, language = f"bash -n -c {shlex.quote(block.split(maxsplit=5)[5])}", "sh"
