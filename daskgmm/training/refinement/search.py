@@ -131,7 +131,7 @@ def search(
             break
         run, taken = better, taken + count
         sample.course.note(taken=taken)
-    run = _end([run] if sample is plain else [Run(run.mixture), before], run, plain)
+    run = _end([run] if sample is plain else [before, Run(run.mixture)], run, plain)
     gain = run.bound - before.bound if taken and run.bounds else 0.0
     found = Refinement(tried, taken, gain, sample.budget.ended, bool(spurious_of(run).any()))
     return run.mixture, found
@@ -146,12 +146,12 @@ def _again(run: Run, sample: SampledRows) -> Run:
 
 
 def _end(runs: Sequence[Run], led: Run, sample: SampledRows) -> Run:
-    """EM to its end from where moves led, or from before them where that is better.
+    """EM to its end from where moves led or, unless that is better, from before them.
 
     Where the budget leaves no step for that, it is where moves led, with a bound that is unknown.
     """
-    (first, *_) = ends = sample.advanced(runs, MOST_STEPS, _done(LEFT_AT_THE_END)) or [led]
-    return best_first(ends)[0] if first.bounds else replace(led, bounds=())
+    (*_, last) = ends = sample.advanced(runs, MOST_STEPS, _done(LEFT_AT_THE_END)) or [led]
+    return best_first(ends)[0] if last.bounds else replace(led, bounds=())
 
 
 def spurious_of(run: Run) -> NDArray[np.bool_]:
