@@ -47,6 +47,8 @@ class FitPlugin(SchedulerPlugin):  # type: ignore[misc]  # distributed has no ty
         """Count a finished task; Dask calls this for each change of each user's tasks."""
         if start == "processing" and finish == "memory":
             self.fits.tasks.add_finished(key, kwargs["worker"])
+        elif finish == "waiting":
+            self.fits.tasks.take_back(key)
 
     def remove_client(self, scheduler: Any, client: str) -> None:
         """Mark the fits of a client that has left as lost."""

@@ -23,7 +23,8 @@ class TaskProgress:
     began : float
         When the scheduler received its graph (seconds since 1970).
     done : mapping of str to int
-        Finished tasks of each worker, by its address.
+        Finished tasks of each worker, by its address, also of workers that are gone. A task that
+        was run twice counts once, and one whose result was lost with its worker not at all.
     """
 
     phase: str
@@ -33,13 +34,16 @@ class TaskProgress:
 
     @property
     def finished(self) -> int:
-        """Finished tasks of all workers; one that was run twice counts once."""
-        return min(sum(self.done.values()), self.total)
+        """Finished tasks of all workers."""
+        return sum(self.done.values())
 
 
 @dataclass(eq=False)
 class _CountedPass:
-    """A pass whose tasks are counted; `group` is the name of its task group."""
+    """A pass whose tasks are counted; `group` is the name of its task group.
+
+    Each finished task is in `finished` with the worker that ran it.
+    """
 
     group: str
     phase: str
@@ -47,6 +51,7 @@ class _CountedPass:
     total: int
     began: float
     done: dict[str, int] = field(default_factory=dict)
+    finished: dict[Hashable, str] = field(default_factory=dict)
 
 
 class TaskCounts:
@@ -88,7 +93,20 @@ class TaskCounts:
     def add_finished(self, key: Hashable, worker: str) -> None:
         """Count a finished task, if it is one of a pass."""
         if type(key) is tuple and (one := self._groups.get(key[0])) is not None:
+            self.take_back(key)
+            one.finished[key] = worker
             one.done[worker] = one.done.get(worker, 0) + 1
+            self._version += 1
+
+    def take_back(self, key: Hashable) -> None:
+        """Count a task no longer: it is run again, as its result was lost with a worker."""
+        if type(key) is not tuple or (one := self._groups.get(key[0])) is None:
+            return
+        worker = one.finished.pop(key, None)
+        if worker is not None:
+            one.done[worker] -= 1
+            if not one.done[worker]:
+                del one.done[worker]
             self._version += 1
 
     def forget(self, run_ids: Iterable[str]) -> None:
