@@ -4,16 +4,22 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 
+import dask.array as da
 import psutil
 import pytest
+from distributed import Client
+from sklearn.exceptions import ConvergenceWarning
 
-from daskgmm import jobs, load
+from daskgmm import GaussianMixture, jobs, load
 from daskgmm.errors import ConfigurationError
 from daskgmm.jobs.listener import Silence
+from tests.support.clusters import cluster_of
 from tests.support.command import COMMAND, here
 from tests.support.paths import IRIS
+from tests.support.rows import two_groups
 
 __all__ = ["here"]
 
@@ -168,10 +174,17 @@ def test_the_command_line_and_variables_win_over_the_file(
 
 
 @pytest.mark.slow
-def test_workers_of_a_local_cluster_end_with_an_interrupted_command(tmp_path, config):
+@pytest.mark.parametrize(
+    ("number", "code", "size"),
+    [
+        (signal.SIGINT, 130, "n_workers = 2"),
+        (signal.SIGTERM, 143, 'adapt = {minimum = 2, maximum = 3, interval = "100ms"}'),
+    ],
+)
+def test_workers_of_a_local_cluster_end_with_an_interrupted_command(tmp_path, number, code, size):
     run = tmp_path / "run"
     (tmp_path / "job.toml").write_text(
-        '[cluster]\nclass = "distributed.LocalCluster"\nn_workers = 2\n'
+        f'[cluster]\nclass = "distributed.LocalCluster"\n{size}\n'
         'threads_per_worker = 1\ndashboard_address = ":0"\n'
     )
     options = ("--tol", 0, "--max-iter", 1_000_000, "--subsample", "none", "--refine", "none")
@@ -186,9 +199,30 @@ def test_workers_of_a_local_cluster_end_with_an_interrupted_command(tmp_path, co
         time.sleep(0.1)
     workers = psutil.Process(command.pid).children(recursive=True)
     assert len(workers) >= 2
-    os.killpg(command.pid, signal.SIGINT)
+    os.killpg(command.pid, number)
     _, told = command.communicate(timeout=30)
-    assert command.returncode == 130
+    assert command.returncode == code
     assert "continues from its checkpoint" in told
     _, alive = psutil.wait_procs(workers, timeout=10)
     assert alive == []
+
+
+@pytest.mark.slow
+def test_a_fit_goes_on_with_the_same_bits_where_a_cluster_shrinks_to_nothing_and_grows():
+    def scale(state):
+        if state.iteration in sizes:
+            cluster.scale(sizes[state.iteration])
+        if state.iteration == 3:
+            growing.start()
+
+    sizes = {3: 0, 5: 1}
+    fixed = {"tol": 0, "max_iter": 7, "subsample": None, "refine": "none", "random_state": 0}
+    rows = da.from_array(two_groups(), chunks=(250, 3))
+    with cluster_of(2) as cluster, Client(cluster):
+        growing = threading.Timer(1, cluster.scale, [2])
+        with pytest.warns(ConvergenceWarning):
+            changed = GaussianMixture(2, callbacks=[scale], **fixed).fit(rows)
+    with pytest.warns(ConvergenceWarning):
+        steady = GaussianMixture(2, **fixed).fit(rows)
+    assert (changed.means_ == steady.means_).all()
+    assert changed.lower_bound_ == steady.lower_bound_
