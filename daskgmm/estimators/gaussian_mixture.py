@@ -21,7 +21,7 @@ from daskgmm.estimators.inputs import as_source, kind_of, marks_of, require_unch
 from daskgmm.estimators.observing import Callback, watched
 from daskgmm.estimators.parameters import check_parameters, random_numbers
 from daskgmm.estimators.partial_fit import PartialFit
-from daskgmm.estimators.predictions import PredictMethods
+from daskgmm.estimators.predictions import FitPredict, PredictMethods
 from daskgmm.estimators.questions import QuestionMethods
 from daskgmm.estimators.references import MatchMethods, StartsFrom, start_of
 from daskgmm.estimators.validation import require_fitted
@@ -59,6 +59,7 @@ from daskgmm.training.states import FitState, StopReason, Trace
 
 class GaussianMixture(
     FittedParameters,
+    FitPredict,
     PredictMethods,
     MatchMethods,
     ExportMethods,
@@ -362,21 +363,6 @@ class GaussianMixture(
         self.n_passes_ = fit.passes
         self.history_ = [dict(entry) for entry in history]
         self.refinement_ = None if refinement is None else asdict(refinement)
-
-    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
-        """Fit, then label the same rows.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As in `fit`.
-
-        Returns
-        -------
-        array of shape (n,)
-            Labels, of the kind of X.
-        """
-        return self.fit(X, y, sample_weight).predict(X)
 
     def sample(self, n_samples: int = 1) -> tuple[Any, Any]:
         """Draw rows from the mixture.

@@ -87,6 +87,25 @@ def _quantile(densities: Doubles, share: float) -> float:
     return lower if np.isinf(lower) else float(np.quantile(densities, share))
 
 
+class FitPredict:
+    """Mixin of estimators that label the rows that they are fitted to."""
+
+    def fit_predict(self: Any, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Fit, then label the same rows.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        array of shape (n,)
+            Labels, of the kind of X.
+        """
+        return self.fit(X, y, sample_weight).predict(X)
+
+
 class PredictMethods:
     """Mixin with the methods that predict for rows; results have the kind of the input."""
 

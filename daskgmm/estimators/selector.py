@@ -31,6 +31,7 @@ from daskgmm.estimators.gaussian_mixture import (
 from daskgmm.estimators.inputs import as_source, kind_of, marks_of, require_unchanged
 from daskgmm.estimators.observing import Callback, watched
 from daskgmm.estimators.parameters import check_parameters, random_numbers
+from daskgmm.estimators.predictions import FitPredict
 from daskgmm.estimators.references import StartsFrom, start_of
 from daskgmm.estimators.validation import require_fitted
 from daskgmm.fitting.checkpoint import open_checkpoint
@@ -130,7 +131,7 @@ class Delegating:
         self._best().save(path, storage_options=storage_options)
 
 
-class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr):
+class GaussianMixtureSelector(FitPredict, Delegating, StartsFrom, DensityMixin, NotebookRepr):
     """Choose the number of components and the covariance type by an information criterion.
 
     All candidates (each number with each type and each start) advance in the same passes over
@@ -355,21 +356,6 @@ class GaussianMixtureSelector(Delegating, StartsFrom, DensityMixin, NotebookRepr
         tried = self.results_[self.results_.covariance_type == best["covariance_type"]]
         numbers = tried.n_components
         return bool(numbers.min() < numbers.max() == best["n_components"])
-
-    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
-        """Fit, then label the same rows.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As in `fit`.
-
-        Returns
-        -------
-        array of shape (n,)
-            Labels, of the kind of X.
-        """
-        return self.fit(X, y, sample_weight).predict(X)
 
 
 def warn_of_largest(n_components: int) -> None:

@@ -45,7 +45,7 @@ def require_sound(
         raise DataError(
             f"{found.dropped} of {found.rows + found.dropped} rows have a missing value and count "
             f"as absent, which leaves {found.rows} for {n_components} components.",
-            "Use missing='marginalize', or leave out the columns that lack most values.",
+            "Use missing='marginalize' (--missing), or leave columns out that lack most values.",
         )
     require_rows(found.rows, n_components)
     if found.statistics is None:

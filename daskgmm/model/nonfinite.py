@@ -68,15 +68,13 @@ class Flaw:
         if text.strip() and text.strip().lower() != "nan":
             value += f", written {text!r}"
         of_all = "" if before is None else f"row {before + self.row} of all, "
-        remedy = "Drop or fill such rows first."
+        remedy = "Drop or fill such rows first"
         if np.isnan(self.value):
-            remedy = (
-                "Drop or fill such rows first, or fit with missing='drop' or missing='marginalize'."
-            )
+            remedy += ", or fit with missing='drop' or missing='marginalize' (--missing)"
         return DataError(
             f"{where}, {place}, {feature_name(self.feature, columns)} is {value} "
             f"({of_all}counted from 0).",
-            remedy,
+            f"{remedy}.",
         )
 
 

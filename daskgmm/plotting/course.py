@@ -4,10 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from daskgmm.errors import InputTypeError
 from daskgmm.plotting.figure import PALETTE, new_axes, write_in_full
-from daskgmm.plotting.mixture import mixture_of, require_drawable
+from daskgmm.plotting.mixture import mixture_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +43,11 @@ def convergence(model: Any, ax: "Axes | None" = None) -> "Axes":
         The model has no passes of its own, as a `daskgmm.MergedMixture`.
     """
     model = mixture_of(model)
-    require_drawable(model, "lower_bounds_", "the fitted mixture itself, or a selector")
+    if not isinstance(model, BaseEstimator):
+        raise InputTypeError(
+            f"{model!r:.100} has no lower_bounds_ to draw.",
+            "Give the fitted mixture itself, or a selector.",
+        )
     check_is_fitted(model, "lower_bounds_")
     bounds = np.asarray(model.lower_bounds_, dtype=np.float64)
     passes = np.arange(1, len(bounds) + 1)

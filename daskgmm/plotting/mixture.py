@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import resample
 from sklearn.utils.validation import check_is_fitted
 
-from daskgmm.errors import ConfigurationError, InputTypeError
+from daskgmm.errors import ConfigurationError
 from daskgmm.plotting.columns import column_names, column_positions
 from daskgmm.plotting.density import (
     components_of,
@@ -28,12 +28,6 @@ if TYPE_CHECKING:
 def mixture_of(model: Any) -> Any:
     """Return the mixture that a selector chose, or the mixture itself."""
     return getattr(model, "best_estimator_", model)
-
-
-def require_drawable(drawn: Any, attribute: str, wanted: str) -> None:
-    """Raise InputTypeError unless something has what is to be drawn of it, or will when fitted."""
-    if not (hasattr(drawn, attribute) or hasattr(drawn, "get_params")):
-        raise InputTypeError(f"{drawn!r:.100} has no {attribute} to draw.", f"Give {wanted}.")
 
 
 def scatter(

@@ -70,13 +70,14 @@ def refresh(model: str, where: str, day: str) -> None:
     with suppress(MissingInputError):
         load(model)
         return  # made already
-    if last := before(day):
+    last = before(day)
+    if last:
         with suppress(BelowThresholdError, OutputError):  # OutputError: an unfinished fit is there
             jobs.update(
                 last, DATA, model, where=[where], forgetting=FORGETTING, fail_below_difference=DRIFT
             )
             return
-    jobs.fit(DATA, model, components=COMPONENTS, where=[where], align_to=before(day))
+    jobs.fit(DATA, model, components=COMPONENTS, where=[where], align_to=last)
 
 
 @step

@@ -4,13 +4,12 @@ import json
 import os
 import signal
 import subprocess
-import threading
 import time
 
 import dask.array as da
 import psutil
 import pytest
-from distributed import Client
+from distributed import Client, SchedulerPlugin
 from sklearn.exceptions import ConvergenceWarning
 
 from daskgmm import GaussianMixture, jobs, load
@@ -209,17 +208,20 @@ def test_workers_of_a_local_cluster_end_with_an_interrupted_command(tmp_path, nu
 
 @pytest.mark.slow
 def test_a_fit_goes_on_with_the_same_bits_where_a_cluster_shrinks_to_nothing_and_grows():
+    class Regrowing(SchedulerPlugin):
+        def remove_worker(self, scheduler, worker, **_):
+            if not scheduler.workers:
+                cluster.scale(2)
+
     def scale(state):
         if state.iteration in sizes:
             cluster.scale(sizes[state.iteration])
-        if state.iteration == 3:
-            growing.start()
 
     sizes = {3: 0, 5: 1}
     fixed = {"tol": 0, "max_iter": 7, "subsample": None, "refine": "none", "random_state": 0}
     rows = da.from_array(two_groups(), chunks=(250, 3))
     with cluster_of(2) as cluster, Client(cluster):
-        growing = threading.Timer(1, cluster.scale, [2])
+        cluster.scheduler.add_plugin(Regrowing())
         with pytest.warns(ConvergenceWarning):
             changed = GaussianMixture(2, callbacks=[scale], **fixed).fit(rows)
     with pytest.warns(ConvergenceWarning):
