@@ -5,10 +5,15 @@ There no product is worth a call, and no bound is cheaper than the logit.
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import Model, PairWork
+from daskgmm.model.kernels.base import ABOUT_ORIGINS, FEW_ROWS
 from daskgmm.model.kernels.loops.compiling import compiled, summed
+
+_DOUBLE = 8
+"""Bytes of a number in double precision."""
 
 
 @compiled
@@ -46,10 +51,41 @@ def _total(gamma: NDArray[Any]) -> Any:
 
 @summed
 def _dot(weighted: NDArray[Any], x: NDArray[Any], centre: Any) -> Any:
-    total = weighted[0] * (x[0] - centre)
+    number = weighted.dtype.type
+    total = weighted[0] * (number(x[0]) - centre)
     for r in range(1, len(x)):
-        total += weighted[r] * (x[r] - centre)
+        total += weighted[r] * (number(x[r]) - centre)
     return total
+
+
+@compiled
+def _add_own(
+    whitens: bool,
+    z: NDArray[Any],
+    origin: NDArray[Any],
+    shares: NDArray[Any],
+    weighted: NDArray[Any],
+    own: NDArray[Any],
+    first: NDArray[Any],
+) -> None:
+    """Add a component's sums of gamma x x.T and of gamma (x, 1), x less its origin.
+
+    In the type of the work array for what is weighted.
+    """
+    n_features, n, number = z.shape[0], z.shape[1], weighted.dtype.type
+    for i in range(n_features):
+        x, centre = z[i], number(origin[i])
+        for r in range(n):
+            weighted[r] = number(shares[r]) * (number(x[r]) - centre)
+        first[i] += _total(weighted)
+        if not whitens:
+            own[0, i] += _dot(weighted, x, centre)
+            continue
+        for j in range(i, n_features):
+            product = _dot(weighted, z[j], number(origin[j]))
+            own[i, j] += product
+            if j > i:
+                own[j, i] += product
 
 
 @compiled
@@ -60,23 +96,17 @@ def add_all_sums(
     gamma: NDArray[Any],
     second: NDArray[Any],
     first: NDArray[Any],
+    coarse: NDArray[Any],
 ) -> None:
-    """Add each component's sums of gamma x x.T and of gamma (x, 1), x less its origin."""
+    """Add each component's sums; tell in coarse (K,) which are made in single precision."""
     n_features, n = z.shape
-    weighted = work.squares[:n]
     for k in range(len(gamma)):
         own, origin, shares = second[min(k, len(second) - 1)], model.origins[k], gamma[k]
-        first[k, n_features] += _total(shares)
-        for i in range(n_features):
-            x, centre = z[i], origin[i]
-            for r in range(n):
-                weighted[r] = shares[r] * (x[r] - centre)
-            first[k, i] += _total(weighted)
-            if not model.whitens:
-                own[0, i] += _dot(weighted, x, centre)
-                continue
-            for j in range(i, n_features):
-                product = _dot(weighted, z[j], origin[j])
-                own[i, j] += product
-                if j > i:
-                    own[j, i] += product
+        total = np.float64(_total(shares))
+        first[k, n_features] += total
+        if z.itemsize < _DOUBLE and (model.fragile[k] or total <= FEW_ROWS):
+            _add_own(model.whitens, z, origin, shares, work.columns[1, :n], own, first[k])
+        else:
+            _add_own(model.whitens, z, origin, shares, work.squares[:n], own, first[k])
+            if z.itemsize < _DOUBLE:
+                coarse[k] = ABOUT_ORIGINS
