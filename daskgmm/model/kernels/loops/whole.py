@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import Model, PairWork
-from daskgmm.model.kernels.base import ABOUT_ORIGINS, FEW_ROWS
+from daskgmm.model.kernels.base import ABOUT_MEANS, FEW_ROWS
 from daskgmm.model.kernels.loops.compiling import compiled, summed
 
 _DOUBLE = 8
@@ -89,6 +89,39 @@ def _add_own(
 
 
 @compiled
+def _add_about_mean(
+    whitens: bool,
+    z: NDArray[Any],
+    origin: NDArray[Any],
+    shares: NDArray[Any],
+    work: PairWork,
+    own: NDArray[Any],
+    first: NDArray[Any],
+) -> None:
+    """Add a component's sums, which are made about its mean and moved in double precision."""
+    n_features, n = z.shape
+    total, centre = _total(shares), np.empty_like(origin)
+    height = n_features if whitens else 1
+    second = work.few[: height * n_features].reshape(height, n_features)
+    linear = work.few[height * n_features : (height + 1) * n_features]
+    second[:] = 0
+    linear[:] = 0
+    for d in range(n_features):
+        centre[d] = origin[d] + _dot(shares, z[d], origin[d]) / total
+    _add_own(whitens, z, centre, shares, work.squares[:n], second, linear)
+    for i in range(n_features):
+        away = np.float64(centre[i]) - np.float64(origin[i])
+        moved = linear[i] + total * away
+        if whitens:
+            for j in range(n_features):
+                other = np.float64(centre[j]) - np.float64(origin[j])
+                own[i, j] += second[i, j] + (away * linear[j] + moved * other)
+        else:
+            own[0, i] += second[0, i] + (away * linear[i] + moved * away)
+        first[i] += moved
+
+
+@compiled
 def add_all_sums(
     model: Model,
     z: NDArray[Any],
@@ -104,9 +137,10 @@ def add_all_sums(
         own, origin, shares = second[min(k, len(second) - 1)], model.origins[k], gamma[k]
         total = np.float64(_total(shares))
         first[k, n_features] += total
-        if z.itemsize < _DOUBLE and (model.fragile[k] or total <= FEW_ROWS):
-            _add_own(model.whitens, z, origin, shares, work.columns[1, :n], own, first[k])
-        else:
+        if z.itemsize == _DOUBLE:
             _add_own(model.whitens, z, origin, shares, work.squares[:n], own, first[k])
-            if z.itemsize < _DOUBLE:
-                coarse[k] = ABOUT_ORIGINS
+        elif total > FEW_ROWS and not model.fragile[k]:
+            _add_about_mean(model.whitens, z, origin, shares, work, own, first[k])
+            coarse[k] = max(coarse[k], ABOUT_MEANS)
+        else:
+            _add_own(model.whitens, z, origin, shares, work.columns[1, :n], own, first[k])
