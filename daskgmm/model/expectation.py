@@ -16,7 +16,7 @@ from daskgmm.model.missing.accumulation import MissingSums
 from daskgmm.model.missing.patterns import Missing, complete
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
-from daskgmm.model.precision import working_dtype
+from daskgmm.model.precision import logits_dtype, working_dtype
 from daskgmm.model.typing import Doubles, Floats
 
 
@@ -55,7 +55,7 @@ class Expectation:
     def dtypes(self) -> tuple[np.dtype[np.floating], ...]:
         """Floating-point type that each mixture is computed in."""
         return tuple(
-            working_dtype(mixture, self.dtype)
+            (logits_dtype if self.compiled else working_dtype)(mixture, self.dtype)
             if self._origins(index) is None
             else np.dtype(np.float64)
             for index, mixture in enumerate(self.mixtures)

@@ -46,6 +46,10 @@ class Moments:
         Sum of the sample weights.
     rows : int
         Number of rows.
+    coarse : ndarray of uint8 of shape (K,) or None
+        What single precision cost each component's sums: nothing (0), digits as sums about the
+        rows' own means lose them (1), or as sums about the origins do (2): see
+        `daskgmm.model.kernels.base`. Only a pass tells; ``None`` if nothing was lost.
     """
 
     origins: Doubles
@@ -54,6 +58,7 @@ class Moments:
     log_likelihood: float
     weight: float
     rows: int
+    coarse: NDArray[np.uint8] | None = None
 
     def require_sound(self, mixture: Mixture) -> None:
         """Raise ValueError with the reason if these cannot be a mixture's moments."""
@@ -93,6 +98,7 @@ class Moments:
             self.log_likelihood + other.log_likelihood,
             self.weight + other.weight,
             self.rows + other.rows,
+            _coarser(self.coarse, other.coarse),
         )
 
     @property
@@ -135,7 +141,8 @@ class Moments:
 
     def of_components(self, order: NDArray[np.int64]) -> "Moments":
         """Moments with the components in another order; `order` is a permutation (K,)."""
-        return replace(self, origins=self.origins[order], sums=self.sums[:, order])
+        coarse = None if self.coarse is None else self.coarse[order]
+        return replace(self, origins=self.origins[order], sums=self.sums[:, order], coarse=coarse)
 
     def faded(self, share: float) -> "Moments":
         """These moments with each row's weight multiplied by a share; the number of rows stays."""
@@ -196,8 +203,7 @@ class Moments:
         CollapsedComponentError
             A covariance is not positive definite, or consists of rounding only.
         """
-        added = self._added(epsilon)
-        empty = self.sums[-1] < EMPTY * added
+        added, empty = self._added(epsilon), self.empty(epsilon)
         if self.origins[empty].any():  # about a far origin, the rows added there would cancel
             near = np.where(empty[:, np.newaxis], 0.0, self.origins)
             return self.about(near, covariance).maximise(covariance, ridge, epsilon, zero)
@@ -212,8 +218,7 @@ class Moments:
         Where variances along the axes would be zero, the weight that is added at the frame's
         origin gives them some width, as in scikit-learn, so that EM can share out the rows.
         """
-        added = self._added(epsilon)
-        empty = self.sums[-1] < EMPTY * added
+        added, empty = self._added(epsilon), self.empty(epsilon)
         if self.origins[empty].any():
             near = np.where(empty[:, np.newaxis], 0.0, self.origins)
             return self.about(near, covariance).first_mixture(covariance, ridge, epsilon, zero)
@@ -225,6 +230,10 @@ class Moments:
                 raise
             guard = np.full(len(guard), added)
             return self._maximise(covariance, ridge, added, guard, zero, widened=True)
+
+    def empty(self, epsilon: float) -> NDArray[np.bool_]:
+        """Mask (K,) of the components that the M-step places at the frame's origin."""
+        return np.asarray(self.sums[-1] < EMPTY * self._added(epsilon))
 
     def _added(self, epsilon: float) -> float:
         unit = min(self.weight / self.rows, 1.0) if self.weight > 0 else 1.0
@@ -262,6 +271,14 @@ class Moments:
         found = Mixture.from_covariances(covariance, weights / weights.sum(), means, covariances)
         _require_spread(found, least)
         return found
+
+
+def _coarser(
+    one: NDArray[np.uint8] | None, other: NDArray[np.uint8] | None
+) -> NDArray[np.uint8] | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return np.maximum(one, other)
 
 
 def _resolved(means: Doubles, ridge: Doubles, zero: Doubles | None) -> Doubles:

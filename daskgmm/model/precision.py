@@ -9,7 +9,9 @@ by the form ``v.T @ abs(P) @ v`` at a typical row of the component, times machin
 import numpy as np
 from numpy.typing import NDArray
 
+from daskgmm.model.kernels.base import ABOUT_ORIGINS
 from daskgmm.model.mixture import Mixture
+from daskgmm.model.moments import Moments
 from daskgmm.model.once import once_a_mixture
 from daskgmm.model.typing import Doubles
 
@@ -23,6 +25,11 @@ M-step is at a maximum; and steps that end in an optimum move too little to have
 SINGLE_ERROR = 1 / 16
 """Error of a log-density (nats), and relative error of a covariance, that the centred form may have
 in single precision. Beyond, rounding would decide whether a component collapses."""
+
+_LOGITS_ERROR = 4
+"""Times machine epsilon and the root of the form, what typical logits about the means are off: half
+of it by their own product, and half by the digits of rows and means. Rounding has either sign, so
+that it grows with neither D nor the whitened coordinates, which are of size 1."""
 
 SINGLE_FACTOR = 2.0**40
 """Squares of larger factors times a row's coordinates would leave the range of single precision."""
@@ -61,33 +68,59 @@ def feature_components(mixture: Mixture, dtype: np.dtype[np.floating]) -> NDArra
     return np.asarray(exact)
 
 
-def moments_suffice(mixture: Mixture, origins: Doubles, dtype: np.dtype[np.floating]) -> bool:
-    """Whether a mixture from moments about `origins` is exact enough."""
-    return bool((covariance_errors(mixture, origins, dtype) <= COVARIANCE_TOLERANCE[dtype]).all())
+@once_a_mixture
+def working_dtype(mixture: Mixture, dtype: np.dtype[np.floating]) -> np.dtype[np.floating]:
+    """Floating-point type for a mixture: `dtype`, or float64 if that type is not exact enough."""
+    logits = logits_dtype(mixture, dtype)
+    return np.dtype(np.float64) if fragile_components(mixture, dtype).any() else logits
 
 
 @once_a_mixture
-def working_dtype(mixture: Mixture, dtype: np.dtype[np.floating]) -> np.dtype[np.floating]:
-    """Floating-point type for a mixture: `dtype`, or float64 if that type is not exact enough.
+def logits_dtype(mixture: Mixture, dtype: np.dtype[np.floating]) -> np.dtype[np.floating]:
+    """Likewise for logits about the means, where sums that need it are made in float64 anyway.
 
-    Even about the means, products round by ``eps * v.T @ abs(P) @ v`` at a row a deviation away,
-    and a row's own digits leave its log-density ``eps`` times the root of the form at the row.
+    A whitened coordinate rounds by ``eps`` times the root of ``v.T @ abs(P) @ v``, at the distance
+    v of a row from the mean or, for the digits that it has, at the row itself.
     """
     double = np.dtype(np.float64)
     if dtype == double:
         return dtype
     with np.errstate(all="ignore"):  # what overflows is beyond single precision too
-        form, deviations = mixture.covariance.absolute_form, mixture.deviations
-        spread = form(mixture.factors, deviations)
-        away = form(mixture.factors, np.abs(mixture.means) + deviations)
-        errors = np.finfo(dtype).eps * (spread + 2 * np.sqrt(away))
+        typical = np.abs(mixture.means) + mixture.deviations
+        away = mixture.covariance.absolute_form(mixture.factors, typical)
+        errors = _LOGITS_ERROR * np.finfo(dtype).eps * np.sqrt(away)
     small = np.abs(mixture.factors).max() <= SINGLE_FACTOR
     return dtype if small and (errors <= SINGLE_ERROR).all() else double
 
 
+@once_a_mixture
+def fragile_components(mixture: Mixture, dtype: np.dtype[np.floating]) -> NDArray[np.bool_]:
+    """Mask (K,) of the components of whose covariances rounding in sums would leave too little.
+
+    Sums about the means round by ``eps * v.T @ abs(P) @ v`` of the covariance at a row a deviation
+    away.
+    """
+    with np.errstate(all="ignore"):
+        spread = mixture.covariance.absolute_form(mixture.factors, mixture.deviations)
+        return np.asarray(~(np.finfo(dtype).eps * spread <= SINGLE_ERROR))
+
+
 def step_suffices(
-    before: Mixture, after: Mixture, origins: Doubles, dtype: np.dtype[np.floating]
+    before: Mixture, after: Mixture, moments: Moments, dtype: np.dtype[np.floating]
 ) -> bool:
-    """Whether an EM step between two mixtures, by moments about `origins`, is exact enough."""
-    used = working_dtype(before, dtype)
-    return working_dtype(after, used) == used and moments_suffice(after, origins, used)
+    """Whether an EM step between two mixtures, by these moments, is exact enough.
+
+    Rows whose logits were computed in single precision have its digits only, also where sums of
+    them were made in double. Components that the M-step counts as empty are
+    what that makes of them.
+    """
+    used, double = logits_dtype(before, dtype), np.dtype(np.float64)
+    coarse = np.zeros(after.n_components) if moments.coarse is None else moments.coarse
+    moved = {
+        kind: covariance_errors(after, moments.origins, kind) <= COVARIANCE_TOLERANCE[kind]
+        for kind in (double, dtype)
+    }
+    enough = np.where(coarse == ABOUT_ORIGINS, moved[dtype], moved[double])
+    enough &= (coarse == 0) | ~fragile_components(after, dtype)
+    enough |= moments.empty(float(np.finfo(dtype).eps))
+    return bool(enough.all()) and logits_dtype(after, used) == used

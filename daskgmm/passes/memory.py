@@ -18,7 +18,7 @@ from daskgmm.errors import ConfigurationError
 from daskgmm.model.kernels import centred, features
 from daskgmm.model.kernels.base import slab_rows
 from daskgmm.model.kernels.neighbours import sorting_values
-from daskgmm.model.kernels.tiles import tile_pairs, tile_values
+from daskgmm.model.kernels.tiles import few_values, tile_pairs, tile_values
 from daskgmm.model.missing.accumulation import KEPT_BYTES, SIZES_KEPT
 from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.graph import fan_in
@@ -103,7 +103,7 @@ class TaskSizes:
         (K). The compiled loop has tiles, of five times the rows and three numbers a pair. Then Eta,
         factors, what was received of them, a product and sums about two origins, each of (F, K) or
         twice that; where components share a covariance, these are matrices (D, D). Hundreds of
-        components are told apart, and rows sorted by them.
+        components are told apart, and rows sorted by them. Few rows are summed in double.
         """
         values, widest, n_bytes = self.length + self.n_features, self.length, features.SLAB_BYTES
         if self.length > features.LONGEST:
@@ -113,6 +113,7 @@ class TaskSizes:
         parameters = 10 * self.length * self.n_components + 4 * self.n_features**2
         double = np.dtype(np.float64).itemsize
         parameters += sorting_values(self.most_components, self.n_features)
+        parameters += few_values(self.n_features)
         own = max(slab, tile) * self.dtype.itemsize + parameters * double
         if not self.marginalized:
             return own

@@ -158,7 +158,7 @@ def advance(
         index
         for index, (outcome, found) in enumerate(zip(outcomes, moments, strict=True))
         if isinstance(outcome, CollapsedComponentError)
-        or not step_suffices(mixtures[index], outcome, found.origins, settings.dtype)
+        or not step_suffices(mixtures[index], outcome, found, settings.dtype)
     ]
     if blurred:
         again = expect(

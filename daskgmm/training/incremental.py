@@ -76,7 +76,7 @@ def _increment(
 def _suffices(mixture: Mixture, found: Increment, settings: EMSettings) -> bool:
     # The new rows' own means count: few rows far away hardly move those of all.
     around = replace(found.mixture, means=found.fresh.means)
-    return step_suffices(mixture, around, found.fresh.origins, settings.dtype)
+    return step_suffices(mixture, around, found.fresh, settings.dtype)
 
 
 def _finite(moments: Sequence[Moments]) -> Moments:

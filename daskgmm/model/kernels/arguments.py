@@ -90,6 +90,9 @@ class Model(NamedTuple):
         Subtracted from the leading coordinates; and then multiplied.
     noise : float
         Logit of noise; minus infinity where there is none.
+    fragile : ndarray of bool of shape (K,)
+        Whether sums of single precision are too coarse: see
+        `daskgmm.model.precision.fragile_components`.
     """
 
     means: Floats
@@ -103,6 +106,7 @@ class Model(NamedTuple):
     offsets: Floats
     scales: Floats
     noise: float
+    fragile: NDArray[np.bool_]
 
 
 class Near(NamedTuple):
@@ -149,6 +153,7 @@ class PairWork(NamedTuple):
     gathered: Floats
     white: Floats
     product: Floats
+    few: Doubles
     columns: Doubles
 
 
@@ -173,7 +178,7 @@ def no_model(dtype: np.dtype[np.floating], tile: int) -> tuple[Model, PairWork]:
     model = Model(
         means=table, origins=table, factors=whole, whitens=False, normalisers=values, gaps=values,
         directions=table, axes=integers, offsets=values, scales=values,
-        noise=-np.inf,
+        noise=-np.inf, fragile=np.empty(0, np.bool_),
     )  # fmt: skip
     return model, PairWork(
         active=integers, is_near=np.empty(0, np.uint8),
@@ -182,5 +187,5 @@ def no_model(dtype: np.dtype[np.floating], tile: int) -> tuple[Model, PairWork]:
         upper=singles, guess=np.empty(0, np.int32), guess_starts=integers, ordered=rows,
         low=values, peak=values, pair_rows=integers, pair_starts=integers, pair_logits=values,
         chosen=integers, logits=values, gathered=values, white=values, product=values,
-        columns=np.empty((2, 0)),
+        few=doubles, columns=np.empty((2, 0)),
     )  # fmt: skip

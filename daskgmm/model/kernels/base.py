@@ -14,6 +14,17 @@ from daskgmm.model.typing import Doubles, Floats
 SMALL_PRODUCT = 10**6
 """OpenBLAS takes other kernels, that round otherwise, for products of fewer multiplications."""
 
+ABOUT_MEANS, ABOUT_ORIGINS = 1, 2
+"""What sums in single precision round relative to: sums about the rows' own means, or origins."""
+
+FEW_ROWS = 32
+"""Of so many rows of a tile, at most, loops of single precision make a component's sums in double.
+
+That costs little, and components of few rows are those whose covariances are all but singular."""
+
+DOUBLE_ROWS = 128
+"""Rows whose sums are made in double at once."""
+
 LEADING_ROWS = 320
 """Rows in a product with directions, of which as many are taken as BLAS multiplies in place."""
 
@@ -71,6 +82,8 @@ class Kernel(ABC):
         self.log_likelihoods = np.zeros(len(self.mixtures))
         self.weight = 0.0
         self.rows = 0
+        coarse = ABOUT_ORIGINS if self.dtype == np.float32 else 0
+        self.coarse = np.full(self.n_components, coarse, np.uint8)
 
     def add(self, rows: Floats, weights: Floats | None = None) -> None:
         """Add rows (D, n) in data coordinates, with sample weights (n,), to the sums."""
@@ -114,6 +127,7 @@ class Kernel(ABC):
                 float(log_likelihood) + self.weight * self.frame.log_jacobian,
                 self.weight,
                 self.rows,
+                self.coarse[segment],
             )
             for origins, segment, shared, log_likelihood in zip(
                 self.origins, self.segments, self.shared, self.log_likelihoods, strict=True

@@ -7,6 +7,7 @@ from daskgmm.model.kernels.arguments import Model
 from daskgmm.model.kernels.neighbours import Neighbours
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.once import once_a_mixture
+from daskgmm.model.precision import fragile_components
 
 _MOST_GAP = {np.dtype(np.float32): 80.0, np.dtype(np.float64): 700.0}
 """What the loops' exponentials reach down to."""
@@ -47,4 +48,5 @@ def model_of(mixture: Mixture, dtype: np.dtype[np.floating]) -> Model:
         offsets=offsets.astype(dtype),
         scales=scales.astype(dtype),
         noise=mixture.noise_logit,
+        fragile=fragile_components(mixture, np.dtype(dtype)),
     )

@@ -106,6 +106,7 @@ class ScreenedKernel(LoopKernel):
         counts = [mixture.n_components for mixture in self.mixtures]
         self.second = [np.zeros((1 if shared else k, height, self.n_features)) for k in counts]
         self.first = [np.zeros((k, self.n_features + 1)) for k in counts]
+        self.coarse[:] = 0
 
     def _write_logits(self, rows: Floats, out: Floats) -> None:
         from daskgmm.model.kernels.loops.densities import density_loop
@@ -177,6 +178,7 @@ class ScreenedKernel(LoopKernel):
             self.second[i],
             self.first[i],
             self.log_likelihoods[i : i + 1],
+            self.coarse[self.segments[i]],
             self.counted,
             tuple(form),
             tuple(work),
@@ -201,6 +203,7 @@ class ScreenedKernel(LoopKernel):
             self._place(self.second[i], self.first[i], own, self.shared[i])
             if features is not None and features.sums[-1].any():
                 (found,) = features.take()
+                self.coarse[segment] = np.maximum(self.coarse[segment], features.coarse)
                 own += found.about(self.origins[i], self.covariance).sums
         return super().take()
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from daskgmm.model.kernels.arguments import Model, PairWork
-from daskgmm.model.kernels.base import LEADING_ROWS, SMALL_PRODUCT
+from daskgmm.model.kernels.base import DOUBLE_ROWS, LEADING_ROWS, SMALL_PRODUCT
 from daskgmm.model.kernels.compiled import LINE
 
 TILE_VALUES = 2**20
@@ -30,6 +30,11 @@ def tile_values(n_features: int) -> int:
 def tile_pairs(n_components: int) -> int:
     """Pairs of a tile's rows with components, at the most, whatever the number of features."""
     return int(np.clip(TILE_PAIRS, FEWEST_ROWS * n_components, MOST_ROWS * n_components))
+
+
+def few_values(n_features: int) -> int:
+    """Numbers of the rows that are summed in double precision, and of their product."""
+    return (n_features + 1) * (DOUBLE_ROWS + n_features + 1)
 
 
 def work_for(model: Model, dtype: np.dtype[np.floating]) -> PairWork:
@@ -63,5 +68,6 @@ def work_for(model: Model, dtype: np.dtype[np.floating]) -> PairWork:
         gathered=np.empty((n_features + 1) * n, dtype),
         white=np.empty(n_features * n, dtype),
         product=np.empty(max((n_features + 1) ** 2, 2 * n_features), dtype),
+        few=np.empty(few_values(n_features)),
         columns=np.empty((2, n)),
     )

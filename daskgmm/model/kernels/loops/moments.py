@@ -44,6 +44,7 @@ def _adding(digest: str) -> Callable[..., None]:
         second: NDArray[Any],
         first: NDArray[Any],
         log_likelihoods: NDArray[Any],
+        coarse: NDArray[Any],
         counted: NDArray[Any],
         form_fields: tuple[Any, ...],
         feature_fields: tuple[Any, ...],
@@ -77,7 +78,7 @@ def _adding(digest: str) -> Callable[..., None]:
             if few:
                 counted[0] += pairs
                 log_likelihoods[0] += add_pairs(model, by_row, own_weights, active, work,
-                                                second, first)  # fmt: skip
+                                                second, first, coarse)  # fmt: skip
             elif ways.by_features:
                 counted[1] += n
                 add_by_features(own, origin, scale, form, own_weights, least, feature_work,
@@ -89,7 +90,7 @@ def _adding(digest: str) -> Callable[..., None]:
                 write_all_logits(model, z, work, gamma)
                 log_likelihoods[0] += normalise(gamma, own_weights, least, work.peak[:n],
                                                 work.columns, model.noise)  # fmt: skip
-                add_all_sums(model, z, work, gamma, second, first)
+                add_all_sums(model, z, work, gamma, second, first, coarse)
 
     return add
 
@@ -104,6 +105,7 @@ def loop(rows: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[..., None]:
             rows_in_any_layout(rows), DOUBLES, DOUBLES, model_type(dtype), ways_type(), DOUBLES,
             near_type(), types.Array(types.int64, 1, "C"),
             types.float64, pair_work_type(dtype), types.Array(types.float64, 3, "C"), TABLE,
-            doubles, integers, form_type(dtype), feature_work_type(dtype), TABLE,
+            doubles, types.Array(types.uint8, 1, "C"), integers, form_type(dtype),
+            feature_work_type(dtype), TABLE,
         ),
     )  # fmt: skip

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import Model, PairWork
+from daskgmm.model.kernels.base import ABOUT_MEANS, DOUBLE_ROWS, FEW_ROWS
 from daskgmm.model.kernels.loops.arithmetic import begin_with_noise, exp, log_likelihood, shares_of
 from daskgmm.model.kernels.loops.compiling import compiled
 from daskgmm.model.kernels.loops.screened import pair_logits
@@ -74,57 +75,111 @@ def _gather(work: PairWork, a: int) -> int:
 @compiled
 def _add_matrix(
     by_row: NDArray[Any],
+    chosen: NDArray[Any],
+    gamma: NDArray[Any],
+    centre: NDArray[Any],
     origin: NDArray[Any],
-    h: int,
-    work: PairWork,
+    values: NDArray[Any],
+    products: NDArray[Any],
     second: NDArray[Any],
     first: NDArray[Any],
 ) -> None:
-    """Add sums of gamma x x.T and of gamma (x, 1) over the gathered rows x, less origin."""
-    n_features = by_row.shape[1]
+    """Add sums of gamma x x.T and of gamma (x, 1) over the chosen rows x, less origin.
+
+    In the type of the work arrays for values and products; rounding is relative to sums about the
+    centre, from which they are moved in double precision.
+    """
+    n_features, h, number = by_row.shape[1], len(chosen), values.dtype.type
     side = n_features + 1
-    gathered = work.gathered[: h * side].reshape(h, side)
+    gathered = values[: h * side].reshape(h, side)
     for q in range(h):
-        root = np.sqrt(work.logits[q])
-        x, own = by_row[work.chosen[q]], gathered[q]
+        root = np.sqrt(number(gamma[q]))
+        x, own = by_row[chosen[q]], gathered[q]
         for d in range(n_features):
-            own[d] = root * (x[d] - origin[d])
+            own[d] = root * (number(x[d]) - number(centre[d]))
         own[n_features] = root
-    product = work.product[: side * side].reshape(side, side)
+    product = products[: side * side].reshape(side, side)
     np.dot(gathered.T, gathered, product)
+    linear, count = product[n_features], np.float64(product[n_features, n_features])
     for i in range(n_features):
+        away = np.float64(centre[i]) - np.float64(origin[i])
+        moved = linear[i] + count * away
         for j in range(n_features):
-            second[i, j] += product[i, j]
-    for i in range(side):
-        first[i] += product[n_features, i]
+            other = np.float64(centre[j]) - np.float64(origin[j])
+            second[i, j] += product[i, j] + (away * linear[j] + moved * other)
+        first[i] += moved
+    first[n_features] += count
 
 
 @compiled
 def _add_axes(
     by_row: NDArray[Any],
+    chosen: NDArray[Any],
+    gamma: NDArray[Any],
     origin: NDArray[Any],
-    h: int,
-    work: PairWork,
+    products: NDArray[Any],
     second: NDArray[Any],
     first: NDArray[Any],
 ) -> None:
-    """Add sums of gamma x ** 2 and of gamma (x, 1) over the gathered rows x, less origin."""
-    n_features = by_row.shape[1]
-    product = work.product[: 2 * n_features].reshape(2, n_features)
+    """Add sums of gamma x ** 2 and of gamma (x, 1) over the chosen rows x, less origin.
+
+    In the type of the work array for products.
+    """
+    n_features, number = by_row.shape[1], products.dtype.type
+    product = products[: 2 * n_features].reshape(2, n_features)
     product[:] = 0
     count, squares, linear = 0.0, product[0], product[1]
-    for q in range(h):
-        gamma, x = work.logits[q], by_row[work.chosen[q]]
-        count += gamma
+    for q in range(len(chosen)):
+        share, x = number(gamma[q]), by_row[chosen[q]]
+        count += share
         for d in range(n_features):
-            centred = x[d] - origin[d]
-            weighted = gamma * centred
+            centred = number(x[d]) - number(origin[d])
+            weighted = share * centred
             linear[d] += weighted
             squares[d] += weighted * centred
     for d in range(n_features):
         second[0, d] += squares[d]
         first[d] += linear[d]
     first[n_features] += count
+
+
+@compiled
+def _add_gathered(
+    model: Model,
+    by_row: NDArray[Any],
+    k: int,
+    h: int,
+    work: PairWork,
+    second: NDArray[Any],
+    first: NDArray[Any],
+) -> bool:
+    """Add the sums of component k over the gathered rows; return whether in single precision."""
+    chosen, gamma, origin = work.chosen[:h], work.logits[:h], model.origins[k]
+    if not model.whitens:
+        _add_axes(by_row, chosen, gamma, origin, work.few, second, first)
+        return False
+    if by_row.itemsize == 8:
+        values, products = work.gathered, work.product
+        _add_matrix(by_row, chosen, gamma, origin, origin, values, products, second, first)
+        return False
+    total, values = by_row.dtype.type(0), work.few
+    for q in range(h):
+        total += gamma[q]
+    if total > FEW_ROWS and not model.fragile[k]:
+        centre = np.zeros(by_row.shape[1], by_row.dtype)
+        for q in range(h):
+            x, share = by_row[chosen[q]], gamma[q] / total
+            for d in range(len(centre)):
+                centre[d] += share * x[d]
+        _add_matrix(
+            by_row, chosen, gamma, centre, origin, work.gathered, work.product, second, first
+        )
+        return True
+    products = values[DOUBLE_ROWS * (by_row.shape[1] + 1) :]
+    for start in range(0, h, DOUBLE_ROWS):
+        own, shares = chosen[start : start + DOUBLE_ROWS], gamma[start : start + DOUBLE_ROWS]
+        _add_matrix(by_row, own, shares, origin, origin, values, products, second, first)
+    return False
 
 
 @compiled
@@ -136,8 +191,12 @@ def add_pairs(
     work: PairWork,
     second: NDArray[Any],
     first: NDArray[Any],
+    coarse: NDArray[Any],
 ) -> float:
-    """Add the moments of the selected pairs; return the rows' log-likelihood."""
+    """Add the moments of the selected pairs; return the rows' log-likelihood.
+
+    Tell in coarse (K,) of which components sums are made in single precision.
+    """
     n = len(by_row)
     work.peak[:n] = work.low[:n]
     pair_logits(model, by_row, active, work)
@@ -148,10 +207,8 @@ def add_pairs(
             continue
         k = active[a]
         own = second[min(k, len(second) - 1)]
-        if model.whitens:
-            _add_matrix(by_row, model.origins[k], h, work, own, first[k])
-        else:
-            _add_axes(by_row, model.origins[k], h, work, own, first[k])
+        if _add_gathered(model, by_row, k, h, work, own, first[k]):
+            coarse[k] = max(coarse[k], ABOUT_MEANS)
     return found
 
 

@@ -33,7 +33,7 @@ def model_type(dtype: np.dtype[Any]) -> Any:
     integers = types.Array(types.int64, 1, "C")
     fields = (
         table, table, array(dtype, 3), types.boolean, vector, vector,
-        table, integers, vector, vector, types.float64,
+        table, integers, vector, vector, types.float64, types.Array(types.boolean, 1, "C"),
     )  # fmt: skip
     return types.Tuple(fields)
 
@@ -52,6 +52,6 @@ def pair_work_type(dtype: np.dtype[Any]) -> Any:
     fields = (
         integers, types.Array(types.uint8, 1, "C"), vector, vector, vector, vector, vector, singles,
         doubles, singles, shorts, integers, integers, vector, vector, integers, integers, vector,
-        integers, vector, vector, vector, vector, TABLE,
+        integers, vector, vector, vector, vector, doubles, TABLE,
     )  # fmt: skip
     return types.Tuple(fields)
