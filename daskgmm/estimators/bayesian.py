@@ -11,7 +11,6 @@ from daskgmm.estimators import sklearn_bayesian
 from daskgmm.estimators.gaussian_mixture import GaussianMixture
 from daskgmm.estimators.observing import Callback
 from daskgmm.estimators.validation import require_fitted
-from daskgmm.fitting.checkpoint_file import CheckpointFile
 from daskgmm.fitting.fit import Fit
 from daskgmm.fitting.options import (
     CacheChoice,
@@ -22,6 +21,7 @@ from daskgmm.fitting.options import (
 )
 from daskgmm.fitting.prior_parameters import variational
 from daskgmm.fitting.progress import Entry
+from daskgmm.fitting.stored.checkpoint_file import CheckpointFile
 from daskgmm.model.bayesian.posterior import Posterior
 from daskgmm.model.bayesian.priors import Priors
 from daskgmm.model.covariance import CovarianceType

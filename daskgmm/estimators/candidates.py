@@ -11,10 +11,10 @@ import numpy as np
 from daskgmm.data.source import Source
 from daskgmm.estimators.gaussian_mixture import GaussianMixture
 from daskgmm.estimators.parameters import random_numbers
-from daskgmm.fitting.checkpoint import Checkpoint
 from daskgmm.fitting.criteria import Score, scores
 from daskgmm.fitting.fit import Fit
 from daskgmm.fitting.settings import Candidate, Settings
+from daskgmm.fitting.stored.checkpoint import Checkpoint
 from daskgmm.model.kernels.compiled import compile_densities_ahead
 from daskgmm.model.scoring import Scoring
 from daskgmm.passes.cache.choose import kept

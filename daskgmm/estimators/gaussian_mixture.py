@@ -25,9 +25,6 @@ from daskgmm.estimators.predictions import FitPredict, PredictMethods
 from daskgmm.estimators.questions import QuestionMethods
 from daskgmm.estimators.references import MatchMethods, StartsFrom, start_of
 from daskgmm.estimators.validation import require_fitted
-from daskgmm.fitting import model_file
-from daskgmm.fitting.checkpoint import open_checkpoint
-from daskgmm.fitting.checkpoint_file import CheckpointFile
 from daskgmm.fitting.checks import (
     odd_components,
     require_held,
@@ -36,7 +33,6 @@ from daskgmm.fitting.checks import (
 )
 from daskgmm.fitting.estimation import estimation_of
 from daskgmm.fitting.fit import Fit
-from daskgmm.fitting.identity import Identity
 from daskgmm.fitting.options import (
     AccelerationChoice,
     CacheChoice,
@@ -46,6 +42,10 @@ from daskgmm.fitting.options import (
 )
 from daskgmm.fitting.progress import Entry
 from daskgmm.fitting.settings import Candidate, Settings, compute_dtype
+from daskgmm.fitting.stored import model_file
+from daskgmm.fitting.stored.checkpoint import open_checkpoint
+from daskgmm.fitting.stored.checkpoint_file import CheckpointFile
+from daskgmm.fitting.stored.identity import Identity
 from daskgmm.model.covariance import CovarianceType
 from daskgmm.model.prediction import Predictor
 from daskgmm.model.prior import Prior

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from daskgmm.errors import ConfigurationError
 from daskgmm.estimators.inputs import as_source, require_unchanged
 from daskgmm.estimators.predictions import predict_rows
-from daskgmm.fitting import model_file
-from daskgmm.fitting.clusters import Merging
 from daskgmm.fitting.fitted import Fitted
 from daskgmm.fitting.merging import entropy_path
+from daskgmm.fitting.stored import model_file
+from daskgmm.fitting.stored.clusters import Merging
 from daskgmm.model.questions.clusters import ClusterPredictor
 from daskgmm.model.questions.merging import MergePath, by_overlap
 

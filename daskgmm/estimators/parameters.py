@@ -12,7 +12,7 @@ from daskgmm.fitting.estimation import checked_prior
 from daskgmm.fitting.options import MethodOptions, check_number, declared
 from daskgmm.fitting.protocols import MixtureParameters
 from daskgmm.fitting.settings import compute_dtype, missing_named
-from daskgmm.fitting.start_plan import first_share
+from daskgmm.fitting.starts.plan import first_share
 from daskgmm.model.covariance import covariance_named
 from daskgmm.monitoring.observer import Observer
 from daskgmm.passes.cache.choose import check_cache

@@ -13,7 +13,7 @@ from daskgmm.estimators.validation import is_share
 from daskgmm.fitting.estimation import checked_prior
 from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.fitting.settings import compute_dtype, missing_named
-from daskgmm.fitting.start_plan import start_plan
+from daskgmm.fitting.starts.plan import start_plan
 from daskgmm.fitting.update import NewRows, remembered
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments

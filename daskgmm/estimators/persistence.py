@@ -9,8 +9,8 @@ from daskgmm.estimators.bayesian import BayesianGaussianMixture
 from daskgmm.estimators.gaussian_mixture import GaussianMixture
 from daskgmm.estimators.merged import MergedMixture
 from daskgmm.estimators.parameters import check_settings
-from daskgmm.fitting.identity import plain_parameters
-from daskgmm.fitting.model_file import FITTED, MERGED, Stored, explained_as_damaged
+from daskgmm.fitting.stored.identity import plain_parameters
+from daskgmm.fitting.stored.model_file import FITTED, MERGED, Stored, explained_as_damaged
 from daskgmm.model.prediction import Predictor
 from daskgmm.model.prior import Prior
 

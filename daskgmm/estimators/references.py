@@ -14,8 +14,8 @@ from daskgmm.errors import ConfigurationError, InputTypeError
 from daskgmm.estimators.sklearn_model import from_sklearn
 from daskgmm.estimators.validation import require_fitted
 from daskgmm.fitting.fitted import Fitted
-from daskgmm.fitting.model_file import Stored
 from daskgmm.fitting.protocols import FittedMixture
+from daskgmm.fitting.stored.model_file import Stored
 
 E = TypeVar("E", bound=FittedMixture)
 

@@ -34,12 +34,9 @@ from daskgmm.estimators.parameters import check_parameters, random_numbers
 from daskgmm.estimators.predictions import FitPredict
 from daskgmm.estimators.references import StartsFrom, start_of
 from daskgmm.estimators.validation import require_fitted
-from daskgmm.fitting.checkpoint import open_checkpoint
-from daskgmm.fitting.checkpoint_file import CheckpointFile
 from daskgmm.fitting.checks import odd_components, warn_of_constants, warn_of_scales
 from daskgmm.fitting.fit import Fit
 from daskgmm.fitting.fitted import Fitted
-from daskgmm.fitting.identity import Identity
 from daskgmm.fitting.options import (
     AccelerationChoice,
     CacheChoice,
@@ -49,6 +46,9 @@ from daskgmm.fitting.options import (
 )
 from daskgmm.fitting.protocols import Estimator
 from daskgmm.fitting.settings import Candidate, compute_dtype
+from daskgmm.fitting.stored.checkpoint import open_checkpoint
+from daskgmm.fitting.stored.checkpoint_file import CheckpointFile
+from daskgmm.fitting.stored.identity import Identity
 from daskgmm.model.covariance import CovarianceType
 from daskgmm.model.prior import Prior
 from daskgmm.model.scoring import CRITERIA

@@ -12,13 +12,13 @@ import numpy as np
 
 from daskgmm.data.source import Source
 from daskgmm.errors import DataError
-from daskgmm.fitting.checkpoint import Checkpoint
 from daskgmm.fitting.checks import require_rows, require_sound
-from daskgmm.fitting.growth import grown_starts
 from daskgmm.fitting.progress import FitProgress
 from daskgmm.fitting.settings import Candidate, Settings
-from daskgmm.fitting.start_search import found_starts
-from daskgmm.fitting.starts import Preparation, StandardisedData, Started, with_centres
+from daskgmm.fitting.starts.growth import grown_starts
+from daskgmm.fitting.starts.preparation import Preparation, StandardisedData, Started, with_centres
+from daskgmm.fitting.starts.search import found_starts
+from daskgmm.fitting.stored.checkpoint import Checkpoint
 from daskgmm.model.expectation import Expectation
 from daskgmm.model.kernels.compiled import compile_ahead
 from daskgmm.model.mixture import Mixture

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from daskgmm.errors import ConfigurationError
 from daskgmm.fitting.protocols import FittedMixture
-from daskgmm.fitting.tensors import Arrays, digest, to_plain
+from daskgmm.fitting.stored.tensors import Arrays, digest, to_plain
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture

@@ -8,7 +8,7 @@ import numpy as np
 from daskgmm.errors import ConfigurationError
 from daskgmm.fitting.options import check_number
 from daskgmm.fitting.protocols import MixtureParameters
-from daskgmm.fitting.start_plan import array_of
+from daskgmm.fitting.starts.plan import array_of
 from daskgmm.model.bayesian.concentration import concentration_named
 from daskgmm.model.covariance import covariance_named
 from daskgmm.model.covariance.base import Covariance, NotPositiveDefiniteError

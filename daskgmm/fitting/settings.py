@@ -10,7 +10,7 @@ from daskgmm.data.source import Source
 from daskgmm.errors import ConfigurationError
 from daskgmm.fitting.fitted import Fitted
 from daskgmm.fitting.protocols import Estimator, MixtureParameters
-from daskgmm.fitting.start_plan import first_share, is_refined, sample_rows, start_plan
+from daskgmm.fitting.starts.plan import first_share, is_refined, sample_rows, start_plan
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame
 from daskgmm.model.missing.patterns import Missing

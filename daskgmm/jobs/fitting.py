@@ -8,9 +8,9 @@ from typing import Any, Unpack
 
 from daskgmm.data.dataset import Dataset
 from daskgmm.data.storage.folder import Folder
-from daskgmm.fitting.checkpoint_file import CheckpointFile
 from daskgmm.fitting.options import declared
 from daskgmm.fitting.protocols import FittedMixture
+from daskgmm.fitting.stored.checkpoint_file import CheckpointFile
 from daskgmm.jobs.cluster.resources import Resources, workplace
 from daskgmm.jobs.inputs import Inputs, fingerprint
 from daskgmm.jobs.json_values import as_plain

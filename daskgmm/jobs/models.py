@@ -9,9 +9,9 @@ from daskgmm.data.storage.credentials import shown_address
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import DataError, MissingInputError, OutputError
 from daskgmm.fitting.fitted import Fitted, bound_a_row, reports_of
-from daskgmm.fitting.model_file import MODEL_FILE, Stored, read
-from daskgmm.fitting.posteriors import components_with_rows
 from daskgmm.fitting.protocols import FittedMixture
+from daskgmm.fitting.stored.model_file import MODEL_FILE, Stored, read
+from daskgmm.fitting.stored.posteriors import components_with_rows
 from daskgmm.jobs.runs.directory import CHECKPOINT_FILE, RECORD_FILE, Run, State, sha256
 from daskgmm.jobs.runs.record import how_it_goes_on
 

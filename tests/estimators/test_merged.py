@@ -10,8 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from daskgmm import GaussianMixture, MergedMixture, load, open_dataset
 from daskgmm.errors import ConfigurationError, DataError
 from daskgmm.fitting import merging as fitting
-from daskgmm.fitting import model_file
-from daskgmm.fitting.tensors import TensorFile
+from daskgmm.fitting.stored import model_file
+from daskgmm.fitting.stored.tensors import TensorFile
 from daskgmm.model.questions.merging import by_entropy
 from tests.support.command import in_process
 

@@ -23,7 +23,7 @@ from sklearn.base import clone
 from daskgmm import GaussianMixture, GaussianMixtureSelector, load, open_dataset
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError, DataError, OutputError
-from daskgmm.fitting.checkpoint_file import CheckpointContent, CheckpointFile
+from daskgmm.fitting.stored.checkpoint_file import CheckpointContent, CheckpointFile
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.covariance.base import Covariance
 from tests.support.rows import overlapping
@@ -752,7 +752,7 @@ def test_a_file_of_a_later_version_says_so(ended):
 def test_a_checkpoint_of_an_earlier_format_says_what_to_do_and_stays(ended):
     content = CheckpointContent.from_bytes(ended.read_bytes(), NAME)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("daskgmm.fitting.checkpoint_file.FORMAT", 1)
+        patch.setattr("daskgmm.fitting.stored.checkpoint_file.FORMAT", 1)
         ended.write_bytes(content.to_bytes())
     before = ended.read_bytes()
     said = r"format 1; this version reads format 3 only\. Finish .* --no-resume"

@@ -10,10 +10,10 @@ import pytest
 
 from daskgmm import GaussianMixture, GaussianMixtureSelector, load
 from daskgmm.errors import DataError
-from daskgmm.fitting import start_search
-from daskgmm.fitting.checkpoint import FileCheckpoint
-from daskgmm.fitting.checkpoint_file import CheckpointContent
 from daskgmm.fitting.progress import FitProgress, StartsProgress
+from daskgmm.fitting.starts import search as start_search
+from daskgmm.fitting.stored.checkpoint import FileCheckpoint
+from daskgmm.fitting.stored.checkpoint_file import CheckpointContent
 from tests.fitting.test_checkpoint import NAME, EndedError, bits, bits_of_sweep
 from tests.support.clusters import in_threads
 from tests.support.rows import correlated
@@ -151,7 +151,7 @@ def of_two_stretches(monkeypatch, path):
 def test_another_version_begins_the_search_again(short, monkeypatch, tmp_path, caplog):
     path = tmp_path / NAME
     of_two_stretches(monkeypatch, path)
-    monkeypatch.setattr("daskgmm.fitting.checkpoint.version", lambda _: "9.9")
+    monkeypatch.setattr("daskgmm.fitting.stored.checkpoint.version", lambda _: "9.9")
     with caplog.at_level("INFO"):
         found = GaussianMixture(4, **OPTIONS, checkpoint=path).fit(in_chunks())
     assert "begins again" in caplog.text
@@ -182,8 +182,8 @@ SCRIPT = """
 import os, signal, sys, warnings
 import dask
 from daskgmm import GaussianMixture
-from daskgmm.fitting import start_search
-from daskgmm.fitting.checkpoint import FileCheckpoint
+from daskgmm.fitting.starts import search as start_search
+from daskgmm.fitting.stored.checkpoint import FileCheckpoint
 from tests.fitting.test_start_search import OPTIONS, in_chunks
 
 path, last = sys.argv[1], int(sys.argv[2])

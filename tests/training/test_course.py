@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from daskgmm.fitting.tensors import from_plain, to_plain
+from daskgmm.fitting.stored.tensors import from_plain, to_plain
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.training.course import Course, Paused, Steps
 from daskgmm.training.initialisation import initialiser_named

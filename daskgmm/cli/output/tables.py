@@ -20,8 +20,8 @@ _BEST = 5
 
 def fit_summary(record: Mapping[str, Any], model: "GaussianMixture") -> str:
     """Summary of a fit: its components, its course, and the place of its run."""
-    from daskgmm.fitting.model_file import MODEL_FILE
-    from daskgmm.fitting.posteriors import components_with_rows
+    from daskgmm.fitting.stored.model_file import MODEL_FILE
+    from daskgmm.fitting.stored.posteriors import components_with_rows
 
     result = record["result"]
     facts = {

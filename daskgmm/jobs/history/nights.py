@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from daskgmm.errors import ConfigurationError, DaskGMMError
 from daskgmm.fitting.fitted import Fitted
-from daskgmm.fitting.model_file import MODEL_FILE, Stored
+from daskgmm.fitting.stored.model_file import MODEL_FILE, Stored
 from daskgmm.jobs.history.comparison import MatchedComponent, matched_components
 from daskgmm.jobs.history.listing import ListedRun
 from daskgmm.jobs.runs.directory import State

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from daskgmm.data.storage.errors import output_errors
 from daskgmm.errors import OutputError
-from daskgmm.fitting.model_file import MODEL_FILE
+from daskgmm.fitting.stored.model_file import MODEL_FILE
 from daskgmm.jobs.history.listing import ListedRun
 from daskgmm.jobs.locks import locked
 from daskgmm.jobs.runs.decision import leftovers, own_files

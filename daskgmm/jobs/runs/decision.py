@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import DataError, OutputError
-from daskgmm.fitting.model_file import MODEL_FILE
+from daskgmm.fitting.stored.model_file import MODEL_FILE
 from daskgmm.jobs.locks import LOCK_FILE
 from daskgmm.jobs.runs.directory import (
     CHECKPOINT_FILE,

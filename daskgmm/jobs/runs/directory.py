@@ -107,7 +107,7 @@ class Run:
         """Content of the model file; ``None`` unless the run is complete and wrote this file."""
         if self.state is not State.COMPLETE:
             return None
-        from daskgmm.fitting.model_file import MODEL_FILE
+        from daskgmm.fitting.stored.model_file import MODEL_FILE
 
         content = self.folder.read(MODEL_FILE)
         fits = content is not None and sha256(content) == self.record.get("model_sha256")

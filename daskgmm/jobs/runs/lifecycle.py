@@ -13,9 +13,9 @@ from typing import Any, TypeAlias
 
 from daskgmm.data.storage.deadline import try_after_error
 from daskgmm.data.storage.folder import Folder
-from daskgmm.fitting.clusters import Merging
-from daskgmm.fitting.model_file import MODEL_FILE, to_bytes
 from daskgmm.fitting.protocols import FittedMixture
+from daskgmm.fitting.stored.clusters import Merging
+from daskgmm.fitting.stored.model_file import MODEL_FILE, to_bytes
 from daskgmm.jobs.json_values import as_plain, digest
 from daskgmm.jobs.locks import LOCK_FILE, Lock, locked
 from daskgmm.jobs.runs import record

@@ -10,7 +10,14 @@ import numpy as np
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError, DataError
 from daskgmm.fitting.progress import FitProgress, Progress, StartsProgress
-from daskgmm.fitting.tensors import MALFORMED, Arrays, TensorFile, digest, from_plain, to_plain
+from daskgmm.fitting.stored.tensors import (
+    MALFORMED,
+    Arrays,
+    TensorFile,
+    digest,
+    from_plain,
+    to_plain,
+)
 from daskgmm.passes.survey import Survey
 from daskgmm.training.course import Steps
 from daskgmm.training.states import FitState
@@ -27,7 +34,7 @@ class CheckpointContent:
     Parameters
     ----------
     fit : mapping
-        Facts that identify the fit; see `daskgmm.fitting.identity.Identity`.
+        Facts that identify the fit; see `daskgmm.fitting.stored.identity.Identity`.
     random : dict
         State of the user's random numbers.
     progress : FitProgress or StartsProgress

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from daskgmm.fitting.starts import Preparation, Started
+from daskgmm.fitting.starts.preparation import Preparation, Started
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.mixture import Mixture
 from daskgmm.passes.engine.keys import token

@@ -18,12 +18,12 @@ from daskgmm.data.storage.folder import Folder
 from daskgmm.data.storage.json import require_form
 from daskgmm.data.storage.urls import address_of, file_system
 from daskgmm.errors import DataError
-from daskgmm.fitting import posteriors
-from daskgmm.fitting.clusters import FORM, Merging, clusters_in
 from daskgmm.fitting.fitted import Fitted
-from daskgmm.fitting.identity import plain_parameters
 from daskgmm.fitting.protocols import FittedMixture
-from daskgmm.fitting.tensors import MALFORMED, TensorFile, digest, read_whole
+from daskgmm.fitting.stored import posteriors
+from daskgmm.fitting.stored.clusters import FORM, Merging, clusters_in
+from daskgmm.fitting.stored.identity import plain_parameters
+from daskgmm.fitting.stored.tensors import MALFORMED, TensorFile, digest, read_whole
 from daskgmm.model.bayesian.priors import Priors
 from daskgmm.model.covariance import covariance_named
 from daskgmm.model.frame import Frame

@@ -11,7 +11,7 @@ from daskgmm.data.source import Source
 from daskgmm.errors import CollapsedComponentError, DataError
 from daskgmm.fitting.checks import require_ranges, require_sound
 from daskgmm.fitting.settings import Candidate, Settings
-from daskgmm.fitting.start_report import StartsReport
+from daskgmm.fitting.starts.report import StartsReport
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.compiled import compile_ahead
 from daskgmm.model.typing import Doubles

@@ -13,7 +13,7 @@ from daskgmm.data.source import Source
 from daskgmm.fitting.estimation import plain_fixed, plain_prior
 from daskgmm.fitting.protocols import Estimator, MixtureParameters
 from daskgmm.fitting.settings import Candidate
-from daskgmm.fitting.tensors import Arrays, digest, to_plain
+from daskgmm.fitting.stored.tensors import Arrays, digest, to_plain
 
 _ARRAYS = ("weights_init", "means_init", "precisions_init", "mean_prior", "covariance_prior")
 

@@ -12,9 +12,13 @@ import numpy as np
 
 from daskgmm.data.storage.deadline import try_after_error
 from daskgmm.errors import ClusterError, ConfigurationError, OutputError
-from daskgmm.fitting.checkpoint_file import CheckpointContent, CheckpointFile, checkpoint_file
-from daskgmm.fitting.identity import Identity
 from daskgmm.fitting.progress import FitProgress, Progress, StartsProgress
+from daskgmm.fitting.stored.checkpoint_file import (
+    CheckpointContent,
+    CheckpointFile,
+    checkpoint_file,
+)
+from daskgmm.fitting.stored.identity import Identity
 
 
 class Checkpoint(ABC):

@@ -5,11 +5,11 @@ from functools import partial
 from importlib.metadata import version
 
 from daskgmm.errors import DataError
-from daskgmm.fitting.checkpoint import Checkpoint
 from daskgmm.fitting.progress import StartsProgress
-from daskgmm.fitting.start_report import StartsReport
-from daskgmm.fitting.starts import Preparation, Started
-from daskgmm.fitting.tensors import Arrays, digest, to_plain
+from daskgmm.fitting.starts.preparation import Preparation, Started
+from daskgmm.fitting.starts.report import StartsReport
+from daskgmm.fitting.stored.checkpoint import Checkpoint
+from daskgmm.fitting.stored.tensors import Arrays, digest, to_plain
 from daskgmm.monitoring import schema
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.passes.engine.keys import current_run, token

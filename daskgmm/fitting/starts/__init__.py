@@ -1,0 +1,1 @@
+"""Starts of a fit's candidates: planned, found on the sample, and reported."""
