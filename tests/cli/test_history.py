@@ -12,8 +12,9 @@ from daskgmm import jobs, load
 from daskgmm.data.storage.folder import Folder
 from daskgmm.jobs.locks import locked
 from tests.support.command import here
+from tests.support.stores import proxied
 
-__all__ = ["here"]
+__all__ = ["here", "proxied"]
 
 NAMES = ["speed", "height", "width ($)"]
 CENTRES = np.array([[0, 0, 0], [6, 0, 2], [0, 6, -2]])
@@ -149,44 +150,112 @@ def test_a_store_is_listed_and_pruned_as_a_folder_is(nights, here, s3):
     assert done.out == here("runs", nights.folder).out
     assert here("runs", "prune", url, "--keep", 1, "--yes", *s3.arguments).code == 0
     keys = s3.filesystem.find(url)
-    assert {key.split("/")[2] for key in keys} == {"night-002"}
+    assert {key.split("/")[2] for key in keys} == {"night-002", ".runs.json"}
     assert here("runs", f"{s3.url}/none", *s3.arguments).code == 66
 
 
-def test_of_a_store_only_records_are_read_that_were_not_before(
-    nights, here, s3, cache, monkeypatch
-):
+@pytest.fixture
+def stored(nights, here, s3, monkeypatch):
+    """Lists a folder of a store that has a complete, a failed and a running run.
+
+    Calling it gives what is shown, and which records were read.
+    """
     for night, state in enumerate(["complete", "failed", "running"]):
         nights(night, state)
-    s3.filesystem.put(str(nights.folder), f"{s3.url}/nights", recursive=True)
     read, inner = [], Folder.read
     monkeypatch.setattr(
-        Folder, "read", lambda self, name: read.append(self.name[-9:]) or inner(self, name)
+        Folder,
+        "read",
+        lambda self, name: (
+            (read.append(self.name[-9:]) if name == "run.json" else None) or inner(self, name)
+        ),
     )
 
-    def listed():
+    def listed(options=s3):
         read.clear()
-        done = here("runs", f"{s3.url}/nights", *s3.arguments)
+        done = here("runs", listed.url, *options.arguments)
         assert done.code == 0, done.err
         return done.out, sorted(read)
 
-    everything = listed()
-    assert everything[1] == ["night-000", "night-001", "night-002"]
-    assert listed() == (everything[0], ["night-002"])
+    listed.url = f"{s3.url}/nights"
+    listed.index = f"{listed.url}/.runs.json"
+    listed.everything = ["night-000", "night-001", "night-002"]
+    s3.filesystem.put(str(nights.folder), listed.url, recursive=True)
+    return listed
+
+
+def test_of_a_store_only_records_are_read_that_nobody_has_read_before(nights, s3, cache, stored):
+    text, read = stored()
+    assert read == stored.everything
+    assert not cache.exists()  # it is for stores that are only read
+    assert stored() == (text, ["night-002"])  # it is running
     again = json.loads((nights.folder / "night-000" / "run.json").read_text())
     again["timings"]["seconds"] = 77.5
-    s3.filesystem.pipe(f"{s3.url}/nights/night-000/run.json", json.dumps(again).encode())
-    text, own = listed()
-    assert own == ["night-000", "night-002"]
+    s3.filesystem.pipe(f"{stored.url}/night-000/run.json", json.dumps(again).encode())
+    s3.filesystem.rm(f"{stored.url}/night-001", recursive=True)
+    nights(3)
+    s3.filesystem.put(str(nights.folder / "night-003"), f"{stored.url}/night-003", recursive=True)
+    text, read = stored()
+    assert read == ["night-000", "night-002", "night-003"]
     assert "77.5" in text
+    assert "night-001" not in text
+    assert stored() == (text, ["night-002"])
+    index = s3.filesystem.cat(stored.index)
+    assert s3.options["secret"].encode() not in index
+    assert set(json.loads(index)["runs"]) == {"night-000", "night-003"}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: b"",
+        lambda whole: whole[: len(whole) // 2],
+        lambda _: b"\xff\x00",
+        lambda _: b"[]",
+        lambda _: b'{"layout": 1, "runs": {"night-000": 3, "night-001": ["x", 2]}}',
+        lambda whole: whole.replace(b'"layout": 1', b'"layout": 2'),
+        lambda whole: whole.replace(b'"run_id": "', b'"run_id": 1, "x": "'),
+        lambda whole: whole.replace(b'"ended": "', b'"ended": 1, "x": "'),
+        lambda whole: whole.replace(b'"complete"', b'"well"').replace(b'"failed"', b'"running"'),
+    ],
+)
+def test_a_damaged_index_of_a_store_is_as_none_and_is_mended(s3, stored, damage):
+    text, _ = stored()
+    whole = s3.filesystem.cat(stored.index)
+    s3.filesystem.pipe(stored.index, damage(whole))
+    assert stored() == (text, stored.everything)
+    assert s3.filesystem.cat(stored.index) == whole
+
+
+def test_a_store_that_is_only_read_has_its_index_in_the_users_cache(proxied, stored, cache):
+    proxy, behind = proxied
+    proxy.failure = lambda method, _: "denied" if method in ("PUT", "POST", "DELETE") else None
+    text, read = stored(behind)
+    assert read == stored.everything
+    assert stored(behind) == (text, ["night-002"])
     (file,) = (cache / "daskgmm" / "runs").iterdir()
-    assert s3.options["secret"] not in file.read_text()
-    for content in (b"[]", b"{", b'{"night-000": 3, "night-001": ["x", 2]}'):
-        file.write_bytes(content)
-        assert listed() == (text, everything[1])
+    file.write_bytes(b"{")
+    assert stored(behind) == (text, stored.everything)
     shutil.rmtree(cache)
     cache.write_text("no folder")
-    assert listed() == (text, everything[1])
+    assert stored(behind) == (text, stored.everything)
+    assert stored()[0] == text  # by somebody who may write
+    assert stored(behind) == (text, ["night-002"])
+    proxy.failure = lambda _, path: "denied" if ".runs.json" in path else None
+    assert stored(behind) == (text, stored.everything)
+
+
+def test_an_index_knows_nothing_of_pruned_runs_and_goes_with_the_last(nights, here, s3, stored):
+    nights(3)
+    s3.filesystem.put(str(nights.folder / "night-003"), f"{stored.url}/night-003", recursive=True)
+    s3.filesystem.rm(f"{stored.url}/night-002", recursive=True)  # the one that is running
+    assert stored()[1] == ["night-000", "night-001", "night-003"]
+    prune = ("runs", "prune", stored.url, "--yes", *s3.arguments)
+    assert here(*prune, "--keep", 1).code == 0
+    assert set(json.loads(s3.filesystem.cat(stored.index))["runs"]) == {"night-003"}
+    assert stored()[1] == []
+    assert here(*prune, "--older-than", "1h").code == 0
+    assert s3.filesystem.find(stored.url) == []
 
 
 def test_nothing_goes_without_yes(nights, here):

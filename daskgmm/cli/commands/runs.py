@@ -63,8 +63,9 @@ def list_runs(
 ) -> None:
     """List the runs in FOLDER, the oldest first.
 
-    FOLDER is a directory or a URL that holds run directories; only their records are read, and
-    those in a store only once, unless they change. A run that was killed counts as running until
+    FOLDER is a directory or a URL that holds run directories; only their records are read. Those
+    in a store are read only once, unless they change: their figures are kept in FOLDER/.runs.json,
+    or in your cache where that may not be written. A run that was killed counts as running until
     its command is run again. With --plot the models are read too: FILE shows the lower bound, the
     weights and the drift over the nights, each component followed from night to night.
     """
@@ -159,11 +160,12 @@ def compare(
     from daskgmm.jobs.history.comparison import compare as compared
     from daskgmm.jobs.json_values import to_json
     from daskgmm.jobs.models import find_model
-    from daskgmm.jobs.plotting import check_figure
 
     if len(models) == 1:
         raise click.UsageError("One run can't be compared: give two or more.")
     if figure is not None:
+        from daskgmm.jobs.plotting import check_figure
+
         check_figure(figure)
     found = [find_model(name, dict(storage_options)) for name in models]
     comparison = compared(found)
@@ -276,7 +278,7 @@ def prune(
     """
     from daskgmm.errors import OutputError
     from daskgmm.jobs.history.listing import runs_in
-    from daskgmm.jobs.history.pruning import old_runs, remove
+    from daskgmm.jobs.history.old import old_runs
 
     if keep is None and older_than is None:
         raise click.UsageError("Say which runs go: --keep N, --older-than AGE, or both.")
@@ -289,14 +291,18 @@ def prune(
     if not yes:
         logger.info("%d of %d runs would be deleted: add --yes.", len(old), len(found))
         return
-    failures = []
+    from daskgmm.jobs.history.pruning import forget, remove
+
+    removed, failures = [], []
     for run in old:
         try:
             remove(run)
+            removed.append(run)
         except OutputError as error:
             failures.append(error)
             logger.warning("%s", error.cause)
-    logger.info("%d of %d runs were deleted.", len(old) - len(failures), len(found))
+    forget(folder, dict(storage_options), removed)
+    logger.info("%d of %d runs were deleted.", len(removed), len(found))
     if failures:
         raise CommandFailure(
             f"{len(failures)} of {len(old)} runs could not be deleted.",

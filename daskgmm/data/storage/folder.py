@@ -168,7 +168,9 @@ class Folder:
         """
         self.filesystem.invalidate_cache(self.root)
         with self._explaining(name, "read"), _IgnoreMissing():
-            return bytes(self.filesystem.cat_file(self._key(name)))
+            # s3fs would ask for the file's size first, to read a large one in parts at a time.
+            at_once = {"max_concurrency": 1} if "s3" in self.filesystem.protocol else {}
+            return bytes(self.filesystem.cat_file(self._key(name), **at_once))
         return None
 
     def discard_unfinished(self, name: str) -> None:
@@ -205,7 +207,7 @@ class Folder:
         with self._explaining(deed="read"):
             found = self.filesystem.find(self.root, detail=True)
         start = len(self.root) + 1
-        return {key[start:]: info.get("ETag") for key, info in found.items()}
+        return {key[start:]: info.get("ETag") or info.get("etag") for key, info in found.items()}
 
     def remove(self, name: str) -> None:
         """Remove a file or folder, if it is there.

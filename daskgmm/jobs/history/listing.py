@@ -9,8 +9,8 @@ from typing import Any
 
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import DataError, MissingInputError, OutputError
-from daskgmm.jobs.history.known import KnownRecords
-from daskgmm.jobs.runs.directory import RECORD_FILE, Run
+from daskgmm.jobs.history.known import INDEX_FILE, KnownRecords
+from daskgmm.jobs.runs.directory import RECORD_FILE, REPLACEMENT, Run, State
 
 _READERS = 32
 """Records that are read at a time: a store answers each after some milliseconds."""
@@ -99,8 +99,9 @@ def runs_in(
 ) -> list[ListedRun]:
     """The runs whose directories are in a folder, the oldest first.
 
-    Only records are read, many at a time; of a store only those that were not read before. Other
-    files and folders are passed over, and so are links, which are second names.
+    Only records are read, many at a time; of a store only those that were not read before, which
+    an index beside the runs tells, see `daskgmm.jobs.history.known`. Other files and folders are
+    passed over, and so are links, which are second names.
 
     Parameters
     ----------
@@ -143,15 +144,17 @@ def _in_store(folder: Folder) -> list[ListedRun] | None:
         for path, mark in marks.items()
         if path.count("/") == 1 and path.endswith(f"/{RECORD_FILE}")
     }
-    known = KnownRecords(folder.name)
-    records = {run: known.record(run, mark) for run, mark in own.items()}
+    own.pop(REPLACEMENT, None)  # the folder is a run itself
+    known = KnownRecords(folder, indexed=INDEX_FILE in marks)
+    records = known.records(own)
     runs = [
         ListedRun(folder.inside(run), Run(folder.inside(run), record))
         for run, record in records.items()
-        if record is not None
     ]
-    runs += _read(folder, [run for run, record in records.items() if record is None]) or []
-    known.keep({run.name: (own[run.name], run.record) for run in runs if run.run is not None})
+    read = _read(folder, [run for run in own if run not in records]) or []
+    runs += read
+    if any(run.run is not None and run.state != State.RUNNING for run in read):
+        known.keep({run.name: (own[run.name], run.record) for run in runs if run.run is not None})
     return runs
 
 
