@@ -1,14 +1,13 @@
-"""The columns that are read from files, and errors about columns that can't be read."""
+"""The columns that are read from files: features, weights, and kept ones."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from typing import Self
 
 import numpy as np
 import pyarrow as pa
 
-from daskgmm.data.number_text import format_flaw
+from daskgmm.data.column_errors import check_names, not_numeric
 from daskgmm.data.vectors import (
     MOST_ELEMENTS,
     element_name,
@@ -18,38 +17,9 @@ from daskgmm.data.vectors import (
     is_vector,
     number_type,
 )
-from daskgmm.errors import ConfigurationError, DataError, InputTypeError
-
-_KINDS = (
-    (pa.types.is_string, "text"),
-    (pa.types.is_large_string, "text"),
-    (pa.types.is_string_view, "text"),
-    (pa.types.is_binary, "bytes"),
-    (pa.types.is_large_binary, "bytes"),
-    (pa.types.is_date, "dates"),
-    (pa.types.is_timestamp, "dates"),
-    (pa.types.is_time, "times"),
-    (pa.types.is_duration, "durations"),
-    (pa.types.is_list, "lists"),
-    (pa.types.is_large_list, "lists"),
-    (pa.types.is_fixed_size_list, "lists"),
-)
-
-
-def kind_in_words(kind: pa.DataType) -> str:
-    """Name in errors for the values of a column of some Arrow type."""
-    if pa.types.is_dictionary(kind):
-        return kind_in_words(kind.value_type)
-    return next((words for test, words in _KINDS if test(kind)), str(kind))
-
-
-FIRST_VALUE, FIRST_ROW, FIRST_LOCATION, DELIMITER = (
-    b"first value", b"first row", b"first location", b"delimiter",
-)  # fmt: skip
-"""Keys of a field's metadata for a text column's first value and where it is."""
+from daskgmm.errors import ConfigurationError, DataError
 
 _NO_KEYS = pa.schema([])
-_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -171,12 +141,12 @@ class ColumnSelection:
             if name in self.lengths:
                 self._check_lists(column, path, schema)
             elif not is_number(column.type):
-                raise _not_numeric(column, path, schema)
+                raise not_numeric(column, path, schema)
 
     def _check_lists(self, column: pa.Field, path: str, schema: pa.Schema) -> None:
         """Raise unless a column holds lists, of the expected length if its type tells."""
         if not is_vector(column.type) or column.name == self.weight:
-            raise _not_numeric(column, path, schema)
+            raise not_numeric(column, path, schema)
         own, length = fixed_length(column.type), self.lengths[column.name]
         if own not in (None, length):
             raise DataError(
@@ -254,44 +224,6 @@ def as_names(
     return tuple(checked)
 
 
-def check_names(wanted: Sequence[str], available: Sequence[str], path: str) -> None:
-    """Raise DataError unless each wanted name is there, once."""
-    missing = [name for name in wanted if name not in available]
-    if missing:
-        guess = _comma_suggestion(wanted, available) or _suggestion(missing[0], available)
-        columns = _listed(available) if available else "none"
-        others = f", nor {_listed(missing[1:])}" if missing[1:] else ""
-        remedy = f"{guess}Its columns are {columns}."
-        raise DataError(f"{path} has no column {missing[0]!r}{others}.", remedy)
-    for name in wanted:
-        if available.count(name) > 1:
-            cause = f"{path} has {available.count(name)} columns named {name!r}."
-            raise DataError(cause, "Give each column a name of its own.")
-
-
-def _not_numeric(column: pa.Field, path: str, schema: pa.Schema) -> InputTypeError:
-    metadata = {key: value.decode() for key, value in (column.metadata or {}).items()}
-    text, location = metadata.get(FIRST_VALUE, ""), metadata.get(FIRST_LOCATION, "")
-    text = text if FIRST_ROW in metadata else ""
-    shown = f", such as {text!r}" if text else ""
-    held = kind_in_words(column.type)
-    cause = f"Column {column.name!r} of {path} is not numeric: it holds {held}{shown}"
-    if flaw := format_flaw(text, metadata.get(DELIMITER, "")):
-        return InputTypeError(f"{cause}, which has {flaw[0]}.{location}", flaw[1])
-    found = [own.name for own in schema if is_number(own.type) or is_vector(own.type)]
-    return InputTypeError(f"{cause}.{location}", choose_numeric(found))
-
-
-def choose_numeric(names: Sequence[str]) -> str:
-    """The remedy for a column that is not numeric, with the names of those that are."""
-    if not names:
-        return "No column is numeric: convert those that hold numbers as text."
-    return (
-        f"Choose numeric columns with columns= (--columns), of {_listed(names)}; take all of them "
-        "with numeric= (--numeric); or leave this one out with exclude= (--exclude)."
-    )
-
-
 def _index_columns(schema: pa.Schema) -> set[str]:
     """Return the columns that pandas wrote for a frame's index: row numbers are no feature.
 
@@ -302,26 +234,3 @@ def _index_columns(schema: pa.Schema) -> set[str]:
         return {"", *(name for name in described if isinstance(name, str))}
     except (ValueError, TypeError, AttributeError, RecursionError):
         return {""}  # damaged, or of another writer: only the default features depend on it
-
-
-def _suggestion(name: str, available: Sequence[str]) -> str:
-    close = get_close_matches(name, available, n=3)
-    return f"Did you mean {_listed(close)}? " if close else ""
-
-
-def _comma_suggestion(wanted: Sequence[str], available: Sequence[str]) -> str:
-    """A suggestion for a name that holds commas and was split there."""
-    for name in filter(lambda name: "," in name, available):
-        pieces = [piece.strip() for piece in name.split(",")]
-        for first in range(len(wanted)):
-            last = first + len(pieces)
-            if [*wanted[first:last]] == pieces:
-                meant = (*wanted[:first], name, *wanted[last:])
-                asked = ",".join(f'"{each}"' if "," in each else each for each in meant)
-                return f"There is {name!r}: put it in double quotes, as in --columns '{asked}'. "
-    return ""
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:_SHOWN])
-    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"

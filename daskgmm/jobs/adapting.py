@@ -6,7 +6,8 @@ from typing import Any, Unpack
 
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError, OutputError
-from daskgmm.jobs.cluster.resources import Resources, workplace
+from daskgmm.jobs.cluster.resources import Resources
+from daskgmm.jobs.cluster.workplace import workplace
 from daskgmm.jobs.inputs import Inputs, fingerprint
 from daskgmm.jobs.json_values import as_plain
 from daskgmm.jobs.listener import Silence
@@ -72,8 +73,7 @@ def adapt(
     )
 
     def work(attempt: Attempt) -> Result:
-        with workplace(resources, dataset, listener, one_pass=True, run_id=attempt.run_id) as start:
-            listener.start(start)
+        with workplace(resources, dataset, listener, one_pass=True, run_id=attempt.run_id):
             mixture = found.estimator.adapt(dataset, relevance)
         result = {
             "components": mixture.n_components,

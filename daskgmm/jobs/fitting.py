@@ -11,7 +11,8 @@ from daskgmm.data.storage.folder import Folder
 from daskgmm.fitting.options import declared
 from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.fitting.stored.checkpoint_file import CheckpointFile
-from daskgmm.jobs.cluster.resources import Resources, workplace
+from daskgmm.jobs.cluster.resources import Resources
+from daskgmm.jobs.cluster.workplace import workplace
 from daskgmm.jobs.inputs import Inputs, fingerprint
 from daskgmm.jobs.json_values import as_plain
 from daskgmm.jobs.listener import Listener, Silence
@@ -171,8 +172,7 @@ def _fit(request: FitRequest, dataset: Dataset, listener: Listener, attempt: Att
     )
     estimator._max_missing = request.max_missing  # noqa: SLF001  of one family
     estimator.set_params(**references.fixed(estimator, dataset))
-    with workplace(request.resources, dataset, listener, run_id=attempt.run_id) as start:
-        listener.start(start)
+    with workplace(request.resources, dataset, listener, run_id=attempt.run_id):
         fitted = _fitted(estimator, dataset)
     model, more = method.outcome(fitted)
     facts = {

@@ -6,7 +6,8 @@ from daskgmm.data.sinks import WrittenParts, check_name, sink_for
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError
 from daskgmm.fitting.fitted import Fitted
-from daskgmm.jobs.cluster.resources import Resources, workplace
+from daskgmm.jobs.cluster.resources import Resources
+from daskgmm.jobs.cluster.workplace import workplace
 from daskgmm.jobs.inputs import Inputs, fingerprint
 from daskgmm.jobs.json_values import as_plain
 from daskgmm.jobs.listener import Silence
@@ -54,12 +55,9 @@ def impute(
     asked = {
         "command": "impute",
         "model_sha256": fitted.digest,
-        "inputs_sha256": marks["sha256"],
-        "columns": rows.columns,
+        **rows.output_configuration(marks),
         "keep": keep,
     }
-    if rows.delimiter is not None:
-        asked["delimiter"] = rows.delimiter
     request = OutputRequest(
         target,
         dict(as_plain(asked)),
@@ -70,8 +68,7 @@ def impute(
     listener, resources = options.get("listener") or Silence(), build(Resources, options)
 
     def work(writer: OutputWriter) -> WrittenParts:
-        with workplace(resources, dataset, listener, one_pass=True) as start:
-            listener.start(start)
+        with workplace(resources, dataset, listener, one_pass=True):
             written = writer.write(dataset.source(), content, keep)
         dataset.require_unchanged()
         return written

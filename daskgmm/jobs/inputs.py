@@ -92,6 +92,11 @@ class Inputs:
             found |= {"exclude": self.exclude, "numeric": self.numeric}
         return found | {"format": self.format}
 
+    def output_configuration(self, marks: Mapping[str, Any]) -> dict[str, Any]:
+        """The choices that rows written for these depend on; `marks` are their fingerprint."""
+        found: dict[str, Any] = {"inputs_sha256": marks["sha256"], "columns": self.columns}
+        return found if self.delimiter is None else found | {"delimiter": self.delimiter}
+
     def open(self) -> Dataset:
         """Open the rows; only their metadata is read."""
         return self._open(self.columns, self.exclude, numeric=self.numeric)

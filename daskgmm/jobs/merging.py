@@ -6,7 +6,8 @@ from typing import Any, Unpack
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import OutputError
 from daskgmm.fitting.fitted import bound_a_row
-from daskgmm.jobs.cluster.resources import Resources, workplace
+from daskgmm.jobs.cluster.resources import Resources
+from daskgmm.jobs.cluster.workplace import workplace
 from daskgmm.jobs.inputs import Inputs, fingerprint
 from daskgmm.jobs.json_values import as_plain, digest
 from daskgmm.jobs.listener import Silence
@@ -74,10 +75,7 @@ def merge(
         if dataset is None:
             merged = mixture.merge(wanted, criterion)
         else:
-            with workplace(
-                resources, dataset, listener, one_pass=True, run_id=attempt.run_id
-            ) as start:
-                listener.start(start)
+            with workplace(resources, dataset, listener, one_pass=True, run_id=attempt.run_id):
                 merged = mixture.merge(wanted, criterion, dataset)
         result = {
             "components": len(merged.clusters_),

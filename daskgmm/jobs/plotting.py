@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daskgmm.errors import ConfigurationError
-from daskgmm.jobs.cluster.resources import Resources, workplace
+from daskgmm.jobs.cluster.resources import Resources
+from daskgmm.jobs.cluster.workplace import workplace
 from daskgmm.jobs.inputs import Inputs, rows_of
 from daskgmm.jobs.listener import Listener, Silence
 from daskgmm.jobs.runs.directory import require_writable_here
@@ -77,8 +78,7 @@ def plot(
     if inputs is not None:
         dataset = inputs.open_for(fitted_mixture(model, "model"))
         listener = listener or Silence()
-        with workplace(resources or Resources(), dataset, listener) as start:
-            listener.start(start)
+        with workplace(resources or Resources(), dataset, listener):
             rows = _named(_sampled(dataset, seed), dataset.columns)
         dataset.require_unchanged()
     save(model, path, rows, columns, selection)

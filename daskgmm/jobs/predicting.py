@@ -10,7 +10,8 @@ from daskgmm.data.source import Source
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError
 from daskgmm.fitting.fitted import Fitted
-from daskgmm.jobs.cluster.resources import Resources, workplace
+from daskgmm.jobs.cluster.resources import Resources
+from daskgmm.jobs.cluster.workplace import workplace
 from daskgmm.jobs.inputs import Inputs, fingerprint
 from daskgmm.jobs.json_values import as_plain
 from daskgmm.jobs.listener import Listener, Silence
@@ -181,8 +182,7 @@ def write_predictions(
     def work(writer: OutputWriter) -> WrittenParts:
         source = dataset.source()
         once = request.quantile is None
-        with workplace(request.resources, dataset, listener, one_pass=once) as start:
-            listener.start(start)
+        with workplace(request.resources, dataset, listener, one_pass=once):
             ready = replace(content, predictor=readied(content.predictor, source))
             output = replace(ready, threshold=_threshold(writer, source, ready, request))
             written = writer.write(source, output, request.kept, request.partition_by)
@@ -221,15 +221,12 @@ def _configuration(
     asked = {
         "command": "predict",
         "model_sha256": model.digest,
-        "inputs_sha256": marks["sha256"],
-        "columns": request.inputs.columns,
+        **request.inputs.output_configuration(marks),
         "with": [kind for kind in KINDS if kind in request.kinds],
         "keep": request.keep,
         "anomaly_quantile": request.quantile,
         "anomaly_threshold": request.anomaly_threshold,
     }
-    if request.inputs.delimiter is not None:
-        asked["delimiter"] = request.inputs.delimiter
     if request.partition_by:
         asked["partition_by"] = request.partition_by
     return dict(as_plain(asked))

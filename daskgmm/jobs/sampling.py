@@ -9,7 +9,8 @@ from daskgmm.data.sinks import WrittenParts, check_name, sink_for
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError
 from daskgmm.fitting.fitted import Fitted
-from daskgmm.jobs.cluster.resources import Resources, workplace
+from daskgmm.jobs.cluster.resources import Resources
+from daskgmm.jobs.cluster.workplace import workplace
 from daskgmm.jobs.listener import Listener, Silence
 from daskgmm.jobs.models import find_model
 from daskgmm.jobs.options import SampleOptions, build, check
@@ -123,20 +124,19 @@ def write_sample(
         The job failed; the subclass gives the kind of failure.
     """
     listener = listener or Silence()
-    output_request = _output_request(model, request)
     content = _content(model, request)
+    output_request = _output_request(model, request, content)
     description = _ToDraw((FileRecord("", None, request.rows),), model.n_features)
 
     def work(writer: OutputWriter) -> WrittenParts:
         source = sample_source(model.predictor, request.rows, output_request.configuration["seed"])
-        with workplace(request.resources, description, listener, one_pass=True) as start:
-            listener.start(start)
+        with workplace(request.resources, description, listener, one_pass=True):
             return writer.write(source, content)
 
     return make_output(output_request, work)
 
 
-def _output_request(model: Fitted, request: SampleRequest) -> OutputRequest:
+def _output_request(model: Fitted, request: SampleRequest, content: Drawn) -> OutputRequest:
     configuration = {
         "command": "sample",
         "model_sha256": model.digest,
@@ -144,7 +144,6 @@ def _output_request(model: Fitted, request: SampleRequest) -> OutputRequest:
         "with_labels": request.with_labels,
         "seed": request.seed,
     }
-    content = _content(model, request)
     check_name(request.output)
     target = Folder.of(request.output, request.storage_options)
     columns = tuple(sink_for(target).names(content.fields))

@@ -1,11 +1,12 @@
 """Score a model on rows."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Unpack
 
 from daskgmm.fitting import criteria
 from daskgmm.fitting.fitted import Fitted
-from daskgmm.jobs.cluster.resources import Resources, workplace
+from daskgmm.jobs.cluster.resources import Resources
+from daskgmm.jobs.cluster.workplace import workplace
 from daskgmm.jobs.inputs import Inputs
 from daskgmm.jobs.listener import Listener, Silence
 from daskgmm.jobs.models import find_model
@@ -80,8 +81,7 @@ def evaluate(
     """
     dataset = inputs.open_for(model)
     listener = listener or Silence()
-    with workplace(resources or Resources(), dataset, listener, one_pass=True) as start:
-        listener.start(replace(start, run_id=run_id))
+    with workplace(resources or Resources(), dataset, listener, one_pass=True, shown_id=run_id):
         found = criteria.score(model.predictor, dataset.source())
     dataset.require_unchanged()
     return Scores(found.rows, found.log_likelihood_a_row, found.aic, found.bic, found.icl)

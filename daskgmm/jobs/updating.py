@@ -12,7 +12,8 @@ from daskgmm.data.dataset import Dataset
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import BelowThresholdError, ConfigurationError, OutputError
 from daskgmm.fitting.protocols import FittedMixture
-from daskgmm.jobs.cluster.resources import Resources, workplace
+from daskgmm.jobs.cluster.resources import Resources
+from daskgmm.jobs.cluster.workplace import workplace
 from daskgmm.jobs.inputs import Inputs, fingerprint, rows_in
 from daskgmm.jobs.json_values import as_plain
 from daskgmm.jobs.listener import Listener, Silence
@@ -280,8 +281,7 @@ def _update(
     if request.missing is not None:
         model.set_params(missing=request.missing)
     model._max_missing = request.max_missing  # noqa: SLF001  of one family
-    with workplace(request.resources, dataset, listener, run_id=attempt.run_id) as start:
-        listener.start(start)
+    with workplace(request.resources, dataset, listener, run_id=attempt.run_id):
         increment = partial_fit.update(model, dataset, None, request.forgetting)
     drift = drift_of(before, increment)
     request.require_fit(drift)

@@ -5,11 +5,11 @@ import pytest
 from daskgmm import jobs
 from daskgmm.errors import ConfigurationError
 from daskgmm.fitting.options import declared
+from daskgmm.jobs.cluster.options import ClusterOptions
 from daskgmm.jobs.cluster.resources import Resources
 from daskgmm.jobs.fitting import FitRequest
 from daskgmm.jobs.inputs import Inputs
 from daskgmm.jobs.options import (
-    ClusterOptions,
     FitOptions,
     PredictOptions,
     RowsOptions,

@@ -4,7 +4,7 @@ from distributed import Event
 
 from daskgmm import jobs
 from daskgmm.errors import DaskGMMError
-from daskgmm.jobs.cluster import resources
+from daskgmm.jobs.cluster import workplace
 from daskgmm.jobs.listener import Silence
 
 
@@ -17,13 +17,13 @@ class Ear(Silence):
         self.place = start.place
 
 
-def fit_in_task(rows, run, small_bytes=resources.SMALL_BYTES, **options):
+def fit_in_task(rows, run, small_bytes=workplace.SMALL_BYTES, **options):
     """A fit, and where it ran; inputs of more than `small_bytes` count as large."""
-    before, resources.SMALL_BYTES, ear = resources.SMALL_BYTES, small_bytes, Ear()
+    before, workplace.SMALL_BYTES, ear = workplace.SMALL_BYTES, small_bytes, Ear()
     try:
         record = jobs.fit(rows, run, components=2, seed=0, listener=ear, **options)
     finally:
-        resources.SMALL_BYTES = before
+        workplace.SMALL_BYTES = before
     return {"record": record, "place": ear.place}
 
 

@@ -1,4 +1,4 @@
-"""Options of the command line, made of what jobs declare in `daskgmm.jobs.options`."""
+"""Options of the command line, made of the jobs' declarations; see `daskgmm.jobs.options`."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar

@@ -10,15 +10,8 @@ from daskgmm.cli.options.names import long_name
 from daskgmm.cli.options.sources import take_from_file
 from daskgmm.cli.output import logs
 from daskgmm.fitting.options import declared
-from daskgmm.jobs.options import (
-    ClusterOptions,
-    FitOptions,
-    ReferenceOptions,
-    RowsOptions,
-    SchedulerOptions,
-    SizeOptions,
-    build,
-)
+from daskgmm.jobs.cluster.options import ClusterOptions, SchedulerOptions, SizeOptions
+from daskgmm.jobs.options import FitOptions, ReferenceOptions, RowsOptions, build
 
 if TYPE_CHECKING:
     from daskgmm.jobs.cluster.resources import Resources

@@ -11,14 +11,14 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from daskgmm.data.columns import (
+from daskgmm.data.column_errors import (
     DELIMITER,
     FIRST_LOCATION,
     FIRST_ROW,
     FIRST_VALUE,
-    ColumnSelection,
     check_names,
 )
+from daskgmm.data.columns import ColumnSelection
 from daskgmm.data.decode import Decoder, block_rows_for
 from daskgmm.data.files.hive import key_columns, with_constants
 from daskgmm.data.files.versions import InputFile

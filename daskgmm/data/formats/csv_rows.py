@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from daskgmm.data.columns import FIRST_ROW, FIRST_VALUE
+from daskgmm.data.column_errors import FIRST_ROW, FIRST_VALUE
 from daskgmm.data.files.versions import InputFile
 from daskgmm.data.formats.csv_errors import (
     QuoteCounter,

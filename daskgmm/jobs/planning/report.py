@@ -6,7 +6,8 @@ from typing import Any, Unpack
 
 from daskgmm.errors import ConfigurationError
 from daskgmm.jobs.cluster.local import size_of
-from daskgmm.jobs.cluster.resources import Resources, is_small
+from daskgmm.jobs.cluster.resources import Resources
+from daskgmm.jobs.cluster.workplace import is_small
 from daskgmm.jobs.inputs import Inputs
 from daskgmm.jobs.methods import MixtureSpec
 from daskgmm.jobs.options import Paths, PlanOptions, build, check
