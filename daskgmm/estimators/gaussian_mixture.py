@@ -1,7 +1,6 @@
 """`GaussianMixture`: scikit-learn's estimator, for any number of rows."""
 
 import os
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from functools import partial
@@ -10,20 +9,25 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 from sklearn.base import DensityMixin
-from sklearn.exceptions import ConvergenceWarning
 
 from daskgmm.estimators import sklearn_model
-from daskgmm.estimators.adaptation import AdaptMethods
 from daskgmm.estimators.attributes import FittedParameters
 from daskgmm.estimators.display import NotebookRepr
-from daskgmm.estimators.exports import ExportMethods
+from daskgmm.estimators.fit_warnings import (
+    warn_not_converged,
+    warn_of_components,
+    warn_of_spurious,
+)
 from daskgmm.estimators.inputs import as_source, kind_of, marks_of, require_unchanged
+from daskgmm.estimators.methods.adapt import AdaptMethods
+from daskgmm.estimators.methods.export import ExportMethods
+from daskgmm.estimators.methods.match import MatchMethods
+from daskgmm.estimators.methods.partial_fit import PartialFit
+from daskgmm.estimators.methods.predict import FitPredict, PredictMethods
+from daskgmm.estimators.methods.questions import QuestionMethods
 from daskgmm.estimators.observing import Callback, watched
 from daskgmm.estimators.parameters import check_parameters, random_numbers
-from daskgmm.estimators.partial_fit import PartialFit
-from daskgmm.estimators.predictions import FitPredict, PredictMethods
-from daskgmm.estimators.questions import QuestionMethods
-from daskgmm.estimators.references import MatchMethods, StartsFrom, start_of
+from daskgmm.estimators.references import StartsFrom, start_of
 from daskgmm.estimators.validation import require_fitted
 from daskgmm.fitting.checks import (
     odd_components,
@@ -412,30 +416,3 @@ class GaussianMixture(
 def _best(state: FitState) -> list[Trace]:
     """Trace whose passes ``history_`` records: the best one."""
     return [state.best]
-
-
-def warn_of_spurious() -> None:
-    """Warn the caller of ``fit`` that every mixture that was found has a spurious component."""
-    warnings.warn(
-        "Every mixture that was found has a component on hardly more rows than determine it, or "
-        "with next to no variance in some direction: its likelihood says little of other rows. "
-        "Use fewer components, another covariance_type, or a larger reg_covar.",
-        ConvergenceWarning,
-        stacklevel=3,
-    )
-
-
-def warn_of_components(texts: Iterable[str]) -> None:
-    """Warn the caller of ``fit`` of what is odd about components."""
-    for text in texts:
-        warnings.warn(text, ConvergenceWarning, stacklevel=3)
-
-
-def warn_not_converged() -> None:
-    """Warn the caller of ``fit`` that the best start did not converge."""
-    warnings.warn(
-        "Best performing initialization did not converge. Try different init "
-        "parameters, or increase max_iter, tol, or check for degenerate data.",
-        ConvergenceWarning,
-        stacklevel=3,
-    )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from daskgmm.errors import ConfigurationError
 from daskgmm.estimators.inputs import as_source, require_unchanged
-from daskgmm.estimators.predictions import predict_rows
+from daskgmm.estimators.methods.predict import predict_rows
 from daskgmm.fitting.fitted import Fitted
 from daskgmm.fitting.merging import entropy_path
 from daskgmm.fitting.stored import model_file

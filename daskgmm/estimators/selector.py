@@ -22,18 +22,19 @@ from daskgmm.estimators.candidates import (
     shortfalls,
 )
 from daskgmm.estimators.display import NotebookRepr
-from daskgmm.estimators.gaussian_mixture import (
-    GaussianMixture,
+from daskgmm.estimators.fit_warnings import (
     warn_not_converged,
     warn_of_components,
+    warn_of_largest,
     warn_of_spurious,
 )
+from daskgmm.estimators.gaussian_mixture import GaussianMixture
 from daskgmm.estimators.inputs import as_source, kind_of, marks_of, require_unchanged
+from daskgmm.estimators.methods.delegating import Delegating
+from daskgmm.estimators.methods.predict import FitPredict
 from daskgmm.estimators.observing import Callback, watched
 from daskgmm.estimators.parameters import check_parameters, random_numbers
-from daskgmm.estimators.predictions import FitPredict
 from daskgmm.estimators.references import StartsFrom, start_of
-from daskgmm.estimators.validation import require_fitted
 from daskgmm.fitting.checks import odd_components, warn_of_constants, warn_of_scales
 from daskgmm.fitting.fit import Fit
 from daskgmm.fitting.fitted import Fitted
@@ -54,81 +55,6 @@ from daskgmm.model.prior import Prior
 from daskgmm.model.scoring import CRITERIA
 from daskgmm.passes.cache.choose import check_cache
 from daskgmm.training.states import StopReason
-
-
-class Delegating:
-    """Mixin with methods that call those of ``best_estimator_``; see `GaussianMixture`."""
-
-    best_estimator_: GaussianMixture
-
-    def _best(self) -> GaussianMixture:
-        require_fitted(self)
-        return self.best_estimator_
-
-    @property
-    def components_(self) -> Any:
-        """How the components of the best mixture stand, as a DataFrame."""
-        return self._best().components_
-
-    def predict(self, X: Any) -> Any:
-        """Most probable component of each row, of shape (n,)."""
-        return self._best().predict(X)
-
-    def predict_proba(self, X: Any) -> Any:
-        """Probability of each component given each row, of shape (n, K)."""
-        return self._best().predict_proba(X)
-
-    def score_samples(self, X: Any) -> Any:
-        """Log-density at each row (nats), of shape (n,)."""
-        return self._best().score_samples(X)
-
-    def score(self, X: Any, y: Any = None) -> float:
-        """Mean log-density a row (nats)."""
-        return self._best().score(X, y)
-
-    def aic(self, X: Any) -> float:
-        """Akaike's information criterion on X; the lower the better."""
-        return self._best().aic(X)
-
-    def bic(self, X: Any) -> float:
-        """Bayesian information criterion on X; the lower the better."""
-        return self._best().bic(X)
-
-    def icl(self, X: Any) -> float:
-        """Integrated completed likelihood criterion on X; the lower the better."""
-        return self._best().icl(X)
-
-    def anomaly_threshold(self, X: Any, quantile: float) -> float:
-        """Log-density (nats) below which a share of X's rows lies.
-
-        Parameters
-        ----------
-        X : array, frame, dask collection or dataset of shape (n, D)
-        quantile : float
-            The share, between 0 and 1.
-        """
-        return self._best().anomaly_threshold(X, quantile)
-
-    def sample(self, n_samples: int = 1) -> tuple[Any, Any]:
-        """Draw rows from the chosen mixture; also returns their components.
-
-        Parameters
-        ----------
-        n_samples : int, default 1
-            Number n of rows.
-        """
-        return self._best().sample(n_samples)
-
-    def save(self, path: Any, *, storage_options: dict[str, Any] | None = None) -> None:
-        """Write the chosen model to a safetensors file, which `daskgmm.load` reads.
-
-        Parameters
-        ----------
-        path : path or fsspec URL
-        storage_options : dict, optional
-            Options for fsspec.
-        """
-        self._best().save(path, storage_options=storage_options)
 
 
 class GaussianMixtureSelector(FitPredict, Delegating, StartsFrom, DensityMixin, NotebookRepr):
@@ -356,15 +282,6 @@ class GaussianMixtureSelector(FitPredict, Delegating, StartsFrom, DensityMixin, 
         tried = self.results_[self.results_.covariance_type == best["covariance_type"]]
         numbers = tried.n_components
         return bool(numbers.min() < numbers.max() == best["n_components"])
-
-
-def warn_of_largest(n_components: int) -> None:
-    """Warn the caller of ``fit`` that larger numbers of components may be better still."""
-    warnings.warn(
-        f"The best number of components, {n_components}, is the largest that was tried: try more.",
-        UserWarning,
-        stacklevel=3,
-    )
 
 
 def _several(estimator: Estimator, name: str, kind: type[Any]) -> tuple[Any, ...]:

@@ -220,7 +220,7 @@ def update(
     DaskGMMError
         The job failed; the subclass gives the kind of failure.
     """
-    from daskgmm.estimators.partial_fit import check_forgetting
+    from daskgmm.estimators.methods.partial_fit import check_forgetting
 
     check(options, UpdateOptions)
     check_forgetting(forgetting)
@@ -270,7 +270,7 @@ def run_update(request: UpdateRequest, listener: Listener | None = None) -> Comp
 def _update(
     request: UpdateRequest, dataset: Dataset, listener: Listener, attempt: Attempt
 ) -> Result:
-    from daskgmm.estimators import partial_fit
+    from daskgmm.estimators.methods import partial_fit
     from daskgmm.estimators.references import reordered, restarted
 
     before, references = request.model.estimator, request.references

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from daskgmm.errors import ConfigurationError, InputTypeError
 from daskgmm.estimators.inputs import names_of
-from daskgmm.estimators.predictions import predict_rows
+from daskgmm.estimators.methods.predict import predict_rows
 from daskgmm.estimators.references import fitted_mixture
 from daskgmm.estimators.validation import require_fitted
 from daskgmm.fitting.fitted import Fitted

@@ -1,0 +1,1 @@
+"""Methods of fitted estimators, in mixins: each file holds those of one subject."""
