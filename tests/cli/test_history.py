@@ -10,6 +10,8 @@ import pytest
 
 from daskgmm import jobs, load
 from daskgmm.data.storage.folder import Folder
+from daskgmm.jobs.history import nights as history
+from daskgmm.jobs.history.listing import runs_in
 from daskgmm.jobs.locks import locked
 from tests.support.command import here
 from tests.support.stores import proxied
@@ -39,8 +41,8 @@ def nights(made, tmp_path):
     folder = tmp_path / "nights"
     folder.mkdir()
 
-    def make(night, state="complete"):
-        run = folder / f"night-{night:03d}"
+    def make(night, state="complete", name=None):
+        run = folder / (name or f"night-{night:03d}")
         run.mkdir()
         record = json.loads((made / f"{night % 2}" / "run.json").read_text())
         began = FIRST + timedelta(days=night)
@@ -400,3 +402,20 @@ def test_figures_are_written_for_a_folder_and_a_comparison(nights, here, tmp_pat
     assert done.code == 0, done.err
     assert (tmp_path / "nights.png").stat().st_size > 10_000
     assert here("runs", nights.folder, "--plot", tmp_path / "nights.xyz").code == 2
+
+
+@pytest.mark.parametrize("form", ["{}", "model-{}", "{}.2", "of_{}_"])
+@pytest.mark.parametrize("day", ["2026-10-0{}", "2026100{}", "2026_10_0{}"])
+def test_a_night_that_was_made_later_stands_on_its_day_in_the_figure(nights, form, day):
+    for ended, number in enumerate([1, 3, 2]):
+        nights(ended, name=form.format(day.format(number)))
+    found = history.nights(runs_in(nights.folder))
+    assert [night.when for night in found] == [datetime(2026, 10, k, tzinfo=UTC) for k in (1, 2, 3)]
+    assert [night.reordered for night in found] == [False, False, True]  # 0 and 2 are one model
+
+
+@pytest.mark.parametrize("name", ["2026-13-01", "20261", "120261001", "2026-1001", "run"])
+def test_a_name_without_a_day_stands_for_the_time_when_the_run_ended(nights, name):
+    nights(0, name=name)
+    (night,) = history.nights(runs_in(nights.folder))
+    assert night.when == FIRST

@@ -67,7 +67,8 @@ def list_runs(
     in a store are read only once, unless they change: their figures are kept in FOLDER/.runs.json,
     or in your cache where that may not be written. A run that was killed counts as running until
     its command is run again. With --plot the models are read too: FILE shows the lower bound, the
-    weights and the drift over the nights, each component followed from night to night.
+    weights and the drift over the nights, each component followed from night to night. A night is
+    the day that a run is named after, such as 2026-11-24, or else the time when it ended.
     """
     from daskgmm.jobs.history.listing import runs_in
     from daskgmm.jobs.json_values import to_json

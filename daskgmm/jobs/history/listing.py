@@ -1,8 +1,10 @@
 """The runs of a folder, from their records alone."""
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +20,7 @@ _READERS = 32
 UNREADABLE = "unreadable"
 """State of a run whose record can't be read."""
 
+_DAY = re.compile(r"(?<!\d)(\d{4})([-_]?)(\d\d)\2(\d\d)(?!\d)")
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -63,6 +66,17 @@ class ListedRun:
         except ValueError:
             return None
         return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+    @property
+    def night(self) -> datetime | None:
+        """The day in its directory's name, as of 2026-11-24 or 20261124, or else when it ended.
+
+        So a night that was made later stands where it belongs.
+        """
+        for year, _, month, day in _DAY.findall(self.name):
+            with suppress(ValueError):  # other digits
+                return datetime(int(year), int(month), int(day), tzinfo=UTC)
+        return self.when
 
     @property
     def components(self) -> int | None:

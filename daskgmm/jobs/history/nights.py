@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ class Night:
     Parameters
     ----------
     when : datetime
-        When the run ended.
+        The day that its directory is named after, or else when the run ended.
     lower_bound : float or None
         In nats a row.
     weights : tuple of float
@@ -57,18 +58,22 @@ class Night:
 
 
 def nights(runs: Sequence[ListedRun]) -> list[Night]:
-    """Hold the model of each complete run against the one before.
+    """Hold the model of each complete run against that of the night before.
 
-    A run whose model can't be read is left out with a warning.
+    Nights that were made later stand where they belong. A run whose model can't be read is left
+    out with a warning.
     """
-    complete = [run for run in runs if run.state == State.COMPLETE and run.when is not None]
+    known = [(run.night, run) for run in runs if run.state == State.COMPLETE]
+    dated = [(night, run) for night, run in known if night is not None]
+    dated.sort(key=itemgetter(0))
+    dates, complete = [night for night, _ in dated], [run for _, run in dated]
     with ThreadPoolExecutor(_READERS) as pool:
         models = list(pool.map(_model, complete))
     found: list[Night] = []
     chain = 0
     before: Fitted | None = None
     order: NDArray[np.int64] = np.arange(0)
-    for run, model in zip(complete, models, strict=True):
+    for night, run, model in zip(dates, complete, models, strict=True):
         if model is None:
             continue
         matched = _matched(before, model)
@@ -81,8 +86,7 @@ def nights(runs: Sequence[ListedRun]) -> list[Night]:
             shift = max(one.shift for one in matched)
         weights = tuple(model.predictor.mixture.weights[order].tolist())
         bound: Any = run.plain()["lower_bound"]
-        assert run.when is not None  # noqa: S101  as chosen above
-        found.append(Night(run.when, bound, weights, chain, shift, reordered, run.difference))
+        found.append(Night(night, bound, weights, chain, shift, reordered, run.difference))
         before = model
     return found
 
