@@ -23,7 +23,7 @@ from tests.support.stores import KEY, SECRET
 
 SCHEDULES = DEPLOY / "schedules"
 NIGHTLY = "/opt/daskgmm/deploy/schedules/nightly.sh"
-EARLIER, GOOD, BAD = "2026-11-21", "2026-11-22", "2026-11-23"
+EARLIER, GOOD, BAD, LATER = "2026-11-21", "2026-11-22", "2026-11-23", "2026-11-24"
 
 
 @pytest.fixture
@@ -271,11 +271,12 @@ def test_systemd_takes_the_units_and_starts_again_after_75_only(tmp_path):
     subprocess.run(exposure, capture_output=True, check=True)
 
 
-AIRFLOW = f"""
+AIRFLOW = """
+import sys
 from datetime import UTC, datetime, timedelta
 import airflow_dag
 dag = airflow_dag.daskgmm_nightly()
-for day in ({GOOD!r}, {BAD!r}):
+for day in sys.argv[1:]:
     morning = datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(hours=26.5)
     run = dag.test(logical_date=morning)
     tasks = [(ti.task_id, str(ti.state), ti.try_number) for ti in run.get_task_instances()]
@@ -290,7 +291,7 @@ def test_airflow_tries_a_step_again_after_75_and_ends_the_night_at_a_shut_gate(t
     script(
         nightly,
         f'echo "$*" >> {told}',
-        f"[[ $2 == fit && $(wc -l < {told}) == 1 ]] && exit 75",
+        f"[[ $2 =~ ^(fit|refresh)$ && $(wc -l < {told}) == 1 ]] && exit 75",
         f"[[ $1 == {BAD} && $2 == gate ]] && exit 3",
         "exit 0",
     )
@@ -304,20 +305,21 @@ def test_airflow_tries_a_step_again_after_75_and_ends_the_night_at_a_shut_gate(t
         "PYTHONPATH": str(SCHEDULES),
     }
 
-    def run(*command):
-        return subprocess.run(
+    def run(*command, **place):
+        told.write_text("")
+        done = subprocess.run(
             [python, *command],
-            env=os.environ | own,
+            env=os.environ | own | place,
             capture_output=True,
             text=True,
             timeout=200,
             check=False,
         )
+        return done, [line for line in done.stdout.splitlines() if line.startswith("RUN")]
 
-    made = run("-m", "airflow", "db", "migrate")
+    made, _ = run("-m", "airflow", "db", "migrate")
     assert made.returncode == 0, made.stderr
-    done = run("-c", AIRFLOW)
-    runs = [line for line in done.stdout.splitlines() if line.startswith("RUN")]
+    done, runs = run("-c", AIRFLOW, GOOD, BAD)
     good = [
         ("fit", "success", 2),
         *((name, "success", 1) for name in ("gate", "predict", "publish")),
@@ -328,6 +330,12 @@ def test_airflow_tries_a_step_again_after_75_and_ends_the_night_at_a_shut_gate(t
     steps = ["fit", "fit", "gate", "predict", "publish"]
     calls = [*(f"{GOOD} {step}" for step in steps), f"{BAD} fit", f"{BAD} gate"]
     assert told.read_text().splitlines() == calls
+
+    done, runs = run("-c", AIRFLOW, LATER, STEPS="refresh gate predict publish")
+    refreshed = sorted([("refresh", "success", 2), *good[1:]])
+    assert runs == [f"RUN {LATER} success {refreshed}"], done.stderr
+    steps[:2] = ["refresh", "refresh"]
+    assert told.read_text().splitlines() == [f"{LATER} {step}" for step in steps]
 
 
 PREFECT = f"""
