@@ -249,7 +249,8 @@ def open_dataset(
         Conditions on keys in the names of directories, such as ``"date=2026-11-21"``, or
         ``["date>=2026-11-01", "date<2026-12-01"]``: all of them. Operators are ``= != < <= >
         >=``; values compare as numbers where both are, else as text. Other
-        directories are neither listed nor opened. In tables, conditions on partition fields.
+        directories are neither listed nor opened. In tables, conditions on partition fields, and
+        in Iceberg on columns that the table is partitioned by functions of.
     version : int or str, optional
         Version of a table: a number in Delta, a snapshot, tag or branch in Iceberg; by default
         the current one.

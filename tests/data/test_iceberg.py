@@ -1,6 +1,7 @@
 """Iceberg tables are read as they stand at a snapshot, as pyiceberg itself reads them."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from numpy.testing import assert_array_equal
-from pyiceberg.transforms import BucketTransform, DayTransform, IdentityTransform
+from pyiceberg.transforms import (
+    BucketTransform,
+    DayTransform,
+    HourTransform,
+    IdentityTransform,
+    MonthTransform,
+    TruncateTransform,
+)
 from pyiceberg.types import DoubleType, LongType
 
 from daskgmm import GaussianMixture, errors, open_dataset
@@ -169,6 +177,118 @@ def test_partitions_are_chosen_and_others_not_opened(parted, where, expected):
     assert numbers(open_dataset(folder(parted), columns=["x"], where=where)) == expected
     with pytest.raises(errors.DataError, match="can no longer be read at version"):
         open_dataset(folder(parted), columns=["x"])
+
+
+_DAY, _KINDS = datetime(2026, 11, 20), ["alpha", "also", "beta", None, "be"]
+
+
+def by_functions(catalog):
+    """A table that is partitioned by functions of its columns, in files of several rows each."""
+    n = np.arange(60)
+    rows = pa.table(
+        {
+            "x": n.astype(float),
+            "time": [None if k % 11 == 3 else _DAY + timedelta(hours=7 * k) for k in n.tolist()],
+            "zoned": pa.array([_DAY + timedelta(hours=9 * k) for k in n.tolist()]).cast(
+                pa.timestamp("us", "UTC")
+            ),
+            "n": pa.array(n % 13, pa.int32()),
+            "kind": [_KINDS[k % 5] for k in n],
+            "price": pa.array([Decimal(k) / 4 for k in n.tolist()], pa.decimal128(9, 2)),
+            "day": [(_DAY + timedelta(days=k // 2)).date() for k in n.tolist()],
+        }
+    )
+    table = catalog.create_table("db.rows", rows.schema)
+    table.append(rows.slice(0, 10))  # before the table was partitioned
+    with table.update_spec() as update:
+        update.add_field("time", DayTransform())
+        update.add_field("n", BucketTransform(4))
+    table.append(rows.slice(10, 30))
+    with table.update_spec() as update:
+        update.remove_field("time_day")
+        update.remove_field("n_bucket_4")
+        update.add_field("zoned", HourTransform())
+        update.add_field("kind", TruncateTransform(2))
+        update.add_field("price", TruncateTransform(100))
+        update.add_field("day", MonthTransform())
+    table.append(rows.slice(40))
+    return table
+
+
+@pytest.fixture(scope="module")
+def functions(tmp_path_factory):
+    """The table `by_functions`, which no test changes."""
+    return by_functions(catalog_at(tmp_path_factory.mktemp("functions"))[0])
+
+
+@pytest.mark.parametrize(
+    ("where", "holds"),
+    [
+        ("time>=2026-11-25", lambda r: r.time >= _DAY + timedelta(days=5)),
+        (
+            ["time>=2026-11-25T07:00:00", "time<2026-11-29"],
+            lambda r: (r.time >= datetime(2026, 11, 25, 7)) & (r.time < datetime(2026, 11, 29)),
+        ),
+        ("time!=2026-11-20T07:00", lambda r: r.time.notna() & (r.x != 1)),
+        ("n=7", lambda r: r.n == 7),
+        ("n!=7", lambda r: r.n != 7),
+        (["n<3", "n>0"], lambda r: (r.n < 3) & (r.n > 0)),
+        ("zoned<=2026-12-06T06:00:00", lambda r: r.x * 9 <= 16 * 24 + 6),
+        ("zoned<=2026-12-06T07:30+01:30", lambda r: r.x * 9 <= 16 * 24 + 6),
+        ("kind=be", lambda r: r.kind == "be"),
+        ("kind>also", lambda r: r.kind.notna() & (r.kind.fillna("") > "also")),
+        ("kind!=beta", lambda r: r.kind.notna() & (r.kind != "beta")),
+        ("price<12.25", lambda r: r.x < 49),
+        ("price=14", lambda r: r.x == 56),
+        ("day=2026-12-15", lambda r: r.x.between(50, 51)),
+        (["day>2026-12-05", "n=5"], lambda r: (r.x >= 32) & (r.n == 5)),
+    ],
+    ids=str,
+)
+def test_rows_are_chosen_by_columns_that_a_table_is_partitioned_by_functions_of(
+    functions, where, holds
+):
+    everything = functions.scan().to_pandas()
+    expected = sorted(everything.x[holds(everything)])
+    assert 0 < len(expected) < 60
+    dataset = open_dataset(folder(functions), columns=["x"], where=where)
+    assert numbers(dataset) == expected
+    assert len(dataset) == len(expected)
+    assert len(dataset.table.files) < len(files(functions))
+
+
+def test_columns_behind_functions_are_called_as_in_their_version(catalog):
+    functions = by_functions(catalog)
+    before = functions.current_snapshot().snapshot_id
+    with functions.update_schema() as update:
+        update.update_column("n", LongType())
+        update.rename_column("n", "number")
+    path = next(iter(files(functions)))
+    remove_rows(functions, {path: [0, 1]})
+    left = functions.scan().to_pandas()
+    left = sorted(left.x[left.number == 7])
+    assert numbers(open_dataset(folder(functions), columns=["x"], where="number=7")) == left
+    then = open_dataset(folder(functions), columns=["x"], where="n=7", version=before)
+    assert numbers(then) == [7, 20, 33, 46, 59]
+    with pytest.raises(errors.ConfigurationError, match="not partitioned by n,"):
+        open_dataset(folder(functions), where="n=7")
+
+
+@pytest.mark.parametrize(
+    ("where", "kind", "said"),
+    [
+        ("time>=yesterday", errors.ConfigurationError, r"time>=yesterday can't .* timestamp"),
+        ("n>=2.5", errors.ConfigurationError, "n>=2.5 can't be applied: the column n is of .*int"),
+        ("day>soon", errors.ConfigurationError, "day>soon can't be applied"),
+        ("n=99", errors.MissingInputError, "has no rows at version .* with n=99"),
+        ("x>3", errors.ConfigurationError, "not partitioned by x.*time_day, .*kind"),
+    ],
+)
+def test_conditions_that_no_column_behind_a_function_can_meet_are_told(
+    functions, where, kind, said
+):
+    with pytest.raises(kind, match=f"(?s){said}"):
+        open_dataset(folder(functions), columns=["x"], where=where)
 
 
 def test_columns_of_partitions_are_no_features_by_default(catalog):

@@ -9,7 +9,7 @@ import pyarrow as pa
 from fsspec import AbstractFileSystem
 
 from daskgmm.data.files.listing import natural_order
-from daskgmm.data.files.versions import FileRecord, InputFile
+from daskgmm.data.files.versions import FileRecord, InputFile, for_each
 from daskgmm.data.lakes.iceberg_data import (
     Deletes,
     Open,
@@ -62,6 +62,7 @@ def open_iceberg(place: InputFile, request: TableRequest) -> LakeTable:
         shown = shown_address(table.location()).removeprefix("file://")
     snapshot = _snapshot(table, request, shown)
     from daskgmm.data.lakes.iceberg_manifests import require_sound_manifests
+    from daskgmm.data.lakes.iceberg_rows import RowConditions
 
     with _iceberg_errors(shown):
         require_sound_manifests(table.io, snapshot)
@@ -70,9 +71,17 @@ def open_iceberg(place: InputFile, request: TableRequest) -> LakeTable:
         scan = table.scan(snapshot_id=None if current else snapshot.snapshot_id)
         fields = scan.projection()
         schema = _arrow_schema(fields)
-        tasks = sorted(scan.plan_files(), key=lambda task: natural_order(task.file.file_path))
     partitions = Partitions(table, fields, schema)
-    require_keys(request.where, partitions.names, shown)
+    require_keys(request.where, [*partitions.names, *partitions.sources], shown)
+    defaults = {
+        own.name: pa.scalar(own.initial_default, schema.field(own.name).type)
+        for own in fields.fields
+        if getattr(own, "initial_default", None) is not None
+    }
+    stored = StoredNames({own.field_id: own.name for own in fields.fields}, table.name_mapping())
+    whole = [each for each in request.where if each.key in partitions.names]
+    others = [each for each in request.where if each not in whole]
+    rows = RowConditions(others, schema, partitions.sources, stored, defaults)
     record = TableRecord(
         shown,
         None,
@@ -81,29 +90,28 @@ def open_iceberg(place: InputFile, request: TableRequest) -> LakeTable:
         where=" and ".join(map(str, request.where)),
     )
     deletes = Deletes(open_file)
-    files = []
+    planned = []
     with _iceberg_errors(shown):
-        for task in tasks:
+        for task in sorted(scan.filter(rows.filter).plan_files(), key=_in_order):
             data = task.file
             values = partitions.values(data)
-            if not all(each.holds(known_value(values, each.key, data)) for each in request.where):
+            if not all(each.holds(known_value(values, each.key, data)) for each in whole):
                 continue
             require_parquet(data)
             filesystem, key = open_file(data.file_path)
             address = shown_address(data.file_path).removeprefix("file://")
             file = InputFile(FileRecord(address, data.file_size_in_bytes), key, filesystem)
             removed = deletes.of(task)
-            files.append(LakeFile(file, partitions.constants(data), removed))
-    defaults = {
-        own.name: pa.scalar(own.initial_default, schema.field(own.name).type)
-        for own in fields.fields
-        if getattr(own, "initial_default", None) is not None
-    }
-    stored = StoredNames({own.field_id: own.name for own in fields.fields}, table.name_mapping())
+            planned.append((task, LakeFile(file, partitions.constants(data), removed)))
+        files = [file for file in for_each(planned, rows.chosen) if file is not None]
     try:
         return LakeTable.of(record, schema, partitions.keys, files, stored, defaults)
     except DataError as error:
         raise removed_file(error, shown, record.version) from error
+
+
+def _in_order(task: Any) -> Any:
+    return natural_order(task.file.file_path)
 
 
 @contextmanager

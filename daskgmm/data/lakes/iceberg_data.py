@@ -35,6 +35,7 @@ class Partitions:
         self._types = {own.field_id: own.field_type for own in fields.fields}
         self._columns = {own.field_id: own.name for own in fields.fields}
         self._schema = schema
+        self._current = {own.field_id: own.name for own in table.schema().fields}
         current = self._specs[table.metadata.default_spec_id]
         self.keys = [name for part in current.fields if (name := self._column(part))]
         """Columns whose values are the partition's, which are no features by default."""
@@ -45,6 +46,18 @@ class Partitions:
         parts = [part for spec in self._specs.values() for part in spec.fields]
         both = (name for part in parts for name in (part.name, self._column(part)))
         return list(dict.fromkeys(name for name in both if name))
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Columns of which the table is partitioned by a function, by name; their current names."""
+        parts = [part for spec in self._specs.values() for part in spec.fields]
+        return {
+            name: self._current[part.source_id]
+            for part in parts
+            if str(part.transform) not in ("identity", "void")
+            and part.source_id in self._current
+            and (name := self._columns.get(part.source_id))
+        }
 
     def values(self, data: Any) -> dict[str, str | None]:
         """Values of a data file as text, by the names of partition fields and their columns."""

@@ -23,6 +23,7 @@ class _Decoder(StreamingBinaryDecoder):
     """Decodes bytes, and raises EOFError where a value goes beyond their end."""
 
     def skip(self, n: int) -> None:
+        """Skip bytes, which must be there."""
         self.read(n)
 
 
@@ -55,18 +56,18 @@ def _records(content: bytes) -> int:
     found = 0
     while decoder.tell() < len(content):
         records, block = decoder.read_int(), decoder.read_bytes()
-        _skip(reader, records, block if codec is None else codec.decompress(block))
+        _read(reader, records, block if codec is None else codec.decompress(block))
         if decoder.read(len(header.sync)) != header.sync:
             raise ValueError("a block does not end with the file's mark")
         found += records
     return found
 
 
-def _skip(reader: Reader, records: int, block: bytes) -> None:
+def _read(reader: Reader, records: int, block: bytes) -> None:
     decoder = _Decoder(block)
     if records <= 0:
         raise ValueError(f"a block has {records} records")
     for _ in range(records):
-        reader.skip(decoder)
+        reader.read(decoder)  # skip() goes to a wrong place after a decimal
     if decoder.tell() < len(block):
         raise ValueError(f"a block is longer than its {records} records")
