@@ -1,7 +1,6 @@
 """Moments: the sufficient statistics of a mixture, which are sums over rows and so can be added.
 
-The M-step computes a mixture from them. `moments_under` computes them from rows and given
-responsibilities, by which starts become mixtures.
+The M-step computes a mixture from them.
 """
 
 from dataclasses import dataclass, replace
@@ -13,9 +12,9 @@ from numpy.typing import NDArray
 from daskgmm.errors import CollapsedComponentError
 from daskgmm.model.compact import packed_columns, unpacked_columns
 from daskgmm.model.covariance.base import Covariance
-from daskgmm.model.frame import Frame, require_numbers
+from daskgmm.model.frame import require_numbers
 from daskgmm.model.mixture import Mixture, collapsed
-from daskgmm.model.typing import Doubles, Floats
+from daskgmm.model.typing import Doubles
 
 EMPTY = 1000
 """Factor on the weight added against division by zero: components of less weight are empty."""
@@ -296,30 +295,3 @@ def _require_spread(mixture: Mixture, least: Doubles) -> None:
     if bad.any():
         component = None if covariance.needs_scatter else int(np.argmax(bad))
         raise collapsed(component, mixture.weights)
-
-
-def moments_under(
-    responsibilities: Doubles, rows: Floats, frame: Frame, covariance: Covariance
-) -> Moments:
-    """Moments of rows (D, n) in data coordinates under responsibilities (K, n).
-
-    Second moments are taken about the means, so there is no cancellation.
-    """
-    z = np.empty(rows.shape)
-    frame.standardise(rows.astype(np.float64, copy=False), out=z)
-    counts = responsibilities.sum(axis=1)
-    safe = np.where(counts > 0, counts, 1.0)
-    origins = (responsibilities @ z.T) / safe[:, np.newaxis]
-    length = covariance.feature_length(len(z))
-    sums = np.zeros((length, len(counts)))
-    sums[-1] = counts
-    side = len(z) if covariance.needs_scatter else 0
-    shared = np.zeros((side, side))
-    for k, (origin, gamma) in enumerate(zip(origins, responsibilities, strict=True)):
-        near = gamma > 0  # of clusters, each row belongs to one
-        own, gamma = (z, gamma) if near.all() else (z[:, near], gamma[near])  # noqa: PLW2901
-        centred = own - origin[:, np.newaxis]
-        sums[length - 1 - len(z) : -1, k] = centred @ gamma
-        covariance.add_scatter(centred, gamma, sums[: length - 1 - len(z), k], shared)
-    total = float(counts.sum())
-    return Moments(origins, sums, shared, np.nan, total, rows.shape[1])

@@ -1,8 +1,9 @@
 """Responsibilities to start from. A new method is a function and a line in the registry.
 
 Each function takes rows (n, D) in data units, K, the random state and sample weights (n,) or
-None, and returns responsibilities (n, K). The random numbers are drawn in scikit-learn's
-order, so on the same rows and seed both start alike.
+None. It returns responsibilities (n, K) or, where each row belongs to one component, the labels
+(n,) of these. The random numbers are drawn in scikit-learn's order, so on the same rows and seed
+both start alike.
 """
 
 import math
@@ -11,15 +12,23 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from daskgmm.errors import ConfigurationError
 from daskgmm.model.typing import Doubles, Floats
 
-Initialiser: TypeAlias = Callable[[Floats, int, np.random.RandomState, "Doubles | None"], "Doubles"]
+Labels: TypeAlias = NDArray[np.int64]
+
+Initialiser: TypeAlias = Callable[
+    [Floats, int, np.random.RandomState, "Doubles | None"], "Doubles | Labels"
+]
 
 _MOST_ROWS_FOR_WARD = 4000
 """Ward's distance matrix holds n ** 2 / 2 numbers: 64 MB here."""
+
+_DISTANCES = 2**22
+"""Distances of rows from centres in memory at a time."""
 
 
 USUAL_ROUNDS = 20
@@ -37,15 +46,15 @@ def clustering_cost(n_rows: int, n_components: int, n_features: int) -> float:
 
 def kmeans(
     rows: Floats, n_components: int, random: np.random.RandomState, weights: Doubles | None
-) -> Doubles:
-    """Responsibilities of one run of k-means."""
+) -> Labels:
+    """Clusters of one run of k-means."""
     from sklearn.cluster import KMeans
 
     clustering = KMeans(n_components, n_init=1, random_state=random)
     # More threads would add the centres up in the order in which they finish.
     with threadpool_limits(1, user_api="openmp"):
         clustering.fit(rows, sample_weight=weights)
-    return _one_hot(clustering.labels_, n_components)
+    return np.asarray(clustering.labels_, np.int64)
 
 
 def kmeans_plus_plus(
@@ -78,7 +87,7 @@ def random_rows(
 
 def hierarchical(
     rows: Floats, n_components: int, random: np.random.RandomState, weights: Doubles | None
-) -> Doubles:
+) -> Labels:
     """Clusters of Ward's method on a few thousand rows; each other row joins the nearest."""
     del weights
     from scipy.cluster.hierarchy import fcluster, linkage
@@ -90,12 +99,12 @@ def hierarchical(
     if len(few) > 1:
         labels = fcluster(linkage(few, method="ward"), n_components, "maxclust") - 1
     centres = np.stack([few[labels == label].mean(axis=0) for label in np.unique(labels)])
-    return _nearest(rows, centres, n_components)
+    return _nearest(rows, centres)
 
 
 def adaptive(
     rows: Floats, n_components: int, random: np.random.RandomState, weights: Doubles | None
-) -> Doubles:
+) -> Labels:
     """Clusters about rows that the clusters before explain badly (Blömer and Bujna, 2013).
 
     Half of the odds are those of k-means++, with distances in units of each cluster's width, which
@@ -116,7 +125,7 @@ def adaptive(
         new = ((x - centres[k]) ** 2).sum(axis=1)
         labels = np.where(new < distances, k, labels)
         distances = np.minimum(new, distances)
-    return _nearest(rows, np.stack(centres), n_components)
+    return _nearest(rows, np.stack(centres))
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,32 +146,36 @@ class Nearest:
         n_components: int,
         random: np.random.RandomState,
         weights: Doubles | None,
-    ) -> Doubles:
-        """Responsibilities of rows; see this module's beginning."""
-        del random, weights
-        return _nearest(rows, self.centres, n_components)
+    ) -> Labels:
+        """Labels of rows; see this module's beginning."""
+        del n_components, random, weights
+        return _nearest(rows, self.centres)
 
 
 def near_drawn_rows(draw: Initialiser) -> Initialiser:
-    """Clusters about rows that another way draws: single rows make no covariances."""
+    """Clusters about rows that another way draws: single rows make no covariances.
+
+    That way returns responsibilities.
+    """
 
     def clusters(
         rows: Floats, n_components: int, random: np.random.RandomState, weights: Doubles | None
-    ) -> Doubles:
+    ) -> Labels:
         chosen = draw(rows, n_components, random, weights).argmax(axis=0)
-        return _nearest(rows, rows[chosen], n_components)
+        return _nearest(rows, rows[chosen])
 
     return clusters
 
 
-def _nearest(rows: Floats, centres: Floats, n_components: int) -> Doubles:
+def _nearest(rows: Floats, centres: Floats) -> Labels:
     from scipy.spatial.distance import cdist
 
-    return _one_hot(cdist(rows, centres).argmin(axis=1), n_components)
-
-
-def _one_hot(labels: np.ndarray[Any, Any], n_components: int) -> Doubles:
-    return np.asarray(labels[:, np.newaxis] == np.arange(n_components), dtype=np.float64)
+    labels = np.empty(len(rows), np.int64)
+    step = max(_DISTANCES // len(centres), 1)
+    for start in range(0, len(rows), step):
+        window = slice(start, start + step)
+        labels[window] = cdist(rows[window], centres).argmin(axis=1)
+    return labels
 
 
 def _on_rows(chosen: np.ndarray[Any, Any], n_rows: int) -> Doubles:

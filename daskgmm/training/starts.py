@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from daskgmm.errors import CollapsedComponentError
+from daskgmm.model.assignment import moments_of_clusters, moments_under
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
-from daskgmm.model.moments import Moments, moments_under
+from daskgmm.model.moments import Moments
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.training.acceleration import plain
 from daskgmm.training.course import CLUSTERING, EM, Course, Numbers
@@ -22,6 +23,7 @@ from daskgmm.training.given import Given
 from daskgmm.training.in_memory import InMemory, total_scatter
 from daskgmm.training.initialisation import (
     Initialiser,
+    Labels,
     Nearest,
     adaptive,
     clustering_cost,
@@ -159,8 +161,8 @@ class StartPlan:
             course.note(phase=CLUSTERING, rows=own.n_rows)
 
             def moments() -> Moments:
-                shares = way(rows, self.n_components, numbers, own.weights).T
-                return self._moments(shares, own.rows.T, own.weights, own.frame)
+                found = way(rows, self.n_components, numbers, own.weights)
+                return self._moments(found, own.rows.T, own.weights, own.frame)
 
             found = course.step(moments, clustering_cost(own.n_rows, *sizes))
             mixture = self._first(found, own.frame, own.settings)
@@ -235,8 +237,8 @@ class StartPlan:
 
         def mixture(way: Initialiser) -> Mixture:
             def moments() -> Moments:
-                shares = way(seen.rows, self.n_components, random, weights).T
-                return self._moments(shares, rows, weights, frame)
+                found = way(seen.rows, self.n_components, random, weights)
+                return self._moments(found, rows, weights, frame)
 
             found = course.step(moments, clustering_cost(len(rows), *sizes))
             first = self._first(found, frame, settings)
@@ -251,9 +253,13 @@ class StartPlan:
         return [self.initialiser] * tries
 
     def _moments(
-        self, shares: Doubles, rows: Floats, weights: Doubles | None, frame: Frame
+        self, found: Doubles | Labels, rows: Floats, weights: Doubles | None, frame: Frame
     ) -> Moments:
-        """Moments of rows (n, D) under responsibilities (K, n)."""
+        """Moments of rows (n, D) under responsibilities (n, K) or labels (n,)."""
+        if np.issubdtype(found.dtype, np.integer):
+            labels, k = found.astype(np.int64, copy=False), self.n_components
+            return moments_of_clusters(labels, k, rows.T, weights, frame, self.covariance)
+        shares = found.T.astype(np.float64, copy=False)
         if weights is not None:
             shares = shares * weights
         return moments_under(shares, rows.T, frame, self.covariance)

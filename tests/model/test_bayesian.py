@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import logsumexp
 from scipy.stats import multivariate_t
 
+from daskgmm.model.assignment import moments_under
 from daskgmm.model.bayesian.concentration import CONCENTRATIONS
 from daskgmm.model.bayesian.priors import Priors, entropy
 from daskgmm.model.covariance import COVARIANCES
@@ -15,7 +16,6 @@ from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.compiled import CompiledKernel
 from daskgmm.model.kernels.features import FeatureKernel
-from daskgmm.model.moments import moments_under
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes.engine.blas import one_thread
 from tests.support import reference

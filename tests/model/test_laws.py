@@ -11,6 +11,7 @@ from scipy.stats import multivariate_normal
 from sklearn.mixture._gaussian_mixture import _estimate_gaussian_parameters
 
 from daskgmm.errors import CollapsedComponentError, ConfigurationError
+from daskgmm.model.assignment import moments_of_clusters, moments_under
 from daskgmm.model.covariance import COVARIANCES, covariance_named
 from daskgmm.model.covariance.base import NotPositiveDefiniteError
 from daskgmm.model.expectation import Accumulator, Expectation, add
@@ -19,7 +20,6 @@ from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.compiled import CompiledKernel
 from daskgmm.model.kernels.features import FeatureKernel
 from daskgmm.model.mixture import Mixture
-from daskgmm.model.moments import moments_under
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes.engine.blas import one_thread
 from tests.support import reference
@@ -297,6 +297,22 @@ def test_maximise_estimates_what_scikit_learn_estimates(covariance):
     assert_allclose(found.weights, counts / counts.sum(), rtol=1e-13)
     assert_allclose(found.means, means, rtol=1e-12, atol=1e-14)
     assert_allclose(found.covariances, covariances, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_moments_of_clusters_are_those_under_their_responsibilities(covariance, weighted):
+    rows, random = gaussian(300, 3), np.random.default_rng(5)
+    labels = random.choice([0, 2, 3], 300)  # component 1 has no row
+    weights = random.uniform(0.1, 2, 300) if weighted else None
+    gamma = np.eye(4)[labels].T * (1.0 if weights is None else weights)
+    frame = Frame(rows.mean(axis=0), np.full(3, 2.0))
+    expected = moments_under(gamma, rows.T, frame, covariance)
+    found = moments_of_clusters(labels, 4, rows.T, weights, frame, covariance)
+    assert_allclose(found.origins, expected.origins, rtol=1e-12, atol=1e-14)
+    assert_allclose(found.sums, expected.sums, rtol=1e-11, atol=1e-11)
+    assert_allclose(found.shared, expected.shared, rtol=1e-12, atol=1e-12)
+    assert_allclose(found.weight, expected.weight, rtol=1e-14)
+    assert found.rows == 300
 
 
 def test_an_empty_component_gets_the_ridge_as_covariance_and_the_origin_as_mean(covariance):

@@ -8,13 +8,14 @@ from numpy.testing import assert_allclose
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
+from daskgmm.model.assignment import moments_under
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.expectation import Accumulator, Expectation
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.features import FeatureKernel
 from daskgmm.model.mixture import Mixture
-from daskgmm.model.moments import Moments, moments_under
+from daskgmm.model.moments import Moments
 from daskgmm.model.precision import (
     TOLERANCE,
     covariance_errors,

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from daskgmm.model import screening
+from daskgmm.model.assignment import moments_under
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.centred import CentredKernel
@@ -18,7 +19,6 @@ from daskgmm.model.kernels.screened import ScreenedKernel
 from daskgmm.model.kernels.tiles import tile_rows
 from daskgmm.model.kernels.ways import ways_of
 from daskgmm.model.mixture import Mixture
-from daskgmm.model.moments import moments_under
 from daskgmm.model.prediction import NotFiniteError, Predictor
 from daskgmm.passes.engine.blas import one_thread
 from tests.support import reference

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from daskgmm.model.assignment import moments_under
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.expectation import Accumulator, Expectation
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.base import ABOUT_MEANS
 from daskgmm.model.mixture import Mixture
-from daskgmm.model.moments import moments_under
 from daskgmm.model.precision import (
     COVARIANCE_TOLERANCE,
     SINGLE_ERROR,

@@ -9,9 +9,9 @@ from sklearn.cluster import KMeans
 
 from daskgmm import GaussianMixture
 from daskgmm.errors import CollapsedComponentError
+from daskgmm.model.assignment import moments_under
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.mixture import Mixture
-from daskgmm.model.moments import moments_under
 from daskgmm.model.noise import Noise
 from daskgmm.training.em import EMSettings
 from daskgmm.training.in_memory import total_scatter

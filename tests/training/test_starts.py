@@ -59,13 +59,19 @@ def starts(made, rows, *, seed=0, weights=None, fit_on_sample=False, **options):
     )
 
 
+def drawn(way, rows, k, seed=0, weights=None):
+    """Responsibilities (n, K), also of ways that find labels."""
+    found = way(rows, k, np.random.RandomState(seed), weights)
+    return np.eye(k)[found] if found.ndim == 1 else found
+
+
 @every_way
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_responsibilities_are_shares_of_each_row_or_of_single_ones(name, weighted, dtype):
     rows, _ = blobs()
     weights = np.linspace(0, 2, len(rows)) if weighted else None
-    found = initialiser_named(name)(rows.astype(dtype), 4, np.random.RandomState(0), weights)
+    found = drawn(initialiser_named(name), rows.astype(dtype), 4, weights=weights)
     assert found.shape == (300, 4)
     assert found.min() >= 0
     totals = found.sum(axis=1)
@@ -93,22 +99,32 @@ def test_every_way_gives_finite_starts_and_honours_the_seed(covariance_type, nam
 def test_the_shared_ways_draw_as_scikit_learn_draws():
     rows, _ = blobs()
     state = np.random.RandomState
-    ours = {name: way(rows, 4, state(7), None) for name, way in INITIALISERS.items() if way}
+    ours = {name: drawn(way, rows, 4, 7) for name, way in INITIALISERS.items() if way}
     labels = KMeans(4, n_init=1, random_state=state(7)).fit(rows).labels_
     assert_array_equal(ours["kmeans"].argmax(axis=1), labels)
     _, chosen = kmeans_plusplus(rows, 4, random_state=state(7))
     assert_array_equal(ours["k-means++"].argmax(axis=0), chosen)
-    drawn = state(7).uniform(size=(300, 4))
-    assert_array_equal(ours["random"], drawn / drawn.sum(axis=1, keepdims=True))
+    uniform = state(7).uniform(size=(300, 4))
+    assert_array_equal(ours["random"], uniform / uniform.sum(axis=1, keepdims=True))
     chosen = state(7).choice(300, size=4, replace=False)
     assert_array_equal(ours["random_from_data"].argmax(axis=0), chosen)
+
+
+def test_rows_join_the_nearest_centre_however_many_are_compared_at_a_time(monkeypatch):
+    rows, labels = blobs()
+    centres = np.stack([rows[labels == k].mean(axis=0) for k in range(4)])
+    whole = initialisation.Nearest(centres)(rows, 4, np.random.RandomState(0), None)
+    monkeypatch.setattr(initialisation, "_DISTANCES", 28)
+    few = initialisation.Nearest(centres)(rows, 4, np.random.RandomState(0), None)
+    assert_array_equal(whole, labels)
+    assert_array_equal(few, labels)
 
 
 @pytest.mark.parametrize("n", [300, 9000])
 @pytest.mark.parametrize("n_components", [1, 2, 4])
 def test_hierarchical_recovers_separated_blobs(n, n_components):
     rows, labels = blobs(n, n_components)
-    found = initialisation.hierarchical(rows, n_components, np.random.RandomState(0), None)
+    found = drawn(initialisation.hierarchical, rows, n_components)
     assert adjusted_rand_score(labels, found.argmax(axis=1)) == 1
     assert_array_equal(found.sum(axis=1), 1)
 
@@ -116,7 +132,7 @@ def test_hierarchical_recovers_separated_blobs(n, n_components):
 @every_way
 def test_there_may_be_one_row_for_each_component(name):
     rows, _ = blobs(4)
-    found = initialiser_named(name)(rows, 4, np.random.RandomState(0), None)
+    found = drawn(initialiser_named(name), rows, 4)
     expected = 1 if name != "random" else None
     assert found.shape == (4, 4)
     if expected:
@@ -128,7 +144,7 @@ def test_rows_of_weight_zero_are_not_chosen(name):
     rows, _ = blobs()
     weights = np.zeros(300)
     weights[:10] = 1
-    found = initialiser_named(name)(rows, 4, np.random.RandomState(0), weights)
+    found = drawn(initialiser_named(name), rows, 4, weights=weights)
     assert found.argmax(axis=0).max() < 10
 
 
@@ -223,4 +239,4 @@ def test_a_start_that_collapses_at_once_is_dropped_and_told(caplog):
 def test_hierarchical_gives_fewer_clusters_than_asked_for_where_rows_are_equal():
     rows = np.repeat([[0.0, 0.0], [1.0, 1.0]], 10, axis=0)
     found = initialisation.hierarchical(rows, 3, np.random.RandomState(0), None)
-    assert_array_equal(np.sort(found.sum(axis=0)), [0, 10, 10])
+    assert_array_equal(np.sort(np.bincount(found, minlength=3)), [0, 10, 10])

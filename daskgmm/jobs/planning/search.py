@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from daskgmm.jobs.planning.passes import PassPlan
+from daskgmm.model.assignment import moments_under
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame
-from daskgmm.model.moments import Moments, moments_under
+from daskgmm.model.moments import Moments
 from daskgmm.training.initialisation import clustering_cost
 from daskgmm.training.refinement.sampled import step_cost
 from daskgmm.training.refinement.search import FIRST_STEPS, budget_for
