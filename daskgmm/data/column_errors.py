@@ -6,7 +6,7 @@ from difflib import get_close_matches
 import pyarrow as pa
 
 from daskgmm.data.number_text import format_flaw
-from daskgmm.data.vectors import is_number, is_vector
+from daskgmm.data.vectors import is_number_type, is_vector
 from daskgmm.errors import DataError, InputTypeError
 
 FIRST_VALUE, FIRST_ROW, FIRST_LOCATION, DELIMITER = (
@@ -63,7 +63,7 @@ def not_numeric(column: pa.Field, path: str, schema: pa.Schema) -> InputTypeErro
     cause = f"Column {column.name!r} of {path} is not numeric: it holds {held}{shown}"
     if flaw := format_flaw(text, metadata.get(DELIMITER, "")):
         return InputTypeError(f"{cause}, which has {flaw[0]}.{location}", flaw[1])
-    found = [own.name for own in schema if is_number(own.type) or is_vector(own.type)]
+    found = [own.name for own in schema if is_number_type(own.type) or is_vector(own.type)]
     return InputTypeError(f"{cause}.{location}", _choose_numeric(found))
 
 

@@ -13,7 +13,7 @@ from daskgmm.data.vectors import (
     element_name,
     element_of,
     fixed_length,
-    is_number,
+    is_number_type,
     is_vector,
     number_type,
 )
@@ -129,7 +129,7 @@ class ColumnSelection:
         taken = {self.weight, *self.keep, *self.exclude, *_index_columns(schema)}
         found = [own for own in schema if own.name not in taken]
         if self.only_numeric:
-            found = [own for own in found if is_number(own.type) or is_vector(own.type)]
+            found = [own for own in found if is_number_type(own.type) or is_vector(own.type)]
         return tuple(own.name for own in found)
 
     def check(self, schema: pa.Schema, path: str, keys: pa.Schema = _NO_KEYS) -> None:
@@ -140,7 +140,7 @@ class ColumnSelection:
             column = schema.field(name)
             if name in self.lengths:
                 self._check_lists(column, path, schema)
-            elif not is_number(column.type):
+            elif not is_number_type(column.type):
                 raise not_numeric(column, path, schema)
 
     def _check_lists(self, column: pa.Field, path: str, schema: pa.Schema) -> None:

@@ -46,10 +46,10 @@ def has_thousands(text: str) -> bool:
     return _THOUSANDS.fullmatch(text) is not None
 
 
-def is_number(text: str) -> bool:
+def is_number_text(text: str) -> bool:
     """Whether Arrow reads a text as a float.
 
-    >>> [is_number(text) for text in ("1.5", " -2e3", "inf", "1_000", "0x10", "")]
+    >>> [is_number_text(text) for text in ("1.5", " -2e3", "inf", "1_000", "0x10", "")]
     [True, True, True, False, False, False]
     """
     return _NUMBER.fullmatch(text) is not None

@@ -23,7 +23,7 @@ MOST_ELEMENTS = 1_000_000
 """Elements of a list that become features; a damaged or hashed vector may claim billions."""
 
 
-def is_number(kind: pa.DataType) -> bool:
+def is_number_type(kind: pa.DataType) -> bool:
     """Whether an Arrow type is read as float; a column of nulls only is, as NaN."""
     types = pa.types
     tests = (types.is_floating, types.is_integer, types.is_boolean, types.is_decimal)
@@ -32,7 +32,7 @@ def is_number(kind: pa.DataType) -> bool:
 
 def is_vector(kind: pa.DataType) -> bool:
     """Whether an Arrow type is of lists of numbers, or of Spark's vectors."""
-    return _is_spark(kind) or (_is_list(kind) and is_number(kind.value_type))
+    return _is_spark(kind) or (_is_list(kind) and is_number_type(kind.value_type))
 
 
 def number_type(kind: pa.DataType) -> pa.DataType:

@@ -30,7 +30,7 @@ def estimation_of(estimator: MixtureParameters, plan: StartPlan, n_features: int
     if prior is not None:
         _require_shapes(prior, n_features)
         other = MaximumAPosteriori(prior)
-    parts = parts_of(estimator, plan.given, plan.covariance)
+    parts = fixed_parts(estimator, plan.given, plan.covariance)
     return other if parts is None else Fixed(other, parts, plan.given, plan.covariance)
 
 
@@ -110,7 +110,7 @@ def _require_shapes(prior: Prior, n_features: int) -> None:
         )
 
 
-def parts_of(estimator: MixtureParameters, given: Given, covariance: Covariance) -> Parts | None:
+def fixed_parts(estimator: MixtureParameters, given: Given, covariance: Covariance) -> Parts | None:
     """Parts that stay by the ``fixed`` parameter; ``None`` if it is not given."""
     fixed = estimator.fixed
     if fixed is None:

@@ -10,16 +10,16 @@ from daskgmm.data.storage.durable import write_whole
 from daskgmm.errors import ConfigurationError
 from daskgmm.export.onnx import to_onnx
 from daskgmm.export.sql import to_sql
-from daskgmm.jobs.models import Model, find_model
+from daskgmm.jobs.models import SavedModel, find_model
 from daskgmm.jobs.runs.directory import require_writable_here
 
 
-def _sql(model: Model, table: str, dialect: str, columns: Sequence[str] | None) -> bytes:
+def _sql(model: SavedModel, table: str, dialect: str, columns: Sequence[str] | None) -> bytes:
     query = to_sql(model.fitted, table, dialect, columns)
     return f"-- {_origin(model)}\n{query}\n".encode()
 
 
-def _onnx(model: Model) -> bytes:
+def _onnx(model: SavedModel) -> bytes:
     made = to_onnx(model.fitted, np.dtype(model.stored.file.metadata["dtype"]))
     made.doc_string = _origin(model)
     content: bytes = made.SerializeToString()
@@ -69,7 +69,7 @@ def export(
     write_whole(Path(path), FORMATS[language](find_model(name, storage_options), **options))
 
 
-def _origin(model: Model) -> str:
+def _origin(model: SavedModel) -> str:
     """Words on a model's size and where it comes from."""
     fitted, identity = model.fitted, model.identity()
     run = f"run {identity['run_id']}, " if identity["run_id"] else ""

@@ -23,7 +23,7 @@ _ANEW = "run the run's command again: with the same inputs and options it makes 
 
 
 @dataclass(frozen=True)
-class Model:
+class SavedModel:
     """A model that was read from a run directory or a model file.
 
     Parameters
@@ -73,7 +73,7 @@ class Model:
         return restored(self.stored)
 
 
-def find_model(name: str, storage_options: Mapping[str, Any] | None = None) -> Model:
+def find_model(name: str, storage_options: Mapping[str, Any] | None = None) -> SavedModel:
     """Read the model in a run directory or model file, local or a URL.
 
     Raises
@@ -100,12 +100,12 @@ def find_model(name: str, storage_options: Mapping[str, Any] | None = None) -> M
     if content is None:
         raise _without_model(run)
     stored = Stored.of(content, f"{shown}/{MODEL_FILE}")
-    return Model(shown, stored, sha256(content), run)
+    return SavedModel(shown, stored, sha256(content), run)
 
 
-def _in_file(name: str, options: dict[str, Any]) -> Model:
+def _in_file(name: str, options: dict[str, Any]) -> SavedModel:
     content, shown = read(name, options)
-    return Model(shown, Stored.of(content, shown), sha256(content))
+    return SavedModel(shown, Stored.of(content, shown), sha256(content))
 
 
 def _looked_into(folder: Folder) -> tuple[Run | None, bytes | None]:
@@ -147,7 +147,7 @@ def _incomplete(run: Run) -> MissingInputError:
     return MissingInputError(f"{run.name} has no model yet: {fact.rstrip('.')}.", remedy)
 
 
-def describe(model: Model) -> dict[str, Any]:
+def describe(model: SavedModel) -> dict[str, Any]:
     """Describe a model: its parameters, the course of its fit, and its run's record if any.
 
     Returns

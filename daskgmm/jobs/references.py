@@ -13,7 +13,7 @@ from daskgmm.data.dataset import Dataset
 from daskgmm.errors import ConfigurationError
 from daskgmm.fitting.fitted import Fitted
 from daskgmm.fitting.protocols import Estimator
-from daskgmm.jobs.models import Model, find_model
+from daskgmm.jobs.models import SavedModel, find_model
 from daskgmm.model.covariance import covariance_named
 
 if TYPE_CHECKING:
@@ -45,19 +45,19 @@ class References:
 
     Parameters
     ----------
-    start_from : Model or None
+    start_from : SavedModel or None
         Model whose parameters are the start.
-    align_to : Model or None
+    align_to : SavedModel or None
         Model in whose order components are brought.
-    fix_from : Model or None
+    fix_from : SavedModel or None
         Model whose components stay.
     fix : tuple of str
         Which parts of them.
     """
 
-    start_from: Model | None = None
-    align_to: Model | None = None
-    fix_from: Model | None = None
+    start_from: SavedModel | None = None
+    align_to: SavedModel | None = None
+    fix_from: SavedModel | None = None
     fix: tuple[str, ...] = ()
 
     @classmethod
@@ -65,7 +65,7 @@ class References:
         """Read the models that the options of a job name."""
         stores = options.get("storage_options")
 
-        def found(name: str) -> Model | None:
+        def found(name: str) -> SavedModel | None:
             given = options.get(name)
             return None if given is None else find_model(os.fspath(given), stores)
 

@@ -60,10 +60,10 @@ def score(model: str, inputs: Paths, **options: Unpack[ReadOptions]) -> dict[str
     rows = Inputs.of(inputs, options)
     found = find_model(model, rows.storage_options)
     resources, listener = build(Resources, options), options.get("listener")
-    return asdict(evaluate(found.fitted, rows, resources, listener, found.identity()["run_id"]))
+    return asdict(run_score(found.fitted, rows, resources, listener, found.identity()["run_id"]))
 
 
-def evaluate(
+def run_score(
     model: Fitted,
     inputs: Inputs,
     resources: Resources | None = None,

@@ -17,7 +17,7 @@ from daskgmm.jobs.cluster.workplace import workplace
 from daskgmm.jobs.inputs import Inputs, fingerprint, rows_in
 from daskgmm.jobs.json_values import as_plain
 from daskgmm.jobs.listener import Listener, Silence
-from daskgmm.jobs.models import Model, find_model
+from daskgmm.jobs.models import SavedModel, find_model
 from daskgmm.jobs.options import Paths, UpdateOptions, build, check
 from daskgmm.jobs.references import References
 from daskgmm.jobs.runs.decision import RunRequest
@@ -36,7 +36,7 @@ class UpdateRequest:
 
     Parameters
     ----------
-    model : Model
+    model : SavedModel
         Model with the moments of the rows that it has seen.
     inputs : Inputs
         New rows; their storage options are used for the model and the output as well.
@@ -61,7 +61,7 @@ class UpdateRequest:
         Command that the user typed, for the record.
     """
 
-    model: Model
+    model: SavedModel
     inputs: Inputs
     output: str
     forgetting: float = 1.0

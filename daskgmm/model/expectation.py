@@ -186,7 +186,7 @@ class Accumulator:
             found.update(zip(indices, kernel.take(), strict=True))
         moments = [found[index] for index in range(self.n_mixtures)]
         others = None if self.gaps is None else self.gaps.take()
-        return moments if others is None else add(moments, others)
+        return moments if others is None else add_moments(moments, others)
 
     def _complete(
         self, rows: Floats, weights: Floats | None
@@ -203,6 +203,6 @@ class Accumulator:
         return float(np.average(shares, weights=sizes))
 
 
-def add(left: Sequence[Moments], right: Sequence[Moments]) -> list[Moments]:
+def add_moments(left: Sequence[Moments], right: Sequence[Moments]) -> list[Moments]:
     """Sum of two lists of moments of the same mixtures."""
     return [one + other for one, other in zip(left, right, strict=True)]

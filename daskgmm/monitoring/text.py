@@ -1,6 +1,6 @@
 """Numbers and durations as people read them: one form of each, on every medium.
 
-Two forms of a duration: `stopwatch` for how long something that is still running has taken,
+Two forms of a duration: `time_so_far` for how long something that is still running has taken,
 `duration` for all others (estimates, silences, how long a fit took).
 """
 
@@ -39,7 +39,7 @@ def capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def stopwatch(seconds: float) -> str:
+def time_so_far(seconds: float) -> str:
     """Minutes and seconds, after hours if there are any: ``1:05``, ``1:02:05``."""
     minutes, rest = divmod(round(seconds), _MINUTE)
     if minutes < 60:

@@ -15,7 +15,7 @@ import numpy as np
 
 from daskgmm.data.source import Block, Part, Source
 from daskgmm.model.compact import PackedMixture, packed_mixture, unpacked_mixture
-from daskgmm.model.expectation import Accumulator, Expectation, add
+from daskgmm.model.expectation import Accumulator, Expectation, add_moments
 from daskgmm.model.frame import scatter
 from daskgmm.model.missing.patterns import Missing, complete, complete_rows
 from daskgmm.model.moments import Moments
@@ -102,7 +102,7 @@ def _begin(sent: _Sent) -> OnPart:
 
 def expect(source: Source, groups: Sequence[Group], expectation: Expectation) -> list[Moments]:
     """Compute each mixture's moments over all rows of `source`, in one pass."""
-    work = Work(_begin, add, _Sent(expectation), expectation.moments_bytes)
+    work = Work(_begin, add_moments, _Sent(expectation), expectation.moments_bytes)
     return expectation.complete(run_pass(source, groups, work, Phase.PASS))
 
 
@@ -135,7 +135,7 @@ class CheckedMoments:
         return CheckedMoments(
             self.lengths + other.lengths,
             self.flawed or other.flawed,
-            add(self.moments, other.moments),
+            add_moments(self.moments, other.moments),
             self.scatter + other.scatter,
             self.incomplete + other.incomplete,
         )
@@ -155,7 +155,7 @@ def _check_part(
             if flaw is not None:
                 flawed = FlawedPart.of(part, position, flaw.after(length))
                 break
-            moments = add(moments, accumulate([(block.rows, block.weights)]))
+            moments = add_moments(moments, accumulate([(block.rows, block.weights)]))
             incomplete += int(np.count_nonzero(~complete_rows(block.rows)))
             if side:
                 second += scatter(*complete(block.rows, block.weights), expectation.frame)

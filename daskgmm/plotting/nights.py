@@ -18,7 +18,7 @@ _FEW = 60
 """Most nights that have a marker each."""
 
 
-class Night(Protocol):
+class DrawnNight(Protocol):
     """A night's model, as `daskgmm.jobs.history.nights.Night` describes it."""
 
     @property
@@ -37,7 +37,7 @@ class Night(Protocol):
     def difference(self) -> float | None: ...  # noqa: D102
 
 
-def nights(history: Sequence[Night]) -> "Figure":
+def nights(history: Sequence[DrawnNight]) -> "Figure":
     """Draw the lower bound, the weights and the drift of one model a night.
 
     Components are followed from night to night; a dotted line marks a night in which they have
@@ -47,7 +47,7 @@ def nights(history: Sequence[Night]) -> "Figure":
 
     Parameters
     ----------
-    history : sequence of Night
+    history : sequence of DrawnNight
         The oldest first.
 
     Returns
@@ -83,13 +83,13 @@ def nights(history: Sequence[Night]) -> "Figure":
     return figure
 
 
-def _bounds(ax: "Axes", history: Sequence[Night]) -> None:
+def _bounds(ax: "Axes", history: Sequence[DrawnNight]) -> None:
     _draw(ax, history, lambda night: night.lower_bound, PALETTE[0])
     ax.set_ylabel("Lower bound\n(nats a row)")
     write_in_full(ax.yaxis)
 
 
-def _weights(ax: "Axes", history: Sequence[Night]) -> None:
+def _weights(ax: "Axes", history: Sequence[DrawnNight]) -> None:
     most = max(len(night.weights) for night in history)
     for chain in _chains(history):
         when = _dates(chain)
@@ -111,26 +111,29 @@ def _weights(ax: "Axes", history: Sequence[Night]) -> None:
         ax.legend(title="Component", loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
 
 
-def _shifts(ax: "Axes", history: Sequence[Night]) -> None:
+def _shifts(ax: "Axes", history: Sequence[DrawnNight]) -> None:
     _draw(ax, history, lambda night: night.shift, PALETTE[6])
     ax.set_ylim(bottom=0)
     ax.set_ylabel("Largest shift of a mean\n(its standard deviations)")
 
 
-def _differences(ax: "Axes", history: Sequence[Night]) -> None:
+def _differences(ax: "Axes", history: Sequence[DrawnNight]) -> None:
     _draw(ax, history, lambda night: night.difference, PALETTE[4])
     ax.axhline(0, color=INK, linewidth=0.8)
     ax.set_ylabel("New rows less old bound\n(nats a row)")
 
 
 def _draw(
-    ax: "Axes", history: Sequence[Night], value_of: Callable[[Night], float | None], colour: str
+    ax: "Axes",
+    history: Sequence[DrawnNight],
+    value_of: Callable[[DrawnNight], float | None],
+    colour: str,
 ) -> None:
     values = [np.nan if (value := value_of(night)) is None else value for night in history]
     ax.plot(_dates(history), values, color=colour, marker=_marker(history), markersize=4)
 
 
-def _dates(history: Sequence[Night]) -> list[float]:
+def _dates(history: Sequence[DrawnNight]) -> list[float]:
     """Times as matplotlib counts them, in days."""
     from matplotlib.dates import date2num
 
@@ -141,7 +144,7 @@ def _marker(history: Sequence[Any]) -> str | None:
     return "o" if len(history) <= _FEW else None
 
 
-def _chains(history: Sequence[Night]) -> Iterator[list[Night]]:
+def _chains(history: Sequence[DrawnNight]) -> Iterator[list[DrawnNight]]:
     """Nights whose models have the same columns and number of components."""
     return (list(chain) for _, chain in groupby(history, key=lambda night: night.chain))
 

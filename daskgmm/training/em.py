@@ -20,7 +20,7 @@ from daskgmm.model.typing import Doubles
 from daskgmm.training.acceleration import Acceleration, plain
 from daskgmm.training.m_step import MStep, Regularisation, maximum_likelihood
 from daskgmm.training.states import FitState, StopReason, Trace
-from daskgmm.training.stopping import Rule, Step
+from daskgmm.training.stopping import EMStep, Rule
 
 logger = logging.getLogger(__name__)
 
@@ -216,7 +216,7 @@ def _stepped(
     unit = settings.m_step.unit
     earlier = trace.lower_bounds[-2] if len(trace.lower_bounds) > 1 else -math.inf
     bounds = [unit * one for one in (trace.lower_bound, bound, earlier)]
-    step = Step(trace.mixture, outcome, bounds[0], bounds[1], settings.deviations, bounds[2])
+    step = EMStep(trace.mixture, outcome, bounds[0], bounds[1], settings.deviations, bounds[2])
     change = settings.stopping.change(step)
     converged = settings.stopping.is_met(change, settings.tol, tried=trace.acceleration.tried)
     return replace(

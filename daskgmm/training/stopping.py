@@ -13,7 +13,7 @@ from daskgmm.training.states import ROUNDING
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class EMStep:
     """One EM step of one start.
 
     Parameters
@@ -37,12 +37,12 @@ class Step:
     earlier_bound: float = -math.inf
 
 
-def lower_bound_change(step: Step) -> float:
+def lower_bound_change(step: EMStep) -> float:
     """Change of the lower bound, which is the mean log-likelihood a row unless there are priors."""
     return step.bound - step.previous_bound
 
 
-def lower_bound_left(step: Step) -> float:
+def lower_bound_left(step: EMStep) -> float:
     """What the mean log-likelihood a row (nats) is still to gain, and its last change at the least.
 
     Gains shrink by about the same factor at each step near the end, so what is left is the sum of
@@ -55,7 +55,7 @@ def lower_bound_left(step: Step) -> float:
     return gain * max(gain / (before - gain), 1.0) if gain < before else math.inf
 
 
-def parameters_change(step: Step) -> float:
+def parameters_change(step: EMStep) -> float:
     """Largest change of any weight, mean or covariance entry.
 
     Means and covariances count in units of the features' standard deviations.
@@ -85,7 +85,7 @@ class Rule:
         small may leave more to go.
     """
 
-    change: Callable[[Step], float]
+    change: Callable[[EMStep], float]
     strictness: float
 
     def is_met(self, change: float, tol: float, *, tried: bool) -> bool:

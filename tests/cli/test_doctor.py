@@ -125,7 +125,7 @@ def test_settings_of_the_environment_that_hurt_are_found(hindered):
     assert "memory.spill is off" in hindered["Dask's settings"]["fact"]
 
 
-@pytest.mark.skipif(resources.file_system(Path("/dev/shm")) != "tmpfs", reason="no tmpfs here")  # noqa: S108
+@pytest.mark.skipif(resources.file_system_kind(Path("/dev/shm")) != "tmpfs", reason="no tmpfs here")  # noqa: S108
 def test_a_disk_in_memory_is_warned_of(hindered):
     found = hindered["disk kind"]
     assert found["level"] == "warning"

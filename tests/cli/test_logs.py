@@ -165,7 +165,7 @@ def score(*_):
     raise RuntimeError("the sky fell")
 
 import daskgmm.jobs.scoring
-daskgmm.jobs.scoring.evaluate = score
+daskgmm.jobs.scoring.run_score = score
 sys.exit(run(sys.argv[1:]))
 """
 

@@ -18,7 +18,7 @@ from daskgmm.jobs.methods import MixtureSpec
 from daskgmm.jobs.models import find_model
 from daskgmm.jobs.predicting import PredictRequest, predict, write_predictions
 from daskgmm.jobs.runs.directory import Run, State
-from daskgmm.jobs.scoring import evaluate, score
+from daskgmm.jobs.scoring import run_score, score
 from daskgmm.jobs.selecting import select
 from daskgmm.jobs.updating import update
 from tests.support.paths import IRIS
@@ -47,7 +47,7 @@ class Ear(Silence):
 def test_fit_score_and_predict_say_nothing(request_, tmp_path, capfd):
     outcome = run_fit(request_)
     model = find_model(request_.output).fitted
-    scores = evaluate(model, INPUTS)
+    scores = run_score(model, INPUTS)
     written = write_predictions(
         model, PredictRequest(INPUTS, str(tmp_path / "out"), ("log-density",))
     ).plain()

@@ -14,7 +14,7 @@ from daskgmm.errors import CollapsedComponentError, ConfigurationError
 from daskgmm.model.assignment import moments_of_clusters, moments_under
 from daskgmm.model.covariance import COVARIANCES, covariance_named
 from daskgmm.model.covariance.base import NotPositiveDefiniteError
-from daskgmm.model.expectation import Accumulator, Expectation, add
+from daskgmm.model.expectation import Accumulator, Expectation, add_moments
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.compiled import CompiledKernel
@@ -503,7 +503,7 @@ def test_a_batch_may_mix_covariance_types_sizes_and_kernels():
     expectation = Expectation(mixtures, frame, DOUBLE, scatter, origins)
     accumulate = Accumulator(expectation)
     halves = [accumulate([(rows[:200].T, None)]), accumulate([(rows[200:].T, None)])]
-    together = expectation.complete(add(*halves))
+    together = expectation.complete(add_moments(*halves))
     for mixture, found in zip(mixtures, together, strict=True):
         _, weights, means, covariances = reference.step(reference.standard(rows, frame), mixture)
         made = maximised(found, mixture.covariance)

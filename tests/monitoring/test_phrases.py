@@ -27,7 +27,7 @@ from daskgmm.monitoring.text import (
     html,
     number,
     plural,
-    stopwatch,
+    time_so_far,
 )
 from daskgmm.passes.engine.progress import STARTS, PassProgress
 from daskgmm.training.course import SearchProgress
@@ -172,7 +172,7 @@ def test_numbers_and_durations_are_short():
     assert [plural(*one) for one in ((1, "pass"), (2, "pass"), (0, "row"))] == [
         "1 pass", "2 passes", "0 rows",
     ]  # fmt: skip
-    assert [stopwatch(s) for s in (0, 59.6, 3599, 3600, 36061)] == [
+    assert [time_so_far(s) for s in (0, 59.6, 3599, 3600, 36061)] == [
         "0:00", "1:00", "59:59", "1:00:00", "10:01:01",
     ]  # fmt: skip
 

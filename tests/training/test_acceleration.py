@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from daskgmm.errors import CollapsedComponentError, ConfigurationError
 from daskgmm.model.covariance import COVARIANCES
-from daskgmm.model.expectation import Accumulator, Expectation, add
+from daskgmm.model.expectation import Accumulator, Expectation, add_moments
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.unconstrained import Coordinates
@@ -207,7 +207,7 @@ def in_chunks(rows, weights, edges):
         for first, last in pairwise(edges):
             own = None if weights is None else weights[first:last]
             found = Accumulator(expectation)([(rows[first:last].T, own)])
-            total = found if total is None else add(total, found)
+            total = found if total is None else add_moments(total, found)
         return expectation.complete(total)
 
     return expect

@@ -18,7 +18,7 @@ from daskgmm.model.mixture import Mixture
 from daskgmm.training.em import EMSettings, em
 from daskgmm.training.starts import InMemory
 from daskgmm.training.states import FitState, StopReason, Trace
-from daskgmm.training.stopping import PREDICTED, Step, lower_bound_left, stopping_named
+from daskgmm.training.stopping import PREDICTED, EMStep, lower_bound_left, stopping_named
 from tests.support import reference
 from tests.support.rows import overlapping
 
@@ -200,7 +200,7 @@ def test_units_do_not_move_the_stop_on_parameters(covariance_type):
 
 
 def bounds_of(*values):
-    return Step(None, None, values[-2], values[-1], None, *values[:-2])
+    return EMStep(None, None, values[-2], values[-1], None, *values[:-2])
 
 
 def test_what_is_left_is_the_sum_of_gains_that_shrink_evenly():

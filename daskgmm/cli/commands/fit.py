@@ -25,7 +25,7 @@ from daskgmm.model.covariance import COVARIANCES, REGISTRY
 
 if TYPE_CHECKING:
     from daskgmm.estimators.gaussian_mixture import GaussianMixture
-    from daskgmm.jobs.models import Model
+    from daskgmm.jobs.models import SavedModel
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +120,9 @@ def fit_and_report(
         )
 
 
-def _draw(model: "Model", figure: str, inputs: tuple[str, ...], options: dict[str, Any]) -> None:
+def _draw(
+    model: "SavedModel", figure: str, inputs: tuple[str, ...], options: dict[str, Any]
+) -> None:
     from daskgmm.jobs.plotting import plot
 
     run = model.run

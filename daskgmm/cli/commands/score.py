@@ -57,7 +57,7 @@ def score(
     found = find_model(model, dict(rows.storage_options))
     with progress(shown=options["progress"], verb="Scoring") as listener:
         run_id = found.identity()["run_id"]
-        scores = jobs.evaluate(found.fitted, rows, resources, listener, run_id)
+        scores = jobs.run_score(found.fitted, rows, resources, listener, run_id)
     least = {} if fail_below is None else {"fail_below": fail_below}
     click.echo(to_json(asdict(scores) | least) if as_json else _text(scores, fail_below))
     _require(scores.mean_log_likelihood, fail_below)

@@ -26,7 +26,7 @@ def numbers(text: str) -> tuple[int, ...]:
     return tuple(found)
 
 
-def covariances(text: str) -> tuple[str, ...]:
+def covariance_types(text: str) -> tuple[str, ...]:
     """Covariance types from ``all`` or a list of names."""
     found = tuple(COVARIANCES) if text == "all" else names(text)
     for name in found:
@@ -47,7 +47,7 @@ _CANDIDATES = in_order(
     click.option(
         "--covariance",
         metavar="all|full,diag",
-        type=covariances,
+        type=covariance_types,
         default="full",
         show_default=True,
         help=f"Covariance types to try with each number: {', '.join(COVARIANCES)}, or all.",

@@ -9,7 +9,7 @@ from daskgmm.cli.options.types import (
     Names,
     Number,
     Pairs,
-    Table,
+    TableType,
     key_value,
     none_if_overridden,
     subsample,
@@ -29,7 +29,7 @@ _SPECIAL: dict[str, dict[str, Any]] = {
     "where": {"multiple": True},
     "storage_options": {"cls": Pairs, "type": key_value, "multiple": True},
     "subsample": {"type": subsample},
-    "cluster": {"cls": Table, "type": table, "callback": none_if_overridden},
+    "cluster": {"cls": TableType, "type": table, "callback": none_if_overridden},
 }
 """What click needs to know beside the declaration."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from daskgmm.cli.options.types import Names, Table
+from daskgmm.cli.options.types import Names, TableType
 
 CONFIG = "config"
 """Name of the command that shows the options of others, and of the option for their file."""
@@ -40,7 +40,7 @@ def as_given(param: click.Parameter, value: Any) -> Any:
         The value is a table or a list, and the option takes neither.
     """
     many = param.multiple or param.nargs != 1
-    if isinstance(param, Table) and isinstance(value, Mapping):
+    if isinstance(param, TableType) and isinstance(value, Mapping):
         return value
     if isinstance(param, Names) and isinstance(value, list):
         return [tuple(map(_word, value))]

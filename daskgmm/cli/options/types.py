@@ -151,7 +151,7 @@ def _plain_value(text: str) -> Any:
     return text if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-class Table(click.Option):
+class TableType(click.Option):
     """A table of a configuration file, or JSON on the command line and in variables."""
 
 

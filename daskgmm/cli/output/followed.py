@@ -30,7 +30,7 @@ from daskgmm.monitoring.phrases import (
     search_line,
 )
 from daskgmm.monitoring.schema import END, START, STARTS
-from daskgmm.monitoring.text import capitalised, duration, stopwatch
+from daskgmm.monitoring.text import capitalised, duration, time_so_far
 
 WELL = (Reason.CONVERGED.value, Reason.MAX_ITER.value)
 """States of a fit that has ended without an error."""
@@ -120,7 +120,7 @@ class WatchDisplay:
         if run is None:  # a log line has already reported the waiting
             return Group()
         now = time.time()
-        first = f"run {run.run_id[:8]}  {stopwatch(max(now - run.started, 0))}"
+        first = f"run {run.run_id[:8]}  {time_so_far(max(now - run.started, 0))}"
         second = search_line(run.search) if run.search else BEFORE_PASSES
         if run.latest:
             first += f"  {pass_number(run.iteration, run.latest.get('max_iter'))}"

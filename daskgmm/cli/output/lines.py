@@ -14,7 +14,7 @@ from daskgmm.monitoring.phrases import (
     rows_and_columns,
     search_line,
 )
-from daskgmm.monitoring.text import capitalised, stopwatch
+from daskgmm.monitoring.text import capitalised, time_so_far
 
 if TYPE_CHECKING:
     from daskgmm.jobs.listener import Start
@@ -122,7 +122,7 @@ class ProgressLines:
 def _log_search(a_pass: "PassProgress", seconds: float) -> None:
     """Log how far the search for starts is, or that the rows for it are read."""
     step = search_line(a_pass.events()) if a_pass.name == "gmm-init-starts" else READING_ROWS
-    logger.info("%s, %s so far.", capitalised(step), stopwatch(seconds))
+    logger.info("%s, %s so far.", capitalised(step), time_so_far(seconds))
 
 
 def start_line(verb: str, start: "Start") -> str:

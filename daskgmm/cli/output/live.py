@@ -27,7 +27,7 @@ from daskgmm.monitoring.phrases import (
     tolerance,
 )
 from daskgmm.monitoring.search import search_left, search_share
-from daskgmm.monitoring.text import duration, plural, stopwatch
+from daskgmm.monitoring.text import duration, plural, time_so_far
 
 if TYPE_CHECKING:
     from daskgmm.jobs.listener import Start
@@ -137,7 +137,7 @@ class LiveView:
         phrases = list(map(str, figures))
         if self.workers is not None:
             phrases.append(plural(self.workers, "worker"))
-        return [*phrases, *self._left(), f"{stopwatch(self.elapsed)} so far"]
+        return [*phrases, *self._left(), f"{time_so_far(self.elapsed)} so far"]
 
     def curves(self, *, ascii_only: bool) -> list[str]:
         """The criterion of a selection against the number of components, a line for each type."""

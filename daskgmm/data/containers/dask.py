@@ -136,7 +136,7 @@ def from_dask_frame(frame: Any, sample_weight: Any = None) -> Source:
     names = tuple(frame.columns)
     require_distinct(names)
     _require_some(len(names))
-    require_numbers(frame.dtypes)
+    require_numeric_columns(frame.dtypes)
     parts, graph = parts_of(frame, sample_weight, DeclaredColumns(len(names), names))
     double = any(float_type(kind) == np.float64 for kind in frame.dtypes)
     return Source(
@@ -149,7 +149,7 @@ def from_dask_frame(frame: Any, sample_weight: Any = None) -> Source:
     )
 
 
-def require_numbers(dtypes: Any) -> None:
+def require_numeric_columns(dtypes: Any) -> None:
     """Raise InputTypeError for the first column that is not numeric."""
     real = ", ".join(repr(name) for name, kind in dtypes.items() if is_real(kind)) or "none"
     for name, kind in dtypes.items():

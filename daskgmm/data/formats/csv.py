@@ -28,7 +28,7 @@ from daskgmm.data.formats.csv_errors import (
     record_at,
 )
 from daskgmm.data.formats.csv_header import read_header
-from daskgmm.data.formats.csv_rows import FirstRows, decoded, first_rows, number_field
+from daskgmm.data.formats.csv_rows import FirstRows, decoded_batches, first_rows, number_field
 from daskgmm.data.source import Block, SelfContainedPart, Source
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
 
@@ -88,7 +88,7 @@ class CsvPart(SelfContainedPart):
             types = dict(self.types)
             check_names(tuple(types), header.names, self.file.path)
             convert = arrow_csv.ConvertOptions(column_types=types, include_columns=list(types))
-            for batch in decoded(stream, self.file, header, convert):
+            for batch in decoded_batches(stream, self.file, header, convert):
                 yield with_constants(batch, self.constants)
 
     def text_at(self, row: int, feature: int | None = None) -> tuple[int, str] | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from daskgmm.data.number_text import has_decimal_comma, has_thousands, is_number
+from daskgmm.data.number_text import has_decimal_comma, has_thousands, is_number_text
 from daskgmm.errors import DataError
 
 Records = list[list[str]]
@@ -113,7 +113,7 @@ def usual_width(rows: Records) -> tuple[int, int]:
 
 def is_value(text: str) -> bool:
     """Whether a text is a number, however it is written, or a date: seldom a name."""
-    tests = (is_number, has_decimal_comma, has_thousands, _DATE.fullmatch)
+    tests = (is_number_text, has_decimal_comma, has_thousands, _DATE.fullmatch)
     return any(test(text) for test in tests)
 
 

@@ -8,7 +8,7 @@ from io import StringIO, TextIOWrapper
 from typing import Any
 
 from daskgmm.data.formats.csv_delimiter import Records, Sniffer, is_value, usual_width
-from daskgmm.data.number_text import has_decimal_comma, is_number, shortened
+from daskgmm.data.number_text import has_decimal_comma, is_number_text, shortened
 from daskgmm.errors import DataError
 
 _OF_NAMES = {".tsv": "\t", ".tsv.gz": "\t"}
@@ -194,7 +194,7 @@ class _HeaderCheck:
         if any(len(record) != 1 for record in self.records):
             return
         pieces = [record[0].split() for record in self.records]
-        numbers = all(map(is_number, (piece for row in pieces[1:] for piece in row)))
+        numbers = all(map(is_number_text, (piece for row in pieces[1:] for piece in row)))
         if len(pieces) > 1 and len(pieces[1]) > 1 and numbers:
             raise DataError(
                 f"Spaces separate the values of {self.path}: line {self.line} is "

@@ -16,7 +16,7 @@ from daskgmm.data.formats.csv_errors import (
     text_error,
 )
 from daskgmm.data.formats.csv_header import Header, read_header
-from daskgmm.data.number_text import is_number, shortened
+from daskgmm.data.number_text import is_number_text, shortened
 from daskgmm.data.storage.retry import retried
 
 _TEXT_BYTES = 2**23  # decoded at a time
@@ -41,10 +41,12 @@ def first_rows(file: InputFile, delimiter: str | None) -> FirstRows | None:
             return None
         convert = arrow_csv.ConvertOptions(strings_can_be_null=True)
         no_rows = pa.RecordBatch.from_arrays([pa.nulls(0)] * len(header.names), header.names)
-        return FirstRows(file, header, next(decoded(stream, file, header, convert), no_rows))
+        return FirstRows(
+            file, header, next(decoded_batches(stream, file, header, convert), no_rows)
+        )
 
 
-def decoded(
+def decoded_batches(
     stream: Any, file: InputFile, header: Header, convert: arrow_csv.ConvertOptions
 ) -> Iterator[pa.RecordBatch]:
     """Yield batches of rows; without threads, for only then Arrow's errors number the rows."""
@@ -81,8 +83,8 @@ def number_field(column: pa.Field, values: pa.Array) -> pa.Field:
         return column.with_metadata(metadata).with_type(pa.float64() if _is_whole(kind) else kind)
     texts = known[:_VALUES_INSPECTED].cast(pa.binary()).to_pylist()
     first = texts[0].decode(errors="replace")
-    numbers = sum(is_number(text.decode(errors="replace")) for text in texts)
-    if is_number(first) or numbers > len(texts) / 2:
+    numbers = sum(is_number_text(text.decode(errors="replace")) for text in texts)
+    if is_number_text(first) or numbers > len(texts) / 2:
         return column.with_type(pa.float64()).with_metadata({FIRST_VALUE: shortened(first)})
     row = values.is_valid().index(True).as_py()
     return column.with_metadata({FIRST_VALUE: shortened(first), FIRST_ROW: str(row)})

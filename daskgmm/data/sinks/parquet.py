@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from daskgmm.data.sinks.base import ExistingOutput
 from daskgmm.data.sinks.parquet_parts import ParquetParts
-from daskgmm.data.sinks.part_files import PART, PLACED, PartFile, are_all, in_order, part_name
+from daskgmm.data.sinks.part_files import PART, PLACED, PartFile, are_all, in_row_order, part_name
 from daskgmm.data.storage.folder import Folder
 
 
@@ -35,7 +35,7 @@ class ParquetSink(ParquetParts):
             return ExistingOutput(
                 record,
                 frozenset({name.partition("/")[0] for name in names} - others),
-                tuple(in_order(whole)) if are_all(list(parts), len(whole)) else None,
+                tuple(in_row_order(whole)) if are_all(list(parts), len(whole)) else None,
             )
         expected = [part_name(number, record["parts"]) for number in range(record["parts"])]
         return ExistingOutput(

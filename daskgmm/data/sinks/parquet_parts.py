@@ -27,7 +27,7 @@ from daskgmm.data.sinks.part_files import (
     PIECE,
     PLACED,
     PartFile,
-    in_order,
+    in_row_order,
     part_name,
     piece_numbers,
 )
@@ -229,7 +229,7 @@ class ParquetParts(Sink):
         """Add files for parts without rows, with the columns of the others."""
         if self.layout.partition_by:
             placed = PartFile.all_at(self.folder, PLACED, below=True).values()
-            return in_order([part.written for part in placed if part])
+            return in_row_order([part.written for part in placed if part])
         found = dict(parts)
         empty = sorted(set(range(self.layout.n_parts)) - self.numbers())
         if empty:

@@ -94,7 +94,7 @@ def piece_numbers(name: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def in_order(parts: Sequence[WrittenPart]) -> list[WrittenPart]:
+def in_row_order(parts: Sequence[WrittenPart]) -> list[WrittenPart]:
     """Files in directories of keys in the order of the rows."""
     return sorted(parts, key=lambda part: part.name.rpartition("/")[2])
 

@@ -69,7 +69,7 @@ class PartitionedWriter:
         table = self._as_table(columns, kept)
         types = pa.schema([pa.field(key, table.schema.field(key).type) for key in self._keys])
         self._types = b64encode(types.serialize()).decode()
-        for values, rows in split(table, self._keys):
+        for values, rows in split_by_keys(table, self._keys):
             if values not in self._files:
                 if len(self._files) == _MOST_VALUES:
                     raise DataError(
@@ -95,7 +95,7 @@ class PartitionedWriter:
         return WrittenPart(self.name, sum(each.rows for each in files), total)
 
 
-def split(
+def split_by_keys(
     table: pa.Table, keys: Sequence[str]
 ) -> Iterator[tuple[tuple[str | None, ...], pa.Table]]:
     """Rows by the values of some columns as text; they keep their order.

@@ -26,7 +26,7 @@ from daskgmm.training.incremental import Increment, absorb
 from daskgmm.training.m_step import MStep, maximum_likelihood
 from daskgmm.training.posterior import BesideParts
 from daskgmm.training.states import FitState, Trace
-from daskgmm.training.stopping import Step, stopping_named
+from daskgmm.training.stopping import EMStep, stopping_named
 
 Fitted = TypeVar("Fitted", bound=FittedMixture)
 
@@ -128,7 +128,7 @@ def _adopt(
     bound = em_settings.m_step.bound(before.mixture, found.moments, found.mixture)
     bound += found.fresh.lower_bound - found.moments.lower_bound  # that of the new rows
     last = getattr(estimator, "lower_bound_", float("-inf"))
-    step = Step(before.mixture, found.mixture, last, bound, em_settings.deviations)
+    step = EMStep(before.mixture, found.mixture, last, bound, em_settings.deviations)
     bounds = (*getattr(estimator, "lower_bounds_", ()), bound)
     trace = Trace(found.mixture, found.moments, bounds, last, em_settings.stopping.change(step))
     state = FitState(1, (trace,), found.fresh.rows, seconds)

@@ -98,7 +98,7 @@ class ClusterSpec:
 
 
 @contextmanager
-def started(spec: ClusterSpec, least: int | None = None) -> Iterator[Any]:
+def started_cluster(spec: ClusterSpec, least: int | None = None) -> Iterator[Any]:
     """Start a cluster for the block, scale it, and yield its client; close it on every way out.
 
     Parameters

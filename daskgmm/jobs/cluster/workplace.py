@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from daskgmm.errors import ConfigurationError
-from daskgmm.jobs.cluster.classes import ClusterSpec, started
+from daskgmm.jobs.cluster.classes import ClusterSpec, started_cluster
 from daskgmm.jobs.cluster.dashboard import page_on, reported
 from daskgmm.jobs.cluster.local import embedded
 from daskgmm.jobs.cluster.resources import Resources
@@ -127,7 +127,7 @@ def _of_class(stack: ExitStack, resources: Resources, listener: Listener) -> _Pl
     _refuse_daemons(spec.name)
     _let_go(stack)
     listener.wait(f"starting {spec.name}")
-    client = stack.enter_context(started(spec, resources.wait_for_workers))
+    client = stack.enter_context(started_cluster(spec, resources.wait_for_workers))
     found = _on(client, resources, listener)
     link = getattr(client.cluster, "dashboard_link", None)
     return replace(found, dashboard=link if find_spec("bokeh") else None)

@@ -44,7 +44,7 @@ def space(worker: Any) -> Findings:
 def kind(worker: Any) -> Findings:
     """Check that the folder for decoded rows is on a disk of this machine."""
     folder = existing(root(worker))
-    found = file_system(folder)
+    found = file_system_kind(folder)
     if found in _IN_MEMORY:
         yield warning(f"{folder} is a {found}: files there take memory.", _REMEDY)
     elif found in _NETWORK or found.startswith("fuse."):
@@ -59,7 +59,7 @@ def existing(folder: Path) -> Path:
     return next(one for one in (folder, *folder.parents) if one.exists())
 
 
-def file_system(folder: Path) -> str:
+def file_system_kind(folder: Path) -> str:
     """Kind of the file system that a folder is on; empty if unknown."""
     mounts = {Path(one.mountpoint): one.fstype for one in psutil.disk_partitions(all=True)}
     folder = folder.resolve()

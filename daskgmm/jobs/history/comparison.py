@@ -7,7 +7,7 @@ from typing import Any
 from daskgmm.errors import ConfigurationError
 from daskgmm.fitting.fitted import Fitted
 from daskgmm.jobs.history.listing import ListedRun
-from daskgmm.jobs.models import Model
+from daskgmm.jobs.models import SavedModel
 from daskgmm.model.divergence import shifts
 from daskgmm.model.questions.distances import jeffreys
 
@@ -56,12 +56,12 @@ def matched_components(reference: Fitted, other: Fitted, name: str) -> list[Matc
     return [MatchedComponent(*row) for row in zip(*columns, strict=True)]
 
 
-def compare(models: Sequence[Model]) -> dict[str, Any]:
+def compare(models: Sequence[SavedModel]) -> dict[str, Any]:
     """Compare models of runs, each with the first.
 
     Parameters
     ----------
-    models : sequence of Model
+    models : sequence of SavedModel
         Two or more; those of model files have no options.
 
     Returns
@@ -86,7 +86,7 @@ def compare(models: Sequence[Model]) -> dict[str, Any]:
     }
 
 
-def _facts(model: Model) -> dict[str, Any]:
+def _facts(model: SavedModel) -> dict[str, Any]:
     fitted, stored = model.fitted, model.stored.file.metadata["fitted"]
     listed = None if model.run is None else ListedRun(model.run.folder, model.run).plain()
     return {
@@ -111,7 +111,7 @@ def _bound_a_row(stored: Mapping[str, Any]) -> float | None:
     return found
 
 
-def _options(models: Sequence[Model]) -> dict[str, list[Any]]:
+def _options(models: Sequence[SavedModel]) -> dict[str, list[Any]]:
     """Values of each run by option, where the runs differ; ``None`` where a run has no such."""
     known = [{} if model.run is None else _configuration(model.run.record) for model in models]
     names = sorted({name for options in known for name in options})
@@ -124,7 +124,7 @@ def _configuration(record: Mapping[str, Any]) -> dict[str, Any]:
     return {**record["configuration"], "inputs": inputs}
 
 
-def _matched(first: Model, other: Model) -> dict[str, Any]:
+def _matched(first: SavedModel, other: SavedModel) -> dict[str, Any]:
     found: dict[str, Any] = {"model": other.name, "reference": first.name}
     try:
         matched = matched_components(first.fitted, other.fitted, first.name)

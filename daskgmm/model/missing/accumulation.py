@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from daskgmm.model.frame import Frame, scatter
 from daskgmm.model.kernels.base import Kernel
 from daskgmm.model.missing.completion import Completion
-from daskgmm.model.missing.patterns import Gathering, Group, by_pattern
+from daskgmm.model.missing.patterns import Gathering, PatternGroup, by_pattern
 from daskgmm.model.missing.regression import add_second
 from daskgmm.model.missing.rows import RowByRow
 from daskgmm.model.mixture import Mixture
@@ -196,7 +196,7 @@ class MissingSums:
         return found and [replace(one, rows=one.rows + rows) for one in found]
 
     def _add_incomplete(
-        self, rows: Floats, weights: Doubles | None, groups: Sequence[Group]
+        self, rows: Floats, weights: Doubles | None, groups: Sequence[PatternGroup]
     ) -> None:
         few = []
         for group in groups:
@@ -212,16 +212,16 @@ class MissingSums:
             for one in self.row_by_row:
                 one.add(rows, weights, few)
 
-    def _add_unknown(self, group: Group, weights: Doubles | None) -> None:
+    def _add_unknown(self, group: PatternGroup, weights: Doubles | None) -> None:
         n_rows = group.stop - group.start
         self.rows += n_rows
         self.weight_of_unknown += n_rows if weights is None else float(weights[group.window].sum())
 
-    def _has_kernels(self, group: Group) -> bool:
+    def _has_kernels(self, group: PatternGroup) -> bool:
         """Whether rows are so many that their pattern has kernels of its own."""
         return group.stop - group.start >= self.fewest_rows and not group.missing.all()
 
-    def _pattern_of(self, group: Group) -> Pattern:
+    def _pattern_of(self, group: PatternGroup) -> Pattern:
         key = group.missing.tobytes()
         if key not in self.live:
             if len(self.live) == self.most_kept:
@@ -229,7 +229,7 @@ class MissingSums:
             self.live[key] = self._pattern(key, group)
         return self.live[key]
 
-    def _pattern(self, key: bytes, group: Group) -> Pattern:
+    def _pattern(self, key: bytes, group: PatternGroup) -> Pattern:
         """The pattern as it was kept, or a new one in place of that used longest ago."""
         if key in self.kept:
             self.kept.move_to_end(key)

@@ -29,7 +29,7 @@ class Missing(Enum):
 
 
 @dataclass(frozen=True, eq=False)
-class Group:
+class PatternGroup:
     """Rows of one pattern, among rows that are sorted by pattern.
 
     Parameters
@@ -57,12 +57,12 @@ class Sorted(NamedTuple):
     ----------
     order : ndarray of int of shape (n,)
         Positions of the rows among all: complete ones first, then pattern by pattern.
-    groups : list of Group
+    groups : list of PatternGroup
         The patterns but for complete rows, which come before.
     """
 
     order: NDArray[np.int64]
-    groups: list[Group]
+    groups: list[PatternGroup]
 
     @property
     def n_complete(self) -> int:
@@ -70,7 +70,7 @@ class Sorted(NamedTuple):
         return self.groups[0].start if self.groups else len(self.order)
 
     @property
-    def alone(self) -> Group | None:
+    def alone(self) -> PatternGroup | None:
         """The group that all rows belong to, if there is one."""
         return self.groups[0] if len(self.groups) == 1 and self.n_complete == 0 else None
 
@@ -82,7 +82,7 @@ class Sorted(NamedTuple):
             while at < len(self.groups) and self.groups[at].start < start + len(order):
                 group = self.groups[at]
                 stop = min(group.stop - start, len(order))
-                own.append(Group(group.missing, max(group.start - start, 0), stop))
+                own.append(PatternGroup(group.missing, max(group.start - start, 0), stop))
                 if group.stop > start + len(order):
                     break
                 at += 1
@@ -126,7 +126,7 @@ def by_pattern(rows: Floats) -> Sorted:
         ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]) + 1, len(order))
     starts = np.concatenate([[0], ends[:-1]])
     groups = [
-        Group(np.isnan(rows[:, order[start]]), int(start), int(stop))
+        PatternGroup(np.isnan(rows[:, order[start]]), int(start), int(stop))
         for start, stop in zip(starts, ends, strict=True)
         if stop > start
     ]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.frame import Frame
-from daskgmm.model.missing.patterns import Group
+from daskgmm.model.missing.patterns import PatternGroup
 from daskgmm.model.missing.regression import Regression, add_second, log_peaks_along_axes
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
@@ -89,7 +89,7 @@ class RowByRow:
         self.second = np.zeros(shape if self.matrices else self.mixture.shape)
         self.log_likelihood, self.weight, self.rows = 0.0, 0.0, 0
 
-    def add(self, rows: Floats, weights: Doubles | None, groups: Sequence[Group]) -> None:
+    def add(self, rows: Floats, weights: Doubles | None, groups: Sequence[PatternGroup]) -> None:
         """Add the rows (D, n) in these groups, with positive weights (n,), to the moments."""
         for slab in self._slabs(rows, groups):
             expected = self._expected(slab)
@@ -106,7 +106,7 @@ class RowByRow:
             gamma *= own
             self._accumulate(slab, expected, gamma)
 
-    def logits(self, rows: Floats, groups: Sequence[Group], out: Floats) -> None:
+    def logits(self, rows: Floats, groups: Sequence[PatternGroup], out: Floats) -> None:
         """Write the weighted log-densities of the rows in these groups into ``out`` (K, n).
 
         Less the log-Jacobian of all features, as those of complete rows are.
@@ -126,7 +126,7 @@ class RowByRow:
         self.clear()
         return found
 
-    def _slabs(self, rows: Floats, groups: Sequence[Group]) -> Iterator[Slab]:
+    def _slabs(self, rows: Floats, groups: Sequence[PatternGroup]) -> Iterator[Slab]:
         """The rows in slabs; with matrices, those that lack as many features together."""
         counts = np.array([group.missing.sum() if self.matrices else 0 for group in groups])
         for count in np.unique(counts):

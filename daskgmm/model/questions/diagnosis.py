@@ -80,7 +80,9 @@ def diagnosed(
     mixture = predictor.in_data_units
     counts = np.full(mixture.n_components, np.nan) if moments is None else moments.sums[-1]
     shared = overlaps(predictor.mixture)
-    columns = np.stack([mixture.weights, counts, conditions(mixture), shared, entropies(predictor)])
+    columns = np.stack(
+        [mixture.weights, counts, condition_numbers(mixture), shared, entropies(predictor)]
+    )
     found = flags(predictor, moments, reg_covar, shared)
     names = ("weight", "rows", "condition", "overlap", "entropy")
     return [
@@ -89,7 +91,7 @@ def diagnosed(
     ]
 
 
-def conditions(mixture: Mixture) -> Doubles:
+def condition_numbers(mixture: Mixture) -> Doubles:
     """Condition numbers (K,) of the covariances."""
     factors = mixture.covariance.as_matrices(mixture.factors, mixture.shape)
     lengths = np.linalg.svd(factors, compute_uv=False)
