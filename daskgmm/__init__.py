@@ -46,7 +46,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """What users call, whose module is imported when it is wanted, or that module itself."""
+    """A public name or module, imported on first use."""
     if name == "__version__":
         return import_module("importlib.metadata").version(__name__)
     if name not in __all__:

@@ -105,7 +105,7 @@ class ColumnSelection:
         keys : pyarrow.Schema
             Further columns, which are no features by default.
         length_of : callable, optional
-            Finds the length of the lists in a column whose type does not tell it.
+            Finds the length of the lists in a column whose type does not show it.
 
         Raises
         ------
@@ -144,7 +144,7 @@ class ColumnSelection:
                 raise not_numeric(column, path, schema)
 
     def _check_lists(self, column: pa.Field, path: str, schema: pa.Schema) -> None:
-        """Raise unless a column holds lists, of the expected length if its type tells."""
+        """Raise unless a column holds lists, of the expected length if its type shows it."""
         if not is_vector(column.type) or column.name == self.weight:
             raise not_numeric(column, path, schema)
         own, length = fixed_length(column.type), self.lengths[column.name]

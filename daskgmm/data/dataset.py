@@ -115,7 +115,7 @@ class Dataset:
         return head(self.table.source(self.selection, max(int(n), 1)), int(n), self.weight_column)
 
     def __len__(self) -> int:
-        """Number of rows, where the files' metadata tell it.
+        """Number of rows, where the files' metadata have it.
 
         Raises
         ------

@@ -43,7 +43,7 @@ def number_type(kind: pa.DataType) -> pa.DataType:
 
 
 def fixed_length(kind: pa.DataType) -> int | None:
-    """The length of all lists of a type, ``None`` where only the values tell it."""
+    """The length of all lists of a type, ``None`` where only the values show it."""
     return int(kind.list_size) if pa.types.is_fixed_size_list(kind) else None
 
 
@@ -171,7 +171,7 @@ def _require_spark(column: pa.StructArray, length: int, where: str, first: int) 
         row = int(wrong.argmax())
         shown = reprlib.repr(column[row].as_py())
         raise DataError(
-            f"{where}, row {first + row}: {shown} is no vector of Spark's (rows from 0).",
+            f"{where}, row {first + row}: {shown} is not a vector of Spark's (rows from 0).",
             "Dense ones have type 1 and values; sparse ones type 0, a size, and as many ascending "
             "indices below it as values. Write the column again, or leave it out.",
         )

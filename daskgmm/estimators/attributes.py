@@ -47,7 +47,7 @@ class FittedParameters:
 
     @property
     def components_(self) -> Any:
-        """DataFrame with a row a component: how each stands, found without reading rows.
+        """DataFrame with a report on each component, a row each; no row of data is read.
 
         ``weight``; ``rows``, its responsibilities summed over the rows of the fit (NaN if not
         known); ``condition``, the condition number of its covariance; ``overlap``, the largest

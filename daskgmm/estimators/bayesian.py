@@ -269,7 +269,7 @@ class BayesianGaussianMixture(GaussianMixture):
 
     @property
     def partial_fit(self) -> Any:
-        """It has none: the posterior of one batch of rows is not that of all."""
+        """Refuse: the posterior of one batch of rows is not that of all."""
         raise AttributeError(f"{type(self).__name__} has no partial_fit: fit all rows again")
 
     def to_sklearn(self) -> Any:

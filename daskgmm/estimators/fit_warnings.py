@@ -18,7 +18,7 @@ def warn_of_spurious() -> None:
 
 
 def warn_of_components(texts: Iterable[str]) -> None:
-    """Warn the caller of ``fit`` of what is odd about components."""
+    """Warn the caller of ``fit`` of odd components."""
     for text in texts:
         warnings.warn(text, ConvergenceWarning, stacklevel=3)
 

@@ -157,12 +157,12 @@ class GaussianMixture(
         has K components and the columns of X, in any order where both have names; another
         covariance type is converted. With `warm_start` it is where the first fit starts.
     missing : {'error', 'drop', 'marginalize'}, default 'error'
-        What rows with a missing value count as: NaN, in frames also null or `pandas.NA`, and
+        Treatment of rows with a missing value: NaN, in frames also null or `pandas.NA`, and
         masked values. With 'drop' they count as absent in `fit`, `partial_fit` and `score`. With
-        'marginalize' they count by what is known of them: exact EM for values that are missing at
-        random (Ghahramani and Jordan, 1994), and predictions from the known values. Starts are
-        found on the complete rows of the sample if they are half of it, or ten for each component
-        and column; else with means in place of what is missing.
+        'marginalize' their known values count: exact EM for values that are missing at random
+        (Ghahramani and Jordan, 1994), and predictions from the known values. Starts are found on
+        the complete rows of the sample if they are half of it, or ten for each component and
+        column; else with means in place of missing values.
     noise : bool or float, default False
         Uniform background over the bounding box of all rows, for those that belong to no cluster
         (Banfield and Raftery, 1993); a number is its first share (``True``: 0.05). `predict` gives
@@ -175,7 +175,7 @@ class GaussianMixture(
     fixed : mapping or None, default None
         From 'weights', 'means' and 'covariances' to a mask of shape (K,): those components keep
         what `weights_init`, `means_init` and `precisions_init` say, and the others are learned
-        beside them; entries of components that are to be found may be NaN. A tied covariance is
+        beside them; entries to be found may be NaN. A tied covariance is
         fixed for all or none.
 
     Attributes
@@ -187,7 +187,7 @@ class GaussianMixture(
     noise_weight_, noise_density_ : float
         Share of noise, and its density in the data's units; 0 without noise.
     components_ : DataFrame
-        How each component stands: ``weight, rows, condition, overlap, entropy, flags``.
+        Report on each component: ``weight, rows, condition, overlap, entropy, flags``.
     converged_ : bool
     n_iter_ : int
         Number of EM passes of the best start over all rows.

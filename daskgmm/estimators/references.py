@@ -76,7 +76,7 @@ class StartsFrom:
     start_from: Any
 
     def __sklearn_clone__(self) -> Any:
-        """As scikit-learn's, which would clone the model to start from, and so empty it."""
+        """Clone as scikit-learn does, but not the model to start from: that would empty it."""
         found: Any = super().__sklearn_clone__()  # type: ignore[misc]
         found.start_from = self.start_from
         return found

@@ -61,7 +61,7 @@ def require_sound(
     if unknown.any():
         name = feature_name(int(np.argmax(unknown)), columns)
         raise DataError(
-            f"All values of {name} are missing.", "Leave it out, or check that it was read rightly."
+            f"All values of {name} are missing.", "Leave it out, or check how it was read."
         )
     too_large = ~np.isfinite(found.statistics.deviations)
     if too_large.any():
@@ -78,7 +78,7 @@ def require_known(incomplete: int, rows: int, max_missing: float) -> None:
         raise DataError(
             f"{incomplete} of {rows} rows ({incomplete / rows:.2%}) have missing values, more than "
             f"the allowed share of {max_missing:g}.",
-            "Check what the input is to hold, or allow a larger share.",
+            "Check the input, or allow a larger share.",
         )
 
 
@@ -166,7 +166,7 @@ _ADVICE = {
 
 
 def odd_components(estimator: FittedMixture, survey: Survey) -> list[str]:
-    """What a fit warns of in its components, unless columns are the cause."""
+    """Warnings about the components of a fit, unless columns are the cause."""
     flagged, texts = flags_of(estimator), []
     for flag, (one, several, advice) in _ADVICE.items():
         which = [str(k) for k, own in enumerate(flagged) if flag in own]

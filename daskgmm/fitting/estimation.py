@@ -1,4 +1,4 @@
-"""What a fit maximises: the parameters ``prior`` and ``fixed``, checked."""
+"""The objective of a fit: the parameters ``prior`` and ``fixed``, checked."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -24,7 +24,7 @@ PARTS = {"weights": "weights_init", "means": "means_init", "covariances": "preci
 
 
 def estimation_of(estimator: MixtureParameters, plan: StartPlan, n_features: int) -> Estimation:
-    """What a fit of one candidate, or of several without fixed parts, maximises."""
+    """Objective of a fit of one candidate, or of several without fixed parts."""
     prior = checked_prior(estimator.prior)
     other: Any = maximum_likelihood
     if prior is not None:
@@ -157,7 +157,7 @@ def _require_given(
     init = PARTS[name]
     if value is None:
         raise ConfigurationError(
-            f"fixed names {name}, but {init} is not given.", f"Give what they are in {init}."
+            f"fixed names {name}, but {init} is not given.", f"Give their values in {init}."
         )
     unknown = mask & ~known_in(value, shared=shared).ravel()
     if unknown.any():

@@ -209,7 +209,7 @@ class Fit:
 
 
 def _require_possible(source: Source, settings: Settings) -> None:
-    """Refuse what is known to fail before any row is read."""
+    """Refuse a fit that is known to fail, before any row is read."""
     sample_rows = max(candidate.sample_rows for candidate in settings.candidates)
     if source.lengths is not None:
         rows = sum(source.lengths)

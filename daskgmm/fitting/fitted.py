@@ -163,13 +163,13 @@ class Fitted:
 
 
 def reports_of(estimator: FittedMixture) -> list[ComponentReport]:
-    """How each component of a fitted estimator stands; no row is read."""
+    """Report on each component of a fitted estimator; no row is read."""
     moments = estimator._moments  # noqa: SLF001  a protocol's
     return diagnosed(estimator._predictor, moments, estimator.reg_covar)  # noqa: SLF001
 
 
 def flags_of(estimator: FittedMixture) -> list[tuple[str, ...]]:
-    """What is odd about each component of a fitted estimator; no row is read."""
+    """Oddities of each component of a fitted estimator; no row is read."""
     found = estimator._predictor  # noqa: SLF001  a protocol's
     moments, shared = estimator._moments, overlaps(found.mixture)  # noqa: SLF001
     return flags(found, moments, estimator.reg_covar, shared)

@@ -271,8 +271,8 @@ class MethodOptions(TypedDict, total=False):
         Option(
             default="error",
             choices=MISSING,
-            help="What rows with a missing value count as: an error, absent, or what is known of "
-            "them (exact EM for values missing at random).",
+            help="Treatment of rows with a missing value: an error, dropped as if absent, or "
+            "counted by their known values (exact EM for values missing at random).",
         ),
     ]
 

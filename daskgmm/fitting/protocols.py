@@ -70,7 +70,7 @@ class MixtureParameters(Estimator, Protocol):
     """Whether refine='auto' searches for the start."""
 
     def _estimation(self, plan: StartPlan, n_features: int) -> Estimation:
-        """What a fit of one candidate, or of several without fixed parts, maximises."""
+        """Objective of a fit of one candidate, or of several without fixed parts."""
 
     def _last_fit(self, plan: StartPlan, n_features: int) -> tuple[Mixture, Frame, float] | None:
         """Mixture, frame and lower bound of the last fit, if it is of the planned kind."""

@@ -261,7 +261,7 @@ def _at(start: Fitted, plan: StartPlan, source: Source) -> tuple[Mixture, Frame,
 
 
 def missing_named(name: Any) -> Missing:
-    """What rows with missing values count as, by the name that users give."""
+    """The treatment of missing values that has this name."""
     try:
         return Missing(name)
     except ValueError as error:

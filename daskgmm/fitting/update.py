@@ -86,7 +86,7 @@ class NewRows:
 
 
 def remembered(moments: Moments | None, mixture: Mixture, frame: Frame) -> Statistics:
-    """Statistics of the rows of which a model holds moments, in data units; else those of none.
+    """Statistics of the rows whose moments a model holds, in data units; else those of no rows.
 
     Second moments are those that the covariance type keeps: a mean of the diagonal for spherical
     ones, and only the diagonal along the axes.

@@ -190,7 +190,7 @@ def version_of(file: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def rows_in(file: Mapping[str, Any]) -> dict[str, Any]:
-    """What files with the same rows share: a file's version, or the partitions of a table.
+    """Facts that files with the same rows share: a file's version, or the partitions of a table.
 
     A later version of a table repeats most rows of an earlier one.
     """

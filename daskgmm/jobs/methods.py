@@ -165,7 +165,7 @@ def mixture_spec(priors: Mapping[str, Any], options: Mapping[str, Any], **own: A
         for name in (*_OF_LIKELIHOOD, "fix", "fix_from"):
             if options.get(name):
                 raise ConfigurationError(
-                    f"A variational mixture was asked for with {name}, which it does not take.",
+                    f"A variational mixture does not take {name}.",
                     f"Leave out --{name.replace('_', '-')}, or --bayesian.",
                 )
         return BayesianSpec.of(options, **own, **given)

@@ -49,8 +49,7 @@ class RowsOptions(TypedDict, total=False):
         Option(
             default=(),
             metavar="A,B",
-            help="Columns that are not to be used, in place of --columns; repeated and quoted as "
-            "there.",
+            help="Columns to leave out, in place of --columns; repeated and quoted as there.",
         ),
     ]
     numeric: Annotated[
@@ -133,8 +132,8 @@ MaxMissing = Annotated[
         least=0,
         most=1,
         metavar="SHARE",
-        help="Largest share of the rows that may have missing values; with more of them the exit "
-        "code is 65.",
+        help="Largest share of the rows that may have missing values; above it the exit code is "
+        "65.",
     ),
 ]
 Keep = Annotated[
@@ -161,8 +160,8 @@ class ReferenceOptions(TypedDict, total=False):
         str | None,
         Option(
             metavar="RUN",
-            help="Run directory or model file in whose order the components of the result are "
-            "brought, by least total Bhattacharyya distance.",
+            help="Run directory or model file whose order the components of the result take; they "
+            "are matched by least total Bhattacharyya distance.",
         ),
     ]
 
@@ -197,13 +196,16 @@ class MixtureOptions(FitOptions, total=False):
         Option(
             default=(),
             metavar="PARTS",
-            help="Parts of the model in --fix-from that stay, as its components do: any of means, "
-            "weights and covariances. They come first; the others are learned beside them.",
+            help="Parts of the components in --fix-from that stay as they are: any of means, "
+            "weights and covariances. These components come first; the others are learned beside "
+            "them.",
         ),
     ]
     fix_from: Annotated[
         str | None,
-        Option(metavar="RUN", help="Run directory or model file of components that stay."),
+        Option(
+            metavar="RUN", help="Run directory or model file that holds the components of --fix."
+        ),
     ]
 
 
@@ -214,8 +216,8 @@ class BayesianOptions(TypedDict, total=False):
         bool,
         Option(
             default=False,
-            help="Fit a variational mixture of K components at the most: those that the rows do "
-            "not need empty. --tol is then about the bound of all rows together.",
+            help="Fit a variational mixture of at most K components; those that the rows do not "
+            "need become empty. --tol then limits the bound of all rows together.",
         ),
     ]
     concentration: Annotated[
@@ -277,8 +279,8 @@ class PredictOptions(ReadOptions, total=False):
         Option(
             default=(),
             metavar="KEY",
-            help="Columns of INPUT whose values make directories such as day=2026-11-21, one below "
-            "the other, to which the rows go; repeated and quoted as for --columns.",
+            help="Columns of INPUT by whose values rows go into directories such as "
+            "day=2026-11-21, nested in this order; repeated and quoted as for --columns.",
         ),
     ]
     keep: Keep
@@ -324,7 +326,9 @@ class AdaptOptions(ReadOptions, total=False):
 
     relevance: Annotated[
         float,
-        Option(default=16.0, least=0, metavar="R", help="Rows that an old mean counts as."),
+        Option(
+            default=16.0, least=0, metavar="R", help="Number of rows that an old mean counts for."
+        ),
     ]
     force: Force
     command: tuple[str, ...]
@@ -351,7 +355,7 @@ class UpdateOptions(ReferenceOptions, ReadOptions, total=False):
         str | None,
         Option(
             choices=MISSING,
-            help="What rows with a missing value count as, from here on; by default as in the "
+            help="Treatment of rows with a missing value from now on; by default that of the "
             "model's fit.",
         ),
     ]
@@ -360,9 +364,9 @@ class UpdateOptions(ReferenceOptions, ReadOptions, total=False):
         float | None,
         Option(
             metavar="NATS",
-            help="Least difference, mean log-likelihood of the new rows under the old model less "
-            "its bound before (nats per row), at which the update is kept; below it nothing is "
-            "written or replaced, and the exit code is 3.",
+            help="Smallest acceptable difference in nats per row: the mean log-likelihood of the "
+            "new rows under the old model less its bound before. Below it nothing is written or "
+            "replaced, and the exit code is 3.",
         ),
     ]
     force: Force

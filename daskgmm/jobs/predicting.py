@@ -166,7 +166,7 @@ def write_predictions(
     sink = sink_for(target)
     if request.partition_by and not sink.takes_keys:
         raise ConfigurationError(
-            f"{target.name} is no folder that keys could cut.",
+            f"{target.name} is not a folder that keys can divide.",
             "Leave partition_by= (--partition-by) out, or write Parquet.",
         )
     content = _content(model, request, sink)

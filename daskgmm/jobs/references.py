@@ -35,7 +35,7 @@ def _require_parts(fix: tuple[str, ...], model: Any) -> None:
     if bool(fix) != (model is not None):
         raise ConfigurationError(
             "--fix and --fix-from belong together, and one of them is missing.",
-            "Name the parts that stay and the model that they are of.",
+            "Name the parts that stay, and the model that they come from.",
         )
 
 

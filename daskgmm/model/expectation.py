@@ -86,7 +86,7 @@ class Expectation:
         return kernel([self.mixtures[index] for index in indices], self.frame, dtype, origins)
 
     def of_features(self, features: NDArray[np.int64]) -> "Expectation":
-        """The same of the marginal mixtures of some features, for rows that lack the others."""
+        """The expectation under marginal mixtures of some features, for rows without the others."""
         origins = self.origins
         if origins is not None:
             origins = tuple(None if one is None else one[:, features] for one in origins)

@@ -53,7 +53,7 @@ class Noise:
         return self.log_density + float(np.log(self.weight)) if self.weight > 0 else -np.inf
 
     def logits_lacking(self, missing: NDArray[np.bool_]) -> Doubles:
-        """Weighted log-densities (n,) of what is known of rows, given what is missing (n, D)."""
+        """Weighted log-densities (n,) of the known values of rows; `missing` is a mask (n, D)."""
         return np.asarray(self.logit + missing @ np.log(self.sides))
 
     def of_features(self, features: NDArray[np.int64]) -> Self:

@@ -1,4 +1,4 @@
-"""What is made of a mixture, kept as long as it lives: in a process many tasks share it."""
+"""Values made of a mixture, kept as long as it lives: many tasks of a process share them."""
 
 import os
 from collections.abc import Callable

@@ -77,7 +77,7 @@ def working_dtype(mixture: Mixture, dtype: np.dtype[np.floating]) -> np.dtype[np
 
 @once_a_mixture
 def logits_dtype(mixture: Mixture, dtype: np.dtype[np.floating]) -> np.dtype[np.floating]:
-    """Likewise for logits about the means, where sums that need it are made in float64 anyway.
+    """Floating-point type for logits about the means; sums that need it are made in float64 anyway.
 
     A whitened coordinate rounds by ``eps`` times the root of ``v.T @ abs(P) @ v``, at the distance
     v of a row from the mean or, for the digits that it has, at the row itself.

@@ -182,7 +182,7 @@ def densities_of(
     compiled: bool,
     missing: Missing,
 ) -> Kernel | MarginalDensities:
-    """What computes the densities of mixtures of one type, all by the kernel that suits the first.
+    """Densities of mixtures of one type, all computed by the kernel that suits the first.
 
     Parameters
     ----------

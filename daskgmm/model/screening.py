@@ -1,4 +1,4 @@
-"""Which components a row can be shared out to: bounds on logits, and the gap beyond which none.
+"""The components that a row can be shared out to: bounds on logits, and the gap beyond which none.
 
 With y the coordinates of a row whitened by a component, its logit is ``c - |y| ** 2 / 2``, and for
 any orthonormal V of fewer columns ``c - |V.T y| ** 2 / 2`` bounds it from above. V is chosen so

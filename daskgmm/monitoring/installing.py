@@ -115,4 +115,4 @@ def warn(faults: dict[str, str]) -> None:
     """Warn of the parts that could not be put on a dashboard."""
     if faults:
         parts = "; ".join(f"{name} ({why})" for name, why in faults.items())
-        logger.warning("Not on the dashboard: %s. Fits go on without.", parts)
+        logger.warning("Not on the dashboard: %s. Fits go on without it.", parts)

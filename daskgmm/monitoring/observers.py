@@ -24,7 +24,7 @@ def default_observers() -> list[Observer]:
         try:
             found.append(import_module(name).observer())
         except Exception as error:  # noqa: BLE001  no observer can fail a fit
-            logger.warning("A fit is not watched (%s: %s).", type(error).__name__, error)
+            logger.warning("A fit is not observed (%s: %s).", type(error).__name__, error)
     return [one for one in found if one is not None]
 
 

@@ -1,4 +1,4 @@
-"""What the first pass finds of rows with missing values."""
+"""Rows with missing values, as the first pass finds them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -47,7 +47,7 @@ class Gaps:
 
     @classmethod
     def of(cls, rows: Floats, weights: Doubles | None, missing: Missing) -> Self | None:
-        """What is found of rows (D, n); ``None`` if all are complete, or none is looked for."""
+        """Gaps in rows (D, n); ``None`` if all are complete, or gaps are not looked for."""
         if missing is Missing.ERROR or not any_missing(rows):
             return None
         gaps = ~complete_rows(rows)
@@ -85,7 +85,7 @@ class Gaps:
         return replace(self, origin=origin, first=self.first + self.weights * shift, second=second)
 
     def joined(self, complete: Statistics | None) -> Statistics:
-        """Statistics of all rows: means and deviations of what is known of each feature.
+        """Statistics of all rows: means and deviations of the known values of each feature.
 
         Where the complete rows have a full scatter, it is scaled to those deviations. A feature
         that is known nowhere has the mean NaN.
@@ -124,7 +124,7 @@ def _scaled(complete: Statistics, diagonal: Doubles) -> Doubles:
 
 
 def quantiles(sample: Sample, shares: Sequence[float]) -> Doubles:
-    """Quantiles of what is known of each feature: (S, D) for S shares; NaN where nothing is."""
+    """Quantiles of the known values of each feature, (S, D) for S shares; NaN where none is."""
     rows = sample.rows.astype(np.float64)
 
     def of(rows: Floats, weights: Doubles | None) -> Doubles:

@@ -1,4 +1,4 @@
-"""The columns of a model that a figure shows: by name, position, or how well they tell it apart."""
+"""The columns that a figure shows: by name, by position, or by how far components lie apart."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -43,7 +43,7 @@ def merging(merged: Any, ax: "Axes | None" = None) -> "Axes":
     if not hasattr(merged, "path_"):
         raise InputTypeError(
             f"{merged!r:.100} has no path of joins to draw.",
-            "Give what `merge` of a fitted mixture returns.",
+            "Give the result of `merge` of a fitted mixture.",
         )
     path, chosen = merged.path_, merged.n_clusters_
     name = next(label for label in _LABELS if label in path)

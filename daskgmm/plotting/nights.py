@@ -63,7 +63,7 @@ def nights(history: Sequence[DrawnNight]) -> "Figure":
     """
     if not isinstance(history, Sequence):
         raise InputTypeError(
-            f"{history!r:.100} is no sequence of nights.",
+            f"{history!r:.100} is not a sequence of nights.",
             "Give a list of them; `daskgmm runs FOLDER --plot FILE.png` draws a folder's.",
         )
     if not history:

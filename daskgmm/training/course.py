@@ -92,7 +92,7 @@ class Paused(Exception):  # noqa: N818  no error: the search has done its share
 
 
 class Changing(Protocol):
-    """What changes as a search goes on, besides the results of its steps."""
+    """State that changes as a search goes on, besides the results of its steps."""
 
     def state(self) -> Any:
         """The state in plain values."""
@@ -128,7 +128,7 @@ def _listed(state: Any) -> Any:
 
 
 def _unheard(_: SearchProgress) -> None:
-    """Report to nobody."""
+    """Report nothing."""
 
 
 class Course:

@@ -1,4 +1,4 @@
-"""Start values from the user, some of which may be left to be found, and some of which may stay."""
+"""Start values from the user, some to be completed by values that are found, and some to stay."""
 
 from dataclasses import dataclass, replace
 

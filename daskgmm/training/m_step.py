@@ -1,4 +1,4 @@
-"""What EM maximises: the M-step, and the bound that it raises.
+"""The objective of EM: the M-step, and the bound that it raises.
 
 The E-step is the same for all: moments of the rows under a mixture. An M-step makes the next
 mixture of them. A new one is a class here or beside, whose bound no step of EM lowers; the loop,
@@ -23,7 +23,7 @@ from daskgmm.passes.statistics import Statistics
 
 @dataclass(frozen=True, eq=False)
 class Regularisation:
-    """What keeps covariances positive definite; see `daskgmm.model.moments.Moments.maximise`.
+    """Constants that keep covariances positive definite: see `Moments.maximise`.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class MStep(ABC):
 
     @abstractmethod
     def bound(self, mixture: Mixture, moments: Moments, following: Mixture) -> float:
-        """What EM raises (nats a row), after the step from `mixture` to the `following` one."""
+        """Bound that EM raises (nats a row), after a step from `mixture` to the `following` one."""
 
 
 class ConditionalMStep(MStep):
@@ -91,7 +91,7 @@ class ConditionalMStep(MStep):
 
 
 class Estimation(ABC):
-    """A choice of what is maximised, before anything is known of the rows."""
+    """Objective of a fit, before anything is known of the rows."""
 
     needs_scatter: ClassVar[bool] = False
     """Whether it needs the rows' total second moments."""
@@ -105,7 +105,7 @@ class MaximumLikelihood(Estimation, ConditionalMStep):
     """Maximum likelihood: the bound is the mean log-likelihood under the mixture before."""
 
     def m_step(self, frame: Frame, statistics: Statistics) -> "MaximumLikelihood":
-        """The same for any rows."""
+        """The M-step, the same for any rows."""
         del frame, statistics
         return self
 
@@ -124,7 +124,7 @@ class MaximumLikelihood(Estimation, ConditionalMStep):
         regularisation: Regularisation,
         held: NDArray[np.bool_],
     ) -> Mixture:
-        """The same, with second moments about the means that stay."""
+        """The most likely mixture, with second moments about the means that stay."""
         if held.any():
             origins = np.where(held[:, np.newaxis], mixture.means, moments.origins)
             moments = moments.about(origins, mixture.covariance)
@@ -136,7 +136,7 @@ class MaximumLikelihood(Estimation, ConditionalMStep):
     def first_mixture(
         self, covariance: Covariance, moments: Moments, regularisation: Regularisation
     ) -> Mixture:
-        """The same, where components may be single rows."""
+        """The most likely first mixture, whose components may be single rows."""
         how = regularisation
         return moments.first_mixture(covariance, how.ridge, how.epsilon, how.zero)
 

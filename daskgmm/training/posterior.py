@@ -72,7 +72,7 @@ class PosteriorMode(ConditionalMStep):
         regularisation: Regularisation,
         held: NDArray[np.bool_],
     ) -> Mixture:
-        """The same, where some means stay."""
+        """The most probable mixture where some means stay."""
         found = self.prior.mode(
             mixture.covariance, moments, regularisation.ridge, mixture.means, held
         )
@@ -81,7 +81,7 @@ class PosteriorMode(ConditionalMStep):
     def first_mixture(
         self, covariance: Covariance, moments: Moments, regularisation: Regularisation
     ) -> Mixture:
-        """The same without noise, from moments under any responsibilities."""
+        """The most probable mixture without noise, from moments under any responsibilities."""
         held = np.zeros(len(moments.origins), np.bool_)
         return self.prior.mode(covariance, moments, regularisation.ridge, moments.origins, held)
 
@@ -128,7 +128,7 @@ class Fixed(Estimation):
         return self.other.needs_scatter
 
     def m_step(self, frame: Frame, statistics: Statistics) -> "BesideParts":
-        """The other's, beside the parts in a frame."""
+        """M-step of the other estimation, beside the parts in a frame."""
         given = self.given
         means = None if given.means is None else frame.enter(given.means)
         shapes = None
@@ -178,11 +178,11 @@ class BesideParts(MStep):
     def first_mixture(
         self, covariance: Covariance, moments: Moments, regularisation: Regularisation
     ) -> Mixture:
-        """The other's: start values take the place of its own where they are given."""
+        """First mixture of the other estimation; start values take the place of its own."""
         return self.other.first_mixture(covariance, moments, regularisation)
 
     def bound(self, mixture: Mixture, moments: Moments, following: Mixture) -> float:
-        """The other's."""
+        """Bound of the other estimation."""
         return self.other.bound(mixture, moments, following)
 
     def stand_in(self, mixture: Mixture) -> bool:

@@ -43,7 +43,7 @@ def lower_bound_change(step: EMStep) -> float:
 
 
 def lower_bound_left(step: EMStep) -> float:
-    """What the mean log-likelihood a row (nats) is still to gain, and its last change at the least.
+    """Gain of the mean log-likelihood a row (nats) that is still to come, at least its last change.
 
     Gains shrink by about the same factor at each step near the end, so what is left is the sum of
     a geometric series (Aitken's estimate, as Böhning et al., 1994, use it); infinite while gains

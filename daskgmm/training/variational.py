@@ -26,7 +26,7 @@ _ADDED = 10
 @final
 @dataclass(frozen=True, eq=False)
 class Variational(Estimation):
-    """The posterior of all parameters under priors, of which some may come from the rows.
+    """The posterior of all parameters under priors, some of which may come from the rows.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ class VariationalStep(MStep):
     def first_mixture(
         self, covariance: Covariance, moments: Moments, regularisation: Regularisation
     ) -> Mixture:
-        """The same; moments may be of single rows that no others stand behind."""
+        """First mixture; moments may be of single rows that no others stand behind."""
         return self._expected(covariance, moments, regularisation)
 
     def _expected(self, covariance: Covariance, moments: Moments, how: Regularisation) -> Mixture:

@@ -139,7 +139,7 @@ def test_arguments_are_neither_recorded_nor_shown(tmp_path, here, config):
 WRONG = [
     ({"class": "nowhere.Cluster"}, "can't be imported"),
     ({"class": "distributed.NoCluster"}, "can't be imported"),
-    ({"class": "pathlib.Path"}, "is no class of clusters"),
+    ({"class": "pathlib.Path"}, "is not a class of clusters"),
     ({"class": 3}, "The cluster has no class"),
     ({"scale": 2, "adapt": {"maximum": 3}}, "both scale and adapt"),
     ({"scale": 0}, "scale of the cluster is 0"),

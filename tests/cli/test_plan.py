@@ -102,7 +102,7 @@ def test_a_file_and_variables_set_its_options(here, tmp_path, monkeypatch):
             "3 components were requested, but there are only 2 rows",
             "fewer",
         ),
-        ((*SMALL, "--rows", "many"), "'many' is no number", "--help"),
+        ((*SMALL, "--rows", "many"), "'many' is not a number", "--help"),
         (("plan", "--rows", "9", "--features", "0", "-k", "1"), "0 is not in the range", "--help"),
         ((*SMALL, "--rows", "9", "--memory-limit", "99MB"), "memory limit is 99MB", "500 MB"),
         ((*SMALL, "--rows", "9", "--memory-limit", "505MB"), "A pass needs a worker", "larger"),

@@ -85,7 +85,7 @@ def test_a_model_without_names_draws_numbered_columns(rows, tmp_path, here):
 @pytest.mark.parametrize(
     ("arguments", "code", "cause"),
     [
-        (["-n", "0", "-o", "out"], 2, "0 is no whole number from 1 up"),
+        (["-n", "0", "-o", "out"], 2, "0 is not a whole number from 1 up"),
         (["-n", "5", "-o", "nowhere/out"], 73, "nowhere does not exist"),
         (["-n", "5", "-o", "model.safetensors"], 73, "files that daskgmm did not write"),
     ],

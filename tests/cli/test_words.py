@@ -102,11 +102,11 @@ def test_an_empty_folder_is_called_one(here):
         (("fit", "--zzzzz"), "No such option '--zzzzz'.\n"),
         (("fit", "-k", "1..5"), "fit takes one number; `daskgmm select -k 1..5` tries several."),
         (("plan", "-k", "2,3"), "plan takes one number; `daskgmm select -k 2,3` tries several."),
-        (("fit", "-k", "drei"), "'drei' is no whole number such as 3."),
+        (("fit", "-k", "drei"), "'drei' is not a whole number such as 3."),
         (("fit", "-k", "0"), "0 is not in the range x>=1."),
-        (("sample", "model", "-n", "1.5"), "1.5 is no whole number from 1 up."),
-        (("sample", "model", "-n", "many"), "'many' is no number such as 1000 or 1e6."),
-        (("sample", "model", "-n", "inf"), "'inf' is no number such as 1000 or 1e6."),
+        (("sample", "model", "-n", "1.5"), "1.5 is not a whole number from 1 up."),
+        (("sample", "model", "-n", "many"), "'many' is not a number such as 1000 or 1e6."),
+        (("sample", "model", "-n", "inf"), "'inf' is not a number such as 1000 or 1e6."),
     ],
 )
 def test_what_was_mistyped_is_told_with_what_was_meant(here, arguments, said):

@@ -180,7 +180,7 @@ def test_a_table_is_read_alone(table):
 
 
 def test_a_folder_without_a_log_is_no_table(tmp_path):
-    with pytest.raises(errors.MissingInputError, match="is no table of the format delta"):
+    with pytest.raises(errors.MissingInputError, match="is not a table of the format delta"):
         open_dataset(tmp_path, format="delta")
     np.save(tmp_path / "rows.npy", np.eye(3))
     with pytest.raises(errors.ConfigurationError, match=r"A version or time was given.* npy"):

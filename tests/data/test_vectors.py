@@ -156,10 +156,12 @@ def test_what_is_no_vector_of_sparks_is_refused_by_its_row(tmp_path, what):
     right = {"type": 0, "size": 3, "indices": [0, 2], "values": [5.0, 7]}
     wrong = {**right, **NO_VECTORS[what]}
     path = written(tmp_path / "a.parquet", [right, None, right, None, wrong], SPARK)
-    with pytest.raises(DataError, match=r"row group 1, column 'v', row 1: .* is no vector of Sp"):
+    with pytest.raises(
+        DataError, match=r"row group 1, column 'v', row 1: .* is not a vector of Sp"
+    ):
         all_rows(open_dataset(path))
     first = written(tmp_path / "b.parquet", [wrong, right], SPARK)
-    with pytest.raises(DataError, match=r"is no vector of Spark's|no list whose length"):
+    with pytest.raises(DataError, match=r"is not a vector of Spark's|no list whose length"):
         all_rows(open_dataset(first))
 
 

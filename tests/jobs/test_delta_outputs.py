@@ -211,7 +211,7 @@ def test_a_table_that_does_not_fit_is_left_as_it_is(rows, local, there, options,
 def test_what_is_no_table_is_never_replaced(rows, tmp_path):
     (tmp_path / "out.delta").mkdir()
     (tmp_path / "out.delta" / "precious.txt").write_text("precious")
-    with pytest.raises(OutputError, match=r"is no Delta table: it holds precious\.txt"):
+    with pytest.raises(OutputError, match=r"is not a Delta table: it holds precious\.txt"):
         jobs.predict(str(rows.saved), keyed(rows), tmp_path / "out.delta", force=True)
 
 

@@ -180,7 +180,7 @@ def test_our_reader_chooses_what_it_wrote(local):
 
 def test_an_output_that_keys_can_not_cut_is_refused(rows, tmp_path):
     keyed = str(rows.folder / "keyed.parquet")
-    with pytest.raises(ConfigurationError, match=r"out\.zarr is no folder that keys could cut"):
+    with pytest.raises(ConfigurationError, match=r"out\.zarr is not a folder that keys can divide"):
         jobs.predict(str(rows.saved), keyed, tmp_path / "out.zarr", partition_by=["hour"])
     with pytest.raises(DataError, match=r"has no column 'hours'.*Did you mean 'hour'"):
         jobs.predict(str(rows.saved), keyed, tmp_path / "out", partition_by=["hours"])

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 def adapt(model: str, inputs: tuple[str, ...], **options: Any) -> None:
     """Move the means of MODEL towards the rows of INPUT.
 
-    Each mean moves the further, the more of the rows its component has; weights and covariances
+    The more of the rows a component has, the further its mean moves; weights and covariances
     stay. MODEL is a run directory or a model file. Running the same command again does nothing
     once RUN is complete.
     """

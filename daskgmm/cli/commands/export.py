@@ -14,7 +14,7 @@ from daskgmm.cli.options.types import Names
 @click.option(
     "--to",
     type=click.Choice(["sql", "onnx"]),
-    help="Language; by default the ending of FILE says it.",
+    help="Language; by default that of the ending of FILE.",
 )
 @click.option("--table", metavar="TABLE", help="Table of the SELECT, as its dialect writes it.")
 @click.option(

@@ -153,7 +153,7 @@ def _report(record: dict[str, Any], estimator: "GaussianMixture") -> None:
 
 
 def _warn_of_components(result: dict[str, Any], estimator: "GaussianMixture") -> None:
-    """Log what is odd about components, but for those that EM has not done with."""
+    """Log the oddities of components, unless EM has not converged."""
     from daskgmm.fitting.fitted import flags_of
     from daskgmm.model.questions.diagnosis import EMPTY
 

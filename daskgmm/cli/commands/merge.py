@@ -39,8 +39,9 @@ _REPORTED = ("run", "already", "run_id", "merged_from", "criterion", "clusters",
 def merge(model: str, inputs: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
     """Join the components of MODEL into clusters.
 
-    With INPUT, the pair is joined after which its rows are labelled with most certainty, again and
-    again (Baudry et al., 2010): one pass. Without, the pair that overlaps most: no row is read.
+    With INPUT, the pair whose union leaves the least doubt about the labels of its rows is joined,
+    again and again (Baudry et al., 2010), in one pass. Without INPUT, the pair that overlaps most
+    is joined, and no row is read.
     `daskgmm predict RUN` then labels rows by cluster. MODEL is a run directory or a model file.
     Running the same command again does nothing once RUN is complete.
     """

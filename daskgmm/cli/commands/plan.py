@@ -25,7 +25,7 @@ def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is no number.") from None
+        raise click.BadParameter(f"{text!r} is not a number.") from None
 
 
 _ROWS = in_order(

@@ -45,7 +45,7 @@ def plot(
 ) -> None:
     """Draw MODEL in pairs of columns, and the convergence of its fit.
 
-    Rows of INPUT, if given, are drawn too, and so are the criteria of a run of select. Of a run of
+    Rows of INPUT, if given, are drawn too, and so are the criteria of a run of select. For a run of
     merge the joins are drawn in place of the convergence. MODEL is a run directory or a model file.
     FILE ends in .png, .svg or .pdf.
     """

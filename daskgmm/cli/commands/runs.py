@@ -45,7 +45,7 @@ def age(text: str) -> timedelta:
             return timedelta(**{_UNITS[found[2]]: int(found[1])})
     except OverflowError:
         pass
-    raise click.BadParameter(f"{text!r} is no age such as 12h, 30d or 4w.")
+    raise click.BadParameter(f"{text!r} is not an age such as 12h, 30d or 4w.")
 
 
 @runs.command("list")
@@ -273,8 +273,8 @@ def prune(
 ) -> None:
     """Delete old runs in FOLDER.
 
-    Lists the runs that would go, and deletes them with --yes. With both --keep and --older-than
-    only those go to which both apply. A run that is running by its record stays, and so does any
+    Lists the runs that would go, and deletes them with --yes. With both --keep and --older-than,
+    only runs to which both apply go. A run that is running by its record stays, and so does any
     folder that is no run directory or holds other files too.
     """
     from daskgmm.errors import OutputError

@@ -17,7 +17,7 @@ def numbers(text: str) -> tuple[int, ...]:
         first, dots, last = piece.strip().partition("..")
         if not (first.isdecimal() and (last.isdecimal() or not dots)):
             raise click.BadParameter(
-                f"{text!r} is no list of numbers such as 3, 1..10 or 1,2,5.",
+                f"{text!r} is not a list of numbers such as 3, 1..10 or 1,2,5.",
             )
         stretch = range(int(first), int(last or first) + 1)
         if not stretch or stretch[0] < 1:

@@ -59,7 +59,7 @@ def update(run: str, inputs: tuple[str, ...], *, as_json: bool, **options: Any) 
 
     The command prints how far the new rows have drifted from the old model. The difference is
     the mean log-likelihood of the new rows under the old model less its bound before, in nats per
-    row: about 0 for rows like the earlier ones, below 0 for rows that fit worse. Of each component
+    row: about 0 for rows like the earlier ones, below 0 for rows that fit worse. For each component
     the shift is the distance from its old mean, to the mean of its new rows or to its new mean, in
     its old standard deviations (Mahalanobis); the divergence is that of the new component from the
     old one, in nats (Jeffreys).

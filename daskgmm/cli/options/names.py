@@ -52,7 +52,7 @@ def as_given(param: click.Parameter, value: Any) -> Any:
         return ",".join(map(_word, value))
     if isinstance(value, Mapping | list):
         kind = "table" if isinstance(value, Mapping) else "list"
-        raise click.BadParameter(f"a {kind} is no value for it.")
+        raise click.BadParameter(f"a {kind} is not a value for it.")
     if isinstance(value, bool) and getattr(param, "is_flag", False):
         return value
     return [_word(value)] if many else _word(value)

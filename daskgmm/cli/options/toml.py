@@ -200,7 +200,7 @@ def _takers(entry: TomlEntry, path: str, commands: Commands) -> dict[str, click.
     listing = " ".join(filter(None, ("daskgmm config", entry.table)))
     remedy = suggestion(entry.key, known, f"See {listing} for all options.")
     raise CommandFailure(
-        f"{path}, line {entry.line}: {entry.key!r} is no option of {whose}.", remedy, Exit.USAGE
+        f"{path}, line {entry.line}: {entry.key!r} is not an option of {whose}.", remedy, Exit.USAGE
     )
 
 

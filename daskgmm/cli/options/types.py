@@ -70,7 +70,7 @@ class Components(click.IntRange):
             taker = "fit" if ctx is None else ctx.info_name
             self.fail(f"{taker} takes one number; `daskgmm select -k {text}` tries several.")
         if not text.lstrip("+-").isdecimal():
-            self.fail(f"{text!r} is no whole number such as 3.")
+            self.fail(f"{text!r} is not a whole number such as 3.")
         return super().convert(value, param, ctx)
 
 
@@ -81,7 +81,7 @@ class Number(click.FloatRange):
         """Return the number that an option's text stands for."""
         found = super().convert(value, param, ctx)
         if not math.isfinite(found):
-            self.fail(f"{found} is no finite number.")
+            self.fail(f"{found} is not a finite number.")
         return found
 
     def _describe_range(self) -> str:
@@ -96,7 +96,7 @@ class Threshold(click.types.FloatParamType):
         """Return the number that an option's text stands for."""
         found = super().convert(value, param, ctx)
         if not (math.isfinite(found) or found == -math.inf):
-            self.fail(f"{found} is no number that a score can be held against.")
+            self.fail(f"{found} is not a number that a score can be compared with.")
         return found
 
 
@@ -106,9 +106,9 @@ def many(text: str) -> int:
         number = int(text) if text.replace("_", "").isdecimal() else float(text)
         whole = int(number)
     except (ValueError, OverflowError):
-        raise click.BadParameter(f"{text!r} is no number such as 1000 or 1e6.") from None
+        raise click.BadParameter(f"{text!r} is not a number such as 1000 or 1e6.") from None
     if whole != number or whole < 1:
-        raise click.BadParameter(f"{text} is no whole number from 1 up.")
+        raise click.BadParameter(f"{text} is not a whole number from 1 up.")
     return whole
 
 
@@ -163,7 +163,7 @@ def table(given: Any) -> dict[str, Any]:
         except ValueError:
             given = None
     if not isinstance(given, Mapping):
-        raise click.BadParameter("it is no table, nor a JSON object.")
+        raise click.BadParameter("it is neither a table nor a JSON object.")
     secrets.remember_named(given)
     return dict(given)
 

@@ -283,7 +283,7 @@ class _Finder:
         return [(key, info) for key, info in pairs if key != folder.rstrip("/")]
 
     def _files(self, entries: Iterable[Entry]) -> Iterator[InputFile]:
-        """The files of a listing; what is inside a store is taken together."""
+        """The files of a listing; those inside a store are taken together."""
         inside: dict[str, list[Entry]] = {}
         for key, info in entries:
             store = store_of(key)

@@ -49,7 +49,7 @@ class FileRecord:
 
     @property
     def mark(self) -> tuple[Any, ...]:
-        """The values that tell this version from others."""
+        """The values by which this version differs from others."""
         return self.path, self.bytes, self.modified, self.etag
 
     def naming(self, inner: str) -> Self:
@@ -165,7 +165,7 @@ class InputFile:
 
 
 def for_each(paths: Sequence[T], read: Callable[[T], R]) -> list[R]:
-    """What a function returns for each of some files or folders, whose metadata it reads."""
+    """Results of a function that reads the metadata of files or folders, in their order."""
     with ThreadPoolExecutor(min(_THREADS, max(len(paths), 1))) as pool:
         return list(pool.map(read, paths))
 

@@ -189,7 +189,7 @@ def _of_known_format(path: str, found: Listing, format_name: str | None) -> tupl
     """Drop other files of a directory; a file that is given by name stays."""
     if format_name is not None and FORMATS[format_name].versioned:
         raise MissingInputError(
-            f"{shown_address(path)} is no table of the format {format_name}.",
+            f"{shown_address(path)} is not a table of the format {format_name}.",
             "Give the folder of the table, or leave format= (--format) out.",
         )
     wanted = tuple(FORMATS) if format_name is None else (format_name,)

@@ -17,7 +17,7 @@ class Delegating:
 
     @property
     def components_(self) -> Any:
-        """How the components of the best mixture stand, as a DataFrame."""
+        """DataFrame with a report on each component of the best mixture."""
         return self._best().components_
 
     def predict(self, X: Any) -> Any:

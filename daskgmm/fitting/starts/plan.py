@@ -133,7 +133,7 @@ def _given(estimator: MixtureParameters, covariance: Covariance, n_features: int
 def array_of(
     values: Any, name: str, shape: tuple[int, ...], *, some: bool = False
 ) -> Doubles | None:
-    """A parameter as an array; with `some`, NaN stands for what is to be found."""
+    """A parameter as an array; with `some`, NaN stands for values to be found."""
     if values is None:
         return None
     try:

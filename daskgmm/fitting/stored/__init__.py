@@ -1,1 +1,1 @@
-"""What a fit writes and reads: checkpoints, by which it resumes, and model files."""
+"""Files of a fit: checkpoints, from which it resumes, and model files."""

@@ -82,7 +82,7 @@ class ClusterSpec:
         Raises
         ------
         ConfigurationError
-            It can't be imported, or is no class of clusters.
+            It can't be imported, or is not a class of clusters.
         """
         module, _, name = self.name.rpartition(".")
         try:
@@ -93,7 +93,7 @@ class ClusterSpec:
                 f"Install its package here. {_REMEDY}",
             ) from error
         if not (isinstance(found, type) and hasattr(found, "close") and hasattr(found, "scale")):
-            raise ConfigurationError(f"{self.name} is no class of clusters.", _REMEDY)
+            raise ConfigurationError(f"{self.name} is not a class of clusters.", _REMEDY)
         return found
 
 

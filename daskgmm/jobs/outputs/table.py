@@ -20,7 +20,7 @@ from daskgmm.jobs.outputs.committer import Check, Committer
 @final
 @dataclass(frozen=True)
 class TableCommitter(Committer):
-    """Puts a run's files into a folder of the table, which nobody reads before the commit.
+    """Puts a run's files into a folder of the table, which readers ignore before the commit.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def require_fitting(
     names = [name for name in target.names() if not _is_of(name, run_id)]
     if names and not is_table(target):
         raise OutputError(
-            f"{target.name} exists and is no Delta table: it holds {names[0]}.",
+            f"{target.name} exists and is not a Delta table: it holds {names[0]}.",
             "Choose another output, or remove this one yourself.",
         )
     require_fits(target, columns, configuration.get("partition_by", ()))

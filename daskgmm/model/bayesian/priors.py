@@ -143,7 +143,7 @@ class Priors:
         return np.diag(self.scale) if self.scale.ndim == 1 else self.scale
 
     def evidence(self, mixture: Mixture, frame: Frame) -> float:
-        """What the ELBO holds but for the entropy of the responsibilities and constants (nats).
+        """The ELBO without the entropy of the responsibilities and without constants (nats).
 
         With the entropy it is scikit-learn's ``lower_bound_``.
 
@@ -163,7 +163,7 @@ class Priors:
         return float(wishart.sum() - precisions.sum() + weights)
 
     def constant(self, covariance: Covariance, n_components: int, weight: float) -> float:
-        """What is to be taken off `evidence` and the entropy to make the ELBO (nats).
+        """Constant that is subtracted from `evidence` plus entropy to make the ELBO (nats).
 
         The priors are in the data's units. Of rows in a plane, whose covariance is no proper prior,
         the ELBO has no finite value: then what is infinite is left out.

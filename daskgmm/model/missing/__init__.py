@@ -1,4 +1,4 @@
-"""Rows with missing values: exact EM on what is observed, for values missing at random.
+"""Rows with missing values: exact EM on the observed values, for values missing at random.
 
 For a row whose features O are known and M missing, component k has the density of its marginal
 over O, and expects of the others, given the row (Ghahramani and Jordan, 1994)

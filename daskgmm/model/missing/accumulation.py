@@ -269,7 +269,7 @@ class MissingSums:
 
 
 def _of_unknown(mixture: Mixture, weight: float) -> Moments:
-    """Moments of rows of which nothing is known, of this weight; their number is not counted."""
+    """Moments of rows without any known value, of this weight; their number is not counted."""
     shares, log_likelihood = mixture.weights, 0.0
     if mixture.log_weights is not None:
         odds = np.exp(mixture.log_weights)

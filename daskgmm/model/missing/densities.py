@@ -1,4 +1,4 @@
-"""Densities of rows with missing values: those of what is known of them."""
+"""Densities of rows with missing values: those of their known values."""
 
 from collections.abc import Callable
 from typing import final

@@ -18,7 +18,7 @@ _FEW_FEATURES = 16
 
 
 class Missing(Enum):
-    """What rows with a missing value count as, by the names that users give."""
+    """Treatment of rows with a missing value, by the names that users give."""
 
     ERROR = "error"
     """They are refused before, so nothing looks for them."""

@@ -48,7 +48,7 @@ class Regression(NamedTuple):
 
 
 def log_peaks_along_axes(scales: Doubles) -> Doubles:
-    """The same log-density, of shape (K, D), where features are independent in each component.
+    """Log-densities (K, D) at the means, where features are independent in each component.
 
     `scales` (K, D) are the roots of the precisions.
     """

@@ -1,4 +1,4 @@
-"""How components stand: their rows, widths and overlaps, and what is odd about them."""
+"""Diagnosis of components: their rows, widths, overlaps and oddities."""
 
 from dataclasses import dataclass
 
@@ -38,7 +38,7 @@ _DRAWN, _FEWEST_DRAWN, _MOST_DRAWN = 2**15, 32, 512
 
 @dataclass(frozen=True)
 class ComponentReport:
-    """How a component stands.
+    """Report on a component.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class ComponentReport:
 def diagnosed(
     predictor: Predictor, moments: Moments | None, reg_covar: float
 ) -> list[ComponentReport]:
-    """How each component stands; no row is read.
+    """Report on each component; no row is read.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def entropies(predictor: Predictor) -> Doubles:
 def flags(
     predictor: Predictor, moments: Moments | None, reg_covar: float, shared: Doubles
 ) -> list[tuple[str, ...]]:
-    """What is odd about each component, given its largest overlap (K,)."""
+    """Oddities of each component, given its largest overlap (K,)."""
     mixture = predictor.in_data_units
     masks = {
         COINCIDES: shared >= COINCIDENCE,

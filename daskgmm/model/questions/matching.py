@@ -1,4 +1,4 @@
-"""Which component of one mixture is which of another."""
+"""Correspondence of the components of two mixtures."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -120,7 +120,7 @@ def by_entropy(shares: Floats, weights: Doubles | None = None) -> MergePath:
 
 
 def _gains(t: Doubles, weights: Doubles, k: int, with_: NDArray[np.int64]) -> Doubles:
-    """What joining cluster k with each of these takes off the entropy."""
+    """Entropy that joining cluster k with each of these takes away."""
     rows = np.flatnonzero(t[:, k] > _NEGLIGIBLE)
     own, others = t[rows, k][:, np.newaxis], t[np.ix_(rows, with_)]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

@@ -39,7 +39,7 @@ dd small { font-size: 13px; color: var(--faint); }
 
 
 class Heading:
-    """Which fit it is, how far it is, and how long it will take."""
+    """Title of a fit, how far it is, and how long it will take."""
 
     def __init__(self) -> None:
         self.root = Div(name="heading", sizing_mode="stretch_width", stylesheets=sheet(_CSS))
