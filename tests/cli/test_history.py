@@ -324,8 +324,8 @@ def test_a_run_that_is_being_replaced_stays(nights, here):
     [
         (["prune", "x"], "--keep N, --older-than AGE"),
         (["prune", "x", "--keep", 0], "x>=1"),
-        (["prune", "x", "--older-than", "30"], "no age such as"),
-        (["prune", "x", "--older-than", "9" * 30 + "d"], "no age such as"),
+        (["prune", "x", "--older-than", "30"], "not an age such as"),
+        (["prune", "x", "--older-than", "9" * 30 + "d"], "not an age such as"),
         (["compare", "x"], "two or more"),
         (["list"], "Missing argument 'FOLDER'"),
         ([], "Missing command"),
