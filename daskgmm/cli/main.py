@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
+from daskgmm.cli import loading
 from daskgmm.cli.exits import CommandFailure, Exit, code_of, interruptible, show
 from daskgmm.cli.options import secrets
 from daskgmm.cli.options.names import CONFIG, likely
@@ -93,6 +94,8 @@ class Commands(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """The command that was typed; an error for an unknown one suggests a similar name."""
         name = args[0]
+        if name not in loading.COMMANDS:
+            loading.end()
         if name not in _HOMES and not name.startswith("-"):
             ctx.fail(f"No such command {name!r}. {likely(name, _HOMES)}")
         return super().resolve_command(ctx, args)
@@ -164,6 +167,7 @@ def _ended_by(error: click.ClickException) -> int:
 
 def main() -> NoReturn:
     """Run the command line of this process and end it."""
+    loading.begin()
     streams.prepare()
     logs.log_warnings()
     with interruptible():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from daskgmm.cli.loading import Loading
 from daskgmm.cli.output import logs
 from daskgmm.cli.output.lines import ProgressLines
 
@@ -38,6 +39,12 @@ def progress(*, shown: bool, verb: str, forecast: "Forecast | None" = None) -> "
     forecast : Forecast or None
         Forecast of a fit before its first pass.
     """
+    with _listener(shown=shown, verb=verb, forecast=forecast) as inner:
+        yield Loading(inner)
+
+
+@contextmanager
+def _listener(*, shown: bool, verb: str, forecast: "Forecast | None") -> "Iterator[Listener]":
     from daskgmm.jobs.listener import Silence
 
     if logs.as_json():

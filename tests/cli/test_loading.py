@@ -1,0 +1,55 @@
+"""The start of a command: what it imports, and when it begins to collect garbage."""
+
+import gc
+import sys
+
+import pytest
+
+from daskgmm.cli import loading
+from daskgmm.cli.output.progress import progress
+from daskgmm.jobs.listener import Start
+from tests.support.command import in_process
+from tests.support.paths import ROOT
+
+_IRIS = ("fit", ROOT / "examples/data/iris.csv", "--columns", "sepal_length,sepal_width", "-k", 3)
+_LISTING = """
+import atexit, gc, sys
+from daskgmm.cli import main
+heavy = ("distributed", "bokeh", "numba", "matplotlib", "dask.array", "dask.dataframe")
+atexit.register(
+    lambda: print(gc.isenabled(), gc.get_freeze_count() > 0, *filter(sys.modules.get, heavy))
+)
+main()
+"""
+
+
+@pytest.fixture
+def begun():
+    """Loading has begun, and ends with the test."""
+    loading.begin()
+    yield
+    gc.enable()
+    gc.unfreeze()
+
+
+def test_a_small_fit_imports_no_cluster_and_no_compiler_and_collects_garbage(tmp_path):
+    command = (sys.executable, "-c", _LISTING)
+    done = in_process(*_IRIS, "-o", tmp_path / "run", command=command)
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[-1] == "True True"
+
+
+@pytest.mark.usefixtures("begun")
+def test_garbage_is_collected_from_when_rows_are_read():
+    with progress(shown=False, verb="Fitting") as listener:
+        listener.wait("starting a cluster")
+        assert not gc.isenabled()
+        listener.start(Start(3, 2, "here"))
+        assert gc.isenabled()
+
+
+def test_a_process_that_did_not_begin_so_keeps_its_objects_in_sight():
+    before = gc.get_freeze_count()
+    loading.end()
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == before
