@@ -1,7 +1,6 @@
 """Move the means of a model towards rows, and leave a run directory."""
 
 import os
-from dataclasses import asdict
 from typing import Any, Unpack
 
 from daskgmm.data.storage.folder import Folder
@@ -67,7 +66,7 @@ def adapt(
         folder,
         dict(as_plain(rows.configuration() | own)),
         fingerprint(dataset),
-        asdict(resources),
+        resources.plain(),
         options.get("command", ()),
         force=options.get("force", False),
     )

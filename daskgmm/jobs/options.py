@@ -31,8 +31,8 @@ Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 T = TypeVar("T")
 
 
-class RowsOptions(TypedDict, total=False):
-    """Options of the rows that a job reads."""
+class ColumnOptions(TypedDict, total=False):
+    """Options of the columns that are features."""
 
     columns: Annotated[
         Sequence[str] | None,
@@ -59,9 +59,19 @@ class RowsOptions(TypedDict, total=False):
             help="Use all columns that hold numbers and no others, in place of --columns.",
         ),
     ]
+
+
+class WeightOptions(TypedDict, total=False):
+    """Options of sample weights."""
+
     weight_column: Annotated[
         str | None, Option(metavar="W", help="Column that holds the sample weights.")
     ]
+
+
+class FormatOptions(TypedDict, total=False):
+    """Options of files and tables: their format, and the rows of them that are read."""
+
     format: Annotated[
         str | None,
         Option(metavar="FORMAT", help="Format of the inputs, if their names do not tell it."),
@@ -100,6 +110,11 @@ class RowsOptions(TypedDict, total=False):
             "2026-11-21T05:00:00Z; UTC unless it has a zone.",
         ),
     ]
+
+
+class StorageOptions(TypedDict, total=False):
+    """Options of the stores of inputs and outputs."""
+
     storage_options: Annotated[
         Mapping[str, Any],
         Option(
@@ -110,6 +125,10 @@ class RowsOptions(TypedDict, total=False):
             "those in a file or variable.",
         ),
     ]
+
+
+class RowsOptions(ColumnOptions, WeightOptions, FormatOptions, StorageOptions, total=False):
+    """Options of the rows that a job reads."""
 
 
 class ReadOptions(RowsOptions, ClusterOptions, total=False):

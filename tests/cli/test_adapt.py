@@ -1,5 +1,7 @@
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from daskgmm import load, open_dataset
@@ -32,6 +34,17 @@ def test_a_model_is_adapted_once_and_shown(run, tmp_path, here):
     assert again.code == 0
     assert "already complete" in again.err
     assert here("adapt", run, IRIS, "--relevance", 5, "-o", path).code != 0
+
+
+def test_weights_of_rows_count_in_a_score(run, tmp_path, here):
+    frame = pd.read_csv(IRIS)[["sepal_length", "sepal_width"]]
+    rows, thrice = tmp_path / "rows.parquet", tmp_path / "thrice.parquet"
+    frame.assign(w=np.where(frame.index < 50, 3.0, 1.0)).to_parquet(rows)
+    pd.concat([frame, frame[:50], frame[:50]]).to_parquet(thrice)
+    weighted = json.loads(here("score", run, rows, "--weight-column", "w", "--json").out)
+    repeated = json.loads(here("score", run, thrice, "--json").out)
+    name = "mean_log_likelihood"
+    assert weighted[name] == pytest.approx(repeated[name], rel=1e-12)
 
 
 def test_the_run_itself_is_not_written_over(run, here):

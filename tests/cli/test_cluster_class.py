@@ -132,6 +132,10 @@ def test_arguments_are_neither_recorded_nor_shown(tmp_path, here, config):
     record = json.loads((run / "run.json").read_text())
     assert record["resources"]["cluster"] == CLASS
     assert token not in (run / "run.json").read_text()
+    adapted = tmp_path / "adapted"
+    assert here("adapt", run, FIT[1], "-o", adapted, *own).code == 0
+    assert json.loads((adapted / "run.json").read_text())["resources"]["cluster"] == CLASS
+    assert token not in (adapted / "run.json").read_text()
     shown = here("config", "fit", *own)
     assert (shown.code, CLASS in shown.out, token in shown.out) == (0, True, False)
 

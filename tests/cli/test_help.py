@@ -4,6 +4,9 @@ import sys
 
 import pytest
 
+from daskgmm.cli.main import daskgmm
+from daskgmm.fitting.options import declared
+from daskgmm.jobs import options as jobs
 from tests.support.command import in_process
 
 HEAVY = ("numpy", "sklearn", "dask", "distributed", "pyarrow", "rich", "scipy", "fsspec")
@@ -27,6 +30,27 @@ def test_each_command_documents_itself_and_the_group_names_it(command, overview)
     assert f"daskgmm {command}" in done.out
     assert "None" not in done.out
     assert f"  {command} " in overview
+
+
+@pytest.mark.parametrize(
+    ("command", "kind", "senseless"),
+    [
+        ("fit", jobs.OneFitOptions, ()),
+        ("select", jobs.FitOptions, ()),
+        ("update", jobs.UpdateOptions, ()),
+        ("predict", jobs.PredictOptions, jobs.WeightOptions),
+        ("impute", jobs.ImputeOptions, jobs.WeightOptions),
+        ("merge", jobs.MergeOptions, ()),
+        ("adapt", jobs.AdaptOptions, ()),
+        ("score", jobs.ReadOptions, ()),
+        ("sample", jobs.SampleOptions, jobs.RowsOptions),
+        ("plan", jobs.PlanOptions, jobs.WeightOptions),
+    ],
+)
+def test_a_command_takes_each_option_that_its_job_declares(command, kind, senseless):
+    taken = {option.name for option in daskgmm.get_command(None, command).params}
+    missing = declared(kind).keys() - taken
+    assert missing <= (declared(senseless).keys() if senseless else set())
 
 
 def test_help_loads_no_library():

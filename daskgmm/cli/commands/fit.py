@@ -82,9 +82,10 @@ AFTERWARDS = in_order(
 def fit(inputs: tuple[str, ...], **options: Any) -> None:
     """Fit a mixture of K Gaussians to the rows of INPUT.
 
-    INPUT is a file, a directory, a pattern of file names or a URL: Parquet, CSV, npy, Zarr or
-    HDF5. The model and a record of the fit are written to RUN, a directory or a URL. Running the
-    same command again continues an unfinished run, and does nothing once the run is complete.
+    INPUT is a file, a directory, a pattern of file names or a URL: Parquet, CSV, npy, Zarr, HDF5,
+    or a table of Delta or Iceberg. The model and a record of the fit are written to RUN, a
+    directory or a URL. Running the same command again continues an unfinished run, and does
+    nothing once the run is complete.
     """
     from daskgmm import jobs
 

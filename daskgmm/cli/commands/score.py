@@ -11,6 +11,7 @@ from daskgmm.cli.options.shared import (
     JSON,
     MODEL,
     READING,
+    WEIGHTS,
     inputs_of,
     resources_of,
 )
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     help="Smallest acceptable mean log-likelihood in nats per row; below it the exit code is 3.",
 )
 @COLUMNS
+@WEIGHTS
 @READING
 def score(
     model: str,

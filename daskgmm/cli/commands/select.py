@@ -72,8 +72,9 @@ def select(inputs: tuple[str, ...], **options: Any) -> None:
 
     All candidates are fitted to the rows of INPUT in the same passes. The best model and a record
     of all candidates are written to RUN, a directory or a URL. INPUT is a file, a directory, a
-    pattern of file names or a URL: Parquet, CSV, npy, Zarr or HDF5. Running the same command
-    again continues an unfinished run, and does nothing once the run is complete.
+    pattern of file names or a URL: Parquet, CSV, npy, Zarr, HDF5, or a table of Delta or Iceberg.
+    Running the same command again continues an unfinished run, and does nothing once the run is
+    complete.
     """
     from daskgmm import jobs
 

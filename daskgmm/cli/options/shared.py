@@ -10,17 +10,30 @@ from daskgmm.cli.options.names import long_name
 from daskgmm.cli.options.sources import take_from_file
 from daskgmm.cli.output import logs
 from daskgmm.fitting.options import declared
-from daskgmm.jobs.cluster.options import ClusterOptions, SchedulerOptions, SizeOptions
-from daskgmm.jobs.options import FitOptions, ReferenceOptions, RowsOptions, build
+from daskgmm.jobs.cluster.options import (
+    ClusterOptions,
+    SchedulerOptions,
+    SizeOptions,
+    WorkplaceOptions,
+)
+from daskgmm.jobs.options import (
+    ColumnOptions,
+    FitOptions,
+    FormatOptions,
+    ReferenceOptions,
+    StorageOptions,
+    WeightOptions,
+    build,
+)
 
 if TYPE_CHECKING:
     from daskgmm.jobs.cluster.resources import Resources
     from daskgmm.jobs.inputs import Inputs
 
-COLUMNS = options_of(RowsOptions, ["columns", "exclude", "numeric"])
-WEIGHTS = options_of(RowsOptions, ["weight_column"])
-FORMAT = options_of(RowsOptions, ["format", "delimiter", "where", "version", "as_of"])
-STORAGE = options_of(RowsOptions, ["storage_options"])
+COLUMNS = options_of(ColumnOptions)
+WEIGHTS = options_of(WeightOptions)
+FORMAT = options_of(FormatOptions)
+STORAGE = options_of(StorageOptions)
 REFERENCES = options_of(ReferenceOptions)
 FORCE = options_of(FitOptions, ["force"])
 SEED = options_of(FitOptions, ["seed"])
@@ -29,9 +42,7 @@ SIZES = options_of(SizeOptions)
 RESOURCES = in_order(
     SCHEDULER,
     SIZES,
-    options_of(
-        ClusterOptions, ["cluster", "performance_report", "wait_for_workers", "worker_timeout"]
-    ),
+    options_of(WorkplaceOptions),
 )
 RESOURCE_NAMES = tuple(set(declared(ClusterOptions)) - {"wait_for_workers", "worker_timeout"})
 """Parameters of `RESOURCES` that need rows to read."""

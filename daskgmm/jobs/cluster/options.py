@@ -53,8 +53,8 @@ class SizeOptions(TypedDict, total=False):
     ]
 
 
-class ClusterOptions(SchedulerOptions, SizeOptions, total=False):
-    """Options of the cluster that a job runs on."""
+class WorkplaceOptions(TypedDict, total=False):
+    """Options of a cluster of any kind: its class, its workers, and a report of it."""
 
     cluster: Annotated[
         Mapping[str, Any] | None,
@@ -91,3 +91,7 @@ class ClusterOptions(SchedulerOptions, SizeOptions, total=False):
             "job ends with exit code 75.",
         ),
     ]
+
+
+class ClusterOptions(SchedulerOptions, SizeOptions, WorkplaceOptions, total=False):
+    """Options of the cluster that a job runs on."""
