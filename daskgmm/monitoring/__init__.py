@@ -4,12 +4,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from daskgmm.monitoring.installing import install
     from daskgmm.monitoring.mlflow import MLflowLogger
+    from daskgmm.monitoring.service.installing import install
 
 __all__ = ["MLflowLogger", "install"]
 
-_HOMES = {"MLflowLogger": "mlflow", "install": "installing"}
+_HOMES = {"MLflowLogger": "mlflow", "install": "service.installing"}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from daskgmm.monitoring.installing import on_scheduler, warn
+from daskgmm.monitoring.service.installing import on_scheduler, warn
 
 
 def dask_setup(scheduler: Any) -> None:

@@ -20,12 +20,12 @@ from daskgmm.cli.output.followed import WatchDisplay, as_line, event_line, runs_
 from daskgmm.monitoring import install
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.follow import Follower
-from daskgmm.monitoring.http import as_json
-from daskgmm.monitoring.metrics import Collector
 from daskgmm.monitoring.page.document import Page
-from daskgmm.monitoring.plugin import FitPlugin
 from daskgmm.monitoring.schema import START
-from daskgmm.monitoring.state import ClusterFits
+from daskgmm.monitoring.service.http import as_json
+from daskgmm.monitoring.service.metrics import Collector
+from daskgmm.monitoring.service.plugin import FitPlugin
+from daskgmm.monitoring.service.state import ClusterFits
 from tests.support.command import here
 from tests.support.fit_events import end, made, start
 

@@ -12,8 +12,8 @@ import pytest
 
 from daskgmm import GaussianMixture
 from daskgmm.monitoring import install
-from daskgmm.monitoring.plugin import FitPlugin
-from daskgmm.monitoring.state import ClusterFits
+from daskgmm.monitoring.service.plugin import FitPlugin
+from daskgmm.monitoring.service.state import ClusterFits
 from daskgmm.passes.engine.keys import SHOWN
 from tests.support.clusters import running
 from tests.support.rows import two_groups

@@ -167,7 +167,7 @@ def test_schedulers_of_one_process_come_and_go():
 
 
 def test_without_prometheus_there_is_a_page_all_the_same(monkeypatch, caplog):
-    monkeypatch.setitem(sys.modules, "daskgmm.monitoring.metrics", None)
+    monkeypatch.setitem(sys.modules, "daskgmm.monitoring.service.metrics", None)
     with cluster_of(0) as cluster, Client(cluster) as client:
         assert install(client).endswith("/daskgmm")
     assert "Not on the dashboard: /metrics" in caplog.text

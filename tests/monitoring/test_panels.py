@@ -15,7 +15,7 @@ from daskgmm.monitoring.page.panels.parameters import Parameters
 from daskgmm.monitoring.page.panels.weights import Weights, colour, fading
 from daskgmm.monitoring.page.panels.workers import MOST, Workers
 from daskgmm.monitoring.page.view import PageView, view
-from daskgmm.monitoring.state import ClusterFits, TaskProgress
+from daskgmm.monitoring.service.state import ClusterFits, TaskProgress
 from tests.support.fit_events import end, made, start
 
 RUN = "a" * 32

@@ -19,7 +19,7 @@ from daskgmm.monitoring.observer import Observer, Reason
 from daskgmm.monitoring.page.panels.heading import Heading
 from daskgmm.monitoring.page.panels.workers import Workers
 from daskgmm.monitoring.page.view import PageView
-from daskgmm.monitoring.state import TaskProgress
+from daskgmm.monitoring.service.state import TaskProgress
 from daskgmm.monitoring.text import (
     capitalised,
     count,

@@ -10,14 +10,14 @@ from daskgmm.cli.exits import CommandFailure
 from daskgmm.cli.output.followed import event_line, runs_table
 from daskgmm.monitoring.events import EventObserver
 from daskgmm.monitoring.follow import Follower
-from daskgmm.monitoring.http import as_json
 from daskgmm.monitoring.messages import searched
-from daskgmm.monitoring.metrics import Collector
 from daskgmm.monitoring.observer import Observer
 from daskgmm.monitoring.page.panels import CHARTS, TEXTS
 from daskgmm.monitoring.page.view import view
 from daskgmm.monitoring.schema import END, EVENTS, FIELDS, PASS, START, STARTS, fields_of, is_ours
-from daskgmm.monitoring.state import ClusterFits
+from daskgmm.monitoring.service.http import as_json
+from daskgmm.monitoring.service.metrics import Collector
+from daskgmm.monitoring.service.state import ClusterFits
 from daskgmm.training.course import EM, SearchProgress
 
 

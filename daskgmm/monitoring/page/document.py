@@ -13,7 +13,7 @@ from daskgmm.monitoring.page.panels import CHARTS, TEXTS
 from daskgmm.monitoring.page.panels.base import Panel
 from daskgmm.monitoring.page.panels.chooser import Chooser
 from daskgmm.monitoring.page.view import view
-from daskgmm.monitoring.state import ClusterFits
+from daskgmm.monitoring.service.state import ClusterFits
 
 _MILLISECONDS = 1000
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from daskgmm.monitoring.http import dashboard_of, prefix_of
-from daskgmm.monitoring.state import ClusterFits
+from daskgmm.monitoring.service.http import dashboard_of, prefix_of
+from daskgmm.monitoring.service.state import ClusterFits
 
 PATH = "/daskgmm"
 

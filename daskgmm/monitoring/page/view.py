@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from daskgmm.monitoring.history import FitHistory
-from daskgmm.monitoring.state import ClusterFits, TaskProgress
+from daskgmm.monitoring.service.state import ClusterFits, TaskProgress
 
 _SILENT_SECONDS = 10.0
 _SILENT_PASSES = 3

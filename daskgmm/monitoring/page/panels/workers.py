@@ -6,7 +6,7 @@ from daskgmm.monitoring.page.panels.base import sheet
 from daskgmm.monitoring.page.view import PageView
 from daskgmm.monitoring.phrases import search_line
 from daskgmm.monitoring.search import search_share
-from daskgmm.monitoring.state import TaskProgress
+from daskgmm.monitoring.service.state import TaskProgress
 from daskgmm.monitoring.text import capitalised, html
 
 MOST = 40

@@ -9,15 +9,15 @@ from urllib.parse import urljoin
 
 from daskgmm.errors import ClusterError, ConfigurationError
 from daskgmm.monitoring.events import TOPIC
-from daskgmm.monitoring.state import ClusterFits
+from daskgmm.monitoring.service.state import ClusterFits
 
 Part: TypeAlias = Callable[[Any, ClusterFits], Callable[[], None] | None]
 """Adds a path to a scheduler, in its event loop; returns how to close it, if that is needed."""
 
 PARTS: dict[str, str] = {
-    "/daskgmm.json": "daskgmm.monitoring.http",
+    "/daskgmm.json": "daskgmm.monitoring.service.http",
     "/daskgmm": "daskgmm.monitoring.page.route",
-    "/metrics": "daskgmm.monitoring.metrics",
+    "/metrics": "daskgmm.monitoring.service.metrics",
 }
 """Modules whose ``add`` is a `Part`, by the path that it adds. Each may need other libraries."""
 
@@ -90,7 +90,7 @@ def on_scheduler(dask_scheduler: Any) -> dict[str, str]:
     dict
         The parts that could not be added, with the error of each.
     """
-    from daskgmm.monitoring.plugin import NAME, FitPlugin
+    from daskgmm.monitoring.service.plugin import NAME, FitPlugin
 
     if (there := dask_scheduler.plugins.get(NAME)) is not None:
         return dict(there.faults)

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from daskgmm.monitoring.history import LOST, FitHistory
 from daskgmm.monitoring.observer import Reason
-from daskgmm.monitoring.state import ClusterFits
+from daskgmm.monitoring.service.state import ClusterFits
 
 OUTCOMES = (*(reason.value for reason in Reason), LOST)
 

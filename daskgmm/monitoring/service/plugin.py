@@ -9,7 +9,7 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.schema import END, is_ours
-from daskgmm.monitoring.state import ClusterFits
+from daskgmm.monitoring.service.state import ClusterFits
 
 NAME = "daskgmm"
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from daskgmm.monitoring.history import FitHistory, Point
-from daskgmm.monitoring.state import ClusterFits
+from daskgmm.monitoring.service.state import ClusterFits
 
 
 def dashboard_of(scheduler: Any) -> Any | None:

@@ -1,0 +1,1 @@
+"""The state of fits on a scheduler, and its JSON and metrics on the HTTP server."""
