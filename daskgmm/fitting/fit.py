@@ -29,7 +29,7 @@ from daskgmm.passes.engine.graph import Group
 from daskgmm.passes.engine.grouping import laid_out
 from daskgmm.passes.engine.persist import held
 from daskgmm.passes.expectation import expect
-from daskgmm.passes.memory import require_room
+from daskgmm.passes.limits import require_room
 from daskgmm.passes.survey import Request, Survey, surveyed
 from daskgmm.training.em import Origins, em
 from daskgmm.training.states import FitState, Trace
@@ -210,12 +210,10 @@ class Fit:
 
 def _require_possible(source: Source, settings: Settings) -> None:
     """Refuse a fit that is known to fail, before any row is read."""
-    sample_rows = max(candidate.sample_rows for candidate in settings.candidates)
     if source.lengths is not None:
         rows = sum(source.lengths)
         require_rows(rows, max(one.plan.n_components for one in settings.candidates))
-        sample_rows = min(sample_rows, rows)
-    require_room(settings.task(source), sample_rows)
+    require_room(settings.task(source))
 
 
 def _compile(rows: np.dtype[Any], dtype: np.dtype[Any]) -> None:

@@ -20,10 +20,12 @@ from daskgmm.model.typing import Doubles
 from daskgmm.passes.cost import FIT_WORTH_COMPILING, seconds_a_row
 from daskgmm.passes.memory import TaskSizes, largest_block, largest_part
 from daskgmm.passes.ranges import Ranges
+from daskgmm.passes.search_memory import NO_SEARCH, SearchSizes
 from daskgmm.passes.statistics import Statistics
 from daskgmm.training.acceleration import Acceleration, acceleration_named
 from daskgmm.training.em import EMSettings
 from daskgmm.training.m_step import Estimation, maximum_likelihood
+from daskgmm.training.refinement.sampled import TOGETHER_BYTES, most_rows, run_bytes
 from daskgmm.training.starts import StartPlan
 from daskgmm.training.stopping import PREDICTED, Rule, stopping_named
 
@@ -225,7 +227,37 @@ class Settings:
             self.dtype,
             decoded=source.decoded,
             marginalized=self.missing is Missing.MARGINALIZE,
+            search=self._search(source),
         )
+
+    def _search(self, source: Source) -> SearchSizes:
+        """Sizes of the largest search for starts, where there is one."""
+        searching = [one for one in self.candidates if one.resume_from is None]
+        if not searching:
+            return NO_SEARCH
+        rows = max(candidate.sample_rows for candidate in searching)
+        if source.lengths is not None:
+            rows = min(rows, sum(source.lengths))
+        of_each = [self._runs(one) for one in searching]
+        runs, together = (max(numbers) for numbers in zip(*of_each, strict=True))
+        pairs = [
+            min(rows, most_rows(one.plan.n_components, source.n_features)) * one.plan.n_components
+            for one in searching
+            if one.refined
+        ]
+        row_bytes = source.n_features * source.dtype.itemsize
+        return SearchSizes(rows, row_bytes, max(pairs, default=0), runs, together, len(searching))
+
+    def _runs(self, candidate: Candidate) -> tuple[int, int]:
+        """Mixtures between which a search decides, and those that EM advances together."""
+        if not candidate.refined and not self.fit_on_sample:
+            return 1, 1
+        runs = candidate.plan.most_runs(candidate.n_features, refined=candidate.refined)
+        if not candidate.refined:
+            return runs, runs
+        length = candidate.plan.covariance.feature_length(candidate.n_features)
+        fits = TOGETHER_BYTES // run_bytes(candidate.plan.n_components, length)
+        return runs, min(runs, max(fits, 1))
 
     def em_settings(
         self, frame: Frame, statistics: Statistics, ranges: Ranges | None

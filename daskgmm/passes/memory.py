@@ -3,26 +3,25 @@
 import math
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import dask
 import numpy as np
 import psutil
-from dask.utils import format_bytes
 
 from daskgmm.data.source import Source
 from daskgmm.data.storage.scratch import boot_id, root
-from daskgmm.errors import ConfigurationError
 from daskgmm.model.kernels import centred, features
 from daskgmm.model.kernels.base import slab_rows
-from daskgmm.model.kernels.neighbours import sorting_values
+from daskgmm.model.kernels.neighbours import sorting_values, stretch_rows
 from daskgmm.model.kernels.tiles import few_values, tile_pairs, tile_values
 from daskgmm.model.missing.accumulation import KEPT_BYTES, SIZES_KEPT
 from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.graph import fan_in
 from daskgmm.passes.engine.workers import explaining_losses, wait_for_workers
+from daskgmm.passes.search_memory import NO_SEARCH, SearchSizes
 
 LIBRARIES = 300 * 2**20
 """Bytes of a worker's libraries: Python, Dask, pandas, SciPy, scikit-learn, Arrow, numba."""
@@ -68,6 +67,8 @@ class TaskSizes:
         Whether blocks are decoded, and not in memory already.
     marginalized : bool
         Whether rows with missing values may come.
+    search : SearchSizes
+        Sizes of the search for starts before the passes.
     """
 
     n_features: int
@@ -80,6 +81,7 @@ class TaskSizes:
     dtype: np.dtype[np.floating]
     decoded: bool = True
     marginalized: bool = False
+    search: SearchSizes = NO_SEARCH
 
     @property
     def block_bytes(self) -> int:
@@ -121,6 +123,26 @@ class TaskSizes:
         return (1 + SIZES_KEPT) * own + KEPT_BYTES + 2 * self.block_bytes
 
     @property
+    def shared_bytes(self) -> int:
+        """Bytes of what a kernel needs of mixtures, which the tasks of a process share."""
+        values = 5 * self.length * self.n_components
+        sorting = sorting_values(self.most_components, self.n_features)
+        rows = 5 * stretch_rows(self.most_components, self.n_features) * self.n_features
+        return (values + max(sorting - rows, 0)) * np.dtype(np.float64).itemsize
+
+    @property
+    def pass_bytes(self) -> int:
+        """Bytes of a task of a pass, without what all of a process share."""
+        own = self.kernel_bytes - self.shared_bytes
+        return self.reading_bytes + own + self.held_results_bytes
+
+    @property
+    def search_bytes(self) -> int:
+        """Bytes of a search for starts of the largest mixture; see `SearchSizes`."""
+        one = replace(self, n_components=self.most_components, marginalized=False)
+        return self.search.bytes_with(one.result_bytes, one.kernel_bytes)
+
+    @property
     def result_bytes(self) -> int:
         """Bytes of a part's moments (F, K)."""
         return self.length * self.n_components * np.dtype(np.float64).itemsize
@@ -132,7 +154,7 @@ class TaskSizes:
 
 
 def worker_bytes(task: TaskSizes, threads: int = 1) -> int:
-    """Peak memory of a worker's process in a pass, without a cache in memory.
+    """Peak memory of a worker's process in a fit, without a cache in memory.
 
     Parameters
     ----------
@@ -144,9 +166,11 @@ def worker_bytes(task: TaskSizes, threads: int = 1) -> int:
     -----
     A task holds a block, work arrays, a part's moments and the sum of those before; the number
     of its parts does not count, as it reads them one after another. Beside it lie moments that
-    wait for their neighbours, or that a task of the tree adds up.
+    wait for their neighbours, or that a task of the tree adds up; and, once a process, what the
+    kernels need of the mixtures. Before the passes a worker searches for starts on the sample.
     """
-    return LIBRARIES + threads * (task.reading_bytes + task.kernel_bytes + task.held_results_bytes)
+    passes = task.shared_bytes + threads * task.pass_bytes
+    return LIBRARIES + max(passes, min(threads, task.search.at_once) * task.search_bytes)
 
 
 def rows_bytes(source: Source) -> int | None:
@@ -179,9 +203,6 @@ def available_memory() -> int:
 
 TARGET = 0.6
 """Share of a worker's memory limit above which Dask starts to spill to disk."""
-
-_ALWAYS_FREE = 2**28
-"""Bytes that a worker has for moments and sample: no cluster is asked about fewer."""
 
 SHARE = 0.5
 """Share of free memory that rows may take where there is no limit; other processes need some."""
@@ -243,56 +264,6 @@ def room_for(task: TaskSizes) -> Room:
 def memory_limit_for(task: TaskSizes, threads: int, held: int = 0) -> int:
     """The smallest memory limit of a worker that holds so many bytes of rows without spilling."""
     return math.ceil((worker_bytes(task, threads) + held) / TARGET)
-
-
-def largest_worker() -> int | None:
-    """Memory limit of the active cluster's largest worker, or what is free here without a cluster.
-
-    ``None`` where a worker has no limit.
-    """
-    client = active_client()
-    if client is None:
-        return available_memory()
-    wait_for_workers(client)
-    with explaining_losses():
-        workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    limits = [worker["memory_limit"] for worker in workers]
-    return max(limits) if limits and all(limits) else None
-
-
-def require_room(task: TaskSizes, sample_rows: int) -> None:
-    """Refuse moments and samples that no worker can hold, before any row is read.
-
-    Parameters
-    ----------
-    task : TaskSizes
-        Sizes of a task of the fit's passes.
-    sample_rows : int
-        Number of rows that starts are found on.
-
-    Raises
-    ------
-    ConfigurationError
-        They take more than the memory of the largest worker.
-    """
-    moments = task.held_results_bytes
-    sample = sample_rows * task.n_features * task.row_dtype.itemsize
-    needed = max(moments, 2 * sample)
-    if needed <= _ALWAYS_FREE or (memory := largest_worker()) is None or needed <= memory:
-        return
-    there = f"the largest worker has {format_bytes(memory)} of memory."
-    if moments > memory:
-        raise ConfigurationError(
-            f"The moments of {task.n_components:,} components and {task.n_features:,} features "
-            f"take {format_bytes(task.result_bytes)}, and with those that are added up "
-            f"{format_bytes(moments)}; {there}",
-            "Use fewer components or starts, covariance_type='diag', or workers of more memory.",
-        )
-    raise ConfigurationError(
-        f"The sample of {sample_rows:,} rows that starts are found on takes "
-        f"{format_bytes(sample)}, and twice that while it is drawn; {there}",
-        "Give a smaller number for subsample, or use workers of more memory.",
-    )
 
 
 def room_under(limit: int, task: TaskSizes, threads: int) -> int:

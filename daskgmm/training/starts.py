@@ -33,7 +33,7 @@ from daskgmm.training.initialisation import (
     random_rows,
 )
 from daskgmm.training.refinement.sampled import SampledRows, step_cost
-from daskgmm.training.refinement.search import FIRST_STEPS, Refinement, search
+from daskgmm.training.refinement.search import FIRST_STEPS, Refinement, most_moves, search
 from daskgmm.training.states import FitState, Trace
 
 logger = logging.getLogger(__name__)
@@ -118,6 +118,15 @@ class StartPlan:
         most = FURTHER_STARTS_OF_SHARED if self._starts_for_moves else FURTHER_STARTS
         return min(max(int(budget / SHARE_OF_STARTS / cost) - self.n_init, 0), most)
 
+    def most_runs(self, n_features: int, *, refined: bool) -> int:
+        """Largest number of mixtures between which a search on the sample decides at a time."""
+        if not refined:
+            return self.n_init
+        further = FURTHER_STARTS_OF_SHARED if self._starts_for_moves else FURTHER_STARTS
+        length = self.covariance.feature_length(n_features)
+        # Of moves also the mixture that they begin from, and that before all of them.
+        return max(self.n_init + further, most_moves(self.n_components, length) + 2)
+
     @property
     def _starts_for_moves(self) -> bool:
         """Whether more starts take the place of moves; of k-means alone they would take long."""
@@ -195,12 +204,14 @@ class StartPlan:
         random: np.random.RandomState,
         *,
         fit_on_sample: bool,
+        compiled: bool,
         course: Course,
     ) -> list[Trace]:
         """Starts in frame coordinates, from sampled rows (m, D) in data units, as scikit-learn's.
 
-        With `fit_on_sample` EM runs on those rows first, and the best few go on. Start values
-        that are given whole are where EM over all rows starts.
+        With `fit_on_sample` EM runs on those rows first, by a compiled loop if that is worth
+        loading, and the best few go on. Start values that are given whole are where EM over all
+        rows starts.
         """
         on_sample = fit_on_sample and not self.given.complete and settings.max_iter > 0
         course.note(of=self.n_init, rows=len(rows), most=float(settings.max_iter))
@@ -210,7 +221,7 @@ class StartPlan:
         if not on_sample:
             return list(traces)
         scatter = total_scatter(rows, weights, frame) if self.covariance.needs_scatter else None
-        expect = InMemory(rows.T, weights, frame, settings.dtype, scatter)
+        expect = InMemory(rows.T, weights, frame, settings.dtype, scatter, compiled)
         # Passes are free here, so they are EM's own: they keep closest to its optimum.
         closer = replace(settings, accelerate=plain, tol=settings.tol / CLOSER_ON_SAMPLE)
         traces = course.begin(traces)

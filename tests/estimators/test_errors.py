@@ -180,13 +180,13 @@ def unread(rows, n_features):
             4_000_000,
             100,
             {"n_components": 4096},
-            r"take 160.97 MiB.*643.88 MiB; the largest worker has 256.00 MiB.*fewer components",
+            r"take 160.97 MiB a task, needs .* GiB of memory; free here are 256.00 MiB.*fewer comp",
         ),
         (
             40_000_000,
             4,
             {"n_components": 2, "subsample": 10**7},
-            r"10,000,000 rows .*305.18 MiB.*256.00 MiB.*smaller number for subsample",
+            r"10,000,000 rows of 305.18 MiB.*256.00 MiB.*smaller number for subsample",
         ),
     ],
     ids=["rows", "moments", "sample"],
@@ -194,6 +194,6 @@ def unread(rows, n_features):
 def test_what_cannot_fit_is_refused_before_a_row_is_read(
     rows, n_features, options, told, monkeypatch
 ):
-    monkeypatch.setattr("daskgmm.passes.memory.available_memory", lambda: 2**28)
+    monkeypatch.setattr("daskgmm.passes.limits.available_memory", lambda: 2**28)
     with pytest.raises(DaskGMMError, match=told):
         GaussianMixture(**options).fit(unread(rows, n_features))

@@ -20,7 +20,7 @@ from daskgmm.errors import ClusterError, ConfigurationError, DataError
 from daskgmm.passes.engine.graph import run_pass
 from daskgmm.passes.engine.keys import Phase
 from daskgmm.passes.engine.work import Work
-from daskgmm.passes.memory import largest_worker
+from daskgmm.passes.limits import Limit, largest_worker
 from tests.support.clusters import assert_forgotten, recording, running
 from tests.support.fits import bits
 from tests.support.rows import overlapping
@@ -135,7 +135,7 @@ def test_a_line_of_text_that_a_worker_decoded_is_told(cluster, tmp_path):
 def test_the_largest_worker_is_known_by_its_limit(cluster):
     with Client(cluster) as client:
         (worker,) = client.scheduler_info()["workers"].values()
-        assert largest_worker() == worker["memory_limit"]
+        assert largest_worker() == Limit(worker["memory_limit"], worker["nthreads"])
 
 
 # --- names

@@ -78,8 +78,9 @@ def test_em_on_a_sample_ends_in_the_same_bits():
         random = np.random.RandomState(3)
         settings = recipe(2, max_iter=20)
         traces = plan.starts(
-            rows, None, sample.frame, settings, random, fit_on_sample=True, course=course
-        )
+            rows, None, sample.frame, settings, random,
+            fit_on_sample=True, compiled=False, course=course,
+        )  # fmt: skip
         return [bits_of(trace, random) for trace in traces]
 
     found, pauses, _ = in_stretches(search, 0.0)

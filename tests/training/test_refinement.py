@@ -1,5 +1,6 @@
 """The search for a start: moves, spurious components, units and numbers of starts."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,8 @@ from sklearn.cluster import KMeans
 
 from daskgmm import GaussianMixture
 from daskgmm.errors import CollapsedComponentError
+from daskgmm.fitting.settings import Candidate, Settings
+from daskgmm.jobs.planning.source import imagined
 from daskgmm.model.assignment import moments_under
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.mixture import Mixture
@@ -443,3 +446,32 @@ def test_the_same_seed_gives_the_same_bits():
     one, other = (GaussianMixture(4, random_state=3).fit(rows) for _ in range(2))
     assert_array_equal(one.means_, other.means_)
     assert one.refinement_ == other.refinement_
+
+
+# --- memory
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_search_takes_no_more_memory_than_predicted(large, monkeypatch):
+    n, n_features, n_components = 2400, 24, 40
+    if large:  # mixtures go one by one
+        monkeypatch.setattr("daskgmm.training.refinement.sampled.TOGETHER_BYTES", 1)
+        monkeypatch.setattr("daskgmm.fitting.settings.TOGETHER_BYTES", 1)
+    rows, _ = correlated(n, n_features, n_components, spread=2, apart=3.0)
+    model, source = GaussianMixture(n_components), imagined(n, n_features, DOUBLE)
+    candidate = Candidate.of(model, source, in_memory=False)
+    task = Settings.of(model, (candidate,), DOUBLE).task(source)
+    sample = sample_of(rows, budget=2e9)
+
+    def find():
+        candidate.plan.refined(sample, np.random.RandomState(0))
+
+    find()  # once, so that what is loaded does not count
+    sample.budget.spent = 0.0
+    tracemalloc.start()
+    try:
+        find()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert 0.2 * task.search_bytes <= peak <= task.search_bytes, (peak, task.search_bytes)

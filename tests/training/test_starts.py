@@ -55,6 +55,7 @@ def starts(made, rows, *, seed=0, weights=None, fit_on_sample=False, **options):
         recipe(rows.shape[1], **options),
         np.random.RandomState(seed),
         fit_on_sample=fit_on_sample,
+        compiled=False,
         course=Course(),
     )
 

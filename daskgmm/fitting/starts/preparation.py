@@ -151,9 +151,6 @@ class Preparation:
         """The sampled rows on which the start is sought, with the budget of a search."""
         base, drawn = StandardisedData.of(found, self.settings), self._sampled(found)
         plan, n_features = self.candidate.plan, drawn.rows.shape[1]
-        compiled = self.settings.worth_compiling(found.rows, n_features)
-        if compiled:
-            compile_ahead(drawn.rows.dtype, self.settings.dtype)
         return SampledRows(
             drawn.rows.T,
             drawn.weights,
@@ -163,7 +160,7 @@ class Preparation:
             if plan.covariance.needs_scatter
             else None,
             budget_for(found.rows, plan.covariance, plan.n_components, n_features),
-            compiled,
+            self._compiled(found),
             course=course,
         )
 
@@ -187,9 +184,19 @@ class Preparation:
             base.em_settings,
             random,
             fit_on_sample=partial,
+            compiled=partial and self._compiled(found),
             course=course,
         )
         return tuple(drawn)
+
+    def _compiled(self, found: Survey) -> bool:
+        """Whether EM on the sample goes by the compiled loop, which is loaded then."""
+        assert found.sample is not None  # noqa: S101  sound
+        rows = found.sample.rows
+        worth = self.settings.worth_compiling(found.rows, rows.shape[1])
+        if worth:
+            compile_ahead(rows.dtype, self.settings.dtype)
+        return worth
 
     def _sampled(self, found: Survey) -> Sample:
         """The candidate's rows of the sample, in the order of the data and without gaps."""

@@ -3,13 +3,13 @@
 import math
 from dataclasses import dataclass
 
-from dask.utils import format_bytes, parse_bytes
+from dask.utils import parse_bytes
 
-from daskgmm.errors import ConfigurationError
 from daskgmm.jobs.cluster.local import memory_share
 from daskgmm.jobs.cluster.resources import Resources
 from daskgmm.jobs.planning.passes import USUAL_PASSES, PassPlan, Tasks
 from daskgmm.passes.cost import MEASURED
+from daskgmm.passes.limits import Limit, require_limit
 from daskgmm.passes.memory import memory_limit_for, room_under
 
 
@@ -109,16 +109,10 @@ def limit_of(resources: Resources, threads: int, pass_plan: PassPlan) -> int:
     Raises
     ------
     ConfigurationError
-        The limit is too small for a pass.
+        The limit is too small for the fit.
     """
     given = resources.memory_limit
     limit = int(memory_share(threads) if given is None else parse_bytes(given))
-    if room_under(limit, pass_plan.task, threads) == 0:
-        needed = format_bytes(memory_limit_for(pass_plan.task, threads))
-        whose = "a worker's share of this machine" if given is None else "the memory limit"
-        raise ConfigurationError(
-            f"A pass needs a worker with more than {needed} of memory, but {whose} is "
-            f"{format_bytes(limit)}.",
-            "Plan for a larger memory limit, fewer threads, or fewer components.",
-        )
+    whose = "a worker's share of this machine is" if given is None else "the memory limit is"
+    require_limit(pass_plan.task, Limit(limit, threads), whose)
     return limit

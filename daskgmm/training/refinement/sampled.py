@@ -23,6 +23,9 @@ _A_PAIR, _A_COMPONENT = 30, 50_000
 """Multiplications that take as long as the exponential of a row under a component, and as a
 component's M-step."""
 
+_OF_MATRIX = 500
+"""The same for each entry of a component's covariance: its factor, and what bounds need of it."""
+
 
 ENOUGH_ROWS, ENOUGH_A_FEATURE = 10_000, 10
 """Rows by which starts are compared first, and moves are ranked; and those for each component and
@@ -30,6 +33,21 @@ feature, as on fewer components shrink onto single rows."""
 
 MOST_PAIRS = 2**25
 """Pairs of a row and a component whose responsibilities are in memory at a time, at the most."""
+
+
+TOGETHER_BYTES = 2**26
+"""Bytes of mixtures, with their moments, that EM advances together; larger ones go one by one."""
+
+
+def run_bytes(n_components: int, length: int) -> int:
+    """Bytes of a mixture and its moments (F, K): covariances and factors take twice that each."""
+    return 5 * n_components * length * np.dtype(np.float64).itemsize
+
+
+def most_rows(n_components: int, n_features: int) -> int:
+    """Rows by which mixtures are compared, at the most."""
+    enough = max(ENOUGH_ROWS, ENOUGH_A_FEATURE * n_features * n_components)
+    return max(min(enough, MOST_PAIRS // n_components), 1)
 
 
 def step_cost(
@@ -40,7 +58,9 @@ def step_cost(
     `share` is that of the pairs' multiplications that count.
     """
     length = covariance.feature_length(n_features)
-    return n_components * (n_rows * share * (2.0 * length + _A_PAIR) + _A_COMPONENT)
+    side = n_features if covariance.has_matrices and not covariance.needs_scatter else 0
+    a_component = _A_COMPONENT + _OF_MATRIX * side**2
+    return n_components * (n_rows * share * (2.0 * length + _A_PAIR) + a_component)
 
 
 @dataclass
@@ -173,6 +193,8 @@ class SampledRows:
     ) -> list[Run]:
         """Take EM steps from all runs together; those that collapse are left out.
 
+        Where all of them would take much memory, each takes its steps by itself.
+
         Parameters
         ----------
         runs : sequence of Run
@@ -181,8 +203,10 @@ class SampledRows:
         until : callable, optional
             Whether a run needs no further step.
         """
-        made, before = self.course.begin((0, tuple(runs)))
-        found: list[Run | None] = list(before)
+        if len(runs) > 1 and self._are_large(runs):
+            return [one for run in runs for one in self.advanced([run], steps, until)]
+        made, (*begun,) = self.course.begin((0, tuple(runs)))
+        found: list[Run | None] = begun
         for number in range(made, steps):
             going = [
                 (index, run)
@@ -212,6 +236,12 @@ class SampledRows:
             self.course.keep((number + 1, tuple(found)), cost)
         return [run for run in found if run is not None]
 
+    def _are_large(self, runs: Sequence[Run]) -> bool:
+        mixtures = [run.mixture for run in runs]
+        lengths = [one.covariance.feature_length(self.n_features) for one in mixtures]
+        sizes = zip(mixtures, lengths, strict=True)
+        return sum(run_bytes(one.n_components, length) for one, length in sizes) > TOGETHER_BYTES
+
     def state(self) -> Any:
         """What has changed so far; see `daskgmm.training.course.Changing`."""
         errors = [(error.cause, error.remedy) for error in self.collapses]
@@ -237,9 +267,7 @@ class SampledRows:
 
     def thinned(self, n_components: int) -> "SampledRows":
         """Every so manieth row, where these are enough to compare mixtures by."""
-        most = max(ENOUGH_ROWS, ENOUGH_A_FEATURE * self.n_features * n_components)
-        most = min(most, MOST_PAIRS // n_components)
-        step = -(-self.n_rows // max(most, 1))
+        step = -(-self.n_rows // most_rows(n_components, self.n_features))
         if step <= 1:
             return self
         weights = None if self.weights is None else self.weights[::step]

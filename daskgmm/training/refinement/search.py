@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.mixture import Mixture
 from daskgmm.training.refinement.moves import Move, moves
-from daskgmm.training.refinement.sampled import ENOUGH_ROWS, Budget, Run, SampledRows
+from daskgmm.training.refinement.sampled import (
+    ENOUGH_ROWS,
+    Budget,
+    Run,
+    SampledRows,
+    run_bytes,
+)
 from daskgmm.training.refinement.smoothing import smoothed
 from daskgmm.training.refinement.spurious import spurious
 
@@ -25,6 +31,10 @@ MOST_FURTHER = 8
 
 MORE_CANDIDATES = 20
 """The same where a component is spurious: they are few rows then, and any way out will do."""
+
+MOVES_BYTES, FEWEST_MOVES = 2**27, 2
+"""Bytes of the mixtures, with their moments, that moves of a round may take; and the number of
+moves that are tried even so."""
 
 ROUNDS, ROUNDS_ON_FEW_ROWS = ((3, 3), (6, 2), (12, 1)), ((3, 5), (6, 3), (12, 2), (12, 1))
 """EM steps of the moves, and how many of them then go on."""
@@ -224,11 +234,18 @@ def _candidates(run: Run, sample: SampledRows) -> tuple[Move | None, list[Move]]
     few = sample.thinned(run.mixture.n_components)
     wrong = spurious_of(run)
     usual = CANDIDATES if sample.n_rows > ENOUGH_ROWS else CANDIDATES_ON_FEW_ROWS
-    most = MORE_CANDIDATES if wrong.any() else usual
+    length = run.mixture.covariance.feature_length(sample.n_features)
+    most = min(MORE_CANDIDATES if wrong.any() else usual, most_moves(len(wrong), length))
     together = np.inf if wrong.any() else least_gain(few) * few.weight
     found = list(_ranked(run, few, wrong, most, together))
     several = found.pop(0) if found and found[0].count > 1 else None
     return several, found
+
+
+def most_moves(n_components: int, length: int) -> int:
+    """Number of moves that a round tries at the most, for mixtures of this size."""
+    fits = MOVES_BYTES // run_bytes(n_components, length)
+    return min(max(fits, FEWEST_MOVES), MORE_CANDIDATES)
 
 
 def _ranked(

@@ -1,0 +1,103 @@
+"""Memory limits of workers, and the refusal of fits that are too large for them.
+
+A plan and a fit refuse the same sizes, by the same count: that of `daskgmm.passes.memory`.
+"""
+
+from dataclasses import dataclass
+
+from dask.utils import format_bytes
+
+from daskgmm.errors import ConfigurationError
+from daskgmm.passes.engine.client import active_client
+from daskgmm.passes.engine.workers import explaining_losses, wait_for_workers
+from daskgmm.passes.memory import (
+    LIBRARIES,
+    TaskSizes,
+    available_memory,
+    memory_limit_for,
+    room_under,
+    worker_bytes,
+)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Memory that a process may take, and its threads.
+
+    Parameters
+    ----------
+    memory : int
+        Bytes: a worker's limit, or what is free here without a cluster.
+    threads : int
+    """
+
+    memory: int
+    threads: int
+
+
+def largest_worker() -> Limit | None:
+    """Of the active cluster's workers that with the most memory; ``None`` if one has no limit."""
+    client = active_client()
+    if client is None:
+        return None
+    wait_for_workers(client)
+    with explaining_losses():
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    limits = [Limit(worker["memory_limit"] or 0, worker["nthreads"]) for worker in workers]
+    if not limits or not all(limit.memory for limit in limits):
+        return None
+    # Of equal ones that with the fewest threads has the most room.
+    return max(limits, key=lambda limit: (limit.memory, -limit.threads))
+
+
+def require_room(task: TaskSizes) -> None:
+    """Refuse a fit that fits no worker, before any row is read; a plan refuses the same.
+
+    Raises
+    ------
+    ConfigurationError
+        It takes more than the largest worker may hold without spilling, or, without a cluster,
+        more than is free here.
+    """
+    limit = largest_worker()
+    if limit is not None:
+        require_limit(task, limit, "the largest worker has")
+    elif active_client() is None:
+        free = available_memory()
+        if worker_bytes(task) - LIBRARIES > free:  # the libraries are loaded
+            raise too_large(task, Limit(free, 1), worker_bytes(task) - LIBRARIES, "free here are")
+
+
+def require_limit(task: TaskSizes, limit: Limit, whose: str) -> None:
+    """Refuse a fit that a worker with this memory cannot make without spilling.
+
+    Parameters
+    ----------
+    task : TaskSizes
+    limit : Limit
+    whose : str
+        Words before the limit, for the error.
+    """
+    if room_under(limit.memory, task, limit.threads) == 0:
+        raise too_large(task, limit, memory_limit_for(task, limit.threads), whose)
+
+
+def too_large(task: TaskSizes, limit: Limit, needed: int, whose: str) -> ConfigurationError:
+    """The error of a fit that needs so many bytes, with the sizes and what to change."""
+    moments = format_bytes(task.result_bytes)
+    of = f"{task.n_components:,} components and {task.n_features:,} features"
+    sizes = [f"{of}, whose moments take {moments} a task"]
+    changes = ["fewer components or starts", "covariance_type='diag'"]
+    if limit.threads > 1:
+        sizes.append(f"{limit.threads} threads")
+        changes.append("fewer threads a worker")
+    search = task.search
+    if search.sample_bytes > task.shared_bytes + limit.threads * task.pass_bytes:
+        sample = format_bytes(search.rows * search.row_bytes)
+        sizes.append(f"a sample of {search.rows:,} rows of {sample}")
+        changes.insert(0, "a smaller number for subsample")
+    return ConfigurationError(
+        f"A fit of {', with '.join(sizes)}, needs {format_bytes(needed)} of memory; {whose} "
+        f"{format_bytes(limit.memory)}.",
+        f"Use {', '.join(changes)}, or workers of more memory.",
+    )
