@@ -28,6 +28,7 @@ from daskgmm.training.refinement.spurious import spurious
 from daskgmm.training.stopping import stopping_named
 from tests.support.reference import frame_of
 from tests.support.rows import correlated
+from tests.support.tables import TABLES
 
 DOUBLE = np.dtype(np.float64)
 PLENTY = 1e10
@@ -273,6 +274,27 @@ def test_all_components_are_spurious_where_noise_holds_every_row():
     mixture = replace(mixture, weights=np.zeros(2), noise=noise)
     (moments,) = sample.expect([mixture])
     assert spurious(mixture, moments).all()
+
+
+@pytest.mark.parametrize(("few", "wrong"), [(9, True), (90, False)])
+def test_a_component_that_is_thin_beside_others_is_spurious_on_few_rows(few, wrong):
+    random = np.random.default_rng(0)
+    labels = (np.arange(600) < few).astype(int)
+    rows = random.normal(size=(600, 3))
+    rows[:, 2] *= np.where(labels, 1e-2, 0.1)
+    rows[:few, 2] += 30
+    sample = sample_of(rows)
+    shares = (labels == np.arange(2)[:, np.newaxis]).astype(float)
+    moments = moments_under(shares, sample.rows, sample.frame, COVARIANCES["full"])
+    assert spurious(of_labels(sample, labels, "full"), moments).tolist() == [False, wrong]
+
+
+def test_moves_leave_what_em_shrinks_onto_a_few_rows_at_its_end():
+    rows = TABLES["galaxies"]()
+    half = rows[np.random.default_rng(1).permutation(len(rows))][: len(rows) // 2]
+    model = GaussianMixture(4, random_state=1).fit(half)
+    assert not model.refinement_["spurious"]
+    assert model.predict_proba(half).sum(axis=0).min() >= 3
 
 
 @pytest.mark.parametrize("units", [(1.0, 1.0, 1.0), (1e3, 1.0, 1e-2)])

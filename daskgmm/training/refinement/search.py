@@ -120,13 +120,32 @@ def search(
     reached = sample.course.resumed()
     if reached is None:
         run = _best_start([Run(mixture) for mixture in starts], sample, more)
-        reached = None, run, 0, 0
+        reached = None, run, 0, 0, False
     before: Run
-    latest, before, tried, taken = reached
-    plain, sample = sample, smoothed(sample, before.mixture)
-    run = latest or (before if sample is plain else _again(before, sample))
-    while run.moments is not None:
-        sample.course.reach((run, before, tried, taken))
+    latest, before, tried, taken, again = reached
+    smooth = smoothed(sample, before.mixture)
+    run = latest or (before if smooth is sample else _again(before, smooth))
+    if not again:
+        run, tried, taken = _by_moves(run, before, smooth, tried, taken)
+        run = _end([run] if smooth is sample else [before, Run(run.mixture)], run, sample)
+    if again or (smooth is not sample and spurious_of(run).any()):
+        # What EM has shrunk onto a few rows at its end is seen now only.
+        run, tried, taken = _by_moves(run, before, sample, tried, taken, again=True)
+        run = _end([run], run, sample)
+    gain = run.bound - before.bound if taken and run.bounds else 0.0
+    found = Refinement(tried, taken, gain, sample.budget.ended, bool(spurious_of(run).any()))
+    return run.mixture, found
+
+
+def _by_moves(
+    run: Run, before: Run, sample: SampledRows, tried: int, taken: int, *, again: bool = False
+) -> tuple[Run, int, int]:
+    """Where moves lead until none helps, and how many were tried and taken with those before.
+
+    When the search moves `again`, it is until no component is spurious.
+    """
+    while run.moments is not None and (not again or spurious_of(run).any()):
+        sample.course.reach((run, before, tried, taken, again))
         several, single = _candidates(run, sample)
         better, count = None, 1
         if several is not None:
@@ -141,10 +160,7 @@ def search(
             break
         run, taken = better, taken + count
         sample.course.note(taken=taken)
-    run = _end([run] if sample is plain else [before, Run(run.mixture)], run, plain)
-    gain = run.bound - before.bound if taken and run.bounds else 0.0
-    found = Refinement(tried, taken, gain, sample.budget.ended, bool(spurious_of(run).any()))
-    return run.mixture, found
+    return run, tried, taken
 
 
 def _again(run: Run, sample: SampledRows) -> Run:

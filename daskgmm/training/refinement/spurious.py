@@ -13,6 +13,10 @@ THINNEST = 1e-4
 THINNEST_WITHIN = 1e-3
 """The same of the components' common variance in that direction (Hathaway, 1985)."""
 
+FEW, THINNEST_WITHIN_OF_FEW = 3, 1e-2
+"""Rows, for each of D + 1, up to which chance alone can make a component thin, and that share
+there."""
+
 SUPPORTED = 100
 """Rows, for each of D + 1, from which on a component is not thin by chance: its columns determine
 each other."""
@@ -47,15 +51,16 @@ def spurious(mixture: Mixture, moments: Moments) -> NDArray[np.bool_]:
     few = rows < least_rows(mixture)
     if few.all():  # as where noise holds all rows: there is nothing to compare widths with
         return np.asarray(few)
-    mixture = mixture.beside(None)
+    mixture, n_features = mixture.beside(None), mixture.n_features
     matrices = mixture.covariance.as_matrices(mixture.covariances, mixture.shape)
     within = np.einsum("k,kij->ij", mixture.weights, matrices)
     centred = mixture.means - mixture.weights @ mixture.means
     columns = np.diag(within) + mixture.weights @ centred**2
     to_columns = np.diag(1 / np.sqrt(columns))
     least = _least(matrices, to_columns)
-    thin = _least(matrices, np.linalg.inv(np.linalg.cholesky(within))) < THINNEST_WITHIN
-    by_chance = rows < SUPPORTED * (mixture.n_features + 1)
+    most = np.where(rows < FEW * (n_features + 1), THINNEST_WITHIN_OF_FEW, THINNEST_WITHIN)
+    thin = _least(matrices, np.linalg.inv(np.linalg.cholesky(within))) < most
+    by_chance = rows < SUPPORTED * (n_features + 1)
     equal = _least(_without_ridge(mixture, moments), to_columns) < EQUAL
     return np.asarray(few | (thin & (least < THINNEST) & (by_chance | equal)))
 
