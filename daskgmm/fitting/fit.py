@@ -29,6 +29,7 @@ from daskgmm.passes.engine.graph import Group
 from daskgmm.passes.engine.grouping import laid_out
 from daskgmm.passes.engine.persist import held
 from daskgmm.passes.expectation import expect
+from daskgmm.passes.lengths import counted_if_persisted
 from daskgmm.passes.limits import require_room
 from daskgmm.passes.survey import Request, Survey, surveyed
 from daskgmm.training.em import Origins, em
@@ -71,7 +72,7 @@ class Fit:
         followed: Callable[[FitState], Sequence[Trace | None]],
     ) -> None:
         _require_possible(source, settings)
-        self.source = held(source)
+        self.source = source = counted_if_persisted(held(source))
         self.settings = settings
         self._checkpoint, self._followed = checkpoint, followed
         tasks = None if source.lengths is None else self._laid_out(source.lengths)

@@ -1,9 +1,12 @@
 """Lengths of parts and types of columns that only reading the rows shows."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
+from daskgmm.data.containers.dask import ChunkPart, is_future
 from daskgmm.data.source import Block, Part, Source
+from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.graph import run_pass
 from daskgmm.passes.engine.grouping import group_unmeasured
 from daskgmm.passes.engine.keys import Phase
@@ -17,6 +20,43 @@ def lengths_of(source: Source) -> tuple[int, ...]:
     groups, work = group_unmeasured(len(source.parts)), Work(_begin, _join, None)
     lengths: tuple[int, ...] = run_pass(source, groups, work, Phase.INITIALISATION)
     return lengths
+
+
+def counted_if_persisted(source: Source) -> Source:
+    """The same rows, their lengths counted if the cluster holds all chunks of unknown lengths.
+
+    Passes over them can then be grouped, and tiny chunks gathered, from the first pass on.
+    """
+    if source.lengths is not None or not source.parts or not all(map(_is_chunk, source.parts)):
+        return source
+    if active_client() is None or not all(map(is_future, source.graph.values())):
+        return source
+    keys = [part.inputs[0] for part in source.parts]
+    found = _counted_in_place([source.graph[key] for key in keys])
+    known = all(key in found for key in keys)
+    lengths = tuple(found[key] for key in keys) if known else lengths_of(source)
+    return replace(source, lengths=lengths)
+
+
+def _is_chunk(part: Part) -> bool:
+    return isinstance(part, ChunkPart)
+
+
+def _counted_in_place(futures: Sequence[Any]) -> dict[Hashable, int]:
+    """Rows of the chunks that lie in workers' memory, without a task for each of them."""
+    if not all(future.status == "finished" for future in futures):
+        return {}
+    client, keys = active_client(), [future.key for future in futures]
+    found: dict[Hashable, int] = {}
+    for own in client.run(_rows_in_memory, keys, on_error="ignore").values():
+        found |= own
+    return found
+
+
+def _rows_in_memory(keys: Sequence[Hashable], dask_worker: Any) -> dict[Hashable, int]:
+    """Rows of those chunks that a worker has in memory; it reads none back from its disk."""
+    held = getattr(dask_worker.data, "memory", dask_worker.data)
+    return {key: len(held[key]) for key in keys if key in held}
 
 
 def kept_columns(source: Source) -> Any:

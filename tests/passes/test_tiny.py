@@ -11,7 +11,7 @@ import dask.dataframe as dd
 import numpy as np
 import pytest
 from dask.core import flatten
-from distributed import Client
+from distributed import Client, wait
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -19,6 +19,7 @@ from numpy.testing import assert_array_equal
 from daskgmm import GaussianMixture
 from daskgmm.data.source import Block, Source
 from daskgmm.errors import DataError
+from daskgmm.passes import lengths as counting
 from daskgmm.passes.cache.memory import copied
 from daskgmm.passes.engine.grouping import FEWEST_TASKS, Bundle, bundled
 from tests.support.clusters import assert_forgotten, cluster_of, in_threads, recording, running
@@ -178,6 +179,29 @@ def test_a_pass_over_tiny_chunks_that_a_cluster_holds_has_very_few_tasks():
         assert bits(X.persist()) == alone
     assert len(graphs) >= 3
     assert max(map(len, graphs)) <= 12
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_persisted_frame_counts_its_rows_first_and_is_then_read_as_an_array_is(
+    in_place, monkeypatch
+):
+    X = in_tiny_chunks(300)
+    model = GaussianMixture(2, max_iter=2, tol=0, random_state=0)
+    alone, asked, plain = model.fit(X)._moments.sums, [], Client.get
+
+    def get(client, graph, *arguments, **options):
+        asked.append(len(graph))
+        return plain(client, graph, *arguments, **options)
+
+    if not in_place:  # as where chunks are on a worker's disk, or not computed yet
+        monkeypatch.setattr(counting, "_rows_in_memory", lambda *_, **__: {})
+    with in_threads(2):
+        frame = dd.from_dask_array(X, columns=list("abcd")).persist()
+        wait(frame)
+        monkeypatch.setattr(Client, "get", get)
+        assert_array_equal(model.fit(frame)._moments.sums, alone)
+    tasks_a_chunk = [found for found in asked if found > 2 * 300]
+    assert len(tasks_a_chunk) == (0 if in_place else 1)
 
 
 def test_tiny_chunks_that_are_drawn_on_a_cluster_are_drawn_by_few_tasks():

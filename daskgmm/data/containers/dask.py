@@ -12,7 +12,7 @@ from daskgmm.data.containers.arrays import float_type
 from daskgmm.data.containers.chunks import DeclaredColumns, as_block
 from daskgmm.data.containers.frames import is_real, require_distinct
 from daskgmm.data.containers.subgraph import closure, evaluate
-from daskgmm.data.containers.task_spec import DataNode, GraphNode, convert_legacy_graph
+from daskgmm.data.containers.task_spec import Alias, DataNode, GraphNode, convert_legacy_graph
 from daskgmm.data.source import Block, Source
 from daskgmm.errors import ConfigurationError, DataError, InputTypeError
 
@@ -211,7 +211,18 @@ def lowered(collection: Any) -> tuple[dict[Hashable, Any], list[Hashable]]:
         graph |= {key: value for key, value in dict(before).items() if is_future(value)}
     held = {key: value for key, value in graph.items() if is_future(value)}
     rest = {key: value for key, value in graph.items() if key not in held}
-    return convert_legacy_graph(rest) | held, list(flatten(collection.__dask_keys__()))
+    graph = convert_legacy_graph(rest) | held
+    keys = [_renamed(graph, key) for key in flatten(collection.__dask_keys__())]
+    if all(is_future(graph.get(key)) for key in keys):
+        return {key: graph[key] for key in keys}, keys
+    return graph, keys
+
+
+def _renamed(graph: Mapping[Hashable, Any], key: Hashable) -> Hashable:
+    """The key that a key is only another name of, as those of persisted frames are; or itself."""
+    while isinstance(node := graph.get(key), Alias):
+        key = node.target
+    return key
 
 
 def require_complete(source: Source) -> None:
