@@ -26,10 +26,9 @@ SINGLE_ERROR = 1 / 16
 """Error of a log-density (nats), and relative error of a covariance, that the centred form may have
 in single precision. Beyond, rounding would decide whether a component collapses."""
 
-_LOGITS_ERROR = 4
-"""Times machine epsilon and the root of the form, what typical logits about the means are off: half
-of it by their own product, and half by the digits of rows and means. Rounding has either sign, so
-that it grows with neither D nor the whitened coordinates, which are of size 1."""
+_COORDINATE_ERROR = 4
+"""Times machine epsilon and the root of the form, what whitened coordinates make a logit off: half
+of it by their own product, and half by the digits of rows and means."""
 
 SINGLE_FACTOR = 2.0**40
 """Squares of larger factors times a row's coordinates would leave the range of single precision."""
@@ -43,6 +42,21 @@ def log_density_errors(mixture: Mixture, dtype: np.dtype[np.floating]) -> Double
     typical = np.abs(mixture.means) + mixture.deviations
     form = mixture.covariance.absolute_form(mixture.factors, typical)
     return np.asarray(np.finfo(dtype).eps * form)
+
+
+def logit_errors(mixture: Mixture, dtype: np.dtype[np.floating]) -> Doubles:
+    """Errors (K,) in nats of logits about the means, near each component, hardly ever exceeded.
+
+    A whitened coordinate rounds by ``eps`` times the root of ``v.T @ abs(P) @ v``, at the distance
+    v of a row from the mean or, for the digits that it has, at the row itself. Rounding has either
+    sign, so that it grows with neither D nor the whitened coordinates, which are of size 1. The sum
+    of their D squares, one after another, rounds by ``eps * D ** 1.5``.
+    """
+    with np.errstate(all="ignore"):  # what overflows is beyond single precision too
+        typical = np.abs(mixture.means) + mixture.deviations
+        form = mixture.covariance.absolute_form(mixture.factors, typical)
+        error = _COORDINATE_ERROR * np.sqrt(form) + mixture.n_features**1.5
+        return np.asarray(np.finfo(dtype).eps * error)
 
 
 def covariance_errors(mixture: Mixture, origins: Doubles, dtype: np.dtype[np.floating]) -> Doubles:
@@ -77,18 +91,11 @@ def working_dtype(mixture: Mixture, dtype: np.dtype[np.floating]) -> np.dtype[np
 
 @once_a_mixture
 def logits_dtype(mixture: Mixture, dtype: np.dtype[np.floating]) -> np.dtype[np.floating]:
-    """Floating-point type for logits about the means; sums that need it are made in float64 anyway.
-
-    A whitened coordinate rounds by ``eps`` times the root of ``v.T @ abs(P) @ v``, at the distance
-    v of a row from the mean or, for the digits that it has, at the row itself.
-    """
+    """Floating-point type for logits; sums that need it are made in float64 anyway."""
     double = np.dtype(np.float64)
     if dtype == double:
         return dtype
-    with np.errstate(all="ignore"):  # what overflows is beyond single precision too
-        typical = np.abs(mixture.means) + mixture.deviations
-        away = mixture.covariance.absolute_form(mixture.factors, typical)
-        errors = _LOGITS_ERROR * np.finfo(dtype).eps * np.sqrt(away)
+    errors = logit_errors(mixture, dtype)
     small = np.abs(mixture.factors).max() <= SINGLE_FACTOR
     return dtype if small and (errors <= SINGLE_ERROR).all() else double
 

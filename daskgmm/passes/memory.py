@@ -103,16 +103,17 @@ class TaskSizes:
 
         In NumPy they are slabs of Phi (F) and rows (D), or three of rows without Phi, and of gamma
         (K). The compiled loop has tiles, of five times the rows and three numbers a pair. Then Eta,
-        factors, what was received of them, a product and sums about two origins, each of (F, K) or
-        twice that; where components share a covariance, these are matrices (D, D). Hundreds of
-        components are told apart, and rows sorted by them. Few rows are summed in double.
+        factors, their blocks, what was received of them, a product and sums about two origins, each
+        of (F, K) or twice that; where components share a covariance, these are matrices (D, D).
+        Hundreds of components are told apart, and rows sorted by them. Few rows are summed in
+        double.
         """
         values, widest, n_bytes = self.length + self.n_features, self.length, features.SLAB_BYTES
         if self.length > features.LONGEST:
             values, widest, n_bytes = 3 * self.n_features, 4 * self.n_features, centred.SLAB_BYTES
         slab = slab_rows(widest, self.dtype, n_bytes) * (values + self.n_components)
         tile = 5 * tile_values(self.n_features) + 3 * tile_pairs(self.n_components)
-        parameters = 10 * self.length * self.n_components + 4 * self.n_features**2
+        parameters = 11 * self.length * self.n_components + 4 * self.n_features**2
         double = np.dtype(np.float64).itemsize
         parameters += sorting_values(self.most_components, self.n_features)
         parameters += few_values(self.n_features)

@@ -23,6 +23,7 @@ from sklearn.base import clone
 from daskgmm import GaussianMixture, GaussianMixtureSelector, load, open_dataset
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import ConfigurationError, DataError, OutputError
+from daskgmm.fitting import settings as settings_of_fits
 from daskgmm.fitting.stored.checkpoint_file import CheckpointContent, CheckpointFile
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.covariance.base import Covariance
@@ -146,6 +147,25 @@ def test_types_and_weights_keep_their_bits(dtype, weighted, forced, tmp_path):
     found, _ = in_attempts(model, X, tmp_path / NAME, weights)
     assert bits(found) == bits(expected)
     assert found.means_.dtype == expected.means_.dtype
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_single_precision_beside_a_component_of_few_rows_keeps_its_bits(
+    kind, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(settings_of_fits, "FIT_WORTH_COMPILING", 0.0)  # in the loop of long passes
+    random = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], [1500, 1500, 8])
+    means = 3 * np.eye(3, 12)
+    rows = (means[labels] + random.normal(size=(len(labels), 12))).astype(np.float32)
+    X = da.from_array(rows[random.permutation(len(rows))], chunks=(1000, 12))
+    model = GaussianMixture(3, covariance_type=kind, means_init=means, **OPTIONS)
+    expected = clone(model).fit(X)
+    found, attempts = in_attempts(model, X, tmp_path / NAME)
+    assert attempts > 5
+    assert bits(found) == bits(expected)
+    assert found._moments.coarse.tobytes() == expected._moments.coarse.tobytes()
+    assert expected._moments.coarse.any()  # of sums in single precision
 
 
 @cache

@@ -12,6 +12,8 @@ from daskgmm.model import screening
 from daskgmm.model.assignment import moments_under
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.frame import Frame
+from daskgmm.model.kernels import blocks
+from daskgmm.model.kernels.base import SMALL_PRODUCT
 from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.compiled import CompiledKernel
 from daskgmm.model.kernels.loops import moments
@@ -95,6 +97,48 @@ def test_pairs_that_count_make_the_moments_of_all(
     for kernel in (SCREENED, WHOLE):
         found = moments_of(kernel, mixture, rows, dtype, weights)
         assert_same_moments(found, expected, 1e-11 if dtype == DOUBLE else 1e-3)
+
+
+@pytest.mark.parametrize("kind", ["full", "tied"])
+@each_type
+@pytest.mark.parametrize(("n_components", "n_features"), [(3, 95), (3, 96), (2, 150), (1, 200)])
+def test_features_in_blocks_and_rows_in_strips_make_the_moments_of_all(
+    kind, dtype, n_components, n_features
+):
+    rows, labels = correlated(1500, n_features, n_components, spread=20, apart=0.3)
+    mixture = mixture_of(rows, labels, kind)
+    expected = moments_of(CentredKernel, mixture, rows, dtype)
+    found = moments_of(SCREENED, mixture, rows, dtype)
+    assert_same_moments(found, expected, 1e-11 if dtype == DOUBLE else 1e-3)
+    logits = [
+        kernel([mixture], Frame.identity(n_features), dtype).logits(rows[:300].astype(dtype).T)
+        for kernel in (CentredKernel, SCREENED)
+    ]
+    best = [found.max(axis=0) for found in logits]
+    assert_allclose(best[1], best[0], atol=1e-10 if dtype == DOUBLE else 1e-2, rtol=0)
+
+
+@given(n_features=st.integers(1, 1000))
+def test_blocks_are_whole_vectors_that_cover_the_features_and_multiply_in_place(n_features):
+    edges, widest = blocks.block_edges(n_features), blocks.widest_block(n_features)
+    assert (edges[0], edges[-1]) == (0, n_features)
+    assert (edges[:-1] % 8 == 0).all()
+    assert widest < 96
+    assert blocks.strip_rows(n_features) * (widest + 1) ** 2 <= SMALL_PRODUCT
+
+
+@pytest.mark.parametrize("n_features", [5, 96, 150])
+def test_upper_blocks_hold_the_triangle(n_features):
+    whole = np.triu(np.random.default_rng(0).normal(size=(2, n_features, n_features)))
+    found, edges = blocks.upper_blocks(whole), blocks.block_edges(n_features)
+    made, begin = np.zeros_like(whole), 0
+    for j, (left, right) in enumerate(pairwise(edges)):
+        for start, stop in pairwise(edges[: j + 2]):
+            size = (stop - start) * (right - left)
+            part = found[:, begin : begin + size].reshape(2, stop - start, right - left)
+            made[:, start:stop, left:right] = part
+            begin += size
+    assert_array_equal(made, whole)
 
 
 @settings(max_examples=40, deadline=None)

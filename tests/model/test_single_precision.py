@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from daskgmm.model.assignment import moments_under
 from daskgmm.model.covariance import COVARIANCES
@@ -14,11 +16,13 @@ from daskgmm.model.precision import (
     SINGLE_ERROR,
     covariance_errors,
     fragile_components,
+    logit_errors,
     logits_dtype,
     step_suffices,
     working_dtype,
 )
 from tests.support import reference
+from tests.support.rows import correlated
 from tests.support.ways import SCREENED, WHOLE
 
 DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
@@ -108,6 +112,34 @@ def test_logits_in_single_precision_are_off_by_no_more_than_is_put_up_with(n_fea
         SCREENED([mixture], frame, dtype).logits(rows.astype(dtype).T) for dtype in (SINGLE, DOUBLE)
     )
     assert np.abs(single.max(axis=0) - double.max(axis=0)).max() <= SINGLE_ERROR
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    n_features=st.sampled_from([2, 3, 5, 10, 20, 50, 100, 200]),
+    decades=st.floats(0, 5),
+    apart=st.sampled_from([0.3, 3.0, 30.0]),
+    seed=st.integers(0, 1000),
+)
+def test_logits_in_single_precision_are_off_by_no_more_than_reckoned(
+    n_features, decades, apart, seed
+):
+    """At rows of correlated components in standard coordinates, which are rounded themselves."""
+    n = 600 + 12 * n_features
+    rows, labels = correlated(n, n_features, 3, spread=10**decades, apart=apart, seed=seed)
+    rows /= 2.0 ** np.round(np.log2(rows.std(axis=0)))
+    gamma = (labels == np.arange(3)[:, np.newaxis]).astype(float)
+    covariance, frame = COVARIANCES["full"], Frame.identity(n_features)
+    under = moments_under(gamma, rows.T, frame, covariance)
+    mixture = under.maximise(covariance, np.zeros(n_features), 0.0)
+    rows, labels = rows[:400], labels[:400]
+    single, double = (
+        SCREENED([mixture], frame, dtype).logits(rows.astype(dtype).T) for dtype in (SINGLE, DOUBLE)
+    )
+    own = labels, np.arange(len(rows))
+    off = np.abs(single[own] - double[own]) / logit_errors(mixture, SINGLE)[labels]
+    assert np.quantile(off, 0.99) <= 1
+    assert off.max() <= 2  # in the tails, where coordinates are larger than 1
 
 
 def test_components_without_rows_need_no_second_pass():

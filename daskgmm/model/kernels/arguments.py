@@ -79,6 +79,8 @@ class Model(NamedTuple):
         What rows are measured from for logits, and for sums.
     factors : ndarray of shape (K or 1, D, D), or (K, 1, D)
         Whitening matrices, or scales along the axes.
+    blocks : ndarray of shape (K or 1, P)
+        Of whitening matrices: see `daskgmm.model.kernels.blocks.upper_blocks`; else empty.
     whitens : bool
         Which of the two.
     normalisers, gaps : ndarray of shape (K,)
@@ -98,6 +100,7 @@ class Model(NamedTuple):
     means: Floats
     origins: Floats
     factors: Floats
+    blocks: Floats
     whitens: bool
     normalisers: Floats
     gaps: Floats
@@ -127,8 +130,14 @@ class Near(NamedTuple):
 
 
 class PairWork(NamedTuple):
-    """Work arrays of a tile of n rows: components, bounds, the pairs that count, and products."""
+    """Work arrays of a tile of n rows: components, bounds, the pairs that count, and products.
 
+    With the edges of blocks of features, and the most rows of a strip: see
+    `daskgmm.model.kernels.blocks`.
+    """
+
+    edges: NDArray[np.int64]
+    strip: int
     active: NDArray[np.int64]
     is_near: NDArray[np.uint8]
 
@@ -176,12 +185,12 @@ def no_model(dtype: np.dtype[np.floating], tile: int) -> tuple[Model, PairWork]:
     singles, doubles = np.empty(0, np.float32), np.empty(0)
     integers, rows = np.empty(0, np.int64), np.empty(tile, np.int64)
     model = Model(
-        means=table, origins=table, factors=whole, whitens=False, normalisers=values, gaps=values,
-        directions=table, axes=integers, offsets=values, scales=values,
+        means=table, origins=table, factors=whole, blocks=table, whitens=False, normalisers=values,
+        gaps=values, directions=table, axes=integers, offsets=values, scales=values,
         noise=-np.inf, fragile=np.empty(0, np.bool_),
     )  # fmt: skip
     return model, PairWork(
-        active=integers, is_near=np.empty(0, np.uint8),
+        edges=integers, strip=1, active=integers, is_near=np.empty(0, np.uint8),
         z=values, by_row=values, leading=values, directions=values, squares=values, best=singles,
         limits=doubles,
         upper=singles, guess=np.empty(0, np.int32), guess_starts=integers, ordered=rows,

@@ -25,7 +25,7 @@ That costs little, and components of few rows are those whose covariances are al
 DOUBLE_ROWS = 128
 """Rows whose sums are made in double at once."""
 
-LEADING_ROWS = 320
+LEADING_ROWS = 160
 """Rows in a product with directions, of which as many are taken as BLAS multiplies in place."""
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from daskgmm.model import screening
 from daskgmm.model.kernels.arguments import Model
+from daskgmm.model.kernels.blocks import upper_blocks
 from daskgmm.model.kernels.neighbours import Neighbours
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.once import once_a_mixture
@@ -24,22 +25,25 @@ def model_of(mixture: Mixture, dtype: np.dtype[np.floating]) -> Model:
     """A mixture's arrays for the loop, of one type, with its means as origins."""
     factors = mixture.covariance.whitening(mixture.factors, mixture.shape)
     n_features = mixture.n_features
-    means = np.array(mixture.means, dtype, order="C")
+    means, cast = np.array(mixture.means, dtype, order="C"), np.array(factors, dtype, order="C")
     if mixture.covariance.has_matrices:
         rows = screening.directions(mixture, factors)
+        # As many for all: those that there are not bound nothing.
+        rows = np.pad(rows, ((0, 0), (0, screening.MOST_DIRECTIONS - rows.shape[1]), (0, 0)))
         leading = np.array(rows.reshape(-1, n_features), dtype, order="C")
-        axes = np.empty(0, np.int64)
+        axes, scales = np.empty(0, np.int64), np.empty(0)
         offsets = np.einsum("kmd,kd->km", rows, mixture.means).ravel()
-        scales = np.ones(len(offsets))
     else:
         along = screening.axes(mixture, factors[:, 0])
-        leading, axes = np.empty((0, 0), dtype), along.ravel()
-        offsets = np.take_along_axis(means, along, axis=1).ravel()
-        scales = np.take_along_axis(factors[:, 0], along, axis=1).ravel()
+        missing = ((0, 0), (0, screening.MOST_DIRECTIONS + 1 - along.shape[1]))
+        leading, axes = np.empty((0, 0), dtype), np.pad(along, missing).ravel()
+        offsets = np.pad(np.take_along_axis(means, along, axis=1), missing).ravel()
+        scales = np.pad(np.take_along_axis(factors[:, 0], along, axis=1), missing).ravel()
     return Model(
         means=means,
         origins=means,
-        factors=np.array(factors, dtype, order="C"),
+        factors=cast,
+        blocks=upper_blocks(cast) if mixture.covariance.has_matrices else np.empty((0, 0), dtype),
         whitens=mixture.covariance.has_matrices,
         normalisers=mixture.log_normalisers.astype(dtype),
         gaps=np.minimum(screening.gaps(mixture), _MOST_GAP[np.dtype(dtype)]).astype(dtype),

@@ -17,6 +17,7 @@ from daskgmm.model.kernels.arguments import (
     no_near,
 )
 from daskgmm.model.kernels.base import Kernel
+from daskgmm.model.kernels.blocks import block_share
 from daskgmm.model.kernels.compiled import CompiledKernel, LoopKernel
 from daskgmm.model.kernels.models import model_of, neighbours_of
 from daskgmm.model.kernels.neighbours import Neighbours
@@ -188,9 +189,10 @@ class ScreenedKernel(LoopKernel):
     def share(self, n_rows: int) -> float:
         pairs, by_features, whole, bounds = self.counted
         if self.covariance.has_matrices:
-            a_pair, a_bound = 2 * self.n_features**2, screening.MOST_DIRECTIONS * self.n_features
+            a_pair = 2 * block_share(self.n_features) * self.n_features**2
+            a_bound = screening.MOST_DIRECTIONS * self.n_features
         else:
-            a_pair, a_bound = 4 * self.n_features, screening.MOST_DIRECTIONS + 1
+            a_pair, a_bound = 4.0 * self.n_features, screening.MOST_DIRECTIONS + 1
         together = self.n_components / len(self.mixtures)
         all_pairs = 2 * self.length
         done = pairs * a_pair + bounds * a_bound
@@ -218,7 +220,8 @@ class ScreenedKernel(LoopKernel):
                 products = np.add.reduceat(products, starts, axis=1)
             sums[: self.n_quadratic] += products.T
         if shared.size:
-            shared += second[0] if self.covariance.has_matrices else np.diag(second[0, 0])
+            above = np.triu(second[0]) if self.covariance.has_matrices else np.diag(second[0, 0])
+            shared += above + np.triu(above, 1).T
 
 
 def compiled_kernel(mixture: Mixture, dtype: np.dtype[np.floating]) -> type[Kernel]:

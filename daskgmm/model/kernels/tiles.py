@@ -4,7 +4,9 @@ import numpy as np
 
 from daskgmm.model.kernels.arguments import Model, PairWork
 from daskgmm.model.kernels.base import DOUBLE_ROWS, LEADING_ROWS, SMALL_PRODUCT
+from daskgmm.model.kernels.blocks import block_edges, strip_rows, widest_block
 from daskgmm.model.kernels.compiled import LINE
+from daskgmm.model.screening import MOST_DIRECTIONS
 
 TILE_VALUES = 2**20
 """Numbers of a tile's rows, about: a component's share of the rows is to be worth a product."""
@@ -41,10 +43,13 @@ def work_for(model: Model, dtype: np.dtype[np.floating]) -> PairWork:
     """Work arrays for the tiles of a mixture."""
     n_components, n_features = model.means.shape
     n = tile_rows(n_components, n_features)
-    m = len(model.offsets) // n_components  # directions of one component, at the least
+    m = MOST_DIRECTIONS  # of one component, at the least
     leading = max(SMALL_PRODUCT // n_features, m * n) if model.whitens else 0
     directions = max(SMALL_PRODUCT // LEADING_ROWS, m * n_features) if model.whitens else 0
+    strip, widest = min(n, strip_rows(n_features)), widest_block(n_features)
     return PairWork(
+        edges=block_edges(n_features),
+        strip=strip,
         active=np.empty(n_components, np.int64),
         is_near=np.empty(n_components, np.uint8),
         z=np.empty(n_features * n, dtype),
@@ -65,9 +70,9 @@ def work_for(model: Model, dtype: np.dtype[np.floating]) -> PairWork:
         pair_logits=np.empty(n_components * n, dtype),
         chosen=np.empty(n, np.int64),
         logits=np.empty(n, dtype),
-        gathered=np.empty((n_features + 1) * n, dtype),
-        white=np.empty(n_features * n, dtype),
-        product=np.empty(max((n_features + 1) ** 2, 2 * n_features), dtype),
+        gathered=np.empty((n_features + 1) * strip, dtype),
+        white=np.empty((widest if widest == n_features else 2 * widest) * strip, dtype),
+        product=np.empty((widest + 1) ** 2, dtype),
         few=np.empty(few_values(n_features)),
         columns=np.empty((2, n)),
     )

@@ -8,6 +8,7 @@ never a clock: the same mixture and rows go the same way on any machine.
 import numpy as np
 
 from daskgmm.model.kernels.arguments import Ways
+from daskgmm.model.kernels.blocks import block_share
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.precision import feature_components
 
@@ -55,7 +56,8 @@ def pair_cost(n_features: int, dtype: np.dtype[np.floating], *, matrices: bool) 
     """A gathered pair's logit and sums; gathering gains nothing by single precision."""
     if not matrices:
         return 8 + 0.32 * n_features
-    return 8 + n_features + 0.045 * _vectors(dtype) * n_features**2
+    products = 0.045 * block_share(n_features) * n_features**2
+    return 8 + n_features + _vectors(dtype) * products
 
 
 def bound_cost(n_features: int, dtype: np.dtype[np.floating], *, matrices: bool) -> float:

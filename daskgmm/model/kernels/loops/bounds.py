@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from daskgmm.model.kernels.arguments import Model, PairWork
 from daskgmm.model.kernels.base import LEADING_ROWS, SMALL_PRODUCT
 from daskgmm.model.kernels.loops.compiling import compiled
+from daskgmm.model.screening import MOST_DIRECTIONS
 
 _MOST = np.float32(3e38)
 """Bounds stay between its negative and itself, which minus infinity, that marks a guess, is not."""
@@ -21,7 +22,7 @@ coordinate is then made up for by ``s ** 2 / _SHRINK``; and what single precisio
 def _limits(model: Model, by_row: NDArray[Any], active: NDArray[Any], limits: NDArray[Any]) -> None:
     """Write the largest logits that rounding in the leading product allows to limits (A,)."""
     n, n_features = by_row.shape
-    m = len(model.offsets) // len(model.normalisers)
+    m = MOST_DIRECTIONS
     rounding = (n_features + 4) * np.finfo(by_row.dtype).eps
     reach = np.zeros(n_features, by_row.dtype)
     for r in range(n):
@@ -52,35 +53,45 @@ def bound_whitened(
     They are of a size that BLAS multiplies in place.
     """
     n, n_features = by_row.shape
-    n_active = len(active)
-    m = len(model.offsets) // len(model.normalisers)
+    n_active, m = len(active), MOST_DIRECTIONS
     together = max(SMALL_PRODUCT // (m * n_features * LEADING_ROWS), 1)
+    groups, strips = -(-n_active // together), -(-n // LEADING_ROWS)
     _limits(model, by_row, active, work.limits)
-    for start in range(0, n, LEADING_ROWS):
-        stop = min(start + LEADING_ROWS, n)
-        width = stop - start
-        for first in range(0, n_active, together):
-            last = min(first + together, n_active)
-            count = (last - first) * m
-            leading = work.leading[: count * width].reshape(count, width)
-            directions = work.directions[: count * n_features].reshape(count, n_features)
+    _begin(work.best[:n], work.guess[:n])
+    for g in range(groups):
+        first, last = n_active * g // groups, n_active * (g + 1) // groups
+        count = (last - first) * m
+        directions = work.directions[: count * n_features].reshape(n_features, count)
+        for i in range(count):
+            own = model.directions[active[first + i // m] * m + i % m]
+            for d in range(n_features):
+                directions[d, i] = own[d]
+        for s in range(strips):
+            start, stop = n * s // strips, n * (s + 1) // strips
+            leading = work.leading[: count * (stop - start)].reshape(count, stop - start)
+            # Both transposed: BLAS multiplies in place that way, and not if only one is.
+            np.dot(directions.T, by_row[start:stop].T, leading)
+            best, guess = work.best[start:stop], work.guess[start:stop]
             for a in range(first, last):
-                k = active[a]
-                directions[(a - first) * m : (a - first + 1) * m] = model.directions[
-                    k * m : k * m + m
-                ]
-            np.dot(directions, by_row[start:stop].T, leading)
-            for a in range(first, last):
-                k, squares = active[a], work.squares[:width]
-                for j in range(m):
-                    _add_square(
-                        leading[(a - first) * m + j], model.offsets[k * m + j],
-                        model.scales[k * m + j], squares, j == 0,
-                    )  # fmt: skip
-                _bound(
-                    a, work.limits[a], squares, upper[a, start:stop], work.best[start:stop],
-                    work.guess[start:stop],
-                )  # fmt: skip
+                k, own = active[a], upper[a, start:stop]
+                i = (a - first) * m
+                _write_whitened(
+                    leading[i : i + m], model.offsets[k * m : k * m + m], work.limits[a], own
+                )
+                _keep(np.int32(a), own, best, guess)
+
+
+@compiled
+def _write_whitened(
+    leading: NDArray[Any], offsets: NDArray[Any], limit: float, bounds: NDArray[Any]
+) -> None:
+    """Write bounds (n,) from leading coordinates, as many as `MOST_DIRECTIONS`."""
+    one, two, three = leading[0], leading[1], leading[2]
+    first, second, third = offsets[0], offsets[1], offsets[2]
+    most, half = one.dtype.type(limit), one.dtype.type(0.5 - _SHRINK)
+    for r in range(len(bounds)):
+        x, y, z = one[r] - first, two[r] - second, three[r] - third
+        bounds[r] = most - half * (x * x + y * y + z * z)
 
 
 @compiled
@@ -89,52 +100,53 @@ def bound_along_axes(
 ) -> None:
     """Likewise, from single features of z (D, n): differences round relative to themselves."""
     n_active, n = upper.shape
-    m = len(model.offsets) // len(model.normalisers)
-    squares = work.squares[:n]
+    m = MOST_DIRECTIONS + 1
+    _begin(work.best[:n], work.guess[:n])
     for a in range(n_active):
         k = active[a]
-        for i in range(k * m, k * m + m):
-            own = z[model.axes[i]]
-            _add_square(own, model.offsets[i], model.scales[i], squares, i == k * m)
-        limit = np.float64(model.normalisers[k])
-        _bound(a, limit, squares, upper[a], work.best[:n], work.guess[:n])
+        own = slice(k * m, k * m + m)
+        _write_along_axes(
+            z, model.axes[own], model.offsets[own], model.scales[own], model.normalisers[k],
+            upper[a],
+        )  # fmt: skip
+        _keep(np.int32(a), upper[a], work.best[:n], work.guess[:n])
 
 
 @compiled
-def _add_square(
-    x: NDArray[Any], offset: Any, scale: Any, squares: NDArray[Any], first: bool
+def _write_along_axes(
+    z: NDArray[Any],
+    axes: NDArray[Any],
+    offsets: NDArray[Any],
+    scales: NDArray[Any],
+    most: Any,
+    bounds: NDArray[Any],
 ) -> None:
-    if first:
-        for r in range(len(squares)):
-            y = (x[r] - offset) * scale
-            squares[r] = y * y
-    else:
-        for r in range(len(squares)):
-            y = (x[r] - offset) * scale
-            squares[r] += y * y
+    """Write bounds (n,) from one feature more than `MOST_DIRECTIONS`."""
+    one, two, three, four = z[axes[0]], z[axes[1]], z[axes[2]], z[axes[3]]
+    first, second, third, fourth = offsets[0], offsets[1], offsets[2], offsets[3]
+    unit, other, another, last = scales[0], scales[1], scales[2], scales[3]
+    half = one.dtype.type(0.5 - _SHRINK)
+    for r in range(len(bounds)):
+        w, x = (one[r] - first) * unit, (two[r] - second) * other
+        y, v = (three[r] - third) * another, (four[r] - fourth) * last
+        bounds[r] = most - half * (w * w + x * x + y * y + v * v)
 
 
 @compiled
-def _bound(
-    a: int,
-    limit: float,
-    squares: NDArray[Any],
-    own: NDArray[Any],
-    best: NDArray[Any],
-    guess: NDArray[Any],
-) -> None:
-    """Write the bounds of active component a; keep each row's largest and whose it is."""
-    most, half = squares.dtype.type(limit), squares.dtype.type(0.5 - _SHRINK)
-    component = np.int32(a)
-    if a == 0:
-        best[:] = -np.inf
-        guess[:] = 0
-    for r in range(len(squares)):
-        bound = np.float32(most - half * squares[r])
+def _begin(best: NDArray[Any], guess: NDArray[Any]) -> None:
+    best[:] = -np.inf
+    guess[:] = 0
+
+
+@compiled
+def _keep(component: Any, bounds: NDArray[Any], best: NDArray[Any], guess: NDArray[Any]) -> None:
+    """Keep each row's largest bound and whose it is."""
+    for r in range(len(bounds)):
+        bound = bounds[r]
         # What overflows says nothing: such a pair is to be computed, not left out.
         bound = _MOST if bound != bound else bound
         bound = -_MOST if bound < -_MOST else bound  # noqa: FURB136
-        own[r] = bound
+        bounds[r] = bound
         better = bound > best[r]
         best[r] = bound if better else best[r]
         guess[r] = component if better else guess[r]

@@ -9,6 +9,7 @@ from daskgmm.model.kernels.arguments import Model, PairWork
 from daskgmm.model.kernels.base import ABOUT_MEANS, DOUBLE_ROWS, FEW_ROWS
 from daskgmm.model.kernels.loops.arithmetic import begin_with_noise, exp, log_likelihood, shares_of
 from daskgmm.model.kernels.loops.compiling import compiled
+from daskgmm.model.kernels.loops.products import add_second_moments
 from daskgmm.model.kernels.loops.screened import pair_logits
 
 
@@ -73,45 +74,6 @@ def _gather(work: PairWork, a: int) -> int:
 
 
 @compiled
-def _add_matrix(
-    by_row: NDArray[Any],
-    chosen: NDArray[Any],
-    gamma: NDArray[Any],
-    centre: NDArray[Any],
-    origin: NDArray[Any],
-    values: NDArray[Any],
-    products: NDArray[Any],
-    second: NDArray[Any],
-    first: NDArray[Any],
-) -> None:
-    """Add sums of gamma x x.T and of gamma (x, 1) over the chosen rows x, less origin.
-
-    In the type of the work arrays for values and products; rounding is relative to sums about the
-    centre, from which they are moved in double precision.
-    """
-    n_features, h, number = by_row.shape[1], len(chosen), values.dtype.type
-    side = n_features + 1
-    gathered = values[: h * side].reshape(h, side)
-    for q in range(h):
-        root = np.sqrt(number(gamma[q]))
-        x, own = by_row[chosen[q]], gathered[q]
-        for d in range(n_features):
-            own[d] = root * (number(x[d]) - number(centre[d]))
-        own[n_features] = root
-    product = products[: side * side].reshape(side, side)
-    np.dot(gathered.T, gathered, product)
-    linear, count = product[n_features], np.float64(product[n_features, n_features])
-    for i in range(n_features):
-        away = np.float64(centre[i]) - np.float64(origin[i])
-        moved = linear[i] + count * away
-        for j in range(n_features):
-            other = np.float64(centre[j]) - np.float64(origin[j])
-            second[i, j] += product[i, j] + (away * linear[j] + moved * other)
-        first[i] += moved
-    first[n_features] += count
-
-
-@compiled
 def _add_axes(
     by_row: NDArray[Any],
     chosen: NDArray[Any],
@@ -125,11 +87,25 @@ def _add_axes(
 
     In the type of the work array for products.
     """
-    n_features, number = by_row.shape[1], products.dtype.type
+    n_features, h, number = by_row.shape[1], len(chosen), products.dtype.type
     product = products[: 2 * n_features].reshape(2, n_features)
     product[:] = 0
     count, squares, linear = 0.0, product[0], product[1]
-    for q in range(len(chosen)):
+    whole = h // 4 * 4
+    for q in range(0, whole, 4):  # four rows at a time: sums are read and written once for them
+        w, x = by_row[chosen[q]], by_row[chosen[q + 1]]
+        y, z = by_row[chosen[q + 2]], by_row[chosen[q + 3]]
+        first_share, second_share = number(gamma[q]), number(gamma[q + 1])
+        third_share, last_share = number(gamma[q + 2]), number(gamma[q + 3])
+        count += (first_share + second_share) + (third_share + last_share)
+        for d in range(n_features):
+            centre = number(origin[d])
+            a, b = number(w[d]) - centre, number(x[d]) - centre
+            c, e = number(y[d]) - centre, number(z[d]) - centre
+            i, j, k, m = first_share * a, second_share * b, third_share * c, last_share * e
+            linear[d] += (i + j) + (k + m)
+            squares[d] += (i * a + j * b) + (k * c + m * e)
+    for q in range(whole, h):
         share, x = number(gamma[q]), by_row[chosen[q]]
         count += share
         for d in range(n_features):
@@ -158,9 +134,12 @@ def _add_gathered(
     if not model.whitens:
         _add_axes(by_row, chosen, gamma, origin, work.few, second, first)
         return False
+    edges, most = work.edges, work.strip
     if by_row.itemsize == 8:
-        values, products = work.gathered, work.product
-        _add_matrix(by_row, chosen, gamma, origin, origin, values, products, second, first)
+        add_second_moments(
+            by_row, chosen, gamma, origin, origin, edges, most, work.gathered, work.product,
+            second, first,
+        )  # fmt: skip
         return False
     total, values = by_row.dtype.type(0), work.few
     for q in range(h):
@@ -171,14 +150,17 @@ def _add_gathered(
             x, share = by_row[chosen[q]], gamma[q] / total
             for d in range(len(centre)):
                 centre[d] += share * x[d]
-        _add_matrix(
-            by_row, chosen, gamma, centre, origin, work.gathered, work.product, second, first
-        )
+        add_second_moments(
+            by_row, chosen, gamma, centre, origin, edges, most, work.gathered, work.product,
+            second, first,
+        )  # fmt: skip
         return True
     products = values[DOUBLE_ROWS * (by_row.shape[1] + 1) :]
     for start in range(0, h, DOUBLE_ROWS):
         own, shares = chosen[start : start + DOUBLE_ROWS], gamma[start : start + DOUBLE_ROWS]
-        _add_matrix(by_row, own, shares, origin, origin, values, products, second, first)
+        add_second_moments(
+            by_row, own, shares, origin, origin, edges, most, values, products, second, first
+        )
     return False
 
 

@@ -15,13 +15,14 @@ from daskgmm.model.kernels.arguments import Model, PairWork
 from daskgmm.model.kernels.loops.arithmetic import place
 from daskgmm.model.kernels.loops.bounds import bound_along_axes, bound_whitened
 from daskgmm.model.kernels.loops.compiling import compiled, summed
+from daskgmm.model.kernels.loops.products import write_distances
 
 _STRETCH = 64
 """Rows whose bounds are looked at together, before any one of them."""
 
 
 @summed
-def _distances(
+def _write_distances_along_axes(
     by_row: NDArray[Any], rows: NDArray[Any], mean: NDArray[Any], scale: NDArray[Any], out: Any
 ) -> None:
     """Write squared distances of chosen rows from a mean, in units of each axis, to out (h,)."""
@@ -43,24 +44,16 @@ def write_logits(
     out: NDArray[Any],
 ) -> None:
     """Write the logits of chosen rows under component k to out (h,)."""
-    n_features, h, mean = by_row.shape[1], len(rows), model.means[k]
+    h, mean = len(rows), model.means[k]
     normaliser, half = model.normalisers[k], by_row.dtype.type(0.5)
-    factor = model.factors[min(k, len(model.factors) - 1)]
+    own = min(k, len(model.factors) - 1)
     if model.whitens:
-        centred = work.gathered[: h * n_features].reshape(h, n_features)
-        for q in range(h):
-            x, own = by_row[rows[q]], centred[q]
-            for d in range(n_features):
-                own[d] = x[d] - mean[d]
-        white = work.white[: h * n_features].reshape(n_features, h)
-        np.dot(factor.T, centred.T, white)
-        out[:] = 0
-        for d in range(n_features):
-            own = white[d]
-            for q in range(h):
-                out[q] += own[q] * own[q]
+        write_distances(
+            by_row, rows, mean, model.blocks[own], work.edges, work.strip, work.gathered,
+            work.white, out,
+        )  # fmt: skip
     else:
-        _distances(by_row, rows, mean, factor[0], out)
+        _write_distances_along_axes(by_row, rows, mean, model.factors[own, 0], out)
     for q in range(h):
         out[q] = normaliser - half * out[q]
 

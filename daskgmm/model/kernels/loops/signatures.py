@@ -32,7 +32,7 @@ def model_type(dtype: np.dtype[Any]) -> Any:
     vector, table = array(dtype, 1), array(dtype, 2)
     integers = types.Array(types.int64, 1, "C")
     fields = (
-        table, table, array(dtype, 3), types.boolean, vector, vector,
+        table, table, array(dtype, 3), table, types.boolean, vector, vector,
         table, integers, vector, vector, types.float64, types.Array(types.boolean, 1, "C"),
     )  # fmt: skip
     return types.Tuple(fields)
@@ -50,6 +50,7 @@ def pair_work_type(dtype: np.dtype[Any]) -> Any:
     integers, shorts = types.Array(types.int64, 1, "C"), types.Array(types.int32, 1, "C")
     singles, doubles = types.Array(types.float32, 1, "C"), types.Array(types.float64, 1, "C")
     fields = (
+        integers, types.int64,
         integers, types.Array(types.uint8, 1, "C"), vector, vector, vector, vector, vector, singles,
         doubles, singles, shorts, integers, integers, vector, vector, integers, integers, vector,
         integers, vector, vector, vector, vector, doubles, TABLE,

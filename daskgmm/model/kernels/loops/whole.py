@@ -82,10 +82,7 @@ def _add_own(
             own[0, i] += _dot(weighted, x, centre)
             continue
         for j in range(i, n_features):
-            product = _dot(weighted, z[j], number(origin[j]))
-            own[i, j] += product
-            if j > i:
-                own[j, i] += product
+            own[i, j] += _dot(weighted, z[j], number(origin[j]))
 
 
 @compiled
@@ -113,7 +110,7 @@ def _add_about_mean(
         away = np.float64(centre[i]) - np.float64(origin[i])
         moved = linear[i] + total * away
         if whitens:
-            for j in range(n_features):
+            for j in range(i, n_features):
                 other = np.float64(centre[j]) - np.float64(origin[j])
                 own[i, j] += second[i, j] + (away * linear[j] + moved * other)
         else:
