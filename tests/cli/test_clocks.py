@@ -1,7 +1,6 @@
 """The clock is set while a fit runs: neither it nor its lock nor its record minds."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import pytest
 
 from daskgmm.data.storage.folder import Folder
 from daskgmm.jobs.models import find_model
-from tests.support.command import in_process, made
+from tests.support.command import a_moment, in_process, made
 from tests.support.rows import parquet_of
 from tests.support.stores import s3, s3_server
 
@@ -94,7 +93,7 @@ def frozen(clock, command, folder):
     )
     while "checkpoint.safetensors" not in folder.names():
         assert process.poll() is None, process.stderr.read()
-        os.sched_yield()
+        a_moment()
     process.send_signal(signal.SIGSTOP)
     return process
 

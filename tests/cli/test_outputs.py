@@ -1,6 +1,5 @@
 """Outputs of real processes: killed, out of space, at a store that fails."""
 
-import os
 import resource
 import signal
 import subprocess
@@ -10,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.support.command import COMMAND, here, in_process
+from tests.support.command import COMMAND, a_moment, here, in_process
 from tests.support.rows import NAMES, prepare
 from tests.support.stores import s3, s3_server
 
@@ -48,7 +47,7 @@ def test_killed_again_and_again_it_ends_with_what_an_undisturbed_one_writes(
             [*COMMAND, *map(str, (*command, out))], stderr=subprocess.DEVNULL
         )
         while process.poll() is None and parts_in(unfinished) < done:
-            os.sched_yield()
+            a_moment()
         process.kill()
         process.wait()
         if process.returncode == 0:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from daskgmm import load
-from tests.support.command import COMMAND, in_process, made
+from tests.support.command import COMMAND, a_moment, in_process, made
 from tests.support.rows import parquet_of
 
 QUIET = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
@@ -72,6 +72,7 @@ def killed_at(command, run, passes):
     while process.poll() is None and seen < passes:
         now = version(run)
         seen, last = seen + (now != last), now
+        a_moment()
     process.kill()
     process.communicate()
     return process.returncode

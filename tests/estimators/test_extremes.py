@@ -1,5 +1,7 @@
 """Rows and weights near the ends of what numbers hold: the fit is that of ordinary ones."""
 
+from functools import cache
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -126,18 +128,24 @@ def three(size, dtype):
     return (size * rows).astype(dtype)
 
 
+@cache
+def fit_of_three(kind, init):
+    options = {"covariance_type": kind, "init_params": init, "random_state": 0}
+    return GaussianMixture(3, reg_covar=1e-3, **options).fit(three(1.0, np.float64))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "init", ["kmeans", "k-means++", "random_from_data", "hierarchical", "k-means||"]
 )
 @pytest.mark.parametrize("size", [1e20, 1e36, 1e-30, [1e-20, 1e20]])
 def test_single_precision_rows_of_any_size_are_fitted_like_ordinary_ones(kind, init, size):
-    rows, ordinary = three(size, np.float32), three(1.0, np.float64)
+    rows = three(size, np.float32)
     options = {"covariance_type": kind, "init_params": init, "random_state": 0}
     found = GaussianMixture(3, reg_covar=1e-3 * np.min(size) ** 2, **options).fit(rows)
     assert found.converged_
     if kind != "spherical" and np.ndim(size) == 0:
-        expected = GaussianMixture(3, reg_covar=1e-3, **options).fit(ordinary)
+        expected = fit_of_three(kind, init)
         assert_allclose(found.means_ / size, expected.means_, rtol=1e-3)
         assert_allclose(found.covariances_ / size / size, expected.covariances_, atol=1e-2)
     for name in ("means_", "covariances_", "precisions_", "precisions_cholesky_"):
@@ -180,7 +188,7 @@ def test_a_collapse_in_single_precision_tells_of_double_precision():
 @pytest.mark.slow
 def test_without_regularisation_the_likelihood_of_small_fits_never_falls(kind):
     ended = 0
-    for seed in range(60):
+    for seed in range(KINDS.index(kind) % 2, 60, 2):
         random = np.random.default_rng(seed)
         rows = random.normal(size=(random.integers(8, 60), random.integers(1, 5)))
         if seed % 3 == 1:

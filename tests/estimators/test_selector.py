@@ -9,7 +9,7 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from sklearn.base import clone
@@ -94,15 +94,19 @@ def test_candidates_of_all_types_are_separate_fits_up_to_rounding(rows, options)
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@given(others=st.lists(st.integers(1, 6), max_size=3), place=st.integers(0, 3))
-def test_no_candidate_hangs_on_the_others(others, place):
+def test_no_candidate_hangs_on_the_others():
     X, options = blobs(400, distance=2.5), {"random_state": 1, "n_init": 2, "max_iter": 8}
-    alone = GaussianMixtureSelector(3, **options)
-    numbers = [*others[:place], 3, *others[place:]]
-    together = GaussianMixtureSelector(numbers, **options)
-    one, many = alone.fit(X).results_, together.fit(X).results_
-    own = many[many.n_components == 3].iloc[:2].reset_index(drop=True)
-    pd.testing.assert_frame_equal(own, one, check_exact=True)
+    alone = GaussianMixtureSelector(3, **options).fit(X).results_
+
+    @settings(max_examples=40)
+    @given(others=st.lists(st.integers(1, 6), max_size=3), place=st.integers(0, 3))
+    def as_alone(others, place):
+        together = GaussianMixtureSelector([*others[:place], 3, *others[place:]], **options)
+        many = together.fit(X).results_
+        own = many[many.n_components == 3].iloc[:2].reset_index(drop=True)
+        pd.testing.assert_frame_equal(own, alone, check_exact=True)
+
+    as_alone()
 
 
 def test_criteria_are_scikit_learns(rows):
@@ -176,7 +180,7 @@ def test_a_row_that_does_not_count_may_be_so_far_that_it_has_no_density():
 @pytest.mark.parametrize("criterion", CRITERIA)
 def test_the_best_has_the_least_criterion(rows, criterion):
     found = GaussianMixtureSelector(
-        range(1, 6), covariance_type=KINDS, criterion=criterion, random_state=0
+        range(1, 4), covariance_type=KINDS, criterion=criterion, random_state=0
     ).fit(rows)
     best = found.results_.loc[found.best_index_]
     assert best[criterion] == found.results_[criterion].min()
@@ -191,11 +195,11 @@ def test_the_best_has_the_least_criterion(rows, criterion):
 
 
 @pytest.mark.parametrize("n_clusters", [2, 3, 5])
-@pytest.mark.parametrize("criterion", ["bic", "icl"])
-def test_separated_clusters_are_counted(n_clusters, criterion):
+def test_separated_clusters_are_counted(n_clusters):
     X = blobs(2000, 5, n_clusters, distance=12.0)
-    selector = GaussianMixtureSelector(range(1, 8), criterion=criterion, random_state=0)
-    assert selector.fit(X).best_params_["n_components"] == n_clusters
+    found = GaussianMixtureSelector(range(1, 8), random_state=0).fit(X).results_
+    for criterion in ("bic", "icl"):
+        assert found.n_components[found[criterion].idxmin()] == n_clusters
 
 
 def test_the_covariance_type_is_found():

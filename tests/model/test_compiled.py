@@ -242,8 +242,8 @@ def test_without_a_place_for_the_cache_it_is_compiled_anew(tmp_path):
 import numba.core.caching as caching
 caching.CacheImpl._locator_classes = []
 import numpy as np
-from daskgmm.model.kernels.loops.moments import loop
-print(loop(np.dtype(float), np.dtype(float)).signatures)
+from daskgmm.model.kernels.loops.near import usual_loop
+print(usual_loop(np.dtype(float), np.dtype(float)).signatures)
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path,

@@ -255,6 +255,7 @@ LAWS = [
 
 @pytest.mark.slow
 def test_the_laws_of_all_types_hold_of_it():
+    """But for what scikit-learn asks of a selector, which is of no type."""
     command = [
         sys.executable,
         "-m",
@@ -262,7 +263,7 @@ def test_the_laws_of_all_types_hold_of_it():
         "-p",
         "tests.support.tied_diag",
         "-k",
-        NEW,
+        f"{NEW} and not GaussianMixtureSelector",
         "-n",
         "0",
         "-q",

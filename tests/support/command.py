@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -34,6 +35,11 @@ class Ended:
     code: int
     out: str
     err: str
+
+
+def a_moment():
+    """Leave the core to others: a wait that spins would take it from what is waited for."""
+    time.sleep(0.001)
 
 
 def in_process(*arguments, timeout=60, command=COMMAND, **options):

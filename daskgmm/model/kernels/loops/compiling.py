@@ -13,10 +13,13 @@ from numba.np.numpy_support import from_dtype
 # Division by zero gives infinity as in NumPy: a check of each would keep loops from vectors.
 OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
 
-compiled = njit(**OPTIONS)
+# Python never calls them: what would take their arguments from it is most of the time of compiling.
+_INNER: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+compiled = njit(**_INNER)
 """Decorator of functions that loops call."""
 
-summed = njit(**{**OPTIONS, "fastmath": {"contract", "reassoc", "nsz"}})
+summed = njit(**{**_INNER, "fastmath": {"contract", "reassoc", "nsz"}})
 """Decorator of functions that sum in the lanes of a vector: see `daskgmm.model.kernels.loops`."""
 
 Entry = Callable[[str], Callable[..., None]]
