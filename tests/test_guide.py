@@ -100,7 +100,9 @@ def run_block(language: str, block: str, folder: Path) -> None:
 
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    # This package as it lies here: its compiled loops are kept from earlier tests.
+    here = {"PATH": programs, "PYTHONPATH": str(ROOT)}
     return subprocess.run(
-        command, cwd=folder, env=os.environ | {"PATH": programs}, text=True,
+        command, cwd=folder, env=os.environ | here, text=True,
         capture_output=True, timeout=280, check=False,
     )  # fmt: skip

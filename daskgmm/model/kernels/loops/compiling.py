@@ -13,7 +13,7 @@ from numba.np.numpy_support import from_dtype
 # Division by zero gives infinity as in NumPy: a check of each would keep loops from vectors.
 OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
 
-# Python never calls them: what would take their arguments from it is most of the time of compiling.
+# Python never calls them: what would take their arguments from it need not be compiled.
 _INNER: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 compiled = njit(**_INNER)
