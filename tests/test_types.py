@@ -38,9 +38,10 @@ jobs.fit("rows", "run", components=2, covariance="diag")
 SETTINGS = """
 [mypy]
 ignore_missing_imports = True
-
-[mypy-distributed.*,fsspec.*,numba.*,pandas.*,pyarrow.*,scipy.*,sklearn.*]
 follow_imports = skip
+
+[mypy-daskgmm.*,dask.*,numpy.*]
+follow_imports = normal
 """
 
 REVEALED = ["GaussianMixture", "ndarray", "Array", "Array", "float", "ndarray", "GaussianMixture"]

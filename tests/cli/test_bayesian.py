@@ -86,8 +86,8 @@ def test_its_predictions_are_written(folder, here, tmp_path):
     ("options", "message"),
     [
         (("--concentration", 2), "the mixture has no priors"),
-        (("--bayesian", "--acceleration", "squarem"), "with acceleration, which it does not take"),
-        (("--bayesian", "--noise"), "with noise, which it does not take"),
+        (("--bayesian", "--acceleration", "squarem"), "mixture does not take acceleration"),
+        (("--bayesian", "--noise"), "mixture does not take noise"),
         (("--bayesian", "--prior", "default"), "Leave out --prior, or --bayesian"),
         (("--bayesian", "--concentration", 0), "0"),
     ],

@@ -191,7 +191,7 @@ def test_workers_of_a_cluster_read_the_store_and_nobody_shows_the_key(s3, tmp_pa
     for number in range(4):
         put(s3, f"rows/{number}.parquet")
     url, run = f"{s3.url}/rows", tmp_path / "run"
-    more = ("--workers", 2, "--no-progress", "--log-level", "debug", *s3.arguments)
+    more = ("--workers", 1, "--no-progress", "--log-level", "debug", *s3.arguments)
     fitted = in_process("fit", url, "-k", 1, "-o", run, "--seed", 0, *more, timeout=120)
     assert fitted.code == 0, fitted.err
     scored = in_process("score", run, url, "--json", *more, timeout=120)
