@@ -105,7 +105,11 @@ def test_a_file_and_variables_set_its_options(here, tmp_path, monkeypatch):
         ((*SMALL, "--rows", "many"), "'many' is not a number", "--help"),
         (("plan", "--rows", "9", "--features", "0", "-k", "1"), "0 is not in the range", "--help"),
         ((*SMALL, "--rows", "9", "--memory-limit", "99MB"), "memory limit is 99MB", "500 MB"),
-        ((*SMALL, "--rows", "9", "--memory-limit", "505MB"), "A fit of 3 components", "larger"),
+        (
+            (*SMALL, "--rows", "9", "--memory-limit", "505MB"),
+            "A fit of 3 components",
+            "more memory",
+        ),
         ((*SMALL, "--rows", "9", str(IRIS)), "Both ", "or the two numbers"),
         (SMALL, "nor the number of rows", "Give inputs"),
         (("plan", str(IRIS), "-k", "2", "--columns", "petal_width"), "its metadata", "instead"),
