@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     __version__: str
     from daskgmm import errors, jobs, monitoring, plotting
+    from daskgmm.data.arrow_stream import open_table
     from daskgmm.data.dataset import open_dataset
-    from daskgmm.data.streams import open_table
     from daskgmm.estimators.bayesian import BayesianGaussianMixture
     from daskgmm.estimators.gaussian_mixture import GaussianMixture
     from daskgmm.estimators.merged import MergedMixture
@@ -41,7 +41,7 @@ _HOMES = {
     "Prior": "daskgmm.model.prior",
     "load": "daskgmm.estimators.persistence",
     "open_dataset": "daskgmm.data.dataset",
-    "open_table": "daskgmm.data.streams",
+    "open_table": "daskgmm.data.arrow_stream",
 }
 
 

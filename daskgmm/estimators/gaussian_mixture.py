@@ -35,8 +35,8 @@ from daskgmm.fitting.checks import (
     warn_of_constants,
     warn_of_scales,
 )
-from daskgmm.fitting.estimation import estimation_of
 from daskgmm.fitting.fit import Fit
+from daskgmm.fitting.objective import estimation_of
 from daskgmm.fitting.options import (
     AccelerationChoice,
     CacheChoice,
@@ -53,7 +53,7 @@ from daskgmm.fitting.stored.identity import Identity
 from daskgmm.model.covariance import CovarianceType
 from daskgmm.model.prediction import Predictor
 from daskgmm.model.prior import Prior
-from daskgmm.passes import sampling
+from daskgmm.passes import drawn_rows
 from daskgmm.passes.cache.choose import check_cache, kept
 from daskgmm.training.m_step import Estimation
 from daskgmm.training.refinement.search import Refinement
@@ -383,7 +383,7 @@ class GaussianMixture(
             memory rows are ordered by component, as in scikit-learn.
         """
         require_fitted(self)
-        return sampling.draw(self._predictor, n_samples, random_numbers(self.random_state))
+        return drawn_rows.draw(self._predictor, n_samples, random_numbers(self.random_state))
 
     def save(self, path: Any, *, storage_options: dict[str, Any] | None = None) -> None:
         """Write the fitted model to a safetensors file, completely or not at all.

@@ -10,8 +10,8 @@ from daskgmm.data.source import Source
 from daskgmm.fitting.fit import Fit
 from daskgmm.fitting.protocols import Estimator
 from daskgmm.fitting.settings import Candidate
+from daskgmm.monitoring.default_observers import ObserverGroup, default_observers
 from daskgmm.monitoring.observer import FitEnd, FitPass, FitStart, Observer, Reason
-from daskgmm.monitoring.observers import ObserverGroup, default_observers
 from daskgmm.passes.engine.client import settled
 from daskgmm.passes.engine.keys import apart, made_for
 from daskgmm.training.states import FitState, StopReason, Trace

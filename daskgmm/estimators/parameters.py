@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from daskgmm.errors import ConfigurationError
-from daskgmm.fitting.estimation import checked_prior
+from daskgmm.fitting.objective import checked_prior
 from daskgmm.fitting.options import MethodOptions, check_number, declared
 from daskgmm.fitting.protocols import MixtureParameters
 from daskgmm.fitting.settings import compute_dtype, missing_named

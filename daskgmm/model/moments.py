@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.errors import CollapsedComponentError
-from daskgmm.model.compact import packed_columns, unpacked_columns
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import require_numbers
 from daskgmm.model.mixture import Mixture, collapsed
+from daskgmm.model.packed import packed_columns, unpacked_columns
 from daskgmm.model.typing import Doubles
 
 EMPTY = 1000

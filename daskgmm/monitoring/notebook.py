@@ -17,7 +17,7 @@ from daskgmm.monitoring.phrases import (
     remaining,
     search_line,
 )
-from daskgmm.monitoring.search import search_share
+from daskgmm.monitoring.search_forecast import search_share
 from daskgmm.monitoring.text import capitalised
 from daskgmm.passes.engine import progress
 

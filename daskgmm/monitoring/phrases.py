@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from daskgmm.monitoring.candidates import LIVE, LiveCandidate, best_of, candidates_in, candidates_of
-from daskgmm.monitoring.search import search_left, search_share
+from daskgmm.monitoring.search_forecast import search_left, search_share
 from daskgmm.monitoring.text import count, duration, plural
 from daskgmm.training.course import CLUSTERING, EM
 

@@ -14,12 +14,12 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from daskgmm.data.source import Block, Part, Source
-from daskgmm.model.compact import PackedMixture, packed_mixture, unpacked_mixture
 from daskgmm.model.expectation import Accumulator, Expectation, add_moments
 from daskgmm.model.frame import scatter
 from daskgmm.model.missing.patterns import Missing, complete, complete_rows
 from daskgmm.model.moments import Moments
 from daskgmm.model.nonfinite import Flaw
+from daskgmm.model.packed import PackedMixture, packed_mixture, unpacked_mixture
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.engine.graph import Group, run_pass
 from daskgmm.passes.engine.grouping import group_by_cost

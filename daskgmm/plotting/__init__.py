@@ -5,7 +5,7 @@ Matplotlib is an extra, imported when a figure is drawn; its object interface ne
 and, unlike ``pyplot``, keeps no state that threads would share.
 """
 
-from daskgmm.plotting.course import convergence
+from daskgmm.plotting.convergence import convergence
 from daskgmm.plotting.explanation import explanation
 from daskgmm.plotting.files import save
 from daskgmm.plotting.matrix import matrix

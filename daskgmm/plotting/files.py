@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sklearn.utils.validation import check_is_fitted
 
 from daskgmm.errors import ConfigurationError, OutputError
-from daskgmm.plotting.course import convergence
+from daskgmm.plotting.convergence import convergence
 from daskgmm.plotting.figure import new_figure
 from daskgmm.plotting.matrix import matrix
 from daskgmm.plotting.merging import merging

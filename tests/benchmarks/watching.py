@@ -58,7 +58,7 @@ def _nobody_else(client: Any) -> Iterator[None]:
     """Fits without observers, on a scheduler without the plugin."""
     plugins = client.cluster.scheduler.plugins
     plugin = plugins.pop("daskgmm")
-    with mock.patch("daskgmm.monitoring.observers.DEFAULT_OBSERVERS", ()):
+    with mock.patch("daskgmm.monitoring.default_observers.DEFAULT_OBSERVERS", ()):
         yield
     plugins["daskgmm"] = plugin
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from sklearn.exceptions import ConvergenceWarning
 
 from daskgmm import GaussianMixture
-from daskgmm.cli.output.followed import WatchDisplay
+from daskgmm.cli.output.watch import WatchDisplay
 from daskgmm.errors import DataError
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.history import FitHistory

@@ -14,7 +14,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from daskgmm import GaussianMixture, open_dataset, open_table
-from daskgmm.data import streams
+from daskgmm.data import arrow_stream
 from daskgmm.errors import DataError, InputTypeError, OutputError
 
 X = np.random.default_rng(0).normal(size=(300, 2)) + np.repeat([[0, 0], [9, 9]], 150, axis=0)
@@ -67,7 +67,7 @@ def test_it_works_where_a_dataset_does(tmp_path):
 
 
 def test_how_a_stream_is_cut_changes_nothing(monkeypatch):
-    monkeypatch.setattr(streams, "_PIECE_ROWS", 64)
+    monkeypatch.setattr(arrow_stream, "_PIECE_ROWS", 64)
     table = pa.Table.from_pandas(FRAME[["a", "b"]])
     cuts = [table, *(pa.Table.from_batches(table.to_batches(size)) for size in (1, 63, 100))]
     datasets = list(map(open_table, cuts))
@@ -126,7 +126,7 @@ def test_a_place_that_can_not_be_written_is_said(monkeypatch):
     def full(*_arguments, **_options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(streams.pq, "ParquetWriter", full)
+    monkeypatch.setattr(arrow_stream.pq, "ParquetWriter", full)
     with pytest.raises(OutputError, match="No space left"):
         open_table(pa.table({"a": [1.0]}))
 

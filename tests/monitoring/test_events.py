@@ -7,7 +7,7 @@ import pytest
 
 from daskgmm import GaussianMixture, GaussianMixtureSelector
 from daskgmm.errors import DataError
-from daskgmm.monitoring import observers
+from daskgmm.monitoring import default_observers
 from daskgmm.monitoring.events import TOPIC
 from tests.support.clusters import in_threads
 from tests.support.rows import two_groups
@@ -191,8 +191,8 @@ def test_one_module_and_one_line_in_the_registry_make_an_observer_of_every_fit(m
 
     module = SimpleNamespace(observer=Recorder)
     monkeypatch.setitem(sys.modules, "another_observer", module)
-    registry = (*observers.DEFAULT_OBSERVERS, "another_observer")
-    monkeypatch.setattr(observers, "DEFAULT_OBSERVERS", registry)
+    registry = (*default_observers.DEFAULT_OBSERVERS, "another_observer")
+    monkeypatch.setattr(default_observers, "DEFAULT_OBSERVERS", registry)
     model = GaussianMixture(2, random_state=0).fit(two_groups())
     assert calls == ["start", *["pass"] * model.n_iter_, "end"]
 

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from daskgmm import GaussianMixture
 from daskgmm.cli.commands.watch import _require_success
 from daskgmm.cli.exits import CommandFailure
-from daskgmm.cli.output.followed import WatchDisplay, as_line, event_line, runs_table
+from daskgmm.cli.output.watch import WatchDisplay, as_line, event_line, runs_table
 from daskgmm.monitoring import install
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.follow import Follower

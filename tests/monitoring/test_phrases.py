@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from daskgmm import GaussianMixture
-from daskgmm.cli.output.followed import event_line
 from daskgmm.cli.output.lines import pass_line
 from daskgmm.cli.output.live import LiveView
+from daskgmm.cli.output.watch import event_line
 from daskgmm.monitoring import phrases
 from daskgmm.monitoring.forecast import Forecast
 from daskgmm.monitoring.history import LOST, RUNNING, FitHistory

@@ -7,7 +7,7 @@ from bokeh.models import ColumnDataSource
 from daskgmm import GaussianMixture
 from daskgmm.cli.commands.watch import _require_success
 from daskgmm.cli.exits import CommandFailure
-from daskgmm.cli.output.followed import event_line, runs_table
+from daskgmm.cli.output.watch import event_line, runs_table
 from daskgmm.monitoring.events import EventObserver
 from daskgmm.monitoring.follow import Follower
 from daskgmm.monitoring.messages import searched

@@ -11,12 +11,12 @@ from dask.sizeof import sizeof
 from numpy.testing import assert_array_equal
 
 from daskgmm import GaussianMixture
-from daskgmm.model.compact import packed_mixture, unpacked_mixture
 from daskgmm.model.covariance import covariance_named
 from daskgmm.model.expectation import Expectation
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
+from daskgmm.model.packed import packed_mixture, unpacked_mixture
 from daskgmm.passes.expectation import _Sent
 from tests.support.clusters import in_threads
 

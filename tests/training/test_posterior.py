@@ -13,10 +13,11 @@ from daskgmm.model.mixture import Mixture
 from daskgmm.model.prior import Prior
 from daskgmm.passes.statistics import Statistics
 from daskgmm.training.em import EMSettings, em
+from daskgmm.training.fixed_parts import Fixed, Parts
 from daskgmm.training.given import Given
 from daskgmm.training.in_memory import InMemory, total_scatter
 from daskgmm.training.m_step import maximum_likelihood
-from daskgmm.training.posterior import Fixed, MaximumAPosteriori, Parts
+from daskgmm.training.maximum_a_posteriori import MaximumAPosteriori
 from daskgmm.training.states import Trace
 from daskgmm.training.stopping import stopping_named
 from tests.support.mixtures import matrices_of, random_mixture

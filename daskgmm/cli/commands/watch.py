@@ -50,7 +50,7 @@ def watch(wanted: str | None, *, once: bool, as_json: bool, **options: Any) -> N
 
 
 def _print_known(fits: "Watching", wanted: str | None, *, as_json: bool) -> None:
-    from daskgmm.cli.output.followed import as_line, runs_table
+    from daskgmm.cli.output.watch import as_line, runs_table
 
     runs = fits.follower.runs
     if not runs and wanted is not None:
@@ -70,7 +70,7 @@ def _print_known(fits: "Watching", wanted: str | None, *, as_json: bool) -> None
 
 
 def _follow(fits: "Watching", wanted: str | None, *, as_json: bool) -> "FitHistory":
-    from daskgmm.cli.output.followed import shown
+    from daskgmm.cli.output.watch import shown
 
     run = None
     with shown(as_json=as_json) as tell:
@@ -94,7 +94,7 @@ def _log_news(news: "News", wanted: str | None) -> None:
 def _require_success(run: "FitHistory") -> None:
     """Raise CommandFailure unless the fit ended well."""
     from daskgmm import errors
-    from daskgmm.cli.output.followed import WELL, end_line
+    from daskgmm.cli.output.watch import WELL, end_line
     from daskgmm.monitoring.history import LOST
     from daskgmm.monitoring.observer import Reason
 

@@ -26,7 +26,7 @@ from daskgmm.monitoring.phrases import (
     speed,
     tolerance,
 )
-from daskgmm.monitoring.search import search_left, search_share
+from daskgmm.monitoring.search_forecast import search_left, search_share
 from daskgmm.monitoring.text import duration, plural, time_so_far
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from daskgmm.errors import ConfigurationError
 from daskgmm.estimators.inputs import as_source, require_unchanged
 from daskgmm.estimators.parameters import check_parameters
 from daskgmm.estimators.validation import is_share
-from daskgmm.fitting.estimation import checked_prior
+from daskgmm.fitting.objective import checked_prior
 from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.fitting.settings import compute_dtype, missing_named
 from daskgmm.fitting.starts.plan import start_plan
@@ -22,9 +22,9 @@ from daskgmm.model.typing import Doubles
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.persist import held
 from daskgmm.training.em import EMSettings
+from daskgmm.training.fixed_parts import BesideParts
 from daskgmm.training.incremental import Increment, absorb
 from daskgmm.training.m_step import MStep, maximum_likelihood
-from daskgmm.training.posterior import BesideParts
 from daskgmm.training.states import FitState, Trace
 from daskgmm.training.stopping import EMStep, stopping_named
 

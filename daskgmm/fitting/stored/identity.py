@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from daskgmm.data.source import Source
-from daskgmm.fitting.estimation import plain_fixed, plain_prior
+from daskgmm.fitting.objective import plain_fixed, plain_prior
 from daskgmm.fitting.protocols import Estimator, MixtureParameters
 from daskgmm.fitting.settings import Candidate
 from daskgmm.fitting.stored.tensors import Arrays, digest, to_plain

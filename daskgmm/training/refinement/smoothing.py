@@ -7,7 +7,7 @@ import numpy as np
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prior import NormalPrior
 from daskgmm.training.m_step import MaximumLikelihood
-from daskgmm.training.posterior import PosteriorMode
+from daskgmm.training.maximum_a_posteriori import PosteriorMode
 from daskgmm.training.refinement.sampled import ENOUGH_ROWS, SampledRows
 
 SMOOTHING = 3

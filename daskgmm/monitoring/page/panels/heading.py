@@ -17,7 +17,7 @@ from daskgmm.monitoring.phrases import (
     rows_and_columns,
     search_figures,
 )
-from daskgmm.monitoring.search import search_left
+from daskgmm.monitoring.search_forecast import search_left
 from daskgmm.monitoring.text import duration, html, time_of_day
 
 _CSS = """

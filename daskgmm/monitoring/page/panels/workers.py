@@ -5,7 +5,7 @@ from bokeh.models import Div
 from daskgmm.monitoring.page.panels.base import sheet
 from daskgmm.monitoring.page.view import PageView
 from daskgmm.monitoring.phrases import search_line
-from daskgmm.monitoring.search import search_share
+from daskgmm.monitoring.search_forecast import search_share
 from daskgmm.monitoring.service.state import TaskProgress
 from daskgmm.monitoring.text import capitalised, html
 

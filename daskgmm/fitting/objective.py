@@ -14,9 +14,10 @@ from daskgmm.fitting.protocols import MixtureParameters
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.prior import Prior
 from daskgmm.model.typing import Doubles
+from daskgmm.training.fixed_parts import Fixed, Parts
 from daskgmm.training.given import Given, known_in
 from daskgmm.training.m_step import Estimation, maximum_likelihood
-from daskgmm.training.posterior import Fixed, MaximumAPosteriori, Parts
+from daskgmm.training.maximum_a_posteriori import MaximumAPosteriori
 from daskgmm.training.starts import StartPlan
 
 PARTS = {"weights": "weights_init", "means": "means_init", "covariances": "precisions_init"}
