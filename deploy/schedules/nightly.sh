@@ -13,6 +13,8 @@
 #          keeps it where they fit about as well as earlier ones ([update] in nightly.toml). Where
 #          they have drifted, or no night was accepted before, it fits a model to the day's rows anew.
 #          Its components are brought in the order of the last accepted night's.
+# Rows that came late: FORCE=yes makes a day again whose rows are others now (73 says so), in place of
+#          what is there. Models of later nights that were updated from it stay as they are.
 # Ends:    with the exit code of the step that failed: 3 where the gate is shut, 75 after a
 #          passing failure. TRIES=6 PAUSE=600 tries a step again after such a one, never after
 #          others. The same day again does what is missing; a run under way is refused (73).
@@ -33,23 +35,23 @@ fit() {
     local start=${START:-}
     [[ $start ]] || start=$("$VENV/bin/python" "$here/previous.py" "$RESULTS" "$day") || return
     [[ $start != none ]] || start=
-    "$VENV/bin/daskgmm" fit "${rows[@]}" -o "$model" ${start:+--start-from "$start"}
+    "$VENV/bin/daskgmm" fit "${rows[@]}" -o "$model" ${start:+--start-from "$start"} ${FORCE:+--force}
 }
 refresh() {
     local before=${START:-} code=0
     "$VENV/bin/daskgmm" show "$model" >/dev/null 2>&1 || code=$?
-    ((code == 66)) || return "$code"     # made already, or unknown
+    [[ ${FORCE:-} ]] || ((code == 66)) || return "$code"     # made already, or unknown
     [[ $before ]] || before=$("$VENV/bin/python" "$here/previous.py" "$RESULTS" "$day") || return
     [[ $before != none ]] || before=
     if [[ $before ]]; then
         code=0
-        "$VENV/bin/daskgmm" update "$before" "${rows[@]}" -o "$model" || code=$?
+        "$VENV/bin/daskgmm" update "$before" "${rows[@]}" -o "$model" ${FORCE:+--force} || code=$?
         ((code == 3 || code == 73)) || return "$code"    # 73: an unfinished fit is there
     fi
-    "$VENV/bin/daskgmm" fit "${rows[@]}" -o "$model" ${before:+--align-to "$before"}
+    "$VENV/bin/daskgmm" fit "${rows[@]}" -o "$model" ${before:+--align-to "$before"} ${FORCE:+--force}
 }
 gate() { "$VENV/bin/daskgmm" score "$model" "${rows[@]}"; }
-predict() { "$VENV/bin/daskgmm" predict "$model" "${rows[@]}" -o "$labels"; }
+predict() { "$VENV/bin/daskgmm" predict "$model" "${rows[@]}" -o "$labels" ${FORCE:+--force}; }
 publish() {
     "$VENV/bin/python" "$here/publish.py" "$RESULTS/latest.json" "$day" \
         model="$model" labels="$labels"

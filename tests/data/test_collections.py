@@ -155,7 +155,7 @@ OTHER_CHUNKS = {
     "complex": (lambda rows: rows + 0j, "complex128"),
     "of dates": (lambda rows: rows.astype("M8[s]"), "datetime64"),
     "of durations": (lambda rows: rows.astype("m8[s]"), "timedelta64"),
-    "of NaT": (lambda _: np.full((50, 2), np.datetime64("NaT")), "datetime64"),
+    "of NaT": (lambda _: np.full((50, 2), np.datetime64("NaT", "Y")), "datetime64"),
     "of dates as objects": (lambda _: np.full((50, 2), dt.date(2020, 1, 1)), "row 0"),
     "of complex objects": (lambda rows: (rows + 1j).astype(object), "row 0"),
     "of text": (lambda rows: np.full(rows.shape, "x"), "something other than numbers"),
@@ -300,7 +300,7 @@ def test_weights_whose_sum_overflows_are_refused():
     [
         ROWS.astype("M8[s]"),
         ROWS.astype("m8[s]"),
-        [[np.datetime64("2020"), np.datetime64("NaT")]] * 5,
+        [[np.datetime64("2020"), np.datetime64("NaT", "Y")]] * 5,
         np.array([[pd.NaT, 1.0]] * 5, dtype=object),
         np.array([[np.complex128(1j), 1.0]] * 5, dtype=object),
         np.ones((5, 1), [("a", float)]),

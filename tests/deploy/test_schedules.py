@@ -178,6 +178,24 @@ def test_the_script_hands_the_start_to_the_fit(tmp_path):
     assert start_of(GOOD, START="other") == "other"
 
 
+@pytest.mark.parametrize("first", ["fit", "refresh"])
+def test_a_night_whose_rows_came_late_is_made_again_where_that_is_asked_for(tmp_path, first):
+    told = tmp_path / "told"
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    script(tmp_path / "venv" / "bin" / "daskgmm", f'echo "$*" >> {told}')  # all is there
+    script(tmp_path / "venv" / "bin" / "python", f'exec {sys.executable} "$@"')
+    own = {"VENV": str(tmp_path / "venv"), "DATA": "rows", "RESULTS": str(tmp_path)}
+
+    def forced(**more):
+        told.unlink(missing_ok=True)
+        command = [SCHEDULES / "nightly.sh", GOOD, first, "predict"]
+        subprocess.run(command, env=os.environ | own | {"START": "x"} | more, check=True)
+        return [line.split()[0] for line in told.read_text().splitlines() if "--force" in line]
+
+    assert forced() == []
+    assert forced(FORCE="yes") == ["fit" if first == "fit" else "update", "predict"]
+
+
 def a_drifting_day(folder):
     """Rows of three days, of which those of the last have moved."""
     rng = np.random.default_rng(0)
