@@ -53,6 +53,7 @@ WRONG = {
     "GaussianMixture(2, stopping='bound')": "stopping",
     "GaussianMixture(2, acceleration='squared')": "acceleration",
     "GaussianMixture(2, cache='ram')": "cache",
+    "GaussianMixture(2, missing='dropp')": "missing",
     "GaussianMixtureSelector(3, covariance_type=('full', 'dial'))": "covariance_type",
     "jobs.fit('rows', 'run', components=2, covariance='fulll')": "covariance",
 }

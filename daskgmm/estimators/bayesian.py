@@ -16,6 +16,7 @@ from daskgmm.fitting.options import (
     CacheChoice,
     ConcentrationChoice,
     InitChoice,
+    MissingChoice,
     RefineChoice,
     StoppingChoice,
 )
@@ -145,7 +146,7 @@ class BayesianGaussianMixture(GaussianMixture):
         checkpoint: "str | os.PathLike[str] | CheckpointFile | None" = None,
         callbacks: "Iterable[Callback]" = (),
         start_from: Any = None,
-        missing: str = "error",
+        missing: "MissingChoice" = "error",
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type

@@ -41,6 +41,7 @@ from daskgmm.fitting.options import (
     AccelerationChoice,
     CacheChoice,
     InitChoice,
+    MissingChoice,
     RefineChoice,
     StoppingChoice,
 )
@@ -253,7 +254,7 @@ class GaussianMixture(
         checkpoint: "str | os.PathLike[str] | CheckpointFile | None" = None,
         callbacks: "Iterable[Callback]" = (),
         start_from: Any = None,
-        missing: str = "error",
+        missing: "MissingChoice" = "error",
         noise: bool | float = False,
         prior: "str | Prior | None" = None,
         fixed: "Mapping[str, ArrayLike] | None" = None,

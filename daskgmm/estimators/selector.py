@@ -42,6 +42,7 @@ from daskgmm.fitting.options import (
     AccelerationChoice,
     CacheChoice,
     InitChoice,
+    MissingChoice,
     RefineChoice,
     StoppingChoice,
 )
@@ -143,7 +144,7 @@ class GaussianMixtureSelector(FitPredict, Delegating, StartsFrom, DensityMixin, 
         checkpoint: "str | os.PathLike[str] | CheckpointFile | None" = None,
         callbacks: "Iterable[Callback]" = (),
         start_from: Any = None,
-        missing: str = "error",
+        missing: "MissingChoice" = "error",
         noise: bool | float = False,
         prior: "str | Prior | None" = None,
     ) -> None:

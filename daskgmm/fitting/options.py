@@ -156,6 +156,7 @@ AccelerationChoice: TypeAlias = Literal["squarem"]
 RefineChoice: TypeAlias = Literal["auto", "split-merge", "none"]
 ConcentrationChoice: TypeAlias = Literal["dirichlet_process", "dirichlet_distribution"]
 CacheChoice: TypeAlias = Literal["auto", "memory", "disk", "none"]
+MissingChoice: TypeAlias = Literal["error", "drop", "marginalize"]
 
 NInit = Annotated[
     int, Option(default=1, least=1, help="Number of starts; the best result is kept.")
@@ -197,7 +198,7 @@ Seed = Annotated[
 ]
 
 
-MISSING = ("error", "drop", "marginalize")
+MISSING = get_args(MissingChoice)
 """Names of what rows with missing values count as."""
 
 

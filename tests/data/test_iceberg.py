@@ -1,5 +1,6 @@
 """Iceberg tables are read as they stand at a snapshot, as pyiceberg itself reads them."""
 
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -26,7 +27,9 @@ from tests.support.tables_read import kept, numbers, rows_of
 
 @pytest.fixture
 def catalogue(tmp_path):
-    return catalog_at(tmp_path)
+    catalog, options = catalog_at(tmp_path)
+    with closing(catalog):
+        yield catalog, options
 
 
 @pytest.fixture
@@ -218,7 +221,9 @@ def by_functions(catalog):
 @pytest.fixture(scope="module")
 def functions(tmp_path_factory):
     """The table `by_functions`, which no test changes."""
-    return by_functions(catalog_at(tmp_path_factory.mktemp("functions"))[0])
+    catalog, _ = catalog_at(tmp_path_factory.mktemp("functions"))
+    with closing(catalog):
+        yield by_functions(catalog)
 
 
 @pytest.mark.parametrize(
@@ -454,3 +459,4 @@ def test_a_table_in_a_store_is_read_with_the_stores_or_the_catalogs_options(s3, 
     for dataset in (by_place, by_name):
         assert numbers(dataset) == [1, 2]
         assert dataset.paths == (table.location(),)
+    catalog.close()

@@ -113,3 +113,4 @@ def test_an_iceberg_table_of_a_catalog_is_fitted_again_and_again(here, tmp_path)
     folder = table.location().removeprefix("file://")
     scored = here("score", tmp_path / "run", folder, "--json")
     assert json.loads(scored.out)["rows"] == 120
+    catalog.close()

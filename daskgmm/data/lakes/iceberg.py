@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -183,10 +183,11 @@ def _from_catalog(name: str, options: Mapping[str, Any]) -> tuple[Any, Open]:
             f"{first_line(error)}.",
             "Describe it in pyiceberg's configuration, or by storage options such as uri=….",
         ) from error
-    try:
-        table = catalog.load_table(identifier)
-    except NoSuchTableError:
-        raise missing from None
+    with closing(catalog):  # of its connections
+        try:
+            table = catalog.load_table(identifier)
+        except NoSuchTableError:
+            raise missing from None
 
     def open_file(address: str) -> tuple[AbstractFileSystem, str]:
         scheme = address.partition("://")[0] if "://" in address else "file"

@@ -14,6 +14,7 @@ from daskgmm.estimators.methods.predict import predict_rows
 from daskgmm.estimators.references import fitted_mixture
 from daskgmm.estimators.validation import require_fitted
 from daskgmm.fitting.fitted import Fitted
+from daskgmm.fitting.options import MissingChoice
 from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.model.covariance import CovarianceType
 from daskgmm.model.frame import Frame
@@ -276,7 +277,7 @@ def _derived(
         covariance_type=cast("CovarianceType", mixture.covariance.name),
         random_state=estimator.random_state,
         dtype=estimator.dtype,
-        missing=estimator.missing,
+        missing=cast("MissingChoice", estimator.missing),
     )
     own = estimator._predictor  # noqa: SLF001  a protocol's
     frame = Frame(own.frame.origin[features], own.frame.scale[features])
