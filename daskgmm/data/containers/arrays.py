@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise, starmap
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,9 @@ def from_numpy(X: ArrayLike, sample_weight: ArrayLike | None = None) -> Source:
 def in_parts(
     rows: NDArray[Any], sample_weight: ArrayLike | None, columns: tuple[str, ...] | None = None
 ) -> Source:
-    """Cut an array of shape (D, n) into parts of about 4 MiB as float64, wide rows up to 32 MiB.
+    """Cut an array of shape (D, n) into even parts of about 4 MiB as float64, up to 32 if wide.
+
+    A short last part would leave other threads waiting for one that has a whole part more.
 
     Raises
     ------
@@ -111,7 +114,9 @@ def in_parts(
     row_bytes = 8 * n_features
     wide = min(_WIDE_ROWS, _WIDE_BYTES // row_bytes)
     size = min(max(_PART_BYTES // row_bytes, wide, _FEWEST_ROWS), _MOST_ROWS)
-    cuts = [slice(first, first + size) for first in range(0, max(n_rows, 1), size)]
+    n_parts = max(-(-n_rows // size), 1)
+    edges = [n_rows * i // n_parts for i in range(n_parts + 1)]
+    cuts = list(starmap(slice, pairwise(edges)))
     parts = tuple(
         ArrayPart(rows[:, cut], None if weights is None else weights[cut], dtype, cut.start)
         for cut in cuts
