@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import Any, TypeAlias
+from uuid import uuid4
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 
@@ -24,8 +25,11 @@ from daskgmm.model.typing import Doubles
 from daskgmm.passes.engine.graph import Group, run_pass
 from daskgmm.passes.engine.grouping import group_by_cost
 from daskgmm.passes.engine.keys import Phase
+from daskgmm.passes.engine.results import Results
 from daskgmm.passes.engine.work import OnPart, Work
 from daskgmm.passes.flaws import FlawedPart
+
+_Packed: TypeAlias = tuple[Expectation, list[PackedMixture]]
 
 _idle: WeakKeyDictionary[Expectation, list[Accumulator]] = WeakKeyDictionary()
 
@@ -59,14 +63,18 @@ class _Sent:
         ``None`` where it is packed.
     packed : tuple, optional
         The expectation without mixtures, and these, packed.
+    name : str, optional
+        The same wherever it is sent.
     """
 
     def __init__(
         self,
         expectation: Expectation | None,
-        packed: tuple[Expectation, list[PackedMixture]] | None = None,
+        packed: _Packed | None = None,
+        name: str | None = None,
     ) -> None:
         self._expectation, self._packed = expectation, packed
+        self._name = uuid4().hex if name is None else name
         self._unpacking = Lock()
 
     @property
@@ -84,7 +92,7 @@ class _Sent:
         if self._packed is None:
             rest = replace(self.expectation, mixtures=())
             self._packed = rest, [packed_mixture(one) for one in self.expectation.mixtures]
-        return _Sent, (None, self._packed)
+        return _received, (self._name, self._packed)
 
     def __sizeof__(self) -> int:  # Dask reckons with it where it sends parameters
         mixtures = () if self._expectation is None else self._expectation.mixtures
@@ -96,14 +104,30 @@ class _Sent:
         return object.__sizeof__(self) + whole + halves
 
 
+_arrived: WeakValueDictionary[str, _Sent] = WeakValueDictionary()
+
+
+def _received(name: str, packed: _Packed) -> _Sent:
+    """Of all objects that tasks bring to a process by one name, the first."""
+    return _arrived.setdefault(name, _Sent(None, packed, name))
+
+
 def _begin(sent: _Sent) -> OnPart:
     return partial(_add_part, expectation=sent.expectation)
 
 
-def expect(source: Source, groups: Sequence[Group], expectation: Expectation) -> list[Moments]:
-    """Compute each mixture's moments over all rows of `source`, in one pass."""
+def expect(
+    source: Source,
+    groups: Sequence[Group],
+    expectation: Expectation,
+    results: Results | None = None,
+) -> list[Moments]:
+    """Compute each mixture's moments over all rows of `source`, in one pass.
+
+    `results` keeps those of one pass on the cluster until the next.
+    """
     work = Work(_begin, add_moments, _Sent(expectation), expectation.moments_bytes)
-    return expectation.complete(run_pass(source, groups, work, Phase.PASS))
+    return expectation.complete(run_pass(source, groups, work, Phase.PASS, results))
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from daskgmm.errors import DataError, OutputError
 from daskgmm.model.nonfinite import Flaw
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes.engine.blas import one_thread
-from daskgmm.passes.engine.graph import compute
+from daskgmm.passes.engine.execution import compute
 from daskgmm.passes.engine.keys import Phase, token
 from daskgmm.passes.engine.progress import announced
 from daskgmm.passes.explanation import Explanation

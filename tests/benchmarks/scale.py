@@ -22,8 +22,9 @@ from scipy.optimize import nnls
 from daskgmm.data.source import Source
 from daskgmm.model.covariance import covariance_named
 from daskgmm.passes.cost import PassCost, factors, seconds_a_row
+from daskgmm.passes.engine.execution import compute
 from daskgmm.passes.engine.gathering import held_groups
-from daskgmm.passes.engine.graph import compute, pass_graph
+from daskgmm.passes.engine.graph import pass_graph
 from daskgmm.passes.engine.grouping import MOST_TASKS
 from daskgmm.passes.engine.keys import Phase, token
 from daskgmm.passes.engine.work import Work

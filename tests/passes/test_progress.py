@@ -14,7 +14,8 @@ from distributed import Event
 from daskgmm import GaussianMixture
 from daskgmm.data.source import Source
 from daskgmm.passes.engine.client import running_on
-from daskgmm.passes.engine.graph import compute, pass_graph
+from daskgmm.passes.engine.execution import compute
+from daskgmm.passes.engine.graph import pass_graph
 from daskgmm.passes.engine.keys import Phase
 from daskgmm.passes.engine.progress import STARTS, tracking
 from daskgmm.passes.engine.work import Work

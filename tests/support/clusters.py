@@ -50,11 +50,11 @@ def recording():
     graphs, plain = [], engine.compute
     with pytest.MonkeyPatch.context() as patch:
 
-        def keeping(graph, keys, phase):
+        def keeping(graph, keys, phase, *more):
             own = {key: one for key, one in graph.items() if type(one).__name__ != "Future"}
             if phase is Phase.PASS:
                 graphs.append(own)
-            return plain(graph, keys, phase)
+            return plain(graph, keys, phase, *more)
 
         patch.setattr(engine, "compute", keeping)
         yield graphs

@@ -12,6 +12,7 @@ from daskgmm.data.containers.dask import InlinePart, is_future
 from daskgmm.data.containers.task_spec import Task, TaskRef
 from daskgmm.data.source import Part, Source, labels_of
 from daskgmm.passes.engine.client import active_client
+from daskgmm.passes.engine.execution import hold
 from daskgmm.passes.engine.graph import (
     FAN_IN,
     Group,
@@ -19,7 +20,6 @@ from daskgmm.passes.engine.graph import (
     Leaf,
     Stretch,
     fan_in,
-    hold,
     leaves_of,
     part_bytes,
 )

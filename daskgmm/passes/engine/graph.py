@@ -1,29 +1,26 @@
-"""A pass as a graph, and its execution: a map over groups of parts, then a tree of sums.
+"""A pass as a graph: a map over groups of parts, then a tree of sums.
 
 `run_pass` builds the graph and runs it; each of its tasks is a call of `_sum_parts`.
 """
 
 import math
-import os
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import accumulate, groupby, pairwise
-from typing import Any, Protocol, TypeAlias
-from uuid import uuid4
+from typing import Any, Protocol
 
-import dask
-from dask.base import normalize_token
+from dask.sizeof import sizeof
 
 from daskgmm.data.containers.task_spec import DataNode, List, Task, TaskRef
 from daskgmm.data.source import Block, Part, Source
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.client import active_client
-from daskgmm.passes.engine.keys import Phase, counted, token
+from daskgmm.passes.engine.execution import compute
+from daskgmm.passes.engine.keys import Phase, token
 from daskgmm.passes.engine.progress import tracked
+from daskgmm.passes.engine.results import Results
 from daskgmm.passes.engine.work import Add, OnPart, Work, read_part
-from daskgmm.passes.engine.workers import explaining_losses, giving_up
 
 FAN_IN = 16
 """Most results that one task of the tree adds up."""
@@ -34,28 +31,18 @@ ADDED_BYTES = 2**26
 TINY_BYTES = 2**20
 """Chunks that take no more together are moved to one task: several tasks would cost more."""
 
-_FEW_NODES = 4
-"""Nodes of a graph with one group of parts: its argument, its task, and the survey's two ends."""
+FETCHED_BYTES = 2**20
+"""Bytes of the tree's last results that a client fetches and adds up itself, at most. A task that
+does so takes a round trip more: about 7 ms."""
 
-Graph: TypeAlias = Mapping[Hashable, Any]
+REPEATED_BYTES = 2**20
+"""Bytes of a pass's argument over all tasks that are sent with each of them, at most. A node of
+its own takes a round trip more before the first task: about 10 ms."""
 
 
 def fan_in(result_bytes: int) -> int:
     """Number of results of this size that one task of the tree adds up."""
     return min(max(ADDED_BYTES // max(result_bytes, 1), 2), FAN_IN)
-
-
-class _NewGraph(dict[Hashable, Any]):
-    """A graph whose keys are used only once."""
-
-
-def _name(graph: _NewGraph) -> str:
-    """Name a graph for Dask, which would else read all that its tasks carry to make a name."""
-    del graph
-    return uuid4().hex
-
-
-normalize_token.register(_NewGraph, _name)
 
 
 @dataclass(frozen=True)
@@ -154,8 +141,16 @@ def _add_all(add: Add, values: Sequence[Any]) -> Any:
     return reduce(add, values)
 
 
-def run_pass(source: Source, groups: Sequence[Group], work: Work, phase: Phase) -> Any:
+def run_pass(
+    source: Source,
+    groups: Sequence[Group],
+    work: Work,
+    phase: Phase,
+    results: Results | None = None,
+) -> Any:
     """Make one pass over a source and return the sum of all parts' results.
+
+    On a cluster, few small results are fetched and added up here, as the tree's last task would.
 
     Parameters
     ----------
@@ -165,6 +160,8 @@ def run_pass(source: Source, groups: Sequence[Group], work: Work, phase: Phase) 
     work : Work
     phase : Phase
         Gives the tasks' prefix and the span that a cluster counts the pass to.
+    results : Results or None
+        Keeps the results on the cluster until the next pass.
 
     Raises
     ------
@@ -173,8 +170,21 @@ def run_pass(source: Source, groups: Sequence[Group], work: Work, phase: Phase) 
     ConfigurationError
         The scheduler can't load the tasks.
     """
-    graph, root = pass_graph(source, groups, work, phase.prefix, token())
-    return compute(graph, root, phase)
+    if active_client() is None:
+        graph, root = pass_graph(source, groups, work, phase.prefix, token())
+        return compute(graph, root, phase)
+    graph, last = sent_graph(source, groups, work, phase.prefix, token())
+    return _add_all(work.add, compute(graph, list(last), phase, results))
+
+
+def sent_graph(
+    source: Source, groups: Sequence[Group], work: Work, prefix: str, suffix: str
+) -> tuple[dict[Hashable, Any], Sequence[Hashable]]:
+    """Graph of a pass on a cluster, and the keys of results that the client adds up."""
+    graph, last, depth = _up_to_the_last(source, groups, work, prefix, suffix)
+    if work.result_bytes * len(last) > FETCHED_BYTES:
+        last = [_sum(graph, last, work.add, _place(suffix, depth, 0))]
+    return graph, last
 
 
 def pass_graph(
@@ -184,21 +194,40 @@ def pass_graph(
 
     The pass is announced to those who track progress.
     """
+    graph, last, depth = _up_to_the_last(source, groups, work, prefix, suffix)
+    return graph, _sum(graph, last, work.add, _place(suffix, depth, 0))
+
+
+def _up_to_the_last(
+    source: Source, groups: Sequence[Group], work: Work, prefix: str, suffix: str
+) -> tuple[dict[Hashable, Any], Sequence[Hashable], int]:
+    """Graph of a pass without its last sum; the keys that this one adds up; the tree's depth."""
     work = tracked(work, prefix, suffix, len(source.parts))
-    argument = f"{prefix}-argument-{suffix}"
-    graph: dict[Hashable, Any] = {**source.graph, argument: DataNode(argument, work.argument)}
-    leaves: list[Hashable] = []
-    joined: list[int] = []
-    for number, group in enumerate(groups):
+    leaves_by_group = [
+        group.leaves if isinstance(group, HeldGroup) else leaves_of(source, group)
+        for group in groups
+    ]
+    graph: dict[Hashable, Any] = dict(source.graph)
+    argument = _argument(graph, work, f"{prefix}-argument-{suffix}", sum(map(len, leaves_by_group)))
+    sums: list[Hashable] = []
+    for number, leaves in enumerate(leaves_by_group):
         members: list[Hashable] = []
-        joined.append(group.joined if isinstance(group, HeldGroup) else 1)
-        for leaf in group.leaves if isinstance(group, HeldGroup) else leaves_of(source, group):
+        for leaf in leaves:
             key = (f"{prefix}-{suffix}", leaf.first)
-            read = (leaf.stretches, TaskRef(argument), *map(TaskRef, leaf.inputs))
+            read = (leaf.stretches, argument, *map(TaskRef, leaf.inputs))
             graph[key] = Task(key, _sum_parts, work.begin, work.add, *read)
             members.append(key)
-        leaves.append(_chain(graph, members, work, suffix, number))
-    return graph, _tree(graph, leaves, joined, work, suffix)
+        sums.append(_chain(graph, members, work, suffix, number))
+    joined = [group.joined if isinstance(group, HeldGroup) else 1 for group in groups]
+    return graph, *_tree(graph, sums, joined, work, suffix)
+
+
+def _argument(graph: dict[Hashable, Any], work: Work, key: str, tasks: int) -> Any:
+    """The argument as tasks of a pass take it: itself where it is small, else a node of its own."""
+    if active_client() is not None and sizeof(work.argument) * tasks <= REPEATED_BYTES:
+        return work.argument
+    graph[key] = DataNode(key, work.argument)
+    return TaskRef(key)
 
 
 def leaves_of(source: Source, group: Group) -> list[Leaf]:
@@ -258,54 +287,25 @@ def _tree(
     joined: Sequence[int],
     work: Work,
     suffix: str,
-) -> Hashable:
-    """Add up the groups' results, of which some are the sums of several groups already."""
+) -> tuple[Sequence[Hashable], int]:
+    """Add up the groups' results, of which some are the sums of several groups already.
+
+    Returns the keys that the last sum adds up, and the number of levels below it.
+    """
     most = fan_in(work.result_bytes)
     firsts = accumulate(joined, initial=0)
     by_bunch = groupby(zip(firsts, leaves, strict=False), lambda pair: pair[0] // most)
     bunches, depth = [[key for _, key in bunch] for _, bunch in by_bunch], 0
-    while True:
+    while len(bunches) > 1:
         level = [
-            _sum(graph, bunch, work.add, (f"gmm-reduce-{suffix}", depth, number))
+            _sum(graph, bunch, work.add, _place(suffix, depth, number))
             for number, bunch in enumerate(bunches)
         ]
-        if len(level) == 1:
-            return level[0]
         bunches = [level[start : start + most] for start in range(0, len(level), most)]
         depth += 1
+    return bunches[0], depth
 
 
-def compute(graph: Graph, keys: Any, phase: Phase) -> Any:
-    """Run a graph and return the value of a key, or of a list of keys.
-
-    It runs on the active client if there is one, on a scheduler named in Dask's configuration,
-    else in threads of this process.
-    """
-    client = active_client()
-    if client is not None:
-        with explaining_losses(), counted(phase), giving_up(client):
-            return client.get(_NewGraph(graph), keys)
-    if dask.config.get("scheduler", None) not in (None, "dask.distributed"):
-        return dask.base.get_scheduler()(graph, keys)
-    if len(graph) <= _FEW_NODES:  # starting a pool of threads takes longer than these tasks
-        return dask.local.get_sync(graph, keys)
-    return _compute_in_threads(graph, keys)
-
-
-def _compute_in_threads(graph: Graph, keys: Any) -> Any:
-    pool = ThreadPoolExecutor(min(os.cpu_count() or 1, len(graph)))
-    try:
-        return dask.threaded.get(graph, keys, pool=pool)
-    except Exception:
-        # The caller may remove files that tasks still write, so wait for those tasks.
-        pool.shutdown(cancel_futures=True)
-        raise
-    finally:
-        pool.shutdown(wait=False)
-
-
-def hold(graph: Graph, keys: Sequence[Hashable]) -> dict[Hashable, Any]:
-    """Compute some keys on the active cluster, which keeps them as long as their futures live."""
-    with explaining_losses(), counted(Phase.INITIALISATION):
-        futures = active_client().get(_NewGraph(graph), list(keys), sync=False)
-    return dict(zip(keys, futures, strict=True))
+def _place(suffix: str, depth: int, number: int) -> Hashable:
+    """Key of a task of the tree."""
+    return (f"gmm-reduce-{suffix}", depth, number)

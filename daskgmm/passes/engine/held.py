@@ -7,7 +7,7 @@ from typing import Any, Self, TypeVar
 from daskgmm.data.containers.dask import is_future
 from daskgmm.data.containers.task_spec import DataNode, Task, TaskRef
 from daskgmm.passes.engine.client import active_client
-from daskgmm.passes.engine.graph import compute, hold
+from daskgmm.passes.engine.execution import compute, hold
 from daskgmm.passes.engine.keys import Phase, token
 
 T = TypeVar("T")

@@ -19,10 +19,8 @@ from daskgmm.data.containers.task_spec import DataNode, GraphNode, Task
 from daskgmm.data.source import Block, Part, Source, TextPart, aligned, text_at
 from daskgmm.passes.cache.memory import copied, nbytes
 from daskgmm.passes.engine.client import active_client
-from daskgmm.passes.engine.graph import (
-    hold,
-    runs,
-)
+from daskgmm.passes.engine.execution import hold
+from daskgmm.passes.engine.graph import runs
 from daskgmm.passes.engine.grouping import Bundle, bundled
 from daskgmm.passes.engine.keys import Phase, counted, token
 from daskgmm.passes.engine.work import read_part

@@ -32,7 +32,7 @@ class Work:
     add : callable
         Adds two parts' results.
     argument : object
-        Sent once to each worker.
+        Sent with each task where it is small, else once to each worker.
     result_bytes : int
         Bytes of a part's result, where they may be many.
     """

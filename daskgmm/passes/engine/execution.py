@@ -1,0 +1,71 @@
+"""Execution of graphs: on the active client, in threads of this process, or here."""
+
+import os
+from collections.abc import Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeAlias
+from uuid import uuid4
+
+import dask
+from dask.base import normalize_token
+
+from daskgmm.passes.engine.client import active_client
+from daskgmm.passes.engine.keys import Phase, counted
+from daskgmm.passes.engine.results import Results
+from daskgmm.passes.engine.workers import explaining_losses, giving_up
+
+_FEW_NODES = 4
+"""Nodes of a graph with one group of parts: its argument, its task, and the survey's two ends."""
+
+Graph: TypeAlias = Mapping[Hashable, Any]
+
+
+class _NewGraph(dict[Hashable, Any]):
+    """A graph whose keys are used only once."""
+
+
+def _name(graph: _NewGraph) -> str:
+    """Name a graph for Dask, which would else read all that its tasks carry to make a name."""
+    del graph
+    return uuid4().hex
+
+
+normalize_token.register(_NewGraph, _name)
+
+
+def compute(graph: Graph, keys: Any, phase: Phase, results: Results | None = None) -> Any:
+    """Run a graph and return the value of a key, or of a list of keys.
+
+    It runs on the active client if there is one, on a scheduler named in Dask's configuration,
+    else in threads of this process. `results` keeps what was computed on the cluster.
+    """
+    client = active_client()
+    if client is not None:
+        with explaining_losses(), counted(phase), giving_up(client):
+            get = client.get if results is None else partial(results.get, client)
+            return get(_NewGraph(graph), keys)
+    if dask.config.get("scheduler", None) not in (None, "dask.distributed"):
+        return dask.base.get_scheduler()(graph, keys)
+    if len(graph) <= _FEW_NODES:  # starting a pool of threads takes longer than these tasks
+        return dask.local.get_sync(graph, keys)
+    return _compute_in_threads(graph, keys)
+
+
+def _compute_in_threads(graph: Graph, keys: Any) -> Any:
+    pool = ThreadPoolExecutor(min(os.cpu_count() or 1, len(graph)))
+    try:
+        return dask.threaded.get(graph, keys, pool=pool)
+    except Exception:
+        # The caller may remove files that tasks still write, so wait for those tasks.
+        pool.shutdown(cancel_futures=True)
+        raise
+    finally:
+        pool.shutdown(wait=False)
+
+
+def hold(graph: Graph, keys: Sequence[Hashable]) -> dict[Hashable, Any]:
+    """Compute some keys on the active cluster, which keeps them as long as their futures live."""
+    with explaining_losses(), counted(Phase.INITIALISATION):
+        futures = active_client().get(_NewGraph(graph), list(keys), sync=False)
+    return dict(zip(keys, futures, strict=True))

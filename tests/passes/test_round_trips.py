@@ -1,0 +1,90 @@
+"""Messages that a pass on a cluster waits for: few, as each takes as long as a short pass."""
+
+import operator
+import pickle
+
+import dask.array as da
+import numpy as np
+import pytest
+
+from daskgmm import GaussianMixture
+from daskgmm.data.source import Source
+from daskgmm.model.expectation import Expectation
+from daskgmm.model.frame import Frame
+from daskgmm.passes.engine.graph import FETCHED_BYTES, REPEATED_BYTES, run_pass
+from daskgmm.passes.engine.keys import Phase
+from daskgmm.passes.engine.work import Work
+from daskgmm.passes.expectation import _Sent
+from tests.support.clusters import assert_forgotten, in_threads, recording
+
+CHUNKS = 5
+
+
+def persisted():
+    rows = np.random.default_rng(0).normal(size=(5000 * CHUNKS, 6))
+    rows[::2] += 4
+    return da.from_array(rows, chunks=(5000, 6)).persist()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_pass_over_few_chunks_is_one_round_of_tasks_whose_results_stay_until_the_next():
+    with in_threads(2) as client:
+        kept = []
+
+        def look(state):
+            kept.append([key for key in client.futures if "gmm-pass" in str(key)])
+
+        X = persisted()
+        with recording() as graphs:
+            GaussianMixture(2, tol=0, max_iter=4, random_state=0, callbacks=[look]).fit(X)
+        assert len(graphs) == 4
+        assert [{key[0][:9] for key in graph if "gmm" in key[0]} for graph in graphs] == [
+            {"gmm-pass-"}
+        ] * 4
+        assert list(map(len, kept)) == [CHUNKS] * 4
+        del X
+        assert_forgotten(client)
+
+
+def begin(argument):
+    return lambda position, *_: float(argument[position])
+
+
+class NoRows:
+    label, inputs = "no rows", ()
+
+    def read(self):
+        return iter(())
+
+
+@pytest.mark.parametrize(
+    ("result_bytes", "size", "more"),
+    [
+        (0, 40, set()),
+        (FETCHED_BYTES, 40, {"gmm-reduce"}),
+        (0, REPEATED_BYTES // 8, {"gmm-pass-argument"}),
+    ],
+)
+def test_large_results_are_added_on_the_cluster_and_large_arguments_sent_once_a_worker(
+    result_bytes, size, more
+):
+    x = np.random.default_rng(0).normal(size=size)
+    source = Source((NoRows(),) * 40, 1, np.dtype(np.float64))
+    work = Work(begin, operator.add, x, result_bytes)
+    groups = [range(i, i + 1) for i in range(8)]
+    alone = run_pass(source, groups, work, Phase.PASS)
+    with in_threads(2), recording() as graphs:
+        assert run_pass(source, groups, work, Phase.PASS) == alone
+    (graph,) = graphs
+    names = [key if isinstance(key, str) else key[0] for key in graph]
+    assert {name[: name.rindex("-")] for name in names} == {"gmm-pass"} | more
+
+
+def test_what_tasks_bring_to_a_process_by_one_name_is_unpacked_there_once():
+    frame = Frame(np.zeros(2), np.ones(2))
+    sent, other = (_Sent(Expectation((), frame, np.dtype(float))) for _ in range(2))
+    one, two, three = (pickle.loads(pickle.dumps(each)) for each in (sent, sent, other))  # noqa: S301  our own
+    assert one is two
+    assert one.expectation is two.expectation
+    assert one is not three
+    assert pickle.loads(pickle.dumps(two)) is one  # noqa: S301  from worker to worker
