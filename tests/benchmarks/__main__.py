@@ -21,6 +21,7 @@ GOALS = {
     "ways": "nanoseconds a row and component, by each way through the loop",
     "missing": "CPU seconds a pass over rows with missing values",
     "wide": "the same on up to 1,000 features",
+    "quantisation": "CPU seconds a pass over embeddings, thousands of components, beside FAISS",
     "sizes": "seconds a pass against the number of components and of features",
     "jobs": "seconds from Parquet to a model file, whole processes",
     "scoring": "rows a second from Parquet to labelled Parquet",

@@ -51,7 +51,7 @@ class Tied(Covariance):
 
     def absolute_form(self, factors: Doubles, vectors: Doubles) -> Doubles:
         sizes = np.abs(self.precisions(factors))
-        return np.asarray(np.einsum("ki,ij,kj->k", vectors, sizes, vectors))
+        return np.asarray(((vectors @ sizes) * vectors).sum(axis=1))
 
     def whitening(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
         del shape
