@@ -3,7 +3,8 @@
 The graph is the real one, of `pass_graph` over the groups that a fit makes of so many rows. Each
 of its tasks is followed: the scheduler hands it out at its measured cost, a worker receives what
 it needs at the measured cost of a byte, then computes. What comes out is held against passes on
-worker processes here whose kernels are timed waits, then told for more workers than fit here.
+worker processes here whose kernels are timed waits, then told for more workers than fit here, beside
+the formula by which ``plan`` forecasts a pass.
 
 `python -m tests.benchmarks.thousand TABLE PICTURE` draws weak and strong scaling from what
 `python -m tests.benchmarks thousand --json TABLE` wrote.
@@ -188,7 +189,12 @@ def _told(scaling: str, rows: int, workers: int) -> Result:
     sent = f"{run.transfers:,} transfers of {run.sent / 2**30:.2f} GiB"
     busy = f"scheduler {run.scheduler:.3g} s, critical path {run.critical:.3g} s"
     work = f"{scaling}: {shape}: {run.tasks:,} tasks, {sent}, {busy}"
-    return Result("thousand", work, run.seconds, {"kernels alone": alone}, "s", 0.8, alone)
+    reading = sum(isinstance(key, tuple) and key[0].startswith("gmm-pass") for key in graph)
+    peers = {
+        "kernels alone": alone,
+        "plan": MEASURED.seconds(reading, max(rows // PART_ROWS, 1), workers, wait, moments),
+    }
+    return Result("thousand", work, run.seconds, peers, "s", 0.8, alone, rival="kernels alone")
 
 
 def draw(table: Path, picture: Path) -> None:
