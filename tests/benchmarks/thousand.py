@@ -3,8 +3,8 @@
 The graph is the real one, of `pass_graph` over the groups that a fit makes of so many rows. Each
 of its tasks is followed: the scheduler hands it out at its measured cost, a worker receives what
 it needs at the measured cost of a byte, then computes. What comes out is held against passes on
-worker processes here whose kernels are timed waits, then told for more workers than fit here, beside
-the formula by which ``plan`` forecasts a pass.
+worker processes here whose kernels are timed waits, then told for more workers than fit here,
+beside the formula by which ``plan`` forecasts a pass.
 
 `python -m tests.benchmarks.thousand TABLE PICTURE` draws weak and strong scaling from what
 `python -m tests.benchmarks thousand --json TABLE` wrote.
