@@ -81,8 +81,8 @@ def test_natural_parameters_times_features_are_weighted_log_densities(
     phi[-n_features - 1 : -1] = z
     logits = mixture.natural_parameters @ phi
     if covariance.needs_scatter:  # the quadratic term that all components share
-        precision = covariance.precisions(mixture.factors)
-        logits -= 0.5 * np.einsum("dn,de,en->n", z, precision, z)
+        shared = covariance.as_matrices(mixture.covariances, mixture.shape)[0]
+        logits -= 0.5 * (z * np.linalg.solve(shared, z)).sum(axis=0)
     for k, matrix in enumerate(reference.matrices(mixture).astype(np.float64)):
         density = multivariate_normal.logpdf(z.T, mixture.means[k], matrix)
         # Terms of order 100 cancel at the most, condition numbers stay below 100.
@@ -288,7 +288,13 @@ def test_a_sample_weight_counts_as_that_many_rows(covariance, kernel):
 # --- the M-step
 
 
+def require_scikit_learns(covariance):
+    if covariance.name not in ("full", "tied", "diag", "spherical"):
+        pytest.skip("scikit-learn has no such type")
+
+
 def test_maximise_estimates_what_scikit_learn_estimates(covariance):
+    require_scikit_learns(covariance)
     rows = gaussian(300, 3)
     gamma = np.random.default_rng(5).dirichlet(np.ones(4), 300)
     moments = moments_under(gamma.T, rows.T, Frame.identity(3), covariance)
@@ -316,6 +322,7 @@ def test_moments_of_clusters_are_those_under_their_responsibilities(covariance, 
 
 
 def test_an_empty_component_gets_the_ridge_as_covariance_and_the_origin_as_mean(covariance):
+    require_scikit_learns(covariance)
     rows = gaussian(100, 2)
     rows -= rows.mean(axis=0)
     gamma = np.zeros((100, 3))

@@ -6,6 +6,7 @@ As a plugin of pytest (``-p tests.support.tied_diag``) it is registered before t
 from typing import ClassVar, final
 
 import numpy as np
+import pytest
 
 from daskgmm.model.covariance import REGISTRY, Entry
 from daskgmm.model.covariance.base import Covariance, NotPositiveDefiniteError
@@ -13,7 +14,9 @@ from daskgmm.model.covariance.base import Covariance, NotPositiveDefiniteError
 LINE = {"tied_diag": Entry(__name__, "TiedDiag", "one diagonal matrix for all")}
 
 
-def pytest_configure():
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests():
+    """Before the fixtures of ``tests/conftest.py`` take the registered types."""
     REGISTRY.update(LINE)
 
 
