@@ -248,7 +248,7 @@ def functions(tmp_path_factory):
         ("day=2026-12-15", lambda r: r.x.between(50, 51)),
         (["day>2026-12-05", "n=5"], lambda r: (r.x >= 32) & (r.n == 5)),
     ],
-    ids=str,
+    ids=lambda value: None if callable(value) else str(value),
 )
 def test_rows_are_chosen_by_columns_that_a_table_is_partitioned_by_functions_of(
     functions, where, holds

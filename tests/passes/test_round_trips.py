@@ -11,7 +11,7 @@ from daskgmm import GaussianMixture
 from daskgmm.data.source import Source
 from daskgmm.model.expectation import Expectation
 from daskgmm.model.frame import Frame
-from daskgmm.passes.engine.graph import FETCHED_BYTES, REPEATED_BYTES, run_pass
+from daskgmm.passes.engine.graph import REPEATED_BYTES, run_pass
 from daskgmm.passes.engine.keys import Phase
 from daskgmm.passes.engine.work import Work
 from daskgmm.passes.expectation import _Sent
@@ -27,21 +27,21 @@ def persisted():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_a_pass_over_few_chunks_is_one_round_of_tasks_whose_results_stay_until_the_next():
+def test_the_result_of_a_pass_stays_until_the_next():
     with in_threads(2) as client:
         kept = []
 
         def look(state):
-            kept.append([key for key in client.futures if "gmm-pass" in str(key)])
+            kept.append([key for key in client.futures if "gmm-reduce" in str(key)])
 
         X = persisted()
         with recording() as graphs:
             GaussianMixture(2, tol=0, max_iter=4, random_state=0, callbacks=[look]).fit(X)
         assert len(graphs) == 4
         assert [{key[0][:9] for key in graph if "gmm" in key[0]} for graph in graphs] == [
-            {"gmm-pass-"}
+            {"gmm-pass-", "gmm-reduc"}
         ] * 4
-        assert list(map(len, kept)) == [CHUNKS] * 4
+        assert list(map(len, kept)) == [1] * 4
         del X
         assert_forgotten(client)
 
@@ -58,26 +58,19 @@ class NoRows:
 
 
 @pytest.mark.parametrize(
-    ("result_bytes", "size", "more"),
-    [
-        (0, 40, set()),
-        (FETCHED_BYTES, 40, {"gmm-reduce"}),
-        (0, REPEATED_BYTES // 8, {"gmm-pass-argument"}),
-    ],
+    ("size", "more"), [(40, set()), (REPEATED_BYTES // 8, {"gmm-pass-argument"})]
 )
-def test_large_results_are_added_on_the_cluster_and_large_arguments_sent_once_a_worker(
-    result_bytes, size, more
-):
+def test_large_arguments_are_sent_once_a_worker(size, more):
     x = np.random.default_rng(0).normal(size=size)
     source = Source((NoRows(),) * 40, 1, np.dtype(np.float64))
-    work = Work(begin, operator.add, x, result_bytes)
+    work = Work(begin, operator.add, x, 0)
     groups = [range(i, i + 1) for i in range(8)]
     alone = run_pass(source, groups, work, Phase.PASS)
     with in_threads(2), recording() as graphs:
         assert run_pass(source, groups, work, Phase.PASS) == alone
     (graph,) = graphs
     names = [key if isinstance(key, str) else key[0] for key in graph]
-    assert {name[: name.rindex("-")] for name in names} == {"gmm-pass"} | more
+    assert {name[: name.rindex("-")] for name in names} == {"gmm-pass", "gmm-reduce"} | more
 
 
 def test_what_tasks_bring_to_a_process_by_one_name_is_unpacked_there_once():

@@ -9,7 +9,7 @@ from daskgmm.estimators.parameters import check_parameters
 from daskgmm.fitting.protocols import MixtureParameters
 from daskgmm.fitting.settings import Candidate, Settings, compute_dtype
 from daskgmm.passes.engine.gathering import joined_groups
-from daskgmm.passes.engine.graph import Group, sent_graph
+from daskgmm.passes.engine.graph import Group, pass_graph
 from daskgmm.passes.engine.grouping import laid_out
 from daskgmm.passes.engine.persist import held_as
 from daskgmm.passes.engine.work import Work
@@ -37,7 +37,7 @@ class Tasks:
     def of(cls, source: Source, groups: Sequence[Group], moments_bytes: int) -> Self:
         """Count the tasks in the graph of a pass whose moments take so many bytes."""
         work = Work(_nothing, _nothing, None, moments_bytes)
-        graph, _ = sent_graph(source, groups, work, "gmm-pass", "")
+        graph, _ = pass_graph(source, groups, work, "gmm-pass", "")
         names = [str(key[0]) for key in graph if isinstance(key, tuple)]
         adding = sum(name.startswith("gmm-reduce") for name in names)
         return cls(len(names) - adding, adding)

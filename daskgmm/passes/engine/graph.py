@@ -31,10 +31,6 @@ ADDED_BYTES = 2**26
 TINY_BYTES = 2**20
 """Chunks that take no more together are moved to one task: several tasks would cost more."""
 
-FETCHED_BYTES = 2**20
-"""Bytes of the tree's last results that a client fetches and adds up itself, at most. A task that
-does so takes a round trip more: about 7 ms."""
-
 REPEATED_BYTES = 2**20
 """Bytes of a pass's argument over all tasks that are sent with each of them, at most. A node of
 its own takes a round trip more before the first task: about 10 ms."""
@@ -150,8 +146,6 @@ def run_pass(
 ) -> Any:
     """Make one pass over a source and return the sum of all parts' results.
 
-    On a cluster, few small results are fetched and added up here, as the tree's last task would.
-
     Parameters
     ----------
     source : Source
@@ -170,21 +164,8 @@ def run_pass(
     ConfigurationError
         The scheduler can't load the tasks.
     """
-    if active_client() is None:
-        graph, root = pass_graph(source, groups, work, phase.prefix, token())
-        return compute(graph, root, phase)
-    graph, last = sent_graph(source, groups, work, phase.prefix, token())
-    return _add_all(work.add, compute(graph, list(last), phase, results))
-
-
-def sent_graph(
-    source: Source, groups: Sequence[Group], work: Work, prefix: str, suffix: str
-) -> tuple[dict[Hashable, Any], Sequence[Hashable]]:
-    """Graph of a pass on a cluster, and the keys of results that the client adds up."""
-    graph, last, depth = _up_to_the_last(source, groups, work, prefix, suffix)
-    if work.result_bytes * len(last) > FETCHED_BYTES:
-        last = [_sum(graph, last, work.add, _place(suffix, depth, 0))]
-    return graph, last
+    graph, root = pass_graph(source, groups, work, phase.prefix, token())
+    return compute(graph, root, phase, results)
 
 
 def pass_graph(
@@ -194,14 +175,6 @@ def pass_graph(
 
     The pass is announced to those who track progress.
     """
-    graph, last, depth = _up_to_the_last(source, groups, work, prefix, suffix)
-    return graph, _sum(graph, last, work.add, _place(suffix, depth, 0))
-
-
-def _up_to_the_last(
-    source: Source, groups: Sequence[Group], work: Work, prefix: str, suffix: str
-) -> tuple[dict[Hashable, Any], Sequence[Hashable], int]:
-    """Graph of a pass without its last sum; the keys that this one adds up; the tree's depth."""
     work = tracked(work, prefix, suffix, len(source.parts))
     leaves_by_group = [
         group.leaves if isinstance(group, HeldGroup) else leaves_of(source, group)
@@ -219,7 +192,7 @@ def _up_to_the_last(
             members.append(key)
         sums.append(_chain(graph, members, work, suffix, number))
     joined = [group.joined if isinstance(group, HeldGroup) else 1 for group in groups]
-    return graph, *_tree(graph, sums, joined, work, suffix)
+    return graph, _tree(graph, sums, joined, work, suffix)
 
 
 def _argument(graph: dict[Hashable, Any], work: Work, key: str, tasks: int) -> Any:
@@ -287,25 +260,18 @@ def _tree(
     joined: Sequence[int],
     work: Work,
     suffix: str,
-) -> tuple[Sequence[Hashable], int]:
-    """Add up the groups' results, of which some are the sums of several groups already.
-
-    Returns the keys that the last sum adds up, and the number of levels below it.
-    """
+) -> Hashable:
+    """Add up the groups' results, of which some are the sums of several groups already."""
     most = fan_in(work.result_bytes)
     firsts = accumulate(joined, initial=0)
     by_bunch = groupby(zip(firsts, leaves, strict=False), lambda pair: pair[0] // most)
     bunches, depth = [[key for _, key in bunch] for _, bunch in by_bunch], 0
-    while len(bunches) > 1:
+    while True:
         level = [
-            _sum(graph, bunch, work.add, _place(suffix, depth, number))
+            _sum(graph, bunch, work.add, (f"gmm-reduce-{suffix}", depth, number))
             for number, bunch in enumerate(bunches)
         ]
+        if len(level) == 1:
+            return level[0]
         bunches = [level[start : start + most] for start in range(0, len(level), most)]
         depth += 1
-    return bunches[0], depth
-
-
-def _place(suffix: str, depth: int, number: int) -> Hashable:
-    """Key of a task of the tree."""
-    return (f"gmm-reduce-{suffix}", depth, number)
