@@ -33,7 +33,9 @@ def two(apart, width=1.0):
 def test_conditions_and_overlaps_are_those_of_all_pairs(kind):
     mixture = random_mixture(COVARIANCES[kind], n_components=12, n_features=4)
     mixture = replace(mixture, means=3 * mixture.means)
-    assert_allclose(diagnosis.conditions(mixture), np.linalg.cond(matrices_of(mixture)), rtol=1e-8)
+    assert_allclose(
+        diagnosis.condition_numbers(mixture), np.linalg.cond(matrices_of(mixture)), rtol=1e-8
+    )
     distances = bhattacharyya(mixture, mixture)
     np.fill_diagonal(distances, np.inf)
     assert_allclose(diagnosis.overlaps(mixture), np.exp(-distances.min(axis=1)), rtol=1e-12)
