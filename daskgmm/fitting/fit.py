@@ -4,7 +4,6 @@ import copy
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import replace
 from itertools import chain
 from typing import Any, TypeAlias
@@ -29,7 +28,6 @@ from daskgmm.passes.engine.gathering import held_groups
 from daskgmm.passes.engine.graph import Group
 from daskgmm.passes.engine.grouping import laid_out
 from daskgmm.passes.engine.persist import held
-from daskgmm.passes.engine.results import Results
 from daskgmm.passes.expectation import expect
 from daskgmm.passes.lengths import counted_if_persisted
 from daskgmm.passes.limits import require_room
@@ -76,7 +74,7 @@ class Fit:
         _require_possible(source, settings)
         self.source = source = counted_if_persisted(held(source))
         self.settings = settings
-        self._checkpoint, self._followed, self._results = checkpoint, followed, Results()
+        self._checkpoint, self._followed = checkpoint, followed
         tasks = None if source.lengths is None else self._laid_out(source.lengths)
         self.progress = checkpoint.progress or self._begun(random, tasks)
         self.passes = self.progress.passes
@@ -109,7 +107,7 @@ class Fit:
 
     def states(self) -> Iterator[FitState]:
         """Run EM and yield its state after each pass; see `daskgmm.training.em.em`."""
-        with one_thread(), closing(self._results):
+        with one_thread():
             for state in em(self.traces, self._expect, self.standardised.em_settings):
                 self.progress = self.progress.after(state, self.passes, self._entries(state))
                 self._checkpoint.save(self.progress)
@@ -202,7 +200,7 @@ class Fit:
             self.settings.missing,
         )
         self.passes += 1
-        moments = expect(self.source, self._groups, expectation, self._results)
+        moments = expect(self.source, self._groups, expectation)
         if moments[0].rows != self.survey.rows:
             raise DataError(
                 f"A pass read {moments[0].rows} rows, but the first pass read {self.survey.rows}.",

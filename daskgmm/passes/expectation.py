@@ -25,7 +25,6 @@ from daskgmm.model.typing import Doubles
 from daskgmm.passes.engine.graph import Group, run_pass
 from daskgmm.passes.engine.grouping import group_by_cost
 from daskgmm.passes.engine.keys import Phase
-from daskgmm.passes.engine.results import Results
 from daskgmm.passes.engine.work import OnPart, Work
 from daskgmm.passes.flaws import FlawedPart
 
@@ -120,14 +119,10 @@ def expect(
     source: Source,
     groups: Sequence[Group],
     expectation: Expectation,
-    results: Results | None = None,
 ) -> list[Moments]:
-    """Compute each mixture's moments over all rows of `source`, in one pass.
-
-    `results` keeps those of one pass on the cluster until the next.
-    """
+    """Compute each mixture's moments over all rows of `source`, in one pass."""
     work = Work(_begin, add_moments, _Sent(expectation), expectation.moments_bytes)
-    return expectation.complete(run_pass(source, groups, work, Phase.PASS, results))
+    return expectation.complete(run_pass(source, groups, work, Phase.PASS))
 
 
 @dataclass(frozen=True, eq=False)

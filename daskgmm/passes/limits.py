@@ -9,7 +9,7 @@ from dask.utils import format_bytes
 
 from daskgmm.errors import ConfigurationError
 from daskgmm.passes.engine.client import active_client
-from daskgmm.passes.engine.workers import explaining_losses, wait_for_workers
+from daskgmm.passes.engine.workers import explaining_losses
 from daskgmm.passes.memory import (
     LIBRARIES,
     TaskSizes,
@@ -36,11 +36,13 @@ class Limit:
 
 
 def largest_worker() -> Limit | None:
-    """Of the active cluster's workers that with the most memory; ``None`` if one has no limit."""
+    """Of the active cluster's workers that with the most memory; ``None`` if one has no limit.
+
+    Also ``None`` before the first has come, which an adaptive cluster starts for tasks only.
+    """
     client = active_client()
     if client is None:
         return None
-    wait_for_workers(client)
     with explaining_losses():
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
     limits = [Limit(worker["memory_limit"] or 0, worker["nthreads"]) for worker in workers]

@@ -3,11 +3,9 @@
 import operator
 import pickle
 
-import dask.array as da
 import numpy as np
 import pytest
 
-from daskgmm import GaussianMixture
 from daskgmm.data.source import Source
 from daskgmm.model.expectation import Expectation
 from daskgmm.model.frame import Frame
@@ -15,35 +13,7 @@ from daskgmm.passes.engine.graph import REPEATED_BYTES, run_pass
 from daskgmm.passes.engine.keys import Phase
 from daskgmm.passes.engine.work import Work
 from daskgmm.passes.expectation import _Sent
-from tests.support.clusters import assert_forgotten, in_threads, recording
-
-CHUNKS = 5
-
-
-def persisted():
-    rows = np.random.default_rng(0).normal(size=(5000 * CHUNKS, 6))
-    rows[::2] += 4
-    return da.from_array(rows, chunks=(5000, 6)).persist()
-
-
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_the_result_of_a_pass_stays_until_the_next():
-    with in_threads(2) as client:
-        kept = []
-
-        def look(state):
-            kept.append([key for key in client.futures if "gmm-reduce" in str(key)])
-
-        X = persisted()
-        with recording() as graphs:
-            GaussianMixture(2, tol=0, max_iter=4, random_state=0, callbacks=[look]).fit(X)
-        assert len(graphs) == 4
-        assert [{key[0][:9] for key in graph if "gmm" in key[0]} for graph in graphs] == [
-            {"gmm-pass-", "gmm-reduc"}
-        ] * 4
-        assert list(map(len, kept)) == [1] * 4
-        del X
-        assert_forgotten(client)
+from tests.support.clusters import in_threads, recording
 
 
 def begin(argument):

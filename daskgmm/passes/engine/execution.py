@@ -3,7 +3,6 @@
 import os
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -12,7 +11,6 @@ from dask.base import normalize_token
 
 from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.keys import Phase, counted
-from daskgmm.passes.engine.results import Results
 from daskgmm.passes.engine.workers import explaining_losses, giving_up
 
 _FEW_NODES = 4
@@ -34,17 +32,16 @@ def _name(graph: _NewGraph) -> str:
 normalize_token.register(_NewGraph, _name)
 
 
-def compute(graph: Graph, keys: Any, phase: Phase, results: Results | None = None) -> Any:
+def compute(graph: Graph, keys: Any, phase: Phase) -> Any:
     """Run a graph and return the value of a key, or of a list of keys.
 
     It runs on the active client if there is one, on a scheduler named in Dask's configuration,
-    else in threads of this process. `results` keeps what was computed on the cluster.
+    else in threads of this process.
     """
     client = active_client()
     if client is not None:
         with explaining_losses(), counted(phase), giving_up(client):
-            get = client.get if results is None else partial(results.get, client)
-            return get(_NewGraph(graph), keys)
+            return client.get(_NewGraph(graph), keys)
     if dask.config.get("scheduler", None) not in (None, "dask.distributed"):
         return dask.base.get_scheduler()(graph, keys)
     if len(graph) <= _FEW_NODES:  # starting a pool of threads takes longer than these tasks

@@ -19,7 +19,6 @@ from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.execution import compute
 from daskgmm.passes.engine.keys import Phase, token
 from daskgmm.passes.engine.progress import tracked
-from daskgmm.passes.engine.results import Results
 from daskgmm.passes.engine.work import Add, OnPart, Work, read_part
 
 FAN_IN = 16
@@ -142,7 +141,6 @@ def run_pass(
     groups: Sequence[Group],
     work: Work,
     phase: Phase,
-    results: Results | None = None,
 ) -> Any:
     """Make one pass over a source and return the sum of all parts' results.
 
@@ -154,8 +152,6 @@ def run_pass(
     work : Work
     phase : Phase
         Gives the tasks' prefix and the span that a cluster counts the pass to.
-    results : Results or None
-        Keeps the results on the cluster until the next pass.
 
     Raises
     ------
@@ -165,7 +161,7 @@ def run_pass(
         The scheduler can't load the tasks.
     """
     graph, root = pass_graph(source, groups, work, phase.prefix, token())
-    return compute(graph, root, phase, results)
+    return compute(graph, root, phase)
 
 
 def pass_graph(
