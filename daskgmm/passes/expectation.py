@@ -115,11 +115,7 @@ def _begin(sent: _Sent) -> OnPart:
     return partial(_add_part, expectation=sent.expectation)
 
 
-def expect(
-    source: Source,
-    groups: Sequence[Group],
-    expectation: Expectation,
-) -> list[Moments]:
+def expect(source: Source, groups: Sequence[Group], expectation: Expectation) -> list[Moments]:
     """Compute each mixture's moments over all rows of `source`, in one pass."""
     work = Work(_begin, add_moments, _Sent(expectation), expectation.moments_bytes)
     return expectation.complete(run_pass(source, groups, work, Phase.PASS))

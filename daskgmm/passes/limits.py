@@ -1,8 +1,10 @@
 """Memory limits of workers, and the refusal of fits that are too large for them.
 
-A plan and a fit refuse the same sizes, by the same count: that of `daskgmm.passes.memory`.
+A plan and a fit refuse the same sizes, by the same count: that of `daskgmm.passes.memory`. They
+refuse what would pause a worker. What only spills is done, and the plan says what more would help.
 """
 
+import math
 from dataclasses import dataclass
 
 from dask.utils import format_bytes
@@ -12,10 +14,9 @@ from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.workers import explaining_losses
 from daskgmm.passes.memory import (
     LIBRARIES,
+    PAUSE,
     TaskSizes,
     available_memory,
-    memory_limit_for,
-    room_under,
     worker_bytes,
 )
 
@@ -58,7 +59,7 @@ def require_room(task: TaskSizes) -> None:
     Raises
     ------
     ConfigurationError
-        It takes more than the largest worker may hold without spilling, or, without a cluster,
+        It takes more than the largest worker may hold without being paused, or, without a cluster,
         more than is free here.
     """
     limit = largest_worker()
@@ -70,8 +71,13 @@ def require_room(task: TaskSizes) -> None:
             raise too_large(task, Limit(free, 1), worker_bytes(task) - LIBRARIES, "free here are")
 
 
+def least_limit(task: TaskSizes, threads: int) -> int:
+    """Bytes of the smallest memory limit with which a worker makes a fit."""
+    return math.ceil(worker_bytes(task, threads) / PAUSE)
+
+
 def require_limit(task: TaskSizes, limit: Limit, whose: str) -> None:
-    """Refuse a fit that a worker with this memory cannot make without spilling.
+    """Refuse a fit during which a worker with this memory would be paused.
 
     Parameters
     ----------
@@ -80,8 +86,9 @@ def require_limit(task: TaskSizes, limit: Limit, whose: str) -> None:
     whose : str
         Words before the limit, for the error.
     """
-    if room_under(limit.memory, task, limit.threads) == 0:
-        raise too_large(task, limit, memory_limit_for(task, limit.threads), whose)
+    needed = least_limit(task, limit.threads)
+    if limit.memory < needed:
+        raise too_large(task, limit, needed, whose)
 
 
 def too_large(task: TaskSizes, limit: Limit, needed: int, whose: str) -> ConfigurationError:

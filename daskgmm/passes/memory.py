@@ -205,6 +205,9 @@ def available_memory() -> int:
 TARGET = 0.6
 """Share of a worker's memory limit above which Dask starts to spill to disk."""
 
+PAUSE = 0.8
+"""Share of a worker's memory limit above which Dask gives it no more tasks."""
+
 SHARE = 0.5
 """Share of free memory that rows may take where there is no limit; other processes need some."""
 

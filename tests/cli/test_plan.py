@@ -106,8 +106,8 @@ def test_a_file_and_variables_set_its_options(here, tmp_path, monkeypatch):
         (("plan", "--rows", "9", "--features", "0", "-k", "1"), "0 is not in the range", "--help"),
         ((*SMALL, "--rows", "9", "--memory-limit", "99MB"), "memory limit is 99MB", "500 MB"),
         (
-            (*SMALL, "--rows", "9", "--memory-limit", "505MB"),
-            "A fit of 3 components",
+            ("plan", "--rows", "999", "--features", "300", "-k", "100", "--memory-limit", "1GB"),
+            "A fit of 100 components",
             "more memory",
         ),
         ((*SMALL, "--rows", "9", str(IRIS)), "Both ", "or the two numbers"),

@@ -264,7 +264,10 @@ def test_a_thousand_million_rows_may_be_a_float():
         ({"dtype": "int8"}, "int8"),
         ({"workers": 0}, "workers is 0"),
         ({"memory_limit": "400MB"}, "The memory limit is 400MB"),
-        ({"memory_limit": "510MB"}, "A fit of .* needs .* of memory; the memory limit is 486"),
+        (
+            {"features": 300, "components": 100, "memory_limit": "1GB"},
+            "A fit of .* needs .* of memory; the memory limit is 0.93 GiB",
+        ),
         ({"features": 5000, "components": 900}, "a worker's share of this machine is"),
         (
             {"features": 5000, "components": 900, "memory_limit": "9TB"},

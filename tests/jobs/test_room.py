@@ -4,14 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from daskgmm import GaussianMixture, open_dataset
+from daskgmm import GaussianMixture, jobs, open_dataset
 from daskgmm.errors import ConfigurationError
 from daskgmm.jobs.cluster.resources import Resources
 from daskgmm.jobs.planning.cluster import limit_of
 from daskgmm.jobs.planning.passes import PassPlan
 from daskgmm.passes import limits
-from daskgmm.passes.limits import Limit
-from daskgmm.passes.memory import memory_limit_for
+from daskgmm.passes.limits import Limit, least_limit
+from daskgmm.passes.memory import TARGET
 
 MIB = 2**20
 
@@ -35,12 +35,12 @@ def refused(action):
 @pytest.mark.parametrize(
     ("n_features", "options", "told"),
     [
-        (3, {"n_components": 2}, "2 components and 3 features"),
-        (3, {"n_components": 2, "subsample": 400, "refine": "none"}, "2 components"),
+        (60, {"n_components": 200}, "200 components and 60 features"),
+        (60, {"n_components": 200, "subsample": 400, "refine": "none"}, "200 components"),
         (50, {"n_components": 400}, "400 components and 50 features"),
         (50, {"n_components": 400, "refine": "none", "n_init": 4}, "1,600 components"),
         (50, {"n_components": 400, "covariance_type": "diag"}, "400 components"),
-        (20, {"n_components": 20, "dtype": "float32", "missing": "marginalize"}, "20 components"),
+        (40, {"n_components": 90, "dtype": "float32", "missing": "marginalize"}, "90 components"),
     ],
 )
 def test_a_fit_refuses_what_a_plan_calls_too_large(
@@ -55,7 +55,7 @@ def test_a_fit_refuses_what_a_plan_calls_too_large(
     dataset, model = open_dataset(tmp_path), GaussianMixture(**options)
     pass_plan = PassPlan.of(model, dataset.source())
     monkeypatch.setattr("daskgmm.fitting.fit.surveyed", read)
-    needed = memory_limit_for(pass_plan.task, threads)
+    needed = least_limit(pass_plan.task, threads)
     for limit, too_small in ((needed - MIB, True), (needed + MIB, False)):
         monkeypatch.setattr(limits, "largest_worker", lambda: Limit(limit, threads))  # noqa: B023
         by_plan = refused(
@@ -66,3 +66,17 @@ def test_a_fit_refuses_what_a_plan_calls_too_large(
         if too_small:
             assert told in by_plan
             assert by_plan.replace("the memory limit is", "the largest worker has") == by_fit
+
+
+@pytest.mark.parametrize(("n_features", "n_components"), [(3, 2), (16, 6), (20, 8)])
+def test_workers_of_half_a_gibibyte_fit_usual_sizes_and_the_plan_says_what_is_short(
+    n_features, n_components
+):
+    found = jobs.plan(
+        rows=1_000_000, features=n_features, components=n_components,
+        workers=2, threads=1, memory_limit="512MiB",
+    )  # fmt: skip
+    assert found["memory_a_worker_peak_bytes"] > TARGET * 512 * MIB
+    assert found["memory_a_worker_bytes"] > 512 * MIB
+    assert not found["rows_in_memory"]
+    assert found["cheapest"] is None

@@ -128,9 +128,11 @@ def _here(found: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _cheapest(found: Mapping[str, Any]) -> dict[str, str]:
+def _cheapest(found: Mapping[str, Any] | None) -> dict[str, str]:
     from dask.utils import format_bytes
 
+    if found is None:
+        return {"cheapest cluster": "none: workers of this limit have no memory left for rows"}
     each, together = (format_bytes(found[key]) for key in ("memory_a_worker_bytes", "memory_bytes"))
     return {
         "cheapest cluster": f"{_many(found['workers'], 'worker')} of {each}, {together} together, "

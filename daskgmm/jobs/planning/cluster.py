@@ -84,12 +84,15 @@ class Planner:
         share = math.ceil(self.data_bytes / workers)
         return memory_limit_for(self.pass_plan.task, self.threads, share)
 
-    def cheapest(self, limit: int) -> Cluster:
+    def cheapest(self, limit: int) -> Cluster | None:
         """The fewest workers of at most `limit` bytes that hold all rows, each as small as it can.
 
         More workers would take more memory in all, as each process takes some without rows.
+        ``None`` if such workers have no room for rows.
         """
         room = room_under(limit, self.pass_plan.task, self.threads)
+        if room == 0:
+            return None
         workers = math.ceil(self.data_bytes / room)
         each, seconds = self.memory_a_worker(workers), self.seconds_a_pass(workers, in_memory=True)
         return Cluster(

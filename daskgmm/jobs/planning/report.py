@@ -53,7 +53,7 @@ def plan(
         Plain JSON values. ``memory_a_worker_bytes`` is the limit that a worker needs without
         holding rows, ``memory_a_worker_in_memory_bytes`` the limit with which ``workers`` hold
         all rows; ``cheapest`` is the fewest workers of at most ``memory_limit_bytes`` that hold
-        all rows, each as small as it can be.
+        all rows, each as small as it can be, or ``None`` if they have no room for rows.
 
     Raises
     ------
@@ -108,6 +108,7 @@ def _on(planner: Planner, workers: int, limit: int) -> dict[str, Any]:
     in_memory = needed <= limit
     tasks = planner.tasks(in_memory=in_memory)
     seconds = planner.seconds_a_pass(workers, in_memory=in_memory)
+    cheapest = planner.cheapest(limit)
     return {
         "workers": workers,
         "threads": threads,
@@ -123,5 +124,5 @@ def _on(planner: Planner, workers: int, limit: int) -> dict[str, Any]:
         "seconds_a_pass": seconds,
         "seconds_of_starts": planner.seconds_of_starts,
         "seconds": USUAL_PASSES * seconds + planner.seconds_of_starts,
-        "cheapest": asdict(planner.cheapest(limit)),
+        "cheapest": None if cheapest is None else asdict(cheapest),
     }
