@@ -1,6 +1,5 @@
 """Seconds an EM iteration on rows in memory, Dask's overhead counted, all on the same cores."""
 
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,7 +16,7 @@ from daskgmm import GaussianMixture
 from daskgmm.model.covariance import covariance_named
 from tests.benchmarks.hardware import bandwidth, product_rate
 from tests.benchmarks.result import Result, difference
-from tests.benchmarks.spark import seconds_a_pass
+from tests.benchmarks.spark import seconds_a_pass, spark_is_here
 from tests.benchmarks.works import WORKS, Work
 
 PASSES = 8
@@ -37,7 +36,7 @@ def measure(size: float) -> Iterator[Result]:
         if work.covariance_type in ("full", "diag"):
             with suppress(RuntimeError):  # it fails on some rows
                 peers["daal4py"] = daal(rows, start)
-        if work.name == "A, unit" and shutil.which("java"):
+        if work.name == "A, unit" and spark_is_here():
             peers["Spark"] = spark(work, rows)
         share = pairs_that_count(model, rows)
         title = f"{work.title} ({share:.0%} of pairs count)"

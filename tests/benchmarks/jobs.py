@@ -6,7 +6,6 @@ Starts and stopping are each library's own, so the mean log-density of the rows 
 """
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import pyarrow.parquet as pq
 
 import daskgmm
 from tests.benchmarks.result import Result
+from tests.benchmarks.spark import spark_is_here
 from tests.benchmarks.works import CORRELATED, Work
 
 WORK = CORRELATED[0]
@@ -106,7 +106,7 @@ def _peers() -> dict[str, str]:
     found = {"scikit-learn": SCIKIT_LEARN}
     if find_spec("daal4py"):
         found["daal4py"] = DAAL4PY
-    if find_spec("pyspark") and shutil.which("java"):
+    if spark_is_here():
         found["Spark"] = SPARK
     return found
 

@@ -1,7 +1,6 @@
 """Seconds a pass over Parquet files larger than the workers' memory, by where blocks stay."""
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from distributed import Client, LocalCluster
 
 from daskgmm import GaussianMixture, open_dataset
 from tests.benchmarks.result import Result
-from tests.benchmarks.spark import seconds_a_pass
+from tests.benchmarks.spark import seconds_a_pass, spark_is_here
 
 ROWS, FEATURES, COMPONENTS = 20_000_000, 20, 8
 GROUP_ROWS, FILE_ROWS = 100_000, 1_000_000
@@ -52,7 +51,7 @@ def measure(size: float) -> Iterator[Result]:
             "disk": fit(folder, "disk", LIMITED),
             "none": fit(folder, "none", LIMITED),
         }
-        spark = spark_seconds(Path(folder), rows) if shutil.which("java") else None
+        spark = spark_seconds(Path(folder), rows) if spark_is_here() else None
     work = f"{rows:,} x {FEATURES}, K = {COMPONENTS}, full; workers of 2 x {LIMITED}"
     for peer, wanted in (("memory", 1 / 1.3), ("none", 2.0)):
         trouble = " and ".join(filter(None, (runs["disk"].trouble, runs[peer].trouble)))

@@ -1,10 +1,17 @@
 """Spark's MLlib as a peer, in one process on as many threads as cores."""
 
 import os
+import shutil
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from tests.benchmarks.result import difference
+
+
+def spark_is_here() -> bool:
+    """Whether Spark and the Java that it needs are installed."""
+    return find_spec("pyspark") is not None and shutil.which("java") is not None
 
 
 def seconds_a_pass(
