@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.support.forking import forked
 from tests.support.paths import EXAMPLES, ROOT
 
 GUIDE = EXAMPLES / "guide"
@@ -93,13 +94,15 @@ def run_block(language: str, block: str, folder: Path) -> None:
         return
     if language == "crontab":
         block, language = f"bash -n -c {shlex.quote(block.split(maxsplit=5)[5])}", "sh"
-    command = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
+    command = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": ["python", "-c"]}
     done = run([*command[language], block], folder)
     assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
 
 
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    programs = os.pathsep.join(
+        map(str, [forked(), Path(sys.executable).parent, os.environ["PATH"]])
+    )
     # This package as it lies here: its compiled loops are kept from earlier tests.
     here = {"PATH": programs, "PYTHONPATH": str(ROOT)}
     return subprocess.run(

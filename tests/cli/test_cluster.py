@@ -17,7 +17,7 @@ from daskgmm.errors import ClusterError, DataError
 from daskgmm.jobs.cluster import scheduler
 from daskgmm.passes.engine import workers as engine
 from tests.support.clusters import closed_port, cluster_of, running, silent
-from tests.support.command import here, in_process, made
+from tests.support.command import COMMAND, here, in_process, made
 from tests.support.paths import IRIS
 from tests.support.started import started
 
@@ -47,7 +47,7 @@ def cluster():
 
 @pytest.mark.slow
 def test_an_embedded_cluster_gives_the_same_bits_and_ends_quietly(tmp_path, alone):
-    done = in_process(*FIT, "-o", tmp_path / "run", "--workers", 2, "--threads", 1)
+    done = in_process(*FIT, "-o", tmp_path / "run", "--workers", 2, "--threads", 1, command=COMMAND)
     assert done.code == 0
     assert (means(tmp_path / "run") == alone).all()
     first, *others, last = done.err.splitlines()

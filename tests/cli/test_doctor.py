@@ -16,7 +16,7 @@ from daskgmm.jobs.doctor import environment, processor, resources
 from daskgmm.jobs.doctor.finding import Findings
 from daskgmm.jobs.doctor.report import OF_CLUSTER, OF_PROCESS, look
 from tests.support.clusters import closed_port, cluster_of
-from tests.support.command import here, in_process, made
+from tests.support.command import COMMAND, here, in_process, made
 
 __all__ = ["here"]
 
@@ -31,7 +31,7 @@ WIDE = "avx512vl" in flags()
 
 def examined(*arguments, **variables):
     """Findings of a process of its own, whose environment decides, by their checks."""
-    done = in_process("doctor", "--json", *arguments, env=os.environ | variables)
+    done = in_process("doctor", "--json", *arguments, command=COMMAND, env=os.environ | variables)
     assert (done.code, done.err) == (0, "")
     return {finding["check"]: finding for finding in json.loads(done.out)}
 

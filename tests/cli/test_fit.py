@@ -31,7 +31,7 @@ def run(tmp_path, here):
 
 def test_a_fit_leaves_a_whole_run_directory_and_its_result_on_standard_output(tmp_path):
     path = tmp_path / "run"
-    done = in_process(*FIT, "-o", path, "--seed", 0)
+    done = in_process(*FIT, "-o", path, "--seed", 0, command=COMMAND)
     assert done.code == 0
     assert [one.name for one in tmp_path.iterdir()] == ["run"]
     assert sorted(one.name for one in path.iterdir()) == ["model.safetensors", "run.json"]

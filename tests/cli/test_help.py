@@ -7,7 +7,7 @@ import pytest
 from daskgmm.cli.main import daskgmm
 from daskgmm.fitting.options import declared
 from daskgmm.jobs import options as jobs
-from tests.support.command import in_process
+from tests.support.command import COMMAND, in_process
 
 HEAVY = ("numpy", "sklearn", "dask", "distributed", "pyarrow", "rich", "scipy", "fsspec")
 
@@ -77,7 +77,7 @@ def test_help_answers_at_once(arguments):
 
 
 def test_version():
-    done = in_process("--version")
+    done = in_process("--version", command=COMMAND)
     assert (done.code, done.out.split()[0]) == (0, "daskgmm")
 
 

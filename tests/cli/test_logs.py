@@ -12,7 +12,7 @@ from daskgmm.cli.output.json_logs import _log_search
 from daskgmm.monitoring.messages import searched
 from daskgmm.passes.engine.progress import PassProgress
 from daskgmm.training.course import SearchProgress
-from tests.support.command import here, in_process, made
+from tests.support.command import COMMAND, here, in_process, made
 from tests.support.paths import IRIS
 
 __all__ = ["here"]
@@ -145,7 +145,9 @@ def test_a_wrong_file_is_told_in_the_format_that_it_asks_for(tmp_path, here):
 
 @pytest.mark.slow
 def test_a_cluster_and_debugging_leave_no_other_line(tmp_path):
-    done = in_process(*FIT, "-o", tmp_path / "run", *JSON, "--workers", 1, "--log-level", "debug")
+    done = in_process(
+        *FIT, "-o", tmp_path / "run", *JSON, "--workers", 1, "--log-level", "debug", command=COMMAND
+    )
     assert done.code == 0
     lines = events(done.err)
     assert "on an embedded cluster of 1 worker" in lines[0]["message"] or len(lines) > 1

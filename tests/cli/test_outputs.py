@@ -80,7 +80,7 @@ def test_a_file_that_cannot_grow_is_an_output_that_cannot_be_written(rows, many,
 
     kinds = ("--with", "probabilities,log-density")
     command = ("predict", rows.saved, many, "-o", tmp_path / "out", *kinds)
-    done = in_process(*command, preexec_fn=small_files)
+    done = in_process(*command, preexec_fn=small_files, command=COMMAND)
     assert done.code == 73
     assert "can't be written" in done.err
     assert len(done.err.splitlines()) == 3  # what is done, the cause and the remedy

@@ -167,7 +167,7 @@ def limited(size):
 @pytest.mark.parametrize("size", [500, 4000])
 def test_what_does_not_fit_on_the_disk_is_told_and_done_later(rows, tmp_path, undisturbed, size):
     run = tmp_path / "run"  # its record takes more than 500 bytes, its checkpoint more than 4000
-    done = in_process(*fit(rows, run), preexec_fn=partial(limited, size))
+    done = in_process(*fit(rows, run), preexec_fn=partial(limited, size), command=COMMAND)
     assert (done.code, done.out) == (73, "")
     assert "can't be written: File too large" in done.err
     assert len(done.err.splitlines()) == 2

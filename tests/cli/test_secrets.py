@@ -11,7 +11,7 @@ from moto.server import ThreadedMotoServer
 from daskgmm.cli.options import secrets
 from daskgmm.data.storage.credentials import without_credentials
 from tests.support.clusters import closed_port
-from tests.support.command import COMMAND, HURRIED, in_process
+from tests.support.command import hurried_command, in_process
 from tests.support.paths import IRIS
 
 SECRET = "xPlanted/Secret+42"  # noqa: S105  it opens nothing
@@ -19,7 +19,7 @@ FIT = ("--columns", "sepal_length,sepal_width", "-k", 2, "--seed", 0)
 LOUD = [("--log-level", "debug"), ("--log-level", "debug", "--log-format", "json")]
 
 
-def run(folder, *arguments, command=COMMAND, **variables):
+def run(folder, *arguments, command=None, **variables):
     """Everything that a command leaves: what it says, and the text of its files."""
     done = in_process(*arguments, command=command, cwd=folder, env=os.environ | variables)
     files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".toml"]
@@ -91,7 +91,7 @@ def test_in_runs_on_a_store_by_a_file_and_a_variable(tmp_path, store):
 def test_in_failures_to_reach_a_store(tmp_path, user, loud):
     url = f"http://{user}127.0.0.1:{closed_port()}"
     fit = ("fit", "s3://rows/iris.csv", *FIT, "-o", "run", *options(url), *loud)
-    code, said, files = run(tmp_path, *fit, command=HURRIED)
+    code, said, files = run(tmp_path, *fit, command=hurried_command())
     check(code, said, files, code)
     assert code in (2, 65, 66, 75)
 

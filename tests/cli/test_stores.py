@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from daskgmm import load
-from tests.support.command import COMMAND, HURRIED, in_process, made
+from tests.support.command import COMMAND, hurried_command, in_process, made
 from tests.support.rows import parquet_of
 from tests.support.stores import proxied, s3, s3_server
 
@@ -95,12 +95,12 @@ def test_a_fit_whose_checkpoints_no_longer_arrive_goes_on_later(
     proxy, store = proxied
     command = (*fit(rows, f"{store.url}/run"), *store.arguments)
     fails(proxy, "checkpoint", 5)
-    assert_ended_with(in_process(*command, command=HURRIED), "checkpoint.safetensors")
+    assert_ended_with(in_process(*command, command=hurried_command()), "checkpoint.safetensors")
     assert names(s3) >= {"checkpoint.safetensors", "run.json"}
     assert "model.safetensors" not in names(s3)
     mended(proxy)
     before = len(proxy.requests)
-    done = in_process(*command, command=HURRIED)
+    done = in_process(*command, command=hurried_command())
     assert done.code == 0, done.err
     # The first four are of the start and three passes, so nine are left.
     written = [path for method, path in proxy.requests[before:] if method == "PUT"]
@@ -120,10 +120,10 @@ def test_parts_that_no_longer_arrive_are_written_later(
     assert made(*command, tmp_path / "out").code == 0
     command = (*command, f"{store.url}/out", *store.arguments)
     fails(proxy, "part-00003", 1)
-    assert_ended_with(in_process(*command, command=HURRIED), " can't be reached")
+    assert_ended_with(in_process(*command, command=hurried_command()), " can't be reached")
     assert not names(s3) & {"_SUCCESS", "part-00003.parquet"}
     mended(proxy)
-    done = in_process(*command, command=HURRIED)
+    done = in_process(*command, command=hurried_command())
     assert done.code == 0, done.err
     assert names(s3) == {"_SUCCESS", *(f"part-{n:05}.parquet" for n in range(8))}
     for part in (tmp_path / "out").glob("part-*"):
@@ -134,7 +134,7 @@ def test_a_part_that_was_refused_twice_is_written_by_the_same_command(rows, calm
     proxy, store = proxied
     busy(proxy, "part-00003", 1, 2)
     command = ("predict", calm, rows, "-o", f"{store.url}/out", *store.arguments)
-    done = in_process(*command, command=HURRIED)
+    done = in_process(*command, command=hurried_command())
     assert done.code == 0, done.err
     assert names(s3) >= {"_SUCCESS", "part-00003.parquet"}
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from daskgmm import load
-from tests.support.command import COMMAND, HURRIED
+from tests.support.command import COMMAND, hurried_command
 from tests.support.isolated import OURS, environment
 from tests.support.paths import DEPLOY
 from tests.support.stores import KEY, SECRET
@@ -92,7 +92,7 @@ def test_a_night_is_tried_again_where_the_store_fails_and_published_if_good_enou
     venv, commands = tmp_path / "venv" / "bin", tmp_path / "commands"
     venv.mkdir(parents=True)
     commands.mkdir()
-    script(venv / "daskgmm", f'exec {shlex.join(HURRIED)} "$@"')
+    script(venv / "daskgmm", f'exec {shlex.join(hurried_command())} "$@"')
     script(venv / "python", f'exec {sys.executable} "$@"')
     script(commands / "sleep", f'echo "sleep $*" >> {told}')  # the store is well again by then
     proxy.failure = lambda *_request: None if told.exists() else "busy"

@@ -9,7 +9,7 @@ from cryptography.x509.verification import PolicyBuilder, Store
 
 from daskgmm import load
 from tests.support.certificates import configured, expired, files, made, make, module
-from tests.support.command import here, in_process
+from tests.support.command import COMMAND, here, in_process
 from tests.support.paths import IRIS
 from tests.support.started import inside, started
 
@@ -118,7 +118,7 @@ def test_scheduler_worker_and_fit_work_together(tmp_path, folder, address, ours,
     assert (given.code, f"on 1 worker of {address}" in given.err) == (0, True)
     environment = inside(configured(folder, ours))
     as_configured = (*FIT, "-o", tmp_path / "configured", "--scheduler", address)
-    assert in_process(*as_configured, env=environment).code == 0
+    assert in_process(*as_configured, env=environment, command=COMMAND).code == 0
     assert here(*FIT, "-o", tmp_path / "alone").code == 0
     alone, *others = (
         load(tmp_path / run / "model.safetensors").means_

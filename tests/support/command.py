@@ -13,8 +13,12 @@ from dataclasses import dataclass
 import pytest
 
 from daskgmm.cli.main import run
+from tests.support.forking import forked
 
 COMMAND = (sys.executable, "-m", "daskgmm")
+"""Starts a process as users do, which takes a second or more: for tests of the start itself, of
+kills, of what libraries read while they are imported, and of the log level ``debug``."""
+
 _WITHOUT_PAUSES = """
 import s3fs
 from daskgmm.cli import main
@@ -23,9 +27,6 @@ retrying.PAUSES = (0.0, 0.0)
 s3fs.S3FileSystem.retries = 1
 main()
 """
-HURRIED = (sys.executable, "-c", _WITHOUT_PAUSES)
-"""The same, but for the waits between its tries of a store that fails in passing: its own, and
-those of the store's package."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,23 @@ def a_moment():
     time.sleep(0.001)
 
 
-def in_process(*arguments, timeout=60, command=COMMAND, **options):
-    """Run the command as users do."""
+def forked_command():
+    """Begins a command line whose process has imported the libraries already."""
+    return (str(forked() / "daskgmm"),)
+
+
+def hurried_command():
+    """The same, without waits between its tries of a store that fails in passing.
+
+    Neither it nor the store's package waits.
+    """
+    return (str(forked() / "python"), "-c", _WITHOUT_PAUSES)
+
+
+def in_process(*arguments, timeout=60, command=None, **options):
+    """Run the command in a process of its own."""
     done = subprocess.run(
-        [*command, *map(str, arguments)],
+        [*(command or forked_command()), *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=timeout,
