@@ -17,7 +17,7 @@ os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # Workers of clusters within this process are forked from one that has imported distributed: a tenth
-# of the time. Commands in processes of their own start theirs as users' commands do.
+# of the time. Commands that `COMMAND` starts have theirs started as users' commands do.
 dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
 
 # The same examples each time: a failure is the code's doing, never the draw's.

@@ -149,6 +149,7 @@ def run(command: list[str]) -> None:
         ``["daskgmm", ...]``, ``["-c", text, ...]`` or ``[path, ...]``.
     """
     dask.config.refresh()  # from its own environment
+    dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
     if "debug" in command:  # as if distributed were imported now, without our levels
         import_module("distributed.config").initialize_logging(dask.config.config)
     name, *others = command
