@@ -8,7 +8,7 @@ import numpy as np
 
 from daskgmm.model.missing.patterns import Missing, any_missing, complete_rows
 from daskgmm.model.typing import Doubles, Floats
-from daskgmm.passes.sample import Sample
+from daskgmm.passes.row_sample import Sample
 from daskgmm.passes.statistics import Statistics
 
 ENOUGH_SHARE, ENOUGH_A_FEATURE = 0.5, 10

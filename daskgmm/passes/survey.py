@@ -24,7 +24,7 @@ from daskgmm.passes.engine.work import OnPart, Work
 from daskgmm.passes.flaws import FlawedPart
 from daskgmm.passes.gaps import Gaps, quantiles
 from daskgmm.passes.ranges import Ranges
-from daskgmm.passes.sample import Sample, priorities
+from daskgmm.passes.row_sample import Sample, priorities
 from daskgmm.passes.statistics import Statistics
 
 _MEDIAN_ROWS, _FEWEST_MEDIAN_ROWS = 255, 16

@@ -17,7 +17,7 @@ from daskgmm.model.kernels.compiled import compile_ahead
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.gaps import without_gaps
 from daskgmm.passes.kmeans import AllRows, require_dask_ml
-from daskgmm.passes.sample import Sample
+from daskgmm.passes.row_sample import Sample
 from daskgmm.passes.survey import Request, Survey, survey
 from daskgmm.training.course import Course, Paused, Steps
 from daskgmm.training.em import EMSettings
