@@ -22,7 +22,7 @@ from daskgmm.passes.engine.keys import token
 from daskgmm.passes.engine.progress import STARTS
 from daskgmm.passes.engine.work import OnPart, Work
 from daskgmm.passes.flaws import FlawedPart
-from daskgmm.passes.gaps import Gaps, quantiles
+from daskgmm.passes.missing_values import MissingValues, quantiles
 from daskgmm.passes.ranges import Ranges
 from daskgmm.passes.row_sample import Sample, priorities
 from daskgmm.passes.statistics import Statistics
@@ -56,7 +56,7 @@ class Survey:
     sample : Sample or None
         A uniform sample of the rows, in their order; ``None`` in the survey that is returned, as
         the sample stays on the cluster.
-    gaps : Gaps or None
+    gaps : MissingValues or None
         Rows with missing values, if there are any and the request allows them.
     ranges : Ranges or None
         Of the features, where they were asked for.
@@ -66,7 +66,7 @@ class Survey:
     statistics: Statistics | None
     flawed: FlawedPart | None
     sample: Sample | None
-    gaps: Gaps | None = None
+    gaps: MissingValues | None = None
     ranges: Ranges | None = None
 
     @property
@@ -259,7 +259,7 @@ def _survey_part(
             for rows, weights in _slabs(block):
                 statistics = _statistics(rows, weights, request)
                 drawn = _draw(rows, weights, stream, (position, start), request)
-                gaps = Gaps.of(rows, weights, request.missing)
+                gaps = MissingValues.of(rows, weights, request.missing)
                 ranges = _ranges(rows, weights, request)
                 found = _add(found, Survey((), statistics, None, drawn, gaps, ranges), request)
                 flaw = flaw or _flaw(rows, start, request)
@@ -324,7 +324,7 @@ def _draw(
 def _add(left: Survey, right: Survey, request: Request) -> Survey:
     statistics = _either(left.statistics, right.statistics, Statistics.__add__)
     sample = _either(left.sample, right.sample, partial(Sample.merge, capacity=request.capacity))
-    gaps = _either(left.gaps, right.gaps, Gaps.__add__)
+    gaps = _either(left.gaps, right.gaps, MissingValues.__add__)
     lengths, flawed = left.lengths + right.lengths, left.flawed or right.flawed
     ranges = _either(left.ranges, right.ranges, Ranges.__add__)
     return Survey(lengths, statistics, flawed, sample, gaps, ranges)

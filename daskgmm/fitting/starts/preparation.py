@@ -15,8 +15,8 @@ from daskgmm.fitting.starts.report import StartsReport
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.compiled import compile_ahead
 from daskgmm.model.typing import Doubles
-from daskgmm.passes.gaps import without_gaps
 from daskgmm.passes.kmeans import AllRows, require_dask_ml
+from daskgmm.passes.missing_values import without_gaps
 from daskgmm.passes.row_sample import Sample
 from daskgmm.passes.survey import Request, Survey, survey
 from daskgmm.training.course import Course, Paused, Steps

@@ -25,7 +25,7 @@ from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.noise import Noise
-from daskgmm.passes.gaps import Gaps
+from daskgmm.passes.missing_values import MissingValues
 from daskgmm.passes.ranges import Ranges
 from daskgmm.passes.statistics import Statistics
 from daskgmm.passes.survey import Survey
@@ -50,7 +50,7 @@ _CLASSES: dict[str, Any] = {
     "Move": Move,
     "Survey": Survey,
     "Statistics": Statistics,
-    "Gaps": Gaps,
+    "Gaps": MissingValues,
     "FitState": FitState,
     "Trace": Trace,
     "Refinement": Refinement,

@@ -17,7 +17,7 @@ each component and feature; else on all, with means in place of what is missing.
 
 
 @dataclass(frozen=True, eq=False)
-class Gaps:
+class MissingValues:
     """Rows with missing values, and sums over the values that are known of them.
 
     Parameters
@@ -47,7 +47,7 @@ class Gaps:
 
     @classmethod
     def of(cls, rows: Floats, weights: Doubles | None, missing: Missing) -> Self | None:
-        """Gaps in rows (D, n); ``None`` if all are complete, or gaps are not looked for."""
+        """MissingValues in rows (D, n); ``None`` if all are complete, or gaps are not looked for."""
         if missing is Missing.ERROR or not any_missing(rows):
             return None
         gaps = ~complete_rows(rows)
@@ -69,7 +69,7 @@ class Gaps:
             (centred**2 * own).sum(axis=1),
         )
 
-    def __add__(self, other: "Gaps") -> "Gaps":
+    def __add__(self, other: "MissingValues") -> "MissingValues":
         counts = self.weights + other.weights
         share = other.weights / np.where(counts > 0, counts, 1.0)
         with np.errstate(all="ignore"):  # values that are not finite are reported elsewhere
@@ -77,7 +77,7 @@ class Gaps:
             one, two = self._about(origin), other._about(origin)
             first, second = one.first + two.first, one.second + two.second
         rows, weight = self.rows + other.rows, self.weight + other.weight
-        return Gaps(rows, self.dropped, weight, counts, origin, first, second)
+        return MissingValues(rows, self.dropped, weight, counts, origin, first, second)
 
     def _about(self, origin: Doubles) -> Self:
         shift = self.origin - origin
@@ -96,7 +96,7 @@ class Gaps:
                 np.diagonal(complete.second) if complete.second.ndim == 2 else complete.second
             )
             counts = np.full(len(self.origin), complete.weight)
-            own += Gaps(
+            own += MissingValues(
                 0, self.dropped, complete.weight, counts, complete.origin, complete.first, diagonal
             )
         with np.errstate(all="ignore"):
