@@ -26,7 +26,7 @@ from daskgmm.passes.engine.graph import Group, run_pass
 from daskgmm.passes.engine.grouping import group_by_cost
 from daskgmm.passes.engine.keys import Phase
 from daskgmm.passes.engine.work import OnPart, Work
-from daskgmm.passes.flaws import FlawedPart
+from daskgmm.passes.nonfinite import FlawedPart
 
 _Packed: TypeAlias = tuple[Expectation, list[PackedMixture]]
 

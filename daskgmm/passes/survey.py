@@ -21,8 +21,8 @@ from daskgmm.passes.engine.held import Held
 from daskgmm.passes.engine.keys import token
 from daskgmm.passes.engine.progress import STARTS
 from daskgmm.passes.engine.work import OnPart, Work
-from daskgmm.passes.flaws import FlawedPart
 from daskgmm.passes.missing_values import MissingValues, quantiles
+from daskgmm.passes.nonfinite import FlawedPart
 from daskgmm.passes.ranges import Ranges
 from daskgmm.passes.row_sample import Sample, priorities
 from daskgmm.passes.statistics import Statistics
