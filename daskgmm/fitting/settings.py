@@ -17,9 +17,9 @@ from daskgmm.model.missing.patterns import Missing
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.noise import Noise
 from daskgmm.model.typing import Doubles
+from daskgmm.passes.bounding_box import BoundingBox
 from daskgmm.passes.cost import FIT_WORTH_COMPILING, seconds_a_row
 from daskgmm.passes.memory import TaskSizes, largest_block, largest_part
-from daskgmm.passes.ranges import Ranges
 from daskgmm.passes.search_memory import NO_SEARCH, SearchSizes
 from daskgmm.passes.statistics import Statistics
 from daskgmm.training.acceleration import Acceleration, acceleration_named
@@ -260,7 +260,7 @@ class Settings:
         return runs, min(runs, max(fits, 1))
 
     def em_settings(
-        self, frame: Frame, statistics: Statistics, ranges: Ranges | None
+        self, frame: Frame, statistics: Statistics, ranges: BoundingBox | None
     ) -> EMSettings:
         """Settings of EM in a frame, for rows with these statistics, and ranges beside noise."""
         return EMSettings(
@@ -276,7 +276,7 @@ class Settings:
             self._noise(frame, ranges),
         )
 
-    def _noise(self, frame: Frame, ranges: Ranges | None) -> Noise | None:
+    def _noise(self, frame: Frame, ranges: BoundingBox | None) -> Noise | None:
         """Noise over the bounding box of the rows, in a frame."""
         if self.noise is None:
             return None

@@ -13,6 +13,7 @@ from daskgmm.data.source import Block, Part, Source, labels_of
 from daskgmm.model.missing.patterns import Missing, complete, complete_rows
 from daskgmm.model.nonfinite import Flaw
 from daskgmm.model.typing import Doubles, Floats
+from daskgmm.passes.bounding_box import BoundingBox
 from daskgmm.passes.cost import survey_seconds_a_row
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.graph import Group, pass_graph
@@ -23,7 +24,6 @@ from daskgmm.passes.engine.progress import STARTS
 from daskgmm.passes.engine.work import OnPart, Work
 from daskgmm.passes.missing_values import MissingValues, quantiles
 from daskgmm.passes.nonfinite import FlawedPart
-from daskgmm.passes.ranges import Ranges
 from daskgmm.passes.row_sample import Sample, priorities
 from daskgmm.passes.statistics import Statistics
 
@@ -58,7 +58,7 @@ class Survey:
         the sample stays on the cluster.
     gaps : MissingValues or None
         Rows with missing values, if there are any and the request allows them.
-    ranges : Ranges or None
+    ranges : BoundingBox or None
         Of the features, where they were asked for.
     """
 
@@ -67,7 +67,7 @@ class Survey:
     flawed: FlawedPart | None
     sample: Sample | None
     gaps: MissingValues | None = None
-    ranges: Ranges | None = None
+    ranges: BoundingBox | None = None
 
     @property
     def rows(self) -> int:
@@ -288,12 +288,12 @@ def _statistics(rows: Floats, weights: Floats | None, request: Request) -> Stati
     return Statistics.of(rows, weights, scatter=request.scatter)
 
 
-def _ranges(rows: Floats, weights: Floats | None, request: Request) -> Ranges | None:
+def _ranges(rows: Floats, weights: Floats | None, request: Request) -> BoundingBox | None:
     if not request.ranges:
         return None
     if request.missing is Missing.DROP:
         rows, weights = complete(rows, weights)
-    return Ranges.of(rows, weights)
+    return BoundingBox.of(rows, weights)
 
 
 def _flaw(rows: Floats, start: int, request: Request) -> Flaw | None:
@@ -326,7 +326,7 @@ def _add(left: Survey, right: Survey, request: Request) -> Survey:
     sample = _either(left.sample, right.sample, partial(Sample.merge, capacity=request.capacity))
     gaps = _either(left.gaps, right.gaps, MissingValues.__add__)
     lengths, flawed = left.lengths + right.lengths, left.flawed or right.flawed
-    ranges = _either(left.ranges, right.ranges, Ranges.__add__)
+    ranges = _either(left.ranges, right.ranges, BoundingBox.__add__)
     return Survey(lengths, statistics, flawed, sample, gaps, ranges)
 
 

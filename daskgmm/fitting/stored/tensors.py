@@ -25,8 +25,8 @@ from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.noise import Noise
+from daskgmm.passes.bounding_box import BoundingBox
 from daskgmm.passes.missing_values import MissingValues
-from daskgmm.passes.ranges import Ranges
 from daskgmm.passes.statistics import Statistics
 from daskgmm.passes.survey import Survey
 from daskgmm.training.acceleration import AccelerationState
@@ -60,7 +60,7 @@ _CLASSES: dict[str, Any] = {
     "Moments": Moments,
     "Frame": Frame,
     "Noise": Noise,
-    "Ranges": Ranges,
+    "Ranges": BoundingBox,
 }
 """Dataclasses that files may hold, by tag."""
 _TAGS = {kind: tag for tag, kind in _CLASSES.items()}

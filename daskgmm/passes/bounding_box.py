@@ -9,7 +9,7 @@ from daskgmm.model.typing import Doubles, Floats
 
 
 @dataclass(frozen=True, eq=False)
-class Ranges:
+class BoundingBox:
     """Least and largest value of each feature, of those that are known; NaN where none is.
 
     Parameters
@@ -23,7 +23,7 @@ class Ranges:
 
     @classmethod
     def of(cls, rows: Floats, weights: Floats | None) -> Self | None:
-        """Ranges of rows (D, n) of positive weight; ``None`` without any."""
+        """The box of rows (D, n) of positive weight; ``None`` without any."""
         if weights is not None:
             rows = rows[:, weights > 0]
         if rows.shape[1] == 0:
@@ -31,5 +31,5 @@ class Ranges:
         low, high = np.fmin.reduce(rows, axis=1), np.fmax.reduce(rows, axis=1)
         return cls(low.astype(np.float64), high.astype(np.float64))
 
-    def __add__(self, other: "Ranges") -> "Ranges":
-        return Ranges(np.fmin(self.low, other.low), np.fmax(self.high, other.high))
+    def __add__(self, other: "BoundingBox") -> "BoundingBox":
+        return BoundingBox(np.fmin(self.low, other.low), np.fmax(self.high, other.high))
