@@ -15,9 +15,9 @@ from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.prior import Prior
 from daskgmm.model.typing import Doubles
 from daskgmm.training.fixed_parts import Fixed, Parts
-from daskgmm.training.given import Given, known_in
 from daskgmm.training.m_step import Estimation, maximum_likelihood
 from daskgmm.training.maximum_a_posteriori import MaximumAPosteriori
+from daskgmm.training.start_values import StartValues, known_in
 from daskgmm.training.starts import StartPlan
 
 PARTS = {"weights": "weights_init", "means": "means_init", "covariances": "precisions_init"}
@@ -111,7 +111,9 @@ def _require_shapes(prior: Prior, n_features: int) -> None:
         )
 
 
-def fixed_parts(estimator: MixtureParameters, given: Given, covariance: Covariance) -> Parts | None:
+def fixed_parts(
+    estimator: MixtureParameters, given: StartValues, covariance: Covariance
+) -> Parts | None:
     """Parts that stay by the ``fixed`` parameter; ``None`` if it is not given."""
     fixed = estimator.fixed
     if fixed is None:

@@ -11,7 +11,6 @@ from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.statistics import Statistics
-from daskgmm.training.given import Given
 from daskgmm.training.m_step import (
     ConditionalMStep,
     Estimation,
@@ -21,6 +20,7 @@ from daskgmm.training.m_step import (
     noise_after,
 )
 from daskgmm.training.maximum_a_posteriori import MaximumAPosteriori
+from daskgmm.training.start_values import StartValues
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Fixed(Estimation):
     ----------
     other : MaximumLikelihood or MaximumAPosteriori
     parts : Parts
-    given : Given
+    given : StartValues
         What they are.
     covariance : Covariance
         Type of the covariances.
@@ -51,7 +51,7 @@ class Fixed(Estimation):
 
     other: MaximumLikelihood | MaximumAPosteriori
     parts: Parts
-    given: Given
+    given: StartValues
     covariance: Covariance
 
     @property

@@ -19,7 +19,6 @@ from daskgmm.model.typing import Doubles, Floats
 from daskgmm.training.acceleration import plain
 from daskgmm.training.course import CLUSTERING, EM, Course, Numbers
 from daskgmm.training.em import EMSettings, em
-from daskgmm.training.given import Given
 from daskgmm.training.in_memory import InMemory, total_scatter
 from daskgmm.training.initialisation import (
     Initialiser,
@@ -34,6 +33,7 @@ from daskgmm.training.initialisation import (
 )
 from daskgmm.training.refinement.sampled import SampledRows, step_cost
 from daskgmm.training.refinement.search import FIRST_STEPS, Refinement, most_moves, search
+from daskgmm.training.start_values import StartValues
 from daskgmm.training.states import FitState, Trace
 
 logger = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class StartPlan:
     n_components, n_init : int
     initialiser : callable or None
         See `daskgmm.training.initialisation`; ``None`` where `centres` take its place.
-    given : Given
+    given : StartValues
     centres : tuple of ndarray of shape (K, D)
         Found over all rows, in data units, for each of `n_init` starts.
     """
@@ -99,7 +99,7 @@ class StartPlan:
     n_components: int
     n_init: int
     initialiser: Initialiser | None
-    given: Given
+    given: StartValues
     centres: tuple[Doubles, ...] = ()
 
     @property

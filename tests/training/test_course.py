@@ -10,7 +10,7 @@ from daskgmm.model.covariance import COVARIANCES
 from daskgmm.training.course import Course, Paused, Steps
 from daskgmm.training.initialisation import initialiser_named
 from daskgmm.training.refinement.search import LEAST_BUDGET
-from daskgmm.training.starts import Given, StartPlan
+from daskgmm.training.starts import StartPlan, StartValues
 from tests.support.rows import correlated
 from tests.training.test_refinement import sample_of
 from tests.training.test_starts import recipe
@@ -54,7 +54,7 @@ def bits_of(trace, random):
 @pytest.mark.parametrize(("kind", "name", "k", "n_init", "n"), PARAMETERS)
 def test_wherever_a_search_is_cut_it_ends_in_the_same_bits(kind, name, k, n_init, n, most):
     rows, _ = correlated(n, 2, 3, spread=2, apart=1.0)
-    plan = StartPlan(COVARIANCES[kind], k, n_init, initialiser_named(name), Given())
+    plan = StartPlan(COVARIANCES[kind], k, n_init, initialiser_named(name), StartValues())
 
     def search(course):
         sample, random = sample_of(rows, kind, budget=LEAST_BUDGET), np.random.RandomState(3)
@@ -71,7 +71,7 @@ def test_wherever_a_search_is_cut_it_ends_in_the_same_bits(kind, name, k, n_init
 
 def test_em_on_a_sample_ends_in_the_same_bits():
     rows, _ = correlated(200, 2, 3, spread=2, apart=1.0)
-    plan = StartPlan(COVARIANCES["full"], 3, 2, initialiser_named("random"), Given())
+    plan = StartPlan(COVARIANCES["full"], 3, 2, initialiser_named("random"), StartValues())
     sample = sample_of(rows)
 
     def search(course):
@@ -91,14 +91,14 @@ def test_em_on_a_sample_ends_in_the_same_bits():
 def test_nothing_is_kept_where_nobody_asks_for_it():
     rows, _ = correlated(200, 2, 3, spread=2, apart=1.0)
     sample = sample_of(rows)
-    plan = StartPlan(COVARIANCES["full"], 3, 1, initialiser_named("kmeans"), Given())
+    plan = StartPlan(COVARIANCES["full"], 3, 1, initialiser_named("kmeans"), StartValues())
     plan.refined(sample, np.random.RandomState(0))
     assert (sample.course.steps.place, sample.course.steps.steps) == (None, ())
 
 
 def test_a_search_that_has_ended_ends_again_without_a_step():
     rows, _ = correlated(300, 2, 3, spread=2, apart=1.0)
-    plan = StartPlan(COVARIANCES["full"], 3, 2, initialiser_named("kmeans"), Given())
+    plan = StartPlan(COVARIANCES["full"], 3, 2, initialiser_named("kmeans"), StartValues())
 
     def search(course):
         sample, random = sample_of(rows, budget=LEAST_BUDGET), np.random.RandomState(3)

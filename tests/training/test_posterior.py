@@ -14,10 +14,10 @@ from daskgmm.model.prior import Prior
 from daskgmm.passes.statistics import Statistics
 from daskgmm.training.em import EMSettings, em
 from daskgmm.training.fixed_parts import Fixed, Parts
-from daskgmm.training.given import Given
 from daskgmm.training.in_memory import InMemory, total_scatter
 from daskgmm.training.m_step import maximum_likelihood
 from daskgmm.training.maximum_a_posteriori import MaximumAPosteriori
+from daskgmm.training.start_values import StartValues
 from daskgmm.training.states import Trace
 from daskgmm.training.stopping import stopping_named
 from tests.support.mixtures import matrices_of, random_mixture
@@ -191,7 +191,7 @@ def masks(weights=(), means=(), covariances=(), n_components=3):
 @pytest.mark.parametrize("prior", [None, Prior()], ids=["likelihood", "posterior"])
 def test_fixed_parts_stay_and_the_bound_never_falls(kind, prior):
     rows, start = rows_of(), random_mixture(COVARIANCES[kind], 3)
-    given = Given(start.weights, start.means, start.covariance.precisions(start.factors))
+    given = StartValues(start.weights, start.means, start.covariance.precisions(start.factors))
     covariances = range(3) if kind == "tied" else [0, 2]
     chosen = masks(weights=[1], means=[0, 1], covariances=covariances)
     trace, found = fitted(rows, start, fixed(kind, given, chosen, prior), 30)
@@ -212,7 +212,7 @@ def test_fixed_parts_stay_and_the_bound_never_falls(kind, prior):
 @pytest.mark.parametrize("prior", [None, Prior()], ids=["likelihood", "posterior"])
 def test_covariances_beside_fixed_means_are_about_those(kind, prior):
     rows, start = rows_of(), random_mixture(COVARIANCES[kind], 3)
-    given = Given(means=start.means)
+    given = StartValues(means=start.means)
     numbers = default(rows, 3)
     if prior is None:  # a prior of no rows at all
         d = 3
@@ -225,7 +225,7 @@ def test_covariances_beside_fixed_means_are_about_those(kind, prior):
 @each_kind
 def test_nothing_fixed_is_the_other_estimation(kind):
     rows, start = rows_of(), random_mixture(COVARIANCES[kind], 3)
-    trace, found = fitted(rows, start, fixed(kind, Given(), masks()), 5)
+    trace, found = fitted(rows, start, fixed(kind, StartValues(), masks()), 5)
     expected, same = fitted(rows, start, maximum_likelihood, 5)
     assert_same(found, same, 1e-12)
     assert_allclose(trace.lower_bounds, expected.lower_bounds, rtol=1e-13)
@@ -236,7 +236,7 @@ def test_a_fixed_component_may_be_far_from_all_rows(kind):
     rows, start = rows_of(), random_mixture(COVARIANCES[kind], 3)
     means = np.array(start.means)
     means[0] = 1e3
-    given = Given(start.weights, means, start.covariance.precisions(start.factors))
+    given = StartValues(start.weights, means, start.covariance.precisions(start.factors))
     covariances = range(3) if kind == "tied" else [0]
     chosen = masks(weights=[0], means=[0], covariances=covariances)
     begin = Mixture(start.covariance, start.weights, means, start.covariances, start.factors)
@@ -251,7 +251,7 @@ def test_a_fixed_component_may_be_far_from_all_rows(kind):
 def test_a_row_of_weight_two_is_two_rows(kind, prior):
     rows, start = rows_of(120), random_mixture(COVARIANCES[kind], 3)
     weights = np.random.default_rng(0).integers(1, 4, len(rows)).astype(np.float64)
-    estimation = fixed(kind, Given(means=start.means), masks(means=[1]), prior)
+    estimation = fixed(kind, StartValues(means=start.means), masks(means=[1]), prior)
     one, found = fitted(rows, start, estimation, 5, weights)
     other, expected = fitted(np.repeat(rows, weights.astype(int), axis=0), start, estimation, 5)
     assert_same(found, expected, 1e-10)

@@ -13,7 +13,7 @@ from daskgmm.training import initialisation
 from daskgmm.training.course import Course
 from daskgmm.training.em import EMSettings
 from daskgmm.training.initialisation import INITIALISERS, initialiser_named
-from daskgmm.training.starts import MOST_POLISHED, Given, StartPlan, most_promising
+from daskgmm.training.starts import MOST_POLISHED, StartPlan, StartValues, most_promising
 from daskgmm.training.states import FitState, StopReason, Trace
 from daskgmm.training.stopping import stopping_named
 from tests.support import reference
@@ -43,7 +43,7 @@ def recipe(n_features=2, *, ridge=1e-6, max_iter=50, tol=1e-3):
 
 def plan(name="kmeans", *, kind="full", n_components=4, n_init=1, given=None):
     return StartPlan(
-        COVARIANCES[kind], n_components, n_init, initialiser_named(name), given or Given()
+        COVARIANCES[kind], n_components, n_init, initialiser_named(name), given or StartValues()
     )
 
 
@@ -161,17 +161,17 @@ def test_what_is_given_is_taken_as_it_is(covariance_type):
     rows, _ = blobs()
     wanted = reference.random_mixture(covariance_type, 4, 2)
     precisions = wanted.covariance.precisions(wanted.factors)
-    whole = Given(wanted.weights, wanted.means, precisions)
+    whole = StartValues(wanted.weights, wanted.means, precisions)
     (trace,) = starts(plan(kind=covariance_type, given=whole), rows)
     assert_array_equal(trace.mixture.weights, wanted.weights)
     assert_array_equal(trace.mixture.means, wanted.means)
     assert_allclose(trace.mixture.covariances, wanted.covariances, rtol=1e-10, atol=1e-12)
     found = starts(plan(kind=covariance_type), rows)[0].mixture
     for given, names in [
-        (Given(weights=wanted.weights), ("weights",)),
-        (Given(means=wanted.means), ("means",)),
-        (Given(precisions=precisions), ("covariances",)),
-        (Given(wanted.weights, wanted.means), ("weights", "means")),
+        (StartValues(weights=wanted.weights), ("weights",)),
+        (StartValues(means=wanted.means), ("means",)),
+        (StartValues(precisions=precisions), ("covariances",)),
+        (StartValues(wanted.weights, wanted.means), ("weights", "means")),
     ]:
         (trace,) = starts(plan(kind=covariance_type, given=given), rows)
         for name in ("weights", "means", "covariances"):
@@ -183,7 +183,7 @@ def test_given_values_enter_the_frame(covariance_type):
     wanted = reference.random_mixture(covariance_type, 4, 2)
     scale = wanted.covariance.compatible_scale(np.array([4.0, 0.5]))
     frame = Frame(np.array([1.0, -2.0]), scale)
-    whole = Given(wanted.weights, wanted.means, wanted.covariance.precisions(wanted.factors))
+    whole = StartValues(wanted.weights, wanted.means, wanted.covariance.precisions(wanted.factors))
     inside = whole.override(None, wanted.covariance, frame)
     outside = inside.outside(frame)
     assert_allclose(outside.means, wanted.means, rtol=1e-12)

@@ -11,8 +11,8 @@ from daskgmm.fitting.protocols import MixtureParameters
 from daskgmm.model.covariance import covariance_named
 from daskgmm.model.covariance.base import Covariance, NotPositiveDefiniteError
 from daskgmm.model.typing import Doubles
-from daskgmm.training.given import Given, known_in
 from daskgmm.training.initialisation import initialiser_named
+from daskgmm.training.start_values import StartValues, known_in
 from daskgmm.training.starts import StartPlan
 
 SUBSAMPLE_FLOOR = 20_000
@@ -114,7 +114,7 @@ def sample_rows(estimator: MixtureParameters, n_features: int, rows_in_memory: i
     return int(wanted)
 
 
-def _given(estimator: MixtureParameters, covariance: Covariance, n_features: int) -> Given:
+def _given(estimator: MixtureParameters, covariance: Covariance, n_features: int) -> StartValues:
     n_components = estimator.n_components
     shape = covariance.shape(n_components, n_features)
     some = estimator.fixed is not None
@@ -127,7 +127,7 @@ def _given(estimator: MixtureParameters, covariance: Covariance, n_features: int
     )
     if precisions is not None:
         _check_precisions(precisions, covariance)
-    return Given(weights, means, precisions)
+    return StartValues(weights, means, precisions)
 
 
 def array_of(

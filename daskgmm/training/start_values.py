@@ -13,7 +13,7 @@ from daskgmm.model.typing import Doubles
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
+class StartValues:
     """Start values from the user, in data units; ``None`` where there are none.
 
     A component with a NaN among its values is to be found.
