@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Self, TypeAlias
 
 from daskgmm.passes.survey import Survey
-from daskgmm.training.course import Steps
 from daskgmm.training.refinement.search import Refinement
+from daskgmm.training.search_progress import Steps
 from daskgmm.training.states import FitState
 
 Progress: TypeAlias = "FitProgress | StartsProgress"

@@ -23,7 +23,7 @@ from daskgmm.monitoring.schema import (
     START,
     STARTS,
 )
-from daskgmm.training.course import SearchProgress
+from daskgmm.training.search_progress import SearchProgress
 from daskgmm.training.states import Trace
 
 _LONGEST_MESSAGE = 1000

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from daskgmm.monitoring.candidates import LIVE, LiveCandidate, best_of, candidates_in, candidates_of
 from daskgmm.monitoring.search_forecast import search_left, search_share
 from daskgmm.monitoring.text import count, duration, plural
-from daskgmm.training.course import CLUSTERING, EM
+from daskgmm.training.search_progress import CLUSTERING, EM
 
 if TYPE_CHECKING:
     from daskgmm.training.states import FitState

@@ -6,7 +6,7 @@ EM on the sample has a bounded number of multiplications, so its rate so far bou
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from daskgmm.training.course import FOUND
+from daskgmm.training.search_progress import FOUND
 
 
 def search_share(events: Sequence[Mapping[str, Any]]) -> float:

@@ -17,7 +17,6 @@ from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.training.acceleration import plain
-from daskgmm.training.course import CLUSTERING, EM, Course, Numbers
 from daskgmm.training.em import EMSettings, em
 from daskgmm.training.in_memory import InMemory, total_scatter
 from daskgmm.training.initialisation import (
@@ -33,6 +32,7 @@ from daskgmm.training.initialisation import (
 )
 from daskgmm.training.refinement.sampled import SampledRows, step_cost
 from daskgmm.training.refinement.search import FIRST_STEPS, Refinement, most_moves, search
+from daskgmm.training.search_progress import CLUSTERING, EM, Numbers, SearchRecorder
 from daskgmm.training.start_values import StartValues
 from daskgmm.training.states import FitState, Trace
 
@@ -143,7 +143,7 @@ class StartPlan:
         if self.given.complete:
             given = self.given.override(None, self.covariance, sample.frame)
             given = given.beside(sample.settings.noise)
-            sample.course.follow(sample)
+            sample.recorder.follow(sample)
             best, found = search([given], sample)
             return Trace(best), found
         few = sample.thinned(self.n_components)
@@ -160,22 +160,22 @@ class StartPlan:
             few.n_rows, sample.n_features, sample.budget.most, compiled=sample.compiled
         )
 
-        course = sample.course
-        course.note(of=len(asked) + further, rows=sample.n_rows, most=sample.budget.most)
-        course.follow(sample, Numbers(random), Numbers(apart))
+        recorder = sample.recorder
+        recorder.note(of=len(asked) + further, rows=sample.n_rows, most=sample.budget.most)
+        recorder.follow(sample, Numbers(random), Numbers(apart))
 
         def drawn(
             way: Initialiser, numbers: np.random.RandomState, own: SampledRows, rows: Floats
         ) -> Mixture:
-            course.note(phase=CLUSTERING, rows=own.n_rows)
+            recorder.note(phase=CLUSTERING, rows=own.n_rows)
 
             def moments() -> Moments:
                 found = way(rows, self.n_components, numbers, own.weights)
                 return self._moments(found, own.rows.T, own.weights, own.frame)
 
-            found = course.step(moments, clustering_cost(own.n_rows, *sizes))
+            found = recorder.step(moments, clustering_cost(own.n_rows, *sizes))
             mixture = self._first(found, own.frame, own.settings)
-            course.one_more()
+            recorder.one_more()
             return mixture
 
         def others() -> Iterator[Mixture]:
@@ -205,7 +205,7 @@ class StartPlan:
         *,
         fit_on_sample: bool,
         compiled: bool,
-        course: Course,
+        recorder: SearchRecorder,
     ) -> list[Trace]:
         """Starts in frame coordinates, from sampled rows (m, D) in data units, as scikit-learn's.
 
@@ -214,9 +214,9 @@ class StartPlan:
         rows starts.
         """
         on_sample = fit_on_sample and not self.given.complete and settings.max_iter > 0
-        course.note(of=self.n_init, rows=len(rows), most=float(settings.max_iter))
-        course.follow(Numbers(random))
-        mixtures = self._mixtures(rows, weights, frame, settings, random, course)
+        recorder.note(of=self.n_init, rows=len(rows), most=float(settings.max_iter))
+        recorder.follow(Numbers(random))
+        mixtures = self._mixtures(rows, weights, frame, settings, random, recorder)
         traces = tuple(map(Trace, mixtures))
         if not on_sample:
             return list(traces)
@@ -224,12 +224,12 @@ class StartPlan:
         expect = InMemory(rows.T, weights, frame, settings.dtype, scatter, compiled)
         # Passes are free here, so they are EM's own: they keep closest to its optimum.
         closer = replace(settings, accelerate=plain, tol=settings.tol / CLOSER_ON_SAMPLE)
-        traces = course.begin(traces)
+        traces = recorder.begin(traces)
         last = FitState(0, traces, len(rows), 0.0)
         cost = step_cost(len(rows), self.covariance, self.n_components, rows.shape[1])
         for last in em(traces, expect, closer):
-            course.note(phase=EM, spent=float(last.iteration))
-            course.keep(last.traces, cost * len(traces))
+            recorder.note(phase=EM, spent=float(last.iteration))
+            recorder.keep(last.traces, cost * len(traces))
         chosen = most_promising(last, settings.tol)[: self.most_polished]
         return [Trace(trace.mixture) for trace in chosen]
 
@@ -240,7 +240,7 @@ class StartPlan:
         frame: Frame,
         settings: EMSettings,
         random: np.random.RandomState,
-        course: Course,
+        recorder: SearchRecorder,
     ) -> Iterator[Mixture]:
         if self.given.complete:
             return iter([self.given.override(None, self.covariance, frame).beside(settings.noise)])
@@ -251,9 +251,9 @@ class StartPlan:
                 found = way(seen.rows, self.n_components, random, weights)
                 return self._moments(found, rows, weights, frame)
 
-            found = course.step(moments, clustering_cost(len(rows), *sizes))
+            found = recorder.step(moments, clustering_cost(len(rows), *sizes))
             first = self._first(found, frame, settings)
-            course.one_more()
+            recorder.one_more()
             return first
 
         return _not_collapsed(self._initialisers(self.n_init, seen), mixture)

@@ -11,7 +11,7 @@ import pytest
 from daskgmm.cli.output.json_logs import _log_search
 from daskgmm.monitoring.messages import searched
 from daskgmm.passes.engine.progress import PassProgress
-from daskgmm.training.course import SearchProgress
+from daskgmm.training.search_progress import SearchProgress
 from tests.support.command import COMMAND, here, in_process, made
 from tests.support.paths import IRIS
 

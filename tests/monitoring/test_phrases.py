@@ -30,7 +30,7 @@ from daskgmm.monitoring.text import (
     time_so_far,
 )
 from daskgmm.passes.engine.progress import STARTS, PassProgress
-from daskgmm.training.course import SearchProgress
+from daskgmm.training.search_progress import SearchProgress
 
 
 class Recorder(Observer):

@@ -18,7 +18,7 @@ from daskgmm.monitoring.schema import END, EVENTS, FIELDS, PASS, START, STARTS, 
 from daskgmm.monitoring.service.http import as_json
 from daskgmm.monitoring.service.metrics import Collector
 from daskgmm.monitoring.service.state import ClusterFits
-from daskgmm.training.course import EM, SearchProgress
+from daskgmm.training.search_progress import EM, SearchProgress
 
 
 class Client:

@@ -10,9 +10,9 @@ from daskgmm.errors import CollapsedComponentError, ConfigurationError
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.frame import Frame
 from daskgmm.training import initialisation
-from daskgmm.training.course import Course
 from daskgmm.training.em import EMSettings
 from daskgmm.training.initialisation import INITIALISERS, initialiser_named
+from daskgmm.training.search_progress import SearchRecorder
 from daskgmm.training.starts import MOST_POLISHED, StartPlan, StartValues, most_promising
 from daskgmm.training.states import FitState, StopReason, Trace
 from daskgmm.training.stopping import stopping_named
@@ -56,7 +56,7 @@ def starts(made, rows, *, seed=0, weights=None, fit_on_sample=False, **options):
         np.random.RandomState(seed),
         fit_on_sample=fit_on_sample,
         compiled=False,
-        course=Course(),
+        recorder=SearchRecorder(),
     )
 
 

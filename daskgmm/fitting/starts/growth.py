@@ -8,9 +8,9 @@ from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.mixture import Mixture
 from daskgmm.passes.engine.keys import token
 from daskgmm.passes.survey import SampledSurvey, Survey
-from daskgmm.training.course import Course
 from daskgmm.training.refinement.growth import grown
 from daskgmm.training.refinement.search import spurious_of
+from daskgmm.training.search_progress import SearchRecorder
 from daskgmm.training.states import Trace
 
 _SHARE_OF_GROWTH = 4
@@ -53,7 +53,7 @@ class Growth:
         (trace,) = own.traces or ()
         if smaller is None or smaller.n_components >= trace.mixture.n_components:
             return own
-        sample = self.prepare[index].sample_of(found, Course())
+        sample = self.prepare[index].sample_of(found, SearchRecorder())
         sample.budget.most /= _SHARE_OF_GROWTH
         better = grown(smaller, trace.mixture, sample)
         if better is None or own.refinement is None:

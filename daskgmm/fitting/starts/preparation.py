@@ -19,11 +19,11 @@ from daskgmm.passes.kmeans import AllRows, require_dask_ml
 from daskgmm.passes.missing_values import without_gaps
 from daskgmm.passes.row_sample import Sample
 from daskgmm.passes.survey import Request, Survey, survey
-from daskgmm.training.course import Course, Paused, Steps
 from daskgmm.training.em import EMSettings
 from daskgmm.training.in_memory import total_scatter
 from daskgmm.training.refinement.sampled import SampledRows
 from daskgmm.training.refinement.search import Refinement, budget_for
+from daskgmm.training.search_progress import Paused, SearchRecorder, Steps
 from daskgmm.training.starts import StartPlan
 from daskgmm.training.states import Trace
 
@@ -123,31 +123,33 @@ class Preparation:
         require_sound(found, largest, self.columns, self.settings.max_missing)
         if self.settings.noise is not None:
             require_ranges(found, self.columns)
-        course, random = Course(report, earlier, most), copy.deepcopy(self.random)
+        recorder, random = SearchRecorder(report, earlier, most), copy.deepcopy(self.random)
         try:
-            started = self._started(found, course, random)
+            started = self._started(found, recorder, random)
         except Paused:
-            return Started(None, self.random, steps=course.steps)
+            return Started(None, self.random, steps=recorder.steps)
         report.end()
         # Others may need further stretches, in which this one ends again.
         alone = len(self.settings.candidates) == 1
-        return replace(started, steps=None if earlier is None or alone else course.steps)
+        return replace(started, steps=None if earlier is None or alone else recorder.steps)
 
-    def _started(self, found: Survey, course: Course, random: np.random.RandomState) -> Started:
+    def _started(
+        self, found: Survey, recorder: SearchRecorder, random: np.random.RandomState
+    ) -> Started:
         try:
             if self.candidate.refined:
-                trace, refinement = self._refined(found, course, random)
+                trace, refinement = self._refined(found, recorder, random)
                 return Started((trace,), random, refinement=refinement)
-            return Started(self._traces(found, course, random), random)
+            return Started(self._traces(found, recorder, random), random)
         except CollapsedComponentError as error:
             return Started((), random, error)
 
     def _refined(
-        self, found: Survey, course: Course, random: np.random.RandomState
+        self, found: Survey, recorder: SearchRecorder, random: np.random.RandomState
     ) -> tuple[Trace, Refinement]:
-        return self.candidate.plan.refined(self.sample_of(found, course), random)
+        return self.candidate.plan.refined(self.sample_of(found, recorder), random)
 
-    def sample_of(self, found: Survey, course: Course) -> SampledRows:
+    def sample_of(self, found: Survey, recorder: SearchRecorder) -> SampledRows:
         """The sampled rows on which the start is sought, with the budget of a search."""
         base, drawn = StandardisedData.of(found, self.settings), self._sampled(found)
         plan, n_features = self.candidate.plan, drawn.rows.shape[1]
@@ -161,11 +163,11 @@ class Preparation:
             else None,
             budget_for(found.rows, plan.covariance, plan.n_components, n_features),
             self._compiled(found),
-            course=course,
+            recorder=recorder,
         )
 
     def _traces(
-        self, found: Survey, course: Course, random: np.random.RandomState
+        self, found: Survey, recorder: SearchRecorder, random: np.random.RandomState
     ) -> tuple[Trace, ...]:
         base = StandardisedData.of(found, self.settings)
         if self.candidate.resume_from is not None:
@@ -185,7 +187,7 @@ class Preparation:
             random,
             fit_on_sample=partial,
             compiled=partial and self._compiled(found),
-            course=course,
+            recorder=recorder,
         )
         return tuple(drawn)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from daskgmm.monitoring.messages import searched
 from daskgmm.passes.engine.progress import Reports
-from daskgmm.training.course import EM, FOUND, SearchProgress
+from daskgmm.training.search_progress import EM, FOUND, SearchProgress
 
 _SECONDS_BETWEEN_REPORTS = 0.5
 

@@ -15,7 +15,7 @@ from daskgmm.monitoring.events import TOPIC
 from daskgmm.passes.engine.keys import current_run, token
 from daskgmm.passes.engine.progress import STARTS, Wanted, announced_tasks
 from daskgmm.passes.survey import SampledSurvey, Survey
-from daskgmm.training.course import Steps
+from daskgmm.training.search_progress import Steps
 
 STRETCH = 2e11
 """Multiplications from one checkpoint to the next: those of about twenty seconds."""

@@ -19,7 +19,7 @@ from daskgmm.fitting.stored.tensors import (
     to_plain,
 )
 from daskgmm.passes.survey import Survey
-from daskgmm.training.course import Steps
+from daskgmm.training.search_progress import Steps
 from daskgmm.training.states import FitState
 
 FORMAT = 3

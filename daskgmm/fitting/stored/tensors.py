@@ -30,10 +30,10 @@ from daskgmm.passes.missing_values import MissingValues
 from daskgmm.passes.statistics import Statistics
 from daskgmm.passes.survey import Survey
 from daskgmm.training.acceleration import AccelerationState
-from daskgmm.training.course import SearchProgress, Step, Steps
 from daskgmm.training.refinement.moves import Move
 from daskgmm.training.refinement.sampled import Run
 from daskgmm.training.refinement.search import Refinement
+from daskgmm.training.search_progress import SearchProgress, Step, Steps
 from daskgmm.training.states import FitState, StopReason, Trace
 
 Arrays = dict[str, np.ndarray[Any, Any]]

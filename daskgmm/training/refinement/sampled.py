@@ -15,9 +15,9 @@ from daskgmm.model.kernels.features import kernel_in_numpy
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.typing import Doubles, Floats
-from daskgmm.training.course import EM, Course
 from daskgmm.training.em import EMSettings, advance
 from daskgmm.training.in_memory import InMemory
+from daskgmm.training.search_progress import EM, SearchRecorder
 
 _A_PAIR, _A_COMPONENT = 30, 50_000
 """Multiplications that take as long as the exponential of a row under a component, and as a
@@ -151,7 +151,7 @@ class SampledRows:
         Whether EM's steps go by a compiled loop.
     collapses : list of CollapsedComponentError
         Errors of the runs that collapsed.
-    course : Course
+    recorder : SearchRecorder
         Progress of the search, and what it needs to go on elsewhere.
     """
 
@@ -163,7 +163,7 @@ class SampledRows:
     budget: Budget
     compiled: bool = False
     collapses: list[CollapsedComponentError] = field(default_factory=list)
-    course: Course = field(default_factory=Course)
+    recorder: SearchRecorder = field(default_factory=SearchRecorder)
 
     @cached_property
     def expect(self) -> InMemory:
@@ -205,7 +205,7 @@ class SampledRows:
         """
         if len(runs) > 1 and self._are_large(runs):
             return [one for run in runs for one in self.advanced([run], steps, until)]
-        made, (*begun,) = self.course.begin((0, tuple(runs)))
+        made, (*begun,) = self.recorder.begin((0, tuple(runs)))
         found: list[Run | None] = begun
         for number in range(made, steps):
             going = [
@@ -220,7 +220,7 @@ class SampledRows:
             moments, outcomes = advance(mixtures, self.expect, self.settings)
             cost = self.cost(mixtures)
             self.budget.spent += cost - expected
-            self.course.note(phase=EM, rows=self.n_rows, spent=self.budget.spent)
+            self.recorder.note(phase=EM, rows=self.n_rows, spent=self.budget.spent)
             for (index, run), own, outcome in zip(going, moments, outcomes, strict=True):
                 found[index] = None
                 if isinstance(outcome, CollapsedComponentError):
@@ -233,7 +233,7 @@ class SampledRows:
                         f"The log-likelihood became {own.lower_bound} on sampled rows.",
                         "The rows' values are too large to be squared: scale the features.",
                     )
-            self.course.keep((number + 1, tuple(found)), cost)
+            self.recorder.keep((number + 1, tuple(found)), cost)
         return [run for run in found if run is not None]
 
     def _are_large(self, runs: Sequence[Run]) -> bool:
@@ -243,7 +243,7 @@ class SampledRows:
         return sum(run_bytes(one.n_components, length) for one, length in sizes) > TOGETHER_BYTES
 
     def state(self) -> Any:
-        """What has changed so far; see `daskgmm.training.course.Changing`."""
+        """What has changed so far; see `daskgmm.training.search_progress.Changing`."""
         errors = [(error.cause, error.remedy) for error in self.collapses]
         return self.budget.spent, self.budget.ended, self.budget.share, tuple(errors)
 

@@ -117,7 +117,7 @@ def search(
     CollapsedComponentError
         No start has an EM step that does not collapse.
     """
-    reached = sample.course.resumed()
+    reached = sample.recorder.resumed()
     if reached is None:
         run = _best_start([Run(mixture) for mixture in starts], sample, more)
         reached = None, run, 0, 0, False
@@ -145,21 +145,21 @@ def _by_moves(
     When the search moves `again`, it is until no component is spurious.
     """
     while run.moments is not None and (not again or spurious_of(run).any()):
-        sample.course.reach((run, before, tried, taken, again))
+        sample.recorder.reach((run, before, tried, taken, again))
         several, single = _candidates(run, sample)
         better, count = None, 1
         if several is not None:
             tried, count = tried + several.count, several.count
-            sample.course.note(tried=tried)
+            sample.recorder.note(tried=tried)
             better = _together(run, several, sample)
         if better is None:
             tried, count = tried + len(single), 1
-            sample.course.note(tried=tried)
+            sample.recorder.note(tried=tried)
             better = _better(run, [Run(move.mixture) for move in single], sample)
         if better is None:
             break
         run, taken = better, taken + count
-        sample.course.note(taken=taken)
+        sample.recorder.note(taken=taken)
     return run, tried, taken
 
 
@@ -267,13 +267,13 @@ def most_moves(n_components: int, length: int) -> int:
 def _ranked(
     run: Run, few: SampledRows, wrong: NDArray[np.bool_], most: int, together: float
 ) -> tuple[Move, ...]:
-    """The most promising moves: a step of the search's course."""
-    known: tuple[Move, ...] | None = few.course.begin(None)
+    """The most promising moves: a step that the recorder keeps."""
+    known: tuple[Move, ...] | None = few.recorder.begin(None)
     if known is not None:
         return known
     spent = few.budget.spent
     found = tuple(moves(run, few, wrong, most, together))
-    few.course.keep(found, few.budget.spent - spent)
+    few.recorder.keep(found, few.budget.spent - spent)
     return found
 
 

@@ -26,7 +26,7 @@ def smoothed(sample: SampledRows, mixture: Mixture) -> SampledRows:
     Parameters
     ----------
     sample : SampledRows
-        The budget and the course stay its own.
+        The budget and the recorder stay its own.
     mixture : Mixture
         In frame coordinates. Its common covariance is the prior's.
     """

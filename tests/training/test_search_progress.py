@@ -7,9 +7,9 @@ import pytest
 
 from daskgmm.fitting.stored.tensors import from_plain, to_plain
 from daskgmm.model.covariance import COVARIANCES
-from daskgmm.training.course import Course, Paused, Steps
 from daskgmm.training.initialisation import initialiser_named
 from daskgmm.training.refinement.search import LEAST_BUDGET
+from daskgmm.training.search_progress import Paused, SearchRecorder, Steps
 from daskgmm.training.starts import StartPlan, StartValues
 from tests.support.rows import correlated
 from tests.training.test_refinement import sample_of
@@ -36,11 +36,11 @@ def in_stretches(search, most):
     steps = Steps()
     pauses = 0
     while True:
-        course = Course(earlier=steps, most=most)
+        recorder = SearchRecorder(earlier=steps, most=most)
         try:
-            return search(course), pauses, course.progress
+            return search(recorder), pauses, recorder.progress
         except Paused:
-            steps, pauses = through_a_file(course.steps), pauses + 1
+            steps, pauses = through_a_file(recorder.steps), pauses + 1
 
 
 def bits_of(trace, random):
@@ -56,12 +56,12 @@ def test_wherever_a_search_is_cut_it_ends_in_the_same_bits(kind, name, k, n_init
     rows, _ = correlated(n, 2, 3, spread=2, apart=1.0)
     plan = StartPlan(COVARIANCES[kind], k, n_init, initialiser_named(name), StartValues())
 
-    def search(course):
+    def search(recorder):
         sample, random = sample_of(rows, kind, budget=LEAST_BUDGET), np.random.RandomState(3)
-        trace, refinement = plan.refined(replace(sample, course=course), random)
+        trace, refinement = plan.refined(replace(sample, recorder=recorder), random)
         return bits_of(trace, random), refinement, sample.budget.spent
 
-    alone = Course()
+    alone = SearchRecorder()
     expected = search(alone)
     found, pauses, progress = in_stretches(search, most)
     assert found == expected
@@ -74,17 +74,17 @@ def test_em_on_a_sample_ends_in_the_same_bits():
     plan = StartPlan(COVARIANCES["full"], 3, 2, initialiser_named("random"), StartValues())
     sample = sample_of(rows)
 
-    def search(course):
+    def search(recorder):
         random = np.random.RandomState(3)
         settings = recipe(2, max_iter=20)
         traces = plan.starts(
             rows, None, sample.frame, settings, random,
-            fit_on_sample=True, compiled=False, course=course,
+            fit_on_sample=True, compiled=False, recorder=recorder,
         )  # fmt: skip
         return [bits_of(trace, random) for trace in traces]
 
     found, pauses, _ = in_stretches(search, 0.0)
-    assert found == search(Course())
+    assert found == search(SearchRecorder())
     assert pauses >= 5
 
 
@@ -93,19 +93,19 @@ def test_nothing_is_kept_where_nobody_asks_for_it():
     sample = sample_of(rows)
     plan = StartPlan(COVARIANCES["full"], 3, 1, initialiser_named("kmeans"), StartValues())
     plan.refined(sample, np.random.RandomState(0))
-    assert (sample.course.steps.place, sample.course.steps.steps) == (None, ())
+    assert (sample.recorder.steps.place, sample.recorder.steps.steps) == (None, ())
 
 
 def test_a_search_that_has_ended_ends_again_without_a_step():
     rows, _ = correlated(300, 2, 3, spread=2, apart=1.0)
     plan = StartPlan(COVARIANCES["full"], 3, 2, initialiser_named("kmeans"), StartValues())
 
-    def search(course):
+    def search(recorder):
         sample, random = sample_of(rows, budget=LEAST_BUDGET), np.random.RandomState(3)
-        trace, _ = plan.refined(replace(sample, course=course), random)
+        trace, _ = plan.refined(replace(sample, recorder=recorder), random)
         return bits_of(trace, random)
 
-    first = Course(earlier=Steps())
+    first = SearchRecorder(earlier=Steps())
     expected = search(first)
-    again = Course(earlier=through_a_file(first.steps), most=0.0)  # a step would pause it
+    again = SearchRecorder(earlier=through_a_file(first.steps), most=0.0)  # a step would pause it
     assert search(again) == expected

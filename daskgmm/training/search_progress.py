@@ -1,7 +1,7 @@
-"""The course of a search for a start: how far it is, and what it needs to go on elsewhere.
+"""The progress of a search for a start: how far it is, and what it needs to go on elsewhere.
 
 A search is a function of its rows, its random numbers and the results of its long steps. With
-`Course.most` it ends early with `Paused` once it has made so many multiplications, and begins again
+`SearchRecorder.most` it ends early with `Paused` once it has made so many multiplications, and begins again
 with the results so far in place of the steps themselves. Where it is cut follows from counts alone,
 and the search ends in the same bits wherever that is.
 """
@@ -131,8 +131,8 @@ def _unheard(_: SearchProgress) -> None:
     """Report nothing."""
 
 
-class Course:
-    """The course of a search: it reports progress, and keeps the results of steps.
+class SearchRecorder:
+    """Reports a search's progress, and keeps the results of its steps.
 
     Parameters
     ----------
