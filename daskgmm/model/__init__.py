@@ -51,7 +51,7 @@ The products subtract large numbers where a component is tight and far from the 
 and whitened, which is as exact as the data allows: in NumPy by `kernels.centred`, and in the
 compiled loop, which long passes take, only for the pairs (row, component) that count. On rows whose
 components are apart few do, and a few whitened coordinates bound the logits of all others away.
-`kernels.ways` says which way a tile of rows goes: the cheapest that is exact enough.
+`kernels.strategy` says how a tile of rows is computed: the cheapest way that is exact enough.
 
 Rows with missing values count by what is known of them: `missing` groups them by pattern, and maps
 the moments of marginal mixtures to those of all features.

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from daskgmm.model.kernels.base import ABOUT_ORIGINS
 from daskgmm.model.mixture import Mixture
+from daskgmm.model.mixture_cache import cached_by_mixture
 from daskgmm.model.moments import Moments
-from daskgmm.model.once import once_a_mixture
 from daskgmm.model.typing import Doubles
 
 TOLERANCE = {np.dtype(np.float32): 1e-3, np.dtype(np.float64): 1e-10}
@@ -65,7 +65,7 @@ def covariance_errors(mixture: Mixture, origins: Doubles, dtype: np.dtype[np.flo
     return np.asarray(np.finfo(dtype).eps * form)
 
 
-@once_a_mixture
+@cached_by_mixture
 def feature_components(mixture: Mixture, dtype: np.dtype[np.floating]) -> NDArray[np.bool_]:
     """Mask (K,) of the components for which the feature form is exact enough and pays.
 
@@ -82,14 +82,14 @@ def feature_components(mixture: Mixture, dtype: np.dtype[np.floating]) -> NDArra
     return np.asarray(exact)
 
 
-@once_a_mixture
+@cached_by_mixture
 def working_dtype(mixture: Mixture, dtype: np.dtype[np.floating]) -> np.dtype[np.floating]:
     """Floating-point type for a mixture: `dtype`, or float64 if that type is not exact enough."""
     logits = logits_dtype(mixture, dtype)
     return np.dtype(np.float64) if fragile_components(mixture, dtype).any() else logits
 
 
-@once_a_mixture
+@cached_by_mixture
 def logits_dtype(mixture: Mixture, dtype: np.dtype[np.floating]) -> np.dtype[np.floating]:
     """Floating-point type for logits; sums that need it are made in float64 anyway."""
     double = np.dtype(np.float64)
@@ -100,7 +100,7 @@ def logits_dtype(mixture: Mixture, dtype: np.dtype[np.floating]) -> np.dtype[np.
     return dtype if small and (errors <= SINGLE_ERROR).all() else double
 
 
-@once_a_mixture
+@cached_by_mixture
 def fragile_components(mixture: Mixture, dtype: np.dtype[np.floating]) -> NDArray[np.bool_]:
     """Mask (K,) of the components of whose covariances rounding in sums would leave too little.
 

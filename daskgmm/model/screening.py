@@ -37,7 +37,7 @@ _STEPS = 4
 
 
 def gaps(mixture: Mixture) -> Doubles:
-    """MissingValues (K,) in nats, from a row's largest logit down to those that count for nothing."""
+    """Gaps (K,) in nats, from a row's largest logit down to those that count for nothing."""
     lost = -np.log(_SHARE_LOST) + 2 * np.log(_DEVIATIONS) + np.log(mixture.n_components)
     with np.errstate(divide="ignore"):
         return np.asarray(lost - np.log(mixture.weights))

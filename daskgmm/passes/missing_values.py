@@ -47,7 +47,7 @@ class MissingValues:
 
     @classmethod
     def of(cls, rows: Floats, weights: Doubles | None, missing: Missing) -> Self | None:
-        """MissingValues in rows (D, n); ``None`` if all are complete, or gaps are not looked for."""
+        """Those of rows (D, n); ``None`` if all are complete, or they are not looked for."""
         if missing is Missing.ERROR or not any_missing(rows):
             return None
         gaps = ~complete_rows(rows)

@@ -1,9 +1,9 @@
 """The progress of a search for a start: how far it is, and what it needs to go on elsewhere.
 
 A search is a function of its rows, its random numbers and the results of its long steps. With
-`SearchRecorder.most` it ends early with `Paused` once it has made so many multiplications, and begins again
-with the results so far in place of the steps themselves. Where it is cut follows from counts alone,
-and the search ends in the same bits wherever that is.
+`SearchRecorder.most` it ends early with `Paused` once it has made so many multiplications, and
+begins again with the results so far in place of the steps themselves. Where it is cut follows from
+counts alone, and the search ends in the same bits wherever that is.
 """
 
 import math

@@ -18,7 +18,7 @@ GOALS = {
     "optima": "how often fits find the best optimum, and at what cost",
     "iteration": "seconds an EM iteration on rows in memory",
     "bayesian": "seconds of a variational fit on rows in memory",
-    "ways": "nanoseconds a row and component, by each way through the loop",
+    "strategy": "nanoseconds a row and component, by each way through the loop",
     "missing": "CPU seconds a pass over rows with missing values",
     "wide": "the same on up to 1,000 features",
     "quantisation": "CPU seconds a pass over embeddings, thousands of components, beside FAISS",

@@ -19,14 +19,14 @@ from daskgmm.model.kernels.features import FeatureKernel
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes.engine.blas import one_thread
 from tests.support import reference
-from tests.support.ways import WAYS
+from tests.support.strategies import STRATEGIES
 
 DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
 KERNELS = {
     "centred": CentredKernel,
     "features": FeatureKernel,
     "compiled": CompiledKernel,
-    **WAYS,
+    **STRATEGIES,
 }
 
 

@@ -242,7 +242,7 @@ def test_without_a_place_for_the_cache_it_is_compiled_anew(tmp_path):
 import numba.core.caching as caching
 caching.CacheImpl._locator_classes = []
 import numpy as np
-from daskgmm.model.kernels.loops.near import usual_loop
+from daskgmm.model.kernels.loops.neighbours import usual_loop
 print(usual_loop(np.dtype(float), np.dtype(float)).signatures)
 """
     done = subprocess.run(

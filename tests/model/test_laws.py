@@ -24,11 +24,11 @@ from daskgmm.model.prediction import Predictor
 from daskgmm.passes.engine.blas import one_thread
 from tests.support import reference
 from tests.support.rows import gaussian
-from tests.support.ways import WAYS
+from tests.support.strategies import STRATEGIES
 
 DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
-KERNELS = [FeatureKernel, CompiledKernel, CentredKernel, *WAYS.values()]
-NAMES = ["numpy", "features", "centred", *WAYS]
+KERNELS = [FeatureKernel, CompiledKernel, CentredKernel, *STRATEGIES.values()]
+NAMES = ["numpy", "features", "centred", *STRATEGIES]
 EPSILON = float(np.finfo(np.float64).eps)
 
 each_kernel = pytest.mark.parametrize("kernel", KERNELS, ids=NAMES)
@@ -45,7 +45,7 @@ def moments_of(kernel, mixture, rows, frame, dtype=DOUBLE, weights=None, cuts=()
         own = None if weights is None else weights[start:stop]
         made.add(np.ascontiguousarray(rows[start:stop].T), own)
     (found,) = made.take()
-    if kernel is CentredKernel or kernel in WAYS.values():
+    if kernel is CentredKernel or kernel in STRATEGIES.values():
         return found
     return found.complete(mixture, _scatter(rows, weights, frame))
 

@@ -14,13 +14,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.frame import Frame
-from daskgmm.model.kernels import apart, neighbours
+from daskgmm.model.kernels import neighbours, overlap
 from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.models import model_of, neighbours_of
 from daskgmm.model.kernels.screened import ScreenedKernel
 from daskgmm.model.mixture import Mixture
 from daskgmm.passes.engine.blas import one_thread
-from tests.support.ways import SCREENED
+from tests.support.strategies import SCREENED
 
 DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
 
@@ -135,7 +135,7 @@ def test_neighbours_are_sought_among_many_components_that_lie_apart_and_only_the
 
 
 def test_too_many_pairs_that_are_close_are_not_looked_into(monkeypatch):
-    monkeypatch.setattr(apart, "FEWEST_CLOSE", 0)
+    monkeypatch.setattr(overlap, "FEWEST_CLOSE", 0)
     together, _ = drawn(neighbours.FEWEST, 3, spread=3, away=0.1)
     assert neighbours_of(together, DOUBLE) is None
 
@@ -221,7 +221,7 @@ def test_screened_kernels_do_not_ask_for_neighbours_where_all_pairs_count():
     kernel = SCREENED([mixture], Frame.identity(3), DOUBLE)
     assert kernel.neighbours[0] is not None
     whole = ScreenedKernel(
-        [mixture], Frame.identity(3), DOUBLE, ways=kernel.ways[0]._replace(screened=False)
+        [mixture], Frame.identity(3), DOUBLE, strategy=kernel.strategies[0]._replace(screened=False)
     )
     assert whole.neighbours[0] is None
 
@@ -229,18 +229,18 @@ def test_screened_kernels_do_not_ask_for_neighbours_where_all_pairs_count():
 _FORKED = """
 import os, signal, threading
 import numpy as np
-from daskgmm.model.once import once_a_mixture
+from daskgmm.model.mixture_cache import cached_by_mixture
 
 class Mixture: pass
 
 begun, end = threading.Event(), threading.Event()
 
-@once_a_mixture
+@cached_by_mixture
 def slow(mixture, dtype):
     begun.set()
     end.wait()
 
-@once_a_mixture
+@cached_by_mixture
 def quick(mixture, dtype):
     return 7
 

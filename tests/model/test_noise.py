@@ -22,7 +22,7 @@ from daskgmm.model.questions.explanation import surprises
 from daskgmm.model.questions.imputation import imputed
 from daskgmm.passes.engine.blas import one_thread
 from tests.support.mixtures import matrices_of, random_mixture
-from tests.support.ways import MIXED, SCREENED, WHOLE
+from tests.support.strategies import ALL_PAIRS, MIXED, SCREENED
 
 DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
 KERNELS = {
@@ -30,7 +30,7 @@ KERNELS = {
     "features": FeatureKernel,
     "compiled": CompiledKernel,
     "screened": SCREENED,
-    "whole": WHOLE,
+    "all pairs": ALL_PAIRS,
     "mixed": MIXED,
 }
 by_features = ("features", "compiled")

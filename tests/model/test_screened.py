@@ -18,14 +18,14 @@ from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.compiled import CompiledKernel
 from daskgmm.model.kernels.loops import moments
 from daskgmm.model.kernels.screened import ScreenedKernel
+from daskgmm.model.kernels.strategy import strategy_of
 from daskgmm.model.kernels.tiles import tile_rows
-from daskgmm.model.kernels.ways import ways_of
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prediction import NotFiniteError, Predictor
 from daskgmm.passes.engine.blas import one_thread
 from tests.support import reference
 from tests.support.rows import correlated
-from tests.support.ways import MIXED, SCREENED, WAYS, WHOLE
+from tests.support.strategies import ALL_PAIRS, MIXED, SCREENED, STRATEGIES
 
 DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
 each_kind = pytest.mark.parametrize("kind", list(COVARIANCES))
@@ -94,7 +94,7 @@ def test_pairs_that_count_make_the_moments_of_all(
     mixture = mixture_of(rows, labels, kind)
     weights = np.random.default_rng(1).uniform(0, 3, len(rows)) if weighted else None
     expected = moments_of(CentredKernel, mixture, rows, dtype, weights)
-    for kernel in (SCREENED, WHOLE):
+    for kernel in (SCREENED, ALL_PAIRS):
         found = moments_of(kernel, mixture, rows, dtype, weights)
         assert_same_moments(found, expected, 1e-11 if dtype == DOUBLE else 1e-3)
 
@@ -205,7 +205,7 @@ def test_a_component_a_million_widths_away_keeps_its_digits_beside_wide_ones(kin
     rows = rows.astype(dtype).astype(float)
     mixture = mixture_of(rows, labels, kind)
     likelihood, weights, _, covariances = reference.step(rows, mixture)
-    for kernel in (SCREENED, WHOLE):
+    for kernel in (SCREENED, ALL_PAIRS):
         found = moments_of(kernel, mixture, rows, dtype)
         stepped = found.maximise(mixture.covariance, np.zeros(2), 0.0)
         tolerance = 1e-8 if dtype == DOUBLE else 2e-3
@@ -221,7 +221,7 @@ def test_what_a_rare_component_loses_is_below_1e_12_of_it():
     rows = np.array([[0.0], [9.0]])
     counts = np.array([1e9, 1.0])
     found = moments_of(SCREENED, mixture, rows, weights=counts)
-    expected = moments_of(WHOLE, mixture, rows, weights=counts)
+    expected = moments_of(ALL_PAIRS, mixture, rows, weights=counts)
     assert_allclose(found.sums[-1], expected.sums[-1], rtol=1e-12)
     assert_allclose(found.means, expected.means, atol=1e-11)
 
@@ -265,14 +265,14 @@ def test_a_component_that_nothing_reaches_has_no_rows_and_makes_no_nan(kind):
         mixture.covariance, mixture.weights, mixture.means + np.array([[0.0], [1e6]]),
         mixture.covariances, mixture.factors,
     )  # fmt: skip
-    for kernel in (SCREENED, WHOLE):
+    for kernel in (SCREENED, ALL_PAIRS):
         found = moments_of(kernel, lost, rows)
         assert found.sums[-1, 1] == 0
         assert np.isfinite(found.sums).all()
         assert np.isfinite(found.log_likelihood)
 
 
-@pytest.mark.parametrize("kernel", [SCREENED, WHOLE, MIXED])
+@pytest.mark.parametrize("kernel", [SCREENED, ALL_PAIRS, MIXED])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e200])
 def test_a_row_without_density_cannot_pass_unnoticed(bad, kernel):
     rows, labels = correlated(3000, 2, 3, spread=3, apart=1)
@@ -305,7 +305,7 @@ def test_a_mixture_gets_the_same_bits_whatever_batch_it_is_in():
 def test_small_mixtures_go_whole_and_large_ones_are_screened():
     def way(kind, n_components, n_features, spread):
         rows, labels = correlated(4000, n_features, n_components, spread=spread, apart=3)
-        return ways_of(mixture_of(rows, labels, kind), DOUBLE)
+        return strategy_of(mixture_of(rows, labels, kind), DOUBLE)
 
     assert not way("full", 5, 4, 1000).screened
     assert way("full", 10, 10, 1000).screened
@@ -323,7 +323,7 @@ def test_tiles_are_of_odd_multiples_of_whole_vectors(n_components, n_features):
     assert 64 <= n < 2048
 
 
-@pytest.mark.parametrize("kernel", [SCREENED, WHOLE, MIXED, CompiledKernel])
+@pytest.mark.parametrize("kernel", [SCREENED, ALL_PAIRS, MIXED, CompiledKernel])
 def test_weights_may_lie_in_memory_in_any_layout(kernel):
     rows, labels = correlated(3000, 4, 3, spread=10, apart=2)
     mixture = mixture_of(rows, labels, "full")
@@ -375,7 +375,7 @@ def test_columns_in_other_units_off_the_origin_and_a_constant_one_change_nothing
     under = moments_under(gamma, rows.T, frame, COVARIANCES[kind])
     mixture = under.maximise(COVARIANCES[kind], np.full(6, 1e-6), 0.0)
     made = {}
-    for name, kernel in {"centred": CentredKernel, **WAYS}.items():
+    for name, kernel in {"centred": CentredKernel, **STRATEGIES}.items():
         own = kernel([mixture], frame, DOUBLE)
         own.add(rows.T)
         (found,) = own.take()
@@ -391,7 +391,7 @@ def test_about_given_origins_all_pairs_are_not_taken_for_as_cheap_as_features():
     rows, labels = correlated(2000, 30, 8, spread=3, apart=0)
     mixture = mixture_of(rows, labels, "full")
     free, held = (
-        ScreenedKernel([mixture], Frame.identity(30), DOUBLE, origins).ways[0]
+        ScreenedKernel([mixture], Frame.identity(30), DOUBLE, origins).strategies[0]
         for origins in (None, [mixture.means])
     )
     assert free.by_features

@@ -23,7 +23,7 @@ from daskgmm.model.precision import (
 )
 from tests.support import reference
 from tests.support.rows import correlated
-from tests.support.ways import SCREENED, WHOLE
+from tests.support.strategies import ALL_PAIRS, SCREENED
 
 DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
 
@@ -75,7 +75,7 @@ def test_means_that_move_far_cost_single_precision_no_digits(kind, n_features):
     mixture = Mixture.from_covariances(
         covariance, np.full(4, 0.25), away, np.broadcast_to(0.2**2 * unit, shape)
     )
-    for kernel in (SCREENED, WHOLE):
+    for kernel in (SCREENED, ALL_PAIRS):
         single, double = (
             moments_of(kernel, mixture, rows.astype(dtype), dtype) for dtype in (SINGLE, DOUBLE)
         )

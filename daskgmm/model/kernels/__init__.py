@@ -17,9 +17,9 @@ Two run one compiled loop over tiles of rows (`loops.moments`), which holds no i
 `CompiledKernel` does as `FeatureKernel` does, for several mixtures at once.
 
 `ScreenedKernel` whitens about the means too, but only the pairs (row, component) that count;
-where most do, or features are few, all pairs, by features where those are exact enough. `ways`
-has the costs by which a tile's way is chosen, `arguments` what the loop is given, `models` and
-`tiles` make that. Hundreds of components are told apart first: `neighbours`, `apart`.
+where most do, or features are few, all pairs, by features where those are exact enough. `strategy`
+has the costs by which it is chosen, `arguments` what the loop is given, `models` and
+`tiles` make that. Hundreds of components are told apart first: `neighbours`, `overlap`.
 
 All hold work arrays that are allocated once: fresh large temporaries would be mapped, faulted
 and unmapped for each block.

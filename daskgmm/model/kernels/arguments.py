@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from daskgmm.model.typing import Doubles, Floats
 
 
-class Ways(NamedTuple):
+class Strategy(NamedTuple):
     """How the tiles of a mixture are computed.
 
     Parameters
@@ -112,7 +112,7 @@ class Model(NamedTuple):
     fragile: NDArray[np.bool_]
 
 
-class Near(NamedTuple):
+class NeighbourLists(NamedTuple):
     """Neighbours of components, for a loop; empty where all are looked at for each tile.
 
     Parameters
@@ -173,10 +173,10 @@ def no_form(dtype: np.dtype[np.floating]) -> tuple[Form, FeatureWork]:
     return form, FeatureWork(values, values, values, values, values, np.empty((2, 0)))
 
 
-def no_near() -> Near:
+def no_neighbours() -> NeighbourLists:
     """For mixtures of which all components are looked at for each tile."""
     integers = np.empty(0, np.int64)
-    return Near(integers, integers, np.empty(0))
+    return NeighbourLists(integers, integers, np.empty(0))
 
 
 def no_model(dtype: np.dtype[np.floating], tile: int) -> tuple[Model, PairWork]:

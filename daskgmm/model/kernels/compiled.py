@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.frame import Frame
-from daskgmm.model.kernels.arguments import FeatureWork, Form, Ways, no_model, no_near
+from daskgmm.model.kernels.arguments import FeatureWork, Form, Strategy, no_model, no_neighbours
 from daskgmm.model.kernels.base import Kernel
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.responsibilities import LEAST
@@ -32,7 +32,7 @@ a fifth longer."""
 _CONVERTED_ROWS = 2**15
 """Rows of single precision that are converted at once, where they are computed in double."""
 
-_WAYS = tuple(Ways(by_features=True, screened=False, most=0.0))
+_STRATEGY = tuple(Strategy(by_features=True, screened=False, most=0.0))
 
 
 class LoopKernel(Kernel, ABC):
@@ -109,7 +109,7 @@ class CompiledKernel(LoopKernel):
 
         model, pairs = no_model(self.dtype, self.slab)
         density_loop(rows.dtype, self.dtype)(
-            rows, self.frame.origin, 1 / self.frame.scale, tuple(model), _WAYS, tuple(pairs),
+            rows, self.frame.origin, 1 / self.frame.scale, tuple(model), _STRATEGY, tuple(pairs),
             tuple(self.form), tuple(self.work), out,
         )  # fmt: skip
 
@@ -126,9 +126,9 @@ class CompiledKernel(LoopKernel):
             self.frame.origin,
             1 / self.frame.scale,
             tuple(model),
-            _WAYS,
+            _STRATEGY,
             np.empty(0) if weights is None else weights,
-            tuple(no_near()),
+            tuple(no_neighbours()),
             np.empty(0, np.int64),
             LEAST[self.dtype],
             tuple(pairs),

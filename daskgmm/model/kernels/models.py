@@ -7,20 +7,20 @@ from daskgmm.model.kernels.arguments import Model
 from daskgmm.model.kernels.blocks import upper_blocks
 from daskgmm.model.kernels.neighbours import Neighbours
 from daskgmm.model.mixture import Mixture
-from daskgmm.model.once import once_a_mixture
+from daskgmm.model.mixture_cache import cached_by_mixture
 from daskgmm.model.precision import fragile_components
 
 _MOST_GAP = {np.dtype(np.float32): 80.0, np.dtype(np.float64): 700.0}
 """What the loops' exponentials reach down to."""
 
 
-@once_a_mixture
+@cached_by_mixture
 def neighbours_of(mixture: Mixture, dtype: np.dtype[np.floating]) -> Neighbours | None:
     """Components by their distances, where these pay."""
     return Neighbours.of(mixture, model_of(mixture, dtype))
 
 
-@once_a_mixture
+@cached_by_mixture
 def model_of(mixture: Mixture, dtype: np.dtype[np.floating]) -> Model:
     """A mixture's arrays for the loop, of one type, with its means as origins."""
     factors = mixture.covariance.whitening(mixture.factors, mixture.shape)

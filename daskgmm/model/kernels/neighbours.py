@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.frame import Frame
-from daskgmm.model.kernels.apart import (
+from daskgmm.model.kernels.arguments import Model, NeighbourLists
+from daskgmm.model.kernels.overlap import (
     FEWEST_CLOSE,
     MOST_CLOSE,
     Places,
@@ -30,7 +31,6 @@ from daskgmm.model.kernels.apart import (
     pairs_that_share,
     rounding,
 )
-from daskgmm.model.kernels.arguments import Model, Near
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.typing import Doubles, Floats
 
@@ -80,7 +80,7 @@ class Neighbours:
         Means, in these.
     reach : ndarray of shape (K,)
         Largest squared distance of usual rows from the mean.
-    near : Near
+    near : NeighbourLists
         What the loop needs.
     groups : tuple of ndarray of int
         Components that lie together.
@@ -93,7 +93,7 @@ class Neighbours:
     turn: Doubles
     places: Doubles
     reach: Doubles
-    near: Near
+    near: NeighbourLists
     groups: tuple[NDArray[np.int64], ...]
     centres: Doubles
     rank: NDArray[np.int64]
@@ -126,7 +126,7 @@ class Neighbours:
             turn,
             places.means,
             places.reach**2,
-            Near(starts, neighbours, places.least),
+            NeighbourLists(starts, neighbours, places.least),
             tuple(groups),
             centres,
             np.argsort(order),

@@ -10,19 +10,19 @@ from daskgmm.model import screening
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.arguments import (
     FeatureWork,
-    Near,
+    NeighbourLists,
     PairWork,
-    Ways,
+    Strategy,
     no_form,
-    no_near,
+    no_neighbours,
 )
 from daskgmm.model.kernels.base import Kernel
 from daskgmm.model.kernels.blocks import block_share
 from daskgmm.model.kernels.compiled import CompiledKernel, LoopKernel
 from daskgmm.model.kernels.models import model_of, neighbours_of
 from daskgmm.model.kernels.neighbours import Neighbours
+from daskgmm.model.kernels.strategy import strategy_of
 from daskgmm.model.kernels.tiles import MOST_ROWS, work_for
-from daskgmm.model.kernels.ways import ways_of
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.responsibilities import LEAST
@@ -43,7 +43,7 @@ class ScreenedKernel(LoopKernel):
     ----------
     mixtures, frame, dtype, origins
         See `Kernel`.
-    ways : Ways or None
+    strategy : Strategy or None
         How tiles are computed, if not as costs least.
     """
 
@@ -53,7 +53,7 @@ class ScreenedKernel(LoopKernel):
         frame: Frame,
         dtype: np.dtype[np.floating],
         origins: Sequence[Doubles] | None = None,
-        ways: Ways | None = None,
+        strategy: Strategy | None = None,
     ) -> None:
         super().__init__(mixtures, frame, dtype, origins)
         self.models = [
@@ -61,20 +61,21 @@ class ScreenedKernel(LoopKernel):
             for mixture, points in zip(mixtures, self.origins, strict=True)
         ]
         # Sums moved from another point come with fewer digits; and without quadratic features the
-        # feature form leaves out what the other ways do not.
+        # feature form leaves out what the other strategies do not.
         features = origins is None and not self.covariance.needs_scatter
-        self.ways = [
-            ways or ways_of(mixture, self.dtype, feature_form=features) for mixture in mixtures
+        self.strategies = [
+            strategy or strategy_of(mixture, self.dtype, feature_form=features)
+            for mixture in mixtures
         ]
         if not features:
-            self.ways = [own._replace(by_features=False) for own in self.ways]
+            self.strategies = [own._replace(by_features=False) for own in self.strategies]
         self.by_features: list[CompiledKernel | None] = []
         self.works: list[PairWork] = []
         self._share_work_arrays()
         self.slab = MOST_ROWS
         self.neighbours = [
             neighbours_of(mixture, self.dtype) if own.screened else None
-            for mixture, own in zip(mixtures, self.ways, strict=True)
+            for mixture, own in zip(mixtures, self.strategies, strict=True)
         ]
         self.counted = np.zeros(4, np.int64)
 
@@ -82,7 +83,7 @@ class ScreenedKernel(LoopKernel):
         """Give mixtures of one size the same ones: they are computed one after another."""
         pairs: dict[int, PairWork] = {}
         features: dict[int, FeatureWork] = {}
-        for mixture, model, own in zip(self.mixtures, self.models, self.ways, strict=True):
+        for mixture, model, own in zip(self.mixtures, self.models, self.strategies, strict=True):
             size = mixture.n_components
             if size not in pairs:
                 pairs[size] = work_for(model, self.dtype)
@@ -118,7 +119,7 @@ class ScreenedKernel(LoopKernel):
             every = model._replace(gaps=np.full_like(model.gaps, _GAP_OF_DENSITIES[self.dtype]))
             density_loop(rows.dtype, self.dtype)(
                 rows, self.frame.origin, 1 / self.frame.scale, tuple(every),
-                tuple(self.ways[i]._replace(by_features=False)), tuple(self.works[i]),
+                tuple(self.strategies[i]._replace(by_features=False)), tuple(self.works[i]),
                 tuple(form), tuple(work), out[segment],
             )  # fmt: skip
 
@@ -136,7 +137,7 @@ class ScreenedKernel(LoopKernel):
         self, i: int, neighbours: Neighbours, rows: Floats, weights: Doubles | None
     ) -> None:
         """Add rows that are usual for a component beside its neighbours, and then the others."""
-        from daskgmm.model.kernels.loops.near import usual_loop
+        from daskgmm.model.kernels.loops.neighbours import usual_loop
 
         order, nearest, usual = neighbours.sort(rows, self.frame)
         rows, weights = rows[:, order], None if weights is None else weights[order]
@@ -153,7 +154,7 @@ class ScreenedKernel(LoopKernel):
         i: int,
         rows: Floats,
         weights: Doubles | None,
-        near: Near | None = None,
+        near: NeighbourLists | None = None,
         nearest: NDArray[np.int64] | None = None,
     ) -> None:
         """Add rows to the sums of a mixture."""
@@ -170,9 +171,9 @@ class ScreenedKernel(LoopKernel):
             self.frame.origin,
             1 / self.frame.scale,
             tuple(self.models[i]),
-            tuple(self.ways[i]),
+            tuple(self.strategies[i]),
             np.empty(0) if weights is None else weights,
-            tuple(near or no_near()),
+            tuple(near or no_neighbours()),
             nearest if near else np.empty(0, np.int64),
             LEAST[self.dtype],
             tuple(self.works[i]),
@@ -228,8 +229,8 @@ def compiled_kernel(mixture: Mixture, dtype: np.dtype[np.floating]) -> type[Kern
     """The compiled kernel for the moments of a mixture.
 
     The feature form alone where it is exact enough and costs less than bounds, or where it has no
-    quadratic terms, so that its sums are not those of other ways.
+    quadratic terms, so that its sums are not those of other strategies.
     """
-    own = ways_of(mixture, dtype)
+    own = strategy_of(mixture, dtype)
     only = own.by_features and (mixture.covariance.needs_scatter or not own.screened)
     return CompiledKernel if only else ScreenedKernel

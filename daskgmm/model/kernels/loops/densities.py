@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daskgmm.model.kernels.arguments import FeatureWork, Form, Model, PairWork, Ways
+from daskgmm.model.kernels.arguments import FeatureWork, Form, Model, PairWork, Strategy
+from daskgmm.model.kernels.loops.all_pairs import write_all_logits
 from daskgmm.model.kernels.loops.arithmetic import enter, standardise
 from daskgmm.model.kernels.loops.compiling import DOUBLES, array, ready, rows_in_any_layout
 from daskgmm.model.kernels.loops.features import write_by_features
-from daskgmm.model.kernels.loops.near import every
+from daskgmm.model.kernels.loops.neighbours import list_all
 from daskgmm.model.kernels.loops.pairs import write_pairs
 from daskgmm.model.kernels.loops.screened import select
 from daskgmm.model.kernels.loops.signatures import (
@@ -19,9 +20,8 @@ from daskgmm.model.kernels.loops.signatures import (
     form_type,
     model_type,
     pair_work_type,
-    ways_type,
+    strategy_type,
 )
-from daskgmm.model.kernels.loops.whole import write_all_logits
 
 
 def _writing(digest: str) -> Callable[..., None]:
@@ -30,26 +30,27 @@ def _writing(digest: str) -> Callable[..., None]:
         origin: NDArray[Any],
         scale: NDArray[Any],
         model_fields: tuple[Any, ...],
-        ways_fields: tuple[Any, ...],
+        strategy_fields: tuple[Any, ...],
         work_fields: tuple[Any, ...],
         form_fields: tuple[Any, ...],
         feature_fields: tuple[Any, ...],
         out: NDArray[Any],
     ) -> None:
         digest  # noqa: B018  closed over, and so part of the key of numba's cache
-        model, ways, work = Model(*model_fields), Ways(*ways_fields), PairWork(*work_fields)
-        if ways.by_features:
+        strategy = Strategy(*strategy_fields)
+        model, work = Model(*model_fields), PairWork(*work_fields)
+        if strategy.by_features:
             form, feature_work = Form(*form_fields), FeatureWork(*feature_fields)
             write_by_features(rows, origin, scale, form, feature_work, out)
             return
         n_components, n_features = len(model.normalisers), len(rows)
         tile = len(work.ordered)
-        active = every(n_components, work)
+        active = list_all(n_components, work)
         for start in range(0, rows.shape[1], tile):
             n = min(tile, rows.shape[1] - start)
             own = out[:, start : start + n]
             z = work.z[: n_features * n].reshape(n_features, n)
-            if ways.screened:
+            if strategy.screened:
                 by_row = work.by_row[: n_features * n].reshape(n, n_features)
                 enter(rows[:, start : start + n], origin, scale, by_row)
                 select(model, z, by_row, active, work)
@@ -67,7 +68,7 @@ def _writing(digest: str) -> Callable[..., None]:
 def density_loop(rows: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[..., None]:
     """The loop for rows of one type, computed in another, of any memory layout."""
     given = (
-        rows_in_any_layout(rows), DOUBLES, DOUBLES, model_type(dtype), ways_type(),
+        rows_in_any_layout(rows), DOUBLES, DOUBLES, model_type(dtype), strategy_type(),
         pair_work_type(dtype), form_type(dtype), feature_work_type(dtype), array(dtype, 2),
     )  # fmt: skip
     return ready(_writing, given)

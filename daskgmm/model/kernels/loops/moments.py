@@ -8,22 +8,29 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from daskgmm.model.kernels.arguments import FeatureWork, Form, Model, Near, PairWork, Ways
+from daskgmm.model.kernels.arguments import (
+    FeatureWork,
+    Form,
+    Model,
+    NeighbourLists,
+    PairWork,
+    Strategy,
+)
+from daskgmm.model.kernels.loops.all_pairs import add_all_sums, write_all_logits
 from daskgmm.model.kernels.loops.arithmetic import enter, normalise, standardise
 from daskgmm.model.kernels.loops.compiling import DOUBLES, TABLE, ready, rows_in_any_layout
 from daskgmm.model.kernels.loops.features import add_by_features
-from daskgmm.model.kernels.loops.near import about, every
+from daskgmm.model.kernels.loops.neighbours import list_all, list_neighbours
 from daskgmm.model.kernels.loops.pairs import add_pairs
 from daskgmm.model.kernels.loops.screened import select
 from daskgmm.model.kernels.loops.signatures import (
     feature_work_type,
     form_type,
     model_type,
-    near_type,
+    neighbour_lists_type,
     pair_work_type,
-    ways_type,
+    strategy_type,
 )
-from daskgmm.model.kernels.loops.whole import add_all_sums, write_all_logits
 
 _TILES_UNSEEN = 15
 """Tiles that go whole without bounds, after one in which too many pairs counted."""
@@ -35,7 +42,7 @@ def _adding(digest: str) -> Callable[..., None]:
         origin: NDArray[Any],
         scale: NDArray[Any],
         model_fields: tuple[Any, ...],
-        ways_fields: tuple[Any, ...],
+        strategy_fields: tuple[Any, ...],
         weights: NDArray[Any],
         near_fields: tuple[Any, ...],
         nearest: NDArray[Any],
@@ -51,27 +58,28 @@ def _adding(digest: str) -> Callable[..., None]:
         feature_sums: NDArray[Any],
     ) -> None:
         digest  # noqa: B018  closed over, and so part of the key of numba's cache
-        model, ways, work = Model(*model_fields), Ways(*ways_fields), PairWork(*work_fields)
-        near = Near(*near_fields)
+        strategy = Strategy(*strategy_fields)
+        model, work = Model(*model_fields), PairWork(*work_fields)
+        near = NeighbourLists(*near_fields)
         form, feature_work = Form(*form_fields), FeatureWork(*feature_fields)
         n_components, n_features = len(model.normalisers), len(rows)
         tile, unseen = len(work.ordered), 0
         for start in range(0, rows.shape[1], tile):
             n = min(tile, rows.shape[1] - start)
             own, own_weights = rows[:, start : start + n], weights[start : start + n]
-            few = ways.screened and unseen == 0
-            height = n_features if few or not ways.by_features else 0  # of the rows as they serve
+            few = strategy.screened and unseen == 0
+            height = 0 if strategy.by_features and not few else n_features  # of rows as they serve
             z = work.z[: height * n].reshape(height, n)
             by_row = work.by_row[: height * n].reshape(n, height)
             if few:
                 enter(own, origin, scale, by_row)
                 if len(nearest) > 0:
-                    active = about(near, nearest[start : start + n], work)
+                    active = list_neighbours(near, nearest[start : start + n], work)
                 else:
-                    active = every(n_components, work)
+                    active = list_all(n_components, work)
                 counted[3] += n * len(active)
                 pairs = select(model, z, by_row, active, work)
-                few = pairs <= ways.most * n * n_components
+                few = pairs <= strategy.most * n * n_components
                 unseen = 0 if few else _TILES_UNSEEN
             else:
                 unseen -= 1
@@ -79,7 +87,7 @@ def _adding(digest: str) -> Callable[..., None]:
                 counted[0] += pairs
                 log_likelihoods[0] += add_pairs(model, by_row, own_weights, active, work,
                                                 second, first, coarse)  # fmt: skip
-            elif ways.by_features:
+            elif strategy.by_features:
                 counted[1] += n
                 add_by_features(own, origin, scale, form, own_weights, least, feature_work,
                                 feature_sums, log_likelihoods)  # fmt: skip
@@ -102,8 +110,8 @@ def loop(rows: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[..., None]:
     return ready(
         _adding,
         (
-            rows_in_any_layout(rows), DOUBLES, DOUBLES, model_type(dtype), ways_type(), DOUBLES,
-            near_type(), types.Array(types.int64, 1, "C"),
+            rows_in_any_layout(rows), DOUBLES, DOUBLES, model_type(dtype), strategy_type(), DOUBLES,
+            neighbour_lists_type(), types.Array(types.int64, 1, "C"),
             types.float64, pair_work_type(dtype), types.Array(types.float64, 3, "C"), TABLE,
             doubles, types.Array(types.uint8, 1, "C"), integers, form_type(dtype),
             feature_work_type(dtype), TABLE,

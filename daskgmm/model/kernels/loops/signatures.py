@@ -10,8 +10,8 @@ from daskgmm.model.kernels.loops.compiling import TABLE, array
 _DOUBLES = types.Array(types.float64, 1, "C")
 
 
-def ways_type() -> Any:
-    """Compiled type of the fields of `Ways`."""
+def strategy_type() -> Any:
+    """Compiled type of the fields of `Strategy`."""
     return types.Tuple((types.boolean, types.boolean, types.float64))
 
 
@@ -38,8 +38,8 @@ def model_type(dtype: np.dtype[Any]) -> Any:
     return types.Tuple(fields)
 
 
-def near_type() -> Any:
-    """Compiled type of the fields of `Near`."""
+def neighbour_lists_type() -> Any:
+    """Compiled type of the fields of `NeighbourLists`."""
     integers, doubles = types.Array(types.int64, 1, "C"), types.Array(types.float64, 1, "C")
     return types.Tuple((integers, integers, doubles))
 

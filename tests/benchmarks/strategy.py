@@ -1,7 +1,7 @@
 """What the ways through the compiled loop take on one core, beside the costs that choose them.
 
-Those costs are written down in `daskgmm.model.kernels.ways`; where a machine's differ by more than
-a factor of two, tiles may go a way that is not the cheapest.
+Those costs are written down in `daskgmm.model.kernels.strategy`; where a machine's differ by more
+than a factor of two, tiles may go a way that is not the cheapest.
 """
 
 import time
@@ -16,7 +16,7 @@ from daskgmm.model.covariance import covariance_named
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.base import Kernel
 from daskgmm.model.kernels.compiled import CompiledKernel
-from daskgmm.model.kernels.ways import (
+from daskgmm.model.kernels.strategy import (
     bound_cost,
     centred_cost,
     entry_cost,
@@ -25,7 +25,7 @@ from daskgmm.model.kernels.ways import (
 )
 from daskgmm.model.mixture import Mixture
 from tests.benchmarks.result import Result
-from tests.support.ways import SCREENED, WHOLE
+from tests.support.strategies import ALL_PAIRS, SCREENED
 
 ROWS, COMPONENTS = 100_000, 16
 WIDTHS = (2, 4, 8, 16, 32, 64)
@@ -47,7 +47,7 @@ def measure(size: float) -> Iterator[Result]:
                 all_pairs = centred_cost(width, dtype, matrices=matrices)
                 result = partial(_result, f"{kind}, D = {width}, {dtype}", rows, dtype)
                 yield result("features", CompiledKernel, together, feature_cost(together, dtype))
-                yield result("all pairs", WHOLE, together, all_pairs)
+                yield result("all pairs", ALL_PAIRS, together, all_pairs)
                 yield result("screened, all count", SCREENED, together, bound + pair)
                 one = bound + pair / COMPONENTS
                 yield result("screened, one counts", SCREENED, apart, one)
@@ -77,7 +77,7 @@ def _result(
     taken = _nanoseconds(kernel, one, rows.astype(dtype).T, dtype) / COMPONENTS
     off = max(taken / reckoned, reckoned / taken)
     work = f"{case}, {way}: {taken:.3g} ns, reckoned {reckoned:.3g}"
-    return Result("ways", work, off, {"at most": 2.0}, "times off", 1.0)
+    return Result("strategy", work, off, {"at most": 2.0}, "times off", 1.0)
 
 
 def _nanoseconds(

@@ -27,7 +27,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew)
 
 
-def once_a_mixture(
+def cached_by_mixture(
     make: Callable[[Mixture, np.dtype[np.floating]], T],
 ) -> Callable[[Mixture, np.dtype[np.floating]], T]:
     """Make something of each mixture, for rows of each type, only once."""

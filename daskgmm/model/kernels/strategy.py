@@ -1,13 +1,13 @@
-"""Which way a mixture's tiles are computed: the cheapest that is exact enough.
+"""How a mixture's tiles are computed: the cheapest strategy that is exact enough.
 
 Costs are nanoseconds a row on one core of an AMD EPYC (Zen 5, AVX-512), measured once and written
-down; ``python -m tests.benchmarks ways`` prints them beside what a machine takes. They decide,
-never a clock: the same mixture and rows go the same way on any machine.
+down; ``python -m tests.benchmarks strategy`` prints them beside what a machine takes. They decide,
+never a clock: the same mixture and rows take the same strategy on any machine.
 """
 
 import numpy as np
 
-from daskgmm.model.kernels.arguments import Ways
+from daskgmm.model.kernels.arguments import Strategy
 from daskgmm.model.kernels.blocks import block_share
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.precision import feature_components
@@ -16,7 +16,9 @@ _USUAL_PAIRS = 1.5
 """Pairs a row that count where components are apart."""
 
 
-def ways_of(mixture: Mixture, dtype: np.dtype[np.floating], *, feature_form: bool = True) -> Ways:
+def strategy_of(
+    mixture: Mixture, dtype: np.dtype[np.floating], *, feature_form: bool = True
+) -> Strategy:
     """How the tiles of a mixture are computed, in rows of this type.
 
     Parameters
@@ -37,7 +39,7 @@ def ways_of(mixture: Mixture, dtype: np.dtype[np.floating], *, feature_form: boo
     bounds = n_components * bound_cost(n_features, dtype, matrices=matrices)
     bounds += entry_cost(n_features, matrices=matrices)
     screened = bounds + _USUAL_PAIRS * one < n_components * all_pairs
-    return Ways(exact, screened, all_pairs / one)
+    return Strategy(exact, screened, all_pairs / one)
 
 
 def feature_cost(mixture: Mixture, dtype: np.dtype[np.floating]) -> float:

@@ -8,15 +8,15 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from daskgmm.model.kernels.arguments import Model, Near, PairWork
+from daskgmm.model.kernels.arguments import Model, NeighbourLists, PairWork
 from daskgmm.model.kernels.loops.arithmetic import enter
 from daskgmm.model.kernels.loops.compiling import DOUBLES, compiled, ready, rows_in_any_layout
 from daskgmm.model.kernels.loops.screened import write_logits
-from daskgmm.model.kernels.loops.signatures import model_type, near_type, pair_work_type
+from daskgmm.model.kernels.loops.signatures import model_type, neighbour_lists_type, pair_work_type
 
 
 @compiled
-def every(n_components: int, work: PairWork) -> NDArray[Any]:
+def list_all(n_components: int, work: PairWork) -> NDArray[Any]:
     """List all components."""
     for k in range(n_components):
         work.active[k] = k
@@ -24,7 +24,7 @@ def every(n_components: int, work: PairWork) -> NDArray[Any]:
 
 
 @compiled
-def about(near: Near, nearest: NDArray[Any], work: PairWork) -> NDArray[Any]:
+def list_neighbours(near: NeighbourLists, nearest: NDArray[Any], work: PairWork) -> NDArray[Any]:
     """List the neighbours of the components that rows are usual for."""
     n_components = len(near.logits)
     work.is_near[:n_components] = 0
@@ -52,7 +52,8 @@ def _asking(digest: str) -> Callable[..., None]:
         usual: NDArray[Any],
     ) -> None:
         digest  # noqa: B018  closed over, and so part of the key of numba's cache
-        model, near, work = Model(*model_fields), Near(*near_fields), PairWork(*work_fields)
+        near = NeighbourLists(*near_fields)
+        model, work = Model(*model_fields), PairWork(*work_fields)
         n_features, tile = len(rows), len(work.ordered)
         rounding = 1e-6 + 8 * n_features * np.finfo(work.low.dtype).eps
         for first in range(0, rows.shape[1], tile):
@@ -78,7 +79,7 @@ def _asking(digest: str) -> Callable[..., None]:
 def usual_loop(rows: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[..., None]:
     """Loop that finds rows, in order of the component, whose logits are usual for it."""
     given = (
-        rows_in_any_layout(rows), DOUBLES, DOUBLES, model_type(dtype), near_type(),
+        rows_in_any_layout(rows), DOUBLES, DOUBLES, model_type(dtype), neighbour_lists_type(),
         types.Array(types.int64, 1, "C"), pair_work_type(dtype), types.Array(types.boolean, 1, "C"),
     )  # fmt: skip
     return ready(_asking, given)
