@@ -123,7 +123,7 @@ def code_of(error: click.ClickException) -> int:
     return error.code if isinstance(error, CommandFailure) else error.exit_code
 
 
-def show(error: click.ClickException) -> None:
+def show_error(error: click.ClickException) -> None:
     """Print the cause and the remedy on standard error."""
     cause, remedy = (_line(text) for text in (error.format_message(), _remedy(error)))
     if logs.as_json():

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from daskgmm.cli import loading
-from daskgmm.cli.exits import CommandFailure, Exit, code_of, interruptible, show
+from daskgmm.cli.exits import CommandFailure, Exit, code_of, interruptible, show_error
 from daskgmm.cli.options import secrets
 from daskgmm.cli.options.names import CONFIG, likely
 from daskgmm.cli.options.sources import PREFIX, let_variables_set, single_commands
@@ -161,7 +161,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _ended_by(error: click.ClickException) -> int:
-    show(error)
+    show_error(error)
     return code_of(error)
 
 

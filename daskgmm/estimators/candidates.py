@@ -126,7 +126,7 @@ def _scored(fit: Fit, outcomes: Sequence[CandidateResult]) -> list[CandidateResu
     return [replace(one, score=next(found)) if one in standing else one for one in outcomes]
 
 
-def best_of(outcomes: Sequence[CandidateResult], criterion: str) -> int:
+def index_of_best(outcomes: Sequence[CandidateResult], criterion: str) -> int:
     """Position of the outcome with the lowest criterion; the first of equal ones.
 
     Values that differ only by rounding count as equal.

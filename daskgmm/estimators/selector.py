@@ -16,7 +16,7 @@ from daskgmm.errors import ConfigurationError
 from daskgmm.estimators.candidates import (
     CandidateResult,
     begun,
-    best_of,
+    index_of_best,
     outcomes_of,
     shortfall_warning,
     shortfalls,
@@ -267,7 +267,7 @@ class GaussianMixtureSelector(FitPredict, Delegating, StartsFrom, DensityMixin, 
     def _adopt(self, fit: Fit, outcomes: Sequence[CandidateResult]) -> None:
         import pandas as pd
 
-        self.best_index_ = best_of(outcomes, self.criterion)
+        self.best_index_ = index_of_best(outcomes, self.criterion)
         self.best_estimator_ = outcomes[self.best_index_].estimator
         self.best_estimator_.n_features_in_ = self.n_features_in_
         if hasattr(self, "feature_names_in_"):

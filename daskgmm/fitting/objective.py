@@ -14,7 +14,7 @@ from daskgmm.fitting.protocols import MixtureParameters
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.prior import Prior
 from daskgmm.model.typing import Doubles
-from daskgmm.training.fixed_parts import Fixed, Parts
+from daskgmm.training.fixed_parameters import Fixed, FixedParameters
 from daskgmm.training.m_step import Estimation, maximum_likelihood
 from daskgmm.training.maximum_a_posteriori import MaximumAPosteriori
 from daskgmm.training.start_values import StartValues, known_in
@@ -31,7 +31,7 @@ def estimation_of(estimator: MixtureParameters, plan: StartPlan, n_features: int
     if prior is not None:
         _require_shapes(prior, n_features)
         other = MaximumAPosteriori(prior)
-    parts = fixed_parts(estimator, plan.given, plan.covariance)
+    parts = fixed_parameters(estimator, plan.given, plan.covariance)
     return other if parts is None else Fixed(other, parts, plan.given, plan.covariance)
 
 
@@ -111,9 +111,9 @@ def _require_shapes(prior: Prior, n_features: int) -> None:
         )
 
 
-def fixed_parts(
+def fixed_parameters(
     estimator: MixtureParameters, given: StartValues, covariance: Covariance
-) -> Parts | None:
+) -> FixedParameters | None:
     """Parts that stay by the ``fixed`` parameter; ``None`` if it is not given."""
     fixed = estimator.fixed
     if fixed is None:
@@ -127,7 +127,7 @@ def fixed_parts(
         if mask.any():
             _require_given(name, mask, value, shared=shared)
         found[name] = mask
-    return Parts(**found)
+    return FixedParameters(**found)
 
 
 def _check_names(fixed: Any) -> None:

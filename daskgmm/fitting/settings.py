@@ -18,7 +18,7 @@ from daskgmm.model.mixture import Mixture
 from daskgmm.model.noise import Noise
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.bounding_box import BoundingBox
-from daskgmm.passes.cost import FIT_WORTH_COMPILING, seconds_a_row
+from daskgmm.passes.cost import FIT_WORTH_COMPILING, estimated_seconds_a_row
 from daskgmm.passes.memory import TaskSizes, largest_block, largest_part
 from daskgmm.passes.search_memory import NO_SEARCH, SearchSizes
 from daskgmm.passes.statistics import Statistics
@@ -188,7 +188,7 @@ class Settings:
         seconds = 0.0
         for covariance, n_components in self.covariances.items():
             length = covariance.feature_length(n_features)
-            seconds += seconds_a_row(n_features, length, n_components)
+            seconds += estimated_seconds_a_row(n_features, length, n_components)
         return seconds
 
     @property

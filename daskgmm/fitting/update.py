@@ -16,7 +16,7 @@ from daskgmm.model.missing.patterns import Missing
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.prediction import Predictor
-from daskgmm.passes.cost import PASS_WORTH_COMPILING, seconds_a_row
+from daskgmm.passes.cost import PASS_WORTH_COMPILING, estimated_seconds_a_row
 from daskgmm.passes.expectation import expect_checked
 from daskgmm.passes.statistics import Statistics
 from daskgmm.training.em import Origins
@@ -82,7 +82,7 @@ class NewRows:
     def _cost_a_row(self, mixture: Mixture) -> float:
         n_features = mixture.n_features
         length = mixture.covariance.feature_length(n_features)
-        return seconds_a_row(n_features, length, mixture.n_components)
+        return estimated_seconds_a_row(n_features, length, mixture.n_components)
 
 
 def remembered(moments: Moments | None, mixture: Mixture, frame: Frame) -> Statistics:

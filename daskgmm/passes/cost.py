@@ -101,10 +101,10 @@ def survey_seconds_a_row(n_features: int) -> float:
 
 def scoring_seconds_a_row(n_features: int, n_components: int) -> float:
     """Rough cost of one row of a pass that scores rows, for any covariance type (seconds)."""
-    return seconds_a_row(n_features, n_features**2, n_components)
+    return estimated_seconds_a_row(n_features, n_features**2, n_components)
 
 
-def seconds_a_row(n_features: int, length: int, n_components: int) -> float:
+def estimated_seconds_a_row(n_features: int, length: int, n_components: int) -> float:
     """Rough cost of one row of a pass on one core (seconds), for feature vectors of `length`.
 
     As the compiled kernel takes it: the products, then features, exponentials and reading.

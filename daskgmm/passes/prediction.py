@@ -187,7 +187,9 @@ def readied(predictor: Predictor, source: Source) -> Predictor:
         return predictor
     mixture, n_features = predictor.mixture, source.n_features
     length = mixture.covariance.feature_length(n_features)
-    seconds = sum(source.lengths) * cost.seconds_a_row(n_features, length, mixture.n_components)
+    seconds = sum(source.lengths) * cost.estimated_seconds_a_row(
+        n_features, length, mixture.n_components
+    )
     if seconds < cost.PASS_WORTH_COMPILING:
         return predictor
     # Compile here first; otherwise all workers compile at the same time.

@@ -21,7 +21,7 @@ from scipy.optimize import nnls
 
 from daskgmm.data.source import Source
 from daskgmm.model.covariance import covariance_named
-from daskgmm.passes.cost import PassCost, factors, seconds_a_row
+from daskgmm.passes.cost import PassCost, estimated_seconds_a_row, factors
 from daskgmm.passes.engine.execution import compute
 from daskgmm.passes.engine.gathering import held_groups
 from daskgmm.passes.engine.graph import pass_graph
@@ -111,7 +111,7 @@ def predict(
 ) -> tuple[float, float]:
     """Seconds of one pass of full covariances, and what the kernels alone would take."""
     length = covariance_named("full").feature_length(n_features)
-    work = rows * seconds_a_row(n_features, length, n_components)
+    work = rows * estimated_seconds_a_row(n_features, length, n_components)
     sent = 8 * length * n_components
     return cost.seconds(tasks, 100_000, workers, work / tasks, sent), work / workers
 

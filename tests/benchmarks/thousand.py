@@ -24,7 +24,7 @@ import numpy as np
 
 from daskgmm.data.source import Source
 from daskgmm.model.covariance import covariance_named
-from daskgmm.passes.cost import MEASURED, PassCost, seconds_a_row
+from daskgmm.passes.cost import MEASURED, PassCost, estimated_seconds_a_row
 from daskgmm.passes.engine.graph import pass_graph
 from daskgmm.passes.engine.grouping import group_measured
 from daskgmm.passes.engine.work import Work
@@ -145,7 +145,7 @@ def _unread(argument: Any) -> Any:
 def graph_of(rows: int, n_features: int, n_components: int) -> tuple[dict[Hashable, Any], float]:
     """The graph of a pass of full covariances over so many rows, and seconds of a task."""
     length = covariance_named("full").feature_length(n_features)
-    cost_a_row = seconds_a_row(n_features, length, n_components)
+    cost_a_row = estimated_seconds_a_row(n_features, length, n_components)
     lengths = (PART_ROWS,) * max(rows // PART_ROWS, 1)
     groups = group_measured(lengths, cost_a_row, fewest_rows=8 * n_components)
     source = Source(
@@ -184,7 +184,7 @@ def _told(scaling: str, rows: int, workers: int) -> Result:
     moments = 8 * N_COMPONENTS * length
     graph, wait = graph_of(rows, N_FEATURES, N_COMPONENTS)
     run = simulated(graph, workers, wait, moments, 2 * moments)
-    alone = rows * seconds_a_row(N_FEATURES, length, N_COMPONENTS) / workers
+    alone = rows * estimated_seconds_a_row(N_FEATURES, length, N_COMPONENTS) / workers
     shape = f"{rows:.0e} rows x {N_FEATURES}, K = {N_COMPONENTS}, {workers:,} workers"
     sent = f"{run.transfers:,} transfers of {run.sent / 2**30:.2f} GiB"
     busy = f"scheduler {run.scheduler:.3g} s, critical path {run.critical:.3g} s"

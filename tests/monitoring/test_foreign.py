@@ -22,7 +22,7 @@ from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.follow import Follower
 from daskgmm.monitoring.page.document import Page
 from daskgmm.monitoring.schema import START
-from daskgmm.monitoring.service.http import as_json
+from daskgmm.monitoring.service.http import runs_as_json
 from daskgmm.monitoring.service.metrics import Collector
 from daskgmm.monitoring.service.plugin import FitPlugin
 from daskgmm.monitoring.service.state import ClusterFits
@@ -121,7 +121,7 @@ def show(events):
         if not run.running:
             with suppress(CommandFailure):
                 _require_success(run)
-    return json.loads(json.dumps(as_json(fits), allow_nan=False))["runs"]
+    return json.loads(json.dumps(runs_as_json(fits), allow_nan=False))["runs"]
 
 
 @given(garbage)

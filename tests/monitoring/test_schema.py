@@ -15,7 +15,7 @@ from daskgmm.monitoring.observer import Observer
 from daskgmm.monitoring.page.panels import CHARTS, TEXTS
 from daskgmm.monitoring.page.view import view
 from daskgmm.monitoring.schema import END, EVENTS, FIELDS, PASS, START, STARTS, fields_of, is_ours
-from daskgmm.monitoring.service.http import as_json
+from daskgmm.monitoring.service.http import runs_as_json
 from daskgmm.monitoring.service.metrics import Collector
 from daskgmm.monitoring.service.state import ClusterFits
 from daskgmm.training.search_progress import EM, SearchProgress
@@ -112,7 +112,7 @@ def test_only_fields_that_are_declared_are_read(written):
         for panel in panels:
             panel.show(shown)
     list(collector.collect())
-    as_json(fits)
+    runs_as_json(fits)
     runs_table(fits.histories.runs)
     for run in fits.histories.runs:
         try:

@@ -24,7 +24,7 @@ from daskgmm.data.containers.dask import ChunkPart, from_dask_array
 from daskgmm.data.containers.task_spec import DataNode, Task
 from daskgmm.data.source import Block, Source
 from daskgmm.errors import ClusterError
-from daskgmm.passes.cost import seconds_a_row
+from daskgmm.passes.cost import estimated_seconds_a_row
 from daskgmm.passes.engine.execution import compute
 from daskgmm.passes.engine.graph import FAN_IN, HeldGroup, Leaf, Stretch, pass_graph, run_pass
 from daskgmm.passes.engine.grouping import (
@@ -101,10 +101,10 @@ def test_unmeasured_groups_cover_all_parts_in_order_and_evenly(n_parts):
 
 
 def test_cost_grows_with_everything_that_is_multiplied():
-    base = seconds_a_row(10, 66, 10)
-    assert seconds_a_row(20, 66, 10) > base
-    assert seconds_a_row(10, 660, 10) > base
-    assert seconds_a_row(10, 66, 100) > 5 * base
+    base = estimated_seconds_a_row(10, 66, 10)
+    assert estimated_seconds_a_row(20, 66, 10) > base
+    assert estimated_seconds_a_row(10, 660, 10) > base
+    assert estimated_seconds_a_row(10, 66, 100) > 5 * base
 
 
 def test_two_thousand_tiny_partitions_are_a_few_tasks():
@@ -354,7 +354,7 @@ def test_blas_has_one_thread_inside_and_its_own_again_when_the_last_one_leaves()
 
 def test_rows_in_memory_make_tasks_enough_for_many_cores():
     source = from_numpy(np.zeros((1_000_000, 10)))
-    cost = seconds_a_row(10, 66, 10)
+    cost = estimated_seconds_a_row(10, 66, 10)
     groups = group_measured(source.lengths, cost, in_memory=True)
     assert len(groups) >= 16
     assert_covers_in_order(groups, len(source.parts))

@@ -13,7 +13,7 @@ from daskgmm.model.mixture import Mixture
 from daskgmm.model.prior import Prior
 from daskgmm.passes.statistics import Statistics
 from daskgmm.training.em import EMSettings, em
-from daskgmm.training.fixed_parts import Fixed, Parts
+from daskgmm.training.fixed_parameters import Fixed, FixedParameters
 from daskgmm.training.in_memory import InMemory, total_scatter
 from daskgmm.training.m_step import maximum_likelihood
 from daskgmm.training.maximum_a_posteriori import MaximumAPosteriori
@@ -179,7 +179,7 @@ def test_a_component_of_one_row_stays_proper_under_a_prior(kind):
 
 def fixed(kind, given, masks, prior=None):
     other = maximum_likelihood if prior is None else MaximumAPosteriori(prior)
-    return Fixed(other, Parts(**masks), given, COVARIANCES[kind])
+    return Fixed(other, FixedParameters(**masks), given, COVARIANCES[kind])
 
 
 def masks(weights=(), means=(), covariances=(), n_components=3):

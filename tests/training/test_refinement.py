@@ -19,9 +19,9 @@ from daskgmm.model.noise import Noise
 from daskgmm.training.em import EMSettings
 from daskgmm.training.in_memory import total_scatter
 from daskgmm.training.refinement.growth import grown
-from daskgmm.training.refinement.moves import halved, moves
+from daskgmm.training.refinement.moves import halved, promising_moves
 from daskgmm.training.refinement.partial import Neighbourhoods, chosen, joined
-from daskgmm.training.refinement.sampled import Budget, Run, SampledRows
+from daskgmm.training.refinement.sampled import Budget, EMRun, SampledRows
 from daskgmm.training.refinement.search import LEFT, best_first, budget_for, search
 from daskgmm.training.refinement.smoothing import SMOOTHING, smoothed
 from daskgmm.training.refinement.spurious import spurious
@@ -71,7 +71,7 @@ def bound(sample, mixture):
 
 def test_moves_leave_the_optimum_that_em_cannot_leave(covariance_type):
     sample, start = trapped(covariance_type)
-    (stuck,) = sample.advanced([Run(start)], 300, lambda run: run.left < 1e-6)
+    (stuck,) = sample.advanced([EMRun(start)], 300, lambda run: run.left < 1e-6)
     found, refinement = search([start], sample)
     assert refinement.taken >= 1
     assert refinement.gain * sample.n_rows > 100
@@ -82,13 +82,13 @@ def test_moves_leave_the_optimum_that_em_cannot_leave(covariance_type):
 
 def test_moves_keep_the_number_of_components_and_come_best_first(covariance_type):
     sample, start = trapped(covariance_type)
-    (run,) = sample.advanced([Run(start)], 1)
-    found = moves(run, sample, np.zeros(3, np.bool_), 5)
+    (run,) = sample.advanced([EMRun(start)], 1)
+    found = promising_moves(run, sample, np.zeros(3, np.bool_), 5)
     assert 1 <= len(found) <= 5
     for move in found:
         move.mixture.require_sound()
         assert move.mixture.shape == start.shape
-    bounds = [sample.advanced([Run(move.mixture)], 5)[0].bound for move in found]
+    bounds = [sample.advanced([EMRun(move.mixture)], 5)[0].bound for move in found]
     assert_allclose(bounds[0], max(bounds), atol=1e-9)
 
 
@@ -118,7 +118,7 @@ def test_partial_em_never_gains_more_than_the_whole_mixture_does(
     weights = np.random.default_rng(seed).uniform(0.5, 2, 300)
     sample = sample_of(rows, covariance_type, weights=weights)
     labels = KMeans(3, n_init=1, random_state=seed).fit(rows).labels_
-    (run,) = sample.advanced([Run(of_labels(sample, labels, covariance_type))], 3)
+    (run,) = sample.advanced([EMRun(of_labels(sample, labels, covariance_type))], 3)
     before = bound(sample, run.mixture)
     around = Neighbourhoods(run.mixture, run.moments, sample)
     for components in ((1,), (0, 2)):
@@ -131,7 +131,7 @@ def test_partial_em_never_gains_more_than_the_whole_mixture_does(
         )
         previous = -np.inf
         for steps in (1, 2, 5):
-            gains, found = around.em([around.place(components)], start, steps)
+            gains, found = around.em([around.region(components)], start, steps)
             whole = joined([chosen(run.mixture, others), found])
             whole.require_sound()
             # Partial EM gains at every step, and the last one is still to come in what it returns.
@@ -151,9 +151,9 @@ def test_many_components_are_moved_several_at_once_in_few_multiplications():
         labels[(clusters == first + 1)] = first + 2
     start = of_labels(sample, labels, "full")
     step = sample.cost([start])
-    (run,) = sample.advanced([Run(start)], 10)
+    (run,) = sample.advanced([EMRun(start)], 10)
     spent = sample.budget.spent
-    several, *_ = moves(run, sample, np.zeros(25, np.bool_), 5, together=5.0)
+    several, *_ = promising_moves(run, sample, np.zeros(25, np.bool_), 5, together=5.0)
     assert several.count >= 2
     assert sample.budget.spent - spent < 12 * step  # eight of halves of all on all rows: 32
     found, refinement = search([start], replace(sample, budget=Budget(60 * step)))
@@ -168,7 +168,7 @@ def test_no_search_ends_below_em_from_its_start(covariance_type, seed):
     sample = sample_of(rows, covariance_type)
     labels = KMeans(4, n_init=1, random_state=seed).fit(rows).labels_
     start = of_labels(sample, labels, covariance_type)
-    (alone,) = sample.advanced([Run(start)], 300, lambda run: run.left < 2e-5)
+    (alone,) = sample.advanced([EMRun(start)], 300, lambda run: run.left < 2e-5)
     found, refinement = search([start], sample)
     assert bound(sample, found) > alone.bound - 1e-4
     assert refinement.taken <= refinement.tried
@@ -184,7 +184,7 @@ def test_rows_of_the_common_covariance_smooth_each_component_while_moves_are_tri
         assert smooth is sample
         return
     assert smooth.budget is sample.budget
-    own, ours = (one.advanced([Run(first)], 1)[0] for one in (sample, smooth))
+    own, ours = (one.advanced([EMRun(first)], 1)[0] for one in (sample, smooth))
     matrices, found, before = (
         one.covariance.as_matrices(one.covariances, one.shape)
         for one in (own.mixture, ours.mixture, first)
@@ -205,8 +205,8 @@ def test_rows_of_the_common_covariance_smooth_each_component_while_moves_are_tri
 @pytest.mark.parametrize("zero", [0.0, 0.25, 0.5, 0.75])
 def test_which_of_two_ends_is_better_does_not_depend_on_units(zero):
     mixture, shift = trapped()[1], zero * LEFT
-    near = [Run(mixture, None, (bound + shift,)) for bound in (0.0, 0.3 * LEFT)]
-    apart = [Run(mixture, None, (bound + shift,)) for bound in (0.0, 0.7 * LEFT)]
+    near = [EMRun(mixture, None, (bound + shift,)) for bound in (0.0, 0.3 * LEFT)]
+    apart = [EMRun(mixture, None, (bound + shift,)) for bound in (0.0, 0.7 * LEFT)]
     assert best_first(near)[0] is near[0]
     assert best_first(apart)[0] is apart[1]
 
@@ -222,7 +222,7 @@ def test_where_the_budget_ends_before_the_last_steps_moves_are_kept():
         kept.append((refinement.taken, bound(sample, found)))
         assert refinement.budget_ended
         assert np.isfinite(refinement.gain)
-    (stuck,) = sample.advanced([Run(start)], 300, lambda run: run.left < 1e-6)
+    (stuck,) = sample.advanced([EMRun(start)], 300, lambda run: run.left < 1e-6)
     assert any(taken for taken, _ in kept)
     assert all(found > stuck.bound + 0.1 for taken, found in kept if taken)
 
@@ -353,7 +353,7 @@ def test_a_start_with_a_spurious_end_loses_to_any_without():
     sound = of_labels(sample, labels, "full")
     greedy = np.ones(400, int)
     greedy[:3] = 0
-    likelier = sample.advanced([Run(of_labels(sample, greedy, "full"))], 30)[0]
+    likelier = sample.advanced([EMRun(of_labels(sample, greedy, "full"))], 30)[0]
     assert spurious(likelier.mixture, likelier.moments).any()
     found, refinement = search([likelier.mixture, sound], sample)
     assert not refinement.spurious

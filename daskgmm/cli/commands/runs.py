@@ -292,17 +292,17 @@ def prune(
     if not yes:
         logger.info("%d of %d runs would be deleted: add --yes.", len(old), len(found))
         return
-    from daskgmm.jobs.history.pruning import forget, remove
+    from daskgmm.jobs.history.pruning import remove_from_index, remove_run
 
     removed, failures = [], []
     for run in old:
         try:
-            remove(run)
+            remove_run(run)
             removed.append(run)
         except OutputError as error:
             failures.append(error)
             logger.warning("%s", error.cause)
-    forget(folder, dict(storage_options), removed)
+    remove_from_index(folder, dict(storage_options), removed)
     logger.info("%d of %d runs were deleted.", len(removed), len(found))
     if failures:
         raise CommandFailure(

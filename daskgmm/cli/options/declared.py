@@ -13,7 +13,7 @@ from daskgmm.cli.options.types import (
     key_value,
     none_if_overridden,
     subsample,
-    table,
+    table_or_json,
 )
 from daskgmm.fitting.options import Declared, declared
 
@@ -29,7 +29,7 @@ _SPECIAL: dict[str, dict[str, Any]] = {
     "where": {"multiple": True},
     "storage_options": {"cls": Pairs, "type": key_value, "multiple": True},
     "subsample": {"type": subsample},
-    "cluster": {"cls": TableType, "type": table, "callback": none_if_overridden},
+    "cluster": {"cls": TableType, "type": table_or_json, "callback": none_if_overridden},
 }
 """What click needs to know beside the declaration."""
 

@@ -12,7 +12,7 @@ import click
 
 from daskgmm.cli.exits import CommandFailure, Exit
 from daskgmm.cli.options.names import CONFIG, long_name, normal, suggestion
-from daskgmm.cli.options.toml import Commands, settings
+from daskgmm.cli.options.toml import Commands, settings_of
 
 PREFIX = "DASKGMM_"
 
@@ -64,7 +64,7 @@ def take_from_file(context: click.Context, _option: Any, path: str | None) -> No
     """
     commands = all_commands(context)
     refuse_unknown(commands.values())
-    found = {} if path is None else settings(path, _name(context), commands)
+    found = {} if path is None else settings_of(path, _name(context), commands)
     context.default_map = {name: setting.value for name, setting in found.items()}
     context.meta[_ORIGINS] = {name: setting.origin for name, setting in found.items()}
 

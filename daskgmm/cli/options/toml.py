@@ -137,7 +137,7 @@ class TomlEntry:
     line: int
 
 
-def settings(path: str, command: str, commands: Commands) -> dict[str, Setting]:
+def settings_of(path: str, command: str, commands: Commands) -> dict[str, Setting]:
     """The settings of a command by parameter name.
 
     The whole file is checked, so that mistakes in the tables of other commands show at once.

@@ -155,7 +155,7 @@ class TableType(click.Option):
     """A table of a configuration file, or JSON on the command line and in variables."""
 
 
-def table(given: Any) -> dict[str, Any]:
+def table_or_json(given: Any) -> dict[str, Any]:
     """A table from a file, or from the text of a JSON object."""
     if isinstance(given, str):
         try:

@@ -242,10 +242,10 @@ class ParquetTable:
     def _dtype(self, selection: ColumnSelection) -> np.dtype[Any]:
         """Return float32 where every feature of every file fits it, else float64."""
         schemas = {id(schema): schema for schema in self.schemas}.values()
-        return float_type({kind for schema in schemas for kind in selection.types(schema)})
+        return common_float_type({kind for schema in schemas for kind in selection.types(schema)})
 
 
-def float_type(kinds: AbstractSet[pa.DataType | None]) -> np.dtype[Any]:
+def common_float_type(kinds: AbstractSet[pa.DataType | None]) -> np.dtype[Any]:
     """Return float32 where it holds all values of some types, else float64."""
     return np.dtype(np.float32 if kinds <= {pa.float16(), pa.float32()} else np.float64)
 

@@ -77,7 +77,7 @@ def store_options(folder: str, options: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def address_of(folder: InputFile) -> str:
+def deltalake_address(folder: InputFile) -> str:
     """The folder of a table as the package ``deltalake`` takes it."""
     if folder.local is not None:
         return folder.key
@@ -106,7 +106,7 @@ def _at_version(folder: InputFile, request: TableRequest) -> tuple[Any, int]:
     from deltalake import DeltaTable
 
     shown, number, as_of = folder.path, request.number, request.as_of
-    address, first = address_of(folder), None
+    address, first = deltalake_address(folder), None
     try:
         table = DeltaTable(address, storage_options=store_options(address, request.storage_options))
         newest = table.version()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from daskgmm.data.columns import ColumnSelection
 from daskgmm.data.decode import block_rows_for, kept_schema
 from daskgmm.data.files.versions import FileRecord, InputFile
-from daskgmm.data.formats.parquet import ParquetPart, ParquetTable, float_type, open_parquet
+from daskgmm.data.formats.parquet import ParquetPart, ParquetTable, common_float_type, open_parquet
 from daskgmm.data.source import Source
 from daskgmm.errors import DataError, MissingInputError
 
@@ -180,7 +180,7 @@ class LakeTable:
         path = self.record.path
         selection = selection.resolve(self.schema, path, self.keys, self._length_of)
         columns = pa.schema([*self.schema, *self.keys])
-        dtype = float_type(selection.types(columns))
+        dtype = common_float_type(selection.types(columns))
         size = block_rows or block_rows_for(len(selection.features))
         kept = kept_schema(selection.keep, [(path, columns)])
         parts, wanted = [], selection.names

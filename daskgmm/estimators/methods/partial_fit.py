@@ -22,7 +22,7 @@ from daskgmm.model.typing import Doubles
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.persist import held
 from daskgmm.training.em import EMSettings
-from daskgmm.training.fixed_parts import BesideParts
+from daskgmm.training.fixed_parameters import BesideFixed
 from daskgmm.training.incremental import Increment, absorb
 from daskgmm.training.m_step import MStep, maximum_likelihood
 from daskgmm.training.states import FitState, Trace
@@ -101,7 +101,7 @@ def _m_step(estimator: FittedMixture, before: Predictor) -> MStep:
         )
     statistics = remembered(moments, mixture, frame)
     found = estimator._estimation(plan, mixture.n_features).m_step(frame, statistics)  # noqa: SLF001
-    if isinstance(found, BesideParts) and not found.stand_in(mixture):
+    if isinstance(found, BesideFixed) and not found.stand_in(mixture):
         raise ConfigurationError(
             "The parts that are fixed are not those of the model.",
             "Its components are in another order than the start values, or one of both was "

@@ -31,7 +31,7 @@ from daskgmm.passes.statistics import Statistics
 from daskgmm.passes.survey import Survey
 from daskgmm.training.acceleration import AccelerationState
 from daskgmm.training.refinement.moves import Move
-from daskgmm.training.refinement.sampled import Run
+from daskgmm.training.refinement.sampled import EMRun
 from daskgmm.training.refinement.search import Refinement
 from daskgmm.training.search_progress import SearchProgress, Step, Steps
 from daskgmm.training.states import FitState, StopReason, Trace
@@ -46,7 +46,7 @@ _CLASSES: dict[str, Any] = {
     "Steps": Steps,
     "Step": Step,
     "SearchProgress": SearchProgress,
-    "Run": Run,
+    "Run": EMRun,
     "Move": Move,
     "Survey": Survey,
     "Statistics": Statistics,

@@ -21,7 +21,7 @@ from daskgmm.jobs.runs.directory import (
 )
 
 
-def remove(listed: ListedRun) -> None:
+def remove_run(listed: ListedRun) -> None:
     """Remove a run's directory, under its lock; its record goes last.
 
     So an interrupted removal leaves a run that the next one removes.
@@ -53,7 +53,7 @@ def remove(listed: ListedRun) -> None:
             folder.local.rmdir()
 
 
-def forget(
+def remove_from_index(
     path: str | os.PathLike[str], storage_options: Mapping[str, Any], removed: Sequence[ListedRun]
 ) -> None:
     """Take runs that were removed out of the index of their folder, if that is in a store."""

@@ -52,7 +52,7 @@ _BYTES = 2**26
 """Bytes of rows in each pass: more than most CPU caches hold, so that they come from memory."""
 
 
-def seconds_a_row(pass_plan: PassPlan) -> float:
+def planned_seconds_a_row(pass_plan: PassPlan) -> float:
     """Seconds a row of a planned pass in one thread of this process, with rows in memory.
 
     Raises

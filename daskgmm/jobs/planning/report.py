@@ -11,7 +11,7 @@ from daskgmm.jobs.cluster.workplace import is_small
 from daskgmm.jobs.inputs import Inputs
 from daskgmm.jobs.methods import MixtureSpec
 from daskgmm.jobs.options import Paths, PlanOptions, build, check
-from daskgmm.jobs.planning.benchmark import seconds_a_row
+from daskgmm.jobs.planning.benchmark import planned_seconds_a_row
 from daskgmm.jobs.planning.cluster import Planner, limit_of
 from daskgmm.jobs.planning.passes import SEEN_PASSES, USUAL_PASSES, PassPlan
 from daskgmm.jobs.planning.search import SearchPlan
@@ -74,7 +74,7 @@ def plan(
     workers, threads = size_of(resources.workers, resources.threads)
     limit, sizes = limit_of(resources, threads, pass_plan), _sizes(pass_plan)
     small = not resources.asks_for_cluster and is_small(pass_plan.rows, source.n_features)
-    rate = seconds_a_row(pass_plan)
+    rate = planned_seconds_a_row(pass_plan)
     search = SearchPlan.of(pass_plan)
     sizes |= {"sample_rows": search.rows, "starts_sought": search.starts}
     found = search.seconds(pass_plan, rate)

@@ -37,12 +37,12 @@ def add(scheduler: Any, fits: ClusterFits) -> None:
             self.set_header("Content-Type", "application/json")
             self.set_header("Cache-Control", "no-store")
             wanted = self.get_query_argument("run", "")
-            self.write(json.dumps(as_json(fits, wanted), allow_nan=False))
+            self.write(json.dumps(runs_as_json(fits, wanted), allow_nan=False))
 
     scheduler.http_application.add_handlers(".*$", [(prefix_of(scheduler) + PATH, Answer)])
 
 
-def as_json(fits: ClusterFits, wanted: str = "") -> dict[str, Any]:
+def runs_as_json(fits: ClusterFits, wanted: str = "") -> dict[str, Any]:
     """The runs whose ids begin with `wanted`, in plain JSON values; those that run first."""
     runs = (run for run in fits.histories.runs if run.run_id.startswith(wanted))
     return {"runs": [_run(run, fits) for run in runs]}

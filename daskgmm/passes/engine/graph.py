@@ -206,12 +206,12 @@ def leaves_of(source: Source, group: Group) -> list[Leaf]:
     """
     parts = source.parts[group.start : group.stop]
     alone = any(part.inputs for part in parts)
-    cuts = runs(source, group, TINY_BYTES) if alone else [(group.start, group.stop)]
+    cuts = cut_by_bytes(source, group, TINY_BYTES) if alone else [(group.start, group.stop)]
     stretches = [Stretch(tuple(source.parts[first:stop]), first) for first, stop in cuts]
     return [Leaf(*cut, (own,), own.inputs) for cut, own in zip(cuts, stretches, strict=True)]
 
 
-def runs(source: Source, group: Group, most: int) -> list[tuple[int, int]]:
+def cut_by_bytes(source: Source, group: Group, most: int) -> list[tuple[int, int]]:
     """Cut a group into runs of parts whose rows take at most `most` bytes together."""
     sizes = [part_bytes(source, position) for position in range(group.start, group.stop)]
     edges, size = [group.start], 0.0

@@ -20,7 +20,7 @@ from daskgmm.data.source import Block, Part, Source, TextPart, aligned, text_at
 from daskgmm.passes.cache.memory import copied, nbytes
 from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.execution import hold
-from daskgmm.passes.engine.graph import runs
+from daskgmm.passes.engine.graph import cut_by_bytes
 from daskgmm.passes.engine.grouping import Bundle, bundled
 from daskgmm.passes.engine.keys import Phase, counted, token
 from daskgmm.passes.engine.work import read_part
@@ -121,7 +121,7 @@ def held(source: Source) -> Source:
     suffix = token()
     keys = [f"gmm-init-rows-{suffix}-{index}" for index in range(len(source.parts))]
     graph: dict[Hashable, Any] = {}
-    for start, stop in runs(source, range(len(keys)), _SENT_BYTES):
+    for start, stop in cut_by_bytes(source, range(len(keys)), _SENT_BYTES):
         own = dict(zip(keys[start:stop], source.parts[start:stop], strict=True))
         graph |= hold({key: Task(key, _itself, part) for key, part in own.items()}, list(own))
     parts = [HeldPart(part.label, (key,)) for part, key in zip(source.parts, keys, strict=True)]

@@ -5,45 +5,45 @@ from collections.abc import Sequence
 import numpy as np
 
 from daskgmm.model.typing import Doubles
-from daskgmm.training.refinement.partial import Neighbourhoods, Place
+from daskgmm.training.refinement.partial import Neighbourhoods, Region
 
 _FARTHEST = 9
 """Squared distances count up to so many times D in kurtosis, or single rows would decide."""
 
 
-def longest(around: Neighbourhoods, places: Sequence[Place]) -> Doubles:
+def longest(around: Neighbourhoods, regions: Sequence[Region]) -> Doubles:
     """Longest axes (P, D) in standardised coordinates, a deviation long."""
     deviations = around.sample.settings.deviations
     units = np.where(deviations > 0, deviations, 1.0)
     # Of axes that are equally long rounding must not choose.
     tilted = units * (1 + 1e-6 * np.arange(len(units)))
-    lengths, axes = np.linalg.eigh(_matrices(around, places) / np.outer(tilted, tilted))
+    lengths, axes = np.linalg.eigh(_matrices(around, regions) / np.outer(tilted, tilted))
     return _signed(axes[:, :, -1] * np.sqrt(lengths[:, -1:])) * units
 
 
-def most_bimodal(around: Neighbourhoods, places: Sequence[Place]) -> Doubles:
+def most_bimodal(around: Neighbourhoods, regions: Sequence[Region]) -> Doubles:
     """Axes (P, D) of the least kurtosis, a deviation long.
 
     A component that covers two clusters is flattest along the line between them (Peña and Prieto,
     2001), an eigenvector of its whitened rows' fourth moments (Cardoso, 1989).
     """
-    found = np.empty((len(places), around.mixture.n_features))
-    lowers = np.linalg.cholesky(_matrices(around, places))
-    for index, (place, lower) in enumerate(zip(places, lowers, strict=True)):
-        mean = around.mixture.means[place.components[0]][:, np.newaxis]
-        white = np.linalg.solve(lower, around.z[:, place.rows] - mean)
+    found = np.empty((len(regions), around.mixture.n_features))
+    lowers = np.linalg.cholesky(_matrices(around, regions))
+    for index, (region, lower) in enumerate(zip(regions, lowers, strict=True)):
+        mean = around.mixture.means[region.components[0]][:, np.newaxis]
+        white = np.linalg.solve(lower, around.z[:, region.rows] - mean)
         squares = np.minimum((white**2).sum(axis=0), _FARTHEST * len(mean))
-        own = np.exp(place.log_share) * around.weights[place.rows]
+        own = np.exp(region.log_share) * around.weights[region.rows]
         _, axes = np.linalg.eigh((white * (squares * own)) @ white.T)
         found[index] = lower @ axes[:, 0]
     return _signed(found)
 
 
-def _matrices(around: Neighbourhoods, places: Sequence[Place]) -> Doubles:
-    """Covariances (P, D, D) of the places' first components."""
+def _matrices(around: Neighbourhoods, regions: Sequence[Region]) -> Doubles:
+    """Covariances (P, D, D) of the regions' first components."""
     mixture = around.mixture
     matrices = mixture.covariance.as_matrices(mixture.covariances, mixture.shape)
-    return np.asarray(matrices[[place.components[0] for place in places]])
+    return np.asarray(matrices[[region.components[0] for region in regions]])
 
 
 def _signed(axes: Doubles) -> Doubles:

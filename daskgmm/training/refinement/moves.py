@@ -18,8 +18,8 @@ from scipy.sparse import csr_array
 from daskgmm.errors import CollapsedComponentError
 from daskgmm.model.mixture import Mixture
 from daskgmm.training.refinement.axes import longest, most_bimodal
-from daskgmm.training.refinement.partial import Neighbourhoods, Place, chosen, joined
-from daskgmm.training.refinement.sampled import Run, SampledRows
+from daskgmm.training.refinement.partial import Neighbourhoods, Region, chosen, joined
+from daskgmm.training.refinement.sampled import EMRun, SampledRows
 from daskgmm.training.refinement.spurious import least_rows
 
 STEPS_OF_HALVES, STEPS_OF_MERGED = 8, 3
@@ -91,14 +91,14 @@ class Move:
     count: int = 1
 
 
-def moves(
-    run: Run, sample: SampledRows, wrong: NDArray[np.bool_], most: int, together: float = np.inf
+def promising_moves(
+    run: EMRun, sample: SampledRows, wrong: NDArray[np.bool_], most: int, together: float = np.inf
 ) -> list[Move]:
     """The most promising moves, best first; none where the budget does not allow to rank them.
 
     Parameters
     ----------
-    run : Run
+    run : EMRun
         After a step at the least.
     sample : SampledRows
     wrong : ndarray of bool of shape (K,)
@@ -136,7 +136,7 @@ def moves(
     return found
 
 
-def split(run: Run, sample: SampledRows, most: int) -> Mixture:
+def split(run: EMRun, sample: SampledRows, most: int) -> Mixture:
     """The mixture after splits of the components that gain most by them, `most` at the most.
 
     Where none gains anything, two halves of the heaviest component are as it was.
@@ -191,19 +191,19 @@ def _moved(mixture: Mixture, splits: Sequence[Split], removals: Sequence[Removal
 def _splits(around: Neighbourhoods, components: NDArray[np.int64]) -> list[Split]:
     """The best split of each of these components, from either axis."""
     mixture, sample = around.mixture, around.sample
-    places = [around.place((int(k),)) for k in components if around.near[k].any()]
-    cost = 2 * around.cost(places, 2, STEPS_OF_HALVES)
-    if not places or not sample.budget.spend(cost):
+    regions = [around.region((int(k),)) for k in components if around.near[k].any()]
+    cost = 2 * around.cost(regions, 2, STEPS_OF_HALVES)
+    if not regions or not sample.budget.spend(cost):
         return []
-    own = np.array([place.components[0] for place in places])
+    own = np.array([region.components[0] for region in regions])
     twice, signs = np.repeat(own, 2), np.tile([[_APART], [-_APART]], (len(own), 1))
     base = chosen(replace(mixture, weights=mixture.weights / 2, log_weights=None), twice)
     found: list[Split] = []
-    for axes in (longest(around, places), most_bimodal(around, places)):
+    for axes in (longest(around, regions), most_bimodal(around, regions)):
         start = replace(base, means=base.means + signs * np.repeat(axes, 2, axis=0))
         try:
             # Rows like the component's own keep halves from collapsing.
-            gains, halves = around.em(places, start, STEPS_OF_HALVES, mixture.n_features + 1)
+            gains, halves = around.em(regions, start, STEPS_OF_HALVES, mixture.n_features + 1)
         except CollapsedComponentError:
             continue
         for index, (k, gain) in enumerate(zip(own, gains, strict=True)):
@@ -227,16 +227,16 @@ def _removals(around: Neighbourhoods) -> list[Removal]:
 
 
 def _merges(around: Neighbourhoods) -> list[Removal]:
-    places = [around.place(pair) for pair in _overlapping(around)]
-    if not places or not around.sample.budget.spend(around.cost(places, 1, STEPS_OF_MERGED)):
+    regions = [around.region(pair) for pair in _overlapping(around)]
+    if not regions or not around.sample.budget.spend(around.cost(regions, 1, STEPS_OF_MERGED)):
         return []
     try:
-        gains, merged = around.em(places, _merged(around, places), STEPS_OF_MERGED)
+        gains, merged = around.em(regions, _merged(around, regions), STEPS_OF_MERGED)
     except CollapsedComponentError:
         return []
     return [
-        Removal(float(-gain), place.components, chosen(merged, (index,)))
-        for index, (gain, place) in enumerate(zip(gains, places, strict=True))
+        Removal(float(-gain), region.components, chosen(merged, (index,)))
+        for index, (gain, region) in enumerate(zip(gains, regions, strict=True))
     ]
 
 
@@ -251,10 +251,10 @@ def _overlapping(around: Neighbourhoods) -> list[tuple[int, int]]:
     return [(int(first[q]), int(second[q])) for q in most if overlaps[q] > 0]
 
 
-def _merged(around: Neighbourhoods, places: Sequence[Place]) -> Mixture:
+def _merged(around: Neighbourhoods, regions: Sequence[Region]) -> Mixture:
     """The merged pairs as components, with the weights that they have in the mixture."""
     mixture, moments = around.mixture, around.moments
-    first, second = np.array([place.components for place in places]).T
+    first, second = np.array([region.components for region in regions]).T
     counts = moments.sums[-1]
     share = (counts[second] / (counts[first] + counts[second]))[:, np.newaxis]
     means = moments.means[first] + share * (moments.means[second] - moments.means[first])

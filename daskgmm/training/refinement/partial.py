@@ -24,12 +24,12 @@ _TINY = 1e-16
 """Least share of a row that the components that stay have: what rounding leaves of 1."""
 
 _FEATURE_VALUES, _ROWS_A_FEATURE = 2**22, 4
-"""Values of feature vectors in memory at a time, about; and rows a feature of the components at one
-place, at the least, where that is less."""
+"""Values of feature vectors in memory at a time, about; and rows a feature of the components of one
+region, at the least, where that is less."""
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
+class Region:
     """Rows near some components of a mixture.
 
     Parameters
@@ -98,7 +98,7 @@ class Neighbourhoods:
         self.sample.frame.standardise(self.sample.rows.astype(np.float64, copy=False), out=found)
         return found
 
-    def place(self, components: tuple[int, ...]) -> Place:
+    def region(self, components: tuple[int, ...]) -> Region:
         """Rows near some components: every so manieth where there are very many."""
         own = list(components)
         rows = np.flatnonzero(self.near[own].any(axis=0))
@@ -109,33 +109,33 @@ class Neighbourhoods:
         rows = rows[::times]
         held = 1 - self.shares[own][:, rows].sum(axis=0)
         log_held = np.log(np.maximum(held, _TINY))
-        return Place(components, rows, self.log_shares[own[0], rows], log_held, times)
+        return Region(components, rows, self.log_shares[own[0], rows], log_held, times)
 
-    def cost(self, places: Sequence[Place], n_components: int, steps: int) -> float:
-        """Multiplications of so many steps of so many components at each place."""
+    def cost(self, regions: Sequence[Region], n_components: int, steps: int) -> float:
+        """Multiplications of so many steps of so many components of each region."""
         covariance, n_features = self.mixture.covariance, self.mixture.n_features
-        rows = [len(place.rows) for place in places]
+        rows = [len(region.rows) for region in regions]
         return steps * sum(step_cost(n, covariance, n_components, n_features) for n in rows)
 
     def em(
-        self, places: Sequence[Place], start: Mixture, steps: int, added: float = 0.0
+        self, regions: Sequence[Region], start: Mixture, steps: int, added: float = 0.0
     ) -> tuple[Doubles, Mixture]:
-        """EM of the components at each place.
+        """EM of the components of each region.
 
         Parameters
         ----------
-        places : sequence of Place
+        regions : sequence of Region
         start : Mixture
-            Of as many components at each place, place by place, with the weights that the
+            Of as many components in each region, region by region, with the weights that the
             components there have in the mixture.
         steps : int
         added : float
-            Rows like those of a place's first component that are added to each component.
+            Rows like those of a region's first component that are added to each component.
 
         Returns
         -------
         gains : ndarray of shape (P,)
-            What the log-likelihood (nats) gains by each place's components, before the last step.
+            What the log-likelihood (nats) gains by each region's components, before the last step.
         mixture : Mixture
             All components, with such weights.
 
@@ -144,52 +144,52 @@ class Neighbourhoods:
         CollapsedComponentError
             A component has collapsed.
         """
-        each = start.n_components // len(places)
+        each = start.n_components // len(regions)
         gains, parts = [], []
-        for window in self._batches(places):
+        for window in self._batches(regions):
             components = np.arange(window.start * each, window.stop * each)
-            own, found = self._em(places[window], chosen(start, components), steps, added)
+            own, found = self._em(regions[window], chosen(start, components), steps, added)
             gains.append(own)
             parts.append(found)
         return np.concatenate(gains), joined(parts)
 
-    def _batches(self, places: Sequence[Place]) -> Iterator[slice]:
-        """Stretches of places whose feature vectors are in memory together."""
+    def _batches(self, regions: Sequence[Region]) -> Iterator[slice]:
+        """Stretches of regions whose feature vectors are in memory together."""
         length = self.mixture.covariance.feature_length(self.mixture.n_features)
         start, values = 0, 0
-        for index, place in enumerate(places):
-            if index > start and values + len(place.rows) * length > _FEATURE_VALUES:
+        for index, region in enumerate(regions):
+            if index > start and values + len(region.rows) * length > _FEATURE_VALUES:
                 yield slice(start, index)
                 start, values = index, 0
-            values += len(place.rows) * length
-        yield slice(start, len(places))
+            values += len(region.rows) * length
+        yield slice(start, len(regions))
 
     def _em(
-        self, places: Sequence[Place], start: Mixture, steps: int, added: float
+        self, regions: Sequence[Region], start: Mixture, steps: int, added: float
     ) -> tuple[Doubles, Mixture]:
-        each = start.n_components // len(places)
-        first = np.array([place.components[0] for place in places])
+        each = start.n_components // len(regions)
+        first = np.array([region.components[0] for region in regions])
         origins = np.repeat(self.mixture.means[first], each, axis=0)
         reference = _natural(chosen(self.mixture, first), self.mixture.means[first])
         like_first = self._like(first, added).repeat(each, axis=1)
-        features = [self._features(place) for place in places]
-        ends = np.cumsum([len(place.rows) for place in places])
-        windows = [slice(end - len(own.rows), end) for own, end in zip(places, ends, strict=True)]
-        log_share = np.concatenate([place.log_share for place in places])
-        log_held = np.concatenate([place.log_held for place in places])
-        weights = np.concatenate([self.weights[place.rows] * place.times for place in places])
+        features = [self._features(region) for region in regions]
+        ends = np.cumsum([len(region.rows) for region in regions])
+        windows = [slice(end - len(own.rows), end) for own, end in zip(regions, ends, strict=True)]
+        log_share = np.concatenate([region.log_share for region in regions])
+        log_held = np.concatenate([region.log_held for region in regions])
+        weights = np.concatenate([self.weights[region.rows] * region.times for region in regions])
         logits = np.empty((each, ends[-1]))
         sums = np.empty((len(features[0]), start.n_components))
         totals = start.weights.reshape(-1, each).sum(axis=1)
-        gains, found = np.zeros(len(places)), start
+        gains, found = np.zeros(len(regions)), start
         for _ in range(steps):
-            eta = _natural(found, origins).reshape(len(places), each, -1)
+            eta = _natural(found, origins).reshape(len(regions), each, -1)
             eta -= reference[:, np.newaxis]
             for own, phi, window in zip(eta, features, windows, strict=True):
                 np.matmul(own, phi, out=logits[:, window])
             logits += log_share
             density = _normalised_beside(logits, log_held)
-            gains = np.add.reduceat(density * weights, ends - [len(own.rows) for own in places])
+            gains = np.add.reduceat(density * weights, ends - [len(own.rows) for own in regions])
             logits *= weights
             for index, (phi, window) in enumerate(zip(features, windows, strict=True)):
                 sums[:, index * each : (index + 1) * each] = phi @ logits[:, window].T
@@ -213,13 +213,13 @@ class Neighbourhoods:
         ).about(self.mixture.means[components], self.mixture.covariance)
         return np.asarray(own.sums * (rows / np.maximum(own.sums[-1], _TINY)))
 
-    def _features(self, place: Place) -> Doubles:
-        """Feature vectors (F, m) about the mean of a place's first component."""
+    def _features(self, region: Region) -> Doubles:
+        """Feature vectors (F, m) about the mean of a region's first component."""
         covariance, (n_features, _) = self.mixture.covariance, self.z.shape
-        found = np.empty((covariance.feature_length(n_features), len(place.rows)))
+        found = np.empty((covariance.feature_length(n_features), len(region.rows)))
         linear = found[-1 - n_features : -1]
-        origin = self.mixture.means[place.components[0]]
-        np.subtract(self.z[:, place.rows], origin[:, np.newaxis], out=linear)
+        origin = self.mixture.means[region.components[0]]
+        np.subtract(self.z[:, region.rows], origin[:, np.newaxis], out=linear)
         covariance.quadratic(linear, out=found[: -1 - n_features])
         found[-1] = 1
         return found

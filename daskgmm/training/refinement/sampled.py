@@ -96,7 +96,7 @@ class Budget:
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class EMRun:
     """EM of one mixture so far.
 
     Parameters
@@ -128,9 +128,9 @@ class Run:
             return 0.0
         return float(gain * gain / (before - gain)) if gain < before else math.inf
 
-    def after(self, mixture: Mixture, moments: Moments, bound: float) -> "Run":
+    def after(self, mixture: Mixture, moments: Moments, bound: float) -> "EMRun":
         """The run after one more step."""
-        return Run(mixture, moments, (*self.bounds[-2:], bound))
+        return EMRun(mixture, moments, (*self.bounds[-2:], bound))
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,15 +189,15 @@ class SampledRows:
         return float(self.n_rows if self.weights is None else self.weights.sum())
 
     def advanced(
-        self, runs: Sequence[Run], steps: int, until: Callable[[Run], bool] | None = None
-    ) -> list[Run]:
+        self, runs: Sequence[EMRun], steps: int, until: Callable[[EMRun], bool] | None = None
+    ) -> list[EMRun]:
         """Take EM steps from all runs together; those that collapse are left out.
 
         Where all of them would take much memory, each takes its steps by itself.
 
         Parameters
         ----------
-        runs : sequence of Run
+        runs : sequence of EMRun
         steps : int
             Most steps of each.
         until : callable, optional
@@ -206,7 +206,7 @@ class SampledRows:
         if len(runs) > 1 and self._are_large(runs):
             return [one for run in runs for one in self.advanced([run], steps, until)]
         made, (*begun,) = self.recorder.begin((0, tuple(runs)))
-        found: list[Run | None] = begun
+        found: list[EMRun | None] = begun
         for number in range(made, steps):
             going = [
                 (index, run)
@@ -236,7 +236,7 @@ class SampledRows:
             self.recorder.keep((number + 1, tuple(found)), cost)
         return [run for run in found if run is not None]
 
-    def _are_large(self, runs: Sequence[Run]) -> bool:
+    def _are_large(self, runs: Sequence[EMRun]) -> bool:
         mixtures = [run.mixture for run in runs]
         lengths = [one.covariance.feature_length(self.n_features) for one in mixtures]
         sizes = zip(mixtures, lengths, strict=True)

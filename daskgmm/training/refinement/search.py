@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.mixture import Mixture
-from daskgmm.training.refinement.moves import Move, moves
+from daskgmm.training.refinement.moves import Move, promising_moves
 from daskgmm.training.refinement.sampled import (
     ENOUGH_ROWS,
     Budget,
-    Run,
+    EMRun,
     SampledRows,
     run_bytes,
 )
@@ -119,15 +119,15 @@ def search(
     """
     reached = sample.recorder.resumed()
     if reached is None:
-        run = _best_start([Run(mixture) for mixture in starts], sample, more)
+        run = _best_start([EMRun(mixture) for mixture in starts], sample, more)
         reached = None, run, 0, 0, False
-    before: Run
+    before: EMRun
     latest, before, tried, taken, again = reached
     smooth = smoothed(sample, before.mixture)
     run = latest or (before if smooth is sample else _again(before, smooth))
     if not again:
         run, tried, taken = _by_moves(run, before, smooth, tried, taken)
-        run = _end([run] if smooth is sample else [before, Run(run.mixture)], run, sample)
+        run = _end([run] if smooth is sample else [before, EMRun(run.mixture)], run, sample)
     if again or (smooth is not sample and spurious_of(run).any()):
         # What EM has shrunk onto a few rows at its end is seen now only.
         run, tried, taken = _by_moves(run, before, sample, tried, taken, again=True)
@@ -138,8 +138,8 @@ def search(
 
 
 def _by_moves(
-    run: Run, before: Run, sample: SampledRows, tried: int, taken: int, *, again: bool = False
-) -> tuple[Run, int, int]:
+    run: EMRun, before: EMRun, sample: SampledRows, tried: int, taken: int, *, again: bool = False
+) -> tuple[EMRun, int, int]:
     """Where moves lead until none helps, and how many were tried and taken with those before.
 
     When the search moves `again`, it is until no component is spurious.
@@ -155,7 +155,7 @@ def _by_moves(
         if better is None:
             tried, count = tried + len(single), 1
             sample.recorder.note(tried=tried)
-            better = _better(run, [Run(move.mixture) for move in single], sample)
+            better = _better(run, [EMRun(move.mixture) for move in single], sample)
         if better is None:
             break
         run, taken = better, taken + count
@@ -163,15 +163,15 @@ def _by_moves(
     return run, tried, taken
 
 
-def _again(run: Run, sample: SampledRows) -> Run:
+def _again(run: EMRun, sample: SampledRows) -> EMRun:
     """The run where EM is another on these rows: from its mixture, near enough to its end."""
     if run.moments is None:
         return run
-    (found,) = sample.advanced([Run(run.mixture)], MOST_STEPS, _settled(sample.budget)) or [run]
+    (found,) = sample.advanced([EMRun(run.mixture)], MOST_STEPS, _settled(sample.budget)) or [run]
     return found
 
 
-def _end(runs: Sequence[Run], led: Run, sample: SampledRows) -> Run:
+def _end(runs: Sequence[EMRun], led: EMRun, sample: SampledRows) -> EMRun:
     """EM to its end from where moves led or, unless that is better, from before them.
 
     Where the budget leaves no step for that, it is where moves led, with a bound that is unknown.
@@ -180,14 +180,14 @@ def _end(runs: Sequence[Run], led: Run, sample: SampledRows) -> Run:
     return best_first(ends)[0] if last.bounds else replace(led, bounds=())
 
 
-def spurious_of(run: Run) -> NDArray[np.bool_]:
+def spurious_of(run: EMRun) -> NDArray[np.bool_]:
     """Mask (K,) of a run's spurious components; none before its first step."""
     if run.moments is None:
         return np.zeros(run.mixture.n_components, np.bool_)
     return spurious(run.mixture, run.moments)
 
 
-def best_first(runs: Sequence[Run]) -> list[Run]:
+def best_first(runs: Sequence[EMRun]) -> list[EMRun]:
     """Runs in order: the fewer spurious components the better, then the likelier.
 
     Of those that EM can't tell apart yet the first: rounding must not choose.
@@ -199,27 +199,27 @@ def best_first(runs: Sequence[Run]) -> list[Run]:
     )
 
 
-def _done(left: float) -> Callable[[Run], bool]:
+def _done(left: float) -> Callable[[EMRun], bool]:
     """Whether a run has less left to gain."""
     return lambda run: run.left < left
 
 
-def _settled(budget: Budget) -> Callable[[Run], bool]:
+def _settled(budget: Budget) -> Callable[[EMRun], bool]:
     """Whether a run is near enough to its end that moves may go on from it."""
 
-    def settled(run: Run) -> bool:
+    def settled(run: EMRun) -> bool:
         hasty = budget.spent > budget.most / SHARE_WITHOUT_HASTE
         return run.left < (LEFT_IN_HASTE if hasty else LEFT)
 
     return settled
 
 
-def _best_start(runs: list[Run], sample: SampledRows, more: Iterator[Mixture]) -> Run:
+def _best_start(runs: list[EMRun], sample: SampledRows, more: Iterator[Mixture]) -> EMRun:
     """The best of several starts; where it ends with a spurious component, the best of all ends."""
     together = len(runs)
     if len(runs) > 1:
         few = sample.thinned(runs[0].mixture.n_components)
-        runs = [Run(run.mixture) for run in best_first(few.advanced(runs, FIRST_STEPS))]
+        runs = [EMRun(run.mixture) for run in best_first(few.advanced(runs, FIRST_STEPS))]
         if not runs:
             raise few.collapses[-1]
         affordable = sample.budget.most / SHARE_OF_HALVING
@@ -228,7 +228,7 @@ def _best_start(runs: list[Run], sample: SampledRows, more: Iterator[Mixture]) -
         while half > 1 or steps == 2 * FIRST_STEPS:
             runs = best_first(sample.advanced(runs[:half], steps)) + runs[half:]
             steps, half = 2 * steps, half // 2
-    ends: list[Run] = []
+    ends: list[EMRun] = []
     for run in runs:
         ends += sample.advanced([run], MOST_STEPS, _settled(sample.budget))
         if ends and not spurious_of(ends[-1]).any():
@@ -238,14 +238,14 @@ def _best_start(runs: list[Run], sample: SampledRows, more: Iterator[Mixture]) -
     for _ in range(MOST_FURTHER):
         if not spurious_of(best_first(ends)[0]).any():
             break
-        further = [Run(mixture) for mixture in itertools.islice(more, together)]
+        further = [EMRun(mixture) for mixture in itertools.islice(more, together)]
         if not further:
             break
         ends += sample.advanced(further, MOST_STEPS, _done(LEFT))
     return best_first(ends)[0]
 
 
-def _candidates(run: Run, sample: SampledRows) -> tuple[Move | None, list[Move]]:
+def _candidates(run: EMRun, sample: SampledRows) -> tuple[Move | None, list[Move]]:
     """Moves from a mixture: several at once where there are any, and single ones."""
     few = sample.thinned(run.mixture.n_components)
     wrong = spurious_of(run)
@@ -265,14 +265,14 @@ def most_moves(n_components: int, length: int) -> int:
 
 
 def _ranked(
-    run: Run, few: SampledRows, wrong: NDArray[np.bool_], most: int, together: float
+    run: EMRun, few: SampledRows, wrong: NDArray[np.bool_], most: int, together: float
 ) -> tuple[Move, ...]:
     """The most promising moves: a step that the recorder keeps."""
     known: tuple[Move, ...] | None = few.recorder.begin(None)
     if known is not None:
         return known
     spent = few.budget.spent
-    found = tuple(moves(run, few, wrong, most, together))
+    found = tuple(promising_moves(run, few, wrong, most, together))
     few.recorder.keep(found, few.budget.spent - spent)
     return found
 
@@ -282,16 +282,16 @@ def least_gain(sample: SampledRows) -> float:
     return max(GAIN / sample.weight, GAIN_A_ROW)
 
 
-def _together(run: Run, move: Move, sample: SampledRows) -> Run | None:
+def _together(run: EMRun, move: Move, sample: SampledRows) -> EMRun | None:
     """Several moves made together, if EM soon has them better than where they began."""
     goal = run.bound + run.left + least_gain(sample)
-    found = sample.advanced([Run(move.mixture)], STEPS_TOGETHER, lambda one: one.bound > goal)
+    found = sample.advanced([EMRun(move.mixture)], STEPS_TOGETHER, lambda one: one.bound > goal)
     better = [one for one in found if one.bound > goal]
     ends = sample.advanced(better, MOST_STEPS, _settled(sample.budget))
     return ends[0] if ends and not spurious_of(ends[0]).any() else None
 
 
-def _better(run: Run, candidates: Sequence[Run], sample: SampledRows) -> Run | None:
+def _better(run: EMRun, candidates: Sequence[EMRun], sample: SampledRows) -> EMRun | None:
     """The best of the moves, run to its end, if it is better than where they began."""
     wrong = int(spurious_of(run).sum())
     goal = run.bound + (run.left if not wrong else 0.0) + least_gain(sample)
@@ -306,7 +306,7 @@ def _better(run: Run, candidates: Sequence[Run], sample: SampledRows) -> Run | N
 
     settled = _settled(sample.budget)
 
-    def hopeless_or_done(one: Run) -> bool:
+    def hopeless_or_done(one: EMRun) -> bool:
         short = one.bound + 2 * one.left < goal if not wrong else False
         return settled(one) or short
 

@@ -24,7 +24,7 @@ from daskgmm.training.start_values import StartValues
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
+class FixedParameters:
     """Masks (K,) of the components whose weights, means and covariances stay as they are given.
 
     A covariance that components share stays for all of them or for none.
@@ -42,7 +42,7 @@ class Fixed(Estimation):
     Parameters
     ----------
     other : MaximumLikelihood or MaximumAPosteriori
-    parts : Parts
+    fixed : FixedParameters
     given : StartValues
         What they are.
     covariance : Covariance
@@ -50,7 +50,7 @@ class Fixed(Estimation):
     """
 
     other: MaximumLikelihood | MaximumAPosteriori
-    parts: Parts
+    fixed: FixedParameters
     given: StartValues
     covariance: Covariance
 
@@ -59,7 +59,7 @@ class Fixed(Estimation):
         """Whether the other estimation needs the rows' total second moments."""
         return self.other.needs_scatter
 
-    def m_step(self, frame: Frame, statistics: Statistics) -> "BesideParts":
+    def m_step(self, frame: Frame, statistics: Statistics) -> "BesideFixed":
         """M-step of the other estimation, beside the parts in a frame."""
         given = self.given
         means = None if given.means is None else frame.enter(given.means)
@@ -67,24 +67,24 @@ class Fixed(Estimation):
         if given.precisions is not None:
             shapes = given.shapes(self.covariance, frame)
         other = self.other.m_step(frame, statistics)
-        return BesideParts(other, self.parts, given.weights, means, shapes)
+        return BesideFixed(other, self.fixed, given.weights, means, shapes)
 
 
 @dataclass(frozen=True, eq=False)
-class BesideParts(MStep):
+class BesideFixed(MStep):
     """The M-step of another estimation on what does not stay.
 
     Parameters
     ----------
     other : ConditionalMStep
-    parts : Parts
+    fixed : FixedParameters
     weights, means, shapes
         What stays, in the frame's coordinates; shapes are covariances and factors. ``None`` where
         nothing does.
     """
 
     other: ConditionalMStep
-    parts: Parts
+    fixed: FixedParameters
     weights: Doubles | None
     means: Doubles | None
     shapes: tuple[Doubles, Doubles] | None
@@ -93,7 +93,7 @@ class BesideParts(MStep):
         self, mixture: Mixture, moments: Moments, regularisation: Regularisation
     ) -> Mixture:
         """The conditional maximum: covariances about the means that stay."""
-        parts = self.parts
+        parts = self.fixed
         standing = self._with_means(mixture)
         known = self._with_covariances(moments, mixture.covariance)
         found = self.other.maximise_beside(standing, known, regularisation, parts.means)
@@ -121,11 +121,11 @@ class BesideParts(MStep):
         """Whether the parts that stay are as they are in this mixture, but for rounding."""
         pairs = []
         if self.weights is not None:
-            pairs.append((self.parts.weights, self.weights, mixture.weights))
+            pairs.append((self.fixed.weights, self.weights, mixture.weights))
         if self.means is not None:
-            pairs.append((self.parts.means[:, np.newaxis], self.means, mixture.means))
+            pairs.append((self.fixed.means[:, np.newaxis], self.means, mixture.means))
         if self.shapes is not None:
-            mask = _across(self.parts.covariances, self.shapes[0], mixture)
+            mask = _across(self.fixed.covariances, self.shapes[0], mixture)
             pairs.append((mask, self.shapes[0], mixture.covariances))
         return all(
             bool((~mask | np.isclose(own, its, rtol=1e-6, atol=1e-6)).all())
@@ -133,9 +133,9 @@ class BesideParts(MStep):
         )
 
     def _with_means(self, mixture: Mixture) -> Mixture:
-        if self.means is None or not self.parts.means.any():
+        if self.means is None or not self.fixed.means.any():
             return mixture
-        held = self.parts.means[:, np.newaxis]
+        held = self.fixed.means[:, np.newaxis]
         return replace(mixture, means=np.where(held, self.means, mixture.means))
 
     def _with_covariances(self, moments: Moments, covariance: Covariance) -> Moments:
@@ -143,7 +143,7 @@ class BesideParts(MStep):
 
         So none of them collapses, with however few rows.
         """
-        stay = self.parts.covariances
+        stay = self.fixed.covariances
         if self.shapes is None or not stay.any():
             return moments
         shape = moments.origins.shape
@@ -166,9 +166,9 @@ class BesideParts(MStep):
     def _with_weights(self, found: Mixture, before: Mixture, moments: Moments) -> Mixture:
         """Weights that stay, and what they leave, shared out among the others and noise."""
         counts, noise = moments.sums[-1], noise_after(before, moments)
-        if self.weights is None or not self.parts.weights.any():
+        if self.weights is None or not self.fixed.weights.any():
             return replace(found, weights=counts / counts.sum(), noise=None).beside(noise)
-        stay = self.parts.weights
+        stay = self.fixed.weights
         left = max(1 - float(self.weights[stay].sum()), 0.0)
         free = np.where(stay, 0.0, counts)
         of_noise = 0.0 if noise is None else noise.weight * moments.weight
