@@ -26,7 +26,7 @@ from daskgmm.model.kernels.arguments import Model, NeighbourLists
 from daskgmm.model.kernels.overlap import (
     FEWEST_CLOSE,
     MOST_CLOSE,
-    Places,
+    WhitenedComponents,
     close_pairs,
     pairs_that_share,
     rounding,
@@ -76,8 +76,8 @@ class Neighbours:
     ----------
     turn : ndarray of shape (D, D)
         From frame coordinates to those of the distances.
-    places : ndarray of shape (K, D)
-        Means, in these.
+    means : ndarray of shape (K, D)
+        In these.
     reach : ndarray of shape (K,)
         Largest squared distance of usual rows from the mean.
     near : NeighbourLists
@@ -91,7 +91,7 @@ class Neighbours:
     """
 
     turn: Doubles
-    places: Doubles
+    means: Doubles
     reach: Doubles
     near: NeighbourLists
     groups: tuple[NDArray[np.int64], ...]
@@ -113,20 +113,20 @@ class Neighbours:
             return None
         with np.errstate(all="ignore"):  # what is no number rules nothing out
             turn = rounding(np.einsum("k,kde->de", mixture.weights, mixture.covariances))
-            places = Places.of(turn, mixture, model)
-            close = close_pairs(places)
-            near = None if close is None else pairs_that_share(places, close)
+            whitened = WhitenedComponents.of(turn, mixture, model)
+            close = close_pairs(whitened)
+            near = None if close is None else pairs_that_share(whitened, close)
         if near is None or near.nnz > MOST_NEIGHBOURS * mixture.n_components**2:
             return None
-        labels, centres = _grouped(places.means)
+        labels, centres = _grouped(whitened.means)
         order = np.argsort(labels, kind="stable")
         groups = np.split(order, np.searchsorted(labels[order], np.arange(1, len(centres))))
         starts, neighbours = near.indptr.astype(np.int64), near.indices.astype(np.int64)
         return cls(
             turn,
-            places.means,
-            places.reach**2,
-            NeighbourLists(starts, neighbours, places.least),
+            whitened.means,
+            whitened.reach**2,
+            NeighbourLists(starts, neighbours, whitened.least),
             tuple(groups),
             centres,
             np.argsort(order),
@@ -135,7 +135,7 @@ class Neighbours:
     @property
     def stretch(self) -> int:
         """Rows that are sorted together."""
-        return stretch_rows(*self.places.shape)
+        return stretch_rows(*self.means.shape)
 
     def sort(
         self, rows: Floats, frame: Frame
@@ -157,13 +157,13 @@ class Neighbours:
             nearest = self._nearest(own.astype(np.float32))
             order = np.argsort(self.rank[nearest], kind="stable")
             nearest = nearest[order]
-            own = own[order] - self.places[nearest]
+            own = own[order] - self.means[nearest]
             usual = np.einsum("nd,nd->n", own, own) <= self.reach[nearest]
         return order, nearest, usual
 
     def _nearest(self, own: Floats) -> NDArray[np.int64]:
         nearest, least = np.zeros(len(own), np.int64), np.full(len(own), np.inf, own.dtype)
-        places = self.places.astype(own.dtype)
+        means = self.means.astype(own.dtype)
         to_groups, every = _half_squares(own, self.centres.astype(own.dtype)), np.arange(len(own))
         for _ in range(min(_PROBED, len(self.groups))):
             chosen = to_groups.argmin(axis=1)
@@ -171,7 +171,7 @@ class Neighbours:
             order = np.argsort(chosen, kind="stable")
             cuts = np.searchsorted(chosen[order], np.arange(1, len(self.groups)))
             for members, rows in zip(self.groups, np.split(order, cuts), strict=True):
-                found = _half_squares(own[rows], places[members])
+                found = _half_squares(own[rows], means[members])
                 best = found.argmin(axis=1)
                 squares = found[every[: len(rows)], best]
                 better = squares < least[rows]
@@ -196,8 +196,8 @@ def _grouped(means: Doubles) -> tuple[NDArray[np.int64], Doubles]:
     return labels, centres
 
 
-def _half_squares(places: Floats, centres: Floats) -> Floats:
-    """Half the squared distances (n, G), less half the squares of the places."""
-    found = places @ centres.T
+def _half_squares(points: Floats, centres: Floats) -> Floats:
+    """Half the squared distances (n, G), less half the squares of the points."""
+    found = points @ centres.T
     np.subtract(np.einsum("gd,gd->g", centres, centres) / 2, found, out=found)
     return found

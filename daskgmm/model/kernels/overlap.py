@@ -33,7 +33,7 @@ _TOGETHER = 128
 
 
 @dataclass(frozen=True, eq=False)
-class Places:
+class WhitenedComponents:
     """Components in the coordinates of the distances, and which of their rows are usual.
 
     Parameters
@@ -98,27 +98,27 @@ def _usual(mean: Doubles | float, spread: Doubles | float, longest: Doubles | fl
     return np.asarray(mean + 2 * spread * np.sqrt(_TAIL) + 2 * longest * _TAIL)
 
 
-def close_pairs(places: Places) -> csr_array | None:
+def close_pairs(whitened: WhitenedComponents) -> csr_array | None:
     """Pairs of components (i, j), either way, unless they are too many.
 
     Those are left where the distance of usual rows of i from j, along the line between the means,
     is below the gap of j. The reach of i is taken for as long in all directions.
     """
-    means, every = places.means, np.arange(len(places.means))
+    means, every = whitened.means, np.arange(len(whitened.means))
     most = max(MOST_CLOSE * len(means) ** 2, FEWEST_CLOSE)
     squares = np.einsum("kd,kd->k", means, means)
-    features, forms = _forms(means, places.covariances)
+    features, forms = _forms(means, whitened.covariances)
     rounding = 4 * len(features) * np.finfo(np.float64).eps
     parts: list[csr_array] = []
     for start in range(0, len(means), _TOGETHER):
         own = every[start : start + _TOGETHER, np.newaxis]
         error = rounding * (squares[own] + squares)
         apart = squares[own] + squares - 2 * means[own[:, 0]] @ means.T
-        apart = np.maximum(np.sqrt(np.maximum(apart - error, 0)) - places.blur, 0)
+        apart = np.maximum(np.sqrt(np.maximum(apart - error, 0)) - whitened.blur, 0)
         across = features[:, own[:, 0]].T @ forms
-        across = np.sqrt(np.maximum(across, 0) + 2 * places.longest**2 * error)
-        across += places.longest * (_ROUNDING * apart + places.blur)
-        far = apart * (apart - places.reach[own]) > places.beyond(own, every) * across
+        across = np.sqrt(np.maximum(across, 0) + 2 * whitened.longest**2 * error)
+        across += whitened.longest * (_ROUNDING * apart + whitened.blur)
+        far = apart * (apart - whitened.reach[own]) > whitened.beyond(own, every) * across
         parts.append(csr_array(~far))
         if sum(part.nnz for part in parts) > most:
             return None
@@ -145,20 +145,22 @@ def _forms(means: Doubles, covariances: Doubles) -> tuple[Doubles, Doubles]:
     return features.T, forms.T
 
 
-def pairs_that_share(places: Places, close: csr_array) -> csr_array:
+def pairs_that_share(whitened: WhitenedComponents, close: csr_array) -> csr_array:
     """Those of the pairs (i, j) where usual rows of i may be shared out to j."""
     close.sort_indices()
-    i, j = np.repeat(np.arange(len(places.means)), np.diff(close.indptr)), close.indices
+    i, j = np.repeat(np.arange(len(whitened.means)), np.diff(close.indptr)), close.indices
     apart, along = np.empty(close.nnz), np.empty(close.nnz)
     windows = map(slice, close.indptr[:-1], close.indptr[1:])
-    for mean, covariance, window in zip(places.means, places.covariances, windows, strict=True):
-        lines = places.means[j[window]] - mean
+    for mean, covariance, window in zip(whitened.means, whitened.covariances, windows, strict=True):
+        lines = whitened.means[j[window]] - mean
         apart[window] = np.linalg.norm(lines, axis=1)
         along[window] = np.sqrt(np.einsum("nd,nd->n", lines @ covariance, lines))
-    along += places.longest[i] * (_ROUNDING * apart + places.blur)
+    along += whitened.longest[i] * (_ROUNDING * apart + whitened.blur)
     other = csr_array((along, j, close.indptr), close.shape).T.tocsr()
     other.sort_indices()
-    far = (apart - places.blur) * apart - places.length * along > places.beyond(i, j) * other.data
+    far = (apart - whitened.blur) * apart - whitened.length * along > whitened.beyond(
+        i, j
+    ) * other.data
     found = csr_array((~far, j, close.indptr), close.shape)
     found.eliminate_zeros()
     return found

@@ -124,7 +124,7 @@ def enter(
 
 
 @compiled
-def place(by_row: NDArray[Any], z: NDArray[Any]) -> None:
+def write_by_feature(by_row: NDArray[Any], z: NDArray[Any]) -> None:
     """Write by_row (n, D) feature by feature to z (D, n)."""
     n, n_features = by_row.shape
     whole, wide = n // _BLOCK * _BLOCK, n_features // _BLOCK * _BLOCK

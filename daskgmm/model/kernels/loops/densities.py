@@ -14,7 +14,7 @@ from daskgmm.model.kernels.loops.compiling import DOUBLES, array, ready, rows_in
 from daskgmm.model.kernels.loops.features import write_by_features
 from daskgmm.model.kernels.loops.neighbours import list_all
 from daskgmm.model.kernels.loops.pairs import write_pairs
-from daskgmm.model.kernels.loops.screened import select
+from daskgmm.model.kernels.loops.screened import find_pairs
 from daskgmm.model.kernels.loops.signatures import (
     feature_work_type,
     form_type,
@@ -53,7 +53,7 @@ def _writing(digest: str) -> Callable[..., None]:
             if strategy.screened:
                 by_row = work.by_row[: n_features * n].reshape(n, n_features)
                 enter(rows[:, start : start + n], origin, scale, by_row)
-                select(model, z, by_row, active, work)
+                find_pairs(model, z, by_row, active, work)
                 write_pairs(model, by_row, active, work, own)
             else:
                 gamma = work.pair_logits[: n_components * n].reshape(n_components, n)

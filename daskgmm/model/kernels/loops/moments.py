@@ -22,7 +22,7 @@ from daskgmm.model.kernels.loops.compiling import DOUBLES, TABLE, ready, rows_in
 from daskgmm.model.kernels.loops.features import add_by_features
 from daskgmm.model.kernels.loops.neighbours import list_all, list_neighbours
 from daskgmm.model.kernels.loops.pairs import add_pairs
-from daskgmm.model.kernels.loops.screened import select
+from daskgmm.model.kernels.loops.screened import find_pairs
 from daskgmm.model.kernels.loops.signatures import (
     feature_work_type,
     form_type,
@@ -78,7 +78,7 @@ def _adding(digest: str) -> Callable[..., None]:
                 else:
                     active = list_all(n_components, work)
                 counted[3] += n * len(active)
-                pairs = select(model, z, by_row, active, work)
+                pairs = find_pairs(model, z, by_row, active, work)
                 few = pairs <= strategy.most * n * n_components
                 unseen = 0 if few else _TILES_UNSEEN
             else:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import Model, PairWork
-from daskgmm.model.kernels.loops.arithmetic import place
+from daskgmm.model.kernels.loops.arithmetic import write_by_feature
 from daskgmm.model.kernels.loops.bounds import bound_along_axes, bound_whitened
 from daskgmm.model.kernels.loops.compiling import compiled, summed
 from daskgmm.model.kernels.loops.products import write_distances
@@ -144,7 +144,7 @@ def pair_logits(model: Model, by_row: NDArray[Any], active: NDArray[Any], work: 
 
 
 @compiled
-def select(
+def find_pairs(
     model: Model, z: NDArray[Any], by_row: NDArray[Any], active: NDArray[Any], work: PairWork
 ) -> int:
     """Find the pairs of a tile of rows (n, D) with active components that may count.
@@ -156,7 +156,7 @@ def select(
     if model.whitens:
         bound_whitened(model, by_row, active, work, upper)
     else:
-        place(by_row, z)
+        write_by_feature(by_row, z)
         bound_along_axes(model, z, active, work, upper)
     _guess(model, by_row, active, work, upper)
     found: int = n + _survivors(model, active, work, upper, n_features)
