@@ -158,9 +158,8 @@ def pairs_that_share(whitened: WhitenedComponents, close: csr_array) -> csr_arra
     along += whitened.longest[i] * (_ROUNDING * apart + whitened.blur)
     other = csr_array((along, j, close.indptr), close.shape).T.tocsr()
     other.sort_indices()
-    far = (apart - whitened.blur) * apart - whitened.length * along > whitened.beyond(
-        i, j
-    ) * other.data
+    least = whitened.beyond(i, j) * other.data
+    far = (apart - whitened.blur) * apart - whitened.length * along > least
     found = csr_array((~far, j, close.indptr), close.shape)
     found.eliminate_zeros()
     return found
