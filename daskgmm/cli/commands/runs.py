@@ -2,7 +2,6 @@
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +13,6 @@ from daskgmm.cli.options.types import Names
 
 logger = logging.getLogger(__name__)
 
-_ID_SHOWN = 8
 _PLOT = click.option("--plot", "figure", metavar="FILE.png", help="Figure to write.")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
@@ -70,6 +68,7 @@ def list_runs(
     weights and the drift over the nights, each component followed from night to night. A night is
     the day that a run is named after, such as 2026-11-24, or else the time when it ended.
     """
+    from daskgmm.cli.output.runs import list_table
     from daskgmm.jobs.history.listing import runs_in
     from daskgmm.jobs.json_values import to_json
 
@@ -90,45 +89,7 @@ def list_runs(
     for run in found:
         if run.fault is not None:
             logger.warning("%s", run.fault)
-    click.echo(to_json(plain) if as_json else _listing(plain))
-
-
-def _listing(runs: Sequence[Mapping[str, Any]]) -> str:
-    from daskgmm.cli.output.tables import table
-
-    rows = [["run", "id", "state", "when", "rows", "K", "lower bound", "seconds"]]
-    rows += [_line(run) for run in runs]
-    return table(rows)
-
-
-def _line(run: Mapping[str, Any]) -> list[str]:
-    rows, components = run["rows"], run["components"]
-    return [
-        _last(run["run"]),
-        (run["id"] or "-")[:_ID_SHOWN],
-        run["state"],
-        _minute(run["when"]),
-        "-" if rows is None else f"{rows:,}",
-        "-" if components is None else str(components),
-        _number(run["lower_bound"], ".6f"),
-        _number(run["seconds"], ".1f"),
-    ]
-
-
-def _last(address: str) -> str:
-    """The last part of a path or URL."""
-    return address.rstrip("/").rpartition("/")[2]
-
-
-def _minute(when: str | None) -> str:
-    """A time in UTC to the minute."""
-    if when is None:
-        return "-"
-    return f"{datetime.fromisoformat(when).astimezone(UTC):%Y-%m-%d %H:%M}Z"
-
-
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)
+    click.echo(to_json(plain) if as_json else list_table(plain))
 
 
 @runs.command()
@@ -158,6 +119,7 @@ def compare(
     first run's component), and the divergence of the two Gaussians (Jeffreys, in nats). Each RUN
     is a run directory or a model file. With --plot, FILE lays the models over the first one.
     """
+    from daskgmm.cli.output.runs import comparison_text, last_part
     from daskgmm.jobs.history.comparison import compare as compared
     from daskgmm.jobs.json_values import to_json
     from daskgmm.jobs.models import find_model
@@ -174,76 +136,9 @@ def compare(
         from daskgmm.plotting.files import write
         from daskgmm.plotting.overlay import overlays
 
-        names = [_last(model) for model in models]
+        names = [last_part(model) for model in models]
         write(overlays([model.estimator for model in found], names, columns), figure)
-    click.echo(to_json(comparison) if as_json else _comparison(comparison))
-
-
-def _comparison(found: Mapping[str, Any]) -> str:
-    from daskgmm.cli.output.tables import table
-
-    runs = found["runs"]
-    names = [_last(run["model"]) for run in runs]
-    rows = [["", *names]]
-    rows += [[name, *map(text, runs)] for name, text in _FACTS.items()]
-    sections = [table(rows)]
-    if found["options"]:
-        differing = [["option", *names]]
-        differing += [[name, *map(_option, row)] for name, row in found["options"].items()]
-        sections.append(table(differing))
-    sections += [_matched(pair) for pair in found["components"]]
-    return "\n\n".join(sections)
-
-
-def _rows(run: Mapping[str, Any]) -> str:
-    return "-" if run["rows"] is None else f"{run['rows']:,}"
-
-
-_FACTS = {
-    "id": lambda run: (run["id"] or "-")[:_ID_SHOWN],
-    "when": lambda run: _minute(run["when"]),
-    "rows": _rows,
-    "K": lambda run: str(run["components"]),
-    "covariance": lambda run: run["covariance"],
-    "lower bound (nats a row)": lambda run: _number(run["lower_bound"], ".6f"),
-    "gain on the first (nats a row)": lambda run: _number(run["gain"], "+.6f"),
-    "drift of its new rows (nats a row)": lambda run: _number(run["difference"], "+.6f"),
-    "converged": lambda run: {True: "yes", False: "no", None: "-"}[run["converged"]],
-    "iterations": lambda run: str(run["iterations"] or "-"),
-    "seconds": lambda run: _number(run["seconds"], ".1f"),
-}
-
-_LONGEST = 40
-
-
-def _option(value: Any) -> str:
-    """A value of an option, without the middle of a long one."""
-    if isinstance(value, Mapping):  # a model that the run refers to
-        value = value["run_id"] or value["model_sha256"]
-    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-    text = "-" if value is None else text
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 :]}"
-
-
-def _matched(pair: Mapping[str, Any]) -> str:
-    from daskgmm.cli.output.tables import table
-
-    heading = f"{pair['model']} against {pair['reference']}"
-    if pair["matched"] is None:
-        return f"{heading}: components are not matched. {pair['why']}"
-    rows = [["component", "its like", "weight", "there", "shift (sd)", "divergence (nats)"]]
-    rows += [
-        [
-            str(one["component"]),
-            str(one["matched"]),
-            f"{one['weight_before']:.4f}",
-            f"{one['weight_after']:.4f}",
-            f"{one['shift']:.4g}",
-            f"{one['divergence']:.4g}",
-        ]
-        for one in pair["matched"]
-    ]
-    return f"{heading}\n{table(rows)}"
+    click.echo(to_json(comparison) if as_json else comparison_text(comparison))
 
 
 @runs.command()
@@ -277,6 +172,7 @@ def prune(
     only runs to which both apply go. A run that is running by its record stays, and so does any
     folder that is no run directory or holds other files too.
     """
+    from daskgmm.cli.output.runs import list_table
     from daskgmm.errors import OutputError
     from daskgmm.jobs.history.listing import runs_in
     from daskgmm.jobs.history.old import old_runs
@@ -288,7 +184,7 @@ def prune(
     if not old:
         logger.info("None of %d runs is to be deleted.", len(found))
         return
-    click.echo(_listing([run.plain() for run in old]))
+    click.echo(list_table([run.plain() for run in old]))
     if not yes:
         logger.info("%d of %d runs would be deleted: add --yes.", len(old), len(found))
         return
