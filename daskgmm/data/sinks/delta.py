@@ -6,7 +6,8 @@ from typing import ClassVar, final
 
 import pyarrow as pa
 
-from daskgmm.data.lakes.delta_commit import run_at, typed
+from daskgmm.data.lakes.delta_commit import run_at
+from daskgmm.data.lakes.delta_types import typed
 from daskgmm.data.sinks.base import ExistingOutput, WrittenPart
 from daskgmm.data.sinks.parquet_parts import ParquetParts
 from daskgmm.data.storage.folder import Folder
