@@ -31,7 +31,8 @@ from daskgmm.passes.engine.persist import held
 from daskgmm.passes.expectation import expect
 from daskgmm.passes.lengths import counted_if_persisted
 from daskgmm.passes.limits import require_room
-from daskgmm.passes.survey import Request, Survey, surveyed
+from daskgmm.passes.survey import Request, Survey
+from daskgmm.passes.survey_pass import surveyed
 from daskgmm.training.em import Origins, em
 from daskgmm.training.states import FitState, Trace
 

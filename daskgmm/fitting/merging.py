@@ -10,7 +10,8 @@ from daskgmm.model.prediction import Predictor
 from daskgmm.model.questions.merging import MergePath, by_entropy
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.persist import held
-from daskgmm.passes.survey import Request, Survey, survey
+from daskgmm.passes.survey import Request, Survey
+from daskgmm.passes.survey_pass import survey
 
 MOST_ROWS = 100_000
 """Rows whose entropy is computed; of more, so many are drawn at random in the pass."""

@@ -85,7 +85,8 @@ def plot(
 
 
 def _sampled(dataset: Any, seed: int) -> Any:
-    from daskgmm.passes.survey import Request, survey
+    from daskgmm.passes.survey import Request
+    from daskgmm.passes.survey_pass import survey
 
     source = dataset.source()
     request = Request(seed, _POINTS, False, source.dtype, rows_of(dataset))  # noqa: FBT003

@@ -1,7 +1,7 @@
-"""The first pass: row counts, values that are not finite, statistics, and a sample."""
+"""What the first pass finds: row counts, values that are not finite, statistics, and a sample."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -9,19 +9,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from daskgmm.data.source import Block, Part, Source, labels_of
+from daskgmm.data.source import Block, Part
 from daskgmm.model.missing.patterns import Missing, complete, complete_rows
 from daskgmm.model.nonfinite import Flaw
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.passes.bounding_box import BoundingBox
-from daskgmm.passes.cost import survey_seconds_a_row
-from daskgmm.passes.engine.blas import one_thread
-from daskgmm.passes.engine.graph import Group, pass_graph
-from daskgmm.passes.engine.grouping import group_by_cost, group_unmeasured
-from daskgmm.passes.engine.held import Held
-from daskgmm.passes.engine.keys import token
-from daskgmm.passes.engine.progress import STARTS
-from daskgmm.passes.engine.work import OnPart, Work
 from daskgmm.passes.missing_values import MissingValues, quantiles
 from daskgmm.passes.nonfinite import FlawedPart
 from daskgmm.passes.row_sample import Sample, priorities
@@ -128,77 +120,7 @@ class Request:
         return (self.capacity + 7 * math.sqrt(self.capacity) + 25) / max(self.expected, 1)
 
 
-@dataclass(frozen=True, eq=False)
-class SampledSurvey:
-    """A survey whose sample stays where the rows are, for functions that run there.
-
-    Parameters
-    ----------
-    found : Survey
-        Without its sample. Where parts are joined, its lengths are those of the parts that they
-        join.
-    held : Held
-        The survey with its sample.
-    """
-
-    found: Survey
-    held: Held
-
-    def apply(self, then: Sequence[Callable[[Survey], T]], suffix: str) -> list[T]:
-        """Apply functions to the survey with its sample, each as a task of its own.
-
-        `suffix` ends the tasks' keys, which begin with `daskgmm.passes.engine.progress.STARTS`.
-        """
-        keys = [(f"{STARTS}-{suffix}", number) for number in range(len(then))]
-        return self.held.apply([partial(_apply, function) for function in then], keys)
-
-
-def surveyed(
-    source: Source, request: Request, groups: Sequence[Group] | None = None
-) -> SampledSurvey:
-    """Survey all rows.
-
-    Parameters
-    ----------
-    source : Source
-    request : Request
-    groups : sequence of Group, optional
-        The parts of each task; by default those that are worth a task of the survey alone.
-    """
-    suffix = token()
-    argument = request, _first_rows(source), _first_parts(source)
-    work = Work(_begin, partial(_add, request=request), argument)
-    graph, root = pass_graph(source, groups or _groups(source), work, "gmm-init", suffix)
-    held = Held.of(graph, root)
-    (found,) = held.apply([_without_sample], [f"gmm-init-facts-{suffix}"])
-    return SampledSurvey(found, held)
-
-
-def survey(
-    source: Source, request: Request, then: Sequence[Callable[[Survey], T]]
-) -> tuple[Survey, list[T]]:
-    """Survey all rows, and apply each function of `then` to the survey with its sample."""
-    sampled = surveyed(source, request)
-    return sampled.found, sampled.apply(then, token())
-
-
-def _groups(source: Source) -> list[range]:
-    if source.lengths is None:
-        return group_unmeasured(len(source.parts))
-    return group_by_cost(source, survey_seconds_a_row(source.n_features))
-
-
-def _without_sample(found: Survey) -> Survey:
-    return replace(_whole(found), sample=None)
-
-
-def _apply(then: Callable[[Survey], T], found: Survey) -> T:
-    sample = None if found.sample is None else found.sample.ordered()
-    with one_thread():
-        return then(replace(_whole(found), sample=sample))
-
-
-def _whole(found: Survey) -> Survey:
+def whole(found: Survey) -> Survey:
     """The survey with statistics of all rows, where the sums are those of complete ones."""
     if found.gaps is None or found.gaps.dropped:
         return replace(found, statistics=_about_median(found))
@@ -225,22 +147,7 @@ def _about_median(found: Survey) -> Statistics | None:
         return known.about(np.where(away, median, known.origin)) if away.any() else known
 
 
-def _first_rows(source: Source) -> NDArray[np.int64] | None:
-    """Number of rows before each part, if the source knows its lengths."""
-    return None if source.lengths is None else np.cumsum([0, *source.lengths])
-
-
-def _first_parts(source: Source) -> NDArray[np.int64]:
-    """Number of parts before each part, where those that are joined count one by one."""
-    return np.cumsum([0, *(len(labels_of(part)) for part in source.parts)])
-
-
-def _begin(argument: tuple[Request, NDArray[np.int64] | None, NDArray[np.int64]]) -> OnPart:
-    request, first_rows, first_parts = argument
-    return partial(_survey_part, request=request, first_rows=first_rows, first_parts=first_parts)
-
-
-def _survey_part(
+def survey_part(
     position: int,
     part: Part,
     blocks: Iterator[Block],
@@ -248,6 +155,19 @@ def _survey_part(
     first_rows: NDArray[np.int64] | None,
     first_parts: NDArray[np.int64],
 ) -> Survey:
+    """Survey one part.
+
+    Parameters
+    ----------
+    position : int
+    part : Part
+    blocks : iterator of Block
+    request : Request
+    first_rows : ndarray of int or None
+        Number of rows before each part, if the source knows its lengths.
+    first_parts : ndarray of int
+        Number of parts before each part, where those that are joined count one by one.
+    """
     n_parts = int(first_parts[position + 1] - first_parts[position])
     found, flaw, lengths = Survey((), None, None, None), None, (0,) * n_parts
     first_row = None if first_rows is None else int(first_rows[position])
@@ -261,7 +181,7 @@ def _survey_part(
                 drawn = _draw(rows, weights, stream, (position, start), request)
                 gaps = MissingValues.of(rows, weights, request.missing)
                 ranges = _ranges(rows, weights, request)
-                found = _add(found, Survey((), statistics, None, drawn, gaps, ranges), request)
+                found = add(found, Survey((), statistics, None, drawn, gaps, ranges), request)
                 flaw = flaw or _flaw(rows, start, request)
                 start += rows.shape[1]
     flawed = None
@@ -321,7 +241,8 @@ def _draw(
     return Sample(drawn[chosen], positions, picked, own).smallest(request.capacity)
 
 
-def _add(left: Survey, right: Survey, request: Request) -> Survey:
+def add(left: Survey, right: Survey, request: Request) -> Survey:
+    """The survey of two stretches of rows, in this order."""
     statistics = _either(left.statistics, right.statistics, Statistics.__add__)
     sample = _either(left.sample, right.sample, partial(Sample.merge, capacity=request.capacity))
     gaps = _either(left.gaps, right.gaps, MissingValues.__add__)

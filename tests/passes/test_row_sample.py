@@ -12,8 +12,9 @@ from scipy.stats import chisquare
 
 from daskgmm.data.containers.arrays import ArrayPart
 from daskgmm.data.source import Source
-from daskgmm.passes import survey as surveys
-from daskgmm.passes.survey import Request, survey
+from daskgmm.passes.row_sample import priorities
+from daskgmm.passes.survey import Request
+from daskgmm.passes.survey_pass import survey
 
 DOUBLE = np.dtype(np.float64)
 
@@ -89,7 +90,7 @@ def test_the_sample_hangs_on_seed_and_parts_alone_not_on_how_they_are_grouped(mo
     expected = sample_of(source, 100, seed=3).sample
     for edges in ([0, 12], [0, 1, 12], [0, 4, 8, 12], list(range(13))):
         groups = [range(a, b) for a, b in itertools.pairwise(edges)]
-        monkeypatch.setattr(surveys, "_groups", lambda _, groups=groups: groups)
+        monkeypatch.setattr("daskgmm.passes.survey_pass._groups", lambda _, groups=groups: groups)
         assert_array_equal(sample_of(source, 100, seed=3).sample.rows, expected.rows)
     assert not np.array_equal(sample_of(source, 100, seed=4).sample.rows, expected.rows)
 
@@ -108,9 +109,9 @@ def test_every_row_is_as_likely_as_any_other(in_this_thread):
 
 
 def test_parts_draw_independently():
-    streams = [surveys.priorities(0, part, None).random(1000) for part in range(3)]
+    streams = [priorities(0, part, None).random(1000) for part in range(3)]
     assert np.abs(np.corrcoef(streams)[np.triu_indices(3, 1)]).max() < 0.1
-    assert_array_equal(surveys.priorities(0, 1, None).random(1000), streams[1])
+    assert_array_equal(priorities(0, 1, None).random(1000), streams[1])
 
 
 @settings(max_examples=60)
@@ -123,5 +124,5 @@ def test_how_rows_of_known_number_are_cut_changes_no_row_of_the_sample(lengths, 
 def test_blocks_larger_than_a_slab_are_sampled_like_small_ones(monkeypatch):
     source = numbered([3000, 1000])
     expected = sample_of(source, 500, known=False).sample
-    monkeypatch.setattr(surveys, "_SLAB_VALUES", 64)
+    monkeypatch.setattr("daskgmm.passes.survey._SLAB_VALUES", 64)
     assert_array_equal(sample_of(source, 500, known=False).sample.rows, expected.rows)

@@ -7,7 +7,8 @@ from daskgmm.fitting.starts.preparation import Preparation, Started
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.mixture import Mixture
 from daskgmm.passes.engine.keys import token
-from daskgmm.passes.survey import SampledSurvey, Survey
+from daskgmm.passes.survey import Survey
+from daskgmm.passes.survey_pass import SampledSurvey
 from daskgmm.training.refinement.growth import grown
 from daskgmm.training.refinement.search import spurious_of
 from daskgmm.training.search_progress import SearchRecorder

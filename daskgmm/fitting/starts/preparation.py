@@ -18,7 +18,8 @@ from daskgmm.model.typing import Doubles
 from daskgmm.passes.kmeans import AllRows, require_dask_ml
 from daskgmm.passes.missing_values import without_gaps
 from daskgmm.passes.row_sample import Sample
-from daskgmm.passes.survey import Request, Survey, survey
+from daskgmm.passes.survey import Request, Survey
+from daskgmm.passes.survey_pass import survey
 from daskgmm.training.em import EMSettings
 from daskgmm.training.in_memory import total_scatter
 from daskgmm.training.refinement.sampled import SampledRows

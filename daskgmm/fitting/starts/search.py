@@ -14,7 +14,8 @@ from daskgmm.monitoring import schema
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.passes.engine.keys import current_run, token
 from daskgmm.passes.engine.progress import STARTS, Wanted, announced_tasks
-from daskgmm.passes.survey import SampledSurvey, Survey
+from daskgmm.passes.survey import Survey
+from daskgmm.passes.survey_pass import SampledSurvey
 from daskgmm.training.search_progress import Steps
 
 STRETCH = 2e11
