@@ -1,7 +1,7 @@
 """Protocols of estimators: what a fit, a model file and a job know of them."""
 
 from collections.abc import Iterable
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
@@ -9,8 +9,10 @@ from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.prediction import Predictor
-from daskgmm.training.m_step import Estimation
-from daskgmm.training.starts import StartPlan
+
+if TYPE_CHECKING:  # a model is read without what fits one
+    from daskgmm.training.m_step import Estimation
+    from daskgmm.training.starts import StartPlan
 
 
 class NamedColumns(Protocol):
@@ -69,10 +71,10 @@ class MixtureParameters(Estimator, Protocol):
     _refines: bool
     """Whether refine='auto' searches for the start."""
 
-    def _estimation(self, plan: StartPlan, n_features: int) -> Estimation:
+    def _estimation(self, plan: "StartPlan", n_features: int) -> "Estimation":
         """Objective of a fit of one candidate, or of several without fixed parts."""
 
-    def _last_fit(self, plan: StartPlan, n_features: int) -> tuple[Mixture, Frame, float] | None:
+    def _last_fit(self, plan: "StartPlan", n_features: int) -> tuple[Mixture, Frame, float] | None:
         """Mixture, frame and lower bound of the last fit, if it is of the planned kind."""
 
 

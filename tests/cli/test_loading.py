@@ -15,7 +15,7 @@ _IRIS = ("fit", ROOT / "examples/data/iris.csv", "--columns", "sepal_length,sepa
 _LISTING = """
 import atexit, gc, sys
 from daskgmm.cli import main
-heavy = ("distributed", "bokeh", "numba", "matplotlib", "dask.array", "dask.dataframe")
+heavy = ("dask", "distributed", "bokeh", "numba", "matplotlib", "dask.array", "dask.dataframe")
 atexit.register(
     lambda: print(gc.isenabled(), gc.get_freeze_count() > 0, *filter(sys.modules.get, heavy))
 )
@@ -32,9 +32,14 @@ def begun():
     gc.unfreeze()
 
 
-def test_a_small_fit_imports_no_cluster_and_no_compiler_and_collects_garbage(tmp_path):
+def test_commands_import_what_they_need_and_collect_garbage(tmp_path):
+    """A small fit no cluster and no compiler, and a comparison of runs nothing of Dask."""
     command = (sys.executable, "-c", _LISTING)
-    done = in_process(*_IRIS, "-o", tmp_path / "run", command=command)
+    run = tmp_path / "run"
+    done = in_process(*_IRIS, "-o", run, command=command)
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[-1] == "True True dask"
+    done = in_process("runs", "compare", run, run, command=command)
     assert done.code == 0, done.err
     assert done.out.splitlines()[-1] == "True True"
 

@@ -14,8 +14,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import dask
-
 fcntl: Any
 try:
     import fcntl
@@ -72,7 +70,9 @@ def root(worker: Any = None) -> Path:
     worker = _this_worker() if worker is None else worker
     if worker is not None:
         return Path(worker.local_directory).parent
-    return Path(dask.config.get("temporary-directory", None) or tempfile.gettempdir())
+    from dask import config
+
+    return Path(config.get("temporary-directory", None) or tempfile.gettempdir())
 
 
 def folder_of(token: str, parent: Path) -> Path:

@@ -5,15 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from daskgmm.data.source import Source
 from daskgmm.fitting.objective import plain_fixed, plain_prior
 from daskgmm.fitting.protocols import Estimator, MixtureParameters
-from daskgmm.fitting.settings import Candidate
 from daskgmm.fitting.stored.tensors import Arrays, digest, to_plain
+
+if TYPE_CHECKING:  # a model is read without what fits one
+    from daskgmm.fitting.settings import Candidate
 
 _ARRAYS = ("weights_init", "means_init", "precisions_init", "mean_prior", "covariance_prior")
 
@@ -61,7 +63,7 @@ class Identity:
 
     owner: Estimator
     estimators: Sequence[MixtureParameters]
-    candidates: Sequence[Candidate]
+    candidates: "Sequence[Candidate]"
     source: Source
     marks: Callable[[], Mapping[str, Any]]
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from hashlib import sha256
 from importlib.metadata import version
+from pkgutil import resolve_name
 from typing import Any, BinaryIO, Self
 
 import numpy as np
@@ -17,53 +18,46 @@ from safetensors.numpy import save as serialise
 
 from daskgmm.data.storage.json import from_json
 from daskgmm.errors import DataError
-from daskgmm.fitting.progress import FitProgress, StartsProgress
-from daskgmm.model.bayesian.posterior import Posterior
 from daskgmm.model.covariance import covariance_named
 from daskgmm.model.covariance.base import Covariance
-from daskgmm.model.frame import Frame
-from daskgmm.model.mixture import Mixture
-from daskgmm.model.moments import Moments
-from daskgmm.model.noise import Noise
-from daskgmm.passes.bounding_box import BoundingBox
-from daskgmm.passes.missing_values import MissingValues
-from daskgmm.passes.statistics import Statistics
-from daskgmm.passes.survey import Survey
-from daskgmm.training.acceleration import AccelerationState
-from daskgmm.training.refinement.moves import Move
-from daskgmm.training.refinement.sampled import EMRun
-from daskgmm.training.refinement.search import Refinement
-from daskgmm.training.search_progress import SearchProgress, Step, Steps
-from daskgmm.training.states import FitState, StopReason, Trace
+from daskgmm.training.states import StopReason
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 # Checkpoints, and the digests of models in outputs, contain these tags, so a tag stays as it is
 # when its class is renamed.
-_CLASSES: dict[str, Any] = {
-    "FitProgress": FitProgress,
-    "StartsProgress": StartsProgress,
-    "Steps": Steps,
-    "Step": Step,
-    "SearchProgress": SearchProgress,
-    "Run": EMRun,
-    "Move": Move,
-    "Survey": Survey,
-    "Statistics": Statistics,
-    "Gaps": MissingValues,
-    "FitState": FitState,
-    "Trace": Trace,
-    "Refinement": Refinement,
-    "AccelerationState": AccelerationState,
-    "Mixture": Mixture,
-    "Posterior": Posterior,
-    "Moments": Moments,
-    "Frame": Frame,
-    "Noise": Noise,
-    "Ranges": BoundingBox,
+_CLASSES = {
+    "FitProgress": "daskgmm.fitting.progress:FitProgress",
+    "StartsProgress": "daskgmm.fitting.progress:StartsProgress",
+    "Steps": "daskgmm.training.search_progress:Steps",
+    "Step": "daskgmm.training.search_progress:Step",
+    "SearchProgress": "daskgmm.training.search_progress:SearchProgress",
+    "Run": "daskgmm.training.refinement.sampled:EMRun",
+    "Move": "daskgmm.training.refinement.moves:Move",
+    "Survey": "daskgmm.passes.survey:Survey",
+    "Statistics": "daskgmm.passes.statistics:Statistics",
+    "Gaps": "daskgmm.passes.missing_values:MissingValues",
+    "FitState": "daskgmm.training.states:FitState",
+    "Trace": "daskgmm.training.states:Trace",
+    "Refinement": "daskgmm.training.refinement.search:Refinement",
+    "AccelerationState": "daskgmm.training.acceleration:AccelerationState",
+    "Mixture": "daskgmm.model.mixture:Mixture",
+    "Posterior": "daskgmm.model.bayesian.posterior:Posterior",
+    "Moments": "daskgmm.model.moments:Moments",
+    "Frame": "daskgmm.model.frame:Frame",
+    "Noise": "daskgmm.model.noise:Noise",
+    "Ranges": "daskgmm.passes.bounding_box:BoundingBox",
 }
-"""Dataclasses that files may hold, by tag."""
-_TAGS = {kind: tag for tag, kind in _CLASSES.items()}
+"""Dataclasses that files may hold, by tag: each is imported when a file holds one."""
+
+
+def _tag(kind: type) -> str | None:
+    """Tag of a class, if files may hold it."""
+    own = f"{kind.__module__}:"
+    places = _CLASSES.items()
+    return next(
+        (tag for tag, at in places if at.startswith(own) and resolve_name(at) is kind), None
+    )
 
 
 def to_plain(value: Any, name: str, arrays: Arrays) -> Any:
@@ -83,14 +77,14 @@ def to_plain(value: Any, name: str, arrays: Arrays) -> Any:
             return {"integers": name}
         case tuple():
             return [to_plain(one, f"{name}.{index}", arrays) for index, one in enumerate(value)]
-        case _ if type(value) in _TAGS:
+        case _ if tag := _tag(type(value)):
             inside = {
                 field.name: to_plain(getattr(value, field.name), f"{name}.{field.name}", arrays)
                 for field in fields(value)
                 # So files and digests stay as they were before there was an optional field.
                 if field.default is not None or getattr(value, field.name) is not None
             }
-            return {"kind": _TAGS[type(value)], "fields": inside}
+            return {"kind": tag, "fields": inside}
         case _:  # a number, text, None, or a dict of such
             return value
 
@@ -109,7 +103,8 @@ def from_plain(plain: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Any:
         case list():
             return tuple(from_plain(one, arrays) for one in plain)
         case {"kind": str(tag), "fields": dict(inside)}:
-            return _CLASSES[tag](**{key: from_plain(one, arrays) for key, one in inside.items()})
+            kind = resolve_name(_CLASSES[tag])
+            return kind(**{key: from_plain(one, arrays) for key, one in inside.items()})
         case _:
             return plain
 
