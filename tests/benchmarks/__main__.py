@@ -27,6 +27,7 @@ GOALS = {
     "scoring": "rows a second from Parquet to labelled Parquet",
     "many": "many models in the same passes over Parquet",
     "out_of_core": "seconds a pass on Parquet larger than the workers' memory",
+    "staged": "seconds a pass over 12 GB staged on disk, beside reading and computing alone",
     "scheduling": "seconds a pass over 10,000 tiny partitions",
     "watching": "seconds a pass that is watched, and one that is not",
     "scale": "where the scheduler limits a pass, measured and predicted",
