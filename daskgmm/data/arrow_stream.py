@@ -15,9 +15,9 @@ from daskgmm.data.columns import ColumnSelection
 from daskgmm.data.dataset import Dataset, feature_names, weight_name
 from daskgmm.data.files.versions import FileRecord, InputFile
 from daskgmm.data.formats.parquet import open_parquet
+from daskgmm.data.list_columns import element_of
 from daskgmm.data.storage.errors import first_line, output_errors
 from daskgmm.data.storage.scratch import Scratch
-from daskgmm.data.vectors import element_of
 from daskgmm.errors import DaskGMMError, DataError, InputTypeError
 
 _FORMAT = "parquet"

@@ -5,8 +5,8 @@ from difflib import get_close_matches
 
 import pyarrow as pa
 
+from daskgmm.data.list_columns import is_number_type, is_vector
 from daskgmm.data.number_text import format_flaw
-from daskgmm.data.vectors import is_number_type, is_vector
 from daskgmm.errors import DataError, InputTypeError
 
 FIRST_VALUE, FIRST_ROW, FIRST_LOCATION, DELIMITER = (

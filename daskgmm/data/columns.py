@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from daskgmm.data.column_errors import check_names, not_numeric
-from daskgmm.data.vectors import (
+from daskgmm.data.list_columns import (
     MOST_ELEMENTS,
     element_name,
     element_of,

@@ -8,9 +8,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from daskgmm.data.columns import ColumnSelection
+from daskgmm.data.list_columns import elements
 from daskgmm.data.source import Block, Floats, Part, check_weights, text_at
 from daskgmm.data.storage.errors import first_line
-from daskgmm.data.vectors import elements
 from daskgmm.errors import DataError
 
 _BLOCK_BYTES = 2**21

@@ -54,7 +54,7 @@ from daskgmm.fitting.stored.identity import Identity
 from daskgmm.model.covariance import CovarianceType
 from daskgmm.model.prediction import Predictor
 from daskgmm.model.prior import Prior
-from daskgmm.passes import drawn_rows
+from daskgmm.passes import mixture_sampling
 from daskgmm.passes.cache.choose import check_cache, kept
 from daskgmm.training.m_step import Estimation
 from daskgmm.training.refinement.search import Refinement
@@ -384,7 +384,7 @@ class GaussianMixture(
             memory rows are ordered by component, as in scikit-learn.
         """
         require_fitted(self)
-        return drawn_rows.draw(self._predictor, n_samples, random_numbers(self.random_state))
+        return mixture_sampling.draw(self._predictor, n_samples, random_numbers(self.random_state))
 
     def save(self, path: Any, *, storage_options: dict[str, Any] | None = None) -> None:
         """Write the fitted model to a safetensors file, completely or not at all.

@@ -30,7 +30,7 @@ from daskgmm.passes.engine.grouping import laid_out
 from daskgmm.passes.engine.persist import held
 from daskgmm.passes.expectation import expect
 from daskgmm.passes.lengths import counted_if_persisted
-from daskgmm.passes.limits import require_room
+from daskgmm.passes.memory_limits import require_room
 from daskgmm.passes.survey import Request, Survey
 from daskgmm.passes.survey_pass import surveyed
 from daskgmm.training.em import Origins, em

@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self
 
 from daskgmm.data.dataset import Dataset, open_dataset
 from daskgmm.data.files.versions import FileRecord
-from daskgmm.data.vectors import whole_columns
+from daskgmm.data.list_columns import whole_columns
 from daskgmm.errors import ConfigurationError, DataError
 from daskgmm.fitting.fitted import Fitted
 from daskgmm.jobs.json_values import digest

@@ -22,7 +22,7 @@ from daskgmm.jobs.outputs import (
     make_output,
 )
 from daskgmm.model.questions.clusters import ClusterPredictor
-from daskgmm.passes.drawn_rows import Drawn, sample_source
+from daskgmm.passes.mixture_sampling import Drawn, sample_source
 
 
 @dataclass(frozen=True)

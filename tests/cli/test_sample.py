@@ -47,7 +47,7 @@ def test_the_same_seed_draws_the_same_rows_on_threads_and_on_a_cluster(rows, tmp
 
 
 def test_many_rows_are_drawn_part_by_part(rows, tmp_path, here, monkeypatch):
-    monkeypatch.setattr("daskgmm.passes.drawn_rows._VALUES_A_CHUNK", 2 * 1000)
+    monkeypatch.setattr("daskgmm.passes.mixture_sampling._VALUES_A_CHUNK", 2 * 1000)
     assert here("sample", rows.saved, "-n", 4500, "-o", tmp_path / "out", "--seed", 1).code == 0
     parts = sorted((tmp_path / "out").glob("part-*"))
     assert [pq.read_metadata(path).num_rows for path in parts] == [1000, 1000, 1000, 1000, 500]

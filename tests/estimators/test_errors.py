@@ -194,6 +194,6 @@ def unread(rows, n_features):
 def test_what_cannot_fit_is_refused_before_a_row_is_read(
     rows, n_features, options, told, monkeypatch
 ):
-    monkeypatch.setattr("daskgmm.passes.limits.available_memory", lambda: 2**28)
+    monkeypatch.setattr("daskgmm.passes.memory_limits.available_memory", lambda: 2**28)
     with pytest.raises(DaskGMMError, match=told):
         GaussianMixture(**options).fit(unread(rows, n_features))

@@ -9,9 +9,9 @@ from daskgmm.errors import ConfigurationError
 from daskgmm.jobs.cluster.resources import Resources
 from daskgmm.jobs.planning.cluster import limit_of
 from daskgmm.jobs.planning.passes import PassPlan
-from daskgmm.passes import limits
-from daskgmm.passes.limits import Limit, least_limit
+from daskgmm.passes import memory_limits
 from daskgmm.passes.memory import TARGET
+from daskgmm.passes.memory_limits import Limit, least_limit
 
 MIB = 2**20
 
@@ -57,7 +57,7 @@ def test_a_fit_refuses_what_a_plan_calls_too_large(
     monkeypatch.setattr("daskgmm.fitting.fit.surveyed", read)
     needed = least_limit(pass_plan.task, threads)
     for limit, too_small in ((needed - MIB, True), (needed + MIB, False)):
-        monkeypatch.setattr(limits, "largest_worker", lambda: Limit(limit, threads))  # noqa: B023
+        monkeypatch.setattr(memory_limits, "largest_worker", lambda: Limit(limit, threads))  # noqa: B023
         by_plan = refused(
             lambda: limit_of(Resources(memory_limit=str(limit)), threads, pass_plan)  # noqa: B023
         )

@@ -20,7 +20,7 @@ from daskgmm.errors import ClusterError, ConfigurationError, DataError
 from daskgmm.passes.engine.graph import run_pass
 from daskgmm.passes.engine.keys import Phase
 from daskgmm.passes.engine.work import Work
-from daskgmm.passes.limits import Limit, largest_worker
+from daskgmm.passes.memory_limits import Limit, largest_worker
 from tests.support.clusters import assert_forgotten, recording, running
 from tests.support.fits import bits
 from tests.support.rows import overlapping

@@ -175,7 +175,7 @@ def prune(
     from daskgmm.cli.output.runs import list_table
     from daskgmm.errors import OutputError
     from daskgmm.jobs.history.listing import runs_in
-    from daskgmm.jobs.history.old import old_runs
+    from daskgmm.jobs.history.pruning import old_runs, remove_from_index, remove_run
 
     if keep is None and older_than is None:
         raise click.UsageError("Say which runs go: --keep N, --older-than AGE, or both.")
@@ -188,8 +188,6 @@ def prune(
     if not yes:
         logger.info("%d of %d runs would be deleted: add --yes.", len(old), len(found))
         return
-    from daskgmm.jobs.history.pruning import remove_from_index, remove_run
-
     removed, failures = [], []
     for run in old:
         try:

@@ -16,10 +16,10 @@ from daskgmm.data.columns import ColumnSelection
 from daskgmm.data.decode import Decoder, block_rows_for, kept_schema
 from daskgmm.data.files.hive import key_columns, with_constants
 from daskgmm.data.files.versions import InputFile, for_each
+from daskgmm.data.list_columns import length_in
 from daskgmm.data.source import Block, SelfContainedPart, Source
 from daskgmm.data.storage.errors import decoder_errors, input_errors
 from daskgmm.data.storage.retry import retried
-from daskgmm.data.vectors import length_in
 from daskgmm.errors import DataError
 
 _LISTS_AT_ONCE = 64

@@ -11,7 +11,7 @@ from typing import Any
 
 from daskgmm.data.storage.folder import Folder
 from daskgmm.errors import DataError, MissingInputError, OutputError
-from daskgmm.jobs.history.known import INDEX_FILE, KnownRecords
+from daskgmm.jobs.history.run_index import INDEX_FILE, KnownRecords
 from daskgmm.jobs.runs.directory import RECORD_FILE, REPLACEMENT, Run, State
 
 _READERS = 32
@@ -114,8 +114,8 @@ def runs_in(
     """The runs whose directories are in a folder, the oldest first.
 
     Only records are read, many at a time; of a store only those that were not read before, which
-    an index beside the runs tells, see `daskgmm.jobs.history.known`. Other files and folders are
-    passed over, and so are links, which are second names.
+    an index beside the runs tells, see `daskgmm.jobs.history.run_index`. Other files and folders
+    are passed over, and so are links, which are second names.
 
     Parameters
     ----------

@@ -9,8 +9,8 @@ from daskgmm.jobs.cluster.local import memory_share
 from daskgmm.jobs.cluster.resources import Resources
 from daskgmm.jobs.planning.passes import USUAL_PASSES, PassPlan, Tasks
 from daskgmm.passes.cost import MEASURED
-from daskgmm.passes.limits import Limit, require_limit
 from daskgmm.passes.memory import memory_limit_for, room_under
+from daskgmm.passes.memory_limits import Limit, require_limit
 
 
 @dataclass(frozen=True)
