@@ -102,6 +102,9 @@ def test_silence_is_told_once_it_is_longer_than_usual():
     assert "No news" not in text_of(Heading(), run, now=200.0, progress=busy)
     ended = run.after(end(), 2.0)
     assert "No news" not in text_of(Heading(), ended, now=1e6)
+    compiling = run_of(start())
+    assert "No news" not in text_of(Heading(), compiling, now=100.0)
+    assert "No news since" in text_of(Heading(), compiling, now=150.0)
 
 
 def test_a_cluster_without_workers_is_told():

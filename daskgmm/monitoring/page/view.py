@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from daskgmm.monitoring.history import FitHistory
 from daskgmm.monitoring.service.state import ClusterFits, TaskProgress
 
-_SILENT_SECONDS = 10.0
-_SILENT_PASSES = 3
+_SILENT_SECONDS, _SILENT_PASSES = 10.0, 3
+_STARTING_SECONDS = 120.0
+"""Before the first pass, when loops may have to be compiled on each worker."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +42,11 @@ class PageView:
         if self.run is None or not self.run.running:
             return None
         began = 0.0 if self.progress is None else self.progress.began
-        usual = _SILENT_PASSES * self.run.seconds / max(self.run.passes, 1)
         silent = self.now - max(self.run.heard, began)
-        return silent if silent > max(_SILENT_SECONDS, usual) else None
+        usual = _STARTING_SECONDS
+        if self.run.passes:
+            usual = max(_SILENT_SECONDS, _SILENT_PASSES * self.run.seconds / self.run.passes)
+        return silent if silent > usual else None
 
 
 def view(fits: ClusterFits, chosen: str, workers: Mapping[str, str]) -> PageView:

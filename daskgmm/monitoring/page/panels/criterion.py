@@ -1,6 +1,6 @@
 """The panel of a selection: its criterion against the number of components."""
 
-from bokeh.models import Column, ColumnDataSource, Div, HoverTool, Range1d
+from bokeh.models import Column, ColumnDataSource, Div, HoverTool, NumeralTickFormatter, Range1d
 from bokeh.plotting import figure
 
 from daskgmm.monitoring.candidates import LIVE, candidates_in, curves, span
@@ -42,11 +42,13 @@ class Criterion:
             fill_color="colour", fill_alpha="fill",
         )  # fmt: skip
         tips = [("components", "@components"), ("covariance", "@kind"),
-                ("criterion", "@value{0.00}"), ("", "@state")]  # fmt: skip
+                ("criterion", "@value{0,0.00}"), ("", "@state")]  # fmt: skip
         plot.add_tools(HoverTool(tooltips=tips, renderers=[dots]))
         plot.toolbar.autohide, plot.toolbar_inner = True, True
         plot.xaxis.axis_label = "components"
         plot.xaxis.ticker.min_interval = 1
+        plot.axis.minor_tick_line_color = None
+        plot.yaxis.formatter = NumeralTickFormatter(format="0,0[.]0[00]")
         plot.xgrid.visible, plot.outline_line_color = False, None
         self.root = Column(
             self._title, plot, name="criterion", sizing_mode="stretch_width", visible=False,
