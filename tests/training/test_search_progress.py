@@ -17,7 +17,7 @@ from tests.training.test_starts import recipe
 
 PARAMETERS = [
     ("full", "kmeans", 3, 2, 400),
-    ("tied", "random", 4, 1, 300),
+    ("tied", "random", 2, 1, 300),
     ("diag", "k-means++", 3, 3, 200),
     ("spherical", "random_from_data", 2, 1, 100),
     ("full", "random", 6, 1, 60),  # all its starts end with spurious components
