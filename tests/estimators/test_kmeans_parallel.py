@@ -110,7 +110,10 @@ def bound_of_five_starts(covariance_type):
     return model.fit(blobs()).lower_bound_
 
 
-@pytest.mark.parametrize("subsample", ["auto", 1000, None])
+@pytest.mark.parametrize(
+    ("covariance_type", "subsample"),
+    [("full", "auto"), ("full", None), ("tied", 1000), ("diag", None), ("spherical", "auto")],
+)
 @pytest.mark.slow
 def test_a_fit_from_it_finds_the_blobs_whatever_the_sample(covariance_type, subsample):
     model = GaussianMixture(6, covariance_type=covariance_type, subsample=subsample, **WAY)
