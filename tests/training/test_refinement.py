@@ -23,7 +23,7 @@ from daskgmm.training.refinement.moves import halved, promising_moves
 from daskgmm.training.refinement.partial import Neighbourhoods, chosen, joined
 from daskgmm.training.refinement.sampled import Budget, EMRun, SampledRows
 from daskgmm.training.refinement.search import LEFT, best_first, budget_for, search
-from daskgmm.training.refinement.smoothing import SMOOTHING, smoothed
+from daskgmm.training.refinement.smoothing import SMOOTHING, faded, smoothed
 from daskgmm.training.refinement.spurious import spurious
 from daskgmm.training.stopping import stopping_named
 from tests.support.reference import frame_of
@@ -200,6 +200,11 @@ def test_rows_of_the_common_covariance_smooth_each_component_while_moves_are_tri
         (ours,) = smooth.advanced([ours], 1)
         bounds.append(ours.bound)
     assert (np.diff(bounds) > -1e-12).all()
+    (end,) = sample.advanced([own], 300, lambda run: run.left < 1e-9)
+    fading = faded(ours, first, sample)
+    assert fading.bounds == ()  # under no smoothing it has not made a step
+    short = [end.bound - bound(sample, one.mixture) for one in (ours, fading)]
+    assert -1e-9 < short[1] < 0.2 * short[0]
 
 
 @pytest.mark.parametrize("zero", [0.0, 0.25, 0.5, 0.75])

@@ -17,7 +17,7 @@ from daskgmm.training.refinement.sampled import (
     SampledRows,
     run_bytes,
 )
-from daskgmm.training.refinement.smoothing import smoothed
+from daskgmm.training.refinement.smoothing import faded, smoothed
 from daskgmm.training.refinement.spurious import spurious
 
 FIRST_STEPS = 8
@@ -127,7 +127,8 @@ def search(
     run = latest or (before if smooth is sample else _again(before, smooth))
     if not again:
         run, tried, taken = _by_moves(run, before, smooth, tried, taken)
-        run = _end([run] if smooth is sample else [before, EMRun(run.mixture)], run, sample)
+        ends = [run] if smooth is sample else [before, faded(run, before.mixture, sample)]
+        run = _end(ends, run, sample)
     if again or (smooth is not sample and spurious_of(run).any()):
         # What EM has shrunk onto a few rows at its end is seen now only.
         run, tried, taken = _by_moves(run, before, sample, tried, taken, again=True)
