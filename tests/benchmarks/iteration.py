@@ -14,6 +14,7 @@ from sklearn.mixture import GaussianMixture as ScikitLearn
 
 from daskgmm import GaussianMixture
 from daskgmm.model.covariance import covariance_named
+from daskgmm.model.screening import MOST_DIRECTIONS
 from tests.benchmarks.hardware import bandwidth, product_rate
 from tests.benchmarks.result import Result, difference
 from tests.benchmarks.spark import seconds_a_pass, spark_is_here
@@ -116,16 +117,20 @@ def spark(work: Work, rows: np.ndarray) -> float:
 def limit(work: Work, dtype: str, share: float = 1.0) -> float:
     """Seconds that the pairs that count would take at the rate of their own products.
 
-    That is whitening and second moments of the rows that a component shares, or both products of
-    the feature form, whichever is less; at least as long as reading the rows takes.
+    That is whitening and second moments of the rows that a component shares, and the bounds on all
+    pairs that find those, or both products of the feature form, whichever is less; at least as long
+    as reading the rows takes.
     """
     n_features, pairs = work.n_features, work.rows * work.n_components
     length = covariance_named(work.covariance_type).feature_length(n_features)
     by_features = 4 * pairs * length / product_rate(dtype)
     if work.covariance_type == "full":
         operations = 4 * share * pairs * n_features**2
+        operations += 2 * MOST_DIRECTIONS * pairs * n_features
         counted = operations / product_rate(dtype, rows=128, side=n_features)
-    else:  # a subtraction, and two multiplications with additions, in vectors
-        counted = 5 * share * pairs * n_features / product_rate(dtype)
+    else:  # a subtraction, and two multiplications with additions, in vectors; bounds have one less
+        operations = 5 * share * pairs * n_features
+        operations += 4 * (MOST_DIRECTIONS + 1) * pairs
+        counted = operations / product_rate(dtype)
     volume = work.rows * n_features * np.dtype(dtype).itemsize
     return max(min(by_features, counted), volume / bandwidth())

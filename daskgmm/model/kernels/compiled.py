@@ -70,6 +70,12 @@ class LoopKernel(Kernel, ABC):
         """Write the logits of such rows to ``out`` (K, n)."""
 
 
+def together(rows: Floats) -> Floats:
+    """Rows (D, n) as (n, D), if the numbers of each lie together; none otherwise."""
+    turned = rows.T
+    return turned if turned.flags.c_contiguous else np.empty((0, len(rows)), rows.dtype)
+
+
 @final
 class CompiledKernel(LoopKernel):
     """The products of `FeatureKernel` in a compiled loop, for mixtures that need no centring."""
@@ -123,6 +129,7 @@ class CompiledKernel(LoopKernel):
         model, pairs = no_model(self.dtype, self.slab)
         loop(rows.dtype, self.dtype)(
             rows,
+            together(rows),
             self.frame.origin,
             1 / self.frame.scale,
             tuple(model),

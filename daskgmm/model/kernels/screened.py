@@ -18,7 +18,7 @@ from daskgmm.model.kernels.arguments import (
 )
 from daskgmm.model.kernels.base import Kernel
 from daskgmm.model.kernels.blocks import block_share
-from daskgmm.model.kernels.compiled import CompiledKernel, LoopKernel
+from daskgmm.model.kernels.compiled import CompiledKernel, LoopKernel, together
 from daskgmm.model.kernels.models import model_of, neighbours_of
 from daskgmm.model.kernels.neighbours import Neighbours
 from daskgmm.model.kernels.strategy import strategy_of
@@ -168,6 +168,7 @@ class ScreenedKernel(LoopKernel):
         )
         loop(rows.dtype, self.dtype)(
             rows,
+            together(rows),
             self.frame.origin,
             1 / self.frame.scale,
             tuple(self.models[i]),

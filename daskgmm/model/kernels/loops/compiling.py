@@ -39,6 +39,14 @@ def rows_in_any_layout(dtype: np.dtype[Any]) -> Any:
     return types.Array(from_dtype(dtype), 2, "A", readonly=True)
 
 
+def rows_together(dtype: np.dtype[Any]) -> Any:
+    """Type of the same rows (n, D), if the numbers of each lie together; those make vector loops.
+
+    Of any layout, they would be read number by number.
+    """
+    return types.Array(from_dtype(dtype), 2, "C", readonly=True)
+
+
 @cache
 def _digest() -> str:
     """Digest of the sources that loops are compiled from.

@@ -18,7 +18,13 @@ from daskgmm.model.kernels.arguments import (
 )
 from daskgmm.model.kernels.loops.all_pairs import add_all_sums, write_all_logits
 from daskgmm.model.kernels.loops.arithmetic import enter, normalise, standardise
-from daskgmm.model.kernels.loops.compiling import DOUBLES, TABLE, ready, rows_in_any_layout
+from daskgmm.model.kernels.loops.compiling import (
+    DOUBLES,
+    TABLE,
+    ready,
+    rows_in_any_layout,
+    rows_together,
+)
 from daskgmm.model.kernels.loops.features import add_by_features
 from daskgmm.model.kernels.loops.neighbours import list_all, list_neighbours
 from daskgmm.model.kernels.loops.pairs import add_pairs
@@ -39,6 +45,7 @@ _TILES_UNSEEN = 15
 def _adding(digest: str) -> Callable[..., None]:
     def add(
         rows: NDArray[Any],
+        together: NDArray[Any],
         origin: NDArray[Any],
         scale: NDArray[Any],
         model_fields: tuple[Any, ...],
@@ -72,7 +79,10 @@ def _adding(digest: str) -> Callable[..., None]:
             z = work.z[: height * n].reshape(height, n)
             by_row = work.by_row[: height * n].reshape(n, height)
             if few:
-                enter(own, origin, scale, by_row)
+                if len(together) > 0:
+                    enter(together[start : start + n].T, origin, scale, by_row)
+                else:
+                    enter(own, origin, scale, by_row)
                 if len(nearest) > 0:
                     active = list_neighbours(near, nearest[start : start + n], work)
                 else:
@@ -110,8 +120,8 @@ def loop(rows: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[..., None]:
     return ready(
         _adding,
         (
-            rows_in_any_layout(rows), DOUBLES, DOUBLES, model_type(dtype), strategy_type(), DOUBLES,
-            neighbour_lists_type(), types.Array(types.int64, 1, "C"),
+            rows_in_any_layout(rows), rows_together(rows), DOUBLES, DOUBLES, model_type(dtype),
+            strategy_type(), DOUBLES, neighbour_lists_type(), types.Array(types.int64, 1, "C"),
             types.float64, pair_work_type(dtype), types.Array(types.float64, 3, "C"), TABLE,
             doubles, types.Array(types.uint8, 1, "C"), integers, form_type(dtype),
             feature_work_type(dtype), TABLE,

@@ -141,8 +141,7 @@ def _weigh(
 
     The ones stand at the end of the last block.
     """
-    h, number, whole = len(chosen), values.dtype.type, len(edges) == 2
-    count = len(edges) - 1
+    h, number, count = len(chosen), values.dtype.type, len(edges) - 1
     for i in range(count):
         start, stop = edges[i], edges[i + 1]
         last = int(i == count - 1)
@@ -150,17 +149,17 @@ def _weigh(
         point = centre[start:stop]
         for q in range(h):
             root = np.sqrt(number(gamma[q]))
-            x, weighted = by_row[chosen[q]], own[q]
-            if not whole:
-                x = x[start:stop]
-                for d in range(len(x)):
-                    weighted[d] = root * (number(x[d]) - number(point[d]))
-                if last:
-                    weighted[len(x)] = root
-                continue
-            for d in range(len(x)):
-                weighted[d] = root * (number(x[d]) - number(point[d]))
-            weighted[len(x)] = root
+            _weigh_row(by_row[chosen[q]][start:stop], point, root, own[q])
+            if last:
+                own[q, stop - start] = root
+
+
+@compiled
+def _weigh_row(x: NDArray[Any], point: NDArray[Any], root: Any, weighted: NDArray[Any]) -> None:
+    """Write part of a row, less that of a point, times a root; alone, it becomes a vector loop."""
+    number = weighted.dtype.type
+    for d in range(len(point)):
+        weighted[d] = root * (number(x[d]) - number(point[d]))
 
 
 @compiled
@@ -213,13 +212,15 @@ def _add_block(
     second: NDArray[Any],
 ) -> None:
     """Add a block's sums about the centre, moved away from there where it is not the origin."""
-    for i in range(start, stop):
-        sums, found = second[i, left:right], product[i - start]
-        if moved:
-            total, shift = linear[left:right], away[left:right]
-            own = linear[i] + mass * away[i]
-            for j in range(len(sums)):
-                sums[j] += found[j] + (away[i] * total[j] + own * shift[j])
-        else:
-            for j in range(len(sums)):
-                sums[j] += found[j]
+    sums, width = second[start:stop, left:right], right - left
+    if not moved:
+        for i in range(len(sums)):
+            for j in range(width):
+                sums[i, j] += product[i, j]
+        return
+    total, shift = linear[left:right], away[left:right]
+    for i in range(len(sums)):
+        step = away[start + i]
+        own = linear[start + i] + mass * step
+        for j in range(width):
+            sums[i, j] += product[i, j] + (step * total[j] + own * shift[j])
