@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Callable
-from functools import wraps
+from functools import update_wrapper
 from threading import RLock
-from typing import TypeVar
+from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -27,18 +27,30 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew)
 
 
-def cached_by_mixture(
-    make: Callable[[Mixture, np.dtype[np.floating]], T],
-) -> Callable[[Mixture, np.dtype[np.floating]], T]:
-    """Make something of each mixture, for rows of each type, only once."""
-    made: WeakKeyDictionary[Mixture, dict[np.dtype[np.floating], T]] = WeakKeyDictionary()
+class CachedByMixture(Generic[T]):
+    """What is made of each mixture, for rows of each type, only once; see `cached_by_mixture`."""
 
-    @wraps(make)
-    def kept(mixture: Mixture, dtype: np.dtype[np.floating]) -> T:
+    def __init__(self, make: Callable[[Mixture, np.dtype[np.floating]], T]) -> None:
+        self._make = make
+        self._made: WeakKeyDictionary[Mixture, dict[np.dtype[np.floating], T]] = WeakKeyDictionary()
+        update_wrapper(self, make)
+
+    def __call__(self, mixture: Mixture, dtype: np.dtype[np.floating]) -> T:
+        """What is made of a mixture for rows of a type."""
         with _making:
-            own = made.setdefault(mixture, {})
+            own = self._made.setdefault(mixture, {})
             if dtype not in own:
-                own[dtype] = make(mixture, dtype)
+                own[dtype] = self._make(mixture, dtype)
             return own[dtype]
 
-    return kept
+    def forget(self, mixture: Mixture) -> None:
+        """Let go of what was made of a mixture that lives on, but is not computed again soon."""
+        with _making:
+            self._made.pop(mixture, None)
+
+
+def cached_by_mixture(
+    make: Callable[[Mixture, np.dtype[np.floating]], T],
+) -> CachedByMixture[T]:
+    """Make something of each mixture, for rows of each type, only once."""
+    return CachedByMixture(make)

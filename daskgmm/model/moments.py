@@ -261,6 +261,7 @@ class Moments:
             shared = shared + (guard * self.origins.T) @ self.origins
         means = self.origins + offsets
         covariances = covariance.estimate(quadratic, shared, counts, offsets, ridge)
+        del quadratic  # as large as half of the factors that are still to come
         resolved = _resolved(means, ridge, zero)
         resolved[self.sums[-1] < EMPTY * added] = 0.0  # without rows there is nothing to resolve
         least = covariance.least_variances(resolved)

@@ -1,5 +1,6 @@
 """Memory of the search for starts on a sample, in bytes."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,13 +12,20 @@ two that a clustering or the moves need."""
 _POSITION = 32
 """Bytes of a sampled row's priority, place and weight."""
 
-_OF_A_RUN, _OF_A_STEP = 5, 16
+_OF_A_RUN, _OF_A_STEP = 5, 10
 """Arrays of the moments' size (F, K) for each mixture that waits: its covariances and factors, of
-twice that each, and its moments; and further ones for each that EM advances: where it began, where
-it goes, and what the loop needs of it and sums."""
+twice that each, and its moments; and further ones for each that EM advances beside another: where
+it goes, and what the loop needs of it and sums. Of one alone, what a kernel takes covers these."""
 
-_OF_A_PAIR = 3
-"""Numbers for each pair of a row and a component by which moves are found."""
+_OF_MOVES = 24
+"""Such arrays of all splits, two of each component with two halves each, and of all merges."""
+
+_OF_A_PAIR = 2.25
+"""Numbers for each pair of a row and a component by which moves are found: its responsibility, the
+logarithm, and whether the row is near."""
+
+_PARTIAL_BYTES = 5 * 2**23
+"""Bytes of feature vectors near some components, and of EM on them."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +61,17 @@ class SearchSizes:
     def bytes_with(self, result_bytes: int, kernel_bytes: int) -> int:
         """Bytes of a search for mixtures whose moments and kernels take so many.
 
-        Moves are found from one mixture, while that before all moves waits.
+        The best mixture so far and the likeliest wait beside those that are advanced. Moves are
+        found from one, while that before all moves waits; then all splits wait until moves are
+        made.
         """
-        arrays = _OF_A_RUN * self.runs + _OF_A_STEP * self.together
-        em = arrays * result_bytes + kernel_bytes
-        pairs = _OF_A_PAIR * self.pairs * np.dtype(np.float64).itemsize
-        moves = pairs + (2 * _OF_A_RUN + _OF_A_STEP) * result_bytes
-        return self.sample_bytes + max(em, moves)
+        em = (_OF_A_RUN * (self.runs + 2) + _OF_A_STEP * (self.together - 1)) * result_bytes
+        if not self.pairs:
+            return self.sample_bytes + em + kernel_bytes
+        pairs = math.ceil(_OF_A_PAIR * self.pairs) * np.dtype(np.float64).itemsize
+        made = max(_PARTIAL_BYTES, _OF_A_RUN * (self.runs - 2) * result_bytes)
+        moves = pairs + (2 * _OF_A_RUN + _OF_MOVES) * result_bytes + made
+        return self.sample_bytes + max(em + kernel_bytes, moves)
 
 
 NO_SEARCH = SearchSizes(0, 0, 0, 0, 0, 0)

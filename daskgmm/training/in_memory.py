@@ -1,12 +1,13 @@
 """A pass over rows in this process's memory."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from daskgmm.model.expectation import Accumulator, Expectation
 from daskgmm.model.frame import Frame
+from daskgmm.model.kernels.models import forget
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.typing import Doubles, Floats
@@ -50,7 +51,12 @@ class InMemory:
         moments = accumulator([(self.rows, self.weights)])
         if self.observe is not None:
             self.observe(accumulator.share(self.rows.shape[1]))
-        return expectation.complete(moments)
+        del accumulator
+        for mixture in mixtures:  # a search keeps many, of which it computes few again
+            forget(mixture)
+        # Moments of several mixtures are columns of one array, which each of them would keep.
+        own = [replace(found, sums=np.ascontiguousarray(found.sums)) for found in moments]
+        return expectation.complete(own)
 
 
 def total_scatter(rows: Floats, weights: Doubles | None, frame: Frame) -> Doubles:

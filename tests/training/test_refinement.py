@@ -131,8 +131,8 @@ def test_partial_em_never_gains_more_than_the_whole_mixture_does(
         )
         previous = -np.inf
         for steps in (1, 2, 5):
-            gains, found = around.em([around.region(components)], start, steps)
-            whole = joined([chosen(run.mixture, others), found])
+            gains, found = around.em([around.region(components)], lambda _, own=start: own, steps)
+            whole = joined([chosen(run.mixture, others), *found])
             whole.require_sound()
             # Partial EM gains at every step, and the last one is still to come in what it returns.
             assert previous < gains[0] <= (bound(sample, whole) - before) * weights.sum() + 1e-9

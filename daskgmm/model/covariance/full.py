@@ -10,6 +10,9 @@ from daskgmm.model.covariance import matrices
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.typing import Doubles, Floats
 
+_TOGETHER = 32
+"""Components whose precisions are in memory at a time where one number of each is wanted."""
+
 
 @cache
 def _upper(n_features: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -56,8 +59,12 @@ class Full(Covariance):
         return np.asarray(np.einsum("kij,kj->ki", self.precisions(factors), vectors))
 
     def absolute_form(self, factors: Doubles, vectors: Doubles) -> Doubles:
-        sizes = np.abs(self.precisions(factors))
-        return np.asarray(np.einsum("ki,kij,kj->k", vectors, sizes, vectors))
+        found = np.empty(len(vectors))
+        for start in range(0, len(vectors), _TOGETHER):
+            own = slice(start, start + _TOGETHER)
+            sizes = np.abs(self.precisions(factors[own]))
+            found[own] = np.einsum("ki,kij,kj->k", vectors[own], sizes, vectors[own])
+        return found
 
     def whitening(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
         del shape
@@ -92,7 +99,8 @@ class Full(Covariance):
         rows, columns = _upper(n_features)
         covariances = np.empty((len(counts), n_features, n_features))
         covariances[:, rows, columns] = covariances[:, columns, rows] = (quadratic / counts).T
-        covariances -= offsets[:, :, np.newaxis] * offsets[:, np.newaxis, :]
+        for k, offset in enumerate(offsets):
+            covariances[k] -= np.outer(offset, offset)
         covariances += np.diag(ridge)
         return covariances
 
@@ -104,7 +112,10 @@ class Full(Covariance):
         return degrees + n_features + 2, 1.0
 
     def factorise(self, covariances: Doubles) -> Doubles:
-        return np.stack([matrices.factor_of_precision(c, k) for k, c in enumerate(covariances)])
+        factors = np.empty(covariances.shape)
+        for k, covariance in enumerate(covariances):
+            factors[k] = matrices.factor_of_precision(covariance, k)
+        return factors
 
     def factorise_precisions(self, precisions: Doubles) -> Doubles:
         return np.stack([matrices.factor_from_precision(p, k) for k, p in enumerate(precisions)])

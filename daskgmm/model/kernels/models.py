@@ -54,3 +54,9 @@ def model_of(mixture: Mixture, dtype: np.dtype[np.floating]) -> Model:
         noise=mixture.noise_logit,
         fragile=fragile_components(mixture, np.dtype(dtype)),
     )
+
+
+def forget(mixture: Mixture) -> None:
+    """Let go of the arrays of a mixture: they take as much memory as itself."""
+    model_of.forget(mixture)
+    neighbours_of.forget(mixture)

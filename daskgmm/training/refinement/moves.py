@@ -10,6 +10,7 @@ leaves a component's rows to the others.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from scipy.sparse import csr_array
 
 from daskgmm.errors import CollapsedComponentError
 from daskgmm.model.mixture import Mixture
+from daskgmm.model.typing import Doubles
 from daskgmm.training.refinement.axes import longest, most_bimodal
 from daskgmm.training.refinement.partial import Neighbourhoods, Region, chosen, joined
 from daskgmm.training.refinement.sampled import EMRun, SampledRows
@@ -196,18 +198,23 @@ def _splits(around: Neighbourhoods, components: NDArray[np.int64]) -> list[Split
     if not regions or not sample.budget.spend(cost):
         return []
     own = np.array([region.components[0] for region in regions])
-    twice, signs = np.repeat(own, 2), np.tile([[_APART], [-_APART]], (len(own), 1))
-    base = chosen(replace(mixture, weights=mixture.weights / 2, log_weights=None), twice)
+    half = replace(mixture, weights=mixture.weights / 2, log_weights=None)
+
+    def halves_of(window: slice, axes: Doubles) -> Mixture:
+        start = chosen(half, np.repeat(own[window], 2))
+        apart = _APART * np.repeat(axes[window], 2, axis=0)
+        apart[1::2] *= -1
+        return replace(start, means=start.means + apart)
+
     found: list[Split] = []
     for axes in (longest(around, regions), most_bimodal(around, regions)):
-        start = replace(base, means=base.means + signs * np.repeat(axes, 2, axis=0))
+        start = partial(halves_of, axes=axes)
         try:
             # Rows like the component's own keep halves from collapsing.
             gains, halves = around.em(regions, start, STEPS_OF_HALVES, mixture.n_features + 1)
         except CollapsedComponentError:
             continue
-        for index, (k, gain) in enumerate(zip(own, gains, strict=True)):
-            pair = chosen(halves, (2 * index, 2 * index + 1))
+        for k, gain, pair in zip(own, gains, halves, strict=True):
             if pair.weights.min() * sample.n_rows >= least_rows(mixture):
                 found.append(Split(float(gain), int(k), pair))
     return sorted(found, key=lambda one: -one.gain)
@@ -231,18 +238,22 @@ def _merges(around: Neighbourhoods) -> list[Removal]:
     if not regions or not around.sample.budget.spend(around.cost(regions, 1, STEPS_OF_MERGED)):
         return []
     try:
-        gains, merged = around.em(regions, _merged(around, regions), STEPS_OF_MERGED)
+        gains, merged = around.em(
+            regions, lambda window: _merged(around, regions[window]), STEPS_OF_MERGED
+        )
     except CollapsedComponentError:
         return []
     return [
-        Removal(float(-gain), region.components, chosen(merged, (index,)))
-        for index, (gain, region) in enumerate(zip(gains, regions, strict=True))
+        Removal(float(-gain), region.components, one)
+        for gain, region, one in zip(gains, regions, merged, strict=True)
     ]
 
 
 def _overlapping(around: Neighbourhoods) -> list[tuple[int, int]]:
     """Pairs of components that overlap most."""
-    near = csr_array(np.where(around.near, around.shares * np.sqrt(around.weights), 0.0))
+    components, rows = np.nonzero(around.near)
+    shares = around.shares[components, rows] * np.sqrt(around.weights[rows])
+    near = csr_array((shares, (components, rows)), around.near.shape)
     overlap = (near @ near.T).toarray()
     sizes = np.sqrt(np.maximum(np.diag(overlap), 1e-300))
     first, second = np.triu_indices(len(overlap), 1)

@@ -4,7 +4,7 @@ A step of it takes the rows near a component alone, of which each row has a few,
 components there are (Ueda et al., 2000).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -26,6 +26,10 @@ _TINY = 1e-16
 _FEATURE_VALUES, _ROWS_A_FEATURE = 2**22, 4
 """Values of feature vectors in memory at a time, about; and rows a feature of the components of one
 region, at the least, where that is less."""
+
+
+_ROWS_NORMALISED = 1024
+"""Rows whose densities are copied to be summed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +76,11 @@ class Neighbourhoods:
     @cached_property
     def log_shares(self) -> Doubles:
         """Logarithms of the responsibilities (K, n)."""
-        logits = self.sample.logits(self.mixture)
-        return np.asarray(logits - normalise(logits.copy(), self.mixture.noise_logit))
+        found = self.sample.logits(self.mixture)
+        for start in range(0, found.shape[1], _ROWS_NORMALISED):
+            own = found[:, start : start + _ROWS_NORMALISED]
+            own -= normalise(own.copy(), self.mixture.noise_logit)
+        return found
 
     @cached_property
     def shares(self) -> Doubles:
@@ -118,16 +125,20 @@ class Neighbourhoods:
         return steps * sum(step_cost(n, covariance, n_components, n_features) for n in rows)
 
     def em(
-        self, regions: Sequence[Region], start: Mixture, steps: int, added: float = 0.0
-    ) -> tuple[Doubles, Mixture]:
+        self,
+        regions: Sequence[Region],
+        start: Callable[[slice], Mixture],
+        steps: int,
+        added: float = 0.0,
+    ) -> tuple[Doubles, list[Mixture]]:
         """EM of the components of each region.
 
         Parameters
         ----------
         regions : sequence of Region
-        start : Mixture
-            Of as many components in each region, region by region, with the weights that the
-            components there have in the mixture.
+        start : callable
+            Where EM begins at some of the regions: a mixture of as many components at each one,
+            region by region, with the weights that the components there have in the mixture.
         steps : int
         added : float
             Rows like those of a region's first component that are added to each component.
@@ -136,22 +147,21 @@ class Neighbourhoods:
         -------
         gains : ndarray of shape (P,)
             What the log-likelihood (nats) gains by each region's components, before the last step.
-        mixture : Mixture
-            All components, with such weights.
+        mixtures : list of Mixture
+            The components of each region, with such weights.
 
         Raises
         ------
         CollapsedComponentError
             A component has collapsed.
         """
-        each = start.n_components // len(regions)
-        gains, parts = [], []
+        gains, mixtures = [], []
         for window in self._batches(regions):
-            components = np.arange(window.start * each, window.stop * each)
-            own, found = self._em(regions[window], chosen(start, components), steps, added)
+            own, found = self._em(regions[window], start(window), steps, added)
             gains.append(own)
-            parts.append(found)
-        return np.concatenate(gains), joined(parts)
+            components = np.arange(found.n_components).reshape(len(own), -1)
+            mixtures += [chosen(found, of_place) for of_place in components]
+        return np.concatenate(gains), mixtures
 
     def _batches(self, regions: Sequence[Region]) -> Iterator[slice]:
         """Stretches of regions whose feature vectors are in memory together."""

@@ -189,7 +189,7 @@ class SampledRows:
         return float(self.n_rows if self.weights is None else self.weights.sum())
 
     def advanced(
-        self, runs: Sequence[EMRun], steps: int, until: Callable[[EMRun], bool] | None = None
+        self, runs: list[EMRun], steps: int, until: Callable[[EMRun], bool] | None = None
     ) -> list[EMRun]:
         """Take EM steps from all runs together; those that collapse are left out.
 
@@ -197,16 +197,19 @@ class SampledRows:
 
         Parameters
         ----------
-        runs : sequence of EMRun
+        runs : list of EMRun
+            Emptied, so that what they were does not stay in memory beside what they become.
         steps : int
             Most steps of each.
         until : callable, optional
             Whether a run needs no further step.
         """
         if len(runs) > 1 and self._are_large(runs):
-            return [one for run in runs for one in self.advanced([run], steps, until)]
-        made, (*begun,) = self.recorder.begin((0, tuple(runs)))
-        found: list[EMRun | None] = begun
+            alone = ([runs.pop(0)] for _ in range(len(runs)))
+            return [one for run in alone for one in self.advanced(run, steps, until)]
+        found: list[EMRun | None]
+        made, (*found,) = self.recorder.begin((0, tuple(runs)))
+        runs.clear()
         for number in range(made, steps):
             going = [
                 (index, run)
@@ -217,24 +220,35 @@ class SampledRows:
             if not going or not self.afford(mixtures):
                 break
             expected = self.cost(mixtures)
-            moments, outcomes = advance(mixtures, self.expect, self.settings)
+            after = self._stepped([run for _, run in going])
             cost = self.cost(mixtures)
             self.budget.spent += cost - expected
             self.recorder.note(phase=EM, rows=self.n_rows, spent=self.budget.spent)
-            for (index, run), own, outcome in zip(going, moments, outcomes, strict=True):
-                found[index] = None
-                if isinstance(outcome, CollapsedComponentError):
-                    self.collapses.append(outcome)
-                elif math.isfinite(own.lower_bound):
-                    bound = self.settings.m_step.bound(run.mixture, own, outcome)
-                    found[index] = run.after(outcome, own, bound)
-                else:
-                    raise DataError(
-                        f"The log-likelihood became {own.lower_bound} on sampled rows.",
-                        "The rows' values are too large to be squared: scale the features.",
-                    )
+            for (index, _), one in zip(going, after, strict=True):
+                found[index] = one
             self.recorder.keep((number + 1, tuple(found)), cost)
         return [run for run in found if run is not None]
+
+    def _stepped(self, runs: Sequence[EMRun]) -> list[EMRun | None]:
+        """Runs after one more EM step of all together; ``None`` for those that have collapsed."""
+        found = advance([run.mixture for run in runs], self.expect, self.settings)
+        return [self._after(*one) for one in zip(runs, *found, strict=True)]
+
+    def _after(
+        self, run: EMRun, moments: Moments, outcome: Mixture | CollapsedComponentError
+    ) -> EMRun | None:
+        """A run after a step to this outcome, by these moments."""
+        if isinstance(outcome, CollapsedComponentError):
+            # Of its traceback all arrays of the step would live on.
+            self.collapses.append(CollapsedComponentError(outcome.cause, outcome.remedy))
+            return None
+        if not math.isfinite(moments.lower_bound):
+            raise DataError(
+                f"The log-likelihood became {moments.lower_bound} on sampled rows.",
+                "The rows' values are too large to be squared: scale the features.",
+            )
+        bound = self.settings.m_step.bound(run.mixture, moments, outcome)
+        return run.after(outcome, moments, bound)
 
     def _are_large(self, runs: Sequence[EMRun]) -> bool:
         mixtures = [run.mixture for run in runs]

@@ -172,7 +172,7 @@ def _again(run: EMRun, sample: SampledRows) -> EMRun:
     return found
 
 
-def _end(runs: Sequence[EMRun], led: EMRun, sample: SampledRows) -> EMRun:
+def _end(runs: list[EMRun], led: EMRun, sample: SampledRows) -> EMRun:
     """EM to its end from where moves led or, unless that is better, from before them.
 
     Where the budget leaves no step for that, it is where moves led, with a bound that is unknown.
@@ -227,12 +227,15 @@ def _best_start(runs: list[EMRun], sample: SampledRows, more: Iterator[Mixture])
         affordable /= 2 * FIRST_STEPS * sample.cost([runs[0].mixture])
         steps, half = 2 * FIRST_STEPS, max(min(-(-len(runs) // 2), int(affordable)), 1)
         while half > 1 or steps == 2 * FIRST_STEPS:
-            runs = best_first(sample.advanced(runs[:half], steps)) + runs[half:]
+            rest = runs[half:]
+            del runs[half:]
+            runs = best_first(sample.advanced(runs, steps)) + rest
             steps, half = 2 * steps, half // 2
     ends: list[EMRun] = []
-    for run in runs:
-        ends += sample.advanced([run], MOST_STEPS, _settled(sample.budget))
-        if ends and not spurious_of(ends[-1]).any():
+    while runs:
+        found = sample.advanced([runs.pop(0)], MOST_STEPS, _settled(sample.budget))
+        ends = _contenders([*ends, *found])
+        if found and not spurious_of(found[0]).any():
             break
     if not ends:
         raise sample.collapses[-1]
@@ -242,8 +245,24 @@ def _best_start(runs: list[EMRun], sample: SampledRows, more: Iterator[Mixture])
         further = [EMRun(mixture) for mixture in itertools.islice(more, together)]
         if not further:
             break
-        ends += sample.advanced(further, MOST_STEPS, _done(LEFT))
+        ends = _contenders([*ends, *sample.advanced(further, MOST_STEPS, _done(LEFT))])
     return best_first(ends)[0]
+
+
+def _contenders(runs: Sequence[EMRun]) -> list[EMRun]:
+    """Runs that may be first of these and later ones, and the likeliest, which all are held to.
+
+    Others need not stay in memory.
+    """
+    wrong = [int(spurious_of(run).sum()) for run in runs]
+    least, top = min(wrong, default=0), max((run.bound for run in runs), default=0.0)
+    pairs = list(zip(runs, wrong, strict=True))
+    best = max((run.bound for run, count in pairs if count == least), default=0.0)
+    return [
+        run
+        for run, count in pairs
+        if run.bound == top or (count == least and run.bound > best - 2 * LEFT)
+    ]
 
 
 def _candidates(run: EMRun, sample: SampledRows) -> tuple[Move | None, list[Move]]:
