@@ -1,11 +1,14 @@
 """Where a command runs: an embedded cluster, one that is there, or one that does not answer."""
 
 import json
+import os
+import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import dask
 import dask.array as da
 import numpy as np
 import pandas as pd
@@ -15,6 +18,7 @@ from distributed import Client, Event
 from daskgmm import GaussianMixture, load, open_dataset
 from daskgmm.errors import ClusterError, DataError
 from daskgmm.jobs.cluster import scheduler
+from daskgmm.jobs.cluster.local import embedded
 from daskgmm.passes.engine import workers as engine
 from tests.support.clusters import closed_port, cluster_of, running, silent
 from tests.support.command import COMMAND, here, in_process, made
@@ -242,6 +246,15 @@ def test_a_restarted_cluster_is_told_as_such():
         pytest.raises(ClusterError, match=r"was restarted \(client\.restart\(\)\)"),
     ):
         GaussianMixture().fit(rows)
+
+
+@pytest.mark.slow
+def test_a_worker_of_a_job_comes_back_however_long_it_takes_to_start():
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1ms"}), embedded(1) as client:
+        (before,) = client.run(os.getpid).values()
+        os.kill(before, signal.SIGKILL)
+        assert client.submit(os.getpid, pure=False).result(60) != before
+        assert client.cluster.workers  # none is given up
 
 
 @pytest.mark.slow

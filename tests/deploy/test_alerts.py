@@ -114,8 +114,9 @@ def test_alerts_are_raised_when_they_should_be_and_no_others(tmp_path, case):
 
 
 @needs_promtool
-def test_a_night_without_a_fit_is_told(tmp_path):
-    given = [series("daskgmm_fits_total", "0x10 1x3000", outcome="converged")]
+@pytest.mark.parametrize("after", ["1x3000", "1x60 _x3000"], ids=["idle", "gone"])
+def test_a_night_without_a_fit_is_told(tmp_path, after):
+    given = [series("daskgmm_fits_total", f"0x10 {after}", outcome="converged")]
     labels = RULES["DaskgmmNoFit"]["labels"]
     expected = [
         {"eval_time": time, "alertname": "DaskgmmNoFit", "exp_alerts": alerts}

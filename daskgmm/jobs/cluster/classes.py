@@ -11,7 +11,7 @@ from typing import Any, Self
 from daskgmm.data.storage.deadline import run_within
 from daskgmm.data.storage.errors import first_line
 from daskgmm.errors import ClusterError, ConfigurationError
-from daskgmm.jobs.cluster.local import kill_workers, threads_deaf_to_interrupts
+from daskgmm.jobs.cluster.local import kill_workers, restarting_workers, threads_deaf_to_interrupts
 from daskgmm.jobs.cluster.scheduler import CONNECT_SECONDS
 
 CLOSE_SECONDS = 20.0
@@ -130,7 +130,8 @@ def started_cluster(spec: ClusterSpec, least: int | None = None) -> Iterator[Any
         client = Client(cluster, timeout=CONNECT_SECONDS)
         with _explaining(spec):
             _scale(cluster, spec, least or 1)
-        yield client
+        with restarting_workers() if local else nullcontext():
+            yield client
     except KeyboardInterrupt:
         kill_workers(cluster)
         run_within(partial(_close, client, cluster), CLOSE_SECONDS)

@@ -14,6 +14,7 @@ from daskgmm.jobs.cluster.scheduler import CONNECT_SECONDS
 logger = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS = 1.0
+_BACK_AGAIN = {"distributed.deploy.lost-worker-timeout": "10m"}
 _DASHBOARD = ":8787"  # Dask takes another free port if this one is in use
 
 
@@ -69,12 +70,25 @@ def embedded(
             f"The embedded cluster did not start: {error}.",
             "Check the memory limit, and the system's limit on processes.",
         ) from error
-    with cluster, Client(cluster, timeout=CONNECT_SECONDS) as client:
+    with restarting_workers(), cluster, Client(cluster, timeout=CONNECT_SECONDS) as client:
         try:
             yield client
         except KeyboardInterrupt:
             kill_workers(cluster)
             raise
+
+
+@contextmanager
+def restarting_workers() -> Iterator[None]:
+    """Give workers on this machine time to start again after their processes died.
+
+    Dask gives up a worker that is not back after 15 seconds, for good. On a busy machine a worker
+    takes longer to start, and a job whose workers were all given up has none to wait for.
+    """
+    import dask
+
+    with dask.config.set(_BACK_AGAIN):
+        yield
 
 
 def kill_workers(cluster: Any) -> None:
