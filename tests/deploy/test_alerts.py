@@ -120,7 +120,7 @@ def test_a_night_without_a_fit_is_told(tmp_path, after):
     labels = RULES["DaskgmmNoFit"]["labels"]
     expected = [
         {"eval_time": time, "alertname": "DaskgmmNoFit", "exp_alerts": alerts}
-        for time, alerts in (("25h", []), ("28h", [{"exp_labels": labels}]))
+        for time, alerts in (("25h", []), ("29h", [{"exp_labels": labels}]))
     ]
     check(tmp_path, given, expected)
 
