@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 from daskgmm.model.covariance import COVARIANCES
+from tests.support import compiling
 from tests.support.stores import proxied, s3, s3_server  # noqa: F401  fixtures for all tests
 
 # Idle threads of BLAS and OpenMP sleep at once. By default they spin for some milliseconds after a
@@ -23,6 +24,14 @@ dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
 # The same examples each time: a failure is the code's doing, never the draw's.
 settings.register_profile("daskgmm", deadline=None, derandomize=True)
 settings.load_profile("daskgmm")
+
+
+def pytest_configure(config):
+    """Begin to compile the loops before other processes start to test."""
+    if hasattr(config, "workerinput"):
+        compiling.wait_for_others()
+    elif config.getoption("numprocesses", None):
+        compiling.begin()
 
 
 @pytest.fixture(params=list(COVARIANCES))

@@ -24,8 +24,11 @@ _OF_A_PAIR = 2.25
 """Numbers for each pair of a row and a component by which moves are found: its responsibility, the
 logarithm, and whether the row is near."""
 
-_PARTIAL_BYTES = 5 * 2**23
-"""Bytes of feature vectors near some components, and of EM on them."""
+_WINDOW_BYTES = 2**23
+"""Most bytes of the feature vectors near some components, on which EM is made at a time."""
+
+_OF_A_WINDOW = 5
+"""Arrays of so many bytes: the feature vectors, and what EM on them takes."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ class SearchSizes:
         if not self.pairs:
             return self.sample_bytes + em + kernel_bytes
         pairs = math.ceil(_OF_A_PAIR * self.pairs) * np.dtype(np.float64).itemsize
-        made = max(_PARTIAL_BYTES, _OF_A_RUN * (self.runs - 2) * result_bytes)
+        near = _OF_A_WINDOW * min(_WINDOW_BYTES, self.rows * result_bytes)
+        made = max(near, _OF_A_RUN * (self.runs - 2) * result_bytes)
         moves = pairs + (2 * _OF_A_RUN + _OF_MOVES) * result_bytes + made
         return self.sample_bytes + max(em + kernel_bytes, moves)
 

@@ -13,6 +13,7 @@ from sklearn.mixture import BayesianGaussianMixture as Theirs
 from daskgmm import BayesianGaussianMixture, GaussianMixture, load, open_dataset
 from daskgmm.errors import ConfigurationError, DataError
 from tests.support.reference import THEIRS
+from tests.support.warned import WITH_LITTLE_VARIANCE
 
 PRIORS = ["dirichlet_process", "dirichlet_distribution"]
 INITS = ["kmeans", "random", "k-means++", "random_from_data"]
@@ -106,6 +107,7 @@ def test_values_are_scikit_learns_from_its_start(seed):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(16, 200))
+@WITH_LITTLE_VARIANCE
 def test_values_are_scikit_learns_in_more_settings(seed):
     compare(seed)
 

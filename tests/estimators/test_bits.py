@@ -176,6 +176,7 @@ def test_no_number_of_threads_changes_a_bit_of_a_selection(workers, expected_sel
 
 
 @pytest.mark.parametrize(("workers", "threads"), [(1, 4), (3, 1)])
+@pytest.mark.slow
 def test_no_number_of_threads_changes_a_bit_of_a_search(workers, threads, expected_search):
     with dask.config.set(scheduler="threads", num_workers=workers), threadpool_limits(threads):
         assert searched(in_chunks()[:6000]) == expected_search

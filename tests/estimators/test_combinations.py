@@ -199,6 +199,7 @@ def test_a_saved_model_answers_as_before(options, tmp_path):
 
 
 @pytest.mark.parametrize("how", ["marginalize", "drop"])
+@pytest.mark.slow
 def test_a_selection_with_all_of_it_is_that_of_single_fits(how):
     options = {"missing": how, "noise": True, "prior": PRIOR, "random_state": 0}
     rows = rows_for(options, 400)

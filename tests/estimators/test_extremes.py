@@ -14,6 +14,7 @@ from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.frame import Frame
 from daskgmm.model.prediction import Predictor
 from tests.support.reference import in_shape, random_mixture
+from tests.support.warned import WITH_LITTLE_VARIANCE, WITH_SMALL_COMPONENTS
 
 KINDS = list(COVARIANCES)
 
@@ -41,6 +42,7 @@ def start(kind, means):
     ("dtype", "outlier"),
     [(np.float64, 1e12), (np.float64, 1e30), (np.float64, 1e140), (np.float32, 1e12)],
 )
+@WITH_SMALL_COMPONENTS
 def test_a_row_far_off_leaves_the_others_their_digits(kind, dtype, outlier):
     rows = blobs().astype(dtype)
     means = np.array([[0.0, 0.0], [6.0, 6.0], [outlier, outlier]])
@@ -53,6 +55,7 @@ def test_a_row_far_off_leaves_the_others_their_digits(kind, dtype, outlier):
     assert_allclose(found.covariances_[:2], alone.covariances_, rtol=tolerance, atol=tolerance)
 
 
+@WITH_LITTLE_VARIANCE
 def test_features_too_small_to_be_squared_get_the_regularisation_as_variances():
     rows = 1e-160 * blobs()
     found = GaussianMixture(1).fit(rows)
@@ -68,6 +71,7 @@ def test_features_too_small_to_be_squared_get_the_regularisation_as_variances():
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("factor", [1e-25, 1e-9, 1e9, 1e25])
+@WITH_SMALL_COMPONENTS
 def test_the_unit_of_the_weights_changes_nothing(kind, dtype, factor):
     rows = blobs(distance=3.0).astype(dtype)
     weights = np.random.default_rng(1).uniform(0.5, 2, len(rows))

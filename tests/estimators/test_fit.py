@@ -18,6 +18,7 @@ from daskgmm.model.covariance import COVARIANCES
 from daskgmm.training.states import FitState, StopReason
 from tests.support.reference import THEIRS
 from tests.support.rows import separated
+from tests.support.warned import WITH_SMALL_COMPONENTS
 
 KINDS = list(COVARIANCES)
 ARRAYS = ["weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"]
@@ -317,6 +318,7 @@ def test_fewer_rows_than_components_is_told():
 
 
 @pytest.mark.filterwarnings("ignore:Number of distinct clusters")
+@WITH_SMALL_COMPONENTS
 def test_equal_rows_collapse_without_regularisation_and_do_not_with_it():
     rows = np.ones((20, 2))
     with pytest.raises(CollapsedComponentError, match="Component 0 of 2"):

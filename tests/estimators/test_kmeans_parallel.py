@@ -47,6 +47,7 @@ def parameters(model):
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.slow
 def test_its_centres_are_as_good_as_those_of_one_run_of_scikit_learns(seed, dtype):
     rows = blobs(seed=seed).astype(dtype)
     centres, _ = centres_of(rows, seed)

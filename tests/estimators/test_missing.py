@@ -234,6 +234,7 @@ def test_all_inputs_have_the_same_missing_values(how, tmp_path):
 
 
 @each_kind
+@pytest.mark.slow
 def test_any_number_of_workers_gives_the_same_bits(kind):
     X = da.from_array(gappy(3000), chunks=(250, 3))
     found = []

@@ -14,6 +14,7 @@ from sklearn.mixture import GaussianMixture as Theirs
 from daskgmm import GaussianMixture, open_dataset
 from daskgmm.model.covariance import COVARIANCES
 from tests.support.reference import THEIRS, in_shape
+from tests.support.warned import WITH_LITTLE_VARIANCE, WITH_SMALL_COMPONENTS
 
 KINDS = THEIRS
 FITTED = ["weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"]
@@ -75,6 +76,7 @@ def assert_same_predictions(ours, theirs, X, rows, tolerance=1e-8):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("n_features", "n_components"), [(1, 3), (2, 3), (5, 4), (17, 3), (50, 2)])
+@WITH_SMALL_COMPONENTS
 def test_from_the_same_start_it_ends_where_scikit_learn_ends(kind, n_features, n_components):
     rows = blobs(1500, n_features, n_components)
     given_start = start(rows, kind, n_components)
@@ -87,6 +89,7 @@ def test_from_the_same_start_it_ends_where_scikit_learn_ends(kind, n_features, n
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=12)
 @given(data=st.data())
+@WITH_SMALL_COMPONENTS
 def test_no_chunking_changes_the_result(kind, data):
     n_features = data.draw(st.integers(1, 4))
     chunks = tuple(data.draw(st.lists(st.integers(0, 60), min_size=1, max_size=12)))
@@ -102,6 +105,7 @@ def test_no_chunking_changes_the_result(kind, data):
     assert_same_predictions(ours, theirs, X, rows)
 
 
+@pytest.mark.slow
 def test_wherever_the_rows_are_a_start_on_a_sample_ends_in_the_same_mixture(tmp_path):
     """Where their number is known before they are read; other samples end in other optima here."""
     rows = blobs(6000, 3, 6, apart=1.5)
@@ -123,6 +127,7 @@ def test_wherever_the_rows_are_a_start_on_a_sample_ends_in_the_same_mixture(tmp_
     ("offset", "scale"), [(1e6, 1.0), (0.0, 1e-6), (1e6, 1e-3), (1e8, 1.0), (-1e6, 1e6)]
 )
 @pytest.mark.parametrize("n_features", [1, 4])
+@WITH_SMALL_COMPONENTS
 def test_far_from_zero_it_finds_what_scikit_learn_finds_with_the_offset_taken_away(
     kind, offset, scale, n_features
 ):
@@ -156,6 +161,7 @@ def test_k_means_starts_are_scikit_learns_too(kind):
     [(kind, way) for kind in KINDS for way in ("k-means++", "random", "random_from_data")
      if (kind, way) not in (("tied", "k-means++"), ("tied", "random_from_data"))],
 )  # fmt: skip
+@WITH_SMALL_COMPONENTS
 def test_the_other_shared_starts_are_scikit_learns_too(kind, init_params):
     rows = blobs(300, 2, 2)
     options = {
@@ -229,6 +235,8 @@ def test_a_sample_weight_counts_as_that_many_rows(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", [(2, 1, 1), (2, 1, 2), (40, 1, 1), (40, 3, 1), (5, 5, 5)])
+@WITH_LITTLE_VARIANCE
+@WITH_SMALL_COMPONENTS
 def test_small_cases_are_no_special_cases(kind, shape):
     n, n_features, n_components = shape
     rows = np.random.default_rng(0).normal(size=(n, n_features)).cumsum(axis=0)

@@ -23,6 +23,7 @@ from daskgmm.model.scoring import Scorer, Scoring
 from tests.support.paths import IRIS
 from tests.support.reference import DOUBLE, THEIRS, frame_of, random_mixture
 from tests.support.truths import truth
+from tests.support.warned import WITH_LITTLE_VARIANCE
 
 KINDS = list(COVARIANCES)
 CRITERIA = ["bic", "aic", "icl"]
@@ -178,6 +179,7 @@ def test_a_row_that_does_not_count_may_be_so_far_that_it_has_no_density():
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.slow
 def test_the_best_has_the_least_criterion(rows, criterion):
     found = GaussianMixtureSelector(
         [1, 2], covariance_type=KINDS, criterion=criterion, random_state=0
@@ -195,6 +197,7 @@ def test_the_best_has_the_least_criterion(rows, criterion):
 
 
 @pytest.mark.parametrize("n_clusters", [2, 3, 5])
+@pytest.mark.slow
 def test_separated_clusters_are_counted(n_clusters):
     X = blobs(2000, 5, n_clusters, distance=12.0)
     numbers = range(1, n_clusters + 3)
@@ -333,6 +336,7 @@ def test_what_it_says_of_rows_is_what_the_best_says(rows, tmp_path):
     assert loaded.random_state == best.random_state == 0
 
 
+@WITH_LITTLE_VARIANCE
 def test_it_has_the_mixtures_parameters_but_starts_of_its_own(rows):
     own = dict(inspect.signature(GaussianMixtureSelector).parameters)
     theirs = dict(inspect.signature(GaussianMixture).parameters)

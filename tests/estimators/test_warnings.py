@@ -11,6 +11,7 @@ from daskgmm import GaussianMixture, GaussianMixtureSelector
 from daskgmm.estimators.candidates import shortfalls
 from daskgmm.passes.statistics import Statistics
 from tests.support.paths import IRIS
+from tests.support.warned import WITH_SMALL_COMPONENTS
 
 ROWS = np.random.default_rng(0).normal(size=(300, 2))
 
@@ -87,6 +88,7 @@ def test_of_several_starts_the_best_counts_and_max_iter_is_another_trouble():
 
 
 @pytest.mark.filterwarnings("ignore:The best number of components")
+@WITH_SMALL_COMPONENTS
 def test_a_selection_warns_of_candidates_that_fell_short():
     iris = pd.read_csv(IRIS).drop(columns="species")
     selector = GaussianMixtureSelector(range(1, 9), criterion="aic", random_state=0)

@@ -12,6 +12,7 @@ from daskgmm.errors import ConfigurationError
 from daskgmm.export.sql import DIALECTS
 from daskgmm.model.covariance import COVARIANCES
 from tests.support.faithful import with_noise
+from tests.support.warned import WITH_LITTLE_VARIANCE
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -41,6 +42,7 @@ def answers(query, frame):
 
 @pytest.mark.parametrize("kind", list(COVARIANCES))
 @pytest.mark.parametrize("n_components", [1, 5])
+@WITH_LITTLE_VARIANCE
 def test_a_database_answers_as_predict_does(kind, n_components):
     model, frame = fitted(kind, n_components)
     found = answers(model.to_sql('"my rows"'), frame)
@@ -56,6 +58,7 @@ def usual():
     return fitted()
 
 
+@WITH_LITTLE_VARIANCE
 def test_null_gives_null_and_what_is_no_number_no_label(usual):
     model, frame = usual
     rows = frame.head(4).copy()
@@ -70,6 +73,7 @@ def test_null_gives_null_and_what_is_no_number_no_label(usual):
     assert np.isfinite(found.loc[3, "log_density"])
 
 
+@WITH_LITTLE_VARIANCE
 def test_columns_of_the_table_may_have_other_names(usual):
     model, frame = usual
     renamed = frame.set_axis(["d", "c", "b", "a"], axis=1)
@@ -78,6 +82,7 @@ def test_columns_of_the_table_may_have_other_names(usual):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
+@WITH_LITTLE_VARIANCE
 def test_each_dialect_reads_its_query_as_one_select(usual, dialect):
     model, _ = usual
     query = model.to_sql("sales.visits", dialect)
@@ -89,6 +94,7 @@ def test_each_dialect_reads_its_query_as_one_select(usual, dialect):
     assert set(ODD[:4]) <= columns
 
 
+@WITH_LITTLE_VARIANCE
 def test_what_cannot_be_said_in_sql_is_refused(usual):
     model, frame = usual
     unnamed = GaussianMixture(2, max_iter=1, random_state=0)
@@ -151,6 +157,7 @@ def test_postgres_answers_as_predict_does(kind, tmp_path):
 
 
 @pytest.mark.parametrize("n_clusters", [1, 2])
+@WITH_LITTLE_VARIANCE
 def test_clusters_are_labelled_as_a_merged_mixture_does(usual, n_clusters):
     model, frame = usual
     merged = model.merge(n_clusters, "overlap")

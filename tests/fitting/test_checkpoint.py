@@ -183,6 +183,7 @@ def collapsing():
 @pytest.mark.parametrize(
     ("which", "since"), [("first", -1), ("first", 0), ("last", 0), ("last", 1), ("end", 0)]
 )
+@pytest.mark.slow
 def test_starts_that_collapsed_stay_so(which, since, tmp_path):
     rows, model, expected, alive = collapsing()
     assert (alive[0], alive[-1]) == (4, 1)

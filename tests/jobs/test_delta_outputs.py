@@ -32,7 +32,7 @@ def rows(tmp_path_factory):
     return made
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.slow)])
 def place(request, tmp_path):
     """A folder that isn't there yet."""
     if request.param == "local":

@@ -31,7 +31,7 @@ def rows(tmp_path_factory):
     return prepare(tmp_path_factory.mktemp("outputs"))
 
 
-@pytest.fixture(params=["local", "memory", "s3"])
+@pytest.fixture(params=["local", "memory", pytest.param("s3", marks=pytest.mark.slow)])
 def place(request, tmp_path):
     """A folder that isn't there yet."""
     if request.param == "local":

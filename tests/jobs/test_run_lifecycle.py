@@ -42,7 +42,7 @@ class Stop(Silence):
             self.action()
 
 
-@pytest.fixture(params=["local", "memory", "s3"])
+@pytest.fixture(params=["local", "memory", pytest.param("s3", marks=pytest.mark.slow)])
 def place(request, tmp_path):
     """A run directory to come, and the storage options that reach it."""
     if request.param == "local":

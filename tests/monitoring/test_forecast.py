@@ -11,6 +11,7 @@ from daskgmm import GaussianMixture
 from daskgmm.monitoring.forecast import Forecast, Remaining, passes_left, remaining_of
 from daskgmm.monitoring.history import FitHistory
 from tests.monitoring.test_history import made
+from tests.support.warned import WITH_SMALL_COMPONENTS
 
 pytestmark = pytest.mark.filterwarnings("ignore:Best performing initialization")
 
@@ -90,6 +91,7 @@ REAL = {
 
 @pytest.mark.parametrize("acceleration", [None, "squarem"])
 @pytest.mark.parametrize("name", REAL)
+@WITH_SMALL_COMPONENTS
 def test_half_way_the_end_of_a_real_fit_is_foreseen_within_a_factor_of_five_or_not_at_all(
     name, acceleration
 ):
@@ -137,6 +139,7 @@ def test_the_start_that_needs_most_decides_and_the_bound_is_what_is_left():
     assert left in (None, *range(1, 11))
 
 
+@WITH_SMALL_COMPONENTS
 def test_time_left_is_passes_times_what_a_pass_takes():
     rows, n_components = REAL["digits"]
     states = states_of(rows, n_components, tol=1e-4, max_iter=500, subsample=None)

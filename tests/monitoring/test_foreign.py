@@ -151,6 +151,7 @@ def test_a_real_event_with_a_field_missing_or_of_another_type_breaks_nothing(mes
 
 @settings(max_examples=10, deadline=None)  # a page is made anew each time
 @given(st.data())
+@pytest.mark.slow
 def test_nor_does_it_break_the_page(messages, data):
     draw(changed(messages, data))
 

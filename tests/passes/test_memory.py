@@ -82,6 +82,7 @@ def test_work_arrays_take_what_is_predicted(kind, n_features, n_components, dtyp
         ("diag", 1, 100, 4096), ("full", 1, 200, 100), ("tied", 1, 200, 100), ("full", 1, 20, 1000),
     ],
 )  # fmt: skip
+@pytest.mark.slow
 def test_starts_together_and_large_mixtures_take_no_more_than_predicted(
     kind, starts, n_features, n_components
 ):
@@ -114,6 +115,7 @@ def test_starts_together_and_large_mixtures_take_no_more_than_predicted(
 
 
 @pytest.mark.parametrize("n_features", [1, 20, 100])
+@pytest.mark.slow
 def test_reading_takes_what_is_predicted(n_features, tmp_path):
     values = np.random.default_rng(0).normal(size=(150_000, n_features))
     names = [f"x{index}" for index in range(n_features)]

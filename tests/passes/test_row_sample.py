@@ -95,6 +95,7 @@ def test_the_sample_hangs_on_seed_and_parts_alone_not_on_how_they_are_grouped(mo
     assert not np.array_equal(sample_of(source, 100, seed=4).sample.rows, expected.rows)
 
 
+@pytest.mark.slow
 def test_every_row_is_as_likely_as_any_other(in_this_thread):
     lengths = [5, 50, 0, 1, 44]
     counts = np.zeros(100)

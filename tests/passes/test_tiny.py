@@ -182,6 +182,7 @@ def test_a_pass_over_tiny_chunks_that_a_cluster_holds_has_very_few_tasks():
 
 
 @pytest.mark.parametrize("in_place", [True, False])
+@pytest.mark.slow
 def test_a_persisted_frame_counts_its_rows_first_and_is_then_read_as_an_array_is(
     in_place, monkeypatch
 ):

@@ -335,6 +335,7 @@ def test_without_matplotlib_the_remedy_is_the_extra(model, monkeypatch):
         plotting.scatter(model)
 
 
+@pytest.mark.slow
 def test_importing_loads_no_matplotlib_and_drawing_no_pyplot(tmp_path):
     script = """
 import sys

@@ -148,6 +148,7 @@ def test_one_component_has_its_mode_in_closed_form(kind):
 
 
 @each_kind
+@pytest.mark.slow
 def test_the_mode_is_a_stationary_point_of_the_bound(kind):
     rows, start = rows_of(80), random_mixture(COVARIANCES[kind], 2)
     estimation = MaximumAPosteriori(Prior(mean_precision=2.0))

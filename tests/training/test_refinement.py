@@ -29,6 +29,7 @@ from daskgmm.training.stopping import stopping_named
 from tests.support.reference import frame_of
 from tests.support.rows import correlated
 from tests.support.tables import TABLES
+from tests.support.warned import WITH_SMALL_COMPONENTS
 
 DOUBLE = np.dtype(np.float64)
 PLENTY = 1e10
@@ -303,6 +304,7 @@ def test_moves_leave_what_em_shrinks_onto_a_few_rows_at_its_end():
 
 
 @pytest.mark.parametrize("units", [(1.0, 1.0, 1.0), (1e3, 1.0, 1e-2)])
+@WITH_SMALL_COMPONENTS
 def test_a_thin_cluster_of_many_rows_is_found_and_equal_values_are_no_cluster(units):
     random = np.random.default_rng(0)
     labels = random.integers(0, 3, 6000)
@@ -479,6 +481,7 @@ def test_the_same_seed_gives_the_same_bits():
 
 
 @pytest.mark.parametrize("large", [False, True])
+@pytest.mark.slow
 def test_a_search_takes_no_more_memory_than_predicted(large, monkeypatch):
     n, n_features, n_components = 2400, 24, 40
     if large:  # mixtures go one by one

@@ -52,6 +52,7 @@ def bits_of(trace, random):
 
 @pytest.mark.parametrize("most", [0.0, 3e6])
 @pytest.mark.parametrize(("kind", "name", "k", "n_init", "n"), PARAMETERS)
+@pytest.mark.slow
 def test_wherever_a_search_is_cut_it_ends_in_the_same_bits(kind, name, k, n_init, n, most):
     rows, _ = correlated(n, 2, 3, spread=2, apart=1.0)
     plan = StartPlan(COVARIANCES[kind], k, n_init, initialiser_named(name), StartValues())
