@@ -42,6 +42,7 @@ def is_report(file):
 
 
 @pytest.mark.parametrize("command", ["fit", "select", "update", "predict", "score", "sample"])
+@pytest.mark.slow
 def test_every_command_that_runs_passes_writes_one(tmp_path, rows, address, here, command):
     model, mixture = rows.saved, ("--columns", "a,b", "--max-iter", 5)
     arguments = {

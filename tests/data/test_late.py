@@ -175,6 +175,7 @@ def late(request, monkeypatch, root):
 
 
 @outputs("parquet", "zarr")
+@pytest.mark.slow
 def test_a_part_of_another_run_that_comes_while_an_output_is_made_is_not_in_it(rows, root, late):
     late.kill(lambda: predict(rows, "model.safetensors", late.out, root[1], **late.more))
     begun = []

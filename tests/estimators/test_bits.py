@@ -183,6 +183,7 @@ def test_no_number_of_threads_changes_a_bit_of_a_search(workers, threads, expect
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_trials_keep_their_bits(kind):
     """Whether one is refused hangs on the last digits of a bound."""
     options = {"acceleration": "squarem", "init_params": "random", "max_iter": 40}

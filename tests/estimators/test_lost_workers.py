@@ -110,6 +110,7 @@ def lost():
 
 @pytest.mark.parametrize("how", [at_once, beside])
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_a_client_that_is_closed(client, rows, file, kind, how):
     X, parameters = kind(rows, file)
     with lost():

@@ -28,21 +28,45 @@ def expected_failures(estimator):
     return {"check_sample_weight_equivalence_on_dense_data": WEIGHTS}
 
 
-@parametrize_with_checks(
-    [
-        *(GaussianMixture(covariance_type=kind) for kind in COVARIANCES),
-        GaussianMixture(2),
-        GaussianMixture(2, covariance_type="diag"),
-        GaussianMixtureSelector((1, 2)),
-        BayesianGaussianMixture(),
-        BayesianGaussianMixture(n_components=2),
-    ],
-    expected_failed_checks=expected_failures,
+SLOW = ("tied", "diag", "spherical")
+"""Types that are checked among the slow tests; a further one is checked at once."""
+
+CALMLY = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning"),
+    pytest.mark.filterwarnings("ignore:The best number of components"),
+]
+
+
+def checked(*estimators):
+    """Mark a test with scikit-learn's checks of some estimators."""
+    mark = parametrize_with_checks(list(estimators), expected_failed_checks=expected_failures)
+
+    def marked(test):
+        for each in (mark, *CALMLY):
+            test = each(test)
+        return test
+
+    return marked
+
+
+@checked(
+    *(GaussianMixture(covariance_type=kind) for kind in COVARIANCES if kind not in SLOW),
+    BayesianGaussianMixture(),
 )
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@pytest.mark.filterwarnings("ignore:The best number of components")
 def test_scikit_learns_estimator_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@checked(
+    *(GaussianMixture(covariance_type=kind) for kind in SLOW),
+    GaussianMixture(2),
+    GaussianMixture(2, covariance_type="diag"),
+    GaussianMixtureSelector((1, 2)),
+    BayesianGaussianMixture(n_components=2),
+)
+def test_its_checks_of_more_estimators(estimator, check):
     check(estimator)
 
 

@@ -60,6 +60,7 @@ def apart(X, row, **options):
 @pytest.mark.filterwarnings("ignore:Every mixture that was found has")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("options", SETTINGS, ids=["full passes", "sampled"])
+@pytest.mark.slow
 def test_candidates_of_one_type_are_separate_fits_to_the_bit(rows, kind, options):
     X = da.from_array(rows, chunks=((1300, 1, 0, 1699), 3))
     options = {"random_state": 3, "n_init": 1} | options

@@ -363,6 +363,7 @@ def same(one, other):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("stopping", ["lower_bound", "parameters"])
+@pytest.mark.slow
 def test_a_state_comes_back_whole(kind, stopping, tmp_path):
     compared = []
 

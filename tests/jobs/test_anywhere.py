@@ -82,6 +82,7 @@ def test_small_inputs_stay_in_the_task_that_asks(rows, tmp_path, client, expecte
     assert client.submit(score_in_task, str(tmp_path / "run"), rows).result()["rows"] == 5_000
 
 
+@pytest.mark.slow
 def test_dask_mls_starts_stay_there_too(rows, tmp_path, client):
     pytest.importorskip("dask_ml")
     task = client.submit(fit_in_task, rows, str(tmp_path / "run"), init="k-means||", pure=False)

@@ -52,6 +52,7 @@ def standardised(rows):
     return (rows - rows.mean(0)) / rows.std(0)
 
 
+@pytest.mark.slow
 def test_rows_whose_chunks_share_tasks_travel_in_small_graphs_and_come_to_the_same(cluster):
     rows = np.random.default_rng(0).normal(size=(400_000, 8))
     X = standardised(da.from_array(rows, chunks=(50_000, 8)))
@@ -77,6 +78,7 @@ def sharing_inputs():
 
 @pytest.mark.filterwarnings("ignore:Best performing initialization")
 @pytest.mark.parametrize("kind", sharing_inputs())
+@pytest.mark.slow
 def test_no_pass_sends_rows_and_no_bit_changes_where_chunks_share_tasks(kind, cluster):
     X = sharing_inputs()[kind]
     with Client(cluster) as client:

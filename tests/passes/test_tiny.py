@@ -127,6 +127,7 @@ def expected():
 
 
 @pytest.mark.parametrize("kind", ["drawn anew", "persisted", "sharing"])
+@pytest.mark.slow
 def test_tiny_chunks_have_the_same_bits_in_threads(kind, expected):
     assert bits(kinds_of_input()[kind]) == expected
 

@@ -209,6 +209,7 @@ def test_a_legend_has_ten_components_and_more_are_numbered(ten_and_eleven, colum
 
 
 @pytest.mark.filterwarnings("ignore:Every mixture that was found has")
+@pytest.mark.slow
 def test_fifty_components_all_look_different(rows):
     model = GaussianMixture(50, covariance_type="spherical", random_state=0, tol=1).fit(rows)
     looks = {
