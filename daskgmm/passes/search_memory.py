@@ -24,11 +24,15 @@ _OF_A_PAIR = 2.25
 """Numbers for each pair of a row and a component by which moves are found: its responsibility, the
 logarithm, and whether the row is near."""
 
-_WINDOW_BYTES = 2**23
-"""Most bytes of the feature vectors near some components, on which EM is made at a time."""
+_TOGETHER_BYTES = 2**25
+"""Most bytes of the feature vectors of regions that are worked on together, about: those that
+`daskgmm.training.refinement.partial` makes at a time."""
 
-_OF_A_WINDOW = 5
-"""Arrays of so many bytes: the feature vectors, and what EM on them takes."""
+_REGIONS = 4
+"""Regions for each component, rounded up: its own to be split, and two pairs to be merged."""
+
+_OF_FEATURES = 1.25
+"""Bytes of EM on such feature vectors, theirs included, for each of theirs."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,8 @@ class SearchSizes:
         if not self.pairs:
             return self.sample_bytes + em + kernel_bytes
         pairs = math.ceil(_OF_A_PAIR * self.pairs) * np.dtype(np.float64).itemsize
-        near = _OF_A_WINDOW * min(_WINDOW_BYTES, self.rows * result_bytes)
+        features = min(_TOGETHER_BYTES, _REGIONS * self.rows * result_bytes)
+        near = math.ceil(_OF_FEATURES * features)
         made = max(near, _OF_A_RUN * (self.runs - 2) * result_bytes)
         moves = pairs + (2 * _OF_A_RUN + _OF_MOVES) * result_bytes + made
         return self.sample_bytes + max(em + kernel_bytes, moves)

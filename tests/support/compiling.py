@@ -5,8 +5,10 @@ a float type compiles its loops into numba's cache and holds a lock meanwhile; w
 of that type waits for it.
 """
 
+import atexit
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,6 +26,7 @@ TYPES = ("float64", "float32")
 def begin() -> None:
     """Compile the loops of each type in a process of its own, which holds the type's lock."""
     folder = os.environ[FOLDER] = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for name in TYPES:
         with Path(folder, name).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # until the process ends, which has it open as well
