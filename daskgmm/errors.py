@@ -14,6 +14,8 @@ Each carries its ``cause`` (the fact with the offending value) and a ``remedy``;
 both. They hold plain strings only, so they travel between processes as they are.
 """
 
+import re
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Self
 
@@ -85,8 +87,12 @@ class ClusterError(DaskGMMError, ConnectionError):
     """The cluster or the network failed in passing; the same call may work later."""
 
 
+_OLDEST = {"s3fs": "2026.3", "zarr": "3.1.3"}
+"""Oldest versions of packages of which older ones would fail without a clear error."""
+
+
 def require_package(package: str, extra: str, need: str) -> None:
-    """Raise ConfigurationError unless an optional package is installed.
+    """Raise ConfigurationError unless an optional package is installed and new enough.
 
     Parameters
     ----------
@@ -97,7 +103,16 @@ def require_package(package: str, extra: str, need: str) -> None:
     need : str
         Beginning of the error, such as ``"Figures need matplotlib"``.
     """
+    remedy = f"Install it: pip install 'daskgmm[{extra}]'."
     if find_spec(package) is None:
-        raise ConfigurationError(
-            f"{need}, which is not installed.", f"Install it: pip install 'daskgmm[{extra}]'."
-        )
+        raise ConfigurationError(f"{need}, which is not installed.", remedy)
+    if package in _OLDEST:
+        installed = import_module("importlib.metadata").version(package)
+        if _numbers(installed) < _numbers(_OLDEST[package]):
+            raise ConfigurationError(
+                f"{need} {_OLDEST[package]} or newer; {installed} is installed.", remedy
+            )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version))

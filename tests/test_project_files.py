@@ -7,6 +7,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from daskgmm import errors
 from daskgmm.cli.main import daskgmm
 from tests.support.paths import ROOT
 
@@ -49,6 +50,12 @@ def test_the_workflows_run_on_each_python_that_the_package_names():
     assert oldest[0]["with"]["python-version"] == named[0]
     assert [step["run"] for step in checks["steps"] if "run" in step][-1] == ".ci/run"
     assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
+
+
+def test_errors_ask_for_the_oldest_versions_that_extras_take():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    required = {line for lines in project["optional-dependencies"].values() for line in lines}
+    assert {f"{package}>={oldest}" for package, oldest in errors._OLDEST.items()} <= required
 
 
 @pytest.mark.parametrize("name", ["bug.yml", "feature.yml"])

@@ -10,7 +10,7 @@ import pytest
 
 from daskgmm import GaussianMixture, open_dataset
 from daskgmm.data.storage import retry
-from daskgmm.errors import ClusterError, DataError, MissingInputError
+from daskgmm.errors import ClusterError, ConfigurationError, DataError, MissingInputError
 from tests.support.blocks import all_rows
 from tests.support.command import here, in_process  # noqa: F401  a fixture
 from tests.support.stores import KEY, SECRET
@@ -177,6 +177,34 @@ def test_missing_credentials_are_told(s3, monkeypatch, tmp_path):
     options = {"endpoint_url": s3.endpoint, "skip_instance_cache": True}
     with pytest.raises(MissingInputError, match=r"NoCredentialsError.*credentials"):
         open_dataset(f"{s3.url}/a.parquet", storage_options=options)
+
+
+@pytest.mark.parametrize(
+    ("versions", "words", "extra"),
+    [
+        (
+            {"s3fs": "2026.2.0"},
+            r"a\.zarr needs the package s3fs 2026\.3 or newer; 2026\.2\.0",
+            "s3",
+        ),
+        (
+            {"s3fs": "2026.10.0", "zarr": "2.18.7"},
+            r"needs the package zarr 3\.1\.3 or newer; 2\.18\.7 is installed",
+            "zarr",
+        ),
+    ],
+)
+def test_packages_that_are_too_old_are_named(s3, monkeypatch, versions, words, extra):
+    url = put(s3, "a.zarr")
+    monkeypatch.setattr("importlib.metadata.version", versions.get)
+    with pytest.raises(ConfigurationError, match=rf"{words}.*pip install 'daskgmm\[{extra}\]'"):
+        open_dataset(url, storage_options=s3.options)
+
+
+def test_without_its_package_no_store_is_read(monkeypatch):
+    monkeypatch.setattr("daskgmm.errors.find_spec", lambda _: None)
+    with pytest.raises(ConfigurationError, match=r"s3fs, which is not installed.*daskgmm\[s3\]"):
+        open_dataset("s3://rows/a.parquet")
 
 
 def test_a_bucket_or_object_that_is_not_there_is_named(s3):

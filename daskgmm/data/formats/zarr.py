@@ -69,7 +69,8 @@ def open_zarr(files: Sequence[InputFile]) -> StoredArrayTable:
     Raises
     ------
     ConfigurationError
-        The package zarr isn't installed, or a store has several arrays and none is chosen.
+        The package zarr isn't installed or is too old, or a store has several arrays and none is
+        chosen.
     DataError
         A store is damaged, or has no such array of numbers.
     """

@@ -102,7 +102,7 @@ class ZarrSink(Sink):
 
     def prepare(self) -> None:
         """Write the arrays' metadata; the group's comes last, so that no reader opens it before."""
-        require_package("zarr", "zarr", f"Writing {self.folder.name} needs the package zarr")
+        require_package("zarr", "zarr", "Writing Zarr stores needs the package zarr")
         self.folder.make()
         for field in self.fields:
             self._create(field, self.folder.inside(field.name))

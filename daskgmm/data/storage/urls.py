@@ -11,7 +11,7 @@ from fsspec.core import url_to_fs
 
 from daskgmm.data.storage.credentials import shown_address
 from daskgmm.data.storage.errors import decoder_errors, first_line, input_errors
-from daskgmm.errors import ConfigurationError
+from daskgmm.errors import ConfigurationError, require_package
 
 _S3 = ("s3://", "s3a://")
 _VARIABLES = ("AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS")
@@ -84,11 +84,14 @@ def file_system(address: str, options: Mapping[str, Any]) -> tuple[AbstractFileS
     Raises
     ------
     ConfigurationError
-        The URL's protocol is unknown, its package isn't installed, or takes no such options.
+        The URL's protocol is unknown, or its package isn't installed, is too old, or takes no such
+        options.
     MissingInputError, DataError, ClusterError
         What it is opened on top of, such as an archive, is missing, damaged, or can't be reached.
     """
     shown = shown_address(address)
+    if address.startswith(_S3):
+        require_package("s3fs", "s3", f"{shown} needs the package s3fs")
     on_top = decoder_errors if "::" in address else input_errors
     with on_top(shown, seen=False):
         try:
