@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from daskgmm.data.columns import ColumnSelection
-from daskgmm.data.dataset import Dataset, feature_names, weight_name
+from daskgmm.data.dataset import Dataset, column_selection
 from daskgmm.data.files.versions import FileRecord, InputFile
 from daskgmm.data.formats.parquet import open_parquet
 from daskgmm.data.list_columns import element_of
@@ -29,6 +30,9 @@ def open_table(
     rows: Any,
     columns: Sequence[str] | None = None,
     sample_weight: str | None = None,
+    *,
+    exclude: Sequence[str] = (),
+    numeric: bool = False,
 ) -> Dataset:
     """Read rows of another library into a temporary file on this machine, in one pass.
 
@@ -45,6 +49,10 @@ def open_table(
         The features, in this order; by default all columns but the weights'. Only they are kept.
     sample_weight : str, optional
         The column of sample weights.
+    exclude : sequence of str
+        Columns that are no features, in place of `columns`.
+    numeric : bool
+        Whether all columns of numbers are features and no others, in place of `columns`.
 
     Returns
     -------
@@ -54,6 +62,8 @@ def open_table(
     ------
     InputTypeError
         The object has no such method, or a column is not numeric.
+    ConfigurationError
+        Columns are both named and left out.
     DataError
         A column is missing, or the rows can't be read.
     OutputError
@@ -65,17 +75,15 @@ def open_table(
             "Pass an Arrow table or stream, a Polars frame or a DuckDB relation; for files use "
             "open_dataset.",
         )
-    selection = ColumnSelection(
-        None if columns is None else feature_names(columns, _FORMAT),
-        None if sample_weight is None else weight_name(sample_weight, _FORMAT),
-    )
+    selection = column_selection(_FORMAT, columns, sample_weight, exclude, numeric=numeric)
     stream = _stream(rows)
     wanted = _wanted(selection, stream.schema)
     scratch = Scratch(f"table-{uuid4().hex}")
     try:
         file = _written(stream, wanted, scratch.folder / "rows.parquet")
         weakref.finalize(file, scratch.leave)
-        return Dataset(_FORMAT, open_parquet([file]), selection)
+        kept = replace(selection, exclude=(), only_numeric=False)  # the file has no others
+        return Dataset(_FORMAT, open_parquet([file]), kept)
     except BaseException:
         scratch.remove()
         raise
@@ -95,9 +103,7 @@ def _wanted(selection: ColumnSelection, schema: pa.Schema) -> list[str]:
         there = set(schema.names)
         found = (name if name in there else (element_of(name) or (name,))[0] for name in columns)
         columns = tuple(dict.fromkeys(found))
-    whole = ColumnSelection(columns, selection.weight).resolve(
-        schema, _NAME, length_of=lambda _name: 1
-    )
+    whole = replace(selection, columns=columns).resolve(schema, _NAME, length_of=lambda _name: 1)
     return list(whole.names)
 
 

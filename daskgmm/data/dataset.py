@@ -280,20 +280,9 @@ def open_dataset(
     """
     if block_rows is not None and not (isinstance(block_rows, int | np.integer) and block_rows > 0):
         raise ConfigurationError(f"block_rows={block_rows!r}.", "Pass a whole number above 0.")
-    if columns is not None and (numeric or len(exclude)):
-        raise ConfigurationError(
-            f"Both columns and {'numeric' if numeric else 'exclude'} were given.",
-            "Name the features with columns= (--columns), or choose them by exclude= (--exclude) "
-            "and numeric= (--numeric).",
-        )
     request = TableRequest(conditions(where), version, moment(as_of), storage_options or {})
     name, files = find_inputs(path, format, request.storage_options, request.where)
-    selection = ColumnSelection(
-        None if columns is None else feature_names(columns, name),
-        None if sample_weight is None else weight_name(sample_weight, name),
-        exclude=_names(exclude, "exclude", name),
-        only_numeric=numeric,
-    )
+    selection = column_selection(name, columns, sample_weight, exclude, numeric=numeric)
     return Dataset(name, _open(name, files, delimiter, request), selection, block_rows)
 
 
@@ -314,6 +303,29 @@ def _open(
             "Leave version= and as_of= (--version, --as-of) out: they are for tables.",
         )
     return known.open(files) if delimiter is None else known.open(files, delimiter)
+
+
+def column_selection(
+    format_name: str,
+    columns: Sequence[str | int] | None,
+    sample_weight: str | int | None,
+    exclude: Sequence[str | int],
+    *,
+    numeric: bool,
+) -> ColumnSelection:
+    """The options that choose columns; raise ConfigurationError where they make no sense."""
+    if columns is not None and (numeric or len(exclude)):
+        raise ConfigurationError(
+            f"Both columns and {'numeric' if numeric else 'exclude'} were given.",
+            "Name the features with columns= (--columns), or choose them by exclude= (--exclude) "
+            "and numeric= (--numeric).",
+        )
+    return ColumnSelection(
+        None if columns is None else feature_names(columns, format_name),
+        None if sample_weight is None else weight_name(sample_weight, format_name),
+        exclude=_names(exclude, "exclude", format_name),
+        only_numeric=numeric,
+    )
 
 
 def feature_names(columns: Sequence[str | int], format_name: str) -> tuple[str, ...]:

@@ -21,7 +21,8 @@ def kind_of(X: Any) -> str:
     Raises
     ------
     InputTypeError
-        X is a Dask collection other than an array or frame, or a path.
+        X is a Dask collection other than an array or frame, a path, or a table that only Arrow
+        reads.
     """
     if isinstance(X, str | os.PathLike):
         path = os.fspath(X)
@@ -35,7 +36,13 @@ def kind_of(X: Any) -> str:
                 "Pass a dask array or DataFrame.",
             )
         return "frame" if hasattr(X, "divisions") else "array"
-    # The attribute of the type counts, as a frame has its columns as attributes.
+    # The attributes of the type count, as a frame has its columns as attributes.
+    kind = type(X)
+    if hasattr(kind, "__arrow_c_stream__") and not hasattr(kind, "__array__"):
+        raise InputTypeError(
+            f"X is a {kind.__name__}, which is no array of rows.",
+            "Read its rows first: daskgmm.open_table(X).",
+        )
     return "dataset" if hasattr(type(X), "source") else "memory"
 
 

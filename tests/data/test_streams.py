@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from daskgmm import GaussianMixture, open_dataset, open_table
 from daskgmm.data import arrow_stream
-from daskgmm.errors import DataError, InputTypeError, OutputError
+from daskgmm.errors import ConfigurationError, DataError, InputTypeError, OutputError
 
 X = np.random.default_rng(0).normal(size=(300, 2)) + np.repeat([[0, 0], [9, 9]], 150, axis=0)
 FRAME = pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "name": "text", "w": 2.0})
@@ -105,6 +105,21 @@ def test_only_numbers_are_features_and_lists_of_them_count():
         open_table(vectors)
     with pytest.raises(DataError, match="the table has no column 'z'"):
         open_table(vectors, columns=["z"])
+
+
+def test_columns_are_left_out_as_in_a_dataset():
+    table = pa.Table.from_pandas(FRAME)
+    assert open_table(table, sample_weight="w", numeric=True).columns == ("a", "b")
+    rest = open_table(table, exclude=["name", "a"])
+    assert rest.columns == ("b", "w")
+    assert_array_equal(all_rows(rest)[:, 0], X[:, 1])
+    with pytest.raises(ConfigurationError, match="Both columns and exclude were given"):
+        open_table(table, ["a"], exclude=["b"])
+
+
+def test_a_fit_of_a_table_that_is_no_array_says_how_to_read_it():
+    with pytest.raises(InputTypeError, match=r"X is a DuckDBPyRelation.*open_table\(X\)"):
+        GaussianMixture(2).fit(duckdb.sql("SELECT a, b FROM FRAME"))
 
 
 def test_what_is_no_table_is_refused():
