@@ -14,7 +14,7 @@ from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prediction import Predictor
 from daskgmm.model.questions.clusters import ClusterPredictor
-from daskgmm.model.questions.diagnosis import ComponentReport, diagnosed, flags, overlaps
+from daskgmm.model.questions.diagnosis import ComponentReport, coinciding, diagnosed, flags
 from daskgmm.model.questions.matching import matching
 
 
@@ -171,8 +171,8 @@ def reports_of(estimator: FittedMixture) -> list[ComponentReport]:
 def flags_of(estimator: FittedMixture) -> list[tuple[str, ...]]:
     """Oddities of each component of a fitted estimator; no row is read."""
     found = estimator._predictor  # noqa: SLF001  a protocol's
-    moments, shared = estimator._moments, overlaps(found.mixture)  # noqa: SLF001
-    return flags(found, moments, estimator.reg_covar, shared)
+    moments, coincides = estimator._moments, coinciding(found.mixture)  # noqa: SLF001
+    return flags(found, moments, estimator.reg_covar, coincides)
 
 
 def _in_frame_for(covariance: Covariance, mixture: Mixture, frame: Frame) -> tuple[Mixture, Frame]:

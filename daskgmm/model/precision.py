@@ -125,7 +125,7 @@ def step_suffices(
     coarse = np.zeros(after.n_components) if moments.coarse is None else moments.coarse
     moved = {
         kind: covariance_errors(after, moments.origins, kind) <= COVARIANCE_TOLERANCE[kind]
-        for kind in (double, dtype)
+        for kind in {double, dtype}
     }
     enough = np.where(coarse == ABOUT_ORIGINS, moved[dtype], moved[double])
     enough &= (coarse == 0) | ~fragile_components(after, dtype)

@@ -41,6 +41,32 @@ def test_conditions_and_overlaps_are_those_of_all_pairs(kind):
     assert_allclose(diagnosis.overlaps(mixture), np.exp(-distances.min(axis=1)), rtol=1e-12)
 
 
+@each_kind
+def test_those_that_coincide_are_those_that_overlap_so_much(kind):
+    mixture = random_mixture(COVARIANCES[kind], n_components=12, n_features=4)
+    means = mixture.means.copy()
+    means[7] = means[2] + 1e-3  # next to equal, where covariances are shared
+    mixture = replace(mixture, means=means)
+    if mixture.covariance is not COVARIANCES["tied"]:
+        like = np.where(np.arange(12) == 7, 2, np.arange(12))
+        like = np.where(np.arange(12) == 9, 4, like)  # the same width about another mean
+        mixture = replace(mixture.of_components(like), weights=mixture.weights, means=mixture.means)
+    expected = diagnosis.overlaps(mixture) >= diagnosis.COINCIDENCE
+    assert np.flatnonzero(expected).tolist() == [2, 7]
+    assert diagnosis.coinciding(mixture).tolist() == expected.tolist()
+
+
+def test_hundreds_of_components_are_told_apart_without_their_covariances(monkeypatch):
+    mixture = random_mixture(COVARIANCES["full"], n_components=300, n_features=30)
+    mixture = replace(mixture, means=3 * mixture.means)
+    compared = []
+    monkeypatch.setattr(
+        diagnosis, "bhattacharyya", lambda *pair: compared.append(pair) or bhattacharyya(*pair)
+    )
+    assert not diagnosis.coinciding(mixture).any()
+    assert not compared
+
+
 @pytest.mark.parametrize("apart", [0.0, 1.0, 3.0, 30.0])
 def test_entropy_is_that_of_a_components_own_rows(apart):
     def uncertainty(x):

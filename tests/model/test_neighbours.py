@@ -1,8 +1,5 @@
 """Hundreds of components: a row is held against the neighbours of one, and none is missed."""
 
-import os
-import subprocess
-import sys
 import tracemalloc
 import warnings
 
@@ -209,12 +206,6 @@ def test_a_mixture_gets_the_same_bits_whatever_batch_it_is_in():
         assert_array_equal(found.sums, alone.sums)
 
 
-def test_what_is_known_of_a_mixture_is_made_once():
-    mixture, _ = drawn(5, 3, spread=3, away=3)
-    assert model_of(mixture, DOUBLE) is model_of(mixture, DOUBLE)
-    assert model_of(mixture, SINGLE) is not model_of(mixture, DOUBLE)
-
-
 @pytest.mark.usefixtures("known")
 def test_screened_kernels_do_not_ask_for_neighbours_where_all_pairs_count():
     mixture, _ = drawn(30, 3, spread=3, away=40)
@@ -224,41 +215,3 @@ def test_screened_kernels_do_not_ask_for_neighbours_where_all_pairs_count():
         [mixture], Frame.identity(3), DOUBLE, strategy=kernel.strategies[0]._replace(screened=False)
     )
     assert whole.neighbours[0] is None
-
-
-_FORKED = """
-import os, signal, threading
-import numpy as np
-from daskgmm.model.mixture_cache import cached_by_mixture
-
-class Mixture: pass
-
-begun, end = threading.Event(), threading.Event()
-
-@cached_by_mixture
-def slow(mixture, dtype):
-    begun.set()
-    end.wait()
-
-@cached_by_mixture
-def quick(mixture, dtype):
-    return 7
-
-maker = threading.Thread(target=slow, args=(Mixture(), np.dtype(float)))
-maker.start()
-begun.wait()
-child = os.fork()
-if child == 0:
-    signal.alarm(10)  # if it waits for a thread that it does not have
-    os._exit(quick(Mixture(), np.dtype(float)))
-status = os.waitpid(child, 0)[1]
-end.set()
-maker.join()
-assert os.waitstatus_to_exitcode(status) == 7, status
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
-def test_a_process_that_is_forked_while_something_is_made_can_make_its_own():
-    command = [sys.executable, "-W", "ignore", "-c", _FORKED]
-    subprocess.run(command, check=True)

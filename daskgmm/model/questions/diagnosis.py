@@ -29,6 +29,10 @@ ON_REG_COVAR = "on reg_covar"
 COINCIDENCE = 0.99
 """Bhattacharyya coefficient from which on two components are one."""
 
+_MOST_OF_COINCIDING = 0.0101
+"""Distance (nats) along an axis from which on two components do not coincide: that of
+`COINCIDENCE`, and what rounding may add to it."""
+
 _A_ROW = 0.99
 """Responsibilities that are a whole row, but for what others have of it."""
 
@@ -83,7 +87,7 @@ def diagnosed(
     columns = np.stack(
         [mixture.weights, counts, condition_numbers(mixture), shared, entropies(predictor)]
     )
-    found = flags(predictor, moments, reg_covar, shared)
+    found = flags(predictor, moments, reg_covar, shared >= COINCIDENCE)
     names = ("weight", "rows", "condition", "overlap", "entropy")
     return [
         ComponentReport(**dict(zip(names, row, strict=True)), flags=own)
@@ -119,6 +123,31 @@ def overlaps(mixture: Mixture) -> Doubles:
     return found
 
 
+def coinciding(mixture: Mixture) -> NDArray[np.bool_]:
+    """Mask (K,) of the components that overlap with another by `COINCIDENCE` or more.
+
+    Few of hundreds do, and an axis or two tell all others apart: `overlaps` takes minutes there.
+    """
+    means, variances = mixture.means, mixture.deviations**2
+    logs, found = np.log(variances), np.zeros(mixture.n_components, np.bool_)
+    for k in range(mixture.n_components - 1):
+        others = np.arange(k + 1, mixture.n_components)
+        for axis in range(mixture.n_features):
+            middle = (variances[k, axis] + variances[others, axis]) / 2
+            widths = np.log(middle) - (logs[k, axis] + logs[others, axis]) / 2
+            apart = (means[others, axis] - means[k, axis]) ** 2 / middle / 8 + widths / 2
+            others = others[apart <= _MOST_OF_COINCIDING]
+            if not len(others):
+                break
+        if len(others):
+            own = mixture.of_components(np.array([k]))
+            (distances,) = bhattacharyya(own, mixture.of_components(others))
+            same = others[np.exp(-distances) >= COINCIDENCE]
+            found[same] = True
+            found[k] |= len(same) > 0
+    return found
+
+
 def _along_axes(mixture: Mixture) -> Doubles:
     """Largest Bhattacharyya distances (K, K) of the components' marginals along an axis (nats)."""
     variances = mixture.deviations**2
@@ -147,12 +176,15 @@ def entropies(predictor: Predictor) -> Doubles:
 
 
 def flags(
-    predictor: Predictor, moments: Moments | None, reg_covar: float, shared: Doubles
+    predictor: Predictor,
+    moments: Moments | None,
+    reg_covar: float,
+    coincides: NDArray[np.bool_],
 ) -> list[tuple[str, ...]]:
-    """Oddities of each component, given its largest overlap (K,)."""
+    """Oddities of each component, given a mask (K,) of those that coincide with another."""
     mixture = predictor.in_data_units
     masks = {
-        COINCIDES: shared >= COINCIDENCE,
+        COINCIDES: coincides,
         FEW_ROWS: _few_rows(mixture, moments),
         ON_REG_COVAR: _narrow(mixture, 2 * reg_covar),
     }
