@@ -1,14 +1,17 @@
 """Stages: blocks come back as they were added, or not at all."""
 
+import errno
 import logging
 import multiprocessing
 import os
 import resource
 import subprocess
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
+from threading import Event
 
 import dask
 import numpy as np
@@ -19,7 +22,9 @@ from hypothesis import strategies as st
 from daskgmm.data.source import Block, Source
 from daskgmm.data.storage import scratch
 from daskgmm.passes import memory as room
+from daskgmm.passes.cache import block_file
 from daskgmm.passes.cache import parts as staging
+from daskgmm.passes.cache.block_file import BlockFile
 from daskgmm.passes.cache.choose import kept
 from daskgmm.passes.cache.disk import DiskStage
 from daskgmm.passes.cache.memory import MemoryStage
@@ -152,6 +157,123 @@ def test_discarding_takes_no_room(begin, place):
     assert (getattr(stage, "room", None), left(place)) == before
     stage.remove()
     assert left(place) == []
+
+
+# --- reading ahead, and past the operating system's cache
+
+LARGE = 2**17
+"""Rows of a block, of 1 MiB a feature, that is not read as small ones are."""
+
+
+@pytest.fixture
+def disk():
+    stage = DiskStage(next(tokens))
+    yield stage
+    stage.remove()
+
+
+def files(place):
+    return sorted(place.rglob("*.rows"))
+
+
+def forget(file):
+    """Drop a file from the operating system's cache, or skip the test where that can't be done."""
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())
+        os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    if is_cached(file):
+        pytest.skip("the files of this folder are in memory only")
+
+
+def is_cached(file):
+    with file.open("rb", buffering=0) as stream:
+        return block_file._is_cached(stream, 0, 2**20)
+
+
+def test_the_next_file_is_read_while_one_is_worked_on(disk, place, monkeypatch):
+    own = [some_blocks((700, 500)), some_blocks((900,))]
+    for position, blocks in enumerate(own):
+        put(disk, position, blocks)
+    for position in (0, 1):
+        list(disk.load(position))  # as in the pass before
+    read, came = BlockFile.read, [Event(), Event()]
+
+    def noted(file, number, buffers):
+        block = read(file, number, buffers)
+        came[files(place).index(file._path)].set()
+        return block
+
+    monkeypatch.setattr(BlockFile, "read", noted)
+    *_, last = disk.load(0)
+    assert came[1].wait(10)
+    assert as_bytes([last]) == as_bytes(own[0][-1:])
+    files(place)[1].unlink()
+    assert as_bytes(disk.load(1)) == as_bytes(own[1])
+
+
+@given(
+    order=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), max_size=30),
+)
+def test_no_order_of_reading_mixes_rows_up(order):
+    own = [
+        some_blocks((3, 0, 5)),
+        [],
+        some_blocks((7,)),
+        some_blocks((1, 900, 2)),
+        some_blocks((4,)),
+    ]
+    stage = DiskStage(next(tokens))
+    for position, blocks in enumerate(own):
+        put(stage, position, blocks)
+    for position, most in order:  # a reader may stop early
+        loading = stage.load(position)
+        found = [
+            x for _, block in zip(range(most), loading, strict=False) for x in as_bytes([block])
+        ]
+        assert found == as_bytes(own[position][:most])
+    stage.remove()
+
+
+def test_reading_takes_the_memory_of_two_blocks(disk):
+    for position in range(3):
+        put(disk, position, [Block(np.ones((1, LARGE + 7))) for _ in range(4)])
+    tracemalloc.start()
+    for position in [*range(3)] * 3:
+        for _ in disk.load(position):
+            pass
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2.2 * 8 * LARGE
+
+
+def test_what_the_system_has_not_cached_is_read_past_its_cache(disk, place):
+    blocks = [Block(np.random.default_rng(0).normal(size=(3, LARGE)), np.ones(LARGE))] * 2
+    put(disk, 0, blocks)
+    (file,) = files(place)
+    forget(file)
+    assert [x for block in disk.load(0) for x in as_bytes([block])] == as_bytes(blocks)
+    assert not is_cached(file)
+
+
+def test_what_the_system_has_cached_is_read_there(disk, place, monkeypatch):
+    put(disk, 0, [Block(np.ones((3, LARGE)))])
+    files(place)[0].read_bytes()
+    monkeypatch.setattr(block_file, "_filled_directly", None)
+    assert sum(block.rows.sum() for block in disk.load(0)) == 3 * LARGE
+
+
+def test_a_file_system_that_always_caches_is_read_as_usual(disk, place, monkeypatch):
+    put(disk, 0, [Block(np.ones((3, LARGE)))])
+    forget(files(place)[0])
+    opened = os.open
+
+    def refused(path, flags, *others):
+        if flags & os.O_DIRECT:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return opened(path, flags, *others)
+
+    monkeypatch.setattr(os, "open", refused)
+    assert sum(block.rows.sum() for block in disk.load(0)) == 3 * LARGE
 
 
 # --- parts that are staged
