@@ -70,7 +70,10 @@ class Flaw:
         of_all = "" if before is None else f"row {before + self.row} of all, "
         remedy = "Drop or fill such rows first"
         if np.isnan(self.value):
-            remedy += ", or fit with missing='drop' or missing='marginalize' (--missing)"
+            remedy += (
+                ", or fit with missing='marginalize' (--missing); 'drop' leaves them out of fits and "
+                "scores, and labels no such row"
+            )
         return DataError(
             f"{where}, {place}, {feature_name(self.feature, columns)} is {value} "
             f"({of_all}counted from 0).",

@@ -312,6 +312,16 @@ def test_missing_values_are_refused_unless_they_are_allowed():
         mixture(how="skip").fit(gappy())
 
 
+def test_a_model_that_dropped_rows_labels_no_such_row_and_says_what_would():
+    X = gappy(200)
+    model = GaussianMixture(2, missing="drop", random_state=0).fit(X)
+    assert model.n_rows_dropped_ > 0
+    with pytest.raises(DataError) as caught:
+        model.predict(X)
+    assert "missing='marginalize' (--missing); 'drop'" in caught.value.remedy
+    assert caught.value.remedy.endswith("labels no such row.")
+
+
 def test_a_fit_with_a_checkpoint_refuses_them_too(tmp_path):
     with pytest.raises(DataError, match="is NaN"):
         mixture(how="error", checkpoint=tmp_path / "checkpoint").fit(gappy())
