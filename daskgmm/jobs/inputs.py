@@ -39,7 +39,7 @@ class Inputs:
         The character between the values of CSV files, where their first lines don't show it.
     version : int or str or None
         Version of a table. It and the time are no part of the configuration: the fingerprint has
-        the version that they stand for.
+        what the table holds there.
     as_of : str or None
         Time for the version of a table that was current then.
     exclude : tuple of str
@@ -185,8 +185,13 @@ def fingerprint(dataset: Dataset, rows: int | None = None) -> dict[str, Any]:
 
 
 def version_of(file: Mapping[str, Any]) -> dict[str, Any]:
-    """A file's version: all but its number of rows, which some formats give only after reading."""
-    return {name: value for name, value in file.items() if name != "rows"}
+    """What tells a file from other versions of it, or the rows of a table from other rows.
+
+    Some formats give the number of rows only after reading. A later version of a table may have
+    the same rows in the chosen partitions: the digest of its content says so.
+    """
+    left_out = {"rows", "version"} if file.get("table") else {"rows"}
+    return {name: value for name, value in file.items() if name not in left_out}
 
 
 def rows_in(file: Mapping[str, Any]) -> dict[str, Any]:

@@ -57,6 +57,31 @@ def test_another_version_is_other_input_and_the_recorded_one_can_be_named(here, 
     assert "already complete" in then.err
 
 
+def test_a_version_that_leaves_the_chosen_partitions_alone_is_the_same_input(here, table):
+    night, out = ("--where", "day=1"), table.parent / "labels"
+
+    def label():
+        return here("predict", table.parent / "run", table, *night, "-o", out)
+
+    assert (fit(here, table, *night).code, label().code) == (0, 0)
+    write_deltalake(str(table), frame(np.ones((5, 2)), np.full(5, 4)), mode="append")
+    for again in (fit(here, table, *night), label()):
+        assert again.code == 0, again.err
+        assert "already complete" in again.err
+    DeltaTable(str(table)).delete("day = 1 and a > 0")
+    for other in (fit(here, table, *night), label()):
+        assert other.code == 73
+        assert "versions of them" in other.err
+
+
+def test_a_column_that_was_added_is_other_input(here, table):
+    night = ("--where", "day=1")
+    assert fit(here, table, *night).code == 0
+    wider = frame(np.ones((5, 2)), np.full(5, 4)).append_column("c", pa.array(np.ones(5)))
+    write_deltalake(str(table), wider, mode="append", schema_mode="merge")
+    assert fit(here, table, *night).code == 73
+
+
 def test_only_the_chosen_partitions_are_fitted_scored_and_labelled(here, table):
     days = ("--where", "day>=2")
     assert fit(here, table, *days).code == 0

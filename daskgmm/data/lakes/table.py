@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any, Self
 
 import numpy as np
@@ -28,16 +29,20 @@ class TableRecord(FileRecord):
         Number of the version; in Iceberg the identifier of the snapshot.
     where : str
         The conditions on partitions, as text.
+    content : str
+        Digest of the columns, the chosen files, and the rows removed from them. A later version
+        that changed other partitions only has the same.
     """
 
     table: str = ""
     version: int = 0
     where: str = ""
+    content: str = ""
 
     @property
     def mark(self) -> tuple[Any, ...]:
-        """The values that tell this version from others."""
-        return self.path, self.table, self.version, self.where
+        """The values that tell these rows from others."""
+        return self.path, self.table, self.where, self.content
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,7 @@ class LakeTable:
         Parameters
         ----------
         record : TableRecord
-            Its sizes are filled in.
+            Its sizes and the digest of its content are filled in.
         schema : pyarrow.Schema
             All columns of the table.
         keys : sequence of str
@@ -146,13 +151,23 @@ class LakeTable:
             tuple(constants),
             tuple(each.removed for each in files),
         )
-        return table._sized(files)
+        return table._described(files)
 
-    def _sized(self, files: Sequence[LakeFile]) -> Self:
+    def _described(self, files: Sequence[LakeFile]) -> Self:
         sizes = [each.file.record.bytes for each in files]
         known = [size for size in sizes if size is not None]
         total = sum(known) if len(known) == len(sizes) else None
-        return replace(self, record=replace(self.record, bytes=total, rows=sum(self.rows)))
+        record = replace(self.record, bytes=total, rows=sum(self.rows), content=self._digest())
+        return replace(self, record=record)
+
+    def _digest(self) -> str:
+        facts = [str(self.schema), str(self.keys)]
+        described = zip(self.files, self.names, self.constants, self.removed, strict=True)
+        for file, names, constants, removed in described:
+            values = sorted((name, str(value)) for name, value in constants.items())
+            gone = None if removed is None else sha256(removed.tobytes()).hexdigest()
+            facts.append(repr((file.path, file.record.bytes, sorted(names.items()), values, gone)))
+        return sha256("\n".join(facts).encode()).hexdigest()
 
     @property
     def files(self) -> tuple[InputFile, ...]:
