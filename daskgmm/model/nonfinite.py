@@ -71,8 +71,8 @@ class Flaw:
         remedy = "Drop or fill such rows first"
         if np.isnan(self.value):
             remedy += (
-                ", or fit with missing='marginalize' (--missing); 'drop' leaves them out of fits and "
-                "scores, and labels no such row"
+                ", or fit with missing='marginalize' (--missing); 'drop' leaves them out of fits "
+                "and scores, and labels no such row"
             )
         return DataError(
             f"{where}, {place}, {feature_name(self.feature, columns)} is {value} "
