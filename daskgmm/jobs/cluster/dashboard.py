@@ -89,14 +89,16 @@ def _write(client: Any, report: Any, unfinished: Path, target: Path) -> None:
 def _forget_left_documents() -> None:
     """Clear documents that dashboard pages left in Bokeh, so that they don't break the report.
 
-    While a page's function runs, Bokeh keeps its document in a list, and doesn't remove it if the
-    function fails, as that of ``/groups`` does while groups come and go. When such a page is
-    closed its document is taken apart, and a report that begins with it fails (no
+    While a page's function runs, Bokeh before 3.10 keeps its document in a list, and doesn't remove
+    it if the function fails, as that of ``/groups`` does while groups come and go. When such a page
+    is closed its document is taken apart, and a report that begins with it fails (no
     ``_js_event_callbacks``). No page's function runs at this moment, so the list may be emptied.
     """
     from bokeh.io import doc
 
-    getattr(doc, "_PATCHED_CURDOCS", []).clear()
+    left = getattr(doc, "_PATCHED_CURDOCS", None)
+    if isinstance(left, list):  # since Bokeh 3.10 it is none, and nothing is left behind
+        left.clear()
 
 
 def page_on(client: Any, dashboard: str | None) -> str | None:
