@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numba import njit
+from llvmlite.binding import get_host_cpu_features
+from numba import njit, types
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
 
@@ -19,6 +20,7 @@ from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.compiled import TILE, CompiledKernel
 from daskgmm.model.kernels.features import FeatureKernel
 from daskgmm.model.kernels.loops import arithmetic
+from daskgmm.model.kernels.loops.compiling import along_rows
 from daskgmm.model.kernels.screened import ScreenedKernel
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prediction import NotFiniteError, Predictor
@@ -43,6 +45,29 @@ def moments_of(kernel, mixtures, rows, weights=None, dtype=DOUBLE):
     made = kernel(mixtures, Frame.identity(len(rows)), dtype)
     made.add(rows, weights)
     return made.take()
+
+
+@pytest.mark.skipif(not get_host_cpu_features().get("avx512f"), reason="it has no such vectors")
+def test_loops_along_rows_take_vectors_of_512_bits():
+    @along_rows
+    def double(values):
+        for r in range(len(values)):
+            values[r] *= 2
+
+    double.compile((types.Array(types.float64, 1, "C"),))
+    (code,) = double.inspect_asm().values()
+    assert "zmm" in code
+
+
+@pytest.mark.parametrize("dtype", [DOUBLE, SINGLE])
+def test_work_arrays_begin_with_a_cache_line(dtype):
+    mixture = reference.random_mixture("full", 3, 5)
+    frame = Frame.identity(5)
+    (pairs,) = ScreenedKernel([mixture], frame, dtype).works
+    features = CompiledKernel([mixture], frame, dtype).work
+    arrays = [own for own in (*pairs, *features) if isinstance(own, np.ndarray)]
+    made = [own for own in arrays if own is not pairs.edges]
+    assert {own.ctypes.data % 64 for own in made} == {0}
 
 
 @pytest.mark.parametrize("kind", list(COVARIANCES))

@@ -2,8 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daskgmm.model.frame import Frame
 from daskgmm.model.mixture import Mixture
@@ -27,6 +29,18 @@ DOUBLE_ROWS = 128
 
 LEADING_ROWS = 160
 """Rows in a product with directions, of which as many are taken as BLAS multiplies in place."""
+
+
+_CACHE_LINE = 64
+"""Bytes, as many as the widest vectors hold: those that begin elsewhere are read from two lines."""
+
+
+def work_array(size: int, dtype: np.dtype[Any] | type) -> NDArray[Any]:
+    """Uninitialised array (size,) that begins with a cache line, as NumPy's own need not."""
+    n_bytes = size * np.dtype(dtype).itemsize
+    found = np.empty(n_bytes + _CACHE_LINE, np.uint8)
+    start = -found.ctypes.data % _CACHE_LINE
+    return found[start : start + n_bytes].view(dtype)
 
 
 def slab_rows(values_per_row: int, dtype: np.dtype[np.floating], n_bytes: int) -> int:

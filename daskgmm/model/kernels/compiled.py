@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.arguments import FeatureWork, Form, Strategy, no_model, no_neighbours
-from daskgmm.model.kernels.base import Kernel
+from daskgmm.model.kernels.base import Kernel, work_array
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.responsibilities import LEAST
 from daskgmm.model.typing import Doubles, Floats
@@ -101,12 +101,12 @@ class CompiledKernel(LoopKernel):
         self.form = Form(monomials, cuts, tiles, by_tile, edges, stretch, self.noise)
         height = min(self.length, int(np.diff(tiles).max()) + self.n_features + 1)
         self.work = FeatureWork(
-            phi=np.empty(height * stretch, dtype),
-            gamma=np.empty(self.n_components * stretch, dtype),
-            partial=np.empty(self.n_components * stretch, dtype),
-            product=np.empty(height * self.n_components, dtype),
-            peak=np.empty(stretch, dtype),
-            columns=np.empty((2, stretch)),
+            phi=work_array(height * stretch, dtype),
+            gamma=work_array(self.n_components * stretch, dtype),
+            partial=work_array(self.n_components * stretch, dtype),
+            product=work_array(height * self.n_components, dtype),
+            peak=work_array(stretch, dtype),
+            columns=work_array(2 * stretch, np.float64).reshape(2, stretch),
         )
         self.slab = MOST_ROWS // stretch * stretch
 

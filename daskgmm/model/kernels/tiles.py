@@ -3,7 +3,7 @@
 import numpy as np
 
 from daskgmm.model.kernels.arguments import Model, PairWork
-from daskgmm.model.kernels.base import DOUBLE_ROWS, LEADING_ROWS, SMALL_PRODUCT
+from daskgmm.model.kernels.base import DOUBLE_ROWS, LEADING_ROWS, SMALL_PRODUCT, work_array
 from daskgmm.model.kernels.blocks import block_edges, strip_rows, widest_block
 from daskgmm.model.kernels.compiled import LINE
 from daskgmm.model.screening import MOST_DIRECTIONS
@@ -50,29 +50,29 @@ def work_for(model: Model, dtype: np.dtype[np.floating]) -> PairWork:
     return PairWork(
         edges=block_edges(n_features),
         strip=strip,
-        active=np.empty(n_components, np.int64),
-        is_near=np.empty(n_components, np.uint8),
-        z=np.empty(n_features * n, dtype),
-        by_row=np.empty(n_features * n, dtype),
-        leading=np.empty(leading, dtype),
-        directions=np.empty(directions, dtype),
-        squares=np.empty(n, dtype),
-        best=np.empty(n, np.float32),
-        limits=np.empty(n_components),
-        upper=np.empty(n_components * n, np.float32),
-        guess=np.empty(n, np.int32),
-        guess_starts=np.empty(n_components + 1, np.int64),
-        ordered=np.empty(n, np.int64),
-        low=np.empty(n, dtype),
-        peak=np.empty(n, dtype),
-        pair_rows=np.empty(n_components * n, np.int64),
-        pair_starts=np.empty(n_components + 1, np.int64),
-        pair_logits=np.empty(n_components * n, dtype),
-        chosen=np.empty(n, np.int64),
-        logits=np.empty(n, dtype),
-        gathered=np.empty((n_features + 1) * strip, dtype),
-        white=np.empty((widest if widest == n_features else 2 * widest) * strip, dtype),
-        product=np.empty((widest + 1) ** 2, dtype),
-        few=np.empty(few_values(n_features)),
-        columns=np.empty((2, n)),
+        active=work_array(n_components, np.int64),
+        is_near=work_array(n_components, np.uint8),
+        z=work_array(n_features * n, dtype),
+        by_row=work_array(n_features * n, dtype),
+        leading=work_array(leading, dtype),
+        directions=work_array(directions, dtype),
+        squares=work_array(n, dtype),
+        best=work_array(n, np.float32),
+        limits=work_array(n_components, np.float64),
+        upper=work_array(n_components * n, np.float32),
+        guess=work_array(n, np.int32),
+        guess_starts=work_array(n_components + 1, np.int64),
+        ordered=work_array(n, np.int64),
+        low=work_array(n, dtype),
+        peak=work_array(n, dtype),
+        pair_rows=work_array(n_components * n, np.int64),
+        pair_starts=work_array(n_components + 1, np.int64),
+        pair_logits=work_array(n_components * n, dtype),
+        chosen=work_array(n, np.int64),
+        logits=work_array(n, dtype),
+        gathered=work_array((n_features + 1) * strip, dtype),
+        white=work_array((widest if widest == n_features else 2 * widest) * strip, dtype),
+        product=work_array((widest + 1) ** 2, dtype),
+        few=work_array(few_values(n_features), np.float64),
+        columns=work_array(2 * n, np.float64).reshape(2, n),
     )

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import Model, PairWork
 from daskgmm.model.kernels.base import ABOUT_MEANS, FEW_ROWS
-from daskgmm.model.kernels.loops.compiling import compiled, summed
+from daskgmm.model.kernels.loops.compiling import along_rows, compiled, summed_along_rows
 
 _DOUBLE = 8
 """Bytes of a number in double precision."""
 
 
-@compiled
+@along_rows
 def write_all_logits(model: Model, z: NDArray[Any], work: PairWork, gamma: NDArray[Any]) -> None:
     """Write the logits of z (D, n) to gamma (K, n)."""
     n_features, n = z.shape
@@ -41,7 +41,7 @@ def write_all_logits(model: Model, z: NDArray[Any], work: PairWork, gamma: NDArr
             own[r] = normaliser - half * own[r]
 
 
-@summed
+@summed_along_rows
 def _total(gamma: NDArray[Any]) -> Any:
     total = gamma[0]
     for r in range(1, len(gamma)):
@@ -49,7 +49,7 @@ def _total(gamma: NDArray[Any]) -> Any:
     return total
 
 
-@summed
+@summed_along_rows
 def _dot(weighted: NDArray[Any], x: NDArray[Any], centre: Any) -> Any:
     number = weighted.dtype.type
     total = weighted[0] * (number(x[0]) - centre)
@@ -58,7 +58,7 @@ def _dot(weighted: NDArray[Any], x: NDArray[Any], centre: Any) -> Any:
     return total
 
 
-@compiled
+@along_rows
 def _add_own(
     whitens: bool,
     z: NDArray[Any],

@@ -11,7 +11,7 @@ from numba import types
 from numba.extending import overload
 from numpy.typing import NDArray
 
-from daskgmm.model.kernels.loops.compiling import OPTIONS, compiled
+from daskgmm.model.kernels.loops.compiling import OPTIONS, along_rows, compiled
 
 _TOGETHER = 8
 """Totals, each between 1 and K, that are multiplied before their logarithm is taken."""
@@ -143,7 +143,7 @@ def write_by_feature(by_row: NDArray[Any], z: NDArray[Any]) -> None:
             z[d, r] = by_row[r, d]
 
 
-@compiled
+@along_rows
 def peaks_of(logits: NDArray[Any], peak: NDArray[Any]) -> None:
     """Write the largest of logits (K, n) to peak (n,)."""
     for r in range(len(peak)):
@@ -154,7 +154,7 @@ def peaks_of(logits: NDArray[Any], peak: NDArray[Any]) -> None:
             peak[r] = logit if logit > peak[r] else peak[r]  # noqa: FURB136  max() is slower
 
 
-@compiled
+@along_rows
 def normalise(
     gamma: NDArray[Any],
     weights: NDArray[Any],
@@ -190,7 +190,7 @@ def normalise(
     return found
 
 
-@compiled
+@along_rows
 def begin_with_noise(noise: float, lowest: Any, peak: NDArray[Any], total: NDArray[Any]) -> None:
     """Raise each row's largest logit to that of noise, and write the density of noise to total."""
     logit, none = peak.dtype.type(noise), peak.dtype.type(0)
@@ -200,7 +200,7 @@ def begin_with_noise(noise: float, lowest: Any, peak: NDArray[Any], total: NDArr
         total[r] = none if below < lowest else exp(below)
 
 
-@compiled
+@along_rows
 def shares_of(total: NDArray[Any], weights: NDArray[Any], shares: NDArray[Any]) -> None:
     """Write what each density is multiplied by to shares (n,)."""
     if len(weights) > 0:
@@ -211,7 +211,7 @@ def shares_of(total: NDArray[Any], weights: NDArray[Any], shares: NDArray[Any]) 
         shares[r] = 1 / total[r]
 
 
-@compiled
+@along_rows
 def log_likelihood(
     peak: NDArray[Any], total: NDArray[Any], weights: NDArray[Any], spare: NDArray[Any]
 ) -> float:

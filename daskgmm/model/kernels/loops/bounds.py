@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import Model, PairWork
 from daskgmm.model.kernels.base import LEADING_ROWS, SMALL_PRODUCT
-from daskgmm.model.kernels.loops.compiling import compiled
+from daskgmm.model.kernels.loops.compiling import along_rows, compiled
 from daskgmm.model.screening import MOST_DIRECTIONS
 
 _MOST = np.float32(3e38)
@@ -81,7 +81,7 @@ def bound_whitened(
                 _keep(np.int32(a), own, best, guess)
 
 
-@compiled
+@along_rows
 def _write_whitened(
     leading: NDArray[Any], offsets: NDArray[Any], limit: float, bounds: NDArray[Any]
 ) -> None:
@@ -112,7 +112,7 @@ def bound_along_axes(
         _keep(np.int32(a), upper[a], work.best[:n], work.guess[:n])
 
 
-@compiled
+@along_rows
 def _write_along_axes(
     z: NDArray[Any],
     axes: NDArray[Any],
@@ -138,7 +138,7 @@ def _begin(best: NDArray[Any], guess: NDArray[Any]) -> None:
     guess[:] = 0
 
 
-@compiled
+@along_rows
 def _keep(component: Any, bounds: NDArray[Any], best: NDArray[Any], guess: NDArray[Any]) -> None:
     """Keep each row's largest bound and whose it is."""
     for r in range(len(bounds)):

@@ -10,17 +10,29 @@ import numpy as np
 from numba import njit, types
 from numba.np.numpy_support import from_dtype
 
+from daskgmm.model.kernels.loops.vectors import WideCompiler
+
 # Division by zero gives infinity as in NumPy: a check of each would keep loops from vectors.
 OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
 
 # Python never calls them: what would take their arguments from it need not be compiled.
 _INNER: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
+_SUMMED: dict[str, Any] = {**_INNER, "fastmath": {"contract", "reassoc", "nsz"}}
+
 compiled = njit(**_INNER)
 """Decorator of functions that loops call."""
 
-summed = njit(**{**_INNER, "fastmath": {"contract", "reassoc", "nsz"}})
+summed = njit(**_SUMMED)
 """Decorator of functions that sum in the lanes of a vector: see `daskgmm.model.kernels.loops`."""
+
+along_rows = njit(**_INNER, pipeline_class=WideCompiler)
+"""Decorator of functions whose inner loops run over rows, in wide vectors.
+
+Loops over features are mostly too short for these: more of them would be left over."""
+
+summed_along_rows = njit(**_SUMMED, pipeline_class=WideCompiler)
+"""Likewise, of functions that sum in the lanes of a vector."""
 
 Entry = Callable[[str], Callable[..., None]]
 """Makes a loop, given the digest that it holds on to."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from daskgmm.model.kernels.arguments import FeatureWork, Form
 from daskgmm.model.kernels.base import SMALL_PRODUCT
 from daskgmm.model.kernels.loops.arithmetic import add_to, normalise, standardise
-from daskgmm.model.kernels.loops.compiling import compiled
+from daskgmm.model.kernels.loops.compiling import along_rows, compiled
 
 _SMALL_RESULT = 1_152
 """OpenBLAS multiplies in place, at nearly the machine's rate, up to `SMALL_PRODUCT` and, where the
@@ -17,7 +17,7 @@ long again with few components. Each mixture has products of its own, so its las
 hang on how many others there are."""
 
 
-@compiled
+@along_rows
 def _quadratic(monomials: NDArray[Any], z: NDArray[Any], out: NDArray[Any]) -> None:
     """Write features of z (D, n) to out, whose first row is that of the first monomial."""
     before = -1

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from daskgmm.model.kernels.arguments import Model, PairWork
 from daskgmm.model.kernels.base import ABOUT_MEANS, DOUBLE_ROWS, FEW_ROWS
 from daskgmm.model.kernels.loops.arithmetic import begin_with_noise, exp, log_likelihood, shares_of
-from daskgmm.model.kernels.loops.compiling import compiled
+from daskgmm.model.kernels.loops.compiling import along_rows, compiled
 from daskgmm.model.kernels.loops.products import add_second_moments
 from daskgmm.model.kernels.loops.screened import pair_logits
 
 
-@compiled
+@along_rows
 def _densities(model: Model, active: NDArray[Any], work: PairWork, n: int) -> None:
     """Turn logits into densities over the row's largest, zero beyond the gaps; sum them by row."""
     low, peak, total = work.low[:n], work.peak[:n], work.columns[0, :n]
@@ -41,7 +41,7 @@ def _densities(model: Model, active: NDArray[Any], work: PairWork, n: int) -> No
             total[r] += density
 
 
-@compiled
+@along_rows
 def _share(
     model: Model, weights: NDArray[Any], active: NDArray[Any], work: PairWork, n: int
 ) -> float:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from daskgmm.model.kernels.arguments import Model, PairWork
 from daskgmm.model.kernels.loops.arithmetic import write_by_feature
 from daskgmm.model.kernels.loops.bounds import bound_along_axes, bound_whitened
-from daskgmm.model.kernels.loops.compiling import compiled, summed
+from daskgmm.model.kernels.loops.compiling import along_rows, compiled, summed
 from daskgmm.model.kernels.loops.products import write_distances
 
 _STRETCH = 64
@@ -91,7 +91,7 @@ def _guess(
                 low[rows[q]] = found[q]
 
 
-@compiled
+@along_rows
 def _survivors(
     model: Model, active: NDArray[Any], work: PairWork, upper: NDArray[Any], n_features: int
 ) -> int:
