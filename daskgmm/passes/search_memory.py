@@ -25,14 +25,20 @@ _OF_A_PAIR = 2.25
 logarithm, and whether the row is near."""
 
 _TOGETHER_BYTES = 2**25
-"""Most bytes of the feature vectors of regions that are worked on together, about: those that
-`daskgmm.training.refinement.partial` makes at a time."""
+"""Most bytes of the feature vectors of regions that are worked on together, about: the 2**22
+numbers that `daskgmm.training.refinement.partial` makes at a time."""
 
 _REGIONS = 4
-"""Regions for each component, rounded up: its own to be split, and two pairs to be merged."""
+"""Regions for each component, rounded up: its own to be split, and the two pairs to be merged of
+`daskgmm.training.refinement.moves`."""
 
 _OF_FEATURES = 1.25
-"""Bytes of EM on such feature vectors, theirs included, for each of theirs."""
+"""Bytes of EM on such feature vectors, theirs included, for each of theirs.
+
+Beside the F numbers of a row stand some seven: logits under two components, shares, weight and
+density. That is a quarter for F = 28; of larger ones it leaves room for the sums. It was not
+measured by itself: ``tests/fitting/test_start_search.py`` holds the whole count to the peak of a
+search."""
 
 
 @dataclass(frozen=True)
@@ -70,17 +76,19 @@ class SearchSizes:
 
         The best mixture so far and the likeliest wait beside those that are advanced. Moves are
         found from one, while that before all moves waits; then all splits wait until moves are
-        made.
+        made. Beside them lies what came with the task of a stretch of the search: the mixtures from
+        which it goes on, and some of them as they were before their latest steps.
         """
+        came = _OF_A_RUN * (self.runs + math.ceil(self.runs / 2)) * result_bytes
         em = (_OF_A_RUN * (self.runs + 2) + _OF_A_STEP * (self.together - 1)) * result_bytes
         if not self.pairs:
-            return self.sample_bytes + em + kernel_bytes
+            return self.sample_bytes + came + em + kernel_bytes
         pairs = math.ceil(_OF_A_PAIR * self.pairs) * np.dtype(np.float64).itemsize
         features = min(_TOGETHER_BYTES, _REGIONS * self.rows * result_bytes)
         near = math.ceil(_OF_FEATURES * features)
         made = max(near, _OF_A_RUN * (self.runs - 2) * result_bytes)
         moves = pairs + (2 * _OF_A_RUN + _OF_MOVES) * result_bytes + made
-        return self.sample_bytes + max(em + kernel_bytes, moves)
+        return self.sample_bytes + came + max(em + kernel_bytes, moves)
 
 
 NO_SEARCH = SearchSizes(0, 0, 0, 0, 0, 0)

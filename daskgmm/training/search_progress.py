@@ -121,6 +121,21 @@ class Numbers:
         self._random.set_state(state)
 
 
+class Count:
+    """A number that grows as a search goes on."""
+
+    def __init__(self) -> None:
+        self.value = 0
+
+    def state(self) -> Any:
+        """The number."""
+        return self.value
+
+    def restore(self, state: Any) -> None:
+        """Count on from a state."""
+        self.value = state
+
+
 def _listed(state: Any) -> Any:
     if isinstance(state, dict):
         return {key: _listed(value) for key, value in state.items()}

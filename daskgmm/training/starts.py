@@ -33,7 +33,7 @@ from daskgmm.training.initialisation import (
 from daskgmm.training.refinement.sampled import SampledRows, step_cost
 from daskgmm.training.refinement.search import FIRST_STEPS, Refinement, most_moves, search
 from daskgmm.training.scaling import Squarable, squarable, standardised, units_of
-from daskgmm.training.search_progress import CLUSTERING, EM, Numbers, SearchRecorder
+from daskgmm.training.search_progress import CLUSTERING, EM, Count, Numbers, SearchRecorder
 from daskgmm.training.start_values import StartValues
 from daskgmm.training.states import FitState, Trace
 
@@ -160,7 +160,8 @@ class StartPlan:
 
         recorder = sample.recorder
         recorder.note(of=len(asked) + further, rows=sample.n_rows, most=sample.budget.most)
-        recorder.follow(sample, Numbers(random), Numbers(apart))
+        others_drawn = Count()
+        recorder.follow(sample, Numbers(random), Numbers(apart), others_drawn)
 
         def drawn(
             way: Initialiser, numbers: np.random.RandomState, own: SampledRows, rows: Floats
@@ -180,7 +181,10 @@ class StartPlan:
             rows = standardised(few, self.covariance)
             many = self.n_components >= MANY_COMPONENTS
             ways = (*OTHER_WAYS, kmeans) if self._starts_for_moves else OTHER_WAYS
-            for way in (kmeans,) * FURTHER_STARTS if many else ways * MOST_OF_EACH_WAY:
+            ways = (kmeans,) * FURTHER_STARTS if many else ways * MOST_OF_EACH_WAY
+            # A search that goes on from a place begins after those that were drawn before it.
+            for way in ways[others_drawn.value :]:
+                others_drawn.value += 1
                 with suppress(CollapsedComponentError):
                     yield drawn(way, apart, few, rows)
 

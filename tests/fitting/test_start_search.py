@@ -1,19 +1,32 @@
 """A fit that is ended while its starts are sought goes on with the search, to the same bits."""
 
+import pickle
 import signal
 import subprocess
 import sys
+import tracemalloc
+from functools import partial
 
 import dask.array as da
 import numpy as np
 import pytest
 
 from daskgmm import GaussianMixture, GaussianMixtureSelector, load
+from daskgmm.data.source import Block, Source
 from daskgmm.errors import DataError
 from daskgmm.fitting.progress import FitProgress, StartsProgress
+from daskgmm.fitting.settings import Candidate, Settings
 from daskgmm.fitting.starts import search as start_search
+from daskgmm.fitting.starts.preparation import Preparation, Started
+from daskgmm.fitting.starts.report import StartsReport
 from daskgmm.fitting.stored.checkpoint import FileCheckpoint
 from daskgmm.fitting.stored.checkpoint_file import CheckpointContent
+from daskgmm.model.kernels.compiled import compile_ahead
+from daskgmm.passes.engine.persist import DecodedPart
+from daskgmm.passes.engine.progress import Reports
+from daskgmm.passes.survey import Request
+from daskgmm.passes.survey_pass import surveyed
+from daskgmm.training.search_progress import Steps
 from tests.fitting.test_checkpoint import NAME, EndedError, bits, bits_of_sweep
 from tests.support.clusters import in_threads
 from tests.support.rows import correlated
@@ -178,11 +191,59 @@ def test_a_short_search_writes_no_checkpoint_of_its_own(monkeypatch, tmp_path):
     assert set(kinds) == {FitProgress}
 
 
+# --- memory
+
+
+def unheard(_):
+    """Take a report, and do nothing."""
+
+
+@pytest.mark.slow
+def test_a_search_in_stretches_takes_the_memory_that_is_counted(monkeypatch):
+    """Within 15%, and never more: beside its mixtures lies what came with the task."""
+    monkeypatch.setattr("daskgmm.training.refinement.sampled.TOGETHER_BYTES", 1)
+    monkeypatch.setattr("daskgmm.fitting.settings.TOGETHER_BYTES", 1)  # as large mixtures go
+    monkeypatch.setattr("daskgmm.training.refinement.search.MOVES_BYTES", 1)
+    n, n_features, n_components = 4000, 60, 100
+    rows, _ = correlated(n, n_features, n_components, spread=2, apart=3.0)
+    part = DecodedPart("rows", (Block(np.ascontiguousarray(rows.T)),))
+    source = Source((part,), n_features, rows.dtype, lengths=(n,), in_memory=True)
+    model = GaussianMixture(n_components, subsample=n)
+    candidate = Candidate.of(model, source, in_memory=False)
+    settings = Settings.of(model, (candidate,), source.dtype)
+    counted = settings.task(source).search_bytes
+    prepare = Preparation(settings, candidate, None, np.random.RandomState(0))
+    request = Request(0, n, scatter=False, dtype=source.dtype, expected=n, missing=settings.missing)
+    compile_ahead(source.dtype, source.dtype)
+    GaussianMixture(2, max_iter=1).fit(rows[:100, :2])  # so that what is loaded does not count
+
+    def find():
+        """Stretches as a worker makes them, each from what it was sent."""
+        sampled, report = surveyed(source, request), StartsReport("run", 0, Reports(unheard, None))
+        found, stretches = Started(None, prepare.random, steps=Steps()), 0
+        while found.traces is None:
+            sent = pickle.dumps(partial(prepare, report=report, earlier=found.steps, most=6e9))
+            del found
+            (found,) = sampled.apply([pickle.loads(sent)], str(stretches))  # noqa: S301  ours
+            stretches += 1
+        return stretches
+
+    tracemalloc.start()
+    try:
+        assert find() > 1
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert counted / 1.15 <= peak <= counted, (peak, counted)
+
+
 SCRIPT = """
 import os, signal, sys, warnings
 import dask
 from daskgmm import GaussianMixture
 from daskgmm.fitting.starts import search as start_search
+from daskgmm.fitting.starts.preparation import Preparation, Started
+from daskgmm.fitting.starts.report import StartsReport
 from daskgmm.fitting.stored.checkpoint import FileCheckpoint
 from tests.fitting.test_start_search import OPTIONS, in_chunks
 

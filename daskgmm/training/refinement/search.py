@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +71,13 @@ LEAST_BUDGET = 10.0**10
 
 _NONE: Iterator[Mixture] = iter(())
 
+Halving: TypeAlias = tuple[int, tuple[EMRun, ...], int, int]
+"""Number of the first starts, runs from the best down, EM steps of the next round, and how many of
+the runs take them."""
+
+_STARTS, _MOVES = "starts", "moves"
+"""Places from which a search goes on: among its starts, or among moves from the best of them."""
+
 
 @dataclass(frozen=True)
 class Refinement:
@@ -117,10 +125,10 @@ def search(
     CollapsedComponentError
         No start has an EM step that does not collapse.
     """
-    reached = sample.recorder.resumed()
-    if reached is None:
-        run = _best_start([EMRun(mixture) for mixture in starts], sample, more)
-        reached = None, run, 0, 0, False
+    reached: Any
+    place, reached = sample.recorder.resumed() or (_STARTS, None)
+    if place == _STARTS:
+        reached = None, _best_start(starts, sample, more, reached), 0, 0, False
     before: EMRun
     latest, before, tried, taken, again = reached
     smooth = smoothed(sample, before.mixture)
@@ -146,7 +154,7 @@ def _by_moves(
     When the search moves `again`, it is until no component is spurious.
     """
     while run.moments is not None and (not again or spurious_of(run).any()):
-        sample.recorder.reach((run, before, tried, taken, again))
+        sample.recorder.reach((_MOVES, (run, before, tried, taken, again)))
         several, single = _candidates(run, sample)
         better, count = None, 1
         if several is not None:
@@ -179,6 +187,22 @@ def _end(runs: list[EMRun], led: EMRun, sample: SampledRows) -> EMRun:
     """
     (*_, last) = ends = sample.advanced(runs, MOST_STEPS, _done(LEFT_AT_THE_END)) or [led]
     return best_first(ends)[0] if last.bounds else replace(led, bounds=())
+
+
+def _first_round(starts: Iterable[Mixture], sample: SampledRows) -> Halving:
+    """The starts after their first EM steps, on few rows, where there are several."""
+    runs = [EMRun(mixture) for mixture in starts]
+    together = len(runs)
+    if together < 2:
+        return together, tuple(runs), 0, 0
+    few = sample.thinned(runs[0].mixture.n_components)
+    best = [EMRun(run.mixture) for run in best_first(few.advanced(runs, FIRST_STEPS))]
+    if not best:
+        raise few.collapses[-1]
+    affordable = sample.budget.most / SHARE_OF_HALVING
+    affordable /= 2 * FIRST_STEPS * sample.cost([best[0].mixture])
+    half = max(min(-(-len(best) // 2), int(affordable)), 1)
+    return together, tuple(best), 2 * FIRST_STEPS, half
 
 
 def spurious_of(run: EMRun) -> NDArray[np.bool_]:
@@ -215,22 +239,24 @@ def _settled(budget: Budget) -> Callable[[EMRun], bool]:
     return settled
 
 
-def _best_start(runs: list[EMRun], sample: SampledRows, more: Iterator[Mixture]) -> EMRun:
+def _best_start(
+    starts: Iterable[Mixture],
+    sample: SampledRows,
+    more: Iterator[Mixture],
+    reached: Halving | None,
+) -> EMRun:
     """The best of several starts; where it ends with a spurious component, the best of all ends."""
-    together = len(runs)
-    if len(runs) > 1:
-        few = sample.thinned(runs[0].mixture.n_components)
-        runs = [EMRun(run.mixture) for run in best_first(few.advanced(runs, FIRST_STEPS))]
-        if not runs:
-            raise few.collapses[-1]
-        affordable = sample.budget.most / SHARE_OF_HALVING
-        affordable /= 2 * FIRST_STEPS * sample.cost([runs[0].mixture])
-        steps, half = 2 * FIRST_STEPS, max(min(-(-len(runs) // 2), int(affordable)), 1)
-        while half > 1 or steps == 2 * FIRST_STEPS:
-            rest = runs[half:]
-            del runs[half:]
-            runs = best_first(sample.advanced(runs, steps)) + rest
-            steps, half = 2 * steps, half // 2
+    together, best, steps, half = reached or _first_round(starts, sample)
+    while half > 1 or steps == 2 * FIRST_STEPS:
+        # What the starts were before is not needed any more, and need not be kept.
+        sample.recorder.reach((_STARTS, (together, best, steps, half)))
+        runs, best = list(best[:half]), best[half:]
+        best = (*best_first(sample.advanced(runs, steps)), *best)
+        steps, half = 2 * steps, half // 2
+    if steps:
+        sample.recorder.reach((_STARTS, (together, best, steps, half)))
+    runs = list(best)
+    del best
     ends: list[EMRun] = []
     while runs:
         found = sample.advanced([runs.pop(0)], MOST_STEPS, _settled(sample.budget))
