@@ -24,7 +24,7 @@ from daskgmm.passes.engine.workers import explaining_losses, wait_for_workers
 from daskgmm.passes.search_memory import NO_SEARCH, SearchSizes
 
 LIBRARIES = 300 * 2**20
-"""Bytes of a worker's libraries: Python, Dask, pandas, SciPy, scikit-learn, Arrow, numba."""
+"""Bytes of a worker's libraries: Python, Dask, SciPy, Arrow, numba, and its compiled loops."""
 
 _READ_AHEAD = 2**23
 """Bytes that are read ahead of a decoder, all columns together."""

@@ -13,10 +13,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from daskgmm.errors import ConfigurationError
 from daskgmm.model.typing import Doubles, Floats
+from daskgmm.training.kmeans import cluster, far_rows
 
 Labels: TypeAlias = NDArray[np.int64]
 
@@ -48,23 +48,14 @@ def kmeans(
     rows: Floats, n_components: int, random: np.random.RandomState, weights: Doubles | None
 ) -> Labels:
     """Clusters of one run of k-means."""
-    from sklearn.cluster import KMeans
-
-    clustering = KMeans(n_components, n_init=1, random_state=random)
-    # More threads would add the centres up in the order in which they finish.
-    with threadpool_limits(1, user_api="openmp"):
-        clustering.fit(rows, sample_weight=weights)
-    return np.asarray(clustering.labels_, np.int64)
+    return cluster(rows, n_components, random, weights)
 
 
 def kmeans_plus_plus(
     rows: Floats, n_components: int, random: np.random.RandomState, weights: Doubles | None
 ) -> Doubles:
     """Components at single rows, far from each other (Arthur and Vassilvitskii, 2007)."""
-    from sklearn.cluster import kmeans_plusplus
-
-    _, chosen = kmeans_plusplus(rows, n_components, sample_weight=weights, random_state=random)
-    return _on_rows(chosen, len(rows))
+    return _on_rows(far_rows(rows, n_components, random, weights), len(rows))
 
 
 def random_responsibilities(

@@ -1,6 +1,7 @@
 """The memory that is predicted, held against what is measured."""
 
 import os
+import sys
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -158,13 +159,13 @@ def test_a_worker_peaks_where_it_is_predicted_to(threads, cache, tmp_path, monke
         (line,) = (line for line in lines if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024
 
-    model = GaussianMixture(
-        8, max_iter=2, tol=0, random_state=0, subsample=2000, cache=cache, init_params="random"
-    )
+    model = GaussianMixture(8, max_iter=2, tol=0, random_state=0, subsample=2000, cache=cache)
     model.fit(dataset)  # compiles the loop where that has not been done on this machine
     with running(n_workers=1, threads_per_worker=threads, memory_limit="8GiB") as client:
         model.fit(dataset)
         (peak,) = client.run(peak_bytes).values()
+        (loaded,) = client.run(lambda: {"sklearn", "pandas"} & set(sys.modules)).values()
+    assert not loaded  # of which the predicted libraries know nothing
     predicted = worker_bytes(tasks[-1], threads)
     # How many of the threads' tasks are at their peaks together is a matter of timing.
     surely = worker_bytes(tasks[-1], 1)

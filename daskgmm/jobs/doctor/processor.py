@@ -32,23 +32,6 @@ def limits(worker: Any) -> Findings:
         yield ok(f"Tasks, {tasks} at a time, may use {usable} of the machine's {machine} cores.")
 
 
-def openmp(worker: Any) -> Findings:
-    """Check that OpenMP, which scikit-learn's k-means uses, has no more threads than cores."""
-    import sklearn.cluster  # noqa: F401  it loads OpenMP
-    from threadpoolctl import threadpool_info
-
-    pools = [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "openmp"]
-    most, usable, tasks = max(pools, default=1), cores(), tasks_of(worker)
-    fact = f"OpenMP threads per task: {most}; tasks at a time: {tasks}; cores: {usable}."
-    if most > 1 and most * tasks > usable:
-        yield warning(
-            fact,
-            f"Set OMP_NUM_THREADS={max(usable // tasks, 1)} before Python starts.",
-        )
-    else:
-        yield ok(fact)
-
-
 _WIDE = frozenset({"skylakex", "cooperlake", "sapphirerapids"})
 _MIDDLE = _WIDE | {"haswell", "zen"}
 _WIDTHS = (("avx512vl", "AVX-512", _WIDE, "SkylakeX"), ("avx2", "AVX2", _MIDDLE, "Haswell"))

@@ -18,7 +18,6 @@ Checks = Mapping[str, Callable[[Any], Findings]]
 OF_PROCESS: Checks = {
     "vector width": processor.vector_width,
     "BLAS threads": processor.threads,
-    "OpenMP threads": processor.openmp,
     "cores": processor.limits,
     "memory": memory_and_disk.limit,
     "disk space": memory_and_disk.space,
