@@ -34,6 +34,23 @@ def pytest_configure(config):
         compiling.begin()
 
 
+@pytest.hookimpl(trylast=True)  # of the tests that are chosen
+def pytest_collection_modifyitems(items):
+    """Begin with the longest tests, a share in each process: as the last ones they would run alone.
+
+    Each process begins with an equal part of the list, and ends with what others have left.
+    """
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = [item for item in items if item.get_closest_marker("long")]
+    others = [item for item in items if not item.get_closest_marker("long")]
+    part = -(-len(others) // processes)
+    items[:] = [
+        item
+        for number in range(processes)
+        for item in long[number::processes] + others[number * part : (number + 1) * part]
+    ]
+
+
 @pytest.fixture(params=list(COVARIANCES))
 def covariance_type(request):
     return request.param

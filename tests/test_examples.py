@@ -71,6 +71,7 @@ def test_iris_prints_the_folder_that_it_makes(tmp_path, monkeypatch):
     assert done.stdout.endswith(f"Figures and run: {folder}\n")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_out_of_core_finds_the_means_in_more_rows_than_memory(tmp_path):
     sizes = ["--workers", "1", "--memory-limit", "512MiB", "--times-memory", "1.2"]

@@ -66,6 +66,7 @@ def test_the_readme_is_short_and_has_the_two_commands_on_top():
     assert '.venv/bin/pytest -m "not slow"' in quick[1]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_block_of_a_page_runs_in_their_order(page, tmp_path):
@@ -74,6 +75,7 @@ def test_every_block_of_a_page_runs_in_their_order(page, tmp_path):
         run_block(language, block, tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_every_block_of_the_readme_runs_in_their_order(tmp_path):
     shutil.copytree(EXAMPLES / "data", tmp_path / "examples" / "data")

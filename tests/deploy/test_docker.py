@@ -179,6 +179,7 @@ def healthy(port, environment):
     return subprocess.run(asked, env=environment, check=False).returncode == 0
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_services_commands_fit_from_and_to_a_store_what_a_local_fit_gives(
     tmp_path, s3, variables, environment

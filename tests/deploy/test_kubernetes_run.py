@@ -135,6 +135,7 @@ def applied_to(folder, store):
     return applied
 
 
+@pytest.mark.long
 def test_a_night_is_fitted_scored_and_labelled_and_again_is_done_already(
     node,
     pages,

@@ -308,6 +308,7 @@ for day in (*usual, other):
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_airflow_tries_a_step_again_after_75_and_ends_the_night_at_a_shut_gate(tmp_path):
     python = environment(tmp_path / "venv", "apache-airflow")
@@ -383,6 +384,7 @@ for day in ({EARLIER!r}, {GOOD!r}, {BAD!r}, {BAD!r}):
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_prefect_runs_the_night_again_after_a_passing_failure_and_publishes_no_bad_model(
     store, tmp_path

@@ -160,6 +160,7 @@ def kill_one(client, address):
         os.kill(number, signal.SIGKILL)  # first the nanny, which would start another
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_workers_that_join_late_and_one_that_is_killed_leave_no_trace_in_the_result(site, alone):
     job = site.fit()
@@ -193,6 +194,7 @@ def test_workers_that_join_late_and_one_that_is_killed_leave_no_trace_in_the_res
     assert site.told.read_text() == ""
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_job_whose_time_ends_or_whose_scheduler_dies_queues_again_and_goes_on(site, alone):
     job = site.fit(SLURM_NTASKS="2")

@@ -104,6 +104,7 @@ MODULES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_scikit_learns_own_mixture_tests_pass_with_ours_in_place_of_theirs(tmp_path):
     for module, name in MODULES.items():

@@ -253,6 +253,7 @@ LAWS = [
 ]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_laws_of_all_types_hold_of_it():
     """But for what scikit-learn asks of a selector, which is of no type."""

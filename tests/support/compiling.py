@@ -20,6 +20,9 @@ from tests.support.paths import ROOT
 FOLDER = "TESTS_COMPILING"
 """The variable that names the folder of locks."""
 
+_begun: list[subprocess.Popen[bytes]] = []
+"""Processes that compile, until no test is left that could wait for them."""
+
 TYPES = ("float64", "float32")
 
 
@@ -27,13 +30,21 @@ def begin() -> None:
     """Compile the loops of each type in a process of its own, which holds the type's lock."""
     folder = os.environ[FOLDER] = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(_end)
     for name in TYPES:
         with Path(folder, name).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # until the process ends, which has it open as well
-            subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-m", "tests.support.compiling", name],
                 cwd=ROOT, pass_fds=[lock.fileno()], stdin=subprocess.DEVNULL,
             )  # fmt: skip
+        _begun.append(process)
+
+
+def _end() -> None:
+    for process in _begun:
+        process.terminate()
+        process.wait()
 
 
 def wait_for_others() -> None:
