@@ -3,9 +3,12 @@
 import operator
 import pickle
 
+import dask.array as da
 import numpy as np
 import pytest
+from dask.core import flatten
 
+from daskgmm import GaussianMixture
 from daskgmm.data.source import Source
 from daskgmm.model.expectation import Expectation
 from daskgmm.model.frame import Frame
@@ -51,3 +54,23 @@ def test_what_tasks_bring_to_a_process_by_one_name_is_unpacked_there_once():
     assert one.expectation is two.expectation
     assert one is not three
     assert pickle.loads(pickle.dumps(two)) is one  # noqa: S301  from worker to worker
+
+
+@pytest.mark.parametrize("gathered", [2**28, 0])
+def test_persisted_chunks_are_not_sent_again(gathered, monkeypatch):
+    monkeypatch.setattr("daskgmm.passes.engine.gathering._GATHERED_BYTES", gathered)
+    rows = np.random.default_rng(0).normal(size=(4000, 2))
+    with in_threads() as client:
+        X = da.from_array(rows, chunks=(100, 2)).persist()
+        sent, get = [], client.get
+
+        def noted(graph, *arguments, **options):
+            sent.append(graph)
+            return get(graph, *arguments, **options)
+
+        monkeypatch.setattr(client, "get", noted)
+        GaussianMixture(1).fit(X)
+    assert len(sent) > 2
+    chunks = set(flatten(X.__dask_keys__()))
+    assert len(chunks) == 40
+    assert not any(chunks & set(graph) for graph in sent)

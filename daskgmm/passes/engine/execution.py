@@ -9,6 +9,7 @@ from uuid import uuid4
 import dask
 from dask.base import normalize_token
 
+from daskgmm.data.containers.dask import is_future
 from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.keys import Phase, counted
 from daskgmm.passes.engine.workers import explaining_losses, giving_up
@@ -32,6 +33,16 @@ def _name(graph: _NewGraph) -> str:
 normalize_token.register(_NewGraph, _name)
 
 
+def _unknown(graph: Graph) -> _NewGraph:
+    """The nodes of a graph that the scheduler does not know: it knows futures by their keys.
+
+    It would else unpack, order and compare thousands of persisted chunks in each pass.
+    """
+    return _NewGraph(
+        (key, node) for key, node in graph.items() if not (is_future(node) and node.key == key)
+    )
+
+
 def compute(graph: Graph, keys: Any, phase: Phase) -> Any:
     """Run a graph and return the value of a key, or of a list of keys.
 
@@ -41,7 +52,7 @@ def compute(graph: Graph, keys: Any, phase: Phase) -> Any:
     client = active_client()
     if client is not None:
         with explaining_losses(), counted(phase), giving_up(client):
-            return client.get(_NewGraph(graph), keys)
+            return client.get(_unknown(graph), keys)
     if dask.config.get("scheduler", None) not in (None, "dask.distributed"):
         return dask.base.get_scheduler()(graph, keys)
     if len(graph) <= _FEW_NODES:  # starting a pool of threads takes longer than these tasks
@@ -64,5 +75,5 @@ def _compute_in_threads(graph: Graph, keys: Any) -> Any:
 def hold(graph: Graph, keys: Sequence[Hashable]) -> dict[Hashable, Any]:
     """Compute some keys on the active cluster, which keeps them as long as their futures live."""
     with explaining_losses(), counted(Phase.INITIALISATION):
-        futures = active_client().get(_NewGraph(graph), list(keys), sync=False)
+        futures = active_client().get(_unknown(graph), list(keys), sync=False)
     return dict(zip(keys, futures, strict=True))

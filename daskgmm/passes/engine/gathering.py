@@ -160,7 +160,7 @@ class _Sending:
 
     def _gather(self, leaf: Leaf, size: float) -> Leaf:
         key = self._key(leaf)
-        self.tasks |= _holding(self._source, key, leaf)
+        self.tasks |= _holding(key, leaf)
         self.room -= size
         return replace(leaf, stretches=TaskRef(key), inputs=())
 
@@ -199,12 +199,11 @@ def _has_tasks(part: Part) -> bool:
     return any(isinstance(one, InlinePart) for one in getattr(part, "parts", (part,)))
 
 
-def _holding(source: Source, key: Hashable, leaf: Leaf) -> dict[Hashable, Any]:
-    """Graph of a task that returns the parts that a leaf reads."""
+def _holding(key: Hashable, leaf: Leaf) -> dict[Hashable, Any]:
+    """Graph of a task that returns the parts that a leaf reads, of chunks that a cluster holds."""
     if not leaf.inputs:
         return {key: Task(key, _unchanged, leaf.stretches)}
-    chunks = {name: source.graph[name] for name in leaf.inputs}
-    return {**chunks, key: Task(key, _gathered, leaf.stretches, *map(TaskRef, leaf.inputs))}
+    return {key: Task(key, _gathered, leaf.stretches, *map(TaskRef, leaf.inputs))}
 
 
 def _gathered(stretches: tuple[Stretch, ...], *inputs: Any) -> tuple[Stretch, ...]:
