@@ -87,7 +87,7 @@ class ClusterError(DaskGMMError, ConnectionError):
     """The cluster or the network failed in passing; the same call may work later."""
 
 
-_OLDEST = {"s3fs": "2026.3", "zarr": "3.1.3"}
+_OLDEST = {"s3fs": "2026.6", "zarr": "3.1.3"}
 """Oldest versions of packages of which older ones would fail without a clear error."""
 
 

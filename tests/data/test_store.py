@@ -183,8 +183,8 @@ def test_missing_credentials_are_told(s3, monkeypatch, tmp_path):
     ("versions", "words", "extra"),
     [
         (
-            {"s3fs": "2026.2.0"},
-            r"a\.zarr needs the package s3fs 2026\.3 or newer; 2026\.2\.0",
+            {"s3fs": "2026.4.0"},
+            r"a\.zarr needs the package s3fs 2026\.6 or newer; 2026\.4\.0",
             "s3",
         ),
         (
