@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
+from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
@@ -26,7 +27,8 @@ import pyarrow.parquet as pq
 from dask.utils import format_bytes, format_time, parse_bytes
 from distributed import Client, LocalCluster
 
-from daskgmm import GaussianMixture, open_dataset
+if TYPE_CHECKING:
+    from daskgmm import GaussianMixture
 
 ROWS_PER_GROUP = 100_000
 GROUPS_PER_FILE = 10
@@ -157,8 +159,11 @@ def timed(what: str) -> Iterator[None]:
     print(f"{what}: {format_time(time.perf_counter() - start)}", flush=True)
 
 
-def fit(rows: Path, n_components: int, seed: int) -> GaussianMixture:
+def fit(rows: Path, n_components: int, seed: int) -> "GaussianMixture":
     """Fit and report."""
+    # Not above: workers load this file too, and need not load scikit-learn with the estimator.
+    from daskgmm import GaussianMixture, open_dataset
+
     model = GaussianMixture(n_components, n_init=10, random_state=seed)
     with timed("Fit"):
         model.fit(open_dataset(rows))
@@ -172,7 +177,7 @@ def fit(rows: Path, n_components: int, seed: int) -> GaussianMixture:
     return model
 
 
-def label(client: Client, model: GaussianMixture, rows: Path, folder: Path) -> int:
+def label(client: Client, model: "GaussianMixture", rows: Path, folder: Path) -> int:
     """Write the rows' labels with the command line on the same workers; return their number."""
     model.save(folder / "model.safetensors")
     arguments = ["predict", folder / "model.safetensors", rows, "-o", folder / "labels"]
@@ -191,6 +196,8 @@ def label(client: Client, model: GaussianMixture, rows: Path, folder: Path) -> i
 
 def run(options: argparse.Namespace, folder: Path, client: Client) -> bool:
     """Write, fit, score and label; return whether every mean was found."""
+    from daskgmm import open_dataset
+
     truth = Truth.random(options.components, options.features, options.seed)
     rows = folder / "rows"
     with timed("Write"):
