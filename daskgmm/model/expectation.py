@@ -11,7 +11,8 @@ from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.base import Kernel
 from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.features import kernel_in_numpy
-from daskgmm.model.kernels.screened import ScreenedKernel, compiled_kernel
+from daskgmm.model.kernels.screened import ScreenedKernel
+from daskgmm.model.kernels.whitened import compiled_kernel
 from daskgmm.model.missing.accumulation import MissingSums
 from daskgmm.model.missing.patterns import Missing, complete
 from daskgmm.model.mixture import Mixture

@@ -32,6 +32,9 @@ _SHARE_LOST = 1e-12
 _DEVIATIONS = 1e3
 """Distance, in deviations, at which second moments may still be dropped."""
 
+_HELD, _BOUNDING = 32, 256
+"""Components at whose means, and against whose bounds, it is seen what these leave."""
+
 _STEPS = 4
 """Of the subspace iteration, from which any orthonormal directions are valid."""
 
@@ -73,7 +76,9 @@ def directions(mixture: Mixture, factors: Doubles) -> Doubles:
     return np.asarray((factors @ np.linalg.qr(found)[0]).swapaxes(1, 2))
 
 
-def axes(mixture: Mixture, scales: Doubles) -> NDArray[np.int64]:
+def axes(
+    mixture: Mixture, scales: Doubles, components: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
     """For each component, the few features (K, m) along which rows lie furthest out.
 
     Parameters
@@ -82,11 +87,69 @@ def axes(mixture: Mixture, scales: Doubles) -> NDArray[np.int64]:
         Whose covariances are variances along the axes.
     scales : ndarray of shape (K, D)
         Roots of the precisions.
+    components : ndarray of int or None
+        For which of them; ``None`` for all.
     """
     mixture = mixture.beside(None)
     away = mixture.means - mixture.weights @ mixture.means
     variances = mixture.covariance.variances(mixture.covariances, mixture.shape)
     spread = mixture.weights @ (variances + away**2)
-    moments = (spread + away**2) * scales**2
+    own = slice(None) if components is None else components
+    moments = (spread + away[own] ** 2) * scales[own] ** 2
     m = min(MOST_DIRECTIONS + 1, mixture.n_features)  # these need no product
-    return np.asarray(np.argsort(-moments, axis=1, kind="stable")[:, :m])
+    largest = np.argpartition(-moments, m - 1, axis=1)[:, :m]
+    order = np.argsort(-np.take_along_axis(moments, largest, axis=1), axis=1, kind="stable")
+    return np.asarray(np.take_along_axis(largest, order, axis=1))
+
+
+def left_along_axes(mixture: Mixture) -> float:
+    """About the share of pairs that bounds along the axes leave, by rows as components have them.
+
+    These are at the means of a few components, with the logits of their usual rows, and the bounds
+    are those of some more.
+    """
+    held, bounding = (_spread_out(mixture.n_components, most) for most in (_HELD, _BOUNDING))
+    scales = mixture.covariance.whitening(mixture.factors, mixture.shape)[:, 0]
+    along, normalisers = axes(mixture, scales, bounding), mixture.log_normalisers
+    away = mixture.means[held][:, along]
+    away -= np.take_along_axis(mixture.means[bounding], along, axis=1)
+    away *= np.take_along_axis(scales[bounding], along, axis=1)
+    upper = (normalisers + gaps(mixture))[bounding] - 0.5 * (away**2).sum(axis=2)
+    usual = normalisers[held] - 0.5 * mixture.n_features
+    return float((upper > usual[:, np.newaxis]).mean())
+
+
+def _spread_out(n_components: int, most: int) -> NDArray[np.int64]:
+    """Some components, at the most, out of all."""
+    return np.linspace(0, n_components - 1, min(n_components, most)).astype(np.int64)
+
+
+def has_products(mixture: Mixture) -> bool:
+    """Whether products over feature vectors bound logits, and cost no more than whitening.
+
+    Not where they leave the quadratic term out.
+    """
+    covariance = mixture.covariance
+    return not (covariance.has_matrices or covariance.needs_scatter)
+
+
+def bounding_parameters(mixture: Mixture, dtype: np.dtype[np.floating]) -> Doubles:
+    """Natural parameters (K, F + 2) whose products with features are at least the logits.
+
+    A product of rows of this type is off by ``eps sum |eta_i| |phi_i|`` times their number at most,
+    and so is less than the norms of the quadratic and of the linear features allow, multiplied by
+    those of their parameters. Rows have these two norms as their last features.
+    """
+    if not has_products(mixture):
+        return np.empty((0, 0))
+    eta = mixture.natural_parameters
+    n_quadratic = mixture.covariance.quadratic_length(mixture.n_features)
+    # Twice the bound on a product's rounding, and on that of a feature's own sum.
+    rounding = (eta.shape[1] + mixture.n_features + 8) * np.finfo(dtype).eps
+    sizes = [
+        np.linalg.norm(part, axis=1, keepdims=True)
+        for part in (eta[:, :n_quadratic], eta[:, n_quadratic:-1])
+    ]
+    eta = np.hstack([eta, *(rounding * size for size in sizes)])
+    eta[:, -3] += rounding * np.abs(eta[:, -3])
+    return np.ascontiguousarray(eta)

@@ -10,6 +10,12 @@ from daskgmm.model.kernels.screened import ScreenedKernel
 SCREENED = partial(ScreenedKernel, strategy=Strategy(by_features=False, screened=True, most=np.inf))
 """Only the pairs that bounds leave."""
 
+BY_PRODUCT = partial(
+    ScreenedKernel,
+    strategy=Strategy(by_features=False, screened=True, most=np.inf, by_product=True),
+)
+"""Only the pairs that products over features leave: for variances along the axes."""
+
 ALL_PAIRS = partial(ScreenedKernel, strategy=Strategy(by_features=False, screened=False, most=0.0))
 """Every pair, about the components' means."""
 

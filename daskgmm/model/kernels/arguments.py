@@ -22,11 +22,14 @@ class Strategy(NamedTuple):
         Whether bounds cost less than all pairs, if few count.
     most : float
         Share of pairs that count above which all pairs cost less.
+    by_product : bool
+        Whether bounds are products over features: along a few axes they would leave too much.
     """
 
     by_features: bool
     screened: bool
     most: float
+    by_product: bool = False
 
 
 class Form(NamedTuple):
@@ -90,6 +93,11 @@ class Model(NamedTuple):
         See `daskgmm.model.screening.axes`; not used with matrices.
     offsets, scales : ndarray of shape (K m,)
         Subtracted from the leading coordinates; and then multiplied.
+    monomials : ndarray of int of shape (M, 3)
+        See `Form`; not used with matrices.
+    eta : ndarray of shape (K, F + 2) or (0, 0)
+        Natural parameters whose products with features bound logits: see
+        `daskgmm.model.screening.bounding_parameters`.
     noise : float
         Logit of noise; minus infinity where there is none.
     fragile : ndarray of bool of shape (K,)
@@ -108,6 +116,8 @@ class Model(NamedTuple):
     axes: NDArray[np.int64]
     offsets: Floats
     scales: Floats
+    monomials: NDArray[np.int64]
+    eta: Floats
     noise: float
     fragile: NDArray[np.bool_]
 
@@ -143,6 +153,7 @@ class PairWork(NamedTuple):
 
     z: Floats
     by_row: Floats
+    phi: Floats
     leading: Floats
     directions: Floats
     squares: Floats
@@ -187,12 +198,13 @@ def no_model(dtype: np.dtype[np.floating], tile: int) -> tuple[Model, PairWork]:
     model = Model(
         means=table, origins=table, factors=whole, blocks=table, whitens=False, normalisers=values,
         gaps=values, directions=table, axes=integers, offsets=values, scales=values,
-        noise=-np.inf, fragile=np.empty(0, np.bool_),
+        monomials=np.empty((0, 3), np.int64), eta=table, noise=-np.inf,
+        fragile=np.empty(0, np.bool_),
     )  # fmt: skip
     return model, PairWork(
         edges=integers, strip=1, active=integers, is_near=np.empty(0, np.uint8),
-        z=values, by_row=values, leading=values, directions=values, squares=values, best=singles,
-        limits=doubles,
+        z=values, by_row=values, phi=values, leading=values, directions=values, squares=values,
+        best=singles, limits=doubles,
         upper=singles, guess=np.empty(0, np.int32), guess_starts=integers, ordered=rows,
         low=values, peak=values, pair_rows=integers, pair_starts=integers, pair_logits=values,
         chosen=integers, logits=values, gathered=values, white=values, product=values,

@@ -31,6 +31,10 @@ LEADING_ROWS = 160
 """Rows in a product with directions, of which as many are taken as BLAS multiplies in place."""
 
 
+LEADING_COMPONENTS = 256
+"""Components in a product of features that bounds logits: BLAS nearly reaches the machine's rate,
+and the product stays in a core's own cache."""
+
 _CACHE_LINE = 64
 """Bytes, as many as the widest vectors hold: those that begin elsewhere are read from two lines."""
 

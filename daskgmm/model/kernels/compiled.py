@@ -143,7 +143,7 @@ class CompiledKernel(LoopKernel):
             np.empty((0, 0)),
             self.log_likelihoods,
             np.empty(0, np.uint8),
-            np.zeros(4, np.int64),
+            np.zeros(5, np.int64),
             tuple(self.form),
             tuple(self.work),
             self.sums,

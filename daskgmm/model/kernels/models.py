@@ -24,7 +24,7 @@ def neighbours_of(mixture: Mixture, dtype: np.dtype[np.floating]) -> Neighbours 
 def model_of(mixture: Mixture, dtype: np.dtype[np.floating]) -> Model:
     """A mixture's arrays for the loop, of one type, with its means as origins."""
     factors = mixture.covariance.whitening(mixture.factors, mixture.shape)
-    n_features = mixture.n_features
+    n_features, products = mixture.n_features, screening.has_products(mixture)
     means, cast = np.array(mixture.means, dtype, order="C"), np.array(factors, dtype, order="C")
     if mixture.covariance.has_matrices:
         rows = screening.directions(mixture, factors)
@@ -51,6 +51,8 @@ def model_of(mixture: Mixture, dtype: np.dtype[np.floating]) -> Model:
         axes=axes,
         offsets=offsets.astype(dtype),
         scales=scales.astype(dtype),
+        monomials=mixture.covariance.monomials(n_features if products else 0),
+        eta=screening.bounding_parameters(mixture, np.dtype(dtype)).astype(dtype),
         noise=mixture.noise_logit,
         fragile=fragile_components(mixture, np.dtype(dtype)),
     )

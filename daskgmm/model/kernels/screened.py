@@ -77,7 +77,7 @@ class ScreenedKernel(LoopKernel):
             neighbours_of(mixture, self.dtype) if own.screened else None
             for mixture, own in zip(mixtures, self.strategies, strict=True)
         ]
-        self.counted = np.zeros(4, np.int64)
+        self.counted = np.zeros(5, np.int64)
 
     def _share_work_arrays(self) -> None:
         """Give mixtures of one size the same ones: they are computed one after another."""
@@ -189,7 +189,7 @@ class ScreenedKernel(LoopKernel):
         )
 
     def share(self, n_rows: int) -> float:
-        pairs, by_features, whole, bounds = self.counted
+        pairs, by_features, whole, bounds, products = self.counted
         if self.covariance.has_matrices:
             a_pair = 2 * block_share(self.n_features) * self.n_features**2
             a_bound = screening.MOST_DIRECTIONS * self.n_features
@@ -197,7 +197,7 @@ class ScreenedKernel(LoopKernel):
             a_pair, a_bound = 4.0 * self.n_features, screening.MOST_DIRECTIONS + 1
         together = self.n_components / len(self.mixtures)
         all_pairs = 2 * self.length
-        done = pairs * a_pair + bounds * a_bound
+        done = pairs * a_pair + bounds * a_bound + products * self.length
         done += together * (by_features * all_pairs + whole * a_pair)
         return float(done / (n_rows * self.n_components * all_pairs))
 
@@ -224,14 +224,3 @@ class ScreenedKernel(LoopKernel):
         if shared.size:
             above = np.triu(second[0]) if self.covariance.has_matrices else np.diag(second[0, 0])
             shared += above + np.triu(above, 1).T
-
-
-def compiled_kernel(mixture: Mixture, dtype: np.dtype[np.floating]) -> type[Kernel]:
-    """The compiled kernel for the moments of a mixture.
-
-    The feature form alone where it is exact enough and costs less than bounds, or where it has no
-    quadratic terms, so that its sums are not those of other strategies.
-    """
-    own = strategy_of(mixture, dtype)
-    only = own.by_features and (mixture.covariance.needs_scatter or not own.screened)
-    return CompiledKernel if only else ScreenedKernel

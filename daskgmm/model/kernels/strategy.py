@@ -7,9 +7,11 @@ never a clock: the same mixture and rows take the same strategy on any machine.
 
 import numpy as np
 
+from daskgmm.model import screening
 from daskgmm.model.kernels.arguments import Strategy
 from daskgmm.model.kernels.blocks import block_share
 from daskgmm.model.mixture import Mixture
+from daskgmm.model.mixture_cache import cached_by_mixture
 from daskgmm.model.precision import feature_components
 
 _USUAL_PAIRS = 1.5
@@ -28,6 +30,18 @@ def strategy_of(
     feature_form : bool
         Whether the feature form may be used, where it is exact enough.
     """
+    return _choose(mixture, dtype, feature_form=feature_form)[0]
+
+
+def row_cost(mixture: Mixture, dtype: np.dtype[np.floating]) -> float:
+    """A row, where components are apart: by bounds, or by all pairs where those cost less."""
+    return _choose(mixture, dtype, feature_form=True)[1]
+
+
+def _choose(
+    mixture: Mixture, dtype: np.dtype[np.floating], *, feature_form: bool
+) -> tuple[Strategy, float]:
+    """A mixture's strategy, and what it costs a row."""
     n_components, n_features = mixture.shape
     exact = feature_form and bool(feature_components(mixture, dtype).all())
     matrices = mixture.covariance.has_matrices
@@ -36,10 +50,21 @@ def strategy_of(
     else:
         all_pairs = centred_cost(n_features, dtype, matrices=matrices)
     one = pair_cost(n_features, dtype, matrices=matrices)
-    bounds = n_components * bound_cost(n_features, dtype, matrices=matrices)
-    bounds += entry_cost(n_features, matrices=matrices)
-    screened = bounds + _USUAL_PAIRS * one < n_components * all_pairs
-    return Strategy(exact, screened, all_pairs / one)
+    a_bound = bound_cost(n_features, dtype, matrices=matrices)
+    by_product = False
+    if screening.has_products(mixture):
+        product = product_cost(mixture, dtype)
+        by_product = product < a_bound + _left_along_axes(mixture, dtype) * one
+        a_bound = product if by_product else a_bound
+    bounds = n_components * a_bound + entry_cost(n_features, matrices=matrices)
+    few, every = bounds + _USUAL_PAIRS * one, n_components * all_pairs
+    return Strategy(exact, few < every, all_pairs / one, by_product), min(few, every)
+
+
+@cached_by_mixture
+def _left_along_axes(mixture: Mixture, dtype: np.dtype[np.floating]) -> float:
+    del dtype
+    return screening.left_along_axes(mixture)
 
 
 def feature_cost(mixture: Mixture, dtype: np.dtype[np.floating]) -> float:
@@ -65,6 +90,17 @@ def pair_cost(n_features: int, dtype: np.dtype[np.floating], *, matrices: bool) 
 def bound_cost(n_features: int, dtype: np.dtype[np.floating], *, matrices: bool) -> float:
     """A bound on a logit."""
     return 1 + (0.05 * _vectors(dtype) * n_features if matrices else 0)
+
+
+def product_cost(mixture: Mixture, dtype: np.dtype[np.floating]) -> float:
+    """A bound on a logit by a product over features."""
+    length = mixture.covariance.feature_length(mixture.n_features)
+    return 1 + _vectors(dtype) * 0.03 * length
+
+
+def whitening_cost(n_features: int, dtype: np.dtype[np.floating]) -> float:
+    """Whitening a row with a matrix that all components share."""
+    return n_features + _vectors(dtype) * 0.06 * n_features**2
 
 
 def entry_cost(n_features: int, *, matrices: bool) -> float:

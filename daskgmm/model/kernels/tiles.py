@@ -3,7 +3,13 @@
 import numpy as np
 
 from daskgmm.model.kernels.arguments import Model, PairWork
-from daskgmm.model.kernels.base import DOUBLE_ROWS, LEADING_ROWS, SMALL_PRODUCT, work_array
+from daskgmm.model.kernels.base import (
+    DOUBLE_ROWS,
+    LEADING_COMPONENTS,
+    LEADING_ROWS,
+    SMALL_PRODUCT,
+    work_array,
+)
 from daskgmm.model.kernels.blocks import block_edges, strip_rows, widest_block
 from daskgmm.model.kernels.compiled import LINE
 from daskgmm.model.screening import MOST_DIRECTIONS
@@ -46,7 +52,11 @@ def work_for(model: Model, dtype: np.dtype[np.floating]) -> PairWork:
     m = MOST_DIRECTIONS  # of one component, at the least
     leading = max(SMALL_PRODUCT // n_features, m * n) if model.whitens else 0
     directions = max(SMALL_PRODUCT // LEADING_ROWS, m * n_features) if model.whitens else 0
+    length = model.eta.shape[1]
+    if length > 0:
+        leading = min(LEADING_COMPONENTS, n_components) * n
     strip, widest = min(n, strip_rows(n_features)), widest_block(n_features)
+    white = widest if widest == n_features else 2 * widest
     return PairWork(
         edges=block_edges(n_features),
         strip=strip,
@@ -54,6 +64,7 @@ def work_for(model: Model, dtype: np.dtype[np.floating]) -> PairWork:
         is_near=work_array(n_components, np.uint8),
         z=work_array(n_features * n, dtype),
         by_row=work_array(n_features * n, dtype),
+        phi=work_array(length * n, dtype),
         leading=work_array(leading, dtype),
         directions=work_array(directions, dtype),
         squares=work_array(n, dtype),
@@ -70,9 +81,9 @@ def work_for(model: Model, dtype: np.dtype[np.floating]) -> PairWork:
         pair_logits=work_array(n_components * n, dtype),
         chosen=work_array(n, np.int64),
         logits=work_array(n, dtype),
-        gathered=work_array((n_features + 1) * strip, dtype),
-        white=work_array((widest if widest == n_features else 2 * widest) * strip, dtype),
-        product=work_array((widest + 1) ** 2, dtype),
+        gathered=work_array((n_features + 1) * strip if model.whitens else 0, dtype),
+        white=work_array(white * strip if model.whitens else 0, dtype),
+        product=work_array((widest + 1) ** 2 if model.whitens else 0, dtype),
         few=work_array(few_values(n_features), np.float64),
         columns=work_array(2 * n, np.float64).reshape(2, n),
     )

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import Model, PairWork
-from daskgmm.model.kernels.base import LEADING_ROWS, SMALL_PRODUCT
-from daskgmm.model.kernels.loops.compiling import along_rows, compiled
+from daskgmm.model.kernels.base import LEADING_COMPONENTS, LEADING_ROWS, SMALL_PRODUCT
+from daskgmm.model.kernels.loops.compiling import along_rows, compiled, summed
 from daskgmm.model.screening import MOST_DIRECTIONS
 
 _MOST = np.float32(3e38)
@@ -130,6 +130,52 @@ def _write_along_axes(
         w, x = (one[r] - first) * unit, (two[r] - second) * other
         y, v = (three[r] - third) * another, (four[r] - fourth) * last
         bounds[r] = most - half * (w * w + x * x + y * y + v * v)
+
+
+@compiled
+def bound_by_features(
+    model: Model, by_row: NDArray[Any], work: PairWork, upper: NDArray[Any]
+) -> None:
+    """Likewise for all components, from products over features that allow for their rounding."""
+    n, length = len(by_row), model.eta.shape[1]
+    n_components = len(upper)
+    phi = work.phi[: n * length].reshape(n, length)
+    _write_features(model.monomials, by_row, phi)
+    _begin(work.best[:n], work.guess[:n])
+    for first in range(0, n_components, LEADING_COMPONENTS):
+        last = min(first + LEADING_COMPONENTS, n_components)
+        leading = work.leading[: (last - first) * n].reshape(last - first, n)
+        np.dot(model.eta[first:last], phi.T, leading)
+        for a in range(first, last):
+            own, bounds = leading[a - first], upper[a]
+            for r in range(n):
+                bounds[r] = own[r]
+            _keep(np.int32(a), bounds, work.best[:n], work.guess[:n])
+
+
+@compiled
+def _write_features(monomials: NDArray[Any], by_row: NDArray[Any], phi: NDArray[Any]) -> None:
+    """Write features of rows (n, D), and the norms of quadratic and linear ones, to phi."""
+    n, n_features = by_row.shape
+    n_quadratic = phi.shape[1] - n_features - 3
+    for r in range(n):
+        x, quadratic, linear = by_row[r], phi[r, :n_quadratic], phi[r, n_quadratic:]
+        quadratic[:] = 0
+        for m in range(len(monomials)):
+            quadratic[monomials[m, 0]] += x[monomials[m, 1]] * x[monomials[m, 2]]
+        for d in range(n_features):
+            linear[d] = x[d]
+        linear[n_features] = 1
+        linear[n_features + 1] = _norm(quadratic)
+        linear[n_features + 2] = _norm(x)
+
+
+@summed
+def _norm(values: NDArray[Any]) -> Any:
+    total = values.dtype.type(0)
+    for i in range(len(values)):
+        total += values[i] * values[i]
+    return np.sqrt(total)
 
 
 @compiled

@@ -53,7 +53,7 @@ def _writing(digest: str) -> Callable[..., None]:
             if strategy.screened:
                 by_row = work.by_row[: n_features * n].reshape(n, n_features)
                 enter(rows[:, start : start + n], origin, scale, by_row)
-                find_pairs(model, z, by_row, active, work)
+                find_pairs(model, z, by_row, active, work, strategy.by_product)
                 write_pairs(model, by_row, active, work, own)
             else:
                 gamma = work.pair_logits[: n_components * n].reshape(n_components, n)

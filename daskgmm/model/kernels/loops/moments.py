@@ -41,6 +41,9 @@ from daskgmm.model.kernels.loops.signatures import (
 _TILES_UNSEEN = 15
 """Tiles that go whole without bounds, after one in which too many pairs counted."""
 
+_PROBE = 192
+"""Rows of a tile, at most, that a product over all features bounds for a first look."""
+
 
 def _adding(digest: str) -> Callable[..., None]:
     def add(
@@ -70,9 +73,11 @@ def _adding(digest: str) -> Callable[..., None]:
         near = NeighbourLists(*near_fields)
         form, feature_work = Form(*form_fields), FeatureWork(*feature_fields)
         n_components, n_features = len(model.normalisers), len(rows)
-        tile, unseen = len(work.ordered), 0
-        for start in range(0, rows.shape[1], tile):
+        tile, unseen, start, few = len(work.ordered), 0, 0, False
+        while start < rows.shape[1]:
             n = min(tile, rows.shape[1] - start)
+            if strategy.by_product and unseen == 0 and not few:
+                n = min(n, _PROBE)
             own, own_weights = rows[:, start : start + n], weights[start : start + n]
             few = strategy.screened and unseen == 0
             height = 0 if strategy.by_features and not few else n_features  # of rows as they serve
@@ -87,8 +92,8 @@ def _adding(digest: str) -> Callable[..., None]:
                     active = list_neighbours(near, nearest[start : start + n], work)
                 else:
                     active = list_all(n_components, work)
-                counted[3] += n * len(active)
-                pairs = find_pairs(model, z, by_row, active, work)
+                counted[4 if strategy.by_product else 3] += n * len(active)
+                pairs = find_pairs(model, z, by_row, active, work, strategy.by_product)
                 few = pairs <= strategy.most * n * n_components
                 unseen = 0 if few else _TILES_UNSEEN
             else:
@@ -109,6 +114,7 @@ def _adding(digest: str) -> Callable[..., None]:
                 log_likelihoods[0] += normalise(gamma, own_weights, least, work.peak[:n],
                                                 work.columns, model.noise)  # fmt: skip
                 add_all_sums(model, z, work, gamma, second, first, coarse)
+            start += n
 
     return add
 

@@ -13,7 +13,11 @@ from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import Model, PairWork
 from daskgmm.model.kernels.loops.arithmetic import write_by_feature
-from daskgmm.model.kernels.loops.bounds import bound_along_axes, bound_whitened
+from daskgmm.model.kernels.loops.bounds import (
+    bound_along_axes,
+    bound_by_features,
+    bound_whitened,
+)
 from daskgmm.model.kernels.loops.compiling import along_rows, compiled, summed
 from daskgmm.model.kernels.loops.products import write_distances
 
@@ -145,16 +149,24 @@ def pair_logits(model: Model, by_row: NDArray[Any], active: NDArray[Any], work: 
 
 @compiled
 def find_pairs(
-    model: Model, z: NDArray[Any], by_row: NDArray[Any], active: NDArray[Any], work: PairWork
+    model: Model,
+    z: NDArray[Any],
+    by_row: NDArray[Any],
+    active: NDArray[Any],
+    work: PairWork,
+    by_product: bool,
 ) -> int:
     """Find the pairs of a tile of rows (n, D) with active components that may count.
 
-    Return their number. Along the axes z (D, n) serves as well, and is made here.
+    Return their number. Along the axes z (D, n) serves as well, and is made here; or all components
+    are bounded by products over features.
     """
     n, n_features = by_row.shape
     upper = work.upper[: len(active) * n].reshape(len(active), n)
     if model.whitens:
         bound_whitened(model, by_row, active, work, upper)
+    elif by_product:
+        bound_by_features(model, by_row, work, upper)
     else:
         write_by_feature(by_row, z)
         bound_along_axes(model, z, active, work, upper)

@@ -12,7 +12,7 @@ _DOUBLES = types.Array(types.float64, 1, "C")
 
 def strategy_type() -> Any:
     """Compiled type of the fields of `Strategy`."""
-    return types.Tuple((types.boolean, types.boolean, types.float64))
+    return types.Tuple((types.boolean, types.boolean, types.float64, types.boolean))
 
 
 def form_type(dtype: np.dtype[Any]) -> Any:
@@ -30,10 +30,10 @@ def feature_work_type(dtype: np.dtype[Any]) -> Any:
 def model_type(dtype: np.dtype[Any]) -> Any:
     """Compiled type of the fields of `Model`."""
     vector, table = array(dtype, 1), array(dtype, 2)
-    integers = types.Array(types.int64, 1, "C")
+    integers, monomials = types.Array(types.int64, 1, "C"), types.Array(types.int64, 2, "C")
     fields = (
-        table, table, array(dtype, 3), table, types.boolean, vector, vector,
-        table, integers, vector, vector, types.float64, types.Array(types.boolean, 1, "C"),
+        table, table, array(dtype, 3), table, types.boolean, vector, vector, table, integers,
+        vector, vector, monomials, table, types.float64, types.Array(types.boolean, 1, "C"),
     )  # fmt: skip
     return types.Tuple(fields)
 
@@ -51,7 +51,8 @@ def pair_work_type(dtype: np.dtype[Any]) -> Any:
     singles, doubles = types.Array(types.float32, 1, "C"), types.Array(types.float64, 1, "C")
     fields = (
         integers, types.int64,
-        integers, types.Array(types.uint8, 1, "C"), vector, vector, vector, vector, vector, singles,
+        integers, types.Array(types.uint8, 1, "C"), vector, vector, vector, vector, vector, vector,
+        singles,
         doubles, singles, shorts, integers, integers, vector, vector, integers, integers, vector,
         integers, vector, vector, vector, vector, doubles, TABLE,
     )  # fmt: skip
