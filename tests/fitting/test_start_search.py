@@ -200,11 +200,11 @@ def unheard(_):
 
 @pytest.mark.slow
 def test_a_search_in_stretches_takes_the_memory_that_is_counted(monkeypatch):
-    """Within 15%, and never more: beside its mixtures lies what came with the task."""
+    """And at least three quarters of it: beside its mixtures lies what came with the task."""
     monkeypatch.setattr("daskgmm.training.refinement.sampled.TOGETHER_BYTES", 1)
     monkeypatch.setattr("daskgmm.fitting.settings.TOGETHER_BYTES", 1)  # as large mixtures go
     monkeypatch.setattr("daskgmm.training.refinement.search.MOVES_BYTES", 1)
-    n, n_features, n_components = 4000, 60, 100
+    n, n_features, n_components = 3000, 80, 120
     rows, _ = correlated(n, n_features, n_components, spread=2, apart=3.0)
     part = DecodedPart("rows", (Block(np.ascontiguousarray(rows.T)),))
     source = Source((part,), n_features, rows.dtype, lengths=(n,), in_memory=True)
@@ -215,16 +215,17 @@ def test_a_search_in_stretches_takes_the_memory_that_is_counted(monkeypatch):
     prepare = Preparation(settings, candidate, None, np.random.RandomState(0))
     request = Request(0, n, scatter=False, dtype=source.dtype, expected=n, missing=settings.missing)
     compile_ahead(source.dtype, source.dtype)
-    GaussianMixture(2, max_iter=1).fit(rows[:100, :2])  # so that what is loaded does not count
+    GaussianMixture(3).fit(rows[:300, :2])  # searches too: what is loaded does not count
 
     def find():
         """Stretches as a worker makes them, each from what it was sent."""
         sampled, report = surveyed(source, request), StartsReport("run", 0, Reports(unheard, None))
         found, stretches = Started(None, prepare.random, steps=Steps()), 0
         while found.traces is None:
-            sent = pickle.dumps(partial(prepare, report=report, earlier=found.steps, most=6e9))
+            sent = pickle.dumps(partial(prepare, report=report, earlier=found.steps, most=8e9))
             del found
             (found,) = sampled.apply([pickle.loads(sent)], str(stretches))  # noqa: S301  ours
+            del sent  # a worker holds its task until it has ended
             stretches += 1
         return stretches
 
@@ -234,7 +235,7 @@ def test_a_search_in_stretches_takes_the_memory_that_is_counted(monkeypatch):
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert counted / 1.15 <= peak <= counted, (peak, counted)
+    assert 0.75 * counted <= peak <= counted, (peak, counted)
 
 
 SCRIPT = """

@@ -129,6 +129,9 @@ class Preparation:
             started = self._started(found, recorder, random)
         except Paused:
             return Started(None, self.random, steps=recorder.steps)
+        finally:
+            # It and the sample hold each other, and would stay with all that is kept.
+            recorder.follow()
         report.end()
         # Others may need further stretches, in which this one ends again.
         alone = len(self.settings.candidates) == 1
