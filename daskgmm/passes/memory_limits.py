@@ -11,7 +11,7 @@ from dask.utils import format_bytes
 
 from daskgmm.errors import ConfigurationError
 from daskgmm.passes.engine.client import active_client
-from daskgmm.passes.engine.workers import explaining_losses
+from daskgmm.passes.engine.workers import workers_of
 from daskgmm.passes.memory import (
     LIBRARIES,
     PAUSE,
@@ -44,8 +44,7 @@ def largest_worker() -> Limit | None:
     client = active_client()
     if client is None:
         return None
-    with explaining_losses():
-        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    workers = workers_of(client).values()
     limits = [Limit(worker["memory_limit"] or 0, worker["nthreads"]) for worker in workers]
     if not limits or not all(limit.memory for limit in limits):
         return None

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from distributed import Client
 
 from daskgmm import GaussianMixture, jobs, open_dataset
 from daskgmm.errors import ConfigurationError
@@ -12,6 +13,7 @@ from daskgmm.jobs.planning.passes import PassPlan
 from daskgmm.passes import memory_limits
 from daskgmm.passes.memory import TARGET
 from daskgmm.passes.memory_limits import Limit, least_limit
+from tests.support.clusters import in_threads
 
 MIB = 2**20
 
@@ -80,3 +82,15 @@ def test_workers_of_half_a_gibibyte_fit_usual_sizes_and_the_plan_says_what_is_sh
     assert found["memory_a_worker_bytes"] > 512 * MIB
     assert not found["rows_in_memory"]
     assert found["cheapest"] is None
+
+
+def test_the_largest_worker_is_known_where_the_client_is_told_of_none_beside_it(monkeypatch):
+    update = Client._update_scheduler_info
+
+    async def overtaken(self, n_workers=0):
+        await update(self, n_workers)
+        await update(self)  # as it is every two seconds
+
+    monkeypatch.setattr(Client, "_update_scheduler_info", overtaken)
+    with in_threads(memory_limit="3GiB"):
+        assert memory_limits.largest_worker() == Limit(3 * 2**30, 1)

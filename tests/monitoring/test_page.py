@@ -21,6 +21,7 @@ from daskgmm.jobs.cluster.dashboard import page_on
 from daskgmm.monitoring import install
 from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.history import MOST_POINTS
+from daskgmm.passes.engine.workers import workers_of
 from tests.support.browsing import browser, chromium
 from tests.support.certificates import made as certificates_in
 from tests.support.clusters import in_threads
@@ -211,7 +212,7 @@ def test_the_tasks_of_the_current_pass_are_counted_by_worker(client):
     with fitting(client, gaussian(gate), gate) as going:
         gate.let(1)
         (run,) = (run for run in live(link, going) if run["passes"])
-        (address,) = client.scheduler_info()["workers"]
+        (address,) = workers_of(client)
         progress = run["progress"]
         assert progress["phase"] == "pass"
         assert progress["done"] == {address: progress["total"]}

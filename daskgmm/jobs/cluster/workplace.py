@@ -21,7 +21,7 @@ from daskgmm.jobs.listener import Listener, Start
 from daskgmm.passes.engine.client import active_client, running_on
 from daskgmm.passes.engine.keys import made_for
 from daskgmm.passes.engine.progress import tracking
-from daskgmm.passes.engine.workers import wait_for_workers, waiting_for_workers
+from daskgmm.passes.engine.workers import wait_for_workers, waiting_for_workers, workers_of
 
 SMALL_BYTES = 2**28
 """Decoded bytes below which starting a cluster takes longer than it saves."""
@@ -117,7 +117,7 @@ def _place(stack: ExitStack, resources: Resources, listener: Listener, *, small:
 def _on(client: Any, resources: Resources, listener: Listener) -> _Place:
     listener.wait(f"waiting for workers of {client.scheduler.address}")
     wait_for_workers(client, resources.wait_for_workers or 1)
-    workers = len(client.scheduler_info(n_workers=-1)["workers"])
+    workers = len(workers_of(client))
     return _Place(client, f"on {_workers(workers)} of {client.scheduler.address}")
 
 

@@ -12,6 +12,7 @@ from daskgmm.jobs.doctor.environment import OPTIONAL
 from daskgmm.jobs.doctor.finding import Findings, ok, problem, warning
 from daskgmm.jobs.doctor.processor import cores
 from daskgmm.jobs.runs import record
+from daskgmm.passes.engine.workers import workers_of
 
 _SAME = ("daskgmm", "python", "dask", "distributed", "cloudpickle", "msgpack")
 """Packages that need the same version everywhere, or processes may fail to communicate."""
@@ -70,7 +71,7 @@ def processors(client: Any) -> Findings:
     usable = client.run(cores, on_error="ignore")
     threads: dict[str, int] = defaultdict(int)
     of_host: dict[str, int] = {}
-    for address, facts in client.scheduler_info(n_workers=-1)["workers"].items():
+    for address, facts in workers_of(client).items():
         threads[facts["host"]] += facts["nthreads"]
         of_host[facts["host"]] = max(of_host.get(facts["host"], 1), usable.get(address, 1))
     crowded = [host for host, count in threads.items() if count > of_host[host]]

@@ -84,6 +84,16 @@ def explaining_losses() -> Iterator[None]:
         ) from error
 
 
+def workers_of(client: Any) -> dict[str, dict[str, Any]]:
+    """What the scheduler says of its workers now, by their addresses.
+
+    ``client.scheduler_info()`` may return what the client asked for beside it, as it does every two
+    seconds: an answer without workers.
+    """
+    with explaining_losses():
+        return dict(client.sync(client.scheduler.identity, n_workers=-1)["workers"])
+
+
 def _tells_of_a_closed_client(error: Exception) -> bool:
     """Whether Dask raises such an error where a call waits on a client that another closes.
 
