@@ -8,6 +8,7 @@ import numpy as np
 from daskgmm.model.expectation import Accumulator, Expectation
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.models import forget
+from daskgmm.model.kernels.whitened import spheres_of
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.typing import Doubles, Floats
@@ -54,6 +55,7 @@ class InMemory:
         del accumulator
         for mixture in mixtures:  # a search keeps many, of which it computes few again
             forget(mixture)
+            spheres_of.forget(mixture)
         # Moments of several mixtures are columns of one array, which each of them would keep.
         own = [replace(found, sums=np.ascontiguousarray(found.sums)) for found in moments]
         return expectation.complete(own)
