@@ -1,7 +1,7 @@
 """k-means on rows in memory, with the random numbers and the stopping rule of scikit-learn's.
 
 On the same rows and seed both find the same clusters, but for rounding. scikit-learn's own would
-bring 130 MB of libraries into each worker that searches for starts, and two seconds to load them.
+bring 120 MiB of libraries into each worker that searches for starts, and two seconds to load them.
 
 Sources: Lloyd, 1982; Arthur and Vassilvitskii, 2007, who draw centres far apart, each as the best
 of a few tries.
