@@ -28,9 +28,7 @@ settings.load_profile("daskgmm")
 
 def pytest_configure(config):
     """Begin to compile the loops before other processes start to test."""
-    if hasattr(config, "workerinput"):
-        compiling.wait_for_others()
-    elif config.getoption("numprocesses", None):
+    if config.getoption("numprocesses", None):
         compiling.begin()
 
 

@@ -78,14 +78,10 @@ def optional(_worker: Any) -> Findings:
 
 def cache(_worker: Any) -> Findings:
     """Check that numba finds a folder for compiled kernels that it may write to."""
-    from numba.core.caching import FunctionCache
-
     from daskgmm.model.kernels.loops import moments
 
-    try:
-        # Any function of the module serves: numba chooses the folder by the source file.
-        folder = FunctionCache(moments.loop.__wrapped__).cache_path
-    except RuntimeError:  # no folder can be written to
+    folder = moments.loop.folder()
+    if folder is None:
         yield warning(
             "No folder for compiled kernels can be written to, so every process compiles them.",
             "Set NUMBA_CACHE_DIR to a folder that can be written to.",

@@ -1,12 +1,17 @@
 """How loops are compiled, and where numba keeps what it compiled."""
 
 import hashlib
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numba import njit, types
 from numba.np.numpy_support import from_dtype
 
@@ -36,6 +41,15 @@ summed_along_rows = njit(**_SUMMED, pipeline_class=WideCompiler)
 
 Entry = Callable[[str], Callable[..., None]]
 """Makes a loop, given the digest that it holds on to."""
+
+Declared = tuple[Entry, tuple[Any, ...]]
+"""A loop's entry and the types of its arguments.
+
+The types are numba's own: one that named a class of ours would break the cache of whoever comes
+from a version where that class had another name."""
+
+_LONGEST = 900.0
+"""Seconds that a process waits for others to compile a loop; after that it compiles by itself."""
 
 DOUBLES = types.Array(types.float64, 1, "C", readonly=True)
 TABLE = types.Array(types.float64, 2, "C")
@@ -73,16 +87,82 @@ def _digest() -> str:
     return found.hexdigest()
 
 
-def ready(entry: Entry, arguments: tuple[Any, ...]) -> Callable[..., None]:
-    """Compile a loop for these types of arguments, or take it from numba's cache on disk.
+@final
+class Loop:
+    """A loop over rows, compiled once a machine for each two types.
 
-    The types are numba's own: one that named a class of ours would break the cache of whoever
-    comes from a version where that class had another name.
+    What was compiled stays in numba's cache on disk. Who doesn't find a loop there has a child
+    compile it: a compiler leaves 170 MiB behind in its process, which a small worker lacks, and
+    holds the interpreter lock for a minute. Other processes wait for it meanwhile.
     """
-    signature, function = types.void(*arguments), entry(_digest())
-    made: Callable[..., None]
-    try:
-        made = njit(signature, cache=True, **OPTIONS)(function)
-    except RuntimeError:  # nowhere to keep what was compiled
-        made = njit(signature, **OPTIONS)(function)
-    return made
+
+    def __init__(self, declared: Callable[[np.dtype[Any], np.dtype[Any]], Declared]) -> None:
+        self.declared = declared
+        self._name = declared.__name__
+        self._ready: dict[tuple[np.dtype[Any], np.dtype[Any]], Any] = {}
+
+    def __call__(self, rows: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[..., None]:
+        """Return the loop for rows of one type, computed in another."""
+        types_given = rows, dtype
+        if types_given not in self._ready:
+            self._ready[types_given] = self._made(*types_given)
+        ready: Callable[..., None] = self._ready[types_given]
+        return ready
+
+    def folder(self) -> str | None:
+        """The folder that numba keeps compiled loops in, if any can be written to."""
+        double = np.dtype(np.float64)
+        path: str | None = self._dispatcher(double, double)[0].stats.cache_path
+        return path
+
+    def compile(self, rows: np.dtype[Any], dtype: np.dtype[Any]) -> None:
+        """Compile the loop in this process, and keep it on disk."""
+        loop, signature = self._dispatcher(rows, dtype)
+        loop.compile(signature)
+
+    def _made(self, rows: np.dtype[Any], dtype: np.dtype[Any]) -> Any:
+        loop, signature = self._dispatcher(rows, dtype)
+        kept, folder = _kept(loop, signature), self.folder()
+        if kept is None and folder is not None:
+            lock = FileLock(Path(folder, f"{self._name}-{rows}-{dtype}.lock"), timeout=_LONGEST)
+            with suppress(Timeout, OSError, NotImplementedError), lock:
+                kept = _kept(loop, signature)
+                if kept is None:
+                    self._compile_apart(rows, dtype)
+                    kept = _kept(loop, signature)
+        if kept is None:
+            loop.compile(signature)
+        else:
+            loop.add_overload(kept)
+        loop.disable_compile()
+        return loop
+
+    def _compile_apart(self, rows: np.dtype[Any], dtype: np.dtype[Any]) -> None:
+        """Have a child compile the loop; where that fails, this process will."""
+        given = [self.declared.__module__, self._name, str(rows), str(dtype)]
+        with suppress(subprocess.TimeoutExpired):
+            subprocess.run(  # noqa: S603  ours
+                [sys.executable, "-m", "daskgmm.model.kernels.loops", *given],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=_LONGEST,
+                check=False,
+            )
+
+    def _dispatcher(self, rows: np.dtype[Any], dtype: np.dtype[Any]) -> tuple[Any, Any]:
+        """The loop that numba compiles, and its signature."""
+        entry, arguments = self.declared(rows, dtype)
+        function = entry(_digest())
+        try:
+            loop = njit(cache=True, **OPTIONS)(function)
+        except RuntimeError:  # nowhere to keep what is compiled
+            loop = njit(**OPTIONS)(function)
+        return loop, types.void(*arguments)
+
+
+def _kept(loop: Any, signature: Any) -> Any:
+    """What numba keeps of a loop on disk, or None."""
+    # Nothing public looks for it without compiling where it is missing.
+    return loop._cache.load_overload(signature, loop.targetctx)  # noqa: SLF001

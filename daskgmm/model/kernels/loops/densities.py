@@ -1,7 +1,6 @@
 """The loop that writes the logits of single rows, for predictions and scores."""
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,13 @@ from numpy.typing import NDArray
 from daskgmm.model.kernels.arguments import FeatureWork, Form, Model, PairWork, Strategy
 from daskgmm.model.kernels.loops.all_pairs import write_all_logits
 from daskgmm.model.kernels.loops.arithmetic import enter, standardise
-from daskgmm.model.kernels.loops.compiling import DOUBLES, array, ready, rows_in_any_layout
+from daskgmm.model.kernels.loops.compiling import (
+    DOUBLES,
+    Declared,
+    Loop,
+    array,
+    rows_in_any_layout,
+)
 from daskgmm.model.kernels.loops.features import write_by_features
 from daskgmm.model.kernels.loops.neighbours import list_all
 from daskgmm.model.kernels.loops.pairs import write_pairs
@@ -64,11 +69,11 @@ def _writing(digest: str) -> Callable[..., None]:
     return write_logits
 
 
-@cache
-def density_loop(rows: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[..., None]:
+@Loop
+def density_loop(rows: np.dtype[Any], dtype: np.dtype[Any]) -> Declared:
     """The loop for rows of one type, computed in another, of any memory layout."""
     given = (
         rows_in_any_layout(rows), DOUBLES, DOUBLES, model_type(dtype), strategy_type(),
         pair_work_type(dtype), form_type(dtype), feature_work_type(dtype), array(dtype, 2),
     )  # fmt: skip
-    return ready(_writing, given)
+    return _writing, given

@@ -1,7 +1,6 @@
 """The loop that adds the moments of rows, tile by tile, each the way that costs least."""
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,8 @@ from daskgmm.model.kernels.loops.arithmetic import enter, normalise, standardise
 from daskgmm.model.kernels.loops.compiling import (
     DOUBLES,
     TABLE,
-    ready,
+    Declared,
+    Loop,
     rows_in_any_layout,
     rows_together,
 )
@@ -119,17 +119,14 @@ def _adding(digest: str) -> Callable[..., None]:
     return add
 
 
-@cache
-def loop(rows: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[..., None]:
+@Loop
+def loop(rows: np.dtype[Any], dtype: np.dtype[Any]) -> Declared:
     """Loop that adds moments, for rows of one type, computed in another, of any memory layout."""
     doubles, integers = types.Array(types.float64, 1, "C"), types.Array(types.int64, 1, "C")
-    return ready(
-        _adding,
-        (
-            rows_in_any_layout(rows), rows_together(rows), DOUBLES, DOUBLES, model_type(dtype),
-            strategy_type(), DOUBLES, neighbour_lists_type(), types.Array(types.int64, 1, "C"),
-            types.float64, pair_work_type(dtype), types.Array(types.float64, 3, "C"), TABLE,
-            doubles, types.Array(types.uint8, 1, "C"), integers, form_type(dtype),
-            feature_work_type(dtype), TABLE,
-        ),
+    return _adding, (
+        rows_in_any_layout(rows), rows_together(rows), DOUBLES, DOUBLES, model_type(dtype),
+        strategy_type(), DOUBLES, neighbour_lists_type(), types.Array(types.int64, 1, "C"),
+        types.float64, pair_work_type(dtype), types.Array(types.float64, 3, "C"), TABLE,
+        doubles, types.Array(types.uint8, 1, "C"), integers, form_type(dtype),
+        feature_work_type(dtype), TABLE,
     )  # fmt: skip

@@ -1,7 +1,6 @@
 """The components that rows may be shared out to, from those that they are usual for."""
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,13 @@ from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import Model, NeighbourLists, PairWork
 from daskgmm.model.kernels.loops.arithmetic import enter
-from daskgmm.model.kernels.loops.compiling import DOUBLES, compiled, ready, rows_in_any_layout
+from daskgmm.model.kernels.loops.compiling import (
+    DOUBLES,
+    Declared,
+    Loop,
+    compiled,
+    rows_in_any_layout,
+)
 from daskgmm.model.kernels.loops.screened import write_logits
 from daskgmm.model.kernels.loops.signatures import model_type, neighbour_lists_type, pair_work_type
 
@@ -75,11 +80,11 @@ def _asking(digest: str) -> Callable[..., None]:
     return ask
 
 
-@cache
-def usual_loop(rows: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[..., None]:
+@Loop
+def usual_loop(rows: np.dtype[Any], dtype: np.dtype[Any]) -> Declared:
     """Loop that finds rows, in order of the component, whose logits are usual for it."""
     given = (
         rows_in_any_layout(rows), DOUBLES, DOUBLES, model_type(dtype), neighbour_lists_type(),
         types.Array(types.int64, 1, "C"), pair_work_type(dtype), types.Array(types.boolean, 1, "C"),
     )  # fmt: skip
-    return ready(_asking, given)
+    return _asking, given
