@@ -248,6 +248,15 @@ def test_nothing_is_spent_beyond_the_budget_and_the_record_says_so():
     assert refinement.budget_ended
 
 
+def test_components_of_too_few_rows_for_two_are_not_ranked():
+    rows = np.random.default_rng(0).normal(size=(24, 2))
+    sample = sample_of(rows, ridge=1e-6)
+    (run,) = sample.advanced([EMRun(of_labels(sample, np.arange(24) % 4, "full"))], 1)
+    spent = sample.budget.spent
+    assert promising_moves(run, sample, np.zeros(4, bool), 5) == []
+    assert sample.budget.spent == spent
+
+
 def test_a_budget_is_two_passes_over_all_rows_and_a_second_at_the_least():
     covariance = COVARIANCES["full"]
     assert budget_for(10, covariance, 2, 2).most == 1e10
@@ -270,6 +279,18 @@ def test_components_on_few_rows_or_of_no_width_are_spurious_unless_all_are_alike
         mixture.covariance, np.full(3, 1 / 3), mixture.means, np.tile(1e-9 * np.eye(2), (3, 1, 1))
     )
     assert not spurious(tight, replace(moments, sums=np.full_like(moments.sums, 100.0))).any()
+
+
+@pytest.mark.usefixtures("no_eigenvalues")
+def test_that_components_are_sound_is_seen_without_eigenvalues():
+    sample, mixture = trapped()
+    (moments,) = sample.expect([mixture])
+    assert not spurious(mixture, moments).any()
+
+
+@pytest.fixture
+def no_eigenvalues(monkeypatch):
+    monkeypatch.setattr(np.linalg, "eigvalsh", None)
 
 
 def test_all_components_are_spurious_where_noise_holds_every_row():

@@ -113,7 +113,8 @@ def promising_moves(
     """
     assert run.moments is not None  # noqa: S101  see above
     mixture = run.mixture
-    if mixture.n_components < 2 or not sample.afford_pairs(mixture):
+    divisible = _have_rows_for_two(mixture, sample)[~wrong].any()
+    if mixture.n_components < 2 or not divisible or not sample.afford_pairs(mixture):
         return []
     around = Neighbourhoods(mixture, run.moments, sample)
     splits = _splits(around, np.flatnonzero(~wrong))
@@ -188,6 +189,11 @@ def _moved(mixture: Mixture, splits: Sequence[Split], removals: Sequence[Removal
     weights = np.concatenate([part.weights for part in parts])
     left = 1.0 if mixture.noise is None else 1 - mixture.noise.weight
     return joined(parts, left * (weights / weights.sum()))
+
+
+def _have_rows_for_two(mixture: Mixture, sample: SampledRows) -> NDArray[np.bool_]:
+    """Mask (K,) of components of which both halves may have enough rows, one more for rounding."""
+    return np.asarray(mixture.weights * sample.n_rows > 2 * least_rows(mixture) - 1)
 
 
 def _splits(around: Neighbourhoods, components: NDArray[np.int64]) -> list[Split]:

@@ -25,6 +25,9 @@ EQUAL = 1e-10
 """Share of the columns' variance below which rows have equal values in some direction, to which the
 ridge alone gives width: a component of such rows is spurious however many they are."""
 
+_TOGETHER = 32
+"""Components whose matrices are factorised at a time."""
+
 
 def least_rows(mixture: Mixture) -> int:
     """Effective rows below which a component is spurious.
@@ -55,14 +58,19 @@ def spurious(mixture: Mixture, moments: Moments) -> NDArray[np.bool_]:
     matrices = mixture.covariance.as_matrices(mixture.covariances, mixture.shape)
     within = np.einsum("k,kij->ij", mixture.weights, matrices)
     centred = mixture.means - mixture.weights @ mixture.means
-    columns = np.diag(within) + mixture.weights @ centred**2
-    to_columns = np.diag(1 / np.sqrt(columns))
-    least = _least(matrices, to_columns)
     most = np.where(rows < FEW * (n_features + 1), THINNEST_WITHIN_OF_FEW, THINNEST_WITHIN)
-    thin = _least(matrices, np.linalg.inv(np.linalg.cholesky(within))) < most
-    by_chance = rows < SUPPORTED * (n_features + 1)
-    equal = _least(_without_ridge(mixture, moments), to_columns) < EQUAL
-    return np.asarray(few | (thin & (least < THINNEST) & (by_chance | equal)))
+    most[few] = 0.0  # how thin these are does not matter
+    thin = _thinner(matrices, np.linalg.inv(np.linalg.cholesky(within)), most)
+    suspects = np.flatnonzero(thin & ~few)
+    if len(suspects):
+        columns = np.diag(within) + mixture.weights @ centred**2
+        to_columns = np.diag(1 / np.sqrt(columns))
+        own = _without_ridge(mixture, moments)[suspects]
+        by_chance = rows[suspects] < SUPPORTED * (n_features + 1)
+        equal = _least(own, to_columns) < EQUAL
+        least = _least(matrices[suspects], to_columns)
+        few[suspects] = (least < THINNEST) & (by_chance | equal)
+    return np.asarray(few)
 
 
 def _without_ridge(mixture: Mixture, moments: Moments) -> Doubles:
@@ -74,6 +82,22 @@ def _without_ridge(mixture: Mixture, moments: Moments) -> Doubles:
     covariance, nothing = mixture.covariance, np.zeros(n_features)
     found = covariance.estimate(quadratic, moments.shared, counts, offsets, nothing)
     return covariance.as_matrices(found, mixture.shape)
+
+
+def _thinner(matrices: Doubles, whitening: Doubles, bounds: Doubles) -> NDArray[np.bool_]:
+    """Mask (K,) of matrices (K, D, D) with an eigenvalue below a bound, in whitened coordinates.
+
+    Most have none, which a Cholesky factor shows in a tenth of the time that eigenvalues take.
+    """
+    found = np.zeros(len(matrices), np.bool_)
+    for start in range(0, len(matrices), _TOGETHER):
+        own = slice(start, start + _TOGETHER)
+        shift = bounds[own, np.newaxis, np.newaxis] * np.eye(matrices.shape[-1])
+        try:
+            np.linalg.cholesky(whitening @ matrices[own] @ whitening.T - shift)
+        except np.linalg.LinAlgError:
+            found[own] = _least(matrices[own], whitening) < bounds[own]
+    return found
 
 
 def _least(matrices: Doubles, whitening: Doubles) -> Doubles:
