@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 from numba import njit, types
 from numba.np.numpy_support import from_dtype
 
@@ -120,11 +120,15 @@ class Loop:
         loop, signature = self._dispatcher(rows, dtype)
         loop.compile(signature)
 
+    def lock(self, folder: str, rows: np.dtype[Any], dtype: np.dtype[Any]) -> BaseFileLock:
+        """The lock of who compiles the loop for a folder."""
+        return FileLock(Path(folder, f"{self._name}-{rows}-{dtype}.lock"), timeout=_LONGEST)
+
     def _made(self, rows: np.dtype[Any], dtype: np.dtype[Any]) -> Any:
         loop, signature = self._dispatcher(rows, dtype)
         kept, folder = _kept(loop, signature), self.folder()
         if kept is None and folder is not None:
-            lock = FileLock(Path(folder, f"{self._name}-{rows}-{dtype}.lock"), timeout=_LONGEST)
+            lock = self.lock(folder, rows, dtype)
             with suppress(Timeout, OSError, NotImplementedError), lock:
                 kept = _kept(loop, signature)
                 if kept is None:
