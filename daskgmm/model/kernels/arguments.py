@@ -175,6 +175,8 @@ class PairWork(NamedTuple):
     product: Floats
     few: Doubles
     columns: Doubles
+    row: Floats
+    moves: Doubles
 
 
 def no_form(dtype: np.dtype[np.floating]) -> tuple[Form, FeatureWork]:
@@ -208,5 +210,5 @@ def no_model(dtype: np.dtype[np.floating], tile: int) -> tuple[Model, PairWork]:
         upper=singles, guess=np.empty(0, np.int32), guess_starts=integers, ordered=rows,
         low=values, peak=values, pair_rows=integers, pair_starts=integers, pair_logits=values,
         chosen=integers, logits=values, gathered=values, white=values, product=values,
-        few=doubles, columns=np.empty((2, 0)),
+        few=doubles, columns=np.empty((2, 0)), row=values, moves=np.empty((2, 0)),
     )  # fmt: skip

@@ -86,4 +86,6 @@ def work_for(model: Model, dtype: np.dtype[np.floating]) -> PairWork:
         product=work_array((widest + 1) ** 2 if model.whitens else 0, dtype),
         few=work_array(few_values(n_features), np.float64),
         columns=work_array(2 * n, np.float64).reshape(2, n),
+        row=work_array(n_features, dtype),
+        moves=work_array(2 * n_features, np.float64).reshape(2, n_features),
     )

@@ -97,7 +97,7 @@ def _add_about_mean(
 ) -> None:
     """Add a component's sums, which are made about its mean and moved in double precision."""
     n_features, n = z.shape
-    total, centre = _total(shares), np.empty_like(origin)
+    total, centre = _total(shares), work.row
     height = n_features if whitens else 1
     second = work.few[: height * n_features].reshape(height, n_features)
     linear = work.few[height * n_features : (height + 1) * n_features]

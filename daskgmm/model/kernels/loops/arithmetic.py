@@ -93,6 +93,15 @@ def add_to(table: NDArray[Any], other: NDArray[Any]) -> None:
 
 
 @compiled
+def copy(table: NDArray[Any], out: NDArray[Any]) -> None:
+    """Write a table (K, n) to another."""
+    for i in range(len(table)):
+        own, its = table[i], out[i]
+        for j in range(len(own)):
+            its[j] = own[j]
+
+
+@compiled
 def standardise(
     rows: NDArray[Any], origin: NDArray[Any], scale: NDArray[Any], z: NDArray[Any]
 ) -> None:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import Model, PairWork
 from daskgmm.model.kernels.base import LEADING_COMPONENTS, LEADING_ROWS, SMALL_PRODUCT
+from daskgmm.model.kernels.loops.blas import multiply
 from daskgmm.model.kernels.loops.compiling import along_rows, compiled, summed
 from daskgmm.model.screening import MOST_DIRECTIONS
 
@@ -19,12 +20,21 @@ coordinate is then made up for by ``s ** 2 / _SHRINK``; and what single precisio
 
 
 @compiled
-def _limits(model: Model, by_row: NDArray[Any], active: NDArray[Any], limits: NDArray[Any]) -> None:
-    """Write the largest logits that rounding in the leading product allows to limits (A,)."""
+def _limits(
+    model: Model,
+    by_row: NDArray[Any],
+    active: NDArray[Any],
+    reach: NDArray[Any],
+    limits: NDArray[Any],
+) -> None:
+    """Write the largest logits that rounding in the leading product allows to limits (A,).
+
+    With a work array for the largest size of each feature.
+    """
     n, n_features = by_row.shape
     m = MOST_DIRECTIONS
     rounding = (n_features + 4) * np.finfo(by_row.dtype).eps
-    reach = np.zeros(n_features, by_row.dtype)
+    reach[:] = 0
     for r in range(n):
         x = by_row[r]
         for d in range(n_features):
@@ -56,7 +66,7 @@ def bound_whitened(
     n_active, m = len(active), MOST_DIRECTIONS
     together = max(SMALL_PRODUCT // (m * n_features * LEADING_ROWS), 1)
     groups, strips = -(-n_active // together), -(-n // LEADING_ROWS)
-    _limits(model, by_row, active, work.limits)
+    _limits(model, by_row, active, work.row, work.limits)
     _begin(work.best[:n], work.guess[:n])
     for g in range(groups):
         first, last = n_active * g // groups, n_active * (g + 1) // groups
@@ -70,7 +80,7 @@ def bound_whitened(
             start, stop = n * s // strips, n * (s + 1) // strips
             leading = work.leading[: count * (stop - start)].reshape(count, stop - start)
             # Both transposed: BLAS multiplies in place that way, and not if only one is.
-            np.dot(directions.T, by_row[start:stop].T, leading)
+            multiply(directions.T, by_row[start:stop].T, leading)
             best, guess = work.best[start:stop], work.guess[start:stop]
             for a in range(first, last):
                 k, own = active[a], upper[a, start:stop]
@@ -145,7 +155,7 @@ def bound_by_features(
     for first in range(0, n_components, LEADING_COMPONENTS):
         last = min(first + LEADING_COMPONENTS, n_components)
         leading = work.leading[: (last - first) * n].reshape(last - first, n)
-        np.dot(model.eta[first:last], phi.T, leading)
+        multiply(model.eta[first:last], phi.T, leading)
         for a in range(first, last):
             own, bounds = leading[a - first], upper[a]
             for r in range(n):

@@ -17,8 +17,15 @@ from numba.np.numpy_support import from_dtype
 
 from daskgmm.model.kernels.loops.vectors import WideCompiler
 
-# Division by zero gives infinity as in NumPy: a check of each would keep loops from vectors.
-OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
+OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "fastmath": {"contract"},
+    # Division by zero gives infinity as in NumPy: a check of each would keep loops from vectors.
+    "error_model": "numpy",
+    # Nobody counts who holds an array: what loops are given outlives them, and they make none.
+    # Each part of an array that a loop takes would be counted by an addition that all cores see.
+    "_nrt": False,
+}
 
 # Python never calls them: what would take their arguments from it need not be compiled.
 _INNER: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import FeatureWork, Form, Model, PairWork, Strategy
 from daskgmm.model.kernels.loops.all_pairs import write_all_logits
-from daskgmm.model.kernels.loops.arithmetic import enter, standardise
+from daskgmm.model.kernels.loops.arithmetic import copy, enter, standardise
 from daskgmm.model.kernels.loops.compiling import (
     DOUBLES,
     Declared,
@@ -50,7 +50,7 @@ def _writing(digest: str) -> Callable[..., None]:
             return
         n_components, n_features = len(model.normalisers), len(rows)
         tile = len(work.ordered)
-        active = list_all(n_components, work)
+        active = work.active[: list_all(n_components, work.active)]
         for start in range(0, rows.shape[1], tile):
             n = min(tile, rows.shape[1] - start)
             own = out[:, start : start + n]
@@ -64,7 +64,7 @@ def _writing(digest: str) -> Callable[..., None]:
                 gamma = work.pair_logits[: n_components * n].reshape(n_components, n)
                 standardise(rows[:, start : start + n], origin, scale, z)
                 write_all_logits(model, z, work, gamma)
-                own[:] = gamma
+                copy(gamma, own)
 
     return write_logits
 

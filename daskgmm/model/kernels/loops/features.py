@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import FeatureWork, Form
 from daskgmm.model.kernels.base import SMALL_PRODUCT
-from daskgmm.model.kernels.loops.arithmetic import add_to, normalise, standardise
+from daskgmm.model.kernels.loops.arithmetic import add_to, copy, normalise, standardise
+from daskgmm.model.kernels.loops.blas import multiply
 from daskgmm.model.kernels.loops.compiling import along_rows, compiled
 
 _SMALL_RESULT = 1_152
@@ -34,20 +34,19 @@ def _quadratic(monomials: NDArray[Any], z: NDArray[Any], out: NDArray[Any]) -> N
 
 
 @compiled
-def _cuts(edges: NDArray[Any], i: int, widest: int) -> NDArray[Any]:
-    """Ends of even stretches, at most `widest` long, of the components of mixture i."""
-    count = -(-(edges[i + 1] - edges[i]) // widest)
-    cuts: NDArray[Any] = edges[i] + (edges[i + 1] - edges[i]) * np.arange(count + 1) // count
-    return cuts
+def _cut(edges: NDArray[Any], i: int, c: int, count: int) -> Any:
+    """End of the stretch before number c, of so many even ones of the components of mixture i."""
+    return edges[i] + (edges[i + 1] - edges[i]) * c // count
 
 
 @compiled
 def _logits(eta: NDArray[Any], phi: NDArray[Any], edges: NDArray[Any], out: NDArray[Any]) -> None:
     """Write eta @ phi to out (K, n), few components at a time."""
     for i in range(len(edges) - 1):
-        cuts = _cuts(edges, i, max(SMALL_PRODUCT // phi.size, 1))
-        for c in range(len(cuts) - 1):
-            np.dot(eta[cuts[c] : cuts[c + 1]], phi, out[cuts[c] : cuts[c + 1]])
+        count = -(-(edges[i + 1] - edges[i]) // max(SMALL_PRODUCT // phi.size, 1))
+        for c in range(count):
+            first, last = _cut(edges, i, c, count), _cut(edges, i, c + 1, count)
+            multiply(eta[first:last], phi, out[first:last])
 
 
 @compiled
@@ -61,12 +60,13 @@ def _sums(
     """Add phi @ gamma.T to sums (F, K), few components at a time."""
     for i in range(len(edges) - 1):
         widest = min(_SMALL_RESULT // len(phi), SMALL_PRODUCT // phi.size)
-        cuts = _cuts(edges, i, max(widest, 1))
-        for c in range(len(cuts) - 1):
-            own = gamma[cuts[c] : cuts[c + 1]]
+        count = -(-(edges[i + 1] - edges[i]) // max(widest, 1))
+        for c in range(count):
+            first, last = _cut(edges, i, c, count), _cut(edges, i, c + 1, count)
+            own = gamma[first:last]
             product = values[: len(phi) * len(own)].reshape(len(phi), len(own))
-            np.dot(phi, own.T, product)
-            add_to(sums[:, cuts[c] : cuts[c + 1]], product)
+            multiply(phi, own.T, product)
+            add_to(sums[:, first:last], product)
 
 
 @compiled
@@ -75,38 +75,38 @@ def _stretch_logits(
     origin: NDArray[Any],
     scale: NDArray[Any],
     form: Form,
-    work: FeatureWork,
-    n_components: int,
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Logits (K, n) of a stretch of rows (D, n), and the last tile's features at the end of phi."""
-    n_features, n = rows.shape
-    longest = len(work.phi) // form.stretch
-    phi = work.phi[: longest * n].reshape(longest, n)
-    gamma = work.gamma[: n_components * n].reshape(n_components, n)
-    partial = work.partial[: n_components * n].reshape(n_components, n)
+    phi: NDArray[Any],
+    partial: NDArray[Any],
+    gamma: NDArray[Any],
+) -> None:
+    """Write logits (K, n) of a stretch of rows (D, n) to gamma.
+
+    The last tile's features are at the end of phi then.
+    """
+    n_features, longest, n_components = len(rows), len(phi), len(gamma)
     phi[longest - 1] = 1
     standardise(rows, origin, scale, phi[longest - 1 - n_features : longest - 1])
     for tile in range(len(form.tiles) - 1):
-        own = _tile(form, tile, phi, n_features)
+        first, length = _make_tile(form, tile, phi, n_features)
         eta = form.eta[n_components * form.tiles[tile] : n_components * form.tiles[tile + 1]]
-        eta = eta.reshape(n_components, -1)
-        _logits(eta, own, form.edges, gamma if tile == 0 else partial)
+        eta = eta.reshape(n_components, length)
+        _logits(eta, phi[first : first + length], form.edges, gamma if tile == 0 else partial)
         if tile > 0:
             add_to(gamma, partial)
-    return gamma, phi
 
 
 @compiled
-def _tile(form: Form, tile: int, phi: NDArray[Any], n_features: int) -> NDArray[Any]:
-    """Make a tile's features in phi, whose last rows are the linear ones and the ones.
+def _make_tile(form: Form, tile: int, phi: NDArray[Any], n_features: int) -> tuple[int, int]:
+    """Make a tile's features in phi; return the first one's row, and their number.
 
-    Those belong to the last tile and stay in place.
+    Those of the last tile are the last rows: the linear ones and the ones among them stay in place.
     """
     longest, length = len(phi), form.tiles[tile + 1] - form.tiles[tile]
-    own = phi[longest - length :] if tile == len(form.tiles) - 2 else phi[:length]
+    first = longest - length if tile == len(form.tiles) - 2 else 0
     z = phi[longest - 1 - n_features : longest - 1]
-    _quadratic(form.monomials[form.cuts[tile] : form.cuts[tile + 1]], z, own)
-    return own
+    monomials = form.monomials[form.cuts[tile] : form.cuts[tile + 1]]
+    _quadratic(monomials, z, phi[first : first + length])
+    return first, length
 
 
 @compiled
@@ -127,10 +127,14 @@ def add_by_features(
     for the sums.
     """
     tiles, edges, last = form.tiles, form.edges, len(form.tiles) - 2
+    n_components, longest = sums.shape[1], len(work.phi) // form.stretch
     for start in range(0, rows.shape[1], form.stretch):
         n = min(form.stretch, rows.shape[1] - start)
         own = rows[:, start : start + n]
-        gamma, phi = _stretch_logits(own, origin, scale, form, work, sums.shape[1])
+        phi = work.phi[: longest * n].reshape(longest, n)
+        gamma = work.gamma[: n_components * n].reshape(n_components, n)
+        partial = work.partial[: n_components * n].reshape(n_components, n)
+        _stretch_logits(own, origin, scale, form, phi, partial, gamma)
         for i in range(len(edges) - 1):
             log_likelihoods[i] += normalise(
                 gamma[edges[i] : edges[i + 1]], weights[start : start + n], least,
@@ -139,8 +143,9 @@ def add_by_features(
         _sums(phi[len(phi) - (tiles[last + 1] - tiles[last]) :], gamma, edges, work.product,
               sums[tiles[last] :])  # fmt: skip
         for tile in range(last - 1, -1, -1):
-            made = _tile(form, tile, phi, len(rows))
-            _sums(made, gamma, edges, work.product, sums[tiles[tile] : tiles[tile + 1]])
+            first, length = _make_tile(form, tile, phi, len(rows))
+            own_sums = sums[tiles[tile] : tiles[tile + 1]]
+            _sums(phi[first : first + length], gamma, edges, work.product, own_sums)
 
 
 @compiled
@@ -153,7 +158,12 @@ def write_by_features(
     out: NDArray[Any],
 ) -> None:
     """Write the logits of rows (D, n) to out (K, n), stretch by stretch."""
+    n_components, longest = len(out), len(work.phi) // form.stretch
     for start in range(0, rows.shape[1], form.stretch):
-        stop = min(start + form.stretch, rows.shape[1])
-        own = rows[:, start:stop]
-        out[:, start:stop] = _stretch_logits(own, origin, scale, form, work, len(out))[0]
+        n = min(form.stretch, rows.shape[1] - start)
+        own = rows[:, start : start + n]
+        phi = work.phi[: longest * n].reshape(longest, n)
+        gamma = work.gamma[: n_components * n].reshape(n_components, n)
+        partial = work.partial[: n_components * n].reshape(n_components, n)
+        _stretch_logits(own, origin, scale, form, phi, partial, gamma)
+        copy(gamma, out[:, start : start + n])

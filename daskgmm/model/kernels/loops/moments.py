@@ -89,9 +89,10 @@ def _adding(digest: str) -> Callable[..., None]:
                 else:
                     enter(own, origin, scale, by_row)
                 if len(nearest) > 0:
-                    active = list_neighbours(near, nearest[start : start + n], work)
+                    listed = list_neighbours(near, nearest[start : start + n], work)
                 else:
-                    active = list_all(n_components, work)
+                    listed = list_all(n_components, work.active)
+                active = work.active[:listed]
                 counted[4 if strategy.by_product else 3] += n * len(active)
                 pairs = find_pairs(model, z, by_row, active, work, strategy.by_product)
                 few = pairs <= strategy.most * n * n_components

@@ -21,16 +21,16 @@ from daskgmm.model.kernels.loops.signatures import model_type, neighbour_lists_t
 
 
 @compiled
-def list_all(n_components: int, work: PairWork) -> NDArray[Any]:
-    """List all components."""
+def list_all(n_components: int, active: NDArray[Any]) -> int:
+    """Write all components to active; return their number."""
     for k in range(n_components):
-        work.active[k] = k
-    return work.active[:n_components]
+        active[k] = k
+    return n_components
 
 
 @compiled
-def list_neighbours(near: NeighbourLists, nearest: NDArray[Any], work: PairWork) -> NDArray[Any]:
-    """List the neighbours of the components that rows are usual for."""
+def list_neighbours(near: NeighbourLists, nearest: NDArray[Any], work: PairWork) -> int:
+    """Write the neighbours of the components that rows are usual for to active; return how many."""
     n_components = len(near.logits)
     work.is_near[:n_components] = 0
     for r in range(len(nearest)):
@@ -42,7 +42,7 @@ def list_neighbours(near: NeighbourLists, nearest: NDArray[Any], work: PairWork)
     for k in range(n_components):
         work.active[found] = k
         found += work.is_near[k]
-    return work.active[:found]
+    return found
 
 
 def _asking(digest: str) -> Callable[..., None]:

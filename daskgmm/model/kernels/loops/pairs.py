@@ -138,28 +138,40 @@ def _add_gathered(
     if by_row.itemsize == 8:
         add_second_moments(
             by_row, chosen, gamma, origin, origin, edges, most, work.gathered, work.product,
-            second, first,
+            work.moves, second, first,
         )  # fmt: skip
         return False
     total, values = by_row.dtype.type(0), work.few
     for q in range(h):
         total += gamma[q]
     if total > FEW_ROWS and not model.fragile[k]:
-        centre = np.zeros(by_row.shape[1], by_row.dtype)
+        centre = work.row
+        centre[:] = 0
         for q in range(h):
             x, share = by_row[chosen[q]], gamma[q] / total
             for d in range(len(centre)):
                 centre[d] += share * x[d]
         add_second_moments(
             by_row, chosen, gamma, centre, origin, edges, most, work.gathered, work.product,
-            second, first,
+            work.moves, second, first,
         )  # fmt: skip
         return True
     products = values[DOUBLE_ROWS * (by_row.shape[1] + 1) :]
     for start in range(0, h, DOUBLE_ROWS):
         own, shares = chosen[start : start + DOUBLE_ROWS], gamma[start : start + DOUBLE_ROWS]
         add_second_moments(
-            by_row, own, shares, origin, origin, edges, most, values, products, second, first
+            by_row,
+            own,
+            shares,
+            origin,
+            origin,
+            edges,
+            most,
+            values,
+            products,
+            work.moves,
+            second,
+            first,
         )
     return False
 
@@ -180,7 +192,8 @@ def add_pairs(
     Tell in coarse (K,) of which components sums are made in single precision.
     """
     n = len(by_row)
-    work.peak[:n] = work.low[:n]
+    for r in range(n):
+        work.peak[r] = work.low[r]
     pair_logits(model, by_row, active, work)
     found: float = _share(model, weights, active, work, n)
     for a in range(len(active)):
@@ -204,7 +217,8 @@ def write_pairs(
 ) -> None:
     """Write the logits of the selected pairs to out (K, n), and minus infinity for all others."""
     n = len(by_row)
-    work.peak[:n] = work.low[:n]
+    for r in range(n):
+        work.peak[r] = work.low[r]
     pair_logits(model, by_row, active, work)
     out[:] = -np.inf
     for r in range(n):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.kernels.loops.arithmetic import add_to
+from daskgmm.model.kernels.loops.blas import multiply
 from daskgmm.model.kernels.loops.compiling import compiled
 
 
@@ -84,10 +85,10 @@ def _whiten(
             begin += size
             centred = values[h * start : h * stop].reshape(h, stop - start)
             if i == 0:
-                np.dot(block.T, centred.T, white)
+                multiply(block.T, centred.T, white)
             else:
                 partial = spare[h * width : 2 * h * width].reshape(width, h)
-                np.dot(block.T, centred.T, partial)
+                multiply(block.T, centred.T, partial)
                 add_to(white, partial)
         for d in range(width):
             own = white[d]
@@ -106,6 +107,7 @@ def add_second_moments(
     most: int,
     values: NDArray[Any],
     products: NDArray[Any],
+    moves: NDArray[Any],
     second: NDArray[Any],
     first: NDArray[Any],
 ) -> None:
@@ -117,7 +119,7 @@ def add_second_moments(
     """
     n_features, h = by_row.shape[1], len(chosen)
     strips = -(-h // most)
-    away = np.empty(n_features)
+    away, linear = moves
     moved = False
     for d in range(n_features):
         away[d] = np.float64(centre[d]) - np.float64(origin[d])
@@ -125,7 +127,7 @@ def add_second_moments(
     for s in range(strips):
         start, stop = h * s // strips, h * (s + 1) // strips
         _weigh(by_row, chosen[start:stop], gamma[start:stop], centre, edges, values)
-        _add_strip(stop - start, edges, values, products, away, moved, second, first)
+        _add_strip(stop - start, edges, values, products, away, moved, linear, second, first)
 
 
 @compiled
@@ -170,12 +172,13 @@ def _add_strip(
     products: NDArray[Any],
     away: NDArray[Any],
     moved: bool,
+    linear: NDArray[Any],
     second: NDArray[Any],
     first: NDArray[Any],
 ) -> None:
     """Add a strip's sums: the last blocks first, which have the linear ones."""
     n_features, count = len(away), len(edges) - 1
-    linear, mass = np.empty(n_features), 0.0
+    mass = 0.0
     for j in range(count - 1, -1, -1):
         left, right = edges[j], edges[j + 1]
         last = int(j == count - 1)
@@ -186,7 +189,7 @@ def _add_strip(
             own = values[h * start : h * (stop + more)].reshape(h, stop - start + more)
             height, width = own.shape[1], other.shape[1]
             product = products[: height * width].reshape(height, width)
-            np.dot(own.T, other, product)
+            multiply(own.T, other, product)
             if last:
                 for d in range(stop - start):
                     linear[start + d] = product[d, width - 1]
