@@ -27,7 +27,10 @@ from tests.support.started import started
 
 __all__ = ["here"]
 
-FIT = ("fit", IRIS, "--columns", "sepal_length,sepal_width", "-k", 3, "--seed", 0)
+FIT = (
+    "fit", IRIS, "--columns", "sepal_length,sepal_width", "-k", 3,
+    "--seed", 0, "--refine", "none",
+)  # fmt: skip
 
 
 def means(run):

@@ -23,7 +23,10 @@ from tests.support.rows import two_groups
 __all__ = ["here"]
 
 CLASS = "tests.support.stand_in.StandIn"
-FIT = ("fit", IRIS, "--columns", "sepal_length,sepal_width", "-k", 2, "--seed", 0, "--no-progress")
+FIT = (
+    "fit", IRIS, "--columns", "sepal_length,sepal_width", "-k", 2, "--seed", 0, "--refine", "none",
+    "--no-progress",
+)  # fmt: skip
 OPTIONS = {"columns": ["sepal_length", "sepal_width"], "components": 2, "seed": 0}
 
 

@@ -14,7 +14,7 @@ from tests.support.paths import IRIS
 
 __all__ = ["here"]
 
-FIT = ("fit", IRIS, "--columns", "sepal_length,sepal_width", "-k", 3)
+FIT = ("fit", IRIS, "--columns", "sepal_length,sepal_width", "-k", 3, "--refine", "none")
 
 
 def record(path):
@@ -179,7 +179,7 @@ def test_options_reach_the_estimator(tmp_path, here):
 def test_the_model_is_the_one_that_python_fits(tmp_path, here):
     from daskgmm import GaussianMixture
 
-    here(*FIT, "-o", tmp_path / "run", "--seed", 5)
+    here(*FIT, "-o", tmp_path / "run", "--seed", 5, "--refine", "auto")
     rows = open_dataset(IRIS, columns=["sepal_length", "sepal_width"])
     expected = GaussianMixture(3, random_state=5).fit(rows)
     assert (load(tmp_path / "run" / "model.safetensors").means_ == expected.means_).all()

@@ -17,7 +17,10 @@ from tests.support.paths import IRIS
 
 __all__ = ["here"]
 
-FIT = ("fit", IRIS, "--columns", "sepal_length,sepal_width", "-k", 3, "--seed", 0)
+FIT = (
+    "fit", IRIS, "--columns", "sepal_length,sepal_width", "-k", 3,
+    "--seed", 0, "--refine", "none",
+)  # fmt: skip
 JSON = ("--log-format", "json")
 FIELDS = {"run_id", "event", "iteration", "lower_bound", "change", "rows", "seconds"}
 

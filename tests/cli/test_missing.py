@@ -25,13 +25,14 @@ def gaps(tmp_path_factory):
     return folder
 
 
-def fit(here, folder, output, *options, name="gaps.parquet", command="fit", k="3"):
-    return here(command, folder / name, "-k", k, "--seed", "0", "-o", output, *options)
+def fit(here, folder, output, *options, name="gaps.parquet", command="fit", k="3", refine="none"):
+    own = ("-k", k, "--seed", "0", "--refine", refine)
+    return here(command, folder / name, *own, "-o", output, *options)
 
 
 @pytest.mark.parametrize("name", ["gaps.parquet", "gaps.csv"])
 def test_what_is_known_is_fitted_and_predicted(gaps, tmp_path, here, name):
-    done = fit(here, gaps, tmp_path / "run", "--missing", "marginalize", name=name)
+    done = fit(here, gaps, tmp_path / "run", "--missing", "marginalize", name=name, refine="auto")
     assert done.code == 0, done.err
     assert "rows dropped" not in done.out
     rows = pd.read_parquet(gaps / "gaps.parquet")

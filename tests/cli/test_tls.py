@@ -13,7 +13,10 @@ from tests.support.paths import IRIS
 
 __all__ = ["here"]
 
-FIT = ("fit", IRIS, "--columns", "sepal_length,sepal_width", "-k", 2, "--seed", 0)
+FIT = (
+    "fit", IRIS, "--columns", "sepal_length,sepal_width", "-k", 2,
+    "--seed", 0, "--refine", "none",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from tests.support.paths import DEPLOY
 __all__ = ["here"]
 
 NIGHTLY = DEPLOY / "schedules" / "nightly.sh"
-FIT = ("fit", "-k", 2, "-o", "run", "--no-progress", "--seed", 0)
+FIT = ("fit", "-k", 2, "-o", "run", "--no-progress", "--seed", 0, "--refine", "none")
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def model(folder):
     rows = pd.read_parquet("rows")
-    GaussianMixture(2, random_state=0).fit(rows).save("model.safetensors")
+    GaussianMixture(2, random_state=0, refine="none").fit(rows).save("model.safetensors")
     return "model.safetensors"
 
 

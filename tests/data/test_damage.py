@@ -86,7 +86,7 @@ def test_a_damaged_file_is_read_or_refused_but_never_our_fault(tmp_path, here, k
         target.write_bytes(damaged(target.read_bytes(), draw))
         run, out = path.with_name("run"), path.with_name("out")
         for command in (
-            ("fit", path, "-k", 2, "-o", run, "--seed", 0),
+            ("fit", path, "-k", 2, "-o", run, "--seed", 0, "--refine", "none"),
             ("predict", tmp_path / "model", path, "-o", out),
         ):
             done = here(*command)

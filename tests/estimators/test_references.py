@@ -25,7 +25,7 @@ def some_rows(seed=0):
 
 
 def fitted(kind="full", X=None, **options):
-    options = {"covariance_type": kind, "random_state": 0} | options
+    options = {"covariance_type": kind, "random_state": 0, "refine": "none"} | options
     return GaussianMixture(K, **options).fit(some_rows() if X is None else X)
 
 

@@ -112,11 +112,11 @@ def test_no_candidate_hangs_on_the_others():
 
 
 def test_criteria_are_scikit_learns(rows):
-    found = GaussianMixtureSelector([1, 3], covariance_type=THEIRS, random_state=0, reg_covar=0)
-    found.fit(rows)
+    options = {"random_state": 0, "reg_covar": 0, "refine": "none"}
+    found = GaussianMixtureSelector([1, 3], covariance_type=THEIRS, **options).fit(rows)
     for row in found.results_.itertuples():
         own = GaussianMixture(row.n_components, covariance_type=row.covariance_type)
-        own.set_params(random_state=0, reg_covar=0).fit(rows)
+        own.set_params(**options).fit(rows)
         theirs = ScikitLearn(row.n_components, covariance_type=row.covariance_type)
         theirs.weights_, theirs.means_ = own.weights_, own.means_
         theirs.covariances_ = own.covariances_
@@ -158,10 +158,9 @@ def test_refined_candidates_are_separate_fits_or_better_ones(rows):
         assert same or row.lower_bound > model.lower_bound_
 
 
-@pytest.mark.parametrize("seed", [3, 4])
-def test_with_more_components_the_bound_never_falls(seed):
-    X, _ = truth(seed, 2, 6).draw(300, seed)
-    options = {"random_state": seed, "tol": 1e-9, "max_iter": 500}
+def test_with_more_components_the_bound_never_falls():
+    X, _ = truth(3, 2, 6).draw(300, 3)
+    options = {"random_state": 3, "tol": 1e-9, "max_iter": 500}
     found = GaussianMixtureSelector(range(1, 7), **options).fit(X)
     assert (np.diff(found.results_.lower_bound) > 0).all()
 
@@ -208,7 +207,7 @@ def test_separated_clusters_are_counted(n_clusters):
 
 
 def test_the_covariance_type_is_found():
-    X = blobs(2000, distance=12.0)
+    X = blobs(600, distance=12.0)
     selector = GaussianMixtureSelector([2, 3, 4], covariance_type=KINDS, random_state=0).fit(X)
     assert selector.best_params_ == {"n_components": 3, "covariance_type": "spherical"}
 

@@ -24,7 +24,7 @@ from daskgmm.jobs.runs import lifecycle
 from tests.support.paths import IRIS
 
 COLUMNS = ["sepal_length", "sepal_width"]
-LONG = {"columns": COLUMNS, "components": 3, "tol": 0, "max_iter": 12}
+LONG = {"columns": COLUMNS, "components": 3, "tol": 0, "max_iter": 12, "refine": "none"}
 
 
 class Stop(Silence):
