@@ -119,16 +119,27 @@ def test_a_run_is_drawn_with_its_criterion(done, here, tmp_path):
 @pytest.mark.filterwarnings("ignore:The best number of components")
 def test_options_reach_the_selector(tmp_path, here):
     options = ("--criterion", "icl", "--covariance", "diag,tied", "--n-init", 2, "--tol", 0.01)
-    more = ("--init", "random_from_data", "--max-iter", 50, "--subsample", "none", "--reg-covar")
+    more = (
+        "--init",
+        "random_from_data",
+        "--max-iter",
+        50,
+        "--subsample",
+        "none",
+        "--refine",
+        "none",
+    )
     path = tmp_path / "run"
-    done = here(*SELECT, *options, *more, 1e-4, "--plot", tmp_path / "run.svg", "-o", path)
+    done = here(
+        *SELECT, *options, *more, "--reg-covar", 1e-4, "--plot", tmp_path / "run.svg", "-o", path
+    )
     assert done.code == 0
     assert "* the least ICL" in done.out
     assert "<!-- ICL -->" in (tmp_path / "run.svg").read_text()
     selector = GaussianMixtureSelector(
         (1, 2, 3), covariance_type=("diag", "tied"), criterion="icl", n_init=2, tol=0.01,
-        init_params="random_from_data", max_iter=50, subsample=None, reg_covar=1e-4,
-        random_state=0,
+        init_params="random_from_data", max_iter=50, subsample=None, refine="none",
+        reg_covar=1e-4, random_state=0,
     ).fit(open_dataset(IRIS, columns=COLUMNS))  # fmt: skip
     found = pd.DataFrame(result(path)["candidates"])
     pd.testing.assert_frame_equal(found, selector.results_, check_exact=True)

@@ -25,7 +25,7 @@ def fitting(rows, run, *options):
     """A fit that takes hours, once it has made ten passes."""
     command = [*COMMAND, "fit", rows, "-k", "8", "-o", run, "--tol", "0", "--max-iter", "1000000"]
     process = subprocess.Popen(
-        [*command, "--subsample", "none", *options],
+        [*command, "--subsample", "none", "--refine", "none", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -32,7 +32,7 @@ def in_shell(folder, arguments, redirected):
 
 @pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
 def test_a_fit_whose_streams_are_closed_does_its_job(rows, closed):
-    done = in_shell(rows, "fit rows.csv -k 2 -o run", closed)
+    done = in_shell(rows, "fit rows.csv -k 2 -o run --refine none", closed)
     assert done.returncode == 0
     assert json.loads((rows / "run" / "run.json").read_text())["state"] == "complete"
 

@@ -14,7 +14,9 @@ each_kind = pytest.mark.parametrize("kind", list(COVARIANCES))
 
 
 def fitted(kind="full", **options):
-    return GaussianMixture(2, covariance_type=kind, random_state=0, **options).fit(with_noise(400))
+    return GaussianMixture(2, covariance_type=kind, random_state=0, refine="none", **options).fit(
+        with_noise(400)
+    )
 
 
 @each_kind

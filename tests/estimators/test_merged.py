@@ -34,7 +34,7 @@ def rows():
 
 @pytest.fixture(scope="module")
 def model(rows):
-    return GaussianMixture(7, random_state=0).fit(rows)
+    return GaussianMixture(7, random_state=0, refine="none").fit(rows)
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ def some_rows(n=300, seed=0, offset=0.0):
 def fitted(kind="full", X=None, **options):
     if X is None and not options:
         return copy.deepcopy(usual(kind))
-    options = {"covariance_type": kind, "random_state": 0, "tol": 1e-8} | options
+    options = {"covariance_type": kind, "random_state": 0, "tol": 1e-8, "refine": "none"} | options
     return GaussianMixture(K, **options).fit(some_rows() if X is None else X)
 
 

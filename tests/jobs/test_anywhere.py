@@ -23,7 +23,11 @@ def rows(tmp_path_factory):
 @pytest.fixture(scope="module")
 def expected(rows, tmp_path_factory):
     """What a fit in the main thread of a process comes to."""
-    return bound(jobs.fit(rows, str(tmp_path_factory.mktemp("run") / "run"), components=2, seed=0))
+    return bound(
+        jobs.fit(
+            rows, str(tmp_path_factory.mktemp("run") / "run"), components=2, seed=0, refine="none"
+        )
+    )
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +51,11 @@ def bound(record):
 
 def test_beside_a_running_event_loop(rows, tmp_path, cluster, expected):
     async def main():
-        here = jobs.fit(rows, str(tmp_path / "here"), components=2, seed=0)
+        here = jobs.fit(rows, str(tmp_path / "here"), components=2, seed=0, refine="none")
         address = cluster.scheduler_address
-        there = jobs.fit(rows, str(tmp_path / "there"), components=2, seed=0, scheduler=address)
+        there = jobs.fit(
+            rows, str(tmp_path / "there"), components=2, seed=0, refine="none", scheduler=address
+        )
         return here, there, jobs.score(str(tmp_path / "there"), rows, scheduler=address)
 
     here, there, scores = asyncio.run(main())
@@ -60,7 +66,7 @@ def test_beside_a_running_event_loop(rows, tmp_path, cluster, expected):
 @pytest.mark.slow
 def test_an_embedded_cluster_beside_a_running_event_loop(rows, tmp_path, expected):
     async def main():
-        return jobs.fit(rows, str(tmp_path / "run"), components=2, seed=0, workers=1)
+        return jobs.fit(rows, str(tmp_path / "run"), components=2, seed=0, refine="none", workers=1)
 
     assert bound(asyncio.run(main())) == expected
 
@@ -68,7 +74,7 @@ def test_an_embedded_cluster_beside_a_running_event_loop(rows, tmp_path, expecte
 def test_in_another_thread(rows, tmp_path, expected):
     found = []
     fit = lambda: found.append(  # noqa: E731  a thread's target
-        jobs.fit(rows, str(tmp_path / "run"), components=2, seed=0)
+        jobs.fit(rows, str(tmp_path / "run"), components=2, seed=0, refine="none")
     )
     thread = threading.Thread(target=fit)
     thread.start()
@@ -111,7 +117,12 @@ def test_an_active_client_is_used(rows, tmp_path, client, expected):
     places = []
     with client.as_current():
         record = jobs.fit(
-            rows, str(tmp_path / "run"), components=2, seed=0, listener=Places(places)
+            rows,
+            str(tmp_path / "run"),
+            components=2,
+            seed=0,
+            refine="none",
+            listener=Places(places),
         )
     assert places == [f"on 1 worker of {client.scheduler.address}"]
     assert bound(record) == expected
@@ -120,7 +131,7 @@ def test_an_active_client_is_used(rows, tmp_path, client, expected):
 def test_an_asynchronous_client_is_left_alone(rows, tmp_path, cluster, expected):
     async def main():
         async with Client(cluster.scheduler_address, asynchronous=True):
-            return jobs.fit(rows, str(tmp_path / "run"), components=2, seed=0)
+            return jobs.fit(rows, str(tmp_path / "run"), components=2, seed=0, refine="none")
 
     assert bound(asyncio.run(main())) == expected
 

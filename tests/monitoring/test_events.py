@@ -78,10 +78,10 @@ def test_a_fit_goes_on_where_its_workers_can_log_nothing(client, told, monkeypat
     def refuse(*_):
         raise RuntimeError("no")
 
-    expected = GaussianMixture(2, random_state=0).fit(two_groups())
+    expected = GaussianMixture(2, random_state=0, refine="none").fit(two_groups())
     before = len(told())
     monkeypatch.setattr(Worker, "log_event", refuse)
-    model = GaussianMixture(2, random_state=0).fit(two_groups())
+    model = GaussianMixture(2, random_state=0, refine="none").fit(two_groups())
     assert not any(event["event"] == "starts" for event in told()[before:])
     assert (model.means_ == expected.means_).all()
 
@@ -96,7 +96,7 @@ def test_a_fit_that_fails_says_so(told):
 
 @pytest.mark.filterwarnings("ignore:The best number of components")
 def test_fits_are_told_apart_by_run(told):
-    GaussianMixture(2, random_state=0).fit(two_groups())
+    GaussianMixture(2, random_state=0, refine="none").fit(two_groups())
     GaussianMixtureSelector((1, 2), random_state=0).fit(two_groups())
     starts = [event for event in told() if event["event"] == "fit-start"]
     assert len({event["run_id"] for event in starts}) == 2
@@ -108,7 +108,7 @@ def test_a_fit_that_a_callback_makes_is_a_run_of_its_own(told):
         if state.iteration == 1:
             GaussianMixture(1, random_state=0).fit(two_groups())
 
-    GaussianMixture(2, random_state=0, callbacks=[another]).fit(two_groups())
+    GaussianMixture(2, random_state=0, refine="none", callbacks=[another]).fit(two_groups())
     told_of = [(event["event"], event["run_id"]) for event in told() if event["event"] != "starts"]
     assert len(set(told_of)) == 6
     assert len([event for event, _ in told_of if event == "fit-end"]) == 2
@@ -129,7 +129,7 @@ def test_tasks_of_a_fit_have_its_run_in_their_keys_and_keep_their_prefixes(clien
     scheduler = client.cluster.scheduler
     scheduler.add_plugin(plugin := Keys())
     try:
-        GaussianMixture(2, random_state=0).fit(two_groups())
+        GaussianMixture(2, random_state=0, refine="none").fit(two_groups())
     finally:
         scheduler.remove_plugin(plugin.name)
     run_id = told()[0]["run_id"]
@@ -161,8 +161,10 @@ class Broken:
 
 @pytest.mark.parametrize("at", ["start", "tell", "end"])
 def test_no_observer_can_fail_a_fit(caplog, at):
-    plain = GaussianMixture(2, random_state=0).fit(two_groups())
-    watched = GaussianMixture(2, random_state=0, callbacks=[Broken(at)]).fit(two_groups())
+    plain = GaussianMixture(2, random_state=0, refine="none").fit(two_groups())
+    watched = GaussianMixture(2, random_state=0, refine="none", callbacks=[Broken(at)]).fit(
+        two_groups()
+    )
     np.testing.assert_array_equal(plain.means_, watched.means_)
     assert caplog.text.count(f"broken at {at}") == 1
 
@@ -172,7 +174,7 @@ def test_nobody_who_could_not_even_be_made_an_observer_fails_a_fit(monkeypatch, 
         raise AttributeError("moved")
 
     monkeypatch.setattr("daskgmm.monitoring.notebook.observer", fail)
-    assert GaussianMixture(2, random_state=0).fit(two_groups()).converged_
+    assert GaussianMixture(2, random_state=0, refine="none").fit(two_groups()).converged_
     assert caplog.text.count("moved") == 1
 
 
@@ -202,7 +204,7 @@ def test_a_scheduler_that_takes_no_events_does_not_fail_a_fit(client, monkeypatc
         raise OSError("no events here")
 
     monkeypatch.setattr(type(client), "log_event", refuse)
-    assert GaussianMixture(2, random_state=0).fit(two_groups()).converged_
+    assert GaussianMixture(2, random_state=0, refine="none").fit(two_groups()).converged_
     assert caplog.text.count("no events here") == 1
 
 
@@ -240,7 +242,7 @@ def test_an_observer_that_failed_is_told_the_end_to_let_go_of_what_it_holds(capl
             raise RuntimeError("not told of")
 
     observer = Holding("tell")
-    GaussianMixture(2, random_state=0, callbacks=[observer]).fit(two_groups())
+    GaussianMixture(2, random_state=0, refine="none", callbacks=[observer]).fit(two_groups())
     assert observer.ends == 1
     assert "not told of" not in caplog.text
 
@@ -250,5 +252,5 @@ def test_events_show_no_credentials_of_an_address_that_failed(told):
         raise OSError("https://me:hunter2@host/rows.csv?X-Amz-Signature=0123 is gone")
 
     with pytest.raises(OSError, match="hunter2"):
-        GaussianMixture(2, random_state=0, callbacks=[fail]).fit(two_groups())
+        GaussianMixture(2, random_state=0, refine="none", callbacks=[fail]).fit(two_groups())
     assert told()[-1]["message"] == "https://me:***@host/rows.csv?*** is gone"

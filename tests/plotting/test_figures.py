@@ -67,7 +67,9 @@ def full_covariances(model: GaussianMixture) -> np.ndarray:
 
 
 def test_ellipses_are_the_marginals_contours_at_one_and_two_deviations(rows, covariance_type):
-    model = GaussianMixture(3, covariance_type=covariance_type, random_state=0).fit(rows)
+    model = GaussianMixture(3, covariance_type=covariance_type, random_state=0, refine="none").fit(
+        rows
+    )
     ax = plotting.scatter(model, columns=(2, 0))
     drawn = iter(ellipses(ax))
     circle = np.array([np.cos(np.arange(12)), np.sin(np.arange(12))]).T
@@ -138,7 +140,7 @@ def test_columns_by_name_are_those_by_position(model, rows):
 
 
 def test_a_model_without_names_numbers_its_axes(rows):
-    model = GaussianMixture(2, random_state=0).fit(rows.to_numpy())
+    model = GaussianMixture(2, random_state=0, refine="none").fit(rows.to_numpy())
     ax = plotting.scatter(model, rows.to_numpy(), columns=(1, 2))
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("feature 1", "feature 2")
 
@@ -165,7 +167,7 @@ def test_a_name_with_dollars_is_no_formula(rows, tmp_path):
 
 def test_one_feature_gives_a_histogram_under_densities_that_integrate_to_one(rows):
     width = rows[["width"]]
-    model = GaussianMixture(2, random_state=0).fit(width)
+    model = GaussianMixture(2, random_state=0, refine="none").fit(width)
     ax = plotting.scatter(model, width)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("width", "Density")
     bars = [bar for container in ax.containers for bar in container]
@@ -358,7 +360,7 @@ import numpy as np
 import pandas as pd
 from daskgmm import GaussianMixture, GaussianMixtureSelector, plotting
 rows = pd.DataFrame(np.random.default_rng(0).normal(size=(99, 2)), columns=["a", "b"])
-model = GaussianMixture(2, tol=1, random_state=0).fit(rows)
+model = GaussianMixture(2, tol=1, random_state=0, refine="none").fit(rows)
 selector = GaussianMixtureSelector([1, 2], tol=1, random_state=0).fit(rows)
 """
 CELLS = (

@@ -21,7 +21,7 @@ def fit_in_task(rows, run, small_bytes=workplace.SMALL_BYTES, **options):
     """A fit, and where it ran; inputs of more than `small_bytes` count as large."""
     before, workplace.SMALL_BYTES, ear = workplace.SMALL_BYTES, small_bytes, Ear()
     try:
-        record = jobs.fit(rows, run, components=2, seed=0, listener=ear, **options)
+        record = jobs.fit(rows, run, components=2, seed=0, refine="none", listener=ear, **options)
     finally:
         workplace.SMALL_BYTES = before
     return {"record": record, "place": ear.place}
