@@ -48,15 +48,15 @@ def cluster(
     centres = x[_far_rows(x, n_clusters, random, own)]
     labels, before = np.empty(len(x), np.int64), np.full(len(x), -1)
     for _ in range(_MOST_ROUNDS):
-        _assign(x, centres, labels)
+        assign(x, centres, labels)
         if np.array_equal(labels, before):
             return labels
-        moved = _means(x, own, labels, centres)
+        moved = means(x, own, labels, centres)
         shift = ((moved - centres) ** 2).sum()
         centres, before[:] = moved, labels
         if shift <= tolerance:
             break
-    _assign(x, centres, labels)
+    assign(x, centres, labels)
     return labels
 
 
@@ -86,20 +86,50 @@ def _far_rows(
     x: Doubles, n_rows: int, random: np.random.RandomState, weights: Doubles
 ) -> NDArray[np.int64]:
     """Draw rows with odds of their squared distance from those before, the best of a few tries."""
-    tries = 2 + int(math.log(n_rows))
-    squares = _squares(x)
+    tries, squares = n_tries(n_rows), squared_lengths(x)
     chosen = np.empty(n_rows, np.int64)
     chosen[0] = random.choice(len(x), p=weights / weights.sum())
     nearest = _distances(x, squares, chosen[:1])[0]
     total = nearest @ weights
     for number in range(1, n_rows):
         drawn = random.uniform(size=tries) * total
-        tried = np.cumsum(weights * nearest).searchsorted(drawn).clip(max=len(x) - 1)
-        distances = np.minimum(nearest, _distances(x, squares, tried))
-        totals = distances @ weights
-        best = totals.argmin()
-        chosen[number], nearest, total = tried[best], distances[best], totals[best]
+        chosen[number], nearest, total = farther(x, squares, weights, nearest, drawn)
     return chosen
+
+
+def n_tries(n_rows: int) -> int:
+    """Number of tries for each of so many rows that are drawn far from each other."""
+    return 2 + int(math.log(n_rows))
+
+
+def farther(
+    x: Doubles, squares: Doubles, weights: Doubles, nearest: Doubles, drawn: Doubles
+) -> tuple[int, Doubles, float]:
+    """One more row far from those before: the best of a few tries.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, D)
+    squares, weights : ndarray of shape (n,)
+        Squared lengths of the rows, and their weights.
+    nearest : ndarray of shape (n,)
+        Squared distance of each row from the nearest of those before.
+    drawn : ndarray of shape (tries,)
+        Uniform random numbers from 0 to the sum of the weighted distances.
+
+    Returns
+    -------
+    row : int
+    nearest : ndarray of shape (n,)
+        Squared distances beside that row.
+    total : float
+        Sum of the weighted distances.
+    """
+    tried = np.cumsum(weights * nearest).searchsorted(drawn).clip(max=len(x) - 1)
+    distances = np.minimum(nearest, _distances(x, squares, tried))
+    totals = distances @ weights
+    best = totals.argmin()
+    return int(tried[best]), distances[best], float(totals[best])
 
 
 def _centred(rows: Floats) -> Doubles:
@@ -111,7 +141,8 @@ def _given(weights: Doubles | None, n_rows: int) -> Doubles:
     return np.ones(n_rows) if weights is None else weights
 
 
-def _squares(x: Doubles) -> Doubles:
+def squared_lengths(x: Doubles) -> Doubles:
+    """Squared lengths (n,) of rows (n, D)."""
     return np.asarray(np.einsum("nd,nd->n", x, x))
 
 
@@ -124,9 +155,9 @@ def _distances(x: Doubles, squares: Doubles, chosen: NDArray[np.int64]) -> Doubl
     return np.maximum(found, 0, out=found)
 
 
-def _assign(x: Doubles, centres: Doubles, labels: NDArray[np.int64]) -> None:
+def assign(x: Doubles, centres: Doubles, labels: NDArray[np.int64]) -> None:
     """Write each row's nearest centre, the first of equal ones."""
-    scaled, squares = -2 * centres.T, _squares(centres)
+    scaled, squares = -2 * centres.T, squared_lengths(centres)
     for window in _windows(len(x), len(centres)):
         distances = x[window] @ scaled
         distances += squares
@@ -138,7 +169,7 @@ def _windows(n_rows: int, n_centres: int) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, n_rows, step))
 
 
-def _means(x: Doubles, weights: Doubles, labels: NDArray[np.int64], centres: Doubles) -> Doubles:
+def means(x: Doubles, weights: Doubles, labels: NDArray[np.int64], centres: Doubles) -> Doubles:
     """Means (K, D) of the clusters; one without rows gets a row far from its centre."""
     k = len(centres)
     sums = csc_array((weights, labels, np.arange(len(x) + 1)), shape=(k, len(x))) @ x
@@ -154,6 +185,6 @@ def _means(x: Doubles, weights: Doubles, labels: NDArray[np.int64], centres: Dou
                 masses[labels[row]] -= weights[row]
                 sums[label], masses[label] = taken, weights[row]
     held = masses > 0
-    means = centres.copy()
-    means[held] = sums[held] / masses[held, np.newaxis]
-    return means
+    found = centres.copy()
+    found[held] = sums[held] / masses[held, np.newaxis]
+    return found

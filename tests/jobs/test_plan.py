@@ -17,6 +17,8 @@ from daskgmm import GaussianMixture, jobs, open_dataset
 from daskgmm.errors import ConfigurationError
 from daskgmm.jobs.planning.cluster import Planner
 from daskgmm.jobs.planning.passes import PassPlan
+from daskgmm.jobs.planning.search import USUAL_LAST_STEPS, SearchPlan
+from daskgmm.jobs.planning.search_benchmark import SearchSeconds, measured_search
 from daskgmm.jobs.planning.source import imagined
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.passes.cache import choose
@@ -166,6 +168,32 @@ def test_a_fit_takes_the_search_for_starts_and_the_usual_passes():
         assert plan["seconds"] == passes + plan["seconds_of_starts"]
         assert plan["cheapest"]["seconds"] > plan["seconds_of_starts"]
     assert many["seconds_of_starts"] > 5 * few["seconds_of_starts"] > 0
+
+
+@pytest.mark.parametrize(
+    ("n_components", "subsample", "ranks"),
+    [(1, 20_000, 0), (100, 100_000, 1), (100, 3000, 0)],
+)
+def test_a_search_ranks_moves_once_where_components_have_rows_for_two(
+    n_components, subsample, ranks
+):
+    pass_plan = prospect_of(10**6, 20, n_components, subsample=subsample)
+    assert SearchPlan.of(pass_plan, 0.1).rankings == ranks
+
+
+def test_a_search_makes_the_em_steps_that_its_budget_has():
+    pass_plan = prospect_of(200_000, 50, 30)
+    few, many = (SearchPlan.of(pass_plan, share).steps for share in (1.0, 0.05))
+    assert few < many == 8 * (4 + 2 * 2) + USUAL_LAST_STEPS
+
+
+def test_each_part_of_a_search_is_measured_and_counted():
+    pass_plan = prospect_of(10**6, 20, 40)
+    few, more = (measured_search(pass_plan, rows) for rows in (10**4, 10**6))
+    assert 0 < 10 * few.clustering < more.clustering
+    assert 0 < 10 * few.ranking < more.ranking
+    parts = SearchSeconds(clustering=100.0, m_step=1.0, ranking=10_000.0)
+    assert SearchPlan(1000, 3, 7, 2).seconds(parts, 1.0) == 300 + 14 + 20_000
 
 
 ROWS = st.integers(1, 10**9)

@@ -37,7 +37,7 @@ def test_clusters_and_far_rows_are_scikit_learns(shape, seed, off, weighted):
 def test_a_cluster_that_loses_its_rows_gets_the_one_farthest_from_its_centre():
     x = np.array([[0.0], [1.0], [2.0], [9.0]])
     labels, centres = np.zeros(4, np.int64), np.array([[1.0], [50.0]])
-    means = kmeans._means(x, np.ones(4), labels, centres)
+    means = kmeans.means(x, np.ones(4), labels, centres)
     assert_array_equal(means, [[1.0], [9.0]])
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dask
@@ -12,7 +13,7 @@ from daskgmm.data.source import Block, Floats, Source
 from daskgmm.errors import ConfigurationError
 from daskgmm.jobs.planning.passes import PassPlan
 from daskgmm.model.covariance.base import Covariance
-from daskgmm.model.expectation import Expectation
+from daskgmm.model.expectation import Accumulator, Expectation
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.compiled import compile_ahead
 from daskgmm.model.mixture import Mixture
@@ -48,12 +49,27 @@ _APART = 2.0
 """Deviations of the clusters' means. Of clusters that lie so, the loop computes as many pairs as of
 those in ``tests/benchmarks/plans.md``."""
 
-_BYTES = 2**26
+MOST_BYTES = 2**26
 """Bytes of rows in each pass: more than most CPU caches hold, so that they come from memory."""
 
 
-def planned_seconds_a_row(pass_plan: PassPlan) -> float:
-    """Seconds a row of a planned pass in one thread of this process, with rows in memory.
+@dataclass(frozen=True)
+class Rate:
+    """Speed of a pass in one thread, with rows in memory.
+
+    Parameters
+    ----------
+    seconds_a_row : float
+    share : float
+        Share of the multiplications of all pairs of rows and components that it takes.
+    """
+
+    seconds_a_row: float
+    share: float
+
+
+def planned_rate(pass_plan: PassPlan) -> Rate:
+    """Measure the speed of a planned pass in one thread of this process.
 
     Raises
     ------
@@ -67,7 +83,7 @@ def planned_seconds_a_row(pass_plan: PassPlan) -> float:
     if compiled:
         compile_ahead(source.dtype, settings.dtype)
     random = np.random.default_rng(0)
-    mixture = _standard(plan.covariance, (plan.n_components, source.n_features), random)
+    mixture = standard_mixture(plan.covariance, (plan.n_components, source.n_features), random)
     expectation = Expectation(
         (mixture,) * pass_plan.starts,
         Frame.identity(source.n_features),
@@ -76,10 +92,13 @@ def planned_seconds_a_row(pass_plan: PassPlan) -> float:
         compiled=compiled,
     )
     size, wanted = pass_plan.task.block_rows, _SECONDS / (pass_plan.starts * cost)
-    most = _BYTES // (source.n_features * source.dtype.itemsize)
+    most = MOST_BYTES // (source.n_features * source.dtype.itemsize)
     n_blocks = max(int(min(wanted, most)) // size, 1)
-    blocks = [_drawn(mixture, size, source.dtype, random) for _ in range(n_blocks)]
-    return measured_seconds_a_row(expectation, blocks)
+    blocks = [drawn_rows(mixture, size, source.dtype, random) for _ in range(n_blocks)]
+    seconds = measured_seconds_a_row(expectation, blocks)
+    accumulator = Accumulator(expectation)
+    accumulator([(blocks[0], None)])
+    return Rate(seconds, accumulator.share(size))
 
 
 def _require_memory(needed: int) -> None:
@@ -92,7 +111,7 @@ def _require_memory(needed: int) -> None:
         )
 
 
-def _standard(
+def standard_mixture(
     covariance: Covariance, shape: tuple[int, int], random: np.random.Generator
 ) -> Mixture:
     """Mixture of unit covariances whose means are a few deviations apart in each feature."""
@@ -101,7 +120,10 @@ def _standard(
     return Mixture(covariance, weights, means, covariance.covariances(factors), factors)
 
 
-def _drawn(mixture: Mixture, n: int, dtype: np.dtype[Any], random: np.random.Generator) -> Floats:
+def drawn_rows(
+    mixture: Mixture, n: int, dtype: np.dtype[Any], random: np.random.Generator
+) -> Floats:
+    """Rows (D, n) of a mixture of unit covariances."""
     labels = random.integers(mixture.n_components, size=n)
     noise = random.standard_normal((mixture.n_features, n))
     return (mixture.means[labels].T + noise).astype(dtype)

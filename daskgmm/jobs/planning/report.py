@@ -11,10 +11,11 @@ from daskgmm.jobs.cluster.workplace import is_small
 from daskgmm.jobs.inputs import Inputs
 from daskgmm.jobs.methods import MixtureSpec
 from daskgmm.jobs.options import Paths, PlanOptions, build, check
-from daskgmm.jobs.planning.benchmark import planned_seconds_a_row
+from daskgmm.jobs.planning.benchmark import planned_rate
 from daskgmm.jobs.planning.cluster import Planner, limit_of
 from daskgmm.jobs.planning.passes import SEEN_PASSES, USUAL_PASSES, PassPlan
 from daskgmm.jobs.planning.search import SearchPlan
+from daskgmm.jobs.planning.search_benchmark import measured_search
 from daskgmm.jobs.planning.source import source_of
 from daskgmm.passes.memory import largest_part, memory_limit_for, rows_bytes, worker_bytes
 
@@ -74,11 +75,12 @@ def plan(
     workers, threads = size_of(resources.workers, resources.threads)
     limit, sizes = limit_of(resources, threads, pass_plan), _sizes(pass_plan)
     small = not resources.asks_for_cluster and is_small(pass_plan.rows, source.n_features)
-    rate = planned_seconds_a_row(pass_plan)
-    search = SearchPlan.of(pass_plan)
+    rate = planned_rate(pass_plan)
+    search = SearchPlan.of(pass_plan, rate.share)
     sizes |= {"sample_rows": search.rows, "starts_sought": search.starts}
-    found = search.seconds(pass_plan, rate)
-    planner = Planner(pass_plan, sizes["data_bytes"], threads, rate, found)
+    seconds_a_step = search.rows * rate.seconds_a_row / pass_plan.starts
+    found = search.seconds(measured_search(pass_plan, search.rows), seconds_a_step)
+    planner = Planner(pass_plan, sizes["data_bytes"], threads, rate.seconds_a_row, found)
     return sizes | {"in_this_process": small} | _on(planner, workers, limit)
 
 

@@ -1,31 +1,19 @@
 """Time of the search for starts: clusterings of the sample, EM on it, and moves."""
 
 import math
-import time
 from dataclasses import dataclass
 
-import numpy as np
-
 from daskgmm.jobs.planning.passes import PassPlan
-from daskgmm.model.assignment import moments_under
-from daskgmm.model.covariance.base import Covariance
-from daskgmm.model.frame import Frame
-from daskgmm.model.moments import Moments
-from daskgmm.training.initialisation import clustering_cost
+from daskgmm.jobs.planning.search_benchmark import SearchSeconds
 from daskgmm.training.refinement.sampled import step_cost
 from daskgmm.training.refinement.search import FIRST_STEPS, budget_for
-
-MULTIPLICATIONS_A_SECOND = 1e10
-"""As the budget counts them; see `daskgmm.training.refinement.search.LEAST_BUDGET`."""
+from daskgmm.training.refinement.spurious import make_two
 
 USUAL_LAST_STEPS = 20
 """EM steps of the best start to its end, about: 6 to 40 in fits of clustered rows."""
 
 USUAL_STEPS_ALONE = 30
 """EM steps of each start on the sample, about, where no search is made."""
-
-_COMPONENTS_TIMED = 16
-_ROUNDS_TIMED = 3
 
 
 @dataclass(frozen=True)
@@ -40,56 +28,40 @@ class SearchPlan:
         First mixtures that are clustered.
     steps : int
         EM steps, of all mixtures together.
-    clustering : float
-        Multiplications of a clustering, as the budget counts them.
+    rankings : int
+        Times that moves are ranked: once, and more often only where moves help.
     """
 
     rows: int
     starts: int
     steps: int
-    clustering: float
+    rankings: int
 
     @classmethod
-    def of(cls, pass_plan: PassPlan) -> "SearchPlan":
-        """The search of a planned fit."""
+    def of(cls, pass_plan: PassPlan, share: float) -> "SearchPlan":
+        """The search of a planned fit, whose EM takes this share of all pairs' multiplications."""
         candidate, rows = pass_plan.settings.candidates[0], pass_plan.rows
         plan, n_features = candidate.plan, pass_plan.source.n_features
         sampled = min(candidate.sample_rows, rows)
         sizes = plan.n_components, n_features
-        clustering = clustering_cost(sampled, *sizes)
         if not candidate.refined:
             on_sample = pass_plan.settings.fit_on_sample and sampled < rows
             steps = USUAL_STEPS_ALONE * plan.n_init if on_sample else 0
-            return cls(sampled, plan.n_init, steps, clustering)
+            return cls(sampled, plan.n_init, steps, 0)
         compiled = pass_plan.settings.worth_compiling(rows, n_features)
         most = budget_for(rows, plan.covariance, *sizes).most
         starts = plan.n_init + plan.further_starts(sampled, n_features, most, compiled=compiled)
         half = math.ceil(starts / 2) if starts > 1 else 0
         usual = FIRST_STEPS * (starts + 2 * half) + USUAL_LAST_STEPS
-        share = plan.share_of_pairs(compiled=compiled)
-        affordable = most / step_cost(sampled, plan.covariance, *sizes, share)
-        return cls(sampled, starts, min(usual, math.ceil(affordable)), clustering)
+        a_step, a_ranking = (
+            step_cost(sampled, plan.covariance, *sizes, one) for one in (share, 1.0)
+        )
+        divisible = make_two(sampled / plan.n_components, plan.covariance, n_features)
+        ranks = plan.n_components > 1 and divisible and a_ranking < most / 2
+        affordable = (most - a_ranking * ranks) / a_step
+        return cls(sampled, starts, min(usual, math.ceil(affordable)), int(ranks))
 
-    def seconds(self, pass_plan: PassPlan, seconds_a_row: float) -> float:
-        """Seconds of the search, given those a row of a pass for all its starts in one thread."""
-        plan, n_features = pass_plan.settings.candidates[0].plan, pass_plan.source.n_features
-        m_step = plan.n_components * m_step_seconds(plan.covariance, n_features)
-        a_step = self.rows * seconds_a_row / pass_plan.starts + m_step
-        return self.starts * self.clustering / MULTIPLICATIONS_A_SECOND + self.steps * a_step
-
-
-def m_step_seconds(covariance: Covariance, n_features: int) -> float:
-    """Seconds a component of an M-step in one thread of this process."""
-    random = np.random.default_rng(0)
-    labels = np.repeat(np.arange(_COMPONENTS_TIMED), n_features + 2)
-    shares = (labels == np.arange(_COMPONENTS_TIMED)[:, np.newaxis]).astype(np.float64)
-    rows = random.standard_normal((n_features, len(labels)))
-    moments = moments_under(shares, rows, Frame.identity(n_features), covariance)
-    fastest = min(_timed(moments, covariance, n_features) for _ in range(_ROUNDS_TIMED))
-    return fastest / _COMPONENTS_TIMED
-
-
-def _timed(moments: Moments, covariance: Covariance, n_features: int) -> float:
-    began = time.thread_time()  # CPU time, as other processes may use the CPU meanwhile
-    moments.maximise(covariance, np.full(n_features, 1e-6), float(np.finfo(np.float64).eps))
-    return time.thread_time() - began
+    def seconds(self, measured: SearchSeconds, seconds_a_step: float) -> float:
+        """Seconds of the search, given those of what it does and of an E-step on the sample."""
+        steps = self.steps * (seconds_a_step + measured.m_step)
+        return self.starts * measured.clustering + steps + self.rankings * measured.ranking

@@ -22,7 +22,7 @@ from daskgmm.model.typing import Doubles
 from daskgmm.training.refinement.axes import longest, most_bimodal
 from daskgmm.training.refinement.partial import Neighbourhoods, Region, chosen, joined
 from daskgmm.training.refinement.sampled import EMRun, SampledRows
-from daskgmm.training.refinement.spurious import least_rows
+from daskgmm.training.refinement.spurious import least_rows, make_two
 
 STEPS_OF_HALVES, STEPS_OF_MERGED = 8, 3
 """Steps of partial EM."""
@@ -113,7 +113,8 @@ def promising_moves(
     """
     assert run.moments is not None  # noqa: S101  see above
     mixture = run.mixture
-    divisible = _have_rows_for_two(mixture, sample)[~wrong].any()
+    rows = (mixture.weights * sample.n_rows)[~wrong]
+    divisible = make_two(rows, mixture.covariance, mixture.n_features).any()
     if mixture.n_components < 2 or not divisible or not sample.afford_pairs(mixture):
         return []
     around = Neighbourhoods(mixture, run.moments, sample)
@@ -191,11 +192,6 @@ def _moved(mixture: Mixture, splits: Sequence[Split], removals: Sequence[Removal
     return joined(parts, left * (weights / weights.sum()))
 
 
-def _have_rows_for_two(mixture: Mixture, sample: SampledRows) -> NDArray[np.bool_]:
-    """Mask (K,) of components of which both halves may have enough rows, one more for rounding."""
-    return np.asarray(mixture.weights * sample.n_rows > 2 * least_rows(mixture) - 1)
-
-
 def _splits(around: Neighbourhoods, components: NDArray[np.int64]) -> list[Split]:
     """The best split of each of these components, from either axis."""
     mixture, sample = around.mixture, around.sample
@@ -213,6 +209,7 @@ def _splits(around: Neighbourhoods, components: NDArray[np.int64]) -> list[Split
         return replace(start, means=start.means + apart)
 
     found: list[Split] = []
+    least = least_rows(mixture.covariance, mixture.n_features)
     for axes in (longest(around, regions), most_bimodal(around, regions)):
         start = partial(halves_of, axes=axes)
         try:
@@ -221,7 +218,7 @@ def _splits(around: Neighbourhoods, components: NDArray[np.int64]) -> list[Split
         except CollapsedComponentError:
             continue
         for k, gain, pair in zip(own, gains, halves, strict=True):
-            if pair.weights.min() * sample.n_rows >= least_rows(mixture):
+            if pair.weights.min() * sample.n_rows >= least:
                 found.append(Split(float(gain), int(k), pair))
     return sorted(found, key=lambda one: -one.gain)
 

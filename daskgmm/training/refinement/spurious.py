@@ -1,8 +1,11 @@
 """Spurious components: those by which a likelihood is high, but not on other rows."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.typing import Doubles
@@ -29,12 +32,20 @@ _TOGETHER = 32
 """Components whose matrices are factorised at a time."""
 
 
-def least_rows(mixture: Mixture) -> int:
+def least_rows(covariance: Covariance, n_features: int) -> int:
     """Effective rows below which a component is spurious.
 
     D + 1 determine a component with a covariance of its own altogether, so it needs one more.
     """
-    return mixture.n_features + (1 if mixture.covariance.needs_scatter else 2)
+    return n_features + (1 if covariance.needs_scatter else 2)
+
+
+def make_two(rows: Doubles | float, covariance: Covariance, n_features: int) -> Any:
+    """Whether components of so many rows may be two that are not spurious; one more for rounding.
+
+    As a scalar or a mask, as the numbers of rows are.
+    """
+    return rows > 2 * least_rows(covariance, n_features) - 1
 
 
 def spurious(mixture: Mixture, moments: Moments) -> NDArray[np.bool_]:
@@ -51,7 +62,7 @@ def spurious(mixture: Mixture, moments: Moments) -> NDArray[np.bool_]:
         From which the mixture was computed.
     """
     rows = moments.sums[-1] * (moments.rows / moments.weight)
-    few = rows < least_rows(mixture)
+    few = rows < least_rows(mixture.covariance, mixture.n_features)
     if few.all():  # as where noise holds all rows: there is nothing to compare widths with
         return np.asarray(few)
     mixture, n_features = mixture.beside(None), mixture.n_features
