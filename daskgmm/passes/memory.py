@@ -35,6 +35,10 @@ _PAGE = 2**20
 _USUAL_PART_ROWS = 2**17
 """Taken for the largest part's rows where lengths are not known."""
 
+_STATES = 15
+"""Arrays of the moments' size in the client's process: of the state before a pass, of the one after
+it, and on their way, with the mixtures' covariances and factors, of twice that each."""
+
 _CGROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     (
@@ -172,6 +176,13 @@ def worker_bytes(task: TaskSizes, threads: int = 1) -> int:
     """
     passes = task.shared_bytes + threads * task.pass_bytes
     return LIBRARIES + max(passes, min(threads, task.search.at_once) * task.search_bytes)
+
+
+def client_bytes(task: TaskSizes) -> int:
+    """Peak memory of a fit's client, which keeps a checkpoint, with a scheduler in its process."""
+    one = replace(task, n_components=task.most_components)
+    searching = task.search.client_bytes(one.result_bytes)
+    return LIBRARIES + max(searching, _STATES * task.result_bytes)
 
 
 def rows_bytes(source: Source) -> int | None:

@@ -40,6 +40,10 @@ density. That is a quarter for F = 28; of larger ones it leaves room for the sum
 measured by itself: ``tests/fitting/test_start_search.py`` holds the whole count to the peak of a
 search."""
 
+_COPIES_OF_STEPS = 4
+"""Copies of a search's way in the client's process, with a scheduler there: from before a stretch
+in both, and from after it as it arrives and as it is read. Writing a checkpoint takes no more."""
+
 
 @dataclass(frozen=True)
 class SearchSizes:
@@ -71,6 +75,14 @@ class SearchSizes:
         """Bytes of all copies of the sample."""
         return _COPIES * self.rows * (self.row_bytes + _POSITION)
 
+    def steps_bytes(self, result_bytes: int) -> int:
+        """Bytes of what a search needs to go on elsewhere, for moments that take so many."""
+        return _OF_A_RUN * (self.runs + math.ceil(self.runs / 2)) * result_bytes
+
+    def client_bytes(self, result_bytes: int) -> int:
+        """Bytes of what a search needs to go on, in the process of a client and a scheduler."""
+        return _COPIES_OF_STEPS * self.at_once * self.steps_bytes(result_bytes)
+
     def bytes_with(self, result_bytes: int, kernel_bytes: int) -> int:
         """Bytes of a search for mixtures whose moments and kernels take so many.
 
@@ -79,7 +91,7 @@ class SearchSizes:
         made. Beside them lies what came with the task of a stretch of the search: the mixtures from
         which it goes on, and some of them as they were before their latest steps.
         """
-        came = _OF_A_RUN * (self.runs + math.ceil(self.runs / 2)) * result_bytes
+        came = self.steps_bytes(result_bytes)
         em = (_OF_A_RUN * (self.runs + 2) + _OF_A_STEP * (self.together - 1)) * result_bytes
         if not self.pairs:
             return self.sample_bytes + came + em + kernel_bytes

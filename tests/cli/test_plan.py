@@ -4,6 +4,7 @@ import json
 import sys
 
 import pytest
+from dask.utils import format_bytes
 
 from daskgmm.cli.commands.plan import _text
 from tests.support.command import here, in_process, made
@@ -61,6 +62,7 @@ def test_each_number_is_shown_with_what_it_is(told):
         "on an embedded cluster of 3 workers of 1 thread\n",
         "3 workers of 1 thread, each with",
         " without rows, so a limit of ",
+        f"up to {format_bytes(found['memory_client_bytes'])} beside the workers",
         f"{found['rows_a_second_a_thread']:,.0f} rows a second on a thread",
         f"usually {found['passes']}; 3 to 6 seen",
         f"{found['cheapest']['workers']:,} workers of ",

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from daskgmm import GaussianMixture, jobs, open_dataset
 from daskgmm.errors import ConfigurationError
+from daskgmm.jobs.planning.benchmark import Rate
 from daskgmm.jobs.planning.cluster import Planner
 from daskgmm.jobs.planning.passes import PassPlan
 from daskgmm.jobs.planning.search import USUAL_LAST_STEPS, SearchPlan
@@ -188,7 +189,7 @@ def test_a_search_makes_the_em_steps_that_its_budget_has():
 
 
 def test_each_part_of_a_search_is_measured_and_counted():
-    pass_plan = prospect_of(10**6, 20, 40)
+    pass_plan = prospect_of(1000, 20, 4)
     few, more = (measured_search(pass_plan, rows) for rows in (10**4, 10**6))
     assert 0 < 10 * few.clustering < more.clustering
     assert 0 < 10 * few.ranking < more.ranking
@@ -217,15 +218,25 @@ def test_more_rows_take_no_less_memory_and_no_fewer_tasks(one, other, shape):
 @pytest.mark.parametrize("in_memory", [False, True])
 def test_more_workers_take_no_longer_where_kernels_do(in_memory):
     pass_plan = prospect_of(10**9, 50, 100)
-    planner = Planner(pass_plan, rows_bytes(pass_plan.source), 1, 1e-5)
+    planner = Planner(pass_plan, rows_bytes(pass_plan.source), 1, Rate(1e-5))
     seconds = [planner.seconds_a_pass(2**n, in_memory=in_memory) for n in range(9)]
     assert seconds == sorted(seconds, reverse=True)
     assert 10**4 < seconds[0] < 1.001 * 10**4
 
 
+def test_moments_of_tasks_and_what_a_step_takes_at_any_size_are_counted():
+    pass_plan = prospect_of(10**9, 50, 100)
+    size = rows_bytes(pass_plan.source)
+    planners = (Planner(pass_plan, size, 1, Rate(1e-5, 1, part), 7.0) for part in (0, 2.0))
+    less, more = (planner.seconds_a_pass(10, in_memory=True) for planner in planners)
+    tasks = pass_plan.held.reading / 10
+    assert less > 7 + 10**3
+    assert 2 * tasks <= more - less <= 2 * (tasks + 2)
+
+
 def test_the_scheduler_s_cost_is_counted():
     pass_plan = prospect_of(10**10, 2, 2)
-    planner = Planner(pass_plan, rows_bytes(pass_plan.source), 1, 1e-12)
+    planner = Planner(pass_plan, rows_bytes(pass_plan.source), 1, Rate(1e-12))
     few, many = (planner.seconds_a_pass(n, in_memory=True) for n in (1, 1000))
     assert few < many
 
@@ -234,7 +245,7 @@ def test_the_scheduler_s_cost_is_counted():
 def test_the_cheapest_cluster_is_the_fewest_workers_that_hold_all_rows(data, spare, threads):
     pass_plan = prospect_of(10**6, 20, 8)
     limit = memory_limit_for(pass_plan.task, threads) + spare
-    found = Planner(pass_plan, data, threads, 1e-6).cheapest(limit)
+    found = Planner(pass_plan, data, threads, Rate(1e-6)).cheapest(limit)
     assert found.memory_a_worker_bytes <= limit
     assert found.memory_bytes == found.workers * found.memory_a_worker_bytes
 

@@ -1,6 +1,8 @@
 """The memory that is predicted, held against what is measured."""
 
+import json
 import os
+import subprocess
 import sys
 import tracemalloc
 from dataclasses import replace
@@ -170,6 +172,46 @@ def test_a_worker_peaks_where_it_is_predicted_to(threads, cache, tmp_path, monke
     # How many of the threads' tasks are at their peaks together is a matter of timing.
     surely = worker_bytes(tasks[-1], 1)
     assert 0.7 * surely <= peak <= 1.25 * predicted, (peak / MIB, predicted / MIB)
+
+
+CLIENT = """
+import json, sys
+from pathlib import Path
+from distributed import Client, LocalCluster
+from daskgmm import GaussianMixture, open_dataset
+from daskgmm.fitting.starts import search
+from daskgmm.jobs.planning.passes import PassPlan
+from daskgmm.passes.memory import client_bytes
+
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+if __name__ == "__main__":
+    search.STRETCH = 3e9
+    dataset = open_dataset(sys.argv[1])
+    model = GaussianMixture(100, max_iter=10, random_state=0, checkpoint=sys.argv[2])
+    task = PassPlan.of(model, dataset.source()).task
+    sizes = dict(n_workers=1, threads_per_worker=1, memory_limit="8GiB", dashboard_address=":0")
+    with LocalCluster(**sizes) as cluster, Client(cluster):
+        before = peak()
+        model.fit(dataset)
+    print(json.dumps([before, peak(), client_bytes(task)]))
+"""
+
+
+@pytest.mark.slow
+def test_a_client_peaks_where_it_is_predicted_to(tmp_path):
+    rng = np.random.default_rng(0)
+    means = 3 * rng.normal(size=(100, 60))
+    rows = means[rng.integers(100, size=15_000)] + rng.normal(size=(15_000, 60))
+    path = tmp_path / "rows.parquet"
+    pd.DataFrame(rows, columns=[f"x{number}" for number in range(60)]).to_parquet(path)
+    asked = (sys.executable, "-W", "ignore", "-c", CLIENT, str(path), str(tmp_path / "checkpoint"))
+    done = subprocess.run(asked, capture_output=True, text=True, check=True)
+    before, peak, predicted = json.loads(done.stdout)
+    assert peak > before + 50 * MIB  # so that what a search keeps is seen
+    assert 0.4 * predicted <= peak <= predicted, (peak / MIB, predicted / MIB)
 
 
 def test_more_threads_blocks_and_components_take_more():

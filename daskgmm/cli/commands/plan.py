@@ -58,8 +58,9 @@ def plan(inputs: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
 
     Tasks, blocks and memory are computed by the fit's own code; only the metadata of INPUT is
     read. Times are extrapolated from a few short passes over generated rows, whose clusters lie
-    apart, on one thread of this machine, plus the measured overhead of a scheduler. They do not
-    include reading the rows. The search for starts is as long as it usually is for such rows.
+    apart, and from steps of a search for starts, on one thread of this machine, plus the measured
+    overhead of a scheduler. They do not include reading the rows, nor waiting for cores that others
+    use. The search for starts is as long as it usually is for such rows.
 
     With --rows the rows need not exist yet. They are assumed to be Parquet in row groups of
     1,048,576 rows, as Arrow writes it, of type float64 or --dtype.
@@ -105,9 +106,9 @@ def _here(found: Mapping[str, Any]) -> dict[str, str]:
     from daskgmm.passes.memory import TARGET
 
     enough = "as these have" if found["rows_in_memory"] else "more than these have"
-    least, peak, in_memory, limit = (
+    least, peak, in_memory, limit, client = (
         format_bytes(found[f"memory_{name}_bytes"])
-        for name in ("a_worker", "a_worker_peak", "a_worker_in_memory", "limit")
+        for name in ("a_worker", "a_worker_peak", "a_worker_in_memory", "limit", "client")
     )
     workers = f"{_many(found['workers'], 'worker')} of {_many(found['threads'], 'thread')}"
     few = "in this process, for the rows are few; what follows is for --workers"
@@ -117,6 +118,7 @@ def _here(found: Mapping[str, Any]) -> dict[str, str]:
         "memory a worker": f"up to {peak} without rows, so a limit of {least} at least: Dask "
         f"writes to disk beyond {TARGET:.0%} of it",
         "with all rows": f"{in_memory} a worker, for all to stay in memory: {enough}",
+        "this process": f"up to {client} beside the workers, with the scheduler and a checkpoint",
         "tasks a pass": f"{found['tasks_a_pass']:,} of about {found['rows_a_task']:,} rows; "
         f"{found['sums_a_pass']:,} more add up what they find",
         "rate": f"{found['rows_a_second_a_thread']:,.0f} rows a second on a thread of this machine",

@@ -25,32 +25,35 @@ from daskgmm.passes.memory import available_memory, worker_bytes
 _PASSES = 5
 
 
-def measured_seconds_a_row(expectation: Expectation, blocks: Sequence[Floats]) -> float:
-    """Seconds a row of the fastest of a few passes over blocks (D, n) in memory, in one thread."""
-    part = DecodedPart("generated rows", tuple(map(Block, blocks)))
-    rows: int = sum(block.shape[1] for block in blocks)
-    n_features, dtype = len(blocks[0]), blocks[0].dtype
-    source = Source((part,), n_features, dtype, lengths=(rows,), in_memory=True)
+def measured_seconds(expectation: Expectation, parts: Sequence[Sequence[Floats]]) -> float:
+    """Seconds of the fastest of a few passes over blocks (D, n) in memory, in one thread."""
+    made = tuple(DecodedPart("generated rows", tuple(map(Block, blocks))) for blocks in parts)
+    lengths = tuple(sum(block.shape[1] for block in blocks) for blocks in parts)
+    n_features, dtype = len(parts[0][0]), parts[0][0].dtype
+    source = Source(made, n_features, dtype, lengths=lengths, in_memory=True)
 
     def seconds() -> float:
         began = time.thread_time()  # CPU time, as other processes may use the CPU meanwhile
-        expect(source, [range(1)], expectation)
+        expect(source, [range(len(made))], expectation)
         return time.thread_time() - began
 
     with running_on(None), dask.config.set(scheduler="sync"):
         seconds()  # loads the compiled loop and allocates its work arrays
-        fastest = min(seconds() for _ in range(_PASSES))
-    return fastest / rows
+        return min(seconds() for _ in range(_PASSES))
 
 
 _SECONDS = 0.3
 
-_APART = 2.0
+_APART = 2.5
 """Deviations of the clusters' means. Of clusters that lie so, the loop computes as many pairs as of
-those in ``tests/benchmarks/plans.md``."""
+those in ``tests/benchmarks/plans.md``: shares of 0.045 with K = 100, of 0.032 with K = 500."""
 
 MOST_BYTES = 2**26
 """Bytes of rows in each pass: more than most CPU caches hold, so that they come from memory."""
+
+
+_FEW_PARTS, _FEW_ROWS = 2, 8
+"""Parts, and rows of each, by which the time of a part is measured that does not grow with rows."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +65,13 @@ class Rate:
     seconds_a_row : float
     share : float
         Share of the multiplications of all pairs of rows and components that it takes.
+    seconds_a_part : float
+        Seconds to return the moments of a part, and to add them to others.
     """
 
     seconds_a_row: float
-    share: float
+    share: float = 1.0
+    seconds_a_part: float = 0.0
 
 
 def planned_rate(pass_plan: PassPlan) -> Rate:
@@ -95,10 +101,14 @@ def planned_rate(pass_plan: PassPlan) -> Rate:
     most = MOST_BYTES // (source.n_features * source.dtype.itemsize)
     n_blocks = max(int(min(wanted, most)) // size, 1)
     blocks = [drawn_rows(mixture, size, source.dtype, random) for _ in range(n_blocks)]
-    seconds = measured_seconds_a_row(expectation, blocks)
+    seconds = measured_seconds(expectation, [blocks])
+    few = blocks[0][:, :_FEW_ROWS]
+    a_part = measured_seconds(expectation, [[few]] * _FEW_PARTS) / _FEW_PARTS
     accumulator = Accumulator(expectation)
     accumulator([(blocks[0], None)])
-    return Rate(seconds, accumulator.share(size))
+    # Between two times that other processes lengthened there may be no difference.
+    of_rows = max(seconds - a_part, seconds / 2)
+    return Rate(of_rows / (n_blocks * size), accumulator.share(size), a_part)
 
 
 def _require_memory(needed: int) -> None:

@@ -7,6 +7,7 @@ from dask.utils import parse_bytes
 
 from daskgmm.jobs.cluster.local import memory_share
 from daskgmm.jobs.cluster.resources import Resources
+from daskgmm.jobs.planning.benchmark import Rate
 from daskgmm.jobs.planning.passes import USUAL_PASSES, PassPlan, Tasks
 from daskgmm.passes.cost import MEASURED
 from daskgmm.passes.memory import memory_limit_for, room_under
@@ -51,8 +52,10 @@ class Planner:
         Bytes of all rows, decoded.
     threads : int
         Threads of each worker.
-    seconds_a_row : float
-        Seconds a row in one thread.
+    rate : Rate
+        Speed of a pass in one thread.
+    seconds_of_step : float
+        Seconds of an EM step that do not grow with rows, nor shrink with workers.
     seconds_of_starts : float
         Seconds of the search for starts, which one thread makes.
     """
@@ -60,17 +63,19 @@ class Planner:
     pass_plan: PassPlan
     data_bytes: int
     threads: int
-    seconds_a_row: float
+    rate: Rate
+    seconds_of_step: float = 0.0
     seconds_of_starts: float = 0.0
 
     def seconds_a_pass(self, workers: int, *, in_memory: bool) -> float:
         """Seconds of a pass in kernels and scheduler, without the time to read rows from files."""
         tasks, rows = self.tasks(in_memory=in_memory).reading, self.pass_plan.rows
-        return MEASURED.seconds(
+        a_task = self.rate.seconds_a_row * rows / tasks + self.rate.seconds_a_part
+        return self.seconds_of_step + MEASURED.seconds(
             tasks,
             len(self.pass_plan.source.parts),
             workers,
-            self.seconds_a_row * rows / tasks,
+            a_task,
             self.pass_plan.moments_bytes,
             threads=self.threads,
         )

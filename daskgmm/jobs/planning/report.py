@@ -17,7 +17,13 @@ from daskgmm.jobs.planning.passes import SEEN_PASSES, USUAL_PASSES, PassPlan
 from daskgmm.jobs.planning.search import SearchPlan
 from daskgmm.jobs.planning.search_benchmark import measured_search
 from daskgmm.jobs.planning.source import source_of
-from daskgmm.passes.memory import largest_part, memory_limit_for, rows_bytes, worker_bytes
+from daskgmm.passes.memory import (
+    client_bytes,
+    largest_part,
+    memory_limit_for,
+    rows_bytes,
+    worker_bytes,
+)
 
 
 def plan(
@@ -31,9 +37,9 @@ def plan(
 ) -> dict[str, Any]:
     """Compute the time, tasks and memory that a fit will take, as ``daskgmm plan`` does.
 
-    Sizes, tasks and memory come from the same code that a fit uses; seconds follow from a short
-    pass over generated rows in one thread of this process, where the search for starts runs on one
-    worker. Only the inputs' metadata is read.
+    Sizes, tasks and memory come from the same code that a fit uses; seconds follow from short
+    passes over generated rows and steps of a search for starts, in one thread of this process. That
+    search runs on one worker. Only the inputs' metadata is read.
 
     Parameters
     ----------
@@ -53,8 +59,9 @@ def plan(
     dict
         Plain JSON values. ``memory_a_worker_bytes`` is the limit that a worker needs without
         holding rows, ``memory_a_worker_in_memory_bytes`` the limit with which ``workers`` hold
-        all rows; ``cheapest`` is the fewest workers of at most ``memory_limit_bytes`` that hold
-        all rows, each as small as it can be, or ``None`` if they have no room for rows.
+        all rows, and ``memory_client_bytes`` what the fit's own process takes beside them at most.
+        ``cheapest`` is the fewest workers of at most ``memory_limit_bytes`` that hold all rows,
+        each as small as it can be, or ``None`` if they have no room for rows.
 
     Raises
     ------
@@ -79,8 +86,10 @@ def plan(
     search = SearchPlan.of(pass_plan, rate.share)
     sizes |= {"sample_rows": search.rows, "starts_sought": search.starts}
     seconds_a_step = search.rows * rate.seconds_a_row / pass_plan.starts
-    found = search.seconds(measured_search(pass_plan, search.rows), seconds_a_step)
-    planner = Planner(pass_plan, sizes["data_bytes"], threads, rate.seconds_a_row, found)
+    measured = measured_search(pass_plan, search.rows)
+    found = search.seconds(measured, seconds_a_step)
+    step = pass_plan.starts * measured.m_step
+    planner = Planner(pass_plan, sizes["data_bytes"], threads, rate, step, found)
     return sizes | {"in_this_process": small} | _on(planner, workers, limit)
 
 
@@ -118,11 +127,12 @@ def _on(planner: Planner, workers: int, limit: int) -> dict[str, Any]:
         "memory_a_worker_peak_bytes": worker_bytes(task, threads),
         "memory_a_worker_bytes": memory_limit_for(task, threads),
         "memory_a_worker_in_memory_bytes": needed,
+        "memory_client_bytes": client_bytes(task),
         "rows_in_memory": in_memory,
         "tasks_a_pass": tasks.reading,
         "sums_a_pass": tasks.adding,
         "rows_a_task": math.ceil(planner.pass_plan.rows / tasks.reading),
-        "rows_a_second_a_thread": 1 / planner.seconds_a_row,
+        "rows_a_second_a_thread": 1 / planner.rate.seconds_a_row,
         "seconds_a_pass": seconds,
         "seconds_of_starts": planner.seconds_of_starts,
         "seconds": USUAL_PASSES * seconds + planner.seconds_of_starts,

@@ -50,14 +50,11 @@ class SearchSeconds:
 
 def measured_search(pass_plan: PassPlan, n_rows: int) -> SearchSeconds:
     """Time the search of a planned fit on so many sampled rows."""
-    settings, n_features = pass_plan.settings, pass_plan.source.n_features
-    plan, dtype = settings.candidates[0].plan, settings.dtype
-    compiled = settings.worth_compiling(pass_plan.rows, n_features)
-    of_component = _step_seconds(plan.covariance, n_features, dtype, compiled=compiled)
-    of_pair = _density_seconds(plan.covariance, n_features, dtype)
+    plan, n_features = pass_plan.settings.candidates[0].plan, pass_plan.source.n_features
+    of_pair = _density_seconds(plan.covariance, n_features, pass_plan.settings.dtype)
     return SearchSeconds(
         _clustering_seconds(n_rows, plan.n_components, n_features),
-        plan.n_components * of_component,
+        plan.n_components * _step_seconds(pass_plan),
         n_rows * plan.n_components * of_pair,
     )
 
@@ -81,10 +78,11 @@ def _clustering_seconds(n_rows: int, n_clusters: int, n_features: int) -> float:
     return n_rows * ((n_clusters - 1) * a_draw + rounds)
 
 
-def _step_seconds(
-    covariance: Covariance, n_features: int, dtype: np.dtype[np.floating], *, compiled: bool
-) -> float:
+def _step_seconds(pass_plan: PassPlan) -> float:
     """Seconds a component of an EM step on a few rows, with an M-step from many."""
+    settings, n_features = pass_plan.settings, pass_plan.source.n_features
+    covariance, dtype = settings.candidates[0].plan.covariance, settings.dtype
+    compiled = settings.worth_compiling(pass_plan.rows, n_features)
     random = np.random.default_rng(0)
     mixture = standard_mixture(covariance, (_COMPONENTS, n_features), random)
     labels = np.repeat(np.arange(_COMPONENTS), n_features + 2)
@@ -92,7 +90,7 @@ def _step_seconds(
     rows = mixture.means[labels].T + random.standard_normal((n_features, len(labels)))
     frame = Frame.identity(n_features)
     moments = moments_under(shares, rows, frame, covariance)
-    few = rows[:, :_COMPONENTS].astype(dtype)
+    few = rows[:, :_COMPONENTS].astype(pass_plan.source.dtype)  # as the loop is compiled for
     expect = InMemory(few, None, frame, dtype, np.eye(n_features), compiled)
     ridge, eps = np.full(n_features, 1e-6), float(np.finfo(np.float64).eps)
 
