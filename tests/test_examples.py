@@ -75,10 +75,10 @@ def test_iris_prints_the_folder_that_it_makes(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_out_of_core_finds_the_means_in_more_rows_than_memory(tmp_path):
     sizes = ["--workers", "1", "--memory-limit", "512MiB", "--times-memory", "1.2"]
-    sizes += ["--features", "8"]
+    sizes += ["--features", "16"]
     done = run_example("out_of_core.py", *sizes, "--components", "3", "--folder", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    n_rows = int(1.2 * 512 * 2**20 / (8 * 8))
+    n_rows = int(1.2 * 512 * 2**20 / (8 * 16))
     assert f"{n_rows:,} rows" in done.stdout
     assert f"{n_rows:,} labels" in done.stdout
     assert "Workers restarted: 0" in done.stdout

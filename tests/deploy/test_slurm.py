@@ -21,7 +21,7 @@ from tests.support.paths import DEPLOY
 
 SLURM = DEPLOY / "slurm"
 FIT = ("-k", "3", "--seed", "0", "--subsample", "none", "--cache", "none", "--tol", "0")
-FIT += ("--max-iter", "150")
+FIT += ("--max-iter", "60")
 
 STEP = """#!/usr/bin/env bash
 # srun: a step's command, in as many processes as it has tasks
@@ -178,7 +178,7 @@ def test_workers_that_join_late_and_one_that_is_killed_leave_no_trace_in_the_res
         kill_one(client, min(first))
         client.get_task_stream()  # from here on
         os.kill(fit, signal.SIGCONT)
-        until(job, 60)
+        until(job, 30)
         site.pause()
         workers = {task["worker"] for task in client.get_task_stream()}
     assert workers & late  # a pass may have fewer tasks than there are workers
@@ -205,7 +205,7 @@ def test_a_job_whose_time_ends_or_whose_scheduler_dies_queues_again_and_goes_on(
     assert site.told.read_text() == "scontrol requeue 17\n"
 
     job = site.fit(SLURM_NTASKS="2", SLURM_RESTART_COUNT="1")
-    until(job, 60)
+    until(job, 30)
     with Client(scheduler_file=str(site.scheduler)) as client:
         scheduler = client.run_on_scheduler(os.getpid)
         site.pause()
