@@ -69,8 +69,8 @@ def rows(tmp_path_factory):
 
 
 def fit(rows, run):
-    fixed = ("--tol", "0", "--max-iter", "400", "--subsample", "none", "--no-progress")
-    return ("fit", rows, "-k", "3", "--seed", "0", *fixed, "-o", run)
+    fixed = ("--tol", "0", "--max-iter", "200", "--subsample", "none", "--refine", "none")
+    return ("fit", rows, "-k", "3", "--seed", "0", "--no-progress", *fixed, "-o", run)
 
 
 @pytest.fixture(scope="module")
