@@ -3,6 +3,7 @@
 import errno
 import socket
 import zlib
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -183,7 +184,8 @@ def test_reading_that_would_fail_again_is_raised_at_once(pauses):
 
 def test_a_read_that_took_long_to_fail_is_not_tried_again(pauses, monkeypatch):
     clock = iter([0.0, retry.NO_RETRY_AFTER_SECONDS + 1])
-    monkeypatch.setattr(retry.time, "monotonic", lambda: next(clock))
+    own = SimpleNamespace(monotonic=lambda: next(clock), sleep=pauses.append)
+    monkeypatch.setattr(retry, "time", own)  # other threads of this process go by the true one
     with pytest.raises(ClusterError):
         next(read_persistently(interrupted([0], [0])))
     assert pauses == []

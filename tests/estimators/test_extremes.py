@@ -143,16 +143,16 @@ INITS = ["kmeans", "k-means++", "random_from_data", "hierarchical", "k-means||"]
 
 
 @pytest.mark.parametrize(
-    ("kind", "init", "size"),  # each with each of the others
+    ("kind", "init", "size", "refine"),  # each with each of the others
     [
-        (kind, init, SIZES[(i + j) % 4])
+        (kind, init, SIZES[(i + j) % 4], "none" if j else "auto")
         for i, kind in enumerate(KINDS)
         for j, init in enumerate(INITS)
     ],
 )
-def test_single_precision_rows_of_any_size_are_fitted_like_ordinary_ones(kind, init, size):
+def test_single_precision_rows_of_any_size_are_fitted_like_ordinary_ones(kind, init, size, refine):
     rows = three(size, np.float32)
-    options = {"covariance_type": kind, "init_params": init, "random_state": 0}
+    options = {"covariance_type": kind, "init_params": init, "random_state": 0, "refine": refine}
     found = GaussianMixture(3, reg_covar=1e-3 * np.min(size) ** 2, **options).fit(rows)
     assert found.converged_
     if kind != "spherical" and np.ndim(size) == 0:
