@@ -82,7 +82,7 @@ def begun(
     block runs.
     """
     first = estimators[0]
-    settings = Settings.of(first, candidates, dtype)
+    settings = Settings.of(first, candidates, dtype, in_stretches=checkpoint.keeps)
     with kept(source, first.cache, settings.task(source)) as rows, checkpoint:
         yield Fit(rows, settings, random_numbers(first.random_state), checkpoint, advanced)
 

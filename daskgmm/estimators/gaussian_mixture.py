@@ -320,7 +320,8 @@ class GaussianMixture(
         dtype = compute_dtype(self, source.dtype)
         start = start_of(self.start_from)
         candidate = Candidate.of(self, source, start, in_memory=kind_of(X) == "memory")
-        settings = Settings.of(self, (candidate,), dtype)
+        stretches = self.checkpoint is not None
+        settings = Settings.of(self, (candidate,), dtype, in_stretches=stretches)
         random = random_numbers(self.random_state)
         marks = partial(marks_of, X, sample_weight)
         identity = Identity(self, [self], [candidate], source, marks)

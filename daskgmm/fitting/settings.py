@@ -112,6 +112,8 @@ class Settings:
         Largest share of the rows that may have missing values.
     noise : float or None
         Share of the rows that noise has at first; ``None`` without noise.
+    in_stretches : bool
+        Whether starts are sought in stretches, for a checkpoint.
     """
 
     candidates: tuple[Candidate, ...]
@@ -126,6 +128,7 @@ class Settings:
     missing: Missing = Missing.ERROR
     max_missing: float = 1.0
     noise: float | None = None
+    in_stretches: bool = False
 
     @classmethod
     def of(
@@ -133,6 +136,8 @@ class Settings:
         estimator: MixtureParameters,
         candidates: tuple[Candidate, ...],
         dtype: np.dtype[np.floating[Any]],
+        *,
+        in_stretches: bool = False,
     ) -> Self:
         """Take the settings that all candidates share from one estimator's parameters."""
         stopping = stopping_named(estimator.stopping)
@@ -155,6 +160,7 @@ class Settings:
             estimation=estimator._estimation(  # noqa: SLF001  a protocol's
                 candidates[0].plan, candidates[0].n_features
             ),
+            in_stretches=in_stretches,
         )
 
     @property
@@ -246,7 +252,15 @@ class Settings:
             if one.refined
         ]
         row_bytes = source.n_features * source.dtype.itemsize
-        return SearchSizes(rows, row_bytes, max(pairs, default=0), runs, together, len(searching))
+        return SearchSizes(
+            rows,
+            row_bytes,
+            max(pairs, default=0),
+            runs,
+            together,
+            len(searching),
+            self.in_stretches,
+        )
 
     def _runs(self, candidate: Candidate) -> tuple[int, int]:
         """Mixtures between which a search decides, and those that EM advances together."""

@@ -61,6 +61,8 @@ class SearchSizes:
         Mixtures between which the search decides, and those of them that EM advances together.
     at_once : int
         Searches of different candidates, of which each thread makes one at a time.
+    in_stretches : bool
+        Whether each comes in stretches, with what the one before it found.
     """
 
     rows: int
@@ -69,6 +71,7 @@ class SearchSizes:
     runs: int
     together: int
     at_once: int
+    in_stretches: bool = False
 
     @property
     def sample_bytes(self) -> int:
@@ -91,7 +94,7 @@ class SearchSizes:
         made. Beside them lies what came with the task of a stretch of the search: the mixtures from
         which it goes on, and some of them as they were before their latest steps.
         """
-        came = self.steps_bytes(result_bytes)
+        came = self.steps_bytes(result_bytes) if self.in_stretches else 0
         em = (_OF_A_RUN * (self.runs + 2) + _OF_A_STEP * (self.together - 1)) * result_bytes
         if not self.pairs:
             return self.sample_bytes + came + em + kernel_bytes

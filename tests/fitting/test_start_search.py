@@ -5,13 +5,14 @@ import signal
 import subprocess
 import sys
 import tracemalloc
+from dataclasses import replace
 from functools import partial
 
 import dask.array as da
 import numpy as np
 import pytest
 
-from daskgmm import GaussianMixture, GaussianMixtureSelector, load
+from daskgmm import GaussianMixture, GaussianMixtureSelector, load, open_dataset
 from daskgmm.data.source import Block, Source
 from daskgmm.errors import DataError
 from daskgmm.fitting.progress import FitProgress, StartsProgress
@@ -22,6 +23,7 @@ from daskgmm.fitting.starts.report import StartsReport
 from daskgmm.fitting.stored.checkpoint import FileCheckpoint
 from daskgmm.fitting.stored.checkpoint_file import CheckpointContent
 from daskgmm.model.kernels.compiled import compile_ahead
+from daskgmm.passes.cache import choose
 from daskgmm.passes.engine.persist import DecodedPart
 from daskgmm.passes.engine.progress import Reports
 from daskgmm.passes.survey import Request
@@ -29,7 +31,7 @@ from daskgmm.passes.survey_pass import surveyed
 from daskgmm.training.search_progress import Steps
 from tests.fitting.test_checkpoint import NAME, EndedError, bits, bits_of_sweep
 from tests.support.clusters import in_threads
-from tests.support.rows import correlated
+from tests.support.rows import correlated, parquet_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -194,6 +196,25 @@ def test_a_short_search_writes_no_checkpoint_of_its_own(monkeypatch, tmp_path):
 # --- memory
 
 
+@pytest.mark.filterwarnings("ignore:The best number of components")
+@pytest.mark.parametrize("checkpoint", [None, NAME])
+def test_what_stretches_bring_is_counted_where_there_are_any(checkpoint, tmp_path, monkeypatch):
+    tasks, chosen = [], choose.CACHES["auto"]
+    monkeypatch.setitem(
+        choose.CACHES, "auto", lambda source, task: tasks.append(task) or chosen(source, task)
+    )
+    rows, _ = correlated(900, 3, 4, spread=2, apart=1.5)
+    dataset = open_dataset(parquet_of(rows, tmp_path / "rows.parquet"))
+    path = checkpoint and tmp_path / checkpoint
+    GaussianMixture(4, **OPTIONS, checkpoint=path).fit(dataset)
+    GaussianMixtureSelector((3, 4), **OPTIONS, checkpoint=path and f"{path}-2").fit(dataset)
+    assert [task.search.in_stretches for task in tasks] == [checkpoint is not None] * 2
+    (one, _) = tasks
+    alone = replace(one, search=replace(one.search, in_stretches=False))
+    brought = one.search.steps_bytes(one.result_bytes) if checkpoint else 0
+    assert one.search_bytes == alone.search_bytes + brought
+
+
 def unheard(_):
     """Take a report, and do nothing."""
 
@@ -210,7 +231,7 @@ def test_a_search_in_stretches_takes_the_memory_that_is_counted(monkeypatch):
     source = Source((part,), n_features, rows.dtype, lengths=(n,), in_memory=True)
     model = GaussianMixture(n_components, subsample=n)
     candidate = Candidate.of(model, source, in_memory=False)
-    settings = Settings.of(model, (candidate,), source.dtype)
+    settings = Settings.of(model, (candidate,), source.dtype, in_stretches=True)
     counted = settings.task(source).search_bytes
     prepare = Preparation(settings, candidate, None, np.random.RandomState(0))
     request = Request(0, n, scatter=False, dtype=source.dtype, expected=n, missing=settings.missing)

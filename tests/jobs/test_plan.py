@@ -83,7 +83,8 @@ def test_a_plan_is_what_a_fit_does(groups, group_rows, n_files, tmp_path, tasks_
         running(n_workers=1, threads_per_worker=2, memory_limit=limit) as client,
         get_task_stream(client) as stream,
     ):
-        model = GaussianMixture(2, random_state=0).fit(open_dataset(folder))
+        model = GaussianMixture(2, random_state=0, checkpoint=tmp_path / "checkpoint")
+        model.fit(open_dataset(folder))
         (peak,) = client.run(peak_bytes).values()
     assert "Decoded rows are cached: memory" in caplog.text
     assert peak <= limit

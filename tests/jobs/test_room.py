@@ -1,4 +1,4 @@
-"""What a plan calls too large, a fit refuses before it reads a row, and nothing else."""
+"""What a plan calls too large, a job's fit refuses before it reads a row, and nothing else."""
 
 import numpy as np
 import pandas as pd
@@ -54,7 +54,8 @@ def test_a_fit_refuses_what_a_plan_calls_too_large(
     rows = np.random.default_rng(0).normal(size=(500, n_features))
     names = [f"x{index}" for index in range(n_features)]
     pd.DataFrame(rows, columns=names).to_parquet(tmp_path / "rows.parquet")
-    dataset, model = open_dataset(tmp_path), GaussianMixture(**options)
+    dataset = open_dataset(tmp_path / "rows.parquet")
+    model = GaussianMixture(**options, checkpoint=tmp_path / "checkpoint")  # as a job has one
     pass_plan = PassPlan.of(model, dataset.source())
     monkeypatch.setattr("daskgmm.fitting.fit.surveyed", read)
     needed = least_limit(pass_plan.task, threads)

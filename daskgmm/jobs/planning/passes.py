@@ -70,7 +70,7 @@ class PassPlan:
 
     @classmethod
     def of(cls, estimator: MixtureParameters, source: Source) -> Self:
-        """The passes of a `GaussianMixture` on a source that knows its lengths.
+        """The passes of a `GaussianMixture`, with a checkpoint, on a source with known lengths.
 
         Raises
         ------
@@ -79,7 +79,8 @@ class PassPlan:
         """
         check_parameters(estimator)
         candidate = Candidate.of(estimator, source, in_memory=False)
-        settings = Settings.of(estimator, (candidate,), compute_dtype(estimator, source.dtype))
+        dtype = compute_dtype(estimator, source.dtype)
+        settings = Settings.of(estimator, (candidate,), dtype, in_stretches=True)
         lengths = source.lengths or ()
         on_sample = (
             not candidate.refined
