@@ -183,17 +183,23 @@ from daskgmm.fitting.starts import search
 from daskgmm.jobs.planning.passes import PassPlan
 from daskgmm.passes.memory import client_bytes
 
+def try_few_moves():  # as of large mixtures
+    from daskgmm.training.refinement import search
+    search.MOVES_BYTES = 1
+
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 if __name__ == "__main__":
     search.STRETCH = 3e9
+    try_few_moves()
     dataset = open_dataset(sys.argv[1])
     model = GaussianMixture(100, max_iter=10, random_state=0, checkpoint=sys.argv[2])
     task = PassPlan.of(model, dataset.source()).task
     sizes = dict(n_workers=1, threads_per_worker=1, memory_limit="8GiB", dashboard_address=":0")
-    with LocalCluster(**sizes) as cluster, Client(cluster):
+    with LocalCluster(**sizes) as cluster, Client(cluster) as client:
+        client.run(try_few_moves)
         before = peak()
         model.fit(dataset)
     print(json.dumps([before, peak(), client_bytes(task)]))
@@ -211,7 +217,7 @@ def test_a_client_peaks_where_it_is_predicted_to(tmp_path):
     done = subprocess.run(asked, capture_output=True, text=True, check=True)
     before, peak, predicted = json.loads(done.stdout)
     assert peak > before + 50 * MIB  # so that what a search keeps is seen
-    assert 0.4 * predicted <= peak <= predicted, (peak / MIB, predicted / MIB)
+    assert 0.75 * predicted <= peak <= 1.1 * predicted, (peak / MIB, predicted / MIB)
 
 
 def test_more_threads_blocks_and_components_take_more():
