@@ -8,4 +8,8 @@ that count: `bounds` and `screened` find them, `pairs` sums over them. Of hundre
 They hold no interpreter lock: threads of one process run them side by side. Multiplications and
 additions may be contracted into one rounding, and sums along rows may run in the lanes of a
 vector: the bits depend on the processor's instructions only, as those of BLAS do.
+
+They make no arrays: numba would count who holds one at every slice. So their functions return
+numbers only, write to arrays that they are given, assign none to a slice of another, and multiply
+by `blas.multiply`.
 """
