@@ -143,7 +143,8 @@ class PairWork(NamedTuple):
     """Work arrays of a tile of n rows: components, bounds, the pairs that count, and products.
 
     With the edges of blocks of features, and the most rows of a strip: see
-    `daskgmm.model.kernels.blocks`.
+    `daskgmm.model.kernels.blocks`. `row` has the size of one row; `moves` that of two: how far a
+    centre is from the origin, and the linear sums about it.
     """
 
     edges: NDArray[np.int64]

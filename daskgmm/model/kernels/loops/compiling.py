@@ -133,7 +133,7 @@ class Loop:
 
     def _made(self, rows: np.dtype[Any], dtype: np.dtype[Any]) -> Any:
         loop, signature = self._dispatcher(rows, dtype)
-        kept, folder = _kept(loop, signature), self.folder()
+        kept, folder = _kept(loop, signature), loop.stats.cache_path
         if kept is None and folder is not None:
             lock = self.lock(folder, rows, dtype)
             with suppress(Timeout, OSError, NotImplementedError), lock:
