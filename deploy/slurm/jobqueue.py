@@ -24,7 +24,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dask_jobqueue import SLURMCluster
-from distributed import Client
 
 from daskgmm.cli.exits import Terminated, interruptible
 
@@ -68,9 +67,9 @@ def fit_on(workers: SLURMCluster) -> int:
     with workers:
         workers.scale(LEAST)  # at once: the first look at the load comes after the interval
         workers.adapt(minimum=LEAST, maximum=MOST, interval="30s")
-        with Client(workers) as client:
-            # Where decoded rows are kept is chosen from the workers' memory when the fit starts.
-            client.wait_for_workers(LEAST)
+        # Where decoded rows are kept is chosen from the workers' memory when the fit starts. A
+        # client would wait for the cluster's own work, and cancel it with itself at a signal.
+        workers.wait_for_workers(LEAST)
         where = ["-o", RUN, "--scheduler", workers.scheduler_address]
         fit = [f"{VENV}/bin/daskgmm", "fit", DATA, *where, *sys.argv[1:]]
         return code_of(fit)
