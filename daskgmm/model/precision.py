@@ -37,32 +37,47 @@ FEATURES_A_COMPONENT = 32
 """Beyond this D / K making the products of features takes longer than whitening saves."""
 
 
-def log_density_errors(mixture: Mixture, dtype: np.dtype[np.floating]) -> Doubles:
-    """Bounds (K,) on the feature form's error in a log-density near each component (nats)."""
-    typical = np.abs(mixture.means) + mixture.deviations
-    form = mixture.covariance.absolute_form(mixture.factors, typical)
-    return np.asarray(np.finfo(dtype).eps * form)
+def exact_log_densities(mixture: Mixture, dtype: np.dtype[np.floating]) -> NDArray[np.bool_]:
+    """Mask (K,) of the components near which the feature form's log-densities are exact enough."""
+    return _form_within(mixture, _typical(mixture), TOLERANCE[dtype] / _eps(dtype))
 
 
-def logit_errors(mixture: Mixture, dtype: np.dtype[np.floating]) -> Doubles:
-    """Errors (K,) in nats of logits about the means, near each component, hardly ever exceeded.
+def exact_logits(mixture: Mixture, dtype: np.dtype[np.floating], most: float) -> bool:
+    """Whether logits about the means, near each component, are hardly ever off by `most` nats.
 
     A whitened coordinate rounds by ``eps`` times the root of ``v.T @ abs(P) @ v``, at the distance
     v of a row from the mean or, for the digits that it has, at the row itself. Rounding has either
     sign, so that it grows with neither D nor the whitened coordinates, which are of size 1. The sum
     of their D squares, one after another, rounds by ``eps * D ** 1.5``.
     """
-    with np.errstate(all="ignore"):  # what overflows is beyond single precision too
-        typical = np.abs(mixture.means) + mixture.deviations
-        form = mixture.covariance.absolute_form(mixture.factors, typical)
-        error = _COORDINATE_ERROR * np.sqrt(form) + mixture.n_features**1.5
-        return np.asarray(np.finfo(dtype).eps * error)
+    root = (most / _eps(dtype) - mixture.n_features**1.5) / _COORDINATE_ERROR
+    return root >= 0 and bool(_form_within(mixture, _typical(mixture), root**2).all())
 
 
-def covariance_errors(mixture: Mixture, origins: Doubles, dtype: np.dtype[np.floating]) -> Doubles:
-    """Bounds (K,) on the relative error of covariances from moments about `origins`."""
-    form = mixture.covariance.absolute_form(mixture.factors, np.abs(mixture.means - origins))
-    return np.asarray(np.finfo(dtype).eps * form)
+def exact_covariances(
+    mixture: Mixture, origins: Doubles, dtype: np.dtype[np.floating]
+) -> NDArray[np.bool_]:
+    """Mask (K,) of the components whose covariances are exact enough from moments about `origins`.
+
+    The relative error is at most eps times the form at the origin's distance from the mean.
+    """
+    away = np.abs(mixture.means - origins)
+    return _form_within(mixture, away, COVARIANCE_TOLERANCE[dtype] / _eps(dtype))
+
+
+def _eps(dtype: np.dtype[np.floating]) -> float:
+    return float(np.finfo(dtype).eps)
+
+
+def _typical(mixture: Mixture) -> Doubles:
+    """A typical row's size (K, D) in each component."""
+    return np.abs(mixture.means) + mixture.deviations
+
+
+def _form_within(mixture: Mixture, vectors: Doubles, most: float) -> NDArray[np.bool_]:
+    """Mask (K,) of the components for which ``v.T @ abs(P) @ v`` is at most `most`."""
+    with np.errstate(all="ignore"):  # what overflows is beyond all that is put up with
+        return mixture.covariance.absolute_form_within(mixture.factors, vectors, most)
 
 
 @cached_by_mixture
@@ -75,7 +90,7 @@ def feature_components(mixture: Mixture, dtype: np.dtype[np.floating]) -> NDArra
     n_features = mixture.n_features
     crosses = mixture.covariance.quadratic_length(n_features) > n_features
     few = crosses and n_features > FEATURES_A_COMPONENT * mixture.n_components
-    exact = log_density_errors(mixture, dtype) <= TOLERANCE[dtype]
+    exact = exact_log_densities(mixture, dtype)
     beside_noise = mixture.noise is not None
     if few or (mixture.covariance.needs_scatter and (beside_noise or not exact.all())):
         return np.zeros(mixture.n_components, np.bool_)
@@ -95,9 +110,8 @@ def logits_dtype(mixture: Mixture, dtype: np.dtype[np.floating]) -> np.dtype[np.
     double = np.dtype(np.float64)
     if dtype == double:
         return dtype
-    errors = logit_errors(mixture, dtype)
     small = np.abs(mixture.factors).max() <= SINGLE_FACTOR
-    return dtype if small and (errors <= SINGLE_ERROR).all() else double
+    return dtype if small and exact_logits(mixture, dtype, SINGLE_ERROR) else double
 
 
 @cached_by_mixture
@@ -107,9 +121,7 @@ def fragile_components(mixture: Mixture, dtype: np.dtype[np.floating]) -> NDArra
     Sums about the means round by ``eps * v.T @ abs(P) @ v`` of the covariance at a row a deviation
     away.
     """
-    with np.errstate(all="ignore"):
-        spread = mixture.covariance.absolute_form(mixture.factors, mixture.deviations)
-        return np.asarray(~(np.finfo(dtype).eps * spread <= SINGLE_ERROR))
+    return ~_form_within(mixture, mixture.deviations, SINGLE_ERROR / _eps(dtype))
 
 
 def step_suffices(
@@ -123,11 +135,8 @@ def step_suffices(
     """
     used, double = logits_dtype(before, dtype), np.dtype(np.float64)
     coarse = np.zeros(after.n_components) if moments.coarse is None else moments.coarse
-    moved = {
-        kind: covariance_errors(after, moments.origins, kind) <= COVARIANCE_TOLERANCE[kind]
-        for kind in {double, dtype}
-    }
+    moved = {kind: exact_covariances(after, moments.origins, kind) for kind in {double, dtype}}
     enough = np.where(coarse == ABOUT_ORIGINS, moved[dtype], moved[double])
     enough &= (coarse == 0) | ~fragile_components(after, dtype)
-    enough |= moments.empty(float(np.finfo(dtype).eps))
+    enough |= moments.empty(_eps(dtype))
     return bool(enough.all()) and logits_dtype(after, used) == used

@@ -1,10 +1,11 @@
 """Digits: data far from zero, tight, or strongly correlated, against extended precision."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
@@ -17,16 +18,20 @@ from daskgmm.model.kernels.features import FeatureKernel
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.precision import (
+    COVARIANCE_TOLERANCE,
     TOLERANCE,
-    covariance_errors,
+    exact_covariances,
+    exact_log_densities,
+    exact_logits,
     feature_components,
-    log_density_errors,
 )
 from daskgmm.model.prediction import Predictor
 from daskgmm.training.em import EMSettings, advance
 from daskgmm.training.starts import InMemory
 from daskgmm.training.stopping import lower_bound_change
 from tests.support import reference
+from tests.support.mixtures import random_mixture
+from tests.support.rounding import covariance_errors, log_density_errors, logit_errors
 
 pytestmark = pytest.mark.skipif(
     not reference.EXTENDED, reason="no long double wider than a double here"
@@ -287,6 +292,40 @@ def test_bounds_grow_with_distance_over_width_squared():
         assert_allclose(covariance_errors(tight, zero, DOUBLE), 12e4 * epsilon)
         assert_allclose(log_density_errors(near, DOUBLE), 27 * epsilon)
         assert covariance_errors(far, far.means, DOUBLE) == 0
+
+
+@pytest.mark.parametrize("dtype", [SINGLE, DOUBLE], ids=str)
+def test_components_are_exact_enough_where_their_errors_are_small_enough(covariance, dtype):
+    random = np.random.default_rng(0)
+    found = []
+    for seed, narrow in enumerate(np.geomspace(1e-6, 1, 20)):
+        mixture = random_mixture(covariance, 40, 5, seed, narrow)  # more than are together
+        mixture = replace(mixture, means=10 ** (seed % 4) * mixture.means)
+        origins = mixture.means + random.normal(size=(40, 1)) * np.geomspace(1e-4, 1e4, 40)[:, None]
+        checked = (
+            (exact_log_densities(mixture, dtype), log_density_errors(mixture, dtype), TOLERANCE),
+            (
+                exact_covariances(mixture, origins, dtype),
+                covariance_errors(mixture, origins, dtype),
+                COVARIANCE_TOLERANCE,
+            ),
+        )
+        for exact, errors, tolerance in checked:
+            assert_array_equal(exact, errors <= tolerance[dtype])
+            found.extend(exact)
+        for most in np.geomspace(1e-15, 1, 30):
+            assert exact_logits(mixture, dtype, most) == (
+                logit_errors(mixture, dtype).max() <= most
+            )
+    assert 0.1 < np.mean(found) < 0.9
+
+
+def test_what_overflows_is_not_exact_enough(covariance):
+    mixture = random_mixture(covariance)
+    far = replace(mixture, means=1e200 * mixture.means)
+    assert not exact_log_densities(far, DOUBLE).any()
+    assert not exact_covariances(far, mixture.means, DOUBLE).any()
+    assert not exact_logits(far, DOUBLE, 1.0)
 
 
 # --- many features

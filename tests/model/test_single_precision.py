@@ -14,14 +14,13 @@ from daskgmm.model.mixture import Mixture
 from daskgmm.model.precision import (
     COVARIANCE_TOLERANCE,
     SINGLE_ERROR,
-    covariance_errors,
     fragile_components,
-    logit_errors,
     logits_dtype,
     step_suffices,
     working_dtype,
 )
 from tests.support import reference
+from tests.support.rounding import covariance_errors, logit_errors
 from tests.support.rows import correlated
 from tests.support.strategies import ALL_PAIRS, SCREENED
 

@@ -72,6 +72,12 @@ class Covariance(ABC):
     def absolute_form(self, factors: Doubles, vectors: Doubles) -> Doubles:
         """Each component's ``v.T @ abs(P) @ v``, of shape (K,), for vectors (K, D) >= 0."""
 
+    def absolute_form_within(
+        self, factors: Doubles, vectors: Doubles, most: float
+    ) -> NDArray[np.bool_]:
+        """Mask (K,) of the components whose `absolute_form` is at most `most`."""
+        return np.asarray(self.absolute_form(factors, vectors) <= most)
+
     @abstractmethod
     def whitening(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
         """Factors for compiled loops, that whiten centred rows from the right.

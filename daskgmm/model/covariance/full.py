@@ -66,6 +66,23 @@ class Full(Covariance):
             found[own] = np.einsum("ki,kij,kj->k", vectors[own], sizes, vectors[own])
         return found
 
+    def absolute_form_within(
+        self, factors: Doubles, vectors: Doubles, most: float
+    ) -> NDArray[np.bool_]:
+        # The form is at least that of the precision's diagonal, and at most that of the factors'
+        # absolute values: D squared products, where the precision itself takes D cubed.
+        least, largest = np.empty((2, len(vectors)))
+        for start in range(0, len(vectors), _TOGETHER):
+            own = slice(start, start + _TOGETHER)
+            sizes = np.abs(factors[own]) * vectors[own, :, np.newaxis]
+            least[own] = np.einsum("kij,kij->k", sizes, sizes)
+            largest[own] = (sizes.sum(axis=1) ** 2).sum(axis=1)
+        within = largest <= most
+        unclear = ~within & (least <= most)
+        if unclear.any():
+            within[unclear] = self.absolute_form(factors[unclear], vectors[unclear]) <= most
+        return within
+
     def whitening(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
         del shape
         return factors

@@ -15,7 +15,7 @@ from daskgmm.model.kernels.strategy import row_cost, strategy_of, whitening_cost
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.mixture_cache import cached_by_mixture
 from daskgmm.model.moments import Moments
-from daskgmm.model.precision import SINGLE_ERROR, TOLERANCE, logit_errors
+from daskgmm.model.precision import SINGLE_ERROR, TOLERANCE, exact_logits
 from daskgmm.model.typing import Doubles, Floats
 
 _TOLERANCE = {
@@ -121,7 +121,7 @@ def whitens_once(mixture: Mixture, dtype: np.dtype[np.floating]) -> bool:
     shared = covariance.has_matrices and covariance.needs_scatter and mixture.noise is None
     if not shared or mixture.n_components < mixture.n_features:
         return False
-    if not (logit_errors(mixture, dtype) <= _TOLERANCE[dtype]).all():
+    if not exact_logits(mixture, dtype, _TOLERANCE[dtype]):
         return False
     spheres = spheres_of(mixture, dtype)
     ours = whitening_cost(mixture.n_features, dtype) + row_cost(spheres, dtype)
