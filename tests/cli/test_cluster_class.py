@@ -206,10 +206,10 @@ def test_workers_of_a_local_cluster_end_with_an_interrupted_command(tmp_path, nu
     workers = psutil.Process(command.pid).children(recursive=True)
     assert len(workers) >= 2
     os.killpg(command.pid, number)
-    _, told = command.communicate(timeout=30)
+    _, told = command.communicate(timeout=200)
     assert command.returncode == code
     assert "continues from its checkpoint" in told
-    _, alive = psutil.wait_procs(workers, timeout=10)
+    _, alive = psutil.wait_procs(workers, timeout=60)
     assert alive == []
 
 

@@ -148,7 +148,7 @@ def test_a_second_command_is_told_who_is_there(rows, tmp_path):
             break
     second = in_process(*fit(rows, run, passes=100_000))
     first.send_signal(signal.SIGTERM)
-    first.communicate(timeout=5)
+    first.communicate(timeout=60)
     assert (first.returncode, second.code) == (143, 73)
     owner = f"{run} is being written by run {record(run)['run_id']} (process {first.pid} on "
     assert owner in second.err

@@ -66,7 +66,7 @@ def test_a_signal_ends_a_fit_and_leaves_its_checkpoint_only(rows, tmp_path, numb
     assert {".lock", "run.json"} <= set(names(run))
     assert "model.safetensors" not in names(run)
     os.killpg(process.pid, number)  # as a terminal does: to the workers as well
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=200)
     assert (process.returncode, out) == (code, "")
     told = err.splitlines()
     cause = told.index("error: Interrupted.")
@@ -98,7 +98,7 @@ def test_a_replaced_run_survives_an_interrupted_replacement(rows, tmp_path):
     before = [(run / name).read_bytes() for name in ("run.json", "model.safetensors")]
     process = fitting(rows, run, "--force")
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=200)
     assert names(run) == ["_replacing", "model.safetensors", "run.json"]
     assert names(run / "_replacing") == ["checkpoint.safetensors", "run.json"]
     assert [(run / name).read_bytes() for name in ("run.json", "model.safetensors")] == before
@@ -113,7 +113,7 @@ def test_what_ends_before_its_first_pass_says_that_it_begins_anew(rows, tmp_path
     )
     assert process.stderr.readline().startswith("Fitting ")  # finding starts takes it a minute
     process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=200)
     anew = "un the same command again: no pass was finished, so it starts from the beginning."
     assert (anew in err) is (number == signal.SIGINT)
     done = here("show", run)

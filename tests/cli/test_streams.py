@@ -26,7 +26,7 @@ def rows(tmp_path):
 def in_shell(folder, arguments, redirected):
     line = f"{shlex.join(COMMAND)} {arguments} {redirected}"
     return subprocess.run(
-        ["bash", "-c", line], cwd=folder, capture_output=True, text=True, check=False, timeout=60
+        ["bash", "-c", line], cwd=folder, capture_output=True, text=True, check=False, timeout=200
     )
 
 
@@ -100,7 +100,7 @@ def test_a_terminal_that_is_closed_takes_the_lines_with_it_and_not_the_fit(rows)
         os.close(terminal)
         os.read(screen, 1)
         os.close(screen)
-        process.communicate(timeout=60)
+        process.communicate(timeout=200)
     assert (process.returncode, complete(rows)) == (0, True)
 
 

@@ -350,8 +350,8 @@ def test_while_starts_are_sought_a_line_comes_now_and_then(name, events, said):
         logger.addHandler(handler)
         try:
             lines.watch(PassProgress(name, 4, lambda: 0, events=lambda: events))
-            assert heard.get(timeout=60).getMessage() == said
-            assert heard.get(timeout=60).getMessage() == said
+            assert heard.get(timeout=200).getMessage() == said
+            assert heard.get(timeout=200).getMessage() == said
         finally:
             logger.removeHandler(handler)
 
@@ -366,7 +366,7 @@ def test_when_passes_begin_or_the_job_ends_nothing_more_is_said_of_starts():
         new = set(threading.enumerate()) - before
         (thread,) = [one for one in new if one.name == "daskgmm-waiting"]
         end(lines)
-        thread.join(timeout=60)
+        thread.join(timeout=200)
         assert not thread.is_alive()
 
 

@@ -69,7 +69,7 @@ def start(*arguments, **options):
 
 
 def ended(process):
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=200)
     return process.returncode, out.splitlines(), err.splitlines()
 
 
@@ -282,7 +282,7 @@ def test_on_a_terminal_the_picture_moves_and_the_end_stays(client, there):
         while piece := os.read(ours, 4096):
             seen += piece.decode()
     os.close(ours)
-    watch.communicate(timeout=60)
+    watch.communicate(timeout=200)
     assert watch.returncode == 0
     assert "The fit converged after" in seen
     assert seen.count("\x1b[?25l") == seen.count("\x1b[?25h") == 1  # the cursor is back

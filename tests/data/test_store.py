@@ -220,13 +220,13 @@ def test_workers_of_a_cluster_read_the_store_and_nobody_shows_the_key(s3, tmp_pa
         put(s3, f"rows/{number}.parquet")
     url, run = f"{s3.url}/rows", tmp_path / "run"
     more = ("--workers", 1, "--no-progress", "--log-level", "debug", *s3.arguments)
-    fitted = in_process("fit", url, "-k", 1, "-o", run, "--seed", 0, *more, timeout=120)
+    fitted = in_process("fit", url, "-k", 1, "-o", run, "--seed", 0, *more, timeout=200)
     assert fitted.code == 0, fitted.err
-    scored = in_process("score", run, url, "--json", *more, timeout=120)
+    scored = in_process("score", run, url, "--json", *more, timeout=200)
     assert json.loads(scored.out)["rows"] == 4 * len(X), scored.err
     s3.filesystem.rm(f"{s3.url}/rows/2.parquet")
     s3.filesystem.pipe(f"{s3.url}/rows/2.parquet", b"PAR1")
-    failed = in_process("score", run, url, *s3.arguments, timeout=120)
+    failed = in_process("score", run, url, *s3.arguments, timeout=200)
     assert failed.code == 65
     said = [text for ended in (fitted, scored, failed) for text in (ended.out, ended.err)]
     kept = [file.read_bytes().decode(errors="replace") for file in run.iterdir()]

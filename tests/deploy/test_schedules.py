@@ -104,7 +104,7 @@ def test_a_night_is_tried_again_where_the_store_fails_and_published_if_good_enou
             env=os.environ | cron()[0] | at(bucket) | known,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=200,
             check=False,
         )
         return done.returncode, done.stderr
@@ -262,7 +262,7 @@ def test_a_pointer_that_a_store_does_not_take_is_a_passing_failure(proxied):
         env=os.environ | at(bucket),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         check=False,
     )
     assert (done.returncode, done.stdout) == (75, "")

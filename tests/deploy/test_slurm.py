@@ -185,12 +185,12 @@ def test_workers_that_join_late_and_one_that_is_killed_leave_no_trace_in_the_res
     assert workers & late  # a pass may have fewer tasks than there are workers
     assert workers <= {*late, max(first)}
     os.kill(fit, signal.SIGCONT)
-    out, err = job.communicate(timeout=120)
+    out, err = job.communicate(timeout=200)
     assert job.returncode == 0, err
     assert "component" in out
     assert found(site.run) == alone
     for process in more:
-        process.communicate(timeout=60)  # they leave with the scheduler
+        process.communicate(timeout=200)  # they leave with the scheduler
     assert not site.scheduler.exists()
     assert site.told.read_text() == ""
 
@@ -201,7 +201,7 @@ def test_a_job_whose_time_ends_or_whose_scheduler_dies_queues_again_and_goes_on(
     job = site.fit(SLURM_NTASKS="2")
     until(job, 10)
     job.send_signal(signal.SIGUSR1)  # as --signal=B:USR1@180 has it
-    _, err = job.communicate(timeout=60)
+    _, err = job.communicate(timeout=200)
     assert job.returncode == 143, err
     assert site.told.read_text() == "scontrol requeue 17\n"
 
@@ -212,7 +212,7 @@ def test_a_job_whose_time_ends_or_whose_scheduler_dies_queues_again_and_goes_on(
         site.pause()
         os.kill(scheduler, signal.SIGKILL)
     os.kill(json.loads((site.run / "run.json").read_text())["process"], signal.SIGCONT)
-    _, err = job.communicate(timeout=60)
+    _, err = job.communicate(timeout=200)
     assert job.returncode == 75, err
     assert site.told.read_text() == "scontrol requeue 17\n" * 2
 
@@ -225,7 +225,7 @@ def test_a_cancelled_job_keeps_its_checkpoint_and_does_not_queue_again(site):
     job = site.fit(SLURM_NTASKS="2")
     until(job, 10)
     job.terminate()
-    _, err = job.communicate(timeout=60)
+    _, err = job.communicate(timeout=200)
     assert job.returncode == 143, err
     assert (site.run / "checkpoint.safetensors").exists()
     assert site.told.read_text() == ""
@@ -260,7 +260,7 @@ def test_a_cancelled_jobqueue_keeps_its_checkpoint_and_takes_its_jobs_back(
     try:
         until(process, 10)
         process.terminate()  # and not its child: as scancel has it for a batch job's shell
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=200)
     finally:
         site.clear()
     assert process.returncode == 143, err
@@ -281,7 +281,7 @@ def test_a_jobqueue_that_is_cancelled_in_the_queue_takes_its_jobs_back(jobqueue,
             threading.Event().wait(0.05)
         process.terminate()
         site.told.with_name("told.answer").touch()
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=200)
     finally:
         site.clear()
     assert process.returncode == 143, err

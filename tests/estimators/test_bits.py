@@ -94,7 +94,7 @@ def workers():
 @pytest.fixture
 def client(workers):
     with Client(workers) as client:
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=200)
         yield client
 
 
@@ -233,7 +233,7 @@ def test_a_worker_killed_in_the_middle_changes_no_bit(client, persisted, expecte
         X = X.persist()
     assert bits(X, callbacks=[killing(client, killed)]) == expected["full"]
     assert len(killed) == 1
-    client.wait_for_workers(1, timeout=30)
+    client.wait_for_workers(1, timeout=200)
 
 
 @pytest.mark.slow
@@ -261,7 +261,7 @@ def test_a_worker_killed_in_a_selection_changes_no_bit(client, expected_selectio
     found = selected(in_chunks().persist(), callbacks=[killing(client, killed)])
     assert found == expected_selection
     assert len(killed) == 1
-    client.wait_for_workers(1, timeout=30)
+    client.wait_for_workers(1, timeout=200)
 
 
 # --- the compiled kernel, which so few rows would not get

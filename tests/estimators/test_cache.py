@@ -216,7 +216,7 @@ def test_workers_killed_between_passes_change_no_bit(cache, victims, tmp_path, p
         X = recorded(tmp_path / "reads", chunks=250)
         assert bits(X, cache=cache, callbacks=[kill]) == expected
         assert len(killed) == victims
-        client.wait_for_workers(2, timeout=30)
+        client.wait_for_workers(2, timeout=200)
         assert left(place) == []
     assert 24 <= reads(tmp_path / "reads") <= 48
 
@@ -296,7 +296,7 @@ def test_a_process_that_is_ended_leaves_nothing_for_good(number, files, place):
             assert process.stdout.readline() == b"pass\n"
             assert left(place)
             process.send_signal(number)
-            process.communicate(timeout=60)
+            process.communicate(timeout=200)
         finally:
             process.kill()
     if number == signal.SIGKILL:

@@ -462,7 +462,7 @@ def test_processes_killed_within_passes_and_writings_lead_to_the_same_bits(tmp_p
     # In the first pass of EM, in the second, and before the last checkpoint is in its place.
     for moment, last in [("block", 6), ("block", 7), ("write", 2), ("none", 0)]:
         command = [sys.executable, "-c", SCRIPT, str(path), moment, str(last)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
         assert done.returncode == (0 if moment == "none" else -signal.SIGKILL), done.stderr
         assert path.exists()
     rows = np.random.default_rng(0).normal(size=(700, 3))
@@ -587,7 +587,7 @@ for room in (4096, most):
 def test_a_full_disk_ends_the_fit_at_the_next_checkpoint_and_leaves_the_last(tmp_path):
     path = tmp_path / NAME
     command = [sys.executable, "-c", FULL, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
     said = (
         f"{path} can't be written: File too large. "
         "Check that its folder exists, is writable and has space, and the credentials.\n"

@@ -289,7 +289,7 @@ def test_a_process_killed_within_the_starts_leaves_what_leads_to_the_same_bits(t
     path = tmp_path / NAME
     for last in (2, 3, 0):
         command = [sys.executable, "-c", SCRIPT, str(path), str(last)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
         assert done.returncode == (-signal.SIGKILL if last else 0), done.stderr
         if last:
             content = CheckpointContent.from_bytes(path.read_bytes(), NAME)

@@ -383,7 +383,7 @@ def test_a_living_owner_writes_its_lock_again_and_again(folder, monkeypatch):
 
     monkeypatch.setattr(Folder, "write", counted)
     with locked(folder) as lock:
-        assert all(beats.acquire(timeout=20) for _ in range(3))
+        assert all(beats.acquire(timeout=60) for _ in range(3))
         lock.check()
     assert folder.names() == []
 

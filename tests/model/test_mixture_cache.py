@@ -43,7 +43,7 @@ def test_tasks_that_begin_together_do_not_all_make_it():
 
 
 def test_different_mixtures_do_not_wait_for_each_other():
-    both = threading.Barrier(2, timeout=10)
+    both = threading.Barrier(2, timeout=60)
 
     @cached_by_mixture
     def met(mixture, dtype):

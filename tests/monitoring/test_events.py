@@ -227,7 +227,7 @@ with LocalCluster(n_workers=1, processes=False, dashboard_address=":0") as clust
 @pytest.mark.slow
 def test_a_scheduler_that_never_takes_an_event_does_not_keep_the_process_alive():
     done = subprocess.run(
-        [sys.executable, "-c", SILENT], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", SILENT], capture_output=True, text=True, timeout=200, check=True
     )
     assert done.stdout == "True\n"
     assert done.stderr.count("EventObserver failed") == 1

@@ -74,9 +74,9 @@ def test_page_and_observer_live_through_workers_that_are_killed():
 
     def look(link):
         while not done.wait(0.2):
-            with urlopen(f"{link}.json", timeout=10) as answer:  # noqa: S310  our own scheduler's
+            with urlopen(f"{link}.json", timeout=60) as answer:  # noqa: S310  our own scheduler's
                 answers.append(json.loads(answer.read()))
-            with urlopen(link, timeout=10) as answer:  # noqa: S310
+            with urlopen(link, timeout=60) as answer:  # noqa: S310
                 assert answer.status == 200
 
     def stored():
@@ -99,7 +99,7 @@ def test_page_and_observer_live_through_workers_that_are_killed():
         finally:
             done.set()
         looking.result(30)
-        with urlopen(f"{link}.json", timeout=10) as answer:  # noqa: S310
+        with urlopen(f"{link}.json", timeout=60) as answer:  # noqa: S310
             (run,) = json.loads(answer.read())["runs"]
     assert answers
     assert seen == list(range(1, 9))

@@ -88,14 +88,14 @@ def test_a_fit_that_goes_on_is_running_and_its_passes_move(client):
     heard, seen = Queue(), []
 
     def look(state):
-        while heard.get(timeout=60)[1].get("iteration") != state.iteration:
+        while heard.get(timeout=200)[1].get("iteration") != state.iteration:
             pass
         seen.append(scrape(client.cluster))
 
     client.subscribe_topic(TOPIC, heard.put)
     model = GaussianMixture(2, random_state=0, tol=1e-6, subsample=None, callbacks=[look])
     model.fit(two_groups())
-    while heard.get(timeout=60)[1]["event"] != "fit-end":
+    while heard.get(timeout=200)[1]["event"] != "fit-end":
         pass
     client.unsubscribe_topic(TOPIC)
     run = last_run(client)

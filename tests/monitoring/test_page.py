@@ -64,7 +64,7 @@ class Gate:
         self._passes = threading.Semaphore(0)
 
     def __call__(self, state):
-        assert self._passes.acquire(timeout=60)
+        assert self._passes.acquire(timeout=200)
 
     def let(self, passes):
         self._passes.release(passes)
@@ -99,7 +99,7 @@ def starts(client):
 
 
 def get(url, **options):
-    with urlopen(url, timeout=10, **options) as answer:  # noqa: S310  our own schedulers'
+    with urlopen(url, timeout=60, **options) as answer:  # noqa: S310  our own schedulers'
         return answer.read().decode()
 
 

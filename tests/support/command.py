@@ -56,7 +56,7 @@ def hurried_command():
     return (str(forked() / "python"), "-c", _WITHOUT_PAUSES)
 
 
-def in_process(*arguments, timeout=60, command=None, **options):
+def in_process(*arguments, timeout=200, command=None, **options):
     """Run the command in a process of its own."""
     done = subprocess.run(
         [*(command or forked_command()), *map(str, arguments)],
