@@ -13,6 +13,10 @@ from daskgmm.monitoring.events import TOPIC
 from daskgmm.monitoring.follow import Follower, News
 from daskgmm.monitoring.history import FitHistory
 from daskgmm.monitoring.schema import is_ours
+from daskgmm.passes.engine.workers import workers_of
+
+_ALL = "all"
+"""Dask's topic of what happens to a scheduler; its workers' coming and going among it."""
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 """Interval of checks of the local connection, in seconds; they send nothing."""
@@ -55,11 +59,14 @@ class Watching:
         self._heard: SimpleQueue[tuple[str, Any]] = SimpleQueue()
         self.follower = Follower(wanted)
         # Subscribe first, then ask for earlier events: none is missed, but some come twice.
-        client.subscribe_topic(TOPIC, lambda event: self._heard.put((TOPIC, event)))
+        self._listen_to(TOPIC)
+        self._listen_to(_ALL)
         self._known = [(at, event) for at, event in client.get_events(TOPIC) if is_ours(event)]
         for at, event in self._known:
             self.follower.add_earlier(at, event)
         self.follower.mark_gone(self._is_gone, time.time())
+        self._workers = set(workers_of(client))
+        self._told_of_workers = True
 
     def news(self) -> Iterator[News]:
         """Follow a fit from its beginning, or its earliest known event, to its end.
@@ -74,6 +81,9 @@ class Watching:
         if fresh[0].run is not None:
             self._listen_for_the_end(fresh[0].run)
         while (run := self.follower.run) is None or run.running:
+            if run is not None and bool(self._workers) is not self._told_of_workers:
+                self._told_of_workers = bool(self._workers)
+                yield News(run, has_workers=self._told_of_workers)
             fresh = self._next()
             if run is None and fresh and fresh[0].run is not None:
                 self._listen_for_the_end(fresh[0].run)
@@ -84,7 +94,17 @@ class Watching:
         if topic == TOPIC:
             old_or_foreign = not is_ours(event) or self._is_known((at, event))
             return [] if old_or_foreign else self.follower.add(at, event)
+        if topic == _ALL:
+            self._count_workers(event)
+            return []
         return self.follower.mark_lost(at) if _is_leaving(event) else []
+
+    def _count_workers(self, event: Any) -> None:
+        match event:
+            case {"action": "add-worker", "worker": address}:
+                self._workers.add(address)
+            case {"action": "remove-worker", "worker": address}:
+                self._workers.discard(address)
 
     def _wait(self) -> tuple[str, Any]:
         while True:
@@ -110,9 +130,12 @@ class Watching:
 
     def _listen_for_the_end(self, run: FitHistory) -> None:
         client = _client_of(run)
-        self._client.subscribe_topic(client, lambda event: self._heard.put((client, event)))
+        self._listen_to(client)
         if self._is_gone(run):  # in the meantime
             self._heard.put((client, (time.time(), {"action": "remove-client"})))
+
+    def _listen_to(self, topic: str) -> None:
+        self._client.subscribe_topic(topic, lambda event: self._heard.put((topic, event)))
 
     def _is_gone(self, run: FitHistory) -> bool:
         """Whether the process that runs a fit has left the cluster."""

@@ -19,14 +19,17 @@ class News:
     run : FitHistory or None
         The fit after the event; ``None`` while there is none to follow.
     event : mapping or None
-        ``None`` where the fit has just been chosen, or its process has left the cluster.
+        ``None`` where the fit has just been chosen, or the cluster has changed.
     others : tuple of FitHistory
         Other fits that run, if the fit has just been chosen.
+    has_workers : bool or None
+        Whether the cluster has workers, if it has come to have none, or some again.
     """
 
     run: FitHistory | None
     event: Event | None = None
     others: tuple[FitHistory, ...] = ()
+    has_workers: bool | None = None
 
 
 class Follower:

@@ -21,6 +21,9 @@ FINDING_STARTS = "finding starts in a sample"
 BEFORE_PASSES = "reading all rows and finding starts"
 """Where it is not known which of the two goes on."""
 
+NO_WORKERS = "The cluster has no workers: the fit waits for some."
+WORKERS_CAME = "The cluster has workers now: the fit goes on."
+
 STATES = {
     "running": "running",
     "converged": "converged",

@@ -18,12 +18,16 @@ from daskgmm import GaussianMixture
 from daskgmm.cli.output.watch import WatchDisplay
 from daskgmm.errors import DataError
 from daskgmm.monitoring.events import TOPIC
+from daskgmm.monitoring.follow import News
 from daskgmm.monitoring.history import FitHistory
+from daskgmm.monitoring.phrases import NO_WORKERS, WORKERS_CAME
 from daskgmm.passes.engine.keys import made_for
+from daskgmm.passes.engine.workers import waiting_for_workers
 from tests.support.clusters import in_threads
 from tests.support.command import COMMAND, here
 from tests.support.fit_events import made
 from tests.support.rows import two_groups
+from tests.support.started import started
 
 __all__ = ["here"]
 
@@ -58,7 +62,7 @@ def there(shared):
 
 def fit(run, **more):
     settings = {"random_state": 0, "subsample": None, "tol": 1e-6, **more}
-    with made_for(run):
+    with made_for(run), waiting_for_workers(60):
         return GaussianMixture(2, **settings).fit(two_groups(500))
 
 
@@ -250,6 +254,60 @@ def test_ctrl_c_ends_the_watching_and_not_the_fit(client, there):
     assert client.get_events(TOPIC)[-1][1]["stopped"] == "converged"
 
 
+def worker_of(client):
+    """A worker of its cluster, in a process of its own."""
+    return started(["dask", "worker", client.scheduler.address, "--no-nanny", "--no-dashboard"])
+
+
+def missed(client):
+    """An event that is set once the scheduler has lost a worker."""
+    lost = threading.Event()
+
+    def heard(event):
+        if event[1].get("action") == "remove-worker":
+            lost.set()
+
+    client.subscribe_topic("all", heard)
+    return lost
+
+
+@pytest.mark.slow
+def test_that_a_cluster_has_lost_its_workers_is_said_and_that_others_have_come():
+    with in_threads(0) as client:
+        there = ("--scheduler", client.scheduler.address)
+        with worker_of(client) as worker, held(ONE) as gate:
+            watches = [start(*there), start(*there, "--json")]
+            for watch in watches:
+                while "pass" not in watch.stdout.readline().lower():
+                    assert watch.poll() is None
+            worker.process.kill()
+            assert [watch.stderr.readline() for watch in watches] == [f"{NO_WORKERS}\n"] * 2
+            watches.append(start(*there))
+            assert watches[-1].stderr.readline() == f"{NO_WORKERS}\n"
+            with worker_of(client):
+                came = [watch.stderr.readline() for watch in watches]
+                assert came == [f"{WORKERS_CAME}\n"] * 3
+                gate.opened.set()
+                ends = [ended(watch) for watch in watches]
+    assert [(code, err) for code, _, err in ends] == [(0, [])] * 3
+    assert {json.loads(line)["event"] for line in ends[1][1]} == {"pass", "fit-end"}
+
+
+@pytest.mark.slow
+def test_a_worker_that_leaves_others_behind_is_not_worth_a_word():
+    with in_threads(1) as client, worker_of(client) as worker:
+        client.wait_for_workers(2)
+        lost = missed(client)
+        with held(ONE) as gate:
+            watch = start("--scheduler", client.scheduler.address)
+            watch.stdout.readline()
+            worker.process.kill()
+            assert lost.wait(60)
+            gate.opened.set()
+            code, _, err = ended(watch)
+    assert (code, err) == (0, [])
+
+
 @pytest.mark.slow
 def test_a_scheduler_that_goes_away_is_said():
     with running() as (cluster, _):
@@ -286,6 +344,21 @@ def test_on_a_terminal_the_picture_moves_and_the_end_stays(client, there):
     assert watch.returncode == 0
     assert "The fit converged after" in seen
     assert seen.count("\x1b[?25l") == seen.count("\x1b[?25h") == 1  # the cursor is back
+
+
+def test_on_a_terminal_it_stands_that_the_cluster_has_no_workers_while_it_is_so():
+    picture = WatchDisplay(Console(file=StringIO()))
+    run = FitHistory(ONE, heard=0.0).after(made(1, ONE), 0.0)
+    for news, stands in [
+        (News(run), False),
+        (News(run, has_workers=False), True),
+        (News(run), True),
+        (News(run, has_workers=True), False),
+    ]:
+        picture.show(news)
+        lines = str(picture.lines()).splitlines()
+        assert (NO_WORKERS in lines) is stands
+        assert lines[-1].startswith("no news for ") is not stands  # on the page as well: the cause
 
 
 def test_a_narrow_terminal_loses_no_number():

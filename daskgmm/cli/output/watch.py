@@ -1,6 +1,7 @@
 """Output of ``daskgmm watch`` about a fit in another process."""
 
 import json
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +22,9 @@ from daskgmm.monitoring.history import FitHistory
 from daskgmm.monitoring.observer import Reason
 from daskgmm.monitoring.phrases import (
     BEFORE_PASSES,
+    NO_WORKERS,
     STATES,
+    WORKERS_CAME,
     ended,
     figures_of_event,
     pass_number,
@@ -41,6 +44,8 @@ _NAMED = ("estimator", "n_components", "covariance_type", "pid", "host")
 _SILENCE_SECONDS = 10.0
 _REDRAWS_A_SECOND = 4
 
+logger = logging.getLogger(__name__)
+
 
 @contextmanager
 def shown(*, as_json: bool) -> Iterator[Callable[[News], None]]:
@@ -54,9 +59,15 @@ def shown(*, as_json: bool) -> Iterator[Callable[[News], None]]:
 
 
 def _print_as_json(news: News) -> None:
+    _log_workers(news)
     if news.event is not None:
         click.echo(as_line(news.event))
         sys.stdout.flush()  # a program reads them as they come
+
+
+def _log_workers(news: News) -> None:
+    if news.has_workers is not None:
+        logger.info(WORKERS_CAME if news.has_workers else NO_WORKERS)
 
 
 class LinePrinter:
@@ -66,7 +77,8 @@ class LinePrinter:
         self._latest: float | None = None
 
     def show(self, news: News) -> None:
-        """Print the event, if it is worth a line."""
+        """Print the event, if it is worth a line, and log that the workers are gone or back."""
+        _log_workers(news)
         if news.event is None or news.run is None:
             return
         at = news.event.get("time", 0.0)
@@ -89,6 +101,7 @@ class WatchDisplay:
 
     def __init__(self, console: Console) -> None:
         self._run: FitHistory | None = None
+        self._has_workers = True
         self._console = console
         self._live = Live(
             console=console,
@@ -108,6 +121,8 @@ class WatchDisplay:
     def show(self, news: News) -> None:
         """Show the fit as it is after some news."""
         self._run = news.run
+        if news.has_workers is not None:
+            self._has_workers = news.has_workers
         if news.run is not None and news.event is not None and self._stays(news.run, news.event):
             self._console.print(Text(event_line(news.event, news.run)))
 
@@ -131,7 +146,9 @@ class WatchDisplay:
         lines += curve_lines(candidates_in(run.latest), criterion, ascii_only=not bars)
         if (left := remaining_of(run)) is not None:
             lines.append(str(remaining(left.passes, left.seconds)))
-        if run.running and now - run.heard > _SILENCE_SECONDS:
+        if not self._has_workers:
+            lines.append(NO_WORKERS)
+        elif run.running and now - run.heard > _SILENCE_SECONDS:
             lines.append(f"no news for {duration(now - run.heard)}")
         return Text("\n".join(lines))
 

@@ -7,6 +7,7 @@ from daskgmm.monitoring.history import LOST, FitHistory
 from daskgmm.monitoring.page.panels.base import sheet
 from daskgmm.monitoring.page.view import PageView
 from daskgmm.monitoring.phrases import (
+    NO_WORKERS,
     STATES,
     Figure,
     at_most,
@@ -87,7 +88,7 @@ def _trouble(view: PageView) -> str:
     if run is None:
         return ""
     if run.running and not view.workers:
-        return '<p class="bad">The cluster has no workers: the fit waits for some.</p>'
+        return f'<p class="bad">{html(NO_WORKERS)}</p>'
     if view.silent is not None:
         since = time_of_day(view.now - view.silent, view.now)
         return f'<p class="bad">No news since {since} ({duration(view.silent)}).</p>'
