@@ -13,8 +13,10 @@
 #          keeps it where they fit about as well as earlier ones ([update] in nightly.toml). Where
 #          they have drifted, or no night was accepted before, it fits a model to the day's rows anew.
 #          Its components are brought in the order of the last accepted night's.
-# Rows that came late: FORCE=yes makes a day again whose rows are others now (73 says so), in place of
-#          what is there. Models of later nights that were updated from it stay as they are.
+# Rows that came late: FORCE=yes makes a day again whose rows are others now (73 says so). Its model is
+#          made in again/DAY. Once it is good enough and the labels are written, predict puts both in
+#          place of what is there; where a step fails before, all stays as it was. Give FORCE to each
+#          step, if they run one by one. Models of later nights that were updated from it stay as they are.
 # Ends:    with the exit code of the step that failed: 3 where the gate is shut, 75 after a
 #          passing failure. TRIES=6 PAUSE=600 tries a step again after such a one, never after
 #          others. The same day again does what is missing; a run under way is refused (73).
@@ -28,7 +30,9 @@ RESULTS=${RESULTS:-s3://results}         # models/DAY, labels/DAY, and latest.js
 here=$(dirname "$(readlink -f "$0")")
 day=${1:-$(date -u -d yesterday +%F)}
 shift || true
-model=$RESULTS/models/$day labels=$RESULTS/labels/$day
+place=$RESULTS/models/$day labels=$RESULTS/labels/$day
+model=$place
+[[ ! ${FORCE:-} ]] || model=$RESULTS/again/$day
 rows=("$DATA" --where "date=$day" --config "${CONFIG:-$here/nightly.toml}")
 
 fit() {
@@ -51,10 +55,13 @@ refresh() {
     "$VENV/bin/daskgmm" fit "${rows[@]}" -o "$model" ${before:+--align-to "$before"} ${FORCE:+--force}
 }
 gate() { "$VENV/bin/daskgmm" score "$model" "${rows[@]}"; }
-predict() { "$VENV/bin/daskgmm" predict "$model" "${rows[@]}" -o "$labels" ${FORCE:+--force}; }
+predict() {
+    "$VENV/bin/daskgmm" predict "$model" "${rows[@]}" -o "$labels" ${FORCE:+--force} || return
+    [[ ! ${FORCE:-} ]] || "$VENV/bin/python" "$here/replace.py" "$model" "$place"
+}
 publish() {
     "$VENV/bin/python" "$here/publish.py" "$RESULTS/latest.json" "$day" \
-        model="$model" labels="$labels"
+        model="$place" labels="$labels"
 }
 
 persistently() {
@@ -66,7 +73,7 @@ persistently() {
     done
 }
 
-[[ $RESULTS == *://* ]] || mkdir -p "$RESULTS"/{models,labels}
+[[ $RESULTS == *://* ]] || mkdir -p "$RESULTS"/{models,labels} "${model%/*}"
 # shellcheck disable=SC2086             # it is a list of words
 (($#)) || set -- ${STEPS:-fit gate predict publish}
 for step; do

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from daskgmm import load
-from tests.support.command import COMMAND, hurried_command
+from tests.support.command import COMMAND, forked_command, hurried_command
 from tests.support.isolated import OURS, environment
 from tests.support.paths import DEPLOY
 from tests.support.stores import KEY, SECRET
@@ -98,10 +98,10 @@ def test_a_night_is_tried_again_where_the_store_fails_and_published_if_good_enou
     proxy.failure = lambda *_request: None if told.exists() else "busy"
     known = {"VENV": str(venv.parent), "PATH": f"{commands}:{os.environ['PATH']}"}
 
-    def night(day):
+    def night(day, **more):
         done = subprocess.run(
             [SCHEDULES / "nightly.sh", day],
-            env=os.environ | cron()[0] | at(bucket) | known,
+            env=os.environ | cron()[0] | at(bucket) | known | more,
             capture_output=True,
             text=True,
             timeout=200,
@@ -126,6 +126,12 @@ def test_a_night_is_tried_again_where_the_store_fails_and_published_if_good_enou
     assert names(bucket, f"{results}/labels") == [GOOD]
     assert published(bucket)["day"] == GOOD
     assert told.read_text() == "sleep 600\n"
+
+    code, err = night(GOOD, FORCE="yes")
+    assert code == 0, err
+    assert record(bucket, GOOD)["run_id"] != good["run_id"]
+    assert names(bucket, f"{bucket.url}/results") == ["labels", "latest.json", "models"]
+    assert published(bucket) == {"day": GOOD, **parts}
 
 
 def test_the_pointer_never_goes_back(tmp_path):
@@ -183,7 +189,7 @@ def test_a_night_whose_rows_came_late_is_made_again_where_that_is_asked_for(tmp_
     told = tmp_path / "told"
     (tmp_path / "venv" / "bin").mkdir(parents=True)
     script(tmp_path / "venv" / "bin" / "daskgmm", f'echo "$*" >> {told}')  # all is there
-    script(tmp_path / "venv" / "bin" / "python", f'exec {sys.executable} "$@"')
+    script(tmp_path / "venv" / "bin" / "python", "exit 0")
     own = {"VENV": str(tmp_path / "venv"), "DATA": "rows", "RESULTS": str(tmp_path)}
 
     def forced(**more):
@@ -251,6 +257,62 @@ def test_good_days_are_added_to_the_model_and_a_drifting_one_has_it_fitted_anew(
     *_, third = map(refresh, (EARLIER, GOOD, BAD))
     check_chain(tmp_path / "models")
     assert refresh(BAD) == third  # made already
+
+
+def rows_of_a_day(file, seed, *, width=1.0, named=True):
+    """A file of a day's rows around three centres, with a name each if that is wanted."""
+    rng = np.random.default_rng(seed)
+    centres = np.repeat([[0, 0], [9, 0], [0, 9]], 80, axis=0)
+    rows = pd.DataFrame(centres + width * rng.normal(size=(240, 2)), columns=["a", "b"])
+    if named:
+        rows["name"] = [f"row {number}" for number in range(len(rows))]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    rows.to_parquet(file)
+
+
+@pytest.mark.slow
+def test_a_day_that_is_made_again_stays_as_it_was_until_the_new_model_is_accepted(tmp_path):
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    script(tmp_path / "venv" / "bin" / "daskgmm", f'exec {shlex.join(forked_command())} "$@"')
+    script(tmp_path / "venv" / "bin" / "python", f'exec {sys.executable} "$@"')
+    config = (SCHEDULES / "nightly.toml").read_text().replace("components = 8", "components = 3")
+    config = config.replace("[fit]", '[fit]\ncolumns = ["a", "b"]').replace("-3.2", "-5")
+    (tmp_path / "nightly.toml").write_text(f'{config}\nkeep = ["name"]\n')
+    file, results = tmp_path / "rows" / f"date={GOOD}" / "0.parquet", tmp_path / "results"
+    own = {
+        "VENV": str(tmp_path / "venv"),
+        "DATA": str(tmp_path / "rows"),
+        "RESULTS": str(results),
+        "CONFIG": str(tmp_path / "nightly.toml"),
+    }
+
+    def night(**more):
+        command = [SCHEDULES / "nightly.sh", GOOD]
+        env = os.environ | own | more
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        made = [path for path in results.rglob("*") if path.is_file() and "again" not in path.parts]
+        return done.returncode, {path: path.read_bytes() for path in made}, done.stderr
+
+    rows_of_a_day(file, 0)
+    code, first, err = night()
+    assert code == 0, err
+    rows_of_a_day(file, 1, named=False)
+    code, left, err = night(FORCE="yes")
+    assert (code, "no column 'name'" in err) == (65, True)
+    assert left == first
+    rows_of_a_day(file, 2, width=100)
+    code, left, err = night(FORCE="yes")
+    assert (code, "below -5" in err) == (3, True)
+    assert left == first
+
+    rows_of_a_day(file, 3)
+    code, again, err = night(FORCE="yes")
+    assert code == 0, err
+    assert again.keys() == first.keys()
+    model = results / "models" / GOOD / "model.safetensors"
+    assert again[model] != first[model]
+    assert list((results / "again").iterdir()) == []
+    assert night()[:2] == (0, again)  # labels of another model would be refused
 
 
 @pytest.mark.slow
