@@ -37,6 +37,8 @@ def test_missing_values_are_replaced_and_others_stay(folder, tmp_path, here, exp
     done = here(*command, "--keep", "id")
     assert done.code == 0, done.err
     assert "500 rows" in done.out
+    assert "Filling gaps in " in done.err
+    assert " of 3 columns in this process." in done.err
     found = pd.read_parquet(tmp_path / "out")
     assert list(found.columns) == ["id", *NAMES]
     pd.testing.assert_frame_equal(found[NAMES], expected, check_exact=True)

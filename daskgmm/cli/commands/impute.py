@@ -29,5 +29,5 @@ def impute(model: str, inputs: tuple[str, ...], **options: Any) -> None:
     from daskgmm.cli.output.progress import progress
 
     options["storage_options"] = dict(options["storage_options"])
-    with progress(shown=options.pop("progress"), verb="Filling gaps") as listener:
+    with progress(shown=options.pop("progress"), verb="Filling gaps in") as listener:
         report(jobs.impute(model, inputs, listener=listener, **options))
