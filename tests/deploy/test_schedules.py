@@ -270,6 +270,7 @@ def rows_of_a_day(file, seed, *, width=1.0, named=True):
     rows.to_parquet(file)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_day_that_is_made_again_stays_as_it_was_until_the_new_model_is_accepted(tmp_path):
     (tmp_path / "venv" / "bin").mkdir(parents=True)
