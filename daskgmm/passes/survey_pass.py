@@ -16,6 +16,7 @@ from daskgmm.passes.engine.grouping import group_by_cost, group_unmeasured
 from daskgmm.passes.engine.held import Held
 from daskgmm.passes.engine.keys import token
 from daskgmm.passes.engine.progress import STARTS
+from daskgmm.passes.engine.threads import spare_threads, threads_each
 from daskgmm.passes.engine.work import OnPart, Work
 from daskgmm.passes.survey import Request, Survey, add, survey_part, whole
 
@@ -41,10 +42,12 @@ class SampledSurvey:
     def apply(self, then: Sequence[Callable[[Survey], T]], suffix: str) -> list[T]:
         """Apply functions to the survey with its sample, each as a task of its own.
 
+        They may spread what they compute over threads: see `daskgmm.passes.engine.threads`.
         `suffix` ends the tasks' keys, which begin with `daskgmm.passes.engine.progress.STARTS`.
         """
         keys = [(f"{STARTS}-{suffix}", number) for number in range(len(then))]
-        return self.held.apply([partial(_apply, function) for function in then], keys)
+        share = threads_each(len(then))
+        return self.held.apply([partial(_apply, function, share) for function in then], keys)
 
 
 def surveyed(
@@ -86,9 +89,9 @@ def _without_sample(found: Survey) -> Survey:
     return replace(whole(found), sample=None)
 
 
-def _apply(then: Callable[[Survey], T], found: Survey) -> T:
+def _apply(then: Callable[[Survey], T], share: int, found: Survey) -> T:
     sample = None if found.sample is None else found.sample.ordered()
-    with one_thread():
+    with one_thread(), spare_threads(share):
         return then(replace(whole(found), sample=sample))
 
 

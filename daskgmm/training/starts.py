@@ -18,7 +18,7 @@ from daskgmm.model.moments import Moments
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.training.acceleration import plain
 from daskgmm.training.em import EMSettings, em
-from daskgmm.training.in_memory import InMemory, total_scatter
+from daskgmm.training.in_memory import PAIRS_THAT_COUNT, InMemory, total_scatter
 from daskgmm.training.initialisation import (
     Initialiser,
     Labels,
@@ -62,10 +62,6 @@ MOST_OF_EACH_WAY = 10
 
 SHARE_OF_STARTS = 2
 """Part of a search's budget, as one of so many, that its first starts may take."""
-
-PAIRS_THAT_COUNT = 8
-"""Pairs a row that the compiled loop computes, about, where components are apart; with its bounds,
-which cost as much as a few."""
 
 CLOSER_ON_SAMPLE = 4
 """How many times smaller than `tol` a step on the sample must be: what is left of a slow way costs

@@ -8,10 +8,8 @@ from numpy.typing import NDArray
 
 from daskgmm.model.covariance import matrices
 from daskgmm.model.covariance.base import Covariance
+from daskgmm.model.parallel import each, slices_of_components
 from daskgmm.model.typing import Doubles, Floats
-
-_TOGETHER = 32
-"""Components whose precisions are in memory at a time where one number of each is wanted."""
 
 
 @cache
@@ -60,10 +58,12 @@ class Full(Covariance):
 
     def absolute_form(self, factors: Doubles, vectors: Doubles) -> Doubles:
         found = np.empty(len(vectors))
-        for start in range(0, len(vectors), _TOGETHER):
-            own = slice(start, start + _TOGETHER)
+
+        def write(own: slice) -> None:
             sizes = np.abs(self.precisions(factors[own]))
             found[own] = np.einsum("ki,kij,kj->k", vectors[own], sizes, vectors[own])
+
+        each(write, slices_of_components(*vectors.shape))
         return found
 
     def whitening(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
@@ -98,10 +98,15 @@ class Full(Covariance):
         n_features = offsets.shape[1]
         rows, columns = _upper(n_features)
         covariances = np.empty((len(counts), n_features, n_features))
-        covariances[:, rows, columns] = covariances[:, columns, rows] = (quadratic / counts).T
-        for k, offset in enumerate(offsets):
-            covariances[k] -= np.outer(offset, offset)
-        covariances += np.diag(ridge)
+
+        def write(own: slice) -> None:
+            found = covariances[own]
+            found[:, rows, columns] = found[:, columns, rows] = (quadratic[:, own] / counts[own]).T
+            for covariance, offset in zip(found, offsets[own], strict=True):
+                covariance -= np.outer(offset, offset)  # noqa: PLW2901  a part of the array
+            found += np.diag(ridge)
+
+        each(write, slices_of_components(*offsets.shape))
         return covariances
 
     def prior_strength(
@@ -113,8 +118,12 @@ class Full(Covariance):
 
     def factorise(self, covariances: Doubles) -> Doubles:
         factors = np.empty(covariances.shape)
-        for k, covariance in enumerate(covariances):
-            factors[k] = matrices.factor_of_precision(covariance, k)
+
+        def write(own: slice) -> None:
+            for k, covariance in enumerate(covariances[own], own.start):
+                factors[k] = matrices.factor_of_precision(covariance, k)
+
+        each(write, slices_of_components(*covariances.shape[:2]))
         return factors
 
     def factorise_precisions(self, precisions: Doubles) -> Doubles:

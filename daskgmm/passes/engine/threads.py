@@ -1,0 +1,77 @@
+"""Threads that a search for starts uses beside its own: those that no task needs meanwhile.
+
+On a cluster these are threads of the search's worker and, where all workers are on this machine,
+as many as other workers have that do not search. Without one they are those of this process.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import dask
+
+from daskgmm.data.storage.scratch import this_worker
+from daskgmm.model.parallel import Lender, helped
+from daskgmm.passes.engine import blas
+from daskgmm.passes.engine.client import active_client
+
+_IN_THREADS = (None, "dask.distributed", "threads", "threading")
+"""Dask's schedulers whose tasks run in threads of this process, where there is no cluster."""
+
+_lock = Lock()
+_here, _of_workers = Lender(), WeakKeyDictionary[Any, Lender]()
+
+
+def threads_here() -> int:
+    """Threads of this process that work on a graph without a cluster."""
+    return os.cpu_count() or 1
+
+
+def threads_each(searches: int) -> int:
+    """Threads that each of so many searches may use, or, on a cluster, may at least."""
+    client = active_client()
+    if client is None:
+        alone = this_worker() is None and dask.config.get("scheduler", None) in _IN_THREADS
+        return threads_here() if alone else 1
+    return max(min(_threads_of_this_machine(client), threads_here()) // searches, 1)
+
+
+def _threads_of_this_machine(client: Any) -> int:
+    """Threads of all workers of a cluster that this process has started here; else none."""
+    from distributed import LocalCluster
+
+    cluster = client.cluster
+    return int(cluster.scheduler.total_nthreads) if isinstance(cluster, LocalCluster) else 0
+
+
+@contextmanager
+def spare_threads(share: int) -> Iterator[None]:
+    """Spread what the block computes over threads that are spare.
+
+    Parameters
+    ----------
+    share : int
+        What `threads_each` has found.
+    """
+    worker = this_worker()
+
+    def free() -> int:
+        if worker is None:
+            return share - blas.running()
+        busy: int = worker.state.executing_count
+        own: int = worker.state.nthreads
+        return max(own, share * busy) - busy
+
+    with helped(_lender(worker), free):
+        yield
+
+
+def _lender(worker: Any) -> Lender:
+    """The lender of a worker, of which a process may have several, or of this process."""
+    if worker is None:
+        return _here
+    with _lock:
+        return _of_workers.setdefault(worker, Lender())
