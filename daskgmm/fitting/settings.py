@@ -252,6 +252,7 @@ class Settings:
             if one.refined
         ]
         row_bytes = source.n_features * source.dtype.itemsize
+        parts = [one.plan.parts_of_step(rows, source.n_features) for one in searching]
         return SearchSizes(
             rows,
             row_bytes,
@@ -260,6 +261,7 @@ class Settings:
             together,
             len(searching),
             self.in_stretches,
+            max(map(len, parts)),
         )
 
     def _runs(self, candidate: Candidate) -> tuple[int, int]:

@@ -148,6 +148,12 @@ class TaskSizes:
         return self.search.bytes_with(one.result_bytes, one.kernel_bytes)
 
     @property
+    def helper_bytes(self) -> int:
+        """Bytes of each further thread of such a search."""
+        one = replace(self, n_components=self.most_components, marginalized=False)
+        return self.search.helper_bytes(one.result_bytes, one.kernel_bytes - one.shared_bytes)
+
+    @property
     def result_bytes(self) -> int:
         """Bytes of a part's moments (F, K)."""
         return self.length * self.n_components * np.dtype(np.float64).itemsize
@@ -172,10 +178,13 @@ def worker_bytes(task: TaskSizes, threads: int = 1) -> int:
     A task holds a block, work arrays, a part's moments and the sum of those before; the number
     of its parts does not count, as it reads them one after another. Beside it lie moments that
     wait for their neighbours, or that a task of the tree adds up; and, once a process, what the
-    kernels need of the mixtures. Before the passes a worker searches for starts on the sample.
+    kernels need of the mixtures. Before the passes a worker searches for starts on the sample, with
+    all of its threads.
     """
     passes = task.shared_bytes + threads * task.pass_bytes
-    return LIBRARIES + max(passes, min(threads, task.search.at_once) * task.search_bytes)
+    searches = min(threads, task.search.at_once)
+    searching = searches * task.search_bytes + (threads - searches) * task.helper_bytes
+    return LIBRARIES + max(passes, searching)
 
 
 def client_bytes(task: TaskSizes) -> int:

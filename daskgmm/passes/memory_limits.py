@@ -17,6 +17,7 @@ from daskgmm.passes.memory import (
     PAUSE,
     TaskSizes,
     available_memory,
+    room_under,
     worker_bytes,
 )
 
@@ -50,6 +51,19 @@ def largest_worker() -> Limit | None:
         return None
     # Of equal ones that with the fewest threads has the most room.
     return max(limits, key=lambda limit: (limit.memory, -limit.threads))
+
+
+def helpers_with_room(task: TaskSizes) -> int:
+    """Threads beside those of its worker for which a search for starts has memory.
+
+    On the largest worker, or, without a cluster, in this process beside its first thread.
+    """
+    limit = largest_worker()
+    if limit is not None:
+        left = room_under(limit.memory, task, limit.threads)
+    else:
+        left = available_memory() - (worker_bytes(task) - LIBRARIES)
+    return max(left, 0) // max(task.helper_bytes, 1)
 
 
 def require_room(task: TaskSizes) -> None:

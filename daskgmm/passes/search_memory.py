@@ -17,6 +17,9 @@ _OF_A_RUN, _OF_A_STEP = 5, 10
 twice that each, and its moments; and further ones for each that EM advances beside another: where
 it goes, and what the loop needs of it and sums. Of one alone, what a kernel takes covers these."""
 
+_OF_A_HELPER = 6
+"""Such arrays that another thread has of each further mixture: sums, and parameters of features."""
+
 _OF_MOVES = 24
 """Such arrays of all splits, two of each component with two halves each, and of all merges."""
 
@@ -63,6 +66,8 @@ class SearchSizes:
         Searches of different candidates, of which each thread makes one at a time.
     in_stretches : bool
         Whether each comes in stretches, with what the one before it found.
+    parts : int
+        Parts of the rows in an EM step, whose moments are added in order.
     """
 
     rows: int
@@ -72,6 +77,7 @@ class SearchSizes:
     together: int
     at_once: int
     in_stretches: bool = False
+    parts: int = 1
 
     @property
     def sample_bytes(self) -> int:
@@ -95,15 +101,27 @@ class SearchSizes:
         which it goes on, and some of them as they were before their latest steps.
         """
         came = self.steps_bytes(result_bytes) if self.in_stretches else 0
-        em = (_OF_A_RUN * (self.runs + 2) + _OF_A_STEP * (self.together - 1)) * result_bytes
+        waiting = self.parts * self.together if self.parts > 1 else 0
+        em = _OF_A_RUN * (self.runs + 2) + _OF_A_STEP * (self.together - 1) + waiting
+        em *= result_bytes
         if not self.pairs:
             return self.sample_bytes + came + em + kernel_bytes
         pairs = math.ceil(_OF_A_PAIR * self.pairs) * np.dtype(np.float64).itemsize
-        features = min(_TOGETHER_BYTES, _REGIONS * self.rows * result_bytes)
-        near = math.ceil(_OF_FEATURES * features)
-        made = max(near, _OF_A_RUN * (self.runs - 2) * result_bytes)
+        made = max(self._near_bytes(result_bytes), _OF_A_RUN * (self.runs - 2) * result_bytes)
         moves = pairs + (2 * _OF_A_RUN + _OF_MOVES) * result_bytes + made
         return self.sample_bytes + came + max(em + kernel_bytes, moves)
+
+    def helper_bytes(self, result_bytes: int, kernel_bytes: int) -> int:
+        """Bytes of each further thread of a search, whose kernel takes so many of its own."""
+        if not self.rows:
+            return 0
+        beside = _OF_A_HELPER * (self.together - 1) * result_bytes
+        return max(kernel_bytes + beside, self._near_bytes(result_bytes))
+
+    def _near_bytes(self, result_bytes: int) -> int:
+        """Bytes of EM on the feature vectors of regions that are worked on together."""
+        features = min(_TOGETHER_BYTES, _REGIONS * self.rows * result_bytes)
+        return math.ceil(_OF_FEATURES * features) if self.pairs else 0
 
 
 NO_SEARCH = SearchSizes(0, 0, 0, 0, 0, 0)

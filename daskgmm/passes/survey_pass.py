@@ -34,10 +34,14 @@ class SampledSurvey:
         join.
     held : Held
         The survey with its sample.
+    helpers : int
+        Threads beside those of its worker, or beside its own without a cluster, that a function may
+        use where they are spare.
     """
 
     found: Survey
     held: Held
+    helpers: int = 0
 
     def apply(self, then: Sequence[Callable[[Survey], T]], suffix: str) -> list[T]:
         """Apply functions to the survey with its sample, each as a task of its own.
@@ -46,12 +50,12 @@ class SampledSurvey:
         `suffix` ends the tasks' keys, which begin with `daskgmm.passes.engine.progress.STARTS`.
         """
         keys = [(f"{STARTS}-{suffix}", number) for number in range(len(then))]
-        share = threads_each(len(then))
+        share = min(threads_each(len(then)), 1 + self.helpers)
         return self.held.apply([partial(_apply, function, share) for function in then], keys)
 
 
 def surveyed(
-    source: Source, request: Request, groups: Sequence[Group] | None = None
+    source: Source, request: Request, groups: Sequence[Group] | None = None, helpers: int = 0
 ) -> SampledSurvey:
     """Survey all rows.
 
@@ -61,6 +65,8 @@ def surveyed(
     request : Request
     groups : sequence of Group, optional
         The parts of each task; by default those that are worth a task of the survey alone.
+    helpers : int
+        See `SampledSurvey`.
     """
     suffix = token()
     argument = request, _first_rows(source), _first_parts(source)
@@ -68,7 +74,7 @@ def surveyed(
     graph, root = pass_graph(source, groups or _groups(source), work, "gmm-init", suffix)
     held = Held.of(graph, root)
     (found,) = held.apply([_without_sample], [f"gmm-init-facts-{suffix}"])
-    return SampledSurvey(found, held)
+    return SampledSurvey(found, held, helpers)
 
 
 def survey(

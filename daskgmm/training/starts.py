@@ -18,7 +18,12 @@ from daskgmm.model.moments import Moments
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.training.acceleration import plain
 from daskgmm.training.em import EMSettings, em
-from daskgmm.training.in_memory import PAIRS_THAT_COUNT, InMemory, total_scatter
+from daskgmm.training.in_memory import (
+    PAIRS_THAT_COUNT,
+    InMemory,
+    parts_of_step,
+    total_scatter,
+)
 from daskgmm.training.initialisation import (
     Initialiser,
     Labels,
@@ -101,6 +106,11 @@ class StartPlan:
     def share_of_pairs(self, *, compiled: bool) -> float:
         """Share of all pairs that an EM step computes, about, where components are apart."""
         return min(PAIRS_THAT_COUNT / self.n_components, 1) if compiled else 1.0
+
+    def parts_of_step(self, n_rows: int, n_features: int) -> list[slice]:
+        """Parts of so many rows in an EM step of one mixture."""
+        length = self.covariance.feature_length(n_features)
+        return parts_of_step(n_rows, n_features, [(self.n_components, length)])
 
     def further_starts(self, n_rows: int, n_features: int, budget: float, *, compiled: bool) -> int:
         """Number of starts besides those asked for that a search on so many rows can afford."""

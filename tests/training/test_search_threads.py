@@ -9,29 +9,12 @@ import pytest
 from daskgmm import GaussianMixture
 from daskgmm.fitting.settings import Candidate
 from daskgmm.jobs.planning.source import imagined
-from daskgmm.model import parallel
+from daskgmm.model.kernels.compiled import compile_ahead
 from daskgmm.model.parallel import Lender, helped
-from daskgmm.training import kmeans
-from daskgmm.training.refinement import partial
 from tests.support.rows import correlated
 from tests.training.test_refinement import sample_of
 
 DOUBLE = np.dtype(np.float64)
-
-
-@pytest.fixture
-def in_many_parts(monkeypatch):
-    """All that may be spread over threads is."""
-    for module, name, value in (
-        (parallel, "_WORTH_A_PART", 1.0),
-        (parallel, "FEWEST_ROWS", 50),
-        (parallel, "_SLICE_VALUES", 1),
-        (parallel, "_FEWEST_COMPONENTS", 1),
-        (kmeans, "_DISTANCES", 256),
-        (partial, "_ROWS_NORMALISED", 64),
-        (partial, "_FEATURE_VALUES", 2**10),
-    ):
-        monkeypatch.setattr(module, name, value)
 
 
 def searched(threads, kind, *, compiled=False, weighted=False):
@@ -67,3 +50,11 @@ def test_a_search_comes_to_the_same_bits_on_any_number_of_threads(
         found, helpers = searched(threads, covariance_type, weighted=weighted)
         assert found == expected
         assert helpers > 0
+
+
+@pytest.mark.slow
+def test_so_it_does_by_the_compiled_loop(covariance_type, in_many_parts):
+    compile_ahead(DOUBLE, DOUBLE)
+    expected, _ = searched(1, covariance_type, compiled=True)
+    assert searched(2, covariance_type, compiled=True)[0] == expected
+    assert searched(8, covariance_type, compiled=True)[0] == expected

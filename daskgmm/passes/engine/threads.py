@@ -54,7 +54,7 @@ def spare_threads(share: int) -> Iterator[None]:
     Parameters
     ----------
     share : int
-        What `threads_each` has found.
+        Threads of each search: on a cluster those of the worker, where they are more.
     """
     worker = this_worker()
 
