@@ -3,17 +3,23 @@
 import threading
 
 import dask
+import numpy as np
 import pytest
 from distributed import Client
 
 from daskgmm.model.parallel import Lender, each
+from daskgmm.passes import memory_limits
 from daskgmm.passes.engine import threads
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.client import running_on
 from daskgmm.passes.engine.threads import spare_threads, threads_each
+from daskgmm.passes.memory import LIBRARIES, TaskSizes, memory_limit_for, worker_bytes
+from daskgmm.passes.memory_limits import helpers_with_room
+from daskgmm.passes.search_memory import SearchSizes
 from tests.support.clusters import in_threads
 
 SECONDS = 30
+DOUBLE = np.dtype(np.float64)
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +91,25 @@ def test_searches_share_the_threads_of_workers_that_are_all_here(searches, expec
         assert threads_each(searches) == expected
         found = client.submit(borrowed, threads_each(searches), pure=False).result()
         assert found == expected - 1
+
+
+@pytest.mark.parametrize("more", [0, 1, 3])
+def test_threads_of_other_workers_help_as_far_as_there_is_memory(more):
+    search = SearchSizes(20_000, 160, 10**6, 4, 4, 1, parts=4)
+    task = TaskSizes(20, 231, 8, 8, 10_000, 100_000, DOUBLE, DOUBLE, search=search)
+    limit = memory_limit_for(task, 1, more * task.helper_bytes)
+    with in_threads(2, memory_limit=limit):
+        assert helpers_with_room(task) == more
+
+
+def test_without_a_limit_all_that_is_free_is_for_threads_that_help(monkeypatch):
+    search = SearchSizes(20_000, 160, 10**6, 4, 4, 1, parts=4)
+    task = TaskSizes(20, 231, 8, 8, 10_000, 100_000, DOUBLE, DOUBLE, search=search)
+    free = worker_bytes(task) - LIBRARIES + 2 * task.helper_bytes
+    monkeypatch.setattr(memory_limits, "available_memory", lambda: free)
+    assert helpers_with_room(task) == 2
+    monkeypatch.setattr(memory_limits, "available_memory", lambda: free // 100)
+    assert helpers_with_room(task) == 0
 
 
 def test_workers_elsewhere_lend_nothing():
