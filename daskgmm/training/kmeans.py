@@ -19,7 +19,7 @@ from daskgmm.model.typing import Doubles, Floats
 _DISTANCES = 2**18
 """Distances of rows from centres in memory at a time: 2 MB, which the processor's cache holds."""
 
-_A_DISTANCE = 200
+_A_DISTANCE = 400
 """Multiplications that take as long as what else is done for a row's distance from a tried one."""
 
 _MOST_ROUNDS = 300

@@ -10,6 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daskgmm.model import parallel
+from daskgmm.model.assignment import moments_of_clusters
+from daskgmm.model.frame import Frame
 from daskgmm.model.parallel import (
     FEWEST_ROWS,
     MOST_PARTS,
@@ -19,6 +22,11 @@ from daskgmm.model.parallel import (
     parts_of_rows,
     slices_of_components,
 )
+from daskgmm.model.screening import directions
+from daskgmm.training.refinement.spurious import spurious
+from tests.support.mixtures import random_mixture
+
+EPSILON = float(np.finfo(np.float64).eps)
 
 SECONDS = 30
 """After so long without the others a thread gives up."""
@@ -151,3 +159,28 @@ def test_slices_are_all_components_in_order(n_components, n_features):
     slices = slices_of_components(n_components, n_features)
     found = np.concatenate([np.arange(n_components)[own] for own in slices])
     np.testing.assert_array_equal(found, np.arange(n_components))
+
+
+@pytest.mark.parametrize("n_features", [1, 3, 40])
+@pytest.mark.parametrize("fewest", [2, 16])
+def test_components_are_the_same_in_any_slices(covariance, n_features, fewest, monkeypatch):
+    def made():
+        mixture = random_mixture(covariance, 40, n_features)
+        factors = mixture.factors
+        rows = np.random.default_rng(0).normal(size=(n_features, 3000))
+        moments = moments_of_clusters(
+            np.arange(3000) % 40, 40, rows, None, Frame.identity(n_features), covariance
+        )
+        after = moments.maximise(covariance, np.full(n_features, 1e-6), EPSILON)
+        found = [moments.sums, moments.origins, after.covariances, after.factors]
+        found += [mixture.natural_parameters, spurious(after, moments)]
+        found.append(covariance.absolute_form(factors, np.abs(mixture.means)))
+        if covariance.has_matrices:
+            found.append(directions(mixture, covariance.whitening(factors, mixture.shape)))
+        return found
+
+    expected = made()
+    monkeypatch.setattr(parallel, "_SLICE_VALUES", 1)
+    monkeypatch.setattr(parallel, "_FEWEST_COMPONENTS", fewest)
+    for one, other in zip(made(), expected, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -51,10 +51,23 @@ class Full(Covariance):
         above = _upper(shape[1])
         # Each product off the diagonal stands for two equal entries of the matrix.
         counted = np.where(above[0] == above[1], -0.5, -1.0)
-        return np.asarray(self.precisions(factors)[:, above[0], above[1]] * counted)
+        found = np.empty((shape[0], len(counted)))
+
+        def write(own: slice) -> None:
+            precisions = self.precisions(factors[own])
+            np.multiply(precisions[:, above[0], above[1]], counted, out=found[own])
+
+        each(write, slices_of_components(*shape))
+        return found
 
     def precision_times(self, factors: Doubles, vectors: Doubles) -> Doubles:
-        return np.asarray(np.einsum("kij,kj->ki", self.precisions(factors), vectors))
+        found = np.empty(vectors.shape)
+
+        def write(own: slice) -> None:
+            found[own] = np.einsum("kij,kj->ki", self.precisions(factors[own]), vectors[own])
+
+        each(write, slices_of_components(*vectors.shape))
+        return found
 
     def absolute_form(self, factors: Doubles, vectors: Doubles) -> Doubles:
         found = np.empty(len(vectors))

@@ -21,8 +21,27 @@ from daskgmm.passes.engine.client import active_client
 _IN_THREADS = (None, "dask.distributed", "threads", "threading")
 """Dask's schedulers whose tasks run in threads of this process, where there is no cluster."""
 
-_lock = Lock()
-_here, _of_workers = Lender(), WeakKeyDictionary[Any, Lender]()
+
+class _Lenders:
+    """The lender of this process, and those of workers, of which a process may have several."""
+
+    def __init__(self) -> None:
+        self._begin()
+        if hasattr(os, "register_at_fork"):
+            # Threads that borrowed, or held a lock, when a child was forked are not there.
+            os.register_at_fork(after_in_child=self._begin)
+
+    def _begin(self) -> None:
+        self._lock, self._here = Lock(), Lender()
+        self._of_workers: WeakKeyDictionary[Any, Lender] = WeakKeyDictionary()
+
+    def of(self, worker: Any) -> Lender:
+        """The lender of a worker, or, for ``None``, of this process."""
+        with self._lock:
+            return self._here if worker is None else self._of_workers.setdefault(worker, Lender())
+
+
+_lenders = _Lenders()
 
 
 def threads_here() -> int:
@@ -65,13 +84,5 @@ def spare_threads(share: int) -> Iterator[None]:
         own: int = worker.state.nthreads
         return max(own, share * busy) - busy
 
-    with helped(_lender(worker), free):
+    with helped(_lenders.of(worker), free):
         yield
-
-
-def _lender(worker: Any) -> Lender:
-    """The lender of a worker, of which a process may have several, or of this process."""
-    if worker is None:
-        return _here
-    with _lock:
-        return _of_workers.setdefault(worker, Lender())
