@@ -73,16 +73,14 @@ def spare_threads(share: int) -> Iterator[None]:
     Parameters
     ----------
     share : int
-        Threads of each search: on a cluster those of the worker, where they are more.
+        Threads of the search; on a cluster those of its worker, where they are more.
     """
     worker = this_worker()
 
     def free() -> int:
         if worker is None:
             return share - blas.running()
-        busy: int = worker.state.executing_count
-        own: int = worker.state.nthreads
-        return max(own, share * busy) - busy
+        return max(int(worker.state.nthreads), share) - int(worker.state.executing_count)
 
     with helped(_lenders.of(worker), free):
         yield
