@@ -252,7 +252,13 @@ class Settings:
             if one.refined
         ]
         row_bytes = source.n_features * source.dtype.itemsize
-        parts = [one.plan.parts_of_step(rows, source.n_features) for one in searching]
+        parts = [
+            [
+                len(one.plan.parts_of_step(rows, source.n_features, mixtures))
+                for mixtures in (1, self._runs(one)[1])
+            ]
+            for one in searching
+        ]
         return SearchSizes(
             rows,
             row_bytes,
@@ -261,7 +267,7 @@ class Settings:
             together,
             len(searching),
             self.in_stretches,
-            max(map(len, parts)),
+            *(max(counts) for counts in zip(*parts, strict=True)),
         )
 
     def _runs(self, candidate: Candidate) -> tuple[int, int]:

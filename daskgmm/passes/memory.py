@@ -144,14 +144,13 @@ class TaskSizes:
     @property
     def search_bytes(self) -> int:
         """Bytes of a search for starts of the largest mixture; see `SearchSizes`."""
-        one = replace(self, n_components=self.most_components, marginalized=False)
-        return self.search.bytes_with(one.result_bytes, one.kernel_bytes)
+        return self.search_bytes_with(0)
 
-    @property
-    def helper_bytes(self) -> int:
-        """Bytes of each further thread of such a search."""
+    def search_bytes_with(self, helpers: int) -> int:
+        """Bytes of such a search that so many further threads help in."""
         one = replace(self, n_components=self.most_components, marginalized=False)
-        return self.search.helper_bytes(one.result_bytes, one.kernel_bytes - one.shared_bytes)
+        own = one.kernel_bytes - one.shared_bytes
+        return self.search.bytes_with(one.result_bytes, one.kernel_bytes, helpers, own)
 
     @property
     def result_bytes(self) -> int:
@@ -164,7 +163,7 @@ class TaskSizes:
         return (2 + fan_in(self.result_bytes)) * self.result_bytes
 
 
-def worker_bytes(task: TaskSizes, threads: int = 1) -> int:
+def worker_bytes(task: TaskSizes, threads: int = 1, more: int = 0) -> int:
     """Peak memory of a worker's process in a fit, without a cache in memory.
 
     Parameters
@@ -172,6 +171,8 @@ def worker_bytes(task: TaskSizes, threads: int = 1) -> int:
     task : TaskSizes
     threads : int
         Tasks at a time.
+    more : int
+        Further threads that help in a search.
 
     Notes
     -----
@@ -183,7 +184,9 @@ def worker_bytes(task: TaskSizes, threads: int = 1) -> int:
     """
     passes = task.shared_bytes + threads * task.pass_bytes
     searches = min(threads, task.search.at_once)
-    searching = searches * task.search_bytes + (threads - searches) * task.helper_bytes
+    # At the most with all further threads in the same one.
+    helped = task.search_bytes_with(threads - searches + more) if searches else 0
+    searching = max(searches - 1, 0) * task.search_bytes + helped
     return LIBRARIES + max(passes, searching)
 
 

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from dask.utils import format_bytes
 
 from daskgmm.errors import ConfigurationError
+from daskgmm.model.parallel import MOST_PARTS
 from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.workers import workers_of
 from daskgmm.passes.memory import (
     LIBRARIES,
     PAUSE,
+    TARGET,
     TaskSizes,
     available_memory,
-    room_under,
     worker_bytes,
 )
 
@@ -58,12 +59,12 @@ def helpers_with_room(task: TaskSizes) -> int:
 
     On the largest worker, or, without a cluster, in this process beside its first thread.
     """
-    limit = largest_worker()
-    if limit is not None:
-        left = room_under(limit.memory, task, limit.threads)
+    limit, threads = largest_worker(), 1
+    if limit is None:
+        left = available_memory() + LIBRARIES
     else:
-        left = available_memory() - (worker_bytes(task) - LIBRARIES)
-    return max(left, 0) // max(task.helper_bytes, 1)
+        left, threads = int(TARGET * limit.memory), limit.threads
+    return sum(1 for more in range(1, MOST_PARTS) if worker_bytes(task, threads, more) <= left)
 
 
 def require_room(task: TaskSizes) -> None:

@@ -74,10 +74,10 @@ class InMemory:
         ]
         parts = parts_of_step(n_rows, n_features, sizes)
         # It makes what all parts need of the mixtures, before they need it.
-        first = Accumulator(expectation)
+        first = [Accumulator(expectation)]
 
         def summed(part: slice) -> tuple[list[Moments], float]:
-            accumulator = first if part is parts[0] else Accumulator(expectation)
+            accumulator = first.pop() if part is parts[0] else Accumulator(expectation)
             rows = self.rows[:, part]
             moments = accumulator([(rows, None if self.weights is None else self.weights[part])])
             return moments, accumulator.share(rows.shape[1]) * (rows.shape[1] / n_rows)

@@ -107,10 +107,10 @@ class StartPlan:
         """Share of all pairs that an EM step computes, about, where components are apart."""
         return min(PAIRS_THAT_COUNT / self.n_components, 1) if compiled else 1.0
 
-    def parts_of_step(self, n_rows: int, n_features: int) -> list[slice]:
-        """Parts of so many rows in an EM step of one mixture."""
+    def parts_of_step(self, n_rows: int, n_features: int, mixtures: int = 1) -> list[slice]:
+        """Parts of so many rows in an EM step of so many mixtures."""
         length = self.covariance.feature_length(n_features)
-        return parts_of_step(n_rows, n_features, [(self.n_components, length)])
+        return parts_of_step(n_rows, n_features, [(self.n_components, length)] * mixtures)
 
     def further_starts(self, n_rows: int, n_features: int, budget: float, *, compiled: bool) -> int:
         """Number of starts besides those asked for that a search on so many rows can afford."""

@@ -97,7 +97,7 @@ def test_searches_share_the_threads_of_workers_that_are_all_here(searches, expec
 def test_threads_of_other_workers_help_as_far_as_there_is_memory(more):
     search = SearchSizes(20_000, 160, 10**6, 4, 4, 1, parts=4)
     task = TaskSizes(20, 231, 8, 8, 10_000, 100_000, DOUBLE, DOUBLE, search=search)
-    limit = memory_limit_for(task, 1, more * task.helper_bytes)
+    limit = memory_limit_for(task, 1, worker_bytes(task, 1, more) - worker_bytes(task, 1))
     with in_threads(2, memory_limit=limit):
         assert helpers_with_room(task) == more
 
@@ -105,7 +105,7 @@ def test_threads_of_other_workers_help_as_far_as_there_is_memory(more):
 def test_without_a_limit_all_that_is_free_is_for_threads_that_help(monkeypatch):
     search = SearchSizes(20_000, 160, 10**6, 4, 4, 1, parts=4)
     task = TaskSizes(20, 231, 8, 8, 10_000, 100_000, DOUBLE, DOUBLE, search=search)
-    free = worker_bytes(task) - LIBRARIES + 2 * task.helper_bytes
+    free = worker_bytes(task, 1, 2) - LIBRARIES
     monkeypatch.setattr(memory_limits, "available_memory", lambda: free)
     assert helpers_with_room(task) == 2
     monkeypatch.setattr(memory_limits, "available_memory", lambda: free // 100)

@@ -531,6 +531,6 @@ def test_a_search_takes_no_more_memory_than_predicted(large, threads, monkeypatc
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    predicted = task.search_bytes + (threads - 1) * task.helper_bytes
+    predicted = task.search_bytes_with(threads - 1)
     # How many threads are at their peaks together is a matter of timing.
     assert 0.2 * task.search_bytes <= peak <= predicted, (peak, predicted)
