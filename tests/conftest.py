@@ -9,6 +9,7 @@ from hypothesis import settings
 
 from daskgmm.model.covariance import COVARIANCES
 from tests.support import compiling
+from tests.support.parts import in_many_parts  # noqa: F401  for all tests
 from tests.support.stores import proxied, s3, s3_server  # noqa: F401  fixtures for all tests
 
 # Idle threads of BLAS and OpenMP sleep at once. By default they spin for some milliseconds after a

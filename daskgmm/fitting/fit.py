@@ -30,7 +30,7 @@ from daskgmm.passes.engine.grouping import laid_out
 from daskgmm.passes.engine.persist import held
 from daskgmm.passes.expectation import expect
 from daskgmm.passes.lengths import counted_if_persisted
-from daskgmm.passes.memory_limits import require_room
+from daskgmm.passes.memory_limits import helpers_with_room, require_room
 from daskgmm.passes.survey import Request, Survey
 from daskgmm.passes.survey_pass import surveyed
 from daskgmm.training.em import Origins, em
@@ -129,7 +129,8 @@ class Fit:
         )
         prepare, passes = self._prepared(random)
         source, groups = tasks or (self.source, None)
-        sampled = surveyed(source, request, groups)
+        helpers = helpers_with_room(self.settings.task(self.source))
+        sampled = surveyed(source, request, groups, helpers)
         found = sampled.found
         numbers = [candidate.plan.n_components for candidate in self.settings.candidates]
         require_sound(found, max(numbers), self.source.columns, self.settings.max_missing)

@@ -252,6 +252,13 @@ class Settings:
             if one.refined
         ]
         row_bytes = source.n_features * source.dtype.itemsize
+        parts = [
+            [
+                len(one.plan.parts_of_step(rows, source.n_features, mixtures))
+                for mixtures in (1, self._runs(one)[1])
+            ]
+            for one in searching
+        ]
         return SearchSizes(
             rows,
             row_bytes,
@@ -260,6 +267,7 @@ class Settings:
             together,
             len(searching),
             self.in_stretches,
+            *(max(counts) for counts in zip(*parts, strict=True)),
         )
 
     def _runs(self, candidate: Candidate) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 Second moments are taken about the components' means, so there is no cancellation.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame
 from daskgmm.model.moments import Moments
+from daskgmm.model.parallel import each, slices_of_components
 from daskgmm.model.typing import Doubles, Floats
 
 
@@ -23,13 +24,13 @@ def moments_under(
     safe = np.where(counts > 0, counts, 1.0)
     origins = (responsibilities @ z.T) / safe[:, np.newaxis]
 
-    def centred() -> Iterable[tuple[Floats, Doubles]]:
-        for origin, gamma in zip(origins, responsibilities, strict=True):
-            near = gamma > 0  # of single rows, each belongs to one
-            own, gamma = (z, gamma) if near.all() else (z[:, near], gamma[near])  # noqa: PLW2901
-            yield own - origin[:, np.newaxis], gamma
+    def centred(k: int) -> tuple[Floats, Doubles]:
+        gamma = responsibilities[k]
+        near = gamma > 0  # of single rows, each belongs to one
+        own, gamma = (z, gamma) if near.all() else (z[:, near], gamma[near])
+        return own - origins[k, :, np.newaxis], gamma
 
-    return _moments(origins, counts, centred(), rows.shape[1], covariance)
+    return _moments(origins, counts, centred, rows.shape[1], covariance)
 
 
 def moments_of_clusters(
@@ -60,15 +61,14 @@ def moments_of_clusters(
     edges = np.searchsorted(labels[order], np.arange(n_components + 1))
     origins = np.zeros((n_components, len(rows)))
 
-    def centred() -> Iterable[tuple[Floats, Doubles]]:
-        for k, origin in enumerate(origins):
-            chosen = order[edges[k] : edges[k + 1]]
-            z, gamma = _standardised(rows[:, chosen], frame), own[chosen]
-            if counts[k] > 0:
-                origin[:] = z @ gamma / counts[k]
-            yield z - origin[:, np.newaxis], gamma
+    def centred(k: int) -> tuple[Floats, Doubles]:
+        chosen = order[edges[k] : edges[k + 1]]
+        z, gamma = _standardised(rows[:, chosen], frame), own[chosen]
+        if counts[k] > 0:
+            origins[k] = z @ gamma / counts[k]
+        return z - origins[k, :, np.newaxis], gamma
 
-    return _moments(origins, counts, centred(), rows.shape[1], covariance)
+    return _moments(origins, counts, centred, rows.shape[1], covariance)
 
 
 def _standardised(rows: Floats, frame: Frame) -> Doubles:
@@ -80,18 +80,25 @@ def _standardised(rows: Floats, frame: Frame) -> Doubles:
 def _moments(
     origins: Doubles,
     counts: Doubles,
-    centred: Iterable[tuple[Floats, Doubles]],
+    centred: Callable[[int], tuple[Floats, Doubles]],
     n_rows: int,
     covariance: Covariance,
 ) -> Moments:
     """Moments of each component's rows about its origin, and their responsibilities."""
-    n_features = origins.shape[1]
+    n_components, n_features = origins.shape
     first = covariance.quadratic_length(n_features)
     sums = np.zeros((first + n_features + 1, len(counts)))
     sums[-1] = counts
     side = n_features if covariance.needs_scatter else 0
     shared = np.zeros((side, side))
-    for k, (own, gamma) in enumerate(centred):
-        sums[first:-1, k] = own @ gamma
-        covariance.add_scatter(own, gamma, sums[:first, k], shared)
+
+    def add(components: slice) -> None:
+        for k in range(n_components)[components]:
+            own, gamma = centred(k)
+            sums[first:-1, k] = own @ gamma
+            covariance.add_scatter(own, gamma, sums[:first, k], shared)
+
+    # What components share is summed from the first to the last.
+    alone = [slice(None)] if shared.size else slices_of_components(n_components, n_features)
+    each(add, alone)
     return Moments(origins, sums, shared, np.nan, float(counts.sum()), n_rows)

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.mixture import Mixture
+from daskgmm.model.parallel import each, slices_of_components
 from daskgmm.model.typing import Doubles
 
 MOST_DIRECTIONS = 3
@@ -64,16 +65,20 @@ def directions(mixture: Mixture, factors: Doubles) -> Doubles:
     # einsum() copies no matrix that components share.
     within = np.einsum("k,kde->de", mixture.weights, covariances)
     spread = within + (mixture.weights * away.T) @ away
-    whitened = np.matmul(away[:, np.newaxis], factors)  # (K, 1, D)
     m = min(MOST_DIRECTIONS, n_features)
-    found = np.broadcast_to(
-        np.random.default_rng(0).normal(size=(n_features, m)), (n_components, n_features, m)
-    )
-    for _ in range(_STEPS):  # towards the largest eigenvectors of rows' second moments, whitened
-        found = np.linalg.qr(found)[0]
-        moments = factors.swapaxes(1, 2) @ (spread @ (factors @ found))
-        found = moments + whitened.swapaxes(1, 2) @ (whitened @ found)
-    return np.asarray((factors @ np.linalg.qr(found)[0]).swapaxes(1, 2))
+    first = np.random.default_rng(0).normal(size=(n_features, m))
+
+    def found(components: slice) -> Doubles:
+        own = factors if len(factors) == 1 else factors[components]
+        whitened = np.matmul(away[components, np.newaxis], own)  # (K, 1, D)
+        along = np.broadcast_to(first, (len(whitened), n_features, m))
+        for _ in range(_STEPS):  # towards the largest eigenvectors of second moments, whitened
+            along = np.linalg.qr(along)[0]
+            moments = own.swapaxes(1, 2) @ (spread @ (own @ along))
+            along = moments + whitened.swapaxes(1, 2) @ (whitened @ along)
+        return np.asarray((own @ np.linalg.qr(along)[0]).swapaxes(1, 2))
+
+    return np.concatenate(each(found, slices_of_components(n_components, n_features)))
 
 
 def axes(

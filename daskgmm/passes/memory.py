@@ -144,8 +144,13 @@ class TaskSizes:
     @property
     def search_bytes(self) -> int:
         """Bytes of a search for starts of the largest mixture; see `SearchSizes`."""
+        return self.search_bytes_with(0)
+
+    def search_bytes_with(self, helpers: int) -> int:
+        """Bytes of such a search that so many further threads help in."""
         one = replace(self, n_components=self.most_components, marginalized=False)
-        return self.search.bytes_with(one.result_bytes, one.kernel_bytes)
+        own = one.kernel_bytes - one.shared_bytes
+        return self.search.bytes_with(one.result_bytes, one.kernel_bytes, helpers, own)
 
     @property
     def result_bytes(self) -> int:
@@ -158,7 +163,7 @@ class TaskSizes:
         return (2 + fan_in(self.result_bytes)) * self.result_bytes
 
 
-def worker_bytes(task: TaskSizes, threads: int = 1) -> int:
+def worker_bytes(task: TaskSizes, threads: int = 1, more: int = 0) -> int:
     """Peak memory of a worker's process in a fit, without a cache in memory.
 
     Parameters
@@ -166,16 +171,23 @@ def worker_bytes(task: TaskSizes, threads: int = 1) -> int:
     task : TaskSizes
     threads : int
         Tasks at a time.
+    more : int
+        Further threads that help in a search.
 
     Notes
     -----
     A task holds a block, work arrays, a part's moments and the sum of those before; the number
     of its parts does not count, as it reads them one after another. Beside it lie moments that
     wait for their neighbours, or that a task of the tree adds up; and, once a process, what the
-    kernels need of the mixtures. Before the passes a worker searches for starts on the sample.
+    kernels need of the mixtures. Before the passes a worker searches for starts on the sample, with
+    all of its threads.
     """
     passes = task.shared_bytes + threads * task.pass_bytes
-    return LIBRARIES + max(passes, min(threads, task.search.at_once) * task.search_bytes)
+    searches = min(threads, task.search.at_once)
+    # At the most with all further threads in the same one.
+    helped = task.search_bytes_with(threads - searches + more) if searches else 0
+    searching = max(searches - 1, 0) * task.search_bytes + helped
+    return LIBRARIES + max(passes, searching)
 
 
 def client_bytes(task: TaskSizes) -> int:

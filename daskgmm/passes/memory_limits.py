@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from dask.utils import format_bytes
 
 from daskgmm.errors import ConfigurationError
+from daskgmm.model.parallel import MOST_PARTS
 from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.workers import workers_of
 from daskgmm.passes.memory import (
     LIBRARIES,
     PAUSE,
+    TARGET,
     TaskSizes,
     available_memory,
     worker_bytes,
@@ -50,6 +52,19 @@ def largest_worker() -> Limit | None:
         return None
     # Of equal ones that with the fewest threads has the most room.
     return max(limits, key=lambda limit: (limit.memory, -limit.threads))
+
+
+def helpers_with_room(task: TaskSizes) -> int:
+    """Threads beside those of its worker for which a search for starts has memory.
+
+    On the largest worker, or, without a cluster, in this process beside its first thread.
+    """
+    limit, threads = largest_worker(), 1
+    if limit is None:
+        left = available_memory() + LIBRARIES
+    else:
+        left, threads = int(TARGET * limit.memory), limit.threads
+    return sum(1 for more in range(1, MOST_PARTS) if worker_bytes(task, threads, more) <= left)
 
 
 def require_room(task: TaskSizes) -> None:

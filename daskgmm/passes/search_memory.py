@@ -17,6 +17,9 @@ _OF_A_RUN, _OF_A_STEP = 5, 10
 twice that each, and its moments; and further ones for each that EM advances beside another: where
 it goes, and what the loop needs of it and sums. Of one alone, what a kernel takes covers these."""
 
+_OF_A_HELPER = 6
+"""Such arrays that another thread has of each further mixture: sums, and parameters of features."""
+
 _OF_MOVES = 24
 """Such arrays of all splits, two of each component with two halves each, and of all merges."""
 
@@ -63,6 +66,9 @@ class SearchSizes:
         Searches of different candidates, of which each thread makes one at a time.
     in_stretches : bool
         Whether each comes in stretches, with what the one before it found.
+    parts, parts_together : int
+        Parts of the rows in an EM step of one mixture, and of those that it advances together. The
+        moments of all parts are added in order.
     """
 
     rows: int
@@ -72,6 +78,8 @@ class SearchSizes:
     together: int
     at_once: int
     in_stretches: bool = False
+    parts: int = 1
+    parts_together: int = 1
 
     @property
     def sample_bytes(self) -> int:
@@ -86,8 +94,13 @@ class SearchSizes:
         """Bytes of what a search needs to go on, in the process of a client and a scheduler."""
         return _COPIES_OF_STEPS * self.at_once * self.steps_bytes(result_bytes)
 
-    def bytes_with(self, result_bytes: int, kernel_bytes: int) -> int:
+    def bytes_with(
+        self, result_bytes: int, kernel_bytes: int, helpers: int = 0, own_bytes: int = 0
+    ) -> int:
         """Bytes of a search for mixtures whose moments and kernels take so many.
+
+        Each thread that helps has a kernel in an EM step, of which it has so many bytes for its
+        own, or feature vectors of regions where moves are found.
 
         The best mixture so far and the likeliest wait beside those that are advanced. Moves are
         found from one, while that before all moves waits; then all splits wait until moves are
@@ -95,15 +108,28 @@ class SearchSizes:
         which it goes on, and some of them as they were before their latest steps.
         """
         came = self.steps_bytes(result_bytes) if self.in_stretches else 0
-        em = (_OF_A_RUN * (self.runs + 2) + _OF_A_STEP * (self.together - 1)) * result_bytes
+        em = _OF_A_RUN * (self.runs + 2) * result_bytes + max(
+            self._step_bytes(1, self.parts, result_bytes, helpers, own_bytes),
+            self._step_bytes(self.together, self.parts_together, result_bytes, helpers, own_bytes),
+        )
         if not self.pairs:
             return self.sample_bytes + came + em + kernel_bytes
         pairs = math.ceil(_OF_A_PAIR * self.pairs) * np.dtype(np.float64).itemsize
         features = min(_TOGETHER_BYTES, _REGIONS * self.rows * result_bytes)
-        near = math.ceil(_OF_FEATURES * features)
+        near = (1 + helpers) * math.ceil(_OF_FEATURES * features)
         made = max(near, _OF_A_RUN * (self.runs - 2) * result_bytes)
         moves = pairs + (2 * _OF_A_RUN + _OF_MOVES) * result_bytes + made
         return self.sample_bytes + came + max(em + kernel_bytes, moves)
+
+    @staticmethod
+    def _step_bytes(
+        mixtures: int, parts: int, result_bytes: int, helpers: int, own_bytes: int
+    ) -> int:
+        """Bytes of a step of so many mixtures in parts, beside one kernel and what waits."""
+        waiting = parts * mixtures if parts > 1 else 0
+        own = own_bytes + _OF_A_HELPER * (mixtures - 1) * result_bytes
+        arrays = _OF_A_STEP * (mixtures - 1) + waiting
+        return arrays * result_bytes + min(helpers, parts - 1) * own
 
 
 NO_SEARCH = SearchSizes(0, 0, 0, 0, 0, 0)

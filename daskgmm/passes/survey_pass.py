@@ -16,6 +16,7 @@ from daskgmm.passes.engine.grouping import group_by_cost, group_unmeasured
 from daskgmm.passes.engine.held import Held
 from daskgmm.passes.engine.keys import token
 from daskgmm.passes.engine.progress import STARTS
+from daskgmm.passes.engine.threads import spare_threads, threads_each
 from daskgmm.passes.engine.work import OnPart, Work
 from daskgmm.passes.survey import Request, Survey, add, survey_part, whole
 
@@ -33,22 +34,28 @@ class SampledSurvey:
         join.
     held : Held
         The survey with its sample.
+    helpers : int
+        Threads beside those of its worker, or beside its own without a cluster, that a function may
+        use where they are spare.
     """
 
     found: Survey
     held: Held
+    helpers: int = 0
 
     def apply(self, then: Sequence[Callable[[Survey], T]], suffix: str) -> list[T]:
         """Apply functions to the survey with its sample, each as a task of its own.
 
+        They may spread what they compute over threads: see `daskgmm.passes.engine.threads`.
         `suffix` ends the tasks' keys, which begin with `daskgmm.passes.engine.progress.STARTS`.
         """
         keys = [(f"{STARTS}-{suffix}", number) for number in range(len(then))]
-        return self.held.apply([partial(_apply, function) for function in then], keys)
+        share = min(threads_each(len(then)), 1 + self.helpers)
+        return self.held.apply([partial(_apply, function, share) for function in then], keys)
 
 
 def surveyed(
-    source: Source, request: Request, groups: Sequence[Group] | None = None
+    source: Source, request: Request, groups: Sequence[Group] | None = None, helpers: int = 0
 ) -> SampledSurvey:
     """Survey all rows.
 
@@ -58,6 +65,8 @@ def surveyed(
     request : Request
     groups : sequence of Group, optional
         The parts of each task; by default those that are worth a task of the survey alone.
+    helpers : int
+        See `SampledSurvey`.
     """
     suffix = token()
     argument = request, _first_rows(source), _first_parts(source)
@@ -65,7 +74,7 @@ def surveyed(
     graph, root = pass_graph(source, groups or _groups(source), work, "gmm-init", suffix)
     held = Held.of(graph, root)
     (found,) = held.apply([_without_sample], [f"gmm-init-facts-{suffix}"])
-    return SampledSurvey(found, held)
+    return SampledSurvey(found, held, helpers)
 
 
 def survey(
@@ -86,9 +95,9 @@ def _without_sample(found: Survey) -> Survey:
     return replace(whole(found), sample=None)
 
 
-def _apply(then: Callable[[Survey], T], found: Survey) -> T:
+def _apply(then: Callable[[Survey], T], share: int, found: Survey) -> T:
     sample = None if found.sample is None else found.sample.ordered()
-    with one_thread():
+    with one_thread(), spare_threads(share):
         return then(replace(whole(found), sample=sample))
 
 

@@ -2,17 +2,26 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 
-from daskgmm.model.expectation import Accumulator, Expectation
+from daskgmm.model.expectation import Accumulator, Expectation, add_moments
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.models import forget
 from daskgmm.model.kernels.whitened import spheres_of
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
+from daskgmm.model.parallel import each, parts_of_rows
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.training.em import Origins
+
+PAIRS_THAT_COUNT = 8
+"""Pairs a row that the compiled loop computes, about, where components are apart; with its bounds,
+which cost as much as a few."""
+
+A_PAIR = 30
+"""Multiplications that take as long as the exponential of a row under a component."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,17 +57,45 @@ class InMemory:
         expectation = Expectation(
             tuple(mixtures), self.frame, self.dtype, self.scatter, origins, self.compiled
         )
-        accumulator = Accumulator(expectation)
-        moments = accumulator([(self.rows, self.weights)])
-        if self.observe is not None:
-            self.observe(accumulator.share(self.rows.shape[1]))
-        del accumulator
+        moments = self._summed(expectation)
         for mixture in mixtures:  # a search keeps many, of which it computes few again
             forget(mixture)
             spheres_of.forget(mixture)
         # Moments of several mixtures are columns of one array, which each of them would keep.
         own = [replace(found, sums=np.ascontiguousarray(found.sums)) for found in moments]
         return expectation.complete(own)
+
+    def _summed(self, expectation: Expectation) -> list[Moments]:
+        """Moments of all rows: those of each part, added to those of the parts before it."""
+        n_features, n_rows = self.rows.shape
+        sizes = [
+            (one.n_components, one.covariance.feature_length(n_features))
+            for one in expectation.mixtures
+        ]
+        parts = parts_of_step(n_rows, n_features, sizes)
+        # It makes what all parts need of the mixtures, before they need it.
+        first = [Accumulator(expectation)]
+
+        def summed(part: slice) -> tuple[list[Moments], float]:
+            accumulator = first.pop() if part is parts[0] else Accumulator(expectation)
+            rows = self.rows[:, part]
+            moments = accumulator([(rows, None if self.weights is None else self.weights[part])])
+            return moments, accumulator.share(rows.shape[1]) * (rows.shape[1] / n_rows)
+
+        found, shares = zip(*each(summed, parts), strict=True)
+        if self.observe is not None:
+            self.observe(sum(shares))
+        return reduce(add_moments, found)
+
+
+def parts_of_step(n_rows: int, n_features: int, sizes: Sequence[tuple[int, int]]) -> list[slice]:
+    """Parts of the rows in an EM step, of mixtures with these K and F."""
+    multiplications = max(
+        n_rows * min(PAIRS_THAT_COUNT, n_components) * (2.0 * length + A_PAIR)
+        for n_components, length in sizes
+    )
+    values = sum(n_components * length for n_components, length in sizes)
+    return parts_of_rows(n_rows, multiplications, values, n_features)
 
 
 def total_scatter(rows: Floats, weights: Doubles | None, frame: Frame) -> Doubles:

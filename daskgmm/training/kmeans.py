@@ -8,16 +8,19 @@ of a few tries.
 """
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
+from daskgmm.model.parallel import each, parts_of_rows
 from daskgmm.model.typing import Doubles, Floats
 
 _DISTANCES = 2**18
 """Distances of rows from centres in memory at a time: 2 MB, which the processor's cache holds."""
+
+_A_DISTANCE = 400
+"""Multiplications that take as long as what else is done for a row's distance from a tried one."""
 
 _MOST_ROUNDS = 300
 _TOLERANCE = 1e-4
@@ -126,10 +129,17 @@ def farther(
         Sum of the weighted distances.
     """
     tried = np.cumsum(weights * nearest).searchsorted(drawn).clip(max=len(x) - 1)
-    distances = np.minimum(nearest, _distances(x, squares, tried))
-    totals = distances @ weights
+
+    def beside(own: slice) -> tuple[Doubles, Doubles]:
+        distances = np.minimum(nearest[own], _distances(x, squares, tried, own))
+        return distances, distances @ weights[own]
+
+    parts = parts_of_rows(len(x), (x.shape[1] + _A_DISTANCE) * float(nearest.size * len(tried)))
+    distances, sums = zip(*each(beside, parts), strict=True)
+    totals = sum(sums[1:], start=sums[0])
     best = totals.argmin()
-    return int(tried[best]), distances[best], float(totals[best])
+    found = np.concatenate([part[best] for part in distances])
+    return int(tried[best]), found, float(totals[best])
 
 
 def _centred(rows: Floats) -> Doubles:
@@ -146,27 +156,28 @@ def squared_lengths(x: Doubles) -> Doubles:
     return np.asarray(np.einsum("nd,nd->n", x, x))
 
 
-def _distances(x: Doubles, squares: Doubles, chosen: NDArray[np.int64]) -> Doubles:
-    """Squared distances (m, n) of all rows from some of them."""
-    found = x[chosen] @ x.T
+def _distances(
+    x: Doubles, squares: Doubles, chosen: NDArray[np.int64], own: slice = slice(None)
+) -> Doubles:
+    """Squared distances (m, n) of rows, all or a stretch of them, from chosen ones."""
+    found = x[chosen] @ x[own].T
     found *= -2
     found += squares[chosen, np.newaxis]
-    found += squares
+    found += squares[own]
     return np.maximum(found, 0, out=found)
 
 
 def assign(x: Doubles, centres: Doubles, labels: NDArray[np.int64]) -> None:
     """Write each row's nearest centre, the first of equal ones."""
     scaled, squares = -2 * centres.T, squared_lengths(centres)
-    for window in _windows(len(x), len(centres)):
+
+    def write(window: slice) -> None:
         distances = x[window] @ scaled
         distances += squares
         distances.argmin(axis=1, out=labels[window])
 
-
-def _windows(n_rows: int, n_centres: int) -> Iterator[slice]:
-    step = max(_DISTANCES // n_centres, 1)
-    return (slice(start, start + step) for start in range(0, n_rows, step))
+    step = max(_DISTANCES // len(centres), 1)
+    each(write, [slice(start, start + step) for start in range(0, len(x), step)])
 
 
 def means(x: Doubles, weights: Doubles, labels: NDArray[np.int64], centres: Doubles) -> Doubles:

@@ -18,7 +18,12 @@ from daskgmm.model.moments import Moments
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.training.acceleration import plain
 from daskgmm.training.em import EMSettings, em
-from daskgmm.training.in_memory import InMemory, total_scatter
+from daskgmm.training.in_memory import (
+    PAIRS_THAT_COUNT,
+    InMemory,
+    parts_of_step,
+    total_scatter,
+)
 from daskgmm.training.initialisation import (
     Initialiser,
     Labels,
@@ -63,10 +68,6 @@ MOST_OF_EACH_WAY = 10
 SHARE_OF_STARTS = 2
 """Part of a search's budget, as one of so many, that its first starts may take."""
 
-PAIRS_THAT_COUNT = 8
-"""Pairs a row that the compiled loop computes, about, where components are apart; with its bounds,
-which cost as much as a few."""
-
 CLOSER_ON_SAMPLE = 4
 """How many times smaller than `tol` a step on the sample must be: what is left of a slow way costs
 passes over all rows, and at `tol` itself EM over all rows stopped short of where it ends alone."""
@@ -105,6 +106,11 @@ class StartPlan:
     def share_of_pairs(self, *, compiled: bool) -> float:
         """Share of all pairs that an EM step computes, about, where components are apart."""
         return min(PAIRS_THAT_COUNT / self.n_components, 1) if compiled else 1.0
+
+    def parts_of_step(self, n_rows: int, n_features: int, mixtures: int = 1) -> list[slice]:
+        """Parts of so many rows in an EM step of so many mixtures."""
+        length = self.covariance.feature_length(n_features)
+        return parts_of_step(n_rows, n_features, [(self.n_components, length)] * mixtures)
 
     def further_starts(self, n_rows: int, n_features: int, budget: float, *, compiled: bool) -> int:
         """Number of starts besides those asked for that a search on so many rows can afford."""

@@ -1,5 +1,6 @@
 """A fit that is ended while its starts are sought goes on with the search, to the same bits."""
 
+import itertools
 import pickle
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import tracemalloc
 from dataclasses import replace
 from functools import partial
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from daskgmm.fitting.stored.checkpoint import FileCheckpoint
 from daskgmm.fitting.stored.checkpoint_file import CheckpointContent
 from daskgmm.model.kernels.compiled import compile_ahead
 from daskgmm.passes.cache import choose
+from daskgmm.passes.engine import threads
 from daskgmm.passes.engine.persist import DecodedPart
 from daskgmm.passes.engine.progress import Reports
 from daskgmm.passes.survey import Request
@@ -146,6 +149,36 @@ def test_a_cluster_goes_on_with_what_threads_began_and_reads_the_rows_once(
     assert bits(found) == bits(expected)
     assert prefixes["gmm-init-starts"] > 2
     assert prefixes["gmm-init"] < 10
+
+
+@pytest.mark.slow
+def test_the_bits_are_the_same_on_any_number_of_threads_and_workers(in_many_parts, monkeypatch):
+    def fitted():
+        return bits(GaussianMixture(3, **OPTIONS).fit(in_chunks(400)))
+
+    with dask.config.set(scheduler="synchronous"):
+        expected = fitted()
+    for number in (2, 8):
+        monkeypatch.setattr(threads, "threads_here", lambda number=number: number)
+        assert fitted() == expected
+    for workers, each in ((1, 3), (2, 1)):
+        with in_threads(n_workers=workers, threads_per_worker=each):
+            assert fitted() == expected
+
+
+@pytest.mark.slow
+def test_a_search_goes_on_on_other_numbers_of_threads(in_many_parts, short, monkeypatch, tmp_path):
+    with dask.config.set(scheduler="synchronous"):
+        expected = GaussianMixture(4, **OPTIONS).fit(in_chunks())
+    found, numbers = [], itertools.cycle((2, 1, 8))
+
+    def fit(path):
+        number = next(numbers)
+        monkeypatch.setattr(threads, "threads_here", lambda: number)
+        found.append(GaussianMixture(4, **OPTIONS, checkpoint=path).fit(in_chunks()))
+
+    assert ended_in_starts(monkeypatch, fit, tmp_path / NAME) > 2
+    assert bits(found[0]) == bits(expected)
 
 
 def of_two_stretches(monkeypatch, path):

@@ -15,10 +15,16 @@ from hypothesis import strategies as st
 
 from daskgmm import GaussianMixture, jobs, open_dataset
 from daskgmm.errors import ConfigurationError
+from daskgmm.jobs.planning import search
 from daskgmm.jobs.planning.benchmark import Rate
 from daskgmm.jobs.planning.cluster import Planner
 from daskgmm.jobs.planning.passes import PassPlan
-from daskgmm.jobs.planning.search import USUAL_LAST_STEPS, SearchPlan
+from daskgmm.jobs.planning.search import (
+    SPREAD,
+    USUAL_LAST_STEPS,
+    SearchPlan,
+    threads_of_search,
+)
 from daskgmm.jobs.planning.search_benchmark import SearchSeconds, measured_search
 from daskgmm.jobs.planning.source import imagined
 from daskgmm.model.covariance import COVARIANCES
@@ -196,6 +202,21 @@ def test_each_part_of_a_search_is_measured_and_counted():
     assert 0 < 10 * few.ranking < more.ranking
     parts = SearchSeconds(clustering=100.0, m_step=1.0, ranking=10_000.0)
     assert SearchPlan(1000, 3, 7, 2).seconds(parts, 1.0) == 300 + 14 + 20_000
+
+
+@pytest.mark.parametrize(("parts", "threads"), [(1, 8), (8, 1), (2, 2), (2, 8), (8, 4)])
+def test_a_search_is_spread_over_as_many_threads_as_it_has_parts(parts, threads):
+    measured = SearchSeconds(clustering=100.0, m_step=1.0, ranking=10_000.0)
+    alone = SearchPlan(1000, 3, 7, 2, 1).seconds(measured, 1.0)
+    found = SearchPlan(1000, 3, 7, 2, parts).seconds(measured, 1.0, threads)
+    assert found == pytest.approx(alone * (1 - SPREAD + SPREAD / min(parts, threads)))
+
+
+def test_the_threads_of_a_search_are_those_of_workers_on_this_machine(monkeypatch):
+    monkeypatch.setattr(search, "threads_here", lambda: 4)
+    assert threads_of_search(workers=3, threads=1) == 3
+    assert threads_of_search(workers=100, threads=1) == 4
+    assert threads_of_search(workers=2, threads=8) == 8
 
 
 ROWS = st.integers(1, 10**9)

@@ -12,10 +12,12 @@ from daskgmm import GaussianMixture
 from daskgmm.errors import CollapsedComponentError
 from daskgmm.fitting.settings import Candidate, Settings
 from daskgmm.jobs.planning.source import imagined
+from daskgmm.model import parallel
 from daskgmm.model.assignment import moments_under
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.noise import Noise
+from daskgmm.model.parallel import Lender, helped
 from daskgmm.training.em import EMSettings
 from daskgmm.training.in_memory import total_scatter
 from daskgmm.training.refinement.growth import grown
@@ -501,10 +503,13 @@ def test_the_same_seed_gives_the_same_bits():
 # --- memory
 
 
-@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize(("large", "threads"), [(False, 1), (True, 1), (False, 4), (True, 4)])
 @pytest.mark.slow
-def test_a_search_takes_no_more_memory_than_predicted(large, monkeypatch):
+def test_a_search_takes_no_more_memory_than_predicted(large, threads, monkeypatch):
     n, n_features, n_components = 2400, 24, 40
+    if threads > 1:
+        monkeypatch.setattr(parallel, "_WORTH_A_PART", 1.0)
+        monkeypatch.setattr(parallel, "FEWEST_ROWS", n // parallel.MOST_PARTS)
     if large:  # mixtures go one by one
         monkeypatch.setattr("daskgmm.training.refinement.sampled.TOGETHER_BYTES", 1)
         monkeypatch.setattr("daskgmm.fitting.settings.TOGETHER_BYTES", 1)
@@ -515,7 +520,8 @@ def test_a_search_takes_no_more_memory_than_predicted(large, monkeypatch):
     sample = sample_of(rows, budget=2e9)
 
     def find():
-        candidate.plan.refined(sample, np.random.RandomState(0))
+        with helped(Lender(), lambda: threads - 1):
+            candidate.plan.refined(sample, np.random.RandomState(0))
 
     find()  # once, so that what is loaded does not count
     sample.budget.spent = 0.0
@@ -525,4 +531,6 @@ def test_a_search_takes_no_more_memory_than_predicted(large, monkeypatch):
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert 0.2 * task.search_bytes <= peak <= task.search_bytes, (peak, task.search_bytes)
+    predicted = task.search_bytes_with(threads - 1)
+    # How many threads are at their peaks together is a matter of timing.
+    assert 0.2 * task.search_bytes <= peak <= predicted, (peak, predicted)

@@ -123,7 +123,8 @@ def _here(found: Mapping[str, Any]) -> dict[str, str]:
         f"{found['sums_a_pass']:,} more add up what they find",
         "rate": f"{found['rows_a_second_a_thread']:,.0f} rows a second on a thread of this machine",
         "a pass": f"{_seconds(found['seconds_a_pass'])} with rows in memory; reading comes on top",
-        "the starts": f"{_seconds(found['seconds_of_starts'])} in one thread, for "
+        "the starts": f"{_seconds(found['seconds_of_starts'])} on "
+        f"{_many(found['search_threads'], 'thread')}, for "
         f"{_many(found['starts_sought'], 'clustering')} of {found['sample_rows']:,} sampled rows, "
         "and EM on them",
         "a fit": f"{_seconds(found['seconds'])} for the starts and the usual passes",

@@ -67,7 +67,7 @@ class Scratch:
 
 def root(worker: Any = None) -> Path:
     """The folder for scratch folders: the parent of the worker's, or Dask's for temporary files."""
-    worker = _this_worker() if worker is None else worker
+    worker = this_worker() if worker is None else worker
     if worker is not None:
         return Path(worker.local_directory).parent
     from dask import config
@@ -95,7 +95,8 @@ def boot_id() -> str:
     return socket.gethostname()
 
 
-def _this_worker() -> Any:
+def this_worker() -> Any:
+    """The Dask worker whose task this is; ``None`` outside of tasks."""
     distributed = sys.modules.get("distributed")
     if distributed is None:
         return None

@@ -57,7 +57,7 @@ class Planner:
     seconds_of_step : float
         Seconds of an EM step that do not grow with rows, nor shrink with workers.
     seconds_of_starts : float
-        Seconds of the search for starts, which one thread makes.
+        Seconds of the search for starts.
     """
 
     pass_plan: PassPlan

@@ -14,7 +14,7 @@ from daskgmm.jobs.options import Paths, PlanOptions, build, check
 from daskgmm.jobs.planning.benchmark import planned_rate
 from daskgmm.jobs.planning.cluster import Planner, limit_of
 from daskgmm.jobs.planning.passes import SEEN_PASSES, USUAL_PASSES, PassPlan
-from daskgmm.jobs.planning.search import SearchPlan
+from daskgmm.jobs.planning.search import SearchPlan, threads_of_search
 from daskgmm.jobs.planning.search_benchmark import measured_search
 from daskgmm.jobs.planning.source import source_of
 from daskgmm.passes.memory import (
@@ -39,7 +39,8 @@ def plan(
 
     Sizes, tasks and memory come from the same code that a fit uses; seconds follow from short
     passes over generated rows and steps of a search for starts, in one thread of this process. That
-    search runs on one worker. Only the inputs' metadata is read.
+    search runs on one worker, on the threads of all where these share a machine. Only the inputs'
+    metadata is read.
 
     Parameters
     ----------
@@ -84,10 +85,11 @@ def plan(
     small = not resources.asks_for_cluster and is_small(pass_plan.rows, source.n_features)
     rate = planned_rate(pass_plan)
     search = SearchPlan.of(pass_plan, rate.share)
-    sizes |= {"sample_rows": search.rows, "starts_sought": search.starts}
+    spread = min(threads_of_search(workers, threads), search.parts)
+    sizes |= {"sample_rows": search.rows, "starts_sought": search.starts, "search_threads": spread}
     seconds_a_step = search.rows * rate.seconds_a_row / pass_plan.starts
     measured = measured_search(pass_plan, search.rows)
-    found = search.seconds(measured, seconds_a_step)
+    found = search.seconds(measured, seconds_a_step, spread)
     step = pass_plan.starts * measured.m_step
     planner = Planner(pass_plan, sizes["data_bytes"], threads, rate, step, found)
     return sizes | {"in_this_process": small} | _on(planner, workers, limit)

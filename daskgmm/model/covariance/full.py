@@ -8,10 +8,8 @@ from numpy.typing import NDArray
 
 from daskgmm.model.covariance import matrices
 from daskgmm.model.covariance.base import Covariance
+from daskgmm.model.parallel import each, slices_of_components
 from daskgmm.model.typing import Doubles, Floats
-
-_TOGETHER = 32
-"""Components whose precisions are in memory at a time where one number of each is wanted."""
 
 
 @cache
@@ -53,17 +51,32 @@ class Full(Covariance):
         above = _upper(shape[1])
         # Each product off the diagonal stands for two equal entries of the matrix.
         counted = np.where(above[0] == above[1], -0.5, -1.0)
-        return np.asarray(self.precisions(factors)[:, above[0], above[1]] * counted)
+        found = np.empty((shape[0], len(counted)))
+
+        def write(own: slice) -> None:
+            precisions = self.precisions(factors[own])
+            np.multiply(precisions[:, above[0], above[1]], counted, out=found[own])
+
+        each(write, slices_of_components(*shape))
+        return found
 
     def precision_times(self, factors: Doubles, vectors: Doubles) -> Doubles:
-        return np.asarray(np.einsum("kij,kj->ki", self.precisions(factors), vectors))
+        found = np.empty(vectors.shape)
+
+        def write(own: slice) -> None:
+            found[own] = np.einsum("kij,kj->ki", self.precisions(factors[own]), vectors[own])
+
+        each(write, slices_of_components(*vectors.shape))
+        return found
 
     def absolute_form(self, factors: Doubles, vectors: Doubles) -> Doubles:
         found = np.empty(len(vectors))
-        for start in range(0, len(vectors), _TOGETHER):
-            own = slice(start, start + _TOGETHER)
+
+        def write(own: slice) -> None:
             sizes = np.abs(self.precisions(factors[own]))
             found[own] = np.einsum("ki,kij,kj->k", vectors[own], sizes, vectors[own])
+
+        each(write, slices_of_components(*vectors.shape))
         return found
 
     def absolute_form_within(
@@ -115,10 +128,15 @@ class Full(Covariance):
         n_features = offsets.shape[1]
         rows, columns = _upper(n_features)
         covariances = np.empty((len(counts), n_features, n_features))
-        covariances[:, rows, columns] = covariances[:, columns, rows] = (quadratic / counts).T
-        for k, offset in enumerate(offsets):
-            covariances[k] -= np.outer(offset, offset)
-        covariances += np.diag(ridge)
+
+        def write(own: slice) -> None:
+            found = covariances[own]
+            found[:, rows, columns] = found[:, columns, rows] = (quadratic[:, own] / counts[own]).T
+            for covariance, offset in zip(found, offsets[own], strict=True):
+                covariance -= np.outer(offset, offset)  # noqa: PLW2901  a part of the array
+            found += np.diag(ridge)
+
+        each(write, slices_of_components(*offsets.shape))
         return covariances
 
     def prior_strength(
@@ -130,8 +148,12 @@ class Full(Covariance):
 
     def factorise(self, covariances: Doubles) -> Doubles:
         factors = np.empty(covariances.shape)
-        for k, covariance in enumerate(covariances):
-            factors[k] = matrices.factor_of_precision(covariance, k)
+
+        def write(own: slice) -> None:
+            for k, covariance in enumerate(covariances[own], own.start):
+                factors[k] = matrices.factor_of_precision(covariance, k)
+
+        each(write, slices_of_components(*covariances.shape[:2]))
         return factors
 
     def factorise_precisions(self, precisions: Doubles) -> Doubles:

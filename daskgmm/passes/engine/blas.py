@@ -14,6 +14,11 @@ _running = 0
 _limit: Any = None
 
 
+def running() -> int:
+    """Number of callers inside `one_thread` in this process: of tasks at work, each in a thread."""
+    return _running
+
+
 @cache
 def _controller() -> ThreadpoolController:
     return ThreadpoolController()

@@ -1,6 +1,5 @@
 """Execution of graphs: on the active client, in threads of this process, or here."""
 
-import os
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
@@ -12,6 +11,7 @@ from dask.base import normalize_token
 from daskgmm.data.containers.dask import is_future
 from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.keys import Phase, counted
+from daskgmm.passes.engine.threads import threads_here
 from daskgmm.passes.engine.workers import explaining_losses, giving_up
 
 _FEW_NODES = 4
@@ -61,7 +61,7 @@ def compute(graph: Graph, keys: Any, phase: Phase) -> Any:
 
 
 def _compute_in_threads(graph: Graph, keys: Any) -> Any:
-    pool = ThreadPoolExecutor(min(os.cpu_count() or 1, len(graph)))
+    pool = ThreadPoolExecutor(min(threads_here(), len(graph)))
     try:
         return dask.threaded.get(graph, keys, pool=pool)
     except Exception:

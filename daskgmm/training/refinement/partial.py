@@ -7,12 +7,14 @@ components there are (Ueda et al., 2000).
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
+from daskgmm.model.parallel import each
 from daskgmm.model.responsibilities import normalise
 from daskgmm.model.typing import Doubles
 from daskgmm.training.refinement.sampled import SampledRows, step_cost
@@ -77,9 +79,12 @@ class Neighbourhoods:
     def log_shares(self) -> Doubles:
         """Logarithms of the responsibilities (K, n)."""
         found = self.sample.logits(self.mixture)
-        for start in range(0, found.shape[1], _ROWS_NORMALISED):
+
+        def normalised(start: int) -> None:
             own = found[:, start : start + _ROWS_NORMALISED]
             own -= normalise(own.copy(), self.mixture.noise_logit)
+
+        each(normalised, range(0, found.shape[1], _ROWS_NORMALISED))
         return found
 
     @cached_property
@@ -155,13 +160,15 @@ class Neighbourhoods:
         CollapsedComponentError
             A component has collapsed.
         """
-        gains, mixtures = [], []
-        for window in self._batches(regions):
-            own, found = self._em(regions[window], start(window), steps, added)
-            gains.append(own)
-            components = np.arange(found.n_components).reshape(len(own), -1)
-            mixtures += [chosen(found, of_place) for of_place in components]
-        return np.concatenate(gains), mixtures
+        _ = self.z, self.weights  # made here, before several threads ask for them
+
+        def together(window: slice) -> tuple[Doubles, list[Mixture]]:
+            gains, found = self._em(regions[window], start(window), steps, added)
+            components = np.arange(found.n_components).reshape(len(gains), -1)
+            return gains, [chosen(found, of_place) for of_place in components]
+
+        gains, mixtures = zip(*each(together, list(self._batches(regions))), strict=True)
+        return np.concatenate(gains), list(chain.from_iterable(mixtures))
 
     def _batches(self, regions: Sequence[Region]) -> Iterator[slice]:
         """Stretches of regions whose feature vectors are in memory together."""

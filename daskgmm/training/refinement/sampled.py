@@ -14,14 +14,14 @@ from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.features import kernel_in_numpy
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
+from daskgmm.model.parallel import each, parts_of_rows
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.training.em import EMSettings, advance
-from daskgmm.training.in_memory import InMemory
+from daskgmm.training.in_memory import A_PAIR, InMemory
 from daskgmm.training.search_progress import EM, SearchRecorder
 
-_A_PAIR, _A_COMPONENT = 30, 50_000
-"""Multiplications that take as long as the exponential of a row under a component, and as a
-component's M-step."""
+_A_COMPONENT = 50_000
+"""Multiplications that take as long as a component's M-step."""
 
 _OF_MATRIX = 500
 """The same for each entry of a component's covariance: its factor, and what bounds need of it."""
@@ -60,7 +60,7 @@ def step_cost(
     length = covariance.feature_length(n_features)
     side = n_features if covariance.has_matrices and not covariance.needs_scatter else 0
     a_component = _A_COMPONENT + _OF_MATRIX * side**2
-    return n_components * (n_rows * share * (2.0 * length + _A_PAIR) + a_component)
+    return n_components * (n_rows * share * (2.0 * length + A_PAIR) + a_component)
 
 
 @dataclass
@@ -293,9 +293,16 @@ class SampledRows:
     def logits(self, mixture: Mixture) -> Doubles:
         """Weighted log-densities (K, n), up to what is the same for all components of a row."""
         dtype = self.settings.dtype
-        kernel = kernel_in_numpy(mixture, dtype)([mixture], self.frame, dtype)
         found = np.empty((mixture.n_components, self.n_rows))
-        for start in range(0, self.n_rows, kernel.slab):
-            window = slice(start, start + kernel.slab)
-            found[:, window] = kernel.logits(self.rows[:, window])
+
+        def write(part: slice) -> None:
+            kernel = kernel_in_numpy(mixture, dtype)([mixture], self.frame, dtype)
+            # Slabs are those of all rows; a part has the ones that begin in it.
+            first = -(-part.start // kernel.slab) * kernel.slab
+            for start in range(first, part.stop, kernel.slab):
+                window = slice(start, start + kernel.slab)
+                found[:, window] = kernel.logits(self.rows[:, window])
+
+        length = mixture.covariance.feature_length(self.n_features)
+        each(write, parts_of_rows(self.n_rows, 2.0 * length * found.size))
         return found

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
+from daskgmm.model.parallel import each, slices_of_components
 from daskgmm.model.typing import Doubles
 
 THINNEST = 1e-4
@@ -27,9 +28,6 @@ each other."""
 EQUAL = 1e-10
 """Share of the columns' variance below which rows have equal values in some direction, to which the
 ridge alone gives width: a component of such rows is spurious however many they are."""
-
-_TOGETHER = 32
-"""Components whose matrices are factorised at a time."""
 
 
 def least_rows(covariance: Covariance, n_features: int) -> int:
@@ -101,13 +99,15 @@ def _thinner(matrices: Doubles, whitening: Doubles, bounds: Doubles) -> NDArray[
     Most have none, which a Cholesky factor shows in a tenth of the time that eigenvalues take.
     """
     found = np.zeros(len(matrices), np.bool_)
-    for start in range(0, len(matrices), _TOGETHER):
-        own = slice(start, start + _TOGETHER)
+
+    def write(own: slice) -> None:
         shift = bounds[own, np.newaxis, np.newaxis] * np.eye(matrices.shape[-1])
         try:
             np.linalg.cholesky(whitening @ matrices[own] @ whitening.T - shift)
         except np.linalg.LinAlgError:
             found[own] = _least(matrices[own], whitening) < bounds[own]
+
+    each(write, slices_of_components(*matrices.shape[:2]))
     return found
 
 

@@ -1,0 +1,22 @@
+"""Small searches for starts in as many parts as large ones have."""
+
+import pytest
+
+from daskgmm.model import parallel
+from daskgmm.training import kmeans
+from daskgmm.training.refinement import partial
+
+
+@pytest.fixture
+def in_many_parts(monkeypatch):
+    """All that may be spread over threads is."""
+    for module, name, value in (
+        (parallel, "_WORTH_A_PART", 1.0),
+        (parallel, "FEWEST_ROWS", 50),
+        (parallel, "_SLICE_VALUES", 1),
+        (parallel, "_FEWEST_COMPONENTS", 1),
+        (kmeans, "_DISTANCES", 256),
+        (partial, "_ROWS_NORMALISED", 64),
+        (partial, "_FEATURE_VALUES", 2**10),
+    ):
+        monkeypatch.setattr(module, name, value)
