@@ -85,11 +85,13 @@ class Full(Covariance):
         # The form is at least that of the precision's diagonal, and at most that of the factors'
         # absolute values: D squared products, where the precision itself takes D cubed.
         least, largest = np.empty((2, len(vectors)))
-        for start in range(0, len(vectors), _TOGETHER):
-            own = slice(start, start + _TOGETHER)
+
+        def bound(own: slice) -> None:
             sizes = np.abs(factors[own]) * vectors[own, :, np.newaxis]
             least[own] = np.einsum("kij,kij->k", sizes, sizes)
             largest[own] = (sizes.sum(axis=1) ** 2).sum(axis=1)
+
+        each(bound, slices_of_components(*vectors.shape))
         within = largest <= most
         unclear = ~within & (least <= most)
         if unclear.any():
