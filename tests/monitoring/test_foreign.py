@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from io import StringIO
 from urllib.request import urlopen
 
 import numpy as np
@@ -12,6 +13,7 @@ from distributed import Client, LocalCluster
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
+from rich.console import Console
 
 from daskgmm import GaussianMixture
 from daskgmm.cli.commands.watch import _require_success
@@ -19,7 +21,7 @@ from daskgmm.cli.exits import CommandFailure
 from daskgmm.cli.output.watch import WatchDisplay, as_line, event_line, runs_table
 from daskgmm.monitoring import install
 from daskgmm.monitoring.events import TOPIC
-from daskgmm.monitoring.follow import Follower
+from daskgmm.monitoring.follow import Follower, News
 from daskgmm.monitoring.page.document import Page
 from daskgmm.monitoring.schema import START
 from daskgmm.monitoring.service.http import runs_as_json
@@ -32,6 +34,7 @@ from tests.support.fit_events import end, made, start
 __all__ = ["here"]
 
 RUN = "a" * 32
+CONSOLE = Console(file=StringIO())
 
 numbers = st.integers() | st.floats() | st.sampled_from([10**400, -1, 0, 1e308, 5e-324, 2**63])
 leaves = st.none() | st.booleans() | numbers | st.text() | st.binary() | st.just("\ud800\x1b[2J")
@@ -115,8 +118,8 @@ def show(events):
     runs = fits.histories.runs
     runs_table(runs).encode()
     for run in runs:
-        picture = WatchDisplay.__new__(WatchDisplay)
-        picture._run = run
+        picture = WatchDisplay(CONSOLE)
+        picture.show(News(run))
         str(picture.lines()).encode()
         if not run.running:
             with suppress(CommandFailure):
