@@ -3,6 +3,7 @@
 import errno
 import re
 import signal
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import click
 from daskgmm import errors
 from daskgmm.cli.options.secrets import masked
 from daskgmm.cli.output import logs
-from daskgmm.cli.output.json_logs import event
+from daskgmm.cli.output.json_logs import event, log_unraisable
 from daskgmm.cli.output.streams import OutputClosedError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -38,6 +39,7 @@ def interruptible() -> Iterator[None]:
 def _interrupt(number: int, _frame: Any) -> NoReturn:
     for each in _SIGNALS:
         signal.signal(each, signal.SIG_IGN)
+    sys.unraisablehook = log_unraisable  # of what the signal finds half made
     raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -119,3 +120,30 @@ def test_what_ends_before_its_first_pass_says_that_it_begins_anew(rows, tmp_path
     done = here("show", run)
     assert done.code == 66
     assert "no pass was finished, so it starts from the beginning." in done.err
+
+
+HALF_MADE = """
+import os, signal
+from daskgmm.cli.exits import Terminated, interruptible
+
+class Half:
+    def __init__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        self.made = True
+
+    def __del__(self):
+        print(self.made)
+
+try:
+    with interruptible():
+        Half()
+except Terminated:
+    print("terminated")
+"""
+
+
+def test_what_a_signal_finds_half_made_goes_quietly():
+    done = subprocess.run(
+        [sys.executable, "-c", HALF_MADE], capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("terminated\n", "")

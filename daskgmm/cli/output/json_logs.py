@@ -81,7 +81,7 @@ def catch_all() -> None:
     root.handlers = [handler()]
     logging.captureWarnings(capture=True)
     threading.excepthook = partial(_log_failure, logging.WARNING)
-    sys.unraisablehook = partial(_log_failure, logging.DEBUG)  # most come as the process ends
+    sys.unraisablehook = log_unraisable
 
 
 def for_processes(levels: Mapping[str, str]) -> dict[str, Any]:
@@ -93,6 +93,11 @@ def for_processes(levels: Mapping[str, str]) -> dict[str, Any]:
         "root": {"handlers": ["json"], "level": "WARNING"},
         "loggers": {name: {"level": level} for name, level in levels.items()},
     }
+
+
+def log_unraisable(failure: Any) -> None:
+    """Log what a destructor raised, for developers: most come as the process ends."""
+    _log_failure(logging.DEBUG, failure)
 
 
 def _log_failure(level: int, failure: Any) -> None:
