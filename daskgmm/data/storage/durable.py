@@ -1,26 +1,23 @@
 """Files on a disk of this machine that appear whole, and stay after it went down."""
 
 import os
+import secrets
 import shutil
-import tempfile
 from pathlib import Path
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file beside its place and rename it, so that readers see all of it or none."""
-    with tempfile.NamedTemporaryFile(
-        dir=path.parent, prefix=unfinished_prefix(path.name), delete=False
-    ) as file:
-        unfinished = Path(file.name)
-        try:
+    unfinished = path.with_name(f"{unfinished_prefix(path.name)}{secrets.token_hex(4)}")
+    try:
+        with unfinished.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-            unfinished.chmod(0o666 & ~_umask())
-            unfinished.replace(path)
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
+        unfinished.replace(path)
+    except BaseException:  # a signal may come as soon as the file is there
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 def link(source: Path, target: Path) -> None:
@@ -44,9 +41,3 @@ def sync(path: Path) -> None:
 def unfinished_prefix(name: str) -> str:
     """Prefix of the names of files that are still being written."""
     return f".{name}."
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
