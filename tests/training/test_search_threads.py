@@ -20,11 +20,15 @@ DOUBLE = np.dtype(np.float64)
 def searched(threads, kind, *, compiled=False, weighted=False):
     """What a search finds on so many threads, as bytes, and the threads that did something."""
     n, n_features, n_components = 600, 4, 5
-    rows, _ = correlated(n, n_features, n_components, spread=2, apart=1.5)
+    rows, _ = correlated(n, n_features, n_components, spread=30, apart=1.5)
+    rows = rows * np.logspace(-2, 3, n_features) + 1e3  # in other units, off the origin
+    rows[:, 0] = 7.0  # and one column says nothing
     weights = np.random.default_rng(0).uniform(0.5, 2, n) if weighted else None
     model = GaussianMixture(n_components, covariance_type=kind, n_init=2)
     candidate = Candidate.of(model, imagined(n, n_features, DOUBLE), in_memory=False)
-    sample = replace(sample_of(rows, kind, weights=weights, budget=5e7), compiled=compiled)
+    sample = replace(
+        sample_of(rows, kind, ridge=1e-6, weights=weights, budget=5e7), compiled=compiled
+    )
     worked, started = set(), threading.Thread.start
 
     def noted(thread):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file beside its place and rename it, so that readers see all of it or none."""
-    unfinished = path.with_name(f"{unfinished_prefix(path.name)}{secrets.token_hex(4)}")
+    unfinished = path.with_name(f"{unfinished_prefix(path.name)}{secrets.token_hex(8)}")
     try:
         with unfinished.open("xb") as file:
             file.write(content)

@@ -16,6 +16,10 @@ USUAL_LAST_STEPS = 20
 USUAL_STEPS_ALONE = 30
 """EM steps of each start on the sample, about, where no search is made."""
 
+SPREAD = 0.9
+"""Share of a large search's time that is spread over threads, about: 0.91 of one with K = 100, and
+0.93 with K = 500, of D = 100 on 30,000 rows."""
+
 
 @dataclass(frozen=True)
 class SearchPlan:
@@ -80,11 +84,6 @@ class SearchPlan:
         steps = self.steps * (seconds_a_step + measured.m_step)
         alone = self.starts * measured.clustering + steps + self.rankings * measured.ranking
         return alone * (1 - SPREAD + SPREAD / min(threads, self.parts))
-
-
-SPREAD = 0.9
-"""Share of a large search's time that is spread over threads, about: 0.91 of one with K = 100, and
-0.93 with K = 500, of D = 100 on 30,000 rows."""
 
 
 def threads_of_search(workers: int, threads: int) -> int:
