@@ -25,6 +25,7 @@ def test_a_module_is_loaded_when_it_is_first_named(name):
     assert in_a_new_process(f"import daskgmm; print(daskgmm.{name})").startswith("<module")
 
 
+@pytest.mark.slow
 def test_packages_that_only_extras_bring_wait_until_they_are_used():
     extras = {"dask_ml", "h5py", "matplotlib", "mlflow", "polars", "s3fs", "zarr"}
     named = "import daskgmm, sys; daskgmm.GaussianMixture; print(daskgmm.plotting.__name__"

@@ -14,7 +14,7 @@ import psutil
 from daskgmm.data.source import Source
 from daskgmm.data.storage.scratch import boot_id, root
 from daskgmm.model.kernels import centred, features
-from daskgmm.model.kernels.base import slab_rows
+from daskgmm.model.kernels.base import padded, slab_rows
 from daskgmm.model.kernels.neighbours import sorting_values, stretch_rows
 from daskgmm.model.kernels.tiles import few_values, tile_pairs, tile_values
 from daskgmm.model.missing.accumulation import KEPT_BYTES, SIZES_KEPT
@@ -116,7 +116,7 @@ class TaskSizes:
         if self.length > features.LONGEST:
             values, widest, n_bytes = 3 * self.n_features, 4 * self.n_features, centred.SLAB_BYTES
         slab = slab_rows(widest, self.dtype, n_bytes) * (values + self.n_components)
-        tile = 5 * tile_values(self.n_features) + 3 * tile_pairs(self.n_components)
+        tile = 5 * tile_values(padded(self.n_features)) + 3 * tile_pairs(self.n_components)
         parameters = 11 * self.length * self.n_components + 4 * self.n_features**2
         double = np.dtype(np.float64).itemsize
         parameters += sorting_values(self.most_components, self.n_features)

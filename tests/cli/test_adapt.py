@@ -21,6 +21,7 @@ def run(tmp_path, here):
     return path
 
 
+@pytest.mark.slow
 def test_a_model_is_adapted_once_and_shown(run, tmp_path, here):
     path = tmp_path / "adapted"
     done = here("adapt", run, IRIS, "--relevance", 4, "-o", path)

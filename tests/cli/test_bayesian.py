@@ -28,6 +28,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_model_is_the_one_that_python_fits(folder):
     model = load(folder / "run")
     expected = BayesianGaussianMixture(

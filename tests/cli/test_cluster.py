@@ -65,6 +65,7 @@ def test_an_embedded_cluster_gives_the_same_bits_and_ends_quietly(tmp_path, alon
     assert "lower bound" in done.out
 
 
+@pytest.mark.slow
 def test_a_running_cluster_is_found_by_its_address_and_by_its_file(tmp_path, cluster, alone, here):
     address = cluster.scheduler_address
     file = tmp_path / "scheduler.json"
@@ -180,6 +181,7 @@ def test_a_job_without_workers_ends_with_75_and_says_what_to_do(
     assert "--worker-timeout" in done.err
 
 
+@pytest.mark.slow
 def test_too_few_workers_are_told_by_number(tmp_path, cluster, here):
     wanted = ("--wait-for-workers", 2, "--worker-timeout", 0.5)
     there = ("--scheduler", cluster.scheduler_address)

@@ -62,6 +62,7 @@ def toml(value):
     return json.dumps(value)
 
 
+@pytest.mark.slow
 def test_a_job_starts_scales_and_closes_its_cluster(tmp_path, here, config, notes):
     run = tmp_path / "run"
     done = here(*FIT[:-1], "-o", run, *config(scale=2), "--wait-for-workers", 2)
@@ -74,6 +75,7 @@ def test_a_job_starts_scales_and_closes_its_cluster(tmp_path, here, config, note
     assert len(notes()) == 3
 
 
+@pytest.mark.slow
 def test_an_adaptive_cluster_keeps_a_worker_for_the_job(tmp_path, here, config, notes):
     adapt = {"minimum": 0, "maximum": 2, "interval": "100ms"}
     done = here(*FIT, "-o", tmp_path / "run", *config(adapt=adapt))
@@ -96,6 +98,7 @@ def test_a_class_that_starts_without_workers_gets_those_that_are_waited_for(
     assert notes() == ["start", "scale 2", "close"]
 
 
+@pytest.mark.slow
 def test_it_is_closed_after_bad_rows_and_where_it_does_not_start(tmp_path, here, config, notes):
     (tmp_path / "bad.csv").write_text("a\n1\n\n2\nx\n")
     done = here("fit", tmp_path / "bad.csv", "-k", 1, "-o", tmp_path / "run", *config(scale=1))
@@ -121,12 +124,14 @@ def test_it_is_closed_after_an_interrupt(tmp_path, notes, when):
     assert notes() == (["start", "close"] if when == "start" else ["start", "scale 1", "close"])
 
 
+@pytest.mark.slow
 def test_a_failure_to_close_does_not_hide_the_result(tmp_path, here, config):
     done = here(*FIT, "-o", tmp_path / "run", *config(scale=1, fault="close"))
     assert done.code == 0
     assert "was not closed properly: scancel: no answer" in done.err
 
 
+@pytest.mark.slow
 def test_arguments_are_neither_recorded_nor_shown(tmp_path, here, config):
     token = "a-very-secret-token"  # noqa: S105
     run = tmp_path / "run"
@@ -163,6 +168,7 @@ def test_what_makes_no_cluster_is_wrong_usage(tmp_path, here, config, notes, val
     assert notes() == []
 
 
+@pytest.mark.slow
 def test_the_command_line_and_variables_win_over_the_file(
     tmp_path, here, config, notes, monkeypatch
 ):

@@ -198,6 +198,7 @@ def test_a_wrong_value_of_a_variable_is_refused(here, monkeypatch):
     assert here("fit", "-k", 2, "-o", "run").code == 66
 
 
+@pytest.mark.slow
 def test_one_file_says_all_for_a_fit_and_for_what_follows(job, here):
     file = job(
         f"""

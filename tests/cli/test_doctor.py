@@ -113,6 +113,7 @@ def test_a_blas_that_uses_the_vector_width_is_well():
     assert examined(OPENBLAS_CORETYPE="SkylakeX")["vector width"]["level"] == "ok"
 
 
+@pytest.mark.slow
 def test_settings_of_the_environment_that_hurt_are_found(hindered):
     for check in ("Dask's settings", "compiled kernels"):
         assert hindered[check]["level"] == "warning", check

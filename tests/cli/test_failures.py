@@ -171,6 +171,7 @@ def test_our_own_fault_is_told_without_a_traceback_unless_debugging(folder, here
     assert done.err.splitlines()[-1].startswith("Run it with")
 
 
+@pytest.mark.slow
 def test_a_reader_of_the_output_may_leave_early(run):
     command = [*COMMAND, "show", str(run), "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -29,6 +29,7 @@ def run(tmp_path, here):
     return path
 
 
+@pytest.mark.slow
 def test_a_fit_leaves_a_whole_run_directory_and_its_result_on_standard_output(tmp_path):
     path = tmp_path / "run"
     done = in_process(*FIT, "-o", path, "--seed", 0, command=COMMAND)
@@ -111,6 +112,7 @@ def test_where_it_runs_is_no_difference(here, run):
     assert here(*FIT, "-o", run, "--workers", 1).code == 0
 
 
+@pytest.mark.slow
 def test_a_changed_input_is_refused(tmp_path, here):
     rows = tmp_path / "rows.csv"
     rows.write_bytes(IRIS.read_bytes())
@@ -150,6 +152,7 @@ def test_a_fit_that_did_not_converge_is_kept_and_told(tmp_path, here):
     assert record(tmp_path / "run")["result"]["converged"] is False
 
 
+@pytest.mark.slow
 def test_a_weight_column_is_no_feature(tmp_path, here):
     rows = tmp_path / "rows.csv"
     rows.write_text("a,w\n1,1\n2,3\n3,0\n")
@@ -176,6 +179,7 @@ def test_options_reach_the_estimator(tmp_path, here):
     assert {name: found[name] for name in expected} == expected
 
 
+@pytest.mark.slow
 def test_the_model_is_the_one_that_python_fits(tmp_path, here):
     from daskgmm import GaussianMixture
 
@@ -185,6 +189,7 @@ def test_the_model_is_the_one_that_python_fits(tmp_path, here):
     assert (load(tmp_path / "run" / "model.safetensors").means_ == expected.means_).all()
 
 
+@pytest.mark.slow
 def test_a_figure_is_drawn_beside_the_run(tmp_path, here):
     assert here(*FIT, "-o", tmp_path / "run", "--plot", tmp_path / "run.png").code == 0
     assert (tmp_path / "run.png").read_bytes().startswith(b"\x89PNG")
@@ -203,6 +208,7 @@ def test_away_from_a_terminal_every_tenth_pass_and_the_last_have_a_line(tmp_path
     assert numbers == [10, 20, 25]
 
 
+@pytest.mark.slow
 def test_on_a_terminal_the_progress_moves_and_goes(tmp_path):
     ours, theirs = pty.openpty()
     command = [*COMMAND, *FIT, "-o", tmp_path / "run", "--tol", 0, "--max-iter", 100]

@@ -72,6 +72,7 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.slow
 def test_a_folders_runs_are_listed_by_time_with_or_without_the_word(nights, here):
     nights(2)
     nights(0)
@@ -142,6 +143,7 @@ def test_a_missing_folder_is_no_input_and_an_empty_one_holds_no_runs(tmp_path, h
     assert "holds no runs" in done.err
 
 
+@pytest.mark.slow
 def test_a_store_is_listed_and_pruned_as_a_folder_is(nights, here, s3):
     for night in range(3):
         nights(night)
@@ -186,6 +188,7 @@ def stored(nights, here, s3, monkeypatch):
     return listed
 
 
+@pytest.mark.slow
 def test_of_a_store_only_records_are_read_that_nobody_has_read_before(nights, s3, cache, stored):
     text, read = stored()
     assert read == stored.everything
@@ -207,6 +210,7 @@ def test_of_a_store_only_records_are_read_that_nobody_has_read_before(nights, s3
     assert set(json.loads(index)["runs"]) == {"night-000", "night-003"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage",
     [
@@ -229,6 +233,7 @@ def test_a_damaged_index_of_a_store_is_as_none_and_is_mended(s3, stored, damage)
     assert s3.filesystem.cat(stored.index) == whole
 
 
+@pytest.mark.slow
 def test_a_store_that_is_only_read_has_its_index_in_the_users_cache(proxied, stored, cache):
     proxy, behind = proxied
     proxy.failure = lambda method, _: "denied" if method in ("PUT", "POST", "DELETE") else None
@@ -247,6 +252,7 @@ def test_a_store_that_is_only_read_has_its_index_in_the_users_cache(proxied, sto
     assert stored(behind) == (text, stored.everything)
 
 
+@pytest.mark.slow
 def test_an_index_knows_nothing_of_pruned_runs_and_goes_with_the_last(nights, here, s3, stored):
     nights(3)
     s3.filesystem.put(str(nights.folder / "night-003"), f"{stored.url}/night-003", recursive=True)
@@ -387,6 +393,7 @@ def test_a_component_that_is_the_same_has_no_shift_and_no_divergence(nights, her
         assert one["divergence"] < 1e-12
 
 
+@pytest.mark.slow
 def test_models_of_other_sizes_are_compared_without_their_components(nights, made, here, tmp_path):
     jobs.fit(str(made / "0.csv"), str(tmp_path / "two"), components=2, seed=0)
     done = here("runs", "compare", nights(0), tmp_path / "two", "--plot", tmp_path / "two.png")
@@ -395,6 +402,7 @@ def test_models_of_other_sizes_are_compared_without_their_components(nights, mad
     assert (tmp_path / "two.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_figures_are_written_for_a_folder_and_a_comparison(nights, here, tmp_path):
     runs = [nights(night) for night in range(3)]
     assert here("runs", nights.folder, "--plot", tmp_path / "nights.png").code == 0

@@ -31,6 +31,7 @@ def expected(folder):
     return load(folder / "model.safetensors").impute(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gaps.parquet", "gaps.csv"])
 def test_missing_values_are_replaced_and_others_stay(folder, tmp_path, here, expected, name):
     command = ("impute", folder / "model.safetensors", folder / name, "-o", tmp_path / "out")

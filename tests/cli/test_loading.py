@@ -32,6 +32,7 @@ def begun():
     gc.unfreeze()
 
 
+@pytest.mark.slow
 def test_commands_import_what_they_need_and_collect_garbage(tmp_path):
     """A small fit no cluster and no compiler, and a comparison of runs nothing of Dask."""
     command = (sys.executable, "-c", _LISTING)

@@ -180,6 +180,7 @@ def chatty(*arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_what_libraries_warn_of_and_what_fails_beside_are_events(run):
     done = chatty("score", run[0], IRIS, *JSON)
     assert done.returncode == 70
@@ -193,6 +194,7 @@ def test_what_libraries_warn_of_and_what_fails_beside_are_events(run):
     assert all("traceback" not in line for line in lines)
 
 
+@pytest.mark.slow
 def test_debugging_adds_the_traceback_to_the_event(run):
     done = chatty("score", run[0], IRIS, *JSON, "--log-level", "debug")
     last = events(done.stderr)[-1]

@@ -30,6 +30,7 @@ def mixture(folder):
     return load(folder / "model.safetensors")
 
 
+@pytest.mark.slow
 def test_with_rows_entropy_decides_and_without_overlap(folder, tmp_path, here, mixture):
     model, rows = folder / "model.safetensors", folder / "rows.parquet"
     by_rows = here("merge", model, rows, "--clusters", 2, "-o", tmp_path / "entropy", "--json")
@@ -52,6 +53,7 @@ def test_with_rows_entropy_decides_and_without_overlap(folder, tmp_path, here, m
     assert here("merge", model, "--clusters", 3, "-o", tmp_path / "overlap").code == 73
 
 
+@pytest.mark.slow
 def test_other_commands_know_clusters(folder, tmp_path, here):
     model, rows, run = folder / "model.safetensors", folder / "rows.parquet", tmp_path / "run"
     assert here("merge", model, "--clusters", 2, "-o", run).code == 0

@@ -30,6 +30,7 @@ def fit(here, folder, output, *options, name="gaps.parquet", command="fit", k="3
     return here(command, folder / name, *own, "-o", output, *options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gaps.parquet", "gaps.csv"])
 def test_what_is_known_is_fitted_and_predicted(gaps, tmp_path, here, name):
     done = fit(here, gaps, tmp_path / "run", "--missing", "marginalize", name=name, refine="auto")
@@ -102,6 +103,7 @@ def test_an_update_follows_the_model_unless_it_says_otherwise(gaps, tmp_path, he
     assert (result["rows"], result["rows_dropped"]) == (600 - dropped, dropped)
 
 
+@pytest.mark.slow
 def test_missing_values_noise_and_a_prior_go_from_a_fit_to_its_update(gaps, tmp_path, here):
     rows, options = gaps / "gaps.parquet", ("--missing", "marginalize", "--noise", "--prior",
                                             "default")  # fmt: skip

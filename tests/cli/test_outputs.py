@@ -130,6 +130,7 @@ def test_a_store_holds_what_a_cluster_wrote_and_no_credentials(rows, s3, tmp_pat
     assert "already complete" in again.err
 
 
+@pytest.mark.slow
 def test_zarr_in_a_store_is_what_it_is_on_disk(rows, s3, tmp_path, here):
     zarr = pytest.importorskip("zarr")
     out = f"{s3.url}/out.zarr"

@@ -71,6 +71,7 @@ def test_small_inputs_get_a_cluster_for_it(tmp_path, rows):
     assert is_report(report)
 
 
+@pytest.mark.slow
 def test_a_command_that_fails_leaves_one_too(tmp_path, address, here):
     pd.DataFrame({"a": [1.0, float("nan")]}).to_parquet(tmp_path / "flawed.parquet")
     report = tmp_path / "reports" / "report.html"
@@ -126,6 +127,7 @@ def fail():
     raise KeyError("a group that is gone")
 
 
+@pytest.mark.slow
 def test_a_page_that_failed_and_was_closed_spoils_no_report(tmp_path, address):
     left = Document()
     with suppress(KeyError):

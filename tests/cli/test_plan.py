@@ -35,6 +35,7 @@ def told(brief):
     return made(*ASKED, "--json")
 
 
+@pytest.mark.slow
 def test_text_and_json_agree(here, told):
     shown = here(*ASKED)
     assert (told.code, told.err, shown.code, shown.err) == (0, "", 0, "")

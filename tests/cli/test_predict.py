@@ -46,6 +46,7 @@ def frame(folder):
     return pd.read_csv(folder / "rows.csv")
 
 
+@pytest.mark.slow
 def test_a_model_is_applied_without_waiting_for_scikit_learn(folder, tmp_path):
     script = f"""
 import sys
@@ -285,6 +286,7 @@ def test_an_explanation_names_the_most_surprising_columns(folder, tmp_path, here
     assert schema.field("surprising_1").type == pa.string()
 
 
+@pytest.mark.slow
 def test_at_most_three_columns_are_named_whatever_their_names(tmp_path, here):
     names = ["größe, m", "b", "c", "d", "e"]
     frame = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 5)), columns=names)

@@ -37,6 +37,7 @@ def record_of(run):
     return json.loads((run / "run.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_fit_is_aligned_to_another_runs_components(folder, tmp_path, here):
     fit = ("fit", folder / "second.csv", "-k", K, "--seed", 5)
     assert here(*fit, "-o", tmp_path / "plain").code == 0
@@ -79,6 +80,7 @@ def test_the_record_tells_which_run_and_another_one_is_another_fit(
         assert option[2:].replace("-", "_") in done.err
 
 
+@pytest.mark.slow
 def test_a_selection_starts_from_a_run_and_is_aligned_to_it(folder, tmp_path, here):
     other = folder / "other.safetensors"
     select = ("select", folder / "second.csv", "-k", "2..4", "--seed", 0)
@@ -89,6 +91,7 @@ def test_a_selection_starts_from_a_run_and_is_aligned_to_it(folder, tmp_path, he
         assert_array_equal(load(out).match(other), range(K))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The best number of components")
 def test_a_selection_of_another_number_keeps_its_own_order(folder, tmp_path, caplog):
     two = jobs.fit(folder / "first.csv", tmp_path / "two", components=2, seed=0)
@@ -146,6 +149,7 @@ def test_columns_may_be_in_another_order(folder, tmp_path):
     assert_allclose(load(out).means_[:, ::-1], load(other).means_, atol=0.01)
 
 
+@pytest.mark.slow
 def test_components_of_another_run_stay_while_others_are_learned_beside_them(tmp_path, here):
     known, path = tmp_path / "known", tmp_path / "run"
     fit = ("fit", IRIS, "--columns", "sepal_length,petal_length", "--seed", 0)
@@ -167,6 +171,7 @@ def test_components_of_another_run_stay_while_others_are_learned_beside_them(tmp
         assert here(*fit, "-k", 3, *wrong, "-o", tmp_path / "other").code == 2
 
 
+@pytest.mark.slow
 def test_a_prior_and_noise_are_options_of_a_selection_too(tmp_path, here):
     path = tmp_path / "run"
     done = here("select", IRIS, "--columns", "sepal_length,petal_length", "-k", "1..3", "--seed", 0,

@@ -91,6 +91,7 @@ def test_a_run_is_shown_as_text(run, model, here):
     assert str(IRIS) in done.out
 
 
+@pytest.mark.slow
 def test_a_model_file_from_python_is_shown_without_a_run(tmp_path, here):
     rows = [[float(i % 7), float(i % 5)] for i in range(35)]
     GaussianMixture(2, covariance_type="tied", random_state=0).fit(rows).save(tmp_path / "model")
@@ -111,6 +112,7 @@ def test_models_of_many_columns_and_components_are_shown_in_part(tmp_path, here)
     assert "… and 3 more columns" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inputs", [(), (IRIS,)], ids=["model", "rows"])
 @pytest.mark.parametrize("columns", [(), ("--columns", "sepal_width")], ids=["two", "one"])
 def test_a_figure_is_drawn(run, tmp_path, here, inputs, columns):

@@ -35,6 +35,7 @@ def expected():
     return selector.fit(open_dataset(IRIS, columns=COLUMNS))
 
 
+@pytest.mark.slow
 def test_a_selection_leaves_the_run_directory_of_its_best_model(done, expected):
     path, said = done
     assert said.code == 0
@@ -105,6 +106,7 @@ def test_a_run_is_shown_with_its_candidates(done, here):
     assert found["run"]["result"]["candidates"] == result(path)["candidates"]
 
 
+@pytest.mark.slow
 def test_a_run_is_drawn_with_its_criterion(done, here, tmp_path):
     from matplotlib.image import imread
 
@@ -116,6 +118,7 @@ def test_a_run_is_drawn_with_its_criterion(done, here, tmp_path):
     assert widths[0] > widths[1]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The best number of components")
 def test_options_reach_the_selector(tmp_path, here):
     options = ("--criterion", "icl", "--covariance", "diag,tied", "--n-init", 2, "--tol", 0.01)
@@ -168,6 +171,7 @@ def test_an_unknown_covariance_type_is_wrong_usage(here):
     assert "'round' is none of all, full, tied, diag, spherical" in said.err
 
 
+@pytest.mark.slow
 def test_a_collapsed_candidate_is_told_and_the_others_are_kept(tmp_path, here):
     rows = tmp_path / "rows.csv"
     rows.write_text("a,b\n" + "0,1\n1,0\n5,5\n9,2\n" * 20)
@@ -214,6 +218,7 @@ def test_the_model_of_a_run_scores_as_its_record_tells(done, here):
     assert isinstance(load(path / "model.safetensors"), GaussianMixture)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The best number of components")
 def test_a_candidate_that_ended_below_a_smaller_one_is_told_of(tmp_path, here):
     asked = (*SELECT[:5], "1..8", "--seed", 0, "--criterion", "aic", "--refine", "none")

@@ -53,6 +53,7 @@ def names(run):
     return sorted(path.name for path in run.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize(
     "cluster",

@@ -30,6 +30,7 @@ def in_shell(folder, arguments, redirected):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
 def test_a_fit_whose_streams_are_closed_does_its_job(rows, closed):
     done = in_shell(rows, "fit rows.csv -k 2 -o run --refine none", closed)
@@ -37,10 +38,12 @@ def test_a_fit_whose_streams_are_closed_does_its_job(rows, closed):
     assert json.loads((rows / "run" / "run.json").read_text())["state"] == "complete"
 
 
+@pytest.mark.slow
 def test_a_failure_that_nobody_hears_keeps_its_exit_code(rows):
     assert in_shell(rows, "fit nowhere.csv -k 2 -o run", "2>&-").returncode == 66
 
 
+@pytest.mark.slow
 def test_results_are_the_same_where_only_messages_are_shut_out(rows):
     made("fit", rows / "rows.csv", "-k", 2, "-o", rows / "run")
     heard, unheard = (
@@ -57,6 +60,7 @@ def test_help_that_finds_no_space_ends_with_the_code_of_outputs(tmp_path, argume
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_failure_that_cannot_be_told_keeps_its_exit_code(tmp_path):
     assert in_shell(tmp_path, "fit nowhere.csv -k 2 -o run", "2>/dev/full").returncode == 66
 

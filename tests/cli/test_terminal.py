@@ -169,6 +169,7 @@ def test_at_the_end_there_are_the_components_and_where_the_results_are(tmp_path)
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("covariance", list(COVARIANCES))
 def test_spreads_are_the_components_standard_deviations(tmp_path, here, covariance):
     columns = ("--columns", "sepal_length,sepal_width", "--covariance", covariance)

@@ -47,6 +47,7 @@ def address(ours):
         yield cluster.scheduler_address
 
 
+@pytest.mark.slow
 def test_a_fit_runs_there_with_certificates(tmp_path, address, ours, here):
     done = here(*FIT, "-o", tmp_path / "run", "--scheduler", address, *files(ours))
     assert done.code == 0
@@ -54,6 +55,7 @@ def test_a_fit_runs_there_with_certificates(tmp_path, address, ours, here):
     assert address.startswith("tls://")
 
 
+@pytest.mark.slow
 def test_an_address_without_a_scheme_is_taken_for_tls(tmp_path, address, ours, here):
     there = ("--scheduler", address.removeprefix("tls://"), *files(ours))
     assert here(*FIT, "-o", tmp_path / "run", *there).code == 0

@@ -138,6 +138,7 @@ def test_workers_change_no_bit(folder, tmp_path, here):
     assert tensors_of(tmp_path / "two") == tensors_of(tmp_path / "alone")
 
 
+@pytest.mark.slow
 def test_runs_in_a_store_are_updated_there(folder, tmp_path, here, s3):
     s3.filesystem.put(str(folder / "run"), f"{s3.url}/run", recursive=True)
     s3.filesystem.put(str(folder / "moved.csv"), f"{s3.url}/moved.csv")

@@ -178,6 +178,7 @@ def test_events_of_others_under_the_topic_are_let_pass(client, there, here):
     assert (done.code, done.out, done.err) == (0, "", "No fit is known there.\n")
 
 
+@pytest.mark.slow
 def test_once_tells_what_is_known_and_ends(client, there, here):
     fit(ONE)
     with held(TWO):

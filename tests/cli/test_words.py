@@ -121,6 +121,7 @@ def test_summaries_of_commands_are_whole_sentences(here):
     assert [line for line in commands if not re.search(r"[^.]\.$", line)] == []
 
 
+@pytest.mark.slow
 def test_many_inputs_are_counted_and_passes_are_those_of_all_candidates(here, folder):
     done = here("select", "rows", "-k", "1..4", "-o", "run", "--seed", 0, "--subsample", "none")
     assert done.code == 0
@@ -174,6 +175,7 @@ def test_a_table_takes_no_more_columns_than_the_terminal_has_room_for(here):
     assert "more columns" not in here("show", "wide.safetensors").out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["面积", "surface é", "[bold]x[/]", ":smile:", "ｆｕｌｌ"])
 def test_columns_of_a_table_end_at_the_same_place_on_a_terminal(here, name):
     rows = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=[name, "b"])
@@ -223,6 +225,7 @@ def test_what_a_command_would_not_use_is_refused(here, model, folder, command, o
     assert sorted(path.name for path in folder.iterdir()) == [model, "rows"]
 
 
+@pytest.mark.slow
 def test_what_a_file_says_for_others_is_left_to_them(here, model):
     Path("job.toml").write_text("seed = 1\nworkers = 2\n")
     assert here("plot", model, "-o", "out.png", "--config", "job.toml").code == 0

@@ -26,6 +26,7 @@ def all_rows(source):
     return np.concatenate([block.rows for block in blocks(source)], axis=1).T
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     X=arrays(

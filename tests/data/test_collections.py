@@ -58,6 +58,7 @@ def models(named):
 # --- frames
 
 
+@pytest.mark.slow
 def test_columns_of_a_partition_in_another_order_go_by_name():
     X, same = in_partitions(lambda piece: piece[["b", "a"]]), in_partitions(lambda piece: piece)
     assert_array_equal(GaussianMixture(1).fit(X).means_, GaussianMixture(1).fit(same).means_)
@@ -89,6 +90,7 @@ OTHER_COLUMNS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("change", ["lacks one", "has one more", "has dates"])
 def test_every_method_refuses_a_partition_of_other_columns_with_its_number(change, call):
@@ -116,6 +118,7 @@ def test_a_partition_without_rows_may_have_any_columns(change):
     assert len(models(named=True).predict(X).compute()) == len(others)
 
 
+@pytest.mark.slow
 def test_a_partition_that_is_an_array_is_read_by_position():
     X, same = in_partitions(lambda piece: piece.to_numpy()), in_partitions(lambda piece: piece)
     assert_array_equal(GaussianMixture(1).fit(X).means_, GaussianMixture(1).fit(same).means_)
@@ -165,6 +168,7 @@ OTHER_CHUNKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("change", ["narrower", "wider", "masked", "complex", "sparse"])
 def test_every_method_refuses_a_chunk_that_is_not_as_declared_with_its_number(change, call):
@@ -230,6 +234,7 @@ LOST_WEIGHTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", LOST_WEIGHTS)
 def test_weights_that_lose_something_as_floats_are_refused(kind):
     weights = LOST_WEIGHTS[kind]

@@ -123,6 +123,7 @@ def test_a_late_text_is_named_with_row_line_column_and_value(tmp_path, packed):
         blocks(source)
 
 
+@pytest.mark.slow
 def test_a_text_beyond_the_first_megabytes_is_named_with_its_row(tmp_path):
     text = "name,x\n" + "padding,1.5\n" * 1_000_000 + "padding,oops\n"
     source = open_dataset(write(tmp_path / "a.csv", text), columns=["x"]).source()
@@ -161,6 +162,7 @@ def test_a_ragged_line_in_the_first_rows_is_found_when_opened(tmp_path):
         open_dataset(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [0, 3_000_000])
 def test_a_quote_that_is_never_closed_is_seen_in_the_value(tmp_path, before):
     text = "x,y\n" + "1,2\n" * before + '1,"2\n' + "1,2\n" * 3_000_000
@@ -176,6 +178,7 @@ def test_a_quote_that_swallows_many_megabytes_is_suspected(tmp_path):
         blocks(open_dataset(path, columns=["x"]).source())
 
 
+@pytest.mark.slow
 def test_kept_text_in_another_encoding_is_named_with_its_row(tmp_path):
     path = write(tmp_path / "a.csv", "x,name\n1,Zoe\n" + "1,Zoe\n" * 2_000_000)
     with path.open("ab") as stream:

@@ -68,6 +68,7 @@ def damaged(content, draw):
     return bytes(data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ENDINGS)
 def test_a_damaged_file_is_read_or_refused_but_never_our_fault(tmp_path, here, kind):
     whole = write(tmp_path, kind)

@@ -153,6 +153,7 @@ DEEDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deed", DEEDS)
 @pytest.mark.parametrize(("failure", "kind"), [("busy", ClusterError), ("denied", OutputError)])
 def test_whatever_a_store_refuses_is_told_by_its_name(proxied, deed, failure, kind):

@@ -56,6 +56,7 @@ def files(table):
     return {task.file.file_path: task.file for task in table.scan().plan_files()}
 
 
+@pytest.mark.slow
 def test_the_current_snapshot_is_read_by_folder_metadata_or_name(table, catalogue):
     name = ("default.db.rows", {"format": "iceberg", "storage_options": catalogue[1]})
     places = [(folder(table), {}), (Path(folder(table)), {}), (table.metadata_location, {}), name]
@@ -160,6 +161,7 @@ def parted(catalog):
     return table
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "expected"),
     [
@@ -226,6 +228,7 @@ def functions(tmp_path_factory):
         yield by_functions(catalog)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "holds"),
     [
@@ -262,6 +265,7 @@ def test_rows_are_chosen_by_columns_that_a_table_is_partitioned_by_functions_of(
     assert len(dataset.table.files) < len(files(functions))
 
 
+@pytest.mark.slow
 def test_columns_behind_functions_are_called_as_in_their_version(catalog):
     functions = by_functions(catalog)
     before = functions.current_snapshot().snapshot_id
@@ -421,6 +425,7 @@ def test_a_damaged_manifest_is_refused_before_rows_are_lost(table, which):
             open_dataset(folder(table))
 
 
+@pytest.mark.slow
 def test_flipped_bits_of_manifests_do_not_end_the_process(table):
     draw = np.random.default_rng(0)
     for path in manifests(table):
@@ -443,6 +448,7 @@ def test_a_missing_package_is_named_with_its_extra(table, monkeypatch):
         open_dataset(folder(table))
 
 
+@pytest.mark.slow
 def test_a_table_in_a_store_is_read_with_the_stores_or_the_catalogs_options(s3, tmp_path):
     properties = {
         "s3.endpoint": s3.endpoint,

@@ -194,6 +194,7 @@ def test_a_part_of_another_run_that_comes_while_an_output_is_made_is_not_in_it(r
     np.testing.assert_array_equal(labels(late.out, root[1]), other)
 
 
+@pytest.mark.slow
 @outputs("parted")
 def test_a_part_of_another_run_that_comes_when_an_output_is_complete_is_not_in_it(rows, root, late):
     late.kill(lambda: predict(rows, "model.safetensors", late.out, root[1], **late.more))
@@ -204,6 +205,7 @@ def test_a_part_of_another_run_that_comes_when_an_output_is_complete_is_not_in_i
     assert predict(rows, "other.safetensors", late.out, root[1], **late.more)["already"]
 
 
+@pytest.mark.slow
 @outputs("delta")
 def test_the_same_command_goes_on_whatever_its_earlier_attempt_still_writes(rows, root, late):
     written = []
@@ -223,6 +225,7 @@ def test_the_same_command_goes_on_whatever_its_earlier_attempt_still_writes(rows
     assert not [name for name in place.names() if name.startswith((".", "_part", "_w"))]
 
 
+@pytest.mark.slow
 def test_what_late_tasks_leave_beside_an_output_goes_with_the_next_command(rows, s3, monkeypatch):
     late, out = Late("object", monkeypatch), f"{s3.url}/out"
     late.kill(lambda: predict(rows, "model.safetensors", out, s3.options))
@@ -233,6 +236,7 @@ def test_what_late_tasks_leave_beside_an_output_goes_with_the_next_command(rows,
     assert names == ["_SUCCESS", *(f"part-{n:05}.parquet" for n in range(5))]
 
 
+@pytest.mark.slow
 def test_a_late_task_that_asks_in_time_leaves_nothing_beside_an_output(rows, s3, monkeypatch):
     late, out = Late("parquet", monkeypatch), f"{s3.url}/out"
     late.kill(lambda: predict(rows, "model.safetensors", out, s3.options))
@@ -241,6 +245,7 @@ def test_a_late_task_that_asks_in_time_leaves_nothing_beside_an_output(rows, s3,
     assert all("/out/" in name for name in s3.filesystem.find(s3.url))
 
 
+@pytest.mark.slow
 def test_a_command_whose_lock_was_taken_brings_nothing_into_the_output(rows, s3, monkeypatch):
     out = f"{s3.url}/out"
     folder = Folder.of(out, s3.options).beside(".out.unfinished")
@@ -266,6 +271,7 @@ def test_the_root_of_a_store_is_no_output(rows, s3):
         predict(rows, "model.safetensors", s3.url, s3.options)
 
 
+@pytest.mark.slow
 def test_a_part_that_a_killed_process_did_not_send_is_removed_by_the_next(tmp_path, s3):
     script = """
 import os, signal

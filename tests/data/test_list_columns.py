@@ -180,6 +180,7 @@ def test_what_polars_and_duckdb_write_is_read(tmp_path):
         assert_array_equal(all_rows(open_dataset(tmp_path / f"{name}.parquet")), V, err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_table_with_vectors_is_fitted_and_labelled(tmp_path, here):
     X = np.random.default_rng(0).normal(size=(80, 3))
     table = tmp_path / "table"

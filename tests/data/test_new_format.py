@@ -62,12 +62,14 @@ def rows(tmp_path):
     return X
 
 
+@pytest.mark.slow
 def test_it_is_fitted_by_its_extension(tmp_path, rows):
     found = GaussianMixture(2, random_state=0).fit(open_dataset(tmp_path))
     expected = GaussianMixture(2, random_state=0).fit(rows)
     assert_array_equal(found.predict(rows), expected.predict(rows))
 
 
+@pytest.mark.slow
 def test_the_command_fits_it_and_forecasts_a_fit_of_it(tmp_path, rows, here, brief):
     assert here("plan", tmp_path / "part-0.npz", "-k", 2).code == 0
     fitted = here("fit", tmp_path / "part-0.npz", "-k", 2, "-o", tmp_path / "run", "--seed", 0)

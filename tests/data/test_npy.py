@@ -72,6 +72,7 @@ def test_the_numbers_of_a_file_are_used_where_they_are(tmp_path):
     assert open_dataset(save(tmp_path / "b.npy", X.astype(int))).source().decoded
 
 
+@pytest.mark.slow
 def test_pages_that_were_read_are_given_back(tmp_path):
     with (tmp_path / "a.npy").open("wb") as file:
         described = {"descr": "<f8", "fortran_order": False, "shape": (2**22, 8)}

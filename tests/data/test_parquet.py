@@ -270,6 +270,7 @@ def test_row_groups_are_read_by_many_threads_at_once(tmp_path):
     assert_array_equal(rows, [np.arange(20_000)])
 
 
+@pytest.mark.slow
 def test_a_large_row_group_takes_no_more_memory_than_blocks_of_it(tmp_path):
     rows = np.random.default_rng(0).random(5_000_000)
     write(tmp_path / "small.parquet", a=rows[:100], b=rows[:100])

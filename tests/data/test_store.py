@@ -73,6 +73,7 @@ def failing(kind, count, method="GET"):
     return failure
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_is_read(s3, name):
     url = put(s3, name)
@@ -82,6 +83,7 @@ def test_every_format_is_read(s3, name):
     np.testing.assert_allclose(all_rows(dataset.source()), X, rtol=1e-15)
 
 
+@pytest.mark.slow
 def test_a_bucket_is_searched_and_partitions_are_chosen(s3):
     for day in (1, 2, 3):
         for part in (0, 1):
@@ -123,6 +125,7 @@ def test_an_object_that_changed_is_noticed(s3, name):
         all_rows(source)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["busy", "cut"])
 @pytest.mark.parametrize("name", ["a.parquet", "a.csv.gz", "c.npy", "a.h5", "a.zarr"])
 def test_failures_that_pass_do_no_harm(s3, proxied, impatient, name, kind):

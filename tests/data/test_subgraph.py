@@ -19,6 +19,7 @@ def add(*values):
     return 1 + sum(values)
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(st.integers(0, 30), max_size=4), min_size=1, max_size=30), st.data())
 def test_any_graph_has_the_values_that_dask_finds(needs, data):
     graph = {

@@ -34,6 +34,7 @@ def store(path, array=X, chunks=(30, 2), **options):
     return path
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(
     rows=st.integers(1, 60),

@@ -113,6 +113,7 @@ def test_alerts_are_raised_when_they_should_be_and_no_others(tmp_path, case):
     check(tmp_path, given, expected)
 
 
+@pytest.mark.slow
 @needs_promtool
 @pytest.mark.parametrize("after", ["1x3000", "1x60 _x3000"], ids=["idle", "gone"])
 def test_a_night_without_a_fit_is_told(tmp_path, after):

@@ -44,6 +44,7 @@ def test_the_linter_finds_nothing_in_the_dockerfile():
     assert (done.code, done.out) == (0, "")
 
 
+@pytest.mark.slow
 def test_compose_yaml_follows_the_specification(tmp_path):
     assert checked(FOLDER / "compose.yaml").code == 0
     wrong = (FOLDER / "compose.yaml").read_text(encoding="utf-8").replace("replicas", "replicants")

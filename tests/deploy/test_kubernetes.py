@@ -49,6 +49,7 @@ def check(manifest, version=NEWEST):
         kubernetes_validate.validate(manifest, version, strict=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 def test_every_manifest_has_the_form_that_kubernetes_and_the_operator_ask(applied, version):
     for manifest in applied:
@@ -75,6 +76,7 @@ def paths(value, path=()):
 FREE = ("selector", "requests", "limits")  # maps, whose keys are the writer's
 
 
+@pytest.mark.slow
 def test_a_field_that_is_misspelt_anywhere_fails(applied):
     manifest = next(each for each in applied if each["kind"] in ("DaskCluster", "DaskJob"))
     validator = manifests.strict_validator(manifest["kind"])

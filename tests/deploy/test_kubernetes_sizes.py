@@ -42,6 +42,7 @@ def planned(text):
     return plan(**{name: context.params[name] for name in asked})
 
 
+@pytest.mark.slow
 def test_workers_are_as_large_as_the_planner_says(applied, planned):
     (worker,) = containers(pod_of(applied, "worker"))
     asked = worker["resources"]["requests"]

@@ -164,6 +164,7 @@ def test_a_fit_starts_from_the_last_accepted_night_before_its_day(tmp_path):
     assert previous(str(tmp_path), BAD) is None
 
 
+@pytest.mark.slow
 def test_the_script_hands_the_start_to_the_fit(tmp_path):
     (tmp_path / "venv" / "bin").mkdir(parents=True)
     script(tmp_path / "venv" / "bin" / "daskgmm", 'echo "$*"')

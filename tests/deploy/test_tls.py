@@ -82,6 +82,7 @@ def test_certificates_hold_for_their_hosts_before_a_strict_judge(folder):
         judge.build_server_verifier(x509.DNSName("localhost")).verify(client, [])
 
 
+@pytest.mark.slow
 def test_nothing_is_overwritten_unless_forced_and_then_authority_and_keys_stay(folder):
     certificates = made(folder / "renewed")
     before = {path.name: path.read_bytes() for path in certificates.iterdir()}
@@ -98,6 +99,7 @@ def test_nothing_is_overwritten_unless_forced_and_then_authority_and_keys_stay(f
         )
 
 
+@pytest.mark.slow
 def test_an_authority_without_its_key_or_that_has_expired_signs_nothing(folder):
     certificates = made(folder / "lost")
     (certificates / "ca-key.pem").unlink()

@@ -23,6 +23,7 @@ def model(X):
     return GaussianMixture(3, random_state=0).fit(X)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", SHARES)
 def test_it_is_numpys_quantile_for_every_kind_of_rows(X, model, tmp_path, share):
     pd.DataFrame(X, columns=["a", "b"]).to_parquet(tmp_path / "rows.parquet", row_group_size=30_000)

@@ -100,6 +100,7 @@ def compare(seed):
     assert_allclose(found.score_samples(X), expected.score_samples(X), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(16))
 def test_values_are_scikit_learns_from_its_start(seed):
     compare(seed)
@@ -112,6 +113,7 @@ def test_values_are_scikit_learns_in_more_settings(seed):
     compare(seed)
 
 
+@pytest.mark.slow
 @each_kind
 @each_prior
 def test_several_starts_and_a_warm_start_take_scikit_learns_course(kind, prior):
@@ -160,6 +162,7 @@ def test_the_history_has_the_evidence_lower_bound_a_row_and_it_never_falls():
     assert_allclose(moved.history_[-1]["lower_bound"] + jacobian, bounds[-1], rtol=1e-9)
 
 
+@pytest.mark.slow
 @each_kind
 @each_prior
 def test_integer_weights_are_repeated_rows(kind, prior):
@@ -390,6 +393,7 @@ def expected_moments(theirs, X, kind):
     return counts, means, scatter.mean(axis=1) if kind == "spherical" else scatter
 
 
+@pytest.mark.slow
 @each_kind
 @each_prior
 def test_missing_values_have_posteriors_as_a_loop_over_rows_finds_them(kind, prior):

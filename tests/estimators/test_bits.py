@@ -113,6 +113,7 @@ def killing(client, killed):
 # --- in this process
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scheduler", "kind"),
     [*(("threads", kind) for kind in KINDS), (None, "full"), ("synchronous", "diag")],
@@ -128,6 +129,7 @@ def test_no_number_of_threads_changes_a_bit(workers, expected):
         assert bits(in_chunks()) == expected["full"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2, 4])
 def test_no_setting_of_blas_threads_changes_a_bit(threads, expected):
     with threadpool_limits(threads):
@@ -169,6 +171,7 @@ def test_wide_and_tight_data_keep_their_bits_too(dtype):
     assert bits(X, reg_covar=1e-14) == alone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [2, 8])
 def test_no_number_of_threads_changes_a_bit_of_a_selection(workers, expected_selection):
     with dask.config.set(scheduler="threads", num_workers=workers):

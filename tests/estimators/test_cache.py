@@ -98,6 +98,7 @@ def reads(file):
 # --- the bits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["Parquet", "float32", "weights", "CSV"])
 def test_no_cache_changes_a_bit_of_a_dataset(kind, files, place):
     dataset = datasets(files)[kind]
@@ -111,6 +112,7 @@ def test_no_cache_changes_a_bit_of_a_dataset(kind, files, place):
     assert left(place) == []
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(
     cuts=st.lists(st.integers(0, ROWS), max_size=6),
@@ -261,6 +263,7 @@ def test_an_error_lets_workers_forget_what_they_hold(files):
         assert not any(held in key for key in client.futures)
 
 
+@pytest.mark.slow
 def test_two_fits_at_once_keep_apart(files, place):
     from concurrent.futures import ThreadPoolExecutor
 
@@ -322,6 +325,7 @@ def test_auto_chooses_from_sizes(wanted, memory, disk, expected):
     assert choose.choose(wanted, Room(memory, disk))[0] == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("room", "expected"),
     [(Room(2**30, 2**30), "memory"), (Room(0, 2**30), "disk"), (Room(0, 0), "none")],
@@ -369,6 +373,7 @@ def test_no_other_cache_is_known(wrong):
         GaussianMixture(2, cache=wrong).fit(overlapping(100, 4))
 
 
+@pytest.mark.slow
 def test_the_command_takes_a_cache(files, place, tmp_path, here):
     runs = {}
     for cache in ("disk", "none"):

@@ -88,6 +88,7 @@ def numbers(model):
 # --- what is fitted
 
 
+@pytest.mark.slow
 @each_kind
 @each_way
 def test_steps_are_those_of_a_loop_over_rows(options, kind):
@@ -114,6 +115,7 @@ def test_steps_are_those_of_a_loop_over_rows(options, kind):
     assert_allclose(matrices(found), direct.covariances, rtol=1e-8, atol=1e-9)
 
 
+@pytest.mark.slow
 @each_kind
 @each_way
 def test_the_bound_never_falls(options, kind):
@@ -144,6 +146,7 @@ def test_a_row_of_weight_two_is_two_rows_for_variational_mixtures(options, kind)
     assert_allclose(numbers(weighted), numbers(repeated), rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["full", "tied"])
 @each_way
 def test_chunks_do_not_matter(options, kind):
@@ -155,6 +158,7 @@ def test_chunks_do_not_matter(options, kind):
     assert_allclose(*found, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.slow
 @each_way
 def test_a_fit_that_is_killed_again_and_again_ends_in_the_same_bits(options, tmp_path):
     rows = da.from_array(rows_for(options), chunks=((60, 1, 0, 99), 3))
@@ -178,6 +182,7 @@ def test_a_variational_fit_that_is_killed_ends_in_the_same_bits(options, tmp_pat
 # --- what is asked of it
 
 
+@pytest.mark.slow
 @each_way
 def test_a_saved_model_answers_as_before(options, tmp_path):
     rows = rows_for(options)

@@ -68,6 +68,7 @@ def test_features_too_small_to_be_squared_get_the_regularisation_as_variances():
 # --- weights
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("factor", [1e-25, 1e-9, 1e9, 1e25])
@@ -142,6 +143,7 @@ SIZES = [1e20, 1e36, 1e-30, [1e-20, 1e20]]
 INITS = ["kmeans", "k-means++", "random_from_data", "hierarchical", "k-means||"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "init", "size", "refine"),  # each with each of the others
     [

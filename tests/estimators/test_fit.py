@@ -31,6 +31,7 @@ unconverged = pytest.mark.filterwarnings(
 # --- attributes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", THEIRS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_attributes_have_scikit_learns_names_shapes_and_types(kind, dtype):
@@ -203,6 +204,7 @@ def test_no_iteration_leaves_the_start_as_it_is(kind):
 # --- starts on a sample
 
 
+@pytest.mark.slow
 @each_kind
 def test_starts_on_a_sample_save_passes_and_end_no_worse(kind):
     random = np.random.default_rng(0)
@@ -217,6 +219,7 @@ def test_starts_on_a_sample_save_passes_and_end_no_worse(kind):
     assert quick.lower_bound_ > slow.lower_bound_ - options["tol"] * 3
 
 
+@pytest.mark.slow
 def test_a_sample_of_all_rows_changes_nothing():
     rows = separated()
     plain = GaussianMixture(3, subsample=None, random_state=0).fit(rows)
@@ -378,6 +381,7 @@ def test_more_rows_than_fit_into_memory_are_drawn_lazily():
     assert labels[-1000:].compute().max() <= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["full", "spherical"])
 def test_lazy_draws_have_the_moments_too_and_honour_the_seed(kind):
     model = GaussianMixture(3, covariance_type=kind, random_state=0, refine="none").fit(separated())

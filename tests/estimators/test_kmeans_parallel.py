@@ -56,6 +56,7 @@ def test_its_centres_are_as_good_as_those_of_one_run_of_scikit_learns(seed, dtyp
     assert inertia(rows, centres) <= 1.02 * max(single)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [2.0**-30, 2.0**30])
 def test_units_and_places_change_no_centre(factor):
     rows = blobs()
@@ -76,6 +77,7 @@ def test_rows_of_weight_zero_are_left_out():
     assert_array_equal(AllRows(source, source.lengths, True).standard(frame).compute(), rows)  # noqa: FBT003
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits_on_any_scheduler_and_another_seed_does_not():
     rows = blobs(seed=3)
     found = set()
@@ -124,6 +126,7 @@ def test_a_fit_from_it_finds_the_blobs_whatever_the_sample(covariance_type, subs
     assert model.converged_
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighted", [False, True])
 def test_all_passes_are_counted_as_far_as_dask_ml_tells(weighted, monkeypatch):
     """Reads of a part, counted where parts are read, against what the model says."""
@@ -145,6 +148,7 @@ def test_all_passes_are_counted_as_far_as_dask_ml_tells(weighted, monkeypatch):
     assert model.n_passes_ <= made + 8  # single rows are fetched, and few of its rounds needed
 
 
+@pytest.mark.slow
 def test_starts_that_are_given_whole_or_gone_on_from_need_none():
     rows = blobs()
     first = GaussianMixture(6, **WAY).fit(rows)

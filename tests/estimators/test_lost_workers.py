@@ -127,6 +127,7 @@ def test_a_call_that_a_closing_client_stops(client):
         client.sync(stopped)
 
 
+@pytest.mark.slow
 def test_a_variable_without_a_value_in_a_task_is_told_as_it_is(client):
     def task():
         raise UnboundLocalError("value")
@@ -171,6 +172,7 @@ def test_a_scheduler_that_is_killed(rows, tmp_path):
         fit(rows, lambda: os.kill(boss.process.pid, signal.SIGKILL))
 
 
+@pytest.mark.slow
 def test_a_callback_computes_where_its_caller_would(client, rows):
     """Not on the client that the fit holds on to."""
     before = GaussianMixture(2, random_state=0).fit(rows)

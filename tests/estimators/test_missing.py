@@ -67,6 +67,7 @@ def assert_same_bits(one, other):
 # --- what is fitted
 
 
+@pytest.mark.slow
 @each_kind
 @pytest.mark.parametrize("how", ["drop", "marginalize"])
 def test_with_nothing_missing_it_is_the_ordinary_fit_to_the_bit(kind, how):
@@ -128,6 +129,7 @@ def test_weights_count_as_repeated_rows(kind):
     assert_allclose(one.lower_bounds_, other.lower_bounds_, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_partial_fit_is_a_step_of_em():
     X = gappy(900)
     model = mixture().fit(X)
@@ -141,6 +143,7 @@ def test_partial_fit_is_a_step_of_em():
     assert_allclose(found.covariances, expected[3], rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_selection_chooses_by_what_is_known():
     X = gappy(1500)
     found = GaussianMixtureSelector(
@@ -218,6 +221,7 @@ def same_rows(X, folder):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["drop", "marginalize"])
 def test_all_inputs_have_the_same_missing_values(how, tmp_path):
     X = gappy(600)
@@ -246,6 +250,7 @@ def test_any_number_of_workers_gives_the_same_bits(kind):
     assert_same_bits(*found)
 
 
+@pytest.mark.slow
 @each_kind
 def test_any_chunks_give_the_same_up_to_rounding(kind):
     X = gappy(1200)
@@ -295,6 +300,7 @@ def test_few_complete_rows_are_filled_to_start_from():
     assert_allclose(found.means_[order], MEANS, atol=0.4)
 
 
+@pytest.mark.slow
 def test_kmeans_over_all_rows_leaves_out_what_is_incomplete():
     pytest.importorskip("dask_ml")
     X = da.from_array(gappy(900), chunks=(300, 3))

@@ -115,6 +115,7 @@ def test_dask_rows_are_labelled_lazily_with_noise_last():
     assert set(found.predict(rows)) == {-1, 0, 1}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The best number of components")
 def test_noise_is_one_more_parameter_of_each_candidate():
     rows = with_noise(600)

@@ -306,6 +306,7 @@ def test_a_model_from_a_file_goes_on_to_the_bit(kind, tmp_path):
 # --- where the new rows are elsewhere
 
 
+@pytest.mark.slow
 @needs_extended
 @each_kind
 @pytest.mark.parametrize("forgetting", [0.0, 0.25])
@@ -343,6 +344,7 @@ def test_single_precision_survives_a_drift_of_a_thousand_deviations(kind):
     assert_allclose(single.covariances_, double.covariances_, rtol=2e-3, atol=2e-3)
 
 
+@pytest.mark.slow
 @needs_extended
 @each_kind
 def test_two_hundred_updates_on_the_move_lose_nothing(kind):
@@ -364,6 +366,7 @@ def test_two_hundred_updates_on_the_move_lose_nothing(kind):
 # --- before any fit
 
 
+@pytest.mark.slow
 def test_before_any_fit_it_is_fit():
     rows = some_rows()
     options = {"random_state": 0, "covariance_type": "tied"}

@@ -95,6 +95,7 @@ def test_fixed_parts_are_saved_with_what_is_to_be_found(tmp_path):
     assert_array_equal(again.fit(faithful(300)).means_, found.means_)
 
 
+@pytest.mark.slow
 @each_kind
 def test_what_is_to_be_found_is_found_beside_what_is_known(kind):
     rows = separated(900, apart=9.0)
@@ -128,6 +129,7 @@ def test_a_known_background_lets_the_others_be_learned():
     assert_allclose(found.means_[1:][order], expected, atol=0.5)
 
 
+@pytest.mark.slow
 def test_candidates_have_each_a_prior_of_their_number():
     rows = faithful(300)
     selector = GaussianMixtureSelector([2, 3], prior="default", random_state=0).fit(rows)

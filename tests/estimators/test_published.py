@@ -66,6 +66,7 @@ def test_two_components_of_old_faithful_are_those_of_mixtools():
     assert_allclose(model.covariances_[order], expected, rtol=2e-5)
 
 
+@pytest.mark.slow
 def test_three_components_of_old_faithful_with_one_covariance_are_those_of_mclust():
     # mclust 6, summary(Mclust(faithful)): EEE, 3 components, log-likelihood -1126.326, df 11,
     # BIC -2314.316; it stops EM at a relative change of 1e-5, a little below the maximum.

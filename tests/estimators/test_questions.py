@@ -52,6 +52,7 @@ def in_data_units(model):
 # --- marginal and condition
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("features", [["c", "a"], [2, 0], ("c", 0), np.array([2, 0])])
 def test_a_marginal_has_the_columns_in_the_order_asked_for(model, features):
     found = model.marginal(features)

@@ -166,6 +166,7 @@ def test_a_clone_keeps_the_fitted_model_to_start_from():
     assert best.start_from is start
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The best number of components")
 def test_of_a_selection_only_candidates_with_as_many_components_start_from_it():
     start = reordered(fitted(), ORDER)

@@ -145,6 +145,7 @@ def test_an_empty_file_among_full_ones_is_fine(named, rows, kind, tmp_path):
     assert len(fitted.predict(dataset).compute()) == 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["array", "unknown", "frame", "dataset", "pandas", "polars"])
 def test_every_kind_of_rows_fits_to_the_same(rows, kind, tmp_path):
     frame = pd.DataFrame(rows, columns=NAMES)
@@ -189,6 +190,7 @@ def test_integers_and_small_floats_are_numbers_too():
 # --- nothing comes to the client
 
 
+@pytest.mark.slow
 def test_no_rows_reach_the_client_while_a_dask_array_is_fitted(monkeypatch):
     from daskgmm.passes.engine import graph
 
@@ -375,6 +377,7 @@ def test_a_row_of_no_weight_may_hold_any_number(fill):
     assert found.n_rows_ == 401
 
 
+@pytest.mark.slow
 def test_the_sample_is_drawn_from_rows_that_count():
     random = np.random.default_rng(0)
     centres = np.repeat([[0.0, 0.0], [20.0, 0.0], [0.0, 20.0], [20.0, 20.0]], 25_000, axis=0)

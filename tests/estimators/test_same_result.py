@@ -74,6 +74,7 @@ def assert_same_predictions(ours, theirs, X, rows, tolerance=1e-8):
         assert_allclose(getattr(ours, name)(X), getattr(theirs, name)(rows), rtol=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("n_features", "n_components"), [(1, 3), (2, 3), (5, 4), (17, 3), (50, 2)])
 @WITH_SMALL_COMPONENTS
@@ -86,6 +87,7 @@ def test_from_the_same_start_it_ends_where_scikit_learn_ends(kind, n_features, n
     assert_same_predictions(ours, theirs, rows, rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=12)
 @given(data=st.data())
@@ -122,6 +124,7 @@ def test_wherever_the_rows_are_a_start_on_a_sample_ends_in_the_same_mixture(tmp_
         assert_allclose(found.means_, expected.means_, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("offset", "scale"), [(1e6, 1.0), (0.0, 1e-6), (1e6, 1e-3), (1e8, 1.0), (-1e6, 1e6)]
@@ -259,6 +262,7 @@ def test_max_iter_is_reached_like_there_and_warned_of(kind):
     assert ours.converged_ is False
 
 
+@pytest.mark.slow
 def test_data_wider_than_180_features_give_the_same_result():
     rows = blobs(900, 200, 2)
     given_start = start(rows, "full", 2)

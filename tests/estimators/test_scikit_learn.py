@@ -50,6 +50,7 @@ def checked(*estimators):
     return marked
 
 
+@pytest.mark.slow
 @checked(
     *(GaussianMixture(covariance_type=kind) for kind in COVARIANCES if kind not in SLOW),
     BayesianGaussianMixture(),

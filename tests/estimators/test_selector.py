@@ -81,6 +81,7 @@ def test_candidates_of_one_type_are_separate_fits_to_the_bit(rows, kind, options
     assert same.lower_bounds_ == chosen.lower_bounds_
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", SETTINGS, ids=["full passes", "sampled"])
 def test_candidates_of_all_types_are_separate_fits_up_to_rounding(rows, options):
     options = {"random_state": 0, "n_init": 1} | options
@@ -111,6 +112,7 @@ def test_no_candidate_hangs_on_the_others():
     as_alone()
 
 
+@pytest.mark.slow
 def test_criteria_are_scikit_learns(rows):
     options = {"random_state": 0, "reg_covar": 0, "refine": "none"}
     found = GaussianMixtureSelector([1, 3], covariance_type=THEIRS, **options).fit(rows)
@@ -150,6 +152,7 @@ def test_criteria_count_sample_weights():
     assert_allclose(weighted.results_[columns], repeated.results_[columns], rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_refined_candidates_are_separate_fits_or_better_ones(rows):
     found = GaussianMixtureSelector([2, 5, 3], random_state=3).fit(rows)
     for row in found.results_.itertuples():
@@ -158,6 +161,7 @@ def test_refined_candidates_are_separate_fits_or_better_ones(rows):
         assert same or row.lower_bound > model.lower_bound_
 
 
+@pytest.mark.slow
 def test_with_more_components_the_bound_never_falls():
     X, _ = truth(3, 2, 6).draw(300, 3)
     options = {"random_state": 3, "tol": 1e-9, "max_iter": 500}
@@ -168,6 +172,7 @@ def test_with_more_components_the_bound_never_falls():
 # --- the choice
 
 
+@pytest.mark.slow
 def test_a_row_that_does_not_count_may_be_so_far_that_it_has_no_density():
     X = blobs(600, 2)
     weights = np.ones(600)
@@ -206,12 +211,14 @@ def test_separated_clusters_are_counted(n_clusters):
         assert found.n_components[found[criterion].idxmin()] == n_clusters
 
 
+@pytest.mark.slow
 def test_the_covariance_type_is_found():
     X = blobs(600, distance=12.0)
     selector = GaussianMixtureSelector([2, 3, 4], covariance_type=KINDS, random_state=0).fit(X)
     assert selector.best_params_ == {"n_components": 3, "covariance_type": "spherical"}
 
 
+@pytest.mark.slow
 def test_iris_has_two_clusters_of_the_bic_that_mclust_finds():
     # R's mclustBIC(iris[, -5]) gives -574.018 (its sign) to its model VVV of two components.
     X = open_dataset(IRIS, columns=["sepal_length", "sepal_width", "petal_length", "petal_width"])
@@ -235,6 +242,7 @@ def test_passes_are_those_of_the_longest_candidate(rows):
     assert found.n_passes_ == 1 + found.results_.n_iter.max() + 1  # survey, EM, criteria
 
 
+@pytest.mark.slow
 def test_every_part_is_read_once_a_pass(rows, tmp_path):
     def counted(block):
         (tmp_path / f"{len(list(tmp_path.iterdir()))}").touch()
@@ -278,6 +286,7 @@ def test_a_candidate_that_collapses_at_its_start_is_a_row_without_numbers():
     assert found.best_params_["n_components"] == 1
 
 
+@pytest.mark.slow
 def test_a_candidate_that_collapses_later_is_a_row_without_numbers():
     random = np.random.default_rng(0)
     X = np.concatenate([np.full(300, 7.0), random.normal(0, 1, 300)])[:, np.newaxis]
@@ -300,6 +309,7 @@ def test_only_where_all_collapse_it_is_an_error():
 # --- inputs and parameters
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["numpy", "pandas", "dask array", "dask frame", "dataset"])
 def test_every_kind_of_rows_is_selected_on(rows, kind, tmp_path):
     frame = pd.DataFrame(rows, columns=list("abc"))
@@ -322,6 +332,7 @@ def test_every_kind_of_rows_is_selected_on(rows, kind, tmp_path):
     assert hasattr(found.best_estimator_, "feature_names_in_") == named
 
 
+@pytest.mark.slow
 def test_what_it_says_of_rows_is_what_the_best_says(rows, tmp_path):
     found = GaussianMixtureSelector([1, 3], random_state=0).fit(rows)
     best = found.best_estimator_
@@ -351,6 +362,7 @@ def test_it_has_the_mixtures_parameters_but_starts_of_its_own(rows):
     assert {name: chosen[name] for name in options} == options
 
 
+@pytest.mark.slow
 def test_a_fit_changes_no_parameter_and_a_clone_fits_alike(rows):
     selector = GaussianMixtureSelector(range(1, 4), covariance_type=["diag"], random_state=0)
     before = dict(selector.get_params())
@@ -359,6 +371,7 @@ def test_a_fit_changes_no_parameter_and_a_clone_fits_alike(rows):
     pd.testing.assert_frame_equal(clone(selector).fit(rows).results_, selector.results_)
 
 
+@pytest.mark.slow
 def test_a_random_state_gives_one_seed_for_all_which_is_told(rows):
     one, other = (
         GaussianMixtureSelector([2, 3], random_state=np.random.RandomState(5)).fit(rows)

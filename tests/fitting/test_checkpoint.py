@@ -101,6 +101,7 @@ def bits_of_sweep(sweep):
 # --- the same bits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("acceleration", [None, "squarem"])
 def test_ended_after_every_single_pass_it_comes_to_the_same_bits(kind, acceleration, tmp_path):
@@ -116,6 +117,7 @@ def test_ended_after_every_single_pass_it_comes_to_the_same_bits(kind, accelerat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("passes", range(1, 7))
 @pytest.mark.parametrize("stopping", ["lower_bound", "parameters"])
 def test_ended_after_any_pass_it_comes_to_the_same_bits(passes, stopping, tmp_path):
@@ -127,6 +129,7 @@ def test_ended_after_any_pass_it_comes_to_the_same_bits(passes, stopping, tmp_pa
     assert bits(model) == bits(clone(model).set_params(callbacks=()).fit(some_rows()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tol", [1e-3, 1e-5])
 def test_converging_fits_converge_alike(tol, tmp_path):
     model = GaussianMixture(3, **OPTIONS | {"tol": tol, "max_iter": 500, "subsample": 100})
@@ -135,6 +138,7 @@ def test_converging_fits_converge_alike(tol, tmp_path):
     assert bits(in_attempts(model, some_rows(), tmp_path / NAME)[0]) == bits(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("forced", [None, "float32"])
@@ -241,6 +245,7 @@ def source(request, tmp_path):
     }[request.param]
 
 
+@pytest.mark.slow
 def test_rows_from_anywhere_keep_their_bits(source, tmp_path):
     model = GaussianMixture(3, **OPTIONS)
     expected = clone(model).fit(source())
@@ -265,6 +270,7 @@ class Reader:
         return in_chunks().map_blocks(self, dtype=float, meta=np.empty((0, 3)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("init", ["kmeans", "k-means||"])
 def test_no_whole_pass_is_made_again(init, tmp_path):
     """Nor the survey: the first checkpoint is there before the first pass of EM."""
@@ -381,6 +387,7 @@ def test_a_state_comes_back_whole(kind, stopping, tmp_path):
 # --- selections
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("acceleration", [None, "squarem"])
 def test_a_selection_comes_to_the_same_bits(acceleration, tmp_path):
     settings = OPTIONS | {"acceleration": acceleration, "n_init": 2, "tol": 1e-3, "max_iter": 9}
@@ -497,6 +504,7 @@ def test_a_url_will_do():
     assert Folder.of("memory://checkpoints", {}).names() == []
 
 
+@pytest.mark.slow
 def test_an_object_store_will_do(monkeypatch):
     from moto.server import ThreadedMotoServer
 
@@ -600,6 +608,7 @@ def test_a_full_disk_ends_the_fit_at_the_next_checkpoint_and_leaves_the_last(tmp
         model.fit(random.normal(size=(700, 3)))
 
 
+@pytest.mark.slow
 def test_where_there_is_no_folder_the_fit_ends_before_its_passes(tmp_path):
     told = []
     path = tmp_path / "missing" / NAME

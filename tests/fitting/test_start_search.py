@@ -71,6 +71,7 @@ def ended_in_starts(monkeypatch, fit, path):
     raise AssertionError("the search goes on for ever")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
     [
@@ -93,6 +94,7 @@ def test_ended_in_each_stretch_it_comes_to_the_same_bits(short, monkeypatch, tmp
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_random_numbers_are_left_as_they_were(short, monkeypatch, tmp_path):
     one, other = np.random.RandomState(5), np.random.RandomState(5)
     options = OPTIONS | {"n_init": 2}
@@ -107,6 +109,7 @@ def test_random_numbers_are_left_as_they_were(short, monkeypatch, tmp_path):
     assert one.random_sample() == other.random_sample()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The best number of components")
 def test_each_candidates_search_goes_on_by_itself(short, monkeypatch, tmp_path):
     expected = GaussianMixtureSelector((1, 3), **OPTIONS).fit(in_chunks())
@@ -119,6 +122,7 @@ def test_each_candidates_search_goes_on_by_itself(short, monkeypatch, tmp_path):
     assert bits_of_sweep(found[0]) == bits_of_sweep(expected)
 
 
+@pytest.mark.slow
 def test_a_cluster_goes_on_with_what_threads_began_and_reads_the_rows_once(
     short, monkeypatch, tmp_path
 ):
@@ -196,6 +200,7 @@ def of_two_stretches(monkeypatch, path):
             GaussianMixture(4, **OPTIONS, checkpoint=path).fit(in_chunks())
 
 
+@pytest.mark.slow
 def test_another_version_begins_the_search_again(short, monkeypatch, tmp_path, caplog):
     path = tmp_path / NAME
     of_two_stretches(monkeypatch, path)
@@ -229,6 +234,7 @@ def test_a_short_search_writes_no_checkpoint_of_its_own(monkeypatch, tmp_path):
 # --- memory
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The best number of components")
 @pytest.mark.parametrize("checkpoint", [None, NAME])
 def test_what_stretches_bring_is_counted_where_there_are_any(checkpoint, tmp_path, monkeypatch):

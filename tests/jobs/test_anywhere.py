@@ -49,6 +49,7 @@ def bound(record):
     return record["result"]["lower_bound"]
 
 
+@pytest.mark.slow
 def test_beside_a_running_event_loop(rows, tmp_path, cluster, expected):
     async def main():
         here = jobs.fit(rows, str(tmp_path / "here"), components=2, seed=0, refine="none")

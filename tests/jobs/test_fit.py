@@ -141,6 +141,7 @@ def stored(folder, name):
     return path, path.read_bytes() + b"0,0\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", ["memory", "disk", "none"])
 @pytest.mark.parametrize("name", ["a.parquet", "a.csv", "a.npy", "a.h5"])
 def test_an_input_that_is_replaced_during_a_fit_ends_it(tmp_path, name, cache):
@@ -179,6 +180,7 @@ def test_an_input_that_is_gone_after_a_fit_ends_it(tmp_path):
         run_fit(request, Removal())
 
 
+@pytest.mark.slow
 def test_an_object_that_is_replaced_during_a_fit_ends_it(tmp_path, s3):
     path, content = stored(tmp_path, "a.parquet")
     s3.filesystem.put(str(path), f"{s3.url}/a.parquet")
@@ -195,6 +197,7 @@ def test_an_object_that_is_replaced_during_a_fit_ends_it(tmp_path, s3):
         )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("made", ["score", "predict", "update", "select"])
 def test_every_job_tells_of_an_input_that_changed_after_it_was_read(tmp_path, made, monkeypatch):
     path, content = stored(tmp_path, "a.csv")

@@ -195,6 +195,7 @@ def test_a_search_makes_the_em_steps_that_its_budget_has():
     assert few < many == 8 * (4 + 2 * 2) + USUAL_LAST_STEPS
 
 
+@pytest.mark.slow
 def test_each_part_of_a_search_is_measured_and_counted():
     pass_plan = prospect_of(1000, 20, 4)
     few, more = (measured_search(pass_plan, rows) for rows in (10**4, 10**6))
@@ -228,6 +229,7 @@ def prospect_of(rows, n_features, n_components, kind="full", **parameters):
     return PassPlan.of(estimator, imagined(rows, n_features, DOUBLE))
 
 
+@pytest.mark.slow
 @given(ROWS, ROWS, SHAPES)
 def test_more_rows_take_no_less_memory_and_no_fewer_tasks(one, other, shape):
     few, many = (prospect_of(rows, *shape) for rows in sorted((one, other)))
@@ -256,6 +258,7 @@ def test_moments_of_tasks_and_what_a_step_takes_at_any_size_are_counted():
     assert 2 * tasks <= more - less <= 2 * (tasks + 2)
 
 
+@pytest.mark.slow
 def test_the_scheduler_s_cost_is_counted():
     pass_plan = prospect_of(10**10, 2, 2)
     planner = Planner(pass_plan, rows_bytes(pass_plan.source), 1, Rate(1e-12))
@@ -263,6 +266,7 @@ def test_the_scheduler_s_cost_is_counted():
     assert few < many
 
 
+@pytest.mark.slow
 @given(st.integers(10**6, 10**13), st.integers(2**20, 2**40), st.integers(1, 8))
 def test_the_cheapest_cluster_is_the_fewest_workers_that_hold_all_rows(data, spare, threads):
     pass_plan = prospect_of(10**6, 20, 8)

@@ -71,6 +71,7 @@ def test_a_fit_refuses_what_a_plan_calls_too_large(
             assert by_plan.replace("the memory limit is", "the largest worker has") == by_fit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_features", "n_components"), [(3, 2), (16, 6), (20, 8)])
 def test_workers_of_half_a_gibibyte_fit_usual_sizes_and_the_plan_says_what_is_short(
     n_features, n_components

@@ -351,6 +351,7 @@ def test_an_owner_that_was_taken_for_dead_stops(s3, monkeypatch):
     assert b"theirs" in folder.read(locks.LOCK_FILE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [3, "the last pass"])
 def test_a_stopped_owner_writes_nothing_after_its_lock_was_taken(s3, monkeypatch, after):
     """It wakes before its next beat, so nobody has told it."""
@@ -426,6 +427,7 @@ def test_other_inputs_are_no_reason_to_go_on(tmp_path, run):
         jobs.fit(str(rows), run, **LONG)
 
 
+@pytest.mark.slow
 def test_a_selection_goes_on_too(tmp_path, run):
     options = {**LONG, "components": [2, 3], "covariance": ["full", "diag"], "seed": 0}
     with pytest.raises(KeyboardInterrupt):

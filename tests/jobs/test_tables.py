@@ -32,6 +32,7 @@ def fit(here, table, *options):
     return here("fit", table, "-k", 2, "-o", table.parent / "run", "--seed", 0, *options)
 
 
+@pytest.mark.slow
 def test_the_record_has_the_tables_version_and_the_same_command_is_complete(here, table):
     assert fit(here, table).code == 0
     record = json.loads((table.parent / "run" / "run.json").read_text())
@@ -46,6 +47,7 @@ def test_the_record_has_the_tables_version_and_the_same_command_is_complete(here
     assert "already complete" in again.err
 
 
+@pytest.mark.slow
 def test_another_version_is_other_input_and_the_recorded_one_can_be_named(here, table):
     assert fit(here, table).code == 0
     write_deltalake(str(table), frame(np.ones((5, 2)), np.ones(5, np.int64)), mode="append")
@@ -57,6 +59,7 @@ def test_another_version_is_other_input_and_the_recorded_one_can_be_named(here, 
     assert "already complete" in then.err
 
 
+@pytest.mark.slow
 def test_a_version_that_leaves_the_chosen_partitions_alone_is_the_same_input(here, table):
     night, out = ("--where", "day=1"), table.parent / "labels"
 
@@ -74,6 +77,7 @@ def test_a_version_that_leaves_the_chosen_partitions_alone_is_the_same_input(her
         assert "versions of them" in other.err
 
 
+@pytest.mark.slow
 def test_a_column_that_was_added_is_other_input(here, table):
     night = ("--where", "day=1")
     assert fit(here, table, *night).code == 0
@@ -82,6 +86,7 @@ def test_a_column_that_was_added_is_other_input(here, table):
     assert fit(here, table, *night).code == 73
 
 
+@pytest.mark.slow
 def test_only_the_chosen_partitions_are_fitted_scored_and_labelled(here, table):
     days = ("--where", "day>=2")
     assert fit(here, table, *days).code == 0
@@ -97,6 +102,7 @@ def test_only_the_chosen_partitions_are_fitted_scored_and_labelled(here, table):
     assert other.code == 73
 
 
+@pytest.mark.slow
 def test_the_command_line_chooses_a_version_or_a_time(here, table):
     write_deltalake(str(table), frame(np.ones((5, 2)), np.ones(5, np.int64)), mode="append")
     assert fit(here, table).code == 0
@@ -109,6 +115,7 @@ def test_the_command_line_chooses_a_version_or_a_time(here, table):
     assert "has no version as old as" in early.err
 
 
+@pytest.mark.slow
 def test_an_update_with_rows_that_a_run_has_read_is_warned_of(here, table):
     assert fit(here, table).code == 0
     run = table.parent / "run"
@@ -120,6 +127,7 @@ def test_an_update_with_rows_that_a_run_has_read_is_warned_of(here, table):
     assert "count twice" not in new.err
 
 
+@pytest.mark.slow
 def test_an_iceberg_table_of_a_catalog_is_fitted_again_and_again(here, tmp_path):
     catalog, options = catalog_at(tmp_path)
     rows = frame(np.random.default_rng(0).normal(size=(60, 2)), np.repeat([1, 2], 30))

@@ -187,6 +187,7 @@ def test_a_responsibility_that_no_sum_can_feel_is_none(dtype):
     assert_array_equal(found.sums[-1], [10, 0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "lowest"), [(DOUBLE, 700), (SINGLE, 87)], ids=["f8", "f4"])
 def test_the_exponential_is_within_an_ulp_and_keeps_nan(dtype, lowest):
     @njit(fastmath={"contract"})

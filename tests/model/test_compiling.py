@@ -58,6 +58,7 @@ def doubles(function):
     return True
 
 
+@pytest.mark.slow
 def test_a_child_compiles_what_no_cache_holds(loop, compiled_here):
     assert doubles(loop(DOUBLE, DOUBLE))
     assert not compiled_here
@@ -86,6 +87,7 @@ def test_where_nothing_can_be_kept_this_process_compiles(loop, compiled_here, mo
     assert compiled_here
 
 
+@pytest.mark.slow
 def test_a_process_waits_for_the_one_that_compiles(loop, monkeypatch):
     begun, go_on, children = threading.Event(), threading.Event(), []
     plain = subprocess.run

@@ -73,6 +73,7 @@ def test_a_marginal_of_the_conditional_is_the_conditional_of_the_marginal(covari
         assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-10, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_conditional_densities_average_to_the_marginal_density(covariance):
     """Total probability: the integral over one feature, by the trapezoidal rule."""
     mixture = random_mixture(covariance, n_features=D)
@@ -169,6 +170,7 @@ def test_with_one_component_the_mean_is_the_linear_regression():
     )
 
 
+@pytest.mark.slow
 @given(cuts=st.lists(st.integers(0, 70), max_size=5), kind=st.sampled_from(list(COVARIANCES)))
 def test_a_rows_bits_do_not_depend_on_the_rows_beside_it(cuts, kind):
     predictor = Predictor(random_mixture(COVARIANCES[kind], n_features=16), Frame.identity(16))

@@ -66,6 +66,7 @@ def test_names_and_summaries_load_no_library():
 # --- a type that is registered
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("registered")
 @pytest.mark.parametrize("init", ["kmeans", "k-means++", "random", "hierarchical"])
 @pytest.mark.parametrize("acceleration", [None, "squarem"])
@@ -83,6 +84,7 @@ def test_a_fit_ends_at_a_maximum_of_the_likelihood(init, acceleration):
     assert_allclose(model.covariances_, within, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("registered")
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_predictions_and_criteria_are_scikit_learns_for_the_same_mixture(dtype):
@@ -106,6 +108,7 @@ def test_one_component_is_scikit_learns_with_diagonals():
     assert_allclose(ours.lower_bound_, theirs.lower_bound_, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("registered")
 def test_chunks_change_nothing_and_what_is_lazy_stays_lazy():
     rows = some_rows()
@@ -115,6 +118,7 @@ def test_chunks_change_nothing_and_what_is_lazy_stays_lazy():
     assert_allclose(lazy.score_samples(X).compute(), model.score_samples(rows), rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("registered")
 def test_it_is_updated_saved_loaded_and_drawn_from(tmp_path):
     model = fitted().partial_fit(some_rows(50, 1), forgetting=0.5)
@@ -148,6 +152,7 @@ def test_a_fit_goes_on_from_its_checkpoint(tmp_path):
     assert_array_equal(fitted(**options).means_, fitted(**options | {"checkpoint": None}).means_)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The best number of components")
 @pytest.mark.usefixtures("registered")
 def test_it_is_selected_where_it_suits_and_all_types_share_the_passes():
@@ -156,6 +161,7 @@ def test_it_is_selected_where_it_suits_and_all_types_share_the_passes():
     assert selector.best_params_ == {"n_components": 3, "covariance_type": NEW}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("registered")
 def test_figures_show_its_variances(tmp_path):
     model = fitted()
@@ -167,6 +173,7 @@ def test_figures_show_its_variances(tmp_path):
     plotting.save(model, tmp_path / "fit.png", some_rows())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("registered")
 def test_precisions_of_another_shape_are_refused_and_so_is_what_scikit_learn_lacks():
     with pytest.raises(ConfigurationError, match="shape of"):

@@ -105,6 +105,7 @@ def test_values_whose_distance_overflows_are_infinitely_surprising(covariance):
     assert not np.isnan(found).any()
 
 
+@pytest.mark.slow
 @given(cuts=st.lists(st.integers(0, 70), max_size=5), kind=st.sampled_from(list(COVARIANCES)))
 def test_a_rows_bits_do_not_depend_on_the_rows_beside_it(cuts, kind):
     predictor = Predictor(random_mixture(COVARIANCES[kind], 3, 16), Frame.identity(16))

@@ -235,6 +235,7 @@ def test_taking_empties_the_kernel(covariance, kernel):
 # --- against extended precision
 
 
+@pytest.mark.slow
 @needs_extended
 @each_kernel
 @pytest.mark.parametrize("dtype", [DOUBLE, SINGLE], ids=str)

@@ -78,6 +78,7 @@ def add(kernel, rows, dtype, weights=None):
     return kernel.take()[0]
 
 
+@pytest.mark.slow
 @along_axes
 @each_type
 @pytest.mark.parametrize("weighted", [False, True])
@@ -130,6 +131,7 @@ def one_tight_among_many(kind, n_features=48, n_components=600):
     return rows, mixture_of(rows, labels, kind)
 
 
+@pytest.mark.slow
 @along_axes
 def test_one_tight_component_sends_no_row_about_all_means(kind):
     rows, mixture = one_tight_among_many(kind)

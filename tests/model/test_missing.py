@@ -69,6 +69,7 @@ def jacobian(z, frame, weights=None):
     return -float(own @ (~np.isnan(z) @ np.log(frame.scale)))
 
 
+@pytest.mark.slow
 @each_way
 @pytest.mark.usefixtures("fewest_rows")
 @pytest.mark.parametrize("weighted", [False, True])
@@ -102,6 +103,7 @@ def scatter_of(z):
     return complete.T @ complete
 
 
+@pytest.mark.slow
 @each_way
 @pytest.mark.usefixtures("fewest_rows")
 def test_a_step_about_other_origins_is_the_same(covariance, compiled):
@@ -113,6 +115,7 @@ def test_a_step_about_other_origins_is_the_same(covariance, compiled):
     assert_step(found, mixture, frame, (likelihood + jacobian(z, frame), *others))
 
 
+@pytest.mark.slow
 def test_mixtures_of_all_types_advance_together(monkeypatch):
     monkeypatch.setattr(accumulation, "FEWEST_ROWS", 6)
     z, frame, _ = rows_and_mixture("spherical")

@@ -112,6 +112,7 @@ def test_to_the_same_origins_nothing_changes_at_all(covariance):
     assert_array_equal(moved.shared, moments.shared)
 
 
+@pytest.mark.slow
 @given(kinds, seeds, st.integers(0, 200))
 def test_moved_sums_are_the_sum_of_moved(kind, seed, cut):
     mixture, rows, origins = case(kind, seed)
@@ -137,6 +138,7 @@ def test_single_features_and_components_move_too(covariance):
 # --- joined
 
 
+@pytest.mark.slow
 @given(kinds, seeds, st.integers(1, 199))
 def test_joined_moments_make_the_mixture_of_all_rows(kind, seed, cut):
     mixture, rows, origins = case(kind, seed)

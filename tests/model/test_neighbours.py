@@ -57,6 +57,7 @@ def sums_of(kernel, mixture, rows, dtype=DOUBLE, weights=None):
     return made, made.take()[0]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("known")
 @settings(max_examples=30, deadline=None)
 @given(

@@ -145,6 +145,7 @@ def test_predictions_have_noise_last(kind, compiled):
     assert_allclose(found.responsibilities, density / density.sum(axis=0), atol=1e-12)
 
 
+@pytest.mark.slow
 @each_kind
 def test_marginal_noise_is_uniform_over_the_sides_that_remain(kind):
     mixture = noisy(kind)

@@ -331,6 +331,7 @@ def test_what_overflows_is_not_exact_enough(covariance):
 # --- many features
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_features", [200, 300])
 def test_beyond_180_features_full_covariances_are_whitened_not_written_out(n_features):
     mixture = reference.random_mixture("full", 2, n_features)

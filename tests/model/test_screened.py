@@ -99,6 +99,21 @@ def test_pairs_that_count_make_the_moments_of_all(
         assert_same_moments(found, expected, 1e-11 if dtype == DOUBLE else 1e-3)
 
 
+@each_kind
+@each_type
+@pytest.mark.parametrize("n_features", [1, 2, 4, 5, 7, 8, 9, 13])
+def test_all_pairs_leave_out_no_feature_whatever_number_of_them_goes_at_once(
+    kind, dtype, n_features
+):
+    # A component of few rows is summed in double, in as many rows at once as fit.
+    rows, labels = correlated(4000, n_features, 3, spread=5, apart=2)
+    labels[:20], rows[:20] = 3, rows[:20] + 40
+    mixture = mixture_of(rows, labels, kind)
+    expected = moments_of(CentredKernel, mixture, rows, dtype)
+    found = moments_of(ALL_PAIRS, mixture, rows, dtype)
+    assert_same_moments(found, expected, 1e-11 if dtype == DOUBLE else 1e-3)
+
+
 @pytest.mark.parametrize("kind", ["full", "tied"])
 @each_type
 @pytest.mark.parametrize(("n_components", "n_features"), [(3, 95), (3, 96), (2, 150), (1, 200)])
@@ -388,7 +403,7 @@ def test_columns_in_other_units_off_the_origin_and_a_constant_one_change_nothing
 
 
 def test_about_given_origins_all_pairs_are_not_taken_for_as_cheap_as_features():
-    rows, labels = correlated(2000, 30, 8, spread=3, apart=0)
+    rows, labels = correlated(2000, 30, 40, spread=3, apart=0)
     mixture = mixture_of(rows, labels, "full")
     free, held = (
         ScreenedKernel([mixture], Frame.identity(30), DOUBLE, origins).strategies[0]

@@ -113,6 +113,7 @@ def test_logits_in_single_precision_are_off_by_no_more_than_is_put_up_with(n_fea
     assert np.abs(single.max(axis=0) - double.max(axis=0)).max() <= SINGLE_ERROR
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     n_features=st.sampled_from([2, 3, 5, 10, 20, 50, 100, 200]),

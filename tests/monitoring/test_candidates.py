@@ -57,6 +57,7 @@ def selection():
         return selector.fit(two_groups()), recorder
 
 
+@pytest.mark.slow
 def test_the_last_values_are_the_criteria_of_the_end(selection):
     selector, recorder = selection
     found = candidates_of(recorder.passes[-1].state, "aic")

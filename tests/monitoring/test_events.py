@@ -28,6 +28,7 @@ def told(client):
     return lambda: [event for _, event in client.get_events(TOPIC)[before:]]
 
 
+@pytest.mark.slow
 def test_a_fit_tells_its_start_each_pass_and_its_end_in_order(told):
     model = GaussianMixture(2, random_state=0, subsample=None, tol=1e-9, max_iter=50).fit(
         two_groups()
@@ -48,6 +49,7 @@ def test_a_fit_tells_its_start_each_pass_and_its_end_in_order(told):
     np.testing.assert_allclose(passes[-1]["deviations"], np.sqrt(variances))
 
 
+@pytest.mark.slow
 def test_the_search_for_starts_says_how_far_it_is_before_the_first_pass(told):
     model = GaussianMixture(6, n_init=2, random_state=0, subsample=1_000).fit(two_groups())
     events = told()
@@ -65,6 +67,7 @@ def test_the_search_for_starts_says_how_far_it_is_before_the_first_pass(told):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The best number of components")
 def test_each_candidate_reports_a_search_of_its_own(told):
     GaussianMixtureSelector((1, 2), random_state=0).fit(two_groups())
@@ -94,6 +97,7 @@ def test_a_fit_that_fails_says_so(told):
     assert "NaN" in told()[-1]["message"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The best number of components")
 def test_fits_are_told_apart_by_run(told):
     GaussianMixture(2, random_state=0, refine="none").fit(two_groups())

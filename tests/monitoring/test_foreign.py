@@ -127,6 +127,7 @@ def show(events):
     return json.loads(json.dumps(runs_as_json(fits), allow_nan=False))["runs"]
 
 
+@pytest.mark.slow
 @given(garbage)
 @example({"event": ["pass"], "run_id": RUN})
 @example({"event": "pass", "run_id": ["a"], "iteration": 1})
@@ -146,6 +147,7 @@ def changed(messages, data):
     return [*messages[:at], spoilt, *messages[at + 1 :]]
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.data())
 def test_a_real_event_with_a_field_missing_or_of_another_type_breaks_nothing(messages, data):
@@ -166,6 +168,7 @@ def test_real_events_are_all_taken(messages):
     assert run["latest"] == messages[-2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value"),
     [("seconds", float("inf")), ("weights", [0.5, None]), ("rows", -1), ("means", [[1], [1, 2]])],

@@ -51,6 +51,7 @@ def test_a_fit_whose_process_left_is_lost_until_it_is_heard_of_again():
     assert history.runs[0].state == "running"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("passes", [MOST_POINTS, MOST_POINTS + 1, 5_000, 20_000])
 def test_points_of_a_long_fit_are_thinned_evenly_and_the_first_and_latest_stay(passes):
     history = history_of(start(), *(made(iteration) for iteration in range(1, passes + 1)))

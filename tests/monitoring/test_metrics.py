@@ -67,6 +67,7 @@ def info(client):
     return labels
 
 
+@pytest.mark.slow
 def test_a_fits_size_and_kind_are_labels(client):
     GaussianMixture(3, covariance_type="diag", random_state=0).fit(two_groups())
     labels = info(client)
@@ -106,6 +107,7 @@ def test_a_fit_that_goes_on_is_running_and_its_passes_move(client):
     assert of(scrape(client.cluster), "daskgmm_fits_running") == 0
 
 
+@pytest.mark.slow
 def test_fits_that_ended_are_counted_by_their_outcome(client):
     def counts():
         found = scrape(client.cluster)

@@ -30,6 +30,7 @@ def only_run():
     return run
 
 
+@pytest.mark.slow
 def test_parameters_a_metric_for_each_pass_and_the_model_are_logged(tracking):
     model = GaussianMixture(2, tol=1e-7, random_state=0, callbacks=[MLflowLogger("night")])
     model.fit(rows())
@@ -55,6 +56,7 @@ def test_a_run_that_is_active_is_used_and_stays_active():
     assert only_run().data.metrics["lower_bound"] < 0
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:K = :sklearn.exceptions.ConvergenceWarning")
 def test_a_selection_logs_its_candidates_and_the_model_it_chose():
     selector = GaussianMixtureSelector((1, 2, 3), random_state=0, callbacks=[MLflowLogger()])

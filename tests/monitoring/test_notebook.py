@@ -112,6 +112,7 @@ def test_outside_of_notebooks_nothing_is_shown():
     assert notebook.observer() is None
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The best number of components")
 def test_only_a_fitted_estimator_has_a_course_in_its_picture():
     model = GaussianMixture(2, random_state=0)

@@ -142,6 +142,7 @@ def test_a_page_opened_before_a_fit_shows_its_points_move_and_others_join_it(cli
     assert "daskgmm" in get(link.replace("/daskgmm", "/status"))
 
 
+@pytest.mark.slow
 def test_components_that_emptied_are_marked(client, browser):
     link, gate = install(client), Gate()
     model = BayesianGaussianMixture(
@@ -207,6 +208,7 @@ def test_of_two_fits_at_once_each_can_be_looked_at(client, browser):
         chosen.get_by_text(f"run {newest[0]['run_id'][:8]}").wait_for()
 
 
+@pytest.mark.slow
 def test_the_tasks_of_the_current_pass_are_counted_by_worker(client):
     link, gate = install(client), Gate()
     with fitting(client, gaussian(gate), gate) as going:
@@ -286,6 +288,7 @@ def test_what_others_log_under_the_same_topic_is_let_pass(idle, caplog):
     assert "Plugin failed" not in caplog.text
 
 
+@pytest.mark.slow
 def test_to_install_it_again_does_nothing(idle):
     first = install(idle)
     assert install(idle) == first
@@ -442,6 +445,7 @@ def test_a_page_open_for_ten_thousand_passes_does_not_grow_the_scheduler(tmp_pat
         page.close()
 
 
+@pytest.mark.slow
 def test_a_jobs_own_cluster_links_to_the_page_or_else_to_the_dashboard(idle, monkeypatch, caplog):
     dashboard = idle.dashboard_link
     with cluster_of(0) as another, monkeypatch.context() as moved:

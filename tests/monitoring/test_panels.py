@@ -74,6 +74,7 @@ def test_what_a_logarithm_does_not_have_is_left_out():
     np.testing.assert_array_equal(feed.source.data["component 0"], [np.nan, 0.25])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "run",
     [

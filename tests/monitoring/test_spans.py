@@ -113,6 +113,7 @@ def test_tasks_of_passes_are_still_queued(client):
     assert plugin.queued, "none of the tasks was a root task"
 
 
+@pytest.mark.slow
 def test_prefixes_and_so_colours_are_the_same_in_each_pass_and_run(client, spans):
     for _ in range(2):
         fit(da.from_array(two_groups(), chunks=(500, 3)))

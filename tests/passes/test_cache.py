@@ -211,6 +211,7 @@ def test_the_next_file_is_read_while_one_is_worked_on(disk, place, monkeypatch):
     assert as_bytes(disk.load(1)) == as_bytes(own[1])
 
 
+@pytest.mark.slow
 @given(
     order=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), max_size=30),
 )
@@ -518,6 +519,7 @@ def neighbour(place):
     process.join()
 
 
+@pytest.mark.slow
 def test_processes_of_a_machine_share_a_stage_that_the_last_removes(place, neighbour):
     token, process, wait = neighbour
     stage = DiskStage(token)
@@ -529,6 +531,7 @@ def test_processes_of_a_machine_share_a_stage_that_the_last_removes(place, neigh
     assert left(place) == []
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_leaves_goes_when_another_begins(place, neighbour):
     token, process, _ = neighbour
     DiskStage("unrelated").remove()
@@ -541,6 +544,7 @@ def test_what_a_killed_process_leaves_goes_when_another_begins(place, neighbour)
     stage.remove()
 
 
+@pytest.mark.slow
 def test_dask_removes_what_a_killed_process_leaves_too(place, neighbour):
     from distributed.diskutils import WorkSpace
 

@@ -107,6 +107,7 @@ def test_cost_grows_with_everything_that_is_multiplied():
     assert estimated_seconds_a_row(10, 66, 100) > 5 * base
 
 
+@pytest.mark.slow
 def test_two_thousand_tiny_partitions_are_a_few_tasks():
     X = da.random.default_rng(0).normal(size=(2000 * 30, 2), chunks=(30, 2))
     seen = []
@@ -216,6 +217,7 @@ def _holds(node, value):
     return any(one is value for one in members)
 
 
+@pytest.mark.slow
 def test_keys_have_the_same_prefix_in_every_pass():
     graphs = []
     plain = compute
@@ -263,6 +265,7 @@ def test_independent_chunks_are_read_inside_the_group_and_others_get_their_own_t
     assert all(len(part.inputs) == 1 for part in source.parts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [False, True])
 def test_sums_are_the_same_bits_in_either_case(shared):
     rows = np.random.default_rng(0).normal(size=(5000, 3))
@@ -277,6 +280,7 @@ def test_sums_are_the_same_bits_in_either_case(shared):
     assert found.lower_bounds_ == plain.lower_bounds_
 
 
+@pytest.mark.slow
 def test_column_chunks_are_joined_with_a_word_about_it(caplog):
     rows = np.random.default_rng(0).normal(size=(200, 4))
     found = GaussianMixture(2, random_state=0).fit(da.from_array(rows, chunks=(50, 2)))
@@ -288,6 +292,7 @@ def test_column_chunks_are_joined_with_a_word_about_it(caplog):
 # --- where graphs run
 
 
+@pytest.mark.slow
 def test_a_scheduler_set_in_the_configuration_is_used():
     used = []
 
@@ -345,6 +350,7 @@ with threadpool_limits(2, user_api="blas"):
 """
 
 
+@pytest.mark.slow
 def test_blas_has_one_thread_inside_and_its_own_again_when_the_last_one_leaves():
     # In a process of its own: the limit is the process's, and a task that another test gave up
     # may still be inside here.

@@ -50,6 +50,7 @@ def task_of(rows, length, n_components, dtype, **changes):
     return replace(task, **changes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [DOUBLE, SINGLE])
 @pytest.mark.parametrize(
     ("kind", "n_features", "n_components"),

@@ -73,6 +73,7 @@ def test_fit_tells_the_first_value_that_is_not_finite_with_part_row_and_column(
     assert caught.value.remedy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(SOURCES))
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "score_samples"])
 def test_predictions_refuse_what_is_not_finite(kind, method, tmp_path):

@@ -41,6 +41,7 @@ def everything_of(rows):
     return np.vstack([fitted, model.score(rows) * np.ones(8), model.partial_fit(rows).means_])
 
 
+@pytest.mark.slow
 def test_an_array_in_memory_travels_in_small_graphs_and_comes_to_the_same(cluster):
     rows = np.random.default_rng(0).normal(size=(400_000, 8))
     with Client(cluster):
@@ -168,6 +169,7 @@ def persisted():
     return da.from_array(overlapping(900, 4), chunks=(300, 4)).persist()
 
 
+@pytest.mark.slow
 def test_a_frame_made_of_a_persisted_array_is_fitted(cluster):
     with Client(cluster):
         rows = persisted()

@@ -125,6 +125,7 @@ def test_nobody_knows_where_a_cluster_refuses_to_tell(client, monkeypatch, caplo
     assert not caplog.records
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["threads", "cluster"])
 def test_a_fit_tells_its_passes_in_their_order_and_is_the_same_to_the_bit(client, rows, where):
     told = []
@@ -139,6 +140,7 @@ def test_a_fit_tells_its_passes_in_their_order_and_is_the_same_to_the_bit(client
     assert (tracked.means_ == alone.means_).all()
 
 
+@pytest.mark.slow
 def test_nothing_is_told_outside_of_the_block(rows):
     told = []
     with tracking(told.append):

@@ -56,6 +56,7 @@ def test_what_tasks_bring_to_a_process_by_one_name_is_unpacked_there_once():
     assert pickle.loads(pickle.dumps(two)) is one  # noqa: S301  from worker to worker
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gathered", [2**28, 0])
 def test_persisted_chunks_are_not_sent_again(gathered, monkeypatch):
     monkeypatch.setattr("daskgmm.passes.engine.gathering._GATHERED_BYTES", gathered)

@@ -41,6 +41,7 @@ lengths_of_parts = st.lists(st.integers(0, 60), min_size=2, max_size=12).filter(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(lengths_of_parts, st.integers(1, 300), st.booleans(), st.integers(0, 5))
 def test_the_sample_has_the_right_rows_in_their_order(lengths, capacity, known, seed):
@@ -79,6 +80,7 @@ def in_this_thread():
         yield
 
 
+@pytest.mark.slow
 def test_a_small_sample_is_never_short_of_rows(in_this_thread):
     source = numbered([300, 300])
     counts = [len(sample_of(source, 2, seed).sample.rows) for seed in range(1500)]
@@ -115,6 +117,7 @@ def test_parts_draw_independently():
     assert_array_equal(priorities(0, 1, None).random(1000), streams[1])
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(lengths_of_parts, st.integers(1, 300), st.integers(0, 5))
 def test_how_rows_of_known_number_are_cut_changes_no_row_of_the_sample(lengths, capacity, seed):

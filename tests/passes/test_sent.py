@@ -92,6 +92,7 @@ def test_dask_knows_how_much_moments_and_parameters_take():
     assert sizeof(_Sent(Expectation((mixture(),), None, np.dtype(float)))) > K * D * D * 16
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_what_is_sent_in_part_comes_to_the_same():
     rng = np.random.default_rng(0)

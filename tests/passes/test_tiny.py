@@ -64,6 +64,7 @@ def rows_of(part):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(n_parts=st.integers(FEWEST_TASKS + 1, 600), seed=st.integers(0, 99), weighted=st.booleans())
 def test_bundles_hold_all_rows_and_weights_in_order(n_parts, seed, weighted):
@@ -107,6 +108,7 @@ def in_tiny_chunks(n=PARTITIONS):
     return da.from_array(rows, chunks=(8, 4))
 
 
+@pytest.mark.slow
 def test_a_pass_over_tiny_chunks_has_few_tasks_without_a_cluster():
     with recording() as graphs:
         GaussianMixture(3, random_state=0, max_iter=3, tol=0).fit(in_tiny_chunks())
@@ -144,6 +146,7 @@ def client(workers):
         yield client
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("persisted", [False, True])
 def test_a_value_in_a_bundle_is_told_by_its_own_partition_and_row(persisted):
     rows = overlapping(8 * 300, 4)
@@ -154,6 +157,7 @@ def test_a_value_in_a_bundle_is_told_by_its_own_partition_and_row(persisted):
         GaussianMixture(2).fit(X.persist() if persisted else X)
 
 
+@pytest.mark.slow
 def test_chunks_that_a_cluster_holds_are_asked_for_once_and_their_copy_is_told(caplog):
     caplog.set_level("INFO", "daskgmm")
     asked, plain = [], Client.get
@@ -173,6 +177,7 @@ def test_chunks_that_a_cluster_holds_are_asked_for_once_and_their_copy_is_told(c
     assert "75.00 kiB in all, are held a second time" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_pass_over_tiny_chunks_that_a_cluster_holds_has_very_few_tasks():
     X = in_tiny_chunks()
     alone = bits(X)
@@ -206,6 +211,7 @@ def test_a_persisted_frame_counts_its_rows_first_and_is_then_read_as_an_array_is
     assert len(tasks_a_chunk) == (0 if in_place else 1)
 
 
+@pytest.mark.slow
 def test_tiny_chunks_that_are_drawn_on_a_cluster_are_drawn_by_few_tasks():
     X = in_tiny_chunks(300).map_blocks(np.negative)
     with in_threads(2) as client:

@@ -73,6 +73,7 @@ def test_one_column_shows_densities(before):
     assert len([line for line in ax.lines if line.get_linestyle() == "--"]) == 3
 
 
+@pytest.mark.slow
 def test_mixtures_of_other_sizes_have_no_arrows_and_other_columns_are_refused(before):
     rows = pd.DataFrame(np.random.default_rng(0).normal(size=(90, 3)), columns=NAMES)
     smaller = GaussianMixture(1, random_state=0).fit(rows)

@@ -234,6 +234,7 @@ def test_convergence_shows_the_bounds_their_changes_and_tol(model):
     assert ax.get_title() == f"Converged after {len(model.lower_bounds_)} passes"
 
 
+@pytest.mark.slow
 def test_numbers_that_differ_little_stand_on_the_axes_in_full(model):
     course = copy(model)
     course.lower_bounds_ = [-12.1530, -12.1512, -12.1511]
@@ -255,6 +256,7 @@ def test_convergence_shows_the_parameters_changes_where_they_decide(rows):
     assert drawn[-1] < 1e-4 < drawn[-2]
 
 
+@pytest.mark.slow
 def test_convergence_of_a_single_pass_has_no_change_to_show(rows, tmp_path):
     with pytest.warns(ConvergenceWarning):
         model = GaussianMixture(3, random_state=0, max_iter=1, tol=0).fit(rows)
@@ -268,6 +270,7 @@ def test_both_draw_on_the_axes_that_they_are_given(model, rows):
     assert plotting.convergence(model, ax=right) is right
 
 
+@pytest.mark.slow
 def test_a_saved_png_holds_both_panels_and_every_components_colour(model, rows, tmp_path):
     path = tmp_path / "fit.png"
     plotting.save(model, path, rows, columns=("width", "depth"))
@@ -281,6 +284,7 @@ def test_a_saved_png_holds_both_panels_and_every_components_colour(model, rows, 
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "start"), [("a.svg", b"<?xml"), ("a.pdf", b"%PDF"), ("a.PNG", b"\x89PNG")]
 )
@@ -294,6 +298,7 @@ def test_another_ending_is_refused(model, tmp_path):
         plotting.save(model, tmp_path / "fit.jpeg")
 
 
+@pytest.mark.slow
 def test_a_missing_folder_is_an_output_error(model, tmp_path):
     with pytest.raises(OutputError, match="No such file or directory"):
         plotting.save(model, tmp_path / "nowhere" / "fit.png")
@@ -403,6 +408,7 @@ def test_figures_go_through_pickle_and_show_themselves_again(model):
     assert again._repr_png_().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The best number of components")
 def test_a_selector_is_drawn_as_what_it_chose_and_by_what_it_chose(rows, tmp_path):
     selector = GaussianMixtureSelector([2, 3], criterion="icl", tol=1, random_state=0).fit(rows)

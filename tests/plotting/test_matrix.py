@@ -90,6 +90,7 @@ def test_many_profiles_are_a_table_of_all_means():
     assert numbers == list(range(12))
 
 
+@pytest.mark.slow
 def test_a_saved_figure_of_many_columns_has_all_panels(model, rows, tmp_path):
     plotting.save(model, tmp_path / "figure.png", rows)
     image = imread(tmp_path / "figure.png")[..., :3]

@@ -142,6 +142,7 @@ def test_coordinates_that_overflow_are_no_mixture(covariance_type):
     assert replace(here, means=here.means * np.inf).mixture(like) is None
 
 
+@pytest.mark.slow
 def test_the_length_of_a_small_change_is_felt_by_the_rows_and_has_no_units(covariance_type):
     """Twice the divergence, where components lie apart; for matrices but for the shear's share."""
     apart = reference.random_mixture(covariance_type, 3, 2, spread=200.0)
@@ -172,6 +173,7 @@ def _diagonal(factors, kind):
 # --- laws
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(data=st.data())
 def test_the_bound_never_falls_from_any_start_over_any_chunks_and_weights(data):
@@ -242,6 +244,7 @@ def test_no_more_passes_to_a_bound_that_is_no_lower(covariance_type, dtype, stop
     assert made[squarem] <= made[plain]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stopping", ["lower_bound", "parameters"])
 def test_where_it_stops_em_stands_still(covariance_type, stopping):
     """Convergence is EM's: plain steps from the result change no more."""
@@ -322,6 +325,7 @@ def without_numbers(acceleration, before, after, gain):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("way", "stopping"), [(beyond_all_reason, "lower_bound"), (without_numbers, "parameters")]
 )
@@ -397,6 +401,7 @@ def test_a_component_is_not_emptied_by_a_trial():
 # --- the tail
 
 
+@pytest.mark.slow
 def test_until_its_steps_gain_little_em_goes_its_own_way(covariance_type):
     """There it chooses the optimum; and a fit that ends there is EM's to the bit."""
     rows = overlapping()
@@ -445,6 +450,7 @@ def of_three_starts(covariance_type):
     return rows, run(rows, [start_for(rows, covariance_type, seed) for seed in range(3)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", range(1, 7))  # two rounds of three passes
 def test_a_state_is_enough_to_go_on_from_with_the_same_bits(covariance_type, after):
     rows, whole = of_three_starts(covariance_type)
@@ -455,6 +461,7 @@ def test_a_state_is_enough_to_go_on_from_with_the_same_bits(covariance_type, aft
         same_bits(one, other)
 
 
+@pytest.mark.slow
 def test_each_of_several_starts_takes_the_steps_that_it_takes_alone(covariance_type):
     rows = overlapping(800)
     starts = [start_for(rows, covariance_type, seed) for seed in range(3)]

@@ -85,6 +85,7 @@ def same_bits(one: Trace, other: Trace):
 # --- what EM is
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(data=st.data())
 def test_the_likelihood_never_falls(data):
@@ -121,6 +122,7 @@ def test_one_component_is_the_rows_mean_and_covariance_after_one_step(covariance
 # --- stopping
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("covariance_type", reference.THEIRS)
 @pytest.mark.parametrize("tol", [1e-1, 1e-3, 1e-5])
 @pytest.mark.parametrize("seed", range(3))
@@ -160,6 +162,7 @@ def test_no_pass_is_made_where_none_is_allowed():
     assert run(rows, [from_rows(rows, "full")], never, max_iter=0) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("covariance_type", reference.THEIRS)
 @pytest.mark.parametrize("tol", [1e-2, 1e-4])
 def test_stopping_on_parameters_is_the_hand_written_loop(covariance_type, tol):
@@ -186,6 +189,7 @@ def test_stopping_on_parameters_is_the_hand_written_loop(covariance_type, tol):
         before = after
 
 
+@pytest.mark.slow
 def test_units_do_not_move_the_stop_on_parameters(covariance_type):
     rows = some_rows()
     start = from_rows(rows, covariance_type)
@@ -266,6 +270,7 @@ def test_if_every_start_collapses_the_error_names_the_component():
     assert "reg_covar" in caught.value.remedy
 
 
+@pytest.mark.slow
 def test_starts_share_their_passes_and_leave_them_as_they_stop():
     rows = some_rows()
     starts = [from_rows(rows, "full", seed=seed) for seed in range(4)]
@@ -331,6 +336,7 @@ def test_earlier_states_stay_as_they_were(covariance_type):
         assert_array_equal(trace.moments.sums, sums)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 3, 6])
 def test_a_state_is_enough_to_go_on_from_with_the_same_bits(covariance_type, after):
     rows = some_rows()

@@ -18,6 +18,7 @@ def rows_of(n, n_features, n_clusters, seed, off):
     return rows * rng.uniform(0.1, 3, n_features) + off, rng.uniform(0, 2, n)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("off", [0, 1e3])
 @pytest.mark.parametrize("shape", SHAPES)

@@ -72,6 +72,7 @@ def bound(sample, mixture):
     return sample.expect([mixture])[0].lower_bound
 
 
+@pytest.mark.slow
 def test_moves_leave_the_optimum_that_em_cannot_leave(covariance_type):
     sample, start = trapped(covariance_type)
     (stuck,) = sample.advanced([EMRun(start)], 300, lambda run: run.left < 1e-6)
@@ -95,6 +96,7 @@ def test_moves_keep_the_number_of_components_and_come_best_first(covariance_type
     assert_allclose(bounds[0], max(bounds), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_larger_mixture_is_no_less_likely_than_the_smaller_one_it_grows_from(covariance_type):
     sample, start = trapped(covariance_type)
     (good, _), lone = search([start], sample), of_labels(sample, np.zeros(900), covariance_type)
@@ -142,6 +144,7 @@ def test_partial_em_never_gains_more_than_the_whole_mixture_does(
             previous = gains[0]
 
 
+@pytest.mark.slow
 def test_many_components_are_moved_several_at_once_in_few_multiplications():
     random = np.random.default_rng(0)
     clusters = np.arange(25).repeat(200)
@@ -165,6 +168,7 @@ def test_many_components_are_moved_several_at_once_in_few_multiplications():
     assert_allclose(found.weights, 1 / 25, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_no_search_ends_below_em_from_its_start(covariance_type, seed):
     rows, _ = correlated(600, 3, 4, spread=3, apart=1.0, seed=seed)
@@ -219,6 +223,7 @@ def test_which_of_two_ends_is_better_does_not_depend_on_units(zero):
     assert best_first(apart)[0] is apart[1]
 
 
+@pytest.mark.slow
 def test_where_the_budget_ends_before_the_last_steps_moves_are_kept():
     sample, start = trapped()
     whole = replace(sample, budget=Budget(PLENTY))
@@ -318,6 +323,7 @@ def test_a_component_that_is_thin_beside_others_is_spurious_on_few_rows(few, wro
     assert spurious(of_labels(sample, labels, "full"), moments).tolist() == [False, wrong]
 
 
+@pytest.mark.slow
 def test_moves_leave_what_em_shrinks_onto_a_few_rows_at_its_end():
     rows = TABLES["galaxies"]()
     half = rows[np.random.default_rng(1).permutation(len(rows))][: len(rows) // 2]
@@ -358,6 +364,7 @@ def test_a_covariance_of_its_own_takes_a_component_one_row_more(kind, least):
         assert spurious(mixture, moments).tolist() == [few < least, False]
 
 
+@pytest.mark.slow
 def test_more_starts_are_tried_where_components_share_a_covariance(monkeypatch):
     counts = {}
 
@@ -400,6 +407,7 @@ def test_where_all_starts_collapse_in_their_first_steps_it_is_said():
         model.fit(rows)
 
 
+@pytest.mark.slow
 def test_a_fit_without_any_sound_mixture_warns_and_names_remedies():
     rows = np.random.default_rng(0).normal(size=(30, 4))
     with pytest.warns(UserWarning, match="hardly more rows .* fewer components"):
@@ -407,6 +415,7 @@ def test_a_fit_without_any_sound_mixture_warns_and_names_remedies():
     assert model.refinement_["spurious"]
 
 
+@pytest.mark.slow
 def test_units_do_not_matter(covariance_type):
     rows, _ = correlated(800, 3, 4, spread=3, apart=1.5, seed=2)
     rows = (rows - rows.mean(axis=0)) / rows.std(axis=0)
@@ -425,6 +434,7 @@ def test_units_do_not_matter(covariance_type):
     assert_allclose(moved.lower_bound_ + jacobian, plain.lower_bound_, rtol=0, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_more_starts_are_the_same_ones_and_further_ones(monkeypatch):
     seen = []
 

@@ -44,6 +44,7 @@ def searched(threads, kind, *, compiled=False, weighted=False):
     return (*found, repr(refinement), sample.budget.spent), len(worked)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_search_comes_to_the_same_bits_on_any_number_of_threads(
     covariance_type, weighted, in_many_parts

@@ -121,6 +121,7 @@ def test_rows_join_the_nearest_centre_however_many_are_compared_at_a_time(monkey
     assert_array_equal(few, labels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [300, 9000])
 @pytest.mark.parametrize("n_components", [1, 2, 4])
 def test_hierarchical_recovers_separated_blobs(n, n_components):

@@ -157,7 +157,7 @@ class PairWork(NamedTuple):
     phi: Floats
     leading: Floats
     directions: Floats
-    squares: Floats
+    partial: Floats
     best: NDArray[np.float32]
     limits: Doubles
     upper: NDArray[np.float32]
@@ -206,7 +206,7 @@ def no_model(dtype: np.dtype[np.floating], tile: int) -> tuple[Model, PairWork]:
     )  # fmt: skip
     return model, PairWork(
         edges=integers, strip=1, active=integers, is_near=np.empty(0, np.uint8),
-        z=values, by_row=values, phi=values, leading=values, directions=values, squares=values,
+        z=values, by_row=values, phi=values, leading=values, directions=values, partial=values,
         best=singles, limits=doubles,
         upper=singles, guess=np.empty(0, np.int32), guess_starts=integers, ordered=rows,
         low=values, peak=values, pair_rows=integers, pair_starts=integers, pair_logits=values,

@@ -47,6 +47,11 @@ def work_array(size: int, dtype: np.dtype[Any] | type) -> NDArray[Any]:
     return found[start : start + n_bytes].view(dtype)
 
 
+def padded(n_features: int) -> int:
+    """Rows of a work array for features that loops add four at a time, the last ones zeros."""
+    return -(-n_features // 4) * 4
+
+
 def slab_rows(values_per_row: int, dtype: np.dtype[np.floating], n_bytes: int) -> int:
     """Number of rows in a slab: a power of two, for work arrays of about `n_bytes`."""
     ideal = n_bytes / (values_per_row * dtype.itemsize)

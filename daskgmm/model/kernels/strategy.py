@@ -1,8 +1,9 @@
 """How a mixture's tiles are computed: the cheapest strategy that is exact enough.
 
 Costs are nanoseconds a row on one core of an AMD EPYC (Zen 5, AVX-512), measured once and written
-down; for all pairs they lie between those and what an Intel Xeon (Sapphire Rapids) takes, where
-making features and whitening all pairs cost twice as much beside the other strategies.
+down; for features they lie between those and what an Intel Xeon (Sapphire Rapids) takes, where
+making them costs twice as much beside the other strategies. For all pairs they are what such loops
+took before terms were added four at a time, less what that saved on an EPYC of 2017 (Zen 1).
 ``python -m tests.benchmarks strategy`` prints them beside what a machine takes. They decide, never
 a clock: the same mixture and rows take the same strategy on any machine.
 """
@@ -45,12 +46,13 @@ def _choose(
 ) -> tuple[Strategy, float]:
     """A mixture's strategy, and what it costs a row."""
     n_components, n_features = mixture.shape
-    exact = feature_form and bool(feature_components(mixture, dtype).all())
     matrices = mixture.covariance.has_matrices
-    if exact:
-        all_pairs = feature_cost(mixture, dtype)
-    else:
-        all_pairs = centred_cost(n_features, dtype, matrices=matrices)
+    exact = feature_form and bool(feature_components(mixture, dtype).all())
+    centred = centred_cost(n_features, dtype, matrices=matrices)
+    features = feature_cost(mixture, dtype)
+    # By features, a scatter that all components share is summed once, and not in each pass.
+    by_features = exact and (mixture.covariance.needs_scatter or features <= centred)
+    all_pairs = features if by_features else centred
     one = pair_cost(n_features, dtype, matrices=matrices)
     a_bound = bound_cost(n_features, dtype, matrices=matrices)
     by_product = False
@@ -60,7 +62,7 @@ def _choose(
         a_bound = product if by_product else a_bound
     bounds = n_components * a_bound + entry_cost(n_features, matrices=matrices)
     few, every = bounds + _USUAL_PAIRS * one, n_components * all_pairs
-    return Strategy(exact, few < every, all_pairs / one, by_product), min(few, every)
+    return Strategy(by_features, few < every, all_pairs / one, by_product), min(few, every)
 
 
 @cached_by_mixture
@@ -77,7 +79,7 @@ def feature_cost(mixture: Mixture, dtype: np.dtype[np.floating]) -> float:
 
 def centred_cost(n_features: int, dtype: np.dtype[np.floating], *, matrices: bool) -> float:
     """A component's logit and sums, where all pairs are computed about the means."""
-    own = 0.75 * n_features + 0.083 * n_features**2 if matrices else 0.5 * n_features
+    own = 0.65 * n_features + 0.04 * n_features**2 if matrices else 0.3 * n_features
     return _vectors(dtype) * (1 + own)
 
 

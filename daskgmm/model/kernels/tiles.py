@@ -8,6 +8,7 @@ from daskgmm.model.kernels.base import (
     LEADING_COMPONENTS,
     LEADING_ROWS,
     SMALL_PRODUCT,
+    padded,
     work_array,
 )
 from daskgmm.model.kernels.blocks import block_edges, strip_rows, widest_block
@@ -63,11 +64,11 @@ def work_for(model: Model, dtype: np.dtype[np.floating]) -> PairWork:
         active=work_array(n_components, np.int64),
         is_near=work_array(n_components, np.uint8),
         z=work_array(n_features * n, dtype),
-        by_row=work_array(n_features * n, dtype),
+        by_row=work_array(padded(n_features) * n, dtype),
         phi=work_array(length * n, dtype),
         leading=work_array(leading, dtype),
         directions=work_array(directions, dtype),
-        squares=work_array(n, dtype),
+        partial=work_array(n, dtype),
         best=work_array(n, np.float32),
         limits=work_array(n_components, np.float64),
         upper=work_array(n_components * n, np.float32),

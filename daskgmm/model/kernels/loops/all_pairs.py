@@ -1,143 +1,137 @@
-"""Every pair (row, component), whitened about its mean: for few features.
+"""Logits of every pair (row, component), whitened about its mean: for few features.
 
 There no product is worth a call, and no bound is cheaper than the logit.
 """
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import Model, PairWork
-from daskgmm.model.kernels.base import ABOUT_MEANS, FEW_ROWS
-from daskgmm.model.kernels.loops.compiling import along_rows, compiled, summed_along_rows
+from daskgmm.model.kernels.base import padded
+from daskgmm.model.kernels.loops.compiling import along_rows, compiled
 
-_DOUBLE = 8
-"""Bytes of a number in double precision."""
+height_of = compiled(padded)
+"""For loops."""
 
 
 @along_rows
+def write_centred(z: NDArray[Any], start: int, point: NDArray[Any], centred: NDArray[Any]) -> None:
+    """Write rows z (D, n) from start on, less a point, to centred, and zeros below."""
+    n, number = centred.shape[1], centred.dtype.type
+    for d in range(len(z)):
+        x, own, centre = z[d, start : start + n], centred[d], number(point[d])
+        for r in range(n):
+            own[r] = number(x[r]) - centre
+    centred[len(z) :] = 0
+
+
+@along_rows
+def _write_terms(
+    factor: NDArray[Any], j: int, last: int, centred: NDArray[Any], partial: NDArray[Any]
+) -> None:
+    """Write whitened coordinate j, but for the terms from the last ones on, to partial (n,)."""
+    for i in range(0, last, 4):
+        a, b, c, d = centred[i], centred[i + 1], centred[i + 2], centred[i + 3]
+        e, f, g, h = factor[i, j], factor[i + 1, j], factor[i + 2, j], factor[i + 3, j]
+        if i == 0:
+            for r in range(len(partial)):
+                partial[r] = (a[r] * e + b[r] * f) + (c[r] * g + d[r] * h)
+        else:
+            for r in range(len(partial)):
+                partial[r] += (a[r] * e + b[r] * f) + (c[r] * g + d[r] * h)
+
+
+@along_rows
+def _subtract_square(
+    factor: NDArray[Any],
+    j: int,
+    last: int,
+    centred: NDArray[Any],
+    partial: NDArray[Any],
+    own: NDArray[Any],
+) -> None:
+    """Subtract half of the square of whitened coordinate j, whose last terms are two or four.
+
+    Those past j are zero, below the factor's diagonal or in the rows that follow the features.
+    """
+    edge, half = len(factor) - 1, own.dtype.type(0.5)
+    a, b, e, f = centred[last], centred[last + 1], factor[last, j], factor[min(last + 1, edge), j]
+    c, d = centred[last + 2], centred[last + 3]
+    g, h = factor[min(last + 2, edge), j], factor[min(last + 3, edge), j]
+    two, alone = j < last + 2, last == 0
+    if two and alone:
+        for r in range(len(own)):
+            white = a[r] * e + b[r] * f
+            own[r] -= half * (white * white)
+    elif two:
+        for r in range(len(own)):
+            white = partial[r] + (a[r] * e + b[r] * f)
+            own[r] -= half * (white * white)
+    elif alone:
+        for r in range(len(own)):
+            white = (a[r] * e + b[r] * f) + (c[r] * g + d[r] * h)
+            own[r] -= half * (white * white)
+    else:
+        for r in range(len(own)):
+            white = partial[r] + ((a[r] * e + b[r] * f) + (c[r] * g + d[r] * h))
+            own[r] -= half * (white * white)
+
+
+@compiled
+def _whiten(
+    factor: NDArray[Any],
+    centred: NDArray[Any],
+    partial: NDArray[Any],
+    normaliser: Any,
+    own: NDArray[Any],
+) -> None:
+    """Write the logits of centred rows to own (n,).
+
+    A whitened coordinate is a sum over features up to its own. It takes four terms at once, as a
+    pass over `partial` costs more than a term, and is squared with the last ones.
+    """
+    own[:] = normaliser
+    for j in range(len(factor)):
+        last = j // 4 * 4
+        _write_terms(factor, j, last, centred, partial)
+        _subtract_square(factor, j, last, centred, partial, own)
+
+
+@along_rows
+def _stretch(
+    z: NDArray[Any],
+    mean: NDArray[Any],
+    scales: NDArray[Any],
+    normaliser: Any,
+    own: NDArray[Any],
+) -> None:
+    """Write the logits of rows z (D, n), scaled along the axes, to own (n,)."""
+    n_features, n, half = len(z), len(own), own.dtype.type(0.5)
+    for r in range(n):
+        own[r] = normaliser
+    for d in range(0, n_features - 1, 2):
+        x, y, p, q, a, b = z[d], z[d + 1], mean[d], mean[d + 1], scales[d], scales[d + 1]
+        for r in range(n):
+            one, other = (x[r] - p) * a, (y[r] - q) * b
+            own[r] -= half * (one * one + other * other)
+    if n_features % 2 == 1:
+        x, p, a = z[n_features - 1], mean[n_features - 1], scales[n_features - 1]
+        for r in range(n):
+            one = (x[r] - p) * a
+            own[r] -= half * (one * one)
+
+
+@compiled
 def write_all_logits(model: Model, z: NDArray[Any], work: PairWork, gamma: NDArray[Any]) -> None:
     """Write the logits of z (D, n) to gamma (K, n)."""
     n_features, n = z.shape
-    white = work.squares[:n]
-    half = z.dtype.type(0.5)
+    height = height_of(n_features)
+    centred = work.by_row[: height * n].reshape(height, n)
     for k in range(len(gamma)):
-        own, mean, factor = gamma[k], model.means[k], model.factors[min(k, len(model.factors) - 1)]
-        own[:] = 0
-        for j in range(n_features):
-            x, centre = z[j], mean[j]
-            scale = factor[j, j] if model.whitens else factor[0, j]
-            for r in range(n):
-                white[r] = (x[r] - centre) * scale
-            for i in range(j if model.whitens else 0):
-                x, centre, scale = z[i], mean[i], factor[i, j]
-                for r in range(n):
-                    white[r] += (x[r] - centre) * scale
-            for r in range(n):
-                own[r] += white[r] * white[r]
-        normaliser = model.normalisers[k]
-        for r in range(n):
-            own[r] = normaliser - half * own[r]
-
-
-@summed_along_rows
-def _total(gamma: NDArray[Any]) -> Any:
-    total = gamma[0]
-    for r in range(1, len(gamma)):
-        total += gamma[r]
-    return total
-
-
-@summed_along_rows
-def _dot(weighted: NDArray[Any], x: NDArray[Any], centre: Any) -> Any:
-    number = weighted.dtype.type
-    total = weighted[0] * (number(x[0]) - centre)
-    for r in range(1, len(x)):
-        total += weighted[r] * (number(x[r]) - centre)
-    return total
-
-
-@along_rows
-def _add_own(
-    whitens: bool,
-    z: NDArray[Any],
-    origin: NDArray[Any],
-    shares: NDArray[Any],
-    weighted: NDArray[Any],
-    own: NDArray[Any],
-    first: NDArray[Any],
-) -> None:
-    """Add a component's sums of gamma x x.T and of gamma (x, 1), x less its origin.
-
-    In the type of the work array for what is weighted.
-    """
-    n_features, n, number = z.shape[0], z.shape[1], weighted.dtype.type
-    for i in range(n_features):
-        x, centre = z[i], number(origin[i])
-        for r in range(n):
-            weighted[r] = number(shares[r]) * (number(x[r]) - centre)
-        first[i] += _total(weighted)
-        if not whitens:
-            own[0, i] += _dot(weighted, x, centre)
-            continue
-        for j in range(i, n_features):
-            own[i, j] += _dot(weighted, z[j], number(origin[j]))
-
-
-@compiled
-def _add_about_mean(
-    whitens: bool,
-    z: NDArray[Any],
-    origin: NDArray[Any],
-    shares: NDArray[Any],
-    work: PairWork,
-    own: NDArray[Any],
-    first: NDArray[Any],
-) -> None:
-    """Add a component's sums, which are made about its mean and moved in double precision."""
-    n_features, n = z.shape
-    total, centre = _total(shares), work.row
-    height = n_features if whitens else 1
-    second = work.few[: height * n_features].reshape(height, n_features)
-    linear = work.few[height * n_features : (height + 1) * n_features]
-    second[:] = 0
-    linear[:] = 0
-    for d in range(n_features):
-        centre[d] = origin[d] + _dot(shares, z[d], origin[d]) / total
-    _add_own(whitens, z, centre, shares, work.squares[:n], second, linear)
-    for i in range(n_features):
-        away = np.float64(centre[i]) - np.float64(origin[i])
-        moved = linear[i] + total * away
-        if whitens:
-            for j in range(i, n_features):
-                other = np.float64(centre[j]) - np.float64(origin[j])
-                own[i, j] += second[i, j] + (away * linear[j] + moved * other)
+        factor = model.factors[min(k, len(model.factors) - 1)]
+        if model.whitens:
+            write_centred(z, 0, model.means[k], centred)
+            _whiten(factor, centred, work.partial[:n], model.normalisers[k], gamma[k])
         else:
-            own[0, i] += second[0, i] + (away * linear[i] + moved * away)
-        first[i] += moved
-
-
-@compiled
-def add_all_sums(
-    model: Model,
-    z: NDArray[Any],
-    work: PairWork,
-    gamma: NDArray[Any],
-    second: NDArray[Any],
-    first: NDArray[Any],
-    coarse: NDArray[Any],
-) -> None:
-    """Add each component's sums; tell in coarse (K,) which are made in single precision."""
-    n_features, n = z.shape
-    for k in range(len(gamma)):
-        own, origin, shares = second[min(k, len(second) - 1)], model.origins[k], gamma[k]
-        total = np.float64(_total(shares))
-        first[k, n_features] += total
-        if z.itemsize == _DOUBLE:
-            _add_own(model.whitens, z, origin, shares, work.squares[:n], own, first[k])
-        elif total > FEW_ROWS and not model.fragile[k]:
-            _add_about_mean(model.whitens, z, origin, shares, work, own, first[k])
-            coarse[k] = max(coarse[k], ABOUT_MEANS)
-        else:
-            _add_own(model.whitens, z, origin, shares, work.columns[1, :n], own, first[k])
+            _stretch(z, model.means[k], factor[0], model.normalisers[k], gamma[k])

@@ -15,7 +15,8 @@ from daskgmm.model.kernels.arguments import (
     PairWork,
     Strategy,
 )
-from daskgmm.model.kernels.loops.all_pairs import add_all_sums, write_all_logits
+from daskgmm.model.kernels.loops.all_pairs import write_all_logits
+from daskgmm.model.kernels.loops.all_sums import add_all_sums
 from daskgmm.model.kernels.loops.arithmetic import enter, normalise, standardise
 from daskgmm.model.kernels.loops.compiling import (
     DOUBLES,
