@@ -37,6 +37,7 @@ def test_a_model_is_adapted_once_and_shown(run, tmp_path, here):
     assert here("adapt", run, IRIS, "--relevance", 5, "-o", path).code != 0
 
 
+@pytest.mark.slow
 def test_weights_of_rows_count_in_a_score(run, tmp_path, here):
     frame = pd.read_csv(IRIS)[["sepal_length", "sepal_width"]]
     rows, thrice = tmp_path / "rows.parquet", tmp_path / "thrice.parquet"
@@ -48,6 +49,7 @@ def test_weights_of_rows_count_in_a_score(run, tmp_path, here):
     assert weighted[name] == pytest.approx(repeated[name], rel=1e-12)
 
 
+@pytest.mark.slow
 def test_the_run_itself_is_not_written_over(run, here):
     assert here("adapt", run, IRIS, "-o", run).code == 73
     assert json.loads((run / "run.json").read_text())["state"] == "complete"

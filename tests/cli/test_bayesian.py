@@ -40,6 +40,7 @@ def test_the_model_is_the_one_that_python_fits(folder):
     assert model.weight_concentration_prior_ == 0.01
 
 
+@pytest.mark.slow
 def test_how_many_components_hold_rows_is_shown_and_the_page_hears_which_do_not(folder, here):
     done = here("show", folder / "run")
     assert "holding rows  3 of 8 components" in done.out

@@ -78,6 +78,7 @@ def test_a_running_cluster_is_found_by_its_address_and_by_its_file(tmp_path, clu
     assert (means(tmp_path / "two") == alone).all()
 
 
+@pytest.mark.slow
 def test_scores_and_predictions_run_there_too(tmp_path, cluster, here):
     there = ("--scheduler", cluster.scheduler_address)
     here(*FIT, "-o", tmp_path / "run")
@@ -161,6 +162,7 @@ def worker(file):
     return started(["dask", "worker", "--no-nanny", "--no-dashboard", "--scheduler-file", file])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["fit", "select", "update", "predict", "score", "sample"])
 def test_a_job_without_workers_ends_with_75_and_says_what_to_do(
     tmp_path, lone_scheduler, here, command

@@ -87,6 +87,7 @@ def test_an_adaptive_cluster_keeps_a_worker_for_the_job(tmp_path, here, config, 
     assert notes()[-1] == "close"
 
 
+@pytest.mark.slow
 def test_a_class_that_starts_without_workers_gets_those_that_are_waited_for(
     tmp_path, here, config, notes
 ):
@@ -110,6 +111,7 @@ def test_it_is_closed_after_bad_rows_and_where_it_does_not_start(tmp_path, here,
     assert notes()[3:] == ["start", "close"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["start", "pass"])
 def test_it_is_closed_after_an_interrupt(tmp_path, notes, when):
     class Interrupt(Silence):

@@ -291,6 +291,7 @@ def test_lines_of_keys_heed_values_over_many_lines_and_tables_in_tables():
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_lines_of_keys_are_found_in_a_time_that_grows_with_the_text():
     names = [f"'column {number} ] #'" for number in range(20_000)]
     text = "# k\n" * 20_000 + "columns = [\n" + ",\n".join(names) + "\n]\n[fit]\nseed = 1\n"

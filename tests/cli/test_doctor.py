@@ -121,6 +121,7 @@ def test_settings_of_the_environment_that_hurt_are_found(hindered):
     assert "memory.spill is off" in hindered["Dask's settings"]["fact"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(resources.file_system_kind(Path("/dev/shm")) != "tmpfs", reason="no tmpfs here")  # noqa: S108
 def test_a_disk_in_memory_is_warned_of(hindered):
     found = hindered["disk kind"]
@@ -223,6 +224,7 @@ def test_a_check_that_fails_is_told_and_hides_no_other():
     assert len(found) > len(OF_PROCESS)
 
 
+@pytest.mark.slow
 def test_a_worker_without_our_package_is_a_problem(cluster):
     from daskgmm.jobs.doctor.report import _of_worker
 

@@ -22,6 +22,7 @@ def model(tmp_path_factory):
     return path, frame
 
 
+@pytest.mark.slow
 def test_a_select_is_written_and_a_database_runs_it(model, tmp_path, here):
     path, frame = model
     target = tmp_path / "model.sql"
@@ -42,6 +43,7 @@ def test_an_onnx_model_says_where_it_comes_from(model, tmp_path, here):
     assert "from daskgmm: model " in onnx.load(target).doc_string
 
 
+@pytest.mark.slow
 def test_a_run_names_itself(model, tmp_path, here):
     rows = tmp_path / "rows.csv"
     model[1].to_csv(rows, index=False)

@@ -78,6 +78,7 @@ def test_the_typed_command_is_recorded_without_credentials(tmp_path, here, monke
     assert "auto_mkdir=***" in command
 
 
+@pytest.mark.slow
 def test_a_recorded_seed_gives_the_same_model_again(tmp_path, here, run):
     assert here(*FIT, "-o", tmp_path / "again", "--seed", record(run)["seed"]).code == 0
     one, other = load(run / "model.safetensors"), load(tmp_path / "again" / "model.safetensors")
@@ -125,6 +126,7 @@ def test_a_changed_input_is_refused(tmp_path, here):
     assert "input files" in done.err
 
 
+@pytest.mark.slow
 def test_force_replaces_a_run(here, run):
     before = record(run)["run_id"]
     assert here(*FIT, "-o", run, "-k", 2, "--force").code == 0
@@ -133,6 +135,7 @@ def test_force_replaces_a_run(here, run):
     assert [one.name for one in run.parent.iterdir()] == ["run"]
 
 
+@pytest.mark.slow
 def test_a_damaged_record_is_in_the_way_until_forced(here, run):
     (run / "run.json").write_text("{")
     assert here(*FIT, "-o", run).code == 73
@@ -162,6 +165,7 @@ def test_a_weight_column_is_no_feature(tmp_path, here):
     assert model.means_[0, 0] == pytest.approx(7 / 4)
 
 
+@pytest.mark.slow
 def test_options_reach_the_estimator(tmp_path, here):
     options = {
         "--covariance": "diag", "--init": "random_from_data", "--n-init": 3, "--tol": 0.01,
@@ -202,6 +206,7 @@ def test_a_quiet_fit_says_nothing_but_its_result(tmp_path, here, quiet):
     assert "lower bound" in done.out
 
 
+@pytest.mark.slow
 def test_away_from_a_terminal_every_tenth_pass_and_the_last_have_a_line(tmp_path, here):
     done = here(*FIT, "-o", tmp_path / "run", "--tol", 0, "--max-iter", 25)
     numbers = [int(line.split()[1][:-1]) for line in done.err.splitlines() if line[:4] == "Pass"]
@@ -235,6 +240,7 @@ def _all_of(terminal):
     return said.decode()
 
 
+@pytest.mark.slow
 def test_noise_is_labelled_and_shown(tmp_path, here):
     path = tmp_path / "run"
     assert here(*FIT, "-o", path, "--noise", "--seed", 0).code == 0

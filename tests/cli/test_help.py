@@ -53,6 +53,7 @@ def test_a_command_takes_each_option_that_its_job_declares(command, kind, sensel
     assert missing <= (declared(senseless).keys() if senseless else set())
 
 
+@pytest.mark.slow
 def test_help_loads_no_library():
     code = (
         "import sys\n"

@@ -94,6 +94,7 @@ def test_a_folders_runs_are_listed_by_time_with_or_without_the_word(nights, here
     assert here("runs", "list", nights.folder).out == done.out
 
 
+@pytest.mark.slow
 def test_json_has_every_value_in_full(nights, here):
     run = nights(0)
     nights(1, "running")

@@ -49,6 +49,7 @@ def test_missing_values_are_replaced_and_others_stay(folder, tmp_path, here, exp
     assert "already complete" in again.err
 
 
+@pytest.mark.slow
 def test_zarr_holds_the_rows(folder, tmp_path, here, expected):
     zarr = pytest.importorskip("zarr")
     out = tmp_path / "out.zarr"

@@ -78,6 +78,7 @@ def test_doing_nothing_is_told_too(run, here):
     assert (line["event"], "already complete" in line["message"]) == ("log", True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

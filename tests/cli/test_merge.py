@@ -77,6 +77,7 @@ def test_other_commands_know_clusters(folder, tmp_path, here):
     assert here("export", run, "-o", tmp_path / "model.onnx").code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [

@@ -36,6 +36,7 @@ def fitted_on(here, rows):
     return columns
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "columns"),
     [
@@ -48,6 +49,7 @@ def test_columns_add_up_and_quotes_hold_commas(fitted_on, options, columns):
     assert fitted_on(*options) == columns
 
 
+@pytest.mark.slow
 def test_a_list_of_a_file_has_names_as_they_are(fitted_on, here):
     Path("job.toml").write_text(f'columns = ["{COMMA}", "a"]\n', encoding="utf-8")
     assert fitted_on("--config", "job.toml") == [COMMA, "a"]
@@ -57,11 +59,13 @@ def test_a_list_of_a_file_has_names_as_they_are(fitted_on, here):
     assert COMMA in as_json
 
 
+@pytest.mark.slow
 def test_a_variable_has_names_with_blanks_in_them(fitted_on, monkeypatch):
     monkeypatch.setenv("DASKGMM_COLUMNS", f'"{COMMA}",{DEGREES}')
     assert fitted_on() == [COMMA, DEGREES]
 
 
+@pytest.mark.slow
 def test_what_is_kept_and_what_is_written_add_up_too(fitted_on, here, rows):
     assert fitted_on("--columns", "a") == ["a"]
     done = here(

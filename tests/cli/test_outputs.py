@@ -144,6 +144,7 @@ def test_zarr_in_a_store_is_what_it_is_on_disk(rows, s3, tmp_path, here):
         np.testing.assert_array_equal(store[name][:], disk[name][:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bucket", "endpoint", "code"),
     [("nowhere-at-all", None, 73), ("bucket", "http://127.0.0.1:9", 75)],

@@ -52,6 +52,7 @@ def facts(text):
     }
 
 
+@pytest.mark.slow
 def test_each_number_is_shown_with_what_it_is(told):
     found = json.loads(told.out)
     text = _text(found)

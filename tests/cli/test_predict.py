@@ -63,6 +63,7 @@ print(*{{"sklearn", "pandas", "distributed", "matplotlib"}} & sys.modules.keys()
     assert done.stdout.split() == []
 
 
+@pytest.mark.slow
 def test_predictions_follow_the_rows_part_by_part(folder, tmp_path, model, frame):
     out = tmp_path / "out"
     kinds = ("--with", "labels,probabilities,log-density", "--keep", "word,a")

@@ -50,6 +50,7 @@ def test_a_fit_is_aligned_to_another_runs_components(folder, tmp_path, here):
     assert not np.array_equal(order, range(K))
 
 
+@pytest.mark.slow
 def test_a_fit_starts_from_another_run_and_keeps_its_order(folder, tmp_path, here):
     other = folder / "other.safetensors"
     fit = ("fit", folder / "second.csv", "-k", K, "-o", tmp_path / "run", "--start-from", other)
@@ -59,6 +60,7 @@ def test_a_fit_starts_from_another_run_and_keeps_its_order(folder, tmp_path, her
     assert (again.code, "nothing was done" in again.err) == (0, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "entry"), [("--start-from", "started_from"), ("--align-to", "aligned_to")]
 )
@@ -117,6 +119,7 @@ def test_an_update_keeps_another_models_order(folder, tmp_path, option):
     assert found.n_rows_ == 1200
 
 
+@pytest.mark.slow
 def test_an_update_takes_the_first_responsibilities_from_the_model_to_start_from(folder, tmp_path):
     moved = jobs.fit(folder / "second.csv", tmp_path / "moved", components=K, seed=3)
     record = jobs.update(

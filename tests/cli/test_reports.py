@@ -28,6 +28,7 @@ def model(run):
     return load(run / "model.safetensors")
 
 
+@pytest.mark.slow
 def test_scores_are_the_estimators(run, model, here):
     done = here("score", run, IRIS, "--json")
     rows = open_dataset(IRIS, columns=COLUMNS)
@@ -102,6 +103,7 @@ def test_a_model_file_from_python_is_shown_without_a_run(tmp_path, here):
     assert "run id" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Every mixture that was found has")
 def test_models_of_many_columns_and_components_are_shown_in_part(tmp_path, here):
     rows = np.random.default_rng(0).normal(size=(200, 9))

@@ -17,6 +17,7 @@ def rows(tmp_path_factory):
     return prepare(tmp_path_factory.mktemp("sample"))
 
 
+@pytest.mark.slow
 def test_rows_are_drawn_from_the_model(rows, tmp_path):
     out = tmp_path / "out"
     done = in_process("sample", rows.saved, "-n", 20_000, "-o", out, "--with-labels", "--seed", 3)
@@ -67,6 +68,7 @@ def test_without_a_seed_the_same_command_finds_what_it_drew(rows, tmp_path, here
     assert json.loads(metadata[b"daskgmm"])["asked"]["seed"] >= 0
 
 
+@pytest.mark.slow
 def test_what_was_drawn_can_be_fitted(rows, tmp_path, here):
     assert here("sample", rows.saved, "-n", 9000, "-o", tmp_path / "out", "--seed", 2).code == 0
     again = GaussianMixture(K, random_state=0).fit(open_dataset(tmp_path / "out"))

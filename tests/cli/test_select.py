@@ -46,6 +46,7 @@ def test_a_selection_leaves_the_run_directory_of_its_best_model(done, expected):
     assert model.get_params()["n_components"] == 2
 
 
+@pytest.mark.slow
 def test_the_record_tells_of_all_candidates(done, expected):
     found = result(done[0])
     pd.testing.assert_frame_equal(

@@ -117,6 +117,7 @@ def screen(width, command, folder):
 needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 
 
+@pytest.mark.slow
 @needs_tmux
 @pytest.mark.parametrize("width", [80, 40])
 @pytest.mark.parametrize(

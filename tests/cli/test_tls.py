@@ -61,6 +61,7 @@ def test_an_address_without_a_scheme_is_taken_for_tls(tmp_path, address, ours, h
     assert here(*FIT, "-o", tmp_path / "run", *there).code == 0
 
 
+@pytest.mark.slow
 def test_who_has_no_certificate_is_refused_and_told_why(tmp_path, address, here):
     began = time.monotonic()
     done = here(*FIT, "-o", tmp_path / "run", "--scheduler", address)

@@ -134,6 +134,7 @@ def test_a_fit_that_goes_on_is_told_from_its_beginning(client, there):
     assert told == [json.loads(json.dumps(event)) for _, event in client.get_events(TOPIC)]
 
 
+@pytest.mark.slow
 def test_a_fit_that_has_ended_is_told_by_its_run(client, there, here):
     model = fit(ONE)
     done = here("watch", *there, "--run", ONE[:8])
@@ -158,6 +159,7 @@ def test_of_several_fits_the_newest_is_followed_and_the_others_are_named(client,
     assert ended(other)[0] == 0
 
 
+@pytest.mark.slow
 def test_a_missed_beginning_does_not_matter(client, there, here):
     fit(ONE)
     events = [event for _, event in client.get_events(TOPIC)]
@@ -207,6 +209,7 @@ def test_it_ends_with_the_exit_code_of_the_fit(client, there, here):
     assert "NaN" in done.err
 
 
+@pytest.mark.slow
 def test_a_fit_that_was_interrupted_can_be_run_again(client, there, here):
     def interrupt(state):
         raise KeyboardInterrupt

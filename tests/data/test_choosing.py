@@ -79,6 +79,7 @@ def test_frames_name_their_numeric_columns_too():
         GaussianMixture().fit(ROWS)
 
 
+@pytest.mark.slow
 def test_the_command_line_chooses_them(here, path):
     run = path.parent / "run"
     plain = here("fit", path, "-k", 1, "-o", run)

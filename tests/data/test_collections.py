@@ -106,6 +106,7 @@ def test_a_partition_of_other_columns_is_refused_with_its_number(change):
         GaussianMixture(1).fit(X)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [lambda piece: piece[:0], lambda piece: piece[:0][["b"]], lambda _: pd.DataFrame()],
@@ -132,6 +133,7 @@ def test_a_missing_value_of_a_nullable_column_is_told_as_nan():
         GaussianMixture(1).fit(in_partitions(lambda piece: piece.assign(a=column)))
 
 
+@pytest.mark.slow
 def test_truth_values_of_arrow_are_numbers_as_those_of_pandas():
     frame = FRAME.assign(a=(FRAME.a > 0).astype("bool[pyarrow]"))
     X = dd.from_pandas(frame, npartitions=4)
@@ -185,6 +187,7 @@ def test_a_chunk_that_is_not_as_declared_is_refused_with_its_number(change):
     assert caught.value.remedy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [lambda rows: np.ma.masked_equal(rows, 99), lambda rows: rows.astype(object)],
@@ -273,6 +276,7 @@ def test_weights_of_another_shape_are_refused_though_their_chunks_are_as_many(sh
         GaussianMixture(1).fit(X, sample_weight=da.ones(shape, chunks=chunks))
 
 
+@pytest.mark.slow
 def test_one_column_of_weights_counts_like_a_series():
     X = dd.from_pandas(FRAME, npartitions=4)
     found = GaussianMixture(1).fit(X, sample_weight=X[["b"]])
@@ -285,6 +289,7 @@ def test_weights_that_are_no_dask_collection_of_numbers_are_refused(weights):
         GaussianMixture(1).fit(da.from_array(ROWS, chunks=(PER_PART, 2)), sample_weight=weights)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_weights_whose_sum_overflows_are_refused():
     huge = np.full(200, 1e308)
@@ -300,6 +305,7 @@ def test_weights_whose_sum_overflows_are_refused():
 # --- rows in memory
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "X",
     [
@@ -318,6 +324,7 @@ def test_arrays_in_memory_that_lose_something_as_floats_are_refused(X):
             call(X)
 
 
+@pytest.mark.slow
 def test_a_mask_that_masks_nothing_passes_in_memory():
     found = GaussianMixture(1).fit(np.ma.array(ROWS))
     assert_array_equal(found.means_, GaussianMixture(1).fit(ROWS).means_)

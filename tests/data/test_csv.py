@@ -34,6 +34,7 @@ def all_rows(source):
     return np.concatenate([block.rows for block in blocks(source)], axis=1).T
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(
     sizes=st.lists(st.integers(0, 30), min_size=1, max_size=3),
@@ -379,6 +380,7 @@ def test_parts_are_small_when_pickled_and_read_elsewhere(tmp_path):
     assert_array_equal(next(pickle.loads(pickled).read()).rows, [[1]])  # noqa: S301
 
 
+@pytest.mark.slow
 def test_reading_stops_midway_without_harm(tmp_path):
     path = write(tmp_path / "a.csv", "x\n" + "1.25\n" * 4_000_000)
     reading = open_dataset(path, block_rows=10).source().parts[0].read()

@@ -158,6 +158,7 @@ def test_a_value_that_is_not_finite_is_told_with_its_line_and_text(value, words,
         model.predict(dataset).compute()
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_a_delimiter_wherever_rows_are_read(tmp_path, here):  # noqa: F811
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.normal(size=(60, 2)), columns=["a", "b"])

@@ -129,6 +129,7 @@ def test_metadata_of_pandas_that_make_no_sense_are_passed_over(tmp_path, content
     assert dataset.columns == ("a", "b")
 
 
+@pytest.mark.slow
 def test_an_output_whose_name_is_no_text_is_refused(tmp_path, here):
     path = write(tmp_path, "csv")
     assert here("fit", path, "-k", 1, "-o", tmp_path / "run").code == 0

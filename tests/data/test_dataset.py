@@ -619,6 +619,7 @@ def test_a_name_may_hold_the_sign_of_a_chain(tmp_path, monkeypatch, name):
         assert firsts(open_dataset(path)) == [1]
 
 
+@pytest.mark.slow
 def test_a_key_may_hold_the_sign_of_a_chain(s3):
     s3.filesystem.pipe(f"{s3.url}/x::y.csv", b"x\n1\n")
     for path in (f"{s3.url}/x::y.csv", s3.url):

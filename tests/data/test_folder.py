@@ -98,6 +98,7 @@ def test_a_local_file_is_as_open_as_others(tmp_path):
     assert (tmp_path / "file").stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
+@pytest.mark.slow
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     place = Folder.of(tmp_path, {})
     place.write("file", b"old")

@@ -159,6 +159,7 @@ def test_values_compare_as_numbers_where_both_are(text, value, expected):
     assert Condition.of(text).holds(value) is expected
 
 
+@pytest.mark.slow
 def test_the_command_line_chooses_and_keeps_them(table, tmp_path, here):  # noqa: F811
     run, out = tmp_path / "run", tmp_path / "out"
     fit = ("fit", table, "-k", "1", "-o", run, "--seed", "0", "--no-progress")

@@ -69,6 +69,7 @@ def test_the_current_snapshot_is_read_by_folder_metadata_or_name(table, catalogu
         assert record.table == str(table.metadata.table_uuid)
 
 
+@pytest.mark.slow
 def test_an_earlier_version_is_a_snapshot_or_a_name(table):
     first, second, _ = (each.snapshot_id for each in table.snapshots())
     table.manage_snapshots().create_tag(first, "start").commit()

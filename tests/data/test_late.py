@@ -266,6 +266,7 @@ def test_a_command_whose_lock_was_taken_brings_nothing_into_the_output(rows, s3,
     assert "_SUCCESS" not in Folder.of(out, s3.options).names()
 
 
+@pytest.mark.slow
 def test_the_root_of_a_store_is_no_output(rows, s3):
     with pytest.raises(OutputError, match="is the root of its store"):
         predict(rows, "model.safetensors", s3.url, s3.options)

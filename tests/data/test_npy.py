@@ -116,6 +116,7 @@ def test_columns_go_by_their_positions(tmp_path, columns):
     assert open_dataset(tmp_path, sample_weight="0").columns == ("1", "2")
 
 
+@pytest.mark.slow
 def test_a_model_remembers_the_positions_that_were_chosen(tmp_path):
     rows = np.random.default_rng(0).normal(size=(100, 3))
     path = save(tmp_path / "a.npy", rows)

@@ -145,6 +145,7 @@ def test_failures_that_pass_do_no_harm(s3, proxied, impatient, name, kind):
         open_dataset(url, storage_options=store.options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.parquet", "a.h5", "a.zarr"])
 def test_a_store_that_is_down_can_not_be_reached(s3, proxied, impatient, name):
     proxy, store = proxied
@@ -182,6 +183,7 @@ def test_missing_credentials_are_told(s3, monkeypatch, tmp_path):
         open_dataset(f"{s3.url}/a.parquet", storage_options=options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("versions", "words", "extra"),
     [
@@ -236,6 +238,7 @@ def test_workers_of_a_cluster_read_the_store_and_nobody_shows_the_key(s3, tmp_pa
     assert not any(secret in text for secret in (KEY, SECRET) for text in [*said, *kept])
 
 
+@pytest.mark.slow
 def test_a_store_that_stays_away_ends_in_exit_75(s3, proxied, impatient, here, tmp_path):  # noqa: F811
     proxy, store = proxied
     url = put(s3, "a.parquet")
@@ -251,6 +254,7 @@ def test_a_store_that_stays_away_ends_in_exit_75(s3, proxied, impatient, here, t
         assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_chunks_in_a_store_that_changed_are_noticed(s3):
     source = open_dataset(put(s3, "a.zarr"), storage_options=s3.options).source()
     all_rows(source)

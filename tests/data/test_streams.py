@@ -54,6 +54,7 @@ def test_all_kinds_of_tables_give_their_rows_in_order(kind):
     assert (dataset.columns, dataset.weight_column) == (("b", "a"), "w")
 
 
+@pytest.mark.slow
 def test_it_works_where_a_dataset_does(tmp_path):
     relation = duckdb.sql("SELECT a, b FROM FRAME")
     dataset = open_table(relation)

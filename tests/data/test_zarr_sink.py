@@ -27,6 +27,7 @@ def rows(tmp_path_factory):
     return prepare(tmp_path_factory.mktemp("zarr"))
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 70_000), min_size=1, max_size=12).filter(any))
 def test_parts_are_whole_chunks_and_hold_each_row_once(lengths):
     sink = ZarrSink(Folder.of("/nowhere.zarr", {}), Layout((LABEL,), len(lengths), tuple(lengths)))
@@ -49,6 +50,7 @@ def test_parts_of_one_length_are_read_once_each(length):
     assert sink.chunk <= 2**21
 
 
+@pytest.mark.slow
 def test_arrays_hold_what_the_model_says(rows, tmp_path, here):
     out = tmp_path / "out.zarr"
     kinds = ("--with", "labels,probabilities,log-density", "--keep", "id,a")
@@ -67,6 +69,7 @@ def test_arrays_hold_what_the_model_says(rows, tmp_path, here):
     assert not (out / "_parts").exists()
 
 
+@pytest.mark.slow
 def test_uneven_parts_of_many_chunks_lose_no_row(rows, tmp_path, monkeypatch):
     monkeypatch.setattr("daskgmm.data.sinks.zarr._FEWEST_ROWS", 1)
     monkeypatch.setattr("daskgmm.data.sinks.zarr._VALUES_A_CHUNK", 40)

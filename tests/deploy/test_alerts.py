@@ -95,6 +95,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @needs_promtool
 @pytest.mark.parametrize("case", CASES)
 def test_alerts_are_raised_when_they_should_be_and_no_others(tmp_path, case):

@@ -52,6 +52,7 @@ def test_workers_are_as_large_as_the_planner_says(applied, planned):
     assert parse_quantity(asked["memory"]) == planned["memory_limit_bytes"] >= least
 
 
+@pytest.mark.slow
 def test_there_are_as_many_workers_as_hold_the_rows(applied, planned):
     (cluster,) = clusters(applied)
     assert cluster["worker"]["replicas"] == planned["cheapest"]["workers"]

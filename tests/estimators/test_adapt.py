@@ -19,6 +19,7 @@ def fitted(kind="full", **options):
     )
 
 
+@pytest.mark.slow
 @each_kind
 @pytest.mark.parametrize("noise", [False, True])
 @pytest.mark.parametrize("relevance", [0.0, 16.0, 1e9])

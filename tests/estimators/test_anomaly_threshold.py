@@ -38,6 +38,7 @@ def test_it_is_numpys_quantile_for_every_kind_of_rows(X, model, tmp_path, share)
     np.testing.assert_allclose(found, expected, rtol=1e-14)
 
 
+@pytest.mark.slow
 def test_the_share_of_rows_below_it_is_the_quantile(X, model):
     threshold = model.anomaly_threshold(da.from_array(X, chunks=(9_000, 2)), 0.02)
     assert (model.score_samples(X) < threshold).sum() == 0.02 * len(X)
@@ -59,6 +60,7 @@ def test_chunks_change_no_bit_of_it(X, model):
     assert once == again
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The best number of components")
 def test_a_selector_asks_its_best_model(X):
     chosen = GaussianMixtureSelector([1, 2], random_state=0).fit(X[:2000])

@@ -177,6 +177,7 @@ def test_integer_weights_are_repeated_rows(kind, prior):
     assert_same(weighted, repeated)
 
 
+@pytest.mark.slow
 @each_kind
 @each_prior
 def test_a_model_comes_back_from_its_file_to_the_bit_and_goes_on(kind, prior, tmp_path):
@@ -203,6 +204,7 @@ class KilledError(Exception):
     pass
 
 
+@pytest.mark.slow
 @each_kind
 def test_a_fit_that_was_killed_resumes_to_the_same_bits(kind, tmp_path):
     X = da.from_array(clusters(6), chunks=(70, 3))
@@ -225,6 +227,7 @@ def test_a_fit_that_was_killed_resumes_to_the_same_bits(kind, tmp_path):
     assert resumed.n_passes_ == whole.n_passes_
 
 
+@pytest.mark.slow
 def test_all_inputs_give_the_same_mixture(tmp_path):
     X = clusters(7)
     frame = pd.DataFrame(X, columns=["a", "b", "c"])
@@ -432,6 +435,7 @@ def test_where_no_value_is_missing_it_is_the_ordinary_fit_to_the_bit():
         assert found.lower_bounds_ == expected.lower_bounds_
 
 
+@pytest.mark.slow
 @each_kind
 def test_with_missing_values_the_bound_depends_neither_on_units_nor_on_the_frame(kind):
     X = with_gaps(clusters(4, 200))

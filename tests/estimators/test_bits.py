@@ -123,6 +123,7 @@ def test_no_scheduler_changes_a_bit(kind, scheduler, expected):
         assert bits(in_chunks(), kind) == expected[kind]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2, 7])
 def test_no_number_of_threads_changes_a_bit(workers, expected):
     with dask.config.set(scheduler="threads", num_workers=workers):
@@ -148,12 +149,14 @@ def test_a_persisted_array_changes_no_bit(expected):
     assert bits(in_chunks().persist()) == expected["full"]
 
 
+@pytest.mark.slow
 def test_a_random_state_that_is_used_up_alike_gives_the_same_bits():
     X = in_chunks()
     one, other = (bits(X, random_state=np.random.RandomState(3)) for _ in range(2))
     assert one == other
 
 
+@pytest.mark.slow
 def test_numpy_rows_in_parts_have_the_bits_of_the_same_parts_on_any_scheduler():
     rows = np.tile(overlapping(21_000, 4), (12, 1))  # three parts of 4 MiB
     with dask.config.set(scheduler="synchronous"):

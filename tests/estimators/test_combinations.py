@@ -134,6 +134,7 @@ def test_a_row_of_weight_two_is_two_rows(options):
     assert_allclose(numbers(weighted), numbers(repeated), rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.slow
 @each_kind
 @each_bayesian
 def test_a_row_of_weight_two_is_two_rows_for_variational_mixtures(options, kind):
@@ -216,6 +217,7 @@ def test_a_selection_with_all_of_it_is_that_of_single_fits(how):
     assert (best.noise, best.missing) == (True, how)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["marginalize", "drop"])
 def test_a_selection_that_is_killed_again_and_again_ends_in_the_same_bits(how, tmp_path):
     options = {"missing": how, "noise": True, "prior": PRIOR, "random_state": 0, "refine": "none"}

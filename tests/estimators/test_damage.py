@@ -141,6 +141,7 @@ EDITS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", EDITS)
 def test_what_makes_no_mixture_is_refused_where_no_digest_tells(what, tmp_path):
     edit, said = EDITS[what]

@@ -137,6 +137,7 @@ def test_a_share_that_is_no_number_is_a_configuration_error(model, share):
     refused(ConfigurationError, model.anomaly_threshold, FRAME, share)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [np.float32(0.5), np.int64(1)])
 def test_a_share_may_be_a_number_of_numpys(share):
     model = GaussianMixture(2, random_state=0).fit(ROWS)

@@ -55,6 +55,7 @@ def test_a_row_far_off_leaves_the_others_their_digits(kind, dtype, outlier):
     assert_allclose(found.covariances_[:2], alone.covariances_, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.slow
 @WITH_LITTLE_VARIANCE
 def test_features_too_small_to_be_squared_get_the_regularisation_as_variances():
     rows = 1e-160 * blobs()

@@ -228,6 +228,7 @@ def test_a_sample_of_all_rows_changes_nothing():
         assert_array_equal(same.means_, plain.means_)
 
 
+@pytest.mark.slow
 def test_several_starts_share_passes_and_the_best_is_kept():
     rows = separated(apart=2.5)
     options = {"init_params": "random_from_data", "max_iter": 500, "tol": 1e-3, "reg_covar": 1e-2}
@@ -320,6 +321,7 @@ def test_fewer_rows_than_components_is_told():
         GaussianMixture(4).fit(separated(3))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Number of distinct clusters")
 @WITH_SMALL_COMPONENTS
 def test_equal_rows_collapse_without_regularisation_and_do_not_with_it():
@@ -372,6 +374,7 @@ def test_draws_honour_the_seed_and_how_many_are_asked_for():
             model.sample(wrong)
 
 
+@pytest.mark.slow
 def test_more_rows_than_fit_into_memory_are_drawn_lazily():
     model = GaussianMixture(3, random_state=0, refine="none").fit(separated())
     X, labels = model.sample(10**10)  # 160 GB
@@ -417,6 +420,7 @@ def test_criteria_are_what_they_are_defined_as(kind):
     assert model.icl(rows) > model.bic(rows)
 
 
+@pytest.mark.slow
 def test_fit_predict_is_fit_then_predict():
     rows = separated()
     one = GaussianMixture(3, random_state=0).fit_predict(rows)

@@ -66,6 +66,7 @@ def test_units_and_places_change_no_centre(factor):
     assert passes == as_many
 
 
+@pytest.mark.slow
 def test_rows_of_weight_zero_are_left_out():
     rows = blobs()
     strange = np.concatenate([rows, np.full((4000, 3), 1e3)])
@@ -182,6 +183,7 @@ def test_without_dask_ml_the_error_says_how_to_install_it(monkeypatch):
         GaussianMixture(2, **WAY).fit(blobs())
 
 
+@pytest.mark.slow
 def test_few_distinct_rows_are_enough():
     rows = np.repeat(np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]), 50, axis=0)
     with pytest.warns(UserWarning, match="Feature 1, feature 2 are constant"):

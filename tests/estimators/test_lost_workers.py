@@ -136,6 +136,7 @@ def test_a_variable_without_a_value_in_a_task_is_told_as_it_is(client):
         client.submit(task).result()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [at_once, beside])
 def test_a_cluster_that_is_closed(cluster, rows, how):
     with Client(cluster), lost():

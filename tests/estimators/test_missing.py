@@ -81,6 +81,7 @@ def test_with_nothing_missing_it_is_the_ordinary_fit_to_the_bit(kind, how):
     assert ordinary.bic(X) == found.bic(X)
 
 
+@pytest.mark.slow
 def test_thirty_percent_missing_at_random_recovers_the_parameters():
     X, covariances = rows(40_000)
     found = mixture(tol=1e-6, max_iter=500).fit(missing.with_gaps(X))
@@ -263,6 +264,7 @@ def test_any_chunks_give_the_same_up_to_rounding(kind):
             assert_allclose(mine, theirs, rtol=1e-9, atol=1e-10)
 
 
+@pytest.mark.slow
 @each_kind
 @pytest.mark.parametrize("how", ["drop", "marginalize"])
 def test_a_fit_that_was_killed_goes_on_to_the_same_bits(kind, how, tmp_path, monkeypatch):
@@ -292,6 +294,7 @@ def test_a_fit_that_was_killed_goes_on_to_the_same_bits(kind, how, tmp_path, mon
 # --- starts
 
 
+@pytest.mark.slow
 def test_few_complete_rows_are_filled_to_start_from():
     X = rows(1500)[0]
     X[np.arange(1500), np.arange(1500) % 3] = np.nan  # each row lacks one

@@ -335,6 +335,7 @@ def test_where_the_origins_are_too_far_off_rows_are_read_again(kind):
     assert model.n_passes_ == passes + 3
 
 
+@pytest.mark.slow
 @each_kind
 def test_single_precision_survives_a_drift_of_a_thousand_deviations(kind):
     old, new = (some_rows(500, seed, offset) for seed, offset in ((0, 0.0), (17, 2**10)))

@@ -72,6 +72,7 @@ def test_a_checkpoint_is_not_that_of_another_prior(tmp_path):
         GaussianMixture(2, prior=Prior(mean_precision=2.0), **options).fit(faithful(200))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "prior", ["default", Prior(np.array([3.0, 70.0]), 0.5, 5, np.diag([0.2, 30.0]))], ids=str
 )
@@ -189,6 +190,7 @@ FIXED = {"fixed": {"means": [True, False]}, "means_init": [[2.0, 55.0], [np.nan,
 OWN = Prior([3.0, 70.0], 0.5, 5, np.diag([0.2, 30.0]))
 
 
+@pytest.mark.slow
 @each_kind
 @pytest.mark.parametrize(
     "options",
@@ -208,6 +210,7 @@ def test_an_update_that_forgets_is_one_more_step_of_the_fit(kind, options):
     assert_allclose(short.lower_bounds_, whole.lower_bounds_, rtol=1e-10)
 
 
+@pytest.mark.slow
 @each_kind
 def test_an_update_by_the_rows_themselves_has_the_prior_of_their_fit(kind):
     rows = faithful(300)

@@ -43,6 +43,7 @@ def test_bic_on_iris_is_that_of_mclust(kind, n_components):
     assert_allclose(model.bic(X), -IRIS_BIC[kind, n_components], rtol=0, atol=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_components", "expected"), [(2, -214.35), (3, -180.19)])
 def test_log_likelihood_on_iris_is_that_of_mclust(n_components, expected):
     X = load_iris().data
@@ -50,6 +51,7 @@ def test_log_likelihood_on_iris_is_that_of_mclust(n_components, expected):
     assert_allclose(model.score(X) * len(X), expected, rtol=0, atol=0.006)
 
 
+@pytest.mark.slow
 def test_two_components_of_old_faithful_are_those_of_mixtools():
     # R package mixtools (Benaglia, Chauveau, Hunter and Young, 2009, Journal of Statistical
     # Software 32(6)), mvnormalmixEM(faithful): log-likelihood -1130.264.

@@ -65,6 +65,7 @@ def test_a_marginal_has_the_columns_in_the_order_asked_for(model, features):
     assert_allclose(found.score_samples(rows), expected, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_joint_density_is_that_of_the_given_columns_times_the_conditional(model):
     for row in LINES[:5]:
         given, rest = {"c": row[2], 0: row[0]}, frame_of(row[np.newaxis])
@@ -97,6 +98,7 @@ def test_results_are_whole_estimators(model, tmp_path):
     assert found.condition({"a": 0.3}).means_.shape == (3, 1)
 
 
+@pytest.mark.slow
 def test_tight_components_far_from_zero_keep_their_digits():
     rows = LINES * 1e-6 + [1e6, 1, 1]
     model = GaussianMixture(2, random_state=0, reg_covar=0).fit(rows)

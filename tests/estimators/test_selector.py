@@ -143,6 +143,7 @@ def test_mixtures_that_are_scored_together_score_as_alone(kind, weighted):
         assert own.tobytes() == alone.tobytes()
 
 
+@pytest.mark.slow
 def test_criteria_count_sample_weights():
     X, weights = blobs(600), np.random.default_rng(0).integers(0, 4, 600)
     options = {"init_params": "random_from_data", "random_state": 0, "tol": 1e-9, "max_iter": 999}
@@ -227,6 +228,7 @@ def test_iris_has_two_clusters_of_the_bic_that_mclust_finds():
     assert selector.results_.bic.min() == pytest.approx(574.018, abs=1e-2)
 
 
+@pytest.mark.slow
 def test_of_candidates_that_are_equal_the_first_is_chosen():
     selector = GaussianMixtureSelector(1, n_init=3, covariance_type=("tied", "full"))
     assert selector.fit(blobs(300)).best_index_ == 0
@@ -268,6 +270,7 @@ def test_callbacks_hear_of_all_candidates_and_each_has_its_own_history(rows):
     assert [entry["iteration"] for entry in history] == list(range(1, len(history) + 1))
 
 
+@pytest.mark.slow
 def test_it_says_where_the_best_number_is_the_largest_of_several(rows):
     with pytest.warns(UserWarning, match="components, 2, is the largest that was tried"):
         GaussianMixtureSelector([1, 2], random_state=0).fit(blobs(600, distance=9.0))

@@ -16,6 +16,7 @@ from tests.support.warned import WITH_SMALL_COMPONENTS
 ROWS = np.random.default_rng(0).normal(size=(300, 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "k"), [(GaussianMixture, 2), (GaussianMixtureSelector, [2])])
 def test_a_constant_column_is_warned_of_by_name_at_the_callers_line(kind, k):
     frame = pd.DataFrame(ROWS, columns=["a", "b"]).assign(const=0.1)
@@ -24,12 +25,14 @@ def test_a_constant_column_is_warned_of_by_name_at_the_callers_line(kind, k):
     assert {warning.filename for warning in found} == {__file__}
 
 
+@pytest.mark.slow
 def test_constant_features_without_names_go_by_their_numbers():
     rows = np.column_stack([np.full(300, -3.0), ROWS, np.full(300, 1e8)])
     with pytest.warns(UserWarning, match=r"^Feature 0, feature 3 are constant; leave them out\.$"):
         GaussianMixture(2, random_state=0).fit(rows)
 
 
+@pytest.mark.slow
 @given(
     value=st.floats(allow_nan=False, allow_infinity=False, min_value=-1e100, max_value=1e100),
     lengths=st.lists(st.integers(1, 5000), min_size=1, max_size=5),
@@ -101,6 +104,7 @@ def test_a_selection_warns_of_candidates_that_fell_short():
     assert {warning.filename for warning in found} == {__file__}
 
 
+@pytest.mark.slow
 def test_a_feature_that_reg_covar_widens_is_warned_of_by_name():
     frame = pd.DataFrame(ROWS * [1, 1e-3], columns=["a", "b"])
     with pytest.warns(UserWarning, match=r"^reg_covar=1e-06 .* column 'b' varies") as found:

@@ -23,6 +23,7 @@ def answers(model, rows):
     return session.run(["label", "probabilities", "log_density"], {"X": rows})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(COVARIANCES))
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("n_components", [1, 4])

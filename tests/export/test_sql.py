@@ -156,6 +156,7 @@ def test_postgres_answers_as_predict_does(kind, tmp_path):
     server.cleanup()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_clusters", [1, 2])
 @WITH_LITTLE_VARIANCE
 def test_clusters_are_labelled_as_a_merged_mixture_does(usual, n_clusters):
@@ -171,6 +172,7 @@ def test_clusters_are_labelled_as_a_merged_mixture_does(usual, n_clusters):
         sqlglot.parse_one(merged.to_sql("rows", dialect), read=dialect)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["full", "diag"])
 def test_noise_is_labelled_as_predict_does(kind):
     frame = pd.DataFrame(with_noise(600), columns=["length", "wait"])

@@ -153,6 +153,7 @@ def test_types_and_weights_keep_their_bits(dtype, weighted, forced, tmp_path):
     assert found.means_.dtype == expected.means_.dtype
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_single_precision_beside_a_component_of_few_rows_keeps_its_bits(
     kind, tmp_path, monkeypatch
@@ -418,6 +419,7 @@ def test_a_selection_goes_on_with_the_seed_that_it_has_drawn(seed, tmp_path):
     assert seed is None or random.random_sample() == left
 
 
+@pytest.mark.slow
 def test_a_candidate_without_starts_stays_so(tmp_path):
     rows = np.repeat([[0.0, 1.0], [1.0, 0.0], [5.0, 5.0], [9.0, 2.0]], 20, axis=0)
     model = GaussianMixtureSelector([1, 4], reg_covar=0, random_state=0)
@@ -752,6 +754,7 @@ def damaged(content):
         yield f"byte {place}", bytes(changed)
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_bad_data_and_stays(ended):
     model = GaussianMixture(3, checkpoint=ended, **OPTIONS)
     for what, content in damaged(ended.read_bytes()):

@@ -72,6 +72,7 @@ def test_an_embedded_cluster_beside_a_running_event_loop(rows, tmp_path, expecte
     assert bound(asyncio.run(main())) == expected
 
 
+@pytest.mark.slow
 def test_in_another_thread(rows, tmp_path, expected):
     found = []
     fit = lambda: found.append(  # noqa: E731  a thread's target
@@ -114,6 +115,7 @@ def test_a_task_cannot_start_workers(rows, tmp_path, client):
     assert task.result() == "ConfigurationError"
 
 
+@pytest.mark.slow
 def test_an_active_client_is_used(rows, tmp_path, client, expected):
     places = []
     with client.as_current():

@@ -62,6 +62,7 @@ def read(place):
     return found.sort_values("id", ignore_index=True)
 
 
+@pytest.mark.slow
 def test_a_new_table_has_the_rows_in_one_commit(rows, place, predict):
     made = predict(keep=["id", "word"], with_=["labels", "log-density"])
     assert (made["format"], made["rows"], made["already"]) == ("delta", 1000, False)

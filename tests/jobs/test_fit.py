@@ -44,6 +44,7 @@ class Ear(Silence):
         self.heard.append(state.iteration)
 
 
+@pytest.mark.slow
 def test_fit_score_and_predict_say_nothing(request_, tmp_path, capfd):
     outcome = run_fit(request_)
     model = find_model(request_.output).fitted
@@ -57,6 +58,7 @@ def test_fit_score_and_predict_say_nothing(request_, tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_a_listener_hears_the_start_and_each_pass(request_):
     ear = Ear()
     outcome = run_fit(request_, ear)
@@ -65,6 +67,7 @@ def test_a_listener_hears_the_start_and_each_pass(request_):
     assert passes == list(range(1, outcome.run.record["result"]["n_iter"] + 1))
 
 
+@pytest.mark.slow
 def test_a_complete_run_is_found_again(request_):
     first, second = run_fit(request_), run_fit(request_)
     assert (first.already, second.already) == (False, True)
@@ -229,6 +232,7 @@ def test_an_estimator_tells_of_a_dataset_that_changed_after_it_was_read(tmp_path
         )
 
 
+@pytest.mark.slow
 def test_files_in_another_order_than_a_run_read_them_are_told_as_that(tmp_path):
     for number in range(11):
         pd.DataFrame(ROWS[20 * number : 20 * number + 20], columns=["a", "b"]).to_csv(

@@ -75,6 +75,7 @@ def found(place, *columns):
     return pd.concat(tables).sort_values("id").reset_index(drop=True)
 
 
+@pytest.mark.slow
 def test_each_row_is_in_the_directory_of_its_values(rows, place, predict):
     made = predict("key", "hour", keep=["id"])
     assert made["columns"] == ["id", "key", "hour", "label"]

@@ -147,6 +147,7 @@ def test_chosen_columns_count_only(tmp_path):
     assert plan["data_bytes"] == 1500 * 3 * 8
 
 
+@pytest.mark.slow
 def test_rows_that_are_still_to_be_written_plan_as_those_that_are(tmp_path):
     written(tmp_path, 0, 3000, 1)
     there = jobs.plan(str(tmp_path), components=2)
@@ -158,6 +159,7 @@ def test_rows_that_are_still_to_be_written_plan_as_those_that_are(tmp_path):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"n_init": 2}, {"refine": "none", "subsample": 500}])
 def test_the_planned_search_for_starts_is_the_one_of_a_fit(options, tmp_path):
     rows, _ = correlated(1500, 3, 2, spread=2, apart=3.0)

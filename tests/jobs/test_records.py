@@ -131,6 +131,7 @@ def test_the_run_of_a_later_version_is_refused_and_kept(run, here):
     assert (run / "run.json").read_text() == later
 
 
+@pytest.mark.slow
 def test_a_complete_run_with_a_damaged_model_is_told_as_one(run, here):
     model = run / "model.safetensors"
     model.write_bytes(model.read_bytes()[:-1])

@@ -88,6 +88,7 @@ def bits(run, options=None):
     return [getattr(model, name).tobytes() for name in ("weights_", "means_", "covariances_")]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_to_the_bit_wherever_it_lies(place, tmp_path):
     run, options = place
     heard = interrupted(run, options, seed=3)
@@ -168,6 +169,7 @@ def test_an_unfinished_run_with_a_checkpoint_is_kept_from_others(run):
     assert names(run) == ["model.safetensors", "run.json"]
 
 
+@pytest.mark.slow
 def test_a_run_without_its_model_is_no_complete_one(run, caplog):
     done = fit(run, seed=1)
     model = Path(run, "model.safetensors")
@@ -193,6 +195,7 @@ def test_an_unfinished_run_is_no_model(run):
         find_model(run)
 
 
+@pytest.mark.slow
 def test_a_complete_run_stays_until_its_replacement_is_complete(place):
     run, options = place
     first = fit(run, options, seed=1)
@@ -211,6 +214,7 @@ def test_a_complete_run_stays_until_its_replacement_is_complete(place):
     assert bits(run, options) != bits_before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("written", [0, 1, 2])
 def test_a_replacement_that_was_complete_is_put_into_place(run, tmp_path, written):
     """Killed when `written` of the two files were in place."""
@@ -300,6 +304,7 @@ def abandoned(folder, owner=None):
     folder.write(locks.LOCK_FILE, Owner(owner, datetime.now(UTC)).content(mark="theirs"))
 
 
+@pytest.mark.slow
 def test_a_silent_owners_lock_is_taken_over_by_the_stores_clock(folder, monkeypatch):
     abandoned(folder)
     told = (
@@ -313,6 +318,7 @@ def test_a_silent_owners_lock_is_taken_over_by_the_stores_clock(folder, monkeypa
     assert folder.names() == []
 
 
+@pytest.mark.slow
 def test_a_dead_process_of_this_machine_holds_no_lock(folder):
     child = os.posix_spawn("/bin/true", ["/bin/true"], {})
     os.waitpid(child, 0)
@@ -324,6 +330,7 @@ def test_a_dead_process_of_this_machine_holds_no_lock(folder):
         pass
 
 
+@pytest.mark.slow
 def test_an_owner_that_was_taken_for_dead_stops(s3, monkeypatch):
     monkeypatch.setattr(store_lock, "BEAT_SECONDS", 0.01)
     run, folder = f"{s3.url}/run", Folder.of(f"{s3.url}/run", s3.options)

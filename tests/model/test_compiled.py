@@ -70,6 +70,7 @@ def test_work_arrays_begin_with_a_cache_line(dtype):
     assert {own.ctypes.data % 64 for own in made} == {0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(COVARIANCES))
 @pytest.mark.parametrize("n_features", [1, 9, 10, 11, 56, 57, 120])
 @pytest.mark.parametrize("n_components", [4, 25])

@@ -24,6 +24,7 @@ def split(features):
     return chosen, np.setdiff1d(np.arange(D), chosen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("features", GIVEN)
 def test_the_joint_density_is_the_marginal_times_the_conditional(covariance, features):
     mixture = random_mixture(covariance, n_features=D)

@@ -481,6 +481,7 @@ def test_in_small_products_each_mixture_of_a_batch_gets_the_same_bits_as_alone(
         assert batched.log_likelihood == alone.log_likelihood
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [DOUBLE, SINGLE], ids=str)
 @pytest.mark.parametrize(
     ("n_components", "n_features", "n"), [(3, 2, 30_000), (8, 7, 9001), (13, 10, 5003)]
@@ -524,6 +525,7 @@ def test_a_batch_may_mix_covariance_types_sizes_and_kernels():
 # --- small and odd shapes
 
 
+@pytest.mark.slow
 @each_kernel
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_few_rows_or_none_are_rows_like_others(covariance, kernel, n):

@@ -97,6 +97,7 @@ def test_pairs_that_products_leave_make_the_moments_of_all(
     assert_as_directly(add(kernel, rows, dtype, weights), mixture, rows, tolerance, weights)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_a_product_bounds_the_logit_wherever_rows_and_components_lie(data):
@@ -161,6 +162,7 @@ def thin(n_features=24, n_components=64):
     return rows, mixture_of(rows, labels, "tied")
 
 
+@pytest.mark.slow
 @each_type
 @pytest.mark.parametrize("weighted", [False, True])
 def test_rows_whitened_once_make_the_moments_about_each_mean(dtype, weighted):

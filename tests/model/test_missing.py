@@ -202,6 +202,7 @@ def test_rows_of_which_nothing_is_known_take_the_weights_and_add_nothing(covaria
     assert reference.relative_error(after.covariances, mixture.covariances) < 1e-12
 
 
+@pytest.mark.slow
 def test_more_patterns_than_are_kept_are_all_summed(covariance, monkeypatch):
     monkeypatch.setattr(accumulation, "FEWEST_ROWS", 1)
     monkeypatch.setattr(accumulation, "FEWEST_ROWS_ALONG_AXES", 1)

@@ -76,6 +76,7 @@ def assert_same_mixture(one, other, tolerance=1e-11):
 # --- other origins
 
 
+@pytest.mark.slow
 @given(kinds, seeds)
 def test_moved_moments_are_those_taken_about_the_new_origins(kind, seed):
     mixture, rows, origins = case(kind, seed)
@@ -89,6 +90,7 @@ def test_moments_of_the_feature_form_move_like_all_others(covariance):
     assert_same(moved, moments_about(origins, mixture, rows))
 
 
+@pytest.mark.slow
 @given(kinds, seeds)
 def test_there_and_back_is_where_they_were(kind, seed):
     mixture, rows, origins = case(kind, seed)

@@ -138,6 +138,7 @@ def test_too_many_pairs_that_are_close_are_not_looked_into(monkeypatch):
     assert neighbours_of(together, DOUBLE) is None
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("known")
 @pytest.mark.parametrize("widths", [(1.0,), (1.0, 0.01)])
 def test_neighbours_are_made_in_the_memory_that_is_predicted(widths):

@@ -294,6 +294,7 @@ def test_bounds_grow_with_distance_over_width_squared():
         assert covariance_errors(far, far.means, DOUBLE) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [SINGLE, DOUBLE], ids=str)
 def test_components_are_exact_enough_where_their_errors_are_small_enough(covariance, dtype):
     random = np.random.default_rng(0)

@@ -25,6 +25,7 @@ def counting(values, pieces=1, asked=None):
     return count
 
 
+@pytest.mark.slow
 @given(st.lists(FINITE, min_size=1, max_size=60), st.floats(0, 1), st.integers(1, 7))
 def test_a_quantile_is_numpys_however_the_values_are_cut(values, share, pieces):
     values = np.asarray(values)

@@ -81,6 +81,7 @@ def assert_same_moments(found, expected, tolerance):
             assert reference.relative_error(made[0].covariances, made[1].covariances) < 1e-9
 
 
+@pytest.mark.slow
 @each_kind
 @each_type
 @pytest.mark.parametrize("weighted", [False, True])
@@ -156,6 +157,7 @@ def test_upper_blocks_hold_the_triangle(n_features):
     assert_array_equal(made, whole)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_the_bound_is_above_the_logit_wherever_rows_and_components_lie(data):

@@ -60,6 +60,7 @@ def test_a_component_of_few_rows_leaves_the_others_in_single_precision_and_keeps
     assert step_suffices(mixture, stepped, single, SINGLE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["full", "diag", "spherical"])
 @pytest.mark.parametrize("n_features", [4, 40])
 def test_means_that_move_far_cost_single_precision_no_digits(kind, n_features):

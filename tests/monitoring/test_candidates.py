@@ -69,6 +69,7 @@ def test_the_last_values_are_the_criteria_of_the_end(selection):
     assert best.n_components == selector.best_params_["n_components"]
 
 
+@pytest.mark.slow
 def test_candidates_go_on_until_all_their_starts_have_stopped(selection):
     _, recorder = selection
     going = []

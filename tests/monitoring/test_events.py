@@ -75,6 +75,7 @@ def test_each_candidate_reports_a_search_of_its_own(told):
     assert sorted(event["candidate"] for event in ends) == [0, 1]
 
 
+@pytest.mark.slow
 def test_a_fit_goes_on_where_its_workers_can_log_nothing(client, told, monkeypatch):
     from distributed import Worker
 
@@ -107,6 +108,7 @@ def test_fits_are_told_apart_by_run(told):
     assert list(starts[1]["n_components"]) == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_fit_that_a_callback_makes_is_a_run_of_its_own(told):
     def another(state):
         if state.iteration == 1:
@@ -182,6 +184,7 @@ def test_nobody_who_could_not_even_be_made_an_observer_fails_a_fit(monkeypatch, 
     assert caplog.text.count("moved") == 1
 
 
+@pytest.mark.slow
 def test_one_module_and_one_line_in_the_registry_make_an_observer_of_every_fit(monkeypatch):
     calls = []
 

@@ -89,6 +89,7 @@ REAL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("acceleration", [None, "squarem"])
 @pytest.mark.parametrize("name", REAL)
 @WITH_SMALL_COMPONENTS

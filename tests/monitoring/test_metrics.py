@@ -42,6 +42,7 @@ def ours(found):
     return {key for key in found if key[0].startswith("daskgmm_")}
 
 
+@pytest.mark.slow
 def test_a_finished_fit_is_told_by_its_run(client):
     model = GaussianMixture(2, random_state=0, tol=1e-6, subsample=None).fit(two_groups())
     found, run = scrape(client.cluster), last_run(client)
@@ -85,6 +86,7 @@ def test_a_fits_size_and_kind_are_labels(client):
     assert (labels["components"], labels["covariance"]) == ("1..3", "full,diag")
 
 
+@pytest.mark.slow
 def test_a_fit_that_goes_on_is_running_and_its_passes_move(client):
     heard, seen = Queue(), []
 
@@ -148,6 +150,7 @@ def test_a_value_that_is_no_number_has_no_sample(client):
     assert of(found, "daskgmm_rows_total", run="f" * 32) == 5
 
 
+@pytest.mark.slow
 def test_schedulers_of_one_process_come_and_go():
     def names():
         return [name for name in REGISTRY._names_to_collectors if name.startswith("daskgmm_")]

@@ -49,6 +49,7 @@ def test_parameters_a_metric_for_each_pass_and_the_model_are_logged(tracking):
     np.testing.assert_array_equal(found.get_raw_model().means_, model.means_)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_active_is_used_and_stays_active():
     with mlflow.start_run() as run:
         GaussianMixture(2, random_state=0, callbacks=[MLflowLogger(log_model=False)]).fit(rows())

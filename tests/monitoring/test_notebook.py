@@ -57,6 +57,7 @@ def test_the_example_runs_headless_and_shows_progress_and_the_estimator():
     assert any("sk-estimator" in text and "<polyline" in text for text in texts)
 
 
+@pytest.mark.slow
 def test_the_bar_tells_of_passes_while_they_are_made(monkeypatch):
     handle = Handle()
     monkeypatch.setattr(notebook, "observer", lambda: notebook.NotebookObserver(handle))

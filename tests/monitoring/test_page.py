@@ -162,6 +162,7 @@ def test_components_that_emptied_are_marked(client, browser):
     assert page.get_by_text(", empty").count() == 6 - held
 
 
+@pytest.mark.slow
 def test_the_json_has_what_the_events_said(client):
     link = install(client)
     GaussianMixture(2, random_state=0, tol=1e-9).fit(two_groups())

@@ -38,6 +38,7 @@ def text_of(panel, run, **options):
     return panel.root.text
 
 
+@pytest.mark.slow
 def test_a_browser_is_sent_new_passes_only():
     feed, run, sent = Feed(), run_of(start()), []
     document = Document()

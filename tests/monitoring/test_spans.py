@@ -44,6 +44,7 @@ def names(found):
     return {one.name for one in found}
 
 
+@pytest.mark.slow
 def test_each_phase_of_a_run_is_one_span_however_many_passes_it_takes(client, spans):
     fitted = fit(da.from_array(two_groups(), chunks=(500, 3)))
     run = [event["run_id"] for _, event in client.get_events(TOPIC)][-1][:8]
@@ -55,6 +56,7 @@ def test_each_phase_of_a_run_is_one_span_however_many_passes_it_takes(client, sp
     assert len(names(spans())) == len([one for one in spans() if one.name != ("default",)])
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_has_the_same_spans(client, spans):
     for _ in range(2):
         with made_for(RUN):
@@ -74,6 +76,7 @@ def test_outside_of_runs_all_calls_are_one_span_as_schedulers_keep_spans_for_eve
     assert {one.parent.name for one in after} == {("daskgmm",)}
 
 
+@pytest.mark.slow
 def test_users_spans_are_around_ours(client, spans):
     for _ in range(2):
         with span("my", "work"), made_for(RUN):

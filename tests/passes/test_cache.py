@@ -105,6 +105,7 @@ def left(place):
 # --- the contract of each stage
 
 
+@pytest.mark.slow
 @given(
     lengths=st.lists(st.integers(0, 40), max_size=5),
     dtype=st.sampled_from([np.float32, np.float64]),
@@ -336,6 +337,7 @@ def test_a_late_task_does_not_revive_a_stage(begin, place):
     assert left(place) == []
 
 
+@pytest.mark.slow
 def test_many_threads_that_read_one_part_all_get_its_rows(begin):
     parts = [Counted(some_blocks((64, 64, n + 1))) for n in range(5)]
     own, wrapped = staged(begin, *parts)

@@ -76,6 +76,7 @@ def assert_covers_in_order(groups, n_parts):
     assert all(len(group) > 0 for group in groups)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.integers(0, 10**7), min_size=1, max_size=200),
     st.floats(1e-9, 1e-3),
@@ -243,6 +244,7 @@ def test_keys_have_the_same_prefix_in_every_pass():
     assert not set.intersection(*keys)  # fresh keys each time: two fits never share any
 
 
+@pytest.mark.slow
 def test_lazy_predictions_have_the_prefix_too():
     rows = np.random.default_rng(0).normal(size=(100, 2))
     model = GaussianMixture(2, random_state=0).fit(rows)

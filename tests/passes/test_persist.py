@@ -91,6 +91,7 @@ def test_no_pass_sends_rows_and_no_bit_changes_where_chunks_share_tasks(kind, cl
     assert there == bits(X)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Best performing initialization")
 def test_weights_that_share_tasks_with_the_rows_are_sent_once_too(cluster):
     x = da.from_array(overlapping(20_000, 4), chunks=(4000, 4))

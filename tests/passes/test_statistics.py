@@ -35,6 +35,7 @@ def merged(rows, cuts, weights=None, *, scatter=True):
     return total
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(data=st.data())
 def test_merged_statistics_are_those_of_all_rows_wherever_they_lie(data):

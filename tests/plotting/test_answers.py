@@ -54,6 +54,7 @@ def test_a_rows_surprises_are_drawn_with_the_odd_column_on_top(model, rows):
     assert "surprise more than usual" in ax.get_title()
 
 
+@pytest.mark.slow
 def test_a_row_of_the_model_itself_is_mostly_usual(model, rows):
     titles = [plotting.explanation(model, rows.iloc[i]).get_title() for i in range(10)]
     assert sum(title.startswith("0 of 3") for title in titles) >= 8

@@ -158,6 +158,7 @@ def test_columns_are_one_or_two(model, columns):
         plotting.scatter(model, columns=columns)
 
 
+@pytest.mark.slow
 def test_a_name_with_dollars_is_no_formula(rows, tmp_path):
     dear = rows[["width", "height"]].set_axis(["$_{", "a$b$"], axis=1)
     ax = plotting.scatter(GaussianMixture(1).fit(dear), dear)
@@ -200,6 +201,7 @@ def ten_and_eleven(rows):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [(0, 1), (0,)])
 def test_a_legend_has_ten_components_and_more_are_numbered(ten_and_eleven, columns):
     few, many = (plotting.scatter(model, columns=columns) for model in ten_and_eleven)

@@ -40,6 +40,7 @@ def test_columns_that_tell_components_apart_are_shown_whatever_their_units(model
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("d", "g")
 
 
+@pytest.mark.slow
 def test_a_matrix_has_a_pair_beneath_the_diagonal_and_a_density_on_it(model, rows):
     figure = plotting.matrix(model, rows, columns=["a", "d", 6])
     assert len(figure.axes) == 6

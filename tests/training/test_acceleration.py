@@ -418,6 +418,7 @@ def test_until_its_steps_gain_little_em_goes_its_own_way(covariance_type):
     assert np.diff(bounds[:-1]).min() >= TAIL or len(bounds) < 4
 
 
+@pytest.mark.slow
 def test_a_trial_from_which_em_turns_back_is_refused_though_the_likelihood_rose():
     rows = overlapping(600)
     start = run(rows, [start_for(rows, "full")], tol=1e-5)[-1].best.mixture

@@ -240,6 +240,7 @@ def test_where_the_budget_ends_before_the_last_steps_moves_are_kept():
     assert all(found > stuck.bound + 0.1 for taken, found in kept if taken)
 
 
+@pytest.mark.slow
 def test_nothing_is_spent_beyond_the_budget_and_the_record_says_so():
     sample, start = trapped()
     spent = sample.budget
@@ -452,6 +453,7 @@ def test_more_starts_are_the_same_ones_and_further_ones(monkeypatch):
     assert len(three) == len(two) + 1 == len(one) + 2
 
 
+@pytest.mark.slow
 def test_the_first_start_is_scikit_learns_on_standardised_rows(monkeypatch):
     first = []
 
@@ -469,6 +471,7 @@ def test_the_first_start_is_scikit_learns_on_standardised_rows(monkeypatch):
     assert_allclose(first[0], expected, rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -503,6 +506,7 @@ def test_repeated_rows_weigh_as_their_weights():
     assert (one.tried, one.taken) == (other.tried, other.taken)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits():
     rows, _ = correlated(500, 3, 4, spread=3, apart=1.0)
     one, other = (GaussianMixture(4, random_state=3).fit(rows) for _ in range(2))
