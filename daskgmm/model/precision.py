@@ -100,8 +100,10 @@ def feature_components(mixture: Mixture, dtype: np.dtype[np.floating]) -> NDArra
 @cached_by_mixture
 def working_dtype(mixture: Mixture, dtype: np.dtype[np.floating]) -> np.dtype[np.floating]:
     """Floating-point type for a mixture: `dtype`, or float64 if that type is not exact enough."""
-    logits = logits_dtype(mixture, dtype)
-    return np.dtype(np.float64) if fragile_components(mixture, dtype).any() else logits
+    double = np.dtype(np.float64)
+    if dtype == double or fragile_components(mixture, dtype).any():
+        return double
+    return logits_dtype(mixture, dtype)
 
 
 @cached_by_mixture
@@ -133,10 +135,11 @@ def step_suffices(
     them were made in double. Components that the M-step counts as empty are
     what that makes of them.
     """
-    used, double = logits_dtype(before, dtype), np.dtype(np.float64)
-    coarse = np.zeros(after.n_components) if moments.coarse is None else moments.coarse
-    moved = {kind: exact_covariances(after, moments.origins, kind) for kind in {double, dtype}}
-    enough = np.where(coarse == ABOUT_ORIGINS, moved[dtype], moved[double])
-    enough &= (coarse == 0) | ~fragile_components(after, dtype)
+    used, coarse = logits_dtype(before, dtype), moments.coarse
+    enough = exact_covariances(after, moments.origins, np.dtype(np.float64))
+    if coarse is not None and coarse.any():
+        of_origins = exact_covariances(after, moments.origins, dtype)
+        enough = np.where(coarse == ABOUT_ORIGINS, of_origins, enough)
+        enough &= (coarse == 0) | ~fragile_components(after, dtype)
     enough |= moments.empty(_eps(dtype))
     return bool(enough.all()) and logits_dtype(after, used) == used

@@ -1,7 +1,8 @@
-"""Threads that a search for starts uses beside its own: those that no task needs meanwhile.
+"""How many threads this process has for tasks, and which a search for starts uses beside its own.
 
-On a cluster these are threads of the search's worker and, where all workers are on this machine,
-as many as other workers have that do not search. Without one they are those of this process.
+It uses those that no task needs meanwhile. On a cluster these are threads of the search's worker
+and, where all workers are on this machine, as many as other workers have that do not search.
+Without one they are those of this process.
 """
 
 import os
