@@ -1,5 +1,6 @@
 """The E-step of several mixtures over a stream of blocks: the work of one pass."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -199,9 +200,9 @@ class Accumulator:
 
     def share(self, n_rows: int) -> float:
         """Share of the multiplications of all pairs that so many rows took."""
-        sizes = [kernel.n_components for _, kernel in self.kernels]
-        shares = [kernel.share(n_rows) for _, kernel in self.kernels]
-        return float(np.average(shares, weights=sizes))
+        total = sum(kernel.n_components for _, kernel in self.kernels)
+        shares = (kernel.share(n_rows) * kernel.n_components for _, kernel in self.kernels)
+        return float(math.fsum(shares) / total)
 
 
 def add_moments(left: Sequence[Moments], right: Sequence[Moments]) -> list[Moments]:

@@ -169,5 +169,7 @@ def slices_of_components(n_components: int, n_features: int) -> list[slice]:
     What is computed for each component by itself is the same whatever they are.
     """
     step = max(_SLICE_VALUES // n_features**2, _FEWEST_COMPONENTS)
+    if n_components <= step:
+        return [slice(0, n_components)]
     edges = [*range(0, n_components, step), n_components]
     return list(starmap(slice, pairwise(edges)))

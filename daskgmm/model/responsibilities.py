@@ -42,9 +42,13 @@ def normalise(logits: Floats, noise: float | Floats = -np.inf, *, for_sums: bool
     if not np.isfinite(peak).all():
         return _normalise_far(logits, peak, noise)
     logits -= peak
+    least = LEAST[logits.dtype]
+    some_far = for_sums and logits.min() < np.log(least)
+    if some_far:  # exponentials that are denormal or zero take three times as long as others
+        np.maximum(logits, logits.dtype.type(np.log(least) - 1), out=logits)
     np.exp(logits, out=logits)
-    if for_sums and logits.min() < LEAST[logits.dtype]:
-        logits -= logits.dtype.type(LEAST[logits.dtype])
+    if some_far:
+        logits -= logits.dtype.type(least)
         np.maximum(logits, 0, out=logits)
     total = logits.sum(axis=0)
     if with_noise:

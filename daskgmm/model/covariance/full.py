@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.covariance import matrices
-from daskgmm.model.covariance.base import Covariance
+from daskgmm.model.covariance.base import Covariance, NotPositiveDefiniteError
 from daskgmm.model.parallel import each, slices_of_components
 from daskgmm.model.typing import Doubles, Floats
 
@@ -61,13 +61,8 @@ class Full(Covariance):
         return found
 
     def precision_times(self, factors: Doubles, vectors: Doubles) -> Doubles:
-        found = np.empty(vectors.shape)
-
-        def write(own: slice) -> None:
-            found[own] = np.einsum("kij,kj->ki", self.precisions(factors[own]), vectors[own])
-
-        each(write, slices_of_components(*vectors.shape))
-        return found
+        white = np.einsum("kij,ki->kj", factors, vectors)
+        return np.asarray(np.einsum("kij,kj->ki", factors, white))
 
     def absolute_form(self, factors: Doubles, vectors: Doubles) -> Doubles:
         found = np.empty(len(vectors))
@@ -84,12 +79,13 @@ class Full(Covariance):
     ) -> NDArray[np.bool_]:
         # The form is at least that of the precision's diagonal, and at most that of the factors'
         # absolute values: D squared products, where the precision itself takes D cubed.
-        least, largest = np.empty((2, len(vectors)))
+        least, largest = np.zeros((2, len(vectors)))
 
         def bound(own: slice) -> None:
             sizes = np.abs(factors[own]) * vectors[own, :, np.newaxis]
-            least[own] = np.einsum("kij,kij->k", sizes, sizes)
             largest[own] = (sizes.sum(axis=1) ** 2).sum(axis=1)
+            if not (largest[own] <= most).all():
+                least[own] = np.einsum("kij,kij->k", sizes, sizes)
 
         each(bound, slices_of_components(*vectors.shape))
         within = largest <= most
@@ -134,8 +130,8 @@ class Full(Covariance):
         def write(own: slice) -> None:
             found = covariances[own]
             found[:, rows, columns] = found[:, columns, rows] = (quadratic[:, own] / counts[own]).T
-            for covariance, offset in zip(found, offsets[own], strict=True):
-                covariance -= np.outer(offset, offset)  # noqa: PLW2901  a part of the array
+            for d in range(n_features):  # all at once they would take as much memory again
+                found[:, d] -= offsets[own, d, np.newaxis] * offsets[own]
             found += np.diag(ridge)
 
         each(write, slices_of_components(*offsets.shape))
@@ -152,8 +148,9 @@ class Full(Covariance):
         factors = np.empty(covariances.shape)
 
         def write(own: slice) -> None:
-            for k, covariance in enumerate(covariances[own], own.start):
-                factors[k] = matrices.factor_of_precision(covariance, k)
+            failed = matrices.factors_of_precisions(covariances[own], factors[own])
+            if failed is not None:
+                raise NotPositiveDefiniteError(own.start + failed)
 
         each(write, slices_of_components(*covariances.shape[:2]))
         return factors

@@ -22,17 +22,20 @@ def naming(component: int | None) -> Iterator[None]:
         raise NotPositiveDefiniteError(component) from error
 
 
-def factor_of_precision(covariance: Doubles, component: int | None) -> Doubles:
-    """Upper triangular L with ``L @ L.T = inv(covariance)``."""
-    # LAPACK itself here and below: SciPy's functions take many times as long around small matrices.
-    lower, failed = linalg.lapack.dpotrf(covariance, lower=True)
-    if failed or not np.isfinite(lower).all():
-        raise NotPositiveDefiniteError(component)
-    with naming(component):
-        factor = _inverse(lower, lower=True).T
-    if not np.isfinite(factor).all():
-        raise NotPositiveDefiniteError(component)
-    return np.ascontiguousarray(factor)
+def factors_of_precisions(covariances: Doubles, out: Doubles) -> int | None:
+    """Write upper triangular L with ``L @ L.T = inv(covariance)`` of each covariance (K, D, D).
+
+    Return the first one that has none.
+    """
+    # LAPACK itself here and below: SciPy's functions take many times as long around small matrices,
+    # and NumPy's about each matrix would, too, so that all results are looked at together.
+    for covariance, factor in zip(covariances, out, strict=True):
+        lower, failed = linalg.lapack.dpotrf(covariance, lower=True)
+        inverse, singular = linalg.lapack.dtrtri(lower, lower=True)
+        factor[:] = np.nan if failed or singular else inverse.T
+    # What is infinite in a Cholesky factor is zero in its inverse.
+    good = np.isfinite(out).all(axis=(1, 2)) & (_diagonals(out) > 0).all(axis=1)
+    return None if good.all() else int(np.argmin(good))
 
 
 def factor_from_precision(precision: Doubles, component: int | None) -> Doubles:

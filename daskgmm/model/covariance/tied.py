@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.covariance import matrices
-from daskgmm.model.covariance.base import Covariance
+from daskgmm.model.covariance.base import Covariance, NotPositiveDefiniteError
 from daskgmm.model.typing import Doubles, Floats
 
 
@@ -90,7 +90,10 @@ class Tied(Covariance):
         return (degrees + n_features + n_components + 1) / n_components, 1 / n_components
 
     def factorise(self, covariances: Doubles) -> Doubles:
-        return matrices.factor_of_precision(covariances, None)
+        factors = np.empty((1, *covariances.shape))
+        if matrices.factors_of_precisions(covariances[np.newaxis], factors) is not None:
+            raise NotPositiveDefiniteError(None)
+        return np.asarray(factors[0])
 
     def factorise_precisions(self, precisions: Doubles) -> Doubles:
         return matrices.factor_from_precision(precisions, None)

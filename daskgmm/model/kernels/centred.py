@@ -41,13 +41,14 @@ class CentredComponents:
         dtype: np.dtype[np.floating],
     ) -> None:
         self.covariance = mixtures[0].covariance
+        self.indices = [np.flatnonzero(mask).tolist() for mask in chosen]
+        if not any(self.indices):
+            return
         self.factors = [mixture.factors.astype(dtype) for mixture in mixtures]
         self.normalisers = [mixture.log_normalisers.astype(dtype) for mixture in mixtures]
         self.means = [mixture.means.astype(dtype) for mixture in mixtures]
         self.origins = [points.astype(dtype) for points in origins]
-        self.indices = [np.flatnonzero(mask).tolist() for mask in chosen]
-        size = (mixtures[0].n_features, slab) if any(self.indices) else (0, 0)
-        self.centred = np.empty(size, dtype)
+        self.centred = np.empty((mixtures[0].n_features, slab), dtype)
 
     def logits(self, z: Floats, segments: Sequence[slice], out: Floats) -> None:
         """Write the chosen components' weighted log-densities at rows z (D, n) into `out`."""

@@ -135,12 +135,12 @@ def search(
     run = latest or (before if smooth is sample else _again(before, smooth))
     if not again:
         run, tried, taken = _by_moves(run, before, smooth, tried, taken)
-        ends = [run] if smooth is sample else [before, faded(run, before.mixture, sample)]
-        run = _end(ends, run, sample)
+        end = run if smooth is sample else faded(run, before.mixture, sample)
+        run = _end(end, run, sample, None if smooth is sample else before)
     if again or (smooth is not sample and spurious_of(run).any()):
         # What EM has shrunk onto a few rows at its end is seen now only.
         run, tried, taken = _by_moves(run, before, sample, tried, taken, again=True)
-        run = _end([run], run, sample)
+        run = _end(run, run, sample)
     gain = run.bound - before.bound if taken and run.bounds else 0.0
     found = Refinement(tried, taken, gain, sample.budget.ended, bool(spurious_of(run).any()))
     return run.mixture, found
@@ -180,13 +180,23 @@ def _again(run: EMRun, sample: SampledRows) -> EMRun:
     return found
 
 
-def _end(runs: list[EMRun], led: EMRun, sample: SampledRows) -> EMRun:
-    """EM to its end from where moves led or, unless that is better, from before them.
+def _end(run: EMRun, led: EMRun, sample: SampledRows, before: EMRun | None = None) -> EMRun:
+    """EM to its end from where moves led or, where that may be better, from before them.
 
     Where the budget leaves no step for that, it is where moves led, with a bound that is unknown.
     """
-    (*_, last) = ends = sample.advanced(runs, MOST_STEPS, _done(LEFT_AT_THE_END)) or [led]
-    return best_first(ends)[0] if last.bounds else replace(led, bounds=())
+    (end,) = sample.advanced([run], MOST_STEPS, _done(LEFT_AT_THE_END)) or [led]
+    if not end.bounds:
+        return replace(led, bounds=())
+    ends = [end]
+    if before is not None and (spurious_of(end).any() or _may_pass(before, end)):
+        ends = [*sample.advanced([before], MOST_STEPS, _done(LEFT_AT_THE_END)), end]
+    return best_first(ends)[0]
+
+
+def _may_pass(run: EMRun, end: EMRun) -> bool:
+    """Whether EM of a run may come to a better end: its estimate of what is left is a rough one."""
+    return run.bound + 2 * run.left > end.bound + LEFT
 
 
 def _first_round(starts: Iterable[Mixture], sample: SampledRows) -> Halving:
