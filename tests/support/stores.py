@@ -185,7 +185,8 @@ def _sent(method: str, content: bytes, *, cut: bool) -> bytes:
 def proxied(s3):
     """The bucket of ``s3`` behind a `Proxy`, with storage options that give up soon."""
     proxy = Proxy(s3.endpoint)
-    own = {"connect_timeout": 2, "read_timeout": 5, "retries": {"max_attempts": 0}}
+    # Where nothing listens, connecting fails at once; a busy machine may take seconds to accept.
+    own = {"connect_timeout": 60, "read_timeout": 5, "retries": {"max_attempts": 0}}
     options = s3.options | {"endpoint_url": proxy.address, "config_kwargs": own}
     yield proxy, Store(proxy.address, s3.url, options)
     proxy.fall()
