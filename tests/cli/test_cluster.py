@@ -256,6 +256,7 @@ def test_a_restarted_cluster_is_told_as_such():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:\\s*Port 8787 is already in use")  # by another test
 def test_a_worker_of_a_job_comes_back_however_long_it_takes_to_start():
     with dask.config.set({"distributed.deploy.lost-worker-timeout": "1ms"}), embedded(1) as client:
         (before,) = client.run(os.getpid).values()

@@ -75,8 +75,8 @@ def test_work_arrays_take_what_is_predicted(kind, n_features, n_components, dtyp
     for compiled in (False, True):
         accumulate(compiled)  # once, so that what is loaded does not count
     slow, fast = (allocated(lambda: accumulate(which)) for which in (False, True))  # noqa: B023
-    assert fast <= 1.2 * predicted, (fast, predicted)
-    assert 0.4 * predicted <= slow <= 1.2 * predicted, (slow, predicted)
+    # The prediction is for either: which one computes a pass is not known to who plans it.
+    assert 0.4 * predicted <= max(slow, fast) <= 1.2 * predicted, (slow, fast, predicted)
 
 
 @pytest.mark.parametrize(

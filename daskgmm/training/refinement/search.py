@@ -181,7 +181,7 @@ def _again(run: EMRun, sample: SampledRows) -> EMRun:
 
 
 def _end(run: EMRun, led: EMRun, sample: SampledRows, before: EMRun | None = None) -> EMRun:
-    """EM to its end from where moves led or, where that may be better, from before them.
+    """EM to its end from where moves led or, unless that is better, from before them.
 
     Where the budget leaves no step for that, it is where moves led, with a bound that is unknown.
     """
@@ -189,14 +189,14 @@ def _end(run: EMRun, led: EMRun, sample: SampledRows, before: EMRun | None = Non
     if not end.bounds:
         return replace(led, bounds=())
     ends = [end]
-    if before is not None and (spurious_of(end).any() or _may_pass(before, end)):
+    if before is not None and (spurious_of(end).any() or _may_reach(before, end)):
         ends = [*sample.advanced([before], MOST_STEPS, _done(LEFT_AT_THE_END)), end]
     return best_first(ends)[0]
 
 
-def _may_pass(run: EMRun, end: EMRun) -> bool:
-    """Whether EM of a run may come to a better end: its estimate of what is left is a rough one."""
-    return run.bound + 2 * run.left > end.bound + LEFT
+def _may_reach(run: EMRun, end: EMRun) -> bool:
+    """Whether EM of a run may come as far as an end: by its own estimate, which is a rough one."""
+    return run.bound + 2 * run.left > end.bound - LEFT
 
 
 def _first_round(starts: Iterable[Mixture], sample: SampledRows) -> Halving:
