@@ -20,6 +20,7 @@ from daskgmm.model.noise import Noise
 from daskgmm.model.parallel import Lender, helped
 from daskgmm.training.em import EMSettings
 from daskgmm.training.in_memory import total_scatter
+from daskgmm.training.refinement import search as search_steps
 from daskgmm.training.refinement.growth import grown
 from daskgmm.training.refinement.moves import halved, promising_moves
 from daskgmm.training.refinement.partial import Neighbourhoods, chosen, joined
@@ -221,6 +222,27 @@ def test_which_of_two_ends_is_better_does_not_depend_on_units(zero):
     apart = [EMRun(mixture, None, (bound + shift,)) for bound in (0.0, 0.7 * LEFT)]
     assert best_first(near)[0] is near[0]
     assert best_first(apart)[0] is apart[1]
+
+
+def test_em_goes_on_from_before_the_moves_only_where_it_may_end_as_well():
+    sample, start = trapped()
+    found, _ = search([start], replace(sample, budget=Budget(PLENTY)))
+
+    def near(mixture):
+        return sample.advanced([EMRun(mixture)], 300, lambda run: run.left < 1e-4)[0]
+
+    def ended(before):
+        own = replace(sample, budget=Budget(PLENTY))
+        run = search_steps._end(EMRun(found), EMRun(found), own, before)
+        return run, own.budget.spent
+
+    alone, spent = ended(None)
+    stuck = near(start)
+    assert stuck.bound < alone.bound - 0.1
+    assert ended(stuck)[1] == spent
+    # Of equal ends it is the one from before the moves, which here has another order.
+    other, _ = ended(near(found.of_components(np.array([2, 1, 0]))))
+    assert_allclose(other.mixture.means[::-1], alone.mixture.means, atol=1e-6)
 
 
 @pytest.mark.slow

@@ -27,8 +27,8 @@ def factors_of_precisions(covariances: Doubles, out: Doubles) -> int | None:
 
     Return the first one that has none.
     """
-    # LAPACK itself here and below: SciPy's functions take many times as long around small matrices,
-    # and NumPy's about each matrix would, too, so that all results are looked at together.
+    # LAPACK itself here and below: SciPy's functions take many times as long around small matrices.
+    # So would a look at each result, and all are looked at together.
     for covariance, factor in zip(covariances, out, strict=True):
         lower, failed = linalg.lapack.dpotrf(covariance, lower=True)
         inverse, singular = linalg.lapack.dtrtri(lower, lower=True)
