@@ -351,21 +351,23 @@ def _better(run: EMRun, candidates: Sequence[EMRun], sample: SampledRows) -> EMR
     """The best of the moves, run to its end, if it is better than where they began."""
     wrong = int(spurious_of(run).sum())
     goal = run.bound + (run.left if not wrong else 0.0) + least_gain(sample)
-    runs = list(candidates)
-    rounds = ROUNDS if sample.n_rows > ENOUGH_ROWS else ROUNDS_ON_FEW_ROWS
-    for steps, stay in rounds if not wrong else ((MOST_STEPS, 1),):
-        # Whether a component is spurious shows at the end only.
-        until = _done(LEFT) if wrong else None
-        runs = best_first(sample.advanced(runs, steps, until))[:stay]
-    if not runs:
-        return None
-
     settled = _settled(sample.budget)
 
     def hopeless_or_done(one: EMRun) -> bool:
-        short = one.bound + 2 * one.left < goal if not wrong else False
-        return settled(one) or short
+        hopeless = not wrong and one.bound + 2 * one.left < goal
+        return hopeless or settled(one)
 
+    runs = list(candidates)
+    if wrong:  # whether a component is spurious shows at the end only
+        runs = best_first(sample.advanced(runs, MOST_STEPS, _done(LEFT)))[:1]
+    else:
+        *early, (last, stay) = ROUNDS if sample.n_rows > ENOUGH_ROWS else ROUNDS_ON_FEW_ROWS
+        for steps, most in early:
+            runs = best_first(sample.advanced(runs, steps))[:most]
+        # After so many steps the estimate of what is left can be relied on.
+        runs = best_first(sample.advanced(runs, last, hopeless_or_done))[:stay]
+    if not runs:
+        return None
     (best,) = sample.advanced(runs, MOST_STEPS, hopeless_or_done) or (None,)
     if best is None:
         return None
