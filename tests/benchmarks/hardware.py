@@ -23,6 +23,13 @@ def processor() -> str:
     return f"{platform.machine()}, {os.cpu_count()} cores"
 
 
+def has_widest_vectors() -> bool:
+    """Whether the processor has AVX-512."""
+    with suppress(OSError):
+        return " avx512f " in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    return False
+
+
 @cache
 def product_rate(dtype: str = "float64", rows: int = _SIDE, side: int = _SIDE) -> float:
     """Floating-point operations a second of products, one at a time on each core.
