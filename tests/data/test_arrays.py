@@ -56,13 +56,19 @@ def test_blocks_of_an_array_are_views_of_it():
 
 
 @pytest.mark.parametrize(
-    ("shape", "most"),
-    [((700_000, 1), 2**18), ((3000, 2**15), 256), ((9000, 128), 4096), ((9000, 1000), 2048)],
+    ("shape", "parts"),
+    [
+        ((500_000, 1), 2),  # of 2**18 rows at the most
+        ((700_000, 1), 4),
+        ((3000, 2**15), 12),  # 256
+        ((9000, 128), 4),  # 4096
+        ((9000, 1000), 8),  # 2048
+    ],
 )
-def test_parts_are_even_and_as_few_as_the_number_of_features_allows(shape, most):
+def test_parts_are_even_and_few_and_threads_can_share_them(shape, parts):
     lengths = from_numpy(np.broadcast_to(np.float32(0), shape)).lengths
     assert max(lengths) - min(lengths) <= 1
-    assert len(lengths) == -(-shape[0] // most)
+    assert len(lengths) == parts
     assert sum(lengths) == shape[0]
 
 

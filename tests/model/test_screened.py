@@ -327,7 +327,8 @@ def test_small_mixtures_go_whole_and_large_ones_are_screened():
     assert not way("full", 5, 4, 1000).screened
     assert way("full", 10, 10, 1000).screened
     assert way("diag", 20, 16, 100).screened
-    assert way("full", 3, 2, 3).by_features
+    assert way("full", 10, 10, 3).by_features
+    assert not way("full", 3, 2, 3).by_features  # all pairs cost less than making six features
 
 
 @pytest.mark.parametrize(
@@ -413,7 +414,7 @@ def test_about_given_origins_all_pairs_are_not_taken_for_as_cheap_as_features():
     )
     assert free.by_features
     assert not held.by_features
-    assert held.most > 1.5 * free.most
+    assert held.most > 1.3 * free.most  # as the costs in strategy.py have it
 
 
 def test_rows_of_single_precision_in_double_need_no_loop_of_their_own():

@@ -324,7 +324,7 @@ def test_errors_of_a_part_reach_the_caller_as_they_are():
 def test_arrays_in_memory_are_cut_by_their_shape_alone():
     source = from_numpy(np.zeros((400_000, 3)))
     assert source.lengths == tuple(part.rows.shape[1] for part in source.parts)
-    assert len(source.parts) == 3
+    assert len(source.parts) == 4
 
 
 def test_equal_parts_make_as_many_groups_as_their_cost_is_worth():
@@ -368,6 +368,15 @@ def test_rows_in_memory_make_tasks_enough_for_many_cores():
     assert_covers_in_order(groups, len(source.parts))
     tiny = group_measured((10_000,), cost, in_memory=True)
     assert len(tiny) == 1
+
+
+@pytest.mark.parametrize(("parts", "tasks"), [(12, 7), (16, 6), (16, 12), (20, 13), (4, 2)])
+def test_tasks_of_rows_in_memory_have_as_many_parts_each(parts, tasks):
+    """Else one of two threads waits for the other."""
+    groups = group_measured([1000] * parts, tasks * 0.004 / (parts * 1000), in_memory=True)
+    assert len(set(map(len, groups))) == 1
+    assert len(groups) % 2 == 0
+    assert tasks <= len(groups) <= 2 * tasks
 
 
 def test_no_task_is_running_when_its_neighbours_error_is_told():

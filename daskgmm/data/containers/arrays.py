@@ -18,6 +18,10 @@ _WIDE_ROWS, _WIDE_BYTES = 2**11, 2**25
 """Of a part with many features, for which matrix products need more rows than 4 MiB hold."""
 
 _MOST_ROWS = 2**18
+
+_EVEN = 4
+"""Parts come in so many, if there are more than two: two threads, or four, have as many each."""
+
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 _LOSSY = (
@@ -99,7 +103,7 @@ def in_parts(
 ) -> Source:
     """Cut an array of shape (D, n) into even parts of about 4 MiB as float64, up to 32 if wide.
 
-    A short last part would leave other threads waiting for one that has a whole part more.
+    A short last part, or one too many, would leave other threads waiting for one that has more.
 
     Raises
     ------
@@ -115,6 +119,8 @@ def in_parts(
     wide = min(_WIDE_ROWS, _WIDE_BYTES // row_bytes)
     size = min(max(_PART_BYTES // row_bytes, wide, _FEWEST_ROWS), _MOST_ROWS)
     n_parts = max(-(-n_rows // size), 1)
+    if n_parts > 2:
+        n_parts = -(-n_parts // _EVEN) * _EVEN
     edges = [n_rows * i // n_parts for i in range(n_parts + 1)]
     cuts = list(starmap(slice, pairwise(edges)))
     parts = tuple(

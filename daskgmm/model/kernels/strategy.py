@@ -3,7 +3,8 @@
 Costs are nanoseconds a row on one core of an AMD EPYC (Zen 5, AVX-512), measured once and written
 down; for features they lie between those and what an Intel Xeon (Sapphire Rapids) takes, where
 making them costs twice as much beside the other strategies. For all pairs they are what such loops
-took before terms were added four at a time, less what that saved on an EPYC of 2017 (Zen 1).
+took once, less what working on several features at a time has saved since, on an EPYC of 2017
+(Zen 1): a fifth to a quarter of what is beside the exponentials.
 ``python -m tests.benchmarks strategy`` prints them beside what a machine takes. They decide, never
 a clock: the same mixture and rows take the same strategy on any machine.
 """
@@ -79,7 +80,7 @@ def feature_cost(mixture: Mixture, dtype: np.dtype[np.floating]) -> float:
 
 def centred_cost(n_features: int, dtype: np.dtype[np.floating], *, matrices: bool) -> float:
     """A component's logit and sums, where all pairs are computed about the means."""
-    own = 0.65 * n_features + 0.04 * n_features**2 if matrices else 0.3 * n_features
+    own = 0.5 * n_features + 0.034 * n_features**2 if matrices else 0.22 * n_features
     return _vectors(dtype) * (1 + own)
 
 

@@ -68,7 +68,7 @@ def work_for(model: Model, dtype: np.dtype[np.floating]) -> PairWork:
         phi=work_array(length * n, dtype),
         leading=work_array(leading, dtype),
         directions=work_array(directions, dtype),
-        partial=work_array(n, dtype),
+        partial=work_array(2 * n, dtype),
         best=work_array(n, np.float32),
         limits=work_array(n_components, np.float64),
         upper=work_array(n_components * n, np.float32),

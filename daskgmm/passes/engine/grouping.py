@@ -48,6 +48,8 @@ def group_measured(
     fewest = 1 if in_memory else min(FEWEST_TASKS, len(lengths))
     wanted = int(np.clip(np.ceil(sum(seconds) / each), fewest, MOST_TASKS))
     wanted = max(min(wanted, sum(lengths) // fewest_rows), 1)
+    if in_memory and wanted > 1:  # parts are even, and so are groups of as many each
+        return _even(len(lengths), _divisor(len(lengths), wanted))
     share = sum(seconds) / wanted
     if share == 0:
         return _even(len(lengths), min(len(lengths), wanted))
@@ -56,6 +58,11 @@ def group_measured(
     owners = [min(int(middle / share), wanted - 1) for middle in middles]
     starts = [i for i, owner in enumerate(owners) if i == 0 or owner != owners[i - 1]]
     return [range(a, b) for a, b in zip(starts, [*starts[1:], len(lengths)], strict=True)]
+
+
+def _divisor(number: int, least: int) -> int:
+    """The smallest divisor of a number that is as large as this, or the number itself."""
+    return next((one for one in range(least, number) if number % one == 0), number)
 
 
 def group_by_cost(source: Source, cost_a_row: float) -> list[range]:

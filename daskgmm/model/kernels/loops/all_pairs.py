@@ -26,24 +26,36 @@ def write_centred(z: NDArray[Any], start: int, point: NDArray[Any], centred: NDA
     centred[len(z) :] = 0
 
 
+@compiled
+def _entry(factor: NDArray[Any], i: int, j: int) -> Any:
+    """A factor's entry, zero below its diagonal and past its last column."""
+    edge = len(factor) - 1
+    return factor[min(i, edge), min(j, edge)] if i <= j <= edge else factor.dtype.type(0)
+
+
 @along_rows
 def _write_terms(
     factor: NDArray[Any], j: int, last: int, centred: NDArray[Any], partial: NDArray[Any]
 ) -> None:
-    """Write whitened coordinate j, but for the terms from the last ones on, to partial (n,)."""
+    """Write whitened coordinates j and j + 1, but for the last terms, to partial (2, n)."""
+    one, two = partial[0], partial[1]
     for i in range(0, last, 4):
         a, b, c, d = centred[i], centred[i + 1], centred[i + 2], centred[i + 3]
         e, f, g, h = factor[i, j], factor[i + 1, j], factor[i + 2, j], factor[i + 3, j]
+        p, q = _entry(factor, i, j + 1), _entry(factor, i + 1, j + 1)
+        s, t = _entry(factor, i + 2, j + 1), _entry(factor, i + 3, j + 1)
         if i == 0:
-            for r in range(len(partial)):
-                partial[r] = (a[r] * e + b[r] * f) + (c[r] * g + d[r] * h)
+            for r in range(len(one)):
+                one[r] = (a[r] * e + b[r] * f) + (c[r] * g + d[r] * h)
+                two[r] = (a[r] * p + b[r] * q) + (c[r] * s + d[r] * t)
         else:
-            for r in range(len(partial)):
-                partial[r] += (a[r] * e + b[r] * f) + (c[r] * g + d[r] * h)
+            for r in range(len(one)):
+                one[r] += (a[r] * e + b[r] * f) + (c[r] * g + d[r] * h)
+                two[r] += (a[r] * p + b[r] * q) + (c[r] * s + d[r] * t)
 
 
 @along_rows
-def _subtract_square(
+def _subtract_squares(
     factor: NDArray[Any],
     j: int,
     last: int,
@@ -51,31 +63,36 @@ def _subtract_square(
     partial: NDArray[Any],
     own: NDArray[Any],
 ) -> None:
-    """Subtract half of the square of whitened coordinate j, whose last terms are two or four.
+    """Subtract half of the squares of whitened coordinates j and j + 1, with their last terms.
 
-    Those past j are zero, below the factor's diagonal or in the rows that follow the features.
+    Those are two or four; the rows that follow the features are zero.
     """
-    edge, half = len(factor) - 1, own.dtype.type(0.5)
-    a, b, e, f = centred[last], centred[last + 1], factor[last, j], factor[min(last + 1, edge), j]
-    c, d = centred[last + 2], centred[last + 3]
-    g, h = factor[min(last + 2, edge), j], factor[min(last + 3, edge), j]
-    two, alone = j < last + 2, last == 0
-    if two and alone:
+    half, alone, one, two = own.dtype.type(0.5), last == 0, partial[0], partial[1]
+    a, b, e = centred[last], centred[last + 1], _entry(factor, last, j)
+    p, q = _entry(factor, last, j + 1), _entry(factor, last + 1, j + 1)
+    if j == last and alone:
         for r in range(len(own)):
-            white = a[r] * e + b[r] * f
-            own[r] -= half * (white * white)
-    elif two:
+            white, other = a[r] * e, a[r] * p + b[r] * q
+            own[r] -= half * (white * white + other * other)
+        return
+    if j == last:
         for r in range(len(own)):
-            white = partial[r] + (a[r] * e + b[r] * f)
-            own[r] -= half * (white * white)
-    elif alone:
+            white, other = one[r] + a[r] * e, two[r] + (a[r] * p + b[r] * q)
+            own[r] -= half * (white * white + other * other)
+        return
+    c, d, f = centred[last + 2], centred[last + 3], _entry(factor, last + 1, j)
+    g, s = _entry(factor, last + 2, j), _entry(factor, last + 2, j + 1)
+    t = _entry(factor, last + 3, j + 1)
+    if alone:
         for r in range(len(own)):
-            white = (a[r] * e + b[r] * f) + (c[r] * g + d[r] * h)
-            own[r] -= half * (white * white)
+            white = (a[r] * e + b[r] * f) + c[r] * g
+            other = (a[r] * p + b[r] * q) + (c[r] * s + d[r] * t)
+            own[r] -= half * (white * white + other * other)
     else:
         for r in range(len(own)):
-            white = partial[r] + ((a[r] * e + b[r] * f) + (c[r] * g + d[r] * h))
-            own[r] -= half * (white * white)
+            white = one[r] + ((a[r] * e + b[r] * f) + c[r] * g)
+            other = two[r] + ((a[r] * p + b[r] * q) + (c[r] * s + d[r] * t))
+            own[r] -= half * (white * white + other * other)
 
 
 @compiled
@@ -88,14 +105,14 @@ def _whiten(
 ) -> None:
     """Write the logits of centred rows to own (n,).
 
-    A whitened coordinate is a sum over features up to its own. It takes four terms at once, as a
-    pass over `partial` costs more than a term, and is squared with the last ones.
+    A whitened coordinate is a sum over features up to its own. Two are made at once, four terms
+    each: what is loaded serves twice, and a pass over `partial` costs more than a term.
     """
     own[:] = normaliser
-    for j in range(len(factor)):
+    for j in range(0, len(factor), 2):
         last = j // 4 * 4
         _write_terms(factor, j, last, centred, partial)
-        _subtract_square(factor, j, last, centred, partial, own)
+        _subtract_squares(factor, j, last, centred, partial, own)
 
 
 @along_rows
@@ -128,10 +145,11 @@ def write_all_logits(model: Model, z: NDArray[Any], work: PairWork, gamma: NDArr
     n_features, n = z.shape
     height = height_of(n_features)
     centred = work.by_row[: height * n].reshape(height, n)
+    partial = work.partial[: 2 * n].reshape(2, n)
     for k in range(len(gamma)):
         factor = model.factors[min(k, len(model.factors) - 1)]
         if model.whitens:
             write_centred(z, 0, model.means[k], centred)
-            _whiten(factor, centred, work.partial[:n], model.normalisers[k], gamma[k])
+            _whiten(factor, centred, partial, model.normalisers[k], gamma[k])
         else:
             _stretch(z, model.means[k], factor[0], model.normalisers[k], gamma[k])

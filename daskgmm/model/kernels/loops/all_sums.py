@@ -31,26 +31,27 @@ def _dot(shares: NDArray[Any], x: NDArray[Any], centre: Any) -> Any:
 
 
 @summed_along_rows
-def _linear(
-    shares: NDArray[Any], a: NDArray[Any], b: NDArray[Any], c: NDArray[Any], d: NDArray[Any]
-) -> Any:
-    """Sums over four features."""
-    number = a.dtype.type
-    one, two, three, four = number(0), number(0), number(0), number(0)
-    for r in range(len(a)):
+def _of_two(shares: NDArray[Any], x: NDArray[Any], y: NDArray[Any]) -> Any:
+    """Sums over two features and over their products with each other."""
+    number = x.dtype.type
+    first, second = number(0), number(0)
+    one, two, three = number(0), number(0), number(0)
+    for r in range(len(x)):
         share = number(shares[r])
-        one += share * a[r]
-        two += share * b[r]
-        three += share * c[r]
-        four += share * d[r]
-    return one, two, three, four
+        own, other = share * x[r], share * y[r]
+        first += own
+        second += other
+        one += own * x[r]
+        two += own * y[r]
+        three += other * y[r]
+    return first, second, one, two, three
 
 
 @summed_along_rows
 def _products(
     shares: NDArray[Any], x: NDArray[Any], y: NDArray[Any], a: NDArray[Any], b: NDArray[Any]
 ) -> Any:
-    """Sums of the products of two features with two: what is loaded serves twice."""
+    """Sums of the products of two features with two others: what is loaded serves twice."""
     number = x.dtype.type
     one, two, three, four = number(0), number(0), number(0), number(0)
     for r in range(len(x)):
@@ -64,33 +65,99 @@ def _products(
 
 
 @summed_along_rows
-def _squares(shares: NDArray[Any], x: NDArray[Any]) -> Any:
-    """Sums over a feature and over its square."""
+def _more_products(
+    shares: NDArray[Any],
+    x: NDArray[Any],
+    y: NDArray[Any],
+    a: NDArray[Any],
+    b: NDArray[Any],
+    c: NDArray[Any],
+    d: NDArray[Any],
+) -> Any:
+    """Sums of the products of two features with four others, those of the first feature first."""
     number = x.dtype.type
-    linear, second = number(0), number(0)
+    one, two, three, four = number(0), number(0), number(0), number(0)
+    five, six, seven, eight = number(0), number(0), number(0), number(0)
     for r in range(len(x)):
-        own = number(shares[r]) * x[r]
-        linear += own
-        second += own * x[r]
-    return linear, second
+        share = number(shares[r])
+        own, other = share * x[r], share * y[r]
+        one += own * a[r]
+        two += own * b[r]
+        three += own * c[r]
+        four += own * d[r]
+        five += other * a[r]
+        six += other * b[r]
+        seven += other * c[r]
+        eight += other * d[r]
+    return one, two, three, four, five, six, seven, eight
+
+
+@summed_along_rows
+def _squares(shares: NDArray[Any], x: NDArray[Any], y: NDArray[Any], p: Any, q: Any) -> Any:
+    """Sums over two features, less p and q, and over their squares, in the type of p."""
+    number = type(p)
+    first, second = number(0), number(0)
+    one, two = number(0), number(0)
+    for r in range(len(x)):
+        share, left, right = number(shares[r]), number(x[r]) - p, number(y[r]) - q
+        own, other = share * left, share * right
+        first += own
+        second += other
+        one += own * left
+        two += other * right
+    return first, second, one, two
 
 
 @compiled
 def _add_products(
     shares: NDArray[Any], centred: NDArray[Any], own: NDArray[Any], first: NDArray[Any]
 ) -> None:
-    """Add sums over centred rows, and of their products: those above the diagonal and on it."""
+    """Add sums over centred rows, and of their products: those above the diagonal and on it.
+
+    Rows of zeros follow the features.
+    """
     n_features = len(own)
-    for i in range(0, n_features, 4):
-        sums = _linear(shares, centred[i], centred[i + 1], centred[i + 2], centred[i + 3])
-        for t in range(min(4, n_features - i)):
-            first[i + t] += sums[t]
     for i in range(0, n_features, 2):
-        for j in range(i, n_features, 2):
-            sums = _products(shares, centred[i], centred[i + 1], centred[j], centred[j + 1])
-            for s in range(min(2, n_features - i)):
-                for t in range(min(2, n_features - j)):
-                    own[i + s, j + t] += sums[2 * s + t]
+        x, y, both = centred[i], centred[i + 1], i + 1 < n_features
+        sums = _of_two(shares, x, y)
+        first[i] += sums[0]
+        own[i, i] += sums[2]
+        if both:
+            first[i + 1] += sums[1]
+            own[i, i + 1] += sums[3]
+            own[i + 1, i + 1] += sums[4]
+        j = i + 2
+        while j + 2 < n_features:
+            products = _more_products(
+                shares, x, y, centred[j], centred[j + 1], centred[j + 2], centred[j + 3]
+            )
+            for t in range(min(4, n_features - j)):
+                own[i, j + t] += products[t]
+                own[i + 1, j + t] += products[4 + t]
+            j += 4
+        if j < n_features:
+            few = _products(shares, x, y, centred[j], centred[j + 1])
+            for t in range(min(2, n_features - j)):
+                own[i, j + t] += few[t]
+                own[i + 1, j + t] += few[2 + t]
+
+
+@compiled
+def _add_squares(
+    shares: NDArray[Any],
+    z: NDArray[Any],
+    origin: NDArray[Any],
+    number: Any,
+    own: NDArray[Any],
+    first: NDArray[Any],
+) -> None:
+    """Add sums over rows z (D, n), less an origin, and over their squares."""
+    for d in range(0, len(z), 2):
+        after = min(d + 1, len(z) - 1)
+        sums = _squares(shares, z[d], z[after], number(origin[d]), number(origin[after]))
+        for t in range(1 + after - d):
+            first[d + t] += sums[t]
+            own[d + t] += sums[2 + t]
 
 
 @compiled
@@ -107,19 +174,16 @@ def _add_own(
 
     In the type of the work array, for as many rows at once as fit there.
     """
-    n_features, height = len(z), height_of(len(z))
+    if not whitens:
+        _add_squares(shares, z, origin, values.dtype.type, own[0], first)
+        return
+    height = height_of(len(z))
     most = len(values) // height
     for start in range(0, z.shape[1], most):
         gamma = shares[start : start + most]
         centred = values[: height * len(gamma)].reshape(height, len(gamma))
         write_centred(z, start, origin, centred)
-        if whitens:
-            _add_products(gamma, centred, own, first)
-            continue
-        for d in range(n_features):
-            linear, second = _squares(gamma, centred[d])
-            first[d] += linear
-            own[0, d] += second
+        _add_products(gamma, centred, own, first)
 
 
 @compiled

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from daskgmm.model.kernels.loops.compiling import OPTIONS, along_rows, compiled
 
-_TOGETHER = 8
+_TOGETHER = 16
 """Totals, each between 1 and K, that are multiplied before their logarithm is taken."""
 
 _BAND, _BLOCK = 16, 8
@@ -23,12 +23,13 @@ of a length that the compiler knows, over what stays in the nearest cache."""
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH = 0.6931471803691238  # the digits of ln 2 that k * _LN2_HIGH holds exactly
 _LN2_LOW = 1.9082149292705877e-10
-_SHIFT = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer in the low bits
+_SHIFT = 6755399441055744.0 + 1023
+# 1.5 * 2**52: adding it rounds to an integer in the low bits, here that of a power's exponent
 
 _LOG2_E_SINGLE = np.float32(1.442695)
 _LN2_HIGH_SINGLE = np.float32(0.693359375)
 _LN2_LOW_SINGLE = np.float32(-2.1219444e-4)
-_SHIFT_SINGLE = np.float32(12582912.0)  # 1.5 * 2**23
+_SHIFT_SINGLE = np.float32(12582912.0 + 127)  # 1.5 * 2**23, likewise
 
 _TERMS = (
     0.5, 0.166666666666666675, 0.0416666666666241279, 0.00833333333333006183,
@@ -61,19 +62,20 @@ def _exp_double(x: Any) -> Any:
     shifted = x * _LOG2_E + _SHIFT
     k = shifted - _SHIFT
     r = (x - k * _LN2_HIGH) - k * _LN2_LOW
-    p = _TERMS[9]
-    p = p * r + _TERMS[8]
-    p = p * r + _TERMS[7]
-    p = p * r + _TERMS[6]
-    p = p * r + _TERMS[5]
-    p = p * r + _TERMS[4]
-    p = p * r + _TERMS[3]
-    p = p * r + _TERMS[2]
-    p = p * r + _TERMS[1]
-    p = p * r + _TERMS[0]
+    # Even and odd powers apart: each of two short chains waits for itself alone.
+    square, p, q = r * r, _TERMS[8], _TERMS[9]
+    p = p * square + _TERMS[6]
+    q = q * square + _TERMS[7]
+    p = p * square + _TERMS[4]
+    q = q * square + _TERMS[5]
+    p = p * square + _TERMS[2]
+    q = q * square + _TERMS[3]
+    p = p * square + _TERMS[0]
+    q = q * square + _TERMS[1]
+    p = q * r + p
     p = p * r + 1
     p = p * r + 1
-    exponent = np.int64((np.float64(shifted).view(np.int64) + np.int64(1023)) << np.int64(52))
+    exponent = np.int64(np.float64(shifted).view(np.int64) << np.int64(52))
     return p * exponent.view(np.float64)
 
 
@@ -81,14 +83,14 @@ def _exp_single(x: Any) -> Any:
     shifted = x * _LOG2_E_SINGLE + _SHIFT_SINGLE
     k = shifted - _SHIFT_SINGLE
     r = (x - k * _LN2_HIGH_SINGLE) - k * _LN2_LOW_SINGLE
-    p = _TERMS_SINGLE[4]
-    p = p * r + _TERMS_SINGLE[3]
-    p = p * r + _TERMS_SINGLE[2]
-    p = p * r + _TERMS_SINGLE[1]
-    p = p * r + _TERMS_SINGLE[0]
+    square, p, q = r * r, _TERMS_SINGLE[4], _TERMS_SINGLE[3]
+    p = p * square + _TERMS_SINGLE[2]
+    q = q * square + _TERMS_SINGLE[1]
+    p = p * square + _TERMS_SINGLE[0]
+    p = q * r + p
     p = p * r + np.float32(1)
     p = p * r + np.float32(1)
-    exponent = np.int32((np.float32(shifted).view(np.int32) + np.int32(127)) << np.int32(23))
+    exponent = np.int32(np.float32(shifted).view(np.int32) << np.int32(23))
     return p * exponent.view(np.float32)
 
 
@@ -114,9 +116,16 @@ def copy(table: NDArray[Any], out: NDArray[Any]) -> None:
 def standardise(
     rows: NDArray[Any], origin: NDArray[Any], scale: NDArray[Any], z: NDArray[Any]
 ) -> None:
-    """Write rows (D, n) in frame coordinates to z (D, n)."""
+    """Write rows (D, n) in frame coordinates to z (D, n), along the way they lie."""
+    n = rows.shape[1]
+    whole = n // _BLOCK * _BLOCK if rows.strides[0] < rows.strides[1] else 0
+    for first in range(0, whole, _BLOCK):
+        for d in range(len(z)):
+            x, own = rows[d, first : first + _BLOCK], z[d, first : first + _BLOCK]
+            for r in range(_BLOCK):
+                own[r] = (np.float64(x[r]) - origin[d]) * scale[d]
     for d in range(len(z)):
-        for r in range(rows.shape[1]):
+        for r in range(whole, n):
             z[d, r] = (np.float64(rows[d, r]) - origin[d]) * scale[d]
 
 
@@ -173,6 +182,46 @@ def peaks_of(logits: NDArray[Any], peak: NDArray[Any]) -> None:
 
 
 @along_rows
+def _raise(own: NDArray[Any], lowest: Any, peak: NDArray[Any], total: NDArray[Any]) -> None:
+    """Turn logits (n,) into densities, and add them to the totals (n,).
+
+    What no sum can feel would only slow the products, as a denormal number.
+    """
+    none = own.dtype.type(0)
+    for r in range(len(peak)):
+        below = own[r] - peak[r]
+        density = none if below < lowest else exp(below)
+        own[r] = density
+        total[r] += density
+
+
+@along_rows
+def _raise_four(
+    one: NDArray[Any],
+    two: NDArray[Any],
+    three: NDArray[Any],
+    four: NDArray[Any],
+    lowest: Any,
+    peak: NDArray[Any],
+    total: NDArray[Any],
+) -> None:
+    """The same of four components at once: the exponentials do not wait for each other."""
+    none = one.dtype.type(0)
+    for r in range(len(peak)):
+        top = peak[r]
+        p, q, s, t = one[r] - top, two[r] - top, three[r] - top, four[r] - top
+        p = none if p < lowest else exp(p)
+        q = none if q < lowest else exp(q)
+        s = none if s < lowest else exp(s)
+        t = none if t < lowest else exp(t)
+        one[r] = p
+        two[r] = q
+        three[r] = s
+        four[r] = t
+        total[r] += (np.float64(p) + np.float64(q)) + (np.float64(s) + np.float64(t))
+
+
+@along_rows
 def normalise(
     gamma: NDArray[Any],
     weights: NDArray[Any],
@@ -187,19 +236,17 @@ def normalise(
     share of the rows, and is a branch of its own, so that it costs nothing where there is none.
     """
     n_components, n = gamma.shape
-    lowest, none = gamma.dtype.type(np.log(least)), gamma.dtype.type(0)
+    lowest = gamma.dtype.type(np.log(least))
     total = columns[0, :n]
     peaks_of(gamma, peak)
     total[:] = 0
     if noise > -np.inf:
         begin_with_noise(noise, lowest, peak, total)
-    for k in range(n_components):
-        for r in range(n):
-            below = gamma[k, r] - peak[r]
-            # What no sum can feel would only slow the product, as a denormal number.
-            density = none if below < lowest else exp(below)
-            gamma[k, r] = density
-            total[r] += density
+    by_four = n_components // 4 * 4
+    for k in range(0, by_four, 4):
+        _raise_four(gamma[k], gamma[k + 1], gamma[k + 2], gamma[k + 3], lowest, peak, total)
+    for k in range(by_four, n_components):
+        _raise(gamma[k], lowest, peak, total)
     found: float = log_likelihood(peak, total, weights, columns[1])
     shares_of(total, weights, peak)  # in place of what is needed no more
     for k in range(n_components):
