@@ -243,11 +243,11 @@ def test_read_only_rows_in_any_layout_go_through_the_same_loop(rows_dtype, dtype
 
 
 def test_it_is_taken_where_asked_for_and_the_form_serves_all_components():
-    frame = Frame.identity(2)
-    fine = reference.random_mixture("full", 3, 2)
+    frame = Frame.identity(8)
+    fine = reference.random_mixture("full", 6, 8)
     tight = Mixture.from_covariances(
-        COVARIANCES["full"], np.full(2, 0.5), np.array([[0.0, 0.0], [1.0, 1.0]]),
-        np.stack([np.eye(2), 1e-14 * np.eye(2)]),
+        COVARIANCES["full"], np.full(2, 0.5), np.repeat([[0.0], [1.0]], 8, axis=1),
+        np.stack([np.eye(8), 1e-14 * np.eye(8)]),
     )  # fmt: skip
 
     def kinds(*mixtures, compiled):
