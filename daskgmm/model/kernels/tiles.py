@@ -46,13 +46,18 @@ def few_values(n_features: int) -> int:
     return (n_features + 1) * (DOUBLE_ROWS + n_features + 1)
 
 
+def bounded_together(n_features: int) -> int:
+    """Components whose directions are multiplied with rows at once, in no small product."""
+    return max(SMALL_PRODUCT // (MOST_DIRECTIONS * n_features * LEADING_ROWS), 1)
+
+
 def work_for(model: Model, dtype: np.dtype[np.floating]) -> PairWork:
     """Work arrays for the tiles of a mixture."""
     n_components, n_features = model.means.shape
     n = tile_rows(n_components, n_features)
-    m = MOST_DIRECTIONS  # of one component, at the least
-    leading = max(SMALL_PRODUCT // n_features, m * n) if model.whitens else 0
-    directions = max(SMALL_PRODUCT // LEADING_ROWS, m * n_features) if model.whitens else 0
+    together = min(bounded_together(n_features), n_components)
+    directions = MOST_DIRECTIONS * together if model.whitens else 0
+    leading = directions * LEADING_ROWS
     length = model.eta.shape[1]
     if length > 0:
         leading = min(LEADING_COMPONENTS, n_components) * n
@@ -67,7 +72,7 @@ def work_for(model: Model, dtype: np.dtype[np.floating]) -> PairWork:
         by_row=work_array(padded(n_features) * n, dtype),
         phi=work_array(length * n, dtype),
         leading=work_array(leading, dtype),
-        directions=work_array(directions, dtype),
+        directions=work_array(directions * n_features, dtype),
         partial=work_array(2 * n, dtype),
         best=work_array(n, np.float32),
         limits=work_array(n_components, np.float64),

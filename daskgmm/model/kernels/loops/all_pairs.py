@@ -65,7 +65,7 @@ def _subtract_squares(
 ) -> None:
     """Subtract half of the squares of whitened coordinates j and j + 1, with their last terms.
 
-    Those are two or four; the rows that follow the features are zero.
+    Those of the first are one or three, of the second two or four.
     """
     half, alone, one, two = own.dtype.type(0.5), last == 0, partial[0], partial[1]
     a, b, e = centred[last], centred[last + 1], _entry(factor, last, j)

@@ -182,7 +182,7 @@ def peaks_of(logits: NDArray[Any], peak: NDArray[Any]) -> None:
 
 
 @along_rows
-def _raise(own: NDArray[Any], lowest: Any, peak: NDArray[Any], total: NDArray[Any]) -> None:
+def _exponentiate(own: NDArray[Any], lowest: Any, peak: NDArray[Any], total: NDArray[Any]) -> None:
     """Turn logits (n,) into densities, and add them to the totals (n,).
 
     What no sum can feel would only slow the products, as a denormal number.
@@ -196,7 +196,7 @@ def _raise(own: NDArray[Any], lowest: Any, peak: NDArray[Any], total: NDArray[An
 
 
 @along_rows
-def _raise_four(
+def _exponentiate_four(
     one: NDArray[Any],
     two: NDArray[Any],
     three: NDArray[Any],
@@ -244,9 +244,9 @@ def normalise(
         begin_with_noise(noise, lowest, peak, total)
     by_four = n_components // 4 * 4
     for k in range(0, by_four, 4):
-        _raise_four(gamma[k], gamma[k + 1], gamma[k + 2], gamma[k + 3], lowest, peak, total)
+        _exponentiate_four(gamma[k], gamma[k + 1], gamma[k + 2], gamma[k + 3], lowest, peak, total)
     for k in range(by_four, n_components):
-        _raise(gamma[k], lowest, peak, total)
+        _exponentiate(gamma[k], lowest, peak, total)
     found: float = log_likelihood(peak, total, weights, columns[1])
     shares_of(total, weights, peak)  # in place of what is needed no more
     for k in range(n_components):

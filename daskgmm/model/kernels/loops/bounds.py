@@ -6,10 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import Model, PairWork
-from daskgmm.model.kernels.base import LEADING_COMPONENTS, LEADING_ROWS, SMALL_PRODUCT
+from daskgmm.model.kernels.base import LEADING_COMPONENTS, LEADING_ROWS
 from daskgmm.model.kernels.loops.blas import multiply
 from daskgmm.model.kernels.loops.compiling import along_rows, compiled, summed
+from daskgmm.model.kernels.tiles import bounded_together
 from daskgmm.model.screening import MOST_DIRECTIONS
+
+_together = compiled(bounded_together)
+"""For loops."""
 
 _MOST = np.float32(3e38)
 """Bounds stay between its negative and itself, which minus infinity, that marks a guess, is not."""
@@ -64,7 +68,7 @@ def bound_whitened(
     """
     n, n_features = by_row.shape
     n_active, m = len(active), MOST_DIRECTIONS
-    together = max(SMALL_PRODUCT // (m * n_features * LEADING_ROWS), 1)
+    together = _together(n_features)
     groups, strips = -(-n_active // together), -(-n // LEADING_ROWS)
     _limits(model, by_row, active, work.row, work.limits)
     _begin(work.best[:n], work.guess[:n])
