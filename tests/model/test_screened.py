@@ -18,7 +18,7 @@ from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.compiled import CompiledKernel
 from daskgmm.model.kernels.loops import moments
 from daskgmm.model.kernels.screened import ScreenedKernel
-from daskgmm.model.kernels.strategy import strategy_of
+from daskgmm.model.kernels.strategy import centred_cost, feature_cost, strategy_of
 from daskgmm.model.kernels.tiles import tile_rows
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prediction import NotFiniteError, Predictor
@@ -414,7 +414,9 @@ def test_about_given_origins_all_pairs_are_not_taken_for_as_cheap_as_features():
     )
     assert free.by_features
     assert not held.by_features
-    assert held.most > 1.3 * free.most  # as the costs in strategy.py have it
+    dearer = centred_cost(30, DOUBLE, matrices=True) / feature_cost(mixture, DOUBLE)
+    assert dearer > 1
+    assert_allclose(held.most / free.most, dearer)
 
 
 def test_rows_of_single_precision_in_double_need_no_loop_of_their_own():

@@ -3,7 +3,8 @@
 `moments` and `densities` are the two loops over tiles of rows. A tile goes by two products over
 feature vectors (`features`), by every pair of a row and a component (`all_pairs`), or by the pairs
 that count: `bounds` and `screened` find them, `pairs` sums over them. Of hundreds of components
-`neighbours` lists those that a tile's rows can be shared out to. `arithmetic` is what all share.
+`neighbours` lists those that a tile's rows can be shared out to. `arithmetic` and `exponential` are
+what all share.
 
 They hold no interpreter lock: threads of one process run them side by side. Multiplications and
 additions may be contracted into one rounding, and sums along rows may run in the lanes of a

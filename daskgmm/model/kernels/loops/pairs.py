@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import Model, PairWork
 from daskgmm.model.kernels.base import ABOUT_MEANS, DOUBLE_ROWS, FEW_ROWS
-from daskgmm.model.kernels.loops.arithmetic import begin_with_noise, exp, log_likelihood, shares_of
+from daskgmm.model.kernels.loops.arithmetic import begin_with_noise, log_likelihood, shares_of
 from daskgmm.model.kernels.loops.compiling import along_rows, compiled
+from daskgmm.model.kernels.loops.exponential import exp
 from daskgmm.model.kernels.loops.products import add_second_moments
 from daskgmm.model.kernels.loops.screened import pair_logits
 
