@@ -73,7 +73,7 @@ def test_work_arrays_begin_with_a_cache_line(dtype):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", list(COVARIANCES))
 @pytest.mark.parametrize("n_features", [1, 9, 10, 11, 56, 57, 120])
-@pytest.mark.parametrize("n_components", [4, 25])
+@pytest.mark.parametrize("n_components", [4, 25, 150])
 def test_tiles_and_few_components_at_a_time_leave_nothing_out(kind, n_features, n_components):
     mixture = reference.random_mixture(kind, n_components, n_features)
     kernel = CompiledKernel([mixture], Frame.identity(n_features), DOUBLE)

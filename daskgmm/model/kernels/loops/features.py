@@ -16,6 +16,11 @@ sum runs along both rows, results of so many numbers. Larger ones are packed fir
 long again with few components. Each mixture has products of its own, so its last digits don't
 hang on how many others there are."""
 
+_FEW_IN_PLACE, _MANY_PACKED = 16, 64
+"""Where BLAS takes fewer components than this in place, at a fraction of the machine's rate, a
+mixture of so many others is multiplied by so many at once, or up to twice as many: packing is lost
+in them."""
+
 
 @along_rows
 def _quadratic(monomials: NDArray[Any], z: NDArray[Any], out: NDArray[Any]) -> None:
@@ -40,10 +45,18 @@ def _cut(edges: NDArray[Any], i: int, c: int, count: int) -> Any:
 
 
 @compiled
+def _pieces(n_components: int, in_place: int) -> int:
+    """Number of products for a mixture, of which BLAS takes so many components in place."""
+    if in_place < _FEW_IN_PLACE and n_components >= _MANY_PACKED:
+        return n_components // _MANY_PACKED
+    return -(-n_components // max(in_place, 1))
+
+
+@compiled
 def _logits(eta: NDArray[Any], phi: NDArray[Any], edges: NDArray[Any], out: NDArray[Any]) -> None:
     """Write eta @ phi to out (K, n), few components at a time."""
     for i in range(len(edges) - 1):
-        count = -(-(edges[i + 1] - edges[i]) // max(SMALL_PRODUCT // phi.size, 1))
+        count = _pieces(edges[i + 1] - edges[i], SMALL_PRODUCT // phi.size)
         for c in range(count):
             first, last = _cut(edges, i, c, count), _cut(edges, i, c + 1, count)
             multiply(eta[first:last], phi, out[first:last])
@@ -60,7 +73,7 @@ def _sums(
     """Add phi @ gamma.T to sums (F, K), few components at a time."""
     for i in range(len(edges) - 1):
         widest = min(_SMALL_RESULT // len(phi), SMALL_PRODUCT // phi.size)
-        count = -(-(edges[i + 1] - edges[i]) // max(widest, 1))
+        count = _pieces(edges[i + 1] - edges[i], widest)
         for c in range(count):
             first, last = _cut(edges, i, c, count), _cut(edges, i, c + 1, count)
             own = gamma[first:last]
