@@ -1,6 +1,8 @@
 """Checks of the first pass's result: whether rows can be fitted at all."""
 
+import logging
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,10 +11,14 @@ from daskgmm.data.source import require_finite_sum
 from daskgmm.errors import CollapsedComponentError, DataError
 from daskgmm.fitting.fitted import flags_of
 from daskgmm.fitting.protocols import FittedMixture
+from daskgmm.fitting.settings import Candidate
 from daskgmm.model.nonfinite import feature_name
 from daskgmm.model.prediction import Predictor
 from daskgmm.model.questions.diagnosis import COINCIDES, FEW_ROWS, ON_REG_COVAR
 from daskgmm.passes.survey import Survey
+from daskgmm.training.refinement.spurious import least_rows
+
+logger = logging.getLogger(__name__)
 
 _SHOWN = 6
 
@@ -117,6 +123,27 @@ def require_rows(rows: int, n_components: int) -> None:
         )
 
 
+def warn_of_few_sampled(candidates: Sequence[Candidate], rows: int) -> None:
+    """Log a warning where the sample, of so many rows, has too few for each full covariance.
+
+    With hardly more than D + 1 rows a component is determined by them, and says nothing of others:
+    every start on the sample is spurious.
+    """
+    for own in candidates:
+        plan, sampled = own.plan, own.sample_rows
+        needed = plan.n_components * least_rows(plan.covariance, own.n_features)
+        own_matrices = plan.covariance.has_matrices and not plan.covariance.needs_scatter
+        sought = own.resume_from is None and not plan.given.complete
+        if own_matrices and sought and sampled < min(needed, rows):
+            logger.warning(
+                "The %d sampled rows, on which starts are sought, are %d for each of %d components;"
+                " a full covariance of %d features needs %d. Give subsample (--subsample) %d rows"
+                " at least, or use covariance_type='diag'.",
+                sampled, sampled // plan.n_components, plan.n_components, own.n_features,
+                needed // plan.n_components, needed,
+            )  # fmt: skip
+
+
 def warn_of_constants(found: Survey, columns: tuple[str, ...] | None) -> None:
     """Warn the caller of ``fit`` about features that have the same value in all rows."""
     assert found.statistics is not None  # noqa: S101  sound
@@ -165,13 +192,13 @@ _ADVICE = {
 }
 
 
-def odd_components(estimator: FittedMixture, survey: Survey) -> list[str]:
-    """Warnings about the components of a fit, unless columns are the cause."""
+def odd_components(estimator: FittedMixture, survey: Survey | None = None) -> list[str]:
+    """Warnings about the components of a fit, unless a survey shows that columns are the cause."""
     flagged, texts = flags_of(estimator), []
+    widened = survey is not None and _changed(survey, estimator.reg_covar).any()
     for flag, (one, several, advice) in _ADVICE.items():
         which = [str(k) for k, own in enumerate(flagged) if flag in own]
-        explained = flag == ON_REG_COVAR and _changed(survey, estimator.reg_covar).any()
-        if which and not explained:
+        if which and not (widened and flag == ON_REG_COVAR):
             subject, verb = ("Component", one) if len(which) == 1 else ("Components", several)
             texts.append(f"{subject} {_listed(which)} {verb}: {advice}.")
     return texts

@@ -12,7 +12,7 @@ import numpy as np
 
 from daskgmm.data.source import Source
 from daskgmm.errors import DataError
-from daskgmm.fitting.checks import require_rows, require_sound
+from daskgmm.fitting.checks import require_rows, require_sound, warn_of_few_sampled
 from daskgmm.fitting.progress import FitProgress
 from daskgmm.fitting.settings import Candidate, Settings
 from daskgmm.fitting.starts.growth import grown_starts
@@ -134,6 +134,7 @@ class Fit:
         found = sampled.found
         numbers = [candidate.plan.n_components for candidate in self.settings.candidates]
         require_sound(found, max(numbers), self.source.columns, self.settings.max_missing)
+        warn_of_few_sampled(self.settings.candidates, found.rows)
         started = found_starts(sampled, prepare, self._checkpoint)
         started = grown_starts(sampled, prepare, started)
         random.set_state(started[-1].random.get_state(legacy=False))

@@ -64,6 +64,11 @@ def helpers_with_room(task: TaskSizes) -> int:
         left = available_memory() + LIBRARIES
     else:
         left, threads = int(TARGET * limit.memory), limit.threads
+    return helpers_within(left, task, threads)
+
+
+def helpers_within(left: int, task: TaskSizes, threads: int) -> int:
+    """Threads beside so many for which a search for starts has memory, of so many bytes."""
     return sum(1 for more in range(1, MOST_PARTS) if worker_bytes(task, threads, more) <= left)
 
 

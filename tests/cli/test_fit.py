@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import suppress
 
+import numpy as np
 import pytest
 
 from daskgmm import load, open_dataset
@@ -197,6 +198,16 @@ def test_the_model_is_the_one_that_python_fits(tmp_path, here):
 def test_a_figure_is_drawn_beside_the_run(tmp_path, here):
     assert here(*FIT, "-o", tmp_path / "run", "--plot", tmp_path / "run.png").code == 0
     assert (tmp_path / "run.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_odd_components_are_told_of_together(tmp_path, here):
+    rows = np.random.default_rng(0).normal(size=(30, 40, 2)) + 9 * np.arange(30)[:, None, None]
+    rows[::2, :, 1] = 1000 + 9 * np.arange(15)[:, None]
+    np.save(tmp_path / "rows.npy", rows.reshape(-1, 2))
+    done = here("fit", tmp_path / "rows.npy", "-k", 30, "--seed", 0, "-o", tmp_path / "run")
+    told = [line for line in done.err.splitlines() if "omponents" in line]
+    assert len(told) == 1
+    assert re.search(r"Components .*, … are hardly wider than reg_covar.* `daskgmm show`", told[0])
 
 
 @pytest.mark.parametrize("quiet", ["--no-progress", "--log-level=warning"])

@@ -1,5 +1,9 @@
 """What a fit warns of: rows and results that are allowed, and hardly what was meant."""
 
+import re
+
+import dask
+import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
@@ -53,6 +57,38 @@ def test_equal_numbers_are_constant_and_one_that_differs_in_its_last_digit_is_no
         for part in parts
     )
     assert sum(more, start=one).constant.tolist() == [True, False]
+
+
+FEW = {"n_components": 4, "subsample": 40, "random_state": 0}
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({}, "40 sampled rows.* are 10 for each of 4 .* 15 features needs 17.* 68 rows"),
+        ({"subsample": 68}, None),
+        ({"covariance_type": "diag"}, None),
+        ({"covariance_type": "tied"}, None),
+        ({"means_init": np.zeros((4, 15))}, "are 10"),
+        ({"weights_init": np.full(4, 0.25), "means_init": np.zeros((4, 15)),
+          "precisions_init": np.tile(np.eye(15), (4, 1, 1))}, None),
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_sample_with_too_few_rows_for_full_covariances_is_warned_of_before_the_search(
+    options, told, caplog
+):
+    rows = da.from_array(np.random.default_rng(0).normal(size=(200, 15)), chunks=(50, 15))
+    with dask.config.set(scheduler="synchronous"):
+        GaussianMixture(**FEW | options).fit(rows)
+    warned = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert [re.search(told, text) is not None for text in warned] == ([True] if told else [])
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_all_rows_are_no_sample_to_be_enlarged(caplog):
+    GaussianMixture(4, random_state=0).fit(np.random.default_rng(0).normal(size=(40, 15)))
+    assert not [one for one in caplog.records if "sampled" in one.getMessage()]
 
 
 def results(**bounds):

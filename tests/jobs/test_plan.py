@@ -217,9 +217,24 @@ def test_a_search_is_spread_over_as_many_threads_as_it_has_parts(parts, threads)
 
 def test_the_threads_of_a_search_are_those_of_workers_on_this_machine(monkeypatch):
     monkeypatch.setattr(search, "threads_here", lambda: 4)
-    assert threads_of_search(workers=3, threads=1) == 3
-    assert threads_of_search(workers=100, threads=1) == 4
-    assert threads_of_search(workers=2, threads=8) == 8
+    assert threads_of_search(workers=3, threads=1, helpers=9) == 3
+    assert threads_of_search(workers=100, threads=1, helpers=9) == 4
+    assert threads_of_search(workers=2, threads=8, helpers=9) == 8
+
+
+def test_a_search_is_planned_on_no_more_threads_than_there_is_memory_for(monkeypatch):
+    monkeypatch.setattr(search, "threads_here", lambda: 4)
+    sizes = {"rows": 100_000, "features": 40, "components": 60, "workers": 4}
+    least = jobs.plan(**sizes)["memory_a_worker_bytes"]
+    few, many = (
+        jobs.plan(**sizes, memory_limit=str(limit))["search_threads"] for limit in (least, 10**11)
+    )
+    assert few < many == 4
+
+
+def test_a_plan_warns_of_a_sample_with_too_few_rows(caplog):
+    jobs.plan(rows=10_000, features=30, components=20, subsample=400)
+    assert "The 400 sampled rows, on which starts are sought, are 20 for each" in caplog.text
 
 
 ROWS = st.integers(1, 10**9)

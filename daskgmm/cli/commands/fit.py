@@ -155,10 +155,8 @@ def _report(record: dict[str, Any], estimator: "GaussianMixture") -> None:
 
 def _warn_of_components(result: dict[str, Any], estimator: "GaussianMixture") -> None:
     """Log the oddities of components, unless EM has not converged."""
-    from daskgmm.fitting.fitted import flags_of
-    from daskgmm.model.questions.diagnosis import EMPTY
+    from daskgmm.fitting.checks import odd_components
 
     if result["converged"]:
-        for component, flags in enumerate(flags_of(estimator)):
-            if flags and flags != (EMPTY,):
-                logger.warning("Component %d: %s. See `daskgmm show`.", component, ", ".join(flags))
+        for text in odd_components(estimator):
+            logger.warning("%s See `daskgmm show`.", text)

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any, Unpack
 
 from daskgmm.errors import ConfigurationError
+from daskgmm.fitting.checks import warn_of_few_sampled
 from daskgmm.jobs.cluster.local import size_of
 from daskgmm.jobs.cluster.resources import Resources
 from daskgmm.jobs.cluster.workplace import is_small
@@ -18,12 +19,14 @@ from daskgmm.jobs.planning.search import SearchPlan, threads_of_search
 from daskgmm.jobs.planning.search_benchmark import measured_search
 from daskgmm.jobs.planning.source import source_of
 from daskgmm.passes.memory import (
+    TARGET,
     client_bytes,
     largest_part,
     memory_limit_for,
     rows_bytes,
     worker_bytes,
 )
+from daskgmm.passes.memory_limits import helpers_within
 
 
 def plan(
@@ -82,10 +85,12 @@ def plan(
         )
     workers, threads = size_of(resources.workers, resources.threads)
     limit, sizes = limit_of(resources, threads, pass_plan), _sizes(pass_plan)
+    warn_of_few_sampled(pass_plan.settings.candidates, pass_plan.rows)
     small = not resources.asks_for_cluster and is_small(pass_plan.rows, source.n_features)
     rate = planned_rate(pass_plan)
     search = SearchPlan.of(pass_plan, rate.share)
-    spread = min(threads_of_search(workers, threads), search.parts)
+    helpers = helpers_within(int(TARGET * limit), pass_plan.task, threads)
+    spread = min(threads_of_search(workers, threads, helpers), search.parts)
     sizes |= {"sample_rows": search.rows, "starts_sought": search.starts, "search_threads": spread}
     seconds_a_step = search.rows * rate.seconds_a_row / pass_plan.starts
     measured = measured_search(pass_plan, search.rows)

@@ -86,6 +86,9 @@ class SearchPlan:
         return alone * (1 - SPREAD + SPREAD / min(threads, self.parts))
 
 
-def threads_of_search(workers: int, threads: int) -> int:
-    """Threads that a search uses among so many workers of so many threads, on this machine."""
-    return max(threads, min(workers * threads, threads_here()))
+def threads_of_search(workers: int, threads: int, helpers: int) -> int:
+    """Threads that a search uses among so many workers of so many threads, on this machine.
+
+    These are its own worker's, and those of others that help as far as it has memory for them.
+    """
+    return max(threads, min(workers * threads, threads_here(), threads + helpers))
