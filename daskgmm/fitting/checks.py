@@ -136,12 +136,13 @@ def warn_of_few_sampled(candidates: Sequence[Candidate], rows: int) -> None:
         sought = own.resume_from is None and not plan.given.complete
         if own_matrices and sought and sampled < min(needed, rows):
             logger.warning(
-                "The %d sampled rows, on which starts are sought, are %d for each of %d components;"
-                " a full covariance of %d features needs %d. Give subsample (--subsample) %d rows"
-                " at least, or use covariance_type='diag'.",
-                sampled, sampled // plan.n_components, plan.n_components, own.n_features,
-                needed // plan.n_components, needed,
-            )  # fmt: skip
+                "%s",
+                f"The {sampled:,} sampled rows, on which starts are sought, are "
+                f"{sampled // plan.n_components:,} for each of {plan.n_components:,} components; a "
+                f"full covariance of {own.n_features:,} features needs "
+                f"{needed // plan.n_components:,}. Give subsample (--subsample) {needed:,} rows at "
+                "least, or use covariance_type='diag'.",
+            )
 
 
 def warn_of_constants(found: Survey, columns: tuple[str, ...] | None) -> None:

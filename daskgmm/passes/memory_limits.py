@@ -68,8 +68,12 @@ def helpers_with_room(task: TaskSizes) -> int:
 
 
 def helpers_within(left: int, task: TaskSizes, threads: int) -> int:
-    """Threads beside so many for which a search for starts has memory, of so many bytes."""
-    return sum(1 for more in range(1, MOST_PARTS) if worker_bytes(task, threads, more) <= left)
+    """Threads beside so many for which a search for starts has memory, of so many bytes.
+
+    Those that it is no larger with than without are always welcome.
+    """
+    most = max(left, worker_bytes(task, threads))
+    return sum(1 for more in range(1, MOST_PARTS) if worker_bytes(task, threads, more) <= most)
 
 
 def require_room(task: TaskSizes) -> None:

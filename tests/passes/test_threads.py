@@ -14,7 +14,7 @@ from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.client import running_on
 from daskgmm.passes.engine.threads import spare_threads, threads_each
 from daskgmm.passes.memory import LIBRARIES, TaskSizes, memory_limit_for, worker_bytes
-from daskgmm.passes.memory_limits import helpers_with_room
+from daskgmm.passes.memory_limits import helpers_with_room, helpers_within
 from daskgmm.passes.search_memory import SearchSizes
 from tests.support.clusters import in_threads
 
@@ -110,6 +110,17 @@ def test_without_a_limit_all_that_is_free_is_for_threads_that_help(monkeypatch):
     assert helpers_with_room(task) == 2
     monkeypatch.setattr(memory_limits, "available_memory", lambda: free // 100)
     assert helpers_with_room(task) == 0
+
+
+def test_threads_that_take_no_more_than_the_search_alone_help_in_any_memory():
+    """Moves need most of it, and K = 500 components take as much there whoever helps in EM."""
+    search = SearchSizes(30_000, 800, 15_000_000, 4, 1, 1, in_stretches=True, parts=2)
+    task = TaskSizes(100, 5151, 500, 500, 4_000, 4_000, DOUBLE, DOUBLE, search=search)
+    alone = worker_bytes(task)
+    assert worker_bytes(task, 1, 1) == alone
+    with in_threads(2, memory_limit=3 * 2**30):
+        assert helpers_with_room(task) >= 1
+    assert helpers_within(alone // 2, task, 1) >= 1
 
 
 def test_workers_elsewhere_lend_nothing():
