@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from itertools import pairwise, starmap
 from threading import Lock
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -139,6 +139,33 @@ def each(function: Callable[[S], T], parts: Sequence[S]) -> list[T]:
     if helpers is None or len(parts) < 2:
         return [function(part) for part in parts]
     return helpers.each(function, parts)
+
+
+class Turns(Generic[T]):
+    """What the parts of a computation take turns with, one for each thread that is at work.
+
+    New memory takes the operating system as long as a product takes with it, where a process gives
+    back what it frees at once, as Dask's workers do.
+    """
+
+    def __init__(self) -> None:
+        self._idle: list[T] = []
+
+    @contextmanager
+    def one(self, make: Callable[[], T]) -> Iterator[T]:
+        """Lend one that nothing else uses meanwhile, or make one; it is lent again if all is well.
+
+        Parameters
+        ----------
+        make : callable
+            The same each time.
+        """
+        try:
+            own = self._idle.pop()
+        except IndexError:
+            own = make()
+        yield own
+        self._idle.append(own)
 
 
 def parts_of_rows(

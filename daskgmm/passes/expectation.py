@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock
@@ -21,6 +21,7 @@ from daskgmm.model.missing.patterns import Missing, complete, complete_rows
 from daskgmm.model.moments import Moments
 from daskgmm.model.nonfinite import Flaw
 from daskgmm.model.packed import PackedMixture, packed_mixture, unpacked_mixture
+from daskgmm.model.parallel import Turns
 from daskgmm.model.typing import Doubles
 from daskgmm.passes.engine.graph import Group, run_pass
 from daskgmm.passes.engine.grouping import group_by_cost
@@ -30,19 +31,13 @@ from daskgmm.passes.nonfinite import FlawedPart
 
 _Packed: TypeAlias = tuple[Expectation, list[PackedMixture]]
 
-_idle: WeakKeyDictionary[Expectation, list[Accumulator]] = WeakKeyDictionary()
+_accumulators: WeakKeyDictionary[Expectation, Turns[Accumulator]] = WeakKeyDictionary()
 
 
-@contextmanager
-def accumulator(expectation: Expectation) -> Iterator[Accumulator]:
+def accumulator(expectation: Expectation) -> AbstractContextManager[Accumulator]:
     """Lend an accumulator: tasks of one pass reuse its work arrays, which end with the pass."""
-    idle = _idle.setdefault(expectation, [])
-    try:
-        lent = idle.pop()
-    except IndexError:
-        lent = Accumulator(expectation)
-    yield lent
-    idle.append(lent)
+    own = _accumulators.setdefault(expectation, Turns())
+    return own.one(partial(Accumulator, expectation))
 
 
 def _add_part(

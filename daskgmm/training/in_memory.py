@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from daskgmm.model.kernels.models import forget
 from daskgmm.model.kernels.whitened import spheres_of
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
-from daskgmm.model.parallel import each, parts_of_rows
+from daskgmm.model.parallel import Turns, each, parts_of_rows
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.training.em import Origins
 
@@ -73,14 +73,15 @@ class InMemory:
             for one in expectation.mixtures
         ]
         parts = parts_of_step(n_rows, n_features, sizes)
-        # It makes what all parts need of the mixtures, before they need it.
-        first = [Accumulator(expectation)]
+        accumulators, new = Turns[Accumulator](), partial(Accumulator, expectation)
+        with accumulators.one(new):  # it makes what all parts need of the mixtures, before they do
+            pass
 
         def summed(part: slice) -> tuple[list[Moments], float]:
-            accumulator = first.pop() if part is parts[0] else Accumulator(expectation)
-            rows = self.rows[:, part]
-            moments = accumulator([(rows, None if self.weights is None else self.weights[part])])
-            return moments, accumulator.share(rows.shape[1]) * (rows.shape[1] / n_rows)
+            rows, weights = self.rows[:, part], None if self.weights is None else self.weights[part]
+            with accumulators.one(new) as accumulate:
+                moments = accumulate([(rows, weights)])
+                return moments, accumulate.share(rows.shape[1]) * (rows.shape[1] / n_rows)
 
         found, shares = zip(*each(summed, parts), strict=True)
         if self.observe is not None:

@@ -8,12 +8,13 @@ of a few tries.
 """
 
 import math
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from daskgmm.model.parallel import each, parts_of_rows
+from daskgmm.model.parallel import Turns, each, parts_of_rows
 from daskgmm.model.typing import Doubles, Floats
 
 _DISTANCES = 2**18
@@ -92,11 +93,12 @@ def _far_rows(
     tries, squares = n_tries(n_rows), squared_lengths(x)
     chosen = np.empty(n_rows, np.int64)
     chosen[0] = random.choice(len(x), p=weights / weights.sum())
-    nearest = _distances(x, squares, chosen[:1])[0]
+    work = np.empty((tries, len(x)))
+    nearest = _distances(x, squares, chosen[:1], slice(None), work[:1])[0].copy()
     total = nearest @ weights
     for number in range(1, n_rows):
         drawn = random.uniform(size=tries) * total
-        chosen[number], nearest, total = farther(x, squares, weights, nearest, drawn)
+        chosen[number], nearest, total = farther(x, squares, weights, nearest, drawn, work)
     return chosen
 
 
@@ -106,7 +108,12 @@ def n_tries(n_rows: int) -> int:
 
 
 def farther(
-    x: Doubles, squares: Doubles, weights: Doubles, nearest: Doubles, drawn: Doubles
+    x: Doubles,
+    squares: Doubles,
+    weights: Doubles,
+    nearest: Doubles,
+    drawn: Doubles,
+    work: Doubles,
 ) -> tuple[int, Doubles, float]:
     """One more row far from those before: the best of a few tries.
 
@@ -119,6 +126,8 @@ def farther(
         Squared distance of each row from the nearest of those before.
     drawn : ndarray of shape (tries,)
         Uniform random numbers from 0 to the sum of the weighted distances.
+    work : ndarray of shape (tries, n)
+        A work array.
 
     Returns
     -------
@@ -131,7 +140,8 @@ def farther(
     tried = np.cumsum(weights * nearest).searchsorted(drawn).clip(max=len(x) - 1)
 
     def beside(own: slice) -> tuple[Doubles, Doubles]:
-        distances = np.minimum(nearest[own], _distances(x, squares, tried, own))
+        distances = _distances(x, squares, tried, own, work[:, own])
+        np.minimum(nearest[own], distances, out=distances)
         return distances, distances @ weights[own]
 
     parts = parts_of_rows(len(x), (x.shape[1] + _A_DISTANCE) * float(nearest.size * len(tried)))
@@ -157,10 +167,10 @@ def squared_lengths(x: Doubles) -> Doubles:
 
 
 def _distances(
-    x: Doubles, squares: Doubles, chosen: NDArray[np.int64], own: slice = slice(None)
+    x: Doubles, squares: Doubles, chosen: NDArray[np.int64], own: slice, out: Doubles
 ) -> Doubles:
-    """Squared distances (m, n) of rows, all or a stretch of them, from chosen ones."""
-    found = x[chosen] @ x[own].T
+    """Write squared distances (m, n) of a stretch of rows from chosen ones to out."""
+    found = np.matmul(x[chosen], x[own].T, out=out)
     found *= -2
     found += squares[chosen, np.newaxis]
     found += squares[own]
@@ -170,13 +180,16 @@ def _distances(
 def assign(x: Doubles, centres: Doubles, labels: NDArray[np.int64]) -> None:
     """Write each row's nearest centre, the first of equal ones."""
     scaled, squares = -2 * centres.T, squared_lengths(centres)
+    step = max(_DISTANCES // len(centres), 1)
+    arrays, new = Turns[Doubles](), partial(np.empty, (min(step, len(x)), len(centres)))
 
     def write(window: slice) -> None:
-        distances = x[window] @ scaled
-        distances += squares
-        distances.argmin(axis=1, out=labels[window])
+        own = x[window]
+        with arrays.one(new) as array:
+            distances = np.matmul(own, scaled, out=array[: len(own)])
+            distances += squares
+            distances.argmin(axis=1, out=labels[window])
 
-    step = max(_DISTANCES // len(centres), 1)
     each(write, [slice(start, start + step) for start in range(0, len(x), step)])
 
 

@@ -15,7 +15,7 @@ from daskgmm.jobs.options import Paths, PlanOptions, build, check
 from daskgmm.jobs.planning.benchmark import planned_rate
 from daskgmm.jobs.planning.cluster import Planner, limit_of
 from daskgmm.jobs.planning.passes import SEEN_PASSES, USUAL_PASSES, PassPlan
-from daskgmm.jobs.planning.search import SearchPlan, threads_of_search
+from daskgmm.jobs.planning.search import IN_A_WORKER, SearchPlan, threads_of_search
 from daskgmm.jobs.planning.search_benchmark import measured_search
 from daskgmm.jobs.planning.source import source_of
 from daskgmm.passes.memory import (
@@ -94,7 +94,7 @@ def plan(
     sizes |= {"sample_rows": search.rows, "starts_sought": search.starts, "search_threads": spread}
     seconds_a_step = search.rows * rate.seconds_a_row / pass_plan.starts
     measured = measured_search(pass_plan, search.rows)
-    found = search.seconds(measured, seconds_a_step, spread)
+    found = search.seconds(measured, seconds_a_step, spread) * (1 if small else IN_A_WORKER)
     step = pass_plan.starts * measured.m_step
     planner = Planner(pass_plan, sizes["data_bytes"], threads, rate, step, found)
     return sizes | {"in_this_process": small} | _on(planner, workers, limit)

@@ -66,7 +66,8 @@ def _clustering_seconds(n_rows: int, n_clusters: int, n_features: int) -> float:
     x = random.standard_normal((min(n_rows, most), n_features))
     squares, weights = squared_lengths(x), np.ones(len(x))
     drawn = random.uniform(size=n_tries(n_clusters)) * squares.sum()
-    a_draw = _fastest(lambda: farther(x, squares, weights, squares, drawn)) / len(x)
+    work = np.empty((len(drawn), len(x)))
+    a_draw = _fastest(lambda: farther(x, squares, weights, squares, drawn, work)) / len(x)
     few = x[: max(_PRODUCTS // (n_clusters * n_features), 1)]
     centres, labels = random.standard_normal((n_clusters, n_features)), np.zeros(len(few), np.int64)
 

@@ -1,6 +1,7 @@
 """Only the pairs (row, component) that count, each centred and whitened, in one compiled loop."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import final
 
 import numpy as np
@@ -77,7 +78,7 @@ class ScreenedKernel(LoopKernel):
             neighbours_of(mixture, self.dtype) if own.screened else None
             for mixture, own in zip(mixtures, self.strategies, strict=True)
         ]
-        self.counted = np.zeros(5, np.int64)
+        self.counted = self.taken = np.zeros(5, np.int64)
 
     def _share_work_arrays(self) -> None:
         """Give mixtures of one size the same ones: they are computed one after another."""
@@ -100,14 +101,22 @@ class ScreenedKernel(LoopKernel):
                 if own is not None and theirs is not None:
                     own.share_work(theirs)
 
+    @cached_property
+    def second(self) -> list[Doubles]:
+        """Second moments of each mixture, one sum where its components share a covariance."""
+        height = self.n_features if self.covariance.has_matrices else 1
+        shared = self.covariance.needs_scatter
+        counts = [1 if shared else mixture.n_components for mixture in self.mixtures]
+        return [np.zeros((count, height, self.n_features)) for count in counts]
+
+    @cached_property
+    def first(self) -> list[Doubles]:
+        """Sums of the rows of each mixture's components, and of their responsibilities."""
+        counts = [mixture.n_components for mixture in self.mixtures]
+        return [np.zeros((count, self.n_features + 1)) for count in counts]
+
     def _clear(self) -> None:
         super()._clear()
-        height = self.n_features if self.covariance.has_matrices else 1
-        # Second moments are one sum for all components where these share a covariance.
-        shared = self.covariance.needs_scatter
-        counts = [mixture.n_components for mixture in self.mixtures]
-        self.second = [np.zeros((1 if shared else k, height, self.n_features)) for k in counts]
-        self.first = [np.zeros((k, self.n_features + 1)) for k in counts]
         self.coarse[:] = 0
 
     def _write_logits(self, rows: Floats, out: Floats) -> None:
@@ -189,7 +198,7 @@ class ScreenedKernel(LoopKernel):
         )
 
     def share(self, n_rows: int) -> float:
-        pairs, by_features, whole, bounds, products = self.counted
+        pairs, by_features, whole, bounds, products = self.taken
         if self.covariance.has_matrices:
             a_pair = 2 * block_share(self.n_features) * self.n_features**2
             a_bound = screening.MOST_DIRECTIONS * self.n_features
@@ -205,22 +214,34 @@ class ScreenedKernel(LoopKernel):
         for i, segment in enumerate(self.segments):
             own, features = self.sums[:, segment], self.by_features[i]
             self._place(self.second[i], self.first[i], own, self.shared[i])
+            self.second[i].fill(0)  # in place: new memory would cost as much as the sums
+            self.first[i].fill(0)
             if features is not None and features.sums[-1].any():
                 (found,) = features.take()
                 self.coarse[segment] = np.maximum(self.coarse[segment], features.coarse)
                 own += found.about(self.origins[i], self.covariance).sums
+        self.taken, self.counted = self.counted, np.zeros(5, np.int64)
         return super().take()
 
     def _place(self, second: Doubles, first: Doubles, sums: Doubles, shared: Doubles) -> None:
-        """Add one mixture's sums to those over feature vectors (F, K), and to the shared ones."""
-        sums[self.n_quadratic :] += first.T
-        if self.n_quadratic:
-            feature, i, j = self.covariance.monomials(self.n_features).T
-            products = second[:, i, j] if self.covariance.has_matrices else second[:, 0, i]
+        """Write one mixture's sums over feature vectors (F, K), and add those that are shared.
+
+        To read the zeros that are there would cost as much as to write.
+        """
+        sums[self.n_quadratic :] = first.T
+        if self.n_quadratic and self.covariance.has_matrices:  # in the upper triangle's order
+            start = 0
+            for i in range(self.n_features):
+                stop = start + self.n_features - i
+                sums[start:stop] = second[:, i, i:].T
+                start = stop
+        elif self.n_quadratic:
+            feature, i, _ = self.covariance.monomials(self.n_features).T
+            products = second[:, 0, i]
             if len(feature) > self.n_quadratic:  # a feature may be a sum of several
                 starts = np.searchsorted(feature, np.arange(self.n_quadratic))
                 products = np.add.reduceat(products, starts, axis=1)
-            sums[: self.n_quadratic] += products.T
+            sums[: self.n_quadratic] = products.T
         if shared.size:
             above = np.triu(second[0]) if self.covariance.has_matrices else np.diag(second[0, 0])
             shared += above + np.triu(above, 1).T
