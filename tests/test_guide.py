@@ -24,6 +24,7 @@ TEXTS = [
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+PRINTED = re.compile(r'# prints "(.*?)"')
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
@@ -88,7 +89,10 @@ def test_every_block_of_the_readme_runs_in_their_order(tmp_path):
 
 
 def run_block(language: str, block: str, folder: Path) -> None:
-    """Run a block of a page, or write the file that its first line names."""
+    """Run a block of a page, or write the file that its first line names.
+
+    What a comment says that it prints is in its output, but for spaces.
+    """
     if named := re.match(r"# file: (\S+)\n", block):
         (folder / named[1]).write_text(block, "utf-8")
         return
@@ -99,6 +103,8 @@ def run_block(language: str, block: str, folder: Path) -> None:
     command = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": ["python", "-c"]}
     done = run([*command[language], block], folder)
     assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
+    for told in PRINTED.findall(block):
+        assert told in " ".join(done.stdout.split())
 
 
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:

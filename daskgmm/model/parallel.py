@@ -144,8 +144,8 @@ def each(function: Callable[[S], T], parts: Sequence[S]) -> list[T]:
 class Turns(Generic[T]):
     """What the parts of a computation take turns with, one for each thread that is at work.
 
-    New memory takes the operating system as long as a product takes with it, where a process gives
-    back what it frees at once, as Dask's workers do.
+    To take memory anew costs as much as a product over it, where a process gives back what it frees
+    at once, as Dask's workers do.
     """
 
     def __init__(self) -> None:

@@ -522,6 +522,21 @@ def test_a_batch_may_mix_covariance_types_sizes_and_kernels():
         assert reference.relative_error(made.covariances, covariances) < 1e-11
 
 
+@each_kernel
+def test_a_kernel_that_is_used_again_begins_from_zero(covariance, kernel):
+    mixture = reference.random_mixture(covariance.name, 4, 3)
+    rows, weights = gaussian(700, 3), np.linspace(0, 2, 700)
+    again, fresh = (kernel([mixture], Frame.identity(3), DOUBLE) for _ in range(2))
+    again.add(gaussian(900, 3).T + 1.0)
+    again.take()
+    again.add(rows.T, weights)
+    fresh.add(rows.T, weights)
+    (found,), (expected,) = again.take(), fresh.take()
+    for name in ("sums", "shared", "log_likelihood", "weight", "rows", "coarse"):
+        assert_array_equal(getattr(found, name), getattr(expected, name))
+    assert again.share(700) == fresh.share(700)
+
+
 # --- small and odd shapes
 
 

@@ -17,6 +17,7 @@ from daskgmm.model.parallel import (
     FEWEST_ROWS,
     MOST_PARTS,
     Lender,
+    Turns,
     each,
     helped,
     parts_of_rows,
@@ -140,6 +141,28 @@ def test_a_block_leaves_no_threads_behind():
 
 
 # --- what parts are
+
+
+def test_parts_take_turns_with_no_more_than_there_are_threads():
+    made, turns = [], Turns()
+
+    def part(number):
+        with turns.one(lambda: made.append(number) or [number]) as own:
+            return own[0]
+
+    found = with_threads(3, lambda: each(part, range(50)))
+    assert set(found) == set(made)
+    assert len(made) <= 3
+
+
+def test_what_an_error_left_half_done_is_not_lent_again():
+    turns = Turns()
+    with pytest.raises(ZeroDivisionError), turns.one(list) as broken:
+        1 / 0  # noqa: B018
+    with turns.one(list) as other:
+        assert other is not broken
+    with turns.one(list) as again:
+        assert again is other
 
 
 @given(st.integers(1, 10**7), st.floats(1, 1e13), st.floats(1, 1e8), st.integers(1, 1000))
