@@ -2,7 +2,6 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +10,12 @@ from daskgmm.data.source import require_finite_sum
 from daskgmm.errors import CollapsedComponentError, DataError
 from daskgmm.fitting.fitted import flags_of
 from daskgmm.fitting.protocols import FittedMixture
-from daskgmm.fitting.settings import Candidate
+from daskgmm.fitting.settings import Settings
 from daskgmm.model.nonfinite import feature_name
 from daskgmm.model.prediction import Predictor
 from daskgmm.model.questions.diagnosis import COINCIDES, FEW_ROWS, ON_REG_COVAR
 from daskgmm.passes.survey import Survey
+from daskgmm.training.m_step import maximum_likelihood
 from daskgmm.training.refinement.spurious import least_rows
 
 logger = logging.getLogger(__name__)
@@ -123,26 +123,31 @@ def require_rows(rows: int, n_components: int) -> None:
         )
 
 
-def warn_of_few_sampled(candidates: Sequence[Candidate], rows: int) -> None:
+def warn_of_few_sampled(settings: Settings, rows: int) -> None:
     """Log a warning where the sample, of so many rows, has too few for each full covariance.
 
-    With hardly more than D + 1 rows a component is determined by them, and says nothing of others:
-    every start on the sample is spurious.
+    Hardly more than D + 1 rows determine a component, which then says nothing of others. A prior
+    says enough. Of several candidates the one that needs most rows is told of.
     """
-    for own in candidates:
-        plan, sampled = own.plan, own.sample_rows
-        needed = plan.n_components * least_rows(plan.covariance, own.n_features)
-        own_matrices = plan.covariance.has_matrices and not plan.covariance.needs_scatter
-        sought = own.resume_from is None and not plan.given.complete
-        if own_matrices and sought and sampled < min(needed, rows):
-            logger.warning(
-                "%s",
-                f"The {sampled:,} sampled rows, on which starts are sought, are "
-                f"{sampled // plan.n_components:,} for each of {plan.n_components:,} components; a "
-                f"full covariance of {own.n_features:,} features needs "
-                f"{needed // plan.n_components:,}. Give subsample (--subsample) {needed:,} rows at "
-                "least, or use covariance_type='diag'.",
-            )
+    if settings.estimation is not maximum_likelihood:
+        return
+    needed = {
+        own.plan.n_components * least_rows(own.plan.covariance, own.n_features): own
+        for own in settings.candidates
+        if own.plan.covariance.has_matrices and not own.plan.covariance.needs_scatter
+        if own.resume_from is None and not own.plan.given.complete
+    }
+    most = max(needed, default=0)
+    if most and needed[most].sample_rows < min(most, rows):
+        own = needed[most]
+        sampled, n_components = own.sample_rows, own.plan.n_components
+        logger.warning(
+            "%s",
+            f"The {sampled:,} sampled rows, on which starts are sought, are "
+            f"{sampled // n_components:,} for each of {n_components:,} components; a full "
+            f"covariance of {own.n_features:,} features needs {most // n_components:,}. Give "
+            f"subsample (--subsample) {most:,} rows at least, or use covariance_type='diag'.",
+        )
 
 
 def warn_of_constants(found: Survey, columns: tuple[str, ...] | None) -> None:

@@ -134,7 +134,7 @@ class Fit:
         found = sampled.found
         numbers = [candidate.plan.n_components for candidate in self.settings.candidates]
         require_sound(found, max(numbers), self.source.columns, self.settings.max_missing)
-        warn_of_few_sampled(self.settings.candidates, found.rows)
+        warn_of_few_sampled(self.settings, found.rows)
         started = found_starts(sampled, prepare, self._checkpoint)
         started = grown_starts(sampled, prepare, started)
         random.set_state(started[-1].random.get_state(legacy=False))

@@ -199,7 +199,7 @@ class Accumulator:
         return [complete(rows, weights) if self.missing is Missing.DROP else (rows, weights)]
 
     def share(self, n_rows: int) -> float:
-        """Share of the multiplications of all pairs that the last rows took, so many."""
+        """Share of all pairs' multiplications that the last sums took, of so many rows."""
         total = sum(kernel.n_components for _, kernel in self.kernels)
         shares = (kernel.share(n_rows) * kernel.n_components for _, kernel in self.kernels)
         return float(math.fsum(shares) / total)

@@ -69,6 +69,7 @@ FEW = {"n_components": 4, "subsample": 40, "random_state": 0}
         ({"subsample": 68}, None),
         ({"covariance_type": "diag"}, None),
         ({"covariance_type": "tied"}, None),
+        ({"prior": "default"}, None),
         ({"means_init": np.zeros((4, 15))}, "are 10"),
         ({"weights_init": np.full(4, 0.25), "means_init": np.zeros((4, 15)),
           "precisions_init": np.tile(np.eye(15), (4, 1, 1))}, None),
@@ -83,6 +84,15 @@ def test_a_sample_with_too_few_rows_for_full_covariances_is_warned_of_before_the
         GaussianMixture(**FEW | options).fit(rows)
     warned = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
     assert [re.search(told, text) is not None for text in warned] == ([True] if told else [])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_of_several_numbers_of_components_the_one_that_needs_most_is_warned_of(caplog):
+    rows = da.from_array(np.random.default_rng(0).normal(size=(200, 15)), chunks=(50, 15))
+    with dask.config.set(scheduler="synchronous"):
+        GaussianMixtureSelector([1, 3, 4], subsample=40, random_state=0, max_iter=2).fit(rows)
+    (warned,) = [one.getMessage() for one in caplog.records if "sampled" in one.getMessage()]
+    assert "for each of 4 components" in warned
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

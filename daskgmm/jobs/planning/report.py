@@ -85,7 +85,7 @@ def plan(
         )
     workers, threads = size_of(resources.workers, resources.threads)
     limit, sizes = limit_of(resources, threads, pass_plan), _sizes(pass_plan)
-    warn_of_few_sampled(pass_plan.settings.candidates, pass_plan.rows)
+    warn_of_few_sampled(pass_plan.settings, pass_plan.rows)
     small = not resources.asks_for_cluster and is_small(pass_plan.rows, source.n_features)
     rate = planned_rate(pass_plan)
     search = SearchPlan.of(pass_plan, rate.share)

@@ -137,7 +137,7 @@ class Kernel(ABC):
         """Use the work arrays of a kernel of the same sizes, which is not at work meanwhile."""
 
     def share(self, n_rows: int) -> float:  # noqa: ARG002  what screens asks for it
-        """Share of all pairs' multiplications that the rows last taken took, so many."""
+        """Share of all pairs' multiplications that the sums last taken took, of so many rows."""
         return 1.0
 
     def take(self) -> list[Moments]:

@@ -78,7 +78,7 @@ class ScreenedKernel(LoopKernel):
             neighbours_of(mixture, self.dtype) if own.screened else None
             for mixture, own in zip(mixtures, self.strategies, strict=True)
         ]
-        self.counted = self.taken = np.zeros(5, np.int64)
+        self.counted = self.last_counted = np.zeros(5, np.int64)
 
     def _share_work_arrays(self) -> None:
         """Give mixtures of one size the same ones: they are computed one after another."""
@@ -198,7 +198,7 @@ class ScreenedKernel(LoopKernel):
         )
 
     def share(self, n_rows: int) -> float:
-        pairs, by_features, whole, bounds, products = self.taken
+        pairs, by_features, whole, bounds, products = self.last_counted
         if self.covariance.has_matrices:
             a_pair = 2 * block_share(self.n_features) * self.n_features**2
             a_bound = screening.MOST_DIRECTIONS * self.n_features
@@ -220,7 +220,7 @@ class ScreenedKernel(LoopKernel):
                 (found,) = features.take()
                 self.coarse[segment] = np.maximum(self.coarse[segment], features.coarse)
                 own += found.about(self.origins[i], self.covariance).sums
-        self.taken, self.counted = self.counted, np.zeros(5, np.int64)
+        self.last_counted, self.counted = self.counted, np.zeros(5, np.int64)
         return super().take()
 
     def _place(self, second: Doubles, first: Doubles, sums: Doubles, shared: Doubles) -> None:

@@ -17,9 +17,9 @@ long again with few components. Each mixture has products of its own, so its las
 hang on how many others there are."""
 
 _FEW_IN_PLACE, _MANY_PACKED = 16, 64
-"""Where BLAS takes fewer components than this in place, at a fraction of the machine's rate, a
-mixture of so many others is multiplied by so many at once, or up to twice as many: packing is lost
-in them."""
+"""Where BLAS takes fewer components in place than the first number, it is far below its rate. A
+mixture of at least the second number is then multiplied that many at a time, or up to twice as
+many, for which packing costs little."""
 
 
 @along_rows
