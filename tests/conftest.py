@@ -9,6 +9,10 @@ from hypothesis import settings
 
 from daskgmm.model.covariance import COVARIANCES
 from tests.support import compiling
+from tests.support.hanging import (  # noqa: F401  for all tests
+    pytest_timeout_cancel_timer,
+    pytest_timeout_set_timer,
+)
 from tests.support.parts import in_many_parts  # noqa: F401  for all tests
 from tests.support.stores import proxied, s3, s3_server  # noqa: F401  fixtures for all tests
 
