@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 
 import dask
 import pytest
@@ -25,6 +26,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # Workers of clusters within this process are forked from one that has imported distributed: a tenth
 # of the time. Commands that `COMMAND` starts have theirs started as users' commands do.
 dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
+
+# On Python 3.11 Dask's profiler may stop workers for good, also those of `LocalCluster` and of
+# `dask worker`: https://github.com/dask/distributed/issues/8616.
+if sys.version_info < (3, 12):
+    os.environ.setdefault("DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED", "False")
+    dask.config.refresh()
 
 # The same examples each time: a failure is the code's doing, never the draw's.
 settings.register_profile("daskgmm", deadline=None, derandomize=True)

@@ -7,6 +7,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 import dask
 import dask.array as da
@@ -18,6 +19,7 @@ from distributed import Client, Event
 from daskgmm import GaussianMixture, load, open_dataset
 from daskgmm.errors import ClusterError, DataError
 from daskgmm.jobs.cluster import scheduler
+from daskgmm.jobs.cluster.classes import ClusterSpec, started_cluster
 from daskgmm.jobs.cluster.local import embedded
 from daskgmm.passes.engine import workers as engine
 from tests.support.clusters import closed_port, cluster_of, running, silent
@@ -263,6 +265,24 @@ def test_a_worker_of_a_job_comes_back_however_long_it_takes_to_start():
         os.kill(before, signal.SIGKILL)
         assert client.submit(os.getpid, pure=False).result(60) != before
         assert client.cluster.workers  # none is given up
+
+
+PROFILED = "distributed.worker.profile.enabled"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:\\s*Port 8787 is already in use")  # by another test
+@pytest.mark.parametrize(
+    "begun",
+    [
+        partial(embedded, 1),
+        partial(started_cluster, ClusterSpec("distributed.LocalCluster", {"n_workers": 1})),
+    ],
+    ids=["embedded", "of a class"],
+)
+def test_workers_of_a_job_are_profiled_only_where_that_can_not_stop_them(begun):
+    with dask.config.set({PROFILED: True}), begun() as client:
+        assert set(client.run(dask.config.get, PROFILED).values()) == {sys.version_info >= (3, 12)}
 
 
 @pytest.mark.slow

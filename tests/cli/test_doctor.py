@@ -3,10 +3,12 @@
 import inspect
 import json
 import os
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import dask
 import pytest
 from distributed import Client, LocalCluster
 
@@ -147,6 +149,15 @@ def test_a_cluster_is_looked_at_as_a_whole(cluster):
         assert found[check]["level"] == "ok", found[check]
     assert found["shared cores"]["level"] == "warning"
     assert f"{2 * (os.cpu_count() + 1)} threads" in found["shared cores"]["fact"]
+
+
+@pytest.mark.parametrize("profiled", [True, False])
+def test_a_profiler_that_may_stop_workers_is_warned_of(cluster, profiled):
+    with dask.config.set({"distributed.worker.profile.enabled": profiled}):
+        found = of_its_workers(cluster)["Dask's settings"]
+    stops = profiled and sys.version_info < (3, 12)
+    assert found["level"] == ("warning" if stops else "ok")
+    assert ("may stop a worker" in found["fact"]) == stops
 
 
 def test_a_finding_of_many_workers_is_one_line_of_text(cluster, here):

@@ -11,7 +11,11 @@ from typing import Any, Self
 from daskgmm.data.storage.deadline import run_within
 from daskgmm.data.storage.errors import first_line
 from daskgmm.errors import ClusterError, ConfigurationError
-from daskgmm.jobs.cluster.local import kill_workers, restarting_workers, threads_deaf_to_interrupts
+from daskgmm.jobs.cluster.local import (
+    kill_workers,
+    settings_for_workers,
+    threads_deaf_to_interrupts,
+)
 from daskgmm.jobs.cluster.scheduler import CONNECT_SECONDS
 
 CLOSE_SECONDS = 20.0
@@ -118,28 +122,29 @@ def started_cluster(spec: ClusterSpec, least: int | None = None) -> Iterator[Any
     from distributed import Client, LocalCluster
 
     kind: Any = spec.load()
+    # Other classes may take minutes to start, in which Ctrl-C must have its effect.
+    local = issubclass(kind, LocalCluster)
+    deaf = threads_deaf_to_interrupts if local else nullcontext
     # In two steps, so that there is something to close if the second one is interrupted.
     with _explaining(spec):
         cluster = kind.__new__(kind, **spec.arguments)
     client = None
-    try:
-        # Other classes may take minutes to start, in which Ctrl-C must have its effect.
-        local = issubclass(kind, LocalCluster)
-        with threads_deaf_to_interrupts() if local else nullcontext(), _explaining(spec):
-            cluster.__init__(**spec.arguments)
-        client = Client(cluster, timeout=CONNECT_SECONDS)
-        with _explaining(spec):
-            _scale(cluster, spec, least or 1)
-        with restarting_workers() if local else nullcontext():
+    with settings_for_workers() if local else nullcontext():
+        try:
+            with deaf(), _explaining(spec):
+                cluster.__init__(**spec.arguments)
+            client = Client(cluster, timeout=CONNECT_SECONDS)
+            with _explaining(spec):
+                _scale(cluster, spec, least or 1)
             yield client
-    except KeyboardInterrupt:
-        kill_workers(cluster)
-        run_within(partial(_close, client, cluster), CLOSE_SECONDS)
-        raise
-    except BaseException:
+        except KeyboardInterrupt:
+            kill_workers(cluster)
+            run_within(partial(_close, client, cluster), CLOSE_SECONDS)
+            raise
+        except BaseException:
+            _close(client, cluster)
+            raise
         _close(client, cluster)
-        raise
-    _close(client, cluster)
 
 
 def _scale(cluster: Any, spec: ClusterSpec, least: int) -> None:

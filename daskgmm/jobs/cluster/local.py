@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
@@ -15,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS = 1.0
 _BACK_AGAIN = {"distributed.deploy.lost-worker-timeout": "10m"}
+_NO_PROFILE = {"distributed.worker.profile.enabled": False}
 _DASHBOARD = ":8787"  # Dask takes another free port if this one is in use
 
 
@@ -55,39 +57,46 @@ def embedded(
     from distributed import Client, LocalCluster
 
     processes, threads_each = size_of(workers, threads)
-    try:
-        with threads_deaf_to_interrupts():
-            cluster = LocalCluster(
-                processes=True,
-                n_workers=processes,
-                threads_per_worker=threads_each,
-                memory_limit=memory_limit or "auto",
-                dashboard_address=_DASHBOARD,
-                silence_logs=logging.getLogger("distributed").level,
-            )
-    except (OSError, RuntimeError) as error:
-        raise ClusterError(
-            f"The embedded cluster did not start: {error}.",
-            "Check the memory limit, and the system's limit on processes.",
-        ) from error
-    with restarting_workers(), cluster, Client(cluster, timeout=CONNECT_SECONDS) as client:
+    with settings_for_workers():
         try:
-            yield client
-        except KeyboardInterrupt:
-            kill_workers(cluster)
-            raise
+            with threads_deaf_to_interrupts():
+                cluster = LocalCluster(
+                    processes=True,
+                    n_workers=processes,
+                    threads_per_worker=threads_each,
+                    memory_limit=memory_limit or "auto",
+                    dashboard_address=_DASHBOARD,
+                    silence_logs=logging.getLogger("distributed").level,
+                )
+        except (OSError, RuntimeError) as error:
+            raise ClusterError(
+                f"The embedded cluster did not start: {error}.",
+                "Check the memory limit, and the system's limit on processes.",
+            ) from error
+        with cluster, Client(cluster, timeout=CONNECT_SECONDS) as client:
+            try:
+                yield client
+            except KeyboardInterrupt:
+                kill_workers(cluster)
+                raise
 
 
 @contextmanager
-def restarting_workers() -> Iterator[None]:
-    """Give workers on this machine time to start again after their processes died.
+def settings_for_workers() -> Iterator[None]:
+    """Dask's settings from before workers start on this machine until they have ended.
 
-    Dask gives up a worker that is not back after 15 seconds, for good. On a busy machine a worker
-    takes longer to start, and a job whose workers were all given up has none to wait for.
+    Dask gives up a worker that is not back 15 seconds after its process died, for good. On a busy
+    machine a worker takes longer to start, and a job whose workers were all given up has none to
+    wait for.
+
+    On Python 3.11 workers are not profiled. There a process in which threads begin while it is
+    asked where its threads are, as Dask's profiler asks a hundred times a second, may stop for
+    good: https://github.com/dask/distributed/issues/8616. Dask would start it again after five
+    minutes.
     """
     import dask
 
-    with dask.config.set(_BACK_AGAIN):
+    with dask.config.set(_BACK_AGAIN | (_NO_PROFILE if sys.version_info < (3, 12) else {})):
         yield
 
 

@@ -1,5 +1,6 @@
 """Checks of a process's environment: Dask's settings, optional packages, compiled kernels."""
 
+import sys
 from importlib.util import find_spec
 from typing import Any
 
@@ -17,13 +18,21 @@ _OFF = {
 }
 
 
-def of_worker(_worker: Any) -> Findings:
-    """Check that workers spill and pause when memory runs short."""
+def of_worker(worker: Any) -> Findings:
+    """Check that workers spill and pause when memory runs short, and that no profiler stops them."""
     off = [name for name in _OFF if dask.config.get(f"{_MEMORY}.{name}") is False]
     for name in off:
         yield warning(f"{_MEMORY}.{name} is off: {_OFF[name]}.", "Leave it at its default.")
     if not off:
         yield ok("Workers spill and pause when memory runs short.")
+    profiled = dask.config.get("distributed.worker.profile.enabled")
+    if worker is not None and profiled and sys.version_info < (3, 12):
+        yield warning(
+            "On Python 3.11 Dask's profiler may stop a worker for five minutes, where threads "
+            "begin meanwhile (https://github.com/dask/distributed/issues/8616).",
+            "Use a newer Python, or start workers with "
+            "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED=False.",
+        )
 
 
 def of_scheduler(saturation: float, failures: int) -> Findings:
