@@ -19,6 +19,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
@@ -181,3 +182,9 @@ def _import_all() -> None:
 if __name__ == "__main__":
     _import_all()
     run(serve(sys.argv[1]))
+    # As `multiprocessing` ends its forks: libraries' threads may abort an interpreter that is
+    # finalised, and of those that the server had, forks have none.
+    threading._shutdown()  # waits for threads that are no daemons
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    os._exit(0)

@@ -19,7 +19,7 @@ _OFF = {
 
 
 def of_worker(worker: Any) -> Findings:
-    """Check that workers spill and pause when memory runs short, and that no profiler stops them."""
+    """Check that workers spill and pause when memory runs short, and that nothing stops them."""
     off = [name for name in _OFF if dask.config.get(f"{_MEMORY}.{name}") is False]
     for name in off:
         yield warning(f"{_MEMORY}.{name} is off: {_OFF[name]}.", "Leave it at its default.")
