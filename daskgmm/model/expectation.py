@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.frame import Frame
+from daskgmm.model.joining import Joining
 from daskgmm.model.kernels.base import Kernel
 from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.features import kernel_in_numpy
@@ -155,6 +156,7 @@ class Accumulator:
         self.kernels = expectation.kernels()
         self.n_mixtures = len(expectation.mixtures)
         self.missing = expectation.missing
+        self.join = Joining(max(kernel.joined for _, kernel in self.kernels))
         self.gaps: MissingSums | None = None
         if self.missing is Missing.MARGINALIZE:
             self.gaps = self._for_gaps(expectation)
@@ -179,7 +181,7 @@ class Accumulator:
         blocks : iterable of (rows, weights)
             Rows of shape (D, n) in data coordinates; weights of shape (n,) or None.
         """
-        for block in blocks:
+        for block in self.join(blocks):
             for rows, weights in self._complete(*block):
                 for _, kernel in self.kernels:
                     kernel.add(rows, weights)

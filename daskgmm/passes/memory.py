@@ -15,8 +15,8 @@ from daskgmm.data.source import Source
 from daskgmm.data.storage.scratch import boot_id, root
 from daskgmm.model.kernels import centred, features
 from daskgmm.model.kernels.base import padded, slab_rows
-from daskgmm.model.kernels.neighbours import sorting_values, stretch_rows
-from daskgmm.model.kernels.tiles import few_values, tile_pairs, tile_values
+from daskgmm.model.kernels.neighbours import COPIES, sorting_values, stretch_rows
+from daskgmm.model.kernels.tiles import few_values, tile_rows
 from daskgmm.model.missing.accumulation import KEPT_BYTES, SIZES_KEPT
 from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.graph import fan_in
@@ -28,6 +28,9 @@ LIBRARIES = 300 * 2**20
 
 _READ_AHEAD = 2**23
 """Bytes that are read ahead of a decoder, all columns together."""
+
+_COPIES_IN_TILE, _BOUND_AND_ROW = 6, 8
+"""Copies of a tile's rows; and bytes of a pair beside its logit."""
 
 _PAGE = 2**20
 """Parquet's usual page; a decoder has three a column: compressed, decompressed, dictionary."""
@@ -106,22 +109,26 @@ class TaskSizes:
         """Bytes of a kernel's work arrays and parameters.
 
         In NumPy they are slabs of Phi (F) and rows (D), or three of rows without Phi, and of gamma
-        (K). The compiled loop has tiles, of five times the rows and three numbers a pair. Then Eta,
-        factors, their blocks, what was received of them, a product and sums about two origins, each
-        of (F, K) or twice that; where components share a covariance, these are matrices (D, D).
-        Hundreds of components are told apart, and rows sorted by them. Few rows are summed in
-        double.
+        (K). The compiled loop has tiles: copies of rows, and of each pair a bound, a row's number
+        and a logit. Then Eta, factors, their blocks, what was received of them, a product and sums
+        about two origins, each of (F, K) or twice that; where components share a covariance, these
+        are matrices (D, D). Hundreds of components are told apart, and rows sorted by them. Few
+        rows are summed in double.
         """
-        values, widest, n_bytes = self.length + self.n_features, self.length, features.SLAB_BYTES
+        row, widest, n_bytes = self.length + self.n_features, self.length, features.SLAB_BYTES
         if self.length > features.LONGEST:
-            values, widest, n_bytes = 3 * self.n_features, 4 * self.n_features, centred.SLAB_BYTES
-        slab = slab_rows(widest, self.dtype, n_bytes) * (values + self.n_components)
-        tile = 5 * tile_values(padded(self.n_features)) + 3 * tile_pairs(self.n_components)
+            row, widest, n_bytes = 3 * self.n_features, 4 * self.n_features, centred.SLAB_BYTES
+        slab = slab_rows(widest, self.dtype, n_bytes) * (row + self.n_components)
+        matrices = self.length > 2 * self.n_features + 1
+        in_tile = tile_rows(self.most_components, self.n_features, matrices=matrices)
+        a_pair = self.dtype.itemsize + _BOUND_AND_ROW
+        in_rows = _COPIES_IN_TILE * padded(self.n_features) * self.dtype.itemsize
+        tile = in_tile * (in_rows + self.most_components * a_pair)
         parameters = 11 * self.length * self.n_components + 4 * self.n_features**2
         double = np.dtype(np.float64).itemsize
         parameters += sorting_values(self.most_components, self.n_features)
         parameters += few_values(self.n_features)
-        own = max(slab, tile) * self.dtype.itemsize + parameters * double
+        own = max(slab * self.dtype.itemsize, tile) + parameters * double
         if not self.marginalized:
             return own
         # Work arrays for a few numbers of features, kept patterns, rows sorted and completed.
@@ -132,7 +139,7 @@ class TaskSizes:
         """Bytes of what a kernel needs of mixtures, which the tasks of a process share."""
         values = 5 * self.length * self.n_components
         sorting = sorting_values(self.most_components, self.n_features)
-        rows = 5 * stretch_rows(self.most_components, self.n_features) * self.n_features
+        rows = COPIES * stretch_rows(self.most_components, self.n_features) * self.n_features
         return (values + max(sorting - rows, 0)) * np.dtype(np.float64).itemsize
 
     @property

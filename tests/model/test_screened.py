@@ -331,14 +331,24 @@ def test_small_mixtures_go_whole_and_large_ones_are_screened():
     assert not way("full", 3, 2, 3).by_features  # all pairs cost less than making six features
 
 
+@pytest.mark.parametrize("matrices", [True, False])
 @pytest.mark.parametrize(
-    ("n_components", "n_features"), [(1, 1), (10, 10), (20, 50), (8, 1000), (4096, 32)]
+    ("n_components", "n_features"), [(1, 1), (10, 10), (20, 50), (8, 1000), (200, 50), (4096, 32)]
 )
-def test_tiles_are_of_odd_multiples_of_whole_vectors(n_components, n_features):
-    n = tile_rows(n_components, n_features)
+def test_tiles_are_of_odd_multiples_of_whole_vectors(n_components, n_features, matrices):
+    n = tile_rows(n_components, n_features, matrices=matrices)
     assert n % 64 == 0
     assert n % 128 == 64
-    assert 64 <= n < 2048
+    assert 64 <= n < (16384 if matrices else 2048)
+    assert n * n_components <= max(3 * 2**20 if matrices else 2**20, 256 * n_components)
+
+
+def test_tiles_grow_with_the_matrices_that_each_reads():
+    sizes = [(3, 4), (20, 20), (50, 50), (100, 50), (200, 50)]
+    rows = [tile_rows(*size, matrices=True) for size in sizes]
+    assert rows == sorted(rows)
+    assert rows[0] == 1984 < rows[2] < rows[-1]
+    assert [tile_rows(*size, matrices=False) for size in sizes] == [1984] * len(sizes)
 
 
 @pytest.mark.parametrize("kernel", [SCREENED, ALL_PAIRS, MIXED, CompiledKernel])

@@ -142,9 +142,9 @@ class NeighbourLists(NamedTuple):
 class PairWork(NamedTuple):
     """Work arrays of a tile of n rows: components, bounds, the pairs that count, and products.
 
-    With the edges of blocks of features, and the most rows of a strip: see
-    `daskgmm.model.kernels.blocks`. `row` has the size of one row; `moves` that of two: how far a
-    centre is from the origin, and the linear sums about it.
+    Rows are counted from the tile's first. With the edges of blocks of features, and the most rows
+    of a strip: see `daskgmm.model.kernels.blocks`. `row` has the size of one row; `moves` that of
+    two: how far a centre is from the origin, and the linear sums about it.
     """
 
     edges: NDArray[np.int64]
@@ -163,13 +163,13 @@ class PairWork(NamedTuple):
     upper: NDArray[np.float32]
     guess: NDArray[np.int32]
     guess_starts: NDArray[np.int64]
-    ordered: NDArray[np.int64]
+    ordered: NDArray[np.int32]
     low: Floats
     peak: Floats
-    pair_rows: NDArray[np.int64]
+    pair_rows: NDArray[np.int32]
     pair_starts: NDArray[np.int64]
     pair_logits: Floats
-    chosen: NDArray[np.int64]
+    chosen: NDArray[np.int32]
     logits: Floats
     gathered: Floats
     white: Floats
@@ -197,7 +197,7 @@ def no_model(dtype: np.dtype[np.floating], tile: int) -> tuple[Model, PairWork]:
     """For mixtures whose tiles, of so many rows, all go by features."""
     values, table, whole = (np.empty((0,) * ndim, dtype) for ndim in (1, 2, 3))
     singles, doubles = np.empty(0, np.float32), np.empty(0)
-    integers, rows = np.empty(0, np.int64), np.empty(tile, np.int64)
+    integers, rows = np.empty(0, np.int64), np.empty(tile, np.int32)
     model = Model(
         means=table, origins=table, factors=whole, blocks=table, whitens=False, normalisers=values,
         gaps=values, directions=table, axes=integers, offsets=values, scales=values,
@@ -208,8 +208,8 @@ def no_model(dtype: np.dtype[np.floating], tile: int) -> tuple[Model, PairWork]:
         edges=integers, strip=1, active=integers, is_near=np.empty(0, np.uint8),
         z=values, by_row=values, phi=values, leading=values, directions=values, partial=values,
         best=singles, limits=doubles,
-        upper=singles, guess=np.empty(0, np.int32), guess_starts=integers, ordered=rows,
-        low=values, peak=values, pair_rows=integers, pair_starts=integers, pair_logits=values,
-        chosen=integers, logits=values, gathered=values, white=values, product=values,
+        upper=singles, guess=rows[:0], guess_starts=integers, ordered=rows,
+        low=values, peak=values, pair_rows=rows[:0], pair_starts=integers, pair_logits=values,
+        chosen=rows[:0], logits=values, gathered=values, white=values, product=values,
         few=doubles, columns=np.empty((2, 0)), row=values, moves=np.empty((2, 0)),
     )  # fmt: skip

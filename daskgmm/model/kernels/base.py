@@ -74,6 +74,8 @@ class Kernel(ABC):
     """
 
     slab: int
+    joined: int = 0
+    """Rows that are worth joining, so that they are computed at once."""
 
     def __init__(
         self,

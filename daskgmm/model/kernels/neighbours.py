@@ -43,6 +43,9 @@ MOST_NEIGHBOURS = 0.02
 FEWEST_ROWS, MOST_VALUES = 4096, 2**21
 """Limits of the rows that are sorted together, and of their numbers."""
 
+COPIES = 6
+"""Of the rows that are sorted together."""
+
 _ROUNDS = 5
 """Of k-means, which groups the means."""
 
@@ -58,12 +61,12 @@ def stretch_rows(n_components: int, n_features: int) -> int:
 def sorting_values(n_components: int, n_features: int) -> int:
     """Numbers of double precision, at the most, that are held to know neighbours and sort rows.
 
-    These are five copies of the rows that are sorted together; pairs of components; and covariances
+    These are six copies of the rows that are sorted together; pairs of components; and covariances
     in other coordinates, with their squares and the work on these.
     """
     if n_components < FEWEST:
         return 0
-    rows = 5 * stretch_rows(n_components, n_features) * n_features
+    rows = COPIES * stretch_rows(n_components, n_features) * n_features
     pairs = 9 * max(MOST_CLOSE * n_components**2, FEWEST_CLOSE)
     return int(rows + pairs + 4 * n_components * n_features**2)
 

@@ -78,6 +78,11 @@ class ScreenedKernel(LoopKernel):
             neighbours_of(mixture, self.dtype) if own.screened else None
             for mixture, own in zip(mixtures, self.strategies, strict=True)
         ]
+        wanted = [
+            len(work.ordered) if own is None else own.stretch
+            for work, own in zip(self.works, self.neighbours, strict=True)
+        ]
+        self.joined = max(wanted) if max(wanted) > MOST_ROWS else 0
         self.counted = self.last_counted = np.zeros(5, np.int64)
 
     def _share_work_arrays(self) -> None:

@@ -76,7 +76,8 @@ def _adding(digest: str) -> Callable[..., None]:
         n_components, n_features = len(model.normalisers), len(rows)
         tile, unseen, start, few = len(work.ordered), 0, 0, False
         while start < rows.shape[1]:
-            n = min(tile, rows.shape[1] - start)
+            left = rows.shape[1] - start
+            n = -(-left // -(-left // tile))  # tiles are even: the last one would be left with few
             if strategy.by_product and unseen == 0 and not few:
                 n = min(n, _PROBE)
             own, own_weights = rows[:, start : start + n], weights[start : start + n]

@@ -53,7 +53,7 @@ def pair_work_type(dtype: np.dtype[Any]) -> Any:
         integers, types.int64,
         integers, types.Array(types.uint8, 1, "C"), vector, vector, vector, vector, vector, vector,
         singles,
-        doubles, singles, shorts, integers, integers, vector, vector, integers, integers, vector,
-        integers, vector, vector, vector, vector, doubles, TABLE, vector, TABLE,
+        doubles, singles, shorts, integers, shorts, vector, vector, shorts, integers, vector,
+        shorts, vector, vector, vector, vector, doubles, TABLE, vector, TABLE,
     )  # fmt: skip
     return types.Tuple(fields)
