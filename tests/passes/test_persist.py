@@ -49,6 +49,22 @@ def test_an_array_in_memory_travels_in_small_graphs_and_comes_to_the_same(cluste
     assert_array_equal(there, everything_of(rows))
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_parameters_however_large_travel_without_a_warning_of_large_graphs(cluster):
+    rows = 30 * np.random.default_rng(0).normal(size=(3000, 100))
+    start = {
+        "weights_init": np.full(150, 1 / 150),
+        "means_init": rows[:150],
+        "precisions_init": np.tile(np.eye(100), (150, 1, 1)),
+    }
+    model = GaussianMixture(150, max_iter=2, reg_covar=1, **start)
+    with Client(cluster) as client:
+        there = model.fit(rows).covariances_
+        assert_forgotten(client)
+    assert_array_equal(there, model.fit(rows).covariances_)
+
+
 def standardised(rows):
     return (rows - rows.mean(0)) / rows.std(0)
 

@@ -1,7 +1,9 @@
 """Execution of graphs: on the active client, in threads of this process, or here."""
 
-from collections.abc import Hashable, Mapping, Sequence
+import sys
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -9,6 +11,7 @@ import dask
 from dask.base import normalize_token
 
 from daskgmm.data.containers.dask import is_future
+from daskgmm.data.containers.task_spec import DataNode
 from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.keys import Phase, counted
 from daskgmm.passes.engine.threads import threads_here
@@ -77,3 +80,20 @@ def hold(graph: Graph, keys: Sequence[Hashable]) -> dict[Hashable, Any]:
     with explaining_losses(), counted(Phase.INITIALISATION):
         futures = active_client().get(_unknown(graph), list(keys), sync=False)
     return dict(zip(keys, futures, strict=True))
+
+
+def sent(key: Hashable, value: Any) -> dict[Hashable, Any]:
+    """Send a value to the active cluster: tasks find it by its key as long as its future lives.
+
+    It is sent as a graph, which the scheduler keeps: a value that is scattered is lost with the
+    worker that has it.
+    """
+    with graphs_without_rows():
+        return hold({key: DataNode(key, value)}, [key])
+
+
+@contextmanager
+def graphs_without_rows() -> Iterator[None]:
+    """Send the block's graphs however large they are: Dask warns of large ones as of rows."""
+    with dask.config.set({"distributed.admin.large-graph-warning-threshold": sys.maxsize}):
+        yield

@@ -16,7 +16,7 @@ from daskgmm.data.containers.task_spec import DataNode, List, Task, TaskRef
 from daskgmm.data.source import Block, Part, Source
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.client import active_client
-from daskgmm.passes.engine.execution import compute
+from daskgmm.passes.engine.execution import compute, sent
 from daskgmm.passes.engine.keys import Phase, token
 from daskgmm.passes.engine.progress import tracked
 from daskgmm.passes.engine.work import Add, OnPart, Work, read_part
@@ -33,6 +33,9 @@ TINY_BYTES = 2**20
 REPEATED_BYTES = 2**20
 """Bytes of a pass's argument over all tasks that are sent with each of them, at most. A node of
 its own takes a round trip more before the first task: about 10 ms."""
+
+SENT_BYTES = 2**22
+"""Bytes of a pass's argument above which it is sent ahead of the graph."""
 
 
 def fan_in(result_bytes: int) -> int:
@@ -193,9 +196,10 @@ def pass_graph(
 
 def _argument(graph: dict[Hashable, Any], work: Work, key: str, tasks: int) -> Any:
     """The argument as tasks of a pass take it: itself where it is small, else a node of its own."""
-    if active_client() is not None and sizeof(work.argument) * tasks <= REPEATED_BYTES:
+    size = 0 if active_client() is None else sizeof(work.argument)
+    if 0 < size * tasks <= REPEATED_BYTES:
         return work.argument
-    graph[key] = DataNode(key, work.argument)
+    graph |= sent(key, work.argument) if size > SENT_BYTES else {key: DataNode(key, work.argument)}
     return TaskRef(key)
 
 

@@ -1,13 +1,14 @@
 """A value that stays where it was computed, for functions that run there."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 from daskgmm.data.containers.dask import is_future
 from daskgmm.data.containers.task_spec import DataNode, Task, TaskRef
 from daskgmm.passes.engine.client import active_client
-from daskgmm.passes.engine.execution import compute, hold
+from daskgmm.passes.engine.execution import compute, graphs_without_rows, hold
 from daskgmm.passes.engine.keys import Phase, token
 
 T = TypeVar("T")
@@ -42,7 +43,8 @@ class Held:
         graph: dict[Hashable, Any] = {own: node}
         for key, function in zip(keys, functions, strict=True):
             graph[key] = Task(key, function, TaskRef(own))
-        return list(compute(graph, list(keys), Phase.INITIALISATION))
+        with graphs_without_rows() if is_future(self.value) else nullcontext():
+            return list(compute(graph, list(keys), Phase.INITIALISATION))
 
 
 def _fresh_key() -> str:
