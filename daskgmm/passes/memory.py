@@ -16,7 +16,7 @@ from daskgmm.data.storage.scratch import boot_id, root
 from daskgmm.model.kernels import centred, features
 from daskgmm.model.kernels.base import padded, slab_rows
 from daskgmm.model.kernels.neighbours import COPIES, sorting_values, stretch_rows
-from daskgmm.model.kernels.tiles import few_values, tile_rows
+from daskgmm.model.kernels.tiles import few_values, most_tile_rows, tile_rows
 from daskgmm.model.missing.accumulation import KEPT_BYTES, SIZES_KEPT
 from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.graph import fan_in
@@ -120,10 +120,11 @@ class TaskSizes:
             row, widest, n_bytes = 3 * self.n_features, 4 * self.n_features, centred.SLAB_BYTES
         slab = slab_rows(widest, self.dtype, n_bytes) * (row + self.n_components)
         matrices = self.length > 2 * self.n_features + 1
-        in_tile = tile_rows(self.most_components, self.n_features, matrices=matrices)
-        a_pair = self.dtype.itemsize + _BOUND_AND_ROW
-        in_rows = _COPIES_IN_TILE * padded(self.n_features) * self.dtype.itemsize
-        tile = in_tile * (in_rows + self.most_components * a_pair)
+        longest = tile_rows if self.n_components == self.most_components else most_tile_rows
+        in_rows = longest(self.most_components, self.n_features, matrices=matrices)
+        tile = in_rows * _COPIES_IN_TILE * padded(self.n_features) * self.dtype.itemsize
+        pairs = tile_rows(self.most_components, self.n_features, matrices=matrices)
+        tile += pairs * self.most_components * (self.dtype.itemsize + _BOUND_AND_ROW)
         parameters = 11 * self.length * self.n_components + 4 * self.n_features**2
         double = np.dtype(np.float64).itemsize
         parameters += sorting_values(self.most_components, self.n_features)

@@ -17,9 +17,10 @@ from daskgmm.model.kernels.base import SMALL_PRODUCT
 from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.compiled import CompiledKernel
 from daskgmm.model.kernels.loops import moments
+from daskgmm.model.kernels.models import model_of
 from daskgmm.model.kernels.screened import ScreenedKernel
 from daskgmm.model.kernels.strategy import centred_cost, feature_cost, strategy_of
-from daskgmm.model.kernels.tiles import tile_rows
+from daskgmm.model.kernels.tiles import most_tile_rows, tile_rows, works_for
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prediction import NotFiniteError, Predictor
 from daskgmm.passes.engine.blas import one_thread
@@ -341,6 +342,21 @@ def test_tiles_are_of_odd_multiples_of_whole_vectors(n_components, n_features, m
     assert n % 128 == 64
     assert 64 <= n < (16384 if matrices else 2048)
     assert n * n_components <= max(3 * 2**20 if matrices else 2**20, 256 * n_components)
+
+
+@pytest.mark.parametrize(("most", "n_features"), [(5, 4), (60, 50), (700, 50), (700, 9)])
+def test_no_mixture_of_fewer_components_has_longer_tiles_than_are_counted(most, n_features):
+    rows = [tile_rows(k, n_features, matrices=True) for k in range(1, most + 1)]
+    assert max(rows) == most_tile_rows(most, n_features, matrices=True)
+
+
+def test_mixtures_that_are_computed_one_after_another_share_memory():
+    sizes = (3, 40, 300)
+    mixtures = [mixture_of(*correlated(6000, 5, k, spread=10, apart=3), "full") for k in sizes]
+    works = works_for([model_of(mixture, DOUBLE) for mixture in mixtures], DOUBLE)
+    for name in ("pair_logits", "z", "upper"):
+        assert len({getattr(own, name).ctypes.data for own in works}) == 1, name
+    assert tuple(len(own.active) for own in works) == sizes
 
 
 def test_tiles_grow_with_the_matrices_that_each_reads():

@@ -12,7 +12,6 @@ from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.arguments import (
     FeatureWork,
     NeighbourLists,
-    PairWork,
     Strategy,
     no_form,
     no_neighbours,
@@ -23,7 +22,7 @@ from daskgmm.model.kernels.compiled import CompiledKernel, LoopKernel, together
 from daskgmm.model.kernels.models import model_of, neighbours_of
 from daskgmm.model.kernels.neighbours import Neighbours
 from daskgmm.model.kernels.strategy import strategy_of
-from daskgmm.model.kernels.tiles import MOST_ROWS, work_for
+from daskgmm.model.kernels.tiles import MOST_ROWS, works_for
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.responsibilities import LEAST
@@ -71,7 +70,6 @@ class ScreenedKernel(LoopKernel):
         if not features:
             self.strategies = [own._replace(by_features=False) for own in self.strategies]
         self.by_features: list[CompiledKernel | None] = []
-        self.works: list[PairWork] = []
         self._share_work_arrays()
         self.slab = MOST_ROWS
         self.neighbours = [
@@ -86,17 +84,13 @@ class ScreenedKernel(LoopKernel):
         self.counted = self.last_counted = np.zeros(5, np.int64)
 
     def _share_work_arrays(self) -> None:
-        """Give mixtures of one size the same ones: they are computed one after another."""
-        pairs: dict[int, PairWork] = {}
+        """Give mixtures the same ones: they are computed one after another."""
+        self.works = works_for(self.models, self.dtype)
         features: dict[int, FeatureWork] = {}
-        for mixture, model, own in zip(self.mixtures, self.models, self.strategies, strict=True):
-            size = mixture.n_components
-            if size not in pairs:
-                pairs[size] = work_for(model, self.dtype)
-            self.works.append(pairs[size])
+        for mixture, own in zip(self.mixtures, self.strategies, strict=True):
             kernel = CompiledKernel([mixture], self.frame, self.dtype) if own.by_features else None
             if kernel is not None:
-                kernel.work = features.setdefault(size, kernel.work)
+                kernel.work = features.setdefault(mixture.n_components, kernel.work)
             self.by_features.append(kernel)
 
     def share_work(self, other: Kernel) -> None:

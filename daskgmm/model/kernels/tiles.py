@@ -1,6 +1,11 @@
 """Tiles of rows whose pairs with components are screened: their sizes and work arrays."""
 
+import math
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import Model, PairWork
 from daskgmm.model.kernels.base import (
@@ -48,6 +53,12 @@ def tile_rows(n_components: int, n_features: int, *, matrices: bool) -> int:
     return max(ideal // (2 * LINE) * 2 * LINE, FEWEST_ROWS) - LINE
 
 
+def most_tile_rows(n_components: int, n_features: int, *, matrices: bool) -> int:
+    """Rows of a tile, at the most, of a mixture of so many components or fewer."""
+    longest = math.isqrt(LARGE_PAIRS // (2 * n_features))  # with more, pairs limit them
+    return tile_rows(max(min(n_components, longest), 1), n_features, matrices=matrices)
+
+
 def few_values(n_features: int) -> int:
     """Numbers of the rows that are summed in double precision, and of their product."""
     return (n_features + 1) * (DOUBLE_ROWS + n_features + 1)
@@ -58,8 +69,39 @@ def bounded_together(n_features: int) -> int:
     return max(SMALL_PRODUCT // (MOST_DIRECTIONS * n_features * LEADING_ROWS), 1)
 
 
-def work_for(model: Model, dtype: np.dtype[np.floating]) -> PairWork:
-    """Work arrays for the tiles of a mixture."""
+def works_for(models: Sequence[Model], dtype: np.dtype[np.floating]) -> list[PairWork]:
+    """Work arrays for the tiles of mixtures that are computed one after another.
+
+    They lie in the same memory.
+    """
+    wanted = [_sizes(model, np.dtype(dtype)) for model in models]
+    memory = {
+        name: work_array(max(own[name][0] * own[name][1].itemsize for own in wanted), np.uint8)
+        for name in wanted[0]
+    }
+    return [
+        _work(
+            model,
+            {
+                name: memory[name][: size * kind.itemsize].view(kind)
+                for name, (size, kind) in own.items()
+            },
+        )
+        for model, own in zip(models, wanted, strict=True)
+    ]
+
+
+def _work(model: Model, arrays: dict[str, NDArray[Any]]) -> PairWork:
+    n_features = model.means.shape[1]
+    tables = {name: arrays[name].reshape(2, -1) for name in ("columns", "moves")}
+    strip = min(len(arrays["ordered"]), strip_rows(n_features))
+    return PairWork(edges=block_edges(n_features), strip=strip, **(arrays | tables))
+
+
+def _sizes(
+    model: Model, dtype: np.dtype[np.floating]
+) -> dict[str, tuple[int, np.dtype[np.generic]]]:
+    """Lengths and types of a mixture's work arrays, by their names in `PairWork`."""
     n_components, n_features = model.means.shape
     n = tile_rows(n_components, n_features, matrices=len(model.blocks) > 1)
     together = min(bounded_together(n_features), n_components)
@@ -70,35 +112,36 @@ def work_for(model: Model, dtype: np.dtype[np.floating]) -> PairWork:
         leading = min(LEADING_COMPONENTS, n_components) * n
     strip, widest = min(n, strip_rows(n_features)), widest_block(n_features)
     white = widest if widest == n_features else 2 * widest
-    return PairWork(
-        edges=block_edges(n_features),
-        strip=strip,
-        active=work_array(n_components, np.int64),
-        is_near=work_array(n_components, np.uint8),
-        z=work_array(n_features * n, dtype),
-        by_row=work_array(padded(n_features) * n, dtype),
-        phi=work_array(length * n, dtype),
-        leading=work_array(leading, dtype),
-        directions=work_array(directions * n_features, dtype),
-        partial=work_array(2 * n, dtype),
-        best=work_array(n, np.float32),
-        limits=work_array(n_components, np.float64),
-        upper=work_array(n_components * n, np.float32),
-        guess=work_array(n, np.int32),
-        guess_starts=work_array(n_components + 1, np.int64),
-        ordered=work_array(n, np.int32),
-        low=work_array(n, dtype),
-        peak=work_array(n, dtype),
-        pair_rows=work_array(n_components * n, np.int32),
-        pair_starts=work_array(n_components + 1, np.int64),
-        pair_logits=work_array(n_components * n, dtype),
-        chosen=work_array(n, np.int32),
-        logits=work_array(n, dtype),
-        gathered=work_array((n_features + 1) * strip if model.whitens else 0, dtype),
-        white=work_array(white * strip if model.whitens else 0, dtype),
-        product=work_array((widest + 1) ** 2 if model.whitens else 0, dtype),
-        few=work_array(few_values(n_features), np.float64),
-        columns=work_array(2 * n, np.float64).reshape(2, n),
-        row=work_array(n_features, dtype),
-        moves=work_array(2 * n_features, np.float64).reshape(2, n_features),
+    double, single, integer, short, byte = map(
+        np.dtype, (np.float64, np.float32, np.int64, np.int32, np.uint8)
     )
+    return {
+        "active": (n_components, integer),
+        "is_near": (n_components, byte),
+        "z": (n_features * n, dtype),
+        "by_row": (padded(n_features) * n, dtype),
+        "phi": (length * n, dtype),
+        "leading": (leading, dtype),
+        "directions": (directions * n_features, dtype),
+        "partial": (2 * n, dtype),
+        "best": (n, single),
+        "limits": (n_components, double),
+        "upper": (n_components * n, single),
+        "guess": (n, short),
+        "guess_starts": (n_components + 1, integer),
+        "ordered": (n, short),
+        "low": (n, dtype),
+        "peak": (n, dtype),
+        "pair_rows": (n_components * n, short),
+        "pair_starts": (n_components + 1, integer),
+        "pair_logits": (n_components * n, dtype),
+        "chosen": (n, short),
+        "logits": (n, dtype),
+        "gathered": ((n_features + 1) * strip if model.whitens else 0, dtype),
+        "white": (white * strip if model.whitens else 0, dtype),
+        "product": ((widest + 1) ** 2 if model.whitens else 0, dtype),
+        "few": (few_values(n_features), double),
+        "columns": (2 * n, double),
+        "row": (n_features, dtype),
+        "moves": (2 * n_features, double),
+    }
