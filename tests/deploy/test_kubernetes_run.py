@@ -68,7 +68,7 @@ class Node:
         text = re.sub(r"tls://daskgmm(-once)?-scheduler:8786", self.scheduler, text)
         text = text.replace("--port=8786", "--port=0")
         text = re.sub(r"(--dashboard-address=):878\d", r"\g<1>127.0.0.1:0", text)
-        text = text.replace("wait_for_workers(21", "wait_for_workers(1")
+        text = re.sub(r"wait_for_workers\(\d+", "wait_for_workers(1", text)
         for theirs, ours in (
             ("/etc/dask/tls/ca.crt", self._pki / "ca.pem"),
             ("/etc/dask/tls/tls.crt", self._pki / f"{role}.pem"),
