@@ -30,8 +30,8 @@ dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
 # On Python 3.11 Dask's profiler may stop workers for good, also those of `LocalCluster` and of
 # `dask worker`: https://github.com/dask/distributed/issues/8616.
 if sys.version_info < (3, 12):
-    os.environ.setdefault("DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED", "False")
-    dask.config.refresh()
+    os.environ["DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED"] = "False"
+    dask.config.set({"distributed.worker.profile.enabled": False})
 
 # The same examples each time: a failure is the code's doing, never the draw's.
 settings.register_profile("daskgmm", deadline=None, derandomize=True)

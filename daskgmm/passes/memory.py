@@ -119,17 +119,17 @@ class TaskSizes:
         if self.length > features.LONGEST:
             row, widest, n_bytes = 3 * self.n_features, 4 * self.n_features, centred.SLAB_BYTES
         slab = slab_rows(widest, self.dtype, n_bytes) * (row + self.n_components)
-        matrices = self.length > 2 * self.n_features + 1
-        longest = tile_rows if self.n_components == self.most_components else most_tile_rows
-        in_rows = longest(self.most_components, self.n_features, matrices=matrices)
-        tile = in_rows * _COPIES_IN_TILE * padded(self.n_features) * self.dtype.itemsize
-        pairs = tile_rows(self.most_components, self.n_features, matrices=matrices)
-        tile += pairs * self.most_components * (self.dtype.itemsize + _BOUND_AND_ROW)
+        matrices, number = self.length > 2 * self.n_features + 1, self.dtype.itemsize
+        rows = tile_rows(self.most_components, self.n_features, matrices=matrices)
+        tile = rows * self.most_components * (number + _BOUND_AND_ROW)
+        if self.n_components > self.most_components:  # of several, a smaller one may have more rows
+            rows = most_tile_rows(self.most_components, self.n_features, matrices=matrices)
+        tile += rows * _COPIES_IN_TILE * padded(self.n_features) * number
         parameters = 11 * self.length * self.n_components + 4 * self.n_features**2
         double = np.dtype(np.float64).itemsize
         parameters += sorting_values(self.most_components, self.n_features)
         parameters += few_values(self.n_features)
-        own = max(slab * self.dtype.itemsize, tile) + parameters * double
+        own = max(slab * number, tile) + parameters * double
         if not self.marginalized:
             return own
         # Work arrays for a few numbers of features, kept patterns, rows sorted and completed.

@@ -344,10 +344,13 @@ def test_tiles_are_of_odd_multiples_of_whole_vectors(n_components, n_features, m
     assert n * n_components <= max(3 * 2**20 if matrices else 2**20, 256 * n_components)
 
 
-@pytest.mark.parametrize(("most", "n_features"), [(5, 4), (60, 50), (700, 50), (700, 9)])
-def test_no_mixture_of_fewer_components_has_longer_tiles_than_are_counted(most, n_features):
-    rows = [tile_rows(k, n_features, matrices=True) for k in range(1, most + 1)]
-    assert max(rows) == most_tile_rows(most, n_features, matrices=True)
+@pytest.mark.parametrize("matrices", [True, False])
+@pytest.mark.parametrize(("most", "n_features"), [(5, 4), (60, 50), (700, 50), (700, 9), (900, 2)])
+def test_no_mixture_of_fewer_components_has_longer_tiles_than_are_counted(
+    most, n_features, matrices
+):
+    rows = [tile_rows(k, n_features, matrices=matrices) for k in range(1, most + 1)]
+    assert max(rows) == most_tile_rows(most, n_features, matrices=matrices)
 
 
 def test_mixtures_that_are_computed_one_after_another_share_memory():

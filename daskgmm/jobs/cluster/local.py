@@ -14,9 +14,13 @@ from daskgmm.jobs.cluster.scheduler import CONNECT_SECONDS
 
 logger = logging.getLogger(__name__)
 
+PROFILE = "distributed.worker.profile.enabled"
+PROFILER_STOPS_WORKERS = sys.version_info < (3, 12)
+"""Whether Dask's profiler may stop a process for good: see `settings_for_workers`."""
+
 _PATIENCE_SECONDS = 1.0
 _BACK_AGAIN = {"distributed.deploy.lost-worker-timeout": "10m"}
-_NO_PROFILE = {"distributed.worker.profile.enabled": False}
+_NO_PROFILE = {PROFILE: False}
 _DASHBOARD = ":8787"  # Dask takes another free port if this one is in use
 
 
@@ -96,7 +100,7 @@ def settings_for_workers() -> Iterator[None]:
     """
     import dask
 
-    with dask.config.set(_BACK_AGAIN | (_NO_PROFILE if sys.version_info < (3, 12) else {})):
+    with dask.config.set(_BACK_AGAIN | (_NO_PROFILE if PROFILER_STOPS_WORKERS else {})):
         yield
 
 

@@ -1,12 +1,12 @@
 """Checks of a process's environment: Dask's settings, optional packages, compiled kernels."""
 
-import sys
 from importlib.util import find_spec
 from typing import Any
 
 import dask
 import distributed  # noqa: F401  it declares most of the settings
 
+from daskgmm.jobs.cluster.local import PROFILE, PROFILER_STOPS_WORKERS
 from daskgmm.jobs.doctor.finding import Findings, ok, warning
 
 _MEMORY = "distributed.worker.memory"
@@ -25,8 +25,7 @@ def of_worker(worker: Any) -> Findings:
         yield warning(f"{_MEMORY}.{name} is off: {_OFF[name]}.", "Leave it at its default.")
     if not off:
         yield ok("Workers spill and pause when memory runs short.")
-    profiled = dask.config.get("distributed.worker.profile.enabled")
-    if worker is not None and profiled and sys.version_info < (3, 12):
+    if worker is not None and PROFILER_STOPS_WORKERS and dask.config.get(PROFILE):
         yield warning(
             "On Python 3.11 Dask's profiler may stop a worker for five minutes, where threads "
             "begin meanwhile (https://github.com/dask/distributed/issues/8616).",

@@ -55,7 +55,8 @@ def tile_rows(n_components: int, n_features: int, *, matrices: bool) -> int:
 
 def most_tile_rows(n_components: int, n_features: int, *, matrices: bool) -> int:
     """Rows of a tile, at the most, of a mixture of so many components or fewer."""
-    longest = math.isqrt(LARGE_PAIRS // (2 * n_features))  # with more, pairs limit them
+    # With more components pairs limit them; without matrices they always do.
+    longest = math.isqrt(LARGE_PAIRS // (2 * n_features)) if matrices else 1
     return tile_rows(max(min(n_components, longest), 1), n_features, matrices=matrices)
 
 
