@@ -110,10 +110,10 @@ class TaskSizes:
 
         In NumPy they are slabs of Phi (F) and rows (D), or three of rows without Phi, and of gamma
         (K). The compiled loop has tiles: copies of rows, and of each pair a bound, a row's number
-        and a logit. Then Eta, factors, their blocks, what was received of them, a product and sums
-        about two origins, each of (F, K) or twice that; where components share a covariance, these
-        are matrices (D, D). Hundreds of components are told apart, and rows sorted by them. Few
-        rows are summed in double.
+        and a logit. Then Eta, factors, what was received of them and sums about two origins, each
+        of (F, K) or twice that; where components share a covariance, these are matrices (D, D).
+        Hundreds of components are told apart, and rows sorted by them. A component's sums are made
+        in double.
         """
         row, widest, n_bytes = self.length + self.n_features, self.length, features.SLAB_BYTES
         if self.length > features.LONGEST:
@@ -125,7 +125,7 @@ class TaskSizes:
         if self.n_components > self.most_components:  # of several, a smaller one may have more rows
             rows = most_tile_rows(self.most_components, self.n_features, matrices=matrices)
         tile += rows * _COPIES_IN_TILE * padded(self.n_features) * number
-        parameters = 11 * self.length * self.n_components + 4 * self.n_features**2
+        parameters = 9 * self.length * self.n_components + 4 * self.n_features**2
         double = np.dtype(np.float64).itemsize
         parameters += sorting_values(self.most_components, self.n_features)
         parameters += few_values(self.n_features)

@@ -19,7 +19,12 @@ BY_PRODUCT = partial(
 ALL_PAIRS = partial(ScreenedKernel, strategy=Strategy(by_features=False, screened=False, most=0.0))
 """Every pair, about the components' means."""
 
+LISTED = partial(
+    ScreenedKernel, strategy=Strategy(by_features=False, screened=False, most=0.0, listed=1.0)
+)
+"""The logits of every pair, and sums of those that count."""
+
 MIXED = partial(ScreenedKernel, strategy=Strategy(by_features=True, screened=True, most=0.5))
 """Tiles in which half of the pairs count by features, the others by pairs."""
 
-STRATEGIES = {"screened": SCREENED, "all pairs": ALL_PAIRS, "mixed": MIXED}
+STRATEGIES = {"screened": SCREENED, "all pairs": ALL_PAIRS, "listed": LISTED, "mixed": MIXED}

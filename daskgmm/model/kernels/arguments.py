@@ -24,12 +24,16 @@ class Strategy(NamedTuple):
         Share of pairs that count above which all pairs cost less.
     by_product : bool
         Whether bounds are products over features: along a few axes they would leave too much.
+    listed : float
+        Share of pairs that count, of a tile whose logits are all computed, up to which only those
+        are summed.
     """
 
     by_features: bool
     screened: bool
     most: float
     by_product: bool = False
+    listed: float = 0.0
 
 
 class Form(NamedTuple):
@@ -82,8 +86,6 @@ class Model(NamedTuple):
         What rows are measured from for logits, and for sums.
     factors : ndarray of shape (K or 1, D, D), or (K, 1, D)
         Whitening matrices, or scales along the axes.
-    blocks : ndarray of shape (K or 1, P)
-        Of whitening matrices: see `daskgmm.model.kernels.blocks.upper_blocks`; else empty.
     whitens : bool
         Which of the two.
     normalisers, gaps : ndarray of shape (K,)
@@ -108,7 +110,6 @@ class Model(NamedTuple):
     means: Floats
     origins: Floats
     factors: Floats
-    blocks: Floats
     whitens: bool
     normalisers: Floats
     gaps: Floats
@@ -142,13 +143,10 @@ class NeighbourLists(NamedTuple):
 class PairWork(NamedTuple):
     """Work arrays of a tile of n rows: components, bounds, the pairs that count, and products.
 
-    Rows are counted from the tile's first. With the edges of blocks of features, and the most rows
-    of a strip: see `daskgmm.model.kernels.blocks`. `row` has the size of one row; `moves` that of
-    two: how far a centre is from the origin, and the linear sums about it.
+    Rows are counted from the tile's first. `gathered` and `centred` hold a strip of them, feature
+    by feature; `row` has the size of one row.
     """
 
-    edges: NDArray[np.int64]
-    strip: int
     active: NDArray[np.int64]
     is_near: NDArray[np.uint8]
 
@@ -157,7 +155,6 @@ class PairWork(NamedTuple):
     phi: Floats
     leading: Floats
     directions: Floats
-    partial: Floats
     best: NDArray[np.float32]
     limits: Doubles
     upper: NDArray[np.float32]
@@ -172,12 +169,10 @@ class PairWork(NamedTuple):
     chosen: NDArray[np.int32]
     logits: Floats
     gathered: Floats
-    white: Floats
-    product: Floats
+    centred: Floats
     few: Doubles
     columns: Doubles
     row: Floats
-    moves: Doubles
 
 
 def no_form(dtype: np.dtype[np.floating]) -> tuple[Form, FeatureWork]:
@@ -199,17 +194,17 @@ def no_model(dtype: np.dtype[np.floating], tile: int) -> tuple[Model, PairWork]:
     singles, doubles = np.empty(0, np.float32), np.empty(0)
     integers, rows = np.empty(0, np.int64), np.empty(tile, np.int32)
     model = Model(
-        means=table, origins=table, factors=whole, blocks=table, whitens=False, normalisers=values,
+        means=table, origins=table, factors=whole, whitens=False, normalisers=values,
         gaps=values, directions=table, axes=integers, offsets=values, scales=values,
         monomials=np.empty((0, 3), np.int64), eta=table, noise=-np.inf,
         fragile=np.empty(0, np.bool_),
     )  # fmt: skip
     return model, PairWork(
-        edges=integers, strip=1, active=integers, is_near=np.empty(0, np.uint8),
-        z=values, by_row=values, phi=values, leading=values, directions=values, partial=values,
+        active=integers, is_near=np.empty(0, np.uint8),
+        z=values, by_row=values, phi=values, leading=values, directions=values,
         best=singles, limits=doubles,
         upper=singles, guess=rows[:0], guess_starts=integers, ordered=rows,
         low=values, peak=values, pair_rows=rows[:0], pair_starts=integers, pair_logits=values,
-        chosen=rows[:0], logits=values, gathered=values, white=values, product=values,
-        few=doubles, columns=np.empty((2, 0)), row=values, moves=np.empty((2, 0)),
+        chosen=rows[:0], logits=values, gathered=values, centred=values,
+        few=doubles, columns=np.empty((2, 0)), row=values,
     )  # fmt: skip

@@ -24,9 +24,6 @@ FEW_ROWS = 32
 
 That costs little, and components of few rows are those whose covariances are all but singular."""
 
-DOUBLE_ROWS = 128
-"""Rows whose sums are made in double at once."""
-
 LEADING_ROWS = 160
 """Rows in a product with directions, of which as many are taken as BLAS multiplies in place."""
 

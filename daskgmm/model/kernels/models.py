@@ -4,7 +4,6 @@ import numpy as np
 
 from daskgmm.model import screening
 from daskgmm.model.kernels.arguments import Model
-from daskgmm.model.kernels.blocks import upper_blocks
 from daskgmm.model.kernels.neighbours import Neighbours
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.mixture_cache import cached_by_mixture
@@ -43,7 +42,6 @@ def model_of(mixture: Mixture, dtype: np.dtype[np.floating]) -> Model:
         means=means,
         origins=means,
         factors=cast,
-        blocks=upper_blocks(cast) if mixture.covariance.has_matrices else np.empty((0, 0), dtype),
         whitens=mixture.covariance.has_matrices,
         normalisers=mixture.log_normalisers.astype(dtype),
         gaps=np.minimum(screening.gaps(mixture), _MOST_GAP[np.dtype(dtype)]).astype(dtype),

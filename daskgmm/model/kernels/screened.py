@@ -17,7 +17,6 @@ from daskgmm.model.kernels.arguments import (
     no_neighbours,
 )
 from daskgmm.model.kernels.base import Kernel
-from daskgmm.model.kernels.blocks import block_share
 from daskgmm.model.kernels.compiled import CompiledKernel, LoopKernel, together
 from daskgmm.model.kernels.models import model_of, neighbours_of
 from daskgmm.model.kernels.neighbours import Neighbours
@@ -81,7 +80,7 @@ class ScreenedKernel(LoopKernel):
             for work, own in zip(self.works, self.neighbours, strict=True)
         ]
         self.joined = max(wanted) if max(wanted) > MOST_ROWS else 0
-        self.counted = self.last_counted = np.zeros(5, np.int64)
+        self.counted = self.last_counted = np.zeros(7, np.int64)
 
     def _share_work_arrays(self) -> None:
         """Give mixtures the same ones: they are computed one after another."""
@@ -197,9 +196,9 @@ class ScreenedKernel(LoopKernel):
         )
 
     def share(self, n_rows: int) -> float:
-        pairs, by_features, whole, bounds, products = self.last_counted
+        pairs, by_features, whole, bounds, products, logits, listed = self.last_counted
         if self.covariance.has_matrices:
-            a_pair = 2 * block_share(self.n_features) * self.n_features**2
+            a_pair = float(self.n_features * (self.n_features + 1))
             a_bound = screening.MOST_DIRECTIONS * self.n_features
         else:
             a_pair, a_bound = 4.0 * self.n_features, screening.MOST_DIRECTIONS + 1
@@ -207,6 +206,7 @@ class ScreenedKernel(LoopKernel):
         all_pairs = 2 * self.length
         done = pairs * a_pair + bounds * a_bound + products * self.length
         done += together * (by_features * all_pairs + whole * a_pair)
+        done += (together * logits + listed) * a_pair / 2  # a logit takes as many as its sums
         return float(done / (n_rows * self.n_components * all_pairs))
 
     def take(self) -> list[Moments]:
@@ -219,7 +219,7 @@ class ScreenedKernel(LoopKernel):
                 (found,) = features.take()
                 self.coarse[segment] = np.maximum(self.coarse[segment], features.coarse)
                 own += found.about(self.origins[i], self.covariance).sums
-        self.last_counted, self.counted = self.counted, np.zeros(5, np.int64)
+        self.last_counted, self.counted = self.counted, np.zeros(7, np.int64)
         return super().take()
 
     def _place(self, second: Doubles, first: Doubles, sums: Doubles, shared: Doubles) -> None:

@@ -5,23 +5,23 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import Model, PairWork
 from daskgmm.model.kernels.base import (
-    DOUBLE_ROWS,
     LEADING_COMPONENTS,
     LEADING_ROWS,
     SMALL_PRODUCT,
     padded,
     work_array,
 )
-from daskgmm.model.kernels.blocks import block_edges, strip_rows, widest_block
 from daskgmm.model.kernels.compiled import LINE
 from daskgmm.model.screening import MOST_DIRECTIONS
 
 TILE_VALUES, TILE_PAIRS = 2**20, 2**20
 """Numbers of a tile's rows, and its pairs of rows with components, at most."""
+
+STRIP_VALUES, FEWEST_OF_STRIP = 2**16, 128
+"""Numbers of a strip of rows, about, which stay in a core's own cache; and its rows, at least."""
 
 FEWEST_ROWS, MOST_ROWS = 256, 2048
 """Less `LINE`, so that features do not lie a power of two apart."""
@@ -61,8 +61,13 @@ def most_tile_rows(n_components: int, n_features: int, *, matrices: bool) -> int
 
 
 def few_values(n_features: int) -> int:
-    """Numbers of the rows that are summed in double precision, and of their product."""
-    return (n_features + 1) * (DOUBLE_ROWS + n_features + 1)
+    """Numbers of a component's sums, which are made about another point in double precision."""
+    return (n_features + 1) * n_features
+
+
+def strip_rows(n_features: int) -> int:
+    """Rows of a strip, at most."""
+    return max(STRIP_VALUES // n_features, FEWEST_OF_STRIP)
 
 
 def bounded_together(n_features: int) -> int:
@@ -80,23 +85,14 @@ def works_for(models: Sequence[Model], dtype: np.dtype[np.floating]) -> list[Pai
         name: work_array(max(own[name][0] * own[name][1].itemsize for own in wanted), np.uint8)
         for name in wanted[0]
     }
-    return [
-        _work(
-            model,
-            {
-                name: memory[name][: size * kind.itemsize].view(kind)
-                for name, (size, kind) in own.items()
-            },
-        )
-        for model, own in zip(models, wanted, strict=True)
-    ]
-
-
-def _work(model: Model, arrays: dict[str, NDArray[Any]]) -> PairWork:
-    n_features = model.means.shape[1]
-    tables = {name: arrays[name].reshape(2, -1) for name in ("columns", "moves")}
-    strip = min(len(arrays["ordered"]), strip_rows(n_features))
-    return PairWork(edges=block_edges(n_features), strip=strip, **(arrays | tables))
+    found = []
+    for own in wanted:
+        arrays: dict[str, Any] = {
+            name: memory[name][: size * kind.itemsize].view(kind)
+            for name, (size, kind) in own.items()
+        }
+        found.append(PairWork(**(arrays | {"columns": arrays["columns"].reshape(2, -1)})))
+    return found
 
 
 def _sizes(
@@ -104,15 +100,14 @@ def _sizes(
 ) -> dict[str, tuple[int, np.dtype[np.generic]]]:
     """Lengths and types of a mixture's work arrays, by their names in `PairWork`."""
     n_components, n_features = model.means.shape
-    n = tile_rows(n_components, n_features, matrices=len(model.blocks) > 1)
+    n = tile_rows(n_components, n_features, matrices=model.whitens and len(model.factors) > 1)
     together = min(bounded_together(n_features), n_components)
     directions = MOST_DIRECTIONS * together if model.whitens else 0
     leading = directions * LEADING_ROWS
     length = model.eta.shape[1]
     if length > 0:
         leading = min(LEADING_COMPONENTS, n_components) * n
-    strip, widest = min(n, strip_rows(n_features)), widest_block(n_features)
-    white = widest if widest == n_features else 2 * widest
+    strip = min(n, strip_rows(n_features))
     double, single, integer, short, byte = map(
         np.dtype, (np.float64, np.float32, np.int64, np.int32, np.uint8)
     )
@@ -120,11 +115,10 @@ def _sizes(
         "active": (n_components, integer),
         "is_near": (n_components, byte),
         "z": (n_features * n, dtype),
-        "by_row": (padded(n_features) * n, dtype),
+        "by_row": (n_features * n, dtype),
         "phi": (length * n, dtype),
         "leading": (leading, dtype),
         "directions": (directions * n_features, dtype),
-        "partial": (2 * n, dtype),
         "best": (n, single),
         "limits": (n_components, double),
         "upper": (n_components * n, single),
@@ -138,11 +132,9 @@ def _sizes(
         "pair_logits": (n_components * n, dtype),
         "chosen": (n, short),
         "logits": (n, dtype),
-        "gathered": ((n_features + 1) * strip if model.whitens else 0, dtype),
-        "white": (white * strip if model.whitens else 0, dtype),
-        "product": ((widest + 1) ** 2 if model.whitens else 0, dtype),
+        "gathered": (n_features * strip, dtype),
+        "centred": (padded(n_features) * strip, dtype),
         "few": (few_values(n_features), double),
         "columns": (2 * n, double),
         "row": (n_features, dtype),
-        "moves": (2 * n_features, double),
     }

@@ -1,10 +1,11 @@
 """Loops compiled by numba: the arithmetic of a pass over rows that are worth loading a compiler.
 
 `moments` and `densities` are the two loops over tiles of rows. A tile goes by two products over
-feature vectors (`features`), by every pair of a row and a component (`all_pairs`), or by the pairs
-that count: `bounds` and `screened` find them, `pairs` sums over them. Of hundreds of components
-`neighbours` lists those that a tile's rows can be shared out to. `arithmetic` and `exponential` are
-what all share.
+feature vectors (`features`), or by pairs of a row and a component. Where bounds on logits pay,
+`bounds` and `screened` find those that may count, and `pairs` sums over them. Else all logits are
+computed (`all_pairs`); `listed` sums over those that count, if few do, and `all_sums` over all. Of
+hundreds of components `neighbours` lists those that a tile's rows can be shared out to.
+`arithmetic`, `distances`, `exponential` and `lanes` are what several share.
 
 They hold no interpreter lock: threads of one process run them side by side. Multiplications and
 additions may be contracted into one rounding, and sums along rows may run in the lanes of a

@@ -1,4 +1,4 @@
-"""Sums of every pair (row, component), about its mean: for few features, as their logits are."""
+"""Sums of a component's rows, feature by feature, about its mean."""
 
 from typing import Any
 
@@ -206,7 +206,7 @@ def _add_about_mean(
     linear[:] = 0
     for d in range(n_features):
         centre[d] = origin[d] + _dot(shares, z[d], origin[d]) / total
-    _add_own(whitens, z, centre, shares, work.by_row, second, linear)
+    _add_own(whitens, z, centre, shares, work.centred, second, linear)
     for i in range(n_features):
         away = np.float64(centre[i]) - np.float64(origin[i])
         moved = linear[i] + total * away
@@ -220,6 +220,36 @@ def _add_about_mean(
 
 
 @compiled
+def add_sums(
+    model: Model,
+    z: NDArray[Any],
+    work: PairWork,
+    k: int,
+    shares: NDArray[Any],
+    second: NDArray[Any],
+    first: NDArray[Any],
+    coarse: NDArray[Any],
+) -> None:
+    """Add the sums of component k over rows z (D, n) of which it has shares (n,).
+
+    Tell in coarse (K,) whether they are made in single precision.
+    """
+    own, origin, total = (
+        second[min(k, len(second) - 1)],
+        model.origins[k],
+        np.float64(_total(shares)),
+    )
+    first[k, len(z)] += total
+    if z.itemsize == _DOUBLE:
+        _add_own(model.whitens, z, origin, shares, work.centred, own, first[k])
+    elif total > FEW_ROWS and not model.fragile[k]:
+        _add_about_mean(model.whitens, z, origin, shares, work, own, first[k])
+        coarse[k] = max(coarse[k], ABOUT_MEANS)
+    else:
+        _add_own(model.whitens, z, origin, shares, work.centred.view(np.float64), own, first[k])
+
+
+@compiled
 def add_all_sums(
     model: Model,
     z: NDArray[Any],
@@ -229,16 +259,6 @@ def add_all_sums(
     first: NDArray[Any],
     coarse: NDArray[Any],
 ) -> None:
-    """Add each component's sums; tell in coarse (K,) which are made in single precision."""
-    n_features = len(z)
+    """Add each component's sums over rows z (D, n) with responsibilities gamma (K, n)."""
     for k in range(len(gamma)):
-        own, origin, shares = second[min(k, len(second) - 1)], model.origins[k], gamma[k]
-        total = np.float64(_total(shares))
-        first[k, n_features] += total
-        if z.itemsize == _DOUBLE:
-            _add_own(model.whitens, z, origin, shares, work.by_row, own, first[k])
-        elif total > FEW_ROWS and not model.fragile[k]:
-            _add_about_mean(model.whitens, z, origin, shares, work, own, first[k])
-            coarse[k] = max(coarse[k], ABOUT_MEANS)
-        else:
-            _add_own(model.whitens, z, origin, shares, work.by_row.view(np.float64), own, first[k])
+        add_sums(model, z, work, k, gamma[k], second, first, coarse)

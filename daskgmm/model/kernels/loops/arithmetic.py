@@ -10,6 +10,14 @@ from numpy.typing import NDArray
 
 from daskgmm.model.kernels.loops.compiling import along_rows, compiled
 from daskgmm.model.kernels.loops.exponential import exp
+from daskgmm.model.kernels.loops.lanes import (
+    LANE_BYTES,
+    add_to_doubles,
+    larger,
+    load,
+    store,
+    zero_below,
+)
 
 _TOGETHER = 16
 """Totals, each between 1 and K, that are multiplied before their logarithm is taken."""
@@ -107,43 +115,50 @@ def peaks_of(logits: NDArray[Any], peak: NDArray[Any]) -> None:
 
 
 @along_rows
-def _exponentiate(own: NDArray[Any], lowest: Any, peak: NDArray[Any], total: NDArray[Any]) -> None:
-    """Turn logits (n,) into densities, and add them to the totals (n,).
+def _exponentiate(
+    gamma: NDArray[Any], lowest: Any, noise: Any, peak: NDArray[Any], total: NDArray[Any]
+) -> None:
+    """Turn logits (K, n) into densities over the row's largest; write that, and their totals.
 
-    What no sum can feel would only slow the products, as a denormal number.
+    What no sum can feel would only slow the products, as a denormal number. Noise, of this logit
+    at each row, is among what is summed; it costs nothing where there is none.
     """
-    none = own.dtype.type(0)
-    for r in range(len(peak)):
-        below = own[r] - peak[r]
-        density = none if below < lowest else exp(below)
-        own[r] = density
-        total[r] += density
+    n, wide = len(peak), LANE_BYTES // gamma.itemsize
+    noisy, whole = noise > -np.inf, n // wide * wide
+    total[:] = 0
+    for start in range(0, whole, wide):
+        top = load(gamma[0], start)
+        for k in range(1, len(gamma)):
+            top = larger(top, load(gamma[k], start))
+        if noisy:
+            top = larger(top, top * 0 + noise)
+            below = noise - top
+            add_to_doubles(total, start, zero_below(below, lowest, exp(below)))
+        store(peak, start, top)
+        for k in range(len(gamma)):
+            below = load(gamma[k], start) - top
+            density = zero_below(below, lowest, exp(below))
+            store(gamma[k], start, density)
+            add_to_doubles(total, start, density)
+    if whole < n:
+        _exponentiate_last(gamma[:, whole:], lowest, noise, peak[whole:], total[whole:])
 
 
 @along_rows
-def _exponentiate_four(
-    one: NDArray[Any],
-    two: NDArray[Any],
-    three: NDArray[Any],
-    four: NDArray[Any],
-    lowest: Any,
-    peak: NDArray[Any],
-    total: NDArray[Any],
+def _exponentiate_last(
+    gamma: NDArray[Any], lowest: Any, noise: Any, peak: NDArray[Any], total: NDArray[Any]
 ) -> None:
-    """The same of four components at once: the exponentials do not wait for each other."""
-    none = one.dtype.type(0)
-    for r in range(len(peak)):
-        top = peak[r]
-        p, q, s, t = one[r] - top, two[r] - top, three[r] - top, four[r] - top
-        p = none if p < lowest else exp(p)
-        q = none if q < lowest else exp(q)
-        s = none if s < lowest else exp(s)
-        t = none if t < lowest else exp(t)
-        one[r] = p
-        two[r] = q
-        three[r] = s
-        four[r] = t
-        total[r] += (np.float64(p) + np.float64(q)) + (np.float64(s) + np.float64(t))
+    """The same, row by row: of those that fill no lanes."""
+    peaks_of(gamma, peak)
+    if noise > -np.inf:
+        begin_with_noise(noise, lowest, peak, total)
+    none = gamma.dtype.type(0)
+    for k in range(len(gamma)):
+        for r in range(len(peak)):
+            below = gamma[k, r] - peak[r]
+            density = none if below < lowest else exp(below)
+            gamma[k, r] = density
+            total[r] += density
 
 
 @along_rows
@@ -157,21 +172,11 @@ def normalise(
 ) -> float:
     """Turn logits (K, n) into weighted responsibilities; return the log-likelihood.
 
-    What is summed over components or rows is float64. Noise, of this logit at each row, takes its
-    share of the rows, and is a branch of its own, so that it costs nothing where there is none.
+    What is summed over components or rows is float64. Noise takes its share of the rows.
     """
     n_components, n = gamma.shape
-    lowest = gamma.dtype.type(np.log(least))
-    total = columns[0, :n]
-    peaks_of(gamma, peak)
-    total[:] = 0
-    if noise > -np.inf:
-        begin_with_noise(noise, lowest, peak, total)
-    by_four = n_components // 4 * 4
-    for k in range(0, by_four, 4):
-        _exponentiate_four(gamma[k], gamma[k + 1], gamma[k + 2], gamma[k + 3], lowest, peak, total)
-    for k in range(by_four, n_components):
-        _exponentiate(gamma[k], lowest, peak, total)
+    number, total = gamma.dtype.type, columns[0, :n]
+    _exponentiate(gamma, number(np.log(least)), number(noise), peak, total)
     found: float = log_likelihood(peak, total, weights, columns[1])
     shares_of(total, weights, peak)  # in place of what is needed no more
     for k in range(n_components):

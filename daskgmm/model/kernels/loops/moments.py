@@ -27,6 +27,7 @@ from daskgmm.model.kernels.loops.compiling import (
     rows_together,
 )
 from daskgmm.model.kernels.loops.features import add_by_features
+from daskgmm.model.kernels.loops.listed import add_listed, share_that_counts
 from daskgmm.model.kernels.loops.neighbours import list_all, list_neighbours
 from daskgmm.model.kernels.loops.pairs import add_pairs
 from daskgmm.model.kernels.loops.screened import find_pairs
@@ -110,13 +111,19 @@ def _adding(digest: str) -> Callable[..., None]:
                 add_by_features(own, origin, scale, form, own_weights, least, feature_work,
                                 feature_sums, log_likelihoods)  # fmt: skip
             else:
-                counted[2] += n
                 gamma = work.pair_logits[: n_components * n].reshape(n_components, n)
                 standardise(own, origin, scale, z)
                 write_all_logits(model, z, work, gamma)
-                log_likelihoods[0] += normalise(gamma, own_weights, least, work.peak[:n],
-                                                work.columns, model.noise)  # fmt: skip
-                add_all_sums(model, z, work, gamma, second, first, coarse)
+                if strategy.listed > 0 and share_that_counts(model, gamma) <= strategy.listed:
+                    log_likelihoods[0] += add_listed(model, z, own_weights, work, gamma,
+                                                     second, first, coarse)  # fmt: skip
+                    counted[5] += n
+                    counted[6] += work.pair_starts[n_components]
+                else:
+                    counted[2] += n
+                    log_likelihoods[0] += normalise(gamma, own_weights, least, work.peak[:n],
+                                                    work.columns, model.noise)  # fmt: skip
+                    add_all_sums(model, z, work, gamma, second, first, coarse)
             start += n
 
     return add

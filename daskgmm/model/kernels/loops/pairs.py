@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import Model, PairWork
-from daskgmm.model.kernels.base import ABOUT_MEANS, DOUBLE_ROWS, FEW_ROWS
+from daskgmm.model.kernels.loops.all_sums import add_sums
 from daskgmm.model.kernels.loops.arithmetic import begin_with_noise, log_likelihood, shares_of
 from daskgmm.model.kernels.loops.compiling import along_rows, compiled
+from daskgmm.model.kernels.loops.distances import gather
 from daskgmm.model.kernels.loops.exponential import exp
-from daskgmm.model.kernels.loops.products import add_second_moments
 from daskgmm.model.kernels.loops.screened import pair_logits
 
 
@@ -129,52 +129,20 @@ def _add_gathered(
     work: PairWork,
     second: NDArray[Any],
     first: NDArray[Any],
-) -> bool:
-    """Add the sums of component k over the gathered rows; return whether in single precision."""
-    chosen, gamma, origin = work.chosen[:h], work.logits[:h], model.origins[k]
+    coarse: NDArray[Any],
+) -> None:
+    """Add the sums of component k over the gathered rows."""
+    n_features, chosen, gamma = by_row.shape[1], work.chosen[:h], work.logits[:h]
     if not model.whitens:
-        _add_axes(by_row, chosen, gamma, origin, work.few, second, first)
-        return False
-    edges, most = work.edges, work.strip
-    if by_row.itemsize == 8:
-        add_second_moments(
-            by_row, chosen, gamma, origin, origin, edges, most, work.gathered, work.product,
-            work.moves, second, first,
-        )  # fmt: skip
-        return False
-    total, values = by_row.dtype.type(0), work.few
-    for q in range(h):
-        total += gamma[q]
-    if total > FEW_ROWS and not model.fragile[k]:
-        centre = work.row
-        centre[:] = 0
-        for q in range(h):
-            x, share = by_row[chosen[q]], gamma[q] / total
-            for d in range(len(centre)):
-                centre[d] += share * x[d]
-        add_second_moments(
-            by_row, chosen, gamma, centre, origin, edges, most, work.gathered, work.product,
-            work.moves, second, first,
-        )  # fmt: skip
-        return True
-    products = values[DOUBLE_ROWS * (by_row.shape[1] + 1) :]
-    for start in range(0, h, DOUBLE_ROWS):
-        own, shares = chosen[start : start + DOUBLE_ROWS], gamma[start : start + DOUBLE_ROWS]
-        add_second_moments(
-            by_row,
-            own,
-            shares,
-            origin,
-            origin,
-            edges,
-            most,
-            values,
-            products,
-            work.moves,
-            second,
-            first,
-        )
-    return False
+        own = second[min(k, len(second) - 1)]
+        _add_axes(by_row, chosen, gamma, model.origins[k], work.few, own, first[k])
+        return
+    strips = -(-h // (len(work.gathered) // n_features))
+    for s in range(strips):
+        start, stop = h * s // strips, h * (s + 1) // strips
+        rows = work.gathered[: n_features * (stop - start)].reshape(n_features, stop - start)
+        gather(by_row, chosen[start:stop], rows)
+        add_sums(model, rows, work, k, gamma[start:stop], second, first, coarse)
 
 
 @compiled
@@ -201,10 +169,7 @@ def add_pairs(
         h = _gather(work, a)
         if h == 0:
             continue
-        k = active[a]
-        own = second[min(k, len(second) - 1)]
-        if _add_gathered(model, by_row, k, h, work, own, first[k]):
-            coarse[k] = max(coarse[k], ABOUT_MEANS)
+        _add_gathered(model, by_row, active[a], h, work, second, first, coarse)
     return found
 
 

@@ -2,8 +2,7 @@
 
 A few whitened coordinates bound each logit from above. A row's logit under the component with the
 largest bound is its lower limit: components whose bounds lie further below than their gap get no
-responsibility. For the others, rows are gathered by component, centred at its mean and whitened
-by one product.
+responsibility. For the others, rows are gathered by component, centred at its mean and whitened.
 """
 
 from typing import Any
@@ -18,24 +17,14 @@ from daskgmm.model.kernels.loops.bounds import (
     bound_by_features,
     bound_whitened,
 )
-from daskgmm.model.kernels.loops.compiling import along_rows, compiled, summed
-from daskgmm.model.kernels.loops.products import write_distances
+from daskgmm.model.kernels.loops.compiling import along_rows, compiled
+from daskgmm.model.kernels.loops.distances import (
+    write_distances,
+    write_distances_along_axes,
+)
 
 _STRETCH = 64
 """Rows whose bounds are looked at together, before any one of them."""
-
-
-@summed
-def _write_distances_along_axes(
-    by_row: NDArray[Any], rows: NDArray[Any], mean: NDArray[Any], scale: NDArray[Any], out: Any
-) -> None:
-    """Write squared distances of chosen rows from a mean, in units of each axis, to out (h,)."""
-    for q in range(len(rows)):
-        r, total = rows[q], by_row.dtype.type(0)
-        for d in range(len(mean)):
-            y = (by_row[r, d] - mean[d]) * scale[d]
-            total += y * y
-        out[q] = total
 
 
 @compiled
@@ -52,12 +41,9 @@ def write_logits(
     normaliser, half = model.normalisers[k], by_row.dtype.type(0.5)
     own = min(k, len(model.factors) - 1)
     if model.whitens:
-        write_distances(
-            by_row, rows, mean, model.blocks[own], work.edges, work.strip, work.gathered,
-            work.white, out,
-        )  # fmt: skip
+        write_distances(by_row, rows, mean, model.factors[own], work.centred, out)
     else:
-        _write_distances_along_axes(by_row, rows, mean, model.factors[own, 0], out)
+        write_distances_along_axes(by_row, rows, mean, model.factors[own, 0], out)
     for q in range(h):
         out[q] = normaliser - half * out[q]
 

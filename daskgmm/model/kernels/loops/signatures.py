@@ -12,7 +12,7 @@ _DOUBLES = types.Array(types.float64, 1, "C")
 
 def strategy_type() -> Any:
     """Compiled type of the fields of `Strategy`."""
-    return types.Tuple((types.boolean, types.boolean, types.float64, types.boolean))
+    return types.Tuple((types.boolean, types.boolean, types.float64, types.boolean, types.float64))
 
 
 def form_type(dtype: np.dtype[Any]) -> Any:
@@ -32,7 +32,7 @@ def model_type(dtype: np.dtype[Any]) -> Any:
     vector, table = array(dtype, 1), array(dtype, 2)
     integers, monomials = types.Array(types.int64, 1, "C"), types.Array(types.int64, 2, "C")
     fields = (
-        table, table, array(dtype, 3), table, types.boolean, vector, vector, table, integers,
+        table, table, array(dtype, 3), types.boolean, vector, vector, table, integers,
         vector, vector, monomials, table, types.float64, types.Array(types.boolean, 1, "C"),
     )  # fmt: skip
     return types.Tuple(fields)
@@ -50,10 +50,9 @@ def pair_work_type(dtype: np.dtype[Any]) -> Any:
     integers, shorts = types.Array(types.int64, 1, "C"), types.Array(types.int32, 1, "C")
     singles, doubles = types.Array(types.float32, 1, "C"), types.Array(types.float64, 1, "C")
     fields = (
-        integers, types.int64,
-        integers, types.Array(types.uint8, 1, "C"), vector, vector, vector, vector, vector, vector,
+        integers, types.Array(types.uint8, 1, "C"), vector, vector, vector, vector, vector,
         singles,
         doubles, singles, shorts, integers, shorts, vector, vector, shorts, integers, vector,
-        shorts, vector, vector, vector, vector, doubles, TABLE, vector, TABLE,
+        shorts, vector, vector, vector, doubles, TABLE, vector,
     )  # fmt: skip
     return types.Tuple(fields)

@@ -1,0 +1,105 @@
+"""Distances of gathered rows from a component's mean, in its own units."""
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from daskgmm.model.kernels.loops.all_pairs import whitened_lengths
+from daskgmm.model.kernels.loops.compiling import along_rows, compiled, summed
+from daskgmm.model.kernels.loops.lanes import LANE_BYTES, load, store
+
+_FEW = 4
+"""A block of less than a fourth of its rows takes longer than these one by one."""
+
+_BAND = 8
+"""Rows that are gathered side by side: what is read of them stays in the nearest cache."""
+
+
+@compiled
+def gather(by_row: NDArray[Any], rows: NDArray[Any], gathered: NDArray[Any]) -> None:
+    """Write chosen rows of by_row (n, D) feature by feature to gathered, of h or more columns."""
+    h, n_features = len(rows), by_row.shape[1]
+    whole = h // _BAND * _BAND
+    for first in range(0, whole, _BAND):
+        chosen = rows[first : first + _BAND]
+        for d in range(n_features):
+            own = gathered[d, first : first + _BAND]
+            for q in range(_BAND):
+                own[q] = by_row[chosen[q], d]
+    for q in range(whole, h):
+        x = by_row[rows[q]]
+        for d in range(n_features):
+            gathered[d, q] = x[d]
+
+
+@along_rows
+def _write_block(
+    by_row: NDArray[Any],
+    rows: NDArray[Any],
+    mean: NDArray[Any],
+    factor: NDArray[Any],
+    centred: NDArray[Any],
+    out: NDArray[Any],
+) -> None:
+    """Write squared whitened distances of a block of chosen rows from a mean to out (h,)."""
+    h, wide, n_features = len(rows), LANE_BYTES // by_row.itemsize, len(mean)
+    block = centred[: n_features * wide].reshape(n_features, wide)
+    gather(by_row, rows, block)
+    for d in range(n_features):
+        for q in range(h, wide):
+            block[d, q] = mean[d]
+        store(block[d], 0, load(block[d], 0) - mean[d])
+    found = whitened_lengths(factor, centred, wide)
+    if h == wide:
+        store(out, 0, found)
+        return
+    store(centred, 0, found)
+    for q in range(h):
+        out[q] = centred[q]
+
+
+@compiled
+def _distance_of_row(
+    x: NDArray[Any], mean: NDArray[Any], factor: NDArray[Any], spare: NDArray[Any]
+) -> Any:
+    """Squared whitened distance of one row from a mean, to the bit as in a block."""
+    white, found = spare[: len(mean)], x.dtype.type(0)
+    white[:] = 0
+    for i in range(len(mean)):
+        centred, own, its = x[i] - mean[i], white[i:], factor[i, i:]
+        for j in range(len(own)):
+            own[j] += centred * its[j]
+        found += white[i] * white[i]
+    return found
+
+
+@compiled
+def write_distances(
+    by_row: NDArray[Any],
+    rows: NDArray[Any],
+    mean: NDArray[Any],
+    factor: NDArray[Any],
+    centred: NDArray[Any],
+    out: NDArray[Any],
+) -> None:
+    """Write squared whitened distances of chosen rows from a mean to out (h,)."""
+    h, wide = len(rows), LANE_BYTES // by_row.itemsize
+    few = h % wide if h % wide <= wide // _FEW else 0
+    for first in range(0, h - few, wide):
+        own = rows[first : first + wide]
+        _write_block(by_row, own, mean, factor, centred, out[first : first + wide])
+    for q in range(h - few, h):
+        out[q] = _distance_of_row(by_row[rows[q]], mean, factor, centred)
+
+
+@summed
+def write_distances_along_axes(
+    by_row: NDArray[Any], rows: NDArray[Any], mean: NDArray[Any], scale: NDArray[Any], out: Any
+) -> None:
+    """Write squared distances of chosen rows from a mean, in units of each axis, to out (h,)."""
+    for q in range(len(rows)):
+        r, total = rows[q], by_row.dtype.type(0)
+        for d in range(len(mean)):
+            y = (by_row[r, d] - mean[d]) * scale[d]
+            total += y * y
+        out[q] = total

@@ -1,0 +1,165 @@
+"""Vectors of numbers that a loop over rows holds in registers, from one addition to the next.
+
+LLVM makes vectors of inner loops over rows; what these add up over features they write to memory
+and read again at each of them. Here the rows of a block lie in `Lanes`, and loops run over
+features: no more than one number in eight is loaded for what is multiplied.
+
+Within compiled functions ``+``, ``-`` and ``*`` take lanes, and lanes with a number, which stands
+in each of them. They may be contracted, as elsewhere.
+"""
+
+import operator
+from collections.abc import Callable
+from typing import Any, final
+
+from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
+from numba import types
+from numba.core.datamodel import models
+from numba.extending import intrinsic, overload, register_model
+
+from daskgmm.model.kernels.loops.compiling import OPTIONS
+
+_REGISTERS = 4
+"""Registers of lanes: as many as hide that one addition waits for another."""
+
+LANE_BYTES = _REGISTERS * (64 if get_host_cpu_features().get("avx512f") else 32)
+"""Bytes of lanes: a block has so many rows as numbers fit there."""
+
+
+@final
+class Lanes(types.Type):
+    """numba's type of lanes of one type of number."""
+
+    def __init__(self, number: Any) -> None:
+        self.number = number
+        self.count = 8 * LANE_BYTES // number.bitwidth
+        super().__init__(name=f"Lanes({number})")
+
+
+@register_model(Lanes)
+class _LanesModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, lanes: Lanes) -> None:
+        number = ir.DoubleType() if lanes.number == types.float64 else ir.FloatType()
+        super().__init__(manager, lanes, ir.VectorType(number, lanes.count))
+
+
+@intrinsic
+def load(typing: Any, array: Any, start: Any) -> Any:
+    """Lanes of an array (n,), from one of its numbers on."""
+    del typing
+    lanes = Lanes(array.dtype)
+
+    def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        place = _place(context, builder, signature.args[0], given)
+        kind = context.get_value_type(lanes).as_pointer()
+        return builder.load(builder.bitcast(place, kind), align=_bytes(array.dtype))
+
+    return lanes(array, start), write
+
+
+@intrinsic
+def store(typing: Any, array: Any, start: Any, lanes: Any) -> Any:
+    """Write lanes to an array (n,), from one of its numbers on."""
+    del typing
+
+    def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        place = _place(context, builder, signature.args[0], given)
+        kind = context.get_value_type(lanes).as_pointer()
+        builder.store(given[2], builder.bitcast(place, kind), align=_bytes(array.dtype))
+        return context.get_dummy_value()
+
+    return types.void(array, start, lanes), write
+
+
+@intrinsic
+def add_to_doubles(typing: Any, array: Any, start: Any, lanes: Any) -> Any:
+    """Add lanes to as many numbers of an array (n,) in double precision."""
+    del typing
+
+    def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        wide = ir.VectorType(ir.DoubleType(), lanes.count)
+        place = _place(context, builder, signature.args[0], given)
+        place, added = builder.bitcast(place, wide.as_pointer()), given[2]
+        if lanes.number == types.float32:
+            added = builder.fpext(added, wide)
+        before = builder.load(place, align=_bytes(types.float64))
+        builder.store(builder.fadd(before, added), place, align=_bytes(types.float64))
+        return context.get_dummy_value()
+
+    return types.void(array, start, lanes), write
+
+
+@intrinsic
+def larger(typing: Any, one: Any, other: Any) -> Any:
+    """The larger of each two lanes, and the first of what does not compare."""
+    del typing
+
+    def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:  # noqa: ARG001
+        return builder.select(builder.fcmp_ordered("<", *given), given[1], given[0])
+
+    return one(one, other), write
+
+
+@intrinsic
+def zero_below(typing: Any, lanes: Any, least: Any, found: Any) -> Any:
+    """What was found in each lane, and zero in those less than a number."""
+    del typing
+
+    def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        least_lanes = _spread(context, builder, given[1], signature.args[1], lanes)
+        below = builder.fcmp_ordered("<", given[0], least_lanes)
+        return builder.select(below, ir.Constant(given[2].type, None), given[2])
+
+    return found(lanes, least, found), write
+
+
+def _take_lanes(operation: Callable[..., Any], instruction: str) -> None:
+    """Let an operator take lanes, and lanes with a number."""
+
+    @intrinsic
+    def carry_out(typing: Any, one: Any, other: Any) -> Any:
+        del typing
+        lanes = one if isinstance(one, Lanes) else other
+
+        def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+            spread = [
+                _spread(context, builder, value, own, lanes)
+                for value, own in zip(given, signature.args, strict=True)
+            ]
+            return getattr(builder, instruction)(*spread, flags=("contract",))
+
+        return lanes(one, other), write
+
+    @overload(operation, jit_options=OPTIONS, inline="always", strict=False)
+    def choose(one: Any, other: Any) -> Callable[..., Any] | None:
+        if isinstance(one, Lanes) or isinstance(other, Lanes):
+            return lambda one, other: carry_out(one, other)  # noqa: PLW0108  numba asks for one
+        return None
+
+
+for _operation in (operator.add, operator.iadd):
+    _take_lanes(_operation, "fadd")
+_take_lanes(operator.sub, "fsub")
+_take_lanes(operator.mul, "fmul")
+
+
+def _spread(context: Any, builder: Any, value: Any, kind: Any, lanes: Lanes) -> Any:
+    """Lanes as they are, and a number in each lane."""
+    if isinstance(kind, Lanes):
+        return value
+    vector, indices = context.get_value_type(lanes), ir.VectorType(ir.IntType(32), lanes.count)
+    number = context.cast(builder, value, kind, lanes.number)
+    none = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(none, number, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(first, none, ir.Constant(indices, None))
+
+
+def _place(context: Any, builder: Any, kind: Any, given: Any) -> Any:
+    """Address of a number of an array."""
+    return builder.gep(context.make_array(kind)(context, builder, given[0]).data, [given[1]])
+
+
+def _bytes(number: Any) -> int:
+    """Bytes of a number: lanes need not begin with a cache line."""
+    return int(number.bitwidth) // 8
