@@ -87,7 +87,7 @@ def _left_along_axes(mixture: Mixture, dtype: np.dtype[np.floating]) -> float:
 def feature_cost(mixture: Mixture, dtype: np.dtype[np.floating]) -> float:
     """Both products over feature vectors, for a component."""
     length = mixture.covariance.feature_length(mixture.n_features)
-    return 4 + _vectors(dtype) * length * (0.29 + 1 / mixture.n_components)
+    return 4 + _vectors(dtype) * length * (0.29 + 1.5 / mixture.n_components)
 
 
 def centred_cost(n_features: int, dtype: np.dtype[np.floating], *, matrices: bool) -> float:

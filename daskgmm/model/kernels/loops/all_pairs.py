@@ -76,34 +76,58 @@ def _scaled_lengths(
 
 
 @along_rows
-def _write_block(
-    model: Model, z: NDArray[Any], start: int, k: int, work: PairWork, own: NDArray[Any]
+def _lengths(
+    whitens: bool,
+    rows: NDArray[Any],
+    first: int,
+    mean: NDArray[Any],
+    factor: NDArray[Any],
+    centred: NDArray[Any],
+) -> Any:
+    """Squared lengths of a block of rows (D, n), from one on, in a component's units, in lanes."""
+    if not whitens:
+        return _scaled_lengths(rows, first, mean, factor[0])
+    wide = LANE_BYTES // rows.itemsize
+    for d in range(len(rows)):
+        store(centred, d * wide, load(rows[d], first) - mean[d])
+    return whitened_lengths(factor, centred, wide)
+
+
+@along_rows
+def _write_logits(
+    whitens: bool,
+    z: NDArray[Any],
+    mean: NDArray[Any],
+    factor: NDArray[Any],
+    normaliser: Any,
+    centred: NDArray[Any],
+    spare: NDArray[Any],
+    own: NDArray[Any],
 ) -> None:
-    """Write the logits of a block of rows z (D, n) under component k to own (n,)."""
-    n_features, wide, mean = len(z), LANE_BYTES // z.itemsize, model.means[k]
-    factor, centred = model.factors[min(k, len(model.factors) - 1)], work.centred
-    rows, first, partly = z, start, start + wide > len(own)
-    if partly:
-        rows, first = work.gathered[: n_features * wide].reshape(n_features, wide), 0
-        _pad(z, start, mean, rows)
-    normaliser, half = model.normalisers[k], z.dtype.type(0.5)
-    if model.whitens:
-        for d in range(n_features):
-            store(centred, d * wide, load(rows[d], first) - mean[d])
-        logits = normaliser - whitened_lengths(factor, centred, wide) * half
-    else:
-        logits = normaliser - _scaled_lengths(rows, first, mean, factor[0]) * half
-    if not partly:
-        store(own, start, logits)
-        return
-    store(centred, 0, logits)
-    for r in range(start, len(own)):
-        own[r] = centred[r - start]
+    """Write the logits of rows z (D, n) under a component to own (n,).
+
+    It takes no tuples of arrays: those would be written to memory for each block.
+    """
+    n, wide, half = z.shape[1], LANE_BYTES // z.itemsize, z.dtype.type(0.5)
+    whole = n // wide * wide
+    for start in range(0, whole, wide):
+        lengths = _lengths(whitens, z, start, mean, factor, centred)
+        store(own, start, normaliser - lengths * half)
+    if whole < n:
+        last = spare[: len(z) * wide].reshape(len(z), wide)
+        _pad(z, whole, mean, last)
+        lengths = _lengths(whitens, last, 0, mean, factor, centred)
+        store(centred, 0, normaliser - lengths * half)
+        for r in range(whole, n):
+            own[r] = centred[r - whole]
 
 
 @compiled
 def write_all_logits(model: Model, z: NDArray[Any], work: PairWork, gamma: NDArray[Any]) -> None:
     """Write the logits of z (D, n) to gamma (K, n)."""
     for k in range(len(gamma)):
-        for start in range(0, z.shape[1], LANE_BYTES // z.itemsize):
-            _write_block(model, z, start, k, work, gamma[k])
+        factor = model.factors[min(k, len(model.factors) - 1)]
+        _write_logits(
+            model.whitens, z, model.means[k], factor, model.normalisers[k], work.centred,
+            work.gathered, gamma[k],
+        )  # fmt: skip
