@@ -11,7 +11,7 @@ from daskgmm.jobs.doctor.processor import vector_width
 from tests.benchmarks.hardware import processor
 from tests.benchmarks.result import Result
 
-Benchmark = Callable[[float], Iterator[Result]]
+Benchmark = Callable[..., Iterator[Result]]
 
 GOALS = {
     "passes": "full passes until a fit ends",
@@ -52,22 +52,26 @@ def line(result: Result) -> str:
 def main() -> None:
     """Run the chosen benchmarks."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("goals", nargs="*", metavar="GOAL", help=f"of {', '.join(GOALS)}")
+    parser.add_argument(
+        "goals", nargs="*", metavar="GOAL",
+        help=f"of {', '.join(GOALS)}; iteration:P,wine for those of its works alone",
+    )  # fmt: skip
     parser.add_argument(
         "--size", type=float, default=1.0,
         help="share of the full rows (default 1; 0.2 finishes in under 10 minutes on 2 cores)",
     )  # fmt: skip
     parser.add_argument("--json", type=Path, help="write the table there as well")
     options = parser.parse_args()
-    if unknown := set(options.goals) - set(GOALS):
+    if unknown := {goal.partition(":")[0] for goal in options.goals} - set(GOALS):
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
     warnings.simplefilter("ignore")  # nobody converges in so few passes
     print(f"On {processor()}.", *(finding.fact for finding in vector_width(None)), end="\n\n")
     print(f"| {' | '.join(HEADER)} |\n|{' --- |' * len(HEADER)}", flush=True)
     results = []
     for goal in options.goals or GOALS:
-        measure: Benchmark = import_module(f"tests.benchmarks.{goal}").measure
-        for result in measure(options.size):
+        name, _, works = goal.partition(":")
+        measure: Benchmark = import_module(f"tests.benchmarks.{name}").measure
+        for result in measure(options.size, works.split(",")) if works else measure(options.size):
             results.append(result)
             print(line(result), flush=True)
     if options.json:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-_SIDE = 1200
+_SIDE, _TIMES = 1200, 4
 
 
 def processor() -> str:
@@ -31,23 +31,18 @@ def has_widest_vectors() -> bool:
 
 
 @cache
-def product_rate(dtype: str = "float64", rows: int = _SIDE, side: int = _SIDE) -> float:
-    """Floating-point operations a second of products, one at a time on each core.
-
-    Of ``(rows, side)`` with a square matrix: large ones, or small ones of a shape that a loop has.
-    """
-    left = np.random.default_rng(0).random((rows, side)).astype(dtype)
-    square = np.random.default_rng(1).random((side, side)).astype(dtype)
+def product_rate(dtype: str = "float64") -> float:
+    """Floating-point operations a second of large products, one at a time on each core."""
+    left, right = np.random.default_rng(0).random((2, _SIDE, _SIDE)).astype(dtype)
     out = [np.empty_like(left) for _ in range(os.cpu_count() or 1)]
-    times = max(int(4 * _SIDE**3 / (rows * side**2)), 1)
 
     def multiply(into: np.ndarray) -> None:
-        for _ in range(times):
-            np.matmul(left, square, out=into)
+        for _ in range(_TIMES):
+            np.matmul(left, right, out=into)
 
     with threadpool_limits(1, user_api="blas"):
         seconds = _together(multiply, out)
-    return len(out) * times * 2 * rows * side**2 / seconds
+    return len(out) * _TIMES * 2 * _SIDE**3 / seconds
 
 
 @cache
