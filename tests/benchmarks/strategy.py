@@ -21,11 +21,13 @@ from daskgmm.model.kernels.strategy import (
     centred_cost,
     entry_cost,
     feature_cost,
+    listed_cost,
+    logit_cost,
     pair_cost,
 )
 from daskgmm.model.mixture import Mixture
 from tests.benchmarks.result import Result
-from tests.support.strategies import ALL_PAIRS, SCREENED
+from tests.support.strategies import ALL_PAIRS, LISTED, SCREENED
 
 ROWS, COMPONENTS = 100_000, 16
 WIDTHS = (2, 4, 8, 16, 32, 64)
@@ -48,6 +50,10 @@ def measure(size: float) -> Iterator[Result]:
                 result = partial(_result, f"{kind}, D = {width}, {dtype}", rows, dtype)
                 yield result("features", CompiledKernel, together, feature_cost(together, dtype))
                 yield result("all pairs", ALL_PAIRS, together, all_pairs)
+                logit = logit_cost(width, dtype, matrices=matrices)
+                listed = listed_cost(width, dtype, matrices=matrices)
+                yield result("listed, all count", LISTED, together, logit + listed)
+                yield result("listed, one counts", LISTED, apart, logit + listed / COMPONENTS)
                 yield result("screened, all count", SCREENED, together, bound + pair)
                 one = bound + pair / COMPONENTS
                 yield result("screened, one counts", SCREENED, apart, one)

@@ -1,8 +1,9 @@
 """How a mixture's tiles are computed: the cheapest strategy that is exact enough.
 
 Costs are nanoseconds a row on one core of an AMD EPYC of 2017 (Zen 1), measured once and written
-down. ``python -m tests.benchmarks strategy`` prints them beside what a machine takes. They decide,
-never a clock: the same mixture and rows take the same strategy on any machine.
+down; those of a bound by features and of one whitening for all were a newer EPYC's (Zen 5), and are
+in proportion. ``python -m tests.benchmarks strategy`` prints the others beside what a machine
+takes. They decide, never a clock: the same mixture and rows take the same strategy on any machine.
 """
 
 import numpy as np
