@@ -27,6 +27,10 @@ from daskgmm.model.typing import Doubles
 MOST_DIRECTIONS = 3
 """Whitened coordinates that bound a logit: of 2 to 4, on rows of 4 to 200 features, the fastest."""
 
+SHRINK = 2.0**-10
+"""Share of a squared distance by which bounds are weakened. By Cauchy and Schwarz, an error s in a
+coordinate is then made up for by ``s ** 2 / SHRINK``; and what single precision rounds off."""
+
 _SHARE_LOST = 1e-12
 """Share of a component's moments that may be dropped."""
 
@@ -79,6 +83,31 @@ def directions(mixture: Mixture, factors: Doubles) -> Doubles:
         return np.asarray((own @ np.linalg.qr(along)[0]).swapaxes(1, 2))
 
     return np.concatenate(each(found, slices_of_components(n_components, n_features)))
+
+
+def limits(mixture: Mixture, rows: Doubles) -> Doubles:
+    """What makes bounds of the coordinates of rows that are not centred, in single precision.
+
+    Parameters
+    ----------
+    mixture : Mixture
+    rows : ndarray of shape (K, m, D)
+        See `directions`.
+
+    Returns
+    -------
+    ndarray of shape (K, m + 2)
+        What is subtracted from a row's coordinates; the bound where nothing is left of them; and
+        by how much a row's squared length raises it: a coordinate rounds by
+        ``(D + 4) u (|v| |x| + |v @ mean|)`` at most, where u is half of the type's precision.
+    """
+    offsets = np.einsum("kmd,kd->km", rows, mixture.means)
+    rounding = (mixture.n_features + 4) * np.finfo(np.float32).eps / 2
+    # The square of a sum is at most twice the sum of the squares.
+    weakened = rounding**2 / SHRINK
+    most = mixture.log_normalisers + weakened * (offsets**2).sum(axis=1)
+    a_length = weakened * (rows**2).sum(axis=(1, 2))
+    return np.column_stack([offsets, most, a_length])
 
 
 def axes(

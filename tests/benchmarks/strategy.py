@@ -44,7 +44,7 @@ def measure(size: float) -> Iterator[Result]:
             together, apart = mixture(kind, width, 0.0), mixture(kind, width, FAR)
             for dtype in (np.dtype(np.float64), np.dtype(np.float32)):
                 pair = pair_cost(width, dtype, matrices=matrices)
-                bound = bound_cost(width, dtype, matrices=matrices)
+                bound = bound_cost(width, matrices=matrices)
                 bound += entry_cost(width, matrices=matrices) / COMPONENTS
                 all_pairs = centred_cost(width, dtype, matrices=matrices)
                 result = partial(_result, f"{kind}, D = {width}, {dtype}", rows, dtype)

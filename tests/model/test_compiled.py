@@ -243,11 +243,11 @@ def test_read_only_rows_in_any_layout_go_through_the_same_loop(rows_dtype, dtype
 
 
 def test_it_is_taken_where_asked_for_and_the_form_serves_all_components():
-    frame = Frame.identity(4)
-    fine = reference.random_mixture("full", 50, 4)
+    frame = Frame.identity(2)
+    fine = reference.random_mixture("full", 16, 2)
     tight = Mixture.from_covariances(
-        COVARIANCES["full"], np.full(2, 0.5), np.repeat([[0.0], [1.0]], 4, axis=1),
-        np.stack([np.eye(4), 1e-14 * np.eye(4)]),
+        COVARIANCES["full"], np.full(2, 0.5), np.repeat([[0.0], [1.0]], 2, axis=1),
+        np.stack([np.eye(2), 1e-14 * np.eye(2)]),
     )  # fmt: skip
 
     def kinds(*mixtures, compiled):

@@ -89,12 +89,14 @@ class Model(NamedTuple):
     whitens : bool
         Which of the two.
     normalisers, gaps : ndarray of shape (K,)
-    directions : ndarray of shape (K m, D), or (K m, 0)
-        See `daskgmm.model.screening.directions`.
+    directions : ndarray of shape (K, D m), or (0, 0)
+        See `daskgmm.model.screening.directions`, feature by feature.
+    limits : ndarray of shape (K, m + 2), or (0, 0)
+        See `daskgmm.model.screening.limits`.
     axes : ndarray of int of shape (K m,)
         See `daskgmm.model.screening.axes`; not used with matrices.
     offsets, scales : ndarray of shape (K m,)
-        Subtracted from the leading coordinates; and then multiplied.
+        Subtracted from these features, which are then multiplied; not used with matrices.
     monomials : ndarray of int of shape (M, 3)
         See `Form`; not used with matrices.
     eta : ndarray of shape (K, F + 2) or (0, 0)
@@ -113,7 +115,8 @@ class Model(NamedTuple):
     whitens: bool
     normalisers: Floats
     gaps: Floats
-    directions: Floats
+    directions: NDArray[np.float32]
+    limits: NDArray[np.float32]
     axes: NDArray[np.int64]
     offsets: Floats
     scales: Floats
@@ -154,9 +157,8 @@ class PairWork(NamedTuple):
     by_row: Floats
     phi: Floats
     leading: Floats
-    directions: Floats
+    block: NDArray[np.float32]
     best: NDArray[np.float32]
-    limits: Doubles
     upper: NDArray[np.float32]
     guess: NDArray[np.int32]
     guess_starts: NDArray[np.int64]
@@ -192,17 +194,17 @@ def no_model(dtype: np.dtype[np.floating], tile: int) -> tuple[Model, PairWork]:
     """For mixtures whose tiles, of so many rows, all go by features."""
     values, table, whole = (np.empty((0,) * ndim, dtype) for ndim in (1, 2, 3))
     singles, doubles = np.empty(0, np.float32), np.empty(0)
+    single_table = np.empty((0, 0), np.float32)
     integers, rows = np.empty(0, np.int64), np.empty(tile, np.int32)
     model = Model(
         means=table, origins=table, factors=whole, whitens=False, normalisers=values,
-        gaps=values, directions=table, axes=integers, offsets=values, scales=values,
-        monomials=np.empty((0, 3), np.int64), eta=table, noise=-np.inf,
-        fragile=np.empty(0, np.bool_),
+        gaps=values, directions=single_table, limits=single_table, axes=integers,
+        offsets=values, scales=values, monomials=np.empty((0, 3), np.int64), eta=table,
+        noise=-np.inf, fragile=np.empty(0, np.bool_),
     )  # fmt: skip
     return model, PairWork(
         active=integers, is_near=np.empty(0, np.uint8),
-        z=values, by_row=values, phi=values, leading=values, directions=values,
-        best=singles, limits=doubles,
+        z=values, by_row=values, phi=values, leading=values, block=singles, best=singles,
         upper=singles, guess=rows[:0], guess_starts=integers, ordered=rows,
         low=values, peak=values, pair_rows=rows[:0], pair_starts=integers, pair_logits=values,
         chosen=rows[:0], logits=values, gathered=values, centred=values,

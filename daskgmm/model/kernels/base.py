@@ -24,10 +24,6 @@ FEW_ROWS = 32
 
 That costs little, and components of few rows are those whose covariances are all but singular."""
 
-LEADING_ROWS = 160
-"""Rows in a product with directions, of which as many are taken as BLAS multiplies in place."""
-
-
 LEADING_COMPONENTS = 256
 """Components in a product of features that bounds logits: BLAS nearly reaches the machine's rate,
 and the product stays in a core's own cache."""
@@ -45,8 +41,8 @@ def work_array(size: int, dtype: np.dtype[Any] | type) -> NDArray[Any]:
 
 
 def padded(n_features: int) -> int:
-    """Rows of a work array for features that loops add four at a time, the last ones zeros."""
-    return -(-n_features // 4) * 4
+    """Rows of a work array for an even number of features, and for the shares of rows."""
+    return n_features + n_features % 2 + 1
 
 
 def slab_rows(values_per_row: int, dtype: np.dtype[np.floating], n_bytes: int) -> int:

@@ -29,13 +29,15 @@ def model_of(mixture: Mixture, dtype: np.dtype[np.floating]) -> Model:
         rows = screening.directions(mixture, factors)
         # As many for all: those that there are not bound nothing.
         rows = np.pad(rows, ((0, 0), (0, screening.MOST_DIRECTIONS - rows.shape[1]), (0, 0)))
-        leading = np.array(rows.reshape(-1, n_features), dtype, order="C")
-        axes, scales = np.empty(0, np.int64), np.empty(0)
-        offsets = np.einsum("kmd,kd->km", rows, mixture.means).ravel()
+        with np.errstate(over="ignore"):  # what is infinite bounds nothing
+            leading = np.array(rows.swapaxes(1, 2).reshape(len(rows), -1), np.float32, order="C")
+            limits = screening.limits(mixture, rows).astype(np.float32)
+        axes, offsets, scales = np.empty(0, np.int64), np.empty(0), np.empty(0)
     else:
         along = screening.axes(mixture, factors[:, 0])
         missing = ((0, 0), (0, screening.MOST_DIRECTIONS + 1 - along.shape[1]))
-        leading, axes = np.empty((0, 0), dtype), np.pad(along, missing).ravel()
+        leading = limits = np.empty((0, 0), np.float32)
+        axes = np.pad(along, missing).ravel()
         offsets = np.pad(np.take_along_axis(means, along, axis=1), missing).ravel()
         scales = np.pad(np.take_along_axis(factors[:, 0], along, axis=1), missing).ravel()
     return Model(
@@ -46,6 +48,7 @@ def model_of(mixture: Mixture, dtype: np.dtype[np.floating]) -> Model:
         normalisers=mixture.log_normalisers.astype(dtype),
         gaps=np.minimum(screening.gaps(mixture), _MOST_GAP[np.dtype(dtype)]).astype(dtype),
         directions=leading,
+        limits=limits,
         axes=axes,
         offsets=offsets.astype(dtype),
         scales=scales.astype(dtype),

@@ -1,9 +1,10 @@
 """How a mixture's tiles are computed: the cheapest strategy that is exact enough.
 
 Costs are nanoseconds a row on one core of an AMD EPYC of 2017 (Zen 1), measured once and written
-down; those of a bound by features and of one whitening for all were a newer EPYC's (Zen 5), and are
-in proportion. ``python -m tests.benchmarks strategy`` prints the others beside what a machine
-takes. They decide, never a clock: the same mixture and rows take the same strategy on any machine.
+down; those of a bound by features and of one whitening for all were a newer EPYC's (Zen 5), those
+of a bound by directions a Xeon's (Sapphire Rapids), and are in proportion. ``python -m
+tests.benchmarks strategy`` prints the others beside what a machine takes. They decide, never a
+clock: the same mixture and rows take the same strategy on any machine.
 """
 
 import numpy as np
@@ -65,7 +66,7 @@ def _choose(
         # Of the pairs that bounds leave, about half count.
         most = min(most, logit / (one - listed_one / 2))
         listed = (centred - logit) / listed_one
-    a_bound = bound_cost(n_features, dtype, matrices=matrices)
+    a_bound = bound_cost(n_features, matrices=matrices)
     by_product = False
     if screening.has_products(mixture):
         product = product_cost(mixture, dtype)
@@ -118,9 +119,9 @@ def pair_cost(n_features: int, dtype: np.dtype[np.floating], *, matrices: bool) 
     return 25 + 2.2 * n_features + _vectors(dtype) * 0.13 * n_features**2
 
 
-def bound_cost(n_features: int, dtype: np.dtype[np.floating], *, matrices: bool) -> float:
-    """A bound on a logit."""
-    return 6.5 + 0.5 * _vectors(dtype) * n_features if matrices else 4.8
+def bound_cost(n_features: int, *, matrices: bool) -> float:
+    """A bound on a logit; with matrices, always in single precision."""
+    return 3 + 0.2 * n_features if matrices else 4.8
 
 
 def product_cost(mixture: Mixture, dtype: np.dtype[np.floating]) -> float:
@@ -135,8 +136,8 @@ def whitening_cost(n_features: int, dtype: np.dtype[np.floating]) -> float:
 
 
 def entry_cost(n_features: int, *, matrices: bool) -> float:
-    """Laying out a row for bounds and gathering: along the axes once more than for products."""
-    return (0.8 if matrices else 2.5) * n_features
+    """Laying out a row for gathering, and once more for bounds, but not for products."""
+    return (1.3 if matrices else 2.5) * n_features
 
 
 def _vectors(dtype: np.dtype[np.floating]) -> float:

@@ -9,13 +9,10 @@ import numpy as np
 from daskgmm.model.kernels.arguments import Model, PairWork
 from daskgmm.model.kernels.base import (
     LEADING_COMPONENTS,
-    LEADING_ROWS,
-    SMALL_PRODUCT,
     padded,
     work_array,
 )
 from daskgmm.model.kernels.compiled import LINE
-from daskgmm.model.screening import MOST_DIRECTIONS
 
 TILE_VALUES, TILE_PAIRS = 2**20, 2**20
 """Numbers of a tile's rows, and its pairs of rows with components, at most."""
@@ -33,6 +30,10 @@ A tile reads all matrices, and adds to as many sums. With twice as many rows as 
 coordinates together, a component's own are so many that its matrices are worth it: passes take a
 tenth to a quarter less than with 2048 rows (Zen 1; 50 to 500 components, 50 and 100 features).
 """
+
+
+MOST_BLOCK_ROWS = 64
+"""Rows whose bounds lie in registers, at most; tiles are multiples of it."""
 
 
 def tile_rows(n_components: int, n_features: int, *, matrices: bool) -> int:
@@ -70,11 +71,6 @@ def strip_rows(n_features: int) -> int:
     return max(STRIP_VALUES // n_features, FEWEST_OF_STRIP)
 
 
-def bounded_together(n_features: int) -> int:
-    """Components whose directions are multiplied with rows at once, in no small product."""
-    return max(SMALL_PRODUCT // (MOST_DIRECTIONS * n_features * LEADING_ROWS), 1)
-
-
 def works_for(models: Sequence[Model], dtype: np.dtype[np.floating]) -> list[PairWork]:
     """Work arrays for the tiles of mixtures that are computed one after another.
 
@@ -101,12 +97,8 @@ def _sizes(
     """Lengths and types of a mixture's work arrays, by their names in `PairWork`."""
     n_components, n_features = model.means.shape
     n = tile_rows(n_components, n_features, matrices=model.whitens and len(model.factors) > 1)
-    together = min(bounded_together(n_features), n_components)
-    directions = MOST_DIRECTIONS * together if model.whitens else 0
-    leading = directions * LEADING_ROWS
     length = model.eta.shape[1]
-    if length > 0:
-        leading = min(LEADING_COMPONENTS, n_components) * n
+    leading = min(LEADING_COMPONENTS, n_components) * n if length > 0 else 0
     strip = min(n, strip_rows(n_features))
     double, single, integer, short, byte = map(
         np.dtype, (np.float64, np.float32, np.int64, np.int32, np.uint8)
@@ -118,9 +110,8 @@ def _sizes(
         "by_row": (n_features * n, dtype),
         "phi": (length * n, dtype),
         "leading": (leading, dtype),
-        "directions": (directions * n_features, dtype),
+        "block": (n_features * MOST_BLOCK_ROWS if model.whitens else 0, single),
         "best": (n, single),
-        "limits": (n_components, double),
         "upper": (n_components * n, single),
         "guess": (n, short),
         "guess_starts": (n_components + 1, integer),

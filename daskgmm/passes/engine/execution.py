@@ -1,6 +1,8 @@
 """Execution of graphs: on the active client, in threads of this process, or here."""
 
+import os
 import sys
+import threading
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -63,16 +65,39 @@ def compute(graph: Graph, keys: Any, phase: Phase) -> Any:
     return _compute_in_threads(graph, keys)
 
 
+class _Threads(threading.local):
+    """Threads for the graphs of whoever asks, kept from one pass to the next.
+
+    To start them takes longer than the tasks of a small pass.
+    """
+
+    def __init__(self) -> None:
+        self._pool: ThreadPoolExecutor | None = None
+        self._process = os.getpid()
+
+    def pool(self) -> ThreadPoolExecutor:
+        """The pool of this thread; those of a process do not live on in what it forks."""
+        if self._pool is None or self._process != os.getpid():
+            self._pool, self._process = ThreadPoolExecutor(threads_here()), os.getpid()
+        return self._pool
+
+    def give_up(self, *, wait: bool) -> None:
+        """Let go of the pool, and of the tasks that it has not begun."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=wait, cancel_futures=True)
+        self._pool = None
+
+
+_threads = _Threads()
+
+
 def _compute_in_threads(graph: Graph, keys: Any) -> Any:
-    pool = ThreadPoolExecutor(min(threads_here(), len(graph)))
     try:
-        return dask.threaded.get(graph, keys, pool=pool)
-    except Exception:
+        return dask.threaded.get(graph, keys, pool=_threads.pool())
+    except BaseException as error:
         # The caller may remove files that tasks still write, so wait for those tasks.
-        pool.shutdown(cancel_futures=True)
+        _threads.give_up(wait=isinstance(error, Exception))
         raise
-    finally:
-        pool.shutdown(wait=False)
 
 
 def hold(graph: Graph, keys: Sequence[Hashable]) -> dict[Hashable, Any]:

@@ -8,23 +8,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import Model, PairWork
-from daskgmm.model.kernels.base import padded
 from daskgmm.model.kernels.loops.compiling import along_rows, compiled
-from daskgmm.model.kernels.loops.lanes import LANE_BYTES, load, store
+from daskgmm.model.kernels.loops.lanes import LANE_BYTES, REGISTERS, load, store
 
-height_of = compiled(padded)
-"""For loops."""
-
-
-@along_rows
-def write_centred(z: NDArray[Any], start: int, point: NDArray[Any], centred: NDArray[Any]) -> None:
-    """Write rows z (D, n) from start on, less a point, to centred, and zeros below."""
-    n, number = centred.shape[1], centred.dtype.type
-    for d in range(len(z)):
-        x, own, centre = z[d, start : start + n], centred[d], number(point[d])
-        for r in range(n):
-            own[r] = number(x[r]) - centre
-    centred[len(z) :] = 0
+_MANY = 32
+"""Registers, of which four sums in lanes leave enough."""
 
 
 @compiled
@@ -40,11 +28,34 @@ def _pad(z: NDArray[Any], start: int, point: NDArray[Any], block: NDArray[Any]) 
 def whitened_lengths(factor: NDArray[Any], centred: NDArray[Any], wide: int) -> Any:
     """Squared lengths of a block's centred rows (D wide,), whitened, in lanes.
 
-    A whitened coordinate is a sum over features up to its own. Two are made at once: what is
-    loaded serves twice.
+    A whitened coordinate is a sum over features up to its own. Four are made at once, or two where
+    there are fewer registers: what is loaded serves for all of them.
     """
     n_features, found = len(factor), load(centred, 0) * 0
-    for j in range(0, n_features - 1, 2):
+    in_fours = n_features // 4 * 4 if REGISTERS == _MANY else 0
+    for j in range(0, in_fours, 4):
+        x = load(centred, 0)
+        one, two = x * factor[0, j], x * factor[0, j + 1]
+        three, four = x * factor[0, j + 2], x * factor[0, j + 3]
+        for i in range(1, j + 1):
+            x = load(centred, i * wide)
+            one += x * factor[i, j]
+            two += x * factor[i, j + 1]
+            three += x * factor[i, j + 2]
+            four += x * factor[i, j + 3]
+        x = load(centred, (j + 1) * wide)
+        two += x * factor[j + 1, j + 1]
+        three += x * factor[j + 1, j + 2]
+        four += x * factor[j + 1, j + 3]
+        x = load(centred, (j + 2) * wide)
+        three += x * factor[j + 2, j + 2]
+        four += x * factor[j + 2, j + 3]
+        four += load(centred, (j + 3) * wide) * factor[j + 3, j + 3]
+        found += one * one
+        found += two * two
+        found += three * three
+        found += four * four
+    for j in range(in_fours, n_features - 1, 2):
         x = load(centred, 0)
         one, two = x * factor[0, j], x * factor[0, j + 1]
         for i in range(1, j + 1):

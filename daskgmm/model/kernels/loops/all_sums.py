@@ -1,14 +1,29 @@
 """Sums of a component's rows, feature by feature, about its mean."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import Model, PairWork
-from daskgmm.model.kernels.base import ABOUT_MEANS, FEW_ROWS
-from daskgmm.model.kernels.loops.all_pairs import height_of, write_centred
-from daskgmm.model.kernels.loops.compiling import compiled, summed_along_rows
+from daskgmm.model.kernels.base import ABOUT_MEANS, FEW_ROWS, padded
+from daskgmm.model.kernels.loops.compiling import along_rows, compiled, summed_along_rows
+from daskgmm.model.kernels.loops.lanes import REGISTER_BYTES, REGISTERS, load_register
+from daskgmm.model.kernels.loops.products import (
+    features_at,
+    no_sums,
+    totals,
+    weighted,
+    with_features,
+    with_products,
+)
+
+_SUMMED_BYTES = 5632
+"""Bytes of a feature whose rows are summed at once: a few of them stay in the nearest cache."""
+
+height_of = compiled(padded)
+"""For loops."""
 
 _DOUBLE = 8
 """Bytes of a number in double precision."""
@@ -31,68 +46,6 @@ def _dot(shares: NDArray[Any], x: NDArray[Any], centre: Any) -> Any:
 
 
 @summed_along_rows
-def _of_two(shares: NDArray[Any], x: NDArray[Any], y: NDArray[Any]) -> Any:
-    """Sums over two features and over their products with each other."""
-    number = x.dtype.type
-    first, second = number(0), number(0)
-    one, two, three = number(0), number(0), number(0)
-    for r in range(len(x)):
-        share = number(shares[r])
-        own, other = share * x[r], share * y[r]
-        first += own
-        second += other
-        one += own * x[r]
-        two += own * y[r]
-        three += other * y[r]
-    return first, second, one, two, three
-
-
-@summed_along_rows
-def _products(
-    shares: NDArray[Any], x: NDArray[Any], y: NDArray[Any], a: NDArray[Any], b: NDArray[Any]
-) -> Any:
-    """Sums of the products of two features with two others: what is loaded serves twice."""
-    number = x.dtype.type
-    one, two, three, four = number(0), number(0), number(0), number(0)
-    for r in range(len(x)):
-        share = number(shares[r])
-        own, other = share * x[r], share * y[r]
-        one += own * a[r]
-        two += own * b[r]
-        three += other * a[r]
-        four += other * b[r]
-    return one, two, three, four
-
-
-@summed_along_rows
-def _more_products(
-    shares: NDArray[Any],
-    x: NDArray[Any],
-    y: NDArray[Any],
-    a: NDArray[Any],
-    b: NDArray[Any],
-    c: NDArray[Any],
-    d: NDArray[Any],
-) -> Any:
-    """Sums of the products of two features with four others, those of the first feature first."""
-    number = x.dtype.type
-    one, two, three, four = number(0), number(0), number(0), number(0)
-    five, six, seven, eight = number(0), number(0), number(0), number(0)
-    for r in range(len(x)):
-        share = number(shares[r])
-        own, other = share * x[r], share * y[r]
-        one += own * a[r]
-        two += own * b[r]
-        three += own * c[r]
-        four += own * d[r]
-        five += other * a[r]
-        six += other * b[r]
-        seven += other * c[r]
-        eight += other * d[r]
-    return one, two, three, four, five, six, seven, eight
-
-
-@summed_along_rows
 def _squares(shares: NDArray[Any], x: NDArray[Any], y: NDArray[Any], p: Any, q: Any) -> Any:
     """Sums over two features, less p and q, and over their squares, in the type of p."""
     number = type(p)
@@ -108,38 +61,108 @@ def _squares(shares: NDArray[Any], x: NDArray[Any], y: NDArray[Any], p: Any, q: 
     return first, second, one, two
 
 
-@compiled
-def _add_products(
-    shares: NDArray[Any], centred: NDArray[Any], own: NDArray[Any], first: NDArray[Any]
-) -> None:
-    """Add sums over centred rows, and of their products: those above the diagonal and on it.
+def _adding_triangle(high: int) -> Callable[..., None]:
+    """The function that adds sums of so many features and of their products with each other."""
+    count = high * (high + 1) // 2
 
-    Rows of zeros follow the features.
+    @along_rows
+    def add(
+        values: NDArray[Any], wide: int, i: int, own: NDArray[Any], first: NDArray[Any]
+    ) -> None:
+        linear, products = no_sums(values, high), no_sums(values, count)
+        shares, n_features = len(values) - wide, len(own)
+        for r in range(0, wide, REGISTER_BYTES // values.itemsize):
+            rows = features_at(values, i * wide + r, wide, high)
+            shared = weighted(rows, load_register(values, shares + r))
+            linear = with_features(linear, shared)
+            products = with_products(products, shared, rows)
+        found, at, both = totals(linear), 0, totals(products)
+        for t in range(high):
+            for u in range(t, high):
+                if i + u < n_features:
+                    own[i + t, i + u] += both[at]
+                at += 1
+            if i + t < n_features:
+                first[i + t] += found[t]
+
+    adding: Callable[..., None] = add
+    return adding
+
+
+def _adding_rectangle(high: int, long: int) -> Callable[..., None]:
+    """The function that adds sums of the products of so many features with so many others."""
+    count = high * long
+
+    @along_rows
+    def add(values: NDArray[Any], wide: int, i: int, j: int, own: NDArray[Any]) -> None:
+        products = no_sums(values, count)
+        shares, n_features = len(values) - wide, len(own)
+        for r in range(0, wide, REGISTER_BYTES // values.itemsize):
+            rows = features_at(values, i * wide + r, wide, high)
+            shared = weighted(rows, load_register(values, shares + r))
+            products = with_products(
+                products, shared, features_at(values, j * wide + r, wide, long)
+            )
+        both = totals(products)
+        for t in range(high):
+            for u in range(min(long, n_features - j)):
+                own[i + t, j + u] += both[long * t + u]
+
+    adding: Callable[..., None] = add
+    return adding
+
+
+_HIGH = 4 if REGISTERS == 32 else 2
+"""Features whose products with four others fit the registers."""
+
+_add_triangle, _add_last_triangle = _adding_triangle(_HIGH), _adding_triangle(2)
+_add_rectangle, _add_narrow_rectangle = _adding_rectangle(_HIGH, 4), _adding_rectangle(_HIGH, 2)
+
+
+@compiled
+def _add_products(values: NDArray[Any], wide: int, own: NDArray[Any], first: NDArray[Any]) -> None:
+    """Add sums over centred features, and of their products: those above the diagonal and on it.
+
+    A feature of zeros makes their number even, and the last of values are the rows' shares.
     """
     n_features = len(own)
-    for i in range(0, n_features, 2):
-        x, y, both = centred[i], centred[i + 1], i + 1 < n_features
-        sums = _of_two(shares, x, y)
-        first[i] += sums[0]
-        own[i, i] += sums[2]
-        if both:
-            first[i + 1] += sums[1]
-            own[i, i + 1] += sums[3]
-            own[i + 1, i + 1] += sums[4]
-        j = i + 2
-        while j + 2 < n_features:
-            products = _more_products(
-                shares, x, y, centred[j], centred[j + 1], centred[j + 2], centred[j + 3]
-            )
-            for t in range(min(4, n_features - j)):
-                own[i, j + t] += products[t]
-                own[i + 1, j + t] += products[4 + t]
-            j += 4
-        if j < n_features:
-            few = _products(shares, x, y, centred[j], centred[j + 1])
-            for t in range(min(2, n_features - j)):
-                own[i, j + t] += few[t]
-                own[i + 1, j + t] += few[2 + t]
+    for i in range(0, n_features, _HIGH):
+        if i + 2 < n_features or _HIGH == 2:
+            _add_triangle(values, wide, i, own, first)
+        else:
+            _add_last_triangle(values, wide, i, own, first)
+        for j in range(i + _HIGH, n_features, 4):
+            if j + 2 < n_features:
+                _add_rectangle(values, wide, i, j, own)
+            else:
+                _add_narrow_rectangle(values, wide, i, j, own)
+
+
+@along_rows
+def _write_centred(
+    z: NDArray[Any],
+    start: int,
+    origin: NDArray[Any],
+    shares: NDArray[Any],
+    values: NDArray[Any],
+    wide: int,
+) -> None:
+    """Write rows z (D, n) from start on, less an origin, and their shares, feature by feature.
+
+    Zeros stand between these and behind them.
+    """
+    n, number = len(shares), values.dtype.type
+    for d in range(len(z)):
+        x, own, centre = z[d, start : start + n], values[d * wide : d * wide + n], number(origin[d])
+        for r in range(n):
+            own[r] = number(x[r]) - centre
+        values[d * wide + n : (d + 1) * wide] = 0
+    last = len(values) - wide
+    values[len(z) * wide : last] = 0
+    own = values[last : last + n]
+    for r in range(n):
+        own[r] = number(shares[r])
+    values[last + n :] = 0
 
 
 @compiled
@@ -177,13 +200,14 @@ def _add_own(
     if not whitens:
         _add_squares(shares, z, origin, values.dtype.type, own[0], first)
         return
-    height = height_of(len(z))
-    most = len(values) // height
+    height, step = height_of(len(z)), REGISTER_BYTES // values.itemsize
+    most = min(len(values) // height, _SUMMED_BYTES // values.itemsize) // step * step
     for start in range(0, z.shape[1], most):
         gamma = shares[start : start + most]
-        centred = values[: height * len(gamma)].reshape(height, len(gamma))
-        write_centred(z, start, origin, centred)
-        _add_products(gamma, centred, own, first)
+        wide = -(-len(gamma) // step) * step
+        centred = values[: height * wide]
+        _write_centred(z, start, origin, gamma, centred, wide)
+        _add_products(centred, wide, own, first)
 
 
 @compiled

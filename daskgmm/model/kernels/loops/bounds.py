@@ -6,52 +6,87 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import Model, PairWork
-from daskgmm.model.kernels.base import LEADING_COMPONENTS, LEADING_ROWS
+from daskgmm.model.kernels.base import LEADING_COMPONENTS
 from daskgmm.model.kernels.loops.blas import multiply
 from daskgmm.model.kernels.loops.compiling import along_rows, compiled, summed
-from daskgmm.model.kernels.tiles import bounded_together
-from daskgmm.model.screening import MOST_DIRECTIONS
-
-_together = compiled(bounded_together)
-"""For loops."""
+from daskgmm.model.kernels.loops.lanes import (
+    LANE_BYTES,
+    larger,
+    load,
+    store,
+    where_larger,
+    within,
+)
+from daskgmm.model.screening import MOST_DIRECTIONS, SHRINK
 
 _MOST = np.float32(3e38)
 """Bounds stay between its negative and itself, which minus infinity, that marks a guess, is not."""
 
-_SHRINK = 2.0**-10
-"""Share of a squared distance by which bounds are weakened. By Cauchy and Schwarz, an error s in a
-coordinate is then made up for by ``s ** 2 / _SHRINK``; and what single precision rounds off."""
+BLOCK_ROWS = LANE_BYTES // 4
+"""Rows of a block, whose bounds of single precision lie in lanes."""
+
+_BAND = 8
+"""Rows that are written side by side."""
+
+_HALF = np.float32(0.5 - SHRINK)
 
 
 @compiled
-def _limits(
-    model: Model,
-    by_row: NDArray[Any],
-    active: NDArray[Any],
-    reach: NDArray[Any],
-    limits: NDArray[Any],
-) -> None:
-    """Write the largest logits that rounding in the leading product allows to limits (A,).
-
-    With a work array for the largest size of each feature.
-    """
-    n, n_features = by_row.shape
-    m = MOST_DIRECTIONS
-    rounding = (n_features + 4) * np.finfo(by_row.dtype).eps
-    reach[:] = 0
-    for r in range(n):
-        x = by_row[r]
+def _write_block(by_row: NDArray[Any], start: int, wide: int, block: NDArray[Any]) -> None:
+    """Write rows (n, D) from start on to block (D wide,), feature by feature, and zeros behind."""
+    n_features = by_row.shape[1]
+    rows = by_row[start : start + wide]
+    whole = len(rows) // _BAND * _BAND
+    if len(rows) < wide:
+        block[:] = 0
+    for first in range(0, whole, _BAND):
         for d in range(n_features):
-            size = abs(x[d])
-            reach[d] = size if size > reach[d] else reach[d]  # noqa: FURB136
+            own = block[d * wide + first : d * wide + first + _BAND]
+            for q in range(_BAND):
+                own[q] = rows[first + q, d]
+    for q in range(whole, len(rows)):
+        for d in range(n_features):
+            block[d * wide + q] = rows[q, d]
+
+
+@along_rows
+def _bound_block(
+    block: NDArray[Any],
+    start: int,
+    directions: NDArray[Any],
+    limits: NDArray[Any],
+    active: NDArray[Any],
+    upper: NDArray[Any],
+    best: NDArray[Any],
+    guess: NDArray[Any],
+) -> None:
+    """Bound the logits of a block of rows, given feature by feature."""
+    wide, none = BLOCK_ROWS, load(block, 0) * 0
+    size = none
+    for first in range(0, len(block), wide):
+        x = load(block, first)
+        size += x * x
+    largest, whose = none - _MOST, none
     for a in range(len(active)):
-        k, squares = active[a], 0.0
-        for i in range(k * m, k * m + m):
-            size = np.float64(abs(model.offsets[i]))
-            for d in range(n_features):
-                size += np.float64(abs(model.directions[i, d])) * reach[d]
-            squares += (rounding * size) ** 2
-        limits[a] = model.normalisers[k] + 0.5 * squares / _SHRINK
+        own, its = directions[active[a]], limits[active[a]]
+        one, two, three, i = none, none, none, 0
+        for first in range(0, len(block), wide):
+            x = load(block, first)
+            one += x * own[i]
+            two += x * own[i + 1]
+            three += x * own[i + 2]
+            i += 3
+        one, two, three = one - its[0], two - its[1], three - its[2]
+        squares = one * one + two * two + three * three
+        # What overflows says nothing: such a pair is to be computed, not left out.
+        bound = within(size * its[4] + its[3] - squares * _HALF, -_MOST, _MOST)
+        store(upper[a], start, bound)
+        whose = where_larger(bound, largest, a, whose)
+        largest = larger(largest, bound)
+    store(best, start, largest)
+    store(block, 0, whose)
+    for r in range(wide):
+        guess[start + r] = np.int32(block[r])
 
 
 @compiled
@@ -62,50 +97,14 @@ def bound_whitened(
     work: PairWork,
     upper: NDArray[Any],
 ) -> None:
-    """Write upper bounds of logits to upper (A, n), from products with the directions.
-
-    They are of a size that BLAS multiplies in place.
-    """
+    """Write upper bounds of logits to upper, from products with the directions."""
     n, n_features = by_row.shape
-    n_active, m = len(active), MOST_DIRECTIONS
-    together = _together(n_features)
-    groups, strips = -(-n_active // together), -(-n // LEADING_ROWS)
-    _limits(model, by_row, active, work.row, work.limits)
-    _begin(work.best[:n], work.guess[:n])
-    for g in range(groups):
-        first, last = n_active * g // groups, n_active * (g + 1) // groups
-        count = (last - first) * m
-        directions = work.directions[: count * n_features].reshape(n_features, count)
-        for i in range(count):
-            own = model.directions[active[first + i // m] * m + i % m]
-            for d in range(n_features):
-                directions[d, i] = own[d]
-        for s in range(strips):
-            start, stop = n * s // strips, n * (s + 1) // strips
-            leading = work.leading[: count * (stop - start)].reshape(count, stop - start)
-            # Both transposed: BLAS multiplies in place that way, and not if only one is.
-            multiply(directions.T, by_row[start:stop].T, leading)
-            best, guess = work.best[start:stop], work.guess[start:stop]
-            for a in range(first, last):
-                k, own = active[a], upper[a, start:stop]
-                i = (a - first) * m
-                _write_whitened(
-                    leading[i : i + m], model.offsets[k * m : k * m + m], work.limits[a], own
-                )
-                _keep(np.int32(a), own, best, guess)
-
-
-@along_rows
-def _write_whitened(
-    leading: NDArray[Any], offsets: NDArray[Any], limit: float, bounds: NDArray[Any]
-) -> None:
-    """Write bounds (n,) from leading coordinates, as many as `MOST_DIRECTIONS`."""
-    one, two, three = leading[0], leading[1], leading[2]
-    first, second, third = offsets[0], offsets[1], offsets[2]
-    most, half = one.dtype.type(limit), one.dtype.type(0.5 - _SHRINK)
-    for r in range(len(bounds)):
-        x, y, z = one[r] - first, two[r] - second, three[r] - third
-        bounds[r] = most - half * (x * x + y * y + z * z)
+    block = work.block[: n_features * BLOCK_ROWS]
+    for start in range(0, n, BLOCK_ROWS):
+        _write_block(by_row, start, BLOCK_ROWS, block)
+        _bound_block(
+            block, start, model.directions, model.limits, active, upper, work.best, work.guess
+        )
 
 
 @compiled
@@ -113,7 +112,7 @@ def bound_along_axes(
     model: Model, z: NDArray[Any], active: NDArray[Any], work: PairWork, upper: NDArray[Any]
 ) -> None:
     """Likewise, from single features of z (D, n): differences round relative to themselves."""
-    n_active, n = upper.shape
+    n_active, n = len(active), z.shape[1]
     m = MOST_DIRECTIONS + 1
     _begin(work.best[:n], work.guess[:n])
     for a in range(n_active):
@@ -121,9 +120,9 @@ def bound_along_axes(
         own = slice(k * m, k * m + m)
         _write_along_axes(
             z, model.axes[own], model.offsets[own], model.scales[own], model.normalisers[k],
-            upper[a],
+            upper[a, :n],
         )  # fmt: skip
-        _keep(np.int32(a), upper[a], work.best[:n], work.guess[:n])
+        _keep(np.int32(a), upper[a, :n], work.best[:n], work.guess[:n])
 
 
 @along_rows
@@ -139,7 +138,7 @@ def _write_along_axes(
     one, two, three, four = z[axes[0]], z[axes[1]], z[axes[2]], z[axes[3]]
     first, second, third, fourth = offsets[0], offsets[1], offsets[2], offsets[3]
     unit, other, another, last = scales[0], scales[1], scales[2], scales[3]
-    half = one.dtype.type(0.5 - _SHRINK)
+    half = one.dtype.type(0.5 - SHRINK)
     for r in range(len(bounds)):
         w, x = (one[r] - first) * unit, (two[r] - second) * other
         y, v = (three[r] - third) * another, (four[r] - fourth) * last
@@ -161,7 +160,7 @@ def bound_by_features(
         leading = work.leading[: (last - first) * n].reshape(last - first, n)
         multiply(model.eta[first:last], phi.T, leading)
         for a in range(first, last):
-            own, bounds = leading[a - first], upper[a]
+            own, bounds = leading[a - first], upper[a, :n]
             for r in range(n):
                 bounds[r] = own[r]
             _keep(np.int32(a), bounds, work.best[:n], work.guess[:n])

@@ -23,18 +23,21 @@ from daskgmm.model.kernels.loops.compiling import OPTIONS
 _REGISTERS = 4
 """Registers of lanes: as many as hide that one addition waits for another."""
 
-LANE_BYTES = _REGISTERS * (64 if get_host_cpu_features().get("avx512f") else 32)
+REGISTER_BYTES, REGISTERS = (64, 32) if get_host_cpu_features().get("avx512f") else (32, 16)
+"""Bytes of a register of the processor, and how many it has."""
+
+LANE_BYTES = _REGISTERS * REGISTER_BYTES
 """Bytes of lanes: a block has so many rows as numbers fit there."""
 
 
 @final
 class Lanes(types.Type):
-    """numba's type of lanes of one type of number."""
+    """numba's type of lanes of one type of number, in so many registers."""
 
-    def __init__(self, number: Any) -> None:
+    def __init__(self, number: Any, registers: int = _REGISTERS) -> None:
         self.number = number
-        self.count = 8 * LANE_BYTES // number.bitwidth
-        super().__init__(name=f"Lanes({number})")
+        self.count = 8 * REGISTER_BYTES * registers // number.bitwidth
+        super().__init__(name=f"Lanes({number}, {registers})")
 
 
 @register_model(Lanes)
@@ -50,10 +53,20 @@ def load(typing: Any, array: Any, start: Any) -> Any:
     del typing
     lanes = Lanes(array.dtype)
 
-    def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        place = _place(context, builder, signature.args[0], given)
-        kind = context.get_value_type(lanes).as_pointer()
-        return builder.load(builder.bitcast(place, kind), align=_bytes(array.dtype))
+    def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:  # noqa: ARG001
+        return loaded(context, builder, array, given, lanes)
+
+    return lanes(array, start), write
+
+
+@intrinsic
+def load_register(typing: Any, array: Any, start: Any) -> Any:
+    """Likewise, as many as one register holds."""
+    del typing
+    lanes = Lanes(array.dtype, 1)
+
+    def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:  # noqa: ARG001
+        return loaded(context, builder, array, given, lanes)
 
     return lanes(array, start), write
 
@@ -99,6 +112,32 @@ def larger(typing: Any, one: Any, other: Any) -> Any:
         return builder.select(builder.fcmp_ordered("<", *given), given[1], given[0])
 
     return one(one, other), write
+
+
+@intrinsic
+def within(typing: Any, lanes: Any, least: Any, most: Any) -> Any:
+    """Lanes, but the least or the most number in place of what is beyond; the most for NaN."""
+    del typing
+
+    def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        low, high = (_spread(context, builder, given[i], signature.args[i], lanes) for i in (1, 2))
+        found = builder.select(builder.fcmp_ordered("<", given[0], high), given[0], high)
+        return builder.select(builder.fcmp_ordered("<", found, low), low, found)
+
+    return lanes(lanes, least, most), write
+
+
+@intrinsic
+def where_larger(typing: Any, one: Any, other: Any, number: Any, found: Any) -> Any:
+    """A number where one lane is larger than the other, and what was found in all others."""
+    del typing
+
+    def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        spread = _spread(context, builder, given[2], signature.args[2], found)
+        larger = builder.fcmp_ordered(">", given[0], given[1])
+        return builder.select(larger, spread, given[3])
+
+    return found(one, other, number, found), write
 
 
 @intrinsic
@@ -153,6 +192,13 @@ def _spread(context: Any, builder: Any, value: Any, kind: Any, lanes: Lanes) -> 
     none = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(none, number, ir.Constant(ir.IntType(32), 0))
     return builder.shuffle_vector(first, none, ir.Constant(indices, None))
+
+
+def loaded(context: Any, builder: Any, array: Any, given: Any, lanes: Lanes) -> Any:
+    """Code that loads lanes of an array of some type, given itself and where they begin."""
+    place = _place(context, builder, array, given)
+    pointer = builder.bitcast(place, context.get_value_type(lanes).as_pointer())
+    return builder.load(pointer, align=_bytes(array.dtype))
 
 
 def _place(context: Any, builder: Any, kind: Any, given: Any) -> Any:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from daskgmm.model.kernels.arguments import Model, PairWork
 from daskgmm.model.kernels.loops.arithmetic import write_by_feature
 from daskgmm.model.kernels.loops.bounds import (
+    BLOCK_ROWS,
     bound_along_axes,
     bound_by_features,
     bound_whitened,
@@ -57,7 +58,7 @@ def _guess(
     upper: NDArray[Any],
 ) -> None:
     """Order rows by the component of their largest bound, and compute those logits."""
-    n_active, n = upper.shape
+    n_active, n = len(active), len(by_row)
     starts, ordered, guess, low = work.guess_starts, work.ordered[:n], work.guess[:n], work.low
     starts[: n_active + 1] = 0
     for r in range(n):
@@ -83,10 +84,10 @@ def _guess(
 
 @along_rows
 def _survivors(
-    model: Model, active: NDArray[Any], work: PairWork, upper: NDArray[Any], n_features: int
+    model: Model, by_row: NDArray[Any], active: NDArray[Any], work: PairWork, upper: NDArray[Any]
 ) -> int:
     """List the other pairs whose bounds come within their gap; return their number."""
-    n_active, n = upper.shape
+    n_active, (n, n_features) = len(active), by_row.shape
     low, least, rows, starts = work.low, work.best[:n], work.pair_rows, work.pair_starts
     rounding = np.float32(1e-6 + 8 * n_features * np.finfo(low.dtype).eps)
     for r in range(n):
@@ -147,8 +148,9 @@ def find_pairs(
     Return their number. Along the axes z (D, n) serves as well, and is made here; or all components
     are bounded by products over features.
     """
-    n, n_features = by_row.shape
-    upper = work.upper[: len(active) * n].reshape(len(active), n)
+    n = len(by_row)
+    height, blocks = len(active), -(-n // BLOCK_ROWS)
+    upper = work.upper[: height * blocks * BLOCK_ROWS].reshape(height, blocks * BLOCK_ROWS)
     if model.whitens:
         bound_whitened(model, by_row, active, work, upper)
     elif by_product:
@@ -157,5 +159,5 @@ def find_pairs(
         write_by_feature(by_row, z)
         bound_along_axes(model, z, active, work, upper)
     _guess(model, by_row, active, work, upper)
-    found: int = n + _survivors(model, active, work, upper, n_features)
+    found: int = n + _survivors(model, by_row, active, work, upper)
     return found

@@ -31,9 +31,11 @@ def model_type(dtype: np.dtype[Any]) -> Any:
     """Compiled type of the fields of `Model`."""
     vector, table = array(dtype, 1), array(dtype, 2)
     integers, monomials = types.Array(types.int64, 1, "C"), types.Array(types.int64, 2, "C")
+    single_table = types.Array(types.float32, 2, "C")
     fields = (
-        table, table, array(dtype, 3), types.boolean, vector, vector, table, integers,
-        vector, vector, monomials, table, types.float64, types.Array(types.boolean, 1, "C"),
+        table, table, array(dtype, 3), types.boolean, vector, vector, single_table, single_table,
+        integers, vector, vector, monomials, table, types.float64,
+        types.Array(types.boolean, 1, "C"),
     )  # fmt: skip
     return types.Tuple(fields)
 
@@ -50,9 +52,8 @@ def pair_work_type(dtype: np.dtype[Any]) -> Any:
     integers, shorts = types.Array(types.int64, 1, "C"), types.Array(types.int32, 1, "C")
     singles, doubles = types.Array(types.float32, 1, "C"), types.Array(types.float64, 1, "C")
     fields = (
-        integers, types.Array(types.uint8, 1, "C"), vector, vector, vector, vector, vector,
-        singles,
-        doubles, singles, shorts, integers, shorts, vector, vector, shorts, integers, vector,
+        integers, types.Array(types.uint8, 1, "C"), vector, vector, vector, vector, singles,
+        singles, singles, shorts, integers, shorts, vector, vector, shorts, integers, vector,
         shorts, vector, vector, vector, doubles, TABLE, vector,
     )  # fmt: skip
     return types.Tuple(fields)

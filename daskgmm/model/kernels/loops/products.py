@@ -1,0 +1,131 @@
+"""Sums of products of features over rows, of several at once, in registers.
+
+Tuples of lanes hold one feature each, or one sum. Each of a few features is multiplied with each of
+some others: the more that are held, the fewer numbers are loaded for what is multiplied.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from daskgmm.model.kernels.loops.lanes import Lanes, loaded
+
+
+def _parts(builder: Any, value: Any, kind: Any) -> list[Any]:
+    """The lanes of a tuple."""
+    return [builder.extract_value(value, i) for i in range(kind.count)]
+
+
+def _product(builder: Any, one: Any, other: Any) -> Any:
+    return builder.fmul(one, other, flags=("contract",))
+
+
+def _sum(builder: Any, one: Any, other: Any) -> Any:
+    return builder.fadd(one, other, flags=("contract",))
+
+
+@intrinsic(prefer_literal=True)
+def no_sums(typing: Any, values: Any, count: Any) -> Any:
+    """So many lanes of zeros, of the type of an array."""
+    del typing
+    found = types.UniTuple(Lanes(values.dtype, 1), count.literal_value)
+
+    def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        del builder, signature, given
+        return ir.Constant(context.get_value_type(found), None)
+
+    return found(values, count), write
+
+
+@intrinsic(prefer_literal=True)
+def features_at(typing: Any, values: Any, start: Any, stride: Any, count: Any) -> Any:
+    """Lanes of so many features, of an array (n,) that holds them one after another."""
+    del typing
+    lanes = Lanes(values.dtype, 1)
+    found = types.UniTuple(lanes, count.literal_value)
+
+    def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:  # noqa: ARG001
+        place, rows = given[1], []
+        for _ in range(found.count):
+            rows.append(loaded(context, builder, values, [given[0], place], lanes))
+            place = builder.add(place, given[2])
+        return cgutils.pack_array(builder, rows)
+
+    return found(values, start, stride, count), write
+
+
+@intrinsic
+def weighted(typing: Any, rows: Any, share: Any) -> Any:
+    """Features multiplied by lanes of shares."""
+    del typing
+
+    def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:  # noqa: ARG001
+        own = [_product(builder, row, given[1]) for row in _parts(builder, given[0], rows)]
+        return cgutils.pack_array(builder, own)
+
+    return rows(rows, share), write
+
+
+@intrinsic
+def with_features(typing: Any, sums: Any, rows: Any) -> Any:
+    """Sums to which features are added."""
+    del typing
+
+    def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:  # noqa: ARG001
+        pairs = zip(_parts(builder, given[0], sums), _parts(builder, given[1], rows), strict=True)
+        return cgutils.pack_array(builder, [_sum(builder, one, other) for one, other in pairs])
+
+    return sums(sums, rows), write
+
+
+@intrinsic
+def with_products(typing: Any, sums: Any, rows: Any, others: Any) -> Any:
+    """Sums to which the products of features with others are added, those of the first one first.
+
+    If there are fewer sums than products, then those with an other feature before it are left out.
+    """
+    del typing
+    triangle = sums.count < rows.count * others.count
+
+    def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:  # noqa: ARG001
+        own, its = _parts(builder, given[1], rows), _parts(builder, given[2], others)
+        pairs = [(one, i) for j, one in enumerate(own) for i in its[j if triangle else 0 :]]
+        found = [
+            _sum(builder, before, _product(builder, *pair))
+            for before, pair in zip(_parts(builder, given[0], sums), pairs, strict=True)
+        ]
+        return cgutils.pack_array(builder, found)
+
+    return sums(sums, rows, others), write
+
+
+@intrinsic
+def totals(typing: Any, sums: Any) -> Any:
+    """Each tuple member's lanes, added up by halves."""
+    del typing
+    number = sums.dtype.number
+    found = types.UniTuple(number, sums.count)
+
+    def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:  # noqa: ARG001
+        index = ir.IntType(32)
+        numbers = []
+        for lanes in _parts(builder, given[0], sums):
+            width, own = sums.dtype.count, lanes
+            while width > 1:
+                width //= 2
+                halves = [
+                    builder.shuffle_vector(
+                        own,
+                        ir.Constant(own.type, ir.Undefined),
+                        ir.Constant(ir.VectorType(index, width), list(range(first, first + width))),
+                    )
+                    for first in (0, width)
+                ]
+                own = builder.fadd(*halves)
+            numbers.append(builder.extract_element(own, ir.Constant(index, 0)))
+        return cgutils.pack_array(builder, numbers)
+
+    return found(sums), write
