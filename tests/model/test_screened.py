@@ -122,9 +122,11 @@ def test_all_pairs_leave_out_no_feature_whatever_number_of_them_goes_at_once(
 def test_rows_in_blocks_and_strips_make_the_moments_of_all(kind, dtype, n_components, n_features):
     rows, labels = correlated(1500, n_features, n_components, spread=20, apart=0.3)
     mixture = mixture_of(rows, labels, kind)
-    expected = moments_of(CentredKernel, mixture, rows, dtype)
-    found = moments_of(SCREENED, mixture, rows, dtype)
-    assert_same_moments(found, expected, 1e-11 if dtype == DOUBLE else 1e-3)
+    # Few are summed in double, and make no covariance.
+    for some in (rows,) if dtype == DOUBLE else (rows, rows[:40]):
+        expected = moments_of(CentredKernel, mixture, some, dtype)
+        found = moments_of(SCREENED, mixture, some, dtype)
+        assert_same_moments(found, expected, 1e-11 if dtype == DOUBLE else 1e-3)
     logits = [
         kernel([mixture], Frame.identity(n_features), dtype).logits(rows[:300].astype(dtype).T)
         for kernel in (CentredKernel, SCREENED)

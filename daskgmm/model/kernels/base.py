@@ -32,6 +32,10 @@ _CACHE_LINE = 64
 """Bytes, as many as the widest vectors hold: those that begin elsewhere are read from two lines."""
 
 
+SPARE_BYTES = 64
+"""Bytes behind the rows of a work array that loops may load along with the last one."""
+
+
 def work_array(size: int, dtype: np.dtype[Any] | type) -> NDArray[Any]:
     """Uninitialised array (size,) that begins with a cache line, as NumPy's own need not."""
     n_bytes = size * np.dtype(dtype).itemsize

@@ -9,6 +9,7 @@ import numpy as np
 from daskgmm.model.kernels.arguments import Model, PairWork
 from daskgmm.model.kernels.base import (
     LEADING_COMPONENTS,
+    SPARE_BYTES,
     padded,
     work_array,
 )
@@ -67,8 +68,8 @@ def few_values(n_features: int) -> int:
 
 
 def strip_rows(n_features: int) -> int:
-    """Rows of a strip, at most."""
-    return max(STRIP_VALUES // n_features, FEWEST_OF_STRIP)
+    """Rows of a strip, at most: an even number, as two take the place of one in double."""
+    return max(STRIP_VALUES // n_features // 2 * 2, FEWEST_OF_STRIP)
 
 
 def works_for(models: Sequence[Model], dtype: np.dtype[np.floating]) -> list[PairWork]:
@@ -107,7 +108,7 @@ def _sizes(
         "active": (n_components, integer),
         "is_near": (n_components, byte),
         "z": (n_features * n, dtype),
-        "by_row": (n_features * n, dtype),
+        "by_row": (n_features * n + SPARE_BYTES // dtype.itemsize, dtype),
         "phi": (length * n, dtype),
         "leading": (leading, dtype),
         "block": (n_features * MOST_BLOCK_ROWS if model.whitens else 0, single),

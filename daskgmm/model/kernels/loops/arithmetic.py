@@ -18,6 +18,7 @@ from daskgmm.model.kernels.loops.lanes import (
     store,
     zero_below,
 )
+from daskgmm.model.kernels.loops.turning import turn
 
 _TOGETHER = 16
 """Totals, each between 1 and K, that are multiplied before their logarithm is taken."""
@@ -60,6 +61,25 @@ def standardise(
     for d in range(len(z)):
         for r in range(whole, n):
             z[d, r] = (np.float64(rows[d, r]) - origin[d]) * scale[d]
+
+
+@compiled
+def standardise_together(
+    rows: NDArray[Any],
+    together: NDArray[Any],
+    origin: NDArray[Any],
+    scale: NDArray[Any],
+    z: NDArray[Any],
+) -> None:
+    """Likewise, from together (n, D), if they are given so and in the type of z."""
+    if len(together) == 0 or together.itemsize != z.itemsize:
+        standardise(rows, origin, scale, z)
+        return
+    turn(together, 0, z.reshape(z.size), z.shape[1])
+    for d in range(len(z)):
+        own = z[d]
+        for r in range(len(own)):
+            own[r] = (np.float64(own[r]) - origin[d]) * scale[d]
 
 
 @compiled

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import Model, PairWork
-from daskgmm.model.kernels.base import LEADING_COMPONENTS
+from daskgmm.model.kernels.base import LEADING_COMPONENTS, SPARE_BYTES
 from daskgmm.model.kernels.loops.blas import multiply
 from daskgmm.model.kernels.loops.compiling import along_rows, compiled, summed
 from daskgmm.model.kernels.loops.lanes import (
@@ -17,6 +17,7 @@ from daskgmm.model.kernels.loops.lanes import (
     where_larger,
     within,
 )
+from daskgmm.model.kernels.loops.turning import turn
 from daskgmm.model.screening import MOST_DIRECTIONS, SHRINK
 
 _MOST = np.float32(3e38)
@@ -25,28 +26,7 @@ _MOST = np.float32(3e38)
 BLOCK_ROWS = LANE_BYTES // 4
 """Rows of a block, whose bounds of single precision lie in lanes."""
 
-_BAND = 8
-"""Rows that are written side by side."""
-
 _HALF = np.float32(0.5 - SHRINK)
-
-
-@compiled
-def _write_block(by_row: NDArray[Any], start: int, wide: int, block: NDArray[Any]) -> None:
-    """Write rows (n, D) from start on to block (D wide,), feature by feature, and zeros behind."""
-    n_features = by_row.shape[1]
-    rows = by_row[start : start + wide]
-    whole = len(rows) // _BAND * _BAND
-    if len(rows) < wide:
-        block[:] = 0
-    for first in range(0, whole, _BAND):
-        for d in range(n_features):
-            own = block[d * wide + first : d * wide + first + _BAND]
-            for q in range(_BAND):
-                own[q] = rows[first + q, d]
-    for q in range(whole, len(rows)):
-        for d in range(n_features):
-            block[d * wide + q] = rows[q, d]
 
 
 @along_rows
@@ -101,7 +81,10 @@ def bound_whitened(
     n, n_features = by_row.shape
     block = work.block[: n_features * BLOCK_ROWS]
     for start in range(0, n, BLOCK_ROWS):
-        _write_block(by_row, start, BLOCK_ROWS, block)
+        rows = by_row[start : start + BLOCK_ROWS]
+        if len(rows) < BLOCK_ROWS:
+            block[:] = 0
+        turn(rows, SPARE_BYTES // by_row.itemsize, block, BLOCK_ROWS)
         _bound_block(
             block, start, model.directions, model.limits, active, upper, work.best, work.guess
         )

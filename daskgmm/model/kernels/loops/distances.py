@@ -7,29 +7,10 @@ from numpy.typing import NDArray
 from daskgmm.model.kernels.loops.all_pairs import whitened_lengths
 from daskgmm.model.kernels.loops.compiling import along_rows, compiled, summed
 from daskgmm.model.kernels.loops.lanes import LANE_BYTES, load, store
+from daskgmm.model.kernels.loops.turning import gather
 
 _FEW = 4
 """A block of less than a fourth of its rows takes longer than these one by one."""
-
-_BAND = 8
-"""Rows that are gathered side by side: what is read of them stays in the nearest cache."""
-
-
-@compiled
-def gather(by_row: NDArray[Any], rows: NDArray[Any], gathered: NDArray[Any]) -> None:
-    """Write chosen rows of by_row (n, D) feature by feature to gathered, of h or more columns."""
-    h, n_features = len(rows), by_row.shape[1]
-    whole = h // _BAND * _BAND
-    for first in range(0, whole, _BAND):
-        chosen = rows[first : first + _BAND]
-        for d in range(n_features):
-            own = gathered[d, first : first + _BAND]
-            for q in range(_BAND):
-                own[q] = by_row[chosen[q], d]
-    for q in range(whole, h):
-        x = by_row[rows[q]]
-        for d in range(n_features):
-            gathered[d, q] = x[d]
 
 
 @along_rows
@@ -44,7 +25,7 @@ def _write_block(
     """Write squared whitened distances of a block of chosen rows from a mean to out (h,)."""
     h, wide, n_features = len(rows), LANE_BYTES // by_row.itemsize, len(mean)
     block = centred[: n_features * wide].reshape(n_features, wide)
-    gather(by_row, rows, block)
+    gather(by_row, rows, centred, wide)
     for d in range(n_features):
         for q in range(h, wide):
             block[d, q] = mean[d]

@@ -32,12 +32,16 @@ LANE_BYTES = _REGISTERS * REGISTER_BYTES
 
 @final
 class Lanes(types.Type):
-    """numba's type of lanes of one type of number, in so many registers."""
+    """numba's type of so many lanes of one type of number."""
 
-    def __init__(self, number: Any, registers: int = _REGISTERS) -> None:
-        self.number = number
-        self.count = 8 * REGISTER_BYTES * registers // number.bitwidth
-        super().__init__(name=f"Lanes({number}, {registers})")
+    def __init__(self, number: Any, count: int) -> None:
+        self.number, self.count = number, count
+        super().__init__(name=f"Lanes({number}, {count})")
+
+
+def in_register(number: Any) -> int:
+    """Numbers of a type that fill a register."""
+    return int(8 * REGISTER_BYTES // number.bitwidth)
 
 
 @register_model(Lanes)
@@ -51,7 +55,7 @@ class _LanesModel(models.PrimitiveModel):
 def load(typing: Any, array: Any, start: Any) -> Any:
     """Lanes of an array (n,), from one of its numbers on."""
     del typing
-    lanes = Lanes(array.dtype)
+    lanes = Lanes(array.dtype, _REGISTERS * in_register(array.dtype))
 
     def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:  # noqa: ARG001
         return loaded(context, builder, array, given, lanes)
@@ -63,7 +67,7 @@ def load(typing: Any, array: Any, start: Any) -> Any:
 def load_register(typing: Any, array: Any, start: Any) -> Any:
     """Likewise, as many as one register holds."""
     del typing
-    lanes = Lanes(array.dtype, 1)
+    lanes = Lanes(array.dtype, in_register(array.dtype))
 
     def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:  # noqa: ARG001
         return loaded(context, builder, array, given, lanes)
@@ -76,10 +80,8 @@ def store(typing: Any, array: Any, start: Any, lanes: Any) -> Any:
     """Write lanes to an array (n,), from one of its numbers on."""
     del typing
 
-    def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        place = _place(context, builder, signature.args[0], given)
-        kind = context.get_value_type(lanes).as_pointer()
-        builder.store(given[2], builder.bitcast(place, kind), align=_bytes(array.dtype))
+    def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:  # noqa: ARG001
+        stored(context, builder, array, given[:2], given[2])
         return context.get_dummy_value()
 
     return types.void(array, start, lanes), write
@@ -199,6 +201,12 @@ def loaded(context: Any, builder: Any, array: Any, given: Any, lanes: Lanes) -> 
     place = _place(context, builder, array, given)
     pointer = builder.bitcast(place, context.get_value_type(lanes).as_pointer())
     return builder.load(pointer, align=_bytes(array.dtype))
+
+
+def stored(context: Any, builder: Any, array: Any, given: Any, lanes: Any) -> None:
+    """Write code that stores lanes in an array of some type, given itself and where they begin."""
+    place = _place(context, builder, array, given)
+    builder.store(lanes, builder.bitcast(place, lanes.type.as_pointer()), align=_bytes(array.dtype))
 
 
 def _place(context: Any, builder: Any, kind: Any, given: Any) -> Any:

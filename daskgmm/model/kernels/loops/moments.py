@@ -17,7 +17,7 @@ from daskgmm.model.kernels.arguments import (
 )
 from daskgmm.model.kernels.loops.all_pairs import write_all_logits
 from daskgmm.model.kernels.loops.all_sums import add_all_sums
-from daskgmm.model.kernels.loops.arithmetic import enter, normalise, standardise
+from daskgmm.model.kernels.loops.arithmetic import enter, normalise, standardise_together
 from daskgmm.model.kernels.loops.compiling import (
     DOUBLES,
     TABLE,
@@ -112,7 +112,7 @@ def _adding(digest: str) -> Callable[..., None]:
                                 feature_sums, log_likelihoods)  # fmt: skip
             else:
                 gamma = work.pair_logits[: n_components * n].reshape(n_components, n)
-                standardise(own, origin, scale, z)
+                standardise_together(own, together[start : start + n], origin, scale, z)
                 write_all_logits(model, z, work, gamma)
                 if strategy.listed > 0 and share_that_counts(model, gamma) <= strategy.listed:
                     log_likelihoods[0] += add_listed(model, z, own_weights, work, gamma,

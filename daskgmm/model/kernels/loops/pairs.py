@@ -9,9 +9,9 @@ from daskgmm.model.kernels.arguments import Model, PairWork
 from daskgmm.model.kernels.loops.all_sums import add_sums
 from daskgmm.model.kernels.loops.arithmetic import begin_with_noise, log_likelihood, shares_of
 from daskgmm.model.kernels.loops.compiling import along_rows, compiled
-from daskgmm.model.kernels.loops.distances import gather
 from daskgmm.model.kernels.loops.exponential import exp
 from daskgmm.model.kernels.loops.screened import pair_logits
+from daskgmm.model.kernels.loops.turning import gather
 
 
 @along_rows
@@ -141,7 +141,7 @@ def _add_gathered(
     for s in range(strips):
         start, stop = h * s // strips, h * (s + 1) // strips
         rows = work.gathered[: n_features * (stop - start)].reshape(n_features, stop - start)
-        gather(by_row, chosen[start:stop], rows)
+        gather(by_row, chosen[start:stop], work.gathered, stop - start)
         add_sums(model, rows, work, k, gamma[start:stop], second, first, coarse)
 
 

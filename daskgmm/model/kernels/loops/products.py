@@ -11,7 +11,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from daskgmm.model.kernels.loops.lanes import Lanes, loaded
+from daskgmm.model.kernels.loops.lanes import Lanes, in_register, loaded
 
 
 def _parts(builder: Any, value: Any, kind: Any) -> list[Any]:
@@ -31,7 +31,7 @@ def _sum(builder: Any, one: Any, other: Any) -> Any:
 def no_sums(typing: Any, values: Any, count: Any) -> Any:
     """So many lanes of zeros, of the type of an array."""
     del typing
-    found = types.UniTuple(Lanes(values.dtype, 1), count.literal_value)
+    found = types.UniTuple(Lanes(values.dtype, in_register(values.dtype)), count.literal_value)
 
     def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:
         del builder, signature, given
@@ -44,7 +44,7 @@ def no_sums(typing: Any, values: Any, count: Any) -> Any:
 def features_at(typing: Any, values: Any, start: Any, stride: Any, count: Any) -> Any:
     """Lanes of so many features, of an array (n,) that holds them one after another."""
     del typing
-    lanes = Lanes(values.dtype, 1)
+    lanes = Lanes(values.dtype, in_register(values.dtype))
     found = types.UniTuple(lanes, count.literal_value)
 
     def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:  # noqa: ARG001
