@@ -29,9 +29,9 @@ from daskgmm.training.refinement.sampled import TOGETHER_BYTES, most_rows, run_b
 from daskgmm.training.starts import StartPlan
 from daskgmm.training.stopping import PREDICTED, Rule, stopping_named
 
-ROWS_A_COMPONENT, LONG_FEATURES = 8, 512
-"""Rows of a task for each component, of feature vectors so long: with fewer, sums cost more to make
-and add than rows do. On shorter ones a row costs no less, but the sums do."""
+ROWS_A_COMPONENT, LONG_FEATURES = 32, 512
+"""Rows of a task for each component, of feature vectors so long: with fewer, to make, move and add
+sums costs more than half of what rows do. On shorter ones a row costs no less, but the sums do."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from daskgmm.data.source import Source
+from daskgmm.fitting.settings import ROWS_A_COMPONENT
 from daskgmm.model.covariance import covariance_named
 from daskgmm.passes.cost import MEASURED, PassCost, estimated_seconds_a_row
 from daskgmm.passes.engine.graph import pass_graph
@@ -147,7 +148,7 @@ def graph_of(rows: int, n_features: int, n_components: int) -> tuple[dict[Hashab
     length = covariance_named("full").feature_length(n_features)
     cost_a_row = estimated_seconds_a_row(n_features, length, n_components)
     lengths = (PART_ROWS,) * max(rows // PART_ROWS, 1)
-    groups = group_measured(lengths, cost_a_row, fewest_rows=8 * n_components)
+    groups = group_measured(lengths, cost_a_row, fewest_rows=ROWS_A_COMPONENT * n_components)
     source = Source(
         [Nothing(i) for i in range(len(lengths))], n_features, np.dtype(float), lengths=lengths
     )

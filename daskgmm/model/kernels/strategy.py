@@ -2,7 +2,7 @@
 
 Costs are nanoseconds a row on one core of an AMD EPYC of 2017 (Zen 1), measured once and written
 down; those of a bound by features and of one whitening for all were a newer EPYC's (Zen 5), those
-of a bound by directions a Xeon's (Sapphire Rapids), and are in proportion. ``python -m
+of a bound by directions a Xeon's (Emerald Rapids), and are in proportion. ``python -m
 tests.benchmarks strategy`` prints the others beside what a machine takes. They decide, never a
 clock: the same mixture and rows take the same strategy on any machine.
 """

@@ -22,6 +22,9 @@ SECONDS_A_TASK = 0.1
 SECONDS_A_TASK_IN_MEMORY = 0.004
 """The same for rows in memory: threads of one process start a task in a tenth of a millisecond."""
 
+_MOVING = 4
+"""How many times longer sums take that move to another process than those that stay in one."""
+
 FEWEST_TASKS = 128
 MOST_TASKS = 4096
 MOST_TASKS_UNMEASURED = 512
@@ -40,13 +43,14 @@ def group_measured(
 ) -> list[range]:
     """Groups of adjacent parts of about equal cost, each worth a task's overhead.
 
-    A task has about `fewest_rows` at the least.
+    A task has about `fewest_rows` at the least, and fewer where its sums move nowhere.
     """
     seconds = [length * cost_a_row for length in lengths]
     each = SECONDS_A_TASK_IN_MEMORY if in_memory else SECONDS_A_TASK
     # The cost of reading a part is unknown: make a few more tasks than the arithmetic is worth.
     fewest = 1 if in_memory else min(FEWEST_TASKS, len(lengths))
     wanted = int(np.clip(np.ceil(sum(seconds) / each), fewest, MOST_TASKS))
+    fewest_rows = max(fewest_rows // _MOVING, 1) if in_memory else fewest_rows
     wanted = max(min(wanted, sum(lengths) // fewest_rows), 1)
     if in_memory and wanted > 1:  # parts are even, and so are groups of as many each
         return _even(len(lengths), _divisor(len(lengths), wanted))
