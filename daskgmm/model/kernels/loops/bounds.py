@@ -41,7 +41,8 @@ def _bound_block(
     guess: NDArray[Any],
 ) -> None:
     """Bound the logits of a block of rows, given feature by feature."""
-    wide, none = BLOCK_ROWS, load(block, 0) * 0
+    wide = BLOCK_ROWS
+    none = within(load(block, 0) * 0, 0, 0)  # also where single precision overflows
     size = none
     for first in range(0, len(block), wide):
         x = load(block, first)
