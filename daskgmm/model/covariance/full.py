@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from daskgmm.model.covariance import matrices
 from daskgmm.model.covariance.base import Covariance, NotPositiveDefiniteError
-from daskgmm.model.parallel import each, slices_of_components
+from daskgmm.model.parallel import Turns, each, slices_of_components
 from daskgmm.model.typing import Doubles, Floats
 
 
@@ -80,14 +80,18 @@ class Full(Covariance):
         # The form is at least that of the precision's diagonal, and at most that of the factors'
         # absolute values: D squared products, where the precision itself takes D cubed.
         least, largest = np.zeros((2, len(vectors)))
+        slices, buffers = slices_of_components(*vectors.shape), Turns[Doubles]()
+        longest = max(own.stop - own.start for own in slices)
 
         def bound(own: slice) -> None:
-            sizes = np.abs(factors[own]) * vectors[own, :, np.newaxis]
-            largest[own] = (sizes.sum(axis=1) ** 2).sum(axis=1)
-            if not (largest[own] <= most).all():
-                least[own] = np.einsum("kij,kij->k", sizes, sizes)
+            with buffers.one(lambda: np.empty((longest, *factors.shape[1:]))) as buffer:
+                sizes = np.abs(factors[own], out=buffer[: own.stop - own.start])
+                sizes *= vectors[own, :, np.newaxis]
+                largest[own] = (sizes.sum(axis=1) ** 2).sum(axis=1)
+                if not (largest[own] <= most).all():
+                    least[own] = np.einsum("kij,kij->k", sizes, sizes)
 
-        each(bound, slices_of_components(*vectors.shape))
+        each(bound, slices)
         within = largest <= most
         unclear = ~within & (least <= most)
         if unclear.any():
