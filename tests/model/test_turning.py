@@ -5,9 +5,18 @@ import pytest
 from numba import njit
 from numpy.testing import assert_array_equal
 
+from daskgmm.model.kernels.base import SPARE_BYTES
+from daskgmm.model.kernels.loops.bounds import BLOCK_ROWS
+from daskgmm.model.kernels.loops.lanes import REGISTER_BYTES
 from daskgmm.model.kernels.loops.turning import gather, turn
+from daskgmm.model.kernels.tiles import MOST_BLOCK_ROWS
 
 BESIDE = 500
+
+
+def test_work_arrays_have_room_for_what_is_loaded_and_written_at_once():
+    assert SPARE_BYTES >= REGISTER_BYTES
+    assert MOST_BLOCK_ROWS % BLOCK_ROWS == 0
 
 
 @njit

@@ -360,6 +360,13 @@ def test_blas_has_one_thread_inside_and_its_own_again_when_the_last_one_leaves()
     assert done.returncode == 0, done.stderr
 
 
+def test_sums_that_move_make_fewer_tasks_than_those_that_stay_in_a_process():
+    lengths, cost = [1000] * 64, 1e-3
+    moved = group_measured(lengths, cost, fewest_rows=16_000)
+    held = group_measured(lengths, cost, fewest_rows=16_000, in_memory=True)
+    assert (len(moved), len(held)) == (4, 16)
+
+
 def test_rows_in_memory_make_tasks_enough_for_many_cores():
     source = from_numpy(np.zeros((1_000_000, 10)))
     cost = estimated_seconds_a_row(10, 66, 10)
