@@ -133,12 +133,16 @@ class NormalPrior:
         n_components, n_features = centres.shape
         rows, of_scale = covariance.prior_strength(self.degrees, n_components, n_features)
         scale = of_scale * self.scale(covariance, n_components)
-        gaps = self.mean - centres
-        seen = self.mean_precision * np.einsum("kd,ke->kde", gaps, gaps) + scale
-        quadratic = about.sums[: -1 - n_features].copy()
+        gaps, weight = self.mean - centres, self.mean_precision
+        quadratic = np.empty((len(about.sums) - 1 - n_features, n_components))
+        covariance.quadratic(gaps.T, out=quadratic)
+        quadratic *= weight
+        quadratic += about.sums[: -1 - n_features]
         feature, i, j = covariance.monomials(n_features).T
-        np.add.at(quadratic, feature, seen[:, i, j].T)
-        shared = about.shared + seen.sum(axis=0) if about.shared.size else about.shared
+        np.add.at(quadratic, feature, scale[i, j, np.newaxis])
+        shared = about.shared
+        if shared.size:
+            shared = shared + weight * (gaps.T @ gaps) + n_components * scale
         # About a mean that is held there rows have first moments, which are part of its scatter.
         found = covariance.estimate(quadratic, shared, counts + rows, np.zeros_like(centres), ridge)
         weights = counts / counts.sum()

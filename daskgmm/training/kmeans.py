@@ -47,21 +47,36 @@ def cluster(
     ndarray of shape (n,)
         Cluster of each row, 0 to K - 1. Clusters may be empty where rows coincide.
     """
-    x, own = _centred(rows), _given(weights, len(rows))
+    x, own = centred(rows), given_weights(weights, len(rows))
+    return lloyd(x, far_centres(x, n_clusters, random, own), own)[0]
+
+
+def lloyd(
+    x: Doubles, centres: Doubles, weights: Doubles, rounds: int = _MOST_ROUNDS
+) -> tuple[NDArray[np.int64], Doubles]:
+    """Move centres (K, D) to the means of the centred rows (n, D) that are nearest to each.
+
+    Until they stay, or for so many rounds.
+
+    Returns
+    -------
+    labels : ndarray of shape (n,)
+        Each row's nearest centre.
+    centres : ndarray of shape (K, D)
+    """
     tolerance = _TOLERANCE * x.var(axis=0).mean()
-    centres = x[_far_rows(x, n_clusters, random, own)]
     labels, before = np.empty(len(x), np.int64), np.full(len(x), -1)
-    for _ in range(_MOST_ROUNDS):
+    for _ in range(rounds):
         assign(x, centres, labels)
         if np.array_equal(labels, before):
-            return labels
-        moved = means(x, own, labels, centres)
+            return labels, centres
+        moved = means(x, weights, labels, centres)
         shift = ((moved - centres) ** 2).sum()
         centres, before[:] = moved, labels
         if shift <= tolerance:
             break
     assign(x, centres, labels)
-    return labels
+    return labels, centres
 
 
 def far_rows(
@@ -83,7 +98,14 @@ def far_rows(
     ndarray of shape (n_rows,)
         Their numbers.
     """
-    return _far_rows(_centred(rows), n_rows, random, _given(weights, len(rows)))
+    return _far_rows(centred(rows), n_rows, random, given_weights(weights, len(rows)))
+
+
+def far_centres(
+    x: Doubles, n_clusters: int, random: np.random.RandomState, weights: Doubles
+) -> Doubles:
+    """Centres (K, D) at centred rows (n, D) that are far from each other."""
+    return x[_far_rows(x, n_clusters, random, weights)]
 
 
 def _far_rows(
@@ -152,12 +174,13 @@ def farther(
     return int(tried[best]), found, float(totals[best])
 
 
-def _centred(rows: Floats) -> Doubles:
+def centred(rows: Floats) -> Doubles:
     """Rows about their mean, so that products keep the digits of distances."""
     return np.asarray(rows - rows.mean(axis=0, dtype=np.float64))
 
 
-def _given(weights: Doubles | None, n_rows: int) -> Doubles:
+def given_weights(weights: Doubles | None, n_rows: int) -> Doubles:
+    """Weights (n,) of rows that have none, or their own."""
     return np.ones(n_rows) if weights is None else weights
 
 

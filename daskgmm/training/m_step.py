@@ -43,6 +43,9 @@ class Regularisation:
 class MStep(ABC):
     """The M-step in the coordinates of a frame."""
 
+    smooths: ClassVar[bool] = False
+    """Whether covariances come from all rows so much that few of its own make none spurious."""
+
     @abstractmethod
     def maximise(
         self, mixture: Mixture, moments: Moments, regularisation: Regularisation

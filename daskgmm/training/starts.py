@@ -41,6 +41,7 @@ from daskgmm.training.scaling import Squarable, squarable, standardised, units_o
 from daskgmm.training.search_progress import CLUSTERING, EM, Count, Numbers, SearchRecorder
 from daskgmm.training.start_values import StartValues
 from daskgmm.training.states import FitState, Trace
+from daskgmm.training.ward import joined_clusters
 
 logger = logging.getLogger(__name__)
 
@@ -156,7 +157,9 @@ class StartPlan:
             Nearest((centres - sample.frame.origin) / units) for centres in self.centres
         ]
         if self.initialiser is not None:
-            asked = [self.initialiser] * self.n_init
+            many = self.n_components >= MANY_COMPONENTS
+            joins = many and self.initialiser is kmeans
+            asked = [joined_clusters if joins else self.initialiser] * self.n_init
         # The other ways draw numbers of their own, whatever the number of starts.
         apart = np.random.RandomState(copy.deepcopy(random).randint(2**31))
         sizes = self.n_components, sample.n_features
@@ -187,7 +190,7 @@ class StartPlan:
             rows = standardised(few, self.covariance)
             many = self.n_components >= MANY_COMPONENTS
             ways = (*OTHER_WAYS, kmeans) if self._starts_for_moves else OTHER_WAYS
-            ways = (kmeans,) * FURTHER_STARTS if many else ways * MOST_OF_EACH_WAY
+            ways = (joined_clusters,) * FURTHER_STARTS if many else ways * MOST_OF_EACH_WAY
             # A search that goes on from a place begins after those that were drawn before it.
             for way in ways[others_drawn.value :]:
                 others_drawn.value += 1

@@ -107,11 +107,14 @@ class EMRun:
         From which it was computed; ``None`` before the first step.
     bounds : tuple of float
         Latest three lower bounds (nats a row); see `daskgmm.training.m_step.MStep.bound`.
+    smooth : bool
+        Whether the M-step smooths its covariances, so that no component is spurious.
     """
 
     mixture: Mixture
     moments: Moments | None = None
     bounds: tuple[float, ...] = ()
+    smooth: bool = False
 
     @property
     def bound(self) -> float:
@@ -128,9 +131,9 @@ class EMRun:
             return 0.0
         return float(gain * gain / (before - gain)) if gain < before else math.inf
 
-    def after(self, mixture: Mixture, moments: Moments, bound: float) -> "EMRun":
+    def after(self, mixture: Mixture, moments: Moments, bound: float, *, smooth: bool) -> "EMRun":
         """The run after one more step."""
-        return EMRun(mixture, moments, (*self.bounds[-2:], bound))
+        return EMRun(mixture, moments, (*self.bounds[-2:], bound), smooth)
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,8 +250,9 @@ class SampledRows:
                 f"The log-likelihood became {moments.lower_bound} on sampled rows.",
                 "The rows' values are too large to be squared: scale the features.",
             )
-        bound = self.settings.m_step.bound(run.mixture, moments, outcome)
-        return run.after(outcome, moments, bound)
+        m_step = self.settings.m_step
+        bound = m_step.bound(run.mixture, moments, outcome)
+        return run.after(outcome, moments, bound, smooth=m_step.smooths)
 
     def _are_large(self, runs: Sequence[EMRun]) -> bool:
         mixtures = [run.mixture for run in runs]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.mixture import Mixture
+from daskgmm.model.typing import Doubles
 from daskgmm.training.refinement.moves import Move, promising_moves
 from daskgmm.training.refinement.sampled import (
     ENOUGH_ROWS,
@@ -18,7 +19,13 @@ from daskgmm.training.refinement.sampled import (
     SampledRows,
     run_bytes,
 )
-from daskgmm.training.refinement.smoothing import faded, smoothed
+from daskgmm.training.refinement.smoothing import (
+    common_covariance,
+    faded,
+    smoothed,
+    too_few_rows,
+    towards,
+)
 from daskgmm.training.refinement.spurious import spurious
 
 FIRST_STEPS = 8
@@ -71,9 +78,9 @@ LEAST_BUDGET = 10.0**10
 
 _NONE: Iterator[Mixture] = iter(())
 
-Halving: TypeAlias = tuple[int, tuple[EMRun, ...], int, int]
-"""Number of the first starts, runs from the best down, EM steps of the next round, and how many of
-the runs take them."""
+Halving: TypeAlias = tuple[int, tuple[EMRun, ...], int, int, Doubles | None]
+"""Number of the first starts, runs from the best down, EM steps of the next round, how many of the
+runs take them, and the covariance (D, D) towards which all is smoothed."""
 
 _STARTS, _MOVES = "starts", "moves"
 """Places from which a search goes on: among its starts, or among moves from the best of them."""
@@ -128,18 +135,20 @@ def search(
     reached: Any
     place, reached = sample.recorder.resumed() or (_STARTS, None)
     if place == _STARTS:
-        reached = None, _best_start(starts, sample, more, reached), 0, 0, False
+        halving: Halving = reached or _first_round(starts, sample)
+        reached = None, _best_start(halving, sample, more), 0, 0, False, halving[-1]
     before: EMRun
-    latest, before, tried, taken, again = reached
+    latest, before, tried, taken, again, common = reached
+    sample = towards(common, sample, before.mixture)
     smooth = smoothed(sample, before.mixture)
     run = latest or (before if smooth is sample else _again(before, smooth))
     if not again:
-        run, tried, taken = _by_moves(run, before, smooth, tried, taken)
+        run, tried, taken = _by_moves(run, before, smooth, common, tried, taken)
         end = run if smooth is sample else faded(run, before.mixture, sample)
         run = _end(end, run, sample, None if smooth is sample else before)
     if again or (smooth is not sample and spurious_of(run).any()):
         # What EM has shrunk onto a few rows at its end is seen now only.
-        run, tried, taken = _by_moves(run, before, sample, tried, taken, again=True)
+        run, tried, taken = _by_moves(run, before, sample, common, tried, taken, again=True)
         run = _end(run, run, sample)
     gain = run.bound - before.bound if taken and run.bounds else 0.0
     found = Refinement(tried, taken, gain, sample.budget.ended, bool(spurious_of(run).any()))
@@ -147,14 +156,21 @@ def search(
 
 
 def _by_moves(
-    run: EMRun, before: EMRun, sample: SampledRows, tried: int, taken: int, *, again: bool = False
+    run: EMRun,
+    before: EMRun,
+    sample: SampledRows,
+    common: Doubles | None,
+    tried: int,
+    taken: int,
+    *,
+    again: bool = False,
 ) -> tuple[EMRun, int, int]:
     """Where moves lead until none helps, and how many were tried and taken with those before.
 
     When the search moves `again`, it is until no component is spurious.
     """
     while run.moments is not None and (not again or spurious_of(run).any()):
-        sample.recorder.reach((_MOVES, (run, before, tried, taken, again)))
+        sample.recorder.reach((_MOVES, (run, before, tried, taken, again, common)))
         several, single = _candidates(run, sample)
         better, count = None, 1
         if several is not None:
@@ -202,22 +218,23 @@ def _may_reach(run: EMRun, end: EMRun) -> bool:
 def _first_round(starts: Iterable[Mixture], sample: SampledRows) -> Halving:
     """The starts after their first EM steps, on few rows, where there are several."""
     runs = [EMRun(mixture) for mixture in starts]
-    together = len(runs)
+    together, first = len(runs), runs[0].mixture
+    common = common_covariance(first) if too_few_rows(sample, first) else None
     if together < 2:
-        return together, tuple(runs), 0, 0
-    few = sample.thinned(runs[0].mixture.n_components)
+        return together, tuple(runs), 0, 0, common
+    few = towards(common, sample, first).thinned(first.n_components)
     best = [EMRun(run.mixture) for run in best_first(few.advanced(runs, FIRST_STEPS))]
     if not best:
         raise few.collapses[-1]
     affordable = sample.budget.most / SHARE_OF_HALVING
     affordable /= 2 * FIRST_STEPS * sample.cost([best[0].mixture])
     half = max(min(-(-len(best) // 2), int(affordable)), 1)
-    return together, tuple(best), 2 * FIRST_STEPS, half
+    return together, tuple(best), 2 * FIRST_STEPS, half, common
 
 
 def spurious_of(run: EMRun) -> NDArray[np.bool_]:
     """Mask (K,) of a run's spurious components; none before its first step."""
-    if run.moments is None:
+    if run.moments is None or run.smooth:
         return np.zeros(run.mixture.n_components, np.bool_)
     return spurious(run.mixture, run.moments)
 
@@ -249,22 +266,18 @@ def _settled(budget: Budget) -> Callable[[EMRun], bool]:
     return settled
 
 
-def _best_start(
-    starts: Iterable[Mixture],
-    sample: SampledRows,
-    more: Iterator[Mixture],
-    reached: Halving | None,
-) -> EMRun:
+def _best_start(halving: Halving, sample: SampledRows, more: Iterator[Mixture]) -> EMRun:
     """The best of several starts; where it ends with a spurious component, the best of all ends."""
-    together, best, steps, half = reached or _first_round(starts, sample)
+    together, best, steps, half, common = halving
+    sample = towards(common, sample, best[0].mixture)
     while half > 1 or steps == 2 * FIRST_STEPS:
         # What the starts were before is not needed any more, and need not be kept.
-        sample.recorder.reach((_STARTS, (together, best, steps, half)))
+        sample.recorder.reach((_STARTS, (together, best, steps, half, common)))
         runs, best = list(best[:half]), best[half:]
         best = (*best_first(sample.advanced(runs, steps)), *best)
         steps, half = 2 * steps, half // 2
     if steps:
-        sample.recorder.reach((_STARTS, (together, best, steps, half)))
+        sample.recorder.reach((_STARTS, (together, best, steps, half, common)))
     runs = list(best)
     del best
     ends: list[EMRun] = []

@@ -1,14 +1,21 @@
-"""Covariances that are smoothed while components move, so that few rows do not hold them back."""
+"""Covariances that are smoothed while components move, so that few rows do not hold them back.
 
-from dataclasses import replace
+Under an inverse Wishart prior a component's covariance lies between that of its own rows and the
+one that components have in common (after Fraley and Raftery, 2007).
+"""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prior import NormalPrior
+from daskgmm.model.typing import Doubles
 from daskgmm.training.m_step import MaximumLikelihood
 from daskgmm.training.maximum_a_posteriori import PosteriorMode
 from daskgmm.training.refinement.sampled import ENOUGH_ROWS, EMRun, SampledRows
+from daskgmm.training.refinement.spurious import make_two
 
 SMOOTHING = 3
 """Rows, for each of D + 1, that count as seen of every component."""
@@ -18,14 +25,67 @@ FADING, STEPS_OF_FADING = (1.5, 0.75, 0.38, 0.19, 0.09), 4
 has many ends; that to which small steps lead fits other rows better than that of one leap."""
 
 
+@dataclass(frozen=True, eq=False)
+class Smoothed(PosteriorMode):
+    """The M-step of a whole search on rows that are too few for components of their own."""
+
+    smooths: ClassVar[bool] = True
+
+
+def common_covariance(mixture: Mixture) -> Doubles:
+    """Covariance (D, D) within the components of a mixture, on average."""
+    matrices = mixture.covariance.as_matrices(mixture.covariances, mixture.shape)
+    shares = mixture.weights / mixture.weights.sum()
+    return np.asarray(np.einsum("k,kij->ij", shares, matrices))
+
+
+def too_few_rows(sample: SampledRows, mixture: Mixture) -> bool:
+    """Whether the rows are too few for such a mixture, on average, unless it is smoothed."""
+    rows = sample.n_rows / mixture.n_components
+    few = not make_two(rows, mixture.covariance, mixture.n_features)
+    return few and _may_be_smoothed(sample, mixture)
+
+
+def towards(common: Doubles | None, sample: SampledRows, mixture: Mixture) -> SampledRows:
+    """The sample, with EM that is smoothed to the end: passes over all rows go on from there.
+
+    Parameters
+    ----------
+    common : ndarray of shape (D, D), or None
+        The prior's covariance; ``None`` where the rows are enough.
+    sample : SampledRows
+    mixture : Mixture
+        Of the type and number of components that are sought.
+    """
+    if common is None:
+        return sample
+    step = Smoothed(_prior(mixture, common, SMOOTHING))
+    return replace(sample, settings=replace(sample.settings, m_step=step))
+
+
+def _may_be_smoothed(sample: SampledRows, mixture: Mixture) -> bool:
+    """Not where there is a prior, or a covariance that all components share."""
+    own = isinstance(sample.settings.m_step, MaximumLikelihood)
+    return own and not mixture.covariance.needs_scatter
+
+
+def _prior(mixture: Mixture, common: Doubles, smoothing: float) -> NormalPrior:
+    seen = smoothing * (mixture.n_features + 1.0)
+    of_none, share = mixture.covariance.prior_strength(0.0, *mixture.shape)
+    scale = seen / share * common
+    return NormalPrior(
+        np.zeros(mixture.n_features), 0.0, (seen - of_none) / share, scale, scale,
+        per_component=False, log_volume=0.0,
+    )  # fmt: skip
+
+
 def smoothed(sample: SampledRows, mixture: Mixture, smoothing: float = SMOOTHING) -> SampledRows:
     """The sample, with EM in which rows of the components' common covariance add to each one.
 
     A component of a few dozen rows fits them so closely that EM hardly leads away from them, and it
-    looks better than what is there. Under an inverse Wishart prior it does neither (after Fraley
-    and Raftery, 2007). Nothing changes where there is a prior, or a covariance that all share, and
-    on more than `ENOUGH_ROWS`: of large data a component of a few rows of the sample may be a
-    cluster, which must not be smoothed away.
+    looks better than what is there. With the prior it does neither. Nothing changes where there is
+    a prior already, or a covariance that all share, and on more than `ENOUGH_ROWS`: of large data a
+    component of a few rows of the sample may be a cluster, which must not be smoothed away.
 
     Parameters
     ----------
@@ -36,20 +96,10 @@ def smoothed(sample: SampledRows, mixture: Mixture, smoothing: float = SMOOTHING
     smoothing : float
         See `SMOOTHING`.
     """
-    covariance, settings = mixture.covariance, sample.settings
-    own = isinstance(settings.m_step, MaximumLikelihood) and not covariance.needs_scatter
-    if not own or sample.n_rows > ENOUGH_ROWS:
+    if not _may_be_smoothed(sample, mixture) or sample.n_rows > ENOUGH_ROWS:
         return sample
-    seen = smoothing * (mixture.n_features + 1.0)
-    matrices = covariance.as_matrices(mixture.covariances, mixture.shape)
-    within = np.einsum("k,kij->ij", mixture.weights / mixture.weights.sum(), matrices)
-    of_none, share = covariance.prior_strength(0.0, *mixture.shape)
-    scale = seen / share * within
-    prior = NormalPrior(
-        np.zeros(mixture.n_features), 0.0, (seen - of_none) / share, scale, scale,
-        per_component=False, log_volume=0.0,
-    )  # fmt: skip
-    return replace(sample, settings=replace(settings, m_step=PosteriorMode(prior)))
+    step = PosteriorMode(_prior(mixture, common_covariance(mixture), smoothing))
+    return replace(sample, settings=replace(sample.settings, m_step=step))
 
 
 def faded(run: EMRun, mixture: Mixture, sample: SampledRows) -> EMRun:

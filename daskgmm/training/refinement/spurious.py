@@ -25,6 +25,11 @@ SUPPORTED = 100
 """Rows, for each of D + 1, from which on a component is not thin by chance: its columns determine
 each other."""
 
+APART = 25.0
+"""Squared distance of a component's mean from another's, in widths of both, beyond which it is no
+part of that other. EM makes a component thin, rather than a cluster's own shape or chance, by the
+rows that it leaves to others; it can leave none where there are no others."""
+
 EQUAL = 1e-10
 """Share of the columns' variance below which rows have equal values in some direction, to which the
 ridge alone gives width: a component of such rows is spurious however many they are."""
@@ -51,7 +56,7 @@ def spurious(mixture: Mixture, moments: Moments) -> NDArray[np.bool_]:
 
     What is determined by a few rows says nothing of others, and where a variance is next to nothing
     the likelihood rises without bound. Components that are all as thin as each other are not
-    spurious, nor are those on many rows whose values are not equal.
+    spurious, nor are those on many rows whose values are not equal, or apart from all others.
 
     Parameters
     ----------
@@ -78,8 +83,27 @@ def spurious(mixture: Mixture, moments: Moments) -> NDArray[np.bool_]:
         by_chance = rows[suspects] < SUPPORTED * (n_features + 1)
         equal = _least(own, to_columns) < EQUAL
         least = _least(matrices[suspects], to_columns)
+        doubtful = (least < THINNEST) & by_chance & ~equal
+        several = rows[suspects] >= FEW * (n_features + 1)
+        if (doubtful & several).any():
+            by_chance &= ~(several & _are_apart(suspects, mixture.means, matrices, within))
         few[suspects] = (least < THINNEST) & (by_chance | equal)
     return np.asarray(few)
+
+
+def _are_apart(
+    components: NDArray[np.int64], means: Doubles, matrices: Doubles, within: Doubles
+) -> NDArray[np.bool_]:
+    """Mask of components whose means are far from all others', in widths of both.
+
+    A component's own width may be chance, and counts as that which components have in common.
+    """
+    nearest = np.full(len(components), np.inf)
+    for k, (mean, matrix) in enumerate(zip(means, matrices, strict=True)):
+        away = means[components] - mean
+        distances = np.einsum("kd,dk->k", away, np.linalg.solve((matrix + within) / 2, away.T))
+        np.minimum(nearest, distances, out=nearest, where=components != k)
+    return np.asarray(nearest > APART)
 
 
 def _without_ridge(mixture: Mixture, moments: Moments) -> Doubles:
