@@ -8,6 +8,7 @@ of a few tries.
 """
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -48,7 +49,7 @@ def cluster(
         Cluster of each row, 0 to K - 1. Clusters may be empty where rows coincide.
     """
     x, own = centred(rows), given_weights(weights, len(rows))
-    return lloyd(x, far_centres(x, n_clusters, random, own), own)[0]
+    return lloyd(x, x[_far_rows(x, n_clusters, random, own)], own)[0]
 
 
 def lloyd(
@@ -99,13 +100,6 @@ def far_rows(
         Their numbers.
     """
     return _far_rows(centred(rows), n_rows, random, given_weights(weights, len(rows)))
-
-
-def far_centres(
-    x: Doubles, n_clusters: int, random: np.random.RandomState, weights: Doubles
-) -> Doubles:
-    """Centres (K, D) at centred rows (n, D) that are far from each other."""
-    return x[_far_rows(x, n_clusters, random, weights)]
 
 
 def _far_rows(
@@ -202,18 +196,52 @@ def _distances(
 
 def assign(x: Doubles, centres: Doubles, labels: NDArray[np.int64]) -> None:
     """Write each row's nearest centre, the first of equal ones."""
+
+    def write(window: slice, distances: Doubles) -> None:
+        distances.argmin(axis=1, out=labels[window])
+
+    _compare(x, centres, write)
+
+
+def approach(x: Doubles, squares: Doubles, chosen: NDArray[np.int64], nearest: Doubles) -> None:
+    """Write the least of each row's squared distance so far and those from chosen rows.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, D)
+    squares : ndarray of shape (n,)
+        Squared lengths of the rows.
+    chosen : ndarray of int
+        Numbers of rows.
+    nearest : ndarray of shape (n,)
+    """
+
+    def write(window: slice, distances: Doubles) -> None:
+        least = distances.min(axis=1)
+        least += squares[window]
+        np.minimum(nearest[window], np.maximum(least, 0, out=least), out=nearest[window])
+
+    _compare(x, x[chosen], write)
+    nearest[chosen] = 0
+
+
+def _compare(x: Doubles, centres: Doubles, write: Callable[[slice, Doubles], None]) -> None:
+    """Call write with stretches of rows and their squared distances from centres.
+
+    These are less the rows' own squared lengths.
+    """
     scaled, squares = -2 * centres.T, squared_lengths(centres)
     step = max(_DISTANCES // len(centres), 1)
     arrays, new = Turns[Doubles](), partial(np.empty, (min(step, len(x)), len(centres)))
 
-    def write(window: slice) -> None:
+    def compare(window: slice) -> None:
         own = x[window]
         with arrays.one(new) as array:
             distances = np.matmul(own, scaled, out=array[: len(own)])
             distances += squares
-            distances.argmin(axis=1, out=labels[window])
+            write(window, distances)
 
-    each(write, [slice(start, start + step) for start in range(0, len(x), step)])
+    each(compare, [slice(start, start + step) for start in range(0, len(x), step)])
 
 
 def means(x: Doubles, weights: Doubles, labels: NDArray[np.int64], centres: Doubles) -> Doubles:

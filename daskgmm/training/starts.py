@@ -1,7 +1,6 @@
 """Where EM starts: first mixtures on sampled rows, and EM on those before the full passes."""
 
 import copy
-import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -36,7 +35,13 @@ from daskgmm.training.initialisation import (
     random_rows,
 )
 from daskgmm.training.refinement.sampled import SampledRows, step_cost
-from daskgmm.training.refinement.search import FIRST_STEPS, Refinement, most_moves, search
+from daskgmm.training.refinement.search import (
+    FIRST_STEPS,
+    MANY_COMPONENTS,
+    Refinement,
+    most_moves,
+    search,
+)
 from daskgmm.training.scaling import Squarable, squarable, standardised, units_of
 from daskgmm.training.search_progress import CLUSTERING, EM, Count, Numbers, SearchRecorder
 from daskgmm.training.start_values import StartValues
@@ -54,10 +59,6 @@ OTHER_WAYS: tuple[Initialiser, ...] = (
     adaptive,
 )
 """Ways of those starts."""
-
-MANY_COMPONENTS = 24
-"""From so many on, the other ways are k-means a few times: single rows miss some clusters in every
-draw, and moves mend one at a time."""
 
 FURTHER_STARTS_OF_SHARED = 23
 """The same where components share a covariance: a move of some of them cannot change what all have,
@@ -200,10 +201,8 @@ class StartPlan:
         def first() -> Iterator[Mixture]:
             rows = standardised(sample, self.covariance)
             yield from _not_collapsed(asked, lambda way: drawn(way, random, sample, rows))
-            yield from itertools.islice(more, further)
 
-        more = others()
-        best, found = search(first(), sample, more)
+        best, found = search(first(), sample, others(), further)
         return Trace(best), found
 
     def starts(

@@ -76,6 +76,10 @@ MOST_STEPS = 300
 LEAST_BUDGET = 10.0**10
 """Multiplications that a search may take at the least: those of about a second."""
 
+MANY_COMPONENTS = 24
+"""From so many on, starts are clusters of joined finer ones: single rows miss some clusters in
+every draw, and moves mend one at a time."""
+
 _NONE: Iterator[Mixture] = iter(())
 
 Halving: TypeAlias = tuple[int, tuple[EMRun, ...], int, int, Doubles | None]
@@ -116,7 +120,10 @@ def budget_for(n_rows: int, covariance: Covariance, n_components: int, n_feature
 
 
 def search(
-    starts: Iterable[Mixture], sample: SampledRows, more: Iterator[Mixture] = _NONE
+    starts: Iterable[Mixture],
+    sample: SampledRows,
+    more: Iterator[Mixture] = _NONE,
+    further: int = 0,
 ) -> tuple[Mixture, Refinement]:
     """Find the best mixture from several starts, by EM and moves on the sample.
 
@@ -125,7 +132,9 @@ def search(
     starts : iterable of Mixture
     sample : SampledRows
     more : iterator of Mixture
-        Further starts, which are tried where all the others end with a spurious component.
+        Further starts. More of them are tried where all others end with a spurious component.
+    further : int
+        How many are tried in any case, unless many components are found alike before.
 
     Raises
     ------
@@ -135,7 +144,7 @@ def search(
     reached: Any
     place, reached = sample.recorder.resumed() or (_STARTS, None)
     if place == _STARTS:
-        halving: Halving = reached or _first_round(starts, sample)
+        halving: Halving = reached or _first_round(starts, sample, more, further)
         reached = None, _best_start(halving, sample, more), 0, 0, False, halving[-1]
     before: EMRun
     latest, before, tried, taken, again, common = reached
@@ -215,21 +224,40 @@ def _may_reach(run: EMRun, end: EMRun) -> bool:
     return run.bound + 2 * run.left > end.bound - LEFT
 
 
-def _first_round(starts: Iterable[Mixture], sample: SampledRows) -> Halving:
+def _first_round(
+    starts: Iterable[Mixture], sample: SampledRows, more: Iterator[Mixture], further: int
+) -> Halving:
     """The starts after their first EM steps, on few rows, where there are several."""
     runs = [EMRun(mixture) for mixture in starts]
+    some = 1 if len(runs) < 2 else 0
+    runs += [EMRun(mixture) for mixture in itertools.islice(more, min(further, some))]
     together, first = len(runs), runs[0].mixture
     common = common_covariance(first) if too_few_rows(sample, first) else None
     if together < 2:
         return together, tuple(runs), 0, 0, common
     few = towards(common, sample, first).thinned(first.n_components)
-    best = [EMRun(run.mixture) for run in best_first(few.advanced(runs, FIRST_STEPS))]
+    found = few.advanced(runs, FIRST_STEPS)
+    if not (first.n_components >= MANY_COMPONENTS and _agree(found)):
+        runs = [EMRun(mixture) for mixture in itertools.islice(more, max(further - some, 0))]
+        together += len(runs)
+        found += few.advanced(runs, FIRST_STEPS)
+    sample.recorder.note(of=together)
+    best = [EMRun(run.mixture) for run in best_first(found)]
     if not best:
         raise few.collapses[-1]
     affordable = sample.budget.most / SHARE_OF_HALVING
     affordable /= 2 * FIRST_STEPS * sample.cost([best[0].mixture])
     half = max(min(-(-len(best) // 2), int(affordable)), 1)
     return together, tuple(best), 2 * FIRST_STEPS, half, common
+
+
+def _agree(runs: Sequence[EMRun]) -> bool:
+    """Whether the two best of runs are equally good: those of many components are then the same."""
+    if len(runs) < 2:
+        return False
+    one, other = best_first(runs)[:2]
+    alike = int(spurious_of(one).sum()) == int(spurious_of(other).sum())
+    return alike and abs(one.bound - other.bound) < LEFT
 
 
 def spurious_of(run: EMRun) -> NDArray[np.bool_]:
@@ -274,7 +302,7 @@ def _best_start(halving: Halving, sample: SampledRows, more: Iterator[Mixture]) 
         # What the starts were before is not needed any more, and need not be kept.
         sample.recorder.reach((_STARTS, (together, best, steps, half, common)))
         runs, best = list(best[:half]), best[half:]
-        best = (*best_first(sample.advanced(runs, steps)), *best)
+        best = (*best_first(sample.advanced(runs, steps, _settled(sample.budget))), *best)
         steps, half = 2 * steps, half // 2
     if steps:
         sample.recorder.reach((_STARTS, (together, best, steps, half, common)))
