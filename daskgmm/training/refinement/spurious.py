@@ -25,11 +25,6 @@ SUPPORTED = 100
 """Rows, for each of D + 1, from which on a component is not thin by chance: its columns determine
 each other."""
 
-APART = 25.0
-"""Squared distance of a component's mean from another's, in widths of both, beyond which it is no
-part of that other. EM makes a component thin, rather than a cluster's own shape or chance, by the
-rows that it leaves to others; it can leave none where there are no others."""
-
 EQUAL = 1e-10
 """Share of the columns' variance below which rows have equal values in some direction, to which the
 ridge alone gives width: a component of such rows is spurious however many they are."""
@@ -56,7 +51,8 @@ def spurious(mixture: Mixture, moments: Moments) -> NDArray[np.bool_]:
 
     What is determined by a few rows says nothing of others, and where a variance is next to nothing
     the likelihood rises without bound. Components that are all as thin as each other are not
-    spurious, nor are those on many rows whose values are not equal, or apart from all others.
+    spurious, nor are those on more rows, whose values are not equal, than so thin a slice of the
+    components about it would have.
 
     Parameters
     ----------
@@ -74,36 +70,39 @@ def spurious(mixture: Mixture, moments: Moments) -> NDArray[np.bool_]:
     centred = mixture.means - mixture.weights @ mixture.means
     most = np.where(rows < FEW * (n_features + 1), THINNEST_WITHIN_OF_FEW, THINNEST_WITHIN)
     most[few] = 0.0  # how thin these are does not matter
-    thin = _thinner(matrices, np.linalg.inv(np.linalg.cholesky(within)), most)
+    whitening = np.linalg.inv(np.linalg.cholesky(within))
+    thin = _thinner(matrices, whitening, most)
     suspects = np.flatnonzero(thin & ~few)
     if len(suspects):
         columns = np.diag(within) + mixture.weights @ centred**2
         to_columns = np.diag(1 / np.sqrt(columns))
         own = _without_ridge(mixture, moments)[suspects]
-        by_chance = rows[suspects] < SUPPORTED * (n_features + 1)
-        equal = _least(own, to_columns) < EQUAL
-        least = _least(matrices[suspects], to_columns)
-        doubtful = (least < THINNEST) & by_chance & ~equal
-        several = rows[suspects] >= FEW * (n_features + 1)
-        if (doubtful & several).any():
-            by_chance &= ~(several & _are_apart(suspects, mixture.means, matrices, within))
-        few[suspects] = (least < THINNEST) & (by_chance | equal)
+        wrong = _least(own, to_columns) < EQUAL
+        thin = _least(matrices[suspects], to_columns) < THINNEST
+        doubtful = thin & ~wrong & (rows[suspects] < SUPPORTED * (n_features + 1))
+        if doubtful.any():
+            doubted = suspects[doubtful]
+            near = _rows_near(doubted, mixture, matrices, rows)
+            slices = np.sqrt(_least(matrices[doubted], whitening)) * near
+            wrong[doubtful] = rows[doubted] < FEW * (n_features + 1) + slices
+        few[suspects] = thin & wrong
     return np.asarray(few)
 
 
-def _are_apart(
-    components: NDArray[np.int64], means: Doubles, matrices: Doubles, within: Doubles
-) -> NDArray[np.bool_]:
-    """Mask of components whose means are far from all others', in widths of both.
+def _rows_near(
+    components: NDArray[np.int64], mixture: Mixture, matrices: Doubles, rows: Doubles
+) -> Doubles:
+    """Rows of all others near each of these components: the farther, the fewer count.
 
-    A component's own width may be chance, and counts as that which components have in common.
+    A component's own covariance may be chance, and that which components have in common stands
+    for it.
     """
-    nearest = np.full(len(components), np.inf)
-    for k, (mean, matrix) in enumerate(zip(means, matrices, strict=True)):
-        away = means[components] - mean
-        distances = np.einsum("kd,dk->k", away, np.linalg.solve((matrix + within) / 2, away.T))
-        np.minimum(nearest, distances, out=nearest, where=components != k)
-    return np.asarray(nearest > APART)
+    within, near = np.einsum("k,kij->ij", mixture.weights, matrices), np.zeros(len(components))
+    for k, (mean, matrix) in enumerate(zip(mixture.means, matrices, strict=True)):
+        away = mixture.means[components] - mean
+        distances = np.einsum("kd,dk->k", away, np.linalg.solve(matrix + within, away.T))
+        near += np.where(components != k, rows[k] * np.exp(-distances / 2), 0.0)
+    return near
 
 
 def _without_ridge(mixture: Mixture, moments: Moments) -> Doubles:
