@@ -73,8 +73,8 @@ SHARE_OF_HALVING = 8
 MOST_STEPS = 300
 """EM steps to the end, at the most."""
 
-LEAST_BUDGET = 10.0**10
-"""Multiplications that a search may take at the least: those of about a second."""
+LEAST_BUDGET = 3e10
+"""Multiplications that a search may take at the least: those of two or three seconds."""
 
 MANY_COMPONENTS = 24
 """From so many on, starts are clusters of joined finer ones: single rows miss some clusters in
