@@ -33,6 +33,9 @@ _MOST = 4096
 _ROUNDS = 5
 """Rounds of k-means for those: they need not stay."""
 
+ROUNDS_OF_FINER = _FINER * (_ROUNDS + 1)
+"""Rounds of k-means that take about as long as what comes before the last clusters."""
+
 
 def joined_clusters(
     rows: Floats, n_clusters: int, random: np.random.RandomState, weights: Doubles | None

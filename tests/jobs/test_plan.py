@@ -194,7 +194,11 @@ def test_a_search_ranks_moves_once_where_components_have_rows_for_two(
 def test_a_search_makes_the_em_steps_that_its_budget_has():
     pass_plan = prospect_of(200_000, 50, 30)
     few, many = (SearchPlan.of(pass_plan, share).steps for share in (1.0, 0.05))
-    assert few < many == 8 * (4 + 2 * 2) + USUAL_LAST_STEPS
+    assert few < many == 8 * (2 + 2 * 1) + USUAL_LAST_STEPS
+    assert (
+        SearchPlan.of(prospect_of(200_000, 50, 20), 0.05).steps
+        == 8 * (4 + 2 * 2) + USUAL_LAST_STEPS
+    )
 
 
 @pytest.mark.slow

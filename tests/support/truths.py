@@ -94,3 +94,19 @@ def truth(
     if scaled:
         units[rng.integers(n_features)] = SCALE
     return Truth(weights, means * units, units[:, np.newaxis] * axes * deviations)
+
+
+def any_matrices(seed: int, n_features: int, n_components: int, *, spread: float) -> Truth:
+    """Components of equal weight with any matrices for roots: some are thin in some direction.
+
+    Parameters
+    ----------
+    seed, n_features, n_components : int
+    spread : float
+        Standard deviation of the means along each column; rows have 1.1 about their mean.
+    """
+    rng = np.random.default_rng(seed)
+    means = spread * rng.normal(size=(n_components, n_features))
+    roots = rng.normal(size=(n_components, n_features, n_features)) / np.sqrt(n_features)
+    roots += np.eye(n_features) / 2
+    return Truth(np.full(n_components, 1 / n_components), means, roots)

@@ -2,6 +2,7 @@
 
 import tracemalloc
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -29,9 +30,11 @@ from daskgmm.training.refinement.search import LEFT, best_first, budget_for, sea
 from daskgmm.training.refinement.smoothing import SMOOTHING, faded, smoothed
 from daskgmm.training.refinement.spurious import spurious
 from daskgmm.training.stopping import stopping_named
+from daskgmm.training.ward import joined_clusters
 from tests.support.reference import frame_of
 from tests.support.rows import correlated
 from tests.support.tables import TABLES
+from tests.support.truths import any_matrices
 from tests.support.warned import WITH_SMALL_COMPONENTS
 
 DOUBLE = np.dtype(np.float64)
@@ -346,6 +349,62 @@ def test_a_component_that_is_thin_beside_others_is_spurious_on_few_rows(few, wro
     assert spurious(of_labels(sample, labels, "full"), moments).tolist() == [False, wrong]
 
 
+@pytest.mark.parametrize(("away", "wrong"), [(0.0, True), (1.0, True), (9.0, False)])
+def test_a_thin_component_is_spurious_where_it_may_be_a_slice_of_others(away, wrong):
+    """A slab of 30 among 6,000 rows, as thin as about so many of them would be."""
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(6000, 3))
+    labels = (np.arange(6000) < 30).astype(int)
+    rows[:30, 2] *= 5e-3
+    rows[:30, 0] += away
+    sample = sample_of(rows)
+    shares = (labels == np.arange(2)[:, np.newaxis]).astype(float)
+    moments = moments_under(shares, sample.rows, sample.frame, COVARIANCES["full"])
+    assert spurious(of_labels(sample, labels, "full"), moments).tolist() == [False, wrong]
+
+
+@pytest.mark.slow
+@WITH_SMALL_COMPONENTS
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("n_features", "n_components", "spread"), [(5, 30, 1.5), (10, 40, 1.0), (20, 40, 1.5)]
+)
+def test_many_components_are_found_as_they_are(n_features, n_components, spread, seed):
+    truth = any_matrices(seed, n_features, n_components, spread=spread)
+    rows, _ = truth.draw(300 * n_components, seed)
+    known = GaussianMixture(**truth.start()).fit(rows)
+    found = GaussianMixture(n_components, random_state=seed).fit(rows)
+    assert found.lower_bound_ > known.lower_bound_ - 5e-3
+
+
+@WITH_SMALL_COMPONENTS
+@pytest.mark.parametrize("each", [12, 25])
+def test_a_sample_of_too_few_rows_starts_a_fit_that_ends_at_the_truth(each):
+    truth = any_matrices(0, 20, 24, spread=2.0)
+    rows, _ = truth.draw(24 * 400, 0)
+    known = GaussianMixture(**truth.start()).fit(rows)
+    found = GaussianMixture(24, random_state=0, subsample=24 * each).fit(rows)
+    assert found.lower_bound_ > known.lower_bound_ - 1e-3
+    assert not found.refinement_["spurious"]
+
+
+@pytest.mark.parametrize(("spread", "tried"), [(12.0, 2), (0.5, 4)])
+@WITH_SMALL_COMPONENTS
+def test_no_more_starts_are_tried_where_the_first_ones_of_many_components_agree(
+    spread, tried, monkeypatch
+):
+    drawn = []
+
+    def counted(*given):
+        drawn.append(given[1])
+        return joined_clusters(*given)
+
+    monkeypatch.setattr("daskgmm.training.starts.joined_clusters", counted)
+    rows, _ = any_matrices(0, 3, 24, spread=spread).draw(2400, 0)
+    GaussianMixture(24, random_state=0).fit(rows)
+    assert drawn == [24] * tried
+
+
 @pytest.mark.slow
 def test_moves_leave_what_em_shrinks_onto_a_few_rows_at_its_end():
     rows = TABLES["galaxies"]()
@@ -391,8 +450,8 @@ def test_a_covariance_of_its_own_takes_a_component_one_row_more(kind, least):
 def test_more_starts_are_tried_where_components_share_a_covariance(monkeypatch):
     counts = {}
 
-    def counting(starts, sample, more):
-        drawn = list(starts)
+    def counting(starts, sample, more, further):
+        drawn = [*starts, *islice(more, further)]
         counts[drawn[0].covariance.name, drawn[0].n_components] = len(drawn)
         return search(drawn, sample, more)
 
@@ -461,8 +520,8 @@ def test_units_do_not_matter(covariance_type):
 def test_more_starts_are_the_same_ones_and_further_ones(monkeypatch):
     seen = []
 
-    def noting(starts, sample, more):
-        starts = list(starts)
+    def noting(starts, sample, more, further):
+        starts = [*starts, *islice(more, further)]
         seen.append([mixture.means for mixture in starts])
         return search(starts, sample, more)
 
@@ -479,10 +538,10 @@ def test_more_starts_are_the_same_ones_and_further_ones(monkeypatch):
 def test_the_first_start_is_scikit_learns_on_standardised_rows(monkeypatch):
     first = []
 
-    def noting(starts, sample, more):
+    def noting(starts, sample, more, further):
         starts = list(starts)
         first.append(starts[0].means * sample.frame.scale + sample.frame.origin)
-        return search(starts, sample, more)
+        return search(starts, sample, more, further)
 
     monkeypatch.setattr("daskgmm.training.starts.search", noting)
     rows, _ = correlated(400, 2, 3, spread=2, apart=1.0)

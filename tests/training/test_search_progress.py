@@ -22,6 +22,8 @@ PARAMETERS = [
     ("spherical", "random_from_data", 2, 1, 100),
     ("full", "random", 6, 1, 60),  # all its starts end with spurious components
     ("full", "kmeans", 1, 1, 50),
+    ("full", "kmeans", 24, 1, 400),  # starts differ, so that all are tried
+    ("full", "kmeans", 5, 1, 30),  # smoothed to the end
 ]
 
 
@@ -58,7 +60,9 @@ def test_wherever_a_search_is_cut_it_ends_in_the_same_bits(kind, name, k, n_init
     plan = StartPlan(COVARIANCES[kind], k, n_init, initialiser_named(name), StartValues())
 
     def search(recorder):
-        sample, random = sample_of(rows, kind, budget=LEAST_BUDGET), np.random.RandomState(3)
+        random = np.random.RandomState(3)
+        sample = sample_of(rows, kind, ridge=1e-9, budget=LEAST_BUDGET)
+        sample = replace(sample, all_rows=10 * n)
         trace, refinement = plan.refined(replace(sample, recorder=recorder), random)
         return bits_of(trace, random), refinement, sample.budget.spent
 

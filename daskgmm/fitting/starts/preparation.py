@@ -167,6 +167,7 @@ class Preparation:
             else None,
             budget_for(found.rows, plan.covariance, plan.n_components, n_features),
             self._compiled(found),
+            found.rows,
             recorder=recorder,
         )
 

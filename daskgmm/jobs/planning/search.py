@@ -7,7 +7,7 @@ from daskgmm.jobs.planning.passes import PassPlan
 from daskgmm.jobs.planning.search_benchmark import SearchSeconds
 from daskgmm.passes.engine.threads import threads_here
 from daskgmm.training.refinement.sampled import step_cost
-from daskgmm.training.refinement.search import FIRST_STEPS, budget_for
+from daskgmm.training.refinement.search import FIRST_STEPS, MANY_COMPONENTS, budget_for
 from daskgmm.training.refinement.spurious import make_two
 
 USUAL_LAST_STEPS = 20
@@ -63,8 +63,12 @@ class SearchPlan:
             return cls(sampled, plan.n_init, steps, 0, parts)
         compiled = pass_plan.settings.worth_compiling(rows, n_features)
         most = budget_for(rows, plan.covariance, *sizes).most
-        starts = plan.n_init + plan.further_starts(sampled, n_features, most, compiled=compiled)
-        half = math.ceil(starts / 2) if starts > 1 else 0
+        further = plan.further_starts(sampled, n_features, most, compiled=compiled)
+        many = plan.n_components >= MANY_COMPONENTS
+        if many:  # those of many components are usually alike, and then no more are drawn
+            further = min(further, max(2 - plan.n_init, 0))
+        starts = plan.n_init + further
+        half = (1 if many else math.ceil(starts / 2)) if starts > 1 else 0
         usual = FIRST_STEPS * (starts + 2 * half) + USUAL_LAST_STEPS
         a_step, a_ranking = (
             step_cost(sampled, plan.covariance, *sizes, one) for one in (share, 1.0)

@@ -16,6 +16,8 @@ from daskgmm.model.precision import step_suffices
 from daskgmm.training.in_memory import InMemory
 from daskgmm.training.initialisation import USUAL_ROUNDS
 from daskgmm.training.kmeans import assign, farther, means, n_tries, squared_lengths
+from daskgmm.training.refinement.search import MANY_COMPONENTS
+from daskgmm.training.ward import ROUNDS_OF_FINER
 
 _TIMES = 3
 
@@ -65,9 +67,6 @@ def _clustering_seconds(n_rows: int, n_clusters: int, n_features: int) -> float:
     most = max(MOST_BYTES // (np.dtype(np.float64).itemsize * n_features), 1)
     x = random.standard_normal((min(n_rows, most), n_features))
     squares, weights = squared_lengths(x), np.ones(len(x))
-    drawn = random.uniform(size=n_tries(n_clusters)) * squares.sum()
-    work = np.empty((len(drawn), len(x)))
-    a_draw = _fastest(lambda: farther(x, squares, weights, squares, drawn, work)) / len(x)
     few = x[: max(_PRODUCTS // (n_clusters * n_features), 1)]
     centres, labels = random.standard_normal((n_clusters, n_features)), np.zeros(len(few), np.int64)
 
@@ -75,8 +74,13 @@ def _clustering_seconds(n_rows: int, n_clusters: int, n_features: int) -> float:
         assign(few, centres, labels)
         means(few, weights[: len(few)], labels, centres)
 
-    rounds = USUAL_ROUNDS * _fastest(a_round) / len(few)
-    return n_rows * ((n_clusters - 1) * a_draw + rounds)
+    round_seconds = _fastest(a_round) / len(few)
+    if n_clusters >= MANY_COMPONENTS:
+        return n_rows * (ROUNDS_OF_FINER + USUAL_ROUNDS) * round_seconds
+    drawn = random.uniform(size=n_tries(n_clusters)) * squares.sum()
+    work = np.empty((len(drawn), len(x)))
+    a_draw = _fastest(lambda: farther(x, squares, weights, squares, drawn, work)) / len(x)
+    return n_rows * ((n_clusters - 1) * a_draw + USUAL_ROUNDS * round_seconds)
 
 
 def _step_seconds(pass_plan: PassPlan) -> float:

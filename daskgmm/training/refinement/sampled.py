@@ -152,6 +152,8 @@ class SampledRows:
     budget : Budget
     compiled : bool
         Whether EM's steps go by a compiled loop.
+    all_rows : int
+        Number of the rows that are fitted afterwards, of which these are some; 0 for these.
     collapses : list of CollapsedComponentError
         Errors of the runs that collapsed.
     recorder : SearchRecorder
@@ -165,6 +167,7 @@ class SampledRows:
     scatter: Doubles | None
     budget: Budget
     compiled: bool = False
+    all_rows: int = 0
     collapses: list[CollapsedComponentError] = field(default_factory=list)
     recorder: SearchRecorder = field(default_factory=SearchRecorder)
 

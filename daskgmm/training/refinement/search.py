@@ -229,16 +229,18 @@ def _first_round(
 ) -> Halving:
     """The starts after their first EM steps, on few rows, where there are several."""
     runs = [EMRun(mixture) for mixture in starts]
-    some = 1 if len(runs) < 2 else 0
-    runs += [EMRun(mixture) for mixture in itertools.islice(more, min(further, some))]
-    together, first = len(runs), runs[0].mixture
+    first, some = runs[0].mixture, further
+    if first.n_components >= MANY_COMPONENTS:
+        some = min(further, max(2 - len(runs), 0))
+    runs += [EMRun(mixture) for mixture in itertools.islice(more, some)]
+    together = len(runs)
     common = common_covariance(first) if too_few_rows(sample, first) else None
     if together < 2:
         return together, tuple(runs), 0, 0, common
     few = towards(common, sample, first).thinned(first.n_components)
     found = few.advanced(runs, FIRST_STEPS)
-    if not (first.n_components >= MANY_COMPONENTS and _agree(found)):
-        runs = [EMRun(mixture) for mixture in itertools.islice(more, max(further - some, 0))]
+    if some < further and not _agree(found):
+        runs = [EMRun(mixture) for mixture in itertools.islice(more, further - some)]
         together += len(runs)
         found += few.advanced(runs, FIRST_STEPS)
     sample.recorder.note(of=together)

@@ -40,10 +40,13 @@ def common_covariance(mixture: Mixture) -> Doubles:
 
 
 def too_few_rows(sample: SampledRows, mixture: Mixture) -> bool:
-    """Whether the rows are too few for such a mixture, on average, unless it is smoothed."""
-    rows = sample.n_rows / mixture.n_components
-    few = not make_two(rows, mixture.covariance, mixture.n_features)
-    return few and _may_be_smoothed(sample, mixture)
+    """Whether the rows are too few for such a mixture, on average, and all rows are not."""
+    covariance, (n_components, n_features) = mixture.covariance, mixture.shape
+    enough, of_all = (
+        make_two(rows / n_components, covariance, n_features)
+        for rows in (sample.n_rows, sample.all_rows)
+    )
+    return bool(of_all and not enough) and _may_be_smoothed(sample, mixture)
 
 
 def towards(common: Doubles | None, sample: SampledRows, mixture: Mixture) -> SampledRows:
