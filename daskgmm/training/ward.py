@@ -59,7 +59,7 @@ def joined_clusters(
     x, own = centred(rows), given_weights(weights, len(rows))
     finer = min(_FINER * n_clusters, max(_MOST, n_clusters))
     labels, centres = lloyd(x, _drawn(x, finer, random, own), own, _ROUNDS)
-    masses = np.bincount(labels, own, minlength=len(centres))
+    masses = np.bincount(labels, own, minlength=len(centres)).astype(np.float64)
     joined = ward(centres, masses, n_clusters)
     first = means(x, own, joined[labels], np.zeros((n_clusters, x.shape[1])))
     return lloyd(x, first, own)[0]
@@ -70,9 +70,10 @@ def _drawn(x: Doubles, count: int, random: np.random.RandomState, weights: Doubl
     squares, nearest, odds = squared_lengths(x), np.full(len(x), np.inf), weights
     chosen: list[NDArray[np.int64]] = []
     for _ in range(_LOTS):
-        some = min(-(-count // _LOTS), np.count_nonzero(odds))
+        some = min(-(-count // _LOTS), int(np.count_nonzero(odds)))
         if some:
-            chosen.append(random.choice(len(x), some, replace=False, p=odds / odds.sum()))
+            lot = random.choice(len(x), some, replace=False, p=odds / odds.sum())
+            chosen.append(np.asarray(lot, np.int64))
             approach(x, squares, chosen[-1], nearest)
             odds = weights * nearest
     return x[np.concatenate(chosen)]

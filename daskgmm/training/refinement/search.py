@@ -300,11 +300,13 @@ def _best_start(halving: Halving, sample: SampledRows, more: Iterator[Mixture]) 
     """The best of several starts; where it ends with a spurious component, the best of all ends."""
     together, best, steps, half, common = halving
     sample = towards(common, sample, best[0].mixture)
+    many = best[0].mixture.n_components >= MANY_COMPONENTS
+    settled = _settled(sample.budget) if many else None
     while half > 1 or steps == 2 * FIRST_STEPS:
         # What the starts were before is not needed any more, and need not be kept.
         sample.recorder.reach((_STARTS, (together, best, steps, half, common)))
         runs, best = list(best[:half]), best[half:]
-        best = (*best_first(sample.advanced(runs, steps, _settled(sample.budget))), *best)
+        best = (*best_first(sample.advanced(runs, steps, settled)), *best)
         steps, half = 2 * steps, half // 2
     if steps:
         sample.recorder.reach((_STARTS, (together, best, steps, half, common)))
