@@ -18,8 +18,8 @@ from daskgmm.passes.survey import Survey
 from daskgmm.passes.survey_pass import SampledSurvey
 from daskgmm.training.search_progress import Steps
 
-STRETCH = 2e11
-"""Multiplications from one checkpoint to the next: those of about twenty seconds."""
+STRETCH = 4e11
+"""Multiplications from one checkpoint to the next: those of ten to forty seconds."""
 
 
 def found_starts(
