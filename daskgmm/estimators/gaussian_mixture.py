@@ -209,8 +209,9 @@ class GaussianMixture(
         are those of the rows' values in the computation's float type.
     refinement_ : dict or None
         Search for the start: moves ``tried`` and ``taken``, their ``gain`` (nats a row of the
-        sample), whether the budget of multiplications ended it (``budget_ended``), and whether
-        no mixture without a ``spurious`` component was found; ``None`` without a search.
+        sample), whether the budget of multiplications ended it (``budget_ended``), whether no
+        mixture without a ``spurious`` component was found, and whether covariances were
+        ``smoothed`` to its end, for the sample had too few rows; ``None`` without a search.
 
     Examples
     --------
@@ -340,7 +341,7 @@ class GaussianMixture(
             self._adopt(fit, best, fit.progress.histories[0], refinement)
         if best.stopped is StopReason.MAX_ITER:
             warn_not_converged()
-        if refinement is not None and refinement.spurious:
+        if self.refinement_ is not None and self.refinement_["spurious"]:
             warn_of_spurious()
         elif best.stopped is StopReason.CONVERGED:
             warn_of_components(odd_components(self, fit.survey))
@@ -368,7 +369,8 @@ class GaussianMixture(
         self.n_rows_dropped_ = fit.survey.dropped
         self.n_passes_ = fit.passes
         self.history_ = [dict(entry) for entry in history]
-        self.refinement_ = None if refinement is None else asdict(refinement)
+        made = None if refinement is None else refinement.after(best.mixture, best.moments)
+        self.refinement_ = None if made is None else asdict(made)
 
     def sample(self, n_samples: int = 1) -> tuple[Any, Any]:
         """Draw rows from the mixture.

@@ -1,6 +1,8 @@
 """The search for a start: moves, spurious components, units and numbers of starts."""
 
+import gc
 import tracemalloc
+import weakref
 from dataclasses import replace
 from itertools import islice
 
@@ -9,7 +11,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.cluster import KMeans
 
-from daskgmm import GaussianMixture
+from daskgmm import GaussianMixture, GaussianMixtureSelector
 from daskgmm.errors import CollapsedComponentError
 from daskgmm.fitting.settings import Candidate, Settings
 from daskgmm.jobs.planning.source import imagined
@@ -26,7 +28,13 @@ from daskgmm.training.refinement.growth import grown
 from daskgmm.training.refinement.moves import halved, promising_moves
 from daskgmm.training.refinement.partial import Neighbourhoods, chosen, joined
 from daskgmm.training.refinement.sampled import Budget, EMRun, SampledRows
-from daskgmm.training.refinement.search import LEFT, best_first, budget_for, search
+from daskgmm.training.refinement.search import (
+    LEFT,
+    Refinement,
+    best_first,
+    budget_for,
+    search,
+)
 from daskgmm.training.refinement.smoothing import SMOOTHING, faded, smoothed
 from daskgmm.training.refinement.spurious import spurious
 from daskgmm.training.stopping import stopping_named
@@ -385,7 +393,55 @@ def test_a_sample_of_too_few_rows_starts_a_fit_that_ends_at_the_truth(each):
     known = GaussianMixture(**truth.start()).fit(rows)
     found = GaussianMixture(24, random_state=0, subsample=24 * each).fit(rows)
     assert found.lower_bound_ > known.lower_bound_ - 1e-3
+    assert found.refinement_["smoothed"]
     assert not found.refinement_["spurious"]
+
+
+@WITH_SMALL_COMPONENTS
+def test_of_too_few_rows_no_candidate_grows_from_a_smaller_one():
+    """Without smoothing EM on them would end in a likelier mixture that says nothing of others."""
+    truth = any_matrices(0, 20, 24, spread=2.0)
+    rows, _ = truth.draw(24 * 400, 0)
+    known = GaussianMixture(**truth.start()).fit(rows)
+    found = GaussianMixtureSelector([4, 24], random_state=0, subsample=24 * 12).fit(rows)
+    assert found.best_estimator_.lower_bound_ > known.lower_bound_ - 1e-3
+
+
+def test_rows_without_weight_are_none_of_the_rows_that_may_be_enough():
+    rows = np.random.default_rng(0).normal(size=(2000, 6))
+    weights = (np.arange(2000) < 40).astype(float)
+    with pytest.warns(UserWarning, match="hardly more rows .* fewer components"):
+        found = GaussianMixture(4, random_state=0).fit(rows, sample_weight=weights)
+    assert found.refinement_["spurious"]
+    assert not found.refinement_["smoothed"]
+
+
+def test_what_was_smoothed_is_judged_after_the_passes_over_all_rows():
+    truth = any_matrices(0, 3, 4, spread=4.0)
+    rows, labels = truth.draw(400, 0)
+    sample, mixture = sample_of(rows), of_labels(sample_of(rows), labels, "full")
+    (moments,) = sample.expect([mixture])
+    few = replace(moments, sums=moments.sums * np.array([1, 1, 1, 0.01]))
+    made = Refinement(0, 0, 0.0, budget_ended=False, spurious=False, smoothed=True)
+    assert not made.after(mixture, moments).spurious
+    assert made.after(mixture, few).spurious
+    assert not replace(made, smoothed=False).after(mixture, few).spurious
+
+
+def test_starts_that_lost_do_not_stay_in_memory_while_moves_are_tried(monkeypatch):
+    sample, start = trapped()
+    starts = [replace(start, weights=start.weights.copy()) for _ in range(4)]
+    seen = [weakref.ref(one) for one in starts]
+
+    def counted(*given, **named):
+        gc.collect()
+        alive.append(sum(one() is not None for one in seen))
+        return by_moves(*given, **named)
+
+    alive, by_moves = [], search_steps._by_moves
+    monkeypatch.setattr(search_steps, "_by_moves", counted)
+    search((starts.pop() for _ in range(4)), sample)
+    assert alive == [0]
 
 
 @pytest.mark.parametrize(("spread", "tried"), [(12.0, 2), (0.5, 4)])
@@ -568,7 +624,7 @@ def test_where_the_course_is_given_nothing_is_refined(options):
     rows, _ = correlated(300, 2, 3, spread=2, apart=2.0)
     assert GaussianMixture(3, random_state=0, **options).fit(rows).refinement_ is None
     assert GaussianMixture(3, random_state=0).fit(rows).refinement_.keys() == {
-        "tried", "taken", "gain", "budget_ended", "spurious",
+        "tried", "taken", "gain", "budget_ended", "spurious", "smoothed",
     }  # fmt: skip
 
 

@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from daskgmm.errors import CollapsedComponentError
 from daskgmm.fitting.stored.tensors import from_plain, to_plain
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.training.initialisation import initialiser_named
-from daskgmm.training.refinement.search import LEAST_BUDGET
+from daskgmm.training.refinement.sampled import SampledRows
+from daskgmm.training.refinement.search import FIRST_STEPS, LEAST_BUDGET
 from daskgmm.training.search_progress import Paused, SearchRecorder, Steps
 from daskgmm.training.starts import StartPlan, StartValues
 from tests.support.rows import correlated
@@ -20,11 +22,15 @@ PARAMETERS = [
     ("tied", "random", 2, 1, 300),
     ("diag", "k-means++", 3, 3, 200),
     ("spherical", "random_from_data", 2, 1, 100),
-    ("full", "random", 6, 1, 60),  # all its starts end with spurious components
+    ("full", "random", 6, 1, 60),
     ("full", "kmeans", 1, 1, 50),
-    ("full", "kmeans", 24, 1, 400),  # starts differ, so that all are tried
-    ("full", "kmeans", 5, 1, 30),  # smoothed to the end
+    ("full", "kmeans", 24, 1, 400),
+    ("full", "kmeans", 30, 1, 900),
+    ("full", "kmeans", 5, 1, 30),
 ]
+
+TRIED = {24: (4, False), 30: (2, False), 5: (4, True)}
+"""Starts that are tried with so many components, and whether they are smoothed to the end."""
 
 
 def through_a_file(steps):
@@ -57,6 +63,8 @@ def bits_of(trace, random):
 @pytest.mark.slow
 def test_wherever_a_search_is_cut_it_ends_in_the_same_bits(kind, name, k, n_init, n, most):
     rows, _ = correlated(n, 2, 3, spread=2, apart=1.0)
+    if k == 30:  # clusters that the first two starts find
+        rows += 300 * np.random.default_rng(0).normal(size=(30, 2))[np.arange(n) % 30]
     plan = StartPlan(COVARIANCES[kind], k, n_init, initialiser_named(name), StartValues())
 
     def search(recorder):
@@ -68,6 +76,8 @@ def test_wherever_a_search_is_cut_it_ends_in_the_same_bits(kind, name, k, n_init
 
     alone = SearchRecorder()
     expected = search(alone)
+    if k in TRIED:
+        assert (alone.progress.of, expected[1].smoothed) == TRIED[k]
     found, pauses, progress = in_stretches(search, most)
     assert found == expected
     assert progress == alone.progress
@@ -114,3 +124,30 @@ def test_a_search_that_has_ended_ends_again_without_a_step():
     expected = search(first)
     again = SearchRecorder(earlier=through_a_file(first.steps), most=0.0)  # a step would pause it
     assert search(again) == expected
+
+
+@pytest.mark.slow
+def test_a_search_whose_starts_have_all_collapsed_collapses_again(monkeypatch):
+    rows, _ = correlated(300, 2, 3, spread=2, apart=1.0)
+    plan = StartPlan(COVARIANCES["full"], 3, 2, initialiser_named("kmeans"), StartValues())
+    advanced, taken = SampledRows.advanced, []
+
+    def collapsing(self, runs, steps, until=None):
+        taken.append(steps)
+        if steps == FIRST_STEPS:
+            return advanced(self, runs, steps, until)
+        runs.clear()
+        self.collapses.append(CollapsedComponentError("It collapsed.", "Mend it."))
+        return []
+
+    monkeypatch.setattr(SampledRows, "advanced", collapsing)
+
+    def search(recorder):
+        sample = replace(sample_of(rows, budget=LEAST_BUDGET), recorder=recorder)
+        plan.refined(sample, np.random.RandomState(3))
+
+    first = SearchRecorder(earlier=Steps())
+    with pytest.raises(CollapsedComponentError):
+        search(first)
+    with pytest.raises(CollapsedComponentError):
+        search(SearchRecorder(earlier=through_a_file(first.steps)))

@@ -41,6 +41,33 @@ def test_a_cluster_counts_as_many_times_as_it_has_rows(seed):
     assert alike(ward(centres, masses, 7)[copies], theirs)
 
 
+@pytest.mark.parametrize(("m", "n_features", "seed"), [(7, 8, 401), (27, 28, 139), (13, 64, 899)])
+def test_equal_distances_are_joined_whatever_rounding_makes_of_them(m, n_features, seed):
+    """Products of these differ in their last digits by where a row stands in an array."""
+    random = np.random.default_rng(seed)
+    turned = np.linalg.qr(random.normal(size=(n_features, m)))[0]
+    centres = np.ascontiguousarray(turned.T) * random.uniform(0.5, 5)
+    labels = ward(centres - centres.mean(axis=0), np.ones(m), 3)
+    assert set(labels) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("weight", [1e-310, 1e-160, 1e160, 1e300])
+def test_weights_of_any_size_make_the_same_clusters(weight):
+    rows, _ = apart(30, 3, 20)
+    found, ours = (
+        joined_clusters(rows, 24, np.random.RandomState(0), np.full(600, one))
+        for one in (1.0, weight)
+    )
+    assert alike(found, ours)
+
+
+def test_weights_beside_which_others_are_nothing_leave_those_out():
+    rows = np.random.default_rng(0).normal(size=(40, 3))
+    weights = np.where(np.arange(40) < 30, 1e-310, 1e15)
+    labels = joined_clusters(rows, 24, np.random.RandomState(0), weights)
+    assert len(set(labels[30:])) == 10
+
+
 def test_clusters_without_rows_are_joined_at_no_cost():
     centres = np.array([[0.0], [1.0], [10.0], [50.0]])
     labels = ward(centres, np.array([1.0, 1.0, 1.0, 0.0]), 2)

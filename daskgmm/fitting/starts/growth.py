@@ -10,7 +10,7 @@ from daskgmm.passes.engine.keys import token
 from daskgmm.passes.survey import Survey
 from daskgmm.passes.survey_pass import SampledSurvey
 from daskgmm.training.refinement.growth import grown
-from daskgmm.training.refinement.search import spurious_of
+from daskgmm.training.refinement.smoothing import too_few_rows
 from daskgmm.training.search_progress import SearchRecorder
 from daskgmm.training.states import Trace
 
@@ -55,11 +55,13 @@ class Growth:
         if smaller is None or smaller.n_components >= trace.mixture.n_components:
             return own
         sample = self.prepare[index].sample_of(found, SearchRecorder())
+        if too_few_rows(sample, trace.mixture):
+            return own  # these rows cannot say which is better
         sample.budget.most /= _SHARE_OF_GROWTH
         better = grown(smaller, trace.mixture, sample)
         if better is None or own.refinement is None:
             return own
-        refinement = replace(own.refinement, spurious=bool(spurious_of(better).any()))
+        refinement = replace(own.refinement, spurious=bool(better.spurious.any()))
         return replace(own, traces=(Trace(better.mixture),), refinement=refinement)
 
 

@@ -167,7 +167,8 @@ class Preparation:
             else None,
             budget_for(found.rows, plan.covariance, plan.n_components, n_features),
             self._compiled(found),
-            found.rows,
+            # Fewer rows than were asked for are all that count.
+            found.rows if len(drawn.rows) >= self.candidate.sample_rows else len(drawn.rows),
             recorder=recorder,
         )
 

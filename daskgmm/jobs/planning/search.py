@@ -64,11 +64,10 @@ class SearchPlan:
         compiled = pass_plan.settings.worth_compiling(rows, n_features)
         most = budget_for(rows, plan.covariance, *sizes).most
         further = plan.further_starts(sampled, n_features, most, compiled=compiled)
-        many = plan.n_components >= MANY_COMPONENTS
-        if many:  # those of many components are usually alike, and then no more are drawn
+        if plan.n_components >= MANY_COMPONENTS:  # usually alike, and then no more are drawn
             further = min(further, max(2 - plan.n_init, 0))
         starts = plan.n_init + further
-        half = (1 if many else math.ceil(starts / 2)) if starts > 1 else 0
+        half = math.ceil(starts / 2) if starts > 1 else 0
         usual = FIRST_STEPS * (starts + 2 * half) + USUAL_LAST_STEPS
         a_step, a_ranking = (
             step_cost(sampled, plan.covariance, *sizes, one) for one in (share, 1.0)

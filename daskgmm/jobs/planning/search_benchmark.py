@@ -17,7 +17,7 @@ from daskgmm.training.in_memory import InMemory
 from daskgmm.training.initialisation import USUAL_ROUNDS
 from daskgmm.training.kmeans import assign, farther, means, n_tries, squared_lengths
 from daskgmm.training.refinement.search import MANY_COMPONENTS
-from daskgmm.training.ward import ROUNDS_OF_FINER
+from daskgmm.training.ward import rounds_of_finer
 
 _TIMES = 3
 
@@ -54,33 +54,38 @@ def measured_search(pass_plan: PassPlan, n_rows: int) -> SearchSeconds:
     """Time the search of a planned fit on so many sampled rows."""
     plan, n_features = pass_plan.settings.candidates[0].plan, pass_plan.source.n_features
     of_pair = _density_seconds(plan.covariance, n_features, pass_plan.settings.dtype)
+    joined = pass_plan.settings.candidates[0].refined and plan.n_components >= MANY_COMPONENTS
     return SearchSeconds(
-        _clustering_seconds(n_rows, plan.n_components, n_features),
+        _clustering_seconds(n_rows, plan.n_components, n_features, joined=joined),
         plan.n_components * _step_seconds(pass_plan),
         n_rows * plan.n_components * of_pair,
     )
 
 
-def _clustering_seconds(n_rows: int, n_clusters: int, n_features: int) -> float:
-    """Seconds of k-means: clusters are drawn on as many rows as memory takes, a round on fewer."""
+def _clustering_seconds(n_rows: int, n_clusters: int, n_features: int, *, joined: bool) -> float:
+    """Seconds of k-means, of clusters that are drawn one by one or of joined finer ones.
+
+    Clusters are drawn on as many rows as memory takes, a round is timed on fewer.
+    """
     random = np.random.default_rng(0)
-    most = max(MOST_BYTES // (np.dtype(np.float64).itemsize * n_features), 1)
-    x = random.standard_normal((min(n_rows, most), n_features))
-    squares, weights = squared_lengths(x), np.ones(len(x))
-    few = x[: max(_PRODUCTS // (n_clusters * n_features), 1)]
-    centres, labels = random.standard_normal((n_clusters, n_features)), np.zeros(len(few), np.int64)
+    n_few = min(max(_PRODUCTS // (n_clusters * n_features), 1), n_rows)
+    few, weights = random.standard_normal((n_few, n_features)), np.ones(n_few)
+    centres, labels = random.standard_normal((n_clusters, n_features)), np.zeros(n_few, np.int64)
 
     def a_round() -> None:
         assign(few, centres, labels)
-        means(few, weights[: len(few)], labels, centres)
+        means(few, weights, labels, centres)
 
-    round_seconds = _fastest(a_round) / len(few)
-    if n_clusters >= MANY_COMPONENTS:
-        return n_rows * (ROUNDS_OF_FINER + USUAL_ROUNDS) * round_seconds
+    seconds = USUAL_ROUNDS * _fastest(a_round) / n_few
+    if joined:
+        return n_rows * seconds * (1 + rounds_of_finer(n_clusters) / USUAL_ROUNDS)
+    most = max(MOST_BYTES // (np.dtype(np.float64).itemsize * n_features), 1)
+    x = random.standard_normal((min(n_rows, most), n_features))
+    squares, weights = squared_lengths(x), np.ones(len(x))
     drawn = random.uniform(size=n_tries(n_clusters)) * squares.sum()
     work = np.empty((len(drawn), len(x)))
     a_draw = _fastest(lambda: farther(x, squares, weights, squares, drawn, work)) / len(x)
-    return n_rows * ((n_clusters - 1) * a_draw + USUAL_ROUNDS * round_seconds)
+    return n_rows * ((n_clusters - 1) * a_draw + seconds)
 
 
 def _step_seconds(pass_plan: PassPlan) -> float:

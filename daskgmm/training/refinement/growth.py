@@ -11,7 +11,6 @@ from daskgmm.training.refinement.search import (
     MOST_STEPS,
     best_first,
     least_gain,
-    spurious_of,
 )
 
 
@@ -41,7 +40,7 @@ def grown(smaller: Mixture, own: Mixture, sample: SampledRows) -> EMRun | None:
     if ours[0].bound < before[0].bound:
         alike = _written_with(smaller, own.n_components)
         return best_first([*ends, *sample.advanced([EMRun(alike)], 1), *ours])[0]
-    wrong = [int(spurious_of(run).sum()) for run in (*ours, *ends)]
+    wrong = [int(run.spurious.sum()) for run in (*ours, *ends)]
     if not ends or wrong[1] > wrong[0] or (wrong[1] == wrong[0] and ends[0].bound < goal):
         return None
     return ends[0]

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daskgmm.errors import CollapsedComponentError, DataError
 from daskgmm.model.covariance.base import Covariance
@@ -18,6 +19,7 @@ from daskgmm.model.parallel import each, parts_of_rows
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.training.em import EMSettings, advance
 from daskgmm.training.in_memory import A_PAIR, InMemory
+from daskgmm.training.refinement.spurious import spurious
 from daskgmm.training.search_progress import EM, SearchRecorder
 
 _A_COMPONENT = 50_000
@@ -130,6 +132,13 @@ class EMRun:
         if gain <= 0:
             return 0.0
         return float(gain * gain / (before - gain)) if gain < before else math.inf
+
+    @cached_property
+    def spurious(self) -> NDArray[np.bool_]:
+        """Mask (K,) of the spurious components; none before the first step."""
+        if self.moments is None or self.smooth:
+            return np.zeros(self.mixture.n_components, np.bool_)
+        return spurious(self.mixture, self.moments)
 
     def after(self, mixture: Mixture, moments: Moments, bound: float, *, smooth: bool) -> "EMRun":
         """The run after one more step."""

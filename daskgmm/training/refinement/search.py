@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.mixture import Mixture
+from daskgmm.model.moments import Moments
 from daskgmm.model.typing import Doubles
 from daskgmm.training.refinement.moves import Move, promising_moves
 from daskgmm.training.refinement.sampled import (
@@ -26,7 +27,6 @@ from daskgmm.training.refinement.smoothing import (
     too_few_rows,
     towards,
 )
-from daskgmm.training.refinement.spurious import spurious
 
 FIRST_STEPS = 8
 """EM steps of each start before the better half go on."""
@@ -83,7 +83,7 @@ every draw, and moves mend one at a time."""
 _NONE: Iterator[Mixture] = iter(())
 
 Halving: TypeAlias = tuple[int, tuple[EMRun, ...], int, int, Doubles | None]
-"""Number of the first starts, runs from the best down, EM steps of the next round, how many of the
+"""Number of starts so far, runs from the best down, EM steps of the next round, how many of the
 runs take them, and the covariance (D, D) towards which all is smoothed."""
 
 _STARTS, _MOVES = "starts", "moves"
@@ -104,6 +104,8 @@ class Refinement:
         Whether the budget ended the search before its own end.
     spurious : bool
         Whether the best mixture has a spurious component all the same.
+    smoothed : bool
+        Whether covariances were smoothed to the end, as the sample had too few rows for them.
     """
 
     tried: int
@@ -111,6 +113,13 @@ class Refinement:
     gain: float
     budget_ended: bool
     spurious: bool
+    smoothed: bool = False
+
+    def after(self, mixture: Mixture, moments: Moments | None) -> "Refinement":
+        """The same after passes over all rows, which alone tell what is spurious if it smoothed."""
+        if not self.smoothed:
+            return self
+        return replace(self, spurious=bool(EMRun(mixture, moments).spurious.any()))
 
 
 def budget_for(n_rows: int, covariance: Covariance, n_components: int, n_features: int) -> Budget:
@@ -144,8 +153,9 @@ def search(
     reached: Any
     place, reached = sample.recorder.resumed() or (_STARTS, None)
     if place == _STARTS:
-        halving: Halving = reached or _first_round(starts, sample, more, further)
-        reached = None, _best_start(halving, sample, more), 0, 0, False, halving[-1]
+        best, common = _best_start(starts, sample, more, further, reached)
+        reached = None, best, 0, 0, False, common
+        del best
     before: EMRun
     latest, before, tried, taken, again, common = reached
     sample = towards(common, sample, before.mixture)
@@ -155,12 +165,13 @@ def search(
         run, tried, taken = _by_moves(run, before, smooth, common, tried, taken)
         end = run if smooth is sample else faded(run, before.mixture, sample)
         run = _end(end, run, sample, None if smooth is sample else before)
-    if again or (smooth is not sample and spurious_of(run).any()):
+    if again or (smooth is not sample and run.spurious.any()):
         # What EM has shrunk onto a few rows at its end is seen now only.
         run, tried, taken = _by_moves(run, before, sample, common, tried, taken, again=True)
         run = _end(run, run, sample)
     gain = run.bound - before.bound if taken and run.bounds else 0.0
-    found = Refinement(tried, taken, gain, sample.budget.ended, bool(spurious_of(run).any()))
+    wrong = bool(run.spurious.any())
+    found = Refinement(tried, taken, gain, sample.budget.ended, wrong, common is not None)
     return run.mixture, found
 
 
@@ -178,7 +189,7 @@ def _by_moves(
 
     When the search moves `again`, it is until no component is spurious.
     """
-    while run.moments is not None and (not again or spurious_of(run).any()):
+    while run.moments is not None and (not again or run.spurious.any()):
         sample.recorder.reach((_MOVES, (run, before, tried, taken, again, common)))
         several, single = _candidates(run, sample)
         better, count = None, 1
@@ -214,7 +225,7 @@ def _end(run: EMRun, led: EMRun, sample: SampledRows, before: EMRun | None = Non
     if not end.bounds:
         return replace(led, bounds=())
     ends = [end]
-    if before is not None and (spurious_of(end).any() or _may_reach(before, end)):
+    if before is not None and (end.spurious.any() or _may_reach(before, end)):
         ends = [*sample.advanced([before], MOST_STEPS, _done(LEFT_AT_THE_END)), end]
     return best_first(ends)[0]
 
@@ -238,15 +249,16 @@ def _first_round(
     if together < 2:
         return together, tuple(runs), 0, 0, common
     few = towards(common, sample, first).thinned(first.n_components)
+    del first
     found = few.advanced(runs, FIRST_STEPS)
     if some < further and not _agree(found):
         runs = [EMRun(mixture) for mixture in itertools.islice(more, further - some)]
         together += len(runs)
         found += few.advanced(runs, FIRST_STEPS)
     sample.recorder.note(of=together)
-    best = [EMRun(run.mixture) for run in best_first(found)]
-    if not best:
+    if not found:
         raise few.collapses[-1]
+    best = [EMRun(run.mixture) for run in best_first(found)]
     affordable = sample.budget.most / SHARE_OF_HALVING
     affordable /= 2 * FIRST_STEPS * sample.cost([best[0].mixture])
     half = max(min(-(-len(best) // 2), int(affordable)), 1)
@@ -254,19 +266,12 @@ def _first_round(
 
 
 def _agree(runs: Sequence[EMRun]) -> bool:
-    """Whether the two best of runs are equally good: those of many components are then the same."""
+    """Whether the two best of runs are equally good, as where all of many clusters are found."""
     if len(runs) < 2:
         return False
     one, other = best_first(runs)[:2]
-    alike = int(spurious_of(one).sum()) == int(spurious_of(other).sum())
+    alike = int(one.spurious.sum()) == int(other.spurious.sum())
     return alike and abs(one.bound - other.bound) < LEFT
-
-
-def spurious_of(run: EMRun) -> NDArray[np.bool_]:
-    """Mask (K,) of a run's spurious components; none before its first step."""
-    if run.moments is None or run.smooth:
-        return np.zeros(run.mixture.n_components, np.bool_)
-    return spurious(run.mixture, run.moments)
 
 
 def best_first(runs: Sequence[EMRun]) -> list[EMRun]:
@@ -277,7 +282,7 @@ def best_first(runs: Sequence[EMRun]) -> list[EMRun]:
     # Held against the best, as bounds have another zero in other units.
     top = max((run.bound for run in runs if run.bounds), default=0.0)
     return sorted(
-        runs, key=lambda run: (int(spurious_of(run).sum()), -np.rint((run.bound - top) / LEFT))
+        runs, key=lambda run: (int(run.spurious.sum()), -np.rint((run.bound - top) / LEFT))
     )
 
 
@@ -296,9 +301,20 @@ def _settled(budget: Budget) -> Callable[[EMRun], bool]:
     return settled
 
 
-def _best_start(halving: Halving, sample: SampledRows, more: Iterator[Mixture]) -> EMRun:
-    """The best of several starts; where it ends with a spurious component, the best of all ends."""
-    together, best, steps, half, common = halving
+def _best_start(
+    starts: Iterable[Mixture],
+    sample: SampledRows,
+    more: Iterator[Mixture],
+    further: int,
+    reached: Halving | None,
+) -> tuple[EMRun, Doubles | None]:
+    """The best of several starts; where it ends with a spurious component, the best of all ends.
+
+    With it the covariance towards which all is smoothed.
+    """
+    together, best, steps, half, common = reached or _first_round(starts, sample, more, further)
+    if not best:  # those of a search that goes on had collapsed before it was cut off
+        raise sample.collapses[-1]
     sample = towards(common, sample, best[0].mixture)
     many = best[0].mixture.n_components >= MANY_COMPONENTS
     settled = _settled(sample.budget) if many else None
@@ -316,18 +332,18 @@ def _best_start(halving: Halving, sample: SampledRows, more: Iterator[Mixture]) 
     while runs:
         found = sample.advanced([runs.pop(0)], MOST_STEPS, _settled(sample.budget))
         ends = _contenders([*ends, *found])
-        if found and not spurious_of(found[0]).any():
+        if found and not found[0].spurious.any():
             break
     if not ends:
         raise sample.collapses[-1]
     for _ in range(MOST_FURTHER):
-        if not spurious_of(best_first(ends)[0]).any():
+        if not best_first(ends)[0].spurious.any():
             break
-        further = [EMRun(mixture) for mixture in itertools.islice(more, together)]
-        if not further:
+        drawn = [EMRun(mixture) for mixture in itertools.islice(more, together)]
+        if not drawn:
             break
-        ends = _contenders([*ends, *sample.advanced(further, MOST_STEPS, _done(LEFT))])
-    return best_first(ends)[0]
+        ends = _contenders([*ends, *sample.advanced(drawn, MOST_STEPS, _done(LEFT))])
+    return best_first(ends)[0], common
 
 
 def _contenders(runs: Sequence[EMRun]) -> list[EMRun]:
@@ -335,7 +351,7 @@ def _contenders(runs: Sequence[EMRun]) -> list[EMRun]:
 
     Others need not stay in memory.
     """
-    wrong = [int(spurious_of(run).sum()) for run in runs]
+    wrong = [int(run.spurious.sum()) for run in runs]
     least, top = min(wrong, default=0), max((run.bound for run in runs), default=0.0)
     pairs = list(zip(runs, wrong, strict=True))
     best = max((run.bound for run, count in pairs if count == least), default=0.0)
@@ -349,7 +365,7 @@ def _contenders(runs: Sequence[EMRun]) -> list[EMRun]:
 def _candidates(run: EMRun, sample: SampledRows) -> tuple[Move | None, list[Move]]:
     """Moves from a mixture: several at once where there are any, and single ones."""
     few = sample.thinned(run.mixture.n_components)
-    wrong = spurious_of(run)
+    wrong = run.spurious
     usual = CANDIDATES if sample.n_rows > ENOUGH_ROWS else CANDIDATES_ON_FEW_ROWS
     length = run.mixture.covariance.feature_length(sample.n_features)
     most = min(MORE_CANDIDATES if wrong.any() else usual, most_moves(len(wrong), length))
@@ -389,12 +405,12 @@ def _together(run: EMRun, move: Move, sample: SampledRows) -> EMRun | None:
     found = sample.advanced([EMRun(move.mixture)], STEPS_TOGETHER, lambda one: one.bound > goal)
     better = [one for one in found if one.bound > goal]
     ends = sample.advanced(better, MOST_STEPS, _settled(sample.budget))
-    return ends[0] if ends and not spurious_of(ends[0]).any() else None
+    return ends[0] if ends and not ends[0].spurious.any() else None
 
 
 def _better(run: EMRun, candidates: Sequence[EMRun], sample: SampledRows) -> EMRun | None:
     """The best of the moves, run to its end, if it is better than where they began."""
-    wrong = int(spurious_of(run).sum())
+    wrong = int(run.spurious.sum())
     goal = run.bound + (run.left if not wrong else 0.0) + least_gain(sample)
     settled = _settled(sample.budget)
 
@@ -416,5 +432,5 @@ def _better(run: EMRun, candidates: Sequence[EMRun], sample: SampledRows) -> EMR
     (best,) = sample.advanced(runs, MOST_STEPS, hopeless_or_done) or (None,)
     if best is None:
         return None
-    left = int(spurious_of(best).sum())
+    left = int(best.spurious.sum())
     return best if left < wrong or (left == wrong == 0 and best.bound > goal) else None

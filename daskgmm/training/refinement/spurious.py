@@ -82,7 +82,7 @@ def spurious(mixture: Mixture, moments: Moments) -> NDArray[np.bool_]:
         doubtful = thin & ~wrong & (rows[suspects] < SUPPORTED * (n_features + 1))
         if doubtful.any():
             doubted = suspects[doubtful]
-            near = _rows_near(doubted, mixture, matrices, rows)
+            near = _rows_near(doubted, mixture.means, (matrices, within), rows)
             slices = np.sqrt(_least(matrices[doubted], whitening)) * near
             wrong[doubtful] = rows[doubted] < FEW * (n_features + 1) + slices
         few[suspects] = thin & wrong
@@ -90,19 +90,24 @@ def spurious(mixture: Mixture, moments: Moments) -> NDArray[np.bool_]:
 
 
 def _rows_near(
-    components: NDArray[np.int64], mixture: Mixture, matrices: Doubles, rows: Doubles
+    components: NDArray[np.int64], means: Doubles, widths: tuple[Doubles, Doubles], rows: Doubles
 ) -> Doubles:
     """Rows of all others near each of these components: the farther, the fewer count.
 
-    A component's own covariance may be chance, and that which components have in common stands
-    for it.
+    Widths are the covariances (K, D, D) and the one that components have in common, which stands
+    for a component's own, as that may be chance.
     """
-    within, near = np.einsum("k,kij->ij", mixture.weights, matrices), np.zeros(len(components))
-    for k, (mean, matrix) in enumerate(zip(mixture.means, matrices, strict=True)):
-        away = mixture.means[components] - mean
-        distances = np.einsum("kd,dk->k", away, np.linalg.solve(matrix + within, away.T))
-        near += np.where(components != k, rows[k] * np.exp(-distances / 2), 0.0)
-    return near
+    matrices, within = widths
+
+    def near(slice_: slice) -> Doubles:
+        found = np.zeros(len(components))
+        for k in range(*slice_.indices(len(means))):
+            away = means[components] - means[k]
+            distances = np.einsum("kd,dk->k", away, np.linalg.solve(matrices[k] + within, away.T))
+            found += np.where(components != k, rows[k] * np.exp(-distances / 2), 0.0)
+        return found
+
+    return np.asarray(np.sum(each(near, slices_of_components(*means.shape)), axis=0))
 
 
 def _without_ridge(mixture: Mixture, moments: Moments) -> Doubles:
