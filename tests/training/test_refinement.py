@@ -398,6 +398,7 @@ def test_a_sample_of_too_few_rows_starts_a_fit_that_ends_at_the_truth(each):
 
 
 @WITH_SMALL_COMPONENTS
+@pytest.mark.filterwarnings("ignore:The best number of components")
 def test_of_too_few_rows_no_candidate_grows_from_a_smaller_one():
     """Without smoothing EM on them would end in a likelier mixture that says nothing of others."""
     truth = any_matrices(0, 20, 24, spread=2.0)
