@@ -354,9 +354,9 @@ def test_a_thousand_million_rows_may_be_a_float():
             {"features": 300, "components": 100, "memory_limit": "1GB"},
             "A fit of .* needs .* of memory; the memory limit is 0.93 GiB",
         ),
-        ({"features": 5000, "components": 900}, "a worker's share of this machine is"),
+        ({"features": 5000, "components": 850}, "a worker's share of this machine is"),
         (
-            {"features": 5000, "components": 900, "memory_limit": "9TB"},
+            {"features": 5000, "components": 850, "memory_limit": "9TB"},
             "Measuring the speed of a pass takes",
         ),
     ],

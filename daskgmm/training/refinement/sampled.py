@@ -239,8 +239,9 @@ class SampledRows:
             cost = self.cost(mixtures)
             self.budget.spent += cost - expected
             self.recorder.note(phase=EM, rows=self.n_rows, spent=self.budget.spent)
-            for (index, _), one in zip(going, after, strict=True):
+            for index, one in zip([index for index, _ in going], after, strict=True):
                 found[index] = one
+            del going, after, mixtures, one  # what runs were before their latest step
             self.recorder.keep((number + 1, tuple(found)), cost)
         return [run for run in found if run is not None]
 

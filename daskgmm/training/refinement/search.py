@@ -82,9 +82,9 @@ every draw, and moves mend one at a time."""
 
 _NONE: Iterator[Mixture] = iter(())
 
-Halving: TypeAlias = tuple[int, tuple[EMRun, ...], int, int, Doubles | None]
+Halving: TypeAlias = tuple[int, tuple[EMRun, ...], int, int, Doubles | None, tuple[EMRun, ...]]
 """Number of starts so far, runs from the best down, EM steps of the next round, how many of the
-runs take them, and the covariance (D, D) towards which all is smoothed."""
+runs take them, the covariance (D, D) towards which all is smoothed, and ends of earlier runs."""
 
 _STARTS, _MOVES = "starts", "moves"
 """Places from which a search goes on: among its starts, or among moves from the best of them."""
@@ -158,9 +158,11 @@ def search(
         del best
     before: EMRun
     latest, before, tried, taken, again, common = reached
+    del reached
     sample = towards(common, sample, before.mixture)
     smooth = smoothed(sample, before.mixture)
     run = latest or (before if smooth is sample else _again(before, smooth))
+    del latest  # what moves lead away from need not stay
     if not again:
         run, tried, taken = _by_moves(run, before, smooth, common, tried, taken)
         end = run if smooth is sample else faded(run, before.mixture, sample)
@@ -247,7 +249,7 @@ def _first_round(
     together = len(runs)
     common = common_covariance(first) if too_few_rows(sample, first) else None
     if together < 2:
-        return together, tuple(runs), 0, 0, common
+        return together, tuple(runs), 0, 0, common, ()
     few = towards(common, sample, first).thinned(first.n_components)
     del first
     found = few.advanced(runs, FIRST_STEPS)
@@ -262,7 +264,7 @@ def _first_round(
     affordable = sample.budget.most / SHARE_OF_HALVING
     affordable /= 2 * FIRST_STEPS * sample.cost([best[0].mixture])
     half = max(min(-(-len(best) // 2), int(affordable)), 1)
-    return together, tuple(best), 2 * FIRST_STEPS, half, common
+    return together, tuple(best), 2 * FIRST_STEPS, half, common, ()
 
 
 def _agree(runs: Sequence[EMRun]) -> bool:
@@ -312,28 +314,32 @@ def _best_start(
 
     With it the covariance towards which all is smoothed.
     """
-    together, best, steps, half, common = reached or _first_round(starts, sample, more, further)
-    if not best:  # those of a search that goes on had collapsed before it was cut off
+    together, best, steps, half, common, before = reached or _first_round(
+        starts, sample, more, further
+    )
+    ends = list(before)
+    if not best and not ends:  # they had collapsed before a search was cut off that goes on now
         raise sample.collapses[-1]
-    sample = towards(common, sample, best[0].mixture)
-    many = best[0].mixture.n_components >= MANY_COMPONENTS
-    settled = _settled(sample.budget) if many else None
+    first = (*best, *ends)[0].mixture
+    sample = towards(common, sample, first)
+    settled = _settled(sample.budget) if first.n_components >= MANY_COMPONENTS else None
+    del first, before
     while half > 1 or steps == 2 * FIRST_STEPS:
         # What the starts were before is not needed any more, and need not be kept.
-        sample.recorder.reach((_STARTS, (together, best, steps, half, common)))
+        sample.recorder.reach((_STARTS, (together, best, steps, half, common, ())))
         runs, best = list(best[:half]), best[half:]
         best = (*best_first(sample.advanced(runs, steps, settled)), *best)
         steps, half = 2 * steps, half // 2
     if steps:
-        sample.recorder.reach((_STARTS, (together, best, steps, half, common)))
+        sample.recorder.reach((_STARTS, (together, best, steps, half, common, ())))
     runs = list(best)
     del best
-    ends: list[EMRun] = []
-    while runs:
+    while runs and all(end.spurious.any() for end in ends):
+        if ends:
+            sample.recorder.reach((_STARTS, (together, tuple(runs), 0, 0, common, tuple(ends))))
         found = sample.advanced([runs.pop(0)], MOST_STEPS, _settled(sample.budget))
         ends = _contenders([*ends, *found])
-        if found and not found[0].spurious.any():
-            break
+        del found
     if not ends:
         raise sample.collapses[-1]
     for _ in range(MOST_FURTHER):
