@@ -102,14 +102,14 @@ class SearchSizes:
         Each thread that helps has a kernel in an EM step, of which it has so many bytes for its
         own, or feature vectors of regions where moves are found.
 
-        The best mixture so far and the likeliest wait beside those that are advanced, with what one
-        of these began from. Moves are found from one, while that before all moves waits; then all
-        splits wait until moves are made. Beside them lies what came with the task of a stretch of
-        the search: the mixtures from which it goes on, and some of them as they were before their
-        latest steps.
+        The best mixture so far and the likeliest wait beside those that are advanced. Moves are
+        found from one, while that before all moves waits; then all splits wait until moves are
+        made. Beside them lies what came with the task of a stretch of the search: the mixtures from
+        which it goes on, some of them as they were before their latest steps, and one more while
+        several ends wait.
         """
-        came = self.steps_bytes(result_bytes) if self.in_stretches else 0
-        em = _OF_A_RUN * (self.runs + 3) * result_bytes + max(
+        came = self.steps_bytes(result_bytes) + _OF_A_RUN * result_bytes if self.in_stretches else 0
+        em = _OF_A_RUN * (self.runs + 2) * result_bytes + max(
             self._step_bytes(1, self.parts, result_bytes, helpers, own_bytes),
             self._step_bytes(self.together, self.parts_together, result_bytes, helpers, own_bytes),
         )
