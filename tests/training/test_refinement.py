@@ -385,6 +385,18 @@ def test_many_components_are_found_as_they_are(n_features, n_components, spread,
     assert found.lower_bound_ > known.lower_bound_ - 5e-3
 
 
+def test_a_constant_column_makes_no_thin_component_spurious():
+    random = np.random.default_rng(0)
+    labels = np.arange(600) % 2
+    rows = random.normal(size=(600, 3)) + 30 * labels[:, np.newaxis]
+    rows[:, 2] *= np.where(labels, 1.0, 5e-3)
+    rows = np.column_stack([rows, np.full(600, 4.2)])
+    sample = sample_of(rows, ridge=1e-6)
+    shares = (labels == np.arange(2)[:, np.newaxis]).astype(float)
+    moments = moments_under(shares, sample.rows, sample.frame, COVARIANCES["full"])
+    assert not spurious(of_labels(sample, labels, "full"), moments).any()
+
+
 @WITH_SMALL_COMPONENTS
 @pytest.mark.parametrize("each", [12, 25])
 def test_a_sample_of_too_few_rows_starts_a_fit_that_ends_at_the_truth(each):

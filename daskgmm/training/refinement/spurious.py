@@ -77,6 +77,10 @@ def spurious(mixture: Mixture, moments: Moments) -> NDArray[np.bool_]:
         columns = np.diag(within) + mixture.weights @ centred**2
         to_columns = np.diag(1 / np.sqrt(columns))
         own = _without_ridge(mixture, moments)[suspects]
+        # A column that is constant in all rows makes none of them spurious.
+        spread = np.diagonal(own, axis1=1, axis2=2).max(axis=0) + np.ptp(mixture.means, axis=0) ** 2
+        constant = np.flatnonzero(spread <= EQUAL * columns)
+        own[:, constant, constant] = columns[constant]
         wrong = _least(own, to_columns) < EQUAL
         thin = _least(matrices[suspects], to_columns) < THINNEST
         doubtful = thin & ~wrong & (rows[suspects] < SUPPORTED * (n_features + 1))
