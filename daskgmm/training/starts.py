@@ -34,14 +34,10 @@ from daskgmm.training.initialisation import (
     near_drawn_rows,
     random_rows,
 )
+from daskgmm.training.refinement.halving import FIRST_STEPS, MANY_COMPONENTS
+from daskgmm.training.refinement.rounds import most_moves
 from daskgmm.training.refinement.sampled import SampledRows, step_cost
-from daskgmm.training.refinement.search import (
-    FIRST_STEPS,
-    MANY_COMPONENTS,
-    Refinement,
-    most_moves,
-    search,
-)
+from daskgmm.training.refinement.search import Refinement, search
 from daskgmm.training.scaling import Squarable, squarable, standardised, units_of
 from daskgmm.training.search_progress import CLUSTERING, EM, Count, Numbers, SearchRecorder
 from daskgmm.training.start_values import StartValues

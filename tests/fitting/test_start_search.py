@@ -264,7 +264,7 @@ def test_a_search_in_stretches_takes_the_memory_that_is_counted(monkeypatch):
     """And at least three quarters of it: beside its mixtures lies what came with the task."""
     monkeypatch.setattr("daskgmm.training.refinement.sampled.TOGETHER_BYTES", 1)
     monkeypatch.setattr("daskgmm.fitting.settings.TOGETHER_BYTES", 1)  # as large mixtures go
-    monkeypatch.setattr("daskgmm.training.refinement.search.MOVES_BYTES", 1)
+    monkeypatch.setattr("daskgmm.training.refinement.rounds.MOVES_BYTES", 1)
     n, n_features, n_components = 3000, 80, 120
     rows, _ = correlated(n, n_features, n_components, spread=2, apart=3.0)
     part = DecodedPart("rows", (Block(np.ascontiguousarray(rows.T)),))

@@ -185,8 +185,8 @@ from daskgmm.jobs.planning.passes import PassPlan
 from daskgmm.passes.memory import client_bytes
 
 def try_few_moves():  # as of large mixtures
-    from daskgmm.training.refinement import search
-    search.MOVES_BYTES = 1
+    from daskgmm.training.refinement import rounds
+    rounds.MOVES_BYTES = 1
 
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()

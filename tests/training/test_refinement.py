@@ -23,18 +23,13 @@ from daskgmm.model.noise import Noise
 from daskgmm.model.parallel import Lender, helped
 from daskgmm.training.em import EMSettings
 from daskgmm.training.in_memory import total_scatter
-from daskgmm.training.refinement import search as search_steps
+from daskgmm.training.refinement.ends import LEFT, best_first, ended
 from daskgmm.training.refinement.growth import grown
 from daskgmm.training.refinement.moves import halved, promising_moves
 from daskgmm.training.refinement.partial import Neighbourhoods, chosen, joined
+from daskgmm.training.refinement.rounds import Rounds
 from daskgmm.training.refinement.sampled import Budget, EMRun, SampledRows
-from daskgmm.training.refinement.search import (
-    LEFT,
-    Refinement,
-    best_first,
-    budget_for,
-    search,
-)
+from daskgmm.training.refinement.search import Refinement, budget_for, search
 from daskgmm.training.refinement.smoothing import SMOOTHING, faded, smoothed
 from daskgmm.training.refinement.spurious import spurious
 from daskgmm.training.stopping import stopping_named
@@ -242,17 +237,17 @@ def test_em_goes_on_from_before_the_moves_only_where_it_may_end_as_well():
     def near(mixture):
         return sample.advanced([EMRun(mixture)], 300, lambda run: run.left < 1e-4)[0]
 
-    def ended(before):
+    def ends(before):
         own = replace(sample, budget=Budget(PLENTY))
-        run = search_steps._end(EMRun(found), EMRun(found), own, before)
+        run = ended(EMRun(found), EMRun(found), own, before)
         return run, own.budget.spent
 
-    alone, spent = ended(None)
+    alone, spent = ends(None)
     stuck = near(start)
     assert stuck.bound < alone.bound - 0.1
-    assert ended(stuck)[1] == spent
+    assert ends(stuck)[1] == spent
     # Of equal ends it is the one from before the moves, which here has another order.
-    other, _ = ended(near(found.of_components(np.array([2, 1, 0]))))
+    other, _ = ends(near(found.of_components(np.array([2, 1, 0]))))
     assert_allclose(other.mixture.means[::-1], alone.mixture.means, atol=1e-6)
 
 
@@ -451,8 +446,8 @@ def test_starts_that_lost_do_not_stay_in_memory_while_moves_are_tried(monkeypatc
         alive.append(sum(one() is not None for one in seen))
         return by_moves(*given, **named)
 
-    alive, by_moves = [], search_steps._by_moves
-    monkeypatch.setattr(search_steps, "_by_moves", counted)
+    alive, by_moves = [], Rounds.go_on
+    monkeypatch.setattr(Rounds, "go_on", counted)
     search((starts.pop() for _ in range(4)), sample)
     assert alive == [0]
 

@@ -9,8 +9,9 @@ from daskgmm.errors import CollapsedComponentError
 from daskgmm.fitting.stored.tensors import from_plain, to_plain
 from daskgmm.model.covariance import COVARIANCES
 from daskgmm.training.initialisation import initialiser_named
+from daskgmm.training.refinement.halving import FIRST_STEPS
 from daskgmm.training.refinement.sampled import SampledRows
-from daskgmm.training.refinement.search import FIRST_STEPS, LEAST_BUDGET
+from daskgmm.training.refinement.search import LEAST_BUDGET
 from daskgmm.training.search_progress import Paused, SearchRecorder, Steps
 from daskgmm.training.starts import StartPlan, StartValues
 from tests.support.rows import correlated

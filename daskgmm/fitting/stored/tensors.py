@@ -33,6 +33,8 @@ _CLASSES = {
     "Step": "daskgmm.training.search_progress:Step",
     "SearchProgress": "daskgmm.training.search_progress:SearchProgress",
     "Run": "daskgmm.training.refinement.sampled:EMRun",
+    "Halving": "daskgmm.training.refinement.halving:Halving",
+    "Rounds": "daskgmm.training.refinement.rounds:Rounds",
     "Move": "daskgmm.training.refinement.moves:Move",
     "Survey": "daskgmm.passes.survey:Survey",
     "Statistics": "daskgmm.passes.statistics:Statistics",

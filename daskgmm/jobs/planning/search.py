@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from daskgmm.jobs.planning.passes import PassPlan
 from daskgmm.jobs.planning.search_benchmark import SearchSeconds
 from daskgmm.passes.engine.threads import threads_here
+from daskgmm.training.refinement.halving import FIRST_STEPS, MANY_COMPONENTS
 from daskgmm.training.refinement.sampled import step_cost
-from daskgmm.training.refinement.search import FIRST_STEPS, MANY_COMPONENTS, budget_for
+from daskgmm.training.refinement.search import budget_for
 from daskgmm.training.refinement.spurious import make_two
 
 USUAL_LAST_STEPS = 20

@@ -16,7 +16,7 @@ from daskgmm.model.precision import step_suffices
 from daskgmm.training.in_memory import InMemory
 from daskgmm.training.initialisation import USUAL_ROUNDS
 from daskgmm.training.kmeans import assign, farther, means, n_tries, squared_lengths
-from daskgmm.training.refinement.search import MANY_COMPONENTS
+from daskgmm.training.refinement.halving import MANY_COMPONENTS
 from daskgmm.training.ward import rounds_of_finer
 
 _TIMES = 3

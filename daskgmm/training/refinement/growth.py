@@ -3,15 +3,11 @@
 import numpy as np
 
 from daskgmm.model.mixture import Mixture
+from daskgmm.training.refinement.ends import LEFT_AT_THE_END, MOST_STEPS, best_first
+from daskgmm.training.refinement.halving import FIRST_STEPS
 from daskgmm.training.refinement.moves import halved, split
+from daskgmm.training.refinement.rounds import least_gain
 from daskgmm.training.refinement.sampled import EMRun, SampledRows
-from daskgmm.training.refinement.search import (
-    FIRST_STEPS,
-    LEFT_AT_THE_END,
-    MOST_STEPS,
-    best_first,
-    least_gain,
-)
 
 
 def grown(smaller: Mixture, own: Mixture, sample: SampledRows) -> EMRun | None:
