@@ -36,7 +36,8 @@ class Moments:
     origins : ndarray of shape (K, D)
         Points about which moments are taken; moments with different origins can't be added.
     sums : ndarray of shape (F, K)
-        Sums of ``gamma * phi(z - origin)``: quadratic, then linear, then constant features.
+        Sums of ``gamma * phi(z - origin)``: quadratic, then linear, then constant features. Those
+        of a component lie together in memory.
     shared : ndarray of shape (D, D) or empty
         Second moments about the origins, summed over the components (tied covariances).
     log_likelihood : float
@@ -58,6 +59,9 @@ class Moments:
     weight: float
     rows: int
     coarse: NDArray[np.uint8] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sums", np.asfortranarray(self.sums))
 
     def require_sound(self, mixture: Mixture) -> None:
         """Raise ValueError with the reason if these cannot be a mixture's moments."""
@@ -128,7 +132,7 @@ class Moments:
         shift = (self.origins - origins).T
         linear = self.sums[-1 - n_features : -1]
         moved = linear + self.sums[-1] * shift
-        sums = self.sums.copy()
+        sums = self.sums.copy(order="K")
         sums[-1 - n_features : -1] = moved
         # With d the shift, (z + d)(z + d).T = z z.T + (z + d) d.T + d z.T.
         feature, i, j = covariance.monomials(n_features).T
@@ -252,16 +256,17 @@ class Moments:
         counts = self.sums[-1] + guard
         linear = self.sums[-1 - n_features : -1].T - guard[:, np.newaxis] * self.origins
         offsets = linear / counts[:, np.newaxis]
-        quadratic = np.empty((len(self.sums) - 1 - n_features, len(counts)))
-        covariance.quadratic(self.origins.T, out=quadratic)
-        quadratic *= guard
-        quadratic += self.sums[: -1 - n_features]
+        quadratic = self.sums[: -1 - n_features]
+        if guard.any():
+            added_there = np.empty_like(quadratic)
+            covariance.quadratic(self.origins.T, out=added_there)
+            added_there *= guard
+            quadratic = added_there + quadratic
         shared = self.shared
         if shared.size:
             shared = shared + (guard * self.origins.T) @ self.origins
         means = self.origins + offsets
         covariances = covariance.estimate(quadratic, shared, counts, offsets, ridge)
-        del quadratic  # as large as half of the factors that are still to come
         resolved = _resolved(means, ridge, zero)
         resolved[self.sums[-1] < EMPTY * added] = 0.0  # without rows there is nothing to resolve
         least = covariance.least_variances(resolved)

@@ -70,7 +70,7 @@ def packed_columns(sums: Doubles) -> PackedColumns:
     """The columns of sums (F, K) that are not zero, if that spares a tenth of them."""
     if sums.size < _WORTH_PACKING or np.count_nonzero(sums[-1]) > 0.9 * sums.shape[1]:
         return sums, None
-    touched: NDArray[np.bool_] = np.any(_bits(sums), axis=0)
+    touched: NDArray[np.bool_] = np.any(_bits(sums.T), axis=1)
     return np.asfortranarray(sums[:, touched]), touched
 
 
@@ -79,7 +79,7 @@ def unpacked_columns(packed: PackedColumns) -> Doubles:
     columns, touched = packed
     if touched is None:
         return columns
-    sums = np.zeros((len(columns), len(touched)))
+    sums = np.zeros((len(columns), len(touched)), order="F")
     sums[:, touched] = columns
     return sums
 

@@ -31,8 +31,8 @@ FEWEST_ROWS = 4096
 _WORTH_A_PART = 2.0**25
 """Multiplications that are worth a part: those of a few milliseconds."""
 
-_SLICE_VALUES, _FEWEST_COMPONENTS = 2**18, 32
-"""Numbers of the matrices of a slice of components, about, and its components, at the least."""
+_SLICE_VALUES = 2**16
+"""Numbers of the matrices of a slice of components, at the most, unless one has more."""
 
 
 class Lender:
@@ -195,8 +195,6 @@ def slices_of_components(n_components: int, n_features: int) -> list[slice]:
 
     What is computed for each component by itself is the same whatever they are.
     """
-    step = max(_SLICE_VALUES // n_features**2, _FEWEST_COMPONENTS)
-    if n_components <= step:
-        return [slice(0, n_components)]
-    edges = [*range(0, n_components, step), n_components]
+    count = -(-n_components // max(_SLICE_VALUES // n_features**2, 1))
+    edges = [n_components * number // count for number in range(count + 1)]
     return list(starmap(slice, pairwise(edges)))

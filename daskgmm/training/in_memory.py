@@ -61,9 +61,9 @@ class InMemory:
         for mixture in mixtures:  # a search keeps many, of which it computes few again
             forget(mixture)
             spheres_of.forget(mixture)
-        # Moments of several mixtures are columns of one array, which each of them would keep.
-        own = [replace(found, sums=np.ascontiguousarray(found.sums)) for found in moments]
-        return expectation.complete(own)
+        if len(mixtures) > 1:  # theirs are columns of one array, which each of them would keep
+            moments = [replace(found, sums=found.sums.copy(order="F")) for found in moments]
+        return expectation.complete(moments)
 
     def _summed(self, expectation: Expectation) -> list[Moments]:
         """Moments of all rows: those of each part, added to those of the parts before it."""

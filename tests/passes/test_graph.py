@@ -26,7 +26,16 @@ from daskgmm.data.source import Block, Source
 from daskgmm.errors import ClusterError
 from daskgmm.passes.cost import estimated_seconds_a_row
 from daskgmm.passes.engine.execution import compute
-from daskgmm.passes.engine.graph import FAN_IN, HeldGroup, Leaf, Stretch, pass_graph, run_pass
+from daskgmm.passes.engine.graph import (
+    FAN_IN,
+    HeldGroup,
+    Leaf,
+    Shared,
+    Stretch,
+    leaves_of,
+    pass_graph,
+    run_pass,
+)
 from daskgmm.passes.engine.grouping import (
     MOST_TASKS,
     MOST_TASKS_UNMEASURED,
@@ -215,7 +224,24 @@ def test_the_argument_is_one_node_that_every_leaf_refers_to():
 
 def _holds(node, value):
     members = [getattr(node, "value", None), *getattr(node, "args", ())]
-    return any(one is value for one in members)
+    return any(isinstance(one, Shared) and one.value is value for one in members)
+
+
+class Chunk:
+    """A part that waits for a chunk computed by Dask."""
+
+    inputs = ("chunk",)
+
+
+def test_chunks_of_a_group_that_take_no_more_than_its_result_are_read_by_one_task():
+    lengths = (50,) * 8  # of 400,000 bytes each
+    source = Source((Chunk(),) * 8, 1000, np.dtype(np.float64), lengths=lengths)
+
+    def tasks(result_bytes):
+        return [(leaf.first, leaf.stop) for leaf in leaves_of(source, range(2, 6), result_bytes)]
+
+    assert tasks(1_599_999) == tasks(0) == [(2, 4), (4, 6)]  # what is tiny moves in any case
+    assert tasks(1_600_000) == [(2, 6)]
 
 
 @pytest.mark.slow

@@ -2,13 +2,16 @@
 
 import operator
 import pickle
+from collections import Counter
 
 import dask.array as da
 import numpy as np
 import pytest
 from dask.core import flatten
+from distributed import get_worker, wait
 
 from daskgmm import GaussianMixture
+from daskgmm.data.containers.dask import from_dask_array
 from daskgmm.data.source import Source
 from daskgmm.model.expectation import Expectation
 from daskgmm.model.frame import Frame
@@ -44,6 +47,22 @@ def test_large_arguments_are_sent_once_a_worker(size, more):
     (graph,) = graphs
     names = [key if isinstance(key, str) else key[0] for key in graph]
     assert {name[: name.rindex("-")] for name in names} == {"gmm-pass", "gmm-reduce"} | more
+
+
+def where(argument):
+    del argument
+    return lambda *_: [get_worker().address]
+
+
+def test_the_worker_that_has_a_large_argument_does_no_more_than_its_share():
+    with in_threads(2):
+        rows = da.random.default_rng(0).normal(size=(40 * 1500, 100), chunks=(1500, 100)).persist()
+        wait(rows)  # of each worker, half of the chunks
+        work = Work(where, operator.add, np.zeros(5_000_000))
+        groups = [range(i, i + 1) for i in range(40)]
+        found = run_pass(from_dask_array(rows), groups, work, Phase.PASS)
+    assert len(found) == 40
+    assert max(Counter(found).values()) <= 30
 
 
 def test_what_tasks_bring_to_a_process_by_one_name_is_unpacked_there_once():

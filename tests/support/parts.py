@@ -14,7 +14,6 @@ def in_many_parts(monkeypatch):
         (parallel, "_WORTH_A_PART", 1.0),
         (parallel, "FEWEST_ROWS", 50),
         (parallel, "_SLICE_VALUES", 1),
-        (parallel, "_FEWEST_COMPONENTS", 1),
         (kmeans, "_DISTANCES", 256),
         (partial, "_ROWS_NORMALISED", 64),
         (partial, "_FEATURE_VALUES", 2**10),

@@ -19,6 +19,14 @@ def _upper(n_features: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return rows, columns
 
 
+@cache
+def _places(n_features: int) -> NDArray[np.int64]:
+    """Places (D, D) in the upper triangle of a symmetric matrix's entries."""
+    i, j = np.indices((n_features, n_features))
+    first, last = np.minimum(i, j), np.maximum(i, j)
+    return np.asarray(first * n_features - first * (first + 1) // 2 + last)
+
+
 @final
 class Full(Covariance):
     """Quadratic features ``z_i z_j`` for ``i <= j``, in the order of the upper triangle."""
@@ -128,14 +136,12 @@ class Full(Covariance):
     ) -> Doubles:
         del shared
         n_features = offsets.shape[1]
-        rows, columns = _upper(n_features)
         covariances = np.empty((len(counts), n_features, n_features))
 
         def write(own: slice) -> None:
-            found = covariances[own]
-            found[:, rows, columns] = found[:, columns, rows] = (quadratic[:, own] / counts[own]).T
-            for d in range(n_features):  # all at once they would take as much memory again
-                found[:, d] -= offsets[own, d, np.newaxis] * offsets[own]
+            found, moments = covariances[own], (quadratic[:, own] / counts[own]).T
+            np.take(moments, _places(n_features), axis=1, out=found, mode="clip")
+            found -= offsets[own, :, np.newaxis] * offsets[own, np.newaxis]
             found += np.diag(ridge)
 
         each(write, slices_of_components(*offsets.shape))

@@ -12,6 +12,9 @@ from daskgmm.model.typing import Doubles, Floats
 _BLOCK = 128
 """Columns of a triangular or symmetric matrix that are computed together."""
 
+_INVERTED = 48
+"""Columns of a triangular matrix that LAPACK inverts, at the most."""
+
 
 @contextmanager
 def naming(component: int | None) -> Iterator[None]:
@@ -27,15 +30,45 @@ def factors_of_precisions(covariances: Doubles, out: Doubles) -> int | None:
 
     Return the first one that has none.
     """
-    # LAPACK itself here and below: SciPy's functions take many times as long around small matrices.
-    # So would a look at each result, and all are looked at together.
-    for covariance, factor in zip(covariances, out, strict=True):
-        lower, failed = linalg.lapack.dpotrf(covariance, lower=True)
-        inverse, singular = linalg.lapack.dtrtri(lower, lower=True)
-        factor[:] = np.nan if failed or singular else inverse.T
+    lower = _cholesky(covariances)
+    out[:] = 0
+    with np.errstate(invalid="ignore", over="ignore"):
+        _invert(lower.swapaxes(1, 2), out)
     # What is infinite in a Cholesky factor is zero in its inverse.
     good = np.isfinite(out).all(axis=(1, 2)) & (_diagonals(out) > 0).all(axis=1)
     return None if good.all() else int(np.argmin(good))
+
+
+def _cholesky(covariances: Doubles) -> Doubles:
+    """Lower Cholesky factors of covariances (K, D, D), NaN where there is none."""
+    try:
+        return np.asarray(np.linalg.cholesky(covariances), np.float64)
+    except np.linalg.LinAlgError:
+        if len(covariances) == 1:
+            return np.full(covariances.shape, np.nan)
+        return np.concatenate([_cholesky(one[np.newaxis]) for one in covariances])
+
+
+def _invert(upper: Doubles, out: Doubles) -> None:
+    """Write the inverses of upper triangular matrices (K, D, D) above zeros.
+
+    By halves: products take most of it, which are faster than LAPACK's inversion, and let other
+    threads run.
+    """
+    n_features = upper.shape[-1]
+    if n_features <= _INVERTED:
+        # SciPy's own functions take many times as long around small matrices.
+        for triangle, inverse in zip(upper, out, strict=True):
+            inverse[:], singular = linalg.lapack.dtrtri(triangle)
+            if singular:
+                inverse[:] = np.nan
+        return
+    half = n_features // 2
+    first, last = slice(0, half), slice(half, n_features)
+    _invert(upper[:, first, first], out[:, first, first])
+    _invert(upper[:, last, last], out[:, last, last])
+    beside = out[:, first, first] @ (upper[:, first, last] @ out[:, last, last])
+    np.negative(beside, out=out[:, first, last])
 
 
 def factor_from_precision(precision: Doubles, component: int | None) -> Doubles:

@@ -98,7 +98,7 @@ class Kernel(ABC):
         self._clear()
 
     def _clear(self) -> None:
-        self.sums: Doubles = np.zeros((self.length, self.n_components))
+        self.sums: Doubles = self._no_sums()
         side = self.n_features if self.covariance.needs_scatter else 0
         self.shared: list[Doubles] = [np.zeros((side, side)) for _ in self.mixtures]
         self.log_likelihoods = np.zeros(len(self.mixtures))
@@ -106,6 +106,9 @@ class Kernel(ABC):
         self.rows = 0
         coarse = ABOUT_ORIGINS if self.dtype == np.float32 else 0
         self.coarse = np.full(self.n_components, coarse, np.uint8)
+
+    def _no_sums(self) -> Doubles:
+        return np.zeros((self.length, self.n_components))
 
     def add(self, rows: Floats, weights: Floats | None = None) -> None:
         """Add rows (D, n) in data coordinates, with sample weights (n,), to the sums."""

@@ -117,6 +117,9 @@ class ScreenedKernel(LoopKernel):
         super()._clear()
         self.coarse[:] = 0
 
+    def _no_sums(self) -> Doubles:
+        return np.empty((0, 0))  # those of all features are made when they are taken
+
     def _write_logits(self, rows: Floats, out: Floats) -> None:
         from daskgmm.model.kernels.loops.densities import density_loop
 
@@ -210,6 +213,7 @@ class ScreenedKernel(LoopKernel):
         return float(done / (n_rows * self.n_components * all_pairs))
 
     def take(self) -> list[Moments]:
+        self.sums = np.empty((self.length, self.n_components), order="F")
         for i, segment in enumerate(self.segments):
             own, features = self.sums[:, segment], self.by_features[i]
             self._place(self.second[i], self.first[i], own, self.shared[i])
@@ -229,10 +233,10 @@ class ScreenedKernel(LoopKernel):
         """
         sums[self.n_quadratic :] = first.T
         if self.n_quadratic and self.covariance.has_matrices:  # in the upper triangle's order
-            start = 0
+            by_component, start = sums.T, 0
             for i in range(self.n_features):
                 stop = start + self.n_features - i
-                sums[start:stop] = second[:, i, i:].T
+                by_component[:, start:stop] = second[:, i, i:]
                 start = stop
         elif self.n_quadratic:
             feature, i, _ = self.covariance.monomials(self.n_features).T

@@ -50,12 +50,12 @@ def _choose(
     """A mixture's strategy, and what it costs a row."""
     n_components, n_features = mixture.shape
     matrices = mixture.covariance.has_matrices
-    exact = feature_form and bool(feature_components(mixture, dtype).all())
     centred = centred_cost(n_features, dtype, matrices=matrices)
     features = feature_cost(mixture, dtype)
     # By features, a scatter that all components share is summed once, and not in each pass.
     shared = mixture.covariance.needs_scatter
-    by_features = exact and (shared or features <= _CLEARLY * centred)
+    pays = feature_form and (shared or features <= _CLEARLY * centred)
+    by_features = pays and bool(feature_components(mixture, dtype).all())
     all_pairs = features if by_features else centred
     one = pair_cost(n_features, dtype, matrices=matrices)
     every, most, listed = n_components * all_pairs, all_pairs / one, 0.0

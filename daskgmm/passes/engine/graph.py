@@ -119,6 +119,28 @@ class HeldGroup:
     joined: int = 1
 
 
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """A pass's argument as all tasks have it from one node.
+
+    Dask reckons with what a task has to fetch, and would let the one worker that has a large
+    argument do nearly all tasks. Each worker fetches it once for all of its own, so that it counts
+    as a task's share of it.
+
+    Parameters
+    ----------
+    value : object
+    tasks : int
+        Number of tasks of the pass.
+    """
+
+    value: Any
+    tasks: int
+
+    def __sizeof__(self) -> int:
+        return int(sizeof(self.value)) // self.tasks
+
+
 def _sum_parts(
     begin: Callable[[Any], OnPart],
     add: Add,
@@ -128,7 +150,8 @@ def _sum_parts(
 ) -> Any:
     """The sum of the results of a task's parts, stretch by stretch."""
     with one_thread():
-        on_part, values = begin(argument), iter(inputs)
+        on_part = begin(argument.value if isinstance(argument, Shared) else argument)
+        values = iter(inputs)
         return reduce(
             add,
             (reduce(add, (on_part(*part) for part in one.read(values))) for one in stretches),
@@ -176,7 +199,9 @@ def pass_graph(
     """
     work = tracked(work, prefix, suffix, len(source.parts))
     leaves_by_group = [
-        group.leaves if isinstance(group, HeldGroup) else leaves_of(source, group)
+        group.leaves
+        if isinstance(group, HeldGroup)
+        else leaves_of(source, group, work.result_bytes)
         for group in groups
     ]
     graph: dict[Hashable, Any] = dict(source.graph)
@@ -199,18 +224,20 @@ def _argument(graph: dict[Hashable, Any], work: Work, key: str, tasks: int) -> A
     size = 0 if active_client() is None else sizeof(work.argument)
     if 0 < size * tasks <= REPEATED_BYTES:
         return work.argument
-    graph |= sent(key, work.argument) if size > SENT_BYTES else {key: DataNode(key, work.argument)}
+    shared = Shared(work.argument, max(tasks, 1))
+    graph |= sent(key, shared) if size > SENT_BYTES else {key: DataNode(key, shared)}
     return TaskRef(key)
 
 
-def leaves_of(source: Source, group: Group) -> list[Leaf]:
+def leaves_of(source: Source, group: Group, result_bytes: int = 0) -> list[Leaf]:
     """The tasks of a group: one, or several where its parts wait for chunks computed by Dask.
 
-    With several tasks, chunks need not move to one worker; chunks known to be tiny do.
+    With several tasks, chunks need not move to one worker; chunks known to be tiny do, and those
+    of a group that take no more together than what each task returns, which would move instead.
     """
-    parts = source.parts[group.start : group.stop]
-    alone = any(part.inputs for part in parts)
-    cuts = cut_by_bytes(source, group, TINY_BYTES) if alone else [(group.start, group.stop)]
+    cuts, size = [(group.start, group.stop)], bytes_between(source, group.start, group.stop)
+    if size > result_bytes and any(part.inputs for part in source.parts[group.start : group.stop]):
+        cuts = cut_by_bytes(source, group, TINY_BYTES)
     stretches = [Stretch(tuple(source.parts[first:stop]), first) for first, stop in cuts]
     return [Leaf(*cut, (own,), own.inputs) for cut, own in zip(cuts, stretches, strict=True)]
 
@@ -225,6 +252,11 @@ def cut_by_bytes(source: Source, group: Group, most: int) -> list[tuple[int, int
             size = 0.0
         size += own
     return list(pairwise([*edges, group.stop]))
+
+
+def bytes_between(source: Source, start: int, stop: int) -> float:
+    """Bytes of some adjacent parts' rows in memory; infinite where a length is not known."""
+    return sum(part_bytes(source, position) for position in range(start, stop))
 
 
 def part_bytes(source: Source, position: int) -> float:
