@@ -14,6 +14,7 @@ from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import require_numbers
 from daskgmm.model.mixture import Mixture, collapsed
 from daskgmm.model.packed import packed_columns, unpacked_columns
+from daskgmm.model.parallel import each, slices_of_components
 from daskgmm.model.typing import Doubles
 
 EMPTY = 1000
@@ -134,9 +135,23 @@ class Moments:
         moved = linear + self.sums[-1] * shift
         sums = self.sums.copy(order="K")
         sums[-1 - n_features : -1] = moved
-        # With d the shift, (z + d)(z + d).T = z z.T + (z + d) d.T + d z.T.
-        feature, i, j = covariance.monomials(n_features).T
-        np.add.at(sums, feature, moved[i] * shift[j] + shift[i] * linear[j])
+        n_quadratic, (feature, i, j) = (
+            len(sums) - 1 - n_features,
+            covariance.monomials(n_features).T,
+        )
+
+        def add(own: slice) -> None:
+            # With d the shift, (z + d)(z + d).T = z z.T + (z + d) d.T + d z.T.
+            of_rows, after, before = shift.T[own], moved.T[own], linear.T[own]
+            added = after[:, i] * of_rows[:, j]
+            added += of_rows[:, i] * before[:, j]
+            if len(feature) > n_quadratic:  # a feature may be a sum of several
+                starts = np.searchsorted(feature, np.arange(n_quadratic))
+                added = np.add.reduceat(added, starts, axis=1)
+            sums.T[own, :n_quadratic] += added
+
+        if n_quadratic:
+            each(add, slices_of_components(*origins.shape))
         shared = self.shared
         if shared.size:
             shared = shared + moved @ shift.T + shift @ linear.T

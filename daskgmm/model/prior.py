@@ -134,12 +134,13 @@ class NormalPrior:
         rows, of_scale = covariance.prior_strength(self.degrees, n_components, n_features)
         scale = of_scale * self.scale(covariance, n_components)
         gaps, weight = self.mean - centres, self.mean_precision
-        quadratic = np.empty((len(about.sums) - 1 - n_features, n_components))
-        covariance.quadratic(gaps.T, out=quadratic)
-        quadratic *= weight
-        quadratic += about.sums[: -1 - n_features]
+        quadratic = about.sums[: -1 - n_features].copy(order="K")
+        if weight > 0:
+            of_gaps = np.empty_like(quadratic)
+            covariance.quadratic(gaps.T, out=of_gaps)
+            quadratic += weight * of_gaps
         feature, i, j = covariance.monomials(n_features).T
-        np.add.at(quadratic, feature, scale[i, j, np.newaxis])
+        quadratic += np.bincount(feature, scale[i, j], len(quadratic))[:, np.newaxis]
         shared = about.shared
         if shared.size:
             shared = shared + weight * (gaps.T @ gaps) + n_components * scale

@@ -87,7 +87,7 @@ class Priors:
 
         # The prior counts as rows at its mean, and as second moments of its own.
         apart = self.mean - means
-        quadratic = np.empty((covariance.quadratic_length(n_features), len(counts)))
+        quadratic = np.empty_like(about.sums[: -1 - n_features])
         covariance.quadratic(apart.T, out=quadratic)
         quadratic *= self.mean_precision
         quadratic += about.sums[: -1 - n_features]
