@@ -15,7 +15,7 @@ from daskgmm.errors import ConfigurationError
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prediction import NOISE, Predictor
 from daskgmm.model.typing import Doubles
-from daskgmm.passes.engine.keys import token
+from daskgmm.passes.engine.keys import shared_key, token
 
 _MOST_VALUES_AT_ONCE = 2**24
 _VALUES_A_CHUNK = 2**21
@@ -138,7 +138,7 @@ class SamplePart:
 def sample_source(predictor: Predictor, n_samples: int, seed: int) -> Source:
     """Source of rows to be drawn, each with its component as one more feature."""
     n_features = predictor.mixture.n_features
-    key = f"gmm-predict-argument-{token()}"
+    key = shared_key("gmm-predict", token())
     sizes = _sizes(n_features, n_samples)
     parts = tuple(SamplePart(key, rows, seed, number) for number, rows in enumerate(sizes))
     graph: dict[Hashable, Any] = {key: DataNode(key, predictor)}

@@ -18,7 +18,7 @@ from daskgmm.passes import cost
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.graph import run_pass
 from daskgmm.passes.engine.grouping import group_by_cost
-from daskgmm.passes.engine.keys import Phase, token
+from daskgmm.passes.engine.keys import Phase, shared_key, token
 from daskgmm.passes.engine.work import OnPart, Work, read_part
 
 Method = Callable[[Any, Any], Any]
@@ -84,7 +84,7 @@ def predict_lazily(
     import dask.array as da
 
     name = f"gmm-predict-{token()}"
-    shared = f"gmm-predict-argument-{token()}"
+    shared = shared_key("gmm-predict", token())
     graph: dict[Any, Any] = dict(source.graph)
     graph[shared] = DataNode(shared, (predictor, source.columns))
     tail = () if columns is None else (0,)

@@ -17,7 +17,7 @@ from daskgmm.model.nonfinite import Flaw
 from daskgmm.model.prediction import Predictor
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.execution import compute
-from daskgmm.passes.engine.keys import Phase, token
+from daskgmm.passes.engine.keys import Phase, shared_key, token
 from daskgmm.passes.engine.progress import announced
 from daskgmm.passes.explanation import Explanation
 
@@ -206,7 +206,7 @@ def write_rows(
     suffix = token()
     note = announced("gmm-predict", suffix, len(missing)) if missing else None
     write = _write if note is None else partial(_write_and_note, note)
-    name, shared = f"gmm-predict-{suffix}", f"gmm-predict-argument-{suffix}"
+    name, shared = f"gmm-predict-{suffix}", shared_key("gmm-predict", suffix)
     graph: dict[Any, Any] = {**source.graph, shared: DataNode(shared, (content, sink))}
     keys = [(name, number) for number in missing]
     for key in keys:

@@ -42,7 +42,7 @@ from daskgmm.passes.engine.grouping import (
     group_measured,
     group_unmeasured,
 )
-from daskgmm.passes.engine.keys import Phase
+from daskgmm.passes.engine.keys import Phase, shared_key
 from daskgmm.passes.engine.work import Work
 
 
@@ -216,7 +216,7 @@ def test_the_argument_is_one_node_that_every_leaf_refers_to():
     big = np.zeros(1000)
     graph, _ = tree_over(40, [range(i, i + 2) for i in range(0, 40, 2)], big)
     holders = [key for key, node in graph.items() if _holds(node, big)]
-    assert holders == ["gmm-pass-argument-" + "0123456789abcdef" * 2]
+    assert holders == ["gmm-pass-parameters-" + "0123456789abcdef" * 2]
     leaves = [task for key, task in graph.items() if key[0].startswith("gmm-pass-0")]
     assert len(leaves) == 20
     assert all(holders[0] in task.dependencies for task in leaves)
@@ -225,6 +225,13 @@ def test_the_argument_is_one_node_that_every_leaf_refers_to():
 def _holds(node, value):
     members = [getattr(node, "value", None), *getattr(node, "args", ())]
     return any(isinstance(one, Shared) and one.value is value for one in members)
+
+
+@pytest.mark.parametrize("prefix", ["gmm-init", "gmm-pass", "gmm-predict"])
+def test_dask_counts_what_tasks_share_with_no_task_that_takes_time(prefix):
+    suffix = "994cadb1-" + "0123456789abcdef" * 2
+    assert key_split((f"{prefix}-{suffix}", 3)) == prefix
+    assert key_split(shared_key(prefix, suffix)) == f"{prefix}-parameters"
 
 
 class Chunk:

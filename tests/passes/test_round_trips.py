@@ -34,7 +34,7 @@ class NoRows:
 
 
 @pytest.mark.parametrize(
-    ("size", "more"), [(40, set()), (REPEATED_BYTES // 8, {"gmm-pass-argument"})]
+    ("size", "more"), [(40, set()), (REPEATED_BYTES // 8, {"gmm-pass-parameters"})]
 )
 def test_large_arguments_are_sent_once_a_worker(size, more):
     x = np.random.default_rng(0).normal(size=size)

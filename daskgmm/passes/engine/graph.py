@@ -17,7 +17,7 @@ from daskgmm.data.source import Block, Part, Source
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.execution import compute, sent
-from daskgmm.passes.engine.keys import Phase, token
+from daskgmm.passes.engine.keys import Phase, shared_key, token
 from daskgmm.passes.engine.progress import tracked
 from daskgmm.passes.engine.work import Add, OnPart, Work, read_part
 
@@ -205,7 +205,8 @@ def pass_graph(
         for group in groups
     ]
     graph: dict[Hashable, Any] = dict(source.graph)
-    argument = _argument(graph, work, f"{prefix}-argument-{suffix}", sum(map(len, leaves_by_group)))
+    tasks = sum(map(len, leaves_by_group))
+    argument = _argument(graph, work, shared_key(prefix, suffix), tasks)
     sums: list[Hashable] = []
     for number, leaves in enumerate(leaves_by_group):
         members: list[Hashable] = []

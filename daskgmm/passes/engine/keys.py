@@ -76,6 +76,16 @@ def token() -> str:
     return fresh if run_id is None else f"{run_id[:SHOWN]}-{fresh}"
 
 
+def shared_key(prefix: str, suffix: str) -> str:
+    """Key of what all tasks with a prefix share.
+
+    Its own prefix must be another: Dask reckons with a prefix's mean time, which what is only held
+    would make next to nothing, and would give all tasks to one worker. It would take a word of
+    eight letters that begins with one of a to f for a part of a hash.
+    """
+    return f"{prefix}-parameters-{suffix}"
+
+
 def counted(phase: Phase) -> AbstractContextManager[None]:
     """Have Dask count the block's computations to one span for the run and its phase.
 
