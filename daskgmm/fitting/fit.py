@@ -28,7 +28,7 @@ from daskgmm.passes.engine.gathering import held_groups
 from daskgmm.passes.engine.graph import Group
 from daskgmm.passes.engine.grouping import laid_out
 from daskgmm.passes.engine.persist import held
-from daskgmm.passes.engine.threads import spare_threads, threads_here
+from daskgmm.passes.engine.threads import spare_threads, threads_each
 from daskgmm.passes.expectation import expect
 from daskgmm.passes.lengths import counted_if_persisted
 from daskgmm.passes.memory_limits import helpers_with_room, require_room
@@ -223,8 +223,8 @@ def _require_possible(source: Source, settings: Settings) -> None:
 
 
 def _next(states: Iterator[FitState]) -> FitState | None:
-    """The next state, if there is one, with the M-step on all threads of this process."""
-    with spare_threads(threads_here()):
+    """The next state, if there is one, with the M-step on the threads that a search may use."""
+    with spare_threads(threads_each(1)):
         return next(states, None)
 
 

@@ -153,7 +153,7 @@ class BesideFixed(MStep):
         )
         if covariance.needs_scatter:
             return replace(about, shared=about.sums[-1].sum() * matrices[0])
-        sums = about.sums.copy()
+        sums = about.sums.copy(order="K")
         counts = np.maximum(sums[-1], _LEAST_ROWS * moments.weight / moments.rows)
         feature, i, j = covariance.monomials(shape[1]).T
         sums[:-1, stay] = 0

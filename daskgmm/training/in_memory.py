@@ -61,7 +61,8 @@ class InMemory:
         for mixture in mixtures:  # a search keeps many, of which it computes few again
             forget(mixture)
             spheres_of.forget(mixture)
-        if len(mixtures) > 1:  # theirs are columns of one array, which each of them would keep
+        if len(mixtures) > 1 and moments[0].sums.base is not None:
+            # Those of one part are columns of one array, which each of them would keep.
             moments = [replace(found, sums=found.sums.copy(order="F")) for found in moments]
         return expectation.complete(moments)
 

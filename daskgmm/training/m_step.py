@@ -131,7 +131,7 @@ class MaximumLikelihood(Estimation, ConditionalMStep):
         if held.any():
             origins = np.where(held[:, np.newaxis], mixture.means, moments.origins)
             moments = moments.about(origins, mixture.covariance)
-            sums = moments.sums.copy()
+            sums = moments.sums.copy(order="K")
             sums[-1 - mixture.n_features : -1, held] = 0
             moments = replace(moments, sums=sums)
         return self.maximise(mixture, moments, regularisation)

@@ -32,7 +32,6 @@ from daskgmm.passes.engine.graph import (
     Leaf,
     Shared,
     Stretch,
-    leaves_of,
     pass_graph,
     run_pass,
 )
@@ -232,23 +231,6 @@ def test_dask_counts_what_tasks_share_with_no_task_that_takes_time(prefix):
     suffix = "994cadb1-" + "0123456789abcdef" * 2
     assert key_split((f"{prefix}-{suffix}", 3)) == prefix
     assert key_split(shared_key(prefix, suffix)) == f"{prefix}-parameters"
-
-
-class Chunk:
-    """A part that waits for a chunk computed by Dask."""
-
-    inputs = ("chunk",)
-
-
-def test_chunks_of_a_group_that_take_no_more_than_its_result_are_read_by_one_task():
-    lengths = (50,) * 8  # of 400,000 bytes each
-    source = Source((Chunk(),) * 8, 1000, np.dtype(np.float64), lengths=lengths)
-
-    def tasks(result_bytes):
-        return [(leaf.first, leaf.stop) for leaf in leaves_of(source, range(2, 6), result_bytes)]
-
-    assert tasks(1_599_999) == tasks(0) == [(2, 4), (4, 6)]  # what is tiny moves in any case
-    assert tasks(1_600_000) == [(2, 6)]
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ from daskgmm.passes.survey import Survey
 from daskgmm.training.search_progress import Steps
 from daskgmm.training.states import FitState
 
-FORMAT = 3
+FORMAT = 4
 """Version of the format; in format 1, fields of fit states had other names, and fits of format 2
 began from other starts."""
 

@@ -58,8 +58,7 @@ class PassPlan:
         Number of mixtures that share a pass.
     read, held : Tasks
         Tasks where each reads its rows from files, and where workers hold decoded parts: each
-        task then runs where its part is, one for each part, but for tiny ones and those that take
-        no more together than their moments.
+        task then runs where its part is, one for each part that is not tiny.
     """
 
     source: Source

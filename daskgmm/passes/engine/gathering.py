@@ -15,14 +15,13 @@ from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.execution import hold
 from daskgmm.passes.engine.graph import (
     FAN_IN,
-    TINY_BYTES,
     Group,
     HeldGroup,
     Leaf,
     Stretch,
-    bytes_between,
     fan_in,
     leaves_of,
+    part_bytes,
 )
 from daskgmm.passes.engine.grouping import SECONDS_A_TASK
 from daskgmm.passes.engine.keys import token
@@ -65,7 +64,7 @@ def held_groups(
     worth_joining = _worth_joining(groups, result_bytes)
     for start in range(0, len(groups), FAN_IN):
         bunch = groups[start : start + FAN_IN]
-        whole = [leaves_of(source, group, result_bytes) for group in bunch]
+        whole = [leaves_of(source, group) for group in bunch]
         if not (worth_joining and sending.join(whole, SECONDS_A_TASK / cost_a_row)):
             for group, leaves in zip(bunch, whole, strict=True):
                 sending.send(group, leaves)
@@ -91,9 +90,9 @@ def joined_groups(
     room: float = _GATHERED_BYTES
     for start in range(0, len(groups), FAN_IN):
         bunch = groups[start : start + FAN_IN]
-        whole = [leaves_of(source, group, result_bytes) for group in bunch]
+        whole = [leaves_of(source, group) for group in bunch]
         leaf = _one_leaf(source, whole, SECONDS_A_TASK / cost_a_row)
-        size = math.inf if leaf is None else bytes_between(source, leaf.first, leaf.stop)
+        size = math.inf if leaf is None else _bytes_of(source, leaf)
         if leaf is None or size > room:
             found += bunch
         else:
@@ -178,19 +177,22 @@ def _held_bytes(source: Source, leaf: Leaf) -> float:
         return math.inf
     if not all(is_future(source.graph.get(key)) for key in leaf.inputs):
         return math.inf
-    return bytes_between(source, leaf.first, leaf.stop)
+    return _bytes_of(source, leaf)
+
+
+def _bytes_of(source: Source, leaf: Leaf) -> float:
+    return sum(part_bytes(source, position) for position in range(leaf.first, leaf.stop))
 
 
 def _gathered_bytes(source: Source, leaf: Leaf) -> float:
-    """Bytes that gathering a task's chunks takes; infinite where that gains little."""
+    """Bytes that gathering a task's chunks takes; infinite where that gains nothing."""
     if not leaf.inputs:
         return 0.0
     if len(leaf.inputs) == 1 or not all(is_future(source.graph.get(key)) for key in leaf.inputs):
         return math.inf
-    alone, size = leaf.stop - leaf.first == 1, bytes_between(source, leaf.first, leaf.stop)
-    if alone and isinstance(source.parts[leaf.first], InlinePart):
+    if leaf.stop - leaf.first == 1 and isinstance(source.parts[leaf.first], InlinePart):
         return math.inf
-    return size if alone or size <= TINY_BYTES else math.inf
+    return _bytes_of(source, leaf)
 
 
 def _has_tasks(part: Part) -> bool:

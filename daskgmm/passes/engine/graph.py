@@ -199,9 +199,7 @@ def pass_graph(
     """
     work = tracked(work, prefix, suffix, len(source.parts))
     leaves_by_group = [
-        group.leaves
-        if isinstance(group, HeldGroup)
-        else leaves_of(source, group, work.result_bytes)
+        group.leaves if isinstance(group, HeldGroup) else leaves_of(source, group)
         for group in groups
     ]
     graph: dict[Hashable, Any] = dict(source.graph)
@@ -230,15 +228,14 @@ def _argument(graph: dict[Hashable, Any], work: Work, key: str, tasks: int) -> A
     return TaskRef(key)
 
 
-def leaves_of(source: Source, group: Group, result_bytes: int = 0) -> list[Leaf]:
+def leaves_of(source: Source, group: Group) -> list[Leaf]:
     """The tasks of a group: one, or several where its parts wait for chunks computed by Dask.
 
-    With several tasks, chunks need not move to one worker; chunks known to be tiny do, and those
-    of a group that take no more together than what each task returns, which would move instead.
+    With several tasks, chunks need not move to one worker; chunks known to be tiny do.
     """
-    cuts, size = [(group.start, group.stop)], bytes_between(source, group.start, group.stop)
-    if size > result_bytes and any(part.inputs for part in source.parts[group.start : group.stop]):
-        cuts = cut_by_bytes(source, group, TINY_BYTES)
+    parts = source.parts[group.start : group.stop]
+    alone = any(part.inputs for part in parts)
+    cuts = cut_by_bytes(source, group, TINY_BYTES) if alone else [(group.start, group.stop)]
     stretches = [Stretch(tuple(source.parts[first:stop]), first) for first, stop in cuts]
     return [Leaf(*cut, (own,), own.inputs) for cut, own in zip(cuts, stretches, strict=True)]
 
@@ -253,11 +250,6 @@ def cut_by_bytes(source: Source, group: Group, most: int) -> list[tuple[int, int
             size = 0.0
         size += own
     return list(pairwise([*edges, group.stop]))
-
-
-def bytes_between(source: Source, start: int, stop: int) -> float:
-    """Bytes of some adjacent parts' rows in memory; infinite where a length is not known."""
-    return sum(part_bytes(source, position) for position in range(start, stop))
 
 
 def part_bytes(source: Source, position: int) -> float:

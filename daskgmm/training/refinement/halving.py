@@ -95,6 +95,7 @@ class Halving:
                 break
             found = sample.advanced(drawn, MOST_STEPS, done(LEFT))
             self.ends = contenders([*self.ends, *found])
+            del found
         return best_first(self.ends)[0]
 
     def _halve(self, sample: SampledRows, many: bool) -> None:
