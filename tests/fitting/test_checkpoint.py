@@ -790,7 +790,7 @@ def test_a_checkpoint_of_an_earlier_format_says_what_to_do_and_stays(ended):
         patch.setattr("daskgmm.fitting.stored.checkpoint_file.FORMAT", 1)
         ended.write_bytes(content.to_bytes())
     before = ended.read_bytes()
-    said = r"format 1; this version reads format 3 only\. Finish .* --no-resume"
+    said = r"format 1; this version reads format 4 only\. Finish .* --no-resume"
     with pytest.raises(DataError, match=said):
         GaussianMixture(3, checkpoint=ended, **OPTIONS).fit(in_chunks())
     assert ended.read_bytes() == before
