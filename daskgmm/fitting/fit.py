@@ -28,7 +28,6 @@ from daskgmm.passes.engine.gathering import held_groups
 from daskgmm.passes.engine.graph import Group
 from daskgmm.passes.engine.grouping import laid_out
 from daskgmm.passes.engine.persist import held
-from daskgmm.passes.engine.threads import spare_threads, threads_each
 from daskgmm.passes.expectation import expect
 from daskgmm.passes.lengths import counted_if_persisted
 from daskgmm.passes.memory_limits import helpers_with_room, require_room
@@ -110,8 +109,7 @@ class Fit:
     def states(self) -> Iterator[FitState]:
         """Run EM and yield its state after each pass; see `daskgmm.training.em.em`."""
         with one_thread():
-            states = em(self.traces, self._expect, self.standardised.em_settings)
-            while (state := _next(states)) is not None:
+            for state in em(self.traces, self._expect, self.standardised.em_settings):
                 self.progress = self.progress.after(state, self.passes, self._entries(state))
                 self._checkpoint.save(self.progress)
                 yield state
@@ -220,12 +218,6 @@ def _require_possible(source: Source, settings: Settings) -> None:
         rows = sum(source.lengths)
         require_rows(rows, max(one.plan.n_components for one in settings.candidates))
     require_room(settings.task(source))
-
-
-def _next(states: Iterator[FitState]) -> FitState | None:
-    """The next state, if there is one, with the M-step on the threads that a search may use."""
-    with spare_threads(threads_each(1)):
-        return next(states, None)
 
 
 def _compile(rows: np.dtype[Any], dtype: np.dtype[Any]) -> None:

@@ -1,8 +1,8 @@
 """How many threads this process has for tasks, and which a search for starts uses beside its own.
 
-So does a fit's M-step between passes. A search uses those that no task needs meanwhile. On a
-cluster these are threads of the search's worker and, where all workers are on this machine, as many
-as other workers have that do not search. Without one they are those of this process.
+It uses those that no task needs meanwhile. On a cluster these are threads of the search's worker
+and, where all workers are on this machine, as many as other workers have that do not search.
+Without one they are those of this process.
 """
 
 import os
