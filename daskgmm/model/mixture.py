@@ -223,9 +223,9 @@ class Mixture:
         """
         matrices = self.covariance.as_matrices(self.covariances, self.shape)
         counts = np.maximum(self.weights, _LEAST_COUNT)
-        feature, i, j = covariance.monomials(self.n_features).T
-        quadratic = np.zeros((covariance.quadratic_length(self.n_features), self.n_components))
-        np.add.at(quadratic, feature, (counts[:, np.newaxis] * matrices[:, i, j]).T)
+        _, i, j = covariance.monomials(self.n_features).T
+        products = counts[:, np.newaxis] * matrices[:, i, j]
+        quadratic = covariance.features_of(products, self.n_features).T
         shared = np.einsum("k,kij->ij", counts, matrices)
         nothing = np.zeros_like(self.means)
         found = covariance.estimate(quadratic, shared, counts, nothing, nothing[0])

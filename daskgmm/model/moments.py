@@ -135,23 +135,16 @@ class Moments:
         moved = linear + self.sums[-1] * shift
         sums = self.sums.copy(order="K")
         sums[-1 - n_features : -1] = moved
-        n_quadratic, (feature, i, j) = (
-            len(sums) - 1 - n_features,
-            covariance.monomials(n_features).T,
-        )
+        quadratic, (_, i, j) = sums[: -1 - n_features], covariance.monomials(n_features).T
 
         def add(own: slice) -> None:
             # With d the shift, (z + d)(z + d).T = z z.T + (z + d) d.T + d z.T.
             of_rows, after, before = shift.T[own], moved.T[own], linear.T[own]
             added = after[:, i] * of_rows[:, j]
             added += of_rows[:, i] * before[:, j]
-            if len(feature) > n_quadratic:  # a feature may be a sum of several
-                starts = np.searchsorted(feature, np.arange(n_quadratic))
-                added = np.add.reduceat(added, starts, axis=1)
-            sums.T[own, :n_quadratic] += added
+            quadratic[:, own] += covariance.features_of(added, n_features).T
 
-        if n_quadratic:
-            each(add, slices_of_components(*origins.shape))
+        each(add, slices_of_components(*origins.shape))
         shared = self.shared
         if shared.size:
             shared = shared + moved @ shift.T + shift @ linear.T
@@ -273,15 +266,16 @@ class Moments:
         offsets = linear / counts[:, np.newaxis]
         quadratic = self.sums[: -1 - n_features]
         if guard.any():
-            added_there = np.empty_like(quadratic)
-            covariance.quadratic(self.origins.T, out=added_there)
-            added_there *= guard
-            quadratic = added_there + quadratic
+            of_origins = np.empty_like(quadratic)
+            covariance.quadratic(self.origins.T, out=of_origins)
+            of_origins *= guard
+            quadratic = of_origins + quadratic
         shared = self.shared
         if shared.size:
             shared = shared + (guard * self.origins.T) @ self.origins
         means = self.origins + offsets
         covariances = covariance.estimate(quadratic, shared, counts, offsets, ridge)
+        del quadratic  # as large as half of the factors that are still to come
         resolved = _resolved(means, ridge, zero)
         resolved[self.sums[-1] < EMPTY * added] = 0.0  # without rows there is nothing to resolve
         least = covariance.least_variances(resolved)

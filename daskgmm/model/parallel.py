@@ -3,7 +3,8 @@
 `each` computes the parts where it is called. Within a block of `helped` other threads take some of
 them meanwhile. What the parts are must follow from sizes alone, never from the number of threads,
 and their results are in order: what is made of them is then the same however many threads there
-are. NumPy, LAPACK and the compiled loops let other threads run while they compute.
+are. NumPy and the compiled loops let other threads run while they compute; SciPy's functions of
+LAPACK do not.
 """
 
 import math

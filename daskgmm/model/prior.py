@@ -139,8 +139,8 @@ class NormalPrior:
             of_gaps = np.empty_like(quadratic)
             covariance.quadratic(gaps.T, out=of_gaps)
             quadratic += weight * of_gaps
-        feature, i, j = covariance.monomials(n_features).T
-        quadratic += np.bincount(feature, scale[i, j], len(quadratic))[:, np.newaxis]
+        _, i, j = covariance.monomials(n_features).T
+        quadratic += covariance.features_of(scale[np.newaxis, i, j], n_features).T
         shared = about.shared
         if shared.size:
             shared = shared + weight * (gaps.T @ gaps) + n_components * scale

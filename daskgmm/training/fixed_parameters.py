@@ -155,11 +155,10 @@ class BesideFixed(MStep):
             return replace(about, shared=about.sums[-1].sum() * matrices[0])
         sums = about.sums.copy(order="K")
         counts = np.maximum(sums[-1], _LEAST_ROWS * moments.weight / moments.rows)
-        feature, i, j = covariance.monomials(shape[1]).T
+        _, i, j = covariance.monomials(shape[1]).T
         sums[:-1, stay] = 0
-        own = np.zeros_like(sums)
-        np.add.at(own, feature, (counts[:, np.newaxis] * matrices[:, i, j]).T)
-        sums[:-1, stay] = own[:-1, stay]
+        own = covariance.features_of(counts[:, np.newaxis] * matrices[:, i, j], shape[1]).T
+        sums[: len(own), stay] = own[:, stay]
         sums[-1, stay] = counts[stay]
         return replace(about, sums=sums)
 

@@ -14,6 +14,7 @@ from daskgmm.errors import CollapsedComponentError, ConfigurationError
 from daskgmm.model.assignment import moments_of_clusters, moments_under
 from daskgmm.model.covariance import COVARIANCES, covariance_named
 from daskgmm.model.covariance.base import NotPositiveDefiniteError
+from daskgmm.model.covariance.matrices import factors_of_precisions
 from daskgmm.model.expectation import Accumulator, Expectation, add_moments
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.centred import CentredKernel
@@ -384,6 +385,24 @@ def test_the_first_of_several_that_are_no_covariance_is_named(value):
     with pytest.raises(NotPositiveDefiniteError) as found:
         COVARIANCES["full"].factorise(covariances)
     assert found.value.component == 2
+
+
+@pytest.mark.parametrize("n_features", [1, 2, 47, 48, 49, 50, 97, 130])
+def test_factors_of_correlated_columns_in_any_units_whiten_them_whatever_is_beside(n_features):
+    random = np.random.default_rng(n_features)
+    rows = random.normal(size=(3, n_features, n_features + 10))
+    units = 10.0 ** random.uniform(-6, 6, n_features)
+    covariances = rows @ rows.swapaxes(1, 2) / n_features * np.outer(units, units)
+    covariances = np.insert(covariances, 1, -np.eye(n_features), axis=0)
+    factors, alone = np.full((2, *covariances.shape), np.nan)
+    assert factors_of_precisions(covariances, factors) == 1
+    assert factors_of_precisions(covariances[2:], factors[2:]) is None
+    for k in (0, 2, 3):
+        assert factors_of_precisions(covariances[k : k + 1], alone[k : k + 1]) is None
+        assert_array_equal(factors[k], alone[k])
+        assert_array_equal(np.tril(factors[k], -1), 0)
+        whitened = factors[k].T @ covariances[k] @ factors[k]
+        assert_allclose(whitened, np.eye(n_features), atol=1e-9)
 
 
 def test_a_precision_that_is_not_symmetric_is_refused():

@@ -23,8 +23,8 @@ from daskgmm.training.search_progress import Steps
 from daskgmm.training.states import FitState
 
 FORMAT = 4
-"""Version of the format; in format 1, fields of fit states had other names, and fits of format 2
-began from other starts."""
+"""Version of the format; in format 1, fields of fit states had other names, fits of format 2 began
+from other starts, and searches of format 3 went on from other places."""
 
 
 @dataclass(frozen=True, eq=False)

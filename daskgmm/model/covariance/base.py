@@ -60,6 +60,13 @@ class Covariance(ABC):
         Rows of one feature lie together; the feature is the sum of their ``z_i z_j``.
         """
 
+    def features_of(self, products: Doubles, n_features: int) -> Doubles:
+        """Quadratic features (K, Q) of products ``z_i z_j`` (K, P), one a row of `monomials`."""
+        feature, length = self.monomials(n_features)[:, 0], self.quadratic_length(n_features)
+        if len(feature) == length:
+            return products
+        return np.add.reduceat(products, np.searchsorted(feature, np.arange(length)), axis=1)
+
     @abstractmethod
     def quadratic_parameters(self, factors: Doubles, shape: tuple[int, int]) -> Doubles:
         """Natural parameters (K, Q) of the quadratic features; ``shape`` is (K, D)."""

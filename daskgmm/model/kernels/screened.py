@@ -239,11 +239,8 @@ class ScreenedKernel(LoopKernel):
                 by_component[:, start:stop] = second[:, i, i:]
                 start = stop
         elif self.n_quadratic:
-            feature, i, _ = self.covariance.monomials(self.n_features).T
-            products = second[:, 0, i]
-            if len(feature) > self.n_quadratic:  # a feature may be a sum of several
-                starts = np.searchsorted(feature, np.arange(self.n_quadratic))
-                products = np.add.reduceat(products, starts, axis=1)
+            _, i, _ = self.covariance.monomials(self.n_features).T
+            products = self.covariance.features_of(second[:, 0, i], self.n_features)
             sums[: self.n_quadratic] = products.T
         if shared.size:
             above = np.triu(second[0]) if self.covariance.has_matrices else np.diag(second[0, 0])

@@ -71,9 +71,7 @@ def add_second(mixture: Mixture, second: Doubles, sums: Doubles, shared: Doubles
     if covariance.needs_scatter:
         shared += second.sum(axis=0)
         return
-    feature, i, j = covariance.monomials(mixture.n_features).T
+    _, i, j = covariance.monomials(mixture.n_features).T
     values = second[:, i, j] if second.ndim == 3 else second[:, i]
-    if len(feature) == covariance.quadratic_length(mixture.n_features):
-        sums[feature] += values.T
-    else:  # a feature is a sum of several
-        np.add.at(sums, feature, values.T)
+    found = covariance.features_of(values, mixture.n_features).T
+    sums[: len(found)] += found

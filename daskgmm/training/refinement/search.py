@@ -79,12 +79,13 @@ def search(
         No start has an EM step that does not collapse.
     """
     reached: Halving | Rounds | None = sample.recorder.resumed()
+    begun = isinstance(reached, Rounds)
     if isinstance(reached, Rounds):
-        rounds, begun = replace(reached), True  # a search may go on from there once more
+        rounds = replace(reached)  # a search may go on from there once more
     else:
         halving = replace(reached) if reached else first_round(starts, sample, more, further)
         best = halving.best(sample, more)
-        rounds, begun = Rounds(best, best, halving.common), False
+        rounds = Rounds(best, best, halving.common)
         del halving, best
     del reached  # starts that were not the best need not stay
     sample = towards(rounds.common, sample, rounds.before.mixture)
