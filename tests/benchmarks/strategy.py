@@ -1,6 +1,6 @@
 """What the ways through the compiled loop take on one core, beside the costs that choose them.
 
-Those costs are written down in `daskgmm.model.kernels.strategy`; where a machine's differ by more
+Those costs are written down in `daskgmm.model.kernels.costs`; where a machine's differ by more
 than a factor of two, tiles may go a way that is not the cheapest.
 """
 
@@ -16,15 +16,7 @@ from daskgmm.model.covariance import covariance_named
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.base import Kernel
 from daskgmm.model.kernels.compiled import CompiledKernel
-from daskgmm.model.kernels.strategy import (
-    bound_cost,
-    centred_cost,
-    entry_cost,
-    feature_cost,
-    listed_cost,
-    logit_cost,
-    pair_cost,
-)
+from daskgmm.model.kernels.costs import costs
 from daskgmm.model.mixture import Mixture
 from tests.benchmarks.result import Result
 from tests.support.strategies import ALL_PAIRS, LISTED, SCREENED
@@ -39,19 +31,18 @@ def measure(size: float) -> Iterator[Result]:
     """Nanoseconds a row and component, by each way, for matrices and for variances."""
     rows = max(int(ROWS * size), 5000)
     for kind in ("full", "diag"):
-        matrices = covariance_named(kind).has_matrices
         for width in WIDTHS:
             together, apart = mixture(kind, width, 0.0), mixture(kind, width, FAR)
+            parts, length = costs().of(together), together.covariance.feature_length(width)
             for dtype in (np.dtype(np.float64), np.dtype(np.float32)):
-                pair = pair_cost(width, dtype, matrices=matrices)
-                bound = bound_cost(width, matrices=matrices)
-                bound += entry_cost(width, matrices=matrices) / COMPONENTS
-                all_pairs = centred_cost(width, dtype, matrices=matrices)
+                pair = parts.pair.of(width, dtype)
+                every, logit = parts.all_pairs(width, dtype)
+                listed = parts.listed.of(width, dtype)
+                bound = parts.bound.of(width, dtype) + parts.entry.of(width, dtype) / COMPONENTS
+                features = parts.features.of(length, COMPONENTS, dtype)
                 result = partial(_result, f"{kind}, D = {width}, {dtype}", rows, dtype)
-                yield result("features", CompiledKernel, together, feature_cost(together, dtype))
-                yield result("all pairs", ALL_PAIRS, together, all_pairs)
-                logit = logit_cost(width, dtype, matrices=matrices)
-                listed = listed_cost(width, dtype, matrices=matrices)
+                yield result("features", CompiledKernel, together, features)
+                yield result("all pairs", ALL_PAIRS, together, every)
                 yield result("listed, all count", LISTED, together, logit + listed)
                 yield result("listed, one counts", LISTED, apart, logit + listed / COMPONENTS)
                 yield result("screened, all count", SCREENED, together, bound + pair)

@@ -18,6 +18,7 @@ from daskgmm.model.expectation import Accumulator, Expectation
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.compiled import TILE, CompiledKernel
+from daskgmm.model.kernels.costs import WIDE
 from daskgmm.model.kernels.features import FeatureKernel
 from daskgmm.model.kernels.loops import exponential
 from daskgmm.model.kernels.loops.compiling import along_rows
@@ -242,12 +243,13 @@ def test_read_only_rows_in_any_layout_go_through_the_same_loop(rows_dtype, dtype
     assert_array_equal(sums[0], sums[2])
 
 
-def test_it_is_taken_where_asked_for_and_the_form_serves_all_components():
-    frame = Frame.identity(2)
-    fine = reference.random_mixture("full", 16, 2)
+def test_it_is_taken_where_asked_for_and_the_form_serves_all_components(monkeypatch):
+    monkeypatch.setattr("daskgmm.model.kernels.strategy.costs", lambda: WIDE)
+    frame = Frame.identity(7)
+    fine = reference.random_mixture("full", 16, 7)
     tight = Mixture.from_covariances(
-        COVARIANCES["full"], np.full(2, 0.5), np.repeat([[0.0], [1.0]], 2, axis=1),
-        np.stack([np.eye(2), 1e-14 * np.eye(2)]),
+        COVARIANCES["full"], np.full(2, 0.5), np.repeat([[0.0], [1.0]], 7, axis=1),
+        np.stack([np.eye(7), 1e-14 * np.eye(7)]),
     )  # fmt: skip
 
     def kinds(*mixtures, compiled):

@@ -15,6 +15,7 @@ from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.arguments import Strategy
 from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.compiled import CompiledKernel
+from daskgmm.model.kernels.costs import NARROW, WIDE
 from daskgmm.model.kernels.loops import moments
 from daskgmm.model.kernels.models import model_of
 from daskgmm.model.kernels.screened import ScreenedKernel
@@ -102,7 +103,7 @@ def test_pairs_that_count_make_the_moments_of_all(
 
 @each_kind
 @each_type
-@pytest.mark.parametrize("n_features", [1, 2, 4, 5, 7, 8, 9, 13])
+@pytest.mark.parametrize("n_features", [1, 2, 3, 4, 5, 6, 7, 8, 9, 13])
 def test_all_pairs_leave_out_no_feature_whatever_number_of_them_goes_at_once(
     kind, dtype, n_features
 ):
@@ -114,6 +115,19 @@ def test_all_pairs_leave_out_no_feature_whatever_number_of_them_goes_at_once(
     for kernel in (ALL_PAIRS, LISTED):
         found = moments_of(kernel, mixture, rows, dtype)
         assert_same_moments(found, expected, 1e-11 if dtype == DOUBLE else 1e-3)
+
+
+@each_type
+@pytest.mark.parametrize("n_features", [1, 3, 6, 7])
+@pytest.mark.parametrize("n", [1, 7, 8, 31, 33, 71])
+def test_rows_that_fill_no_register_count_as_the_others(dtype, n_features, n):
+    rows, labels = correlated(900, n_features, 3, spread=5, apart=1)
+    mixture = mixture_of(rows, labels, "full")
+    expected = moments_of(CentredKernel, mixture, rows[:n], dtype)
+    found = moments_of(ALL_PAIRS, mixture, rows[:n], dtype)
+    tolerance = 1e-11 if dtype == DOUBLE else 1e-3
+    assert_allclose(found.sums, expected.sums, atol=tolerance * n)
+    assert_allclose(found.log_likelihood, expected.log_likelihood, rtol=tolerance)
 
 
 @pytest.mark.parametrize("kind", ["full", "tied"])
@@ -351,17 +365,33 @@ def test_rows_that_single_precision_does_not_hold_are_held_against_all(feature):
     assert_array_equal(found.argmax(axis=0), exact.argmax(axis=0))
 
 
-def test_small_mixtures_go_whole_and_large_ones_are_screened():
-    def way(kind, n_components, n_features, spread):
+@pytest.fixture
+def way(monkeypatch):
+    """The strategy of labelled rows' mixture on a kind of processor."""
+
+    def strategy(processor, kind, n_components, n_features, spread):
+        monkeypatch.setattr("daskgmm.model.kernels.strategy.costs", lambda: processor)
         rows, labels = correlated(4000, n_features, n_components, spread=spread, apart=3)
         return strategy_of(mixture_of(rows, labels, kind), DOUBLE)
 
-    assert not way("full", 5, 4, 1000).screened
-    assert not way("full", 10, 3, 1000).screened  # a bound costs as much as a logit
-    assert way("full", 10, 10, 1000).screened
-    assert way("diag", 20, 16, 100).screened
-    assert way("full", 50, 4, 3).by_features
-    assert not way("full", 3, 2, 3).by_features  # all pairs cost less than making six features
+    return strategy
+
+
+@pytest.mark.parametrize("processor", [NARROW, WIDE], ids=["narrow", "wide"])
+def test_small_mixtures_go_whole_and_large_ones_are_screened(way, processor):
+    assert not way(processor, "full", 5, 4, 1000).screened
+    assert not way(processor, "full", 10, 3, 1000).screened  # a bound costs as much as a logit
+    assert way(processor, "full", 10, 10, 1000).screened
+    assert way(processor, "diag", 20, 16, 100).screened
+    assert way(processor, "full", 50, 7, 3).by_features
+    assert not way(processor, "full", 3, 2, 3).by_features  # all pairs cost less than six features
+    assert way(processor, "full", 5, 3, 1000).listed == 0  # registers hold all sums
+    assert way(processor, "full", 5, 12, 1000).listed > 0
+
+
+def test_wide_registers_make_features_pay_sooner(way):
+    assert way(WIDE, "full", 10, 10, 3).by_features
+    assert not way(NARROW, "full", 10, 10, 3).by_features
 
 
 @pytest.mark.parametrize("matrices", [True, False])
@@ -467,10 +497,10 @@ def test_columns_in_other_units_off_the_origin_and_a_constant_one_change_nothing
 
 
 def test_about_given_origins_all_pairs_are_not_taken_for_as_cheap_as_features():
-    rows, labels = correlated(2000, 4, 50, spread=3, apart=0)
+    rows, labels = correlated(2000, 7, 50, spread=3, apart=0)
     mixture = mixture_of(rows, labels, "full")
     free, held = (
-        ScreenedKernel([mixture], Frame.identity(4), DOUBLE, origins).strategies[0]
+        ScreenedKernel([mixture], Frame.identity(7), DOUBLE, origins).strategies[0]
         for origins in (None, [mixture.means])
     )
     assert free.by_features

@@ -10,8 +10,9 @@ from daskgmm.model.covariance import covariance_named
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.base import Kernel
 from daskgmm.model.kernels.compiled import CompiledKernel
+from daskgmm.model.kernels.costs import costs
 from daskgmm.model.kernels.screened import ScreenedKernel
-from daskgmm.model.kernels.strategy import row_cost, strategy_of, whitening_cost
+from daskgmm.model.kernels.strategy import row_cost, strategy_of
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.mixture_cache import cached_by_mixture
 from daskgmm.model.moments import Moments
@@ -124,7 +125,7 @@ def whitens_once(mixture: Mixture, dtype: np.dtype[np.floating]) -> bool:
     if not exact_logits(mixture, dtype, _TOLERANCE[dtype]):
         return False
     spheres = spheres_of(mixture, dtype)
-    ours = whitening_cost(mixture.n_features, dtype) + row_cost(spheres, dtype)
+    ours = costs().whitening.of(mixture.n_features, dtype) + row_cost(spheres, dtype)
     return ours < row_cost(mixture, dtype)
 
 

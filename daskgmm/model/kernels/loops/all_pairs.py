@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import Model, PairWork
 from daskgmm.model.kernels.loops.compiling import along_rows, compiled
+from daskgmm.model.kernels.loops.few_features import MOST_FEATURES, write_few
 from daskgmm.model.kernels.loops.lanes import LANE_BYTES, REGISTERS, load, store
 
 _MANY = 32
@@ -121,9 +122,12 @@ def _write_logits(
     """
     n, wide, half = z.shape[1], LANE_BYTES // z.itemsize, z.dtype.type(0.5)
     whole = n // wide * wide
-    for start in range(0, whole, wide):
-        lengths = _lengths(whitens, z, start, mean, factor, centred)
-        store(own, start, normaliser - lengths * half)
+    if whitens and len(z) <= MOST_FEATURES:
+        write_few(z.reshape(z.size), n, whole, mean, factor, normaliser, own)
+    else:
+        for start in range(0, whole, wide):
+            lengths = _lengths(whitens, z, start, mean, factor, centred)
+            store(own, start, normaliser - lengths * half)
     if whole < n:
         last = spare[: len(z) * wide].reshape(len(z), wide)
         _pad(z, whole, mean, last)

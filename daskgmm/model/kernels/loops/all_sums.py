@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from daskgmm.model.kernels.arguments import Model, PairWork
 from daskgmm.model.kernels.base import ABOUT_MEANS, FEW_ROWS, padded
 from daskgmm.model.kernels.loops.compiling import along_rows, compiled, summed_along_rows
+from daskgmm.model.kernels.loops.few_features import MOST_FEATURES, add_few
 from daskgmm.model.kernels.loops.lanes import REGISTER_BYTES, REGISTERS, load_register
 from daskgmm.model.kernels.loops.products import (
     features_at,
@@ -202,7 +203,13 @@ def _add_own(
         return
     height, step = height_of(len(z)), REGISTER_BYTES // values.itemsize
     most = min(len(values) // height, _SUMMED_BYTES // values.itemsize) // step * step
-    for start in range(0, z.shape[1], most):
+    n, whole = z.shape[1], 0
+    if len(z) <= MOST_FEATURES and z.itemsize == values.itemsize:
+        whole = n // step * step
+        for start in range(0, whole, most):
+            stop = min(start + most, whole)
+            add_few(z.reshape(z.size), n, start, stop, origin, shares, own, first)
+    for start in range(whole, n, most):
         gamma = shares[start : start + most]
         wide = -(-len(gamma) // step) * step
         centred = values[: height * wide]

@@ -122,7 +122,7 @@ def within(typing: Any, lanes: Any, least: Any, most: Any) -> Any:
     del typing
 
     def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        low, high = (_spread(context, builder, given[i], signature.args[i], lanes) for i in (1, 2))
+        low, high = (spread(context, builder, given[i], signature.args[i], lanes) for i in (1, 2))
         found = builder.select(builder.fcmp_ordered("<", given[0], high), given[0], high)
         return builder.select(builder.fcmp_ordered("<", found, low), low, found)
 
@@ -135,9 +135,9 @@ def where_larger(typing: Any, one: Any, other: Any, number: Any, found: Any) -> 
     del typing
 
     def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        spread = _spread(context, builder, given[2], signature.args[2], found)
+        chosen = spread(context, builder, given[2], signature.args[2], found)
         larger = builder.fcmp_ordered(">", given[0], given[1])
-        return builder.select(larger, spread, given[3])
+        return builder.select(larger, chosen, given[3])
 
     return found(one, other, number, found), write
 
@@ -148,7 +148,7 @@ def zero_below(typing: Any, lanes: Any, least: Any, found: Any) -> Any:
     del typing
 
     def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        least_lanes = _spread(context, builder, given[1], signature.args[1], lanes)
+        least_lanes = spread(context, builder, given[1], signature.args[1], lanes)
         below = builder.fcmp_ordered("<", given[0], least_lanes)
         return builder.select(below, ir.Constant(given[2].type, None), given[2])
 
@@ -164,11 +164,11 @@ def _take_lanes(operation: Callable[..., Any], instruction: str) -> None:
         lanes = one if isinstance(one, Lanes) else other
 
         def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-            spread = [
-                _spread(context, builder, value, own, lanes)
+            both = [
+                spread(context, builder, value, own, lanes)
                 for value, own in zip(given, signature.args, strict=True)
             ]
-            return getattr(builder, instruction)(*spread, flags=("contract",))
+            return getattr(builder, instruction)(*both, flags=("contract",))
 
         return lanes(one, other), write
 
@@ -185,7 +185,7 @@ _take_lanes(operator.sub, "fsub")
 _take_lanes(operator.mul, "fmul")
 
 
-def _spread(context: Any, builder: Any, value: Any, kind: Any, lanes: Lanes) -> Any:
+def spread(context: Any, builder: Any, value: Any, kind: Any, lanes: Lanes) -> Any:
     """Lanes as they are, and a number in each lane."""
     if isinstance(kind, Lanes):
         return value

@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 from daskgmm.model.kernels.loops.lanes import Lanes, in_register, loaded
 
 
-def _parts(builder: Any, value: Any, kind: Any) -> list[Any]:
+def parts(builder: Any, value: Any, kind: Any) -> list[Any]:
     """The lanes of a tuple."""
     return [builder.extract_value(value, i) for i in range(kind.count)]
 
@@ -25,6 +25,12 @@ def _product(builder: Any, one: Any, other: Any) -> Any:
 
 def _sum(builder: Any, one: Any, other: Any) -> Any:
     return builder.fadd(one, other, flags=("contract",))
+
+
+def with_product(builder: Any, found: Any, one: Any, other: Any) -> Any:
+    """Lanes to which a product is added, or that alone."""
+    own = _product(builder, one, other)
+    return own if found is None else _sum(builder, found, own)
 
 
 @intrinsic(prefer_literal=True)
@@ -63,7 +69,7 @@ def weighted(typing: Any, rows: Any, share: Any) -> Any:
     del typing
 
     def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:  # noqa: ARG001
-        own = [_product(builder, row, given[1]) for row in _parts(builder, given[0], rows)]
+        own = [_product(builder, row, given[1]) for row in parts(builder, given[0], rows)]
         return cgutils.pack_array(builder, own)
 
     return rows(rows, share), write
@@ -75,7 +81,7 @@ def with_features(typing: Any, sums: Any, rows: Any) -> Any:
     del typing
 
     def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:  # noqa: ARG001
-        pairs = zip(_parts(builder, given[0], sums), _parts(builder, given[1], rows), strict=True)
+        pairs = zip(parts(builder, given[0], sums), parts(builder, given[1], rows), strict=True)
         return cgutils.pack_array(builder, [_sum(builder, one, other) for one, other in pairs])
 
     return sums(sums, rows), write
@@ -91,11 +97,11 @@ def with_products(typing: Any, sums: Any, rows: Any, others: Any) -> Any:
     triangle = sums.count < rows.count * others.count
 
     def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:  # noqa: ARG001
-        own, its = _parts(builder, given[1], rows), _parts(builder, given[2], others)
+        own, its = parts(builder, given[1], rows), parts(builder, given[2], others)
         pairs = [(one, i) for j, one in enumerate(own) for i in its[j if triangle else 0 :]]
         found = [
-            _sum(builder, before, _product(builder, *pair))
-            for before, pair in zip(_parts(builder, given[0], sums), pairs, strict=True)
+            with_product(builder, before, *pair)
+            for before, pair in zip(parts(builder, given[0], sums), pairs, strict=True)
         ]
         return cgutils.pack_array(builder, found)
 
@@ -112,7 +118,7 @@ def totals(typing: Any, sums: Any) -> Any:
     def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:  # noqa: ARG001
         index = ir.IntType(32)
         numbers = []
-        for lanes in _parts(builder, given[0], sums):
+        for lanes in parts(builder, given[0], sums):
             width, own = sums.dtype.count, lanes
             while width > 1:
                 width //= 2
