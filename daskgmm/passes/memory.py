@@ -16,7 +16,7 @@ from daskgmm.data.storage.scratch import boot_id, root
 from daskgmm.model.kernels import centred, features
 from daskgmm.model.kernels.base import padded, slab_rows
 from daskgmm.model.kernels.neighbours import COPIES, sorting_values, stretch_rows
-from daskgmm.model.kernels.tiles import few_values, most_tile_rows, tile_rows
+from daskgmm.model.kernels.tiles import most_tile_rows, tile_rows
 from daskgmm.model.missing.accumulation import KEPT_BYTES, SIZES_KEPT
 from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.graph import fan_in
@@ -112,8 +112,7 @@ class TaskSizes:
         (K). The compiled loop has tiles: copies of rows, and of each pair a bound, a row's number
         and a logit. Then Eta, factors, what was received of them and sums about two origins, each
         of (F, K) or twice that; where components share a covariance, these are matrices (D, D).
-        Hundreds of components are told apart, and rows sorted by them. A component's sums are made
-        in double.
+        Hundreds of components are told apart, and rows sorted by them.
         """
         row, widest, n_bytes = self.length + self.n_features, self.length, features.SLAB_BYTES
         if self.length > features.LONGEST:
@@ -128,7 +127,6 @@ class TaskSizes:
         parameters = 9 * self.length * self.n_components + 4 * self.n_features**2
         double = np.dtype(np.float64).itemsize
         parameters += sorting_values(self.most_components, self.n_features)
-        parameters += few_values(self.n_features)
         own = max(slab * number, tile) + parameters * double
         if not self.marginalized:
             return own

@@ -1,5 +1,6 @@
 """Seconds an EM iteration on rows in memory, Dask's overhead counted, all on the same cores."""
 
+import gc
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -31,6 +32,10 @@ def measure(size: float, chosen: Sequence[str] = ("",)) -> Iterator[Result]:
 
     Of those alone whose names begin with one that was chosen.
     """
+    # Python looks through all that is loaded once in a while, for a seventh of a second here: that
+    # is no pass of anybody's.
+    gc.collect()
+    gc.freeze()
     for full in (work for work in WORKS if work.name.startswith(tuple(chosen))):
         work = full.of_size(size)
         rows = work.data()

@@ -67,9 +67,15 @@ def test_blocks_of_an_array_are_views_of_it():
 )
 def test_parts_are_even_and_few_and_threads_can_share_them(shape, parts):
     lengths = from_numpy(np.broadcast_to(np.float32(0), shape)).lengths
-    assert max(lengths) - min(lengths) <= 1
+    assert max(lengths) - min(lengths) <= (256 if lengths[0] % 64 == 0 else 1)
     assert len(lengths) == parts
     assert sum(lengths) == shape[0]
+
+
+def test_long_parts_are_of_odd_numbers_of_lines():
+    lengths = np.array(from_numpy(np.broadcast_to(0.0, (50_000, 200))).lengths)
+    assert (lengths[:-1] % 128 == 64).all()
+    assert lengths.min() > 0.9 * lengths.max()
 
 
 def test_a_pickled_part_holds_its_own_rows_only():

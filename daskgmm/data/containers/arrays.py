@@ -22,6 +22,10 @@ _MOST_ROWS = 2**18
 _EVEN = 4
 """Parts come in so many, if there are more than two: two threads, or four, have as many each."""
 
+_LINE, _LONG = 64, 32
+"""Rows of a line: whole cache lines in any type. And lines of a part from which on two more, or
+fewer, leave parts even."""
+
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 _LOSSY = (
@@ -121,14 +125,27 @@ def in_parts(
     n_parts = max(-(-n_rows // size), 1)
     if n_parts > 2:
         n_parts = -(-n_parts // _EVEN) * _EVEN
-    edges = [n_rows * i // n_parts for i in range(n_parts + 1)]
-    cuts = list(starmap(slice, pairwise(edges)))
+    cuts = list(starmap(slice, pairwise(_edges(n_rows, n_parts))))
     parts = tuple(
         ArrayPart(rows[:, cut], None if weights is None else weights[cut], dtype, cut.start)
         for cut in cuts
     )
     lengths = tuple(part.rows.shape[1] for part in parts)
     return Source(parts, n_features, dtype, columns, lengths, in_memory=True)
+
+
+def _edges(n_rows: int, n_parts: int) -> list[int]:
+    """First rows of even parts, and their end; long parts but the last have an odd number of lines.
+
+    So rows that a kernel lays out feature by feature begin with a cache line, and do not lie a
+    power of two apart.
+    """
+    edges = [n_rows * i // n_parts for i in range(n_parts + 1)]
+    if n_rows // n_parts < _LONG * _LINE:
+        return edges
+    return [((row // _LINE - i) // 2 * 2 + i) * _LINE for i, row in enumerate(edges[:-1])] + [
+        n_rows
+    ]
 
 
 def masked_as_nan(X: Any) -> Any:

@@ -172,7 +172,7 @@ class PairWork(NamedTuple):
     logits: Floats
     gathered: Floats
     centred: Floats
-    few: Doubles
+    by_feature: Doubles
     columns: Doubles
     row: Floats
 
@@ -208,5 +208,5 @@ def no_model(dtype: np.dtype[np.floating], tile: int) -> tuple[Model, PairWork]:
         upper=singles, guess=rows[:0], guess_starts=integers, ordered=rows,
         low=values, peak=values, pair_rows=rows[:0], pair_starts=integers, pair_logits=values,
         chosen=rows[:0], logits=values, gathered=values, centred=values,
-        few=doubles, columns=np.empty((2, 0)), row=values,
+        by_feature=doubles, columns=np.empty((2, 0)), row=values,
     )  # fmt: skip

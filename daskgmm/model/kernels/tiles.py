@@ -62,11 +62,6 @@ def most_tile_rows(n_components: int, n_features: int, *, matrices: bool) -> int
     return tile_rows(max(min(n_components, longest), 1), n_features, matrices=matrices)
 
 
-def few_values(n_features: int) -> int:
-    """Numbers of a component's sums, which are made about another point in double precision."""
-    return (n_features + 1) * n_features
-
-
 def strip_rows(n_features: int) -> int:
     """Rows of a strip, at most: an even number, as two take the place of one in double."""
     return max(STRIP_VALUES // n_features // 2 * 2, FEWEST_OF_STRIP)
@@ -126,7 +121,7 @@ def _sizes(
         "logits": (n, dtype),
         "gathered": (n_features * strip, dtype),
         "centred": (padded(n_features) * strip, dtype),
-        "few": (few_values(n_features), double),
+        "by_feature": (2 * n_features, double),
         "columns": (2 * n, double),
         "row": (n_features, dtype),
     }

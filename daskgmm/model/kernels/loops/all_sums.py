@@ -12,6 +12,7 @@ from daskgmm.model.kernels.loops.compiling import along_rows, compiled, summed_a
 from daskgmm.model.kernels.loops.few_features import MOST_FEATURES, add_few
 from daskgmm.model.kernels.loops.lanes import REGISTER_BYTES, REGISTERS, load_register
 from daskgmm.model.kernels.loops.products import (
+    add_rectangle,
     features_at,
     no_sums,
     totals,
@@ -104,9 +105,12 @@ def _adding_rectangle(high: int, long: int) -> Callable[..., None]:
             products = with_products(
                 products, shared, features_at(values, j * wide + r, wide, long)
             )
+        if j + long <= n_features:
+            add_rectangle(own, i, j, products, long)
+            return
         both = totals(products)
         for t in range(high):
-            for u in range(min(long, n_features - j)):
+            for u in range(n_features - j):
                 own[i + t, j + u] += both[long * t + u]
 
     adding: Callable[..., None] = add
@@ -228,25 +232,20 @@ def _add_about_mean(
     first: NDArray[Any],
 ) -> None:
     """Add a component's sums, which are made about its mean and moved in double precision."""
-    n_features = len(z)
-    total, centre = _total(shares), work.row
-    height = n_features if whitens else 1
-    second = work.few[: height * n_features].reshape(height, n_features)
-    linear = work.few[height * n_features : (height + 1) * n_features]
-    second[:] = 0
+    n_features, total, centre = len(z), _total(shares), work.row
+    linear, away = work.by_feature[:n_features], work.by_feature[n_features : 2 * n_features]
     linear[:] = 0
     for d in range(n_features):
         centre[d] = origin[d] + _dot(shares, z[d], origin[d]) / total
-    _add_own(whitens, z, centre, shares, work.centred, second, linear)
+        away[d] = np.float64(centre[d]) - np.float64(origin[d])
+    _add_own(whitens, z, centre, shares, work.centred, own, linear)
     for i in range(n_features):
-        away = np.float64(centre[i]) - np.float64(origin[i])
-        moved = linear[i] + total * away
+        moved = linear[i] + total * away[i]
         if whitens:
             for j in range(i, n_features):
-                other = np.float64(centre[j]) - np.float64(origin[j])
-                own[i, j] += second[i, j] + (away * linear[j] + moved * other)
+                own[i, j] += away[i] * linear[j] + moved * away[j]
         else:
-            own[0, i] += second[0, i] + (away * linear[i] + moved * away)
+            own[0, i] += away[i] * linear[i] + moved * away[i]
         first[i] += moved
 
 

@@ -9,8 +9,8 @@ from daskgmm.model.kernels.loops.compiling import along_rows, compiled, summed
 from daskgmm.model.kernels.loops.lanes import LANE_BYTES, load, store
 from daskgmm.model.kernels.loops.turning import gather
 
-_FEW = 4
-"""A block of less than a fourth of its rows takes longer than these one by one."""
+_FEW = 2
+"""So many rows, at most, take less time one by one than a block, of which they fill little."""
 
 
 @along_rows
@@ -65,7 +65,7 @@ def write_distances(
 ) -> None:
     """Write squared whitened distances of chosen rows from a mean to out (h,)."""
     h, wide = len(rows), LANE_BYTES // by_row.itemsize
-    few = h % wide if h % wide <= wide // _FEW else 0
+    few = h % wide if h % wide <= _FEW else 0
     for first in range(0, h - few, wide):
         own = rows[first : first + wide]
         _write_block(by_row, own, mean, factor, centred, out[first : first + wide])

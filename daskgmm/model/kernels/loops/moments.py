@@ -15,6 +15,7 @@ from daskgmm.model.kernels.arguments import (
     PairWork,
     Strategy,
 )
+from daskgmm.model.kernels.compiled import LINE
 from daskgmm.model.kernels.loops.all_pairs import write_all_logits
 from daskgmm.model.kernels.loops.all_sums import add_all_sums
 from daskgmm.model.kernels.loops.arithmetic import enter, normalise, standardise_together
@@ -23,6 +24,7 @@ from daskgmm.model.kernels.loops.compiling import (
     TABLE,
     Declared,
     Loop,
+    compiled,
     rows_in_any_layout,
     rows_together,
 )
@@ -45,6 +47,12 @@ _TILES_UNSEEN = 15
 
 _PROBE = 192
 """Rows of a tile, at most, that a product over all features bounds for a first look."""
+
+
+@compiled
+def in_lines(n: int) -> int:
+    """So many rows or a few more: an odd multiple of `LINE`."""
+    return (-(-n // LINE) | 1) * LINE
 
 
 def _adding(digest: str) -> Callable[..., None]:
@@ -78,7 +86,8 @@ def _adding(digest: str) -> Callable[..., None]:
         tile, unseen, start, few = len(work.ordered), 0, 0, False
         while start < rows.shape[1]:
             left = rows.shape[1] - start
-            n = -(-left // -(-left // tile))  # tiles are even: the last one would be left with few
+            # Tiles are about even, as the last one would be left with few, and of whole lines.
+            n = min(in_lines(-(-left // -(-left // tile))), left)
             if strategy.by_product and unseen == 0 and not few:
                 n = min(n, _PROBE)
             own, own_weights = rows[:, start : start + n], weights[start : start + n]

@@ -135,7 +135,7 @@ def _add_gathered(
     n_features, chosen, gamma = by_row.shape[1], work.chosen[:h], work.logits[:h]
     if not model.whitens:
         own = second[min(k, len(second) - 1)]
-        _add_axes(by_row, chosen, gamma, model.origins[k], work.few, own, first[k])
+        _add_axes(by_row, chosen, gamma, model.origins[k], work.by_feature, own, first[k])
         return
     strips = -(-h // (len(work.gathered) // n_features))
     for s in range(strips):
