@@ -41,8 +41,9 @@ class StandIn(LocalCluster):
         return super().adapt(**options)
 
     def close(self, timeout=None):
-        if self.status.name != "closed":
-            self.note("close")
+        was_open = self.status.name != "closed"
         super().close(timeout)
+        if was_open:  # afterwards: until then an adaptive one may scale
+            self.note("close")
         if self.fault == "close":
             raise RuntimeError("scancel: no answer")
