@@ -158,7 +158,7 @@ def test_a_random_state_that_is_used_up_alike_gives_the_same_bits():
 
 @pytest.mark.slow
 def test_numpy_rows_in_parts_have_the_bits_of_the_same_parts_on_any_scheduler():
-    rows = np.tile(overlapping(21_000, 4), (12, 1))  # three parts of 4 MiB
+    rows = np.tile(overlapping(21_000, 4), (24, 1))  # four parts of 4 MiB
     with dask.config.set(scheduler="synchronous"):
         alone = bits(rows, max_iter=2, init_params="random_from_data")
     assert bits(rows, max_iter=2, init_params="random_from_data") == alone

@@ -147,7 +147,7 @@ class PairWork(NamedTuple):
     """Work arrays of a tile of n rows: components, bounds, the pairs that count, and products.
 
     Rows are counted from the tile's first. `gathered` and `centred` hold a strip of them, feature
-    by feature; `row` has the size of one row.
+    by feature, or what serves instead; `row` has the size of one row.
     """
 
     active: NDArray[np.int64]

@@ -24,6 +24,10 @@ FEW_ROWS = 32
 
 That costs little, and components of few rows are those whose covariances are all but singular."""
 
+MOST_SUMMED_ROWS = 128
+"""Gathered rows whose products are added up in registers, at most: more of them would leave the
+nearest caches, and sums of single precision lose digits."""
+
 LEADING_COMPONENTS = 256
 """Components in a product of features that bounds logits: BLAS nearly reaches the machine's rate,
 and the product stays in a core's own cache."""
@@ -47,6 +51,12 @@ def work_array(size: int, dtype: np.dtype[Any] | type) -> NDArray[Any]:
 def padded(n_features: int) -> int:
     """Rows of a work array for an even number of features, and for the shares of rows."""
     return n_features + n_features % 2 + 1
+
+
+def summed_values(n_features: int) -> int:
+    """Numbers of a work array for gathered rows that are summed, each whole registers long."""
+    longest = n_features + _CACHE_LINE // 4
+    return (MOST_SUMMED_ROWS + 1) * longest + MOST_SUMMED_ROWS + _CACHE_LINE
 
 
 def slab_rows(values_per_row: int, dtype: np.dtype[np.floating], n_bytes: int) -> int:

@@ -11,6 +11,7 @@ from daskgmm.model.kernels.base import (
     LEADING_COMPONENTS,
     SPARE_BYTES,
     padded,
+    summed_values,
     work_array,
 )
 from daskgmm.model.kernels.compiled import LINE
@@ -120,7 +121,7 @@ def _sizes(
         "chosen": (n, short),
         "logits": (n, dtype),
         "gathered": (n_features * strip, dtype),
-        "centred": (padded(n_features) * strip, dtype),
+        "centred": (max(padded(n_features) * strip, summed_values(n_features)), dtype),
         "by_feature": (2 * n_features, double),
         "columns": (2 * n, double),
         "row": (n_features, dtype),

@@ -27,12 +27,13 @@ _SUMMED_BYTES = 5632
 height_of = compiled(padded)
 """For loops."""
 
-_DOUBLE = 8
+DOUBLE = 8
 """Bytes of a number in double precision."""
 
 
 @summed_along_rows
-def _total(gamma: NDArray[Any]) -> Any:
+def total_of(gamma: NDArray[Any]) -> Any:
+    """Sum of responsibilities (n,), in their type."""
     total = gamma[0]
     for r in range(1, len(gamma)):
         total += gamma[r]
@@ -221,6 +222,25 @@ def _add_own(
         _add_products(centred, wide, own, first)
 
 
+@along_rows
+def _add_line(
+    linear: NDArray[Any], away: NDArray[Any], own_away: float, moved: float, line: NDArray[Any]
+) -> None:
+    for j in range(len(line)):
+        line[j] += own_away * linear[j] + moved * away[j]
+
+
+@compiled
+def add_moved(
+    linear: NDArray[Any], away: NDArray[Any], total: float, own: NDArray[Any], first: NDArray[Any]
+) -> None:
+    """Add to sums about an origin (D, D) and (D,) what those about a point away from it lack."""
+    for i in range(len(linear)):
+        moved = linear[i] + total * away[i]
+        _add_line(linear[i:], away[i:], away[i], moved, own[i, i:])
+        first[i] += moved
+
+
 @compiled
 def _add_about_mean(
     whitens: bool,
@@ -232,20 +252,19 @@ def _add_about_mean(
     first: NDArray[Any],
 ) -> None:
     """Add a component's sums, which are made about its mean and moved in double precision."""
-    n_features, total, centre = len(z), _total(shares), work.row
+    n_features, total, centre = len(z), total_of(shares), work.row
     linear, away = work.by_feature[:n_features], work.by_feature[n_features : 2 * n_features]
     linear[:] = 0
     for d in range(n_features):
         centre[d] = origin[d] + _dot(shares, z[d], origin[d]) / total
         away[d] = np.float64(centre[d]) - np.float64(origin[d])
     _add_own(whitens, z, centre, shares, work.centred, own, linear)
+    if whitens:
+        add_moved(linear, away, total, own, first)
+        return
     for i in range(n_features):
         moved = linear[i] + total * away[i]
-        if whitens:
-            for j in range(i, n_features):
-                own[i, j] += away[i] * linear[j] + moved * away[j]
-        else:
-            own[0, i] += away[i] * linear[i] + moved * away[i]
+        own[0, i] += away[i] * linear[i] + moved * away[i]
         first[i] += moved
 
 
@@ -267,10 +286,10 @@ def add_sums(
     own, origin, total = (
         second[min(k, len(second) - 1)],
         model.origins[k],
-        np.float64(_total(shares)),
+        np.float64(total_of(shares)),
     )
     first[k, len(z)] += total
-    if z.itemsize == _DOUBLE:
+    if z.itemsize == DOUBLE:
         _add_own(model.whitens, z, origin, shares, work.centred, own, first[k])
     elif total > FEW_ROWS and not model.fragile[k]:
         _add_about_mean(model.whitens, z, origin, shares, work, own, first[k])

@@ -24,8 +24,8 @@ _TOGETHER = 16
 """Totals, each between 1 and K, that are multiplied before their logarithm is taken."""
 
 _BAND, _BLOCK = 16, 8
-"""Rows that change their layout together, and side of the squares that do so among features: loops
-of a length that the compiler knows, over what stays in the nearest cache."""
+"""Rows that change their layout together, and those that do so feature by feature: loops of a
+length that the compiler knows, over what stays in the nearest cache."""
 
 
 @compiled
@@ -101,26 +101,6 @@ def enter(
     for d in range(n_features):
         for r in range(whole, n):
             by_row[r, d] = (np.float64(rows[d, r]) - origin[d]) * scale[d]
-
-
-@compiled
-def write_by_feature(by_row: NDArray[Any], z: NDArray[Any]) -> None:
-    """Write by_row (n, D) feature by feature to z (D, n)."""
-    n, n_features = by_row.shape
-    whole, wide = n // _BLOCK * _BLOCK, n_features // _BLOCK * _BLOCK
-    for first in range(0, whole, _BLOCK):
-        x = by_row[first : first + _BLOCK]
-        for start in range(0, wide, _BLOCK):
-            for d in range(start, start + _BLOCK):
-                own = z[d, first : first + _BLOCK]
-                for r in range(_BLOCK):
-                    own[r] = x[r, d]
-    for d in range(wide, n_features):
-        for r in range(whole):
-            z[d, r] = by_row[r, d]
-    for d in range(n_features):
-        for r in range(whole, n):
-            z[d, r] = by_row[r, d]
 
 
 @along_rows

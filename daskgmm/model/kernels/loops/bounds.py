@@ -14,6 +14,7 @@ from daskgmm.model.kernels.loops.lanes import (
     larger,
     load,
     store,
+    store_single,
     where_larger,
     within,
 )
@@ -91,42 +92,61 @@ def bound_whitened(
         )
 
 
-@compiled
-def bound_along_axes(
-    model: Model, z: NDArray[Any], active: NDArray[Any], work: PairWork, upper: NDArray[Any]
-) -> None:
-    """Likewise, from single features of z (D, n): differences round relative to themselves."""
-    n_active, n = len(active), z.shape[1]
-    m = MOST_DIRECTIONS + 1
-    _begin(work.best[:n], work.guess[:n])
-    for a in range(n_active):
-        k = active[a]
-        own = slice(k * m, k * m + m)
-        _write_along_axes(
-            z, model.axes[own], model.offsets[own], model.scales[own], model.normalisers[k],
-            upper[a, :n],
-        )  # fmt: skip
-        _keep(np.int32(a), upper[a, :n], work.best[:n], work.guess[:n])
-
-
 @along_rows
-def _write_along_axes(
-    z: NDArray[Any],
+def _bound_block_along_axes(
+    block: NDArray[Any],
+    start: int,
     axes: NDArray[Any],
     offsets: NDArray[Any],
     scales: NDArray[Any],
-    most: Any,
-    bounds: NDArray[Any],
+    normalisers: NDArray[Any],
+    active: NDArray[Any],
+    upper: NDArray[Any],
+    best: NDArray[Any],
+    guess: NDArray[Any],
 ) -> None:
-    """Write bounds (n,) from one feature more than `MOST_DIRECTIONS`."""
-    one, two, three, four = z[axes[0]], z[axes[1]], z[axes[2]], z[axes[3]]
-    first, second, third, fourth = offsets[0], offsets[1], offsets[2], offsets[3]
-    unit, other, another, last = scales[0], scales[1], scales[2], scales[3]
-    half = one.dtype.type(0.5 - SHRINK)
-    for r in range(len(bounds)):
-        w, x = (one[r] - first) * unit, (two[r] - second) * other
-        y, v = (three[r] - third) * another, (four[r] - fourth) * last
-        bounds[r] = most - half * (w * w + x * x + y * y + v * v)
+    """Likewise, from one feature more than `MOST_DIRECTIONS`."""
+    wide, half = LANE_BYTES // block.itemsize, block.dtype.type(0.5 - SHRINK)
+    none = within(load(block, 0) * 0, 0, 0)
+    largest, whose = none - _MOST, none
+    for a in range(len(active)):
+        k = active[a]
+        i = k * (MOST_DIRECTIONS + 1)
+        one = (load(block, axes[i] * wide) - offsets[i]) * scales[i]
+        two = (load(block, axes[i + 1] * wide) - offsets[i + 1]) * scales[i + 1]
+        three = (load(block, axes[i + 2] * wide) - offsets[i + 2]) * scales[i + 2]
+        four = (load(block, axes[i + 3] * wide) - offsets[i + 3]) * scales[i + 3]
+        squares = one * one + two * two + three * three + four * four
+        bound = within(normalisers[k] - squares * half, -_MOST, _MOST)
+        store_single(upper[a], start, bound)
+        whose = where_larger(bound, largest, a, whose)
+        largest = larger(largest, bound)
+    store_single(best, start, largest)
+    store(block, 0, whose)
+    for r in range(wide):
+        guess[start + r] = np.int32(block[r])
+
+
+@compiled
+def bound_along_axes(
+    model: Model,
+    by_row: NDArray[Any],
+    active: NDArray[Any],
+    work: PairWork,
+    upper: NDArray[Any],
+) -> None:
+    """Likewise, from single features, whose differences round relative to themselves."""
+    (n, n_features), wide = by_row.shape, LANE_BYTES // by_row.itemsize
+    block = work.gathered[: n_features * wide]
+    for start in range(0, n, wide):
+        rows = by_row[start : start + wide]
+        if len(rows) < wide:
+            block[:] = 0
+        turn(rows, SPARE_BYTES // by_row.itemsize, block, wide)
+        _bound_block_along_axes(
+            block, start, model.axes, model.offsets, model.scales, model.normalisers, active,
+            upper, work.best, work.guess,
+        )  # fmt: skip
 
 
 @compiled

@@ -54,13 +54,13 @@ def _writing(digest: str) -> Callable[..., None]:
         for start in range(0, rows.shape[1], tile):
             n = min(tile, rows.shape[1] - start)
             own = out[:, start : start + n]
-            z = work.z[: n_features * n].reshape(n_features, n)
             if strategy.screened:
                 by_row = work.by_row[: n_features * n].reshape(n, n_features)
                 enter(rows[:, start : start + n], origin, scale, by_row)
-                find_pairs(model, z, by_row, active, work, strategy.by_product)
+                find_pairs(model, by_row, active, work, strategy.by_product)
                 write_pairs(model, by_row, active, work, own)
             else:
+                z = work.z[: n_features * n].reshape(n_features, n)
                 gamma = work.pair_logits[: n_components * n].reshape(n_components, n)
                 standardise(rows[:, start : start + n], origin, scale, z)
                 write_all_logits(model, z, work, gamma)

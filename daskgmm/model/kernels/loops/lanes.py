@@ -88,6 +88,22 @@ def store(typing: Any, array: Any, start: Any, lanes: Any) -> Any:
 
 
 @intrinsic
+def store_single(typing: Any, array: Any, start: Any, lanes: Any) -> Any:
+    """Likewise, to an array of single precision."""
+    del typing
+    singles = ir.VectorType(ir.FloatType(), lanes.count)
+
+    def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:  # noqa: ARG001
+        own = given[2]
+        if lanes.number == types.float64:
+            own = builder.fptrunc(own, singles)
+        stored(context, builder, array, given[:2], own)
+        return context.get_dummy_value()
+
+    return types.void(array, start, lanes), write
+
+
+@intrinsic
 def add_to_doubles(typing: Any, array: Any, start: Any, lanes: Any) -> Any:
     """Add lanes to as many numbers of an array (n,) in double precision."""
     del typing

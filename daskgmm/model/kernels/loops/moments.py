@@ -106,7 +106,7 @@ def _adding(digest: str) -> Callable[..., None]:
                     listed = list_all(n_components, work.active)
                 active = work.active[:listed]
                 counted[4 if strategy.by_product else 3] += n * len(active)
-                pairs = find_pairs(model, z, by_row, active, work, strategy.by_product)
+                pairs = find_pairs(model, by_row, active, work, strategy.by_product)
                 few = pairs <= strategy.most * n * n_components
                 unseen = 0 if few else _TILES_UNSEEN
             else:

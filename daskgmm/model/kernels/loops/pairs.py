@@ -6,12 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import Model, PairWork
-from daskgmm.model.kernels.loops.all_sums import add_sums
 from daskgmm.model.kernels.loops.arithmetic import begin_with_noise, log_likelihood, shares_of
 from daskgmm.model.kernels.loops.compiling import along_rows, compiled
 from daskgmm.model.kernels.loops.exponential import exp
+from daskgmm.model.kernels.loops.row_sums import add_row_sums
 from daskgmm.model.kernels.loops.screened import pair_logits
-from daskgmm.model.kernels.loops.turning import gather
 
 
 @along_rows
@@ -132,17 +131,11 @@ def _add_gathered(
     coarse: NDArray[Any],
 ) -> None:
     """Add the sums of component k over the gathered rows."""
-    n_features, chosen, gamma = by_row.shape[1], work.chosen[:h], work.logits[:h]
     if not model.whitens:
-        own = second[min(k, len(second) - 1)]
+        chosen, gamma, own = work.chosen[:h], work.logits[:h], second[min(k, len(second) - 1)]
         _add_axes(by_row, chosen, gamma, model.origins[k], work.by_feature, own, first[k])
         return
-    strips = -(-h // (len(work.gathered) // n_features))
-    for s in range(strips):
-        start, stop = h * s // strips, h * (s + 1) // strips
-        rows = work.gathered[: n_features * (stop - start)].reshape(n_features, stop - start)
-        gather(by_row, chosen[start:stop], work.gathered, stop - start)
-        add_sums(model, rows, work, k, gamma[start:stop], second, first, coarse)
+    add_row_sums(model, by_row, k, h, work, second, first, coarse)
 
 
 @compiled

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import Model, PairWork
-from daskgmm.model.kernels.loops.arithmetic import write_by_feature
 from daskgmm.model.kernels.loops.bounds import (
     BLOCK_ROWS,
     bound_along_axes,
@@ -137,7 +136,6 @@ def pair_logits(model: Model, by_row: NDArray[Any], active: NDArray[Any], work: 
 @compiled
 def find_pairs(
     model: Model,
-    z: NDArray[Any],
     by_row: NDArray[Any],
     active: NDArray[Any],
     work: PairWork,
@@ -145,8 +143,7 @@ def find_pairs(
 ) -> int:
     """Find the pairs of a tile of rows (n, D) with active components that may count.
 
-    Return their number. Along the axes z (D, n) serves as well, and is made here; or all components
-    are bounded by products over features.
+    Return their number. Directions or axes bound logits, or products over features do.
     """
     n = len(by_row)
     height, blocks = len(active), -(-n // BLOCK_ROWS)
@@ -156,8 +153,7 @@ def find_pairs(
     elif by_product:
         bound_by_features(model, by_row, work, upper)
     else:
-        write_by_feature(by_row, z)
-        bound_along_axes(model, z, active, work, upper)
+        bound_along_axes(model, by_row, active, work, upper)
     _guess(model, by_row, active, work, upper)
     found: int = n + _survivors(model, by_row, active, work, upper)
     return found
