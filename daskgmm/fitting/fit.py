@@ -28,7 +28,6 @@ from daskgmm.passes.engine.gathering import held_groups
 from daskgmm.passes.engine.graph import Group
 from daskgmm.passes.engine.grouping import laid_out
 from daskgmm.passes.engine.persist import held
-from daskgmm.passes.engine.threads import spare_threads, threads_between_passes
 from daskgmm.passes.expectation import expect
 from daskgmm.passes.lengths import counted_if_persisted
 from daskgmm.passes.memory_limits import helpers_with_room, require_room
@@ -110,15 +109,10 @@ class Fit:
     def states(self) -> Iterator[FitState]:
         """Run EM and yield its state after each pass; see `daskgmm.training.em.em`."""
         with one_thread():
-            states = em(self.traces, self._expect, self.standardised.em_settings)
-            while (state := self._next(states)) is not None:
+            for state in em(self.traces, self._expect, self.standardised.em_settings):
                 self.progress = self.progress.after(state, self.passes, self._entries(state))
                 self._checkpoint.save(self.progress)
                 yield state
-
-    def _next(self, states: Iterator[FitState]) -> FitState | None:
-        with spare_threads(threads_between_passes()):
-            return next(states, None)
 
     def _begun(self, random: np.random.RandomState, tasks: Tasks | None) -> FitProgress:
         """Survey the rows, as they are laid out if they are, and find the starts."""

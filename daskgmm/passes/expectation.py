@@ -26,7 +26,6 @@ from daskgmm.model.typing import Doubles
 from daskgmm.passes.engine.graph import Group, run_pass
 from daskgmm.passes.engine.grouping import group_by_cost
 from daskgmm.passes.engine.keys import Phase
-from daskgmm.passes.engine.threads import in_threads
 from daskgmm.passes.engine.work import OnPart, Work
 from daskgmm.passes.nonfinite import FlawedPart
 
@@ -113,9 +112,6 @@ def _begin(sent: _Sent) -> OnPart:
 
 def expect(source: Source, groups: Sequence[Group], expectation: Expectation) -> list[Moments]:
     """Compute each mixture's moments over all rows of `source`, in one pass."""
-    if in_threads():  # threads that help here would wait for what a task makes first
-        with accumulator(expectation):
-            pass
     work = Work(_begin, add_moments, _Sent(expectation), expectation.moments_bytes)
     return expectation.complete(run_pass(source, groups, work, Phase.PASS))
 

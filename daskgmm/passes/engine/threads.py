@@ -1,8 +1,8 @@
-"""How many threads this process has for tasks, and which others help a computation.
+"""How many threads this process has for tasks, and which a search for starts uses beside its own.
 
-A search for starts uses those that no task needs meanwhile. On a cluster these are threads of its
-worker and, where all workers are on this machine, as many as other workers have that do not search.
-Without one they are those of this process, which help between passes too.
+It uses those that no task needs meanwhile. On a cluster these are threads of the search's worker
+and, where all workers are on this machine, as many as other workers have that do not search.
+Without one they are those of this process.
 """
 
 import os
@@ -50,24 +50,13 @@ def threads_here() -> int:
     return os.cpu_count() or 1
 
 
-def in_threads() -> bool:
-    """Whether tasks run in threads of this process, all of which are theirs."""
-    alone = active_client() is None and this_worker() is None
-    return alone and dask.config.get("scheduler", None) in _IN_THREADS
-
-
 def threads_each(searches: int) -> int:
     """Threads that each of so many searches may use, or, on a cluster, may at least."""
     client = active_client()
     if client is None:
-        return threads_here() if in_threads() else 1
+        alone = this_worker() is None and dask.config.get("scheduler", None) in _IN_THREADS
+        return threads_here() if alone else 1
     return max(min(_threads_of_this_machine(client), threads_here()) // searches, 1)
-
-
-def threads_between_passes() -> int:
-    """Threads that a loop over passes may use while no task is at work."""
-    driver = active_client() is not None and this_worker() is None
-    return threads_here() if driver else threads_each(1)
 
 
 def _threads_of_this_machine(client: Any) -> int:
@@ -85,7 +74,7 @@ def spare_threads(share: int) -> Iterator[None]:
     Parameters
     ----------
     share : int
-        Threads of whoever computes; on a worker all that it has, where they are more.
+        Threads of the search; on a cluster those of its worker, where they are more.
     """
     worker = this_worker()
 
