@@ -94,9 +94,9 @@ class Full(Covariance):
         def bound(own: slice) -> None:
             with buffers.one(lambda: np.empty((longest, *factors.shape[1:]))) as buffer:
                 sizes = np.abs(factors[own], out=buffer[: own.stop - own.start])
-                sizes *= vectors[own, :, np.newaxis]
-                largest[own] = (sizes.sum(axis=1) ** 2).sum(axis=1)
+                largest[own] = ((vectors[own, np.newaxis] @ sizes) ** 2).sum(axis=(1, 2))
                 if not (largest[own] <= most).all():
+                    sizes *= vectors[own, :, np.newaxis]
                     least[own] = np.einsum("kij,kij->k", sizes, sizes)
 
         each(bound, slices)

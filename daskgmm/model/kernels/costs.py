@@ -149,7 +149,7 @@ Rapids), and are in proportion."""
 WIDE = Costs(
     CovarianceCosts(
         features=FeatureCost(1.5, 0.07, 1.3),
-        centred=Cost(1.5, feature=0.55),
+        centred=Cost(1.5, feature=0.42),
         logit=Cost(2.4, feature=0.26),
         listed=Cost(2.5, single=0.85),
         pair=Cost(18, single=0.4),
