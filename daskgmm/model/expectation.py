@@ -210,3 +210,8 @@ class Accumulator:
 def add_moments(left: Sequence[Moments], right: Sequence[Moments]) -> list[Moments]:
     """Sum of two lists of moments of the same mixtures."""
     return [one + other for one, other in zip(left, right, strict=True)]
+
+
+def take_in_moments(left: Sequence[Moments], right: Sequence[Moments]) -> list[Moments]:
+    """Likewise, in the arrays of the first list, which nobody else holds."""
+    return [one.take_in(other) for one, other in zip(left, right, strict=True)]

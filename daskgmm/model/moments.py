@@ -93,12 +93,22 @@ class Moments:
         return object.__sizeof__(self) + sum(one.nbytes for one in arrays)
 
     def __add__(self, other: "Moments") -> "Moments":
+        return self._sum(other, np.empty_like(self.sums), np.empty_like(self.shared))
+
+    def take_in(self, other: "Moments") -> "Moments":
+        """The sum with others, in the arrays of these, which nobody else holds."""
+        return self._sum(other, self.sums, self.shared)
+
+    def _sum(self, other: "Moments", sums: Doubles, shared: Doubles) -> "Moments":
+        """The sum with others, in these arrays."""
         if not np.array_equal(self.origins, other.origins):
             raise ValueError("moments about different origins do not add")
+        np.add(self.sums, other.sums, out=sums)
+        np.add(self.shared, other.shared, out=shared)
         return Moments(
             self.origins,
-            self.sums + other.sums,
-            self.shared + other.shared,
+            sums,
+            shared,
             self.log_likelihood + other.log_likelihood,
             self.weight + other.weight,
             self.rows + other.rows,

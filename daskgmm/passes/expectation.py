@@ -15,7 +15,12 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 import numpy as np
 
 from daskgmm.data.source import Block, Part, Source
-from daskgmm.model.expectation import Accumulator, Expectation, add_moments
+from daskgmm.model.expectation import (
+    Accumulator,
+    Expectation,
+    add_moments,
+    take_in_moments,
+)
 from daskgmm.model.frame import scatter
 from daskgmm.model.missing.patterns import Missing, complete, complete_rows
 from daskgmm.model.moments import Moments
@@ -112,7 +117,8 @@ def _begin(sent: _Sent) -> OnPart:
 
 def expect(source: Source, groups: Sequence[Group], expectation: Expectation) -> list[Moments]:
     """Compute each mixture's moments over all rows of `source`, in one pass."""
-    work = Work(_begin, add_moments, _Sent(expectation), expectation.moments_bytes)
+    sent, size = _Sent(expectation), expectation.moments_bytes
+    work = Work(_begin, add_moments, sent, size, take_in_moments)
     return expectation.complete(run_pass(source, groups, work, Phase.PASS))
 
 

@@ -210,6 +210,26 @@ def test_addition_is_commutative_associative_and_has_the_empty_sum_as_identity(c
         assert (one.weight, one.rows) == (other.weight, other.rows)
 
 
+@each_kernel
+def test_what_takes_others_in_is_their_sum_and_leaves_them_alone(covariance, kernel):
+    mixture = reference.random_mixture(covariance.name, 3, 2)
+
+    def of(seed):
+        made = kernel([mixture], Frame.identity(2), DOUBLE)
+        made.add(gaussian(50, 2, seed).T)
+        return made.take()[0]
+
+    one, other = of(1), of(2)
+    whole, found = one + other, of(1).take_in(other)
+    assert_array_equal(one.sums, of(1).sums)
+    assert_array_equal(other.sums, of(2).sums)
+    assert_array_equal(found.sums, whole.sums)
+    assert_array_equal(found.shared, whole.shared)
+    assert (found.log_likelihood, found.weight, found.rows) == (
+        whole.log_likelihood, whole.weight, whole.rows,
+    )  # fmt: skip
+
+
 def test_moments_about_different_origins_do_not_add():
     one, other = (
         reference.random_mixture("full", 2, 2, 0),

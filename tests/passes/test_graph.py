@@ -204,6 +204,18 @@ def test_tasks_of_a_group_are_added_up_in_order_whatever_their_size():
         assert dask.get(graph, root) == functools.reduce(operator.add, x.tolist())
 
 
+@pytest.mark.parametrize("n_bytes", [1, 2**30])
+def test_what_is_added_in_place_leaves_the_results_of_other_tasks_alone(n_bytes):
+    source = Source(tuple(map(CountedPart, range(40))), 1, np.dtype(np.float64))
+    work = Work(positions, operator.add, 0, n_bytes, operator.iadd)
+    groups = [range(i, min(i + 3, 40)) for i in range(0, 40, 3)]
+    graph, root = pass_graph(source, groups, work, "a", "b")
+    leaves = [key for key in graph if key[0] == "a-b"]
+    whole, *parts = dask.get(graph, [root, *leaves])
+    assert whole == list(range(40))
+    assert parts == [list(group) for group in groups]
+
+
 @pytest.mark.slow
 def test_every_number_of_parts_up_to_a_thousand_has_a_tree():
     for n_parts in range(1, 1001, 37):

@@ -143,7 +143,7 @@ class Shared:
 
 def _sum_parts(
     begin: Callable[[Any], OnPart],
-    add: Add,
+    add_to: Add,
     stretches: tuple[Stretch, ...],
     argument: Any,
     *inputs: Any,
@@ -153,13 +153,15 @@ def _sum_parts(
         on_part = begin(argument.value if isinstance(argument, Shared) else argument)
         values = iter(inputs)
         return reduce(
-            add,
-            (reduce(add, (on_part(*part) for part in one.read(values))) for one in stretches),
+            add_to,
+            (reduce(add_to, (on_part(*part) for part in one.read(values))) for one in stretches),
         )
 
 
-def _add_all(add: Add, values: Sequence[Any]) -> Any:
-    return reduce(add, values)
+def _add_all(add: Add, add_to: Add, values: Sequence[Any]) -> Any:
+    """The sum of values that others may hold."""
+    first, second, *others = values
+    return reduce(add_to, others, add(first, second))
 
 
 def run_pass(
@@ -211,7 +213,7 @@ def pass_graph(
         for leaf in leaves:
             key = (f"{prefix}-{suffix}", leaf.first)
             read = (leaf.stretches, argument, *map(TaskRef, leaf.inputs))
-            graph[key] = Task(key, _sum_parts, work.begin, work.add, *read)
+            graph[key] = Task(key, _sum_parts, work.begin, work.add_to or work.add, *read)
             members.append(key)
         sums.append(_chain(graph, members, work, suffix, number))
     joined = [group.joined if isinstance(group, HeldGroup) else 1 for group in groups]
@@ -260,11 +262,14 @@ def part_bytes(source: Source, position: int) -> float:
 
 
 def _sum(
-    graph: dict[Hashable, Any], members: Sequence[Hashable], add: Add, key: Hashable
+    graph: dict[Hashable, Any], members: Sequence[Hashable], work: Work, key: Hashable
 ) -> Hashable:
     if len(members) == 1:
         return members[0]
-    graph[key] = Task(key, _add_all, add, List(*(TaskRef(member) for member in members)))
+    add_to = work.add_to or work.add
+    graph[key] = Task(
+        key, _add_all, work.add, add_to, List(*(TaskRef(member) for member in members))
+    )
     return key
 
 
@@ -275,7 +280,7 @@ def _chain(
     most, found = fan_in(work.result_bytes), members[0]
     for step, start in enumerate(range(1, len(members), most - 1)):
         bunch = [found, *members[start : start + most - 1]]
-        found = _sum(graph, bunch, work.add, (f"gmm-reduce-{suffix}", "group", group, step))
+        found = _sum(graph, bunch, work, (f"gmm-reduce-{suffix}", "group", group, step))
     return found
 
 
@@ -293,7 +298,7 @@ def _tree(
     bunches, depth = [[key for _, key in bunch] for _, bunch in by_bunch], 0
     while True:
         level = [
-            _sum(graph, bunch, work.add, (f"gmm-reduce-{suffix}", depth, number))
+            _sum(graph, bunch, work, (f"gmm-reduce-{suffix}", depth, number))
             for number, bunch in enumerate(bunches)
         ]
         if len(level) == 1:

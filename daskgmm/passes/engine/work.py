@@ -35,12 +35,16 @@ class Work:
         Sent with each task where it is small, else once to each worker.
     result_bytes : int
         Bytes of a part's result, where they may be many.
+    add_to : callable or None
+        Likewise ``add``, in the place of the first result, which a task has made itself: new memory
+        for each sum takes longer than to add. ``None`` for small results.
     """
 
     begin: Callable[[Any], OnPart]
     add: Add
     argument: Any
     result_bytes: int = 0
+    add_to: Add | None = None
 
 
 def read_part(part: Part, inputs: Sequence[Any]) -> Iterator[Block]:
