@@ -76,7 +76,9 @@ def factor_from_precision(precision: Doubles, component: int | None) -> Doubles:
     with naming(component):
         if not np.allclose(precision, precision.T, rtol=1e-7):
             raise ValueError("not symmetric")
-        flipped = linalg.cholesky(precision[::-1, ::-1], lower=True)
+        flipped = np.linalg.cholesky(precision[::-1, ::-1])
+        if not np.isfinite(flipped).all():
+            raise ValueError("not finite")
     return np.ascontiguousarray(flipped[::-1, ::-1])
 
 
