@@ -246,7 +246,7 @@ def test_read_only_rows_in_any_layout_go_through_the_same_loop(rows_dtype, dtype
 def test_it_is_taken_where_asked_for_and_the_form_serves_all_components(monkeypatch):
     monkeypatch.setattr("daskgmm.model.kernels.strategy.costs", lambda: WIDE)
     frame = Frame.identity(7)
-    fine = reference.random_mixture("full", 16, 7)
+    fine = reference.random_mixture("full", 8, 7)
     tight = Mixture.from_covariances(
         COVARIANCES["full"], np.full(2, 0.5), np.repeat([[0.0], [1.0]], 7, axis=1),
         np.stack([np.eye(7), 1e-14 * np.eye(7)]),

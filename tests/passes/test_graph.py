@@ -349,7 +349,7 @@ def test_errors_of_a_part_reach_the_caller_as_they_are():
 
 
 def test_arrays_in_memory_are_cut_by_their_shape_alone():
-    source = from_numpy(np.zeros((400_000, 3)))
+    source = from_numpy(np.zeros((1_000_000, 3)))
     assert source.lengths == tuple(part.rows.shape[1] for part in source.parts)
     assert len(source.parts) == 4
 

@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from daskgmm.data.source import Block, Floats, SelfContainedPart, Source, check_weights
 from daskgmm.errors import DataError, InputTypeError
 
-_PART_BYTES = 2**23
+_PART_BYTES = 3 * 2**21
 _FEWEST_ROWS = 2**8
 _WIDE_ROWS, _WIDE_BYTES = 2**11, 2**25
-"""Of a part with many features, for which matrix products need more rows than 8 MiB hold."""
+"""Of a part with many features, for which matrix products need more rows than 6 MiB hold."""
 
 _MOST_ROWS = 2**18
 
@@ -105,7 +105,7 @@ def from_numpy(X: ArrayLike, sample_weight: ArrayLike | None = None) -> Source:
 def in_parts(
     rows: NDArray[Any], sample_weight: ArrayLike | None, columns: tuple[str, ...] | None = None
 ) -> Source:
-    """Cut an array of shape (D, n) into even parts of about 8 MiB as float64, up to 32 if wide.
+    """Cut an array of shape (D, n) into even parts of about 6 MiB as float64, up to 32 if wide.
 
     A short last part, or one too many, would leave other threads waiting for one that has more.
 
