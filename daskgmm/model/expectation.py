@@ -44,6 +44,10 @@ class Expectation:
         Whether there are so many rows that a compiled loop is worth loading.
     missing : Missing
         What rows with missing values (NaN) count as.
+    chosen : tuple of type or None
+        Kernel of each mixture, where another process has chosen it. What costs least differs
+        between processors; and moments are about what their kernel takes them about, and lack what
+        it leaves to the total scatter.
     """
 
     mixtures: tuple[Mixture, ...]
@@ -53,6 +57,7 @@ class Expectation:
     origins: tuple[Doubles | None, ...] | None = None
     compiled: bool = False
     missing: Missing = Missing.ERROR
+    chosen: tuple[type[Kernel], ...] | None = None
 
     @cached_property
     def dtypes(self) -> tuple[np.dtype[np.floating], ...]:
@@ -67,7 +72,7 @@ class Expectation:
     @cached_property
     def kinds(self) -> tuple[type[Kernel], ...]:
         """Kernel that computes each mixture."""
-        return tuple(map(self._kernel, range(len(self.mixtures))))
+        return self.chosen or tuple(map(self._kernel, range(len(self.mixtures))))
 
     def kernels(self) -> list[tuple[list[int], Kernel]]:
         """New kernels, each with the positions of the mixtures that it computes."""
@@ -100,6 +105,7 @@ class Expectation:
             scatter=None,
             origins=origins,
             missing=Missing.ERROR,
+            chosen=None,
         )
 
     @property

@@ -56,6 +56,8 @@ def _add_part(
 class _Sent:
     """An expectation that is sent with half of each matrix, and unpacked once in a process.
 
+    Whoever sends it chooses the kernels, whose moments it completes.
+
     Parameters
     ----------
     expectation : Expectation or None
@@ -89,7 +91,7 @@ class _Sent:
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._packed is None:
-            rest = replace(self.expectation, mixtures=())
+            rest = replace(self.expectation, mixtures=(), chosen=self.expectation.kinds)
             self._packed = rest, [packed_mixture(one) for one in self.expectation.mixtures]
         return _received, (self._name, self._packed)
 

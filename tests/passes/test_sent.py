@@ -14,10 +14,12 @@ from daskgmm import GaussianMixture
 from daskgmm.model.covariance import covariance_named
 from daskgmm.model.expectation import Expectation
 from daskgmm.model.frame import Frame
+from daskgmm.model.kernels.costs import NARROW, WIDE
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.packed import packed_mixture, unpacked_mixture
 from daskgmm.passes.expectation import _Sent
+from tests.support import reference
 from tests.support.clusters import in_threads
 
 K, D = 40, 50
@@ -60,6 +62,25 @@ def test_parameters_are_sent_by_half_matrices_also_from_worker_to_worker():
     assert size_of(arrived) == size_of(sent)
     (found,) = arrived.expectation.mixtures
     assert found.factors.tobytes() == expectation.mixtures[0].factors.tobytes()
+
+
+@pytest.mark.parametrize(("here", "there"), [(WIDE, NARROW), (NARROW, WIDE)])
+def test_a_worker_with_another_processor_takes_the_kernels_of_who_completes_the_moments(
+    monkeypatch, here, there
+):
+    def expectation():
+        own = reference.random_mixture("full", 8, 8)
+        return Expectation((own,), Frame.identity(8), np.dtype(float), compiled=True)
+
+    choose = "daskgmm.model.kernels.strategy.costs"
+    monkeypatch.setattr(choose, lambda: here)
+    made = expectation()
+    sent = pickle.dumps(_Sent(made))
+    monkeypatch.setattr(choose, lambda: there)
+    assert expectation().kinds != made.kinds
+    arrived = pickle.loads(sent).expectation  # noqa: S301  our own
+    assert arrived.kinds == made.kinds
+    assert arrived.of_features(np.arange(3)).chosen is None
 
 
 def moments(touched, order="C"):

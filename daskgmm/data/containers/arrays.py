@@ -18,6 +18,7 @@ _WIDE_ROWS, _WIDE_BYTES = 2**11, 2**25
 """Of a part with many features, for which matrix products need more rows than 6 MiB hold."""
 
 _MOST_ROWS = 2**18
+"""About: parts are of whole lines."""
 
 _EVEN = 4
 """Parts come in so many, if there are more than two: two threads, or four, have as many each."""

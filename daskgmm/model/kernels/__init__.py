@@ -18,7 +18,7 @@ Two run one compiled loop over tiles of rows (`loops.moments`), which holds no i
 
 `ScreenedKernel` whitens about the means too, but only the pairs (row, component) that count;
 where most do, or features are few, all pairs, by features where those are exact enough. `strategy`
-has the costs by which it is chosen, `arguments` what the loop is given, `models` and
+chooses by the `costs` of the processor's kind, `arguments` is what the loop is given, `models` and
 `tiles` make that. Hundreds of components are told apart first: `neighbours`, `overlap`.
 
 All hold work arrays that are allocated once: fresh large temporaries would be mapped, faulted

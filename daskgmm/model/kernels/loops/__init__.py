@@ -2,8 +2,9 @@
 
 `moments` and `densities` are the two loops over tiles of rows. A tile goes by two products over
 feature vectors (`features`), or by pairs of a row and a component. Where bounds on logits pay,
-`bounds` and `screened` find those that may count, and `pairs` sums over them. Else all logits are
-computed (`all_pairs`); `listed` sums over those that count, if few do, and `all_sums` over all. Of
+`bounds` and `screened` find those that may count, and `pairs` sums over them (`row_sums`). Else all
+logits are computed (`all_pairs`); `listed` sums over those that count, if few do, and `all_sums`
+over all; of few features, which registers hold together, `few_features` does so. Of
 hundreds of components `neighbours` lists those that a tile's rows can be shared out to.
 `arithmetic`, `distances`, `exponential`, `lanes`, `products` and `turning` are what several share.
 
