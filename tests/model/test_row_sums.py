@@ -33,9 +33,13 @@ def case(rng, n_features, h, dtype, *, fragile):
     memory = work_array(n * n_features + SPARE_BYTES // dtype.itemsize, dtype)
     memory[:] = np.nan
     by_row = memory[: n * n_features].reshape(n, n_features)
-    by_row[:] = rng.normal(size=(n, n_features))
+    units = 10.0 ** rng.uniform(-3, 3, n_features)
+    offset = units * rng.normal(scale=30, size=n_features)
+    by_row[:] = rng.normal(size=(n, n_features)) @ rng.normal(size=(n_features,) * 2) * units
+    by_row[:] += offset
+    by_row[:, n_features // 2] = offset[n_features // 2]  # a constant column
     none, _ = no_model(dtype, 0)
-    origins = rng.normal(size=(K, n_features)).astype(dtype)
+    origins = (offset + units * rng.normal(size=(K, n_features))).astype(dtype)
     model = none._replace(
         means=origins,
         origins=origins,
@@ -68,10 +72,11 @@ def test_they_are_numpys_and_nothing_is_written_beside_them(dtype, h, fragile):
         shares = work.logits[:h].astype(float)
         single = dtype == np.float32 and shares.sum() > FEW_ROWS and not fragile
         rtol = 1e-6 if single else 1e-13
-        expected = np.triu((x.T * shares) @ x)
-        assert_allclose(np.triu(whole[1]), expected, atol=rtol * np.abs(expected).max())
-        most = np.abs(shares @ np.abs(x)).max()
-        assert_allclose(first[1, :-1], shares @ x, atol=rtol * most)
+        expected = (x.T * shares) @ x
+        size = np.sqrt(np.diag(expected))  # each column has a unit of its own
+        errors = np.triu(whole[1] - expected) / np.outer(size, size)
+        assert np.abs(errors).max() <= rtol
+        assert (np.abs(first[1, :-1] - shares @ x) <= rtol * (shares @ np.abs(x))).all()
         assert_allclose(first[1, -1], shares.sum(), rtol=1e-6 if dtype == np.float32 else 1e-13)
         assert not whole[0].any()
         assert not whole[2:].any()

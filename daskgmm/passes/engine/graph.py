@@ -213,7 +213,7 @@ def pass_graph(
         for leaf in leaves:
             key = (f"{prefix}-{suffix}", leaf.first)
             read = (leaf.stretches, argument, *map(TaskRef, leaf.inputs))
-            graph[key] = Task(key, _sum_parts, work.begin, work.add_to or work.add, *read)
+            graph[key] = Task(key, _sum_parts, work.begin, work.add_in_task, *read)
             members.append(key)
         sums.append(_chain(graph, members, work, suffix, number))
     joined = [group.joined if isinstance(group, HeldGroup) else 1 for group in groups]
@@ -266,10 +266,8 @@ def _sum(
 ) -> Hashable:
     if len(members) == 1:
         return members[0]
-    add_to = work.add_to or work.add
-    graph[key] = Task(
-        key, _add_all, work.add, add_to, List(*(TaskRef(member) for member in members))
-    )
+    values = List(*(TaskRef(member) for member in members))
+    graph[key] = Task(key, _add_all, work.add, work.add_in_task, values)
     return key
 
 

@@ -46,6 +46,11 @@ class Work:
     result_bytes: int = 0
     add_to: Add | None = None
 
+    @property
+    def add_in_task(self) -> Add:
+        """Adds to a first result that the task has made itself."""
+        return self.add_to or self.add
+
 
 def read_part(part: Part, inputs: Sequence[Any]) -> Iterator[Block]:
     """Blocks of a part; where storage fails in passing, the rest is read again.
