@@ -1,14 +1,22 @@
-"""Start of a command without garbage collection, which would search all that is imported.
+"""Start of a command: what imports would do that the command has no use for.
 
-Importing the libraries makes half a million objects that stay. Collections would go through them
-several times, for a fifth of the time of the imports.
+Importing the libraries makes half a million objects that stay. Garbage collections would go through
+them several times, for a fifth of the time of the imports. And scikit-learn imports `scipy.stats`,
+for another fifth, whose functions no command calls.
 """
 
 import gc
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import LazyLoader
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from daskgmm.jobs.listener import Listener, Start
+
+_UNUSED = "scipy.stats"
 
 COMMANDS = ("fit", "select", "update", "predict", "score")
 """Commands that import most of the libraries, then call `Listener.start` before they read rows."""
@@ -24,6 +32,25 @@ def end() -> None:
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
+
+
+class Deferred:
+    """Finder of modules that load `scipy.stats` only if an attribute of it is asked for."""
+
+    @staticmethod
+    def find_spec(
+        name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The module's specification, whose loader waits; none for other modules."""
+        spec = PathFinder.find_spec(name, path, target) if name == _UNUSED else None
+        if spec is not None and spec.loader is not None:
+            spec.loader = LazyLoader(spec.loader)
+        return spec
+
+
+def defer() -> None:
+    """Load in this process what is imported but not used only once it is used."""
+    sys.meta_path.insert(0, Deferred)
 
 
 class Loading:

@@ -168,6 +168,7 @@ def _ended_by(error: click.ClickException) -> int:
 def main() -> NoReturn:
     """Run the command line of this process and end it."""
     loading.begin()
+    loading.defer()
     streams.prepare()
     logs.log_warnings()
     with interruptible():

@@ -7,11 +7,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.mixture import BayesianGaussianMixture as Variational
-from sklearn.mixture import GaussianMixture as ScikitLearn
 
 from daskgmm.errors import ConfigurationError, InputTypeError
-from daskgmm.estimators.sklearn_model import from_sklearn
 from daskgmm.fitting.fitted import Fitted
 from daskgmm.fitting.protocols import FittedMixture
 from daskgmm.fitting.stored.model_file import Stored
@@ -52,14 +49,8 @@ def fitted_mixture(given: Any, name: str) -> Fitted:
         return Stored.at(given, None).fitted
     found: Any = getattr(given, "best_estimator_", given)
     found = getattr(found, "mixture_", found)
-    if isinstance(found, ScikitLearn) and hasattr(found, "weights_"):
-        from daskgmm.estimators.gaussian_mixture import GaussianMixture
-
-        found = from_sklearn(GaussianMixture, found)
-    if isinstance(found, Variational) and hasattr(found, "weights_"):
-        from daskgmm.estimators.bayesian import BayesianGaussianMixture
-
-        found = BayesianGaussianMixture.from_sklearn(found)
+    if hasattr(found, "weights_") and not hasattr(found, "_predictor"):
+        found = _from_sklearn(found)
     if hasattr(found, "_predictor"):
         return Fitted.of(found)
     if hasattr(found, "fit"):
@@ -68,6 +59,23 @@ def fitted_mixture(given: Any, name: str) -> Fitted:
             f"Fit it first, or give {_TAKEN}.",
         )
     raise InputTypeError(f"{name} is {given!r}.", f"Give {_TAKEN}.")
+
+
+def _from_sklearn(found: Any) -> Any:
+    """Our estimator for scikit-learn's; anything else as it is."""
+    # Imported here, because scikit-learn's mixtures import half of scikit-learn.
+    from sklearn import mixture
+
+    from daskgmm.estimators.bayesian import BayesianGaussianMixture
+    from daskgmm.estimators.gaussian_mixture import GaussianMixture
+
+    for theirs, ours in (
+        (mixture.GaussianMixture, GaussianMixture),
+        (mixture.BayesianGaussianMixture, BayesianGaussianMixture),
+    ):
+        if isinstance(found, theirs):
+            return ours.from_sklearn(found)
+    return found
 
 
 class StartsFrom:

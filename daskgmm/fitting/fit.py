@@ -4,8 +4,10 @@ import copy
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
+from threading import Thread
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -76,13 +78,15 @@ class Fit:
         self.source = source = counted_if_persisted(held(source))
         self.settings = settings
         self._checkpoint, self._followed = checkpoint, followed
+        compiling = None if source.lengths is None else self._compiling(sum(source.lengths))
         tasks = None if source.lengths is None else self._laid_out(source.lengths)
         self.progress = checkpoint.progress or self._begun(random, tasks)
         self.passes = self.progress.passes
         self.standardised = StandardisedData.of(self.survey, settings)
         self.compiled = settings.worth_compiling(self.survey.rows, source.n_features)
-        if self.compiled:  # in this process, so that workers of this machine need not compile
-            _compile(source.dtype, settings.dtype)
+        compiling = compiling or self._compiling(self.survey.rows)
+        if compiling is not None:
+            compiling.join()
         self.source, self._groups = tasks or self._laid_out(self.survey.lengths)
 
     def _laid_out(self, lengths: Sequence[int]) -> Tasks:
@@ -95,6 +99,18 @@ class Fit:
         fewest_rows = self.settings.fewest_rows(self.source.n_features)
         source, groups = laid_out(self.source, lengths, cost_a_row, fewest_rows)
         return held_groups(source, groups, cost_a_row, self.settings.task(source).result_bytes)
+
+    def _compiling(self, n_rows: int) -> Thread | None:
+        """A thread that compiles the loop of passes beside the first one, if it is worth it.
+
+        It is compiled in this process, so that workers of this machine need not compile.
+        """
+        if not self.settings.worth_compiling(n_rows, self.source.n_features):
+            return None
+        types = self.source.dtype, self.settings.dtype
+        thread = Thread(target=_compile, args=types, name="daskgmm-compiling", daemon=True)
+        thread.start()
+        return thread
 
     @property
     def survey(self) -> Survey:
@@ -223,7 +239,8 @@ def _require_possible(source: Source, settings: Settings) -> None:
 def _compile(rows: np.dtype[Any], dtype: np.dtype[Any]) -> None:
     """Compile the loop of passes, or load it from its cache; log it if that took long."""
     began = time.perf_counter()
-    compile_ahead(rows, dtype)
+    with suppress(Exception):  # whoever calls the loop meets the error again
+        compile_ahead(rows, dtype)
     seconds = time.perf_counter() - began
     if seconds > _LONG_TO_LOAD:
         logger.info(

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame
@@ -114,7 +114,7 @@ def _nearest(mixture: Mixture, means: Doubles) -> NDArray[np.int64]:
             for own in gaps
         ]
     )
-    _, chosen = linear_sum_assignment(distances)
+    _, chosen = scipy.optimize.linear_sum_assignment(distances)
     order = np.empty(mixture.n_components, np.int64)
     order[known] = chosen
     free = np.setdiff1d(np.arange(mixture.n_components), known)

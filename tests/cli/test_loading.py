@@ -15,7 +15,10 @@ _IRIS = ("fit", ROOT / "examples/data/iris.csv", "--columns", "sepal_length,sepa
 _LISTING = """
 import atexit, gc, sys
 from daskgmm.cli import main
-heavy = ("dask", "distributed", "bokeh", "numba", "matplotlib", "dask.array", "dask.dataframe")
+heavy = (
+    "dask", "distributed", "bokeh", "numba", "matplotlib", "dask.array", "dask.dataframe",
+    "sklearn.mixture", "scipy.optimize", "scipy.stats._stats_py",
+)
 atexit.register(
     lambda: print(gc.isenabled(), gc.get_freeze_count() > 0, *filter(sys.modules.get, heavy))
 )
@@ -42,7 +45,24 @@ def test_commands_import_what_they_need_and_collect_garbage(tmp_path):
     assert done.out.splitlines()[-1] == "True True dask"
     done = in_process("runs", "compare", run, run, command=command)
     assert done.code == 0, done.err
-    assert done.out.splitlines()[-1] == "True True"
+    assert done.out.splitlines()[-1] == "True True scipy.optimize"  # they are matched
+
+
+_DEFERRED = """
+from daskgmm.cli import loading
+loading.defer()
+import scipy.stats
+from scipy import stats
+from scipy.stats import norm
+print(float(norm.cdf(0)), scipy.stats is stats, float(stats.gmean([1.0, 4.0])))
+"""
+
+
+@pytest.mark.slow
+def test_what_is_deferred_is_whole_once_it_is_used():
+    done = in_process(command=(sys.executable, "-c", _DEFERRED))
+    assert done.code == 0, done.err
+    assert done.out.split() == ["0.5", "True", "2.0"]
 
 
 @pytest.mark.usefixtures("begun")

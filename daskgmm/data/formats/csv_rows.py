@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from daskgmm.data.column_errors import FIRST_ROW, FIRST_VALUE
@@ -86,7 +87,7 @@ def number_field(column: pa.Field, values: pa.Array) -> pa.Field:
     numbers = sum(is_number_text(text.decode(errors="replace")) for text in texts)
     if is_number_text(first) or numbers > len(texts) / 2:
         return column.with_type(pa.float64()).with_metadata({FIRST_VALUE: shortened(first)})
-    row = values.is_valid().index(True).as_py()
+    row = pc.indices_nonzero(values.is_valid())[0].as_py()  # index() would import pandas
     return column.with_metadata({FIRST_VALUE: shortened(first), FIRST_ROW: str(row)})
 
 

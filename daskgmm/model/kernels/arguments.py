@@ -146,8 +146,9 @@ class NeighbourLists(NamedTuple):
 class PairWork(NamedTuple):
     """Work arrays of a tile of n rows: components, bounds, the pairs that count, and products.
 
-    Rows are counted from the tile's first. `gathered` and `centred` hold a strip of them, feature
-    by feature, or what serves instead; `row` has the size of one row.
+    Rows are counted from the tile's first. `gathered` holds a strip of them feature by feature, or
+    a block whose logits are bounded; `centred` such a strip less a centre, or rows that are summed
+    one by one. `row` has the size of one row.
     """
 
     active: NDArray[np.int64]

@@ -1,8 +1,8 @@
 """Correspondence of the components of two mixtures."""
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.questions.distances import bhattacharyya
@@ -19,4 +19,4 @@ def matching(mixture: Mixture, reference: Mixture) -> NDArray[np.int64]:
     K components, in the same coordinates.
     """
     distances = np.minimum(bhattacharyya(reference, mixture), _MOST)
-    return np.asarray(linear_sum_assignment(distances)[1], dtype=np.int64)
+    return np.asarray(scipy.optimize.linear_sum_assignment(distances)[1], dtype=np.int64)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import Model, PairWork
 from daskgmm.model.kernels.base import ABOUT_MEANS, FEW_ROWS, padded
+from daskgmm.model.kernels.loops.arithmetic import DOUBLE, add_moved, total_of
 from daskgmm.model.kernels.loops.compiling import along_rows, compiled, summed_along_rows
 from daskgmm.model.kernels.loops.few_features import MOST_FEATURES, add_few
 from daskgmm.model.kernels.loops.lanes import REGISTER_BYTES, REGISTERS, load_register
@@ -26,18 +27,6 @@ _SUMMED_BYTES = 5632
 
 height_of = compiled(padded)
 """For loops."""
-
-DOUBLE = 8
-"""Bytes of a number in double precision."""
-
-
-@summed_along_rows
-def total_of(gamma: NDArray[Any]) -> Any:
-    """Sum of responsibilities (n,), in their type."""
-    total = gamma[0]
-    for r in range(1, len(gamma)):
-        total += gamma[r]
-    return total
 
 
 @summed_along_rows
@@ -220,25 +209,6 @@ def _add_own(
         centred = values[: height * wide]
         _write_centred(z, start, origin, gamma, centred, wide)
         _add_products(centred, wide, own, first)
-
-
-@along_rows
-def _add_line(
-    linear: NDArray[Any], away: NDArray[Any], own_away: float, moved: float, line: NDArray[Any]
-) -> None:
-    for j in range(len(line)):
-        line[j] += own_away * linear[j] + moved * away[j]
-
-
-@compiled
-def add_moved(
-    linear: NDArray[Any], away: NDArray[Any], total: float, own: NDArray[Any], first: NDArray[Any]
-) -> None:
-    """Add to sums about an origin (D, D) and (D,) what those about a point away from it lack."""
-    for i in range(len(linear)):
-        moved = linear[i] + total * away[i]
-        _add_line(linear[i:], away[i:], away[i], moved, own[i, i:])
-        first[i] += moved
 
 
 @compiled

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daskgmm.model.kernels.loops.compiling import along_rows, compiled
+from daskgmm.model.kernels.loops.compiling import along_rows, compiled, summed_along_rows
 from daskgmm.model.kernels.loops.exponential import exp
 from daskgmm.model.kernels.loops.lanes import (
     LANE_BYTES,
@@ -19,6 +19,9 @@ from daskgmm.model.kernels.loops.lanes import (
     zero_below,
 )
 from daskgmm.model.kernels.loops.turning import turn
+
+DOUBLE = 8
+"""Bytes of a number in double precision."""
 
 _TOGETHER = 16
 """Totals, each between 1 and K, that are multiplied before their logarithm is taken."""
@@ -229,3 +232,31 @@ def log_likelihood(
     for r in range(stretch):
         found += peaks[r] + np.log(product[r])
     return found
+
+
+@summed_along_rows
+def total_of(gamma: NDArray[Any]) -> Any:
+    """Sum of responsibilities (n,), in their type."""
+    total = gamma[0]
+    for r in range(1, len(gamma)):
+        total += gamma[r]
+    return total
+
+
+@along_rows
+def _add_line(
+    linear: NDArray[Any], away: NDArray[Any], own_away: float, moved: float, line: NDArray[Any]
+) -> None:
+    for j in range(len(line)):
+        line[j] += own_away * linear[j] + moved * away[j]
+
+
+@compiled
+def add_moved(
+    linear: NDArray[Any], away: NDArray[Any], total: float, own: NDArray[Any], first: NDArray[Any]
+) -> None:
+    """Add to sums about an origin (D, D) and (D,) what those about a point away from it lack."""
+    for i in range(len(linear)):
+        moved = linear[i] + total * away[i]
+        _add_line(linear[i:], away[i:], away[i], moved, own[i, i:])
+        first[i] += moved

@@ -31,6 +31,22 @@ _HALF = np.float32(0.5 - SHRINK)
 
 
 @along_rows
+def _end_block(
+    block: NDArray[Any],
+    start: int,
+    largest: Any,
+    whose: Any,
+    best: NDArray[Any],
+    guess: NDArray[Any],
+) -> None:
+    """Write a block's largest bounds and whose they are; what the block held is needed no more."""
+    store_single(best, start, largest)
+    store(block, 0, whose)
+    for r in range(LANE_BYTES // block.itemsize):
+        guess[start + r] = np.int32(block[r])
+
+
+@along_rows
 def _bound_block(
     block: NDArray[Any],
     start: int,
@@ -65,10 +81,7 @@ def _bound_block(
         store(upper[a], start, bound)
         whose = where_larger(bound, largest, a, whose)
         largest = larger(largest, bound)
-    store(best, start, largest)
-    store(block, 0, whose)
-    for r in range(wide):
-        guess[start + r] = np.int32(block[r])
+    _end_block(block, start, largest, whose, best, guess)
 
 
 @compiled
@@ -121,10 +134,7 @@ def _bound_block_along_axes(
         store_single(upper[a], start, bound)
         whose = where_larger(bound, largest, a, whose)
         largest = larger(largest, bound)
-    store_single(best, start, largest)
-    store(block, 0, whose)
-    for r in range(wide):
-        guess[start + r] = np.int32(block[r])
+    _end_block(block, start, largest, whose, best, guess)
 
 
 @compiled

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any, final
 
 import numpy as np
@@ -107,12 +108,15 @@ class Loop:
         self.declared = declared
         self._name = declared.__name__
         self._ready: dict[tuple[np.dtype[Any], np.dtype[Any]], Any] = {}
+        self._making = Lock()
 
     def __call__(self, rows: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[..., None]:
         """Return the loop for rows of one type, computed in another."""
         types_given = rows, dtype
         if types_given not in self._ready:
-            self._ready[types_given] = self._made(*types_given)
+            with self._making:  # once, whichever threads ask for it
+                if types_given not in self._ready:
+                    self._ready[types_given] = self._made(*types_given)
         ready: Callable[..., None] = self._ready[types_given]
         return ready
 

@@ -76,6 +76,40 @@ def load_register(typing: Any, array: Any, start: Any) -> Any:
 
 
 @intrinsic
+def load_as(typing: Any, values: Any, array: Any, start: Any) -> Any:
+    """As many numbers of an array (n,) as a register of values holds, in their type."""
+    del typing
+    lanes = Lanes(values.dtype, in_register(values.dtype))
+
+    def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:  # noqa: ARG001
+        own = Lanes(array.dtype, lanes.count)
+        found = loaded(context, builder, array, given[1:], own)
+        if array.dtype == lanes.number:
+            return found
+        return builder.fpext(found, context.get_value_type(lanes))
+
+    return lanes(values, array, start), write
+
+
+@intrinsic
+def first_lanes(typing: Any, lanes: Any, count: Any) -> Any:
+    """The first so many lanes, and zeros in the others."""
+    del typing
+
+    def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:  # noqa: ARG001
+        index = ir.VectorType(ir.IntType(64), lanes.count)
+        numbers = ir.Constant(index, list(range(lanes.count)))
+        none = ir.Constant(index, ir.Undefined)
+        limit = builder.insert_element(none, given[1], ir.Constant(ir.IntType(32), 0))
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes.count), None)
+        limit = builder.shuffle_vector(limit, none, zeros)
+        kept = builder.icmp_signed("<", numbers, limit)
+        return builder.select(kept, given[0], ir.Constant(given[0].type, None))
+
+    return lanes(lanes, count), write
+
+
+@intrinsic
 def store(typing: Any, array: Any, start: Any, lanes: Any) -> Any:
     """Write lanes to an array (n,), from one of its numbers on."""
     del typing

@@ -11,7 +11,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from daskgmm.model.kernels.loops.lanes import Lanes, in_register, loaded
+from daskgmm.model.kernels.loops.lanes import Lanes, in_register, loaded, spread
 
 
 def parts(builder: Any, value: Any, kind: Any) -> list[Any]:
@@ -61,6 +61,25 @@ def features_at(typing: Any, values: Any, start: Any, stride: Any, count: Any) -
         return cgutils.pack_array(builder, rows)
 
     return found(values, start, stride, count), write
+
+
+@intrinsic(prefer_literal=True)
+def spread_at(typing: Any, values: Any, start: Any, count: Any) -> Any:
+    """Lanes of so many numbers of an array (n,) that follow each other, each in every lane."""
+    del typing
+    lanes = Lanes(values.dtype, in_register(values.dtype))
+    found = types.UniTuple(lanes, count.literal_value)
+
+    def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:  # noqa: ARG001
+        numbers = context.make_array(values)(context, builder, given[0]).data
+        own = []
+        for i in range(found.count):
+            place = builder.add(given[1], ir.Constant(ir.IntType(64), i))
+            number = builder.load(builder.gep(numbers, [place]))
+            own.append(spread(context, builder, number, values.dtype, lanes))
+        return cgutils.pack_array(builder, own)
+
+    return found(values, start, count), write
 
 
 @intrinsic
@@ -152,6 +171,52 @@ def add_rectangle(typing: Any, table: Any, row: Any, column: Any, sums: Any, lon
             before = builder.load(address, align=8)
             builder.store(builder.fadd(before, added), address, align=8)
             place = builder.add(place, width)
+        return context.get_dummy_value()
+
+    return types.void(table, row, column, sums, long), write
+
+
+@intrinsic(prefer_literal=True)
+def add_registers(typing: Any, table: Any, row: Any, column: Any, sums: Any, long: Any) -> Any:
+    """Add registers to a square table of doubles from a place on, so many to a row.
+
+    What lies outside of the table is left out.
+    """
+    del typing
+    count, lanes = long.literal_value, sums.dtype
+    index = ir.IntType(64)
+
+    def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        del signature
+        array = context.make_array(table)(context, builder, given[0])
+        width, own = builder.extract_value(array.shape, 1), parts(builder, given[3], sums)
+        doubles = ir.VectorType(ir.DoubleType(), lanes.count)
+
+        def add(place: Any, added: Any) -> None:
+            address = builder.bitcast(builder.gep(array.data, [place]), added.type.as_pointer())
+            before = builder.load(address, align=8)
+            builder.store(builder.fadd(before, added), address, align=8)
+
+        for t in range(sums.count // count):
+            line = builder.add(given[1], ir.Constant(index, t))
+            with builder.if_then(builder.icmp_signed("<", line, width)):
+                for v in range(count):
+                    start = builder.add(given[2], ir.Constant(index, v * lanes.count))
+                    place = builder.add(builder.mul(line, width), start)
+                    added = own[t * count + v]
+                    if lanes.number == types.float32:
+                        added = builder.fpext(added, doubles)
+                    if v < count - 1:
+                        add(place, added)
+                        continue
+                    left = builder.sub(width, start)
+                    whole = builder.icmp_signed(">=", left, ir.Constant(index, lanes.count))
+                    with builder.if_else(whole) as (then, otherwise):
+                        with then:
+                            add(place, added)
+                        with otherwise, cgutils.for_range(builder, left) as loop:
+                            one = builder.extract_element(added, loop.index)
+                            add(builder.add(place, loop.index), one)
         return context.get_dummy_value()
 
     return types.void(table, row, column, sums, long), write

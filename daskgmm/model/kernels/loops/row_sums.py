@@ -8,128 +8,29 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from daskgmm.model.kernels.arguments import Model, PairWork
 from daskgmm.model.kernels.base import ABOUT_MEANS, FEW_ROWS, MOST_SUMMED_ROWS
-from daskgmm.model.kernels.loops.all_sums import DOUBLE, add_moved, total_of
+from daskgmm.model.kernels.loops.arithmetic import DOUBLE, add_moved, total_of
 from daskgmm.model.kernels.loops.compiling import along_rows, compiled
 from daskgmm.model.kernels.loops.lanes import (
     REGISTER_BYTES,
     REGISTERS,
-    Lanes,
-    in_register,
-    loaded,
-    spread,
+    first_lanes,
+    load_as,
     store,
 )
-from daskgmm.model.kernels.loops.products import features_at, no_sums, parts, with_products
+from daskgmm.model.kernels.loops.products import (
+    add_registers,
+    features_at,
+    no_sums,
+    spread_at,
+    with_products,
+)
 
 _HIGH, _LONG = (6, 4) if REGISTERS == 32 else (4, 3)
 """Features and registers of others, whose products fill the registers."""
-
-
-@intrinsic
-def _load_as(typing: Any, values: Any, array: Any, start: Any) -> Any:
-    """As many numbers of an array (n,) as a register of values holds, in their type."""
-    del typing
-    lanes = Lanes(values.dtype, in_register(values.dtype))
-
-    def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:  # noqa: ARG001
-        own = Lanes(array.dtype, lanes.count)
-        found = loaded(context, builder, array, given[1:], own)
-        if array.dtype == lanes.number:
-            return found
-        return builder.fpext(found, context.get_value_type(lanes))
-
-    return lanes(values, array, start), write
-
-
-@intrinsic
-def _first(typing: Any, lanes: Any, count: Any) -> Any:
-    """The first so many lanes, and zeros in the others."""
-    del typing
-
-    def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:  # noqa: ARG001
-        index = ir.VectorType(ir.IntType(64), lanes.count)
-        numbers = ir.Constant(index, list(range(lanes.count)))
-        none = ir.Constant(index, ir.Undefined)
-        limit = builder.insert_element(none, given[1], ir.Constant(ir.IntType(32), 0))
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes.count), None)
-        limit = builder.shuffle_vector(limit, none, zeros)
-        kept = builder.icmp_signed("<", numbers, limit)
-        return builder.select(kept, given[0], ir.Constant(given[0].type, None))
-
-    return lanes(lanes, count), write
-
-
-@intrinsic(prefer_literal=True)
-def _spread_at(typing: Any, values: Any, start: Any, count: Any) -> Any:
-    """Lanes of so many numbers of an array (n,) that follow each other, each in every lane."""
-    del typing
-    lanes = Lanes(values.dtype, in_register(values.dtype))
-    found = types.UniTuple(lanes, count.literal_value)
-
-    def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:  # noqa: ARG001
-        numbers = context.make_array(values)(context, builder, given[0]).data
-        own = []
-        for i in range(found.count):
-            place = builder.add(given[1], ir.Constant(ir.IntType(64), i))
-            number = builder.load(builder.gep(numbers, [place]))
-            own.append(spread(context, builder, number, values.dtype, lanes))
-        return cgutils.pack_array(builder, own)
-
-    return found(values, start, count), write
-
-
-@intrinsic(prefer_literal=True)
-def _add_registers(typing: Any, table: Any, row: Any, column: Any, sums: Any, long: Any) -> Any:
-    """Add registers to a square table of doubles from a place on, so many to a row.
-
-    What lies outside of the table is left out.
-    """
-    del typing
-    count, lanes = long.literal_value, sums.dtype
-    index = ir.IntType(64)
-
-    def write(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        del signature
-        array = context.make_array(table)(context, builder, given[0])
-        width, own = builder.extract_value(array.shape, 1), parts(builder, given[3], sums)
-        doubles = ir.VectorType(ir.DoubleType(), lanes.count)
-
-        def add(place: Any, added: Any) -> None:
-            address = builder.bitcast(builder.gep(array.data, [place]), added.type.as_pointer())
-            before = builder.load(address, align=8)
-            builder.store(builder.fadd(before, added), address, align=8)
-
-        for t in range(sums.count // count):
-            line = builder.add(given[1], ir.Constant(index, t))
-            with builder.if_then(builder.icmp_signed("<", line, width)):
-                for v in range(count):
-                    start = builder.add(given[2], ir.Constant(index, v * lanes.count))
-                    place = builder.add(builder.mul(line, width), start)
-                    added = own[t * count + v]
-                    if lanes.number == types.float32:
-                        added = builder.fpext(added, doubles)
-                    if v < count - 1:
-                        add(place, added)
-                        continue
-                    left = builder.sub(width, start)
-                    whole = builder.icmp_signed(">=", left, ir.Constant(index, lanes.count))
-                    with builder.if_else(whole) as (then, otherwise):
-                        with then:
-                            add(place, added)
-                        with otherwise, cgutils.for_range(builder, left) as loop:
-                            one = builder.extract_element(added, loop.index)
-                            add(builder.add(place, loop.index), one)
-        return context.get_dummy_value()
-
-    return types.void(table, row, column, sums, long), write
 
 
 def _adding(long: int) -> Callable[..., None]:
@@ -142,15 +43,16 @@ def _adding(long: int) -> Callable[..., None]:
     ) -> None:
         products = no_sums(values, count)
         for q in range(n):
-            some = _spread_at(values, q * wide + i, _HIGH)
+            some = spread_at(values, q * wide + i, _HIGH)
             products = with_products(products, some, features_at(values, q * wide + j, side, long))
-        _add_registers(table, i, j, products, long)
+        add_registers(table, i, j, products, long)
 
     adding: Callable[..., None] = add
     return adding
 
 
-_add_one, _add_two, _add_three, _add_four = (_adding(long) for long in (1, 2, 3, 4))
+_add_one, _add_two, _add_three = _adding(1), _adding(2), _adding(3)
+_add_most = _add_three if _LONG == 3 else _adding(_LONG)
 
 
 @compiled
@@ -171,7 +73,15 @@ def _add_products(values: NDArray[Any], n: int, wide: int, table: NDArray[Any]) 
             elif number == 3:
                 _add_three(values, n, wide, i, j, side, table)
             else:
-                _add_four(values, n, wide, i, j, side, table)
+                _add_most(values, n, wide, i, j, side, table)
+
+
+@compiled
+def _write_centre(origin: NDArray[Any], centre: NDArray[Any]) -> None:
+    """Write an origin (D,) to a centre (wide,), and zeros behind it."""
+    centre[len(origin) :] = 0
+    for d in range(len(origin)):
+        centre[d] = origin[d]
 
 
 @along_rows
@@ -192,11 +102,11 @@ def _write_rows(
     side = REGISTER_BYTES // values.itemsize
     rows = by_row.reshape(by_row.size)
     for start in range(0, wide, side):
-        middle, left = _load_as(values, centre, start), n_features - start
+        middle, left = load_as(values, centre, start), n_features - start
         total = middle * 0
         for q in range(len(chosen)):
-            x = _load_as(values, rows, np.int64(chosen[q]) * n_features + start)
-            own = _first(x - middle, left) * roots[q]
+            x = load_as(values, rows, np.int64(chosen[q]) * n_features + start)
+            own = first_lanes(x - middle, left) * roots[q]
             store(values, q * wide + start, own)
             total += own * roots[q]
         store(spare, 0, total)
@@ -216,12 +126,12 @@ def _write_mean(
     n_features, side = by_row.shape[1], REGISTER_BYTES // centre.itemsize
     rows = by_row.reshape(by_row.size)
     for start in range(0, len(centre), side):
-        middle = _load_as(centre, centre, start)
+        middle = load_as(centre, centre, start)
         away = middle * 0
         for q in range(len(chosen)):
-            x = _load_as(centre, rows, np.int64(chosen[q]) * n_features + start)
+            x = load_as(centre, rows, np.int64(chosen[q]) * n_features + start)
             away += (x - middle) * shares[q]
-        store(centre, start, _first(middle + away * total, n_features - start))
+        store(centre, start, first_lanes(middle + away * total, n_features - start))
 
 
 @compiled
@@ -265,9 +175,7 @@ def _add_about_origin(
     n_features, side = by_row.shape[1], REGISTER_BYTES // values.itemsize
     wide = -(-n_features // side) * side
     centre = values[:wide]
-    centre[n_features:] = 0
-    for d in range(n_features):
-        centre[d] = origin[d]
+    _write_centre(origin, centre)
     _add_rows(by_row, chosen, shares, centre, values[wide:], table, linear)
 
 
@@ -286,9 +194,7 @@ def _add_about_mean(
     wide = -(-n_features // side) * side
     linear, away = work.by_feature[:n_features], work.by_feature[n_features : 2 * n_features]
     centre, total = work.centred[:wide], np.float64(total_of(shares))
-    centre[n_features:] = 0
-    for d in range(n_features):
-        centre[d] = origin[d]
+    _write_centre(origin, centre)
     _write_mean(by_row, chosen, shares, centre.dtype.type(1 / total), centre)
     linear[:] = 0
     for d in range(n_features):
