@@ -56,6 +56,7 @@ from daskgmm.model.prediction import Predictor
 from daskgmm.model.prior import Prior
 from daskgmm.passes import mixture_sampling
 from daskgmm.passes.cache.choose import check_cache, kept
+from daskgmm.passes.engine.blas import one_thread
 from daskgmm.training.m_step import Estimation
 from daskgmm.training.refinement.search import Refinement
 from daskgmm.training.starts import StartPlan
@@ -327,7 +328,7 @@ class GaussianMixture(
         marks = partial(marks_of, X, sample_weight)
         identity = Identity(self, [self], [candidate], source, marks)
         checkpoint = open_checkpoint(self.checkpoint, identity, random)
-        with watched(self, (candidate,), source) as watch:
+        with one_thread(), watched(self, (candidate,), source) as watch:
             with kept(source, self.cache, settings.task(source)) as rows, checkpoint:
                 fit = Fit(rows, settings, random, checkpoint, _best)
                 warn_of_constants(fit.survey, source.columns)

@@ -55,6 +55,7 @@ from daskgmm.model.covariance import CovarianceType
 from daskgmm.model.prior import Prior
 from daskgmm.model.scoring import CRITERIA
 from daskgmm.passes.cache.choose import check_cache
+from daskgmm.passes.engine.blas import one_thread
 from daskgmm.training.states import StopReason
 
 
@@ -211,7 +212,7 @@ class GaussianMixtureSelector(FitPredict, Delegating, StartsFrom, DensityMixin, 
         checkpoint = open_checkpoint(self.checkpoint, identity, random)
         for estimator in estimators:
             estimator.random_state = checkpoint.seed
-        with watched(self, candidates, source) as watch:
+        with one_thread(), watched(self, candidates, source) as watch:
             with begun(estimators, candidates, source, dtype, checkpoint) as fit:
                 warn_of_constants(fit.survey, source.columns)
                 warn_of_scales(fit.survey, self.reg_covar, source.columns)

@@ -16,6 +16,7 @@ from daskgmm.model.prediction import Predictor
 from daskgmm.model.questions.clusters import ClusterPredictor
 from daskgmm.model.questions.diagnosis import ComponentReport, coinciding, diagnosed, flags
 from daskgmm.model.questions.matching import matching
+from daskgmm.passes.engine.blas import one_thread
 
 
 def bound_a_row(estimator: Any) -> float | None:
@@ -165,14 +166,15 @@ class Fitted:
 def reports_of(estimator: FittedMixture) -> list[ComponentReport]:
     """Report on each component of a fitted estimator; no row is read."""
     moments = estimator._moments  # noqa: SLF001  a protocol's
-    return diagnosed(estimator._predictor, moments, estimator.reg_covar)  # noqa: SLF001
+    with one_thread():
+        return diagnosed(estimator._predictor, moments, estimator.reg_covar)  # noqa: SLF001
 
 
 def flags_of(estimator: FittedMixture) -> list[tuple[str, ...]]:
     """Oddities of each component of a fitted estimator; no row is read."""
-    found = estimator._predictor  # noqa: SLF001  a protocol's
-    moments, coincides = estimator._moments, coinciding(found.mixture)  # noqa: SLF001
-    return flags(found, moments, estimator.reg_covar, coincides)
+    found, moments = estimator._predictor, estimator._moments  # noqa: SLF001  a protocol's
+    with one_thread():
+        return flags(found, moments, estimator.reg_covar, coinciding(found.mixture))
 
 
 def _in_frame_for(covariance: Covariance, mixture: Mixture, frame: Frame) -> tuple[Mixture, Frame]:

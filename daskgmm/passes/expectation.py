@@ -31,7 +31,7 @@ from daskgmm.model.typing import Doubles
 from daskgmm.passes.engine.graph import Group, run_pass
 from daskgmm.passes.engine.grouping import group_by_cost
 from daskgmm.passes.engine.keys import Phase
-from daskgmm.passes.engine.work import OnPart, Work
+from daskgmm.passes.engine.work import OnStretch, PartRead, Work, each_part
 from daskgmm.passes.nonfinite import FlawedPart
 
 _Packed: TypeAlias = tuple[Expectation, list[PackedMixture]]
@@ -45,12 +45,10 @@ def accumulator(expectation: Expectation) -> AbstractContextManager[Accumulator]
     return own.one(partial(Accumulator, expectation))
 
 
-def _add_part(
-    position: int, part: Part, blocks: Iterator[Block], expectation: Expectation
-) -> list[Moments]:
-    del position, part
+def _add_parts(parts: Iterator[PartRead], expectation: Expectation) -> list[Moments]:
+    """Moments of adjacent parts, which are taken from the work arrays once."""
     with accumulator(expectation) as accumulate:
-        return accumulate((block.rows, block.weights) for block in blocks)
+        return accumulate((block.rows, block.weights) for _, _, blocks in parts for block in blocks)
 
 
 class _Sent:
@@ -113,8 +111,8 @@ def _received(name: str, packed: _Packed) -> _Sent:
     return _arrived.setdefault(name, _Sent(None, packed, name))
 
 
-def _begin(sent: _Sent) -> OnPart:
-    return partial(_add_part, expectation=sent.expectation)
+def _begin(sent: _Sent) -> OnStretch:
+    return partial(_add_parts, expectation=sent.expectation)
 
 
 def expect(source: Source, groups: Sequence[Group], expectation: Expectation) -> list[Moments]:
@@ -181,8 +179,8 @@ def _check_part(
     return CheckedMoments((length,), flawed, moments, second, incomplete)
 
 
-def _begin_checked(sent: _Sent) -> OnPart:
-    return partial(_check_part, expectation=sent.expectation)
+def _begin_checked(sent: _Sent) -> OnStretch:
+    return each_part(partial(_check_part, expectation=sent.expectation), CheckedMoments.__add__)
 
 
 def expect_checked(source: Source, expectation: Expectation, cost_a_row: float) -> CheckedMoments:

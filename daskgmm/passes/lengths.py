@@ -10,7 +10,7 @@ from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.graph import run_pass
 from daskgmm.passes.engine.grouping import group_unmeasured
 from daskgmm.passes.engine.keys import Phase
-from daskgmm.passes.engine.work import OnPart, Work, read_part
+from daskgmm.passes.engine.work import OnStretch, Work, each_part, read_part
 
 
 def lengths_of(source: Source) -> tuple[int, ...]:
@@ -70,9 +70,9 @@ def kept_columns(source: Source) -> Any:
     return None
 
 
-def _begin(argument: None) -> OnPart:
+def _begin(argument: None) -> OnStretch:
     del argument
-    return _count
+    return each_part(_count, _join)
 
 
 def _count(position: int, part: Part, blocks: Iterator[Block]) -> tuple[int, ...]:

@@ -23,7 +23,7 @@ from daskgmm.passes.engine.graph import fan_in
 from daskgmm.passes.engine.workers import explaining_losses, wait_for_workers
 from daskgmm.passes.search_memory import NO_SEARCH, SearchSizes
 
-LIBRARIES = 300 * 2**20
+LIBRARIES = 288 * 2**20
 """Bytes of a worker's libraries: Python, Dask, SciPy, Arrow, numba, and its compiled loops."""
 
 _READ_AHEAD = 2**23

@@ -19,7 +19,7 @@ from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.graph import run_pass
 from daskgmm.passes.engine.grouping import group_by_cost
 from daskgmm.passes.engine.keys import Phase, shared_key, token
-from daskgmm.passes.engine.work import OnPart, Work, read_part
+from daskgmm.passes.engine.work import OnStretch, Work, each_part, read_part
 
 Method = Callable[[Any, Any], Any]
 Columns: TypeAlias = tuple[str, ...] | None
@@ -153,7 +153,7 @@ def _as_frame(values: np.ndarray[Any, Any], index: Any, names: list[Any] | None)
     return pd.Series(values, index) if values.ndim == 1 else pd.DataFrame(values, index, names)
 
 
-def _begin_totals(argument: tuple[Scoring, Columns]) -> OnPart:
+def _begin_totals(argument: tuple[Scoring, Columns]) -> OnStretch:
     scoring, columns = argument
     scorer = Scorer(scoring)
 
@@ -166,7 +166,7 @@ def _begin_totals(argument: tuple[Scoring, Columns]) -> OnPart:
             first += block.rows.shape[1]
         return sums
 
-    return on_part
+    return each_part(on_part, np.add)
 
 
 def totals(source: Source, scoring: Scoring) -> Doubles:

@@ -13,7 +13,7 @@ from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.graph import run_pass
 from daskgmm.passes.engine.grouping import group_by_cost
 from daskgmm.passes.engine.keys import Phase
-from daskgmm.passes.engine.work import OnPart, Work
+from daskgmm.passes.engine.work import OnStretch, Work, each_part
 from daskgmm.passes.prediction import explaining
 from daskgmm.passes.writing import windows
 
@@ -56,8 +56,8 @@ def _count(source: Source, predictor: Predictor, question: Question) -> Counts:
     return counts
 
 
-def _begin(counting: _Counting) -> OnPart:
-    return partial(_count_part, counting=counting)
+def _begin(counting: _Counting) -> OnStretch:
+    return each_part(partial(_count_part, counting=counting), counting.question.add)
 
 
 def _count_part(position: int, part: Part, blocks: Iterator[Block], counting: _Counting) -> Counts:

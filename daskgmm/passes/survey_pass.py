@@ -17,7 +17,7 @@ from daskgmm.passes.engine.held import Held
 from daskgmm.passes.engine.keys import token
 from daskgmm.passes.engine.progress import STARTS
 from daskgmm.passes.engine.threads import spare_threads, threads_each
-from daskgmm.passes.engine.work import OnPart, Work
+from daskgmm.passes.engine.work import OnStretch, Work, each_part
 from daskgmm.passes.survey import Request, Survey, add, survey_part, whole
 
 T = TypeVar("T")
@@ -111,6 +111,7 @@ def _first_parts(source: Source) -> NDArray[np.int64]:
     return np.cumsum([0, *(len(labels_of(part)) for part in source.parts)])
 
 
-def _begin(argument: tuple[Request, NDArray[np.int64] | None, NDArray[np.int64]]) -> OnPart:
+def _begin(argument: tuple[Request, NDArray[np.int64] | None, NDArray[np.int64]]) -> OnStretch:
     request, first_rows, first_parts = argument
-    return partial(survey_part, request=request, first_rows=first_rows, first_parts=first_parts)
+    on_part = partial(survey_part, request=request, first_rows=first_rows, first_parts=first_parts)
+    return each_part(on_part, partial(add, request=request))

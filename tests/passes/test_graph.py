@@ -1,6 +1,7 @@
 """Graphs of passes: groups, trees, keys."""
 
 import functools
+import math
 import operator
 import subprocess
 import sys
@@ -42,7 +43,7 @@ from daskgmm.passes.engine.grouping import (
     group_unmeasured,
 )
 from daskgmm.passes.engine.keys import Phase, shared_key
-from daskgmm.passes.engine.work import Work
+from daskgmm.passes.engine.work import Work, each_part
 
 
 class CountedPart:
@@ -67,7 +68,7 @@ def positions(argument):
         assert read == position == part.position
         return [position + argument]
 
-    return on_part
+    return each_part(on_part, operator.add)
 
 
 def tree_over(n_parts, groups, argument=0):
@@ -158,12 +159,13 @@ def test_the_tree_adds_each_part_once_and_in_order(n_parts, a_group):
 def test_a_task_of_joined_groups_adds_as_the_tree_does(n_parts):
     x = 10.0 ** np.random.default_rng(0).integers(-9, 9, n_parts)
     source = Source(tuple(map(CountedPart, range(n_parts))), 1, np.dtype(np.float64))
-    work = Work(lambda _: lambda position, *_: x[position], operator.add, None)
+    begin = each_part(lambda position, *_: x[position], operator.add)
+    work = Work(lambda _: begin, operator.add, None)
     groups = [range(i, i + 1) for i in range(n_parts)]
     joined = []
     for first in range(0, n_parts, FAN_IN):
         stop = min(first + FAN_IN, n_parts)
-        each = tuple(Stretch((source.parts[i],), i) for i in range(first, stop))
+        each = tuple((Stretch((source.parts[i],), i),) for i in range(first, stop))
         joined.append(HeldGroup(first, stop, (Leaf(first, stop, each),), stop - first))
     one, two, three = (
         pass_graph(source, own, work, "a", "b")
@@ -194,7 +196,9 @@ def test_tasks_of_a_group_are_added_up_in_order_whatever_their_size():
     )
 
     def begin(argument):
-        return lambda _, __, blocks: sum(float(block.rows.sum()) for block in blocks)
+        return each_part(
+            lambda _, __, blocks: sum(float(block.rows.sum()) for block in blocks), operator.add
+        )
 
     for n_bytes in (1, 2**24, 2**30):
         graph, root = pass_graph(
@@ -202,6 +206,43 @@ def test_tasks_of_a_group_are_added_up_in_order_whatever_their_size():
         )
         assert sum(key[0] == "a-b" for key in graph) == 64
         assert dask.get(graph, root) == functools.reduce(operator.add, x.tolist())
+
+
+@pytest.mark.parametrize(("result_bytes", "most"), [(0, 2), (2**22, 8), (2**30, 20)])
+def test_adjacent_parts_make_one_result_whether_read_or_computed_by_dask(result_bytes, most):
+    """Their rows take no more than the result, or 1 MiB: parts here have half of one."""
+    x, taken = 10.0 ** np.random.default_rng(0).integers(-9, 9, 100), []
+
+    def begin(argument):
+        def on_stretch(parts):
+            found = [float(block.rows.sum()) for _, _, blocks in parts for block in blocks]
+            taken.append(len(found))
+            return math.fsum(found)
+
+        return on_stretch
+
+    class Held:
+        label, inputs = "held", ()
+
+        def __init__(self, value):
+            self.value = value
+
+        def read(self):
+            yield Block(np.full((1, 1), self.value))
+
+    whole = {"n_features": 1, "dtype": np.dtype(np.float64), "lengths": (2**16,) * 100}
+    read = Source(tuple(map(Held, x)), **whole)
+    computed = Source(
+        tuple(ChunkPart(i, DeclaredColumns(1), (f"x{i}",)) for i in range(100)),
+        graph={f"x{i}": DataNode(f"x{i}", np.full((1, 1), x[i])) for i in range(100)},
+        **whole,
+    )
+    groups = [range(i, i + 20) for i in range(0, 100, 20)]
+    work = Work(begin, operator.add, None, result_bytes)
+    one, other = (dask.get(*pass_graph(own, groups, work, "a", "b")) for own in (read, computed))
+    assert one == other
+    assert max(taken) == most
+    assert len(taken) == 2 * 5 * -(-20 // most)
 
 
 @pytest.mark.parametrize("n_bytes", [1, 2**30])
@@ -387,11 +428,19 @@ def test_blas_has_one_thread_inside_and_its_own_again_when_the_last_one_leaves()
     assert done.returncode == 0, done.stderr
 
 
-def test_sums_that_move_make_fewer_tasks_than_those_that_stay_in_a_process():
-    lengths, cost = [1000] * 64, 1e-3
-    moved = group_measured(lengths, cost, fewest_rows=16_000)
-    held = group_measured(lengths, cost, fewest_rows=16_000, in_memory=True)
-    assert (len(moved), len(held)) == (4, 16)
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_a_task_has_rows_enough_for_its_sums(in_memory):
+    found = group_measured([1000] * 64, 1e-3, fewest_rows=16_000, in_memory=in_memory)
+    assert list(map(len, found)) == [16] * 4
+
+
+@pytest.mark.parametrize("parts", [1, 3, 31, 61, 64])
+def test_parts_of_rows_in_memory_are_all_in_a_task(parts):
+    """Also where no even number of them makes about as many tasks as are wanted."""
+    for fewest_rows in (1, 1500, 2000, 16_000, 10**6):
+        groups = group_measured([1000] * parts, 1e-3, fewest_rows=fewest_rows, in_memory=True)
+        assert_covers_in_order(groups, parts)
+        assert len(groups) <= max(2 * parts * 1000 // fewest_rows, 1)
 
 
 def test_rows_in_memory_make_tasks_enough_for_many_cores():
@@ -449,7 +498,7 @@ def test_a_pass_counts_each_block_once_where_storage_fails_in_the_middle_of_a_pa
             computed.append(position)
             return sum(float(block.rows.sum()) for block in blocks)
 
-        return on_part
+        return each_part(on_part, operator.add)
 
     source = Source((Unsteady(0), Unsteady(1)), 1, np.dtype(np.float64))
     work = Work(begin, operator.add, None)

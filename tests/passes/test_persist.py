@@ -19,7 +19,7 @@ from daskgmm.data.containers.arrays import from_numpy
 from daskgmm.errors import ClusterError, ConfigurationError, DataError
 from daskgmm.passes.engine.graph import run_pass
 from daskgmm.passes.engine.keys import Phase
-from daskgmm.passes.engine.work import Work
+from daskgmm.passes.engine.work import Work, each_part
 from daskgmm.passes.memory_limits import Limit, largest_worker
 from tests.support.clusters import assert_forgotten, recording, running
 from tests.support.fits import bits
@@ -171,7 +171,9 @@ class Unread:
 def test_dask_makes_no_name_of_what_a_pass_carries(cluster):
     def begin(argument):
         assert isinstance(argument, Unread)
-        return lambda _, __, blocks: sum(block.rows.shape[1] for block in blocks)
+        return each_part(
+            lambda _, __, blocks: sum(block.rows.shape[1] for block in blocks), operator.add
+        )
 
     source = from_numpy(np.zeros((10, 2)))
     with Client(cluster):

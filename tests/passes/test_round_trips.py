@@ -17,13 +17,13 @@ from daskgmm.model.expectation import Expectation
 from daskgmm.model.frame import Frame
 from daskgmm.passes.engine.graph import REPEATED_BYTES, run_pass
 from daskgmm.passes.engine.keys import Phase
-from daskgmm.passes.engine.work import Work
+from daskgmm.passes.engine.work import Work, each_part
 from daskgmm.passes.expectation import _Sent
 from tests.support.clusters import in_threads, recording
 
 
 def begin(argument):
-    return lambda position, *_: float(argument[position])
+    return each_part(lambda position, *_: float(argument[position]), operator.add)
 
 
 class NoRows:
@@ -51,7 +51,7 @@ def test_large_arguments_are_sent_once_a_worker(size, more):
 
 def where(argument):
     del argument
-    return lambda *_: [get_worker().address]
+    return each_part(lambda *_: [get_worker().address], operator.add)
 
 
 def test_the_worker_that_has_a_large_argument_does_no_more_than_its_share():

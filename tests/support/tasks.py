@@ -1,11 +1,14 @@
 """What tests run in workers and other processes, which import it from here."""
 
+import operator
+
 from distributed import Event
 
 from daskgmm import jobs
 from daskgmm.errors import DaskGMMError
 from daskgmm.jobs.cluster import workplace
 from daskgmm.jobs.listener import Silence
+from daskgmm.passes.engine.work import each_part
 
 
 class Ear(Silence):
@@ -65,4 +68,4 @@ def begin_sum(argument):
     def on_part(position, part, blocks):
         return argument + sum(blocks)
 
-    return on_part
+    return each_part(on_part, operator.add)

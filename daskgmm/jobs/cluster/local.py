@@ -21,6 +21,11 @@ PROFILER_STOPS_WORKERS = sys.version_info < (3, 12)
 _PATIENCE_SECONDS = 1.0
 _BACK_AGAIN = {"distributed.deploy.lost-worker-timeout": "10m"}
 _NO_PROFILE = {PROFILE: False}
+_ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
+_KEPT = {
+    f"{_ENVIRONMENT}.MALLOC_MMAP_THRESHOLD_": 4 * 2**20,
+    f"{_ENVIRONMENT}.MALLOC_TRIM_THRESHOLD_": 32 * 2**20,
+}
 _DASHBOARD = ":8787"  # Dask takes another free port if this one is in use
 
 
@@ -93,6 +98,10 @@ def settings_for_workers() -> Iterator[None]:
     machine a worker takes longer to start, and a job whose workers were all given up has none to
     wait for.
 
+    Dask has the C library give back all memory above 64 KiB that a worker frees, and take it anew
+    for each array of 128 KiB: that takes as long as a Cholesky factor of the array. Here workers
+    keep up to 32 MiB, for arrays of up to 4 MiB. Environment variables of the user go before.
+
     On Python 3.11 workers are not profiled. There a process in which threads begin while it is
     asked where its threads are, as Dask's profiler asks a hundred times a second, may stop for
     good: https://github.com/dask/distributed/issues/8616. Dask would start it again after five
@@ -100,7 +109,7 @@ def settings_for_workers() -> Iterator[None]:
     """
     import dask
 
-    with dask.config.set(_BACK_AGAIN | (_NO_PROFILE if PROFILER_STOPS_WORKERS else {})):
+    with dask.config.set(_BACK_AGAIN | _KEPT | (_NO_PROFILE if PROFILER_STOPS_WORKERS else {})):
         yield
 
 

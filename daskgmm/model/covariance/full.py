@@ -138,13 +138,23 @@ class Full(Covariance):
         n_features = offsets.shape[1]
         covariances = np.empty((len(counts), n_features, n_features))
 
+        slices, buffers = slices_of_components(*offsets.shape), Turns[tuple[Doubles, Doubles]]()
+        longest = max(own.stop - own.start for own in slices)
+
+        def new() -> tuple[Doubles, Doubles]:
+            return np.empty((longest, len(quadratic))), np.empty((longest, *covariances.shape[1:]))
+
         def write(own: slice) -> None:
-            found, moments = covariances[own], (quadratic[:, own] / counts[own]).T
-            np.take(moments, _places(n_features), axis=1, out=found, mode="clip")
-            found -= offsets[own, :, np.newaxis] * offsets[own, np.newaxis]
+            found, n = covariances[own], own.stop - own.start
+            with buffers.one(new) as (triangles, squares):
+                moments = np.divide(quadratic.T[own], counts[own, np.newaxis], out=triangles[:n])
+                np.take(moments, _places(n_features), axis=1, out=found, mode="clip")
+                found -= np.multiply(
+                    offsets[own, :, np.newaxis], offsets[own, np.newaxis], out=squares[:n]
+                )
             found += np.diag(ridge)
 
-        each(write, slices_of_components(*offsets.shape))
+        each(write, slices)
         return covariances
 
     def prior_strength(

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,13 +15,16 @@ from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.execution import hold
 from daskgmm.passes.engine.graph import (
     FAN_IN,
+    TINY_BYTES,
     Group,
     HeldGroup,
     Leaf,
     Stretch,
+    Stretches,
     fan_in,
     leaves_of,
     part_bytes,
+    stretches_of,
 )
 from daskgmm.passes.engine.grouping import SECONDS_A_TASK
 from daskgmm.passes.engine.keys import token
@@ -64,8 +67,8 @@ def held_groups(
     worth_joining = _worth_joining(groups, result_bytes)
     for start in range(0, len(groups), FAN_IN):
         bunch = groups[start : start + FAN_IN]
-        whole = [leaves_of(source, group) for group in bunch]
-        if not (worth_joining and sending.join(whole, SECONDS_A_TASK / cost_a_row)):
+        whole = [leaves_of(source, group, result_bytes) for group in bunch]
+        if not (worth_joining and sending.join(whole, SECONDS_A_TASK / cost_a_row, result_bytes)):
             for group, leaves in zip(bunch, whole, strict=True):
                 sending.send(group, leaves)
     if sending.room < _GATHERED_BYTES:
@@ -90,8 +93,8 @@ def joined_groups(
     room: float = _GATHERED_BYTES
     for start in range(0, len(groups), FAN_IN):
         bunch = groups[start : start + FAN_IN]
-        whole = [leaves_of(source, group) for group in bunch]
-        leaf = _one_leaf(source, whole, SECONDS_A_TASK / cost_a_row)
+        whole = [leaves_of(source, group, result_bytes) for group in bunch]
+        leaf = _one_leaf(source, whole, SECONDS_A_TASK / cost_a_row, result_bytes)
         size = math.inf if leaf is None else _bytes_of(source, leaf)
         if leaf is None or size > room:
             found += bunch
@@ -105,16 +108,16 @@ def _worth_joining(groups: Sequence[Group], result_bytes: int) -> bool:
     return len(groups) > _FEWEST_BUNCHES * FAN_IN and fan_in(result_bytes) == FAN_IN
 
 
-def _one_leaf(source: Source, whole: Sequence[Sequence[Leaf]], most_rows: float) -> Leaf | None:
+def _one_leaf(
+    source: Source, whole: Sequence[Sequence[Leaf]], most_rows: float, result_bytes: int
+) -> Leaf | None:
     """One task in place of those of some groups; ``None`` if their rows are not known to be few."""
     leaves, lengths = [leaf for group in whole for leaf in group], source.lengths
     first, stop = leaves[0].first, leaves[-1].stop
     if lengths is None or sum(lengths[first:stop]) > most_rows:
         return None
-    stretches = tuple(
-        Stretch(tuple(source.parts[group[0].first : group[-1].stop]), group[0].first)
-        for group in whole
-    )
+    spans = [range(group[0].first, group[-1].stop) for group in whole]
+    stretches = tuple(stretches_of(source, span, result_bytes) for span in spans)
     return Leaf(first, stop, stretches, [key for one in leaves for key in one.inputs])
 
 
@@ -133,9 +136,9 @@ class _Sending:
         self.groups: list[HeldGroup] = []
         self.room: float = _GATHERED_BYTES
 
-    def join(self, whole: Sequence[Sequence[Leaf]], most_rows: float) -> bool:
+    def join(self, whole: Sequence[Sequence[Leaf]], most_rows: float, result_bytes: int) -> bool:
         """Add some groups as one task, if their rows are few and all held in memory."""
-        leaf = _one_leaf(self._source, whole, most_rows)
+        leaf = _one_leaf(self._source, whole, most_rows, result_bytes)
         if leaf is None:
             return False
         size = _held_bytes(self._source, leaf)
@@ -192,7 +195,8 @@ def _gathered_bytes(source: Source, leaf: Leaf) -> float:
         return math.inf
     if leaf.stop - leaf.first == 1 and isinstance(source.parts[leaf.first], InlinePart):
         return math.inf
-    return _bytes_of(source, leaf)
+    size = _bytes_of(source, leaf)
+    return size if size <= TINY_BYTES else math.inf
 
 
 def _has_tasks(part: Part) -> bool:
@@ -206,19 +210,18 @@ def _holding(key: Hashable, leaf: Leaf) -> dict[Hashable, Any]:
     return {key: Task(key, _gathered, leaf.stretches, *map(TaskRef, leaf.inputs))}
 
 
-def _gathered(stretches: tuple[Stretch, ...], *inputs: Any) -> tuple[Stretch, ...]:
+def _gathered(stretches: Stretches, *inputs: Any) -> Stretches:
     values = iter(inputs)
-    return tuple(
-        Stretch(
-            tuple(
-                DecodedPart(part.label, tuple(blocks), labels=labels_of(part))
-                for _, part, blocks in stretch.read(values)
-            ),
-            stretch.first,
-        )
-        for stretch in stretches
+    return tuple(tuple(_decoded(stretch, values) for stretch in group) for group in stretches)
+
+
+def _decoded(stretch: Stretch, values: Iterator[Any]) -> Stretch:
+    parts = tuple(
+        DecodedPart(part.label, tuple(blocks), labels=labels_of(part))
+        for _, part, blocks in stretch.read(values)
     )
+    return Stretch(parts, stretch.first)
 
 
-def _unchanged(stretches: tuple[Stretch, ...]) -> tuple[Stretch, ...]:
+def _unchanged(stretches: Stretches) -> Stretches:
     return stretches

@@ -8,18 +8,18 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import accumulate, groupby, pairwise
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from dask.sizeof import sizeof
 
 from daskgmm.data.containers.task_spec import DataNode, List, Task, TaskRef
-from daskgmm.data.source import Block, Part, Source
+from daskgmm.data.source import Part, Source
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.execution import compute, sent
 from daskgmm.passes.engine.keys import Phase, shared_key, token
 from daskgmm.passes.engine.progress import tracked
-from daskgmm.passes.engine.work import Add, OnPart, Work, read_part
+from daskgmm.passes.engine.work import Add, OnStretch, PartRead, Work, read_part
 
 FAN_IN = 16
 """Most results that one task of the tree adds up."""
@@ -28,7 +28,7 @@ ADDED_BYTES = 2**26
 """Bytes of results that one task of the tree adds up, unless two take more."""
 
 TINY_BYTES = 2**20
-"""Chunks that take no more together are moved to one task: several tasks would cost more."""
+"""Rows that take no more together are one task's: several tasks would cost more."""
 
 REPEATED_BYTES = 2**20
 """Bytes of a pass's argument over all tasks that are sent with each of them, at most. A node of
@@ -45,7 +45,7 @@ def fan_in(result_bytes: int) -> int:
 
 @dataclass(frozen=True)
 class Stretch:
-    """Adjacent parts that one task reads one after another.
+    """Adjacent parts whose result is computed at once, as one task reads one after another.
 
     Parameters
     ----------
@@ -58,14 +58,23 @@ class Stretch:
     first: int
 
     @property
+    def stop(self) -> int:
+        """Position after the last one."""
+        return self.first + len(self.parts)
+
+    @property
     def inputs(self) -> list[Hashable]:
         """Keys of the chunks that the parts are read from, in order."""
         return [key for part in self.parts for key in part.inputs]
 
-    def read(self, values: Iterator[Any]) -> Iterator[tuple[int, Part, Iterator[Block]]]:
+    def read(self, values: Iterator[Any]) -> Iterator[PartRead]:
         """Yield each part's position, the part and its blocks, given the values of `inputs`."""
         for position, part in enumerate(self.parts, start=self.first):
             yield position, part, read_part(part, [next(values) for _ in part.inputs])
+
+
+Stretches: TypeAlias = tuple[tuple[Stretch, ...], ...]
+"""Stretches of several groups."""
 
 
 class Group(Protocol):
@@ -88,16 +97,16 @@ class Leaf:
     ----------
     first, stop : int
         Positions of its first part and after its last one.
-    stretches : tuple of Stretch or TaskRef
+    stretches : Stretches or TaskRef
         The parts that it reads, or the key of a value on the cluster that lists them. It adds up
-        each stretch, then their sums.
+        each group's stretches, then their sums.
     inputs : sequence of hashable
         Keys of the chunks that it waits for.
     """
 
     first: int
     stop: int
-    stretches: tuple[Stretch, ...] | TaskRef
+    stretches: Stretches | TaskRef
     inputs: Sequence[Hashable] = ()
 
 
@@ -142,19 +151,22 @@ class Shared:
 
 
 def _sum_parts(
-    begin: Callable[[Any], OnPart],
+    begin: Callable[[Any], OnStretch],
     add_to: Add,
-    stretches: tuple[Stretch, ...],
+    stretches: Stretches,
     argument: Any,
     *inputs: Any,
 ) -> Any:
-    """The sum of the results of a task's parts, stretch by stretch."""
+    """The sum of the results of a task's stretches, group by group."""
     with one_thread():
-        on_part = begin(argument.value if isinstance(argument, Shared) else argument)
+        on_stretch = begin(argument.value if isinstance(argument, Shared) else argument)
         values = iter(inputs)
         return reduce(
             add_to,
-            (reduce(add_to, (on_part(*part) for part in one.read(values))) for one in stretches),
+            (
+                reduce(add_to, (on_stretch(stretch.read(values)) for stretch in group))
+                for group in stretches
+            ),
         )
 
 
@@ -201,7 +213,9 @@ def pass_graph(
     """
     work = tracked(work, prefix, suffix, len(source.parts))
     leaves_by_group = [
-        group.leaves if isinstance(group, HeldGroup) else leaves_of(source, group)
+        group.leaves
+        if isinstance(group, HeldGroup)
+        else leaves_of(source, group, work.result_bytes)
         for group in groups
     ]
     graph: dict[Hashable, Any] = dict(source.graph)
@@ -230,16 +244,24 @@ def _argument(graph: dict[Hashable, Any], work: Work, key: str, tasks: int) -> A
     return TaskRef(key)
 
 
-def leaves_of(source: Source, group: Group) -> list[Leaf]:
-    """The tasks of a group: one, or several where its parts wait for chunks computed by Dask.
+def leaves_of(source: Source, group: Group, result_bytes: int) -> list[Leaf]:
+    """The tasks of a group: one, or one a stretch where parts wait for chunks computed by Dask.
 
-    With several tasks, chunks need not move to one worker; chunks known to be tiny do.
+    With several tasks, chunks need not move to one worker, but those of a stretch.
     """
-    parts = source.parts[group.start : group.stop]
-    alone = any(part.inputs for part in parts)
-    cuts = cut_by_bytes(source, group, TINY_BYTES) if alone else [(group.start, group.stop)]
-    stretches = [Stretch(tuple(source.parts[first:stop]), first) for first, stop in cuts]
-    return [Leaf(*cut, (own,), own.inputs) for cut, own in zip(cuts, stretches, strict=True)]
+    stretches = stretches_of(source, group, result_bytes)
+    if not any(stretch.inputs for stretch in stretches):
+        return [Leaf(group.start, group.stop, (stretches,))]
+    return [Leaf(own.first, own.stop, ((own,),), own.inputs) for own in stretches]
+
+
+def stretches_of(source: Source, group: Group, result_bytes: int) -> tuple[Stretch, ...]:
+    """The stretches of a group: their rows are tiny, or take no more bytes than their result.
+
+    To make and to move more results would take longer than to move rows.
+    """
+    cuts = cut_by_bytes(source, group, max(TINY_BYTES, result_bytes))
+    return tuple(Stretch(tuple(source.parts[first:stop]), first) for first, stop in cuts)
 
 
 def cut_by_bytes(source: Source, group: Group, most: int) -> list[tuple[int, int]]:

@@ -22,9 +22,6 @@ SECONDS_A_TASK = 0.1
 SECONDS_A_TASK_IN_MEMORY = 0.004
 """The same for rows in memory: threads of one process start a task in a tenth of a millisecond."""
 
-_MOVING = 4
-"""How many times longer sums take that move to another process than those that stay in one."""
-
 FEWEST_TASKS = 128
 MOST_TASKS = 4096
 MOST_TASKS_UNMEASURED = 512
@@ -43,14 +40,13 @@ def group_measured(
 ) -> list[range]:
     """Groups of adjacent parts of about equal cost, each worth a task's overhead.
 
-    A task has about `fewest_rows` at the least, and fewer where its sums move nowhere.
+    A task has about `fewest_rows` at the least.
     """
     seconds = [length * cost_a_row for length in lengths]
     each = SECONDS_A_TASK_IN_MEMORY if in_memory else SECONDS_A_TASK
     # The cost of reading a part is unknown: make a few more tasks than the arithmetic is worth.
     fewest = 1 if in_memory else min(FEWEST_TASKS, len(lengths))
     wanted = int(np.clip(np.ceil(sum(seconds) / each), fewest, MOST_TASKS))
-    fewest_rows = max(fewest_rows // _MOVING, 1) if in_memory else fewest_rows
     wanted = max(min(wanted, sum(lengths) // fewest_rows), 1)
     if in_memory and wanted > 1:  # parts are even, and so are groups of as many each
         return _even(len(lengths), _divisor(len(lengths), wanted))
@@ -65,8 +61,12 @@ def group_measured(
 
 
 def _divisor(number: int, least: int) -> int:
-    """The smallest divisor of a number that is as large as this, or the number itself."""
-    return next((one for one in range(least, number) if number % one == 0), number)
+    """The smallest divisor of a number that is as large as this, but not twice as large.
+
+    Where there is none, this itself: small tasks cost more than tasks that are not alike.
+    """
+    most = min(number, 2 * least)
+    return next((one for one in range(least, most + 1) if number % one == 0), min(least, number))
 
 
 def group_by_cost(source: Source, cost_a_row: float) -> list[range]:

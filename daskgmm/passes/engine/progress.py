@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
-from daskgmm.data.source import Block, Part
 from daskgmm.passes.engine.client import active_client
-from daskgmm.passes.engine.work import OnPart, Work
+from daskgmm.passes.engine.work import OnStretch, PartRead, Work
 
 Event: TypeAlias = Mapping[str, Any]
 """What a task reports of its progress: plain JSON values."""
@@ -209,15 +208,20 @@ def tracked(work: Work, prefix: str, suffix: str, parts: int) -> Work:
     return work if note is None else replace(work, begin=partial(_noting, note, work.begin))
 
 
-def _noting(note: Callable[[int], None], begin: Callable[[Any], OnPart], argument: Any) -> OnPart:
+def _noting(
+    note: Callable[[int], None], begin: Callable[[Any], OnStretch], argument: Any
+) -> OnStretch:
     inner = begin(argument)
 
-    def on_part(position: int, part: Part, blocks: Iterator[Block]) -> Any:
-        result = inner(position, part, blocks)
-        note(position)
-        return result
+    def noted(parts: Iterator[PartRead]) -> Iterator[PartRead]:
+        for part in parts:
+            yield part
+            note(part[0])
 
-    return on_part
+    def on_stretch(parts: Iterator[PartRead]) -> Any:
+        return inner(noted(parts))
+
+    return on_stretch
 
 
 class _Looks:
