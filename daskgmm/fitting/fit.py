@@ -4,7 +4,6 @@ import copy
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from threading import Thread
@@ -22,7 +21,7 @@ from daskgmm.fitting.starts.preparation import Preparation, StandardisedData, St
 from daskgmm.fitting.starts.search import found_starts
 from daskgmm.fitting.stored.checkpoint import Checkpoint
 from daskgmm.model.expectation import Expectation
-from daskgmm.model.kernels.compiled import compile_ahead
+from daskgmm.model.kernels.compiled import compile_ahead, loop_is_kept
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.passes.engine.blas import one_thread
@@ -84,9 +83,8 @@ class Fit:
         self.passes = self.progress.passes
         self.standardised = StandardisedData.of(self.survey, settings)
         self.compiled = settings.worth_compiling(self.survey.rows, source.n_features)
-        compiling = compiling or self._compiling(self.survey.rows)
-        if compiling is not None:
-            compiling.join()
+        if self.compiled:
+            _wait_for_loop(compiling, source.dtype, settings.dtype)
         self.source, self._groups = tasks or self._laid_out(self.survey.lengths)
 
     def _laid_out(self, lengths: Sequence[int]) -> Tasks:
@@ -101,14 +99,11 @@ class Fit:
         return held_groups(source, groups, cost_a_row, self.settings.task(source).result_bytes)
 
     def _compiling(self, n_rows: int) -> Thread | None:
-        """A thread that compiles the loop of passes beside the first one, if it is worth it.
-
-        It is compiled in this process, so that workers of this machine need not compile.
-        """
+        """A thread that compiles the loop of passes beside the first one, if it is worth it."""
         if not self.settings.worth_compiling(n_rows, self.source.n_features):
             return None
         types = self.source.dtype, self.settings.dtype
-        thread = Thread(target=_compile, args=types, name="daskgmm-compiling", daemon=True)
+        thread = Thread(target=_compile_ahead, args=types, name="daskgmm-compiling", daemon=True)
         thread.start()
         return thread
 
@@ -236,16 +231,32 @@ def _require_possible(source: Source, settings: Settings) -> None:
     require_room(settings.task(source))
 
 
-def _compile(rows: np.dtype[Any], dtype: np.dtype[Any]) -> None:
-    """Compile the loop of passes, or load it from its cache; log it if that took long."""
+def _compile_ahead(rows: np.dtype[Any], dtype: np.dtype[Any]) -> None:
+    """Load the loop of passes, or have a child compile it; whoever calls it meets any error again.
+
+    Without a place to keep it this process would compile it, and might end amid that.
+    """
+    try:
+        if loop_is_kept():
+            compile_ahead(rows, dtype)
+    except Exception:
+        logger.debug("The loop of the passes was not compiled ahead.", exc_info=True)
+
+
+def _wait_for_loop(compiling: Thread | None, rows: np.dtype[Any], dtype: np.dtype[Any]) -> None:
+    """Have the loop of passes in this process, so that workers of this machine need not compile it.
+
+    Log it if that took long.
+    """
     began = time.perf_counter()
-    with suppress(Exception):  # whoever calls the loop meets the error again
-        compile_ahead(rows, dtype)
+    if compiling is not None:
+        compiling.join()
+    compile_ahead(rows, dtype)
     seconds = time.perf_counter() - began
     if seconds > _LONG_TO_LOAD:
         logger.info(
-            "The loop of the passes was compiled in %.0f s. It is kept, so that the next fit of "
-            "such rows on this machine begins without.",
+            "The fit waited %.0f s for the loop of its passes to be compiled. It is kept, so that "
+            "the next fit of such rows on this machine begins without.",
             seconds,
         )
 

@@ -1,6 +1,9 @@
 """Compiling the loop of passes while the first of them reads the rows."""
 
-from threading import Event
+import os
+import subprocess
+import sys
+from threading import Event, current_thread, main_thread
 
 import numpy as np
 import pytest
@@ -39,11 +42,48 @@ def test_the_loop_is_compiled_while_the_first_pass_reads(rows, monkeypatch):
 
 def test_a_compiler_that_fails_in_the_background_says_nothing_there(rows, monkeypatch):
     """Whoever calls the loop meets the error again, or finds it compiled."""
-    expected = GaussianMixture(2, random_state=0).fit(rows)
+    expected, compiling = GaussianMixture(2, random_state=0).fit(rows), fit.compile_ahead
 
     def compile_ahead(*given):
-        raise OSError(given)
+        if current_thread() is not main_thread():
+            raise OSError(given)
+        compiling(*given)
 
     monkeypatch.setattr(fit, "compile_ahead", compile_ahead)
     model = GaussianMixture(2, random_state=0).fit(rows)
     np.testing.assert_array_equal(model.means_, expected.means_)
+
+
+_FORKED = """
+import os, signal, threading
+import numpy as np
+from daskgmm.model.kernels.loops.moments import loop
+
+begun, end, parent = threading.Event(), threading.Event(), os.getpid()
+
+def made(*types):
+    if os.getpid() == parent:
+        begun.set()
+        end.wait()
+    return 7
+
+loop._made, double = made, np.dtype(float)
+maker = threading.Thread(target=loop, args=(double, double))
+maker.start()
+begun.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(10)  # if it waits for a thread that it does not have
+    os._exit(loop(double, double))
+status = os.waitpid(child, 0)[1]
+end.set()
+maker.join()
+assert os.waitstatus_to_exitcode(status) == 7, status
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_process_that_is_forked_while_a_loop_is_made_can_make_its_own():
+    command = [sys.executable, "-W", "ignore", "-c", _FORKED]
+    subprocess.run(command, check=True)

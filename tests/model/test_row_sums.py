@@ -11,11 +11,12 @@ from daskgmm.model.kernels.base import (
     FEW_ROWS,
     MOST_SUMMED_ROWS,
     SPARE_BYTES,
+    summed_values,
     work_array,
 )
 from daskgmm.model.kernels.loops.compiling import OPTIONS
 from daskgmm.model.kernels.loops.row_sums import add_row_sums
-from daskgmm.model.kernels.tiles import works_for
+from daskgmm.model.kernels.tiles import strip_rows, tile_rows, works_for
 
 K = 2
 """The second component's sums are made; its table lies between the first and the end."""
@@ -62,7 +63,7 @@ def case(rng, n_features, h, dtype, *, fragile):
 @pytest.mark.parametrize("h", [1, 5, FEW_ROWS + 30, MOST_SUMMED_ROWS, MOST_SUMMED_ROWS + 1])
 def test_they_are_numpys_and_nothing_is_written_beside_them(dtype, h, fragile):
     rng = np.random.default_rng(h)
-    for n_features in (1, 2, 7, 8, 9, 15, 16, 17, 31, 50, 65, 130):
+    for n_features in (1, 2, 7, 8, 9, 15, 16, 17, 31, 50, 65, 130, 501):
         model, work, by_row = case(rng, n_features, h, dtype, fragile=fragile)
         whole = np.zeros((K + 2, n_features, n_features))
         first, coarse = np.zeros((K, n_features + 1)), np.zeros(K, np.uint8)
@@ -82,3 +83,11 @@ def test_they_are_numpys_and_nothing_is_written_beside_them(dtype, h, fragile):
         assert not whole[2:].any()
         assert not first[0].any()
         assert list(coarse) == [0, ABOUT_MEANS if single else 0]
+
+
+def test_work_arrays_of_single_precision_hold_whole_doubles():
+    for n_features in range(1, 1100):
+        assert summed_values(n_features) % 2 == strip_rows(n_features) % 2 == 0
+        for n_components in (1, 8, 100, 4000, 8000):
+            for matrices in (True, False):
+                assert tile_rows(n_components, n_features, matrices=matrices) % 2 == 0

@@ -54,8 +54,12 @@ def padded(n_features: int) -> int:
 
 
 def summed_values(n_features: int) -> int:
-    """Numbers of a work array for gathered rows that are summed, each whole registers long."""
-    longest = n_features + _CACHE_LINE // 4
+    """Numbers of a work array for rows that are summed: a centre, spares, roots, and the rows.
+
+    The centre and each row are whole registers long, and behind the rows some numbers are read. As
+    many doubles as half of them fit.
+    """
+    longest = n_features + n_features % 2 + _CACHE_LINE // 4
     return (MOST_SUMMED_ROWS + 1) * longest + MOST_SUMMED_ROWS + _CACHE_LINE
 
 

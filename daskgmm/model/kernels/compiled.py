@@ -161,6 +161,13 @@ def compile_ahead(rows: np.dtype[np.floating], dtype: np.dtype[np.floating]) -> 
         loop(np.promote_types(rows, own), own)
 
 
+def loop_is_kept() -> bool:
+    """Whether there is a place that compiled loops are kept in."""
+    from daskgmm.model.kernels.loops.moments import loop
+
+    return loop.folder() is not None
+
+
 def compile_densities_ahead(rows: np.dtype[np.floating], dtype: np.dtype[np.floating]) -> None:
     """Compile the loops for the densities of single rows, likewise."""
     from daskgmm.model.kernels.loops.densities import density_loop

@@ -108,6 +108,12 @@ class Loop:
         self.declared = declared
         self._name = declared.__name__
         self._ready: dict[tuple[np.dtype[Any], np.dtype[Any]], Any] = {}
+        self._unlock()
+        if hasattr(os, "register_at_fork"):
+            # A thread that held the lock when a child was forked does not let go of it there.
+            os.register_at_fork(after_in_child=self._unlock)
+
+    def _unlock(self) -> None:
         self._making = Lock()
 
     def __call__(self, rows: np.dtype[Any], dtype: np.dtype[Any]) -> Callable[..., None]:

@@ -57,7 +57,10 @@ _add_most = _add_three if _LONG == 3 else _adding(_LONG)
 
 @compiled
 def _add_products(values: NDArray[Any], n: int, wide: int, table: NDArray[Any]) -> None:
-    """Add sums of the products of all features with each other, and with others behind them."""
+    """Add sums of the products of all features with each other: all that are above the diagonal.
+
+    Below it and on its way are parts of others, which nobody reads.
+    """
     n_features, side = len(table), REGISTER_BYTES // values.itemsize
     registers = wide // side
     panels = -(-registers // _LONG)
@@ -185,15 +188,19 @@ def _add_about_mean(
     chosen: NDArray[Any],
     shares: NDArray[Any],
     origin: NDArray[Any],
+    total: float,
     work: PairWork,
     table: NDArray[Any],
     first: NDArray[Any],
 ) -> None:
-    """Likewise, made about the rows' own mean and moved in double precision."""
+    """Likewise, made about the rows' own mean and moved in double precision.
+
+    Their shares sum to a total.
+    """
     n_features, side = by_row.shape[1], REGISTER_BYTES // by_row.itemsize
     wide = -(-n_features // side) * side
     linear, away = work.by_feature[:n_features], work.by_feature[n_features : 2 * n_features]
-    centre, total = work.centred[:wide], np.float64(total_of(shares))
+    centre = work.centred[:wide]
     _write_centre(origin, centre)
     _write_mean(by_row, chosen, shares, centre.dtype.type(1 / total), centre)
     linear[:] = 0
@@ -225,7 +232,7 @@ def add_row_sums(
     if by_row.itemsize == DOUBLE:
         _add_about_origin(by_row, chosen, shares, origin, work.centred, table, first[k])
     elif total > FEW_ROWS and not model.fragile[k]:
-        _add_about_mean(by_row, chosen, shares, origin, work, table, first[k])
+        _add_about_mean(by_row, chosen, shares, origin, total, work, table, first[k])
         coarse[k] = max(coarse[k], ABOUT_MEANS)
     else:
         values = work.centred.view(np.float64)
