@@ -1,8 +1,12 @@
-"""Time of short passes over generated rows in one thread of this process."""
+"""Time of short passes over generated rows, with the cores as busy as in the planned fit."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 import dask
@@ -19,27 +23,56 @@ from daskgmm.model.kernels.compiled import compile_ahead
 from daskgmm.model.mixture import Mixture
 from daskgmm.passes.engine.client import running_on
 from daskgmm.passes.engine.persist import DecodedPart
+from daskgmm.passes.engine.threads import threads_here
 from daskgmm.passes.expectation import expect
 from daskgmm.passes.memory import available_memory, worker_bytes
 
 _PASSES = 5
 
 
-def measured_seconds(expectation: Expectation, parts: Sequence[Sequence[Floats]]) -> float:
-    """Seconds of the fastest of a few passes over blocks (D, n) in memory, in one thread."""
+def measured_seconds(
+    expectation: Expectation, parts: Sequence[Sequence[Floats]], others: int = 0
+) -> float:
+    """Seconds of the fastest of a few passes over blocks (D, n) in memory, in one thread.
+
+    So many others do the same meanwhile.
+    """
     made = tuple(DecodedPart("generated rows", tuple(map(Block, blocks))) for blocks in parts)
     lengths = tuple(sum(block.shape[1] for block in blocks) for blocks in parts)
     n_features, dtype = len(parts[0][0]), parts[0][0].dtype
     source = Source(made, n_features, dtype, lengths=lengths, in_memory=True)
 
+    def a_pass() -> None:
+        expect(source, [range(len(made))], expectation)
+
     def seconds() -> float:
         began = time.thread_time()  # CPU time, as other processes may use the CPU meanwhile
-        expect(source, [range(len(made))], expectation)
+        a_pass()
         return time.thread_time() - began
 
     with running_on(None), dask.config.set(scheduler="sync"):
-        seconds()  # loads the compiled loop and allocates its work arrays
-        return min(seconds() for _ in range(_PASSES))
+        a_pass()  # loads the compiled loop and allocates its work arrays
+        with _busy(a_pass, others):
+            return min(seconds() for _ in range(_PASSES))
+
+
+@contextmanager
+def _busy(action: Callable[[], None], threads: int) -> Iterator[None]:
+    """Have threads do something over and over during the block."""
+    ended = Event()
+
+    def repeat() -> None:
+        while not ended.is_set():
+            action()
+
+    with ThreadPoolExecutor(max(threads, 1)) as pool:
+        futures = [pool.submit(copy_context().run, repeat) for _ in range(threads)]
+        try:
+            yield
+        finally:
+            ended.set()
+    for future in futures:
+        future.result()
 
 
 _SECONDS = 0.3
@@ -58,7 +91,7 @@ _FEW_PARTS, _FEW_ROWS = 2, 8
 
 @dataclass(frozen=True)
 class Rate:
-    """Speed of a pass in one thread, with rows in memory.
+    """Speed of a pass in one thread beside others, with rows in memory.
 
     Parameters
     ----------
@@ -67,22 +100,32 @@ class Rate:
         Share of the multiplications of all pairs of rows and components that it takes.
     seconds_a_part : float
         Seconds to return the moments of a part, and to add them to others.
+    crowding : float
+        How many times longer a row takes beside others than alone: cores share memory and caches,
+        and some are halves of one.
     """
 
     seconds_a_row: float
     share: float = 1.0
     seconds_a_part: float = 0.0
+    crowding: float = 1.0
 
 
-def planned_rate(pass_plan: PassPlan) -> Rate:
+def planned_rate(pass_plan: PassPlan, threads: int) -> Rate:
     """Measure the speed of a planned pass in one thread of this process.
+
+    Parameters
+    ----------
+    pass_plan : PassPlan
+    threads : int
+        Threads of the fit. As many are busy here, or as many as there are cores, or memory.
 
     Raises
     ------
     ConfigurationError
         This machine has too little free memory for the measurement.
     """
-    _require_memory(worker_bytes(pass_plan.task))
+    others = min(threads, threads_here(), _with_memory(worker_bytes(pass_plan.task))) - 1
     source, settings = pass_plan.source, pass_plan.settings
     plan, cost = settings.candidates[0].plan, settings.cost_a_row(source.n_features)
     compiled = settings.worth_compiling(pass_plan.rows, source.n_features)
@@ -101,17 +144,21 @@ def planned_rate(pass_plan: PassPlan) -> Rate:
     most = MOST_BYTES // (source.n_features * source.dtype.itemsize)
     n_blocks = max(int(min(wanted, most)) // size, 1)
     blocks = [drawn_rows(mixture, size, source.dtype, random) for _ in range(n_blocks)]
-    seconds = measured_seconds(expectation, [blocks])
+    seconds = alone = measured_seconds(expectation, [blocks])
+    if others:
+        seconds = max(measured_seconds(expectation, [blocks], others), alone)
     few = blocks[0][:, :_FEW_ROWS]
-    a_part = measured_seconds(expectation, [[few]] * _FEW_PARTS) / _FEW_PARTS
+    a_part = measured_seconds(expectation, [[few]] * _FEW_PARTS, others) / _FEW_PARTS
     accumulator = Accumulator(expectation)
     accumulator([(blocks[0], None)])
     # Between two times that other processes lengthened there may be no difference.
     of_rows = max(seconds - a_part, seconds / 2)
-    return Rate(of_rows / (n_blocks * size), accumulator.share(size), a_part)
+    share = accumulator.share(size)
+    return Rate(of_rows / (n_blocks * size), share, a_part, seconds / alone)
 
 
-def _require_memory(needed: int) -> None:
+def _with_memory(needed: int) -> int:
+    """Number of threads for which this machine has the memory, each of which needs so much."""
     available = available_memory()
     if needed > available:
         raise ConfigurationError(
@@ -119,6 +166,7 @@ def _require_memory(needed: int) -> None:
             f"{format_bytes(available)} are free on this machine.",
             "Plan on a machine with more memory, or for fewer components or columns.",
         )
+    return available // needed
 
 
 def standard_mixture(

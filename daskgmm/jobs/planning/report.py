@@ -87,14 +87,16 @@ def plan(
     limit, sizes = limit_of(resources, threads, pass_plan), _sizes(pass_plan)
     warn_of_few_sampled(pass_plan.settings, pass_plan.rows)
     small = not resources.asks_for_cluster and is_small(pass_plan.rows, source.n_features)
-    rate = planned_rate(pass_plan)
+    rate = planned_rate(pass_plan, 1 if small else workers * threads)
     search = SearchPlan.of(pass_plan, rate.share)
     helpers = helpers_within(int(TARGET * limit), pass_plan.task, threads)
     spread = min(threads_of_search(workers, threads, helpers), search.parts)
     sizes |= {"sample_rows": search.rows, "starts_sought": search.starts, "search_threads": spread}
     seconds_a_step = search.rows * rate.seconds_a_row / pass_plan.starts
     measured = measured_search(pass_plan, search.rows)
-    found = search.seconds(measured, seconds_a_step, spread) * (1 if small else IN_A_WORKER)
+    beside = rate.crowding if spread > 1 else 1.0
+    found = search.seconds(measured, seconds_a_step / rate.crowding, spread) * beside
+    found *= 1 if small else IN_A_WORKER
     step = pass_plan.starts * measured.m_step
     planner = Planner(pass_plan, sizes["data_bytes"], threads, rate, step, found)
     return sizes | {"in_this_process": small} | _on(planner, workers, limit)
