@@ -25,6 +25,7 @@ from daskgmm.passes.statistics import Statistics
 from daskgmm.training.acceleration import Acceleration, acceleration_named
 from daskgmm.training.em import EMSettings
 from daskgmm.training.m_step import Estimation, maximum_likelihood
+from daskgmm.training.refinement.partial import region_bytes
 from daskgmm.training.refinement.sampled import TOGETHER_BYTES, most_rows, run_bytes
 from daskgmm.training.starts import StartPlan
 from daskgmm.training.stopping import PREDICTED, Rule, stopping_named
@@ -267,6 +268,7 @@ class Settings:
             together,
             len(searching),
             self.in_stretches,
+            max(region_bytes(one.plan.covariance, source.n_features) for one in searching),
             *(max(counts) for counts in zip(*parts, strict=True)),
         )
 

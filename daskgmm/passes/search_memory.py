@@ -27,10 +27,6 @@ _OF_A_PAIR = 2.25
 """Numbers for each pair of a row and a component by which moves are found: its responsibility, the
 logarithm, and whether the row is near."""
 
-_TOGETHER_BYTES = 2**25
-"""Most bytes of the feature vectors of regions that are worked on together, about: the 2**22
-numbers that `daskgmm.training.refinement.partial` makes at a time."""
-
 _REGIONS = 4
 """Regions for each component, rounded up: its own to be split, and the two pairs to be merged of
 `daskgmm.training.refinement.moves`."""
@@ -66,6 +62,8 @@ class SearchSizes:
         Searches of different candidates, of which each thread makes one at a time.
     in_stretches : bool
         Whether each comes in stretches, with what the one before it found.
+    region_bytes : int
+        Of the rows of regions that are worked on together, or of their feature vectors, about.
     parts, parts_together : int
         Parts of the rows in an EM step of one mixture, and of those that it advances together. The
         moments of all parts are added in order.
@@ -78,6 +76,7 @@ class SearchSizes:
     together: int
     at_once: int
     in_stretches: bool = False
+    region_bytes: int = 2**25
     parts: int = 1
     parts_together: int = 1
 
@@ -116,7 +115,7 @@ class SearchSizes:
         if not self.pairs:
             return self.sample_bytes + came + em + kernel_bytes
         pairs = math.ceil(_OF_A_PAIR * self.pairs) * np.dtype(np.float64).itemsize
-        features = min(_TOGETHER_BYTES, _REGIONS * self.rows * result_bytes)
+        features = min(self.region_bytes, _REGIONS * self.rows * result_bytes)
         near = (1 + helpers) * math.ceil(_OF_FEATURES * features)
         made = max(near, _OF_A_RUN * (self.runs - 2) * result_bytes)
         moves = pairs + (2 * _OF_A_RUN + _OF_MOVES) * result_bytes + made

@@ -228,7 +228,7 @@ def test_the_threads_of_a_search_are_those_of_workers_on_this_machine(monkeypatc
 
 def test_a_search_is_planned_on_no_more_threads_than_there_is_memory_for(monkeypatch):
     monkeypatch.setattr(search, "threads_here", lambda: 4)
-    sizes = {"rows": 100_000, "features": 40, "components": 60, "workers": 4}
+    sizes = {"rows": 100_000, "features": 40, "components": 200, "workers": 4}
     least = jobs.plan(**sizes)["memory_a_worker_bytes"]
     few, many = (
         jobs.plan(**sizes, memory_limit=str(limit))["search_threads"] for limit in (least, 10**11)

@@ -17,6 +17,8 @@ from daskgmm.training.in_memory import InMemory
 from daskgmm.training.initialisation import USUAL_ROUNDS
 from daskgmm.training.kmeans import assign, farther, means, n_tries, squared_lengths
 from daskgmm.training.refinement.halving import MANY_COMPONENTS
+from daskgmm.training.refinement.moves import STEPS_OF_HALVES
+from daskgmm.training.refinement.partial import most_rows_near
 from daskgmm.training.ward import rounds_of_finer
 
 _TIMES = 3
@@ -26,6 +28,9 @@ _COMPONENTS = 16
 
 _ROWS = 256
 """Rows whose log-densities are timed."""
+
+_AXES = 2
+"""Axes along which a component is halved, one after the other."""
 
 _PRODUCTS = 2**29
 """Multiplications of a round of k-means that is timed, about."""
@@ -42,7 +47,8 @@ class SearchSeconds:
     m_step : float
         Of all of an EM step that does not grow with the rows.
     ranking : float
-        Of ranking moves of split and merge: of all log-densities, but for a tenth of it.
+        Of ranking moves of split and merge: of all log-densities, and of EM of two halves of each
+        component; but for a fifth of it.
     """
 
     clustering: float
@@ -55,10 +61,14 @@ def measured_search(pass_plan: PassPlan, n_rows: int) -> SearchSeconds:
     plan, n_features = pass_plan.settings.candidates[0].plan, pass_plan.source.n_features
     of_pair = _density_seconds(plan.covariance, n_features, pass_plan.settings.dtype)
     joined = pass_plan.settings.candidates[0].refined and plan.n_components >= MANY_COMPONENTS
+    a_step = _step_seconds(pass_plan)
+    near = min(n_rows / plan.n_components, most_rows_near(plan.covariance, n_features))
+    # To sum the products of a row takes as long as its log-density.
+    halves = _AXES * STEPS_OF_HALVES * 2 * (2 * near * of_pair + a_step)
     return SearchSeconds(
         _clustering_seconds(n_rows, plan.n_components, n_features, joined=joined),
-        plan.n_components * _step_seconds(pass_plan),
-        n_rows * plan.n_components * of_pair,
+        plan.n_components * a_step,
+        plan.n_components * (n_rows * of_pair + halves),
     )
 
 

@@ -12,11 +12,13 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.parallel import each
 from daskgmm.model.responsibilities import normalise
 from daskgmm.model.typing import Doubles
+from daskgmm.training.refinement.region_rows import FeatureRows, RowsOfRegions, WhitenedRows
 from daskgmm.training.refinement.sampled import SampledRows, step_cost
 
 NEAR = 0.01
@@ -29,6 +31,9 @@ _FEATURE_VALUES, _ROWS_A_FEATURE = 2**22, 4
 """Values of feature vectors in memory at a time, about; and rows a feature of the components of one
 region, at the least, where that is less."""
 
+_MANY_FEATURES, _WHITENED_VALUES = 24, 2**18
+"""Features from which on rows are whitened for each component: their feature vectors have so many
+more numbers that to read these takes longer. And values of rows in memory at a time, about."""
 
 _ROWS_NORMALISED = 1024
 """Rows whose densities are copied to be summed."""
@@ -114,9 +119,7 @@ class Neighbourhoods:
         """Rows near some components: every so manieth where there are very many."""
         own = list(components)
         rows = np.flatnonzero(self.near[own].any(axis=0))
-        n_features = self.mixture.n_features
-        length = self.mixture.covariance.feature_length(n_features)
-        most = max(_FEATURE_VALUES // length, _ROWS_A_FEATURE * n_features)
+        most = most_rows_near(self.mixture.covariance, self.mixture.n_features)
         times = max(-(-len(rows) // most), 1)
         rows = rows[::times]
         held = 1 - self.shares[own][:, rows].sum(axis=0)
@@ -171,11 +174,14 @@ class Neighbourhoods:
         return np.concatenate(gains), list(chain.from_iterable(mixtures))
 
     def _batches(self, regions: Sequence[Region]) -> Iterator[slice]:
-        """Stretches of regions whose feature vectors are in memory together."""
-        length = self.mixture.covariance.feature_length(self.mixture.n_features)
+        """Stretches of regions whose rows, or feature vectors, are in memory together."""
+        covariance, length = self.mixture.covariance, self.mixture.n_features
+        most = _WHITENED_VALUES
+        if not _whitens(covariance, length):
+            length, most = covariance.feature_length(length), _FEATURE_VALUES
         start, values = 0, 0
         for index, region in enumerate(regions):
-            if index > start and values + len(region.rows) * length > _FEATURE_VALUES:
+            if index > start and values + len(region.rows) * length > most:
                 yield slice(start, index)
                 start, values = index, 0
             values += len(region.rows) * length
@@ -187,29 +193,22 @@ class Neighbourhoods:
         each = start.n_components // len(regions)
         first = np.array([region.components[0] for region in regions])
         origins = np.repeat(self.mixture.means[first], each, axis=0)
-        reference = _natural(chosen(self.mixture, first), self.mixture.means[first])
         like_first = self._like(first, added).repeat(each, axis=1)
-        features = [self._features(region) for region in regions]
-        ends = np.cumsum([len(region.rows) for region in regions])
-        windows = [slice(end - len(own.rows), end) for own, end in zip(regions, ends, strict=True)]
+        rows = self._rows(regions, chosen(self.mixture, first))
         log_share = np.concatenate([region.log_share for region in regions])
         log_held = np.concatenate([region.log_held for region in regions])
         weights = np.concatenate([self.weights[region.rows] * region.times for region in regions])
-        logits = np.empty((each, ends[-1]))
-        sums = np.empty((len(features[0]), start.n_components))
+        logits = np.empty((each, len(weights)))
+        sums = np.empty(like_first.shape, order="F")
         totals = start.weights.reshape(-1, each).sum(axis=1)
         gains, found = np.zeros(len(regions)), start
         for _ in range(steps):
-            eta = _natural(found, origins).reshape(len(regions), each, -1)
-            eta -= reference[:, np.newaxis]
-            for own, phi, window in zip(eta, features, windows, strict=True):
-                np.matmul(own, phi, out=logits[:, window])
+            rows.write_logits(replace(found, means=found.means - origins), logits)
             logits += log_share
             density = _normalised_beside(logits, log_held)
-            gains = np.add.reduceat(density * weights, ends - [len(own.rows) for own in regions])
+            gains = np.add.reduceat(density * weights, rows.starts)
             logits *= weights
-            for index, (phi, window) in enumerate(zip(features, windows, strict=True)):
-                sums[:, index * each : (index + 1) * each] = phi @ logits[:, window].T
+            rows.write_sums(logits, sums)
             moments = replace(
                 self.moments, origins=origins, sums=sums + like_first, log_likelihood=0.0,
                 weight=float(sums[-1].sum()), rows=self.sample.n_rows,
@@ -230,21 +229,34 @@ class Neighbourhoods:
         ).about(self.mixture.means[components], self.mixture.covariance)
         return np.asarray(own.sums * (rows / np.maximum(own.sums[-1], _TINY)))
 
-    def _features(self, region: Region) -> Doubles:
-        """Feature vectors (F, m) about the mean of a region's first component."""
-        covariance, (n_features, _) = self.mixture.covariance, self.z.shape
-        found = np.empty((covariance.feature_length(n_features), len(region.rows)))
-        linear = found[-1 - n_features : -1]
-        origin = self.mixture.means[region.components[0]]
-        np.subtract(self.z[:, region.rows], origin[:, np.newaxis], out=linear)
-        covariance.quadratic(linear, out=found[: -1 - n_features])
-        found[-1] = 1
-        return found
+    def _rows(self, regions: Sequence[Region], references: Mixture) -> RowsOfRegions:
+        """The regions' rows about the mean of their first component, which is the reference."""
+        whitens = _whitens(references.covariance, references.n_features)
+        kind = WhitenedRows if whitens else FeatureRows
+        origins = references.means[:, :, np.newaxis]
+        centred = [self.z[:, own.rows] - at for own, at in zip(regions, origins, strict=True)]
+        return kind(centred, replace(references, means=np.zeros_like(references.means)))
 
 
-def _natural(mixture: Mixture, origins: Doubles) -> Doubles:
-    """Natural parameters (K, F) for feature vectors about other origins (K, D)."""
-    return replace(mixture, means=mixture.means - origins).natural_parameters
+def most_rows_near(covariance: Covariance, n_features: int) -> int:
+    """Rows of a region, at the most."""
+    length = covariance.feature_length(n_features)
+    return max(_FEATURE_VALUES // length, _ROWS_A_FEATURE * n_features)
+
+
+def region_bytes(covariance: Covariance, n_features: int) -> int:
+    """Bytes of the rows of regions that are worked on together, or of their feature vectors."""
+    values = _FEATURE_VALUES
+    if _whitens(covariance, n_features):
+        of_region = most_rows_near(covariance, n_features) * n_features
+        values = max(_WHITENED_VALUES, of_region) + 2 * of_region  # centred, and whitened
+    return values * np.dtype(np.float64).itemsize
+
+
+def _whitens(covariance: Covariance, n_features: int) -> bool:
+    """Whether rows are whitened, and not written as feature vectors."""
+    own = covariance.has_matrices and not covariance.needs_scatter
+    return own and n_features >= _MANY_FEATURES
 
 
 def _normalised_beside(logits: Doubles, held: Doubles) -> Doubles:
