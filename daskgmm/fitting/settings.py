@@ -267,8 +267,8 @@ class Settings:
             runs,
             together,
             len(searching),
-            self.in_stretches,
             max(region_bytes(one.plan.covariance, source.n_features) for one in searching),
+            self.in_stretches,
             *(max(counts) for counts in zip(*parts, strict=True)),
         )
 

@@ -32,7 +32,7 @@ _REGIONS = 4
 `daskgmm.training.refinement.moves`."""
 
 _OF_FEATURES = 1.25
-"""Bytes of EM on such feature vectors, theirs included, for each of theirs.
+"""Bytes of EM on feature vectors of regions, theirs included, for each of theirs.
 
 Beside the F numbers of a row stand some seven: logits under two components, shares, weight and
 density. That is a quarter for F = 28; of larger ones it leaves room for the sums. It was not
@@ -60,10 +60,10 @@ class SearchSizes:
         Mixtures between which the search decides, and those of them that EM advances together.
     at_once : int
         Searches of different candidates, of which each thread makes one at a time.
+    region_bytes : int
+        Bytes of the rows of regions that are worked on together, or of their features, about.
     in_stretches : bool
         Whether each comes in stretches, with what the one before it found.
-    region_bytes : int
-        Of the rows of regions that are worked on together, or of their feature vectors, about.
     parts, parts_together : int
         Parts of the rows in an EM step of one mixture, and of those that it advances together. The
         moments of all parts are added in order.
@@ -75,8 +75,8 @@ class SearchSizes:
     runs: int
     together: int
     at_once: int
+    region_bytes: int
     in_stretches: bool = False
-    region_bytes: int = 2**25
     parts: int = 1
     parts_together: int = 1
 
@@ -132,4 +132,4 @@ class SearchSizes:
         return arrays * result_bytes + min(helpers, parts - 1) * own
 
 
-NO_SEARCH = SearchSizes(0, 0, 0, 0, 0, 0)
+NO_SEARCH = SearchSizes(0, 0, 0, 0, 0, 0, 0)

@@ -259,6 +259,20 @@ def test_a_restarted_cluster_is_told_as_such():
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:\\s*Port 8787 is already in use")  # by another test
+@pytest.mark.parametrize(("own", "trim"), [(None, str(2**25)), ("65536", "65536")])
+def test_workers_keep_the_memory_they_free_unless_the_user_says_otherwise(own, trim, monkeypatch):
+    monkeypatch.delenv("MALLOC_MMAP_THRESHOLD_", raising=False)
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    if own is not None:
+        monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", own)
+    names = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
+    with embedded(1) as client:
+        (found,) = client.run(lambda: [os.environ.get(name) for name in names]).values()
+    assert found == [str(2**22), trim]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:\\s*Port 8787 is already in use")  # by another test
 def test_a_worker_of_a_job_comes_back_however_long_it_takes_to_start():
     with dask.config.set({"distributed.deploy.lost-worker-timeout": "1ms"}), embedded(1) as client:
         (before,) = client.run(os.getpid).values()

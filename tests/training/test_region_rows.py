@@ -13,12 +13,13 @@ from tests.support.mixtures import random_mixture
 
 @pytest.mark.parametrize("each", [1, 2])
 @pytest.mark.parametrize("n_features", [1, 3, 16, 40])
-def test_whitened_rows_give_what_feature_vectors_do(n_features, each):
+@pytest.mark.parametrize("narrow", [0.3, 1e-3])
+def test_whitened_rows_give_what_feature_vectors_do(n_features, each, narrow):
     rng = np.random.default_rng(n_features)
     sizes = [1, 7, 130]
-    references = random_mixture(COVARIANCES["full"], 3, n_features, 0)
+    references = random_mixture(COVARIANCES["full"], 3, n_features, 0, narrow)
     references = replace(references, means=np.zeros((3, n_features)))
-    mixture = random_mixture(COVARIANCES["full"], 3 * each, n_features, 1)
+    mixture = random_mixture(COVARIANCES["full"], 3 * each, n_features, 1, narrow)
     centred = [rng.normal(size=(n_features, size)) for size in sizes]
     found = []
     for kind in (WhitenedRows, FeatureRows):
