@@ -27,6 +27,7 @@ from daskgmm.training.em import EMSettings
 from daskgmm.training.m_step import Estimation, maximum_likelihood
 from daskgmm.training.refinement.partial import region_bytes
 from daskgmm.training.refinement.sampled import TOGETHER_BYTES, most_rows, run_bytes
+from daskgmm.training.refinement.shares import MOST_NEAR, PAIRS_TOGETHER
 from daskgmm.training.starts import StartPlan
 from daskgmm.training.stopping import PREDICTED, Rule, stopping_named
 
@@ -247,11 +248,13 @@ class Settings:
             rows = min(rows, sum(source.lengths))
         of_each = [self._runs(one) for one in searching]
         runs, together = (max(numbers) for numbers in zip(*of_each, strict=True))
-        pairs = [
-            min(rows, most_rows(one.plan.n_components, source.n_features)) * one.plan.n_components
+        paired = [
+            (min(rows, most_rows(one.plan.n_components, source.n_features)), one.plan.n_components)
             for one in searching
             if one.refined
         ]
+        pairs = max((own * n_components for own, n_components in paired), default=0)
+        near = max((own * min(n_components, MOST_NEAR) for own, n_components in paired), default=0)
         row_bytes = source.n_features * source.dtype.itemsize
         parts = [
             [
@@ -263,7 +266,9 @@ class Settings:
         return SearchSizes(
             rows,
             row_bytes,
-            max(pairs, default=0),
+            pairs,
+            near,
+            min(pairs, PAIRS_TOGETHER),
             runs,
             together,
             len(searching),

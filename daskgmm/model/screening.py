@@ -110,6 +110,29 @@ def limits(mixture: Mixture, rows: Doubles) -> Doubles:
     return np.column_stack([offsets, most, a_length])
 
 
+def upper_bounds(mixture: Mixture, rows: Doubles, z: Doubles) -> Doubles:
+    """Upper bounds (K, n) on logits.
+
+    Parameters
+    ----------
+    mixture : Mixture
+    rows : ndarray of shape (K, m, D)
+        See `directions`.
+    z : ndarray of shape (D, n)
+        In frame coordinates.
+    """
+    *offsets, most, a_length = limits(mixture, rows).T[..., np.newaxis]
+    found: Doubles = a_length * (z**2).sum(axis=0)
+    found += most
+    for number, offset in enumerate(offsets):
+        coordinates = rows[:, number] @ z
+        coordinates -= offset
+        coordinates *= coordinates
+        coordinates *= 0.5 - SHRINK
+        found -= coordinates
+    return found
+
+
 def axes(
     mixture: Mixture, scales: Doubles, components: NDArray[np.int64] | None = None
 ) -> NDArray[np.int64]:

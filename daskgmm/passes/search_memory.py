@@ -23,9 +23,12 @@ _OF_A_HELPER = 6
 _OF_MOVES = 24
 """Such arrays of all splits, two of each component with two halves each, and of all merges."""
 
-_OF_A_PAIR = 2.25
-"""Numbers for each pair of a row and a component by which moves are found: its responsibility, the
-logarithm, and whether the row is near."""
+_OF_A_PAIR = 1.5
+"""Numbers for each pair of a row and a component by which moves are found: the logarithm of its
+responsibility, and its row, which takes half of one. As many where a row is near."""
+
+_OF_A_BOUND = 1.25
+"""Numbers for each pair whose bound a thread has in memory, with whether it counts."""
 
 _REGIONS = 4
 """Regions for each component, rounded up: its own to be split, and the two pairs to be merged of
@@ -56,6 +59,10 @@ class SearchSizes:
         Bytes of a row's values.
     pairs : int
         Pairs of a row and a component whose responsibilities are in memory at a time.
+    near : int
+        Pairs of them where the row is near to the component, at the most.
+    bounds : int
+        Pairs whose logits, or bounds on them, a thread has in memory.
     runs, together : int
         Mixtures between which the search decides, and those of them that EM advances together.
     at_once : int
@@ -72,6 +79,8 @@ class SearchSizes:
     rows: int
     row_bytes: int
     pairs: int
+    near: int
+    bounds: int
     runs: int
     together: int
     at_once: int
@@ -114,7 +123,9 @@ class SearchSizes:
         )
         if not self.pairs:
             return self.sample_bytes + came + em + kernel_bytes
-        pairs = math.ceil(_OF_A_PAIR * self.pairs) * np.dtype(np.float64).itemsize
+        of_bounds = (1 + helpers) * _OF_A_BOUND * self.bounds
+        numbers = _OF_A_PAIR * self.pairs + max(of_bounds, _OF_A_PAIR * self.near)
+        pairs = math.ceil(numbers) * np.dtype(np.float64).itemsize
         features = min(self.region_bytes, _REGIONS * self.rows * result_bytes)
         near = (1 + helpers) * math.ceil(_OF_FEATURES * features)
         made = max(near, _OF_A_RUN * (self.runs - 2) * result_bytes)
@@ -132,4 +143,4 @@ class SearchSizes:
         return arrays * result_bytes + min(helpers, parts - 1) * own
 
 
-NO_SEARCH = SearchSizes(0, 0, 0, 0, 0, 0, 0)
+NO_SEARCH = SearchSizes(0, 0, 0, 0, 0, 0, 0, 0, 0)

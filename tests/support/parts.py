@@ -15,7 +15,6 @@ def in_many_parts(monkeypatch):
         (parallel, "FEWEST_ROWS", 50),
         (parallel, "_SLICE_VALUES", 1),
         (kmeans, "_DISTANCES", 256),
-        (partial, "_ROWS_NORMALISED", 64),
         (partial, "_FEATURE_VALUES", 2**10),
     ):
         monkeypatch.setattr(module, name, value)

@@ -63,3 +63,12 @@ def test_so_it_does_by_the_compiled_loop(covariance_type, in_many_parts):
     expected, _ = searched(1, covariance_type, compiled=True)
     assert searched(2, covariance_type, compiled=True)[0] == expected
     assert searched(8, covariance_type, compiled=True)[0] == expected
+
+
+@pytest.mark.slow
+def test_so_it_does_where_bounds_leave_few_pairs(in_many_parts, monkeypatch):
+    monkeypatch.setattr("daskgmm.training.refinement.region_rows._MANY_FEATURES", 1)
+    monkeypatch.setattr("daskgmm.training.refinement.sampled._MANY_PAIRS", 2.0)
+    expected, _ = searched(1, "full")
+    assert searched(2, "full")[0] == expected
+    assert searched(8, "full")[0] == expected

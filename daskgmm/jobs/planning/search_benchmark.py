@@ -13,12 +13,13 @@ from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame
 from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.precision import step_suffices
-from daskgmm.training.in_memory import InMemory
+from daskgmm.training.in_memory import PAIRS_THAT_COUNT, InMemory
 from daskgmm.training.initialisation import USUAL_ROUNDS
 from daskgmm.training.kmeans import assign, farther, means, n_tries, squared_lengths
 from daskgmm.training.refinement.halving import MANY_COMPONENTS
 from daskgmm.training.refinement.moves import STEPS_OF_HALVES
 from daskgmm.training.refinement.partial import most_rows_near
+from daskgmm.training.refinement.region_rows import whitens
 from daskgmm.training.ward import rounds_of_finer
 
 _TIMES = 3
@@ -47,7 +48,7 @@ class SearchSeconds:
     m_step : float
         Of all of an EM step that does not grow with the rows.
     ranking : float
-        Of ranking moves of split and merge: of all log-densities, and of EM of two halves of each
+        Of ranking moves of split and merge: of the log-densities, and of EM of two halves of each
         component; but for a fifth of it.
     """
 
@@ -65,10 +66,12 @@ def measured_search(pass_plan: PassPlan, n_rows: int) -> SearchSeconds:
     near = min(n_rows / plan.n_components, most_rows_near(plan.covariance, n_features))
     # To sum the products of a row takes as long as its log-density.
     halves = _AXES * STEPS_OF_HALVES * 2 * (2 * near * of_pair + a_step)
+    bounded = whitens(plan.covariance, n_features)
+    pairs = min(plan.n_components, PAIRS_THAT_COUNT) if bounded else plan.n_components
     return SearchSeconds(
         _clustering_seconds(n_rows, plan.n_components, n_features, joined=joined),
         plan.n_components * a_step,
-        plan.n_components * (n_rows * of_pair + halves),
+        pairs * n_rows * of_pair + plan.n_components * halves,
     )
 
 

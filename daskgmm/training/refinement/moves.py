@@ -14,7 +14,6 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from daskgmm.errors import CollapsedComponentError
 from daskgmm.model.mixture import Mixture
@@ -115,7 +114,7 @@ def promising_moves(
     mixture = run.mixture
     rows = (mixture.weights * sample.n_rows)[~wrong]
     divisible = make_two(rows, mixture.covariance, mixture.n_features).any()
-    if mixture.n_components < 2 or not divisible or not sample.afford_pairs(mixture):
+    if mixture.n_components < 2 or not divisible or not sample.afford_shares(mixture):
         return []
     around = Neighbourhoods(mixture, run.moments, sample)
     splits = _splits(around, np.flatnonzero(~wrong))
@@ -147,7 +146,7 @@ def split(run: EMRun, sample: SampledRows, most: int) -> Mixture:
     """
     assert run.moments is not None  # noqa: S101  see `moves`
     mixture, best = run.mixture, dict[int, Split]()
-    if sample.afford_pairs(mixture):
+    if sample.afford_shares(mixture):
         around = Neighbourhoods(mixture, run.moments, sample)
         for one in _splits(around, np.arange(mixture.n_components)):
             if one.gain > 0 and len(best) < most:
@@ -195,7 +194,7 @@ def _moved(mixture: Mixture, splits: Sequence[Split], removals: Sequence[Removal
 def _splits(around: Neighbourhoods, components: NDArray[np.int64]) -> list[Split]:
     """The best split of each of these components, from either axis."""
     mixture, sample = around.mixture, around.sample
-    regions = [around.region((int(k),)) for k in components if around.near[k].any()]
+    regions = [around.region((int(k),)) for k in components if len(around.rows_near(k))]
     cost = 2 * around.cost(regions, 2, STEPS_OF_HALVES)
     if not regions or not sample.budget.spend(cost):
         return []
@@ -227,10 +226,9 @@ def _removals(around: Neighbourhoods) -> list[Removal]:
     """The removal of each single component, and merges of the pairs that overlap most."""
     found = []
     total = around.sample.weight
-    for k, (shares, near) in enumerate(zip(around.shares, around.near, strict=True)):
-        # Of rows that are not near the logarithm is next to the share itself.
-        left = (shares * around.weights).sum() - (shares[near] * around.weights[near]).sum()
-        left -= np.log1p(-np.minimum(shares[near], 1 - 1e-12)) @ around.weights[near]
+    for k in range(around.mixture.n_components):
+        rows, logs = around.shares.of(k)
+        left = -np.log1p(-np.minimum(np.exp(logs), 1 - 1e-12)) @ around.weights[rows]
         weight = min(float(around.mixture.weights[k]), 1 - 1e-12)
         found.append(Removal(float(left + total * np.log1p(-weight)), (k,), None))
     return found + _merges(around)
@@ -254,9 +252,8 @@ def _merges(around: Neighbourhoods) -> list[Removal]:
 
 def _overlapping(around: Neighbourhoods) -> list[tuple[int, int]]:
     """Pairs of components that overlap most."""
-    components, rows = np.nonzero(around.near)
-    shares = around.shares[components, rows] * np.sqrt(around.weights[rows])
-    near = csr_array((shares, (components, rows)), around.near.shape)
+    near = around.near.copy()
+    near.data *= np.sqrt(around.weights[near.indices])
     overlap = (near @ near.T).toarray()
     sizes = np.sqrt(np.maximum(np.diag(overlap), 1e-300))
     first, second = np.triu_indices(len(overlap), 1)

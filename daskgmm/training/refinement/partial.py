@@ -11,15 +11,26 @@ from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.model.parallel import each
-from daskgmm.model.responsibilities import normalise
 from daskgmm.model.typing import Doubles
-from daskgmm.training.refinement.region_rows import FeatureRows, RowsOfRegions, WhitenedRows
+from daskgmm.training.refinement.region_rows import (
+    FeatureRows,
+    RowsOfRegions,
+    WhitenedRows,
+    whitens,
+)
 from daskgmm.training.refinement.sampled import SampledRows, step_cost
+from daskgmm.training.refinement.shares import (
+    Shares,
+    log_densities_under,
+    shares_of_all,
+    shares_within_bounds,
+)
 
 NEAR = 0.01
 """Responsibility from which a row belongs to a component, among others."""
@@ -31,12 +42,8 @@ _FEATURE_VALUES, _ROWS_A_FEATURE = 2**22, 4
 """Values of feature vectors in memory at a time, about; and rows a feature of the components of one
 region, at the least, where that is less."""
 
-_MANY_FEATURES, _WHITENED_VALUES = 24, 2**18
-"""Features from which on rows are whitened for each component: their feature vectors have so many
-more numbers that to read these takes longer. And values of rows in memory at a time, about."""
-
-_ROWS_NORMALISED = 1024
-"""Rows whose densities are copied to be summed."""
+_WHITENED_VALUES = 2**18
+"""Values of rows in memory at a time, about, where they are whitened for each component."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +64,7 @@ class Region:
     """
 
     components: tuple[int, ...]
-    rows: NDArray[np.int64]
+    rows: NDArray[np.int32]
     log_share: Doubles
     log_held: Doubles
     times: int
@@ -81,26 +88,30 @@ class Neighbourhoods:
     sample: SampledRows
 
     @cached_property
-    def log_shares(self) -> Doubles:
-        """Logarithms of the responsibilities (K, n)."""
-        found = self.sample.logits(self.mixture)
-
-        def normalised(start: int) -> None:
-            own = found[:, start : start + _ROWS_NORMALISED]
-            own -= normalise(own.copy(), self.mixture.noise_logit)
-
-        each(normalised, range(0, found.shape[1], _ROWS_NORMALISED))
-        return found
+    def shares(self) -> Shares:
+        """Responsibilities, without the rows' weights."""
+        sample = self.sample
+        if sample.bounds_pay(self.mixture):
+            return shares_within_bounds(self.mixture, self.z)
+        return shares_of_all(self.mixture, sample.rows, sample.frame, sample.settings.dtype)
 
     @cached_property
-    def shares(self) -> Doubles:
-        """Responsibilities (K, n), without the rows' weights."""
-        return np.exp(self.log_shares)
+    def near(self) -> csr_array:
+        """Responsibilities (K, n) where rows belong to components, among others."""
+        rows, shares = [], []
+        for k in range(self.mixture.n_components):
+            own, logs = self.shares.of(k)
+            share = np.exp(logs)
+            rows.append(own[share > NEAR])
+            shares.append(share[share > NEAR])
+        starts = np.cumsum([0, *map(len, rows)])
+        shape = self.mixture.n_components, self.sample.n_rows
+        return csr_array((np.concatenate(shares), np.concatenate(rows), starts), shape)
 
-    @cached_property
-    def near(self) -> NDArray[np.bool_]:
-        """Whether rows belong to components, among others, of shape (K, n)."""
-        return np.asarray(self.shares > NEAR)
+    def rows_near(self, component: int) -> NDArray[np.int32]:
+        """Rows that belong to a component, among others."""
+        first, stop = self.near.indptr[component : component + 2]
+        return np.asarray(self.near.indices[first:stop])
 
     @cached_property
     def weights(self) -> Doubles:
@@ -117,14 +128,25 @@ class Neighbourhoods:
 
     def region(self, components: tuple[int, ...]) -> Region:
         """Rows near some components: every so manieth where there are very many."""
-        own = list(components)
-        rows = np.flatnonzero(self.near[own].any(axis=0))
+        rows = np.unique(np.concatenate([self.rows_near(k) for k in components]))
         most = most_rows_near(self.mixture.covariance, self.mixture.n_features)
         times = max(-(-len(rows) // most), 1)
         rows = rows[::times]
-        held = 1 - self.shares[own][:, rows].sum(axis=0)
-        log_held = np.log(np.maximum(held, _TINY))
-        return Region(components, rows, self.log_shares[own[0], rows], log_held, times)
+        logs = np.stack([self.shares.at(k, rows) for k in components])
+        held = 1 - np.exp(logs).sum(axis=0)
+        return Region(
+            components, rows, self._every(components[0], rows, logs[0]),
+            np.log(np.maximum(held, _TINY)), times,
+        )  # fmt: skip
+
+    def _every(self, component: int, rows: NDArray[np.int32], logs: Doubles) -> Doubles:
+        """Logarithms of a component's responsibilities, with those that were left out."""
+        out = ~np.isfinite(logs)
+        if out.any():
+            left = rows[out]
+            found = log_densities_under(self.mixture, component, self.z[:, left])
+            logs[out] = found - self.shares.log_densities[left]
+        return logs
 
     def cost(self, regions: Sequence[Region], n_components: int, steps: int) -> float:
         """Multiplications of so many steps of so many components of each region."""
@@ -177,7 +199,7 @@ class Neighbourhoods:
         """Stretches of regions whose rows, or feature vectors, are in memory together."""
         covariance, length = self.mixture.covariance, self.mixture.n_features
         most = _WHITENED_VALUES
-        if not _whitens(covariance, length):
+        if not whitens(covariance, length):
             length, most = covariance.feature_length(length), _FEATURE_VALUES
         start, values = 0, 0
         for index, region in enumerate(regions):
@@ -231,8 +253,8 @@ class Neighbourhoods:
 
     def _rows(self, regions: Sequence[Region], references: Mixture) -> RowsOfRegions:
         """The regions' rows about the mean of their first component, which is the reference."""
-        whitens = _whitens(references.covariance, references.n_features)
-        kind = WhitenedRows if whitens else FeatureRows
+        shape = references.covariance, references.n_features
+        kind = WhitenedRows if whitens(*shape) else FeatureRows
         origins = references.means[:, :, np.newaxis]
         centred = [self.z[:, own.rows] - at for own, at in zip(regions, origins, strict=True)]
         return kind(centred, replace(references, means=np.zeros_like(references.means)))
@@ -247,16 +269,10 @@ def most_rows_near(covariance: Covariance, n_features: int) -> int:
 def region_bytes(covariance: Covariance, n_features: int) -> int:
     """Bytes of the rows of regions that are worked on together, or of their feature vectors."""
     values = _FEATURE_VALUES
-    if _whitens(covariance, n_features):
+    if whitens(covariance, n_features):
         of_region = most_rows_near(covariance, n_features) * n_features
         values = max(_WHITENED_VALUES, of_region) + 2 * of_region  # centred, and whitened
     return values * np.dtype(np.float64).itemsize
-
-
-def _whitens(covariance: Covariance, n_features: int) -> bool:
-    """Whether rows are whitened, and not written as feature vectors."""
-    own = covariance.has_matrices and not covariance.needs_scatter
-    return own and n_features >= _MANY_FEATURES
 
 
 def _normalised_beside(logits: Doubles, held: Doubles) -> Doubles:

@@ -7,10 +7,21 @@ from typing import final
 
 import numpy as np
 
+from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.typing import Doubles
 
 _NOT_SHARED = np.empty((0, 0))
+
+_MANY_FEATURES = 24
+"""Features from which on rows are whitened for each component: their feature vectors have so many
+more numbers that to read these takes longer."""
+
+
+def whitens(covariance: Covariance, n_features: int) -> bool:
+    """Whether rows are whitened for each component, and not written as feature vectors."""
+    own = covariance.has_matrices and not covariance.needs_scatter
+    return own and n_features >= _MANY_FEATURES
 
 
 class RowsOfRegions(ABC):

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from daskgmm.errors import CollapsedComponentError, DataError
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.frame import Frame
-from daskgmm.model.kernels.features import kernel_in_numpy
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
-from daskgmm.model.parallel import each, parts_of_rows
 from daskgmm.model.typing import Doubles, Floats
 from daskgmm.training.em import EMSettings, advance
 from daskgmm.training.in_memory import A_PAIR, InMemory
+from daskgmm.training.refinement.region_rows import whitens
 from daskgmm.training.refinement.spurious import spurious
 from daskgmm.training.search_progress import EM, SearchRecorder
 
@@ -32,6 +31,10 @@ _OF_MATRIX = 500
 ENOUGH_ROWS, ENOUGH_A_FEATURE = 10_000, 10
 """Rows by which starts are compared first, and moves are ranked; and those for each component and
 feature, as on fewer components shrink onto single rows."""
+
+_MANY_PAIRS = 0.25
+"""Share of all pairs from which on one product for all of them costs less than what bounds leave,
+component by component."""
 
 MOST_PAIRS = 2**25
 """Pairs of a row and a component whose responsibilities are in memory at a time, at the most."""
@@ -287,9 +290,15 @@ class SampledRows:
         """Spend an EM step of these mixtures, if the budget has it."""
         return self.budget.spend(self.cost(mixtures))
 
-    def afford_pairs(self, mixture: Mixture) -> bool:
-        """Spend an EM step in which all pairs count, if the budget has it."""
+    def afford_shares(self, mixture: Mixture) -> bool:
+        """Spend what all responsibilities under a mixture take, if the budget has it."""
+        if self.bounds_pay(mixture):
+            return self.afford([mixture])
         return self.budget.spend(step_cost(self.n_rows, mixture.covariance, *mixture.shape))
+
+    def bounds_pay(self, mixture: Mixture) -> bool:
+        """Whether bounds on the logits cost less than the pairs that they rule out."""
+        return whitens(mixture.covariance, self.n_features) and self.budget.share < _MANY_PAIRS
 
     def cost(self, mixtures: Sequence[Mixture]) -> float:
         """Multiplications of an EM step of these mixtures."""
@@ -306,20 +315,3 @@ class SampledRows:
         if self.scatter is None:
             return few
         return replace(few, scatter=self.scatter * (few.weight / self.weight))
-
-    def logits(self, mixture: Mixture) -> Doubles:
-        """Weighted log-densities (K, n), up to what is the same for all components of a row."""
-        dtype = self.settings.dtype
-        found = np.empty((mixture.n_components, self.n_rows))
-
-        def write(part: slice) -> None:
-            kernel = kernel_in_numpy(mixture, dtype)([mixture], self.frame, dtype)
-            # Slabs are those of all rows; a part has the ones that begin in it.
-            first = -(-part.start // kernel.slab) * kernel.slab
-            for start in range(first, part.stop, kernel.slab):
-                window = slice(start, start + kernel.slab)
-                found[:, window] = kernel.logits(self.rows[:, window])
-
-        length = mixture.covariance.feature_length(self.n_features)
-        each(write, parts_of_rows(self.n_rows, 2.0 * length * found.size))
-        return found
