@@ -9,7 +9,7 @@ from daskgmm.model.prediction import Predictor
 from daskgmm.model.scoring import Scoring
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.persist import held
-from daskgmm.passes.prediction import totals
+from daskgmm.passes.prediction import readied_for, totals
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ class Score:
 def score(own: Predictor, source: Source) -> Score:
     """Score a fitted mixture on rows, in one pass."""
     dtype = own.dtype or source.dtype
-    question = Scoring((own.mixture,), own.frame, dtype, missing=own.missing)
+    compiled = readied_for(own, source).compiled
+    question = Scoring((own.mixture,), own.frame, dtype, compiled, own.missing)
     (found,) = scores(held(source), question)
     return found
 

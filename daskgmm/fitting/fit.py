@@ -26,8 +26,8 @@ from daskgmm.model.mixture import Mixture
 from daskgmm.model.moments import Moments
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.gathering import held_groups
-from daskgmm.passes.engine.graph import Group
 from daskgmm.passes.engine.grouping import laid_out
+from daskgmm.passes.engine.leaves import Group
 from daskgmm.passes.engine.persist import held
 from daskgmm.passes.expectation import expect
 from daskgmm.passes.lengths import counted_if_persisted

@@ -19,7 +19,7 @@ from daskgmm.jobs.models import find_model
 from daskgmm.jobs.options import Paths, PredictOptions, build, check
 from daskgmm.jobs.outputs import CompleteOutput, OutputRequest, OutputWriter, make_output
 from daskgmm.passes.explanation import Explanation
-from daskgmm.passes.prediction import readied
+from daskgmm.passes.prediction import readied_for
 from daskgmm.passes.quantile import log_density_quantile
 from daskgmm.passes.writing import Output
 
@@ -183,7 +183,7 @@ def write_predictions(
         source = dataset.source()
         once = request.quantile is None
         with workplace(request.resources, dataset, listener, one_pass=once):
-            ready = replace(content, predictor=readied(content.predictor, source))
+            ready = replace(content, predictor=readied_for(content.predictor, source))
             output = replace(ready, threshold=_threshold(writer, source, ready, request))
             written = writer.write(source, output, request.kept, request.partition_by)
         dataset.require_unchanged()

@@ -90,8 +90,11 @@ FIT_WORTH_COMPILING = 0.02
 many passes, and loading it takes about a second once."""
 
 PASS_WORTH_COMPILING = 1.0
-"""Seconds of arithmetic in a single pass (a prediction) above which the compiled kernel is loaded:
-importing numba and loading the loop take nearly as long."""
+"""Seconds that NumPy takes for a single pass (a prediction) above which the compiled kernel is
+loaded: importing numba and loading the loop take nearly as long."""
+
+_UNKNOWN_ROWS = 10**6
+"""Rows that a dask collection is taken to have where nobody knows: fewer are mostly in memory."""
 
 
 def survey_seconds_a_row(n_features: int) -> float:
@@ -102,6 +105,18 @@ def survey_seconds_a_row(n_features: int) -> float:
 def scoring_seconds_a_row(n_features: int, n_components: int) -> float:
     """Rough cost of one row of a pass that scores rows, for any covariance type (seconds)."""
     return estimated_seconds_a_row(n_features, n_features**2, n_components)
+
+
+def worth_compiling(n_rows: int | None, n_features: int, length: int, n_components: int) -> bool:
+    """Whether predictions for so many rows, or for a collection, take long enough.
+
+    NumPy takes some nanoseconds for each pair of a row and a component, more for each column, and
+    the product of their feature vectors, with `length` numbers: measured on works of the benchmark
+    ``iteration``, within 1.5 times.
+    """
+    a_pair = 10e-9 + 1.3e-9 * n_features + 2 * length / 40e9
+    rows = _UNKNOWN_ROWS if n_rows is None else n_rows
+    return rows * n_components * a_pair > PASS_WORTH_COMPILING
 
 
 def estimated_seconds_a_row(n_features: int, length: int, n_components: int) -> float:

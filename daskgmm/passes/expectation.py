@@ -28,9 +28,10 @@ from daskgmm.model.nonfinite import Flaw
 from daskgmm.model.packed import PackedMixture, packed_mixture, unpacked_mixture
 from daskgmm.model.parallel import Turns
 from daskgmm.model.typing import Doubles
-from daskgmm.passes.engine.graph import Group, run_pass
+from daskgmm.passes.engine.graph import run_pass
 from daskgmm.passes.engine.grouping import group_by_cost
 from daskgmm.passes.engine.keys import Phase
+from daskgmm.passes.engine.leaves import Group
 from daskgmm.passes.engine.work import OnStretch, PartRead, Work, each_part
 from daskgmm.passes.nonfinite import FlawedPart
 

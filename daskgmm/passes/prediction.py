@@ -11,6 +11,7 @@ from daskgmm.data.containers.chunks import DeclaredColumns
 from daskgmm.data.containers.task_spec import DataNode, Task, TaskRef
 from daskgmm.data.source import Block, Part, Source, text_at
 from daskgmm.model.kernels.compiled import compile_densities_ahead
+from daskgmm.model.parallel import each
 from daskgmm.model.prediction import NotFiniteError, Predictor
 from daskgmm.model.scoring import Scorer, Scoring
 from daskgmm.model.typing import Doubles
@@ -19,7 +20,11 @@ from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.graph import run_pass
 from daskgmm.passes.engine.grouping import group_by_cost
 from daskgmm.passes.engine.keys import Phase, shared_key, token
+from daskgmm.passes.engine.threads import spare_threads, threads_each
 from daskgmm.passes.engine.work import OnStretch, Work, each_part, read_part
+
+_ROWS_TOGETHER = 2**15
+"""Rows in memory that a thread predicts for at a time."""
 
 Method = Callable[[Any, Any], Any]
 Columns: TypeAlias = tuple[str, ...] | None
@@ -65,6 +70,35 @@ def explaining(
         raise flaw.error(where, columns, written=written) from error
 
 
+def predict_in_memory(
+    rows: Any, predictor: Predictor, method: Method, columns: Columns
+) -> np.ndarray[Any, Any]:
+    """Results of `method` for rows (n, D) in memory, computed in threads of this process.
+
+    Raises
+    ------
+    DataError
+        A value is not finite.
+    """
+    predictor = readied(predictor, len(rows), rows.dtype)
+    example = method(predictor, np.zeros((1, rows.shape[1]), rows.dtype))
+    found = np.empty((len(rows), *example.shape[1:]), example.dtype)
+
+    def write(window: slice) -> None:
+        own = explaining(
+            method, predictor, columns, rows[window], "the array or frame", window.start
+        )
+        found[window] = own
+
+    windows = [
+        slice(start, min(start + _ROWS_TOGETHER, len(rows)))
+        for start in range(0, max(len(rows), 1), _ROWS_TOGETHER)
+    ]
+    with one_thread(), spare_threads(threads_each(1)):
+        each(write, windows)
+    return found
+
+
 def predict_lazily(
     source: Source, predictor: Predictor, method: Method, columns: int | None, dtype: Any
 ) -> Any:
@@ -83,6 +117,8 @@ def predict_lazily(
     """
     import dask.array as da
 
+    n_rows = None if source.lengths is None else sum(source.lengths)
+    predictor = readied(predictor, n_rows, source.dtype, now=False)
     name = f"gmm-predict-{token()}"
     shared = shared_key("gmm-predict", token())
     graph: dict[Any, Any] = dict(source.graph)
@@ -116,6 +152,7 @@ def predict_frame(
     """
     from dask import delayed
 
+    predictor = readied(predictor, None, example.dtype, now=False)
     shared = delayed(predictor, pure=False, name=None, traverse=False)
     result_names = list(frame.columns) if named else None
     return frame.map_partitions(
@@ -177,21 +214,35 @@ def totals(source: Source, scoring: Scoring) -> Doubles:
     return np.asarray(run_pass(source, group_by_cost(source, cost_a_row), work, Phase.PREDICTION))
 
 
-def readied(predictor: Predictor, source: Source) -> Predictor:
-    """The predictor for a pass over a source, with compiled kernels if its rows are worth that.
+def readied(
+    predictor: Predictor, n_rows: int | None, dtype: np.dtype[Any], *, now: bool = True
+) -> Predictor:
+    """The predictor for a pass over rows, with compiled kernels if they are worth that.
 
     It is decided here and carried to the workers: decided there it would depend on the part, and
     so would the last digits of the results.
+
+    Parameters
+    ----------
+    predictor : Predictor
+    n_rows : int or None
+        ``None`` where that is not known.
+    dtype : dtype
+        Type of the rows.
+    now : bool
+        Whether the pass follows: then they are compiled here first, and not by all workers at the
+        same time.
     """
-    if source.lengths is None:
+    mixture = predictor.mixture
+    length = mixture.covariance.feature_length(mixture.n_features)
+    if not cost.worth_compiling(n_rows, mixture.n_features, length, mixture.n_components):
         return predictor
-    mixture, n_features = predictor.mixture, source.n_features
-    length = mixture.covariance.feature_length(n_features)
-    seconds = sum(source.lengths) * cost.estimated_seconds_a_row(
-        n_features, length, mixture.n_components
-    )
-    if seconds < cost.PASS_WORTH_COMPILING:
-        return predictor
-    # Compile here first; otherwise all workers compile at the same time.
-    compile_densities_ahead(source.dtype, predictor.dtype or source.dtype)
+    if now:
+        compile_densities_ahead(dtype, predictor.dtype or dtype)
     return replace(predictor, compiled=True)
+
+
+def readied_for(predictor: Predictor, source: Source) -> Predictor:
+    """The predictor for a pass over a source that follows."""
+    n_rows = None if source.lengths is None else sum(source.lengths)
+    return readied(predictor, n_rows, source.dtype)

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from daskgmm.data.source import Source, labels_of
 from daskgmm.passes.cost import survey_seconds_a_row
 from daskgmm.passes.engine.blas import one_thread
-from daskgmm.passes.engine.graph import Group, pass_graph
+from daskgmm.passes.engine.graph import pass_graph
 from daskgmm.passes.engine.grouping import group_by_cost, group_unmeasured
 from daskgmm.passes.engine.held import Held
 from daskgmm.passes.engine.keys import token
+from daskgmm.passes.engine.leaves import Group
 from daskgmm.passes.engine.progress import STARTS
 from daskgmm.passes.engine.threads import spare_threads, threads_each
 from daskgmm.passes.engine.work import OnStretch, Work, each_part

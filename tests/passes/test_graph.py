@@ -27,15 +27,7 @@ from daskgmm.data.source import Block, Source
 from daskgmm.errors import ClusterError
 from daskgmm.passes.cost import estimated_seconds_a_row
 from daskgmm.passes.engine.execution import compute
-from daskgmm.passes.engine.graph import (
-    FAN_IN,
-    HeldGroup,
-    Leaf,
-    Shared,
-    Stretch,
-    pass_graph,
-    run_pass,
-)
+from daskgmm.passes.engine.graph import FAN_IN, Shared, pass_graph, run_pass
 from daskgmm.passes.engine.grouping import (
     MOST_TASKS,
     MOST_TASKS_UNMEASURED,
@@ -43,6 +35,7 @@ from daskgmm.passes.engine.grouping import (
     group_unmeasured,
 )
 from daskgmm.passes.engine.keys import Phase, shared_key
+from daskgmm.passes.engine.leaves import HeldGroup, Leaf, Stretch
 from daskgmm.passes.engine.work import Work, each_part
 
 

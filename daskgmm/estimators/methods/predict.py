@@ -19,9 +19,14 @@ from daskgmm.estimators.validation import is_share, require_fitted
 from daskgmm.fitting import criteria
 from daskgmm.model.prediction import Predictor
 from daskgmm.model.typing import Doubles
-from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.persist import held
-from daskgmm.passes.prediction import Method, explaining, predict_frame, predict_lazily
+from daskgmm.passes.prediction import (
+    Method,
+    predict_frame,
+    predict_in_memory,
+    predict_lazily,
+    readied_for,
+)
 from daskgmm.passes.quantile import log_density_quantile
 
 if TYPE_CHECKING:
@@ -55,8 +60,7 @@ def predict_rows(
     kind = kind_of(X)
     if kind == "memory":
         rows = in_memory_rows(estimator, X, reset=False)
-        with one_thread():
-            found = explaining(method, predictor, names_of(estimator), rows, "the array or frame")
+        found = predict_in_memory(rows, predictor, method, names_of(estimator))
         return like_frame(X, found) if named and is_frame(X) else found
     source = as_source(estimator, X, reset=False)
     example = method(predictor, np.zeros((1, source.n_features), source.dtype))
@@ -76,7 +80,8 @@ def anomaly_threshold(estimator: "PredictMethods", X: Any, quantile: Any) -> flo
     if kind_of(X) == "memory":
         return _quantile(estimator.score_samples(X).astype(np.float64), float(quantile))
     source = as_source(estimator, X, reset=False)
-    found = log_density_quantile(held(source), estimator._predictor, float(quantile))  # noqa: SLF001
+    predictor = readied_for(estimator._predictor, source)  # noqa: SLF001  the estimator's own helper
+    found = log_density_quantile(held(source), predictor, float(quantile))
     require_unchanged(X)
     return found
 

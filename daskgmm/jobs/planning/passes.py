@@ -9,8 +9,9 @@ from daskgmm.estimators.parameters import check_parameters
 from daskgmm.fitting.protocols import MixtureParameters
 from daskgmm.fitting.settings import Candidate, Settings, compute_dtype
 from daskgmm.passes.engine.gathering import joined_groups
-from daskgmm.passes.engine.graph import Group, pass_graph
+from daskgmm.passes.engine.graph import pass_graph
 from daskgmm.passes.engine.grouping import laid_out
+from daskgmm.passes.engine.leaves import Group
 from daskgmm.passes.engine.persist import held_as
 from daskgmm.passes.engine.work import Work
 from daskgmm.passes.memory import TaskSizes

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pickle import PickleBuffer
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -115,6 +116,15 @@ def sent(key: Hashable, value: Any) -> dict[Hashable, Any]:
     """
     with graphs_without_rows():
         return hold({key: DataNode(key, value)}, [key])
+
+
+def sent_bytes(value: Any) -> int:
+    """Bytes of a value as it is sent to a cluster."""
+    from distributed.protocol import pickle
+
+    buffers: list[PickleBuffer] = []
+    rest = pickle.dumps(value, buffer_callback=buffers.append)
+    return len(rest) + sum(one.raw().nbytes for one in buffers)
 
 
 @contextmanager

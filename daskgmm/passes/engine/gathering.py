@@ -13,21 +13,20 @@ from daskgmm.data.containers.task_spec import Task, TaskRef
 from daskgmm.data.source import Part, Source, labels_of
 from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.execution import hold
-from daskgmm.passes.engine.graph import (
-    FAN_IN,
+from daskgmm.passes.engine.graph import FAN_IN, fan_in
+from daskgmm.passes.engine.grouping import SECONDS_A_TASK
+from daskgmm.passes.engine.keys import token
+from daskgmm.passes.engine.leaves import (
     TINY_BYTES,
     Group,
     HeldGroup,
     Leaf,
     Stretch,
     Stretches,
-    fan_in,
     leaves_of,
     part_bytes,
     stretches_of,
 )
-from daskgmm.passes.engine.grouping import SECONDS_A_TASK
-from daskgmm.passes.engine.keys import token
 from daskgmm.passes.engine.persist import DecodedPart
 
 logger = logging.getLogger(__name__)

@@ -3,32 +3,29 @@
 `run_pass` builds the graph and runs it; each of its tasks is a call of `_sum_parts`.
 """
 
-import math
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from itertools import accumulate, groupby, pairwise
-from typing import Any, Protocol, TypeAlias
+from itertools import accumulate, groupby
+from typing import Any
 
 from dask.sizeof import sizeof
 
 from daskgmm.data.containers.task_spec import DataNode, List, Task, TaskRef
-from daskgmm.data.source import Part, Source
+from daskgmm.data.source import Source
 from daskgmm.passes.engine.blas import one_thread
 from daskgmm.passes.engine.client import active_client
-from daskgmm.passes.engine.execution import compute, sent
+from daskgmm.passes.engine.execution import compute, sent, sent_bytes
 from daskgmm.passes.engine.keys import Phase, shared_key, token
+from daskgmm.passes.engine.leaves import Group, HeldGroup, Stretches, leaves_of
 from daskgmm.passes.engine.progress import tracked
-from daskgmm.passes.engine.work import Add, OnStretch, PartRead, Work, read_part
+from daskgmm.passes.engine.work import Add, OnStretch, Work
 
 FAN_IN = 16
 """Most results that one task of the tree adds up."""
 
 ADDED_BYTES = 2**26
 """Bytes of results that one task of the tree adds up, unless two take more."""
-
-TINY_BYTES = 2**20
-"""Rows that take no more together are one task's: several tasks would cost more."""
 
 REPEATED_BYTES = 2**20
 """Bytes of a pass's argument over all tasks that are sent with each of them, at most. A node of
@@ -41,91 +38,6 @@ SENT_BYTES = 2**22
 def fan_in(result_bytes: int) -> int:
     """Number of results of this size that one task of the tree adds up."""
     return min(max(ADDED_BYTES // max(result_bytes, 1), 2), FAN_IN)
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """Adjacent parts whose result is computed at once, as one task reads one after another.
-
-    Parameters
-    ----------
-    parts : tuple of Part
-    first : int
-        Position of the first one in the source.
-    """
-
-    parts: tuple[Part, ...]
-    first: int
-
-    @property
-    def stop(self) -> int:
-        """Position after the last one."""
-        return self.first + len(self.parts)
-
-    @property
-    def inputs(self) -> list[Hashable]:
-        """Keys of the chunks that the parts are read from, in order."""
-        return [key for part in self.parts for key in part.inputs]
-
-    def read(self, values: Iterator[Any]) -> Iterator[PartRead]:
-        """Yield each part's position, the part and its blocks, given the values of `inputs`."""
-        for position, part in enumerate(self.parts, start=self.first):
-            yield position, part, read_part(part, [next(values) for _ in part.inputs])
-
-
-Stretches: TypeAlias = tuple[tuple[Stretch, ...], ...]
-"""Stretches of several groups."""
-
-
-class Group(Protocol):
-    """Adjacent parts whose results are added first: a range of positions, or a `HeldGroup`."""
-
-    @property
-    def start(self) -> int:
-        """Position of the first part."""
-
-    @property
-    def stop(self) -> int:
-        """Position after the last part."""
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """One task of a pass.
-
-    Parameters
-    ----------
-    first, stop : int
-        Positions of its first part and after its last one.
-    stretches : Stretches or TaskRef
-        The parts that it reads, or the key of a value on the cluster that lists them. It adds up
-        each group's stretches, then their sums.
-    inputs : sequence of hashable
-        Keys of the chunks that it waits for.
-    """
-
-    first: int
-    stop: int
-    stretches: Stretches | TaskRef
-    inputs: Sequence[Hashable] = ()
-
-
-@dataclass(frozen=True)
-class HeldGroup:
-    """A group whose tasks are known to the cluster already.
-
-    Parameters
-    ----------
-    start, stop : int
-    leaves : tuple of Leaf
-    joined : int
-        Number of groups that its one task adds up, in place of the tree's first task of them.
-    """
-
-    start: int
-    stop: int
-    leaves: tuple[Leaf, ...]
-    joined: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,51 +148,12 @@ def pass_graph(
 
 def _argument(graph: dict[Hashable, Any], work: Work, key: str, tasks: int) -> Any:
     """The argument as tasks of a pass take it: itself where it is small, else a node of its own."""
-    size = 0 if active_client() is None else sizeof(work.argument)
+    size = 0 if active_client() is None else sent_bytes(work.argument)
     if 0 < size * tasks <= REPEATED_BYTES:
         return work.argument
     shared = Shared(work.argument, max(tasks, 1))
     graph |= sent(key, shared) if size > SENT_BYTES else {key: DataNode(key, shared)}
     return TaskRef(key)
-
-
-def leaves_of(source: Source, group: Group, result_bytes: int) -> list[Leaf]:
-    """The tasks of a group: one, or one a stretch where parts wait for chunks computed by Dask.
-
-    With several tasks, chunks need not move to one worker, but those of a stretch.
-    """
-    stretches = stretches_of(source, group, result_bytes)
-    if not any(stretch.inputs for stretch in stretches):
-        return [Leaf(group.start, group.stop, (stretches,))]
-    return [Leaf(own.first, own.stop, ((own,),), own.inputs) for own in stretches]
-
-
-def stretches_of(source: Source, group: Group, result_bytes: int) -> tuple[Stretch, ...]:
-    """The stretches of a group: their rows are tiny, or take no more bytes than their result.
-
-    To make and to move more results would take longer than to move rows.
-    """
-    cuts = cut_by_bytes(source, group, max(TINY_BYTES, result_bytes))
-    return tuple(Stretch(tuple(source.parts[first:stop]), first) for first, stop in cuts)
-
-
-def cut_by_bytes(source: Source, group: Group, most: int) -> list[tuple[int, int]]:
-    """Cut a group into runs of parts whose rows take at most `most` bytes together."""
-    sizes = [part_bytes(source, position) for position in range(group.start, group.stop)]
-    edges, size = [group.start], 0.0
-    for position, own in enumerate(sizes, group.start):
-        if position > group.start and size + own > most:
-            edges.append(position)
-            size = 0.0
-        size += own
-    return list(pairwise([*edges, group.stop]))
-
-
-def part_bytes(source: Source, position: int) -> float:
-    """Bytes of a part's rows in memory; infinite where its length is not known."""
-    if source.lengths is None:
-        return math.inf
-    return source.lengths[position] * source.n_features * source.dtype.itemsize
 
 
 def _sum(

@@ -20,9 +20,9 @@ from daskgmm.data.source import Block, Part, Source, TextPart, aligned, text_at
 from daskgmm.passes.cache.memory import copied, nbytes
 from daskgmm.passes.engine.client import active_client
 from daskgmm.passes.engine.execution import hold
-from daskgmm.passes.engine.graph import cut_by_bytes
 from daskgmm.passes.engine.grouping import Bundle, bundled
 from daskgmm.passes.engine.keys import Phase, counted, token
+from daskgmm.passes.engine.leaves import cut_by_bytes
 from daskgmm.passes.engine.work import read_part
 from daskgmm.passes.engine.workers import explaining_losses
 from daskgmm.passes.memory import rows_bytes
