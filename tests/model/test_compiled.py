@@ -20,8 +20,8 @@ from daskgmm.model.kernels.centred import CentredKernel
 from daskgmm.model.kernels.compiled import TILE, CompiledKernel
 from daskgmm.model.kernels.costs import WIDE
 from daskgmm.model.kernels.features import FeatureKernel
-from daskgmm.model.kernels.loops import exponential
 from daskgmm.model.kernels.loops.compiling import along_rows
+from daskgmm.model.kernels.loops.registers import exponential
 from daskgmm.model.kernels.screened import ScreenedKernel
 from daskgmm.model.mixture import Mixture
 from daskgmm.model.prediction import NotFiniteError, Predictor

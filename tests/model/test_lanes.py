@@ -7,8 +7,8 @@ from numpy.testing import assert_array_equal
 
 from daskgmm.model.kernels.loops.compiling import OPTIONS, along_rows
 from daskgmm.model.kernels.loops.distances import write_distances
-from daskgmm.model.kernels.loops.exponential import exp
-from daskgmm.model.kernels.loops.lanes import (
+from daskgmm.model.kernels.loops.registers.exponential import exp
+from daskgmm.model.kernels.loops.registers.lanes import (
     LANE_BYTES,
     add_to_doubles,
     larger,

@@ -7,8 +7,8 @@ from numpy.testing import assert_array_equal
 
 from daskgmm.model.kernels.base import SPARE_BYTES
 from daskgmm.model.kernels.loops.bounds import BLOCK_ROWS
-from daskgmm.model.kernels.loops.lanes import REGISTER_BYTES
-from daskgmm.model.kernels.loops.turning import gather, turn
+from daskgmm.model.kernels.loops.registers.lanes import REGISTER_BYTES
+from daskgmm.model.kernels.loops.registers.turning import gather, turn
 from daskgmm.model.kernels.tiles import MOST_BLOCK_ROWS
 
 BESIDE = 500

@@ -177,6 +177,6 @@ WIDE = Costs(
 def costs() -> Costs:
     """Those of the processor's kind."""
     # With it comes numba, which not every fit needs.
-    from daskgmm.model.kernels.loops.lanes import REGISTERS
+    from daskgmm.model.kernels.loops.registers.lanes import REGISTERS
 
     return WIDE if REGISTERS == 32 else NARROW

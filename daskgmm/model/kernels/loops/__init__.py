@@ -6,7 +6,7 @@ feature vectors (`features`), or by pairs of a row and a component. Where bounds
 logits are computed (`all_pairs`); `listed` sums over those that count, if few do, and `all_sums`
 over all; of few features, which registers hold together, `few_features` does so. Of
 hundreds of components `neighbours` lists those that a tile's rows can be shared out to.
-`arithmetic`, `distances`, `exponential`, `lanes`, `products` and `turning` are what several share.
+`arithmetic`, `distances` and `registers` are what several share.
 
 They hold no interpreter lock: threads of one process run them side by side. Multiplications and
 additions may be contracted into one rounding, and sums along rows may run in the lanes of a

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from daskgmm.model.kernels.arguments import Model, PairWork
 from daskgmm.model.kernels.loops.compiling import along_rows, compiled
 from daskgmm.model.kernels.loops.few_features import MOST_FEATURES, write_few
-from daskgmm.model.kernels.loops.lanes import LANE_BYTES, REGISTERS, load, store
+from daskgmm.model.kernels.loops.registers.lanes import LANE_BYTES, REGISTERS, load, store
 
 _MANY = 32
 """Registers, of which four sums in lanes leave enough."""

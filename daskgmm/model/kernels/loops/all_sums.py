@@ -11,8 +11,8 @@ from daskgmm.model.kernels.base import ABOUT_MEANS, FEW_ROWS, padded
 from daskgmm.model.kernels.loops.arithmetic import DOUBLE, add_moved, total_of
 from daskgmm.model.kernels.loops.compiling import along_rows, compiled, summed_along_rows
 from daskgmm.model.kernels.loops.few_features import MOST_FEATURES, add_few
-from daskgmm.model.kernels.loops.lanes import REGISTER_BYTES, REGISTERS, load_register
-from daskgmm.model.kernels.loops.products import (
+from daskgmm.model.kernels.loops.registers.lanes import REGISTER_BYTES, REGISTERS, load_register
+from daskgmm.model.kernels.loops.registers.products import (
     add_rectangle,
     features_at,
     no_sums,

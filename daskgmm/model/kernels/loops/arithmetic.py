@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.model.kernels.loops.compiling import along_rows, compiled, summed_along_rows
-from daskgmm.model.kernels.loops.exponential import exp
-from daskgmm.model.kernels.loops.lanes import (
+from daskgmm.model.kernels.loops.registers.exponential import exp
+from daskgmm.model.kernels.loops.registers.lanes import (
     LANE_BYTES,
     add_to_doubles,
     larger,
@@ -18,7 +18,7 @@ from daskgmm.model.kernels.loops.lanes import (
     store,
     zero_below,
 )
-from daskgmm.model.kernels.loops.turning import turn
+from daskgmm.model.kernels.loops.registers.turning import turn
 
 DOUBLE = 8
 """Bytes of a number in double precision."""

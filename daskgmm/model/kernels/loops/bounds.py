@@ -9,7 +9,7 @@ from daskgmm.model.kernels.arguments import Model, PairWork
 from daskgmm.model.kernels.base import LEADING_COMPONENTS, SPARE_BYTES
 from daskgmm.model.kernels.loops.blas import multiply
 from daskgmm.model.kernels.loops.compiling import along_rows, compiled, summed
-from daskgmm.model.kernels.loops.lanes import (
+from daskgmm.model.kernels.loops.registers.lanes import (
     LANE_BYTES,
     larger,
     load,
@@ -18,7 +18,7 @@ from daskgmm.model.kernels.loops.lanes import (
     where_larger,
     within,
 )
-from daskgmm.model.kernels.loops.turning import turn
+from daskgmm.model.kernels.loops.registers.turning import turn
 from daskgmm.model.screening import MOST_DIRECTIONS, SHRINK
 
 _MOST = np.float32(3e38)

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 
 from daskgmm.model.kernels.loops.all_pairs import whitened_lengths
 from daskgmm.model.kernels.loops.compiling import along_rows, compiled, summed
-from daskgmm.model.kernels.loops.lanes import LANE_BYTES, load, store
-from daskgmm.model.kernels.loops.turning import gather
+from daskgmm.model.kernels.loops.registers.lanes import LANE_BYTES, load, store
+from daskgmm.model.kernels.loops.registers.turning import gather
 
 _FEW = 2
 """So many rows, at most, take less time one by one than a block, of which they fill little."""

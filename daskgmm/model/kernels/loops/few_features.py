@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from daskgmm.model.kernels.costs import costs
 from daskgmm.model.kernels.loops.compiling import along_rows, compiled
-from daskgmm.model.kernels.loops.lanes import (
+from daskgmm.model.kernels.loops.registers.lanes import (
     REGISTER_BYTES,
     load_register,
     spread,
     store,
 )
-from daskgmm.model.kernels.loops.products import (
+from daskgmm.model.kernels.loops.registers.products import (
     features_at,
     no_sums,
     parts,

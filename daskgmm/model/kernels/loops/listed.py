@@ -18,7 +18,7 @@ from daskgmm.model.kernels.loops.arithmetic import (
     shares_of,
 )
 from daskgmm.model.kernels.loops.compiling import along_rows, compiled
-from daskgmm.model.kernels.loops.exponential import exp
+from daskgmm.model.kernels.loops.registers.exponential import exp
 
 _LOOKED_AT = 16
 """Of so many rows of a tile one is looked at, to tell how many pairs count."""

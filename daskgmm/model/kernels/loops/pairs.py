@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from daskgmm.model.kernels.arguments import Model, PairWork
 from daskgmm.model.kernels.loops.arithmetic import begin_with_noise, log_likelihood, shares_of
 from daskgmm.model.kernels.loops.compiling import along_rows, compiled
-from daskgmm.model.kernels.loops.exponential import exp
+from daskgmm.model.kernels.loops.registers.exponential import exp
 from daskgmm.model.kernels.loops.row_sums import add_row_sums
 from daskgmm.model.kernels.loops.screened import pair_logits
 

@@ -14,14 +14,14 @@ from daskgmm.model.kernels.arguments import Model, PairWork
 from daskgmm.model.kernels.base import ABOUT_MEANS, FEW_ROWS, MOST_SUMMED_ROWS
 from daskgmm.model.kernels.loops.arithmetic import DOUBLE, add_moved, total_of
 from daskgmm.model.kernels.loops.compiling import along_rows, compiled
-from daskgmm.model.kernels.loops.lanes import (
+from daskgmm.model.kernels.loops.registers.lanes import (
     REGISTER_BYTES,
     REGISTERS,
     first_lanes,
     load_as,
     store,
 )
-from daskgmm.model.kernels.loops.products import (
+from daskgmm.model.kernels.loops.registers.products import (
     add_registers,
     features_at,
     no_sums,

@@ -9,7 +9,7 @@ from numba import types
 from numba.extending import intrinsic, overload
 
 from daskgmm.model.kernels.loops.compiling import OPTIONS
-from daskgmm.model.kernels.loops.lanes import Lanes
+from daskgmm.model.kernels.loops.registers.lanes import Lanes
 
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH = 0.6931471803691238  # the digits of ln 2 that k * _LN2_HIGH holds exactly

@@ -13,7 +13,13 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from daskgmm.model.kernels.loops.compiling import along_rows
-from daskgmm.model.kernels.loops.lanes import REGISTER_BYTES, Lanes, in_register, loaded, stored
+from daskgmm.model.kernels.loops.registers.lanes import (
+    REGISTER_BYTES,
+    Lanes,
+    in_register,
+    loaded,
+    stored,
+)
 
 _INDEX = ir.IntType(64)
 

@@ -11,7 +11,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from daskgmm.model.kernels.loops.lanes import Lanes, in_register, loaded, spread
+from daskgmm.model.kernels.loops.registers.lanes import Lanes, in_register, loaded, spread
 
 
 def parts(builder: Any, value: Any, kind: Any) -> list[Any]:

@@ -1,0 +1,1 @@
+"""What loops do in vector registers: lanes, products, turned blocks and exponentials."""
