@@ -16,6 +16,7 @@ from dask.utils import format_bytes
 from daskgmm.data.source import Block, Floats, Source
 from daskgmm.errors import ConfigurationError
 from daskgmm.jobs.planning.passes import PassPlan
+from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.expectation import Accumulator, Expectation
 from daskgmm.model.frame import Frame
@@ -77,9 +78,9 @@ def _busy(action: Callable[[], None], threads: int) -> Iterator[None]:
 
 _SECONDS = 0.3
 
-_APART = 2.5
-"""Deviations of the clusters' means. Of clusters that lie so, the loop computes as many pairs as of
-those in ``tests/benchmarks/plans.md``: shares of 0.045 with K = 100, of 0.032 with K = 500."""
+_APART, _SPREAD, _SHAPES = 2.5, 10.0, 8
+"""Largest deviations of the clusters' means; how much smaller a cluster's least deviation is than
+its largest; and the number of covariances that are different."""
 
 MOST_BYTES = 2**26
 """Bytes of rows in each pass: more than most CPU caches hold, so that they come from memory."""
@@ -172,16 +173,41 @@ def _with_memory(needed: int) -> int:
 def standard_mixture(
     covariance: Covariance, shape: tuple[int, int], random: np.random.Generator
 ) -> Mixture:
-    """Mixture of unit covariances whose means are a few deviations apart in each feature."""
-    factors = covariance.bounded(np.zeros(covariance.shape(*shape)))
-    weights, means = np.full(shape[0], 1 / shape[0]), _APART * random.standard_normal(shape)
-    return Mixture(covariance, weights, means, covariance.covariances(factors), factors)
+    """Mixture of correlated components, as rows mostly have, whose means are some deviations apart.
+
+    Deviations fall along axes that are any where covariances are matrices, and features else.
+    """
+    n_components, n_features = shape
+    deviations = np.geomspace(1, 1 / _SPREAD, n_features)
+    if covariance.has_matrices:
+        axes = np.linalg.qr(random.standard_normal((_SHAPES, n_features, n_features)))[0]
+        halves = axes * deviations
+    else:
+        halves = np.stack([np.diag(random.permutation(deviations)) for _ in range(_SHAPES)])
+    matrices = halves @ halves.swapaxes(1, 2)
+    few = Mixture.from_covariances(
+        COVARIANCES["full"],
+        np.full(_SHAPES, 1 / _SHAPES),
+        np.zeros((_SHAPES, n_features)),
+        matrices,
+    ).with_covariance(covariance)
+    shapes = np.arange(n_components) % _SHAPES
+    return Mixture(
+        covariance,
+        np.full(n_components, 1 / n_components),
+        _APART * random.standard_normal(shape),
+        covariance.of_components(few.covariances, shapes),
+        covariance.of_components(few.factors, shapes),
+    )
 
 
 def drawn_rows(
     mixture: Mixture, n: int, dtype: np.dtype[Any], random: np.random.Generator
 ) -> Floats:
-    """Rows (D, n) of a mixture of unit covariances."""
+    """Rows (D, n) of a standard mixture."""
     labels = random.integers(mixture.n_components, size=n)
-    noise = random.standard_normal((mixture.n_features, n))
-    return (mixture.means[labels].T + noise).astype(dtype)
+    rows, noise = mixture.means[labels], random.standard_normal((n, mixture.n_features))
+    for shape in range(min(_SHAPES, mixture.n_components)):
+        own = labels % _SHAPES == shape
+        rows[own] += mixture.covariance.colour(noise[own], mixture.factors, shape)
+    return np.ascontiguousarray(rows.T, dtype)
