@@ -152,6 +152,28 @@ def test_partial_em_never_gains_more_than_the_whole_mixture_does(
             previous = gains[0]
 
 
+def test_of_many_components_all_that_are_spurious_are_moved_at_once():
+    n_components = 25
+    random = np.random.default_rng(0)
+    clusters = np.arange(n_components).repeat(200)
+    centres = 8.0 * np.stack(np.divmod(np.arange(n_components), 5), axis=1)
+    rows = centres[clusters] + random.normal(size=(len(clusters), 2))
+    labels = clusters.copy()
+    for first in (0, 2, 4):  # one component on two clusters, and one on rows that are nearly equal
+        tight = np.flatnonzero(clusters == first)[:6]
+        rows[tight] = rows[tight[0]] + 1e-5 * random.normal(size=(6, 2))
+        labels[clusters == first + 1] = first
+        labels[tight] = first + 1
+    sample = sample_of(rows, ridge=1e-14)
+    start = of_labels(sample, labels, "full")
+    (run,) = sample.advanced([EMRun(start)], 10)
+    assert run.spurious.sum() == 3
+    found, refinement = search([start], sample)
+    assert refinement.tried == refinement.taken == 3
+    assert not refinement.spurious
+    assert_allclose(found.weights, 1 / n_components, atol=2e-3)
+
+
 @pytest.mark.slow
 def test_many_components_are_moved_several_at_once_in_few_multiplications():
     random = np.random.default_rng(0)

@@ -85,9 +85,11 @@ class Halving:
             found = sample.advanced(self._taken(1), MOST_STEPS, settled(sample.budget))
             self.ends = contenders([*self.ends, *found])
             del found
+            if many and self.ends:  # some are spurious in nearly every start: moves mend them
+                break
         if not self.ends:
             raise sample.collapses[-1]
-        for _ in range(MOST_FURTHER):
+        for _ in range(0 if many else MOST_FURTHER):
             if not best_first(self.ends)[0].spurious.any():
                 break
             drawn = [EMRun(mixture) for mixture in itertools.islice(more, self.started)]

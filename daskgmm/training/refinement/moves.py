@@ -11,6 +11,8 @@ leaves a component's rows to the others.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain, islice
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +33,9 @@ _APART = 0.8
 
 _PAIRS = 2
 """Pairs of components a component that are thought of for a merge: those that overlap most."""
+
+_OF_A_SPLIT = 2
+"""Moves that split the same component, at the most."""
 
 _HOPELESS = 0.015
 """Loss (nats a row) by a move's bound beyond which EM has never been seen to make up for it."""
@@ -73,6 +78,10 @@ class Removal:
     merged: Mixture | None
 
 
+_Pair: TypeAlias = tuple[float, Split, Removal]
+"""A split and a removal, with what they gain together."""
+
+
 @dataclass(frozen=True, eq=False)
 class Move:
     """One or more splits, and as many removals, of different components.
@@ -108,7 +117,8 @@ def promising_moves(
     most : int
         Number of moves of one split; two at most split the same component.
     together : float
-        Gain (nats) from which moves of different components are made together, too, as the first.
+        Gain (nats) from which moves of different components are made together, too, as the first,
+        with all that remove such components.
     """
     assert run.moments is not None  # noqa: S101  see above
     mixture = run.mixture
@@ -118,25 +128,35 @@ def promising_moves(
         return []
     around = Neighbourhoods(mixture, run.moments, sample)
     splits = _splits(around, np.flatnonzero(~wrong))
-    removals = _removals(around)
-    least = -_HOPELESS * sample.weight
-    if wrong.any():
-        removals = [one for one in removals if wrong[list(one.components)].any()]
-        least = -np.inf
-    pairs = [
-        (split.gain - removal.loss, split, removal)
-        for split in splits
-        for removal in removals
-        if split.component not in removal.components and split.gain - removal.loss > least
-    ]
-    pairs.sort(key=lambda one: -one[0])
-    used: dict[int, int] = {}
-    found = _all_at_once(mixture, pairs, together)
-    for gain, split, removal in pairs:
-        if used.get(split.component, 0) < 2 and sum(used.values()) < most:
-            used[split.component] = used.get(split.component, 0) + 1
+    removals = sorted(_removals(around), key=lambda one: one.loss)
+    needed = [one for one in removals if wrong[list(one.components)].any()]
+    found: list[Move] = []
+    if together < np.inf:
+        found = _all_at_once(mixture, splits, (needed, removals), (-np.inf, together))
+    pairs = _best_of_each(splits, needed or removals)
+    least = -np.inf if needed else -_HOPELESS * sample.weight
+    for gain, split, removal in pairs[:most]:
+        if gain > least:
             found.append(Move(gain, _moved(mixture, [split], [removal])))
     return found
+
+
+def _best_of_each(splits: Sequence[Split], removals: Sequence[Removal]) -> list[_Pair]:
+    """The best pairs, two at most of those that split the same component.
+
+    Both are given in order, the best first.
+    """
+    of_component: dict[int, list[_Pair]] = {}
+    for split in splits:
+        apart = (one for one in removals if split.component not in one.components)
+        own = [(split.gain - one.loss, split, one) for one in islice(apart, _OF_A_SPLIT)]
+        of_component.setdefault(split.component, []).extend(own)
+    best = (sorted(own, key=_by_gain)[:_OF_A_SPLIT] for own in of_component.values())
+    return sorted(chain.from_iterable(best), key=_by_gain)
+
+
+def _by_gain(pair: _Pair) -> float:
+    return -pair[0]
 
 
 def split(run: EMRun, sample: SampledRows, most: int) -> Mixture:
@@ -164,21 +184,55 @@ def halved(mixture: Mixture, component: int) -> Mixture:
 
 
 def _all_at_once(
-    mixture: Mixture, pairs: Sequence[tuple[float, Split, Removal]], least: float
+    mixture: Mixture,
+    splits: Sequence[Split],
+    removals: Sequence[Sequence[Removal]],
+    least: Sequence[float],
 ) -> list[Move]:
-    """All moves that gain so much and touch different components, where there are several."""
+    """The move that splits and removes different components, where it splits several.
+
+    Parameters
+    ----------
+    mixture : Mixture
+    splits : sequence of Split
+        The best first.
+    removals : sequence of sequence of Removal
+        Each with the best first.
+    least : sequence of float
+        Gains (nats) that the pairs of each of these are to exceed.
+    """
+    pairs: list[_Pair] = []
     touched: set[int] = set()
-    gain, splits, removals = 0.0, [], []
-    for own, split, removal in pairs:
-        components = {split.component, *removal.components}
-        if own > least and not components & touched:
-            touched |= components
-            gain += own
-            splits.append(split)
-            removals.append(removal)
-    if len(splits) < 2:
+    for own, enough in zip(removals, least, strict=True):
+        while True:
+            best = _best_apart(splits, own, touched)
+            if best is None or best[0] <= enough:
+                break
+            touched.update({best[1].component, *best[2].components})
+            pairs.append(best)
+    if len(pairs) < 2:
         return []
-    return [Move(gain, _moved(mixture, splits, removals), len(splits))]
+    gains, made, gone = zip(*pairs, strict=True)
+    return [Move(sum(gains), _moved(mixture, made, gone), len(pairs))]
+
+
+def _best_apart(
+    splits: Sequence[Split], removals: Sequence[Removal], touched: set[int]
+) -> _Pair | None:
+    """The best pair whose components are different, and none of those that are touched."""
+    best: _Pair | None = None
+    left = [one for one in removals if not touched.intersection(one.components)]
+    for split in splits:
+        if split.component in touched:
+            continue
+        for removal in left:
+            if split.component not in removal.components:
+                if best is None or split.gain - removal.loss > best[0]:
+                    best = split.gain - removal.loss, split, removal
+                break
+        if best is not None and split.gain - left[0].loss <= best[0]:
+            break  # later splits gain less
+    return best
 
 
 def _moved(mixture: Mixture, splits: Sequence[Split], removals: Sequence[Removal]) -> Mixture:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from daskgmm.model.typing import Doubles
 from daskgmm.training.refinement.ends import LEFT, MOST_STEPS, best_first, done, settled
+from daskgmm.training.refinement.halving import MANY_COMPONENTS
 from daskgmm.training.refinement.moves import Move, promising_moves
 from daskgmm.training.refinement.sampled import ENOUGH_ROWS, EMRun, SampledRows, run_bytes
 
@@ -99,7 +100,8 @@ def _candidates(run: EMRun, sample: SampledRows) -> tuple[Move | None, list[Move
     usual = CANDIDATES if sample.n_rows > ENOUGH_ROWS else CANDIDATES_ON_FEW_ROWS
     length = run.mixture.covariance.feature_length(sample.n_features)
     most = min(MORE_CANDIDATES if wrong.any() else usual, most_moves(len(wrong), length))
-    together = np.inf if wrong.any() else least_gain(few) * few.weight
+    alone = wrong.any() and len(wrong) < MANY_COMPONENTS
+    together = np.inf if alone else least_gain(few) * few.weight
     found = list(_ranked(run, few, wrong, most, together))
     several = found.pop(0) if found and found[0].count > 1 else None
     return several, found
@@ -120,6 +122,10 @@ def _ranked(
 
 def _together(run: EMRun, move: Move, sample: SampledRows) -> EMRun | None:
     """Several moves made together, if EM soon has them better than where they began."""
+    wrong = int(run.spurious.sum())
+    if wrong:  # whether a component is spurious shows at the end only
+        ends = sample.advanced([EMRun(move.mixture)], MOST_STEPS, settled(sample.budget))
+        return ends[0] if ends and int(ends[0].spurious.sum()) < wrong else None
     goal = run.bound + run.left + least_gain(sample)
     found = sample.advanced([EMRun(move.mixture)], STEPS_TOGETHER, lambda one: one.bound > goal)
     better = [one for one in found if one.bound > goal]
