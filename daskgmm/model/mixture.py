@@ -1,5 +1,6 @@
 """A mixture of Gaussians, immutable."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -182,17 +183,18 @@ class Mixture:
         quadratic = self.covariance.quadratic_parameters(self.factors, self.shape)
         return np.hstack([quadratic, linear, at_zero[:, np.newaxis]])
 
-    def of_components(self, order: NDArray[np.int64]) -> "Mixture":
-        """The same mixture with its components in another order; `order` is a permutation (K,)."""
+    def of_components(self, components: Sequence[int] | NDArray[np.int64]) -> "Mixture":
+        """Some components, in any order and each as often as given, with their weights here."""
+        own = np.asarray(components, np.int64)
         return Mixture(
             self.covariance,
-            self.weights[order],
-            self.means[order],
-            self.covariance.of_components(self.covariances, order),
-            self.covariance.of_components(self.factors, order),
-            None if self.log_weights is None else self.log_weights[order],
+            self.weights[own],
+            self.means[own],
+            self.covariance.of_components(self.covariances, own),
+            self.covariance.of_components(self.factors, own),
+            None if self.log_weights is None else self.log_weights[own],
             noise=self.noise,
-            posterior=None if self.posterior is None else self.posterior.of_components(order),
+            posterior=None if self.posterior is None else self.posterior.of_components(own),
         )
 
     def of_features(self, features: NDArray[np.int64]) -> "Mixture":
@@ -256,4 +258,24 @@ def collapsed(component: int | None, weights: Doubles) -> CollapsedComponentErro
         "because some components have ill-defined empirical covariance (for instance caused "
         "by singleton or collapsed samples).",
         "Try to decrease the number of components, increase reg_covar, or scale the input data.",
+    )
+
+
+def joined(parts: Sequence[Mixture], weights: Doubles | None = None) -> Mixture:
+    """A mixture of all components of several, with their weights there or others.
+
+    A covariance that they share is the first's.
+    """
+    first, shared = parts[0], parts[0].covariance.needs_scatter
+
+    def together(name: str) -> Doubles:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return replace(
+        first,
+        weights=together("weights") if weights is None else weights,
+        means=together("means"),
+        covariances=first.covariances if shared else together("covariances"),
+        factors=first.factors if shared else together("factors"),
+        log_weights=None,
     )

@@ -18,7 +18,7 @@ from daskgmm.jobs.planning.source import imagined
 from daskgmm.model import parallel
 from daskgmm.model.assignment import moments_under
 from daskgmm.model.covariance import COVARIANCES
-from daskgmm.model.mixture import Mixture
+from daskgmm.model.mixture import Mixture, joined
 from daskgmm.model.noise import Noise
 from daskgmm.model.parallel import Lender, helped
 from daskgmm.training.em import EMSettings
@@ -27,7 +27,7 @@ from daskgmm.training.refinement import rounds
 from daskgmm.training.refinement.ends import LEFT, best_first, ended
 from daskgmm.training.refinement.growth import grown
 from daskgmm.training.refinement.moves import halved, promising_moves
-from daskgmm.training.refinement.partial import Neighbourhoods, chosen, joined
+from daskgmm.training.refinement.partial import Neighbourhoods
 from daskgmm.training.refinement.rounds import Rounds
 from daskgmm.training.refinement.sampled import Budget, EMRun, SampledRows
 from daskgmm.training.refinement.search import Refinement, budget_for, search
@@ -137,7 +137,7 @@ def test_partial_em_never_gains_more_than_the_whole_mixture_does(
     for components in ((1,), (0, 2)):
         others = [k for k in range(3) if k not in components]
         axis = run.mixture.deviations[components[0]]
-        start = chosen(run.mixture, (components[0], components[0]))
+        start = run.mixture.of_components((components[0], components[0]))
         weight = run.mixture.weights[list(components)].sum()
         start = replace(
             start, means=start.means + np.outer([1, -1], axis), weights=np.full(2, weight / 2)
@@ -145,7 +145,7 @@ def test_partial_em_never_gains_more_than_the_whole_mixture_does(
         previous = -np.inf
         for steps in (1, 2, 5):
             gains, found = around.em([around.region(components)], lambda _, own=start: own, steps)
-            whole = joined([chosen(run.mixture, others), *found])
+            whole = joined([run.mixture.of_components(others), *found])
             whole.require_sound()
             # Partial EM gains at every step, and the last one is still to come in what it returns.
             assert previous < gains[0] <= (bound(sample, whole) - before) * weights.sum() + 1e-9

@@ -11,17 +11,16 @@ leaves a component's rows to the others.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, islice
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.errors import CollapsedComponentError
-from daskgmm.model.mixture import Mixture
+from daskgmm.model.mixture import Mixture, joined
 from daskgmm.model.typing import Doubles
 from daskgmm.training.refinement.axes import longest, most_bimodal
-from daskgmm.training.refinement.partial import Neighbourhoods, Region, chosen, joined
+from daskgmm.training.refinement.pairing import Removal, Split, best_of_each, pairs_at_once
+from daskgmm.training.refinement.partial import Neighbourhoods, Region
 from daskgmm.training.refinement.sampled import EMRun, SampledRows
 from daskgmm.training.refinement.spurious import least_rows, make_two
 
@@ -34,52 +33,8 @@ _APART = 0.8
 _PAIRS = 2
 """Pairs of components a component that are thought of for a merge: those that overlap most."""
 
-_OF_A_SPLIT = 2
-"""Moves that split the same component, at the most."""
-
 _HOPELESS = 0.015
 """Loss (nats a row) by a move's bound beyond which EM has never been seen to make up for it."""
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """One component in two halves.
-
-    Parameters
-    ----------
-    gain : float
-        Of the log-likelihood over all rows (nats), at the least.
-    component : int
-    halves : Mixture
-        Of two components.
-    """
-
-    gain: float
-    component: int
-    halves: Mixture
-
-
-@dataclass(frozen=True, eq=False)
-class Removal:
-    """One component less.
-
-    Parameters
-    ----------
-    loss : float
-        Of the log-likelihood over all rows (nats), at the most.
-    components : tuple of int
-        Two that are merged, or one that is left out.
-    merged : Mixture or None
-        Of one component; ``None`` where there is none.
-    """
-
-    loss: float
-    components: tuple[int, ...]
-    merged: Mixture | None
-
-
-_Pair: TypeAlias = tuple[float, Split, Removal]
-"""A split and a removal, with what they gain together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,31 +87,16 @@ def promising_moves(
     needed = [one for one in removals if wrong[list(one.components)].any()]
     found: list[Move] = []
     if together < np.inf:
-        found = _all_at_once(mixture, splits, (needed, removals), (-np.inf, together))
-    pairs = _best_of_each(splits, needed or removals)
+        several = pairs_at_once(splits, (needed, removals), (-np.inf, together))
+        if len(several) > 1:
+            gains, made, gone = zip(*several, strict=True)
+            found.append(Move(sum(gains), _moved(mixture, made, gone), len(several)))
+    pairs = best_of_each(splits, needed or removals)
     least = -np.inf if needed else -_HOPELESS * sample.weight
     for gain, split, removal in pairs[:most]:
         if gain > least:
             found.append(Move(gain, _moved(mixture, [split], [removal])))
     return found
-
-
-def _best_of_each(splits: Sequence[Split], removals: Sequence[Removal]) -> list[_Pair]:
-    """The best pairs, two at most of those that split the same component.
-
-    Both are given in order, the best first.
-    """
-    of_component: dict[int, list[_Pair]] = {}
-    for split in splits:
-        apart = (one for one in removals if split.component not in one.components)
-        own = [(split.gain - one.loss, split, one) for one in islice(apart, _OF_A_SPLIT)]
-        of_component.setdefault(split.component, []).extend(own)
-    best = (sorted(own, key=_by_gain)[:_OF_A_SPLIT] for own in of_component.values())
-    return sorted(chain.from_iterable(best), key=_by_gain)
-
-
-def _by_gain(pair: _Pair) -> float:
-    return -pair[0]
 
 
 def split(run: EMRun, sample: SampledRows, most: int) -> Mixture:
@@ -180,65 +120,13 @@ def halved(mixture: Mixture, component: int) -> Mixture:
     """The same density, with a component written as two of half its weight."""
     twice = np.sort(np.append(np.arange(mixture.n_components), component))
     weights = mixture.weights[twice] / np.where(twice == component, 2, 1)
-    return joined([chosen(mixture, twice)], weights)
-
-
-def _all_at_once(
-    mixture: Mixture,
-    splits: Sequence[Split],
-    removals: Sequence[Sequence[Removal]],
-    least: Sequence[float],
-) -> list[Move]:
-    """The move that splits and removes different components, where it splits several.
-
-    Parameters
-    ----------
-    mixture : Mixture
-    splits : sequence of Split
-        The best first.
-    removals : sequence of sequence of Removal
-        Each with the best first.
-    least : sequence of float
-        Gains (nats) that the pairs of each of these are to exceed.
-    """
-    pairs: list[_Pair] = []
-    touched: set[int] = set()
-    for own, enough in zip(removals, least, strict=True):
-        while True:
-            best = _best_apart(splits, own, touched)
-            if best is None or best[0] <= enough:
-                break
-            touched.update({best[1].component, *best[2].components})
-            pairs.append(best)
-    if len(pairs) < 2:
-        return []
-    gains, made, gone = zip(*pairs, strict=True)
-    return [Move(sum(gains), _moved(mixture, made, gone), len(pairs))]
-
-
-def _best_apart(
-    splits: Sequence[Split], removals: Sequence[Removal], touched: set[int]
-) -> _Pair | None:
-    """The best pair whose components are different, and none of those that are touched."""
-    best: _Pair | None = None
-    left = [one for one in removals if not touched.intersection(one.components)]
-    for split in splits:
-        if split.component in touched:
-            continue
-        for removal in left:
-            if split.component not in removal.components:
-                if best is None or split.gain - removal.loss > best[0]:
-                    best = split.gain - removal.loss, split, removal
-                break
-        if best is not None and split.gain - left[0].loss <= best[0]:
-            break  # later splits gain less
-    return best
+    return joined([mixture.of_components(twice)], weights)
 
 
 def _moved(mixture: Mixture, splits: Sequence[Split], removals: Sequence[Removal]) -> Mixture:
     gone = {one.component for one in splits} | {k for one in removals for k in one.components}
     stay = [k for k in range(mixture.n_components) if k not in gone]
-    parts = [chosen(mixture, stay), *(one.halves for one in splits)]
+    parts = [mixture.of_components(stay), *(one.halves for one in splits)]
     parts += [one.merged for one in removals if one.merged is not None]
     weights = np.concatenate([part.weights for part in parts])
     left = 1.0 if mixture.noise is None else 1 - mixture.noise.weight
@@ -256,7 +144,7 @@ def _splits(around: Neighbourhoods, components: NDArray[np.int64]) -> list[Split
     half = replace(mixture, weights=mixture.weights / 2, log_weights=None)
 
     def halves_of(window: slice, axes: Doubles) -> Mixture:
-        start = chosen(half, np.repeat(own[window], 2))
+        start = half.of_components(np.repeat(own[window], 2))
         apart = _APART * np.repeat(axes[window], 2, axis=0)
         apart[1::2] *= -1
         return replace(start, means=start.means + apart)
@@ -331,6 +219,6 @@ def _merged(around: Neighbourhoods, regions: Sequence[Region]) -> Mixture:
         for index in (first, second)
     )
     found = around.sample.settings.maximise(
-        chosen(mixture, first), replace(one, sums=one.sums + other.sums)
+        mixture.of_components(first), replace(one, sums=one.sums + other.sums)
     )
-    return joined([chosen(mixture, ()), found], weights)
+    return joined([mixture.of_components(()), found], weights)

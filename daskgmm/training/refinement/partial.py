@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from daskgmm.model.covariance.base import Covariance
-from daskgmm.model.mixture import Mixture
+from daskgmm.model.mixture import Mixture, joined
 from daskgmm.model.moments import Moments
 from daskgmm.model.parallel import each
 from daskgmm.model.typing import Doubles
@@ -190,7 +190,7 @@ class Neighbourhoods:
         def together(window: slice) -> tuple[Doubles, list[Mixture]]:
             gains, found = self._em(regions[window], start(window), steps, added)
             components = np.arange(found.n_components).reshape(len(gains), -1)
-            return gains, [chosen(found, of_place) for of_place in components]
+            return gains, [found.of_components(of_place) for of_place in components]
 
         gains, mixtures = zip(*each(together, list(self._batches(regions))), strict=True)
         return np.concatenate(gains), list(chain.from_iterable(mixtures))
@@ -216,7 +216,7 @@ class Neighbourhoods:
         first = np.array([region.components[0] for region in regions])
         origins = np.repeat(self.mixture.means[first], each, axis=0)
         like_first = self._like(first, added).repeat(each, axis=1)
-        rows = self._rows(regions, chosen(self.mixture, first))
+        rows = self._rows(regions, self.mixture.of_components(first))
         log_share = np.concatenate([region.log_share for region in regions])
         log_held = np.concatenate([region.log_held for region in regions])
         weights = np.concatenate([self.weights[region.rows] * region.times for region in regions])
@@ -239,7 +239,9 @@ class Neighbourhoods:
             counts = sums[-1].reshape(-1, each)
             shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), _TINY)
             # A covariance that all share stays.
-            found = joined([chosen(found, ()), after], (shares * totals[:, np.newaxis]).ravel())
+            found = joined(
+                [found.of_components(()), after], (shares * totals[:, np.newaxis]).ravel()
+            )
         return gains, found
 
     def _like(self, components: NDArray[np.int64], rows: float) -> Doubles:
@@ -286,34 +288,3 @@ def _normalised_beside(logits: Doubles, held: Doubles) -> Doubles:
     total = logits.sum(axis=0) + np.exp(held - peak)
     logits /= total
     return np.asarray(np.log(total, out=total) + peak)
-
-
-def chosen(mixture: Mixture, indices: Sequence[int] | NDArray[np.int64]) -> Mixture:
-    """Some components of a mixture, with the weights that they have there."""
-    index = np.asarray(indices, np.int64)
-    covariance, log_weights = mixture.covariance, mixture.log_weights
-    return replace(
-        mixture,
-        weights=mixture.weights[index],
-        means=mixture.means[index],
-        covariances=covariance.of_components(mixture.covariances, index),
-        factors=covariance.of_components(mixture.factors, index),
-        log_weights=None if log_weights is None else log_weights[index],
-    )
-
-
-def joined(parts: Sequence[Mixture], weights: Doubles | None = None) -> Mixture:
-    """All components, with their weights or others; a covariance that they share is the first's."""
-    first, shared = parts[0], parts[0].covariance.needs_scatter
-
-    def together(name: str) -> Doubles:
-        return np.concatenate([getattr(part, name) for part in parts])
-
-    return replace(
-        first,
-        weights=together("weights") if weights is None else weights,
-        means=together("means"),
-        covariances=first.covariances if shared else together("covariances"),
-        factors=first.factors if shared else together("factors"),
-        log_weights=None,
-    )
