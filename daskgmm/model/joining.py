@@ -30,12 +30,14 @@ class Joining:
         Parameters
         ----------
         blocks : iterable of (rows, weights)
-            Rows of shape (D, n), and weights of shape (n,) or None: all of one type.
+            Rows of shape (D, n), and weights of shape (n,) or None. Those of different types, and
+            with and without weights, are not joined.
         """
-        filled, weighted = 0, False
+        filled, weighted, kind = 0, False, None
         for rows, weights in blocks:
             n = rows.shape[1]
-            if filled and filled + n > self._wanted:
+            before, kind = kind, (rows.dtype.char, "" if weights is None else weights.dtype.char)
+            if filled and (filled + n > self._wanted or kind != before):
                 yield self._first(filled, weighted)
                 filled = 0
             if not filled and 2 * n > self._wanted:

@@ -43,6 +43,27 @@ def test_joined_blocks_are_the_same_rows_in_their_order(parts, wanted, weighted,
         assert all(max(2 * one, 2 * other, one + other) > wanted for one, other in pairs)
 
 
+@given(
+    kinds=st.lists(
+        st.tuples(st.integers(0, 6), st.sampled_from("fd"), st.sampled_from([None, "f", "d"])),
+        max_size=8,
+    ),
+    wanted=st.integers(0, 20),
+)
+def test_blocks_of_other_types_are_not_joined(kinds, wanted):
+    """Chunks of a dask collection may have types of their own, and some no weights."""
+    blocks, begin = [], 0
+    for n, dtype, weighted in kinds:
+        values = np.arange(begin, begin + n)
+        weights = None if weighted is None else values.astype(weighted)
+        blocks.append((np.tile(values.astype(dtype), (2, 1)), weights))
+        begin += n
+    found = []
+    for rows, weights in Joining(wanted)(iter(blocks)):
+        found += [(*row, row[0] if weights is None else weights[i]) for i, row in enumerate(rows.T)]
+    assert [row for row in found if len(row)] == [(i, i, i) for i in range(begin)]
+
+
 def test_a_large_block_is_not_copied():
     rows = np.zeros((2, 60))
     ((found, _),) = Joining(100)([(rows, None)])
