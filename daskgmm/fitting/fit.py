@@ -254,10 +254,11 @@ def _wait_for_loop(compiling: Thread | None, rows: np.dtype[Any], dtype: np.dtyp
     compile_ahead(rows, dtype)
     seconds = time.perf_counter() - began
     if seconds > _LONG_TO_LOAD:
+        kept = " It is kept, so that the next fit of such rows on this machine begins without."
         logger.info(
-            "The fit waited %.0f s for the loop of its passes to be compiled. It is kept, so that "
-            "the next fit of such rows on this machine begins without.",
+            "The fit waited %.0f s for the loop of its passes to be compiled.%s",
             seconds,
+            kept if loop_is_kept() else "",
         )
 
 

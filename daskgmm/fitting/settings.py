@@ -25,7 +25,7 @@ from daskgmm.passes.statistics import Statistics
 from daskgmm.training.acceleration import Acceleration, acceleration_named
 from daskgmm.training.em import EMSettings
 from daskgmm.training.m_step import Estimation, maximum_likelihood
-from daskgmm.training.refinement.partial import region_bytes
+from daskgmm.training.refinement.partial import REGIONS, ROWS_OF_REGIONS, region_bytes
 from daskgmm.training.refinement.sampled import TOGETHER_BYTES, most_rows, run_bytes
 from daskgmm.training.refinement.shares import MOST_NEAR, PAIRS_TOGETHER
 from daskgmm.training.starts import StartPlan
@@ -272,6 +272,7 @@ class Settings:
             runs,
             together,
             len(searching),
+            min(REGIONS * near, ROWS_OF_REGIONS),
             max(region_bytes(one.plan.covariance, source.n_features) for one in searching),
             self.in_stretches,
             *(max(counts) for counts in zip(*parts, strict=True)),

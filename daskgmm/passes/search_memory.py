@@ -27,20 +27,20 @@ _OF_A_PAIR = 1.5
 """Numbers for each pair of a row and a component by which moves are found: the logarithm of its
 responsibility, and its row, which takes half of one. As many where a row is near."""
 
-_OF_A_BOUND = 1.25
+_OF_A_BOUND = 2.25
 """Numbers for each pair whose bound a thread has in memory, with whether it counts."""
 
+_SLAB_BYTES = 2**24
+"""Bytes of a thread's kernel meanwhile: see `daskgmm.model.kernels.centred.SLAB_BYTES`."""
+
+_OF_AN_OVERLAP = 4
+"""Numbers for each pair where a row is near, while it is seen which components overlap."""
+
+_OF_A_ROW = 2.5
+"""Numbers of a row of a region: its position, which takes half of one, and two responsibilities."""
+
 _REGIONS = 4
-"""Regions for each component, rounded up: its own to be split, and the two pairs to be merged of
-`daskgmm.training.refinement.moves`."""
-
-_OF_FEATURES = 1.25
-"""Bytes of EM on feature vectors of regions, theirs included, for each of theirs.
-
-Beside the F numbers of a row stand some seven: logits under two components, shares, weight and
-density. That is a quarter for F = 28; of larger ones it leaves room for the sums. It was not
-measured by itself: ``tests/fitting/test_start_search.py`` holds the whole count to the peak of a
-search."""
+"""Regions for each component; see `daskgmm.training.refinement.partial.REGIONS`."""
 
 _COPIES_OF_STEPS = 4
 """Copies of a search's way in the client's process, with a scheduler there: from before a stretch
@@ -67,8 +67,10 @@ class SearchSizes:
         Mixtures between which the search decides, and those of them that EM advances together.
     at_once : int
         Searches of different candidates, of which each thread makes one at a time.
+    region_rows : int
+        Rows of all regions together, at the most.
     region_bytes : int
-        Bytes of the rows of regions that are worked on together, or of their features, about.
+        Bytes of EM on the rows of regions that are worked on together, or on their features.
     in_stretches : bool
         Whether each comes in stretches, with what the one before it found.
     parts, parts_together : int
@@ -84,6 +86,7 @@ class SearchSizes:
     runs: int
     together: int
     at_once: int
+    region_rows: int
     region_bytes: int
     in_stretches: bool = False
     parts: int = 1
@@ -123,12 +126,14 @@ class SearchSizes:
         )
         if not self.pairs:
             return self.sample_bytes + came + em + kernel_bytes
-        of_bounds = (1 + helpers) * _OF_A_BOUND * self.bounds
-        numbers = _OF_A_PAIR * self.pairs + max(of_bounds, _OF_A_PAIR * self.near)
-        pairs = math.ceil(numbers) * np.dtype(np.float64).itemsize
-        features = min(self.region_bytes, _REGIONS * self.rows * result_bytes)
-        near = (1 + helpers) * math.ceil(_OF_FEATURES * features)
-        made = max(near, _OF_A_RUN * (self.runs - 2) * result_bytes)
+        itemsize = np.dtype(np.float64).itemsize
+        of_bounds = (1 + helpers) * (_OF_A_BOUND * self.bounds * itemsize + _SLAB_BYTES)
+        of_near = max(
+            _OF_AN_OVERLAP * self.near, _OF_A_PAIR * self.near + _OF_A_ROW * self.region_rows
+        )
+        pairs = math.ceil(_OF_A_PAIR * self.pairs * itemsize + max(of_bounds, of_near * itemsize))
+        em_of_regions = min(self.region_bytes, _REGIONS * self.rows * result_bytes)
+        made = max((1 + helpers) * em_of_regions, _OF_A_RUN * (self.runs - 2) * result_bytes)
         moves = pairs + (2 * _OF_A_RUN + _OF_MOVES) * result_bytes + made
         return self.sample_bytes + came + max(em + kernel_bytes, moves)
 
@@ -143,4 +148,4 @@ class SearchSizes:
         return arrays * result_bytes + min(helpers, parts - 1) * own
 
 
-NO_SEARCH = SearchSizes(0, 0, 0, 0, 0, 0, 0, 0, 0)
+NO_SEARCH = SearchSizes(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)

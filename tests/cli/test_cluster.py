@@ -20,7 +20,7 @@ from daskgmm import GaussianMixture, load, open_dataset
 from daskgmm.errors import ClusterError, DataError
 from daskgmm.jobs.cluster import scheduler
 from daskgmm.jobs.cluster.classes import ClusterSpec, started_cluster
-from daskgmm.jobs.cluster.local import embedded
+from daskgmm.jobs.cluster.local import embedded, settings_for_workers
 from daskgmm.passes.engine import workers as engine
 from tests.support.clusters import closed_port, cluster_of, running, silent
 from tests.support.command import COMMAND, here, in_process, made
@@ -269,6 +269,13 @@ def test_workers_keep_the_memory_they_free_unless_the_user_says_otherwise(own, t
     with embedded(1) as client:
         (found,) = client.run(lambda: [os.environ.get(name) for name in names]).values()
     assert found == [str(2**22), trim]
+
+
+@pytest.mark.parametrize("own", [None, 12345])
+def test_what_the_user_configured_of_the_workers_memory_stays(own):
+    name = "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_"
+    with dask.config.set({} if own is None else {name: own}), settings_for_workers():
+        assert dask.config.get(name) == (2**25 if own is None else own)
 
 
 @pytest.mark.slow

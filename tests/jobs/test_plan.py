@@ -204,7 +204,7 @@ def test_a_search_makes_the_em_steps_that_its_budget_has():
 @pytest.mark.slow
 def test_each_part_of_a_search_is_measured_and_counted():
     pass_plan = prospect_of(1000, 20, 4)
-    few, more = (measured_search(pass_plan, rows) for rows in (10**4, 10**6))
+    few, more = (measured_search(pass_plan, rows, 1.0) for rows in (10**4, 10**6))
     assert 0 < 10 * few.clustering < more.clustering
     assert 0 < 10 * few.ranking < more.ranking
     parts = SearchSeconds(clustering=100.0, m_step=1.0, ranking=10_000.0)

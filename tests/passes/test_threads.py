@@ -95,7 +95,7 @@ def test_searches_share_the_threads_of_workers_that_are_all_here(searches, expec
 
 @pytest.mark.parametrize("more", [0, 1, 3])
 def test_threads_of_other_workers_help_as_far_as_there_is_memory(more):
-    search = SearchSizes(20_000, 160, 10**6, 10**6, 10**6, 4, 4, 1, 2**25, parts=4)
+    search = SearchSizes(20_000, 160, 10**6, 10**6, 10**6, 4, 4, 1, 10**6, 2**25, parts=4)
     task = TaskSizes(20, 231, 8, 8, 10_000, 100_000, DOUBLE, DOUBLE, search=search)
     limit = memory_limit_for(task, 1, worker_bytes(task, 1, more) - worker_bytes(task, 1))
     with in_threads(2, memory_limit=limit):
@@ -103,7 +103,7 @@ def test_threads_of_other_workers_help_as_far_as_there_is_memory(more):
 
 
 def test_without_a_limit_all_that_is_free_is_for_threads_that_help(monkeypatch):
-    search = SearchSizes(20_000, 160, 10**6, 10**6, 10**6, 4, 4, 1, 2**25, parts=4)
+    search = SearchSizes(20_000, 160, 10**6, 10**6, 10**6, 4, 4, 1, 10**6, 2**25, parts=4)
     task = TaskSizes(20, 231, 8, 8, 10_000, 100_000, DOUBLE, DOUBLE, search=search)
     free = worker_bytes(task, 1, 2) - LIBRARIES
     monkeypatch.setattr(memory_limits, "available_memory", lambda: free)
@@ -115,7 +115,7 @@ def test_without_a_limit_all_that_is_free_is_for_threads_that_help(monkeypatch):
 def test_threads_that_take_no_more_than_the_search_alone_help_in_any_memory():
     """Moves need most of it, and K = 500 components take as much there whoever helps in EM."""
     search = SearchSizes(
-        30_000, 800, 15_000_000, 3_000_000, 2**20, 4, 1, 1, 2**25, in_stretches=True, parts=2
+        30_000, 800, 15_000_000, 3_000_000, 2**20, 4, 1, 1, 2**22, 2**25, in_stretches=True, parts=2
     )
     task = TaskSizes(100, 5151, 500, 500, 4_000, 4_000, DOUBLE, DOUBLE, search=search)
     alone = worker_bytes(task)

@@ -4,7 +4,7 @@ import pytest
 
 from daskgmm.model import parallel
 from daskgmm.training import kmeans
-from daskgmm.training.refinement import partial
+from daskgmm.training.refinement import partial, shares
 
 
 @pytest.fixture
@@ -16,5 +16,7 @@ def in_many_parts(monkeypatch):
         (parallel, "_SLICE_VALUES", 1),
         (kmeans, "_DISTANCES", 256),
         (partial, "_FEATURE_VALUES", 2**10),
+        (partial, "_WHITENED_VALUES", 2**10),
+        (shares, "PAIRS_TOGETHER", 2**8),
     ):
         monkeypatch.setattr(module, name, value)

@@ -688,10 +688,17 @@ def test_the_same_seed_gives_the_same_bits():
 # --- memory
 
 
-@pytest.mark.parametrize(("large", "threads"), [(False, 1), (True, 1), (False, 4), (True, 4)])
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize(
+    ("kind", "n", "n_features", "n_components", "apart"),
+    # Of the last one most rows are near to many components.
+    [("full", 2400, 24, 10, 1.0), ("full", 6000, 5, 4, 1.0), ("diag", 8000, 4, 60, 0.3)],
+)
 @pytest.mark.slow
-def test_a_search_takes_no_more_memory_than_predicted(large, threads, monkeypatch):
-    n, n_features, n_components = 2400, 24, 10
+def test_a_search_takes_no_more_memory_than_predicted(
+    kind, n, n_features, n_components, apart, threads, large, monkeypatch
+):
     if threads > 1:
         monkeypatch.setattr(parallel, "_WORTH_A_PART", 1.0)
         monkeypatch.setattr(parallel, "FEWEST_ROWS", n // parallel.MOST_PARTS)
@@ -700,11 +707,12 @@ def test_a_search_takes_no_more_memory_than_predicted(large, threads, monkeypatc
         monkeypatch.setattr("daskgmm.fitting.settings.TOGETHER_BYTES", 1)
     # As many moves go together as where a component is spurious, which is what is counted.
     monkeypatch.setattr(rounds, "CANDIDATES_ON_FEW_ROWS", rounds.MORE_CANDIDATES)
-    rows, _ = correlated(n, n_features, n_components, spread=2, apart=1.0)
-    model, source = GaussianMixture(n_components), imagined(n, n_features, DOUBLE)
+    rows, _ = correlated(n, n_features, n_components, spread=2, apart=apart)
+    model = GaussianMixture(n_components, covariance_type=kind, subsample=n)
+    source = imagined(n, n_features, DOUBLE)
     candidate = Candidate.of(model, source, in_memory=False)
     task = Settings.of(model, (candidate,), DOUBLE).task(source)
-    sample = sample_of(rows, budget=2e9)
+    sample = sample_of(rows, kind, ridge=1e-6, budget=5e9)
 
     def find():
         with helped(Lender(), lambda: threads - 1):

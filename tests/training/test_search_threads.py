@@ -68,7 +68,7 @@ def test_so_it_does_by_the_compiled_loop(covariance_type, in_many_parts):
 @pytest.mark.slow
 def test_so_it_does_where_bounds_leave_few_pairs(in_many_parts, monkeypatch):
     monkeypatch.setattr("daskgmm.training.refinement.region_rows._MANY_FEATURES", 1)
-    monkeypatch.setattr("daskgmm.training.refinement.sampled._MANY_PAIRS", 2.0)
+    monkeypatch.setattr("daskgmm.training.refinement.sampled.MANY_PAIRS", 2.0)
     expected, _ = searched(1, "full")
     assert searched(2, "full")[0] == expected
     assert searched(8, "full")[0] == expected

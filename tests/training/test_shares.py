@@ -101,3 +101,18 @@ def test_a_region_has_the_responsibilities_that_were_left_out():
     assert (logs[0, region.rows] < -100).any()  # rows of the other component
     assert_allclose(region.log_share, logs[0, region.rows], rtol=1e-9, atol=1e-12)
     assert_array_equal(np.flatnonzero(np.exp(logs[[0, 2]]).max(axis=0) > NEAR), region.rows)
+
+
+def test_a_component_without_weight_has_nothing_of_any_row():
+    mixture = random_mixture(COVARIANCES["full"], 3, 30, 0, 0.3)
+    weights = np.array([0.5, 0.0, 0.5])
+    with np.errstate(divide="ignore"):
+        mixture = replace(mixture, weights=weights)
+        z = rows_of(mixture, 50)
+        ways = (
+            shares_of_all(mixture, z, Frame.identity(30), DOUBLE),
+            shares_within_bounds(mixture, z),
+        )
+    for found in ways:
+        assert len(found.of(1)[0]) == 0
+        assert np.isneginf(found.at(1, np.arange(5, dtype=np.int32))).all()

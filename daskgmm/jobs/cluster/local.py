@@ -22,10 +22,10 @@ _PATIENCE_SECONDS = 1.0
 _BACK_AGAIN = {"distributed.deploy.lost-worker-timeout": "10m"}
 _NO_PROFILE = {PROFILE: False}
 _ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
-_KEPT = {
-    f"{_ENVIRONMENT}.MALLOC_MMAP_THRESHOLD_": 4 * 2**20,
-    f"{_ENVIRONMENT}.MALLOC_TRIM_THRESHOLD_": 32 * 2**20,
-}
+_KEPT = {"MALLOC_MMAP_THRESHOLD_": 4 * 2**20, "MALLOC_TRIM_THRESHOLD_": 32 * 2**20}
+_DASKS = {"MALLOC_TRIM_THRESHOLD_": 65536}
+"""What Dask's configuration has of these by default."""
+
 _DASHBOARD = ":8787"  # Dask takes another free port if this one is in use
 
 
@@ -100,7 +100,8 @@ def settings_for_workers() -> Iterator[None]:
 
     Dask has the C library give back all memory above 64 KiB that a worker frees, and take it anew
     for each array of 128 KiB: that takes as long as a Cholesky factor of the array. Here workers
-    keep up to 32 MiB, for arrays of up to 4 MiB. Environment variables of the user go before.
+    keep up to 32 MiB, for arrays of up to 4 MiB. What the user has set in Dask's configuration goes
+    before, and so do environment variables.
 
     On Python 3.11 workers are not profiled. There a process in which threads begin while it is
     asked where its threads are, as Dask's profiler asks a hundred times a second, may stop for
@@ -109,7 +110,13 @@ def settings_for_workers() -> Iterator[None]:
     """
     import dask
 
-    with dask.config.set(_BACK_AGAIN | _KEPT | (_NO_PROFILE if PROFILER_STOPS_WORKERS else {})):
+    given = dask.config.get(_ENVIRONMENT, {})
+    kept = {
+        f"{_ENVIRONMENT}.{name}": value
+        for name, value in _KEPT.items()
+        if given.get(name) == _DASKS.get(name)
+    }
+    with dask.config.set(_BACK_AGAIN | kept | (_NO_PROFILE if PROFILER_STOPS_WORKERS else {})):
         yield
 
 

@@ -16,7 +16,6 @@ from dask.utils import format_bytes
 from daskgmm.data.source import Block, Floats, Source
 from daskgmm.errors import ConfigurationError
 from daskgmm.jobs.planning.passes import PassPlan
-from daskgmm.model.covariance import COVARIANCES
 from daskgmm.model.covariance.base import Covariance
 from daskgmm.model.expectation import Accumulator, Expectation
 from daskgmm.model.frame import Frame
@@ -80,7 +79,7 @@ _SECONDS = 0.3
 
 _APART, _SPREAD, _SHAPES = 2.5, 10.0, 8
 """Largest deviations of the clusters' means; how much smaller a cluster's least deviation is than
-its largest; and the number of covariances that are different."""
+its largest; and the number of covariances that are different, at the most."""
 
 MOST_BYTES = 2**26
 """Bytes of rows in each pass: more than most CPU caches hold, so that they come from memory."""
@@ -173,25 +172,24 @@ def _with_memory(needed: int) -> int:
 def standard_mixture(
     covariance: Covariance, shape: tuple[int, int], random: np.random.Generator
 ) -> Mixture:
-    """Mixture of correlated components, as rows mostly have, whose means are some deviations apart.
+    """Mixture of components as rows mostly have them, whose means are some deviations apart.
 
     Deviations fall along axes that are any where covariances are matrices, and features else.
     """
     n_components, n_features = shape
+    count = 1 if covariance.needs_scatter else min(_SHAPES, n_components)
     deviations = np.geomspace(1, 1 / _SPREAD, n_features)
     if covariance.has_matrices:
-        axes = np.linalg.qr(random.standard_normal((_SHAPES, n_features, n_features)))[0]
-        halves = axes * deviations
+        axes = np.linalg.qr(random.standard_normal((count, n_features, n_features)))[0]
+        matrices = (axes * deviations**2) @ axes.swapaxes(1, 2)
+        covariances = matrices[0] if covariance.needs_scatter else matrices
     else:
-        halves = np.stack([np.diag(random.permutation(deviations)) for _ in range(_SHAPES)])
-    matrices = halves @ halves.swapaxes(1, 2)
-    few = Mixture.from_covariances(
-        COVARIANCES["full"],
-        np.full(_SHAPES, 1 / _SHAPES),
-        np.zeros((_SHAPES, n_features)),
-        matrices,
-    ).with_covariance(covariance)
-    shapes = np.arange(n_components) % _SHAPES
+        covariances = np.stack([random.permutation(deviations**2) for _ in range(count)])
+        if covariance.shape(count, n_features) != covariances.shape:
+            covariances = covariances.mean(axis=1)
+    weights, means = np.full(count, 1 / count), np.zeros((count, n_features))
+    few = Mixture.from_covariances(covariance, weights, means, covariances)
+    shapes = np.arange(n_components) % count
     return Mixture(
         covariance,
         np.full(n_components, 1 / n_components),

@@ -93,7 +93,7 @@ def plan(
     spread = min(threads_of_search(workers, threads, helpers), search.parts)
     sizes |= {"sample_rows": search.rows, "starts_sought": search.starts, "search_threads": spread}
     seconds_a_step = search.rows * rate.seconds_a_row / pass_plan.starts
-    measured = measured_search(pass_plan, search.rows)
+    measured = measured_search(pass_plan, search.rows, rate.share)
     beside = rate.crowding if spread > 1 else 1.0
     found = search.seconds(measured, seconds_a_step / rate.crowding, spread) * beside
     found *= 1 if small else IN_A_WORKER

@@ -20,6 +20,7 @@ from daskgmm.training.refinement.halving import MANY_COMPONENTS
 from daskgmm.training.refinement.moves import STEPS_OF_HALVES
 from daskgmm.training.refinement.partial import most_rows_near
 from daskgmm.training.refinement.region_rows import whitens
+from daskgmm.training.refinement.sampled import MANY_PAIRS
 from daskgmm.training.ward import rounds_of_finer
 
 _TIMES = 3
@@ -57,16 +58,21 @@ class SearchSeconds:
     ranking: float
 
 
-def measured_search(pass_plan: PassPlan, n_rows: int) -> SearchSeconds:
-    """Time the search of a planned fit on so many sampled rows."""
+def measured_search(pass_plan: PassPlan, n_rows: int, share: float) -> SearchSeconds:
+    """Time the search of a planned fit on so many sampled rows.
+
+    Of all pairs' multiplications its passes take such a share.
+    """
     plan, n_features = pass_plan.settings.candidates[0].plan, pass_plan.source.n_features
     of_pair = _density_seconds(plan.covariance, n_features, pass_plan.settings.dtype)
     joined = pass_plan.settings.candidates[0].refined and plan.n_components >= MANY_COMPONENTS
     a_step = _step_seconds(pass_plan)
-    near = min(n_rows / plan.n_components, most_rows_near(plan.covariance, n_features))
+    near = min(
+        n_rows / plan.n_components, most_rows_near(plan.covariance, n_features, plan.n_components)
+    )
     # To sum the products of a row takes as long as its log-density.
     halves = _AXES * STEPS_OF_HALVES * 2 * (2 * near * of_pair + a_step)
-    bounded = whitens(plan.covariance, n_features)
+    bounded = whitens(plan.covariance, n_features) and share < MANY_PAIRS
     pairs = min(plan.n_components, PAIRS_THAT_COUNT) if bounded else plan.n_components
     return SearchSeconds(
         _clustering_seconds(n_rows, plan.n_components, n_features, joined=joined),

@@ -14,6 +14,7 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from daskgmm.errors import CollapsedComponentError
 from daskgmm.model.mixture import Mixture, joined
@@ -194,8 +195,9 @@ def _merges(around: Neighbourhoods) -> list[Removal]:
 
 def _overlapping(around: Neighbourhoods) -> list[tuple[int, int]]:
     """Pairs of components that overlap most."""
-    near = around.near.copy()
-    near.data *= np.sqrt(around.weights[near.indices])
+    near = around.near
+    scaled = near.data * np.sqrt(around.weights[near.indices])
+    near = csr_array((scaled, near.indices, near.indptr), near.shape)
     overlap = (near @ near.T).toarray()
     sizes = np.sqrt(np.maximum(np.diag(overlap), 1e-300))
     first, second = np.triu_indices(len(overlap), 1)

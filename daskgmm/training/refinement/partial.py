@@ -4,6 +4,7 @@ A step of it takes the rows near a component alone, of which each row has a few,
 components there are (Ueda et al., 2000).
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -41,6 +42,14 @@ _TINY = 1e-16
 _FEATURE_VALUES, _ROWS_A_FEATURE = 2**22, 4
 """Values of feature vectors in memory at a time, about; and rows a feature of the components of one
 region, at the least, where that is less."""
+
+_BESIDE = 7
+"""Numbers of a row beside those of its feature vector; see `region_bytes`."""
+
+REGIONS, ROWS_OF_REGIONS = 4, 2**22
+"""Regions for each component, rounded up: its own to be split, and the two pairs to be merged of
+`daskgmm.training.refinement.moves`. And rows of all regions together, at the most, unless each has
+few rows a feature."""
 
 _WHITENED_VALUES = 2**18
 """Values of rows in memory at a time, about, where they are whitened for each component."""
@@ -98,15 +107,16 @@ class Neighbourhoods:
     @cached_property
     def near(self) -> csr_array:
         """Responsibilities (K, n) where rows belong to components, among others."""
-        rows, shares = [], []
-        for k in range(self.mixture.n_components):
-            own, logs = self.shares.of(k)
-            share = np.exp(logs)
-            rows.append(own[share > NEAR])
-            shares.append(share[share > NEAR])
-        starts = np.cumsum([0, *map(len, rows)])
-        shape = self.mixture.n_components, self.sample.n_rows
-        return csr_array((np.concatenate(shares), np.concatenate(rows), starts), shape)
+        every = range(self.mixture.n_components)
+        least = np.log(NEAR) if NEAR > 0 else -np.inf
+        counts = [np.count_nonzero(self.shares.of(k)[1] > least) for k in every]
+        starts = np.cumsum([0, *counts])
+        rows, shares = np.empty(starts[-1], np.int32), np.empty(starts[-1])
+        for k in every:
+            (own, logs), at = self.shares.of(k), slice(starts[k], starts[k + 1])
+            rows[at] = own[logs > least]
+            np.exp(logs[logs > least], out=shares[at])
+        return csr_array((shares, rows, starts), (len(every), self.sample.n_rows))
 
     def rows_near(self, component: int) -> NDArray[np.int32]:
         """Rows that belong to a component, among others."""
@@ -129,7 +139,8 @@ class Neighbourhoods:
     def region(self, components: tuple[int, ...]) -> Region:
         """Rows near some components: every so manieth where there are very many."""
         rows = np.unique(np.concatenate([self.rows_near(k) for k in components]))
-        most = most_rows_near(self.mixture.covariance, self.mixture.n_features)
+        mixture = self.mixture
+        most = most_rows_near(mixture.covariance, mixture.n_features, mixture.n_components)
         times = max(-(-len(rows) // most), 1)
         rows = rows[::times]
         logs = np.stack([self.shares.at(k, rows) for k in components])
@@ -262,19 +273,26 @@ class Neighbourhoods:
         return kind(centred, replace(references, means=np.zeros_like(references.means)))
 
 
-def most_rows_near(covariance: Covariance, n_features: int) -> int:
+def most_rows_near(covariance: Covariance, n_features: int, n_components: int) -> int:
     """Rows of a region, at the most."""
     length = covariance.feature_length(n_features)
-    return max(_FEATURE_VALUES // length, _ROWS_A_FEATURE * n_features)
+    fit = min(_FEATURE_VALUES // length, ROWS_OF_REGIONS // (REGIONS * n_components))
+    return max(fit, _ROWS_A_FEATURE * n_features)
 
 
 def region_bytes(covariance: Covariance, n_features: int) -> int:
-    """Bytes of the rows of regions that are worked on together, or of their feature vectors."""
-    values = _FEATURE_VALUES
+    """Bytes of EM on the rows of regions that are worked on together, or on their feature vectors.
+
+    Beside the numbers of a row stand some seven: logits under two components, shares, weight and
+    density.
+    """
+    width, values = covariance.feature_length(n_features), _FEATURE_VALUES
+    rows = max(_FEATURE_VALUES // width, _ROWS_A_FEATURE * n_features)
     if whitens(covariance, n_features):
-        of_region = most_rows_near(covariance, n_features) * n_features
-        values = max(_WHITENED_VALUES, of_region) + 2 * of_region  # centred, and whitened
-    return values * np.dtype(np.float64).itemsize
+        width = n_features
+        values = max(_WHITENED_VALUES, rows * width) + 2 * rows * width  # centred, and whitened
+    values = max(values, rows * width)
+    return math.ceil(values * (1 + _BESIDE / width)) * np.dtype(np.float64).itemsize
 
 
 def _normalised_beside(logits: Doubles, held: Doubles) -> Doubles:

@@ -32,7 +32,7 @@ ENOUGH_ROWS, ENOUGH_A_FEATURE = 10_000, 10
 """Rows by which starts are compared first, and moves are ranked; and those for each component and
 feature, as on fewer components shrink onto single rows."""
 
-_MANY_PAIRS = 0.25
+MANY_PAIRS = 0.25
 """Share of all pairs from which on one product for all of them costs less than what bounds leave,
 component by component."""
 
@@ -298,7 +298,7 @@ class SampledRows:
 
     def bounds_pay(self, mixture: Mixture) -> bool:
         """Whether bounds on the logits cost less than the pairs that they rule out."""
-        return whitens(mixture.covariance, self.n_features) and self.budget.share < _MANY_PAIRS
+        return whitens(mixture.covariance, self.n_features) and self.budget.share < MANY_PAIRS
 
     def cost(self, mixtures: Sequence[Mixture]) -> float:
         """Multiplications of an EM step of these mixtures."""

@@ -1,9 +1,8 @@
 """Responsibilities of rows under a mixture, for the pairs of rows and components that count."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise, starmap
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +76,8 @@ class Shares:
     def at(self, component: int, rows: NDArray[np.int32]) -> Doubles:
         """Logarithms of responsibilities for some rows; minus infinity where they are left out."""
         own, logs = self.of(component)
+        if not len(own):
+            return np.full(len(rows), -np.inf)
         place = np.minimum(np.searchsorted(own, rows), len(own) - 1)
         return np.where(own[place] == rows, logs[place], -np.inf)
 
@@ -108,10 +109,8 @@ def shares_of_all(
             density = normalise(own.copy(), mixture.noise_logit)
             own -= density
             densities[part][start : start + _ROWS_NORMALISED] = density
-        kept = [np.flatnonzero(own > _LEAST) for own in logits]
-        counts = [len(own) for own in kept]
-        logs = np.concatenate([own[which] for own, which in zip(logits, kept, strict=True)])
-        return Pairs(_edges(counts), (part.start + np.concatenate(kept)).astype(np.int32), logs)
+        kept = logits > _LEAST
+        return Pairs(*_places(kept, part.start), logits[kept])
 
     length = mixture.covariance.feature_length(mixture.n_features)
     return Shares(each(found, _stretches(n_rows, mixture.n_components, 2.0 * length)), densities)
@@ -138,8 +137,8 @@ def shares_within_bounds(mixture: Mixture, z: Doubles) -> Shares:
         starts = _edges(np.bincount(likeliest, minlength=mixture.n_components))
         lower = np.empty(len(order))
         lower[order] = _logits(mixture, own, starts, order)
-        components, rows = np.nonzero(upper >= lower + _LEAST)
-        starts = _edges(np.bincount(components, minlength=mixture.n_components))
+        starts, rows = _places(upper >= lower + _LEAST, 0)
+        del upper
         logs = _logits(mixture, own, starts, rows)
         peak = np.full(len(order), mixture.noise_logit)
         np.maximum.at(peak, rows, logs)
@@ -147,7 +146,8 @@ def shares_within_bounds(mixture: Mixture, z: Doubles) -> Shares:
         total += np.exp(mixture.noise_logit - peak)
         densities[part] = np.log(total) + peak
         logs -= densities[part][rows]
-        return Pairs(starts, (part.start + rows).astype(np.int32), logs)
+        rows += part.start
+        return Pairs(starts, rows, logs)
 
     a_pair = along[0].size
     return Shares(each(found, _stretches(n_rows, mixture.n_components, a_pair)), densities)
@@ -161,8 +161,18 @@ def _stretches(n_rows: int, n_components: int, a_pair: float) -> list[slice]:
     return list(starmap(slice, pairwise(edges)))
 
 
+def _places(pairs: NDArray[np.bool_], first: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Where the pairs of each component begin, and their rows, of which the first has a number."""
+    starts = _edges(np.count_nonzero(pairs, axis=1))
+    rows = np.empty(starts[-1], np.int32)
+    for own, (begin, stop) in zip(pairs, pairwise(starts.tolist()), strict=True):
+        rows[begin:stop] = np.flatnonzero(own)
+    rows += first
+    return starts, rows
+
+
 def _logits(
-    mixture: Mixture, z: Doubles, starts: NDArray[np.int64], rows: NDArray[np.int64]
+    mixture: Mixture, z: Doubles, starts: NDArray[np.int64], rows: NDArray[np.integer[Any]]
 ) -> Doubles:
     """Weighted log-densities (m,) of rows under components, component by component."""
     found = np.empty(len(rows))
@@ -179,6 +189,6 @@ def log_densities_under(mixture: Mixture, component: int, z: Doubles) -> Doubles
     return np.asarray(mixture.log_normalisers[component] - 0.5 * distances)
 
 
-def _edges(counts: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+def _edges(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     """Where stretches of so many begin and end."""
     return np.concatenate([[0], np.cumsum(counts)])
