@@ -202,7 +202,7 @@ def test_a_figure_is_drawn_beside_the_run(tmp_path, here):
 
 def test_odd_components_are_told_of_together(tmp_path, here):
     rows = np.random.default_rng(0).normal(size=(30, 40, 2)) + 9 * np.arange(30)[:, None, None]
-    rows[::2, :, 1] = 1000 + 9 * np.arange(15)[:, None]
+    rows[:, :, 1] = 1000 + 9 * np.arange(30)[:, None]
     np.save(tmp_path / "rows.npy", rows.reshape(-1, 2))
     done = here("fit", tmp_path / "rows.npy", "-k", 30, "--seed", 0, "-o", tmp_path / "run")
     told = [line for line in done.err.splitlines() if "omponents" in line]
