@@ -205,8 +205,9 @@ def test_a_search_makes_the_em_steps_that_its_budget_has():
 def test_each_part_of_a_search_is_measured_and_counted():
     pass_plan = prospect_of(1000, 20, 4)
     few, more = (measured_search(pass_plan, rows, 1.0) for rows in (10**4, 10**6))
-    assert 0 < 10 * few.clustering < more.clustering
-    assert 0 < 10 * few.ranking < more.ranking
+    # By counts 100 and 13 times as much; what is timed is twice as long at busy moments.
+    assert 0 < 5 * few.clustering < more.clustering
+    assert 0 < 5 * few.ranking < more.ranking
     parts = SearchSeconds(clustering=100.0, m_step=1.0, ranking=10_000.0)
     assert SearchPlan(1000, 3, 7, 2).seconds(parts, 1.0) == 300 + 14 + 20_000
 

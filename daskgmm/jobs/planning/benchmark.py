@@ -177,16 +177,18 @@ def standard_mixture(
     Deviations fall along axes that are any where covariances are matrices, and features else.
     """
     n_components, n_features = shape
-    count = 1 if covariance.needs_scatter else min(_SHAPES, n_components)
+    shared = covariance.shape(1, n_features) == covariance.shape(2, n_features)
+    count = 1 if shared else min(_SHAPES, n_components)
     deviations = np.geomspace(1, 1 / _SPREAD, n_features)
     if covariance.has_matrices:
         axes = np.linalg.qr(random.standard_normal((count, n_features, n_features)))[0]
-        matrices = (axes * deviations**2) @ axes.swapaxes(1, 2)
-        covariances = matrices[0] if covariance.needs_scatter else matrices
+        covariances = (axes * deviations**2) @ axes.swapaxes(1, 2)
     else:
         covariances = np.stack([random.permutation(deviations**2) for _ in range(count)])
-        if covariance.shape(count, n_features) != covariances.shape:
-            covariances = covariances.mean(axis=1)
+    if shared:
+        covariances = covariances[0]
+    elif covariance.shape(count, n_features) == (count,):
+        covariances = covariances.mean(axis=1)
     weights, means = np.full(count, 1 / count), np.zeros((count, n_features))
     few = Mixture.from_covariances(covariance, weights, means, covariances)
     shapes = np.arange(n_components) % count
