@@ -25,9 +25,9 @@ from daskgmm.passes.statistics import Statistics
 from daskgmm.training.acceleration import Acceleration, acceleration_named
 from daskgmm.training.em import EMSettings
 from daskgmm.training.m_step import Estimation, maximum_likelihood
-from daskgmm.training.refinement.partial import REGIONS, ROWS_OF_REGIONS, region_bytes
+from daskgmm.training.refinement.partial import MOST_NEAR, REGIONS, ROWS_OF_REGIONS, region_bytes
 from daskgmm.training.refinement.sampled import TOGETHER_BYTES, most_rows, run_bytes
-from daskgmm.training.refinement.shares import MOST_NEAR, PAIRS_TOGETHER
+from daskgmm.training.refinement.shares import PAIRS_TOGETHER
 from daskgmm.training.starts import StartPlan
 from daskgmm.training.stopping import PREDICTED, Rule, stopping_named
 

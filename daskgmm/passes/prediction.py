@@ -117,8 +117,7 @@ def predict_lazily(
     """
     import dask.array as da
 
-    n_rows = None if source.lengths is None else sum(source.lengths)
-    predictor = readied(predictor, n_rows, source.dtype, now=False)
+    predictor = readied_for(predictor, source, now=False)
     name = f"gmm-predict-{token()}"
     shared = shared_key("gmm-predict", token())
     graph: dict[Any, Any] = dict(source.graph)
@@ -242,7 +241,7 @@ def readied(
     return replace(predictor, compiled=True)
 
 
-def readied_for(predictor: Predictor, source: Source) -> Predictor:
-    """The predictor for a pass over a source that follows."""
+def readied_for(predictor: Predictor, source: Source, *, now: bool = True) -> Predictor:
+    """The predictor for a pass over a source, which follows `now` or later."""
     n_rows = None if source.lengths is None else sum(source.lengths)
-    return readied(predictor, n_rows, source.dtype)
+    return readied(predictor, n_rows, source.dtype, now=now)

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from daskgmm import GaussianMixture, jobs, open_dataset
 from daskgmm.errors import ConfigurationError
-from daskgmm.jobs.planning import search
+from daskgmm.jobs.planning import search, search_benchmark
 from daskgmm.jobs.planning.benchmark import Rate
 from daskgmm.jobs.planning.cluster import Planner
 from daskgmm.jobs.planning.passes import PassPlan
@@ -202,12 +203,15 @@ def test_a_search_makes_the_em_steps_that_its_budget_has():
 
 
 @pytest.mark.slow
-def test_each_part_of_a_search_is_measured_and_counted():
+def test_each_part_of_a_search_is_measured_and_counted(monkeypatch):
     pass_plan = prospect_of(1000, 20, 4)
+    # Of a ranking what is timed is the same for any number of rows, but at busy moments it is not.
+    for name in ("_density_seconds", "_step_seconds"):
+        seconds = cache(getattr(search_benchmark, name))
+        monkeypatch.setattr(search_benchmark, name, seconds)
     few, more = (measured_search(pass_plan, rows, 1.0) for rows in (10**4, 10**6))
-    # By counts 100 and 13 times as much; what is timed is twice as long at busy moments.
-    assert 0 < 5 * few.clustering < more.clustering
-    assert 0 < 5 * few.ranking < more.ranking
+    assert 0 < 10 * few.clustering < more.clustering
+    assert 0 < 10 * few.ranking < more.ranking
     parts = SearchSeconds(clustering=100.0, m_step=1.0, ranking=10_000.0)
     assert SearchPlan(1000, 3, 7, 2).seconds(parts, 1.0) == 300 + 14 + 20_000
 

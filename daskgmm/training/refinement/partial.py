@@ -36,6 +36,9 @@ from daskgmm.training.refinement.shares import (
 NEAR = 0.01
 """Responsibility from which a row belongs to a component, among others."""
 
+MOST_NEAR = int(1 / NEAR)
+"""Components that a row is near to, at the most."""
+
 _TINY = 1e-16
 """Least share of a row that the components that stay have: what rounding leaves of 1."""
 

@@ -23,9 +23,6 @@ left out."""
 PAIRS_TOGETHER = 2**20
 """Pairs whose logits, or bounds on them, a thread has in memory at a time, at the most."""
 
-MOST_NEAR = 100
-"""Components that a row is near to, at the most: each has a hundredth of it."""
-
 _ROWS_NORMALISED = 1024
 """Rows whose densities are copied to be summed."""
 
